@@ -1,0 +1,252 @@
+"""config.json: Competition (light: what blend and submit need) and Experiment (plugins as specs).
+
+Both are read from the one flat object; a key belongs to the model that has it. Plugins stay specs here, and are
+opened by the stage that uses them, so that blending never imports torch.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from kit.errors import Case, ConfigError, nearest
+from kit.plugin import KINDS, Plugin, explain
+
+
+def _named(spec: str | dict[str, Any]) -> dict[str, Any]:
+    return {"name": spec} if isinstance(spec, str) else spec
+
+
+Spec = Annotated[str | dict[str, Any], AfterValidator(_named)]
+
+
+def _spec(name: str, **options: Any) -> Any:
+    return Field(default_factory=lambda: {"name": name, **options})
+
+
+class Strict(BaseModel):
+    """A part of the config: unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Data(Strict):
+    """Where the rows, the labels and the images are; paths are relative to the workspace."""
+
+    train: str = Field(
+        "data/train.csv", description="the labelled rows: a CSV, or a folder with a folder a class"
+    )
+    test: str | None = Field(None, description="the rows to predict, a CSV; by default the sample's ids")
+    sample: str | None = Field("data/sample_submission.csv", description="the sample submission")
+    id: str = Field(
+        "id", description="column that names a row; where a row has several images, a name for the row"
+    )
+    label: str = Field("label", description="the label's column, or a pattern such as {file}_{gender}_{age}")
+    images: str = Field(
+        "data/images/{id}",
+        description="path of a row's image, columns in braces; without an ending the known ones are tried; "
+        "ending in /* every image of the folder is a row",
+    )
+    test_images: str | None = Field(None, description="the same for test rows, where it differs")
+    extensions: tuple[str, ...] = Field(
+        (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"),
+        description="endings tried, in this order, where `images` has none",
+    )
+    group: str | None = Field(
+        None, description="column whose equal values must share a fold (a person, an object)"
+    )
+    average_group: str | None = Field(
+        None, description="test column: predictions of equal values are averaged"
+    )
+    classes: str | None = Field(None, description="CSV whose first column lists the classes in order")
+    file_labels: dict[str, str] = Field(
+        {}, description="for {file} in `label`: word by pattern of the file's stem"
+    )
+    bins: dict[str, tuple[float, ...]] = Field(
+        {}, description="for {column} in `label`: inner edges of number ranges"
+    )
+    rename: dict[str, str] = Field({}, description="made label -> the label that the submission wants")
+    sep: str = Field(",", min_length=1, max_length=1, description="what separates a CSV's fields")
+    encoding: str = Field("utf-8", description="the CSVs' encoding")
+    max_pixels: int = Field(100_000_000, gt=0, description="images that claim more pixels are refused")
+    alpha_fill: str = Field("white", description="colour under transparent pixels, as Pillow names colours")
+    follow_symlinks: bool = Field(False, description="allow links that leave the image folder")
+    bad_train: Literal["stop", "drop"] = Field("stop", description="what unreadable training images do")
+    bad_test: Literal["stop", "prior"] = Field("stop", description="what unreadable test images do")
+
+
+class Competition(Strict):
+    """What does not change from one experiment to the next."""
+
+    data: Data = Data()
+    metric: Spec = _spec("macro_f1")
+    format: Spec | None = Field(None, description="the submission's format; by default the sample decides")
+
+
+class Experiment(Strict):
+    """One experiment's hyperparameters; plugins are specs, `{"name": ..., options}`."""
+
+    seed: int = Field(0, ge=0, description="of every draw but the folds'")
+    split_seed: int = Field(0, ge=0, description="of the folds, so that members of other seeds share them")
+    splitter: Spec = _spec("stratified_kfold")
+    sampler: Spec = _spec("shuffled")
+    augmenter: Spec = _spec("light")
+    backbone: Spec = _spec("timm")
+    pooling: Spec = _spec("average")
+    head: Spec | None = Field(None, description="by default the one that the loss names")
+    loss: Spec = _spec("cross_entropy")
+    optimizer: Spec = _spec("adamw")
+    scheduler: Spec = _spec("cosine")
+    image_size: int = Field(224, ge=8, le=4096, description="side of the network's input, pixels")
+    cache_size: int | None = Field(
+        None, ge=8, le=8192, description="short side in the cache; 1.25 times image_size"
+    )
+    resize: Literal["short_side", "squash", "pad"] = Field(
+        "short_side", description="how images enter the cache"
+    )
+    crop_share: float = Field(
+        1.0, gt=0, le=1, description="share of the side that prediction crops, at the centre"
+    )
+    epochs: int = Field(20, ge=1)
+    batch_size: int = Field(32, ge=1, description="rows of one optimizer step")
+    micro_batch_size: int | None = Field(None, ge=1, description="rows at a time, gradients are accumulated")
+    clip_grad_norm: float | None = Field(None, gt=0, description="largest gradient norm")
+    ema_decay: float = Field(0.998, ge=0, lt=1, description="of the averaged weights, which predict; 0 = off")
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    layout: Literal["auto", "contiguous", "channels_last"] = "auto"
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:1; no part of a run's identity")
+    workers: int | Literal["auto"] = Field(
+        "auto", description="loader processes; no part of a run's identity"
+    )
+
+    def open(self, kind: str, root: Path | None = None) -> Plugin:
+        """The plugin of a kind, opened with the workspace's own. Raises PluginError and ConfigError."""
+        return KINDS[kind].open(getattr(self, kind), root, where=kind)
+
+
+SECTIONS: tuple[type[Strict], ...] = (Competition, Experiment)
+UNIDENTIFYING = frozenset({"device", "workers"})  # keys that do not make another experiment
+
+
+def keys() -> tuple[str, ...]:
+    """Every key that config.json may have at its top."""
+    return tuple(name for model in SECTIONS for name in model.model_fields)
+
+
+def parse(text: str, file: str = "config.json") -> dict[str, Any]:
+    """config.json's text as an object. Raises ConfigError with the line of what is wrong."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        seen = [key for key, _ in pairs]
+        double = next((key for key in seen if seen.count(key) > 1), None)
+        if double is not None:
+            raise ConfigError(
+                f"{file} has the key {double!r} twice{_at(text, double, last=True)}", code="C03"
+            )
+        return dict(pairs)
+
+    try:
+        raw = json.loads(text.removeprefix("\ufeff"), object_pairs_hook=once)
+    except json.JSONDecodeError as error:
+        raise ConfigError(
+            f"{file} line {error.lineno}: {error.msg}",
+            code="C04",
+            hint="JSON has no comments and no comma after the last entry",
+        ) from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{file} must hold one JSON object, not {type(raw).__name__}", code="C04")
+    raw.pop("$schema", None)
+    return raw
+
+
+def _at(text: str, key: str, last: bool = False) -> str:
+    lines = [n for n, line in enumerate(text.splitlines(), 1) if re.search(rf'"{re.escape(key)}"\s*:', line)]
+    return f" (line {lines[-1 if last else 0]})" if lines else ""
+
+
+def check(
+    raw: Mapping[str, Any], text: str = "", file: str = "config.json"
+) -> tuple[Competition, Experiment]:
+    """Both models, from config.json's object. Raises ConfigError, naming each key and its line."""
+    unknown = [key for key in raw if key not in keys()]
+    if unknown:
+        cases = [Case(f"no such key{nearest(key, keys())}{_at(text, key)}", key) for key in unknown]
+        raise ConfigError(f"{file} has {len(unknown)} unknown key{'s' * (len(unknown) > 1)}", code="C01",
+                          cases=cases, hint="kit config schema lists them all")  # fmt: skip
+    made = []
+    for model in SECTIONS:
+        try:
+            made.append(model.model_validate({key: raw[key] for key in raw if key in model.model_fields}))
+        except ValidationError as error:
+            raise _located(explain(error), text, file) from None
+    return made[0], made[1]  # type: ignore[return-value]
+
+
+def _located(error: ConfigError, text: str, file: str) -> ConfigError:
+    """The same findings with their lines; an unknown key of a section gets its nearest name."""
+    cases = []
+    for case in error.cases:
+        key = case.path.rsplit(".", 1)[-1]
+        detail = case.detail
+        if detail.startswith("Extra inputs are not permitted"):
+            detail = f"no such key{nearest(key, Data.model_fields)}"
+        cases.append(Case(detail + _at(text, key), case.path))
+    return ConfigError(f"{file}: {error.summary}", code=error.code, cases=cases)
+
+
+def overridden(raw: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
+    """The config's object with `loss=cutmix loss.base.margin=0.3` applied, names before options.
+
+    A new name drops the old one's options. Values are JSON where they parse as such, else text.
+    """
+    pairs = [_parse_assignment(text) for text in assignments]
+    changed: dict[str, Any] = json.loads(json.dumps(raw))
+    for path, value in sorted(pairs, key=lambda pair: len(pair[0])):
+        _assign(changed, path, value)
+    return changed
+
+
+def _parse_assignment(text: str) -> tuple[list[str], Any]:
+    key, equals, value = text.partition("=")
+    path = key.strip().split(".")
+    if not equals or not all(path):
+        raise ConfigError(
+            f"{text!r} is not key=value", code="C05", hint="such as epochs=20 or loss.base=arcface"
+        )
+    if path[0] not in keys():
+        raise ConfigError(f"no config key {path[0]!r}{nearest(path[0], keys())}", code="C01",
+                          hint="kit config schema lists them all")  # fmt: skip
+    try:
+        return path, json.loads(value)
+    except json.JSONDecodeError:
+        return path, value
+
+
+def _assign(raw: dict[str, Any], path: list[str], value: Any) -> None:
+    at = raw
+    for depth, key in enumerate(path[:-1]):
+        inner = at.get(key)
+        if isinstance(inner, str):
+            inner = {"name": inner}
+        if inner is None:
+            inner = {"name": _default_name(key)} if depth == 0 and _default_name(key) else {}
+        if not isinstance(inner, dict):
+            raise ConfigError(
+                f"{'.'.join(path)}: {'.'.join(path[: depth + 1])} has no parts to set", code="C05"
+            )
+        at[key] = at = inner
+    at[path[-1]] = value
+
+
+def _default_name(key: str) -> str:
+    """The plugin that a key without a value stands for."""
+    for model in SECTIONS:
+        if key in KINDS and key in model.model_fields:
+            default = model.model_fields[key].get_default(call_default_factory=True)
+            return str(default["name"]) if default else ""
+    return ""

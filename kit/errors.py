@@ -1,0 +1,108 @@
+"""Every error kit raises for what a user can mend, one exit code each.
+
+    KitError             1   something failed while running
+    ├── RunError         1   training or predicting cannot go on                 R..
+    ├── ConfigError      2   config.json, an override, a command's options       C..
+    ├── PluginError      2   a plugin is unknown, broken, or there twice         P..
+    ├── DataError        3   tables, ids, images                                 D01-D39, D60
+    │   └── CheckpointError 3  a checkpoint that is damaged or does not fit      D50-D59
+    ├── InvalidError     4   predictions or a submission that do not fit         D40-D49
+    └── BusyError       75   another process is at work on the same run
+
+    KitWarning               said once on stderr, the work goes on               W..
+
+A message is a summary line (what, how many, what to do), then at most five cases.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing that is wrong: which file, row or id, and in what way."""
+
+    detail: str
+    path: str = ""
+    id: str = ""
+    split: str = ""
+    code: str = ""
+
+    def __str__(self) -> str:
+        where = self.path or self.id
+        return f"{where}: {self.detail}" if where else self.detail
+
+
+class KitError(Exception):
+    """What went wrong, where, and what to try; `exit_code` is the command's exit status."""
+
+    exit_code = 1
+
+    def __init__(
+        self, summary: str, *, code: str = "", cases: Sequence[Case | str] = (), hint: str = ""
+    ) -> None:
+        super().__init__(summary)
+        self.summary, self.code, self.hint = summary, code, hint
+        self.cases = tuple(case if isinstance(case, Case) else Case(case) for case in cases)
+
+    def __str__(self) -> str:
+        lines = [f"{self.code} {self.summary}".strip()]
+        lines += [f"  {case}" for case in self.cases[:SHOWN]]
+        if len(self.cases) > SHOWN:
+            lines.append(f"  … and {len(self.cases) - SHOWN} more")
+        if self.hint:
+            lines.append(f"try: {self.hint}")
+        return "\n".join(lines)
+
+
+class RunError(KitError):
+    """Training or predicting cannot go on."""
+
+
+class ConfigError(KitError):
+    """config.json, an override or a command's options are not valid."""
+
+    exit_code = 2
+
+
+class PluginError(KitError):
+    """A plugin is unknown, broken, or there twice; the message names kind, plugin and file."""
+
+    exit_code = 2
+
+
+class DataError(KitError):
+    """A table, an id or an image cannot be used as it is."""
+
+    exit_code = 3
+
+
+class CheckpointError(DataError):
+    """A checkpoint is damaged, unsafe, or made for something else."""
+
+
+class InvalidError(KitError):
+    """Predictions or a submission are incomplete, not valid, or do not fit together."""
+
+    exit_code = 4
+
+
+class BusyError(KitError):
+    """Another process is at work on the same run."""
+
+    exit_code = 75
+
+
+class KitWarning(UserWarning):
+    """Something a user should know and that does not stop the work."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'focal'?` for the known word closest to `word`, or an empty string."""
+    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {found[0]!r}?" if found else ""

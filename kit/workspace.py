@@ -1,0 +1,85 @@
+"""Workspace: a folder with a config.json, and where things are in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from kit import config
+from kit.config import Competition, Experiment
+from kit.errors import ConfigError
+
+CONFIG = "config.json"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A workspace and its checked config; `raw` is what was asked for, overrides included."""
+
+    root: Path
+    raw: dict[str, Any]
+    text: str = ""
+
+    @classmethod
+    def find(cls, start: Path | str = ".", overrides: Iterable[str] = ()) -> Workspace:
+        """The workspace of a folder, looked for upwards as git does. Raises ConfigError where there is none."""
+        start = Path(start).resolve()
+        for folder in (start, *start.parents):
+            if (folder / CONFIG).is_file():
+                return cls.open(folder, overrides)
+        raise ConfigError(
+            f"no {CONFIG} in {start} or above it",
+            code="C06",
+            hint="kit init in your competition's folder, or kit demo",
+        )
+
+    @classmethod
+    def open(cls, root: Path | str, overrides: Iterable[str] = ()) -> Workspace:
+        """The workspace of this very folder. Raises ConfigError for a config that is not valid."""
+        root = Path(root).resolve()
+        file = root / CONFIG
+        try:
+            text = file.read_text(encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"cannot read {file}: {error.strerror}", code="C06") from None
+        except UnicodeDecodeError:
+            raise ConfigError(f"{file} is not UTF-8", code="C04") from None
+        raw = config.overridden(config.parse(text, str(file)), overrides)
+        config.check(raw, text)
+        return cls(root, raw, text)
+
+    @cached_property
+    def _models(self) -> tuple[Competition, Experiment]:
+        return config.check(self.raw, self.text)
+
+    @property
+    def competition(self) -> Competition:
+        """The competition's part of the config."""
+        return self._models[0]
+
+    @property
+    def experiment(self) -> Experiment:
+        """The experiment's part of the config."""
+        return self._models[1]
+
+    def path(self, relative: str | Path) -> Path:
+        """A path of the config, which is relative to the workspace."""
+        return self.root / relative
+
+    @property
+    def runs(self) -> Path:
+        """Folder of all runs."""
+        return self.root / "runs"
+
+    @property
+    def cache(self) -> Path:
+        """Folder of decoded images; it can be deleted at any time."""
+        return self.root / "cache"
+
+    @property
+    def submissions(self) -> Path:
+        """Folder of submissions and of board.csv."""
+        return self.root / "submissions"
