@@ -15,7 +15,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from kit.errors import Case, ConfigError, nearest
-from kit.plugin import KINDS, Plugin, explain
+from kit.kinds import KINDS
+from kit.plugin import Plugin, explain
 
 
 def _named(spec: str | dict[str, Any]) -> dict[str, Any]:

@@ -146,14 +146,13 @@ def load(place: Place, base: type[T]) -> type[T]:
         for name, value in vars(module).items()
         if inspect.isclass(value)
         and issubclass(value, base)
+        and getattr(value, "kind", "") == place.kind
         and value.__module__ == module.__name__
         and not name.startswith("_")
     ]
     if len(found) != 1:
         names = ", ".join(sorted({value.__name__ for value in found})) or "none"
-        raise PluginError(
-            f"{place} must define one public {base.__name__} class, it defines {names}", code="P04"
-        )
+        raise PluginError(f"{place} must define one public class of its kind, it defines {names}", code="P04")
     return found[0]
 
 

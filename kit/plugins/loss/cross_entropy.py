@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kit.plugin import Loss
+from kit.kinds import Loss
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from kit.plugin import Loss, Outputs
+from kit.kinds import Loss, Outputs
 from kit.plugins.loss.cross_entropy import CrossEntropy
 
 if TYPE_CHECKING:

@@ -1,0 +1,260 @@
+"""The kinds of plugin: one base class a kind, whose one method is the plugin's work.
+
+One word a kind everywhere: the folder, the config key, the entry-point group. Shapes in the docstrings: N rows,
+K classes, M members, H and W pixels, C channels, T tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from kit.plugin import Plugin, is_known, known
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import torch
+    from torch import Tensor, nn
+
+    from kit.predictions import Predictions
+    from kit.table import Table
+
+__all__ = [
+    "KINDS", "Augmenter", "Backbone", "Classes", "Ensembler", "Format", "Head", "Loss", "Metric", "Optimizer",
+    "Outputs", "Plugin", "Pooling", "Sampler", "Scheduler", "Splitter", "Views", "known",
+]  # fmt: skip
+
+Outputs = Literal["logits", "cosines"]
+
+
+@dataclass(frozen=True)
+class Classes:
+    """What a technique may know of a competition's classes, in class order."""
+
+    names: tuple[str, ...]
+    counts: tuple[int, ...] = ()  # training rows of each class
+    groups: tuple[str, ...] = ()  # the shape group of each class
+
+
+# --------------------------------------------------------------------------------------------- data
+
+
+class Splitter(Plugin):
+    """Says which rows each fold holds out."""
+
+    kind: ClassVar[str] = "splitter"
+    needs_groups: ClassVar[bool] = False
+
+    def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
+        """Fold numbers, int64 of shape (rows, repeats), -1 = never held out; the rows come sorted by id.
+
+        Numbers run from 0 over all repeats, so that a number names one model.
+        """
+        raise NotImplementedError
+
+    def train_rows(self, folds: np.ndarray, fold: int) -> np.ndarray:
+        """The rows that fold's model trains on, bool of shape (rows,): by default all it does not hold out."""
+        return (folds != fold).all(axis=1)
+
+
+class Sampler(Plugin):
+    """Says which rows an epoch sees, in which order."""
+
+    kind: ClassVar[str] = "sampler"
+
+    def order(self, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Positions into `labels`, int64 of shape (rows of one epoch,), in the order they are seen."""
+        raise NotImplementedError
+
+
+class Augmenter(Plugin):
+    """Turns a training image into a variant of itself."""
+
+    kind: ClassVar[str] = "augmenter"
+
+    def __call__(self, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+        """uint8 RGB of shape (height, width, 3) to uint8 RGB of shape (size, size, 3)."""
+        raise NotImplementedError
+
+
+# ------------------------------------------------------------------------------------------ network
+
+
+class Backbone(Plugin):
+    """Builds the network that turns images into features."""
+
+    kind: ClassVar[str] = "backbone"
+
+    def build(self) -> nn.Module:
+        """A module from float (N, 3, H, W) to a feature map (N, C, h, w) or tokens (N, T, C)."""
+        raise NotImplementedError
+
+    def normalisation(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+        """Mean and standard deviation a channel, of pixels from 0 to 1, that the weights expect."""
+        return (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+    def fixed_size(self) -> int | None:
+        """The only input side the network takes, in pixels, or None where it takes any."""
+        return None
+
+
+class Pooling(Plugin):
+    """Turns a feature map or tokens into one vector an image."""
+
+    kind: ClassVar[str] = "pooling"
+
+    def build(self) -> nn.Module:
+        """A module from (N, C, h, w) or (N, T, C) to (N, C)."""
+        raise NotImplementedError
+
+
+class Head(Plugin):
+    """Turns an image's vector into one output a class."""
+
+    kind: ClassVar[str] = "head"
+    gives: ClassVar[Outputs] = "logits"
+
+    def build(self, features: int, classes: int) -> nn.Module:
+        """A module from (N, features) to (N, outputs)."""
+        raise NotImplementedError
+
+
+# ---------------------------------------------------------------------------------------------- fit
+
+
+class Loss(Plugin):
+    """Says how wrong each row is."""
+
+    kind: ClassVar[str] = "loss"
+    takes: ClassVar[Outputs] = "logits"
+    splittable: ClassVar[bool] = True  # False: it compares rows within the batch, so no micro-batches
+
+    def mix(
+        self, images: Tensor, labels: Tensor, rng: np.random.Generator
+    ) -> tuple[Tensor, list[tuple[float, Tensor]]]:
+        """Mixes a whole effective batch: the images to show, and shares of label sets that sum to 1."""
+        base = self.nested()
+        return base.mix(images, labels, rng) if base else (images, [(1.0, labels)])
+
+    def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """The loss of every row, (N,), of outputs (N, K) and class numbers (N,)."""
+        raise NotImplementedError
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        """Outputs (N, K) as probabilities (N, K); a wrapper asks its base."""
+        base = self.nested()
+        return base.probabilities(outputs) if base else outputs.softmax(dim=1)
+
+    def nested(self) -> Loss | None:
+        """The loss that this one wraps, in its field `base`, if any."""
+        base = getattr(self, "base", None)
+        return base if isinstance(base, Loss) else None
+
+    def outputs(self) -> Outputs:
+        """What the network must give: logits, or cosines for a margin; a mixing wrapper asks its base."""
+        return self.takes
+
+    def head(self) -> str:
+        """The head used where the config names none."""
+        return {"logits": "linear", "cosines": "cosine"}[self.outputs()]
+
+    def can_be_split(self) -> bool:
+        """Whether micro-batches leave the loss of a batch as it is."""
+        base = self.nested()
+        return self.splittable and (base is None or base.can_be_split())
+
+    def bind(self, classes: Classes) -> Self:
+        """The same loss, knowing the competition's classes; nested ones are bound too."""
+        updates: dict[str, Any] = {
+            name: getattr(classes, name) for name, field in type(self).model_fields.items() if is_known(field)
+        }
+        base = self.nested()
+        return self.model_copy(update={**updates, **({"base": base.bind(classes)} if base else {})})
+
+
+class Optimizer(Plugin):
+    """Moves the weights."""
+
+    kind: ClassVar[str] = "optimizer"
+
+    def build(self, parameters: Sequence[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
+        """torch's optimizer over named parameters; each group's `lr` is the peak that a schedule scales."""
+        raise NotImplementedError
+
+
+class Scheduler(Plugin):
+    """Says how the learning rate moves over a run."""
+
+    kind: ClassVar[str] = "scheduler"
+
+    def factor(self, progress: float) -> float:
+        """What the peak learning rate is multiplied by when `progress` (0, 1] of the run's steps are done."""
+        raise NotImplementedError
+
+
+# -------------------------------------------------------------------------------------- predictions
+
+
+class Views(Plugin):
+    """Says from which views of an image predictions are averaged."""
+
+    kind: ClassVar[str] = "views"
+
+    def views(self) -> list[Any]:
+        """ttach's transforms; kit applies their product, leaves out duplicates, and merges probabilities."""
+        raise NotImplementedError
+
+    def sizes(self, size: int) -> list[int]:
+        """The image sides that the views give for an input side, in pixels."""
+        return [size]
+
+
+class Metric(Plugin):
+    """Scores predictions against the truth."""
+
+    kind: ClassVar[str] = "metric"
+    higher_is_better: ClassVar[bool] = True
+
+    def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
+        """The score of probabilities (N, K) for class numbers (N,)."""
+        raise NotImplementedError
+
+
+class Ensembler(Plugin):
+    """Blends the predictions of several members."""
+
+    kind: ClassVar[str] = "ensembler"
+    fitted: ClassVar[bool] = False  # True: fit learns from the truth, so its scores are cross-fitted
+
+    def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
+        """The recipe fitted on out-of-fold probabilities (M, N, K) and class numbers (N,); by default itself."""
+        return self
+
+    def blend(self, members: np.ndarray) -> np.ndarray:
+        """Probabilities (M, N, K) of M members as one set (N, K), rows that sum to 1."""
+        raise NotImplementedError
+
+
+class Format(Plugin):
+    """Writes predictions as the competition wants them."""
+
+    kind: ClassVar[str] = "format"
+
+    def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
+        """Whether the sample submission (all cells text, the id first) is of this format."""
+        raise NotImplementedError
+
+    def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
+        """The submission: the sample's columns, ids and order; all cells text."""
+        raise NotImplementedError
+
+
+KINDS: dict[str, type[Plugin]] = {
+    base.kind: base
+    for base in (
+        Splitter, Sampler, Augmenter, Backbone, Pooling, Head, Loss, Optimizer, Scheduler, Views, Metric,
+        Ensembler, Format,
+    )
+}  # fmt: skip
