@@ -1,0 +1,83 @@
+"""The command line: `kit blend` is commands/blend.py, imported when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import click
+
+from kit.errors import KitError
+
+COMMANDS = Path(__file__).with_name("commands")
+
+
+class Menu(click.Group):
+    """The files of kit/commands as commands; files that begin with _ are none."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return sorted(file.stem for file in COMMANDS.glob("*.py") if not file.stem.startswith("_"))
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in self.list_commands(context):
+            return None
+        command: click.Command = importlib.import_module(f"kit.commands.{name}").command
+        return command
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        from kit.errors import nearest
+
+        known = self.list_commands(context)
+        if args[0] not in known and not args[0].startswith("-"):
+            context.fail(f"no command named {args[0]!r}{nearest(args[0], known)}")
+        return super().resolve_command(context, args)
+
+
+@click.command(cls=Menu, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="kit-competitions", prog_name="kit")
+def menu() -> None:
+    """Train, predict with TTA, blend, submit: image-classification competitions.
+
+    \b
+    kit demo                                          a whole competition, in two minutes
+    kit init                                          your own: writes config.json from the files it finds
+    kit train --name r backbone.arch=resnet18 epochs=20
+    kit tta --checkpoints runs/r runs/s --views d4
+    kit blend runs/r@d4 runs/s@d4                     writes the submission and enters it into the board
+    """
+
+
+def main() -> None:
+    """Runs the command line; exits with the status that the error tree gives."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Runs one command and returns its exit status; what a user did is never a traceback."""
+    from kit.commands import _console
+
+    _console.show_warnings()
+    try:
+        menu.main(arguments, prog_name="kit", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        _console.say("interrupted; the same command goes on from the last checkpoint")
+        return 130
+    except KitError as error:
+        _console.fail(error)
+        return error.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""How commands talk: data on stdout, talk on stderr, progress where there is a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+
+import click
+
+from kit.errors import KitError, KitWarning
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from kit.progress import Work
+
+T = TypeVar("T")
+
+
+def say(text: str = "") -> None:
+    """A line of talk, on stderr."""
+    click.echo(text, err=True)
+
+
+def emit(value: Any) -> None:
+    """A value as JSON, on stdout."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def fail(error: KitError) -> None:
+    """An error's summary, its first cases and what to try, on stderr."""
+    for number, line in enumerate(str(error).splitlines()):
+        click.secho(("error: " if number == 0 else "") + line, err=True, fg="red" if number == 0 else None)
+
+
+def show_warnings() -> None:
+    """Each KitWarning once, as a line on stderr; other libraries' warnings stay away from users."""
+
+    def show(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int,
+        file: TextIO | None = None, line: str | None = None,
+    ) -> None:  # fmt: skip
+        if issubclass(category, KitWarning):
+            click.secho(f"warning: {message}", err=True, fg="yellow")
+
+    warnings.showwarning = show
+    warnings.simplefilter("ignore")
+    warnings.simplefilter("always", KitWarning)
+
+
+def console(stderr: bool = False) -> Console:
+    """rich's console; it keeps to NO_COLOR, and to 100 columns where there is no terminal."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else 100)
+
+
+def follow(work: Work[T]) -> T:
+    """Shows a stage's progress on stderr and returns its result: bars with an ETA, or plain lines."""
+    from kit.progress import Outcome
+
+    outcome = Outcome(work)
+    if not sys.stderr.isatty():
+        for step in outcome:
+            if step.line:
+                say(f"{step.task}: {step.detail}")
+        return outcome.result
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
+        TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[detail]}"),
+    )  # fmt: skip
+    with Bars(*columns, console=console(stderr=True)) as bars:
+        tasks: dict[str, Any] = {}
+        for step in outcome:
+            if step.task not in tasks:
+                tasks[step.task] = bars.add_task(step.task, total=step.total, detail="")
+            bars.update(tasks[step.task], completed=step.done, total=step.total, detail=step.detail)
+            if step.line:
+                bars.console.print(f"{step.task}: {step.detail}", markup=False)
+    return outcome.result

@@ -1,0 +1,47 @@
+"""Progress: what a long stage yields while it works; its result is what the generator returns.
+
+for step in (work := Outcome(training(...))): show(step)
+run = work.result
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`done` of `total` units of a task; `line` marks what is worth a line where there is no terminal."""
+
+    task: str
+    done: float
+    total: float
+    detail: str = ""
+    line: bool = False
+
+
+Work = Generator[Progress, None, T]
+
+
+class Outcome(Generic[T]):
+    """Iterates a stage's progress and keeps what it returns as `result`."""
+
+    result: T
+
+    def __init__(self, work: Work[T]) -> None:
+        self._work = work
+
+    def __iter__(self) -> Iterator[Progress]:
+        self.result = yield from self._work
+
+
+def finish(work: Work[T]) -> T:
+    """Runs a stage to its end without showing progress, and returns its result."""
+    outcome = Outcome(work)
+    for _ in outcome:
+        pass
+    return outcome.result
