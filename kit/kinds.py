@@ -91,6 +91,10 @@ class Backbone(Plugin):
         """A module from float (N, 3, H, W) to a feature map (N, C, h, w) or tokens (N, T, C)."""
         raise NotImplementedError
 
+    def bare(self) -> Self:
+        """The same recipe without starting weights, for a network whose weights come from a checkpoint."""
+        return self
+
     def normalisation(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
         """Mean and standard deviation a channel, of pixels from 0 to 1, that the weights expect."""
         return (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -23,7 +23,7 @@ class Cutmix(Loss):
     Source: Yun et al. 2019, "CutMix: Regularization Strategy to Train Strong Classifiers", section 3.1, algorithm A1.
     """
 
-    base: Loss = CrossEntropy()
+    base: Loss = Field(CrossEntropy(), description="the loss that both labels are measured with")
     alpha: float = Field(1.0, gt=0, description="both parameters of the Beta distribution of the share kept")
     probability: float = Field(1.0, ge=0, le=1, description="share of the batches that are mixed")
 

@@ -1,0 +1,100 @@
+"""Network: normalise, backbone, pooling, head; built from opened plugins, whose fit is checked here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from kit.config import Experiment
+from kit.errors import ConfigError
+from kit.kinds import Backbone, Classes, Head, Loss, Pooling
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The opened plugins that make a network and say what its outputs mean."""
+
+    backbone: Backbone
+    pooling: Pooling
+    head: Head
+    loss: Loss
+
+    def bare(self) -> Parts:
+        """The same parts without starting weights, for a network that a checkpoint fills."""
+        return Parts(self.backbone.bare(), self.pooling, self.head, self.loss)
+
+
+def open_parts(experiment: Experiment, root: Path | None, classes: Classes) -> Parts:
+    """The parts that an experiment names. Raises ConfigError where the head does not give what the loss takes."""
+    loss = cast(Loss, experiment.open("loss", root)).bind(classes)
+    head = cast(Head, Head.open(experiment.head or loss.head(), root, "head"))
+    if head.gives != loss.outputs():
+        raise ConfigError(
+            f"loss {loss.plugin_name()!r} takes {loss.outputs()}, head {head.plugin_name()!r} gives {head.gives}",
+            code="C08",
+            hint=f"head={loss.head()}, or leave head out",
+        )
+    backbone = cast(Backbone, experiment.open("backbone", root))
+    fixed = backbone.fixed_size()
+    if fixed is not None and fixed != experiment.image_size:
+        raise ConfigError(
+            f"backbone {backbone.plugin_name()!r} takes images of {fixed} px, image_size is {experiment.image_size}",
+            code="C09",
+            hint=f"image_size={fixed}, or backbone.img_size={experiment.image_size} for timm's transformers",
+        )
+    return Parts(backbone, cast(Pooling, experiment.open("pooling", root)), head, loss)
+
+
+class Network(nn.Module):
+    """Pixels of 0 to 255 (N, 3, H, W), of any dtype, to outputs (N, K)."""
+
+    def __init__(
+        self, backbone: nn.Module, pooling: nn.Module, head: nn.Module, normalisation: Tensor
+    ) -> None:
+        super().__init__()
+        self.backbone, self.pooling, self.head = backbone, pooling, head
+        mean, deviation = normalisation
+        self.register_buffer("scale", (1 / (255 * deviation)).view(1, 3, 1, 1))
+        self.register_buffer("shift", (-mean / deviation).view(1, 3, 1, 1))
+
+    def embed(self, images: Tensor) -> Tensor:
+        """The pooled features of images, (N, features)."""
+        pixels = images.to(self.scale.dtype) * self.scale + self.shift
+        return cast(Tensor, self.pooling(self.backbone(pixels)))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return cast(Tensor, self.head(self.embed(images)))
+
+
+def build(parts: Parts, classes: int, image_size: int) -> Network:
+    """A network with starting weights drawn from torch's global generator.
+
+    Raises ConfigError where the backbone does not take images of this size.
+    """
+    backbone, pooling = parts.backbone.build(), parts.pooling.build()
+    features = _features(backbone, pooling, image_size)
+    normalisation = torch.tensor(parts.backbone.normalisation())
+    return Network(backbone, pooling, parts.head.build(features, classes), normalisation)
+
+
+@torch.no_grad()
+def _features(backbone: nn.Module, pooling: nn.Module, image_size: int) -> int:
+    """How many features a pooled image has, seen by trying one, without touching batch norm's averages."""
+    backbone.eval()
+    try:
+        found = pooling(backbone(torch.zeros(1, 3, image_size, image_size))).shape[1]
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            f"the backbone does not take images of {image_size} px: {str(error).splitlines()[0]}", code="C09"
+        ) from error
+    backbone.train()
+    return int(found)
+
+
+def parameters(network: nn.Module) -> int:
+    """How many weights are trained."""
+    return sum(weight.numel() for weight in network.parameters() if weight.requires_grad)

@@ -1,0 +1,33 @@
+"""Adam with decoupled weight decay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from kit.kinds import Optimizer
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Adamw(Optimizer):
+    """Adam whose weight decay acts on the weights directly; biases and norm layers do not decay.
+
+    Source: Loshchilov & Hutter 2019, "Decoupled Weight Decay Regularization"; torch.optim.AdamW.
+    """
+
+    lr: float = Field(2e-3, gt=0, description="peak learning rate")
+    weight_decay: float = Field(0.05, ge=0, description="a step takes lr * weight_decay of a weight away")
+    betas: tuple[float, float] = Field((0.9, 0.999), description="decay of the mean and of the squares")
+
+    def build(self, parameters: Sequence[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
+        import torch
+
+        from kit.plugins.optimizer._groups import groups
+
+        return torch.optim.AdamW(
+            groups(parameters, self.weight_decay), lr=self.lr, betas=self.betas, fused=True
+        )

@@ -1,0 +1,27 @@
+"""GeM: a mean whose power lies between average and maximum."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from kit.kinds import Pooling
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Gem(Pooling):
+    """The generalised mean over positions, (mean x^p)^(1/p): average at p = 1, towards the maximum as p grows.
+
+    Source: Radenovic et al. 2018, "Fine-tuning CNN Image Retrieval with No Human Annotation", equation 4.
+    """
+
+    power: float = Field(3.0, gt=0, le=100, description="p at the start")
+    learned: bool = Field(True, description="whether p is trained")
+
+    def build(self) -> nn.Module:
+        from kit.plugins.pooling._positions import GeneralisedMean
+
+        return GeneralisedMean(self.power, self.learned)

@@ -1,0 +1,25 @@
+"""A linear warm-up, then half a cosine down to the floor."""
+
+from __future__ import annotations
+
+import math
+
+from pydantic import Field
+
+from kit.kinds import Scheduler
+
+
+class Cosine(Scheduler):
+    """Rises in a line to 1 over the warm-up, reaches it exactly, and falls as a cosine to the floor.
+
+    Source: Loshchilov & Hutter 2017, "SGDR", equation 5; warm-up: Goyal et al. 2017, section 2.2.
+    """
+
+    warmup: float = Field(0.1, ge=0, lt=1, description="share of the run's steps")
+    floor: float = Field(0.0, ge=0, le=1, description="factor at the end")
+
+    def factor(self, progress: float) -> float:
+        if progress < self.warmup:
+            return progress / self.warmup
+        fallen = (progress - self.warmup) / (1 - self.warmup)
+        return self.floor + (1 - self.floor) * (1 + math.cos(math.pi * fallen)) / 2
