@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+
+from kit import labels, sources
+from kit.csv_file import read_csv
+from kit.errors import Case, ConfigError, DataError
+from kit.patterns import fill
+from kit.sources import Rows
+
+if TYPE_CHECKING:
+    from kit.config import Data
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,3 +59,72 @@ class Table:
         if self.labels is None:
             raise ValueError("test rows have no labels to count")
         return np.bincount(self.labels, minlength=len(self.classes))
+
+
+def train_table(root: Path, data: Data) -> Table:
+    """The labelled rows, in the order of their file, or by path where a folder is a class.
+
+    Raises DataError for what BAD_INPUTS lists (missing images, double ids, labels that are no class), ConfigError for
+    columns that do not exist.
+    """
+    rows = sources.train_rows(root, data)
+    texts = labels.made_labels(rows.columns, data, rows.ids)
+    classes = labels.class_names(root, data, texts)
+    return Table(
+        ids=np.array(rows.ids, dtype=str),
+        paths=rows.paths,
+        classes=classes,
+        labels=labels.numbers(texts, classes, rows.ids),
+        groups=_groups(rows, data),
+        frame=_frame(rows),
+    )
+
+
+def test_table(root: Path, data: Data, classes: tuple[str, ...]) -> Table:
+    """The rows to predict, all of them, in the order of the test table or else of the sample submission.
+
+    Raises as `train_table` does.
+    """
+    rows = sources.test_rows(root, data)
+    if data.average_group is not None and data.average_group not in rows.columns:
+        raise ConfigError(
+            f"data.average_group: the test table has no column {data.average_group!r}",
+            code="C07",
+            hint=f"its columns: {', '.join(rows.columns)}",
+        )
+    return Table(np.array(rows.ids, dtype=str), rows.paths, classes, frame=_frame(rows))
+
+
+test_table.__test__ = False  # type: ignore[attr-defined]  # the name is no test's, whatever pytest thinks
+
+
+def sample_frame(root: Path, data: Data) -> pd.DataFrame:
+    """The sample submission, all cells text, the id first. Raises DataError and ConfigError."""
+    if data.sample is None:
+        raise ConfigError("data.sample is null: no sample submission", code="C07")
+    file = read_csv(root / data.sample, data.sep, data.encoding)
+    sources.check_ids(file.column(file.columns[0]), file.lines, file.path, "sample")
+    return file.frame()
+
+
+def _frame(rows: Rows) -> pd.DataFrame:
+    return pd.DataFrame(dict(rows.columns), dtype=str)
+
+
+def _groups(rows: Rows, data: Data) -> np.ndarray | None:
+    if data.group is None:
+        return None
+    groups = fill(data.group, {"id": rows.ids, **rows.columns}, "data.group")
+    blank = [
+        Case("no group", "", row, "train", "D30")
+        for row, group in zip(rows.ids, groups, strict=True)
+        if not group.strip()
+    ]
+    if blank:
+        raise DataError(
+            f"{len(blank)} training rows have no group (data.group {data.group!r})",
+            code="D30",
+            cases=blank,
+            hint="give each such row a group of its own, such as its id",
+        )
+    return np.array(groups, dtype=str)

@@ -1,0 +1,164 @@
+"""Folds: which model holds out which row; whatever the splitter, no group and no duplicate is torn."""
+
+from __future__ import annotations
+
+import csv
+import io
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kit import duplicates, files
+from kit.csv_file import read_csv
+from kit.errors import Case, ConfigError, DataError, KitWarning, PluginError
+from kit.randomness import generator
+
+if TYPE_CHECKING:
+    from kit.kinds import Splitter
+    from kit.table import Table
+
+
+@dataclass(frozen=True, eq=False)
+class Folds:
+    """Fold numbers of training rows, aligned with `table.sorted_by_id()`; -1 = never held out."""
+
+    ids: np.ndarray  # (rows,) of str, sorted
+    numbers: np.ndarray  # (rows, repeats) int64; a number names one model, over all repeats
+
+    @property
+    def count(self) -> int:
+        """How many folds there are, over all repeats."""
+        return int(self.numbers.max()) + 1
+
+    def held_out(self, fold: int) -> np.ndarray:
+        """The rows that a fold's model never sees and predicts, bool (rows,)."""
+        mask: np.ndarray = (self.numbers == fold).any(axis=1)
+        return mask
+
+    def train(self, splitter: Splitter, fold: int) -> np.ndarray:
+        """The rows that a fold's model trains on, bool (rows,)."""
+        return np.asarray(splitter.train_rows(self.numbers, fold), dtype=bool)
+
+    def fingerprint(self) -> str:
+        """64 hex digits that are equal for equal ids in equal folds."""
+        return files.fingerprint([self.ids.tolist(), self.numbers.tolist()])
+
+    def write(self, path: Path) -> None:
+        """Writes folds.csv: id, fold; or id, fold_0, fold_1 ... where there are several repeats."""
+        repeats = self.numbers.shape[1]
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["id", *(["fold"] if repeats == 1 else [f"fold_{n}" for n in range(repeats)])])
+        writer.writerows(
+            [row, *numbers] for row, numbers in zip(self.ids.tolist(), self.numbers.tolist(), strict=True)
+        )
+        files.write_text(path, text.getvalue())
+
+    @classmethod
+    def read(cls, path: Path) -> Folds:
+        """Reads folds.csv. Raises DataError D36 where it is no such file."""
+        file = read_csv(path)
+        try:
+            numbers = np.array([row[1:] for row in file.rows], dtype=str).astype(np.int64)
+        except ValueError:
+            numbers = np.empty((len(file), 0), np.int64)
+        ids = np.array([row[0] for row in file.rows], dtype=str)
+        if file.columns[0] != "id" or not numbers.shape[1] or len(set(ids)) < len(ids) or numbers.min() < -1:
+            raise DataError(
+                f"{path} does not hold folds",
+                code="D36",
+                hint="its columns are id, fold; delete it to make it anew",
+            )
+        return cls(ids, numbers)
+
+
+def make_folds(table: Table, splitter: Splitter, seed: int) -> Folds:
+    """Splits the rows, sorted by id; byte-identical images share a fold, and so do the rows of a group.
+
+    Warns of identical images (W01, W02), rare classes (W04), classes that a fold does not train on (W06). Raises
+    DataError D33 and D34 where groups are too few or torn, PluginError P07 for a splitter that breaks its promise.
+    """
+    table = table.sorted_by_id()
+    same = duplicates.contents(table.paths)
+    duplicates.warn(table, same)
+    if splitter.needs_groups and table.groups is None:
+        name = splitter.plugin_name()
+        raise ConfigError(
+            f"splitter {name!r} needs data.group",
+            code="C08",
+            hint="data.group=<column>, or splitter=stratified_kfold",
+        )
+    groups = same if table.groups is None else duplicates.joined(same, table.groups)
+    # one row stands for all its copies: a splitter that knows no groups cannot tear them
+    shown, place = np.unique(same, return_inverse=True)
+    seen = replace(table.take(shown), groups=None if table.groups is None else groups[shown].astype(str))
+    numbers = np.asarray(splitter.split(seen, generator(seed, "folds")))
+    _check_numbers(splitter, numbers, len(seen))
+    folds = Folds(table.ids, numbers.astype(np.int64)[place])
+    _check_groups(folds, splitter, groups, table)
+    _warn_of_rare(folds, splitter, table)
+    return folds
+
+
+def _check_numbers(splitter: Splitter, numbers: np.ndarray, rows: int) -> None:
+    """Raises PluginError where a splitter's answer has the wrong shape, type or numbers."""
+    name = splitter.plugin_name()
+    wrong = ""
+    if numbers.ndim != 2 or len(numbers) != rows or not numbers.shape[1]:
+        wrong = f"gave fold numbers of shape {numbers.shape}, not ({rows}, repeats)"
+    elif not np.issubdtype(numbers.dtype, np.integer):
+        wrong = f"gave fold numbers of type {numbers.dtype}, not int64"
+    else:
+        used = [number for column in numbers.T for number in np.unique(column) if number != -1]
+        if sorted(used) != list(range(len(used))) or not used:
+            wrong = (
+                f"gave the fold numbers {sorted(map(int, used))[:10]}: they run from 0, each in one repeat"
+            )
+    if wrong:
+        raise PluginError(f"splitter {name!r} {wrong}", code="P07", hint=f"kit plugins check splitter {name}")
+
+
+def _check_groups(folds: Folds, splitter: Splitter, groups: np.ndarray, table: Table) -> None:
+    """Raises DataError where a model would train on a row, or a row's relative, that it is to predict."""
+    torn: dict[int, list[int]] = {}
+    for fold in range(folds.count):
+        held, trained = folds.held_out(fold), folds.train(splitter, fold)
+        for group in np.intersect1d(groups[held], groups[trained]):
+            torn.setdefault(int(group), []).append(fold)
+    if not torn:
+        return
+    names = table.ids if table.groups is None else table.groups
+    cases = [
+        Case(f"group {names[group]!r} is held out and trained on in fold {', '.join(map(str, numbers))}")
+        for group, numbers in torn.items()
+    ]
+    raise DataError(
+        f"splitter {splitter.plugin_name()!r} tears {len(torn)} of {len(set(groups))} groups",
+        code="D34",
+        cases=cases,
+        hint=f"splitter=stratified_group_kfold splitter.folds={max(_per_repeat(folds), 2)}",
+    )
+
+
+def _per_repeat(folds: Folds) -> int:
+    return len(set(folds.numbers[:, 0].tolist()) - {-1})
+
+
+def _warn_of_rare(folds: Folds, splitter: Splitter, table: Table) -> None:
+    """Warns of classes with fewer rows than folds (W04), and of those that a fold does not train on (W06)."""
+    needed = max(_per_repeat(folds), 2)
+    rare = [
+        f"{name} {count}" for name, count in zip(table.classes, table.counts(), strict=True) if count < needed
+    ]
+    if rare:
+        text = f"W04 {len(rare)} classes have fewer rows than the {needed} folds: {', '.join(rare)}"
+        warnings.warn(KitWarning(text), stacklevel=3)
+    for fold in range(folds.count):
+        absent = np.flatnonzero(table.take(folds.train(splitter, fold)).counts() == 0)
+        if len(absent):
+            names = ", ".join(table.classes[number] for number in absent)
+            text = f"W06 fold {fold} trains on no row of {len(absent)} classes, and scores them as wrong: {names}"
+            warnings.warn(KitWarning(text), stacklevel=3)

@@ -1,0 +1,130 @@
+"""Labels as class numbers: read from a column or made from several, checked against the list of classes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kit.csv_file import read_csv
+from kit.errors import Case, ConfigError, DataError, nearest
+from kit.patterns import columns_of, fill
+
+if TYPE_CHECKING:
+    from kit.config import Data
+
+
+def made_labels(columns: Mapping[str, Sequence[str]], data: Data, ids: Sequence[str]) -> list[str]:
+    """Every row's label as text: a column, or a pattern over words for files, number ranges and columns.
+
+    Raises DataError D30 for a row without a label, D31 for a number that is none.
+    """
+    parts = dict(columns)
+    if "file" in columns_of(data.label) and data.file_labels:
+        parts["file"] = _words(columns["file"], data.file_labels, ids)
+    for name, edges in data.bins.items():
+        parts[name] = _ranges(fill(name, columns, "data.bins"), name, edges, ids)
+    labels = [data.rename.get(label, label) for label in fill(data.label, parts, "data.label")]
+    blank = [
+        Case("no label", "", row, "train", "D30")
+        for row, label in zip(ids, labels, strict=True)
+        if not label.strip()
+    ]
+    if blank:
+        raise DataError(f"{len(blank)} training rows have no label", code="D30", cases=blank)
+    return labels
+
+
+def _words(stems: Sequence[str], words: Mapping[str, str], ids: Sequence[str]) -> list[str]:
+    """The word of the first pattern that each stem matches."""
+    made = {
+        stem: next((word for glob, word in words.items() if fnmatchcase(stem, glob)), None)
+        for stem in set(stems)
+    }
+    cases = [
+        Case(f"no pattern for {stem!r}", "", row, "train", "D30")
+        for row, stem in zip(ids, stems, strict=True)
+        if made[stem] is None
+    ]
+    if cases:
+        raise DataError(
+            f"{len(cases)} images match no pattern of data.file_labels",
+            code="D30",
+            cases=cases,
+            hint=f"its patterns: {', '.join(words)}",
+        )
+    return [made[stem] or "" for stem in stems]
+
+
+def _ranges(cells: Sequence[str], name: str, edges: Sequence[float], ids: Sequence[str]) -> list[str]:
+    """`<30`, `30-60` (30 included, 60 not) or `>=60` for each number."""
+    if list(edges) != sorted(set(edges)) or not edges:
+        raise ConfigError(f"data.bins.{name}: edges must rise, not {list(edges)}", code="C02")
+    texts = [f"{edge:g}" for edge in edges]
+    names = [f"<{texts[0]}", *(f"{low}-{high}" for low, high in pairwise(texts)), f">={texts[-1]}"]
+    cases = [
+        Case(f"{name} is {cell!r}, not a number", "", row, "train", "D31")
+        for row, cell in zip(ids, cells, strict=True)
+        if not _is_number(cell)
+    ]
+    if cases:
+        raise DataError(f"{len(cases)} cells of column {name!r} are no numbers", code="D31", cases=cases)
+    places = np.searchsorted(np.asarray(edges), [float(cell) for cell in cells], side="right")
+    return [names[place] for place in places]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return bool(np.isfinite(float(text)))
+    except ValueError:
+        return False
+
+
+def class_names(root: Path, data: Data, labels: Sequence[str]) -> tuple[str, ...]:
+    """The classes in order: of `data.classes`, else the sample's columns where it has one a class, else sorted."""
+    if data.classes:
+        file = read_csv(root / data.classes, data.sep, data.encoding)
+        return _once([row[0] for row in file.rows], file.path)
+    if data.sample:
+        columns = read_csv(root / data.sample, data.sep, data.encoding).columns[1:]
+        # one column a class, also where a label of the training table is misspelt
+        if len(columns) > 1 and sum(column in set(labels) for column in columns) * 2 > len(columns):
+            return columns
+    return tuple(sorted(set(labels), key=_rank(set(labels))))
+
+
+def _once(names: Sequence[str], file: Path) -> tuple[str, ...]:
+    double = sorted({name for name in names if names.count(name) > 1})
+    if double:
+        raise DataError(f"{file} lists {len(double)} classes twice", code="D24", cases=double)
+    return tuple(names)
+
+
+def _rank(labels: set[str]) -> Callable[[str], tuple[int, str]]:
+    """The order of labels: as numbers where all are whole numbers, else as text."""
+    if all(re.fullmatch(r"[+-]?\d+", label) for label in labels):
+        return lambda label: (int(label), label)
+    return lambda label: (0, label)
+
+
+def numbers(labels: Sequence[str], classes: Sequence[str], ids: Sequence[str]) -> np.ndarray:
+    """Class numbers, int64 (rows,). Raises DataError D32 for a label that is no class."""
+    number = {name: index for index, name in enumerate(classes)}
+    cases = [
+        Case(f"label {label!r} is no class{nearest(label, classes)}", "", row, "train", "D32")
+        for row, label in zip(ids, labels, strict=True)
+        if label not in number
+    ]
+    if cases:
+        raise DataError(
+            f"{len(cases)} training rows have a label outside the {len(classes)} classes",
+            code="D32",
+            cases=cases,
+            hint="data.classes lists the classes, else the sample's columns do",
+        )
+    return np.array([number[label] for label in labels], dtype=np.int64)

@@ -1,0 +1,157 @@
+"""Finds image files below one folder: endings are tried, each folder is listed once, nothing outside is touched."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kit.errors import Case, DataError
+
+FOLDER, FILE, LINK = "folder", "file", "link"
+
+
+@dataclass
+class Images:
+    """The image files below `base`; a name may hold folders, and may lack its ending."""
+
+    base: str
+    extensions: tuple[str, ...]
+    follow_symlinks: bool = False
+    _listed: dict[str, dict[str, str] | None] = field(default_factory=dict)
+
+    def find(self, name: str) -> tuple[Path, str]:
+        """The file of a name, and the code of what is wrong with it: D20 outside, D08 a folder, D02 not there."""
+        file = os.path.normpath(name if name.startswith("/") else f"{self.base}/{name}")
+        if "\0" in name or not _is_inside(file, self.base):
+            return Path(f"{self.base}/{name}"), "D20"
+        folder, _, stem = file.rpartition("/")
+        entries = self._entries(folder)
+        if entries is None:
+            return Path(file), "D20"
+        found = [entry for entry in self._candidates(stem) if entry in entries]
+        files = [entry for entry in found if entries[entry] != FOLDER]
+        if not files:
+            return Path(file), "D08" if any(entry != stem or "." in entry for entry in found) else "D02"
+        path = Path(f"{folder}/{files[0]}")
+        return path, self._problem_of(path) if entries[files[0]] == LINK else ""
+
+    def in_folder(self, name: str) -> tuple[list[Path], str]:
+        """Every image file of a folder by name, and D20 where the folder lies outside, D02 where it has none."""
+        folder = os.path.normpath(f"{self.base}/{name}")
+        entries = self._entries(folder) if _is_inside(folder, self.base, strict=False) else None
+        if entries is None:
+            return [], "D20"
+        names = sorted(entry for entry in entries if self.is_image(entry) and entries[entry] != FOLDER)
+        paths = [Path(f"{folder}/{entry}") for entry in names]
+        problems = [self._problem_of(path) for path in paths if entries[path.name] == LINK]
+        return paths, max(problems, default="") or ("" if paths else "D02")
+
+    def folders(self, name: str) -> list[str]:
+        """The folders in a folder, hidden ones left out, and those that links lead to where links are followed."""
+        folder = os.path.normpath(f"{self.base}/{name}")
+        entries = self._entries(folder) or {}
+        return sorted(
+            entry
+            for entry, what in entries.items()
+            if not entry.startswith(".")
+            and (what == FOLDER or (what == LINK and self._problem_of(Path(f"{folder}/{entry}")) == "D08"))
+        )
+
+    def is_image(self, name: str) -> bool:
+        """Whether a file's name ends as an image's does; hidden files do not count."""
+        return name.lower().endswith(self.extensions) and not name.startswith(".")
+
+    def looked_for(self, name: str) -> str:
+        """What was tried for a name, and where, as words for an error."""
+        folder, _, stem = f"{self.base}/{name}".rpartition("/")
+        tried = [entry for entry in self._candidates(stem) if entry != stem and entry.islower()] or [stem]
+        shown = ", ".join(tried[:2]) + (" …" if len(tried) > 2 else "")
+        return f"looked for {shown} in {folder}"
+
+    def endings_present(self, names: Iterable[str]) -> str:
+        """The endings that files really have in the folders of these names, as words for an error."""
+        folders = {os.path.normpath(f"{self.base}/{name}".rpartition("/")[0]) for name in names}
+        counts: Counter[str] = Counter()
+        for folder in folders:
+            files = (self._entries(folder) if _is_inside(folder, self.base, strict=False) else None) or {}
+            counts.update(Path(name).suffix or "no ending" for name, what in files.items() if what != FOLDER)
+        found = ", ".join(f"{ending} ({count})" for ending, count in counts.most_common(5))
+        return f"files there end in {found}" if found else f"no files there, is {self.base} right?"
+
+    def _candidates(self, stem: str) -> list[str]:
+        """The name itself, then with each ending, in small letters and in capitals."""
+        return [stem, *(stem + e for ending in self.extensions for e in (ending, ending.upper()))]
+
+    def _entries(self, folder: str) -> dict[str, str] | None:
+        """Name -> what it is, of a folder; None where the folder lies outside once links are resolved."""
+        if folder not in self._listed:
+            inside = not self._link_problem(folder)
+            self._listed[folder] = _listing(folder) if inside else None
+        return self._listed[folder]
+
+    def _problem_of(self, link: Path) -> str:
+        """What is wrong with a link: it leads outside, to a folder, or nowhere."""
+        if problem := self._link_problem(str(link)):
+            return problem
+        return "D08" if link.is_dir() else "" if link.exists() else "D02"
+
+    def _link_problem(self, path: str) -> str:
+        if self.follow_symlinks or _is_inside(
+            os.path.realpath(path), os.path.realpath(self.base), strict=False
+        ):
+            return ""
+        return "D20"
+
+
+def _is_inside(path: str, base: str, strict: bool = True) -> bool:
+    return path.startswith(base.rstrip("/") + "/") or (not strict and path == base)
+
+
+def _listing(folder: str) -> dict[str, str]:
+    try:
+        with os.scandir(folder) as entries:
+            return {
+                e.name: LINK if e.is_symlink() else FOLDER if e.is_dir(follow_symlinks=False) else FILE
+                for e in entries
+            }
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except PermissionError:
+        raise DataError(f"{folder}: permission denied", code="D09") from None
+
+
+def split_pattern(root: Path, pattern: str) -> tuple[str, str]:
+    """A pattern's fixed folder, absolute, and the rest: `images/{id}.jpg` -> /…/images, `{id}.jpg`."""
+    fixed = pattern.partition("{")[0].rpartition("/")[0]
+    if pattern.startswith("/") and not fixed:
+        return "/", pattern[1:]
+    base = os.path.normpath(fixed if fixed.startswith("/") else f"{root.absolute()}/{fixed}")
+    return base, pattern[len(fixed) :].removeprefix("/")
+
+
+def refuse(
+    images: Images, names: Sequence[str], ids: Sequence[str], codes: Sequence[str], split: str
+) -> None:
+    """Raises DataError for the first kind of problem among D20, D08 and D02, with all its rows as cases."""
+    texts = {
+        "D20": f"id leaves the image root {images.base}:",
+        "D08": "the image is a directory",
+        "D02": "no image",
+    }
+    for code, text in texts.items():
+        rows = [row for row, found in enumerate(codes) if found == code]
+        if not rows:
+            continue
+        more = f", and for {len(rows) - 1} more {split} rows" if len(rows) > 1 else f", a {split} row"
+        details = [f"{text} ({images.looked_for(names[row])})" if code == "D02" else text for row in rows]
+        cases = [Case(detail, "", ids[row], split, code) for row, detail in zip(rows, details, strict=True)]
+        hint = {
+            "D20": "data.follow_symlinks=true, where the links are meant; an id must name a file below it",
+            "D08": "put the image file there",
+            "D02": images.endings_present([names[row] for row in rows]) + "; data.images, data.extensions",
+        }[code]
+        looked = f" ({images.looked_for(names[rows[0]])})" if code == "D02" else ""
+        raise DataError(f"{text} for id {ids[rows[0]]!r}{looked}{more}", code=code, cases=cases, hint=hint)

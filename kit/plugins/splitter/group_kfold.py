@@ -1,0 +1,31 @@
+"""Group k-fold: the rows of a group are held out together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from kit.kinds import Splitter
+from kit.plugins.splitter._sklearn import check_groups, fold_numbers, random_state
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from kit.table import Table
+
+
+class GroupKfold(Splitter):
+    """Each group is held out whole, in one of folds with about equally many groups; classes are not looked at.
+
+    Source: sklearn.model_selection.GroupKFold with shuffle.
+    """
+
+    needs_groups: ClassVar[bool] = True
+    folds: int = Field(5, ge=2, description="how many parts the groups are split into")
+
+    def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
+        from sklearn.model_selection import GroupKFold
+
+        check_groups(table, self.folds)
+        return fold_numbers(GroupKFold(self.folds, shuffle=True, random_state=random_state(rng)), table)

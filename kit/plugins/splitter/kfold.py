@@ -1,0 +1,30 @@
+"""K-fold: rows are dealt into folds at random."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from kit.kinds import Splitter
+from kit.plugins.splitter._sklearn import check_rows, fold_numbers, random_state
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from kit.table import Table
+
+
+class Kfold(Splitter):
+    """Each row is held out once, in one of equally large random folds.
+
+    Source: sklearn.model_selection.KFold.
+    """
+
+    folds: int = Field(5, ge=2, description="how many parts the rows are split into")
+
+    def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
+        from sklearn.model_selection import KFold
+
+        check_rows(table, self.folds, stratified=False)
+        return fold_numbers(KFold(self.folds, shuffle=True, random_state=random_state(rng)), table)

@@ -1,0 +1,145 @@
+"""Where rows come from: a CSV with a path pattern, a CSV with a folder of photos a row, or a folder a class."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kit.csv_file import CsvFile, read_csv
+from kit.errors import Case, ConfigError, DataError, KitWarning
+from kit.paths import Images, refuse, split_pattern
+from kit.patterns import columns_of, fill
+
+if TYPE_CHECKING:
+    from kit.config import Data
+
+ALL_IMAGES = "/*"  # ends a pattern for which every image of the folder is a row
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows as their source has them: ids, image paths, and columns of text, all in the source's order."""
+
+    ids: tuple[str, ...]
+    paths: tuple[Path, ...]
+    columns: Mapping[str, Sequence[str]]
+
+
+def train_rows(root: Path, data: Data) -> Rows:
+    """The labelled rows. Raises DataError for rows or ids that cannot be used, ConfigError for wrong columns."""
+    if (root / data.train).is_dir():
+        return _class_folders(root / data.train, data)
+    file = read_csv(root / data.train, data.sep, data.encoding)
+    return _csv_rows(root, data, file, data.id, data.images, "train")
+
+
+def test_rows(root: Path, data: Data) -> Rows:
+    """The rows to predict, from the test CSV or else the sample's ids. Raises as `train_rows` does."""
+    name = data.test or data.sample
+    if name is None:
+        raise ConfigError("data.test and data.sample are both null: no rows to predict", code="C07")
+    file = read_csv(root / name, data.sep, data.encoding)
+    named = set(columns_of(data.id)) or {data.id}
+    # the sample's first column is the id whatever its name; a test table may lack the train table's column
+    name_of_row = data.id if data.test and named <= set(file.columns) else file.columns[0]
+    return _csv_rows(root, data, file, name_of_row, data.test_images or data.images, "test")
+
+
+def _csv_rows(root: Path, data: Data, file: CsvFile, name: str, images: str, split: str) -> Rows:
+    columns = {column: file.column(column) for column in file.columns}
+    if not columns_of(images):
+        raise ConfigError(f"data.images names no column: {images!r}", code="C07", hint="such as images/{id}")
+    if images.endswith(ALL_IMAGES):
+        return _photos(root, data, file, columns, name, images.removesuffix(ALL_IMAGES), split)
+    ids = fill(name, columns, "data.id")
+    check_ids(ids, file.lines, file.path, split)
+    base, pattern = split_pattern(root, images)
+    found = Images(base, data.extensions, data.follow_symlinks)
+    names = fill(pattern, {"id": ids, **columns}, "data.images")
+    located = [found.find(each) for each in names]
+    _refuse(found, data, names, ids, [code for _, code in located], split)
+    return Rows(tuple(ids), tuple(path for path, _ in located), columns)
+
+
+def _photos(
+    root: Path, data: Data, file: CsvFile, columns: dict[str, list[str]], name: str, images: str, split: str
+) -> Rows:
+    """A row for every image of each row's folder; `{file}` is the image's name without its ending."""
+    of_file = "file" in columns_of(name)
+    owners = [str(line) for line in file.lines] if of_file else fill(name, columns, "data.id")
+    check_ids(owners, file.lines, file.path, split)
+    base, pattern = split_pattern(root, images)
+    found = Images(base, data.extensions, data.follow_symlinks)
+    folders = fill(pattern, {"id": owners, **columns}, "data.images")
+    located = [found.in_folder(each) for each in folders]
+    _refuse(found, data, [f"{each}/*" for each in folders], owners, [code for _, code in located], split)
+    paths = tuple(path for files, _ in located for path in files)
+    source = [row for row, (files, _) in enumerate(located) for _ in files]
+    wide: dict[str, list[str]] = {key: [cells[row] for row in source] for key, cells in columns.items()}
+    wide["file"] = [path.stem for path in paths]
+    ids = fill(name, wide, "data.id")
+    if not of_file:
+        ids = [f"{owner}_{stem}" for owner, stem in zip(ids, wide["file"], strict=True)]
+    check_ids(ids, [file.lines[row] for row in source], file.path, split)
+    return Rows(tuple(ids), paths, wide)
+
+
+def _class_folders(folder: Path, data: Data) -> Rows:
+    """Every image below a folder: its label is the first folder, its id the path without the ending.
+
+    Files of one name and several endings keep theirs, so that ids are unique.
+    """
+    found = Images(str(folder.absolute()), data.extensions, data.follow_symlinks)
+    files, pending = [], [""]
+    while pending:
+        name = pending.pop()
+        files += [f"{name}/{path.name}".lstrip("/") for path in found.in_folder(name)[0]]
+        pending += [f"{name}/{sub}".lstrip("/") for sub in found.folders(name)]
+    files.sort()
+    if not files:
+        raise DataError(f"{folder} has no images in folders", code="D29", hint="data.train, data.extensions")
+    stems = [file.rpartition(".")[0] for file in files]
+    times = Counter(stems)
+    ids = [stem if times[stem] == 1 else file for stem, file in zip(stems, files, strict=True)]
+    labels = [file.partition("/")[0] if "/" in file else "" for file in files]
+    loose = [Case("lies in no class's folder", file, split="train") for file in files if "/" not in file]
+    if loose:
+        raise DataError(f"{len(loose)} images of {folder} are in no class's folder", code="D30", cases=loose)
+    located = [found.find(file) for file in files]
+    _refuse(found, data, files, ids, [code for _, code in located], "train")
+    columns = {"id": ids, "label": labels, "path": files}
+    return Rows(tuple(ids), tuple(path for path, _ in located), columns)
+
+
+def _refuse(
+    found: Images, data: Data, names: Sequence[str], ids: Sequence[str], codes: Sequence[str], split: str
+) -> None:
+    """Raises for what cannot be used; rows that the config lets go on are left to whoever reads the images."""
+    goes_on = data.bad_train == "drop" if split == "train" else data.bad_test == "prior"
+    serious = [code if code == "D20" or not goes_on else "" for code in codes]
+    refuse(found, names, ids, serious, split)
+
+
+def check_ids(ids: Sequence[str], lines: Sequence[int], file: Path, split: str) -> None:
+    """Raises DataError for blank (D23) and double (D24) ids; warns of ids that differ only by case (W03)."""
+    blank = [Case(f"row {line} has no id", str(file), split=split, code="D23")
+             for row, line in zip(ids, lines, strict=True) if not row.strip()]  # fmt: skip
+    if blank:
+        raise DataError(f"{len(blank)} {split} rows have no id", code="D23", cases=blank)
+    if len(set(ids)) < len(ids):
+        rows: dict[str, list[str]] = defaultdict(list)
+        for row, line in zip(ids, lines, strict=True):
+            rows[row].append(str(line))
+        cases = [Case(f"id {row!r} is on rows {', '.join(where)}", "", row, split, "D24")
+                 for row, where in rows.items() if len(where) > 1]  # fmt: skip
+        raise DataError(f"{file}: {len(cases)} ids are there more than once", code="D24", cases=cases,
+                        hint="data.id must name each row; photos of one folder need other names")  # fmt: skip
+    folded = Counter(row.casefold() for row in ids)
+    alike = [row for row in ids if folded[row.casefold()] > 1] if len(folded) < len(ids) else []
+    if alike:
+        shown = ", ".join(alike[:6])
+        warnings.warn(KitWarning(f"W03 {len(alike)} {split} ids differ only by case: {shown}"), stacklevel=2)
