@@ -1,0 +1,24 @@
+"""Geometric: the mean of the members' log probabilities, as probabilities again."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import Field
+
+from kit.kinds import Ensembler
+
+
+class Geometric(Ensembler):
+    """Geometric mean of the members' probabilities; one member that is sure a class is wrong weighs heavily.
+
+    Taken in log space, where many small factors do not vanish, over probabilities of at least `floor`.
+
+    Source: the logarithmic opinion pool, Genest and Zidek 1986, "Combining Probability Distributions", section 3.
+    """
+
+    floor: float = Field(1e-7, gt=0, lt=0.1, description="smaller probabilities count as this one")
+
+    def blend(self, members: np.ndarray) -> np.ndarray:
+        logs = np.log(np.maximum(members.astype(np.float64), self.floor)).mean(axis=0)
+        blended = np.exp(logs - logs.max(axis=1, keepdims=True))
+        return blended / blended.sum(axis=1, keepdims=True)

@@ -1,0 +1,18 @@
+"""Mean: the arithmetic mean of the members' probabilities."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kit.kinds import Ensembler
+
+
+class Mean(Ensembler):
+    """Arithmetic mean of the members' probabilities.
+
+    Source: the linear opinion pool, Genest and Zidek 1986, "Combining Probability Distributions", section 3.
+    """
+
+    def blend(self, members: np.ndarray) -> np.ndarray:
+        blended = members.mean(axis=0, dtype=np.float64)
+        return blended / blended.sum(axis=1, keepdims=True)

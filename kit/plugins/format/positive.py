@@ -1,0 +1,39 @@
+"""Positive: one number a row, the probability of the positive class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from pydantic import Field
+
+from kit.errors import ConfigError, nearest
+from kit.kinds import Format
+from kit.plugins.format._numbers import are_shares, text
+from kit.predictions import Predictions
+
+
+class Positive(Format):
+    """One column with the probability of the positive one of two classes.
+
+    Raises ConfigError where `positive` is no class.
+
+    Source: such as the sample submission of Dogs vs. Cats Redux, `id,label` with 0.5 in each cell.
+    """
+
+    positive: str | None = Field(
+        None, description="the positive class; by default the one the column is named after, else the second"
+    )
+
+    def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
+        if sample.shape[1] != 2 or len(classes) != 2:
+            return False
+        return are_shares(sample.iloc[:, 1]) and not set(sample.iloc[:, 1]) <= set(classes)
+
+    def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
+        named, classes = str(sample.columns[1]), predictions.classes
+        positive = self.positive or (named if named in classes else classes[1])
+        if positive not in classes:
+            raise ConfigError(f"no class {positive!r}{nearest(positive, classes)}", code="C21")
+        values = predictions.align(sample.iloc[:, 0])[:, classes.index(positive)]
+        return pd.DataFrame({sample.columns[0]: sample.iloc[:, 0], named: text(values)})

@@ -1,0 +1,28 @@
+"""Probabilities: one column a class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from kit.kinds import Format
+from kit.plugins.format._numbers import are_shares, text
+from kit.predictions import Predictions
+
+
+class Probabilities(Format):
+    """One column a class with its probability, in the order of the sample's columns.
+
+    Source: such as State Farm's and Plant Pathology's sample submissions, `id,class,class,...`.
+    """
+
+    def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
+        named = len(classes) > 1 and sorted(sample.columns[1:]) == sorted(classes)
+        return named and all(are_shares(sample.iloc[:, n]) for n in range(1, sample.shape[1]))
+
+    def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
+        values = predictions.align(sample.iloc[:, 0])
+        at = {name: number for number, name in enumerate(predictions.classes)}
+        columns = {name: text(values[:, at[name]]) for name in sample.columns[1:] if name in at}
+        return pd.DataFrame({sample.columns[0]: sample.iloc[:, 0], **columns})

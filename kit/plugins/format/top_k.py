@@ -1,0 +1,39 @@
+"""Top-k: the most probable labels in one cell, best first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from kit.errors import ConfigError
+from kit.kinds import Format
+from kit.predictions import Predictions
+
+
+class TopK(Format):
+    """One column with each row's most probable labels, best first, separated by a space.
+
+    Raises ConfigError for more labels than classes.
+
+    Source: such as Humpback Whale's sample submission, `Image,Id` with five labels a cell.
+    """
+
+    k: int | None = Field(None, ge=1, description="labels a row; by default as many as the sample shows")
+
+    def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
+        known = set(classes)
+        if sample.shape[1] != 2 or (self.k != 1 and known.issuperset(sample.iloc[:, 1])):
+            return False
+        cells = [cell.split(" ") for cell in sample.iloc[:, 1]]
+        return bool(cells) and all(set(cell) <= known and len(set(cell)) == len(cell) for cell in cells)
+
+    def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
+        k = self.k or max(len(cell.split(" ")) for cell in sample.iloc[:, 1])
+        if k > len(predictions.classes):
+            raise ConfigError(f"{k} labels a row of {len(predictions.classes)} classes", code="C21")
+        best = np.argsort(-predictions.align(sample.iloc[:, 0]), axis=1, kind="stable")[:, :k]
+        cells = [" ".join(predictions.classes[number] for number in row) for row in best]
+        return pd.DataFrame({sample.columns[0]: sample.iloc[:, 0], sample.columns[1]: cells})

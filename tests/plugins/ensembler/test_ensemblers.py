@@ -1,0 +1,84 @@
+"""Ensemblers give the numbers that a pencil gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kit.errors import ConfigError
+from kit.kinds import Ensembler
+
+ONE = [[0.8, 0.2], [0.4, 0.6], [0.1, 0.9]]
+TWO = [[0.5, 0.5], [0.2, 0.8], [0.3, 0.7]]
+MEMBERS = np.array([ONE, TWO])
+
+
+def blended(spec: str | dict[str, Any], members: np.ndarray = MEMBERS) -> np.ndarray:
+    return Ensembler.open(spec).blend(members)
+
+
+def test_mean_by_hand() -> None:
+    assert np.allclose(blended("mean")[:, 0], [0.65, 0.3, 0.2])
+
+
+def test_geometric_by_hand() -> None:
+    first = np.sqrt(0.8 * 0.5) / (np.sqrt(0.8 * 0.5) + np.sqrt(0.2 * 0.5))
+    assert blended("geometric")[0, 0] == pytest.approx(first)
+
+
+def test_geometric_of_many_members_does_not_vanish() -> None:
+    many = np.tile(np.array([[[1e-6, 1 - 1e-6]]]), (200, 1, 1))
+    assert blended("geometric", many)[0, 0] == pytest.approx(1e-6, rel=1e-6)
+
+
+def test_geometric_keeps_away_from_zero_by_its_floor() -> None:
+    members = np.array([[[0.0, 1.0]], [[1.0, 0.0]]])
+    assert blended("geometric", members).tolist() == [[0.5, 0.5]]
+    # sqrt(0.01 * 1) against sqrt(1 * 0.25)
+    uneven = blended({"name": "geometric", "floor": 0.01}, np.array([[[0.0, 1.0]], [[1.0, 0.25]]]))
+    assert uneven[0, 0] == pytest.approx(0.1 / 0.6)
+
+
+def test_rank_by_hand() -> None:
+    # ranks of class 0: 3 2 1 and 3 1 2; of class 1: 1 2 3 and 1 3 2
+    assert np.allclose(blended("rank"), [[3 / 4, 1 / 4], [1.5 / 4, 2.5 / 4], [1.5 / 4, 2.5 / 4]])
+
+
+def test_tied_rows_share_their_mean_rank() -> None:
+    tied = np.array([[[0.5, 0.5], [0.5, 0.5], [0.1, 0.9]]])
+    # class 0 ranks 2.5 2.5 1, class 1 ranks 1.5 1.5 3
+    assert np.allclose(blended("rank", tied)[:, 0], [2.5 / 4, 2.5 / 4, 1 / 4])
+
+
+def test_rank_does_not_see_how_confident_a_member_is() -> None:
+    shy = MEMBERS[1] * [0.01, 1]
+    shy /= shy.sum(axis=1, keepdims=True)
+    assert np.allclose(blended("rank", np.stack([MEMBERS[0], shy])), blended("rank"))
+
+
+def test_weights_count_in_the_order_of_the_members() -> None:
+    assert np.allclose(blended({"name": "weighted", "weights": [3, 1]})[0], [0.725, 0.275])
+
+
+def test_without_weights_all_members_count_alike() -> None:
+    assert np.allclose(blended("weighted"), blended("mean"))
+
+
+def test_as_many_weights_as_members() -> None:
+    with pytest.raises(ConfigError, match="3 weights for 2 members"):
+        blended({"name": "weighted", "weights": [1, 1, 1]})
+
+
+@pytest.mark.parametrize("weights", [[1, -1], [0, 0]])
+def test_weights_that_mean_nothing_are_refused(weights: list[float]) -> None:
+    with pytest.raises(ConfigError, match=r"ensembler\.weights: weights are 0 or more, and one is above 0"):
+        Ensembler.open({"name": "weighted", "weights": weights})
+
+
+def test_the_members_are_left_alone() -> None:
+    for name in ("mean", "geometric", "rank", "weighted"):
+        members = MEMBERS.copy()
+        blended(name, members)
+        assert (members == MEMBERS).all(), name

@@ -1,0 +1,143 @@
+"""Formats: each writes its sample's shape, and exactly one of them knows a sample."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kit import registry
+from kit.errors import ConfigError
+from kit.kinds import Format
+from kit.predictions import Predictions
+
+CLASSES = ("ant", "bee", "cat")
+
+
+def predictions(rows: dict[str, list[float]], classes: tuple[str, ...] = CLASSES) -> Predictions:
+    ids = np.array(list(rows), dtype=str)
+    return Predictions(ids, np.full(len(ids), -1), classes, np.array(list(rows.values()), dtype=np.float32))
+
+
+THREE = predictions({"b": [0.2, 0.5, 0.3], "007": [0.7, 0.1, 0.2]})
+TWO = predictions({"b": [0.25, 0.75], "007": [1, 0]}, ("no", "yes"))
+
+
+def sample(**columns: Any) -> pd.DataFrame:
+    return pd.DataFrame({"id": ["007", "b"], **columns}, dtype=str)
+
+
+def written(spec: str | dict[str, Any], made: Predictions, shape: pd.DataFrame) -> list[list[str]]:
+    return Format.open(spec).write(made, shape).to_numpy().tolist()
+
+
+def test_label_writes_the_most_probable_class() -> None:
+    assert written("label", THREE, sample(label="ant")) == [["007", "ant"], ["b", "bee"]]
+
+
+def test_probabilities_stand_under_the_sample_columns() -> None:
+    shape = sample(cat="0", ant="0", bee="0")
+    assert written("probabilities", THREE, shape) == [
+        ["007", "0.2", "0.7", "0.1"],
+        ["b", "0.3", "0.2", "0.5"],
+    ]
+
+
+def test_top_k_writes_as_many_labels_as_the_sample_shows() -> None:
+    assert written("top_k", THREE, sample(label="ant bee")) == [["007", "ant cat"], ["b", "bee cat"]]
+
+
+def test_top_k_writes_as_many_labels_as_asked_for() -> None:
+    shape = sample(label="ant bee")
+    assert written({"name": "top_k", "k": 3}, THREE, shape)[0] == ["007", "ant cat bee"]
+    with pytest.raises(ConfigError, match="4 labels a row of 3 classes"):
+        written({"name": "top_k", "k": 4}, THREE, shape)
+
+
+def test_equal_probabilities_are_ranked_in_class_order() -> None:
+    even = predictions({"007": [0.25, 0.5, 0.25], "b": [1 / 3, 1 / 3, 1 / 3]})
+    assert written({"name": "top_k", "k": 3}, even, sample(label="a b")) == [
+        ["007", "bee ant cat"],
+        ["b", "ant bee cat"],
+    ]
+
+
+def test_positive_writes_the_second_class_by_default() -> None:
+    assert written("positive", TWO, sample(target="0.5")) == [["007", "0.0"], ["b", "0.75"]]
+
+
+def test_positive_writes_the_class_its_column_is_named_after() -> None:
+    assert written("positive", TWO, sample(no="0.5")) == [["007", "1.0"], ["b", "0.25"]]
+
+
+def test_positive_writes_the_class_that_is_asked_for() -> None:
+    assert written({"name": "positive", "positive": "no"}, TWO, sample(target="0.5"))[1] == ["b", "0.25"]
+    with pytest.raises(ConfigError, match="no class 'yess'; did you mean 'yes'"):
+        written({"name": "positive", "positive": "yess"}, TWO, sample(target="0.5"))
+
+
+def test_small_probabilities_are_written_in_full_without_exponents() -> None:
+    tiny = predictions({"007": [1e-9, 1], "b": [0.1, 0.9]}, ("no", "yes"))
+    cells = [row[1] for row in written({"name": "positive", "positive": "no"}, tiny, sample(target="0.5"))]
+    assert cells == ["0.000000001", "0.1"]
+
+
+def matching(shape: pd.DataFrame, classes: tuple[str, ...]) -> list[str]:
+    return [name for name in registry.places("format") if Format.open(name).matches(shape, classes)]
+
+
+def drawn_sample(rng: np.random.Generator, kind: str, classes: tuple[str, ...]) -> pd.DataFrame:
+    rows = int(rng.integers(1, 6))
+    ids = {"id": [f"{rng.integers(100):03d}{n}" for n in range(rows)]}
+    if kind == "label":
+        return pd.DataFrame({**ids, "label": rng.choice(classes, rows)}, dtype=str)
+    if kind == "probabilities":
+        return pd.DataFrame({**ids, **{name: rng.random(rows) for name in rng.permutation(classes)}}).astype(
+            str
+        )
+    if kind == "top_k":
+        k = int(rng.integers(2, len(classes) + 1))
+        cells = [" ".join(rng.permutation(classes)[:k]) for _ in range(rows)]
+        return pd.DataFrame({**ids, "labels": cells}, dtype=str)
+    cells = [str(rng.choice(["0.5", "0.25", "5e-1"])) for _ in range(rows)]
+    return pd.DataFrame({**ids, str(rng.choice(["target", classes[1]])): cells}, dtype=str)
+
+
+@pytest.mark.parametrize("kind", ["label", "probabilities", "top_k", "positive"])
+@pytest.mark.parametrize("classes", [("0", "1"), ("no", "yes"), ("0", "1", "2"), CLASSES], ids="-".join)
+def test_exactly_one_format_knows_a_sample(kind: str, classes: tuple[str, ...]) -> None:
+    if kind == "positive" and len(classes) != 2:
+        classes = classes[:2]
+    rng = np.random.default_rng(len(classes))
+    for _ in range(30):
+        shape = drawn_sample(rng, kind, classes)
+        assert matching(shape, classes) == [kind], shape
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        sample(label=""),
+        sample(label="wasp"),
+        sample(ant="0.5", bee="0.5"),
+        sample(ant="x", bee="0.5", cat="0.5"),
+        sample(label="ant ant"),
+        sample(label="0.5"),
+        sample(),
+        sample(label="ant").iloc[:0],
+    ],
+    ids=[
+        "empty cells",
+        "unknown label",
+        "a class lacks",
+        "no number",
+        "label twice",
+        "three classes",
+        "ids",
+        "no rows",
+    ],
+)
+def test_an_unclear_sample_is_known_by_none(shape: pd.DataFrame) -> None:
+    assert matching(shape, CLASSES) == []
