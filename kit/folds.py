@@ -130,7 +130,7 @@ def _check_groups(folds: Folds, splitter: Splitter, groups: np.ndarray, table: T
             torn.setdefault(int(group), []).append(fold)
     if not torn:
         return
-    names = table.ids if table.groups is None else table.groups
+    names = (table.ids if table.groups is None else table.groups).tolist()
     cases = [
         Case(f"group {names[group]!r} is held out and trained on in fold {', '.join(map(str, numbers))}")
         for group, numbers in torn.items()

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 def fold_numbers(splitter: Any, table: Table) -> np.ndarray:
     """The fold that holds each row out, int64 (rows, 1), of a scikit-learn splitter that holds each out once."""
     numbers = np.full((len(table), 1), -1, dtype=np.int64)
+    groups = table.groups if "Group" in type(splitter).__name__ else None
     with warnings.catch_warnings():
         # kit says itself which classes have fewer rows than folds
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        for fold, (_, held) in enumerate(splitter.split(np.zeros(len(table)), table.labels, table.groups)):
+        for fold, (_, held) in enumerate(splitter.split(np.zeros(len(table)), table.labels, groups)):
             numbers[held] = fold
     return numbers
 

@@ -1,0 +1,110 @@
+"""What must hold for every splitter."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from kit.folds import make_folds
+from kit.kinds import Splitter
+from kit.randomness import generator
+from kit.table import Table
+
+ROWS, CLASSES, GROUPS = 120, 4, 30
+
+
+def _table(splitter: Splitter) -> Table:
+    """120 rows of 4 classes; 30 groups of unequal size where the splitter asks for groups. There are no files."""
+    rng = generator(0, "law", "splitter")
+    labels = np.arange(ROWS) % CLASSES
+    groups = np.concatenate([np.arange(GROUPS), rng.integers(GROUPS, size=ROWS - GROUPS)])
+    return Table(
+        ids=np.array([f"row-{row:03d}" for row in range(ROWS)]),
+        paths=tuple(Path(f"no such folder/{row}.png") for row in range(ROWS)),
+        classes=tuple("abcd"),
+        labels=labels,
+        groups=np.array([f"group-{group}" for group in groups]) if splitter.needs_groups else None,
+    )
+
+
+def _split(splitter: Splitter, seed: int = 0) -> np.ndarray:
+    return splitter.split(_table(splitter), generator(seed, "folds"))
+
+
+def law_fold_numbers_are_in_range(splitter: Splitter) -> None:
+    """Fold numbers are whole, of shape (rows, repeats), and run from 0 without gaps; -1 is never held out."""
+    numbers = _split(splitter)
+    assert numbers.ndim == 2, f"shape {numbers.shape}, not (rows, repeats)"
+    assert len(numbers) == ROWS, f"{len(numbers)} rows of {ROWS}"
+    assert np.issubdtype(numbers.dtype, np.integer), f"type {numbers.dtype}, not int64"
+    used = np.unique(numbers[numbers >= 0]).tolist()
+    assert numbers.min() >= -1, f"smallest number {numbers.min()}, not -1 or more"
+    assert used, "no row is held out"
+    assert used == list(range(len(used))), f"numbers {used}, not 0 to {len(used) - 1}"
+
+
+def law_a_fold_belongs_to_one_repeat(splitter: Splitter) -> None:
+    """Every row is held out at most once a repeat, by a model of that repeat alone."""
+    numbers = _split(splitter)
+    for fold in np.unique(numbers[numbers >= 0]):
+        columns = np.flatnonzero((numbers == fold).any(axis=0))
+        assert len(columns) == 1, f"fold {fold} is in the repeats {columns.tolist()}"
+
+
+def law_same_seed_same_folds(splitter: Splitter) -> None:
+    """The rng alone decides: the same seed gives the same folds, whatever the global generators' state."""
+    state = np.random.get_state()
+    try:
+        np.random.seed(1)
+        first = _split(splitter)
+        np.random.seed(2)
+        second = _split(splitter)
+    finally:
+        np.random.set_state(state)
+    differ = int((first != second).any(axis=1).sum())
+    assert not differ, f"{differ} of {ROWS} rows changed their fold"
+
+
+def law_order_of_rows_does_not_matter(splitter: Splitter) -> None:
+    """A table whose rows are in another order has the same folds."""
+    table = _table(splitter)
+    shuffled = table.take(generator(1, "law", "order").permutation(ROWS))
+    first, second = make_folds(table, splitter, 0), make_folds(shuffled, splitter, 0)
+    differ = int((first.numbers != second.numbers).any(axis=1).sum())
+    assert not differ, f"{differ} of {ROWS} rows changed their fold"
+
+
+def law_names_of_classes_and_files_do_not_matter(splitter: Splitter) -> None:
+    """Where images lie and what classes are called changes no fold."""
+    table = _table(splitter)
+    moved = replace(
+        table, paths=tuple(Path("elsewhere") / path for path in table.paths), classes=tuple("wxyz")
+    )
+    first, second = (splitter.split(each, generator(0, "folds")) for each in (table, moved))
+    differ = int((first != second).any(axis=1).sum())
+    assert not differ, f"{differ} of {ROWS} rows changed their fold"
+
+
+def law_no_model_trains_on_what_it_holds_out(splitter: Splitter) -> None:
+    """Each fold's training rows are some, and none of those that it holds out."""
+    numbers = _split(splitter)
+    for fold in range(int(numbers.max()) + 1):
+        trained = np.asarray(splitter.train_rows(numbers, fold))
+        assert trained.shape == (ROWS,), f"train_rows of fold {fold} has shape {trained.shape}, not ({ROWS},)"
+        assert trained.dtype == bool, f"train_rows of fold {fold} is {trained.dtype}, not bool"
+        both = int((trained & (numbers == fold).any(axis=1)).sum())
+        assert not both, f"fold {fold} trains on {both} rows that it holds out"
+        assert trained.any(), f"fold {fold} trains on nothing"
+
+
+def law_groups_stay_whole(splitter: Splitter) -> None:
+    """A splitter that asks for groups holds each out whole, and trains on none of its rows then."""
+    table, numbers = _table(splitter), _split(splitter)
+    if table.groups is None:
+        return
+    for fold in range(int(numbers.max()) + 1):
+        held = set(table.groups[(numbers == fold).any(axis=1)])
+        torn = held & set(table.groups[splitter.train_rows(numbers, fold)])
+        assert not torn, f"fold {fold} tears {len(torn)} groups, such as {min(torn)}"
