@@ -258,12 +258,12 @@ def test_stratified_groups_are_balanced_as_sklearn_does_or_better(mixed: bool, a
 
 
 def test_evening_out_moves_a_group_to_where_it_is_needed() -> None:
-    counts = np.array([[2.0, 0], [0, 2], [2, 0], [0, 2]])
-    moved = evened(counts, np.array([0, 0, 0, 1]), 2, 10, generator(0, "test"))
+    shares = np.array([[1.0, 0], [0, 1], [1, 0], [0, 1]])
+    moved = evened(shares, np.array([0, 0, 0, 1]), 2, generator(0, "test"))
     assert sorted(moved[[0, 2]]) == [0, 1]
     assert sorted(moved[[1, 3]]) == [0, 1]
 
 
 def test_evening_out_never_empties_a_fold() -> None:
-    moved = evened(np.array([[9.0], [1], [1]]), np.array([0, 1, 2]), 3, 10, generator(0, "test"))
+    moved = evened(np.array([[2.4], [0.3], [0.3]]), np.array([0, 1, 2]), 3, generator(0, "test"))
     assert sorted(moved) == [0, 1, 2]

@@ -14,20 +14,22 @@ if TYPE_CHECKING:
 
     from kit.table import Table
 
+PASSES = 10  # over the groups, in search of better places; two or three find none any more
+
 
 class StratifiedGroupKfold(Splitter):
     """Each group is held out whole, in folds with the classes in about the shares that all rows have.
 
     scikit-learn's greedy answer comes first; then one group after the other moves to the fold where it is needed
-    most, as long as that evens out the classes. It never ends less even than it began.
+    most, as long as that evens out the classes. Of several such tries the most even one is taken.
 
-    Source: sklearn.model_selection.StratifiedGroupKFold, then a descent on the sum over folds and classes of
+    Source: sklearn.model_selection.StratifiedGroupKFold, then a descent on the mean over folds and classes of
     (rows / equal share - 1)^2.
     """
 
     needs_groups: ClassVar[bool] = True
     folds: int = Field(5, ge=2, description="how many parts the groups are split into")
-    passes: int = Field(10, ge=0, description="most passes over the groups in search of better places")
+    tries: int = Field(8, ge=1, le=1000, description="random orders of the groups to begin with")
 
     def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
         import numpy as np
@@ -35,29 +37,36 @@ class StratifiedGroupKfold(Splitter):
 
         check_groups(table, self.folds)
         check_rows(table, self.folds)
-        start = fold_numbers(
-            StratifiedGroupKFold(self.folds, shuffle=True, random_state=random_state(rng)), table
-        )
         _, first, group = np.unique(np.asarray(table.groups), return_index=True, return_inverse=True)
         counts = np.zeros((len(first), len(table.classes)))
         np.add.at(counts, (group, np.asarray(table.labels)), 1)
-        return evened(counts, start[first, 0], self.folds, self.passes, rng)[group][:, None]
+        shares = counts[:, counts.any(axis=0)] * self.folds / counts.sum(axis=0)[counts.any(axis=0)]
+        made = []
+        for _ in range(self.tries):
+            greedy = StratifiedGroupKFold(self.folds, shuffle=True, random_state=random_state(rng))
+            made.append(evened(shares, fold_numbers(greedy, table)[first, 0], self.folds, rng))
+        return min(made, key=lambda place: unevenness(shares, place, self.folds))[group][:, None]
 
 
-def evened(
-    counts: np.ndarray, start: np.ndarray, folds: int, passes: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Folds of groups (groups,) with rows of each class `counts` (groups, classes), moved from `start`."""
+def unevenness(shares: np.ndarray, place: np.ndarray, folds: int) -> float:
+    """Mean over folds and classes of (sum of the groups' shares - 1)^2; 0 where all folds are alike."""
     import numpy as np
 
-    shares = counts[:, counts.any(axis=0)] * folds / counts.sum(axis=0)[counts.any(axis=0)]
+    sums = np.stack([shares[place == fold].sum(axis=0) for fold in range(folds)])
+    return float(((sums - 1) ** 2).mean())
+
+
+def evened(shares: np.ndarray, start: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarray:
+    """Folds of groups (groups,), moved from `start`; `shares` (groups, classes) sum to `folds` for each class."""
+    import numpy as np
+
     place = start.copy()
     sums = np.stack([shares[place == fold].sum(axis=0) for fold in range(folds)])
-    for _ in range(passes):
+    for _ in range(PASSES):
         moved = False
         for group in rng.permutation(len(shares)):
             here, share = place[group], shares[group]
-            # what (sum - 1)^2 gains where the group arrives, less what it loses where the group leaves
+            # what (sum - 1)^2 gains where the group arrives, against what it loses where the group leaves
             cost = (share * (2 * (sums - 1) + share)).sum(axis=1)
             cost[here] = (share * (2 * (sums[here] - 1) - share)).sum()
             there = int(np.argmin(cost))
