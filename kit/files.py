@@ -6,15 +6,17 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from kit.errors import RunError
 
 PART = ".part"  # ends the name of a file that is still being written
+FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
 @contextmanager
@@ -34,13 +36,65 @@ def written(path: Path) -> Iterator[Path]:
         os.replace(part, path)
         sync(path.parent)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
-            raise RunError(
-                f"disk full while writing {path}", hint="free some space, then the same command again"
-            ) from error
+        if error.errno in FULL:
+            raise _disk_full(path) from error
         raise
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def written_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside `path`, which takes its name, files synced, when the block ends without an error.
+
+    Raises RunError where the disk is full, FileExistsError where `path` is there already.
+    """
+    part = path.with_name(f".{path.name}{PART}")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        for file in part.iterdir():
+            sync(file)
+        sync(part)
+        os.rename(part, path)
+        sync(path.parent)
+    except OSError as error:
+        if error.errno in FULL:
+            raise _disk_full(path) from error
+        raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def appended(path: Path) -> Iterator[BinaryIO]:
+    """A file open for appending, synced when the block ends.
+
+    Raises RunError where the disk is full; the file's end may be incomplete then.
+    """
+    try:
+        with path.open("ab") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno in FULL:
+            raise _disk_full(path) from error
+        raise
+
+
+def _disk_full(path: Path) -> RunError:
+    return RunError(f"disk full while writing {path}", hint="free some space, then the same command again")
+
+
+def remove_stumps(folder: Path) -> None:
+    """Removes what a killed process left half-written directly in a folder."""
+    for part in folder.glob(f".*{PART}"):
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
 
 
 def _umask() -> int:

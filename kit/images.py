@@ -158,6 +158,13 @@ def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
+def padded(image: np.ndarray, side: int) -> np.ndarray:
+    """The image in the middle of a black square of at least its own size."""
+    down, right = side - image.shape[0], side - image.shape[1]
+    edges = (down // 2, down - down // 2, right // 2, right - right // 2)
+    return cv2.copyMakeBorder(image, *edges, borderType=cv2.BORDER_CONSTANT, value=(0, 0, 0))
+
+
 def centre(image: np.ndarray, size: int, crop_share: float = 1.0) -> np.ndarray:
     """The square in the middle, `crop_share` of the short side, at size x size: how every image is predicted."""
     height, width = image.shape[:2]

@@ -1,0 +1,130 @@
+"""Batches: rows, a sampler and an augmenter make uint8 batches, the same ones whatever the number of workers.
+
+Each image's draws depend on (seed, fold, epoch, row, how often the row came before in the epoch) alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from kit.cache import Cache
+from kit.errors import PluginError
+from kit.loader import Images, Loader
+from kit.randomness import generator
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from kit.kinds import Augmenter, Sampler
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """N images (N, 3, H, W) uint8 in channels-last memory, their labels (N,) and rows of the table (N,), int64.
+
+    Labels are -1 where the rows have none.
+    """
+
+    images: Tensor
+    labels: Tensor
+    rows: Tensor
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+class TrainBatches:
+    """The augmented batches of one fold's training rows, epoch by epoch."""
+
+    def __init__(
+        self, cache: Cache, labels: np.ndarray, rows: np.ndarray, sampler: Sampler, augmenter: Augmenter,
+        size: int, batch_size: int, seed: int = 0, fold: int = 0, workers: int | Literal["auto"] = "auto",
+        pin_memory: bool | None = None,
+    ) -> None:  # fmt: skip
+        self.labels, self.rows = np.asarray(labels, np.int64), np.asarray(rows, np.int64)
+        self.sampler, self.batch_size, self.seed, self.fold = sampler, batch_size, seed, fold
+        self._loader = Loader(
+            Images(cache, size, augmenter=augmenter, seed=seed, fold=fold), workers, pin_memory
+        )
+        self.steps = len(spread(len(self.order(0)), batch_size))
+
+    def order(self, epoch: int) -> np.ndarray:
+        """The rows of the table that an epoch sees, in their order."""
+        rng = generator(self.seed, "order", self.fold, epoch)
+        return self.rows[self.sampler.order(self.labels[self.rows], rng)]
+
+    def epoch(self, number: int, first_step: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from one step on. Raises DataError for a row without an image."""
+        order = self.order(number)
+        times = occurrences(order)
+        parts = spread(len(order), self.batch_size)
+        if len(parts) != self.steps:
+            name = type(self.sampler).plugin_name()
+            raise PluginError(
+                f"sampler {name!r} gives epochs of different lengths ({self.steps} steps, then {len(parts)})",
+                code="P07",
+            )
+        parts = parts[first_step:]
+        plan = [[(number, int(order[at]), int(times[at])) for at in part] for part in parts]
+        for part, images in zip(parts, self._loader.load(plan), strict=True):
+            yield batch(images, order[part], self.labels)
+
+    def close(self) -> None:
+        """Ends the loader processes."""
+        self._loader.close()
+
+
+class PlainBatches:
+    """Rows in order, each once, by the geometry of prediction: the square in the middle, nothing drawn."""
+
+    def __init__(
+        self, cache: Cache, rows: np.ndarray, size: int, crop_share: float = 1.0, batch_size: int = 64,
+        workers: int | Literal["auto"] = "auto", labels: np.ndarray | None = None,
+        pin_memory: bool | None = None,
+    ) -> None:  # fmt: skip
+        self.rows, self.batch_size, self.labels = np.asarray(rows, np.int64), batch_size, labels
+        self._loader = Loader(Images(cache, size, crop_share), workers, pin_memory)
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.rows) / self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        parts = [self.rows[at : at + self.batch_size] for at in range(0, len(self.rows), self.batch_size)]
+        plan = [[(0, int(row), 0) for row in part] for part in parts]
+        for part, images in zip(parts, self._loader.load(plan), strict=True):
+            yield batch(images, part, self.labels)
+
+    def close(self) -> None:
+        """Ends the loader processes."""
+        self._loader.close()
+
+
+def batch(images: Tensor, rows: np.ndarray, labels: np.ndarray | None) -> Batch:
+    """A batch of rows of the table, with their labels where there are any."""
+    import torch
+
+    named = np.full(len(rows), -1, np.int64) if labels is None else np.asarray(labels, np.int64)[rows]
+    return Batch(images, torch.from_numpy(named), torch.from_numpy(rows.copy()))
+
+
+def spread(count: int, batch_size: int) -> list[np.ndarray]:
+    """Positions 0 to count - 1 in batches whose sizes differ by one at most, none above `batch_size`.
+
+    A last batch of one row would break batch norm, and a small one would weigh its rows more than others.
+    """
+    return np.array_split(np.arange(count), math.ceil(count / batch_size)) if count else []
+
+
+def occurrences(order: np.ndarray) -> np.ndarray:
+    """How often each entry came before, (N,): 0 for the first time a row comes."""
+    by_row = np.argsort(order, kind="stable")
+    ordered = order[by_row]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    times = np.empty(len(order), np.int64)
+    times[by_row] = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
+    return times

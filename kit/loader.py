@@ -1,0 +1,151 @@
+"""Loading: keys become pixels, in this process or in loader processes, and which one changes nothing."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from kit.cache import Cache, cores
+from kit.errors import KitError, RunError
+from kit.images import centre
+from kit.randomness import generator
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from kit.kinds import Augmenter
+
+Key = tuple[int, int, int]  # epoch, row, occurrence: what one image of a batch is
+PATIENCE = 300  # seconds without a batch after which a loader process counts as hung
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Makes whole batches of pixels; what a loader process holds."""
+
+    cache: Cache
+    size: int
+    crop_share: float = 1.0
+    augmenter: Augmenter | None = None
+    seed: int = 0
+    fold: int = 0
+
+    def __getitems__(self, keys: Sequence[Key]) -> Any:
+        """The images of a batch, a tensor of shape (N, size, size, 3), or the KitError that prevents it.
+
+        The error is a value, because torch would rebuild a raised one from its text alone.
+        """
+        import torch
+
+        pixels = np.empty((len(keys), self.size, self.size, 3), np.uint8)
+        try:
+            for place, key in enumerate(keys):
+                pixels[place] = self.image(*key)
+        except KitError as error:
+            return error
+        return torch.from_numpy(pixels)
+
+    def image(self, epoch: int, row: int, occurrence: int) -> np.ndarray:
+        """One image of an epoch. Raises DataError for a row without one, RunError where the augmenter fails."""
+        image = self.cache[row]
+        if self.augmenter is None:
+            return centre(image, self.size, self.crop_share)
+        rng = generator(self.seed, "augment", self.fold, epoch, row, occurrence)
+        try:
+            made = self.augmenter(image, self.size, rng)
+        except KitError:
+            raise
+        except Exception as error:
+            raise self._failed(row, f"{type(error).__name__}: {error}") from error
+        if made.shape != (self.size, self.size, 3) or made.dtype != np.uint8:
+            raise self._failed(row, f"gave {made.dtype} {made.shape}, not uint8 {(self.size, self.size, 3)}")
+        return made
+
+    def _failed(self, row: int, detail: str) -> RunError:
+        name = type(self.augmenter).plugin_name() if self.augmenter else ""
+        return RunError(f"augmenter {name!r} failed on {self.cache.paths[row]}: {detail}", code="R03")
+
+
+class Loader:
+    """Loads batches of keys in order, in this process or in loader processes, which live until `close`."""
+
+    def __init__(
+        self, images: Images, workers: int | Literal["auto"], pin_memory: bool | None = None
+    ) -> None:
+        import torch
+
+        self.images, self.workers = images, worker_count(workers)
+        self._pin = torch.cuda.is_available() if pin_memory is None else pin_memory
+        self._plan: list[list[Key]] = []
+        self._loader: Any = None
+        _one_thread()
+
+    def load(self, plan: Sequence[list[Key]]) -> Iterator[Tensor]:
+        """The images of each batch of the plan, (N, 3, size, size) uint8. Raises what prevents a batch."""
+        self._plan[:] = plan
+        self._loader = self._loader or self._open()
+        try:
+            for found in self._loader:
+                if isinstance(found, KitError):
+                    raise found
+                yield found.permute(0, 3, 1, 2)
+        except RuntimeError as error:
+            if "DataLoader" not in str(error):
+                raise
+            raise RunError("a loader process ended or hung (killed for memory?)", code="R03",
+                           hint="workers=0 loads in this process") from error  # fmt: skip
+
+    def close(self) -> None:
+        """Ends the loader processes; the next `load` starts others."""
+        self._loader = None
+
+    def _open(self) -> Any:
+        from torch.utils.data import DataLoader
+
+        busy: dict[str, Any] = (
+            {"persistent_workers": True, "prefetch_factor": 4, "timeout": PATIENCE} if self.workers else {}
+        )
+        return DataLoader(
+            self.images,  # type: ignore[arg-type]
+            batch_sampler=self._plan,
+            num_workers=self.workers,
+            collate_fn=_as_it_is,
+            worker_init_fn=_begin_worker,
+            pin_memory=self._pin,
+            **busy,
+        )
+
+
+def _as_it_is(found: Any) -> Any:
+    return found
+
+
+def _begin_worker(number: int) -> None:
+    """Only the main process stops on a signal; it ends the workers after its checkpoint."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _one_thread()
+
+
+def _one_thread() -> None:
+    """cv2's own threads would take turns with torch's on images too small to gain from them."""
+    import cv2
+
+    cv2.setNumThreads(0)
+
+
+def worker_count(workers: int | Literal["auto"], cuda: bool | None = None) -> int:
+    """Loader processes for a config's `workers`: by default none on a CPU, where they would take its cores from
+    the network, and up to 8 beside a GPU.
+    """
+    if workers != "auto":
+        return workers
+    if cuda is None:
+        import torch
+
+        cuda = torch.cuda.is_available()
+    return min(8, max(1, cores() - 1)) if cuda else 0

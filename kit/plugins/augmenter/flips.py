@@ -1,0 +1,37 @@
+"""Flips: the predicted square, mirrored and turned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from kit.kinds import Augmenter
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Flips(Augmenter):
+    """The square in the middle, mirrored or turned by quarters: no pixel is made up, one half of the time each.
+
+    Source: the dihedral group D4, as in Krizhevsky et al. 2012, section 4.1 (mirroring), and its turned forms.
+    """
+
+    horizontal: bool = Field(True, description="mirror left and right")
+    vertical: bool = Field(False, description="mirror top and bottom; for what has no up, such as cells")
+    quarter_turns: bool = Field(False, description="turn by 0, 90, 180 or 270 degrees, all as likely")
+
+    def __call__(self, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+        import numpy as np
+
+        from kit.images import centre
+
+        square = centre(image, size)
+        if self.horizontal and rng.random() < 0.5:
+            square = square[:, ::-1]
+        if self.vertical and rng.random() < 0.5:
+            square = square[::-1]
+        if self.quarter_turns:
+            square = np.rot90(square, int(rng.integers(4)))
+        return np.ascontiguousarray(square)

@@ -1,0 +1,106 @@
+"""Light: a random crop, flip, small turn and change of light, in one interpolation."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Self
+
+from pydantic import Field, model_validator
+
+from kit.kinds import Augmenter
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Light(Augmenter):
+    """Random resized crop, horizontal flip, small shift, zoom and turn, brightness and contrast.
+
+    All geometry is one affine map, so pixels are interpolated once, and a batch costs a third of what a chain does.
+
+    Source: the crop is Szegedy et al. 2015, section 6 (area and log-uniform aspect ratio, as torchvision's
+    RandomResizedCrop); shift, scale, rotate and brightness are as albumentations' ShiftScaleRotate and
+    RandomBrightnessContrast define them.
+    """
+
+    scale: tuple[float, float] = Field((0.7, 1.0), description="share of the image's area that a crop keeps")
+    ratio: tuple[float, float] = Field((3 / 4, 4 / 3), description="width to height of a crop")
+    flip: bool = Field(True, description="mirror half of the images; false for digits, text, left and right")
+    shift: float = Field(0.03, ge=0, le=1, description="largest shift, share of the crop's side")
+    zoom: float = Field(0.05, ge=0, lt=1, description="largest further zoom in or out, share")
+    turn: float = Field(8.0, ge=0, le=180, description="largest turn, degrees")
+    brightness: float = Field(0.15, ge=0, le=1, description="largest change of brightness, share of white")
+    contrast: float = Field(0.15, ge=0, lt=1, description="largest change of contrast, share")
+
+    @model_validator(mode="after")
+    def _ranges(self) -> Self:
+        if not 0 < self.scale[0] <= self.scale[1] <= 1:
+            raise ValueError(f"scale must rise within 0 to 1, not {self.scale}")
+        if not 0 < self.ratio[0] <= self.ratio[1]:
+            raise ValueError(f"ratio must rise from above 0, not {self.ratio}")
+        return self
+
+    def __call__(self, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+        import cv2
+
+        image, matrix = _without_aliasing(image, self.matrix(image.shape[0], image.shape[1], size, rng), size)
+        warped = cv2.warpAffine(
+            image, matrix, (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REFLECT_101,
+        )  # fmt: skip
+        return cv2.LUT(warped, self._light(rng))
+
+    def matrix(self, height: int, width: int, size: int, rng: np.random.Generator) -> np.ndarray:
+        """The affine map, (2, 3), from a pixel (x, y) of the result to the image's pixel that it shows."""
+        import numpy as np
+
+        top, left, tall, wide = crop(height, width, self.scale, self.ratio, rng)
+        shift_x, shift_y, zoom, turn = rng.uniform(-1, 1, 4)
+        angle, grow = math.radians(turn * self.turn), 1 + zoom * self.zoom
+        mirror = -1 if self.flip and rng.random() < 0.5 else 1
+        to_image = np.array([[wide / size, 0], [0, tall / size]]) / grow
+        turned = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+        linear = to_image @ turned @ np.array([[mirror, 0], [0, 1]])
+        middle = np.array(
+            [left + wide * (0.5 + shift_x * self.shift), top + tall * (0.5 + shift_y * self.shift)]
+        )
+        # A pixel's centre is at + 0.5, so the middle of the result is at size / 2 - 0.5.
+        return np.column_stack([linear, middle - 0.5 - linear @ np.full(2, size / 2 - 0.5)])
+
+    def _light(self, rng: np.random.Generator) -> np.ndarray:
+        """The 256 values after contrast (about zero, as in albumentations) and brightness, uint8."""
+        import numpy as np
+
+        gain, offset = 1 + rng.uniform(-1, 1) * self.contrast, rng.uniform(-1, 1) * self.brightness * 255
+        return np.clip(np.rint(np.arange(256) * gain + offset), 0, 255).astype(np.uint8)
+
+
+def crop(
+    height: int, width: int, scale: tuple[float, float], ratio: tuple[float, float], rng: np.random.Generator
+) -> tuple[float, float, float, float]:
+    """Top, left, height, width of a crop, in pixels: uniform area, log-uniform ratio, uniform place.
+
+    A crop that would leave a long image is made smaller, keeping its ratio: torchvision draws again, and distorts
+    in the end.
+    """
+    area = height * width * rng.uniform(*scale)
+    shape = math.exp(rng.uniform(math.log(ratio[0]), math.log(ratio[1])))
+    tall, wide = math.sqrt(area / shape), math.sqrt(area * shape)
+    fit = min(1.0, height / tall, width / wide)
+    tall, wide = tall * fit, wide * fit
+    return rng.uniform(0, height - tall), rng.uniform(0, width - wide), tall, wide
+
+
+def _without_aliasing(image: np.ndarray, matrix: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The image shrunk beforehand where the map would step over pixels, and the map for it."""
+    import cv2
+    import numpy as np
+
+    step = float(np.linalg.norm(matrix[:, :2], axis=0).min())
+    if step < 2:
+        return image, matrix
+    height, width = (max(1, round(side / step)) for side in image.shape[:2])
+    factors = np.array([width / image.shape[1], height / image.shape[0]])
+    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    linear = matrix[:, :2] * factors[:, None]
+    return small, np.column_stack([linear, (matrix[:, 2] + 0.5) * factors - 0.5])

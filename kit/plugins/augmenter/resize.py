@@ -1,0 +1,26 @@
+"""Resize: the geometry that prediction uses, without any draw."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from kit.kinds import Augmenter
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Resize(Augmenter):
+    """The square in the middle at the network's size, as images are predicted; nothing is drawn.
+
+    Source: kit.images.centre.
+    """
+
+    crop_share: float = Field(1.0, gt=0, le=1, description="share of the short side that is kept")
+
+    def __call__(self, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+        from kit.images import centre
+
+        return centre(image, size, self.crop_share)

@@ -1,0 +1,47 @@
+"""Balanced: every class as often as any other, in an epoch as long as the table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from kit.kinds import Sampler
+from kit.plugins.sampler.oversample import repeated
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Balanced(Sampler):
+    """Frequent classes lose rows and rare ones repeat; an epoch is as long as it would be without.
+
+    The share of a class is proportional to (its rows)^power: 0 makes classes equal, 0.5 is the square root, 1 leaves
+    them as they are. Shares are rounded to whole rows, the largest remainders up.
+
+    Source: Mahajan et al. 2018, "Exploring the Limits of Weakly Supervised Pretraining", section 2.2 (square root);
+    Kang et al. 2020, "Decoupling Representation and Classifier", equation 1 (power q).
+    """
+
+    power: float = Field(0.0, ge=0, le=1, description="0 = classes equal, 1 = as in the table")
+
+    def order(self, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        import numpy as np
+
+        classes, counts = np.unique(labels, return_counts=True)
+        wanted = whole(counts**self.power / (counts**self.power).sum() * len(labels))
+        rows = [
+            repeated(np.flatnonzero(labels == name), count, rng)
+            for name, count in zip(classes, wanted, strict=True)
+        ]
+        return rng.permutation(np.concatenate(rows))
+
+
+def whole(shares: np.ndarray) -> list[int]:
+    """Shares as whole numbers of the same sum, the largest remainders rounded up (Hamilton's method)."""
+    import numpy as np
+
+    down = np.floor(shares + 1e-9).astype(int)
+    missing = round(shares.sum()) - down.sum()
+    down[np.argsort(down - shares, kind="stable")[:missing]] += 1
+    return [int(count) for count in down]

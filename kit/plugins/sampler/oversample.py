@@ -1,0 +1,33 @@
+"""Oversample: every class as often as the most frequent one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kit.kinds import Sampler
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Oversample(Sampler):
+    """As many rows of every class as the most frequent class has; a class's rows repeat equally often, or once more.
+
+    Source: random oversampling, He and Garcia 2009, "Learning from Imbalanced Data", section 3.1.1, with whole
+    passes over a class instead of draws with replacement.
+    """
+
+    def order(self, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        import numpy as np
+
+        classes, counts = np.unique(labels, return_counts=True)
+        rows = [repeated(np.flatnonzero(labels == name), int(counts.max()), rng) for name in classes]
+        return rng.permutation(np.concatenate(rows))
+
+
+def repeated(rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """`count` of the rows: all of them as many times as fit, then different ones drawn at random."""
+    import numpy as np
+
+    times, more = divmod(count, len(rows))
+    return np.concatenate([np.tile(rows, times), rng.permutation(rows)[:more]])

@@ -1,0 +1,20 @@
+"""Shuffled: every row once an epoch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kit.kinds import Sampler
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Shuffled(Sampler):
+    """Every row once an epoch, in a fresh order.
+
+    Source: sampling without replacement, as torch.utils.data.RandomSampler.
+    """
+
+    def order(self, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return rng.permutation(len(labels))
