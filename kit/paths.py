@@ -79,7 +79,11 @@ class Images:
             files = (self._entries(folder) if _is_inside(folder, self.base, strict=False) else None) or {}
             counts.update(Path(name).suffix or "no ending" for name, what in files.items() if what != FOLDER)
         found = ", ".join(f"{ending} ({count})" for ending, count in counts.most_common(5))
-        return f"files there end in {found}" if found else f"no files there, is {self.base} right?"
+        return (
+            f"files there end in {found}: data.images, data.extensions"
+            if found
+            else f"no files there, is {self.base} right?"
+        )
 
     def _candidates(self, stem: str) -> list[str]:
         """The name itself, then with each ending, in small letters and in capitals."""
@@ -148,10 +152,6 @@ def refuse(
         more = f", and for {len(rows) - 1} more {split} rows" if len(rows) > 1 else f", a {split} row"
         details = [f"{text} ({images.looked_for(names[row])})" if code == "D02" else text for row in rows]
         cases = [Case(detail, "", ids[row], split, code) for row, detail in zip(rows, details, strict=True)]
-        hint = {
-            "D20": "data.follow_symlinks=true, where the links are meant; an id must name a file below it",
-            "D08": "put the image file there",
-            "D02": images.endings_present([names[row] for row in rows]) + "; data.images, data.extensions",
-        }[code]
+        hint = HINTS.get(code) or images.endings_present([names[row] for row in rows])
         looked = f" ({images.looked_for(names[rows[0]])})" if code == "D02" else ""
         raise DataError(f"{text} for id {ids[rows[0]]!r}{looked}{more}", code=code, cases=cases, hint=hint)
