@@ -12,18 +12,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from kit.errors import Case, ConfigError, nearest
 from kit.kinds import KINDS
 from kit.plugin import Plugin, explain
 
 
-def _named(spec: str | dict[str, Any]) -> dict[str, Any]:
+def _named(spec: Any) -> Any:
     return {"name": spec} if isinstance(spec, str) else spec
 
 
-Spec = Annotated[str | dict[str, Any], AfterValidator(_named)]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+Spec = Annotated[dict[str, Any], BeforeValidator(_named)]
 
 
 def _spec(name: str, **options: Any) -> Any:
@@ -86,6 +87,7 @@ class Competition(Strict):
 
     data: Data = Data()
     metric: Spec = _spec("macro_f1")
+    ensembler: Spec = _spec("mean")
     format: Spec | None = Field(None, description="the submission's format; by default the sample decides")
 
 
@@ -118,8 +120,13 @@ class Experiment(Strict):
     micro_batch_size: int | None = Field(None, ge=1, description="rows at a time, gradients are accumulated")
     clip_grad_norm: float | None = Field(None, gt=0, description="largest gradient norm")
     ema_decay: float = Field(0.998, ge=0, lt=1, description="of the averaged weights, which predict; 0 = off")
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    layout: Literal["auto", "contiguous", "channels_last"] = "auto"
+    precision: Dtype = Field("auto", description="of training; auto follows the device and the network")
+    predict_precision: Dtype = Field("auto", description="of predicting; auto likewise, or as precision says")
+    layout: Literal["auto", "contiguous", "channels_last"] = Field("auto", description="of images in memory")
+    validate_every: int = Field(
+        1, ge=1, description="epochs between scores on held-out rows; the last counts"
+    )
+    save_every: int = Field(1, ge=1, description="epochs between checkpoints")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:1; no part of a run's identity")
     workers: int | Literal["auto"] = Field(
         "auto", description="loader processes; no part of a run's identity"
@@ -131,12 +138,18 @@ class Experiment(Strict):
 
 
 SECTIONS: tuple[type[Strict], ...] = (Competition, Experiment)
-UNIDENTIFYING = frozenset({"device", "workers"})  # keys that do not make another experiment
+# keys that do not make another experiment
+UNIDENTIFYING = frozenset({"device", "workers", "validate_every", "save_every"})
 
 
 def keys() -> tuple[str, ...]:
     """Every key that config.json may have at its top."""
     return tuple(name for model in SECTIONS for name in model.model_fields)
+
+
+def split(raw: Mapping[str, Any], model: type[Strict]) -> dict[str, Any]:
+    """The keys of config.json's object that belong to a model."""
+    return {key: raw[key] for key in raw if key in model.model_fields}
 
 
 def parse(text: str, file: str = "config.json") -> dict[str, Any]:
@@ -182,7 +195,7 @@ def check(
     made = []
     for model in SECTIONS:
         try:
-            made.append(model.model_validate({key: raw[key] for key in raw if key in model.model_fields}))
+            made.append(model.model_validate(split(raw, model)))
         except ValidationError as error:
             raise _located(explain(error), text, file) from None
     return made[0], made[1]  # type: ignore[return-value]

@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from kit import randomness
+from kit import randomness, torchvision_ops
 from kit.errors import RunError
 from kit.kinds import Loss, Scheduler
 from kit.precision import Precision
 
 if TYPE_CHECKING:
+    from timm.utils import ModelEmaV3
+
     from kit.batches import Batch
 
 CHECK_EVERY = 20  # steps between looks at the loss on a GPU, where each look waits for the device
@@ -107,6 +108,9 @@ def learner(
     network: nn.Module, optimizer: torch.optim.Optimizer, ema_decay: float, precision: Precision
 ) -> Learner:
     """A learner before its first step; the average of weights uses timm's warm-up of the decay."""
+    torchvision_ops.prepare()
+    from timm.utils import ModelEmaV3
+
     average = ModelEmaV3(network, decay=ema_decay, use_warmup=True) if ema_decay else None
     scaler = torch.amp.GradScaler("cuda", enabled=precision.train == "float16")
     return Learner(network, optimizer, average, scaler, [group["lr"] for group in optimizer.param_groups])

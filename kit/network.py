@@ -31,7 +31,7 @@ class Parts:
 def open_parts(experiment: Experiment, root: Path | None, classes: Classes) -> Parts:
     """The parts that an experiment names. Raises ConfigError where the head does not give what the loss takes."""
     loss = cast(Loss, experiment.open("loss", root)).bind(classes)
-    head = cast(Head, Head.open(experiment.head or loss.head(), root, "head"))
+    head = Head.open(experiment.head or loss.head(), root, "head")
     if head.gives != loss.outputs():
         raise ConfigError(
             f"loss {loss.plugin_name()!r} takes {loss.outputs()}, head {head.plugin_name()!r} gives {head.gives}",
@@ -51,6 +51,9 @@ def open_parts(experiment: Experiment, root: Path | None, classes: Classes) -> P
 
 class Network(nn.Module):
     """Pixels of 0 to 255 (N, 3, H, W), of any dtype, to outputs (N, K)."""
+
+    scale: Tensor
+    shift: Tensor
 
     def __init__(
         self, backbone: nn.Module, pooling: nn.Module, head: nn.Module, normalisation: Tensor

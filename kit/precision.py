@@ -74,17 +74,22 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose(network: nn.Module, device: torch.device, precision: str, layout: str) -> Precision:
-    """The rule for `auto`; a named precision holds for training and predicting alike."""
-    layout = "channels_last" if layout == "auto" else layout
-    if precision != "auto":
-        return Precision(precision, precision, layout)
+def choose(network: nn.Module, device: torch.device, asked: Precision) -> Precision:
+    """The rule for each `auto` of what was asked; predicting follows a training precision that is named."""
+    fast = _fastest(device)
+    train = "float32" if device.type == "cpu" and is_depthwise(network) else fast
+    predict = fast if asked.train == "auto" else asked.train
+    return Precision(
+        train if asked.train == "auto" else asked.train,
+        predict if asked.predict == "auto" else asked.predict,
+        "channels_last" if asked.layout == "auto" else asked.layout,
+    )
+
+
+def _fastest(device: torch.device) -> str:
     if device.type == "cuda":
-        best = "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
-        return Precision(best, best, layout)
-    if not has_bfloat16_units():
-        return Precision("float32", "float32", layout)
-    return Precision("float32" if is_depthwise(network) else "bfloat16", "bfloat16", layout)
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+    return "bfloat16" if has_bfloat16_units() else "float32"
 
 
 def is_depthwise(network: nn.Module) -> bool:

@@ -35,6 +35,12 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def take(self, rows: np.ndarray) -> Predictions:
+        """The rows at these positions, or where a mask is true."""
+        return replace(
+            self, ids=self.ids[rows], folds=self.folds[rows], probabilities=self.probabilities[rows]
+        )
+
     def write(self, path: Path) -> None:
         """Writes checked parquet: id, fold, one float32 column a class; classes and `about` in its metadata.
 

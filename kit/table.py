@@ -54,11 +54,15 @@ class Table:
         """The same rows in the order of their ids as text."""
         return self.take(np.argsort(self.ids, kind="stable"))
 
+    def true_labels(self) -> np.ndarray:
+        """The class numbers (rows,) of labelled rows. Raises ValueError for test rows."""
+        if self.labels is None:
+            raise ValueError("test rows have no labels")
+        return self.labels
+
     def counts(self) -> np.ndarray:
         """Rows of each class, (classes,)."""
-        if self.labels is None:
-            raise ValueError("test rows have no labels to count")
-        return np.bincount(self.labels, minlength=len(self.classes))
+        return np.bincount(self.true_labels(), minlength=len(self.classes))
 
 
 def train_table(root: Path, data: Data) -> Table:

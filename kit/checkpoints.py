@@ -1,0 +1,157 @@
+"""Checkpoints: numbered folders of safetensors, training state and a manifest; the newest valid one wins.
+
+    fold-0/0012/model.safetensors    the weights
+    fold-0/0012/ema.safetensors      their average, which predicts; absent where ema_decay is 0
+    fold-0/0012/state.pt             the optimizer and the counters, read with weights_only
+    fold-0/0012/manifest.json        schema, sha256 and size of each file, and what the weights are for
+
+A folder without a manifest that holds does not exist. Nothing that is read here can execute.
+"""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from kit.errors import CheckpointError, KitWarning
+from kit.files import read_json, sha256, sync, write_json, written_folder
+
+SCHEMA = 1
+MANIFEST, MODEL, EMA, STATE = "manifest.json", "model.safetensors", "ema.safetensors", "state.pt"
+KEPT = 2  # a damaged newest one leaves its predecessor
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that was read; `about` is what save was given."""
+
+    path: Path
+    number: int
+    weights: dict[str, Tensor]
+    average: dict[str, Tensor] | None
+    about: dict[str, Any]
+
+    @property
+    def predicting(self) -> dict[str, Tensor]:
+        """The weights whose predictions count."""
+        return self.weights if self.average is None else self.average
+
+    def state(self) -> dict[str, Any]:
+        """The training state. Raises CheckpointError D50 for a file that holds code."""
+        return _load_state(self.path / STATE)
+
+
+def tag(path: Path) -> str:
+    """A checkpoint's number and 12 hex digits of the weights that predict: `0012:5f3c…`."""
+    files = read_json(path / MANIFEST)["files"]
+    return f"{path.name}:{files.get(EMA, files[MODEL])['sha256'][:12]}"
+
+
+def numbers(folder: Path) -> list[int]:
+    """The numbers of a fold's checkpoints, ascending, whether valid or not."""
+    if not folder.is_dir():
+        return []
+    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit() and path.is_dir())
+
+
+def place(folder: Path, number: int) -> Path:
+    """Where a fold's checkpoint of a number is."""
+    return folder / f"{number:04d}"
+
+
+def save(
+    folder: Path, number: int, weights: Mapping[str, Tensor], average: Mapping[str, Tensor] | None,
+    state: Mapping[str, Any], about: Mapping[str, Any],
+) -> Path:  # fmt: skip
+    """Writes a checkpoint, its manifest last, and removes all but the newest two."""
+    path = place(folder, number)
+    if path.exists():
+        shutil.rmtree(path)  # one that did not hold, or it would not be written again
+    with written_folder(path) as part:
+        _save_tensors(part / MODEL, weights)
+        if average is not None:
+            _save_tensors(part / EMA, average)
+        torch.save(dict(state), part / STATE)
+        files = {file.name: {"sha256": sha256(file), "bytes": file.stat().st_size} for file in part.iterdir()}
+        for name in files:
+            sync(part / name)
+        write_json(
+            part / MANIFEST, {"schema": SCHEMA, "number": number, "files": files, "about": dict(about)}
+        )
+    for old in numbers(folder)[:-KEPT]:
+        shutil.rmtree(place(folder, old))
+    return path
+
+
+def _save_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    safetensors.torch.save_file(plain, file)
+
+
+def check(path: Path) -> dict[str, Any]:
+    """A checkpoint's manifest, its files compared with it.
+
+    Raises CheckpointError D51 for a damaged one, D52 for one of a newer kit.
+    """
+    try:
+        manifest = read_json(path / MANIFEST)
+        schema, files = manifest["schema"], manifest["files"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} has no valid manifest", code="D51", hint=_previous(path)) from error
+    if schema > SCHEMA:
+        raise CheckpointError(f"{path} is of schema {schema}, this kit reads up to {SCHEMA}", code="D52")
+    for name, wanted in files.items():
+        file = path / Path(name).name
+        if not file.is_file() or file.stat().st_size != wanted["bytes"]:
+            raise CheckpointError(f"{file} is missing or truncated", code="D51", hint=_previous(path))
+        if sha256(file) != wanted["sha256"]:
+            raise CheckpointError(
+                f"{file}: sha256 mismatch, the file is damaged", code="D51", hint=_previous(path)
+            )
+    return dict(manifest)
+
+
+def _previous(path: Path) -> str:
+    older = [number for number in numbers(path.parent) if path.name.isdigit() and number < int(path.name)]
+    return f"the one before it, {place(path.parent, older[-1])}" if older else "train it again"
+
+
+def load(path: Path) -> Checkpoint:
+    """Reads a checkpoint. Raises CheckpointError for one that is damaged or of a newer kit."""
+    manifest = check(path)
+    average = path / EMA if EMA in manifest["files"] else None
+    return Checkpoint(
+        path,
+        int(manifest["number"]),
+        safetensors.torch.load_file(path / MODEL),
+        safetensors.torch.load_file(average) if average else None,
+        manifest["about"],
+    )
+
+
+def latest(folder: Path) -> Checkpoint | None:
+    """A fold's newest valid checkpoint; a damaged newer one is passed over with a warning."""
+    for number in reversed(numbers(folder)):
+        try:
+            return load(place(folder, number))
+        except CheckpointError as error:
+            if error.code == "D52":
+                raise
+            warnings.warn(KitWarning(f"{error.code} {error.summary}; passed over"), stacklevel=2)
+    return None
+
+
+def _load_state(file: Path) -> dict[str, Any]:
+    try:
+        return dict(torch.load(file, weights_only=True, map_location="cpu"))
+    except pickle.UnpicklingError:
+        raise CheckpointError(f"{file} refused: contains code", code="D50") from None

@@ -1,0 +1,104 @@
+"""kit train."""
+
+from __future__ import annotations
+
+import click
+
+from kit.commands._console import emit, follow, say
+
+
+@click.command()
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--name", help="The run's name; by default made from the network and the experiment.")
+@click.option("--folds", help="Train these folds alone, such as 0,2.")
+@click.option("--seeds", help="Train a run for each seed, such as 0,1,2; each is a member for kit blend.")
+@click.option("--dry-run", is_flag=True, help="Check everything up to the first batch, and train nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(
+    overrides: tuple[str, ...],
+    name: str | None,
+    folds: str | None,
+    seeds: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Train the config's experiment, fold by fold, or go on where it stopped.
+
+    KEY=VALUE changes the config for this run. The same command again resumes, or says that the run is finished.
+
+    \b
+    kit train --name r backbone.arch=resnet18 image_size=128 epochs=20
+    kit train --name c loss=cutmix loss.base=arcface loss.base.margin=0.3
+    kit train --name r --folds 0,2
+    kit train --name r --seeds 0,1,2
+    kit train --name r --dry-run
+    """
+    from kit.workspace import Workspace
+
+    workspace = Workspace.find(".", overrides)
+    wanted = numbers(folds, "--folds")
+    if dry_run:
+        _dry_run(workspace, name, wanted, as_json)
+        return
+    results = []
+    members: list[int | None] = [*(numbers(seeds, "--seeds") or [None])]
+    for seed in members:
+        space = workspace if seed is None else Workspace.find(".", (*overrides, f"seed={seed}"))
+        results.append(_train(space, name if seed is None or name is None else f"{name}-seed{seed}", wanted))
+    if as_json:
+        emit(results if seeds else results[0])
+    else:
+        for result in results:
+            click.echo(result["run"])
+
+
+def numbers(text: str | None, option: str) -> list[int] | None:
+    """`0,2` as numbers; None where the option was not given."""
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no list of numbers such as 0,2", param_hint=option) from None
+
+
+def _train(workspace: object, name: str | None, folds: list[int] | None) -> dict[str, object]:
+    """Trains one run, says how it came out, and returns that."""
+    from kit.predictions import Predictions
+    from kit.run import check_same, find_run, is_finished
+    from kit.workspace import Workspace
+
+    assert isinstance(workspace, Workspace)
+    run = find_run(workspace, name)
+    check_same(run, workspace.experiment)
+    if is_finished(run, folds):
+        say(f"runs/{run.name} is finished")
+    else:
+        from kit.train import training
+
+        run = follow(training(workspace, name, folds))
+    about = Predictions.read(run.predictions("plain") / "oof.parquet").about
+    for fold, scores in sorted(about["fold_scores"].items(), key=lambda item: int(item[0])):
+        say(f"  fold {fold}  {_listed(scores)}")
+    say(f"  all rows pooled, out of fold  {_listed(about['scores'])}")
+    say(f"next: kit tta --checkpoints runs/{run.name} --views d4")
+    return {"run": f"runs/{run.name}", "scores": about["scores"], "fold_scores": about["fold_scores"]}
+
+
+def _listed(scores: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
+
+
+def _dry_run(workspace: object, name: str | None, folds: list[int] | None, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from kit.rehearsal import rehearsing
+    from kit.workspace import Workspace
+
+    assert isinstance(workspace, Workspace)
+    found = asdict(follow(rehearsing(workspace, name, folds)))
+    if as_json:
+        emit(found)
+        return
+    for key, value in found.items():
+        click.echo(f"{key.replace('_', ' '):18} {value}")

@@ -1,0 +1,79 @@
+"""kit tta."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from kit.commands._console import emit, follow, say
+
+
+class Several(click.Command):
+    """A command whose --checkpoints takes all paths up to the next option, as a shell makes of runs/*."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(context, _repeated(args, "--checkpoints"))
+
+
+def _repeated(args: Sequence[str], option: str) -> list[str]:
+    """`--checkpoints a b` as `--checkpoints a --checkpoints b`."""
+    spread: list[str] = []
+    inside = False
+    for arg in args:
+        if arg.startswith("-"):
+            inside = arg == option
+            spread.append(arg)
+        elif inside and spread[-1] != option:
+            spread += [option, arg]
+        else:
+            spread.append(arg)
+    return spread
+
+
+@click.command(cls=Several)
+@click.option(
+    "--checkpoints", "-c", multiple=True, required=True, metavar="PATH...",
+    help="Runs, folds or single checkpoint folders; may be repeated.",
+)  # fmt: skip
+@click.option("--views", default="plain", show_default=True, help="Views plugin, or its JSON with options.")
+@click.option(
+    "--merge", type=click.Choice(["mean", "geometric"]), default="mean", show_default=True,
+    help="How the views' probabilities become one.",
+)  # fmt: skip
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(checkpoints: tuple[str, ...], views: str, merge: str, device: str, as_json: bool) -> None:
+    """Predict test and out-of-fold rows from several views of every image.
+
+    Each run's predictions go to runs/RUN/predictions/VIEWS/; what is there already is not computed again.
+
+    \b
+    kit tta --checkpoints runs/r runs/s --views d4
+    kit tta --checkpoints runs/* --views hflip --merge geometric
+    kit tta --checkpoints runs/r/fold-0 --views plain
+    kit tta --checkpoints runs/r --views '{"name": "shift", "pixels": 3}'
+    """
+    import json
+
+    from kit.tta import predicting_views
+    from kit.workspace import Workspace
+
+    spec = json.loads(views) if views.lstrip().startswith("{") else views
+    workspace = Workspace.find(".")
+    made = follow(
+        predicting_views(
+            workspace, checkpoints, spec, "geometric" if merge == "geometric" else "mean", device
+        )
+    )
+    for each in made:
+        folds = ", ".join(map(str, each.folds))
+        listed = "  ".join(f"{name} {value:.4f}" for name, value in each.scores.items())
+        state = "" if each.computed else " (there already)"
+        say(f"{each.member}: {each.views} views, folds {folds}, out of fold  {listed}{state}")
+    say(f"next: kit blend {' '.join(each.member for each in made)}")
+    if as_json:
+        emit([{"member": e.member, "folder": e.folder, "folds": e.folds, "scores": e.scores} for e in made])
+    else:
+        for each in made:
+            click.echo(each.member)

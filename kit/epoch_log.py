@@ -1,0 +1,39 @@
+"""EpochLog: log.jsonl, a JSON line an epoch of a fold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kit.files import write_text
+
+if TYPE_CHECKING:
+    from kit.fit import Epoch
+
+
+@dataclass
+class EpochLog:
+    """The lines of a fold's log; each `add` writes the whole file, so that it is never half a line."""
+
+    file: Path
+    lines: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, file: Path, epoch: int) -> EpochLog:
+        """The log up to the epoch that training goes on from."""
+        if not file.is_file():
+            return cls(file)
+        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        return cls(file, [line for line in lines if line["epoch"] <= epoch])
+
+    def add(self, epoch: Epoch, step: int, scores: Mapping[str, float]) -> str:
+        """Adds an epoch and returns it as people read it."""
+        speed = epoch.rows / max(epoch.seconds, 1e-9)
+        start = {"epoch": epoch.number, "step": step, "lr": epoch.lr, "train_loss": epoch.loss}
+        self.lines.append({**start, **scores, "images_per_second": round(speed, 1)})
+        write_text(self.file, "".join(json.dumps(line) + "\n" for line in self.lines))
+        shown = [f"loss {epoch.loss:.4f}", *(f"{name} {value:.4f}" for name, value in scores.items())]
+        return ", ".join([*shown, f"lr {epoch.lr:.2g}", f"{speed:.0f} images/s"])

@@ -1,0 +1,97 @@
+"""predict: probabilities of rows from one or several networks, over views, merged as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kit.errors import ConfigError
+from kit.kinds import Loss, Views
+from kit.precision import Precision
+from kit.progress import Progress, Work
+
+if TYPE_CHECKING:
+    from kit.batches import Batch
+
+Merge = Literal["mean", "geometric"]
+View = Callable[[Tensor], Tensor]
+FLOOR = 1e-7  # probabilities below count as this in a geometric mean, so that one view cannot veto a class
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A network on its device, and what is needed to turn its outputs into probabilities."""
+
+    network: nn.Module
+    loss: Loss
+    precision: Precision
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.network.parameters()).device
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Probabilities (N, K) float32 of a batch of uint8 images (N, 3, H, W) on the network's device."""
+        with self.precision.predicting(self.device):
+            outputs = self.network(images)
+        with torch.inference_mode():
+            return self.loss.probabilities(outputs.float())
+
+
+def open_views(views: Views, size: int, fixed: int | None = None) -> list[View]:
+    """The product of the transforms, duplicates left out, the image as it is first where it is among them.
+
+    Raises ConfigError where a view changes the size and the network takes one alone (`fixed`).
+    """
+    import ttach
+
+    made = [transformer.augment_image for transformer in ttach.Compose(views.views())]
+    probe = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+    shown: list[Tensor] = []
+    kept: list[View] = []
+    for view in made:
+        picture = view(probe)
+        if fixed is not None and picture.shape[2:] != (fixed, fixed):
+            sides = "x".join(map(str, picture.shape[2:]))
+            raise ConfigError(
+                f"views {views.plugin_name()!r} give {sides} px, the network takes {fixed} alone", code="C12"
+            )
+        if not any(torch.equal(picture, other) for other in shown):
+            shown.append(picture)
+            kept.append(view)
+    return kept
+
+
+def predicting(
+    predictors: Sequence[Predictor], batches: Iterable[Batch], views: Sequence[View], merge: Merge,
+    rows: int, task: str,
+) -> Work[list[np.ndarray]]:  # fmt: skip
+    """Probabilities (rows, K) float32 of each predictor: every image is read once for all views and networks."""
+    found: list[list[np.ndarray]] = [[] for _ in predictors]
+    done = 0
+    for predictor in predictors:
+        predictor.network.eval()
+    for batch in batches:
+        for predictor, kept in zip(predictors, found, strict=True):
+            images = predictor.precision.arrange(batch.images, predictor.device)
+            kept.append(_merged(predictor, images, views, merge).cpu().numpy())
+        done += len(batch.rows)
+        yield Progress(task, done, rows, f"{len(views)} view{'s' * (len(views) > 1)}")
+    return [np.concatenate(kept) for kept in found]
+
+
+def _merged(predictor: Predictor, images: Tensor, views: Sequence[View], merge: Merge) -> Tensor:
+    """The mean over views of probabilities, or of their logarithms brought back to sum 1, (N, K)."""
+    total: Any = 0
+    for view in views:
+        shown = predictor.precision.arrange(view(images), predictor.device)
+        probabilities = predictor.probabilities(shown)
+        total = total + (probabilities.clamp(min=FLOOR).log() if merge == "geometric" else probabilities)
+    mean: Tensor = total / len(views)
+    return mean.softmax(dim=1) if merge == "geometric" else mean

@@ -1,0 +1,80 @@
+"""rehearse: everything a run needs up to its first batch, checked, and nothing trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from kit import network
+from kit.errors import RunError
+from kit.progress import Progress, Work
+from kit.run import find_run, wanted_folds
+from kit.setting import Setting, new_learner, preparing, train_batches
+from kit.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a run would be, and the first batch's loss before training, beside what guessing gives."""
+
+    run: str
+    rows: int
+    classes: int
+    folds: dict[int, tuple[int, int]]  # fold -> rows trained on, rows held out
+    steps_per_epoch: int
+    steps: int  # of all the folds that were asked for
+    parameters: int
+    device: str
+    precision: str
+    layout: str
+    first_batch: tuple[int, ...]
+    first_loss: float
+    guessing_loss: float  # log(classes): what cross-entropy gives to no knowledge
+
+
+def rehearsing(
+    workspace: Workspace, name: str | None = None, folds: Sequence[int] | None = None
+) -> Work[Rehearsal]:
+    """Opens, loads and builds all, and runs the first batch forward. Raises what training would raise."""
+    run = find_run(workspace, name)
+    setting = yield from preparing(workspace, run)
+    wanted = wanted_folds(setting.folds, folds)
+    yield Progress("first batch", 0, 1)
+    learner, batches = new_learner(setting, wanted[0]), train_batches(setting, wanted[0])
+    try:
+        shape, loss = _first_batch(setting, learner.network, batches.epoch(0))
+        steps = batches.steps
+    finally:
+        batches.close()
+    classes = len(setting.loaded.table.classes)
+    return Rehearsal(
+        run=run.name,
+        rows=len(setting.loaded.table),
+        classes=classes,
+        folds={fold: (len(setting.training_rows(fold)), len(setting.held_out_rows(fold))) for fold in wanted},
+        steps_per_epoch=steps,
+        steps=steps * setting.experiment.epochs * len(wanted),
+        parameters=network.parameters(learner.network),
+        device=str(setting.device),
+        precision=f"{setting.precision.train} training, {setting.precision.predict} predicting",
+        layout=setting.precision.layout,
+        first_batch=shape,
+        first_loss=loss,
+        guessing_loss=math.log(classes),
+    )
+
+
+def _first_batch(setting: Setting, model: torch.nn.Module, batches: object) -> tuple[tuple[int, ...], float]:
+    batch = next(iter(batches))  # type: ignore[call-overload]
+    images = setting.precision.arrange(batch.images, setting.device)
+    with torch.no_grad(), setting.precision.training(setting.device):
+        outputs = model(images).float()
+    loss = float(setting.techniques.parts.loss.rows(outputs, batch.labels.to(setting.device)).mean())
+    if not math.isfinite(loss):
+        raise RunError(
+            f"the first batch's loss is {loss}", code="R01", hint="precision=float32, or another loss"
+        )
+    return tuple(batch.images.shape), round(loss, 4)

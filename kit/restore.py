@@ -1,0 +1,43 @@
+"""restore: a network from a checkpoint, ready to predict; its manifest says how it was built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from kit import network
+from kit.checkpoints import Checkpoint
+from kit.config import Experiment, split
+from kit.errors import CheckpointError
+from kit.kinds import Classes
+from kit.precision import Precision
+from kit.predict import Predictor
+
+
+def experiment_of(checkpoint: Checkpoint) -> Experiment:
+    """The resolved experiment that a checkpoint was trained by."""
+    return Experiment.model_validate(split(checkpoint.about["config"], Experiment))
+
+
+def restore(checkpoint: Checkpoint, root: Path | None, device: torch.device) -> Predictor:
+    """The averaged network where there is one, else the last weights.
+
+    Raises CheckpointError D53 where the weights are not those of the network, naming the first keys.
+    """
+    experiment = experiment_of(checkpoint)
+    classes = Classes(tuple(checkpoint.about["classes"]))
+    parts = network.open_parts(experiment, root, classes).bare()
+    built = network.build(parts, len(classes.names), experiment.image_size)
+    wanted, found = built.state_dict(), checkpoint.predicting
+    wrong = sorted(
+        {*wanted, *found} - {key for key in wanted if key in found and wanted[key].shape == found[key].shape}
+    )
+    if wrong:
+        raise CheckpointError(
+            f"{checkpoint.path} does not fit its network: {len(wrong)} weights", code="D53", cases=wrong,
+            hint="a plugin that it was trained with has changed",
+        )  # fmt: skip
+    built.load_state_dict(found)
+    precision = Precision(experiment.precision, experiment.predict_precision, experiment.layout)
+    return Predictor(precision.place(built.eval(), device), parts.loss, precision)

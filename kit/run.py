@@ -1,0 +1,231 @@
+"""Run: the folder of one experiment; its name, what it was asked for, and whether a second start is the same one."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kit.config import UNIDENTIFYING, Experiment
+from kit.errors import BusyError, Case, ConfigError, DataError
+from kit.files import fingerprint, read_json, sha256, write_json
+from kit.folds import Folds
+from kit.plugin import Plugin
+from kit.registry import place_of
+from kit.workspace import Workspace
+
+if TYPE_CHECKING:
+    from kit.table import Table
+
+SCHEMA = 1
+PACKAGES = ("kit-competitions", "torch", "timm", "numpy", "albumentations", "opencv-python-headless")
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where a run's files are."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.folder.name
+
+    def fold(self, number: int) -> Path:
+        """Folder of a fold's checkpoints and log."""
+        return self.folder / f"fold-{number}"
+
+    def predictions(self, views: str) -> Path:
+        """Folder of the predictions by a set of views."""
+        return self.folder / "predictions" / views
+
+    def part(self, fold: int) -> Path:
+        """A fold's own out-of-fold predictions, from which the run's are put together."""
+        return self.fold(fold) / "oof.parquet"
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What the run was asked for and made from; empty before its first start."""
+        file = self.folder / "manifest.json"
+        return dict(read_json(file)) if file.is_file() else {}
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The resolved config."""
+        return dict(read_json(self.folder / "config.json"))
+
+    def folds(self) -> Folds:
+        """Which fold held out which row."""
+        return Folds.read(self.folder / "folds.csv")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes off the run. Raises BusyError, naming the one that is at work."""
+        from filelock import FileLock, Timeout
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        holder = self.folder / "busy.json"
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise BusyError(f"{self.folder} is in use by {_holder(holder)}", hint="another --name") from None
+        try:
+            write_json(holder, _myself())
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+
+
+def _myself() -> dict[str, Any]:
+    import os
+
+    return {
+        "pid": os.getpid(),
+        "host": platform.node(),
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _holder(file: Path) -> str:
+    try:
+        held = read_json(file)
+        return f"process {held['pid']} on {held['host']} since {held['since']}"
+    except (OSError, ValueError, KeyError):
+        return "another process"
+
+
+def identity(experiment: Experiment) -> dict[str, Any]:
+    """The experiment as asked for, without what does not make it another one; "auto" stays "auto"."""
+    return experiment.model_dump(mode="json", exclude=set(UNIDENTIFYING))
+
+
+def slug(experiment: Experiment) -> str:
+    """A name made from the network, the image size and 6 hex digits of the experiment."""
+    spec = dict(experiment.backbone)
+    network = spec.get("arch") or spec["name"]
+    return f"{network}-{experiment.image_size}-{fingerprint(identity(experiment))[:6]}".replace("/", "-")
+
+
+def find_run(workspace: Workspace, name: str | None = None) -> Run:
+    """The run of a workspace's experiment. Raises ConfigError for a name that is no folder's name."""
+    name = name or slug(workspace.experiment)
+    if Path(name).name != name or name.startswith("."):
+        raise ConfigError(f"--name {name!r} is not a plain folder name", code="C13")
+    return Run(workspace.runs / name)
+
+
+def check_same(run: Run, experiment: Experiment) -> None:
+    """Raises ConfigError C11 where the run was started as another experiment, naming what differs."""
+    started = run.manifest.get("asked")
+    asked = identity(experiment)
+    if started is None or started == asked:
+        return
+    cases = [
+        Case(f"{started.get(key)!r} then, {asked.get(key)!r} now", key)
+        for key in sorted({*started, *asked})
+        if started.get(key) != asked.get(key)
+    ]
+    raise ConfigError(
+        f"runs/{run.name} was started as another experiment", code="C11", cases=cases, hint="another --name"
+    )
+
+
+def is_finished(run: Run, folds: Sequence[int] | None = None) -> bool:
+    """Whether the out-of-fold predictions of these folds (all, by default) are there."""
+    if not (run.folder / "folds.csv").is_file() or not (run.predictions("plain") / "oof.parquet").is_file():
+        return False
+    return all(run.part(fold).is_file() for fold in wanted_folds(run.folds(), folds))
+
+
+def wanted_folds(folds: Folds, asked: Sequence[int] | None) -> list[int]:
+    """The folds to train. Raises ConfigError for one that the splitter does not make."""
+    wanted = list(range(folds.count)) if asked is None else sorted(set(asked))
+    wrong = [fold for fold in wanted if not 0 <= fold < folds.count]
+    if wrong:
+        raise ConfigError(f"no fold {wrong[0]}: there are folds 0 to {folds.count - 1}", code="C14")
+    return wanted
+
+
+def made_from(
+    table: Table, folds: Folds, contents: Sequence[str], plugins: Sequence[Plugin]
+) -> dict[str, Any]:
+    """Hashes of what a run is made from: rows, images, folds, plugins' sources, versions."""
+    labels = [] if table.labels is None else table.labels.tolist()
+    groups = [] if table.groups is None else table.groups.tolist()
+    return {
+        "rows": fingerprint([table.ids.tolist(), labels, groups, table.classes]),
+        "images": fingerprint(list(contents)),
+        "folds": folds.fingerprint(),
+        "plugins": sources(plugins),
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result depends on."""
+    return {
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in PACKAGES},
+    }
+
+
+def sources(plugins: Sequence[Plugin]) -> dict[str, str]:
+    """SHA-256 of the source of each plugin, nested ones too, by kind/name."""
+    found: dict[str, str] = {}
+    for plugin in plugins:
+        place = place_of(type(plugin))
+        if place.file is not None:
+            found[f"{place.kind}/{place.name}"] = sha256(place.file)
+        nested = [getattr(plugin, name) for name in type(plugin).model_fields]
+        found |= sources([value for value in nested if isinstance(value, Plugin)])
+    return dict(sorted(found.items()))
+
+
+def check_unchanged(run: Run, made: Mapping[str, Any]) -> None:
+    """Raises DataError D60 where a run would go on from other data, plugins or versions, naming which."""
+    started = run.manifest.get("made_from")
+    if started is None or started == made:
+        return
+    cases = []
+    for key in made:
+        old, new = started.get(key), made[key]
+        if old == new:
+            continue
+        if isinstance(new, dict) and isinstance(old, dict):
+            names = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+            cases += [
+                Case(f"{str(old.get(name))[:12]} then, {str(new.get(name))[:12]} now", f"{key} {name}")
+                for name in names
+            ]
+        else:
+            cases.append(Case("changed since the run began", key))
+    raise DataError(
+        f"runs/{run.name} was begun with something else", code="D60", cases=cases,
+        hint="put it back, or train under another --name",
+    )  # fmt: skip
+
+
+def begin(run: Run, experiment: Experiment, resolved: Mapping[str, Any], made: Mapping[str, Any]) -> None:
+    """Writes the manifest and the resolved config of a run that has none."""
+    if run.manifest:
+        return
+    write_json(run.folder / "config.json", dict(resolved))
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    write_json(
+        run.folder / "manifest.json",
+        {
+            "schema": SCHEMA,
+            "name": run.name,
+            "started": started,
+            "asked": identity(experiment),
+            "made_from": dict(made),
+        },
+    )

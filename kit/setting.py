@@ -1,0 +1,157 @@
+"""Setting: what the folds of a run share, opened and loaded once; all that can fail before training fails here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from kit import fit, network, randomness
+from kit.batches import PlainBatches, TrainBatches
+from kit.config import Experiment
+from kit.folds import Folds, make_folds
+from kit.kinds import Augmenter, Classes, Metric, Optimizer, Plugin, Sampler, Scheduler, Splitter
+from kit.loading import Loaded, geometry, loading
+from kit.precision import Precision, choose, choose_device
+from kit.progress import Work
+from kit.run import Run, check_unchanged, made_from
+from kit.table import train_table
+from kit.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Techniques:
+    """An experiment's opened plugins."""
+
+    splitter: Splitter
+    sampler: Sampler
+    augmenter: Augmenter
+    optimizer: Optimizer
+    scheduler: Scheduler
+    parts: network.Parts
+
+    def all(self) -> list[Plugin]:
+        """Every one of them."""
+        parts = (self.parts.backbone, self.parts.pooling, self.parts.head, self.parts.loss)
+        return [self.splitter, self.sampler, self.augmenter, self.optimizer, self.scheduler, *parts]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """All that is opened and loaded once for the folds of a run."""
+
+    workspace: Workspace
+    run: Run
+    experiment: Experiment  # precision and layout resolved
+    techniques: Techniques
+    metric: Metric
+    loaded: Loaded
+    folds: Folds
+    precision: Precision
+    device: torch.device
+
+    def training_rows(self, fold: int) -> np.ndarray:
+        """Positions of the rows that a fold's model trains on."""
+        return np.flatnonzero(self.folds.train(self.techniques.splitter, fold) & ~self.loaded.bad)
+
+    def held_out_rows(self, fold: int) -> np.ndarray:
+        """Positions of the rows that a fold's model predicts."""
+        return np.flatnonzero(self.folds.held_out(fold) & ~self.loaded.bad)
+
+    def made_from(self) -> dict[str, Any]:
+        """Hashes of the rows, images, folds, plugins and versions."""
+        return made_from(self.loaded.table, self.folds, self.loaded.cache.hashes, self.techniques.all())
+
+    def resolved(self) -> dict[str, Any]:
+        """config.json as the run uses it: every default and every plugin's options written out."""
+        specs = {plugin.kind: plugin.model_dump() for plugin in self.techniques.all()}
+        competition = self.workspace.competition.model_dump(mode="json")
+        return {**competition, **self.experiment.model_dump(mode="json"), **specs}
+
+
+def preparing(workspace: Workspace, run: Run) -> Work[Setting]:
+    """Opens every plugin, makes the folds and fills the cache.
+
+    Raises DataError D60 where the run was begun with other data, plugins or versions.
+    """
+    experiment = workspace.experiment
+    device = choose_device(experiment.device)
+    metric = Metric.open(workspace.competition.metric, workspace.root, "metric")
+    table = train_table(workspace.root, workspace.competition.data).sorted_by_id()
+    techniques = open_techniques(workspace, Classes(table.classes, tuple(int(n) for n in table.counts())))
+    folds = make_folds(table, techniques.splitter, experiment.split_seed)
+    precision = _precision(experiment, run, techniques.parts, len(table.classes), device)
+    loaded = yield from loading(workspace, table, "train", geometry(experiment))
+    fixed = experiment.model_copy(
+        update={
+            "precision": precision.train,
+            "predict_precision": precision.predict,
+            "layout": precision.layout,
+        }
+    )
+    setting = Setting(workspace, run, fixed, techniques, metric, loaded, folds, precision, device)
+    check_unchanged(run, setting.made_from())
+    return setting
+
+
+def open_techniques(workspace: Workspace, classes: Classes) -> Techniques:
+    """Every plugin that an experiment names. Raises PluginError and ConfigError."""
+    experiment, root = workspace.experiment, workspace.root
+    return Techniques(
+        cast(Splitter, experiment.open("splitter", root)),
+        cast(Sampler, experiment.open("sampler", root)),
+        cast(Augmenter, experiment.open("augmenter", root)),
+        cast(Optimizer, experiment.open("optimizer", root)),
+        cast(Scheduler, experiment.open("scheduler", root)),
+        network.open_parts(experiment, root, classes),
+    )
+
+
+def _precision(
+    experiment: Experiment, run: Run, parts: network.Parts, classes: int, device: torch.device
+) -> Precision:
+    """What the run began with, else the rule's choice for a network of these parts."""
+    began = run.config if run.manifest else experiment.model_dump()
+    asked = Precision(began["precision"], began["predict_precision"], began["layout"])
+    return choose(network.build(parts.bare(), classes, experiment.image_size), device, asked)
+
+
+def train_batches(setting: Setting, fold: int) -> TrainBatches:
+    """A fold's training batches."""
+    experiment = setting.experiment
+    return TrainBatches(
+        cache=setting.loaded.cache,
+        labels=setting.loaded.table.true_labels(),
+        rows=setting.training_rows(fold),
+        sampler=setting.techniques.sampler,
+        augmenter=setting.techniques.augmenter,
+        size=experiment.image_size,
+        batch_size=experiment.batch_size,
+        seed=experiment.seed,
+        fold=fold,
+        workers=experiment.workers,
+    )
+
+
+def plain_batches(loaded: Loaded, experiment: Experiment, rows: np.ndarray) -> PlainBatches:
+    """Rows as prediction sees them, each once, in order."""
+    return PlainBatches(
+        cache=loaded.cache,
+        rows=rows,
+        size=experiment.image_size,
+        crop_share=experiment.crop_share,
+        batch_size=experiment.batch_size,
+        workers=experiment.workers,
+    )
+
+
+def new_learner(setting: Setting, fold: int) -> fit.Learner:
+    """A fold's learner before its first step; its weights are drawn from (seed, fold)."""
+    experiment = setting.experiment
+    torch.manual_seed(randomness.number(experiment.seed, "weights", fold))
+    built = network.build(setting.techniques.parts, len(setting.loaded.table.classes), experiment.image_size)
+    placed = setting.precision.place(built, setting.device)
+    optimizer = setting.techniques.optimizer.build(list(placed.named_parameters()))
+    return fit.learner(placed, optimizer, experiment.ema_decay, setting.precision)

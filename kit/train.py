@@ -1,0 +1,174 @@
+"""train: folds, cache, a fit a fold, and the out-of-fold predictions of the last epoch.
+
+The same start again resumes each fold from its newest checkpoint, or says at once that the run is finished.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from kit import checkpoints, fit
+from kit.epoch_log import EpochLog
+from kit.files import remove_stumps
+from kit.kinds import Metric
+from kit.predict import Predictor, predicting
+from kit.predictions import Predictions
+from kit.progress import Progress, Work, finish
+from kit.run import Run, begin, check_same, find_run, is_finished, versions, wanted_folds
+from kit.setting import Setting, new_learner, plain_batches, preparing, train_batches
+from kit.table import Table
+from kit.workspace import Workspace
+
+SHOW_EVERY = 0.2  # seconds between two moves of the progress bar
+
+
+def train(
+    workspace: Workspace | Path | str = ".", overrides: Sequence[str] = (), name: str | None = None,
+    folds: Sequence[int] | None = None,
+) -> Run:  # fmt: skip
+    """Trains a run, or the given folds of it, to its end, and returns it.
+
+    Raises KitError as the command does: ConfigError, PluginError, DataError, BusyError, RunError.
+    """
+    space = workspace if isinstance(workspace, Workspace) else Workspace.find(workspace, overrides)
+    return finish(training(space, name, folds))
+
+
+def training(workspace: Workspace, name: str | None = None, folds: Sequence[int] | None = None) -> Work[Run]:
+    """train, with its progress."""
+    run = find_run(workspace, name)
+    check_same(run, workspace.experiment)
+    if is_finished(run, folds):
+        return run
+    with run.locked():
+        remove_stumps(run.folder)
+        setting = yield from preparing(workspace, run)
+        begin(run, workspace.experiment, setting.resolved(), setting.made_from())
+        setting.folds.write(run.folder / "folds.csv")
+        wanted = wanted_folds(setting.folds, folds)
+        for position, fold in enumerate(wanted):
+            yield from _fold(setting, fold, position, len(wanted))
+        assemble(setting)
+    return run
+
+
+def _fold(setting: Setting, fold: int, position: int, of: int) -> Work[None]:
+    """Fits one fold from its newest checkpoint on, and writes its out-of-fold predictions."""
+    folder = setting.run.fold(fold)
+    if setting.run.part(fold).is_file():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_stumps(folder)
+    learner = new_learner(setting, fold)
+    found = checkpoints.latest(folder)
+    if found is not None:
+        learner.load(found.state(), found.weights, found.average)
+    yield from _epochs(setting, fold, learner, position / of, 1 / of)
+    held_out = yield from predict_held_out(setting, fold, learner.predictor)
+    tag = checkpoints.tag(checkpoints.place(folder, learner.epoch))
+    about = {"run": setting.run.name, "fold": fold, "rows": "oof", "checkpoints": {str(fold): tag}}
+    Predictions(held_out.ids, held_out.folds, held_out.classes, held_out.probabilities, about).write(
+        setting.run.part(fold)
+    )
+
+
+def _epochs(setting: Setting, fold: int, learner: fit.Learner, start: float, share: float) -> Work[None]:
+    """The epochs that are left of a fold, which is `share` of the command's work and begins at `start`."""
+    experiment, folder = setting.experiment, setting.run.fold(fold)
+    plan = fit.Plan(
+        experiment.epochs, experiment.seed, fold, experiment.micro_batch_size, experiment.clip_grad_norm
+    )
+    log = EpochLog.read(folder / "log.jsonl", learner.epoch)
+    batches = train_batches(setting, fold)
+    events = fit.fit(
+        learner, setting.techniques.parts.loss, batches, setting.techniques.scheduler, plan, setting.precision
+    )
+    shown = 0.0
+    try:
+        for event in events:
+            if isinstance(event, fit.Step):
+                if time.monotonic() - shown > SHOW_EVERY:
+                    shown = time.monotonic()
+                    done = start + share * event.number / event.of
+                    yield Progress("train", done, 1, f"fold {fold} epoch {event.epoch + 1}/{plan.epochs}")
+                continue
+            found = {}
+            if event.number == plan.epochs or event.number % experiment.validate_every == 0:
+                held_out = yield from predict_held_out(setting, fold, learner.predictor)
+                found = scores(setting.metric, held_out, setting.loaded.table)
+            line = log.add(event, learner.step, found)
+            if event.number == plan.epochs or event.number % experiment.save_every == 0:
+                _save(setting, fold, learner)
+            done = start + share * event.number / plan.epochs
+            yield Progress(
+                "train", done, 1, f"fold {fold} epoch {event.number}/{plan.epochs}: {line}", line=True
+            )
+    finally:
+        batches.close()
+
+
+def predict_held_out(setting: Setting, fold: int, predictor: nn.Module) -> Work[Predictions]:
+    """A fold's predictions of the rows it never saw."""
+    table, rows = setting.loaded.table, setting.held_out_rows(fold)
+    batches = plain_batches(setting.loaded, setting.experiment, rows)
+    model = Predictor(predictor, setting.techniques.parts.loss, setting.precision)
+    try:
+        (found,) = yield from predicting(
+            [model], batches, [lambda images: images], "mean", len(rows), "validate"
+        )
+    finally:
+        batches.close()
+    return Predictions(table.ids[rows], np.full(len(rows), fold), table.classes, found)
+
+
+def scores(metric: Metric, predictions: Predictions, table: Table) -> dict[str, float]:
+    """The metric and, for any loss and metric alike, log loss and accuracy of predictions."""
+    row_of = {name: row for row, name in enumerate(table.ids.tolist())}
+    truth = table.true_labels()[[row_of[name] for name in predictions.ids.tolist()]]
+    plain = {name: Metric.open(name) for name in ("log_loss", "accuracy")}
+    asked = {metric.plugin_name(): metric, **plain}
+    return {name: each.score(truth, predictions.probabilities) for name, each in asked.items()}
+
+
+def _save(setting: Setting, fold: int, learner: fit.Learner) -> None:
+    average = None if learner.average is None else learner.average.module.state_dict()
+    about = {
+        "run": setting.run.name,
+        "fold": fold,
+        "classes": list(setting.loaded.table.classes),
+        "config": setting.resolved(),
+        "normalisation": setting.techniques.parts.backbone.normalisation(),
+        "folds": setting.folds.fingerprint(),
+        "versions": versions(),
+    }
+    checkpoints.save(
+        setting.run.fold(fold), learner.epoch, learner.network.state_dict(), average, learner.state(), about
+    )
+
+
+def assemble(setting: Setting) -> Predictions:
+    """Writes predictions/plain/oof.parquet from the folds that are there, with their scores."""
+    run = setting.run
+    parts = {k: Predictions.read(run.part(k)) for k in range(setting.folds.count) if run.part(k).is_file()}
+    table, metric = setting.loaded.table, setting.metric
+    joined = Predictions(
+        np.concatenate([part.ids for part in parts.values()]),
+        np.concatenate([part.folds for part in parts.values()]),
+        table.classes,
+        np.concatenate([part.probabilities for part in parts.values()]),
+    )
+    about: dict[str, Any] = {
+        "run": run.name, "views": "plain", "merge": "mean", "rows": "oof", "folds": setting.folds.fingerprint(),
+        "checkpoints": {fold: tag for part in parts.values() for fold, tag in part.about["checkpoints"].items()},
+        "scores": scores(metric, joined.mean(), table),
+        "fold_scores": {str(k): scores(metric, part, table) for k, part in parts.items()},
+    }  # fmt: skip
+    whole = Predictions(joined.ids, joined.folds, joined.classes, joined.probabilities, about)
+    whole.write(run.predictions("plain") / "oof.parquet")
+    return whole

@@ -1,0 +1,238 @@
+"""tta: predictions from several views of every image, for the test set and for each fold's held-out rows alike.
+
+Every test row is predicted by all folds, every out-of-fold row by the checkpoint that never saw it, both through
+the same views, so that a blend is fitted on like with like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from kit import checkpoints
+from kit.checkpoints import Checkpoint
+from kit.config import Experiment
+from kit.errors import CheckpointError, DataError
+from kit.files import fingerprint
+from kit.folds import Folds
+from kit.kinds import Backbone, Metric, Views
+from kit.loading import Loaded, geometry, loading
+from kit.precision import choose_device
+from kit.predict import Merge, Predictor, View, open_views, predicting
+from kit.predictions import Predictions
+from kit.progress import Work, finish
+from kit.restore import experiment_of, restore
+from kit.run import Run
+from kit.setting import plain_batches
+from kit.table import Table, test_table, train_table
+from kit.targets import Target, find_targets
+from kit.train import scores
+from kit.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What tta made of one run: the member's name for `kit blend`, its files, and its out-of-fold scores."""
+
+    member: str
+    folder: Path
+    folds: tuple[int, ...]
+    views: int
+    scores: Mapping[str, float]
+    computed: bool  # False: it was there already
+
+
+def tta(
+    workspace: Workspace | Path | str, paths: Sequence[str | Path], views: Any = "plain", merge: Merge = "mean",
+    device: str = "auto",
+) -> list[Predicted]:  # fmt: skip
+    """Predicts with the checkpoints of runs, folds or single checkpoint folders, and writes parquet.
+
+    Raises ConfigError for paths and views, CheckpointError for damaged or unfitting ones, DataError for images.
+    """
+    space = workspace if isinstance(workspace, Workspace) else Workspace.find(workspace)
+    return finish(predicting_views(space, paths, views, merge, device))
+
+
+def predicting_views(
+    workspace: Workspace,
+    paths: Sequence[str | Path],
+    views: Any = "plain",
+    merge: Merge = "mean",
+    device: str = "auto",
+) -> Work[list[Predicted]]:
+    """tta, with its progress."""
+    opened = Views.open(views, workspace.root, "views")
+    place = choose_device(device)
+    made = []
+    for target in find_targets(workspace, paths):
+        with target.run.locked():
+            made.append((yield from _run(workspace, target, opened, merge, place)))
+    return made
+
+
+def views_name(views: Views, merge: Merge, suffix: str = "") -> str:
+    """The folder of a set of views: its name, with 6 hex digits where options differ from their defaults."""
+    name = views.plugin_name()
+    if views != type(views)():
+        name += "-" + fingerprint(views.model_dump())[:6]
+    return name + ("-geometric" if merge == "geometric" else "") + suffix
+
+
+def _run(
+    workspace: Workspace, target: Target, views: Views, merge: Merge, device: torch.device
+) -> Work[Predicted]:
+    """Predicts with one run's checkpoints, of which each keeps what it has predicted before."""
+    run, name = target.run, views_name(views, merge, target.suffix)
+    train = train_table(workspace.root, workspace.competition.data).sorted_by_id()
+    test = test_table(workspace.root, workspace.competition.data, train.classes)
+    loaded = {fold: checkpoints.load(path) for fold, path in target.folds.items()}
+    experiment = _same_experiment(run, loaded, train)
+    predictors = {fold: restore(checkpoint, workspace.root, device) for fold, checkpoint in loaded.items()}
+    chosen = open_views(views, experiment.image_size, _fixed_size(experiment, workspace.root))
+    about = {
+        "run": run.name, "views": name, "merge": merge, "classes": list(train.classes),
+        "checkpoints": {str(fold): checkpoints.tag(path) for fold, path in target.folds.items()},
+    }  # fmt: skip
+    folds = run.folds()
+    _check_rows(run, folds, train)
+    job = _Job(workspace, run.predictions(name), experiment, predictors, chosen, merge)
+    metric = Metric.open(workspace.competition.metric, workspace.root, "metric")
+    oof, fresh = yield from job.held_out(train, folds, {**about, "rows": "oof", "folds": folds.fingerprint()})
+    whole = {**about, "rows": "test", "ids": fingerprint(sorted(test.ids.tolist()))}
+    _, fresh_test = yield from job.test(test, train.counts() / len(train), whole)
+    found = scores(metric, oof.mean(), train)
+    return Predicted(
+        f"runs/{run.name}@{name}", job.folder, tuple(predictors), len(chosen), found, fresh or fresh_test
+    )
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What both splits of a run are predicted with, and where the predictions go."""
+
+    workspace: Workspace
+    folder: Path
+    experiment: Experiment
+    predictors: Mapping[int, Predictor]
+    views: Sequence[View]
+    merge: Merge
+
+    def held_out(
+        self, table: Table, folds: Folds, about: Mapping[str, Any]
+    ) -> Work[tuple[Predictions, bool]]:
+        """Each fold's held-out rows by its own checkpoint, written; and whether any had to be computed."""
+        kept = _kept(self.folder / "oof.parquet", about)
+        missing = [fold for fold in self.predictors if fold not in kept]
+        if not missing:
+            return Predictions.read(self.folder / "oof.parquet"), False
+        loaded = yield from loading(self.workspace, table, "train", geometry(self.experiment))
+        for fold in missing:
+            rows = np.flatnonzero(folds.held_out(fold) & ~loaded.bad)
+            (found,) = yield from self._predict(loaded, rows, [fold], f"{self.name} oof fold {fold}")
+            kept[fold] = Predictions(
+                table.ids[rows], np.full(len(rows), fold), table.classes, self._averaged(table, rows, found)
+            )
+        return _write(self.folder / "oof.parquet", kept, about), True
+
+    def test(
+        self, table: Table, prior: np.ndarray, about: Mapping[str, Any]
+    ) -> Work[tuple[Predictions, bool]]:
+        """Every test row by every fold, each image read once; rows without an image get the class prior."""
+        kept = _kept(self.folder / "test.parquet", about)
+        missing = [fold for fold in self.predictors if fold not in kept]
+        if not missing:
+            return Predictions.read(self.folder / "test.parquet"), False
+        loaded = yield from loading(self.workspace, table, "test", geometry(self.experiment))
+        good, every = np.flatnonzero(~loaded.bad), np.arange(len(table))
+        found = yield from self._predict(loaded, good, missing, f"{self.name} test")
+        for fold, probabilities in zip(missing, found, strict=True):
+            whole = np.tile(prior.astype(np.float32), (len(table), 1))
+            whole[good] = probabilities
+            kept[fold] = Predictions(
+                table.ids, np.full(len(table), fold), table.classes, self._averaged(table, every, whole)
+            )
+        return _write(self.folder / "test.parquet", kept, about), True
+
+    @property
+    def name(self) -> str:
+        """The member as people write it, `r@d4`."""
+        return f"{self.folder.parent.parent.name}@{self.folder.name}"
+
+    def _predict(
+        self, loaded: Loaded, rows: np.ndarray, folds: Sequence[int], task: str
+    ) -> Work[list[np.ndarray]]:
+        batches = plain_batches(loaded, self.experiment, rows)
+        models = [self.predictors[fold] for fold in folds]
+        try:
+            return (yield from predicting(models, batches, self.views, self.merge, len(rows), task))
+        finally:
+            batches.close()
+
+    def _averaged(self, table: Table, rows: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+        """The mean over rows of equal `data.average_group`, where the table has that column."""
+        column = self.workspace.competition.data.average_group
+        if column is None or column not in table.frame.columns:
+            return probabilities
+        _, group = np.unique(table.frame[column].to_numpy()[rows].astype(str), return_inverse=True)
+        sums = np.zeros((group.max(initial=-1) + 1, probabilities.shape[1]))
+        np.add.at(sums, group, probabilities)
+        return (sums / np.bincount(group)[:, None])[group].astype(np.float32)
+
+
+def _kept(file: Path, about: Mapping[str, Any]) -> dict[int, Predictions]:
+    """By fold, what a file holds already of exactly this: same rows, classes, views and checkpoint."""
+    if not file.is_file():
+        return {}
+    old = Predictions.read(file)
+    if any(old.about.get(key) != about[key] for key in about if key != "checkpoints"):
+        return {}
+    same = [
+        int(fold) for fold, tag in about["checkpoints"].items() if old.about["checkpoints"].get(fold) == tag
+    ]
+    return {fold: old.take(old.folds == fold) for fold in same}
+
+
+def _write(file: Path, parts: Mapping[int, Predictions], about: Mapping[str, Any]) -> Predictions:
+    ordered = [parts[fold] for fold in sorted(parts)]
+    whole = Predictions(
+        np.concatenate([part.ids for part in ordered]),
+        np.concatenate([part.folds for part in ordered]),
+        ordered[0].classes,
+        np.concatenate([part.probabilities for part in ordered]),
+        about,
+    )
+    whole.write(file)
+    return whole
+
+
+def _same_experiment(run: Run, loaded: Mapping[int, Checkpoint], table: Table) -> Experiment:
+    """The experiment of a run's checkpoints. Raises CheckpointError D53 where one was made for other classes."""
+    for checkpoint in loaded.values():
+        if tuple(checkpoint.about["classes"]) != table.classes:
+            raise CheckpointError(
+                f"{checkpoint.path} was trained for {len(checkpoint.about['classes'])} classes, "
+                f"the table has {len(table.classes)}, or they are others",
+                code="D53",
+                hint=f"train {run.name} again under another --name",
+            )
+    return experiment_of(next(iter(loaded.values())))
+
+
+def _check_rows(run: Run, folds: Folds, table: Table) -> None:
+    """Raises DataError D60 where the table's rows are not those that the run's folds were made of."""
+    if folds.ids.tolist() != table.ids.tolist():
+        raise DataError(
+            f"the training table has {len(table)} rows, {run.name} was trained on {len(folds.ids)}, or they are others",
+            code="D60",
+            hint=f"put the table back, or train {run.name} again under another --name",
+        )
+
+
+def _fixed_size(experiment: Experiment, root: Path) -> int | None:
+    return cast(Backbone, experiment.open("backbone", root)).fixed_size()
