@@ -136,16 +136,18 @@ def split_pattern(root: Path, pattern: str) -> tuple[str, str]:
     return base, pattern[len(fixed) :].removeprefix("/")
 
 
+TEXTS = {"D08": "the image is a directory", "D02": "no image"}
+HINTS = {
+    "D20": "an id must name a file below it; where links are meant to lead outside: data.follow_symlinks=true",
+    "D08": "put the image file there",
+}
+
+
 def refuse(
     images: Images, names: Sequence[str], ids: Sequence[str], codes: Sequence[str], split: str
 ) -> None:
     """Raises DataError for the first kind of problem among D20, D08 and D02, with all its rows as cases."""
-    texts = {
-        "D20": f"id leaves the image root {images.base}:",
-        "D08": "the image is a directory",
-        "D02": "no image",
-    }
-    for code, text in texts.items():
+    for code, text in {"D20": f"id leaves the image root {images.base}:", **TEXTS}.items():
         rows = [row for row, found in enumerate(codes) if found == code]
         if not rows:
             continue
