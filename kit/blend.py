@@ -1,0 +1,210 @@
+"""blend: members joined by id, scored out of fold, written as a submission and entered into the board."""
+
+from __future__ import annotations
+
+import datetime
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from kit import submission
+from kit.board import Board, Entry
+from kit.compatibility import check_together
+from kit.crossfit import cross_fit
+from kit.errors import Case, InvalidError, KitWarning
+from kit.files import sha256
+from kit.kinds import Ensembler, Format, Metric
+from kit.members import Member, aligned, read_members
+from kit.predictions import Predictions, ids_fingerprint
+from kit.table import Table, sample_frame, train_table
+from kit.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Score:
+    """The metric of one member or of the blend: over all rows pooled, and over each fold's rows."""
+
+    name: str
+    cv: float
+    folds: Mapping[int, float | None]  # None where a fold has no score, such as AUC of one class
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A submission that was written, validated and entered into the board."""
+
+    number: int
+    path: Path
+    record: Path
+    format: str
+    metric: str
+    scores: tuple[Score, ...]  # the members', then the blend's
+    rows: int  # out-of-fold rows that all members cover
+    test_rows: int
+    rank: int  # on the board, among its metric
+
+    @property
+    def cv(self) -> float:
+        """The blend's cross-validated score."""
+        return self.scores[-1].cv
+
+
+@dataclass(frozen=True, eq=False)
+class Blended:
+    """Test predictions of a blend, its recipe, and its scores; the members' scores come first."""
+
+    test: Predictions
+    ensembler: Ensembler
+    scores: tuple[Score, ...]
+    oof_ids: np.ndarray
+
+
+def blend(
+    workspace: Workspace,
+    members: Sequence[str],
+    ensembler: str | Mapping[str, Any] | None = None,
+    name: str | None = None,
+    top_k: int | None = None,
+) -> Submitted:
+    """Blends members such as `runs/a@d4`, writes the submission and enters it into the board.
+
+    `ensembler` is a name or a spec, by default the config's. Raises InvalidError (D40-D46) for members that do not
+    fit together, leak, or do not fit the sample; ConfigError and PluginError for what is asked for.
+    """
+    data = workspace.competition.data
+    recipe = Ensembler.open(ensembler or workspace.competition.ensembler, workspace.root, where="ensembler")
+    metric = Metric.open(workspace.competition.metric, workspace.root, where="metric")
+    read = read_members(workspace, members)
+    table = train_table(workspace.root, data)
+    check_together(read, table)
+    sample = sample_frame(workspace.root, data)
+    shape = submission.choose_format(workspace, sample, read[0].test.classes, top_k)
+    _warn_of_partial(read)
+    blended = _blended(read, table, recipe, metric, sample)
+    rows = submission.make_table(blended.test, sample, shape)
+    named = name or f"{recipe.plugin_name()}-{'-'.join(member.run for member in read)}"
+    record = _record(workspace, read, blended, metric, shape)
+    written = submission.write(workspace.submissions, named, rows, record, data.sep)
+    board = Board.read(workspace.submissions).enter(_entry(written, record, blended, metric))
+    return Submitted(
+        written.number,
+        written.path,
+        written.record,
+        shape.plugin_name(),
+        metric.plugin_name(),
+        blended.scores,
+        len(blended.oof_ids),
+        len(rows),
+        1 + [entry.number for entry in board.ranked() if entry.metric == metric.plugin_name()].index(written.number),
+    )  # fmt: skip
+
+
+def _warn_of_partial(members: Sequence[Member]) -> None:
+    counts = {len(set(member.oof.ids.tolist())) for member in members}
+    if len(counts) > 1:
+        text = f"W10 members cover from {min(counts)} to {max(counts)} rows; those that all cover are scored"
+        warnings.warn(KitWarning(text), stacklevel=3)
+
+
+def _blended(
+    members: Sequence[Member], table: Table, recipe: Ensembler, metric: Metric, sample: pd.DataFrame
+) -> Blended:
+    ids, oof = aligned(members)
+    at = _positions(table, ids)
+    truth = np.asarray(table.labels)[at]
+    folds = np.array([members[0].held_out_by[name] for name in ids.tolist()])
+    groups = None if table.groups is None else table.groups[at]
+    fitted, honest = recipe, None
+    if recipe.fitted:
+        honest, fitted = cross_fit(recipe, oof, truth, folds, groups)
+    predicted = [*oof, recipe.blend(oof) if honest is None else honest]
+    names = [*map(str, members), "blend"]
+    scores = [
+        _score(name, metric, truth, one, folds) for name, one in zip(names, predicted, strict=True)
+    ]  # fmt: skip
+    return Blended(_test(members, fitted, sample), fitted, tuple(scores), ids)
+
+
+def _positions(table: Table, ids: np.ndarray) -> np.ndarray:
+    """Where the ids stand in the table. Raises InvalidError (D41) for those that it lacks."""
+    at = {name: row for row, name in enumerate(table.ids.tolist())}
+    lost = [Case("is in no row of the training table", id=name, code="D41") for name in ids if name not in at]
+    if lost:
+        raise InvalidError(f"{len(lost)} predicted rows have no label", code="D41", cases=lost)
+    return np.array([at[name] for name in ids.tolist()])
+
+
+def _score(
+    name: str, metric: Metric, truth: np.ndarray, shares: np.ndarray, folds: np.ndarray
+) -> Score:  # fmt: skip
+    def of(rows: np.ndarray) -> float | None:
+        try:
+            return metric.score(truth[rows], shares[rows])
+        except InvalidError:
+            return None
+
+    pooled = metric.score(truth, shares)
+    return Score(name, pooled, {int(fold): of(folds == fold) for fold in np.unique(folds)})
+
+
+def _test(members: Sequence[Member], fitted: Ensembler, sample: pd.DataFrame) -> Predictions:
+    """The blend of the test rows, in the sample's order."""
+    ids = sample.iloc[:, 0].tolist()
+    stack = []
+    for member in members:
+        try:
+            stack.append(member.test.mean().align(ids))
+        except InvalidError as error:
+            raise InvalidError(
+                f"{member} does not predict the sample's rows: {error.summary}", code="D41", cases=error.cases
+            ) from None
+    shares = fitted.blend(np.stack(stack)).astype(np.float32)
+    folds = np.full(len(ids), -1)
+    return Predictions(np.array(ids, dtype=str), folds, members[0].test.classes, shares).check("the blend")
+
+
+def _record(
+    workspace: Workspace, members: Sequence[Member], blended: Blended, metric: Metric, shape: Format
+) -> dict[str, Any]:
+    """What the submission was made from, as JSON."""
+    sample = workspace.path(str(workspace.competition.data.sample))
+    return {
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "members": [
+            {"member": str(one), "oof": dict(one.oof.about), "test": dict(one.test.about)} for one in members
+        ],
+        "ensembler": blended.ensembler.spec(),
+        "format": shape.spec(),
+        "metric": metric.spec(),
+        "scores": [asdict(score) for score in blended.scores],
+        "rows": len(blended.oof_ids),
+        "test_rows": len(blended.test),
+        "fingerprints": {
+            "rows": ids_fingerprint(blended.oof_ids),
+            "test_rows": ids_fingerprint(blended.test.ids),
+            "sample": sha256(sample),
+        },
+    }
+
+
+def _entry(
+    written: submission.Written, record: Mapping[str, Any], blended: Blended, metric: Metric
+) -> Entry:  # fmt: skip
+    return Entry(
+        number=written.number,
+        name=written.path.stem.partition("-")[2],
+        file=written.path.name,
+        cv=blended.scores[-1].cv,
+        metric=metric.plugin_name(),
+        better="higher" if metric.higher_is_better else "lower",
+        leaderboard=None,
+        members=" ".join(member["member"] for member in record["members"]),
+        ensembler=blended.ensembler.plugin_name(),
+        rows=len(blended.oof_ids),
+        created=str(record["created"]),
+    )

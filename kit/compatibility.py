@@ -1,0 +1,120 @@
+"""Whether members may be blended: one class list, one test set, and no out-of-fold row that its model knew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from kit.errors import SHOWN, Case, InvalidError
+from kit.members import Member
+from kit.predictions import Predictions
+from kit.table import Table
+
+
+def check_together(members: Sequence[Member], table: Table) -> None:
+    """Raises InvalidError where classes (D42) or test sets (D43) differ, or a fold leaks (D43)."""
+    _check_classes(members, table)
+    _check_test_sets(members)
+    for member in members:
+        _check_held_out(member)
+        _check_checkpoints(member)
+        if table.groups is not None:
+            _check_groups(member, table.ids, table.groups)
+
+
+def _check_classes(members: Sequence[Member], table: Table) -> None:
+    lists = [("the training table", table.classes)]
+    for member in members:
+        lists += [(f"{member} out of fold", member.oof.classes), (f"{member} test", member.test.classes)]
+    first, wanted = lists[1]
+    for name, classes in lists:
+        if classes != wanted:
+            how = "in another order" if sorted(classes) == sorted(wanted) else "differ"
+            raise InvalidError(
+                f"the classes of {first} and of {name} {how}",
+                code="D42",
+                cases=[Case(", ".join(wanted), first), Case(", ".join(classes), name)],
+                hint="members of one class list; kit orders no columns anew by guess",
+            )
+
+
+def _check_test_sets(members: Sequence[Member]) -> None:
+    """Compares the ids themselves, and the fingerprints of what the predictions were made for."""
+    first = members[0]
+    ids = set(first.test.ids.tolist())
+    for member in members[1:]:
+        others = set(member.test.ids.tolist())
+        marks = {str(one.test.about["ids"]) for one in (first, member) if "ids" in one.test.about}
+        if ids == others and len(marks) < 2:
+            continue
+        cases = [Case(f"only in {first}", id=name) for name in sorted(ids - others)[:SHOWN]]
+        cases += [Case(f"only in {member}", id=name) for name in sorted(others - ids)[:SHOWN]]
+        raise InvalidError(
+            f"{first} and {member} predict different test sets: {len(ids - others)} ids are only in the first, "
+            f"{len(others - ids)} only in the second",
+            code="D43",
+            cases=cases,
+            hint=f"kit tta --checkpoints runs/{first.run} runs/{member.run} with the same test table",
+        )
+
+
+def _check_held_out(member: Member) -> None:
+    """Each out-of-fold row comes from a fold that held it out, by the folds the run was trained with."""
+    mark = member.oof.about.get("folds")
+    if mark is not None and mark != member.folds.fingerprint():
+        raise InvalidError(f"runs/{member.run}/folds.csv is not what {member} was predicted with", code="D43")
+    at = {name: row for row, name in enumerate(member.folds.ids.tolist())}
+    leaks = [
+        Case(f"predicted by fold {fold}, which did not hold it out", id=name, code="D43")
+        for name, fold in zip(member.oof.ids.tolist(), member.oof.folds.tolist(), strict=True)
+        if name not in at or fold < 0 or fold not in member.folds.numbers[at[name]]
+    ]
+    if leaks:
+        raise InvalidError(
+            f"{member}: {len(leaks)} of {len(member.oof)} out-of-fold rows come from a model that may have "
+            "trained on them",
+            code="D43",
+            cases=leaks,
+        )
+
+
+def _check_checkpoints(member: Member) -> None:
+    """Out-of-fold and test predictions of a fold come from the same checkpoint."""
+    oof, test = (_checkpoints(made) for made in (member.oof, member.test))
+    cases = [
+        Case(f"fold {fold}: {oof[fold]} out of fold, {test[fold]} on the test rows")
+        for fold in sorted(oof.keys() & test.keys())
+        if oof[fold] != test[fold]
+    ]
+    if cases:
+        raise InvalidError(
+            f"{member}: out-of-fold and test predictions come from different checkpoints",
+            code="D43",
+            cases=cases,
+            hint=f"kit tta --checkpoints runs/{member.run} --views {member.views}",
+        )
+
+
+def _checkpoints(predictions: Predictions) -> dict[str, Any]:
+    found = predictions.about.get("checkpoints")
+    return dict(found) if isinstance(found, dict) else {}
+
+
+def _check_groups(member: Member, ids: np.ndarray, groups: np.ndarray) -> None:
+    """Rows of one group share a fold in every repeat."""
+    known = dict(zip(ids.tolist(), groups.tolist(), strict=True))
+    folds: dict[tuple[str, int], set[int]] = {}
+    for name, numbers in zip(member.folds.ids.tolist(), member.folds.numbers.tolist(), strict=True):
+        for repeat, number in enumerate(numbers):
+            if name in known:
+                folds.setdefault((known[name], repeat), set()).add(number)
+    torn = {group: numbers for (group, _), numbers in folds.items() if len(numbers) > 1}
+    if torn:
+        raise InvalidError(
+            f"{member}: folds tear {len(torn)} of {len(set(known.values()))} groups (data.group)",
+            code="D43",
+            cases=[Case(f"is in folds {sorted(numbers)}", id=group) for group, numbers in torn.items()],
+            hint="train again; kit train keeps data.group whole",
+        )

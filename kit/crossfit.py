@@ -1,0 +1,62 @@
+"""cross_fit: what is fitted on out-of-fold rows is scored on rows that it was not fitted on.
+
+Everything that learns from out-of-fold predictions goes through here (weights, fusion, temperature, thresholds,
+a choice of views), so that no number flatters and stages can be stacked.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, Self, TypeVar
+
+import numpy as np
+
+from kit.errors import InvalidError
+from kit.randomness import generator
+
+PARTS = 5  # of the rows, where all were held out by one fold
+
+
+class Recipe(Protocol):
+    """What learns from predictions and truth, such as an ensembler."""
+
+    def fit(self, members: np.ndarray, truth: np.ndarray) -> Self: ...
+
+    def blend(self, members: np.ndarray) -> np.ndarray: ...
+
+
+R = TypeVar("R", bound=Recipe)
+
+
+def cross_fit(
+    recipe: R, oof: np.ndarray, truth: np.ndarray, folds: np.ndarray, groups: np.ndarray | None = None
+) -> tuple[np.ndarray, R]:
+    """Cross-fitted predictions (N, K), and the recipe fitted on all rows, which is for the test rows.
+
+    `oof` is (M, N, K), `truth` class numbers (N,), `folds` (N,) which fold held a row out. Each fold's rows are
+    predicted by the recipe fitted on the others'; rows of one fold alone are cut into five parts, which keep
+    `groups` (N,) whole. Raises InvalidError (D46) for rows that cannot be cut.
+    """
+    parts = folds if len(np.unique(folds)) > 1 else _parts(len(truth), groups)
+    found: np.ndarray | None = None
+    for part in np.unique(parts):
+        held = parts == part
+        blended = recipe.fit(oof[:, ~held], truth[~held]).blend(oof[:, held])
+        found = np.empty((len(truth), blended.shape[1])) if found is None else found
+        found[held] = blended
+    if found is None:
+        raise InvalidError("no out-of-fold rows to fit on", code="D46")
+    return found, recipe.fit(oof, truth)
+
+
+def _parts(rows: int, groups: np.ndarray | None) -> np.ndarray:
+    """A part number a row, (N,): whole groups, dealt out in an order that is always the same."""
+    units = np.arange(rows) if groups is None else np.unique(groups, return_inverse=True)[1]
+    count = int(units.max()) + 1 if rows else 0
+    if count < 2:
+        raise InvalidError(
+            f"{rows} out-of-fold rows of {count} groups cannot be cut into parts to fit and to score on",
+            code="D46",
+            hint="an ensembler that is not fitted, such as mean",
+        )
+    places: np.ndarray = generator(0, "cross_fit", count).permutation(count) % PARTS
+    return places[units]

@@ -1,0 +1,104 @@
+"""Members: the runs' predictions that a blend joins, by id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from kit.errors import Case, ConfigError, InvalidError, nearest
+from kit.folds import Folds
+from kit.predictions import Predictions, common_ids
+from kit.workspace import Workspace
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One run's predictions over one set of views."""
+
+    run: str
+    views: str
+    folds: Folds
+    oof: Predictions  # a row an id and repeat
+    test: Predictions  # a row an id and fold
+
+    def __str__(self) -> str:
+        return f"{self.run}@{self.views}"
+
+    @cached_property
+    def held_out_by(self) -> dict[str, int]:
+        """The fold that held an id out, the first one where there are repeats."""
+        return dict(zip(self.oof.ids[::-1].tolist(), self.oof.folds[::-1].tolist(), strict=True))
+
+
+def read_members(workspace: Workspace, texts: Sequence[str]) -> tuple[Member, ...]:
+    """The members written `runs/a@d4`, `a@d4` or `runs/a` (its plain views), in this order.
+
+    Raises ConfigError (C20) for runs that do not exist or are named twice, InvalidError (D40, D41) for predictions
+    that are missing or damaged.
+    """
+    if not texts:
+        raise ConfigError("no members to blend", code="C20", hint="kit blend runs/a@d4 runs/b@d4")
+    members = tuple(_read(workspace, text) for text in texts)
+    names = [str(member) for member in members]
+    double = next((name for name in names if names.count(name) > 1), None)
+    if double is not None:
+        raise ConfigError(
+            f"{double} is named twice", code="C20", hint="--ensembler weighted lets a member count more"
+        )
+    return members
+
+
+def _read(workspace: Workspace, text: str) -> Member:
+    place, _, views = text.partition("@")
+    views = views or "plain"
+    folder = _run_folder(workspace, place)
+    files = [folder / "predictions" / views / name for name in ("oof.parquet", "test.parquet")]
+    missing = [Case("is missing", str(file)) for file in files if not file.is_file()]
+    if missing:
+        raise InvalidError(
+            f"{folder.name} has no predictions of views {views!r}",
+            code="D41",
+            cases=missing,
+            hint=f"kit tta --checkpoints runs/{folder.name} --views {views}",
+        )
+    if not (folder / "folds.csv").is_file():
+        raise InvalidError(
+            f"{folder / 'folds.csv'} is missing: what held each row out cannot be checked", code="D43"
+        )
+    oof, test = (Predictions.read(file) for file in files)
+    return Member(folder.name, views, Folds.read(folder / "folds.csv"), oof, test)
+
+
+def _run_folder(workspace: Workspace, place: str) -> Path:
+    for folder in (workspace.root / place, workspace.runs / place, Path(place).resolve()):
+        if folder.is_dir() and folder.resolve().parent == workspace.runs.resolve():
+            return folder.resolve()
+    known = (
+        sorted(folder.name for folder in workspace.runs.iterdir() if folder.is_dir())
+        if workspace.runs.is_dir()
+        else []
+    )
+    raise ConfigError(
+        f"no run {place!r} in {workspace.runs}{nearest(Path(place).name, known)}",
+        code="C20",
+        hint=f"one of {', '.join(known)}" if known else "kit train makes one",
+    )
+
+
+def aligned(members: Sequence[Member]) -> tuple[np.ndarray, np.ndarray]:
+    """The ids that all members predict out of fold, (N,), and their probabilities (M, N, K).
+
+    Raises InvalidError (D41) where there is none.
+    """
+    ids = common_ids([member.oof for member in members])
+    if not len(ids):
+        raise InvalidError(
+            "no row is predicted out of fold by all members",
+            code="D41",
+            cases=[Case(f"{len(set(member.oof.ids.tolist()))} rows", str(member)) for member in members],
+        )
+    return ids, np.stack([member.oof.mean().align(ids, allow_extra=True) for member in members])

@@ -1,0 +1,186 @@
+"""Submission: predictions in exactly the shape of the sample, checked against it, numbered and written."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from kit import files, registry
+from kit.errors import BusyError, Case, ConfigError, InvalidError, KitWarning
+from kit.kinds import Format
+from kit.predictions import Predictions
+from kit.workspace import Workspace
+
+WAIT = 60.0  # seconds for another process that is writing a submission
+
+
+@dataclass(frozen=True)
+class Written:
+    """A submission's number and its two files."""
+
+    number: int
+    path: Path
+    record: Path
+
+
+def choose_format(
+    workspace: Workspace, sample: pd.DataFrame, classes: Sequence[str], top_k: int | None = None
+) -> Format:
+    """The config's format, or else the one that knows the sample; `top_k` sets its labels a row.
+
+    Raises ConfigError (C21) where none or several know the sample, or where `top_k` has no meaning.
+    """
+    spec = workspace.competition.format
+    found = _known_by(workspace.root, sample, classes) if spec is None else []
+    if spec is not None:
+        chosen = Format.open(spec, workspace.root, where="format")
+    elif len(found) == 1:
+        chosen = found[0]
+        _warn_of_zeros(chosen, sample, classes)
+    else:
+        raise _unclear(workspace, sample, found)
+    if top_k is None:
+        return chosen
+    if "k" not in chosen.options():
+        raise ConfigError(
+            f"the sample shows format {chosen.plugin_name()!r}, which has no ranked labels for --top-k",
+            code="C21",
+            hint="format=top_k, if the competition takes several labels in one cell",
+        )
+    return type(chosen).from_options({**_options(chosen), "k": top_k}, workspace.root)
+
+
+def _known_by(root: Path, sample: pd.DataFrame, classes: Sequence[str]) -> list[Format]:
+    names = registry.places("format", root)
+    return [known for name in names if (known := Format.open(name, root)).matches(sample, classes)]
+
+
+def _options(plugin: Format) -> dict[str, Any]:
+    return {key: value for key, value in plugin.spec().items() if key != "name"}
+
+
+def _warn_of_zeros(chosen: Format, sample: pd.DataFrame, classes: Sequence[str]) -> None:
+    """A binary sample of zeros may want labels or probabilities: it is read as labels, and said so."""
+    cells = set(sample.iloc[:, 1])
+    if chosen.plugin_name() == "label" and len(classes) == 2 and len(cells) == 1 and cells <= {"0", "1"}:
+        text = f"W11 every cell of the sample is {cells.pop()}, read as a label; format=positive writes probabilities"
+        warnings.warn(KitWarning(text), stacklevel=4)
+
+
+def _unclear(workspace: Workspace, sample: pd.DataFrame, found: Sequence[Format]) -> ConfigError:
+    names = [known.plugin_name() for known in found]
+    tried = ", ".join(registry.places("format", workspace.root))
+    columns, row = (", ".join(map(str, cells)) for cells in (sample.columns, sample.iloc[0]))
+    return ConfigError(
+        f"the sample submission is of {'several formats: ' + ', '.join(names) if names else 'no known format'}",
+        code="C21",
+        cases=[
+            Case(f"columns {columns}; first row {row}", workspace.competition.data.sample or ""),
+            Case(f"tried {tried}"),
+        ],
+        hint="format=<one of them>",
+    )
+
+
+def make_table(predictions: Predictions, sample: pd.DataFrame, shape: Format) -> pd.DataFrame:
+    """The submission as a table of text, in the sample's shape and order.
+
+    Raises InvalidError: D41 for ids, D44 for what else does not fit the sample.
+    """
+    table = shape.write(predictions, sample)
+    check_table(table, sample, shape, predictions.classes)
+    return table
+
+
+def check_table(table: pd.DataFrame, sample: pd.DataFrame, shape: Format, classes: Sequence[str]) -> None:
+    """Raises InvalidError: D44 for other columns, empty cells or cells of no such format, D41 for other ids."""
+    if list(table.columns) != list(sample.columns):
+        raise InvalidError(
+            "the submission's columns are not the sample's",
+            code="D44",
+            cases=[
+                Case(", ".join(map(str, sample.columns)), "sample"),
+                Case(", ".join(map(str, table.columns)), "submission"),
+            ],
+        )
+    _check_ids(table.iloc[:, 0].tolist(), sample.iloc[:, 0].tolist())
+    bad = [
+        Case(f"column {column!r} holds {cell!r}", id=str(name), code="D44")
+        for column in table.columns[1:]
+        for name, cell in zip(table.iloc[:, 0], table[column], strict=True)
+        if not isinstance(cell, str) or (cell not in classes and cell.strip().lower() in ("", "nan"))
+    ]
+    if bad:
+        raise InvalidError(f"{len(bad)} cells of the submission are empty or NaN", code="D44", cases=bad)
+    if not shape.matches(table, classes):
+        raise InvalidError(
+            f"what format {shape.plugin_name()!r} wrote is not of its format, such as a label that is no class",
+            code="D44",
+            cases=[Case(",".join(row)) for row in table.head(2).to_numpy().tolist()],
+        )
+
+
+def _check_ids(found: Sequence[str], wanted: Sequence[str]) -> None:
+    if found == wanted:
+        return
+    has, needs = set(found), set(wanted)
+    missing = [Case("is missing", id=name, code="D41") for name in wanted if name not in has]
+    extra = [Case("is not in the sample", id=name, code="D41") for name in found if name not in needs]
+    raise InvalidError(
+        f"the submission's {len(found)} ids are not the sample's {len(wanted)} in its order: "
+        f"{len(missing)} missing, {len(extra)} extra",
+        code="D41",
+        cases=[*missing[:3], *extra[:3]],
+    )
+
+
+def slug(name: str) -> str:
+    """A name that is a file's on every system: letters, digits, `.`, `_` and `-`, at most 60."""
+    return re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-._")[:60] or "submission"
+
+
+@contextmanager
+def locked(submissions: Path) -> Iterator[None]:
+    """Alone at work in the folder of submissions. Raises BusyError after a minute's wait."""
+    from filelock import FileLock, Timeout
+
+    submissions.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(submissions / ".board.lock", timeout=WAIT):
+            yield
+    except Timeout:
+        raise BusyError(f"another process has been writing to {submissions} for {WAIT:.0f} s") from None
+
+
+def write(
+    submissions: Path, name: str, table: pd.DataFrame, record: Mapping[str, Any], sep: str = ","
+) -> Written:
+    """Writes NNNN-<name>.csv under the next free number, and NNNN-<name>.json with the record beside it."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, delimiter=sep, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows(table.to_numpy().tolist())
+    with locked(submissions):
+        number = next_number(submissions)
+        path = submissions / f"{number:04d}-{slug(name)}.csv"
+        files.write_text(path, text.getvalue())
+        made = {
+            "number": number, "name": slug(name), "file": path.name, "sha256": files.sha256(path), **record
+        }  # fmt: skip
+        files.write_json(path.with_suffix(".json"), made)
+    return Written(number, path, path.with_suffix(".json"))
+
+
+def next_number(submissions: Path) -> int:
+    """One more than the highest number that a file of the folder begins with."""
+    numbers = [re.match(r"(\d{4,})-", file.name) for file in submissions.iterdir()]
+    return max((int(found[1]) for found in numbers if found), default=0) + 1

@@ -1,0 +1,78 @@
+"""A competition of nine training and four test rows with two runs, written by hand for the tests of blending."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kit.folds import Folds
+from kit.predictions import Predictions, ids_fingerprint
+from kit.workspace import Workspace
+
+CLASSES = ("ant", "bee", "cat")
+TRAIN = tuple(f"t{n}" for n in range(9))
+LABELS = tuple(CLASSES[n % 3] for n in range(9))
+PEOPLE = tuple(f"p{n // 3}" for n in range(9))
+FOLDS = tuple(n // 3 for n in range(9))  # one person a fold
+TEST = ("007", "1e5", "NA", "a,b")
+
+
+def shares(truth: Sequence[int], sure: float, wrong: Sequence[int] = ()) -> np.ndarray:
+    """Rows that give `sure` to the true class, or to the next one where they are wrong."""
+    told = np.array([(label + (row in wrong)) % 3 for row, label in enumerate(truth)])
+    rows = np.full((len(told), 3), (1 - sure) / 2)
+    rows[np.arange(len(told)), told] = sure
+    return rows.astype(np.float32)
+
+
+def write_run(
+    root: Path, run: str, *, views: str = "plain", sure: float = 0.8, wrong: Sequence[int] = (),
+    folds: Sequence[int] = FOLDS, oof_folds: Sequence[int] | None = None, classes: Sequence[str] = CLASSES,
+    rows: Sequence[int] = tuple(range(9)), test: Sequence[str] = TEST, about: Mapping[str, Any] | None = None,
+) -> Path:  # fmt: skip
+    """runs/<run> with folds.csv and predictions/<views>; test rows are of classes 0 1 2 0."""
+    folder = root / "runs" / run
+    made = Folds(np.array(TRAIN, dtype=str), np.array(folds)[:, None])
+    made.write(folder / "folds.csv")
+    marks = {"run": run, "views": views, "ids": ids_fingerprint(test), "checkpoints": {"0": f"0012:{run}"}}
+    kept = list(rows)
+    oof = Predictions(
+        np.array(TRAIN, dtype=str)[kept],
+        np.array(oof_folds if oof_folds is not None else folds)[kept],
+        tuple(classes),
+        shares([n % 3 for n in range(9)], sure, wrong)[kept],
+        {**marks, "rows": "oof", "folds": made.fingerprint(), **(about or {})},
+    )
+    oof.write(folder / "predictions" / views / "oof.parquet")
+    per_fold = shares([n % 3 for n in range(len(test))], sure)
+    Predictions(
+        np.array([*test, *test], dtype=str),
+        np.repeat([0, 1], len(test)),
+        tuple(classes),
+        np.concatenate([per_fold, per_fold[:, [0, 2, 1]]]),
+        {**marks, "rows": "test"},
+    ).write(folder / "predictions" / views / "test.parquet")
+    return folder
+
+
+def competition(root: Path, *, cells: str = ",ant", header: str = "id,label", **config: Any) -> Workspace:
+    """A workspace with tables, empty image files, and runs a (d4 and plain views) and b, of which b is wrong once."""
+    images = root / "data" / "images"
+    images.mkdir(parents=True)
+    for name in (*TRAIN, *TEST):
+        (images / f"{name}.png").touch()
+    lines = [f"{row},{label},{person}" for row, label, person in zip(TRAIN, LABELS, PEOPLE, strict=True)]
+    (root / "data" / "train.csv").write_text("\n".join(["id,label,person", *lines]) + "\n")
+    quoted = [f'"{name}"' if "," in name else name for name in TEST]
+    sample = "\n".join([header, *(f"{name}{cells}" for name in quoted)]) + "\n"
+    (root / "data" / "sample_submission.csv").write_text(sample)
+    data = {"group": "person", **config.pop("data", {})}
+    (root / "config.json").write_text(json.dumps({"data": data, "metric": "accuracy", **config}))
+    write_run(root, "a")
+    write_run(root, "a", views="d4", sure=0.7)
+    write_run(root, "b", sure=0.6, wrong=[4])
+    return Workspace.open(root)
