@@ -11,8 +11,8 @@ from kit.errors import DataError
 END = b"\xff\xd9"
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0-15 without DHT, JPG and DAC
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xD9)))  # TEM, RST0-7, SOI: markers without a length
-# Two ways in which missing data could go on; neither holds a marker.
-_FILLERS = (b"\x55\x2a\xc7\x91" * 256, b"\x00" * 1024)
+# Ways in which missing data could go on; none holds a marker.
+_FILLERS = (b"\x55\x2a\xc7\x91" * 256, b"\x00" * 1024, b"\xfe" * 1024)
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ def is_whole(content: bytes, scan: int) -> bool:
     """Whether nothing is missing from the compressed data.
 
     libjpeg makes up what is missing and goes on. The pixels of a whole image do not depend on what follows its
-    data, so with that appended in two ways it decodes to the same. This costs three decodings: ask it only where
-    something is odd. Pillow decodes, because cv2 lets libjpeg write to stderr.
+    data, so with anything appended it decodes to the same. This costs four decodings: ask it only where something
+    is odd. Pillow decodes, because cv2 lets libjpeg write to stderr.
     """
     whole = closed(content, scan)
     data = whole[: whole.rfind(END, scan)]

@@ -23,15 +23,14 @@ class Flips(Augmenter):
     quarter_turns: bool = Field(False, description="turn by 0, 90, 180 or 270 degrees, all as likely")
 
     def __call__(self, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-        import numpy as np
+        import cv2
 
         from kit.images import centre
 
         square = centre(image, size)
         if self.horizontal and rng.random() < 0.5:
-            square = square[:, ::-1]
+            square = cv2.flip(square, 1)
         if self.vertical and rng.random() < 0.5:
-            square = square[::-1]
-        if self.quarter_turns:
-            square = np.rot90(square, int(rng.integers(4)))
-        return np.ascontiguousarray(square)
+            square = cv2.flip(square, 0)
+        quarters = int(rng.integers(4)) if self.quarter_turns else 0
+        return cv2.rotate(square, quarters - 1) if quarters else square

@@ -1,0 +1,103 @@
+"""The one adapter to albumentations: a pipeline written as JSON is built, checked, seeded and run here."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from kit.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Recipe = Sequence[Mapping[str, Any]]
+
+
+def augment(recipe: Recipe, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """The image after the recipe's transforms, size x size x 3 uint8. Raises ConfigError for another shape."""
+    import numpy as np
+
+    pipeline = _pipeline(json.dumps(recipe), size)
+    pipeline.set_random_seed(int(rng.integers(2**32)))
+    made: np.ndarray = pipeline(image=image.copy())["image"]
+    if made.shape != (size, size, 3) or made.dtype != np.uint8:
+        raise ConfigError(
+            f"the transforms give {made.dtype} {made.shape}, not uint8 {(size, size, 3)}",
+            code="C02",
+            hint="begin or end with RandomResizedCrop or Resize, and leave Normalize and ToTensorV2 to kit",
+        )
+    return made
+
+
+@lru_cache(maxsize=16)
+def _pipeline(recipe: str, size: int) -> Any:
+    """The pipeline, built once a process. Albumentations draws from generators of its own: one for each call."""
+    return build(json.loads(recipe), size)
+
+
+def build(recipe: Recipe, size: int) -> Any:
+    """Albumentations' Compose of a recipe. Raises ValueError, naming the transform, for what it does not know."""
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else importing it asks the network
+    import albumentations
+
+    return albumentations.Compose([_transform(entry, size) for entry in recipe])
+
+
+def _transform(entry: Mapping[str, Any], size: int) -> Any:
+    """One transform, or a group such as OneOf with its own `transforms`."""
+    maker, name = _maker(entry)
+    arguments = {key: value for key, value in entry.items() if key != "name"}
+    known = inspect.signature(maker.__init__).parameters
+    for key in arguments:
+        if key not in known or key == "self":
+            raise ValueError(f"{name} has no argument {key!r}{nearest(key, known)}")
+    if "transforms" in known:
+        inner = arguments.get("transforms")
+        if not isinstance(inner, list | tuple) or not inner:
+            raise ValueError(f"{name} needs a list of transforms")
+        arguments["transforms"] = [_transform(part, size) for part in inner]
+    arguments |= {key: value for key, value in _sizes(size).items() if _is_wanted(key, known, arguments)}
+    try:
+        return maker(**arguments)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: {_words(error)}") from None
+
+
+def _maker(entry: Mapping[str, Any]) -> tuple[Any, str]:
+    import albumentations
+
+    bases = (albumentations.BasicTransform, albumentations.BaseCompose)
+    known = [
+        name
+        for name, value in vars(albumentations).items()
+        if inspect.isclass(value) and issubclass(value, bases) and not inspect.isabstract(value)
+    ]
+    name = entry.get("name") if isinstance(entry, Mapping) else None
+    if not isinstance(name, str):
+        raise ValueError(f"a transform is {{'name': ..., arguments}}, not {entry!r}")
+    if name not in known:
+        raise ValueError(f"albumentations has no transform {name!r}{nearest(name, known)}")
+    return getattr(albumentations, name), name
+
+
+def _sizes(size: int) -> dict[str, Any]:
+    return {"size": (size, size), "height": size, "width": size, "max_size": size}
+
+
+def _is_wanted(key: str, known: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
+    """Whether a size is to be filled in: the transform takes it, and the recipe does not say."""
+    if key == "max_size":
+        return "max_size_hw" in known and not {"max_size", "max_size_hw"} & set(given)
+    return key in known and key not in given and known[key].default is inspect.Parameter.empty
+
+
+def _words(error: Exception) -> str:
+    """pydantic's many lines as one: which argument, and what is wrong with it."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    if len(lines) < 3 or "validation error" not in lines[0]:
+        return " ".join(lines)
+    return f"{lines[1]}: {lines[2].split(' [type=')[0].removeprefix('Value error, ')}"

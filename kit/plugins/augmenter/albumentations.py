@@ -1,0 +1,41 @@
+"""Albumentations: any pipeline of the library, written in the config."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, field_validator
+
+from kit.kinds import Augmenter
+from kit.plugins.augmenter import _albumentations
+
+if TYPE_CHECKING:
+    import numpy as np
+
+DEFAULT: tuple[dict[str, Any], ...] = (
+    {"name": "RandomResizedCrop", "scale": [0.7, 1.0]},
+    {"name": "HorizontalFlip", "p": 0.5},
+)
+
+
+class Albumentations(Augmenter):
+    """Any pipeline of albumentations; sizes that a transform needs and the config leaves out are the network's.
+
+    `transforms` is a list of `{"name": "HorizontalFlip", "p": 0.5}`; groups (OneOf, SomeOf, Sequential) have a list
+    `transforms` of their own. Unknown names and arguments are errors, which the library only warns of.
+
+    Source: Buslaev et al. 2020, "Albumentations: Fast and Flexible Image Augmentations"; albumentations 2.0.8.
+    """
+
+    transforms: tuple[dict[str, Any], ...] = Field(
+        DEFAULT, min_length=1, description="transforms in their order, {name, arguments}"
+    )
+
+    @field_validator("transforms")
+    @classmethod
+    def _known(cls, transforms: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+        _albumentations.build(transforms, size=64)
+        return transforms
+
+    def __call__(self, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+        return _albumentations.augment(self.transforms, image, size, rng)
