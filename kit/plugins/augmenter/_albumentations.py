@@ -63,6 +63,8 @@ def _transform(entry: Mapping[str, Any], size: int) -> Any:
     arguments |= {key: value for key, value in _sizes(size).items() if _is_wanted(key, known, arguments)}
     try:
         return maker(**arguments)
+    except NotImplementedError:
+        raise ValueError(f"{name} is a base class of transforms") from None
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name}: {_words(error)}") from None
 
@@ -74,7 +76,7 @@ def _maker(entry: Mapping[str, Any]) -> tuple[Any, str]:
     known = [
         name
         for name, value in vars(albumentations).items()
-        if inspect.isclass(value) and issubclass(value, bases) and not inspect.isabstract(value)
+        if inspect.isclass(value) and issubclass(value, bases)
     ]
     name = entry.get("name") if isinstance(entry, Mapping) else None
     if not isinstance(name, str):

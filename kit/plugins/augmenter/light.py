@@ -87,7 +87,7 @@ def crop(
     shape = math.exp(rng.uniform(math.log(ratio[0]), math.log(ratio[1])))
     tall, wide = math.sqrt(area / shape), math.sqrt(area * shape)
     fit = min(1.0, height / tall, width / wide)
-    tall, wide = tall * fit, wide * fit
+    tall, wide = min(tall * fit, height), min(wide * fit, width)  # a product may round beyond the border
     return rng.uniform(0, height - tall), rng.uniform(0, width - wide), tall, wide
 
 

@@ -1,0 +1,103 @@
+"""The adapter: pipelines of the config are albumentations' own, and what it only warns of is an error."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import albumentations
+import numpy as np
+import pytest
+
+from kit.errors import ConfigError
+from kit.kinds import Augmenter
+from kit.plugins.augmenter import _albumentations
+from kit.randomness import generator
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+
+
+def opened(*transforms: dict[str, Any]) -> Augmenter:
+    return Augmenter.open({"name": "albumentations", "transforms": list(transforms)}, where="augmenter")
+
+
+def test_a_pipeline_gives_what_albumentations_gives_for_the_same_seed() -> None:
+    ours = opened({"name": "RandomResizedCrop", "scale": [0.3, 0.8]}, {"name": "HorizontalFlip", "p": 0.5})
+    theirs = albumentations.Compose(
+        [
+            albumentations.RandomResizedCrop(size=(32, 32), scale=(0.3, 0.8)),
+            albumentations.HorizontalFlip(p=0.5),
+        ]
+    )
+    for number in range(5):
+        theirs.set_random_seed(int(generator(number).integers(2**32)))
+        assert np.array_equal(ours(IMAGE, 32, generator(number)), theirs(image=IMAGE)["image"])
+
+
+def test_other_draws_give_other_images() -> None:
+    made = {opened({"name": "RandomResizedCrop"})(IMAGE, 32, generator(n)).tobytes() for n in range(8)}
+    assert len(made) == 8
+
+
+def test_groups_are_nested_and_sizes_are_filled_in() -> None:
+    pipeline = _albumentations.build(
+        [
+            {"name": "SmallestMaxSize"},
+            {
+                "name": "OneOf",
+                "transforms": [
+                    {"name": "RandomCrop"},
+                    {"name": "Sequential", "transforms": [{"name": "Resize", "height": 48, "width": 48}]},
+                ],
+            },
+            {"name": "SomeOf", "n": 1, "transforms": [{"name": "VerticalFlip"}, {"name": "Transpose"}]},
+        ],
+        size=32,
+    )
+    smallest, one, some = pipeline.transforms
+    crop, sequence = one.transforms
+    assert smallest.max_size == 32
+    assert (crop.height, crop.width) == (32, 32)
+    assert sequence.transforms[0].height == 48
+    assert (type(some).__name__, some.n) == ("SomeOf", 1)
+
+
+@pytest.mark.parametrize(
+    ("transform", "words"),
+    [
+        ({"name": "HorizontalFlp"}, "no transform 'HorizontalFlp'; did you mean 'HorizontalFlip'"),
+        ({"name": "RandomResizedCrop", "scal": [0, 1]}, "no argument 'scal'; did you mean 'scale'"),
+        ({"name": "RandomResizedCrop", "scale": [2, 3]}, "RandomResizedCrop: scale: "),
+        ({"name": "OneOf", "transforms": [{"name": "Blurr"}]}, "'Blurr'; did you mean 'Blur'"),
+        ({"name": "OneOf"}, "OneOf needs a list of transforms"),
+        ({"transform": "Blur"}, "a transform is {'name'"),
+        ({"name": "BasicTransform"}, "BasicTransform is a base class"),
+    ],
+)
+def test_what_the_library_does_not_know_is_an_error_at_the_door(
+    transform: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        opened(transform)
+    assert words in str(caught.value)
+    assert "augmenter.transforms" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "transforms",
+    [[{"name": "HorizontalFlip"}], [{"name": "RandomResizedCrop"}, {"name": "Normalize"}]],
+    ids=["size", "dtype"],
+)
+def test_a_pipeline_must_end_in_a_square_of_bytes(transforms: list[dict[str, Any]]) -> None:
+    with pytest.raises(ConfigError, match="the transforms give"):
+        opened(*transforms)(IMAGE, 32, generator(0))
+
+
+def test_it_pickles_and_the_pipeline_is_built_once_a_process() -> None:
+    ours = opened({"name": "RandomResizedCrop"})
+    again = pickle.loads(pickle.dumps(ours))
+    assert again == ours
+    assert np.array_equal(again(IMAGE, 32, generator(1)), ours(IMAGE, 32, generator(1)))
+    before = _albumentations._pipeline.cache_info().misses
+    again(IMAGE, 32, generator(2))
+    assert _albumentations._pipeline.cache_info().misses == before

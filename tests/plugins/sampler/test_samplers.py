@@ -1,0 +1,77 @@
+"""What each sampler promises of the counts, by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kit.errors import ConfigError
+from kit.kinds import Sampler
+from kit.plugins.sampler.balanced import whole
+from kit.randomness import generator
+
+LABELS = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [50, 9, 4]))
+
+
+def order(spec: object, seed: int = 0) -> np.ndarray:
+    return Sampler.open(spec).order(LABELS, generator(seed, "order"))
+
+
+def counts(rows: np.ndarray) -> list[int]:
+    return np.bincount(LABELS[rows], minlength=3).tolist()
+
+
+def test_shuffled_shows_every_row_once_in_another_order_each_epoch() -> None:
+    assert sorted(order("shuffled")) == list(range(63))
+    assert order("shuffled", 0).tolist() != order("shuffled", 1).tolist()
+
+
+def test_undersample_shows_every_class_as_often_as_the_rarest() -> None:
+    rows = order("undersample")
+    assert counts(rows) == [4, 4, 4]
+    assert len(set(rows)) == 12
+
+
+def test_undersample_draws_other_rows_each_epoch_unless_fixed() -> None:
+    assert set(order("undersample", 0)) != set(order("undersample", 1))
+    fixed = {"name": "undersample", "fixed": True}
+    assert set(order(fixed, 0)) == set(order(fixed, 1))
+    assert order(fixed, 0).tolist() != order(fixed, 1).tolist()
+
+
+def test_oversample_shows_every_class_as_often_as_the_most_frequent() -> None:
+    rows = order("oversample")
+    assert counts(rows) == [50, 50, 50]
+    times = np.bincount(rows, minlength=63)
+    assert set(times[LABELS == 0]) == {1}
+    assert set(times[LABELS == 1]) == {5, 6}  # 50 = 9 * 5 + 5
+    assert sorted(times[LABELS == 2]) == [12, 12, 13, 13]  # 50 = 4 * 12 + 2
+
+
+@pytest.mark.parametrize(
+    ("power", "expected"),
+    [
+        (0.0, [21, 21, 21]),
+        (1.0, [50, 9, 4]),
+        (0.5, [37, 16, 10]),
+    ],  # 63 * sqrt(50, 9, 4) / 12.07 = 36.9 15.7 10.4
+)
+def test_balanced_keeps_the_length_and_shares_by_the_power(power: float, expected: list[int]) -> None:
+    assert counts(order({"name": "balanced", "power": power})) == expected
+
+
+def test_balanced_repeats_no_row_before_all_of_its_class_were_shown() -> None:
+    times = np.bincount(order("balanced"), minlength=63)
+    assert set(times[LABELS == 0]) == {0, 1}
+    assert set(times[LABELS == 1]) == {2, 3}
+    assert set(times[LABELS == 2]) == {5, 6}
+
+
+def test_shares_are_rounded_to_the_same_sum() -> None:
+    assert whole(np.array([1 / 3, 1 / 3, 1 / 3]) * 10) == [4, 3, 3]
+    assert whole(np.array([2.5, 0.4, 0.1])) == [3, 0, 0]
+
+
+def test_a_misspelt_option_is_named() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'fixed'"):
+        Sampler.open({"name": "undersample", "fixd": True})
