@@ -31,7 +31,7 @@ def _check_classes(members: Sequence[Member], table: Table) -> None:
     first, wanted = lists[1]
     for name, classes in lists:
         if classes != wanted:
-            how = "in another order" if sorted(classes) == sorted(wanted) else "differ"
+            how = "are not in one order" if sorted(classes) == sorted(wanted) else "differ"
             raise InvalidError(
                 f"the classes of {first} and of {name} {how}",
                 code="D42",

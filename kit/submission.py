@@ -56,16 +56,12 @@ def choose_format(
             code="C21",
             hint="format=top_k, if the competition takes several labels in one cell",
         )
-    return type(chosen).from_options({**_options(chosen), "k": top_k}, workspace.root)
+    return Format.open({**chosen.spec(), "k": top_k}, workspace.root, where="format")
 
 
 def _known_by(root: Path, sample: pd.DataFrame, classes: Sequence[str]) -> list[Format]:
     names = registry.places("format", root)
     return [known for name in names if (known := Format.open(name, root)).matches(sample, classes)]
-
-
-def _options(plugin: Format) -> dict[str, Any]:
-    return {key: value for key, value in plugin.spec().items() if key != "name"}
 
 
 def _warn_of_zeros(chosen: Format, sample: pd.DataFrame, classes: Sequence[str]) -> None:

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from blending import CLASSES, FOLDS, TEST, competition, write_run
 
 from kit.compatibility import check_together
 from kit.errors import ConfigError, InvalidError
 from kit.members import Member, aligned, read_members
 from kit.table import train_table
 from kit.workspace import Workspace
+from tests.blending import CLASSES, FOLDS, TEST, competition, write_run
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_another_order_of_classes_is_refused_and_both_are_printed(workspace: Wor
     error = refusal(workspace, classes=("bee", "ant", "cat"))
     assert (error.code, error.summary) == (
         "D42",
-        "the classes of a@plain out of fold and of b@plain out of fold in another order",
+        "the classes of a@plain out of fold and of b@plain out of fold are not in one order",
     )
     assert [case.detail for case in error.cases] == ["ant, bee, cat", "bee, ant, cat"]
 

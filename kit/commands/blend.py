@@ -1,0 +1,77 @@
+"""`kit blend`: members' predictions as one submission."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kit.commands import _console
+from kit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from kit.blend import Submitted
+
+
+@click.command()
+@click.argument("members", nargs=-1, required=True, metavar="RUN[@VIEWS]... [KEY=VALUE]...")
+@click.option("--ensembler", help="how members are blended: a name of `kit plugins ensembler`")
+@click.option("--name", help="of the submission; by default made from the ensembler and the runs")
+@click.option("--top-k", type=int, help="labels a row, where the sample shows ranked labels")
+@click.option("--json", "as_json", is_flag=True, help="everything about the submission, on stdout")
+def command(
+    members: tuple[str, ...], ensembler: str | None, name: str | None, top_k: int | None, as_json: bool
+) -> None:
+    """Blends runs' predictions, writes the submission, and enters it into the board.
+
+    \b
+    kit blend runs/a@d4 runs/b@d4
+    kit blend runs/a runs/b --ensembler geometric --name first
+    kit blend runs/a runs/b ensembler=weighted ensembler.weights=[2,1]
+    kit blend runs/a@d4 --top-k 5
+    """
+    from kit.blend import blend
+    from kit.workspace import Workspace
+
+    runs = [text for text in members if "=" not in text]
+    overrides = [text for text in members if "=" in text]
+    if ensembler is not None:
+        if any(text.startswith("ensembler=") for text in overrides):
+            raise ConfigError("--ensembler and ensembler= are both given", code="C05")
+        overrides = [f"ensembler={ensembler}", *overrides]
+    submitted = blend(Workspace.find(overrides=overrides), runs, name=name, top_k=top_k)
+    _show(submitted)
+    if as_json:
+        _console.emit(_as_json(submitted))
+    else:
+        click.echo(submitted.path)
+
+
+def _show(submitted: Submitted) -> None:
+    """The scores as a small table, on stderr."""
+    from rich.table import Table
+
+    folds = list(submitted.scores[-1].folds)
+    table = Table(box=None, pad_edge=False)
+    for heading in (submitted.metric, "pooled", *(f"fold {fold}" for fold in folds)):
+        table.add_column(heading, justify="left" if heading == submitted.metric else "right")
+    for score in submitted.scores:
+        style = "bold" if score is submitted.scores[-1] else None
+        cells = [_number(score.folds[fold]) for fold in folds]
+        table.add_row(score.name, _number(score.cv), *cells, style=style)
+    _console.console(stderr=True).print(table)
+    _console.say(
+        f"scored on {submitted.rows} out-of-fold rows that all members cover; "
+        f"submission {submitted.number}: {submitted.test_rows} rows, format {submitted.format}, "
+        f"rank {submitted.rank} on the board"
+    )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _as_json(submitted: Submitted) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {**asdict(submitted), "cv": submitted.cv}

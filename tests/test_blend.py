@@ -1,0 +1,328 @@
+"""Blending: honest scores, a submission of all rows, an entry on the board, and no torch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from kit.__main__ import run
+from kit.blend import blend
+from kit.board import Board
+from kit.errors import ConfigError, InvalidError, KitWarning
+from kit.files import sha256
+from kit.predictions import Predictions
+from kit.workspace import Workspace
+from tests.blending import CLASSES, TEST, competition, shares, write_run
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return competition(tmp_path)
+
+
+def test_members_and_blend_are_scored_pooled_and_by_fold(workspace: Workspace) -> None:
+    submitted = blend(workspace, ["runs/a", "runs/b"])
+    a, b, both = submitted.scores
+    assert [a.name, b.name, both.name] == ["a@plain", "b@plain", "blend"]
+    assert (a.cv, b.cv) == (1, pytest.approx(8 / 9))
+    assert b.folds == {0: 1, 1: pytest.approx(2 / 3), 2: 1}
+    assert both.cv == submitted.cv == 1  # where b is wrong with 0.6, a is right with 0.8
+    assert (submitted.rows, submitted.test_rows, submitted.metric, submitted.rank) == (9, 4, "accuracy", 1)
+
+
+def test_the_submission_has_the_rows_of_the_sample(workspace: Workspace) -> None:
+    submitted = blend(workspace, ["runs/a@d4"], name="first")
+    assert submitted.path == workspace.submissions / "0001-first.csv"
+    assert submitted.path.read_text() == 'id,label\n007,ant\n1e5,bee\nNA,bee\n"a,b",ant\n'
+
+
+def test_probabilities_are_the_mean_of_folds_and_members(tmp_path: Path) -> None:
+    workspace = competition(tmp_path, header="id,ant,bee,cat", cells=",0.3,0.3,0.4")
+    lines = blend(workspace, ["a", "b"]).path.read_text().splitlines()
+    # class 1 at row 1: fold 0 gives .8 and .6, fold 1 swaps bee and cat: .1 and .2
+    name, ant, bee, cat = lines[2].split(",")
+    assert name == "1e5"
+    assert float(bee) == pytest.approx((0.8 + 0.6 + 0.1 + 0.2) / 4)
+    assert float(cat) == pytest.approx((0.8 + 0.6 + 0.1 + 0.2) / 4)
+    assert float(ant) == pytest.approx(0.15)
+
+
+def test_test_rows_are_joined_by_id(workspace: Workspace) -> None:
+    write_run(workspace.root, "b", test=TEST[::-1])
+    mixed = blend(workspace, ["runs/b"]).path.read_text()
+    assert mixed == 'id,label\n007,ant\n1e5,bee\nNA,bee\n"a,b",ant\n'
+
+
+def test_the_record_says_what_the_submission_was_made_from(workspace: Workspace) -> None:
+    submitted = blend(workspace, ["a", "b"], {"name": "weighted", "weights": [3, 1]})
+    record = json.loads(submitted.record.read_text())
+    assert record["ensembler"] == {"name": "weighted", "weights": [3, 1]}
+    assert record["format"] == {"name": "label"}
+    assert record["metric"] == {"name": "accuracy"}
+    assert [member["member"] for member in record["members"]] == ["a@plain", "b@plain"]
+    assert record["members"][0]["test"]["checkpoints"] == {"0": "0012:a"}
+    assert record["scores"][2]["cv"] == submitted.cv
+    assert (record["rows"], record["test_rows"]) == (9, 4)
+    assert record["sha256"] == sha256(submitted.path)
+    assert record["fingerprints"]["sample"] == sha256(workspace.root / "data" / "sample_submission.csv")
+
+
+def test_each_blend_is_entered_and_ranked(workspace: Workspace) -> None:
+    write_run(workspace.root, "c", wrong=[0, 1, 2, 3])
+    assert [blend(workspace, [name]).rank for name in ("c", "b", "a")] == [1, 1, 1]
+    assert blend(workspace, ["c"]).rank == 4
+    entries = Board.read(workspace.submissions).ranked()
+    assert [(entry.number, entry.members) for entry in entries] == [
+        (3, "a@plain"), (2, "b@plain"), (1, "c@plain"), (4, "c@plain"),
+    ]  # fmt: skip
+    assert entries[0].file == "0003-mean-a.csv"
+    assert entries[0].name == "mean-a"
+
+
+def test_lower_is_better_where_the_metric_says_so(tmp_path: Path) -> None:
+    workspace = competition(tmp_path, metric="log_loss")
+    assert [blend(workspace, [name]).rank for name in ("b", "a")] == [1, 1]
+
+
+def test_the_config_names_the_ensembler_that_is_used(tmp_path: Path) -> None:
+    workspace = competition(tmp_path, ensembler="geometric")
+    assert json.loads(blend(workspace, ["a", "b"]).record.read_text())["ensembler"]["name"] == "geometric"
+
+
+def test_partial_members_are_scored_on_what_all_cover(workspace: Workspace) -> None:
+    write_run(workspace.root, "b", rows=[0, 1, 2, 3])
+    with pytest.warns(KitWarning, match="W10 members cover from 4 to 9 rows"):
+        submitted = blend(workspace, ["a", "b"])
+    assert submitted.rows == 4
+    assert set(submitted.scores[0].folds) == {0, 1}
+
+
+def test_a_fold_without_a_score_does_not_stop_the_blend(tmp_path: Path) -> None:
+    workspace = competition(tmp_path, metric="auc")
+    write_run(tmp_path, "b", rows=[0, 1, 2, 3])
+    with pytest.warns(KitWarning):
+        score = blend(workspace, ["a", "b"]).scores[0]
+    assert score.cv == 1
+    assert score.folds == {0: 1, 1: None}
+
+
+FITTED = '''"""Picks the member that is best on the rows it is fitted on.
+
+Source: this test.
+"""
+
+from typing import ClassVar
+
+from kit.kinds import Ensembler
+
+
+class BestMember(Ensembler):
+    fitted: ClassVar[bool] = True
+    pick: int = 0
+
+    def fit(self, members, truth):
+        hits = [(member.argmax(axis=1) == truth).mean() for member in members]
+        return self.model_copy(update={"pick": hits.index(max(hits))})
+
+    def blend(self, members):
+        return members[self.pick]
+'''
+
+
+def test_a_fitted_ensembler_is_scored_on_rows_it_was_not_fitted_on(workspace: Workspace) -> None:
+    file = workspace.root / "plugins" / "ensembler" / "best_member.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(FITTED)
+    # a is wrong in all of fold 0, b in two rows of each other fold: fitted on folds 1 and 2, a is the pick for fold 0
+    write_run(workspace.root, "a", wrong=[0, 1, 2])
+    write_run(workspace.root, "b", wrong=[3, 4, 6, 7])
+    submitted = blend(workspace, ["a", "b"], "best_member")
+    a, b, both = (score.cv for score in submitted.scores)
+    assert (a, b) == (pytest.approx(6 / 9), pytest.approx(5 / 9))
+    # without fold 1: a hits 3 of 6, b 4 of 6, so b; the same without fold 2
+    assert submitted.scores[2].folds == {0: 0, 1: pytest.approx(1 / 3), 2: pytest.approx(1 / 3)}
+    assert both == pytest.approx(2 / 9)
+    assert json.loads(submitted.record.read_text())["ensembler"] == {"name": "best_member", "pick": 0}
+
+
+def test_nothing_is_written_when_a_member_does_not_fit(workspace: Workspace) -> None:
+    write_run(workspace.root, "b", classes=("bee", "ant", "cat"))
+    with pytest.raises(InvalidError, match="D42"):
+        blend(workspace, ["a", "b"])
+    assert not workspace.submissions.exists()
+
+
+def test_predictions_of_other_rows_than_the_sample_are_refused(workspace: Workspace) -> None:
+    for name in ("a", "b"):
+        write_run(workspace.root, name, test=[*TEST[:3], "x"])
+    with pytest.raises(
+        InvalidError, match="D41 a@plain does not predict the sample's rows: of 4 ids 1"
+    ) as caught:
+        blend(workspace, ["a", "b"])
+    assert [case.id for case in caught.value.cases] == ["a,b", "x"]
+
+
+def test_rows_that_the_training_table_lacks_are_refused(workspace: Workspace) -> None:
+    table = workspace.root / "data" / "train.csv"
+    table.write_text("\n".join(table.read_text().splitlines()[:-1]) + "\n")
+    with pytest.raises(InvalidError, match="D41 1 predicted rows have no label"):
+        blend(workspace, ["a"])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -0.25])
+def test_a_probability_that_is_none_never_reaches_a_submission(value: float, workspace: Workspace) -> None:
+    from pyarrow import array, float32, parquet
+
+    file = workspace.runs / "b" / "predictions" / "plain" / "test.parquet"
+    table = parquet.read_table(file)
+    column = table.column("bee").to_pylist()
+    column[2] = value
+    worse = table.set_column(3, "bee", array(column, float32()))
+    parquet.write_table(worse.replace_schema_metadata(table.schema.metadata), file)
+    with pytest.raises(
+        InvalidError, match=r"D40 1 of 8 rows are no probabilities\n  .*test\.parquet: row 2, id 'NA'"
+    ):
+        blend(workspace, ["a", "b"])
+    assert not workspace.submissions.exists()
+
+
+def test_weights_are_one_a_member(workspace: Workspace) -> None:
+    with pytest.raises(ConfigError, match="3 weights for 2 members"):
+        blend(workspace, ["a", "b"], {"name": "weighted", "weights": [1, 1, 1]})
+
+
+# ------------------------------------------------------------------------------------------- commands
+
+Kit = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def kit(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Kit:
+    """Runs a command in the workspace and returns its exit status, stdout and stderr."""
+    monkeypatch.chdir(workspace.root)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        status = run(list(arguments))
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return call
+
+
+def test_the_command_prints_the_path_on_stdout_and_scores_on_stderr(kit: Kit, workspace: Workspace) -> None:
+    status, out, err = kit("blend", "runs/a@d4", "runs/b", "--ensembler", "geometric", "--name", "x")
+    assert status == 0
+    assert out == f"{workspace.submissions / '0001-x.csv'}\n"
+    lines = [line.split() for line in err.splitlines()]
+    assert lines[0] == ["accuracy", "pooled", "fold", "0", "fold", "1", "fold", "2"]
+    assert lines[2] == ["b@plain", "0.8889", "1.0000", "0.6667", "1.0000"]
+    assert "scored on 9 out-of-fold rows that all members cover" in err
+
+
+def test_the_command_speaks_json(kit: Kit) -> None:
+    status, out, _ = kit("blend", "a", "b", "ensembler=weighted", "ensembler.weights=[3,1]", "--json")
+    said = json.loads(out)
+    assert status == 0
+    assert (said["number"], said["cv"], said["format"], said["rows"]) == (1, 1, "label", 9)
+    assert [score["name"] for score in said["scores"]] == ["a@plain", "b@plain", "blend"]
+
+
+def test_options_of_the_ensembler_follow_its_name(kit: Kit, workspace: Workspace) -> None:
+    assert kit("blend", "a", "b", "--ensembler", "weighted", "ensembler.weights=[3,1]")[0] == 0
+    record = json.loads(next(workspace.submissions.glob("0001-*.json")).read_text())
+    assert record["ensembler"] == {"name": "weighted", "weights": [3, 1]}
+    status, _, err = kit("blend", "a", "--ensembler", "mean", "ensembler=rank")
+    assert (status, "are both given" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["runs/a@flip"], 4, "try: kit tta --checkpoints runs/a --views flip"),
+        (["runs/x"], 2, "no run 'runs/x'"),
+        (["runs/a", "--ensembler", "maen"], 2, "no ensembler named 'maen'; did you mean 'mean'?"),
+        (["runs/a", "--top-k", "3"], 2, "no ranked labels for --top-k"),
+        ([], 2, "Missing argument"),
+    ],
+)
+def test_mistakes_have_their_exit_status(arguments: list[str], status: int, words: str, kit: Kit) -> None:
+    found, out, err = kit("blend", *arguments)
+    assert (found, out) == (status, "")
+    assert words in err
+    assert "Traceback" not in err
+
+
+def test_top_k_labels_stand_in_one_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "ranked"
+    workspace = competition(root, cells=",ant bee")
+    submitted = blend(workspace, ["a", "b"], top_k=3)
+    assert submitted.path.read_text().splitlines()[1:3] == ["007,ant bee cat", "1e5,bee cat ant"]
+
+
+def test_the_board_shows_the_ranking(kit: Kit) -> None:
+    for name in ("b", "a"):
+        kit("blend", name)
+    status, out, _ = kit("board")
+    assert status == 0
+    assert [line.split()[:5] for line in out.splitlines()] == [
+        ["rank", "number", "name", "metric", "cv"],
+        ["1", "2", "mean-a", "accuracy", "1.0000"],
+        ["2", "1", "mean-b", "accuracy", "0.8889"],
+    ]
+
+
+def test_the_board_records_what_the_leaderboard_said(kit: Kit) -> None:
+    kit("blend", "a")
+    assert "0.8123" in kit("board", "score", "1", "0.8123")[1]
+    said = json.loads(kit("board", "--json")[1])
+    assert (said[0]["number"], said[0]["leaderboard"]) == (1, 0.8123)
+    status, out, err = kit("board", "score", "7", "0.5")
+    assert (status, out) == (2, "")
+    assert "no submission 7 on the board" in err
+
+
+def test_an_empty_board_says_so(kit: Kit) -> None:
+    status, out, err = kit("board")
+    assert (status, out) == (0, "")
+    assert "kit blend makes one" in err
+    assert kit("board", "--json")[1] == "[]\n"
+
+
+def test_blending_imports_no_torch(workspace: Workspace) -> None:
+    code = (
+        "import sys\nfrom kit.__main__ import run\n"
+        "status = run(['blend', 'runs/a@d4', 'runs/b', '--ensembler', 'rank'])\n"
+        "print(status, sorted(name for name in ('torch', 'timm', 'cv2', 'albumentations') if name in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=workspace.root,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "0 []"
+
+
+def test_helps_are_one_sentence_and_examples() -> None:
+    from kit.commands import blend as blend_command
+    from kit.commands import board as board_command
+
+    for command in (blend_command.command, board_command.command):
+        said = CliRunner().invoke(command, ["--help"]).output
+        assert f"kit {command.callback.__module__.rpartition('.')[2]}" in said  # type: ignore[union-attr]
+
+
+def test_shares_of_the_tests_are_probabilities() -> None:
+    rows = shares([0, 1, 2], 0.6, wrong=[1])
+    Predictions(np.array(["a", "b", "c"]), np.zeros(3, dtype=int), CLASSES, rows).check()
+    assert rows.argmax(axis=1).tolist() == [0, 2, 2]
