@@ -1,0 +1,36 @@
+"""Fixtures for all tests: no network, one thread of torch's pool a core, a small competition of drawn images."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.drawing import draw_competition
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any connection but a local one fails, so that nothing fetched can make a test pass."""
+    connect = socket.socket.connect
+
+    def refuse(self: socket.socket, address: object) -> object:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            raise OSError(f"tests do not connect to {address}")
+        return connect(self, address)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.fixture
+def competition(tmp_path: Path) -> Path:
+    """A workspace: 60 training and 12 test images of 3 classes, a small network, 2 folds, 2 epochs."""
+    return draw_competition(tmp_path / "space")
+
+
+@pytest.fixture
+def inside(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Steps into a folder for the rest of the test, as a user's shell would."""
+    return monkeypatch.chdir
