@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -82,12 +83,15 @@ class Loader:
         self._pin = torch.cuda.is_available() if pin_memory is None else pin_memory
         self._plan: list[list[Key]] = []
         self._loader: Any = None
+        self._others: set[Any] = set()  # child processes that are not this loader's
         _one_thread()
 
     def load(self, plan: Sequence[list[Key]]) -> Iterator[Tensor]:
         """The images of each batch of the plan, (N, 3, size, size) uint8. Raises what prevents a batch."""
         self._plan[:] = plan
-        self._loader = self._loader or self._open()
+        if self._loader is None:
+            self._others = set(multiprocessing.active_children())
+            self._loader = self._open()
         try:
             for found in self._loader:
                 if isinstance(found, KitError):
@@ -96,12 +100,19 @@ class Loader:
         except RuntimeError as error:
             if "DataLoader" not in str(error):
                 raise
+            self._kill()
             raise RunError("a loader process ended or hung (killed for memory?)", code="R03",
                            hint="workers=0 loads in this process") from error  # fmt: skip
 
     def close(self) -> None:
         """Ends the loader processes; the next `load` starts others."""
         self._loader = None
+
+    def _kill(self) -> None:
+        """Ends processes that may hang, and would keep this one from ending, as they ignore SIGTERM."""
+        for child in set(multiprocessing.active_children()) - self._others:
+            child.kill()
+        self.close()
 
     def _open(self) -> Any:
         from torch.utils.data import DataLoader
