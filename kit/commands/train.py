@@ -41,7 +41,7 @@ def command(
         _dry_run(workspace, name, wanted, as_json)
         return
     results = []
-    members: list[int | None] = [*(numbers(seeds, "--seeds") or [None])]
+    members: list[int | None] = list(numbers(seeds, "--seeds") or []) or [None]
     for seed in members:
         space = workspace if seed is None else Workspace.find(".", (*overrides, f"seed={seed}"))
         results.append(_train(space, name if seed is None or name is None else f"{name}-seed{seed}", wanted))

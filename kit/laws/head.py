@@ -1,0 +1,29 @@
+"""The laws of heads."""
+
+from __future__ import annotations
+
+from kit.kinds import Head
+
+
+def law_one_output_a_class_of_the_kind_it_gives(head: Head) -> None:
+    """(N, features) becomes (N, classes), cosines within -1 to 1 where the head gives cosines."""
+    import torch
+
+    made = head.build(16, 5).eval()
+    outputs = made(torch.randn(4, 16, generator=torch.Generator().manual_seed(0)))
+    assert outputs.shape == (4, 5), f"the shape is {tuple(outputs.shape)}, not (4, 5)"
+    if head.gives == "cosines":
+        largest = float(outputs.detach().abs().max())
+        assert largest <= 1 + 1e-5, f"a cosine is {largest}"
+
+
+def law_its_gradient_is_finite(head: Head) -> None:
+    """The gradient reaches the features and is finite, for a row of zeros too."""
+    import torch
+
+    features = torch.randn(4, 16, generator=torch.Generator().manual_seed(0))
+    features[0] = 0
+    features.requires_grad_()
+    head.build(16, 5)(features).square().mean().backward()
+    assert features.grad is not None, "no gradient reaches the features"
+    assert bool(torch.isfinite(features.grad).all()), "a gradient is not finite"

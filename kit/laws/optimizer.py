@@ -1,0 +1,35 @@
+"""The laws of optimizers."""
+
+from __future__ import annotations
+
+from kit.kinds import Optimizer
+
+
+def law_it_goes_downhill(optimizer: Optimizer) -> None:
+    """A hundred steps bring a quadratic's value down."""
+    import torch
+
+    weight = torch.nn.Parameter(torch.ones(4, 3))
+    made = optimizer.build([("weight", weight)])
+    for _ in range(100):
+        made.zero_grad()
+        weight.square().sum().backward()
+        made.step()
+    value = float(weight.detach().square().sum())
+    assert value < 12, f"12 at the start, {value} after"
+
+
+def law_frozen_weights_stay(optimizer: Optimizer) -> None:
+    """Weights that take no gradient are in no group; biases and norm scales do not decay."""
+    import torch
+
+    layer = torch.nn.Linear(3, 2)
+    frozen = torch.nn.Parameter(torch.ones(2, 2), requires_grad=False)
+    made = optimizer.build([*layer.named_parameters(), ("frozen", frozen)])
+    groups = made.param_groups
+    members = [id(weight) for group in groups for weight in group["params"]]
+    assert id(frozen) not in members, "a frozen weight is in a group"
+    decays = [
+        group["weight_decay"] for group in groups if any(weight is layer.bias for weight in group["params"])
+    ]
+    assert decays == [0.0], f"the bias decays by {decays}"
