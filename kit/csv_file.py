@@ -16,7 +16,7 @@ from kit.errors import Case, ConfigError, DataError, nearest
 SEPARATORS = (",", ";", "\t", "|")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CsvFile:
     """A table's cells as text; `lines` says on which line of the file each row ends, the header on the first."""
 

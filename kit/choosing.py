@@ -1,0 +1,129 @@
+"""Chooses among a folder's tables and folders by what speaks for each."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from kit import roles
+from kit.errors import Case, ConfigError, nearest
+from kit.evidence import Match, Scan, Sheet
+
+NOWHERE = Match("", "", 0, 0)  # of a table that names no image
+
+
+def named_table(seen: Scan, name: str, option: str) -> Sheet:
+    found = [sheet for sheet in seen.sheets if sheet.name == posixpath.normpath(name)]
+    if not found:
+        names = [sheet.name for sheet in seen.sheets]
+        raise ConfigError(f"{option}: no table {name!r}{nearest(name, names)}", code="C20", cases=list(seen.unread),
+                          hint=", ".join(names))  # fmt: skip
+    return found[0]
+
+
+def train_table(seen: Scan, matched: Mapping[str, list[Match]], asked: Mapping[str, str]) -> Sheet | None:
+    """The table of labelled rows, or None where no table with a label names images."""
+    if "train" in asked:
+        return named_table(seen, asked["train"], "--train")
+    points = {}
+    for sheet in seen.sheets:
+        found = matched[sheet.name]
+        free = [column for column in sheet.columns if not found or column != found[0].column]
+        labels = [roles.label_points(column, sheet, None, None) for column in free]
+        if (found or "images" in asked) and max(labels, default=-9) > -9:
+            points[sheet] = roles.train_points(sheet, found[0] if found else NOWHERE, max(labels))
+    if not points:
+        return None
+    ranked = sorted(points, key=lambda sheet: (points[sheet], len(sheet.file)), reverse=True)
+    if points[ranked[0]] < 0 and not _likely_train(ranked[0], asked):
+        return None
+    return roles.best(
+        ranked, lambda sheet: points[sheet], "the labelled rows", "--train", lambda sheet: sheet.name
+    )
+
+
+def _likely_train(sheet: Sheet, asked: Mapping[str, str]) -> bool:
+    return asked.get("label") in sheet.columns
+
+
+def sample_table(
+    seen: Scan, pool: Mapping[Sheet, Match], train: Sheet | None, asked: Mapping[str, str]
+) -> Sheet | None:
+    """The sample submission, or None where no table looks like one."""
+    if "sample" in asked:
+        return named_table(seen, asked["sample"], "--sample")
+    ids = {sheet: sheet.values(match.column) for sheet, match in pool.items()}
+    points = {
+        sheet: roles.sample_points(
+            sheet, pool.get(sheet), train, [other for each, other in ids.items() if each is not sheet]
+        )
+        for sheet in seen.sheets
+        if sheet is not train
+    }
+    likely = [sheet for sheet, count in points.items() if count > 0]
+    if not likely:
+        return None
+    return roles.best(
+        likely, lambda sheet: points[sheet], "the sample submission", "--sample", lambda s: s.name
+    )
+
+
+def test_table(pool: Mapping[Sheet, Match], sample: Sheet | None) -> Sheet | None:
+    """The table of rows to predict, where it says more than the sample does."""
+    label = sample.columns[1] if sample and len(sample.columns) == 2 else None
+    points = {sheet: roles.test_points(sheet, label) for sheet in pool if sheet is not sample}
+    likely = [
+        sheet
+        for sheet, count in points.items()
+        if count > 0 and (sample is None or len(sheet.columns) > 1 or len(sheet.file) != len(sample.file))
+    ]
+    if not likely:
+        return None
+    return roles.best(
+        likely, lambda sheet: points[sheet], "the test table", "--test", lambda sheet: sheet.name
+    )
+
+
+def reading(sheets: Sequence[Sheet]) -> dict[str, str]:
+    """Separator and encoding, which all tables must share."""
+    ways = {(sheet.sep, sheet.encoding): sheet.name for sheet in sheets}
+    if len(ways) > 1:
+        cases = [Case(f"separator {sep!r}, {encoding}", name) for (sep, encoding), name in ways.items()]
+        raise ConfigError("the tables differ in separator or encoding", code="C20", cases=cases,
+                          hint="write them alike")  # fmt: skip
+    sep, encoding = next(iter(ways))
+    return {"sep": sep, "encoding": encoding}
+
+
+def class_folder(seen: Scan, root: Path) -> str:
+    """The folder whose folders are classes. Raises ConfigError where none or several may be it."""
+    children: dict[str, set[str]] = {}
+    for folder in seen.folders:
+        if folder:
+            children.setdefault(posixpath.dirname(folder), set()).add(posixpath.basename(folder))
+    splits = roles.TRAIN | roles.TEST | {"val", "valid", "validation", "public", "private", "images"}
+    points = {
+        parent: 2 * bool(roles.words(parent) & roles.TRAIN)
+        - 2 * bool(roles.words(parent) & (splits - roles.TRAIN))
+        for parent, names in children.items()
+        if len(names) > 1 and not names <= splits and parent
+    }
+    if not points:
+        raise ConfigError(
+            f"no labelled rows found below {root}: no table that names images and has labels, no folder a class",
+            code="C20",
+            cases=[*(Case("a table", s.name) for s in seen.sheets), *seen.unread,
+                   *(Case(f"{len(names)} images", folder) for folder, names in seen.folders.items())],
+            hint="kit init --train FILE --id COLUMN --label COLUMN --images 'folder/{id}'",
+        )  # fmt: skip
+    return roles.best(list(points), lambda parent: points[parent], "the folder of classes", "--train", str)
+
+
+def class_list(seen: Scan, labels: set[str], used: Sequence[Sheet]) -> str | None:
+    """A table whose first column lists every label once."""
+    for sheet in seen.sheets:
+        first = sheet.file.column(sheet.columns[0])
+        if sheet not in used and labels and labels <= set(first) and len(set(first)) == len(first):
+            return sheet.name
+    return None

@@ -1,0 +1,52 @@
+"""`kit config`: the config as kit understands it, and its JSON schema."""
+
+from __future__ import annotations
+
+import click
+
+from kit.commands import _console
+
+
+@click.group()
+def command() -> None:
+    """Shows config.json as kit understands it.
+
+    \b
+    kit config show
+    kit config show loss=cutmix loss.base=arcface epochs=30
+    kit config schema
+    """
+
+
+@command.command()
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--json", "as_json", is_flag=True, help="JSON on stdout, which is the only form there is.")
+def show(overrides: tuple[str, ...], as_json: bool) -> None:
+    """Checks the config, overrides applied, and writes it with every key and option.
+
+    \b
+    kit config show
+    kit config show backbone.arch=resnet34 splitter.folds=10
+    """
+    from kit.schema import complete
+    from kit.workspace import Workspace
+
+    _console.emit(complete(Workspace.find(overrides=overrides)))
+
+
+@command.command()
+def schema() -> None:
+    """Writes the JSON schema of config.json, which editors complete keys from.
+
+    \b
+    kit config schema > config.schema.json
+    """
+    from kit.errors import ConfigError
+    from kit.schema import config_schema
+    from kit.workspace import Workspace
+
+    try:
+        root = Workspace.find().root
+    except ConfigError:  # without a workspace, or with one to be mended, there is still a schema
+        root = None
+    _console.emit(config_schema(root))

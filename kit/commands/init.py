@@ -1,0 +1,71 @@
+"""`kit init`: writes config.json from the files it finds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from kit.commands import _console
+
+if TYPE_CHECKING:
+    from kit.discovery import Initialised
+
+
+@click.command()
+@click.argument("folder", default=".", type=click.Path(exists=True, file_okay=False))
+@click.option("--recipe", default="auto", show_default=True, type=click.Choice(["auto", "scratch", "finetune"]),
+              help="auto fine-tunes where pretrained weights are to be had.")  # fmt: skip
+@click.option("--train", help="CSV of labelled rows, or the folder whose folders are classes.")
+@click.option("--test", help="CSV of rows to predict; else the sample's ids.")
+@click.option("--sample", help="The sample submission.")
+@click.option("--id", help="Column that names a row.")
+@click.option("--label", help="The label's column, or a pattern such as {file}_{gender}.")
+@click.option("--images", help="Path of a row's image, such as images/{id}.")
+@click.option("--test-images", help="The same for rows to predict.")
+@click.option("--group", help="Column whose equal values must share a fold.")
+@click.option("--classes", help="CSV whose first column lists the classes.")
+@click.option("--force", is_flag=True, help="Write over the config.json that is there.")
+@click.option("--json", "as_json", is_flag=True, help="What was found, as JSON on stdout.")
+def command(folder: str, recipe: str, force: bool, as_json: bool, **given: str | None) -> None:
+    """Writes config.json for the competition in a folder, from the files it finds.
+
+    \b
+    kit init
+    kit init ~/competition --recipe scratch
+    kit init --label species --group site
+    """
+    from pathlib import Path
+
+    from kit.discovery import initialise
+
+    asked = {key: value for key, value in given.items() if value is not None}
+    made = initialise(Path(folder).resolve(), recipe, asked, force)
+    for line in made.findings:
+        _console.say(line)
+    _console.say(f"recipe: {made.recipe} ({made.why})")
+    counts = _counts(made)
+    _console.say(f"wrote {made.path}")
+    if as_json:
+        _console.emit({"config": made.path, "recipe": made.recipe, "findings": made.findings, **counts})
+
+
+def _counts(made: Initialised) -> dict[str, int]:
+    """Reads the tables as the config says; what cannot be used is said, and is no reason to take the config back."""
+    from kit.errors import KitError
+    from kit.table import test_table, train_table
+    from kit.workspace import Workspace
+
+    workspace = Workspace.open(made.path.parent)
+    data, counts = workspace.competition.data, {}
+    try:
+        train = train_table(workspace.root, data)
+        counts = {"rows": len(train), "classes": len(train.classes)}
+        if train.groups is not None:
+            counts["groups"] = len(set(train.groups))
+        if data.test or data.sample:
+            counts["test_rows"] = len(test_table(workspace.root, data, train.classes))
+    except KitError as error:
+        _console.say(f"the data cannot be used yet: {error}")
+    _console.say(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items()))
+    return counts

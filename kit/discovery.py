@@ -1,0 +1,217 @@
+"""Finds out what config.json must say of a competition's files, and writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from kit import choosing, naming, recipes, roles
+from kit.config import Data
+from kit.errors import ConfigError
+from kit.evidence import Match, Scan, Sheet, scan
+from kit.files import write_json
+from kit.patterns import columns_of
+from kit.schema import config_schema
+from kit.workspace import CONFIG
+
+SCHEMA = "config.schema.json"
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """`data` is the config's section as found, and `findings` say what was taken for what, and why."""
+
+    data: dict[str, Any]
+    findings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Initialised:
+    """A config.json that was written, from which recipe, and why that one."""
+
+    path: Path
+    recipe: str
+    why: str
+    findings: tuple[str, ...]
+
+
+def initialise(
+    root: Path, recipe: str = "auto", given: Mapping[str, str] | None = None, force: bool = False
+) -> Initialised:
+    """Writes config.json and config.schema.json for the files of a folder; `given` are keys of `data`.
+
+    Raises ConfigError: C20 for what the files do not tell, C21 where there is a config.json already.
+    """
+    path = root / CONFIG
+    if path.exists() and not force:
+        raise ConfigError(f"there is a {path} already", code="C21", hint="kit init --force writes it anew")
+    found = discover(root, given)
+    name, why = recipes.choose(recipe)
+    sides = recipes.image_sides(_some_images(root, Data(**found.data)))
+    config = recipes.config(name, found.data, sides)
+    write_json(root / SCHEMA, config_schema(root))
+    write_json(path, {"$schema": f"./{SCHEMA}", **config})
+    return Initialised(path, name, why, found.findings)
+
+
+def _some_images(root: Path, data: Data) -> list[Path]:
+    """Up to 32 images of the folder that the pattern begins with."""
+    start = data.train if (root / data.train).is_dir() else data.images.partition("{")[0]
+    folder = root / start if (root / start).is_dir() else (root / start).parent
+    found = []
+    for path in folder.rglob("*"):
+        if path.suffix.lower() in data.extensions:
+            found.append(path)
+        if len(found) == 32:
+            break
+    return found
+
+
+def discover(root: Path, given: Mapping[str, str] | None = None) -> Discovery:
+    """The `data` section for the files of a folder. Raises ConfigError C20 for what they do not tell."""
+    asked = dict(given or {})
+    seen = scan(root, Data().extensions)
+    if "train" in asked and (root / asked["train"]).is_dir():
+        return _class_folders(seen, asked["train"], asked)
+    matched = {sheet.name: seen.matches(sheet) for sheet in seen.sheets}
+    train = choosing.train_table(seen, matched, asked)
+    if train is None:
+        return _class_folders(seen, choosing.class_folder(seen, root), asked)
+    return _from_tables(seen, matched, train, asked)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What was taken for what; `pool` are the tables that name images other than the training rows'."""
+
+    train: Sheet
+    match: Match
+    sample: Sheet | None
+    test: Sheet | None
+    pool: Mapping[Sheet, Match]
+
+    @property
+    def sheets(self) -> list[Sheet]:
+        return [sheet for sheet in (self.train, self.sample, self.test) if sheet]
+
+
+def _from_tables(
+    seen: Scan, matched: Mapping[str, list[Match]], train: Sheet, asked: Mapping[str, str]
+) -> Discovery:
+    match = naming.train_match(train, matched[train.name], asked, seen)
+    pool = {
+        sheet: other
+        for sheet in seen.sheets
+        if sheet is not train and (other := naming.test_match(sheet, matched[sheet.name], train, match))
+    }
+    sample = choosing.sample_table(seen, pool, train, asked)
+    test = (
+        choosing.named_table(seen, asked["test"], "--test")
+        if "test" in asked
+        else choosing.test_table(pool, sample)
+    )
+    parts = _Parts(train, match, sample, test, pool)
+    data, findings = _of_train(parts, asked)
+    for more, lines in (_of_test(parts, data), _of_classes(parts, data["label"], seen)):
+        data |= more
+        findings += lines
+    data |= choosing.reading(parts.sheets)
+    used = {*(sheet.name for sheet in parts.sheets), data.get("classes")}
+    aside = [sheet.name for sheet in seen.sheets if sheet.name not in used]
+    findings += [f"left aside: {', '.join(aside)}"] if aside else []
+    findings += [f"not read: {line}" for line in seen.unread]
+    return Discovery({**data, **asked}, tuple(findings))
+
+
+Found = tuple[dict[str, Any], list[str]]
+
+
+def _of_train(parts: _Parts, asked: Mapping[str, str]) -> Found:
+    """Id, label, images and group of the training rows."""
+    train, match = parts.train, parts.match
+    row_id = asked.get("id") or naming.id_column(train, match, parts.sample)
+    taken = {match.column, row_id} | set(columns_of(match.pattern)) - naming.folder_columns(match)
+    label = asked.get("label") or roles.find_label(train, taken, parts.sample, parts.test)
+    taken |= {label, *columns_of(label), *columns_of(match.pattern)}
+    images = naming.pattern(match, row_id, train)
+    findings = [_counted(train, f"id {row_id!r}, label {label!r}"), f"images: {images}"]
+    if group := _group(parts, row_id, taken, asked):
+        findings.append(f"group: {group[0]!r}, {group[1]}")
+    data = {
+        "train": train.name,
+        "test": parts.test.name if parts.test else None,
+        "sample": parts.sample.name if parts.sample else None,
+        "id": row_id,
+        "label": label,
+        "images": images,
+        "group": group[0] if group else None,
+    }
+    return data, findings
+
+
+def _of_test(parts: _Parts, found: Mapping[str, Any]) -> Found:
+    """Where the images of the rows to predict are."""
+    rows = parts.test or parts.sample
+    if rows is None:
+        return {}, ["no sample submission and no test table found: kit init --sample FILE where there is one"]
+    if rows not in parts.pool:
+        return {}, [
+            _counted(rows, "rows to predict; their images were not found: kit init --test-images PATTERN")
+        ]
+    first = found["id"] if rows is parts.test and found["id"] in rows.columns else rows.columns[0]
+    pattern = naming.pattern(parts.pool[rows], first, rows)
+    finding = _counted(rows, f"to predict, images: {pattern}")
+    return {"test_images": None if pattern == found["images"] else pattern}, [finding]
+
+
+def _of_classes(parts: _Parts, label: str, seen: Scan) -> Found:
+    """The list of classes, and words for photos where the label is made of their names."""
+    if "{file}" in label:
+        words = naming.file_labels(seen, parts.match)
+        return {"file_labels": words}, [
+            f"{{file}} in the label: {words}; data.bins and data.rename make the rest"
+        ]
+    labels = parts.train.values(label) if label in parts.train.columns else set()
+    classes = choosing.class_list(seen, labels, parts.sheets)
+    return (
+        ({"classes": classes}, [f"classes: {classes} lists all {len(labels)} labels"])
+        if classes
+        else ({}, [])
+    )
+
+
+def _counted(sheet: Sheet, what: str) -> str:
+    return f"{sheet.name}: {len(sheet.file):,} rows, {what}"
+
+
+def _group(parts: _Parts, row_id: str, taken: set[str], asked: Mapping[str, str]) -> tuple[str, str] | None:
+    if "group" in asked:
+        return asked["group"], "as given"
+    if parts.match.photos:
+        return row_id, "the photos of a row share a fold"
+    return roles.find_group(parts.train, taken, parts.test)
+
+
+def _class_folders(seen: Scan, folder: str, asked: Mapping[str, str]) -> Discovery:
+    folder = folder.rstrip("/")
+    inside = replace(
+        seen, folders={f: names for f, names in seen.folders.items() if not f.startswith(folder + "/")}
+    )
+    pool = {}
+    for sheet in seen.sheets:
+        if found := inside.matches(sheet):
+            pool[sheet] = naming.preferred(found, roles.TEST, roles.TRAIN)
+    sample = choosing.sample_table(seen, pool, None, asked)
+    classes = {
+        f.removeprefix(folder + "/").partition("/")[0] for f in seen.folders if f.startswith(folder + "/")
+    }
+    data: dict[str, Any] = {"train": folder, "sample": sample.name if sample else None}
+    findings = [f"{folder}: {seen.files_below(folder):,} images in {len(classes)} folders, one a class"]
+    if sample and sample in pool:
+        data["test_images"] = naming.pattern(pool[sample], sample.columns[0], sample)
+        findings.append(_counted(sample, f"rows to predict, images: {data['test_images']}"))
+    if sample is None:
+        findings.append("no sample submission found: kit init --sample FILE where there is one")
+    return Discovery({**data, **(choosing.reading([sample]) if sample else {}), **asked}, tuple(findings))

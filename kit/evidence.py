@@ -1,0 +1,196 @@
+"""What lies in a folder: its tables, its image folders, and which column of which table names which images."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from kit.csv_file import SEPARATORS, CsvFile, read_csv
+from kit.errors import DataError
+
+ASIDE = frozenset({"cache", "runs", "submissions", "plugins"})  # a workspace's own folders
+COVERED = 0.9  # of a column's cells must name an image, so that a few missing ones mislead nobody
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """A table of the folder, and how it was read; `name` is its path below the folder."""
+
+    name: str
+    file: CsvFile
+    sep: str
+    encoding: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of its columns."""
+        return self.file.columns
+
+    def values(self, column: str) -> set[str]:
+        """The different cells of a column, without blank ones."""
+        return {cell for cell in self.file.column(column) if cell.strip()}
+
+
+@dataclass(frozen=True)
+class Match:
+    """A column whose cells name image files, or folders of photos, by way of a path pattern."""
+
+    column: str
+    pattern: str
+    covered: float  # share of the cells that name an image
+    used: float  # share of the pattern's folder that the cells name
+    photos: bool = False
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Tables, image files by folder, and a line for each table that cannot be read."""
+
+    sheets: tuple[Sheet, ...]
+    folders: Mapping[str, tuple[str, ...]]
+    unread: tuple[str, ...] = ()
+
+    @cached_property
+    def _homes(self) -> dict[str, list[str]]:
+        """The folders of each file name, with and without its ending."""
+        homes: dict[str, list[str]] = defaultdict(list)
+        for folder, names in self.folders.items():
+            for name in {part for each in names for part in (each, each.rpartition(".")[0])}:
+                homes[name].append(folder)
+        return homes
+
+    @cached_property
+    def _parents(self) -> dict[str, list[str]]:
+        """The folders that hold a folder of images, by that folder's name."""
+        parents: dict[str, list[str]] = defaultdict(list)
+        for folder in self.folders:
+            parents[posixpath.basename(folder)].append(posixpath.dirname(folder))
+        return parents
+
+    def files_below(self, folder: str) -> int:
+        """How many images a folder and those in it hold."""
+        return sum(len(names) for each, names in self.folders.items() if _is_below(each, folder))
+
+    def folders_below(self, folder: str) -> int:
+        """How many folders with images a folder holds."""
+        return sum(_is_below(each, folder) and each != folder for each in self.folders)
+
+    def matches(self, sheet: Sheet) -> list[Match]:
+        """Every way in which a column names images, columns of unlike cells only, the best way first."""
+        found: list[Match] = []
+        for column in sheet.columns:
+            cells = sheet.file.column(column)
+            if len(set(cells)) >= 0.98 * len(cells):  # a few double ids are an error to show, not to hide
+                found += self._of_files(sheet, column, cells) or self._of_folders(column, cells)
+        return sorted(found, key=lambda match: (match.covered, match.used), reverse=True)
+
+    def _of_files(self, sheet: Sheet, column: str, cells: Sequence[str]) -> list[Match]:
+        bases: Counter[str] = Counter()
+        for cell in cells:
+            bases.update(set(self._bases(cell, self._homes)))
+        found = [
+            Match(column, f"{base}{{{column}}}", count / len(cells), count / self.files_below(base))
+            for base, count in bases.items()
+            if count >= COVERED * len(cells)
+        ]
+        return found or self._by_column(sheet, column, cells)
+
+    def _by_column(self, sheet: Sheet, column: str, cells: Sequence[str]) -> list[Match]:
+        """Patterns with a folder named by another column, such as train/{label}/{id}."""
+        bases: Counter[tuple[str, str]] = Counter()
+        others = {other: sheet.file.column(other) for other in sheet.columns if other != column}
+        for row, cell in enumerate(cells):
+            for folder in {base.rstrip("/") for base in self._bases(cell, self._homes)}:
+                parent, last = posixpath.split(folder)
+                bases.update(
+                    (parent, other) for other, texts in others.items() if last and texts[row] == last
+                )
+        return [
+            Match(column, posixpath.join(parent, f"{{{other}}}", f"{{{column}}}"), count / len(cells),
+                  count / self.files_below(parent))
+            for (parent, other), count in bases.items()
+            if count >= COVERED * len(cells)
+        ]  # fmt: skip
+
+    def _of_folders(self, column: str, cells: Sequence[str]) -> list[Match]:
+        bases: Counter[str] = Counter()
+        for cell in cells:
+            bases.update(set(self._bases(cell, self._parents)))
+        return [
+            Match(
+                column,
+                f"{base}{{{column}}}/*",
+                count / len(cells),
+                count / max(self.folders_below(base), 1),
+                True,
+            )
+            for base, count in bases.items()
+            if count >= COVERED * len(cells)
+        ]
+
+    @staticmethod
+    def _bases(cell: str, homes: Mapping[str, Sequence[str]]) -> Iterator[str]:
+        """The folders, ending in /, below which a cell names something."""
+        name = posixpath.normpath(cell) if cell.strip() else ""
+        for folder in homes.get(posixpath.basename(name), ()) if name else ():
+            full = "/" + posixpath.join(folder, posixpath.basename(name))
+            if full.endswith("/" + name):
+                yield full[1 : len(full) - len(name)]
+
+
+def _is_below(folder: str, base: str) -> bool:
+    base = base.rstrip("/")
+    return not base or folder == base or folder.startswith(base + "/")
+
+
+def scan(root: Path, extensions: tuple[str, ...]) -> Scan:
+    """Looks through a folder; hidden folders and a workspace's own are left out, links are followed once."""
+    sheets, folders, unread = [], {}, []
+    for folder, names in _walk(root):
+        prefix = folder + "/" if folder else ""
+        images = tuple(name for name in names if name.lower().endswith(extensions))
+        if images:
+            folders[folder] = images
+        for name in names:
+            if name.lower().endswith((".csv", ".tsv")):
+                try:
+                    sheets.append(_sheet(root, prefix + name))
+                except DataError as error:
+                    unread.append(f"{prefix}{name}: {error.code} {error.summary}")
+    return Scan(tuple(sheets), folders, tuple(unread))
+
+
+def _walk(root: Path) -> Iterator[tuple[str, list[str]]]:
+    seen: set[str] = set()
+    for path, inner, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(path)
+        if real in seen:
+            inner.clear()
+            continue
+        seen.add(real)
+        folder = Path(path).relative_to(root).as_posix().removeprefix(".")
+        inner[:] = sorted(
+            name for name in inner if not name.startswith((".", "__")) and (folder or name not in ASIDE)
+        )
+        yield folder, sorted(name for name in names if not name.startswith("."))
+
+
+def _sheet(root: Path, name: str) -> Sheet:
+    """Reads a table, with another separator or encoding where the strict reader names one."""
+    sep, encoding = ",", "utf-8"
+    for _ in range(3):
+        try:
+            return Sheet(name, read_csv(root / name, sep, encoding), sep, encoding)
+        except DataError as error:
+            if error.code == "D26":
+                sep = next(mark for mark in SEPARATORS if f"data.sep={mark!r}" == error.hint)
+            elif error.code == "D25":
+                encoding = error.hint.partition("=")[2]
+            else:
+                raise
+    return Sheet(name, read_csv(root / name, sep, encoding), sep, encoding)

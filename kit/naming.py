@@ -1,0 +1,94 @@
+"""How a table names its images: which column does, by which path pattern, and which column is the id."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from kit import roles
+from kit.errors import Case, ConfigError
+from kit.evidence import COVERED, Match, Scan, Sheet
+from kit.patterns import columns_of
+
+
+def train_match(train: Sheet, found: list[Match], asked: Mapping[str, str], seen: Scan) -> Match:
+    """How the training rows name their images. Raises ConfigError where they do not."""
+    if "images" in asked:
+        columns = columns_of(asked["images"])
+        column = (
+            columns[-1] if columns and columns[-1] in train.columns else asked.get("id", train.columns[0])
+        )
+        return Match(column, asked["images"], 1.0, 1.0, asked["images"].endswith("/*"))
+    if not found:
+        folders = [
+            Case(f"{len(names)} images, such as {names[0]}", folder) for folder, names in seen.folders.items()
+        ]
+        raise ConfigError(
+            f"no column of {train.name} names {COVERED:.0%} of its images",
+            code="C20",
+            cases=folders or ["there are no images below this folder"],
+            hint="kit init --images 'folder/{column}.jpg'",
+        )
+    return preferred(found, roles.TRAIN, roles.TEST)
+
+
+def preferred(found: list[Match], for_words: frozenset[str], against: frozenset[str]) -> Match:
+    """Among ways that cover as much, the one with the right words in its path."""
+    return max(
+        found,
+        key=lambda match: (
+            round(match.covered, 2),
+            round(match.used, 2),
+            bool(roles.words(match.pattern) & for_words) - bool(roles.words(match.pattern) & against),
+            "id" in roles.words(match.column),
+        ),
+    )
+
+
+def test_match(sheet: Sheet, found: list[Match], train: Sheet, match: Match) -> Match | None:
+    """How a table names images that are none of the training rows'; None where it names those or none."""
+    mine = train.values(match.column) if match.column in train.columns else set()
+    shape = re.sub(r"\{.*", "", match.pattern)
+    free = [
+        each
+        for each in found
+        if re.sub(r"\{.*", "", each.pattern) != shape
+        or len(sheet.values(each.column) & mine) < 0.01 * len(sheet.file)
+    ]
+    return preferred(free, roles.TEST, roles.TRAIN) if free else None
+
+
+def id_column(train: Sheet, match: Match, sample: Sheet | None) -> str:
+    """The column that names a row: the one that names images, unless it holds paths and another is unique."""
+    cells = train.file.column(match.column) if match.column in train.columns else []
+    if cells and not match.photos and not any("/" in cell for cell in cells):
+        return match.column
+    unique = [column for column in train.columns if len(train.values(column)) == len(train.file)]
+    sampled = [column for column in unique if sample and column == sample.columns[0]]
+    named = [column for column in unique if "id" in roles.words(column)]
+    return (sampled or named or [match.column])[0]
+
+
+def pattern(match: Match, row_id: str, sheet: Sheet) -> str:
+    """The pattern with {id} for the id's column, unless another column is called so."""
+    if match.column == row_id and "id" not in set(sheet.columns) - {row_id}:
+        return match.pattern.replace("{" + row_id + "}", "{id}")
+    return match.pattern
+
+
+def file_labels(seen: Scan, match: Match) -> dict[str, str]:
+    """A word for each kind of photo: its name without the number at its end."""
+    base = match.pattern.partition("{")[0].rstrip("/")
+    stems = {
+        name.rpartition(".")[0]
+        for folder, names in seen.folders.items()
+        if folder.startswith(base)
+        for name in names
+    }
+    cut = {re.sub(r"[_-]?\d+$", "", stem) or stem for stem in stems}
+    return {(word if word in stems else word + "*"): word for word in sorted(cut)}
+
+
+def folder_columns(match: Match) -> set[str]:
+    """Columns of the pattern that name folders, and may well be the label too."""
+    return set(columns_of(match.pattern)) - {match.column}
