@@ -1,0 +1,43 @@
+"""Poolings against torch and numbers by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional
+
+from kit.kinds import Pooling
+
+
+def test_average_is_torchs_for_maps_and_the_mean_for_tokens() -> None:
+    features = torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(0))
+    made = Pooling.open("average").build()
+    torch.testing.assert_close(made(features), functional.adaptive_avg_pool2d(features, 1).flatten(1))
+    torch.testing.assert_close(made(features.flatten(2).transpose(1, 2)), made(features))
+
+
+def test_gem_is_average_at_one_and_nears_the_maximum_at_a_hundred() -> None:
+    features = torch.rand(2, 5, 3, 4, generator=torch.Generator().manual_seed(0)) + 0.1
+    one = Pooling.open({"name": "gem", "power": 1, "learned": False}).build()
+    many = Pooling.open({"name": "gem", "power": 100, "learned": False}).build()
+    torch.testing.assert_close(one(features), features.mean((2, 3)))
+    torch.testing.assert_close(many(features), features.amax((2, 3)), rtol=0.03, atol=0)
+
+
+def test_gem_by_hand() -> None:
+    features = torch.tensor([[[[1.0, 2.0], [3.0, -5.0]]]])
+    made = Pooling.open("gem").build()
+    assert made(features).item() == pytest.approx(((1 + 8 + 27 + 1e-18) / 4) ** (1 / 3), rel=1e-6)
+
+
+def test_gem_is_float32_under_amp_where_half_precision_would_overflow() -> None:
+    made = Pooling.open("gem").build()
+    with torch.autocast("cpu", dtype=torch.float16):
+        assert made(torch.full((1, 2, 2, 2), 41.0, dtype=torch.float16)).max().item() == pytest.approx(
+            41, rel=1e-4
+        )
+
+
+def test_gem_learns_its_power_only_where_asked() -> None:
+    assert [name for name, _ in Pooling.open("gem").build().named_parameters()] == ["power"]
+    assert not list(Pooling.open({"name": "gem", "learned": False}).build().parameters())

@@ -1,0 +1,66 @@
+"""Views: distinct ones, the right number of them, merged as ttach and numpy would."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import ttach
+
+from kit.errors import ConfigError
+from kit.kinds import Views
+from kit.predict import open_views
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("plain", 1), ("hflip", 2), ("flip", 4), ("d4", 8), ("shift", 5)]
+)
+def test_each_set_has_its_number_of_distinct_views(name: str, count: int) -> None:
+    image = torch.rand(1, 3, 12, 12, generator=torch.Generator().manual_seed(0))
+    shown = [view(image) for view in open_views(Views.open(name), 12)]
+    assert len(shown) == count
+    assert not any(torch.equal(a, b) for i, a in enumerate(shown) for b in shown[:i])
+
+
+@pytest.mark.parametrize(
+    ("name", "alias"), [("hflip", "hflip_transform"), ("flip", "flip_transform"), ("d4", "d4_transform")]
+)
+def test_they_are_ttachs_own(name: str, alias: str) -> None:
+    image = torch.rand(1, 3, 12, 12, generator=torch.Generator().manual_seed(0))
+    ours = [view(image) for view in open_views(Views.open(name), 12)]
+    theirs = [each.augment_image(image) for each in getattr(ttach.aliases, alias)()]
+    assert len(ours) == len(theirs)
+    assert all(any(torch.equal(a, b) for b in theirs) for a in ours)
+
+
+def test_duplicates_are_left_out() -> None:
+    class Twice(Views):
+        def views(self) -> list[object]:
+            return [ttach.HorizontalFlip(), ttach.VerticalFlip(), ttach.Rotate90(angles=[0, 180])]
+
+    assert len(open_views(Twice(), 12)) == 4
+
+
+def test_a_shift_repeats_the_border() -> None:
+    image = torch.arange(5.0).view(1, 1, 1, 5).expand(1, 3, 5, 5)
+    shown = [
+        view(image)[0, 0, 0].tolist() for view in open_views(Views.open({"name": "shift", "pixels": 2}), 5)
+    ]
+    assert [0.0, 0.0, 0.0, 1.0, 2.0] in shown
+    assert [2.0, 3.0, 4.0, 4.0, 4.0] in shown
+
+
+def test_a_network_of_fixed_input_refuses_views_of_another_size() -> None:
+    class Larger(Views):
+        def views(self) -> list[object]:
+            return [ttach.Scale([1, 2])]
+
+        @classmethod
+        def plugin_name(cls) -> str:
+            return "larger"
+
+    with pytest.raises(ConfigError, match="C12 views 'larger' give 24x24 px, the network takes 12 alone"):
+        open_views(Larger(), 12, fixed=12)
+    assert np.unique(
+        [view(torch.zeros(1, 3, 12, 12)).shape[2] for view in open_views(Larger(), 12)]
+    ).tolist() == [12, 24]

@@ -1,0 +1,65 @@
+"""The fixed rule for precision and layout."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from kit import precision
+from kit.errors import ConfigError
+from kit.precision import Precision, choose, choose_device
+
+DENSE = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3))
+DEPTHWISE = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3, groups=8))
+AUTO = Precision("auto", "auto", "auto")
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("network", "units", "train", "predict"),
+    [
+        (DENSE, True, "bfloat16", "bfloat16"),
+        (DEPTHWISE, True, "float32", "bfloat16"),
+        (DENSE, False, "float32", "float32"),
+        (DEPTHWISE, False, "float32", "float32"),
+    ],
+)
+def test_the_rule_on_a_cpu(
+    monkeypatch: pytest.MonkeyPatch, network: nn.Module, units: bool, train: str, predict: str
+) -> None:
+    monkeypatch.setattr(precision, "has_bfloat16_units", lambda: units)
+    assert choose(network, CPU, AUTO) == Precision(train, predict, "channels_last")
+
+
+@pytest.mark.parametrize(("supported", "best"), [(True, "bfloat16"), (False, "float16")])
+def test_the_rule_on_a_gpu(monkeypatch: pytest.MonkeyPatch, supported: bool, best: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: supported)
+    assert choose(DEPTHWISE, torch.device("cuda"), AUTO) == Precision(best, best, "channels_last")
+
+
+def test_what_is_named_stays_and_predicting_follows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "has_bfloat16_units", lambda: True)
+    assert choose(DENSE, CPU, Precision("float32", "auto", "contiguous")) == Precision(
+        "float32", "float32", "contiguous"
+    )
+    assert choose(DENSE, CPU, Precision("auto", "float32", "auto")).predict == "float32"
+
+
+def test_a_choice_chosen_again_is_the_same() -> None:
+    first = choose(DENSE, CPU, AUTO)
+    assert choose(DEPTHWISE, CPU, first) == first
+
+
+@pytest.mark.parametrize("name", ["warp", "cuda:99"])
+def test_a_device_that_is_not_there_is_an_error(name: str) -> None:
+    with pytest.raises(ConfigError, match="C10"):
+        choose_device(name)
+
+
+def test_batches_are_arranged_without_a_copy_where_they_are_so_already() -> None:
+    images = torch.zeros(2, 5, 5, 3, dtype=torch.uint8).permute(0, 3, 1, 2)
+    assert (
+        Precision("float32", "float32", "channels_last").arrange(images, CPU).data_ptr() == images.data_ptr()
+    )
+    assert Precision("float32", "float32", "contiguous").arrange(images, CPU).is_contiguous()
