@@ -61,9 +61,7 @@ def run(arguments: list[str]) -> int:
 
     _console.show_warnings()
     try:
-        menu.main(arguments, prog_name="kit", standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
+        status = menu.main(arguments, prog_name="kit", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -76,7 +74,7 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 1
-    return 0
+    return status if isinstance(status, int) else 0  # click returns what a command's context.exit was given
 
 
 if __name__ == "__main__":

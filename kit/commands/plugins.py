@@ -1,0 +1,150 @@
+"""`kit plugins`: what techniques there are, what their options are, how to make and check one's own."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from kit.commands import _console
+
+if TYPE_CHECKING:
+    from kit.catalogue import Description, Listed
+
+JSON = click.option("--json", "as_json", is_flag=True, help="as JSON, on stdout")
+
+
+class Kinds(click.Group):
+    """`new` and `check`, and each kind as a command of its own."""
+
+    def get_command(self, context: click.Context, name: str) -> click.Command:
+        from kit import registry
+        from kit.errors import nearest
+
+        if name in self.commands:
+            return self.commands[name]
+        if name in registry.kinds():
+            return _of_kind(name)
+        known = [*registry.kinds(), *self.commands]
+        raise click.UsageError(
+            f"no kind of plugin named {name!r}{nearest(name, known)} (one of {', '.join(known)})", context
+        )
+
+
+def _of_kind(kind: str) -> click.Command:
+    @click.command(name=kind, help=f"Lists the plugins of kind {kind}, or shows one with its options.")
+    @click.argument("name", required=False)
+    @JSON
+    def show(name: str | None, as_json: bool) -> None:
+        from kit.catalogue import describe, listing
+
+        if name is None:
+            _list(listing([kind], _root()), as_json)
+        else:
+            _describe(describe(kind, name, _root()), as_json)
+
+    return show
+
+
+@click.group(cls=Kinds, invoke_without_command=True, subcommand_metavar="[KIND [NAME] | new | check]")
+@JSON
+@click.pass_context
+def command(context: click.Context, as_json: bool) -> None:
+    """Lists all techniques by kind: kit's own, the workspace's, and those of installed packages.
+
+    \b
+    kit plugins                       all kinds
+    kit plugins loss                  one kind
+    kit plugins loss cutmix           one plugin's options, limits and source
+    kit plugins new loss my_loss      writes plugins/loss/my_loss.py and a test for it
+    kit plugins check plugins/loss/my_loss.py
+    """
+    if context.invoked_subcommand is None:
+        from kit import registry
+        from kit.catalogue import listing
+
+        _list(listing(registry.kinds(), _root()), as_json)
+
+
+@command.command()
+@click.argument("kind")
+@click.argument("name")
+@JSON
+def new(kind: str, name: str, as_json: bool) -> None:
+    """Writes a plugin that works, to change, and a test that holds it against the laws of its kind.
+
+    \b
+    kit plugins new loss my_loss
+    """
+    from kit.scaffold import new_plugin
+    from kit.workspace import Workspace
+
+    written = new_plugin(Workspace.find().root, kind, name)
+    if as_json:
+        _console.emit(dict(zip(("plugin", "test"), map(str, written), strict=True)))
+        return
+    for path in written:
+        click.echo(path)
+    _console.say(f"kit plugins check {written[0]}\npytest {written[1]}")
+
+
+@command.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@JSON
+@click.pass_context
+def check(context: click.Context, file: Path, as_json: bool) -> None:
+    """Holds a plugin of a workspace, with its default options, against the laws of its kind.
+
+    \b
+    kit plugins check plugins/loss/my_loss.py
+    """
+    from kit import laws
+    from kit.catalogue import open_file
+
+    findings = laws.check(open_file(file))
+    if as_json:
+        _console.emit([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            detail = "" if finding.holds else f"\n       {finding.detail}"
+            click.echo(f"{'holds ' if finding.holds else 'BROKEN'} {finding.law}{detail}")
+    if not all(finding.holds for finding in findings):
+        context.exit(1)
+
+
+def _root() -> Path | None:
+    """The workspace around the current folder, if any; its config need not be valid for this."""
+    from kit.workspace import CONFIG
+
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if (folder / CONFIG).is_file()), None)
+
+
+def _list(listed: list[Listed], as_json: bool) -> None:
+    if as_json:
+        _console.emit([asdict(one) for one in listed])
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("kind", "name", "shelf", "what it is"):
+        table.add_column(heading)
+    for one in listed:
+        what = f"cannot be used: {one.error}" if one.error else one.summary
+        table.add_row(one.kind, one.name, "" if one.shelf == "kit" else one.shelf, what)
+    _console.console().print(table, markup=False)
+
+
+def _describe(one: Description, as_json: bool) -> None:
+    if as_json:
+        _console.emit(asdict(one))
+        return
+    click.echo(f"{one.kind} {one.name}\n\n{one.text}\n")
+    for option in one.options:
+        default = "required" if option.required else f"= {json.dumps(option.default, ensure_ascii=False)}"
+        limits = f" ({option.limits})" if option.limits else ""
+        click.echo(f"  {option.name}: {option.type} {default}{limits}\n      {option.description}")
+    click.echo(f"{chr(10) if one.options else ''}Source: {one.source}\nFile: {one.file}")
