@@ -119,7 +119,7 @@ def _from_tables(
         findings += lines
     data |= choosing.reading(parts.sheets)
     used = {*(sheet.name for sheet in parts.sheets), data.get("classes")}
-    aside = [sheet.name for sheet in seen.sheets if sheet.name not in used]
+    aside = sorted(sheet.name for sheet in seen.sheets if sheet.name not in used)
     findings += [f"left aside: {', '.join(aside)}"] if aside else []
     findings += [f"not read: {line}" for line in seen.unread]
     return Discovery({**data, **asked}, tuple(findings))
@@ -133,7 +133,7 @@ def _of_train(parts: _Parts, asked: Mapping[str, str]) -> Found:
     train, match = parts.train, parts.match
     row_id = asked.get("id") or naming.id_column(train, match, parts.sample)
     taken = {match.column, row_id} | set(columns_of(match.pattern)) - naming.folder_columns(match)
-    label = asked.get("label") or roles.find_label(train, taken, parts.sample, parts.test)
+    label = asked.get("label") or roles.find_label(train, taken, parts.sample, parts.test, match.photos)
     taken |= {label, *columns_of(label), *columns_of(match.pattern)}
     images = naming.pattern(match, row_id, train)
     findings = [_counted(train, f"id {row_id!r}, label {label!r}"), f"images: {images}"]

@@ -40,6 +40,7 @@ def preferred(found: list[Match], for_words: frozenset[str], against: frozenset[
             round(match.covered, 2),
             round(match.used, 2),
             bool(roles.words(match.pattern) & for_words) - bool(roles.words(match.pattern) & against),
+            -len(columns_of(match.pattern)),
             "id" in roles.words(match.column),
         ),
     )

@@ -110,14 +110,16 @@ def label_points(column: str, sheet: Sheet, sample: Sheet | None, test: Sheet | 
     return points
 
 
-def find_label(sheet: Sheet, taken: set[str], sample: Sheet | None, test: Sheet | None) -> str:
-    """The label's column. Raises ConfigError C20 where the columns do not tell it."""
+def find_label(sheet: Sheet, taken: set[str], sample: Sheet | None, test: Sheet | None, photos: bool) -> str:
+    """The label's column; of rows with several photos only one that something speaks for, since photos differ.
+
+    Raises ConfigError C20 where the columns do not tell it."""
     points: Mapping[str, float] = {
         column: label_points(column, sheet, sample, test) for column in sheet.columns if column not in taken
     }
     possible = [column for column, count in points.items() if count > -9]
     likely = [column for column in possible if points[column] > 0] or possible
-    if not likely or (len(likely) > 1 and max(points[column] for column in likely) <= 0):
+    if not likely or ((photos or len(likely) > 1) and max(points[column] for column in likely) <= 0):
         raise ConfigError(
             f"{sheet.name}: no column is evidently the label",
             code="C20",

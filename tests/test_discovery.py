@@ -1,0 +1,401 @@
+"""kit init finds out what the files say, is not misled by other tables, and asks for the rest by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from kit import recipes
+from kit.commands.init import command
+from kit.config import Data, check, keys
+from kit.discovery import discover, initialise
+from kit.errors import ConfigError
+from kit.table import sample_frame, test_table, train_table
+
+ANIMALS = ("cat", "dog", "eel")
+
+
+def csv(*rows: str) -> str:
+    return "\n".join(rows) + "\n"
+
+
+def make(root: Path, files: Mapping[str, str] | None = None, images: Sequence[str] = ()) -> Path:
+    for name, text in {**(files or {}), **dict.fromkeys(images, "")}.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+def ids(split: str, count: int) -> list[str]:
+    return [f"{split}{number:03d}" for number in range(count)]
+
+
+def usual(root: Path, under: str = "") -> Path:
+    """train.csv, sample_submission.csv, images/train, images/test."""
+    train = [f"{name},{ANIMALS[n % 3]}" for n, name in enumerate(ids("a", 30))]
+    sample = [f"{name},cat" for name in ids("t", 12)]
+    files = {
+        "train.csv": csv("image_id,label", *train),
+        "sample_submission.csv": csv("image_id,label", *sample),
+    }
+    images = [f"images/train/{name}.jpg" for name in ids("a", 30)]
+    images += [f"images/test/{name}.jpg" for name in ids("t", 12)]
+    make(root / under, files, images)
+    return root
+
+
+USUAL = {
+    "train": "train.csv",
+    "test": None,
+    "sample": "sample_submission.csv",
+    "id": "image_id",
+    "label": "label",
+    "images": "images/train/{id}",
+    "test_images": "images/test/{id}",
+    "group": None,
+}
+
+
+def found(root: Path, **given: str) -> dict[str, Any]:
+    """The section as found, which the tables can be read with."""
+    data = discover(root, given).data
+    section = Data(**data)
+    train = train_table(root, section)
+    assert len(train)
+    if section.sample or section.test:
+        assert len(test_table(root, section, train.classes))
+    return data
+
+
+def holds(data: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
+    return {key: data.get(key) for key in expected} == dict(expected)
+
+
+def test_the_usual_layout_needs_no_question(tmp_path: Path) -> None:
+    assert holds(found(usual(tmp_path)), USUAL)
+
+
+def test_it_may_lie_in_a_folder(tmp_path: Path) -> None:
+    data = found(usual(tmp_path, "data/"))
+    assert (data["train"], data["images"]) == ("data/train.csv", "data/images/train/{id}")
+
+
+def test_other_tables_mislead_nobody(tmp_path: Path) -> None:
+    usual(tmp_path)
+    answers = [f"{name},{ANIMALS[n % 3]}" for n, name in enumerate(ids("t", 12))]
+    best = [f"{name},{ANIMALS[n % 2]}" for n, name in enumerate(ids("t", 12))]
+    make(
+        tmp_path,
+        {
+            "answers.csv": csv("image_id,label", *answers),
+            "leaderboard/public.csv": csv("image_id,label", *answers[::3]),
+            "submissions/0001-first.csv": csv("image_id,label", *best),
+            "submission_best.csv": csv("image_id,label", *best),
+            "old/train_folds.csv": csv("image_id,label,fold", *(f"{name},cat,0" for name in ids("a", 30))),
+            "classes.csv": csv("label,shape_group", "eel,long", "cat,furry", "dog,furry"),
+            "notes.csv": "a,b\n1\n",
+            "runs/r/folds.csv": csv("id,fold", *(f"{name},0" for name in ids("a", 30))),
+        },
+    )
+    found_out = discover(tmp_path)
+    assert holds(found_out.data, {**USUAL, "classes": "classes.csv"})
+    text = "\n".join(found_out.findings)
+    assert "left aside: answers.csv, leaderboard/public.csv, old/train_folds.csv, submission_best.csv" in text
+    assert "not read: notes.csv: D27" in text
+
+
+def test_names_of_tables_may_say_nothing(tmp_path: Path) -> None:
+    usual(tmp_path)
+    (tmp_path / "train.csv").rename(tmp_path / "one.csv")
+    (tmp_path / "sample_submission.csv").rename(tmp_path / "two.csv")
+    assert holds(found(tmp_path), {**USUAL, "train": "one.csv", "sample": "two.csv"})
+
+
+def test_the_same_ids_in_train_and_test_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    train = [f"{number},{ANIMALS[number % 3]}" for number in range(30)]
+    files = {
+        "train.csv": csv("id,label", *train),
+        "sample_submission.csv": csv("id,label", *(f"{n},cat" for n in range(12))),
+    }
+    images = [f"images/train/{n}.png" for n in range(30)] + [f"images/test/{n}.png" for n in range(12)]
+    expected = {"images": "images/train/{id}", "test_images": "images/test/{id}"}
+    assert holds(found(make(tmp_path, files, images)), expected)
+
+
+def test_a_sample_with_a_column_a_class_names_the_label(tmp_path: Path) -> None:
+    usual(tmp_path)
+    rows = [f"{name},{n % 2},{ANIMALS[n % 3]}" for n, name in enumerate(ids("a", 30))]
+    make(tmp_path, {
+        "train.csv": csv("image_id,type,species", *rows),
+        "sample_submission.csv": csv("image_id,cat,dog,eel", *(f"{name},0,0,0" for name in ids("t", 12))),
+    })  # fmt: skip
+    assert found(tmp_path)["label"] == "species"
+
+
+def test_a_test_table_that_says_more_is_used_and_tells_the_group(tmp_path: Path) -> None:
+    usual(tmp_path)
+    rows = [f"{name},{ANIMALS[n % 3]},p{n // 3}" for n, name in enumerate(ids("a", 30))]
+    make(tmp_path, {
+        "train.csv": csv("image_id,label,whose", *rows),
+        "test.csv": csv("image_id,whose", *(f"{name},q{n // 3}" for n, name in enumerate(ids("t", 12)))),
+    })  # fmt: skip
+    found_out = discover(tmp_path)
+    assert holds(found_out.data, {**USUAL, "test": "test.csv", "group": "whose"})
+    assert any("group: 'whose', 10 values, none of them in test" in line for line in found_out.findings)
+
+
+def test_a_column_named_as_a_group_is_one_unless_test_shares_its_values(tmp_path: Path) -> None:
+    usual(tmp_path)
+    rows = [f"{name},{ANIMALS[n % 3]},p{n // 3}" for n, name in enumerate(ids("a", 30))]
+    make(tmp_path, {"train.csv": csv("image_id,label,patient_id", *rows)})
+    assert found(tmp_path)["group"] == "patient_id"
+    make(
+        tmp_path,
+        {"test.csv": csv("image_id,patient_id", *(f"{name},p{n}" for n, name in enumerate(ids("t", 12))))},
+    )
+    assert found(tmp_path)["group"] is None
+
+
+def test_a_path_column_is_the_pattern(tmp_path: Path) -> None:
+    rows = [f"{n},pics/{ANIMALS[n % 3]}/{n}.png,{ANIMALS[n % 3]}" for n in range(30)]
+    make(tmp_path, {"train.csv": csv("row_id,path,label", *rows)}, [row.split(",")[1] for row in rows])
+    assert holds(found(tmp_path), {"id": "row_id", "images": "{path}", "label": "label", "sample": None})
+
+
+def test_a_folder_named_by_a_column_is_part_of_the_pattern(tmp_path: Path) -> None:
+    rows = [f"{n:03d},{ANIMALS[n % 3]}" for n in range(30)]
+    make(
+        tmp_path,
+        {"train.csv": csv("id,label", *rows)},
+        [f"train/{ANIMALS[n % 3]}/{n:03d}.jpg" for n in range(30)],
+    )
+    assert holds(found(tmp_path), {"images": "train/{label}/{id}", "label": "label"})
+
+
+def test_a_folder_is_a_class(tmp_path: Path) -> None:
+    images = [f"images/train/{ANIMALS[n % 3]}/{n}.jpg" for n in range(30)]
+    images += [f"images/test/{name}.jpg" for name in ids("t", 12)]
+    make(
+        tmp_path,
+        {"sample_submission.csv": csv("id,label", *(f"{name}.jpg,cat" for name in ids("t", 12)))},
+        images,
+    )
+    expected = {"train": "images/train", "sample": "sample_submission.csv", "test_images": "images/test/{id}"}
+    assert holds(found(tmp_path), expected)
+
+
+def masks(root: Path) -> Path:
+    stems = ("mask1", "mask2", "mask3", "incorrect_mask", "normal")
+    rows = [f"{n:06d},{('male', 'female')[n % 2]},Asian,{20 + n},{n:06d}_x_Asian" for n in range(12)]
+    images = [f"train/images/{row.split(',')[-1]}/{stem}.jpg" for row in rows for stem in stems]
+    images += [f"eval/images/{name}.jpg" for name in ids("t", 12)]
+    sample = csv("ImageID,ans", *(f"{name}.jpg,0" for name in ids("t", 12)))
+    return make(
+        root, {"train/train.csv": csv("id,gender,race,age,path", *rows), "eval/info.csv": sample}, images
+    )
+
+
+def test_photos_of_a_row_need_only_the_labels_pattern(tmp_path: Path) -> None:
+    masks(tmp_path)
+    with pytest.raises(ConfigError, match="no column is evidently the label") as caught:
+        discover(tmp_path)
+    assert caught.value.code == "C20"
+    assert "{file}" in caught.value.hint
+    data = found(tmp_path, label="{file}_{gender}")
+    expected = {
+        "train": "train/train.csv",
+        "sample": "eval/info.csv",
+        "id": "id",
+        "images": "train/images/{path}/*",
+        "test_images": "eval/images/{ImageID}",
+        "group": "id",
+        "file_labels": {"mask*": "mask", "incorrect_mask": "incorrect_mask", "normal": "normal"},
+    }
+    assert holds({**data, "test_images": data["test_images"].replace("{id}", "{ImageID}")}, expected)
+    train = train_table(tmp_path, Data(**data))
+    assert len(train) == 60
+    assert len(train.classes) == 6
+
+
+def test_another_separator_and_encoding_are_found(tmp_path: Path) -> None:
+    usual(tmp_path)
+    for name in ("train.csv", "sample_submission.csv"):
+        text = (tmp_path / name).read_text().replace(",", ";").replace("eel", "éel")
+        (tmp_path / name).write_bytes(text.encode("cp1252"))
+    (tmp_path / "sample_submission.csv").write_bytes(
+        (tmp_path / "sample_submission.csv").read_bytes().replace(b"cat", b"\xe9el")
+    )
+    assert holds(found(tmp_path), {**USUAL, "sep": ";", "encoding": "cp1252"})
+
+
+def test_missing_images_are_left_to_the_table_to_tell(tmp_path: Path) -> None:
+    usual(tmp_path)
+    (tmp_path / "images/train/a007.jpg").unlink()
+    assert holds(discover(tmp_path).data, USUAL)
+
+
+def test_two_columns_that_could_be_the_label_are_named(tmp_path: Path) -> None:
+    usual(tmp_path)
+    rows = [f"{name},{n % 2},{n % 3}" for n, name in enumerate(ids("a", 30))]
+    make(tmp_path, {"train.csv": csv("image_id,first,second", *rows)})
+    (tmp_path / "sample_submission.csv").unlink()
+    with pytest.raises(ConfigError) as caught:
+        discover(tmp_path)
+    assert [case.path for case in caught.value.cases] == ["first", "second"]
+    assert found(tmp_path, label="second")["label"] == "second"
+
+
+def test_two_tables_that_could_be_the_training_rows_are_named(tmp_path: Path) -> None:
+    usual(tmp_path)
+    (tmp_path / "train_b.csv").write_text((tmp_path / "train.csv").read_text())
+    with pytest.raises(ConfigError, match="2 candidates for the labelled rows") as caught:
+        discover(tmp_path)
+    assert {case.path for case in caught.value.cases} == {"train.csv", "train_b.csv"}
+    assert "--train" in caught.value.hint
+    assert found(tmp_path, train="train_b.csv")["train"] == "train_b.csv"
+
+
+def test_a_folder_without_a_competition_is_told_what_is_missing(tmp_path: Path) -> None:
+    make(tmp_path, {"notes.csv": csv("a,b", "1,2")}, ["pictures/x.jpg"])
+    with pytest.raises(ConfigError, match="no labelled rows found") as caught:
+        discover(tmp_path)
+    assert caught.value.exit_code == 2
+    assert "--train" in caught.value.hint
+
+
+def test_what_is_given_is_taken(tmp_path: Path) -> None:
+    usual(tmp_path)
+    data = found(tmp_path, group="label", images="images/train/{image_id}.jpg")
+    assert (data["group"], data["images"]) == ("label", "images/train/{image_id}.jpg")
+    with pytest.raises(ConfigError, match=r"--train: no table 'trian\.csv'; did you mean 'train\.csv'"):
+        discover(tmp_path, {"train": "trian.csv"})
+
+
+# -------------------------------------------------------------------------------------- config.json
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_complete_config_and_its_schema_are_written(tmp_path: Path) -> None:
+    usual(tmp_path)
+    made = initialise(tmp_path)
+    written = json.loads(made.path.read_text())
+    assert written.pop("$schema") == "./config.schema.json"
+    assert set(written) == set(keys())
+    assert set(written["data"]) == set(Data.model_fields)
+    check(written)
+    schema = json.loads((tmp_path / "config.schema.json").read_text())
+    assert set(schema["properties"]) == {*keys(), "$schema"}
+    assert written["splitter"]["name"] == "stratified_kfold"
+    assert (made.recipe, written["backbone"]["pretrained"], written["epochs"]) == ("scratch", False, 40)
+    assert "offline" in made.why
+    assert sample_frame(tmp_path, Data(**written["data"])).shape == (12, 2)
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_config_is_never_written_over_by_accident(tmp_path: Path) -> None:
+    usual(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ConfigError, match="there is a") as caught:
+        initialise(tmp_path)
+    assert caught.value.code == "C21"
+    assert (tmp_path / "config.json").read_text() == "{}"
+    initialise(tmp_path, force=True)
+    assert (tmp_path / "config.json").read_text() != "{}"
+
+
+def test_groups_choose_the_splitter() -> None:
+    assert recipes.config("scratch", {"group": "patient"})["splitter"]["name"] == "stratified_group_kfold"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "side", "size"),
+    [("scratch", 32, 64), ("scratch", 192, 128), ("scratch", 500, 224), ("finetune", 32, 128)],
+)
+def test_small_images_get_a_small_network_input(recipe: str, side: int, size: int) -> None:
+    assert recipes.config(recipe, {}, [side])["image_size"] == size
+
+
+def test_sides_are_read_from_the_images_that_can_be(tmp_path: Path) -> None:
+    Image.new("RGB", (30, 20)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_text("no image")
+    assert recipes.image_sides([tmp_path / "a.png", tmp_path / "b.png", tmp_path / "c.png"]) == [20]
+
+
+def answers(value: object) -> Callable[..., object]:
+    def answer(*_: object, **__: object) -> object:
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("cached", "hub", "recipe", "words"),
+    [
+        ("/cache/model.safetensors", OSError(), "finetune", "local cache"),
+        (None, "metadata", "finetune", "the hub has the weights"),
+        (None, ConnectionError(), "scratch", "ConnectionError"),
+    ],
+)
+def test_auto_fine_tunes_where_weights_are_to_be_had(
+    monkeypatch: pytest.MonkeyPatch, cached: str | None, hub: object, recipe: str, words: str
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.delenv("TRANSFORMERS_OFFLINE", raising=False)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", answers(cached))
+    monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", answers(hub))
+    name, why = recipes.choose("auto")
+    assert name == recipe
+    assert words in why
+
+
+def test_a_hub_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", answers(None))
+    monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", lambda *_, **__: time.sleep(1))
+    monkeypatch.setattr(recipes, "TIMEOUT", 0.05)
+    assert recipes.choose("auto")[0] == "scratch"
+    assert "no answer in 0.05 s" in recipes.choose("auto")[1]
+
+
+def test_fine_tuning_asked_for_is_never_turned_into_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipes, "weights_available", lambda arch: (False, ""))
+    assert recipes.choose("finetune")[0] == "finetune"
+    with pytest.raises(ConfigError, match="did you mean 'scratch'"):
+        recipes.choose("scrach")
+
+
+# -------------------------------------------------------------------------------------- the command
+
+
+@pytest.mark.usefixtures("offline")
+def test_the_command_says_what_it_found(tmp_path: Path) -> None:
+    result = CliRunner().invoke(command, [str(usual(tmp_path)), "--json"])
+    assert result.exit_code == 0, result.output
+    shown = json.loads(result.stdout)
+    assert (shown["rows"], shown["classes"], shown["test_rows"], shown["recipe"]) == (30, 3, 12, "scratch")
+    assert "recipe: scratch (the weights of" in result.stderr
+    assert "30 rows, 3 classes, 12 test rows" in result.stderr
+
+
+@pytest.mark.usefixtures("offline")
+def test_the_command_tells_data_that_cannot_be_used_yet(tmp_path: Path) -> None:
+    usual(tmp_path)
+    (tmp_path / "images/train/a007.jpg").unlink()
+    result = CliRunner().invoke(command, [str(tmp_path), "--recipe", "scratch"])
+    assert result.exit_code == 0
+    assert "the data cannot be used yet: D02 no image for id 'a007'" in result.stderr
