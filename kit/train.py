@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from torch import nn
@@ -16,13 +15,12 @@ from torch import nn
 from kit import checkpoints, fit
 from kit.epoch_log import EpochLog
 from kit.files import remove_stumps
-from kit.kinds import Metric
 from kit.predict import Predictor, predicting
 from kit.predictions import Predictions
 from kit.progress import Progress, Work, finish
 from kit.run import Run, begin, check_same, find_run, is_finished, versions, wanted_folds
+from kit.scoring import described, joined, scored, scores
 from kit.setting import Setting, new_learner, plain_batches, preparing, train_batches
-from kit.table import Table
 from kit.workspace import Workspace
 
 SHOW_EVERY = 0.2  # seconds between two moves of the progress bar
@@ -127,15 +125,6 @@ def predict_held_out(setting: Setting, fold: int, predictor: nn.Module) -> Work[
     return Predictions(table.ids[rows], np.full(len(rows), fold), table.classes, found)
 
 
-def scores(metric: Metric, predictions: Predictions, table: Table) -> dict[str, float]:
-    """The metric and, for any loss and metric alike, log loss and accuracy of predictions."""
-    row_of = {name: row for row, name in enumerate(table.ids.tolist())}
-    truth = table.true_labels()[[row_of[name] for name in predictions.ids.tolist()]]
-    plain = {name: Metric.open(name) for name in ("log_loss", "accuracy")}
-    asked = {metric.plugin_name(): metric, **plain}
-    return {name: each.score(truth, predictions.probabilities) for name, each in asked.items()}
-
-
 def _save(setting: Setting, fold: int, learner: fit.Learner) -> None:
     average = None if learner.average is None else learner.average.module.state_dict()
     about = {
@@ -156,19 +145,9 @@ def assemble(setting: Setting) -> Predictions:
     """Writes predictions/plain/oof.parquet from the folds that are there, with their scores."""
     run = setting.run
     parts = {k: Predictions.read(run.part(k)) for k in range(setting.folds.count) if run.part(k).is_file()}
-    table, metric = setting.loaded.table, setting.metric
-    joined = Predictions(
-        np.concatenate([part.ids for part in parts.values()]),
-        np.concatenate([part.folds for part in parts.values()]),
-        table.classes,
-        np.concatenate([part.probabilities for part in parts.values()]),
-    )
-    about: dict[str, Any] = {
-        "run": run.name, "views": "plain", "merge": "mean", "rows": "oof", "folds": setting.folds.fingerprint(),
-        "checkpoints": {fold: tag for part in parts.values() for fold, tag in part.about["checkpoints"].items()},
-        "scores": scores(metric, joined.mean(), table),
-        "fold_scores": {str(k): scores(metric, part, table) for k, part in parts.items()},
-    }  # fmt: skip
-    whole = Predictions(joined.ids, joined.folds, joined.classes, joined.probabilities, about)
+    tags = {fold: part.about["checkpoints"][str(fold)] for fold, part in parts.items()}
+    about = described(run, "plain", "mean", setting.loaded.table, tags, None)
+    about |= {"rows": "oof", "folds": setting.folds.fingerprint()}
+    whole = scored(joined(list(parts.values()), about), setting.metric, setting.loaded.table)
     whole.write(run.predictions("plain") / "oof.parquet")
     return whole

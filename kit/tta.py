@@ -28,10 +28,10 @@ from kit.predictions import Predictions
 from kit.progress import Work, finish
 from kit.restore import experiment_of, restore
 from kit.run import Run
+from kit.scoring import described, joined, scored, scores
 from kit.setting import plain_batches
 from kit.table import Table, test_table, train_table
 from kit.targets import Target, find_targets
-from kit.train import scores
 from kit.workspace import Workspace
 
 
@@ -44,6 +44,7 @@ class Predicted:
     folds: tuple[int, ...]
     views: int
     scores: Mapping[str, float]
+    plain: Mapping[str, float]  # the scores without views, of the same rows where all folds took part
     computed: bool  # False: it was there already
 
 
@@ -95,21 +96,27 @@ def _run(
     experiment = _same_experiment(run, loaded, train)
     predictors = {fold: restore(checkpoint, workspace.root, device) for fold, checkpoint in loaded.items()}
     chosen = open_views(views, experiment.image_size, _fixed_size(experiment, workspace.root))
-    about = {
-        "run": run.name, "views": name, "merge": merge, "classes": list(train.classes),
-        "checkpoints": {str(fold): checkpoints.tag(path) for fold, path in target.folds.items()},
-    }  # fmt: skip
+    tags = {fold: checkpoints.tag(path) for fold, path in target.folds.items()}
+    about = described(run, name, merge, train, tags, workspace.competition.data.average_group)
     folds = run.folds()
     _check_rows(run, folds, train)
-    job = _Job(workspace, run.predictions(name), experiment, predictors, chosen, merge)
     metric = Metric.open(workspace.competition.metric, workspace.root, "metric")
+    job = _Job(workspace, run.predictions(name), experiment, predictors, chosen, merge, metric)
     oof, fresh = yield from job.held_out(train, folds, {**about, "rows": "oof", "folds": folds.fingerprint()})
     whole = {**about, "rows": "test", "ids": fingerprint(sorted(test.ids.tolist()))}
-    _, fresh_test = yield from job.test(test, train.counts() / len(train), whole)
-    found = scores(metric, oof.mean(), train)
+    fresh_test = yield from job.test(test, train.counts() / len(train), whole)
     return Predicted(
-        f"runs/{run.name}@{name}", job.folder, tuple(predictors), len(chosen), found, fresh or fresh_test
-    )
+        f"runs/{run.name}@{name}", job.folder, tuple(predictors), len(chosen), oof.about["scores"],
+        _plain(run, oof, metric, train), fresh or fresh_test,
+    )  # fmt: skip
+
+
+def _plain(run: Run, oof: Predictions, metric: Metric, table: Table) -> dict[str, float]:
+    """The scores without views of the rows in `oof`, where training left them all."""
+    file = run.predictions("plain") / "oof.parquet"
+    found = Predictions.read(file).mean() if file.is_file() else oof.take(oof.folds < 0)
+    same = found.take(np.isin(found.ids, oof.ids))
+    return scores(metric, same, table) if len(same) == len(set(oof.ids.tolist())) else {}
 
 
 @dataclass(frozen=True)
@@ -122,6 +129,7 @@ class _Job:
     predictors: Mapping[int, Predictor]
     views: Sequence[View]
     merge: Merge
+    metric: Metric
 
     def held_out(
         self, table: Table, folds: Folds, about: Mapping[str, Any]
@@ -138,16 +146,18 @@ class _Job:
             kept[fold] = Predictions(
                 table.ids[rows], np.full(len(rows), fold), table.classes, self._averaged(table, rows, found)
             )
-        return _write(self.folder / "oof.parquet", kept, about), True
+        whole = scored(joined([kept[fold] for fold in sorted(kept)], about), self.metric, table)
+        whole.write(self.folder / "oof.parquet")
+        return whole, True
 
     def test(
         self, table: Table, prior: np.ndarray, about: Mapping[str, Any]
-    ) -> Work[tuple[Predictions, bool]]:
+    ) -> Work[bool]:
         """Every test row by every fold, each image read once; rows without an image get the class prior."""
         kept = _kept(self.folder / "test.parquet", about)
         missing = [fold for fold in self.predictors if fold not in kept]
         if not missing:
-            return Predictions.read(self.folder / "test.parquet"), False
+            return False
         loaded = yield from loading(self.workspace, table, "test", geometry(self.experiment))
         good, every = np.flatnonzero(~loaded.bad), np.arange(len(table))
         found = yield from self._predict(loaded, good, missing, f"{self.name} test")
@@ -157,7 +167,8 @@ class _Job:
             kept[fold] = Predictions(
                 table.ids, np.full(len(table), fold), table.classes, self._averaged(table, every, whole)
             )
-        return _write(self.folder / "test.parquet", kept, about), True
+        joined([kept[fold] for fold in sorted(kept)], about).write(self.folder / "test.parquet")
+        return True
 
     @property
     def name(self) -> str:
@@ -196,19 +207,6 @@ def _kept(file: Path, about: Mapping[str, Any]) -> dict[int, Predictions]:
         int(fold) for fold, tag in about["checkpoints"].items() if old.about["checkpoints"].get(fold) == tag
     ]
     return {fold: old.take(old.folds == fold) for fold in same}
-
-
-def _write(file: Path, parts: Mapping[int, Predictions], about: Mapping[str, Any]) -> Predictions:
-    ordered = [parts[fold] for fold in sorted(parts)]
-    whole = Predictions(
-        np.concatenate([part.ids for part in ordered]),
-        np.concatenate([part.folds for part in ordered]),
-        ordered[0].classes,
-        np.concatenate([part.probabilities for part in ordered]),
-        about,
-    )
-    whole.write(file)
-    return whole
 
 
 def _same_experiment(run: Run, loaded: Mapping[int, Checkpoint], table: Table) -> Experiment:

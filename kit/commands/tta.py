@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from kit.commands._console import emit, follow, say
+
+if TYPE_CHECKING:
+    from kit.tta import Predicted
 
 
 class Several(click.Command):
@@ -67,13 +71,22 @@ def command(checkpoints: tuple[str, ...], views: str, merge: str, device: str, a
         )
     )
     for each in made:
-        folds = ", ".join(map(str, each.folds))
-        listed = "  ".join(f"{name} {value:.4f}" for name, value in each.scores.items())
-        state = "" if each.computed else " (there already)"
-        say(f"{each.member}: {each.views} views, folds {folds}, out of fold  {listed}{state}")
+        _say(each)
     say(f"next: kit blend {' '.join(each.member for each in made)}")
     if as_json:
         emit([{"member": e.member, "folder": e.folder, "folds": e.folds, "scores": e.scores} for e in made])
     else:
         for each in made:
             click.echo(each.member)
+
+
+def _say(made: Predicted) -> None:
+    """One run's scores by these views, beside those without."""
+    state = "" if made.computed else " (there already)"
+    folds = ", ".join(map(str, made.folds))
+    say(f"{made.member}: {made.views} view{'s' * (made.views > 1)}, folds {folds}{state}")
+    for name, value in made.scores.items():
+        before = (
+            f" (plain {made.plain[name]:.4f}, {value - made.plain[name]:+.4f})" if name in made.plain else ""
+        )
+        say(f"  out of fold {name} {value:.4f}{before}")

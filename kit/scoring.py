@@ -1,0 +1,57 @@
+"""Scores of out-of-fold predictions: the metric and, for any loss and metric alike, log loss and accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from kit.kinds import Metric
+from kit.predictions import Predictions
+from kit.run import Run
+from kit.table import Table
+
+ALWAYS = ("log_loss", "accuracy")  # so that runs of different losses and metrics compare
+
+
+def scores(metric: Metric, predictions: Predictions, table: Table) -> dict[str, float]:
+    """Each score of predictions with one row an id, by the metric's name."""
+    row_of = {name: row for row, name in enumerate(table.ids.tolist())}
+    truth = table.true_labels()[[row_of[name] for name in predictions.ids.tolist()]]
+    asked = {metric.plugin_name(): metric, **{name: Metric.open(name) for name in ALWAYS}}
+    return {name: each.score(truth, predictions.probabilities) for name, each in asked.items()}
+
+
+def joined(parts: Sequence[Predictions], about: Mapping[str, Any]) -> Predictions:
+    """The rows of several predictions of the same classes, one after another."""
+    return Predictions(
+        np.concatenate([part.ids for part in parts]),
+        np.concatenate([part.folds for part in parts]),
+        parts[0].classes,
+        np.concatenate([part.probabilities for part in parts]),
+        about,
+    )
+
+
+def scored(predictions: Predictions, metric: Metric, table: Table) -> Predictions:
+    """The same out-of-fold predictions, with `scores` pooled and `fold_scores` in what they say about themselves."""
+    folds = sorted(set(predictions.folds.tolist()))
+    found = {
+        "scores": scores(metric, predictions.mean(), table),
+        "fold_scores": {
+            str(k): scores(metric, predictions.take(predictions.folds == k), table) for k in folds
+        },
+    }
+    return replace(predictions, about={**predictions.about, **found})
+
+
+def described(
+    run: Run, views: str, merge: str, table: Table, tags: Mapping[int, str], average: str | None
+) -> dict[str, Any]:
+    """What predictions say about themselves: whose they are, by which views, classes and checkpoints."""
+    return {
+        "run": run.name, "views": views, "merge": merge, "classes": list(table.classes), "average_group": average,
+        "checkpoints": {str(fold): tag for fold, tag in tags.items()},
+    }  # fmt: skip
