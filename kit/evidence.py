@@ -16,6 +16,8 @@ from kit.errors import DataError
 ASIDE = frozenset({"cache", "runs", "submissions", "plugins"})  # a workspace's own folders
 COVERED = 0.9  # of a column's cells must name an image, so that a few missing ones mislead nobody
 
+PROBED = 1000  # cells of a column that are looked up, evenly spread
+
 
 @dataclass(frozen=True, eq=False)
 class Sheet:
@@ -91,46 +93,45 @@ class Scan:
 
     def _of_files(self, sheet: Sheet, column: str, cells: Sequence[str]) -> list[Match]:
         bases: Counter[str] = Counter()
-        for cell in cells:
-            bases.update(set(self._bases(cell, self._homes)))
+        probed = range(0, len(cells), max(len(cells) // PROBED, 1))
+        for row in probed:
+            bases.update(set(self._bases(cells[row], self._homes)))
         found = [
-            Match(column, f"{base}{{{column}}}", count / len(cells), count / self.files_below(base))
+            Match(column, f"{base}{{{column}}}", share, share * len(cells) / self.files_below(base))
             for base, count in bases.items()
-            if count >= COVERED * len(cells)
+            if (share := count / len(probed)) >= COVERED
         ]
-        return found or self._by_column(sheet, column, cells)
+        return found or self._by_column(sheet, column, cells, probed)
 
-    def _by_column(self, sheet: Sheet, column: str, cells: Sequence[str]) -> list[Match]:
+    def _by_column(self, sheet: Sheet, column: str, cells: Sequence[str], probed: range) -> list[Match]:
         """Patterns with a folder named by another column, such as train/{label}/{id}."""
         bases: Counter[tuple[str, str]] = Counter()
         others = {other: sheet.file.column(other) for other in sheet.columns if other != column}
-        for row, cell in enumerate(cells):
-            for folder in {base.rstrip("/") for base in self._bases(cell, self._homes)}:
+        for row in probed:
+            for folder in {base.rstrip("/") for base in self._bases(cells[row], self._homes)}:
                 parent, last = posixpath.split(folder)
                 bases.update(
                     (parent, other) for other, texts in others.items() if last and texts[row] == last
                 )
         return [
-            Match(column, posixpath.join(parent, f"{{{other}}}", f"{{{column}}}"), count / len(cells),
-                  count / self.files_below(parent))
+            Match(
+                column,
+                posixpath.join(parent, f"{{{other}}}", f"{{{column}}}"),
+                share,
+                share * len(cells) / self.files_below(parent),
+            )
             for (parent, other), count in bases.items()
-            if count >= COVERED * len(cells)
-        ]  # fmt: skip
+            if (share := count / len(probed)) >= COVERED
+        ]
 
     def _of_folders(self, column: str, cells: Sequence[str]) -> list[Match]:
         bases: Counter[str] = Counter()
         for cell in cells:
             bases.update(set(self._bases(cell, self._parents)))
         return [
-            Match(
-                column,
-                f"{base}{{{column}}}/*",
-                count / len(cells),
-                count / max(self.folders_below(base), 1),
-                True,
-            )
+            Match(column, f"{base}{{{column}}}/*", share, count / max(self.folders_below(base), 1), True)
             for base, count in bases.items()
-            if count >= COVERED * len(cells)
+            if (share := count / len(cells)) >= COVERED
         ]
 
     @staticmethod

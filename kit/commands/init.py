@@ -67,5 +67,6 @@ def _counts(made: Initialised) -> dict[str, int]:
             counts["test_rows"] = len(test_table(workspace.root, data, train.classes))
     except KitError as error:
         _console.say(f"the data cannot be used yet: {error}")
-    _console.say(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items()))
+    if counts:
+        _console.say(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items()))
     return counts

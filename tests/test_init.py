@@ -1,0 +1,137 @@
+"""kit init writes a whole config of one of two recipes, and says which and why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from kit import recipes
+from kit.commands.init import command
+from kit.config import Data, check, keys
+from kit.discovery import initialise
+from kit.errors import ConfigError
+from kit.table import sample_frame
+from tests.drawn_tables import usual
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_complete_config_and_its_schema_are_written(tmp_path: Path) -> None:
+    usual(tmp_path)
+    made = initialise(tmp_path)
+    written = json.loads(made.path.read_text())
+    assert written.pop("$schema") == "./config.schema.json"
+    assert set(written) == set(keys())
+    assert set(written["data"]) == set(Data.model_fields)
+    check(written)
+    schema = json.loads((tmp_path / "config.schema.json").read_text())
+    assert set(schema["properties"]) == {*keys(), "$schema"}
+    assert written["splitter"]["name"] == "stratified_kfold"
+    assert (made.recipe, written["backbone"]["pretrained"], written["epochs"]) == ("scratch", False, 40)
+    assert "offline" in made.why
+    assert sample_frame(tmp_path, Data(**written["data"])).shape == (12, 2)
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_config_is_never_written_over_by_accident(tmp_path: Path) -> None:
+    usual(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ConfigError, match="there is a") as caught:
+        initialise(tmp_path)
+    assert caught.value.code == "C21"
+    assert (tmp_path / "config.json").read_text() == "{}"
+    initialise(tmp_path, force=True)
+    assert (tmp_path / "config.json").read_text() != "{}"
+
+
+def test_groups_choose_the_splitter() -> None:
+    assert recipes.config("scratch", {"group": "patient"})["splitter"]["name"] == "stratified_group_kfold"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "side", "size"),
+    [("scratch", 32, 64), ("scratch", 192, 128), ("scratch", 500, 224), ("finetune", 32, 128)],
+)
+def test_small_images_get_a_small_network_input(recipe: str, side: int, size: int) -> None:
+    assert recipes.config(recipe, {}, [side])["image_size"] == size
+
+
+def test_sides_are_read_from_the_images_that_can_be(tmp_path: Path) -> None:
+    Image.new("RGB", (30, 20)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_text("no image")
+    assert recipes.image_sides([tmp_path / "a.png", tmp_path / "b.png", tmp_path / "c.png"]) == [20]
+
+
+def answers(value: object) -> Callable[..., object]:
+    def answer(*_: object, **__: object) -> object:
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("cached", "hub", "recipe", "words"),
+    [
+        ("/cache/model.safetensors", OSError(), "finetune", "local cache"),
+        (None, "metadata", "finetune", "the hub has the weights"),
+        (None, ConnectionError(), "scratch", "ConnectionError"),
+    ],
+)
+def test_auto_fine_tunes_where_weights_are_to_be_had(
+    monkeypatch: pytest.MonkeyPatch, cached: str | None, hub: object, recipe: str, words: str
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.delenv("TRANSFORMERS_OFFLINE", raising=False)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", answers(cached))
+    monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", answers(hub))
+    name, why = recipes.choose("auto")
+    assert name == recipe
+    assert words in why
+
+
+def test_a_hub_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", answers(None))
+    monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", lambda *_, **__: time.sleep(1))
+    monkeypatch.setattr(recipes, "TIMEOUT", 0.05)
+    assert recipes.choose("auto")[0] == "scratch"
+    assert "no answer in 0.05 s" in recipes.choose("auto")[1]
+
+
+def test_fine_tuning_asked_for_is_never_turned_into_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipes, "weights_available", lambda arch: (False, ""))
+    assert recipes.choose("finetune")[0] == "finetune"
+    with pytest.raises(ConfigError, match="did you mean 'scratch'"):
+        recipes.choose("scrach")
+
+
+@pytest.mark.usefixtures("offline")
+def test_the_command_says_what_it_found(tmp_path: Path) -> None:
+    result = CliRunner().invoke(command, [str(usual(tmp_path)), "--json"])
+    assert result.exit_code == 0, result.output
+    shown = json.loads(result.stdout)
+    assert (shown["rows"], shown["classes"], shown["test_rows"], shown["recipe"]) == (30, 3, 12, "scratch")
+    assert "recipe: scratch (the weights of" in result.stderr
+    assert "30 rows, 3 classes, 12 test rows" in result.stderr
+
+
+@pytest.mark.usefixtures("offline")
+def test_the_command_tells_data_that_cannot_be_used_yet(tmp_path: Path) -> None:
+    usual(tmp_path)
+    (tmp_path / "images/train/a007.jpg").unlink()
+    result = CliRunner().invoke(command, [str(tmp_path), "--recipe", "scratch"])
+    assert result.exit_code == 0
+    assert "the data cannot be used yet: D02 no image for id 'a007'" in result.stderr
