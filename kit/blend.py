@@ -100,8 +100,8 @@ def blend(
         blended.scores,
         len(blended.oof_ids),
         len(rows),
-        1 + [entry.number for entry in board.ranked() if entry.metric == metric.plugin_name()].index(written.number),
-    )  # fmt: skip
+        board.rank(written.number),
+    )
 
 
 def _warn_of_partial(members: Sequence[Member]) -> None:
@@ -124,9 +124,7 @@ def _blended(
         honest, fitted = cross_fit(recipe, oof, truth, folds, groups)
     predicted = [*oof, recipe.blend(oof) if honest is None else honest]
     names = [*map(str, members), "blend"]
-    scores = [
-        _score(name, metric, truth, one, folds) for name, one in zip(names, predicted, strict=True)
-    ]  # fmt: skip
+    scores = [_score(name, metric, truth, one, folds) for name, one in zip(names, predicted, strict=True)]
     return Blended(_test(members, fitted, sample), fitted, tuple(scores), ids)
 
 
@@ -139,9 +137,7 @@ def _positions(table: Table, ids: np.ndarray) -> np.ndarray:
     return np.array([at[name] for name in ids.tolist()])
 
 
-def _score(
-    name: str, metric: Metric, truth: np.ndarray, shares: np.ndarray, folds: np.ndarray
-) -> Score:  # fmt: skip
+def _score(name: str, metric: Metric, truth: np.ndarray, shares: np.ndarray, folds: np.ndarray) -> Score:
     def of(rows: np.ndarray) -> float | None:
         try:
             return metric.score(truth[rows], shares[rows])
@@ -192,9 +188,7 @@ def _record(
     }
 
 
-def _entry(
-    written: submission.Written, record: Mapping[str, Any], blended: Blended, metric: Metric
-) -> Entry:  # fmt: skip
+def _entry(written: submission.Written, record: Mapping[str, Any], blended: Blended, metric: Metric) -> Entry:
     return Entry(
         number=written.number,
         name=written.path.stem.partition("-")[2],

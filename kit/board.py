@@ -102,6 +102,12 @@ class Board:
         """The entries, best first within each metric."""
         return tuple(sorted(self.entries, key=Entry.key))
 
+    def rank(self, number: int) -> int:
+        """A submission's place among those of its metric, from 1."""
+        ranked = self.ranked()
+        metric = next(entry.metric for entry in ranked if entry.number == number)
+        return [entry.number for entry in ranked if entry.metric == metric].index(number) + 1
+
     def _changed(self, change: Callable[[Sequence[Entry]], tuple[Entry, ...]]) -> Board:
         with locked(self.submissions):
             board = replace(self, entries=change(Board.read(self.submissions).entries))

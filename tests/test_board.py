@@ -58,6 +58,7 @@ def test_scores_of_two_metrics_are_not_compared(tmp_path: Path) -> None:
     filled(tmp_path, 0.1, 0.2)
     board = Board.read(tmp_path).enter(replace(ENTRY, number=3, cv=0.01, metric="log_loss", better="lower"))
     assert order(board) == [3, 2, 1]
+    assert [board.rank(number) for number in (1, 2, 3)] == [2, 1, 1]
 
 
 def test_a_spreadsheet_finds_the_ranking(tmp_path: Path) -> None:

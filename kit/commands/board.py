@@ -61,11 +61,9 @@ def _show(board: Board, as_json: bool) -> None:
     for heading in ("rank", "number", "name", "metric", "cv", "leaderboard", "members", "ensembler"):
         numeric = heading in ("rank", "number", "cv", "leaderboard")
         table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
-    ranks: dict[str, int] = {}
     for entry in entries:
-        ranks[entry.metric] = ranks.get(entry.metric, 0) + 1
         table.add_row(
-            str(ranks[entry.metric]), str(entry.number), entry.name, entry.metric, _number(entry.cv),
+            str(board.rank(entry.number)), str(entry.number), entry.name, entry.metric, _number(entry.cv),
             _number(entry.leaderboard), entry.members, entry.ensembler,
         )  # fmt: skip
     if entries:
