@@ -78,3 +78,21 @@ def _write_csv(file: Path, header: Sequence[str], rows: Iterable[Sequence[str]])
     writer.writerow(header)
     writer.writerows(rows)
     write_text(file, text.getvalue())
+
+
+def score_answers(submission: Path, answers: Path) -> dict[str, float]:
+    """Macro F1 and accuracy of a submission of digits, joined with the answers by id."""
+    from sklearn.metrics import accuracy_score, f1_score
+
+    given, true = _read_csv(submission), _read_csv(answers)
+    pairs = [(true[name], given[name]) for name in true]
+    truth, answer = zip(*pairs, strict=True)
+    return {
+        "macro_f1": float(f1_score(truth, answer, average="macro")),
+        "accuracy": float(accuracy_score(truth, answer)),
+    }
+
+
+def _read_csv(file: Path) -> dict[str, str]:
+    with file.open(newline="", encoding="utf-8") as stream:
+        return {row[0]: row[1] for row in list(csv.reader(stream))[1:]}

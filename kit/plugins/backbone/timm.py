@@ -60,7 +60,7 @@ class Timm(Backbone):
 
     def normalisation(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
         found = _timm().get_pretrained_cfg(self.arch, allow_unregistered=True)
-        return (tuple(found.mean), tuple(found.std)) if found else super().normalisation() 
+        return (tuple(found.mean), tuple(found.std)) if found else super().normalisation()
 
     def fixed_size(self) -> int | None:
         found = _timm().get_pretrained_cfg(self.arch, allow_unregistered=True)

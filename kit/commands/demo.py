@@ -1,0 +1,87 @@
+"""kit demo."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from pathlib import Path
+
+import click
+
+from kit.commands._console import say
+from kit.errors import ConfigError, KitError
+
+COMMANDS = (
+    "train --name small",
+    "train --name resnet backbone=timm backbone.arch=resnet10t optimizer.lr=0.002 epochs=8",
+    "tta --checkpoints runs/small runs/resnet --views shift",
+    "blend runs/small@shift runs/resnet@shift --name demo",
+    "board",
+)
+
+
+@click.command()
+@click.argument("folder", required=False, type=click.Path(path_type=Path, file_okay=False))
+def command(folder: Path | None) -> None:
+    """Play a whole competition on real scanned digits: train, TTA, blend, submit, and compare with the answers.
+
+    It writes images, tables and config.json into FOLDER (by default this folder where it is the demo's own, else
+    kit-demo), then runs the commands you would type. Started again, it goes on where it stopped.
+
+    \b
+    kit demo
+    kit demo /tmp/digits
+    """
+    from kit.digits import make_digits, score_answers
+
+    start = time.monotonic()
+    root = (folder or _default()).resolve()
+    _refuse_another(root)
+    say(f"# a competition of scikit-learn's digits, in {root}")
+    answers = make_digits(root)
+    os.chdir(root)
+    for line in COMMANDS:
+        _type(line)
+    newest = max((root / "submissions").glob("[0-9]*.csv"))
+    say(f"\n# the answers, which no command has read: how good is submissions/{newest.name}?")
+    for name, value in score_answers(newest, answers).items():
+        click.echo(f"test {name} {value:.4f}")
+    say(f"# {time.monotonic() - start:.0f} seconds in all\n")
+    say("try next, in this folder:")
+    say("  kit train --name arc loss=arcface pooling=gem      another loss, another pooling")
+    say("  kit plugins loss                                   what else there is")
+    say("  kit plugins new loss mine                          your own")
+    say("  kit init                                           in your competition's folder")
+
+
+def _default() -> Path:
+    """This folder where its config is the demo's, else one of the demo's own."""
+    from kit.config import parse
+    from kit.digits import CONFIG
+
+    here = Path("config.json")
+    wanted = {key: value for key, value in CONFIG.items() if key != "$schema"}
+    if here.is_file() and parse(here.read_text(encoding="utf-8")) == wanted:
+        return Path()
+    return Path("kit-demo")
+
+
+def _refuse_another(root: Path) -> None:
+    """An existing competition's data and config are not written over."""
+    if (root / "data" / "train.csv").exists() and not (root / "data" / "answers" / "digits.csv").exists():
+        raise ConfigError(
+            f"{root} holds another competition", code="C16", hint="kit demo FOLDER, an empty one"
+        )
+
+
+def _type(line: str) -> None:
+    """Says a command as a user would type it, and runs it."""
+    from kit.__main__ import menu
+
+    say(f"\n$ kit {line}")
+    try:
+        menu.main(shlex.split(line), prog_name="kit", standalone_mode=False)
+    except KitError as error:
+        error.hint = f"{error.hint}; or an empty folder: kit demo FOLDER" if error.hint else "kit demo FOLDER"
+        raise
