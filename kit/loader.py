@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -111,7 +112,10 @@ class Loader:
     def _kill(self) -> None:
         """Ends processes that may hang, and would keep this one from ending, as they ignore SIGTERM."""
         for child in set(multiprocessing.active_children()) - self._others:
-            child.kill()
+            for _ in range(2):  # torch's SIGCHLD handler raises once, in the middle of whatever runs
+                with suppress(RuntimeError):
+                    child.kill()
+                    child.join()
         self.close()
 
     def _open(self) -> Any:
@@ -150,8 +154,10 @@ def _one_thread() -> None:
 
 
 def worker_count(workers: int | Literal["auto"], cuda: bool | None = None) -> int:
-    """Loader processes for a config's `workers`: by default none on a CPU, where they would take its cores from
-    the network, and up to 8 beside a GPU.
+    """Loader processes for a config's `workers`.
+
+    By default none on up to four cores without a GPU: the network uses them all, loading costs it 2 % of its time
+    (resnet18 at 128 px on 2 cores: 120 images/s of 122), and a process beside it 5 %. Up to 8 beside a GPU.
     """
     if workers != "auto":
         return workers
@@ -159,4 +165,6 @@ def worker_count(workers: int | Literal["auto"], cuda: bool | None = None) -> in
         import torch
 
         cuda = torch.cuda.is_available()
-    return min(8, max(1, cores() - 1)) if cuda else 0
+    if cuda:
+        return min(8, max(1, cores() - 1))
+    return 0 if cores() <= 4 else max(1, cores() // 8)
