@@ -1,0 +1,115 @@
+"""Images a second of `kit train` against a bare loop of the same network on one synthetic batch.
+
+    python benchmarks/train_throughput.py [--arch resnet18] [--size 128] [--batch 32] [--rounds 4] [--images 640]
+
+Both sides use the same precision, layout, optimizer and loss, in the same process, in turns, so that a machine whose
+speed drifts slows both. kit's side reads the cache, augments, keeps the average of weights and yields its steps; the
+bare side does forward, backward and optimizer step on one batch that never changes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from kit import fit
+from kit.precision import Precision
+from kit.progress import finish
+from kit.run import find_run
+from kit.setting import Setting, new_learner, preparing, train_batches
+from kit.workspace import Workspace
+
+
+def draw(root: Path, images: int) -> None:
+    """A workspace of JPEGs of 256 x 192 with some structure, in 8 classes."""
+    rng = np.random.default_rng(0)
+    (root / "data" / "images").mkdir(parents=True)
+    lines = ["id,label"]
+    for number in range(images):
+        coarse = rng.integers(0, 256, (12, 16, 3)).astype(np.uint8)
+        picture = cv2.resize(coarse, (256, 192), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(root / "data" / "images" / f"{number:05d}.jpg"), picture)
+        lines.append(f"{number:05d},c{number % 8}")
+    (root / "data" / "train.csv").write_text("\n".join(lines) + "\n")
+    (root / "config.json").write_text(json.dumps({"data": {"sample": None}}))
+
+
+def setting_of(root: Path, options: argparse.Namespace) -> Setting:
+    """What `kit train` would prepare: the default recipe, one fold of all but a few rows."""
+    overrides = [
+        f"backbone.arch={options.arch}", f"image_size={options.size}", f"batch_size={options.batch}",
+        "splitter=holdout", "splitter.share=0.05", "loss=label_smoothing",
+    ]  # fmt: skip
+    workspace = Workspace.open(root, overrides)
+    return finish(preparing(workspace, find_run(workspace)))
+
+
+def kit_rate(setting: Setting, learner: fit.Learner) -> float:
+    """Images a second of one epoch as kit trains it."""
+    batches = train_batches(setting, 0)
+    techniques = setting.techniques
+    plan = fit.Plan(learner.epoch + 1, 0, 0)
+    for event in fit.fit(
+        learner, techniques.parts.loss, batches, techniques.scheduler, plan, setting.precision
+    ):
+        if isinstance(event, fit.Epoch):
+            return event.rows / event.seconds
+    raise RuntimeError("no epoch")
+
+
+def bare_rate(setting: Setting, learner: fit.Learner, steps: int) -> float:
+    """Images a second of the same network on one batch that is there already."""
+    precision: Precision = setting.precision
+    size, count = setting.experiment.image_size, setting.experiment.batch_size
+    images = torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8)
+    images = precision.arrange(images, setting.device)
+    labels = torch.randint(0, 8, (count,))
+    learner.network.train()
+    start = time.perf_counter()
+    for _ in range(steps):
+        learner.optimizer.zero_grad(set_to_none=True)
+        with precision.training(setting.device):
+            outputs = learner.network(images)
+        setting.techniques.parts.loss.rows(outputs.float(), labels).mean().backward()
+        learner.optimizer.step()
+    return steps * count / (time.perf_counter() - start)
+
+
+def main() -> None:
+    """Prints a line a round and the ratio's median."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--arch", default="resnet18")
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--images", type=int, default=640)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        draw(Path(folder), options.images)
+        setting = setting_of(Path(folder), options)
+        learner = new_learner(setting, 0)
+        print(f"{options.arch}, {options.size} px, batch {options.batch}, {setting.precision}")
+        bare_rate(setting, learner, 3)
+        ratios = []
+        for number in range(options.rounds):
+            bare = bare_rate(setting, learner, options.images // options.batch)
+            ours = kit_rate(setting, learner)
+            ratios.append(ours / bare)
+            print(
+                f"round {number}: bare {bare:.1f} images/s, kit {ours:.1f} images/s, ratio {ratios[-1]:.3f}"
+            )
+        print(f"median ratio {statistics.median(ratios):.3f}")
+
+
+if __name__ == "__main__":
+    main()
