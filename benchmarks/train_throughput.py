@@ -23,8 +23,8 @@ import torch
 from kit import fit
 from kit.precision import Precision
 from kit.progress import finish
-from kit.run import find_run
-from kit.setting import Setting, new_learner, preparing, train_batches
+from kit.runs.run import find_run
+from kit.runs.setting import Setting, new_learner, preparing, train_batches
 from kit.workspace import Workspace
 
 

@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from kit.blend import blend
     from kit.board import Board
     from kit.config import Competition, Experiment
-    from kit.discovery import initialise
+    from kit.discovery.initialise import initialise
     from kit.errors import KitError, KitWarning
     from kit.folds import Folds, make_folds
     from kit.kinds import KINDS
     from kit.predictions import Predictions
     from kit.progress import finish
-    from kit.run import Run
+    from kit.runs.run import Run
     from kit.table import Table, test_table, train_table
     from kit.train import train
     from kit.tta import tta
     from kit.workspace import Workspace
 
 PUBLIC = {
-    "blend": "blend", "Board": "board", "Competition": "config", "Experiment": "config", "initialise": "discovery",
-    "KitError": "errors", "KitWarning": "errors", "Folds": "folds", "make_folds": "folds", "KINDS": "kinds",
-    "Predictions": "predictions", "finish": "progress", "Run": "run", "Table": "table", "test_table": "table",
-    "train_table": "table", "train": "train", "tta": "tta", "Workspace": "workspace",
+    "blend": "blend", "Board": "board", "Competition": "config", "Experiment": "config", "KitError": "errors",
+    "KitWarning": "errors", "Folds": "folds", "make_folds": "folds", "KINDS": "kinds", "Predictions": "predictions",
+    "finish": "progress", "initialise": "discovery.initialise", "Run": "runs.run", "Table": "table",
+    "test_table": "table", "train_table": "table", "train": "train", "tta": "tta", "Workspace": "workspace",
 }  # fmt: skip
 
 __all__ = [

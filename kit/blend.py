@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 
 from kit import submission
+from kit.blending.compatibility import check_together
+from kit.blending.crossfit import cross_fit
+from kit.blending.members import Member, aligned, read_members
 from kit.board import Board, Entry
-from kit.compatibility import check_together
-from kit.crossfit import cross_fit
 from kit.errors import Case, InvalidError, KitWarning
 from kit.files import sha256
 from kit.kinds import Ensembler, Format, Metric
-from kit.members import Member, aligned, read_members
 from kit.predictions import Predictions, ids_fingerprint
 from kit.table import Table, sample_frame, train_table
 from kit.workspace import Workspace

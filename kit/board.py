@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from kit import files
-from kit.csv_file import read_csv
 from kit.errors import Case, ConfigError, DataError
 from kit.submission import locked
+from kit.tables.csv_file import read_csv
 
 BOARD = "board.csv"
 

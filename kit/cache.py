@@ -26,11 +26,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from filelock import FileLock, Timeout
 
+from kit.cache_store import SCHEMA, Hashes, Place, Store, stamp
 from kit.errors import Case, DataError, KitWarning, RunError
 from kit.files import fingerprint
 from kit.images import decode, padded, read_bytes, resized
 from kit.progress import Progress, Work
-from kit.store import SCHEMA, Hashes, Place, Store, stamp
 
 if TYPE_CHECKING:
     from kit.config import Data

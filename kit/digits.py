@@ -17,7 +17,6 @@ TEST_SHARE = 3  # one row in three is a test row
 SIDE = 32  # pixels; the scans are 8 x 8
 
 CONFIG: dict[str, Any] = {
-    "$schema": "config.schema.json",
     "data": {
         "train": "data/train.csv",
         "sample": "data/sample_submission.csv",

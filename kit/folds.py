@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kit import duplicates, files
-from kit.csv_file import read_csv
 from kit.errors import Case, ConfigError, DataError, KitWarning, PluginError
 from kit.randomness import generator
+from kit.tables.csv_file import read_csv
 
 if TYPE_CHECKING:
     from kit.kinds import Splitter

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from kit import containers, jpeg
+from kit.decoding import containers, jpeg
 from kit.errors import Case, DataError, KitWarning
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from kit import labels, sources
-from kit.csv_file import read_csv
 from kit.errors import Case, ConfigError, DataError
-from kit.patterns import fill
-from kit.sources import Rows
+from kit.tables import labels, sources
+from kit.tables.csv_file import read_csv
+from kit.tables.patterns import fill
+from kit.tables.sources import Rows
 
 if TYPE_CHECKING:
     from kit.config import Data

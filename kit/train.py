@@ -13,14 +13,14 @@ import numpy as np
 from torch import nn
 
 from kit import checkpoints, fit
-from kit.epoch_log import EpochLog
 from kit.files import remove_stumps
 from kit.predict import Predictor, predicting
 from kit.predictions import Predictions
 from kit.progress import Progress, Work, finish
-from kit.run import Run, begin, check_same, find_run, is_finished, versions, wanted_folds
-from kit.scoring import described, joined, scored, scores
-from kit.setting import Setting, new_learner, plain_batches, preparing, train_batches
+from kit.runs.epoch_log import EpochLog
+from kit.runs.run import Run, begin, check_same, find_run, is_finished, versions, wanted_folds
+from kit.runs.scoring import described, joined, scored, scores
+from kit.runs.setting import Setting, new_learner, plain_batches, preparing, train_batches
 from kit.workspace import Workspace
 
 SHOW_EVERY = 0.2  # seconds between two moves of the progress bar

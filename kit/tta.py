@@ -21,17 +21,17 @@ from kit.errors import CheckpointError, DataError
 from kit.files import fingerprint
 from kit.folds import Folds
 from kit.kinds import Backbone, Metric, Views
-from kit.loading import Loaded, geometry, loading
 from kit.precision import choose_device
 from kit.predict import Merge, Predictor, View, open_views, predicting
 from kit.predictions import Predictions
 from kit.progress import Work, finish
-from kit.restore import experiment_of, restore
-from kit.run import Run
-from kit.scoring import described, joined, scored, scores
-from kit.setting import plain_batches
+from kit.runs.loading import Loaded, geometry, loading
+from kit.runs.restore import experiment_of, restore
+from kit.runs.run import Run
+from kit.runs.scoring import described, joined, scored, scores
+from kit.runs.setting import plain_batches
+from kit.runs.targets import Target, find_targets
 from kit.table import Table, test_table, train_table
-from kit.targets import Target, find_targets
 from kit.workspace import Workspace
 
 
@@ -150,9 +150,7 @@ class _Job:
         whole.write(self.folder / "oof.parquet")
         return whole, True
 
-    def test(
-        self, table: Table, prior: np.ndarray, about: Mapping[str, Any]
-    ) -> Work[bool]:
+    def test(self, table: Table, prior: np.ndarray, about: Mapping[str, Any]) -> Work[bool]:
         """Every test row by every fold, each image read once; rows without an image get the class prior."""
         kept = _kept(self.folder / "test.parquet", about)
         missing = [fold for fold in self.predictors if fold not in kept]

@@ -1,7 +1,8 @@
-"""Fixtures for all tests: no network, one thread of torch's pool a core, a small competition of drawn images."""
+"""Fixtures for all tests: no network, one thread, a small competition of drawn images."""
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.drawing import draw_competition
+
+# networks of tests are too small to gain from threads, and lose much when another process holds a core
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,7 @@ from kit.errors import ConfigError, InvalidError, KitWarning
 from kit.files import sha256
 from kit.predictions import Predictions
 from kit.workspace import Workspace
-from tests.blending import CLASSES, TEST, competition, shares, write_run
+from tests.written_runs import CLASSES, TEST, competition, shares, write_run
 
 
 @pytest.fixture

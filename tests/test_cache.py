@@ -16,7 +16,7 @@ import pytest
 from filelock import FileLock
 
 from kit import cache as module
-from kit import store as stores
+from kit import cache_store as stores
 from kit.cache import Cache, Filled, Geometry, cores, filling
 from kit.config import Data
 from kit.errors import DataError, KitWarning, RunError

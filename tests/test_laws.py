@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,19 +12,21 @@ from kit import laws, registry
 from kit.kinds import KINDS, Ensembler, Format, Metric
 from kit.plugin import Plugin
 
+ROOT = Path(__file__).parents[1]  # a workspace itself, with worked examples in its plugins/
+
 
 def every_law() -> list[Any]:
     return [
         pytest.param(kind, name, law, id=f"{kind}-{name}-{law.__name__.removeprefix('law_')}")
         for kind in registry.kinds()
-        for name in registry.places(kind)
+        for name in registry.places(kind, ROOT)
         for law in laws.laws_of(kind)
     ]
 
 
 @pytest.mark.parametrize(("kind", "name", "law"), every_law())
 def test_the_law_holds(kind: str, name: str, law: laws.Law) -> None:
-    law(KINDS[kind].open(name))
+    law(KINDS[kind].open(name, ROOT))
 
 
 @pytest.mark.parametrize("kind", registry.kinds())

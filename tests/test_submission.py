@@ -16,7 +16,7 @@ from kit.kinds import Format
 from kit.predictions import Predictions
 from kit.submission import check_table, choose_format, make_table, next_number, slug, write
 from kit.table import sample_frame
-from tests.blending import CLASSES, TEST, competition
+from tests.written_runs import CLASSES, TEST, competition
 
 PREDICTIONS = Predictions(
     np.array(TEST, dtype=str), np.full(4, -1), CLASSES,

@@ -16,8 +16,8 @@ from kit.folds import Folds
 from kit.kinds import Metric
 from kit.predictions import Predictions
 from kit.progress import finish
-from kit.rehearsal import rehearsing
-from kit.run import find_run, is_finished, slug
+from kit.runs.rehearsal import rehearsing
+from kit.runs.run import find_run, is_finished, slug
 from kit.table import train_table
 from kit.train import train, training
 from kit.workspace import Workspace
@@ -49,8 +49,8 @@ def test_every_row_is_predicted_once_by_the_fold_that_held_it_out(competition: P
 
 
 def test_the_last_epochs_average_gives_the_predictions(competition: Path) -> None:
-    from kit.restore import restore
-    from kit.setting import plain_batches, preparing
+    from kit.runs.restore import restore
+    from kit.runs.setting import plain_batches, preparing
 
     run = train(competition, name="r")
     setting = finish(preparing(Workspace.open(competition), run))

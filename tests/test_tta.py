@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,11 @@ import pytest
 import torch
 
 from kit import checkpoints
-from kit import tta as stage
 from kit.errors import CheckpointError, ConfigError, DataError, KitWarning
 from kit.kinds import Views
 from kit.predictions import Predictions
 from kit.progress import Outcome
-from kit.restore import restore
+from kit.runs.restore import restore
 from kit.train import train
 from kit.tta import predicting_views, tta, views_name
 from kit.workspace import Workspace
@@ -89,7 +89,7 @@ def test_views_are_averaged_over_each_folds_own_network(space: Path) -> None:
 def test_what_is_there_is_not_computed_again(space: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert tta(space, ["runs/a"], "flip")[0].computed
     before = read(space, "flip", "test").probabilities
-    monkeypatch.setattr(stage, "predicting", None)
+    monkeypatch.setattr(sys.modules["kit.tta"], "predicting", None)
     (again,) = tta(space, ["runs/a"], "flip")
     assert not again.computed
     assert np.array_equal(read(space, "flip", "test").probabilities, before)

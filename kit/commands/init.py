@@ -9,7 +9,7 @@ import click
 from kit.commands import _console
 
 if TYPE_CHECKING:
-    from kit.discovery import Initialised
+    from kit.discovery.initialise import Initialised
 
 
 @click.command()
@@ -37,7 +37,7 @@ def command(folder: str, recipe: str, force: bool, as_json: bool, **given: str |
     """
     from pathlib import Path
 
-    from kit.discovery import initialise
+    from kit.discovery.initialise import initialise
 
     asked = {key: value for key, value in given.items() if value is not None}
     made = initialise(Path(folder).resolve(), recipe, asked, force)

@@ -65,7 +65,7 @@ def numbers(text: str | None, option: str) -> list[int] | None:
 def _train(workspace: object, name: str | None, folds: list[int] | None) -> dict[str, object]:
     """Trains one run, says how it came out, and returns that."""
     from kit.predictions import Predictions
-    from kit.run import check_same, find_run, is_finished
+    from kit.runs.run import check_same, find_run, is_finished
     from kit.workspace import Workspace
 
     assert isinstance(workspace, Workspace)
@@ -92,7 +92,7 @@ def _listed(scores: dict[str, float]) -> str:
 def _dry_run(workspace: object, name: str | None, folds: list[int] | None, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from kit.rehearsal import rehearsing
+    from kit.runs.rehearsal import rehearsing
     from kit.workspace import Workspace
 
     assert isinstance(workspace, Workspace)

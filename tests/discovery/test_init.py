@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from kit import recipes
 from kit.commands.init import command
 from kit.config import Data, check, keys
-from kit.discovery import initialise
+from kit.discovery import recipes
+from kit.discovery.initialise import initialise
 from kit.errors import ConfigError
 from kit.table import sample_frame
 from tests.drawn_tables import usual

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from kit import roles
+from kit.discovery import roles
+from kit.discovery.evidence import COVERED, Match, Scan, Sheet
 from kit.errors import Case, ConfigError
-from kit.evidence import COVERED, Match, Scan, Sheet
-from kit.patterns import columns_of
+from kit.tables.patterns import columns_of
 
 
 def train_match(train: Sheet, found: list[Match], asked: Mapping[str, str], seen: Scan) -> Match:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from kit import choosing, naming, recipes, roles
 from kit.config import Data
+from kit.discovery import choosing, naming, recipes, roles
+from kit.discovery.evidence import Match, Scan, Sheet, scan
 from kit.errors import ConfigError
-from kit.evidence import Match, Scan, Sheet, scan
 from kit.files import write_json
-from kit.patterns import columns_of
 from kit.schema import config_schema
+from kit.tables.patterns import columns_of
 from kit.workspace import CONFIG
 
 SCHEMA = "config.schema.json"

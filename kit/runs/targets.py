@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kit import checkpoints
 from kit.errors import ConfigError
-from kit.run import Run
+from kit.runs.run import Run
 from kit.workspace import Workspace
 
 

@@ -11,8 +11,8 @@ import torch
 from kit import network
 from kit.errors import RunError
 from kit.progress import Progress, Work
-from kit.run import find_run, wanted_folds
-from kit.setting import Setting, new_learner, preparing, train_batches
+from kit.runs.run import find_run, wanted_folds
+from kit.runs.setting import Setting, new_learner, preparing, train_batches
 from kit.workspace import Workspace
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kit.csv_file import CsvFile, read_csv
 from kit.errors import Case, ConfigError, DataError, KitWarning
-from kit.paths import Images, refuse, split_pattern
-from kit.patterns import columns_of, fill
+from kit.tables.csv_file import CsvFile, read_csv
+from kit.tables.paths import Images, refuse, split_pattern
+from kit.tables.patterns import columns_of, fill
 
 if TYPE_CHECKING:
     from kit.config import Data

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kit.csv_file import read_csv
 from kit.errors import Case, ConfigError, DataError, nearest
-from kit.patterns import columns_of, fill
+from kit.tables.csv_file import read_csv
+from kit.tables.patterns import columns_of, fill
 
 if TYPE_CHECKING:
     from kit.config import Data

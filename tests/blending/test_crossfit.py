@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 import numpy as np
 import pytest
 
-from kit.crossfit import cross_fit
+from kit.blending.crossfit import cross_fit
 from kit.errors import InvalidError
 from kit.kinds import Ensembler
 from kit.laws import check

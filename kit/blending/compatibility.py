@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from kit.blending.members import Member
 from kit.errors import SHOWN, Case, InvalidError
-from kit.members import Member
 from kit.predictions import Predictions
 from kit.table import Table
 

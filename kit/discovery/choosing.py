@@ -6,9 +6,9 @@ import posixpath
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from kit import roles
+from kit.discovery import roles
+from kit.discovery.evidence import Match, Scan, Sheet
 from kit.errors import Case, ConfigError, nearest
-from kit.evidence import Match, Scan, Sheet
 
 NOWHERE = Match("", "", 0, 0)  # of a table that names no image
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from kit.kinds import Metric
 from kit.predictions import Predictions
-from kit.run import Run
+from kit.runs.run import Run
 from kit.table import Table
 
 ALWAYS = ("log_loss", "accuracy")  # so that runs of different losses and metrics compare

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kit.compatibility import check_together
+from kit.blending.compatibility import check_together
+from kit.blending.members import Member, aligned, read_members
 from kit.errors import ConfigError, InvalidError
-from kit.members import Member, aligned, read_members
 from kit.table import train_table
 from kit.workspace import Workspace
-from tests.blending import CLASSES, FOLDS, TEST, competition, write_run
+from tests.written_runs import CLASSES, FOLDS, TEST, competition, write_run
 
 
 @pytest.fixture

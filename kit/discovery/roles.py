@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+from kit.discovery.evidence import Match, Sheet
 from kit.errors import Case, ConfigError
-from kit.evidence import Match, Sheet
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kit.config import Data
-from kit.discovery import discover
+from kit.discovery.initialise import discover
 from kit.errors import ConfigError
 from kit.table import test_table, train_table
 from tests.drawn_tables import ANIMALS, csv, ids, make, usual

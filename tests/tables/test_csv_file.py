@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kit.csv_file import CsvFile, read_csv
 from kit.errors import ConfigError, DataError
+from kit.tables.csv_file import CsvFile, read_csv
 
 
 def read(folder: Path, content: bytes | str, sep: str = ",", encoding: str = "utf-8") -> CsvFile:

@@ -13,10 +13,10 @@ from kit.batches import PlainBatches, TrainBatches
 from kit.config import Experiment
 from kit.folds import Folds, make_folds
 from kit.kinds import Augmenter, Classes, Metric, Optimizer, Plugin, Sampler, Scheduler, Splitter
-from kit.loading import Loaded, geometry, loading
 from kit.precision import Precision, choose, choose_device
 from kit.progress import Work
-from kit.run import Run, check_unchanged, made_from
+from kit.runs.loading import Loaded, geometry, loading
+from kit.runs.run import Run, check_unchanged, made_from
 from kit.table import train_table
 from kit.workspace import Workspace
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from kit.csv_file import SEPARATORS, CsvFile, read_csv
 from kit.errors import DataError
+from kit.tables.csv_file import SEPARATORS, CsvFile, read_csv
 
 ASIDE = frozenset({"cache", "runs", "submissions", "plugins"})  # a workspace's own folders
 COVERED = 0.9  # of a column's cells must name an image, so that a few missing ones mislead nobody

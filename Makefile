@@ -1,0 +1,36 @@
+# kit: `make demo` and `make test` are all the set-up there is.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench clean
+
+help:  ## what there is to make
+	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/'
+
+$(INSTALLED): setup.cfg constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kit needs Python 3.11 or newer, $(PYTHON) is " + sys.version.split()[0])'
+	@echo "installing into $(VENV), once (again when setup.cfg or constraints.txt changes)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(INSTALLED)  ## a whole competition on real scanned digits: train, TTA, blend, submit
+	@$(BIN)/kit demo
+
+lint: $(INSTALLED)  ## style and types
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check --quiet || (echo "make lint: run $(BIN)/ruff format"; exit 1)
+	@$(BIN)/mypy
+
+test: lint  ## style, types, and every test
+	@$(BIN)/python -m pytest
+
+bench: $(INSTALLED)  ## the benchmarks that need nothing but kit
+	@$(BIN)/python benchmarks/train_throughput.py
+
+clean:  ## remove the environment and what runs have left
+	rm -rf $(VENV) cache runs data submissions/[0-9]* submissions/board.csv *.egg-info

@@ -1,0 +1,20 @@
+"""The median over members: one member that is far off does not move the blend.
+
+kit blend runs/a@d4 runs/b@d4 runs/c@d4 --ensembler median
+
+Source: the sample median of each class's probability, brought back to sum 1 a row.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kit.kinds import Ensembler
+
+
+class Median(Ensembler):
+    """The median over members of each class's probability, brought back to sum 1 a row."""
+
+    def blend(self, members: np.ndarray) -> np.ndarray:
+        middle = np.median(members, axis=0) + 1e-12  # members that disagree wholly can leave a row of zeros
+        return middle / middle.sum(axis=1, keepdims=True)
