@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from kit.errors import KitError
+from kit.errors import DataError, KitError, KitWarning
 
 COMMANDS = Path(__file__).with_name("commands")
 
@@ -70,11 +70,29 @@ def run(arguments: list[str]) -> int:
         return 130
     except KitError as error:
         _console.fail(error)
+        if isinstance(error, DataError):
+            _quarantine(error)
         return error.exit_code
+    except KitWarning as warning:  # --strict
+        _console.fail(DataError(str(warning)))
+        return DataError.exit_code
     except BrokenPipeError:
         sys.stderr.close()
         return 1
     return status if isinstance(status, int) else 0  # click returns what a command's context.exit was given
+
+
+def _quarantine(error: DataError) -> None:
+    """Lists all that bad data stopped a command for, where the command has a workspace."""
+    from kit.commands import _console
+    from kit.quarantine import NAME, quarantine
+    from kit.workspace import CONFIG
+
+    here = Path.cwd()
+    root = next((folder for folder in (here, *here.parents) if (folder / CONFIG).is_file()), None)
+    if root is not None and any(case.path or case.id for case in error.cases):
+        quarantine(root, error.cases, error.code)
+        _console.say(f"all {len(error.cases)} are listed in {NAME}")
 
 
 if __name__ == "__main__":

@@ -104,5 +104,5 @@ class KitWarning(UserWarning):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'focal'?` for the known word closest to `word`, or an empty string."""
-    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f"; did you mean {found[0]!r}?" if found else ""

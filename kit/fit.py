@@ -112,7 +112,9 @@ def learner(
     from timm.utils import ModelEmaV3
 
     average = ModelEmaV3(network, decay=ema_decay, use_warmup=True) if ema_decay else None
-    scaler = torch.amp.GradScaler("cuda", enabled=precision.train == "float16")
+    scaler = torch.amp.GradScaler(
+        next(network.parameters()).device.type, enabled=precision.train == "float16"
+    )
     return Learner(network, optimizer, average, scaler, [group["lr"] for group in optimizer.param_groups])
 
 

@@ -73,5 +73,8 @@ def test_files_are_written_through_one_module() -> None:
             continue
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                bare = node.func.attr in ("write_text", "write_bytes") and ast.unparse(node.func.value) != "files"
+                bare = (
+                    node.func.attr in ("write_text", "write_bytes")
+                    and ast.unparse(node.func.value) != "files"
+                )
                 assert not bare, f"{file}:{node.lineno}"

@@ -209,12 +209,11 @@ def test_a_rehearsal_says_what_a_run_would_be_and_trains_nothing(competition: Pa
     assert not (competition / "runs" / "r" / "fold-0").exists()
 
 
-def test_a_truncated_image_stops_before_training_and_is_listed(competition: Path) -> None:
+def test_a_truncated_image_stops_before_training(competition: Path) -> None:
     file = competition / "data" / "images" / "004.png"
     file.write_bytes(file.read_bytes()[:-30])
     with pytest.raises(DataError, match=r"1 of 60 train images cannot be used \(D05 1\)"):
         train(competition, name="r")
-    assert "004.png,004,train,D05," in (competition / "quarantine.csv").read_text()
 
 
 def test_bad_training_images_can_be_dropped_and_are_not_predicted(competition: Path) -> None:
@@ -223,6 +222,29 @@ def test_bad_training_images_can_be_dropped_and_are_not_predicted(competition: P
         train(competition, ["data.bad_train=drop"], name="r")
     assert "004" not in oof(competition, "r").ids.tolist()
     assert len(oof(competition, "r")) == 59
+    assert "004.png,004,train,D01," in (competition / "quarantine.csv").read_text()
+
+
+def test_missing_training_images_can_be_dropped_too(competition: Path) -> None:
+    (competition / "data" / "images" / "004.png").unlink()
+    with pytest.raises(DataError, match="D02"):
+        train(competition, name="r")
+    with pytest.warns(KitWarning, match=r"1 of 60 train images .*D02 1.*left out of training"):
+        train(competition, ["data.bad_train=drop"], name="r")
+    assert len(oof(competition, "r")) == 59
+
+
+def test_what_would_stop_tta_is_said_before_training(competition: Path) -> None:
+    (competition / "data" / "images" / "065.png").unlink()
+    with pytest.warns(KitWarning, match=r"W12 the test rows cannot be used .*D02"):
+        finish(rehearsing(Workspace.open(competition), "r"))
+
+
+def test_an_image_in_train_and_test_is_said_before_training(competition: Path) -> None:
+    images = competition / "data" / "images"
+    (images / "065.png").write_bytes((images / "004.png").read_bytes())
+    with pytest.warns(KitWarning, match=r"W01 1 images are in both train and test[\s\S]*004 = 065"):
+        finish(rehearsing(Workspace.open(competition), "r"))
 
 
 def test_groups_stay_whole_and_a_holdout_predicts_what_it_held_out(tmp_path: Path) -> None:

@@ -50,6 +50,11 @@ def show_warnings() -> None:
     warnings.simplefilter("always", KitWarning)
 
 
+def be_strict() -> None:
+    """Makes each KitWarning end the command, with the exit status of bad data."""
+    warnings.simplefilter("error", KitWarning)
+
+
 def console(stderr: bool = False) -> Console:
     """rich's console; it keeps to NO_COLOR, and to 100 columns where there is no terminal."""
     from rich.console import Console

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from kit.commands._console import emit, follow, say
+from kit.commands._console import be_strict, emit, follow, say
 
 
 @click.command()
@@ -13,6 +13,9 @@ from kit.commands._console import emit, follow, say
 @click.option("--folds", help="Train these folds alone, such as 0,2.")
 @click.option("--seeds", help="Train a run for each seed, such as 0,1,2; each is a member for kit blend.")
 @click.option("--dry-run", is_flag=True, help="Check everything up to the first batch, and train nothing.")
+@click.option(
+    "--strict", is_flag=True, help="Stop at what is otherwise a warning, such as conflicting labels."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     overrides: tuple[str, ...],
@@ -20,6 +23,7 @@ def command(
     folds: str | None,
     seeds: str | None,
     dry_run: bool,
+    strict: bool,
     as_json: bool,
 ) -> None:
     """Train the config's experiment, fold by fold, or go on where it stopped.
@@ -35,6 +39,8 @@ def command(
     """
     from kit.workspace import Workspace
 
+    if strict:
+        be_strict()
     workspace = Workspace.find(".", overrides)
     wanted = numbers(folds, "--folds")
     if dry_run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,9 @@ from kit.commands._console import emit, follow, say
 
 if TYPE_CHECKING:
     from kit.tta import Predicted
+
+
+OVERRIDE = re.compile(r"[a-z_]+(\.\w+)*=")  # key=value, which no path of a run looks like
 
 
 class Several(click.Command):
@@ -28,7 +32,7 @@ def _repeated(args: Sequence[str], option: str) -> list[str]:
         if arg.startswith("-"):
             inside = arg == option
             spread.append(arg)
-        elif inside and spread[-1] != option:
+        elif inside and spread[-1] != option and not OVERRIDE.match(arg):
             spread += [option, arg]
         else:
             spread.append(arg)
@@ -36,6 +40,7 @@ def _repeated(args: Sequence[str], option: str) -> list[str]:
 
 
 @click.command(cls=Several)
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option(
     "--checkpoints", "-c", multiple=True, required=True, metavar="PATH...",
     help="Runs, folds or single checkpoint folders; may be repeated.",
@@ -47,7 +52,14 @@ def _repeated(args: Sequence[str], option: str) -> list[str]:
 )  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(checkpoints: tuple[str, ...], views: str, merge: str, device: str, as_json: bool) -> None:
+def command(
+    overrides: tuple[str, ...],
+    checkpoints: tuple[str, ...],
+    views: str,
+    merge: str,
+    device: str,
+    as_json: bool,
+) -> None:
     """Predict test and out-of-fold rows from several views of every image.
 
     Each run's predictions go to runs/RUN/predictions/VIEWS/; what is there already is not computed again.
@@ -56,6 +68,7 @@ def command(checkpoints: tuple[str, ...], views: str, merge: str, device: str, a
     kit tta --checkpoints runs/r runs/s --views d4
     kit tta --checkpoints runs/* --views hflip --merge geometric
     kit tta --checkpoints runs/r/fold-0 --views plain
+    kit tta --checkpoints runs/r data.bad_test=prior
     kit tta --checkpoints runs/r --views '{"name": "shift", "pixels": 3}'
     """
     import json
@@ -64,7 +77,7 @@ def command(checkpoints: tuple[str, ...], views: str, merge: str, device: str, a
     from kit.workspace import Workspace
 
     spec = json.loads(views) if views.lstrip().startswith("{") else views
-    workspace = Workspace.find(".")
+    workspace = Workspace.find(".", overrides)
     made = follow(
         predicting_views(
             workspace, checkpoints, spec, "geometric" if merge == "geometric" else "mean", device

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import sys
 
 from kit.kinds import KINDS
@@ -26,11 +27,10 @@ def law_it_pickles(plugin: Plugin) -> None:
 
 
 def law_its_docstring_names_its_source(plugin: Plugin) -> None:
-    """The docstring of its class or module has a line `Source: ...` with the paper, equation or library."""
+    """The docstring of its class or module says `Source: ...` with the paper, equation or library."""
     texts = (type(plugin).__doc__ or "", sys.modules[type(plugin).__module__].__doc__ or "")
-    sources = [line.strip() for text in texts for line in text.splitlines()]
-    named = any(line.startswith("Source:") and len(line) > len("Source: ") for line in sources)
-    assert named, "neither the docstring of its class nor its module's has a line `Source: ...`"
+    named = any(re.search(r"\bSource: \S", text) for text in texts)
+    assert named, "neither the docstring of its class nor its module's says `Source: ...`"
 
 
 def law_its_options_are_described(plugin: Plugin) -> None:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import warnings
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from kit.cache import Cache, Geometry, filling
 from kit.config import Experiment
-from kit.errors import Case, DataError, KitWarning
-from kit.files import write_text
+from kit.errors import DataError, KitWarning
 from kit.progress import Work
+from kit.quarantine import quarantine
 from kit.table import Table
 from kit.workspace import Workspace
 
@@ -40,7 +37,7 @@ def geometry(experiment: Experiment) -> Geometry:
 def loading(workspace: Workspace, table: Table, split: str, wanted: Geometry) -> Work[Loaded]:
     """Brings a table's images into the cache, and does with unreadable ones what the config says.
 
-    Raises DataError where bad images stop the work; all are listed in quarantine.csv in either case.
+    Raises DataError with all bad images as cases where they stop the work; where it goes on, quarantine.csv has them.
     """
     data = workspace.competition.data
     filled = yield from filling(workspace.cache, table.paths, wanted, data)
@@ -52,28 +49,17 @@ def loading(workspace: Workspace, table: Table, split: str, wanted: Geometry) ->
         replace(by_path[str(table.paths[row])], id=str(table.ids[row]), split=split)
         for row in np.flatnonzero(bad)
     ]
-    quarantine(workspace, cases)
     choice = data.bad_train if split == "train" else data.bad_test
     kinds = ", ".join(
         f"{code} {count}" for code, count in sorted(Counter(case.code for case in cases).items())
     )
-    summary = (
-        f"{len(cases)} of {len(table)} {split} images cannot be used ({kinds}); all are in quarantine.csv"
-    )
+    summary = f"{len(cases)} of {len(table)} {split} images cannot be used ({kinds})"
     if choice == "stop":
         other = "drop" if split == "train" else "prior"
-        raise DataError(
+        raise DataError(  # the command that fails writes quarantine.csv, as for any bad data
             summary, code=cases[0].code, cases=cases, hint=f"mend them, or data.bad_{split}={other} to go on"
         )
+    quarantine(workspace.root, cases)
     does = "left out of training" if choice == "drop" else "given the class prior"
-    warnings.warn(KitWarning(f"{summary}; {does}"), stacklevel=2)
+    warnings.warn(KitWarning(f"{summary}, {does}; all are in quarantine.csv"), stacklevel=2)
     return Loaded(table, filled.cache, bad)
-
-
-def quarantine(workspace: Workspace, cases: Sequence[Case]) -> None:
-    """Writes quarantine.csv: path, id, split, code and detail of each case."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "id", "split", "code", "detail"])
-    writer.writerows([case.path, case.id, case.split, case.code, case.detail] for case in cases)
-    write_text(workspace.root / "quarantine.csv", text.getvalue())

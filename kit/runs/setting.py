@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -11,13 +12,15 @@ import torch
 from kit import fit, network, randomness
 from kit.batches import PlainBatches, TrainBatches
 from kit.config import Experiment
+from kit.duplicates import warn_shared
+from kit.errors import KitError, KitWarning
 from kit.folds import Folds, make_folds
 from kit.kinds import Augmenter, Classes, Metric, Optimizer, Plugin, Sampler, Scheduler, Splitter
 from kit.precision import Precision, choose, choose_device
 from kit.progress import Work
 from kit.runs.loading import Loaded, geometry, loading
 from kit.runs.run import Run, check_unchanged, made_from
-from kit.table import train_table
+from kit.table import Table, test_table, train_table
 from kit.workspace import Workspace
 
 
@@ -81,6 +84,7 @@ def preparing(workspace: Workspace, run: Run) -> Work[Setting]:
     metric = Metric.open(workspace.competition.metric, workspace.root, "metric")
     table = train_table(workspace.root, workspace.competition.data).sorted_by_id()
     techniques = open_techniques(workspace, Classes(table.classes, tuple(int(n) for n in table.counts())))
+    look_ahead(workspace, table)
     folds = make_folds(table, techniques.splitter, experiment.split_seed)
     precision = _precision(experiment, run, techniques.parts, len(table.classes), device)
     loaded = yield from loading(workspace, table, "train", geometry(experiment))
@@ -94,6 +98,22 @@ def preparing(workspace: Workspace, run: Run) -> Work[Setting]:
     setting = Setting(workspace, run, fixed, techniques, metric, loaded, folds, precision, device)
     check_unchanged(run, setting.made_from())
     return setting
+
+
+def look_ahead(workspace: Workspace, table: Table) -> None:
+    """Says before training what would stop `kit tta` after it, and which images are in train and test alike."""
+    data = workspace.competition.data
+    if data.test is None and data.sample is None:
+        return
+    try:
+        test = test_table(workspace.root, data, table.classes)
+    except KitError as error:
+        warnings.warn(
+            KitWarning(f"W12 the test rows cannot be used as they are, kit tta will stop: {error}"),
+            stacklevel=2,
+        )
+    else:
+        warn_shared(table, test)
 
 
 def open_techniques(workspace: Workspace, classes: Classes) -> Techniques:
@@ -132,6 +152,7 @@ def train_batches(setting: Setting, fold: int) -> TrainBatches:
         seed=experiment.seed,
         fold=fold,
         workers=experiment.workers,
+        pin_memory=setting.device.type == "cuda",
     )
 
 
