@@ -30,7 +30,7 @@ def test_the_road_from_train_to_board(
     made = json.loads(capsys.readouterr().out)
     assert [each["member"] for each in made] == ["runs/a@flip", "runs/b@flip"]
     assert run(["blend", "runs/a@flip", "runs/b@flip", "--name", "first"]) == 0
-    rows = list(csv.reader((competition / "submissions" / "0001-first.csv").open()))
+    rows = list(csv.reader((competition / "submissions" / "0001-first.csv").read_text().splitlines()))
     assert rows[0] == ["id", "label"]
     assert [row[0] for row in rows[1:]] == [f"{n:03d}" for n in range(60, 72)]
     assert run(["board", "score", "1", "0.75"]) == 0
@@ -137,7 +137,7 @@ def test_bad_data_is_listed_in_quarantine(
     talk = capsys.readouterr().err
     assert "D01" in talk
     assert talk.count(".png") == 5
-    rows = list(csv.DictReader((competition / "quarantine.csv").open()))
+    rows = list(csv.DictReader((competition / "quarantine.csv").read_text().splitlines()))
     assert [row["id"] for row in rows] == [f"{number:03d}" for number in range(7)]
     assert {(row["split"], row["code"]) for row in rows} == {("train", "D01")}
 
@@ -200,7 +200,7 @@ def test_the_demo_plays_its_commands_and_compares_with_the_answers(
     talk = capsys.readouterr()
     assert "$ kit train --name small" in talk.err
     assert "test macro_f1 0." in talk.out
-    rows = list(csv.reader((tmp_path / "digits" / "submissions" / "0001-demo.csv").open()))
+    rows = list(csv.reader((tmp_path / "digits" / "submissions" / "0001-demo.csv").read_text().splitlines()))
     assert len(rows) == 1 + 599
 
 
