@@ -87,7 +87,7 @@ def _train(workspace: object, name: str | None, folds: list[int] | None) -> dict
     for fold, scores in sorted(about["fold_scores"].items(), key=lambda item: int(item[0])):
         say(f"  fold {fold}  {_listed(scores)}")
     say(f"  all rows pooled, out of fold  {_listed(about['scores'])}")
-    say(f"next: kit tta --checkpoints runs/{run.name} --views d4")
+    say(f"next: kit tta --checkpoints runs/{run.name} --views hflip    (others: kit plugins views)")
     return {"run": f"runs/{run.name}", "scores": about["scores"], "fold_scores": about["fold_scores"]}
 
 
