@@ -71,7 +71,7 @@ def test_findings_name_the_law_and_the_numbers() -> None:
     )
     assert "The same rows in another order have the same score." in found
     assert found[
-        "The docstring of its class or module has a line `Source: ...` with the paper, equation or library."
+        "The docstring of its class or module says `Source: ...` with the paper, equation or library."
     ]
 
 
