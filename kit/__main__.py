@@ -11,13 +11,15 @@ import click
 from kit.errors import DataError, KitError, KitWarning
 
 COMMANDS = Path(__file__).with_name("commands")
+ROAD = ("demo", "init", "config", "train", "tta", "blend", "board", "plugins")  # how --help lists them; others follow
 
 
 class Menu(click.Group):
     """The files of kit/commands as commands; files that begin with _ are none."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        return sorted(file.stem for file in COMMANDS.glob("*.py") if not file.stem.startswith("_"))
+        names = sorted(file.stem for file in COMMANDS.glob("*.py") if not file.stem.startswith("_"))
+        return sorted(names, key=lambda name: ROAD.index(name) if name in ROAD else len(ROAD))
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in self.list_commands(context):
