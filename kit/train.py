@@ -68,7 +68,7 @@ def _fold(setting: Setting, fold: int, position: int, of: int) -> Work[None]:
     if found is not None:
         learner.load(found.state(), found.weights, found.average)
     yield from _epochs(setting, fold, learner, position / of, 1 / of)
-    held_out = yield from predict_held_out(setting, fold, learner.predictor)
+    held_out = finish(predict_held_out(setting, fold, learner.predictor))
     tag = checkpoints.tag(checkpoints.place(folder, learner.epoch))
     about = {"run": setting.run.name, "fold": fold, "rows": "oof", "checkpoints": {str(fold): tag}}
     Predictions(held_out.ids, held_out.folds, held_out.classes, held_out.probabilities, about).write(
@@ -96,17 +96,16 @@ def _epochs(setting: Setting, fold: int, learner: fit.Learner, start: float, sha
                     done = start + share * event.number / event.of
                     yield Progress("train", done, 1, f"fold {fold} epoch {event.epoch + 1}/{plan.epochs}")
                 continue
-            found = {}
+            found, done = {}, start + share * event.number / plan.epochs
+            where = f"fold {fold} epoch {event.number}/{plan.epochs}"
             if event.number == plan.epochs or event.number % experiment.validate_every == 0:
-                held_out = yield from predict_held_out(setting, fold, learner.predictor)
+                yield Progress("train", done, 1, f"{where}, validating")
+                held_out = finish(predict_held_out(setting, fold, learner.predictor))
                 found = scores(setting.metric, held_out, setting.loaded.table)
             line = log.add(event, learner.step, found)
             if event.number == plan.epochs or event.number % experiment.save_every == 0:
                 _save(setting, fold, learner)
-            done = start + share * event.number / plan.epochs
-            yield Progress(
-                "train", done, 1, f"fold {fold} epoch {event.number}/{plan.epochs}: {line}", line=True
-            )
+            yield Progress("train", done, 1, f"{where}: {line}", line=True)
     finally:
         batches.close()
 

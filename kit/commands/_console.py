@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
@@ -13,8 +14,9 @@ from kit.errors import KitError, KitWarning
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress as Bars
 
-    from kit.progress import Work
+    from kit.progress import Progress, Work
 
 T = TypeVar("T")
 
@@ -64,34 +66,48 @@ def console(stderr: bool = False) -> Console:
 
 
 def follow(work: Work[T]) -> T:
-    """Shows a stage's progress on stderr and returns its result: bars with an ETA, or plain lines."""
+    """Shows a stage's progress on stderr and returns its result: a bar with an ETA, or plain lines."""
     from kit.progress import Outcome
 
     outcome = Outcome(work)
-    if not sys.stderr.isatty():
+    if sys.stderr.isatty():
+        _draw(outcome)
+    else:
         for step in outcome:
             if step.line:
                 say(f"{step.task}: {step.detail}")
-        return outcome.result
+    return outcome.result
+
+
+def _draw(steps: Iterable[Progress]) -> None:
+    """One bar, of the task at work; what is worth a line stays above it."""
+    with _bars() as bars:
+        task = None
+        for step in steps:
+            if step.line:
+                bars.console.print(f"{step.task}: {step.detail}", markup=False, soft_wrap=True)
+            if task is None or bars.tasks[0].description != step.task:
+                if task is not None:
+                    bars.remove_task(task)
+                task = bars.add_task(step.task, total=step.total, detail="")
+            detail = {} if step.line else {"detail": step.detail}
+            bars.update(task, completed=step.done, total=step.total, **detail)
+
+
+def _bars() -> Bars:
     from rich.progress import (
         BarColumn,
-        MofNCompleteColumn,
+        TaskProgressColumn,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
     from rich.progress import Progress as Bars
+    from rich.table import Column
 
-    columns = (
-        TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
-        TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[detail]}"),
+    rest = Column(ratio=1, no_wrap=True)  # what a narrow terminal cuts first
+    return Bars(
+        TextColumn("{task.description}"), BarColumn(bar_width=20), TaskProgressColumn(), TimeElapsedColumn(),
+        TimeRemainingColumn(), TextColumn("{task.fields[detail]}", table_column=rest, markup=False),
+        console=console(stderr=True), expand=True, transient=True,
     )  # fmt: skip
-    with Bars(*columns, console=console(stderr=True)) as bars:
-        tasks: dict[str, Any] = {}
-        for step in outcome:
-            if step.task not in tasks:
-                tasks[step.task] = bars.add_task(step.task, total=step.total, detail="")
-            bars.update(tasks[step.task], completed=step.done, total=step.total, detail=step.detail)
-            if step.line:
-                bars.console.print(f"{step.task}: {step.detail}", markup=False)
-    return outcome.result
