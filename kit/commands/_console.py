@@ -90,8 +90,9 @@ def _draw(steps: Iterable[Progress]) -> None:
                 if task is not None:
                     bars.remove_task(task)
                 task = bars.add_task(step.task, total=step.total, detail="")
-            detail = {} if step.line else {"detail": step.detail}
-            bars.update(task, completed=step.done, total=step.total, **detail)
+            bars.update(task, completed=step.done, total=step.total)
+            if not step.line:
+                bars.update(task, detail=step.detail)
 
 
 def _bars() -> Bars:
