@@ -10,15 +10,19 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from kit.errors import SHOWN, Case, InvalidError
 from kit.files import fingerprint, written
 
+if TYPE_CHECKING:
+    import pyarrow
+
 SCHEMA = 1
 KEY = b"kit"  # of the parquet schema's metadata
+AGAIN = "delete the file, then kit train or kit tta makes it anew"
 TOLERANCE = 1e-3  # of a row's sum; float16 probabilities of 100 classes stay within it
 
 
@@ -79,23 +83,19 @@ class Predictions:
             with parquet.ParquetFile(path) as file:  # a dataset would refuse a class that is called `id`
                 table = file.read()
             meta = json.loads(table.schema.metadata[KEY])
-        except (pyarrow.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+            if meta["schema"] > SCHEMA:
+                text = f"{path} has schema {meta['schema']}, this kit reads up to {SCHEMA}"
+                raise InvalidError(text, code="D40", hint="the kit that wrote it, or a newer one")
+            made = cls(*_arrays(table), tuple(meta["classes"]), _shares(table), meta["about"])
+        except (pyarrow.ArrowException, OSError, KeyError, IndexError, TypeError, ValueError) as error:
             detail = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InvalidError(
-                f"{path} is not a predictions file of kit", code="D40", cases=[Case(detail, str(path))]
+                f"{path} is not a predictions file of kit",
+                code="D40",
+                cases=[Case(detail, str(path))],
+                hint=AGAIN,
             ) from None
-        if meta["schema"] > SCHEMA:
-            raise InvalidError(
-                f"{path} has schema {meta['schema']}, this kit reads up to {SCHEMA}", code="D40"
-            )
-        columns = [column.to_numpy() for column in table.columns]
-        return cls(
-            np.asarray(table.column(0).to_pylist(), dtype=str),
-            columns[1].astype(np.int64),
-            tuple(meta["classes"]),
-            np.stack(columns[2:], axis=1).astype(np.float32, copy=False),
-            meta["about"],
-        ).check(path)
+        return made.check(path)
 
     def check(self, source: Path | str = "") -> Self:
         """The same predictions, if every row is a distribution and no id has two rows of one fold.
@@ -114,9 +114,8 @@ class Predictions:
                 Case(f"row {row}, id {str(self.ids[row])!r}: {bad[row]}", str(source), code="D40")
                 for row in sorted(bad)
             ]
-            raise InvalidError(
-                f"{len(bad)} of {len(self)} rows are no probabilities", code="D40", cases=cases
-            )
+            text = f"{len(bad)} of {len(self)} rows are no probabilities"
+            raise InvalidError(text, code="D40", cases=cases)
         pairs, counts = np.unique(np.stack([self._numbers(), self.folds], axis=1), axis=0, return_counts=True)
         if (counts > 1).any():
             names = np.unique(self.ids)[pairs[counts > 1, 0]]
@@ -158,6 +157,17 @@ class Predictions:
         if len(missing) or len(extra):
             raise _differs(missing, extra, len(wanted))
         return self.probabilities[first[np.searchsorted(names, wanted)]]
+
+
+def _arrays(table: pyarrow.Table) -> tuple[np.ndarray, np.ndarray]:
+    """Ids and folds of what `write` wrote."""
+    return np.asarray(table.column(0).to_pylist(), dtype=str), table.column(1).to_numpy().astype(np.int64)
+
+
+def _shares(table: pyarrow.Table) -> np.ndarray:
+    """Probabilities (rows, classes) of what `write` wrote; the columns are found by place, whatever their names."""
+    shares = np.stack([column.to_numpy() for column in table.columns[2:]], axis=1)
+    return shares.astype(np.float32, copy=False)
 
 
 def _faults(probabilities: np.ndarray) -> list[tuple[str, np.ndarray]]:

@@ -111,6 +111,39 @@ def test_parquet_of_another_tool_is_refused(tmp_path: Path) -> None:
         Predictions.read(tmp_path / "oof.parquet")
 
 
+@pytest.mark.parametrize(
+    "meta", [b"[1]", b"{}", b'{"schema": 1}', b'{"schema": "x"}', b'{"schema": 1, "classes": ["cat", "dog"]}']
+)
+def test_metadata_of_another_shape_are_refused(meta: bytes, predictions: Predictions, tmp_path: Path) -> None:
+    predictions.write(tmp_path / "oof.parquet")
+    table = parquet.read_table(tmp_path / "oof.parquet").replace_schema_metadata({b"kit": meta})
+    parquet.write_table(table, tmp_path / "oof.parquet")
+    with pytest.raises(InvalidError, match="D40 .* is not a predictions file of kit"):
+        Predictions.read(tmp_path / "oof.parquet")
+
+
+@pytest.mark.parametrize("column", [["x", "y", "z"], None])
+def test_columns_of_another_kind_are_refused(
+    column: list[str] | None, predictions: Predictions, tmp_path: Path
+) -> None:
+    predictions.write(tmp_path / "oof.parquet")
+    table = parquet.read_table(tmp_path / "oof.parquet")
+    meta, frame = table.schema.metadata, table.to_pandas()
+    frame = frame[["id", "fold"]] if column is None else frame.assign(cat=column)
+    damaged = pyarrow.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(meta)
+    parquet.write_table(damaged, tmp_path / "oof.parquet")
+    with pytest.raises(InvalidError, match="D40 .* is not a predictions file of kit"):
+        Predictions.read(tmp_path / "oof.parquet")
+
+
+def test_a_file_of_a_newer_schema_says_so(predictions: Predictions, tmp_path: Path) -> None:
+    predictions.write(tmp_path / "oof.parquet")
+    table = parquet.read_table(tmp_path / "oof.parquet")
+    parquet.write_table(table.replace_schema_metadata({b"kit": b'{"schema": 99}'}), tmp_path / "oof.parquet")
+    with pytest.raises(InvalidError, match="has schema 99, this kit reads up to 1"):
+        Predictions.read(tmp_path / "oof.parquet")
+
+
 def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(InvalidError, match=r"D41 no predictions at .*nowhere\.parquet"):
         Predictions.read(tmp_path / "nowhere.parquet")
