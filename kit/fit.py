@@ -133,7 +133,7 @@ def fit(
         learner.network.train()
         for batch in batches.epoch(learner.epoch):
             lr = _set_rate(learner, scheduler.factor((learner.step + 1) / total))
-            value = _step(learner, loss, batch, plan, precision, device)
+            value = _step(learner, loss, batch, plan, precision, learner.step / total)
             summed += value * len(batch.rows)
             rows += len(batch.rows)
             learner.step += 1
@@ -153,16 +153,17 @@ def _set_rate(learner: Learner, factor: float) -> float:
 
 
 def _step(
-    learner: Learner, loss: Loss, batch: Batch, plan: Plan, precision: Precision, device: torch.device
+    learner: Learner, loss: Loss, batch: Batch, plan: Plan, precision: Precision, progress: float
 ) -> Tensor:
     """One optimizer step over an effective batch; returns its mean loss, on the device.
 
     Mixing is drawn once for the whole batch, which then runs in micro-batches whose gradients add up.
     """
+    device = next(learner.network.parameters()).device
     torch.manual_seed(randomness.number(plan.seed, "step", plan.fold, learner.step))
     draws = randomness.generator(plan.seed, "mix", plan.fold, learner.step)
     images = precision.arrange(batch.images, device)
-    images, shares = loss.mix(images, batch.labels.to(device, non_blocking=True), draws)
+    images, shares = loss.mix(images, batch.labels.to(device, non_blocking=True), draws, progress)
     count = len(images)
     size = plan.micro_batch_size if plan.micro_batch_size and loss.can_be_split() else count
     learner.optimizer.zero_grad(set_to_none=True)

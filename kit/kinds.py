@@ -136,11 +136,14 @@ class Loss(Plugin):
     splittable: ClassVar[bool] = True  # False: it compares rows within the batch, so no micro-batches
 
     def mix(
-        self, images: Tensor, labels: Tensor, rng: np.random.Generator
+        self, images: Tensor, labels: Tensor, rng: np.random.Generator, progress: float = 0.0
     ) -> tuple[Tensor, list[tuple[float, Tensor]]]:
-        """Mixes a whole effective batch: the images to show, and shares of label sets that sum to 1."""
+        """Mixes a whole effective batch when `progress` [0, 1) of the run's steps are done.
+
+        Gives the images to show, and shares of label sets that sum to 1.
+        """
         base = self.nested()
-        return base.mix(images, labels, rng) if base else (images, [(1.0, labels)])
+        return base.mix(images, labels, rng, progress) if base else (images, [(1.0, labels)])
 
     def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """The loss of every row, (N,), of outputs (N, K) and class numbers (N,)."""

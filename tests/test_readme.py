@@ -31,9 +31,9 @@ def typed() -> list[str]:
 
 def test_the_plugin_of_the_readme_keeps_the_laws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (code,) = (
-        block for block in re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL) if "class Focal" in block
+        block for block in re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL) if "class Poly" in block
     )
-    file = tmp_path / "plugins" / "loss" / "focal.py"
+    file = tmp_path / "plugins" / "loss" / "poly.py"
     file.parent.mkdir(parents=True)
     file.write_text(code)
     (tmp_path / "config.json").write_text("{}")

@@ -1,0 +1,53 @@
+"""The base of losses that mix two images of a batch, and share the loss between their labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from kit.kinds import Loss, Outputs
+from kit.plugins.loss.cross_entropy import CrossEntropy
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+Mixed = tuple["Tensor", float]  # the images, and the share of them that is their own
+
+
+class Mixture(Loss):
+    """Pairs each image of a batch with another one of it; `blend` says how a pair becomes one image."""
+
+    base: Loss = Field(CrossEntropy(), description="the loss that both labels are measured with")
+    alpha: float = Field(1.0, gt=0, description="both parameters of the Beta distribution of the share kept")
+    probability: float = Field(1.0, ge=0, le=1, description="share of the batches that are mixed")
+    until: float = Field(
+        1.0, ge=0, le=1, description="share of the run after which nothing is mixed any more"
+    )
+
+    def blend(self, images: Tensor, others: Tensor, rng: np.random.Generator) -> Mixed:
+        """Images (N, 3, H, W) mixed with others of that shape, and the share that is their own."""
+        raise NotImplementedError
+
+    def mix(
+        self, images: Tensor, labels: Tensor, rng: np.random.Generator, progress: float = 0.0
+    ) -> tuple[Tensor, list[tuple[float, Tensor]]]:
+        images, shares = self.base.mix(images, labels, rng, progress)
+        if rng.random() >= self.probability or progress >= self.until:
+            return images, shares
+        import torch
+
+        partner = torch.from_numpy(rng.permutation(len(images))).to(images.device)
+        mixed, share = self.blend(images, images[partner], rng)
+        own = [(share * weight, target) for weight, target in shares]
+        return mixed, own + [((1 - share) * weight, target[partner]) for weight, target in shares]
+
+    def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        return self.base.rows(outputs, labels)
+
+    def outputs(self) -> Outputs:
+        return self.base.outputs()
+
+    def head(self) -> str:
+        return self.base.head()

@@ -1,0 +1,50 @@
+"""Any loss, with rare classes counting more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from kit.kinds import Loss, Outputs, known
+from kit.plugins.loss.cross_entropy import CrossEntropy
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class ClassWeighted(Loss):
+    """Each row's loss times a weight of its class, count^-power, so scaled that the mean over training rows is 1.
+
+    The batch's loss is sum(weight * loss) / N, not torch's weighted mean, which divides by the batch's sum of weights
+    and so would undo them in a batch of one class.
+
+    Source: King & Zeng 2001, "Logistic Regression in Rare Events Data", section 4 (weighting);
+    power 1 is scikit-learn's class_weight="balanced".
+    """
+
+    base: Loss = Field(CrossEntropy(), description="the loss that is weighted")
+    power: float = Field(
+        1.0, ge=0, le=2, description="0 weighs all alike, 1 gives classes equal sums, 0.5 is between"
+    )
+    counts: tuple[int, ...] = known()
+
+    def weights(self) -> list[float]:
+        """The weight of each class; a class without training rows weighs as one with a single row."""
+        raw = [max(count, 1) ** -self.power for count in self.counts]
+        mean = sum(weight * count for weight, count in zip(raw, self.counts, strict=True)) / max(
+            sum(self.counts), 1
+        )
+        return [weight / mean for weight in raw]
+
+    def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        import torch
+
+        weights = torch.tensor(self.weights() or [1.0] * outputs.shape[1], device=outputs.device)
+        return weights[labels] * self.base.rows(outputs, labels)
+
+    def outputs(self) -> Outputs:
+        return self.base.outputs()
+
+    def head(self) -> str:
+        return self.base.head()

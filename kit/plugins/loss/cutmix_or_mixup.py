@@ -1,0 +1,31 @@
+"""CutMix on some batches, Mixup on the others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from kit.plugins.loss._mixture import Mixed, Mixture
+from kit.plugins.loss.cutmix import Cutmix
+from kit.plugins.loss.mixup import Mixup
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+
+class CutmixOrMixup(Mixture):
+    """Each mixed batch is cut or blended, by a draw.
+
+    Source: Wightman et al. 2021, "ResNet strikes back", section 4 (mixup alpha 0.1 to 0.2, cutmix 1, either a batch).
+    """
+
+    cutmix: float = Field(0.5, ge=0, le=1, description="share of the mixed batches that are cut")
+    alpha: float = Field(1.0, gt=0, description="of cutmix")
+    mixup_alpha: float = Field(0.2, gt=0, description="of mixup")
+
+    def blend(self, images: Tensor, others: Tensor, rng: np.random.Generator) -> Mixed:
+        if rng.random() < self.cutmix:
+            return Cutmix(alpha=self.alpha).blend(images, others, rng)
+        return Mixup(alpha=self.mixup_alpha).blend(images, others, rng)

@@ -1,0 +1,28 @@
+"""Mixup: each image is a weighted sum of two, and so is its loss."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from kit.plugins.loss._mixture import Mixed, Mixture
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+
+class Mixup(Mixture):
+    """Each image is share * itself + (1 - share) * another, and the two labels share the loss likewise.
+
+    share ~ Beta(alpha, alpha), one draw a batch; the pixels become float32, of 0 to 255 still.
+
+    Source: Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization", equation 2.
+    """
+
+    alpha: float = Field(0.2, gt=0, description="both parameters of the Beta distribution of the share kept")
+
+    def blend(self, images: Tensor, others: Tensor, rng: np.random.Generator) -> Mixed:
+        share = float(rng.beta(self.alpha, self.alpha))
+        return images.float().lerp(others.float(), 1 - share), share
