@@ -32,7 +32,7 @@ CONFIG: dict[str, Any] = {
     "optimizer": {"name": "adamw", "lr": 0.003},
     "image_size": 32,
     "cache_size": 32,
-    "epochs": 12,
+    "epochs": 10,
     "batch_size": 32,
     "ema_decay": 0.98,
 }

@@ -14,7 +14,7 @@ from kit.errors import ConfigError, KitError
 
 COMMANDS = (
     "train --name small",
-    "train --name resnet backbone=timm backbone.arch=resnet10t optimizer.lr=0.002 epochs=8",
+    "train --name resnet backbone=timm backbone.arch=resnet10t optimizer.lr=0.002 epochs=6",
     "tta --checkpoints runs/small runs/resnet --views shift",
     "blend runs/small@shift runs/resnet@shift --name demo",
     "board",
