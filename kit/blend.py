@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kit import submission
+from kit import duplicates, submission
 from kit.blending.compatibility import check_together
 from kit.blending.crossfit import cross_fit
 from kit.blending.members import Member, aligned, read_members
@@ -77,20 +77,21 @@ def blend(
     fit together, leak, or do not fit the sample; ConfigError and PluginError for what is asked for.
     """
     data = workspace.competition.data
+    board = Board.read(workspace.submissions)  # one that cannot be read stops the blend before it writes
     recipe = Ensembler.open(ensembler or workspace.competition.ensembler, workspace.root, where="ensembler")
     metric = Metric.open(workspace.competition.metric, workspace.root, where="metric")
     read = read_members(workspace, members)
-    table = train_table(workspace.root, data)
+    table = _labels(workspace)
     check_together(read, table)
     sample = sample_frame(workspace.root, data)
     shape = submission.choose_format(workspace, sample, read[0].test.classes, top_k)
-    _warn_of_partial(read)
     blended = _blended(read, table, recipe, metric, sample)
+    _warn_of_partial(read, len(blended.oof_ids))
     rows = submission.make_table(blended.test, sample, shape)
     named = name or f"{recipe.plugin_name()}-{'-'.join(member.run for member in read)}"
     record = _record(workspace, read, blended, metric, shape)
-    written = submission.write(workspace.submissions, named, rows, record, data.sep)
-    board = Board.read(workspace.submissions).enter(_entry(written, record, blended, metric))
+    written = submission.write(workspace.submissions, named, rows, record, data.sep, board.last)
+    board = board.enter(_entry(written, record, blended, metric))
     return Submitted(
         written.number,
         written.path,
@@ -104,10 +105,17 @@ def blend(
     )
 
 
-def _warn_of_partial(members: Sequence[Member]) -> None:
-    counts = {len(set(member.oof.ids.tolist())) for member in members}
-    if len(counts) > 1:
-        text = f"W10 members cover from {min(counts)} to {max(counts)} rows; those that all cover are scored"
+def _labels(workspace: Workspace) -> Table:
+    """The training table; a machine that blends need not have the images that it names."""
+    data = workspace.competition.data.model_copy(update={"bad_train": "drop"})
+    return train_table(workspace.root, data)
+
+
+def _warn_of_partial(members: Sequence[Member], shared: int) -> None:
+    counts = {str(member): len(set(member.oof.ids.tolist())) for member in members}
+    if max(counts.values()) > shared:
+        covered = ", ".join(f"{name} {count}" for name, count in counts.items())
+        text = f"W10 only the {shared} rows that all members cover are scored ({covered})"
         warnings.warn(KitWarning(text), stacklevel=3)
 
 
@@ -118,14 +126,21 @@ def _blended(
     at = _positions(table, ids)
     truth = np.asarray(table.labels)[at]
     folds = np.array([members[0].held_out_by[name] for name in ids.tolist()])
-    groups = None if table.groups is None else table.groups[at]
     fitted, honest = recipe, None
     if recipe.fitted:
-        honest, fitted = cross_fit(recipe, oof, truth, folds, groups)
+        # several folds keep relatives together already, and reading all images takes long
+        relatives = _relatives(table.take(at)) if len(set(folds.tolist())) == 1 else None
+        honest, fitted = cross_fit(recipe, oof, truth, folds, relatives)
     predicted = [*oof, recipe.blend(oof) if honest is None else honest]
     names = [*map(str, members), "blend"]
     scores = [_score(name, metric, truth, one, folds) for name, one in zip(names, predicted, strict=True)]
     return Blended(_test(members, fitted, sample), fitted, tuple(scores), ids)
+
+
+def _relatives(table: Table) -> np.ndarray:
+    """A number a row, (N,), equal for rows of one group and for images that are byte for byte the same."""
+    same = duplicates.contents(table.paths)
+    return same if table.groups is None else duplicates.joined(same, table.groups)
 
 
 def _positions(table: Table, ids: np.ndarray) -> np.ndarray:

@@ -54,7 +54,7 @@ class Board:
     def read(cls, submissions: Path) -> Board:
         """The board as it is, empty where there is none. Raises DataError (D37) for a file that is no board."""
         path = submissions / BOARD
-        if not path.exists():
+        if not path.exists() or path.read_bytes().strip() == ",".join(COLUMNS).encode():
             return cls(submissions)
         table = read_csv(path)
         unknown = [name for name in table.columns if name not in COLUMNS]
@@ -71,6 +71,11 @@ class Board:
         return cls(
             submissions, tuple(_entry(path, line, row) for line, row in zip(table.lines, rows, strict=True))
         )
+
+    @property
+    def last(self) -> int:
+        """The highest number on the board, 0 where it is empty."""
+        return max((entry.number for entry in self.entries), default=0)
 
     def enter(self, entry: Entry) -> Board:
         """The board with one more entry, on the disk too; what others entered meanwhile is kept."""

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from kit import files, registry
-from kit.errors import BusyError, Case, ConfigError, InvalidError, KitWarning
+from kit.errors import SHOWN, BusyError, Case, ConfigError, InvalidError, KitWarning, PluginError
 from kit.kinds import Format
 from kit.predictions import Predictions
 from kit.workspace import Workspace
@@ -47,7 +47,7 @@ def choose_format(
         chosen = found[0]
         _warn_of_zeros(chosen, sample, classes)
     else:
-        raise _unclear(workspace, sample, found)
+        raise _unclear(workspace, sample, classes, found)
     if top_k is None:
         return chosen
     if "k" not in chosen.options():
@@ -60,8 +60,19 @@ def choose_format(
 
 
 def _known_by(root: Path, sample: pd.DataFrame, classes: Sequence[str]) -> list[Format]:
-    names = registry.places("format", root)
-    return [known for name in names if (known := Format.open(name, root)).matches(sample, classes)]
+    found = []
+    for name in registry.places("format", root):
+        try:
+            known = Format.open(name, root)
+        except ConfigError:  # it has an option that must be given, so it is for those who ask for it
+            continue
+        except PluginError as error:
+            text = f"W13 format {name!r} is left aside: {error.code} {error.summary}"
+            warnings.warn(KitWarning(text), stacklevel=4)
+            continue
+        if known.matches(sample, classes):
+            found.append(known)
+    return found
 
 
 def _warn_of_zeros(chosen: Format, sample: pd.DataFrame, classes: Sequence[str]) -> None:
@@ -72,18 +83,22 @@ def _warn_of_zeros(chosen: Format, sample: pd.DataFrame, classes: Sequence[str])
         warnings.warn(KitWarning(text), stacklevel=4)
 
 
-def _unclear(workspace: Workspace, sample: pd.DataFrame, found: Sequence[Format]) -> ConfigError:
+def _unclear(
+    workspace: Workspace, sample: pd.DataFrame, classes: Sequence[str], found: Sequence[Format]
+) -> ConfigError:
     names = [known.plugin_name() for known in found]
     tried = ", ".join(registry.places("format", workspace.root))
     columns, row = (", ".join(map(str, cells)) for cells in (sample.columns, sample.iloc[0]))
+    shown = ", ".join(classes[:SHOWN]) + (" …" if len(classes) > SHOWN else "")
     return ConfigError(
         f"the sample submission is of {'several formats: ' + ', '.join(names) if names else 'no known format'}",
         code="C21",
         cases=[
             Case(f"columns {columns}; first row {row}", workspace.competition.data.sample or ""),
+            Case(f"the {len(classes)} classes: {shown}"),
             Case(f"tried {tried}"),
         ],
-        hint="format=<one of them>",
+        hint="format=<one of them>, or data.rename before training where the sample's labels have other names",
     )
 
 
@@ -108,11 +123,12 @@ def check_table(table: pd.DataFrame, sample: pd.DataFrame, shape: Format, classe
                 Case(", ".join(map(str, table.columns)), "submission"),
             ],
         )
-    _check_ids(table.iloc[:, 0].tolist(), sample.iloc[:, 0].tolist())
+    ids = table.iloc[:, 0].tolist()
+    _check_ids(ids, sample.iloc[:, 0].tolist())
     bad = [
         Case(f"column {column!r} holds {cell!r}", id=str(name), code="D44")
         for column in table.columns[1:]
-        for name, cell in zip(table.iloc[:, 0], table[column], strict=True)
+        for name, cell in zip(ids, table[column].tolist(), strict=True)
         if not isinstance(cell, str) or (cell not in classes and cell.strip().lower() in ("", "nan"))
     ]
     if bad:
@@ -158,15 +174,23 @@ def locked(submissions: Path) -> Iterator[None]:
 
 
 def write(
-    submissions: Path, name: str, table: pd.DataFrame, record: Mapping[str, Any], sep: str = ","
+    submissions: Path,
+    name: str,
+    table: pd.DataFrame,
+    record: Mapping[str, Any],
+    sep: str = ",",
+    last: int = 0,
 ) -> Written:
-    """Writes NNNN-<name>.csv under the next free number, and NNNN-<name>.json with the record beside it."""
+    """Writes NNNN-<name>.csv under the next free number, and NNNN-<name>.json with the record beside it.
+
+    `last` is the highest number that is taken, should its file be gone.
+    """
     text = io.StringIO(newline="")
     writer = csv.writer(text, delimiter=sep, lineterminator="\n")
     writer.writerow(table.columns)
     writer.writerows(table.to_numpy().tolist())
     with locked(submissions):
-        number = next_number(submissions)
+        number = max(next_number(submissions), last + 1)
         path = submissions / f"{number:04d}-{slug(name)}.csv"
         files.write_text(path, text.getvalue())
         made = {

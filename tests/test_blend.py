@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from kit.__main__ import run
 from kit.blend import blend
 from kit.board import Board
-from kit.errors import ConfigError, InvalidError, KitWarning
+from kit.errors import ConfigError, DataError, InvalidError, KitWarning
 from kit.files import sha256
 from kit.predictions import Predictions
 from kit.workspace import Workspace
@@ -98,10 +96,40 @@ def test_the_config_names_the_ensembler_that_is_used(tmp_path: Path) -> None:
 
 def test_partial_members_are_scored_on_what_all_cover(workspace: Workspace) -> None:
     write_run(workspace.root, "b", rows=[0, 1, 2, 3])
-    with pytest.warns(KitWarning, match="W10 members cover from 4 to 9 rows"):
+    with pytest.warns(
+        KitWarning, match=r"W10 only the 4 rows that all members cover are scored \(a@plain 9, b@plain 4\)"
+    ):
         submitted = blend(workspace, ["a", "b"])
     assert submitted.rows == 4
     assert set(submitted.scores[0].folds) == {0, 1}
+
+
+def test_members_of_as_many_but_other_rows_are_told_so_too(workspace: Workspace) -> None:
+    write_run(workspace.root, "a", rows=range(6))
+    write_run(workspace.root, "b", rows=range(3, 9))
+    with pytest.warns(KitWarning, match="W10 only the 3 rows"):
+        assert blend(workspace, ["a", "b"]).rows == 3
+
+
+def test_blending_needs_the_labels_and_no_images(workspace: Workspace) -> None:
+    shutil.rmtree(workspace.root / "data" / "images")
+    assert blend(workspace, ["a"]).rows == 9
+
+
+def test_a_board_that_cannot_be_read_stops_the_blend_before_it_writes(workspace: Workspace) -> None:
+    workspace.submissions.mkdir()
+    (workspace.submissions / "board.csv").write_text("x,y\n1,2\n")
+    with pytest.raises(DataError, match="D37"):
+        blend(workspace, ["a"])
+    assert [file.name for file in workspace.submissions.iterdir()] == ["board.csv"]
+
+
+def test_a_number_stays_one_submission_when_its_files_are_removed(workspace: Workspace) -> None:
+    blend(workspace, ["a"])
+    second = blend(workspace, ["b"])
+    second.path.unlink()
+    second.record.unlink()
+    assert blend(workspace, ["a"]).number == 3
 
 
 def test_a_fold_without_a_score_does_not_stop_the_blend(tmp_path: Path) -> None:
@@ -152,6 +180,21 @@ def test_a_fitted_ensembler_is_scored_on_rows_it_was_not_fitted_on(workspace: Wo
     assert json.loads(submitted.record.read_text())["ensembler"] == {"name": "best_member", "pick": 0}
 
 
+def test_identical_images_are_fitted_and_scored_on_together(workspace: Workspace) -> None:
+    """With one fold the rows are cut into parts: nine copies of one image cannot be, though no group says so."""
+    file = workspace.root / "plugins" / "ensembler" / "best_member.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(FITTED)
+    alone = Workspace.open(workspace.root, ["data.group=null"])
+    for name in ("a", "b"):
+        write_run(workspace.root, name, folds=[0] * 9)
+    with pytest.raises(InvalidError, match="D46 9 out-of-fold rows of 1 groups cannot be cut"):
+        blend(alone, ["a", "b"], "best_member")
+    for number, image in enumerate(sorted((workspace.root / "data" / "images").iterdir())):
+        image.write_bytes(bytes([number]))
+    assert blend(alone, ["a", "b"], "best_member").cv == 1
+
+
 def test_nothing_is_written_when_a_member_does_not_fit(workspace: Workspace) -> None:
     write_run(workspace.root, "b", classes=("bee", "ant", "cat"))
     with pytest.raises(InvalidError, match="D42"):
@@ -198,104 +241,6 @@ def test_weights_are_one_a_member(workspace: Workspace) -> None:
         blend(workspace, ["a", "b"], {"name": "weighted", "weights": [1, 1, 1]})
 
 
-# ------------------------------------------------------------------------------------------- commands
-
-Kit = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def kit(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Kit:
-    """Runs a command in the workspace and returns its exit status, stdout and stderr."""
-    monkeypatch.chdir(workspace.root)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        status = run(list(arguments))
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return call
-
-
-def test_the_command_prints_the_path_on_stdout_and_scores_on_stderr(kit: Kit, workspace: Workspace) -> None:
-    status, out, err = kit("blend", "runs/a@d4", "runs/b", "--ensembler", "geometric", "--name", "x")
-    assert status == 0
-    assert out == f"{workspace.submissions / '0001-x.csv'}\n"
-    lines = [line.split() for line in err.splitlines()]
-    assert lines[0] == ["accuracy", "pooled", "fold", "0", "fold", "1", "fold", "2"]
-    assert lines[2] == ["b@plain", "0.8889", "1.0000", "0.6667", "1.0000"]
-    assert "scored on 9 out-of-fold rows that all members cover" in err
-
-
-def test_the_command_speaks_json(kit: Kit) -> None:
-    status, out, _ = kit("blend", "a", "b", "ensembler=weighted", "ensembler.weights=[3,1]", "--json")
-    said = json.loads(out)
-    assert status == 0
-    assert (said["number"], said["cv"], said["format"], said["rows"]) == (1, 1, "label", 9)
-    assert [score["name"] for score in said["scores"]] == ["a@plain", "b@plain", "blend"]
-
-
-def test_options_of_the_ensembler_follow_its_name(kit: Kit, workspace: Workspace) -> None:
-    assert kit("blend", "a", "b", "--ensembler", "weighted", "ensembler.weights=[3,1]")[0] == 0
-    record = json.loads(next(workspace.submissions.glob("0001-*.json")).read_text())
-    assert record["ensembler"] == {"name": "weighted", "weights": [3, 1]}
-    status, _, err = kit("blend", "a", "--ensembler", "mean", "ensembler=rank")
-    assert (status, "are both given" in err) == (2, True)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "status", "words"),
-    [
-        (["runs/a@flip"], 4, "try: kit tta --checkpoints runs/a --views flip"),
-        (["runs/x"], 2, "no run 'runs/x'"),
-        (["runs/a", "--ensembler", "maen"], 2, "no ensembler named 'maen'; did you mean 'mean'?"),
-        (["runs/a", "--top-k", "3"], 2, "no ranked labels for --top-k"),
-        ([], 2, "Missing argument"),
-    ],
-)
-def test_mistakes_have_their_exit_status(arguments: list[str], status: int, words: str, kit: Kit) -> None:
-    found, out, err = kit("blend", *arguments)
-    assert (found, out) == (status, "")
-    assert words in err
-    assert "Traceback" not in err
-
-
-def test_top_k_labels_stand_in_one_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = tmp_path / "ranked"
-    workspace = competition(root, cells=",ant bee")
-    submitted = blend(workspace, ["a", "b"], top_k=3)
-    assert submitted.path.read_text().splitlines()[1:3] == ["007,ant bee cat", "1e5,bee cat ant"]
-
-
-def test_the_board_shows_the_ranking(kit: Kit) -> None:
-    for name in ("b", "a"):
-        kit("blend", name)
-    status, out, _ = kit("board")
-    assert status == 0
-    assert [line.split()[:5] for line in out.splitlines()] == [
-        ["rank", "number", "name", "metric", "cv"],
-        ["1", "2", "mean-a", "accuracy", "1.0000"],
-        ["2", "1", "mean-b", "accuracy", "0.8889"],
-    ]
-
-
-def test_the_board_records_what_the_leaderboard_said(kit: Kit) -> None:
-    kit("blend", "a")
-    assert "0.8123" in kit("board", "score", "1", "0.8123")[1]
-    said = json.loads(kit("board", "--json")[1])
-    assert (said[0]["number"], said[0]["leaderboard"]) == (1, 0.8123)
-    status, out, err = kit("board", "score", "7", "0.5")
-    assert (status, out) == (2, "")
-    assert "no submission 7 on the board" in err
-
-
-def test_an_empty_board_says_so(kit: Kit) -> None:
-    status, out, err = kit("board")
-    assert (status, out) == (0, "")
-    assert "kit blend makes one" in err
-    assert kit("board", "--json")[1] == "[]\n"
-
-
 def test_blending_imports_no_torch(workspace: Workspace) -> None:
     code = (
         "import sys\nfrom kit.__main__ import run\n"
@@ -311,15 +256,6 @@ def test_blending_imports_no_torch(workspace: Workspace) -> None:
         check=True,
     )
     assert done.stdout.splitlines()[-1] == "0 []"
-
-
-def test_helps_are_one_sentence_and_examples() -> None:
-    from kit.commands import blend as blend_command
-    from kit.commands import board as board_command
-
-    for command in (blend_command.command, board_command.command):
-        said = CliRunner().invoke(command, ["--help"]).output
-        assert f"kit {command.callback.__module__.rpartition('.')[2]}" in said  # type: ignore[union-attr]
 
 
 def test_shares_of_the_tests_are_probabilities() -> None:

@@ -35,6 +35,14 @@ def test_a_folder_without_a_board_has_an_empty_one(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_board_of_which_only_the_header_is_left_is_an_empty_one(tmp_path: Path) -> None:
+    board = filled(tmp_path, 0.5)
+    file = tmp_path / "board.csv"
+    file.write_text(file.read_text().splitlines()[0] + "\n")
+    assert Board.read(tmp_path).entries == ()
+    assert (board.last, Board.read(tmp_path).last) == (1, 0)
+
+
 def test_what_is_entered_is_read_again(tmp_path: Path) -> None:
     entry = replace(ENTRY, cv=1 / 3, leaderboard=0.1, notes='said "so", twice')
     Board.read(tmp_path).enter(entry)

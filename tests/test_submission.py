@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kit.errors import ConfigError, InvalidError, KitWarning
+from kit.errors import ConfigError, InvalidError, KitWarning, PluginError
 from kit.kinds import Format
 from kit.predictions import Predictions
 from kit.submission import check_table, choose_format, make_table, next_number, slug, write
@@ -50,6 +51,7 @@ def test_an_unclear_sample_lists_what_was_tried(tmp_path: Path) -> None:
         chosen(tmp_path, cells=",wasp")
     assert [str(case) for case in caught.value.cases] == [
         "data/sample_submission.csv: columns id, label; first row 007, wasp",
+        "the 3 classes: ant, bee, cat",
         "tried label, positive, probabilities, top_k",
     ]
     assert caught.value.exit_code == 2
@@ -66,6 +68,29 @@ def test_two_formats_that_know_the_sample_are_named(tmp_path: Path) -> None:
     sample = sample_frame(tmp_path, workspace.competition.data)
     with pytest.raises(ConfigError, match="of several formats: greedy, label"):
         choose_format(workspace, sample, CLASSES)
+
+
+def test_a_format_that_cannot_be_opened_stops_only_those_who_ask_for_it(tmp_path: Path) -> None:
+    workspace = competition(tmp_path)
+    folder = tmp_path / "plugins" / "format"
+    folder.mkdir(parents=True)
+    (folder / "broken.py").write_text("import nothing_of_this_name\n")
+    sample = sample_frame(tmp_path, workspace.competition.data)
+    with pytest.warns(KitWarning, match="W13 format 'broken' is left aside: P01"):
+        assert choose_format(workspace, sample, CLASSES).plugin_name() == "label"
+    asked = competition(tmp_path / "asked", format="broken")
+    shutil.copytree(tmp_path / "plugins", tmp_path / "asked" / "plugins")
+    with pytest.raises(PluginError, match="P01"):
+        choose_format(asked, sample, CLASSES)
+
+
+def test_a_format_with_an_option_that_must_be_given_waits_to_be_asked_for(tmp_path: Path) -> None:
+    workspace = competition(tmp_path)
+    file = tmp_path / "plugins" / "format" / "needy.py"
+    file.parent.mkdir(parents=True)
+    file.write_text("from kit.kinds import Format\n\n\nclass Needy(Format):\n    columns: str\n")
+    sample = sample_frame(tmp_path, workspace.competition.data)
+    assert choose_format(workspace, sample, CLASSES).plugin_name() == "label"
 
 
 def test_top_k_sets_the_labels_a_row_where_the_sample_ranks_them(tmp_path: Path) -> None:
@@ -164,6 +189,10 @@ def test_numbers_go_on_after_the_highest(sample: pd.DataFrame, tmp_path: Path) -
         12, "0012-my-blend-2.csv", "0012-my-blend-2.json",
     )  # fmt: skip
     assert next_number(tmp_path) == 13
+
+
+def test_a_number_is_not_given_twice_though_its_files_are_gone(sample: pd.DataFrame, tmp_path: Path) -> None:
+    assert write(tmp_path, "mean", sample, {}, last=7).number == 8
 
 
 def test_the_record_stands_beside_the_submission(sample: pd.DataFrame, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ class Positive(Format):
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
         if sample.shape[1] != 2 or len(classes) != 2:
             return False
-        return are_shares(sample.iloc[:, 1]) and not set(sample.iloc[:, 1]) <= set(classes)
+        return are_shares(sample.iloc[:, 1].tolist()) and not set(sample.iloc[:, 1]) <= set(classes)
 
     def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
         named, classes = str(sample.columns[1]), predictions.classes

@@ -19,7 +19,7 @@ class Probabilities(Format):
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
         named = len(classes) > 1 and sorted(sample.columns[1:]) == sorted(classes)
-        return named and all(are_shares(sample.iloc[:, n]) for n in range(1, sample.shape[1]))
+        return named and all(are_shares(sample.iloc[:, n].tolist()) for n in range(1, sample.shape[1]))
 
     def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
         values = predictions.align(sample.iloc[:, 0])

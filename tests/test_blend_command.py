@@ -1,0 +1,124 @@
+"""kit blend and kit board: data on stdout, talk on stderr, an exit status for each mistake."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from kit.__main__ import run
+from kit.workspace import Workspace
+from tests.written_runs import competition
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return competition(tmp_path)
+
+
+Kit = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def kit(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Kit:
+    """Runs a command in the workspace and returns its exit status, stdout and stderr."""
+    monkeypatch.chdir(workspace.root)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        status = run(list(arguments))
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return call
+
+
+def test_the_command_prints_the_path_on_stdout_and_scores_on_stderr(kit: Kit, workspace: Workspace) -> None:
+    status, out, err = kit("blend", "runs/a@d4", "runs/b", "--ensembler", "geometric", "--name", "x")
+    assert status == 0
+    assert out == f"{workspace.submissions / '0001-x.csv'}\n"
+    lines = [line.split() for line in err.splitlines()]
+    assert lines[0] == ["accuracy", "pooled", "fold", "0", "fold", "1", "fold", "2"]
+    assert lines[2] == ["b@plain", "0.8889", "1.0000", "0.6667", "1.0000"]
+    assert "scored on 9 out-of-fold rows that all members cover" in err
+
+
+def test_the_command_speaks_json(kit: Kit) -> None:
+    status, out, _ = kit("blend", "a", "b", "ensembler=weighted", "ensembler.weights=[3,1]", "--json")
+    said = json.loads(out)
+    assert status == 0
+    assert (said["number"], said["cv"], said["format"], said["rows"]) == (1, 1, "label", 9)
+    assert [score["name"] for score in said["scores"]] == ["a@plain", "b@plain", "blend"]
+
+
+def test_options_of_the_ensembler_follow_its_name(kit: Kit, workspace: Workspace) -> None:
+    assert kit("blend", "a", "b", "--ensembler", "weighted", "ensembler.weights=[3,1]")[0] == 0
+    record = json.loads(next(workspace.submissions.glob("0001-*.json")).read_text())
+    assert record["ensembler"] == {"name": "weighted", "weights": [3, 1]}
+    status, _, err = kit("blend", "a", "--ensembler", "mean", "ensembler=rank")
+    assert (status, "are both given" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["runs/a@flip"], 4, "try: kit tta --checkpoints runs/a --views flip"),
+        (["runs/x"], 2, "no run 'runs/x'"),
+        (["runs/a", "--ensembler", "maen"], 2, "no ensembler named 'maen'; did you mean 'mean'?"),
+        (["runs/a", "--top-k", "3"], 2, "no ranked labels for --top-k"),
+        ([], 2, "Missing argument"),
+    ],
+)
+def test_mistakes_have_their_exit_status(arguments: list[str], status: int, words: str, kit: Kit) -> None:
+    found, out, err = kit("blend", *arguments)
+    assert (found, out) == (status, "")
+    assert words in err
+    assert "Traceback" not in err
+
+
+def test_top_k_labels_stand_in_one_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "ranked"
+    workspace = competition(root, cells=",ant bee")
+    submitted = blend(workspace, ["a", "b"], top_k=3)
+    assert submitted.path.read_text().splitlines()[1:3] == ["007,ant bee cat", "1e5,bee cat ant"]
+
+
+def test_the_board_shows_the_ranking(kit: Kit) -> None:
+    for name in ("b", "a"):
+        kit("blend", name)
+    status, out, _ = kit("board")
+    assert status == 0
+    assert [line.split()[:5] for line in out.splitlines()] == [
+        ["rank", "number", "name", "metric", "cv"],
+        ["1", "2", "mean-a", "accuracy", "1.0000"],
+        ["2", "1", "mean-b", "accuracy", "0.8889"],
+    ]
+
+
+def test_the_board_records_what_the_leaderboard_said(kit: Kit) -> None:
+    kit("blend", "a")
+    assert "0.8123" in kit("board", "score", "1", "0.8123")[1]
+    said = json.loads(kit("board", "--json")[1])
+    assert (said[0]["number"], said[0]["leaderboard"]) == (1, 0.8123)
+    status, out, err = kit("board", "score", "7", "0.5")
+    assert (status, out) == (2, "")
+    assert "no submission 7 on the board" in err
+
+
+def test_an_empty_board_says_so(kit: Kit) -> None:
+    status, out, err = kit("board")
+    assert (status, out) == (0, "")
+    assert "kit blend makes one" in err
+    assert kit("board", "--json")[1] == "[]\n"
+
+
+def test_helps_are_one_sentence_and_examples() -> None:
+    from kit.commands import blend as blend_command
+    from kit.commands import board as board_command
+
+    for command in (blend_command.command, board_command.command):
+        said = CliRunner().invoke(command, ["--help"]).output
+        assert f"kit {command.callback.__module__.rpartition('.')[2]}" in said  # type: ignore[union-attr]
