@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from kit.config import Experiment
 from kit.errors import ConfigError
-from kit.kinds import Backbone, Classes, Head, Loss, Pooling
+from kit.kinds import Backbone, Classes, Head, Loss, Plugin, Pooling
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,10 @@ class Parts:
     pooling: Pooling
     head: Head
     loss: Loss
+
+    def all(self) -> list[Plugin]:
+        """Every one of them."""
+        return [self.backbone, self.pooling, self.head, self.loss]
 
     def bare(self) -> Parts:
         """The same parts without starting weights, for a network that a checkpoint fills."""

@@ -14,10 +14,12 @@ from torch import nn
 
 from kit import checkpoints, fit
 from kit.files import remove_stumps
+from kit.kinds import Views
 from kit.predict import Predictor, predicting
 from kit.predictions import Predictions
 from kit.progress import Progress, Work, finish
 from kit.runs.epoch_log import EpochLog
+from kit.runs.kept import tags
 from kit.runs.run import Run, begin, check_same, find_run, is_finished, versions, wanted_folds
 from kit.runs.scoring import described, joined, scored, scores
 from kit.runs.setting import Setting, new_learner, plain_batches, preparing, train_batches
@@ -144,9 +146,10 @@ def assemble(setting: Setting) -> Predictions:
     """Writes predictions/plain/oof.parquet from the folds that are there, with their scores."""
     run = setting.run
     parts = {k: Predictions.read(run.part(k)) for k in range(setting.folds.count) if run.part(k).is_file()}
-    tags = {fold: part.about["checkpoints"][str(fold)] for fold, part in parts.items()}
-    about = described(run, "plain", "mean", setting.loaded.table, tags, None)
-    about |= {"rows": "oof", "folds": setting.folds.fingerprint()}
+    plugins = [Views.open("plain"), *setting.techniques.parts.all()]
+    about = described(run, "plain", "mean", setting.loaded.table, plugins)
+    about |= {"rows": "oof", "folds": setting.folds.fingerprint(), "images": setting.loaded.fingerprint()}
+    about |= {"checkpoints": tags(parts)}
     whole = scored(joined(list(parts.values()), about), setting.metric, setting.loaded.table)
     whole.write(run.predictions("plain") / "oof.parquet")
     return whole

@@ -9,22 +9,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 
-from kit import checkpoints
+from kit import checkpoints, network
 from kit.checkpoints import Checkpoint
 from kit.config import Experiment
 from kit.errors import CheckpointError, DataError
 from kit.files import fingerprint
 from kit.folds import Folds
-from kit.kinds import Backbone, Metric, Views
+from kit.kinds import Classes, Metric, Views
 from kit.precision import choose_device
 from kit.predict import Merge, Predictor, View, open_views, predicting
 from kit.predictions import Predictions
 from kit.progress import Work, finish
+from kit.runs.kept import kept, tags
 from kit.runs.loading import Loaded, geometry, loading
 from kit.runs.restore import experiment_of, restore
 from kit.runs.run import Run
@@ -88,26 +89,33 @@ def views_name(views: Views, merge: Merge, suffix: str = "") -> str:
 def _run(
     workspace: Workspace, target: Target, views: Views, merge: Merge, device: torch.device
 ) -> Work[Predicted]:
-    """Predicts with one run's checkpoints, of which each keeps what it has predicted before."""
+    """Predicts with one run's checkpoints; what is there of them already, and would be the same, is kept."""
     run, name = target.run, views_name(views, merge, target.suffix)
     train = train_table(workspace.root, workspace.competition.data).sorted_by_id()
     test = test_table(workspace.root, workspace.competition.data, train.classes)
     loaded = {fold: checkpoints.load(path) for fold, path in target.folds.items()}
     experiment = _same_experiment(run, loaded, train)
-    predictors = {fold: restore(checkpoint, workspace.root, device) for fold, checkpoint in loaded.items()}
-    chosen = open_views(views, experiment.image_size, _fixed_size(experiment, workspace.root))
-    tags = {fold: checkpoints.tag(path) for fold, path in target.folds.items()}
-    about = described(run, name, merge, train, tags, workspace.competition.data.average_group)
+    parts = network.open_parts(experiment, workspace.root, Classes(train.classes))
+    chosen = open_views(views, experiment.image_size, parts.backbone.fixed_size())
+    about = described(
+        run, name, merge, train, [views, *parts.all()], workspace.competition.data.average_group
+    )
+    about |= {"checkpoints": {str(fold): checkpoints.tag(path) for fold, path in target.folds.items()}}
     folds = run.folds()
     _check_rows(run, folds, train)
-    metric = Metric.open(workspace.competition.metric, workspace.root, "metric")
-    job = _Job(workspace, run.predictions(name), experiment, predictors, chosen, merge, metric)
+    job = _Job(
+        workspace, run, name,
+        experiment.model_copy(update={"workers": workspace.experiment.workers}),
+        {fold: restore(checkpoint, workspace.root, device) for fold, checkpoint in loaded.items()},
+        chosen, merge, Metric.open(workspace.competition.metric, workspace.root, "metric"),
+    )  # fmt: skip
     oof, fresh = yield from job.held_out(train, folds, {**about, "rows": "oof", "folds": folds.fingerprint()})
     whole = {**about, "rows": "test", "ids": fingerprint(sorted(test.ids.tolist()))}
     fresh_test = yield from job.test(test, train.counts() / len(train), whole)
+    used = tuple(int(fold) for fold in oof.about["checkpoints"])
     return Predicted(
-        f"runs/{run.name}@{name}", job.folder, tuple(predictors), len(chosen), oof.about["scores"],
-        _plain(run, oof, metric, train), fresh or fresh_test,
+        f"runs/{run.name}@{name}", job.folder, used, len(chosen), oof.about["scores"],
+        _plain(run, oof, job.metric, train), fresh or fresh_test,
     )  # fmt: skip
 
 
@@ -124,58 +132,78 @@ class _Job:
     """What both splits of a run are predicted with, and where the predictions go."""
 
     workspace: Workspace
-    folder: Path
+    run: Run
+    views_name: str
     experiment: Experiment
     predictors: Mapping[int, Predictor]
     views: Sequence[View]
     merge: Merge
     metric: Metric
 
+    @property
+    def folder(self) -> Path:
+        """Where the predictions go."""
+        return self.run.predictions(self.views_name)
+
+    @property
+    def member(self) -> str:
+        """The member as people write it, `r@d4`."""
+        return f"{self.run.name}@{self.views_name}"
+
     def held_out(
         self, table: Table, folds: Folds, about: Mapping[str, Any]
     ) -> Work[tuple[Predictions, bool]]:
         """Each fold's held-out rows by its own checkpoint, written; and whether any had to be computed."""
-        kept = _kept(self.folder / "oof.parquet", about)
-        missing = [fold for fold in self.predictors if fold not in kept]
-        if not missing:
-            return Predictions.read(self.folder / "oof.parquet"), False
         loaded = yield from loading(self.workspace, table, "train", geometry(self.experiment))
+        about = {**about, "images": loaded.fingerprint()}
+        parts = kept(self.folder / "oof.parquet", about, self.run)
+        missing = [fold for fold in self.predictors if fold not in parts]
         for fold in missing:
             rows = np.flatnonzero(folds.held_out(fold) & ~loaded.bad)
-            (found,) = yield from self._predict(loaded, rows, [fold], f"{self.name} oof fold {fold}")
-            kept[fold] = Predictions(
-                table.ids[rows], np.full(len(rows), fold), table.classes, self._averaged(table, rows, found)
-            )
-        whole = scored(joined([kept[fold] for fold in sorted(kept)], about), self.metric, table)
-        whole.write(self.folder / "oof.parquet")
-        return whole, True
+            (found,) = yield from self._predict(loaded, rows, [fold], f"{self.member} oof fold {fold}")
+            parts[fold] = self._part(table, rows, fold, self._averaged(table, rows, found), about)
+        # scored whether kept or not: the labels and the metric may be others
+        return self._written("oof", parts, about, bool(missing), table), bool(missing)
 
     def test(self, table: Table, prior: np.ndarray, about: Mapping[str, Any]) -> Work[bool]:
         """Every test row by every fold, each image read once; rows without an image get the class prior."""
-        kept = _kept(self.folder / "test.parquet", about)
-        missing = [fold for fold in self.predictors if fold not in kept]
-        if not missing:
-            return False
         loaded = yield from loading(self.workspace, table, "test", geometry(self.experiment))
-        good, every = np.flatnonzero(~loaded.bad), np.arange(len(table))
-        found = yield from self._predict(loaded, good, missing, f"{self.name} test")
+        about = {**about, "images": loaded.fingerprint()}
+        parts = kept(self.folder / "test.parquet", about, self.run)
+        missing = [fold for fold in self.predictors if fold not in parts]
+        good = np.flatnonzero(~loaded.bad)
+        found = (yield from self._predict(loaded, good, missing, f"{self.member} test")) if missing else []
         for fold, probabilities in zip(missing, found, strict=True):
             whole = np.tile(prior.astype(np.float32), (len(table), 1))
-            whole[good] = probabilities
-            kept[fold] = Predictions(
-                table.ids, np.full(len(table), fold), table.classes, self._averaged(table, every, whole)
-            )
-        joined([kept[fold] for fold in sorted(kept)], about).write(self.folder / "test.parquet")
-        return True
+            whole[good] = self._averaged(table, good, probabilities)
+            parts[fold] = self._part(table, np.arange(len(table)), fold, whole, about)
+        self._written("test", parts, about, bool(missing))
+        return bool(missing)
 
-    @property
-    def name(self) -> str:
-        """The member as people write it, `r@d4`."""
-        return f"{self.folder.parent.parent.name}@{self.folder.name}"
+    def _part(
+        self, table: Table, rows: np.ndarray, fold: int, probabilities: np.ndarray, about: Mapping[str, Any]
+    ) -> Predictions:
+        made = {"checkpoints": {str(fold): about["checkpoints"][str(fold)]}}
+        return Predictions(table.ids[rows], np.full(len(rows), fold), table.classes, probabilities, made)
+
+    def _written(
+        self, split: str, parts: Mapping[int, Predictions], about: Mapping[str, Any], fresh: bool,
+        table: Table | None = None,
+    ) -> Predictions:  # fmt: skip
+        """The folds' predictions as one file, with their scores where a table has the truth."""
+        file = self.folder / f"{split}.parquet"
+        whole = joined([parts[fold] for fold in sorted(parts)], {**about, "checkpoints": tags(parts)})
+        if table is not None:
+            whole = scored(whole, self.metric, table)
+        if fresh or Predictions.read(file).about != whole.about:
+            whole.write(file)
+        return whole
 
     def _predict(
         self, loaded: Loaded, rows: np.ndarray, folds: Sequence[int], task: str
     ) -> Work[list[np.ndarray]]:
+        if not len(rows):
+            return [np.empty((0, len(loaded.table.classes)), np.float32) for _ in folds]
         batches = plain_batches(loaded, self.experiment, rows)
         models = [self.predictors[fold] for fold in folds]
         try:
@@ -184,27 +212,18 @@ class _Job:
             batches.close()
 
     def _averaged(self, table: Table, rows: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-        """The mean over rows of equal `data.average_group`, where the table has that column."""
+        """The mean over rows of equal `data.average_group`, where the table has that column; a blank is no group."""
         column = self.workspace.competition.data.average_group
         if column is None or column not in table.frame.columns:
             return probabilities
-        _, group = np.unique(table.frame[column].to_numpy()[rows].astype(str), return_inverse=True)
+        names = table.frame[column].to_numpy()[rows].astype(str)
+        _, group = np.unique(names, return_inverse=True)
+        blank = np.char.strip(names) == ""
+        group[blank] = group.max(initial=-1) + 1 + np.arange(blank.sum())
+        _, group = np.unique(group, return_inverse=True)
         sums = np.zeros((group.max(initial=-1) + 1, probabilities.shape[1]))
         np.add.at(sums, group, probabilities)
         return (sums / np.bincount(group)[:, None])[group].astype(np.float32)
-
-
-def _kept(file: Path, about: Mapping[str, Any]) -> dict[int, Predictions]:
-    """By fold, what a file holds already of exactly this: same rows, classes, views and checkpoint."""
-    if not file.is_file():
-        return {}
-    old = Predictions.read(file)
-    if any(old.about.get(key) != about[key] for key in about if key != "checkpoints"):
-        return {}
-    same = [
-        int(fold) for fold, tag in about["checkpoints"].items() if old.about["checkpoints"].get(fold) == tag
-    ]
-    return {fold: old.take(old.folds == fold) for fold in same}
 
 
 def _same_experiment(run: Run, loaded: Mapping[int, Checkpoint], table: Table) -> Experiment:
@@ -228,7 +247,3 @@ def _check_rows(run: Run, folds: Folds, table: Table) -> None:
             code="D60",
             hint=f"put the table back, or train {run.name} again under another --name",
         )
-
-
-def _fixed_size(experiment: Experiment, root: Path) -> int | None:
-    return cast(Backbone, experiment.open("backbone", root)).fixed_size()

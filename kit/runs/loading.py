@@ -11,6 +11,7 @@ import numpy as np
 from kit.cache import Cache, Geometry, filling
 from kit.config import Experiment
 from kit.errors import DataError, KitWarning
+from kit.files import fingerprint
 from kit.progress import Work
 from kit.quarantine import quarantine
 from kit.table import Table
@@ -26,6 +27,11 @@ class Loaded:
     table: Table
     cache: Cache
     bad: np.ndarray  # (rows,) bool
+
+    def fingerprint(self) -> str:
+        """64 hex digits that are equal for the same files, read in the same way, of which the same are bad."""
+        how = self.cache.file.parent.name  # geometry and whatever else makes other pixels of a file
+        return fingerprint([how, list(self.cache.hashes), np.flatnonzero(self.bad).tolist()])
 
 
 def geometry(experiment: Experiment) -> Geometry:

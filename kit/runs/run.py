@@ -154,15 +154,13 @@ def wanted_folds(folds: Folds, asked: Sequence[int] | None) -> list[int]:
     return wanted
 
 
-def made_from(
-    table: Table, folds: Folds, contents: Sequence[str], plugins: Sequence[Plugin]
-) -> dict[str, Any]:
-    """Hashes of what a run is made from: rows, images, folds, plugins' sources, versions."""
+def made_from(table: Table, folds: Folds, images: str, plugins: Sequence[Plugin]) -> dict[str, Any]:
+    """Hashes of what a run is made from: rows, images (their fingerprint), folds, plugins' sources, versions."""
     labels = [] if table.labels is None else table.labels.tolist()
     groups = [] if table.groups is None else table.groups.tolist()
     return {
         "rows": fingerprint([table.ids.tolist(), labels, groups, table.classes]),
-        "images": fingerprint(list(contents)),
+        "images": images,
         "folds": folds.fingerprint(),
         "plugins": sources(plugins),
         "versions": versions(),

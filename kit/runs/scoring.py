@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from kit.kinds import Metric
+from kit.plugin import Plugin
 from kit.predictions import Predictions
-from kit.runs.run import Run
+from kit.runs.run import Run, sources
 from kit.table import Table
 
 ALWAYS = ("log_loss", "accuracy")  # so that runs of different losses and metrics compare
@@ -48,10 +49,10 @@ def scored(predictions: Predictions, metric: Metric, table: Table) -> Prediction
 
 
 def described(
-    run: Run, views: str, merge: str, table: Table, tags: Mapping[int, str], average: str | None
+    run: Run, views: str, merge: str, table: Table, plugins: Sequence[Plugin], average: str | None = None
 ) -> dict[str, Any]:
-    """What predictions say about themselves: whose they are, by which views, classes and checkpoints."""
+    """What predictions say about themselves: whose they are, by which views and plugins, of which classes."""
     return {
         "run": run.name, "views": views, "merge": merge, "classes": list(table.classes), "average_group": average,
-        "checkpoints": {str(fold): tag for fold, tag in tags.items()},
+        "plugins": sources(plugins),
     }  # fmt: skip

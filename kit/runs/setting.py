@@ -37,8 +37,9 @@ class Techniques:
 
     def all(self) -> list[Plugin]:
         """Every one of them."""
-        parts = (self.parts.backbone, self.parts.pooling, self.parts.head, self.parts.loss)
-        return [self.splitter, self.sampler, self.augmenter, self.optimizer, self.scheduler, *parts]
+        return [
+            self.splitter, self.sampler, self.augmenter, self.optimizer, self.scheduler, *self.parts.all()
+        ]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Setting:
 
     def made_from(self) -> dict[str, Any]:
         """Hashes of the rows, images, folds, plugins and versions."""
-        return made_from(self.loaded.table, self.folds, self.loaded.cache.hashes, self.techniques.all())
+        return made_from(self.loaded.table, self.folds, self.loaded.fingerprint(), self.techniques.all())
 
     def resolved(self) -> dict[str, Any]:
         """config.json as the run uses it: every default and every plugin's options written out."""
