@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from kit.__main__ import run
+from kit.blend import blend
 from kit.workspace import Workspace
 from tests.written_runs import competition
 
