@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("members", nargs=-1, required=True, metavar="RUN[@VIEWS]... [KEY=VALUE]...")
-@click.option("--ensembler", help="how members are blended: a name of `kit plugins ensembler`")
-@click.option("--name", help="of the submission; by default made from the ensembler and the runs")
-@click.option("--top-k", type=int, help="labels a row, where the sample shows ranked labels")
-@click.option("--json", "as_json", is_flag=True, help="everything about the submission, on stdout")
+@click.option("--ensembler", help="How members are blended: a name of `kit plugins ensembler`.")
+@click.option("--name", help="The submission's name; by default made from the ensembler and the runs.")
+@click.option("--top-k", type=int, help="Labels a row, where the sample shows ranked labels.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     members: tuple[str, ...], ensembler: str | None, name: str | None, top_k: int | None, as_json: bool
 ) -> None:
-    """Blends runs' predictions, writes the submission, and enters it into the board.
+    """Blend runs' predictions, write the submission, and enter it into the board.
 
     \b
     kit blend runs/a@d4 runs/b@d4

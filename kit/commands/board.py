@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 @click.group(invoke_without_command=True)
-@click.option("--json", "as_json", is_flag=True, help="the board as JSON, on stdout")
+@click.option("--json", "as_json", is_flag=True, help="Print the board as JSON.")
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
-    """Shows all submissions ranked by their cross-validated score.
+    """Show all submissions ranked by their cross-validated score.
 
     \b
     kit board
@@ -27,15 +27,16 @@ def command(context: click.Context, as_json: bool) -> None:
         _show(_read(), as_json)
 
 
-@command.command()
+@command.command(context_settings={"ignore_unknown_options": True})  # a score may be negative
 @click.argument("number", type=int)
 @click.argument("value", type=float)
-@click.option("--json", "as_json", is_flag=True, help="the board as JSON, on stdout")
+@click.option("--json", "as_json", is_flag=True, help="Print the board as JSON.")
 def score(number: int, value: float, as_json: bool) -> None:
-    """Records what the leaderboard said about a submission.
+    """Record what the leaderboard said about a submission.
 
     \b
     kit board score 7 0.8123
+    kit board score 7 -0.35
     """
     _show(_read().score(number, value), as_json)
 

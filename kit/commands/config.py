@@ -9,7 +9,7 @@ from kit.commands import _console
 
 @click.group()
 def command() -> None:
-    """Shows config.json as kit understands it.
+    """Show config.json as kit understands it.
 
     \b
     kit config show
@@ -20,9 +20,9 @@ def command() -> None:
 
 @command.command()
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--json", "as_json", is_flag=True, help="JSON on stdout, which is the only form there is.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, which is the only form there is.")
 def show(overrides: tuple[str, ...], as_json: bool) -> None:
-    """Checks the config, overrides applied, and writes it with every key and option.
+    """Check the config, overrides applied, and print it with every key and option.
 
     \b
     kit config show
@@ -36,7 +36,7 @@ def show(overrides: tuple[str, ...], as_json: bool) -> None:
 
 @command.command()
 def schema() -> None:
-    """Writes the JSON schema of config.json, which editors complete keys from.
+    """Print the JSON schema of config.json, which editors complete keys from.
 
     \b
     kit config schema > config.schema.json

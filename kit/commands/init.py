@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("folder", default=".", type=click.Path(exists=True, file_okay=False))
 @click.option("--recipe", default="auto", show_default=True, type=click.Choice(["auto", "scratch", "finetune"]),
-              help="auto fine-tunes where pretrained weights are to be had.")  # fmt: skip
+              help="What to begin with; auto fine-tunes where pretrained weights are to be had.")  # fmt: skip
 @click.option("--train", help="CSV of labelled rows, or the folder whose folders are classes.")
 @click.option("--test", help="CSV of rows to predict; else the sample's ids.")
 @click.option("--sample", help="The sample submission.")
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 @click.option("--group", help="Column whose equal values must share a fold.")
 @click.option("--classes", help="CSV whose first column lists the classes.")
 @click.option("--force", is_flag=True, help="Write over the config.json that is there.")
-@click.option("--json", "as_json", is_flag=True, help="What was found, as JSON on stdout.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(folder: str, recipe: str, force: bool, as_json: bool, **given: str | None) -> None:
-    """Writes config.json for the competition in a folder, from the files it finds.
+    """Write config.json for the competition in a folder, from the files it finds.
 
     \b
     kit init

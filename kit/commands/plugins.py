@@ -14,7 +14,7 @@ from kit.commands import _console
 if TYPE_CHECKING:
     from kit.catalogue import Description, Listed
 
-JSON = click.option("--json", "as_json", is_flag=True, help="as JSON, on stdout")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 class Kinds(click.Group):
@@ -35,7 +35,15 @@ class Kinds(click.Group):
 
 
 def _of_kind(kind: str) -> click.Command:
-    @click.command(name=kind, help=f"Lists the plugins of kind {kind}, or shows one with its options.")
+    @click.command(
+        name=kind,
+        help=f"""List the plugins of kind {kind}, or show one with its options.
+
+    \b
+    kit plugins {kind}
+    kit plugins {kind} NAME
+    """,
+    )
     @click.argument("name", required=False)
     @JSON
     def show(name: str | None, as_json: bool) -> None:
@@ -53,7 +61,7 @@ def _of_kind(kind: str) -> click.Command:
 @JSON
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
-    """Lists all techniques by kind: kit's own, the workspace's, and those of installed packages.
+    """List all techniques by kind: kit's own, the workspace's, and those of installed packages.
 
     \b
     kit plugins                       all kinds
@@ -74,7 +82,7 @@ def command(context: click.Context, as_json: bool) -> None:
 @click.argument("name")
 @JSON
 def new(kind: str, name: str, as_json: bool) -> None:
-    """Writes a plugin that works, to change, and a test that holds it against the laws of its kind.
+    """Write a plugin that works, to change, and a test that holds it against the laws of its kind.
 
     \b
     kit plugins new loss my_loss
@@ -96,7 +104,7 @@ def new(kind: str, name: str, as_json: bool) -> None:
 @JSON
 @click.pass_context
 def check(context: click.Context, file: Path, as_json: bool) -> None:
-    """Holds a plugin of a workspace, with its default options, against the laws of its kind.
+    """Hold a plugin of a workspace, with its default options, against the laws of its kind.
 
     \b
     kit plugins check plugins/loss/my_loss.py
