@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -11,7 +12,8 @@ import click
 from kit.errors import DataError, KitError, KitWarning
 
 COMMANDS = Path(__file__).with_name("commands")
-ROAD = ("demo", "init", "config", "train", "tta", "blend", "board", "plugins")  # how --help lists them; others follow
+# how --help lists them; others follow
+ROAD = ("demo", "init", "config", "train", "tta", "blend", "board", "plugins")
 
 
 class Menu(click.Group):
@@ -73,7 +75,10 @@ def run(arguments: list[str]) -> int:
     except KitError as error:
         _console.fail(error)
         if isinstance(error, DataError):
-            _quarantine(error)
+            with suppress(
+                OSError, KitError
+            ):  # what is wrong was said; the list of it may not fit on the disk
+                _quarantine(error)
         return error.exit_code
     except KitWarning as warning:  # --strict
         _console.fail(DataError(str(warning)))
@@ -81,6 +86,11 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _console.fail(KitError(f"{error.filename}: {error.strerror}"))
+        return KitError.exit_code
     return status if isinstance(status, int) else 0  # click returns what a command's context.exit was given
 
 
@@ -94,7 +104,7 @@ def _quarantine(error: DataError) -> None:
     root = next((folder for folder in (here, *here.parents) if (folder / CONFIG).is_file()), None)
     if root is not None and any(case.path or case.id for case in error.cases):
         quarantine(root, error.cases, error.code)
-        _console.say(f"all {len(error.cases)} are listed in {NAME}")
+        _console.say(f"{len(error.cases)} case{'s' * (len(error.cases) > 1)} listed in {root / NAME}")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,10 @@ def _named(spec: Any) -> Any:
     return {"name": spec} if isinstance(spec, str) else spec
 
 
+def _tab(sep: Any) -> Any:
+    return "\t" if sep == r"\t" else sep  # as a shell hands it over
+
+
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Spec = Annotated[dict[str, Any], BeforeValidator(_named)]
 
@@ -73,7 +77,9 @@ class Data(Strict):
         {}, description="for {column} in `label`: inner edges of number ranges"
     )
     rename: dict[str, str] = Field({}, description="made label -> the label that the submission wants")
-    sep: str = Field(",", min_length=1, max_length=1, description="what separates a CSV's fields")
+    sep: Annotated[str, BeforeValidator(_tab)] = Field(
+        ",", min_length=1, max_length=1, description="what separates a CSV's fields"
+    )
     encoding: str = Field("utf-8", description="the CSVs' encoding")
     max_pixels: int = Field(100_000_000, gt=0, description="images that claim more pixels are refused")
     alpha_fill: str = Field("white", description="colour under transparent pixels, as Pillow names colours")

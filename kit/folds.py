@@ -118,7 +118,8 @@ def _check_numbers(splitter: Splitter, numbers: np.ndarray, rows: int) -> None:
                 f"gave the fold numbers {sorted(map(int, used))[:10]}: they run from 0, each in one repeat"
             )
     if wrong:
-        raise PluginError(f"splitter {name!r} {wrong}", code="P07", hint=f"kit plugins check splitter {name}")
+        hint = f"kit plugins check plugins/splitter/{name}.py"
+        raise PluginError(f"splitter {name!r} {wrong}", code="P07", hint=hint)
 
 
 def _check_groups(folds: Folds, splitter: Splitter, groups: np.ndarray, table: Table) -> None:

@@ -86,6 +86,19 @@ def test_top_k_labels_stand_in_one_cell(tmp_path: Path, monkeypatch: pytest.Monk
     assert submitted.path.read_text().splitlines()[1:3] == ["007,ant bee cat", "1e5,bee cat ant"]
 
 
+def test_what_the_system_refuses_is_said_with_the_file(kit: Kit, workspace: Workspace) -> None:
+    workspace.submissions.write_text("a file where a folder is wanted")
+    status, _, err = kit("blend", "a")
+    assert (status, err.splitlines()[-1]) == (1, f"error: {workspace.submissions}: File exists")
+
+
+def test_bad_data_is_counted_and_the_list_named(kit: Kit, workspace: Workspace) -> None:
+    table = workspace.root / "data" / "train.csv"
+    table.write_text(table.read_text().replace("t1,", "t0,"))
+    status, _, err = kit("blend", "a")
+    assert (status, err.splitlines()[-1]) == (3, f"1 case listed in {workspace.root / 'quarantine.csv'}")
+
+
 def test_the_board_shows_the_ranking(kit: Kit) -> None:
     for name in ("b", "a"):
         kit("blend", name)

@@ -200,6 +200,7 @@ def test_a_splitter_that_breaks_its_promise_is_named(
         make_folds(table([0, 1, 0, 1]), _Wrong(answer=answer), 0)
     assert caught.value.code == "P07"
     assert words in caught.value.summary
+    assert caught.value.hint == "kit plugins check plugins/splitter/wrong.py"
 
 
 def test_folds_are_read_as_they_were_written(tmp_path: Path) -> None:

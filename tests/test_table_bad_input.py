@@ -69,7 +69,7 @@ def test_an_id_that_leaves_the_image_root_is_refused(
     monkeypatch.setattr(os, "scandir", lambda folder: listed.append(str(folder)) or scandir(folder))
     error = train_error(tmp_path)
     assert (error.code, error.exit_code) == ("D20", 3)
-    assert "id leaves the image root" in error.summary
+    assert f"id leaves the image root {tmp_path / 'images'} for id {name!r}, a train row" in error.summary
     assert set(listed) <= {str(tmp_path / "images")}
 
 

@@ -53,7 +53,8 @@ def command(folder: str, recipe: str, force: bool, as_json: bool, **given: str |
 def _counts(made: Initialised) -> dict[str, int]:
     """Reads the tables as the config says; what cannot be used is said, and is no reason to take the config back."""
     from kit.errors import KitError
-    from kit.table import test_table, train_table
+    from kit.submission import choose_format
+    from kit.table import sample_frame, test_table, train_table
     from kit.workspace import Workspace
 
     workspace = Workspace.open(made.path.parent)
@@ -65,6 +66,8 @@ def _counts(made: Initialised) -> dict[str, int]:
             counts["groups"] = len(set(train.groups))
         if data.test or data.sample:
             counts["test_rows"] = len(test_table(workspace.root, data, train.classes))
+        if data.sample:
+            choose_format(workspace, sample_frame(workspace.root, data), train.classes)
     except KitError as error:
         _console.say(f"the data cannot be used yet: {error}")
     if counts:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from kit.discovery import roles
@@ -98,10 +99,7 @@ def reading(sheets: Sequence[Sheet]) -> dict[str, str]:
 
 def class_folder(seen: Scan, root: Path) -> str:
     """The folder whose folders are classes. Raises ConfigError where none or several may be it."""
-    children: dict[str, set[str]] = {}
-    for folder in seen.folders:
-        if folder:
-            children.setdefault(posixpath.dirname(folder), set()).add(posixpath.basename(folder))
+    children = _children(seen.folders)
     splits = roles.TRAIN | roles.TEST | {"val", "valid", "validation", "public", "private", "images"}
     points = {
         parent: 2 * bool(roles.words(parent) & roles.TRAIN)
@@ -117,7 +115,26 @@ def class_folder(seen: Scan, root: Path) -> str:
                    *(Case(f"{len(names)} images", folder) for folder, names in seen.folders.items())],
             hint="kit init --train FILE --id COLUMN --label COLUMN --images 'folder/{id}'",
         )  # fmt: skip
-    return roles.best(list(points), lambda parent: points[parent], "the folder of classes", "--train", str)
+    # a class may hold folders itself, and those are no classes then
+    outer = [each for each in points if not any(_is_train_above(other, each) for other in points)]
+    return roles.best(outer, lambda parent: points[parent], "the folder of classes", "--train", str)
+
+
+def _children(folders: Iterable[str]) -> dict[str, set[str]]:
+    """The folders with images by the folder they are in; one whose images all lie deeper counts among its like."""
+    direct: dict[str, set[str]] = defaultdict(set)
+    deep: dict[str, set[str]] = defaultdict(set)
+    for folder in folders:
+        parent, name = posixpath.split(folder)
+        while parent or name:
+            (direct if posixpath.join(parent, name) == folder else deep)[parent].add(name)
+            parent, name = posixpath.split(parent)
+    return {parent: direct[parent] or deep[parent] for parent in {*direct, *deep}}
+
+
+def _is_train_above(outer: str, inner: str) -> bool:
+    """Whether a folder lies in one whose own name says that it is the training rows'."""
+    return inner.startswith(outer + "/") and bool(roles.words(posixpath.basename(outer)) & roles.TRAIN)
 
 
 def class_list(seen: Scan, labels: set[str], used: Sequence[Sheet]) -> str | None:

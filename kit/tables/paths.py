@@ -147,7 +147,7 @@ def refuse(
     images: Images, names: Sequence[str], ids: Sequence[str], codes: Sequence[str], split: str
 ) -> None:
     """Raises DataError for the first kind of problem among D20, D08 and D02, with all its rows as cases."""
-    for code, text in {"D20": f"id leaves the image root {images.base}:", **TEXTS}.items():
+    for code, text in {"D20": f"id leaves the image root {images.base}", **TEXTS}.items():
         rows = [row for row, found in enumerate(codes) if found == code]
         if not rows:
             continue

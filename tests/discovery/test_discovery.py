@@ -154,6 +154,29 @@ def test_a_folder_is_a_class(tmp_path: Path) -> None:
     assert holds(found(tmp_path), expected)
 
 
+@pytest.mark.parametrize("batches", [1, 2])
+def test_a_class_may_hold_folders(tmp_path: Path, batches: int) -> None:
+    images = [f"data/train/{ANIMALS[n % 3]}/batch{n % batches}/{n}.jpg" for n in range(30)]
+    make(tmp_path, {}, [*images, *(f"data/test/{name}.jpg" for name in ids("t", 12))])
+    data = found(tmp_path)
+    assert data["train"] == "data/train"
+    assert train_table(tmp_path, Data(**data)).classes == ANIMALS
+
+
+def test_two_folders_of_classes_are_named(tmp_path: Path) -> None:
+    images = [f"all/{kind}/{name}/{n}.jpg" for kind in ("pets", "farm") for name in "xyz" for n in range(3)]
+    make(tmp_path, {}, images)
+    with pytest.raises(ConfigError, match="3 candidates for the folder of classes") as caught:
+        discover(tmp_path)
+    assert {case.path for case in caught.value.cases} == {"all", "all/pets", "all/farm"}
+
+
+def test_a_folder_beside_the_classes_is_none_of_them(tmp_path: Path) -> None:
+    images = [f"all/flowers/{name}/{n}.jpg" for name in "xyz" for n in range(3)]
+    make(tmp_path, {}, [*images, *(f"all/unlabelled/{n}.jpg" for n in range(9))])
+    assert found(tmp_path)["train"] == "all/flowers"
+
+
 def masks(root: Path) -> Path:
     stems = ("mask1", "mask2", "mask3", "incorrect_mask", "normal")
     rows = [f"{n:06d},{('male', 'female')[n % 2]},Asian,{20 + n},{n:06d}_x_Asian" for n in range(12)]

@@ -129,6 +129,18 @@ def test_the_command_says_what_it_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("offline")
+def test_the_command_tells_a_sample_whose_cells_are_no_classes(tmp_path: Path) -> None:
+    usual(tmp_path)
+    sample = tmp_path / "sample_submission.csv"
+    sample.write_text(sample.read_text().replace("cat", "0"))
+    result = CliRunner().invoke(command, [str(tmp_path), "--recipe", "scratch"])
+    assert result.exit_code == 0
+    assert "the data cannot be used yet: C21 the sample submission is of no known format" in result.stderr
+    assert "the 3 classes: cat, dog, eel" in result.stderr
+    assert "data.rename before training" in result.stderr
+
+
+@pytest.mark.usefixtures("offline")
 def test_the_command_tells_data_that_cannot_be_used_yet(tmp_path: Path) -> None:
     usual(tmp_path)
     (tmp_path / "images/train/a007.jpg").unlink()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kit.config import Data
 from kit.errors import ConfigError, DataError
 from kit.tables.csv_file import CsvFile, read_csv
 
@@ -80,6 +81,9 @@ def test_another_separator_is_named_and_then_read(tmp_path: Path, sep: str) -> N
     assert error.code == "D26"
     assert f"found 1 column {f'id{sep}label'!r}: set data.sep" in error.summary
     assert read(tmp_path, content, sep=sep).rows == (("x", "a"),)
+    key, _, quoted = error.hint.partition("=")
+    assert key == "data.sep"
+    assert Data.model_validate({"sep": quoted.strip("'")}).sep == sep  # the hint as a shell hands it over
 
 
 def test_rows_of_another_length_are_listed(tmp_path: Path) -> None:
