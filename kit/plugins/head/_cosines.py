@@ -20,3 +20,16 @@ class Cosines(nn.Module):
             return functional.linear(
                 functional.normalize(vectors.float()), functional.normalize(self.weight.float())
             )
+
+
+class SubCentres(nn.Module):
+    """(N, features) to the largest cosine (N, classes) over `centres` vectors a class."""
+
+    def __init__(self, features: int, classes: int, centres: int) -> None:
+        super().__init__()
+        self.centres = centres
+        self.cosines = Cosines(features, classes * centres)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        found: Tensor = self.cosines(vectors)
+        return found.view(len(found), -1, self.centres).amax(2)

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from kit.kinds import Loss, Outputs
+from kit.plugins.loss._margin import angular
 from kit.plugins.loss.cross_entropy import CrossEntropy
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-EDGE = 1 - 1e-7  # acos and sqrt(1 - cos^2) have infinite gradients at 1, and rounding can give 1.0002
 
 
 class Arcface(Loss):
@@ -34,12 +33,8 @@ class Arcface(Loss):
     def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
         import torch
 
-        cosines = outputs.float().clamp(-EDGE, EDGE)
-        true = cosines.gather(1, labels[:, None])
-        moved = torch.cos(torch.acos(true) + self.margin)
-        past = true <= math.cos(math.pi - self.margin)
-        moved = torch.where(past, true - self.margin * math.sin(math.pi - self.margin), moved)
-        return self.base.rows(self.scale * cosines.scatter(1, labels[:, None], moved), labels)
+        margin = torch.tensor(self.margin, device=outputs.device)
+        return self.base.rows(self.scale * angular(outputs, labels, margin), labels)
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         return self.base.probabilities(self.scale * outputs.float())

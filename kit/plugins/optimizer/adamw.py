@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -11,6 +11,8 @@ from kit.kinds import Optimizer
 
 if TYPE_CHECKING:
     import torch
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Adamw(Optimizer):
@@ -21,7 +23,7 @@ class Adamw(Optimizer):
 
     lr: float = Field(2e-3, gt=0, description="peak learning rate")
     weight_decay: float = Field(0.05, ge=0, description="a step takes lr * weight_decay of a weight away")
-    betas: tuple[float, float] = Field((0.9, 0.999), description="decay of the mean and of the squares")
+    betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="decay of the mean and of the squares")
 
     def build(self, parameters: Sequence[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
         import torch

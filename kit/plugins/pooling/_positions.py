@@ -35,3 +35,36 @@ class GeneralisedMean(nn.Module):
         with torch.autocast(features.device.type, enabled=False):
             values = positions(features.float()).clamp(min=FLOOR)
             return values.pow(self.power).mean(-1).pow(1 / self.power)
+
+
+class Largest(nn.Module):
+    """(N, C, h, w) or (N, T, C) to the maximum over positions, (N, C)."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return positions(features).amax(-1)
+
+
+class MeanAndLargest(nn.Module):
+    """(N, C, h, w) or (N, T, C) to half the sum of mean and maximum over positions, (N, C)."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        values = positions(features)
+        return (values.mean(-1) + values.amax(-1)) / 2
+
+
+class Attended(nn.Module):
+    """(N, C, h, w) or (N, T, C) to a mean over positions weighted by a softmax of learned scores, (N, C)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.score = nn.LazyLinear(1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        if isinstance(self.score, nn.LazyLinear) and self.score.has_uninitialized_params():
+            self.score(features.new_zeros(1, positions(features).shape[1], dtype=torch.float32))
+            nn.init.zeros_(self.score.weight)
+            nn.init.zeros_(self.score.bias)
+        with torch.autocast(features.device.type, enabled=False):
+            values = positions(features.float()).transpose(1, 2)
+            shares = self.score(values).softmax(1)
+            return (shares * values).sum(1)

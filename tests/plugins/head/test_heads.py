@@ -33,3 +33,30 @@ def test_linear_drops_features_while_training_alone() -> None:
     torch.manual_seed(0)
     assert not torch.allclose(head.train()(ones), head.eval()(ones))
     torch.testing.assert_close(head.eval()(ones), functional.linear(ones, head[1].weight, head[1].bias))
+
+
+def test_sub_centres_take_the_nearest_of_a_classs_vectors() -> None:
+    head = Head.open({"name": "sub_centre", "centres": 2}).build(2, 2)
+    with torch.no_grad():
+        head.cosines.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [-1.0, 0.0]]))
+    torch.testing.assert_close(
+        head(torch.tensor([[0.0, 2.0], [3.0, 0.0]])), torch.tensor([[1.0, 0.0], [1.0, -1.0]])
+    )
+
+
+def test_multi_sample_is_the_mean_of_its_samples_logits() -> None:
+    head = Head.open({"name": "multi_sample", "samples": 4}).build(6, 3)
+    vectors = torch.randn(5, 6, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(1)
+    found = head.train()(vectors)
+    torch.manual_seed(1)
+    by_hand = torch.stack(
+        [
+            functional.linear(functional.dropout(vectors, 0.5), head.linear.weight, head.linear.bias)
+            for _ in range(4)
+        ]
+    )
+    torch.testing.assert_close(found, by_hand.mean(0))
+    torch.testing.assert_close(
+        head.eval()(vectors), functional.linear(vectors, head.linear.weight, head.linear.bias)
+    )

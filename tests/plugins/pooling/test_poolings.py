@@ -41,3 +41,32 @@ def test_gem_is_float32_under_amp_where_half_precision_would_overflow() -> None:
 def test_gem_learns_its_power_only_where_asked() -> None:
     assert [name for name, _ in Pooling.open("gem").build().named_parameters()] == ["power"]
     assert not list(Pooling.open({"name": "gem", "learned": False}).build().parameters())
+
+
+def test_average_max_is_timms() -> None:
+    from kit import torchvision_ops
+
+    torchvision_ops.prepare()
+    from timm.layers import SelectAdaptivePool2d
+
+    features = torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(0))
+    reference = SelectAdaptivePool2d(pool_type="avgmax", flatten=True)
+    torch.testing.assert_close(Pooling.open("average_max").build()(features), reference(features))
+
+
+def test_max_is_torchs_for_maps_and_tokens() -> None:
+    features = torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(0))
+    made = Pooling.open("max").build()
+    torch.testing.assert_close(made(features), functional.adaptive_max_pool2d(features, 1).flatten(1))
+    torch.testing.assert_close(made(features.flatten(2).transpose(1, 2)), made(features))
+
+
+def test_attention_starts_as_the_mean_and_weighs_by_its_scores() -> None:
+    features = torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(0))
+    made = Pooling.open("attention").build()
+    torch.testing.assert_close(made(features), features.mean((2, 3)))
+    torch.nn.init.normal_(made.score.weight)
+    tokens = features.flatten(2).transpose(1, 2)
+    shares = (tokens @ made.score.weight[0]).softmax(1)
+    torch.testing.assert_close(made(features), torch.einsum("nt,ntc->nc", shares, tokens))
+    assert len(list(made.parameters())) == 2

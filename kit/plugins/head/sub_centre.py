@@ -1,0 +1,30 @@
+"""The cosine to the nearest of several vectors a class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from kit.kinds import Head, Outputs
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class SubCentre(Head):
+    """For each class the largest of the cosines to its k vectors, so that a class may look several ways.
+
+    Weights are (classes * k, features), class by class; float32 under AMP. For ArcFace and its kin.
+
+    Source: Deng et al. 2020, "Sub-center ArcFace: Boosting Face Recognition by Large-Scale Noisy Web Faces", 3.2.
+    """
+
+    gives: ClassVar[Outputs] = "cosines"
+
+    centres: int = Field(3, ge=1, le=20, description="k, vectors a class; winners used 2 and 3")
+
+    def build(self, features: int, classes: int) -> nn.Module:
+        from kit.plugins.head._cosines import SubCentres
+
+        return SubCentres(features, classes, self.centres)

@@ -1,0 +1,45 @@
+"""Every optimizer of timm, by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from kit import torchvision_ops
+from kit.errors import ConfigError, nearest
+from kit.kinds import Optimizer
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Timm(Optimizer):
+    """An optimizer of timm; `opt` is timm's name for it. Biases and norm layers do not decay.
+
+    Source: Wightman 2019, timm.optim.create_optimizer_v2.
+    """
+
+    opt: str = Field("lamb", description="timm's name, such as lamb, lion, adopt, nadamw or adafactor")
+    lr: float = Field(2e-3, gt=0, description="peak learning rate")
+    weight_decay: float = Field(0.05, ge=0, description="as the optimizer means it")
+    momentum: float = Field(0.9, ge=0, lt=1, description="for those that have one")
+
+    def build(self, parameters: Sequence[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
+        torchvision_ops.prepare()
+        from timm import optim
+
+        from kit.plugins.optimizer._groups import groups
+
+        known = optim.list_optimizers()
+        if self.opt not in known:
+            raise ConfigError(f"timm has no optimizer {self.opt!r}{nearest(self.opt, known)}", code="C07")
+        made: torch.optim.Optimizer = optim.create_optimizer_v2(
+            groups(parameters, self.weight_decay),
+            self.opt,
+            lr=self.lr,
+            weight_decay=0.0,
+            momentum=self.momentum,
+        )
+        return made

@@ -1,0 +1,24 @@
+"""A learned weighted mean over positions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kit.kinds import Pooling
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Attention(Pooling):
+    """The mean over positions or tokens, weighted by a softmax over one learned score each.
+
+    The scoring vector starts at zero, so that training starts from the plain mean; float32 under AMP.
+
+    Source: Ilse et al. 2018, "Attention-based Deep Multiple Instance Learning", equation 8, with a linear score.
+    """
+
+    def build(self) -> nn.Module:
+        from kit.plugins.pooling._positions import Attended
+
+        return Attended()

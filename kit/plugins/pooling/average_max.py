@@ -1,0 +1,22 @@
+"""Average and maximum together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kit.kinds import Pooling
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class AverageMax(Pooling):
+    """Half the sum of the mean and the maximum over positions or tokens, as many features as either.
+
+    Source: timm's SelectAdaptivePool2d(pool_type="avgmax").
+    """
+
+    def build(self) -> nn.Module:
+        from kit.plugins.pooling._positions import MeanAndLargest
+
+        return MeanAndLargest()

@@ -1,0 +1,22 @@
+"""The largest value over all places of the feature map."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kit.kinds import Pooling
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Max(Pooling):
+    """The maximum over positions or tokens.
+
+    Source: Tolias et al. 2016, "Particular object retrieval with integral max-pooling of CNN activations" (MAC).
+    """
+
+    def build(self) -> nn.Module:
+        from kit.plugins.pooling._positions import Largest
+
+        return Largest()

@@ -1,0 +1,24 @@
+"""A learning rate that falls as a power of what is left."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from kit.kinds import Scheduler
+
+
+class Polynomial(Scheduler):
+    """(1 - progress)^power from the end of a linear warm-up on, down to the floor; power 1 is a line.
+
+    Source: Liu et al. 2015, "ParseNet", section 4 (the poly policy); torch.optim.lr_scheduler.PolynomialLR.
+    """
+
+    power: float = Field(0.9, gt=0, le=10, description="1 is a line, more falls faster at first")
+    warmup: float = Field(0.05, ge=0, lt=1, description="share of the run's steps")
+    floor: float = Field(0.0, ge=0, le=1, description="factor at the end")
+
+    def factor(self, progress: float) -> float:
+        if progress < self.warmup:
+            return progress / self.warmup
+        left = max(1 - (progress - self.warmup) / (1 - self.warmup), 0.0)
+        return self.floor + (1 - self.floor) * left**self.power
