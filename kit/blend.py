@@ -93,16 +93,10 @@ def blend(
     written = submission.write(workspace.submissions, named, rows, record, data.sep, board.last)
     board = board.enter(_entry(written, record, blended, metric))
     return Submitted(
-        written.number,
-        written.path,
-        written.record,
-        shape.plugin_name(),
-        metric.plugin_name(),
-        blended.scores,
-        len(blended.oof_ids),
-        len(rows),
-        board.rank(written.number),
-    )
+        number=written.number, path=written.path, record=written.record, format=shape.plugin_name(),
+        metric=metric.plugin_name(), scores=blended.scores, rows=len(blended.oof_ids), test_rows=len(rows),
+        rank=board.rank(written.number),
+    )  # fmt: skip
 
 
 def _labels(workspace: Workspace) -> Table:

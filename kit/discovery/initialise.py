@@ -133,7 +133,11 @@ def _of_train(parts: _Parts, asked: Mapping[str, str]) -> Found:
     train, match = parts.train, parts.match
     row_id = asked.get("id") or naming.id_column(train, match, parts.sample)
     taken = {match.column, row_id} | set(columns_of(match.pattern)) - naming.folder_columns(match)
-    label = asked.get("label") or roles.find_label(train, taken, parts.sample, parts.test, match.photos)
+    columns = parts.sample.columns[1:] if parts.sample else ()
+    hot = None if "label" in asked else naming.one_hot(train, columns)
+    label = asked.get("label") or (
+        hot[0] if hot else roles.find_label(train, taken, parts.sample, parts.test, match.photos)
+    )
     taken |= {label, *columns_of(label), *columns_of(match.pattern)}
     images = naming.pattern(match, row_id, train)
     findings = [_counted(train, f"id {row_id!r}, label {label!r}"), f"images: {images}"]
@@ -147,6 +151,7 @@ def _of_train(parts: _Parts, asked: Mapping[str, str]) -> Found:
         "label": label,
         "images": images,
         "group": group[0] if group else None,
+        **({"rename": hot[1]} if hot else {}),
     }
     return data, findings
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from kit.discovery import roles
 from kit.discovery.evidence import COVERED, Match, Scan, Sheet
@@ -68,6 +68,19 @@ def id_column(train: Sheet, match: Match, sample: Sheet | None) -> str:
     sampled = [column for column in unique if sample and column == sample.columns[0]]
     named = [column for column in unique if "id" in roles.words(column)]
     return (sampled or named or [match.column])[0]
+
+
+def one_hot(train: Sheet, columns: Sequence[str]) -> tuple[str, dict[str, str]] | None:
+    """Label pattern and names of made labels, where each training row has a 1 in just one of these columns."""
+    if len(columns) < 2 or not set(columns) <= set(train.columns):
+        return None
+    rows = set(zip(*(train.file.column(column) for column in columns), strict=True))
+    ones = [[cell in ("1", "1.0") for cell in row] for row in rows]
+    known = all(cell in ("0", "0.0", "1", "1.0") for row in rows for cell in row)
+    if not known or any(sum(row) != 1 for row in ones):
+        return None
+    names = {"".join(row): columns[one.index(True)] for row, one in zip(rows, ones, strict=True)}
+    return "".join(f"{{{column}}}" for column in columns), dict(sorted(names.items()))
 
 
 def pattern(match: Match, row_id: str, sheet: Sheet) -> str:

@@ -154,6 +154,33 @@ def test_a_folder_is_a_class(tmp_path: Path) -> None:
     assert holds(found(tmp_path), expected)
 
 
+def one_hot(root: Path, second: str = "0") -> Path:
+    """Training labels in a column a class, as the sample has them; `second` is a further mark in the first row."""
+    marks = [["1" if n % 3 == k else "0" for k in range(3)] for n in range(30)]
+    marks[0][1] = second
+    train = [f"{name},{','.join(row)}" for name, row in zip(ids("a", 30), marks, strict=True)]
+    sample = [f"{name},0.3,0.3,0.4" for name in ids("t", 12)]
+    header = f"image_id,{','.join(ANIMALS)}"
+    files = {"train.csv": csv(header, *train), "sample_submission.csv": csv(header, *sample)}
+    images = [f"images/{name}.jpg" for name in (*ids("a", 30), *ids("t", 12))]
+    return make(root, files, images)
+
+
+def test_a_training_column_a_class_is_one_label(tmp_path: Path) -> None:
+    data = found(one_hot(tmp_path))
+    assert (data["label"], data["rename"]) == (
+        "{cat}{dog}{eel}", {"001": "eel", "010": "dog", "100": "cat"}
+    )  # fmt: skip
+    train = train_table(tmp_path, Data(**data))
+    assert train.classes == ANIMALS
+    assert train.true_labels().tolist() == [n % 3 for n in range(30)]
+
+
+def test_rows_of_several_classes_are_not_made_rows_of_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="3 candidates for the label"):
+        discover(one_hot(tmp_path, second="1"))
+
+
 @pytest.mark.parametrize("batches", [1, 2])
 def test_a_class_may_hold_folders(tmp_path: Path, batches: int) -> None:
     images = [f"data/train/{ANIMALS[n % 3]}/batch{n % batches}/{n}.jpg" for n in range(30)]
