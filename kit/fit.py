@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
 from kit import randomness, torchvision_ops
+from kit.batches import spread
 from kit.errors import RunError
 from kit.kinds import Loss, Scheduler
 from kit.precision import Precision
@@ -166,17 +167,30 @@ def _step(
     images, shares = loss.mix(images, batch.labels.to(device, non_blocking=True), draws, progress)
     count = len(images)
     size = plan.micro_batch_size if plan.micro_batch_size and loss.can_be_split() else count
+    parts = [slice(part[0], part[-1] + 1) for part in spread(count, size)]
     learner.optimizer.zero_grad(set_to_none=True)
     value = torch.zeros((), device=device)
-    for part in range(0, count, size):
-        rows = slice(part, part + size)
-        with precision.training(device):
-            outputs = learner.network(images[rows])
-        summed = _summed(loss, outputs.float(), [(share, labels[rows]) for share, labels in shares])
+    for rows in parts:
+        given = outputs(learner.network, images[rows], precision, device)
+        summed = _summed(loss, given.float(), [(share, labels[rows]) for share, labels in shares])
         learner.scaler.scale(summed / count).backward()
         value += summed.detach() / count
     _descend(learner, plan.clip_grad_norm)
     return value
+
+
+def outputs(network: nn.Module, images: Tensor, precision: Precision, device: torch.device) -> Tensor:
+    """The network's outputs for training. Raises RunError R04 where batch norm is left with one value."""
+    try:
+        with precision.training(device):
+            return cast(Tensor, network(images))
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise RunError(
+            f"batch norm cannot train on {len(images)} image at a time where one value a channel is left of it",
+            code="R04", hint="a larger batch_size, micro_batch_size or image_size",
+        ) from error  # fmt: skip
 
 
 def _summed(loss: Loss, outputs: Tensor, shares: list[tuple[float, Tensor]]) -> Tensor:

@@ -94,6 +94,29 @@ def test_micro_batches_change_nothing_without_batch_norm(loss: str | dict, size:
     torch.testing.assert_close(whole.network.state_dict(), parts.network.state_dict(), rtol=1e-5, atol=1e-6)
 
 
+class Sized(Flat):
+    """Flat that notes how many images it is shown at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[int] = []
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.seen.append(len(images))
+        return super().forward(images)
+
+
+@pytest.mark.parametrize(("rows", "size", "seen"), [(17, 16, [9, 8]), (8, 7, [4, 4]), (9, 4, [3, 3, 3])])
+def test_no_micro_batch_is_left_with_a_single_row(rows: int, size: int, seen: list[int]) -> None:
+    network = Sized()
+    optimizer = Optimizer.open({"name": "sgd", "lr": 0.1}).build(list(network.named_parameters()))
+    learner = fit.learner(network, optimizer, 0.0, FLOAT)
+    plan = fit.Plan(1, 0, 0, micro_batch_size=size)
+    batches = Fixed(steps=1, rows=rows)
+    list(fit.fit(learner, Loss.open("cross_entropy"), batches, Scheduler.open("constant"), plan, FLOAT))
+    assert network.seen == seen
+
+
 def test_gradients_are_clipped_to_the_norm_that_is_asked() -> None:
     free, tight = fitted(fit.Plan(1, 0, 0)), fitted(fit.Plan(1, 0, 0, clip_grad_norm=1e-4))
     start = Flat().inner.weight

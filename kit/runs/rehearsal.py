@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import torch
 
-from kit import network
+from kit import fit, network
 from kit.errors import RunError
 from kit.progress import Progress, Work
-from kit.runs.run import find_run, wanted_folds
+from kit.runs.run import check_same, find_run, wanted_folds
 from kit.runs.setting import Setting, new_learner, preparing, train_batches
 from kit.workspace import Workspace
 
@@ -40,6 +40,7 @@ def rehearsing(
 ) -> Work[Rehearsal]:
     """Opens, loads and builds all, and runs the first batch forward. Raises what training would raise."""
     run = find_run(workspace, name)
+    check_same(run, workspace.experiment)
     setting = yield from preparing(workspace, run)
     wanted = wanted_folds(setting.folds, folds)
     yield Progress("first batch", 0, 1)
@@ -70,8 +71,8 @@ def rehearsing(
 def _first_batch(setting: Setting, model: torch.nn.Module, batches: object) -> tuple[tuple[int, ...], float]:
     batch = next(iter(batches))  # type: ignore[call-overload]
     images = setting.precision.arrange(batch.images, setting.device)
-    with torch.no_grad(), setting.precision.training(setting.device):
-        outputs = model(images).float()
+    with torch.no_grad():
+        outputs = fit.outputs(model, images, setting.precision, setting.device).float()
     loss = float(setting.techniques.parts.loss.rows(outputs, batch.labels.to(setting.device)).mean())
     if not math.isfinite(loss):
         raise RunError(
