@@ -57,10 +57,10 @@ def tag(path: Path) -> str:
 
 
 def numbers(folder: Path) -> list[int]:
-    """The numbers of a fold's checkpoints, ascending, whether valid or not."""
-    if not folder.is_dir():
-        return []
-    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit() and path.is_dir())
+    """The numbers of a fold's checkpoints, ascending, whether valid or not; another's name is none."""
+    names = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    written = [name for name in names if name.isascii() and name.isdecimal()]
+    return sorted(int(name) for name in written if place(folder, int(name)).name == name)
 
 
 def place(folder: Path, number: int) -> Path:
@@ -104,14 +104,18 @@ def check(path: Path) -> dict[str, Any]:
     """
     try:
         manifest = read_json(path / MANIFEST)
-        schema, files = manifest["schema"], manifest["files"]
+        schema, files, number = int(manifest["schema"]), dict(manifest["files"]), int(manifest["number"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} has no valid manifest", code="D51", hint=_previous(path)) from error
     if schema > SCHEMA:
         raise CheckpointError(f"{path} is of schema {schema}, this kit reads up to {SCHEMA}", code="D52")
-    for name, wanted in files.items():
+    if place(path.parent, number) != path:
+        raise CheckpointError(
+            f"{path} is checkpoint {number} under another name", code="D51", hint=_previous(path)
+        )
+    for name, wanted in {MODEL: {}, STATE: {}, **files}.items():
         file = path / Path(name).name
-        if not file.is_file() or file.stat().st_size != wanted["bytes"]:
+        if not file.is_file() or file.stat().st_size != wanted.get("bytes"):
             raise CheckpointError(f"{file} is missing or truncated", code="D51", hint=_previous(path))
         if sha256(file) != wanted["sha256"]:
             raise CheckpointError(
@@ -121,8 +125,10 @@ def check(path: Path) -> dict[str, Any]:
 
 
 def _previous(path: Path) -> str:
-    older = [number for number in numbers(path.parent) if path.name.isdigit() and number < int(path.name)]
-    return f"the one before it, {place(path.parent, older[-1])}" if older else "train it again"
+    older = [number for number in numbers(path.parent) if place(path.parent, number).name < path.name]
+    if older:
+        return f"the one before it, {place(path.parent, older[-1])}"
+    return f"remove {path.parent}, and kit train makes the fold anew"
 
 
 def load(path: Path) -> Checkpoint:

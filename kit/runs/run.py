@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kit.config import UNIDENTIFYING, Experiment
-from kit.errors import BusyError, Case, ConfigError, DataError
+from kit.errors import BusyError, Case, CheckpointError, ConfigError, DataError, InvalidError
 from kit.files import fingerprint, read_json, sha256, write_json
 from kit.folds import Folds
 from kit.plugin import Plugin
+from kit.predictions import Predictions
 from kit.registry import place_of
 from kit.workspace import Workspace
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from kit.table import Table
 
 SCHEMA = 1
+LONGEST = 100  # characters of a run's name, which is a part of longer names
 PACKAGES = ("kit-competitions", "torch", "timm", "numpy", "albumentations", "opencv-python-headless")
 
 
@@ -50,15 +52,30 @@ class Run:
         return self.fold(fold) / "oof.parquet"
 
     @property
+    def begun(self) -> bool:
+        """Whether there is anything that was trained, and that another experiment would spoil."""
+        made = ("fold-*/*/manifest.json", "fold-*/oof.parquet")
+        return any(found for pattern in made for found in self.folder.glob(pattern))
+
+    @property
     def manifest(self) -> dict[str, Any]:
         """What the run was asked for and made from; empty before its first start."""
-        file = self.folder / "manifest.json"
-        return dict(read_json(file)) if file.is_file() else {}
+        return self._read("manifest.json") if (self.folder / "manifest.json").is_file() else {}
 
     @property
     def config(self) -> dict[str, Any]:
-        """The resolved config."""
-        return dict(read_json(self.folder / "config.json"))
+        """The resolved config. Raises CheckpointError D51 where it is missing or damaged."""
+        return self._read("config.json")
+
+    def _read(self, name: str) -> dict[str, Any]:
+        try:
+            return dict(read_json(self.folder / name))
+        except (OSError, ValueError, TypeError):
+            raise CheckpointError(
+                f"{self.folder / name} is missing or damaged",
+                code="D51",
+                hint="put it back, or another --name",
+            ) from None
 
     def folds(self) -> Folds:
         """Which fold held out which row."""
@@ -117,16 +134,29 @@ def slug(experiment: Experiment) -> str:
 def find_run(workspace: Workspace, name: str | None = None) -> Run:
     """The run of a workspace's experiment. Raises ConfigError for a name that is no folder's name."""
     name = name or slug(workspace.experiment)
-    if Path(name).name != name or name.startswith("."):
-        raise ConfigError(f"--name {name!r} is not a plain folder name", code="C13")
+    if Path(name).name != name or name.startswith(".") or "@" in name or len(name) > LONGEST:
+        raise ConfigError(
+            f"--name {name!r} is not a plain folder name of at most {LONGEST} characters without @",
+            code="C13",
+        )
     return Run(workspace.runs / name)
 
 
 def check_same(run: Run, experiment: Experiment) -> None:
-    """Raises ConfigError C11 where the run was started as another experiment, naming what differs."""
+    """Raises ConfigError C11 where the run was started as another experiment, naming what differs.
+
+    Raises CheckpointError D51 where there are folds of which nothing says what they are.
+    """
+    if not run.begun:
+        return
     started = run.manifest.get("asked")
+    if started is None:
+        raise CheckpointError(
+            f"runs/{run.name} has folds, and no manifest.json that says what they are", code="D51",
+            hint="put it back, remove the folder, or another --name",
+        )  # fmt: skip
     asked = identity(experiment)
-    if started is None or started == asked:
+    if started == asked:
         return
     cases = [
         Case(f"{started.get(key)!r} then, {asked.get(key)!r} now", key)
@@ -139,10 +169,17 @@ def check_same(run: Run, experiment: Experiment) -> None:
 
 
 def is_finished(run: Run, folds: Sequence[int] | None = None) -> bool:
-    """Whether the out-of-fold predictions of these folds (all, by default) are there."""
-    if not (run.folder / "folds.csv").is_file() or not (run.predictions("plain") / "oof.parquet").is_file():
+    """Whether the out-of-fold predictions of these folds (all, by default) are there, and put together."""
+    whole = run.predictions("plain") / "oof.parquet"
+    if not (run.folder / "folds.csv").is_file() or not whole.is_file():
         return False
-    return all(run.part(fold).is_file() for fold in wanted_folds(run.folds(), folds))
+    wanted = wanted_folds(run.folds(), folds)
+    if not all(run.part(fold).is_file() for fold in wanted):
+        return False
+    try:
+        return {str(fold) for fold in wanted} <= Predictions.read(whole).about["checkpoints"].keys()
+    except InvalidError:  # damaged: put together again
+        return False
 
 
 def wanted_folds(folds: Folds, asked: Sequence[int] | None) -> list[int]:
@@ -189,8 +226,8 @@ def sources(plugins: Sequence[Plugin]) -> dict[str, str]:
 
 def check_unchanged(run: Run, made: Mapping[str, Any]) -> None:
     """Raises DataError D60 where a run would go on from other data, plugins or versions, naming which."""
-    started = run.manifest.get("made_from")
-    if started is None or started == made:
+    started = run.manifest.get("made_from", {})
+    if not run.begun or started == made:
         return
     cases = []
     for key in made:
@@ -212,8 +249,8 @@ def check_unchanged(run: Run, made: Mapping[str, Any]) -> None:
 
 
 def begin(run: Run, experiment: Experiment, resolved: Mapping[str, Any], made: Mapping[str, Any]) -> None:
-    """Writes the manifest and the resolved config of a run that has none."""
-    if run.manifest:
+    """Writes the manifest and the resolved config of a run of which nothing is trained."""
+    if run.begun:
         return
     write_json(run.folder / "config.json", dict(resolved))
     started = datetime.now(UTC).isoformat(timespec="seconds")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from kit.errors import InvalidError
 from kit.kinds import Metric
 from kit.plugin import Plugin
 from kit.predictions import Predictions
@@ -18,11 +20,18 @@ ALWAYS = ("log_loss", "accuracy")  # so that runs of different losses and metric
 
 
 def scores(metric: Metric, predictions: Predictions, table: Table) -> dict[str, float]:
-    """Each score of predictions with one row an id, by the metric's name."""
+    """Each score of predictions with one row an id, by the metric's name, but those that these rows do not define.
+
+    AUC, for one, needs rows of two classes, which a fold of whole groups may lack.
+    """
     row_of = {name: row for row, name in enumerate(table.ids.tolist())}
     truth = table.true_labels()[[row_of[name] for name in predictions.ids.tolist()]]
     asked = {metric.plugin_name(): metric, **{name: Metric.open(name) for name in ALWAYS}}
-    return {name: each.score(truth, predictions.probabilities) for name, each in asked.items()}
+    found: dict[str, float] = {}
+    for name, each in asked.items():
+        with suppress(InvalidError):
+            found[name] = each.score(truth, predictions.probabilities)
+    return found
 
 
 def joined(parts: Sequence[Predictions], about: Mapping[str, Any]) -> Predictions:

@@ -13,7 +13,7 @@ from kit import fit, network, randomness
 from kit.batches import PlainBatches, TrainBatches
 from kit.config import Experiment
 from kit.duplicates import warn_shared
-from kit.errors import KitError, KitWarning
+from kit.errors import DataError, KitError, KitWarning
 from kit.folds import Folds, make_folds
 from kit.kinds import Augmenter, Classes, Metric, Optimizer, Plugin, Sampler, Scheduler, Splitter
 from kit.precision import Precision, choose, choose_device
@@ -78,12 +78,16 @@ class Setting:
 def preparing(workspace: Workspace, run: Run) -> Work[Setting]:
     """Opens every plugin, makes the folds and fills the cache.
 
-    Raises DataError D60 where the run was begun with other data, plugins or versions.
+    Raises DataError D39 for a single class, D60 where the run was begun with other data, plugins or versions.
     """
     experiment = workspace.experiment
     device = choose_device(experiment.device)
     metric = Metric.open(workspace.competition.metric, workspace.root, "metric")
     table = train_table(workspace.root, workspace.competition.data).sorted_by_id()
+    if len(table.classes) < 2:
+        raise DataError(
+            f"all rows are of one class, {', '.join(table.classes)}", code="D39", hint="data.label=<column>"
+        )
     techniques = open_techniques(workspace, Classes(table.classes, tuple(int(n) for n in table.counts())))
     look_ahead(workspace, table)
     folds = make_folds(table, techniques.splitter, experiment.split_seed)
@@ -97,8 +101,20 @@ def preparing(workspace: Workspace, run: Run) -> Work[Setting]:
         }
     )
     setting = Setting(workspace, run, fixed, techniques, metric, loaded, folds, precision, device)
+    _check_rows(setting)
     check_unchanged(run, setting.made_from())
     return setting
+
+
+def _check_rows(setting: Setting) -> None:
+    """Raises DataError D38 for a fold that is left without a usable image to train on, or to predict."""
+    for fold in range(setting.folds.count):
+        trained, held_out = len(setting.training_rows(fold)), len(setting.held_out_rows(fold))
+        if not trained or not held_out:
+            raise DataError(
+                f"fold {fold} has {trained} usable images to train on and {held_out} to predict", code="D38",
+                hint="mend the images that are listed, or fewer splitter.folds",
+            )  # fmt: skip
 
 
 def look_ahead(workspace: Workspace, table: Table) -> None:
@@ -134,7 +150,7 @@ def _precision(
     experiment: Experiment, run: Run, parts: network.Parts, classes: int, device: torch.device
 ) -> Precision:
     """What the run began with, else the rule's choice for a network of these parts."""
-    began = run.config if run.manifest else experiment.model_dump()
+    began = run.config if run.begun else experiment.model_dump()
     asked = Precision(began["precision"], began["predict_precision"], began["layout"])
     return choose(network.build(parts.bare(), classes, experiment.image_size), device, asked)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kit import checkpoints
-from kit.errors import ConfigError
+from kit.errors import ConfigError, KitWarning
+from kit.predictions import Predictions
 from kit.runs.run import Run
 from kit.workspace import Workspace
 
@@ -24,7 +25,7 @@ class Target:
 def find_targets(workspace: Workspace, paths: Sequence[str | Path]) -> list[Target]:
     """Runs, folds and checkpoint folders as targets, one a run and epoch, in the order given.
 
-    Raises ConfigError C15 for a path that is none of these or has no finished fold.
+    Raises ConfigError C15 for a path that is none of these or has no finished fold. Warns (W13) of a run's others.
     """
     targets: dict[tuple[Path, str], Target] = {}
     for path in paths:
@@ -36,8 +37,7 @@ def find_targets(workspace: Workspace, paths: Sequence[str | Path]) -> list[Targ
                 hint="kit train first, or a path such as runs/a, runs/a/fold-0, runs/a/fold-0/0012",
             )  # fmt: skip
         for run, fold, checkpoint in found:
-            newest = checkpoints.numbers(run.fold(fold))[-1]
-            suffix = "" if int(checkpoint.name) == newest else f"-{checkpoint.name}"
+            suffix = "" if checkpoint == _last(run, fold) else f"-{checkpoint.name}"
             target = targets.setdefault((run.folder, suffix), Target(run, suffix))
             target.folds[fold] = checkpoint
     return list(targets.values())
@@ -54,21 +54,31 @@ def _checkpoints(folder: Path) -> list[tuple[Run, int, Path]]:
         return [(Run(folder.parent.parent), _fold_number(folder.parent) or 0, folder)]
     fold = _fold_number(folder)
     if fold is not None:
-        return _newest(Run(folder.parent), fold)
+        return _finished(Run(folder.parent), fold)
     if (folder / "manifest.json").is_file() and (folder / "folds.csv").is_file():
         run = Run(folder)
-        return [entry for number in range(run.folds().count) for entry in _newest(run, number)]
+        found = [entry for number in range(run.folds().count) for entry in _finished(run, number)]
+        missing = sorted(set(range(run.folds().count)) - {fold for _, fold, _ in found})
+        if found and missing:
+            listed = ", ".join(map(str, missing))
+            text = f"W13 {run.name} is not finished, and predicts without fold {listed}"
+            warnings.warn(KitWarning(text), stacklevel=3)
+        return found
     return []
 
 
-def _newest(run: Run, fold: int) -> list[tuple[Run, int, Path]]:
-    """A finished fold's newest checkpoint; none where it is still to be trained."""
-    found = checkpoints.numbers(run.fold(fold))
-    return (
-        [(run, fold, checkpoints.place(run.fold(fold), found[-1]))]
-        if found and run.part(fold).is_file()
-        else []
-    )
+def _finished(run: Run, fold: int) -> list[tuple[Run, int, Path]]:
+    """A fold with its last checkpoint; none where it is still to be trained."""
+    last = _last(run, fold)
+    return [] if last is None else [(run, fold, last)]
+
+
+def _last(run: Run, fold: int) -> Path | None:
+    """The checkpoint that a finished fold's own predictions were made with, whether it is still there or not."""
+    if not run.part(fold).is_file():
+        return None
+    tag = Predictions.read(run.part(fold)).about["checkpoints"][str(fold)]
+    return run.fold(fold) / str(tag).partition(":")[0]
 
 
 def _fold_number(folder: Path) -> int | None:
