@@ -63,14 +63,12 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-    except RuntimeError:
-        raise ConfigError(f"no device named {name!r}", code="C10", hint="auto, cpu, cuda or cuda:1") from None
-    if device.type == "cuda" and (
-        not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()
-    ):
+        torch.zeros(1, device=device).item()  # some devices can be named and hold no numbers, such as meta
+    except (RuntimeError, AssertionError, NotImplementedError):
         raise ConfigError(
-            f"no GPU {name!r} here; torch sees {torch.cuda.device_count()}", code="C10", hint="device=auto"
-        )
+            f"no device {name!r} here; torch sees {torch.cuda.device_count()} GPUs", code="C10",
+            hint="auto, cpu, cuda or cuda:1",
+        ) from None  # fmt: skip
     return device
 
 

@@ -98,6 +98,10 @@ def test_a_dry_run_prints_what_a_run_would_be(
             2,
             "no views named 'd5'; did you mean 'd4'?",
         ),
+        (["tta", "-c", "runs/none", "--views", "{bad json"], 2, "'{bad json' is no JSON"),
+        (["tta", "-c", "runs/none", "--views", "{}"], 2, "P06"),
+        (["tta", "-c", "runs/none", "--device", "meta"], 2, "C10"),
+        (["train", "optimizer.betas=[2,0.9]"], 2, "optimizer.betas.0"),
         (["blend", "runs/none"], 2, "runs/none"),
         (["board", "score", "9", "0.5"], 2, "9"),
     ],
@@ -177,6 +181,7 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(
         ),
         (["--checkpoints", "a", "data.bad_test=prior"], ["--checkpoints", "a", "data.bad_test=prior"]),
         (["-c", "a", "--json"], ["-c", "a", "--json"]),
+        (["-c", "a", "b", "--json", "x=1"], ["-c", "a", "--checkpoints", "b", "--json", "x=1"]),
     ],
 )  # fmt: skip
 def test_checkpoints_takes_what_a_shell_makes_of_a_star(given: list[str], meant: list[str]) -> None:

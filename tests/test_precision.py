@@ -51,7 +51,7 @@ def test_a_choice_chosen_again_is_the_same() -> None:
     assert choose(DEPTHWISE, CPU, first) == first
 
 
-@pytest.mark.parametrize("name", ["warp", "cuda:99"])
+@pytest.mark.parametrize("name", ["warp", "cuda:99", "meta", ""])
 def test_a_device_that_is_not_there_is_an_error(name: str) -> None:
     with pytest.raises(ConfigError, match="C10"):
         choose_device(name)

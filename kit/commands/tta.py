@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,14 +25,14 @@ class Several(click.Command):
 
 
 def _repeated(args: Sequence[str], option: str) -> list[str]:
-    """`--checkpoints a b` as `--checkpoints a --checkpoints b`."""
+    """`--checkpoints a b`, or `-c a b`, as `--checkpoints a --checkpoints b`."""
     spread: list[str] = []
     inside = False
     for arg in args:
         if arg.startswith("-"):
-            inside = arg == option
+            inside = arg in (option, option[1:3])
             spread.append(arg)
-        elif inside and spread[-1] != option and not OVERRIDE.match(arg):
+        elif inside and not spread[-1].startswith("-") and not OVERRIDE.match(arg):
             spread += [option, arg]
         else:
             spread.append(arg)
@@ -71,12 +71,10 @@ def command(
     kit tta --checkpoints runs/r data.bad_test=prior
     kit tta --checkpoints runs/r --views '{"name": "shift", "pixels": 3}'
     """
-    import json
-
     from kit.tta import predicting_views
     from kit.workspace import Workspace
 
-    spec = json.loads(views) if views.lstrip().startswith("{") else views
+    spec = _spec(views)
     workspace = Workspace.find(".", overrides)
     made = follow(
         predicting_views(
@@ -91,6 +89,16 @@ def command(
     else:
         for each in made:
             click.echo(each.member)
+
+
+def _spec(text: str) -> Any:
+    """A plugin's name, or the JSON object of its name and options."""
+    import json
+
+    try:
+        return json.loads(text) if text.lstrip().startswith("{") else text
+    except json.JSONDecodeError as error:
+        raise click.BadParameter(f"{text!r} is no JSON: {error}", param_hint="--views") from None
 
 
 def _say(made: Predicted) -> None:

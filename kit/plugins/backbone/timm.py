@@ -99,6 +99,6 @@ def load_weights(model: nn.Module, file: Path) -> None:
         raise CheckpointError(
             f"{file} does not fit: {len(wrong)} of {len(wanted)} weights are missing or of another shape",
             code="D53",
-            cases=wrong[:6],
+            cases=wrong,
         )
     model.load_state_dict({key: state[key] for key in wanted})
