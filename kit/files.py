@@ -25,22 +25,19 @@ def written(path: Path) -> Iterator[Path]:
 
     Raises RunError where the disk is full; nothing is left behind then, and an older `path` is intact.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PART, dir=path.parent)
-    os.close(handle)
-    part = Path(name)
-    try:
-        yield part
-        sync(part)
-        os.chmod(part, 0o666 & ~_umask())  # mkstemp makes files that only their owner reads
-        os.replace(part, path)
-        sync(path.parent)
-    except OSError as error:
-        if error.errno in FULL:
-            raise _disk_full(path) from error
-        raise
-    finally:
-        part.unlink(missing_ok=True)
+    with _space_for(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PART, dir=path.parent)
+        os.close(handle)
+        part = Path(name)
+        try:
+            yield part
+            sync(part)
+            os.chmod(part, 0o666 & ~_umask())  # mkstemp makes files that only their owner reads
+            os.replace(part, path)
+            sync(path.parent)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -51,20 +48,17 @@ def written_folder(path: Path) -> Iterator[Path]:
     """
     part = path.with_name(f".{path.name}{PART}")
     shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
-        yield part
-        for file in part.iterdir():
-            sync(file)
-        sync(part)
-        os.rename(part, path)
-        sync(path.parent)
-    except OSError as error:
-        if error.errno in FULL:
-            raise _disk_full(path) from error
-        raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    with _space_for(path):
+        try:
+            part.mkdir(parents=True)
+            yield part
+            for file in part.iterdir():
+                sync(file)
+            sync(part)
+            os.rename(part, path)
+            sync(path.parent)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
 
 
 @contextmanager
@@ -73,19 +67,23 @@ def appended(path: Path) -> Iterator[BinaryIO]:
 
     Raises RunError where the disk is full; the file's end may be incomplete then.
     """
+    with _space_for(path), path.open("ab") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _space_for(path: Path) -> Iterator[None]:
+    """Turns a full disk while writing `path` into a RunError."""
     try:
-        with path.open("ab") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        yield
     except OSError as error:
         if error.errno in FULL:
-            raise _disk_full(path) from error
+            raise RunError(
+                f"disk full while writing {path}", hint="free some space, then the same command again"
+            ) from error
         raise
-
-
-def _disk_full(path: Path) -> RunError:
-    return RunError(f"disk full while writing {path}", hint="free some space, then the same command again")
 
 
 def remove_stumps(folder: Path) -> None:
