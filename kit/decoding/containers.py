@@ -72,14 +72,22 @@ def opened(content: bytes, form: str) -> Image:
 
 def refuse_depth(image: Image, content: bytes, form: str) -> None:
     """Raises DataError D11 for more than 8 bits a channel, which Pillow clips, and D12 for floats and pages."""
-    if form == "TIFF" and getattr(image, "n_frames", 1) > 1:
-        raise DataError(f"multi-page TIFF ({image.n_frames} pages)", code="D12")  # type: ignore[attr-defined]
+    if form == "TIFF" and (pages := _pages(image)) > 1:
+        raise DataError(f"multi-page TIFF ({pages} pages)", code="D12")
     if image.mode == "F":
         raise DataError(f"float {form}", code="D12")
     if image.mode.startswith("I") or _bits(image, content, form) > 8:
         raise DataError(
             f"16-bit {form}{_largest(content)}", code="D11", hint="convert it to 8 bits a channel"
         )
+
+
+def _pages(image: Image) -> int:
+    """How many pages a TIFF has. Raises DataError D05 where a later one is damaged."""
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except Exception as error:  # Pillow's readers raise what their parsing happens to raise
+        raise DataError(f"corrupt TIFF: {error}", code="D05") from None
 
 
 def _bits(image: Image, content: bytes, form: str) -> int:
