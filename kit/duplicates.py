@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 def contents(paths: Sequence[Path]) -> np.ndarray:
     """A number for each path, int64 (paths,), equal where the files' bytes are equal.
 
-    A file that is not there is like no other.
+    A file that is not there, or empty, is like no other.
     """
     by_size: dict[int, list[int]] = defaultdict(list)
     for row, path in enumerate(paths):
-        if path.is_file():
-            by_size[path.stat().st_size].append(row)
+        if path.is_file() and (size := path.stat().st_size):
+            by_size[size].append(row)
     numbers = np.arange(len(paths), dtype=np.int64)
     for rows in by_size.values():
         if len(rows) > 1:

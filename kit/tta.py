@@ -6,6 +6,7 @@ the same views, so that a blend is fitted on like with like.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ import torch
 from kit import checkpoints, network
 from kit.checkpoints import Checkpoint
 from kit.config import Experiment
-from kit.errors import CheckpointError, DataError
+from kit.errors import CheckpointError, DataError, KitWarning
 from kit.files import fingerprint
 from kit.folds import Folds
 from kit.kinds import Classes, Metric, Views
@@ -101,6 +102,7 @@ def _run(
         run, name, merge, train, [views, *parts.all()], workspace.competition.data.average_group
     )
     about |= {"checkpoints": {str(fold): checkpoints.tag(path) for fold, path in target.folds.items()}}
+    _warn_of_changed(run, about["plugins"])
     folds = run.folds()
     _check_rows(run, folds, train)
     job = _Job(
@@ -237,6 +239,15 @@ def _same_experiment(run: Run, loaded: Mapping[int, Checkpoint], table: Table) -
                 hint=f"train {run.name} again under another --name",
             )
     return experiment_of(next(iter(loaded.values())))
+
+
+def _warn_of_changed(run: Run, plugins: Mapping[str, str]) -> None:
+    """Warns (W14) of plugins whose source is not what the run was trained with."""
+    began = run.manifest.get("made_from", {}).get("plugins", {})
+    changed = [name for name, mark in plugins.items() if began.get(name, mark) != mark]
+    if changed:
+        text = f"W14 {', '.join(changed)} changed since {run.name} was trained, which predicts with what is there"
+        warnings.warn(KitWarning(text), stacklevel=2)
 
 
 def _check_rows(run: Run, folds: Folds, table: Table) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from kit.batches import PlainBatches
+from kit.config import Experiment
 from kit.errors import KitWarning
 from kit.predictions import Predictions
+from kit.runs.loading import Loaded
 from kit.train import train
 from kit.tta import Predicted, tta
 from kit.workspace import Workspace
@@ -112,6 +116,36 @@ def test_views_whose_plugin_changed_are_predicted_again(space: Path) -> None:
     assert predict(space, views="mine").computed
 
 
+LOSS = '''"""Cross-entropy, of a team's own."""
+
+from kit.kinds import Loss
+
+
+class Own(Loss):
+    """Cross-entropy.
+
+    Source: this test.
+    """
+
+    def rows(self, outputs, labels):
+        from torch.nn.functional import cross_entropy
+
+        return cross_entropy(outputs, labels, reduction="none")
+'''
+
+
+def test_a_loss_that_changed_since_training_is_said_and_predicts_again(tmp_path: Path) -> None:
+    root = draw_competition(tmp_path / "space", epochs=1, loss="own", splitter="holdout")
+    file = root / "plugins/loss/own.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(LOSS)
+    train(root, name="a")
+    predict(root)
+    file.write_text(LOSS + "\n# another one\n")
+    with pytest.warns(KitWarning, match="W14 loss/own changed since a was trained"):
+        assert predict(root).computed
+
+
 def test_folds_predicted_one_after_the_other_are_together(space: Path) -> None:
     predict(space, path="runs/a/fold-0", views="hflip")
     made = predict(space, path="runs/a/fold-1", views="hflip")
@@ -139,6 +173,20 @@ def test_scores_are_of_the_metric_and_labels_that_are_asked_for(space: Path) -> 
     assert "auc" in made.scores
     assert "auc" in read(space, "oof").about["scores"]
     assert np.array_equal(read(space, "oof").probabilities, before.probabilities)
+
+
+def test_the_workers_asked_for_load_the_images(space: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kit.runs.setting import plain_batches
+
+    asked = []
+
+    def noted(loaded: Loaded, experiment: Experiment, rows: np.ndarray) -> PlainBatches:
+        asked.append(experiment.workers)
+        return plain_batches(loaded, experiment, rows)
+
+    monkeypatch.setattr(sys.modules["kit.tta"], "plain_batches", noted)
+    predict(space, "workers=1", views="hflip")
+    assert set(asked) == {1}
 
 
 def test_without_any_usable_test_image_every_row_gets_the_prior(space: Path) -> None:

@@ -23,11 +23,12 @@ class EpochLog:
 
     @classmethod
     def read(cls, file: Path, epoch: int) -> EpochLog:
-        """The log up to the epoch that training goes on from."""
-        if not file.is_file():
+        """The log up to the epoch that training goes on from; a damaged one is begun anew, as nothing depends on it."""
+        try:
+            lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+            return cls(file, [line for line in lines if line["epoch"] <= epoch])
+        except (OSError, ValueError, KeyError, TypeError):
             return cls(file)
-        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-        return cls(file, [line for line in lines if line["epoch"] <= epoch])
 
     def add(self, epoch: Epoch, step: int, scores: Mapping[str, float]) -> str:
         """Adds an epoch and returns it as people read it."""

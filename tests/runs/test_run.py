@@ -137,3 +137,17 @@ def test_batch_norm_that_is_left_with_one_value_says_what_to_do(competition: Pat
         train(competition, overrides, name="r")
     with pytest.raises(RunError, match="R04"):
         finish(rehearsing(Workspace.open(competition, overrides), "r"))
+
+
+def test_a_damaged_log_does_not_stop_a_run(space: Path) -> None:
+    (space / "runs/a/fold-1/oof.parquet").unlink()
+    (space / "runs/a/fold-1/log.jsonl").write_text('{"epoch": 1}\n{"epo')
+    train(space, name="a")
+    assert is_finished(find_run(Workspace.open(space), "a"))
+
+
+def test_empty_images_are_not_taken_for_copies_of_each_other(competition: Path) -> None:
+    for number in range(3):
+        (competition / f"data/images/{number:03d}.png").write_bytes(b"")
+    with pytest.raises(DataError, match="3 of 60 train images"):  # and no warning of W01 or W02
+        train(competition, name="r")
