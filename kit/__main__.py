@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 from contextlib import suppress
@@ -87,9 +88,9 @@ def run(arguments: list[str]) -> int:
         sys.stderr.close()
         return 1
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None and error.errno != errno.ENOSPC:  # of a library, not of a file
             raise
-        _console.fail(KitError(f"{error.filename}: {error.strerror}"))
+        _console.fail(KitError(f"{error.filename or 'the output'}: {error.strerror}"))
         return KitError.exit_code
     return status if isinstance(status, int) else 0  # click returns what a command's context.exit was given
 

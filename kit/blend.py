@@ -142,7 +142,8 @@ def _positions(table: Table, ids: np.ndarray) -> np.ndarray:
     at = {name: row for row, name in enumerate(table.ids.tolist())}
     lost = [Case("is in no row of the training table", id=name, code="D41") for name in ids if name not in at]
     if lost:
-        raise InvalidError(f"{len(lost)} predicted rows have no label", code="D41", cases=lost)
+        hint = "the training table as it was when the runs were trained; folders of images too, where they make rows"
+        raise InvalidError(f"{len(lost)} predicted rows have no label", code="D41", cases=lost, hint=hint)
     return np.array([at[name] for name in ids.tolist()])
 
 

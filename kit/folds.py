@@ -63,7 +63,7 @@ class Folds:
         file = read_csv(path)
         try:
             numbers = np.array([row[1:] for row in file.rows], dtype=str).astype(np.int64)
-        except ValueError:
+        except (ValueError, OverflowError):
             numbers = np.empty((len(file), 0), np.int64)
         ids = np.array([row[0] for row in file.rows], dtype=str)
         if file.columns[0] != "id" or not numbers.shape[1] or len(set(ids)) < len(ids) or numbers.min() < -1:

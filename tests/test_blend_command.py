@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,6 +92,17 @@ def test_what_the_system_refuses_is_said_with_the_file(kit: Kit, workspace: Work
     workspace.submissions.write_text("a file where a folder is wanted")
     status, _, err = kit("blend", "a")
     assert (status, err.splitlines()[-1]) == (1, f"error: {workspace.submissions}: File exists")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full device")
+def test_an_output_that_is_full_is_said(workspace: Workspace) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "kit", "config", "schema"], cwd=workspace.root, stdout=full,
+            stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.stderr.startswith("error: the output: No space left on device")
+    assert "Traceback" not in done.stderr
 
 
 def test_bad_data_is_counted_and_the_list_named(kit: Kit, workspace: Workspace) -> None:

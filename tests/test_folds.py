@@ -214,7 +214,15 @@ def test_folds_are_read_as_they_were_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["id,fold\na,x\n", "id\na\n", "name,fold\na,0\n", "id,fold\na,0\na,1\n", "id,fold\na,-2\n"]
+    "text",
+    [
+        "id,fold\na,x\n",
+        "id\na\n",
+        "name,fold\na,0\n",
+        "id,fold\na,0\na,1\n",
+        "id,fold\na,-2\n",
+        f"id,fold\na,{10**20}\n",
+    ],
 )
 def test_a_file_that_holds_no_folds_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "folds.csv").write_text(text)

@@ -77,6 +77,7 @@ def _check_held_out(member: Member) -> None:
             "trained on them",
             code="D43",
             cases=leaks,
+            hint=f"kit tta --checkpoints runs/{member.run} --views {member.views} predicts them anew",
         )
 
 
