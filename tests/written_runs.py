@@ -64,7 +64,7 @@ def competition(root: Path, *, cells: str = ",ant", header: str = "id,label", **
     images = root / "data" / "images"
     images.mkdir(parents=True)
     for name in (*TRAIN, *TEST):
-        (images / f"{name}.png").touch()
+        (images / f"{name}.png").write_bytes(b"the same")
     lines = [f"{row},{label},{person}" for row, label, person in zip(TRAIN, LABELS, PEOPLE, strict=True)]
     (root / "data" / "train.csv").write_text("\n".join(["id,label,person", *lines]) + "\n")
     quoted = [f'"{name}"' if "," in name else name for name in TEST]
