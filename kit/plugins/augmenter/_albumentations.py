@@ -60,6 +60,7 @@ def _transform(entry: Mapping[str, Any], size: int) -> Any:
         if not isinstance(inner, list | tuple) or not inner:
             raise ValueError(f"{name} needs a list of transforms")
         arguments["transforms"] = [_transform(part, size) for part in inner]
+        _check_group(name, arguments)
     arguments |= {key: value for key, value in _sizes(size).items() if _is_wanted(key, known, arguments)}
     try:
         return maker(**arguments)
@@ -67,6 +68,15 @@ def _transform(entry: Mapping[str, Any], size: int) -> Any:
         raise ValueError(f"{name} is a base class of transforms") from None
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name}: {_words(error)}") from None
+
+
+def _check_group(name: str, arguments: Mapping[str, Any]) -> None:
+    """Raises ValueError for what the library checks of a transform, but not of a group."""
+    share, count, most = arguments.get("p", 1), arguments.get("n", 1), len(arguments["transforms"])
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+        raise ValueError(f"{name}: p: must be from 0 to 1, not {share!r}")
+    if type(count) is not int or not 1 <= count <= most:
+        raise ValueError(f"{name}: n: must be from 1 to {most}, the number of its transforms, not {count!r}")
 
 
 def _maker(entry: Mapping[str, Any]) -> tuple[Any, str]:

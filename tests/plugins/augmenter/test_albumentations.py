@@ -62,6 +62,40 @@ def test_groups_are_nested_and_sizes_are_filled_in() -> None:
     assert (type(some).__name__, some.n) == ("SomeOf", 1)
 
 
+def test_groups_within_groups_draw_from_rng_alone() -> None:
+    """SomeOf, OneOf and Sequential three deep, against the library seeded alike, whatever was drawn before."""
+    turn = {
+        "name": "Sequential",
+        "p": 1.0,
+        "transforms": [{"name": "Rotate", "p": 1.0}, {"name": "Transpose"}],
+    }
+    either = {"name": "OneOf", "p": 0.7, "transforms": [{"name": "Blur"}, {"name": "GaussNoise"}]}
+    some = {
+        "name": "SomeOf",
+        "n": 2,
+        "p": 1.0,
+        "transforms": [turn, either, {"name": "RandomGamma", "p": 1.0}],
+    }
+    ours = opened({"name": "RandomResizedCrop"}, some)
+    theirs = albumentations.Compose(
+        [
+            albumentations.RandomResizedCrop((32, 32)),
+            albumentations.SomeOf(
+                [
+                    albumentations.Sequential([albumentations.Rotate(p=1), albumentations.Transpose()], p=1),
+                    albumentations.OneOf([albumentations.Blur(), albumentations.GaussNoise()], p=0.7),
+                    albumentations.RandomGamma(p=1),
+                ],
+                n=2,
+                p=1,
+            ),
+        ]
+    )
+    for number in (3, 1, 2, 0):
+        theirs.set_random_seed(int(generator(number).integers(2**32)))
+        assert np.array_equal(ours(IMAGE, 32, generator(number)), theirs(image=IMAGE)["image"])
+
+
 @pytest.mark.parametrize(
     ("transform", "words"),
     [
@@ -70,6 +104,8 @@ def test_groups_are_nested_and_sizes_are_filled_in() -> None:
         ({"name": "RandomResizedCrop", "scale": [2, 3]}, "RandomResizedCrop: scale: "),
         ({"name": "OneOf", "transforms": [{"name": "Blurr"}]}, "'Blurr'; did you mean 'Blur'"),
         ({"name": "OneOf"}, "OneOf needs a list of transforms"),
+        ({"name": "OneOf", "p": 7, "transforms": [{"name": "Blur"}]}, "OneOf: p: must be from 0 to 1, not 7"),
+        ({"name": "SomeOf", "n": 2, "transforms": [{"name": "Blur"}]}, "SomeOf: n: must be from 1 to 1"),
         ({"transform": "Blur"}, "a transform is {'name'"),
         ({"name": "BasicTransform"}, "BasicTransform is a base class"),
     ],

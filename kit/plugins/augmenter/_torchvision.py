@@ -1,0 +1,126 @@
+"""The one adapter to torchvision's transforms v2: a pipeline written as JSON is built, checked, seeded and run here."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from kit.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Recipe = Sequence[Mapping[str, Any]]
+ELSEWHERE = {"CutMix": "loss=cutmix", "MixUp": "loss=mixup"}  # what works on a batch is a loss of kit's
+COMPILED = ("JPEG",)  # transforms that call torchvision's compiled operators
+
+
+def augment(recipe: Recipe, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """The image after the recipe's transforms, size x size x 3 uint8. Raises ConfigError for another shape."""
+    import torch
+
+    pipeline = _pipeline(json.dumps(recipe), size)
+    with _seeded(int(rng.integers(2**63))), torch.no_grad():
+        made = pipeline(torch.from_numpy(image.copy()).permute(2, 0, 1))
+    if not isinstance(made, torch.Tensor) or made.shape != (3, size, size) or made.dtype != torch.uint8:
+        raise ConfigError(
+            f"the transforms give {_shape(made)}, not torch.uint8 (3, {size}, {size})",
+            code="C02",
+            hint="begin or end with RandomResizedCrop or Resize, and leave ToDtype and Normalize to kit",
+        )
+    return made.permute(1, 2, 0).contiguous().numpy()
+
+
+def _shape(made: Any) -> str:
+    return f"{made.dtype} {tuple(made.shape)}" if hasattr(made, "shape") else f"a {type(made).__name__}"
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """torch's global generator of this processor begins with `seed`, and goes on afterwards as if nothing had been.
+
+    torch.manual_seed would seed every GPU's generator too, and cost a batch's dropout its own draws.
+    """
+    import torch
+
+    state = torch.get_rng_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)
+
+
+@lru_cache(maxsize=16)
+def _pipeline(recipe: str, size: int) -> Any:
+    return build(json.loads(recipe), size)
+
+
+def build(recipe: Recipe, size: int) -> Any:
+    """torchvision's Compose of a recipe. Raises ValueError, naming the transform, for what it does not know."""
+    return _library().Compose([_transform(entry, size) for entry in recipe])
+
+
+def _library() -> Any:
+    from kit.torchvision_ops import prepare
+
+    prepare()
+    from torchvision.transforms import v2
+
+    return v2
+
+
+def _transform(entry: Mapping[str, Any], size: int) -> Any:
+    """One transform, or a group such as RandomChoice with its own `transforms`."""
+    maker, name = _maker(entry)
+    known = [key for key in inspect.signature(maker.__init__).parameters if key != "self"]
+    arguments = {key: value for key, value in entry.items() if key != "name"}
+    for key in arguments:
+        if key not in known:
+            raise ValueError(f"{name} has no argument {key!r}{nearest(key, known)}")
+    if "transforms" in known:
+        inner = arguments.get("transforms")
+        if not isinstance(inner, list | tuple) or not inner:
+            raise ValueError(f"{name} needs a list of transforms")
+        arguments["transforms"] = [_transform(part, size) for part in inner]
+    sizes = {"size": (size, size), "target_size": (size, size)}
+    arguments = {key: value for key, value in sizes.items() if key in known} | arguments
+    try:
+        return maker(**arguments)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        words = " ".join(str(error).split())
+        raise ValueError(f"{name}: {words}") from None
+
+
+def _maker(entry: Mapping[str, Any]) -> tuple[Any, str]:
+    v2 = _library()
+    known = [
+        name
+        for name, value in vars(v2).items()
+        if inspect.isclass(value) and issubclass(value, v2.Transform) and value is not v2.Transform
+    ]
+    name = entry.get("name") if isinstance(entry, Mapping) else None
+    if not isinstance(name, str):
+        raise ValueError(f"a transform is {{'name': ..., arguments}}, not {entry!r}")
+    if name in ELSEWHERE:
+        raise ValueError(f"{name} mixes a batch, not one image: {ELSEWHERE[name]} does that")
+    if name not in known:
+        raise ValueError(f"torchvision.transforms.v2 has no transform {name!r}{nearest(name, known)}")
+    if name in COMPILED and not has_compiled_operators():
+        raise ValueError(
+            f"{name} needs torchvision's compiled image operators, which do not load beside this torch; "
+            "augmenter=albumentations has ImageCompression"
+        )
+    return getattr(v2, name), name
+
+
+def has_compiled_operators() -> bool:
+    """Whether torchvision's compiled image operators are there; kit.torchvision_ops says why they may not be."""
+    import torch
+
+    _library()
+    return hasattr(torch.ops.image, "encode_jpeg")

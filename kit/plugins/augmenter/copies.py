@@ -1,0 +1,64 @@
+"""Copies: each image has a few fixed variants, as a folder of copies made beforehand would hold."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from kit.kinds import Augmenter
+from kit.plugins.augmenter.albumentations import Albumentations
+from kit.randomness import generator
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def _turned_blurred_flipped() -> Augmenter:
+    """Made when it is asked for: opening a pipeline imports albumentations.
+
+    Each copy is turned, by an angle of its own, so that no two copies are equal, and none is the row itself.
+    """
+    return Albumentations(
+        transforms=(
+            {"name": "SmallestMaxSize", "area_for_downscale": "image"},
+            {"name": "CenterCrop"},
+            {"name": "Rotate", "limit": [-20, 20], "border_mode": 4, "p": 1.0},  # 4: cv2.BORDER_REFLECT_101
+            {"name": "GaussianBlur", "p": 0.5},
+            {"name": "HorizontalFlip", "p": 0.5},
+        )
+    )
+
+
+class Copies(Augmenter):
+    """The image as it is predicted, or one of `count` fixed variants of it that `base` draws, all as likely.
+
+    This is offline augmentation without the files. A folder of copies shows the network count + 1 fixed images of a
+    row, each once in an epoch of count + 1 times the rows; here an epoch shows one of the same count + 1 images of
+    each row, so that count + 1 epochs are as long as one of the folder's, and show each image once on average. A
+    variant's draws depend on (seed, the row's pixels, the variant's number) alone: every epoch, fold, run and number of
+    workers sees the same ones. They are made from their row when it is its turn, so a copy is always in its row's
+    fold.
+
+    Source: Shorten and Khoshgoftaar 2019, "A survey on Image Data Augmentation for Deep Learning", which tells offline
+    augmentation from online; the default `base` (rotation, blur, flip) is albumentations'.
+    """
+
+    count: int = Field(6, ge=1, le=1000, description="variants of each row, beside the row's own image")
+    seed: int = Field(0, ge=0, description="of the variants; another one makes other copies")
+    base: Augmenter = Field(
+        default_factory=_turned_blurred_flipped, description="what makes the variants, any augmenter"
+    )
+
+    def __call__(self, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+        from kit.images import centre
+
+        number = int(rng.integers(self.count + 1))
+        return self.variant(image, size, number) if number else centre(image, size)
+
+    def variant(self, image: np.ndarray, size: int, number: int) -> np.ndarray:
+        """The image's variant of a number, 1 to `count`."""
+        content = hashlib.blake2b(repr(image.shape).encode(), digest_size=16)
+        content.update(image.tobytes())
+        return self.base(image, size, generator(self.seed, "copies", content.hexdigest(), number))

@@ -1,0 +1,42 @@
+"""Torchvision: any pipeline of torchvision's transforms v2, written in the config."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, field_validator
+
+from kit.kinds import Augmenter
+from kit.plugins.augmenter import _torchvision
+
+if TYPE_CHECKING:
+    import numpy as np
+
+DEFAULT: tuple[dict[str, Any], ...] = (
+    {"name": "RandomResizedCrop", "scale": [0.7, 1.0]},
+    {"name": "RandomHorizontalFlip", "p": 0.5},
+)
+
+
+class Torchvision(Augmenter):
+    """Any pipeline of torchvision's transforms v2; a `size` that the config leaves out is the network's.
+
+    `transforms` is a list of `{"name": "RandomHorizontalFlip", "p": 0.5}`; groups (RandomApply, RandomChoice,
+    RandomOrder, Compose) have a list `transforms` of their own. Unknown names and arguments are errors. Where
+    torchvision's compiled operators do not load, JPEG is refused; every other transform is plain torch.
+
+    Source: torchvision 0.28.0, torchvision.transforms.v2.
+    """
+
+    transforms: tuple[dict[str, Any], ...] = Field(
+        DEFAULT, min_length=1, description="transforms in their order, {name, arguments}"
+    )
+
+    @field_validator("transforms")
+    @classmethod
+    def _known(cls, transforms: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+        _torchvision.build(transforms, size=64)
+        return transforms
+
+    def __call__(self, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+        return _torchvision.augment(self.transforms, image, size, rng)
