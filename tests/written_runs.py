@@ -60,7 +60,7 @@ def write_run(
 
 
 def competition(root: Path, *, cells: str = ",ant", header: str = "id,label", **config: Any) -> Workspace:
-    """A workspace with tables, empty image files, and runs a (d4 and plain views) and b, of which b is wrong once."""
+    """A workspace with tables, images that are copies, and runs a (d4 and plain views) and b, wrong once."""
     images = root / "data" / "images"
     images.mkdir(parents=True)
     for name in (*TRAIN, *TEST):
