@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 import warnings
-import zlib
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,40 +16,7 @@ from PIL import Image, ImageOps
 from kit.config import Data
 from kit.errors import ConfigError, DataError, KitWarning
 from kit.images import centre, decode, padded, read_bytes, read_image, resized
-
-DATA = Data()
-
-
-def drawn(height: int = 96, width: int = 128, seed: int = 0) -> np.ndarray:
-    noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return cv2.GaussianBlur(noise, (0, 0), 1.5)
-
-
-def encoded(image: np.ndarray | Image.Image, form: str, **options: Any) -> bytes:
-    buffer = BytesIO()
-    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(buffer, form, **options)
-    return buffer.getvalue()
-
-
-def png(width: int, height: int, raw: bytes, interlaced: int = 0) -> bytes:
-    """An RGB PNG whose data is `raw`, whatever its header claims."""
-
-    def chunk(name: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, interlaced))
-    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")
-
-
-def refused(content: bytes, data: Data = DATA) -> DataError:
-    with pytest.raises(DataError) as caught:
-        decode(content, data)
-    return caught.value
-
-
-def codes(content: bytes) -> list[str]:
-    return [note.code for note in decode(content, DATA).notes]
-
+from tests.drawn_images import DATA, codes, drawn, encoded
 
 # ------------------------------------------------------------------------------------ what is read
 
@@ -173,132 +139,6 @@ def test_a_large_jpeg_may_come_smaller_but_never_below_what_is_needed() -> None:
     small = decode(content, DATA, 120).pixels
     expected = cv2.resize(decode(content, DATA).pixels, (160, 120), interpolation=cv2.INTER_AREA)
     assert np.abs(small.astype(int) - expected).mean() < 2
-
-
-# --------------------------------------------------------------------------------- what is refused
-
-
-@pytest.mark.parametrize("cut", [0.999, 0.9, 0.5, 0.3])
-@pytest.mark.parametrize("options", [{}, {"progressive": True}], ids=["baseline", "progressive"])
-def test_a_cut_jpeg_is_truncated(cut: float, options: dict[str, Any]) -> None:
-    content = encoded(drawn(), "JPEG", **options)
-    error = refused(content[: int(len(content) * cut)])
-    assert (error.code, "truncated JPEG" in error.summary) == ("D03", True)
-
-
-def test_a_cut_jpeg_with_an_end_mark_put_on_is_truncated() -> None:
-    content = encoded(drawn(), "JPEG")
-    assert refused(content[: len(content) // 2] + b"\xff\xd9").code == "D03"
-
-
-def test_a_cut_cmyk_jpeg_is_truncated() -> None:
-    content = encoded(Image.fromarray(drawn()).convert("CMYK"), "JPEG")
-    assert refused(content[: len(content) // 2]).code == "D03"
-
-
-@pytest.mark.parametrize("lacking", [1, 2])
-def test_a_jpeg_lacking_only_its_end_mark_is_accepted_with_a_note(lacking: int) -> None:
-    content = encoded(drawn(), "JPEG")
-    made = decode(content[:-lacking], DATA)
-    assert np.array_equal(made.pixels, decode(content, DATA).pixels)
-    assert [note.code for note in made.notes] == ["D04"]
-
-
-def test_what_follows_the_end_mark_does_not_matter() -> None:
-    assert codes(encoded(drawn(), "JPEG") + b"\0" * 500) == []
-
-
-def test_a_whole_jpeg_that_ends_in_plain_grey_is_accepted() -> None:
-    assert codes(encoded(np.full((32, 32, 3), 128, np.uint8), "JPEG")) == []
-
-
-def test_a_damaged_png_is_corrupt() -> None:
-    content = encoded(drawn(), "PNG")
-    flipped = bytearray(content)
-    flipped[len(content) // 2] ^= 1
-    for damaged in (content[: len(content) // 2], content[:30], content[:8], bytes(flipped)):
-        error = refused(damaged)
-        assert (error.code, "corrupt PNG" in error.summary) == ("D05", True)
-
-
-@pytest.mark.parametrize("interlaced", [0, 1])
-def test_a_png_with_too_few_rows_is_corrupt(interlaced: int) -> None:
-    rows = (b"\0" + b"\x05" * 30) * 5
-    assert refused(png(10, 10, rows, interlaced)).code == "D05"
-
-
-def test_black_and_interlaced_pngs_are_whole() -> None:
-    assert (decode(png(10, 10, bytes(31 * 10)), DATA).pixels == 0).all()
-    raw = b"".join((b"\0" + b"\x07" * 3 * wide) * tall for tall, wide in _adam7(10, 10))
-    assert (decode(png(10, 10, raw, 1), DATA).pixels == 7).all()
-
-
-def _adam7(height: int, width: int) -> list[tuple[int, int]]:
-    grid = np.array(
-        [
-            [1, 6, 4, 6, 2, 6, 4, 6], [7] * 8, [5, 6, 5, 6, 5, 6, 5, 6], [7] * 8,
-            [3, 6, 4, 6, 3, 6, 4, 6], [7] * 8, [5, 6, 5, 6, 5, 6, 5, 6], [7] * 8,
-        ]
-    )  # fmt: skip
-    which = np.tile(grid, (height // 8 + 1, width // 8 + 1))[:height, :width]
-    found = [np.argwhere(which == number) for number in range(1, 8)]
-    return [(len(set(at[:, 0])), len(set(at[:, 1]))) for at in found if len(at)]
-
-
-@pytest.mark.parametrize(
-    ("content", "code", "words"),
-    [
-        (b"\n<!DOCTYPE html><p>404", "D06", "looks like HTML"),
-        (b"<html><body>", "D06", "looks like HTML"),
-        (b"hello, world", "D06", "not an image"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "D07", "git lfs pull"),
-        (b'<?xml version="1.0"?>\n<svg width="1">', "D13", "SVG"),
-        (b"%PDF-1.7", "D13", "PDF"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0", "D13", "HEIC"),
-        (b"BM", "D05", "corrupt BMP"),
-        (b"II*\0", "D05", "corrupt TIFF"),
-        (b"GIF89a" + b"x" * 20, "D05", "corrupt GIF"),
-        (b"\xff\xd8\xff\xe0", "D03", "truncated JPEG"),
-    ],
-)
-def test_what_is_no_image_is_named(content: bytes, code: str, words: str) -> None:
-    error = refused(content)
-    assert error.code == code
-    assert words in error.summary
-
-
-@pytest.mark.parametrize("side", [12_000, 60_000])
-def test_pixels_are_counted_before_they_are_decoded(side: int) -> None:
-    error = refused(png(side, side, b""))
-    assert error.code == "D10"
-    assert (
-        error.summary
-        == {
-            12_000: "claims 144 Mpx, limit 100 Mpx (data.max_pixels)",
-            60_000: "claims 3.6 Gpx, limit 100 Mpx (data.max_pixels)",
-        }[side]
-    )
-
-
-def test_the_pixel_limit_is_the_config_s() -> None:
-    content = encoded(drawn(96, 128), "JPEG")
-    assert decode(content, Data(max_pixels=96 * 128)).pixels.shape == (96, 128, 3)
-    assert refused(content, Data(max_pixels=96 * 128 - 1)).code == "D10"
-
-
-@pytest.mark.parametrize("ending", [".png", ".tiff"])
-@pytest.mark.parametrize("shape", [(20, 30), (20, 30, 3)])
-def test_sixteen_bits_are_refused_with_the_largest_value(ending: str, shape: tuple[int, ...]) -> None:
-    deep = np.full(shape, 4095, np.uint16)
-    error = refused(cv2.imencode(ending, deep)[1].tobytes())
-    assert error.code == "D11"
-    assert "values up to 4095" in error.summary
-
-
-def test_float_and_multi_page_tiffs_are_refused() -> None:
-    floats = encoded(Image.fromarray(np.zeros((9, 9), np.float32)), "TIFF")
-    pages = encoded(drawn(), "TIFF", save_all=True, append_images=[Image.fromarray(drawn())])
-    assert [refused(content).code for content in (floats, pages)] == ["D12", "D12"]
 
 
 # ------------------------------------------------------------------------------------------- files
