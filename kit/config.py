@@ -70,6 +70,9 @@ class Data(Strict):
         None, description="test column: predictions of equal values are averaged"
     )
     classes: str | None = Field(None, description="CSV whose first column lists the classes in order")
+    class_groups: str | None = Field(
+        None, description="column of data.classes that names each class's group of look-alikes"
+    )
     file_labels: dict[str, str] = Field(
         {}, description="for {file} in `label`: word by pattern of the file's stem"
     )

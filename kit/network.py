@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from kit.config import Experiment
 from kit.errors import ConfigError
 from kit.kinds import Backbone, Classes, Head, Loss, Plugin, Pooling
+
+if TYPE_CHECKING:
+    from kit.table import Table
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,11 @@ class Parts:
     def bare(self) -> Parts:
         """The same parts without starting weights, for a network that a checkpoint fills."""
         return Parts(self.backbone.bare(), self.pooling, self.head, self.loss)
+
+
+def classes_of(table: Table) -> Classes:
+    """What techniques may know of a training table's classes."""
+    return Classes(table.classes, tuple(int(count) for count in table.counts()), table.class_groups)
 
 
 def open_parts(experiment: Experiment, root: Path | None, classes: Classes) -> Parts:

@@ -33,6 +33,9 @@ class Table:
     classes: tuple[str, ...] = ()
     labels: np.ndarray | None = None  # (rows,) int64
     groups: np.ndarray | None = None  # (rows,) of str
+    class_groups: tuple[
+        str, ...
+    ] = ()  # the group of look-alikes of each class, where the competition names them
     frame: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def __len__(self) -> int:
@@ -80,6 +83,7 @@ def train_table(root: Path, data: Data) -> Table:
         classes=classes,
         labels=labels.numbers(texts, classes, rows.ids),
         groups=_groups(rows, data),
+        class_groups=labels.class_groups(root, data),
         frame=_frame(rows),
     )
 

@@ -69,8 +69,9 @@ def _fold(setting: Setting, fold: int, position: int, of: int) -> Work[None]:
     found = checkpoints.latest(folder)
     if found is not None:
         learner.load(found.state(), found.weights, found.average)
-    yield from _epochs(setting, fold, learner, position / of, 1 / of)
-    held_out = finish(predict_held_out(setting, fold, learner.predictor))
+    held_out = yield from _epochs(setting, fold, learner, position / of, 1 / of)
+    if held_out is None:  # the last checkpoint was there, its predictions were not
+        held_out = finish(predict_held_out(setting, fold, learner.predictor))
     tag = checkpoints.tag(checkpoints.place(folder, learner.epoch))
     about = {"run": setting.run.name, "fold": fold, "rows": "oof", "checkpoints": {str(fold): tag}}
     Predictions(held_out.ids, held_out.folds, held_out.classes, held_out.probabilities, about).write(
@@ -78,8 +79,13 @@ def _fold(setting: Setting, fold: int, position: int, of: int) -> Work[None]:
     )
 
 
-def _epochs(setting: Setting, fold: int, learner: fit.Learner, start: float, share: float) -> Work[None]:
-    """The epochs that are left of a fold, which is `share` of the command's work and begins at `start`."""
+def _epochs(
+    setting: Setting, fold: int, learner: fit.Learner, start: float, share: float
+) -> Work[Predictions | None]:
+    """The epochs that are left of a fold, which is `share` of the command's work and begins at `start`.
+
+    Returns the held-out predictions of the last epoch, or None where no epoch was left.
+    """
     experiment, folder = setting.experiment, setting.run.fold(fold)
     plan = fit.Plan(
         experiment.epochs, experiment.seed, fold, experiment.micro_batch_size, experiment.clip_grad_norm
@@ -89,7 +95,7 @@ def _epochs(setting: Setting, fold: int, learner: fit.Learner, start: float, sha
     events = fit.fit(
         learner, setting.techniques.parts.loss, batches, setting.techniques.scheduler, plan, setting.precision
     )
-    shown = 0.0
+    shown, held_out = 0.0, None
     try:
         for event in events:
             if isinstance(event, fit.Step):
@@ -110,6 +116,7 @@ def _epochs(setting: Setting, fold: int, learner: fit.Learner, start: float, sha
             yield Progress("train", done, 1, f"{where}: {line}", line=True)
     finally:
         batches.close()
+    return held_out
 
 
 def predict_held_out(setting: Setting, fold: int, predictor: nn.Module) -> Work[Predictions]:
@@ -128,10 +135,13 @@ def predict_held_out(setting: Setting, fold: int, predictor: nn.Module) -> Work[
 
 def _save(setting: Setting, fold: int, learner: fit.Learner) -> None:
     average = None if learner.average is None else learner.average.module.state_dict()
+    table = setting.loaded.table
     about = {
         "run": setting.run.name,
         "fold": fold,
-        "classes": list(setting.loaded.table.classes),
+        "classes": list(table.classes),
+        "class_counts": table.counts().tolist(),
+        "class_groups": list(table.class_groups),
         "config": setting.resolved(),
         "normalisation": setting.techniques.parts.backbone.normalisation(),
         "folds": setting.folds.fingerprint(),

@@ -21,7 +21,7 @@ from kit.config import Experiment
 from kit.errors import CheckpointError, DataError, KitWarning
 from kit.files import fingerprint
 from kit.folds import Folds
-from kit.kinds import Classes, Metric, Views
+from kit.kinds import Metric, Views
 from kit.precision import choose_device
 from kit.predict import Merge, Predictor, View, open_views, predicting
 from kit.predictions import Predictions
@@ -96,7 +96,7 @@ def _run(
     test = test_table(workspace.root, workspace.competition.data, train.classes)
     loaded = {fold: checkpoints.load(path) for fold, path in target.folds.items()}
     experiment = _same_experiment(run, loaded, train)
-    parts = network.open_parts(experiment, workspace.root, Classes(train.classes))
+    parts = network.open_parts(experiment, workspace.root, network.classes_of(train))
     chosen = open_views(views, experiment.image_size, parts.backbone.fixed_size())
     about = described(
         run, name, merge, train, [views, *parts.all()], workspace.competition.data.average_group

@@ -88,7 +88,7 @@ def preparing(workspace: Workspace, run: Run) -> Work[Setting]:
         raise DataError(
             f"all rows are of one class, {', '.join(table.classes)}", code="D39", hint="data.label=<column>"
         )
-    techniques = open_techniques(workspace, Classes(table.classes, tuple(int(n) for n in table.counts())))
+    techniques = open_techniques(workspace, network.classes_of(table))
     look_ahead(workspace, table)
     folds = make_folds(table, techniques.splitter, experiment.split_seed)
     precision = _precision(experiment, run, techniques.parts, len(table.classes), device)

@@ -98,6 +98,24 @@ def class_names(root: Path, data: Data, labels: Sequence[str]) -> tuple[str, ...
     return tuple(sorted(set(labels), key=_rank(set(labels))))
 
 
+def class_groups(root: Path, data: Data) -> tuple[str, ...]:
+    """The group of each class, in class order, from a column of `data.classes`; empty where none is named.
+
+    Raises ConfigError where there is no such file or column.
+    """
+    if data.class_groups is None:
+        return ()
+    if data.classes is None:
+        raise ConfigError("data.class_groups needs data.classes, the CSV that has the column", code="C07")
+    file = read_csv(root / data.classes, data.sep, data.encoding)
+    if data.class_groups not in file.columns:
+        hint = f"data.class_groups is one of {', '.join(file.columns[1:])}"
+        close = nearest(data.class_groups, file.columns)
+        raise ConfigError(f"{file.path} has no column {data.class_groups!r}{close}", code="C07", hint=hint)
+    place = file.columns.index(data.class_groups)
+    return tuple(row[place] for row in file.rows)
+
+
 def _once(names: Sequence[str], file: Path) -> tuple[str, ...]:
     double = sorted({name for name in names if names.count(name) > 1})
     if double:
