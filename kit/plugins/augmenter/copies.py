@@ -25,7 +25,7 @@ def _turned_blurred_flipped() -> Augmenter:
             {"name": "SmallestMaxSize", "area_for_downscale": "image"},
             {"name": "CenterCrop"},
             {"name": "Rotate", "limit": [-20, 20], "border_mode": 4, "p": 1.0},  # 4: cv2.BORDER_REFLECT_101
-            {"name": "GaussianBlur", "p": 0.5},
+            {"name": "GaussianBlur", "sigma_limit": [0.3, 1.2], "p": 0.5},
             {"name": "HorizontalFlip", "p": 0.5},
         )
     )

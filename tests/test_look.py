@@ -1,0 +1,71 @@
+"""`kit look augment`: a picture file, its path on stdout, and errors in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import pytest
+
+from kit.__main__ import run
+
+Step = Callable[[Path], None]
+
+
+def test_it_writes_the_picture_and_prints_its_path(
+    competition: Path, inside: Step, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inside(competition)
+    assert run(["look", "augment", "augmenter=flips", "--rows", "2", "--variants", "3"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "augment.png\n"
+    assert "2 rows, 3 variants each, by augmenter flips" in said.err
+    picture = cv2.imread("augment.png")
+    assert picture is not None
+    assert picture.shape[1] > 4 * 96
+
+
+def test_json_names_file_and_rows_and_the_seed_decides_which(
+    competition: Path, inside: Step, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inside(competition)
+    found = []
+    for seed in ("0", "1", "0"):
+        assert run(["look", "augment", "--seed", seed, "--out", f"{seed}.png", "--rows", "4", "--json"]) == 0
+        found.append((json.loads(capsys.readouterr().out), Path(f"{seed}.png").read_bytes()))
+    (first, picture), (other, another), again = found
+    assert first["file"] == "0.png"
+    assert first["variants"] == 6
+    assert len(first["rows"]) == 4
+    assert first["rows"] != other["rows"]
+    assert picture != another
+    assert (first, picture) == again
+
+
+def test_the_augmenters_options_come_from_overrides(competition: Path, inside: Step) -> None:
+    inside(competition)
+    for name, flips in (("plain", "false"), ("turned", "true")):
+        overrides = ["augmenter=flips", f"augmenter.vertical={flips}", "augmenter.horizontal=false"]
+        assert run(["look", "augment", *overrides, "--out", f"{name}.png"]) == 0
+    assert Path("plain.png").read_bytes() != Path("turned.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--out", "picture.jpg"], "does not end in .png"),
+        (["augmenter=hevy"], "did you mean 'heavy'"),
+        (["augmenter=heavy", "augmenter.cutouts=1"], "did you mean 'cutout'"),
+        (["--rows", "0"], "--rows"),
+    ],
+)
+def test_what_cannot_be_is_said_and_nothing_is_written(
+    arguments: list[str], words: str, competition: Path, inside: Step, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inside(competition)
+    assert run(["look", "augment", *arguments]) == 2
+    assert words in capsys.readouterr().err
+    assert not list(competition.glob("*.png"))
+    assert not list(competition.glob("*.jpg"))
