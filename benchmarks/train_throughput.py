@@ -1,10 +1,10 @@
 """Images a second of `kit train` against a bare loop of the same network on one synthetic batch.
 
-    python benchmarks/train_throughput.py [--arch resnet18] [--size 128] [--batch 32] [--rounds 4] [--images 640]
+    python benchmarks/train_throughput.py [--arch resnet18] [--size 128] [--batch 32] [--rounds 5] [--steps 40]
 
-Both sides use the same precision, layout, optimizer and loss, in the same process, in turns, so that a machine whose
-speed drifts slows both. kit's side reads the cache, augments, keeps the average of weights and yields its steps; the
-bare side does forward, backward and optimizer step on one batch that never changes.
+Both sides use the same precision, layout, optimizer and loss, in the same process, in turns of one step, so that a
+machine whose speed drifts slows both. kit's side reads the cache, augments, keeps the average of weights and yields
+its steps; the bare side does forward, backward and optimizer step on one batch that never changes.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import json
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -21,7 +22,6 @@ import numpy as np
 import torch
 
 from kit import fit
-from kit.precision import Precision
 from kit.progress import finish
 from kit.runs.run import find_run
 from kit.runs.setting import Setting, new_learner, preparing, train_batches
@@ -52,35 +52,49 @@ def setting_of(root: Path, options: argparse.Namespace) -> Setting:
     return finish(preparing(workspace, find_run(workspace)))
 
 
-def kit_rate(setting: Setting, learner: fit.Learner) -> float:
-    """Images a second of one epoch as kit trains it."""
-    batches = train_batches(setting, 0)
-    techniques = setting.techniques
-    plan = fit.Plan(learner.epoch + 1, 0, 0)
-    for event in fit.fit(
-        learner, techniques.parts.loss, batches, techniques.scheduler, plan, setting.precision
-    ):
-        if isinstance(event, fit.Epoch):
-            return event.rows / event.seconds
-    raise RuntimeError("no epoch")
-
-
-def bare_rate(setting: Setting, learner: fit.Learner, steps: int) -> float:
-    """Images a second of the same network on one batch that is there already."""
-    precision: Precision = setting.precision
+def bare_steps(setting: Setting, learner: fit.Learner) -> Iterator[None]:
+    """Steps of the same network on one batch that is there already, one a turn."""
+    precision = setting.precision
     size, count = setting.experiment.image_size, setting.experiment.batch_size
-    images = torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8)
-    images = precision.arrange(images, setting.device)
-    labels = torch.randint(0, 8, (count,))
-    learner.network.train()
-    start = time.perf_counter()
-    for _ in range(steps):
+    images = precision.arrange(
+        torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8), setting.device
+    )
+    labels = torch.randint(0, 8, (count,), device=setting.device)
+    while True:
         learner.optimizer.zero_grad(set_to_none=True)
         with precision.training(setting.device):
             outputs = learner.network(images)
         setting.techniques.parts.loss.rows(outputs.float(), labels).mean().backward()
         learner.optimizer.step()
-    return steps * count / (time.perf_counter() - start)
+        yield
+
+
+def kit_steps(setting: Setting, learner: fit.Learner, epochs: int) -> Iterator[int]:
+    """Steps as kit trains, one a turn: loading, augmenting and averaging included; yields the rows of each."""
+    techniques, batches = setting.techniques, train_batches(setting, 0)
+    plan = fit.Plan(epochs, 0, 0)
+    for event in fit.fit(
+        learner, techniques.parts.loss, batches, techniques.scheduler, plan, setting.precision
+    ):
+        if isinstance(event, fit.Step):
+            yield event.rows
+
+
+def rates(setting: Setting, steps: int) -> tuple[float, float]:
+    """Images a second of the bare loop and of kit, over as many steps of each, in turns of one step."""
+    ours, bare = new_learner(setting, 0), new_learner(setting, 0)
+    theirs, mine = bare_steps(setting, bare), kit_steps(setting, ours, 1_000)
+    for _ in range(5):  # the first steps allocate
+        next(theirs), next(mine)
+    spent, rows = [0.0, 0.0], 0
+    for _ in range(steps):
+        start = time.perf_counter()
+        next(theirs)
+        middle = time.perf_counter()
+        rows += next(mine)
+        spent[0] += middle - start
+        spent[1] += time.perf_counter() - middle
+    return steps * setting.experiment.batch_size / spent[0], rows / spent[1]
 
 
 def main() -> None:
@@ -91,19 +105,17 @@ def main() -> None:
     parser.add_argument("--arch", default="resnet18")
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--images", type=int, default=640)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         draw(Path(folder), options.images)
         setting = setting_of(Path(folder), options)
-        learner = new_learner(setting, 0)
         print(f"{options.arch}, {options.size} px, batch {options.batch}, {setting.precision}")
-        bare_rate(setting, learner, 3)
         ratios = []
         for number in range(options.rounds):
-            bare = bare_rate(setting, learner, options.images // options.batch)
-            ours = kit_rate(setting, learner)
+            bare, ours = rates(setting, options.steps)
             ratios.append(ours / bare)
             print(
                 f"round {number}: bare {bare:.1f} images/s, kit {ours:.1f} images/s, ratio {ratios[-1]:.3f}"

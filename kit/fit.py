@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from kit import randomness, torchvision_ops
+from kit import randomness
+from kit.average import Average
 from kit.batches import spread
 from kit.errors import RunError
 from kit.kinds import Loss, Scheduler
 from kit.precision import Precision
 
 if TYPE_CHECKING:
-    from timm.utils import ModelEmaV3
-
     from kit.batches import Batch
 
 CHECK_EVERY = 20  # steps between looks at the loss on a GPU, where each look waits for the device
@@ -49,7 +48,7 @@ class Learner:
 
     network: nn.Module
     optimizer: torch.optim.Optimizer
-    average: ModelEmaV3 | None
+    average: Average | None
     scaler: torch.amp.GradScaler
     peaks: list[float] = field(default_factory=list)
     step: int = 0
@@ -109,10 +108,7 @@ def learner(
     network: nn.Module, optimizer: torch.optim.Optimizer, ema_decay: float, precision: Precision
 ) -> Learner:
     """A learner before its first step; the average of weights uses timm's warm-up of the decay."""
-    torchvision_ops.prepare()
-    from timm.utils import ModelEmaV3
-
-    average = ModelEmaV3(network, decay=ema_decay, use_warmup=True) if ema_decay else None
+    average = Average(network, ema_decay) if ema_decay else None
     scaler = torch.amp.GradScaler(
         next(network.parameters()).device.type, enabled=precision.train == "float16"
     )
@@ -206,7 +202,7 @@ def _descend(learner: Learner, clip: float | None) -> None:
     learner.scaler.step(learner.optimizer)
     learner.scaler.update()
     if learner.average is not None:
-        learner.average.update(learner.network, step=learner.step + 1)
+        learner.average.update(learner.step + 1)
 
 
 def _refuse_not_finite(value: Tensor, learner: Learner, lr: float) -> None:

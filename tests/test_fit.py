@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from kit import fit
+from kit.average import Average
 from kit.batches import Batch
 from kit.errors import RunError
 from kit.kinds import Loss, Optimizer, Scheduler
@@ -131,10 +132,27 @@ def test_the_average_follows_timms_warmed_up_decay() -> None:
     values, expected = [3.0, 5.0, 7.0, 11.0], 0.0
     for step, value in enumerate(values):
         nn.init.constant_(network.weight, value)
-        learner.average.update(network, step=step + 1)
+        learner.average.update(step + 1)
         decay = min(0.7, 1 - (1 + step) ** (-2 / 3)) if step else 0.0
         expected = decay * expected + (1 - decay) * value
     assert learner.average.module.weight.item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_average_is_timms_to_the_bit_with_batch_norm_too() -> None:
+    from timm.utils import ModelEmaV3
+
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(64, 2))
+    ours, theirs = Average(network, 0.8), ModelEmaV3(network, decay=0.8, use_warmup=True)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    for step in range(1, 8):
+        network(torch.randn(5, 3, 6, 6)).square().mean().backward()
+        optimizer.step()
+        ours.update(step)
+        theirs.update(network, step=step)
+    mine, reference = ours.module.state_dict(), theirs.module.state_dict()
+    assert all(torch.equal(mine[key], reference[key]) for key in reference)
+    assert mine["1.num_batches_tracked"].item() == 7
 
 
 def test_a_continuation_from_any_epoch_ends_with_the_same_bits() -> None:
