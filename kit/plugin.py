@@ -47,6 +47,10 @@ class Plugin(BaseModel):
         """The name of the file that defines the plugin."""
         return registry.place_of(cls).name
 
+    def reads(self) -> tuple[Path, ...]:
+        """Files beside the images that the work depends on, such as weights; a run remembers their content."""
+        return ()
+
     @classmethod
     def options(cls) -> dict[str, Any]:
         """The options' pydantic fields by name."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -213,15 +214,24 @@ def versions() -> dict[str, str]:
 
 
 def sources(plugins: Sequence[Plugin]) -> dict[str, str]:
-    """SHA-256 of the source of each plugin, nested ones too, by kind/name."""
+    """SHA-256 of what each plugin is made of, nested ones too, by kind/name: its code, and the files it reads."""
     found: dict[str, str] = {}
     for plugin in plugins:
         place = place_of(type(plugin))
-        if place.file is not None:
-            found[f"{place.kind}/{place.name}"] = sha256(place.file)
+        files = [*_code(type(plugin)), *plugin.reads()]
+        found[f"{place.kind}/{place.name}"] = fingerprint([sha256(file) for file in files if file.is_file()])
         nested = [getattr(plugin, name) for name in type(plugin).model_fields]
         found |= sources([value for value in nested if isinstance(value, Plugin)])
     return dict(sorted(found.items()))
+
+
+def _code(plugin: type[Plugin]) -> list[Path]:
+    """The files of a plugin's class and of the plugins it is derived from, with the `_` modules beside each."""
+    modules = [sys.modules[base.__module__] for base in plugin.__mro__ if issubclass(base, Plugin)]
+    files = [Path(module.__file__) for module in modules if module.__file__]
+    shelved = [file for file in files if file.parent.parent.name == "plugins"]
+    beside = [helper for file in shelved for helper in file.parent.glob("_*.py")]
+    return sorted({*shelved, *beside} or set(files[:1]))
 
 
 def check_unchanged(run: Run, made: Mapping[str, Any]) -> None:

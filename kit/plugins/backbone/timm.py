@@ -55,6 +55,9 @@ class Timm(Backbone):
             load_weights(model, Path(self.weights))
         return Features(model)
 
+    def reads(self) -> tuple[Path, ...]:
+        return (Path(self.weights),) if self.weights else ()
+
     def bare(self) -> Self:
         return self.model_copy(update={"pretrained": False, "weights": None})
 
