@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from kit.plugin import Plugin, is_known, known
@@ -58,6 +59,10 @@ class Splitter(Plugin):
         """The rows that fold's model trains on, bool of shape (rows,): by default all it does not hold out."""
         return (folds != fold).all(axis=1)
 
+    def asks_for_groups(self) -> bool:
+        """Whether it cannot do without the competition's groups; a splitter around another one asks that one."""
+        return self.needs_groups
+
 
 class Sampler(Plugin):
     """Says which rows an epoch sees, in which order."""
@@ -87,9 +92,15 @@ class Backbone(Plugin):
 
     kind: ClassVar[str] = "backbone"
 
+    home: Path | None = known(None)  # the workspace, where options that are relative paths begin
+
     def build(self) -> nn.Module:
         """A module from float (N, 3, H, W) to a feature map (N, C, h, w) or tokens (N, T, C)."""
         raise NotImplementedError
+
+    def within(self, home: Path | None) -> Self:
+        """The same recipe, in a workspace: options that are relative paths begin there."""
+        return self.model_copy(update={"home": home})
 
     def bare(self) -> Self:
         """The same recipe without starting weights, for a network whose weights come from a checkpoint."""

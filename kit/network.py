@@ -50,7 +50,7 @@ def open_parts(experiment: Experiment, root: Path | None, classes: Classes) -> P
             code="C08",
             hint=f"head={loss.head()}, or leave head out",
         )
-    backbone = cast(Backbone, experiment.open("backbone", root))
+    backbone = cast(Backbone, experiment.open("backbone", root)).within(root)
     fixed = backbone.fixed_size()
     if fixed is not None and fixed != experiment.image_size:
         raise ConfigError(

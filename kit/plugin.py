@@ -26,9 +26,9 @@ from kit import registry
 from kit.errors import Case, ConfigError, nearest
 
 
-def known() -> Any:
-    """A field that `bind` fills from the attribute of the same name of Classes; it is not an option."""
-    return Field((), exclude=True, repr=False, json_schema_extra={"known": True})
+def known(default: Any = ()) -> Any:
+    """A field that is no option: `bind` fills it from the attribute of the same name of Classes, `within` the rest."""
+    return Field(default, exclude=True, repr=False, json_schema_extra={"known": True})
 
 
 def is_known(field: Any) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import safetensors.torch
 import torch
 
 from kit import network
@@ -84,21 +83,6 @@ def test_a_network_of_fixed_input_refuses_another_size() -> None:
 def test_an_unknown_network_of_timm_is_named_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"no network 'resnet81'; did you mean 'resnet1"):
         Backbone.open({"name": "timm", "arch": "resnet81"}).build()
-
-
-def test_weights_come_from_a_local_file_and_a_misfit_is_refused(tmp_path: Path) -> None:
-    torch.manual_seed(3)
-    source = Backbone.open({"name": "timm", "arch": "resnet10t"}).build()
-    file = tmp_path / "weights.safetensors"
-    state = {key.removeprefix("model."): value for key, value in source.state_dict().items()}
-    safetensors.torch.save_file(state | {"fc.weight": torch.zeros(5, 512)}, file)
-    torch.manual_seed(4)
-    loaded = Backbone.open({"name": "timm", "arch": "resnet10t", "weights": str(file)}).build()
-    assert all(torch.equal(value, source.state_dict()[key]) for key, value in loaded.state_dict().items())
-    with pytest.raises(CheckpointError, match=r"D53 .* does not fit: \d+ of \d+ weights"):
-        Backbone.open({"name": "timm", "arch": "resnet18", "weights": str(file)}).build()
-    with pytest.raises(CheckpointError, match="D51 no weights file"):
-        Backbone.open({"name": "timm", "arch": "resnet18", "weights": str(tmp_path / "none.pt")}).build()
 
 
 def test_weights_that_hold_code_are_refused(tmp_path: Path) -> None:

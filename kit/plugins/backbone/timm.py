@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field
 
-from kit.errors import CheckpointError, ConfigError, RunError, nearest
+from kit.errors import ConfigError, RunError, nearest
 from kit.kinds import Backbone
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ class Timm(Backbone):
 
     arch: str = Field("resnet18", description="timm's name, such as resnet18 or efficientnet_b0")
     pretrained: bool = Field(False, description="start from timm's weights, fetched once from its hub")
-    weights: str | None = Field(None, description="start from a local file of weights, .safetensors or .pt")
+    weights: str | None = Field(
+        None, description="start from a local file, .safetensors or .pt, relative to the workspace"
+    )
     drop_path: float = Field(
         0.0, ge=0, lt=1, description="stochastic depth: share of the residual paths dropped"
     )
@@ -30,6 +32,7 @@ class Timm(Backbone):
 
     def build(self) -> nn.Module:
         from kit.plugins.backbone._timm import Features
+        from kit.plugins.backbone._weights import load_weights
 
         timm = _timm()
         if not timm.is_model(self.arch):
@@ -51,12 +54,12 @@ class Timm(Backbone):
                 f"cannot fetch the weights of {self.arch!r}: {str(error).splitlines()[0]}",
                 hint="backbone.weights=FILE for a local file, backbone.pretrained=false to train from scratch",
             ) from error
-        if self.weights:
-            load_weights(model, Path(self.weights))
+        for file in self.reads():
+            load_weights(model, file)
         return Features(model)
 
     def reads(self) -> tuple[Path, ...]:
-        return (Path(self.weights),) if self.weights else ()
+        return ((self.home or Path()) / self.weights,) if self.weights else ()
 
     def bare(self) -> Self:
         return self.model_copy(update={"pretrained": False, "weights": None})
@@ -79,29 +82,3 @@ def _timm() -> Any:
     import timm
 
     return timm
-
-
-def load_weights(model: nn.Module, file: Path) -> None:
-    """Puts a file's weights into a network; only the classifier's may be left over.
-
-    Raises CheckpointError (D50-D53) for a missing, unsafe or unfitting file.
-    """
-    import timm.models
-
-    try:
-        state = timm.models.load_state_dict(str(file), device="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise CheckpointError(f"no weights file {file}", code="D51") from None
-    except Exception as error:
-        raise CheckpointError(
-            f"cannot read the weights {file}: {str(error).splitlines()[0]}", code="D50"
-        ) from error
-    wanted = model.state_dict()
-    wrong = [key for key, value in wanted.items() if key not in state or state[key].shape != value.shape]
-    if wrong:
-        raise CheckpointError(
-            f"{file} does not fit: {len(wrong)} of {len(wanted)} weights are missing or of another shape",
-            code="D53",
-            cases=wrong,
-        )
-    model.load_state_dict({key: state[key] for key in wanted})
