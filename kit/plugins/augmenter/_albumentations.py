@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kit.errors import ConfigError, nearest
+from kit.plugins.augmenter._recipe import arguments_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,16 +51,8 @@ def build(recipe: Recipe, size: int) -> Any:
 def _transform(entry: Mapping[str, Any], size: int) -> Any:
     """One transform, or a group such as OneOf with its own `transforms`."""
     maker, name = _maker(entry)
-    arguments = {key: value for key, value in entry.items() if key != "name"}
-    known = inspect.signature(maker.__init__).parameters
-    for key in arguments:
-        if key not in known or key == "self":
-            raise ValueError(f"{name} has no argument {key!r}{nearest(key, known)}")
-    if "transforms" in known:
-        inner = arguments.get("transforms")
-        if not isinstance(inner, list | tuple) or not inner:
-            raise ValueError(f"{name} needs a list of transforms")
-        arguments["transforms"] = [_transform(part, size) for part in inner]
+    arguments, known = arguments_of(entry, maker, name, lambda part: _transform(part, size))
+    if "transforms" in arguments:
         _check_group(name, arguments)
     arguments |= {key: value for key, value in _sizes(size).items() if _is_wanted(key, known, arguments)}
     try:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kit.errors import ConfigError, nearest
+from kit.plugins.augmenter._recipe import arguments_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,16 +78,7 @@ def _library() -> Any:
 def _transform(entry: Mapping[str, Any], size: int) -> Any:
     """One transform, or a group such as RandomChoice with its own `transforms`."""
     maker, name = _maker(entry)
-    known = [key for key in inspect.signature(maker.__init__).parameters if key != "self"]
-    arguments = {key: value for key, value in entry.items() if key != "name"}
-    for key in arguments:
-        if key not in known:
-            raise ValueError(f"{name} has no argument {key!r}{nearest(key, known)}")
-    if "transforms" in known:
-        inner = arguments.get("transforms")
-        if not isinstance(inner, list | tuple) or not inner:
-            raise ValueError(f"{name} needs a list of transforms")
-        arguments["transforms"] = [_transform(part, size) for part in inner]
+    arguments, known = arguments_of(entry, maker, name, lambda part: _transform(part, size))
     sizes = {"size": (size, size), "target_size": (size, size)}
     arguments = {key: value for key, value in sizes.items() if key in known} | arguments
     try:
