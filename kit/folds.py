@@ -84,7 +84,7 @@ def make_folds(table: Table, splitter: Splitter, seed: int) -> Folds:
     table = table.sorted_by_id()
     same = duplicates.contents(table.paths)
     duplicates.warn(table, same)
-    if splitter.needs_groups and table.groups is None:
+    if splitter.asks_for_groups() and table.groups is None:
         name = splitter.plugin_name()
         raise ConfigError(
             f"splitter {name!r} needs data.group",

@@ -6,26 +6,32 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from kit.folds import make_folds
 from kit.kinds import Splitter
 from kit.randomness import generator
 from kit.table import Table
 
-ROWS, CLASSES, GROUPS = 120, 4, 30
+ROWS, CLASSES, GROUPS, COLUMN = 120, 4, 30, 12
 
 
 def _table(splitter: Splitter) -> Table:
-    """120 rows of 4 classes; 30 groups of unequal size where the splitter asks for groups. There are no files."""
+    """120 rows of 4 classes; 30 groups of unequal size where the splitter asks for groups. There are no files.
+
+    A column that the splitter's option `column` names holds the whole numbers 0 to 11.
+    """
     rng = generator(0, "law", "splitter")
     labels = np.arange(ROWS) % CLASSES
+    column = getattr(splitter, "column", "")
     groups = np.concatenate([np.arange(GROUPS), rng.integers(GROUPS, size=ROWS - GROUPS)])
     return Table(
         ids=np.array([f"row-{row:03d}" for row in range(ROWS)]),
         paths=tuple(Path(f"no such folder/{row}.png") for row in range(ROWS)),
         classes=tuple("abcd"),
         labels=labels,
-        groups=np.array([f"group-{group}" for group in groups]) if splitter.needs_groups else None,
+        groups=np.array([f"group-{group}" for group in groups]) if splitter.asks_for_groups() else None,
+        frame=pd.DataFrame({column: [str(row * COLUMN // ROWS) for row in range(ROWS)]} if column else {}),
     )
 
 

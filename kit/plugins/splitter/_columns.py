@@ -1,0 +1,22 @@
+"""The cells of a column of the training table, for splitters that read one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kit.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from kit.table import Table
+
+
+def cells(table: Table, column: str, splitter: str) -> list[str]:
+    """A column's cells without blanks around them. Raises ConfigError C07 where there is no such column."""
+    columns = [str(name) for name in table.frame.columns]
+    if column not in columns:
+        raise ConfigError(
+            f"splitter {splitter!r}: the training table has no column {column!r}{nearest(column, columns)}",
+            code="C07",
+            hint=f"splitter.column=<one of {', '.join(columns)}>" if columns else "another splitter",
+        )
+    return [str(cell).strip() for cell in table.frame[column]]

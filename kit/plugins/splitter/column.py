@@ -1,0 +1,51 @@
+"""Column: the folds that a column of the table says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from kit.errors import DataError
+from kit.kinds import Splitter
+from kit.plugins.splitter._columns import cells
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from kit.table import Table
+
+NEVER = ("", "-1")  # never held out; folds.csv writes -1
+
+
+class Column(Splitter):
+    """Rows that have the same number or name in a column are held out together; blank ones (or -1) never.
+
+    Folds are numbered in the order of the numbers, or else of the names. Byte-identical images share a fold, that of
+    the first id; groups that the column tears are refused.
+
+    Source: sklearn.model_selection.PredefinedSplit.
+    """
+
+    column: str = Field("fold", min_length=1, description="the training table's column with numbers or names")
+
+    def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
+        import numpy as np
+
+        found = cells(table, self.column, "column")
+        names = sorted(set(found) - set(NEVER), key=_place)
+        if not names or (len(names) == 1 and set(found) == set(names)):
+            what = f"holds all rows in {names[0]!r}" if names else "is blank in every row"
+            raise DataError(
+                f"column {self.column!r} {what}: no fold has rows both to train on and to hold out",
+                code="D35",
+                hint="two names or more, or blank cells for rows that are only trained on",
+            )
+        numbers = {name: number for number, name in enumerate(names)}
+        return np.array([[numbers.get(name, -1)] for name in found], dtype=np.int64)
+
+
+def _place(name: str) -> tuple[bool, int, str]:
+    """Whole numbers first, by size, then names as text."""
+    whole = name.isascii() and name.isdigit()
+    return not whole, int(name) if whole else 0, name

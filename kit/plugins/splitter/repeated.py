@@ -1,0 +1,63 @@
+"""Repeated: another splitter several times over, drawn anew each time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from kit.errors import ConfigError
+from kit.kinds import Splitter
+from kit.plugins.splitter.stratified_kfold import StratifiedKfold
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from kit.table import Table
+
+
+class Repeated(Splitter):
+    """Another splitter several times, each time with its own draws: a row is held out once a repeat, by other models.
+
+    Fold numbers run on over the repeats: 2 repeats of 5 folds are the folds 0 to 9. More repeats leave the folds of
+    the first ones as they were.
+
+    Source: sklearn.model_selection.RepeatedKFold and RepeatedStratifiedKFold, for any splitter.
+    """
+
+    base: Splitter = Field(StratifiedKfold(), description="the splitter that is repeated")
+    repeats: int = Field(2, ge=2, le=100, description="how many times")
+
+    def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
+        import numpy as np
+
+        from kit.randomness import generator
+
+        seed, made, start = int(rng.integers(2**31)), [], 0
+        for repeat in range(self.repeats):
+            numbers = self.base.split(table, generator(seed, "repeat", repeat))
+            made.append(np.where(numbers < 0, numbers, numbers + start))
+            start = int(made[-1].max()) + 1
+        if all((_from_zero(each) == made[0]).all() for each in made):
+            raise ConfigError(
+                f"splitter {self.base.plugin_name()!r} makes the same folds in all {self.repeats} repeats",
+                code="C08",
+                hint=f"splitter={self.base.plugin_name()}",
+            )
+        return np.concatenate(made, axis=1)
+
+    def train_rows(self, folds: np.ndarray, fold: int) -> np.ndarray:
+        width = folds.shape[1] // self.repeats
+        repeat = int((folds == fold).any(axis=0).argmax()) // width
+        own = folds[:, repeat * width : (repeat + 1) * width]
+        return self.base.train_rows(_from_zero(own), fold - int(own[own >= 0].min()))
+
+    def asks_for_groups(self) -> bool:
+        return self.base.asks_for_groups()
+
+
+def _from_zero(folds: np.ndarray) -> np.ndarray:
+    """One repeat's fold numbers as its splitter gave them, from 0; -1 stays."""
+    import numpy as np
+
+    return np.where(folds < 0, folds, folds - folds[folds >= 0].min())

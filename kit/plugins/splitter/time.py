@@ -1,0 +1,69 @@
+"""Time: each fold trains on what is earlier than what it holds out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from kit.errors import DataError
+from kit.kinds import Splitter
+from kit.plugins.splitter._columns import cells
+from kit.plugins.splitter._times import times
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from kit.table import Table
+
+
+class Time(Splitter):
+    """Rows are cut by time into one chunk more than folds; each fold trains on all chunks before the one it holds out.
+
+    The earliest chunk is never held out. Rows of one time stay together. A group is as late as its last row: one that
+    straddles a border belongs whole to the later chunk, so its early rows are purged from the training rows before.
+
+    Source: sklearn.model_selection.TimeSeriesSplit; purging after Lopez de Prado 2018, "Advances in Financial Machine
+    Learning", section 7.4.1.
+    """
+
+    column: str = Field(
+        "time", min_length=1, description="the training table's column of numbers or ISO dates"
+    )
+    folds: int = Field(5, ge=1, description="how many chunks are held out, one a fold")
+
+    def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
+        import numpy as np
+
+        when = times(cells(table, self.column, "time"), table.ids.tolist(), self.column)
+        if table.groups is not None:
+            _, group = np.unique(table.groups, return_inverse=True)
+            last = np.full(group.max() + 1, -np.inf)
+            np.maximum.at(last, group, when)
+            when = last[group]
+        _, moment, counts = np.unique(when, return_inverse=True, return_counts=True)
+        if len(counts) <= self.folds:
+            what = "times" if table.groups is None else "times at which groups end"
+            raise DataError(
+                f"{len(counts)} {what} in column {self.column!r} cannot make {self.folds + 1} chunks",
+                code="D35",
+                hint=f"splitter.folds={len(counts) - 1}" if len(counts) > 1 else "another splitter.column",
+            )
+        chunk_of = np.searchsorted(borders(counts, self.folds), np.arange(len(counts)), side="right")
+        return (chunk_of[moment] - 1).astype(np.int64)[:, None]
+
+    def train_rows(self, folds: np.ndarray, fold: int) -> np.ndarray:
+        return folds[:, 0] < fold
+
+
+def borders(counts: np.ndarray, folds: int) -> list[int]:
+    """The first moment of each held-out chunk, for the rows of each moment: chunks as equal as whole moments allow."""
+    import numpy as np
+
+    before = np.r_[0, np.cumsum(counts)]
+    found: list[int] = []
+    for border in range(1, folds + 1):
+        first, end = (found[-1] if found else 0) + 1, len(counts) - (folds - border)
+        ideal = before[-1] * border / (folds + 1)
+        found.append(first + int(np.abs(before[first:end] - ideal).argmin()))
+    return found
