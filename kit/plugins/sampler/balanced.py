@@ -23,7 +23,9 @@ class Balanced(Sampler):
     Kang et al. 2020, "Decoupling Representation and Classifier", equation 1 (power q).
     """
 
-    power: float = Field(0.0, ge=0, le=1, description="0 = classes equal, 1 = as in the table")
+    power: float = Field(
+        0.0, ge=0, le=1, description="0 = classes equal, 0.5 = square root, 1 = as in the table"
+    )
 
     def order(self, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         import numpy as np

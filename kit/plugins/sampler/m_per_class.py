@@ -1,0 +1,50 @@
+"""M per class: blocks of a few classes with a few rows each, as metric learning wants its batches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from kit.kinds import Sampler
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class MPerClass(Sampler):
+    """Blocks of `classes` different classes with `m` rows each; a block is a batch where batch_size = m * classes.
+
+    An epoch is the whole blocks nearest to the table's length, at least one. Each block takes the classes, and of a
+    class the rows, that were shown least, at random among equals; a row is in a block twice only where its class has
+    fewer than m. A table of fewer classes makes blocks of them all.
+
+    Source: the batches of P classes with K images of Hermans et al. 2017, "In Defense of the Triplet Loss for Person
+    Re-Identification", section 2; MPerClassSampler of pytorch-metric-learning.
+    """
+
+    m: int = Field(4, ge=1, description="rows of a class in a block")
+    classes: int = Field(8, ge=1, description="classes in a block")
+
+    def order(self, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        import numpy as np
+
+        rows = [np.flatnonzero(labels == name) for name in np.unique(labels)]
+        wide = min(self.classes, len(rows))
+        shown, seen = [np.zeros(len(each), int) for each in rows], np.zeros(len(rows), int)
+        blocks = []
+        for _ in range(max(round(len(labels) / (self.m * wide)), 1)):
+            for name in least(seen, wide, rng):
+                blocks.append(rows[name][least(shown[name], self.m, rng)])
+        return np.concatenate(blocks)
+
+
+def least(times: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """`count` positions shown least, at random among equals, different ones as far as they go; counted in `times`."""
+    import numpy as np
+
+    rounds, more = divmod(count, len(times))
+    first = np.lexsort((rng.random(len(times)), times))[:more]
+    found = np.concatenate([np.tile(np.arange(len(times)), rounds), first])
+    np.add.at(times, found, 1)
+    return found
