@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from kit.kinds import Metric, Views
 from kit.precision import choose_device
 from kit.predict import Merge, Predictor, View, open_views, predicting
 from kit.predictions import Predictions
-from kit.progress import Work, finish
+from kit.progress import Outcome, Progress, Work, finish
 from kit.runs.kept import kept, tags
 from kit.runs.loading import Loaded, geometry, loading
 from kit.runs.restore import experiment_of, restore
@@ -35,6 +35,8 @@ from kit.runs.setting import plain_batches
 from kit.runs.targets import Target, find_targets
 from kit.table import Table, test_table, train_table
 from kit.workspace import Workspace
+
+TASK = "tta"
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,13 @@ def predicting_views(
     """tta, with its progress."""
     opened = Views.open(views, workspace.root, "views")
     place = choose_device(device)
-    made = []
-    for target in find_targets(workspace, paths):
+    targets, made = find_targets(workspace, paths), []
+    for number, target in enumerate(targets):
         with target.run.locked():
-            made.append((yield from _run(workspace, target, opened, merge, place)))
+            work = Outcome(_run(workspace, target, opened, merge, place))
+            for step in work:  # one bar for the whole command; filling the cache has its own
+                yield replace(step, done=(number + step.done) / len(targets)) if step.task == TASK else step
+            made.append(work.result)
     return made
 
 
@@ -110,6 +115,7 @@ def _run(
         experiment.model_copy(update={"workers": workspace.experiment.workers}),
         {fold: restore(checkpoint, workspace.root, device) for fold, checkpoint in loaded.items()},
         chosen, merge, Metric.open(workspace.competition.metric, workspace.root, "metric"),
+        sum(int(folds.held_out(fold).sum()) for fold in loaded) + len(test) * len(loaded),
     )  # fmt: skip
     oof, fresh = yield from job.held_out(train, folds, {**about, "rows": "oof", "folds": folds.fingerprint()})
     whole = {**about, "rows": "test", "ids": fingerprint(sorted(test.ids.tolist()))}
@@ -141,6 +147,7 @@ class _Job:
     views: Sequence[View]
     merge: Merge
     metric: Metric
+    units: int  # rows times networks, of both splits
 
     @property
     def folder(self) -> Path:
@@ -160,9 +167,11 @@ class _Job:
         about = {**about, "images": loaded.fingerprint()}
         parts = kept(self.folder / "oof.parquet", about, self.run)
         missing = [fold for fold in self.predictors if fold not in parts]
+        done = 0
         for fold in missing:
             rows = np.flatnonzero(folds.held_out(fold) & ~loaded.bad)
-            (found,) = yield from self._predict(loaded, rows, [fold], f"{self.member} oof fold {fold}")
+            (found,) = yield from self._predict(loaded, rows, [fold], f"{self.member} oof fold {fold}", done)
+            done += len(rows)
             parts[fold] = self._part(table, rows, fold, self._averaged(table, rows, found), about)
         # scored whether kept or not: the labels and the metric may be others
         return self._written("oof", parts, about, bool(missing), table), bool(missing)
@@ -174,7 +183,10 @@ class _Job:
         parts = kept(self.folder / "test.parquet", about, self.run)
         missing = [fold for fold in self.predictors if fold not in parts]
         good = np.flatnonzero(~loaded.bad)
-        found = (yield from self._predict(loaded, good, missing, f"{self.member} test")) if missing else []
+        begun = self.units - len(table) * len(self.predictors)
+        found = (
+            (yield from self._predict(loaded, good, missing, f"{self.member} test", begun)) if missing else []
+        )
         for fold, probabilities in zip(missing, found, strict=True):
             whole = np.tile(prior.astype(np.float32), (len(table), 1))
             whole[good] = self._averaged(table, good, probabilities)
@@ -202,16 +214,22 @@ class _Job:
         return whole
 
     def _predict(
-        self, loaded: Loaded, rows: np.ndarray, folds: Sequence[int], task: str
+        self, loaded: Loaded, rows: np.ndarray, folds: Sequence[int], what: str, begun: int
     ) -> Work[list[np.ndarray]]:
+        """Probabilities by the networks of some folds, after `begun` units of the run's work."""
         if not len(rows):
             return [np.empty((0, len(loaded.table.classes)), np.float32) for _ in folds]
         batches = plain_batches(loaded, self.experiment, rows)
         models = [self.predictors[fold] for fold in folds]
+        work = Outcome(predicting(models, batches, self.views, self.merge, len(rows), what))
         try:
-            return (yield from predicting(models, batches, self.views, self.merge, len(rows), task))
+            for step in work:
+                share = (begun + step.done * len(folds)) / self.units
+                yield Progress(TASK, share, 1, f"{what}, {step.detail}")
         finally:
             batches.close()
+        yield Progress(TASK, share, 1, f"{what}: {len(rows)} rows, {step.detail}", line=True)
+        return work.result
 
     def _averaged(self, table: Table, rows: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
         """The mean over rows of equal `data.average_group`, where the table has that column; a blank is no group."""

@@ -176,7 +176,17 @@ def test_other_classes_than_the_checkpoints_are_refused(space: Path) -> None:
         tta(space, ["runs/a"], "d4")
 
 
-def test_progress_counts_rows(space: Path) -> None:
+def test_progress_is_one_bar_for_the_whole_command(space: Path) -> None:
+    train(space, ["seed=1", "epochs=1"], name="b")
+    work = Outcome(predicting_views(Workspace.open(space), ["runs/a", "runs/b"], "hflip"))
+    done = [step.done / step.total for step in work if step.task == "tta"]
+    assert done == sorted(done)
+    assert 0 < done[0] < 0.2
+    assert done[-1] == pytest.approx(1)
+
+
+def test_a_line_a_split_says_what_was_predicted(space: Path) -> None:
     work = Outcome(predicting_views(Workspace.open(space), ["runs/a"], "hflip"))
-    steps = [step for step in work if step.task == "a@hflip test"]
-    assert (steps[-1].done, steps[-1].total) == (12, 12)
+    lines = [step.detail for step in work if step.line]
+    held_out = [f"a@hflip oof fold {fold}: 30 rows, 2 views" for fold in (0, 1)]
+    assert lines == [*held_out, "a@hflip test: 12 rows, 2 views"]
