@@ -73,6 +73,9 @@ class Data(Strict):
     class_groups: str | None = Field(
         None, description="column of data.classes that names each class's group of look-alikes"
     )
+    label_factors: tuple[str, ...] = Field(
+        (), description="columns of data.classes, else parts of `label`, whose values make up a class"
+    )
     file_labels: dict[str, str] = Field(
         {}, description="for {file} in `label`: word by pattern of the file's stem"
     )

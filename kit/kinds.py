@@ -37,6 +37,7 @@ class Classes:
     names: tuple[str, ...]
     counts: tuple[int, ...] = ()  # training rows of each class
     groups: tuple[str, ...] = ()  # the shape group of each class
+    factors: tuple[tuple[str, ...], ...] = ()  # the values that make up each class
 
 
 # --------------------------------------------------------------------------------------------- data
@@ -164,6 +165,16 @@ class Loss(Plugin):
         """Outputs (N, K) as probabilities (N, K); a wrapper asks its base."""
         base = self.nested()
         return base.probabilities(outputs) if base else outputs.softmax(dim=1)
+
+    def width(self, classes: int) -> int:
+        """How many outputs of the head it takes: one a class, unless it says otherwise; a wrapper asks its base."""
+        base = self.nested()
+        return base.width(classes) if base else classes
+
+    def is_by_class(self) -> bool:
+        """Whether output k is that of class k, as a margin needs it; a wrapper asks its base."""
+        base = self.nested()
+        return base is None or base.is_by_class()
 
     def nested(self) -> Loss | None:
         """The loss that this one wraps, in its field `base`, if any."""

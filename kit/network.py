@@ -37,12 +37,14 @@ class Parts:
 
 def classes_of(table: Table) -> Classes:
     """What techniques may know of a training table's classes."""
-    return Classes(table.classes, tuple(int(count) for count in table.counts()), table.class_groups)
+    counts = tuple(int(count) for count in table.counts())
+    return Classes(table.classes, counts, table.class_groups, table.class_factors)
 
 
 def open_parts(experiment: Experiment, root: Path | None, classes: Classes) -> Parts:
     """The parts that an experiment names. Raises ConfigError where the head does not give what the loss takes."""
     loss = cast(Loss, experiment.open("loss", root)).bind(classes)
+    _check_margins(loss)
     head = Head.open(experiment.head or loss.head(), root, "head")
     if head.gives != loss.outputs():
         raise ConfigError(
@@ -59,6 +61,20 @@ def open_parts(experiment: Experiment, root: Path | None, classes: Classes) -> P
             hint=f"image_size={fixed}, or backbone.img_size={experiment.image_size} for timm's transformers",
         )
     return Parts(backbone, cast(Pooling, experiment.open("pooling", root)), head, loss)
+
+
+def _check_margins(loss: Loss) -> None:
+    """Raises ConfigError where a margin on cosines of classes is asked of outputs that are not one a class."""
+    base = loss.nested()
+    if base is None:
+        return
+    if loss.takes == "cosines" and not base.is_by_class():
+        names = loss.plugin_name(), base.plugin_name()
+        raise ConfigError(
+            f"loss {names[0]!r} needs an output a class, its base {names[1]!r} has others", code="C08",
+            hint=f"the other way round: loss={names[1]} loss.base={names[0]}",
+        )  # fmt: skip
+    _check_margins(base)
 
 
 class Network(nn.Module):
@@ -93,7 +109,8 @@ def build(parts: Parts, classes: int, image_size: int) -> Network:
     backbone, pooling = parts.backbone.build(), parts.pooling.build()
     features = _features(backbone, pooling, image_size)
     normalisation = torch.tensor(parts.backbone.normalisation())
-    return Network(backbone, pooling, parts.head.build(features, classes), normalisation)
+    head = parts.head.build(features, parts.loss.width(classes))
+    return Network(backbone, pooling, head, normalisation)
 
 
 @torch.no_grad()

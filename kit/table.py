@@ -13,6 +13,7 @@ import pandas as pd
 from kit.errors import Case, ConfigError, DataError
 from kit.tables import labels, sources
 from kit.tables.csv_file import read_csv
+from kit.tables.factors import Factors, class_factors
 from kit.tables.patterns import fill
 from kit.tables.sources import Rows
 
@@ -33,9 +34,9 @@ class Table:
     classes: tuple[str, ...] = ()
     labels: np.ndarray | None = None  # (rows,) int64
     groups: np.ndarray | None = None  # (rows,) of str
-    class_groups: tuple[
-        str, ...
-    ] = ()  # the group of look-alikes of each class, where the competition names them
+    # of each class, where the competition names them: its group of look-alikes, and the values that make it up
+    class_groups: tuple[str, ...] = ()
+    class_factors: Factors = ()
     frame: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def __len__(self) -> int:
@@ -75,7 +76,8 @@ def train_table(root: Path, data: Data) -> Table:
     columns that do not exist.
     """
     rows = sources.train_rows(root, data)
-    texts = labels.made_labels(rows.columns, data, rows.ids)
+    parts = labels.label_parts(rows.columns, data, rows.ids)
+    texts = labels.made_labels(parts, data, rows.ids)
     classes = labels.class_names(root, data, texts)
     return Table(
         ids=np.array(rows.ids, dtype=str),
@@ -84,6 +86,7 @@ def train_table(root: Path, data: Data) -> Table:
         labels=labels.numbers(texts, classes, rows.ids),
         groups=_groups(rows, data),
         class_groups=labels.class_groups(root, data),
+        class_factors=class_factors(root, data, classes, texts, parts),
         frame=_frame(rows),
     )
 

@@ -142,6 +142,7 @@ def _save(setting: Setting, fold: int, learner: fit.Learner) -> None:
         "classes": list(table.classes),
         "class_counts": table.counts().tolist(),
         "class_groups": list(table.class_groups),
+        "class_factors": [list(values) for values in table.class_factors],
         "config": setting.resolved(),
         "normalisation": setting.techniques.parts.backbone.normalisation(),
         "folds": setting.folds.fingerprint(),

@@ -26,8 +26,10 @@ def restore(checkpoint: Checkpoint, root: Path | None, device: torch.device) -> 
     Raises CheckpointError D53 where the weights are not those of the network, naming the first keys.
     """
     experiment = experiment_of(checkpoint)
-    known = (tuple(checkpoint.about.get(key, ())) for key in ("classes", "class_counts", "class_groups"))
-    classes = Classes(*known)
+    names, counts, groups, factors = (
+        checkpoint.about.get(key, ()) for key in ("classes", "class_counts", "class_groups", "class_factors")
+    )
+    classes = Classes(tuple(names), tuple(counts), tuple(groups), tuple(map(tuple, factors)))
     parts = network.open_parts(experiment, root, classes).bare()
     built = network.build(parts, len(classes.names), experiment.image_size)
     wanted, found = built.state_dict(), checkpoint.predicting

@@ -196,8 +196,9 @@ def made_from(table: Table, folds: Folds, images: str, plugins: Sequence[Plugin]
     """Hashes of what a run is made from: rows, images (their fingerprint), folds, plugins' sources, versions."""
     labels = [] if table.labels is None else table.labels.tolist()
     groups = [] if table.groups is None else table.groups.tolist()
+    described = [known for known in (table.class_groups, table.class_factors) if known]
     return {
-        "rows": fingerprint([table.ids.tolist(), labels, groups, table.classes]),
+        "rows": fingerprint([table.ids.tolist(), labels, groups, table.classes, *described]),
         "images": images,
         "folds": folds.fingerprint(),
         "plugins": sources(plugins),

@@ -19,16 +19,23 @@ if TYPE_CHECKING:
     from kit.config import Data
 
 
-def made_labels(columns: Mapping[str, Sequence[str]], data: Data, ids: Sequence[str]) -> list[str]:
-    """Every row's label as text: a column, or a pattern over words for files, number ranges and columns.
+def label_parts(
+    columns: Mapping[str, Sequence[str]], data: Data, ids: Sequence[str]
+) -> dict[str, Sequence[str]]:
+    """What a label may be made of, a text a row: the columns, words for files, number ranges.
 
-    Raises DataError D30 for a row without a label, D31 for a number that is none.
+    Raises DataError D30 for a file without a word, D31 for a number that is none.
     """
     parts = dict(columns)
     if "file" in columns_of(data.label) and data.file_labels:
         parts["file"] = _words(columns["file"], data.file_labels, ids)
     for name, edges in data.bins.items():
         parts[name] = _ranges(fill(name, columns, "data.bins"), name, edges, ids)
+    return parts
+
+
+def made_labels(parts: Mapping[str, Sequence[str]], data: Data, ids: Sequence[str]) -> list[str]:
+    """Every row's label as text, by the column or pattern `data.label`. Raises DataError D30 for a row without one."""
     labels = [data.rename.get(label, label) for label in fill(data.label, parts, "data.label")]
     blank = [
         Case("no label", "", row, "train", "D30")

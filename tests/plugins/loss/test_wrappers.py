@@ -12,7 +12,8 @@ from kit.plugins.loss._mixture import Mixture
 from kit.randomness import generator
 from kit.registry import places
 
-CLASSES = Classes(("a", "b", "c", "d"), (40, 10, 5, 1), ("x", "x", "y", "z"))
+FACTORS = (("p", "u"), ("p", "v"), ("q", "u"), ("q", "v"))
+CLASSES = Classes(("a", "b", "c", "d"), (40, 10, 5, 1), ("x", "x", "y", "z"), FACTORS)
 LOSSES = [
     name
     for name in places("loss")

@@ -1,0 +1,94 @@
+"""Any loss on each factor of a label, such as mask x gender x age."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from pydantic import Field
+
+from kit.errors import ConfigError
+from kit.kinds import Classes, Loss, Outputs, known
+from kit.plugins.loss.cross_entropy import CrossEntropy
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TINY = 1e-37  # near float32's smallest normal number, so that its logarithm is finite
+
+
+class Factors(Loss):
+    """The sum over a label's factors of the base's loss on that factor's outputs, which stand side by side.
+
+    Outputs are (N, sum of the factors' values). A class's probability is the product of its values' probabilities,
+    over the sum for all classes: 1 where every combination is a class. The factors are `data.label_factors`.
+    Raises ConfigError where none are known, or two classes have the same ones.
+
+    Source: one classifier a factor on shared features, Caruana 1997, "Multitask Learning"; the product takes the
+    factors as independent given the image.
+    """
+
+    base: Loss = Field(CrossEntropy(), description="the loss of each factor")
+    factors: tuple[tuple[str, ...], ...] = known()
+    bases: tuple[Loss, ...] = known()  # the base a factor, knowing that factor's values as its classes
+
+    def bind(self, classes: Classes) -> Self:
+        if not classes.factors:
+            raise ConfigError(
+                "loss 'factors' needs the values that make up each class", code="C08",
+                hint='data.label_factors=["mask","age"], columns of data.classes or parts of the label',
+            )  # fmt: skip
+        if len(set(classes.factors)) < len(classes.factors):
+            double = sorted({"/".join(v) for v in classes.factors if classes.factors.count(v) > 1})
+            raise ConfigError("several classes have the same values of data.label_factors", code="C08",
+                              cases=double, hint="name a factor that tells them apart")  # fmt: skip
+        bases = tuple(self.base.bind(_of_factor(classes, at)) for at in range(len(classes.factors[0])))
+        return self.model_copy(update={"factors": classes.factors, "bases": bases})
+
+    def values(self) -> list[list[str]]:
+        """The values of each factor, in the order of its outputs."""
+        return [list(dict.fromkeys(column)) for column in zip(*self.factors, strict=True)]
+
+    def width(self, classes: int) -> int:
+        return sum(map(len, self.values()))
+
+    def is_by_class(self) -> bool:
+        return False
+
+    def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        import torch
+
+        parts = zip(self.bases, self._split(outputs), self._numbers(outputs), strict=True)
+        return torch.stack([base.rows(given, number[labels]) for base, given, number in parts]).sum(0)
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        import torch
+
+        parts = zip(self.bases, self._split(outputs), self._numbers(outputs), strict=True)
+        logs = [base.probabilities(given).clamp(min=TINY).log()[:, number] for base, given, number in parts]
+        return torch.stack(logs).sum(0).softmax(1)
+
+    def outputs(self) -> Outputs:
+        return self.base.outputs()
+
+    def head(self) -> str:
+        return self.base.head()
+
+    def _split(self, outputs: Tensor) -> tuple[Tensor, ...]:
+        """The outputs of each factor, (N, values)."""
+        return outputs.split([len(values) for values in self.values()], dim=1)
+
+    def _numbers(self, outputs: Tensor) -> Tensor:
+        """The number of each class's value of each factor, (factors, K)."""
+        import torch
+
+        columns = zip(self.values(), zip(*self.factors, strict=True), strict=True)
+        numbers = [[values.index(value) for value in column] for values, column in columns]
+        return torch.tensor(numbers, device=outputs.device)
+
+
+def _of_factor(classes: Classes, at: int) -> Classes:
+    """What is known of one factor's values: their names and training rows."""
+    rows: dict[str, int] = {}
+    for values, count in zip(classes.factors, classes.counts or (0,) * len(classes.factors), strict=True):
+        rows[values[at]] = rows.get(values[at], 0) + count
+    return Classes(tuple(rows), tuple(rows.values()) if classes.counts else ())
