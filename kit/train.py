@@ -157,7 +157,7 @@ def assemble(setting: Setting) -> Predictions:
     """Writes predictions/plain/oof.parquet from the folds that are there, with their scores."""
     run = setting.run
     parts = {k: Predictions.read(run.part(k)) for k in range(setting.folds.count) if run.part(k).is_file()}
-    plugins = [Views.open("plain"), *setting.techniques.parts.all()]
+    plugins = [Views.open("plain"), *setting.techniques.parts.bare().all()]
     about = described(run, "plain", "mean", setting.loaded.table, plugins)
     about |= {"rows": "oof", "folds": setting.folds.fingerprint(), "images": setting.loaded.fingerprint()}
     about |= {"checkpoints": tags(parts)}

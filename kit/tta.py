@@ -104,7 +104,7 @@ def _run(
     parts = network.open_parts(experiment, workspace.root, network.classes_of(train))
     chosen = open_views(views, experiment.image_size, parts.backbone.fixed_size())
     about = described(
-        run, name, merge, train, [views, *parts.all()], workspace.competition.data.average_group
+        run, name, merge, train, [views, *parts.bare().all()], workspace.competition.data.average_group
     )
     about |= {"checkpoints": {str(fold): checkpoints.tag(path) for fold, path in target.folds.items()}}
     _warn_of_changed(run, about["plugins"])

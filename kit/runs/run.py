@@ -215,12 +215,14 @@ def versions() -> dict[str, str]:
 
 
 def sources(plugins: Sequence[Plugin]) -> dict[str, str]:
-    """SHA-256 of what each plugin is made of, nested ones too, by kind/name: its code, and the files it reads."""
+    """SHA-256 of each plugin's code, nested ones too, by kind/name, and of the files it reads, by their names too."""
     found: dict[str, str] = {}
     for plugin in plugins:
         place = place_of(type(plugin))
-        files = [*_code(type(plugin)), *plugin.reads()]
-        found[f"{place.kind}/{place.name}"] = fingerprint([sha256(file) for file in files if file.is_file()])
+        code = [sha256(file) for file in _code(type(plugin)) if file.is_file()]
+        found[f"{place.kind}/{place.name}"] = fingerprint(code)
+        read = {file.name: sha256(file) for file in plugin.reads() if file.is_file()}
+        found |= {f"{place.kind}/{place.name} {name}": mark for name, mark in read.items()}
         nested = [getattr(plugin, name) for name in type(plugin).model_fields]
         found |= sources([value for value in nested if isinstance(value, Plugin)])
     return dict(sorted(found.items()))

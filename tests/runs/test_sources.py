@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import pytest
+import torch
 
+from kit.errors import DataError
 from kit.kinds import Augmenter, Backbone, Loss
 from kit.runs.run import sources
+from kit.train import train
+from kit.tta import tta
+from tests.drawing import draw_competition
 
 HELPER = "SHARE = 0.5\n"
 PARENT = '''"""Source: none."""
@@ -58,3 +64,21 @@ def test_the_content_of_a_weights_file_counts(tmp_path: Path) -> None:
     before = sources([plugin])
     file.write_bytes(b"two")
     assert sources([plugin]) != before
+
+
+def test_predicting_needs_no_starting_weights_and_going_on_needs_the_same(tmp_path: Path) -> None:
+    weights = {"name": "timm", "arch": "resnet10t", "weights": "w.pt"}
+    space = draw_competition(tmp_path / "space", backbone=weights, image_size=32, epochs=1)
+    made = Backbone.open({"name": "timm", "arch": "resnet10t"}).build().state_dict()
+    state = {key.removeprefix("model."): value for key, value in made.items()}
+    torch.save(state, space / "w.pt")
+    train(space, name="r", folds=[0])
+    torch.save({"state_dict": state}, space / "w.pt")
+    with pytest.raises(DataError, match=r"D60[\s\S]*plugins backbone/timm w.pt: \w{12} then, \w{12} now"):
+        train(space, name="r")
+    (space / "w.pt").unlink()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        (found,) = tta(space, ["runs/r"], "hflip")
+    assert (found.folder / "test.parquet").is_file()
+    assert [str(each.message)[:3] for each in caught] == ["W13"]  # the other fold is still to be trained
