@@ -42,6 +42,23 @@ def test_factors_are_else_the_parts_that_labels_are_made_of(tmp_path: Path) -> N
     assert found == (("male", "<60"), ("male", ">=60"), ("female", "<60"), ("female", ">=60"))
 
 
+def test_photos_of_a_row_give_the_word_of_their_file(tmp_path: Path) -> None:
+    images = [f"images/{folder}/{stem}.png" for folder in "pq" for stem in ("mask1", "mask2", "normal")]
+    make(tmp_path, {"train.csv": csv("id,gender,path", "1,male,p", "2,female,q")}, images)
+    data = Data(
+        train="train.csv", sample=None, images="images/{path}/*", label="{file}_{gender}",
+        file_labels={"mask*": "wear", "normal": "not"}, rename={"wear_male": "0", "not_female": "3"},
+        label_factors=("file", "gender"),
+    )  # fmt: skip
+    table = train_table(tmp_path, data)
+    assert dict(zip(table.classes, table.class_factors, strict=True)) == {
+        "0": ("wear", "male"),
+        "3": ("not", "female"),
+        "not_male": ("not", "male"),
+        "wear_female": ("wear", "female"),
+    }
+
+
 def test_rows_of_a_class_that_disagree_are_named(tmp_path: Path) -> None:
     rows = [*ROWS[:-1], "d,61,female,2"]
     with pytest.raises(DataError, match=r"D22 1 of 3 classes have not one value .* age") as caught:
