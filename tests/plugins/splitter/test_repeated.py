@@ -21,6 +21,7 @@ from kit.train import train
 from kit.tta import tta
 from kit.workspace import Workspace
 from tests.drawing import draw_competition
+from tests.test_registry import put
 
 
 def table(groups: bool = False) -> Table:
@@ -120,12 +121,31 @@ def test_its_options_are_those_of_a_nested_plugin() -> None:
 # ------------------------------------------------------------------------------------- the whole road
 
 SPEC = {"name": "repeated", "base": {"name": "stratified_kfold", "folds": 2}, "repeats": 2}
+SUREST = """
+    from typing import ClassVar
+
+    import numpy as np
+    from kit.kinds import Ensembler
+
+
+    class Surest(Ensembler):
+        fitted: ClassVar[bool] = True
+        chosen: int = -1
+
+        def fit(self, members, truth):
+            told = members[:, np.arange(len(truth)), truth].mean(axis=1)
+            return self.model_copy(update={"chosen": int(told.argmax())})
+
+        def blend(self, members):
+            return members[self.chosen]
+"""
 
 
 @pytest.fixture(scope="module")
 def space(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A competition with two members trained on two repeats of two folds, and their predictions from two views."""
     root = draw_competition(tmp_path_factory.mktemp("repeated") / "space", splitter=SPEC, epochs=1)
+    put(root, "ensembler", "surest", SUREST)
     for name, seed in (("a", 0), ("b", 1)):
         train(root, [f"seed={seed}"], name=name)
         tta(root, [f"runs/{name}"], "hflip")
@@ -169,11 +189,12 @@ def test_test_rows_are_predicted_by_the_models_of_all_repeats(space: Path) -> No
     assert set(found.folds.tolist()) == {0, 1, 2, 3}
 
 
-@pytest.mark.parametrize("ensembler", ["mean", "weighted"])
+@pytest.mark.parametrize("ensembler", ["mean", "surest"])
 def test_members_are_blended_by_id_over_the_mean_of_repeats(space: Path, ensembler: str) -> None:
     submitted = blend(Workspace.open(space), ["runs/a@hflip", "runs/b@hflip"], ensembler, name=ensembler)
     assert (submitted.rows, submitted.test_rows) == (60, 12)
     first = submitted.scores[0]
+    assert set(first.folds) == {0, 1}  # the first repeat's: what is fitted is fitted on the other one of them
     assert first.cv == pytest.approx(read(space, "hflip", "oof").about["scores"]["macro_f1"])
     assert len(submitted.path.read_text().splitlines()) == 13
     record = json.loads(submitted.record.read_text())

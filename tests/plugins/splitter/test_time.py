@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from kit.blend import blend
 from kit.errors import DataError
 from kit.folds import Folds, make_folds
 from kit.kinds import Splitter
 from kit.plugins.splitter._times import times
 from kit.plugins.splitter.time import borders
+from kit.predictions import Predictions
 from kit.table import Table
+from kit.train import train
+from kit.tta import tta
+from kit.workspace import Workspace
+from tests.drawing import draw_competition
 
 
 def table(when: list[str], groups: list[str] | None = None) -> Table:
@@ -129,3 +136,22 @@ def test_a_cell_that_is_no_time_is_named(wrong: str) -> None:
 def test_numbers_among_dates_are_named() -> None:
     with pytest.raises(DataError, match="2 cells of column 'day'"):
         make_folds(table(["2024-01-01", "3.5", "4.5"]), by_time(1), 0)
+
+
+def test_the_whole_road_holds_where_the_earliest_rows_are_never_predicted(tmp_path: Path) -> None:
+    root = draw_competition(
+        tmp_path / "space", splitter={"name": "time", "column": "id", "folds": 2}, epochs=1
+    )
+    config = json.loads((root / "config.json").read_text())
+    (root / "config.json").write_text(
+        json.dumps({**config, "data": {**config.get("data", {}), "group": "person"}})
+    )
+    run = train(root, name="a")
+    tta(root, [run.folder], "hflip")
+    found = Predictions.read(run.predictions("hflip") / "oof.parquet")
+    expected = {
+        f"{row:03d}": 0 if row < 42 else 1 for row in range(18, 60)
+    }  # ten people, 6 rows each: 3, 4 and 3
+    assert dict(zip(found.ids.tolist(), found.folds.tolist(), strict=True)) == expected
+    submitted = blend(Workspace.open(root), ["runs/a@hflip"])
+    assert (submitted.rows, submitted.test_rows) == (42, 12)
