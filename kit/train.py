@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -74,9 +75,7 @@ def _fold(setting: Setting, fold: int, position: int, of: int) -> Work[None]:
         held_out = finish(predict_held_out(setting, fold, learner.predictor))
     tag = checkpoints.tag(checkpoints.place(folder, learner.epoch))
     about = {"run": setting.run.name, "fold": fold, "rows": "oof", "checkpoints": {str(fold): tag}}
-    Predictions(held_out.ids, held_out.folds, held_out.classes, held_out.probabilities, about).write(
-        setting.run.part(fold)
-    )
+    replace(held_out, about=about).write(setting.run.part(fold))
 
 
 def _epochs(

@@ -24,7 +24,7 @@ from kit.folds import Folds
 from kit.kinds import Metric, Views
 from kit.precision import choose_device
 from kit.predict import Merge, Predictor, View, open_views, predicting
-from kit.predictions import Predictions
+from kit.predictions import Predictions, ids_fingerprint
 from kit.progress import Outcome, Progress, Work, finish
 from kit.runs.kept import kept, tags
 from kit.runs.loading import Loaded, geometry, loading
@@ -118,7 +118,7 @@ def _run(
         sum(int(folds.held_out(fold).sum()) for fold in loaded) + len(test) * len(loaded),
     )  # fmt: skip
     oof, fresh = yield from job.held_out(train, folds, {**about, "rows": "oof", "folds": folds.fingerprint()})
-    whole = {**about, "rows": "test", "ids": fingerprint(sorted(test.ids.tolist()))}
+    whole = {**about, "rows": "test", "ids": ids_fingerprint(test.ids)}
     fresh_test = yield from job.test(test, train.counts() / len(train), whole)
     used = tuple(int(fold) for fold in oof.about["checkpoints"])
     return Predicted(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -38,3 +39,19 @@ def competition(tmp_path: Path) -> Path:
 def inside(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
     """Steps into a folder for the rest of the test, as a user's shell would."""
     return monkeypatch.chdir
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A drawn competition with the finished run `a`, trained once for all tests; `space` is a copy to write in."""
+    from kit.train import train
+
+    root = draw_competition(tmp_path_factory.mktemp("trained") / "space")
+    train(root, name="a")
+    return root
+
+
+@pytest.fixture
+def space(trained_once: Path, tmp_path: Path) -> Path:
+    """A copy of a workspace with the run `a`: 2 folds, 2 epochs."""
+    return Path(shutil.copytree(trained_once, tmp_path / "space"))

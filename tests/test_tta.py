@@ -18,22 +18,6 @@ from kit.runs.restore import restore
 from kit.train import train
 from kit.tta import predicting_views, tta, views_name
 from kit.workspace import Workspace
-from tests.drawing import draw_competition
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = draw_competition(tmp_path_factory.mktemp("tta") / "space")
-    train(root, name="a")
-    return root
-
-
-@pytest.fixture
-def space(trained: Path, tmp_path: Path) -> Path:
-    """A copy of a workspace with a trained run."""
-    import shutil
-
-    return Path(shutil.copytree(trained, tmp_path / "space"))
 
 
 def read(root: Path, views: str, split: str, run: str = "a") -> Predictions:
