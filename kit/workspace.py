@@ -11,6 +11,7 @@ from typing import Any
 from kit import config
 from kit.config import Competition, Experiment
 from kit.errors import ConfigError
+from kit.overrides import overridden
 
 CONFIG = "config.json"
 
@@ -47,7 +48,7 @@ class Workspace:
             raise ConfigError(f"cannot read {file}: {error.strerror}", code="C06") from None
         except UnicodeDecodeError:
             raise ConfigError(f"{file} is not UTF-8", code="C04") from None
-        raw = config.overridden(config.parse(text, str(file)), overrides)
+        raw = overridden(config.parse(text, str(file)), overrides)
         config.check(raw, text)
         return cls(root, raw, text)
 

@@ -10,8 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from kit.commands.config import command
-from kit.config import check, keys, overridden, parse
+from kit.config import check, keys, parse
 from kit.errors import ConfigError, KitError
+from kit.overrides import overridden
 from kit.registry import places
 from kit.schema import complete, config_schema
 from kit.workspace import Workspace

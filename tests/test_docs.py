@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from kit.__main__ import menu, run
-from kit.config import check, overridden
+from kit.config import check
 from kit.kinds import KINDS, Classes, Loss
+from kit.overrides import overridden
 from kit.registry import places
 
 ROOT = Path(__file__).parents[1]

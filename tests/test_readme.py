@@ -11,7 +11,8 @@ import click
 import pytest
 
 from kit.__main__ import menu, run
-from kit.config import check, overridden
+from kit.config import check
+from kit.overrides import overridden
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
