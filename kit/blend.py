@@ -16,6 +16,8 @@ from kit import duplicates, submission
 from kit.blending.compatibility import check_together
 from kit.blending.crossfit import cross_fit
 from kit.blending.members import Member, aligned, read_members
+from kit.blending.recipes import for_metric
+from kit.blending.test_rows import blended_test
 from kit.board import Board, Entry
 from kit.errors import Case, InvalidError, KitWarning
 from kit.files import sha256
@@ -78,8 +80,9 @@ def blend(
     """
     data = workspace.competition.data
     board = Board.read(workspace.submissions)  # one that cannot be read stops the blend before it writes
-    recipe = Ensembler.open(ensembler or workspace.competition.ensembler, workspace.root, where="ensembler")
     metric = Metric.open(workspace.competition.metric, workspace.root, where="metric")
+    asked = Ensembler.open(ensembler or workspace.competition.ensembler, workspace.root, where="ensembler")
+    recipe = for_metric(asked, metric)
     read = read_members(workspace, members)
     table = _labels(workspace)
     check_together(read, table)
@@ -128,7 +131,7 @@ def _blended(
     predicted = [*oof, recipe.blend(oof) if honest is None else honest]
     names = [*map(str, members), "blend"]
     scores = [_score(name, metric, truth, one, folds) for name, one in zip(names, predicted, strict=True)]
-    return Blended(_test(members, fitted, sample), fitted, tuple(scores), ids)
+    return Blended(blended_test(members, fitted, sample.iloc[:, 0].tolist()), fitted, tuple(scores), ids)
 
 
 def _relatives(table: Table) -> np.ndarray:
@@ -156,22 +159,6 @@ def _score(name: str, metric: Metric, truth: np.ndarray, shares: np.ndarray, fol
 
     pooled = metric.score(truth, shares)
     return Score(name, pooled, {int(fold): of(folds == fold) for fold in np.unique(folds)})
-
-
-def _test(members: Sequence[Member], fitted: Ensembler, sample: pd.DataFrame) -> Predictions:
-    """The blend of the test rows, in the sample's order."""
-    ids = sample.iloc[:, 0].tolist()
-    stack = []
-    for member in members:
-        try:
-            stack.append(member.test.mean().align(ids))
-        except InvalidError as error:
-            raise InvalidError(
-                f"{member} does not predict the sample's rows: {error.summary}", code="D41", cases=error.cases
-            ) from None
-    shares = fitted.blend(np.stack(stack)).astype(np.float32)
-    folds = np.full(len(ids), -1)
-    return Predictions(np.array(ids, dtype=str), folds, members[0].test.classes, shares).check("the blend")
 
 
 def _record(

@@ -8,6 +8,7 @@ import numpy as np
 
 from kit.kinds import Metric
 from kit.randomness import generator
+from kit.shortcuts import OfDecisions, OfTrueClass, confusion, true_shares
 
 CLASSES = (2, 3, 5)
 
@@ -48,3 +49,16 @@ def law_the_order_of_rows_does_not_matter(plugin: Metric) -> None:
         truth, drawn = _drawn(classes)
         score, turned = plugin.score(truth, drawn), plugin.score(truth[::-1], drawn[::-1])
         assert math.isclose(score, turned, rel_tol=1e-9), f"{classes} classes: {score}, turned {turned}"
+
+
+def law_a_shortcut_agrees_with_the_score(plugin: Metric) -> None:
+    """What a metric offers for speed, `of_confusion` or `of_true`, gives what `score` gives."""
+    for classes in CLASSES:
+        truth, drawn = _drawn(classes)
+        score = plugin.score(truth, drawn)
+        if isinstance(plugin, OfDecisions):
+            short = plugin.of_confusion(confusion(truth, drawn.argmax(axis=1), classes))
+            assert math.isclose(score, short, rel_tol=1e-9), f"score {score}, of_confusion {short}"
+        if isinstance(plugin, OfTrueClass):
+            short = float(plugin.of_true(true_shares(truth, drawn)).mean())
+            assert math.isclose(score, short, rel_tol=1e-9), f"score {score}, of_true {short}"

@@ -19,6 +19,9 @@ class Geometric(Ensembler):
     floor: float = Field(1e-7, gt=0, lt=0.1, description="smaller probabilities count as this one")
 
     def blend(self, members: np.ndarray) -> np.ndarray:
-        logs = np.log(np.maximum(members.astype(np.float64), self.floor)).mean(axis=0)
+        logs = np.zeros(members.shape[1:])
+        for member in members:
+            logs += np.log(np.maximum(member.astype(np.float64), self.floor))
+        logs /= len(members)
         blended = np.exp(logs - logs.max(axis=1, keepdims=True))
         return blended / blended.sum(axis=1, keepdims=True)

@@ -10,6 +10,8 @@ from kit.kinds import Ensembler
 class Mean(Ensembler):
     """Arithmetic mean of the members' probabilities.
 
+    Also called soft vote.
+
     Source: the linear opinion pool, Genest and Zidek 1986, "Combining Probability Distributions", section 3.
     """
 

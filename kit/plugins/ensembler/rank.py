@@ -20,5 +20,7 @@ class Rank(Ensembler):
     def blend(self, members: np.ndarray) -> np.ndarray:
         from scipy.stats import rankdata
 
-        ranks = np.mean([rankdata(member, axis=0) for member in members], axis=0)
+        ranks = np.zeros(members.shape[1:])
+        for member in members:
+            ranks += rankdata(member, axis=0)
         return ranks / ranks.sum(axis=1, keepdims=True)

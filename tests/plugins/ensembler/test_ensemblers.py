@@ -82,3 +82,37 @@ def test_the_members_are_left_alone() -> None:
         members = MEMBERS.copy()
         blended(name, members)
         assert (members == MEMBERS).all(), name
+
+
+def test_power_by_hand() -> None:
+    # quadratic means of .8 .5 and of .2 .5
+    one, two = np.sqrt((0.64 + 0.25) / 2), np.sqrt((0.04 + 0.25) / 2)
+    assert blended({"name": "power", "power": 2})[0, 0] == pytest.approx(one / (one + two))
+    # harmonic means: 2 / (1/.8 + 1/.5) and 2 / (1/.2 + 1/.5)
+    one, two = 2 / 3.25, 2 / 7
+    assert blended({"name": "power", "power": -1})[0, 0] == pytest.approx(one / (one + two))
+
+
+def test_power_meets_the_other_means() -> None:
+    assert np.allclose(blended({"name": "power", "power": 1}), blended("mean"))
+    assert np.allclose(blended({"name": "power", "power": 1e-4}), blended("geometric"), atol=1e-4)
+    assert np.allclose(
+        blended({"name": "power", "power": 20})[0, 0], 0.8 / 1.3, atol=0.02
+    )  # nearly the maximum
+
+
+def test_power_zero_has_another_name() -> None:
+    with pytest.raises(ConfigError, match="ensembler=geometric"):
+        Ensembler.open({"name": "power", "power": 0})
+
+
+def test_vote_by_hand() -> None:
+    three = np.array([[[0.6, 0.4, 0]], [[0.6, 0.4, 0]], [[0.0, 0.1, 0.9]]])
+    shares = blended("vote", three)[0]
+    assert np.allclose(shares, [2 / 3, 0, 1 / 3], atol=1e-3)
+    assert np.allclose(blended("mean", three)[0], [0.4, 0.3, 0.3])
+
+
+def test_ties_of_votes_go_by_the_mean() -> None:
+    assert blended("vote", np.array([[[0.6, 0.4]], [[0.1, 0.9]]]))[0].argmax() == 1
+    assert blended("vote", np.array([[[0.9, 0.1]], [[0.4, 0.6]]]))[0].argmax() == 0

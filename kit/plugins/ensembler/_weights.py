@@ -1,0 +1,46 @@
+"""What ensemblers with a weight a member share."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from kit.errors import ConfigError
+from kit.kinds import Ensembler, Metric
+
+
+class Weights(Ensembler):
+    """Mean of the members' probabilities with weights, which are made to sum to 1.
+
+    Raises ConfigError where there are not as many weights as members.
+    """
+
+    weights: tuple[float, ...] = Field((), description="a weight a member, in their order; fit finds them")
+
+    @field_validator("weights")
+    @classmethod
+    def _some_weight(cls, weights: tuple[float, ...]) -> tuple[float, ...]:
+        if weights and (min(weights) < 0 or sum(weights) == 0):
+            raise ValueError("weights are 0 or more, and one is above 0")
+        return weights
+
+    def blend(self, members: np.ndarray) -> np.ndarray:
+        weights = np.asarray(self.weights or [1.0] * len(members))
+        if len(weights) != len(members):
+            raise ConfigError(
+                f"{len(weights)} weights for {len(members)} members",
+                code="C21",
+                hint=f"ensembler.weights={[1] * len(members)}",
+            )
+        blended = np.zeros(members.shape[1:])
+        for weight, member in zip(weights / weights.sum(), members, strict=True):
+            if weight:
+                blended += weight * member.astype(
+                    np.float64
+                )  # one at a time: all of them in float64 are twice as large
+        return blended / blended.sum(axis=1, keepdims=True)
+
+
+def metric_or_log_loss(metric: Metric | None) -> Metric:
+    """The metric that a recipe was given, by itself or by its competition; log loss outside of one."""
+    return metric if metric is not None else Metric.open("log_loss")

@@ -1,0 +1,66 @@
+"""Hill climb: the member that helps most is added, again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Self
+
+import numpy as np
+from pydantic import Field
+
+from kit.blending.climbing import climb
+from kit.kinds import Metric
+from kit.plugins.ensembler._weights import Weights, metric_or_log_loss
+from kit.randomness import generator
+
+TIE = 1e-9  # scores so close count as equal: they differ by the rounding of sums
+
+
+class HillClimb(Weights):
+    """Greedy selection with replacement: each round adds the member that makes the mean's score best.
+
+    The shortest of the sums with the best score is kept; among equals, members already in it come first, then the
+    order of the members. With `bags`, the climb is repeated over random subsets of the members and the weights are
+    averaged, which overfits less.
+
+    Source: Caruana et al. 2004, "Ensemble Selection from Libraries of Models", sections 2 and 2.3; Caruana, Munson and
+    Niculescu-Mizil 2006, "Getting the Most Out of Ensemble Selection".
+    """
+
+    fitted: ClassVar[bool] = True
+
+    metric: Metric | None = Field(None, description="what is climbed; where none is named, the competition's")
+    rounds: int = Field(25, ge=1, le=1000, description="members added, each as often as it helps")
+    bags: int = Field(
+        0, ge=0, le=1000, description="climbs over random subsets of the members; 0: one climb over all"
+    )
+    share: float = Field(0.5, gt=0, le=1, description="of the members in each bag")
+    seed: int = Field(0, ge=0, description="of the bags")
+
+    def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
+        metric, count = metric_or_log_loss(self.metric), len(members)
+        size = max(1, round(self.share * count))
+        counts = np.zeros(count)
+        for bag in range(max(self.bags, 1)):
+            drawn = generator(self.seed, "bag", bag, count).permutation(count)[:size]
+            which = sorted(drawn.tolist()) if self.bags else range(count)
+            chosen = climbed(metric, members, truth, self.rounds, which)
+            counts += np.bincount(chosen, minlength=count) / len(chosen)
+        return self.model_copy(update={"weights": tuple((counts / counts.sum()).tolist())})
+
+
+def climbed(
+    metric: Metric, members: np.ndarray, truth: np.ndarray, rounds: int, which: Sequence[int]
+) -> list[int]:
+    """The members chosen round after round, up to the first round with the best score."""
+    sums = climb(metric, members, truth)
+    chosen: list[int] = []
+    costs: list[float] = []
+    for _ in range(rounds if len(which) > 1 else 1):
+        found = sums.costs(which=which)
+        ties = [which[place] for place in np.flatnonzero(found <= found.min() + TIE).tolist()]
+        best = next((member for member in ties if member in chosen), ties[0])
+        sums.add(best)
+        chosen.append(best)
+        costs.append(float(found.min()))
+    return chosen[: next(n for n, cost in enumerate(costs, 1) if cost <= min(costs) + TIE)]

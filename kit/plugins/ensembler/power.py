@@ -1,0 +1,36 @@
+"""Power: a mean that lies between the geometric one and the maximum, or below them."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from kit.kinds import Ensembler
+
+
+class Power(Ensembler):
+    """Power mean of the members' probabilities: 1 is the mean, above 1 sure members weigh more, below 1 doubting ones.
+
+    (mean of p^power)^(1/power), made to sum to 1 a row; -1 is the harmonic mean, and the nearer the power is to 0 the
+    nearer is the geometric mean (`geometric` itself). Probabilities count as `floor` at least.
+
+    Source: Hardy, Littlewood and Polya 1934, "Inequalities", section 2.2.
+    """
+
+    power: float = Field(2.0, ge=-20, le=20, description="above 1 sure members weigh more; not 0")
+    floor: float = Field(1e-7, gt=0, lt=0.1, description="smaller probabilities count as this one")
+
+    @field_validator("power")
+    @classmethod
+    def _not_zero(cls, power: float) -> float:
+        if power == 0:
+            raise ValueError("power 0 is the geometric mean: ensembler=geometric")
+        return power
+
+    def blend(self, members: np.ndarray) -> np.ndarray:
+        logs = np.full(members.shape[1:], -np.inf)
+        for member in members:  # a sum of powers in log space, where p^20 does not vanish
+            logs = np.logaddexp(logs, self.power * np.log(np.maximum(member.astype(np.float64), self.floor)))
+        logs = (logs - np.log(len(members))) / self.power
+        blended = np.exp(logs - logs.max(axis=1, keepdims=True))
+        return blended / blended.sum(axis=1, keepdims=True)

@@ -1,0 +1,54 @@
+"""Prior: probabilities for classes as frequent as the metric counts them, not as frequent as in training."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+import numpy as np
+from pydantic import Field
+
+from kit.kinds import Ensembler, Metric
+from kit.plugins.ensembler._weights import metric_or_log_loss
+from kit.plugins.ensembler.mean import Mean
+from kit.plugins.ensembler.thresholds import GAIN, weighted
+
+POWERS = np.linspace(0, 1.5, 16)
+
+
+class Prior(Ensembler):
+    """Probabilities of `base` divided by a power of each class's share of the rows; the metric says which power.
+
+    One number is fitted, where `thresholds` fits one a class: the safer choice for many classes or few rows. It acts
+    on each fold's model before the test rows' mean.
+
+    Source: Saerens et al. 2002, "Adjusting the Outputs of a Classifier to New a Priori Probabilities", equation 2.4;
+    the power as tau of Menon et al. 2021, "Long-tail learning via logit adjustment", equation 8.
+    """
+
+    fitted: ClassVar[bool] = True
+
+    base: Ensembler = Field(Mean(), description="whose probabilities are corrected")
+    metric: Metric | None = Field(
+        None, description="what is made best; where none is named, the competition's"
+    )
+    tau: float | None = Field(None, ge=0, le=3, description="the power; where none is given, fit finds it")
+    shares: tuple[float, ...] = Field((), description="of the rows, one a class; fit finds them")
+
+    def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
+        base = self.base.fit(members, truth)
+        counts = np.bincount(truth, minlength=members.shape[2]) + 1  # a class may have no row
+        shares = counts / counts.sum()
+        tau = self.tau
+        if tau is None:
+            tau = best_power(metric_or_log_loss(self.metric), base.blend(members), truth, shares)
+        return self.model_copy(update={"base": base, "tau": tau, "shares": tuple(shares.tolist())})
+
+    def blend(self, members: np.ndarray) -> np.ndarray:
+        return weighted(self.base.blend(members), np.asarray(self.shares) ** -(self.tau or 0.0))
+
+
+def best_power(metric: Metric, blended: np.ndarray, truth: np.ndarray, shares: np.ndarray) -> float:
+    """The power of POWERS with the best score, the smallest among equals."""
+    sign = -1.0 if metric.higher_is_better else 1.0
+    costs = np.array([sign * metric.score(truth, weighted(blended, shares**-power)) for power in POWERS])
+    return float(POWERS[np.flatnonzero(costs <= costs.min() + GAIN)[0]])

@@ -1,0 +1,85 @@
+"""Simplex: the weights, none below 0 and of sum 1, that score best out of fold."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import Field
+
+from kit.blending.climbing import climb
+from kit.kinds import Metric
+from kit.plugins.ensembler._weights import Weights, metric_or_log_loss
+from kit.shortcuts import true_shares
+
+LEAST = 1e-5  # smaller weights are 0
+STEPS = (0.2, 0.1, 0.05, 0.02, 0.01)
+GAIN = 1e-9
+MOVES = 100  # of a size
+
+
+class Simplex(Weights):
+    """Weights on the simplex that minimise the log loss of the mean, or that a pattern search finds for the metric.
+
+    Log loss is convex in the weights, so the best ones are found, by sequential quadratic programming. For the metric
+    the search starts from there, and moves the weight of one member at a time by ever smaller steps while that helps.
+
+    Source: stacked density estimation, Smyth and Wolpert 1999, equation 5; Kim et al. 2020, "mixsqp"; Hooke and
+    Jeeves 1961, "Direct Search".
+    """
+
+    fitted: ClassVar[bool] = True
+
+    objective: Literal["log_loss", "metric"] = Field("log_loss", description="what the weights are fitted to")
+    metric: Metric | None = Field(
+        None, description="of objective=metric; where none is named, the competition's"
+    )
+
+    def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
+        weights = least_log_loss(np.stack([true_shares(truth, member) for member in members]))
+        if self.objective == "metric":
+            weights = searched(metric_or_log_loss(self.metric), members, truth, weights)
+        return self.model_copy(update={"weights": tuple(weights.tolist())})
+
+
+def least_log_loss(shares: np.ndarray) -> np.ndarray:
+    """The weights (M,) with the least mean of -log(weights @ shares), of true classes' probabilities (M, N)."""
+    from scipy.optimize import minimize
+
+    count = len(shares)
+    shares = np.maximum(shares, 1e-15)
+
+    def cost(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        blended = np.maximum(weights @ shares, 1e-300)
+        return float(-np.log(blended).mean()), -(shares @ (1 / blended)) / len(blended)
+
+    found = minimize(
+        cost, np.full(count, 1 / count), jac=True, method="SLSQP", bounds=[(0, 1)] * count,
+        constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1, "jac": np.ones_like},
+        options={"ftol": 1e-12, "maxiter": 500},
+    ).x  # fmt: skip
+    weights = np.where(found < LEAST, 0, found)
+    return weights / weights.sum()
+
+
+def searched(metric: Metric, members: np.ndarray, truth: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Weights (M,) from a pattern search: the best single step of a size is taken while it helps, then smaller ones."""
+    sums, weights = climb(metric, members, truth), start.copy()
+    for member in np.flatnonzero(start).tolist():
+        sums.add(member, float(start[member]))
+    best = float(sums.costs(0.0, [0])[0])
+    for step in STEPS:
+        for _ in range(MOVES):
+            up, down = sums.costs(step), np.full(len(members), np.inf)
+            able = np.flatnonzero(weights > step + LEAST).tolist()
+            if able and weights.sum() > 2 * step:
+                down[able] = sums.costs(-step, able)
+            costs = np.concatenate([up, down])
+            place = int(costs.argmin())
+            if costs[place] > best - GAIN:
+                break
+            best = float(costs[place])
+            member, share = place % len(members), step if place < len(members) else -step
+            sums.add(member, share)
+            weights[member] += share
+    return weights / weights.sum()

@@ -1,0 +1,35 @@
+"""Single: the one member that is best out of fold."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+import numpy as np
+from pydantic import Field
+
+from kit.blending.climbing import climb
+from kit.errors import ConfigError
+from kit.kinds import Ensembler, Metric
+from kit.plugins.ensembler._weights import metric_or_log_loss
+
+
+class Single(Ensembler):
+    """The one member with the best score out of fold; among equals the first.
+
+    Source: selection by cross-validation, Stone 1974, "Cross-Validatory Choice and Assessment".
+    """
+
+    fitted: ClassVar[bool] = True
+
+    metric: Metric | None = Field(None, description="what decides; where none is named, the competition's")
+    member: int = Field(0, ge=0, description="the member, counted from 0; fit finds it")
+
+    def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
+        costs = climb(metric_or_log_loss(self.metric), members, truth).costs()
+        return self.model_copy(update={"member": int(costs.argmin())})
+
+    def blend(self, members: np.ndarray) -> np.ndarray:
+        if self.member >= len(members):
+            raise ConfigError(f"member {self.member} of {len(members)}, counted from 0", code="C21")
+        alone = members[self.member].astype(np.float64)
+        return alone / alone.sum(axis=1, keepdims=True)

@@ -1,0 +1,81 @@
+"""Stacking: a logistic regression that learns from the members' logits."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+import numpy as np
+from pydantic import Field
+
+from kit.errors import ConfigError
+from kit.kinds import Ensembler
+
+FLOOR = 1e-7  # smaller probabilities count as this one
+
+
+class Stacking(Ensembler):
+    """Regularised logistic regression on the members' log probabilities, each row's centred.
+
+    It has a coefficient for every pair of classes and every member, so it asks for many rows a class. A class that the
+    fitted rows lack keeps the members' mean probability. The coefficients are written down, so nothing but numpy is
+    needed to apply them.
+
+    Source: Wolpert 1992, "Stacked Generalization"; sklearn.linear_model.LogisticRegression.
+    """
+
+    fitted: ClassVar[bool] = True
+
+    c: float = Field(0.1, gt=0, description="inverse strength of the L2 penalty; smaller is smoother")
+    classes: tuple[int, ...] = Field(
+        (), description="class numbers that the fitted rows have; fit finds them"
+    )
+    weights_of: tuple[tuple[float, ...], ...] = Field(
+        (), description="of each such class, M x K; fit finds them"
+    )
+    intercepts: tuple[float, ...] = Field((), description="one each such class; fit finds them")
+
+    def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
+        from sklearn.linear_model import LogisticRegression
+
+        present = np.unique(truth)
+        if len(present) < 2:  # nothing to tell apart
+            return self.model_copy(update={"classes": (), "weights_of": (), "intercepts": ()})
+        found = LogisticRegression(C=self.c, max_iter=2000).fit(features(members), truth)
+        weights, intercepts = found.coef_, found.intercept_
+        if len(present) == 2:  # one row of coefficients stands for both: half of the difference each
+            weights, intercepts = (
+                np.concatenate([-weights, weights]) / 2,
+                np.concatenate([-intercepts, intercepts]) / 2,
+            )
+        return self.model_copy(
+            update={
+                "classes": tuple(present.tolist()),
+                "weights_of": tuple(map(tuple, weights.tolist())),
+                "intercepts": tuple(intercepts.tolist()),
+            }
+        )
+
+    def blend(self, members: np.ndarray) -> np.ndarray:
+        mean = members.mean(axis=0, dtype=np.float64)
+        mean /= mean.sum(axis=1, keepdims=True)
+        if not self.classes:
+            return mean
+        weights = np.asarray(self.weights_of)
+        if weights.shape[1] != len(members) * members.shape[2]:
+            text = f"coefficients for {weights.shape[1]} inputs, not {len(members)} x {members.shape[2]}"
+            raise ConfigError(text, code="C21")
+        logits = features(members) @ weights.T + self.intercepts
+        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+        kept = list(self.classes)
+        mean[:, kept] = shares / shares.sum(axis=1, keepdims=True) * mean[:, kept].sum(axis=1, keepdims=True)
+        return mean / mean.sum(axis=1, keepdims=True)
+
+
+def features(members: np.ndarray) -> np.ndarray:
+    """Centred log probabilities of members (M, N, K), float64 (N, M * K)."""
+    count, rows, classes = members.shape
+    made = np.empty((rows, count, classes))
+    for number, member in enumerate(members):
+        logs = np.log(np.maximum(member, FLOOR, dtype=np.float64))
+        made[:, number] = logs - logs.mean(axis=1, keepdims=True)
+    return made.reshape(rows, count * classes)

@@ -1,0 +1,75 @@
+"""Temperature: each member is made as sure as it is right, then blended by another ensembler."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+import numpy as np
+from pydantic import Field
+
+from kit.errors import ConfigError
+from kit.kinds import Ensembler
+from kit.plugins.ensembler.mean import Mean
+
+FLOOR = 1e-7  # smaller probabilities count as this one
+RANGE = (0.05, 20.0)  # of a temperature
+CLOSE = 1e-10
+
+
+class Temperature(Ensembler):
+    """Members calibrated by a temperature each, softmax(log p / T) of least log loss, then blended by `base`.
+
+    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2; the best 1 / T is found by
+    Newton's method, since log loss is convex in it.
+    """
+
+    fitted: ClassVar[bool] = True
+
+    base: Ensembler = Field(Mean(), description="what blends the calibrated members")
+    temperatures: tuple[float, ...] = Field((), description="one a member, above 1 less sure; fit finds them")
+
+    def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
+        found = tuple(best_temperature(member, truth) for member in members)
+        base = self.base.fit(_calibrated(members, found), truth)
+        return self.model_copy(update={"temperatures": found, "base": base})
+
+    def blend(self, members: np.ndarray) -> np.ndarray:
+        if self.temperatures and len(self.temperatures) != len(members):
+            text = f"{len(self.temperatures)} temperatures for {len(members)} members"
+            raise ConfigError(text, code="C21")
+        return self.base.blend(_calibrated(members, self.temperatures or (1.0,) * len(members)))
+
+
+def _calibrated(members: np.ndarray, temperatures: tuple[float, ...]) -> np.ndarray:
+    """The members (M, N, K) at these temperatures, in their own precision."""
+    made = np.empty_like(members)
+    for place, temperature in enumerate(temperatures):
+        made[place] = _softmax(np.log(np.maximum(members[place].astype(np.float64), FLOOR)) / temperature)
+    return made
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    return shares
+
+
+def best_temperature(member: np.ndarray, truth: np.ndarray) -> float:
+    """The temperature of least log loss, within RANGE, of probabilities (N, K) and class numbers (N,)."""
+    logits = np.log(np.maximum(member.astype(np.float64), FLOOR))
+    true = logits[np.arange(len(truth)), truth]
+    inverse, low, high = 1.0, 1 / RANGE[1], 1 / RANGE[0]
+    for _ in range(100):
+        shares = _softmax(logits * inverse)
+        means = (shares * logits).sum(axis=1)
+        slope = (means - true).mean()
+        bend = (shares * logits**2).sum(axis=1).mean() - (means**2).mean()
+        low, high = (low, inverse) if slope > 0 else (inverse, high)
+        step = inverse - slope / bend if bend > 0 else inverse
+        moved = (
+            step if low < step < high else (low + high) / 2
+        )  # outside the bracket Newton's step is not trusted
+        if abs(moved - inverse) < CLOSE:
+            break
+        inverse = moved
+    return float(1 / inverse)

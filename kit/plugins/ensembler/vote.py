@@ -1,0 +1,32 @@
+"""Vote: each member has one vote a row."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import Field
+
+from kit.kinds import Ensembler
+
+
+class Vote(Ensembler):
+    """Majority vote: a class's share of the members whose most probable class it is; ties go by the mean probability.
+
+    `mean` is the soft vote. For metrics that ask for the class alone: the shares are no calibrated probabilities.
+
+    Source: the plurality vote, Kuncheva 2004, "Combining Pattern Classifiers", section 4.2.
+    """
+
+    ties: float = Field(
+        0.001,
+        gt=0,
+        lt=0.5,
+        description="weight of the mean probability; below 1 / members it breaks ties and no more",
+    )
+
+    def blend(self, members: np.ndarray) -> np.ndarray:
+        votes, mean = np.zeros(members.shape[1:]), np.zeros(members.shape[1:])
+        for member in members:
+            votes[np.arange(members.shape[1]), member.argmax(axis=1)] += 1 / len(members)
+            mean += member
+        blended = votes + self.ties * mean / mean.sum(axis=1, keepdims=True)
+        return blended / blended.sum(axis=1, keepdims=True)

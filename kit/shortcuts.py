@@ -1,0 +1,42 @@
+"""Shortcuts: what a metric may offer beside `score`, so that a climb or a bootstrap is quick; any metric does without.
+
+A metric has a shortcut by having its method; the laws of metrics say that it must agree with `score`.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+
+@runtime_checkable
+class OfDecisions(Protocol):
+    """A metric that asks for the most probable class of each row alone, such as macro F1."""
+
+    def of_confusion(self, counts: np.ndarray) -> float:
+        """The score of a confusion matrix (K, K), a true class a row; counts or weights."""
+        ...
+
+
+@runtime_checkable
+class OfTrueClass(Protocol):
+    """A metric that is a mean over rows of what the true class's probability costs or earns, such as log loss."""
+
+    def of_true(self, shares: np.ndarray) -> np.ndarray:
+        """What each row costs or earns, in the shape of `shares`: the true class's parts of rows that sum to 1."""
+        ...
+
+
+def confusion(truth: np.ndarray, said: np.ndarray, classes: int) -> np.ndarray:
+    """How often each class (a row) was told as each class (a column), int64 (K, K)."""
+    counts = np.bincount(truth * classes + said, minlength=classes * classes)
+    return counts.reshape(classes, classes)
+
+
+def true_shares(truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """The true class's part of each row's sum, float64 (N,)."""
+    shares: np.ndarray = probabilities[np.arange(len(truth)), truth] / probabilities.sum(
+        axis=1, dtype=np.float64
+    )
+    return shares
