@@ -29,6 +29,7 @@ def _tab(sep: Any) -> Any:
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Spec = Annotated[dict[str, Any], BeforeValidator(_named)]
+Specs = Annotated[tuple[Spec, ...] | Spec | None, BeforeValidator(_named)]  # none, one or several
 
 
 def _spec(name: str, **options: Any) -> Any:
@@ -143,15 +144,25 @@ class Experiment(Strict):
     workers: int | Literal["auto"] = Field(
         "auto", description="loader processes; no part of a run's identity"
     )
+    tracker: Specs = Field(
+        None,
+        description="one or a list, where a run's numbers are shown beside log.jsonl; no part of its identity",
+    )
 
     def open(self, kind: str, root: Path | None = None) -> Plugin:
         """The plugin of a kind, opened with the workspace's own. Raises PluginError and ConfigError."""
         return KINDS[kind].open(getattr(self, kind), root, where=kind)
 
+    def trackers(self) -> tuple[dict[str, Any], ...]:
+        """The specs of the trackers, none or several."""
+        if self.tracker is None:
+            return ()
+        return (self.tracker,) if isinstance(self.tracker, dict) else self.tracker
+
 
 SECTIONS: tuple[type[Strict], ...] = (Competition, Experiment)
 # keys that do not make another experiment
-UNIDENTIFYING = frozenset({"device", "workers", "validate_every", "save_every"})
+UNIDENTIFYING = frozenset({"device", "workers", "validate_every", "save_every", "tracker"})
 
 
 def keys() -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from kit.plugin import Plugin, is_known, known
+from kit.tracker import Log, Tracked, Tracker
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from kit.table import Table
 
 __all__ = [
-    "KINDS", "Augmenter", "Backbone", "Classes", "Ensembler", "Format", "Head", "Loss", "Metric", "Optimizer",
-    "Outputs", "Plugin", "Pooling", "Sampler", "Scheduler", "Splitter", "Views", "known",
+    "KINDS", "Augmenter", "Backbone", "Classes", "Ensembler", "Format", "Head", "Log", "Loss", "Metric", "Optimizer",
+    "Outputs", "Plugin", "Pooling", "Sampler", "Scheduler", "Splitter", "Tracked", "Tracker", "Views", "known",
 ]  # fmt: skip
 
 Outputs = Literal["logits", "cosines"]
@@ -284,6 +285,6 @@ KINDS: dict[str, type[Plugin]] = {
     base.kind: base
     for base in (
         Splitter, Sampler, Augmenter, Backbone, Pooling, Head, Loss, Optimizer, Scheduler, Views, Metric,
-        Ensembler, Format,
+        Ensembler, Format, Tracker,
     )
 }  # fmt: skip

@@ -38,6 +38,8 @@ def _plugin(kind: str, made: dict[str, Any], root: Path | None) -> dict[str, Any
         names,
         {"type": "object", "properties": {"name": names}, "required": ["name"]},
     ]
+    if any(form.get("type") == "array" for form in made.get("anyOf", ())):
+        forms.append({"type": "array", "items": {"anyOf": forms[:2]}})
     if made.get("default", ...) is None:
         forms.append({"type": "null"})
     kept = {key: value for key, value in made.items() if key in ("description", "default", "title")}
@@ -52,7 +54,13 @@ def complete(workspace: Workspace) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for section in (workspace.competition, workspace.experiment):
         values |= section.model_dump(mode="json")
-    for kind, base in KINDS.items():
+    for kind in KINDS:
         if values.get(kind) is not None:
-            values[kind] = base.open(values[kind], workspace.root, where=kind).model_dump(mode="json")
+            values[kind] = _complete(kind, values[kind], workspace.root)
     return values
+
+
+def _complete(kind: str, spec: Any, root: Path) -> Any:
+    if isinstance(spec, list):
+        return [_complete(kind, each, root) for each in spec]
+    return KINDS[kind].open(spec, root, where=kind).model_dump(mode="json")

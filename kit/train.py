@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def training(workspace: Workspace, name: str | None = None, folds: Sequence[int]
         wanted = wanted_folds(setting.folds, folds)
         for position, fold in enumerate(wanted):
             yield from _fold(setting, fold, position, len(wanted))
-        assemble(setting)
+        setting.trackers.pooled(setting, assemble(setting))
     return run
 
 
@@ -95,9 +96,10 @@ def _epochs(
         learner, setting.techniques.parts.loss, batches, setting.techniques.scheduler, plan, setting.precision
     )
     shown, held_out = 0.0, None
-    try:
+    with closing(batches), setting.trackers.of_fold(setting, fold, learner) as tracking:
         for event in events:
             if isinstance(event, fit.Step):
+                tracking.step(event)
                 if time.monotonic() - shown > SHOW_EVERY:
                     shown = time.monotonic()
                     done = start + share * event.number / event.of
@@ -110,11 +112,10 @@ def _epochs(
                 held_out = finish(predict_held_out(setting, fold, learner.predictor))
                 found = scores(setting.metric, held_out, setting.loaded.table)
             line = log.add(event, learner.step, found)
+            tracking.log(learner.step, log.lines[-1])
             if event.number == plan.epochs or event.number % experiment.save_every == 0:
                 _save(setting, fold, learner)
             yield Progress("train", done, 1, f"{where}: {line}", line=True)
-    finally:
-        batches.close()
     return held_out
 
 

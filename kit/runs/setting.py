@@ -20,6 +20,7 @@ from kit.precision import Precision, choose, choose_device
 from kit.progress import Work
 from kit.runs.loading import Loaded, geometry, loading
 from kit.runs.run import Run, check_unchanged, made_from
+from kit.runs.tracking import Trackers
 from kit.table import Table, test_table, train_table
 from kit.workspace import Workspace
 
@@ -55,6 +56,7 @@ class Setting:
     folds: Folds
     precision: Precision
     device: torch.device
+    trackers: Trackers
 
     def training_rows(self, fold: int) -> np.ndarray:
         """Positions of the rows that a fold's model trains on."""
@@ -82,6 +84,7 @@ def preparing(workspace: Workspace, run: Run) -> Work[Setting]:
     """
     experiment = workspace.experiment
     device = choose_device(experiment.device)
+    trackers = Trackers.open(experiment, workspace.root)
     metric = Metric.open(workspace.competition.metric, workspace.root, "metric")
     table = train_table(workspace.root, workspace.competition.data).sorted_by_id()
     if len(table.classes) < 2:
@@ -100,7 +103,7 @@ def preparing(workspace: Workspace, run: Run) -> Work[Setting]:
             "layout": precision.layout,
         }
     )
-    setting = Setting(workspace, run, fixed, techniques, metric, loaded, folds, precision, device)
+    setting = Setting(workspace, run, fixed, techniques, metric, loaded, folds, precision, device, trackers)
     _check_rows(setting)
     check_unchanged(run, setting.made_from())
     return setting

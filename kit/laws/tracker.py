@@ -1,0 +1,73 @@
+"""The laws of trackers; one that talks to a server is not started."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from kit.kinds import Tracked, Tracker
+
+VALUES = {"epoch": 1, "train_loss": 0.5, "macro_f1": 0.25, "lr": 1e-3, "images_per_second": 80.5}
+
+
+def _tracked(folder: Path, fold: int | None = 0, step: int = 0) -> Tracked:
+    return Tracked(
+        "r", fold, folder, folder, {"epochs": 2, "loss": {"name": "focal"}}, "0123456789abcdef", step
+    )
+
+
+def _track(tracker: Tracker, of: Tracked, values: Mapping[str, float]) -> None:
+    with tracker.start(of) as log:
+        log(of.step + 1, values)
+        log(of.step + 2, values)
+
+
+def law_it_logs_begins_again_and_ends(tracker: Tracker) -> None:
+    """It takes a fold's numbers, those that follow when the fold goes on, and a run's pooled ones."""
+    if tracker.remote:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for of in (_tracked(Path(folder)), _tracked(Path(folder), step=2), _tracked(Path(folder), None)):
+            _track(tracker, of, VALUES)
+
+
+def law_numbers_that_are_not_finite_are_logged_too(tracker: Tracker) -> None:
+    """A loss that is infinite or not a number stops no tracker."""
+    if tracker.remote:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        _track(tracker, _tracked(Path(folder)), {"train_loss": float("nan"), "log_loss": float("inf")})
+
+
+def law_it_draws_nothing(tracker: Tracker) -> None:
+    """Python's, numpy's and torch's global generators are as they were."""
+    import numpy as np
+    import torch
+
+    def states() -> tuple[str, ...]:
+        return str(random.getstate()), str(np.random.get_state()), str(torch.get_rng_state().tolist())
+
+    if tracker.remote:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        _track(tracker, _tracked(Path(folder)), VALUES)  # what is imported is imported here
+        before = states()
+        _track(tracker, _tracked(Path(folder)), VALUES)
+    drawn = [
+        name
+        for name, one, other in zip(("random", "numpy", "torch"), before, states(), strict=True)
+        if one != other
+    ]
+    assert not drawn, f"it drew from {', '.join(drawn)}"
+
+
+def law_the_values_are_left_alone(tracker: Tracker) -> None:
+    """The numbers that it is given are not changed."""
+    if tracker.remote:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        values = dict(VALUES)
+        _track(tracker, _tracked(Path(folder)), values)
+        assert values == VALUES, f"they became {values}"

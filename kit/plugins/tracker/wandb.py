@@ -1,0 +1,58 @@
+"""Wandb: Weights & Biases, with an account or without."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from kit.kinds import Log, Tracked, Tracker
+
+
+class Wandb(Tracker):
+    """Logs to Weights & Biases: a run a fold, in a group that is the run, and one of the pooled scores.
+
+    A fold that goes on, goes on as the same run. Offline, the files are in the fold's folder, and
+    `wandb sync runs/r/fold-0/wandb/offline-run-*` sends them.
+
+    Source: https://docs.wandb.ai/ref/python/init.
+    """
+
+    package: ClassVar[str] = "wandb"
+    remote: ClassVar[bool] = True
+
+    project: str | None = Field(None, description="by default the name of the workspace's folder")
+    entity: str | None = Field(None, description="a user or a team; by default the account's own")
+    mode: Literal["auto", "online", "offline", "disabled"] = Field(
+        "auto", description="auto: as WANDB_MODE says, else online where there is a login, else offline"
+    )
+
+    @contextmanager
+    def start(self, of: Tracked) -> Iterator[Log]:
+        import wandb
+
+        run = wandb.init(
+            project=self.project or of.root.name, entity=self.entity, mode=self._mode(), dir=str(of.folder),
+            group=of.run, job_type="pooled" if of.fold is None else "fold", name=of.name, id=of.key,
+            resume="allow", reinit="create_new", config=dict(of.config),
+            settings=wandb.Settings(console="off", silent=True, init_timeout=30),
+        )  # fmt: skip
+        try:
+            yield lambda step, values: run.log(dict(values), step=step)
+        except BaseException:
+            run.finish(exit_code=1)
+            raise
+        run.finish()
+
+    def _mode(self) -> Literal["online", "offline", "disabled"] | None:
+        """What wandb is told; it would ask for a login itself, and wait."""
+        import wandb
+
+        if self.mode != "auto":
+            return self.mode
+        if os.environ.get("WANDB_MODE"):
+            return None
+        return "online" if wandb.login(prompt=False, verify=False) else "offline"
