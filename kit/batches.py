@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """N images (N, 3, H, W) uint8 in channels-last memory, their labels (N,) and rows of the table (N,), int64.
+    """N images (N, 3, H, W) uint8 in channels-last memory, their labels and rows of the table (N,), int64.
 
-    Labels are -1 where the rows have none.
+    Labels are class numbers (N,) int64, -1 where the rows have none; or multi-hot (N, classes) float32.
     """
 
     images: Tensor
@@ -46,7 +46,7 @@ class TrainBatches:
         size: int, batch_size: int, seed: int = 0, fold: int = 0, workers: int | Literal["auto"] = "auto",
         pin_memory: bool | None = None,
     ) -> None:  # fmt: skip
-        self.labels, self.rows = np.asarray(labels, np.int64), np.asarray(rows, np.int64)
+        self.labels, self.rows = np.asarray(labels), np.asarray(rows, np.int64)
         self.sampler, self.batch_size, self.seed, self.fold = sampler, batch_size, seed, fold
         self._loader = Loader(
             Images(cache, size, augmenter=augmenter, seed=seed, fold=fold), workers, pin_memory
@@ -108,8 +108,9 @@ def batch(images: Tensor, rows: np.ndarray, labels: np.ndarray | None) -> Batch:
     """A batch of rows of the table, with their labels where there are any."""
     import torch
 
-    named = np.full(len(rows), -1, np.int64) if labels is None else np.asarray(labels, np.int64)[rows]
-    return Batch(images, torch.from_numpy(named), torch.from_numpy(rows.copy()))
+    named = np.full(len(rows), -1) if labels is None else np.asarray(labels)[rows]
+    typed = named.astype(np.float32 if named.ndim == 2 else np.int64)
+    return Batch(images, torch.from_numpy(typed), torch.from_numpy(rows.copy()))
 
 
 def spread(count: int, batch_size: int) -> list[np.ndarray]:

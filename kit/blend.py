@@ -16,12 +16,13 @@ from kit import duplicates, submission
 from kit.blending.compatibility import check_together
 from kit.blending.crossfit import cross_fit
 from kit.blending.members import Member, aligned, read_members
-from kit.blending.recipes import for_metric
+from kit.blending.recipes import for_labels, for_metric
 from kit.blending.test_rows import blended_test
 from kit.board import Board, Entry
 from kit.errors import Case, InvalidError, KitWarning
 from kit.files import sha256
 from kit.kinds import Ensembler, Format, Metric
+from kit.label_kinds import check_takes
 from kit.predictions import Predictions, ids_fingerprint
 from kit.table import Table, sample_frame, train_table
 from kit.workspace import Workspace
@@ -85,9 +86,11 @@ def blend(
     recipe = for_metric(asked, metric)
     read = read_members(workspace, members)
     table = _labels(workspace)
+    check_takes((recipe, metric), table.label_kind, workspace.root)
+    recipe = for_labels(recipe, table.is_multi_label)
     check_together(read, table)
     sample = sample_frame(workspace.root, data)
-    shape = submission.choose_format(workspace, sample, read[0].test.classes, top_k)
+    shape = submission.choose_format(workspace, sample, read[0].test.classes, top_k, table.label_kind)
     blended = _blended(read, table, recipe, metric, sample)
     _warn_of_partial(read, len(blended.oof_ids))
     rows = submission.make_table(blended.test, sample, shape)

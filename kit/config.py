@@ -54,6 +54,9 @@ class Data(Strict):
         "id", description="column that names a row; where a row has several images, a name for the row"
     )
     label: str = Field("label", description="the label's column, or a pattern such as {file}_{gender}_{age}")
+    label_separator: Annotated[str | None, BeforeValidator(_tab)] = Field(
+        None, min_length=1, description="what separates a row's labels in their cell; null: one label a row"
+    )
     images: str = Field(
         "data/images/{id}",
         description="path of a row's image, columns in braces; without an ending the known ones are tried; "

@@ -68,10 +68,12 @@ def warn(table: Table, numbers: np.ndarray) -> None:
     _say(f"W01 {count} training images are {len(repeated)} files byte for byte, and share folds", texts)
     if table.labels is None:
         return
-    conflicts = [rows for rows in repeated if len(set(table.labels[rows])) > 1]
+    conflicts = [rows for rows in repeated if len(np.unique(table.labels[rows], axis=0)) > 1]
     if conflicts:
         named = [
-            " = ".join(f"{table.ids[row]} ({table.classes[table.labels[row]]})" for row in rows)
+            " = ".join(
+                f"{table.ids[row]} ({', '.join(table.label_names(row)) or 'no label'})" for row in rows
+            )
             for rows in conflicts
         ]
         _say(f"W02 {len(conflicts)} images have conflicting labels", named)

@@ -1,16 +1,17 @@
 """The kinds of plugin: one base class a kind, whose one method is the plugin's work.
 
 One word a kind everywhere: the folder, the config key, the entry-point group. Shapes in the docstrings: N rows,
-K classes, M members, H and W pixels, C channels, T tokens.
+K classes, M members, H and W pixels, C channels, T tokens. Labels and truth are class numbers (N,); they are
+multi-hot (N, K) for plugins whose `label_kinds` say so, where a row may have several labels, or none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
+from kit.classes import Classes, LabelKind
 from kit.plugin import Plugin, is_known, known
 from kit.tracker import Log, Tracked, Tracker
 
@@ -24,21 +25,12 @@ if TYPE_CHECKING:
     from kit.table import Table
 
 __all__ = [
-    "KINDS", "Augmenter", "Backbone", "Classes", "Ensembler", "Format", "Head", "Log", "Loss", "Metric", "Optimizer",
-    "Outputs", "Plugin", "Pooling", "Sampler", "Scheduler", "Splitter", "Tracked", "Tracker", "Views", "known",
+    "KINDS", "Augmenter", "Backbone", "Classes", "Ensembler", "Format", "Head", "LabelKind", "Log", "Loss", "Metric",
+    "Optimizer", "Outputs", "Plugin", "Pooling", "Sampler", "Scheduler", "Splitter", "Tracked", "Tracker", "Views",
+    "known",
 ]  # fmt: skip
 
 Outputs = Literal["logits", "cosines"]
-
-
-@dataclass(frozen=True)
-class Classes:
-    """What a technique may know of a competition's classes, in class order."""
-
-    names: tuple[str, ...]
-    counts: tuple[int, ...] = ()  # training rows of each class
-    groups: tuple[str, ...] = ()  # the shape group of each class
-    factors: tuple[tuple[str, ...], ...] = ()  # the values that make up each class
 
 
 # --------------------------------------------------------------------------------------------- data
@@ -72,7 +64,7 @@ class Sampler(Plugin):
     kind: ClassVar[str] = "sampler"
 
     def order(self, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Positions into `labels`, int64 of shape (rows of one epoch,), in the order they are seen."""
+        """Positions into `labels`, (N,) or (N, K), int64 of shape (rows of one epoch,), in the order they are seen."""
         raise NotImplementedError
 
 
@@ -159,7 +151,7 @@ class Loss(Plugin):
         return base.mix(images, labels, rng, progress) if base else (images, [(1.0, labels)])
 
     def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """The loss of every row, (N,), of outputs (N, K) and class numbers (N,)."""
+        """The loss of every row, (N,), of outputs (N, K) and class numbers (N,), or multi-hot float32 (N, K)."""
         raise NotImplementedError
 
     def probabilities(self, outputs: Tensor) -> Tensor:
@@ -248,7 +240,7 @@ class Metric(Plugin):
     higher_is_better: ClassVar[bool] = True
 
     def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
-        """The score of probabilities (N, K) for class numbers (N,)."""
+        """The score of probabilities (N, K) for class numbers (N,), or for multi-hot truth (N, K)."""
         raise NotImplementedError
 
 
@@ -258,13 +250,19 @@ class Ensembler(Plugin):
     kind: ClassVar[str] = "ensembler"
     fitted: ClassVar[bool] = False  # True: fit learns from the truth, so its scores are cross-fitted
 
+    multi_label: bool = known(False)  # then each class is a question of its own, and rows need not sum to 1
+
     def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
-        """The recipe fitted on out-of-fold probabilities (M, N, K) and class numbers (N,); by default itself."""
+        """The recipe fitted on out-of-fold probabilities (M, N, K) and truth, (N,) or (N, K); by default itself."""
         return self
 
     def blend(self, members: np.ndarray) -> np.ndarray:
-        """Probabilities (M, N, K) of M members as one set (N, K), rows that sum to 1."""
+        """Probabilities (M, N, K) of M members as one set (N, K), rows that sum to 1 unless they are multi-label."""
         raise NotImplementedError
+
+    def closed(self, blended: np.ndarray) -> np.ndarray:
+        """Rows (N, K) brought to sum 1, or as they are where a row may have several labels."""
+        return blended if self.multi_label else blended / blended.sum(axis=1, keepdims=True)
 
 
 class Format(Plugin):
@@ -275,6 +273,10 @@ class Format(Plugin):
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
         """Whether the sample submission (all cells text, the id first) is of this format."""
         raise NotImplementedError
+
+    def blanks(self) -> tuple[str, ...]:
+        """Cells that look like missing ones and are meant, such as an empty one for no label."""
+        return ()
 
     def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
         """The submission: the sample's columns, ids and order; all cells text."""

@@ -38,7 +38,9 @@ class Parts:
 def classes_of(table: Table) -> Classes:
     """What techniques may know of a training table's classes."""
     counts = tuple(int(count) for count in table.counts())
-    return Classes(table.classes, counts, table.class_groups, table.class_factors)
+    return Classes(
+        table.classes, counts, table.class_groups, table.class_factors, len(table), table.is_multi_label
+    )
 
 
 def open_parts(experiment: Experiment, root: Path | None, classes: Classes) -> Parts:

@@ -64,7 +64,7 @@ def augmented(
     return [
         Strip(
             str(table.ids[row]),
-            table.classes[table.true_labels()[row]],
+            ", ".join(table.label_names(row)) or "no label",
             images.cache[row],
             tuple(images.image(epoch, row, 0) for epoch in range(variants)),
         )

@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticUndefined, to_jsonable_python
 
 from kit import registry
+from kit.classes import SEE_LABELS, LabelKind
 from kit.errors import Case, ConfigError, nearest
 
 
@@ -41,6 +42,15 @@ class Plugin(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=False)
 
     kind: ClassVar[str] = ""
+    label_kinds: ClassVar[tuple[LabelKind, ...]] = ("numbers",)  # which labels it takes, if its kind sees any
+
+    def takes_labels(self, labels: LabelKind) -> bool:
+        """Whether it takes labels of this kind, and so do the plugins that are nested in it."""
+        if self.kind not in SEE_LABELS:
+            return True
+        fields = [getattr(self, name) for name in type(self).model_fields]
+        nested = [value for value in fields if isinstance(value, Plugin)]
+        return labels in self.label_kinds and all(plugin.takes_labels(labels) for plugin in nested)
 
     @classmethod
     def plugin_name(cls) -> str:

@@ -30,6 +30,7 @@ class Predictor:
     network: nn.Module
     loss: Loss
     precision: Precision
+    multi_label: bool = False
 
     @property
     def device(self) -> torch.device:
@@ -87,11 +88,18 @@ def predicting(
 
 
 def _merged(predictor: Predictor, images: Tensor, views: Sequence[View], merge: Merge) -> Tensor:
-    """The mean over views of probabilities, or of their logarithms brought back to sum 1, (N, K)."""
+    """The mean over views of probabilities, or their geometric mean brought back to sum 1, (N, K).
+
+    Where a row may have several labels, the geometric means of p and of 1 - p are brought to sum 1 for each class.
+    """
     total: Any = 0
     for view in views:
         shown = predictor.precision.arrange(view(images), predictor.device)
-        probabilities = predictor.probabilities(shown)
-        total = total + (probabilities.clamp(min=FLOOR).log() if merge == "geometric" else probabilities)
+        found = predictor.probabilities(shown)
+        if merge == "geometric":
+            found = found.logit(FLOOR) if predictor.multi_label else found.clamp(min=FLOOR).log()
+        total = total + found
     mean: Tensor = total / len(views)
-    return mean.softmax(dim=1) if merge == "geometric" else mean
+    if merge == "mean":
+        return mean
+    return mean.sigmoid() if predictor.multi_label else mean.softmax(dim=1)

@@ -28,13 +28,17 @@ TOLERANCE = 1e-3  # of a row's sum; float16 probabilities of 100 classes stay wi
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Probabilities (rows, classes) float32, aligned with `ids` and `folds` (rows,)."""
+    """Probabilities (rows, classes) float32, aligned with `ids` and `folds` (rows,).
+
+    Rows sum to 1, unless they are multi-label: each class is a question of its own then.
+    """
 
     ids: np.ndarray  # (rows,) of str
     folds: np.ndarray  # (rows,) int64, the fold whose model predicted the row; -1 = a mean over folds
     classes: tuple[str, ...]
     probabilities: np.ndarray
     about: Mapping[str, Any] = field(default_factory=dict)  # JSON values, kept in the parquet's metadata
+    multi_label: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -54,7 +58,10 @@ class Predictions:
         from pyarrow import parquet
 
         self.check(path)
-        meta = {"schema": SCHEMA, "classes": list(self.classes), "about": dict(self.about)}
+        meta = {
+            "schema": SCHEMA, "classes": list(self.classes), "about": dict(self.about),
+            "multi_label": self.multi_label,
+        }  # fmt: skip
         columns = np.ascontiguousarray(self.probabilities.T, dtype=np.float32)
         table = pyarrow.Table.from_arrays(
             [
@@ -86,7 +93,8 @@ class Predictions:
             if meta["schema"] > SCHEMA:
                 text = f"{path} has schema {meta['schema']}, this kit reads up to {SCHEMA}"
                 raise InvalidError(text, code="D40", hint="the kit that wrote it, or a newer one")
-            made = cls(*_arrays(table), tuple(meta["classes"]), _shares(table), meta["about"])
+            several = bool(meta.get("multi_label", False))
+            made = cls(*_arrays(table), tuple(meta["classes"]), _shares(table), meta["about"], several)
         except (pyarrow.ArrowException, OSError, KeyError, IndexError, TypeError, ValueError) as error:
             detail = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InvalidError(
@@ -98,7 +106,7 @@ class Predictions:
         return made.check(path)
 
     def check(self, source: Path | str = "") -> Self:
-        """The same predictions, if every row is a distribution and no id has two rows of one fold.
+        """The same predictions, if every row is a distribution (multi-label: numbers of 0 to 1), once an id and fold.
 
         Raises InvalidError: D40 names file, row and id of what is no distribution, D41 rows that are there twice.
         """
@@ -108,7 +116,8 @@ class Predictions:
                 f"probabilities of shape {self.probabilities.shape}",
                 code="D40",
             )
-        bad = {int(row): text for text, rows in _faults(self.probabilities) for row in np.flatnonzero(rows)}
+        faults = _faults(self.probabilities, self.multi_label)
+        bad = {int(row): text for text, rows in faults for row in np.flatnonzero(rows)}
         if bad:
             cases = [
                 Case(f"row {row}, id {str(self.ids[row])!r}: {bad[row]}", str(source), code="D40")
@@ -170,13 +179,14 @@ def _shares(table: pyarrow.Table) -> np.ndarray:
     return shares.astype(np.float32, copy=False)
 
 
-def _faults(probabilities: np.ndarray) -> list[tuple[str, np.ndarray]]:
+def _faults(probabilities: np.ndarray, multi_label: bool) -> list[tuple[str, np.ndarray]]:
     """What can be wrong with a row, and which rows it is wrong with, (rows,) bool; the last one is what counts."""
     with np.errstate(invalid="ignore", over="ignore"):
-        sums = probabilities.sum(axis=1, dtype=np.float64)
+        above = np.asarray((probabilities > 1).any(axis=1))
+        unequal = ~(np.abs(probabilities.sum(axis=1, dtype=np.float64) - 1) <= TOLERANCE)
         return [
-            ("its sum is not 1", ~(np.abs(sums - 1) <= TOLERANCE)),
-            ("a negative value", (probabilities < 0).any(axis=1)),
+            ("a value above 1", above) if multi_label else ("its sum is not 1", np.asarray(unequal)),
+            ("a negative value", np.asarray((probabilities < 0).any(axis=1))),
             ("an infinite value", np.isinf(probabilities).any(axis=1)),
             ("NaN", np.isnan(probabilities).any(axis=1)),
         ]

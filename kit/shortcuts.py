@@ -21,7 +21,10 @@ class OfDecisions(Protocol):
 
 @runtime_checkable
 class OfTrueClass(Protocol):
-    """A metric that is a mean over rows of what the true class's probability costs or earns, such as log loss."""
+    """A metric that is a mean of what the true class's probability costs or earns, such as log loss.
+
+    Where a row may have several labels, it is the mean over classes too, of what the right answers' cost or earn.
+    """
 
     def of_true(self, shares: np.ndarray) -> np.ndarray:
         """What each row costs or earns, in the shape of `shares`: the true class's parts of rows that sum to 1."""
@@ -35,7 +38,10 @@ def confusion(truth: np.ndarray, said: np.ndarray, classes: int) -> np.ndarray:
 
 
 def true_shares(truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """The true class's part of each row's sum, float64 (N,)."""
+    """The true class's part of each row's sum, float64 (N,); of multi-hot truth the right answers', (N, K)."""
+    if truth.ndim == 2:
+        given = probabilities.astype(np.float64)
+        return np.where(truth, given, 1 - given)
     shares: np.ndarray = probabilities[np.arange(len(truth)), truth] / probabilities.sum(
         axis=1, dtype=np.float64
     )

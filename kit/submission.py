@@ -16,7 +16,8 @@ import pandas as pd
 
 from kit import files, registry
 from kit.errors import SHOWN, BusyError, Case, ConfigError, InvalidError, KitWarning, PluginError
-from kit.kinds import Format
+from kit.kinds import Format, LabelKind
+from kit.label_kinds import check_takes, fitting
 from kit.predictions import Predictions
 from kit.workspace import Workspace
 
@@ -33,21 +34,25 @@ class Written:
 
 
 def choose_format(
-    workspace: Workspace, sample: pd.DataFrame, classes: Sequence[str], top_k: int | None = None
-) -> Format:
+    workspace: Workspace, sample: pd.DataFrame, classes: Sequence[str], top_k: int | None = None,
+    labels: LabelKind = "numbers",
+) -> Format:  # fmt: skip
     """The config's format, or else the one that knows the sample; `top_k` sets its labels a row.
 
-    Raises ConfigError (C21) where none or several know the sample, or where `top_k` has no meaning.
+    Raises ConfigError (C21) where none or several know the sample, or where `top_k` has no meaning; C17 for a format
+    that is not for such labels.
     """
     spec = workspace.competition.format
-    found = _known_by(workspace.root, sample, classes) if spec is None else []
+    found = _known_by(workspace.root, sample, classes, labels) if spec is None else []
     if spec is not None:
         chosen = Format.open(spec, workspace.root, where="format")
+        check_takes([chosen], labels, workspace.root)
     elif len(found) == 1:
         chosen = found[0]
         _warn_of_zeros(chosen, sample, classes)
     else:
-        raise _unclear(workspace, sample, classes, found)
+        raise _unclear(workspace, sample, classes, found, labels)
+    chosen = _as_the_table_separates(chosen, workspace, sample, classes)
     if top_k is None:
         return chosen
     if "k" not in chosen.options():
@@ -59,7 +64,8 @@ def choose_format(
     return Format.open({**chosen.spec(), "k": top_k}, workspace.root, where="format")
 
 
-def _known_by(root: Path, sample: pd.DataFrame, classes: Sequence[str]) -> list[Format]:
+def _known_by(root: Path, sample: pd.DataFrame, classes: Sequence[str], labels: LabelKind) -> list[Format]:
+    """The formats for such labels that know the sample; those for no other labels go before those for all."""
     found = []
     for name in registry.places("format", root):
         try:
@@ -70,9 +76,21 @@ def _known_by(root: Path, sample: pd.DataFrame, classes: Sequence[str]) -> list[
             text = f"W13 format {name!r} is left aside: {error.code} {error.summary}"
             warnings.warn(KitWarning(text), stacklevel=4)
             continue
-        if known.matches(sample, classes):
+        if known.takes_labels(labels) and known.matches(sample, classes):
             found.append(known)
-    return found
+    own = [known for known in found if known.label_kinds == (labels,)]
+    return own or found
+
+
+def _as_the_table_separates(
+    chosen: Format, workspace: Workspace, sample: pd.DataFrame, classes: Sequence[str]
+) -> Format:
+    """The format with the training table's separator of labels, where it is asked for none and the sample agrees."""
+    spec, separator = chosen.spec(), workspace.competition.data.label_separator
+    if separator is None or spec.get("separator", separator) is not None:
+        return chosen
+    made = Format.open({**spec, "separator": separator}, workspace.root, where="format")
+    return made if made.matches(sample, classes) else chosen
 
 
 def _warn_of_zeros(chosen: Format, sample: pd.DataFrame, classes: Sequence[str]) -> None:
@@ -84,10 +102,11 @@ def _warn_of_zeros(chosen: Format, sample: pd.DataFrame, classes: Sequence[str])
 
 
 def _unclear(
-    workspace: Workspace, sample: pd.DataFrame, classes: Sequence[str], found: Sequence[Format]
-) -> ConfigError:
+    workspace: Workspace, sample: pd.DataFrame, classes: Sequence[str], found: Sequence[Format],
+    labels: LabelKind,
+) -> ConfigError:  # fmt: skip
     names = [known.plugin_name() for known in found]
-    tried = ", ".join(registry.places("format", workspace.root))
+    tried = fitting("format", labels, workspace.root)
     columns, row = (", ".join(map(str, cells)) for cells in (sample.columns, sample.iloc[0]))
     shown = ", ".join(classes[:SHOWN]) + (" …" if len(classes) > SHOWN else "")
     return ConfigError(
@@ -123,13 +142,13 @@ def check_table(table: pd.DataFrame, sample: pd.DataFrame, shape: Format, classe
                 Case(", ".join(map(str, table.columns)), "submission"),
             ],
         )
-    ids = table.iloc[:, 0].tolist()
+    ids, known = table.iloc[:, 0].tolist(), {*classes, *shape.blanks()}
     _check_ids(ids, sample.iloc[:, 0].tolist())
     bad = [
         Case(f"column {column!r} holds {cell!r}", id=str(name), code="D44")
         for column in table.columns[1:]
         for name, cell in zip(ids, table[column].tolist(), strict=True)
-        if not isinstance(cell, str) or (cell not in classes and cell.strip().lower() in ("", "nan"))
+        if not isinstance(cell, str) or (cell not in known and cell.strip().lower() in ("", "nan"))
     ]
     if bad:
         raise InvalidError(f"{len(bad)} cells of the submission are empty or NaN", code="D44", cases=bad)

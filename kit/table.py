@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from kit.classes import LabelKind, label_kind
 from kit.errors import Case, ConfigError, DataError
-from kit.tables import labels, sources
+from kit.tables import labels, multi_labels, sources
 from kit.tables.csv_file import read_csv
 from kit.tables.factors import Factors, class_factors
 from kit.tables.patterns import fill
@@ -25,14 +26,15 @@ if TYPE_CHECKING:
 class Table:
     """Rows of one split; the arrays are aligned by position with `ids`, which are unique.
 
-    `labels` are class numbers (rows,), absent for test rows; `groups` name what must share a fold (a person,
+    `labels` are class numbers (rows,), or 0 and 1 of shape (rows, classes) where a row may have several labels or
+    none; test rows have none. `groups` name what must share a fold (a person,
     an object), absent where the competition declares none; `frame` holds the file's own columns as text.
     """
 
     ids: np.ndarray  # (rows,) of str
     paths: tuple[Path, ...]
     classes: tuple[str, ...] = ()
-    labels: np.ndarray | None = None  # (rows,) int64
+    labels: np.ndarray | None = None  # (rows,) int64, or multi-hot (rows, classes) int8
     groups: np.ndarray | None = None  # (rows,) of str
     # of each class, where the competition names them: its group of look-alikes, and the values that make it up
     class_groups: tuple[str, ...] = ()
@@ -58,15 +60,33 @@ class Table:
         """The same rows in the order of their ids as text."""
         return self.take(np.argsort(self.ids, kind="stable"))
 
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether a row may have several labels, or none."""
+        return self.labels is not None and self.labels.ndim == 2
+
+    @property
+    def label_kind(self) -> LabelKind:
+        """What kind of labels the rows have, for the plugins that take them."""
+        return label_kind(self.is_multi_label)
+
     def true_labels(self) -> np.ndarray:
-        """The class numbers (rows,) of labelled rows. Raises ValueError for test rows."""
+        """The class numbers (rows,) or multi-hot labels (rows, classes). Raises ValueError for test rows."""
         if self.labels is None:
             raise ValueError("test rows have no labels")
         return self.labels
 
     def counts(self) -> np.ndarray:
         """Rows of each class, (classes,)."""
+        if self.is_multi_label:
+            return np.asarray(self.true_labels().sum(axis=0, dtype=np.int64))
         return np.bincount(self.true_labels(), minlength=len(self.classes))
+
+    def label_names(self, row: int) -> tuple[str, ...]:
+        """The names of a labelled row's classes, one unless rows are multi-label."""
+        label = self.true_labels()[row]
+        numbers = np.flatnonzero(label) if self.is_multi_label else [label]
+        return tuple(self.classes[number] for number in numbers)
 
 
 def train_table(root: Path, data: Data) -> Table:
@@ -76,19 +96,36 @@ def train_table(root: Path, data: Data) -> Table:
     columns that do not exist.
     """
     rows = sources.train_rows(root, data)
-    parts = labels.label_parts(rows.columns, data, rows.ids)
-    texts = labels.made_labels(parts, data, rows.ids)
-    classes = labels.class_names(root, data, texts)
+    found, classes, factors = _labels(root, data, rows)
     return Table(
         ids=np.array(rows.ids, dtype=str),
         paths=rows.paths,
         classes=classes,
-        labels=labels.numbers(texts, classes, rows.ids),
+        labels=found,
         groups=_groups(rows, data),
         class_groups=labels.class_groups(root, data),
-        class_factors=class_factors(root, data, classes, texts, parts),
+        class_factors=factors,
         frame=_frame(rows),
     )
+
+
+def _labels(root: Path, data: Data, rows: Rows) -> tuple[np.ndarray, tuple[str, ...], Factors]:
+    """The labels as numbers or multi-hot, the classes, and the values that make up each class."""
+    parts, separator = labels.label_parts(rows.columns, data, rows.ids), data.label_separator
+    if separator is None:
+        texts = labels.made_labels(parts, data, rows.ids)
+        classes = labels.class_names(root, data, texts)
+        factors = class_factors(root, data, classes, texts, parts)
+        return labels.numbers(texts, classes, rows.ids), classes, factors
+    if data.label_factors:
+        raise ConfigError(
+            "data.label_factors takes one label a row, data.label_separator says several", code="C07",
+            hint='data.label_factors=[], or data.label_separator=null',
+        )  # fmt: skip
+    cells = multi_labels.split_labels(parts, data, separator)
+    classes = labels.class_names(root, data, sorted({label for cell in cells for label in cell}))
+    multi_labels.check_classes(classes, separator)
+    return multi_labels.multi_hot(cells, classes, rows.ids), classes, ()
 
 
 def test_table(root: Path, data: Data, classes: tuple[str, ...]) -> Table:

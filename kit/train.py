@@ -123,14 +123,15 @@ def predict_held_out(setting: Setting, fold: int, predictor: nn.Module) -> Work[
     """A fold's predictions of the rows it never saw."""
     table, rows = setting.loaded.table, setting.held_out_rows(fold)
     batches = plain_batches(setting.loaded, setting.experiment, rows)
-    model = Predictor(predictor, setting.techniques.parts.loss, setting.precision)
+    loss, several = setting.techniques.parts.loss, table.is_multi_label
+    model = Predictor(predictor, loss, setting.precision, several)
     try:
         (found,) = yield from predicting(
             [model], batches, [lambda images: images], "mean", len(rows), "validate"
         )
     finally:
         batches.close()
-    return Predictions(table.ids[rows], np.full(len(rows), fold), table.classes, found)
+    return Predictions(table.ids[rows], np.full(len(rows), fold), table.classes, found, multi_label=several)
 
 
 def _save(setting: Setting, fold: int, learner: fit.Learner) -> None:
@@ -143,6 +144,8 @@ def _save(setting: Setting, fold: int, learner: fit.Learner) -> None:
         "class_counts": table.counts().tolist(),
         "class_groups": list(table.class_groups),
         "class_factors": [list(values) for values in table.class_factors],
+        "total": len(table),
+        "multi_label": table.is_multi_label,
         "config": setting.resolved(),
         "normalisation": setting.techniques.parts.backbone.normalisation(),
         "folds": setting.folds.fingerprint(),

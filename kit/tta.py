@@ -198,7 +198,9 @@ class _Job:
         self, table: Table, rows: np.ndarray, fold: int, probabilities: np.ndarray, about: Mapping[str, Any]
     ) -> Predictions:
         made = {"checkpoints": {str(fold): about["checkpoints"][str(fold)]}}
-        return Predictions(table.ids[rows], np.full(len(rows), fold), table.classes, probabilities, made)
+        several = self.predictors[fold].multi_label
+        folds = np.full(len(rows), fold)
+        return Predictions(table.ids[rows], folds, table.classes, probabilities, made, several)
 
     def _written(
         self, split: str, parts: Mapping[int, Predictions], about: Mapping[str, Any], fresh: bool,

@@ -1,4 +1,4 @@
-"""Competitions that tests draw: coloured shapes on noise, as files, tables and a config."""
+"""Competitions that tests draw: coloured shapes on noise, one or several an image, as files, tables and a config."""
 
 from __future__ import annotations
 
@@ -51,4 +51,26 @@ def draw_competition(root: Path, train: int = 60, test: int = 12, **config: Any)
     lines = ["id,label", *(f"{name},blob" for name, _ in rows[train:])]
     (root / "data" / "sample_submission.csv").write_text("\n".join(lines) + "\n")
     (root / "config.json").write_text(json.dumps({**CONFIG, **config}))
+    return root
+
+
+def draw_several(root: Path, train: int = 60, test: int = 12, **config: Any) -> Path:
+    """A competition whose images show any number of shapes; their labels stand in one cell, separated by a space."""
+    rng = np.random.default_rng(0)
+    images = root / "data" / "images"
+    images.mkdir(parents=True)
+    rows = []
+    for number in range(train + test):
+        shown = [label for label in CLASSES if rng.random() < 0.45]
+        blank = rng.integers(0, 60, (24, 24, 3)).astype(np.uint8)
+        image = np.maximum.reduce([blank, *(draw(label, rng) for label in shown)])
+        cv2.imwrite(str(images / f"{number:03d}.png"), image)
+        rows.append((f"{number:03d}", " ".join(shown)))
+    lines = ["id,shapes", *(f"{name},{cell}" for name, cell in rows[:train])]
+    (root / "data" / "train.csv").write_text("\n".join(lines) + "\n")
+    lines = ["id,shapes", *(f"{name},blob ring" for name, _ in rows[train:])]
+    (root / "data" / "sample_submission.csv").write_text("\n".join(lines) + "\n")
+    data = {"label": "shapes", "label_separator": " "}
+    several = {"data": data, "loss": "bce", "splitter": {"name": "multilabel_stratified_kfold", "folds": 2}}
+    (root / "config.json").write_text(json.dumps({**CONFIG, **several, **config}))
     return root

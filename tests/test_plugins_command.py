@@ -51,7 +51,7 @@ def test_a_kind_is_listed_alone(kit: Kit) -> None:
     status, out, _ = kit("metric")
     assert status == 0
     assert [line.split()[:2] for line in out.splitlines() if line.startswith("metric")] == [
-        ["metric", name] for name in ("accuracy", "auc", "log_loss", "macro_f1")
+        ["metric", name] for name in ("accuracy", "auc", "average_precision", "log_loss", "macro_f1")
     ]
 
 

@@ -11,7 +11,7 @@ import ttach
 from torch import nn
 
 from kit.batches import Batch
-from kit.kinds import Loss, Views
+from kit.kinds import Classes, Loss, Views
 from kit.precision import Precision
 from kit.predict import Predictor, open_views, predicting
 from kit.progress import finish
@@ -90,3 +90,15 @@ def test_a_zero_in_one_view_does_not_make_a_geometric_mean_not_finite() -> None:
     )
     assert np.isfinite(found).all()
     np.testing.assert_allclose(found.sum(1), 1, atol=1e-5)
+
+
+def test_the_geometric_mean_of_several_labels_is_that_of_yes_and_no_for_each_class() -> None:
+    loss = Loss.open("bce").bind(Classes(tuple("abcd"), multi_label=True))
+    member = Predictor(Skewed(0).eval(), loss, PLAIN, multi_label=True)
+    batches, views = Counted(), open_views(Views.open("flip"), 6)
+    (found,) = finish(predicting([member], batches, views, "geometric", 10, "x"))
+    yes = torch.stack([member.probabilities(view(batches.images)) for view in views])
+    by_hand, no = yes.log().mean(0).exp(), (1 - yes).log().mean(0).exp()
+    np.testing.assert_allclose(found, (by_hand / (by_hand + no)).numpy(), rtol=1e-4)
+    (mean,) = finish(predicting([member], Counted(), views, "mean", 10, "x"))
+    np.testing.assert_allclose(mean, yes.mean(0).numpy(), rtol=1e-5)

@@ -207,3 +207,23 @@ def test_common_ids_do_not_depend_on_the_order_of_members() -> None:
 
 def test_a_fingerprint_is_of_the_set_of_ids() -> None:
     assert ids_fingerprint(["a", "b"]) == ids_fingerprint(np.array(["b", "a", "a"])) != ids_fingerprint(["a"])
+
+
+def test_rows_of_several_labels_need_not_sum_to_one_and_say_so_when_read(tmp_path: Path) -> None:
+    several = replace(made(["a", "b", "a"], [[0.9, 0.8], [0, 0], [0.1, 0.2]], [0, 0, 1]), multi_label=True)
+    several.write(tmp_path / "oof.parquet")
+    read = Predictions.read(tmp_path / "oof.parquet")
+    assert read.multi_label
+    np.testing.assert_allclose(read.mean().probabilities, [[0.5, 0.5], [0, 0]])
+    assert read.mean().multi_label
+    with pytest.raises(InvalidError, match="D40 3 of 3 rows are no probabilities"):
+        replace(several, multi_label=False).check()
+
+
+@pytest.mark.parametrize(
+    ("row", "fault"), [([0.5, 1.5], "a value above 1"), ([-0.1, 0.5], "a negative value")]
+)
+def test_probabilities_of_several_labels_are_from_zero_to_one(row: list[float], fault: str) -> None:
+    with pytest.raises(InvalidError) as caught:
+        replace(made(["a", "b"], [[0.9, 0.8], row]), multi_label=True).check("x.parquet")
+    assert str(caught.value.cases[0]) == f"x.parquet: row 1, id 'b': {fault}"

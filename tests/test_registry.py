@@ -101,7 +101,7 @@ def test_an_unknown_name_gets_the_nearest_one() -> None:
         Metric.open("acuracy")
     assert caught.value.summary == "no metric named 'acuracy'; did you mean 'accuracy'?"
     assert caught.value.exit_code == 2
-    assert "accuracy, auc, log_loss, macro_f1" in caught.value.hint
+    assert "accuracy, auc, average_precision, log_loss, macro_f1" in caught.value.hint
 
 
 def test_an_unknown_kind_gets_the_nearest_one() -> None:
@@ -114,7 +114,7 @@ BROKEN = GOOD.replace("class Half", "import a_module_that_is_missing\n\n\n    cl
 
 def test_a_broken_plugin_stops_only_its_users_and_is_named_with_its_line(tmp_path: Path) -> None:
     file = put(tmp_path, "metric", "half", BROKEN)
-    assert Metric.open("accuracy", tmp_path).spec() == {"name": "accuracy"}
+    assert Metric.open("auc", tmp_path).spec() == {"name": "auc"}
     with pytest.raises(PluginError, match=r"P01 metric 'half' .* fails on import") as caught:
         Metric.open("half", tmp_path)
     line = file.read_text().splitlines().index("import a_module_that_is_missing") + 1

@@ -50,10 +50,12 @@ class Climb:
 
     def _start(self) -> None:
         self.sums = np.zeros(self.members.shape[1:])
+        self.weight = 0.0
 
     def add(self, member: int, share: float = 1.0) -> None:
         """Adds a share of a member to the sum."""
         self.sums += share * self.members[member].astype(np.float64)
+        self.weight += share
 
     def costs(self, share: float = 1.0, which: Sequence[int] | None = None) -> np.ndarray:
         """The cost of the sum with a share of each member more, for all or for `which`."""
@@ -62,7 +64,8 @@ class Climb:
 
     def _cost_with(self, member: int, share: float) -> float:
         blended = self.sums + np.float64(share) * self.members[member]
-        blended /= blended.sum(axis=1, keepdims=True)
+        # rows that may have several labels do not sum to 1
+        blended /= self.weight + share if self.truth.ndim == 2 else blended.sum(axis=1, keepdims=True)
         return self.sign * self.metric.score(self.truth, blended)
 
 

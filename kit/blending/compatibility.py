@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 
 from kit.blending.members import Member
+from kit.classes import label_kind
 from kit.errors import SHOWN, Case, InvalidError
+from kit.label_kinds import MEANING
 from kit.predictions import Predictions
 from kit.table import Table
 
 
 def check_together(members: Sequence[Member], table: Table) -> None:
-    """Raises InvalidError where classes (D42) or test sets (D43) differ, or a fold leaks (D43)."""
+    """Raises InvalidError where classes or labels a row (D42) or test sets (D43) differ, or a fold leaks (D43)."""
     _check_classes(members, table)
+    _check_labels(members, table)
     _check_test_sets(members)
     for member in members:
         _check_held_out(member)
@@ -38,6 +41,17 @@ def _check_classes(members: Sequence[Member], table: Table) -> None:
                 cases=[Case(", ".join(wanted), first), Case(", ".join(classes), name)],
                 hint="members of one class list; kit orders no columns anew by guess",
             )
+
+
+def _check_labels(members: Sequence[Member], table: Table) -> None:
+    for member in members:
+        for made in (member.oof, member.test):
+            if made.multi_label != table.is_multi_label:
+                said, has = (MEANING[kind] for kind in (label_kind(made.multi_label), table.label_kind))
+                raise InvalidError(
+                    f"{member} was trained for {said}, the training table has {has}", code="D42",
+                    hint="data.label_separator as it was, or train again under another --name",
+                )  # fmt: skip
 
 
 def _check_test_sets(members: Sequence[Member]) -> None:

@@ -32,7 +32,10 @@ def blended_test(members: Sequence[Member], fitted: Ensembler, ids: Sequence[str
         )
     shares = (total / len(folds)).astype(np.float32)
     at = np.full(len(ids), -1)
-    return Predictions(np.array(ids, dtype=str), at, members[0].test.classes, shares).check("the blend")
+    made = Predictions(
+        np.array(ids, dtype=str), at, members[0].test.classes, shares, multi_label=fitted.multi_label
+    )
+    return made.check("the blend")
 
 
 def _rows(member: Member, fold: int | None, ids: Sequence[str]) -> np.ndarray:

@@ -67,7 +67,8 @@ def _counts(made: Initialised) -> dict[str, int]:
         if data.test or data.sample:
             counts["test_rows"] = len(test_table(workspace.root, data, train.classes))
         if data.sample:
-            choose_format(workspace, sample_frame(workspace.root, data), train.classes)
+            sample = sample_frame(workspace.root, data)
+            choose_format(workspace, sample, train.classes, labels=train.label_kind)
     except KitError as error:
         _console.say(f"the data cannot be used yet: {error}")
     if counts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kit.classes import LABEL_KINDS, LabelKind
 from kit.kinds import Ensembler
 from kit.randomness import generator
 
@@ -11,14 +12,26 @@ ROWS = 40
 CLOSE = 1e-9  # float64 sums in another order
 
 
-def _members(plugin: Ensembler, classes: int) -> tuple[np.ndarray, np.ndarray]:
+def _members(plugin: Ensembler, classes: int, kind: LabelKind) -> tuple[np.ndarray, np.ndarray]:
     """Members (M, N, K), as many as the plugin has weights for, and truth; two rows are certain, two are equal."""
     count = len(getattr(plugin, "weights", ())) or 3
     rng = generator(0, "laws of ensemblers", classes)
     members = rng.dirichlet(np.ones(classes), (count, ROWS)).astype(np.float32)
+    truth = rng.permutation(np.arange(ROWS) % classes)
+    if kind == "multi_hot":
+        members = rng.random((count, ROWS, classes), dtype=np.float32)
+        truth = ((truth[:, None] == np.arange(classes)) ^ (rng.random((ROWS, classes)) < 0.3)).astype(np.int8)
     members[:, :2] = np.eye(classes, dtype=np.float32)[:2]
     members[:, 3] = members[:, 2]
-    return members, rng.permutation(np.arange(ROWS) % classes)
+    return members, truth
+
+
+def _ways(plugin: Ensembler) -> list[tuple[Ensembler, LabelKind]]:
+    """The plugin as it is for each kind of labels that it takes."""
+    return [
+        (plugin.model_copy(update={"multi_label": kind == "multi_hot"}), kind) for kind in LABEL_KINDS
+        if plugin.takes_labels(kind)
+    ]  # fmt: skip
 
 
 def _is_a_mean(plugin: Ensembler) -> bool:
@@ -27,50 +40,58 @@ def _is_a_mean(plugin: Ensembler) -> bool:
 
 
 def law_rows_are_probabilities(plugin: Ensembler) -> None:
-    """A blend has a row a row and a column a class, is finite and not negative, and its rows sum to 1."""
-    for classes in (2, 4):
-        members, truth = _members(plugin, classes)
-        blended = plugin.fit(members, truth).blend(members)
-        assert blended.shape == (ROWS, classes), f"{members.shape} became {blended.shape}"
-        assert np.isfinite(blended).all(), f"{(~np.isfinite(blended)).sum()} values are not finite"
-        assert blended.min() >= 0, f"the least probability is {blended.min()}"
-        off = np.abs(blended.sum(axis=1) - 1).max()
-        assert off < 1e-6, f"a row's sum is {off} away from 1"
+    """A blend has a row a row and a column a class, is finite and not negative, and its rows sum to 1.
+
+    Where a row may have several labels, no probability is above 1 instead.
+    """
+    for made, kind in _ways(plugin):
+        for classes in (2, 4):
+            members, truth = _members(plugin, classes, kind)
+            blended = made.fit(members, truth).blend(members)
+            assert blended.shape == (ROWS, classes), f"{members.shape} became {blended.shape}"
+            assert np.isfinite(blended).all(), f"{(~np.isfinite(blended)).sum()} values are not finite"
+            assert blended.min() >= 0, f"the least probability is {blended.min()}"
+            over = blended.max() - 1 if kind == "multi_hot" else np.abs(blended.sum(axis=1) - 1).max()
+            assert over < 1e-6, f"a {'probability' if kind == 'multi_hot' else 'row'} is {over} away from 1"
 
 
 def law_equal_rows_stay_equal(plugin: Ensembler) -> None:
     """Two rows that every member predicts alike are blended alike."""
-    members, truth = _members(plugin, 4)
-    blended = plugin.fit(members, truth).blend(members)
-    assert np.allclose(blended[2], blended[3], rtol=0, atol=CLOSE), f"{blended[2]} and {blended[3]}"
+    for made, kind in _ways(plugin):
+        members, truth = _members(plugin, 4, kind)
+        blended = made.fit(members, truth).blend(members)
+        assert np.allclose(blended[2], blended[3], rtol=0, atol=CLOSE), f"{blended[2]} and {blended[3]}"
 
 
 def law_a_member_with_itself_keeps_its_order(plugin: Ensembler) -> None:
     """Unfitted: one of two classes' members blended with itself has its rows in the same order as before."""
     if plugin.fitted:
         return
-    members, _ = _members(plugin, 2)
-    second = generator(0, "laws of ensemblers", "self").permutation(ROWS) / 64  # exact, so is 1 - second
-    alone = np.stack([1 - second, second], axis=1).astype(np.float32)
-    blended = plugin.blend(np.stack([alone] * len(members)))
-    for column in (0, 1):
-        wrong = (np.argsort(blended[:, column]) != np.argsort(alone[:, column])).sum()
-        assert wrong == 0, f"{wrong} of {ROWS} rows changed places in class {column}"
+    for made, kind in _ways(plugin):
+        members, _ = _members(plugin, 2, kind)
+        second = generator(0, "laws of ensemblers", "self").permutation(ROWS) / 64  # exact, so is 1 - second
+        alone = np.stack([1 - second, second], axis=1).astype(np.float32)
+        blended = made.blend(np.stack([alone] * len(members)))
+        for column in (0, 1):
+            wrong = (np.argsort(blended[:, column]) != np.argsort(alone[:, column])).sum()
+            assert wrong == 0, f"{wrong} of {ROWS} rows changed places in class {column}"
 
 
 def law_a_member_with_itself_is_the_member_alone(plugin: Ensembler) -> None:
     """Unfitted: a member blended with itself is what it is when blended alone."""
     if not _is_a_mean(plugin):
         return
-    members, _ = _members(plugin, 4)
-    off = np.abs(plugin.blend(members[[0, 0, 0]]) - plugin.blend(members[[0]])).max()
-    assert off < CLOSE, f"a probability is {off} away"
+    for made, kind in _ways(plugin):
+        members, _ = _members(plugin, 4, kind)
+        off = np.abs(made.blend(members[[0, 0, 0]]) - made.blend(members[[0]])).max()
+        assert off < CLOSE, f"a probability is {off} away"
 
 
 def law_the_order_of_members_does_not_matter(plugin: Ensembler) -> None:
     """Unfitted and without weights: members in another order give the same blend."""
     if not _is_a_mean(plugin):
         return
-    members, _ = _members(plugin, 4)
-    off = np.abs(plugin.blend(members) - plugin.blend(members[::-1])).max()
-    assert off < CLOSE, f"a probability is {off} away"
+    for made, kind in _ways(plugin):
+        members, _ = _members(plugin, 4, kind)
+        off = np.abs(made.blend(members) - made.blend(members[::-1])).max()
+        assert off < CLOSE, f"a probability is {off} away"

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from kit.classes import LABEL_KINDS
 from kit.kinds import Format
 from kit.predictions import Predictions
 from kit.randomness import generator
@@ -25,6 +26,7 @@ def samples(classes: tuple[str, ...]) -> dict[str, pd.DataFrame]:
         "label": frame(label=classes[0]),
         "probabilities": frame(**dict.fromkeys(reversed(classes), str(1 / len(classes)))),
         "top_k": frame(labels=" ".join(classes[:2])),
+        "labels": frame(labels=[classes[0], ",".join(classes[:2]), classes[1], *classes[:2], classes[0]]),
     }
     return made | ({"positive": frame(target="0.5")} if len(classes) == 2 else {})
 
@@ -33,12 +35,15 @@ def _cases(plugin: Format) -> Iterator[tuple[Predictions, pd.DataFrame]]:
     """Predictions in another order than the sample's, for each sample that the format matches."""
     for classes in (("cat", "dog"), ("0", "1"), ("ant", "bee", "cat", "dog")):
         rng = generator(0, "laws of formats", len(classes))
-        shares = rng.dirichlet(np.ones(len(classes)), len(IDS)).astype(np.float32)
+        one = rng.dirichlet(np.ones(len(classes)), len(IDS)).astype(np.float32)
+        several = rng.random((len(IDS), len(classes)), dtype=np.float32)
         folds = np.full(len(IDS), -1)
-        predictions = Predictions(np.array(IDS[::-1], dtype=str), folds, classes, shares)
-        for sample in samples(classes).values():
-            if plugin.matches(sample, classes):
-                yield predictions, sample
+        for shares, kind in zip((one, several), LABEL_KINDS, strict=True):
+            ids = np.array(IDS[::-1], dtype=str)
+            predictions = Predictions(ids, folds, classes, shares, multi_label=kind == "multi_hot")
+            for sample in samples(classes).values():
+                if plugin.takes_labels(kind) and plugin.matches(sample, classes):
+                    yield predictions, sample
 
 
 def law_it_has_the_shape_of_the_sample(plugin: Format) -> None:
@@ -51,10 +56,15 @@ def law_it_has_the_shape_of_the_sample(plugin: Format) -> None:
 
 
 def law_every_cell_is_text(plugin: Format) -> None:
-    """Every cell it writes is text that is not empty."""
+    """Every cell it writes is text that is not empty, unless it says so."""
     for predictions, sample in _cases(plugin):
         table = plugin.write(predictions, sample)
-        bad = [cell for cell in table.to_numpy().ravel() if not isinstance(cell, str) or not cell]
+        blanks = plugin.blanks()
+        bad = [
+            cell
+            for cell in table.to_numpy().ravel()
+            if not isinstance(cell, str) or (not cell and cell not in blanks)
+        ]
         assert not bad, f"{len(bad)} cells such as {bad[0]!r}"
 
 

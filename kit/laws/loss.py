@@ -1,7 +1,9 @@
-"""The laws of losses, on outputs drawn from the kind of head that each names."""
+"""The laws of losses, on outputs drawn from the kind of head that each names and labels of the kinds it takes."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING
 
 from kit.kinds import Classes, Loss
@@ -11,75 +13,99 @@ if TYPE_CHECKING:
 
 ROWS, COUNTS = 24, (12, 6, 3, 2, 1)
 FACTORS = (("p", "u"), ("p", "v"), ("q", "u"), ("r", "v"), ("s", "u"))
-CLASSES = Classes(("a", "b", "c", "d", "e"), COUNTS, ("x", "x", "x", "y", "z"), FACTORS)
+CLASSES = Classes(("a", "b", "c", "d", "e"), COUNTS, ("x", "x", "x", "y", "z"), FACTORS, ROWS)
 
 
-def _case(loss: Loss) -> tuple[Loss, Tensor, Tensor]:
-    """The loss bound to five classes, outputs as its head gives them, and labels in which every class occurs."""
+@dataclass(frozen=True)
+class _Case:
+    """The loss bound to five classes, outputs as its head gives them, labels of a kind that it says it takes."""
+
+    loss: Loss
+    outputs: Tensor  # (ROWS, width)
+    labels: Tensor  # (ROWS,), every class occurs; or multi-hot (ROWS, classes), with rows of none and of all labels
+    hot: Tensor  # (ROWS, classes) bool, the labels by class
+
+    @property
+    def edge(self) -> float:
+        """An extreme output."""
+        return 1.0 if self.loss.outputs() == "cosines" else 30.0
+
+
+def _cases(loss: Loss) -> list[_Case]:
+    """A case for each kind of labels that the loss takes."""
     import torch
 
-    bound, draws = loss.bind(CLASSES), torch.Generator().manual_seed(0)
-    outputs = torch.randn(ROWS, bound.width(len(COUNTS)), generator=draws)
-    if loss.outputs() == "cosines":
-        outputs = torch.tanh(outputs)
-    labels = torch.arange(ROWS) % len(COUNTS)
-    return bound, outputs, labels
+    numbers, places, made = torch.arange(ROWS), torch.arange(len(COUNTS)), []
+    one, several = numbers % len(COUNTS), numbers[:, None] * 4 // 3 >> places & 1  # 0 to 30 in base 2
+    if loss.takes_labels("numbers"):
+        made.append((one, one[:, None] == places))
+    if loss.takes_labels("multi_hot"):
+        made.append((several.float(), several == 1))
+    assert made, "it takes no kind of labels"
+    return [_case(loss, labels, hot) for labels, hot in made]
+
+
+def _case(loss: Loss, labels: Tensor, hot: Tensor) -> _Case:
+    import torch
+
+    bound = loss.bind(replace(CLASSES, multi_label=labels.ndim == 2))
+    outputs = torch.randn(ROWS, bound.width(len(COUNTS)), generator=torch.Generator().manual_seed(0))
+    return _Case(bound, torch.tanh(outputs) if loss.outputs() == "cosines" else outputs, labels, hot)
 
 
 def law_every_row_has_a_finite_loss(loss: Loss) -> None:
     """rows gives one finite number a row, at extreme outputs too."""
     import torch
 
-    bound, outputs, labels = _case(loss)
-    edge = 1.0 if loss.outputs() == "cosines" else 30.0
-    extreme = torch.where(outputs > 0, edge, -edge)
-    for given in (outputs, extreme):
-        found = bound.rows(given, labels)
-        assert found.shape == (ROWS,), f"the shape is {tuple(found.shape)}, not ({ROWS},)"
-        assert torch.isfinite(found).all(), (
-            f"{int((~torch.isfinite(found)).sum())} of {ROWS} rows are not finite"
-        )
+    for case in _cases(loss):
+        extreme = torch.where(case.outputs > 0, case.edge, -case.edge)
+        for given in (case.outputs, extreme):
+            found = case.loss.rows(given, case.labels)
+            assert found.shape == (ROWS,), f"the shape is {tuple(found.shape)}, not ({ROWS},)"
+            wrong = int((~torch.isfinite(found)).sum())
+            assert wrong == 0, f"{wrong} of {ROWS} rows are not finite"
 
 
 def law_its_gradient_is_finite(loss: Loss) -> None:
     """The gradient of the mean is finite, at extreme outputs too."""
     import torch
 
-    bound, outputs, labels = _case(loss)
-    edge = 1.0 if loss.outputs() == "cosines" else 30.0
-    for given in (outputs, torch.where(outputs > 0, edge, -edge)):
-        leaf = given.clone().requires_grad_()
-        bound.rows(leaf, labels).mean().backward()
-        assert leaf.grad is not None, "no gradient reaches the outputs"
-        wrong = int((~torch.isfinite(leaf.grad)).sum())
-        assert wrong == 0, f"{wrong} of {leaf.numel()} gradients are not finite"
+    for case in _cases(loss):
+        for given in (case.outputs, torch.where(case.outputs > 0, case.edge, -case.edge)):
+            leaf = given.clone().requires_grad_()
+            case.loss.rows(leaf, case.labels).mean().backward()
+            assert leaf.grad is not None, "no gradient reaches the outputs"
+            wrong = int((~torch.isfinite(leaf.grad)).sum())
+            assert wrong == 0, f"{wrong} of {leaf.numel()} gradients are not finite"
 
 
 def law_the_right_answer_costs_less(loss: Loss) -> None:
     """A sure right answer costs less than a sure wrong one, for every class, where outputs are those of classes."""
-    import torch
-
-    bound, _, _ = _case(loss)
-    if not bound.is_by_class():
-        return
-    labels = torch.arange(len(COUNTS))
-    size = 0.9 if loss.outputs() == "cosines" else 6.0
-    right = size * (2 * torch.eye(len(COUNTS)) - 1)
-    costs, wrongs = bound.rows(right, labels), bound.rows(right.roll(1, dims=1), labels)
-    assert bool((costs < wrongs).all()), f"right {costs.tolist()}, wrong {wrongs.tolist()}"
+    for case in _cases(loss):
+        if not case.loss.is_by_class():
+            continue
+        size = 0.9 if loss.outputs() == "cosines" else 6.0
+        right = size * (2 * case.hot.float() - 1)
+        wrong = -right if case.labels.ndim == 2 else right.roll(1, dims=1)
+        costs, wrongs = case.loss.rows(right, case.labels), case.loss.rows(wrong, case.labels)
+        assert bool((costs < wrongs).all()), f"right {costs.tolist()}, wrong {wrongs.tolist()}"
 
 
 def law_down_its_gradient_the_true_class_is_likeliest(loss: Loss) -> None:
-    """From outputs that know nothing, a step against the gradient makes the true class the likeliest one."""
+    """From outputs that know nothing, a step against the gradient makes true classes likelier than all others."""
     import torch
 
-    bound, outputs, labels = _case(loss)
-    leaf = torch.zeros_like(outputs, requires_grad=True)
-    bound.rows(leaf, labels).sum().backward()
-    gradient = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
-    found = bound.probabilities(leaf.detach() - 0.01 * gradient).argmax(1)
-    wrong = int((found != labels).sum())
-    assert wrong == 0, f"{wrong} of {ROWS} rows end at another class"
+    for case in _cases(loss):
+        leaf = torch.zeros_like(case.outputs, requires_grad=True)
+        case.loss.rows(leaf, case.labels).sum().backward()
+        gradient = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+        found = case.loss.probabilities(leaf.detach() - 0.01 * gradient)
+        least = (
+            found.masked_fill(~case.hot, 2).min(dim=1).values
+        )  # 2 where no class is true, -1 where all are
+        most = found.masked_fill(case.hot, -1).max(dim=1).values
+        wrong = int((least <= most).sum())
+        assert wrong == 0, f"{wrong} of {ROWS} rows end at another class"
 
 
 def law_rows_do_not_see_each_other_unless_it_says_so(loss: Loss) -> None:
@@ -88,29 +114,30 @@ def law_rows_do_not_see_each_other_unless_it_says_so(loss: Loss) -> None:
 
     if not loss.can_be_split():
         return
-    bound, outputs, labels = _case(loss)
-    whole, alone = (
-        bound.rows(outputs, labels),
-        torch.cat([bound.rows(o[None], y[None]) for o, y in zip(outputs, labels, strict=True)]),
-    )
-    worst = float((whole - alone).abs().max())
-    assert worst < 1e-4, f"a row's cost differs by {worst} between a batch and alone"
+    for case in _cases(loss):
+        pairs = zip(case.outputs, case.labels, strict=True)
+        alone = torch.cat([case.loss.rows(output[None], label[None]) for output, label in pairs])
+        worst = float((case.loss.rows(case.outputs, case.labels) - alone).abs().max())
+        assert worst < 1e-4, f"a row's cost differs by {worst} between a batch and alone"
 
 
 def law_probabilities_are_probabilities(loss: Loss) -> None:
-    """Outputs become rows of probabilities of classes, in the order of the outputs where those are of classes."""
+    """Outputs become probabilities of classes, in the order of the outputs where those are of classes.
+
+    Rows sum to 1, unless a row may have several labels.
+    """
     import torch
 
-    bound, outputs, _ = _case(loss)
-    found = bound.probabilities(outputs)
-    wanted = (ROWS, len(COUNTS))
-    assert found.shape == wanted, f"the shape is {tuple(found.shape)}, not {wanted}"
-    assert bool(((found >= 0) & (found <= 1)).all()), "some are below 0 or above 1"
-    worst = float((found.sum(1) - 1).abs().max())
-    assert worst < 1e-4, f"a row's sum is off by {worst}"
-    assert not bound.is_by_class() or torch.equal(found.argmax(1), outputs.argmax(1)), (
-        "the likeliest class is not that of the largest output"
-    )
+    for case in _cases(loss):
+        found = case.loss.probabilities(case.outputs)
+        wanted = (ROWS, len(COUNTS))
+        assert found.shape == wanted, f"the shape is {tuple(found.shape)}, not {wanted}"
+        assert bool(((found >= 0) & (found <= 1)).all()), "some are below 0 or above 1"
+        worst = float((found.sum(1) - 1).abs().max())
+        assert case.labels.ndim == 2 or worst < 1e-4, f"a row's sum is off by {worst}"
+        if case.loss.is_by_class():
+            same = torch.equal(found.argsort(1), case.outputs.argsort(1))
+            assert same, "the likeliest class is not that of the largest output, or the next not of the next"
 
 
 def law_mixed_shares_sum_to_one(loss: Loss) -> None:
@@ -119,14 +146,14 @@ def law_mixed_shares_sum_to_one(loss: Loss) -> None:
 
     from kit.randomness import generator
 
-    bound, _, _ = _case(loss)
-    for count in (1, 2, 7):
+    for case, count in product(_cases(loss), (1, 2, 7)):
         images = torch.randint(
             0, 256, (count, 3, 9, 11), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
         )
         before = images.clone()
-        mixed, shares = bound.mix(images, torch.arange(count) % 5, generator(0, "law"))
-        again, _ = bound.mix(images, torch.arange(count) % 5, generator(0, "law"))
+        given = case.labels[:count]
+        mixed, shares = case.loss.mix(images, given, generator(0, "law"))
+        again, _ = case.loss.mix(images, given, generator(0, "law"))
         assert mixed.shape == images.shape, (
             f"{count} images of {tuple(images.shape)} became {tuple(mixed.shape)}"
         )
@@ -134,4 +161,4 @@ def law_mixed_shares_sum_to_one(loss: Loss) -> None:
         assert torch.equal(mixed, again), "the same draws give another mixture"
         total = sum(share for share, _ in shares)
         assert abs(total - 1) < 1e-9, f"the shares sum to {total}"
-        assert all(labels.shape == (count,) for _, labels in shares), "a share's labels are not one a row"
+        assert all(labels.shape == given.shape for _, labels in shares), "a share's labels are not one a row"

@@ -32,7 +32,9 @@ class Rehearsal:
     layout: str
     first_batch: tuple[int, ...]
     first_loss: float
-    guessing_loss: float  # log(classes): what cross-entropy gives to no knowledge
+    guessing_loss: (
+        float  # what cross-entropy gives to no knowledge: log(classes), or log 2 where each is a question
+    )
 
 
 def rehearsing(
@@ -64,7 +66,7 @@ def rehearsing(
         layout=setting.precision.layout,
         first_batch=shape,
         first_loss=loss,
-        guessing_loss=math.log(classes),
+        guessing_loss=math.log(2 if setting.loaded.table.is_multi_label else classes),
     )
 
 

@@ -29,7 +29,10 @@ def restore(checkpoint: Checkpoint, root: Path | None, device: torch.device) -> 
     names, counts, groups, factors = (
         checkpoint.about.get(key, ()) for key in ("classes", "class_counts", "class_groups", "class_factors")
     )
-    classes = Classes(tuple(names), tuple(counts), tuple(groups), tuple(map(tuple, factors)))
+    total, multi_label = checkpoint.about.get("total", 0), checkpoint.about.get("multi_label", False)
+    classes = Classes(
+        tuple(names), tuple(counts), tuple(groups), tuple(map(tuple, factors)), total, multi_label
+    )
     parts = network.open_parts(experiment, root, classes).bare()
     built = network.build(parts, len(classes.names), experiment.image_size)
     wanted, found = built.state_dict(), checkpoint.predicting
@@ -43,4 +46,4 @@ def restore(checkpoint: Checkpoint, root: Path | None, device: torch.device) -> 
         )  # fmt: skip
     built.load_state_dict(found)
     precision = Precision(experiment.precision, experiment.predict_precision, experiment.layout)
-    return Predictor(precision.place(built.eval(), device), parts.loss, precision)
+    return Predictor(precision.place(built.eval(), device), parts.loss, precision, multi_label)

@@ -195,6 +195,8 @@ def wanted_folds(folds: Folds, asked: Sequence[int] | None) -> list[int]:
 def made_from(table: Table, folds: Folds, images: str, plugins: Sequence[Plugin]) -> dict[str, Any]:
     """Hashes of what a run is made from: rows, images (their fingerprint), folds, plugins' sources, versions."""
     labels = [] if table.labels is None else table.labels.tolist()
+    if table.is_multi_label:
+        labels = [table.label_names(row) for row in range(len(table))]
     groups = [] if table.groups is None else table.groups.tolist()
     described = [known for known in (table.class_groups, table.class_factors) if known]
     return {

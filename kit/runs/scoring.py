@@ -42,6 +42,7 @@ def joined(parts: Sequence[Predictions], about: Mapping[str, Any]) -> Prediction
         parts[0].classes,
         np.concatenate([part.probabilities for part in parts]),
         about,
+        parts[0].multi_label,
     )
 
 

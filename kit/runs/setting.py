@@ -16,6 +16,7 @@ from kit.duplicates import warn_shared
 from kit.errors import DataError, KitError, KitWarning
 from kit.folds import Folds, make_folds
 from kit.kinds import Augmenter, Classes, Metric, Optimizer, Plugin, Sampler, Scheduler, Splitter
+from kit.label_kinds import check_takes
 from kit.precision import Precision, choose, choose_device
 from kit.progress import Work
 from kit.runs.loading import Loaded, geometry, loading
@@ -137,8 +138,11 @@ def look_ahead(workspace: Workspace, table: Table) -> None:
 
 
 def open_techniques(workspace: Workspace, classes: Classes) -> Techniques:
-    """Every plugin that an experiment names. Raises PluginError and ConfigError."""
+    """Every plugin that an experiment names. Raises PluginError, ConfigError (C17 for labels not taken)."""
     experiment, root = workspace.experiment, workspace.root
+    takers = [experiment.open(kind, root) for kind in ("loss", "splitter", "sampler")]
+    metric = Metric.open(workspace.competition.metric, root, "metric")
+    check_takes([*takers, metric], classes.label_kind, root)
     return Techniques(
         cast(Splitter, experiment.open("splitter", root)),
         cast(Sampler, experiment.open("sampler", root)),

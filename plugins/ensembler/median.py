@@ -15,6 +15,9 @@ from kit.kinds import Ensembler
 class Median(Ensembler):
     """The median over members of each class's probability, brought back to sum 1 a row."""
 
+    label_kinds = ("numbers", "multi_hot")
+
     def blend(self, members: np.ndarray) -> np.ndarray:
-        middle = np.median(members, axis=0) + 1e-12  # members that disagree wholly can leave a row of zeros
-        return middle / middle.sum(axis=1, keepdims=True)
+        # members that disagree wholly can leave a row of zeros
+        middle = np.median(members, axis=0).clip(1e-12)
+        return self.closed(middle)

@@ -15,6 +15,8 @@ class Weights(Ensembler):
     Raises ConfigError where there are not as many weights as members.
     """
 
+    label_kinds = ("numbers", "multi_hot")
+
     weights: tuple[float, ...] = Field((), description="a weight a member, in their order; fit finds them")
 
     @field_validator("weights")
@@ -38,7 +40,7 @@ class Weights(Ensembler):
                 blended += weight * member.astype(
                     np.float64
                 )  # one at a time: all of them in float64 are twice as large
-        return blended / blended.sum(axis=1, keepdims=True)
+        return self.closed(blended)
 
 
 def metric_or_log_loss(metric: Metric | None) -> Metric:

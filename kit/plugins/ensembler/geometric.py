@@ -11,17 +11,25 @@ from kit.kinds import Ensembler
 class Geometric(Ensembler):
     """Geometric mean of the members' probabilities; one member that is sure a class is wrong weighs heavily.
 
-    Taken in log space, where many small factors do not vanish, over probabilities of at least `floor`.
+    Taken in log space, where many small factors do not vanish, over probabilities of at least `floor`. Where a row
+    may have several labels, those of yes and of no are taken and brought to sum 1 for each class.
 
     Source: the logarithmic opinion pool, Genest and Zidek 1986, "Combining Probability Distributions", section 3.
     """
 
+    label_kinds = ("numbers", "multi_hot")
+
     floor: float = Field(1e-7, gt=0, lt=0.1, description="smaller probabilities count as this one")
 
     def blend(self, members: np.ndarray) -> np.ndarray:
-        logs = np.zeros(members.shape[1:])
+        logs, others = np.zeros(members.shape[1:]), np.zeros(members.shape[1:])
         for member in members:
-            logs += np.log(np.maximum(member.astype(np.float64), self.floor))
-        logs /= len(members)
+            shares = member.astype(np.float64)
+            logs += np.log(np.maximum(shares, self.floor))
+            if self.multi_label:
+                others += np.log(np.maximum(1 - shares, self.floor))
+        logs, others = logs / len(members), others / len(members)
+        if self.multi_label:
+            return 1 / (1 + np.exp(others - logs))
         blended = np.exp(logs - logs.max(axis=1, keepdims=True))
         return blended / blended.sum(axis=1, keepdims=True)

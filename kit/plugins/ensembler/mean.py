@@ -15,6 +15,7 @@ class Mean(Ensembler):
     Source: the linear opinion pool, Genest and Zidek 1986, "Combining Probability Distributions", section 3.
     """
 
+    label_kinds = ("numbers", "multi_hot")
+
     def blend(self, members: np.ndarray) -> np.ndarray:
-        blended = members.mean(axis=0, dtype=np.float64)
-        return blended / blended.sum(axis=1, keepdims=True)
+        return self.closed(members.mean(axis=0, dtype=np.float64))

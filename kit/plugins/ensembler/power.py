@@ -12,10 +12,13 @@ class Power(Ensembler):
     """Power mean of the members' probabilities: 1 is the mean, above 1 sure members weigh more, below 1 doubting ones.
 
     (mean of p^power)^(1/power), made to sum to 1 a row; -1 is the harmonic mean, and the nearer the power is to 0 the
-    nearer is the geometric mean (`geometric` itself). Probabilities count as `floor` at least.
+    nearer is the geometric mean (`geometric` itself). Probabilities count as `floor` at least. Rows that may have
+    several labels are not made to sum to 1.
 
     Source: Hardy, Littlewood and Polya 1934, "Inequalities", section 2.2.
     """
+
+    label_kinds = ("numbers", "multi_hot")
 
     power: float = Field(2.0, ge=-20, le=20, description="above 1 sure members weigh more; not 0")
     floor: float = Field(1e-7, gt=0, lt=0.1, description="smaller probabilities count as this one")
@@ -32,5 +35,6 @@ class Power(Ensembler):
         for member in members:  # a sum of powers in log space, where p^20 does not vanish
             logs = np.logaddexp(logs, self.power * np.log(np.maximum(member.astype(np.float64), self.floor)))
         logs = (logs - np.log(len(members))) / self.power
-        blended = np.exp(logs - logs.max(axis=1, keepdims=True))
-        return blended / blended.sum(axis=1, keepdims=True)
+        if self.multi_label:
+            return np.exp(np.minimum(logs, 0))  # rounding may be above 1
+        return self.closed(np.exp(logs - logs.max(axis=1, keepdims=True)))

@@ -10,6 +10,8 @@ from kit.kinds import Ensembler
 class Rank(Ensembler):
     """Mean over members of each row's rank within a class, made to sum to 1 a row; ties share their mean rank.
 
+    Where a row may have several labels, it is divided by one more than there are rows instead.
+
     Made for metrics that ask for the order of rows within a class, such as AUC; it is no calibrated probability,
     and a row's rank depends on the other rows blended with it.
 
@@ -17,10 +19,14 @@ class Rank(Ensembler):
     using EfficientNet Ensemble", section 3.4; scipy.stats.rankdata.
     """
 
+    label_kinds = ("numbers", "multi_hot")
+
     def blend(self, members: np.ndarray) -> np.ndarray:
         from scipy.stats import rankdata
 
         ranks = np.zeros(members.shape[1:])
         for member in members:
             ranks += rankdata(member, axis=0)
-        return ranks / ranks.sum(axis=1, keepdims=True)
+        if self.multi_label:
+            return ranks / len(members) / (len(ranks) + 1)
+        return self.closed(ranks)

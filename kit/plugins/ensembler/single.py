@@ -19,6 +19,7 @@ class Single(Ensembler):
     Source: selection by cross-validation, Stone 1974, "Cross-Validatory Choice and Assessment".
     """
 
+    label_kinds = ("numbers", "multi_hot")
     fitted: ClassVar[bool] = True
 
     metric: Metric | None = Field(None, description="what decides; where none is named, the competition's")
@@ -31,5 +32,4 @@ class Single(Ensembler):
     def blend(self, members: np.ndarray) -> np.ndarray:
         if self.member >= len(members):
             raise ConfigError(f"member {self.member} of {len(members)}, counted from 0", code="C21")
-        alone = members[self.member].astype(np.float64)
-        return alone / alone.sum(axis=1, keepdims=True)
+        return self.closed(members[self.member].astype(np.float64))

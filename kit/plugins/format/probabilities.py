@@ -17,6 +17,8 @@ class Probabilities(Format):
     Source: such as State Farm's and Plant Pathology's sample submissions, `id,class,class,...`.
     """
 
+    label_kinds = ("numbers", "multi_hot")
+
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
         named = len(classes) > 1 and sorted(sample.columns[1:]) == sorted(classes)
         return named and all(are_shares(sample.iloc[:, n].tolist()) for n in range(1, sample.shape[1]))

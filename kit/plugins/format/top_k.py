@@ -21,6 +21,8 @@ class TopK(Format):
     Source: such as Humpback Whale's sample submission, `Image,Id` with five labels a cell.
     """
 
+    label_kinds = ("numbers", "multi_hot")
+
     k: int | None = Field(None, ge=1, description="labels a row; by default as many as the sample shows")
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:

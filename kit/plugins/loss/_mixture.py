@@ -19,6 +19,8 @@ Mixed = tuple["Tensor", float]  # the images, and the share of them that is thei
 class Mixture(Loss):
     """Pairs each image of a batch with another one of it; `blend` says how a pair becomes one image."""
 
+    label_kinds = ("numbers", "multi_hot")
+
     base: Loss = Field(CrossEntropy(), description="the loss that both labels are measured with")
     alpha: float = Field(1.0, gt=0, description="both parameters of the Beta distribution of the share kept")
     probability: float = Field(1.0, ge=0, le=1, description="share of the batches that are mixed")

@@ -91,4 +91,4 @@ def _of_factor(classes: Classes, at: int) -> Classes:
     rows: dict[str, int] = {}
     for values, count in zip(classes.factors, classes.counts or (0,) * len(classes.factors), strict=True):
         rows[values[at]] = rows.get(values[at], 0) + count
-    return Classes(tuple(rows), tuple(rows.values()) if classes.counts else ())
+    return Classes(tuple(rows), tuple(rows.values()) if classes.counts else (), total=classes.total)

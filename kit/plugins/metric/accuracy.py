@@ -1,20 +1,31 @@
-"""Accuracy: the share of rows whose most probable class is the true one."""
+"""Accuracy: the share of rows that are told right."""
 
 from __future__ import annotations
 
 import numpy as np
+from pydantic import Field
 
 from kit.kinds import Metric
 from kit.shortcuts import confusion
 
 
 class Accuracy(Metric):
-    """Share of rows whose most probable class is the true one.
+    """Share of rows whose most probable class is the true one; with several labels, of those where all are right.
+
+    A row with several labels is told right where exactly its own reach the threshold (subset accuracy).
 
     Source: sklearn.metrics.accuracy_score.
     """
 
+    label_kinds = ("numbers", "multi_hot")
+
+    threshold: float = Field(
+        0.5, ge=0, le=1, description="with several labels a row: probability from which one is given"
+    )
+
     def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
+        if truth.ndim == 2:
+            return float(((probabilities >= self.threshold) == truth).all(axis=1).mean())
         return self.of_confusion(confusion(truth, probabilities.argmax(axis=1), probabilities.shape[1]))
 
     def of_confusion(self, counts: np.ndarray) -> float:

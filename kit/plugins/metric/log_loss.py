@@ -14,9 +14,13 @@ from kit.shortcuts import true_shares
 class LogLoss(Metric):
     """Minus the mean log of the true class's probability, rows made to sum to 1, clipped away from 0 and 1.
 
+    Where a row may have several labels: the mean over rows and classes of minus the log probability of the right
+    answer, yes or no (binary cross-entropy).
+
     Source: sklearn.metrics.log_loss.
     """
 
+    label_kinds = ("numbers", "multi_hot")
     higher_is_better: ClassVar[bool] = False
 
     clip: float = Field(1e-15, gt=0, lt=0.5, description="probabilities are kept this far from 0 and 1")

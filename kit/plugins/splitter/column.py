@@ -27,6 +27,8 @@ class Column(Splitter):
     Source: sklearn.model_selection.PredefinedSplit.
     """
 
+    label_kinds = ("numbers", "multi_hot")
+
     column: str = Field("fold", min_length=1, description="the training table's column with numbers or names")
 
     def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:

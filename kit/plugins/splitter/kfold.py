@@ -21,6 +21,8 @@ class Kfold(Splitter):
     Source: sklearn.model_selection.KFold.
     """
 
+    label_kinds = ("numbers", "multi_hot")
+
     folds: int = Field(5, ge=2, description="how many parts the rows are split into")
 
     def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:

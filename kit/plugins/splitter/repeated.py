@@ -25,6 +25,8 @@ class Repeated(Splitter):
     Source: sklearn.model_selection.RepeatedKFold and RepeatedStratifiedKFold, for any splitter.
     """
 
+    label_kinds = ("numbers", "multi_hot")
+
     base: Splitter = Field(StratifiedKfold(), description="the splitter that is repeated")
     repeats: int = Field(2, ge=2, le=100, description="how many times")
 

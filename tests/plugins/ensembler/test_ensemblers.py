@@ -116,3 +116,33 @@ def test_vote_by_hand() -> None:
 def test_ties_of_votes_go_by_the_mean() -> None:
     assert blended("vote", np.array([[[0.6, 0.4]], [[0.1, 0.9]]]))[0].argmax() == 1
     assert blended("vote", np.array([[[0.9, 0.1]], [[0.4, 0.6]]]))[0].argmax() == 0
+
+
+SEVERAL = np.array([[[0.9, 0.2], [0.1, 0.8], [0.5, 0.1]], [[0.6, 0.4], [0.3, 0.2], [0.5, 0.9]]])
+
+
+def several(spec: str | dict[str, Any]) -> np.ndarray:
+    recipe = Ensembler.open(spec)
+    assert recipe.takes_labels("multi_hot")
+    return recipe.model_copy(update={"multi_label": True}).blend(SEVERAL)
+
+
+def test_means_of_several_labels_a_row_are_taken_by_class_and_not_brought_to_sum_one() -> None:
+    np.testing.assert_allclose(several("mean"), [[0.75, 0.3], [0.2, 0.5], [0.5, 0.5]])
+    weighted = several({"name": "weighted", "weights": [3, 1]})
+    np.testing.assert_allclose(weighted[0], [0.75 * 0.9 + 0.25 * 0.6, 0.75 * 0.2 + 0.25 * 0.4])
+
+
+def test_the_geometric_mean_of_several_labels_is_that_of_yes_and_no_for_each_class() -> None:
+    yes, no = np.sqrt(0.9 * 0.6), np.sqrt(0.1 * 0.4)
+    found = several("geometric")
+    assert found[0, 0] == pytest.approx(yes / (yes + no))
+    # each class alone is a competition of two classes, no and yes
+    for number in (0, 1):
+        two = np.stack([1 - SEVERAL[:, :, number], SEVERAL[:, :, number]], axis=2)
+        np.testing.assert_allclose(found[:, number], blended("geometric", two)[:, 1])
+
+
+def test_ranks_of_several_labels_are_within_each_class() -> None:
+    # class 0 ranks 3 1 2 and 3 1 2; class 1 ranks 2 3 1 and 2 1 3
+    np.testing.assert_allclose(several("rank") * 4, [[3, 2], [1, 2], [2, 2]])

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
+from kit.blending.recipes import for_labels
 from kit.kinds import Ensembler, Metric
 from kit.plugins.ensembler.simplex import least_log_loss
 from kit.shortcuts import true_shares
@@ -137,4 +138,52 @@ def test_a_fitted_recipe_is_written_down_and_applied_again(name: str) -> None:
     again = Ensembler.open(json.loads(json.dumps(fitted.spec())))
     assert again == fitted
     assert (again.blend(members) == fitted.blend(members)).all()
-    assert fitted.spec()["metric"] == {"name": "macro_f1"}
+    assert fitted.spec()["metric"] == {"name": "macro_f1", "threshold": 0.5}
+
+
+# ------------------------------------------------------------------------------ several labels a row
+
+
+def several(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Three members that know multi-hot truth by different parts, (3, N, 4), and the truth."""
+    rng = np.random.default_rng(seed)
+    truth = (rng.random((120, 4)) < 0.3).astype(np.int8)
+    members = [known * truth + (1 - known) * rng.random((120, 4)) for known in (0.3, 0.5, 0.1)]
+    return np.stack(members).astype(np.float32), truth
+
+
+def test_simplex_finds_the_least_binary_cross_entropy_that_a_grid_finds() -> None:
+    members, truth = several()
+    weights = np.array(Ensembler.open("simplex").fit(members, truth).weights)
+    steps = np.linspace(0, 1, 41)
+    grid = [(a, b, 1 - a - b) for a in steps for b in steps if a + b <= 1]
+    score = Metric.open("log_loss").score
+    best = min(score(truth, np.tensordot(each, members, axes=1)) for each in grid)
+    found = score(truth, np.tensordot(weights, members, axes=1))
+    assert best - 1e-4 < found <= best + 1e-9
+
+
+def test_a_climb_over_several_labels_takes_the_best_next_mean_each_time() -> None:
+    members, truth = several()
+    metric, chosen = Metric.open("macro_f1"), []
+    for _ in range(6):
+        scores = [metric.score(truth, members[[*chosen, m]].mean(axis=0, dtype=np.float64)) for m in range(3)]
+        chosen.append(int(np.argmax(scores)))
+    steps = [metric.score(truth, members[chosen[:n]].mean(axis=0, dtype=np.float64)) for n in range(1, 7)]
+    kept = chosen[: int(np.argmax(steps)) + 1]
+    spec = {"name": "hill_climb", "metric": "macro_f1", "rounds": 6}
+    fitted = for_labels(Ensembler.open(spec), multi_label=True).fit(members, truth)
+    np.testing.assert_allclose(fitted.weights, np.bincount(kept, minlength=3) / len(kept))
+    np.testing.assert_allclose(fitted.blend(members), members[kept].mean(axis=0, dtype=np.float64), rtol=1e-6)
+
+
+def test_single_takes_the_best_member_as_it_is() -> None:
+    members, truth = several()
+    fitted = for_labels(Ensembler.open("single"), multi_label=True).fit(members, truth)
+    np.testing.assert_array_equal(fitted.blend(members), members[1])
+
+
+def test_what_learns_of_rows_that_sum_to_one_is_for_one_label_a_row() -> None:
+    for name in ("temperature", "thresholds", "prior", "stacking", "vote"):
+        assert not Ensembler.open(name).takes_labels("multi_hot"), name
+    assert not Ensembler.open({"name": "temperature", "base": "mean"}).takes_labels("multi_hot")

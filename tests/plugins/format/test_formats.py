@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,11 @@ def test_small_probabilities_are_written_in_full_without_exponents() -> None:
 
 
 def matching(shape: pd.DataFrame, classes: tuple[str, ...]) -> list[str]:
-    return [name for name in registry.places("format") if Format.open(name).matches(shape, classes)]
+    """The formats for one label a row that know a sample."""
+    known = {name: Format.open(name) for name in registry.places("format")}
+    return [
+        name for name, one in known.items() if one.takes_labels("numbers") and one.matches(shape, classes)
+    ]
 
 
 def drawn_sample(rng: np.random.Generator, kind: str, classes: tuple[str, ...]) -> pd.DataFrame:
@@ -141,3 +146,62 @@ def test_exactly_one_format_knows_a_sample(kind: str, classes: tuple[str, ...]) 
 )
 def test_an_unclear_sample_is_known_by_none(shape: pd.DataFrame) -> None:
     assert matching(shape, CLASSES) == []
+
+
+# ------------------------------------------------------------------------------ several labels a row
+
+MANY = replace(
+    predictions({"b": [0.2, 0.5, 0.9], "007": [0.7, 0.1, 0.6], "x": [0.1, 0.3, 0.2]}), multi_label=True
+)
+
+
+def shaped(*cells: str) -> pd.DataFrame:
+    return pd.DataFrame({"id": ["007", "b", "x"], "labels": cells}, dtype=str)
+
+
+@pytest.mark.parametrize("separator", [" ", ",", "|", ";", ", "])
+def test_labels_stand_as_the_sample_separates_them(separator: str) -> None:
+    shape = shaped("ant", f"ant{separator}cat", "bee")
+    assert Format.open("labels").matches(shape, CLASSES)
+    cells = [row[1] for row in written("labels", MANY, shape)]
+    assert cells == [f"ant{separator}cat", f"bee{separator}cat", "bee"]
+
+
+def test_labels_are_in_the_order_of_the_classes_or_likeliest_first_as_in_the_sample() -> None:
+    assert written("labels", MANY, shaped("cat", "ant cat", "cat"))[1] == ["b", "bee cat"]
+    assert written("labels", MANY, shaped("cat", "cat ant", "cat"))[1] == ["b", "cat bee"]
+
+
+def test_the_threshold_decides_and_a_row_has_a_label_unless_none_is_allowed() -> None:
+    shape = shaped("cat", "cat", "cat")
+    high = {"name": "labels", "threshold": 0.65}
+    assert [row[1] for row in written(high, MANY, shape)] == ["ant", "cat", "bee"]
+    none = {**high, "at_least_one": False}
+    assert [row[1] for row in written(none, MANY, shape)] == ["ant", "cat", ""]
+    assert Format.open(high).blanks() == ()
+    assert Format.open(none).blanks() == ("",)
+
+
+def test_a_separator_that_is_asked_for_is_the_only_one() -> None:
+    asked = {"name": "labels", "separator": ";"}
+    assert written(asked, MANY, shaped("cat", "cat", "cat"))[0] == ["007", "ant;cat"]
+    assert not Format.open(asked).matches(shaped("cat", "ant cat", "cat"), CLASSES)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [shaped("ant", "wasp", "bee"), shaped("ant ant", "bee", "bee"), sample(ant="0", bee="1", cat="0")],
+)
+def test_labels_do_not_know_what_is_no_list_of_classes(shape: pd.DataFrame) -> None:
+    assert not Format.open("labels").matches(shape, CLASSES)
+
+
+def test_probabilities_and_rankings_are_for_several_labels_too() -> None:
+    shape = pd.DataFrame({"id": ["b"], "cat": "0", "ant": "0", "bee": "0"}, dtype=str)
+    one = MANY.take(MANY.ids == "b")
+    assert written("probabilities", one, shape) == [["b", "0.9", "0.2", "0.5"]]
+    assert written({"name": "top_k", "k": 2}, one, pd.DataFrame({"id": ["b"], "labels": "ant"})) == [
+        ["b", "cat bee"]
+    ]
+    takes = [name for name in registry.places("format") if Format.open(name).takes_labels("multi_hot")]
+    assert takes == ["labels", "probabilities", "top_k"]

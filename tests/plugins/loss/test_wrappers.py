@@ -1,46 +1,56 @@
-"""Every wrapper over every loss, against the mixture written by hand."""
+"""Every wrapper over every loss and every kind of labels that it takes, against the mixture written by hand."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
-from kit.kinds import Classes, Loss
+from kit.classes import LABEL_KINDS
+from kit.kinds import Classes, LabelKind, Loss
 from kit.plugins.loss._mixture import Mixture
 from kit.randomness import generator
 from kit.registry import places
 
 FACTORS = (("p", "u"), ("p", "v"), ("q", "u"), ("q", "v"))
-CLASSES = Classes(("a", "b", "c", "d"), (40, 10, 5, 1), ("x", "x", "y", "z"), FACTORS)
+CLASSES = Classes(("a", "b", "c", "d"), (40, 10, 5, 1), ("x", "x", "y", "z"), FACTORS, 56)
+SEVERAL = replace(CLASSES, multi_label=True)
 LOSSES = [
     name
     for name in places("loss")
     if "base" not in Loss.open(name).options() or not issubclass(type(Loss.open(name)), Mixture)
 ]
+WAYS = [(name, kind) for name in LOSSES for kind in LABEL_KINDS if Loss.open(name).takes_labels(kind)]
 MIXTURES = [name for name in places("loss") if isinstance(Loss.open(name), Mixture)]
 
 
-def case(loss: Loss, rows: int = 7) -> tuple[torch.Tensor, torch.Tensor]:
+def case(loss: Loss, kind: LabelKind = "numbers", rows: int = 7) -> tuple[torch.Tensor, torch.Tensor]:
     draws = torch.Generator().manual_seed(4)
     outputs = torch.randn(rows, 4, generator=draws)
-    return (torch.tanh(outputs) if loss.outputs() == "cosines" else outputs), torch.randint(
-        0, 4, (rows,), generator=draws
-    )
+    labels = torch.randint(0, 4, (rows,), generator=draws)
+    if kind == "multi_hot":
+        labels = torch.randint(0, 2, (rows, 4), generator=draws).float()
+    return (torch.tanh(outputs) if loss.outputs() == "cosines" else outputs), labels
 
 
 def test_there_are_wrappers_and_losses_to_wrap() -> None:
     assert {"cutmix", "mixup", "cutmix_or_mixup"} <= set(MIXTURES)
     assert {"cross_entropy", "label_smoothing", "arcface", "focal", "class_weighted"} <= set(LOSSES)
+    assert {("bce", "numbers"), ("bce", "multi_hot"), ("asymmetric", "multi_hot")} <= set(WAYS)
+    assert ("cross_entropy", "multi_hot") not in WAYS
 
 
-@pytest.mark.parametrize("base", LOSSES)
+@pytest.mark.parametrize(("base", "kind"), WAYS, ids="-".join)
 @pytest.mark.parametrize("wrapper", MIXTURES)
-def test_a_wrapped_loss_is_the_mixture_of_two(wrapper: str, base: str) -> None:
-    plain = Loss.open(base).bind(CLASSES)
-    wrapped = Loss.open({"name": wrapper, "base": base}).bind(CLASSES)
-    outputs, labels = case(plain)
+def test_a_wrapped_loss_is_the_mixture_of_two(wrapper: str, base: str, kind: LabelKind) -> None:
+    classes = SEVERAL if kind == "multi_hot" else CLASSES
+    plain = Loss.open(base).bind(classes)
+    wrapped = Loss.open({"name": wrapper, "base": base}).bind(classes)
+    assert wrapped.takes_labels(kind)
+    outputs, labels = case(plain, kind)
     images = torch.randint(0, 256, (7, 3, 16, 16), dtype=torch.uint8)
     _, shares = wrapped.mix(images, labels, generator(2, "mix"))
     (kept, own), (pasted, other) = shares
@@ -53,6 +63,26 @@ def test_a_wrapped_loss_is_the_mixture_of_two(wrapper: str, base: str) -> None:
     torch.testing.assert_close(found, by_hand)
     torch.testing.assert_close(wrapped.probabilities(outputs), plain.probabilities(outputs))
     assert kept + pasted == pytest.approx(1)
+
+
+@pytest.mark.parametrize("wrapper", MIXTURES)
+def test_a_wrapper_takes_the_labels_that_its_base_takes(wrapper: str) -> None:
+    for name in LOSSES:
+        wrapped, base = Loss.open({"name": wrapper, "base": name}), Loss.open(name)
+        assert [wrapped.takes_labels(kind) for kind in LABEL_KINDS] == [
+            base.takes_labels(kind) for kind in LABEL_KINDS
+        ]
+
+
+@pytest.mark.parametrize("wrapper", MIXTURES)
+def test_mixed_bce_is_bce_of_the_mixed_labels(wrapper: str) -> None:
+    loss = Loss.open({"name": wrapper, "base": "bce"}).bind(SEVERAL)
+    outputs, labels = case(loss, "multi_hot")
+    images = torch.randint(0, 256, (7, 3, 16, 16), dtype=torch.uint8)
+    _, shares = loss.mix(images, labels, generator(2, "mix"))
+    mixed = sum(share * given for share, given in shares)
+    expected = functional.binary_cross_entropy_with_logits(outputs, mixed, reduction="none").mean(1)
+    torch.testing.assert_close(sum(share * loss.rows(outputs, given) for share, given in shares), expected)
 
 
 @pytest.mark.parametrize("outer", MIXTURES)

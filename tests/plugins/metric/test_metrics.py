@@ -92,3 +92,62 @@ def test_only_log_loss_is_better_when_lower() -> None:
         name: Metric.open(name).higher_is_better for name in ("accuracy", "auc", "log_loss", "macro_f1")
     }
     assert better == {"accuracy": True, "auc": True, "log_loss": False, "macro_f1": True}
+
+
+# ------------------------------------------------------------------------------ several labels a row
+
+HOT = np.array([[1, 1, 0], [0, 1, 0], [0, 0, 0], [1, 0, 0]], dtype=np.int8)
+SURE = np.array([[0.9, 0.5, 0.1], [0.6, 0.7, 0.2], [0.1, 0.2, 0.4], [0.8, 0.3, 0.3]])
+
+
+def test_several_labels_by_hand() -> None:
+    # at 0.5 the rows are given 11., 11., ..., 1..: the second has one too many
+    assert score("accuracy", HOT, SURE) == 0.75
+    # class 0: 2 hits of 3 given and 2 true, F1 0.8; class 1: all right; class 2 occurs nowhere
+    assert score("macro_f1", HOT, SURE) == pytest.approx(0.9)
+    right = [0.9, 0.5, 0.9, 0.4, 0.7, 0.8, 0.9, 0.8, 0.6, 0.8, 0.7, 0.7]
+    assert score("log_loss", HOT, SURE) == pytest.approx(-np.log(right).mean())
+    # class 0: both of its rows before the others; class 1 too: 0.7, 0.5 before 0.3, 0.2
+    assert score("average_precision", HOT, SURE) == 1
+    assert score("auc", HOT, SURE) == 1
+
+
+def test_the_threshold_counts_what_reaches_it() -> None:
+    at = {"threshold": 0.7}
+    assert Metric.open({"name": "macro_f1", **at}).score(HOT, SURE) == pytest.approx((1 + 2 / 3) / 2)
+    assert Metric.open({"name": "accuracy", **at}).score(HOT, SURE) == 0.75
+
+
+def test_several_labels_agree_with_scikit_learn() -> None:
+    rng = np.random.default_rng(4)
+    truth, shares = (rng.random((200, 6)) < 0.3).astype(np.int8), rng.random((200, 6))
+    said = shares >= 0.5
+    assert score("accuracy", truth, shares) == pytest.approx(metrics.accuracy_score(truth, said))
+    assert score("macro_f1", truth, shares) == pytest.approx(metrics.f1_score(truth, said, average="macro"))
+    assert score("auc", truth, shares) == pytest.approx(metrics.roc_auc_score(truth, shares, average="macro"))
+    assert score("average_precision", truth, shares) == pytest.approx(
+        metrics.average_precision_score(truth, shares, average="macro")
+    )
+    by_class = [metrics.log_loss(truth[:, k], shares[:, k]) for k in range(6)]
+    assert score("log_loss", truth, shares) == pytest.approx(np.mean(by_class))
+
+
+def test_classes_without_rows_are_left_out_of_curves_and_no_rows_at_all_are_an_error() -> None:
+    some = np.array([[1, 0], [0, 0], [1, 0]], dtype=np.int8)
+    shares = np.array([[0.9, 0.5], [0.95, 0.5], [0.1, 0.5]])
+    assert score("auc", some, shares) == 0
+    assert score("average_precision", some, shares) == pytest.approx((1 / 2 + 2 / 3) / 2)
+    for name in ("auc", "average_precision"):
+        with pytest.raises(InvalidError, match="D45"):
+            score(name, np.zeros((3, 2), np.int8), shares)
+    assert score("macro_f1", np.zeros((3, 2), np.int8), 0.1 * shares) == 1
+
+
+def test_average_precision_of_one_label_a_row_is_the_mean_against_the_rest(
+    drawn: tuple[np.ndarray, np.ndarray],
+) -> None:
+    truth, shares = drawn
+    expected = metrics.average_precision_score(np.eye(5)[truth], shares, average="macro")
+    assert score("average_precision", truth, shares) == pytest.approx(expected)
+    # positives score .3 and .9: the first in the order is one, the third is the other
+    assert score("average_precision", TRUTH, HAND) == pytest.approx((1 + 2 / 3) / 2)

@@ -1,0 +1,75 @@
+"""Labels: any number of labels in one cell, all whose probability reaches a threshold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from kit.kinds import Format
+from kit.predictions import Predictions
+
+SEPARATORS = (" ", ", ", ",", "; ", ";", "|", "/", "+", "_")
+
+
+class Labels(Format):
+    """One column with the labels of each row that reach the threshold, separated as in the sample.
+
+    Their order is the classes', or the likeliest first where the sample shows them in another order.
+    By default a row always has a label, the likeliest one.
+
+    Source: such as Human Protein Atlas's sample submission, `Id,Predicted`, and Plant Pathology 2021's, `image,labels`.
+    """
+
+    label_kinds = ("multi_hot",)
+
+    threshold: float = Field(0.5, ge=0, le=1, description="probability from which a row is given a label")
+    separator: str | None = Field(
+        None, min_length=1, description="between labels; by default as the sample shows it, else a space"
+    )
+    at_least_one: bool = Field(
+        True, description="the likeliest label where none reaches the threshold; else an empty cell"
+    )
+
+    def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
+        return sample.shape[1] == 2 and len(sample) > 0 and self._shown(sample, classes) is not None
+
+    def blanks(self) -> tuple[str, ...]:
+        return () if self.at_least_one else ("",)
+
+    def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
+        shares, classes = predictions.align(sample.iloc[:, 0]), predictions.classes
+        separator = self._shown(sample, classes) or " "
+        chosen = shares >= self.threshold
+        if self.at_least_one:
+            chosen[np.arange(len(shares)), shares.argmax(axis=1)] |= ~chosen.any(axis=1)
+        rows = [np.flatnonzero(row) for row in chosen]
+        if not _in_class_order(_cells(sample, separator), classes):
+            rows = [
+                row[np.argsort(-share[row], kind="stable")] for row, share in zip(rows, shares, strict=True)
+            ]
+        cells = [separator.join(classes[number] for number in row) for row in rows]
+        return pd.DataFrame({sample.columns[0]: sample.iloc[:, 0], sample.columns[1]: cells})
+
+    def _shown(self, sample: pd.DataFrame, classes: Sequence[str]) -> str | None:
+        """The separator by which all cells are different labels; None where there is none."""
+        tried = SEPARATORS if self.separator is None else (self.separator,)
+        return next((one for one in tried if _fits(_cells(sample, one), classes)), None)
+
+
+def _cells(sample: pd.DataFrame, separator: str) -> list[list[str]]:
+    return [re.split(re.escape(separator), cell) if cell else [] for cell in sample.iloc[:, 1]]
+
+
+def _fits(cells: Iterable[Sequence[str]], classes: Sequence[str]) -> bool:
+    known = set(classes)
+    return all(set(cell) <= known and len(set(cell)) == len(cell) for cell in cells)
+
+
+def _in_class_order(cells: Iterable[Sequence[str]], classes: Sequence[str]) -> bool:
+    place = {name: number for number, name in enumerate(classes)}
+    numbers = [[place[label] for label in cell] for cell in cells]
+    return all(row == sorted(row) for row in numbers)

@@ -1,0 +1,45 @@
+"""The base of losses that ask of each class whether a row is of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from kit.kinds import Loss, known
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Binary(Loss):
+    """One question a class; `costs` says what each answer costs, and a row's loss is their mean or sum.
+
+    Class numbers are taken as one class against the rest. Probabilities are sigmoids where a row may have any number
+    of labels; where it has exactly one, independent answers given that just one is yes: odds p / (1 - p) = e^output
+    brought to sum 1, which is the softmax.
+    """
+
+    label_kinds = ("numbers", "multi_hot")
+
+    over_classes: Literal["mean", "sum"] = Field(
+        "mean", description="how a row's classes are joined; with sum the loss grows with their number"
+    )
+    multi_label: bool = known(False)
+
+    def costs(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """What each answer costs, (N, K), for targets of 0 to 1 (N, K)."""
+        raise NotImplementedError
+
+    def targets(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Labels as targets (N, K)."""
+        from torch.nn import functional
+
+        return labels if labels.ndim == 2 else functional.one_hot(labels, outputs.shape[1]).to(outputs)
+
+    def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        costs = self.costs(outputs, self.targets(outputs, labels))
+        return costs.mean(dim=1) if self.over_classes == "mean" else costs.sum(dim=1)
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        return outputs.sigmoid() if self.multi_label else outputs.softmax(dim=1)

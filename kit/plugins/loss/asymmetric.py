@@ -1,0 +1,43 @@
+"""Asymmetric loss: of the many classes that a row is not of, those told right hardly count."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from kit.plugins.loss._binary import Binary
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Asymmetric(Binary):
+    """Focal binary cross-entropy that focuses more on the noes than on the yeses, and drops the easiest noes.
+
+    With p the sigmoid and p_m = max(p - shift, 0): a yes costs (1 - p)^gamma_yes * -log p, a no
+    p_m^gamma_no * -log(1 - p_m). With both gammas and the shift 0 it is bce.
+
+    Source: Ridnik et al. 2021, "Asymmetric Loss For Multi-Label Classification", equations 4 to 7;
+    timm.loss.AsymmetricLossMultiLabel.
+    """
+
+    gamma_no: float = Field(4.0, ge=0, le=20, description="how little a no that is told right counts")
+    gamma_yes: float = Field(0.0, ge=0, le=20, description="how little a yes that is told right counts")
+    shift: float = Field(0.05, ge=0, lt=1, description="m, noes of less probability cost nothing")
+
+    def costs(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        from torch.nn import functional
+
+        yes, no = -functional.logsigmoid(outputs), functional.softplus(outputs)
+        if self.shift:
+            no = -(-(outputs.sigmoid() - self.shift).clamp(min=0)).log1p()
+        return targets * _focused(yes, self.gamma_yes) + (1 - targets) * _focused(no, self.gamma_no)
+
+
+def _focused(cost: Tensor, gamma: float) -> Tensor:
+    """The cost -log q of an answer of probability q times (1 - q)^gamma."""
+    if not gamma:
+        return cost
+    missing = -(-cost).expm1()  # 1 - q, exact where q is near 1
+    return missing.clamp(min=1e-12).pow(gamma) * cost  # pow has an infinite slope at 0 for gamma < 1

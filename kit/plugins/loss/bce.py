@@ -1,0 +1,47 @@
+"""Binary cross-entropy: each class is a question of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from kit.kinds import known
+from kit.plugins.loss._binary import Binary
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Bce(Binary):
+    """Minus the log probability of the right answer, a sigmoid's, for each class; rows average or sum the classes.
+
+    Smoothing e moves a multi-hot target to 1 - e/2 or e/2, and that of a class number, one class against the rest, to
+    1 - e + e/K or e/K. A class's yes counts (rows without it / rows with it)^balance times.
+
+    Source: torch.nn.functional.binary_cross_entropy_with_logits; for class numbers Wightman et al. 2021, "ResNet
+    strikes back", section 4, as timm.loss.BinaryCrossEntropy.
+    """
+
+    smoothing: float = Field(0.0, ge=0, lt=1, description="e, how far targets move from certainty")
+    balance: float = Field(
+        0.0, ge=0, le=1, description="0 = a yes counts like a no, 1 = all yeses of a class like all its noes"
+    )
+    counts: tuple[int, ...] = known()
+    total: int = known(0)
+
+    def weights(self) -> list[float]:
+        """How much a yes of each class counts; a class without training rows counts as one with a single row."""
+        return [(max(self.total - count, 1) / max(count, 1)) ** self.balance for count in self.counts]
+
+    def targets(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        low = self.smoothing / (2 if labels.ndim == 2 else outputs.shape[1])
+        return super().targets(outputs, labels) * (1 - self.smoothing) + low
+
+    def costs(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        from torch.nn import functional
+
+        weights = outputs.new_tensor(self.weights()) if self.balance and self.counts else None
+        return functional.binary_cross_entropy_with_logits(
+            outputs, targets, pos_weight=weights, reduction="none"
+        )

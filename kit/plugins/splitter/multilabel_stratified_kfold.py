@@ -1,0 +1,59 @@
+"""Multi-label stratified k-fold: every fold has about every label in the share that all rows have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from kit.kinds import Splitter
+from kit.plugins.splitter._sklearn import check_groups, check_rows
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from kit.table import Table
+
+
+class MultilabelStratifiedKfold(Splitter):
+    """Each row is held out once; every fold has each label in about the share that all rows have.
+
+    Rows of the rarest label are dealt out first, each to the fold that lacks that label most. Where the competition
+    declares groups, whole groups are dealt out, then moved as long as that evens out the labels.
+
+    Source: Sechidis, Tsoumakas and Vlahavas 2011, "On the Stratification of Multi-label Data", algorithm 1; groups
+    as in stratified_group_kfold.
+    """
+
+    label_kinds = ("numbers", "multi_hot")
+
+    folds: int = Field(5, ge=2, description="how many parts the rows are split into")
+
+    def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
+        import numpy as np
+
+        from kit.plugins.splitter._iterative import dealt
+        from kit.plugins.splitter.stratified_group_kfold import evened
+
+        check_rows(table, self.folds)
+        if table.groups is not None:
+            check_groups(table, self.folds)
+        counts, sizes, unit = units(table)
+        place = dealt(counts, sizes, np.full(self.folds, 1 / self.folds), rng)
+        if table.groups is not None:
+            some = counts[:, counts.any(axis=0)]
+            place = evened(some * self.folds / some.sum(axis=0), place, self.folds, rng)
+        return place[unit].astype(np.int64)[:, None]
+
+
+def units(table: Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Groups, or else rows: how many rows of each class (units, K) and in all (units,) each has; each row's unit."""
+    import numpy as np
+
+    names = np.arange(len(table)) if table.groups is None else table.groups
+    _, unit, sizes = np.unique(names, return_inverse=True, return_counts=True)
+    labels = table.true_labels()
+    hot = labels if labels.ndim == 2 else np.eye(len(table.classes), dtype=np.int8)[labels]
+    counts = np.zeros((len(sizes), len(table.classes)), dtype=np.int64)
+    np.add.at(counts, unit, hot)
+    return counts, sizes, unit

@@ -1,0 +1,170 @@
+"""Several labels a row, the whole road: train, tta, blend, submission, board; and what does not fit is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kit.__main__ import run
+from kit.blend import blend
+from kit.board import Board
+from kit.errors import ConfigError, InvalidError
+from kit.kinds import KINDS
+from kit.label_kinds import check_takes, fitting
+from kit.predictions import Predictions
+from kit.progress import finish
+from kit.registry import places
+from kit.runs.rehearsal import rehearsing
+from kit.table import train_table
+from kit.train import train
+from kit.tta import tta
+from kit.workspace import Workspace
+from tests.drawing import CLASSES, draw_several
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two members of a competition of several labels a row, over four views each."""
+    root = draw_several(tmp_path_factory.mktemp("several") / "space")
+    train(root, name="a")
+    train(root, ["loss=cutmix", "loss.base=asymmetric"], name="b")
+    tta(root, ["runs/a", "runs/b"], "flip")
+    tta(root, ["runs/a"], "hflip", "geometric")
+    return root
+
+
+def test_predictions_are_a_question_a_class(trained: Path) -> None:
+    for views in ("plain", "flip", "hflip-geometric"):
+        made = Predictions.read(trained / "runs" / "a" / "predictions" / views / "oof.parquet")
+        assert made.multi_label
+        assert (len(made), made.classes) == (60, CLASSES)
+        assert np.abs(made.probabilities.sum(axis=1) - 1).max() > 0.1
+    assert Predictions.read(trained / "runs" / "b" / "predictions" / "flip" / "test.parquet").multi_label
+
+
+def test_scores_are_those_of_several_labels(trained: Path) -> None:
+    from sklearn.metrics import f1_score
+
+    made = Predictions.read(trained / "runs" / "a" / "predictions" / "plain" / "oof.parquet")
+    table = train_table(trained, Workspace.open(trained).competition.data)
+    said = made.align(table.ids) >= 0.5
+    expected = f1_score(table.labels, said, average="macro", zero_division=0)
+    assert made.about["scores"]["macro_f1"] == pytest.approx(expected)
+    assert set(made.about["scores"]) == {"macro_f1", "log_loss", "accuracy"}
+
+
+@pytest.mark.parametrize(
+    "ensembler",
+    ["mean", "geometric", "rank", "hill_climb", "simplex", "power", {"name": "weighted", "weights": [2, 1]}],
+    ids=str,
+)
+def test_members_blend_into_a_submission_on_the_board(trained: Path, ensembler: object) -> None:
+    space = Workspace.open(trained)
+    made = blend(space, ["runs/a@flip", "runs/b@flip"], ensembler)  # type: ignore[arg-type]
+    assert (made.format, made.metric, made.rows, made.test_rows) == ("labels", "macro_f1", 60, 12)
+    table = pd.read_csv(made.path, dtype=str, keep_default_na=False)
+    assert list(table.columns) == ["id", "shapes"]
+    for cell in table["shapes"]:
+        labels = cell.split(" ")
+        assert labels == [name for name in CLASSES if name in labels]
+    assert made.number in {entry.number for entry in Board.read(space.submissions).entries}
+
+
+def test_the_submission_holds_what_reaches_the_threshold(trained: Path) -> None:
+    space = Workspace.open(trained)
+    made = blend(space, ["runs/a@hflip-geometric"])
+    test = Predictions.read(
+        trained / "runs" / "a" / "predictions" / "hflip-geometric" / "test.parquet"
+    ).mean()
+    table = pd.read_csv(made.path, dtype=str, keep_default_na=False)
+    for cell, shares in zip(table["shapes"], test.align(table["id"]), strict=True):
+        reach = [name for name, share in zip(CLASSES, shares, strict=True) if share >= 0.5]
+        assert cell.split(" ") == (reach or [CLASSES[shares.argmax()]])
+
+
+def test_a_member_of_one_label_a_row_is_not_blended_with(trained: Path) -> None:
+    file = trained / "runs" / "b" / "predictions" / "plain"
+    oof = Predictions.read(file / "oof.parquet")
+    one = Predictions(
+        oof.ids,
+        oof.folds,
+        oof.classes,
+        oof.probabilities / oof.probabilities.sum(axis=1, keepdims=True),
+        oof.about,
+    )
+    other = file.with_name("one")
+    one.write(other / "oof.parquet")
+    Predictions.read(file.with_name("flip") / "test.parquet").write(other / "test.parquet")
+    with pytest.raises(
+        InvalidError, match="D42 b@one was trained for one label a row, the training table has any"
+    ):
+        blend(Workspace.open(trained), ["runs/a@flip", "runs/b@one"])
+
+
+# ---------------------------------------------------------------------------------------- refusals
+
+
+def test_what_takes_one_label_a_row_is_refused_before_anything_is_read(
+    tmp_path: Path, inside: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    inside(draw_several(tmp_path / "space"))
+    for more in ((), ("--dry-run",)):
+        status = run(["train", "--name", "r", "loss=label_smoothing", "splitter=stratified_kfold", *more])
+        said = capsys.readouterr().err
+        assert status == 2
+        assert (
+            "C17 loss 'label_smoothing' and splitter 'stratified_kfold' do not take any number of labels"
+            in said
+        )
+        assert "  loss: asymmetric, bce\n" in said
+        assert "multilabel_stratified_kfold" in said
+    assert not list((tmp_path / "space").glob("runs/r/*/*"))
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["loss=cutmix", "loss=arcface", "sampler=balanced", "splitter=repeated", "metric=own", "loss.base=bce"],
+)
+def test_each_kind_that_sees_labels_is_asked(override: str, tmp_path: Path) -> None:
+    root = draw_several(tmp_path / "space")
+    (root / "plugins" / "metric").mkdir(parents=True)
+    own = "class Own(Metric):\n    def score(self, truth, probabilities):\n        return 0.0\n"
+    (root / "plugins" / "metric" / "own.py").write_text(f"from kit.kinds import Metric\n\n\n{own}")
+    given = ["loss=cutmix", override] if override == "loss.base=bce" else [override]
+    work = rehearsing(Workspace.find(root, given), "r")
+    if override == "loss.base=bce":  # the wrapper takes what its base takes
+        assert finish(work).guessing_loss == pytest.approx(np.log(2))
+        return
+    kind, name = override.split("=")
+    with pytest.raises(ConfigError, match=f"C17 {kind} '{name}' does not take any number of labels a row"):
+        finish(work)
+
+
+def test_a_blend_asks_its_ensembler_metric_and_format(trained: Path) -> None:
+    space = Workspace.open(trained)
+    (trained / "plugins" / "ensembler").mkdir(parents=True, exist_ok=True)
+    own = "class Own(Ensembler):\n    def blend(self, members):\n        return members[0]\n"
+    (trained / "plugins" / "ensembler" / "own.py").write_text(f"from kit.kinds import Ensembler\n\n\n{own}")
+    with pytest.raises(ConfigError, match="C17 ensembler 'own' does not take any number of labels a row"):
+        blend(space, ["runs/a@flip"], "own")
+    config = json.loads((trained / "config.json").read_text())
+    label = Workspace.find(trained, ["format=label"])
+    assert config.get("format") is None
+    with pytest.raises(ConfigError, match="C17 format 'label' does not take"):
+        blend(label, ["runs/a@flip"])
+
+
+def test_what_takes_one_label_a_row_alone_is_not_offered_for_several_nor_the_other_way_round() -> None:
+    assert fitting("loss", "multi_hot") == "asymmetric, bce"
+    assert "labels" not in fitting("format", "numbers")
+    for kind in ("splitter", "sampler", "loss", "metric", "ensembler", "format"):
+        names = places(kind)
+        for labels in ("numbers", "multi_hot"):
+            fit = [name for name in names if KINDS[kind].open(name).takes_labels(labels)]  # type: ignore[arg-type]
+            assert fitting(kind, labels) == ", ".join(fit)  # type: ignore[arg-type]
+            check_takes([KINDS[kind].open(name) for name in fit], labels)  # type: ignore[arg-type]
