@@ -134,7 +134,9 @@ def _blended(
     predicted = [*oof, recipe.blend(oof) if honest is None else honest]
     names = [*map(str, members), "blend"]
     scores = [_score(name, metric, truth, one, folds) for name, one in zip(names, predicted, strict=True)]
-    return Blended(blended_test(members, fitted, sample.iloc[:, 0].tolist()), fitted, tuple(scores), ids)
+    return Blended(
+        blended_test(members, fitted, sample.iloc[:, 0].unique().tolist()), fitted, tuple(scores), ids
+    )
 
 
 def _relatives(table: Table) -> np.ndarray:

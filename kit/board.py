@@ -90,18 +90,23 @@ class Board:
             raise ConfigError(f"a score is a number, not {value}", code="C22")
 
         def scored(entries: Sequence[Entry]) -> tuple[Entry, ...]:
-            known = [entry.number for entry in entries]
-            if number not in known:
-                raise ConfigError(
-                    f"no submission {number} on the board",
-                    code="C22",
-                    hint=f"one of {', '.join(map(str, sorted(known)))}" if known else "kit blend makes one",
-                )
+            replace(self, entries=tuple(entries)).entry(number)
             return tuple(
                 replace(entry, leaderboard=value) if entry.number == number else entry for entry in entries
             )
 
         return self._changed(scored)
+
+    def entry(self, number: int) -> Entry:
+        """A submission by its number. Raises ConfigError (C22) for one that the board does not know."""
+        known = {entry.number: entry for entry in self.entries}
+        if number not in known:
+            raise ConfigError(
+                f"no submission {number} on the board",
+                code="C22",
+                hint=f"one of {', '.join(map(str, sorted(known)))}" if known else "kit blend makes one",
+            )
+        return known[number]
 
     def ranked(self) -> tuple[Entry, ...]:
         """The entries, best first within each metric."""

@@ -105,6 +105,9 @@ class Competition(Strict):
     metric: Spec = _spec("macro_f1")
     ensembler: Spec = _spec("mean")
     format: Spec | None = Field(None, description="the submission's format; by default the sample decides")
+    kaggle: str | None = Field(
+        None, pattern=r"^[\w-]+$", description="the competition's name in its address, for the upload command"
+    )
 
 
 class Experiment(Strict):

@@ -269,6 +269,7 @@ class Format(Plugin):
     """Writes predictions as the competition wants them."""
 
     kind: ClassVar[str] = "format"
+    several_rows: ClassVar[bool] = False  # True: an id may have several rows of the sample
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
         """Whether the sample submission (all cells text, the id first) is of this format."""
@@ -277,6 +278,12 @@ class Format(Plugin):
     def blanks(self) -> tuple[str, ...]:
         """Cells that look like missing ones and are meant, such as an empty one for no label."""
         return ()
+
+    def faults(
+        self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
+    ) -> list[tuple[int, str]] | None:
+        """Rows of a submission, by position, that are not of this format, and why; None: `matches` finds them."""
+        return None
 
     def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
         """The submission: the sample's columns, ids and order; all cells text."""

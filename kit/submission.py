@@ -47,9 +47,13 @@ def choose_format(
     if spec is not None:
         chosen = Format.open(spec, workspace.root, where="format")
         check_takes([chosen], labels, workspace.root)
+        if not (chosen.several_rows or sample.iloc[:, 0].is_unique):
+            raise ConfigError(
+                f"the sample has several rows an id, format {chosen.plugin_name()!r} writes one", code="C21"
+            )
     elif len(found) == 1:
         chosen = found[0]
-        _warn_of_zeros(chosen, sample, classes)
+        _warn_of_doubt(chosen, sample, classes)
     else:
         raise _unclear(workspace, sample, classes, found, labels)
     chosen = _as_the_table_separates(chosen, workspace, sample, classes)
@@ -76,7 +80,7 @@ def _known_by(root: Path, sample: pd.DataFrame, classes: Sequence[str], labels: 
             text = f"W13 format {name!r} is left aside: {error.code} {error.summary}"
             warnings.warn(KitWarning(text), stacklevel=4)
             continue
-        if known.takes_labels(labels) and known.matches(sample, classes):
+        if knows(known, sample, classes, labels):
             found.append(known)
     own = [known for known in found if known.label_kinds == (labels,)]
     return own or found
@@ -93,11 +97,20 @@ def _as_the_table_separates(
     return made if made.matches(sample, classes) else chosen
 
 
-def _warn_of_zeros(chosen: Format, sample: pd.DataFrame, classes: Sequence[str]) -> None:
-    """A binary sample of zeros may want labels or probabilities: it is read as labels, and said so."""
-    cells = set(sample.iloc[:, 1])
+def knows(shape: Format, sample: pd.DataFrame, classes: Sequence[str], labels: LabelKind = "numbers") -> bool:
+    """Whether a sample is of a format for such labels; where ids have several rows, it must be one for that."""
+    rows = shape.several_rows or sample.iloc[:, 0].is_unique
+    return rows and shape.takes_labels(labels) and shape.matches(sample, classes)
+
+
+def _warn_of_doubt(chosen: Format, sample: pd.DataFrame, classes: Sequence[str]) -> None:
+    """A sample of zeros and ones may want labels or probabilities: it is read as labels, and said so."""
+    cells, text = set(sample.iloc[:, 1]), ""
     if chosen.plugin_name() == "label" and len(classes) == 2 and len(cells) == 1 and cells <= {"0", "1"}:
         text = f"W11 every cell of the sample is {cells.pop()}, read as a label; format=positive writes probabilities"
+    if chosen.plugin_name() == "one_hot":
+        text = "W16 every row of the sample has one 1, read as one_hot; format=probabilities writes probabilities"
+    if text:
         warnings.warn(KitWarning(text), stacklevel=4)
 
 

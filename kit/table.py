@@ -151,7 +151,8 @@ def sample_frame(root: Path, data: Data) -> pd.DataFrame:
     if data.sample is None:
         raise ConfigError("data.sample is null: no sample submission", code="C07")
     file = read_csv(root / data.sample, data.sep, data.encoding)
-    sources.check_ids(file.column(file.columns[0]), file.lines, file.path, "sample")
+    firsts = sources.one_row_an_id(file)
+    sources.check_ids(firsts.column(file.columns[0]), firsts.lines, file.path, "sample")
     return file.frame()
 
 

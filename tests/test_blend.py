@@ -16,6 +16,7 @@ from kit.board import Board
 from kit.errors import ConfigError, DataError, InvalidError, KitWarning
 from kit.files import sha256
 from kit.predictions import Predictions
+from kit.table import test_table
 from kit.workspace import Workspace
 from tests.written_runs import CLASSES, TEST, competition, shares, write_run
 
@@ -50,6 +51,23 @@ def test_probabilities_are_the_mean_of_folds_and_members(tmp_path: Path) -> None
     assert float(bee) == pytest.approx((0.8 + 0.6 + 0.1 + 0.2) / 4)
     assert float(cat) == pytest.approx((0.8 + 0.6 + 0.1 + 0.2) / 4)
     assert float(ant) == pytest.approx(0.15)
+
+
+def test_a_ranking_of_several_rows_an_id_is_predicted_once_and_written_in_full(tmp_path: Path) -> None:
+    space = competition(tmp_path)
+    ids = [f'"{name}"' if "," in name else name for name in TEST]
+    lines = [f"{name},{label}" for name in ids for label in CLASSES[:2]]
+    (tmp_path / "data" / "sample_submission.csv").write_text("\n".join(["id,label", *lines]) + "\n")
+    assert test_table(tmp_path, space.competition.data, CLASSES).ids.tolist() == list(TEST)
+    submitted = blend(space, ["runs/a@d4"], name="x")
+    assert submitted.format == "ranking"
+    assert submitted.path.read_text().splitlines()[1:5] == [
+        "007,ant",
+        "007,bee",
+        "1e5,bee",
+        "1e5,cat",
+    ]  # .425 each, in class order
+    assert len(submitted.path.read_text().splitlines()) == 9
 
 
 def test_test_rows_are_joined_by_id(workspace: Workspace) -> None:

@@ -52,7 +52,7 @@ def test_an_unclear_sample_lists_what_was_tried(tmp_path: Path) -> None:
     assert [str(case) for case in caught.value.cases] == [
         "data/sample_submission.csv: columns id, label; first row 007, wasp",
         "the 3 classes: ant, bee, cat",
-        "tried label, positive, probabilities, top_k",
+        "tried label, one_hot, positive, probabilities, ranked_columns, ranking, top_k",
     ]
     assert caught.value.exit_code == 2
 
@@ -112,6 +112,11 @@ def test_a_binary_sample_of_zeros_is_said_to_be_read_as_labels(tmp_path: Path) -
     sample = sample_frame(tmp_path, workspace.competition.data)
     with pytest.warns(KitWarning, match="W11 every cell of the sample is 0, read as a label"):
         assert choose_format(workspace, sample, ("0", "1")).plugin_name() == "label"
+
+
+def test_a_sample_of_one_1_a_row_is_said_to_be_read_as_one_hot(tmp_path: Path) -> None:
+    with pytest.warns(KitWarning, match="W16 every row of the sample has one 1, read as one_hot"):
+        assert chosen(tmp_path, cells=",0,1,0", header="id,cat,ant,bee").plugin_name() == "one_hot"
 
 
 @pytest.fixture

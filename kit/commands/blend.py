@@ -31,6 +31,7 @@ def command(
     kit blend runs/a@d4 --top-k 5
     """
     from kit.blend import blend
+    from kit.upload import upload_command
     from kit.workspace import Workspace
 
     runs = [text for text in members if "=" not in text]
@@ -39,8 +40,10 @@ def command(
         if any(text.startswith("ensembler=") for text in overrides):
             raise ConfigError("--ensembler and ensembler= are both given", code="C05")
         overrides = [f"ensembler={ensembler}", *overrides]
-    submitted = blend(Workspace.find(overrides=overrides), runs, name=name, top_k=top_k)
+    workspace = Workspace.find(overrides=overrides)
+    submitted = blend(workspace, runs, name=name, top_k=top_k)
     _show(submitted)
+    _console.say(f"upload: {upload_command(workspace, submitted.number)}")
     if as_json:
         _console.emit(_as_json(submitted))
     else:

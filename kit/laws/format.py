@@ -12,6 +12,7 @@ from kit.classes import LABEL_KINDS
 from kit.kinds import Format
 from kit.predictions import Predictions
 from kit.randomness import generator
+from kit.submission import knows
 
 IDS = ("007", "1e5", "NA", "b", "a,c", "x y")
 
@@ -27,8 +28,18 @@ def samples(classes: tuple[str, ...]) -> dict[str, pd.DataFrame]:
         "probabilities": frame(**dict.fromkeys(reversed(classes), str(1 / len(classes)))),
         "top_k": frame(labels=" ".join(classes[:2])),
         "labels": frame(labels=[classes[0], ",".join(classes[:2]), classes[1], *classes[:2], classes[0]]),
+        "one_hot": frame(**dict.fromkeys(classes, "0") | {classes[1]: "1"}),
+        "ranked_columns": frame(best=classes[1], second=classes[0]),
+        "ranking": _several_rows(classes),
     }
     return made | ({"positive": frame(target="0.5")} if len(classes) == 2 else {})
+
+
+def _several_rows(classes: tuple[str, ...]) -> pd.DataFrame:
+    """Two ranked labels an id, a row each."""
+    ids = [name for name in IDS for _ in range(2)]
+    labels, ranks = [list(pair) * len(IDS) for pair in (classes[:2], ("1", "2"))]
+    return pd.DataFrame({"id": ids, "label": labels, "rank": ranks}, dtype=str)
 
 
 def _cases(plugin: Format) -> Iterator[tuple[Predictions, pd.DataFrame]]:
@@ -42,7 +53,7 @@ def _cases(plugin: Format) -> Iterator[tuple[Predictions, pd.DataFrame]]:
             ids = np.array(IDS[::-1], dtype=str)
             predictions = Predictions(ids, folds, classes, shares, multi_label=kind == "multi_hot")
             for sample in samples(classes).values():
-                if plugin.takes_labels(kind) and plugin.matches(sample, classes):
+                if knows(plugin, sample, classes, kind):
                     yield predictions, sample
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from kit.kinds import Format
+from kit.plugins.format._cells import no_classes
 from kit.predictions import Predictions
 
 
@@ -21,6 +22,11 @@ class Label(Format):
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
         return sample.shape[1] == 2 and len(sample) > 0 and set(sample.iloc[:, 1]) <= set(classes)
+
+    def faults(
+        self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
+    ) -> list[tuple[int, str]]:
+        return no_classes([[cell] for cell in table.iloc[:, 1]], classes)
 
     def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
         best = predictions.align(sample.iloc[:, 0]).argmax(axis=1)

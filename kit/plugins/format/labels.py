@@ -10,6 +10,7 @@ import pandas as pd
 from pydantic import Field
 
 from kit.kinds import Format
+from kit.plugins.format._cells import doubles, no_classes
 from kit.predictions import Predictions
 
 SEPARATORS = (" ", ", ", ",", "; ", ";", "|", "/", "+", "_")
@@ -39,6 +40,12 @@ class Labels(Format):
 
     def blanks(self) -> tuple[str, ...]:
         return () if self.at_least_one else ("",)
+
+    def faults(
+        self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
+    ) -> list[tuple[int, str]]:
+        rows = _cells(table, self._shown(sample, classes) or " ")
+        return [*no_classes(rows, classes), *doubles(rows)]
 
     def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
         shares, classes = predictions.align(sample.iloc[:, 0]), predictions.classes

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from kit.errors import ConfigError, nearest
 from kit.kinds import Format
+from kit.plugins.format._cells import no_shares
 from kit.plugins.format._numbers import are_shares, text
 from kit.predictions import Predictions
 
@@ -29,6 +30,11 @@ class Positive(Format):
         if sample.shape[1] != 2 or len(classes) != 2:
             return False
         return are_shares(sample.iloc[:, 1].tolist()) and not set(sample.iloc[:, 1]) <= set(classes)
+
+    def faults(
+        self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
+    ) -> list[tuple[int, str]]:
+        return list(no_shares(table.iloc[:, 1], str(table.columns[1])))
 
     def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
         named, classes = str(sample.columns[1]), predictions.classes

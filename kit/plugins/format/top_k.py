@@ -10,6 +10,7 @@ from pydantic import Field
 
 from kit.errors import ConfigError
 from kit.kinds import Format
+from kit.plugins.format._cells import doubles, no_classes
 from kit.predictions import Predictions
 
 
@@ -32,8 +33,20 @@ class TopK(Format):
         cells = [cell.split(" ") for cell in sample.iloc[:, 1]]
         return bool(cells) and all(set(cell) <= known and len(set(cell)) == len(cell) for cell in cells)
 
+    def faults(
+        self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
+    ) -> list[tuple[int, str]]:
+        rows, k = [cell.split(" ") for cell in table.iloc[:, 1]], self._k(sample)
+        long = [
+            (row, f"{len(labels)} labels, at most {k}") for row, labels in enumerate(rows) if len(labels) > k
+        ]
+        return [*no_classes(rows, classes), *doubles(rows), *long]
+
+    def _k(self, sample: pd.DataFrame) -> int:
+        return self.k or max(len(cell.split(" ")) for cell in sample.iloc[:, 1])
+
     def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
-        k = self.k or max(len(cell.split(" ")) for cell in sample.iloc[:, 1])
+        k = self._k(sample)
         if k > len(predictions.classes):
             raise ConfigError(f"{k} labels a row of {len(predictions.classes)} classes", code="C21")
         best = np.argsort(-predictions.align(sample.iloc[:, 0]), axis=1, kind="stable")[:, :k]

@@ -13,6 +13,7 @@ from kit import registry
 from kit.errors import ConfigError
 from kit.kinds import Format
 from kit.predictions import Predictions
+from kit.submission import knows
 
 CLASSES = ("ant", "bee", "cat")
 
@@ -65,6 +66,54 @@ def test_equal_probabilities_are_ranked_in_class_order() -> None:
     ]
 
 
+def test_one_hot_marks_the_most_probable_class_under_the_sample_columns() -> None:
+    shape = sample(cat="0", ant="1", bee="0")
+    assert written("one_hot", THREE, shape) == [["007", "0", "1", "0"], ["b", "0", "0", "1"]]
+
+
+def test_ranked_columns_hold_the_labels_from_the_best_on() -> None:
+    shape = sample(first="ant", second="cat")
+    assert written("ranked_columns", THREE, shape) == [["007", "ant", "cat"], ["b", "bee", "cat"]]
+
+
+def several_rows(**columns: Any) -> pd.DataFrame:
+    return pd.DataFrame({"id": ["007", "007", "b", "b"], **columns}, dtype=str)
+
+
+def test_a_ranking_has_a_row_a_label() -> None:
+    shape = several_rows(label=["ant", "bee"] * 2)
+    assert written("ranking", THREE, shape) == [["007", "ant"], ["007", "cat"], ["b", "bee"], ["b", "cat"]]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_ranking_may_show_rank_and_probability_in_any_order(first: int) -> None:
+    rank = [str(first), str(first + 1)] * 2
+    shape = several_rows(p=["0.5"] * 4, rank=rank, species=["ant", "bee"] * 2)
+    assert written("ranking", THREE, shape) == [
+        ["007", "0.7", rank[0], "ant"],
+        ["007", "0.2", rank[1], "cat"],
+        ["b", "0.5", rank[0], "bee"],
+        ["b", "0.3", rank[1], "cat"],
+    ]
+
+
+def test_labels_that_are_numbers_are_told_from_ranks_by_the_columns_name() -> None:
+    made = predictions({"b": [0.2, 0.5, 0.3], "007": [0.7, 0.1, 0.2]}, ("0", "1", "2"))
+    shape = several_rows(label=["0", "1"] * 2, rank=["0", "1"] * 2)
+    assert written("ranking", made, shape)[1] == ["007", "2", "1"]
+    unclear = several_rows(one=["0", "1"] * 2, other=["0", "1"] * 2)
+    assert matching(unclear, made.classes) == []
+
+
+def test_more_labels_an_id_than_classes_are_refused() -> None:
+    two = predictions({"007": [0.7, 0.3], "b": [0.5, 0.5]}, ("ant", "bee"))
+    with pytest.raises(ConfigError, match="3 labels a row of 2 classes"):
+        written("ranked_columns", two, sample(a="ant", b="bee", c="ant"))
+    shape = pd.DataFrame({"id": ["007"] * 3 + ["b"] * 3, "label": ["ant", "bee", "ant"] * 2})
+    with pytest.raises(ConfigError, match="C21"):
+        written("ranking", two, shape)
+
+
 def test_positive_writes_the_second_class_by_default() -> None:
     assert written("positive", TWO, sample(target="0.5")) == [["007", "0.0"], ["b", "0.75"]]
 
@@ -87,10 +136,7 @@ def test_small_probabilities_are_written_in_full_without_exponents() -> None:
 
 def matching(shape: pd.DataFrame, classes: tuple[str, ...]) -> list[str]:
     """The formats for one label a row that know a sample."""
-    known = {name: Format.open(name) for name in registry.places("format")}
-    return [
-        name for name, one in known.items() if one.takes_labels("numbers") and one.matches(shape, classes)
-    ]
+    return [name for name in registry.places("format") if knows(Format.open(name), shape, classes)]
 
 
 def drawn_sample(rng: np.random.Generator, kind: str, classes: tuple[str, ...]) -> pd.DataFrame:
@@ -106,11 +152,23 @@ def drawn_sample(rng: np.random.Generator, kind: str, classes: tuple[str, ...]) 
         k = int(rng.integers(2, len(classes) + 1))
         cells = [" ".join(rng.permutation(classes)[:k]) for _ in range(rows)]
         return pd.DataFrame({**ids, "labels": cells}, dtype=str)
+    if kind == "one_hot":
+        ones = rng.integers(len(classes), size=rows)
+        return pd.DataFrame({**ids, **{name: (ones == n) * 1 for n, name in enumerate(classes)}}).astype(str)
+    if kind == "ranked_columns":
+        ranked = np.array([rng.permutation(classes)[:2] for _ in range(rows)])
+        return pd.DataFrame({**ids, "best": ranked[:, 0], "second": ranked[:, 1]}, dtype=str)
+    if kind == "ranking":
+        labels = [name for _ in range(rows) for name in rng.permutation(classes)[:2]]
+        rank = {"rank": ["1", "2"] * rows} if rng.random() < 0.5 else {}
+        return pd.DataFrame({"id": np.repeat(ids["id"], 2), "label": labels, **rank}, dtype=str)
     cells = [str(rng.choice(["0.5", "0.25", "5e-1"])) for _ in range(rows)]
     return pd.DataFrame({**ids, str(rng.choice(["target", classes[1]])): cells}, dtype=str)
 
 
-@pytest.mark.parametrize("kind", ["label", "probabilities", "top_k", "positive"])
+@pytest.mark.parametrize(
+    "kind", ["label", "probabilities", "top_k", "positive", "one_hot", "ranked_columns", "ranking"]
+)
 @pytest.mark.parametrize("classes", [("0", "1"), ("no", "yes"), ("0", "1", "2"), CLASSES], ids="-".join)
 def test_exactly_one_format_knows_a_sample(kind: str, classes: tuple[str, ...]) -> None:
     if kind == "positive" and len(classes) != 2:
@@ -132,6 +190,10 @@ def test_exactly_one_format_knows_a_sample(kind: str, classes: tuple[str, ...]) 
         sample(label="0.5"),
         sample(),
         sample(label="ant").iloc[:0],
+        sample(a="ant", b="ant"),
+        sample(ant="1", bee="2", cat="0"),
+        pd.DataFrame({"id": ["7", "7", "b"], "label": ["ant", "bee", "cat"]}),
+        pd.DataFrame({"id": ["7", "7", "b", "b"], "label": ["ant", "ant", "bee", "cat"]}),
     ],
     ids=[
         "empty cells",
@@ -142,6 +204,10 @@ def test_exactly_one_format_knows_a_sample(kind: str, classes: tuple[str, ...]) 
         "three classes",
         "ids",
         "no rows",
+        "ranked twice",
+        "no share",
+        "unequal rows an id",
+        "a label twice an id",
     ],
 )
 def test_an_unclear_sample_is_known_by_none(shape: pd.DataFrame) -> None:

@@ -1,0 +1,62 @@
+"""`kit submit`: a file checked before it is sent, and the command that sends it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from kit.commands import _console
+
+
+@click.group()
+def command() -> None:
+    """Check any submission against the sample, or print the command that uploads one.
+
+    \b
+    kit submit check mine.csv         which line and id does not fit, and why
+    kit submit command 3              what uploads submission 3; kit never runs it
+    """
+
+
+@command.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+def check(file: Path, as_json: bool) -> None:
+    """Check columns, ids and cells of a CSV that kit need not have written; exit status 4 where it does not fit.
+
+    \b
+    kit submit check mine.csv
+    kit submit check mine.csv --json
+    """
+    from dataclasses import asdict
+
+    from kit.faults import check
+    from kit.workspace import Workspace
+
+    workspace = Workspace.find()
+    checked = check(workspace, file)
+    if as_json:
+        _console.emit({"valid": not checked.faults, **asdict(checked)})
+    if checked.faults:
+        raise checked.error()
+    if not as_json:
+        sample = workspace.competition.data.sample
+        click.echo(f"{file} fits {sample}: {checked.rows} rows, format {checked.format}")
+
+
+@command.command("command")
+@click.argument("number", type=int)
+def upload(number: int) -> None:
+    """Print the command that uploads a submission of the board to Kaggle; it is not run.
+
+    \b
+    kit submit command 3
+    """
+    from kit.upload import PLACEHOLDER, upload_command
+    from kit.workspace import Workspace
+
+    text = upload_command(Workspace.find(), number)
+    click.echo(text)
+    if PLACEHOLDER in text:
+        _console.say('"kaggle" in config.json fills in the competition')

@@ -1,0 +1,45 @@
+"""What is wrong with cells: labels that are no class, numbers that are none; by the position of their row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from kit.errors import nearest
+
+NAMED = 20  # wrong labels for which the nearest class is looked up
+
+Faults = list[tuple[int, str]]
+
+
+def no_classes(rows: Iterable[Sequence[str]], classes: Sequence[str]) -> Faults:
+    """Rows of labels of which one is no class."""
+    known, said = set(classes), dict[str, str]()
+    found = []
+    for row, labels in enumerate(rows):
+        for label in labels:
+            if label not in known:
+                if label not in said:
+                    said[label] = nearest(label, classes) if len(said) < NAMED else ""
+                found.append((row, f"{label!r} is no class{said[label]}"))
+    return found
+
+
+def doubles(rows: Iterable[Sequence[str]]) -> Faults:
+    """Rows of labels of which one is there twice."""
+    found = []
+    for row, labels in enumerate(rows):
+        twice = next((label for label in labels if list(labels).count(label) > 1), None)
+        if twice is not None:
+            found.append((row, f"{twice!r} is there twice"))
+    return found
+
+
+def no_shares(cells: Iterable[str], column: str) -> Iterator[tuple[int, str]]:
+    """Rows whose cell in this column is no number from 0 to 1."""
+    for row, cell in enumerate(cells):
+        try:
+            right = 0 <= float(cell) <= 1
+        except ValueError:
+            right = False
+        if not right:
+            yield row, f"column {column!r} holds {cell!r}, no number from 0 to 1"

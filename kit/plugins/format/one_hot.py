@@ -1,0 +1,46 @@
+"""One-hot: one column a class, 1 for the most probable one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from kit.kinds import Format
+from kit.predictions import Predictions
+
+
+class OneHot(Format):
+    """One column a class, 1 for the most probable class of a row and 0 for the others.
+
+    A sample of probabilities may look like this one: `format=probabilities` says that it is none.
+
+    Source: 1-of-K coding, Bishop 2006, "Pattern Recognition and Machine Learning", chapter 4.
+    """
+
+    def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
+        named = len(classes) > 1 and sorted(sample.columns[1:]) == sorted(classes)
+        return named and len(sample) > 0 and not self.faults(sample, sample, classes)
+
+    def faults(
+        self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
+    ) -> list[tuple[int, str]]:
+        found = []
+        for row, cells in enumerate(table.iloc[:, 1:].to_numpy().tolist()):
+            strange = next((cell for cell in cells if cell not in ("0", "1")), None)
+            if strange is not None:
+                found.append((row, f"{strange!r} is neither 0 nor 1"))
+            elif cells.count("1") != 1:
+                found.append((row, f"{cells.count('1')} of {len(cells)} cells are 1, not one"))
+        return found
+
+    def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
+        best = predictions.align(sample.iloc[:, 0]).argmax(axis=1)
+        at = {name: number for number, name in enumerate(predictions.classes)}
+        columns = {
+            name: np.where(best == at[name], "1", "0").astype(object)
+            for name in sample.columns[1:]
+            if name in at
+        }
+        return pd.DataFrame({sample.columns[0]: sample.iloc[:, 0], **columns})

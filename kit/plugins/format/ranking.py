@@ -1,0 +1,130 @@
+"""Ranking: the most probable labels, a row each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+
+from kit.errors import ConfigError
+from kit.kinds import Format
+from kit.plugins.format._cells import doubles, no_classes
+from kit.plugins.format._numbers import are_shares, text
+from kit.predictions import Predictions
+
+
+class Ranking(Format):
+    """Several rows an id, each with one of its most probable labels, the best first.
+
+    There may be columns of the rank (from 0 or from 1) and of the probability; the sample shows how many rows an id
+    has. Raises ConfigError for more rows an id than classes.
+
+    Source: such as Airbnb New User Bookings' `id,country` with up to five rows an id, and PlantCLEF's
+    `ObservationId;ClassId;Probability;Rank`.
+    """
+
+    several_rows: ClassVar[bool] = True
+
+    def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
+        shape = _shape(sample, classes)
+        return shape is not None and (shape.rows > 1 or "rank" in str(shape.rank).lower())
+
+    def faults(
+        self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
+    ) -> list[tuple[int, str]] | None:
+        shape = _shape(sample, classes)
+        if shape is None or len(table) % shape.rows:
+            return None
+        labels = table[shape.label].tolist()
+        found = no_classes([[label] for label in labels], classes)
+        blocks = [labels[start : start + shape.rows] for start in range(0, len(labels), shape.rows)]
+        found += [(block * shape.rows, why) for block, why in doubles(blocks)]
+        if shape.rank is not None:
+            wanted = shape.ranks(len(table))
+            ranks = zip(table[shape.rank].tolist(), wanted, strict=True)
+            found += [
+                (row, f"rank {rank!r} where {right} belongs")
+                for row, (rank, right) in enumerate(ranks)
+                if rank != right
+            ]
+        return found
+
+    def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
+        classes = predictions.classes
+        shape = _shape(sample, classes)
+        if shape is None or shape.rows > len(classes):
+            rows = (
+                "other columns than a label, a rank and a probability"
+                if shape is None
+                else f"{shape.rows} rows"
+            )
+            raise ConfigError(f"the sample has {rows} an id, of {len(classes)} classes", code="C21")
+        ids = sample.iloc[:: shape.rows, 0].tolist()
+        shares = predictions.align(ids)
+        best = np.argsort(-shares, axis=1, kind="stable")[:, : shape.rows]
+        made: dict[str, Any] = {sample.columns[0]: sample.iloc[:, 0]}
+        made[shape.label] = np.asarray(classes, dtype=object)[best].ravel()
+        if shape.rank is not None:
+            made[shape.rank] = shape.ranks(len(sample))
+        if shape.share is not None:
+            made[shape.share] = text(np.take_along_axis(shares, best, axis=1).ravel())
+        return pd.DataFrame(made)[list(sample.columns)]
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """What each column of a sample is, by name, and how many rows it has an id."""
+
+    rows: int
+    label: str
+    rank: str | None
+    share: str | None
+    first: int  # the best one's rank
+
+    def ranks(self, count: int) -> list[str]:
+        """The rank of every row."""
+        return [str(self.first + row % self.rows) for row in range(count)]
+
+
+def _shape(sample: pd.DataFrame, classes: Sequence[str]) -> _Shape | None:
+    """How a sample is a ranking, in the only way in which it can be one; None where there is none, or several."""
+    rows = _rows_an_id(sample.iloc[:, 0].tolist())
+    if not rows or not 2 <= sample.shape[1] <= 4:
+        return None
+    found = []
+    for label in sample.columns[1:]:
+        labels = sample[label].tolist()
+        blocks = [set(labels[start : start + rows]) for start in range(0, len(labels), rows)]
+        if set(labels) <= set(classes) and all(len(block) == rows for block in blocks):
+            found += _with_rest(sample, rows, label)
+    ranked = [shape for shape in found if shape.rank is not None]
+    named = [shape for shape in ranked if "rank" in str(shape.rank).lower()]
+    likely = named or ranked or found
+    return likely[0] if len(likely) == 1 else None
+
+
+def _rows_an_id(ids: Sequence[str]) -> int:
+    """How many rows, one after another, each id has; 0 where they are not equally many."""
+    rows = next((row for row, name in enumerate(ids) if name != ids[0]), len(ids))
+    firsts = ids[::rows] if rows else []
+    equal = list(ids) == [name for name in firsts for _ in range(rows)]
+    return rows if equal and len(set(firsts)) == len(firsts) else 0
+
+
+def _with_rest(sample: pd.DataFrame, rows: int, label: str) -> list[_Shape]:
+    """The ways in which the columns beside the label's are a rank, a probability, or both."""
+    rest = [name for name in sample.columns[1:] if name != label]
+    found = []
+    for rank in (None, *rest):
+        shares = [name for name in rest if name != rank]
+        if len(shares) > 1 or not all(are_shares(sample[name].tolist()) for name in shares):
+            continue
+        shapes = [_Shape(rows, label, rank, next(iter(shares), None), first) for first in (0, 1)]
+        if rank is None:
+            found.append(shapes[0])
+        else:
+            found += [shape for shape in shapes if sample[rank].tolist() == shape.ranks(len(sample))]
+    return found
