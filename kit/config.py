@@ -53,7 +53,11 @@ class Data(Strict):
     id: str = Field(
         "id", description="column that names a row; where a row has several images, a name for the row"
     )
-    label: str = Field("label", description="the label's column, or a pattern such as {file}_{gender}_{age}")
+    label: str | None = Field(
+        "label",
+        description="the label's column, or a pattern such as {file}_{gender}_{age}; null: each class has a column of "
+        "0 and 1 (as data.classes lists them, else the sample's columns), and a row may be of several",
+    )
     label_separator: Annotated[str | None, BeforeValidator(_tab)] = Field(
         None, min_length=1, description="what separates a row's labels in their cell; null: one label a row"
     )
@@ -96,6 +100,11 @@ class Data(Strict):
     follow_symlinks: bool = Field(False, description="allow links that leave the image folder")
     bad_train: Literal["stop", "drop"] = Field("stop", description="what unreadable training images do")
     bad_test: Literal["stop", "prior"] = Field("stop", description="what unreadable test images do")
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether a row may have several labels, or none."""
+        return self.label is None or self.label_separator is not None
 
 
 class Competition(Strict):

@@ -111,17 +111,19 @@ def train_table(root: Path, data: Data) -> Table:
 
 def _labels(root: Path, data: Data, rows: Rows) -> tuple[np.ndarray, tuple[str, ...], Factors]:
     """The labels as numbers or multi-hot, the classes, and the values that make up each class."""
+    if data.is_multi_label and data.label_factors:
+        raise ConfigError(
+            "data.label_factors takes one label a row", code="C07", hint="data.label_factors=[]"
+        )
+    if data.label is None:
+        classes = multi_labels.class_columns(root, data, rows.columns)
+        return multi_labels.from_columns(rows.columns, classes, rows.ids), classes, ()
     parts, separator = labels.label_parts(rows.columns, data, rows.ids), data.label_separator
     if separator is None:
         texts = labels.made_labels(parts, data, rows.ids)
         classes = labels.class_names(root, data, texts)
         factors = class_factors(root, data, classes, texts, parts)
         return labels.numbers(texts, classes, rows.ids), classes, factors
-    if data.label_factors:
-        raise ConfigError(
-            "data.label_factors takes one label a row, data.label_separator says several", code="C07",
-            hint='data.label_factors=[], or data.label_separator=null',
-        )  # fmt: skip
     cells = multi_labels.split_labels(parts, data, separator)
     classes = labels.class_names(root, data, sorted({label for cell in cells for label in cell}))
     multi_labels.check_classes(classes, separator)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("--sample", help="The sample submission.")
 @click.option("--id", help="Column that names a row.")
 @click.option("--label", help="The label's column, or a pattern such as {file}_{gender}.")
+@click.option("--label-separator", help="What separates the labels of a row that has several.")
 @click.option("--images", help="Path of a row's image, such as images/{id}.")
 @click.option("--test-images", help="The same for rows to predict.")
 @click.option("--group", help="Column whose equal values must share a fold.")

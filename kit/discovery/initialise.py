@@ -9,10 +9,12 @@ from typing import Any
 
 from kit.config import Data
 from kit.discovery import choosing, naming, recipes, roles
+from kit.discovery.cells import separator_of
 from kit.discovery.evidence import Match, Scan, Sheet, scan
 from kit.errors import ConfigError
 from kit.files import write_json
 from kit.schema import config_schema
+from kit.tables.multi_labels import parts as labels_in
 from kit.tables.patterns import columns_of
 from kit.workspace import CONFIG
 
@@ -114,7 +116,9 @@ def _from_tables(
     )
     parts = _Parts(train, match, sample, test, pool)
     data, findings = _of_train(parts, asked)
-    for more, lines in (_of_test(parts, data), _of_classes(parts, data["label"], seen)):
+    several = _of_cells(parts, data["label"], asked)
+    separator = several[0].get("label_separator")
+    for more, lines in (several, _of_test(parts, data), _of_classes(parts, data["label"], separator, seen)):
         data |= more
         findings += lines
     data |= choosing.reading(parts.sheets)
@@ -133,14 +137,10 @@ def _of_train(parts: _Parts, asked: Mapping[str, str]) -> Found:
     train, match = parts.train, parts.match
     row_id = asked.get("id") or naming.id_column(train, match, parts.sample)
     taken = {match.column, row_id} | set(columns_of(match.pattern)) - naming.folder_columns(match)
-    columns = parts.sample.columns[1:] if parts.sample else ()
-    hot = None if "label" in asked else naming.one_hot(train, columns)
-    label = asked.get("label") or (
-        hot[0] if hot else roles.find_label(train, taken, parts.sample, parts.test, match.photos)
-    )
-    taken |= {label, *columns_of(label), *columns_of(match.pattern)}
+    labelled, used, said = _label(parts, taken, asked)
+    taken |= {*used, *columns_of(match.pattern)}
     images = naming.pattern(match, row_id, train)
-    findings = [_counted(train, f"id {row_id!r}, label {label!r}"), f"images: {images}"]
+    findings = [_counted(train, f"id {row_id!r}, {said}"), f"images: {images}"]
     if group := _group(parts, row_id, taken, asked):
         findings.append(f"group: {group[0]!r}, {group[1]}")
     data = {
@@ -148,12 +148,41 @@ def _of_train(parts: _Parts, asked: Mapping[str, str]) -> Found:
         "test": parts.test.name if parts.test else None,
         "sample": parts.sample.name if parts.sample else None,
         "id": row_id,
-        "label": label,
         "images": images,
         "group": group[0] if group else None,
-        **({"rename": hot[1]} if hot else {}),
+        **labelled,
     }
     return data, findings
+
+
+def _label(parts: _Parts, taken: set[str], asked: Mapping[str, str]) -> tuple[dict[str, Any], set[str], str]:
+    """The keys that say what the label is, the columns it uses, and that in words."""
+    columns = parts.sample.columns[1:] if parts.sample else ()
+    hot = None if "label" in asked else naming.one_hot(parts.train, columns)
+    if hot and hot[0] is None:
+        return (
+            {"label": None},
+            set(columns),
+            f"{len(columns)} columns of 0 and 1, several labels a row or none",
+        )
+    found = asked.get("label") or (hot[0] if hot else None)
+    label = found or roles.find_label(parts.train, taken, parts.sample, parts.test, parts.match.photos)
+    keys = {"label": label, **({"rename": hot[1]} if hot else {})}
+    return keys, {label, *columns_of(label)}, f"label {label!r}"
+
+
+def _of_cells(parts: _Parts, label: str | None, asked: Mapping[str, str]) -> Found:
+    """What separates the labels of a row, where cells clearly hold several."""
+    if "label_separator" in asked:
+        return {"label_separator": asked["label_separator"]}, []
+    if label not in parts.train.columns:
+        return {}, []
+    columns = parts.sample.columns[1:] if parts.sample and len(parts.sample.columns) > 2 else ()
+    found = separator_of(parts.train.file.column(label), columns)
+    if found is None:
+        return {}, []
+    text = f"several labels a row, separated by {found[0]!r}: {found[1]}; data.label_separator=null if they are names"
+    return {"label_separator": found[0]}, [text]
 
 
 def _of_test(parts: _Parts, found: Mapping[str, Any]) -> Found:
@@ -171,14 +200,18 @@ def _of_test(parts: _Parts, found: Mapping[str, Any]) -> Found:
     return {"test_images": None if pattern == found["images"] else pattern}, [finding]
 
 
-def _of_classes(parts: _Parts, label: str, seen: Scan) -> Found:
+def _of_classes(parts: _Parts, label: str | None, separator: str | None, seen: Scan) -> Found:
     """The list of classes, and words for photos where the label is made of their names."""
+    if label is None:
+        return {}, []
     if "{file}" in label:
         words = naming.file_labels(seen, parts.match)
         return {"file_labels": words}, [
             f"{{file}} in the label: {words}; data.bins and data.rename make the rest"
         ]
     labels = parts.train.values(label) if label in parts.train.columns else set()
+    if separator is not None:
+        labels = {each for cell in labels for each in labels_in(cell, separator)}
     classes = choosing.class_list(seen, labels, parts.sheets)
     return (
         ({"classes": classes}, [f"classes: {classes} lists all {len(labels)} labels"])

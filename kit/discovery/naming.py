@@ -70,15 +70,20 @@ def id_column(train: Sheet, match: Match, sample: Sheet | None) -> str:
     return (sampled or named or [match.column])[0]
 
 
-def one_hot(train: Sheet, columns: Sequence[str]) -> tuple[str, dict[str, str]] | None:
-    """Label pattern and names of made labels, where each training row has a 1 in just one of these columns."""
+def one_hot(train: Sheet, columns: Sequence[str]) -> tuple[str | None, dict[str, str]] | None:
+    """Label pattern and names of made labels, where each training row has a 1 in just one of these columns.
+
+    No pattern where some have several or none, and None where the columns are not of 0 and 1.
+    """
     if len(columns) < 2 or not set(columns) <= set(train.columns):
         return None
     rows = set(zip(*(train.file.column(column) for column in columns), strict=True))
     ones = [[cell in ("1", "1.0") for cell in row] for row in rows]
     known = all(cell in ("0", "0.0", "1", "1.0") for row in rows for cell in row)
-    if not known or any(sum(row) != 1 for row in ones):
+    if not known:
         return None
+    if any(sum(row) != 1 for row in ones):
+        return None, {}
     names = {"".join(row): columns[one.index(True)] for row, one in zip(rows, ones, strict=True)}
     return "".join(f"{{{column}}}" for column in columns), dict(sorted(names.items()))
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kit.config import Competition, Experiment
+from kit.config import Competition, Data, Experiment
 from kit.errors import ConfigError, nearest
 
 TIMEOUT = 3.0  # seconds to wait for an answer about weights
@@ -105,10 +105,11 @@ def config(recipe: str, data: dict[str, Any], sides: Sequence[int] = ()) -> dict
     """Every key of config.json with its value, for a recipe and a `data` section."""
     chosen = dict(RECIPES[recipe])
     chosen["image_size"] = _image_size(recipe, statistics.median(sides) if sides else 256)
-    chosen["splitter"] = {
-        "name": "stratified_group_kfold" if data.get("group") else "stratified_kfold",
-        "folds": 5,
-    }
+    splitter = "stratified_group_kfold" if data.get("group") else "stratified_kfold"
+    if Data.model_validate(data).is_multi_label:
+        chosen["loss"] = {"name": "bce"}
+        splitter = "multilabel_stratified_kfold"
+    chosen["splitter"] = {"name": splitter, "folds": 5}
     competition = Competition.model_validate({"data": data})
     experiment = Experiment.model_validate(chosen)
     return {**competition.model_dump(mode="json"), **experiment.model_dump(mode="json")}

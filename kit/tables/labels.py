@@ -27,7 +27,7 @@ def label_parts(
     Raises DataError D30 for a file without a word, D31 for a number that is none.
     """
     parts = dict(columns)
-    if "file" in columns_of(data.label) and data.file_labels:
+    if "file" in columns_of(data.label or "") and data.file_labels:
         parts["file"] = _words(columns["file"], data.file_labels, ids)
     for name, edges in data.bins.items():
         parts[name] = _ranges(fill(name, columns, "data.bins"), name, edges, ids)
@@ -36,7 +36,7 @@ def label_parts(
 
 def made_labels(parts: Mapping[str, Sequence[str]], data: Data, ids: Sequence[str]) -> list[str]:
     """Every row's label as text, by the column or pattern `data.label`. Raises DataError D30 for a row without one."""
-    labels = [data.rename.get(label, label) for label in fill(data.label, parts, "data.label")]
+    labels = [data.rename.get(label, label) for label in fill(data.label or "", parts, "data.label")]
     blank = [
         Case("no label", "", row, "train", "D30")
         for row, label in zip(ids, labels, strict=True)

@@ -1,25 +1,62 @@
-"""Several labels in one cell: taken apart, checked against the list of classes, and made 0 and 1 by class."""
+"""Several labels a row, in one cell or a column a class: checked, and made 0 and 1 by class."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kit.errors import Case, ConfigError, DataError, nearest
+from kit.tables.csv_file import read_csv
 from kit.tables.patterns import fill
 
 if TYPE_CHECKING:
     from kit.config import Data
 
 Cells = list[tuple[str, ...]]
+ZERO, ONE = ("0", "0.0"), ("1", "1.0")
 
 
 def split_labels(columns: Mapping[str, Sequence[str]], data: Data, separator: str) -> Cells:
     """Every row's labels, by the column or pattern `data.label`; a row may have none."""
-    cells = fill(data.label, columns, "data.label")
+    cells = fill(data.label or "", columns, "data.label")
     return [tuple(data.rename.get(label, label) for label in parts(cell, separator)) for cell in cells]
+
+
+def class_columns(root: Path, data: Data, columns: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """The classes where each is a column: those of `data.classes`, else the sample's columns after the id.
+
+    Raises ConfigError C07 where neither names any, or the training table lacks one.
+    """
+    if data.classes:
+        names = tuple(row[0] for row in read_csv(root / data.classes, data.sep, data.encoding).rows)
+    else:
+        names = read_csv(root / data.sample, data.sep, data.encoding).columns[1:] if data.sample else ()
+    lost = [Case(f"no such column{nearest(name, columns)}", name) for name in names if name not in columns]
+    if lost or not names:
+        what = f"{len(lost)} classes are no columns of {data.train}" if lost else "nothing names the classes"
+        raise ConfigError(
+            f"data.label is null, and {what}", code="C07", cases=lost,
+            hint="data.label=<column>, or data.classes, a CSV that lists the classes' columns",
+        )  # fmt: skip
+    return names
+
+
+def from_columns(
+    columns: Mapping[str, Sequence[str]], classes: Sequence[str], ids: Sequence[str]
+) -> np.ndarray:
+    """0 and 1, int8 (rows, classes), of a column a class. Raises DataError D31 for cells that are neither."""
+    wrong = [
+        Case(f"column {name!r} holds {cell!r}", id=row, split="train", code="D31")
+        for name in classes
+        for row, cell in zip(ids, columns[name], strict=True)
+        if cell not in ZERO and cell not in ONE
+    ]
+    if wrong:
+        raise DataError(f"{len(wrong)} cells of the classes' columns are not 0 or 1", code="D31", cases=wrong)
+    return np.array([[cell in ONE for cell in columns[name]] for name in classes], dtype=np.int8).T.copy()
 
 
 def parts(cell: str, separator: str) -> tuple[str, ...]:

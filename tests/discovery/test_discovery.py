@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -177,8 +177,60 @@ def test_a_training_column_a_class_is_one_label(tmp_path: Path) -> None:
 
 
 def test_rows_of_several_classes_are_not_made_rows_of_one(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="3 candidates for the label"):
-        discover(one_hot(tmp_path, second="1"))
+    discovery = discover(one_hot(tmp_path, second="1"))
+    assert (discovery.data["label"], "rename" in discovery.data) == (None, False)
+    assert "3 columns of 0 and 1, several labels a row or none" in discovery.findings[0]
+    train = train_table(tmp_path, Data(**discovery.data))
+    assert (train.classes, train.is_multi_label) == (ANIMALS, True)
+    assert train.true_labels()[:2].tolist() == [[1, 1, 0], [0, 1, 0]]
+
+
+def several(root: Path, cells: Sequence[str], sample: str = "cat") -> Path:
+    """Training rows with these cells as labels, one after the other."""
+    train = [f'{name},"{cells[n % len(cells)]}"' for n, name in enumerate(ids("a", 30))]
+    rows = [f'{name},"{sample}"' for name in ids("t", 12)]
+    files = {"train.csv": csv("image,labels", *train), "sample_submission.csv": csv("image,labels", *rows)}
+    return make(root, files, [f"images/{name}.jpg" for name in (*ids("a", 30), *ids("t", 12))])
+
+
+@pytest.mark.parametrize("separator", [" ", ",", ";", "|", ", "])
+def test_several_labels_in_a_cell_are_found_and_said(separator: str, tmp_path: Path) -> None:
+    cells = ["cat", "dog", f"cat{separator}dog", "eel", separator.join(ANIMALS), ""]
+    discovery = discover(several(tmp_path, cells))
+    mark = separator.strip() or " "
+    assert (discovery.data["label"], discovery.data["label_separator"]) == ("labels", mark)
+    said = f"several labels a row, separated by {mark!r}: 3 labels in 5 different cells, up to 3 in one"
+    assert any(line.startswith(said) for line in discovery.findings)
+    train = train_table(tmp_path, Data(**discovery.data))
+    assert train.classes == ANIMALS
+    assert train.label_names(4) == ANIMALS
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["red apple", "green apple", "red pear", "green pear", "blue plum", "red plum"],
+        ["apple", "red apple", "pear", "red pear", "plum", "blue plum"],
+        ["powdery mildew", "rust", "leaf spot", "healthy"],
+        ["Paris, France", "Rome, Italy", "Oslo"],
+        ["cat", "dog"],
+    ],
+    ids=["two words each", "a word that names no class", "words that do not come again", "commas", "single"],
+)
+def test_names_of_several_words_stay_whole(cells: list[str], tmp_path: Path) -> None:
+    assert "label_separator" not in found(several(tmp_path, cells, sample=cells[0]))
+
+
+def test_numbers_need_no_cell_of_their_own(tmp_path: Path) -> None:
+    cells = ["7 12", "7 30 41", "12 30", "41 7", "12 41 30", "30 7 12 41"]
+    assert found(several(tmp_path, cells, sample="0"))["label_separator"] == " "
+
+
+def test_a_separator_that_is_given_is_taken(tmp_path: Path) -> None:
+    root = several(tmp_path, ["red apple", "green apple", "red pear", "green pear"])
+    discovery = discover(root, {"label_separator": " "})
+    assert discovery.data["label_separator"] == " "
+    assert train_table(root, Data(**discovery.data)).classes == ("apple", "green", "pear", "red")
 
 
 @pytest.mark.parametrize("batches", [1, 2])

@@ -57,6 +57,15 @@ def test_groups_choose_the_splitter() -> None:
     assert recipes.config("scratch", {"group": "patient"})["splitter"]["name"] == "stratified_group_kfold"
 
 
+@pytest.mark.parametrize("recipe", ["scratch", "finetune"])
+@pytest.mark.parametrize(
+    "data", [{"label_separator": " "}, {"label": None}, {"label": None, "group": "site"}]
+)
+def test_several_labels_a_row_choose_loss_and_splitter(recipe: str, data: dict[str, str | None]) -> None:
+    made = recipes.config(recipe, data)
+    assert (made["loss"], made["splitter"]["name"]) == ({"name": "bce"}, "multilabel_stratified_kfold")
+
+
 @pytest.mark.parametrize(
     ("recipe", "side", "size"),
     [("scratch", 32, 64), ("scratch", 192, 128), ("scratch", 500, 224), ("finetune", 32, 128)],

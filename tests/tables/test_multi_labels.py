@@ -95,3 +95,46 @@ def test_images_that_are_the_same_and_have_other_labels_are_listed(tmp_path: Pat
         warn(table, np.array([0, 0, 2, 2]))
     texts = [str(each.message) for each in said]
     assert texts[1] == "W02 1 images have conflicting labels\n  b (cat, dog) = a (no label)"
+
+
+# ------------------------------------------------------------------------------------ a column a class
+
+
+def columned(root: Path, *rows: str, **data: Any) -> tuple[Path, Any]:
+    files = {
+        "train.csv": csv("id,dog,cat", *rows),
+        "sample.csv": csv("id,cat,dog", "t1,0.5,0.5", "t2,0.5,0.5"),
+    }
+    return make(root, files, IMAGES), PLAIN.model_copy(update={"label": None, **data})
+
+
+def test_a_column_a_class_is_read_in_the_sample_s_order(tmp_path: Path) -> None:
+    table = train_table(*columned(tmp_path, "b,1,0", "a,1,1.0", "t1,0,0.0"))
+    assert table.classes == ("cat", "dog")
+    assert table.labels is not None
+    assert (table.labels.dtype, table.labels.tolist()) == (np.int8, [[0, 1], [1, 1], [0, 0]])
+
+
+def test_the_list_of_classes_names_the_columns(tmp_path: Path) -> None:
+    root, data = columned(tmp_path, "b,1,0", "a,1,1", classes="c.csv")
+    make(root, {"c.csv": csv("name", "dog")})
+    assert train_table(root, data).classes == ("dog",)
+
+
+def test_a_cell_that_is_neither_0_nor_1_is_named(tmp_path: Path) -> None:
+    error = train_error(*columned(tmp_path, "b,1,yes", "a,,1"))
+    assert (error.code, error.exit_code) == ("D31", 3)
+    assert [str(case) for case in error.cases] == ["b: column 'cat' holds 'yes'", "a: column 'dog' holds ''"]
+
+
+def test_classes_that_are_no_columns_are_named(tmp_path: Path) -> None:
+    root, data = columned(tmp_path, "b,1,0", "a,1,1", classes="c.csv")
+    make(root, {"c.csv": csv("name", "dgo", "cat")})
+    error = train_error(root, data)
+    assert (error.code, [str(case) for case in error.cases]) == (
+        "C07",
+        ["dgo: no such column; did you mean 'dog'?"],
+    )
+    assert "nothing names the classes" in str(
+        train_error(root, data.model_copy(update={"classes": None, "sample": None}))
+    )
