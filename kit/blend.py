@@ -17,6 +17,7 @@ from kit.blending.compatibility import check_together
 from kit.blending.crossfit import cross_fit
 from kit.blending.members import Member, aligned, read_members
 from kit.blending.recipes import for_labels, for_metric
+from kit.blending.scores import BLEND, MEAN, Comparison, Predicted, Score, compared
 from kit.blending.test_rows import blended_test
 from kit.board import Board, Entry
 from kit.errors import Case, InvalidError, KitWarning
@@ -29,15 +30,6 @@ from kit.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class Score:
-    """The metric of one member or of the blend: over all rows pooled, and over each fold's rows."""
-
-    name: str
-    cv: float
-    folds: Mapping[int, float | None]  # None where a fold has no score, such as AUC of one class
-
-
-@dataclass(frozen=True)
 class Submitted:
     """A submission that was written, validated and entered into the board."""
 
@@ -46,24 +38,30 @@ class Submitted:
     record: Path
     format: str
     metric: str
-    scores: tuple[Score, ...]  # the members', then the blend's
+    ensembler: Mapping[str, Any]  # the recipe as it was fitted
+    comparison: Comparison
     rows: int  # out-of-fold rows that all members cover
     test_rows: int
     rank: int  # on the board, among its metric
 
     @property
+    def scores(self) -> tuple[Score, ...]:
+        """The members' scores, then the blend's."""
+        return (*self.comparison.members, self.comparison.blend)
+
+    @property
     def cv(self) -> float:
-        """The blend's cross-validated score."""
-        return self.scores[-1].cv
+        """The blend's score on rows that it was not fitted on."""
+        return self.comparison.blend.cv
 
 
 @dataclass(frozen=True, eq=False)
 class Blended:
-    """Test predictions of a blend, its recipe, and its scores; the members' scores come first."""
+    """Test predictions of a blend, its recipe, and how it compares with its members."""
 
     test: Predictions
     ensembler: Ensembler
-    scores: tuple[Score, ...]
+    comparison: Comparison
     oof_ids: np.ndarray
 
 
@@ -100,8 +98,8 @@ def blend(
     board = board.enter(_entry(written, record, blended, metric))
     return Submitted(
         number=written.number, path=written.path, record=written.record, format=shape.plugin_name(),
-        metric=metric.plugin_name(), scores=blended.scores, rows=len(blended.oof_ids), test_rows=len(rows),
-        rank=board.rank(written.number),
+        metric=metric.plugin_name(), ensembler=blended.ensembler.spec(), comparison=blended.comparison,
+        rows=len(blended.oof_ids), test_rows=len(rows), rank=board.rank(written.number),
     )  # fmt: skip
 
 
@@ -126,17 +124,34 @@ def _blended(
     at = _positions(table, ids)
     truth = np.asarray(table.labels)[at]
     folds = np.array([members[0].held_out_by[name] for name in ids.tolist()])
-    fitted, honest = recipe, None
+    # several folds keep relatives together already, and reading all images takes long
+    groups = table.take(at).groups
     if recipe.fitted:
-        # several folds keep relatives together already, and reading all images takes long
-        relatives = _relatives(table.take(at)) if len(set(folds.tolist())) == 1 else None
+        relatives = _relatives(table.take(at)) if len(set(folds.tolist())) == 1 else groups
         honest, fitted = cross_fit(recipe, oof, truth, folds, relatives)
-    predicted = [*oof, recipe.blend(oof) if honest is None else honest]
-    names = [*map(str, members), "blend"]
-    scores = [_score(name, metric, truth, one, folds) for name, one in zip(names, predicted, strict=True)]
-    return Blended(
-        blended_test(members, fitted, sample.iloc[:, 0].unique().tolist()), fitted, tuple(scores), ids
-    )
+        blended = Predicted(BLEND, honest, fitted.blend(oof))
+    else:
+        fitted, honest = recipe, recipe.blend(oof)
+        blended = Predicted(BLEND, honest, honest)
+    plain = [*oof, for_labels(Ensembler.open(MEAN), recipe.multi_label).blend(oof)]
+    predicted = [
+        Predicted(name, one, one) for name, one in zip([*map(str, members), MEAN], plain, strict=True)
+    ]
+    single = for_labels(for_metric(Ensembler.open("single"), metric), recipe.multi_label)
+    best = _best(single, oof, truth, folds, groups)
+    comparison = compared(metric, truth, folds, groups, [*predicted, blended], best)
+    test = blended_test(members, fitted, sample.iloc[:, 0].unique().tolist())
+    return Blended(test, fitted, comparison, ids)
+
+
+def _best(
+    single: Ensembler, oof: np.ndarray, truth: np.ndarray, folds: np.ndarray, groups: np.ndarray | None
+) -> np.ndarray:
+    """Each row as the member predicts it that is best on other rows; too few rows have the best of all."""
+    try:
+        return cross_fit(single, oof, truth, folds, groups)[0]
+    except InvalidError:
+        return single.fit(oof, truth).blend(oof)
 
 
 def _relatives(table: Table) -> np.ndarray:
@@ -155,17 +170,6 @@ def _positions(table: Table, ids: np.ndarray) -> np.ndarray:
     return np.array([at[name] for name in ids.tolist()])
 
 
-def _score(name: str, metric: Metric, truth: np.ndarray, shares: np.ndarray, folds: np.ndarray) -> Score:
-    def of(rows: np.ndarray) -> float | None:
-        try:
-            return metric.score(truth[rows], shares[rows])
-        except InvalidError:
-            return None
-
-    pooled = metric.score(truth, shares)
-    return Score(name, pooled, {int(fold): of(folds == fold) for fold in np.unique(folds)})
-
-
 def _record(
     workspace: Workspace, members: Sequence[Member], blended: Blended, metric: Metric, shape: Format
 ) -> dict[str, Any]:
@@ -179,7 +183,9 @@ def _record(
         "ensembler": blended.ensembler.spec(),
         "format": shape.spec(),
         "metric": metric.spec(),
-        "scores": [asdict(score) for score in blended.scores],
+        "scores": [asdict(score) for score in (*blended.comparison.members, blended.comparison.blend)],
+        "mean": asdict(blended.comparison.mean),
+        "recommended": blended.comparison.recommended,
         "rows": len(blended.oof_ids),
         "test_rows": len(blended.test),
         "fingerprints": {
@@ -195,7 +201,7 @@ def _entry(written: submission.Written, record: Mapping[str, Any], blended: Blen
         number=written.number,
         name=written.path.stem.partition("-")[2],
         file=written.path.name,
-        cv=blended.scores[-1].cv,
+        cv=blended.comparison.blend.cv,
         metric=metric.plugin_name(),
         better="higher" if metric.higher_is_better else "lower",
         leaderboard=None,

@@ -5,6 +5,7 @@ A metric has a shortcut by having its method; the laws of metrics say that it mu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -28,6 +29,15 @@ class OfTrueClass(Protocol):
 
     def of_true(self, shares: np.ndarray) -> np.ndarray:
         """What each row costs or earns, in the shape of `shares`: the true class's parts of rows that sum to 1."""
+        ...
+
+
+@runtime_checkable
+class Reweighted(Protocol):
+    """A metric whose work on a set of rows can be done once, for any weights of the rows, such as AUC's sorting."""
+
+    def reweighted(self, truth: np.ndarray, probabilities: np.ndarray) -> Callable[[np.ndarray], float]:
+        """A function from weights (N,) to the score of the rows so weighted; it raises what `score` raises."""
         ...
 
 

@@ -43,9 +43,37 @@ def test_the_command_prints_the_path_on_stdout_and_scores_on_stderr(kit: Kit, wo
     assert status == 0
     assert out == f"{workspace.submissions / '0001-x.csv'}\n"
     lines = [line.split() for line in err.splitlines()]
-    assert lines[0] == ["accuracy", "pooled", "fold", "0", "fold", "1", "fold", "2"]
-    assert lines[2] == ["b@plain", "0.8889", "1.0000", "0.6667", "1.0000"]
+    assert lines[0] == ["accuracy", "in-sample", "nested", "fold", "0", "fold", "1", "fold", "2"]
+    assert lines[2] == ["b@plain", "0.8889", "0.8889", "1.0000", "0.6667", "1.0000"]
     assert "scored on 9 out-of-fold rows that all members cover" in err
+
+
+def test_gains_are_shown_with_their_intervals_and_the_simpler_choice_is_named(kit: Kit) -> None:
+    lines = kit("blend", "runs/a", "runs/b", "--ensembler", "hill_climb")[2].splitlines()
+    assert [line.split()[0] for line in lines[1:5]] == ["a@plain", "b@plain", "mean", "blend"]
+    assert lines[5].split() == ["weights:", "a@plain", "1"]
+    assert "(95 % of 1000 draws of groups)" in lines[6]
+    assert lines[8].split()[:2] == ["b@plain", "-0.1111"]  # right in 8 of 9 rows, a in all
+    assert "the blend's gain over the best member is not shown: the interval includes 0" in lines
+    assert "the simpler choice: a@plain alone, kit blend a@plain" in lines
+
+
+def test_one_member_alone_is_compared_with_nothing(kit: Kit) -> None:
+    said = kit("blend", "runs/b")[2]
+    assert "gain" not in said
+    assert [line.split()[0] for line in said.splitlines()[1:3]] == ["b@plain", "blend"]
+
+
+def test_auto_says_what_it_chose(kit: Kit, workspace: Workspace) -> None:
+    said = kit("blend", "runs/a", "runs/b", "--ensembler", "auto")[2]
+    assert (
+        "nested scores: single 1.0000, mean 1.0000, geometric 1.0000, simplex 1.0000, hill_climb 1.0000"
+        in said
+    )
+    assert "chosen: single" in said
+    record = json.loads(next(workspace.submissions.glob("0001-*.json")).read_text())
+    chosen = record["ensembler"]["chosen"]
+    assert (chosen["name"], chosen["metric"]["name"], chosen["member"]) == ("single", "accuracy", 0)
 
 
 def test_the_command_speaks_json(kit: Kit) -> None:

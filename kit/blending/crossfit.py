@@ -6,7 +6,7 @@ a choice of views), so that no number flatters and stages can be stacked.
 
 from __future__ import annotations
 
-from typing import Protocol, Self, TypeVar
+from typing import Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -24,6 +24,15 @@ class Recipe(Protocol):
     def blend(self, members: np.ndarray) -> np.ndarray: ...
 
 
+@runtime_checkable
+class Choosing(Protocol):
+    """What chooses among recipes by cross-fitting of its own, and so asks which rows belong together."""
+
+    def choose(
+        self, members: np.ndarray, truth: np.ndarray, folds: np.ndarray, groups: np.ndarray | None
+    ) -> Self: ...
+
+
 R = TypeVar("R", bound=Recipe)
 
 
@@ -36,16 +45,32 @@ def cross_fit(
     predicted by the recipe fitted on the others'; rows of one fold alone are cut into five parts, which keep
     `groups` (N,) whole. Raises InvalidError (D46) for rows that cannot be cut.
     """
+    whole = np.ones(len(truth), dtype=bool)
     parts = folds if len(np.unique(folds)) > 1 else _parts(len(truth), groups)
     found: np.ndarray | None = None
     for part in np.unique(parts):
         held = parts == part
-        blended = recipe.fit(oof[:, ~held], truth[~held]).blend(oof[:, held])
+        blended = _fitted(recipe, oof, truth, folds, groups, ~held).blend(oof[:, held])
         found = np.empty((len(truth), blended.shape[1])) if found is None else found
         found[held] = blended
     if found is None:
         raise InvalidError("no out-of-fold rows to fit on", code="D46")
-    return found, recipe.fit(oof, truth)
+    return found, _fitted(recipe, oof, truth, folds, groups, whole)
+
+
+def _fitted(
+    recipe: R,
+    oof: np.ndarray,
+    truth: np.ndarray,
+    folds: np.ndarray,
+    groups: np.ndarray | None,
+    rows: np.ndarray,
+) -> R:
+    """The recipe fitted on some of the rows."""
+    kept = oof if rows.all() else oof[:, rows]
+    if isinstance(recipe, Choosing):
+        return recipe.choose(kept, truth[rows], folds[rows], None if groups is None else groups[rows])
+    return recipe.fit(kept, truth[rows])
 
 
 def _parts(rows: int, groups: np.ndarray | None) -> np.ndarray:

@@ -51,18 +51,18 @@ def command(
 
 
 def _show(submitted: Submitted) -> None:
-    """The scores as a small table, on stderr."""
-    from rich.table import Table
+    """The scores and what they show as two small tables, on stderr."""
+    from kit.commands._scores import gains, recipe, scores, verdict
 
-    folds = list(submitted.scores[-1].folds)
-    table = Table(box=None, pad_edge=False)
-    for heading in (submitted.metric, "pooled", *(f"fold {fold}" for fold in folds)):
-        table.add_column(heading, justify="left" if heading == submitted.metric else "right")
-    for score in submitted.scores:
-        style = "bold" if score is submitted.scores[-1] else None
-        cells = [_number(score.folds[fold]) for fold in folds]
-        table.add_row(score.name, _number(score.cv), *cells, style=style)
-    _console.console(stderr=True).print(table)
+    comparison = submitted.comparison
+    alone = len(comparison.members) == 1 and comparison.blend.cv == comparison.mean.cv
+    out = _console.console(stderr=True)
+    out.print(scores(comparison, submitted.metric))
+    if fitted := recipe(submitted.ensembler, [score.name for score in comparison.members]):
+        _console.say(fitted)
+    if not alone:
+        out.print(gains(comparison))
+        _console.say(verdict(comparison))
     _console.say(
         f"scored on {submitted.rows} out-of-fold rows that all members cover; "
         f"submission {submitted.number}: {submitted.test_rows} rows, format {submitted.format}, "
@@ -70,11 +70,7 @@ def _show(submitted: Submitted) -> None:
     )
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
-
-
 def _as_json(submitted: Submitted) -> dict[str, Any]:
     from dataclasses import asdict
 
-    return {**asdict(submitted), "cv": submitted.cv}
+    return {**asdict(submitted), "scores": [asdict(one) for one in submitted.scores], "cv": submitted.cv}

@@ -9,7 +9,7 @@ import numpy as np
 
 from kit.kinds import Metric
 from kit.randomness import generator
-from kit.shortcuts import OfDecisions, OfTrueClass, confusion, true_shares
+from kit.shortcuts import OfDecisions, OfTrueClass, Reweighted, confusion, true_shares
 
 CLASSES = (2, 3, 5)
 
@@ -68,7 +68,7 @@ def law_the_order_of_rows_does_not_matter(plugin: Metric) -> None:
 
 
 def law_a_shortcut_agrees_with_the_score(plugin: Metric) -> None:
-    """What a metric offers for speed, `of_confusion` or `of_true`, gives what `score` gives."""
+    """What a metric offers for speed (`of_confusion`, `of_true`, `reweighted`) gives what `score` gives."""
     for truth, drawn in _drawn(plugin):
         score = plugin.score(truth, drawn)
         if isinstance(plugin, OfDecisions) and truth.ndim == 1:
@@ -77,3 +77,8 @@ def law_a_shortcut_agrees_with_the_score(plugin: Metric) -> None:
         if isinstance(plugin, OfTrueClass):
             short = float(plugin.of_true(true_shares(truth, drawn)).mean())
             assert math.isclose(score, short, rel_tol=1e-9), f"score {score}, of_true {short}"
+        if isinstance(plugin, Reweighted):
+            times = np.arange(len(truth)) % 3 + 1
+            rows = np.repeat(np.arange(len(truth)), times)
+            score, short = plugin.score(truth[rows], drawn[rows]), plugin.reweighted(truth, drawn)(times)
+            assert math.isclose(score, short, rel_tol=1e-9), f"score {score}, reweighted {short}"

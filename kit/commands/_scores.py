@@ -1,0 +1,101 @@
+"""How scores are shown: one table of what was reached, one of what is shown by it, one sentence of advice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from kit.blending.scores import BLEND, MEAN
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from kit.blending.gains import Gain
+    from kit.blending.scores import Comparison, Score
+
+
+def scores(comparison: Comparison, metric: str) -> Table:
+    """Each member, the plain mean and the blend: in sample, out of sample, and by fold."""
+    folds = list(comparison.blend.folds)
+    table = _table(metric, "in-sample", "nested", *(f"fold {fold}" for fold in folds))
+    for score in _rows(comparison):
+        cells = [
+            _number(value) for value in (score.in_sample, score.cv, *(score.folds[fold] for fold in folds))
+        ]
+        table.add_row(score.name, *cells, style=_style(score))
+    return table
+
+
+def gains(comparison: Comparison) -> Table:
+    """By how much each is better than the best member and than the mean, with the bootstrap's interval."""
+    drawn = f"{comparison.draws} draws of {'groups' if comparison.by_groups else 'rows'}"
+    table = _table(f"gain (95 % of {drawn})", "over the best member", "over the mean")
+    for score in _rows(comparison):
+        table.add_row(score.name, *(_gain(one, score) for one in score.gains), style=_style(score))
+    return table
+
+
+def verdict(comparison: Comparison) -> str:
+    """Whether the blend's gains are shown, a line each, and the simpler choice where they are not."""
+    lines = [
+        f"the blend's gain over the {one.over} {_said(one)}"
+        for one in comparison.blend.gains
+        if not (comparison.blend_is_mean and one.over == MEAN)
+    ]
+    if comparison.recommended == comparison.best:
+        lines.append(f"the simpler choice: {comparison.best} alone, kit blend {comparison.best}")
+    elif comparison.recommended == MEAN and not comparison.blend_is_mean:
+        lines.append("the simpler choice: the plain mean, --ensembler mean")
+    return "\n".join(lines)
+
+
+def _said(gain: Gain) -> str:
+    if gain.low is None or gain.high is None:
+        return "has no interval: too few draws have a score"
+    if gain.shown:
+        return "is shown: the interval is above 0"
+    return "is a loss: the interval is below 0" if gain.high < 0 else "is not shown: the interval includes 0"
+
+
+def recipe(spec: Mapping[str, Any], members: Sequence[str]) -> str:
+    """What was fitted, in a line or two: the candidates' scores, the weights, the temperatures; empty for a mean."""
+    lines = []
+    if spec.get("scores") and spec.get("candidates"):
+        tried = zip(spec["candidates"], spec["scores"], strict=True)
+        lines.append("nested scores: " + ", ".join(f"{one['name']} {score:.4f}" for one, score in tried))
+        lines.append(f"chosen: {spec['chosen']['name']}")
+    for key in ("weights", "temperatures"):
+        if spec.get(key):
+            parts = [f"{name} {value:.3g}" for name, value in zip(members, spec[key], strict=True) if value]
+            lines.append(f"{key}: {', '.join(parts)}")
+    inner = [spec[key] for key in ("chosen", "base") if isinstance(spec.get(key), Mapping)]
+    return "\n".join([*lines, *filter(None, (recipe(one, members) for one in inner))])
+
+
+def _rows(comparison: Comparison) -> tuple[Score, ...]:
+    mean = () if comparison.blend_is_mean or len(comparison.members) == 1 else (comparison.mean,)
+    return (*comparison.members, *mean, comparison.blend)
+
+
+def _table(*headings: str) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if number else "left")
+    return table
+
+
+def _style(score: Score) -> str | None:
+    return "bold" if score.name == BLEND else None
+
+
+def _gain(gain: Gain, score: Score) -> str:
+    if gain.over == score.name or gain.value == gain.low == gain.high == 0:
+        return "-"
+    interval = "no interval" if gain.low is None else f"{gain.low:+.4f} to {gain.high:+.4f}"
+    return f"{gain.value:+.4f} ({interval})"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

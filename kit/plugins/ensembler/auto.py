@@ -1,0 +1,71 @@
+"""Auto: the simplest ensembler that no other is shown to be better than."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+import numpy as np
+from pydantic import Field
+
+from kit.blending import bootstrap
+from kit.blending.crossfit import cross_fit
+from kit.blending.gains import gain, simplest
+from kit.blending.recipes import for_metric
+from kit.kinds import Ensembler, Metric
+from kit.plugins.ensembler._weights import metric_or_log_loss
+from kit.plugins.ensembler.geometric import Geometric
+from kit.plugins.ensembler.hill_climb import HillClimb
+from kit.plugins.ensembler.mean import Mean
+from kit.plugins.ensembler.simplex import Simplex
+from kit.plugins.ensembler.single import Single
+
+
+class Auto(Ensembler):
+    """Chooses among ensemblers by their cross-fitted scores; the simpler one where no gain over it is shown.
+
+    The candidates stand from the simplest on. The first is taken that no later one beats by more than chance, in a
+    paired bootstrap over rows or groups. The choice itself is cross-fitted too, so its score does not flatter.
+
+    Source: Varma and Simon 2006, "Bias in error estimation when using cross-validation for model selection"; Efron and
+    Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3.
+    """
+
+    label_kinds = ("numbers", "multi_hot")
+    fitted: ClassVar[bool] = True
+
+    candidates: tuple[Ensembler, ...] = Field(
+        (Single(), Mean(), Geometric(), Simplex(), HillClimb()),
+        min_length=1,
+        description="what is chosen from, the simplest first",
+    )
+    metric: Metric | None = Field(None, description="what decides; where none is named, the competition's")
+    scores: tuple[float, ...] = Field((), description="of the candidates, cross-fitted; fit finds them")
+    chosen: Ensembler | None = Field(None, description="the candidate chosen, fitted; fit finds it")
+
+    def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
+        return self.choose(members, truth, np.zeros(len(truth), dtype=np.int64), None)
+
+    def choose(
+        self, members: np.ndarray, truth: np.ndarray, folds: np.ndarray, groups: np.ndarray | None
+    ) -> Self:
+        """The recipe with the candidate that wins on these rows, cross-fitted by their folds and groups."""
+        metric = metric_or_log_loss(self.metric)
+        recipes = [for_metric(one, metric) for one in self.candidates]
+        found = [
+            cross_fit(one, members, truth, folds, groups) if one.fitted else (one.blend(members), one)
+            for one in recipes
+        ]
+        scores = [metric.score(truth, blended) for blended, _ in found]
+        drawn = bootstrap.scores(metric, truth, [blended for blended, _ in found], groups)
+        better = {
+            (later, first): gain(
+                metric, "", scores[later], scores[first], drawn[:, later], drawn[:, first]
+            ).shown
+            for later in range(len(found))
+            for first in range(later)
+        }
+        place = simplest(range(len(found)), better)
+        return self.model_copy(update={"scores": tuple(scores), "chosen": found[place][1]})
+
+    def blend(self, members: np.ndarray) -> np.ndarray:
+        return (self.chosen or Mean()).blend(members)
