@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -22,9 +23,10 @@ import numpy as np
 import torch
 
 from kit import fit
+from kit.learner import Learner
 from kit.progress import finish
 from kit.runs.run import find_run
-from kit.runs.setting import Setting, new_learner, preparing, train_batches
+from kit.runs.setting import Setting, new_learner, preparing, train_stages
 from kit.workspace import Workspace
 
 
@@ -52,7 +54,7 @@ def setting_of(root: Path, options: argparse.Namespace) -> Setting:
     return finish(preparing(workspace, find_run(workspace)))
 
 
-def bare_steps(setting: Setting, learner: fit.Learner) -> Iterator[None]:
+def bare_steps(setting: Setting, learner: Learner) -> Iterator[None]:
     """Steps of the same network on one batch that is there already, one a turn."""
     precision = setting.precision
     size, count = setting.experiment.image_size, setting.experiment.batch_size
@@ -69,13 +71,10 @@ def bare_steps(setting: Setting, learner: fit.Learner) -> Iterator[None]:
         yield
 
 
-def kit_steps(setting: Setting, learner: fit.Learner, epochs: int) -> Iterator[int]:
+def kit_steps(setting: Setting, learner: Learner, epochs: int) -> Iterator[int]:
     """Steps as kit trains, one a turn: loading, augmenting and averaging included; yields the rows of each."""
-    techniques, batches = setting.techniques, train_batches(setting, 0)
-    plan = fit.Plan(epochs, 0, 0)
-    for event in fit.fit(
-        learner, techniques.parts.loss, batches, techniques.scheduler, plan, setting.precision
-    ):
+    stages = [replace(stage, epochs=epochs) for stage in train_stages(setting, 0)]
+    for event in fit.fit(learner, stages, fit.Plan(0, 0), setting.precision):
         if isinstance(event, fit.Step):
             yield event.rows
 

@@ -10,9 +10,9 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from kit.errors import Case, ConfigError, nearest
 from kit.kinds import KINDS
@@ -119,6 +119,28 @@ class Competition(Strict):
     )
 
 
+class Stage(Strict):
+    """Some of a run's epochs, and what is different in them; what is left out is the experiment's."""
+
+    epochs: int | None = Field(
+        None, ge=1, description="of this stage; one stage may take what the others leave"
+    )
+    image_size: int | None = Field(None, ge=8, le=4096, description="side of the network's input, pixels")
+    batch_size: int | None = Field(None, ge=1, description="rows of one optimizer step")
+    augmenter: Spec | None = Field(None, description="by default the experiment's")
+    sampler: Spec | None = Field(None, description="by default the experiment's")
+    loss: Spec | None = Field(
+        None, description="of as many outputs as the experiment's, and of the same kind"
+    )
+    scheduler: Spec | None = Field(
+        None, description="runs over this stage; by default the experiment's goes on"
+    )
+    lr_scale: float = Field(1.0, gt=0, description="the learning rate is multiplied by it")
+    freeze: tuple[str, ...] = Field(
+        (), description="parts that do not learn: backbone, pooling, head, or one within"
+    )
+
+
 class Experiment(Strict):
     """One experiment's hyperparameters; plugins are specs, `{"name": ..., options}`."""
 
@@ -144,10 +166,25 @@ class Experiment(Strict):
         1.0, gt=0, le=1, description="share of the side that prediction crops, at the centre"
     )
     epochs: int = Field(20, ge=1)
+    stages: tuple[Stage, ...] = Field(
+        (), description="parts of the run that differ in size, augmentation, frozen parts; `epochs` is of all"
+    )
     batch_size: int = Field(32, ge=1, description="rows of one optimizer step")
     micro_batch_size: int | None = Field(None, ge=1, description="rows at a time, gradients are accumulated")
     clip_grad_norm: float | None = Field(None, gt=0, description="largest gradient norm")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="learning rate of a layer, times that of the one above it"
+    )
+    lr_scales: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        {}, description='learning rate of parts, times the optimizer\'s: {"backbone": 0.1}'
+    )
     ema_decay: float = Field(0.998, ge=0, lt=1, description="of the averaged weights, which predict; 0 = off")
+    swa_start: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="share of the epochs after which weights are averaged equally, not by ema_decay",
+    )
     precision: Dtype = Field("auto", description="of training; auto follows the device and the network")
     predict_precision: Dtype = Field("auto", description="of predicting; auto likewise, or as precision says")
     layout: Literal["auto", "contiguous", "channels_last"] = Field("auto", description="of images in memory")
@@ -164,6 +201,23 @@ class Experiment(Strict):
         description="one or a list, where a run's numbers are shown beside log.jsonl; no part of its identity",
     )
 
+    @model_validator(mode="after")
+    def _stages_fill_the_run(self) -> Self:
+        given = [stage.epochs for stage in self.stages]
+        known = sum(epochs for epochs in given if epochs is not None)
+        if given.count(None) > 1:
+            raise ValueError("stages: only one may leave out its epochs, and takes those that are left")
+        if given and (known >= self.epochs if None in given else known != self.epochs):
+            raise ValueError(f"stages name {known} epochs, `epochs` is {self.epochs}")
+        return self
+
+    def plan(self) -> list[tuple[Stage, Experiment]]:
+        """The stages with their epochs, and what the experiment is in each; one stage where none are named."""
+        named = self.stages or (Stage(),)
+        left = self.epochs - sum(stage.epochs or 0 for stage in named)
+        whole = [stage.model_copy(update={"epochs": stage.epochs or left}) for stage in named]
+        return [(stage, self.model_copy(update=_differences(stage))) for stage in whole]
+
     def open(self, kind: str, root: Path | None = None) -> Plugin:
         """The plugin of a kind, opened with the workspace's own. Raises PluginError and ConfigError."""
         return KINDS[kind].open(getattr(self, kind), root, where=kind)
@@ -173,6 +227,12 @@ class Experiment(Strict):
         if self.tracker is None:
             return ()
         return (self.tracker,) if isinstance(self.tracker, dict) else self.tracker
+
+
+def _differences(stage: Stage) -> dict[str, Any]:
+    """The experiment's keys that a stage sets."""
+    names = ("epochs", "image_size", "batch_size", "augmenter", "sampler", "loss", "scheduler")
+    return {name: getattr(stage, name) for name in names if getattr(stage, name) is not None}
 
 
 SECTIONS: tuple[type[Strict], ...] = (Competition, Experiment)
@@ -246,6 +306,7 @@ def _located(error: ConfigError, text: str, file: str) -> ConfigError:
         key = case.path.rsplit(".", 1)[-1]
         detail = case.detail
         if detail.startswith("Extra inputs are not permitted"):
-            detail = f"no such key{nearest(key, Data.model_fields)}"
+            section = Stage if case.path.startswith("stages") else Data
+            detail = f"no such key{nearest(key, section.model_fields)}"
         cases.append(Case(detail + _at(text, key), case.path))
     return ConfigError(f"{file}: {error.summary}", code=error.code, cases=cases)

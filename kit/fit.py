@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
 from kit import randomness
-from kit.average import Average
 from kit.batches import spread
 from kit.errors import RunError
 from kit.kinds import Loss, Scheduler
+from kit.learner import Learner
 from kit.precision import Precision
+from kit.rates import freeze
 
 if TYPE_CHECKING:
     from kit.batches import Batch
@@ -30,55 +31,35 @@ class Epochs(Protocol):
 
     def epoch(self, number: int, first_step: int = 0) -> Iterator[Batch]: ...
 
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Epochs that are alike; a fit is a list of them. A network's frozen parts are named as its modules are."""
+
+    epochs: int
+    batches: Epochs
+    loss: Loss
+    scheduler: Scheduler
+    own_schedule: bool = False  # the schedule runs over this stage, instead of over the whole fit
+    lr_scale: float = 1.0
+    frozen: tuple[str, ...] = ()
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the stage."""
+        return self.epochs * self.batches.steps
+
 
 @dataclass(frozen=True)
 class Plan:
-    """The numbers of a fit."""
+    """The numbers of a fit that all its stages share."""
 
-    epochs: int
     seed: int
     fold: int
     micro_batch_size: int | None = None
     clip_grad_norm: float | None = None
-
-
-@dataclass
-class Learner:
-    """What a fit changes: the weights, their average, the optimizer, and how many steps are done."""
-
-    network: nn.Module
-    optimizer: torch.optim.Optimizer
-    average: Average | None
-    scaler: torch.amp.GradScaler
-    peaks: list[float] = field(default_factory=list)
-    step: int = 0
-    epoch: int = 0
-
-    def state(self) -> dict[str, Any]:
-        """All but the weights: what else an identical continuation needs."""
-        return {
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "peaks": self.peaks,
-            "step": self.step,
-            "epoch": self.epoch,
-        }
-
-    def load(
-        self, state: dict[str, Any], weights: dict[str, Tensor], average: dict[str, Tensor] | None
-    ) -> None:
-        """Takes up a state written by `state`, with the weights and their average."""
-        self.network.load_state_dict(weights)
-        if self.average is not None and average is not None:
-            self.average.module.load_state_dict(average)
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
-        self.peaks, self.step, self.epoch = state["peaks"], state["step"], state["epoch"]
-
-    @property
-    def predictor(self) -> nn.Module:
-        """The network whose predictions count: the averaged one where there is one."""
-        return self.average.module if self.average is not None else self.network
 
 
 @dataclass(frozen=True)
@@ -104,59 +85,93 @@ class Epoch:
     seconds: float
 
 
-def learner(
-    network: nn.Module, optimizer: torch.optim.Optimizer, ema_decay: float, precision: Precision
-) -> Learner:
-    """A learner before its first step; the average of weights uses timm's warm-up of the decay."""
-    average = Average(network, ema_decay) if ema_decay else None
-    scaler = torch.amp.GradScaler(
-        next(network.parameters()).device.type, enabled=precision.train == "float16"
-    )
-    return Learner(network, optimizer, average, scaler, [group["lr"] for group in optimizer.param_groups])
+def factors(stages: Sequence[Stage]) -> Iterator[float]:
+    """What the peak learning rate is multiplied by at each step of a fit."""
+    total, begun = sum(stage.steps for stage in stages), 0
+    for stage in stages:
+        first, length = (begun, stage.steps) if stage.own_schedule else (0, total)
+        for step in range(begun, begun + stage.steps):
+            yield stage.lr_scale * stage.scheduler.factor((step + 1 - first) / length)
+        begun += stage.steps
 
 
 def fit(
-    learner: Learner, loss: Loss, batches: Epochs, scheduler: Scheduler, plan: Plan, precision: Precision
+    learner: Learner, stages: Sequence[Stage], plan: Plan, precision: Precision
 ) -> Iterator[Step | Epoch]:
-    """Trains from the learner's state to the plan's last epoch.
+    """Trains from the learner's state to the end of the last stage.
 
     Raises RunError R01 where the loss is not finite: the learner is spoilt then, its last checkpoint is not.
     """
-    device = next(learner.network.parameters()).device
-    total = plan.epochs * batches.steps
-    while learner.epoch < plan.epochs:
-        start, rows = time.perf_counter(), 0
-        summed = torch.zeros((), device=device)
-        learner.network.train()
-        for batch in batches.epoch(learner.epoch):
-            lr = _set_rate(learner, scheduler.factor((learner.step + 1) / total))
-            value = _step(learner, loss, batch, plan, precision, learner.step / total)
-            summed += value * len(batch.rows)
-            rows += len(batch.rows)
-            learner.step += 1
-            if device.type == "cpu" or learner.step % CHECK_EVERY == 0:
-                _refuse_not_finite(value, learner, lr)
-            yield Step(learner.step, total, learner.epoch, lr, value, len(batch.rows))
-        mean = summed / max(rows, 1)
-        _refuse_not_finite(mean, learner, lr)
-        learner.epoch += 1
-        yield Epoch(learner.epoch, float(mean), lr, rows, time.perf_counter() - start)
+    rates = list(factors(stages))
+    epochs, ended = sum(stage.epochs for stage in stages), 0
+    for stage in stages:
+        ended += stage.epochs
+        while learner.epoch < ended:
+            yield from _epoch(learner, stage, plan, precision, rates, epochs)
+        stage.batches.close()
 
 
-def _set_rate(learner: Learner, factor: float) -> float:
+def _epoch(
+    learner: Learner, stage: Stage, plan: Plan, precision: Precision, rates: Sequence[float], epochs: int
+) -> Iterator[Step | Epoch]:
+    """One epoch of a stage, and at the end of the fit batch norm's statistics of the averaged weights."""
+    start, rows, total, lr = time.perf_counter(), 0, len(rates), 0.0
+    summed = torch.zeros((), device=learner.device)
+    freeze(learner.network, stage.frozen)
+    for batch in stage.batches.epoch(learner.epoch):
+        lr = set_rate(learner, rates[learner.step])
+        value = update(learner, stage.loss, batch, plan, precision, learner.step / total)
+        summed += value * len(batch.rows)
+        rows += len(batch.rows)
+        learner.step += 1
+        if learner.device.type == "cpu" or learner.step % CHECK_EVERY == 0:
+            _refuse_not_finite(value, learner, lr)
+        yield Step(learner.step, total, learner.epoch, lr, value, len(batch.rows))
+    mean = summed / max(rows, 1)
+    _refuse_not_finite(mean, learner, lr)
+    learner.epoch += 1
+    if learner.average is not None:
+        learner.average.after_epoch(learner.epoch / epochs)
+        if learner.epoch == epochs and learner.average.wants_statistics():
+            take_statistics(learner.average.module, stage.batches, plan, precision, epochs)
+    yield Epoch(learner.epoch, float(mean), lr, rows, time.perf_counter() - start)
+
+
+def take_statistics(
+    network: nn.Module, batches: Epochs, plan: Plan, precision: Precision, epoch: int
+) -> None:
+    """Takes batch norm's statistics anew over one epoch of training batches, none of them mixed.
+
+    Source: Izmailov et al. 2018, section 3.2; torch.optim.swa_utils.update_bn.
+    """
+    device = next(network.parameters()).device
+    torch.manual_seed(randomness.number(plan.seed, "statistics", plan.fold))
+
+    def shown() -> Iterator[Tensor]:
+        for batch in batches.epoch(epoch):
+            images = precision.arrange(batch.images, device)
+            for part in spread(len(images), plan.micro_batch_size or len(images)):
+                yield images[part[0] : part[-1] + 1]
+
+    with precision.training(device):
+        torch.optim.swa_utils.update_bn(shown(), network)
+
+
+def set_rate(learner: Learner, factor: float) -> float:
+    """Sets each group's learning rate to `factor` times its peak, and returns the highest."""
     for group, peak in zip(learner.optimizer.param_groups, learner.peaks, strict=True):
         group["lr"] = peak * factor
-    return float(learner.optimizer.param_groups[0]["lr"])
+    return max(float(group["lr"]) for group in learner.optimizer.param_groups)
 
 
-def _step(
+def update(
     learner: Learner, loss: Loss, batch: Batch, plan: Plan, precision: Precision, progress: float
 ) -> Tensor:
     """One optimizer step over an effective batch; returns its mean loss, on the device.
 
     Mixing is drawn once for the whole batch, which then runs in micro-batches whose gradients add up.
     """
-    device = next(learner.network.parameters()).device
+    device = learner.device
     torch.manual_seed(randomness.number(plan.seed, "step", plan.fold, learner.step))
     draws = randomness.generator(plan.seed, "mix", plan.fold, learner.step)
     images = precision.arrange(batch.images, device)
@@ -202,7 +217,7 @@ def _descend(learner: Learner, clip: float | None) -> None:
     learner.scaler.step(learner.optimizer)
     learner.scaler.update()
     if learner.average is not None:
-        learner.average.update(learner.step + 1)
+        learner.average.after_step(learner.step + 1)
 
 
 def _refuse_not_finite(value: Tensor, learner: Learner, lr: float) -> None:

@@ -102,6 +102,30 @@ class Network(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return cast(Tensor, self.head(self.embed(images)))
 
+    def depths(self) -> dict[str, int]:
+        """How deep each weight lies, 0 at the pixels; pooling and head lie deepest, side by side.
+
+        A backbone with a method of this name says it of its own weights; of others, each child with kernels is a layer.
+        """
+        own = getattr(self.backbone, "depths", None)
+        within = own() if own else _by_child(self.backbone)
+        top = 1 + max(within.values(), default=-1)
+        return {
+            name: within.get(name.removeprefix("backbone."), top) if name.startswith("backbone.") else top
+            for name, _ in self.named_parameters()
+        }
+
+
+def _by_child(module: nn.Module) -> dict[str, int]:
+    """A layer a child that has kernels or matrices, in the order they were made; norms go with the one below."""
+    found: dict[str, int] = {}
+    layer = -1
+    for name, child in module.named_children():
+        weights = dict(child.named_parameters(prefix=name))
+        layer += any(weight.dim() > 1 for weight in weights.values())
+        found |= dict.fromkeys(weights, max(layer, 0))
+    return found
+
 
 def build(parts: Parts, classes: int, image_size: int) -> Network:
     """A network with starting weights drawn from torch's global generator.

@@ -20,8 +20,9 @@ def config_schema(root: Path | None = None) -> dict[str, Any]:
         merged |= made["properties"]
         shared |= made.get("$defs", {})
     for kind in KINDS:
-        if kind in merged:
-            merged[kind] = _plugin(kind, merged[kind], root)
+        for properties in (merged, shared["Stage"]["properties"]):
+            if kind in properties:
+                properties[kind] = _plugin(kind, properties[kind], root)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "config.json",
@@ -56,11 +57,14 @@ def complete(workspace: Workspace) -> dict[str, Any]:
         values |= section.model_dump(mode="json")
     for kind in KINDS:
         if values.get(kind) is not None:
-            values[kind] = _complete(kind, values[kind], workspace.root)
+            values[kind] = _complete(kind, values[kind], workspace.root, kind)
+        for number, stage in enumerate(values["stages"]):
+            if stage.get(kind) is not None:
+                stage[kind] = _complete(kind, stage[kind], workspace.root, f"stages.{number}.{kind}")
     return values
 
 
-def _complete(kind: str, spec: Any, root: Path) -> Any:
+def _complete(kind: str, spec: Any, root: Path, where: str) -> Any:
     if isinstance(spec, list):
-        return [_complete(kind, each, root) for each in spec]
-    return KINDS[kind].open(spec, root, where=kind).model_dump(mode="json")
+        return [_complete(kind, each, root, where) for each in spec]
+    return KINDS[kind].open(spec, root, where).model_dump(mode="json")

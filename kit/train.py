@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from torch import nn
 from kit import checkpoints, fit
 from kit.files import remove_stumps
 from kit.kinds import Views
+from kit.learner import Learner
 from kit.predict import Predictor, predicting
 from kit.predictions import Predictions
 from kit.progress import Progress, Work, finish
@@ -24,7 +25,7 @@ from kit.runs.epoch_log import EpochLog
 from kit.runs.kept import tags
 from kit.runs.run import Run, begin, check_same, find_run, is_finished, versions, wanted_folds
 from kit.runs.scoring import described, joined, scored, scores
-from kit.runs.setting import Setting, new_learner, plain_batches, preparing, train_batches
+from kit.runs.setting import Setting, new_learner, plain_batches, plan_of, preparing, train_stages
 from kit.workspace import Workspace
 
 SHOW_EVERY = 0.2  # seconds between two moves of the progress bar
@@ -80,40 +81,40 @@ def _fold(setting: Setting, fold: int, position: int, of: int) -> Work[None]:
 
 
 def _epochs(
-    setting: Setting, fold: int, learner: fit.Learner, start: float, share: float
+    setting: Setting, fold: int, learner: Learner, start: float, share: float
 ) -> Work[Predictions | None]:
     """The epochs that are left of a fold, which is `share` of the command's work and begins at `start`.
 
     Returns the held-out predictions of the last epoch, or None where no epoch was left.
     """
     experiment, folder = setting.experiment, setting.run.fold(fold)
-    plan = fit.Plan(
-        experiment.epochs, experiment.seed, fold, experiment.micro_batch_size, experiment.clip_grad_norm
-    )
+    plan, stages = plan_of(setting, fold), train_stages(setting, fold)
     log = EpochLog.read(folder / "log.jsonl", learner.epoch)
-    batches = train_batches(setting, fold)
-    events = fit.fit(
-        learner, setting.techniques.parts.loss, batches, setting.techniques.scheduler, plan, setting.precision
-    )
+    events = fit.fit(learner, stages, plan, setting.precision)
     shown, held_out = 0.0, None
-    with closing(batches), setting.trackers.of_fold(setting, fold, learner) as tracking:
+    with ExitStack() as stack:
+        for stage in stages:
+            stack.enter_context(closing(stage.batches))
+        tracking = stack.enter_context(setting.trackers.of_fold(setting, fold, learner))
         for event in events:
             if isinstance(event, fit.Step):
                 tracking.step(event)
                 if time.monotonic() - shown > SHOW_EVERY:
                     shown = time.monotonic()
                     done = start + share * event.number / event.of
-                    yield Progress("train", done, 1, f"fold {fold} epoch {event.epoch + 1}/{plan.epochs}")
+                    yield Progress(
+                        "train", done, 1, f"fold {fold} epoch {event.epoch + 1}/{experiment.epochs}"
+                    )
                 continue
-            found, done = {}, start + share * event.number / plan.epochs
-            where = f"fold {fold} epoch {event.number}/{plan.epochs}"
-            if event.number == plan.epochs or event.number % experiment.validate_every == 0:
+            found, done = {}, start + share * event.number / experiment.epochs
+            where = f"fold {fold} epoch {event.number}/{experiment.epochs}"
+            if event.number == experiment.epochs or event.number % experiment.validate_every == 0:
                 yield Progress("train", done, 1, f"{where}, validating")
                 held_out = finish(predict_held_out(setting, fold, learner.predictor))
                 found = scores(setting.metric, held_out, setting.loaded.table)
             line = log.add(event, learner.step, found)
             tracking.log(learner.step, log.lines[-1])
-            if event.number == plan.epochs or event.number % experiment.save_every == 0:
+            if event.number == experiment.epochs or event.number % experiment.save_every == 0:
                 _save(setting, fold, learner)
             yield Progress("train", done, 1, f"{where}: {line}", line=True)
     return held_out
@@ -134,8 +135,8 @@ def predict_held_out(setting: Setting, fold: int, predictor: nn.Module) -> Work[
     return Predictions(table.ids[rows], np.full(len(rows), fold), table.classes, found, multi_label=several)
 
 
-def _save(setting: Setting, fold: int, learner: fit.Learner) -> None:
-    average = None if learner.average is None else learner.average.module.state_dict()
+def _save(setting: Setting, fold: int, learner: Learner) -> None:
+    average = None if learner.averaged is None else learner.averaged.state_dict()
     table = setting.loaded.table
     about = {
         "run": setting.run.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +12,12 @@ from torch import nn
 from torch.nn import functional
 
 from kit import fit
-from kit.average import Average
 from kit.batches import Batch
 from kit.errors import RunError
 from kit.kinds import Loss, Optimizer, Scheduler
+from kit.learner import Learner, learner
 from kit.precision import Precision
+from kit.rates import spread_rates
 
 FLOAT = Precision("float32", "float32", "contiguous")
 
@@ -38,6 +40,9 @@ class Fixed:
     def epoch(self, number: int, first_step: int = 0) -> Iterator[Batch]:
         yield from self.batches[first_step:]
 
+    def close(self) -> None:
+        pass
+
 
 class Flat(nn.Module):
     """A linear network over pixels, without batch norm, so that micro-batches change nothing."""
@@ -51,24 +56,38 @@ class Flat(nn.Module):
         return self.inner(images.float().flatten(1) / 255)
 
 
-def fitted(plan: fit.Plan, loss: str | dict = "cross_entropy", ema: float = 0.0) -> fit.Learner:
-    network = Flat()
+def stage(
+    epochs: int, loss: str | dict = "cross_entropy", batches: Fixed | None = None, **more: Any
+) -> fit.Stage:
+    more = {"scheduler": Scheduler.open("constant"), **more}
+    return fit.Stage(epochs, batches or Fixed(), Loss.open(loss), **more)
+
+
+def new(network: nn.Module | None = None, **average: float) -> Learner:
+    network = network or Flat()
     optimizer = Optimizer.open({"name": "sgd", "lr": 0.1}).build(list(network.named_parameters()))
-    learner = fit.learner(network, optimizer, ema, FLOAT)
-    for _ in fit.fit(learner, Loss.open(loss), Fixed(), Scheduler.open("constant"), plan, FLOAT):
+    return learner(network, optimizer, FLOAT, **average)
+
+
+def fitted(
+    epochs: int,
+    plan: fit.Plan,
+    loss: str | dict = "cross_entropy",
+    ema: float = 0.0,
+    begun: Learner | None = None,
+) -> Learner:
+    made = begun or new(ema_decay=ema)
+    for _ in fit.fit(made, [stage(epochs, loss)], plan, FLOAT):
         pass
-    return learner
+    return made
 
 
 def test_it_is_the_loop_one_would_write_by_hand() -> None:
     network, batches, scheduler = Flat(), Fixed(), Scheduler.open({"name": "cosine", "warmup": 0.3})
-    optimizer = Optimizer.open({"name": "sgd", "lr": 0.1}).build(list(network.named_parameters()))
-    learner = fit.learner(network, optimizer, 0.0, FLOAT)
+    stages = [stage(2, batches=batches, scheduler=scheduler)]
     rates = [
         event.lr
-        for event in fit.fit(
-            learner, Loss.open("cross_entropy"), batches, scheduler, fit.Plan(2, 0, 0), FLOAT
-        )
+        for event in fit.fit(new(network), stages, fit.Plan(0, 0), FLOAT)
         if isinstance(event, fit.Step)
     ]
     other = Flat()
@@ -90,8 +109,8 @@ def test_it_is_the_loop_one_would_write_by_hand() -> None:
 @pytest.mark.parametrize("loss", ["cross_entropy", {"name": "cutmix"}, "label_smoothing"])
 @pytest.mark.parametrize("size", [1, 3, 4])
 def test_micro_batches_change_nothing_without_batch_norm(loss: str | dict, size: int) -> None:
-    whole = fitted(fit.Plan(2, seed=5, fold=0), loss)
-    parts = fitted(fit.Plan(2, seed=5, fold=0, micro_batch_size=size), loss)
+    whole = fitted(2, fit.Plan(seed=5, fold=0), loss)
+    parts = fitted(2, fit.Plan(seed=5, fold=0, micro_batch_size=size), loss)
     torch.testing.assert_close(whole.network.state_dict(), parts.network.state_dict(), rtol=1e-5, atol=1e-6)
 
 
@@ -110,99 +129,99 @@ class Sized(Flat):
 @pytest.mark.parametrize(("rows", "size", "seen"), [(17, 16, [9, 8]), (8, 7, [4, 4]), (9, 4, [3, 3, 3])])
 def test_no_micro_batch_is_left_with_a_single_row(rows: int, size: int, seen: list[int]) -> None:
     network = Sized()
-    optimizer = Optimizer.open({"name": "sgd", "lr": 0.1}).build(list(network.named_parameters()))
-    learner = fit.learner(network, optimizer, 0.0, FLOAT)
-    plan = fit.Plan(1, 0, 0, micro_batch_size=size)
-    batches = Fixed(steps=1, rows=rows)
-    list(fit.fit(learner, Loss.open("cross_entropy"), batches, Scheduler.open("constant"), plan, FLOAT))
+    stages = [stage(1, batches=Fixed(steps=1, rows=rows))]
+    list(fit.fit(new(network), stages, fit.Plan(0, 0, micro_batch_size=size), FLOAT))
     assert network.seen == seen
 
 
 def test_gradients_are_clipped_to_the_norm_that_is_asked() -> None:
-    free, tight = fitted(fit.Plan(1, 0, 0)), fitted(fit.Plan(1, 0, 0, clip_grad_norm=1e-4))
+    free, tight = fitted(1, fit.Plan(0, 0)), fitted(1, fit.Plan(0, 0, clip_grad_norm=1e-4))
     start = Flat().inner.weight
-    moved = [(learner.network.inner.weight - start).norm().item() for learner in (free, tight)]
+    moved = [(made.network.inner.weight - start).norm().item() for made in (free, tight)]
     assert moved[1] < 1e-3 * moved[0] + 1e-4
 
 
-def test_the_average_follows_timms_warmed_up_decay() -> None:
-    network = nn.Linear(1, 1, bias=False)
-    learner = fit.learner(network, torch.optim.SGD(network.parameters(), lr=1.0), 0.7, FLOAT)
-    assert learner.average is not None
-    values, expected = [3.0, 5.0, 7.0, 11.0], 0.0
-    for step, value in enumerate(values):
-        nn.init.constant_(network.weight, value)
-        learner.average.update(step + 1)
-        decay = min(0.7, 1 - (1 + step) ** (-2 / 3)) if step else 0.0
-        expected = decay * expected + (1 - decay) * value
-    assert learner.average.module.weight.item() == pytest.approx(expected, rel=1e-6)
-
-
-def test_the_average_is_timms_to_the_bit_with_batch_norm_too() -> None:
-    from timm.utils import ModelEmaV3
-
-    torch.manual_seed(0)
-    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(64, 2))
-    ours, theirs = Average(network, 0.8), ModelEmaV3(network, decay=0.8, use_warmup=True)
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
-    for step in range(1, 8):
-        network(torch.randn(5, 3, 6, 6)).square().mean().backward()
-        optimizer.step()
-        ours.update(step)
-        theirs.update(network, step=step)
-    mine, reference = ours.module.state_dict(), theirs.module.state_dict()
-    assert all(torch.equal(mine[key], reference[key]) for key in reference)
-    assert mine["1.num_batches_tracked"].item() == 7
-
-
-def test_a_continuation_from_any_epoch_ends_with_the_same_bits() -> None:
-    whole = fitted(fit.Plan(3, seed=2, fold=1), "cutmix", ema=0.9)
-    begun = fitted(fit.Plan(2, seed=2, fold=1), "cutmix", ema=0.9)
-    network = Flat()
-    optimizer = Optimizer.open({"name": "sgd", "lr": 0.1}).build(list(network.named_parameters()))
-    resumed = fit.learner(network, optimizer, 0.9, FLOAT)
-    assert begun.average is not None
-    resumed.load(begun.state(), begun.network.state_dict(), begun.average.module.state_dict())
-    plan = fit.Plan(3, seed=2, fold=1)
-    for _ in fit.fit(resumed, Loss.open("cutmix"), Fixed(), Scheduler.open("constant"), plan, FLOAT):
-        pass
+@pytest.mark.parametrize("average", [{}, {"ema_decay": 0.9}, {"swa_start": 0.3}], ids=str)
+def test_a_continuation_from_any_epoch_ends_with_the_same_bits(average: dict[str, float]) -> None:
+    stages, plan = [stage(3, "cutmix")], fit.Plan(seed=2, fold=1)
+    whole, begun, resumed = new(**average), new(**average), new(**average)
+    list(fit.fit(whole, stages, plan, FLOAT))
+    for event in fit.fit(begun, stages, plan, FLOAT):
+        if isinstance(event, fit.Epoch) and event.number == 2:
+            break
+    resumed.load(
+        begun.state(), begun.network.state_dict(), begun.averaged.state_dict() if begun.averaged else None
+    )
+    list(fit.fit(resumed, stages, plan, FLOAT))
     for one, other in ((whole.network, resumed.network), (whole.predictor, resumed.predictor)):
         assert all(
             torch.equal(a, b)
             for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True)
         )
+    assert (whole.predictor is whole.network) == (not average)
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_epoch_ends() -> None:
-    network = Flat()
-    optimizer = Optimizer.open({"name": "sgd", "lr": 0.1}).build(list(network.named_parameters()))
-    learner = fit.learner(network, optimizer, 0.0, FLOAT)
-    nn.init.constant_(network.inner.weight, float("nan"))
+    spoilt = new()
+    nn.init.constant_(spoilt.network.inner.weight, float("nan"))
     with pytest.raises(RunError, match=r"R01 the loss is nan in epoch 1, step 1"):
-        list(
-            fit.fit(
-                learner,
-                Loss.open("cross_entropy"),
-                Fixed(),
-                Scheduler.open("constant"),
-                fit.Plan(1, 0, 0),
-                FLOAT,
-            )
-        )
-    assert learner.epoch == 0
+        list(fit.fit(spoilt, [stage(1)], fit.Plan(0, 0), FLOAT))
+    assert spoilt.epoch == 0
 
 
 def test_an_epoch_reports_the_mean_loss_of_its_rows() -> None:
-    network = Flat()
-    frozen = torch.optim.SGD(network.parameters(), lr=1e-12)
-    learner = fit.learner(network, frozen, 0.0, FLOAT)
-    batches = Fixed()
-    events = list(
-        fit.fit(
-            learner, Loss.open("cross_entropy"), batches, Scheduler.open("constant"), fit.Plan(1, 0, 0), FLOAT
-        )
-    )
+    network, batches = Flat(), Fixed()
+    still = learner(network, torch.optim.SGD(network.parameters(), lr=1e-12), FLOAT)
+    events = list(fit.fit(still, [stage(1, batches=batches)], fit.Plan(0, 0), FLOAT))
     by_hand = np.mean([functional.cross_entropy(network(b.images), b.labels).item() for b in batches.batches])
     assert isinstance(events[-1], fit.Epoch)
     assert events[-1].loss == pytest.approx(by_hand, rel=1e-5)
     assert events[-1].rows == 24
+
+
+# ------------------------------------------------------------------------------------------------ stages
+
+
+def test_two_stages_that_differ_in_nothing_are_one() -> None:
+    plan, scheduler = fit.Plan(seed=3, fold=0), Scheduler.open("cosine")
+    one, two = new(ema_decay=0.9), new(ema_decay=0.9)
+    list(fit.fit(one, [stage(5, "cutmix", scheduler=scheduler)], plan, FLOAT))
+    list(fit.fit(two, [stage(n, "cutmix", scheduler=scheduler) for n in (2, 3)], plan, FLOAT))
+    assert torch.equal(one.network.inner.weight, two.network.inner.weight)
+    assert torch.equal(one.predictor.inner.weight, two.predictor.inner.weight)
+
+
+def test_a_schedule_runs_over_all_stages_and_one_of_a_stages_own_over_that_stage() -> None:
+    line = Scheduler.open({"name": "polynomial", "power": 1, "warmup": 0})
+    stages = [
+        stage(1, batches=Fixed(4), scheduler=line),
+        stage(2, batches=Fixed(2), scheduler=line, lr_scale=0.5),
+    ]
+    assert list(fit.factors(stages)) == pytest.approx([7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 16, 2 / 16, 1 / 16, 0])
+    stages[1] = stage(2, batches=Fixed(2), scheduler=line, own_schedule=True)
+    assert list(fit.factors(stages)) == pytest.approx([7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 4, 2 / 4, 1 / 4, 0])
+
+
+def test_a_frozen_part_keeps_its_weights_and_its_batch_norms_statistics_until_it_thaws() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.below = nn.Sequential(nn.Flatten(), nn.Linear(108, 5), nn.BatchNorm1d(5))
+            self.above = nn.Linear(5, 4)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.above(self.below(images.float() / 255))
+
+    network = Two()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    stages = [stage(1, frozen=("below",)), stage(1)]
+    moved = []
+    made = new(network)
+    spread_rates(made.optimizer, network, freezes=[stage.frozen for stage in stages])
+    made.peaks = [0.1] * len(made.optimizer.param_groups)
+    for event in fit.fit(made, stages, fit.Plan(0, 0, clip_grad_norm=1.0), FLOAT):
+        if isinstance(event, fit.Epoch):
+            state = network.state_dict()
+            moved.append({name for name in state if not torch.equal(state[name], before[name])})
+    assert moved[0] == {"above.weight", "above.bias"}
+    assert moved[1] == set(before)

@@ -12,7 +12,7 @@ from kit.errors import DataError
 from kit.pictures import CELL, GAP, LINE, Strip, augmented, grid, write_png
 from kit.progress import finish
 from kit.runs.run import find_run
-from kit.runs.setting import preparing, train_batches
+from kit.runs.setting import preparing, train_stages
 from kit.workspace import Workspace
 
 
@@ -84,7 +84,7 @@ def test_variants_are_what_the_first_epochs_of_fold_0_train_on(competition: Path
     workspace = Workspace.open(competition, ["augmenter=heavy", "workers=0"])
     shown = finish(augmented(workspace, rows=40, variants=2))
     setting = finish(preparing(workspace, find_run(workspace)))
-    batches = train_batches(setting, 0)
+    batches = train_stages(setting, 0)[0].batches
     compared = 0
     for epoch in range(2):
         trained = {

@@ -105,7 +105,13 @@ def kill_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
 
 @pytest.mark.parametrize("steps", [1, 6, 11])
 @pytest.mark.parametrize(
-    "overrides", [["loss=cutmix"], ["ema_decay=0", "micro_batch_size=3", "workers=1"]], ids=str
+    "overrides",
+    [
+        ["loss=cutmix"],
+        ["ema_decay=0", "micro_batch_size=3", "workers=1"],
+        ['stages=[{"epochs":1,"image_size":12,"freeze":["backbone"]},{}]', "swa_start=0", "optimizer=sgd"],
+    ],
+    ids=str,
 )
 def test_a_killed_run_started_again_ends_with_the_same_bits(
     competition: Path, monkeypatch: pytest.MonkeyPatch, steps: int, overrides: list[str]

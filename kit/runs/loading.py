@@ -14,6 +14,7 @@ from kit.errors import DataError, KitWarning
 from kit.files import fingerprint
 from kit.progress import Work
 from kit.quarantine import quarantine
+from kit.runs.stages import largest
 from kit.table import Table
 from kit.workspace import Workspace
 
@@ -36,7 +37,7 @@ class Loaded:
 
 def geometry(experiment: Experiment) -> Geometry:
     """The size and the rule by which images enter the cache."""
-    size = experiment.cache_size or round(CACHE_MARGIN * experiment.image_size)
+    size = experiment.cache_size or round(CACHE_MARGIN * largest(experiment))
     return Geometry(size, experiment.resize)
 
 

@@ -12,7 +12,7 @@ from kit import fit, network
 from kit.errors import RunError
 from kit.progress import Progress, Work
 from kit.runs.run import check_same, find_run, wanted_folds
-from kit.runs.setting import Setting, new_learner, preparing, train_batches
+from kit.runs.setting import Setting, new_learner, preparing, train_stages
 from kit.workspace import Workspace
 
 
@@ -46,20 +46,21 @@ def rehearsing(
     setting = yield from preparing(workspace, run)
     wanted = wanted_folds(setting.folds, folds)
     yield Progress("first batch", 0, 1)
-    learner, batches = new_learner(setting, wanted[0]), train_batches(setting, wanted[0])
+    learner, stages = new_learner(setting, wanted[0]), train_stages(setting, wanted[0])
     try:
-        shape, loss = _first_batch(setting, learner.network, batches.epoch(0))
-        steps = batches.steps
+        first = [_first_batch(setting, learner.network, stage) for stage in stages]
     finally:
-        batches.close()
+        for stage in stages:
+            stage.batches.close()
+    shape, loss = first[0]
     classes = len(setting.loaded.table.classes)
     return Rehearsal(
         run=run.name,
         rows=len(setting.loaded.table),
         classes=classes,
         folds={fold: (len(setting.training_rows(fold)), len(setting.held_out_rows(fold))) for fold in wanted},
-        steps_per_epoch=steps,
-        steps=steps * setting.experiment.epochs * len(wanted),
+        steps_per_epoch=stages[0].batches.steps,
+        steps=sum(stage.steps for stage in stages) * len(wanted),
         parameters=network.parameters(learner.network),
         device=str(setting.device),
         precision=f"{setting.precision.train} training, {setting.precision.predict} predicting",
@@ -70,12 +71,13 @@ def rehearsing(
     )
 
 
-def _first_batch(setting: Setting, model: torch.nn.Module, batches: object) -> tuple[tuple[int, ...], float]:
-    batch = next(iter(batches))  # type: ignore[call-overload]
+def _first_batch(setting: Setting, model: torch.nn.Module, stage: fit.Stage) -> tuple[tuple[int, ...], float]:
+    """The first batch of a stage, forward: its shape and its loss."""
+    batch = next(iter(stage.batches.epoch(0)))
     images = setting.precision.arrange(batch.images, setting.device)
     with torch.no_grad():
         outputs = fit.outputs(model, images, setting.precision, setting.device).float()
-    loss = float(setting.techniques.parts.loss.rows(outputs, batch.labels.to(setting.device)).mean())
+    loss = float(stage.loss.rows(outputs, batch.labels.to(setting.device)).mean())
     if not math.isfinite(loss):
         raise RunError(
             f"the first batch's loss is {loss}", code="R01", hint="precision=float32, or another loss"

@@ -17,10 +17,13 @@ from kit.errors import DataError, KitError, KitWarning
 from kit.folds import Folds, make_folds
 from kit.kinds import Augmenter, Classes, Metric, Optimizer, Plugin, Sampler, Scheduler, Splitter
 from kit.label_kinds import check_takes
+from kit.learner import Learner, learner
 from kit.precision import Precision, choose, choose_device
 from kit.progress import Work
+from kit.rates import check_frozen, spread_rates
 from kit.runs.loading import Loaded, geometry, loading
 from kit.runs.run import Run, check_unchanged, made_from
+from kit.runs.stages import OpenStage, open_stages
 from kit.runs.tracking import Trackers
 from kit.table import Table, test_table, train_table
 from kit.workspace import Workspace
@@ -36,12 +39,17 @@ class Techniques:
     optimizer: Optimizer
     scheduler: Scheduler
     parts: network.Parts
+    stages: tuple[OpenStage, ...]
 
-    def all(self) -> list[Plugin]:
-        """Every one of them."""
+    def of_config(self) -> list[Plugin]:
+        """Those that the config names at its top."""
         return [
             self.splitter, self.sampler, self.augmenter, self.optimizer, self.scheduler, *self.parts.all()
         ]  # fmt: skip
+
+    def all(self) -> list[Plugin]:
+        """Every one of them, the stages' too."""
+        return [*self.of_config(), *(plugin for stage in self.stages for plugin in stage.plugins())]
 
 
 @dataclass(frozen=True)
@@ -73,9 +81,10 @@ class Setting:
 
     def resolved(self) -> dict[str, Any]:
         """config.json as the run uses it: every default and every plugin's options written out."""
-        specs = {plugin.kind: plugin.model_dump() for plugin in self.techniques.all()}
+        specs: dict[str, Any] = {plugin.kind: plugin.model_dump() for plugin in self.techniques.of_config()}
         competition = self.workspace.competition.model_dump(mode="json")
-        return {**competition, **self.experiment.model_dump(mode="json"), **specs}
+        named = [stage.resolved() for stage in self.techniques.stages] if self.experiment.stages else []
+        return {**competition, **self.experiment.model_dump(mode="json"), **specs, "stages": named}
 
 
 def preparing(workspace: Workspace, run: Run) -> Work[Setting]:
@@ -143,13 +152,15 @@ def open_techniques(workspace: Workspace, classes: Classes) -> Techniques:
     takers = [experiment.open(kind, root) for kind in ("loss", "splitter", "sampler")]
     metric = Metric.open(workspace.competition.metric, root, "metric")
     check_takes([*takers, metric], classes.label_kind, root)
+    parts = network.open_parts(experiment, root, classes)
     return Techniques(
         cast(Splitter, experiment.open("splitter", root)),
         cast(Sampler, experiment.open("sampler", root)),
         cast(Augmenter, experiment.open("augmenter", root)),
         cast(Optimizer, experiment.open("optimizer", root)),
         cast(Scheduler, experiment.open("scheduler", root)),
-        network.open_parts(experiment, root, classes),
+        parts,
+        open_stages(experiment, root, classes, parts),
     )
 
 
@@ -162,15 +173,25 @@ def _precision(
     return choose(network.build(parts.bare(), classes, experiment.image_size), device, asked)
 
 
-def train_batches(setting: Setting, fold: int) -> TrainBatches:
-    """A fold's training batches."""
-    experiment = setting.experiment
+def train_stages(setting: Setting, fold: int) -> list[fit.Stage]:
+    """A fold's stages, each with its training batches, which load nothing yet."""
+    return [
+        fit.Stage(
+            stage.epochs, _batches(setting, fold, stage), stage.loss, stage.scheduler,
+            stage.section.scheduler is not None, stage.section.lr_scale, stage.section.freeze,
+        )
+        for stage in setting.techniques.stages
+    ]  # fmt: skip
+
+
+def _batches(setting: Setting, fold: int, stage: OpenStage) -> TrainBatches:
+    experiment = stage.experiment
     return TrainBatches(
         cache=setting.loaded.cache,
         labels=setting.loaded.table.true_labels(),
         rows=setting.training_rows(fold),
-        sampler=setting.techniques.sampler,
-        augmenter=setting.techniques.augmenter,
+        sampler=stage.sampler,
+        augmenter=stage.augmenter,
         size=experiment.image_size,
         batch_size=experiment.batch_size,
         seed=experiment.seed,
@@ -178,6 +199,12 @@ def train_batches(setting: Setting, fold: int) -> TrainBatches:
         workers=experiment.workers,
         pin_memory=setting.device.type == "cuda",
     )
+
+
+def plan_of(setting: Setting, fold: int) -> fit.Plan:
+    """The numbers of a fold's fit that its stages share."""
+    experiment = setting.experiment
+    return fit.Plan(experiment.seed, fold, experiment.micro_batch_size, experiment.clip_grad_norm)
 
 
 def plain_batches(loaded: Loaded, experiment: Experiment, rows: np.ndarray) -> PlainBatches:
@@ -192,11 +219,15 @@ def plain_batches(loaded: Loaded, experiment: Experiment, rows: np.ndarray) -> P
     )
 
 
-def new_learner(setting: Setting, fold: int) -> fit.Learner:
+def new_learner(setting: Setting, fold: int) -> Learner:
     """A fold's learner before its first step; its weights are drawn from (seed, fold)."""
     experiment = setting.experiment
     torch.manual_seed(randomness.number(experiment.seed, "weights", fold))
     built = network.build(setting.techniques.parts, len(setting.loaded.table.classes), experiment.image_size)
     placed = setting.precision.place(built, setting.device)
+    for number, stage in enumerate(setting.techniques.stages):
+        check_frozen(built, stage.section.freeze, f"stages.{number}.freeze")
     optimizer = setting.techniques.optimizer.build(list(placed.named_parameters()))
-    return fit.learner(placed, optimizer, experiment.ema_decay, setting.precision)
+    freezes = [stage.section.freeze for stage in setting.techniques.stages]
+    spread_rates(optimizer, built, experiment.layer_decay, experiment.lr_scales, freezes)
+    return learner(placed, optimizer, setting.precision, experiment.ema_decay, experiment.swa_start)

@@ -17,7 +17,8 @@ from kit.tracker import Tracked, Tracker
 
 if TYPE_CHECKING:
     from kit.config import Experiment
-    from kit.fit import Learner, Step
+    from kit.fit import Step
+    from kit.learner import Learner
     from kit.predictions import Predictions
     from kit.runs.run import Run
     from kit.runs.setting import Setting

@@ -19,3 +19,10 @@ class Features(nn.Module):
         if features.dim() == 4:
             return features.permute(0, 3, 1, 2) if self.channels_last else features
         return features[:, self.prefix :]
+
+    def depths(self) -> dict[str, int]:
+        """The layer of each weight, 0 at the pixels, as timm's own group_matcher has it."""
+        from timm.models import group_parameters
+
+        found = group_parameters(self.model, self.model.group_matcher(coarse=False), reverse=True)  # type: ignore[operator]
+        return {f"model.{name}": int(layer) for name, layer in found.items()}

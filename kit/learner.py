@@ -1,0 +1,75 @@
+"""Learner: what training changes, and all that an identical continuation needs of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kit.average import Average, Ema, Swa
+from kit.precision import Precision
+
+
+@dataclass
+class Learner:
+    """The weights, their average, the optimizer, and how many steps are done."""
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    average: Average | None
+    scaler: torch.amp.GradScaler
+    peaks: list[float] = field(default_factory=list)
+    step: int = 0
+    epoch: int = 0
+
+    def state(self) -> dict[str, Any]:
+        """All but the weights: what else an identical continuation needs."""
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "average": {} if self.average is None else self.average.state(),
+            "peaks": self.peaks,
+            "step": self.step,
+            "epoch": self.epoch,
+        }
+
+    def load(
+        self, state: dict[str, Any], weights: dict[str, Tensor], average: dict[str, Tensor] | None
+    ) -> None:
+        """Takes up a state written by `state`, with the weights and their average, where that is ready."""
+        self.network.load_state_dict(weights)
+        if self.average is not None and average is not None:
+            self.average.load(state["average"], average)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.peaks, self.step, self.epoch = state["peaks"], state["step"], state["epoch"]
+
+    @property
+    def averaged(self) -> nn.Module | None:
+        """The averaged network, once it predicts."""
+        return self.average.module if self.average is not None and self.average.ready else None
+
+    @property
+    def predictor(self) -> nn.Module:
+        """The network whose predictions count: the averaged one where there is one."""
+        return self.averaged or self.network
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.network.parameters()).device
+
+
+def learner(
+    network: nn.Module, optimizer: torch.optim.Optimizer, precision: Precision, ema_decay: float = 0.0,
+    swa_start: float | None = None,
+) -> Learner:  # fmt: skip
+    """A learner before its first step; where `swa_start` is given, the equal average takes the moving one's place."""
+    average: Average | None = Ema(network, ema_decay) if ema_decay else None
+    if swa_start is not None:
+        average = Swa(network, swa_start)
+    device = next(network.parameters()).device.type
+    scaler = torch.amp.GradScaler(device, enabled=precision.train == "float16")
+    return Learner(network, optimizer, average, scaler, [group["lr"] for group in optimizer.param_groups])
