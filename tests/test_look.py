@@ -1,4 +1,4 @@
-"""`kit look augment`: a picture file, its path on stdout, and errors in words."""
+"""`kit look`: a picture file, its path on stdout, and errors in words."""
 
 from __future__ import annotations
 
@@ -69,3 +69,43 @@ def test_what_cannot_be_is_said_and_nothing_is_written(
     assert words in capsys.readouterr().err
     assert not list(competition.glob("*.png"))
     assert not list(competition.glob("*.jpg"))
+
+
+def test_the_learning_rates_are_drawn_and_their_peak_is_said(
+    competition: Path, inside: Step, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inside(competition)
+    assert run(["look", "lr", 'scheduler={"name":"constant","warmup":0.5}', "epochs=4"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "lr.png\n"
+    assert "4 epochs, 16 steps a fold\npeak 0.01 at step 8 (epoch 2.0), 0.01 at the end" in said.err
+    assert cv2.imread("lr.png") is not None
+
+
+def test_the_range_test_is_drawn_and_given_as_json(
+    competition: Path, inside: Step, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inside(competition)
+    assert run(["look", "lr", "--find", "--steps", "12", "--from", "1e-4", "--to", "0.01", "--json"]) == 0
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert [len(found["trials"]), found["file"]] == [12, "lr.png"]
+    assert "try optimizer.lr between them" in said.err
+    assert cv2.imread("lr.png") is not None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--out", "lr.svg"], "does not end in .png"),
+        (["--find", "--from", "0.1", "--to", "0.01"], "is not above --from 0.1"),
+        (["scheduler=cosin"], "did you mean 'cosine'"),
+    ],
+)
+def test_rates_that_cannot_be_drawn_are_refused(
+    arguments: list[str], words: str, competition: Path, inside: Step, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inside(competition)
+    assert run(["look", "lr", *arguments]) == 2
+    assert words in capsys.readouterr().err
+    assert not list(competition.glob("lr.*"))

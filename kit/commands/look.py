@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kit.commands._console import emit, follow, say
+
+if TYPE_CHECKING:
+    from kit.workspace import Workspace
 
 
 @click.group()
@@ -16,6 +21,8 @@ def command() -> None:
     \b
     kit look augment
     kit look augment augmenter=heavy --rows 4 --variants 8
+    kit look lr scheduler=one_cycle
+    kit look lr --find
     """
 
 
@@ -57,3 +64,97 @@ def augment(
         return
     say(f"{len(strips)} rows, {variants} variants each, by augmenter {name}")
     click.echo(out)
+
+
+@command.command()
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("lr.png"), show_default=True,
+    metavar="FILE.png", help="The picture's file.",
+)  # fmt: skip
+@click.option("--find", is_flag=True, help="Train while the rate rises, and see where the loss falls.")
+@click.option(
+    "--from", "lowest", type=click.FloatRange(0, min_open=True), default=1e-6, show_default=True,
+    help="Lowest rate of --find.",
+)  # fmt: skip
+@click.option(
+    "--to", "highest", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True,
+    help="Highest rate of --find.",
+)  # fmt: skip
+@click.option("--steps", type=click.IntRange(10), default=120, show_default=True, help="Steps of --find.")
+@click.option("--json", "as_json", is_flag=True, help="Print the file and the numbers as JSON.")
+def lr(
+    overrides: tuple[str, ...], out: Path, find: bool, lowest: float, highest: float, steps: int,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Draw the learning rate of every step of a fold, over all stages; or find a good peak for it.
+
+    \b
+    kit look lr
+    kit look lr scheduler=one_cycle epochs=40 --out one_cycle.png
+    kit look lr --find
+    kit look lr --find --from 1e-5 --to 0.1 --steps 300 loss=arcface
+    """
+    if out.suffix.lower() != ".png":
+        raise click.BadParameter(f"{str(out)!r} does not end in .png", param_hint="--out")
+    if highest <= lowest:
+        raise click.BadParameter(f"{highest:g} is not above --from {lowest:g}", param_hint="--to")
+    from kit.workspace import Workspace
+
+    workspace = Workspace.find(".", overrides)
+    found = _find(workspace, out, lowest, highest, steps) if find else _draw(workspace, out)
+    if as_json:
+        emit({"file": str(out), **found})
+    else:
+        click.echo(out)
+
+
+def _draw(workspace: Workspace, out: Path) -> dict[str, Any]:
+    """Draws the plan's learning rates, says their peak, and returns the numbers."""
+    from kit.finder import drawing
+    from kit.plots import curves, write_png
+
+    curve = follow(drawing(workspace))
+    epochs = [curve.epoch_of(step + 1) for step in range(len(curve.rates))]
+    peak = max(curve.rates)
+    at = curve.rates.index(peak) + 1
+    lines = {"lr": (epochs, curve.rates)}
+    write_png(out, curves(lines, f"learning rate, {len(curve.rates)} steps a fold", "epoch", "highest rate"))
+    say(f"{sum(curve.epochs)} epochs, {len(curve.rates)} steps a fold")
+    say(f"peak {peak:.3g} at step {at} (epoch {curve.epoch_of(at):.1f}), {curve.rates[-1]:.3g} at the end")
+    return {
+        "steps": len(curve.rates), "peak": peak, "peak_step": at, "first": curve.rates[0], "last": curve.rates[-1],
+        "stages": [{"epochs": e, "steps_per_epoch": s} for e, s in zip(curve.epochs, curve.steps, strict=True)],
+    }  # fmt: skip
+
+
+def _find(workspace: Workspace, out: Path, lowest: float, highest: float, steps: int) -> dict[str, Any]:
+    """Runs the range test, draws it, says what it suggests, and returns the numbers."""
+    from kit.finder import finding
+    from kit.plots import curves, write_png
+
+    found = follow(finding(workspace, lowest, highest, steps))
+    rates = [trial.lr for trial in found.trials]
+    lines = {
+        "loss": (rates, [trial.loss for trial in found.trials]),
+        "smoothed": (rates, [trial.smoothed for trial in found.trials]),
+    }
+    marks = {
+        f"steepest {found.steepest:.2g}": found.steepest,
+        f"a tenth of the lowest's {found.tenth:.2g}": found.tenth,
+    }
+    title = f"learning-rate range test, {len(rates)} of {steps} steps"
+    write_png(out, curves(lines, title, "learning rate", "training loss", log_x=True, marks=marks))
+    say(
+        f"{len(rates)} of {steps} steps before the loss left for good"
+        if len(rates) < steps
+        else f"{steps} steps"
+    )
+    say(
+        f"steepest {found.steepest:.2g}, a tenth of the lowest's {found.tenth:.2g}: try optimizer.lr between them"
+    )
+    return {
+        "steepest": found.steepest,
+        "tenth": found.tenth,
+        "trials": [asdict(trial) for trial in found.trials],
+    }

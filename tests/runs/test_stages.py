@@ -58,7 +58,7 @@ def test_a_run_of_stages_trains_predicts_and_is_written_down_whole(competition: 
         {"scheduler": {"name": "constant"}, "lr_scale": 0.1},
     ]
     space = with_stages(competition, stages)
-    run = train(space, name="r", folds=[0])
+    run = train(space, name="r")
     lines = [json.loads(line) for line in (run.fold(0) / "log.jsonl").read_text().splitlines()]
     assert [line["lr"] for line in lines] == [pytest.approx(0.005, rel=0.2), pytest.approx(0.001)]
     written = run.config["stages"]
