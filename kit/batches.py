@@ -39,13 +39,17 @@ class Batch:
 
 
 class TrainBatches:
-    """The augmented batches of one fold's training rows, epoch by epoch."""
+    """The augmented batches of one fold's training rows, epoch by epoch.
+
+    Of several `ranks` each gets its part of every batch; the parts of all are the batch of one.
+    """
 
     def __init__(
         self, cache: Cache, labels: np.ndarray, rows: np.ndarray, sampler: Sampler, augmenter: Augmenter,
         size: int, batch_size: int, seed: int = 0, fold: int = 0, workers: int | Literal["auto"] = "auto",
-        pin_memory: bool | None = None,
+        pin_memory: bool | None = None, rank: int = 0, ranks: int = 1,
     ) -> None:  # fmt: skip
+        self.rank, self.ranks = rank, ranks
         self.labels, self.rows = np.asarray(labels), np.asarray(rows, np.int64)
         self.sampler, self.batch_size, self.seed, self.fold = sampler, batch_size, seed, fold
         self._loader = Loader(
@@ -69,7 +73,7 @@ class TrainBatches:
                 f"sampler {name!r} gives epochs of different lengths ({self.steps} steps, then {len(parts)})",
                 code="P07",
             )
-        parts = parts[first_step:]
+        parts = [np.array_split(part, self.ranks)[self.rank] for part in parts[first_step:]]
         plan = [[(number, int(order[at]), int(times[at])) for at in part] for part in parts]
         for part, images in zip(parts, self._loader.load(plan), strict=True):
             yield batch(images, order[part], self.labels)
