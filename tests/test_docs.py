@@ -19,7 +19,9 @@ from kit.registry import places
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "plugins.md").read_text()
 BLOCKS = re.findall(r"```python\n# (plugins/(\w+)/(\w+)\.py)\n(.*?)```", TEXT, flags=re.DOTALL)
-COMMANDS = [line[2:].split(" #")[0].strip() for line in TEXT.splitlines() if line.startswith("$ kit ")]
+PAGES = [TEXT, (ROOT / "docs" / "defaults.md").read_text()]
+LINES = [line for page in PAGES for line in page.splitlines() if line.startswith("$ kit ")]
+COMMANDS = [line[2:].split(" #")[0].strip() for line in LINES]
 
 
 @pytest.fixture

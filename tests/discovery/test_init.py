@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -15,7 +16,9 @@ from kit.config import Data, check, keys
 from kit.discovery import recipes
 from kit.discovery.initialise import initialise
 from kit.errors import ConfigError
+from kit.predictions import Predictions
 from kit.table import sample_frame
+from kit.train import train
 from tests.drawn_tables import usual
 
 
@@ -36,7 +39,7 @@ def test_a_complete_config_and_its_schema_are_written(tmp_path: Path) -> None:
     schema = json.loads((tmp_path / "config.schema.json").read_text())
     assert set(schema["properties"]) == {*keys(), "$schema"}
     assert written["splitter"]["name"] == "stratified_kfold"
-    assert (made.recipe, written["backbone"]["pretrained"], written["epochs"]) == ("scratch", False, 40)
+    assert (made.recipe, written["backbone"]["pretrained"], written["epochs"]) == ("scratch", False, 42)
     assert "offline" in made.why
     assert sample_frame(tmp_path, Data(**written["data"])).shape == (12, 2)
 
@@ -51,6 +54,41 @@ def test_a_config_is_never_written_over_by_accident(tmp_path: Path) -> None:
     assert (tmp_path / "config.json").read_text() == "{}"
     initialise(tmp_path, force=True)
     assert (tmp_path / "config.json").read_text() != "{}"
+
+
+def test_the_page_on_defaults_says_of_every_value_of_a_recipe_where_it_comes_from() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "defaults.md").read_text()
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    said = [{key.strip("`"): cells[number] for key, *cells in rows} for number in (0, 1)]
+    for (name, recipe), shown in zip(recipes.RECIPES.items(), said, strict=True):
+        written = flat({**recipe, "splitter": recipes.config(name, {})["splitter"], "batch_size": 32})
+        assert {key: shown[key] for key in written} == written, name
+        assert all(cell == "-" or key in written for key, cell in shown.items()), name
+    assert all(len(row) == 4 and len(row[3]) > 20 for row in rows)
+
+
+def flat(values: dict[str, Any], before: str = "") -> dict[str, str]:
+    """Dotted keys and JSON values; a plugin's name stands for its key."""
+    found: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{before}{key}.")
+        else:
+            found[before.rstrip(".") if key == "name" else before + key] = (
+                value if isinstance(value, str) else json.dumps(value)
+            )
+    return found
+
+
+@pytest.mark.parametrize("recipe", recipes.RECIPES)
+def test_a_recipe_trains_and_predicts(recipe: str, competition: Path) -> None:
+    small = {"arch": "resnet10t", "pretrained": False}
+    chosen = {**recipes.RECIPES[recipe], "epochs": 1, "splitter": {"name": "holdout"}, "image_size": 32}
+    chosen["backbone"] = {**chosen["backbone"], **small}
+    config = json.loads((competition / "config.json").read_text())
+    (competition / "config.json").write_text(json.dumps({**config, **chosen, "cache_size": 40}))
+    run = train(competition, name="r")
+    assert Predictions.read(run.predictions("plain") / "oof.parquet").about["scores"]["accuracy"] > 0
 
 
 def test_groups_choose_the_splitter() -> None:
