@@ -14,7 +14,7 @@ from kit.errors import DataError, KitError, KitWarning
 
 COMMANDS = Path(__file__).with_name("commands")
 # how --help lists them; others follow
-ROAD = ("demo", "init", "config", "train", "tta", "blend", "submit", "board", "plugins")
+ROAD = ("demo", "init", "config", "train", "soup", "tta", "blend", "submit", "board", "plugins")
 
 
 class Menu(click.Group):

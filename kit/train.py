@@ -6,13 +6,14 @@ The same start again resumes each fold from its newest checkpoint, or says at on
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from kit import checkpoints, fit
 from kit.files import remove_stumps
@@ -137,6 +138,14 @@ def predict_held_out(setting: Setting, fold: int, predictor: nn.Module) -> Work[
 
 def _save(setting: Setting, fold: int, learner: Learner) -> None:
     average = None if learner.averaged is None else learner.averaged.state_dict()
+    save(setting, fold, learner.epoch, learner.network.state_dict(), average, learner.state())
+
+
+def save(
+    setting: Setting, fold: int, number: int, weights: Mapping[str, Tensor], average: Mapping[str, Tensor] | None,
+    state: Mapping[str, Any], more: Mapping[str, Any] | None = None,
+) -> Path:  # fmt: skip
+    """Writes a checkpoint of a fold, with all that is needed to predict with it; `more` is told beside that."""
     table = setting.loaded.table
     about = {
         "run": setting.run.name,
@@ -151,10 +160,9 @@ def _save(setting: Setting, fold: int, learner: Learner) -> None:
         "normalisation": setting.techniques.parts.backbone.normalisation(),
         "folds": setting.folds.fingerprint(),
         "versions": versions(),
+        **(more or {}),
     }
-    checkpoints.save(
-        setting.run.fold(fold), learner.epoch, learner.network.state_dict(), average, learner.state(), about
-    )
+    return checkpoints.save(setting.run.fold(fold), number, weights, average, state, about)
 
 
 def assemble(setting: Setting) -> Predictions:

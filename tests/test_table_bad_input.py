@@ -152,7 +152,9 @@ def test_no_rows_to_predict_is_the_configs_fault(tmp_path: Path) -> None:
 
 
 def test_many_rows_take_no_time(tmp_path: Path) -> None:
-    count = 20_000  # 0.2 s of this process where it was written; whatever else runs on the machine does not count
+    count = (
+        20_000  # 0.2 s of this process where it was written; whatever else runs on the machine does not count
+    )
     rows = [f"{number:06d},{number % 7}" for number in range(count)]
     make(tmp_path, {"train.csv": csv("id,label", *rows)}, ["images/000000.jpg"])
     data = PLAIN.model_copy(update={"sample": None, "bad_train": "drop"})
