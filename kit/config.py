@@ -6,17 +6,14 @@ opened by the stage that uses them, so that blending never imports torch.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from kit.errors import Case, ConfigError, nearest
 from kit.kinds import KINDS
-from kit.plugin import Plugin, explain
+from kit.plugin import Plugin
 
 
 def _named(spec: Any) -> Any:
@@ -248,65 +245,3 @@ def keys() -> tuple[str, ...]:
 def split(raw: Mapping[str, Any], model: type[Strict]) -> dict[str, Any]:
     """The keys of config.json's object that belong to a model."""
     return {key: raw[key] for key in raw if key in model.model_fields}
-
-
-def parse(text: str, file: str = "config.json") -> dict[str, Any]:
-    """config.json's text as an object. Raises ConfigError with the line of what is wrong."""
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        seen = [key for key, _ in pairs]
-        double = next((key for key in seen if seen.count(key) > 1), None)
-        if double is not None:
-            raise ConfigError(
-                f"{file} has the key {double!r} twice{_at(text, double, last=True)}", code="C03"
-            )
-        return dict(pairs)
-
-    try:
-        raw = json.loads(text.removeprefix("\ufeff"), object_pairs_hook=once)
-    except json.JSONDecodeError as error:
-        raise ConfigError(
-            f"{file} line {error.lineno}: {error.msg}",
-            code="C04",
-            hint="JSON has no comments and no comma after the last entry",
-        ) from None
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{file} must hold one JSON object, not {type(raw).__name__}", code="C04")
-    raw.pop("$schema", None)
-    return raw
-
-
-def _at(text: str, key: str, last: bool = False) -> str:
-    lines = [n for n, line in enumerate(text.splitlines(), 1) if re.search(rf'"{re.escape(key)}"\s*:', line)]
-    return f" (line {lines[-1 if last else 0]})" if lines else ""
-
-
-def check(
-    raw: Mapping[str, Any], text: str = "", file: str = "config.json"
-) -> tuple[Competition, Experiment]:
-    """Both models, from config.json's object. Raises ConfigError, naming each key and its line."""
-    unknown = [key for key in raw if key not in keys()]
-    if unknown:
-        cases = [Case(f"no such key{nearest(key, keys())}{_at(text, key)}", key) for key in unknown]
-        raise ConfigError(f"{file} has {len(unknown)} unknown key{'s' * (len(unknown) > 1)}", code="C01",
-                          cases=cases, hint="kit config schema lists them all")  # fmt: skip
-    made = []
-    for model in SECTIONS:
-        try:
-            made.append(model.model_validate(split(raw, model)))
-        except ValidationError as error:
-            raise _located(explain(error), text, file) from None
-    return made[0], made[1]  # type: ignore[return-value]
-
-
-def _located(error: ConfigError, text: str, file: str) -> ConfigError:
-    """The same findings with their lines; an unknown key of a section gets its nearest name."""
-    cases = []
-    for case in error.cases:
-        key = case.path.rsplit(".", 1)[-1]
-        detail = case.detail
-        if detail.startswith("Extra inputs are not permitted"):
-            section = Stage if case.path.startswith("stages") else Data
-            detail = f"no such key{nearest(key, section.model_fields)}"
-        cases.append(Case(detail + _at(text, key), case.path))
-    return ConfigError(f"{file}: {error.summary}", code=error.code, cases=cases)

@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from kit import config
 from kit.config import Competition, Experiment
+from kit.config_file import check, parse
 from kit.errors import ConfigError
 from kit.overrides import overridden
 
@@ -48,13 +48,13 @@ class Workspace:
             raise ConfigError(f"cannot read {file}: {error.strerror}", code="C06") from None
         except UnicodeDecodeError:
             raise ConfigError(f"{file} is not UTF-8", code="C04") from None
-        raw = overridden(config.parse(text, str(file)), overrides)
-        config.check(raw, text)
+        raw = overridden(parse(text, str(file)), overrides)
+        check(raw, text)
         return cls(root, raw, text)
 
     @cached_property
     def _models(self) -> tuple[Competition, Experiment]:
-        return config.check(self.raw, self.text)
+        return check(self.raw, self.text)
 
     @property
     def competition(self) -> Competition:

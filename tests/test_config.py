@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from kit.commands.config import command
-from kit.config import check, keys, parse
+from kit.config import keys
+from kit.config_file import check, parse
 from kit.errors import ConfigError, KitError
 from kit.overrides import overridden
 from kit.registry import places

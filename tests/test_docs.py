@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kit.__main__ import menu, run
-from kit.config import check
+from kit.config_file import check
 from kit.kinds import KINDS, Classes, Loss
 from kit.overrides import overridden
 from kit.registry import places

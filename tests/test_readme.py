@@ -11,7 +11,7 @@ import click
 import pytest
 
 from kit.__main__ import menu, run
-from kit.config import check
+from kit.config_file import check
 from kit.overrides import overridden
 
 ROOT = Path(__file__).parents[1]

@@ -57,7 +57,7 @@ def command(folder: Path | None) -> None:
 
 def _default() -> Path:
     """This folder where its config is the demo's, else one of the demo's own."""
-    from kit.config import parse
+    from kit.config_file import parse
     from kit.digits import CONFIG
 
     here = Path("config.json")

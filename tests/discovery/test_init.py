@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from kit.commands.init import command
-from kit.config import Data, check, keys
+from kit.config import Data, keys
+from kit.config_file import check
 from kit.discovery import recipes
 from kit.discovery.initialise import initialise
 from kit.errors import ConfigError
