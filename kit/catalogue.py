@@ -12,8 +12,10 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from kit import registry
+from kit.classes import SEE_LABELS
 from kit.errors import PluginError
 from kit.kinds import KINDS
+from kit.label_kinds import MEANING
 from kit.plugin import Plugin, default_of
 from kit.registry import Place
 
@@ -60,6 +62,7 @@ class Description:
     text: str
     source: str
     options: tuple[Option, ...]
+    takes: str = ""  # which labels, where its kind sees any
 
 
 def listing(kinds: Iterable[str], root: Path | None = None) -> list[Listed]:
@@ -100,9 +103,18 @@ def describe(kind: str, name: str, root: Path | None = None) -> Description:
     file = Path(inspect.getfile(plugin))
     text, source = _parted(inspect.getdoc(plugin) or "", sys.modules[plugin.__module__].__doc__ or "")
     options = tuple(_option(key, field) for key, field in plugin.options().items())
-    return Description(
-        kind, name, place.shelf, str(file), text.splitlines()[0] if text else "", text, source, options
+    summary = text.splitlines()[0] if text else ""
+    return Description(kind, name, place.shelf, str(file), summary, text, source, options, _takes(plugin))
+
+
+def _takes(plugin: type[Plugin]) -> str:
+    if plugin.kind not in SEE_LABELS:
+        return ""
+    wraps = any(
+        type_name(field.annotation).partition(" ")[0] in SEE_LABELS for field in plugin.options().values()
     )
+    kinds = " or ".join(MEANING[labels] for labels in plugin.label_kinds)
+    return f"{kinds}, where the plugins in it do too" if wraps else kinds
 
 
 def _parted(text: str, module: str) -> tuple[str, str]:

@@ -43,7 +43,7 @@ def choose_format(
     that is not for such labels.
     """
     spec = workspace.competition.format
-    found = _known_by(workspace.root, sample, classes, labels) if spec is None else []
+    found = known_by(workspace.root, sample, classes, labels) if spec is None else []
     if spec is not None:
         chosen = Format.open(spec, workspace.root, where="format")
         check_takes([chosen], labels, workspace.root)
@@ -68,7 +68,9 @@ def choose_format(
     return Format.open({**chosen.spec(), "k": top_k}, workspace.root, where="format")
 
 
-def _known_by(root: Path, sample: pd.DataFrame, classes: Sequence[str], labels: LabelKind) -> list[Format]:
+def known_by(
+    root: Path | None, sample: pd.DataFrame, classes: Sequence[str], labels: LabelKind
+) -> list[Format]:
     """The formats for such labels that know the sample; those for no other labels go before those for all."""
     found = []
     for name in registry.places("format", root):

@@ -60,7 +60,16 @@ def test_scores_are_those_of_several_labels(trained: Path) -> None:
 
 @pytest.mark.parametrize(
     "ensembler",
-    ["mean", "geometric", "rank", "hill_climb", "simplex", "power", {"name": "weighted", "weights": [2, 1]}],
+    [
+        "mean",
+        "geometric",
+        "rank",
+        "hill_climb",
+        "simplex",
+        "power",
+        "cutoffs",
+        {"name": "weighted", "weights": [2, 1]},
+    ],
     ids=str,
 )
 def test_members_blend_into_a_submission_on_the_board(trained: Path, ensembler: object) -> None:

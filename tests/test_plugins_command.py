@@ -51,7 +51,8 @@ def test_a_kind_is_listed_alone(kit: Kit) -> None:
     status, out, _ = kit("metric")
     assert status == 0
     assert [line.split()[:2] for line in out.splitlines() if line.startswith("metric")] == [
-        ["metric", name] for name in ("accuracy", "auc", "average_precision", "log_loss", "macro_f1")
+        ["metric", name]
+        for name in ("accuracy", "auc", "average_precision", "log_loss", "macro_f1", "samples_f1")
     ]
 
 
@@ -115,6 +116,7 @@ def test_one_plugin_is_shown_with_options_limits_and_source(kit: Kit) -> None:
     assert out.startswith("loss cutmix\n\nA box of each image comes from another one")
     assert "  alpha: float = 1.0 (above 0)\n" in out
     assert '  base: loss = {"name": "cross_entropy"}\n' in out
+    assert "\n\nTakes: one label a row or any number of labels a row, where the plugins in it do too\n" in out
     assert "\nSource: Yun et al. 2019" in out
     assert str(registry.STOCK / "loss" / "cutmix.py") in out
 

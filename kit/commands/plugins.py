@@ -155,4 +155,5 @@ def _describe(one: Description, as_json: bool) -> None:
         default = "required" if option.required else f"= {json.dumps(option.default, ensure_ascii=False)}"
         limits = f" ({option.limits})" if option.limits else ""
         click.echo(f"  {option.name}: {option.type} {default}{limits}\n      {option.description}")
-    click.echo(f"{chr(10) if one.options else ''}Source: {one.source}\nFile: {one.file}")
+    takes = f"Takes: {one.takes}\n" if one.takes else ""
+    click.echo(f"{chr(10) if one.options else ''}{takes}Source: {one.source}\nFile: {one.file}")

@@ -28,6 +28,7 @@ def samples(classes: tuple[str, ...]) -> dict[str, pd.DataFrame]:
         "probabilities": frame(**dict.fromkeys(reversed(classes), str(1 / len(classes)))),
         "top_k": frame(labels=" ".join(classes[:2])),
         "labels": frame(labels=[classes[0], ",".join(classes[:2]), classes[1], *classes[:2], classes[0]]),
+        "multi_hot": frame(**dict.fromkeys(classes, "1")),
         "one_hot": frame(**dict.fromkeys(classes, "0") | {classes[1]: "1"}),
         "ranked_columns": frame(best=classes[1], second=classes[0]),
         "ranking": _several_rows(classes),

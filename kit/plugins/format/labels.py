@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from kit.kinds import Format
 from kit.plugins.format._cells import doubles, no_classes
+from kit.plugins.format._several import Several
 from kit.predictions import Predictions
 
 SEPARATORS = (" ", ", ", ",", "; ", ";", "|", "/", "+", "_")
 
 
-class Labels(Format):
+class Labels(Several):
     """One column with the labels of each row that reach the threshold, separated as in the sample.
 
     Their order is the classes', or the likeliest first where the sample shows them in another order.
@@ -25,14 +25,11 @@ class Labels(Format):
     Source: such as Human Protein Atlas's sample submission, `Id,Predicted`, and Plant Pathology 2021's, `image,labels`.
     """
 
-    label_kinds = ("multi_hot",)
-
-    threshold: float = Field(0.5, ge=0, le=1, description="probability from which a row is given a label")
     separator: str | None = Field(
         None, min_length=1, description="between labels; by default as the sample shows it, else a space"
     )
     at_least_one: bool = Field(
-        True, description="the likeliest label where none reaches the threshold; else an empty cell"
+        True, description="the likeliest label where none reaches the threshold; else the cell is empty"
     )
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
@@ -50,10 +47,7 @@ class Labels(Format):
     def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
         shares, classes = predictions.align(sample.iloc[:, 0]), predictions.classes
         separator = self._shown(sample, classes) or " "
-        chosen = shares >= self.threshold
-        if self.at_least_one:
-            chosen[np.arange(len(shares)), shares.argmax(axis=1)] |= ~chosen.any(axis=1)
-        rows = [np.flatnonzero(row) for row in chosen]
+        rows = [np.flatnonzero(row) for row in self.given(shares)]
         if not _in_class_order(_cells(sample, separator), classes):
             rows = [
                 row[np.argsort(-share[row], kind="stable")] for row, share in zip(rows, shares, strict=True)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from kit.table import Table
 
 
 def dealt(counts: np.ndarray, sizes: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -39,3 +44,14 @@ def _most(wanted: np.ndarray, room: np.ndarray, rng: np.random.Generator) -> int
     best = np.flatnonzero(wanted >= wanted.max() - 1e-9)
     best = best[room[best] >= room[best].max() - 1e-9]
     return int(best[0] if len(best) == 1 else rng.choice(best))
+
+
+def units(table: Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Groups, or else rows: how many rows of each class (units, K) and in all (units,) each has; each row's unit."""
+    names = np.arange(len(table)) if table.groups is None else table.groups
+    _, unit, sizes = np.unique(names, return_inverse=True, return_counts=True)
+    labels = table.true_labels()
+    hot = labels if labels.ndim == 2 else np.eye(len(table.classes), dtype=np.int8)[labels]
+    counts = np.zeros((len(sizes), len(table.classes)), dtype=np.int64)
+    np.add.at(counts, unit, hot)
+    return counts, sizes, unit

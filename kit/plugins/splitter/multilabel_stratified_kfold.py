@@ -32,7 +32,7 @@ class MultilabelStratifiedKfold(Splitter):
     def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
         import numpy as np
 
-        from kit.plugins.splitter._iterative import dealt
+        from kit.plugins.splitter._iterative import dealt, units
         from kit.plugins.splitter.stratified_group_kfold import evened
 
         check_rows(table, self.folds)
@@ -44,16 +44,3 @@ class MultilabelStratifiedKfold(Splitter):
             some = counts[:, counts.any(axis=0)]
             place = evened(some * self.folds / some.sum(axis=0), place, self.folds, rng)
         return place[unit].astype(np.int64)[:, None]
-
-
-def units(table: Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Groups, or else rows: how many rows of each class (units, K) and in all (units,) each has; each row's unit."""
-    import numpy as np
-
-    names = np.arange(len(table)) if table.groups is None else table.groups
-    _, unit, sizes = np.unique(names, return_inverse=True, return_counts=True)
-    labels = table.true_labels()
-    hot = labels if labels.ndim == 2 else np.eye(len(table.classes), dtype=np.int8)[labels]
-    counts = np.zeros((len(sizes), len(table.classes)), dtype=np.int64)
-    np.add.at(counts, unit, hot)
-    return counts, sizes, unit

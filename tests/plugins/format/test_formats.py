@@ -13,7 +13,7 @@ from kit import registry
 from kit.errors import ConfigError
 from kit.kinds import Format
 from kit.predictions import Predictions
-from kit.submission import knows
+from kit.submission import known_by, knows
 
 CLASSES = ("ant", "bee", "cat")
 
@@ -270,4 +270,46 @@ def test_probabilities_and_rankings_are_for_several_labels_too() -> None:
         ["b", "cat bee"]
     ]
     takes = [name for name in registry.places("format") if Format.open(name).takes_labels("multi_hot")]
-    assert takes == ["labels", "probabilities", "top_k"]
+    assert takes == ["labels", "multi_hot", "probabilities", "ranked_columns", "ranking", "top_k"]
+
+
+def test_multi_hot_writes_1_for_what_reaches_the_threshold() -> None:
+    shape = pd.DataFrame({"id": ["007", "b", "x"], "cat": "0", "ant": "1", "bee": "1"}, dtype=str)
+    assert Format.open("multi_hot").matches(shape, CLASSES)
+    # ant .7 .2 .1, bee .1 .5 .3, cat .6 .9 .2: the last row has none, and is given its likeliest
+    assert written("multi_hot", MANY, shape) == [
+        ["007", "1", "1", "0"],
+        ["b", "1", "0", "1"],
+        ["x", "0", "0", "1"],
+    ]
+    none = {"name": "multi_hot", "at_least_one": False, "threshold": 0.6}
+    assert written(none, MANY, shape)[2] == ["x", "0", "0", "0"]
+
+
+@pytest.mark.parametrize("row", [["1", "1", "2"], ["1", "0.5", "0"], ["0", "0", "0"]])
+def test_multi_hot_knows_no_other_cells_and_leaves_zeros_to_probabilities(row: list[str]) -> None:
+    shape = pd.DataFrame({"id": ["b"], **dict(zip(CLASSES, row, strict=True))}, dtype=str)
+    assert not Format.open("multi_hot").matches(shape, CLASSES)
+    assert known(shape) == (["probabilities"] if "2" not in row else [])
+
+
+def known(shape: pd.DataFrame, classes: tuple[str, ...] = CLASSES) -> list[str]:
+    """The formats for several labels a row that know a sample, as a blend asks for them."""
+    return [one.plugin_name() for one in known_by(None, shape, classes, "multi_hot")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [
+        ("labels", sample(labels="ant")),
+        ("labels", sample(labels="ant cat")),
+        ("labels", sample(labels="")),
+        ("probabilities", sample(ant="0", bee="0", cat="0")),
+        ("probabilities", sample(ant="0.5", bee="1", cat="0")),
+        ("multi_hot", sample(ant="0", bee="1", cat="0")),
+        ("multi_hot", sample(ant="1", bee="1", cat="1")),
+        ("ranked_columns", sample(first="ant", second="cat")),
+    ],
+)
+def test_exactly_one_format_knows_a_sample_of_several_labels(kind: str, shape: pd.DataFrame) -> None:
+    assert known(shape) == [kind]

@@ -151,3 +151,19 @@ def test_average_precision_of_one_label_a_row_is_the_mean_against_the_rest(
     assert score("average_precision", truth, shares) == pytest.approx(expected)
     # positives score .3 and .9: the first in the order is one, the third is the other
     assert score("average_precision", TRUTH, HAND) == pytest.approx((1 + 2 / 3) / 2)
+
+
+@pytest.mark.parametrize("beta", [0.5, 1, 2])
+def test_samples_f1_is_scikit_learns_over_rows(beta: float) -> None:
+    rng = np.random.default_rng(5)
+    truth, shares = (rng.random((300, 4)) < 0.2).astype(np.int8), rng.random((300, 4)) ** 2
+    expected = metrics.fbeta_score(truth, shares >= 0.5, beta=beta, average="samples", zero_division=1)
+    assert Metric.open({"name": "samples_f1", "beta": beta}).score(truth, shares) == pytest.approx(expected)
+
+
+def test_samples_f1_by_hand() -> None:
+    # 11. for 11.: 1; 11. for .1.: 2/3; none for none: 1; 1.. for 1..: 1
+    assert score("samples_f1", HOT, SURE) == pytest.approx((3 + 2 / 3) / 4)
+    # one hit, one true, two given: 5 / (4 + 2)
+    twice = Metric.open({"name": "samples_f1", "beta": 2})
+    assert twice.score(HOT, SURE) == pytest.approx((3 + 5 / 6) / 4)

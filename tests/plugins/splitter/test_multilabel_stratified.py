@@ -112,3 +112,20 @@ def test_fewer_rows_of_every_label_than_folds_are_refused() -> None:
     hot[:3] = 1
     with pytest.raises(DataError, match="D35 the largest class has 3 rows, fewer than the 5 folds"):
         folds_of(table(hot))
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5])
+def test_a_holdout_has_its_share_of_each_label(share: float) -> None:
+    hot = drawn()
+    held = (
+        Splitter.open({"name": "holdout", "share": share}).split(table(hot), generator(0, "folds"))[:, 0] == 0
+    )
+    assert abs(held.sum() - share * 500) <= 2
+    assert (np.abs(hot[held].sum(axis=0) - share * hot.sum(axis=0)) <= 1).all()
+
+
+def test_a_holdout_keeps_groups_of_several_labels_whole() -> None:
+    hot, groups = drawn(600), np.array([f"g{number}" for number in np.arange(600) // 5])
+    folds = make_folds(table(hot, groups), Splitter.open("holdout"), 0).numbers[:, 0]
+    assert all(len(set(folds[groups == group])) == 1 for group in set(groups))
+    assert np.abs(hot[folds == 0].sum(axis=0) / hot.sum(axis=0) - 0.2).max() < 0.1

@@ -1,0 +1,41 @@
+"""Multi-hot: one column a class, 1 for every label that a row is given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from kit.plugins.format._several import Several
+from kit.predictions import Predictions
+
+
+class MultiHot(Several):
+    """One column a class, 1 for the labels of a row that reach the threshold and 0 for the others.
+
+    A sample of zeros alone is taken for one of probabilities: `format=multi_hot` says that it is none.
+
+    Source: the indicator matrix of sklearn.preprocessing.MultiLabelBinarizer.
+    """
+
+    def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
+        named = len(classes) > 1 and sorted(sample.columns[1:]) == sorted(classes)
+        if not named or self.faults(sample, sample, classes):
+            return False
+        return "1" in sample.iloc[:, 1:].to_numpy().ravel().tolist()
+
+    def faults(
+        self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
+    ) -> list[tuple[int, str]]:
+        strange = (
+            (row, next((cell for cell in cells if cell not in ("0", "1")), None))
+            for row, cells in enumerate(table.iloc[:, 1:].to_numpy().tolist())
+        )
+        return [(row, f"{cell!r} is neither 0 nor 1") for row, cell in strange if cell is not None]
+
+    def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
+        given = np.where(self.given(predictions.align(sample.iloc[:, 0])), "1", "0").astype(object)
+        at = {name: number for number, name in enumerate(predictions.classes)}
+        columns = {name: given[:, at[name]] for name in sample.columns[1:] if name in at}
+        return pd.DataFrame({sample.columns[0]: sample.iloc[:, 0], **columns})

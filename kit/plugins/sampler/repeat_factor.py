@@ -1,0 +1,56 @@
+"""Repeat factor: rows of rare classes come more often, the rarest class of a row decides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from kit.kinds import Sampler
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class RepeatFactor(Sampler):
+    """Every row at least once an epoch, and sqrt(share / f) times where its rarest class is in a share f of the rows.
+
+    Where that is no whole number, a draw in every epoch says which rows come once more. Rows without a label come once.
+
+    Source: Gupta, Dollar and Girshick 2019, "LVIS: A Dataset for Large Vocabulary Instance Segmentation", repeat factor
+    sampling.
+    """
+
+    label_kinds = ("numbers", "multi_hot")
+
+    share: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="classes in fewer of the rows repeat; by default the classes' mean share",
+    )
+
+    def order(self, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        import numpy as np
+
+        factors, rows = self.factors(labels), rng.permutation(len(labels))
+        times = np.floor(factors + 1e-9).astype(np.int64)
+        parts = np.maximum(factors - times, 0)
+        more = round(float(parts.sum()))
+        # evenly spaced marks on the parts laid end to end: each row is hit as often as its part says
+        marks = (np.arange(more) + rng.random()) * (parts.sum() / max(more, 1))
+        hit = np.searchsorted(np.cumsum(parts[rows]), marks, side="right").clip(max=len(rows) - 1)
+        return rng.permutation(np.concatenate([np.repeat(np.arange(len(labels)), times), rows[hit]]))
+
+    def factors(self, labels: np.ndarray) -> np.ndarray:
+        """How often each row comes in the mean over epochs, (N,)."""
+        import numpy as np
+
+        hot = labels.astype(bool) if labels.ndim == 2 else labels[:, None] == np.unique(labels)
+        found = hot.mean(axis=0)
+        found = np.where(found > 0, found, 1)
+        share = (
+            self.share if self.share is not None else hot.any(axis=0) @ found / max(hot.any(axis=0).sum(), 1)
+        )
+        of_classes = np.maximum(1, np.sqrt(share / found))
+        return np.where(hot, of_classes, 1).max(axis=1)
