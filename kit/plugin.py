@@ -49,7 +49,8 @@ class Plugin(BaseModel):
         if self.kind not in SEE_LABELS:
             return True
         fields = [getattr(self, name) for name in type(self).model_fields]
-        nested = [value for value in fields if isinstance(value, Plugin)]
+        inner = [one for value in fields for one in (value if isinstance(value, tuple) else (value,))]
+        nested = [one for one in inner if isinstance(one, Plugin)]
         return labels in self.label_kinds and all(plugin.takes_labels(labels) for plugin in nested)
 
     @classmethod

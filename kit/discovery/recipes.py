@@ -34,6 +34,7 @@ FINETUNE: dict[str, Any] = {
     "ema_decay": 0.998,
     "epochs": 12,
 }
+BCE = {"name": "bce"}
 RECIPES = {"scratch": SCRATCH, "finetune": FINETUNE}
 
 
@@ -108,7 +109,7 @@ def config(recipe: str, data: dict[str, Any], sides: Sequence[int] = ()) -> dict
     chosen["image_size"] = _image_size(recipe, statistics.median(sides) if sides else 256)
     splitter = "stratified_group_kfold" if data.get("group") else "stratified_kfold"
     if Data.model_validate(data).is_multi_label:
-        chosen["loss"] = {"name": "bce"}
+        chosen["loss"] = {**chosen["loss"], "base": BCE} if "base" in chosen["loss"] else BCE
         splitter = "multilabel_stratified_kfold"
     chosen["splitter"] = {"name": splitter, "folds": 5}
     competition = Competition.model_validate({"data": data})

@@ -66,8 +66,8 @@ def _opened(
     for kind in SPECS:
         where = f"stages.{number}.{kind}" if getattr(section, kind) is not None else kind
         opened[kind] = KINDS[kind].open(getattr(within, kind), root, where)
+    check_takes([opened["loss"], opened["sampler"]], classes.label_kind, root)
     loss = cast(Loss, opened["loss"]).bind(classes)
-    check_takes([loss, opened["sampler"]], classes.label_kind, root)
     _check_loss(number, loss, parts.loss, len(classes.names))
     _check_size(number, within, parts)
     return OpenStage(section, within, opened["sampler"], opened["augmenter"], loss, opened["scheduler"])

@@ -36,6 +36,24 @@ def test_a_shortcut_draws_the_same_rows_and_scores_them_alike(
     np.testing.assert_allclose(quick, slow, rtol=1e-9)
 
 
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize(
+    "name", ["macro_f1", "accuracy", "log_loss", "auc", "average_precision", "samples_f1"]
+)
+def test_a_shortcut_of_several_labels_a_row_draws_and_scores_them_alike(
+    name: str, grouped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap, "MOST", bootstrap.FEWEST)
+    rng = np.random.default_rng(1)
+    truth = (rng.random((60, 3)) < 0.3).astype(np.int8)
+    members = [np.round(0.3 * truth + 0.7 * rng.random((60, 3)), 1) for _ in range(2)]  # with ties
+    groups = np.arange(60) // 4 if grouped else None
+    metric = Metric.open(name)
+    quick = bootstrap.scores(metric, truth, members, groups)
+    slow = bootstrap.scores(Bare(of=metric), truth, members, groups)
+    np.testing.assert_allclose(quick, slow, rtol=1e-9)
+
+
 def test_the_spread_is_that_of_a_share() -> None:
     members, truth = drawn(members=1, rows=400)
     metric = Metric.open("accuracy")

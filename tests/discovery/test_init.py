@@ -17,6 +17,7 @@ from kit.config_file import check
 from kit.discovery import recipes
 from kit.discovery.initialise import initialise
 from kit.errors import ConfigError
+from kit.kinds import Loss
 from kit.predictions import Predictions
 from kit.table import sample_frame
 from kit.train import train
@@ -102,7 +103,10 @@ def test_groups_choose_the_splitter() -> None:
 )
 def test_several_labels_a_row_choose_loss_and_splitter(recipe: str, data: dict[str, str | None]) -> None:
     made = recipes.config(recipe, data)
-    assert (made["loss"], made["splitter"]["name"]) == ({"name": "bce"}, "multilabel_stratified_kfold")
+    loss, mixed = made["loss"], {"name": "cutmix", "probability": 0.5, "base": {"name": "bce"}}
+    assert loss == (mixed if recipe == "scratch" else {"name": "bce"})
+    assert Loss.open(loss).takes_labels("multi_hot")
+    assert made["splitter"] == {"name": "multilabel_stratified_kfold", "folds": 5}
 
 
 @pytest.mark.parametrize(

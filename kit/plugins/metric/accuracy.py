@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from pydantic import Field
 
@@ -25,8 +27,18 @@ class Accuracy(Metric):
 
     def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
         if truth.ndim == 2:
-            return float(((probabilities >= self.threshold) == truth).all(axis=1).mean())
+            return float(self._right(truth, probabilities).mean())
         return self.of_confusion(confusion(truth, probabilities.argmax(axis=1), probabilities.shape[1]))
+
+    def reweighted(self, truth: np.ndarray, probabilities: np.ndarray) -> Callable[[np.ndarray], float]:
+        right = self._right(truth, probabilities)
+        return lambda weights: float(np.average(right, weights=weights))
+
+    def _right(self, truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+        """Whether each row is told right, bool (N,)."""
+        if truth.ndim == 1:
+            return np.asarray(probabilities.argmax(axis=1) == truth)
+        return np.asarray(((probabilities >= self.threshold) == truth).all(axis=1))
 
     def of_confusion(self, counts: np.ndarray) -> float:
         return float(counts.trace() / counts.sum())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from pydantic import Field
 
@@ -25,18 +27,23 @@ class MacroF1(Metric):
 
     def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
         if truth.ndim == 2:
-            return _of_several(truth.astype(bool), probabilities >= self.threshold)
+            return self.reweighted(truth, probabilities)(np.ones(len(truth)))
         return self.of_confusion(confusion(truth, probabilities.argmax(axis=1), probabilities.shape[1]))
 
     def of_confusion(self, counts: np.ndarray) -> float:
-        both = counts.sum(axis=0) + counts.sum(axis=1)  # told and true: 2 hits / both is F1
-        occurs = both > 0
-        return float((2 * counts.diagonal()[occurs] / both[occurs]).mean())
+        return _mean(counts.diagonal(), counts.sum(axis=0) + counts.sum(axis=1))
+
+    def reweighted(self, truth: np.ndarray, probabilities: np.ndarray) -> Callable[[np.ndarray], float]:
+        places = np.arange(probabilities.shape[1])
+        if truth.ndim == 2:
+            true, said = truth.astype(bool), probabilities >= self.threshold
+        else:
+            true, said = truth[:, None] == places, probabilities.argmax(axis=1)[:, None] == places
+        hits, both = (true & said).astype(np.float32), true.astype(np.float32) + said
+        return lambda weights: _mean(weights @ hits, weights @ both)
 
 
-def _of_several(truth: np.ndarray, said: np.ndarray) -> float:
-    """Macro F1 of labels that rows have and are given, bool (N, K); 1 where no row has any nor is given one."""
-    both = truth.sum(axis=0) + said.sum(axis=0)
+def _mean(hits: np.ndarray, both: np.ndarray) -> float:
+    """Mean of 2 hits / both, both = rows told and rows true, over the classes that have any; 1 where none has."""
     occurs = both > 0
-    hits = (truth & said).sum(axis=0)
     return float((2 * hits[occurs] / both[occurs]).mean()) if occurs.any() else 1.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from pydantic import Field
 
@@ -23,8 +25,15 @@ class SamplesF1(Metric):
     threshold: float = Field(0.5, ge=0, le=1, description="probability from which a row is given a label")
 
     def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
-        given, true = probabilities >= self.threshold, truth.astype(bool)
-        weight = self.beta**2
+        return float(self._by_row(truth, probabilities).mean())
+
+    def reweighted(self, truth: np.ndarray, probabilities: np.ndarray) -> Callable[[np.ndarray], float]:
+        by_row = self._by_row(truth, probabilities)
+        return lambda weights: float(np.average(by_row, weights=weights))
+
+    def _by_row(self, truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+        """The F score of each row, (N,)."""
+        given, true, weight = probabilities >= self.threshold, truth.astype(bool), self.beta**2
         both = weight * true.sum(axis=1) + given.sum(axis=1)
         hits = (1 + weight) * (true & given).sum(axis=1)
-        return float(np.where(both > 0, hits / np.where(both > 0, both, 1), 1.0).mean())
+        return np.where(both > 0, hits / np.where(both > 0, both, 1), 1.0)
