@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import datetime
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from kit import duplicates, submission
+from kit import submission
 from kit.blending.compatibility import check_together
 from kit.blending.crossfit import cross_fit
-from kit.blending.members import Member, aligned, read_members
+from kit.blending.diversity import Diversity, measured
+from kit.blending.members import Member, read_members
+from kit.blending.out_of_fold import OutOfFold, labels, out_of_fold, warn_of_partial
 from kit.blending.recipes import for_labels, for_metric
 from kit.blending.scores import BLEND, MEAN, Comparison, Predicted, Score, compared
 from kit.blending.test_rows import blended_test
 from kit.board import Board, Entry
-from kit.errors import Case, InvalidError, KitWarning
+from kit.errors import InvalidError
 from kit.files import sha256
 from kit.kinds import Ensembler, Format, Metric
 from kit.label_kinds import check_takes
 from kit.predictions import Predictions, ids_fingerprint
-from kit.table import Table, sample_frame, train_table
+from kit.table import Table, sample_frame
 from kit.workspace import Workspace
 
 
@@ -79,95 +79,74 @@ def blend(
     """
     data = workspace.competition.data
     board = Board.read(workspace.submissions)  # one that cannot be read stops the blend before it writes
-    metric = Metric.open(workspace.competition.metric, workspace.root, where="metric")
-    asked = Ensembler.open(ensembler or workspace.competition.ensembler, workspace.root, where="ensembler")
-    recipe = for_metric(asked, metric)
     read = read_members(workspace, members)
-    table = _labels(workspace)
-    check_takes((recipe, metric), table.label_kind, workspace.root)
-    recipe = for_labels(recipe, table.is_multi_label)
+    table = labels(workspace)
+    recipe, metric = _asked(workspace, ensembler, table)
     check_together(read, table)
     sample = sample_frame(workspace.root, data)
     shape = submission.choose_format(workspace, sample, read[0].test.classes, top_k, table.label_kind)
-    blended = _blended(read, table, recipe, metric, sample)
-    _warn_of_partial(read, len(blended.oof_ids))
-    rows = submission.make_table(blended.test, sample, shape)
+    rows = out_of_fold(read, table)
+    fitted, comparison = _blended(rows, recipe, metric)
+    test = blended_test(read, fitted, sample.iloc[:, 0].unique().tolist())
+    blended = Blended(test, fitted, comparison, rows.ids)
+    warn_of_partial(read, len(rows.ids))
+    written_rows = submission.make_table(test, sample, shape)
     named = name or f"{recipe.plugin_name()}-{'-'.join(member.run for member in read)}"
     record = _record(workspace, read, blended, metric, shape)
-    written = submission.write(workspace.submissions, named, rows, record, data.sep, board.last)
+    written = submission.write(workspace.submissions, named, written_rows, record, data.sep, board.last)
     board = board.enter(_entry(written, record, blended, metric))
     return Submitted(
         number=written.number, path=written.path, record=written.record, format=shape.plugin_name(),
         metric=metric.plugin_name(), ensembler=blended.ensembler.spec(), comparison=blended.comparison,
-        rows=len(blended.oof_ids), test_rows=len(rows), rank=board.rank(written.number),
+        rows=len(rows.ids), test_rows=len(written_rows), rank=board.rank(written.number),
     )  # fmt: skip
 
 
-def _labels(workspace: Workspace) -> Table:
-    """The training table; a machine that blends need not have the images that it names."""
-    data = workspace.competition.data.model_copy(update={"bad_train": "drop"})
-    return train_table(workspace.root, data)
+def diversity(
+    workspace: Workspace, members: Sequence[str], ensembler: str | Mapping[str, Any] | None = None
+) -> Diversity:
+    """How alike the members are out of fold, and what each brings to the blend; raises what `blend` raises."""
+    read = read_members(workspace, members)
+    table = labels(workspace)
+    recipe, metric = _asked(workspace, ensembler, table)
+    check_together(read, table)
+    rows = out_of_fold(read, table)
+    warn_of_partial(read, len(rows.ids))
+    return measured(rows, recipe, metric)
 
 
-def _warn_of_partial(members: Sequence[Member], shared: int) -> None:
-    counts = {str(member): len(set(member.oof.ids.tolist())) for member in members}
-    if max(counts.values()) > shared:
-        covered = ", ".join(f"{name} {count}" for name, count in counts.items())
-        text = f"W10 only the {shared} rows that all members cover are scored ({covered})"
-        warnings.warn(KitWarning(text), stacklevel=3)
+def _asked(
+    workspace: Workspace, ensembler: str | Mapping[str, Any] | None, table: Table
+) -> tuple[Ensembler, Metric]:
+    """The ensembler, by default the config's, and the metric, told of one another and of the table's labels."""
+    metric = Metric.open(workspace.competition.metric, workspace.root, where="metric")
+    asked = Ensembler.open(ensembler or workspace.competition.ensembler, workspace.root, where="ensembler")
+    recipe = for_metric(asked, metric)
+    check_takes((recipe, metric), table.label_kind, workspace.root)
+    return for_labels(recipe, table.is_multi_label), metric
 
 
-def _blended(
-    members: Sequence[Member], table: Table, recipe: Ensembler, metric: Metric, sample: pd.DataFrame
-) -> Blended:
-    ids, oof = aligned(members)
-    at = _positions(table, ids)
-    truth = np.asarray(table.labels)[at]
-    folds = np.array([members[0].held_out_by[name] for name in ids.tolist()])
-    # several folds keep relatives together already, and reading all images takes long
-    groups = table.take(at).groups
+def _blended(rows: OutOfFold, recipe: Ensembler, metric: Metric) -> tuple[Ensembler, Comparison]:
+    """The recipe fitted on all out-of-fold rows, and how the blend compares with its members."""
     if recipe.fitted:
-        relatives = _relatives(table.take(at)) if len(set(folds.tolist())) == 1 else groups
-        honest, fitted = cross_fit(recipe, oof, truth, folds, relatives)
-        blended = Predicted(BLEND, honest, fitted.blend(oof))
+        honest, fitted = cross_fit(recipe, rows.members, rows.truth, rows.folds, rows.relatives())
+        blended = Predicted(BLEND, honest, fitted.blend(rows.members))
     else:
-        fitted, honest = recipe, recipe.blend(oof)
+        fitted, honest = recipe, recipe.blend(rows.members)
         blended = Predicted(BLEND, honest, honest)
-    plain = [*oof, for_labels(Ensembler.open(MEAN), recipe.multi_label).blend(oof)]
-    predicted = [
-        Predicted(name, one, one) for name, one in zip([*map(str, members), MEAN], plain, strict=True)
-    ]
-    single = for_labels(for_metric(Ensembler.open("single"), metric), recipe.multi_label)
-    best = _best(single, oof, truth, folds, groups)
-    comparison = compared(metric, truth, folds, groups, [*predicted, blended], best)
-    test = blended_test(members, fitted, sample.iloc[:, 0].unique().tolist())
-    return Blended(test, fitted, comparison, ids)
+    mean, single = (for_labels(Ensembler.open(name), recipe.multi_label) for name in (MEAN, "single"))
+    plain = [*zip(rows.names, rows.members, strict=True), (MEAN, mean.blend(rows.members))]
+    predicted = [*(Predicted(name, one, one) for name, one in plain), blended]
+    best = _best(for_metric(single, metric), rows)
+    return fitted, compared(metric, rows.truth, rows.folds, rows.groups, predicted, best)
 
 
-def _best(
-    single: Ensembler, oof: np.ndarray, truth: np.ndarray, folds: np.ndarray, groups: np.ndarray | None
-) -> np.ndarray:
+def _best(single: Ensembler, rows: OutOfFold) -> np.ndarray:
     """Each row as the member predicts it that is best on other rows; too few rows have the best of all."""
     try:
-        return cross_fit(single, oof, truth, folds, groups)[0]
+        return cross_fit(single, rows.members, rows.truth, rows.folds, rows.groups)[0]
     except InvalidError:
-        return single.fit(oof, truth).blend(oof)
-
-
-def _relatives(table: Table) -> np.ndarray:
-    """A number a row, (N,), equal for rows of one group and for images that are byte for byte the same."""
-    same = duplicates.contents(table.paths)
-    return same if table.groups is None else duplicates.joined(same, table.groups)
-
-
-def _positions(table: Table, ids: np.ndarray) -> np.ndarray:
-    """Where the ids stand in the table. Raises InvalidError (D41) for those that it lacks."""
-    at = {name: row for row, name in enumerate(table.ids.tolist())}
-    lost = [Case("is in no row of the training table", id=name, code="D41") for name in ids if name not in at]
-    if lost:
-        hint = "the training table as it was when the runs were trained; folders of images too, where they make rows"
-        raise InvalidError(f"{len(lost)} predicted rows have no label", code="D41", cases=lost, hint=hint)
-    return np.array([at[name] for name in ids.tolist()])
+        return single.fit(rows.members, rows.truth).blend(rows.members)
 
 
 def _record(

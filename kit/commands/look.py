@@ -1,4 +1,4 @@
-"""`kit look`: pictures of what a setting does, before a run is spent on it."""
+"""`kit look`: pictures of what a setting does, before a run is spent on it, and of how alike members are."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Draw what a setting does, before a run is spent on it.
+    """Draw what a setting does, before a run is spent on it, and how alike members are.
 
     \b
     kit look augment
     kit look augment augmenter=heavy --rows 4 --variants 8
     kit look lr scheduler=one_cycle
     kit look lr --find
+    kit look members runs/a@d4 runs/b@d4
     """
 
 
@@ -158,3 +159,42 @@ def _find(workspace: Workspace, out: Path, lowest: float, highest: float, steps:
         "tenth": found.tenth,
         "trials": [asdict(trial) for trial in found.trials],
     }
+
+
+@command.command()
+@click.argument("members", nargs=-1, required=True, metavar="RUN[@VIEWS]... [KEY=VALUE]...")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("members.png"), show_default=True,
+    metavar="FILE.png", help="The picture's file.",
+)  # fmt: skip
+@click.option("--ensembler", help="The blend that members are left out of; by default the config's.")
+@click.option("--json", "as_json", is_flag=True, help="Print all numbers as JSON.")
+def members(members: tuple[str, ...], out: Path, ensembler: str | None, as_json: bool) -> None:
+    """Draw how alike members are, how much their errors overlap, and what each brings to the blend.
+
+    Nothing is submitted. All numbers are of the out-of-fold rows that all members predict.
+
+    \b
+    kit look members runs/a@d4 runs/b@d4 runs/c
+    kit look members runs/a runs/b --ensembler hill_climb --out hill.png
+    """
+    if out.suffix.lower() != ".png":
+        raise click.BadParameter(f"{str(out)!r} does not end in .png", param_hint="--out")
+    from kit import files
+    from kit.blend import diversity
+    from kit.blending.heat_map import png
+    from kit.commands import _members
+    from kit.commands._console import console
+    from kit.workspace import Workspace
+
+    runs = [text for text in members if "=" not in text]
+    overrides = [text for text in members if "=" in text]
+    overrides = [*([f"ensembler={ensembler}"] if ensembler else []), *overrides]
+    found = diversity(Workspace.find(overrides=overrides), runs)
+    files.write_bytes(out, png(found))
+    if as_json:
+        emit({"file": str(out), **_members.as_json(found)})
+        return
+    console(stderr=True).print(_members.table(found))
+    say(f"{found.ensembler} of all: {found.metric} {found.score:.4f} on {found.rows} out-of-fold rows")
+    click.echo(out)

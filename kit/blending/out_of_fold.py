@@ -1,0 +1,78 @@
+"""Out-of-fold rows: what all members predict of the training table, joined by id."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from kit import duplicates
+from kit.blending.members import Member, aligned
+from kit.errors import Case, InvalidError, KitWarning
+from kit.table import Table, train_table
+from kit.workspace import Workspace
+
+
+@dataclass(frozen=True, eq=False)
+class OutOfFold:
+    """Members' probabilities (M, N, K) of the rows that all predict, with what is known of the rows (N,)."""
+
+    names: tuple[str, ...]
+    ids: np.ndarray
+    members: np.ndarray
+    folds: np.ndarray  # which fold held a row out
+    table: Table  # the same rows
+
+    @cached_property
+    def truth(self) -> np.ndarray:
+        """Class numbers (N,), or multi-hot (N, K)."""
+        return np.asarray(self.table.labels)
+
+    @property
+    def groups(self) -> np.ndarray | None:
+        return self.table.groups
+
+    def relatives(self) -> np.ndarray | None:
+        """What must stay together when rows are cut into parts: groups, and images that are the same byte for byte.
+
+        Several folds keep those together already, and reading all images takes long: then it is the groups alone.
+        """
+        if len(np.unique(self.folds)) > 1:
+            return self.groups
+        same = duplicates.contents(self.table.paths)
+        return same if self.groups is None else duplicates.joined(same, self.groups)
+
+
+def labels(workspace: Workspace) -> Table:
+    """The training table; a machine that blends need not have the images that it names."""
+    data = workspace.competition.data.model_copy(update={"bad_train": "drop"})
+    return train_table(workspace.root, data)
+
+
+def out_of_fold(members: Sequence[Member], table: Table) -> OutOfFold:
+    """The rows that all members predict. Raises InvalidError (D41) for none, and for rows that the table lacks."""
+    ids, shares = aligned(members)
+    folds = np.array([members[0].held_out_by[name] for name in ids.tolist()])
+    names = tuple(map(str, members))
+    return OutOfFold(names, ids, shares, folds, table.take(_positions(table, ids)))
+
+
+def warn_of_partial(members: Sequence[Member], shared: int) -> None:
+    counts = {str(member): len(set(member.oof.ids.tolist())) for member in members}
+    if max(counts.values()) > shared:
+        covered = ", ".join(f"{name} {count}" for name, count in counts.items())
+        text = f"W10 only the {shared} rows that all members cover are scored ({covered})"
+        warnings.warn(KitWarning(text), stacklevel=3)
+
+
+def _positions(table: Table, ids: np.ndarray) -> np.ndarray:
+    """Where the ids stand in the table. Raises InvalidError (D41) for those that it lacks."""
+    at = {name: row for row, name in enumerate(table.ids.tolist())}
+    lost = [Case("is in no row of the training table", id=name, code="D41") for name in ids if name not in at]
+    if lost:
+        hint = "the training table as it was when the runs were trained; folders of images too, where they make rows"
+        raise InvalidError(f"{len(lost)} predicted rows have no label", code="D41", cases=lost, hint=hint)
+    return np.array([at[name] for name in ids.tolist()])

@@ -1,0 +1,72 @@
+"""How members' diversity is shown in the terminal: two heat maps and what each member brings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from rich.table import Table
+    from rich.text import Text
+
+    from kit.blending.diversity import Diversity
+
+
+def table(found: Diversity) -> Table:
+    """A row a member: its score, the gain of having it, its correlation and error overlap with each other one."""
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in (
+        "",
+        "member",
+        found.metric,
+        "gain of having it (95 %)",
+        "correlation, %",
+        "error overlap, %",
+    ):
+        made.add_column(heading, justify="right" if heading == found.metric else "left", no_wrap=True)
+    numbers = Text(" ".join(f"{number:>3}" for number in range(1, len(found.names) + 1)), style="dim")
+    made.add_row("", "", "", "", numbers, numbers)
+    for place, name in enumerate(found.names):
+        made.add_row(
+            str(place + 1), name, f"{found.scores[place]:.4f}", _gain(found, place),
+            _cells(found.correlation, place), _cells(found.overlap, place),
+        )  # fmt: skip
+    return made
+
+
+def _gain(found: Diversity, place: int) -> str:
+    if not found.gains:
+        return "-"
+    one = found.gains[place]
+    interval = "" if one.low is None else f" ({one.low:+.4f} to {one.high:+.4f})"
+    return f"{one.value:+.4f}{interval}"
+
+
+def _cells(matrix: np.ndarray, row: int) -> Text:
+    """A row of a matrix in per cent, each cell on the colour that the picture gives it."""
+    from rich.text import Text
+
+    from kit.blending.heat_map import colour, floor_of
+
+    low, line = floor_of(matrix), Text()
+    for column, value in enumerate(matrix[row].tolist()):
+        fill = colour(value, low)
+        ink = "black" if sum(fill) > 450 else "white"
+        line.append(f"{100 * value:3.0f}", f"{ink} on rgb({fill[0]},{fill[1]},{fill[2]})")
+        line.append(" " if column + 1 < matrix.shape[1] else "")
+    return line
+
+
+def as_json(found: Diversity) -> dict[str, Any]:
+    """All of it as JSON values."""
+    from dataclasses import asdict
+
+    return {
+        "members": list(found.names), "metric": found.metric, "scores": list(found.scores),
+        "correlation": found.correlation.tolist(), "overlap": found.overlap.tolist(),
+        "ensembler": found.ensembler, "score": found.score, "gains": [asdict(one) for one in found.gains],
+        "rows": found.rows,
+    }  # fmt: skip
