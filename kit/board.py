@@ -1,20 +1,27 @@
-"""Board: submissions/board.csv, every submission with its scores, best cross-validated score first."""
+"""Board: submissions/board.csv, every submission with its scores, a line each in the order of their numbers.
+
+A line stays where it is, and new ones come last, so that git merges the boards of two clones by keeping the lines of
+both (`merge=union`); what such a merge leaves double is joined when the board is read.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import math
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from kit import files
-from kit.errors import Case, ConfigError, DataError
+from kit.errors import Case, ConfigError, DataError, KitWarning
 from kit.submission import locked
 from kit.tables.csv_file import read_csv
 
 BOARD = "board.csv"
+MERGES = (".gitattributes", f"{BOARD} merge=union\n")  # beside the board
+MARKS = ("<<<<<<<", "=======", ">>>>>>>")  # that git leaves where it did not merge
 
 
 @dataclass(frozen=True)
@@ -34,10 +41,20 @@ class Entry:
     created: str  # ISO 8601, UTC
     notes: str = ""  # the team's own
 
-    def key(self) -> tuple[str, bool, float, int]:
+    def place(self) -> tuple[str, bool, float, int]:
         """Sorts the best first within a metric; those without a score last, older ones before younger."""
         cv = self.cv if self.cv is not None else 0.0
         return self.metric, self.cv is None, -cv if self.better == "higher" else cv, self.number
+
+    @property
+    def key(self) -> tuple[int, str, str]:
+        """What makes a line this submission's: its number, and what another clone's of that number has not."""
+        return self.number, self.created, self.file
+
+    @property
+    def stem(self) -> str:
+        """The file's name without its ending, such as `0007-mean-a`: what tells two of one number apart."""
+        return self.file.rpartition(".")[0]
 
 
 COLUMNS = tuple(field.name for field in fields(Entry))
@@ -56,6 +73,7 @@ class Board:
         path = submissions / BOARD
         if not path.exists() or path.read_bytes().strip() == ",".join(COLUMNS).encode():
             return cls(submissions)
+        _refuse_marks(path)
         table = read_csv(path)
         unknown = [name for name in table.columns if name not in COLUMNS]
         lacking = [name for name in COLUMNS if name not in table.columns]
@@ -67,10 +85,12 @@ class Board:
                 + [Case("is missing", name) for name in lacking],
                 hint="the column `notes` is yours; the others are kit's",
             )
-        rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
-        return cls(
-            submissions, tuple(_entry(path, line, row) for line, row in zip(table.lines, rows, strict=True))
-        )
+        entries = [
+            _entry(path, line, dict(zip(table.columns, row, strict=True)))
+            for line, row in zip(table.lines, table.rows, strict=True)
+            if row != table.columns  # a header that a merge left double
+        ]
+        return cls(submissions, _joined(entries))
 
     @property
     def last(self) -> int:
@@ -81,7 +101,7 @@ class Board:
         """The board with one more entry, on the disk too; what others entered meanwhile is kept."""
         return self._changed(lambda entries: (*entries, entry))
 
-    def score(self, number: int, value: float) -> Board:
+    def score(self, number: int | str, value: float) -> Board:
         """The board with what the leaderboard said about a submission, on the disk too.
 
         Raises ConfigError (C22) for a number that the board does not know or a value that is no number.
@@ -90,27 +110,36 @@ class Board:
             raise ConfigError(f"a score is a number, not {value}", code="C22")
 
         def scored(entries: Sequence[Entry]) -> tuple[Entry, ...]:
-            replace(self, entries=tuple(entries)).entry(number)
+            meant = replace(self, entries=tuple(entries)).entry(number)
             return tuple(
-                replace(entry, leaderboard=value) if entry.number == number else entry for entry in entries
+                replace(entry, leaderboard=value) if entry.key == meant.key else entry for entry in entries
             )
 
         return self._changed(scored)
 
-    def entry(self, number: int) -> Entry:
-        """A submission by its number. Raises ConfigError (C22) for one that the board does not know."""
-        known = {entry.number: entry for entry in self.entries}
-        if number not in known:
-            raise ConfigError(
-                f"no submission {number} on the board",
-                code="C22",
-                hint=f"one of {', '.join(map(str, sorted(known)))}" if known else "kit blend makes one",
-            )
-        return known[number]
+    def without(self, entry: Entry) -> Board:
+        """The board without a submission, on the disk too; its files stay."""
+        return self._changed(lambda entries: tuple(one for one in entries if one.key != entry.key))
+
+    def entry(self, number: int | str) -> Entry:
+        """A submission by its number or, where clones have given one number twice, by its file's name.
+
+        Raises ConfigError (C22) for one that the board does not know, or for several of that number.
+        """
+        asked = str(number).removesuffix(".csv")
+        found = [entry for entry in self.entries if asked in (str(entry.number), entry.stem)]
+        known = ", ".join(map(str, sorted({entry.number for entry in self.entries})))
+        if len(found) == 1:
+            return found[0]
+        if found:
+            hint = f"the name: {', '.join(entry.stem for entry in found)}"
+            raise ConfigError(f"{len(found)} submissions are number {asked}", code="C22", hint=hint)
+        hint = f"one of {known}" if known else "kit blend makes one"
+        raise ConfigError(f"no submission {asked} on the board", code="C22", hint=hint)
 
     def ranked(self) -> tuple[Entry, ...]:
         """The entries, best first within each metric."""
-        return tuple(sorted(self.entries, key=Entry.key))
+        return tuple(sorted(self.entries, key=Entry.place))
 
     def rank(self, number: int) -> int:
         """A submission's place among those of its metric, from 1."""
@@ -120,9 +149,43 @@ class Board:
 
     def _changed(self, change: Callable[[Sequence[Entry]], tuple[Entry, ...]]) -> Board:
         with locked(self.submissions):
-            board = replace(self, entries=change(Board.read(self.submissions).entries))
-            files.write_text(self.submissions / BOARD, _text(board.ranked()))
+            board = replace(self, entries=_joined(change(Board.read(self.submissions).entries)))
+            files.write_text(self.submissions / BOARD, _text(board.entries))
+            name, text = MERGES
+            if not (self.submissions / name).exists():
+                files.write_text(self.submissions / name, text)
         return board
+
+
+def _joined(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    """The entries in the order of their numbers, those of one submission joined."""
+    found: dict[tuple[int, str, str], Entry] = {}
+    for entry in entries:
+        found[entry.key] = _both(found[entry.key], entry) if entry.key in found else entry
+    return tuple(entry for _, entry in sorted(found.items()))
+
+
+def _both(one: Entry, other: Entry) -> Entry:
+    """Two lines of one submission as one: of two leaderboard scores the later line's counts, and is told."""
+    scores = [entry.leaderboard for entry in (one, other) if entry.leaderboard is not None]
+    if len(set(scores)) > 1:
+        text = (
+            f"W17 submission {one.stem} has two leaderboard scores, {scores[0]} and {scores[1]}: the second counts "
+            f"(kit board score {one.stem} settles it)"
+        )
+        warnings.warn(KitWarning(text), stacklevel=4)
+    notes = dict.fromkeys(note for entry in (one, other) for note in entry.notes.split("; ") if note)
+    return replace(one, leaderboard=scores[-1] if scores else None, notes="; ".join(notes))
+
+
+def _refuse_marks(path: Path) -> None:
+    text = path.read_bytes().decode(errors="replace")
+    lines = [number for number, line in enumerate(text.splitlines(), 1) if line.startswith(MARKS)]
+    if lines:
+        raise DataError(
+            f"{path} has git's conflict marks on lines {', '.join(map(str, lines))}", code="D37",
+            hint="keep the lines of both sides and remove the marks; the .gitattributes beside it lets git do so",
+        )  # fmt: skip
 
 
 def _text(entries: Sequence[Entry]) -> str:

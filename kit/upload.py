@@ -13,7 +13,7 @@ from kit.workspace import Workspace
 PLACEHOLDER = "<competition>"
 
 
-def upload_command(workspace: Workspace, number: int) -> str:
+def upload_command(workspace: Workspace, number: int | str) -> str:
     """The command for a submission of the board.
 
     Raises ConfigError (C22) for a number that is not on the board, or whose file is gone.

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import multiprocessing
+import shutil
+import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from kit.board import Board, Entry
-from kit.errors import BusyError, ConfigError, DataError
+from kit.errors import BusyError, ConfigError, DataError, KitWarning
 from kit.submission import locked
 
 ENTRY = Entry(
@@ -69,15 +72,15 @@ def test_scores_of_two_metrics_are_not_compared(tmp_path: Path) -> None:
     assert [board.rank(number) for number in (1, 2, 3)] == [2, 1, 1]
 
 
-def test_a_spreadsheet_finds_the_ranking(tmp_path: Path) -> None:
-    filled(tmp_path, 0.5, 0.9)
+def test_a_spreadsheet_finds_a_line_a_submission_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    filled(tmp_path, 0.9, 0.5)
     with (tmp_path / "board.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == [
         "number", "name", "file", "cv", "metric", "better", "leaderboard", "members", "ensembler", "rows", "created",
         "notes",
     ]  # fmt: skip
-    assert [row["number"] for row in rows] == ["2", "1"]
+    assert [row["number"] for row in rows] == ["1", "2"]
     assert rows[0]["members"] == "a@d4 b@d4"
     assert rows[0]["leaderboard"] == ""
 
@@ -125,20 +128,125 @@ def test_a_cell_that_is_no_number_is_named_by_its_line(tmp_path: Path) -> None:
         Board.read(tmp_path)
 
 
-def _enter_ten(folder: Path, start: int) -> None:
-    for number in range(start, start + 10):
+# ----------------------------------------------------------------------------------- merged by git
+
+
+def merged(folder: Path, ours: Callable[[Board], Board], theirs: Callable[[Board], Board]) -> Board:
+    """The board of 0.5 and 0.9 after two clones have changed it, and git has kept the lines of both."""
+    filled(folder, 0.5, 0.9)
+    file = folder / "board.csv"
+    base = file.read_bytes()
+    texts = {"base": base}
+    for name, change in (("ours", ours), ("theirs", theirs)):
+        file.write_bytes(base)
+        change(Board.read(folder))
+        texts[name] = file.read_bytes()
+    for name, text in texts.items():
+        (folder / name).write_bytes(text)
+    command = ["git", "merge-file", "--union", "-p", "ours", "base", "theirs"]
+    file.write_bytes(subprocess.run(command, cwd=folder, capture_output=True, check=True).stdout)
+    return Board.read(folder)
+
+
+def entered(number: int, name: str) -> Callable[[Board], Board]:
+    entry = replace(ENTRY, number=number, cv=0.7, file=f"{number:04d}-{name}.csv", name=name)
+    return lambda board: board.enter(entry)
+
+
+git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+
+
+@git
+def test_submissions_that_two_clones_entered_are_all_there_after_a_merge(tmp_path: Path) -> None:
+    board = merged(tmp_path, entered(3, "mine"), entered(4, "yours"))
+    assert [entry.number for entry in board.entries] == [1, 2, 3, 4]
+    assert order(board) == [2, 3, 4, 1]
+
+
+@git
+def test_two_submissions_of_one_number_are_told_apart_by_name(tmp_path: Path) -> None:
+    board = merged(tmp_path, entered(3, "mine"), entered(3, "yours"))
+    assert [entry.name for entry in board.entries] == ["mean-a-b", "mean-a-b", "mine", "yours"]
+    with pytest.raises(ConfigError, match="C22 2 submissions are number 3") as caught:
+        board.score(3, 0.5)
+    assert caught.value.hint == "the name: 0003-mine, 0003-yours"
+    found = board.score("0003-yours", 0.5).entries
+    assert [entry.leaderboard for entry in found] == [None, None, None, 0.5]
+    assert board.last == 3
+
+
+@git
+def test_scores_that_two_clones_recorded_are_joined(tmp_path: Path) -> None:
+    board = merged(tmp_path, lambda board: board.score(1, 0.4), lambda board: board.score(2, 0.8))
+    assert [(entry.number, entry.leaderboard) for entry in board.entries] == [(1, 0.4), (2, 0.8)]
+    assert len((tmp_path / "board.csv").read_text().splitlines()) > 3  # the merge left lines double
+    assert board.score(1, 0.4).entries == board.entries
+    assert len((tmp_path / "board.csv").read_text().splitlines()) == 3
+
+
+@git
+def test_two_scores_of_one_submission_are_told(tmp_path: Path) -> None:
+    with pytest.warns(
+        KitWarning, match="W17 submission 0001-mean-a-b has two leaderboard scores, 0.4 and 0.6"
+    ):
+        board = merged(tmp_path, lambda board: board.score(1, 0.4), lambda board: board.score(1, 0.6))
+    assert [entry.leaderboard for entry in board.entries] == [0.6, None]
+
+
+def test_lines_in_any_order_with_the_header_twice_are_read(tmp_path: Path) -> None:
+    filled(tmp_path, 0.5, 0.9)
+    file = tmp_path / "board.csv"
+    header, first, second = file.read_text().splitlines()
+    file.write_text("\n".join([header, second, header, first, second]) + "\n")
+    assert [entry.number for entry in Board.read(tmp_path).entries] == [1, 2]
+
+
+def test_notes_of_both_sides_are_kept(tmp_path: Path) -> None:
+    filled(tmp_path, 0.5)
+    file = tmp_path / "board.csv"
+    header, line = file.read_text().splitlines()
+    file.write_text("\n".join([header, f"{line}first", f"{line}second", f"{line}first"]) + "\n")
+    assert [entry.notes for entry in Board.read(tmp_path).entries] == ["first; second"]
+
+
+def test_marks_of_a_merge_that_git_did_not_finish_are_named(tmp_path: Path) -> None:
+    filled(tmp_path, 0.5)
+    file = tmp_path / "board.csv"
+    header, line = file.read_text().splitlines()
+    file.write_text("\n".join([header, "<<<<<<< HEAD", line, "=======", line, ">>>>>>> b"]) + "\n")
+    with pytest.raises(DataError, match="D37 .* has git's conflict marks on lines 2, 4, 6"):
+        Board.read(tmp_path)
+
+
+def test_git_is_told_to_keep_the_lines_of_both_sides(tmp_path: Path) -> None:
+    filled(tmp_path, 0.5)
+    assert (tmp_path / ".gitattributes").read_text() == "board.csv merge=union\n"
+    assert (Path(__file__).parents[1] / ".gitattributes").read_text() == "submissions/board.csv merge=union\n"
+
+
+def test_a_submission_can_be_taken_off_the_board(tmp_path: Path) -> None:
+    board = filled(tmp_path, 0.5, 0.9)
+    assert order(board.without(board.entry(1))) == order(Board.read(tmp_path)) == [2]
+
+
+# ------------------------------------------------------------------------------------- many writers
+
+
+def _enter_five(folder: Path, start: int) -> None:
+    for number in range(start, start + 5):
         Board.read(folder).enter(replace(ENTRY, number=number, cv=number / 100))
 
 
 def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_enter_ten, args=(tmp_path, start)) for start in (1, 11)]
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    workers = [context.Process(target=_enter_five, args=(tmp_path, start)) for start in range(1, 41, 5)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join(60)
-    assert [worker.exitcode for worker in workers] == [0, 0]
-    assert order(Board.read(tmp_path)) == list(range(20, 0, -1))
+    assert [worker.exitcode for worker in workers] == [0] * 8
+    assert order(Board.read(tmp_path)) == list(range(40, 0, -1))
 
 
 def test_a_writer_that_never_ends_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,10 +28,10 @@ def command(context: click.Context, as_json: bool) -> None:
 
 
 @command.command(context_settings={"ignore_unknown_options": True})  # a score may be negative
-@click.argument("number", type=int)
+@click.argument("number")
 @click.argument("value", type=float)
 @click.option("--json", "as_json", is_flag=True, help="Print the board as JSON.")
-def score(number: int, value: float, as_json: bool) -> None:
+def score(number: str, value: float, as_json: bool) -> None:
     """Record what the leaderboard said about a submission.
 
     \b

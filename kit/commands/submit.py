@@ -46,8 +46,8 @@ def check(file: Path, as_json: bool) -> None:
 
 
 @command.command("command")
-@click.argument("number", type=int)
-def upload(number: int) -> None:
+@click.argument("number")
+def upload(number: str) -> None:
     """Print the command that uploads a submission of the board to Kaggle; it is not run.
 
     \b
