@@ -20,6 +20,7 @@ from kit.submission import locked
 from kit.tables.csv_file import read_csv
 
 BOARD = "board.csv"
+UNDONE = "undone"  # the folder of submissions that were taken back
 MERGES = (".gitattributes", f"{BOARD} merge=union\n")  # beside the board
 MARKS = ("<<<<<<<", "=======", ">>>>>>>")  # that git leaves where it did not merge
 
@@ -117,9 +118,27 @@ class Board:
 
         return self._changed(scored)
 
-    def without(self, entry: Entry) -> Board:
-        """The board without a submission, on the disk too; its files stay."""
-        return self._changed(lambda entries: tuple(one for one in entries if one.key != entry.key))
+    def undo(self) -> tuple[Entry, Board]:
+        """The last submission, and the board without it, on the disk too; its files go to submissions/undone/.
+
+        Raises ConfigError (C22) where there is none, or where the leaderboard has scored it.
+        """
+        undone: list[Entry] = []
+
+        def shorter(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+            if not entries:
+                raise ConfigError("no submission on the board", code="C22", hint="kit blend makes one")
+            last = max(entries, key=lambda entry: entry.key)
+            if last.leaderboard is not None:
+                raise ConfigError(f"submission {last.number} was sent, and stays on the board", code="C22")
+            for file in self.submissions.glob(f"{last.stem}.*"):
+                (self.submissions / UNDONE).mkdir(exist_ok=True)
+                file.replace(self.submissions / UNDONE / file.name)
+            undone.append(last)
+            return tuple(entry for entry in entries if entry.key != last.key)
+
+        board = self._changed(shorter)
+        return undone[0], board
 
     def entry(self, number: int | str) -> Entry:
         """A submission by its number or, where clones have given one number twice, by its file's name.

@@ -111,6 +111,12 @@ class Competition(Strict):
     metric: Spec = _spec("macro_f1")
     ensembler: Spec = _spec("mean")
     format: Spec | None = Field(None, description="the submission's format; by default the sample decides")
+    public_share: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="share of the test rows that the public leaderboard scores, where it is known",
+    )
     kaggle: str | None = Field(
         None, pattern=r"^[\w-]+$", description="the competition's name in its address, for the upload command"
     )

@@ -12,7 +12,7 @@ import pandas as pd
 from kit.errors import Case, DataError, InvalidError, nearest
 from kit.kinds import Format
 from kit.submission import choose_format
-from kit.table import sample_frame, train_table
+from kit.table import labelled_rows, sample_frame
 from kit.tables.csv_file import CsvFile, read_csv
 from kit.workspace import Workspace
 
@@ -62,7 +62,7 @@ def check(workspace: Workspace, file: Path) -> Checked:
     ConfigError where the sample's format is not clear.
     """
     data = workspace.competition.data
-    table = train_table(workspace.root, data.model_copy(update={"bad_train": "drop"}))
+    table = labelled_rows(workspace.root, data)
     sample = sample_frame(workspace.root, data)
     shape = choose_format(workspace, sample, table.classes, labels=table.label_kind)
     try:

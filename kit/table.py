@@ -130,6 +130,11 @@ def _labels(root: Path, data: Data, rows: Rows) -> tuple[np.ndarray, tuple[str, 
     return multi_labels.multi_hot(cells, classes, rows.ids), classes, ()
 
 
+def labelled_rows(root: Path, data: Data) -> Table:
+    """The labelled rows on a machine that need not have the images that they name. Raises as `train_table` does."""
+    return train_table(root, data.model_copy(update={"bad_train": "drop"}))
+
+
 def test_table(root: Path, data: Data, classes: tuple[str, ...]) -> Table:
     """The rows to predict, all of them, in the order of the test table or else of the sample submission.
 

@@ -224,9 +224,10 @@ def test_git_is_told_to_keep_the_lines_of_both_sides(tmp_path: Path) -> None:
     assert (Path(__file__).parents[1] / ".gitattributes").read_text() == "submissions/board.csv merge=union\n"
 
 
-def test_a_submission_can_be_taken_off_the_board(tmp_path: Path) -> None:
-    board = filled(tmp_path, 0.5, 0.9)
-    assert order(board.without(board.entry(1))) == order(Board.read(tmp_path)) == [2]
+def test_the_last_submission_can_be_taken_off_the_board(tmp_path: Path) -> None:
+    entry, board = filled(tmp_path, 0.9, 0.5).undo()
+    assert entry.number == 2
+    assert order(board) == order(Board.read(tmp_path)) == [1]
 
 
 # ------------------------------------------------------------------------------------- many writers

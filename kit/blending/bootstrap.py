@@ -34,42 +34,50 @@ def scores(
     predictions: Sequence[np.ndarray],
     groups: np.ndarray | None = None,
     seed: int = 0,
+    rows: int | None = None,
 ) -> np.ndarray:
     """Scores (draws, predictions) of the same rows, drawn anew for each draw; NaN where the metric has none.
 
-    Each of the predictions is (N, K); `groups` (N,) are drawn whole.
+    Each of the predictions is (N, K); `groups` (N,) are drawn whole. A draw has about `rows` rows, by default N.
     """
     units = np.arange(len(truth)) if groups is None else np.unique(groups, return_inverse=True)[1]
     if truth.ndim == 1 and isinstance(metric, OfDecisions):
-        return _of_decisions(metric, truth, predictions, units, seed)
+        return _of_decisions(metric, truth, predictions, units, seed, rows)
     if isinstance(metric, OfTrueClass):
-        return _of_true(metric, truth, predictions, units, seed)
+        return _of_true(metric, truth, predictions, units, seed, rows)
     if isinstance(metric, Reweighted):
         return _of_weights(
             [metric.reweighted(truth, one) for one in predictions],
             sum(one.size for one in predictions),
             units,
             seed,
+            rows,
         )
-    return _of_rows(metric, truth, predictions, units, seed)
+    return _of_rows(metric, truth, predictions, units, seed, rows)
 
 
-def _weights(units: np.ndarray, draws: int, seed: int) -> Iterator[np.ndarray]:
+def _weights(units: np.ndarray, draws: int, seed: int, rows: int | None) -> Iterator[np.ndarray]:
     """How often each unit is drawn, int64 (units,), draw by draw."""
     count = int(units.max()) + 1
+    size = count if rows is None else max(1, round(rows * count / len(units)))
     rng = generator(seed, "bootstrap", count)
     for _ in range(draws):
-        yield np.bincount(rng.integers(count, size=count), minlength=count)
+        yield np.bincount(rng.integers(count, size=size), minlength=count)
 
 
 def _of_decisions(
-    metric: OfDecisions, truth: np.ndarray, predictions: Sequence[np.ndarray], units: np.ndarray, seed: int
+    metric: OfDecisions,
+    truth: np.ndarray,
+    predictions: Sequence[np.ndarray],
+    units: np.ndarray,
+    seed: int,
+    rows: int | None,
 ) -> np.ndarray:
     classes = predictions[0].shape[1]
     cells = [truth * classes + one.argmax(axis=1) for one in predictions]
     draws = draws_of(len(truth) * len(cells))
     found = np.empty((draws, len(cells)))
-    for draw, drawn in enumerate(_weights(units, draws, seed)):
+    for draw, drawn in enumerate(_weights(units, draws, seed, rows)):
         weights = drawn[units]
         for place, cell in enumerate(cells):
             counts = np.bincount(cell, weights, minlength=classes * classes)
@@ -78,7 +86,12 @@ def _of_decisions(
 
 
 def _of_true(
-    metric: OfTrueClass, truth: np.ndarray, predictions: Sequence[np.ndarray], units: np.ndarray, seed: int
+    metric: OfTrueClass,
+    truth: np.ndarray,
+    predictions: Sequence[np.ndarray],
+    units: np.ndarray,
+    seed: int,
+    rows: int | None,
 ) -> np.ndarray:
     values = [
         metric.of_true(true_shares(truth, one)).reshape(len(truth), -1).mean(axis=1) for one in predictions
@@ -86,7 +99,7 @@ def _of_true(
     sums = np.stack([np.bincount(units, value) for value in values], axis=1)  # (units, predictions)
     sizes = np.bincount(units)
     draws = draws_of(len(truth) * (1 + len(values) // 10))
-    found, drawn = [], _weights(units, draws, seed)
+    found, drawn = [], _weights(units, draws, seed, rows)
     while block := [weights for _, weights in zip(range(TOGETHER), drawn, strict=False)]:
         weights = np.stack(block).astype(np.float64)
         found.append(weights @ sums / (weights @ sizes)[:, None])
@@ -94,10 +107,14 @@ def _of_true(
 
 
 def _of_weights(
-    functions: Sequence[Callable[[np.ndarray], float]], values: int, units: np.ndarray, seed: int
+    functions: Sequence[Callable[[np.ndarray], float]],
+    values: int,
+    units: np.ndarray,
+    seed: int,
+    rows: int | None,
 ) -> np.ndarray:
     found = []
-    for weights in _weights(units, draws_of(SORTED * values), seed):
+    for weights in _weights(units, draws_of(SORTED * values), seed, rows):
         by_row = weights[units]
         jobs = partial(_of_one, functions, by_row)
         found.append(in_threads(jobs, range(len(functions)), len(units)))
@@ -109,12 +126,17 @@ def _of_one(functions: Sequence[Callable[[np.ndarray], float]], weights: np.ndar
 
 
 def _of_rows(
-    metric: Metric, truth: np.ndarray, predictions: Sequence[np.ndarray], units: np.ndarray, seed: int
+    metric: Metric,
+    truth: np.ndarray,
+    predictions: Sequence[np.ndarray],
+    units: np.ndarray,
+    seed: int,
+    rows: int | None,
 ) -> np.ndarray:
     found = []
-    for weights in _weights(units, draws_of(RECOUNTED * sum(one.size for one in predictions)), seed):
-        rows = np.repeat(np.arange(len(truth)), weights[units])
-        found.append([_defined(metric.score, truth[rows], one[rows]) for one in predictions])
+    for weights in _weights(units, draws_of(RECOUNTED * sum(one.size for one in predictions)), seed, rows):
+        drawn = np.repeat(np.arange(len(truth)), weights[units])
+        found.append([_defined(metric.score, truth[drawn], one[drawn]) for one in predictions])
     return np.array(found)
 
 

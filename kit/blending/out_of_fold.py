@@ -12,7 +12,7 @@ import numpy as np
 from kit import duplicates
 from kit.blending.members import Member, aligned
 from kit.errors import Case, InvalidError, KitWarning
-from kit.table import Table, train_table
+from kit.table import Table, labelled_rows
 from kit.workspace import Workspace
 
 
@@ -48,8 +48,7 @@ class OutOfFold:
 
 def labels(workspace: Workspace) -> Table:
     """The training table; a machine that blends need not have the images that it names."""
-    data = workspace.competition.data.model_copy(update={"bad_train": "drop"})
-    return train_table(workspace.root, data)
+    return labelled_rows(workspace.root, workspace.competition.data)
 
 
 def out_of_fold(members: Sequence[Member], table: Table) -> OutOfFold:

@@ -1,4 +1,4 @@
-"""`kit board`: every submission, best cross-validated score first."""
+"""`kit board`: every submission, best cross-validated score first, and what their scores tell."""
 
 from __future__ import annotations
 
@@ -10,27 +10,74 @@ from kit.commands import _console
 
 if TYPE_CHECKING:
     from kit.board import Board
+    from kit.standing.overview import Overview
+    from kit.workspace import Workspace
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 @click.group(invoke_without_command=True)
-@click.option("--json", "as_json", is_flag=True, help="Print the board as JSON.")
+@click.option(
+    "--left", type=click.IntRange(min=1), help="Say which are worth one of so many submissions left."
+)
+@JSON
 @click.pass_context
-def command(context: click.Context, as_json: bool) -> None:
-    """Show all submissions ranked by their cross-validated score.
+def command(context: click.Context, left: int | None, as_json: bool) -> None:
+    """Show all submissions ranked by their cross-validated score, and how far the leaderboard agrees with it.
 
     \b
     kit board
-    kit board --json
+    kit board --left 3                which are worth one of 3 submissions that are left today
     kit board score 7 0.8123          what the leaderboard said about submission 7
+    kit board pick 2                  which to choose in the end
+    kit board diff 7 9                the rows that differ
+    kit board undo                    takes the last one back
     """
-    if context.invoked_subcommand is None:
-        _show(_read(), as_json)
+    if context.invoked_subcommand is not None:
+        return
+    workspace, board = _read()
+    if left is None and as_json:
+        _show(board, as_json=True)
+        return
+    found = _overview(workspace, board)
+    if left is not None and as_json:
+        _emit_sending(workspace, found, left)
+        return
+    _show(board, as_json=False)
+    _tell(workspace, found, left)
+
+
+def _overview(workspace: Workspace, board: Board) -> Overview:
+    from kit.standing.overview import overview
+
+    return overview(workspace, board)
+
+
+def _tell(workspace: Workspace, found: Overview, left: int | None) -> None:
+    from kit.commands._standing import tell, tell_sending
+    from kit.standing.advice import worth_sending
+    from kit.standing.overview import readable_answers
+
+    tell(found)
+    if left is not None:
+        answers = readable_answers(workspace, found.entries)
+        tell_sending(worth_sending(found.entries, answers, left), left)
+
+
+def _emit_sending(workspace: Workspace, found: Overview, left: int) -> None:
+    from dataclasses import asdict
+
+    from kit.standing.advice import worth_sending
+    from kit.standing.overview import readable_answers
+
+    sending = worth_sending(found.entries, readable_answers(workspace, found.entries), left)
+    _console.emit({**asdict(found), **asdict(sending)})
 
 
 @command.command(context_settings={"ignore_unknown_options": True})  # a score may be negative
 @click.argument("number")
 @click.argument("value", type=float)
-@click.option("--json", "as_json", is_flag=True, help="Print the board as JSON.")
+@JSON
 def score(number: str, value: float, as_json: bool) -> None:
     """Record what the leaderboard said about a submission.
 
@@ -38,14 +85,94 @@ def score(number: str, value: float, as_json: bool) -> None:
     kit board score 7 0.8123
     kit board score 7 -0.35
     """
-    _show(_read().score(number, value), as_json)
+    workspace, board = _read()
+    board = board.score(number, value)
+    _show(board, as_json)
+    if not as_json:
+        _tell(workspace, _overview(workspace, board), None)
 
 
-def _read() -> Board:
+@command.command()
+@click.argument("count", type=click.IntRange(min=1))
+@JSON
+def pick(count: int, as_json: bool) -> None:
+    """Propose final submissions: the safest by cross-validation, then good ones that differ most from it.
+
+    \b
+    kit board pick 2
+    """
+    from dataclasses import asdict
+
+    from kit.commands._standing import advice
+    from kit.standing.advice import picks
+    from kit.standing.overview import readable_answers
+
+    workspace, board = _read()
+    found = _overview(workspace, board)
+    noise = None if found.noise is None else found.noise.of_final
+    chosen = picks(found.entries, readable_answers(workspace, found.entries), count, noise)
+    if as_json:
+        _console.emit([asdict(one) for one in chosen])
+    elif chosen:
+        _console.console().print(advice(chosen), markup=False)
+    else:
+        _console.say("no submission has both a cross-validated score and a file")
+    unsent = [str(one.entry.number) for one in chosen if one.entry.leaderboard is None]
+    if unsent:
+        _console.say(f"without a leaderboard score, so perhaps not sent yet: {', '.join(unsent)}")
+
+
+@command.command()
+@JSON
+def undo(as_json: bool) -> None:
+    """Take the last submission off the board; its files go to submissions/undone/.
+
+    \b
+    kit board undo
+    """
+    _, board = _read()
+    entry, board = board.undo()
+    _console.say(f"{entry.file} and its record are in {board.submissions / 'undone'}")
+    _show(board, as_json)
+
+
+@command.command()
+@click.argument("one")
+@click.argument("other")
+@JSON
+def diff(one: str, other: str, as_json: bool) -> None:
+    """Show the rows that two submissions answer differently, by class.
+
+    \b
+    kit board diff 7 9
+    kit board diff 7 9 --json         with all ids
+    """
+    from dataclasses import asdict
+
+    from kit.commands._standing import differing
+    from kit.standing.answers import changes, difference, read_answers
+
+    workspace, board = _read()
+    data, entries = workspace.competition.data, [board.entry(name) for name in (one, other)]
+    read = [read_answers(workspace.submissions / entry.file, data.sep, data.encoding) for entry in entries]
+    found, apart = changes(read[0], read[1]), difference(read[0], read[1])
+    rows = sum(len(change.ids) for change in found)
+    if as_json:
+        _console.emit({"rows": rows, "difference": apart, "changes": [asdict(change) for change in found]})
+        return
+    if found:
+        _console.console().print(differing(found, *(entry.stem for entry in entries)), markup=False)
+    _console.say(
+        f"{rows} of {len(read[0].ids)} rows differ, {rows / len(read[0].ids):.1%}; difference {apart:.4f}"
+    )
+
+
+def _read() -> tuple[Workspace, Board]:
     from kit.board import Board
     from kit.workspace import Workspace
 
-    return Board.read(Workspace.find().submissions)
+    workspace = Workspace.find()
+    return workspace, Board.read(workspace.submissions)
 
 
 def _show(board: Board, as_json: bool) -> None:
@@ -62,9 +189,11 @@ def _show(board: Board, as_json: bool) -> None:
     for heading in ("rank", "number", "name", "metric", "cv", "leaderboard", "members", "ensembler"):
         numeric = heading in ("rank", "number", "cv", "leaderboard")
         table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+    ranks: dict[str, int] = {}
     for entry in entries:
+        ranks[entry.metric] = ranks.get(entry.metric, 0) + 1
         table.add_row(
-            str(board.rank(entry.number)), str(entry.number), entry.name, entry.metric, _number(entry.cv),
+            str(ranks[entry.metric]), str(entry.number), entry.name, entry.metric, _number(entry.cv),
             _number(entry.leaderboard), entry.members, entry.ensembler,
         )  # fmt: skip
     if entries:

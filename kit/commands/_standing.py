@@ -1,0 +1,92 @@
+"""How the board's numbers are told: a few lines on stderr, and tables of advice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from kit.commands import _console
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from kit.standing.advice import Advised, Sending
+    from kit.standing.agreement import Agreement
+    from kit.standing.answers import Change
+    from kit.standing.noise import Noise
+    from kit.standing.overview import Overview
+
+
+def tell(overview: Overview) -> None:
+    """How cv and leaderboard agree, the noise, and the checks to make where they part ways."""
+    if overview.agreement.scored:
+        _console.say(_agreement(overview.agreement))
+    if overview.noise is not None:
+        _console.say(_noise(overview.noise))
+    elif overview.unknown:
+        _console.say(f"the noise of the scores is not known: {overview.unknown}")
+    for doubt in overview.agreement.doubts:
+        for check in doubt.checks:
+            _console.say(f"  check: {check}")
+
+
+def _agreement(found: Agreement) -> str:
+    plural = "s have" if found.scored > 1 else " has"
+    parts = [f"{found.scored} submission{plural} a leaderboard score: {found.gap:+.4f} against cv (median)"]
+    if found.trend is not None:
+        parts.append(
+            f"moving by {found.trend:+.4f} a submission (Theil-Sen, chance {found.trend_chance:.2f})"
+        )
+    if found.correlation is not None:
+        parts.append(f"rank correlation {found.correlation:.2f} (Spearman)")
+    return ", ".join(parts)
+
+
+def _noise(found: Noise) -> str:
+    parts = [("test", found.test), ("public", found.public), ("private", found.private)]
+    sizes = [f"{part[1]:.4f} on {part[0]} {name} rows" for name, part in parts if part is not None]
+    drawn = "groups" if found.by_groups else "rows"
+    more = "" if found.public else "; public_share in config.json splits it"
+    return (
+        f"noise of {found.metric}, one standard error: {', '.join(sizes)} "
+        f"({found.draws} bootstrap draws of the out-of-fold {drawn} of submission {found.number}{more})"
+    )
+
+
+def advice(advised: Sequence[Advised]) -> Table:
+    """Submissions and why they are advised, or are not."""
+    table = _table("number", "name", "cv", "leaderboard", "why")
+    for one in advised:
+        said = "" if one.entry.leaderboard is None else f"{one.entry.leaderboard:.4f}"
+        cv = "" if one.entry.cv is None else f"{one.entry.cv:.4f}"
+        table.add_row(str(one.entry.number), one.entry.name, cv, said, one.why)
+    return table
+
+
+def tell_sending(sending: Sending, left: int) -> None:
+    """Which submissions are worth one of those left, on stdout, and which are not, on stderr."""
+    if sending.worth:
+        _console.say(f"worth one of the {left} submissions left today, best first:")
+        _console.console().print(advice(sending.worth), markup=False)
+    else:
+        _console.say("none of the submissions on the board is worth one of those left today")
+    for one in sending.others:
+        _console.say(f"  not {one.entry.number} {one.entry.name}: {one.why}")
+
+
+def differing(changes: Sequence[Change], one: str, other: str) -> Table:
+    """How many rows change from one answer to another, with some of their ids."""
+    table = _table("rows", one, other, "such as")
+    for change in changes:
+        table.add_row(str(len(change.ids)), change.before, change.after, " ".join(change.ids[:3]))
+    return table
+
+
+def _table(*headings: str) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in headings:
+        numeric = heading in ("number", "cv", "leaderboard", "rows")
+        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+    return table

@@ -1,0 +1,116 @@
+"""Noise: by how much the metric would differ on another test set of the same size.
+
+Out-of-fold predictions of a submission are drawn again, with replacement, as many rows as the test set or its public
+part has; the standard deviation of the scores is the standard error of one score. Where rows have groups, whole groups
+are drawn. Source: Efron 1979, "Bootstrap methods: another look at the jackknife".
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kit.blending import bootstrap
+from kit.blending.members import read_members
+from kit.blending.out_of_fold import labels, out_of_fold
+from kit.blending.recipes import for_labels
+from kit.board import Entry
+from kit.errors import InvalidError
+from kit.files import read_json
+from kit.kinds import Ensembler, Metric
+from kit.table import Table
+from kit.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Standard errors of the metric, by the predictions of one submission."""
+
+    metric: str
+    number: int  # of the submission
+    rows: int  # out of fold
+    draws: int
+    by_groups: bool
+    of_cv: float
+    test: tuple[int, float]  # rows, and the error on so many
+    public: tuple[int, float] | None  # where the competition says how large the public part is
+    private: tuple[int, float] | None
+
+    @property
+    def of_leaderboard(self) -> float:
+        """What one leaderboard score is uncertain by."""
+        return (self.public or self.test)[1]
+
+    @property
+    def of_final(self) -> float:
+        """What the final score is uncertain by."""
+        return (self.private or self.test)[1]
+
+    @property
+    def of_gap(self) -> float:
+        """What leaderboard - cv is uncertain by."""
+        return math.hypot(self.of_leaderboard, self.of_cv)
+
+
+def noise(workspace: Workspace, entry: Entry) -> Noise:
+    """The noise of a submission's metric. Raises KitError where its out-of-fold predictions are not there."""
+    metric = Metric.open(entry.metric, workspace.root, where="metric")
+    if entry.metric == workspace.competition.metric["name"]:
+        metric = Metric.open(workspace.competition.metric, workspace.root, where="metric")
+    table, record = labels(workspace), _record(workspace, entry)
+    oof = out_of_fold(read_members(workspace, [f"runs/{member}" for member in entry.members.split()]), table)
+    blended = _recipe(workspace, record, table).blend(oof.members)
+    rows, share = int(record["test_rows"]), workspace.competition.public_share
+    found = {
+        size: error(metric, oof.truth, blended, size, oof.groups)
+        for size in {len(oof.ids), rows, *_parts(rows, share)}
+    }
+    public, private = ((size, found[size][0]) for size in _parts(rows, share)) if share else (None, None)
+    return Noise(
+        metric=entry.metric, number=entry.number, rows=len(oof.ids), draws=found[rows][1],
+        by_groups=oof.groups is not None,
+        of_cv=found[len(oof.ids)][0], test=(rows, found[rows][0]), public=public, private=private,
+    )  # fmt: skip
+
+
+def _parts(rows: int, share: float | None) -> tuple[int, ...]:
+    """Rows of the public and of the private part."""
+    if share is None:
+        return ()
+    public = min(max(round(share * rows), 1), rows - 1)
+    return public, rows - public
+
+
+def _record(workspace: Workspace, entry: Entry) -> dict[str, Any]:
+    path = (workspace.submissions / entry.file).with_suffix(".json")
+    try:
+        record = dict(read_json(path))
+        return {"test_rows": record["test_rows"], "ensembler": record["ensembler"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InvalidError(f"{path} is missing or damaged", code="D46") from None
+
+
+def _recipe(workspace: Workspace, record: dict[str, Any], table: Table) -> Ensembler:
+    """The ensembler as it was fitted."""
+    recipe = Ensembler.open(record["ensembler"], workspace.root, where="ensembler")
+    return for_labels(recipe, table.is_multi_label)
+
+
+def error(
+    metric: Metric, truth: np.ndarray, probabilities: np.ndarray, rows: int, groups: np.ndarray | None = None
+) -> tuple[float, int]:
+    """The standard deviation of the score over samples of so many rows, drawn with replacement, and how many samples.
+
+    Groups (N,) are drawn whole, as many as make about so many rows. Raises InvalidError (D46) where too few samples
+    have a score, or all have the same: rows that are all right tell nothing of the noise.
+    """
+    drawn = bootstrap.scores(metric, truth, [probabilities], groups, rows=rows)[:, 0]
+    kept = drawn[np.isfinite(drawn)]
+    if len(kept) < max(2, len(drawn) // 2):
+        raise InvalidError(f"{metric.plugin_name()} has no score on most samples of {rows} rows", code="D46")
+    if kept.min() == kept.max():
+        raise InvalidError(f"{metric.plugin_name()} is the same on all samples of {rows} rows", code="D46")
+    return float(np.std(kept, ddof=1)), len(drawn)

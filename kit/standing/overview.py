@@ -1,0 +1,61 @@
+"""Overview: all that the board's numbers tell of the competition's metric, and the submissions' answers."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kit.board import Board, Entry
+from kit.errors import DataError, KitError, KitWarning
+from kit.standing.advice import Key
+from kit.standing.agreement import Agreement, agreement
+from kit.standing.answers import Answers, read_answers
+from kit.standing.noise import Noise, noise
+from kit.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The competition's submissions, how their scores agree, and the noise, or why it is not known."""
+
+    entries: tuple[Entry, ...]  # ranked
+    agreement: Agreement
+    noise: Noise | None
+    unknown: str = ""
+
+
+def overview(workspace: Workspace, board: Board) -> Overview:
+    """Looks at the submissions of the competition's metric; warns (W18) where cv and leaderboard part ways."""
+    name = workspace.competition.metric["name"]
+    entries = tuple(entry for entry in board.ranked() if entry.metric == name)
+    found, unknown = _noise(workspace, entries)
+    made = Overview(entries, agreement(entries, found), found, unknown)
+    for doubt in made.agreement.doubts:
+        text = f"W18 cross-validation and leaderboard part ways: {doubt.what}"
+        warnings.warn(KitWarning(text), stacklevel=2)
+    return made
+
+
+def _noise(workspace: Workspace, entries: Sequence[Entry]) -> tuple[Noise | None, str]:
+    """The noise by the best submission whose predictions are there, or else why there is none."""
+    unknown = ""
+    for entry in entries:
+        try:
+            with warnings.catch_warnings():  # what is odd about the tables was said when they were trained on
+                warnings.simplefilter("ignore", KitWarning)
+                return noise(workspace, entry), ""
+        except KitError as error:
+            unknown = unknown or f"{error.code} {error.summary}".strip()
+    return None, unknown
+
+
+def readable_answers(workspace: Workspace, entries: Sequence[Entry]) -> dict[Key, Answers]:
+    """The answers of the submissions whose files are there and can be read."""
+    data, found = workspace.competition.data, {}
+    for entry in entries:
+        try:
+            found[entry.key] = read_answers(workspace.submissions / entry.file, data.sep, data.encoding)
+        except DataError:
+            continue
+    return found

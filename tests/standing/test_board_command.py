@@ -1,0 +1,184 @@
+"""kit board tells how its numbers stand, what to send, what to choose, and what differs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kit.__main__ import run
+from kit.blend import blend
+from kit.board import Board
+from kit.workspace import Workspace
+from tests.written_runs import TEST, competition, write_run
+
+Kit = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """Submissions 1 to 3 of accuracy 1, 8/9 and 2/3, all of the same answers."""
+    space = competition(tmp_path, data={"group": None})
+    write_run(tmp_path, "c", wrong=[0, 4, 8])
+    for member in ("a", "b", "c"):
+        blend(space, [member], name=member)
+    return space
+
+
+@pytest.fixture
+def kit(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Kit:
+    """Runs a command in the workspace and returns its exit status, stdout and stderr."""
+    monkeypatch.chdir(workspace.root)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        status = run(list(arguments))
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return call
+
+
+def answer(workspace: Workspace, file: str, *labels: str) -> None:
+    """Writes other answers into a submission's file."""
+    rows = [f'"{name}",{label}' for name, label in zip(TEST, labels, strict=True)]
+    (workspace.submissions / file).write_text("\n".join(["id,label", *rows]) + "\n")
+
+
+def test_the_noise_is_told_with_its_method_and_source(kit: Kit) -> None:
+    (line,) = kit("board")[2].splitlines()  # submission 1 is always right, which has no noise
+    found = re.fullmatch(
+        r"noise of accuracy, one standard error: (0\.\d{4}) on 4 test rows \(1000 bootstrap draws of the out-of-fold "
+        r"rows of submission 2; public_share in config.json splits it\)", line,
+    )  # fmt: skip
+    assert found is not None
+    assert float(found[1]) == pytest.approx((8 / 81 / 4) ** 0.5, rel=0.1)
+
+
+def test_the_parts_of_the_test_set_are_told_apart(kit: Kit, workspace: Workspace) -> None:
+    config = json.loads((workspace.root / "config.json").read_text())
+    (workspace.root / "config.json").write_text(json.dumps({**config, "public_share": 0.25}))
+    assert re.search(
+        r"0\.\d{4} on 4 test rows, 0\.\d{4} on 1 public rows, 0\.\d{4} on 3 private rows", kit("board")[2]
+    )
+
+
+def test_where_predictions_are_gone_another_submission_serves_or_the_reason_is_told(
+    kit: Kit, workspace: Workspace
+) -> None:
+    for name in ("a", "b"):
+        (workspace.runs / name / "predictions/plain/oof.parquet").unlink()
+    assert "of submission 3;" in kit("board")[2]
+    (workspace.runs / "c" / "predictions/plain/oof.parquet").unlink()
+    status, out, err = kit("board")
+    assert (status, len(out.splitlines())) == (0, 4)
+    assert "the noise of the scores is not known: D41 a has no predictions of views 'plain'" in err
+
+
+def test_scores_are_compared_once_there_are_three(kit: Kit) -> None:
+    kit("board", "score", "1", "0.9")
+    err = kit("board", "score", "2", "0.8")[2]
+    assert err.splitlines()[0] == "2 submissions have a leaderboard score: -0.0944 against cv (median)"
+    err = kit("board", "score", "3", "0.7")[2]
+    assert err.splitlines()[0] == (
+        "3 submissions have a leaderboard score: -0.0889 against cv (median), moving by +0.0667 a submission "
+        "(Theil-Sen, chance 0.33), rank correlation 1.00 (Spearman)"
+    )
+
+
+def test_it_warns_where_cross_validation_and_leaderboard_part_ways(kit: Kit, workspace: Workspace) -> None:
+    blend(workspace, ["c"], name="again")
+    for number, value in (("1", "0.2"), ("2", "0.3"), ("3", "0.4"), ("4", "0.4")):
+        err = kit("board", "score", number, value)[2]
+    assert "warning: W18 cross-validation and leaderboard part ways: the leaderboard is worse" in err
+    assert "the leaderboard ranks against cross-validation, correlation -1.00" in err
+    assert "  check: a split that is none of the test set's" in err
+
+
+def test_what_is_worth_a_submission_is_on_stdout(kit: Kit, workspace: Workspace) -> None:
+    kit("board", "score", "3", "0.6")
+    answer(workspace, "0001-a.csv", "ant", "ant", "ant", "ant")
+    status, out, err = kit("board", "--left", "2")
+    assert status == 0
+    assert (
+        "1  a     1.0000               better by 0.3333 than 3, differs from 3, the nearest, by 50.00%" in out
+    )
+    assert "not 2 b: as good as 3: they differ by 0.00%" in err
+    said = json.loads(kit("board", "--left", "2", "--json")[1])
+    assert [one["entry"]["number"] for one in said["worth"]] == [1]
+    assert [one["entry"]["number"] for one in said["others"]] == [2]
+    assert (said["agreement"]["scored"], said["noise"]["test"][0]) == (1, 4)
+    for number in ("1", "2"):
+        kit("board", "score", number, "0.6")
+    assert "none of the submissions on the board is worth one" in kit("board", "--left", "2")[2]
+
+
+def test_the_final_two_are_the_best_and_the_most_different_within_the_noise(
+    kit: Kit, workspace: Workspace
+) -> None:
+    blend(workspace, ["b"], name="other")  # the noise is 0.16 on four rows, and b is 0.11 worse than a
+    answer(workspace, "0004-other.csv", "ant", "bee", "ant", "bee")
+    answer(workspace, "0003-c.csv", "cat", "cat", "ant", "bee")
+    status, out, err = kit("board", "pick", "2", "--json")
+    assert status == 0
+    assert [(one["entry"]["number"], one["difference"]) for one in json.loads(out)] == [(1, None), (4, 0.5)]
+    kit("board", "score", "1", "0.9")
+    out, err = kit("board", "pick", "2")[1:]
+    assert re.findall(r"^ +(\d) ", out, flags=re.MULTILINE) == ["1", "4"]
+    assert "within the noise of 1" in out
+    assert "perhaps not sent yet: 4" in err
+
+
+def test_undo_takes_the_last_one_back_unless_it_was_sent(kit: Kit, workspace: Workspace) -> None:
+    status, out, err = kit("board", "undo")
+    assert status == 0
+    assert [line.split()[1] for line in out.splitlines()[1:]] == ["1", "2"]
+    assert "0003-c.csv and its record are in" in err
+    kept = sorted(file.name for file in (workspace.submissions / "undone").iterdir())
+    assert kept == ["0003-c.csv", "0003-c.json"]
+    assert not (workspace.submissions / "0003-c.csv").exists()
+    assert blend(workspace, ["c"], name="new").number == 3
+    kit("board", "score", "3", "0.5")
+    status, _, err = kit("board", "undo")
+    assert status == 2
+    assert "C22 submission 3 was sent, and stays on the board" in err
+    assert len(Board.read(workspace.submissions).entries) == 3
+
+
+def test_undo_of_an_empty_board_says_so(kit: Kit, workspace: Workspace) -> None:
+    for _ in range(3):
+        assert kit("board", "undo")[0] == 0
+    status, _, err = kit("board", "undo")
+    assert status == 2
+    assert "C22 no submission on the board" in err
+
+
+def test_diff_lists_the_rows_that_differ_by_class(kit: Kit, workspace: Workspace) -> None:
+    answer(workspace, "0002-b.csv", "ant", "cat", "cat", "bee")
+    answer(workspace, "0003-c.csv", "ant", "bee", "cat", "ant")
+    status, out, err = kit("board", "diff", "2", "3")
+    assert status == 0
+    assert [line.split() for line in out.splitlines()] == [
+        ["rows", "0002-b", "0003-c", "such", "as"],
+        ["1", "bee", "ant", "a,b"],
+        ["1", "cat", "bee", "1e5"],
+    ]
+    assert err == "2 of 4 rows differ, 50.0%; difference 0.5000\n"
+    assert json.loads(kit("board", "diff", "2", "0003-c", "--json")[1]) == {
+        "rows": 2, "difference": 0.5, "changes": [
+            {"before": "bee", "after": "ant", "ids": ["a,b"]}, {"before": "cat", "after": "bee", "ids": ["1e5"]},
+        ],
+    }  # fmt: skip
+    assert kit("board", "diff", "2", "2")[1:] == ("", "0 of 4 rows differ, 0.0%; difference 0.0000\n")
+    assert kit("board", "diff", "2", "9")[0] == 2
+
+
+def test_other_metrics_submissions_are_shown_and_not_compared(kit: Kit, workspace: Workspace) -> None:
+    config = json.loads((workspace.root / "config.json").read_text())
+    (workspace.root / "config.json").write_text(json.dumps({**config, "metric": "log_loss"}))
+    status, out, err = kit("board", "--left", "1")
+    assert (status, len(out.splitlines())) == (0, 4)
+    assert err == "none of the submissions on the board is worth one of those left today\n"
