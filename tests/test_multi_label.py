@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +15,17 @@ import pytest
 from kit.__main__ import run
 from kit.blend import blend
 from kit.board import Board
-from kit.errors import ConfigError, InvalidError
+from kit.errors import ConfigError, DataError, InvalidError, KitWarning
+from kit.faults import check
 from kit.kinds import KINDS
 from kit.label_kinds import check_takes, fitting
 from kit.predictions import Predictions
 from kit.progress import finish
 from kit.registry import places
 from kit.runs.rehearsal import rehearsing
+from kit.runs.run import Run, made_from
+from kit.soup import soup
+from kit.submission import choose_format
 from kit.table import train_table
 from kit.train import train
 from kit.tta import tta
@@ -177,3 +183,79 @@ def test_what_takes_one_label_a_row_alone_is_not_offered_for_several_nor_the_oth
             fit = [name for name in names if KINDS[kind].open(name).takes_labels(labels)]  # type: ignore[arg-type]
             assert fitting(kind, labels) == ", ".join(fit)  # type: ignore[arg-type]
             check_takes([KINDS[kind].open(name) for name in fit], labels)  # type: ignore[arg-type]
+
+
+def test_a_test_row_without_an_image_gets_each_label_s_share(trained: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(trained, tmp_path / "space"))
+    name = sorted(root.glob("data/images/*.png"))[-1]
+    name.write_bytes(b"")
+    space = Workspace.find(root, ["data.bad_test=prior"])
+    with pytest.warns(KitWarning, match="1 of 12 test images cannot be used"):
+        tta(space, ["runs/a"], "plain")
+    made = Predictions.read(root / "runs" / "a" / "predictions" / "plain" / "test.parquet").mean()
+    table = train_table(root, space.competition.data)
+    np.testing.assert_allclose(made.align([name.stem], allow_extra=True)[0], table.counts() / 60, rtol=1e-6)
+
+
+def test_a_soup_and_a_foreign_submission_know_of_several_labels(trained: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(trained, tmp_path / "space"))
+    made = soup(root, ["runs/a", "runs/b"], "s")
+    assert Predictions.read(made.run.predictions("plain") / "oof.parquet").multi_label
+    lines = (root / "data" / "sample_submission.csv").read_text().splitlines()
+    for place, cell in enumerate(("cross", "blobb", "ring ring"), start=1):
+        lines[place] = f"{lines[place].split(',')[0]},{cell}"
+    (root / "mine.csv").write_text("\n".join(lines) + "\n")
+    found = check(Workspace.open(root), root / "mine.csv")
+    assert [(fault.line, fault.detail) for fault in found.faults] == [
+        (3, "'blobb' is no class; did you mean 'blob'?"), (4, "'ring' is there twice"),
+    ]  # fmt: skip
+
+
+def test_a_stage_is_asked_for_its_labels_too(tmp_path: Path) -> None:
+    root = draw_several(tmp_path / "space")
+    given = ['stages=[{"epochs":1},{"loss":"focal","sampler":"balanced"}]']
+    with pytest.raises(
+        ConfigError, match="C17 loss 'focal' and sampler 'balanced' do not take any number of labels"
+    ):
+        finish(rehearsing(Workspace.find(root, given), "r"))
+
+
+def test_the_same_command_again_continues_and_other_labels_are_refused(trained: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(trained, tmp_path / "space"))
+    train(root, name="a")  # finished: nothing to do
+    shutil.rmtree(root / "runs" / "a" / "fold-1")
+    (root / "runs" / "a" / "predictions" / "plain" / "oof.parquet").unlink()
+    table = root / "data" / "train.csv"
+    text = table.read_text()
+    row = next(line for line in text.splitlines() if line.endswith(",blob"))
+    table.write_text(text.replace(row, f"{row} ring"))
+    with pytest.raises(DataError, match="D60"):
+        train(root, name="a")
+    table.write_text(text)
+    before = Predictions.read(trained / "runs" / "a" / "predictions" / "plain" / "oof.parquet")
+    train(root, name="a")
+    again = Predictions.read(root / "runs" / "a" / "predictions" / "plain" / "oof.parquet")
+    np.testing.assert_array_equal(again.align(before.ids), before.probabilities)
+
+
+def test_labels_are_part_of_what_a_run_is_made_from(trained: Path) -> None:
+    table = train_table(trained, Workspace.open(trained).competition.data)
+    assert table.labels is not None
+    other = table.labels.copy()
+    other[7, 1] ^= 1
+    folds = Run(trained / "runs" / "a").folds()
+    one, two = (made_from(each, folds, "", [])["rows"] for each in (table, replace(table, labels=other)))
+    assert one != two
+    assert one == made_from(table.take(np.arange(60)), folds, "", [])["rows"]
+
+
+@pytest.mark.parametrize(("sample", "separator"), [("ant", ","), ("ant cat", " "), ("ant,cat", ",")])
+def test_the_submission_separates_as_the_sample_does_or_else_as_the_training_table(
+    sample: str, separator: str, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text('{"data": {"label_separator": ","}}')
+    frame = pd.DataFrame({"id": ["x", "y"], "labels": ["bee", sample]}, dtype=str)
+    chosen = choose_format(Workspace.open(tmp_path), frame, ("ant", "bee", "cat"), labels="multi_hot")
+    shares = np.array([[0.9, 0.1, 0.8], [0.1, 0.9, 0.1]], np.float32)
+    made = Predictions(np.array(["x", "y"]), np.full(2, -1), ("ant", "bee", "cat"), shares, multi_label=True)
+    assert chosen.write(made, frame)["labels"].tolist() == [f"ant{separator}cat", "bee"]

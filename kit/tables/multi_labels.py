@@ -28,8 +28,13 @@ def split_labels(columns: Mapping[str, Sequence[str]], data: Data, separator: st
 def class_columns(root: Path, data: Data, columns: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """The classes where each is a column: those of `data.classes`, else the sample's columns after the id.
 
-    Raises ConfigError C07 where neither names any, or the training table lacks one.
+    Raises ConfigError C07 where neither names any, the training table lacks one, or the config says how labels are
+    made otherwise.
     """
+    idle = [key for key in ("label_separator", "rename", "bins", "file_labels") if getattr(data, key)]
+    if idle:
+        text = f"data.label is null, so labels are columns and not made by {', '.join(f'data.{key}' for key in idle)}"
+        raise ConfigError(text, code="C07", hint="data.label=<column or pattern>, or without them")
     if data.classes:
         names = tuple(row[0] for row in read_csv(root / data.classes, data.sep, data.encoding).rows)
     else:

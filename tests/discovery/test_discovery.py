@@ -211,11 +211,21 @@ def test_several_labels_in_a_cell_are_found_and_said(separator: str, tmp_path: P
     [
         ["red apple", "green apple", "red pear", "green pear", "blue plum", "red plum"],
         ["apple", "red apple", "pear", "red pear", "plum", "blue plum"],
+        ["apple", "red apple", "pear", "red pear", "plum", "red plum"],
         ["powdery mildew", "rust", "leaf spot", "healthy"],
+        ["1 2", "2 3", "1 3 4", "4"],
         ["Paris, France", "Rome, Italy", "Oslo"],
         ["cat", "dog"],
     ],
-    ids=["two words each", "a word that names no class", "words that do not come again", "commas", "single"],
+    ids=[
+        "two words each",
+        "a word that comes once",
+        "a word that names no class",
+        "words that do not come again",
+        "no fewer than cells",
+        "commas",
+        "single",
+    ],
 )
 def test_names_of_several_words_stay_whole(cells: list[str], tmp_path: Path) -> None:
     assert "label_separator" not in found(several(tmp_path, cells, sample=cells[0]))

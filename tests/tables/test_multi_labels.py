@@ -138,3 +138,10 @@ def test_classes_that_are_no_columns_are_named(tmp_path: Path) -> None:
     assert "nothing names the classes" in str(
         train_error(root, data.model_copy(update={"classes": None, "sample": None}))
     )
+
+
+def test_a_column_a_class_and_labels_that_are_made_do_not_go_together(tmp_path: Path) -> None:
+    root, data = columned(tmp_path, "b,1,0", "a,1,1", label_separator=" ", rename={"cat": "felis"})
+    error = train_error(root, data)
+    assert (error.code, error.exit_code) == ("C07", 2)
+    assert "not made by data.label_separator, data.rename" in str(error)

@@ -73,3 +73,9 @@ def test_the_choice_is_cross_fitted_by_the_folds_and_groups_of_the_rows(
     groups = np.arange(60) // 2
     cross_fit(Ensembler.open({**AUTO, "candidates": ["single", "mean"]}), members, truth, groups % 3, groups)
     assert [sorted(set((one % 3).tolist())) for one in seen] == [[1, 2], [0, 2], [0, 1], [0, 1, 2]]
+
+
+def test_it_takes_the_labels_that_all_its_candidates_take() -> None:
+    assert Ensembler.open("auto").takes_labels("multi_hot")
+    mixed = Ensembler.open({"name": "auto", "candidates": ["mean", "temperature"]})
+    assert not mixed.takes_labels("multi_hot")

@@ -165,12 +165,18 @@ def test_simplex_finds_the_least_binary_cross_entropy_that_a_grid_finds() -> Non
 
 def test_a_climb_over_several_labels_takes_the_best_next_mean_each_time() -> None:
     members, truth = several()
+    members[0, :, :2], members[1, :, 2:] = (
+        0.2,
+        0.2,
+    )  # each tells other classes, too low for one half when averaged
+    members[[0, 1]] *= 1.4
     metric, chosen = Metric.open("macro_f1"), []
     for _ in range(6):
         scores = [metric.score(truth, members[[*chosen, m]].mean(axis=0, dtype=np.float64)) for m in range(3)]
         chosen.append(int(np.argmax(scores)))
     steps = [metric.score(truth, members[chosen[:n]].mean(axis=0, dtype=np.float64)) for n in range(1, 7)]
     kept = chosen[: int(np.argmax(steps)) + 1]
+    assert len(set(kept)) > 1
     spec = {"name": "hill_climb", "metric": "macro_f1", "rounds": 6}
     fitted = for_labels(Ensembler.open(spec), multi_label=True).fit(members, truth)
     np.testing.assert_allclose(fitted.weights, np.bincount(kept, minlength=3) / len(kept))
