@@ -85,7 +85,8 @@ def blend(
     check_together(read, table)
     sample = sample_frame(workspace.root, data)
     shape = submission.choose_format(workspace, sample, read[0].test.classes, top_k, table.label_kind)
-    rows = out_of_fold(read, table)
+    rows = out_of_fold(read, table, workspace.cache)
+    read = tuple(member.without_oof() for member in read)
     fitted, comparison = _blended(rows, recipe, metric)
     test = blended_test(read, fitted, sample.iloc[:, 0].unique().tolist())
     blended = Blended(test, fitted, comparison, rows.ids)
@@ -110,7 +111,7 @@ def diversity(
     table = labels(workspace)
     recipe, metric = _asked(workspace, ensembler, table)
     check_together(read, table)
-    rows = out_of_fold(read, table)
+    rows = out_of_fold(read, table, workspace.cache)
     warn_of_partial(read, len(rows.ids))
     return measured(rows, recipe, metric)
 

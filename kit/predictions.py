@@ -204,7 +204,8 @@ def _differs(missing: np.ndarray, extra: np.ndarray, wanted: int) -> InvalidErro
 
 def common_ids(members: Sequence[Predictions]) -> np.ndarray:
     """The ids that all members have, sorted as text."""
-    shared = set(members[0].ids.tolist()).intersection(*(member.ids.tolist() for member in members[1:]))
+    others = [member.ids for member in members[1:] if member.ids is not members[0].ids]
+    shared = set(members[0].ids.tolist()).intersection(*(ids.tolist() for ids in others))
     return np.asarray(sorted(shared), dtype=str)
 
 

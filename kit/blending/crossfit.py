@@ -50,7 +50,7 @@ def cross_fit(
     found: np.ndarray | None = None
     for part in np.unique(parts):
         held = parts == part
-        blended = _fitted(recipe, oof, truth, folds, groups, ~held).blend(oof[:, held])
+        blended = _fitted(recipe, oof, truth, folds, groups, ~held).blend(_taken(oof, held))
         found = np.empty((len(truth), blended.shape[1])) if found is None else found
         found[held] = blended
     if found is None:
@@ -67,10 +67,19 @@ def _fitted(
     rows: np.ndarray,
 ) -> R:
     """The recipe fitted on some of the rows."""
-    kept = oof if rows.all() else oof[:, rows]
+    kept = oof if rows.all() else _taken(oof, rows)
     if isinstance(recipe, Choosing):
         return recipe.choose(kept, truth[rows], folds[rows], None if groups is None else groups[rows])
     return recipe.fit(kept, truth[rows])
+
+
+def _taken(oof: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Some rows of all members, each member's in one piece of memory, which numpy's own indexing does not promise."""
+    numbers = np.flatnonzero(rows)
+    kept = np.empty((len(oof), len(numbers), *oof.shape[2:]), dtype=oof.dtype)
+    for place, member in enumerate(oof):
+        np.take(member, numbers, axis=0, out=kept[place])
+    return kept
 
 
 def _parts(rows: int, groups: np.ndarray | None) -> np.ndarray:

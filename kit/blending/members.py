@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from kit.blending.large import MANY, empty
 from kit.errors import Case, ConfigError, InvalidError, nearest
 from kit.folds import Folds
 from kit.predictions import Predictions, common_ids
@@ -28,6 +29,10 @@ class Member:
     def __str__(self) -> str:
         return f"{self.run}@{self.views}"
 
+    def without_oof(self) -> Member:
+        """The same member without its out-of-fold probabilities; its ids and what they were made from stay."""
+        return replace(self, oof=replace(self.oof, probabilities=self.oof.probabilities[:0].copy()))
+
     @cached_property
     def held_out_by(self) -> dict[str, int]:
         """The fold that held an id out, the first one where there are repeats."""
@@ -42,14 +47,36 @@ def read_members(workspace: Workspace, texts: Sequence[str]) -> tuple[Member, ..
     """
     if not texts:
         raise ConfigError("no members to blend", code="C20", hint="kit blend runs/a@d4 runs/b@d4")
-    members = tuple(_read(workspace, text) for text in texts)
+    members: list[Member] = []
+    for text in texts:
+        read = _read(workspace, text)
+        members.append(_sharing(read, members[0]) if members else read)
     names = [str(member) for member in members]
     double = next((name for name in names if names.count(name) > 1), None)
     if double is not None:
         raise ConfigError(
             f"{double} is named twice", code="C20", hint="--ensembler weighted lets a member count more"
         )
-    return members
+    return tuple(members)
+
+
+def _sharing(member: Member, first: Member) -> Member:
+    """The same member, with the first one's ids and folds where they are equal: text of a million rows is large."""
+    same = np.array_equal(member.folds.ids, first.folds.ids) and np.array_equal(
+        member.folds.numbers, first.folds.numbers
+    )
+    return replace(
+        member,
+        folds=first.folds if same else member.folds,
+        oof=_with_ids_of(member.oof, first.oof),
+        test=_with_ids_of(member.test, first.test),
+    )
+
+
+def _with_ids_of(made: Predictions, first: Predictions) -> Predictions:
+    if np.array_equal(made.ids, first.ids) and np.array_equal(made.folds, first.folds):
+        return replace(made, ids=first.ids, folds=first.folds)
+    return made
 
 
 def _read(workspace: Workspace, text: str) -> Member:
@@ -69,8 +96,17 @@ def _read(workspace: Workspace, text: str) -> Member:
         raise InvalidError(
             f"{folder / 'folds.csv'} is missing: what held each row out cannot be checked", code="D43"
         )
-    oof, test = (Predictions.read(file) for file in files)
+    oof, test = (_parked(Predictions.read(file), workspace.cache) for file in files)
     return Member(folder.name, views, Folds.read(folder / "folds.csv"), oof, test)
+
+
+def _parked(made: Predictions, folder: Path) -> Predictions:
+    """The same predictions; large ones stand in a memory map."""
+    if made.probabilities.nbytes < MANY:
+        return made
+    kept = empty(made.probabilities.shape, folder, MANY)
+    kept[:] = made.probabilities
+    return replace(made, probabilities=kept)
 
 
 def _run_folder(workspace: Workspace, place: str) -> Path:
@@ -89,10 +125,10 @@ def _run_folder(workspace: Workspace, place: str) -> Path:
     )
 
 
-def aligned(members: Sequence[Member]) -> tuple[np.ndarray, np.ndarray]:
+def aligned(members: Sequence[Member], folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """The ids that all members predict out of fold, (N,), and their probabilities (M, N, K).
 
-    Raises InvalidError (D41) where there is none.
+    Large ones are mapped to a file in `folder`. Raises InvalidError (D41) where there is no such id.
     """
     ids = common_ids([member.oof for member in members])
     if not len(ids):
@@ -101,4 +137,7 @@ def aligned(members: Sequence[Member]) -> tuple[np.ndarray, np.ndarray]:
             code="D41",
             cases=[Case(f"{len(set(member.oof.ids.tolist()))} rows", str(member)) for member in members],
         )
-    return ids, np.stack([member.oof.mean().align(ids, allow_extra=True) for member in members])
+    stack = empty((len(members), len(ids), len(members[0].oof.classes)), folder)
+    for place, member in enumerate(members):
+        stack[place] = member.oof.mean().align(ids, allow_extra=True)
+    return ids, stack

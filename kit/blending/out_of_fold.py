@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -51,9 +52,12 @@ def labels(workspace: Workspace) -> Table:
     return labelled_rows(workspace.root, workspace.competition.data)
 
 
-def out_of_fold(members: Sequence[Member], table: Table) -> OutOfFold:
-    """The rows that all members predict. Raises InvalidError (D41) for none, and for rows that the table lacks."""
-    ids, shares = aligned(members)
+def out_of_fold(members: Sequence[Member], table: Table, folder: Path) -> OutOfFold:
+    """The rows that all members predict; large ones are mapped to a file in `folder`.
+
+    Raises InvalidError (D41) for none, and for rows that the table lacks.
+    """
+    ids, shares = aligned(members, folder)
     folds = np.array([members[0].held_out_by[name] for name in ids.tolist()])
     names = tuple(map(str, members))
     return OutOfFold(names, ids, shares, folds, table.take(_positions(table, ids)))

@@ -61,7 +61,8 @@ def noise(workspace: Workspace, entry: Entry) -> Noise:
     if entry.metric == workspace.competition.metric["name"]:
         metric = Metric.open(workspace.competition.metric, workspace.root, where="metric")
     table, record = labels(workspace), _record(workspace, entry)
-    oof = out_of_fold(read_members(workspace, [f"runs/{member}" for member in entry.members.split()]), table)
+    members = read_members(workspace, [f"runs/{member}" for member in entry.members.split()])
+    oof = out_of_fold(members, table, workspace.cache)
     blended = _recipe(workspace, record, table).blend(oof.members)
     rows, share = int(record["test_rows"]), workspace.competition.public_share
     found = {

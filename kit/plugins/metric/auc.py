@@ -23,11 +23,7 @@ class Auc(Metric):
     label_kinds = ("numbers", "multi_hot")
 
     def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
-        from sklearn.metrics import roc_auc_score
-
-        hot = one_against_rest(truth, probabilities.shape[1])
-        scored = scored_classes(truth, hot, "AUC", need_others=True)
-        return float(np.mean([roc_auc_score(hot[:, k], probabilities[:, k]) for k in scored]))
+        return self.reweighted(truth, probabilities)(np.ones(len(truth)))
 
     def reweighted(self, truth: np.ndarray, probabilities: np.ndarray) -> Callable[[np.ndarray], float]:
         hot = one_against_rest(truth, probabilities.shape[1])

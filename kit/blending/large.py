@@ -1,0 +1,24 @@
+"""Large arrays: kept in files without a name, whose pages the system may take back while memory is short."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+LARGE = 2**28  # bytes from which an array is kept in a file
+MANY = 2**25  # the same for arrays of which there is one a member
+
+
+def empty(shape: Sequence[int], folder: Path, large: int = LARGE) -> np.ndarray:
+    """A float32 array to be filled; a large one is mapped to a file in `folder`, gone when the array is."""
+    count = int(np.prod(shape))
+    if 4 * count < large:
+        return np.empty(tuple(shape), dtype=np.float32)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.truncate(4 * count)
+        mapped = np.memmap(file, dtype=np.float32, mode="r+", shape=tuple(shape))
+    return np.asarray(mapped)
