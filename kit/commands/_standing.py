@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from kit.standing.overview import Overview
 
 
+LISTED = 20  # pairs of answers, of which there may be hundreds
+
+
 def tell(overview: Overview) -> None:
     """How cv and leaderboard agree, the noise, and the checks to make where they part ways."""
     if overview.agreement.scored:
@@ -77,7 +80,7 @@ def tell_sending(sending: Sending, left: int) -> None:
 def differing(changes: Sequence[Change], one: str, other: str) -> Table:
     """How many rows change from one answer to another, with some of their ids."""
     table = _table("rows", one, other, "such as")
-    for change in changes:
+    for change in changes[:LISTED]:
         table.add_row(str(len(change.ids)), change.before, change.after, " ".join(change.ids[:3]))
     return table
 

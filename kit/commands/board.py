@@ -149,7 +149,7 @@ def diff(one: str, other: str, as_json: bool) -> None:
     """
     from dataclasses import asdict
 
-    from kit.commands._standing import differing
+    from kit.commands._standing import LISTED, differing
     from kit.standing.answers import changes, difference, read_answers
 
     workspace, board = _read()
@@ -162,6 +162,8 @@ def diff(one: str, other: str, as_json: bool) -> None:
         return
     if found:
         _console.console().print(differing(found, *(entry.stem for entry in entries)), markup=False)
+    if len(found) > LISTED:
+        _console.say(f"… and {len(found) - LISTED} more pairs; --json lists them all")
     _console.say(
         f"{rows} of {len(read[0].ids)} rows differ, {rows / len(read[0].ids):.1%}; difference {apart:.4f}"
     )

@@ -20,6 +20,11 @@ LEVEL = (
     "test images of another source, size or time than the training ones: kit look, splitter=time",
     "other shares of the classes in the test rows: kit board diff, --ensembler prior",
 )
+ODD = (
+    "a score that was recorded wrongly: kit board score",
+    "a file that is not what was sent, or other test rows than the others': kit submit check, kit board diff",
+    "what this one alone has, such as a fitted ensembler or views: kit board diff",
+)
 ORDER = (
     "a split that is none of the test set's: splitter=stratified_group_kfold, time or column",
     "scores of few rows, or of one fold: kit train --folds for all of them, splitter=repeated",
@@ -56,24 +61,25 @@ def agreement(entries: Sequence[Entry], noise: Noise | None = None) -> Agreement
 
     Source: Spearman 1904 and Kendall 1938 for rank correlations, Theil 1950 and Sen 1968 for the slope, by scipy.stats.
     """
-    pairs = [
-        (entry.cv, entry.leaderboard)
+    scored = [
+        entry
         for entry in sorted(entries, key=lambda entry: entry.key)
         if entry.cv is not None and entry.leaderboard is not None
     ]
-    if not pairs:
+    if not scored:
         return Agreement(0, None, None, None, None)
-    cv, said = np.array(pairs, dtype=float).T
+    cv, said = np.array([(entry.cv, entry.leaderboard) for entry in scored], dtype=float).T
     sign = 1.0 if entries[0].better == "higher" else -1.0
     correlation, trend, chance = _statistics(cv, said)
     doubts = [
         *_level(said - cv, sign, noise),
+        *_odd(said - cv, [entry.number for entry in scored], noise),
         *_order(cv, correlation, noise),
         *_trend(sign, trend, chance),
     ]
     return Agreement(
-        len(pairs), correlation, float(np.median(said - cv)), trend, chance,
-        tuple(doubts) if len(pairs) >= JUDGED else (),
+        len(scored), correlation, float(np.median(said - cv)), trend, chance,
+        tuple(doubts) if len(scored) >= JUDGED else (),
     )  # fmt: skip
 
 
@@ -103,6 +109,22 @@ def _level(gaps: np.ndarray, sign: float, noise: Noise | None) -> list[Doubt]:
         f"the leaderboard is {worse} than cross-validation by {abs(middle):.4f}, {apart:.1f} times its noise"
     )
     return [Doubt(text, LEVEL)]
+
+
+def _odd(gaps: np.ndarray, numbers: Sequence[int], noise: Noise | None) -> list[Doubt]:
+    """The submission whose gap is furthest from that of the others, where chance is no answer.
+
+    Submissions are scored on the same rows, so the noise of one score is more than that between two of them.
+    """
+    if noise is None or len(gaps) < FEWEST:
+        return []
+    apart = [float(gap - np.median(np.delete(gaps, place))) for place, gap in enumerate(gaps)]
+    place = int(np.argmax(np.abs(apart)))
+    times = abs(apart[place]) / noise.of_leaderboard
+    if times <= FAR:
+        return []
+    gap = f"submission {numbers[place]}'s gap is {apart[place]:+.4f} from that of the others"
+    return [Doubt(f"{gap}, {times:.1f} times the noise", ODD)]
 
 
 def _order(cv: np.ndarray, correlation: float | None, noise: Noise | None) -> list[Doubt]:

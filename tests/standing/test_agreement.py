@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from kit.board import Entry
-from kit.standing.agreement import LEVEL, ORDER, TREND, Agreement, agreement
+from kit.standing.agreement import LEVEL, ODD, ORDER, TREND, Agreement, agreement
 from kit.standing.noise import Noise
 
 ENTRY = Entry(
@@ -33,7 +33,7 @@ def checks(result: Agreement) -> list[tuple[str, ...]]:
 
 
 def test_the_numbers_are_those_worked_out_by_hand() -> None:
-    result = found([(0.1, 0.1), (0.2, 0.3), (0.3, 0.2), (0.4, 0.4), (0.9, None), (None, 0.2)])
+    result = found([(0.1, 0.1), (0.2, 0.3), (0.3, 0.2), (0.4, 0.4), (0.9, None), (None, 0.2)], None)
     assert result.scored == 4
     assert result.correlation == pytest.approx(1 - 6 * 2 / (4 * 15))  # two ranks differ by one
     assert result.gap == pytest.approx(0)
@@ -76,8 +76,19 @@ def test_three_scores_are_too_few_for_a_doubt() -> None:
     assert found([(cv, cv - 0.1) for cv in (0.5, 0.52, 0.54)]).doubts == ()
 
 
+def test_one_submission_apart_from_the_others_is_a_doubt() -> None:
+    pairs = [(0.5, 0.5), (0.52, 0.52), (0.54, 0.54), (0.56, 0.569), (0.58, 0.58)]
+    result = found(pairs)
+    assert checks(result) == [ODD]
+    assert (
+        result.doubts[0].what == "submission 4's gap is +0.0090 from that of the others, 2.2 times the noise"
+    )
+    assert checks(found([*pairs[:3], (0.56, 0.567), pairs[4]])) == []
+    assert found(pairs, None).doubts == ()
+
+
 def test_ranking_against_each_other_is_a_doubt_unless_all_scores_are_alike() -> None:
-    against = [(0.500, 0.506), (0.502, 0.504), (0.504, 0.502), (0.506, 0.500)]
+    against = [(0.500, 0.505), (0.502, 0.503), (0.503, 0.502), (0.505, 0.500)]
     assert checks(found(against)) == [ORDER]
     alike = [(0.5 + (cv - 0.5) / 10, 0.5 + (said - 0.5) / 10) for cv, said in against]
     assert checks(found(alike)) == []

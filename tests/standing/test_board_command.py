@@ -156,7 +156,10 @@ def test_undo_of_an_empty_board_says_so(kit: Kit, workspace: Workspace) -> None:
     assert "C22 no submission on the board" in err
 
 
-def test_diff_lists_the_rows_that_differ_by_class(kit: Kit, workspace: Workspace) -> None:
+def test_diff_lists_the_rows_that_differ_by_class(
+    kit: Kit, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kit.commands._standing.LISTED", 2)
     answer(workspace, "0002-b.csv", "ant", "cat", "cat", "bee")
     answer(workspace, "0003-c.csv", "ant", "bee", "cat", "ant")
     status, out, err = kit("board", "diff", "2", "3")
@@ -172,6 +175,9 @@ def test_diff_lists_the_rows_that_differ_by_class(kit: Kit, workspace: Workspace
             {"before": "bee", "after": "ant", "ids": ["a,b"]}, {"before": "cat", "after": "bee", "ids": ["1e5"]},
         ],
     }  # fmt: skip
+    monkeypatch.setattr("kit.commands._standing.LISTED", 1)
+    out, err = kit("board", "diff", "2", "3")[1:]
+    assert (len(out.splitlines()), err.splitlines()[0]) == (2, "… and 1 more pairs; --json lists them all")
     assert kit("board", "diff", "2", "2")[1:] == ("", "0 of 4 rows differ, 0.0%; difference 0.0000\n")
     assert kit("board", "diff", "2", "9")[0] == 2
 
