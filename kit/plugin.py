@@ -25,6 +25,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticUndefin
 from kit import registry
 from kit.classes import SEE_LABELS, LabelKind
 from kit.errors import Case, ConfigError, nearest
+from kit.files import fingerprint
 
 
 def known(default: Any = ()) -> Any:
@@ -57,6 +58,11 @@ class Plugin(BaseModel):
     def plugin_name(cls) -> str:
         """The name of the file that defines the plugin."""
         return registry.place_of(cls).name
+
+    def called(self) -> str:
+        """A name for files that tells recipes apart: with 6 hex digits where options differ from their defaults."""
+        name = self.plugin_name()
+        return name if self == type(self)() else f"{name}-{fingerprint(self.spec())[:6]}"
 
     def reads(self) -> tuple[Path, ...]:
         """Files beside the images that the work depends on, such as weights; a run remembers their content."""

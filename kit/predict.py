@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Merge = Literal["mean", "geometric"]
 View = Callable[[Tensor], Tensor]
+PLAIN = "plain"  # what the image as it is is called among views
 FLOOR = 1e-7  # probabilities below count as this in a geometric mean, so that one view cannot veto a class
 
 
@@ -50,14 +51,29 @@ def open_views(views: Views, size: int, fixed: int | None = None) -> list[View]:
 
     Raises ConfigError where a view changes the size and the network takes one alone (`fixed`).
     """
+    transforms = _product(views)
+    return [transforms[number].augment_image for number in _distinct(views, transforms, size, fixed)]
+
+
+def distinct(views: Views, size: int = 32) -> dict[int, str]:
+    """The numbers of a set's views that differ, in the product of its transforms, each with what it does in words."""
+    transforms = _product(views)
+    return {number: _words(transforms[number]) for number in _distinct(views, transforms, size, None)}
+
+
+def _product(views: Views) -> list[Any]:
     import ttach
 
-    made = [transformer.augment_image for transformer in ttach.Compose(views.views())]
+    return list(ttach.Compose(views.views()))
+
+
+def _distinct(views: Views, transforms: Sequence[Any], size: int, fixed: int | None) -> list[int]:
+    """The places of transforms that show a random image as none before them does."""
     probe = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     shown: list[Tensor] = []
-    kept: list[View] = []
-    for view in made:
-        picture = view(probe)
+    kept: list[int] = []
+    for number, transform in enumerate(transforms):
+        picture = transform.augment_image(probe)
         if fixed is not None and picture.shape[2:] != (fixed, fixed):
             sides = "x".join(map(str, picture.shape[2:]))
             raise ConfigError(
@@ -65,8 +81,20 @@ def open_views(views: Views, size: int, fixed: int | None = None) -> list[View]:
             )
         if not any(torch.equal(picture, other) for other in shown):
             shown.append(picture)
-            kept.append(view)
+            kept.append(number)
     return kept
+
+
+def _words(transform: Any) -> str:
+    """What one of ttach's products does, such as `hflip, rotate90 angle 180`; the image as it is is `plain`."""
+    parts = []
+    for step in transform.image_pipeline.functions:
+        owner, given = step.func.__self__, dict(step.keywords)
+        (value,) = given.values()
+        if value != owner.identity_param:
+            name = type(owner).__name__.lower().removesuffix("flip") + ("flip" if value is True else "")
+            parts.append(name if value is True else f"{name} {value}")
+    return ", ".join(parts) or PLAIN
 
 
 def predicting(

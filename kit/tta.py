@@ -16,10 +16,10 @@ import numpy as np
 import torch
 
 from kit import checkpoints, network
+from kit.blending.gains import Gain
 from kit.checkpoints import Checkpoint
 from kit.config import Experiment
 from kit.errors import CheckpointError, DataError, KitWarning
-from kit.files import fingerprint
 from kit.folds import Folds
 from kit.kinds import Metric, Views
 from kit.precision import choose_device
@@ -30,7 +30,7 @@ from kit.runs.kept import kept, tags
 from kit.runs.loading import Loaded, geometry, loading
 from kit.runs.restore import experiment_of, restore
 from kit.runs.run import Run
-from kit.runs.scoring import described, joined, scored, scores
+from kit.runs.scoring import beside_plain, described, joined, scored
 from kit.runs.setting import plain_batches
 from kit.runs.targets import Target, find_targets
 from kit.table import Table, test_table, train_table
@@ -49,6 +49,9 @@ class Predicted:
     views: int
     scores: Mapping[str, float]
     plain: Mapping[str, float]  # the scores without views, of the same rows where all folds took part
+    gain: (
+        Gain | None
+    )  # over plain, by the metric; None for plain itself, and where training left no such rows
     computed: bool  # False: it was there already
 
 
@@ -85,11 +88,8 @@ def predicting_views(
 
 
 def views_name(views: Views, merge: Merge, suffix: str = "") -> str:
-    """The folder of a set of views: its name, with 6 hex digits where options differ from their defaults."""
-    name = views.plugin_name()
-    if views != type(views)():
-        name += "-" + fingerprint(views.model_dump())[:6]
-    return name + ("-geometric" if merge == "geometric" else "") + suffix
+    """The folder of a set of views, of a merge that is not the mean, and of an earlier checkpoint."""
+    return views.called() + ("-geometric" if merge == "geometric" else "") + suffix
 
 
 def _run(
@@ -123,16 +123,8 @@ def _run(
     used = tuple(int(fold) for fold in oof.about["checkpoints"])
     return Predicted(
         f"runs/{run.name}@{name}", job.folder, used, len(chosen), oof.about["scores"],
-        _plain(run, oof, job.metric, train), fresh or fresh_test,
+        *beside_plain(run, oof, job.metric, train), fresh or fresh_test,
     )  # fmt: skip
-
-
-def _plain(run: Run, oof: Predictions, metric: Metric, table: Table) -> dict[str, float]:
-    """The scores without views of the rows in `oof`, where training left them all."""
-    file = run.predictions("plain") / "oof.parquet"
-    found = Predictions.read(file).mean() if file.is_file() else oof.take(oof.folds < 0)
-    same = found.take(np.isin(found.ids, oof.ids))
-    return scores(metric, same, table) if len(same) == len(set(oof.ids.tolist())) else {}
 
 
 @dataclass(frozen=True)

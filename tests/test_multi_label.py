@@ -19,6 +19,7 @@ from kit.errors import ConfigError, DataError, InvalidError, KitWarning
 from kit.faults import check
 from kit.kinds import KINDS
 from kit.label_kinds import check_takes, fitting
+from kit.policy import policy
 from kit.predictions import Predictions
 from kit.progress import finish
 from kit.registry import places
@@ -259,3 +260,12 @@ def test_the_submission_separates_as_the_sample_does_or_else_as_the_training_tab
     shares = np.array([[0.9, 0.1, 0.8], [0.1, 0.9, 0.1]], np.float32)
     made = Predictions(np.array(["x", "y"]), np.full(2, -1), ("ant", "bee", "cat"), shares, multi_label=True)
     assert chosen.write(made, frame)["labels"].tolist() == [f"ant{separator}cat", "bee"]
+
+
+def test_a_policy_of_views_learns_from_several_labels_too(trained: Path) -> None:
+    (made,) = policy(trained, ["runs/a"], "flip", "simplex")
+    found = Predictions.read(made.folder / "oof.parquet")
+    assert found.probabilities.sum(axis=1).max() > 1.001
+    assert set(made.others) == {"plain", "flip"}
+    with pytest.raises(ConfigError, match="C17"):
+        policy(trained, ["runs/a"], "flip", "stacking")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +12,10 @@ import click
 from kit.commands._console import emit, follow, say
 
 if TYPE_CHECKING:
+    from kit.blending.gains import Gain
+    from kit.policy import Chosen
     from kit.tta import Predicted
+    from kit.workspace import Workspace
 
 
 OVERRIDE = re.compile(r"[a-z_]+(\.\w+)*=")  # key=value, which no path of a run looks like
@@ -50,6 +54,11 @@ def _repeated(args: Sequence[str], option: str) -> list[str]:
     "--merge", type=click.Choice(["mean", "geometric"]), default="mean", show_default=True,
     help="How the views' probabilities become one.",
 )  # fmt: skip
+@click.option(
+    "--policy",
+    metavar="ENSEMBLER",
+    help="Choose or weigh the views on out-of-fold rows: greedy, simplex, ...",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
@@ -57,6 +66,7 @@ def command(
     checkpoints: tuple[str, ...],
     views: str,
     merge: str,
+    policy: str | None,
     device: str,
     as_json: bool,
 ) -> None:
@@ -70,12 +80,18 @@ def command(
     kit tta --checkpoints runs/r/fold-0 --views plain
     kit tta --checkpoints runs/r data.bad_test=prior
     kit tta --checkpoints runs/r --views '{"name": "shift", "pixels": 3}'
+    kit tta --checkpoints runs/r --views d4 --policy greedy
     """
     from kit.tta import predicting_views
     from kit.workspace import Workspace
 
-    spec = _spec(views)
+    spec = _spec(views, "--views")
     workspace = Workspace.find(".", overrides)
+    if policy is not None:
+        if merge != "mean":
+            raise click.BadParameter("a policy says itself how views become one", param_hint="--merge")
+        _policy(workspace, checkpoints, spec, _spec(policy, "--policy"), device, as_json)
+        return
     made = follow(
         predicting_views(
             workspace, checkpoints, spec, "geometric" if merge == "geometric" else "mean", device
@@ -91,14 +107,49 @@ def command(
             click.echo(each.member)
 
 
-def _spec(text: str) -> Any:
+def _policy(
+    workspace: Workspace, checkpoints: tuple[str, ...], views: Any, recipe: Any, device: str, as_json: bool
+) -> None:  # fmt: skip
+    """Learns each run's policy, and says what it averages and whether that is worth it."""
+    from kit.policy import choosing_views
+
+    made = follow(choosing_views(workspace, checkpoints, views, recipe, device))
+    for each in made:
+        _say_policy(each)
+    say(f"next: kit blend {' '.join(each.member for each in made)}")
+    if as_json:
+        emit([asdict(each) for each in made])
+    else:
+        for each in made:
+            click.echo(each.member)
+
+
+def _say_policy(chosen: Chosen) -> None:
+    say(f"{chosen.member}:")
+    if chosen.weights:
+        shares = ", ".join(f"{name} ({weight:.2g})" for name, weight in chosen.weights.items())
+        say(f"  averages {len(chosen.weights)} views: {shares}")
+    say(f"  nested {chosen.nested:.4f} (in-sample {chosen.in_sample:.4f})")
+    for gain in chosen.gains:
+        say(f"  over {gain.over} {chosen.others[gain.over]:.4f}: {gained(gain)}")
+
+
+def _spec(text: str, option: str) -> Any:
     """A plugin's name, or the JSON object of its name and options."""
     import json
 
     try:
         return json.loads(text) if text.lstrip().startswith("{") else text
     except json.JSONDecodeError as error:
-        raise click.BadParameter(f"{text!r} is no JSON: {error}", param_hint="--views") from None
+        raise click.BadParameter(f"{text!r} is no JSON: {error}", param_hint=option) from None
+
+
+def gained(gain: Gain) -> str:
+    """A gain, its interval, and whether it is one."""
+    if gain.low is None or gain.high is None:
+        return f"{gain.value:+.4f}, too few draws have a score for an interval"
+    found = "a gain" if gain.shown else "a loss" if gain.high < 0 else "not shown to be a gain"
+    return f"{gain.value:+.4f} (95 % {gain.low:+.4f} to {gain.high:+.4f}), {found}"
 
 
 def _say(made: Predicted) -> None:
@@ -111,3 +162,8 @@ def _say(made: Predicted) -> None:
             f" (plain {made.plain[name]:.4f}, {value - made.plain[name]:+.4f})" if name in made.plain else ""
         )
         say(f"  out of fold {name} {value:.4f}{before}")
+    if made.gain is not None:
+        say(f"  over plain: {gained(made.gain)}")
+        if not made.gain.shown:
+            plain = made.member.partition("@")[0]
+            say(f"  the simpler choice: kit tta --checkpoints {plain} --views plain")

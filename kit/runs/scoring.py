@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from kit.blending.gains import Gain
+from kit.blending.paired import paired
 from kit.errors import InvalidError
 from kit.kinds import Metric
 from kit.plugin import Plugin
@@ -66,3 +68,24 @@ def described(
         "run": run.name, "views": views, "merge": merge, "classes": list(table.classes), "average_group": average,
         "plugins": sources(plugins),
     }  # fmt: skip
+
+
+def beside_plain(
+    run: Run, oof: Predictions, metric: Metric, table: Table
+) -> tuple[dict[str, float], Gain | None]:
+    """Scores without views of the rows in `oof`, and its gain over them; nothing where training left some out."""
+    file = run.predictions("plain") / "oof.parquet"
+    found = Predictions.read(file).mean() if file.is_file() else oof.take(oof.folds < 0)
+    mine = oof.mean()
+    same = found.take(np.isin(found.ids, mine.ids))
+    if len(same) != len(mine):
+        return {}, None
+    plain = scores(metric, same, table)
+    before = same.align(mine.ids)
+    if metric.plugin_name() not in plain or np.array_equal(before, mine.probabilities):
+        return plain, None
+    row_of = {name: row for row, name in enumerate(table.ids.tolist())}
+    rows = np.array([row_of[name] for name in mine.ids.tolist()])
+    groups = None if table.groups is None else table.groups[rows]
+    (found_gain,) = paired(metric, table.true_labels()[rows], mine.probabilities, {"plain": before}, groups)
+    return plain, found_gain

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 import torch
 import ttach
+from torch.nn import functional
 
 from kit.errors import ConfigError
 from kit.kinds import Views
-from kit.predict import open_views
+from kit.predict import distinct, open_views
 
 
 @pytest.mark.parametrize(
-    ("name", "count"), [("plain", 1), ("hflip", 2), ("flip", 4), ("d4", 8), ("shift", 5)]
+    ("name", "count"), [("plain", 1), ("hflip", 2), ("flip", 4), ("d4", 8), ("shift", 5), ("scale", 2)]
 )
 def test_each_set_has_its_number_of_distinct_views(name: str, count: int) -> None:
     image = torch.rand(1, 3, 12, 12, generator=torch.Generator().manual_seed(0))
@@ -64,3 +65,43 @@ def test_a_network_of_fixed_input_refuses_views_of_another_size() -> None:
     assert np.unique(
         [view(torch.zeros(1, 3, 12, 12)).shape[2] for view in open_views(Larger(), 12)]
     ).tolist() == [12, 24]
+
+
+def test_a_scaled_view_is_torchs_antialiased_resize_and_keeps_the_type() -> None:
+    images = torch.randint(
+        0, 256, (2, 3, 12, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    plain, half, large = (
+        view(images) for view in open_views(Views.open({"name": "scale", "factors": [1, 0.5, 1.25]}), 12)
+    )
+    assert torch.equal(plain, images)
+    assert (half.shape[2:], large.shape[2:]) == ((6, 6), (15, 15))
+    expected = functional.interpolate(images.float(), (6, 6), mode="bilinear", antialias=True)
+    assert half.dtype == torch.uint8
+    assert (half.float() - expected).abs().max() <= 0.5
+    with pytest.raises(ConfigError, match="factors begin with 1"):
+        Views.open({"name": "scale", "factors": [0.5, 1]})
+    with pytest.raises(ConfigError, match="C12 views 'scale' give 15x15 px"):
+        open_views(Views.open("scale"), 12, fixed=12)
+
+
+def test_picked_views_are_those_of_the_set_with_these_numbers() -> None:
+    image = torch.rand(1, 3, 12, 12, generator=torch.Generator().manual_seed(0))
+    whole = open_views(Views.open("d4"), 12)
+    picked = open_views(Views.open({"name": "pick", "of": "d4", "numbers": [5, 2]}), 12)
+    assert [torch.equal(one(image), whole[n](image)) for one, n in zip(picked, (5, 2), strict=True)] == [
+        True,
+        True,
+    ]
+    with pytest.raises(ConfigError, match="C12 views 'hflip' have no number 2: they are 0 to 1"):
+        open_views(Views.open({"name": "pick", "of": "hflip", "numbers": [2]}), 12)
+
+
+def test_views_say_in_words_what_they_do_and_their_folder_is_their_own() -> None:
+    assert distinct(Views.open("hflip")) == {0: "plain", 1: "horizontalflip"}
+    assert distinct(Views.open("d4"))[7] == "horizontalflip, rotate90 270"
+    assert Views.open({"name": "pick", "of": "d4", "numbers": [3, 4]}).called() == "d4-3-4"
+    assert Views.open("scale").called() == "scale"
+    names = {Views.open({"name": "shift", "pixels": pixels}).called() for pixels in (1, 2, 3)}
+    assert len(names) == 3
+    assert "shift" in names

@@ -1,0 +1,44 @@
+"""Greedy: members are taken one by one, each once, as long as their mean gets better; it chooses views for kit tta."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+import numpy as np
+from pydantic import Field
+
+from kit.blending.climbing import climb
+from kit.kinds import Metric
+from kit.plugins.ensembler._weights import Weights
+from kit.plugins.metric.log_loss import LogLoss
+
+
+class Greedy(Weights):
+    """The equal mean of the members found by forward selection without replacement.
+
+    It begins with the best member and adds the one that helps the mean most, until none helps by `least`. Log loss is
+    finer than a metric of decisions, and chooses better on few rows.
+
+    Source: Molchanov et al. 2020, "Greedy Policy Search: A Simple Baseline for Learnable Test-Time Augmentation",
+    algorithm 1, which chooses views by calibrated log-likelihood.
+    """
+
+    fitted: ClassVar[bool] = True
+
+    metric: Metric = Field(LogLoss(), description="what an addition must make better")
+    least: float = Field(1e-9, ge=0, description="gain in the metric that an addition must bring")
+
+    def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
+        sums = climb(self.metric, members, truth)
+        chosen: list[int] = []
+        left, cost = list(range(len(members))), np.inf
+        while left:
+            found = sums.costs(which=left)
+            place = int(found.argmin())
+            if chosen and found[place] > cost - self.least:
+                break
+            cost = float(found[place])
+            chosen.append(left.pop(place))
+            sums.add(chosen[-1])
+        weights = tuple(float(member in chosen) for member in range(len(members)))
+        return self.model_copy(update={"weights": weights})

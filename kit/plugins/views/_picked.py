@@ -1,0 +1,20 @@
+"""The transform behind chosen views of a set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import ttach
+from torch import Tensor
+
+
+class Picked(ttach.base.ImageOnlyTransform):
+    """Shows an image as each of some functions does."""
+
+    identity_param = None
+
+    def __init__(self, views: Sequence[Callable[[Tensor], Tensor]]) -> None:
+        super().__init__("view", list(views))
+
+    def apply_aug_image(self, image: Tensor, view: Callable[[Tensor], Tensor], **_: object) -> Tensor:
+        return view(image)

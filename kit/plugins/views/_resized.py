@@ -1,0 +1,25 @@
+"""The transform behind views of several sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import ttach
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+
+class Resized(ttach.base.ImageOnlyTransform):
+    """Resizes an image, of any dtype, by a factor of its sides; bilinear, without aliasing."""
+
+    identity_param = 1.0
+
+    def __init__(self, factors: Sequence[float]) -> None:
+        super().__init__("factor", list(factors))
+
+    def apply_aug_image(self, image: Tensor, factor: float, **_: object) -> Tensor:
+        if factor == 1:
+            return image
+        sides = [max(1, round(side * factor)) for side in image.shape[2:]]
+        made = interpolate(image.float(), sides, mode="bilinear", antialias=True)
+        return made if image.is_floating_point() else made.round().clamp(0, 255).to(image.dtype)

@@ -1,0 +1,43 @@
+"""Some views of another set, by their numbers; a policy of kit tta chooses among them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from kit.errors import ConfigError
+from kit.kinds import Views
+from kit.plugins.views.plain import Plain
+
+
+class Pick(Views):
+    """The views of another set that have these numbers, counted from 0 in ttach's order.
+
+    Raises ConfigError C12 for a number that the set does not have.
+
+    Source: the product of transforms that ttach.Compose makes of a set.
+    """
+
+    of: Views = Field(Plain(), description="the set")
+    numbers: tuple[int, ...] = Field((0,), min_length=1, description="which of its views")
+
+    def views(self) -> list[Any]:
+        import ttach
+
+        from kit.plugins.views._picked import Picked
+
+        known = [transformer.augment_image for transformer in ttach.Compose(self.of.views())]
+        wrong = [number for number in self.numbers if not 0 <= number < len(known)]
+        if wrong:
+            name = self.of.plugin_name()
+            raise ConfigError(
+                f"views {name!r} have no number {wrong[0]}: they are 0 to {len(known) - 1}", code="C12"
+            )
+        return [Picked([known[number] for number in self.numbers])]
+
+    def sizes(self, size: int) -> list[int]:
+        return self.of.sizes(size)
+
+    def called(self) -> str:
+        return "-".join([self.of.called(), *map(str, self.numbers)])

@@ -1,0 +1,163 @@
+"""policy: which views to average, learned from out-of-fold rows, as a member of its own.
+
+Each view of a set is predicted by itself, once for ever. What chooses among them, or weighs them, is an ensembler whose
+members are views, and goes through cross_fit: the out-of-fold predictions that are written are those that the choice
+made on other folds gives, so a blend on top of them stays honest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kit import duplicates
+from kit.blending.crossfit import cross_fit
+from kit.blending.gains import Gain
+from kit.blending.paired import paired
+from kit.blending.recipes import for_labels, for_metric
+from kit.errors import ConfigError
+from kit.kinds import Ensembler, Metric, Views
+from kit.label_kinds import check_takes
+from kit.predict import PLAIN, distinct
+from kit.predictions import Predictions
+from kit.progress import Outcome, Work, finish
+from kit.runs.run import Run
+from kit.runs.scoring import joined, scored
+from kit.runs.targets import find_targets
+from kit.table import Table, train_table
+from kit.tta import TASK, Predicted, predicting_views
+from kit.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A policy of one run: the member's name, what it averages, and its honest score beside others'."""
+
+    member: str
+    folder: Path
+    weights: Mapping[
+        str, float
+    ]  # of each view's name, those of weight 0 left out; of a fitted recipe that has them
+    nested: float
+    in_sample: float
+    others: Mapping[str, float]  # scores of `plain` and of the mean of the whole set
+    gains: tuple[Gain, ...]  # of the nested score over these, with the paired bootstrap's interval
+
+
+def policy(
+    workspace: Workspace | Path | str, paths: Sequence[str | Path], views: Any = "d4", recipe: Any = "greedy",
+    device: str = "auto",
+) -> list[Chosen]:  # fmt: skip
+    """Learns, for each run, how to average a set of views, and writes test and out-of-fold predictions of it.
+
+    `recipe` is an ensembler, whose members are the views. Raises what `tta` raises, and InvalidError D46 for rows that
+    cannot be cut into parts to choose and to score on.
+    """
+    space = workspace if isinstance(workspace, Workspace) else Workspace.find(workspace)
+    return finish(choosing_views(space, paths, views, recipe, device))
+
+
+def choosing_views(
+    workspace: Workspace,
+    paths: Sequence[str | Path],
+    views: Any = "d4",
+    recipe: Any = "greedy",
+    device: str = "auto",
+) -> Work[list[Chosen]]:
+    """policy, with its progress."""
+    whole = Views.open(views, workspace.root, "views")
+    metric = Metric.open(workspace.competition.metric, workspace.root, "metric")
+    asked = Ensembler.open(recipe, workspace.root, "policy")
+    table = train_table(workspace.root, workspace.competition.data).sorted_by_id()
+    check_takes((asked, metric), table.label_kind, workspace.root)
+    names = distinct(whole)
+    singles: list[list[Predicted]] = []
+    if len(names) < 2:
+        raise ConfigError(
+            f"views {whole.plugin_name()!r} are one view, of which nothing can be chosen",
+            code="C12",
+            hint="--views d4",
+        )
+    for number, (single, words) in enumerate(names.items()):
+        spec = "plain" if words == PLAIN else {"name": "pick", "of": whole.spec(), "numbers": [single]}
+        work = Outcome(predicting_views(workspace, paths, spec, device=device))
+        for step in work:
+            yield replace(step, done=(number + step.done) / len(names)) if step.task == TASK else step
+        singles.append(work.result)
+    runs = [target.run for target in find_targets(workspace, paths)]
+    called = f"{whole.called()}-{asked.called()}"
+    job = _Job(
+        called,
+        whole,
+        list(names.values()),
+        for_labels(for_metric(asked, metric), table.is_multi_label),
+        metric,
+        table,
+    )
+    return [job.of_run(run, [found[place] for found in singles]) for place, run in enumerate(runs)]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What the policies of all runs share."""
+
+    name: str  # of the member's views
+    views: Views
+    names: list[str]
+    recipe: Ensembler
+    metric: Metric
+    table: Table
+
+    def of_run(self, run: Run, singles: Sequence[Predicted]) -> Chosen:
+        """Fits, writes and scores one run's policy."""
+        oof = [Predictions.read(one.folder / "oof.parquet") for one in singles]
+        first, shares = oof[0], np.stack([one.probabilities for one in oof])
+        row_of = {name: row for row, name in enumerate(self.table.ids.tolist())}
+        rows = np.array([row_of[name] for name in first.ids.tolist()])
+        folds = run.folds().numbers[rows, 0]  # a row that several models predicted is one row to choose on
+        truth, groups = self.table.true_labels()[rows], self._groups(rows, folds)
+        honest, fitted = cross_fit(self.recipe, shares, truth, folds, groups)
+        about, folder = self._about(first, singles, fitted), run.predictions(self.name)
+        made = replace(first, probabilities=honest.astype(np.float32), about={**about, "rows": "oof"})
+        scored(made, self.metric, self.table).write(folder / "oof.parquet")
+        self._test(singles, fitted, about).write(folder / "test.parquet")
+        others = {"plain": shares[0], self.views.called(): shares.mean(axis=0)}
+        weights = dict(zip(self.names, getattr(fitted, "weights", ()), strict=False))
+        return Chosen(
+            f"runs/{run.name}@{self.name}", folder, {name: w for name, w in weights.items() if w},
+            self.metric.score(truth, honest), self.metric.score(truth, fitted.blend(shares)),
+            {name: self.metric.score(truth, other) for name, other in others.items()},
+            paired(self.metric, truth, honest, others, groups),
+        )  # fmt: skip
+
+    def _groups(self, rows: np.ndarray, folds: np.ndarray) -> np.ndarray | None:
+        """Which rows belong together; where one fold held them all out, identical images do too."""
+        table = self.table.take(rows)
+        if len(np.unique(folds)) > 1:
+            return table.groups
+        same = duplicates.contents(table.paths)
+        return same if table.groups is None else duplicates.joined(same, table.groups)
+
+    def _about(self, first: Predictions, singles: Sequence[Predicted], fitted: Ensembler) -> dict[str, Any]:
+        """What the member says of itself: the first view's word, and the policy."""
+        kept = {
+            key: value for key, value in first.about.items() if key not in ("scores", "fold_scores", "rows")
+        }
+        policy = {"views": self.views.spec(), "names": self.names, "recipe": fitted.spec(),
+                  "members": [one.member for one in singles]}  # fmt: skip
+        return {**kept, "views": self.name, "policy": policy}
+
+    def _test(self, singles: Sequence[Predicted], fitted: Ensembler, about: Mapping[str, Any]) -> Predictions:
+        """Each fold's test rows by the policy that was fitted on all out-of-fold rows."""
+        found = [Predictions.read(one.folder / "test.parquet") for one in singles]
+        kept = {key: value for key, value in found[0].about.items() if key not in ("views", "plugins")}
+        parts = []
+        for fold in sorted(set(found[0].folds.tolist())):
+            first = found[0].take(found[0].folds == fold)
+            shares = np.stack([one.take(one.folds == fold).align(first.ids) for one in found])
+            parts.append(replace(first, probabilities=fitted.blend(shares).astype(np.float32)))
+        return joined(parts, {**about, **kept, "rows": "test"})
