@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from kit.errors import DataError, KitError, KitWarning
+from kit.stopping import Terminated
 
 COMMANDS = Path(__file__).with_name("commands")
 # how --help lists them; others follow
@@ -73,6 +74,9 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         _console.say("interrupted; the same command goes on from the last checkpoint")
         return 130
+    except Terminated:
+        _console.say("terminated; the same command goes on from the last checkpoint")
+        return 143
     except KitError as error:
         _console.fail(error)
         if isinstance(error, DataError):

@@ -4,6 +4,7 @@
     fold-0/0012/ema.safetensors      their average, which predicts; absent where ema_decay is 0
     fold-0/0012/state.pt             the optimizer and the counters, read with weights_only
     fold-0/0012/manifest.json        schema, sha256 and size of each file, and what the weights are for
+    fold-0/0012-000345/              the same, 345 steps into the thirteenth epoch; gone when that is over
 
 A folder without a manifest that holds does not exist. Nothing that is read here can execute.
 """
@@ -63,17 +64,24 @@ def numbers(folder: Path) -> list[int]:
     return sorted(int(name) for name in written if place(folder, int(name)).name == name)
 
 
-def place(folder: Path, number: int) -> Path:
-    """Where a fold's checkpoint of a number is."""
-    return folder / f"{number:04d}"
+def place(folder: Path, number: int, step: int = 0) -> Path:
+    """Where a fold's checkpoint is: after so many epochs, and so many steps of the next."""
+    return folder / (f"{number:04d}-{step:06d}" if step else f"{number:04d}")
+
+
+def within(folder: Path) -> list[tuple[int, int]]:
+    """Epochs and steps of a fold's checkpoints within an epoch, ascending, whether valid or not."""
+    names = [path.name.partition("-") for path in folder.glob("*-*")] if folder.is_dir() else []
+    marks = [(int(a), int(b)) for a, _, b in names if f"{a}{b}".isascii() and a.isdecimal() and b.isdecimal()]
+    return sorted(mark for mark in marks if mark[1] and place(folder, *mark).is_dir())
 
 
 def save(
     folder: Path, number: int, weights: Mapping[str, Tensor], average: Mapping[str, Tensor] | None,
-    state: Mapping[str, Any], about: Mapping[str, Any],
+    state: Mapping[str, Any], about: Mapping[str, Any], step: int = 0,
 ) -> Path:  # fmt: skip
-    """Writes a checkpoint, its manifest last, and removes all but the newest two."""
-    path = place(folder, number)
+    """Writes a checkpoint, its manifest last, and removes all but the newest two, and older ones within an epoch."""
+    path = place(folder, number, step)
     if path.exists():
         shutil.rmtree(path)  # one that did not hold, or it would not be written again
     with written_folder(path) as part:
@@ -85,10 +93,14 @@ def save(
         for name in files:
             sync(part / name)
         write_json(
-            part / MANIFEST, {"schema": SCHEMA, "number": number, "files": files, "about": dict(about)}
+            part / MANIFEST,
+            {"schema": SCHEMA, "number": number, "step": step, "files": files, "about": dict(about)},
         )
     for old in numbers(folder)[:-KEPT]:
         shutil.rmtree(place(folder, old))
+    for mark in within(folder):
+        if mark < (number, step):
+            shutil.rmtree(place(folder, *mark))
     return path
 
 
@@ -105,11 +117,12 @@ def check(path: Path) -> dict[str, Any]:
     try:
         manifest = read_json(path / MANIFEST)
         schema, files, number = int(manifest["schema"]), dict(manifest["files"]), int(manifest["number"])
+        step = int(manifest.get("step", 0))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} has no valid manifest", code="D51", hint=_previous(path)) from error
     if schema > SCHEMA:
         raise CheckpointError(f"{path} is of schema {schema}, this kit reads up to {SCHEMA}", code="D52")
-    if place(path.parent, number) != path:
+    if place(path.parent, number, step) != path:
         raise CheckpointError(
             f"{path} is checkpoint {number} under another name", code="D51", hint=_previous(path)
         )
@@ -146,9 +159,9 @@ def load(path: Path) -> Checkpoint:
 
 def latest(folder: Path) -> Checkpoint | None:
     """A fold's newest valid checkpoint; a damaged newer one is passed over with a warning."""
-    for number in reversed(numbers(folder)):
+    for mark in sorted([*((number, 0) for number in numbers(folder)), *within(folder)], reverse=True):
         try:
-            return load(place(folder, number))
+            return load(place(folder, *mark))
         except CheckpointError as error:
             if error.code == "D52":
                 raise

@@ -195,6 +195,9 @@ class Experiment(Strict):
         1, ge=1, description="epochs between scores on held-out rows; the last counts"
     )
     save_every: int = Field(1, ge=1, description="epochs between checkpoints")
+    save_every_steps: int | None = Field(
+        None, ge=1, description="steps between checkpoints within an epoch, for epochs of hours"
+    )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:1; no part of a run's identity")
     workers: int | Literal["auto"] = Field(
         "auto", description="loader processes; no part of a run's identity"
@@ -240,7 +243,9 @@ def _differences(stage: Stage) -> dict[str, Any]:
 
 SECTIONS: tuple[type[Strict], ...] = (Competition, Experiment)
 # keys that do not make another experiment
-UNIDENTIFYING = frozenset({"device", "workers", "validate_every", "save_every", "tracker"})
+UNIDENTIFYING = frozenset(
+    {"device", "workers", "validate_every", "save_every", "save_every_steps", "tracker"}
+)
 
 
 def keys() -> tuple[str, ...]:

@@ -7,7 +7,8 @@
     ├── DataError        3   tables, ids, images                                 D01-D39, D60
     │   └── CheckpointError 3  a checkpoint that is damaged or does not fit      D50-D59
     ├── InvalidError     4   predictions or a submission that do not fit         D40-D49
-    └── BusyError       75   another process is at work on the same run
+    ├── BusyError       75   another process is at work on the same run
+    └── StoppedError 130, 143  a signal asked to stop, and everything is saved   R05
 
     KitWarning               said once on stderr, the work goes on               W..
 
@@ -96,6 +97,14 @@ class BusyError(KitError):
     """Another process is at work on the same run."""
 
     exit_code = 75
+
+
+class StoppedError(KitError):
+    """A signal asked to stop, and what was done is saved; the exit status is the shell's, 128 + the signal."""
+
+    def __init__(self, summary: str, number: int) -> None:
+        super().__init__(summary, code="R05", hint="the same command again, which goes on from there")
+        self.exit_code = 128 + number
 
 
 class KitWarning(UserWarning):

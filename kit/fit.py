@@ -76,7 +76,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch is done, `number` of them in all."""
+    """One epoch is done, `number` of them in all; `rows` and `seconds` are what this process did of it."""
 
     number: int
     loss: float
@@ -115,20 +115,24 @@ def _epoch(
     learner: Learner, stage: Stage, plan: Plan, precision: Precision, rates: Sequence[float], epochs: int
 ) -> Iterator[Step | Epoch]:
     """One epoch of a stage, and at the end of the fit batch norm's statistics of the averaged weights."""
-    start, rows, total, lr = time.perf_counter(), 0, len(rates), 0.0
-    summed = torch.zeros((), device=learner.device)
+    start, total, lr, rows = time.perf_counter(), len(rates), 0.0, 0
+    summed = torch.zeros((), device=learner.device) if learner.summed is None else learner.summed
     freeze(learner.network, stage.frozen)
-    for batch in stage.batches.epoch(learner.epoch):
+    for batch in stage.batches.epoch(learner.epoch, learner.begun):
         lr = set_rate(learner, rates[learner.step])
         value = update(learner, stage.loss, batch, plan, precision, learner.step / total)
-        summed += value * len(batch.rows)
-        rows += len(batch.rows)
-        learner.step += 1
+        learner.summed = summed = summed + value * len(batch.rows)
+        learner.rows, rows = learner.rows + len(batch.rows), rows + len(batch.rows)
+        learner.step, learner.begun = learner.step + 1, learner.begun + 1
         if learner.device.type == "cpu" or learner.step % CHECK_EVERY == 0:
             _refuse_not_finite(value, learner, lr)
         yield Step(learner.step, total, learner.epoch, lr, value, len(batch.rows))
-    mean = summed / max(rows, 1)
+    mean = summed / max(learner.rows, 1)
+    lr = (
+        lr or max(learner.peaks) * rates[learner.step - 1]
+    )  # where the epoch's last step was another process's
     _refuse_not_finite(mean, learner, lr)
+    learner.begun, learner.rows, learner.summed = 0, 0, None
     learner.epoch += 1
     if learner.average is not None:
         learner.average.after_epoch(learner.epoch / epochs)

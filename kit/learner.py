@@ -23,6 +23,10 @@ class Learner:
     peaks: list[float] = field(default_factory=list)
     step: int = 0
     epoch: int = 0
+    # of the epoch that is begun: steps and rows done, and the sum of their losses, on the device
+    begun: int = 0
+    rows: int = 0
+    summed: Tensor | None = None
 
     def state(self) -> dict[str, Any]:
         """All but the weights: what else an identical continuation needs."""
@@ -33,6 +37,9 @@ class Learner:
             "peaks": self.peaks,
             "step": self.step,
             "epoch": self.epoch,
+            "begun": self.begun,
+            "rows": self.rows,
+            "summed": None if self.summed is None else self.summed.cpu(),
         }
 
     def load(
@@ -45,6 +52,8 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         self.peaks, self.step, self.epoch = state["peaks"], state["step"], state["epoch"]
+        self.begun, self.rows = state["begun"], state["rows"]
+        self.summed = None if state["summed"] is None else state["summed"].to(self.device)
 
     @property
     def averaged(self) -> nn.Module | None:

@@ -16,6 +16,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from kit import checkpoints, fit
+from kit.errors import StoppedError
 from kit.files import remove_stumps
 from kit.kinds import Views
 from kit.learner import Learner
@@ -27,6 +28,7 @@ from kit.runs.kept import tags
 from kit.runs.run import Run, begin, check_same, find_run, is_finished, versions, wanted_folds
 from kit.runs.scoring import described, joined, scored, scores
 from kit.runs.setting import Setting, new_learner, plain_batches, plan_of, preparing, train_stages
+from kit.stopping import Stop
 from kit.workspace import Workspace
 
 SHOW_EVERY = 0.2  # seconds between two moves of the progress bar
@@ -44,8 +46,13 @@ def train(
     return finish(training(space, name, folds))
 
 
-def training(workspace: Workspace, name: str | None = None, folds: Sequence[int] | None = None) -> Work[Run]:
-    """train, with its progress."""
+def training(
+    workspace: Workspace,
+    name: str | None = None,
+    folds: Sequence[int] | None = None,
+    stop: Stop | None = None,
+) -> Work[Run]:
+    """train, with its progress; where `stop` is asked to, it saves after the step and raises StoppedError R05."""
     run = find_run(workspace, name)
     check_same(run, workspace.experiment)
     if is_finished(run, folds):
@@ -57,12 +64,14 @@ def training(workspace: Workspace, name: str | None = None, folds: Sequence[int]
         setting.folds.write(run.folder / "folds.csv")
         wanted = wanted_folds(setting.folds, folds)
         for position, fold in enumerate(wanted):
-            yield from _fold(setting, fold, position, len(wanted))
+            if stop is not None and stop.asked:
+                raise StoppedError(f"stopped before fold {fold}, all others are saved", stop.asked)
+            yield from _fold(setting, fold, position, len(wanted), stop or Stop())
         setting.trackers.pooled(setting, assemble(setting))
     return run
 
 
-def _fold(setting: Setting, fold: int, position: int, of: int) -> Work[None]:
+def _fold(setting: Setting, fold: int, position: int, of: int, stop: Stop) -> Work[None]:
     """Fits one fold from its newest checkpoint on, and writes its out-of-fold predictions."""
     folder = setting.run.fold(fold)
     if setting.run.part(fold).is_file():
@@ -73,7 +82,7 @@ def _fold(setting: Setting, fold: int, position: int, of: int) -> Work[None]:
     found = checkpoints.latest(folder)
     if found is not None:
         learner.load(found.state(), found.weights, found.average)
-    held_out = yield from _epochs(setting, fold, learner, position / of, 1 / of)
+    held_out = yield from _epochs(setting, fold, learner, position / of, 1 / of, stop)
     if held_out is None:  # the last checkpoint was there, its predictions were not
         held_out = finish(predict_held_out(setting, fold, learner.predictor))
     tag = checkpoints.tag(checkpoints.place(folder, learner.epoch))
@@ -82,7 +91,7 @@ def _fold(setting: Setting, fold: int, position: int, of: int) -> Work[None]:
 
 
 def _epochs(
-    setting: Setting, fold: int, learner: Learner, start: float, share: float
+    setting: Setting, fold: int, learner: Learner, start: float, share: float, stop: Stop
 ) -> Work[Predictions | None]:
     """The epochs that are left of a fold, which is `share` of the command's work and begins at `start`.
 
@@ -94,12 +103,14 @@ def _epochs(
     events = fit.fit(learner, stages, plan, setting.precision)
     shown, held_out = 0.0, None
     with ExitStack() as stack:
+        stack.enter_context(stop.after_a_step())
         for stage in stages:
             stack.enter_context(closing(stage.batches))
         tracking = stack.enter_context(setting.trackers.of_fold(setting, fold, learner))
         for event in events:
             if isinstance(event, fit.Step):
                 tracking.step(event)
+                _save_within(setting, fold, learner, stop)
                 if time.monotonic() - shown > SHOW_EVERY:
                     shown = time.monotonic()
                     done = start + share * event.number / event.of
@@ -115,9 +126,11 @@ def _epochs(
                 found = scores(setting.metric, held_out, setting.loaded.table)
             line = log.add(event, learner.step, found)
             tracking.log(learner.step, log.lines[-1])
-            if event.number == experiment.epochs or event.number % experiment.save_every == 0:
+            if event.number == experiment.epochs or event.number % experiment.save_every == 0 or stop.asked:
                 _save(setting, fold, learner)
             yield Progress("train", done, 1, f"{where}: {line}", line=True)
+            if stop.asked and event.number < experiment.epochs:
+                raise StoppedError(f"stopped after fold {fold} epoch {event.number}, saved", stop.asked)
     return held_out
 
 
@@ -138,12 +151,23 @@ def predict_held_out(setting: Setting, fold: int, predictor: nn.Module) -> Work[
 
 def _save(setting: Setting, fold: int, learner: Learner) -> None:
     average = None if learner.averaged is None else learner.averaged.state_dict()
-    save(setting, fold, learner.epoch, learner.network.state_dict(), average, learner.state())
+    weights = learner.network.state_dict()
+    save(setting, fold, learner.epoch, weights, average, learner.state(), step=learner.begun)
+
+
+def _save_within(setting: Setting, fold: int, learner: Learner, stop: Stop) -> None:
+    """Saves within an epoch where it is time to, or to stop. Raises StoppedError then."""
+    every = setting.experiment.save_every_steps
+    if stop.asked or (every and learner.step % every == 0):
+        _save(setting, fold, learner)
+    if stop.asked:
+        where = f"fold {fold} epoch {learner.epoch + 1}, step {learner.begun}"
+        raise StoppedError(f"stopped after {where}, saved", stop.asked)
 
 
 def save(
     setting: Setting, fold: int, number: int, weights: Mapping[str, Tensor], average: Mapping[str, Tensor] | None,
-    state: Mapping[str, Any], more: Mapping[str, Any] | None = None,
+    state: Mapping[str, Any], more: Mapping[str, Any] | None = None, step: int = 0,
 ) -> Path:  # fmt: skip
     """Writes a checkpoint of a fold, with all that is needed to predict with it; `more` is told beside that."""
     table = setting.loaded.table
@@ -162,7 +186,7 @@ def save(
         "versions": versions(),
         **(more or {}),
     }
-    return checkpoints.save(setting.run.fold(fold), number, weights, average, state, about)
+    return checkpoints.save(setting.run.fold(fold), number, weights, average, state, about, step)
 
 
 def assemble(setting: Setting) -> Predictions:

@@ -112,3 +112,25 @@ def test_the_tag_changes_with_the_weights_that_predict(tmp_path: Path) -> None:
     one, other = write(tmp_path / "a", 1, 0.5), write(tmp_path / "b", 1, 0.6)
     assert checkpoints.tag(one) != checkpoints.tag(other)
     assert checkpoints.tag(one).startswith("0001:")
+
+
+def test_one_within_an_epoch_is_newer_than_the_epochs_before_it_and_gone_after_its_end(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, 1)
+    weights = {"layer.weight": torch.ones(2)}
+    for step in (7, 300):
+        checkpoints.save(tmp_path, 1, weights, None, {"step": step}, {}, step=step)
+    assert checkpoints.within(tmp_path) == [(1, 300)]
+    assert checkpoints.numbers(tmp_path) == [1]
+    newest = checkpoints.latest(tmp_path)
+    assert newest is not None
+    assert newest.state() == {"step": 300}
+    (newest.path / "model.safetensors").write_bytes(b"")
+    with pytest.warns(KitWarning, match="D51 .* passed over"):
+        older = checkpoints.latest(tmp_path)
+    assert older is not None
+    assert older.path.name == "0001"
+    write(tmp_path, 2)
+    assert checkpoints.within(tmp_path) == []
+    assert checkpoints.numbers(tmp_path) == [1, 2]

@@ -86,6 +86,12 @@ def test_the_log_has_a_line_an_epoch_with_log_loss_for_any_loss(competition: Pat
     ].keys()
 
 
+def logged(root: Path, run: str, fold: int) -> list[dict[str, float]]:
+    """A fold's log but for its speed."""
+    lines = (root / "runs" / run / f"fold-{fold}" / "log.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k != "images_per_second"} for line in lines]
+
+
 class Killed(BaseException):
     """Stands for a kill: nothing in kit catches it."""
 
@@ -109,6 +115,7 @@ def kill_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     [
         ["loss=cutmix"],
         ["ema_decay=0", "micro_batch_size=3", "workers=1"],
+        ["save_every_steps=2", "loss=mixup", "swa_start=0.5"],
         ['stages=[{"epochs":1,"image_size":12,"freeze":["backbone"]},{}]', "swa_start=0", "optimizer=sgd"],
     ],
     ids=str,
@@ -125,6 +132,7 @@ def test_a_killed_run_started_again_ends_with_the_same_bits(
     train(competition, overrides, name="killed")
     for fold in (0, 1):
         assert same(weights(competition, "undisturbed", fold), weights(competition, "killed", fold))
+        assert logged(competition, "undisturbed", fold) == logged(competition, "killed", fold)
     one, other = oof(competition, "undisturbed"), oof(competition, "killed")
     assert one.ids.tolist() == other.ids.tolist()
     assert np.array_equal(one.probabilities, other.probabilities)

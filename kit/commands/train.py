@@ -80,9 +80,12 @@ def _train(workspace: object, name: str | None, folds: list[int] | None) -> dict
     if is_finished(run, folds):
         say(f"runs/{run.name} is finished")
     else:
+        from kit.stopping import Stop
         from kit.train import training
 
-        run = follow(training(workspace, name, folds))
+        stop = Stop(say)
+        with stop.heard():
+            run = follow(training(workspace, name, folds, stop))
     about = Predictions.read(run.predictions("plain") / "oof.parquet").about
     for fold, scores in sorted(about["fold_scores"].items(), key=lambda item: int(item[0])):
         say(f"  fold {fold}  {_listed(scores)}")
