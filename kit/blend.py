@@ -168,6 +168,7 @@ def _record(
         "recommended": blended.comparison.recommended,
         "rows": len(blended.oof_ids),
         "test_rows": len(blended.test),
+        "multi_label": blended.test.multi_label,
         "fingerprints": {
             "rows": ids_fingerprint(blended.oof_ids),
             "test_rows": ids_fingerprint(blended.test.ids),

@@ -88,6 +88,7 @@ def test_members_blend_into_a_submission_on_the_board(trained: Path, ensembler: 
     for cell in table["shapes"]:
         labels = cell.split(" ")
         assert labels == [name for name in CLASSES if name in labels]
+    assert json.loads(made.record.read_text())["multi_label"] is True
     assert made.number in {entry.number for entry in Board.read(space.submissions).entries}
 
 

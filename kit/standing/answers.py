@@ -25,22 +25,30 @@ class Answers:
 def read_answers(path: Path, sep: str = ",", encoding: str = "utf-8") -> Answers:
     """A submission's answers; of several rows an id, or several labels in columns, the first decides.
 
-    Raises DataError for a file that cannot be read.
+    Where kit's record says that a row may have several labels, all columns of one half or more do. Raises DataError for
+    a file that cannot be read.
     """
     file = read_csv(path, sep, encoding)
     first = {row[0]: row for row in reversed(file.rows)}
     rows = [first[name] for name in dict.fromkeys(row[0] for row in file.rows)]
-    numbers = _numbers(rows) if _has_numbers(path, file) else None
-    return Answers(tuple(row[0] for row in rows), _decisions(rows, file.columns, numbers), numbers)
+    shape, several = _record(path)
+    numbers = _numbers(rows) if _has_numbers(shape, file) else None
+    decisions = _decisions(rows, file.columns, numbers, several)
+    return Answers(tuple(row[0] for row in rows), decisions, numbers)
 
 
-def _has_numbers(path: Path, file: CsvFile) -> bool:
-    """Whether cells are probabilities, by the record beside the file, or else where several columns are numbers."""
+def _record(path: Path) -> tuple[str, bool]:
+    """The format and whether a row may have several labels, by the record beside the file; no format without one."""
     try:
-        shape = read_json(path.with_suffix(".json"))["format"]["name"]
-    except (OSError, ValueError, KeyError, TypeError):
-        shape = ""
-    if shape in ("probabilities", "positive", "one_hot"):
+        record = read_json(path.with_suffix(".json"))
+        return str(record["format"]["name"]), bool(record.get("multi_label", False))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return "", False
+
+
+def _has_numbers(shape: str, file: CsvFile) -> bool:
+    """Whether cells are probabilities, by the format, or else where several columns are numbers."""
+    if shape in ("probabilities", "positive", "one_hot", "multi_hot"):
         return True
     return shape == "" and len(file.columns) > 2 and len(set(file.column(file.columns[0]))) == len(file)
 
@@ -53,12 +61,15 @@ def _numbers(rows: list[tuple[str, ...]]) -> np.ndarray | None:
 
 
 def _decisions(
-    rows: list[tuple[str, ...]], columns: tuple[str, ...], numbers: np.ndarray | None
+    rows: list[tuple[str, ...]], columns: tuple[str, ...], numbers: np.ndarray | None, several: bool
 ) -> tuple[str, ...]:
     if numbers is None:
         return tuple(row[1] for row in rows)
     if numbers.shape[1] == 1:
         return tuple("0.5 and above" if value >= 0.5 else "below 0.5" for value in numbers[:, 0])
+    if several:
+        given = [[columns[1 + number] for number in np.flatnonzero(row >= 0.5)] for row in numbers]
+        return tuple(" ".join(names) or "no label" for names in given)
     return tuple(columns[1 + number] for number in numbers.argmax(axis=1))
 
 

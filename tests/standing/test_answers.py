@@ -72,3 +72,15 @@ def test_other_rows_cannot_be_compared(tmp_path: Path) -> None:
     other = read_answers(written(tmp_path, "b", "id,label\nx,ant\nz,bee\n"))
     with pytest.raises(InvalidError, match="D43 the two submissions are of other rows: 2 and 2"):
         difference(one, other)
+
+
+@pytest.mark.parametrize("shape", ["probabilities", "multi_hot"])
+def test_several_labels_in_columns_decide_together(shape: str, tmp_path: Path) -> None:
+    cells = {"probabilities": ("0.9,0.5,0.1", "0.2,0.1,0.4"), "multi_hot": ("1,1,0", "0,0,0")}[shape]
+    one = written(tmp_path, "a", f"id,ant,bee,cat\nx,{cells[0]}\ny,{cells[1]}\n")
+    other = written(tmp_path, "b", f"id,ant,bee,cat\nx,{cells[0]}\ny,{cells[0]}\n")
+    for file in (one, other):
+        file.with_suffix(".json").write_text(json.dumps({"format": {"name": shape}, "multi_label": True}))
+    found = [read_answers(file) for file in (one, other)]
+    assert found[0].decisions == ("ant bee", "no label")
+    assert changes(*found) == (Change("no label", "ant bee", ("y",)),)
