@@ -82,7 +82,9 @@ class DecisionClimb(Climb):
     def _start(self) -> None:
         super()._start()
         self.classes = self.members.shape[2]
-        self.tops = np.stack([member.max(axis=1) for member in self.members])  # (M, N)
+        self.tops = np.empty(self.members.shape[:2], dtype=self.members.dtype)
+        for member, top in zip(self.members, self.tops, strict=True):
+            member.max(axis=1, out=top)
         self.reach = self.tops.max(axis=0)
         self.lead = np.zeros(len(self.truth), dtype=np.int64)
         self.ahead = np.zeros(len(self.truth))
@@ -135,13 +137,18 @@ class TrueClassClimb(Climb):
 
     def _start(self) -> None:
         rows = np.arange(len(self.truth))
-        self.true = np.stack([member[rows, self.truth] for member in self.members])
-        self.whole = np.stack([member.sum(axis=1, dtype=np.float64) for member in self.members])
+        self.true = np.empty(self.members.shape[:2], dtype=self.members.dtype)
+        self.over = np.empty(
+            self.members.shape[:2], dtype=np.float32
+        )  # what a row's sum is above 1: next to nothing
+        for place, member in enumerate(self.members):
+            self.true[place] = member[rows, self.truth]
+            self.over[place] = member.sum(axis=1, dtype=np.float64) - 1
         self.sum_true, self.sum_whole = np.zeros(len(rows)), np.zeros(len(rows))
 
     def add(self, member: int, share: float = 1.0) -> None:
         self.sum_true += share * self.true[member].astype(np.float64)
-        self.sum_whole += share * self.whole[member]
+        self.sum_whole += share * (1 + self.over[member].astype(np.float64))
 
     def costs(self, share: float = 1.0, which: Sequence[int] | None = None) -> np.ndarray:
         def cost(member: int) -> float:
@@ -150,7 +157,7 @@ class TrueClassClimb(Climb):
                 at = slice(start, start + 4 * ROWS)
                 shares = share * self.true[member, at].astype(np.float64)
                 shares += self.sum_true[at]
-                shares /= share * self.whole[member, at] + self.sum_whole[at]
+                shares /= share * (1 + self.over[member, at].astype(np.float64)) + self.sum_whole[at]
                 total += float(self.metric.of_true(shares).sum())
             return self.sign * total / len(self.truth)
 

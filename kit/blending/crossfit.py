@@ -10,6 +10,7 @@ from typing import Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 
+from kit.blending.large import release
 from kit.errors import InvalidError
 from kit.randomness import generator
 
@@ -79,6 +80,7 @@ def _taken(oof: np.ndarray, rows: np.ndarray) -> np.ndarray:
     kept = np.empty((len(oof), len(numbers), *oof.shape[2:]), dtype=oof.dtype)
     for place, member in enumerate(oof):
         np.take(member, numbers, axis=0, out=kept[place])
+        release(oof)  # else a copy of most rows would stand beside all of them
     return kept
 
 

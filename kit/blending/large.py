@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,3 +23,13 @@ def empty(shape: Sequence[int], folder: Path, large: int = LARGE) -> np.ndarray:
         file.truncate(4 * count)
         mapped = np.memmap(file, dtype=np.float32, mode="r+", shape=tuple(shape))
     return np.asarray(mapped)
+
+
+def release(array: np.ndarray) -> None:
+    """Gives the memory of a mapped array's pages back; they are read again from the file when they are asked for."""
+    base: object = array
+    while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
+        base = base.base
+    # pages that are private to the process would lose what was written to them
+    if isinstance(base, np.memmap) and base.mode != "c" and hasattr(mmap, "MADV_DONTNEED"):
+        base._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ import pytest
 from kit.blend import blend
 from kit.blending import large, members
 from kit.blending.crossfit import cross_fit
-from kit.blending.large import empty
+from kit.blending.large import empty, release
 from kit.blending.members import read_members
 from kit.kinds import Ensembler
 from tests.drawn_members import drawn
@@ -39,6 +39,16 @@ def test_a_large_array_is_mapped_to_a_file_without_a_name(tmp_path: Path) -> Non
     assert made.sum() == 7 * 24
     assert type(made) is np.ndarray
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", ["r+", "c"])
+def test_what_was_written_is_there_after_a_release(tmp_path: Path, mode: str) -> None:
+    np.full((3, 5000), 1, dtype=np.float32).tofile(tmp_path / "file")
+    made = np.memmap(tmp_path / "file", dtype=np.float32, mode=mode, shape=(3, 5000))  # type: ignore[call-overload]
+    made[1] = 2
+    release(np.asarray(made)[0:2])
+    assert (made[:, 0] == [1, 2, 1]).all()
+    release(np.zeros(3))  # a plain array has nothing to give back
 
 
 def test_large_members_blend_as_small_ones_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
