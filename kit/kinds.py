@@ -175,12 +175,14 @@ class Loss(Plugin):
         return base if isinstance(base, Loss) else None
 
     def outputs(self) -> Outputs:
-        """What the network must give: logits, or cosines for a margin; a mixing wrapper asks its base."""
-        return self.takes
+        """What the network must give: logits, or cosines for a margin; any other wrapper asks its base."""
+        base = None if self.takes == "cosines" else self.nested()
+        return base.outputs() if base else self.takes
 
     def head(self) -> str:
-        """The head used where the config names none."""
-        return {"logits": "linear", "cosines": "cosine"}[self.outputs()]
+        """The head used where the config names none; what is no margin asks its base."""
+        base = None if self.takes == "cosines" else self.nested()
+        return base.head() if base else {"logits": "linear", "cosines": "cosine"}[self.takes]
 
     def can_be_split(self) -> bool:
         """Whether micro-batches leave the loss of a batch as it is."""
@@ -189,9 +191,8 @@ class Loss(Plugin):
 
     def bind(self, classes: Classes) -> Self:
         """The same loss, knowing the competition's classes; nested ones are bound too."""
-        updates: dict[str, Any] = {
-            name: getattr(classes, name) for name, field in type(self).model_fields.items() if is_known(field)
-        }
+        names = [name for name, field in type(self).model_fields.items() if is_known(field)]
+        updates: dict[str, Any] = {name: getattr(classes, name) for name in names}
         base = self.nested()
         return self.model_copy(update={**updates, **({"base": base.bind(classes)} if base else {})})
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from kit.kinds import Loss, Outputs
+from kit.kinds import Loss
 from kit.plugins.loss.cross_entropy import CrossEntropy
 
 if TYPE_CHECKING:
@@ -47,9 +47,3 @@ class Mixture(Loss):
 
     def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
         return self.base.rows(outputs, labels)
-
-    def outputs(self) -> Outputs:
-        return self.base.outputs()
-
-    def head(self) -> str:
-        return self.base.head()

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from kit.kinds import Loss, Outputs, known
-from kit.plugins.loss._margin import angular
-from kit.plugins.loss.cross_entropy import CrossEntropy
+from kit.kinds import known
+from kit.plugins.loss._margin import Margin, angular
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class AdaptiveArcface(Loss):
+class AdaptiveArcface(Margin):
     """ArcFace with a margin a class: low + (high - low) * minmax(count^-power).
 
     Counts of 1, 10, 100 and 1000 give .500, .2605, .1258 and .050. Where all classes have the same count, or none is
@@ -24,13 +23,9 @@ class AdaptiveArcface(Loss):
     Source: Ha et al. 2020, "Google Landmark Recognition 2020 Competition Third Place Solution", section 2.2.
     """
 
-    takes: ClassVar[Outputs] = "cosines"
-
-    base: Loss = Field(CrossEntropy(), description="the loss of the scaled logits")
     low: float = Field(0.05, ge=0, lt=math.pi / 2, description="margin of the most frequent class, radians")
     high: float = Field(0.5, ge=0, lt=math.pi / 2, description="margin of the rarest class, radians")
     power: float = Field(0.25, gt=0, le=2, description="how fast the margin falls with the count")
-    scale: float = Field(30.0, gt=0, description="s; winners used 80, 45 and 21")
     counts: tuple[int, ...] = known()
 
     def margins(self, classes: int) -> list[float]:
@@ -41,11 +36,8 @@ class AdaptiveArcface(Loss):
             return [(self.low + self.high) / 2] * classes
         return [self.low + (self.high - self.low) * (value - least) / (most - least) for value in raw]
 
-    def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
+    def marginal(self, cosines: Tensor, labels: Tensor) -> Tensor:
         import torch
 
-        margins = torch.tensor(self.margins(outputs.shape[1]), device=outputs.device)
-        return self.base.rows(self.scale * angular(outputs, labels, margins[labels][:, None]), labels)
-
-    def probabilities(self, outputs: Tensor) -> Tensor:
-        return self.base.probabilities(self.scale * outputs.float())
+        margins = torch.tensor(self.margins(cosines.shape[1]), device=cosines.device)
+        return angular(cosines, labels, margins[labels][:, None])

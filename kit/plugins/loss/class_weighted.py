@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from kit.kinds import Loss, Outputs, known
+from kit.kinds import Loss, known
 from kit.plugins.loss.cross_entropy import CrossEntropy
 
 if TYPE_CHECKING:
@@ -42,9 +42,3 @@ class ClassWeighted(Loss):
 
         weights = torch.tensor(self.weights() or [1.0] * outputs.shape[1], device=outputs.device)
         return weights[labels] * self.base.rows(outputs, labels)
-
-    def outputs(self) -> Outputs:
-        return self.base.outputs()
-
-    def head(self) -> str:
-        return self.base.head()

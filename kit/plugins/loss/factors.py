@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import Field
 
 from kit.errors import ConfigError
-from kit.kinds import Classes, Loss, Outputs, known
+from kit.kinds import Classes, Loss, known
 from kit.plugins.loss.cross_entropy import CrossEntropy
 
 if TYPE_CHECKING:
@@ -66,12 +66,6 @@ class Factors(Loss):
         parts = zip(self.bases, self._split(outputs), self._numbers(outputs), strict=True)
         logs = [base.probabilities(given).clamp(min=TINY).log()[:, number] for base, given, number in parts]
         return torch.stack(logs).sum(0).softmax(1)
-
-    def outputs(self) -> Outputs:
-        return self.base.outputs()
-
-    def head(self) -> str:
-        return self.base.head()
 
     def _split(self, outputs: Tensor) -> tuple[Tensor, ...]:
         """The outputs of each factor, (N, values)."""
