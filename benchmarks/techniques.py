@@ -1,10 +1,12 @@
 """A team's first week in one command: the same small network and budget for each technique, scored out of fold.
 
     python benchmarks/techniques.py COMPETITION [--steps 900] [--arch resnet10t] [--size 96] [--only cutmix,mixup]
+        [--group shelf]
 
 COMPETITION is a folder that `kit init` understands; the row of group-wise smoothing needs a column of its classes file.
 Every row trains the same network from random weights for the same number of optimizer steps of 32 rows, on the same two
-folds; only the technique differs. The test rows and the leaderboard are not looked at.
+folds; only the technique differs. With --group, a column of the training table such as benchmarks/shelves.py makes, the
+folds keep its values whole. The test rows and the leaderboard are not looked at.
 """
 
 from __future__ import annotations
@@ -72,6 +74,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--group-column", default="shape_group")
     parser.add_argument("--only", default="")
+    parser.add_argument("--group", default=None)
     options = parser.parse_args()
     wanted = [name for name in TECHNIQUES if not options.only or name in options.only.split(",")]
     print(f"{options.arch}, {options.size} px, 2 folds, {options.steps} steps of 32 rows a fold")
@@ -89,12 +92,12 @@ def prepared(root: Path, options: argparse.Namespace) -> Path:
     for entry in options.competition.resolve().iterdir():
         (root / entry.name).symlink_to(entry)
     (root / "config.json").unlink(missing_ok=True)
-    kit.initialise(root, recipe="scratch")
+    kit.initialise(root, recipe="scratch", given={"group": options.group} if options.group else None)
     config = read_json(root / "config.json")
     config["data"]["class_groups"] = options.group_column
     config |= {
         "backbone": {"name": "timm", "arch": options.arch}, "image_size": options.size, "batch_size": 32,
-        "splitter": {"name": "stratified_kfold", "folds": 2}, "validate_every": 1000, "save_every": 1000,
+        "splitter": {**config["splitter"], "folds": 2}, "validate_every": 1000, "save_every": 1000,
     }  # fmt: skip
     write_json(root / "config.json", config)
     return root
