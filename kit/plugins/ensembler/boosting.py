@@ -1,0 +1,100 @@
+"""Boosting: trees that learn from the members' logits, where what a member says depends on what others say."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from pydantic import Field
+
+from kit.errors import ConfigError
+from kit.kinds import Ensembler
+from kit.plugins.ensembler.stacking import features
+
+Node = tuple[
+    int, float, int, int, float
+]  # input (-1: a leaf), threshold, nodes at or below and above it, value
+
+
+class Boosting(Ensembler):
+    """Gradient boosting on the members' centred log probabilities: a tree a class and round.
+
+    A class that the fitted rows lack keeps the members' mean probability. The trees are written down, so nothing but
+    numpy is needed to apply them; they are read from where scikit-learn keeps them, which a test holds to its own
+    answers.
+
+    Source: Friedman 2001, "Greedy Function Approximation"; sklearn.ensemble.HistGradientBoostingClassifier.
+    """
+
+    fitted: ClassVar[bool] = True
+
+    rounds: int = Field(40, ge=1, le=1000, description="trees a class")
+    rate: float = Field(0.1, gt=0, le=1, description="share of each tree that counts")
+    leaves: int = Field(7, ge=2, le=64, description="of a tree, at most")
+    penalty: float = Field(1.0, ge=0, description="L2, of the leaves' values")
+    least: int = Field(20, ge=1, description="rows of a leaf, at least")
+    classes: tuple[int, ...] = Field(
+        (), description="class numbers that the fitted rows have; fit finds them"
+    )
+    start: tuple[float, ...] = Field((), description="of each such class, before any tree; fit finds them")
+    trees: tuple[tuple[tuple[Node, ...], ...], ...] = Field(
+        (), description="by round and class; fit finds them"
+    )
+
+    def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
+        from sklearn.ensemble import HistGradientBoostingClassifier
+
+        present = np.unique(truth)
+        if len(present) < 2:  # nothing to tell apart
+            return self.model_copy(update={"classes": (), "start": (), "trees": ()})
+        found = HistGradientBoostingClassifier(
+            learning_rate=self.rate, max_iter=self.rounds, max_leaf_nodes=self.leaves, min_samples_leaf=self.least,
+            l2_regularization=self.penalty, early_stopping=False, random_state=0,
+        ).fit(features(members), truth)  # fmt: skip
+        rounds = tuple(tuple(_nodes(tree.nodes) for tree in trees) for trees in found._predictors)
+        start = tuple(found._baseline_prediction.ravel().tolist())
+        return self.model_copy(update={"classes": tuple(present.tolist()), "start": start, "trees": rounds})
+
+    def blend(self, members: np.ndarray) -> np.ndarray:
+        mean = members.mean(axis=0, dtype=np.float64)
+        mean /= mean.sum(axis=1, keepdims=True)
+        if not self.classes:
+            return mean
+        shares = self._shares(features(members))
+        kept = list(self.classes)
+        mean[:, kept] = shares * mean[:, kept].sum(axis=1, keepdims=True)
+        return mean / mean.sum(axis=1, keepdims=True)
+
+    def _shares(self, inputs: np.ndarray) -> np.ndarray:
+        """Probabilities (N, classes that were fitted) of inputs (N, M * K)."""
+        most = max(node[0] for trees in self.trees for tree in trees for node in tree)
+        if most >= inputs.shape[1]:
+            raise ConfigError(f"trees that look at input {most}, of {inputs.shape[1]} there are", code="C21")
+        raw = np.tile(np.asarray(self.start), (len(inputs), 1))
+        for trees in self.trees:
+            for place, tree in enumerate(trees):
+                raw[:, place] += _values(tree, inputs)
+        if raw.shape[1] == 1:  # two classes share one tree a round: the second's log odds
+            raw = np.concatenate([np.zeros_like(raw), raw], axis=1)
+        shares = np.exp(raw - raw.max(axis=1, keepdims=True))
+        return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+
+
+def _nodes(nodes: Any) -> tuple[Node, ...]:
+    """A tree of scikit-learn's, node by node, the root first; a leaf looks at no input."""
+    looked = np.where(nodes["is_leaf"], -1, nodes["feature_idx"]).tolist()
+    threshold = np.where(nodes["is_leaf"], 0.0, nodes["num_threshold"]).tolist()
+    rest = (nodes[name].tolist() for name in ("left", "right", "value"))
+    return tuple(zip(looked, threshold, *rest, strict=True))
+
+
+def _values(tree: tuple[Node, ...], inputs: np.ndarray) -> np.ndarray:
+    """The value of the leaf that each row (N, inputs) falls into, (N,)."""
+    looked, threshold, low, high, value = (np.array(column) for column in zip(*tree, strict=True))
+    at = np.zeros(len(inputs), dtype=np.int64)
+    rows = np.arange(len(inputs))
+    while (inner := looked[at] >= 0).any():
+        here = at[inner]
+        below = inputs[rows[inner], looked[here]] <= threshold[here]
+        at[inner] = np.where(below, low[here], high[here])
+    return np.asarray(value[at])
