@@ -11,6 +11,7 @@ import numpy as np
 
 from kit.blending.large import MANY, empty
 from kit.errors import Case, ConfigError, InvalidError, nearest
+from kit.files import sha256
 from kit.folds import Folds
 from kit.predictions import Predictions, common_ids
 from kit.workspace import Workspace
@@ -48,8 +49,9 @@ def read_members(workspace: Workspace, texts: Sequence[str]) -> tuple[Member, ..
     if not texts:
         raise ConfigError("no members to blend", code="C20", hint="kit blend runs/a@d4 runs/b@d4")
     members: list[Member] = []
+    known: dict[str, Folds] = {}  # by a file's content: most members share their folds
     for text in texts:
-        read = _read(workspace, text)
+        read = _read(workspace, text, known)
         members.append(_sharing(read, members[0]) if members else read)
     names = [str(member) for member in members]
     double = next((name for name in names if names.count(name) > 1), None)
@@ -62,12 +64,8 @@ def read_members(workspace: Workspace, texts: Sequence[str]) -> tuple[Member, ..
 
 def _sharing(member: Member, first: Member) -> Member:
     """The same member, with the first one's ids and folds where they are equal: text of a million rows is large."""
-    same = np.array_equal(member.folds.ids, first.folds.ids) and np.array_equal(
-        member.folds.numbers, first.folds.numbers
-    )
     return replace(
         member,
-        folds=first.folds if same else member.folds,
         oof=_with_ids_of(member.oof, first.oof),
         test=_with_ids_of(member.test, first.test),
     )
@@ -79,7 +77,7 @@ def _with_ids_of(made: Predictions, first: Predictions) -> Predictions:
     return made
 
 
-def _read(workspace: Workspace, text: str) -> Member:
+def _read(workspace: Workspace, text: str, known: dict[str, Folds]) -> Member:
     place, _, views = text.partition("@")
     views = views or "plain"
     folder = _run_folder(workspace, place)
@@ -97,7 +95,10 @@ def _read(workspace: Workspace, text: str) -> Member:
             f"{folder / 'folds.csv'} is missing: what held each row out cannot be checked", code="D43"
         )
     oof, test = (_parked(Predictions.read(file), workspace.cache) for file in files)
-    return Member(folder.name, views, Folds.read(folder / "folds.csv"), oof, test)
+    content = sha256(folder / "folds.csv")
+    if content not in known:
+        known[content] = Folds.read(folder / "folds.csv")
+    return Member(folder.name, views, known[content], oof, test)
 
 
 def _parked(made: Predictions, folder: Path) -> Predictions:
