@@ -128,9 +128,8 @@ def _epoch(
             _refuse_not_finite(value, learner, lr)
         yield Step(learner.step, total, learner.epoch, lr, value, len(batch.rows))
     mean = summed / max(learner.rows, 1)
-    lr = (
-        lr or max(learner.peaks) * rates[learner.step - 1]
-    )  # where the epoch's last step was another process's
+    if not rows:  # the epoch's last step was another process's
+        lr = max(learner.peaks) * rates[learner.step - 1]
     _refuse_not_finite(mean, learner, lr)
     learner.begun, learner.rows, learner.summed = 0, 0, None
     learner.epoch += 1
