@@ -1,7 +1,7 @@
 """Hill climbing against AutoGluon's EnsembleSelection, nested scores against one fit, and memory against the members.
 
-    python -m venv /tmp/peer && /tmp/peer/bin/pip install autogluon.core
-    python benchmarks/blend.py --peer /tmp/peer/bin/python [--members 30] [--rows 100000] [--classes 18] [--rounds 25]
+    python -m venv ../peer && ../peer/bin/pip install autogluon.core
+    python benchmarks/blend.py --peer ../peer/bin/python [--members 30] [--rows 100000] [--classes 18] [--rounds 25]
 
 The members are drawn once and written as one .npy file that both sides read. The sides take turns of a fit, kit in
 this process and AutoGluon in one of its own, so that a machine whose speed drifts slows both; a figure is the least of
