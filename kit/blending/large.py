@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-LARGE = 2**28  # bytes from which an array is kept in a file
+LARGE = 2**26  # bytes from which an array is kept in a file; 30 x 100,000 x 18 shares are three times that
 MANY = 2**25  # the same for arrays of which there is one a member
 
 
