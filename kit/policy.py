@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from kit import duplicates
 from kit.blending.crossfit import cross_fit
 from kit.blending.gains import Gain
+from kit.blending.out_of_fold import OutOfFold
 from kit.blending.paired import paired
 from kit.blending.recipes import for_labels, for_metric
 from kit.errors import ConfigError
@@ -116,11 +116,11 @@ class _Job:
         """Fits, writes and scores one run's policy."""
         oof = [Predictions.read(one.folder / "oof.parquet") for one in singles]
         first, shares = oof[0], np.stack([one.probabilities for one in oof])
-        row_of = {name: row for row, name in enumerate(self.table.ids.tolist())}
-        rows = np.array([row_of[name] for name in first.ids.tolist()])
-        folds = run.folds().numbers[rows, 0]  # a row that several models predicted is one row to choose on
-        truth, groups = self.table.true_labels()[rows], self._groups(rows, folds)
-        honest, fitted = cross_fit(self.recipe, shares, truth, folds, groups)
+        places = self.table.rows_of(first.ids)
+        folds = run.folds().numbers[places, 0]  # a row that several models predicted is one row to choose on
+        rows = OutOfFold(tuple(self.names), first.ids, shares, folds, self.table.take(places))
+        truth, relatives = rows.truth, rows.relatives()
+        honest, fitted = cross_fit(self.recipe, shares, truth, folds, relatives)
         about, folder = self._about(first, singles, fitted), run.predictions(self.name)
         made = replace(first, probabilities=honest.astype(np.float32), about={**about, "rows": "oof"})
         scored(made, self.metric, self.table).write(folder / "oof.parquet")
@@ -131,16 +131,8 @@ class _Job:
             f"runs/{run.name}@{self.name}", folder, {name: w for name, w in weights.items() if w},
             self.metric.score(truth, honest), self.metric.score(truth, fitted.blend(shares)),
             {name: self.metric.score(truth, other) for name, other in others.items()},
-            paired(self.metric, truth, honest, others, groups),
+            paired(self.metric, truth, honest, others, relatives),
         )  # fmt: skip
-
-    def _groups(self, rows: np.ndarray, folds: np.ndarray) -> np.ndarray | None:
-        """Which rows belong together; where one fold held them all out, identical images do too."""
-        table = self.table.take(rows)
-        if len(np.unique(folds)) > 1:
-            return table.groups
-        same = duplicates.contents(table.paths)
-        return same if table.groups is None else duplicates.joined(same, table.groups)
 
     def _about(self, first: Predictions, singles: Sequence[Predicted], fitted: Ensembler) -> dict[str, Any]:
         """What the member says of itself: the first view's word, and the policy."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,11 @@ from kit import checkpoints, network
 from kit.checkpoints import Checkpoint
 from kit.config import Experiment, split
 from kit.errors import Case, CheckpointError, ConfigError, InvalidError, KitWarning
-from kit.files import remove_stumps, write_json
+from kit.files import remove_stumps
 from kit.fit import take_statistics
 from kit.predictions import Predictions
 from kit.progress import Progress, Work, finish
-from kit.runs.run import SCHEMA, Run, find_run
+from kit.runs.run import Run, begin, find_run
 from kit.runs.scoring import joined
 from kit.runs.setting import Setting, plan_of, preparing, train_stages
 from kit.runs.targets import Target, find_targets
@@ -77,8 +76,7 @@ def souping(workspace: Workspace, paths: Sequence[str | Path], name: str, greedy
         kitchen = Kitchen(setting, pots)
         for pot in pots:
             pot.check(setting)
-        if not run.begun:
-            _begin(run, setting, asked)
+        begin(run, asked, setting.resolved(), setting.made_from())
         setting.folds.write(run.folder / "folds.csv")
         chosen = yield from _chosen(kitchen, greedy)
         yield from _serve(kitchen, chosen)
@@ -210,9 +208,7 @@ class Kitchen:
         """The metric of a soup on all held-out rows but those of one fold; higher is better."""
         found = joined([self.taste(pot, runs) for pot in self.pots if pot.fold != without], {})
         table, metric = self.setting.loaded.table, self.setting.metric
-        row_of = {name: row for row, name in enumerate(table.ids.tolist())}
-        truth = table.true_labels()[[row_of[name] for name in found.ids.tolist()]]
-        value = metric.score(truth, found.probabilities)
+        value = metric.score(table.true_labels()[table.rows_of(found.ids)], found.probabilities)
         return value if metric.higher_is_better else -value
 
 
@@ -262,13 +258,6 @@ def _check_asked(run: Run, asked: dict[str, Any]) -> None:
         raise ConfigError(
             f"runs/{run.name} is something else than this soup", code="C11", hint="another --name"
         )
-
-
-def _begin(run: Run, setting: Setting, asked: dict[str, Any]) -> None:
-    write_json(run.folder / "config.json", setting.resolved())
-    started = datetime.now(UTC).isoformat(timespec="seconds")
-    about = {"schema": SCHEMA, "name": run.name, "started": started, "asked": asked}
-    write_json(run.folder / "manifest.json", {**about, "made_from": setting.made_from()})
 
 
 def _told(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from kit.classes import LabelKind, label_kind
-from kit.errors import Case, ConfigError, DataError
+from kit.errors import Case, ConfigError, DataError, InvalidError
 from kit.tables import labels, multi_labels, sources
 from kit.tables.csv_file import read_csv
 from kit.tables.factors import Factors, class_factors
@@ -81,6 +81,22 @@ class Table:
         if self.is_multi_label:
             return np.asarray(self.true_labels().sum(axis=0, dtype=np.int64))
         return np.bincount(self.true_labels(), minlength=len(self.classes))
+
+    def rows_of(self, ids: Iterable[str]) -> np.ndarray:
+        """Where the rows of these ids stand, int64. Raises InvalidError (D41) for those that the table lacks."""
+        at, wanted = {name: row for row, name in enumerate(self.ids.tolist())}, np.asarray(ids).tolist()
+        lost = [
+            Case("is in no row of the training table", id=name, code="D41")
+            for name in wanted
+            if name not in at
+        ]
+        if lost:
+            raise InvalidError(
+                f"{len(lost)} predicted rows have no label", code="D41", cases=lost,
+                hint="the training table as it was when the runs were trained; "
+                "folders of images too, where they make rows",
+            )  # fmt: skip
+        return np.array([at[name] for name in wanted], dtype=np.int64)
 
     def label_names(self, row: int) -> tuple[str, ...]:
         """The names of a labelled row's classes, one unless rows are multi-label."""

@@ -25,7 +25,7 @@ from kit.predictions import Predictions
 from kit.progress import Progress, Work, finish
 from kit.runs.epoch_log import EpochLog
 from kit.runs.kept import tags
-from kit.runs.run import Run, begin, check_same, find_run, is_finished, versions, wanted_folds
+from kit.runs.run import Run, begin, check_same, find_run, identity, is_finished, versions, wanted_folds
 from kit.runs.scoring import described, joined, scored, scores
 from kit.runs.setting import Setting, new_learner, plain_batches, plan_of, preparing, train_stages
 from kit.stopping import Stop
@@ -60,7 +60,7 @@ def training(
     with run.locked():
         remove_stumps(run.folder)
         setting = yield from preparing(workspace, run)
-        begin(run, workspace.experiment, setting.resolved(), setting.made_from())
+        begin(run, identity(workspace.experiment), setting.resolved(), setting.made_from())
         setting.folds.write(run.folder / "folds.csv")
         wanted = wanted_folds(setting.folds, folds)
         for position, fold in enumerate(wanted):

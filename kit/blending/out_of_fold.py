@@ -12,7 +12,7 @@ import numpy as np
 
 from kit import duplicates
 from kit.blending.members import Member, aligned
-from kit.errors import Case, InvalidError, KitWarning
+from kit.errors import KitWarning
 from kit.table import Table, labelled_rows
 from kit.workspace import Workspace
 
@@ -60,7 +60,7 @@ def out_of_fold(members: Sequence[Member], table: Table, folder: Path) -> OutOfF
     ids, shares = aligned(members, folder)
     folds = np.array([members[0].held_out_by[name] for name in ids.tolist()])
     names = tuple(map(str, members))
-    return OutOfFold(names, ids, shares, folds, table.take(_positions(table, ids)))
+    return OutOfFold(names, ids, shares, folds, table.take(table.rows_of(ids)))
 
 
 def warn_of_partial(members: Sequence[Member], shared: int) -> None:
@@ -69,13 +69,3 @@ def warn_of_partial(members: Sequence[Member], shared: int) -> None:
         covered = ", ".join(f"{name} {count}" for name, count in counts.items())
         text = f"W10 only the {shared} rows that all members cover are scored ({covered})"
         warnings.warn(KitWarning(text), stacklevel=3)
-
-
-def _positions(table: Table, ids: np.ndarray) -> np.ndarray:
-    """Where the ids stand in the table. Raises InvalidError (D41) for those that it lacks."""
-    at = {name: row for row, name in enumerate(table.ids.tolist())}
-    lost = [Case("is in no row of the training table", id=name, code="D41") for name in ids if name not in at]
-    if lost:
-        hint = "the training table as it was when the runs were trained; folders of images too, where they make rows"
-        raise InvalidError(f"{len(lost)} predicted rows have no label", code="D41", cases=lost, hint=hint)
-    return np.array([at[name] for name in ids.tolist()])

@@ -263,8 +263,8 @@ def check_unchanged(run: Run, made: Mapping[str, Any]) -> None:
     )  # fmt: skip
 
 
-def begin(run: Run, experiment: Experiment, resolved: Mapping[str, Any], made: Mapping[str, Any]) -> None:
-    """Writes the manifest and the resolved config of a run of which nothing is trained."""
+def begin(run: Run, asked: Mapping[str, Any], resolved: Mapping[str, Any], made: Mapping[str, Any]) -> None:
+    """Writes the manifest, what was asked for in it, and the resolved config of a run of which nothing is trained."""
     if run.begun:
         return
     write_json(run.folder / "config.json", dict(resolved))
@@ -275,7 +275,7 @@ def begin(run: Run, experiment: Experiment, resolved: Mapping[str, Any], made: M
             "schema": SCHEMA,
             "name": run.name,
             "started": started,
-            "asked": identity(experiment),
+            "asked": dict(asked),
             "made_from": dict(made),
         },
     )

@@ -26,8 +26,7 @@ def scores(metric: Metric, predictions: Predictions, table: Table) -> dict[str, 
 
     AUC, for one, needs rows of two classes, which a fold of whole groups may lack.
     """
-    row_of = {name: row for row, name in enumerate(table.ids.tolist())}
-    truth = table.true_labels()[[row_of[name] for name in predictions.ids.tolist()]]
+    truth = table.true_labels()[table.rows_of(predictions.ids)]
     asked = {metric.plugin_name(): metric, **{name: Metric.open(name) for name in ALWAYS}}
     found: dict[str, float] = {}
     for name, each in asked.items():
@@ -84,8 +83,6 @@ def beside_plain(
     before = same.align(mine.ids)
     if metric.plugin_name() not in plain or np.array_equal(before, mine.probabilities):
         return plain, None
-    row_of = {name: row for row, name in enumerate(table.ids.tolist())}
-    rows = np.array([row_of[name] for name in mine.ids.tolist()])
-    groups = None if table.groups is None else table.groups[rows]
-    (found_gain,) = paired(metric, table.true_labels()[rows], mine.probabilities, {"plain": before}, groups)
+    rows = table.take(table.rows_of(mine.ids))
+    (found_gain,) = paired(metric, rows.true_labels(), mine.probabilities, {"plain": before}, rows.groups)
     return plain, found_gain

@@ -101,7 +101,7 @@ def preparing(workspace: Workspace, run: Run) -> Work[Setting]:
         raise DataError(
             f"all rows are of one class, {', '.join(table.classes)}", code="D39", hint="data.label=<column>"
         )
-    techniques = open_techniques(workspace, network.classes_of(table))
+    techniques = open_techniques(workspace, network.classes_of(table), metric)
     look_ahead(workspace, table)
     folds = make_folds(table, techniques.splitter, experiment.split_seed)
     precision = _precision(experiment, run, techniques.parts, len(table.classes), device)
@@ -146,16 +146,15 @@ def look_ahead(workspace: Workspace, table: Table) -> None:
         warn_shared(table, test)
 
 
-def open_techniques(workspace: Workspace, classes: Classes) -> Techniques:
+def open_techniques(workspace: Workspace, classes: Classes, metric: Metric) -> Techniques:
     """Every plugin that an experiment names. Raises PluginError, ConfigError (C17 for labels not taken)."""
     experiment, root = workspace.experiment, workspace.root
-    takers = [experiment.open(kind, root) for kind in ("loss", "splitter", "sampler")]
-    metric = Metric.open(workspace.competition.metric, root, "metric")
-    check_takes([*takers, metric], classes.label_kind, root)
+    loss, splitter, sampler = (experiment.open(kind, root) for kind in ("loss", "splitter", "sampler"))
+    check_takes([loss, splitter, sampler, metric], classes.label_kind, root)
     parts = network.open_parts(experiment, root, classes)
     return Techniques(
-        cast(Splitter, experiment.open("splitter", root)),
-        cast(Sampler, experiment.open("sampler", root)),
+        cast(Splitter, splitter),
+        cast(Sampler, sampler),
         cast(Augmenter, experiment.open("augmenter", root)),
         cast(Optimizer, experiment.open("optimizer", root)),
         cast(Scheduler, experiment.open("scheduler", root)),
