@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 from pydantic import Field
 
 from kit.errors import ConfigError
-from kit.kinds import Ensembler
-from kit.plugins.ensembler.stacking import features
+from kit.plugins.ensembler._stacked import Stacked, features, softmax
 
 Node = tuple[
     int, float, int, int, float
 ]  # input (-1: a leaf), threshold, nodes at or below and above it, value
 
 
-class Boosting(Ensembler):
+class Boosting(Stacked):
     """Gradient boosting on the members' centred log probabilities: a tree a class and round.
 
     A class that the fitted rows lack keeps the members' mean probability. The trees are written down, so nothing but
@@ -26,16 +25,11 @@ class Boosting(Ensembler):
     Source: Friedman 2001, "Greedy Function Approximation"; sklearn.ensemble.HistGradientBoostingClassifier.
     """
 
-    fitted: ClassVar[bool] = True
-
     rounds: int = Field(40, ge=1, le=1000, description="trees a class")
     rate: float = Field(0.1, gt=0, le=1, description="share of each tree that counts")
     leaves: int = Field(7, ge=2, le=64, description="of a tree, at most")
     penalty: float = Field(1.0, ge=0, description="L2, of the leaves' values")
     least: int = Field(20, ge=1, description="rows of a leaf, at least")
-    classes: tuple[int, ...] = Field(
-        (), description="class numbers that the fitted rows have; fit finds them"
-    )
     start: tuple[float, ...] = Field((), description="of each such class, before any tree; fit finds them")
     trees: tuple[tuple[tuple[Node, ...], ...], ...] = Field(
         (), description="by round and class; fit finds them"
@@ -55,18 +49,8 @@ class Boosting(Ensembler):
         start = tuple(found._baseline_prediction.ravel().tolist())
         return self.model_copy(update={"classes": tuple(present.tolist()), "start": start, "trees": rounds})
 
-    def blend(self, members: np.ndarray) -> np.ndarray:
-        mean = members.mean(axis=0, dtype=np.float64)
-        mean /= mean.sum(axis=1, keepdims=True)
-        if not self.classes:
-            return mean
-        shares = self._shares(features(members))
-        kept = list(self.classes)
-        mean[:, kept] = shares * mean[:, kept].sum(axis=1, keepdims=True)
-        return mean / mean.sum(axis=1, keepdims=True)
-
-    def _shares(self, inputs: np.ndarray) -> np.ndarray:
-        """Probabilities (N, classes that were fitted) of inputs (N, M * K)."""
+    def shares(self, members: np.ndarray) -> np.ndarray:
+        inputs = features(members)
         most = max(node[0] for trees in self.trees for tree in trees for node in tree)
         if most >= inputs.shape[1]:
             raise ConfigError(f"trees that look at input {most}, of {inputs.shape[1]} there are", code="C21")
@@ -76,8 +60,7 @@ class Boosting(Ensembler):
                 raw[:, place] += _values(tree, inputs)
         if raw.shape[1] == 1:  # two classes share one tree a round: the second's log odds
             raw = np.concatenate([np.zeros_like(raw), raw], axis=1)
-        shares = np.exp(raw - raw.max(axis=1, keepdims=True))
-        return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+        return softmax(raw)
 
 
 def _nodes(nodes: Any) -> tuple[Node, ...]:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import Self
 
 import numpy as np
 from pydantic import Field
 
 from kit.errors import ConfigError
-from kit.kinds import Ensembler
-
-FLOOR = 1e-7  # smaller probabilities count as this one
+from kit.plugins.ensembler._stacked import Stacked, features, softmax
 
 
-class Stacking(Ensembler):
+class Stacking(Stacked):
     """Regularised logistic regression on the members' log probabilities, each row's centred.
 
     It has a coefficient for every pair of classes and every member, so it asks for many rows a class. A class that the
@@ -23,12 +21,7 @@ class Stacking(Ensembler):
     Source: Wolpert 1992, "Stacked Generalization"; sklearn.linear_model.LogisticRegression.
     """
 
-    fitted: ClassVar[bool] = True
-
     c: float = Field(0.03, gt=0, description="inverse strength of the L2 penalty; smaller is smoother")
-    classes: tuple[int, ...] = Field(
-        (), description="class numbers that the fitted rows have; fit finds them"
-    )
     weights_of: tuple[tuple[float, ...], ...] = Field(
         (), description="of each such class, M x K; fit finds them"
     )
@@ -59,27 +52,9 @@ class Stacking(Ensembler):
             }
         )
 
-    def blend(self, members: np.ndarray) -> np.ndarray:
-        mean = members.mean(axis=0, dtype=np.float64)
-        mean /= mean.sum(axis=1, keepdims=True)
-        if not self.classes:
-            return mean
+    def shares(self, members: np.ndarray) -> np.ndarray:
         weights = np.asarray(self.weights_of)
         if weights.shape[1] != len(members) * members.shape[2]:
             text = f"coefficients for {weights.shape[1]} inputs, not {len(members)} x {members.shape[2]}"
             raise ConfigError(text, code="C21")
-        logits = features(members) @ weights.T + self.intercepts
-        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-        kept = list(self.classes)
-        mean[:, kept] = shares / shares.sum(axis=1, keepdims=True) * mean[:, kept].sum(axis=1, keepdims=True)
-        return mean / mean.sum(axis=1, keepdims=True)
-
-
-def features(members: np.ndarray) -> np.ndarray:
-    """Centred log probabilities of members (M, N, K), float64 (N, M * K)."""
-    count, rows, classes = members.shape
-    made = np.empty((rows, count, classes))
-    for number, member in enumerate(members):
-        logs = np.log(np.maximum(member, FLOOR, dtype=np.float64))
-        made[:, number] = logs - logs.mean(axis=1, keepdims=True)
-    return made.reshape(rows, count * classes)
+        return softmax(features(members) @ weights.T + self.intercepts)

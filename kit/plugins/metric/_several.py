@@ -1,10 +1,45 @@
-"""Scores of rows that may have several labels: what a threshold says, and which classes have a curve."""
+"""Scores of curves, a class against the rest: which classes have one, and their mean."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
 
 import numpy as np
 
 from kit.errors import InvalidError
+from kit.kinds import Metric
+
+Weighted = Callable[[np.ndarray], float]  # of rows' weights (N,)
+
+
+class MeanOverClasses(Metric):
+    """The mean over classes of `curve`'s number, which may be NaN where the weighted rows have no curve."""
+
+    label_kinds = ("numbers", "multi_hot")
+    said: ClassVar[str]  # what errors call it
+    undrawn: ClassVar[str]  # what they say where no class of the drawn rows has a curve
+    need_others: ClassVar[bool]  # whether a class that all rows are of has no curve
+
+    def curve(self, positive: np.ndarray, shares: np.ndarray) -> Weighted:
+        """One class's number, of whether rows are of it (N,) and its probabilities (N,)."""
+        raise NotImplementedError
+
+    def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
+        return self.reweighted(truth, probabilities)(np.ones(len(truth)))
+
+    def reweighted(self, truth: np.ndarray, probabilities: np.ndarray) -> Weighted:
+        hot = one_against_rest(truth, probabilities.shape[1])
+        scored = scored_classes(truth, hot, self.said, self.need_others)
+        curves = [self.curve(hot[:, k], probabilities[:, k]) for k in scored]
+
+        def score(weights: np.ndarray) -> float:
+            found = np.array([curve(weights) for curve in curves])
+            if np.isnan(found).all():
+                raise InvalidError(f"{self.said} needs {self.undrawn}", code="D45")
+            return float(np.nanmean(found))
+
+        return score
 
 
 def one_against_rest(truth: np.ndarray, classes: int) -> np.ndarray:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from kit.errors import InvalidError
-from kit.kinds import Metric
-from kit.plugins.metric._several import one_against_rest, scored_classes
+from kit.plugins.metric._several import MeanOverClasses, Weighted
 
 
-class Auc(Metric):
+class Auc(MeanOverClasses):
     """Area under the ROC curve: of the second of two classes, else the mean of each class against the rest.
 
     Classes without rows, or with all of them, have no curve and are left out of the mean; where a row may have several
@@ -20,26 +16,15 @@ class Auc(Metric):
     Source: sklearn.metrics.roc_auc_score, one against the rest, macro.
     """
 
-    label_kinds = ("numbers", "multi_hot")
+    said = "AUC"
+    undrawn = "rows of two classes; all drawn are of one"
+    need_others = True
 
-    def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
-        return self.reweighted(truth, probabilities)(np.ones(len(truth)))
-
-    def reweighted(self, truth: np.ndarray, probabilities: np.ndarray) -> Callable[[np.ndarray], float]:
-        hot = one_against_rest(truth, probabilities.shape[1])
-        scored = scored_classes(truth, hot, "AUC", need_others=True)
-        curves = [_area(hot[:, k], probabilities[:, k]) for k in scored]
-
-        def score(weights: np.ndarray) -> float:
-            areas = np.array([curve(weights) for curve in curves])
-            if np.isnan(areas).all():
-                raise InvalidError("AUC needs rows of two classes; all drawn are of one", code="D45")
-            return float(np.nanmean(areas))
-
-        return score
+    def curve(self, positive: np.ndarray, shares: np.ndarray) -> Weighted:
+        return _area(positive, shares)
 
 
-def _area(positive: np.ndarray, shares: np.ndarray) -> Callable[[np.ndarray], float]:
+def _area(positive: np.ndarray, shares: np.ndarray) -> Weighted:
     """The area under one class's curve as a function of the rows' weights, NaN where it has none.
 
     The share of pairs of a positive and a negative row that are in order, equal ones counting half.

@@ -10,7 +10,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from kit.errors import ConfigError
 from kit.kinds import Ensembler, Metric
-from kit.plugins.ensembler.stacking import features
+from kit.plugins.ensembler._stacked import features
 
 
 def drawn(rows: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

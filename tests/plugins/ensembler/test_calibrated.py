@@ -14,7 +14,7 @@ from sklearn.metrics import f1_score, log_loss
 
 from kit.errors import ConfigError
 from kit.kinds import Ensembler
-from kit.plugins.ensembler.stacking import features
+from kit.plugins.ensembler._stacked import features
 from kit.plugins.ensembler.temperature import best_temperature
 from tests.drawn_members import drawn, softmax
 

@@ -1,0 +1,51 @@
+"""The base of ensemblers that learn from the members' logits, for the classes that the fitted rows have."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from kit.kinds import Ensembler
+
+FLOOR = 1e-7  # smaller probabilities count as this one
+
+
+class Stacked(Ensembler):
+    """`shares` says the fitted classes' probabilities; a class that was not fitted keeps the members' mean."""
+
+    fitted: ClassVar[bool] = True
+
+    classes: tuple[int, ...] = Field(
+        (), description="class numbers that the fitted rows have; fit finds them"
+    )
+
+    def shares(self, members: np.ndarray) -> np.ndarray:
+        """Probabilities (N, classes that were fitted) of members (M, N, K)."""
+        raise NotImplementedError
+
+    def blend(self, members: np.ndarray) -> np.ndarray:
+        mean = members.mean(axis=0, dtype=np.float64)
+        mean /= mean.sum(axis=1, keepdims=True)
+        if not self.classes:
+            return mean
+        kept = list(self.classes)
+        mean[:, kept] = self.shares(members) * mean[:, kept].sum(axis=1, keepdims=True)
+        return mean / mean.sum(axis=1, keepdims=True)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Logits (N, K) as probabilities (N, K)."""
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+
+
+def features(members: np.ndarray) -> np.ndarray:
+    """Centred log probabilities of members (M, N, K), float64 (N, M * K)."""
+    count, rows, classes = members.shape
+    made = np.empty((rows, count, classes))
+    for number, member in enumerate(members):
+        logs = np.log(np.maximum(member, FLOOR, dtype=np.float64))
+        made[:, number] = logs - logs.mean(axis=1, keepdims=True)
+    return made.reshape(rows, count * classes)
