@@ -7,10 +7,16 @@ import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.drawing import draw_competition
+
+if TYPE_CHECKING:
+    from kit.workspace import Workspace
+
+Kit = Callable[..., tuple[int, str, str]]
 
 # networks of tests are too small to gain from threads, and lose much when another process holds a core
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -55,3 +61,19 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def space(trained_once: Path, tmp_path: Path) -> Path:
     """A copy of a workspace with the run `a`: 2 folds, 2 epochs."""
     return Path(shutil.copytree(trained_once, tmp_path / "space"))
+
+
+@pytest.fixture
+def kit(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Kit:
+    """Runs a command in the module's workspace and returns its exit status, stdout and stderr."""
+    from kit.__main__ import run
+
+    monkeypatch.chdir(workspace.root)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        status = run(list(arguments))
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return call

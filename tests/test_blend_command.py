@@ -5,37 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from kit.__main__ import run
 from kit.blend import blend
 from kit.workspace import Workspace
+from tests.conftest import Kit
 from tests.written_runs import competition
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     return competition(tmp_path)
-
-
-Kit = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def kit(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Kit:
-    """Runs a command in the workspace and returns its exit status, stdout and stderr."""
-    monkeypatch.chdir(workspace.root)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        status = run(list(arguments))
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return call
 
 
 def test_the_command_prints_the_path_on_stdout_and_scores_on_stderr(kit: Kit, workspace: Workspace) -> None:

@@ -22,6 +22,8 @@ WORK = 4e8  # values looked at in all draws, before they become fewer
 SORTED, RECOUNTED = 10, 40  # what a value of a metric without tables costs, against one that is counted
 TOGETHER = 50  # draws whose weights are held at once
 
+Drawing = Callable[[int], Iterator[np.ndarray]]  # so many draws: how often each unit is drawn
+
 
 def draws_of(values: int) -> int:
     """How many draws are made where each looks at so many values."""
@@ -41,19 +43,19 @@ def scores(
     Each of the predictions is (N, K); `groups` (N,) are drawn whole. A draw has about `rows` rows, by default N.
     """
     units = np.arange(len(truth)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    drawing = partial(_weights, units, seed=seed, rows=rows)
     if truth.ndim == 1 and isinstance(metric, OfDecisions):
-        return _of_decisions(metric, truth, predictions, units, seed, rows)
+        return _of_decisions(metric, truth, predictions, units, drawing)
     if isinstance(metric, OfTrueClass):
-        return _of_true(metric, truth, predictions, units, seed, rows)
+        return _of_true(metric, truth, predictions, units, drawing)
     if isinstance(metric, Reweighted):
         return _of_weights(
             [metric.reweighted(truth, one) for one in predictions],
             sum(one.size for one in predictions),
             units,
-            seed,
-            rows,
+            drawing,
         )
-    return _of_rows(metric, truth, predictions, units, seed, rows)
+    return _of_rows(metric, truth, predictions, units, drawing)
 
 
 def _weights(units: np.ndarray, draws: int, seed: int, rows: int | None) -> Iterator[np.ndarray]:
@@ -70,14 +72,13 @@ def _of_decisions(
     truth: np.ndarray,
     predictions: Sequence[np.ndarray],
     units: np.ndarray,
-    seed: int,
-    rows: int | None,
+    drawing: Drawing,
 ) -> np.ndarray:
     classes = predictions[0].shape[1]
     cells = [truth * classes + one.argmax(axis=1) for one in predictions]
     draws = draws_of(len(truth) * len(cells))
     found = np.empty((draws, len(cells)))
-    for draw, drawn in enumerate(_weights(units, draws, seed, rows)):
+    for draw, drawn in enumerate(drawing(draws)):
         weights = drawn[units]
         for place, cell in enumerate(cells):
             counts = np.bincount(cell, weights, minlength=classes * classes)
@@ -90,8 +91,7 @@ def _of_true(
     truth: np.ndarray,
     predictions: Sequence[np.ndarray],
     units: np.ndarray,
-    seed: int,
-    rows: int | None,
+    drawing: Drawing,
 ) -> np.ndarray:
     values = [
         metric.of_true(true_shares(truth, one)).reshape(len(truth), -1).mean(axis=1) for one in predictions
@@ -99,7 +99,7 @@ def _of_true(
     sums = np.stack([np.bincount(units, value) for value in values], axis=1)  # (units, predictions)
     sizes = np.bincount(units)
     draws = draws_of(len(truth) * (1 + len(values) // 10))
-    found, drawn = [], _weights(units, draws, seed, rows)
+    found, drawn = [], drawing(draws)
     while block := [weights for _, weights in zip(range(TOGETHER), drawn, strict=False)]:
         weights = np.stack(block).astype(np.float64)
         found.append(weights @ sums / (weights @ sizes)[:, None])
@@ -110,11 +110,10 @@ def _of_weights(
     functions: Sequence[Callable[[np.ndarray], float]],
     values: int,
     units: np.ndarray,
-    seed: int,
-    rows: int | None,
+    drawing: Drawing,
 ) -> np.ndarray:
     found = []
-    for weights in _weights(units, draws_of(SORTED * values), seed, rows):
+    for weights in drawing(draws_of(SORTED * values)):
         by_row = weights[units]
         jobs = partial(_of_one, functions, by_row)
         found.append(in_threads(jobs, range(len(functions)), len(units)))
@@ -130,11 +129,10 @@ def _of_rows(
     truth: np.ndarray,
     predictions: Sequence[np.ndarray],
     units: np.ndarray,
-    seed: int,
-    rows: int | None,
+    drawing: Drawing,
 ) -> np.ndarray:
     found = []
-    for weights in _weights(units, draws_of(RECOUNTED * sum(one.size for one in predictions)), seed, rows):
+    for weights in drawing(draws_of(RECOUNTED * sum(one.size for one in predictions))):
         drawn = np.repeat(np.arange(len(truth)), weights[units])
         found.append([_defined(metric.score, truth[drawn], one[drawn]) for one in predictions])
     return np.array(found)

@@ -58,12 +58,11 @@ def _noise(found: Noise) -> str:
 
 def advice(advised: Sequence[Advised]) -> Table:
     """Submissions and why they are advised, or are not."""
-    table = _table("number", "name", "cv", "leaderboard", "why")
+    made = table("number", "name", "cv", "leaderboard", "why")
     for one in advised:
-        said = "" if one.entry.leaderboard is None else f"{one.entry.leaderboard:.4f}"
-        cv = "" if one.entry.cv is None else f"{one.entry.cv:.4f}"
-        table.add_row(str(one.entry.number), one.entry.name, cv, said, one.why)
-    return table
+        entry = one.entry
+        made.add_row(str(entry.number), entry.name, number(entry.cv), number(entry.leaderboard), one.why)
+    return made
 
 
 def tell_sending(sending: Sending, left: int) -> None:
@@ -79,17 +78,23 @@ def tell_sending(sending: Sending, left: int) -> None:
 
 def differing(changes: Sequence[Change], one: str, other: str) -> Table:
     """How many rows change from one answer to another, with some of their ids."""
-    table = _table("rows", one, other, "such as")
+    made = table("rows", one, other, "such as")
     for change in changes[:LISTED]:
-        table.add_row(str(len(change.ids)), change.before, change.after, " ".join(change.ids[:3]))
-    return table
+        made.add_row(str(len(change.ids)), change.before, change.after, " ".join(change.ids[:3]))
+    return made
 
 
-def _table(*headings: str) -> Table:
+def table(*headings: str) -> Table:
+    """An empty table, its numbers to the right."""
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False)
+    made = Table(box=None, pad_edge=False)
     for heading in headings:
-        numeric = heading in ("number", "cv", "leaderboard", "rows")
-        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
-    return table
+        numeric = heading in ("rank", "number", "cv", "leaderboard", "rows")
+        made.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+    return made
+
+
+def number(value: float | None) -> str:
+    """A score, or nothing where there is none."""
+    return "" if value is None else f"{value:.4f}"

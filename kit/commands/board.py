@@ -185,24 +185,17 @@ def _show(board: Board, as_json: bool) -> None:
     if as_json:
         _console.emit([asdict(entry) for entry in entries])
         return
-    from rich.table import Table
+    from kit.commands._standing import number, table
 
-    table = Table(box=None, pad_edge=False)
-    for heading in ("rank", "number", "name", "metric", "cv", "leaderboard", "members", "ensembler"):
-        numeric = heading in ("rank", "number", "cv", "leaderboard")
-        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+    made = table("rank", "number", "name", "metric", "cv", "leaderboard", "members", "ensembler")
     ranks: dict[str, int] = {}
     for entry in entries:
         ranks[entry.metric] = ranks.get(entry.metric, 0) + 1
-        table.add_row(
-            str(ranks[entry.metric]), str(entry.number), entry.name, entry.metric, _number(entry.cv),
-            _number(entry.leaderboard), entry.members, entry.ensembler,
+        made.add_row(
+            str(ranks[entry.metric]), str(entry.number), entry.name, entry.metric, number(entry.cv),
+            number(entry.leaderboard), entry.members, entry.ensembler,
         )  # fmt: skip
     if entries:
-        _console.console().print(table, markup=False)
+        _console.console().print(made, markup=False)
     else:
         _console.say("no submissions yet; kit blend makes one")
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -12,6 +13,22 @@ from kit.commands._console import emit, follow, say
 
 if TYPE_CHECKING:
     from kit.workspace import Workspace
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _picture(file: str) -> Callable[[F], F]:
+    """The option --out, with this file by default; it must end in .png."""
+
+    def is_png(context: click.Context, option: click.Parameter, out: Path) -> Path:
+        if out.suffix.lower() != ".png":
+            raise click.BadParameter(f"{str(out)!r} does not end in .png", param_hint="--out")
+        return out
+
+    return click.option(
+        "--out", type=click.Path(dir_okay=False, path_type=Path), default=Path(file), show_default=True,
+        metavar="FILE.png", help="The picture's file.", callback=is_png,
+    )  # fmt: skip
 
 
 @click.group()
@@ -29,10 +46,7 @@ def command() -> None:
 
 @command.command()
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("augment.png"), show_default=True,
-    metavar="FILE.png", help="The picture's file.",
-)  # fmt: skip
+@_picture("augment.png")
 @click.option(
     "--rows", type=click.IntRange(1, 100), default=6, show_default=True, help="Rows of the training table."
 )
@@ -51,8 +65,6 @@ def augment(
     kit look augment augmenter=retail augmenter.turn=20 --out retail.png
     kit look augment augmenter=copies --rows 3 --variants 12 --seed 1
     """
-    if out.suffix.lower() != ".png":
-        raise click.BadParameter(f"{str(out)!r} does not end in .png", param_hint="--out")
     from kit.pictures import augmented, grid, write_png
     from kit.workspace import Workspace
 
@@ -69,10 +81,7 @@ def augment(
 
 @command.command()
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("lr.png"), show_default=True,
-    metavar="FILE.png", help="The picture's file.",
-)  # fmt: skip
+@_picture("lr.png")
 @click.option("--find", is_flag=True, help="Train while the rate rises, and see where the loss falls.")
 @click.option(
     "--from", "lowest", type=click.FloatRange(0, min_open=True), default=1e-6, show_default=True,
@@ -96,8 +105,6 @@ def lr(
     kit look lr --find
     kit look lr --find --from 1e-5 --to 0.1 --steps 300 loss=arcface
     """
-    if out.suffix.lower() != ".png":
-        raise click.BadParameter(f"{str(out)!r} does not end in .png", param_hint="--out")
     if highest <= lowest:
         raise click.BadParameter(f"{highest:g} is not above --from {lowest:g}", param_hint="--to")
     from kit.workspace import Workspace
@@ -163,10 +170,7 @@ def _find(workspace: Workspace, out: Path, lowest: float, highest: float, steps:
 
 @command.command()
 @click.argument("members", nargs=-1, required=True, metavar="RUN[@VIEWS]... [KEY=VALUE]...")
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("members.png"), show_default=True,
-    metavar="FILE.png", help="The picture's file.",
-)  # fmt: skip
+@_picture("members.png")
 @click.option("--ensembler", help="The blend that members are left out of; by default the config's.")
 @click.option("--json", "as_json", is_flag=True, help="Print all numbers as JSON.")
 def members(members: tuple[str, ...], out: Path, ensembler: str | None, as_json: bool) -> None:
@@ -178,8 +182,6 @@ def members(members: tuple[str, ...], out: Path, ensembler: str | None, as_json:
     kit look members runs/a@d4 runs/b@d4 runs/c
     kit look members runs/a runs/b --ensembler hill_climb --out hill.png
     """
-    if out.suffix.lower() != ".png":
-        raise click.BadParameter(f"{str(out)!r} does not end in .png", param_hint="--out")
     from kit import files
     from kit.blend import diversity
     from kit.blending.heat_map import png

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from kit.__main__ import run
 from kit.blend import blend
 from kit.board import Board
 from kit.workspace import Workspace
+from tests.conftest import Kit
 from tests.written_runs import TEST, competition, write_run
-
-Kit = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -26,20 +23,6 @@ def workspace(tmp_path: Path) -> Workspace:
     for member in ("a", "b", "c"):
         blend(space, [member], name=member)
     return space
-
-
-@pytest.fixture
-def kit(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Kit:
-    """Runs a command in the workspace and returns its exit status, stdout and stderr."""
-    monkeypatch.chdir(workspace.root)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        status = run(list(arguments))
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return call
 
 
 def answer(workspace: Workspace, file: str, *labels: str) -> None:

@@ -37,8 +37,9 @@ class Stacked(Ensembler):
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Logits (N, K) as probabilities (N, K)."""
-    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+    shares: np.ndarray = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    return shares
 
 
 def features(members: np.ndarray) -> np.ndarray:

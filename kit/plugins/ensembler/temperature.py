@@ -9,6 +9,7 @@ from pydantic import Field
 
 from kit.errors import ConfigError
 from kit.kinds import Ensembler
+from kit.plugins.ensembler._stacked import softmax
 from kit.plugins.ensembler.mean import Mean
 
 FLOOR = 1e-7  # smaller probabilities count as this one
@@ -44,14 +45,8 @@ def _calibrated(members: np.ndarray, temperatures: tuple[float, ...]) -> np.ndar
     """The members (M, N, K) at these temperatures, in their own precision."""
     made = np.empty_like(members)
     for place, temperature in enumerate(temperatures):
-        made[place] = _softmax(np.log(np.maximum(members[place].astype(np.float64), FLOOR)) / temperature)
+        made[place] = softmax(np.log(np.maximum(members[place].astype(np.float64), FLOOR)) / temperature)
     return made
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shares /= shares.sum(axis=1, keepdims=True)
-    return shares
 
 
 def best_temperature(member: np.ndarray, truth: np.ndarray) -> float:
@@ -60,7 +55,7 @@ def best_temperature(member: np.ndarray, truth: np.ndarray) -> float:
     true = logits[np.arange(len(truth)), truth]
     inverse, low, high = 1.0, 1 / RANGE[1], 1 / RANGE[0]
     for _ in range(100):
-        shares = _softmax(logits * inverse)
+        shares = softmax(logits * inverse)
         means = (shares * logits).sum(axis=1)
         slope = (means - true).mean()
         bend = (shares * logits**2).sum(axis=1).mean() - (means**2).mean()
