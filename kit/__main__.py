@@ -15,7 +15,7 @@ from kit.stopping import Terminated
 
 COMMANDS = Path(__file__).with_name("commands")
 # how --help lists them; others follow
-ROAD = ("demo", "init", "config", "train", "soup", "tta", "blend", "submit", "board", "plugins")
+ROAD = ("demo", "init", "config", "train", "runs", "soup", "tta", "blend", "submit", "board", "plugins")
 
 
 class Menu(click.Group):

@@ -168,6 +168,19 @@ class Predictions:
         return self.probabilities[first[np.searchsorted(names, wanted)]]
 
 
+def about_of(path: Path) -> dict[str, Any]:
+    """What a predictions file says about itself, its rows left unread. Raises InvalidError as `read` does."""
+    import pyarrow
+    from pyarrow import parquet
+
+    if not path.is_file():
+        raise InvalidError(f"no predictions at {path}", code="D41")
+    try:
+        return dict(json.loads(parquet.read_schema(path).metadata[KEY])["about"])
+    except (pyarrow.ArrowException, OSError, KeyError, TypeError, ValueError):
+        raise InvalidError(f"{path} is not a predictions file of kit", code="D40", hint=AGAIN) from None
+
+
 def _arrays(table: pyarrow.Table) -> tuple[np.ndarray, np.ndarray]:
     """Ids and folds of what `write` wrote."""
     return np.asarray(table.column(0).to_pylist(), dtype=str), table.column(1).to_numpy().astype(np.int64)

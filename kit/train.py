@@ -36,13 +36,15 @@ SHOW_EVERY = 0.2  # seconds between two moves of the progress bar
 
 def train(
     workspace: Workspace | Path | str = ".", overrides: Sequence[str] = (), name: str | None = None,
-    folds: Sequence[int] | None = None,
+    folds: Sequence[int] | None = None, config: Path | str | None = None,
 ) -> Run:  # fmt: skip
     """Trains a run, or the given folds of it, to its end, and returns it.
 
+    `config` is read in config.json's place: runs/x/config.json trains what x was, to the same bits on a CPU.
+
     Raises KitError as the command does: ConfigError, PluginError, DataError, BusyError, RunError.
     """
-    space = workspace if isinstance(workspace, Workspace) else Workspace.find(workspace, overrides)
+    space = workspace if isinstance(workspace, Workspace) else Workspace.find(workspace, overrides, config)
     return finish(training(space, name, folds))
 
 

@@ -25,12 +25,17 @@ class Workspace:
     text: str = ""
 
     @classmethod
-    def find(cls, start: Path | str = ".", overrides: Iterable[str] = ()) -> Workspace:
-        """The workspace of a folder, looked for upwards as git does. Raises ConfigError where there is none."""
+    def find(
+        cls, start: Path | str = ".", overrides: Iterable[str] = (), config: Path | str | None = None
+    ) -> Workspace:
+        """The workspace of a folder, looked for upwards as git does; `config` is read in its config.json's place.
+
+        Raises ConfigError where there is none.
+        """
         start = Path(start).resolve()
         for folder in (start, *start.parents):
             if (folder / CONFIG).is_file():
-                return cls.open(folder, overrides)
+                return cls.open(folder, overrides, config)
         raise ConfigError(
             f"no {CONFIG} in {start} or above it",
             code="C06",
@@ -38,10 +43,12 @@ class Workspace:
         )
 
     @classmethod
-    def open(cls, root: Path | str, overrides: Iterable[str] = ()) -> Workspace:
+    def open(
+        cls, root: Path | str, overrides: Iterable[str] = (), config: Path | str | None = None
+    ) -> Workspace:
         """The workspace of this very folder. Raises ConfigError for a config that is not valid."""
         root = Path(root).resolve()
-        file = root / CONFIG
+        file = root / CONFIG if config is None else Path(config)
         try:
             text = file.read_text(encoding="utf-8")
         except OSError as error:
@@ -49,7 +56,7 @@ class Workspace:
         except UnicodeDecodeError:
             raise ConfigError(f"{file} is not UTF-8", code="C04") from None
         raw = overridden(parse(text, str(file)), overrides)
-        check(raw, text)
+        check(raw, text, CONFIG if config is None else str(config))
         return cls(root, raw, text)
 
     @cached_property

@@ -12,6 +12,12 @@ from kit.commands._console import be_strict, emit, follow, say
 @click.option("--name", help="The run's name; by default made from the network and the experiment.")
 @click.option("--folds", help="Train these folds alone, such as 0,2.")
 @click.option("--seeds", help="Train a run for each seed, such as 0,1,2; each is a member for kit blend.")
+@click.option(
+    "--config", help="Read this file in config.json's place, such as runs/x/config.json to train x again."
+)
+@click.option(
+    "--fresh", is_flag=True, help="Begin anew; what is there of the run is kept as NAME.replaced-1."
+)
 @click.option("--dry-run", is_flag=True, help="Check everything up to the first batch, and train nothing.")
 @click.option(
     "--strict", is_flag=True, help="Stop at what is otherwise a warning, such as conflicting labels."
@@ -22,6 +28,8 @@ def command(
     name: str | None,
     folds: str | None,
     seeds: str | None,
+    config: str | None,
+    fresh: bool,
     dry_run: bool,
     strict: bool,
     as_json: bool,
@@ -36,12 +44,16 @@ def command(
     kit train --name r --folds 0,2
     kit train --name r --seeds 0,1,2
     kit train --name r --dry-run
+    kit train --name r --fresh
+    kit train --name again --config runs/r/config.json
     """
     from kit.workspace import Workspace
 
     if strict:
         be_strict()
-    workspace = Workspace.find(".", overrides)
+    if fresh and dry_run:
+        raise click.UsageError("--fresh begins anew, --dry-run begins nothing: give one of them")
+    workspace = Workspace.find(".", overrides, config)
     wanted = numbers(folds, "--folds")
     if dry_run:
         _dry_run(workspace, name, wanted, as_json)
@@ -49,8 +61,9 @@ def command(
     results = []
     members: list[int | None] = list(numbers(seeds, "--seeds") or []) or [None]
     for seed in members:
-        space = workspace if seed is None else Workspace.find(".", (*overrides, f"seed={seed}"))
-        results.append(_train(space, name if seed is None or name is None else f"{name}-seed{seed}", wanted))
+        space = workspace if seed is None else Workspace.find(".", (*overrides, f"seed={seed}"), config)
+        called = name if seed is None or name is None else f"{name}-seed{seed}"
+        results.append(_train(space, called, wanted, fresh))
     if as_json:
         emit(results if seeds else results[0])
     else:
@@ -68,14 +81,17 @@ def numbers(text: str | None, option: str) -> list[int] | None:
         raise click.BadParameter(f"{text!r} is no list of numbers such as 0,2", param_hint=option) from None
 
 
-def _train(workspace: object, name: str | None, folds: list[int] | None) -> dict[str, object]:
+def _train(workspace: object, name: str | None, folds: list[int] | None, fresh: bool) -> dict[str, object]:
     """Trains one run, says how it came out, and returns that."""
+    from kit.errors import StoppedError
     from kit.predictions import Predictions
     from kit.runs.run import check_same, find_run, is_finished
     from kit.workspace import Workspace
 
     assert isinstance(workspace, Workspace)
     run = find_run(workspace, name)
+    if fresh:
+        _set_aside(run)
     check_same(run, workspace.experiment)
     if is_finished(run, folds):
         say(f"runs/{run.name} is finished")
@@ -84,14 +100,29 @@ def _train(workspace: object, name: str | None, folds: list[int] | None) -> dict
         from kit.train import training
 
         stop = Stop(say)
-        with stop.heard():
-            run = follow(training(workspace, name, folds, stop))
+        try:
+            with stop.heard():
+                run = follow(training(workspace, name, folds, stop))
+        except StoppedError as error:
+            if fresh:
+                error.hint = "the same command without --fresh, which goes on from there"
+            raise
     about = Predictions.read(run.predictions("plain") / "oof.parquet").about
     for fold, scores in sorted(about["fold_scores"].items(), key=lambda item: int(item[0])):
         say(f"  fold {fold}  {_listed(scores)}")
     say(f"  all rows pooled, out of fold  {_listed(about['scores'])}")
     say(f"next: kit tta --checkpoints runs/{run.name} --views hflip    (others: kit plugins views)")
     return {"run": f"runs/{run.name}", "scores": about["scores"], "fold_scores": about["fold_scores"]}
+
+
+def _set_aside(run: object) -> None:
+    from kit.runs.run import Run
+    from kit.runs.set_aside import set_aside
+
+    assert isinstance(run, Run)
+    place = set_aside(run)
+    if place is not None:
+        say(f"runs/{run.name} begins anew; what was there is runs/{place.name}")
 
 
 def _listed(scores: dict[str, float]) -> str:

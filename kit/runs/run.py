@@ -19,6 +19,7 @@ from kit.folds import Folds
 from kit.plugin import Plugin
 from kit.predictions import Predictions
 from kit.registry import place_of
+from kit.runs.commit import commit
 from kit.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 LONGEST = 100  # characters of a run's name, which is a part of longer names
+BUSY, LOCK = "busy.json", ".lock"
+LOOK = 0.5  # seconds to wait for the lock, so that a mere look at it (`kit runs ls`) turns nobody away
 PACKAGES = ("kit-competitions", "torch", "timm", "numpy", "albumentations", "opencv-python-headless")
 
 
@@ -88,17 +91,17 @@ class Run:
         from filelock import FileLock, Timeout
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        holder = self.folder / "busy.json"
-        lock = FileLock(self.folder / ".lock")
+        note = self.folder / BUSY
+        lock = FileLock(self.folder / LOCK)
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=LOOK)
         except Timeout:
-            raise BusyError(f"{self.folder} is in use by {_holder(holder)}", hint="another --name") from None
+            raise BusyError(f"{self.folder} is in use by {holder(self)}", hint="another --name") from None
         try:
-            write_json(holder, _myself())
+            write_json(note, _myself())
             yield
         finally:
-            holder.unlink(missing_ok=True)
+            note.unlink(missing_ok=True)
             lock.release()
 
 
@@ -112,11 +115,12 @@ def _myself() -> dict[str, Any]:
     }
 
 
-def _holder(file: Path) -> str:
+def holder(run: Run) -> str:
+    """The process at work on a run, as words."""
     try:
-        held = read_json(file)
+        held = read_json(run.folder / BUSY)
         return f"process {held['pid']} on {held['host']} since {held['since']}"
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return "another process"
 
 
@@ -165,8 +169,9 @@ def check_same(run: Run, experiment: Experiment) -> None:
         if started.get(key) != asked.get(key)
     ]
     raise ConfigError(
-        f"runs/{run.name} was started as another experiment", code="C11", cases=cases, hint="another --name"
-    )
+        f"runs/{run.name} was started as another experiment", code="C11", cases=cases,
+        hint="another --name, or --fresh, which sets the old run aside",
+    )  # fmt: skip
 
 
 def is_finished(run: Run, folds: Sequence[int] | None = None) -> bool:
@@ -259,7 +264,7 @@ def check_unchanged(run: Run, made: Mapping[str, Any]) -> None:
             cases.append(Case("changed since the run began", key))
     raise DataError(
         f"runs/{run.name} was begun with something else", code="D60", cases=cases,
-        hint="put it back, or train under another --name",
+        hint="put it back; another --name; or kit train --fresh, which sets the old run aside",
     )  # fmt: skip
 
 
@@ -277,5 +282,6 @@ def begin(run: Run, asked: Mapping[str, Any], resolved: Mapping[str, Any], made:
             "started": started,
             "asked": dict(asked),
             "made_from": dict(made),
+            "git": commit(run.folder),
         },
     )

@@ -1,0 +1,115 @@
+"""`kit runs`: the runs of a workspace, how far each has come, and what each was made from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kit.commands import _console
+
+if TYPE_CHECKING:
+    from kit.runs.records import Record
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+@click.group()
+def command() -> None:
+    """List the runs of the workspace, or show what one was made from.
+
+    \b
+    kit runs ls
+    kit runs show r
+    kit train --name r --fresh                       train r anew, what was there is kept as r.replaced-1
+    kit train --name again --config runs/r/config.json
+    """
+
+
+@command.command()
+@JSON
+def ls(as_json: bool) -> None:
+    """List every run with its network, its scores out of fold, and how far it has come.
+
+    \b
+    kit runs ls
+    """
+    from kit.runs.records import all_records
+    from kit.workspace import Workspace
+
+    found = all_records(Workspace.find())
+    if as_json:
+        _console.emit([_values(one) for one in found])
+        return
+    if not found:
+        _console.say("no runs yet: kit train makes one")
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    names = list(dict.fromkeys(name for one in found for name in one.scores))
+    for heading in ("run", "network", "px", *names, "folds", "state", "other views"):
+        table.add_column(heading, justify="right" if heading in (*names, "px") else "left")
+    for one in found:
+        scores = [f"{one.scores[name]:.4f}" if name in one.scores else "" for name in names]
+        views = " ".join(name for name in one.views if name != "plain")
+        folds = f"{len(one.done)}/{one.folds or '?'}"
+        table.add_row(one.run.name, one.network, str(one.image_size or ""), *scores, folds, one.state, views)
+    _console.console().print(table, markup=False)
+
+
+@command.command()
+@click.argument("run")
+@JSON
+def show(run: str, as_json: bool) -> None:
+    """Show what a run was asked for and made from, its scores and its checkpoints.
+
+    \b
+    kit runs show r
+    kit runs show runs/r --json
+    """
+    from kit.runs.records import find, record
+    from kit.workspace import Workspace
+
+    one = record(find(Workspace.find(), run))
+    manifest = one.run.manifest
+    made = {key: manifest.get(key) for key in ("started", "git", "asked", "made_from")}
+    values = {**_values(one), **made, "checkpoints": [str(path) for path in one.checkpoints]}
+    if as_json:
+        _console.emit(values)
+    else:
+        _tell(values)
+
+
+def _values(one: Record) -> dict[str, Any]:
+    return {
+        "run": f"runs/{one.run.name}", "state": one.state, "network": one.network, "image_size": one.image_size,
+        "epochs": one.epochs, "folds": one.folds, "done": list(one.done), "views": dict(one.views),
+    }  # fmt: skip
+
+
+def _tell(values: dict[str, Any]) -> None:
+    git = values.pop("git")
+    if git:
+        values["git"] = git["commit"] + (" and changes that are not committed" if git["dirty"] else "")
+    for key, value in values.items():
+        if isinstance(value, dict):
+            click.echo(key.replace("_", " "))
+            for line in _lines(value, "  "):
+                click.echo(line)
+        elif isinstance(value, list):
+            click.echo(f"{key:12} {' '.join(map(str, value))}")
+        elif value is not None:
+            click.echo(f"{key.replace('_', ' '):12} {value}")
+
+
+def _lines(value: dict[str, Any], indent: str) -> list[str]:
+    """A nested object as indented lines; hashes as their first 12 digits."""
+    lines = []
+    for key, inner in value.items():
+        if isinstance(inner, dict) and inner:
+            lines += [f"{indent}{key}", *_lines(inner, indent + "  ")]
+        else:
+            shown = inner[:12] if isinstance(inner, str) and len(inner) == 64 else inner
+            lines.append(f"{indent}{key}  {f'{shown:.4g}' if isinstance(shown, float) else shown}")
+    return lines

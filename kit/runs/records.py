@@ -1,0 +1,129 @@
+"""records: what a workspace's runs are and how far each has come, read from their files alone, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kit.errors import ConfigError, DataError, InvalidError, KitError, nearest
+from kit.predictions import about_of
+from kit.runs.run import BUSY, LOCK, Run, holder
+from kit.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run: `state` is finished, busy, or where it stopped; `views` gives each set's scores out of fold."""
+
+    run: Run
+    network: str
+    image_size: int | None
+    epochs: int | None
+    folds: int  # that it will have; 0 where that is not known yet
+    done: tuple[int, ...]  # folds that are finished
+    state: str
+    views: Mapping[str, Mapping[str, float]]
+    checkpoints: tuple[Path, ...]
+
+    @property
+    def scores(self) -> Mapping[str, float]:
+        """Scores of the plain predictions, the metric's first."""
+        return self.views.get("plain", {})
+
+
+def all_records(workspace: Workspace) -> list[Record]:
+    """Every run of a workspace, by name."""
+    folders = workspace.runs.iterdir() if workspace.runs.is_dir() else ()
+    return [record(Run(folder)) for folder in sorted(folders) if _is_run(folder)]
+
+
+def find(workspace: Workspace, text: str) -> Run:
+    """The run that `r`, `runs/r` or its path means. Raises ConfigError C15 where there is none."""
+    known = {folder.name for folder in workspace.runs.glob("*") if _is_run(folder)}
+    name = Path(text).name
+    if name not in known:
+        hint = f"one of {', '.join(sorted(known))}" if known else "kit train makes one"
+        raise ConfigError(f"no run {text!r}{nearest(name, known)}", code="C15", hint=hint)
+    return Run(workspace.runs / name)
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether anything of a run was written, be it damaged."""
+    names = ("manifest.json", "config.json", "folds.csv", LOCK)
+    return not folder.name.startswith(".") and any((folder / name).exists() for name in names)
+
+
+def record(run: Run) -> Record:
+    """What a run's files say of it. What is missing or damaged is left blank, and no error."""
+    config, folds = _config(run), _count(run)
+    folders = [run.fold(fold) for fold in range(folds)] or sorted(run.folder.glob("fold-*"))
+    done = tuple(fold for fold in range(folds) if run.part(fold).is_file())
+    kept = tuple(place for folder in folders for place in _checkpoints(folder))
+    views = {folder.name: _scores(folder / "oof.parquet") for folder in run.folder.glob("predictions/*")}
+    backbone = config.get("backbone") or {}
+    return Record(
+        run=run,
+        network=str(backbone.get("arch") or backbone.get("name") or ""),
+        image_size=config.get("image_size"),
+        epochs=config.get("epochs"),
+        folds=folds,
+        done=done,
+        state=_state(run, folds, done, config.get("epochs")),
+        views={name: views[name] for name in sorted(views, key=lambda name: (name != "plain", name))},
+        checkpoints=kept,
+    )
+
+
+def _config(run: Run) -> dict[str, Any]:
+    try:
+        return run.config
+    except KitError:
+        return {}
+
+
+def _count(run: Run) -> int:
+    try:
+        return run.folds().count
+    except (DataError, OSError, ValueError):
+        return 0
+
+
+def _checkpoints(fold: Path) -> list[Path]:
+    """A fold's checkpoint folders that have a manifest, oldest first."""
+    return sorted(file.parent for file in fold.glob("[0-9]*/manifest.json"))
+
+
+def _scores(file: Path) -> dict[str, float]:
+    try:
+        return dict(about_of(file).get("scores", {}))
+    except InvalidError:
+        return {}
+
+
+def _state(run: Run, folds: int, done: tuple[int, ...], epochs: int | None) -> str:
+    if is_busy(run):
+        return f"busy: {holder(run)}"
+    if folds and len(done) == folds:
+        whole = (run.predictions("plain") / "oof.parquet").is_file()
+        return "finished" if whole else "folds to be put together"
+    at = [fold for fold in range(folds) if fold not in done and _checkpoints(run.fold(fold))]
+    if not at:
+        return f"stopped before fold {min(set(range(folds)) - set(done))}" if done else "not trained"
+    epoch, _, step = _checkpoints(run.fold(at[-1]))[-1].name.partition("-")
+    within = f", step {int(step)} of the next" if step.isdecimal() else ""
+    return f"stopped in fold {at[-1]} after epoch {int(epoch)}{f' of {epochs}' if epochs else ''}{within}"
+
+
+def is_busy(run: Run) -> bool:
+    """Whether a process is at work on the run. One that was killed has left its note, and no lock."""
+    from filelock import FileLock, Timeout
+
+    if not (run.folder / BUSY).is_file():
+        return False
+    try:
+        with FileLock(run.folder / LOCK, timeout=0):
+            return False
+    except (Timeout, OSError):
+        return True
