@@ -15,7 +15,20 @@ from kit.stopping import Terminated
 
 COMMANDS = Path(__file__).with_name("commands")
 # how --help lists them; others follow
-ROAD = ("demo", "init", "config", "train", "runs", "soup", "tta", "blend", "submit", "board", "plugins")
+ROAD = (
+    "demo",
+    "init",
+    "config",
+    "train",
+    "runs",
+    "soup",
+    "tta",
+    "blend",
+    "submit",
+    "board",
+    "plugins",
+    "explain",
+)
 
 
 class Menu(click.Group):

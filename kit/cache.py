@@ -96,7 +96,9 @@ class Cache:
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError):
             raise RunError(
-                f"the cache {self.file.parent} was deleted while in use", hint="the same command again"
+                f"the cache {self.file.parent} was deleted while in use",
+                code="R07",
+                hint="the same command again",
             ) from None
         return self._map
 

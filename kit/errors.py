@@ -7,7 +7,7 @@
     ├── DataError        3   tables, ids, images                                 D01-D39, D60
     │   └── CheckpointError 3  a checkpoint that is damaged or does not fit      D50-D59
     ├── InvalidError     4   predictions or a submission that do not fit         D40-D49
-    ├── BusyError       75   another process is at work on the same run
+    ├── BusyError       75   another process is at work on the same run               R08
     └── StoppedError 130, 143  a signal asked to stop, and everything is saved   R05
 
     KitWarning               said once on stderr, the work goes on               W..

@@ -81,7 +81,9 @@ def _space_for(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in FULL:
             raise RunError(
-                f"disk full while writing {path}", hint="free some space, then the same command again"
+                f"disk full while writing {path}",
+                code="R06",
+                hint="free some space, then the same command again",
             ) from error
         raise
 

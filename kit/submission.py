@@ -204,7 +204,9 @@ def locked(submissions: Path) -> Iterator[None]:
         with FileLock(submissions / ".board.lock", timeout=WAIT):
             yield
     except Timeout:
-        raise BusyError(f"another process has been writing to {submissions} for {WAIT:.0f} s") from None
+        raise BusyError(
+            f"another process has been writing to {submissions} for {WAIT:.0f} s", code="R08"
+        ) from None
 
 
 def write(

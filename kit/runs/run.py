@@ -96,7 +96,9 @@ class Run:
         try:
             lock.acquire(timeout=LOOK)
         except Timeout:
-            raise BusyError(f"{self.folder} is in use by {holder(self)}", hint="another --name") from None
+            raise BusyError(
+                f"{self.folder} is in use by {holder(self)}", code="R08", hint="another --name"
+            ) from None
         try:
             write_json(note, _myself())
             yield

@@ -1,0 +1,44 @@
+"""codes: what each code of a message means and what to do, as docs/codes.md has it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from kit.errors import ConfigError, nearest
+
+PAGE = Path(__file__).with_name("codes.md")
+_ENTRY = re.compile(r"^- \*\*([A-Z]\d\d) (.+?)\.\*\*(?: (.+?))? \*Do:\* (.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Code:
+    """One code: a few words, what it means (blank where they say it all), and what to do."""
+
+    code: str
+    title: str
+    meaning: str
+    remedy: str
+
+
+@lru_cache
+def codes() -> dict[str, Code]:
+    """Every code, in the page's order."""
+    found = (Code(code, title, meaning, remedy) for code, title, meaning, remedy in _ENTRY.findall(_page()))
+    return {one.code: one for one in found}
+
+
+def _page() -> str:
+    return PAGE.read_text(encoding="utf-8")
+
+
+def explained(text: str) -> Code:
+    """The entry of a code, written in any case. Raises ConfigError C05 for one that there is not."""
+    known = codes()
+    if text.upper() not in known:
+        raise ConfigError(
+            f"no code {text!r}{nearest(text.upper(), known)}", code="C05", hint="kit explain lists them all"
+        )
+    return known[text.upper()]

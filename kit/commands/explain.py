@@ -1,0 +1,36 @@
+"""kit explain."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from kit.commands import _console
+
+
+@click.command()
+@click.argument("code", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(code: str | None, as_json: bool) -> None:
+    """Explain a message's code, what it means and what to do; without a code, list all of them.
+
+    \b
+    kit explain
+    kit explain D03
+    """
+    from kit.codes import codes, explained
+
+    found = list(codes().values()) if code is None else [explained(code)]
+    if as_json:
+        _console.emit([asdict(one) for one in found] if code is None else asdict(found[0]))
+    elif code is None:
+        for one in found:
+            click.echo(f"{one.code}  {one.title}")
+    else:
+        (one,) = found
+        click.echo(
+            "\n".join(
+                [f"{one.code} {one.title}", *([one.meaning] if one.meaning else []), f"do: {one.remedy}"]
+            )
+        )
