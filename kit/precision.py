@@ -2,14 +2,16 @@
 
 Measured on 2 cores with bf16 units (images a second, resnet18 / mobilenetv3_large_100 / efficientnet_b0, 128 px):
 training in float32 54 / 60 / 35, in bf16 channels-last 125 / 65 / 40, in float32 channels-last 61 / 75 / 51;
-predicting in bf16 channels-last 632 / 662 / 392 against 180 / 296 / 210. So depthwise networks train in float32.
+predicting in bf16 channels-last 632 / 662 / 392 against 180 / 296 / 210. So on a CPU light depthwise networks with
+batch norm train in float32. benchmarks/README.md has the table of 24 networks that the rule was made of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +19,8 @@ from torch import Tensor, nn
 from kit.errors import ConfigError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+HEAVY = 100  # products a number that a convolution gives, from which on bf16 trains faster
+PROBE = 128  # side in pixels of the image over which they are counted; it hardly matters
 
 
 @dataclass(frozen=True)
@@ -73,14 +77,49 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose(network: nn.Module, device: torch.device, asked: Precision) -> Precision:
-    """The rule for each `auto` of what was asked; predicting follows a training precision that is named."""
-    fast = _fastest(device)
-    train = "float32" if device.type == "cpu" and is_depthwise(network) else fast
+    """The rule for each `auto` of what was asked; predicting follows a training precision that is named.
+
+    Raises ConfigError C18 for a layout in which the network cannot train on this device.
+    """
+    fast, possible = _fastest(device), layouts(network, device)
+    train = "float32" if device.type == "cpu" and is_light(network) else fast
     predict = fast if asked.train == "auto" else asked.train
+    if asked.layout not in ("auto", *possible):
+        raise ConfigError(
+            f"layout={asked.layout} ends torch on a CPU, in a convolution of 1 x 1 with a stride and few channels",
+            code="C18", hint=f"layout={possible[0]}, or leave layout out",
+        )  # fmt: skip
     return Precision(
         train if asked.train == "auto" else asked.train,
         predict if asked.predict == "auto" else asked.predict,
-        "channels_last" if asked.layout == "auto" else asked.layout,
+        possible[-1] if asked.layout == "auto" else asked.layout,
+    )
+
+
+def layouts(network: nn.Module, device: torch.device) -> tuple[str, ...]:
+    """The layouts in which a network can train on a device, the faster one last."""
+    overruns = device.type == "cpu" and any(map(_overruns, network.modules()))
+    return ("contiguous",) if overruns else ("contiguous", "channels_last")
+
+
+def dtypes(device: torch.device) -> tuple[str, ...]:
+    """The dtypes worth measuring on a device: float16 and bfloat16 where it computes in them."""
+    if device.type == "cuda":
+        found = torch.cuda.is_bf16_supported(including_emulation=False)
+        return ("float32", *(["bfloat16"] if found else []), "float16")
+    return ("float32", *(["bfloat16"] if has_bfloat16_units() else []))
+
+
+def _overruns(module: nn.Module) -> bool:
+    """Whether oneDNN writes beside the gradient of a kernel in channels-last: the process ends, or worse, goes on.
+
+    Seen with torch 2.13 at a stride of 2 and 2 to 15 input channels, never at 1 or 16 and more (repvgg, mobileone).
+    """
+    return (
+        isinstance(module, nn.Conv2d)
+        and set(module.kernel_size) == {1}
+        and max(module.stride) > 1
+        and 1 < module.in_channels // module.groups < 16
     )
 
 
@@ -90,12 +129,36 @@ def _fastest(device: torch.device) -> str:
     return "bfloat16" if has_bfloat16_units() else "float32"
 
 
-def is_depthwise(network: nn.Module) -> bool:
-    """Whether a convolution of the network has a kernel of its own for each channel."""
-    return any(
-        isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1
-        for module in network.modules()
-    )
+def is_light(network: nn.Module) -> bool:
+    """Whether depthwise kernels and batch norms take more of its time than products do.
+
+    bf16 gains where there is much to multiply: convnext (layer norm), efficientnetv2_b0 (150 products an output) and
+    repvit_m0_9 (110) train 1.2 to 1.8 times as fast in it; efficientnet_b0 (57) and mobilenetv4_conv_small (95)
+    train 1.4 and 1.8 times as fast in float32.
+    """
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    depthwise = any(module.groups == module.in_channels > 1 for module in convolutions)
+    normed = any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+    return depthwise and normed and _products(network, convolutions) < HEAVY
+
+
+@torch.no_grad()
+def _products(network: nn.Module, convolutions: Sequence[nn.Conv2d]) -> float:
+    """Products of all convolutions by the numbers that they give, over an image; 0 where it does not take this one."""
+    found: list[tuple[int, int]] = []
+
+    def note(module: nn.Module, given: object, made: Tensor) -> None:
+        found.append((cast(nn.Conv2d, module).weight[0].numel() * made.numel(), made.numel()))
+
+    hooks = [module.register_forward_hook(note) for module in convolutions]
+    was = network.training
+    image = torch.zeros(1, 3, PROBE, PROBE, device=convolutions[0].weight.device)
+    with suppress(RuntimeError, AssertionError):
+        network.eval()(image)
+    network.train(was)
+    for hook in hooks:
+        hook.remove()
+    return sum(products for products, _ in found) / max(sum(outputs for _, outputs in found), 1)
 
 
 def has_bfloat16_units() -> bool:

@@ -11,7 +11,7 @@ from kit.errors import ConfigError
 from kit.precision import Precision, choose, choose_device
 
 DENSE = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3))
-DEPTHWISE = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3, groups=8))
+DEPTHWISE = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3, groups=8), nn.BatchNorm2d(8))
 AUTO = Precision("auto", "auto", "auto")
 CPU = torch.device("cpu")
 
@@ -30,6 +30,48 @@ def test_the_rule_on_a_cpu(
 ) -> None:
     monkeypatch.setattr(precision, "has_bfloat16_units", lambda: units)
     assert choose(network, CPU, AUTO) == Precision(train, predict, "channels_last")
+
+
+@pytest.mark.parametrize(
+    ("layers", "light"),
+    [
+        ([nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3, groups=8), nn.BatchNorm2d(8)], True),  # 27 and 9 products
+        ([nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3, groups=8), nn.GroupNorm(1, 8)], False),
+        ([nn.Conv2d(3, 64, 3), nn.Conv2d(64, 64, 3, groups=4), nn.BatchNorm2d(64)], False),  # grouped
+        # 27 * 64 + 9 * 64 + 576 * 64 products an image's pixel, of 3 * 64 numbers: 204 each
+        ([nn.Conv2d(3, 64, 3), nn.Conv2d(64, 64, 3, groups=64), nn.BatchNorm2d(64), nn.Conv2d(64, 64, 3)], False),
+    ],
+)  # fmt: skip
+def test_light_is_depthwise_with_batch_norm_and_few_products(layers: list[nn.Module], light: bool) -> None:
+    network = nn.Sequential(*layers).train()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    assert precision.is_light(network) is light
+    assert network.training
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "channels", "safe"),
+    [
+        (1, 2, 3, False),
+        (1, 2, 15, False),
+        (1, 2, 16, True),
+        (1, 2, 1, True),
+        (1, 1, 3, True),
+        (3, 2, 3, True),
+    ],
+)
+def test_a_convolution_that_ends_torch_in_channels_last_is_trained_contiguous(
+    kernel: int, stride: int, channels: int, safe: bool
+) -> None:
+    network = nn.Sequential(nn.Conv2d(channels, 8, kernel, stride))
+    assert choose(network, CPU, AUTO).layout == ("channels_last" if safe else "contiguous")
+    assert (
+        choose(network, torch.device("cuda"), Precision("float32", "auto", "auto")).layout == "channels_last"
+    )
+    if not safe:
+        with pytest.raises(ConfigError, match="C18"):
+            choose(network, CPU, Precision("auto", "auto", "channels_last"))
 
 
 @pytest.mark.parametrize(("supported", "best"), [(True, "bfloat16"), (False, "float16")])

@@ -1,0 +1,119 @@
+"""`kit bench`: what is fastest here, measured; it decides nothing."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import click
+
+from kit.commands._console import console, emit, follow
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from kit.speed import Found, Rate
+
+
+@click.group()
+def command() -> None:
+    """Measure what is fastest on this machine; nothing is changed by it.
+
+    \b
+    kit bench network
+    kit bench network backbone.arch=efficientnet_b0 image_size=192 --steps 20
+    """
+
+
+@command.command()
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--batch-size", type=click.IntRange(1), help="Images a step; by default the experiment's.")
+@click.option(
+    "--steps", type=click.IntRange(3), default=10, show_default=True, help="Timed steps of each way."
+)
+@click.option("--compile", "compiled", is_flag=True, help="Try torch.compile too; it takes a minute or more.")
+@click.option("--json", "as_json", is_flag=True, help="Print all numbers as JSON.")
+def network(
+    overrides: tuple[str, ...], batch_size: int | None, steps: int, compiled: bool, as_json: bool
+) -> None:
+    """Time the config's network at each precision and layout, in turns, and recommend a line for the config.
+
+    Steps are those of kit train, on random pixels; images a second are of the median step.
+
+    \b
+    kit bench network
+    kit bench network backbone.arch=efficientnet_b0 --batch-size 64
+    kit bench network backbone.arch=resnet50 --compile
+    """
+    from kit.speed import measuring
+    from kit.workspace import Workspace
+
+    found = follow(measuring(Workspace.find(".", overrides), batch_size, steps, compiled))
+    if as_json:
+        emit(_as_json(found))
+        return
+    click.echo(
+        f"{found.network}, {found.image_size} px, batch {found.batch_size}, {found.device}, "
+        f"{found.threads} thread{'s' * (found.threads > 1)}: images/s of the median of {found.steps} steps, in turns"
+    )
+    console().print(_table(found))
+    click.echo(_advice(found))
+    if compiled:
+        click.echo(_break_even(found))
+
+
+def _table(found: Found) -> Table:
+    from rich.table import Table
+
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading, side in (
+        ("precision", "left"), ("layout", "left"), ("training", "right"), ("", "left"), ("predicting", "right"),
+        ("", "left"),
+    ):  # fmt: skip
+        made.add_column(heading, justify="right" if side == "right" else "left", no_wrap=True)
+    for rate in found.rates:
+        way = rate.way
+        layout = way.layout + (", compiled" if way.compiled else "")
+        if rate.failed:
+            made.add_row(way.dtype, layout, "fails", rate.failed, "", "")
+            continue
+        train = _marks(rate, found.used.train, found, found.trains_fastest)
+        predict = _marks(rate, found.used.predict, found, found.predicts_fastest)
+        predicted = "" if way.compiled else f"{rate.predict:.1f}"
+        made.add_row(way.dtype, layout, f"{rate.train:.1f}", train, predicted, predict)
+    return made
+
+
+def _marks(rate: Rate, used: str, found: Found, fastest: Rate) -> str:
+    """Whether the config uses a way, and whether it is the fastest."""
+    if rate.way.compiled:
+        return ""
+    chosen = (rate.way.dtype, rate.way.layout) == (used, found.used.layout)
+    return ", ".join(["used"] * chosen + ["fastest"] * (rate is fastest))
+
+
+def _advice(found: Found) -> str:
+    lines = found.advice()
+    if not lines:
+        return "used is what this config trains and predicts with; nothing here is faster by more than 5 %"
+    return f"used is what this config trains and predicts with; faster here: {' '.join(lines)}"
+
+
+def _break_even(found: Found) -> str:
+    images = found.break_even()
+    rate = next(rate for rate in found.rates if rate.way.compiled)
+    if images is None:
+        return f"torch.compile fails here: {rate.failed}"
+    took = f"compiling took {rate.compiling:.0f} s"
+    if math.isinf(images):
+        return f"{took}, and its steps are no faster: it never pays off"
+    epochs = images / found.rows
+    return f"{took}: it pays off after {images:,.0f} images, {epochs:.1f} epochs of all {found.rows:,} rows"
+
+
+def _as_json(found: Found) -> dict[str, object]:
+    from dataclasses import asdict
+
+    images = found.break_even()
+    even = None if images is None or math.isinf(images) else round(images)
+    return {**asdict(found), "advice": list(found.advice()), "break_even_images": even}
