@@ -57,6 +57,12 @@ def tag(path: Path) -> str:
     return f"{path.name}:{files.get(EMA, files[MODEL])['sha256'][:12]}"
 
 
+def weight(path: Path) -> int:
+    """Bytes of the weights that predict. Raises CheckpointError as `manifest_of` does."""
+    files = manifest_of(path)["files"]
+    return int(files.get(EMA, files.get(MODEL, {})).get("bytes", 0))
+
+
 def numbers(folder: Path) -> list[int]:
     """The numbers of a fold's checkpoints, ascending, whether valid or not; another's name is none."""
     names = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
@@ -109,15 +115,15 @@ def _save_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
     safetensors.torch.save_file(plain, file)
 
 
-def check(path: Path) -> dict[str, Any]:
-    """A checkpoint's manifest, its files compared with it.
+def manifest_of(path: Path) -> dict[str, Any]:
+    """A checkpoint's manifest, its files not looked at.
 
     Raises CheckpointError D51 for a damaged one, D52 for one of a newer kit.
     """
     try:
-        manifest = read_json(path / MANIFEST)
-        schema, files, number = int(manifest["schema"]), dict(manifest["files"]), int(manifest["number"])
-        step = int(manifest.get("step", 0))
+        manifest = dict(read_json(path / MANIFEST))
+        schema, number, step = int(manifest["schema"]), int(manifest["number"]), int(manifest.get("step", 0))
+        manifest["files"] = dict(manifest["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} has no valid manifest", code="D51", hint=_previous(path)) from error
     if schema > SCHEMA:
@@ -126,6 +132,13 @@ def check(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path} is checkpoint {number} under another name", code="D51", hint=_previous(path)
         )
+    return manifest
+
+
+def check(path: Path) -> dict[str, Any]:
+    """A checkpoint's manifest, its files compared with it. Raises CheckpointError D51 and D52."""
+    manifest = manifest_of(path)
+    files = manifest["files"]
     for name, wanted in {MODEL: {}, STATE: {}, **files}.items():
         file = path / Path(name).name
         if not file.is_file() or file.stat().st_size != wanted.get("bytes"):
@@ -134,7 +147,7 @@ def check(path: Path) -> dict[str, Any]:
             raise CheckpointError(
                 f"{file}: sha256 mismatch, the file is damaged", code="D51", hint=_previous(path)
             )
-    return dict(manifest)
+    return manifest
 
 
 def _previous(path: Path) -> str:

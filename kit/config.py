@@ -72,7 +72,7 @@ class Data(Strict):
         None, description="column whose equal values must share a fold (a person, an object)"
     )
     average_group: str | None = Field(
-        None, description="test column: predictions of equal values are averaged"
+        None, description="test column: predictions of equal values are averaged, a fold's rows in memory"
     )
     classes: str | None = Field(None, description="CSV whose first column lists the classes in order")
     class_groups: str | None = Field(

@@ -25,7 +25,7 @@ def written(path: Path) -> Iterator[Path]:
 
     Raises RunError where the disk is full; nothing is left behind then, and an older `path` is intact.
     """
-    with _space_for(path):
+    with space_for(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PART, dir=path.parent)
         os.close(handle)
@@ -48,7 +48,7 @@ def written_folder(path: Path) -> Iterator[Path]:
     """
     part = path.with_name(f".{path.name}{PART}")
     shutil.rmtree(part, ignore_errors=True)
-    with _space_for(path):
+    with space_for(path):
         try:
             part.mkdir(parents=True)
             yield part
@@ -67,14 +67,14 @@ def appended(path: Path) -> Iterator[BinaryIO]:
 
     Raises RunError where the disk is full; the file's end may be incomplete then.
     """
-    with _space_for(path), path.open("ab") as file:
+    with space_for(path), path.open("ab") as file:
         yield file
         file.flush()
         os.fsync(file.fileno())
 
 
 @contextmanager
-def _space_for(path: Path) -> Iterator[None]:
+def space_for(path: Path) -> Iterator[None]:
     """Turns a full disk while writing `path` into a RunError."""
     try:
         yield

@@ -24,12 +24,12 @@ from kit.kinds import Ensembler, Metric, Views
 from kit.label_kinds import check_takes
 from kit.predict import PLAIN, distinct
 from kit.predictions import Predictions
-from kit.progress import Outcome, Work, finish
+from kit.progress import Work, finish
 from kit.runs.run import Run
 from kit.runs.scoring import joined, scored
 from kit.runs.targets import find_targets
 from kit.table import Table, train_table
-from kit.tta import TASK, Predicted, predicting_views
+from kit.tta import Predicted, predicting_sets
 from kit.workspace import Workspace
 
 
@@ -75,19 +75,17 @@ def choosing_views(
     table = train_table(workspace.root, workspace.competition.data).sorted_by_id()
     check_takes((asked, metric), table.label_kind, workspace.root)
     names = distinct(whole)
-    singles: list[list[Predicted]] = []
     if len(names) < 2:
         raise ConfigError(
             f"views {whole.plugin_name()!r} are one view, of which nothing can be chosen",
             code="C12",
             hint="--views d4",
         )
-    for number, (single, words) in enumerate(names.items()):
-        spec = "plain" if words == PLAIN else {"name": "pick", "of": whole.spec(), "numbers": [single]}
-        work = Outcome(predicting_views(workspace, paths, spec, device=device))
-        for step in work:
-            yield replace(step, done=(number + step.done) / len(names)) if step.task == TASK else step
-        singles.append(work.result)
+    specs = [
+        "plain" if words == PLAIN else {"name": "pick", "of": whole.spec(), "numbers": [single]}
+        for single, words in names.items()
+    ]
+    singles = yield from predicting_sets(workspace, paths, specs, device=device)
     runs = [target.run for target in find_targets(workspace, paths)]
     called = f"{whole.called()}-{asked.called()}"
     job = _Job(

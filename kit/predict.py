@@ -109,13 +109,13 @@ def predicting(
     for batch in batches:
         for predictor, kept in zip(predictors, found, strict=True):
             images = predictor.precision.arrange(batch.images, predictor.device)
-            kept.append(_merged(predictor, images, views, merge).cpu().numpy())
+            kept.append(merged(predictor, images, views, merge).cpu().numpy())
         done += len(batch.rows)
         yield Progress(task, done, rows, f"{len(views)} view{'s' * (len(views) > 1)}")
     return [np.concatenate(kept) for kept in found]
 
 
-def _merged(predictor: Predictor, images: Tensor, views: Sequence[View], merge: Merge) -> Tensor:
+def merged(predictor: Predictor, images: Tensor, views: Sequence[View], merge: Merge) -> Tensor:
     """The mean over views of probabilities, or their geometric mean brought back to sum 1, (N, K).
 
     Where a row may have several labels, the geometric means of p and of 1 - p are brought to sum 1 for each class.

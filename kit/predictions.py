@@ -7,7 +7,7 @@ out; a test id has a row a fold, and `mean` joins them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -24,6 +24,10 @@ SCHEMA = 1
 KEY = b"kit"  # of the parquet schema's metadata
 AGAIN = "delete the file, then kit train or kit tta makes it anew"
 TOLERANCE = 1e-3  # of a row's sum; float16 probabilities of 100 classes stay within it
+GROUP = (
+    8 * 2**20
+)  # bytes of probabilities in a row group, which are in memory at a time while a file is made or read
+Empty = Callable[[tuple[int, int]], np.ndarray]  # makes the array that probabilities are read into
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +47,7 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def take(self, rows: np.ndarray) -> Predictions:
+    def take(self, rows: np.ndarray | slice) -> Predictions:
         """The rows at these positions, or where a mask is true."""
         return replace(
             self, ids=self.ids[rows], folds=self.folds[rows], probabilities=self.probabilities[rows]
@@ -54,55 +58,27 @@ class Predictions:
 
         Raises InvalidError (D40, D41) for what `check` finds.
         """
-        import pyarrow
-        from pyarrow import parquet
-
-        self.check(path)
-        meta = {
-            "schema": SCHEMA, "classes": list(self.classes), "about": dict(self.about),
-            "multi_label": self.multi_label,
-        }  # fmt: skip
-        columns = np.ascontiguousarray(self.probabilities.T, dtype=np.float32)
-        table = pyarrow.Table.from_arrays(
-            [
-                pyarrow.array(self.ids.tolist(), pyarrow.string()),
-                pyarrow.array(self.folds.astype(np.int64)),
-                *(pyarrow.array(column) for column in columns),
-            ],
-            names=["id", "fold", *self.classes],
-            metadata={KEY: json.dumps(meta, ensure_ascii=False, allow_nan=False).encode()},
-        )
-        with written(path) as part:
-            parquet.write_table(table, part)
+        write_parts(path, [self], self.about)
 
     @classmethod
-    def read(cls, path: Path) -> Self:
-        """Reads and checks what `write` wrote.
+    def read(cls, path: Path, empty: Empty | None = None) -> Self:
+        """Reads and checks what `write` wrote, a row group at a time, into an array that `empty` makes.
 
         Raises InvalidError: D41 where there is no file, D40 for a damaged one or one that `check` refuses.
         """
         import pyarrow
         from pyarrow import parquet
 
-        if not path.is_file():
-            raise InvalidError(f"no predictions at {path}", code="D41")
+        meta = _meta(path)
         try:
             with parquet.ParquetFile(path) as file:  # a dataset would refuse a class that is called `id`
-                table = file.read()
-            meta = json.loads(table.schema.metadata[KEY])
-            if meta["schema"] > SCHEMA:
-                text = f"{path} has schema {meta['schema']}, this kit reads up to {SCHEMA}"
-                raise InvalidError(text, code="D40", hint="the kit that wrote it, or a newer one")
+                shape = (file.metadata.num_rows, file.metadata.num_columns - 2)
+                shares = (empty or _in_memory)(shape)
+                rows = _filled(shares, file.iter_batches(_rows_a_group(shape[1])))
             several = bool(meta.get("multi_label", False))
-            made = cls(*_arrays(table), tuple(meta["classes"]), _shares(table), meta["about"], several)
+            made = cls(*rows, tuple(meta["classes"]), shares, meta["about"], several)
         except (pyarrow.ArrowException, OSError, KeyError, IndexError, TypeError, ValueError) as error:
-            detail = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InvalidError(
-                f"{path} is not a predictions file of kit",
-                code="D40",
-                cases=[Case(detail, str(path))],
-                hint=AGAIN,
-            ) from None
+            raise _no_predictions(path, error) from None
         return made.check(path)
 
     def check(self, source: Path | str = "") -> Self:
@@ -116,8 +92,10 @@ class Predictions:
                 f"probabilities of shape {self.probabilities.shape}",
                 code="D40",
             )
-        faults = _faults(self.probabilities, self.multi_label)
-        bad = {int(row): text for text, rows in faults for row in np.flatnonzero(rows)}
+        bad: dict[int, str] = {}
+        for rows in self._groups():
+            faults = _faults(self.probabilities[rows], self.multi_label)
+            bad |= {rows.start + int(row): text for text, wrong in faults for row in np.flatnonzero(wrong)}
         if bad:
             cases = [
                 Case(f"row {row}, id {str(self.ids[row])!r}: {bad[row]}", str(source), code="D40")
@@ -132,12 +110,19 @@ class Predictions:
             raise InvalidError(f"{len(names)} ids have several rows of one fold", code="D41", cases=cases)
         return self
 
+    def _groups(self) -> Iterator[slice]:
+        """The rows of each row group."""
+        size = _rows_a_group(len(self.classes))
+        return (slice(start, min(start + size, len(self))) for start in range(0, len(self), size))
+
     def _numbers(self) -> np.ndarray:
         return np.unique(self.ids, return_inverse=True)[1]
 
     def mean(self) -> Self:
         """One row an id, the mean over its folds; ids in first-seen order, fold -1."""
         names, first, number = np.unique(self.ids, return_index=True, return_inverse=True)
+        if len(names) == len(self.ids):
+            return replace(self, folds=np.full(len(names), -1, dtype=np.int64))
         sums = np.zeros((len(names), len(self.classes)))
         np.add.at(sums, number, self.probabilities)
         means = sums / np.bincount(number, minlength=len(names))[:, None]
@@ -168,28 +153,99 @@ class Predictions:
         return self.probabilities[first[np.searchsorted(names, wanted)]]
 
 
+def write_parts(path: Path, parts: Sequence[Predictions], about: Mapping[str, Any]) -> None:
+    """Writes several predictions, of the same classes and of folds of their own, one after another into one file.
+
+    Raises InvalidError (D40, D41) for what `check` finds. Only a row group is in memory beside the parts.
+    """
+    from pyarrow import parquet
+
+    for part in parts:
+        part.check(path)
+    meta = {
+        "schema": SCHEMA, "classes": list(parts[0].classes), "about": dict(about),
+        "multi_label": parts[0].multi_label,
+    }  # fmt: skip
+    schema = _schema(parts[0].classes, json.dumps(meta, ensure_ascii=False, allow_nan=False))
+    with written(path) as stump, parquet.ParquetWriter(stump, schema) as file:
+        for part in parts:
+            for rows in part._groups():
+                file.write_table(_table(part, rows, schema))
+
+
+def _rows_a_group(classes: int) -> int:
+    return max(1, GROUP // (4 * max(classes, 1)))
+
+
+def _schema(classes: Sequence[str], meta: str) -> pyarrow.Schema:
+    import pyarrow
+
+    columns = [
+        ("id", pyarrow.string()),
+        ("fold", pyarrow.int64()),
+        *((k, pyarrow.float32()) for k in classes),
+    ]
+    return pyarrow.schema(columns, metadata={KEY: meta.encode()})
+
+
+def _table(part: Predictions, rows: slice, schema: pyarrow.Schema) -> pyarrow.Table:
+    import pyarrow
+
+    columns = np.ascontiguousarray(part.probabilities[rows].T, dtype=np.float32)
+    arrays = [
+        pyarrow.array(part.ids[rows].tolist(), pyarrow.string()),
+        pyarrow.array(part.folds[rows].astype(np.int64)),
+        *(pyarrow.array(column) for column in columns),
+    ]
+    return pyarrow.Table.from_arrays(arrays, schema=schema)
+
+
 def about_of(path: Path) -> dict[str, Any]:
-    """What a predictions file says about itself, its rows left unread. Raises InvalidError as `read` does."""
+    """What a file's predictions say of themselves, its rows left unread. Raises InvalidError as `read` does."""
+    about: dict[str, Any] = _meta(path)["about"]
+    return about
+
+
+def _meta(path: Path) -> dict[str, Any]:
+    """The metadata that `write` wrote. Raises InvalidError (D40, D41)."""
     import pyarrow
     from pyarrow import parquet
 
     if not path.is_file():
         raise InvalidError(f"no predictions at {path}", code="D41")
     try:
-        return dict(json.loads(parquet.read_schema(path).metadata[KEY])["about"])
-    except (pyarrow.ArrowException, OSError, KeyError, TypeError, ValueError):
-        raise InvalidError(f"{path} is not a predictions file of kit", code="D40", hint=AGAIN) from None
+        meta = dict(json.loads(parquet.read_schema(path).metadata[KEY]))
+        newer = int(meta["schema"]) > SCHEMA
+        meta["about"] = {} if newer else dict(meta["about"])
+    except (pyarrow.ArrowException, OSError, KeyError, IndexError, TypeError, ValueError) as error:
+        raise _no_predictions(path, error) from None
+    if newer:
+        text = f"{path} has schema {meta['schema']}, this kit reads up to {SCHEMA}"
+        raise InvalidError(text, code="D40", hint="the kit that wrote it, or a newer one")
+    return meta
 
 
-def _arrays(table: pyarrow.Table) -> tuple[np.ndarray, np.ndarray]:
-    """Ids and folds of what `write` wrote."""
-    return np.asarray(table.column(0).to_pylist(), dtype=str), table.column(1).to_numpy().astype(np.int64)
+def _no_predictions(path: Path, error: Exception) -> InvalidError:
+    detail = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return InvalidError(
+        f"{path} is not a predictions file of kit", code="D40", cases=[Case(detail, str(path))], hint=AGAIN
+    )
 
 
-def _shares(table: pyarrow.Table) -> np.ndarray:
-    """Probabilities (rows, classes) of what `write` wrote; the columns are found by place, whatever their names."""
-    shares = np.stack([column.to_numpy() for column in table.columns[2:]], axis=1)
-    return shares.astype(np.float32, copy=False)
+def _in_memory(shape: tuple[int, int]) -> np.ndarray:
+    return np.empty(shape, np.float32)
+
+
+def _filled(shares: np.ndarray, groups: Iterable[pyarrow.RecordBatch]) -> tuple[np.ndarray, np.ndarray]:
+    """Ids and folds of what `write` wrote, its probabilities in `shares`; columns are found by place."""
+    ids, folds, begun = [np.array([], dtype=str)], [np.array([], dtype=np.int64)], 0
+    for group in groups:
+        ids.append(np.asarray(group.column(0).to_pylist(), dtype=str))
+        folds.append(group.column(1).to_numpy(zero_copy_only=False).astype(np.int64))
+        columns = [column.to_numpy(zero_copy_only=False) for column in group.columns[2:]]
+        shares[begun : begun + group.num_rows] = np.stack(columns, axis=1)
+        begun += group.num_rows
+    return np.concatenate(ids), np.concatenate(folds)
 
 
 def _faults(probabilities: np.ndarray, multi_label: bool) -> list[tuple[str, np.ndarray]]:

@@ -1,13 +1,15 @@
 """tta: predictions from several views of every image, for the test set and for each fold's held-out rows alike.
 
 Every test row is predicted by all folds, every out-of-fold row by the checkpoint that never saw it, both through
-the same views, so that a blend is fitted on like with like.
+the same views, so that a blend is fitted on like with like. Each image is read once for all folds, runs and views
+of one geometry.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,26 +19,28 @@ import torch
 
 from kit import checkpoints, network
 from kit.blending.gains import Gain
-from kit.checkpoints import Checkpoint
 from kit.config import Experiment
 from kit.errors import CheckpointError, DataError, KitWarning
+from kit.files import remove_stumps
 from kit.folds import Folds
 from kit.kinds import Metric, Views
 from kit.precision import choose_device
-from kit.predict import Merge, Predictor, View, open_views, predicting
-from kit.predictions import Predictions, ids_fingerprint
+from kit.predict import Merge, Predictor, open_views
+from kit.predictions import Predictions
 from kit.progress import Outcome, Progress, Work, finish
-from kit.runs.kept import kept, tags
-from kit.runs.loading import Loaded, geometry, loading
+from kit.runs.loading import geometry, loading
 from kit.runs.restore import experiment_of, restore
 from kit.runs.run import Run
-from kit.runs.scoring import beside_plain, described, joined, scored
+from kit.runs.scoring import beside_plain, described
 from kit.runs.setting import plain_batches
+from kit.runs.sheet import Job, Sheet
 from kit.runs.targets import Target, find_targets
+from kit.sharing import Reader, passing
 from kit.table import Table, test_table, train_table
 from kit.workspace import Workspace
 
 TASK = "tta"
+MOST = 4 * 2**30  # bytes of weights that predict together; more than that make another pass
 
 
 @dataclass(frozen=True)
@@ -75,16 +79,29 @@ def predicting_views(
     device: str = "auto",
 ) -> Work[list[Predicted]]:
     """tta, with its progress."""
-    opened = Views.open(views, workspace.root, "views")
-    place = choose_device(device)
-    targets, made = find_targets(workspace, paths), []
-    for number, target in enumerate(targets):
-        with target.run.locked():
-            work = Outcome(_run(workspace, target, opened, merge, place))
-            for step in work:  # one bar for the whole command; filling the cache has its own
-                yield replace(step, done=(number + step.done) / len(targets)) if step.task == TASK else step
-            made.append(work.result)
+    (made,) = yield from predicting_sets(workspace, paths, [views], merge, device)
     return made
+
+
+def predicting_sets(
+    workspace: Workspace, paths: Sequence[str | Path], sets: Sequence[Any], merge: Merge = "mean", device: str = "auto",
+) -> Work[list[list[Predicted]]]:  # fmt: skip
+    """tta by several sets of views at once, with its progress: what it made of each set, a run at a time."""
+    opened = [Views.open(views, workspace.root, "views") for views in sets]
+    place = choose_device(device)
+    targets = find_targets(workspace, paths)
+    with ExitStack() as stack:
+        for run in {target.run.folder: target.run for target in targets}.values():
+            stack.enter_context(run.locked())
+        office = _Office.open(workspace, place)
+        jobs = [office.job(target, views, merge) for views in opened for target in targets]
+        groups, made = _together(jobs), dict[int, Predicted]()
+        for number, group in enumerate(groups):
+            work = Outcome(office.predicted([jobs[at] for at in group]))
+            for step in work:  # one bar for the whole command; filling the cache has its own
+                yield replace(step, done=(number + step.done) / len(groups)) if step.task == TASK else step
+            made |= dict(zip(group, work.result, strict=True))
+    return [[made[n * len(targets) + at] for at in range(len(targets))] for n in range(len(opened))]
 
 
 def views_name(views: Views, merge: Merge, suffix: str = "") -> str:
@@ -92,165 +109,142 @@ def views_name(views: Views, merge: Merge, suffix: str = "") -> str:
     return views.called() + ("-geometric" if merge == "geometric" else "") + suffix
 
 
-def _run(
-    workspace: Workspace, target: Target, views: Views, merge: Merge, device: torch.device
-) -> Work[Predicted]:
-    """Predicts with one run's checkpoints; what is there of them already, and would be the same, is kept."""
-    run, name = target.run, views_name(views, merge, target.suffix)
-    train = train_table(workspace.root, workspace.competition.data).sorted_by_id()
-    test = test_table(workspace.root, workspace.competition.data, train.classes)
-    loaded = {fold: checkpoints.load(path) for fold, path in target.folds.items()}
-    experiment = _same_experiment(run, loaded, train)
-    parts = network.open_parts(experiment, workspace.root, network.classes_of(train))
-    chosen = open_views(views, experiment.image_size, parts.backbone.fixed_size())
-    about = described(
-        run, name, merge, train, [views, *parts.bare().all()], workspace.competition.data.average_group
-    )
-    about |= {"checkpoints": {str(fold): checkpoints.tag(path) for fold, path in target.folds.items()}}
-    _warn_of_changed(run, about["plugins"])
-    folds = run.folds()
-    _check_rows(run, folds, train)
-    job = _Job(
-        workspace, run, name,
-        experiment.model_copy(update={"workers": workspace.experiment.workers}),
-        {fold: restore(checkpoint, workspace.root, device) for fold, checkpoint in loaded.items()},
-        chosen, merge, Metric.open(workspace.competition.metric, workspace.root, "metric"),
-        sum(int(folds.held_out(fold).sum()) for fold in loaded) + len(test) * len(loaded),
-    )  # fmt: skip
-    oof, fresh = yield from job.held_out(train, folds, {**about, "rows": "oof", "folds": folds.fingerprint()})
-    whole = {**about, "rows": "test", "ids": ids_fingerprint(test.ids)}
-    fresh_test = yield from job.test(test, train.counts() / len(train), whole)
-    used = tuple(int(fold) for fold in oof.about["checkpoints"])
-    return Predicted(
-        f"runs/{run.name}@{name}", job.folder, used, len(chosen), oof.about["scores"],
-        *beside_plain(run, oof, job.metric, train), fresh or fresh_test,
-    )  # fmt: skip
+def _together(jobs: Sequence[Job]) -> list[list[int]]:
+    """Which jobs share a pass over the images: those of one geometry, while their networks are not large."""
+    weights = {path: checkpoints.weight(path) for job in jobs for path in job.checkpoints.values()}
+    groups: dict[tuple[Any, ...], list[list[int]]] = {}
+    for at, job in enumerate(jobs):
+        experiment = job.experiment
+        same = groups.setdefault((geometry(experiment), experiment.image_size, experiment.crop_share), [[]])
+        paths = {path for n in (*same[-1], at) for path in jobs[n].checkpoints.values()}
+        if same[-1] and sum(weights[path] for path in paths) > MOST:
+            same.append([])
+        same[-1].append(at)
+    return [group for same in groups.values() for group in same]
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What both splits of a run are predicted with, and where the predictions go."""
+@dataclass(frozen=True, eq=False)
+class _Office:
+    """What all jobs of a command share."""
 
     workspace: Workspace
-    run: Run
-    views_name: str
-    experiment: Experiment
-    predictors: Mapping[int, Predictor]
-    views: Sequence[View]
-    merge: Merge
+    train: Table
+    test: Table
     metric: Metric
-    units: int  # rows times networks, of both splits
+    device: torch.device
 
-    @property
-    def folder(self) -> Path:
-        """Where the predictions go."""
-        return self.run.predictions(self.views_name)
-
-    @property
-    def member(self) -> str:
-        """The member as people write it, `r@d4`."""
-        return f"{self.run.name}@{self.views_name}"
-
-    def held_out(
-        self, table: Table, folds: Folds, about: Mapping[str, Any]
-    ) -> Work[tuple[Predictions, bool]]:
-        """Each fold's held-out rows by its own checkpoint, written; and whether any had to be computed."""
-        loaded = yield from loading(self.workspace, table, "train", geometry(self.experiment))
-        about = {**about, "images": loaded.fingerprint()}
-        parts = kept(self.folder / "oof.parquet", about, self.run)
-        missing = [fold for fold in self.predictors if fold not in parts]
-        done = 0
-        for fold in missing:
-            rows = np.flatnonzero(folds.held_out(fold) & ~loaded.bad)
-            (found,) = yield from self._predict(loaded, rows, [fold], f"{self.member} oof fold {fold}", done)
-            done += len(rows)
-            parts[fold] = self._part(table, rows, fold, self._averaged(table, rows, found), about)
-        # scored whether kept or not: the labels and the metric may be others
-        return self._written("oof", parts, about, bool(missing), table), bool(missing)
-
-    def test(self, table: Table, prior: np.ndarray, about: Mapping[str, Any]) -> Work[bool]:
-        """Every test row by every fold, each image read once; rows without an image get the class prior."""
-        loaded = yield from loading(self.workspace, table, "test", geometry(self.experiment))
-        about = {**about, "images": loaded.fingerprint()}
-        parts = kept(self.folder / "test.parquet", about, self.run)
-        missing = [fold for fold in self.predictors if fold not in parts]
-        good = np.flatnonzero(~loaded.bad)
-        begun = self.units - len(table) * len(self.predictors)
-        found = (
-            (yield from self._predict(loaded, good, missing, f"{self.member} test", begun)) if missing else []
+    @classmethod
+    def open(cls, workspace: Workspace, device: torch.device) -> _Office:
+        """The competition's tables and metric."""
+        data = workspace.competition.data
+        train = train_table(workspace.root, data).sorted_by_id()
+        test = test_table(workspace.root, data, train.classes)
+        return cls(
+            workspace,
+            train,
+            test,
+            Metric.open(workspace.competition.metric, workspace.root, "metric"),
+            device,
         )
-        for fold, probabilities in zip(missing, found, strict=True):
-            whole = np.tile(prior.astype(np.float32), (len(table), 1))
-            whole[good] = self._averaged(table, good, probabilities)
-            parts[fold] = self._part(table, np.arange(len(table)), fold, whole, about)
-        self._written("test", parts, about, bool(missing))
-        return bool(missing)
 
-    def _part(
-        self, table: Table, rows: np.ndarray, fold: int, probabilities: np.ndarray, about: Mapping[str, Any]
-    ) -> Predictions:
-        made = {"checkpoints": {str(fold): about["checkpoints"][str(fold)]}}
-        several = self.predictors[fold].multi_label
-        folds = np.full(len(rows), fold)
-        return Predictions(table.ids[rows], folds, table.classes, probabilities, made, several)
+    def job(self, target: Target, views: Views, merge: Merge) -> Job:
+        """One run, checked: its classes and rows are the tables', its network takes the views."""
+        space, run, name = self.workspace, target.run, views_name(views, merge, target.suffix)
+        experiment = _same_experiment(run, target.folds, self.train)
+        parts = network.open_parts(experiment, space.root, network.classes_of(self.train))
+        chosen = open_views(views, experiment.image_size, parts.backbone.fixed_size())
+        average = space.competition.data.average_group
+        about = described(run, name, merge, self.train, [views, *parts.bare().all()], average)
+        about |= {"checkpoints": {str(fold): checkpoints.tag(path) for fold, path in target.folds.items()}}
+        _warn_of_changed(run, about["plugins"])
+        remove_stumps(run.predictions(name))
+        folds = run.folds()
+        _check_rows(run, folds, self.train)
+        loading = experiment.model_copy(update={"workers": space.experiment.workers})
+        return Job(space, run, name, chosen, merge, loading, target.folds, folds, self.metric, about)
 
-    def _written(
-        self, split: str, parts: Mapping[int, Predictions], about: Mapping[str, Any], fresh: bool,
-        table: Table | None = None,
-    ) -> Predictions:  # fmt: skip
-        """The folds' predictions as one file, with their scores where a table has the truth."""
-        file = self.folder / f"{split}.parquet"
-        whole = joined([parts[fold] for fold in sorted(parts)], {**about, "checkpoints": tags(parts)})
-        if table is not None:
-            whole = scored(whole, self.metric, table)
-        if fresh or Predictions.read(file).about != whole.about:
-            whole.write(file)
-        return whole
-
-    def _predict(
-        self, loaded: Loaded, rows: np.ndarray, folds: Sequence[int], what: str, begun: int
-    ) -> Work[list[np.ndarray]]:
-        """Probabilities by the networks of some folds, after `begun` units of the run's work."""
-        if not len(rows):
-            return [np.empty((0, len(loaded.table.classes)), np.float32) for _ in folds]
-        batches = plain_batches(loaded, self.experiment, rows)
-        models = [self.predictors[fold] for fold in folds]
-        work = Outcome(predicting(models, batches, self.views, self.merge, len(rows), what))
-        try:
+    def predicted(self, jobs: Sequence[Job]) -> Work[list[Predicted]]:
+        """Predicts jobs of one geometry: a pass over the training images, and one over the test images."""
+        of, prior = geometry(jobs[0].experiment), self.train.counts() / len(self.train)
+        train = yield from loading(self.workspace, self.train, "train", of)
+        test = yield from loading(self.workspace, self.test, "test", of)
+        oof = [Sheet.begin(job, "oof", train, prior) for job in jobs]
+        whole = [Sheet.begin(job, "test", test, prior) for job in jobs]
+        networks = self._networks([*oof, *whole])
+        units = [sum(len(s.rows(fold)) for s in sheets for fold in s.missing) for sheets in (oof, whole)]
+        begun, told = 0, []
+        for sheets, count in zip((oof, whole), units, strict=True):
+            work = Outcome(_pass(sheets, networks))
             for step in work:
-                share = (begun + step.done * len(folds)) / self.units
-                yield Progress(TASK, share, 1, f"{what}, {step.detail}")
-        finally:
-            batches.close()
-        yield Progress(TASK, share, 1, f"{what}: {len(rows)} rows, {step.detail}", line=True)
-        return work.result
+                yield replace(step, done=(begun + step.done) / sum(units), total=1)
+            told.append([sheet.write() for sheet in sheets])
+            begun += count
+        return [
+            self._result(job, about, bool(one.made or other.made))
+            for job, about, one, other in zip(jobs, told[0], oof, whole, strict=True)
+        ]
 
-    def _averaged(self, table: Table, rows: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-        """The mean over rows of equal `data.average_group`, where the table has that column; a blank is no group."""
-        column = self.workspace.competition.data.average_group
-        if column is None or column not in table.frame.columns:
-            return probabilities
-        names = table.frame[column].to_numpy()[rows].astype(str)
-        _, group = np.unique(names, return_inverse=True)
-        blank = np.char.strip(names) == ""
-        group[blank] = group.max(initial=-1) + 1 + np.arange(blank.sum())
-        _, group = np.unique(group, return_inverse=True)
-        sums = np.zeros((group.max(initial=-1) + 1, probabilities.shape[1]))
-        np.add.at(sums, group, probabilities)
-        return (sums / np.bincount(group)[:, None])[group].astype(np.float32)
+    def _networks(self, sheets: Sequence[Sheet]) -> dict[Path, Predictor]:
+        """The networks of all folds that are to be predicted, by checkpoint."""
+        paths = dict.fromkeys(sheet.job.checkpoints[fold] for sheet in sheets for fold in sheet.missing)
+        return {path: restore(checkpoints.load(path), self.workspace.root, self.device) for path in paths}
+
+    def _result(self, job: Job, about: Mapping[str, Any], computed: bool) -> Predicted:
+        used = tuple(int(fold) for fold in about["checkpoints"])
+        oof = Predictions.read(job.folder / "oof.parquet")
+        return Predicted(
+            f"runs/{job.member}", job.folder, used, len(job.views), about["scores"],
+            *beside_plain(job.run, oof, job.metric, self.train), computed,
+        )  # fmt: skip
 
 
-def _same_experiment(run: Run, loaded: Mapping[int, Checkpoint], table: Table) -> Experiment:
+def _pass(sheets: Sequence[Sheet], networks: Mapping[Path, Predictor]) -> Work[None]:
+    """Predicts what sheets of one split miss: each image is read once. `done` counts rows times networks."""
+    asked = [
+        (sheet, fold, sheet.reader(fold, networks[sheet.job.checkpoints[fold]]))
+        for sheet in sheets
+        for fold in sheet.missing
+    ]
+    readers = [reader for _, _, reader in asked if len(reader.rows)]
+    if not readers:
+        return
+    rows = np.unique(np.concatenate([reader.rows for reader in readers]))
+    split, loaded, experiment = sheets[0].split, sheets[0].loaded, sheets[0].job.experiment
+    largest = experiment.model_copy(update={"batch_size": max(reader.batch_size for reader in readers)})
+    batches = plain_batches(loaded, largest, rows)
+    named = ", ".join(dict.fromkeys(sheet.job.member for sheet, _, _ in asked))
+    total = sum(len(reader.rows) for reader in readers)
+    try:
+        yield from passing(readers, batches, TASK, f"{named} {split}")
+    finally:
+        batches.close()
+    for text in _lines(asked):
+        yield Progress(TASK, total, 1, text, line=True)
+
+
+def _lines(asked: Sequence[tuple[Sheet, int, Reader]]) -> list[str]:
+    """What was predicted: a line a run and fold of out-of-fold rows, a line a run of test rows."""
+    found = []
+    for sheet, fold, reader in asked:
+        where = f" fold {fold}" if sheet.split == "oof" else ""
+        views = f"{len(reader.views)} view{'s' * (len(reader.views) > 1)}"
+        if len(reader.rows):
+            found.append(f"{sheet.job.member} {sheet.split}{where}: {len(reader.rows)} rows, {views}")
+    return list(dict.fromkeys(found))
+
+
+def _same_experiment(run: Run, folds: Mapping[int, Path], table: Table) -> Experiment:
     """The experiment of a run's checkpoints. Raises CheckpointError D53 where one was made for other classes."""
-    for checkpoint in loaded.values():
-        if tuple(checkpoint.about["classes"]) != table.classes:
+    told = {path: checkpoints.manifest_of(path)["about"] for path in folds.values()}
+    for path, about in told.items():
+        if tuple(about["classes"]) != table.classes:
             raise CheckpointError(
-                f"{checkpoint.path} was trained for {len(checkpoint.about['classes'])} classes, "
+                f"{path} was trained for {len(about['classes'])} classes, "
                 f"the table has {len(table.classes)}, or they are others",
                 code="D53",
                 hint=f"train {run.name} again under another --name",
             )
-    return experiment_of(next(iter(loaded.values())))
+    return experiment_of(next(iter(told.values())))
 
 
 def _warn_of_changed(run: Run, plugins: Mapping[str, str]) -> None:

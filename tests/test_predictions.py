@@ -10,8 +10,9 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
+from kit import predictions as module
 from kit.errors import InvalidError
-from kit.predictions import Predictions, common_ids, ids_fingerprint
+from kit.predictions import Predictions, about_of, common_ids, ids_fingerprint
 
 
 def made(ids: list[str], rows: list[list[float]], folds: list[int] | None = None) -> Predictions:
@@ -80,6 +81,27 @@ def test_a_row_that_is_no_distribution_is_named(row: list[float], words: str, tm
     assert str(caught.value.cases[0]) == f"{tmp_path / 'oof.parquet'}: row 1, id 'b': {words}"
     assert len(caught.value.cases) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [8, 16, 1000])
+def test_files_are_written_checked_and_read_a_row_group_at_a_time(
+    size: int, predictions: Predictions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GROUP", size)
+    predictions.write(tmp_path / "oof.parquet")
+    asked = []
+
+    def empty(shape: tuple[int, int]) -> np.ndarray:
+        asked.append(shape)
+        return np.empty(shape, np.float32)
+
+    read = Predictions.read(tmp_path / "oof.parquet", empty)
+    assert asked == [predictions.probabilities.shape]
+    assert np.array_equal(read.probabilities, predictions.probabilities)
+    assert read.ids.tolist() == predictions.ids.tolist()
+    assert about_of(tmp_path / "oof.parquet") == predictions.about
+    with pytest.raises(InvalidError, match="row 2, id 'c': NaN"):
+        made(["a", "b", "c"], [[0.5, 0.5], [0.5, 0.5], [np.nan, 0.5]]).check()
 
 
 def test_sums_may_be_off_by_rounding() -> None:

@@ -72,7 +72,8 @@ def command(
 ) -> None:
     """Predict test and out-of-fold rows from several views of every image.
 
-    Each run's predictions go to runs/RUN/predictions/VIEWS/; what is there already is not computed again.
+    Each run's predictions go to runs/RUN/predictions/VIEWS/; what is there already is not computed again. Every image
+    is read once for all runs of one image and cache size.
 
     \b
     kit tta --checkpoints runs/r runs/s --views d4

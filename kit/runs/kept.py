@@ -6,21 +6,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kit import checkpoints
 from kit.errors import InvalidError
-from kit.predictions import Predictions
+from kit.predictions import Empty, Predictions
 from kit.runs.run import Run
 
 
-def kept(file: Path, about: Mapping[str, Any], run: Run) -> dict[int, Predictions]:
+def kept(
+    file: Path, about: Mapping[str, Any], run: Run, empty: Empty | None = None
+) -> dict[int, Predictions]:
     """What a file holds of exactly `about`: same rows, images, classes, views, plugins and checkpoints.
 
-    Folds that `about` names no checkpoint of are kept too, while the one that they were made with stands.
+    Folds that `about` names no checkpoint of are kept too, while the one that they were made with stands. The arrays
+    are parts of one that `empty` makes.
     """
     if not file.is_file():
         return {}
     try:
-        old = Predictions.read(file)
+        old = Predictions.read(file, empty)
     except InvalidError:  # damaged: made again
         return {}
     if any(old.about.get(key) != about[key] for key in about if key != "checkpoints"):
@@ -31,7 +36,15 @@ def kept(file: Path, about: Mapping[str, Any], run: Run) -> dict[int, Prediction
         if about["checkpoints"].get(fold, tag) == tag
         and (fold in about["checkpoints"] or _stands(run, fold, tag))
     }
-    return {fold: old.take(old.folds == fold) for fold in sorted(tags)}
+    return {fold: _of_fold(old, fold) for fold in sorted(tags)}
+
+
+def _of_fold(whole: Predictions, fold: int) -> Predictions:
+    """A fold's rows, without a copy where they stand together, as they are written."""
+    rows = np.flatnonzero(whole.folds == fold)
+    if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
+        return whole.take(slice(rows[0], rows[-1] + 1))
+    return whole.take(rows)
 
 
 def _stands(run: Run, fold: str, tag: str) -> bool:

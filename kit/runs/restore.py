@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,9 +17,9 @@ from kit.precision import Precision
 from kit.predict import Predictor
 
 
-def experiment_of(checkpoint: Checkpoint) -> Experiment:
-    """The resolved experiment that a checkpoint was trained by."""
-    return Experiment.model_validate(split(checkpoint.about["config"], Experiment))
+def experiment_of(about: Mapping[str, Any]) -> Experiment:
+    """The resolved experiment that a checkpoint was trained by, from what its manifest says."""
+    return Experiment.model_validate(split(about["config"], Experiment))
 
 
 def restore(checkpoint: Checkpoint, root: Path | None, device: torch.device) -> Predictor:
@@ -25,7 +27,7 @@ def restore(checkpoint: Checkpoint, root: Path | None, device: torch.device) -> 
 
     Raises CheckpointError D53 where the weights are not those of the network, naming the first keys.
     """
-    experiment = experiment_of(checkpoint)
+    experiment = experiment_of(checkpoint.about)
     names, counts, groups, factors = (
         checkpoint.about.get(key, ()) for key in ("classes", "class_counts", "class_groups", "class_factors")
     )

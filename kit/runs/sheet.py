@@ -1,0 +1,151 @@
+"""Sheet: one run's predictions of one split by one set of views: what is there already, what is to come, the file.
+
+While they are made, probabilities stand in maps of files without a name, so that no number of rows, views or
+networks fills the memory; they go to the parquet file a row group at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from kit.blending.large import empty
+from kit.config import Experiment
+from kit.folds import Folds
+from kit.kinds import Metric
+from kit.predict import Merge, Predictor, View
+from kit.predictions import Predictions, about_of, ids_fingerprint, write_parts
+from kit.runs.kept import kept, tags
+from kit.runs.loading import Loaded
+from kit.runs.run import Run
+from kit.runs.scoring import joined, scored
+from kit.sharing import Reader
+from kit.workspace import Workspace
+
+MAPPED = 2**20  # bytes from which probabilities are mapped to a file
+
+Split = Literal["oof", "test"]
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One run to be predicted by a set of views, and what its predictions say of themselves."""
+
+    workspace: Workspace
+    run: Run
+    name: str  # of the views
+    views: Sequence[View]
+    merge: Merge
+    experiment: Experiment
+    checkpoints: Mapping[int, Path]  # by fold
+    folds: Folds
+    metric: Metric
+    about: Mapping[str, Any]
+
+    @property
+    def folder(self) -> Path:
+        """Where the predictions go."""
+        return self.run.predictions(self.name)
+
+    @property
+    def member(self) -> str:
+        """The member as people write it, `r@d4`."""
+        return f"{self.run.name}@{self.name}"
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """The predictions of one split, by fold: `kept` is of an earlier command, `made` is being filled."""
+
+    job: Job
+    split: Split
+    loaded: Loaded
+    prior: np.ndarray  # (K,) of the classes, for test rows without an image
+    about: Mapping[str, Any]
+    kept: Mapping[int, Predictions]
+    made: dict[int, Predictions] = field(default_factory=dict)
+
+    @classmethod
+    def begin(cls, job: Job, split: Split, loaded: Loaded, prior: np.ndarray) -> Sheet:
+        """A sheet with what an earlier command left, and would be the same again."""
+        rows = (
+            {"folds": job.folds.fingerprint()}
+            if split == "oof"
+            else {"ids": ids_fingerprint(loaded.table.ids)}
+        )
+        about = {**job.about, "rows": split, **rows, "images": loaded.fingerprint()}
+        return cls(
+            job, split, loaded, prior, about,
+            kept(job.folder / f"{split}.parquet", about, job.run, lambda shape: _mapped(shape, job)),
+        )  # fmt: skip
+
+    @property
+    def missing(self) -> list[int]:
+        """The folds that are to be predicted."""
+        return [fold for fold in self.job.checkpoints if fold not in self.kept]
+
+    def rows(self, fold: int) -> np.ndarray:
+        """The rows with an image that a fold's network predicts, ascending."""
+        asked = self.job.folds.held_out(fold) if self.split == "oof" else np.ones(len(self.loaded.bad), bool)
+        return np.flatnonzero(asked & ~self.loaded.bad)
+
+    def reader(self, fold: int, predictor: Predictor) -> Reader:
+        """A fold's network, which fills this sheet's rows of it. Raises RunError for a full disk."""
+        table, rows, job = self.loaded.table, self.rows(fold), self.job
+        written, places = rows if self.split == "oof" else np.arange(len(table)), self._places(rows)
+        found = _mapped((len(written), len(table.classes)), job)
+        found[np.setdiff1d(np.arange(len(written)), places)] = self.prior
+        made = {"checkpoints": {str(fold): self.about["checkpoints"][str(fold)]}}
+        self.made[fold] = Predictions(
+            table.ids if len(written) == len(table) else table.ids[written], np.full(len(written), fold),
+            table.classes, found, made, predictor.multi_label,
+        )  # fmt: skip
+        return Reader(predictor, job.views, job.merge, rows, job.experiment.batch_size, found, places)
+
+    def write(self) -> Mapping[str, Any]:
+        """Writes the file where it would say anything else, and returns what it says of itself, such as scores.
+
+        Out-of-fold rows are scored whether kept or not: the labels and the metric may be others.
+        """
+        for fold in self.made:
+            self._average(fold)
+        parts = {**self.kept, **self.made}
+        about = {**self.about, "checkpoints": tags(parts)}
+        ordered = [parts[fold] for fold in sorted(parts)]
+        if self.split == "oof":
+            about = dict(scored(joined(ordered, about), self.job.metric, self.loaded.table).about)
+        file = self.job.folder / f"{self.split}.parquet"
+        if self.made or about_of(file) != about:
+            write_parts(file, ordered, about)
+        return about
+
+    def _average(self, fold: int) -> None:
+        """Puts the mean over rows of equal `data.average_group` in their places, where the table has that column.
+
+        A blank is no group, and rows without an image take no part.
+        """
+        column, frame = self.job.about["average_group"], self.loaded.table.frame
+        if column is None or column not in frame.columns:
+            return
+        rows, probabilities = self.rows(fold), self.made[fold].probabilities
+        places = self._places(rows)
+        names = frame[column].to_numpy()[rows].astype(str)
+        _, group = np.unique(names, return_inverse=True)
+        blank = np.char.strip(names) == ""
+        group[blank] = group.max(initial=-1) + 1 + np.arange(blank.sum())
+        _, group = np.unique(group, return_inverse=True)
+        sums = np.zeros((group.max(initial=-1) + 1, probabilities.shape[1]))
+        np.add.at(sums, group, probabilities[places])
+        probabilities[places] = (sums / np.bincount(group)[:, None])[group]
+
+    def _places(self, rows: np.ndarray) -> np.ndarray:
+        """Where rows of the table stand in a fold's predictions: all test rows are there, and rows held out."""
+        return rows if self.split == "test" else np.arange(len(rows))
+
+
+def _mapped(shape: tuple[int, int], job: Job) -> np.ndarray:
+    return empty(shape, job.workspace.cache, MAPPED)
