@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from kit.kinds import Splitter
-from kit.plugins.splitter._iterative import dealt, units
+from kit.plugins.splitter._dealing import dealt, dealt_by_class
+from kit.plugins.splitter._iterative import dealt as dealt_by_labels
+from kit.plugins.splitter._iterative import units
 from kit.plugins.splitter._sklearn import check_groups, check_rows, fold_numbers, random_state
 
 if TYPE_CHECKING:
@@ -33,18 +35,30 @@ class Holdout(Splitter):
 
     def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
         import numpy as np
-        from sklearn import model_selection
 
         part = Fraction(self.share).limit_denominator(20)
-        name = f"{'Stratified' * self.stratified}{'Group' * (table.groups is not None)}KFold"
         check_rows(table, part.denominator, self.stratified)
         if table.groups is not None:
             check_groups(table, part.denominator)
         if self.stratified and table.is_multi_label:
             counts, sizes, unit = units(table)
-            place = dealt(counts, sizes, np.array([self.share, 1 - self.share]), rng)
+            place = dealt_by_labels(counts, sizes, np.array([self.share, 1 - self.share]), rng)
             return np.where(place == 0, np.int64(0), np.int64(-1))[unit][:, None]
-        splitter = getattr(model_selection, name)(
-            part.denominator, shuffle=True, random_state=random_state(rng)
+        numbers = self._numbers(table, part.denominator, random_state(rng))
+        return np.where(numbers < part.numerator, np.int64(0), np.int64(-1))
+
+    def _numbers(self, table: Table, folds: int, seed: int) -> np.ndarray:
+        """The k-fold of each row, (rows, 1)."""
+        import numpy as np
+
+        if table.groups is not None:
+            from sklearn import model_selection
+
+            name = "StratifiedGroupKFold" if self.stratified else "GroupKFold"
+            splitter = getattr(model_selection, name)(folds, shuffle=True, random_state=seed)
+            return fold_numbers(splitter, table)
+        return (
+            dealt_by_class(np.asarray(table.labels), folds, seed)
+            if self.stratified
+            else dealt(len(table), folds, seed)
         )
-        return np.where(fold_numbers(splitter, table) < part.numerator, np.int64(0), np.int64(-1))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from kit.kinds import Splitter
-from kit.plugins.splitter._sklearn import check_rows, fold_numbers, random_state
+from kit.plugins.splitter._dealing import dealt
+from kit.plugins.splitter._sklearn import check_rows, random_state
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +27,5 @@ class Kfold(Splitter):
     folds: int = Field(5, ge=2, description="how many parts the rows are split into")
 
     def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
-        from sklearn.model_selection import KFold
-
         check_rows(table, self.folds, stratified=False)
-        return fold_numbers(KFold(self.folds, shuffle=True, random_state=random_state(rng)), table)
+        return dealt(len(table), self.folds, random_state(rng))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from pydantic import Field
 
 from kit.kinds import Splitter
-from kit.plugins.splitter._sklearn import check_rows, fold_numbers, random_state
+from kit.plugins.splitter._dealing import dealt_by_class
+from kit.plugins.splitter._sklearn import check_rows, random_state
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from kit.table import Table
 
 
@@ -24,7 +24,5 @@ class StratifiedKfold(Splitter):
     folds: int = Field(5, ge=2, description="how many parts the rows are split into")
 
     def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
-        from sklearn.model_selection import StratifiedKFold
-
         check_rows(table, self.folds)
-        return fold_numbers(StratifiedKFold(self.folds, shuffle=True, random_state=random_state(rng)), table)
+        return dealt_by_class(np.asarray(table.labels), self.folds, random_state(rng))

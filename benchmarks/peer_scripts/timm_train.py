@@ -1,0 +1,142 @@
+"""Stands in for timm's train.py where that is not at hand: timm's own parts, the same options and defaults.
+
+Runs in the peers' environment. Loading, augmentation, optimizer, schedule, loss, accuracy and checkpoints are timm's.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from timm import create_model, utils
+from timm.data import create_dataset, create_loader, resolve_data_config
+from timm.loss import LabelSmoothingCrossEntropy
+from timm.optim import create_optimizer_v2
+from timm.scheduler import create_scheduler_v2
+
+Autocast = Callable[[], AbstractContextManager[Any]]
+
+
+def options() -> argparse.Namespace:
+    """train.py's options that the benchmark gives, with its defaults."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data_dir", type=Path)
+    for name, default in (
+        ("model", "resnet50"), ("num-classes", 1000), ("img-size", 224), ("batch-size", 128), ("epochs", 300),
+        ("opt", "sgd"), ("lr", 0.05), ("weight-decay", 2e-5), ("warmup-epochs", 5), ("smoothing", 0.1),
+        ("device", "cuda"), ("output", "."), ("experiment", "r"), ("checkpoint-hist", 10), ("workers", 4),
+        ("amp-dtype", "float16"), ("log-interval", 50),
+    ):  # fmt: skip
+        parser.add_argument(f"--{name}", type=type(default), default=default)
+    parser.add_argument("--amp", action="store_true")
+    parser.add_argument("--channels-last", action="store_true")
+    return parser.parse_args()
+
+
+def loaders(asked: argparse.Namespace, config: dict[str, Any]) -> tuple[Any, Any]:
+    """timm's loaders with train.py's default augmentation, and its prefetcher."""
+    shared = {
+        "input_size": config["input_size"], "batch_size": asked.batch_size, "num_workers": asked.workers,
+        "mean": config["mean"], "std": config["std"], "device": torch.device(asked.device), "use_prefetcher": True,
+    }  # fmt: skip
+    train = create_dataset("", root=str(asked.data_dir), split="train", is_training=True)
+    held = create_dataset("", root=str(asked.data_dir), split="validation", is_training=False)
+    return (
+        create_loader(train, is_training=True, interpolation="random", color_jitter=0.4, **shared),
+        create_loader(
+            held,
+            is_training=False,
+            interpolation=config["interpolation"],
+            crop_pct=config["crop_pct"],
+            **shared,
+        ),
+    )
+
+
+def arranged(images: torch.Tensor, asked: argparse.Namespace) -> torch.Tensor:
+    """The batch in the layout that was asked for."""
+    return images.contiguous(memory_format=torch.channels_last) if asked.channels_last else images
+
+
+def train_epoch(
+    epoch: int, model: torch.nn.Module, loader: Any, optimizer: Any, schedule: Any, loss_of: Any,
+    autocast: Autocast, asked: argparse.Namespace,
+) -> float:  # fmt: skip
+    """One epoch; the mean loss."""
+    model.train()
+    meter = utils.AverageMeter()
+    for number, (images, labels) in enumerate(loader):
+        with autocast():
+            loss = loss_of(model(arranged(images, asked)), labels)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        schedule.step_update(num_updates=epoch * len(loader) + number + 1)
+        if number % asked.log_interval == 0:
+            meter.update(loss.item(), len(images))
+            print(f"Train: {epoch} [{number}/{len(loader)}] Loss: {meter.avg:.3f}", flush=True)
+    return float(meter.avg)
+
+
+@torch.no_grad()
+def validate(
+    model: torch.nn.Module, loader: Any, autocast: Autocast, asked: argparse.Namespace
+) -> dict[str, float]:
+    """Loss and accuracy of the held-out rows, in per cent."""
+    model.eval()
+    losses, top1, top5 = utils.AverageMeter(), utils.AverageMeter(), utils.AverageMeter()
+    for images, labels in loader:
+        with autocast():
+            outputs = model(arranged(images, asked))
+            loss = torch.nn.functional.cross_entropy(outputs, labels)
+        first, fifth = utils.accuracy(outputs, labels, topk=(1, 5))
+        losses.update(loss.item(), len(images))
+        top1.update(first.item(), len(images))
+        top5.update(fifth.item(), len(images))
+    return {"loss": losses.avg, "top1": top1.avg, "top5": top5.avg}
+
+
+def main() -> None:
+    """Trains, validates and saves after each epoch, as train.py does."""
+    asked = options()
+    utils.random_seed(42, 0)
+    model = create_model(asked.model, num_classes=asked.num_classes)
+    config = resolve_data_config({"img_size": asked.img_size}, model=model)
+    if asked.channels_last:
+        model.to(memory_format=torch.channels_last)
+    optimizer = create_optimizer_v2(model, opt=asked.opt, lr=asked.lr, weight_decay=asked.weight_decay)
+    train, held = loaders(asked, config)
+    schedule, _ = create_scheduler_v2(
+        optimizer,
+        "cosine",
+        num_epochs=asked.epochs,
+        warmup_epochs=asked.warmup_epochs,
+        updates_per_epoch=len(train),
+    )
+    dtype = getattr(torch, asked.amp_dtype)
+    autocast: Autocast = (lambda: torch.autocast(asked.device, dtype=dtype)) if asked.amp else nullcontext
+    out = Path(asked.output) / asked.experiment
+    out.mkdir(parents=True)
+    saver = utils.CheckpointSaver(
+        model,
+        optimizer,
+        args=asked,
+        checkpoint_dir=str(out),
+        recovery_dir=str(out),
+        max_history=asked.checkpoint_hist,
+    )
+    loss_of = LabelSmoothingCrossEntropy(asked.smoothing)
+    for epoch in range(asked.epochs):
+        loss = train_epoch(epoch, model, train, optimizer, schedule, loss_of, autocast, asked)
+        found = validate(model, held, autocast, asked)
+        utils.update_summary(epoch, {"loss": loss}, found, str(out / "summary.csv"), write_header=epoch == 0)
+        saver.save_checkpoint(epoch, metric=found["top1"])
+        schedule.step(epoch + 1, found["top1"])
+
+
+if __name__ == "__main__":
+    main()
