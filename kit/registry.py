@@ -103,7 +103,7 @@ def _installed(kind: str) -> list[Place]:
 
 
 @lru_cache(maxsize=4)
-def _entry_points(path: tuple[str, ...]) -> importlib.metadata.EntryPoints:
+def _entry_points(path: tuple[str, ...]) -> Any:
     """Every installed package's, on a search path; reading them takes 20 ms, and a run opens 20 plugins."""
     return importlib.metadata.entry_points()
 
