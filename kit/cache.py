@@ -69,7 +69,7 @@ class Cache:
     """Images by row, uint8 (height, width, 3), views of one memory map that each process opens for itself."""
 
     file: Path
-    paths: tuple[Path, ...]
+    paths: Sequence[Path]
     hashes: tuple[str, ...]  # SHA-256 of each file's content; empty where it cannot be read
     places: np.ndarray  # (rows, 3) int64: offset, height, width; -1 where there is no image
     bad: Mapping[int, Case] = field(default_factory=dict)  # why a row has no image
@@ -134,22 +134,30 @@ def filling(
     lock = yield from _locked(folder, len(paths))
     try:
         store, hashes = Store.open(folder / geometry.folder(data)), Hashes(folder / "hashes.json")
-        names = {path: hashes.get(path) for path in dict.fromkeys(paths)}
+        texts = [os.fspath(path) for path in paths]  # a path object is four times its text
+        names = {text: hashes.get(text) for text in texts}
         for name in store.damaged(set(names.values())):
             del store.places[name]
-        missing = [path for path, name in names.items() if name not in store.places]
-        decoding = _decoded(missing, frozenset(store.places), geometry, data, workers or cores())
-        found: list[_Found] = []
-        with closing(decoding), closing(_stored(decoding, store, hashes)) as storing:
-            for one in storing:
-                found.append(one)
-                yield Progress("images", len(paths) - len(missing) + len(found), len(paths))
+        missing = [Path(text) for text, name in names.items() if name not in store.places]
+        found: list[_Found] = []  # those that there is something to say about
+        if missing:
+            decoding = _decoded(missing, frozenset(store.places), geometry, data, workers or cores())
+            with closing(decoding), closing(_stored(decoding, store, hashes)) as storing:
+                for number, one in enumerate(storing, 1):
+                    names[os.fspath(one.path)] = one.name
+                    if one.bad or one.notes:
+                        found.append(one)
+                    yield Progress("images", len(texts) - len(missing) + number, len(texts))
+        del hashes
     finally:
         lock.release()
-    names.update({one.path: one.name for one in found})
-    bad = {one.path: one.bad for one in found if one.bad}
+    bad = {os.fspath(one.path): one.bad for one in found if one.bad}
     _warn(found)
-    return Filled(_cache(store, paths, names, bad), tuple(bad.values()))
+    places = _places(store, [names[text] if text not in bad else "" for text in texts])
+    by_row = {row: bad[text] for row, text in enumerate(texts) if text in bad}
+    return Filled(
+        Cache(store.file, paths, tuple(names[text] for text in texts), places, by_row), tuple(bad.values())
+    )
 
 
 def _locked(folder: Path, total: int) -> Work[FileLock]:
@@ -231,16 +239,11 @@ def _warn(found: Sequence[_Found]) -> None:
         warnings.warn(KitWarning(text), stacklevel=3)
 
 
-def _cache(store: Store, paths: Sequence[Path], names: Mapping[Path, str], bad: Mapping[Path, Case]) -> Cache:
+def _places(store: Store, names: Sequence[str]) -> np.ndarray:
+    """Where the images of these contents are, (rows, 3) int64: offset, height, width; -1 for an empty name."""
     nowhere = Place(-1, -1, -1, 0)
-    places = [nowhere if path in bad else store.places[names[path]] for path in paths]
-    return Cache(
-        file=store.file,
-        paths=tuple(paths),
-        hashes=tuple(names[path] for path in paths),
-        places=np.array([(p.offset, p.height, p.width) for p in places], np.int64).reshape(-1, 3),
-        bad={row: bad[path] for row, path in enumerate(paths) if path in bad},
-    )
+    found = (store.places[name] if name else nowhere for name in names)
+    return np.array([(place.offset, place.height, place.width) for place in found], np.int64).reshape(-1, 3)
 
 
 def cores() -> int:

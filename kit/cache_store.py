@@ -24,7 +24,7 @@ SCHEMA = 1
 SETTLED = 2_000_000_000  # nanoseconds after which a file that changes again gets another time stamp
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where an image is in the pixel file: offset in bytes, height, width, and the CRC-32 of its bytes."""
 
@@ -147,7 +147,7 @@ class Hashes:
         except (OSError, ValueError, AttributeError, TypeError):
             self._known = {}
 
-    def get(self, path: Path) -> str:
+    def get(self, path: Path | str) -> str:
         """The file's hash, or an empty string where its content has to be read."""
         entry = self._known.get(str(path))
         try:
@@ -169,7 +169,7 @@ class Hashes:
         files.write_text(self.file, json.dumps(self._known, ensure_ascii=False))
 
 
-def stamp(path: Path) -> list[int]:
+def stamp(path: Path | str) -> list[int]:
     """What changes when a file does: size, time of its content and of its inode (nanoseconds), inode."""
-    found = path.stat()
+    found = Path(path).stat()
     return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]

@@ -15,6 +15,7 @@ from kit.errors import Case, ConfigError, DataError, InvalidError
 from kit.tables import labels, multi_labels, sources
 from kit.tables.csv_file import read_csv
 from kit.tables.factors import Factors, class_factors
+from kit.tables.path_list import PathList
 from kit.tables.patterns import fill
 from kit.tables.sources import Rows
 
@@ -32,7 +33,7 @@ class Table:
     """
 
     ids: np.ndarray  # (rows,) of str
-    paths: tuple[Path, ...]
+    paths: Sequence[Path]
     classes: tuple[str, ...] = ()
     labels: np.ndarray | None = None  # (rows,) int64, or multi-hot (rows, classes) int8
     groups: np.ndarray | None = None  # (rows,) of str
@@ -50,7 +51,7 @@ class Table:
         return replace(
             self,
             ids=self.ids[index],
-            paths=tuple(self.paths[i] for i in index),
+            paths=PathList(self.paths[i] for i in index.tolist()),
             labels=None if self.labels is None else self.labels[index],
             groups=None if self.groups is None else self.groups[index],
             frame=self.frame.iloc[index].reset_index(drop=True) if len(self.frame.columns) else self.frame,
@@ -115,7 +116,7 @@ def train_table(root: Path, data: Data) -> Table:
     found, classes, factors = _labels(root, data, rows)
     return Table(
         ids=np.array(rows.ids, dtype=str),
-        paths=rows.paths,
+        paths=PathList(rows.paths),
         classes=classes,
         labels=found,
         groups=_groups(rows, data),
@@ -163,7 +164,7 @@ def test_table(root: Path, data: Data, classes: tuple[str, ...]) -> Table:
             code="C07",
             hint=f"its columns: {', '.join(rows.columns)}",
         )
-    return Table(np.array(rows.ids, dtype=str), rows.paths, classes, frame=_frame(rows))
+    return Table(np.array(rows.ids, dtype=str), PathList(rows.paths), classes, frame=_frame(rows))
 
 
 test_table.__test__ = False  # type: ignore[attr-defined]  # the name is no test's, whatever pytest thinks

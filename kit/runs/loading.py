@@ -53,7 +53,7 @@ def loading(workspace: Workspace, table: Table, split: str, wanted: Geometry) ->
     if not bad.any():
         return Loaded(table, filled.cache, bad)
     cases = [
-        replace(by_path[str(table.paths[row])], id=str(table.ids[row]), split=split)
+        replace(by_path[str(table.paths[int(row)])], id=str(table.ids[row]), split=split)
         for row in np.flatnonzero(bad)
     ]
     choice = data.bad_train if split == "train" else data.bad_test
