@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
+import shutil
 import warnings
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -26,16 +27,17 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from filelock import FileLock, Timeout
 
-from kit.cache_store import SCHEMA, Hashes, Place, Store, stamp
+from kit.cache_store import HASHES, SCHEMA, Hashes, Hold, Place, Store, stamp
 from kit.errors import Case, DataError, KitWarning, RunError
 from kit.files import fingerprint
 from kit.images import decode, padded, read_bytes, resized
 from kit.progress import Progress, Work
 
 if TYPE_CHECKING:
-    from kit.config import Data
+    from kit.config import Data, Experiment
 
 CHUNK = 64 * 2**20  # bytes of pixels after which they go to the disk, and are safe from a kill
+MARGIN = 1.25  # the cache's short side by default, times the network's
 LONGEST = 8  # an image is not enlarged to more than so many times the cache size on its long side
 
 
@@ -45,6 +47,12 @@ class Geometry:
 
     cache_size: int
     resize: Literal["short_side", "squash", "pad"] = "short_side"
+
+    @classmethod
+    def of(cls, experiment: Experiment) -> Geometry:
+        """The size and the rule that an experiment asks for; by default room is left for crops."""
+        sides = [experiment.image_size, *(within.image_size for _, within in experiment.plan())]
+        return cls(experiment.cache_size or round(MARGIN * max(sides)), experiment.resize)
 
     def apply(self, image: np.ndarray) -> np.ndarray:
         """The image as the cache holds it, uint8 (height, width, 3)."""
@@ -73,6 +81,7 @@ class Cache:
     hashes: tuple[str, ...]  # SHA-256 of each file's content; empty where it cannot be read
     places: np.ndarray  # (rows, 3) int64: offset, height, width; -1 where there is no image
     bad: Mapping[int, Case] = field(default_factory=dict)  # why a row has no image
+    use: Hold | None = None  # while it is held, no other process removes the file
     _map: mmap.mmap | None = None
 
     def __len__(self) -> int:
@@ -88,7 +97,7 @@ class Cache:
         return pixels.reshape(height, width, 3)
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_map": None}
+        return {**self.__dict__, "use": None, "_map": None}
 
     def _open(self) -> mmap.mmap:
         try:
@@ -133,7 +142,8 @@ def filling(
     folder.mkdir(parents=True, exist_ok=True)
     lock = yield from _locked(folder, len(paths))
     try:
-        store, hashes = Store.open(folder / geometry.folder(data)), Hashes(folder / "hashes.json")
+        store, hashes = Store.open(folder / geometry.folder(data)), Hashes(folder / HASHES)
+        use = Hold(store.folder)
         texts = [os.fspath(path) for path in paths]  # a path object is four times its text
         names = {text: hashes.get(text) for text in texts}
         for name in store.damaged(set(names.values())):
@@ -141,6 +151,7 @@ def filling(
         missing = [Path(text) for text, name in names.items() if name not in store.places]
         found: list[_Found] = []  # those that there is something to say about
         if missing:
+            _warn_of_space(folder, len(missing) * 3 * geometry.cache_size**2)
             decoding = _decoded(missing, frozenset(store.places), geometry, data, workers or cores())
             with closing(decoding), closing(_stored(decoding, store, hashes)) as storing:
                 for number, one in enumerate(storing, 1):
@@ -156,7 +167,8 @@ def filling(
     places = _places(store, [names[text] if text not in bad else "" for text in texts])
     by_row = {row: bad[text] for row, text in enumerate(texts) if text in bad}
     return Filled(
-        Cache(store.file, paths, tuple(names[text] for text in texts), places, by_row), tuple(bad.values())
+        Cache(store.file, paths, tuple(names[text] for text in texts), places, by_row, use),
+        tuple(bad.values()),
     )
 
 
@@ -227,6 +239,14 @@ def _stored(decoding: Iterator[_Found], store: Store, hashes: Hashes) -> Generat
         if waiting:
             store.add(waiting)
         hashes.save()
+
+
+def _warn_of_space(folder: Path, needed: int) -> None:
+    """Warns (W19) where what is to be decoded will hardly fit on the disk."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        text = f"W19 the cache will take about {needed / 2**30:.1f} GiB more, the disk has {free / 2**30:.1f} free"
+        warnings.warn(KitWarning(f"{text}: kit cache prune makes room"), stacklevel=4)
 
 
 def _warn(found: Sequence[_Found]) -> None:

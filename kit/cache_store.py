@@ -10,8 +10,10 @@ import io
 import json
 import mmap
 import os
+import sys
 import time
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,12 @@ import numpy as np
 
 from kit import files
 
+if sys.platform != "win32":
+    import fcntl
+
 SCHEMA = 1
+HASHES = "hashes.json"
+USED = "used"  # its time is that of the last use; a shared lock on it is held by whoever reads the pixels
 SETTLED = 2_000_000_000  # nanoseconds after which a file that changes again gets another time stamp
 
 
@@ -58,6 +65,14 @@ class Store:
             store = cls(folder, _unused(folder))
         store._forget_missing()
         return store
+
+    @staticmethod
+    def held(folder: Path) -> frozenset[str] | None:
+        """The hashes of a folder's images, looked at without touching anything; None where its index is damaged."""
+        try:
+            return frozenset(_read_index(folder / "index.npz")[1])
+        except Exception:  # as in `open`
+            return None
 
     @property
     def file(self) -> Path:
@@ -167,6 +182,22 @@ class Hashes:
     def save(self) -> None:
         """Writes all that is known."""
         files.write_text(self.file, json.dumps(self._known, ensure_ascii=False))
+
+
+class Hold:
+    """Marks a store as in use for as long as it is there; a killed process holds nothing."""
+
+    def __init__(self, folder: Path, alone: bool = False) -> None:
+        """Raises BlockingIOError where `alone` is asked for and others use the store."""
+        self._file = os.open(folder / USED, os.O_RDWR | os.O_CREAT, 0o666)
+        if sys.platform != "win32":
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
+        if not alone:
+            os.utime(self._file)
+
+    def __del__(self) -> None:
+        with suppress(AttributeError):  # it was not opened
+            os.close(self._file)
 
 
 def stamp(path: Path | str) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ from kit.errors import ConfigError
 from kit.overrides import overridden
 
 CONFIG = "config.json"
+SHARED_CACHE = "KIT_CACHE"
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,9 @@ class Workspace:
 
     @property
     def cache(self) -> Path:
-        """Folder of decoded images; it can be deleted at any time."""
-        return self.root / "cache"
+        """Folder of decoded images; the environment's KIT_CACHE names one that several workspaces share."""
+        shared = os.environ.get(SHARED_CACHE)
+        return Path(shared).expanduser().absolute() if shared else self.root / "cache"
 
     @property
     def submissions(self) -> Path:

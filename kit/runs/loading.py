@@ -14,11 +14,8 @@ from kit.errors import DataError, KitWarning
 from kit.files import fingerprint
 from kit.progress import Work
 from kit.quarantine import quarantine
-from kit.runs.stages import largest
 from kit.table import Table
 from kit.workspace import Workspace
-
-CACHE_MARGIN = 1.25  # the cache's short side by default, times the network's: room for crops
 
 
 @dataclass(frozen=True)
@@ -37,8 +34,7 @@ class Loaded:
 
 def geometry(experiment: Experiment) -> Geometry:
     """The size and the rule by which images enter the cache."""
-    size = experiment.cache_size or round(CACHE_MARGIN * largest(experiment))
-    return Geometry(size, experiment.resize)
+    return Geometry.of(experiment)
 
 
 def loading(workspace: Workspace, table: Table, split: str, wanted: Geometry) -> Work[Loaded]:

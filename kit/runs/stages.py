@@ -89,8 +89,3 @@ def _check_size(number: int, within: Experiment, parts: Parts) -> None:
             f"stages.{number}: backbone {parts.backbone.plugin_name()!r} takes images of {fixed} px, "
             f"image_size is {within.image_size}", code="C09", hint="stages of one size",
         )  # fmt: skip
-
-
-def largest(experiment: Experiment) -> int:
-    """The largest side of the network's input, in pixels, over the stages and prediction."""
-    return max(experiment.image_size, *(within.image_size for _, within in experiment.plan()))

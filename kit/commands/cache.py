@@ -1,0 +1,116 @@
+"""`kit cache`: what the cache of decoded images holds, and making room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from kit.commands import _console
+
+if TYPE_CHECKING:
+    from kit.stock import Shelf
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+@click.group()
+def command() -> None:
+    """List what the cache of decoded images holds, or make room.
+
+    The cache can be removed at any time that no command runs; what is missing is decoded again. The environment's
+    KIT_CACHE names a folder that several workspaces share.
+
+    \b
+    kit cache ls
+    kit cache prune --dry-run
+    kit cache prune --keep-bytes 10G
+    """
+
+
+@command.command()
+@JSON
+def ls(as_json: bool) -> None:
+    """List the cache's folders: images, size, last use, and the runs that need them.
+
+    \b
+    kit cache ls
+    """
+    from kit.stock import stock
+    from kit.workspace import Workspace
+
+    _show(stock(Workspace.find()), as_json)
+
+
+@command.command()
+@click.option("--keep-bytes", metavar="SIZE", help="Leave so much, such as 500M or 10G, the last used.")
+@click.option("--dry-run", is_flag=True, help="Remove nothing, and say what would be removed.")
+@JSON
+def prune(keep_bytes: str | None, dry_run: bool, as_json: bool) -> None:
+    """Remove what neither a run nor config.json needs; with --keep-bytes what was used least recently.
+
+    What a process uses stays. Exit status 75 where the cache is being filled.
+
+    \b
+    kit cache prune
+    kit cache prune --dry-run
+    kit cache prune --keep-bytes 10G
+    """
+    from kit.stock import prune as pruned
+    from kit.workspace import Workspace
+
+    shelves = pruned(Workspace.find(), None if keep_bytes is None else size_of(keep_bytes), dry_run)
+    _show(shelves, as_json)
+    gone = [shelf for shelf in shelves if shelf.removed]
+    does = "would be removed" if dry_run else "removed"
+    total = shown(sum(shelf.bytes for shelf in gone))
+    _console.say(f"{len(gone)} folder{'s' * (len(gone) != 1)} {does}, {total}")
+
+
+def size_of(text: str) -> int:
+    """`10G`, `1.5M` or `1000` as bytes."""
+    number, unit = text.strip().upper().removesuffix("B").removesuffix("I"), ""
+    if number and number[-1] in UNITS:
+        number, unit = number[:-1], number[-1]
+    try:
+        size = float(number) * UNITS[unit]
+        return int(size if size >= 0 else number)
+    except (ValueError, OverflowError):
+        raise click.BadParameter(
+            f"{text!r} is no size such as 500M or 10G", param_hint="--keep-bytes"
+        ) from None
+
+
+def shown(size: float) -> str:
+    """Bytes for people."""
+    unit = next((unit for unit in "TGMK" if size >= UNITS[unit]), "")
+    return f"{size / UNITS[unit]:.1f} {unit}iB" if unit else f"{size:.0f} bytes"
+
+
+def _show(shelves: Sequence[Shelf], as_json: bool) -> None:
+    if as_json:
+        _console.emit([asdict(shelf) for shelf in shelves])
+        return
+    if not shelves:
+        _console.say("the cache is empty")
+        return
+    from datetime import datetime
+
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("folder", "images", "of the tables", "size", "last use", "needed by", ""):
+        table.add_column(
+            heading, justify="right" if heading in ("images", "of the tables", "size") else "left"
+        )
+    for shelf in shelves:
+        when = datetime.fromtimestamp(shelf.used).astimezone().strftime("%Y-%m-%d %H:%M")
+        table.add_row(
+            shelf.name, "damaged" if shelf.images is None else str(shelf.images),
+            "" if shelf.current is None else str(shelf.current), shown(shelf.bytes), when,
+            " ".join(shelf.needed_by) or "nothing", "removed" if shelf.removed else shelf.kept,
+        )  # fmt: skip
+    _console.console().print(table, markup=False)
