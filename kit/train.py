@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from kit import checkpoints, fit
 from kit.errors import StoppedError
 from kit.files import remove_stumps
+from kit.fusion import for_predicting
 from kit.kinds import Views
 from kit.learner import Learner
 from kit.predict import Predictor, predicting
@@ -141,7 +142,8 @@ def predict_held_out(setting: Setting, fold: int, predictor: nn.Module) -> Work[
     table, rows = setting.loaded.table, setting.held_out_rows(fold)
     batches = plain_batches(setting.loaded, setting.experiment, rows)
     loss, several = setting.techniques.parts.loss, table.is_multi_label
-    model = Predictor(predictor, loss, setting.precision, several)
+    shown = for_predicting(predictor, setting.precision, setting.experiment.image_size)
+    model = Predictor(shown, loss, setting.precision, several)
     try:
         (found,) = yield from predicting(
             [model], batches, [lambda images: images], "mean", len(rows), "validate"

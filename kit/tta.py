@@ -23,6 +23,7 @@ from kit.config import Experiment
 from kit.errors import CheckpointError, DataError, KitWarning
 from kit.files import remove_stumps
 from kit.folds import Folds
+from kit.fusion import for_predicting
 from kit.kinds import Metric, Views
 from kit.precision import choose_device
 from kit.predict import Merge, Predictor, open_views
@@ -187,7 +188,13 @@ class _Office:
     def _networks(self, sheets: Sequence[Sheet]) -> dict[Path, Predictor]:
         """The networks of all folds that are to be predicted, by checkpoint."""
         paths = dict.fromkeys(sheet.job.checkpoints[fold] for sheet in sheets for fold in sheet.missing)
-        return {path: restore(checkpoints.load(path), self.workspace.root, self.device) for path in paths}
+        return {path: self._network(path) for path in paths}
+
+    def _network(self, path: Path) -> Predictor:
+        checkpoint = checkpoints.load(path)
+        made = restore(checkpoint, self.workspace.root, self.device)
+        size = experiment_of(checkpoint.about).image_size
+        return replace(made, network=for_predicting(made.network, made.precision, size))
 
     def _result(self, job: Job, about: Mapping[str, Any], computed: bool) -> Predicted:
         used = tuple(int(fold) for fold in about["checkpoints"])
