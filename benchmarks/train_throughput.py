@@ -27,6 +27,7 @@ from kit.learner import Learner
 from kit.progress import finish
 from kit.runs.run import find_run
 from kit.runs.setting import Setting, new_learner, preparing, train_stages
+from kit.step import Plan
 from kit.workspace import Workspace
 
 
@@ -57,7 +58,7 @@ def setting_of(root: Path, options: argparse.Namespace) -> Setting:
 def bare_steps(setting: Setting, learner: Learner) -> Iterator[None]:
     """Steps of the same network on one batch that is there already, one a turn."""
     precision = setting.precision
-    size, count = setting.experiment.image_size, setting.experiment.batch_size
+    size, count = setting.experiment.image_size, setting.experiment.rows_of_a_step()
     images = precision.arrange(
         torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8), setting.device
     )
@@ -74,7 +75,7 @@ def bare_steps(setting: Setting, learner: Learner) -> Iterator[None]:
 def kit_steps(setting: Setting, learner: Learner, epochs: int) -> Iterator[int]:
     """Steps as kit trains, one a turn: loading, augmenting and averaging included; yields the rows of each."""
     stages = [replace(stage, epochs=epochs) for stage in train_stages(setting, 0)]
-    for event in fit.fit(learner, stages, fit.Plan(0, 0), setting.precision):
+    for event in fit.fit(learner, stages, Plan(0, 0), setting.precision):
         if isinstance(event, fit.Step):
             yield event.rows
 
@@ -93,7 +94,7 @@ def rates(setting: Setting, steps: int) -> tuple[float, float]:
         rows += next(mine)
         spent[0] += middle - start
         spent[1] += time.perf_counter() - middle
-    return steps * setting.experiment.batch_size / spent[0], rows / spent[1]
+    return steps * setting.experiment.rows_of_a_step() / spent[0], rows / spent[1]
 
 
 def main() -> None:

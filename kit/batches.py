@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from kit.kinds import Augmenter, Sampler
+    from kit.table import Table
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +107,14 @@ class PlainBatches:
     def close(self) -> None:
         """Ends the loader processes."""
         self._loader.close()
+
+
+def random_batch(table: Table, count: int, size: int) -> Batch:
+    """Random pixels as the loader gives them, with labels of the table's rows."""
+    import torch
+
+    pixels = torch.randint(0, 256, (count, size, size, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+    return batch(pixels, np.resize(np.arange(len(table)), count), table.true_labels())
 
 
 def batch(images: Tensor, rows: np.ndarray, labels: np.ndarray | None) -> Batch:

@@ -170,9 +170,20 @@ def load(path: Path) -> Checkpoint:
     )
 
 
+def newest(folder: Path) -> Path | None:
+    """The folder of a fold's newest checkpoint, whether valid or not."""
+    marks = _marks(folder)
+    return place(folder, *marks[0]) if marks else None
+
+
+def _marks(folder: Path) -> list[tuple[int, int]]:
+    """Epochs and steps of all checkpoints, the newest first."""
+    return sorted([*((number, 0) for number in numbers(folder)), *within(folder)], reverse=True)
+
+
 def latest(folder: Path) -> Checkpoint | None:
     """A fold's newest valid checkpoint; a damaged newer one is passed over with a warning."""
-    for mark in sorted([*((number, 0) for number in numbers(folder)), *within(folder)], reverse=True):
+    for mark in _marks(folder):
         try:
             return load(place(folder, *mark))
         except CheckpointError as error:

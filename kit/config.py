@@ -172,7 +172,13 @@ class Experiment(Strict):
     stages: tuple[Stage, ...] = Field(
         (), description="parts of the run that differ in size, augmentation, frozen parts; `epochs` is of all"
     )
-    batch_size: int = Field(32, ge=1, description="rows of one optimizer step")
+    start_from: str | None = Field(
+        None, description="a run, fold or checkpoint of the same folds, whose weights the folds begin with"
+    )
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        32,
+        description="rows of one optimizer step; auto: the most that fit, with optimizer.lr scaled from 32",
+    )
     micro_batch_size: int | None = Field(None, ge=1, description="rows at a time, gradients are accumulated")
     clip_grad_norm: float | None = Field(None, gt=0, description="largest gradient norm")
     layer_decay: float = Field(
@@ -223,6 +229,15 @@ class Experiment(Strict):
         left = self.epochs - sum(stage.epochs or 0 for stage in named)
         whole = [stage.model_copy(update={"epochs": stage.epochs or left}) for stage in named]
         return [(stage, self.model_copy(update=_differences(stage))) for stage in whole]
+
+    def rows_of_a_step(self, unknown: int = 32) -> int:
+        """`batch_size`, or a number in its place where it is "auto" and not measured yet."""
+        return unknown if self.batch_size == "auto" else self.batch_size
+
+    def images_at_a_time(self, unknown: int = 32) -> int:
+        """What is in memory at once: `micro_batch_size`, else the batch."""
+        rows = self.rows_of_a_step(unknown)
+        return min(rows, self.micro_batch_size or rows)
 
     def open(self, kind: str, root: Path | None = None) -> Plugin:
         """The plugin of a kind, opened with the workspace's own. Raises PluginError and ConfigError."""

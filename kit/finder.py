@@ -12,10 +12,11 @@ from kit import fit
 from kit.batches import Batch
 from kit.learner import Learner
 from kit.precision import Precision
-from kit.progress import Progress, Work
+from kit.progress import Progress, Work, finish
 from kit.rates import freeze
 from kit.runs.run import Run
 from kit.runs.setting import Setting, new_learner, plan_of, preparing, train_stages
+from kit.step import Plan, updating
 from kit.workspace import Workspace
 
 SMOOTH = 0.9  # of the losses' moving average: it lags ten steps; fastai's .98 lags fifty
@@ -98,7 +99,7 @@ def _trials(setting: Setting, fold: int, lowest: float, highest: float, steps: i
 
 
 def range_test(
-    learner: Learner, stage: fit.Stage, plan: fit.Plan, precision: Precision, lowest: float, highest: float,
+    learner: Learner, stage: fit.Stage, plan: Plan, precision: Precision, lowest: float, highest: float,
     steps: int,
 ) -> Iterator[Trial]:  # fmt: skip
     """Steps at rates that rise by equal factors, until they are done or the smoothed loss is far above its lowest."""
@@ -109,7 +110,8 @@ def range_test(
             return
         lr = lowest * (highest / lowest) ** (number / max(steps - 1, 1))
         fit.set_rate(learner, lr / peak)
-        loss = float(fit.update(learner, stage.loss, batch, plan, precision, 0.0))
+        value, _ = finish(updating(learner, stage.loss, batch, plan, precision, 0.0))
+        loss = float(value)
         learner.step += 1
         mean = SMOOTH * mean + (1 - SMOOTH) * loss
         smoothed = mean / (1 - SMOOTH ** (number + 1))

@@ -1,11 +1,12 @@
-"""fit: a generator that trains; it yields Steps and Epochs, each with its state, and neither writes nor prints."""
+"""fit: a generator that trains; it yields Steps, Epochs and what went wrong, and neither writes nor prints."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, cast
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +18,14 @@ from kit.kinds import Loss, Scheduler
 from kit.learner import Learner
 from kit.precision import Precision
 from kit.rates import freeze
+from kit.step import OutOfMemory, Plan, Skipped, updating
 
 if TYPE_CHECKING:
     from kit.batches import Batch
 
-CHECK_EVERY = 20  # steps between looks at the loss on a GPU, where each look waits for the device
+CHECK_EVERY = (
+    20  # steps between looks at whether they were finite on a GPU, where each look waits for the device
+)
 
 
 class Epochs(Protocol):
@@ -53,16 +57,6 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The numbers of a fit that all its stages share."""
-
-    seed: int
-    fold: int
-    micro_batch_size: int | None = None
-    clip_grad_norm: float | None = None
-
-
-@dataclass(frozen=True)
 class Step:
     """One optimizer step is done; `loss` is on the device, reading it waits for the step."""
 
@@ -76,13 +70,31 @@ class Step:
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch is done, `number` of them in all; `rows` and `seconds` are what this process did of it."""
+    """One epoch is done, `number` of them in all; `rows` and `seconds` are what this process did of it.
+
+    `loss` is the mean over the rows of the steps that were not left out.
+    """
 
     number: int
     loss: float
     lr: float
     rows: int
     seconds: float
+
+
+Event = Step | Epoch | OutOfMemory | Skipped
+
+
+class NotFiniteError(RunError):
+    """Too many steps in a row were left out; `last` is the last of them."""
+
+    def __init__(self, last: Skipped) -> None:
+        self.last = last
+        steps = f", as were the {last.in_a_row - 1} steps before it" if last.in_a_row > 1 else ""
+        super().__init__(
+            f"{last}{steps}", code="R01",
+            hint="a lower optimizer.lr, clip_grad_norm=1, or precision=float32, under another --name",
+        )  # fmt: skip
 
 
 def factors(stages: Sequence[Stage]) -> Iterator[float]:
@@ -95,12 +107,11 @@ def factors(stages: Sequence[Stage]) -> Iterator[float]:
         begun += stage.steps
 
 
-def fit(
-    learner: Learner, stages: Sequence[Stage], plan: Plan, precision: Precision
-) -> Iterator[Step | Epoch]:
+def fit(learner: Learner, stages: Sequence[Stage], plan: Plan, precision: Precision) -> Iterator[Event]:
     """Trains from the learner's state to the end of the last stage.
 
-    Raises RunError R01 where the loss is not finite: the learner is spoilt then, its last checkpoint is not.
+    Steps that are not finite do not reach the weights; raises NotFiniteError R01 where `plan.skips` of them follow
+    each other. Raises RunError R02 where memory runs out with one image.
     """
     rates = list(factors(stages))
     epochs, ended = sum(stage.epochs for stage in stages), 0
@@ -113,31 +124,73 @@ def fit(
 
 def _epoch(
     learner: Learner, stage: Stage, plan: Plan, precision: Precision, rates: Sequence[float], epochs: int
-) -> Iterator[Step | Epoch]:
+) -> Iterator[Event]:
     """One epoch of a stage, and at the end of the fit batch norm's statistics of the averaged weights."""
     start, total, lr, rows = time.perf_counter(), len(rates), 0.0, 0
-    summed = torch.zeros((), device=learner.device) if learner.summed is None else learner.summed
     freeze(learner.network, stage.frozen)
+    looks = _Looks(learner, plan.skips)
     for batch in stage.batches.epoch(learner.epoch, learner.begun):
         lr = set_rate(learner, rates[learner.step])
-        value = update(learner, stage.loss, batch, plan, precision, learner.step / total)
-        learner.summed = summed = summed + value * len(batch.rows)
-        learner.rows, rows = learner.rows + len(batch.rows), rows + len(batch.rows)
-        learner.step, learner.begun = learner.step + 1, learner.begun + 1
-        if learner.device.type == "cpu" or learner.step % CHECK_EVERY == 0:
-            _refuse_not_finite(value, learner, lr)
+        value, finite = yield from updating(learner, stage.loss, batch, plan, precision, learner.step / total)
+        looks.add(batch, lr, value, finite)
+        learner.step, learner.begun, rows = learner.step + 1, learner.begun + 1, rows + len(batch.rows)
+        yield from looks.look(every=CHECK_EVERY)
         yield Step(learner.step, total, learner.epoch, lr, value, len(batch.rows))
-    mean = summed / max(learner.rows, 1)
+    yield from looks.look(every=1)
     if not rows:  # the epoch's last step was another process's
         lr = max(learner.peaks) * rates[learner.step - 1]
-    _refuse_not_finite(mean, learner, lr)
-    learner.begun, learner.rows, learner.summed = 0, 0, None
+    mean = looks.mean()
+    learner.begun, learner.summed = 0, None
     learner.epoch += 1
     if learner.average is not None:
         learner.average.after_epoch(learner.epoch / epochs)
         if learner.epoch == epochs and learner.average.wants_statistics():
             take_statistics(learner.average.module, stage.batches, plan, precision, epochs)
-    yield Epoch(learner.epoch, float(mean), lr, rows, time.perf_counter() - start)
+    yield Epoch(learner.epoch, mean, lr, rows, time.perf_counter() - start)
+
+
+class _Looks:
+    """Which steps were finite, looked at every few steps on a GPU, and at each on a CPU."""
+
+    def __init__(self, learner: Learner, most: int) -> None:
+        self.learner, self.most = learner, most
+        self.last: Skipped | None = None
+        self.waiting: list[tuple[Skipped, Tensor, Tensor]] = []
+
+    def add(self, batch: Batch, lr: float, value: Tensor, finite: Tensor) -> None:
+        """Adds the loss of a step's rows up, where it was finite; called before the step counts as done."""
+        learner, rows = self.learner, len(batch.rows)
+        before = torch.zeros(2, device=learner.device) if learner.summed is None else learner.summed
+        learner.summed = before + torch.where(
+            finite, torch.stack([value * rows, torch.full_like(value, rows)]), 0.0
+        )
+        self.waiting.append(
+            (Skipped(learner.epoch, learner.step, lr, math.nan, batch.rows, 0), value, finite)
+        )
+
+    def look(self, every: int) -> Iterator[Skipped]:
+        """The steps that were left out since the last look. Raises NotFiniteError for too many in a row."""
+        if self.learner.device.type != "cpu" and len(self.waiting) < every:
+            return
+        waiting, self.waiting = self.waiting, []
+        if not waiting:
+            return
+        read = torch.stack([torch.stack([value, finite.to(value)]) for _, value, finite in waiting]).tolist()
+        for (skipped, _, _), (loss, finite) in zip(waiting, read, strict=True):
+            self.learner.skipped = 0 if finite else self.learner.skipped + 1
+            if not finite:
+                found = replace(skipped, loss=loss, in_a_row=self.learner.skipped)
+                self.last = found
+                if found.in_a_row >= self.most:
+                    raise NotFiniteError(found)
+                yield found
+
+    def mean(self) -> float:
+        """The mean loss of the epoch's rows. Raises NotFiniteError where all of its steps were left out."""
+        total, rows = (0.0, 0.0) if self.learner.summed is None else self.learner.summed.tolist()
+        if not rows and self.last is not None:
+            raise NotFiniteError(self.last)
+        return float(total / max(rows, 1))
 
 
 def take_statistics(
@@ -165,68 +218,3 @@ def set_rate(learner: Learner, factor: float) -> float:
     for group, peak in zip(learner.optimizer.param_groups, learner.peaks, strict=True):
         group["lr"] = peak * factor
     return max(float(group["lr"]) for group in learner.optimizer.param_groups)
-
-
-def update(
-    learner: Learner, loss: Loss, batch: Batch, plan: Plan, precision: Precision, progress: float
-) -> Tensor:
-    """One optimizer step over an effective batch; returns its mean loss, on the device.
-
-    Mixing is drawn once for the whole batch, which then runs in micro-batches whose gradients add up.
-    """
-    device = learner.device
-    torch.manual_seed(randomness.number(plan.seed, "step", plan.fold, learner.step))
-    draws = randomness.generator(plan.seed, "mix", plan.fold, learner.step)
-    images = precision.arrange(batch.images, device)
-    images, shares = loss.mix(images, batch.labels.to(device, non_blocking=True), draws, progress)
-    count = len(images)
-    size = plan.micro_batch_size if plan.micro_batch_size and loss.can_be_split() else count
-    parts = [slice(part[0], part[-1] + 1) for part in spread(count, size)]
-    learner.optimizer.zero_grad(set_to_none=True)
-    value = torch.zeros((), device=device)
-    for rows in parts:
-        given = outputs(learner.network, images[rows], precision, device)
-        summed = _summed(loss, given.float(), [(share, labels[rows]) for share, labels in shares])
-        learner.scaler.scale(summed / count).backward()
-        value += summed.detach() / count
-    _descend(learner, plan.clip_grad_norm)
-    return value
-
-
-def outputs(network: nn.Module, images: Tensor, precision: Precision, device: torch.device) -> Tensor:
-    """The network's outputs for training. Raises RunError R04 where batch norm is left with one value."""
-    try:
-        with precision.training(device):
-            return cast(Tensor, network(images))
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            raise
-        raise RunError(
-            f"batch norm cannot train on {len(images)} image at a time where one value a channel is left of it",
-            code="R04", hint="a larger batch_size, micro_batch_size or image_size",
-        ) from error  # fmt: skip
-
-
-def _summed(loss: Loss, outputs: Tensor, shares: list[tuple[float, Tensor]]) -> Tensor:
-    """sum over rows and label sets of share * loss."""
-    parts = [share * loss.rows(outputs, labels).sum() for share, labels in shares]
-    return torch.stack(parts).sum()
-
-
-def _descend(learner: Learner, clip: float | None) -> None:
-    if clip is not None:
-        learner.scaler.unscale_(learner.optimizer)
-        torch.nn.utils.clip_grad_norm_(learner.network.parameters(), clip)
-    learner.scaler.step(learner.optimizer)
-    learner.scaler.update()
-    if learner.average is not None:
-        learner.average.after_step(learner.step + 1)
-
-
-def _refuse_not_finite(value: Tensor, learner: Learner, lr: float) -> None:
-    if not torch.isfinite(value):
-        raise RunError(
-            f"the loss is {float(value)} in epoch {learner.epoch + 1}, step {learner.step}, at lr {lr:.3g}",
-            code="R01",
-            hint="a lower optimizer.lr, clip_grad_norm=1, or precision=float32, under another --name",
-        )

@@ -12,6 +12,26 @@ from kit.average import Average, Ema, Swa
 from kit.precision import Precision
 
 
+class Buffers:
+    """A network's buffers as they were before a step: a forward pass moves batch norm's, even one that fails."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self._live = list(network.buffers())
+        self._kept = [buffer.clone() for buffer in self._live]
+
+    @torch.no_grad()
+    def keep(self) -> None:
+        """Remembers them."""
+        if self._live:
+            torch._foreach_copy_(self._kept, self._live)
+
+    @torch.no_grad()
+    def put_back(self, where: Tensor | None = None) -> None:
+        """Makes them what they were; with `where`, a bool on the device, only if it is true, without waiting for it."""
+        for live, kept in zip(self._live, self._kept, strict=True):
+            live.copy_(kept if where is None else torch.where(where, kept, live))
+
+
 @dataclass
 class Learner:
     """The weights, their average, the optimizer, and how many steps are done."""
@@ -23,10 +43,15 @@ class Learner:
     peaks: list[float] = field(default_factory=list)
     step: int = 0
     epoch: int = 0
-    # of the epoch that is begun: steps and rows done, and the sum of their losses, on the device
+    # of the epoch that is begun: steps done; the sum of rows' losses and how many rows, (2,), on the device
     begun: int = 0
-    rows: int = 0
     summed: Tensor | None = None
+    micro_batch_size: int | None = None  # images at a time, once memory ran out with more
+    skipped: int = 0  # steps in a row that were left out
+    doing: str = ""  # the part of a step that it is at
+
+    def __post_init__(self) -> None:
+        self.before = Buffers(self.network)
 
     def state(self) -> dict[str, Any]:
         """All but the weights: what else an identical continuation needs."""
@@ -38,8 +63,9 @@ class Learner:
             "step": self.step,
             "epoch": self.epoch,
             "begun": self.begun,
-            "rows": self.rows,
             "summed": None if self.summed is None else self.summed.cpu(),
+            "micro_batch_size": self.micro_batch_size,
+            "skipped": self.skipped,
         }
 
     def load(
@@ -52,8 +78,15 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         self.peaks, self.step, self.epoch = state["peaks"], state["step"], state["epoch"]
-        self.begun, self.rows = state["begun"], state["rows"]
+        self.begun = state["begun"]
         self.summed = None if state["summed"] is None else state["summed"].to(self.device)
+        self.micro_batch_size, self.skipped = state["micro_batch_size"], state["skipped"]
+
+    def spare(self) -> None:
+        """Makes the optimizer move a tensor at a time, which needs less memory beside them than all at once."""
+        for group in self.optimizer.param_groups:
+            if "foreach" in group and not group.get("fused"):
+                group["foreach"] = False
 
     @property
     def averaged(self) -> nn.Module | None:

@@ -35,6 +35,25 @@ def curves(
     return figure
 
 
+def stacked(parts: Mapping[int, Mapping[str, int]], title: str, x: str, limit: float | None = None) -> Figure:
+    """A bar for each number, made of named parts in bytes; `limit` is a line across, where it is not far above."""
+    figure, axes = _blank(title)
+    names, places, scale = list(next(iter(parts.values()))), range(len(parts)), 2.0**30
+    bottom = [0.0] * len(parts)
+    for name in names:
+        heights = [held[name] / scale for held in parts.values()]
+        axes.bar(places, heights, bottom=bottom, label=name, width=0.6)
+        bottom = [low + height for low, height in zip(bottom, heights, strict=True)]
+    if limit is not None and limit / scale < 3 * max(bottom):
+        axes.axhline(limit / scale, color="black", linestyle="--", linewidth=1, label="free")
+    axes.set_xticks(places, [str(number) for number in parts])
+    axes.set_xlabel(x)
+    axes.set_ylabel("GiB")
+    axes.grid(axis="y", alpha=0.25)
+    axes.legend(frameon=False)
+    return figure
+
+
 def _blank(title: str) -> tuple[Figure, Any]:
     """A figure and its axes; pyplot would keep every figure for the life of the process."""
     from matplotlib.figure import Figure

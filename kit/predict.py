@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kit.errors import ConfigError
+from kit import memory
+from kit.batches import spread
+from kit.errors import ConfigError, RunError
 from kit.kinds import Loss, Views
 from kit.precision import Precision
 from kit.progress import Progress, Work
@@ -103,16 +105,47 @@ def predicting(
 ) -> Work[list[np.ndarray]]:  # fmt: skip
     """Probabilities (rows, K) float32 of each predictor: every image is read once for all views and networks."""
     found: list[list[np.ndarray]] = [[] for _ in predictors]
-    done = 0
+    done, groups = 0, Groups()
     for predictor in predictors:
         predictor.network.eval()
     for batch in batches:
         for predictor, kept in zip(predictors, found, strict=True):
             images = predictor.precision.arrange(batch.images, predictor.device)
-            kept.append(merged(predictor, images, views, merge).cpu().numpy())
+            made = yield from fitting(predictor, images, views, merge, groups, Progress(task, done, rows))
+            kept.append(made.cpu().numpy())
         done += len(batch.rows)
         yield Progress(task, done, rows, f"{len(views)} view{'s' * (len(views) > 1)}")
     return [np.concatenate(kept) for kept in found]
+
+
+@dataclass
+class Groups:
+    """How many images are predicted at a time, once memory ran out with more."""
+
+    size: int | None = None
+
+
+def fitting(
+    predictor: Predictor, images: Tensor, views: Sequence[View], merge: Merge, groups: Groups, at: Progress
+) -> Work[Tensor]:
+    """`merged`, of fewer images at a time where memory runs out. Raises RunError R02 where one does not fit."""
+    while True:
+        size = min(groups.size or len(images), len(images))
+        try:
+            parts = [images[part[0] : part[-1] + 1] for part in spread(len(images), size)]
+            return torch.cat([merged(predictor, part, views, merge) for part in parts])
+        except Exception as error:
+            if not memory.is_out_of_memory(error):
+                raise
+            said = f"R02 out of memory ({at.detail or at.task}, row {at.done + 1:.0f}) with {size} images at a time: "
+            said += str(memory.room(predictor.device))
+        memory.release(predictor.device)  # out of the except block, which holds the failed pass's tensors
+        if size == 1:
+            raise RunError(
+                said.removeprefix("R02 "), code="R02", hint="a smaller image_size, or fewer networks at once"
+            )
+        groups.size = -(-size // 2)
+        yield replace(at, detail=f"{said}; going on with {groups.size} at a time", line=True)
 
 
 def merged(predictor: Predictor, images: Tensor, views: Sequence[View], merge: Merge) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -39,9 +39,10 @@ class Outcome(Generic[T]):
         self.result = yield from self._work
 
 
-def finish(work: Work[T]) -> T:
+def finish(work: Generator[Any, None, T]) -> T:
     """Runs a stage to its end without showing progress, and returns its result."""
-    outcome = Outcome(work)
-    for _ in outcome:
-        pass
-    return outcome.result
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return cast(T, end.value)

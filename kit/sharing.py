@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kit.predict import Merge, Predictor, View, merged
+from kit.predict import Groups, Merge, Predictor, View, fitting
 from kit.progress import Progress, Work
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def passing(readers: Sequence[Reader], batches: Iterable[Batch], task: str, deta
         name = hashlib.sha256(reader.rows.tobytes()).hexdigest()
         shared.setdefault((name, reader.batch_size), []).append(reader)
     cutters = [(Cutter(those[0].rows, those[0].batch_size), those) for those in shared.values()]
+    groups = Groups()
     done, total = 0, sum(len(reader.rows) for reader in readers)
     for batch in batches:
         before = done
@@ -81,7 +82,10 @@ def passing(readers: Sequence[Reader], batches: Iterable[Batch], task: str, deta
             for part, images in cutter.cut(batch):
                 for reader in those:
                     arranged = reader.predictor.precision.arrange(images, reader.predictor.device)
-                    shares = merged(reader.predictor, arranged, reader.views, reader.merge)
+                    at = Progress(task, done, total, detail)
+                    shares = yield from fitting(
+                        reader.predictor, arranged, reader.views, reader.merge, groups, at
+                    )
                     reader.found[reader.places[part]] = shares.cpu().numpy()
                     done += len(images)
         if done > before:  # or all that was read waits for more of its kind

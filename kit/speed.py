@@ -9,23 +9,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import torch
 
-from kit import batches, fit, network
-from kit.batches import Batch
+from kit import network
+from kit.batches import Batch, random_batch
 from kit.config import Experiment
 from kit.kinds import Loss, Optimizer
 from kit.learner import Learner, learner
 from kit.precision import Precision, choose, choose_device, dtypes, layouts
 from kit.predict import Predictor
-from kit.progress import Progress, Work
-from kit.table import Table, train_table
+from kit.progress import Progress, Work, finish
+from kit.step import Plan, updating
+from kit.table import train_table
 from kit.workspace import Workspace
 
 WARM = 2  # turns that allocate, and are not counted
 NEAR = 1.05  # times as fast is as fast: two measurements of the same differ by about that
-PLAN = fit.Plan(0, 0)
+PLAN = Plan(0, 0)
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,8 @@ def measuring(
     device = choose_device(experiment.device)
     table = train_table(root, workspace.competition.data)
     parts = network.open_parts(experiment, root, network.classes_of(table))
-    count = batch_size or experiment.batch_size
-    batch = _batch(table, count, experiment.image_size)
+    count = batch_size or experiment.rows_of_a_step()
+    batch = random_batch(table, count, experiment.image_size)
     bench = _Bench(experiment, workspace.root, parts, len(table.classes), device, batch)
     plain = network.build(parts.bare(), len(table.classes), experiment.image_size)
     used = choose(
@@ -139,12 +139,6 @@ def measuring(
         name, experiment.image_size, count, steps, str(device), torch.get_num_threads(), len(table), used,
         tuple(rig.rate() for rig in rigs.values()),
     )  # fmt: skip
-
-
-def _batch(table: Table, count: int, size: int) -> Batch:
-    """Random pixels as the loader gives them, with labels of the table."""
-    pixels = torch.randint(0, 256, (count, size, size, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
-    return batches.batch(pixels, np.resize(np.arange(len(table)), count), table.true_labels())
 
 
 @dataclass
@@ -215,7 +209,9 @@ class _Rig:
 
     def _train(self) -> None:
         self.learner.network.train()
-        fit.update(self.learner, self.loss, self.batch, PLAN, self.precision, 0.0)
+        finish(updating(self.learner, self.loss, self.batch, PLAN, self.precision, 0.0))
+        if self.learner.micro_batch_size:
+            raise RuntimeError(f"out of memory with {len(self.batch)} images at a time")
 
     def _predict(self) -> None:
         self.learner.network.eval()

@@ -15,20 +15,24 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from kit import checkpoints, fit
-from kit.errors import StoppedError
+from kit import checkpoints, fit, memory
+from kit.errors import Case, RunError, StoppedError
 from kit.files import remove_stumps
+from kit.fit import NotFiniteError
 from kit.fusion import for_predicting
 from kit.kinds import Views
 from kit.learner import Learner
 from kit.predict import Predictor, predicting
 from kit.predictions import Predictions
-from kit.progress import Progress, Work, finish
+from kit.progress import Outcome, Progress, Work, finish
 from kit.runs.epoch_log import EpochLog
 from kit.runs.kept import tags
 from kit.runs.run import Run, begin, check_same, find_run, identity, is_finished, versions, wanted_folds
 from kit.runs.scoring import described, joined, scored, scores
 from kit.runs.setting import Setting, new_learner, plain_batches, plan_of, preparing, train_stages
+from kit.runs.sizing import spared
+from kit.runs.starting import begin_with
+from kit.step import OptimizerShortError, OutOfMemory, Skipped
 from kit.stopping import Stop
 from kit.workspace import Workspace
 
@@ -66,6 +70,8 @@ def training(
         begin(run, identity(workspace.experiment), setting.resolved(), setting.made_from())
         setting.folds.write(run.folder / "folds.csv")
         wanted = wanted_folds(setting.folds, folds)
+        for fold in wanted:
+            setting.start_of(fold)
         for position, fold in enumerate(wanted):
             if stop is not None and stop.asked:
                 raise StoppedError(f"stopped before fold {fold}, all others are saved", stop.asked)
@@ -81,16 +87,62 @@ def _fold(setting: Setting, fold: int, position: int, of: int, stop: Stop) -> Wo
         return
     folder.mkdir(parents=True, exist_ok=True)
     remove_stumps(folder)
-    learner = new_learner(setting, fold)
-    found = checkpoints.latest(folder)
-    if found is not None:
-        learner.load(found.state(), found.weights, found.average)
-    held_out = yield from _epochs(setting, fold, learner, position / of, 1 / of, stop)
+    learner, held_out = yield from _fitted(setting, fold, position / of, 1 / of, stop)
     if held_out is None:  # the last checkpoint was there, its predictions were not
-        held_out = finish(predict_held_out(setting, fold, learner.predictor))
+        held_out = yield from _validated(setting, fold, learner, position / of)
     tag = checkpoints.tag(checkpoints.place(folder, learner.epoch))
     about = {"run": setting.run.name, "fold": fold, "rows": "oof", "checkpoints": {str(fold): tag}}
     replace(held_out, about=about).write(setting.run.part(fold))
+
+
+def _fitted(
+    setting: Setting, fold: int, start: float, share: float, stop: Stop
+) -> Work[tuple[Learner, Predictions | None]]:
+    """The learner at its end, and the held-out predictions of its last epoch, where that was not done already.
+
+    Where memory runs out while the weights move, which spoils them, it begins once more from the last checkpoint.
+    """
+    learner = _newest(setting, fold)
+    images = setting.experiment.images_at_a_time()
+    told = spared(
+        learner, setting.techniques, setting.experiment, setting.loaded.table, setting.precision, images
+    )
+    if told:
+        yield Progress("train", start, 1, f"fold {fold}: {told}", line=True)
+    try:
+        return learner, (yield from _epochs(setting, fold, learner, start, share, stop))
+    except NotFiniteError as error:
+        raise _told(setting, fold, error) from None
+    except OptimizerShortError as error:
+        short = str(error).splitlines()[0]
+    del learner  # outside of the except block, whose traceback holds its tensors
+    memory.release(setting.device)
+    learner = _newest(setting, fold)
+    learner.spare()
+    at = f"the checkpoint of epoch {learner.epoch}, step {learner.begun}" if learner.step else "the start"
+    yield Progress("train", start, 1, f"{short}; going on from {at}, a tensor at a time", line=True)
+    return learner, (yield from _epochs(setting, fold, learner, start, share, stop))
+
+
+def _newest(setting: Setting, fold: int) -> Learner:
+    """A fold's learner as its newest checkpoint has it, or before its first step."""
+    learner, found = new_learner(setting, fold), checkpoints.latest(setting.run.fold(fold))
+    start = setting.start_of(fold)
+    if found is not None:
+        learner.load(found.state(), found.weights, found.average)
+    elif start is not None:
+        begin_with(learner, start)
+    return learner
+
+
+def _told(setting: Setting, fold: int, error: NotFiniteError) -> RunError:
+    """The same error with the ids of the last step's rows, and where to go on from."""
+    ids = setting.loaded.table.ids[error.last.rows.numpy()]
+    newest = checkpoints.newest(setting.run.fold(fold))
+    kept = f"the last good checkpoint is {newest}" if newest else "no checkpoint was made before"
+    cases = [Case("in the last of these steps", id=str(row)) for row in ids]
+    hint = error.hint + (f"; --from runs/{setting.run.name} begins with what is kept" if newest else "")
+    return RunError(f"fold {fold}: {error.summary}; {kept}", code=error.code, cases=cases, hint=hint)
 
 
 def _epochs(
@@ -104,13 +156,17 @@ def _epochs(
     plan, stages = plan_of(setting, fold), train_stages(setting, fold)
     log = EpochLog.read(folder / "log.jsonl", learner.epoch)
     events = fit.fit(learner, stages, plan, setting.precision)
-    shown, held_out = 0.0, None
+    shown, done, held_out = 0.0, start, None
     with ExitStack() as stack:
         stack.enter_context(stop.after_a_step())
         for stage in stages:
             stack.enter_context(closing(stage.batches))
         tracking = stack.enter_context(setting.trackers.of_fold(setting, fold, learner))
         for event in events:
+            if isinstance(event, OutOfMemory | Skipped):
+                left_out = ": R01, the step is left out" if isinstance(event, Skipped) else ""
+                yield Progress("train", done, 1, f"fold {fold}: {event}{left_out}", line=True)
+                continue
             if isinstance(event, fit.Step):
                 tracking.step(event)
                 _save_within(setting, fold, learner, stop)
@@ -125,7 +181,7 @@ def _epochs(
             where = f"fold {fold} epoch {event.number}/{experiment.epochs}"
             if event.number == experiment.epochs or event.number % experiment.validate_every == 0:
                 yield Progress("train", done, 1, f"{where}, validating")
-                held_out = finish(predict_held_out(setting, fold, learner.predictor))
+                held_out = yield from _validated(setting, fold, learner, done)
                 found = scores(setting.metric, held_out, setting.loaded.table)
             line = log.add(event, learner.step, found)
             tracking.log(learner.step, log.lines[-1])
@@ -135,6 +191,15 @@ def _epochs(
             if stop.asked and event.number < experiment.epochs:
                 raise StoppedError(f"stopped after fold {fold} epoch {event.number}, saved", stop.asked)
     return held_out
+
+
+def _validated(setting: Setting, fold: int, learner: Learner, done: float) -> Work[Predictions]:
+    """The held-out predictions, of whose progress only what is worth a line is told."""
+    work = Outcome(predict_held_out(setting, fold, learner.predictor))
+    for step in work:
+        if step.line:
+            yield Progress("train", done, 1, f"fold {fold}: {step.detail}", line=True)
+    return work.result
 
 
 def predict_held_out(setting: Setting, fold: int, predictor: nn.Module) -> Work[Predictions]:

@@ -15,6 +15,7 @@ from kit.batches import Batch
 from kit.kinds import Loss, Scheduler
 from kit.learner import learner
 from kit.precision import Precision
+from kit.step import Plan
 
 FLOAT = Precision("float32", "float32", "contiguous")
 
@@ -103,7 +104,7 @@ def test_at_the_end_of_a_run_batch_norms_statistics_are_torchs_for_the_averaged_
     network, batches = Pixels(), Drawn()
     made = learner(network, torch.optim.SGD(network.parameters(), lr=0.1), FLOAT, swa_start=0.3)
     stages = [fit.Stage(4, batches, Loss.open("cross_entropy"), Scheduler.open("constant"))]
-    list(fit.fit(made, stages, fit.Plan(0, 0), FLOAT))
+    list(fit.fit(made, stages, Plan(0, 0), FLOAT))
     reference = Pixels()
     reference.load_state_dict(made.predictor.state_dict())
     nn.init.constant_(reference.inner[1].running_mean, 9.0)

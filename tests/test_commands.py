@@ -165,7 +165,7 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(
         raise KeyboardInterrupt
 
     inside(competition)
-    monkeypatch.setattr("kit.fit._descend", press)
+    monkeypatch.setattr("kit.step._descend", press)
     assert run(["train"]) == 130
     assert "the same command goes on" in capsys.readouterr().err
 

@@ -18,6 +18,7 @@ from kit.kinds import Loss, Scheduler
 from kit.learner import learner
 from kit.precision import Precision
 from kit.progress import finish
+from kit.step import Plan
 from kit.train import train
 from kit.workspace import Workspace
 
@@ -61,7 +62,7 @@ def ranged(highest: float, steps: int = 60) -> list[Trial]:
     network = Weight()
     made = learner(network, torch.optim.SGD(network.parameters(), lr=0.3), FLOAT)
     stage = fit.Stage(1, One(), Quadratic(), Scheduler.open("constant"))
-    return list(range_test(made, stage, fit.Plan(0, 0), FLOAT, 1e-3, highest, steps))
+    return list(range_test(made, stage, Plan(0, 0), FLOAT, 1e-3, highest, steps))
 
 
 def test_each_step_has_the_rate_and_the_loss_worked_out_by_hand() -> None:

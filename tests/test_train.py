@@ -10,7 +10,7 @@ import pytest
 import torch
 from filelock import FileLock
 
-from kit import checkpoints, fit
+from kit import checkpoints, step
 from kit.errors import BusyError, ConfigError, DataError, KitWarning
 from kit.folds import Folds
 from kit.kinds import Metric
@@ -98,15 +98,15 @@ class Killed(BaseException):
 
 def kill_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     """Ends the process's training in the step that comes after so many."""
-    plain, done = fit._descend, [0]
+    plain, done = step._descend, [0]
 
-    def descend(*args: object) -> None:
+    def descend(*args: object) -> object:
         done[0] += 1
         if done[0] > steps:
             raise Killed
-        plain(*args)  # type: ignore[arg-type]
+        return plain(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(fit, "_descend", descend)
+    monkeypatch.setattr(step, "_descend", descend)
 
 
 @pytest.mark.parametrize("steps", [1, 6, 11])

@@ -16,6 +16,9 @@ from kit.commands._console import be_strict, emit, follow, say
     "--config", help="Read this file in config.json's place, such as runs/x/config.json to train x again."
 )
 @click.option(
+    "--from", "start", metavar="RUN", help="Begin with the weights of another run's folds; sets start_from."
+)
+@click.option(
     "--fresh", is_flag=True, help="Begin anew; what is there of the run is kept as NAME.replaced-1."
 )
 @click.option("--dry-run", is_flag=True, help="Check everything up to the first batch, and train nothing.")
@@ -29,6 +32,7 @@ def command(
     folds: str | None,
     seeds: str | None,
     config: str | None,
+    start: str | None,
     fresh: bool,
     dry_run: bool,
     strict: bool,
@@ -45,6 +49,7 @@ def command(
     kit train --name r --seeds 0,1,2
     kit train --name r --dry-run
     kit train --name r --fresh
+    kit train --name s --from runs/r optimizer.lr=0.0002
     kit train --name again --config runs/r/config.json
     """
     from kit.workspace import Workspace
@@ -53,6 +58,8 @@ def command(
         be_strict()
     if fresh and dry_run:
         raise click.UsageError("--fresh begins anew, --dry-run begins nothing: give one of them")
+    if start is not None:
+        overrides = (*overrides, f"start_from={start}")
     workspace = Workspace.find(".", overrides, config)
     wanted = numbers(folds, "--folds")
     if dry_run:

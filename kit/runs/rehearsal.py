@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from kit import fit, network
+from kit import fit, network, step
 from kit.errors import RunError
 from kit.progress import Progress, Work
 from kit.runs.run import check_same, find_run, wanted_folds
@@ -76,7 +76,7 @@ def _first_batch(setting: Setting, model: torch.nn.Module, stage: fit.Stage) -> 
     batch = next(iter(stage.batches.epoch(0)))
     images = setting.precision.arrange(batch.images, setting.device)
     with torch.no_grad():
-        outputs = fit.outputs(model, images, setting.precision, setting.device).float()
+        outputs = step.outputs(model, images, setting.precision, setting.device).float()
     loss = float(stage.loss.rows(outputs, batch.labels.to(setting.device)).mean())
     if not math.isfinite(loss):
         raise RunError(

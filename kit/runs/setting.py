@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,41 +16,20 @@ from kit.config import Experiment
 from kit.duplicates import warn_shared
 from kit.errors import DataError, KitError, KitWarning
 from kit.folds import Folds, make_folds
-from kit.kinds import Augmenter, Classes, Metric, Optimizer, Plugin, Sampler, Scheduler, Splitter
-from kit.label_kinds import check_takes
-from kit.learner import Learner, learner
+from kit.kinds import Metric
+from kit.learner import Learner
 from kit.precision import Precision, choose, choose_device
-from kit.progress import Work
-from kit.rates import check_frozen, spread_rates
+from kit.progress import Progress, Work
 from kit.runs.loading import Loaded, geometry, loading
 from kit.runs.run import Run, check_unchanged, made_from
-from kit.runs.stages import OpenStage, open_stages
+from kit.runs.sizing import largest_batch, scaled
+from kit.runs.stages import OpenStage
+from kit.runs.starting import starting_point
+from kit.runs.techniques import Techniques, build_learner, open_techniques
 from kit.runs.tracking import Trackers
+from kit.step import Plan
 from kit.table import Table, test_table, train_table
 from kit.workspace import Workspace
-
-
-@dataclass(frozen=True)
-class Techniques:
-    """An experiment's opened plugins."""
-
-    splitter: Splitter
-    sampler: Sampler
-    augmenter: Augmenter
-    optimizer: Optimizer
-    scheduler: Scheduler
-    parts: network.Parts
-    stages: tuple[OpenStage, ...]
-
-    def of_config(self) -> list[Plugin]:
-        """Those that the config names at its top."""
-        return [
-            self.splitter, self.sampler, self.augmenter, self.optimizer, self.scheduler, *self.parts.all()
-        ]  # fmt: skip
-
-    def all(self) -> list[Plugin]:
-        """Every one of them, the stages' too."""
-        return [*self.of_config(), *(plugin for stage in self.stages for plugin in stage.plugins())]
 
 
 @dataclass(frozen=True)
@@ -74,6 +54,11 @@ class Setting:
     def held_out_rows(self, fold: int) -> np.ndarray:
         """Positions of the rows that a fold's model predicts."""
         return np.flatnonzero(self.folds.held_out(fold) & ~self.loaded.bad)
+
+    def start_of(self, fold: int) -> Path | None:
+        """The checkpoint that a fold begins with, where `start_from` names one. Raises what starting_point raises."""
+        path = self.experiment.start_from
+        return None if path is None else starting_point(self.workspace, path, self.folds, fold)
 
     def made_from(self) -> dict[str, Any]:
         """Hashes of the rows, images, folds, plugins and versions."""
@@ -116,7 +101,29 @@ def preparing(workspace: Workspace, run: Run) -> Work[Setting]:
     setting = Setting(workspace, run, fixed, techniques, metric, loaded, folds, precision, device, trackers)
     _check_rows(setting)
     check_unchanged(run, setting.made_from())
-    return setting
+    return (yield from _with_batch(setting)) if experiment.batch_size == "auto" else setting
+
+
+def _with_batch(setting: Setting) -> Work[Setting]:
+    """The batch that "auto" stands for, and the learning rate scaled to it: as the run began, else measured."""
+    run, techniques = setting.run, setting.techniques
+    if run.begun:
+        count, lr = int(run.config["batch_size"]), run.config["optimizer"]["lr"]
+        optimizer = techniques.optimizer.model_copy(update={"lr": lr})
+    else:
+        rows = min(len(setting.training_rows(fold)) for fold in range(setting.folds.count))
+        table = setting.loaded.table
+        count = largest_batch(techniques, setting.experiment, table, setting.precision, setting.device, rows)
+        optimizer = scaled(techniques.optimizer, count)
+        lr = getattr(optimizer, "lr", 0.0)
+        yield Progress(
+            "memory", 1, 1, f"batch_size {count}, optimizer.lr {lr:.3g}: the most that fit", line=True
+        )
+    stages = tuple(stage.with_batch(count) for stage in techniques.stages)
+    return replace(
+        setting, experiment=setting.experiment.model_copy(update={"batch_size": count}),
+        techniques=replace(techniques, optimizer=optimizer, stages=stages),
+    )  # fmt: skip
 
 
 def _check_rows(setting: Setting) -> None:
@@ -144,23 +151,6 @@ def look_ahead(workspace: Workspace, table: Table) -> None:
         )
     else:
         warn_shared(table, test)
-
-
-def open_techniques(workspace: Workspace, classes: Classes, metric: Metric) -> Techniques:
-    """Every plugin that an experiment names. Raises PluginError, ConfigError (C17 for labels not taken)."""
-    experiment, root = workspace.experiment, workspace.root
-    loss, splitter, sampler = (experiment.open(kind, root) for kind in ("loss", "splitter", "sampler"))
-    check_takes([loss, splitter, sampler, metric], classes.label_kind, root)
-    parts = network.open_parts(experiment, root, classes)
-    return Techniques(
-        cast(Splitter, splitter),
-        cast(Sampler, sampler),
-        cast(Augmenter, experiment.open("augmenter", root)),
-        cast(Optimizer, experiment.open("optimizer", root)),
-        cast(Scheduler, experiment.open("scheduler", root)),
-        parts,
-        open_stages(experiment, root, classes, parts),
-    )
 
 
 def _precision(
@@ -192,7 +182,7 @@ def _batches(setting: Setting, fold: int, stage: OpenStage) -> TrainBatches:
         sampler=stage.sampler,
         augmenter=stage.augmenter,
         size=experiment.image_size,
-        batch_size=experiment.batch_size,
+        batch_size=experiment.rows_of_a_step(),
         seed=experiment.seed,
         fold=fold,
         workers=experiment.workers,
@@ -200,10 +190,10 @@ def _batches(setting: Setting, fold: int, stage: OpenStage) -> TrainBatches:
     )
 
 
-def plan_of(setting: Setting, fold: int) -> fit.Plan:
+def plan_of(setting: Setting, fold: int) -> Plan:
     """The numbers of a fold's fit that its stages share."""
     experiment = setting.experiment
-    return fit.Plan(experiment.seed, fold, experiment.micro_batch_size, experiment.clip_grad_norm)
+    return Plan(experiment.seed, fold, experiment.micro_batch_size, experiment.clip_grad_norm)
 
 
 def plain_batches(loaded: Loaded, experiment: Experiment, rows: np.ndarray) -> PlainBatches:
@@ -213,20 +203,13 @@ def plain_batches(loaded: Loaded, experiment: Experiment, rows: np.ndarray) -> P
         rows=rows,
         size=experiment.image_size,
         crop_share=experiment.crop_share,
-        batch_size=experiment.batch_size,
+        batch_size=experiment.rows_of_a_step(),
         workers=experiment.workers,
     )
 
 
 def new_learner(setting: Setting, fold: int) -> Learner:
     """A fold's learner before its first step; its weights are drawn from (seed, fold)."""
-    experiment = setting.experiment
-    torch.manual_seed(randomness.number(experiment.seed, "weights", fold))
-    built = network.build(setting.techniques.parts, len(setting.loaded.table.classes), experiment.image_size)
-    placed = setting.precision.place(built, setting.device)
-    for number, stage in enumerate(setting.techniques.stages):
-        check_frozen(built, stage.section.freeze, f"stages.{number}.freeze")
-    optimizer = setting.techniques.optimizer.build(list(placed.named_parameters()))
-    freezes = [stage.section.freeze for stage in setting.techniques.stages]
-    spread_rates(optimizer, built, experiment.layer_decay, experiment.lr_scales, freezes)
-    return learner(placed, optimizer, setting.precision, experiment.ema_decay, experiment.swa_start)
+    torch.manual_seed(randomness.number(setting.experiment.seed, "weights", fold))
+    classes = len(setting.loaded.table.classes)
+    return build_learner(setting.techniques, setting.experiment, classes, setting.precision, setting.device)

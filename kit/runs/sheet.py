@@ -104,7 +104,7 @@ class Sheet:
             table.ids if len(written) == len(table) else table.ids[written], np.full(len(written), fold),
             table.classes, found, made, predictor.multi_label,
         )  # fmt: skip
-        return Reader(predictor, job.views, job.merge, rows, job.experiment.batch_size, found, places)
+        return Reader(predictor, job.views, job.merge, rows, job.experiment.rows_of_a_step(), found, places)
 
     def write(self) -> Mapping[str, Any]:
         """Writes the file where it would say anything else, and returns what it says of itself, such as scores.

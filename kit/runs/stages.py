@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,6 +31,12 @@ class OpenStage:
     def epochs(self) -> int:
         """Epochs of the stage."""
         return self.experiment.epochs
+
+    def with_batch(self, count: int) -> OpenStage:
+        """The same stage, with a number of rows in the place of "auto"."""
+        if self.experiment.batch_size != "auto":
+            return self
+        return replace(self, experiment=self.experiment.model_copy(update={"batch_size": count}))
 
     def plugins(self) -> list[Plugin]:
         """Every plugin of the stage."""

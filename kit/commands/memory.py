@@ -1,0 +1,111 @@
+"""kit memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kit.commands._console import console, emit, follow, say
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from kit.runs.sizing import Sized
+
+
+@click.command()
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--batch-size", "sizes", help="Images at a time, such as 8,16,32; by default the experiment's.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.png", help="Draw the table too."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print all numbers, in bytes, as JSON.")
+def command(overrides: tuple[str, ...], sizes: str | None, out: Path | None, as_json: bool) -> None:
+    """Say what a training step holds in memory, by part and by block of the network, and what fits.
+
+    Two small steps are watched tensor by tensor and extended to any size; a real step says what kernels take beside.
+
+    \b
+    kit memory
+    kit memory --batch-size 8,16,32,64 --out memory.png
+    kit memory backbone.arch=efficientnet_b0 image_size=256 --json
+    """
+    from kit.commands.train import numbers
+    from kit.memory import mebibytes
+    from kit.runs.sizing import sizing
+    from kit.workspace import Workspace
+
+    if out is not None and out.suffix.lower() != ".png":
+        raise click.BadParameter(f"{str(out)!r} does not end in .png", param_hint="--out")
+    asked = numbers(sizes, "--batch-size") or []
+    if any(size < 1 for size in asked):
+        raise click.BadParameter("sizes are at least 1", param_hint="--batch-size")
+    workspace = Workspace.find(".", overrides)
+    found, precision, device = follow(sizing(workspace, asked[-1] if asked else None))
+    experiment = workspace.experiment
+    network = experiment.backbone.get("arch") or experiment.backbone["name"]
+    title = f"{network}, {precision.train} {precision.layout} on {device}"
+    shown = sorted({*asked}) or [found.images]
+    if out is not None:
+        from kit.plots import stacked, write_png
+
+        parts = {size: found.parts(size) for size in shown}
+        limit = found.held + found.room.free
+        write_png(out, stacked(parts, f"memory of a training step: {title}", "images at a time", limit))
+    if as_json:
+        emit(_as_json(found, title, shown))
+        return
+    click.echo(
+        f"{title}: {mebibytes(found.room.free)} free beside {mebibytes(found.held)} that a learner holds"
+    )
+    console().print(_table(found, shown))
+    blocks = found.footprint.activations(found.images)
+    click.echo(f"activations of {found.images} images, by block: " + ", ".join(
+        f"{name} {mebibytes(count)}" for name, count in blocks.items() if count >= 2**10
+    ))  # fmt: skip
+    if found.measured is not None:
+        click.echo(
+            f"a real step of {found.images} took {mebibytes(found.measured)}, of which kernels' own scratch "
+            f"{mebibytes(found.scratch)}"
+        )
+    click.echo(f"largest that fits: {found.largest()} at a time, with a tenth of the free memory left")
+    if out is not None:
+        say(f"drawn: {out}")
+
+
+def _table(found: Sized, sizes: list[int]) -> Table:
+    from rich.table import Table
+
+    from kit.footprint import PARTS
+    from kit.memory import mebibytes
+
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("images", "peak", *PARTS, "fits"):
+        made.add_column(heading, justify="right", no_wrap=True)
+    for size in sizes:
+        parts = found.parts(size).values()
+        fits = "yes" if found.fits(size) else "no"
+        made.add_row(str(size), mebibytes(found.peak(size)), *(mebibytes(part) for part in parts), fits)
+    return made
+
+
+def _as_json(found: Sized, title: str, sizes: list[int]) -> dict[str, Any]:
+    return {
+        "network": title,
+        "free": found.room.free,
+        "held": found.held,
+        "sizes": [
+            {
+                "images": size,
+                "peak": found.peak(size),
+                "parts": found.parts(size),
+                "activations": found.footprint.activations(size),
+                "fits": found.fits(size),
+            }
+            for size in sizes
+        ],
+        "measured": {"images": found.images, "peak": found.measured, "scratch": found.scratch},
+        "largest": found.largest(),
+    }

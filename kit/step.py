@@ -1,0 +1,248 @@
+"""One optimizer step: a batch is mixed, runs in micro-batches, and moves the weights, or leaves them as they are.
+
+Where memory runs out the step begins again in smaller micro-batches; where a loss or a gradient is not finite, nothing
+of the step reaches the weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from kit import memory, randomness
+from kit.batches import spread
+from kit.errors import RunError
+from kit.kinds import Loss
+from kit.learner import Learner
+from kit.memory import Room
+from kit.precision import Precision
+
+if TYPE_CHECKING:
+    from kit.batches import Batch
+
+T = TypeVar("T")
+Shares = list[tuple[float, Tensor]]  # how much each set of labels counts
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The numbers of a fit that all its stages share."""
+
+    seed: int
+    fold: int
+    micro_batch_size: int | None = None
+    clip_grad_norm: float | None = None
+    skips: int = 5  # steps in a row whose loss or gradients are not finite, before the fit gives up
+
+
+@dataclass(frozen=True)
+class OutOfMemory:
+    """Memory ran out in a step, which goes on with fewer images at a time; sizes in images, memory in bytes."""
+
+    where: str  # forward, backward, ...
+    epoch: int
+    step: int
+    batch: int
+    tried: int
+    smaller: int
+    parts: Mapping[str, int]
+    room: Room
+    batch_norm: bool
+
+    def __str__(self) -> str:
+        where = f"{self.where}, epoch {self.epoch + 1}, step {self.step + 1}"
+        differs = ", from which batch norm takes its statistics now" if self.batch_norm else ""
+        return (
+            f"R02 out of memory ({where}) with {self.tried} images at a time: {memory.listed(self.parts)}; "
+            f"{self.room}; going on with {self.smaller} at a time{differs}, the batch stays {self.batch}"
+        )
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A step whose loss or gradients were not finite: the weights are as they were before it."""
+
+    epoch: int
+    step: int
+    lr: float
+    loss: float
+    rows: Tensor
+    in_a_row: int
+
+    def __str__(self) -> str:
+        loss = f"the loss is {self.loss:.4g}"
+        what = f"{loss}, a gradient is not finite" if math.isfinite(self.loss) else loss
+        return f"{what} in epoch {self.epoch + 1}, step {self.step + 1}, at lr {self.lr:.3g}"
+
+
+Update = Generator[OutOfMemory, None, T]
+
+
+class OptimizerShortError(RunError):
+    """Memory ran out while the weights moved: the learner is spoilt, its last checkpoint is not."""
+
+
+def updating(
+    learner: Learner, loss: Loss, batch: Batch, plan: Plan, precision: Precision, progress: float
+) -> Update[tuple[Tensor, Tensor]]:
+    """One optimizer step over an effective batch; gives its mean loss and whether it was finite, on the device.
+
+    Mixing is drawn once for the whole batch, which then runs in micro-batches whose gradients add up. Where memory runs
+    out, batch norm's buffers are put back and the step begins again with half the images at a time and the same draws.
+    Raises RunError R02 where one image does not fit, or the loss cannot be split.
+    """
+    learner.before.keep()
+    learner.doing = "batch"
+    images, shares = _mixed(learner, loss, batch, plan, precision, progress)
+    while True:
+        size = _size(learner, loss, plan, len(images))
+        try:
+            value = _gradients(learner, loss, images, shares, size, plan, precision)
+            break
+        except Exception as error:
+            if not memory.is_out_of_memory(error):
+                raise
+            short = _short(learner, len(images), size)
+        yield _smaller(learner, short, loss)  # out of the except block, which holds the failed step's tensors
+    finite = _descend(learner, plan.clip_grad_norm, value)
+    learner.doing = ""
+    return value, finite
+
+
+def _mixed(
+    learner: Learner, loss: Loss, batch: Batch, plan: Plan, precision: Precision, progress: float
+) -> tuple[Tensor, Shares]:
+    device = learner.device
+    torch.manual_seed(randomness.number(plan.seed, "step", plan.fold, learner.step))
+    draws = randomness.generator(plan.seed, "mix", plan.fold, learner.step)
+    images = precision.arrange(batch.images, device)
+    return loss.mix(images, batch.labels.to(device, non_blocking=True), draws, progress)
+
+
+def _size(learner: Learner, loss: Loss, plan: Plan, count: int) -> int:
+    """Images at a time: what the config says, or less where memory ran out before."""
+    if not loss.can_be_split():
+        return count
+    return min(count, plan.micro_batch_size or count, learner.micro_batch_size or count)
+
+
+def _gradients(
+    learner: Learner, loss: Loss, images: Tensor, shares: Shares, size: int, plan: Plan, precision: Precision
+) -> Tensor:
+    """Adds up the gradients of micro-batches, from none; returns the batch's mean loss."""
+    torch.manual_seed(randomness.number(plan.seed, "step", plan.fold, learner.step))
+    learner.optimizer.zero_grad(set_to_none=True)
+    value = torch.zeros((), device=learner.device)
+    for part in spread(len(images), size):
+        rows = slice(part[0], part[-1] + 1)
+        learner.doing = "forward"
+        given = outputs(learner.network, images[rows], precision, learner.device)
+        summed = _summed(loss, given.float(), [(share, labels[rows]) for share, labels in shares])
+        learner.doing = "backward"
+        learner.scaler.scale(summed / len(images)).backward()
+        value += summed.detach() / len(images)
+    return value
+
+
+def outputs(network: nn.Module, images: Tensor, precision: Precision, device: torch.device) -> Tensor:
+    """The network's outputs for training. Raises RunError R04 where batch norm is left with one value."""
+    try:
+        with precision.training(device):
+            return cast(Tensor, network(images))
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise RunError(
+            f"batch norm cannot train on {len(images)} image at a time where one value a channel is left of it",
+            code="R04", hint="a larger batch_size, micro_batch_size or image_size",
+        ) from error  # fmt: skip
+
+
+def _summed(loss: Loss, outputs: Tensor, shares: Shares) -> Tensor:
+    """sum over rows and label sets of share * loss."""
+    parts = [share * loss.rows(outputs, labels).sum() for share, labels in shares]
+    return torch.stack(parts).sum()
+
+
+def _short(learner: Learner, count: int, size: int) -> OutOfMemory:
+    """What there is to say of a failed step while it still holds its memory."""
+    parts, room = memory.held(learner), memory.room(learner.device)
+    parts["activations and all else"] = max(0, room.taken - sum(parts.values()))
+    return OutOfMemory(
+        learner.doing, learner.epoch, learner.step, count, size, -(-size // 2), parts, room,
+        _has_batch_norm(learner.network),
+    )  # fmt: skip
+
+
+def _has_batch_norm(network: nn.Module) -> bool:
+    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
+
+
+def _smaller(learner: Learner, short: OutOfMemory, loss: Loss) -> OutOfMemory:
+    """Frees the failed step and makes the next ones smaller. Raises RunError R02 where they cannot be."""
+    learner.before.put_back()
+    learner.optimizer.zero_grad(set_to_none=True)
+    memory.release(learner.device)
+    if short.tried > 1 and loss.can_be_split():
+        learner.micro_batch_size = short.smaller
+        return short
+    why = "one image at a time" if short.tried == 1 else f"{short.tried} images, which the loss compares"
+    raise RunError(
+        f"out of memory ({short.where}, epoch {short.epoch + 1}, step {short.step + 1}) with {why}: "
+        f"{memory.listed(short.parts)}; {short.room}",
+        code="R02", hint="a smaller image_size, network or batch_size, or a device with more memory",
+    )  # fmt: skip
+
+
+def _waits(learner: Learner) -> bool:
+    """Whether a step waits for what it computed before the weights move: always on a CPU, where that costs nothing.
+
+    On a GPU torch's fused optimizers leave a step out by themselves, as their answer to gradient scaling: whatever is
+    not finite is found_inf.
+    """
+    fused = all(group.get("fused") for group in learner.optimizer.param_groups)
+    return learner.device.type == "cpu" or not fused
+
+
+def _move(learner: Learner) -> None:
+    """The weights, then their average."""
+    learner.scaler.step(learner.optimizer)
+    learner.scaler.update()
+    if learner.average is not None:
+        learner.average.after_step(learner.step + 1)
+
+
+def _descend(learner: Learner, clip: float | None, value: Tensor) -> Tensor:
+    """Moves the weights and their average where all is finite; says whether it was, on the device."""
+    scaler, weights = learner.scaler, [w for w in learner.network.parameters() if w.grad is not None]
+    if clip is not None or not scaler.is_enabled():
+        scaler.unscale_(learner.optimizer)
+        norm = nn.utils.get_total_norm([cast(Tensor, weight.grad) for weight in weights])
+        if clip is not None:
+            nn.utils.clip_grads_with_norm_(weights, clip, norm)
+    # with a scaler an overflow is no fault: it leaves the step out by itself, and goes on at a lower scale
+    finite = torch.isfinite(value) if scaler.is_enabled() else torch.isfinite(value) & torch.isfinite(norm)
+    if not _waits(learner):
+        learner.before.put_back(~finite)
+        learner.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
+    elif not finite:
+        learner.before.put_back()
+        learner.optimizer.zero_grad(set_to_none=True)
+        return finite
+    learner.doing = "optimizer"
+    try:
+        _move(learner)
+    except Exception as error:
+        if not memory.is_out_of_memory(error):
+            raise
+        raise OptimizerShortError(
+            f"out of memory (optimizer, epoch {learner.epoch + 1}, step {learner.step + 1}): "
+            f"{memory.listed(memory.held(learner))}; {memory.room(learner.device)}",
+            code="R02", hint="a smaller network, or an optimizer that keeps less, such as sgd",
+        ) from error  # fmt: skip
+    return finite
