@@ -12,6 +12,7 @@ from kit.commands._console import console, emit, follow
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from kit.feeding import Feeding
     from kit.speed import Found, Rate
 
 
@@ -22,6 +23,7 @@ def command() -> None:
     \b
     kit bench network
     kit bench network backbone.arch=efficientnet_b0 image_size=192 --steps 20
+    kit bench loader
     """
 
 
@@ -60,6 +62,57 @@ def network(
     click.echo(_advice(found))
     if compiled:
         click.echo(_break_even(found))
+
+
+@command.command()
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--workers", help="Numbers of loader processes, such as 0,2,4; by default 0, 1, 2, 4, ...")
+@click.option("--steps", type=click.IntRange(3), default=20, show_default=True, help="Timed steps of a turn.")
+@click.option("--json", "as_json", is_flag=True, help="Print all numbers as JSON.")
+def loader(overrides: tuple[str, ...], workers: str | None, steps: int, as_json: bool) -> None:
+    """Time training with each number of loader processes, in turns, and recommend one.
+
+    Images come from the cache, which is filled where it is not; what is trained is thrown away.
+
+    \b
+    kit bench loader
+    kit bench loader augmenter=retail --workers 0,4,8 --steps 50
+    """
+    from dataclasses import asdict
+
+    from kit.commands.train import numbers
+    from kit.feeding import feeding
+    from kit.workspace import Workspace
+
+    asked = numbers(workers, "--workers") or []
+    if any(count < 0 for count in asked):
+        raise click.BadParameter("a number of processes is 0 or more", param_hint="--workers")
+    found = follow(feeding(Workspace.find(".", overrides), asked, steps))
+    if as_json:
+        emit({**asdict(found), "advice": found.advice()})
+        return
+    click.echo(
+        f"batch {found.batch_size}, {found.device}: images/s of the median of two turns of {found.steps} steps"
+    )
+    console().print(_loader_table(found))
+    advice = found.advice()
+    click.echo(
+        "used is what this config trains with; no other number is faster by more than 5 %"
+        if advice is None else f"used is what this config trains with; faster here: workers={advice}"
+    )  # fmt: skip
+
+
+def _loader_table(found: Feeding) -> Table:
+    from rich.table import Table
+
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("workers", "loader alone", "training"):
+        made.add_column(heading, justify="right", no_wrap=True)
+    made.add_column("")
+    for rate in found.rates:
+        marks = ["used"] * (rate.workers == found.used) + ["fastest"] * (rate is found.fastest)
+        made.add_row(str(rate.workers), f"{rate.loaded:.0f}", f"{rate.trained:.1f}", ", ".join(marks))
+    return made
 
 
 def _table(found: Found) -> Table:
