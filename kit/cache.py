@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from kit.config import Data, Experiment
 
 CHUNK = 64 * 2**20  # bytes of pixels after which they go to the disk, and are safe from a kill
+AHEAD = 2**24  # bytes of pixels that a worker may be ahead of what is stored
 MARGIN = 1.25  # the cache's short side by default, times the network's
 LONGEST = 8  # an image is not enlarged to more than so many times the cache size on its long side
 
@@ -68,7 +69,8 @@ class Geometry:
 
     def folder(self, data: Data) -> str:
         """The folder's name: it differs for whatever makes other pixels of the same file."""
-        made_by = fingerprint([SCHEMA, data.alpha_fill])[:8]
+        whole = ["whole"] if data.decode == "whole" else []  # before there was a choice, all were reduced
+        made_by = fingerprint([SCHEMA, data.alpha_fill, *whole])[:8]
         return f"{self.resize}-{self.cache_size}-{made_by}"
 
 
@@ -188,16 +190,16 @@ def _locked(folder: Path, total: int) -> Work[FileLock]:
 def _decoded(
     paths: Sequence[Path], held: frozenset[str], geometry: Geometry, data: Data, workers: int
 ) -> Generator[_Found, None, None]:
-    """What became of each file, in order; a bounded number is decoded ahead, side by side."""
+    """What became of each file, in order; a bounded number is decoded ahead, side by side, also during a write."""
     import cv2
 
     cv2.setNumThreads(0)  # images are decoded side by side, cv2's own threads would only get in the way
-    coming = iter(paths)
+    coming, most = iter(paths), max(4, min(32, AHEAD // (3 * geometry.cache_size**2)))
     with ThreadPoolExecutor(workers) as pool:
         ahead: deque[Future[_Found]] = deque()
         try:
             while True:
-                for path in islice(coming, 8 * workers - len(ahead)):
+                for path in islice(coming, most * workers - len(ahead)):
                     ahead.append(pool.submit(_read, path, held, geometry, data))
                 if not ahead:
                     return
@@ -214,7 +216,7 @@ def _read(path: Path, held: frozenset[str], geometry: Geometry, data: Data) -> _
         name = hashlib.sha256(content).hexdigest()
         if name in held:
             return _Found(path, before, name)
-        decoded = decode(content, data, least=geometry.cache_size)
+        decoded = decode(content, data, least=0 if data.decode == "whole" else geometry.cache_size)
         return _Found(path, before, name, geometry.apply(decoded.pixels), decoded.notes)
     except DataError as error:
         return _Found(path, before, name, bad=Case(error.summary, path=str(path), code=error.code))

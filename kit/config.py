@@ -93,6 +93,10 @@ class Data(Strict):
     )
     encoding: str = Field("utf-8", description="the CSVs' encoding")
     max_pixels: int = Field(100_000_000, gt=0, description="images that claim more pixels are refused")
+    decode: Literal["reduced", "whole"] = Field(
+        "whole",
+        description="reduced: JPEGs at least twice the cache's size at 1/2, 1/4 or 1/8, faster, other pixels",
+    )
     alpha_fill: str = Field("white", description="colour under transparent pixels, as Pillow names colours")
     follow_symlinks: bool = Field(False, description="allow links that leave the image folder")
     bad_train: Literal["stop", "drop"] = Field("stop", description="what unreadable training images do")

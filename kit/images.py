@@ -104,14 +104,24 @@ def _jpeg(content: bytes, data: Data, least: int) -> Decoded:
         raise _truncated()
     short = min(header.width, header.height)
     flag = next((flag for by, flag in _REDUCED.items() if least and short >= by * least), _WHOLE)
-    pixels = cv2.imdecode(np.frombuffer(whole, np.uint8), flag | cv2.IMREAD_IGNORE_ORIENTATION)
+    pixels = _rgb(whole, flag)
     # libjpeg fills what is missing with plain grey, so an odd last pixel is worth a second look
     if pixels is None or ((pixels[-1, -1] == 128).all() and not jpeg.is_whole(content, header.scan)):
         raise _truncated()
-    upright, notes = _upright(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), header.exif)
+    upright, notes = _upright(pixels, header.exif)
     if whole is not content:
         notes = (*notes, Case("JPEG without its end mark, all its pixels are there", code="D04"))
     return Decoded(upright, notes)
+
+
+def _rgb(content: bytes, flag: int) -> np.ndarray | None:
+    """A JPEG as libjpeg gives it, red first, or None; where cv2 can leave the order of colours, that saves a pass."""
+    coded, flag = np.frombuffer(content, np.uint8), flag | cv2.IMREAD_IGNORE_ORIENTATION
+    red_first = getattr(cv2, "IMREAD_COLOR_RGB", None)
+    if red_first is not None:
+        return cv2.imdecode(coded, (flag & ~cv2.IMREAD_COLOR) | red_first)
+    pixels = cv2.imdecode(coded, flag)
+    return None if pixels is None else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 
 def _truncated() -> DataError:

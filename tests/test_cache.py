@@ -183,6 +183,21 @@ def test_another_geometry_or_fill_colour_is_another_file(tmp_path: Path, paths: 
     assert len(files) == 6
 
 
+def test_large_jpegs_are_decoded_whole_unless_asked_and_neither_is_taken_for_the_other(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.jpg"
+    image = np.random.default_rng(0).integers(0, 256, (128, 160, 3), dtype=np.uint8)
+    cv2.imwrite(str(path), image)
+    whole = fill(tmp_path, [path]).cache
+    reduced = fill(tmp_path, [path], data=Data(decode="reduced")).cache
+    assert whole.file != reduced.file
+    assert np.array_equal(whole[0], expected(path))
+    half = cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_REDUCED_COLOR_4), cv2.COLOR_BGR2RGB)
+    assert np.array_equal(reduced[0], half)
+    assert not np.array_equal(whole[0], reduced[0])
+
+
 def test_a_changed_file_is_noticed_even_with_its_old_time(tmp_path: Path) -> None:
     path = draw(tmp_path / "a.bmp", seed=1)  # all files of a size
     before = path.stat()

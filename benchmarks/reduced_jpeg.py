@@ -1,0 +1,109 @@
+"""JPEG decoding at half scale or less, where that suffices for the cache, against whole decoding: pixels, time, scores.
+
+    python benchmarks/reduced_jpeg.py WORKSPACE --runs k18 h18 [--cache-size 96] [--images 500]
+
+Fills two caches in a temporary folder, on one core, one with `data.decode=reduced` and one with `data.decode=whole`; tells
+how far their pixels are apart, how fast each was, and what the networks of finished runs score on the
+out-of-fold rows of each, beside the gain with the paired bootstrap's interval. A cache size other than the runs' own
+makes photos that are too small for it count as large ones. Nothing is written to the workspace.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from kit import checkpoints
+from kit.batches import PlainBatches
+from kit.blending.paired import paired
+from kit.cache import Cache, Geometry, filling
+from kit.commands.tta import gained
+from kit.kinds import Metric
+from kit.predict import predicting
+from kit.progress import finish
+from kit.runs.restore import experiment_of, restore
+from kit.runs.run import Run
+from kit.runs.targets import find_targets
+from kit.table import Table, train_table
+from kit.workspace import Workspace
+
+WAYS = ("reduced", "whole")
+
+
+def filled(space: Workspace, table: Table, geometry: Geometry, folder: Path, way: str) -> tuple[Cache, float]:
+    """The cache by one way of decoding, and its images a second on one core."""
+    data = space.competition.data.model_copy(update={"decode": way})
+    start = time.perf_counter()
+    cache = finish(filling(folder / way, list(table.paths), geometry, data, workers=1)).cache
+    return cache, len(table) / (time.perf_counter() - start)
+
+
+def apart(one: Cache, other: Cache, rows: int) -> np.ndarray:
+    """Of each of the first rows: mean absolute difference, largest one, and PSNR in dB."""
+    found = []
+    for row in range(min(rows, len(one))):
+        gap = one[row].astype(np.int16) - other[row]
+        error = float((gap.astype(np.float64) ** 2).mean())
+        found.append((np.abs(gap).mean(), np.abs(gap).max(), 10 * np.log10(255**2 / max(error, 1e-9))))
+    return np.array(found)
+
+
+def held_out(space: Workspace, run: Run, table: Table, cache: Cache) -> np.ndarray:
+    """Each row's probabilities by the network of the fold that held it out."""
+    (target,) = find_targets(space, [run.folder])
+    folds, found = run.folds(), np.zeros((len(table), len(table.classes)), np.float32)
+    for fold, path in target.folds.items():
+        checkpoint = checkpoints.load(path)
+        experiment, rows = experiment_of(checkpoint.about), np.flatnonzero(folds.held_out(fold))
+        predictor = restore(checkpoint, space.root, torch.device("cpu"))
+        batches = PlainBatches(
+            cache, rows, experiment.image_size, experiment.crop_share, experiment.batch_size, 0
+        )
+        (found[rows],) = finish(predicting([predictor], batches, [lambda x: x], "mean", len(rows), ""))
+    return found
+
+
+def main() -> None:
+    """Prints pixels, speed and scores."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("workspace", type=Path)
+    parser.add_argument("--runs", nargs="+", required=True)
+    parser.add_argument("--cache-size", type=int, help="By default that of each run.")
+    parser.add_argument("--images", type=int, default=500, help="How many images' pixels are compared.")
+    options = parser.parse_args()
+    space = Workspace.find(options.workspace)
+    table = train_table(space.root, space.competition.data).sorted_by_id()
+    metric = Metric.open(space.competition.metric, space.root)
+    for name in options.runs:
+        run = Run(space.runs / name)
+        path = next(iter(find_targets(space, [run.folder])[0].folds.values()))
+        experiment = experiment_of(checkpoints.manifest_of(path)["about"])
+        size = options.cache_size or experiment.cache_size
+        geometry = Geometry.of(experiment.model_copy(update={"cache_size": size}))
+        with tempfile.TemporaryDirectory() as folder:
+            made = {way: filled(space, table, geometry, Path(folder), way) for way in WAYS}
+            gaps = apart(made["reduced"][0], made["whole"][0], options.images)
+            found = {way: held_out(space, run, table, cache) for way, (cache, _) in made.items()}
+        speeds = ", ".join(f"{way} {rate:.0f} images/s" for way, (_, rate) in made.items())
+        print(f"{name}, cache {geometry.cache_size} px: {speeds}")
+        mean, most, psnr = gaps.mean(axis=0)
+        largest = f"the largest {gaps[:, 1].max():.0f} (mean {most:.0f})"
+        print(f"  levels apart: mean {mean:.2f}, {largest}, PSNR {psnr:.1f} dB")
+        truth = table.true_labels()
+        for scored in (metric, Metric.open("log_loss"), Metric.open("accuracy")):
+            (gain,) = paired(scored, truth, found["reduced"], {"whole": found["whole"]}, table.groups)
+            scores = ", ".join(f"{way} {scored.score(truth, found[way]):.4f}" for way in WAYS)
+            print(f"  {scored.plugin_name()}: {scores}; reduced over whole {gained(gain)}")
+        same = (found["reduced"].argmax(1) == found["whole"].argmax(1)).mean()
+        print(f"  the same answer on {same:.2%} of rows")
+
+
+if __name__ == "__main__":
+    main()
