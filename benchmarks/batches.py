@@ -2,10 +2,10 @@
 
     python benchmarks/batches.py [--images 512] [--cache 160] [--size 128] [--batch 32] [--rounds 7]
 
-The bare side calls the same albumentations pipeline, seeded for each image as kit does it, on the same images, which lie
-in memory. kit's side draws the order and each image's random numbers, takes the images from the map, and makes uint8
-batches in channels-last memory with their labels. Both are held to one core and take turns of a batch; beside the
-rates by the clock stands the ratio of processor time, which other work on the machine disturbs less.
+The bare side calls the same albumentations pipeline on the same images, which lie in memory. kit's side draws the
+order and each image's random numbers, takes the images from the map, and makes uint8 batches in channels-last memory
+with their labels. Both are held to one core and take turns of a batch; beside the rates by the clock stands the ratio
+of processor time, which other work on the machine disturbs less.
 """
 
 from __future__ import annotations
@@ -49,7 +49,6 @@ def bare_batches(cache: Cache, size: int, batch: int) -> Iterator[int]:
     made, row = np.empty((batch, size, size, 3), np.uint8), 0
     while True:
         for place in range(batch):
-            pipeline.set_random_seed(row)
             made[place] = pipeline(image=images[row % len(images)])["image"]
             row += 1
         yield batch

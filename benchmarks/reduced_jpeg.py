@@ -2,10 +2,10 @@
 
     python benchmarks/reduced_jpeg.py WORKSPACE --runs k18 h18 [--cache-size 96] [--images 500]
 
-Fills two caches in a temporary folder, on one core, one with `data.decode=reduced` and one with `data.decode=whole`; tells
-how far their pixels are apart, how fast each was, and what the networks of finished runs score on the
-out-of-fold rows of each, beside the gain with the paired bootstrap's interval. A cache size other than the runs' own
-makes photos that are too small for it count as large ones. Nothing is written to the workspace.
+Fills two caches in a temporary folder, on one core, by `data.decode=reduced` and by `data.decode=whole`; tells how far
+their pixels are apart, how fast each was, and what the networks of finished runs score on the out-of-fold rows of
+each, beside the gain with the paired bootstrap's interval. A cache size other than the runs' own makes photos that are
+too small for it count as large ones. Nothing is written to the workspace.
 """
 
 from __future__ import annotations
