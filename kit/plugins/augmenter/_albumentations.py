@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import random
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,9 @@ def augment(recipe: Recipe, image: np.ndarray, size: int, rng: np.random.Generat
     import numpy as np
 
     pipeline = _pipeline(json.dumps(recipe), size)
-    pipeline.set_random_seed(int(rng.integers(2**32)))
+    # one generator for all: `set_random_seed` gives each transform its own of the same seed, so that those of p=0.5
+    # would all act on the same half of the images
+    pipeline.set_random_state(rng, random.Random(int(rng.integers(2**63))))
     made: np.ndarray = pipeline(image=image.copy())["image"]
     if made.shape != (size, size, 3) or made.dtype != np.uint8:
         raise ConfigError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import random
 from typing import Any
 
 import albumentations
@@ -30,8 +31,20 @@ def test_a_pipeline_gives_what_albumentations_gives_for_the_same_seed() -> None:
         ]
     )
     for number in range(5):
-        theirs.set_random_seed(int(generator(number).integers(2**32)))
+        rng = generator(number)
+        theirs.set_random_state(rng, random.Random(int(rng.integers(2**63))))
         assert np.array_equal(ours(IMAGE, 32, generator(number)), theirs(image=IMAGE)["image"])
+
+
+def test_transforms_of_a_pipeline_act_independently_of_each_other() -> None:
+    corners = np.zeros((8, 8, 3), np.uint8)
+    corners[:4, :4], corners[4:, :4] = 1, 2  # bright on the left, brighter below
+    flips = opened({"name": "HorizontalFlip", "p": 0.5}, {"name": "VerticalFlip", "p": 0.5})
+    counts = np.zeros((2, 2), int)
+    for number in range(400):
+        made = flips(corners, 8, generator(number))
+        counts[int(made[0, 7, 0] > 0), int(made[:4].max() == 2)] += 1
+    assert counts.min() > 60  # 100 of each, give or take 9
 
 
 def test_other_draws_give_other_images() -> None:
@@ -92,7 +105,8 @@ def test_groups_within_groups_draw_from_rng_alone() -> None:
         ]
     )
     for number in (3, 1, 2, 0):
-        theirs.set_random_seed(int(generator(number).integers(2**32)))
+        rng = generator(number)
+        theirs.set_random_state(rng, random.Random(int(rng.integers(2**63))))
         assert np.array_equal(ours(IMAGE, 32, generator(number)), theirs(image=IMAGE)["image"])
 
 
