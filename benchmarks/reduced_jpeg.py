@@ -62,7 +62,7 @@ def held_out(space: Workspace, run: Run, table: Table, cache: Cache) -> np.ndarr
         experiment, rows = experiment_of(checkpoint.about), np.flatnonzero(folds.held_out(fold))
         predictor = restore(checkpoint, space.root, torch.device("cpu"))
         batches = PlainBatches(
-            cache, rows, experiment.image_size, experiment.crop_share, experiment.batch_size, 0
+            cache, rows, experiment.image_size, experiment.crop_share, int(experiment.batch_size), 0
         )
         (found[rows],) = finish(predicting([predictor], batches, [lambda x: x], "mean", len(rows), ""))
     return found
