@@ -32,6 +32,7 @@ from kit import cache, checkpoints
 from kit.batches import PlainBatches
 from kit.cache import Geometry, filling
 from kit.kinds import Views
+from kit.precision import Precision
 from kit.predict import Predictor, View, merged, open_views
 from kit.progress import finish
 from kit.runs.restore import experiment_of, restore
@@ -131,7 +132,7 @@ def against_ttach(root: Path, checkpoint: Path, rows: int) -> tuple[float, float
     table = train_table(root, space.competition.data).sorted_by_id()
     chosen = np.sort(np.random.default_rng(0).permutation(len(table))[:rows])
     views, ours = open_views(Views.open(VIEWS), experiment.image_size), network(checkpoint, root)
-    plain = network(checkpoint, root).network.float()
+    plain = Precision("float32", "float32", "contiguous").place(network(checkpoint, root).network, CPU)
     wrapper = ttach.ClassificationTTAWrapper(Whole(plain).eval(), ttach.aliases.d4_transform())
     with tempfile.TemporaryDirectory() as folder:
         paths = [table.paths[int(row)] for row in chosen]
