@@ -31,6 +31,10 @@ test: lint  ## style, types, and every test
 
 bench: $(INSTALLED)  ## the benchmarks that need nothing but kit
 	@$(BIN)/python benchmarks/train_throughput.py
+	@$(BIN)/python benchmarks/cache.py
+	@$(BIN)/python benchmarks/batches.py
+	@$(BIN)/python benchmarks/tta.py
+	@$(BIN)/python benchmarks/host_memory.py
 
 clean:  ## remove the environment and what runs have left
 	rm -rf $(VENV) cache runs data submissions/[0-9]* submissions/board.csv *.egg-info
