@@ -79,7 +79,7 @@ def test_a_way_that_fails_is_told_and_left_alone(
     competition: Path, inside: Callable[[Path], None], capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    update = speed.fit.update
+    update = speed.updating
 
     def failing(
         learner: object, loss: object, batch: object, plan: object, precision: Precision, *more: float
@@ -88,7 +88,7 @@ def test_a_way_that_fails_is_told_and_left_alone(
             raise RuntimeError("no kernel for it\nand more")
         return update(learner, loss, batch, plan, precision, *more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(speed.fit, "update", failing)
+    monkeypatch.setattr(speed, "updating", failing)
     monkeypatch.setattr(speed, "dtypes", lambda device: ("float32", "bfloat16"))
     inside(competition)
     assert run(["bench", "network", "--steps", "3"]) == 0

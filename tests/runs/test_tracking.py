@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from kit import checkpoints, fit
+from kit import checkpoints, step
 from kit.__main__ import run as kit
 from kit.errors import ConfigError, KitWarning
 from kit.predictions import Predictions
@@ -174,15 +174,15 @@ class Killed(BaseException):
 def test_a_run_that_goes_on_tells_no_epoch_twice_and_has_the_same_key(
     noted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain, done = fit._descend, []
+    plain, done = step._descend, []
 
-    def descend(*arguments: object) -> None:
+    def descend(*arguments: object) -> object:
         done.append(1)
         if len(done) == 7:
             raise Killed
-        plain(*arguments)  # type: ignore[arg-type]
+        return plain(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(fit, "_descend", descend)
+    monkeypatch.setattr(step, "_descend", descend)
     with pytest.raises(Killed):
         train(noted, ["tracker=notes"], name="b", folds=[0])
     train(noted, ["tracker=notes"], name="b", folds=[0])
