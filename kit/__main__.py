@@ -19,6 +19,7 @@ ROAD = (
     "demo",
     "init",
     "config",
+    "check",
     "train",
     "runs",
     "soup",

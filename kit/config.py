@@ -69,7 +69,9 @@ class Data(Strict):
         description="endings tried, in this order, where `images` has none",
     )
     group: str | None = Field(
-        None, description="column whose equal values must share a fold (a person, an object)"
+        None,
+        description="column, or pattern such as {prefix}, whose equal values must share a fold (a person, an object); "
+        "auto: near copies, by groups.csv",
     )
     average_group: str | None = Field(
         None, description="test column: predictions of equal values are averaged, a fold's rows in memory"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +22,9 @@ from kit.tables.sources import Rows
 
 if TYPE_CHECKING:
     from kit.config import Data
+
+AUTO = "auto"  # data.group: near copies are groups, which GROUPS names
+GROUPS = "groups.csv"
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +123,7 @@ def train_table(root: Path, data: Data) -> Table:
         paths=PathList(rows.paths),
         classes=classes,
         labels=found,
-        groups=_groups(rows, data),
+        groups=_groups(root, rows, data),
         class_groups=labels.class_groups(root, data),
         class_factors=factors,
         frame=_frame(rows),
@@ -180,14 +184,50 @@ def sample_frame(root: Path, data: Data) -> pd.DataFrame:
     return file.frame()
 
 
+def _own_groups(root: Path, ids: Sequence[str]) -> np.ndarray:
+    names = group_names(root)
+    lost = [Case("has no group", id=row, split="train", code="D62") for row in ids if row not in names]
+    if lost:
+        raise DataError(
+            f"{len(lost)} training rows are not in {GROUPS}", code="D62", cases=lost,
+            hint="kit check makes it anew",
+        )  # fmt: skip
+    return np.array([names[row] for row in ids], dtype=str)
+
+
+def group_names(root: Path) -> dict[str, str]:
+    """The group of each id in groups.csv; none where there is no such file. Raises DataError for a damaged one."""
+    if not (root / GROUPS).is_file():
+        return {}
+    file = read_csv(root / GROUPS)
+    if tuple(file.columns) != ("id", "group"):
+        raise DataError(
+            f"{GROUPS} has the columns {', '.join(file.columns)}, not id, group", code="D62",
+            hint="delete it, and kit check makes it anew",
+        )  # fmt: skip
+    return dict(zip(file.column("id"), file.column("group"), strict=True))
+
+
+def derived_columns(ids: Sequence[str], paths: Sequence[Path]) -> dict[str, list[str]]:
+    """Names that data.group may use beside the table's columns.
+
+    `prefix` is the id up to its last `_`, `-`, `.` or `/`: `003_female` of `003_female_2`; `folder` the image's.
+    """
+    prefixes = [re.sub(r"[_\-./][^_\-./]*$", "", name) for name in ids]
+    return {"prefix": prefixes, "folder": [path.parent.name for path in paths]}
+
+
 def _frame(rows: Rows) -> pd.DataFrame:
     return pd.DataFrame(dict(rows.columns), dtype=str)
 
 
-def _groups(rows: Rows, data: Data) -> np.ndarray | None:
+def _groups(root: Path, rows: Rows, data: Data) -> np.ndarray | None:
     if data.group is None:
         return None
-    groups = fill(data.group, {"id": rows.ids, **rows.columns}, "data.group")
+    if data.group == AUTO and AUTO not in rows.columns:
+        return _own_groups(root, rows.ids)
+    given = {"id": rows.ids, **derived_columns(rows.ids, rows.paths), **rows.columns}
+    groups = fill(data.group, given, "data.group")
     blank = [
         Case("no group", "", row, "train", "D30")
         for row, group in zip(rows.ids, groups, strict=True)

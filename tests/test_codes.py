@@ -30,7 +30,7 @@ def texts(file: Path) -> Iterator[str]:
 
 def used() -> set[str]:
     found = (
-        re.match(r"[CDPRW]\d\d\b", text) for file in (ROOT / "kit").rglob("*.py") for text in texts(file)
+        re.match(r"[CDKPRW]\d\d\b", text) for file in (ROOT / "kit").rglob("*.py") for text in texts(file)
     )
     return {match[0] for match in found if match}
 
@@ -42,7 +42,7 @@ def test_each_code_of_the_source_has_an_entry_and_each_entry_a_code() -> None:
 def test_each_line_of_the_page_that_begins_with_a_code_is_an_entry() -> None:
     page = (ROOT / "docs" / "codes.md").read_text()
     assert len(re.findall(r"^- \*\*", page, flags=re.MULTILINE)) == len(codes())
-    assert list(codes()) == [code for letter in "CPDRW" for code in sorted(codes()) if code[0] == letter]
+    assert list(codes()) == [code for letter in "CPDRWK" for code in sorted(codes()) if code[0] == letter]
 
 
 def test_a_code_is_explained_in_any_case(capsys: pytest.CaptureFixture[str]) -> None:

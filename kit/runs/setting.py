@@ -20,6 +20,7 @@ from kit.kinds import Metric
 from kit.learner import Learner
 from kit.precision import Precision, choose, choose_device
 from kit.progress import Progress, Work
+from kit.runs.auto_groups import grouping
 from kit.runs.loading import Loaded, geometry, loading
 from kit.runs.run import Run, check_unchanged, made_from
 from kit.runs.sizing import largest_batch, scaled
@@ -81,6 +82,7 @@ def preparing(workspace: Workspace, run: Run) -> Work[Setting]:
     device = choose_device(experiment.device)
     trackers = Trackers.open(experiment, workspace.root)
     metric = Metric.open(workspace.competition.metric, workspace.root, "metric")
+    yield from grouping(workspace)
     table = train_table(workspace.root, workspace.competition.data).sorted_by_id()
     if len(table.classes) < 2:
         raise DataError(

@@ -1,0 +1,131 @@
+"""check: what the data say before any training, each with what it does to a score and the line that answers it."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from kit.cache import Cache, filling
+from kit.checking import copies, groups, labels, shift
+from kit.checking.finding import Finding
+from kit.checking.shift import Measures, measuring
+from kit.errors import Case, KitWarning
+from kit.folds import Folds, make_folds
+from kit.kinds import Splitter
+from kit.near import looks, near_pairs
+from kit.progress import Progress, Work
+from kit.runs.auto_groups import grouping
+from kit.runs.loading import geometry
+from kit.table import Table, test_table, train_table
+from kit.workspace import Workspace
+
+ORDER = {"problem": 0, "warning": 1, "note": 2}
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What was looked at, and what was found, problems first."""
+
+    train: int
+    test: int
+    classes: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def problems(self) -> int:
+        """How many findings make scores wrong or stop training."""
+        return sum(finding.level == "problem" for finding in self.findings)
+
+
+def checking(workspace: Workspace) -> Work[Report]:
+    """Looks at tables and images; decodes into the cache, so that a run need not.
+
+    Raises DataError and ConfigError for tables that cannot be read, as kit train does.
+    """
+    data, root = workspace.competition.data, workspace.root
+    yield from grouping(workspace)
+    train = train_table(root, data).sorted_by_id()
+    test = test_table(root, data, train.classes) if data.test or data.sample else train.take([])
+    splitter = cast(Splitter, workspace.experiment.open("splitter", root))
+    with warnings.catch_warnings():  # what they say is a finding here
+        warnings.simplefilter("ignore", KitWarning)
+        folds = make_folds(train, splitter, workspace.experiment.split_seed)
+    paths = [*train.paths, *test.paths]
+    filled = yield from filling(workspace.cache, paths, geometry(workspace.experiment), data)
+    yield Progress("check", 0, 1)
+    ids = np.concatenate([train.ids, test.ids])
+    found = list(_unusable(filled.bad, ids, len(train), paths))
+    found += _without_rows(paths)
+    found += labels.of_counts(train, folds, splitter)
+    found += groups.of_names(train, folds, splitter, _left_out(workspace))
+    measures = yield from measuring(filled.cache)
+    found += shift.odd(measures, ids)
+    found += _between(measures, len(train), len(test))
+    found += yield from _copies(filled.cache, train, test, folds, splitter)
+    found.sort(key=lambda finding: (ORDER[finding.level], finding.code))
+    return Report(len(train), len(test), len(train.classes), tuple(found))
+
+
+def _unusable(bad: tuple[Case, ...], ids: np.ndarray, train: int, paths: list[Path]) -> Iterator[Finding]:
+    """K01: images that kit train would stop at."""
+    if not bad:
+        return
+    rows = {str(path): row for row, path in enumerate(paths)}
+    split = {path: "train" if row < train else "test" for path, row in rows.items()}
+    kinds = ", ".join(f"{code} {count}" for code, count in sorted(Counter(case.code for case in bad).items()))
+    cases = tuple(
+        Case(f"{case.code} {case.detail}", case.path, str(ids[rows[case.path]]), split[case.path])
+        for case in bad
+    )
+    yield Finding(
+        "K01", "problem", f"{len(bad)} images cannot be used ({kinds})", "kit train stops at them",
+        "mend them; or data.bad_train=drop, data.bad_test=prior", cases,
+    )  # fmt: skip
+
+
+def _without_rows(paths: list[Path]) -> Iterator[Finding]:
+    """K02: image files beside those of the tables that no row names."""
+    named = {path.resolve() for path in paths}
+    endings = {path.suffix.lower() for path in paths}
+    folders = {path.parent for path in named}
+    extra = sorted(
+        file for folder in folders if folder.is_dir() for file in folder.iterdir()
+        if file.suffix.lower() in endings and file not in named and file.is_file()
+    )  # fmt: skip
+    if extra:
+        yield Finding(
+            "K02", "note", f"{len(extra)} image files belong to no row", "they are not used",
+            "rows for them in data.train, where they have labels", tuple(Case("no row", str(file)) for file in extra),
+        )  # fmt: skip
+
+
+def _left_out(workspace: Workspace) -> tuple[str, ...]:
+    """Columns that are no groups whatever they hold: the id, the label, and what the config groups by already."""
+    data = workspace.competition.data
+    return tuple(name for name in (data.id, data.label, data.group) if name)
+
+
+def _between(measures: Measures, train: int, test: int) -> Iterator[Finding]:
+    if test:
+        yield from shift.between(measures.take(slice(0, train)), measures.take(slice(train, None)))
+
+
+def _copies(cache: Cache, train: Table, test: Table, folds: Folds, splitter: Splitter) -> Work[list[Finding]]:
+    """The findings of copies inside train, across folds, and between train and test."""
+    seen = yield from looks(cache)
+    pairs = near_pairs(seen)
+    hashes = np.array(cache.hashes)
+    same = hashes[pairs[:, 0]] == hashes[pairs[:, 1]]
+    inside = pairs[:, 1] < len(train)
+    between = (pairs[:, 0] < len(train)) & ~inside
+    return [
+        *copies.of_labels(train, pairs[inside], same[inside]),
+        *copies.across_folds(train, pairs[inside], folds, splitter),
+        *copies.with_test(train, test, pairs[between] - [0, len(train)], same[between]),
+    ]

@@ -1,0 +1,1 @@
+"""What `kit check` looks at, a module a subject; each gives Findings."""

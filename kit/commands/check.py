@@ -1,0 +1,67 @@
+"""kit check."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from kit.commands._console import emit, follow, say
+
+if TYPE_CHECKING:
+    from kit.checking.finding import Finding
+
+COLOURS = {"problem": "red", "warning": "yellow", "note": None}
+
+
+@click.command()
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--strict", is_flag=True, help="Exit with 3 for warnings too.")
+@click.option("--json", "as_json", is_flag=True, help="Print all findings and all their cases as JSON.")
+@click.pass_context
+def command(context: click.Context, overrides: tuple[str, ...], strict: bool, as_json: bool) -> None:
+    """Look at tables and images before training: what would stop it, flatter a score, or part it from the leaderboard.
+
+    Each finding says what it does to the score, and the config line that answers it. Images are decoded into the cache,
+    where training finds them. Exit status 0, or 3 where there is a problem.
+
+    \b
+    kit check
+    kit check splitter=stratified_group_kfold data.group=person
+    kit check --json > findings.json
+    """
+    from dataclasses import asdict
+
+    from kit.check import checking
+    from kit.workspace import Workspace
+
+    found = follow(checking(Workspace.find(".", overrides)))
+    if as_json:
+        emit(asdict(found))
+    else:
+        click.echo(f"{found.train} training rows of {found.classes} classes, {found.test} test rows")
+        for finding in found.findings:
+            _show(finding)
+        if not found.findings:
+            click.echo("nothing was found")
+    warned = any(finding.level == "warning" for finding in found.findings)
+    if found.problems or (strict and warned):
+        say(
+            f"{found.problems} problem{'s' * (found.problems > 1)}, kit explain says more of each code"
+            if found.problems
+            else "there are warnings, and --strict"
+        )
+        context.exit(3)
+
+
+def _show(finding: Finding) -> None:
+    from kit.errors import SHOWN
+
+    click.echo()
+    click.secho(f"{finding.code} {finding.level}: {finding.summary}", fg=COLOURS[finding.level])
+    for case in finding.cases[:SHOWN]:
+        click.echo(f"  {case}")
+    if len(finding.cases) > SHOWN:
+        click.echo(f"  … and {len(finding.cases) - SHOWN} more")
+    click.echo(f"  effect: {finding.effect}")
+    click.echo(f"  answer: {finding.answer}")
