@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench crash clean
 
 help:  ## what there is to make
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/'
@@ -35,6 +35,9 @@ bench: $(INSTALLED)  ## the benchmarks that need nothing but kit
 	@$(BIN)/python benchmarks/batches.py
 	@$(BIN)/python benchmarks/tta.py
 	@$(BIN)/python benchmarks/host_memory.py
+
+crash: $(INSTALLED)  ## kills a small competition at every write, and looks whether the same commands mend it; 10 minutes
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.crashing
 
 clean:  ## remove the environment and what runs have left
 	rm -rf $(VENV) cache runs data submissions/[0-9]* submissions/board.csv *.egg-info

@@ -78,7 +78,7 @@ def blend(
     fit together, leak, or do not fit the sample; ConfigError and PluginError for what is asked for.
     """
     data = workspace.competition.data
-    board = Board.read(workspace.submissions)  # one that cannot be read stops the blend before it writes
+    Board.read(workspace.submissions)  # one that cannot be read stops the blend before it writes
     read = read_members(workspace, members)
     table = labels(workspace)
     recipe, metric = _asked(workspace, ensembler, table)
@@ -94,8 +94,13 @@ def blend(
     written_rows = submission.make_table(test, sample, shape)
     named = name or f"{recipe.plugin_name()}-{'-'.join(member.run for member in read)}"
     record = _record(workspace, read, blended, metric, shape)
-    written = submission.write(workspace.submissions, named, written_rows, record, data.sep, board.last)
-    board = board.enter(_entry(written, record, blended, metric))
+    with submission.locked(workspace.submissions):
+        board = Board.read(workspace.submissions)
+        entered = {entry.file for entry in board.entries}
+        written = submission.write(
+            workspace.submissions, named, written_rows, record, data.sep, board.last, entered
+        )
+        board = board.enter(_entry(written, record, blended, metric))
     return Submitted(
         number=written.number, path=written.path, record=written.record, format=shape.plugin_name(),
         metric=metric.plugin_name(), ensembler=blended.ensembler.spec(), comparison=blended.comparison,

@@ -91,7 +91,7 @@ class Store:
     def add(self, images: dict[str, np.ndarray]) -> None:
         """Appends images by the hash of their content, and writes the index. Raises RunError for a full disk."""
         offset = self.file.stat().st_size
-        with files.appended(self.file) as file:
+        with files.appended(self.file, sum(image.nbytes for image in images.values())) as file:
             for image in images.values():
                 file.write(np.ascontiguousarray(image).data)
         for name, image in images.items():

@@ -12,19 +12,20 @@ A folder without a manifest that holds does not exist. Nothing that is read here
 from __future__ import annotations
 
 import pickle
-import shutil
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 
 from kit.errors import CheckpointError, KitWarning
-from kit.files import read_json, sha256, sync, write_json, written_folder
+from kit.files import read_json, remove_folder, sha256, sync, write_json, written_folder
 
 SCHEMA = 1
 MANIFEST, MODEL, EMA, STATE = "manifest.json", "model.safetensors", "ema.safetensors", "state.pt"
@@ -89,12 +90,13 @@ def save(
     """Writes a checkpoint, its manifest last, and removes all but the newest two, and older ones within an epoch."""
     path = place(folder, number, step)
     if path.exists():
-        shutil.rmtree(path)  # one that did not hold, or it would not be written again
-    with written_folder(path) as part:
+        remove_folder(path)  # one that did not hold, or it would not be written again
+    with written_folder(path, size(weights) + size(average or {}) + size(state)) as part:
         _save_tensors(part / MODEL, weights)
         if average is not None:
             _save_tensors(part / EMA, average)
-        torch.save(dict(state), part / STATE)
+        with (part / STATE).open("wb") as file:  # given a path, torch says nothing of a full disk
+            torch.save(dict(state), file)
         files = {file.name: {"sha256": sha256(file), "bytes": file.stat().st_size} for file in part.iterdir()}
         for name in files:
             sync(part / name)
@@ -102,17 +104,36 @@ def save(
             part / MANIFEST,
             {"schema": SCHEMA, "number": number, "step": step, "files": files, "about": dict(about)},
         )
-    for old in numbers(folder)[:-KEPT]:
-        shutil.rmtree(place(folder, old))
+    prune(folder, number, step)
+    return path
+
+
+def prune(folder: Path, number: int, step: int = 0) -> None:
+    """Removes what a whole checkpoint has made old: all but its predecessor, and older ones within an epoch."""
+    for old in [older for older in numbers(folder) if older <= number][:-KEPT]:
+        remove_folder(place(folder, old))
     for mark in within(folder):
         if mark < (number, step):
-            shutil.rmtree(place(folder, *mark))
-    return path
+            remove_folder(place(folder, *mark))
 
 
 def _save_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    safetensors.torch.save_file(plain, file)
+    try:
+        safetensors.torch.save_file(plain, file)
+    except safetensors.SafetensorError as error:
+        found = re.search(r"os error (\d+)", str(error))
+        raise OSError(int(found[1]), str(error), str(file)) if found else error from error
+
+
+def size(values: Any) -> int:
+    """Bytes of the tensors in nested mappings and lists."""
+    if isinstance(values, Tensor):
+        return values.numel() * values.element_size()
+    inner = (
+        values.values() if isinstance(values, Mapping) else values if isinstance(values, list | tuple) else ()
+    )
+    return sum(size(value) for value in inner)
 
 
 def manifest_of(path: Path) -> dict[str, Any]:

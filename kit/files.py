@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import glob
 import hashlib
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,16 +22,17 @@ FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
 @contextmanager
-def written(path: Path) -> Iterator[Path]:
+def written(path: Path, size: int = 0) -> Iterator[Path]:
     """A temporary path beside `path`, which takes its name when the block ends without an error.
 
-    Raises RunError where the disk is full; nothing is left behind then, and an older `path` is intact.
+    What a killed process left of the same file goes. Raises RunError R06 where the disk is full, which says how many
+    bytes there would be (`size`, where that is known); nothing is left behind then, and an older `path` is intact.
     """
-    with space_for(path):
+    with space_for(path, size):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PART, dir=path.parent)
-        os.close(handle)
-        part = Path(name)
+        for stump in path.parent.glob(f".{glob.escape(path.name)}.*{PART}"):
+            _remove_stump(stump)
+        handle, part = _begun(path)
         try:
             yield part
             sync(part)
@@ -37,18 +40,45 @@ def written(path: Path) -> Iterator[Path]:
             os.replace(part, path)
             sync(path.parent)
         finally:
+            os.close(handle)
             part.unlink(missing_ok=True)
 
 
+def _begun(path: Path) -> tuple[int, Path]:
+    """A temporary file beside `path`, locked for as long as this process lives or the handle is open."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PART, dir=path.parent)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle, Path(name)
+        os.close(handle)  # another process took it for a stump before it was locked
+
+
+def _remove_stump(part: Path) -> None:
+    """Removes a file that is half-written, unless its writer is still at work, which holds its lock."""
+    try:
+        handle = os.open(part, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        part.unlink(missing_ok=True)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)
+
+
 @contextmanager
-def written_folder(path: Path) -> Iterator[Path]:
+def written_folder(path: Path, size: int = 0) -> Iterator[Path]:
     """A temporary folder beside `path`, which takes its name, files synced, when the block ends without an error.
 
     Raises RunError where the disk is full, FileExistsError where `path` is there already.
     """
     part = path.with_name(f".{path.name}{PART}")
     shutil.rmtree(part, ignore_errors=True)
-    with space_for(path):
+    with space_for(path, size):
         try:
             part.mkdir(parents=True)
             yield part
@@ -62,30 +92,44 @@ def written_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def appended(path: Path) -> Iterator[BinaryIO]:
+def appended(path: Path, size: int = 0) -> Iterator[BinaryIO]:
     """A file open for appending, synced when the block ends.
 
     Raises RunError where the disk is full; the file's end may be incomplete then.
     """
-    with space_for(path), path.open("ab") as file:
+    with space_for(path, size), path.open("ab") as file:
         yield file
         file.flush()
         os.fsync(file.fileno())
 
 
 @contextmanager
-def space_for(path: Path) -> Iterator[None]:
+def space_for(path: Path, size: int = 0) -> Iterator[None]:
     """Turns a full disk while writing `path` into a RunError."""
     try:
         yield
     except OSError as error:
         if error.errno in FULL:
+            needs = f": it needs about {amount(size)}, {amount(free(path))} are free" if size else ""
             raise RunError(
-                f"disk full while writing {path}",
-                code="R06",
+                f"disk full while writing {path}{needs}", code="R06",
                 hint="free some space, then the same command again",
-            ) from error
+            ) from error  # fmt: skip
         raise
+
+
+def free(path: Path) -> int:
+    """Bytes that may still be written where a path is or will be."""
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    return shutil.disk_usage(there).free
+
+
+def amount(count: float) -> str:
+    """A number of bytes as people read it: `1.5 GB`."""
+    unit, size = next(
+        ((u, s) for u, s in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)) if count >= s), ("bytes", 1)
+    )
+    return f"{count / size:.3g} {unit}" if size > 1 else f"{count:.0f} {unit}"
 
 
 def remove_stumps(folder: Path) -> None:
@@ -94,7 +138,15 @@ def remove_stumps(folder: Path) -> None:
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)
         else:
-            part.unlink(missing_ok=True)
+            _remove_stump(part)
+
+
+def remove_folder(path: Path) -> None:
+    """Removes a folder that counts; killed at it, nothing is left that could be taken for the folder."""
+    part = path.with_name(f".{path.name}{PART}")
+    shutil.rmtree(part, ignore_errors=True)
+    os.rename(path, part)
+    shutil.rmtree(part)
 
 
 def _umask() -> int:
@@ -114,7 +166,7 @@ def sync(path: Path) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Writes a whole file, or leaves the one that was there."""
-    with written(path) as part:
+    with written(path, len(content)) as part:
         part.write_bytes(content)
 
 

@@ -167,7 +167,7 @@ def write_parts(path: Path, parts: Sequence[Predictions], about: Mapping[str, An
         "multi_label": parts[0].multi_label,
     }  # fmt: skip
     schema = _schema(parts[0].classes, json.dumps(meta, ensure_ascii=False, allow_nan=False))
-    with written(path) as stump, parquet.ParquetWriter(stump, schema) as file:
+    with written(path, sum(part.probabilities.nbytes for part in parts)) as stump, parquet.ParquetWriter(stump, schema) as file:
         for part in parts:
             for rows in part._groups():
                 file.write_table(_table(part, rows, schema))

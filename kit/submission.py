@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -196,12 +197,12 @@ def slug(name: str) -> str:
 
 @contextmanager
 def locked(submissions: Path) -> Iterator[None]:
-    """Alone at work in the folder of submissions. Raises BusyError after a minute's wait."""
+    """Alone at work in the folder of submissions, blocks within a block too. Raises BusyError after a minute's wait."""
     from filelock import FileLock, Timeout
 
     submissions.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(submissions / ".board.lock", timeout=WAIT):
+        with FileLock(submissions / ".board.lock", timeout=WAIT, is_singleton=True):
             yield
     except Timeout:
         raise BusyError(
@@ -216,24 +217,38 @@ def write(
     record: Mapping[str, Any],
     sep: str = ",",
     last: int = 0,
+    entered: Collection[str] = (),
 ) -> Written:
     """Writes NNNN-<name>.csv under the next free number, and NNNN-<name>.json with the record beside it.
 
-    `last` is the highest number that is taken, should its file be gone.
+    `last` is the highest number that is taken, should its file be gone; `entered` are the files that the board has. The
+    same submission that a killed process left outside of the board is written again in its place.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, delimiter=sep, lineterminator="\n")
     writer.writerow(table.columns)
     writer.writerows(table.to_numpy().tolist())
+    digits = hashlib.sha256(text.getvalue().encode()).hexdigest()
     with locked(submissions):
-        number = max(next_number(submissions), last + 1)
+        number = _left(submissions, slug(name), digits, entered) or max(next_number(submissions), last + 1)
         path = submissions / f"{number:04d}-{slug(name)}.csv"
+        made = {"number": number, "name": slug(name), "file": path.name, "sha256": digits, **record}
+        files.write_json(
+            path.with_suffix(".json"), made
+        )  # first: it says of a file without a line whose it is
         files.write_text(path, text.getvalue())
-        made = {
-            "number": number, "name": slug(name), "file": path.name, "sha256": files.sha256(path), **record
-        }  # fmt: skip
-        files.write_json(path.with_suffix(".json"), made)
     return Written(number, path, path.with_suffix(".json"))
+
+
+def _left(submissions: Path, name: str, digits: str, entered: Collection[str]) -> int | None:
+    """The number of the same submission, where a process was killed before it came to the board."""
+    for file in sorted(submissions.glob(f"[0-9]*-{name}.json")):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            made = files.read_json(file)
+            csv_file = file.with_suffix(".csv")
+            if made["sha256"] == digits and made["file"] == csv_file.name and csv_file.name not in entered:
+                return int(made["number"])
+    return None
 
 
 def next_number(submissions: Path) -> int:

@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from kit.board import Board, Entry
 from kit.errors import BusyError, ConfigError, DataError, KitWarning
-from kit.submission import locked
 
 ENTRY = Entry(
     number=1, name="mean-a-b", file="0001-mean-a-b.csv", cv=0.5, metric="macro_f1", better="higher", leaderboard=None,
@@ -252,5 +252,6 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
 
 def test_a_writer_that_never_ends_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kit.submission.WAIT", 0.05)
-    with locked(tmp_path), pytest.raises(BusyError, match="another process has been writing"):
+    other = FileLock(tmp_path / ".board.lock")  # as another process would hold it
+    with other, pytest.raises(BusyError, match="R08 another process has been writing"):
         filled(tmp_path, 0.5)

@@ -25,7 +25,7 @@ def empty(shape: Sequence[int], folder: Path, large: int = LARGE) -> np.ndarray:
     if 4 * count < max(large, 1):
         return np.empty(tuple(shape), dtype=np.float32)
     folder.mkdir(parents=True, exist_ok=True)
-    with space_for(folder), tempfile.TemporaryFile(dir=folder) as file:
+    with space_for(folder, 4 * count), tempfile.TemporaryFile(dir=folder) as file:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, 4 * count)
         else:

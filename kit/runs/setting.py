@@ -22,6 +22,7 @@ from kit.precision import Precision, choose, choose_device
 from kit.progress import Progress, Work
 from kit.runs.auto_groups import grouping
 from kit.runs.loading import Loaded, geometry, loading
+from kit.runs.room import check_room
 from kit.runs.run import Run, check_unchanged, made_from
 from kit.runs.sizing import largest_batch, scaled
 from kit.runs.stages import OpenStage
@@ -76,7 +77,8 @@ class Setting:
 def preparing(workspace: Workspace, run: Run) -> Work[Setting]:
     """Opens every plugin, makes the folds and fills the cache.
 
-    Raises DataError D39 for a single class, D60 where the run was begun with other data, plugins or versions.
+    Raises DataError D39 for a single class, D60 where the run was begun with other data, plugins or versions; RunError
+    R06 where it will not fit on the disk.
     """
     experiment = workspace.experiment
     device = choose_device(experiment.device)
@@ -91,7 +93,13 @@ def preparing(workspace: Workspace, run: Run) -> Work[Setting]:
     techniques = open_techniques(workspace, network.classes_of(table), metric)
     look_ahead(workspace, table)
     folds = make_folds(table, techniques.splitter, experiment.split_seed)
-    precision = _precision(experiment, run, techniques.parts, len(table.classes), device)
+    built = network.build(techniques.parts.bare(), len(table.classes), experiment.image_size)
+    precision = _precision(experiment, run, built, device)
+    check_room(
+        workspace, run, experiment, built, techniques.optimizer, range(folds.count), len(table), len(table.classes),
+        geometry(experiment),
+    )  # fmt: skip
+    del built
     loaded = yield from loading(workspace, table, "train", geometry(experiment))
     fixed = experiment.model_copy(
         update={
@@ -155,13 +163,11 @@ def look_ahead(workspace: Workspace, table: Table) -> None:
         warn_shared(table, test)
 
 
-def _precision(
-    experiment: Experiment, run: Run, parts: network.Parts, classes: int, device: torch.device
-) -> Precision:
-    """What the run began with, else the rule's choice for a network of these parts."""
+def _precision(experiment: Experiment, run: Run, built: torch.nn.Module, device: torch.device) -> Precision:
+    """What the run began with, else the rule's choice for the network."""
     began = run.config if run.begun else experiment.model_dump()
     asked = Precision(began["precision"], began["predict_precision"], began["layout"])
-    return choose(network.build(parts.bare(), classes, experiment.image_size), device, asked)
+    return choose(built, device, asked)
 
 
 def train_stages(setting: Setting, fold: int) -> list[fit.Stage]:

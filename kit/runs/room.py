@@ -1,0 +1,95 @@
+"""room: whether what a run will write fits on its disk, asked before anything is written."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from kit.cache import Geometry
+from kit.checkpoints import KEPT, numbers, size
+from kit.config import Experiment
+from kit.errors import KitWarning, RunError
+from kit.files import amount, free
+from kit.kinds import Optimizer
+from kit.runs.run import Run
+from kit.workspace import Workspace
+
+ASPECT = 4 / 3  # of an image whose short side is the cache's: what a camera gives
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes that a run will write; all but `least` are estimates."""
+
+    least: int  # weights of one fold's checkpoints
+    checkpoints: int  # that all folds keep, and the one that is being written
+    cache: int = 0
+    predictions: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.checkpoints + self.cache + self.predictions
+
+    def __str__(self) -> str:
+        parts = {
+            "checkpoints": self.checkpoints,
+            "cache": self.cache,
+            "predictions": self.predictions,
+        }
+        return ", ".join(f"{name} {amount(count)}" for name, count in parts.items() if count)
+
+
+def need(
+    run: Run, experiment: Experiment, network: nn.Module, optimizer: Optimizer, folds: Sequence[int]
+) -> Need:
+    """What the checkpoints of the folds that are not finished will take, beside those that are there."""
+    weights = size(network.state_dict())
+    averaged = experiment.ema_decay > 0 or experiment.swa_start is not None
+    whole = weights * (2 if averaged else 1)
+    state = round(slots(optimizer) * size(dict(network.named_parameters())))
+    open_folds = [fold for fold in folds if not run.part(fold).is_file()]
+    kept = min(KEPT, math.ceil(experiment.epochs / experiment.save_every))
+    there = sum(min(kept, len(numbers(run.fold(fold)))) for fold in open_folds)
+    coming = max(0, kept * len(open_folds) - there) + (1 if open_folds else 0)
+    if experiment.save_every_steps and open_folds:
+        coming += 1
+    least = whole * (kept + 1 - max((len(numbers(run.fold(fold))) for fold in open_folds), default=kept + 1))
+    return Need(max(0, least), (whole + state) * coming)
+
+
+def slots(optimizer: Optimizer) -> float:
+    """Bytes that an optimizer keeps for each byte of weights: 2 for Adam, 1 for momentum; tried on a small layer."""
+    layer = nn.Linear(64, 64, bias=False)
+    built = optimizer.build(list(layer.named_parameters()))
+    layer.weight.grad = torch.zeros_like(layer.weight)
+    built.step()
+    return size(built.state_dict()) / size({"weight": layer.weight})
+
+
+def check_room(
+    workspace: Workspace, run: Run, experiment: Experiment, network: nn.Module, optimizer: Optimizer,
+    folds: Sequence[int], rows: int, classes: int, geometry: Geometry,
+) -> None:  # fmt: skip
+    """Raises RunError R06 where one fold's weights alone will not fit; warns (W19) where all may not."""
+    found = need(run, experiment, network, optimizer, folds)
+    there = sum(
+        file.stat().st_size
+        for file in workspace.cache.glob(f"{geometry.resize}-{geometry.cache_size}-*/*.bin")
+    )
+    pixels = round(rows * geometry.cache_size**2 * 3 * (ASPECT if geometry.resize == "short_side" else 1))
+    found = replace(found, cache=max(0, pixels - there), predictions=2 * 4 * rows * classes)
+    have = free(run.folder)
+    text = f"runs/{run.name} will write about {amount(found.total)} ({found}), {amount(have)} are free"
+    if found.least > have:
+        raise RunError(
+            f"disk full before the run ends: {text}", code="R06",
+            hint="free some space, or runs/ as a link to another disk",
+        )  # fmt: skip
+    if found.total > have:
+        warnings.warn(KitWarning(f"W19 the disk may be full before the run ends: {text}"), stacklevel=3)
