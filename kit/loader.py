@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -35,6 +36,7 @@ class Images:
     augmenter: Augmenter | None = None
     seed: int = 0
     fold: int = 0
+    at: Any = None  # (workers, 2) int64 shared with the main process: each loader process's id, and the row it makes
 
     def __getitems__(self, keys: Sequence[Key]) -> Any:
         """The images of a batch, a tensor of shape (N, size, size, 3), or the KitError that prevents it.
@@ -46,10 +48,20 @@ class Images:
         pixels = np.empty((len(keys), self.size, self.size, 3), np.uint8)
         try:
             for place, key in enumerate(keys):
+                self._tell(key[1])
                 pixels[place] = self.image(*key)
         except KitError as error:
             return error
+        self._tell(-1)
         return torch.from_numpy(pixels)
+
+    def _tell(self, row: int) -> None:
+        """Leaves word of the row that is being made, should this loader process die of it."""
+        from torch.utils.data import get_worker_info
+
+        me = get_worker_info()
+        if self.at is not None and me is not None:
+            self.at[me.id, 0], self.at[me.id, 1] = os.getpid(), row
 
     def image(self, epoch: int, row: int, occurrence: int) -> np.ndarray:
         """One image of an epoch. Raises DataError for a row without one, RunError where the augmenter fails."""
@@ -84,6 +96,7 @@ class Loader:
         self._pin = torch.cuda.is_available() if pin_memory is None else pin_memory
         self._plan: list[list[Key]] = []
         self._loader: Any = None
+        self._at: Any = None
         self._others: set[Any] = set()  # child processes that are not this loader's
         _one_thread()
 
@@ -101,13 +114,23 @@ class Loader:
         except RuntimeError as error:
             if "DataLoader" not in str(error):
                 raise
+            named = self._suspects()
             self._kill()
-            raise RunError("a loader process ended or hung (killed for memory?)", code="R03",
-                           hint="workers=0 loads in this process") from error  # fmt: skip
+            raise RunError(
+                f"a loader process ended or hung (killed for memory?){' at ' * bool(named)}{' or '.join(named)}",
+                code="R03", hint="look at that image; workers=0 loads in this process",
+            ) from error  # fmt: skip
 
     def close(self) -> None:
         """Ends the loader processes; the next `load` starts others."""
         self._loader = None
+
+    def _suspects(self) -> list[str]:
+        """The images that processes were making which are no more, or else those that are still being made."""
+        alive = {child.pid for child in multiprocessing.active_children()}
+        told = [(pid, row) for pid, row in self._at.tolist() if row >= 0]
+        rows = [row for pid, row in told if pid not in alive] or [row for _, row in told]
+        return [str(self.images.cache.paths[row]) for row in rows]
 
     def _kill(self) -> None:
         """Ends processes that may hang, and would keep this one from ending, as they ignore SIGTERM."""
@@ -119,13 +142,15 @@ class Loader:
         self.close()
 
     def _open(self) -> Any:
+        import torch
         from torch.utils.data import DataLoader
 
         busy: dict[str, Any] = (
             {"persistent_workers": True, "prefetch_factor": 4, "timeout": PATIENCE} if self.workers else {}
         )
+        self._at = torch.full((max(1, self.workers), 2), -1, dtype=torch.int64).share_memory_()
         return DataLoader(
-            self.images,  # type: ignore[arg-type]
+            replace(self.images, at=self._at),  # type: ignore[arg-type]
             batch_sampler=self._plan,
             num_workers=self.workers,
             collate_fn=_as_it_is,

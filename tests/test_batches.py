@@ -225,7 +225,7 @@ def test_a_loader_process_that_dies_is_an_error_and_not_a_hang(cache: Cache) -> 
     batches = train(cache, augmenter=_Failing(fault="dies"), workers=1)
     with pytest.raises(RunError, match="a loader process ended") as caught:
         list(batches.epoch(0))
-    assert caught.value.hint == "workers=0 loads in this process"
+    assert caught.value.hint == "look at that image; workers=0 loads in this process"
     batches.close()
 
 

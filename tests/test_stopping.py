@@ -97,8 +97,18 @@ def test_a_stop_that_was_asked_for_before_a_fold_leaves_it_alone(competition: Pa
     assert not (competition / "runs" / "r" / "fold-1").exists()
 
 
-def test_a_signal_to_the_whole_group_leaves_no_process_and_a_checkpoint(competition: Path) -> None:
-    signalled(competition, 2, "os.killpg(os.getpgrp(), signal.SIGTERM)")
+@pytest.mark.parametrize(
+    ("send", "status", "saved"),
+    [
+        ("os.killpg(os.getpgrp(), signal.SIGTERM)", 143, [(0, 2)]),
+        ("[os.killpg(os.getpgrp(), signal.SIGINT) for _ in range(2)]", 130, []),
+    ],
+    ids=["once", "twice"],
+)
+def test_signals_to_the_whole_group_leave_no_process_and_what_was_saved(
+    competition: Path, send: str, status: int, saved: list[tuple[int, int]]
+) -> None:
+    signalled(competition, 2, send)
     command = [sys.executable, "-m", "kit", "train", "--name", "r", "loss=signalled", "workers=1"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     made = subprocess.run(
@@ -110,9 +120,9 @@ def test_a_signal_to_the_whole_group_leaves_no_process_and_a_checkpoint(competit
         start_new_session=True,
         timeout=120,
     )
-    assert made.returncode == 143, made.stderr
+    assert made.returncode == status, made.stderr
     assert "Traceback" not in made.stderr
-    assert checkpoints.within(competition / "runs" / "r" / "fold-0") == [(0, 2)]
+    assert checkpoints.within(competition / "runs" / "r" / "fold-0") == saved
     left = [entry for entry in Path("/proc").glob("[0-9]*/cwd") if works_in(entry) == competition.resolve()]
     assert not left
 
