@@ -12,6 +12,7 @@ import mmap
 import os
 import sys
 import time
+import zipfile
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -135,7 +136,11 @@ def _checksum(view: memoryview, place: Place) -> int:
 
 
 def _read_index(file: Path) -> tuple[int, dict[str, Place]]:
-    with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as index:
+    content = io.BytesIO(file.read_bytes())
+    with zipfile.ZipFile(content) as archive:
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise ValueError("compressed: kit compresses none, and a small file could claim all memory")
+    with np.load(content, allow_pickle=False) as index:
         if int(index["schema"]) != SCHEMA:
             raise ValueError("another schema")
         names = [bytes(name).hex() for name in index["hashes"]]
@@ -157,7 +162,7 @@ class Hashes:
     def __init__(self, file: Path) -> None:
         self.file = file
         try:
-            known: Any = json.loads(file.read_text(encoding="utf-8"))
+            known: Any = files.read_json(file)
             self._known: dict[str, list[Any]] = {path: list(entry) for path, entry in known.items()}
         except (OSError, ValueError, AttributeError, TypeError):
             self._known = {}

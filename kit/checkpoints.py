@@ -11,7 +11,6 @@ A folder without a manifest that holds does not exist. Nothing that is read here
 
 from __future__ import annotations
 
-import pickle
 import re
 import warnings
 from collections.abc import Mapping
@@ -26,6 +25,7 @@ from torch import Tensor
 
 from kit.errors import CheckpointError, KitWarning
 from kit.files import read_json, remove_folder, sha256, sync, write_json, written_folder
+from kit.tensors import read_safetensors, read_state
 
 SCHEMA = 1
 MANIFEST, MODEL, EMA, STATE = "manifest.json", "model.safetensors", "ema.safetensors", "state.pt"
@@ -48,8 +48,8 @@ class Checkpoint:
         return self.weights if self.average is None else self.average
 
     def state(self) -> dict[str, Any]:
-        """The training state. Raises CheckpointError D50 for a file that holds code."""
-        return _load_state(self.path / STATE)
+        """The training state. Raises CheckpointError D50 for a file that holds code, D51 for a damaged one."""
+        return read_state(self.path / STATE)
 
 
 def tag(path: Path) -> str:
@@ -144,8 +144,9 @@ def manifest_of(path: Path) -> dict[str, Any]:
     try:
         manifest = dict(read_json(path / MANIFEST))
         schema, number, step = int(manifest["schema"]), int(manifest["number"]), int(manifest.get("step", 0))
-        manifest["files"] = dict(manifest["files"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        manifest["files"] = {str(name): dict(each) for name, each in manifest["files"].items()}
+        manifest["about"] = dict(manifest["about"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise CheckpointError(f"{path} has no valid manifest", code="D51", hint=_previous(path)) from error
     if schema > SCHEMA:
         raise CheckpointError(f"{path} is of schema {schema}, this kit reads up to {SCHEMA}", code="D52")
@@ -164,7 +165,7 @@ def check(path: Path) -> dict[str, Any]:
         file = path / Path(name).name
         if not file.is_file() or file.stat().st_size != wanted.get("bytes"):
             raise CheckpointError(f"{file} is missing or truncated", code="D51", hint=_previous(path))
-        if sha256(file) != wanted["sha256"]:
+        if sha256(file) != wanted.get("sha256"):
             raise CheckpointError(
                 f"{file}: sha256 mismatch, the file is damaged", code="D51", hint=_previous(path)
             )
@@ -185,8 +186,8 @@ def load(path: Path) -> Checkpoint:
     return Checkpoint(
         path,
         int(manifest["number"]),
-        safetensors.torch.load_file(path / MODEL),
-        safetensors.torch.load_file(average) if average else None,
+        read_safetensors(path / MODEL),
+        read_safetensors(average) if average else None,
         manifest["about"],
     )
 
@@ -212,10 +213,3 @@ def latest(folder: Path) -> Checkpoint | None:
                 raise
             warnings.warn(KitWarning(f"{error.code} {error.summary}; passed over"), stacklevel=2)
     return None
-
-
-def _load_state(file: Path) -> dict[str, Any]:
-    try:
-        return dict(torch.load(file, weights_only=True, map_location="cpu"))
-    except pickle.UnpicklingError:
-        raise CheckpointError(f"{file} refused: contains code", code="D50") from None

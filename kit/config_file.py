@@ -4,36 +4,47 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from kit.config import SECTIONS, Competition, Data, Experiment, Stage, keys, split
-from kit.errors import Case, ConfigError, nearest
+from kit.errors import SHOWN, Case, ConfigError, nearest
 from kit.plugin import explain
+
+LARGEST = 2**22  # characters; one with a line for each of 10,000 classes has half a million
 
 
 def parse(text: str, file: str = "config.json") -> dict[str, Any]:
     """config.json's text as an object. Raises ConfigError with the line of what is wrong."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        seen = [key for key, _ in pairs]
-        double = next((key for key in seen if seen.count(key) > 1), None)
+        seen = Counter(key for key, _ in pairs)
+        double = next((key for key, times in seen.items() if times > 1), None)
         if double is not None:
             raise ConfigError(
                 f"{file} has the key {double!r} twice{_at(text, double, last=True)}", code="C03"
             )
         return dict(pairs)
 
+    if len(text) > LARGEST:
+        raise ConfigError(f"{file} has {len(text)} characters, a config at most {LARGEST}", code="C04")
     try:
         raw = json.loads(text.removeprefix("\ufeff"), object_pairs_hook=once)
+        json.dumps(raw, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         raise ConfigError(
             f"{file} line {error.lineno}: {error.msg}",
             code="C04",
             hint="JSON has no comments and no comma after the last entry",
         ) from None
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # a number of thousands of digits, half a character, a deep nest
+        raise ConfigError(f"{file}: {str(error).splitlines()[0]}", code="C04") from None
     if not isinstance(raw, dict):
         raise ConfigError(f"{file} must hold one JSON object, not {type(raw).__name__}", code="C04")
     raw.pop("$schema", None)
@@ -51,7 +62,8 @@ def check(
     """Both models, from config.json's object. Raises ConfigError, naming each key and its line."""
     unknown = [key for key in raw if key not in keys()]
     if unknown:
-        cases = [Case(f"no such key{nearest(key, keys())}{_at(text, key)}", key) for key in unknown]
+        cases = [Case(f"no such key{nearest(key, keys())}{_at(text, key)}", key) for key in unknown[:SHOWN]]
+        cases += [Case("no such key", key) for key in unknown[SHOWN:]]
         raise ConfigError(f"{file} has {len(unknown)} unknown key{'s' * (len(unknown) > 1)}", code="C01",
                           cases=cases, hint="kit config schema lists them all")  # fmt: skip
     made = []

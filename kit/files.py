@@ -181,8 +181,18 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Reads JSON written by kit."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Reads JSON written by kit. Raises ValueError for what is none, OSError for what cannot be read."""
+    return parsed(path.read_text(encoding="utf-8"))
+
+
+def parsed(text: str | bytes) -> Any:
+    """The value of a JSON text. Raises ValueError for any that is none, nested too deeply, or not UTF-8 as text."""
+    try:
+        value = json.loads(text)
+        json.dumps(value, ensure_ascii=False).encode()  # lone surrogates, which no file and no terminal takes
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    return value
 
 
 def sha256(path: Path) -> str:

@@ -17,7 +17,7 @@ def overridden(raw: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, 
     A new name drops the old one's options. Values are JSON where they parse as such, else text.
     """
     pairs = [_parse_assignment(text) for text in assignments]
-    changed: dict[str, Any] = json.loads(json.dumps(raw))
+    changed: dict[str, Any] = json.loads(json.dumps(raw))  # a copy
     for path, value in sorted(pairs, key=lambda pair: len(pair[0])):
         _assign(changed, path, value)
     return changed
@@ -34,9 +34,16 @@ def _parse_assignment(text: str) -> tuple[list[str], Any]:
         raise ConfigError(f"no config key {path[0]!r}{nearest(path[0], keys())}", code="C01",
                           hint="kit config schema lists them all")  # fmt: skip
     try:
-        return path, json.loads(value)
-    except json.JSONDecodeError:
-        return path, value
+        made = json.loads(value)
+    except RecursionError:
+        raise ConfigError(f"{key}: nested too deeply", code="C05") from None
+    except ValueError:
+        made = value
+    try:
+        json.dumps(made, ensure_ascii=False).encode()
+    except ValueError:
+        raise ConfigError(f"{key}: the value is not UTF-8", code="C05") from None
+    return path, made
 
 
 def _assign(raw: dict[str, Any], path: list[str], value: Any) -> None:

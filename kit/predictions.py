@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from kit.errors import SHOWN, Case, InvalidError
-from kit.files import fingerprint, written
+from kit.files import fingerprint, parsed, written
 
 if TYPE_CHECKING:
     import pyarrow
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 KEY = b"kit"  # of the parquet schema's metadata
 AGAIN = "delete the file, then kit train or kit tta makes it anew"
+SMALL, LARGEST = 2**27, 200  # bytes that any file may claim, and how many times its size a larger one may
 TOLERANCE = 1e-3  # of a row's sum; float16 probabilities of 100 classes stay within it
 GROUP = (
     8 * 2**20
@@ -73,10 +74,11 @@ class Predictions:
         try:
             with parquet.ParquetFile(path) as file:  # a dataset would refuse a class that is called `id`
                 shape = (file.metadata.num_rows, file.metadata.num_columns - 2)
+                _refuse_claim(shape[0] * shape[1], path.stat().st_size)
                 shares = (empty or _in_memory)(shape)
                 rows = _filled(shares, file.iter_batches(_rows_a_group(shape[1])))
             several = bool(meta.get("multi_label", False))
-            made = cls(*rows, tuple(meta["classes"]), shares, meta["about"], several)
+            made = cls(*rows, _names(meta["classes"]), shares, meta["about"], several)
         except (pyarrow.ArrowException, OSError, KeyError, IndexError, TypeError, ValueError) as error:
             raise _no_predictions(path, error) from None
         return made.check(path)
@@ -167,7 +169,10 @@ def write_parts(path: Path, parts: Sequence[Predictions], about: Mapping[str, An
         "multi_label": parts[0].multi_label,
     }  # fmt: skip
     schema = _schema(parts[0].classes, json.dumps(meta, ensure_ascii=False, allow_nan=False))
-    with written(path, sum(part.probabilities.nbytes for part in parts)) as stump, parquet.ParquetWriter(stump, schema) as file:
+    with (
+        written(path, sum(part.probabilities.nbytes for part in parts)) as stump,
+        parquet.ParquetWriter(stump, schema, use_dictionary=["id", "fold"]) as file,
+    ):
         for part in parts:
             for rows in part._groups():
                 file.write_table(_table(part, rows, schema))
@@ -214,7 +219,7 @@ def _meta(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InvalidError(f"no predictions at {path}", code="D41")
     try:
-        meta = dict(json.loads(parquet.read_schema(path).metadata[KEY]))
+        meta = dict(parsed(parquet.read_schema(path).metadata[KEY]))
         newer = int(meta["schema"]) > SCHEMA
         meta["about"] = {} if newer else dict(meta["about"])
     except (pyarrow.ArrowException, OSError, KeyError, IndexError, TypeError, ValueError) as error:

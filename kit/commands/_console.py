@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import warnings
 from collections.abc import Iterable
@@ -19,11 +20,17 @@ if TYPE_CHECKING:
     from kit.progress import Progress, Work
 
 T = TypeVar("T")
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # but for tab and line end
 
 
 def say(text: str = "") -> None:
     """A line of talk, on stderr."""
-    click.echo(text, err=True)
+    click.echo(harmless(text), err=True)
+
+
+def harmless(text: str) -> str:
+    """The text, its control characters written out: an id must not move a terminal's cursor or rename its window."""
+    return CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def emit(value: Any) -> None:
@@ -33,7 +40,7 @@ def emit(value: Any) -> None:
 
 def fail(error: KitError) -> None:
     """An error's summary, its first cases and what to try, on stderr."""
-    for number, line in enumerate(str(error).splitlines()):
+    for number, line in enumerate(harmless(str(error)).splitlines()):
         click.secho(("error: " if number == 0 else "") + line, err=True, fg="red" if number == 0 else None)
 
 
@@ -45,7 +52,7 @@ def show_warnings() -> None:
         file: TextIO | None = None, line: str | None = None,
     ) -> None:  # fmt: skip
         if issubclass(category, KitWarning):
-            click.secho(f"warning: {message}", err=True, fg="yellow")
+            click.secho(harmless(f"warning: {message}"), err=True, fg="yellow")
 
     warnings.showwarning = show
     warnings.simplefilter("ignore")

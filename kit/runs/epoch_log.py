@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kit.files import write_text
+from kit.files import parsed, write_text
 
 if TYPE_CHECKING:
     from kit.fit import Epoch
@@ -25,7 +25,7 @@ class EpochLog:
     def read(cls, file: Path, epoch: int) -> EpochLog:
         """The log up to the epoch that training goes on from; a damaged one is begun anew, as nothing depends on it."""
         try:
-            lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+            lines = [parsed(line) for line in file.read_text(encoding="utf-8").splitlines()]
             return cls(file, [line for line in lines if line["epoch"] <= epoch])
         except (OSError, ValueError, KeyError, TypeError):
             return cls(file)

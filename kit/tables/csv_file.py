@@ -81,14 +81,14 @@ def _decoded(path: Path, content: bytes, encoding: str) -> str:
         if utf8 and (content[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in content[:1000]):
             raise UnicodeError
         return content.decode(encoding).removeprefix("\ufeff")
-    except LookupError:
-        raise ConfigError(f"data.encoding: no encoding named {encoding!r}", code="C07") from None
     except UnicodeError:
         likely = _likely_encoding(content)
         name = "UTF-8" if utf8 else encoding
         raise DataError(
             f"{path} is not {name} (looks like {likely})", code="D25", hint=f"data.encoding={likely}"
         ) from None
+    except (LookupError, ValueError):
+        raise ConfigError(f"data.encoding: no encoding named {encoding!r}", code="C07") from None
 
 
 def _likely_encoding(content: bytes) -> str:

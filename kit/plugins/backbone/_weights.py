@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from kit.errors import Case, CheckpointError
+from kit.tensors import check_tensors
 
 State = Mapping[str, Any]
 
@@ -43,7 +44,10 @@ def _read(file: Path) -> State:
     import timm.models
 
     try:
+        check_tensors(file)
         return timm.models.load_state_dict(str(file), device="cpu", weights_only=True)
+    except CheckpointError:
+        raise
     except FileNotFoundError:
         raise CheckpointError(f"no weights file {file}", code="D51") from None
     except Exception as error:  # whatever torch, safetensors and timm raise for what they cannot read
