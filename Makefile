@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench crash clean
+.PHONY: help demo test lint bench crash fuzz soak clean
 
 help:  ## what there is to make
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/'
@@ -38,6 +38,12 @@ bench: $(INSTALLED)  ## the benchmarks that need nothing but kit
 
 crash: $(INSTALLED)  ## kills a small competition at every write, and looks whether the same commands mend it; 10 minutes
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.crashing
+
+fuzz: $(INSTALLED)  ## 30,000 damaged and odd files, handed to every reader; 3 minutes
+	@FUZZ_CASES=2500 $(BIN)/python -m pytest tests/test_fuzz.py
+
+soak: $(INSTALLED)  ## trains, kills, resumes and blends at random for 20 minutes, and compares; MINUTES=5 for shorter
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.soak $(or $(MINUTES),20)
 
 clean:  ## remove the environment and what runs have left
 	rm -rf $(VENV) cache runs data submissions/[0-9]* submissions/board.csv *.egg-info

@@ -25,9 +25,8 @@ KEY = b"kit"  # of the parquet schema's metadata
 AGAIN = "delete the file, then kit train or kit tta makes it anew"
 SMALL, LARGEST = 2**27, 200  # bytes that any file may claim, and how many times its size a larger one may
 TOLERANCE = 1e-3  # of a row's sum; float16 probabilities of 100 classes stay within it
-GROUP = (
-    8 * 2**20
-)  # bytes of probabilities in a row group, which are in memory at a time while a file is made or read
+# bytes of probabilities in a row group, which are in memory at a time while a file is made or read
+GROUP = 8 * 2**20
 Empty = Callable[[tuple[int, int]], np.ndarray]  # makes the array that probabilities are read into
 
 
@@ -169,10 +168,9 @@ def write_parts(path: Path, parts: Sequence[Predictions], about: Mapping[str, An
         "multi_label": parts[0].multi_label,
     }  # fmt: skip
     schema = _schema(parts[0].classes, json.dumps(meta, ensure_ascii=False, allow_nan=False))
-    with (
-        written(path, sum(part.probabilities.nbytes for part in parts)) as stump,
-        parquet.ParquetWriter(stump, schema, use_dictionary=["id", "fold"]) as file,
-    ):
+    size = sum(part.probabilities.nbytes for part in parts)
+    coded = ["id", "fold"]  # shares rarely repeat
+    with written(path, size) as stump, parquet.ParquetWriter(stump, schema, use_dictionary=coded) as file:
         for part in parts:
             for rows in part._groups():
                 file.write_table(_table(part, rows, schema))
@@ -237,6 +235,18 @@ def _no_predictions(path: Path, error: Exception) -> InvalidError:
     )
 
 
+def _refuse_claim(cells: int, size: int) -> None:
+    """Raises ValueError for a small file that would fill the memory; what kit writes is 25 times smaller at most."""
+    if 4 * cells > max(SMALL, LARGEST * size):
+        raise ValueError(f"it claims {cells} cells, too many for its {size} bytes")
+
+
+def _names(classes: Sequence[Any]) -> tuple[str, ...]:
+    if not all(isinstance(name, str) for name in classes):
+        raise ValueError("a class is no text")
+    return tuple(classes)
+
+
 def _in_memory(shape: tuple[int, int]) -> np.ndarray:
     return np.empty(shape, np.float32)
 
@@ -250,6 +260,8 @@ def _filled(shares: np.ndarray, groups: Iterable[pyarrow.RecordBatch]) -> tuple[
         columns = [column.to_numpy(zero_copy_only=False) for column in group.columns[2:]]
         shares[begun : begun + group.num_rows] = np.stack(columns, axis=1)
         begun += group.num_rows
+    if begun != len(shares):
+        raise ValueError(f"it claims {len(shares)} rows and has {begun}")
     return np.concatenate(ids), np.concatenate(folds)
 
 

@@ -62,10 +62,11 @@ def record(run: Run) -> Record:
     done = tuple(fold for fold in range(folds) if run.part(fold).is_file())
     kept = tuple(place for folder in folders for place in _checkpoints(folder))
     views = {folder.name: _scores(folder / "oof.parquet") for folder in run.folder.glob("predictions/*")}
-    backbone = config.get("backbone") or {}
+    backbone = config.get("backbone")
+    named = backbone if isinstance(backbone, dict) else {}
     return Record(
         run=run,
-        network=str(backbone.get("arch") or backbone.get("name") or ""),
+        network=str(named.get("arch") or named.get("name") or ""),
         image_size=config.get("image_size"),
         epochs=config.get("epochs"),
         folds=folds,
