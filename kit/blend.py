@@ -43,6 +43,7 @@ class Submitted:
     rows: int  # out-of-fold rows that all members cover
     test_rows: int
     rank: int  # on the board, among its metric
+    is_new: bool  # False: the same blend was made before, and this is its submission
 
     @property
     def scores(self) -> tuple[Score, ...]:
@@ -100,11 +101,12 @@ def blend(
         written = submission.write(
             workspace.submissions, named, written_rows, record, data.sep, board.last, entered
         )
-        board = board.enter(_entry(written, record, blended, metric))
+        if written.is_new:
+            board = board.enter(_entry(written, record, blended, metric))
     return Submitted(
         number=written.number, path=written.path, record=written.record, format=shape.plugin_name(),
         metric=metric.plugin_name(), ensembler=blended.ensembler.spec(), comparison=blended.comparison,
-        rows=len(rows.ids), test_rows=len(written_rows), rank=board.rank(written.number),
+        rows=len(rows.ids), test_rows=len(written_rows), rank=board.rank(written.number), is_new=written.is_new,
     )  # fmt: skip
 
 

@@ -169,10 +169,10 @@ class Board:
     def _changed(self, change: Callable[[Sequence[Entry]], tuple[Entry, ...]]) -> Board:
         with locked(self.submissions):
             board = replace(self, entries=_joined(change(Board.read(self.submissions).entries)))
-            files.write_text(self.submissions / BOARD, _text(board.entries))
             name, text = MERGES
             if not (self.submissions / name).exists():
                 files.write_text(self.submissions / name, text)
+            files.write_text(self.submissions / BOARD, _text(board.entries))
         return board
 
 

@@ -22,6 +22,7 @@ from kit.label_kinds import check_takes, fitting
 from kit.predictions import Predictions
 from kit.workspace import Workspace
 
+SAME = ("members", "ensembler", "format")  # of a record: what makes two submissions of one content the same
 WAIT = 60.0  # seconds for another process that is writing a submission
 
 
@@ -32,6 +33,7 @@ class Written:
     number: int
     path: Path
     record: Path
+    is_new: bool = True  # False: the same submission was on the board already
 
 
 def choose_format(
@@ -222,7 +224,8 @@ def write(
     """Writes NNNN-<name>.csv under the next free number, and NNNN-<name>.json with the record beside it.
 
     `last` is the highest number that is taken, should its file be gone; `entered` are the files that the board has. The
-    same submission that a killed process left outside of the board is written again in its place.
+    same submission that is there already is not written twice; one that a killed process left outside of the board is
+    written again in its place.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, delimiter=sep, lineterminator="\n")
@@ -230,7 +233,13 @@ def write(
     writer.writerows(table.to_numpy().tolist())
     digits = hashlib.sha256(text.getvalue().encode()).hexdigest()
     with locked(submissions):
-        number = _left(submissions, slug(name), digits, entered) or max(next_number(submissions), last + 1)
+        known = {"name": slug(name), "sha256": digits, **{key: record.get(key) for key in SAME}}
+        there = _same(submissions, known)
+        if there is not None and there.name in entered:
+            if not there.is_file():
+                files.write_text(there, text.getvalue())
+            return Written(_number(there), there, there.with_suffix(".json"), is_new=False)
+        number = max(next_number(submissions), last + 1) if there is None else _number(there)
         path = submissions / f"{number:04d}-{slug(name)}.csv"
         made = {"number": number, "name": slug(name), "file": path.name, "sha256": digits, **record}
         files.write_json(
@@ -240,15 +249,19 @@ def write(
     return Written(number, path, path.with_suffix(".json"))
 
 
-def _left(submissions: Path, name: str, digits: str, entered: Collection[str]) -> int | None:
-    """The number of the same submission, where a process was killed before it came to the board."""
-    for file in sorted(submissions.glob(f"[0-9]*-{name}.json")):
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            made = files.read_json(file)
-            csv_file = file.with_suffix(".csv")
-            if made["sha256"] == digits and made["file"] == csv_file.name and csv_file.name not in entered:
-                return int(made["number"])
+def _same(submissions: Path, known: Mapping[str, Any]) -> Path | None:
+    """The file of the same submission, made from the same members, whether it came to the board or not."""
+    wanted = files.fingerprint(known)
+    for file in sorted(submissions.glob(f"[0-9]*-{known['name']}.json")):
+        with suppress(OSError, ValueError, TypeError):
+            made = dict(files.read_json(file))
+            if files.fingerprint({key: made.get(key) for key in known}) == wanted:
+                return file.with_suffix(".csv")
     return None
+
+
+def _number(file: Path) -> int:
+    return int(file.name.partition("-")[0])
 
 
 def next_number(submissions: Path) -> int:

@@ -93,7 +93,7 @@ def test_the_record_says_what_the_submission_was_made_from(workspace: Workspace)
 def test_each_blend_is_entered_and_ranked(workspace: Workspace) -> None:
     write_run(workspace.root, "c", wrong=[0, 1, 2, 3])
     assert [blend(workspace, [name]).rank for name in ("c", "b", "a")] == [1, 1, 1]
-    assert blend(workspace, ["c"]).rank == 4
+    assert blend(workspace, ["c"], name="again").rank == 4
     entries = Board.read(workspace.submissions).ranked()
     assert [(entry.number, entry.members) for entry in entries] == [
         (3, "a@plain"), (2, "b@plain"), (1, "c@plain"), (4, "c@plain"),
@@ -147,7 +147,18 @@ def test_a_number_stays_one_submission_when_its_files_are_removed(workspace: Wor
     second = blend(workspace, ["b"])
     second.path.unlink()
     second.record.unlink()
-    assert blend(workspace, ["a"]).number == 3
+    assert blend(workspace, ["a"], name="third").number == 3
+
+
+def test_the_same_blend_again_is_the_same_submission(workspace: Workspace) -> None:
+    first, again = blend(workspace, ["a", "b"]), blend(workspace, ["a", "b"])
+    assert (first.number, first.is_new, again.number, again.is_new) == (1, True, 1, False)
+    assert blend(workspace, ["b", "a"]).number == 2
+    assert blend(workspace, ["a", "b"], ensembler="geometric").number == 3
+    (workspace.submissions / "0001-mean-a-b.csv").unlink()
+    assert blend(workspace, ["a", "b"]).number == 1
+    assert first.path.is_file()
+    assert [entry.number for entry in Board.read(workspace.submissions).entries] == [1, 2, 3]
 
 
 def test_a_fold_without_a_score_does_not_stop_the_blend(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -95,18 +95,21 @@ def test_two_runs_of_one_workspace_train_at_once(competition: Path) -> None:
         assert np.array_equal(oof(competition, name).probabilities, oof(competition, "alone").probabilities)
 
 
-def _blend(root: Path, count: int) -> None:
-    for _ in range(count):
-        blend(Workspace.open(root), ["runs/a@plain"], name="same")
+def _blend(root: Path, names: Sequence[str]) -> None:
+    for name in names:
+        blend(Workspace.open(root), ["runs/a@plain"], name=name)
 
 
 def test_eight_blends_at_once_lose_no_line_and_share_no_number(space: Path) -> None:
     from kit.tta import tta
 
     tta(space, ["runs/a"])
-    assert started(_blend, *[(space, 2)] * 8) == [0] * 8
+    assert started(_blend, *((space, ("same", f"b{n}", f"c{n}")) for n in range(8))) == [0] * 8
     entries = Board.read(space / "submissions").entries
-    assert [entry.number for entry in entries] == list(range(1, 17))
+    assert [entry.number for entry in entries] == list(
+        range(1, 18)
+    )  # the same blend, eight times asked for, is there once
+    assert sum(entry.name == "same" for entry in entries) == 1  # asked for eight times
     for entry in entries:
         assert (space / "submissions" / entry.file).is_file()
         assert (space / "submissions" / f"{entry.stem}.json").is_file()

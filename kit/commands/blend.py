@@ -66,7 +66,7 @@ def _show(submitted: Submitted) -> None:
     _console.say(
         f"scored on {submitted.rows} out-of-fold rows that all members cover; "
         f"submission {submitted.number}: {submitted.test_rows} rows, format {submitted.format}, "
-        f"rank {submitted.rank} on the board"
+        f"rank {submitted.rank} on the board{'' if submitted.is_new else ', where it was before'}"
     )
 
 
