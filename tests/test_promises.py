@@ -22,7 +22,7 @@ ROWS = re.findall(r"^\| (.+) \| (?:(\S+(?: \S+)*) \| )?([\w/]+)::(\w+) \|$", PAG
 
 
 @lru_cache
-def tests_of(file: Path) -> set[str]:
+def named_in(file: Path) -> set[str]:
     return {node.name for node in ast.parse(file.read_text()).body if isinstance(node, ast.FunctionDef)}
 
 
@@ -39,7 +39,7 @@ def test_each_row_of_the_tables_is_read() -> None:
     ("promise", "code", "file", "name"), ROWS, ids=[f"{row[2]}::{row[3]}" for row in ROWS]
 )
 def test_each_promise_has_its_test(promise: str, code: str, file: str, name: str) -> None:
-    assert name in tests_of(ROOT / "tests" / f"{file}.py")
+    assert name in named_in(ROOT / "tests" / f"{file}.py")
     assert all(each == "-" or each in codes() for each in code.split())
 
 
