@@ -15,6 +15,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from torch import Tensor
 
 from kit.errors import CheckpointError, KitWarning
 from kit.files import read_json, remove_folder, sha256, sync, write_json, written_folder
+from kit.said import Said
 from kit.tensors import read_safetensors, read_state
 
 SCHEMA = 1
@@ -145,7 +147,7 @@ def manifest_of(path: Path) -> dict[str, Any]:
         manifest = dict(read_json(path / MANIFEST))
         schema, number, step = int(manifest["schema"]), int(manifest["number"]), int(manifest.get("step", 0))
         manifest["files"] = {str(name): dict(each) for name, each in manifest["files"].items()}
-        manifest["about"] = dict(manifest["about"])
+        manifest["about"] = Said(dict(manifest["about"]), partial(_says_nothing, path))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise CheckpointError(f"{path} has no valid manifest", code="D51", hint=_previous(path)) from error
     if schema > SCHEMA:
@@ -155,6 +157,10 @@ def manifest_of(path: Path) -> dict[str, Any]:
             f"{path} is checkpoint {number} under another name", code="D51", hint=_previous(path)
         )
     return manifest
+
+
+def _says_nothing(path: Path, key: str) -> CheckpointError:
+    return CheckpointError(f"{path / MANIFEST} says nothing of {key!r}", code="D51", hint=_previous(path))
 
 
 def check(path: Path) -> dict[str, Any]:

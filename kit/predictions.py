@@ -16,6 +16,7 @@ import numpy as np
 
 from kit.errors import SHOWN, Case, InvalidError
 from kit.files import fingerprint, parsed, written
+from kit.said import Said
 
 if TYPE_CHECKING:
     import pyarrow
@@ -168,8 +169,7 @@ def write_parts(path: Path, parts: Sequence[Predictions], about: Mapping[str, An
         "multi_label": parts[0].multi_label,
     }  # fmt: skip
     schema = _schema(parts[0].classes, json.dumps(meta, ensure_ascii=False, allow_nan=False))
-    size = sum(part.probabilities.nbytes for part in parts)
-    coded = ["id", "fold"]  # shares rarely repeat
+    size, coded = sum(part.probabilities.nbytes for part in parts), ["id", "fold"]  # shares rarely repeat
     with written(path, size) as stump, parquet.ParquetWriter(stump, schema, use_dictionary=coded) as file:
         for part in parts:
             for rows in part._groups():
@@ -219,13 +219,13 @@ def _meta(path: Path) -> dict[str, Any]:
     try:
         meta = dict(parsed(parquet.read_schema(path).metadata[KEY]))
         newer = int(meta["schema"]) > SCHEMA
-        meta["about"] = {} if newer else dict(meta["about"])
+        about = {} if newer else dict(meta["about"])
     except (pyarrow.ArrowException, OSError, KeyError, IndexError, TypeError, ValueError) as error:
         raise _no_predictions(path, error) from None
     if newer:
         text = f"{path} has schema {meta['schema']}, this kit reads up to {SCHEMA}"
         raise InvalidError(text, code="D40", hint="the kit that wrote it, or a newer one")
-    return meta
+    return {**meta, "about": Said(about, lambda key: _no_predictions(path, KeyError(key)))}
 
 
 def _no_predictions(path: Path, error: Exception) -> InvalidError:

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -240,3 +241,40 @@ def test_with_plugins_off_a_workspace_has_no_code(
 
         Loss.open("evil", competition)
     assert os.path.isdir("trace")  # noqa: PTH112  # off is what kept it from running
+
+
+@pytest.mark.parametrize("file", ["runs/a/fold-1/0002/manifest.json", "runs/a/predictions/plain/oof.parquet"])
+def test_a_file_that_lacks_what_it_should_say_of_itself(
+    space: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], file: str
+) -> None:
+    """Each key dropped in turn: a command goes on without it, or says in a line what is missing."""
+    monkeypatch.chdir(space)
+    name, whole = Path(file), Path(file).read_bytes()
+    if name.suffix == ".json":
+        about = json.loads(whole)["about"]
+    else:
+        made = Predictions.read(name)
+        about = dict(made.about)
+    for key in about:
+        less = {each: value for each, value in about.items() if each != key}
+        if name.suffix == ".json":
+            name.write_text(json.dumps({**json.loads(whole), "about": less}))
+        else:
+            replace(made, about=less).write(name)
+        for command in (["tta", "--checkpoints", "runs/a"], ["runs", "show", "a"], ["train", "--name", "a"]):
+            assert run(command) in (0, 3, 4), (key, command, capsys.readouterr().err)
+
+
+def test_a_checkpoint_whose_config_this_kit_does_not_know(
+    space: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(space)
+    file = Path("runs/a/fold-1/0002/manifest.json")
+    manifest = json.loads(file.read_text())
+    manifest["about"]["config"]["epochs"] = "many"
+    file.write_text(json.dumps(manifest))
+    assert run(["tta", "--checkpoints", "runs/a", "--views", "hflip"]) in (0, 3)
+    manifest["about"]["config"] = 7
+    file.write_text(json.dumps(manifest))
+    assert run(["tta", "--checkpoints", "runs/a", "--views", "hflip"]) in (0, 3)
+    assert "Traceback" not in capsys.readouterr().err

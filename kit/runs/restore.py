@@ -18,8 +18,16 @@ from kit.predict import Predictor
 
 
 def experiment_of(about: Mapping[str, Any]) -> Experiment:
-    """The resolved experiment that a checkpoint was trained by, from what its manifest says."""
-    return Experiment.model_validate(split(about["config"], Experiment))
+    """The resolved experiment that a checkpoint was trained by, from what its manifest says.
+
+    Raises CheckpointError D53 where this kit cannot read it, such as a newer one's.
+    """
+    config = about["config"]
+    try:
+        return Experiment.model_validate(split(config, Experiment))
+    except (ValueError, TypeError) as error:
+        text = f"this kit cannot read the config of a checkpoint of run {about['run']!r}"
+        raise CheckpointError(text, code="D53", cases=[str(error).splitlines()[0]]) from None
 
 
 def restore(checkpoint: Checkpoint, root: Path | None, device: torch.device) -> Predictor:

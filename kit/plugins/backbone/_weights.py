@@ -46,12 +46,11 @@ def _read(file: Path) -> State:
     try:
         check_tensors(file)
         return timm.models.load_state_dict(str(file), device="cpu", weights_only=True)
-    except CheckpointError:
-        raise
     except FileNotFoundError:
         raise CheckpointError(f"no weights file {file}", code="D51") from None
     except Exception as error:  # whatever torch, safetensors and timm raise for what they cannot read
-        detail = str(error).splitlines()[0] if str(error) else type(error).__name__
+        summary = error.summary if isinstance(error, CheckpointError) else str(error)
+        detail = summary.splitlines()[0] if summary else type(error).__name__
         raise CheckpointError(f"cannot read the weights {file}: {detail}", code="D50") from error
 
 
