@@ -71,7 +71,7 @@ def test_a_run_that_may_not_fit_is_warned_of_and_begun(
     folder = competition / "runs" / "b" / "fold-0"
     weights = 2 * sum(file.stat().st_size for file in folder.glob("0001/*.safetensors"))
     room(monkeypatch, 2 * weights)  # of the three of a fold's, with their averages, these are enough for two
-    with pytest.warns(KitWarning, match=r"W19 the disk may be full .*checkpoints .*cache .*predictions"):
+    with pytest.warns(KitWarning, match=r"W20 the disk may be full .*checkpoints .*predictions"):
         train(competition, ["image_size=12"], name="r")
 
 

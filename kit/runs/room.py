@@ -10,16 +10,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from kit.cache import Geometry
 from kit.checkpoints import KEPT, numbers, size
 from kit.config import Experiment
 from kit.errors import KitWarning, RunError
 from kit.files import amount, free
 from kit.kinds import Optimizer
 from kit.runs.run import Run
-from kit.workspace import Workspace
-
-ASPECT = 4 / 3  # of an image whose short side is the cache's: what a camera gives
 
 
 @dataclass(frozen=True)
@@ -28,21 +24,15 @@ class Need:
 
     least: int  # weights of one fold's checkpoints
     checkpoints: int  # that all folds keep, and the one that is being written
-    cache: int = 0
     predictions: int = 0
 
     @property
     def total(self) -> int:
         """All of it."""
-        return self.checkpoints + self.cache + self.predictions
+        return self.checkpoints + self.predictions
 
     def __str__(self) -> str:
-        parts = {
-            "checkpoints": self.checkpoints,
-            "cache": self.cache,
-            "predictions": self.predictions,
-        }
-        return ", ".join(f"{name} {amount(count)}" for name, count in parts.items() if count)
+        return f"checkpoints {amount(self.checkpoints)}, predictions {amount(self.predictions)}"
 
 
 def need(
@@ -66,24 +56,22 @@ def need(
 def slots(optimizer: Optimizer) -> float:
     """Bytes that an optimizer keeps for each byte of weights: 2 for Adam, 1 for momentum; tried on a small layer."""
     layer = nn.Linear(64, 64, bias=False)
-    built = optimizer.build(list(layer.named_parameters()))
-    layer.weight.grad = torch.zeros_like(layer.weight)
-    built.step()
+    try:
+        built = optimizer.build(list(layer.named_parameters()))
+        layer.weight.grad = torch.zeros_like(layer.weight)
+        built.step()
+    except Exception:  # a team's own may ask for more than a layer; this is an estimate
+        return 2.0
     return size(built.state_dict()) / size({"weight": layer.weight})
 
 
 def check_room(
-    workspace: Workspace, run: Run, experiment: Experiment, network: nn.Module, optimizer: Optimizer,
-    folds: Sequence[int], rows: int, classes: int, geometry: Geometry,
+    run: Run, experiment: Experiment, network: nn.Module, optimizer: Optimizer,
+    folds: Sequence[int], rows: int, classes: int,
 ) -> None:  # fmt: skip
-    """Raises RunError R06 where one fold's weights alone will not fit; warns (W19) where all may not."""
+    """Raises RunError R06 where one fold's weights alone will not fit; warns (W20) where all may not."""
     found = need(run, experiment, network, optimizer, folds)
-    there = sum(
-        file.stat().st_size
-        for file in workspace.cache.glob(f"{geometry.resize}-{geometry.cache_size}-*/*.bin")
-    )
-    pixels = round(rows * geometry.cache_size**2 * 3 * (ASPECT if geometry.resize == "short_side" else 1))
-    found = replace(found, cache=max(0, pixels - there), predictions=2 * 4 * rows * classes)
+    found = replace(found, predictions=2 * 4 * rows * classes)
     have = free(run.folder)
     text = f"runs/{run.name} will write about {amount(found.total)} ({found}), {amount(have)} are free"
     if found.least > have:
@@ -92,4 +80,4 @@ def check_room(
             hint="free some space, or runs/ as a link to another disk",
         )  # fmt: skip
     if found.total > have:
-        warnings.warn(KitWarning(f"W19 the disk may be full before the run ends: {text}"), stacklevel=3)
+        warnings.warn(KitWarning(f"W20 the disk may be full before the run ends: {text}"), stacklevel=3)
