@@ -130,7 +130,9 @@ def _newest(setting: Setting, fold: int) -> Learner:
     start = setting.start_of(fold)
     if found is not None:
         learner.load(found.state(), found.weights, found.average)
-        checkpoints.prune(found.path.parent, learner.epoch, learner.begun)  # a killed process may not have come to it
+        checkpoints.prune(
+            found.path.parent, learner.epoch, learner.begun
+        )  # a killed process may not have come to it
     elif start is not None:
         begin_with(learner, start)
     return learner

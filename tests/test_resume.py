@@ -59,6 +59,35 @@ def without_weights(state: State, learned: Weights, average: Weights | None) -> 
     return state, {key: torch.zeros_like(value) for key, value in learned.items()}, average
 
 
+def once_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """New learners take three images at a time, as after memory ran out."""
+    module = sys.modules["kit.train"]
+    plain = module.new_learner
+
+    def new_learner(*arguments: Any) -> Learner:
+        learner = plain(*arguments)
+        learner.micro_batch_size = 3
+        return learner
+
+    monkeypatch.setattr(module, "new_learner", new_learner)
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_how_many_images_fit_at_a_time_is_remembered(
+    competition: Path, monkeypatch: pytest.MonkeyPatch, keeps: bool
+) -> None:
+    with monkeypatch.context() as context:
+        once_short(context)
+        train(competition, EMA, name="undisturbed", folds=[0])
+        kill_after(context, 6)
+        with pytest.raises(Killed):
+            train(competition, EMA, name="killed", folds=[0])
+    assert (
+        resumed(competition, monkeypatch, EMA, 1, None if keeps else without("micro_batch_size", None))
+        == keeps
+    )
+
+
 def resumed(
     space: Path, monkeypatch: pytest.MonkeyPatch, overrides: list[str], steps: int, drop: Dropped | None
 ) -> bool:
@@ -95,13 +124,12 @@ def resumed(
         (EMA, 6, without("step", 0)),
         (EMA, 6, without("epoch", 0)),
         (EMA, 6, without("begun", 0)),
-        (EMA, 6, without("rows", 0)),
         (EMA, 6, without("summed", None)),
         (SWA, 8, without("average", {"epochs": 1})),
         (HALF, 6, without("scaler", {"scale": 2.0**24, "growth_factor": 2.0, "backoff_factor": 0.5,
                                      "growth_interval": 2000, "_growth_tracker": 0})),
     ],
-    ids=["optimizer", "weights", "average", "batch norm", "peaks", "step", "epoch", "begun", "rows", "summed", "swa",
+    ids=["optimizer", "weights", "average", "batch norm", "peaks", "step", "epoch", "begun", "summed", "swa",
          "scaler"],
 )  # fmt: skip
 def test_without_a_part_of_its_state_a_run_comes_to_something_else(
@@ -122,7 +150,8 @@ def test_the_state_has_no_part_that_is_not_tried_above(competition: Path) -> Non
     found = checkpoints.latest(run.fold(0))
     assert found is not None
     assert set(found.state()) == {
-        "optimizer", "scaler", "average", "peaks", "step", "epoch", "begun", "rows", "summed",
+        "optimizer", "scaler", "average", "peaks", "step", "epoch", "begun", "summed", "micro_batch_size",
+        "skipped",  # how near a run is to R01; no part of what it learns
     }  # fmt: skip
 
 
