@@ -16,8 +16,6 @@ import pytest
 from kit.blending.large import empty
 from kit.errors import KitWarning, RunError
 from kit.files import amount
-from kit.kinds import Optimizer
-from kit.runs.room import slots
 from kit.train import train
 from tests.full_disk import ARTEFACTS
 
@@ -86,8 +84,8 @@ def test_enough_room_is_not_spoken_of_and_is_what_was_written(
 
     wide = Workspace.open(competition, ["backbone.width=64"])
     setting = finish(preparing(wide, Run(competition / "runs" / "r")))
-    network, optimizer = new_learner(setting, 0).network, setting.techniques.optimizer
-    told = need(setting.run, setting.experiment, network, optimizer, [0, 1])
+    network = new_learner(setting, 0).network
+    told = need(setting.run, setting.experiment, network, [0, 1])
     train(wide, name="r")
     files = [
         *(competition / "runs" / "r").rglob("*.safetensors"),
@@ -95,14 +93,7 @@ def test_enough_room_is_not_spoken_of_and_is_what_was_written(
     ]
     written = sum(file.stat().st_size for file in files)
     assert told.checkpoints == pytest.approx(written * 5 / 4, rel=0.01)  # one more is being written
-    assert need(setting.run, setting.experiment, network, optimizer, [0, 1]).checkpoints == 0
-
-
-@pytest.mark.parametrize(
-    ("spec", "kept"), [("adamw", 2), ({"name": "sgd", "momentum": 0.9}, 1), ({"name": "sgd", "momentum": 0}, 0)]
-)  # fmt: skip
-def test_what_an_optimizer_keeps_is_measured(spec: object, kept: int) -> None:
-    assert slots(Optimizer.open(spec)) == pytest.approx(kept, abs=0.01)
+    assert need(setting.run, setting.experiment, network, [0, 1]).checkpoints == 0
 
 
 def test_a_large_array_takes_its_blocks_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,15 +7,15 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import torch
 from torch import nn
 
 from kit.checkpoints import KEPT, numbers, size
 from kit.config import Experiment
 from kit.errors import KitWarning, RunError
 from kit.files import amount, free
-from kit.kinds import Optimizer
 from kit.runs.run import Run
+
+SLOTS = 2  # tensors that an optimizer keeps for each of weights: Adam two, momentum one
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,12 @@ class Need:
         return f"checkpoints {amount(self.checkpoints)}, predictions {amount(self.predictions)}"
 
 
-def need(
-    run: Run, experiment: Experiment, network: nn.Module, optimizer: Optimizer, folds: Sequence[int]
-) -> Need:
+def need(run: Run, experiment: Experiment, network: nn.Module, folds: Sequence[int]) -> Need:
     """What the checkpoints of the folds that are not finished will take, beside those that are there."""
     weights = size(network.state_dict())
     averaged = experiment.ema_decay > 0 or experiment.swa_start is not None
     whole = weights * (2 if averaged else 1)
-    state = round(slots(optimizer) * size(dict(network.named_parameters())))
+    state = SLOTS * size(dict(network.named_parameters()))
     open_folds = [fold for fold in folds if not run.part(fold).is_file()]
     kept = min(KEPT, math.ceil(experiment.epochs / experiment.save_every))
     there = sum(min(kept, len(numbers(run.fold(fold)))) for fold in open_folds)
@@ -53,24 +51,12 @@ def need(
     return Need(max(0, least), (whole + state) * coming)
 
 
-def slots(optimizer: Optimizer) -> float:
-    """Bytes that an optimizer keeps for each byte of weights: 2 for Adam, 1 for momentum; tried on a small layer."""
-    layer = nn.Linear(64, 64, bias=False)
-    try:
-        built = optimizer.build(list(layer.named_parameters()))
-        layer.weight.grad = torch.zeros_like(layer.weight)
-        built.step()
-    except Exception:  # a team's own may ask for more than a layer; this is an estimate
-        return 2.0
-    return size(built.state_dict()) / size({"weight": layer.weight})
-
-
 def check_room(
-    run: Run, experiment: Experiment, network: nn.Module, optimizer: Optimizer,
+    run: Run, experiment: Experiment, network: nn.Module,
     folds: Sequence[int], rows: int, classes: int,
 ) -> None:  # fmt: skip
     """Raises RunError R06 where one fold's weights alone will not fit; warns (W20) where all may not."""
-    found = need(run, experiment, network, optimizer, folds)
+    found = need(run, experiment, network, folds)
     found = replace(found, predictions=2 * 4 * rows * classes)
     have = free(run.folder)
     text = f"runs/{run.name} will write about {amount(found.total)} ({found}), {amount(have)} are free"

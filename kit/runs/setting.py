@@ -96,7 +96,7 @@ def preparing(workspace: Workspace, run: Run) -> Work[Setting]:
     built = network.build(techniques.parts.bare(), len(table.classes), experiment.image_size)
     precision = _precision(experiment, run, built, device)
     check_room(
-        run, experiment, built, techniques.optimizer, range(folds.count), len(table), len(table.classes),
+        run, experiment, built, range(folds.count), len(table), len(table.classes),
     )  # fmt: skip
     del built
     loaded = yield from loading(workspace, table, "train", geometry(experiment))
