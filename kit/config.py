@@ -203,6 +203,10 @@ class Experiment(Strict):
     precision: Dtype = Field("auto", description="of training; auto follows the device and the network")
     predict_precision: Dtype = Field("auto", description="of predicting; auto likewise, or as precision says")
     layout: Literal["auto", "contiguous", "channels_last"] = Field("auto", description="of images in memory")
+    compile: bool = Field(
+        False,
+        description="torch.compile in training, where kit bench network --compile says that it pays off",
+    )
     validate_every: int = Field(
         1, ge=1, description="epochs between scores on held-out rows; the last counts"
     )

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from kit.compiling import is_compiled
 from kit.precision import Precision
 
 NEAR = 1e-4  # largest difference on the probe, as a share of the largest output; float32 gives 1e-6
@@ -88,5 +89,7 @@ def _rest(norm: nn.BatchNorm2d) -> nn.Module:
 
 
 def for_predicting(network: nn.Module, precision: Precision, size: int) -> nn.Module:
-    """The network that predictions of images of `size` px are made with: a fused copy where that is exact."""
+    """What predicts images of `size` px: a fused copy where that is exact, a plain copy of a compiled network."""
+    if is_compiled(network):
+        network = deepcopy(network)
     return fused(network, size) if precision.predict == "float32" else network

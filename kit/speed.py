@@ -13,6 +13,7 @@ import torch
 
 from kit import network
 from kit.batches import Batch, random_batch
+from kit.compiling import compile_training
 from kit.config import Experiment
 from kit.kinds import Loss, Optimizer
 from kit.learner import Learner, learner
@@ -176,7 +177,7 @@ class _Bench:
         made = optimizer.build(list(placed.named_parameters()))
         whole = learner(placed, made, precision, self.experiment.ema_decay)
         if compiled:
-            placed.compile(dynamic=False)
+            compile_training(placed)
         return whole
 
 

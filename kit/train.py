@@ -16,6 +16,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from kit import checkpoints, fit, memory
+from kit.compiling import COST, compile_training
 from kit.errors import Case, RunError, StoppedError
 from kit.files import remove_stumps
 from kit.fit import NotFiniteError
@@ -157,6 +158,9 @@ def _epochs(
     """
     experiment, folder = setting.experiment, setting.run.fold(fold)
     plan, stages = plan_of(setting, fold), train_stages(setting, fold)
+    if experiment.compile and learner.epoch < experiment.epochs:
+        compile_training(learner.network)
+        yield Progress("train", start, 1, f"fold {fold}: compiling takes {COST}", line=True)
     log = EpochLog.read(folder / "log.jsonl", learner.epoch)
     events = fit.fit(learner, stages, plan, setting.precision)
     shown, done, held_out = 0.0, start, None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from kit import fit, network, step
+from kit.compiling import COST
 from kit.errors import RunError
 from kit.progress import Progress, Work
 from kit.runs.run import check_same, find_run, wanted_folds
@@ -30,6 +31,7 @@ class Rehearsal:
     device: str
     precision: str
     layout: str
+    compile: str
     first_batch: tuple[int, ...]
     first_loss: float
     guessing_loss: (
@@ -65,6 +67,7 @@ def rehearsing(
         device=str(setting.device),
         precision=f"{setting.precision.train} training, {setting.precision.predict} predicting",
         layout=setting.precision.layout,
+        compile=COST if setting.experiment.compile else "no",
         first_batch=shape,
         first_loss=loss,
         guessing_loss=math.log(2 if setting.loaded.table.is_multi_label else classes),

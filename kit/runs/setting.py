@@ -12,6 +12,7 @@ import torch
 
 from kit import fit, network, randomness
 from kit.batches import PlainBatches, TrainBatches
+from kit.compiling import check_compiler
 from kit.config import Experiment
 from kit.duplicates import warn_shared
 from kit.errors import DataError, KitError, KitWarning
@@ -82,6 +83,8 @@ def preparing(workspace: Workspace, run: Run) -> Work[Setting]:
     """
     experiment = workspace.experiment
     device = choose_device(experiment.device)
+    if experiment.compile:
+        check_compiler(device)
     trackers = Trackers.open(experiment, workspace.root)
     metric = Metric.open(workspace.competition.metric, workspace.root, "metric")
     yield from grouping(workspace)

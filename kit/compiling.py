@@ -1,0 +1,47 @@
+"""compiling: torch.compile for the network that trains; its state and what predicts stay those of the plain one."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from kit.errors import ConfigError
+
+BACKEND = "inductor"
+GRAPHS = (
+    256  # one for each size of batch, image and frozen part; beyond its limit torch goes back to plain steps
+)
+COST = "a minute or more for each size of batch and image; kit bench network --compile measures whether that pays off"
+
+
+def check_compiler(device: torch.device) -> None:
+    """Raises ConfigError C27 where torch.compile needs a C++ compiler and finds none."""
+    if device.type != "cpu":
+        return  # a GPU's kernels are made by Triton, which comes with torch
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        get_cpp_compiler()
+    except (InvalidCxxCompiler, RuntimeError):
+        raise ConfigError(
+            "compile=true needs a C++ compiler on a CPU, and none is found", code="C27",
+            hint="install g++, name one in CXX, or compile=false",
+        ) from None  # fmt: skip
+
+
+def compile_training(network: nn.Module) -> None:
+    """Makes the network's calls compiled ones, in place; its weights keep their names, and its copies are plain.
+
+    A graph is made for each shape by itself: one for all would round otherwise after the second shape than before,
+    and a resumed run would differ from one that was not stopped.
+    """
+    import torch._dynamo.config as limits
+
+    limits.recompile_limit = limits.accumulated_recompile_limit = GRAPHS
+    network.compile(dynamic=False, backend=BACKEND)
+
+
+def is_compiled(network: nn.Module) -> bool:
+    """Whether calling the network runs compiled code."""
+    return network._compiled_call_impl is not None
