@@ -1,6 +1,6 @@
 """Images a second of `kit train` against a bare loop of the same network on one synthetic batch.
 
-    python benchmarks/train_throughput.py [--arch resnet18] [--size 128] [--batch 32] [--rounds 5] [--steps 40]
+    python benchmarks/train_throughput.py [--arch resnet18] [--size 128] [--batch 32] [--precision auto] [--rounds 5]
 
 Both sides use the same precision, layout, optimizer and loss, in the same process, in turns of one step, so that a
 machine whose speed drifts slows both. kit's side reads the cache, augments, keeps the average of weights and yields
@@ -49,7 +49,7 @@ def setting_of(root: Path, options: argparse.Namespace) -> Setting:
     """What `kit train` would prepare: the default recipe, one fold of all but a few rows."""
     overrides = [
         f"backbone.arch={options.arch}", f"image_size={options.size}", f"batch_size={options.batch}",
-        "splitter=holdout", "splitter.share=0.05", "loss=label_smoothing",
+        "splitter=holdout", "splitter.share=0.05", "loss=label_smoothing", f"precision={options.precision}",
     ]  # fmt: skip
     workspace = Workspace.open(root, overrides)
     return finish(preparing(workspace, find_run(workspace)))
@@ -105,6 +105,7 @@ def main() -> None:
     parser.add_argument("--arch", default="resnet18")
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--precision", default="auto", help="auto, float32, bfloat16 or float16")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--images", type=int, default=640)
