@@ -80,7 +80,11 @@ def _check_margins(loss: Loss) -> None:
 
 
 class Network(nn.Module):
-    """Pixels of 0 to 255 (N, 3, H, W), of any dtype, to outputs (N, K)."""
+    """Pixels of 0 to 255 (N, 3, H, W), of any dtype, to outputs (N, K).
+
+    Batches come as uint8, a quarter of float32 to move to a GPU, and are normalised where the network is; on a CPU
+    that is the same processor, and the place makes no difference.
+    """
 
     scale: Tensor
     shift: Tensor

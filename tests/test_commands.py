@@ -222,3 +222,18 @@ def test_the_repositorys_config_is_the_demos() -> None:
     from kit.digits import CONFIG
 
     assert read_json(Path(__file__).parents[1] / "config.json") == CONFIG
+
+
+def test_the_command_line_looks_for_garbage_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    import gc
+
+    from kit import __main__
+
+    before = gc.get_threshold()
+    monkeypatch.setattr("sys.argv", ["kit", "--version"])
+    try:
+        with pytest.raises(SystemExit, match="0"):
+            __main__.main()
+        assert gc.get_threshold()[0] >= 10_000 > before[0]
+    finally:
+        gc.set_threshold(*before)
