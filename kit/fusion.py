@@ -41,7 +41,10 @@ def fused(network: nn.Module, size: int) -> nn.Module:
     for kernel, norm in pairs:
         _fuse(kernel, norm)
         copied.set_submodule(names[norm], _rest(norm))
-    found = copied(images)
+    try:
+        found = copied(images)
+    except Exception:  # code that looks into its own norms may raise anything where there are none
+        return network
     near = found.shape == wanted.shape and (found - wanted).abs().max() <= NEAR * wanted.abs().max()
     return copied if near else network
 

@@ -72,6 +72,7 @@ class Twice(nn.Module):
         lambda own, x: own.norm(own.kernel(x)) + own.norm(x),  # a norm that is shared
         lambda own, x: (lambda y: own.norm(y) + y)(own.kernel(x)),  # the kernel's output is needed besides
         lambda own, x: own.norm(own.kernel(x).relu()),  # something stands between them
+        lambda own, x: own.norm(own.kernel(x)) * own.norm.weight.mean(),  # the norm is looked into
     ],
 )
 def test_what_cannot_be_fused_is_left_as_it_is(way: Callable[[Twice, Tensor], Tensor]) -> None:

@@ -50,6 +50,23 @@ def test_light_is_depthwise_with_batch_norm_and_few_products(layers: list[nn.Mod
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
 
 
+class Picky(nn.Module):
+    """Takes images of one size, and says so in its own way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = DEPTHWISE
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if images.shape[-1] != 96:
+            raise TypeError("96 px alone")
+        return self.layers(images)
+
+
+def test_a_network_whose_work_cannot_be_counted_is_light_where_it_is_depthwise() -> None:
+    assert precision.is_light(Picky())
+
+
 @pytest.mark.parametrize(
     ("kernel", "stride", "channels", "safe"),
     [
