@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 from pydantic import Field, field_validator
 
-from kit.errors import ConfigError
+from kit.errors import ConfigError, InvalidError
 from kit.kinds import Ensembler, Metric
 
 
@@ -43,6 +45,13 @@ class Weights(Ensembler):
         return self.closed(blended)
 
 
-def metric_or_log_loss(metric: Metric | None) -> Metric:
-    """The metric that a recipe was given, by itself or by its competition; log loss outside of one."""
-    return metric if metric is not None else Metric.open("log_loss")
+def metric_or_log_loss(metric: Metric | None, members: np.ndarray, truth: np.ndarray) -> Metric:
+    """The metric that a recipe was given, by itself or by its competition.
+
+    Log loss outside of one, and for rows that the metric cannot score, such as a fold's that are all of one class.
+    """
+    if metric is not None:
+        with suppress(InvalidError):
+            metric.score(truth, members[0])
+            return metric
+    return Metric.open("log_loss")

@@ -49,7 +49,7 @@ class Auto(Ensembler):
         self, members: np.ndarray, truth: np.ndarray, folds: np.ndarray, groups: np.ndarray | None
     ) -> Self:
         """The recipe with the candidate that wins on these rows, cross-fitted by their folds and groups."""
-        metric = metric_or_log_loss(self.metric)
+        metric = metric_or_log_loss(self.metric, members, truth)
         recipes = [for_metric(one, metric) for one in self.candidates]
         found = [
             cross_fit(one, members, truth, folds, groups) if one.fitted else (one.blend(members), one)

@@ -39,7 +39,9 @@ class Cutoffs(Ensembler):
 
     def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
         base = self.base.fit(members, truth)
-        found = best_thresholds(metric_or_log_loss(self.metric), base.blend(members), truth, self.steps)
+        found = best_thresholds(
+            metric_or_log_loss(self.metric, members, truth), base.blend(members), truth, self.steps
+        )
         return self.model_copy(update={"base": base, "thresholds": tuple(found.tolist())})
 
     def blend(self, members: np.ndarray) -> np.ndarray:

@@ -38,7 +38,7 @@ class HillClimb(Weights):
     seed: int = Field(0, ge=0, description="of the bags")
 
     def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
-        metric, count = metric_or_log_loss(self.metric), len(members)
+        metric, count = metric_or_log_loss(self.metric, members, truth), len(members)
         size = max(1, round(self.share * count))
         counts = np.zeros(count)
         for bag in range(max(self.bags, 1)):

@@ -40,7 +40,9 @@ class Prior(Ensembler):
         shares = counts / counts.sum()
         tau = self.tau
         if tau is None:
-            tau = best_power(metric_or_log_loss(self.metric), base.blend(members), truth, shares)
+            tau = best_power(
+                metric_or_log_loss(self.metric, members, truth), base.blend(members), truth, shares
+            )
         return self.model_copy(update={"base": base, "tau": tau, "shares": tuple(shares.tolist())})
 
     def blend(self, members: np.ndarray) -> np.ndarray:

@@ -38,7 +38,7 @@ class Simplex(Weights):
     def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
         weights = least_log_loss(np.stack([true_shares(truth, member).ravel() for member in members]))
         if self.objective == "metric":
-            weights = searched(metric_or_log_loss(self.metric), members, truth, weights)
+            weights = searched(metric_or_log_loss(self.metric, members, truth), members, truth, weights)
         return self.model_copy(update={"weights": tuple(weights.tolist())})
 
 

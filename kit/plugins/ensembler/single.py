@@ -26,7 +26,7 @@ class Single(Ensembler):
     member: int = Field(0, ge=0, description="the member, counted from 0; fit finds it")
 
     def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
-        costs = climb(metric_or_log_loss(self.metric), members, truth).costs()
+        costs = climb(metric_or_log_loss(self.metric, members, truth), members, truth).costs()
         return self.model_copy(update={"member": int(costs.argmin())})
 
     def blend(self, members: np.ndarray) -> np.ndarray:

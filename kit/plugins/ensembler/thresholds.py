@@ -39,7 +39,9 @@ class Thresholds(Ensembler):
 
     def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
         base = self.base.fit(members, truth)
-        factors = best_factors(metric_or_log_loss(self.metric), base.blend(members), truth, self.most)
+        factors = best_factors(
+            metric_or_log_loss(self.metric, members, truth), base.blend(members), truth, self.most
+        )
         return self.model_copy(update={"base": base, "factors": tuple(factors.tolist())})
 
     def blend(self, members: np.ndarray) -> np.ndarray:
