@@ -17,7 +17,7 @@ ARCH = "resnet50.a1_in1k"  # what fine-tuning begins with
 
 # docs/defaults.md says of each value where it comes from, and a test holds the two together
 SCRATCH: dict[str, Any] = {
-    "backbone": {"name": "timm", "arch": "resnet18", "pretrained": False},
+    "backbone": {"name": "timm", "arch": "resnet10t", "pretrained": False},
     "augmenter": {"name": "heavy"},
     "loss": {"name": "cutmix", "probability": 0.5, "base": {"name": "label_smoothing", "smoothing": 0.1}},
     "optimizer": {"name": "adamw", "lr": 2e-3, "weight_decay": 0.05},
