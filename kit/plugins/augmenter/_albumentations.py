@@ -6,7 +6,7 @@ import inspect
 import json
 import os
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +17,21 @@ if TYPE_CHECKING:
     import numpy as np
 
 Recipe = Sequence[Mapping[str, Any]]
+MOST = 16  # pipelines that are kept
 
 
-def augment(recipe: Recipe, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """The image after the recipe's transforms, size x size x 3 uint8. Raises ConfigError for another shape."""
+_BUILT: dict[
+    tuple[int, int], tuple[object, Any]
+] = {}  # by the plugin's identity, which a call need not write down
+
+
+def augment(
+    plugin: object, recipe: Callable[[], Recipe], image: np.ndarray, size: int, rng: np.random.Generator
+) -> np.ndarray:
+    """The image after a plugin's transforms, size x size x 3 uint8. Raises ConfigError for another shape."""
     import numpy as np
 
-    pipeline = _pipeline(json.dumps(recipe), size)
+    pipeline = _of(plugin, recipe, size)
     # one generator for all: `set_random_seed` gives each transform its own of the same seed, so that those of p=0.5
     # would all act on the same half of the images
     pipeline.set_random_state(rng, random.Random(int(rng.integers(2**63))))
@@ -37,7 +45,17 @@ def augment(recipe: Recipe, image: np.ndarray, size: int, rng: np.random.Generat
     return made
 
 
-@lru_cache(maxsize=16)
+def _of(plugin: object, recipe: Callable[[], Recipe], size: int) -> Any:
+    """The plugin's pipeline; the plugin is kept with it, so that its identity stays its own."""
+    found = _BUILT.get((id(plugin), size))
+    if found is None:
+        if len(_BUILT) >= MOST:
+            _BUILT.clear()
+        found = _BUILT[id(plugin), size] = plugin, _pipeline(json.dumps(recipe()), size)
+    return found[1]
+
+
+@lru_cache(maxsize=MOST)
 def _pipeline(recipe: str, size: int) -> Any:
     """The pipeline, built once a process. Albumentations draws from generators of its own: one for each call."""
     return build(json.loads(recipe), size)

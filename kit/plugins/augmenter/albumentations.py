@@ -38,4 +38,4 @@ class Albumentations(Augmenter):
         return transforms
 
     def __call__(self, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-        return _albumentations.augment(self.transforms, image, size, rng)
+        return _albumentations.augment(self, lambda: self.transforms, image, size, rng)

@@ -61,4 +61,4 @@ class Retail(Augmenter):
         ]  # fmt: skip
 
     def __call__(self, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-        return _albumentations.augment(self.transforms(), image, size, rng)
+        return _albumentations.augment(self, self.transforms, image, size, rng)
