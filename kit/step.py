@@ -101,6 +101,9 @@ def updating(
     images, shares = _mixed(learner, loss, batch, plan, precision, progress)
     while True:
         size = _size(learner, loss, plan, len(images))
+        _seed(
+            learner, plan
+        )  # what draws from torch's generator draws the same, however often the step begins
         try:
             value = _gradients(learner, loss, images, shares, size, plan, precision)
             break
@@ -114,11 +117,19 @@ def updating(
     return value, finite
 
 
+def _seed(learner: Learner, plan: Plan) -> None:
+    """Seeds torch's generators for a step. torch.manual_seed notes a stack of calls for GPUs that are not there."""
+    number = randomness.number(plan.seed, "step", plan.fold, learner.step)
+    torch.default_generator.manual_seed(number)
+    if learner.device.type != "cpu":
+        torch.manual_seed(number)
+
+
 def _mixed(
     learner: Learner, loss: Loss, batch: Batch, plan: Plan, precision: Precision, progress: float
 ) -> tuple[Tensor, Shares]:
     device = learner.device
-    torch.manual_seed(randomness.number(plan.seed, "step", plan.fold, learner.step))
+    _seed(learner, plan)
     draws = randomness.generator(plan.seed, "mix", plan.fold, learner.step)
     images = precision.arrange(batch.images, device)
     return loss.mix(images, batch.labels.to(device, non_blocking=True), draws, progress)
@@ -135,7 +146,6 @@ def _gradients(
     learner: Learner, loss: Loss, images: Tensor, shares: Shares, size: int, plan: Plan, precision: Precision
 ) -> Tensor:
     """Adds up the gradients of micro-batches, from none; returns the batch's mean loss."""
-    torch.manual_seed(randomness.number(plan.seed, "step", plan.fold, learner.step))
     learner.optimizer.zero_grad(set_to_none=True)
     value = torch.zeros((), device=learner.device)
     for part in spread(len(images), size):
@@ -222,11 +232,14 @@ def _descend(learner: Learner, clip: float | None, value: Tensor) -> Tensor:
     scaler, weights = learner.scaler, [w for w in learner.network.parameters() if w.grad is not None]
     if clip is not None or not scaler.is_enabled():
         scaler.unscale_(learner.optimizer)
-        norm = nn.utils.get_total_norm([cast(Tensor, weight.grad) for weight in weights])
-        if clip is not None:
-            nn.utils.clip_grads_with_norm_(weights, clip, norm)
+        gradients = [cast(Tensor, weight.grad) for weight in weights]
+        if clip is None:  # a sum is finite where all are, and takes half the time of a norm
+            size = torch.stack([gradient.sum() for gradient in gradients]).sum()
+        else:
+            size = nn.utils.get_total_norm(gradients)
+            nn.utils.clip_grads_with_norm_(weights, clip, size)
     # with a scaler an overflow is no fault: it leaves the step out by itself, and goes on at a lower scale
-    finite = torch.isfinite(value) if scaler.is_enabled() else torch.isfinite(value) & torch.isfinite(norm)
+    finite = torch.isfinite(value) if scaler.is_enabled() else torch.isfinite(value) & torch.isfinite(size)
     if not _waits(learner):
         learner.before.put_back(~finite)
         learner.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
