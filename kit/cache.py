@@ -70,7 +70,9 @@ class Geometry:
     def folder(self, data: Data) -> str:
         """The folder's name: it differs for whatever makes other pixels of the same file."""
         whole = ["whole"] if data.decode == "whole" else []  # before there was a choice, all were reduced
-        made_by = fingerprint([SCHEMA, data.alpha_fill, *whole])[:8]
+        deep = [data.bit_depth, data.max_value, data.page]
+        declared = deep if deep != [8, None, None] else []
+        made_by = fingerprint([SCHEMA, data.alpha_fill, *whole, *declared])[:8]
         return f"{self.resize}-{self.cache_size}-{made_by}"
 
 

@@ -95,6 +95,16 @@ class Data(Strict):
     )
     encoding: str = Field("utf-8", description="the CSVs' encoding")
     max_pixels: int = Field(100_000_000, gt=0, description="images that claim more pixels are refused")
+    bit_depth: Literal[8, 16, 32] = Field(
+        8,
+        description="bits a channel of the deepest images; 16, or 32 for floats, are brought to 8 by max_value",
+    )
+    max_value: float | None = Field(
+        None, gt=0, description="value of white in images of more than 8 bits; by default 65535, of floats 1"
+    )
+    page: int | None = Field(
+        None, ge=0, description="which page of a multi-page TIFF is the image; null: such files are refused"
+    )
     decode: Literal["reduced", "whole"] = Field(
         "whole",
         description="reduced: JPEGs at least twice the cache's size at 1/2, 1/4 or 1/8, faster, other pixels",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from kit.decoding import containers, jpeg
+from kit.decoding import containers, deep, jpeg
 from kit.errors import Case, DataError, KitWarning
 
 if TYPE_CHECKING:
@@ -131,8 +131,12 @@ def _truncated() -> DataError:
 def _other(content: bytes, form: str, data: Data) -> Decoded:
     image = containers.opened(content, form)
     _refuse_claim(*image.size, data)
-    containers.refuse_depth(image, content, form)
-    pixels, composited = containers.loaded(image, content, form, data.alpha_fill)
+    containers.turn_to(image, form, data.page)
+    depth = containers.depth_of(image, content, form)
+    if depth > 8:
+        pixels, composited = deep.loaded(image, content, form, depth, data)
+    else:
+        pixels, composited = containers.loaded(image, content, form, data.alpha_fill)
     exif = b"" if form == "TIFF" else image.info.get("exif", b"")  # Pillow turns TIFF while loading
     upright, notes = _upright(pixels, exif)
     if composited:

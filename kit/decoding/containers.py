@@ -70,16 +70,23 @@ def opened(content: bytes, form: str) -> Image:
         raise DataError(f"corrupt {form}: {error}", code="D05") from None
 
 
-def refuse_depth(image: Image, content: bytes, form: str) -> None:
-    """Raises DataError D11 for more than 8 bits a channel, which Pillow clips, and D12 for floats and pages."""
-    if form == "TIFF" and (pages := _pages(image)) > 1:
-        raise DataError(f"multi-page TIFF ({pages} pages)", code="D12")
-    if image.mode == "F":
-        raise DataError(f"float {form}", code="D12")
-    if image.mode.startswith("I") or _bits(image, content, form) > 8:
-        raise DataError(
-            f"16-bit {form}{_largest(content)}", code="D11", hint="convert it to 8 bits a channel"
-        )
+def turn_to(image: Image, form: str, page: int | None) -> None:
+    """Goes to a page of a multi-page TIFF. Raises DataError D12 where the config names none that is there."""
+    pages = _pages(image) if form == "TIFF" else 1
+    if pages > 1 and page is None:
+        raise DataError(f"multi-page TIFF ({pages} pages; data.page=0 takes the first)", code="D12")
+    if page and form == "TIFF":
+        if page >= pages:
+            raise DataError(f"TIFF of {pages} pages, without the page {page} of data.page", code="D12")
+        image.seek(page)
+
+
+def depth_of(image: Image, content: bytes, form: str) -> int:
+    """Bits a channel: 8 for all up to 8, 16, or 32 for floats and whole numbers of 32 bits."""
+    bits = _bits(image, content, form)
+    if image.mode == "F" or bits > 16:
+        return 32
+    return 16 if image.mode.startswith("I") or bits > 8 else 8
 
 
 def _pages(image: Image) -> int:
@@ -97,14 +104,6 @@ def _bits(image: Image, content: bytes, form: str) -> int:
     return max(np.atleast_1d(tags.get(258, 8)))  # TIFF's BitsPerSample
 
 
-def _largest(content: bytes) -> str:
-    """The largest value, which tells 12 bits kept in 16 from real 16-bit data."""
-    import cv2
-
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    return "" if pixels is None else f" (values up to {pixels.max()})"
-
-
 def loaded(image: Image, content: bytes, form: str, fill: str) -> tuple[np.ndarray, bool]:
     """Pixels as uint8 RGB, and whether transparent ones were laid on the colour `fill`. Raises DataError D05."""
     try:
@@ -113,7 +112,7 @@ def loaded(image: Image, content: bytes, form: str, fill: str) -> tuple[np.ndarr
         if form == "JPEG":
             raise DataError("truncated JPEG", code="D03", hint="fetch the file again") from None
         raise DataError(f"corrupt {form}: {error}", code="D05") from None
-    if form == "PNG" and _may_lack_rows(image, content) and not _png_is_whole(content):
+    if form == "PNG" and _may_lack_rows(image, content) and not png_is_whole(content):
         raise DataError("corrupt PNG: its data holds fewer rows than its header claims", code="D05")
     if not image.has_transparency_data:
         return np.array(image.convert("RGB")), False
@@ -144,7 +143,7 @@ def _may_lack_rows(image: Image, content: bytes) -> bool:
     return content[28] == 1 or not np.asarray(last).any()
 
 
-def _png_is_whole(content: bytes) -> bool:
+def png_is_whole(content: bytes) -> bool:
     """Whether the PNG's data inflates to all the bytes that its header claims."""
     width, height, bits = *(int.from_bytes(content[at : at + 4], "big") for at in (16, 20)), content[24]
     samples = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[content[25]]
