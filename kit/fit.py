@@ -80,6 +80,8 @@ class Epoch:
     lr: float
     rows: int
     seconds: float
+    left_out: int = 0  # steps that were not finite
+    overflows: int = 0  # steps that float16's scaler left out, which is no fault: its scale is lower since
 
 
 Event = Step | Epoch | OutOfMemory | Skipped
@@ -140,13 +142,15 @@ def _epoch(
     if not rows:  # the epoch's last step was another process's
         lr = max(learner.peaks) * rates[learner.step - 1]
     mean = looks.mean()
+    left_out, overflows = learner.left_out, int(learner.overflows)
+    learner.left_out, learner.overflows = 0, 0
     learner.begun, learner.summed = 0, None
     learner.epoch += 1
     if learner.average is not None:
         learner.average.after_epoch(learner.epoch / epochs)
         if learner.epoch == epochs and learner.average.wants_statistics():
             take_statistics(learner.average.module, stage.batches, plan, precision, epochs)
-    yield Epoch(learner.epoch, mean, lr, rows, time.perf_counter() - start)
+    yield Epoch(learner.epoch, mean, lr, rows, time.perf_counter() - start, left_out, overflows)
 
 
 class _Looks:
@@ -179,6 +183,7 @@ class _Looks:
         for (skipped, _, _), (loss, finite) in zip(waiting, read, strict=True):
             self.learner.skipped = 0 if finite else self.learner.skipped + 1
             if not finite:
+                self.learner.left_out += 1
                 found = replace(skipped, loss=loss, in_a_row=self.learner.skipped)
                 self.last = found
                 if found.in_a_row >= self.most:

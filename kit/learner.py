@@ -48,6 +48,9 @@ class Learner:
     summed: Tensor | None = None
     micro_batch_size: int | None = None  # images at a time, once memory ran out with more
     skipped: int = 0  # steps in a row that were left out
+    # of the epoch that is begun: steps that were left out, and those that float16's scaler left out, on the device
+    left_out: int = 0
+    overflows: Tensor | int = 0
     doing: str = ""  # the part of a step that it is at
 
     def __post_init__(self) -> None:
@@ -66,6 +69,8 @@ class Learner:
             "summed": None if self.summed is None else self.summed.cpu(),
             "micro_batch_size": self.micro_batch_size,
             "skipped": self.skipped,
+            "left_out": self.left_out,
+            "overflows": int(self.overflows),
         }
 
     def load(
@@ -81,6 +86,7 @@ class Learner:
         self.begun = state["begun"]
         self.summed = None if state["summed"] is None else state["summed"].to(self.device)
         self.micro_batch_size, self.skipped = state["micro_batch_size"], state["skipped"]
+        self.left_out, self.overflows = state["left_out"], state["overflows"]
 
     def spare(self) -> None:
         """Makes the optimizer move a tensor at a time, which needs less memory beside them than all at once."""

@@ -222,6 +222,9 @@ def _waits(learner: Learner) -> bool:
 def _move(learner: Learner) -> None:
     """The weights, then their average."""
     learner.scaler.step(learner.optimizer)
+    if learner.scaler.is_enabled():  # the scaler tells nobody how often it left a step out
+        found = learner.scaler._found_inf_per_device(learner.optimizer).values()
+        learner.overflows = learner.overflows + sum(value.to(learner.device) for value in found)
     learner.scaler.update()
     if learner.average is not None:
         learner.average.after_step(learner.step + 1)

@@ -152,6 +152,7 @@ def test_the_state_has_no_part_that_is_not_tried_above(competition: Path) -> Non
     assert set(found.state()) == {
         "optimizer", "scaler", "average", "peaks", "step", "epoch", "begun", "summed", "micro_batch_size",
         "skipped",  # how near a run is to R01; no part of what it learns
+        "left_out", "overflows",  # of the epoch's line in the log
     }  # fmt: skip
 
 

@@ -285,6 +285,22 @@ def test_the_fit_gives_up_after_so_many_in_a_row_and_not_of_so_many_in_all() -> 
     assert told.value.last.rows.tolist() == list(range(20, 30))
 
 
+def test_what_was_left_out_of_an_epoch_is_counted_apart_from_what_float16_overflowed() -> None:
+    epochs = [event for event in run(new(Spoilt({1, 4})), skips=3) if isinstance(event, fit.Epoch)]
+    assert [(epoch.left_out, epoch.overflows) for epoch in epochs] == [(1, 0), (1, 0)]
+    half = Precision("float16", "float32", "contiguous")
+    network = Tight(10)
+    optimizer = Optimizer.open({"name": "sgd", "lr": 0.01}).build(list(network.named_parameters()))
+    made = learner(network, optimizer, half)
+    made.scaler = torch.amp.GradScaler(
+        "cpu", init_scale=2.0**40
+    )  # far more than float16 can hold: the first steps overflow, each halves it
+    events = run(made, precision=half)
+    assert not [event for event in events if isinstance(event, Skipped)]
+    assert [event.overflows for event in events if isinstance(event, fit.Epoch)] == [3, 3]
+    assert made.scaler.get_scale() == 2.0**34
+
+
 def test_an_epoch_of_nothing_but_such_steps_ends_the_fit() -> None:
     with pytest.raises(fit.NotFiniteError, match="R01 the loss is nan"):
         run(new(Spoilt({0, 1, 2})), skips=50)

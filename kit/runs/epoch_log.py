@@ -34,7 +34,9 @@ class EpochLog:
         """Adds an epoch and returns it as people read it."""
         speed = epoch.rows / max(epoch.seconds, 1e-9)
         start = {"epoch": epoch.number, "step": step, "lr": epoch.lr, "train_loss": epoch.loss}
-        self.lines.append({**start, **scores, "images_per_second": round(speed, 1)})
+        counted = {"left_out": epoch.left_out, "overflows": epoch.overflows}
+        faults = {name: count for name, count in counted.items() if count}
+        self.lines.append({**start, **scores, **faults, "images_per_second": round(speed, 1)})
         write_text(self.file, "".join(json.dumps(line) + "\n" for line in self.lines))
         shown = [f"loss {epoch.loss:.4f}", *(f"{name} {value:.4f}" for name, value in scores.items())]
         return ", ".join([*shown, f"lr {epoch.lr:.2g}", f"{speed:.0f} images/s"])
