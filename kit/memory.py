@@ -6,6 +6,7 @@ import ctypes
 import gc
 import resource
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 # what torch, cuBLAS, cuDNN and C++ say; on a CPU it is a plain RuntimeError
 _WORDS = ("can't allocate memory", "out of memory", "ALLOC_FAILED", "std::bad_alloc", "not enough memory")
+_ONEDNN = ("could not create a primitive", "could not create a memory")  # it says no more, whatever it lacks
+SCARCE = 512 * 2**20  # bytes below which it is memory that oneDNN lacks
 _GROUP = Path("/sys/fs/cgroup")  # version 2, and 1
 _GROUPS = (
     (_GROUP / "memory.max", _GROUP / "memory.current"),
@@ -41,7 +44,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, on a GPU or on the CPU."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _WORDS)
+    if not isinstance(error, RuntimeError):
+        return False
+    if any(words in str(error) for words in _ONEDNN):
+        return room(torch.device("cpu")).free < SCARCE
+    return any(words in str(error) for words in _WORDS)
 
 
 def room(device: torch.device) -> Room:
@@ -116,21 +123,28 @@ def release(device: torch.device) -> None:
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
+    else:
+        _trim()
+
+
+def _trim() -> None:
+    """Gives freed memory that the C library keeps for later back to the system, where it can."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def most(device: torch.device, work: Callable[[], object]) -> int | None:
     """The most bytes beyond those of now that are taken while `work` runs; None where the system does not say."""
-    release(device)
+    release(device)  # else what was freed and kept would serve the work unseen
     if device.type == "cuda":
         before = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
         work()
         return torch.cuda.max_memory_allocated(device) - before
     try:
-        ctypes.CDLL(None).malloc_trim(0)  # else what was freed and kept would serve the work unseen
         with Path("/proc/self/clear_refs").open("wb") as kernel:
             kernel.write(b"5")  # the high-water mark begins anew (proc(5))
-    except (OSError, AttributeError):
+    except OSError:
         return None
     before = _numbers(Path("/proc/self/status")).get("VmRSS", 0)
     work()

@@ -317,6 +317,16 @@ def test_out_of_memory_is_known_by_its_type_or_its_words() -> None:
     assert not memory.is_out_of_memory(ValueError(TOLD))
 
 
+def test_onednn_s_one_text_for_everything_is_out_of_memory_where_memory_is_scarce(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    error = RuntimeError("could not create a primitive")
+    monkeypatch.setattr(memory, "room", lambda device: memory.Room(0, 2**30))
+    assert not memory.is_out_of_memory(error)
+    monkeypatch.setattr(memory, "room", lambda device: memory.Room(0, 2**20))
+    assert memory.is_out_of_memory(error)
+
+
 def test_what_a_learner_holds_is_counted_by_hand() -> None:
     made = new(Tight(10))
     weights = 4 * (108 * 16 + 16 + 16 * 4)
