@@ -37,19 +37,26 @@ def contents(paths: Sequence[Path]) -> np.ndarray:
 
 def joined(*keys: Sequence[Hashable] | np.ndarray) -> np.ndarray:
     """Groups of rows linked by an equal value under any key, directly or through others: int64 (rows,)."""
-    parent = list(range(len(keys[0])))
+    links: list[tuple[int, int]] = []
+    for values in keys:
+        first: dict[Hashable, int] = {}
+        links += ((row, first.setdefault(value, row)) for row, value in enumerate(values))
+    return linked(len(keys[0]), links)
+
+
+def linked(rows: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:
+    """Rows linked by pairs, directly or through others, have one number, the lowest row's: int64 (rows,)."""
+    parent = list(range(rows))
 
     def root(row: int) -> int:
         while parent[row] != row:
             parent[row] = row = parent[parent[row]]
         return row
 
-    for values in keys:
-        first: dict[Hashable, int] = {}
-        for row, value in enumerate(values):
-            low, high = sorted((root(row), root(first.setdefault(value, row))))
-            parent[high] = low
-    return np.array([root(row) for row in range(len(parent))], dtype=np.int64)
+    for one, other in pairs:
+        low, high = sorted((root(one), root(other)))
+        parent[high] = low
+    return np.array([root(row) for row in range(rows)], dtype=np.int64)
 
 
 def _repeated(numbers: np.ndarray) -> list[np.ndarray]:

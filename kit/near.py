@@ -85,21 +85,6 @@ def near_pairs(found: Looks, most_bits: int = MOST_BITS, alike: float = ALIKE) -
     return near[same >= alike]
 
 
-def near_groups(rows: int, pairs: np.ndarray) -> np.ndarray:
-    """Rows linked by pairs, directly or through others, have one number: int64 (rows,), the lowest row's."""
-    numbers = np.arange(rows)
-    for one, other in pairs.tolist():  # each link is a key of its own; joined() follows chains
-        low, high = sorted((_root(numbers, one), _root(numbers, other)))
-        numbers[high] = low
-    return np.array([_root(numbers, row) for row in range(rows)], np.int64)
-
-
-def _root(numbers: np.ndarray, row: int) -> int:
-    while numbers[row] != row:
-        numbers[row] = row = int(numbers[numbers[row]])
-    return row
-
-
 def write_groups(path: Path, ids: Sequence[str], groups: np.ndarray) -> None:
     """Writes a CSV of id and group, the group named by its first row's id."""
     text = io.StringIO(newline="")

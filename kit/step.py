@@ -101,9 +101,8 @@ def updating(
     images, shares = _mixed(learner, loss, batch, plan, precision, progress)
     while True:
         size = _size(learner, loss, plan, len(images))
-        _seed(
-            learner, plan
-        )  # what draws from torch's generator draws the same, however often the step begins
+        # what draws from torch's generator draws the same, however often the step begins
+        _seed(learner, plan)
         try:
             value = _gradients(learner, loss, images, shares, size, plan, precision)
             break

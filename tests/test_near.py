@@ -10,7 +10,8 @@ import pytest
 
 from kit.cache import Geometry, filling
 from kit.config import Data
-from kit.near import Looks, looks, near_groups, near_pairs, phash, write_groups
+from kit.duplicates import linked
+from kit.near import Looks, looks, near_pairs, phash, write_groups
 from kit.progress import finish
 
 
@@ -91,7 +92,7 @@ def test_plain_pictures_of_one_colour_are_not_all_one(tmp_path: Path) -> None:
 
 
 def test_chains_are_one_group_named_by_their_first_row(tmp_path: Path) -> None:
-    groups = near_groups(6, np.array([[4, 5], [1, 3], [3, 4]]))
+    groups = linked(6, [(4, 5), (1, 3), (3, 4)])
     assert groups.tolist() == [0, 1, 2, 1, 1, 1]
     write_groups(tmp_path / "groups.csv", list("abcdef"), groups)
     assert (tmp_path / "groups.csv").read_text() == "id,group\na,a\nb,b\nc,c\nd,b\ne,b\nf,b\n"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kit.near import looks, near_groups, near_pairs, write_groups
+from kit.duplicates import linked
+from kit.near import looks, near_pairs, write_groups
 from kit.progress import Work
 from kit.runs.loading import geometry, loading
 from kit.table import AUTO, GROUPS, group_names, train_table
@@ -23,5 +24,5 @@ def grouping(workspace: Workspace) -> Work[None]:
         return
     loaded = yield from loading(workspace, table, "train", geometry(workspace.experiment))
     found = yield from looks(loaded.cache)
-    groups = near_groups(len(table), near_pairs(found))
+    groups = linked(len(table), near_pairs(found).tolist())
     write_groups(workspace.root / GROUPS, table.ids.tolist(), groups)
