@@ -33,7 +33,7 @@ from kit.batches import PlainBatches
 from kit.cache import Geometry, filling
 from kit.kinds import Views
 from kit.precision import Precision
-from kit.predict import Predictor, View, merged, open_views
+from kit.predict import Predictor, View, open_views
 from kit.progress import finish
 from kit.runs.restore import experiment_of, restore
 from kit.runs.run import Run
@@ -152,7 +152,7 @@ def _in_turns(
         with torch.no_grad():
             theirs = wrapper(floats)
         middle = time.perf_counter()
-        mine = merged(ours, ours.precision.arrange(batch.images, CPU), views, "mean")
+        mine = ours.merged(ours.precision.arrange(batch.images, CPU), views, "mean")
         end = time.perf_counter()
         same += int((theirs.argmax(1) == mine.argmax(1)).sum())
         count += len(batch)

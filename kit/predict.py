@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -26,6 +26,23 @@ PLAIN = "plain"  # what the image as it is is called among views
 FLOOR = 1e-7  # probabilities below count as this in a geometric mean, so that one view cannot veto a class
 
 
+class Shown(Protocol):
+    """A network on its device, and what is made of what it says of an image's views."""
+
+    @property
+    def network(self) -> nn.Module: ...
+
+    @property
+    def precision(self) -> Precision: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def merged(self, images: Tensor, views: Sequence[View], merge: Merge) -> Tensor:
+        """A row (N, any) float32 of a batch of uint8 images (N, 3, H, W) on the network's device."""
+        ...
+
+
 @dataclass(frozen=True)
 class Predictor:
     """A network on its device, and what is needed to turn its outputs into probabilities."""
@@ -39,6 +56,22 @@ class Predictor:
     def device(self) -> torch.device:
         """Where the network is."""
         return next(self.network.parameters()).device
+
+    def merged(self, images: Tensor, views: Sequence[View], merge: Merge) -> Tensor:
+        """The mean over views of probabilities, or their geometric mean brought back to sum 1, (N, K).
+
+        Where a row may have several labels, the geometric means of p and of 1 - p are brought to sum 1 for each class.
+        """
+        total: Any = 0
+        for view in views:
+            found = self.probabilities(self.precision.arrange(view(images), self.device))
+            if merge == "geometric":
+                found = found.logit(FLOOR) if self.multi_label else found.clamp(min=FLOOR).log()
+            total = total + found
+        mean: Tensor = total / len(views)
+        if merge == "mean":
+            return mean
+        return mean.sigmoid() if self.multi_label else mean.softmax(dim=1)
 
     def probabilities(self, images: Tensor) -> Tensor:
         """Probabilities (N, K) float32 of a batch of uint8 images (N, 3, H, W) on the network's device."""
@@ -126,14 +159,17 @@ class Groups:
 
 
 def fitting(
-    predictor: Predictor, images: Tensor, views: Sequence[View], merge: Merge, groups: Groups, at: Progress
+    predictor: Shown, images: Tensor, views: Sequence[View], merge: Merge, groups: Groups, at: Progress
 ) -> Work[Tensor]:
-    """`merged`, of fewer images at a time where memory runs out. Raises RunError R02 where one does not fit."""
+    """What a network says of images, of fewer at a time where memory runs out.
+
+    Raises RunError R02 where one does not fit.
+    """
     while True:
         size = min(groups.size or len(images), len(images))
         try:
             parts = [images[part[0] : part[-1] + 1] for part in spread(len(images), size)]
-            return torch.cat([merged(predictor, part, views, merge) for part in parts])
+            return torch.cat([predictor.merged(part, views, merge) for part in parts])
         except Exception as error:
             if not memory.is_out_of_memory(error):
                 raise
@@ -146,21 +182,3 @@ def fitting(
             )
         groups.size = -(-size // 2)
         yield replace(at, detail=f"{said}; going on with {groups.size} at a time", line=True)
-
-
-def merged(predictor: Predictor, images: Tensor, views: Sequence[View], merge: Merge) -> Tensor:
-    """The mean over views of probabilities, or their geometric mean brought back to sum 1, (N, K).
-
-    Where a row may have several labels, the geometric means of p and of 1 - p are brought to sum 1 for each class.
-    """
-    total: Any = 0
-    for view in views:
-        shown = predictor.precision.arrange(view(images), predictor.device)
-        found = predictor.probabilities(shown)
-        if merge == "geometric":
-            found = found.logit(FLOOR) if predictor.multi_label else found.clamp(min=FLOOR).log()
-        total = total + found
-    mean: Tensor = total / len(views)
-    if merge == "mean":
-        return mean
-    return mean.sigmoid() if predictor.multi_label else mean.softmax(dim=1)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kit.predict import Groups, Merge, Predictor, View, fitting
+from kit.predict import Groups, Merge, Shown, View, fitting
 from kit.progress import Progress, Work
 
 if TYPE_CHECKING:
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Reader:
-    """A network that reads along: which rows it predicts, in which batches, and where their probabilities go."""
+    """A network that reads along: which rows it is shown, in which batches, and where what it says goes."""
 
-    predictor: Predictor
+    predictor: Shown
     views: Sequence[View]
     merge: Merge
     rows: np.ndarray  # (N,) int64, positions in the table, ascending
     batch_size: int
-    found: np.ndarray  # probabilities (any number of rows, K) float32, to be filled
+    found: np.ndarray  # (any number of rows, K) of floats, such as probabilities, to be filled
     places: np.ndarray  # (N,) int64, the row of `found` that is filled for each of `rows`
 
 

@@ -25,6 +25,7 @@ from kit.fit import take_statistics
 from kit.predictions import Predictions
 from kit.progress import Progress, Work, finish
 from kit.runs.run import Run, begin, find_run
+from kit.runs.same import check_asked
 from kit.runs.scoring import joined
 from kit.runs.setting import Setting, plan_of, preparing, train_stages
 from kit.runs.targets import Target, find_targets
@@ -71,7 +72,7 @@ def souping(workspace: Workspace, paths: Sequence[str | Path], name: str, greedy
     run, asked = find_run(space, name), {"soup": [target.run.name for target in targets], "greedy": greedy}
     with run.locked():
         remove_stumps(run.folder)
-        _check_asked(run, asked)
+        check_asked(run, asked, "soup")
         setting = yield from preparing(space, run)
         kitchen = Kitchen(setting, pots)
         for pot in pots:
@@ -251,13 +252,6 @@ def _serve(kitchen: Kitchen, chosen: dict[int, tuple[str, ...]]) -> Work[None]:
             "checkpoints": {str(pot.fold): checkpoints.tag(path)},
         }  # fmt: skip
         replace(held_out, about=about).write(setting.run.part(pot.fold))
-
-
-def _check_asked(run: Run, asked: dict[str, Any]) -> None:
-    if run.begun and run.manifest.get("asked") != asked:
-        raise ConfigError(
-            f"runs/{run.name} is something else than this soup", code="C11", hint="another --name"
-        )
 
 
 def _told(

@@ -7,7 +7,6 @@ of one geometry.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -19,19 +18,15 @@ import torch
 
 from kit import checkpoints, network
 from kit.blending.gains import Gain
-from kit.config import Experiment
-from kit.errors import CheckpointError, DataError, KitWarning
 from kit.files import remove_stumps
-from kit.folds import Folds
-from kit.fusion import for_predicting
 from kit.kinds import Metric, Views
 from kit.precision import choose_device
 from kit.predict import Merge, Predictor, open_views
 from kit.predictions import Predictions
 from kit.progress import Outcome, Progress, Work, finish
 from kit.runs.loading import geometry, loading
-from kit.runs.restore import experiment_of, restore
-from kit.runs.run import Run
+from kit.runs.restore import ready
+from kit.runs.same import check_rows, same_experiment, warn_of_changed
 from kit.runs.scoring import beside_plain, described
 from kit.runs.setting import plain_batches
 from kit.runs.sheet import Job, Sheet
@@ -151,16 +146,16 @@ class _Office:
     def job(self, target: Target, views: Views, merge: Merge) -> Job:
         """One run, checked: its classes and rows are the tables', its network takes the views."""
         space, run, name = self.workspace, target.run, views_name(views, merge, target.suffix)
-        experiment = _same_experiment(run, target.folds, self.train)
+        experiment = same_experiment(run, target.folds, self.train)
         parts = network.open_parts(experiment, space.root, network.classes_of(self.train))
         chosen = open_views(views, experiment.image_size, parts.backbone.fixed_size())
         average = space.competition.data.average_group
         about = described(run, name, merge, self.train, [views, *parts.bare().all()], average)
         about |= {"checkpoints": {str(fold): checkpoints.tag(path) for fold, path in target.folds.items()}}
-        _warn_of_changed(run, about["plugins"])
+        warn_of_changed(run, about["plugins"])
         remove_stumps(run.predictions(name))
         folds = run.folds()
-        _check_rows(run, folds, self.train)
+        check_rows(run, folds, self.train)
         loading = experiment.model_copy(update={"workers": space.experiment.workers})
         return Job(space, run, name, chosen, merge, loading, target.folds, folds, self.metric, about)
 
@@ -191,10 +186,7 @@ class _Office:
         return {path: self._network(path) for path in paths}
 
     def _network(self, path: Path) -> Predictor:
-        checkpoint = checkpoints.load(path)
-        made = restore(checkpoint, self.workspace.root, self.device)
-        size = experiment_of(checkpoint.about).image_size
-        return replace(made, network=for_predicting(made.network, made.precision, size))
+        return ready(path, self.workspace.root, self.device)
 
     def _result(self, job: Job, about: Mapping[str, Any], computed: bool) -> Predicted:
         used = tuple(int(fold) for fold in about["checkpoints"])
@@ -238,36 +230,3 @@ def _lines(asked: Sequence[tuple[Sheet, int, Reader]]) -> list[str]:
         if len(reader.rows):
             found.append(f"{sheet.job.member} {sheet.split}{where}: {len(reader.rows)} rows, {views}")
     return list(dict.fromkeys(found))
-
-
-def _same_experiment(run: Run, folds: Mapping[int, Path], table: Table) -> Experiment:
-    """The experiment of a run's checkpoints. Raises CheckpointError D53 where one was made for other classes."""
-    told = {path: checkpoints.manifest_of(path)["about"] for path in folds.values()}
-    for path, about in told.items():
-        if tuple(about["classes"]) != table.classes:
-            raise CheckpointError(
-                f"{path} was trained for {len(about['classes'])} classes, "
-                f"the table has {len(table.classes)}, or they are others",
-                code="D53",
-                hint=f"train {run.name} again under another --name",
-            )
-    return experiment_of(next(iter(told.values())))
-
-
-def _warn_of_changed(run: Run, plugins: Mapping[str, str]) -> None:
-    """Warns (W14) of plugins whose source is not what the run was trained with."""
-    began = run.manifest.get("made_from", {}).get("plugins", {})
-    changed = [name for name, mark in plugins.items() if began.get(name, mark) != mark]
-    if changed:
-        text = f"W14 {', '.join(changed)} changed since {run.name} was trained, which predicts with what is there"
-        warnings.warn(KitWarning(text), stacklevel=2)
-
-
-def _check_rows(run: Run, folds: Folds, table: Table) -> None:
-    """Raises DataError D60 where the table's rows are not those that the run's folds were made of."""
-    if folds.ids.tolist() != table.ids.tolist():
-        raise DataError(
-            f"the training table has {len(table)} rows, {run.name} was trained on {len(folds.ids)}, or they are others",
-            code="D60",
-            hint=f"put the table back, or train {run.name} again under another --name",
-        )

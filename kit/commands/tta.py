@@ -86,12 +86,12 @@ def command(
     from kit.tta import predicting_views
     from kit.workspace import Workspace
 
-    spec = _spec(views, "--views")
+    spec = read_spec(views, "--views")
     workspace = Workspace.find(".", overrides)
     if policy is not None:
         if merge != "mean":
             raise click.BadParameter("a policy says itself how views become one", param_hint="--merge")
-        _policy(workspace, checkpoints, spec, _spec(policy, "--policy"), device, as_json)
+        _policy(workspace, checkpoints, spec, read_spec(policy, "--policy"), device, as_json)
         return
     made = follow(
         predicting_views(
@@ -135,7 +135,7 @@ def _say_policy(chosen: Chosen) -> None:
         say(f"  over {gain.over} {chosen.others[gain.over]:.4f}: {gained(gain)}")
 
 
-def _spec(text: str, option: str) -> Any:
+def read_spec(text: str, option: str) -> Any:
     """A plugin's name, or the JSON object of its name and options."""
     import json
 

@@ -51,14 +51,18 @@ class Run:
         """Folder of the predictions by a set of views."""
         return self.folder / "predictions" / views
 
+    def embeddings(self, views: str) -> Path:
+        """Folder of the embeddings by a set of views, a folder a fold."""
+        return self.folder / "embeddings" / views
+
     def part(self, fold: int) -> Path:
         """A fold's own out-of-fold predictions, from which the run's are put together."""
         return self.fold(fold) / "oof.parquet"
 
     @property
     def begun(self) -> bool:
-        """Whether there is anything that was trained, and that another experiment would spoil."""
-        made = ("fold-*/*/manifest.json", "fold-*/oof.parquet")
+        """Whether there is anything that was trained or embedded, and that another experiment would spoil."""
+        made = ("fold-*/*/manifest.json", "fold-*/oof.parquet", "embeddings/*/*/manifest.json")
         return any(found for pattern in made for found in self.folder.glob(pattern))
 
     @property

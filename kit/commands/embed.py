@@ -1,0 +1,68 @@
+"""`kit embed`: every image as a unit vector."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from kit.commands._console import emit, follow, say
+from kit.commands.tta import Several, read_spec
+
+if TYPE_CHECKING:
+    from kit.embed import Embedded
+
+
+@click.command(cls=Several)
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option(
+    "--checkpoints", "-c", multiple=True, metavar="PATH...",
+    help="Runs, folds or single checkpoint folders; may be repeated.",
+)  # fmt: skip
+@click.option("--name", help="Embed by the config's network as it begins, without training, as this run.")
+@click.option("--views", default="plain", show_default=True, help="Views plugin, or its JSON with options.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(
+    overrides: tuple[str, ...],
+    checkpoints: tuple[str, ...],
+    name: str | None,
+    views: str,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Embed training and test images: unit vectors that `kit retrieve` compares.
+
+    Each fold's network embeds all rows, over all views of a set, into runs/RUN/embeddings/VIEWS/FOLD/; what is there
+    already is not computed again.
+
+    \b
+    kit embed --checkpoints runs/r
+    kit embed --checkpoints runs/r runs/s --views hflip
+    kit embed --name bare backbone.arch=resnet50 backbone.pretrained=true image_size=224
+    """
+    from kit.embed import embedding, embedding_untrained
+    from kit.workspace import Workspace
+
+    if bool(checkpoints) == (name is not None):
+        raise click.UsageError("either --checkpoints, or --name for a network without training")
+    spec, workspace = read_spec(views, "--views"), Workspace.find(".", overrides)
+    if name is None:
+        made = follow(embedding(workspace, checkpoints, spec, device))
+    else:
+        made = [follow(embedding_untrained(workspace, name, spec, device))]
+    for each in made:
+        _say(each)
+    say(f"next: kit retrieve {' '.join(each.member for each in made)}")
+    if as_json:
+        emit([asdict(each) for each in made])
+    else:
+        for each in made:
+            click.echo(each.member)
+
+
+def _say(made: Embedded) -> None:
+    state = "" if made.computed else " (there already)"
+    (train, test), by = made.rows, ", ".join(made.folds)
+    say(f"{made.member}: {train} training and {test} test rows, {made.features} features, by {by}{state}")
