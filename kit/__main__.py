@@ -31,6 +31,7 @@ ROAD = (
     "blend",
     "submit",
     "board",
+    "report",
     "plugins",
     "explain",
 )

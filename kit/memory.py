@@ -65,6 +65,14 @@ def room(device: torch.device) -> Room:
     return Room(status.get("VmRSS", 0), max(0, min(_left(status))))
 
 
+def peak(device: torch.device) -> int:
+    """The most bytes that this process has held at once: of a GPU in tensors, of a CPU in all."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return _numbers(Path("/proc/self/status")).get("VmHWM", kibibytes * 1024)
+
+
 def _left(status: Mapping[str, int]) -> Iterable[int]:
     yield _numbers(Path("/proc/meminfo")).get("MemAvailable", _UNLIMITED)
     for limit, used in _GROUPS:

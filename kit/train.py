@@ -190,7 +190,7 @@ def _epochs(
                 yield Progress("train", done, 1, f"{where}, validating")
                 held_out = yield from _validated(setting, fold, learner, done)
                 found = scores(setting.metric, held_out, setting.loaded.table)
-            line = log.add(event, learner.step, found)
+            line = log.add(event, learner.step, found, memory.peak(setting.device))
             tracking.log(learner.step, log.lines[-1])
             if event.number == experiment.epochs or event.number % experiment.save_every == 0 or stop.asked:
                 _save(setting, fold, learner)

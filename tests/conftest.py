@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.browser import LACKING
 from tests.drawing import draw_competition
 
 if TYPE_CHECKING:
@@ -77,3 +78,11 @@ def kit(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
         return status, said.out, said.err
 
     return call
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says loudly, at the end, what a missing browser left untested."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    count = sum(LACKING in str(report.longrepr) for report in skipped)
+    if count:
+        terminalreporter.write_sep("!", f"{count} tests SKIPPED: {LACKING}", red=True, bold=True)

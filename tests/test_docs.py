@@ -19,7 +19,7 @@ from kit.registry import places
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "plugins.md").read_text()
 BLOCKS = re.findall(r"```python\n# (plugins/(\w+)/(\w+)\.py)\n(.*?)```", TEXT, flags=re.DOTALL)
-PAGES = [TEXT, *((ROOT / "docs" / page).read_text() for page in ("defaults.md", "board.md"))]
+PAGES = [TEXT, *((ROOT / "docs" / page).read_text() for page in ("defaults.md", "board.md", "report.md"))]
 LINES = [line for page in PAGES for line in page.splitlines() if line.startswith("$ kit ")]
 COMMANDS = [line[2:].split(" #")[0].strip() for line in LINES]
 

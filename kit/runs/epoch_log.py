@@ -30,13 +30,14 @@ class EpochLog:
         except (OSError, ValueError, KeyError, TypeError):
             return cls(file)
 
-    def add(self, epoch: Epoch, step: int, scores: Mapping[str, float]) -> str:
-        """Adds an epoch and returns it as people read it."""
+    def add(self, epoch: Epoch, step: int, scores: Mapping[str, float], memory: int) -> str:
+        """Adds an epoch, with the bytes that were held at most, and returns it as people read it."""
         speed = epoch.rows / max(epoch.seconds, 1e-9)
         start = {"epoch": epoch.number, "step": step, "lr": epoch.lr, "train_loss": epoch.loss}
         counted = {"left_out": epoch.left_out, "overflows": epoch.overflows}
         faults = {name: count for name, count in counted.items() if count}
-        self.lines.append({**start, **scores, **faults, "images_per_second": round(speed, 1)})
+        cost = {"images_per_second": round(speed, 1), "memory_mib": round(memory / 2**20)}
+        self.lines.append({**start, **scores, **faults, **cost})
         write_text(self.file, "".join(json.dumps(line) + "\n" for line in self.lines))
         shown = [f"loss {epoch.loss:.4f}", *(f"{name} {value:.4f}" for name, value in scores.items())]
         return ", ".join([*shown, f"lr {epoch.lr:.2g}", f"{speed:.0f} images/s"])

@@ -1,0 +1,60 @@
+"""`kit report`: all that a workspace's files tell, as one HTML page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from kit.commands._console import emit, follow, say
+
+
+@click.command()
+@click.argument("runs", nargs=-1, metavar="[RUN[@VIEWS]]...")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html"), show_default=True,
+    metavar="FILE.html", help="The page; the numbers go into the .json beside it.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
+@click.option(
+    "--write-up", is_flag=True, help="Write the story as Markdown too, into the .md beside the page."
+)
+@click.option("--cam", is_flag=True, help="Show by Grad-CAM what the worst mistakes' models looked at.")
+@click.option("--no-check", is_flag=True, help="Leave out what kit check finds, which may take a minute.")
+def command(
+    runs: tuple[str, ...], out: Path, as_json: bool, write_up: bool, cam: bool, no_check: bool
+) -> None:
+    """Write one HTML page of data, runs, mistakes, views, blend and board; what is missing names its command.
+
+    The page is one file of less than 5 MB, and asks for nothing from outside. With RUNs it is of these alone, and looks
+    at the rows of the first that names its views, otherwise of the best. A write-up that was edited stays as it is.
+
+    \b
+    kit report
+    kit report --no-check --out today.html
+    kit report r@hflip s --cam
+    kit report --write-up
+    """
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise click.BadParameter(f"{str(out)!r} does not end in .html", param_hint="--out")
+    from kit import files
+    from kit.reporting import write_up as story
+    from kit.reporting.facts import as_json as values
+    from kit.reporting.gathering import gathering
+    from kit.reporting.page import page
+    from kit.workspace import Workspace
+
+    if write_up:
+        story.check_free(out.with_suffix(".md"))
+    facts = follow(gathering(Workspace.find(), runs, check=not no_check, cam=cam))
+    text = page(facts)
+    files.write_text(out, text)
+    files.write_json(out.with_suffix(".json"), values(facts))
+    if write_up:
+        story.write(out.with_suffix(".md"), facts)
+        say(f"the write-up to edit: {out.with_suffix('.md')}")
+    say(f"{files.amount(len(text.encode()))}; the numbers: {out.with_suffix('.json')}")
+    if as_json:
+        emit(values(facts))
+    else:
+        click.echo(out)

@@ -1,0 +1,298 @@
+"""Facts: all that a report tells, as plain values; what is missing says which command fills it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from kit.blending.gains import Gain
+from kit.checking.finding import Level
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A section that cannot be told, and the command that would fill it."""
+
+    why: str
+    answer: str = ""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A small JPEG as a data address, and what it shows in words."""
+
+    uri: str
+    text: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """A finding of kit check with its first cases and their pictures."""
+
+    code: str
+    level: Level
+    summary: str
+    effect: str
+    answer: str
+    cases: tuple[str, ...]
+    more: int  # cases that are not listed
+    pictures: tuple[Picture, ...] = ()
+
+
+@dataclass(frozen=True)
+class Augmented:
+    """A training image as the cache holds it, and variants of it side by side."""
+
+    id: str
+    labels: tuple[str, ...]
+    original: Picture
+    variants: Picture
+
+
+@dataclass(frozen=True)
+class Data:
+    """The tables, and what looking at them and at the images found; Absent where nobody looked."""
+
+    train: int
+    test: int | None
+    counts: Mapping[str, int]  # training rows by class
+    multi_label: bool
+    findings: tuple[Found, ...] | Absent
+    augmenter: str
+    augmented: tuple[Augmented, ...] | Absent
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One fold's numbers, by epoch; None where an epoch has none."""
+
+    fold: int
+    epochs: tuple[int, ...]
+    values: Mapping[str, tuple[float | None, ...]]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One run: what it is, how far it came, what it scored and what it cost."""
+
+    name: str
+    started: str  # ISO 8601, UTC; empty where that is not known
+    network: str
+    image_size: int | None
+    epochs: int | None
+    folds: int
+    done: int
+    state: str
+    differs: Mapping[str, str]  # of the settings that runs differ in, this run's
+    scores: Mapping[str, float]  # out of fold, without views; the metric's first
+    rows: int  # out of fold
+    images_per_second: float | None  # median of the epochs
+    memory_mib: int | None  # the most of all epochs
+    left_out: int  # steps that were not finite
+    curves: tuple[Curve, ...]
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """How well one class is told; None where it has no row, or none is told as it."""
+
+    name: str
+    rows: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    told_as: str = ""  # the class that its rows are most often told as wrongly
+    told_rows: int = 0
+
+
+@dataclass(frozen=True)
+class Bin:
+    """The answers whose confidence is above `low` and at most `high`."""
+
+    low: float
+    high: float
+    rows: int
+    confidence: float  # their mean
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How far confidence is from accuracy: the bins that have answers, and the expected calibration error."""
+
+    bins: tuple[Bin, ...]
+    error: float
+
+
+@dataclass(frozen=True)
+class Confused:
+    """How many rows of one class are told as another."""
+
+    truth: str
+    told: str
+    rows: int
+    share: float  # of the true class's rows
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One member's out-of-fold rows: its scores, by fold and by class, and what it confuses."""
+
+    member: str
+    rows: int
+    scores: Mapping[str, float]
+    fold_scores: Mapping[str, float | None]  # the metric, by fold
+    classes: tuple[ClassScore, ...]
+    confusion: tuple[tuple[int, ...], ...]  # a true class a row; empty where rows may have several labels
+    confused: tuple[Confused, ...]
+    calibration: Calibration
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A row that the model which never saw it tells wrong, the costliest first."""
+
+    id: str
+    fold: int
+    labels: tuple[str, ...]
+    told: tuple[str, ...]
+    confidence: float  # of what was told
+    of_truth: float  # the probability of the labels that the row has
+    loss: float
+    picture: Picture | None
+    cam: Picture | None = None  # the same with what spoke for the told class lit
+
+
+@dataclass(frozen=True)
+class Viewed:
+    """What a set of views brought one run, over the plain images of the same rows."""
+
+    run: str
+    views: str
+    score: float
+    plain: float | None
+    gain: Gain | None
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """One member of a blend."""
+
+    name: str
+    score: float
+    weight: float | None  # None where the ensembler has none
+    gain: Gain | None  # of having it in the plain mean, over leaving it out
+
+
+@dataclass(frozen=True)
+class Blended:
+    """The members of the best blend on the board, how alike they are, and what each brings."""
+
+    number: int
+    ensembler: str
+    metric: str
+    cv: float | None
+    mean: float  # the score of the plain mean
+    rows: int
+    members: tuple[Weighed, ...]
+    correlation: tuple[tuple[float, ...], ...]
+    overlap: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A line of the board."""
+
+    rank: int
+    number: int
+    name: str
+    cv: float | None
+    leaderboard: float | None
+    members: str
+    ensembler: str
+    notes: str
+
+
+@dataclass(frozen=True)
+class Doubted:
+    """A way in which cross-validation and leaderboard part, and the checks to make."""
+
+    what: str
+    checks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """The board, and how its scores agree."""
+
+    submissions: tuple[Submission, ...]
+    scored: int  # that have a leaderboard score too
+    correlation: float | None
+    gap: float | None
+    noise_cv: float | None  # one standard error
+    noise_leaderboard: float | None
+    unknown: str  # why the noise is not known
+    doubts: tuple[Doubted, ...]
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """One thing that is wrong, or looks so; `place` is the section that tells more."""
+
+    level: Level
+    text: str
+    place: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """What to do next, and the command that does it."""
+
+    why: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Where the team stands, what is wrong, and what to do next."""
+
+    metric: str
+    higher_is_better: bool
+    best: str  # what has the best score out of fold; empty where nothing has one
+    cv: float | None
+    noise: float | None  # its standard error
+    leaderboard: float | None  # the best
+    wrong: tuple[Wrong, ...]
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The whole report."""
+
+    name: str  # of the workspace's folder
+    written: str  # ISO 8601, UTC
+    versions: Mapping[str, str]
+    summary: Summary
+    data: Data | Absent
+    runs: tuple[Trained, ...] | Absent
+    judged: Judged | Absent
+    mistakes: tuple[Mistake, ...] | Absent
+    views: tuple[Viewed, ...] | Absent
+    blend: Blended | Absent
+    board: Ranked | Absent
+    left_out: tuple[str, ...]  # what was kept out of the page, in words
+
+
+def as_json(value: Any) -> Any:
+    """Facts as JSON values, without the pictures themselves."""
+    if isinstance(value, Picture):
+        return {"text": value.text}
+    if is_dataclass(value):
+        return {field.name: as_json(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): as_json(inner) for key, inner in value.items()}
+    return [as_json(inner) for inner in value] if isinstance(value, tuple | list) else value

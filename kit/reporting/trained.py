@@ -1,0 +1,90 @@
+"""Trained: each run's settings, scores, curves and cost, by its records and logs alone."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kit.errors import DataError
+from kit.kinds import Metric
+from kit.reporting.facts import Absent, Curve, Trained
+from kit.runs.epoch_log import EpochLog
+from kit.runs.records import Record
+from kit.runs.run import Run
+
+EVERY = 10**9  # epochs: the whole log
+COUNTED = ("epoch", "step")  # what of a line is no curve
+
+
+def trained(records: Sequence[Record], metric: Metric) -> tuple[Trained, ...] | Absent:
+    """The runs, the best by the metric first; those without a score last."""
+    if not records:
+        return Absent("no run has been trained", "kit train --name first")
+    settings = varied([one.run.manifest.get("asked", {}) for one in records])
+    found = [_trained(one, differs) for one, differs in zip(records, settings, strict=True)]
+    name, sign = metric.plugin_name(), 1.0 if metric.higher_is_better else -1.0
+    return tuple(sorted(found, key=lambda run: (name not in run.scores, -sign * run.scores.get(name, 0.0))))
+
+
+def _trained(record: Record, differs: Mapping[str, str]) -> Trained:
+    logs = {fold: _lines(record.run, fold) for fold in range(record.folds)}
+    lines = [line for found in logs.values() for line in found]
+    speeds, held = _numbers(lines, "images_per_second"), _numbers(lines, "memory_mib")
+    return Trained(
+        name=record.run.name, started=str(record.run.manifest.get("started", "")),
+        network=record.network, image_size=record.image_size, epochs=record.epochs,
+        folds=record.folds, done=len(record.done), state=record.state, differs=differs, scores=record.scores,
+        rows=covered(record.run, record.done),
+        images_per_second=statistics.median(speeds) if speeds else None,
+        memory_mib=round(max(held)) if held else None,
+        left_out=round(sum(_numbers(lines, "left_out"))),
+        curves=tuple(_curve(fold, found) for fold, found in logs.items() if found),
+    )  # fmt: skip
+
+
+def _lines(run: Run, fold: int) -> list[dict[str, Any]]:
+    return EpochLog.read(run.fold(fold) / "log.jsonl", EVERY).lines
+
+
+def _numbers(lines: Iterable[Mapping[str, Any]], name: str) -> list[float]:
+    return [float(line[name]) for line in lines if isinstance(line.get(name), int | float)]
+
+
+def _curve(fold: int, lines: Sequence[Mapping[str, Any]]) -> Curve:
+    names = dict.fromkeys(name for line in lines for name in line if name not in COUNTED)
+    values = {name: tuple(_number(line.get(name)) for line in lines) for name in names}
+    return Curve(fold, tuple(int(line["epoch"]) for line in lines), values)
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and np.isfinite(value) else None
+
+
+def covered(run: Run, folds: Sequence[int]) -> int:
+    """How many rows these folds hold out; 0 where the run does not say."""
+    try:
+        numbers = run.folds().numbers
+    except (DataError, OSError, ValueError):
+        return 0
+    return int(np.isin(numbers, list(folds)).any(axis=1).sum())
+
+
+def varied(asked: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Of several experiments, for each one the settings in which not all are alike."""
+    flat = [dict(_flat(one)) for one in asked]
+    keys = sorted({key for one in flat for key in one})
+    apart = [key for key in keys if len({one.get(key, "") for one in flat}) > 1]
+    return [{key: one[key] for key in apart if key in one} for one in flat]
+
+
+def _flat(values: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, str]]:
+    """Nested settings as dotted keys, as on the command line; a plugin's name stands under its own key."""
+    for key, value in values.items():
+        name = within if key == "name" and within else f"{within}.{key}".strip(".")
+        if isinstance(value, Mapping):
+            yield from _flat(value, name)
+        else:
+            yield name, str(value)
