@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -12,12 +12,13 @@ from typing import cast
 import numpy as np
 
 from kit.cache import Cache, filling
-from kit.checking import copies, groups, labels, shift
+from kit.checking import copies, external, factors, groups, labels, score, shift, suspects
 from kit.checking.finding import Finding
+from kit.checking.predicted import predicted
 from kit.checking.shift import Measures, measuring
 from kit.errors import Case, KitWarning
 from kit.folds import Folds, make_folds
-from kit.kinds import Splitter
+from kit.kinds import Metric, Splitter
 from kit.near import looks, near_pairs
 from kit.progress import Progress, Work
 from kit.runs.auto_groups import grouping
@@ -43,10 +44,10 @@ class Report:
         return sum(finding.level == "problem" for finding in self.findings)
 
 
-def checking(workspace: Workspace) -> Work[Report]:
-    """Looks at tables and images; decodes into the cache, so that a run need not.
+def checking(workspace: Workspace, runs: Sequence[str] = ()) -> Work[Report]:
+    """Looks at tables, images and what `runs` predict out of fold, by default the best one; decodes into the cache.
 
-    Raises DataError and ConfigError for tables that cannot be read, as kit train does.
+    Raises DataError and ConfigError for tables that cannot be read, as kit train does, and for runs that do not fit.
     """
     data, root = workspace.competition.data, workspace.root
     yield from grouping(workspace)
@@ -62,11 +63,14 @@ def checking(workspace: Workspace) -> Work[Report]:
     ids = np.concatenate([train.ids, test.ids])
     found = list(_unusable(filled.bad, ids, len(train), paths))
     found += _without_rows(paths)
+    found += external.of_sources(train)
     found += labels.of_counts(train, folds, splitter)
     found += groups.of_names(train, folds, splitter, _left_out(workspace))
+    found += factors.of_factors(train, data.label_factors)
+    found += _by_predictions(workspace, train, len(test), runs)
     measures = yield from measuring(filled.cache)
     found += shift.odd(measures, ids)
-    found += _between(measures, len(train), len(test))
+    found += _between(measures, train, len(test))
     found += yield from _copies(filled.cache, train, test, folds, splitter)
     found.sort(key=lambda finding: (ORDER[finding.level], finding.code))
     return Report(len(train), len(test), len(train.classes), tuple(found))
@@ -105,15 +109,27 @@ def _without_rows(paths: list[Path]) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def _by_predictions(workspace: Workspace, train: Table, test: int, runs: Sequence[str]) -> Iterator[Finding]:
+    """K13 and K18, where there are out-of-fold predictions."""
+    seen = predicted(workspace, train, runs)
+    if seen is None:
+        return
+    yield from suspects.of_predictions(seen)
+    metric = Metric.open(workspace.competition.metric, workspace.root, "metric")
+    if test:
+        yield from score.of_noise(seen, metric, test, workspace.competition.public_share)
+
+
 def _left_out(workspace: Workspace) -> tuple[str, ...]:
     """Columns that are no groups whatever they hold: the id, the label, and what the config groups by already."""
     data = workspace.competition.data
     return tuple(name for name in (data.id, data.label, data.group) if name)
 
 
-def _between(measures: Measures, train: int, test: int) -> Iterator[Finding]:
+def _between(measures: Measures, train: Table, test: int) -> Iterator[Finding]:
     if test:
-        yield from shift.between(measures.take(slice(0, train)), measures.take(slice(train, None)))
+        own = measures.take(np.flatnonzero(train.own))
+        yield from shift.between(own, measures.take(slice(len(train), None)))
 
 
 def _copies(cache: Cache, train: Table, test: Table, folds: Folds, splitter: Splitter) -> Work[list[Finding]]:

@@ -180,6 +180,12 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def short(value: object) -> str:
+    """A fingerprint's first 12 digits, other values as they are in words."""
+    text = str(value)
+    return text[:12] if len(text) == 64 and " " not in text else text
+
+
 def read_json(path: Path) -> Any:
     """Reads JSON written by kit. Raises ValueError for what is none, OSError for what cannot be read."""
     return parsed(path.read_text(encoding="utf-8"))

@@ -27,6 +27,9 @@ class Folds:
 
     ids: np.ndarray  # (rows,) of str, sorted
     numbers: np.ndarray  # (rows, repeats) int64; a number names one model, over all repeats
+    # the same, but a row of another source has those of its group's own rows, with which it must not train; None
+    # where there is no such row
+    kin: np.ndarray | None = None
 
     @property
     def count(self) -> int:
@@ -40,21 +43,29 @@ class Folds:
 
     def train(self, splitter: Splitter, fold: int) -> np.ndarray:
         """The rows that a fold's model trains on, bool (rows,)."""
-        return np.asarray(splitter.train_rows(self.numbers, fold), dtype=bool)
+        return np.asarray(splitter.train_rows(self.sides, fold), dtype=bool)
+
+    @property
+    def sides(self) -> np.ndarray:
+        """The fold numbers that say which rows a model must not train on, (rows, repeats)."""
+        return self.numbers if self.kin is None else self.kin
 
     def fingerprint(self) -> str:
         """64 hex digits that are equal for equal ids in equal folds."""
-        return files.fingerprint([self.ids.tolist(), self.numbers.tolist()])
+        kin = [] if self.kin is None else [self.kin.tolist()]
+        return files.fingerprint([self.ids.tolist(), self.numbers.tolist(), *kin])
 
     def write(self, path: Path) -> None:
-        """Writes folds.csv: id, fold; or id, fold_0, fold_1 ... where there are several repeats."""
+        """Writes folds.csv: id, fold; or id, fold_0, fold_1 ... where there are several repeats; `kin` likewise."""
         repeats = self.numbers.shape[1]
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["id", *(["fold"] if repeats == 1 else [f"fold_{n}" for n in range(repeats)])])
-        writer.writerows(
-            [row, *numbers] for row, numbers in zip(self.ids.tolist(), self.numbers.tolist(), strict=True)
+        names = ["fold"] if self.kin is None else ["fold", "kin"]
+        writer.writerow(
+            ["id", *(name if repeats == 1 else f"{name}_{n}" for name in names for n in range(repeats))]
         )
+        numbers = self.numbers if self.kin is None else np.concatenate([self.numbers, self.kin], axis=1)
+        writer.writerows([row, *each] for row, each in zip(self.ids.tolist(), numbers.tolist(), strict=True))
         files.write_text(path, text.getvalue())
 
     @classmethod
@@ -72,12 +83,15 @@ class Folds:
                 code="D36",
                 hint="its columns are id, fold; delete it to make it anew",
             )
-        return cls(ids, numbers)
+        repeats = sum(not name.startswith("kin") for name in file.columns[1:])
+        known = numbers[:, :repeats], numbers[:, repeats:]
+        return cls(ids, known[0], known[1] if known[0].shape == known[1].shape else None)
 
 
 def make_folds(table: Table, splitter: Splitter, seed: int) -> Folds:
     """Splits the rows, sorted by id; byte-identical images share a fold, and so do the rows of a group.
 
+    Rows of other sources are never held out, and train in no fold that holds out a row of their group.
     Warns of identical images (W01, W02), rare classes (W04), classes that a fold does not train on (W06). Raises
     DataError D33 and D34 where groups are too few or torn, PluginError P07 for a splitter that breaks its promise.
     """
@@ -93,14 +107,27 @@ def make_folds(table: Table, splitter: Splitter, seed: int) -> Folds:
         )
     groups = same if table.groups is None else duplicates.joined(same, table.groups)
     # one row stands for all its copies: a splitter that knows no groups cannot tear them
-    shown, place = np.unique(same, return_inverse=True)
+    own = np.flatnonzero(table.own)
+    _, first, twin = np.unique(same[own], return_index=True, return_inverse=True)
+    shown, place = np.unique(own[first][twin], return_inverse=True)
     seen = replace(table.take(shown), groups=None if table.groups is None else groups[shown].astype(str))
     numbers = np.asarray(splitter.split(seen, generator(seed, "folds")))
     _check_numbers(splitter, numbers, len(seen))
-    folds = Folds(table.ids, numbers.astype(np.int64)[place])
+    placed = np.full((len(table), numbers.shape[1]), -1, np.int64)
+    placed[own] = numbers[place]
+    folds = Folds(table.ids, placed, _kin(placed, groups, table.own))
     _check_groups(folds, splitter, groups, table)
     _warn_of_rare(folds, splitter, table)
     return folds
+
+
+def _kin(numbers: np.ndarray, groups: np.ndarray, own: np.ndarray) -> np.ndarray | None:
+    """The numbers, but rows that are not `own` have those of their group's own rows; None where that is no other."""
+    known = {groups[row]: numbers[row] for row in np.flatnonzero(own)}
+    kin = numbers.copy()
+    for row in np.flatnonzero(~own):
+        kin[row] = known.get(groups[row], numbers[row])
+    return None if np.array_equal(kin, numbers) else kin
 
 
 def _check_numbers(splitter: Splitter, numbers: np.ndarray, rows: int) -> None:
@@ -152,7 +179,9 @@ def _warn_of_rare(folds: Folds, splitter: Splitter, table: Table) -> None:
     """Warns of classes with fewer rows than folds (W04), and of those that a fold does not train on (W06)."""
     needed = max(_per_repeat(folds), 2)
     rare = [
-        f"{name} {count}" for name, count in zip(table.classes, table.counts(), strict=True) if count < needed
+        f"{name} {count}"
+        for name, count in zip(table.classes, table.take(table.own).counts(), strict=True)
+        if count < needed
     ]
     if rare:
         text = f"W04 {len(rare)} classes have fewer rows than the {needed} folds: {', '.join(rare)}"

@@ -13,8 +13,9 @@ import pandas as pd
 
 from kit.classes import LabelKind, label_kind
 from kit.errors import Case, ConfigError, DataError, InvalidError
-from kit.tables import labels, multi_labels, sources
+from kit.tables import external, labels, multi_labels, sources
 from kit.tables.csv_file import read_csv
+from kit.tables.external import Source
 from kit.tables.factors import Factors, class_factors
 from kit.tables.path_list import PathList
 from kit.tables.patterns import fill
@@ -41,6 +42,8 @@ class Table:
     classes: tuple[str, ...] = ()
     labels: np.ndarray | None = None  # (rows,) int64, or multi-hot (rows, classes) int8
     groups: np.ndarray | None = None  # (rows,) of str
+    # (rows,) of str, blank for the competition's own rows, which alone are scored; None where all are
+    sources: np.ndarray | None = None
     # of each class, where the competition names them: its group of look-alikes, and the values that make it up
     class_groups: tuple[str, ...] = ()
     class_factors: Factors = ()
@@ -58,12 +61,25 @@ class Table:
             paths=PathList(self.paths[i] for i in index.tolist()),
             labels=None if self.labels is None else self.labels[index],
             groups=None if self.groups is None else self.groups[index],
+            sources=None if self.sources is None else self.sources[index],
             frame=self.frame.iloc[index].reset_index(drop=True) if len(self.frame.columns) else self.frame,
         )
 
     def sorted_by_id(self) -> Table:
         """The same rows in the order of their ids as text."""
         return self.take(np.argsort(self.ids, kind="stable"))
+
+    @property
+    def own(self) -> np.ndarray:
+        """The competition's own rows, bool (rows,): all but those of other sources."""
+        return np.ones(len(self), bool) if self.sources is None else self.sources == ""
+
+    def other_sources(self) -> tuple[Source, ...]:
+        """The other sources of rows, with their licences and origins."""
+        if self.sources is None:
+            return ()
+        columns = {str(name): self.frame[name].tolist() for name in self.frame.columns}
+        return external.listed(self.sources.tolist(), columns)
 
     @property
     def is_multi_label(self) -> bool:
@@ -86,6 +102,11 @@ class Table:
         if self.is_multi_label:
             return np.asarray(self.true_labels().sum(axis=0, dtype=np.int64))
         return np.bincount(self.true_labels(), minlength=len(self.classes))
+
+    def prior(self) -> np.ndarray:
+        """The share of each class among the competition's own rows, (classes,)."""
+        own = self.take(self.own)
+        return np.asarray(own.counts() / len(own))
 
     def rows_of(self, ids: Iterable[str]) -> np.ndarray:
         """Where the rows of these ids stand, int64. Raises InvalidError (D41) for those that the table lacks."""
@@ -124,6 +145,7 @@ def train_table(root: Path, data: Data) -> Table:
         classes=classes,
         labels=found,
         groups=_groups(root, rows, data),
+        sources=np.array(rows.sources, dtype=str) if rows.sources else None,
         class_groups=labels.class_groups(root, data),
         class_factors=factors,
         frame=_frame(rows),
@@ -227,7 +249,7 @@ def _groups(root: Path, rows: Rows, data: Data) -> np.ndarray | None:
     if data.group == AUTO and AUTO not in rows.columns:
         return _own_groups(root, rows.ids)
     given = {"id": rows.ids, **derived_columns(rows.ids, rows.paths), **rows.columns}
-    groups = fill(data.group, given, "data.group")
+    groups = external.with_groups(rows, fill(data.group, given, "data.group"))
     blank = [
         Case("no group", "", row, "train", "D30")
         for row, group in zip(rows.ids, groups, strict=True)

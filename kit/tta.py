@@ -161,7 +161,7 @@ class _Office:
 
     def predicted(self, jobs: Sequence[Job]) -> Work[list[Predicted]]:
         """Predicts jobs of one geometry: a pass over the training images, and one over the test images."""
-        of, prior = geometry(jobs[0].experiment), self.train.counts() / len(self.train)
+        of, prior = geometry(jobs[0].experiment), self.train.prior()
         train = yield from loading(self.workspace, self.train, "train", of)
         test = yield from loading(self.workspace, self.test, "test", of)
         oof = [Sheet.begin(job, "oof", train, prior) for job in jobs]

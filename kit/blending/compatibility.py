@@ -131,7 +131,7 @@ def _check_groups(member: Member, ids: np.ndarray, groups: np.ndarray) -> None:
     """Rows of one group share a fold in every repeat."""
     known = dict(zip(ids.tolist(), groups.tolist(), strict=True))
     folds: dict[tuple[str, int], set[int]] = {}
-    for name, numbers in zip(member.folds.ids.tolist(), member.folds.numbers.tolist(), strict=True):
+    for name, numbers in zip(member.folds.ids.tolist(), member.folds.sides.tolist(), strict=True):
         for repeat, number in enumerate(numbers):
             if name in known:
                 folds.setdefault((known[name], repeat), set()).add(number)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from kit.errors import Case
+from kit.files import write_text
 
 Level = Literal["problem", "warning", "note"]
 
@@ -20,3 +25,16 @@ class Finding:
     effect: str  # what it does to the score
     answer: str  # a config line or a command
     cases: tuple[Case, ...] = ()
+
+
+def write_cases(path: Path, findings: Iterable[Finding]) -> None:
+    """Writes a CSV of every case of every finding, as quarantine.csv has them: code, level, id, split, path, detail."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["code", "level", "id", "split", "path", "detail"])
+    for finding in findings:
+        writer.writerows(
+            [finding.code, finding.level, case.id, case.split, case.path, case.detail]
+            for case in finding.cases
+        )
+    write_text(path, text.getvalue())

@@ -25,7 +25,7 @@ class Measures:
     numbers: Mapping[str, np.ndarray]  # (rows,) float, NaN where there is no image
     formats: np.ndarray  # (rows,) of str
 
-    def take(self, rows: slice) -> Measures:
+    def take(self, rows: slice | np.ndarray) -> Measures:
         """Those of some rows."""
         return Measures({name: values[rows] for name, values in self.numbers.items()}, self.formats[rows])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -18,24 +19,40 @@ COLOURS = {"problem": "red", "warning": "yellow", "note": None}
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--strict", is_flag=True, help="Exit with 3 for warnings too.")
 @click.option("--json", "as_json", is_flag=True, help="Print all findings and all their cases as JSON.")
+@click.option(
+    "--csv", "csv_file", metavar="FILE", help="Write every case of every finding to a CSV, to look through."
+)
+@click.option("--runs", multiple=True, metavar="RUN", help="Runs whose out-of-fold predictions judge labels.")
 @click.pass_context
-def command(context: click.Context, overrides: tuple[str, ...], strict: bool, as_json: bool) -> None:
+def command(
+    context: click.Context,
+    overrides: tuple[str, ...],
+    strict: bool,
+    as_json: bool,
+    csv_file: str | None,
+    runs: tuple[str, ...],
+) -> None:
     """Look at tables and images before training: what would stop it, flatter a score, or part it from the leaderboard.
 
     Each finding says what it does to the score, and the config line that answers it. Images are decoded into the cache,
-    where training finds them. Exit status 0, or 3 where there is a problem.
+    where training finds them. What runs predict out of fold, by default the best one, says which labels are probably
+    wrong. Exit status 0, or 3 where there is a problem.
 
     \b
     kit check
     kit check splitter=stratified_group_kfold data.group=person
+    kit check --runs runs/r --runs runs/s@d4 --csv cases.csv
     kit check --json > findings.json
     """
     from dataclasses import asdict
 
     from kit.check import checking
+    from kit.checking.finding import write_cases
     from kit.workspace import Workspace
 
-    found = follow(checking(Workspace.find(".", overrides)))
+    found = follow(checking(Workspace.find(".", overrides), runs))
+    if csv_file is not None:
+        write_cases(Path(csv_file), found.findings)
     if as_json:
         emit(asdict(found))
     else:

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from kit.config import UNIDENTIFYING, Experiment
 from kit.errors import BusyError, Case, CheckpointError, ConfigError, DataError, InvalidError
-from kit.files import fingerprint, read_json, sha256, write_json
+from kit.files import fingerprint, read_json, sha256, short, write_json
 from kit.folds import Folds
 from kit.plugin import Plugin
 from kit.predictions import Predictions
 from kit.registry import place_of
 from kit.runs.commit import commit
+from kit.tables.external import in_words
 from kit.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -210,10 +211,12 @@ def made_from(table: Table, folds: Folds, images: str, plugins: Sequence[Plugin]
         labels = [table.label_names(row) for row in range(len(table))]
     groups = [] if table.groups is None else table.groups.tolist()
     described = [known for known in (table.class_groups, table.class_factors) if known]
+    external = [] if table.sources is None else [table.sources.tolist()]
     return {
-        "rows": fingerprint([table.ids.tolist(), labels, groups, table.classes, *described]),
+        "rows": fingerprint([table.ids.tolist(), labels, groups, table.classes, *described, *external]),
         "images": images,
         "folds": folds.fingerprint(),
+        **({"sources": in_words(table.other_sources())} if external else {}),
         "plugins": sources(plugins),
         "versions": versions(),
     }
@@ -256,14 +259,14 @@ def check_unchanged(run: Run, made: Mapping[str, Any]) -> None:
     if not run.begun or started == made:
         return
     cases = []
-    for key in made:
-        old, new = started.get(key), made[key]
+    for key in dict.fromkeys([*made, *started]):
+        old, new = started.get(key), made.get(key)
         if old == new:
             continue
         if isinstance(new, dict) and isinstance(old, dict):
             names = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
             cases += [
-                Case(f"{str(old.get(name))[:12]} then, {str(new.get(name))[:12]} now", f"{key} {name}")
+                Case(f"{short(old.get(name))} then, {short(new.get(name))} now", f"{key} {name}")
                 for name in names
             ]
         else:

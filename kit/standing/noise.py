@@ -11,12 +11,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from kit.blending import bootstrap
 from kit.blending.members import read_members
 from kit.blending.out_of_fold import labels, out_of_fold
 from kit.blending.recipes import for_labels
+from kit.blending.spread import error
 from kit.board import Entry
 from kit.errors import InvalidError
 from kit.files import read_json
@@ -98,20 +96,3 @@ def _recipe(workspace: Workspace, record: dict[str, Any], table: Table) -> Ensem
     """The ensembler as it was fitted."""
     recipe = Ensembler.open(record["ensembler"], workspace.root, where="ensembler")
     return for_labels(recipe, table.is_multi_label)
-
-
-def error(
-    metric: Metric, truth: np.ndarray, probabilities: np.ndarray, rows: int, groups: np.ndarray | None = None
-) -> tuple[float, int]:
-    """The standard deviation of the score over samples of so many rows, drawn with replacement, and how many samples.
-
-    Groups (N,) are drawn whole, as many as make about so many rows. Raises InvalidError (D46) where too few samples
-    have a score, or all have the same: rows that are all right tell nothing of the noise.
-    """
-    drawn = bootstrap.scores(metric, truth, [probabilities], groups, rows=rows)[:, 0]
-    kept = drawn[np.isfinite(drawn)]
-    if len(kept) < max(2, len(drawn) // 2):
-        raise InvalidError(f"{metric.plugin_name()} has no score on most samples of {rows} rows", code="D46")
-    if kept.min() == kept.max():
-        raise InvalidError(f"{metric.plugin_name()} is the same on all samples of {rows} rows", code="D46")
-    return float(np.std(kept, ddof=1)), len(drawn)

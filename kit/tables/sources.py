@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kit.errors import Case, ConfigError, DataError, KitWarning
+from kit.tables import external
 from kit.tables.csv_file import CsvFile, read_csv
 from kit.tables.paths import Images, refuse, split_pattern
 from kit.tables.patterns import columns_of, fill
@@ -27,14 +28,25 @@ class Rows:
     ids: tuple[str, ...]
     paths: tuple[Path, ...]
     columns: Mapping[str, Sequence[str]]
+    sources: tuple[str, ...] = ()  # of each row, blank for the competition's own; none where all are
 
 
 def train_rows(root: Path, data: Data) -> Rows:
-    """The labelled rows. Raises DataError for rows or ids that cannot be used, ConfigError for wrong columns."""
+    """The labelled rows, those of `data.external_train` last.
+
+    Raises DataError for rows or ids that cannot be used or may not be, ConfigError for wrong columns.
+    """
     if (root / data.train).is_dir():
-        return _class_folders(root / data.train, data)
-    file = read_csv(root / data.train, data.sep, data.encoding)
-    return _csv_rows(root, data, file, data.id, data.images, "train")
+        rows = _class_folders(root / data.train, data)
+    else:
+        file = read_csv(root / data.train, data.sep, data.encoding)
+        rows = external.named(_csv_rows(root, data, file, data.id, data.images, "train"), data.source)
+    if data.external_train is not None:
+        file = read_csv(root / data.external_train, data.sep, data.encoding)
+        images = data.external_images or data.images
+        rows = external.joined(rows, _csv_rows(root, data, file, data.id, images, "train"), file.path)
+    external.check_allowed(rows, data.external)
+    return rows
 
 
 def test_rows(root: Path, data: Data) -> Rows:

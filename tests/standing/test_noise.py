@@ -11,11 +11,11 @@ import pytest
 from sklearn.metrics import f1_score
 
 from kit.blend import blend
+from kit.blending.spread import error as error_and_draws
 from kit.board import Board
 from kit.errors import InvalidError, KitError
 from kit.kinds import Metric
 from kit.standing.noise import Noise, noise
-from kit.standing.noise import error as error_and_draws
 from kit.workspace import Workspace
 from tests.written_runs import competition, write_run
 
