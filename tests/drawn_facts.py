@@ -22,6 +22,7 @@ from kit.reporting.facts import (
     Mistake,
     Picture,
     Ranked,
+    Shown,
     Step,
     Submission,
     Summary,
@@ -71,7 +72,7 @@ def drawn_facts(
         ),
         data=Data(
             4000, 100, dict(zip(classes, counts.sum(axis=1).tolist(), strict=True)), False,
-            (Found("K05", "problem", name, name, name, (name,), 3, (shown,)),), name,
+            (Found("K05", "problem", name, name, name, (name,), 3, (Shown(name, (shown, shown)),)),), name,
             (Augmented(name, (classes[0],), shown, shown),),
         ),
         runs=runs,

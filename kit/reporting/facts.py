@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
@@ -29,8 +30,16 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Shown:
+    """One case of a finding, with the pictures of the rows that it names."""
+
+    text: str
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
 class Found:
-    """A finding of kit check with its first cases and their pictures."""
+    """A finding of kit check with its first cases, those that name rows as pictures too."""
 
     code: str
     level: Level
@@ -39,7 +48,7 @@ class Found:
     answer: str
     cases: tuple[str, ...]
     more: int  # cases that are not listed
-    pictures: tuple[Picture, ...] = ()
+    shown: tuple[Shown, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -288,11 +297,13 @@ class Facts:
 
 
 def as_json(value: Any) -> Any:
-    """Facts as JSON values, without the pictures themselves."""
+    """Facts as JSON values, without the pictures themselves; a number that is none is null."""
     if isinstance(value, Picture):
         return {"text": value.text}
     if is_dataclass(value):
         return {field.name: as_json(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): as_json(inner) for key, inner in value.items()}
-    return [as_json(inner) for inner in value] if isinstance(value, tuple | list) else value
+    if isinstance(value, tuple | list):
+        return [as_json(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

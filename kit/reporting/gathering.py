@@ -18,7 +18,7 @@ from kit.pictures import augmented
 from kit.progress import Outcome, Progress, Work
 from kit.reporting import joined, looked, mistakes, subject
 from kit.reporting.album import Album
-from kit.reporting.facts import Absent, Augmented, Blended, Data, Facts, Found, Judged, Mistake
+from kit.reporting.facts import Absent, Augmented, Blended, Data, Facts, Found, Judged, Mistake, Viewed
 from kit.reporting.photos import photos
 from kit.reporting.subject import Candidate, Subject
 from kit.reporting.summary import Sections, summed_up
@@ -97,7 +97,7 @@ def gathering(
     yield Progress(TASK, 2, PARTS, "data")
     data = yield from _data(office, check)
     yield Progress(TASK, 4, PARTS, "views")
-    views = told(lambda: joined.viewed(office.records, office.metric, _table(office)))
+    views = _views(office)
     yield Progress(TASK, 5, PARTS, "blend and board")
     board = told(lambda: Board.read(workspace.submissions))
     ranked = board if isinstance(board, Absent) else told(lambda: joined.ranked(workspace, board))
@@ -112,11 +112,13 @@ def gathering(
     )  # fmt: skip
 
 
-def _table(office: Office) -> Table:
-    """The labelled rows. Raises KitError where they cannot be read."""
-    if isinstance(office.table, Absent):
-        return labelled_rows(office.workspace.root, office.workspace.competition.data)
-    return office.table
+def _views(office: Office) -> tuple[Viewed, ...] | Absent:
+    table = office.table
+    return (
+        table
+        if isinstance(table, Absent)
+        else told(lambda: joined.viewed(office.records, office.metric, table))
+    )
 
 
 def _blend(office: Office, board: Board | Absent) -> Blended | Absent:
@@ -131,8 +133,10 @@ def _rows(office: Office, cam: bool) -> Work[tuple[Judged | Absent, tuple[Mistak
     if office.chosen is None:
         nothing = Absent("no run has out-of-fold predictions", "kit train --name first")
         return nothing, nothing
-    chosen = office.chosen
-    read = told(lambda: subject.read(chosen, _table(office)))
+    chosen, table = office.chosen, office.table
+    if isinstance(table, Absent):
+        return table, table
+    read = told(lambda: subject.read(chosen, table))
     if isinstance(read, Absent):
         return read, read
     member: Subject = read
@@ -195,11 +199,13 @@ def _findings(office: Office, train: Table, test: Table | Absent) -> Work[tuple[
         return _absent(error)
     files = looked.Files.of(train, *(() if isinstance(test, Absent) else (test,)))
     findings: Sequence[Finding] = work.result.findings
-    named = {finding.code: files.named(finding) for finding in findings}
-    ids = list(dict.fromkeys(name for names in named.values() for name in names))
+    cases = [looked.pictured(finding, files) for finding in findings]
+    ids = list(dict.fromkeys(name for found in cases for _, names in found for name in names))
     images = yield from photos(office.workspace, [files.paths[name] for name in ids])
     at = {name: image for name, image in zip(ids, images, strict=True) if image is not None}
-    return tuple(looked.shown(finding, named[finding.code], at, office.album) for finding in findings)
+    return tuple(
+        looked.found(finding, named, at, office.album) for finding, named in zip(findings, cases, strict=True)
+    )
 
 
 def _augmented(office: Office) -> Work[tuple[Augmented, ...] | Absent]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from kit.files import read_json
 from kit.kinds import Metric
 from kit.predictions import Predictions
 from kit.reporting.facts import Absent, Blended, Doubted, Ranked, Submission, Viewed, Weighed
+from kit.reporting.trained import numbers
 from kit.runs.records import Record
 from kit.runs.scoring import beside_plain
 from kit.standing.overview import overview
@@ -22,15 +24,17 @@ from kit.workspace import Workspace
 
 def viewed(records: Sequence[Record], metric: Metric, table: Table) -> tuple[Viewed, ...] | Absent:
     """Each run's sets of views, with the gain over the plain images."""
-    found = []
+    found, name = [], metric.plugin_name()
     for record in records:
-        for views, scores in record.views.items():
-            if views == "plain" or metric.plugin_name() not in scores:
+        scored = {
+            views: numbers(scores).get(name) for views, scores in record.views.items() if views != "plain"
+        }
+        for views, score in scored.items():
+            if score is None:
                 continue
             oof = Predictions.read(record.run.predictions(views) / "oof.parquet")
             plain, gain = beside_plain(record.run, oof, metric, table)
-            name = metric.plugin_name()
-            found.append(Viewed(record.run.name, views, scores[name], plain.get(name), gain))
+            found.append(Viewed(record.run.name, views, score, plain.get(name), gain))
     if found:
         return tuple(found)
     run = f"runs/{records[0].run.name}" if records else "runs/first"
@@ -74,13 +78,21 @@ def _recipe(workspace: Workspace, entry: Entry) -> Mapping[str, Any]:
 def weights_of(recipe: Mapping[str, Any], members: int) -> list[float | None]:
     """What each member counts, the sum 1, by a recipe or the one within it; of a mean all alike, of others None."""
     weights = recipe.get("weights")
-    if isinstance(weights, list) and len(weights) == members and sum(weights) > 0:
-        return [float(weight) / sum(weights) for weight in weights]
+    given = (
+        [weight for weight in weights if isinstance(weight, int | float)] if isinstance(weights, list) else []
+    )
+    if len(given) == members and sum(given) > 0:
+        return [float(weight) / sum(given) for weight in given]
     if recipe.get("name") in ("mean", "geometric"):
         return [1 / members] * members
     inner = [recipe[key] for key in ("chosen", "base") if isinstance(recipe.get(key), Mapping)]
     found = [weights_of(one, members) for one in inner]
     return next((one for one in found if None not in one), [None] * members)
+
+
+def _known(score: float | None) -> float | None:
+    """A score that is a number; a board may be edited by hand."""
+    return score if score is not None and math.isfinite(score) else None
 
 
 def ranked(workspace: Workspace, board: Board) -> Ranked | Absent:
@@ -91,8 +103,8 @@ def ranked(workspace: Workspace, board: Board) -> Ranked | Absent:
     return Ranked(
         submissions=tuple(
             Submission(
-                rank, entry.number, entry.name, entry.cv, entry.leaderboard, entry.members, entry.ensembler,
-                entry.notes,
+                rank, entry.number, entry.name, _known(entry.cv), _known(entry.leaderboard), entry.members,
+                entry.ensembler, entry.notes,
             )
             for rank, entry in enumerate(seen.entries, 1)
         ),

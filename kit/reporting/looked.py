@@ -10,15 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from kit.checking.finding import Finding
+from kit.errors import Case
 from kit.pictures import Strip
 from kit.reporting.album import Album, fitted
-from kit.reporting.facts import Augmented, Found, Picture
+from kit.reporting.facts import Augmented, Found, Picture, Shown
 from kit.table import Table
 
 CASES = 12  # of a finding that are listed
 PICTURED = 6  # of these that have pictures
 SIDE = 96  # pixels of their long side
-SIDES = re.compile(r"(?:train |test )?(.+?)(?: \(.*\))?")  # `train 17 = test 4`, `17 (cat) = 4 (dog)`
+SPLIT = re.compile("(train|test) ")  # as in `train 17 = test 4`
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,30 +36,53 @@ class Files:
             found |= dict(zip(table.ids.tolist(), table.paths, strict=True))
         return cls(found)
 
-    def named(self, finding: Finding) -> list[str]:
-        """The ids that a finding's first cases name, in their order."""
+    def named(self, case: Case) -> list[str]:
+        """The ids that a case names, in their order."""
+        sides = [case.id, *(case.detail.split(" = ") if " = " in case.detail else ())]
         found = []
-        for case in finding.cases[:PICTURED]:
-            sides = [case.id, *case.detail.split(" = ")] if " = " in case.detail else [case.id]
-            for side in filter(None, sides):
-                match = SIDES.fullmatch(side)
-                found += [name for name in (side, match[1] if match else "") if name in self.paths][:1]
+        for side in filter(None, sides):
+            found += [name for name in _readings(side) if name in self.paths][:1]
         return list(dict.fromkeys(found))
 
 
-def shown(finding: Finding, ids: Sequence[str], images: Mapping[str, np.ndarray], album: Album) -> Found:
+def _readings(side: str) -> list[str]:
+    """What id `train 17` or `17 (cat)` may mean, the likeliest first; ids may have brackets too."""
+    bare = SPLIT.sub("", side, count=1) if SPLIT.match(side) else side
+    return [side, bare, bare.rpartition(" (")[0]]
+
+
+def pictured(finding: Finding, files: Files) -> list[tuple[Case, list[str]]]:
+    """The first cases of a finding that name rows, with the rows' ids."""
+    named = ((case, files.named(case)) for case in finding.cases[:CASES])
+    return [(case, ids) for case, ids in named if ids][:PICTURED]
+
+
+def found(
+    finding: Finding, named: Sequence[tuple[Case, list[str]]], images: Mapping[str, np.ndarray], album: Album
+) -> Found:
     """A finding with its first cases, and the pictures of the rows that they name."""
-    made = [album.picture(images[name], f"image {name}", "findings", SIDE) for name in ids if name in images]
+    cases = [
+        Shown(
+            str(case),
+            tuple(
+                picture
+                for name in ids
+                if name in images
+                and (picture := album.picture(images[name], f"image {name}", "findings", SIDE))
+            ),
+        )
+        for case, ids in named
+    ]
     return Found(
         code=finding.code, level=finding.level, summary=finding.summary, effect=finding.effect,
         answer=finding.answer, cases=tuple(str(case) for case in finding.cases[:CASES]),
-        more=max(len(finding.cases) - CASES, 0), pictures=tuple(one for one in made if one is not None),
+        more=max(len(finding.cases) - CASES, 0), shown=tuple(one for one in cases if one.pictures),
     )  # fmt: skip
 
 
 def augmented(strips: Sequence[Strip], album: Album) -> tuple[Augmented, ...]:
     """Each strip as two pictures, the original and all variants side by side."""
-    found = []
+    made = []
     for strip in strips:
         labels = tuple(strip.label.split(", "))
         shown = [fitted(image, SIDE) for image in strip.variants]
@@ -68,5 +92,5 @@ def augmented(strips: Sequence[Strip], album: Album) -> tuple[Augmented, ...]:
             album.picture(np.concatenate(shown, axis=1), text, "augmentation", SIDE * len(shown)),
         )
         if pictures[0] and pictures[1]:
-            found.append(Augmented(strip.id, labels, pictures[0], pictures[1]))
-    return tuple(found)
+            made.append(Augmented(strip.id, labels, pictures[0], pictures[1]))
+    return tuple(made)

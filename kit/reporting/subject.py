@@ -16,7 +16,7 @@ from kit.predictions import Predictions, about_of
 from kit.reporting.calibration import calibrated
 from kit.reporting.classes import confused, of_confusion, of_questions
 from kit.reporting.facts import Absent, Calibration, Judged
-from kit.reporting.trained import covered
+from kit.reporting.trained import covered, fold_numbers, numbers
 from kit.runs.records import Record
 from kit.runs.run import Run
 from kit.shortcuts import confusion
@@ -66,18 +66,21 @@ def candidates(records: Sequence[Record], metric: str) -> list[Candidate]:
     """All out-of-fold predictions of the runs."""
     found = []
     for record in records:
+        held_out = fold_numbers(record.run)
         for views, scores in record.views.items():
             file = record.run.predictions(views) / "oof.parquet"
             if file.is_file():
-                found.append(Candidate(record.run, views, _covered(record.run, file), scores.get(metric)))
+                rows = covered(held_out, _folds(file))
+                found.append(Candidate(record.run, views, rows, numbers(scores).get(metric)))
     return found
 
 
-def _covered(run: Run, file: Path) -> int:
+def _folds(file: Path) -> list[int]:
+    """The folds whose models predicted; none where a file does not say."""
     try:
-        return covered(run, [int(fold) for fold in about_of(file)["checkpoints"]])
-    except (InvalidError, ValueError):
-        return 0
+        return [int(fold) for fold in about_of(file)["checkpoints"]]
+    except (InvalidError, TypeError, ValueError):
+        return []
 
 
 def best(found: Sequence[Candidate], metric: Metric) -> Candidate | None:
@@ -120,10 +123,11 @@ def judged(subject: Subject, metric: str) -> Judged | Absent:
         return Absent(f"{subject.name} has no out-of-fold row", f"kit train --name {subject.run.name}")
     table, truth, told = subject.table, subject.table.true_labels(), subject.told
     counts = None if table.is_multi_label else confusion(truth, told, len(table.classes))
-    by_fold = subject.about.get("fold_scores", {})
+    by_fold = subject.about.get("fold_scores")
+    folds = by_fold if isinstance(by_fold, Mapping) else {}
     return Judged(
-        member=subject.name, rows=len(table), scores=dict(subject.about.get("scores", {})),
-        fold_scores={str(fold): found.get(metric) for fold, found in sorted(by_fold.items())},
+        member=subject.name, rows=len(table), scores=numbers(subject.about.get("scores")),
+        fold_scores={str(fold): numbers(found).get(metric) for fold, found in sorted(folds.items())},
         classes=of_questions(truth, told, table.classes) if counts is None else of_confusion(counts, table.classes),
         confusion=() if counts is None else tuple(map(tuple, counts.tolist())),
         confused=() if counts is None else confused(counts, table.classes),

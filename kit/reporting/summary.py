@@ -52,7 +52,7 @@ def summed_up(
         metric=metric.plugin_name(), higher_is_better=metric.higher_is_better, best=name, cv=cv,
         noise=board.noise_cv if board else None,
         leaderboard=max(scored, key=lambda score: sign * score) if scored else None,
-        wrong=tuple(wrong), steps=tuple(_steps(best, told)),
+        wrong=tuple(wrong), steps=tuple(_steps(best, metric.higher_is_better, told)),
     )  # fmt: skip
 
 
@@ -120,6 +120,12 @@ def weak_classes(classes: Sequence[ClassScore]) -> list[str]:
     return sorted((name for name, f1 in scores.items() if f1 < WEAK * mean), key=lambda name: scores[name])
 
 
+def _is_ahead(score: float, higher: bool, board: Ranked) -> bool:
+    """Whether a member's score is better than every submission's, by more than their noise."""
+    sign, known = 1.0 if higher else -1.0, [one.cv for one in board.submissions if one.cv is not None]
+    return all(sign * (score - cv) > (board.noise_cv or 0.0) for cv in known)
+
+
 def hurting(blend: Blended | Absent) -> list[str]:
     """The members of a blend that are shown to make its plain mean worse."""
     members = () if isinstance(blend, Absent) else blend.members
@@ -140,7 +146,7 @@ def _stopped(runs: tuple[Trained, ...] | Absent) -> list[Trained]:
     return [run for run in found if run.state != "finished" and not run.state.startswith("busy")]
 
 
-def _steps(best: Candidate | None, told: Sections) -> Iterator[Step]:
+def _steps(best: Candidate | None, higher: bool, told: Sections) -> Iterator[Step]:
     if isinstance(told.data, Absent):
         yield Step("the tables cannot be read as they are", told.data.answer or "kit check")
         return
@@ -158,18 +164,19 @@ def _steps(best: Candidate | None, told: Sections) -> Iterator[Step]:
         yield Step(why, f"kit runs show {stopped[0].name}")
     if isinstance(told.views, Absent) and best:
         yield Step("see whether views help", f"kit tta --checkpoints runs/{best.run.name} --views hflip")
-    yield from _submitting(best, told)
+    yield from _submitting(best, higher, told)
 
 
-def _submitting(best: Candidate | None, told: Sections) -> Iterator[Step]:
+def _submitting(best: Candidate | None, higher: bool, told: Sections) -> Iterator[Step]:
     finished = [] if isinstance(told.runs, Absent) else [run for run in told.runs if run.state == "finished"]
     if isinstance(told.board, Absent):
         if best:
             yield Step("make the first submission", f"kit blend runs/{best.run.name}@{best.views}")
         return
-    submitted = {member for one in told.board.submissions for member in one.members.split()}
-    if best and f"{best.run.name}@{best.views}" not in submitted:
-        yield Step("the best member is in no submission", f"kit blend runs/{best.run.name}@{best.views}")
+    if best and best.score is not None and _is_ahead(best.score, higher, told.board):
+        yield Step(
+            "the best member is better than every submission", f"kit blend runs/{best.run.name}@{best.views}"
+        )
     if isinstance(told.blend, Absent):
         if len(finished) > 1:
             names = " ".join(f"runs/{run.name}" for run in finished[:NAMED])

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kit.errors import DataError
+from kit.errors import DataError, KitError
 from kit.kinds import Metric
 from kit.reporting.facts import Absent, Curve, Trained
 from kit.runs.epoch_log import EpochLog
@@ -23,7 +23,7 @@ def trained(records: Sequence[Record], metric: Metric) -> tuple[Trained, ...] | 
     """The runs, the best by the metric first; those without a score last."""
     if not records:
         return Absent("no run has been trained", "kit train --name first")
-    settings = varied([one.run.manifest.get("asked", {}) for one in records])
+    settings = varied([_asked(one.run) for one in records])
     found = [_trained(one, differs) for one, differs in zip(records, settings, strict=True)]
     name, sign = metric.plugin_name(), 1.0 if metric.higher_is_better else -1.0
     return tuple(sorted(found, key=lambda run: (name not in run.scores, -sign * run.scores.get(name, 0.0))))
@@ -34,10 +34,10 @@ def _trained(record: Record, differs: Mapping[str, str]) -> Trained:
     lines = [line for found in logs.values() for line in found]
     speeds, held = _numbers(lines, "images_per_second"), _numbers(lines, "memory_mib")
     return Trained(
-        name=record.run.name, started=str(record.run.manifest.get("started", "")),
+        name=record.run.name, started=_started(record.run),
         network=record.network, image_size=record.image_size, epochs=record.epochs,
-        folds=record.folds, done=len(record.done), state=record.state, differs=differs, scores=record.scores,
-        rows=covered(record.run, record.done),
+        folds=record.folds, done=len(record.done), state=record.state, differs=differs, scores=numbers(record.scores),
+        rows=covered(fold_numbers(record.run), record.done),
         images_per_second=statistics.median(speeds) if speeds else None,
         memory_mib=round(max(held)) if held else None,
         left_out=round(sum(_numbers(lines, "left_out"))),
@@ -45,12 +45,29 @@ def _trained(record: Record, differs: Mapping[str, str]) -> Trained:
     )  # fmt: skip
 
 
+def _asked(run: Run) -> Mapping[str, Any]:
+    try:
+        asked = run.manifest.get("asked")
+    except KitError:
+        return {}
+    return asked if isinstance(asked, Mapping) else {}
+
+
+def _started(run: Run) -> str:
+    try:
+        return str(run.manifest.get("started", ""))
+    except KitError:
+        return ""
+
+
 def _lines(run: Run, fold: int) -> list[dict[str, Any]]:
-    return EpochLog.read(run.fold(fold) / "log.jsonl", EVERY).lines
+    found = EpochLog.read(run.fold(fold) / "log.jsonl", EVERY).lines
+    return [line for line in found if isinstance(line["epoch"], int)]
 
 
 def _numbers(lines: Iterable[Mapping[str, Any]], name: str) -> list[float]:
-    return [float(line[name]) for line in lines if isinstance(line.get(name), int | float)]
+    found = (_number(line.get(name)) for line in lines)
+    return [value for value in found if value is not None]
 
 
 def _curve(fold: int, lines: Sequence[Mapping[str, Any]]) -> Curve:
@@ -63,13 +80,23 @@ def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and np.isfinite(value) else None
 
 
-def covered(run: Run, folds: Sequence[int]) -> int:
-    """How many rows these folds hold out; 0 where the run does not say."""
+def fold_numbers(run: Run) -> np.ndarray:
+    """Which folds hold out each row, (rows, repeats); no row where the run does not say."""
     try:
-        numbers = run.folds().numbers
+        return run.folds().numbers
     except (DataError, OSError, ValueError):
-        return 0
+        return np.empty((0, 1), np.int64)
+
+
+def covered(numbers: np.ndarray, folds: Sequence[int]) -> int:
+    """How many rows these folds hold out."""
     return int(np.isin(numbers, list(folds)).any(axis=1).sum())
+
+
+def numbers(values: Any) -> dict[str, float]:
+    """Of what a file says, the names that have numbers."""
+    found = {name: _number(value) for name, value in values.items()} if isinstance(values, Mapping) else {}
+    return {str(name): value for name, value in found.items() if value is not None}
 
 
 def varied(asked: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
