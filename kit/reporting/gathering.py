@@ -180,7 +180,7 @@ def _data(office: Office, check: bool) -> Work[Data | Absent]:
     found = (
         (yield from _findings(office, train, test))
         if check
-        else Absent("not looked at: --no-check", "kit check")
+        else Absent("nobody looked at the data for this report (--no-check)", "kit check")
     )
     return Data(
         train=len(train), test=None if isinstance(test, Absent) else len(test),

@@ -19,7 +19,9 @@ def write_up(facts: Facts) -> str:
     """The write-up, its last line a mark by which it is known whether the text before it was edited."""
     made = environment(html=False)
     made.filters["cell"] = cell
-    text = made.get_template("write-up.md").render(facts=facts, tried=_tried(facts), WEAKEST=WEAKEST)
+    text = made.get_template("write-up.md").render(
+        facts=facts, tried=_tried(facts), again=_again(facts), WEAKEST=WEAKEST
+    )
     text = re.sub(r"\n{3,}", "\n\n", text).strip() + "\n\n"
     return f"{text}<!-- kit report --write-up {_digest(text)} -->\n"
 
@@ -61,6 +63,23 @@ def _tried(facts: Facts) -> list[tuple[Trained, str]]:
     scored = [run for run in runs if metric in run.scores]
     first = min(scored, key=lambda run: run.started, default=None)
     return [(run, "the first" if run is first else _change(run, first, metric)) for run in runs]
+
+
+def _again(facts: Facts) -> list[str]:
+    """The commands that make the best submission anew: train its runs, predict by views, blend."""
+    if isinstance(facts.board, Absent) or not facts.board.submissions:
+        return []
+    best = facts.board.submissions[0]
+    members = [member.partition("@") for member in best.members.split()]
+    runs = dict.fromkeys(run for run, _, _ in members)
+    views: dict[str, list[str]] = {}
+    for run, _, name in members:
+        views.setdefault(name, []).append(f"runs/{run}")
+    return [
+        *(f"kit train --name {run} --config runs/{run}/config.json" for run in runs),
+        *(f"kit tta --checkpoints {' '.join(paths)} --views {name}" for name, paths in views.items()),
+        f"kit blend {' '.join(f'runs/{run}@{name}' for run, _, name in members)} --ensembler {best.ensembler}",
+    ]
 
 
 def _change(run: Trained, first: Trained | None, metric: str) -> str:
