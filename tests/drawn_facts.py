@@ -18,9 +18,6 @@ from kit.reporting.facts import (
     Doubted,
     Facts,
     Found,
-    Judged,
-    Mistake,
-    Picture,
     Ranked,
     Shown,
     Step,
@@ -31,6 +28,7 @@ from kit.reporting.facts import (
     Weighed,
     Wrong,
 )
+from kit.reporting.row_facts import Judged, Mistake, Picture, Suspect, Suspected
 
 HOSTILE = "</script><script>window.evil=1</script><img src=x onerror='window.evil=1'>\"'`&|"
 GAIN = Gain("plain", 0.01, 0.002, 0.02)
@@ -71,7 +69,7 @@ def drawn_facts(
             "macro_f1", True, name, 0.9, 0.01, 0.88, (Wrong("problem", name, "data"),), (Step(name, f"kit {name}"),)
         ),
         data=Data(
-            4000, 100, dict(zip(classes, counts.sum(axis=1).tolist(), strict=True)), False,
+            4000, 100, dict(zip(classes, counts.sum(axis=1).tolist(), strict=True)), False, {name: name},
             (Found("K05", "problem", name, name, name, (name,), 3, (Shown(name, (shown, shown)),)),), name,
             (Augmented(name, (classes[0],), shown, shown),),
         ),
@@ -87,6 +85,10 @@ def drawn_facts(
                 0.9, 0.01, 4.6, picture(f"{name}{number}"), shown if number == 0 else None,
             )
             for number in range(mistakes)
+        ),
+        suspects=Suspected(
+            f"{name}@plain", 7.4, 60,
+            tuple(Suspect(f"{name}{n}", 0, (classes[0],), (classes[1],), 0.02, 0.95, shown) for n in range(4)),
         ),
         views=(Viewed(name, name, 0.9, 0.89, GAIN),),
         blend=Blended(

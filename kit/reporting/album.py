@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kit.images import resized
-from kit.reporting.facts import Picture
+from kit.reporting.row_facts import Picture
 
 BUDGET = 3_200_000  # characters of all pictures, which leaves 1.8 MB of 5 to everything else
 SIDE = 132  # pixels of a thumbnail's long side

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kit.reporting.facts import Bin, Calibration
+from kit.reporting.row_facts import Bin, Calibration
 
 BINS = 15  # as in the paper
 

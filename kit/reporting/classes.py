@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kit.reporting.facts import ClassScore, Confused
+from kit.reporting.row_facts import ClassScore, Confused
 
 LISTED = 60  # pairs of classes
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from kit.blending.gains import Gain
 from kit.checking.finding import Level
+from kit.reporting.row_facts import Judged, Mistake, Picture, Suspected
 
 
 @dataclass(frozen=True)
@@ -17,16 +18,6 @@ class Absent:
 
     why: str
     answer: str = ""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A small JPEG as a data address, and what it shows in words."""
-
-    uri: str
-    text: str
-    width: int
-    height: int
 
 
 @dataclass(frozen=True)
@@ -69,6 +60,7 @@ class Data:
     test: int | None
     counts: Mapping[str, int]  # training rows by class
     multi_label: bool
+    sources: Mapping[str, str]  # the other sources of rows, with rows, licence and origin in words
     findings: tuple[Found, ...] | Absent
     augmenter: str
     augmented: tuple[Augmented, ...] | Absent
@@ -102,77 +94,6 @@ class Trained:
     memory_mib: int | None  # the most of all epochs
     left_out: int  # steps that were not finite
     curves: tuple[Curve, ...]
-
-
-@dataclass(frozen=True)
-class ClassScore:
-    """How well one class is told; None where it has no row, or none is told as it."""
-
-    name: str
-    rows: int
-    precision: float | None
-    recall: float | None
-    f1: float | None
-    told_as: str = ""  # the class that its rows are most often told as wrongly
-    told_rows: int = 0
-
-
-@dataclass(frozen=True)
-class Bin:
-    """The answers whose confidence is above `low` and at most `high`."""
-
-    low: float
-    high: float
-    rows: int
-    confidence: float  # their mean
-    accuracy: float
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """How far confidence is from accuracy: the bins that have answers, and the expected calibration error."""
-
-    bins: tuple[Bin, ...]
-    error: float
-
-
-@dataclass(frozen=True)
-class Confused:
-    """How many rows of one class are told as another."""
-
-    truth: str
-    told: str
-    rows: int
-    share: float  # of the true class's rows
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One member's out-of-fold rows: its scores, by fold and by class, and what it confuses."""
-
-    member: str
-    rows: int
-    scores: Mapping[str, float]
-    fold_scores: Mapping[str, float | None]  # the metric, by fold
-    classes: tuple[ClassScore, ...]
-    confusion: tuple[tuple[int, ...], ...]  # a true class a row; empty where rows may have several labels
-    confused: tuple[Confused, ...]
-    calibration: Calibration
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """A row that the model which never saw it tells wrong, the costliest first."""
-
-    id: str
-    fold: int
-    labels: tuple[str, ...]
-    told: tuple[str, ...]
-    confidence: float  # of what was told
-    of_truth: float  # the probability of the labels that the row has
-    loss: float
-    picture: Picture | None
-    cam: Picture | None = None  # the same with what spoke for the told class lit
 
 
 @dataclass(frozen=True)
@@ -290,6 +211,7 @@ class Facts:
     runs: tuple[Trained, ...] | Absent
     judged: Judged | Absent
     mistakes: tuple[Mistake, ...] | Absent
+    suspects: Suspected | Absent
     views: tuple[Viewed, ...] | Absent
     blend: Blended | Absent
     board: Ranked | Absent

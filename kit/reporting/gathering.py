@@ -18,10 +18,12 @@ from kit.pictures import augmented
 from kit.progress import Outcome, Progress, Work
 from kit.reporting import joined, looked, mistakes, subject
 from kit.reporting.album import Album
-from kit.reporting.facts import Absent, Augmented, Blended, Data, Facts, Found, Judged, Mistake, Viewed
+from kit.reporting.facts import Absent, Augmented, Blended, Data, Facts, Found, Viewed
 from kit.reporting.photos import photos
+from kit.reporting.row_facts import Judged, Mistake, Suspected
 from kit.reporting.subject import Candidate, Subject
 from kit.reporting.summary import Sections, summed_up
+from kit.reporting.suspected import SHOWN, suspected
 from kit.reporting.trained import trained
 from kit.runs.records import Record, all_records, find
 from kit.runs.run import versions
@@ -93,7 +95,7 @@ def gathering(
     yield Progress(TASK, 0, PARTS, "runs")
     told_runs = trained(office.records, office.metric)
     yield Progress(TASK, 1, PARTS, "out-of-fold rows")
-    judged, wrongs = yield from _rows(office, cam)
+    judged, wrongs, doubted = yield from _rows(office, cam)
     yield Progress(TASK, 2, PARTS, "data")
     data = yield from _data(office, check)
     yield Progress(TASK, 4, PARTS, "views")
@@ -107,7 +109,8 @@ def gathering(
     return Facts(
         name=workspace.root.name, written=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         versions=versions(), summary=summed_up(office.metric, office.best, rows, sections),
-        data=data, runs=told_runs, judged=judged, mistakes=wrongs, views=views, blend=blend, board=ranked,
+        data=data, runs=told_runs, judged=judged, mistakes=wrongs, suspects=doubted,
+        views=views, blend=blend, board=ranked,
         left_out=tuple(f"{count} pictures of {of}" for of, count in sorted(office.album.left_out.items())),
     )  # fmt: skip
 
@@ -128,23 +131,41 @@ def _blend(office: Office, board: Board | Absent) -> Blended | Absent:
     return told(lambda: joined.blended(office.workspace, entries))
 
 
-def _rows(office: Office, cam: bool) -> Work[tuple[Judged | Absent, tuple[Mistake, ...] | Absent]]:
-    """The chosen member's rows, and the worst of them with pictures."""
+def _rows(
+    office: Office, cam: bool
+) -> Work[tuple[Judged | Absent, tuple[Mistake, ...] | Absent, Suspected | Absent]]:
+    """The chosen member's rows, the worst of them and those whose label is doubtful with pictures."""
     if office.chosen is None:
         nothing = Absent("no run has out-of-fold predictions", "kit train --name first")
-        return nothing, nothing
+        return nothing, nothing, nothing
     chosen, table = office.chosen, office.table
     if isinstance(table, Absent):
-        return table, table
+        return table, table, table
     read = told(lambda: subject.read(chosen, table))
     if isinstance(read, Absent):
-        return read, read
+        return read, read, read
     member: Subject = read
     judged = told(lambda: subject.judged(member, office.metric.plugin_name()))
+    found: tuple[Mistake, ...] | Absent
     try:
-        return judged, (yield from _mistakes(office, member, cam))
+        found = yield from _mistakes(office, member, cam)
     except KitError as error:
-        return judged, _absent(error)
+        found = _absent(error)
+    return judged, found, (yield from _suspects(office, member))
+
+
+def _suspects(office: Office, member: Subject) -> Work[Suspected]:
+    expected, found = suspected(member)
+    shown = found[:SHOWN]
+    images = yield from photos(office.workspace, [member.table.paths[row] for row, _ in shown])
+    rows = []
+    for (_, one), image in zip(shown, images, strict=True):
+        text = (
+            f"image {one.id}, labelled {', '.join(one.labels) or 'nothing'}, probably {', '.join(one.likely)}"
+        )
+        picture = None if image is None else office.album.picture(image, text, "doubtful labels")
+        rows.append(replace(one, picture=picture))
+    return Suspected(member.name, expected, len(found), tuple(rows))
 
 
 def _mistakes(office: Office, member: Subject, cam: bool) -> Work[tuple[Mistake, ...]]:
@@ -185,6 +206,7 @@ def _data(office: Office, check: bool) -> Work[Data | Absent]:
     return Data(
         train=len(train), test=None if isinstance(test, Absent) else len(test),
         counts=dict(zip(train.classes, train.counts().tolist(), strict=True)), multi_label=train.is_multi_label,
+        sources={source.name: str(source) for source in train.other_sources()},
         findings=found, augmenter=str(workspace.experiment.augmenter.get("name", "")),
         augmented=(yield from _augmented(office)),
     )  # fmt: skip

@@ -13,7 +13,8 @@ from kit.checking.finding import Finding
 from kit.errors import Case
 from kit.pictures import Strip
 from kit.reporting.album import Album, fitted
-from kit.reporting.facts import Augmented, Found, Picture, Shown
+from kit.reporting.facts import Augmented, Found, Shown
+from kit.reporting.row_facts import Picture
 from kit.table import Table
 
 CASES = 12  # of a finding that are listed

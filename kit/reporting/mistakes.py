@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from kit.reporting.facts import Mistake
+from kit.reporting.row_facts import Mistake
 from kit.reporting.subject import Subject
 from kit.shortcuts import true_shares
 

@@ -19,8 +19,9 @@ from markupsafe import Markup
 
 from kit.reporting import charts
 from kit.reporting.charts import Line
-from kit.reporting.facts import Absent, Calibration, ClassScore, Data, Facts, Trained
+from kit.reporting.facts import Absent, Data, Facts, Trained
 from kit.reporting.mistakes import WORST
+from kit.reporting.row_facts import Calibration, ClassScore
 
 TEMPLATES = Path(__file__).with_name("templates")
 LARGEST = 5_000_000  # bytes of a page

@@ -15,7 +15,8 @@ from kit.kinds import Metric
 from kit.predictions import Predictions, about_of
 from kit.reporting.calibration import calibrated
 from kit.reporting.classes import confused, of_confusion, of_questions
-from kit.reporting.facts import Absent, Calibration, Judged
+from kit.reporting.facts import Absent
+from kit.reporting.row_facts import Calibration, Judged
 from kit.reporting.trained import covered, fold_numbers, numbers
 from kit.runs.records import Record
 from kit.runs.run import Run

@@ -6,19 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kit.kinds import Metric
-from kit.reporting.facts import (
-    Absent,
-    Blended,
-    ClassScore,
-    Data,
-    Judged,
-    Ranked,
-    Step,
-    Summary,
-    Trained,
-    Viewed,
-    Wrong,
-)
+from kit.reporting.facts import Absent, Blended, Data, Ranked, Step, Summary, Trained, Viewed, Wrong
+from kit.reporting.row_facts import ClassScore, Judged
 from kit.reporting.subject import MOST, Candidate
 
 OFF = 0.1  # calibration error from which confidence is said to mislead

@@ -75,11 +75,12 @@ def _again(facts: Facts) -> list[str]:
     views: dict[str, list[str]] = {}
     for run, _, name in members:
         views.setdefault(name, []).append(f"runs/{run}")
-    return [
+    found = [
         *(f"kit train --name {run} --config runs/{run}/config.json" for run in runs),
         *(f"kit tta --checkpoints {' '.join(paths)} --views {name}" for name, paths in views.items()),
         f"kit blend {' '.join(f'runs/{run}@{name}' for run, _, name in members)} --ensembler {best.ensembler}",
     ]
+    return [" ".join(line.split()) for line in found]  # a board may be edited by hand
 
 
 def _change(run: Trained, first: Trained | None, metric: str) -> str:

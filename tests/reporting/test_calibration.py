@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kit.reporting.calibration import calibrated
-from kit.reporting.facts import Bin
+from kit.reporting.row_facts import Bin
 
 
 def test_the_error_weighs_each_bins_gap_by_its_answers() -> None:

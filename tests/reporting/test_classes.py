@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from kit.reporting.classes import confused, of_confusion, of_questions
-from kit.reporting.facts import ClassScore, Confused
+from kit.reporting.row_facts import ClassScore, Confused
 
 NAMES = ("ant", "bee", "cat", "dog")
 

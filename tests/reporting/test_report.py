@@ -87,7 +87,7 @@ def test_the_worst_mistakes_are_those_of_the_highest_loss(space: Path, inside: S
 def test_a_workspace_without_runs_says_what_to_type(competition: Path, inside: Step) -> None:
     inside(competition)
     found = reported(competition, "--no-check")
-    for section in ("runs", "judged", "mistakes", "views", "blend", "board"):
+    for section in ("runs", "judged", "mistakes", "suspects", "views", "blend", "board"):
         assert found[section]["answer"].startswith("kit "), section
     assert any(step["command"].startswith("kit train") for step in found["summary"]["steps"])
 

@@ -9,7 +9,8 @@ import pytest
 
 from kit.blending.gains import Gain
 from kit.kinds import Metric
-from kit.reporting.facts import Absent, ClassScore, Facts, Submission
+from kit.reporting.facts import Absent, Facts, Submission
+from kit.reporting.row_facts import ClassScore
 from kit.reporting.subject import Candidate, best
 from kit.reporting.summary import Sections, hurting, summed_up, weak_classes
 from kit.runs.run import Run

@@ -51,8 +51,9 @@ function filter() {
     one.hidden = choice.value !== "" && !one.dataset.classes.split(" ").includes(choice.value);
   }
   const left = cards.filter((one) => !one.hidden).length;
-  const none = document.getElementById("no-cards");
-  if (none) none.hidden = left > 0;
+  for (const none of document.querySelectorAll(".none")) {
+    none.hidden = Array.from(none.parentElement.querySelectorAll(".card")).some((one) => !one.hidden);
+  }
   const more = document.getElementById("more-cards");
   if (more && choice.value !== "") more.open = true;
   document.getElementById("shown").textContent = choice.value === "" ? "" : `${left} of ${cards.length} pictures`;
