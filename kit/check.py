@@ -12,10 +12,23 @@ from typing import cast
 import numpy as np
 
 from kit.cache import Cache, filling
-from kit.checking import copies, external, factors, groups, labels, score, shift, suspects
+from kit.checking import (
+    adversarial,
+    columns,
+    copies,
+    embedded,
+    external,
+    factors,
+    groups,
+    labels,
+    score,
+    shift,
+    suspects,
+)  # fmt: skip
 from kit.checking.finding import Finding
 from kit.checking.predicted import predicted
 from kit.checking.shift import Measures, measuring
+from kit.duplicates import joined, linked
 from kit.errors import Case, KitWarning
 from kit.folds import Folds, make_folds
 from kit.kinds import Metric, Splitter
@@ -44,8 +57,10 @@ class Report:
         return sum(finding.level == "problem" for finding in self.findings)
 
 
-def checking(workspace: Workspace, runs: Sequence[str] = ()) -> Work[Report]:
+def checking(workspace: Workspace, runs: Sequence[str] = (), checkpoints: Sequence[str] = ()) -> Work[Report]:
     """Looks at tables, images and what `runs` predict out of fold, by default the best one; decodes into the cache.
+
+    Of `checkpoints` it looks at what their networks make of the images, which takes torch.
 
     Raises DataError and ConfigError for tables that cannot be read, as kit train does, and for runs that do not fit.
     """
@@ -70,8 +85,14 @@ def checking(workspace: Workspace, runs: Sequence[str] = ()) -> Work[Report]:
     found += _by_predictions(workspace, train, len(test), runs)
     measures = yield from measuring(filled.cache)
     found += shift.odd(measures, ids)
-    found += _between(measures, train, len(test))
-    found += yield from _copies(filled.cache, train, test, folds, splitter)
+    seen = yield from looks(filled.cache)
+    pairs = near_pairs(seen)
+    units = linked(len(ids), [*pairs.tolist(), *_of_groups(train)])
+    found += _between(measures, train, test, units, _left_out(workspace))
+    found += _copies(filled.cache, train, test, folds, splitter, pairs)
+    if checkpoints:
+        known = embedded.Looked(train, test, folds, splitter, pairs, units)
+        found += yield from embedded.of_networks(workspace, checkpoints, known)
     found.sort(key=lambda finding: (ORDER[finding.level], finding.code))
     return Report(len(train), len(test), len(train.classes), tuple(found))
 
@@ -126,22 +147,37 @@ def _left_out(workspace: Workspace) -> tuple[str, ...]:
     return tuple(name for name in (data.id, data.label, data.group) if name)
 
 
-def _between(measures: Measures, train: Table, test: int) -> Iterator[Finding]:
-    if test:
-        own = measures.take(np.flatnonzero(train.own))
-        yield from shift.between(own, measures.take(slice(len(train), None)))
+def _of_groups(train: Table) -> list[tuple[int, int]]:
+    """Pairs that link the rows of each group."""
+    if train.groups is None:
+        return []
+    return list(enumerate(joined(train.groups).tolist()))
 
 
-def _copies(cache: Cache, train: Table, test: Table, folds: Folds, splitter: Splitter) -> Work[list[Finding]]:
+def _between(
+    measures: Measures, train: Table, test: Table, units: np.ndarray, left_out: Sequence[str]
+) -> Iterator[Finding]:
+    """K10 and K14, of the competition's own rows and the test rows."""
+    if not len(test):
+        return
+    own, count = np.flatnonzero(train.own), len(train)
+    yield from shift.between(measures.take(own), measures.take(slice(count, None)))
+    rows = np.concatenate([own, np.arange(count, count + len(test))])
+    values, names = columns.measured(measures.take(rows), train.take(own), test, left_out)
+    is_test = rows >= count
+    told = adversarial.told_apart(values, names, is_test, units[rows])
+    ids = np.concatenate([train.ids, test.ids])[rows]
+    yield from adversarial.of_measures(told, values, names, ids, len(own))
+
+
+def _copies(
+    cache: Cache, train: Table, test: Table, folds: Folds, splitter: Splitter, pairs: np.ndarray
+) -> Iterator[Finding]:
     """The findings of copies inside train, across folds, and between train and test."""
-    seen = yield from looks(cache)
-    pairs = near_pairs(seen)
     hashes = np.array(cache.hashes)
     same = hashes[pairs[:, 0]] == hashes[pairs[:, 1]]
     inside = pairs[:, 1] < len(train)
     between = (pairs[:, 0] < len(train)) & ~inside
-    return [
-        *copies.of_labels(train, pairs[inside], same[inside]),
-        *copies.across_folds(train, pairs[inside], folds, splitter),
-        *copies.with_test(train, test, pairs[between] - [0, len(train)], same[between]),
-    ]
+    yield from copies.of_labels(train, pairs[inside], same[inside])
+    yield from copies.across_folds(train, pairs[inside], folds, splitter)
+    yield from copies.with_test(train, test, pairs[between] - [0, len(train)], same[between])

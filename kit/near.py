@@ -115,16 +115,38 @@ def _standing_out(found: Looks, rows: np.ndarray, pairs: np.ndarray) -> np.ndarr
     Were neighbours strewn evenly in m dimensions, (nearest / tenth) ** m would be below its median ** 3.4 for one row
     in 700, whatever m is. Source: Levina and Bickel 2004, "Maximum Likelihood Estimation of Intrinsic Dimension".
     """
-    last = min(NEIGHBOURS, len(rows) - 1)
-    pictures, nearest = found.pictures[rows], np.zeros((len(found.bad), last))
+    nearest = np.zeros((len(found.bad), min(NEIGHBOURS, len(rows) - 1)), np.float32)
+    nearest[rows] = neighbours(found.pictures[rows], found.pictures[rows], NEIGHBOURS, same=True)[0]
+    return pairs[1 - _likeness(found, pairs) <= by_chance(nearest[rows]) * nearest[pairs, -1].max(axis=1)]
+
+
+def by_chance(nearest: np.ndarray, power: float = CHANCE) -> float:
+    """What part of the distance to a row's last neighbour chance hardly brings another row within.
+
+    `nearest` (rows, neighbours) are distances, the least first.
+    """
+    return float(np.median(nearest[:, 0] / np.maximum(nearest[:, -1], np.finfo(np.float32).eps))) ** power
+
+
+def neighbours(
+    rows: np.ndarray, others: np.ndarray, count: int, same: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """How far the nearest `count` others are from each row, (rows, count), the least first, and which they are.
+
+    Distances are 1 - cosine of unit vectors (rows, features); where rows and others are the `same`, none is its own.
+    """
+    count = min(count, len(others) - same)
+    apart, places = np.empty((len(rows), count), np.float32), np.empty((len(rows), count), np.int64)
     for start in range(0, len(rows), CHUNK):
-        apart = 1 - pictures[start : start + CHUNK] @ pictures.T
-        apart[np.arange(len(apart)), np.arange(start, start + len(apart))] = np.inf
-        nearest[rows[start : start + CHUNK]] = np.sort(
-            np.partition(apart, last - 1, axis=1)[:, :last], axis=1
-        )
-    typical = float(np.median(nearest[rows, 0] / np.maximum(nearest[rows, -1], np.finfo(np.float32).eps)))
-    return pairs[1 - _likeness(found, pairs) <= typical**CHANCE * nearest[pairs, -1].max(axis=1)]
+        part = 1 - rows[start : start + CHUNK] @ others.T
+        if same:
+            part[np.arange(len(part)), np.arange(start, start + len(part))] = np.inf
+        least = np.argpartition(part, count - 1, axis=1)[:, :count]
+        far = np.take_along_axis(part, least, axis=1)
+        order = np.argsort(far, axis=1, kind="stable")
+        apart[start : start + CHUNK] = np.take_along_axis(far, order, axis=1)
+        places[start : start + CHUNK] = np.take_along_axis(least, order, axis=1)
+    return apart, places
 
 
 def write_groups(path: Path, ids: Sequence[str], groups: np.ndarray) -> None:

@@ -29,7 +29,7 @@ class Suspects:
 
 
 def suspects(probabilities: np.ndarray, labels: np.ndarray) -> Suspects:
-    """The off-diagonal rows of the confident joint, ranked by normalised margin.
+    """As many rows as the confident joint has off its diagonal, those of the least normalised margin.
 
     `probabilities` (N, K) are out of fold, `labels` class numbers (N,). A row counts as of a class where its
     probability reaches what rows of that label have in the mean, of several the likeliest (equation 1); the joint is
@@ -50,9 +50,10 @@ def suspects(probabilities: np.ndarray, labels: np.ndarray) -> Suspects:
     others = probabilities.copy()
     others[rows, labels] = -np.inf
     margins = (own - others.max(axis=1) + 1) / 2
-    found = np.flatnonzero(sure & (confident != labels) & (margins < 0.5))
-    order = found[np.argsort(margins[found], kind="stable")]
-    return Suspects(order, confident[order], margins[order], float(joint.sum() - joint.trace()), joint)
+    expected = float(joint.sum() - joint.trace())
+    found = np.flatnonzero(margins < 0.5)
+    order = found[np.argsort(margins[found], kind="stable")][: round(expected)]
+    return Suspects(order, others.argmax(axis=1)[order], margins[order], expected, joint)
 
 
 def of_predictions(seen: OutOfFold) -> Iterator[Finding]:

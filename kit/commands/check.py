@@ -23,6 +23,7 @@ COLOURS = {"problem": "red", "warning": "yellow", "note": None}
     "--csv", "csv_file", metavar="FILE", help="Write every case of every finding to a CSV, to look through."
 )
 @click.option("--runs", multiple=True, metavar="RUN", help="Runs whose out-of-fold predictions judge labels.")
+@click.option("--checkpoints", multiple=True, metavar="PATH", help="Runs whose networks look at the images.")
 @click.pass_context
 def command(
     context: click.Context,
@@ -31,6 +32,7 @@ def command(
     as_json: bool,
     csv_file: str | None,
     runs: tuple[str, ...],
+    checkpoints: tuple[str, ...],
 ) -> None:
     """Look at tables and images before training: what would stop it, flatter a score, or part it from the leaderboard.
 
@@ -42,6 +44,7 @@ def command(
     kit check
     kit check splitter=stratified_group_kfold data.group=person
     kit check --runs runs/r --runs runs/s@d4 --csv cases.csv
+    kit check --checkpoints runs/r
     kit check --json > findings.json
     """
     from dataclasses import asdict
@@ -50,7 +53,7 @@ def command(
     from kit.checking.finding import write_cases
     from kit.workspace import Workspace
 
-    found = follow(checking(Workspace.find(".", overrides), runs))
+    found = follow(checking(Workspace.find(".", overrides), runs, checkpoints))
     if csv_file is not None:
         write_cases(Path(csv_file), found.findings)
     if as_json:
