@@ -50,6 +50,7 @@ class Report:
     test: int
     classes: int
     findings: tuple[Finding, ...]
+    folds: str = ""  # the fingerprint of the folds that were looked at
 
     @property
     def problems(self) -> int:
@@ -94,7 +95,7 @@ def checking(workspace: Workspace, runs: Sequence[str] = (), checkpoints: Sequen
         known = embedded.Looked(train, test, folds, splitter, pairs, units)
         found += yield from embedded.of_networks(workspace, checkpoints, known)
     found.sort(key=lambda finding: (ORDER[finding.level], finding.code))
-    return Report(len(train), len(test), len(train.classes), tuple(found))
+    return Report(len(train), len(test), len(train.classes), tuple(found), folds.fingerprint())
 
 
 def _unusable(bad: tuple[Case, ...], ids: np.ndarray, train: int, paths: list[Path]) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from kit.standing.advice import Advised, Sending
     from kit.standing.agreement import Agreement
     from kit.standing.answers import Change
+    from kit.standing.gap import Gap
     from kit.standing.noise import Noise
     from kit.standing.overview import Overview
 
@@ -28,9 +29,25 @@ def tell(overview: Overview) -> None:
         _console.say(_noise(overview.noise))
     elif overview.unknown:
         _console.say(f"the noise of the scores is not known: {overview.unknown}")
+    if overview.gap is not None:
+        tell_gap(overview.gap)
     for doubt in overview.agreement.doubts:
         for check in doubt.checks:
             _console.say(f"  check: {check}")
+
+
+def tell_gap(found: Gap) -> None:
+    """What luck explains of the gap, and what there is evidence for."""
+    low, high = found.luck
+    by = "luck alone" if found.explained else "more than luck"
+    _console.say(
+        f"gap of leaderboard and cv {found.gap:+.4f}, luck gives {low:+.4f} to {high:+.4f} (95 %): {by}"
+    )
+    for one in found.evidence:
+        _console.say(f"  {one.kind}: {one.code} {one.what}")
+        _console.say(f"    answer: {one.answer}")
+    if found.unknown:
+        _console.say(f"  {found.unknown}")
 
 
 def _agreement(found: Agreement) -> str:

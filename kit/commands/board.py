@@ -29,6 +29,7 @@ def command(context: click.Context, left: int | None, as_json: bool) -> None:
     kit board
     kit board --left 3                which are worth one of 3 submissions that are left today
     kit board score 7 0.8123          what the leaderboard said about submission 7
+    kit board gap                     what explains the gap to the leaderboard
     kit board pick 2                  which to choose in the end
     kit board diff 7 9                the rows that differ
     kit board undo                    takes the last one back
@@ -120,6 +121,29 @@ def pick(count: int, as_json: bool) -> None:
     unsent = [str(one.entry.number) for one in chosen if one.entry.leaderboard is None]
     if unsent:
         _console.say(f"without a leaderboard score, so perhaps not sent yet: {', '.join(unsent)}")
+
+
+@command.command()
+@JSON
+def gap(as_json: bool) -> None:
+    """Explain the gap between leaderboard and cross-validation: luck, or a leak or a shift that kit check has found.
+
+    \b
+    kit board gap
+    kit board gap --json
+    """
+    from dataclasses import asdict
+
+    from kit.commands._standing import tell_gap
+
+    found = _overview(*_read())
+    if as_json:
+        _console.emit(None if found.gap is None else asdict(found.gap))
+    elif found.gap is not None:
+        tell_gap(found.gap)
+    else:
+        why = found.unknown or "no submission has both scores: kit board score N VALUE"
+        _console.say(f"there is no gap to explain: {why}")
 
 
 @command.command()

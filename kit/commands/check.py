@@ -51,9 +51,12 @@ def command(
 
     from kit.check import checking
     from kit.checking.finding import write_cases
+    from kit.checking.kept import keep
     from kit.workspace import Workspace
 
-    found = follow(checking(Workspace.find(".", overrides), runs, checkpoints))
+    workspace = Workspace.find(".", overrides)
+    found = follow(checking(workspace, runs, checkpoints))
+    keep(workspace.root, found.folds, found.findings)
     if csv_file is not None:
         write_cases(Path(csv_file), found.findings)
     if as_json:

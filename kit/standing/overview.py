@@ -11,6 +11,7 @@ from kit.errors import DataError, KitError, KitWarning
 from kit.standing.advice import Key
 from kit.standing.agreement import Agreement, agreement
 from kit.standing.answers import Answers, read_answers
+from kit.standing.gap import Gap, explained
 from kit.standing.noise import Noise, noise
 from kit.workspace import Workspace
 
@@ -23,6 +24,7 @@ class Overview:
     agreement: Agreement
     noise: Noise | None
     unknown: str = ""
+    gap: Gap | None = None  # explained, where submissions have both scores
 
 
 def overview(workspace: Workspace, board: Board) -> Overview:
@@ -30,7 +32,8 @@ def overview(workspace: Workspace, board: Board) -> Overview:
     name = workspace.competition.metric["name"]
     entries = tuple(entry for entry in board.ranked() if entry.metric == name)
     found, unknown = _noise(workspace, entries)
-    made = Overview(entries, agreement(entries, found), found, unknown)
+    gap = explained(workspace, entries, found)
+    made = Overview(entries, agreement(entries, found), found, unknown, gap)
     for doubt in made.agreement.doubts:
         text = f"W18 cross-validation and leaderboard part ways: {doubt.what}"
         warnings.warn(KitWarning(text), stacklevel=2)
