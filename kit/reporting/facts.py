@@ -216,6 +216,7 @@ class Facts:
     blend: Blended | Absent
     board: Ranked | Absent
     left_out: tuple[str, ...]  # what was kept out of the page, in words
+    lacking: tuple[str, ...] = ()  # what was asked for and could not be made, and why
 
 
 def as_json(value: Any) -> Any:

@@ -150,6 +150,19 @@ def test_grad_cam_is_beside_the_mistakes_on_request(space: Path, inside: Step) -
     assert all("what spoke for" in one["cam"]["text"] for one in found)
 
 
+def test_without_its_checkpoint_a_mistake_is_shown_all_the_same(
+    space: Path, inside: Step, capsys: Said
+) -> None:
+    for file in (space / "runs" / "a").glob("fold-*/*/manifest.json"):
+        file.unlink()
+    inside(space)
+    found = reported(space, "--no-check", "--cam")
+    assert found["mistakes"]
+    assert all(one["picture"] and one["cam"] is None for one in found["mistakes"])
+    assert "no Grad-CAM: D51 the checkpoint that predicted fold" in capsys.readouterr().err
+    assert found["lacking"]
+
+
 def test_without_cam_torch_is_not_imported(space: Path) -> None:
     code = "import sys; from kit.__main__ import run; run(['report']); sys.exit('torch' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
