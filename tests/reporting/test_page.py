@@ -113,6 +113,13 @@ def test_each_section_that_is_missing_says_why_and_names_its_command(facts: Fact
         assert "<code>kit what-fills-it</code>" in text
 
 
+def test_a_score_that_near_copies_flatter_says_so(facts: Facts) -> None:
+    assert "flattered, as long as K05 stands" in page(facts)
+    assert not isinstance(facts.data, Absent)
+    mended = dataclasses.replace(facts, data=dataclasses.replace(facts.data, findings=()))
+    assert "flattered" not in page(mended).replace(".flattered", "")
+
+
 def test_a_hundred_classes_and_more_pictures_than_fit_stay_below_5_mb() -> None:
     facts = drawn_facts([f"class {n}" for n in range(100)], mistakes=400)
     text = page(facts)
