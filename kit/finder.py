@@ -14,8 +14,7 @@ from kit.learner import Learner
 from kit.precision import Precision
 from kit.progress import Progress, Work, finish
 from kit.rates import freeze
-from kit.runs.run import Run
-from kit.runs.setting import Setting, new_learner, plan_of, preparing, train_stages
+from kit.runs.setting import Setting, new_learner, nobodys, plan_of, preparing, train_stages
 from kit.step import Plan, updating
 from kit.workspace import Workspace
 
@@ -61,7 +60,7 @@ class Found:
 
 def drawing(workspace: Workspace, fold: int = 0) -> Work[Curve]:
     """The learning rates that a fold's training would use. Raises what preparing a run raises."""
-    setting = yield from preparing(workspace, _nobodys(workspace))
+    setting = yield from preparing(workspace, nobodys(workspace))
     made, stages = new_learner(setting, fold), train_stages(setting, fold)
     peak = max(made.peaks)
     return Curve(
@@ -81,7 +80,7 @@ def finding(
     Source: Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3; the end and
     both suggestions as in fastai's lr_find.
     """
-    setting = yield from preparing(workspace, _nobodys(workspace))
+    setting = yield from preparing(workspace, nobodys(workspace))
     trials = []
     for trial in _trials(setting, fold, lowest, highest, steps):
         trials.append(trial)
@@ -140,8 +139,3 @@ def suggested(trials: Sequence[Trial]) -> tuple[float, float]:
     rates, losses = np.array([t.lr for t in kept]), np.array([t.smoothed for t in kept])
     slopes = np.gradient(losses, np.log(rates))
     return float(rates[int(slopes.argmin())]), float(rates[int(losses.argmin())]) / 10
-
-
-def _nobodys(workspace: Workspace) -> Run:
-    """A run of a name that no run can have: nothing of it was begun, and nothing is written."""
-    return Run(workspace.runs / ".look")

@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING
 import click
 
 from kit.commands._console import emit, follow, say
+from kit.commands._pipeline import try_pipeline
 
 if TYPE_CHECKING:
+    from kit.check import Report
     from kit.checking.finding import Finding
+    from kit.workspace import Workspace
 
 COLOURS = {"problem": "red", "warning": "yellow", "note": None}
 
 
 @click.command()
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--pipeline", is_flag=True, help="Look at one batch instead: whether all learns, and resumes.")
 @click.option("--strict", is_flag=True, help="Exit with 3 for warnings too.")
 @click.option("--json", "as_json", is_flag=True, help="Print all findings and all their cases as JSON.")
 @click.option(
@@ -28,6 +32,7 @@ COLOURS = {"problem": "red", "warning": "yellow", "note": None}
 def command(
     context: click.Context,
     overrides: tuple[str, ...],
+    pipeline: bool,
     strict: bool,
     as_json: bool,
     csv_file: str | None,
@@ -46,27 +51,17 @@ def command(
     kit check --runs runs/r --runs runs/s@d4 --csv cases.csv
     kit check --checkpoints runs/r
     kit check --json > findings.json
+    kit check --pipeline loss=arcface pooling=gem
     """
-    from dataclasses import asdict
-
-    from kit.check import checking
     from kit.checking.finding import write_cases
-    from kit.checking.kept import keep
     from kit.workspace import Workspace
 
     workspace = Workspace.find(".", overrides)
-    found = follow(checking(workspace, runs, checkpoints))
-    keep(workspace.root, found.folds, found.findings)
+    found = (
+        try_pipeline(workspace, as_json, _show) if pipeline else _look(workspace, runs, checkpoints, as_json)
+    )
     if csv_file is not None:
         write_cases(Path(csv_file), found.findings)
-    if as_json:
-        emit(asdict(found))
-    else:
-        click.echo(f"{found.train} training rows of {found.classes} classes, {found.test} test rows")
-        for finding in found.findings:
-            _show(finding)
-        if not found.findings:
-            click.echo("nothing was found")
     warned = any(finding.level == "warning" for finding in found.findings)
     if found.problems or (strict and warned):
         say(
@@ -75,6 +70,26 @@ def command(
             else "there are warnings, and --strict"
         )
         context.exit(3)
+
+
+def _look(workspace: Workspace, runs: tuple[str, ...], checkpoints: tuple[str, ...], as_json: bool) -> Report:
+    """Looks at tables and images, and says what was found."""
+    from dataclasses import asdict
+
+    from kit.check import checking
+    from kit.checking.kept import keep
+
+    found = follow(checking(workspace, runs, checkpoints))
+    keep(workspace.root, found.folds, found.findings)
+    if as_json:
+        emit(asdict(found))
+        return found
+    click.echo(f"{found.train} training rows of {found.classes} classes, {found.test} test rows")
+    for finding in found.findings:
+        _show(finding)
+    if not found.findings:
+        click.echo("nothing was found")
+    return found
 
 
 def _show(finding: Finding) -> None:

@@ -75,6 +75,11 @@ class Setting:
         return {**competition, **self.experiment.model_dump(mode="json"), **specs, "stages": named}
 
 
+def nobodys(workspace: Workspace) -> Run:
+    """A run of a name that no run can have: nothing of it was begun, and nothing is written."""
+    return Run(workspace.runs / ".look")
+
+
 def preparing(workspace: Workspace, run: Run) -> Work[Setting]:
     """Opens every plugin, makes the folds and fills the cache.
 

@@ -1,0 +1,38 @@
+"""What `kit check --pipeline` says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from kit.commands._console import emit, follow
+
+if TYPE_CHECKING:
+    from kit.checking.finding import Finding
+    from kit.pipeline.trial import Trial
+    from kit.workspace import Workspace
+
+
+def try_pipeline(workspace: Workspace, as_json: bool, show: Callable[[Finding], None]) -> Trial:
+    """Runs one batch through everything and says what it showed."""
+    from kit.pipeline.trial import trying
+
+    found = follow(trying(workspace))
+    if as_json:
+        emit(asdict(found))
+        return found
+    click.echo(f"{len(found.rows)} images of {found.classes} classes, without mixing and augmentation")
+    click.echo(f"  loss of equal outputs     {found.guessing_loss:.4f}")
+    click.echo(f"  loss before any step      {found.start_loss:.4f}")
+    click.echo(
+        f"  loss after {found.steps:3} steps      {found.last_loss:.4f}, of at least {found.least_loss:.4f}"
+    )
+    click.echo(f"  told right                {found.right} of {len(found.rows)}")
+    for finding in found.findings:
+        show(finding)
+    if not found.findings:
+        click.echo("it reads, augments, learns and resumes: nothing was found")
+    return found
