@@ -5,6 +5,7 @@ The same start again resumes each fold from its newest checkpoint, or says at on
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -164,6 +165,8 @@ def _epochs(
     log = EpochLog.read(folder / "log.jsonl", learner.epoch)
     events = fit.fit(learner, stages, plan, setting.precision)
     shown, done, held_out = 0.0, start, None
+    place = f"fold {fold} ({round(start / share) + 1} of {round(1 / share)})"
+    begun, rows = time.monotonic(), 0
     with ExitStack() as stack:
         stack.enter_context(stop.after_a_step())
         for stage in stages:
@@ -177,11 +180,13 @@ def _epochs(
             if isinstance(event, fit.Step):
                 tracking.step(event)
                 _save_within(setting, fold, learner, stop)
+                rows += event.rows
                 if time.monotonic() - shown > SHOW_EVERY:
                     shown = time.monotonic()
                     done = start + share * event.number / event.of
+                    now = _so_far(log, learner, rows / (shown - begun))
                     yield Progress(
-                        "train", done, 1, f"fold {fold} epoch {event.epoch + 1}/{experiment.epochs}"
+                        "train", done, 1, f"{place} epoch {event.epoch + 1}/{experiment.epochs}: {now}"
                     )
                 continue
             found, done = {}, start + share * event.number / experiment.epochs
@@ -190,7 +195,9 @@ def _epochs(
                 yield Progress("train", done, 1, f"{where}, validating")
                 held_out = yield from _validated(setting, fold, learner, done)
                 found = scores(setting.metric, held_out, setting.loaded.table)
-            line = log.add(event, learner.step, found, memory.peak(setting.device))
+            seconds = time.monotonic() - begun
+            line = log.add(event, learner.step, found, seconds, memory.peak(setting.device))
+            begun, rows = time.monotonic(), 0
             tracking.log(learner.step, log.lines[-1])
             if event.number == experiment.epochs or event.number % experiment.save_every == 0 or stop.asked:
                 _save(setting, fold, learner)
@@ -198,6 +205,12 @@ def _epochs(
             if stop.asked and event.number < experiment.epochs:
                 raise StoppedError(f"stopped after fold {fold} epoch {event.number}, saved", stop.asked)
     return held_out
+
+
+def _so_far(log: EpochLog, learner: Learner, speed: float) -> str:
+    """The epoch that is under way: its loss, the scores of the one before, images a second, memory."""
+    total, rows = (math.nan, 1) if learner.summed is None else learner.summed.tolist()
+    return log.so_far(total / max(rows, 1), speed, memory.mebibytes(memory.room(learner.device).taken))
 
 
 def _validated(setting: Setting, fold: int, learner: Learner, done: float) -> Work[Predictions]:

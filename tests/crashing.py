@@ -33,7 +33,7 @@ COMMANDS = (
     ("blend", "runs/r@hflip", "--name", "b"),
 )
 CONFIG = {"backbone": {"name": "small", "width": 4, "stages": 1}, "epochs": 3, "batch_size": 6}
-VOLATILE = {"started", "git", "created", "images_per_second", "memory_mib", "notes", "state.pt"}
+VOLATILE = {"started", "git", "created", "images_per_second", "seconds", "memory_mib", "notes", "state.pt"}
 
 
 class Calls:

@@ -38,7 +38,7 @@ def gains(comparison: Comparison) -> Table:
 def verdict(comparison: Comparison) -> str:
     """Whether the blend's gains are shown, a line each, and the simpler choice where they are not."""
     lines = [
-        f"the blend's gain over the {one.over} {_said(one)}"
+        f"the blend's gain over the {one.over} {said(one)}"
         for one in comparison.blend.gains
         if not (comparison.blend_is_mean and one.over == MEAN)
     ]
@@ -49,7 +49,7 @@ def verdict(comparison: Comparison) -> str:
     return "\n".join(lines)
 
 
-def _said(gain: Gain) -> str:
+def said(gain: Gain) -> str:
     if gain.low is None or gain.high is None:
         return "has no interval: too few draws have a score"
     if gain.shown:

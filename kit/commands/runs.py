@@ -14,30 +14,49 @@ if TYPE_CHECKING:
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
-@click.group()
-def command() -> None:
-    """List the runs of the workspace, or show what one was made from.
+SORT = click.option(
+    "--sort", "key", default="run", show_default=True, help="A score, run, network, folds, state or started."
+)
+
+
+@click.group(invoke_without_command=True)
+@SORT
+@JSON
+@click.pass_context
+def command(context: click.Context, key: str, as_json: bool) -> None:
+    """List the runs of the workspace, or show what one was made from, or how two of them differ.
 
     \b
-    kit runs ls
+    kit runs                                         the same as kit runs ls
+    kit runs --sort macro_f1
     kit runs show r
+    kit runs diff r s
     kit train --name r --fresh                       train r anew, what was there is kept as r.replaced-1
     kit train --name again --config runs/r/config.json
     """
+    if context.invoked_subcommand is None:
+        _list(key, as_json)
 
 
 @command.command()
+@SORT
 @JSON
-def ls(as_json: bool) -> None:
+def ls(key: str, as_json: bool) -> None:
     """List every run with its network, its scores out of fold, and how far it has come.
 
     \b
     kit runs ls
+    kit runs ls --sort log_loss
     """
-    from kit.runs.records import all_records
+    _list(key, as_json)
+
+
+def _list(key: str, as_json: bool) -> None:
+    from kit.runs.records import all_records, ordered
     from kit.workspace import Workspace
 
-    found = all_records(Workspace.find())
+    workspace = Workspace.find()
+    found = ordered(all_records(workspace), key, workspace.root)
     if as_json:
         _console.emit([_values(one) for one in found])
         return
@@ -79,6 +98,32 @@ def show(run: str, as_json: bool) -> None:
         _console.emit(values)
     else:
         _tell(values)
+
+
+@command.command()
+@click.argument("one")
+@click.argument("other")
+@JSON
+def diff(one: str, other: str, as_json: bool) -> None:
+    """Show what of two runs differs, and what it brought on the rows that both predict out of fold.
+
+    \b
+    kit runs diff r s
+    kit runs diff r s --json
+    """
+    from dataclasses import asdict
+
+    from kit.commands import _differing
+    from kit.runs.differing import differing
+    from kit.runs.records import find
+    from kit.workspace import Workspace
+
+    workspace = Workspace.find()
+    found = differing(workspace, find(workspace, one), find(workspace, other))
+    if as_json:
+        _console.emit(asdict(found))
+    else:
+        _differing.tell(found)
 
 
 def _values(one: Record) -> dict[str, Any]:

@@ -13,6 +13,21 @@ from kit.files import parsed, write_text
 if TYPE_CHECKING:
     from kit.fit import Epoch
 
+# what a line has beside scores
+BESIDE = frozenset(
+    (
+        "epoch",
+        "step",
+        "lr",
+        "train_loss",
+        "left_out",
+        "overflows",
+        "images_per_second",
+        "seconds",
+        "memory_mib",
+    )
+)
+
 
 @dataclass
 class EpochLog:
@@ -22,22 +37,43 @@ class EpochLog:
     lines: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
-    def read(cls, file: Path, epoch: int) -> EpochLog:
-        """The log up to the epoch that training goes on from; a damaged one is begun anew, as nothing depends on it."""
+    def read(cls, file: Path, epoch: int | None = None) -> EpochLog:
+        """The log, or its part up to an epoch; a damaged one is begun anew, as nothing depends on it."""
         try:
             lines = [parsed(line) for line in file.read_text(encoding="utf-8").splitlines()]
-            return cls(file, [line for line in lines if line["epoch"] <= epoch])
+            return cls(file, [line for line in lines if epoch is None or line["epoch"] <= epoch])
         except (OSError, ValueError, KeyError, TypeError):
             return cls(file)
 
-    def add(self, epoch: Epoch, step: int, scores: Mapping[str, float], memory: int) -> str:
-        """Adds an epoch, with the bytes that were held at most, and returns it as people read it."""
+    def add(self, epoch: Epoch, step: int, scores: Mapping[str, float], seconds: float, memory: int) -> str:
+        """Adds an epoch, with its seconds, those of validation too, and the bytes that were held at most; tells it."""
         speed = epoch.rows / max(epoch.seconds, 1e-9)
         start = {"epoch": epoch.number, "step": step, "lr": epoch.lr, "train_loss": epoch.loss}
         counted = {"left_out": epoch.left_out, "overflows": epoch.overflows}
         faults = {name: count for name, count in counted.items() if count}
-        cost = {"images_per_second": round(speed, 1), "memory_mib": round(memory / 2**20)}
-        self.lines.append({**start, **scores, **faults, **cost})
+        measured = {
+            "images_per_second": round(speed, 1), "seconds": round(seconds, 3), "memory_mib": round(memory / 2**20),
+        }  # fmt: skip
+        self.lines.append({**start, **scores, **faults, **measured})
         write_text(self.file, "".join(json.dumps(line) + "\n" for line in self.lines))
-        shown = [f"loss {epoch.loss:.4f}", *(f"{name} {value:.4f}" for name, value in scores.items())]
-        return ", ".join([*shown, f"lr {epoch.lr:.2g}", f"{speed:.0f} images/s"])
+        return told(self.lines[-1])
+
+    def so_far(self, loss: float, speed: float, memory: str) -> str:
+        """An epoch that is under way, as people read it, with the scores of the one before."""
+        scores = list(scores_of(self.lines[-1]).items())[:1] if self.lines else []
+        shown = [f"loss {loss:.4f}", *(f"{name} {value:.4f}" for name, value in scores)]
+        return ", ".join([*shown, f"{speed:.0f} images/s", memory])
+
+
+def scores_of(line: Mapping[str, Any]) -> dict[str, float]:
+    """The scores of a line, by metric."""
+    return {name: value for name, value in line.items() if name not in BESIDE}
+
+
+def told(line: Mapping[str, Any]) -> str:
+    """A line as people read it."""
+    shown = [
+        f"loss {line['train_loss']:.4f}",
+        *(f"{name} {value:.4f}" for name, value in scores_of(line).items()),
+    ]
+    return ", ".join([*shown, f"lr {line['lr']:.2g}", f"{line['images_per_second']:.0f} images/s"])

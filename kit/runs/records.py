@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kit.errors import ConfigError, DataError, InvalidError, KitError, nearest
+from kit.kinds import Metric
 from kit.predictions import about_of
 from kit.runs.run import BUSY, LOCK, Run, holder
 from kit.workspace import Workspace
@@ -33,10 +34,47 @@ class Record:
         return self.views.get("plain", {})
 
 
+# what runs can be sorted by beside their scores
+BY: dict[str, Callable[[Record], Any]] = {
+    "run": lambda one: one.run.name,
+    "network": lambda one: (one.network, one.run.name),
+    "folds": lambda one: (-len(one.done), one.run.name),
+    "state": lambda one: (one.state, one.run.name),
+    "started": lambda one: _started(one.run),
+}
+
+
+def _started(run: Run) -> str:
+    """When a run was begun, by its manifest; blank where that is missing or damaged."""
+    try:
+        return str(run.manifest.get("started", ""))
+    except KitError:
+        return ""
+
+
 def all_records(workspace: Workspace) -> list[Record]:
     """Every run of a workspace, by name."""
     folders = workspace.runs.iterdir() if workspace.runs.is_dir() else ()
     return [record(Run(folder)) for folder in sorted(folders) if _is_run(folder)]
+
+
+def ordered(records: Sequence[Record], key: str, root: Path) -> list[Record]:
+    """Runs by a score, the best first, or by run, network, folds or state; those without it come last.
+
+    Raises ConfigError C05 for a key that no run has.
+    """
+    if key in BY:
+        return sorted(records, key=BY[key])
+    names = list(dict.fromkeys(name for one in records for name in one.scores))
+    if key not in names:
+        known = [*BY, *names]
+        raise ConfigError(
+            f"runs have no {key!r} to sort by{nearest(key, known)}",
+            code="C05",
+            hint=f"one of {', '.join(known)}",
+        )
+    sign = -1.0 if Metric.open(key, root).higher_is_better else 1.0
+    return sorted(records, key=lambda one: (key not in one.scores, sign * one.scores.get(key, 0.0)))
 
 
 def find(workspace: Workspace, text: str) -> Run:

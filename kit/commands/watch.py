@@ -1,0 +1,113 @@
+"""kit watch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from kit.commands import _console
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from kit.runs.watching import Look
+
+ENDS = {"": 0, "finished": 0, "stopped": 4, "gone": 1}
+
+
+@click.command()
+@click.argument("run")
+@click.option(
+    "--every", default=1.0, show_default=True, type=click.FloatRange(0.05), help="Seconds between looks."
+)
+@click.option("--once", is_flag=True, help="Show how far it is, and end.")
+@click.option("--json", "as_json", is_flag=True, help="Print how far it is as JSON, and end.")
+@click.pass_context
+def command(context: click.Context, run: str, every: float, once: bool, as_json: bool) -> None:
+    """Follow a run that another process trains: folds, epochs, the time left.
+
+    On a terminal it is a table that moves, else a line an epoch as they come. It ends with the training; exit status 0
+    where the run is finished, 4 where it was stopped, 1 where its process is gone.
+
+    \b
+    kit watch r
+    kit watch r > r.log
+    kit watch r --once
+    """
+    from kit.runs.records import find
+    from kit.runs.watching import look, watching
+    from kit.workspace import Workspace
+
+    found = find(Workspace.find(), run)
+    if as_json or once:
+        seen = look(found)
+        if as_json:
+            _console.emit(asdict(seen))
+        else:
+            _console.console().print(_drawn(seen))
+    else:
+        follow = _move if _console.console().is_terminal else _lines
+        *_, seen = follow(watching(found, every))
+    context.exit(ENDS[seen.end])
+
+
+def _lines(looks: Iterable[Look]) -> Iterator[Look]:
+    """Prints a line an epoch, each once."""
+    from kit.runs.epoch_log import told
+
+    shown: dict[int, int] = {}
+    for seen in looks:
+        for one in seen.folds:
+            for line in one.lines[shown.get(one.fold, 0) :]:
+                click.echo(f"fold {one.fold} epoch {line['epoch']}/{seen.epochs}: {told(line)}")
+            shown[one.fold] = len(one.lines)
+        if seen.end:
+            _console.say(f"runs/{seen.run}: {seen.state}")
+        yield seen
+
+
+def _move(looks: Iterable[Look]) -> Iterator[Look]:
+    """Draws the run anew at each look."""
+    from rich.live import Live
+
+    with Live(console=_console.console(), auto_refresh=False) as live:
+        for seen in looks:
+            live.update(_drawn(seen), refresh=True)
+            yield seen
+
+
+def _drawn(seen: Look) -> RenderableType:
+    """A line a fold with its last epoch, and a line on the whole."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    from kit.runs.epoch_log import scores_of
+
+    names = list(
+        dict.fromkeys(name for one in seen.folds for line in one.lines[-1:] for name in scores_of(line))
+    )
+    table = Table(box=None, pad_edge=False)
+    for heading in ("fold", "epoch", "loss", *names, "images/s", "MiB", ""):
+        table.add_column(heading, justify="left" if heading == "" else "right")
+    for one in seen.folds:
+        line = one.lines[-1] if one.lines else {}
+        numbers = [line.get(name) for name in ("train_loss", *names)]
+        cells = ["" if value is None else f"{value:.4f}" for value in numbers]
+        speed = f"{line['images_per_second']:.0f}" if "images_per_second" in line else ""
+        state = "finished" if one.finished else ""
+        epoch = f"{line.get('epoch', 0)}/{seen.epochs}"
+        table.add_row(str(one.fold), epoch, *cells, speed, str(line.get("memory_mib", "")), state)
+    return Group(
+        table, Text(f"runs/{seen.run}: {seen.share:.0%}, {_left(seen)}{_console.harmless(seen.state)}")
+    )
+
+
+def _left(seen: Look) -> str:
+    """The time left, `0:12:05 left, `."""
+    from datetime import timedelta
+
+    return "" if seen.seconds is None else f"{timedelta(seconds=round(seen.seconds))} left, "

@@ -1,0 +1,83 @@
+"""Watching: how far a run at work has come, by the files that it writes; reads them alone, without torch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from kit.runs.epoch_log import EpochLog
+from kit.runs.records import record
+from kit.runs.run import BUSY, Run, holder
+
+WRITTEN = {"epoch", "lr", "train_loss", "images_per_second"}  # what every line has
+End = Literal["", "finished", "stopped", "gone"]
+
+
+@dataclass(frozen=True)
+class FoldAtWork:
+    """One fold: the lines of its log, an epoch each, and whether its predictions are written."""
+
+    fold: int
+    lines: tuple[Mapping[str, Any], ...]
+    finished: bool
+
+
+@dataclass(frozen=True)
+class Look:
+    """A run at one moment: `end` says that nobody is at work on it any more, and why; `seconds` is what is left.
+
+    The time left is that of all epochs of all folds at the mean of those that are done; None where none is.
+    """
+
+    run: str
+    state: str  # in words
+    end: End
+    epochs: int  # of a fold; 0 where that is not known yet
+    folds: tuple[FoldAtWork, ...]
+    seconds: float | None
+
+    @property
+    def share(self) -> float:
+        """The part of all folds' epochs that is done."""
+        done = sum(len(one.lines) for one in self.folds)
+        return done / max(self.epochs * len(self.folds), done, 1)
+
+
+def look(run: Run) -> Look:
+    """The run as it is now. What is not written yet, or damaged, is left out."""
+    there = record(run)
+    folds = tuple(FoldAtWork(fold, epochs_of(run, fold), fold in there.done) for fold in range(there.folds))
+    lines = [line for one in folds for line in one.lines]
+    left = max((there.epochs or 0) * len(folds) - len(lines), 0)
+    each = [float(line["seconds"]) for line in lines if isinstance(line.get("seconds"), int | float)]
+    end = _end(run, there.state)
+    state = f"the process is gone: {holder(run)}; {there.state}" if end == "gone" else there.state
+    seconds = left * sum(each) / len(each) if each and not end else None
+    return Look(run.name, state, end, there.epochs or 0, folds, seconds)
+
+
+def epochs_of(run: Run, fold: int) -> tuple[Mapping[str, Any], ...]:
+    """The lines of a fold's log that are whole."""
+    lines = EpochLog.read(run.fold(fold) / "log.jsonl").lines
+    return tuple(line for line in lines if isinstance(line, dict) and line.keys() >= WRITTEN)
+
+
+def _end(run: Run, state: str) -> End:
+    """Why nobody is at work on a run. One that was killed has left its note behind."""
+    if state.startswith("busy"):
+        return ""
+    if state == "finished":
+        return "finished"
+    return "gone" if (run.folder / BUSY).is_file() else "stopped"
+
+
+def watching(run: Run, every: float, wait: Callable[[float], object] = time.sleep) -> Iterator[Look]:
+    """A look every so many seconds, up to the first that finds nobody at work."""
+    while True:
+        seen = look(run)
+        yield seen
+        if seen.end:
+            return
+        wait(every)
