@@ -1,0 +1,54 @@
+"""Commands as pages show them, parsed as kit would parse them, and not run."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import click
+
+from kit.__main__ import menu
+from kit.config_file import check
+from kit.kinds import KINDS
+from kit.overrides import overridden
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+
+
+def commands(text: str) -> list[str]:
+    """The lines of a page that a reader would type after `$ kit`, without their remarks."""
+    lines = re.findall(r"^\$ kit (.*)$", text, flags=re.MULTILINE)
+    return [re.sub(r"\s+#.*$", "", line).strip() for line in lines]
+
+
+def parse(line: str) -> None:
+    """Raises what kit would raise for a command's options, its overrides' keys, and the options of its plugins.
+
+    The config is the digits' with the backbone that `kit init` writes.
+    """
+    context, command, words = click.Context(menu), menu, shlex.split(line)
+    while isinstance(command, click.Group) and words:
+        found = command.get_command(context, words[0])
+        assert found is not None, line
+        command, words = found, words[1:]
+        if not isinstance(command, click.Group):
+            context = command.make_context(command.name or "", list(words))
+    _open(context.params)
+
+
+def _open(given: dict[str, object]) -> None:
+    overrides = given.get("overrides", ())
+    assert isinstance(overrides, tuple)
+    config = {**json.loads((ROOT / "config.json").read_text()), "backbone": {"name": "timm"}}
+    raw = overridden(config, overrides)
+    check(raw)
+    specs = {kind: raw[kind] for kind in KINDS if isinstance(raw.get(kind), dict)}
+    for kind in ("views", "ensembler"):
+        text = given.get(kind)
+        if isinstance(text, str):
+            specs[kind] = json.loads(text) if text.startswith("{") else text
+    for kind, spec in specs.items():
+        KINDS[kind].open(spec, ROOT)
