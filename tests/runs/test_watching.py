@@ -157,7 +157,9 @@ def test_a_run_of_another_process_is_followed_until_it_is_killed(competition: Pa
     finally:
         train.send_signal(signal.SIGKILL)
         train.communicate()
-    rest, said = watch.communicate(timeout=60)
+    assert watch.stderr is not None
+    rest, said = watch.stdout.read(), watch.stderr.read()
+    watch.wait(60)
     assert first.startswith("fold 0 epoch 1/500: loss ")
     assert len(rest.splitlines()) + 1 == len(log.read_text().splitlines())
     assert f"runs/r: the process is gone: process {train.pid} on " in said
