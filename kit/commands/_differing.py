@@ -23,7 +23,7 @@ def tell(found: Difference) -> None:
     table = Table(box=None, pad_edge=False)
     for heading in ("", found.one, found.other):
         table.add_column(heading, overflow="fold")
-    for key, pair in _rows(found.config, "not asked for"):
+    for key, pair in _rows(found.config, "-"):
         table.add_row(key, *pair)
     for key, pair in _rows(found.made_from, "-"):
         table.add_row(f"made from {key}", *pair)

@@ -100,7 +100,7 @@ def test_the_command_tells_keys_scores_classes_and_time(workspace: Workspace, ki
     assert status == 0
     rows = {line.split("  ")[0]: line.split() for line in out.splitlines()}
     assert rows["batch_size"] == ["batch_size", "8", "10"]
-    assert rows["loss.gamma"] == ["loss.gamma", "not", "asked", "for", "1.5"]
+    assert rows["loss.gamma"] == ["loss.gamma", "-", "1.5"]
     assert rows["macro_f1"][1] == f"{oof(workspace.root, 'a').about['scores']['macro_f1']:.4f}"
     assert "macro_f1 of other over a on 60 common rows: " in out
     assert "rows told right, then" in out

@@ -138,32 +138,30 @@ def test_a_run_of_another_process_is_followed_until_it_is_killed(competition: Pa
     (competition / "plugins" / "loss").mkdir(parents=True)
     (competition / "plugins" / "loss" / "waiting.py").write_text(LOSS)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    seen, log = competition / "seen.txt", competition / "runs/r/fold-0/log.jsonl"
 
-    def start(*words: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "kit", *words], cwd=competition, env=environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+    def start(words: str, file: Path) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "kit", *words.split()]
+        with file.open("wb") as stream:
+            return subprocess.Popen(command, cwd=competition, env=environment, stdout=stream, stderr=stream)
 
-    train = start("train", "--name", "r", "loss=waiting", "epochs=500")
-    log = competition / "runs/r/fold-0/log.jsonl"
+    train = start("train --name r loss=waiting epochs=500", competition / "said.txt")
     try:
         until(log.is_file)
-        watch = start("watch", "r", "--every", "0.05")
-        assert watch.stdout is not None
-        first = watch.stdout.readline()
+        watch = start("watch r --every 0.05", seen)
+        until(lambda: "epoch 1/500" in seen.read_text())
         (competition / "wait").touch()
         until((competition / "waits").exists)
     finally:
         train.send_signal(signal.SIGKILL)
-        train.communicate()
-    assert watch.stderr is not None
-    rest, said = watch.stdout.read(), watch.stderr.read()
-    watch.wait(60)
-    assert first.startswith("fold 0 epoch 1/500: loss ")
-    assert len(rest.splitlines()) + 1 == len(log.read_text().splitlines())
-    assert f"runs/r: the process is gone: process {train.pid} on " in said
-    assert watch.returncode == 1
+        train.wait()
+    assert watch.wait(60) == 1
+    *lines, end = seen.read_text().splitlines()
+    assert len(lines) == len(log.read_text().splitlines())
+    assert [line.split(": loss ")[0] for line in lines] == [
+        f"fold 0 epoch {number}/500" for number in range(1, len(lines) + 1)
+    ]
+    assert end.startswith(f"runs/r: the process is gone: process {train.pid} on ")
 
 
 def until(there: Callable[[], bool]) -> None:
