@@ -1,7 +1,7 @@
 """What `kit check` finds of faults planted in scikit-learn's digits, beside cleanlab, imagededup and deepchecks.
 
-    python -m venv ../peers && ../peers/bin/pip install cleanlab imagededup deepchecks 'setuptools<81'
-    ../peers/bin/pip install 'scikit-learn>=1.6,<1.8'        # deepchecks 0.19 asks for a scorer that newer ones lack
+    python -m venv ../peers      # deepchecks 0.19 runs with packages of its time alone
+    ../peers/bin/pip install cleanlab imagededup deepchecks 'numpy<2' 'pandas<3' 'scikit-learn~=1.7.0' 'setuptools<81'
     python -m benchmarks.check --peer ../peers/bin/python [--images 20000]
 
 Each line is a kind of fault: the share that is found, the share of clean rows that are named, and seconds. Both sides

@@ -180,14 +180,14 @@ def _warn_of_rare(folds: Folds, splitter: Splitter, table: Table) -> None:
     needed = max(_per_repeat(folds), 2)
     rare = [
         f"{name} {count}"
-        for name, count in zip(table.classes, table.take(table.own).counts(), strict=True)
+        for name, count in zip(table.classes, table.counts(table.own), strict=True)
         if count < needed
     ]
     if rare:
         text = f"W04 {len(rare)} classes have fewer rows than the {needed} folds: {', '.join(rare)}"
         warnings.warn(KitWarning(text), stacklevel=3)
     for fold in range(folds.count):
-        absent = np.flatnonzero(table.take(folds.train(splitter, fold)).counts() == 0)
+        absent = np.flatnonzero(table.counts(folds.train(splitter, fold)) == 0)
         if len(absent):
             names = ", ".join(table.classes[number] for number in absent)
             text = f"W06 fold {fold} trains on no row of {len(absent)} classes, and scores them as wrong: {names}"

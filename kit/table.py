@@ -97,16 +97,16 @@ class Table:
             raise ValueError("test rows have no labels")
         return self.labels
 
-    def counts(self) -> np.ndarray:
-        """Rows of each class, (classes,)."""
+    def counts(self, rows: np.ndarray | None = None) -> np.ndarray:
+        """Rows of each class, (classes,), among all rows or those of a mask."""
+        labels = self.true_labels() if rows is None else self.true_labels()[rows]
         if self.is_multi_label:
-            return np.asarray(self.true_labels().sum(axis=0, dtype=np.int64))
-        return np.bincount(self.true_labels(), minlength=len(self.classes))
+            return np.asarray(labels.sum(axis=0, dtype=np.int64))
+        return np.bincount(labels, minlength=len(self.classes))
 
     def prior(self) -> np.ndarray:
         """The share of each class among the competition's own rows, (classes,)."""
-        own = self.take(self.own)
-        return np.asarray(own.counts() / len(own))
+        return np.asarray(self.counts(self.own) / self.own.sum())
 
     def rows_of(self, ids: Iterable[str]) -> np.ndarray:
         """Where the rows of these ids stand, int64. Raises InvalidError (D41) for those that the table lacks."""

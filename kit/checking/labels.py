@@ -34,7 +34,7 @@ def of_counts(train: Table, folds: Folds, splitter: Splitter) -> Iterator[Findin
         for what, mask in (
             ("does not train on", folds.train(splitter, fold)), ("is not scored on", folds.held_out(fold)),
         )
-        if len(absent := np.flatnonzero((train.take(mask).counts() == 0) & (counts > 0)))
+        if len(absent := np.flatnonzero((train.counts(mask) == 0) & (counts > 0)))
     ]  # fmt: skip
     if cases:
         yield Finding(
