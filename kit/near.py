@@ -120,12 +120,12 @@ def _standing_out(found: Looks, rows: np.ndarray, pairs: np.ndarray) -> np.ndarr
     return pairs[1 - _likeness(found, pairs) <= by_chance(nearest[rows]) * nearest[pairs, -1].max(axis=1)]
 
 
-def by_chance(nearest: np.ndarray, power: float = CHANCE) -> float:
+def by_chance(nearest: np.ndarray) -> float:
     """What part of the distance to a row's last neighbour chance hardly brings another row within.
 
     `nearest` (rows, neighbours) are distances, the least first.
     """
-    return float(np.median(nearest[:, 0] / np.maximum(nearest[:, -1], np.finfo(np.float32).eps))) ** power
+    return float(np.median(nearest[:, 0] / np.maximum(nearest[:, -1], np.finfo(np.float32).eps))) ** CHANCE
 
 
 def neighbours(

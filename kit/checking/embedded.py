@@ -20,8 +20,6 @@ from kit.progress import Progress, Work
 from kit.table import Table
 from kit.workspace import Workspace
 
-SURE = 4.5  # power of the median ratio of nearest to last neighbour: one row in ten thousand, where none is a copy
-
 
 @dataclass(frozen=True, eq=False)
 class Looked:
@@ -86,11 +84,12 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def _alike(vectors: np.ndarray, rows: np.ndarray, others: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs of a row and another that are far nearer than the row's other neighbours."""
+    """Pairs of a row and another that are far nearer than the row's other neighbours, seen from the others' mean."""
     if len(others) <= NEIGHBOURS or not len(rows):
         return []
-    apart, places = neighbours(vectors[rows], vectors[others], NEIGHBOURS)
-    near = apart <= by_chance(apart, SURE) * apart[:, -1:]
+    mean = vectors[others].mean(axis=0)
+    apart, places = neighbours(_unit(vectors[rows] - mean), _unit(vectors[others] - mean), NEIGHBOURS)
+    near = apart <= by_chance(apart) * apart[:, -1:]
     at, rank = np.nonzero(near)
     return list(zip(rows[at].tolist(), others[places[at, rank]].tolist(), strict=True))
 
