@@ -92,7 +92,7 @@ def checking(workspace: Workspace, runs: Sequence[str] = (), checkpoints: Sequen
     found += _between(measures, train, test, units, _left_out(workspace))
     found += _copies(filled.cache, train, test, folds, splitter, pairs)
     if checkpoints:
-        known = embedded.Looked(train, test, folds, splitter, pairs, units)
+        known = embedded.Looked(train, test, folds, pairs, units)
         found += yield from embedded.of_networks(workspace, checkpoints, known)
     found.sort(key=lambda finding: (ORDER[finding.level], finding.code))
     return Report(len(train), len(test), len(train.classes), tuple(found), folds.fingerprint())

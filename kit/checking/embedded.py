@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,9 @@ from kit.checking.finding import Finding
 from kit.embeddings import Embeddings
 from kit.errors import Case
 from kit.folds import Folds
-from kit.kinds import Splitter
 from kit.near import NEIGHBOURS, by_chance, neighbours
 from kit.progress import Progress, Work
+from kit.runs.run import Run
 from kit.table import Table
 from kit.workspace import Workspace
 
@@ -28,7 +28,6 @@ class Looked:
     train: Table
     test: Table
     folds: Folds
-    splitter: Splitter
     pairs: np.ndarray  # (pairs, 2) rows of train and then test
     groups: np.ndarray  # (train + test rows,): what belongs together
 
@@ -41,7 +40,8 @@ def of_networks(workspace: Workspace, checkpoints: Sequence[str], looked: Looked
     for made in (yield from embedding(workspace, checkpoints)):
         yield Progress("check", 0, 1, f"{made.member}: rows that its networks see alike")
         parts = {int(fold): made.folder / fold for fold in made.folds}
-        found += of_run(made.member, parts, looked)
+        own = Run(made.folder.parents[1]).folds()  # which need not be those that the config makes now
+        found += of_run(made.member, parts, replace(looked, folds=own))
     return found
 
 
@@ -59,9 +59,9 @@ def of_run(member: str, parts: Mapping[int, Path], looked: Looked) -> Iterator[F
         vectors = np.concatenate([_unit(read.train.vectors), _unit(read.test.vectors)])
         usable = np.asarray(vectors.any(axis=1))
         held = np.flatnonzero(looked.folds.held_out(fold) & usable[:count])
-        trained = np.flatnonzero(looked.folds.train(looked.splitter, fold) & usable[:count])
+        others = np.flatnonzero((looked.folds.sides != fold).all(axis=1) & usable[:count])
         tests = np.flatnonzero(usable[count:]) + count
-        across += _alike(vectors, held, trained)
+        across += _alike(vectors, held, others)
         if place == 0:
             pairs += _alike(vectors, tests, np.arange(count)[usable[:count]])
         rows = np.concatenate([held, tests[place :: len(parts)]])
@@ -110,7 +110,7 @@ def _alike_to(member: str, pairs: Sequence[tuple[int, ...]], looked: Looked) -> 
     count = len(looked.train)
     between = sum(other >= count for _, other in pairs)
     return Finding(
-        "K16", "warning",  f"{len(pairs)} pairs of images look alike to {member} and not by their pixels, {between} of "
+        "K16", "warning", f"{len(pairs)} pairs of images look alike to {member} and not by their pixels, {between} of "
         "them of a training and a test image",
         "another crop or view of one thing: on both sides of a fold it flatters cross-validation",
         "look at them; where they are one thing, a row of groups.csv for each (data.group=auto), or a column",

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from kit import embeddings
+from kit.check import checking
+from kit.checking import embedded
 from kit.checking.embedded import Looked, of_run
 from kit.checking.finding import Finding
 from kit.folds import Folds
-from kit.kinds import Splitter
+from kit.progress import finish
 from kit.table import Table
 from kit.workspace import Workspace
 from tests.conftest import Kit
@@ -44,9 +46,7 @@ def found(
     train, test = rows("r", ROWS), rows("t", TESTS)
     folds = Folds(train.ids, (np.arange(ROWS) % 2)[:, None])
     units = np.arange(ROWS + TESTS)
-    looked = Looked(
-        train, test, folds, Splitter.open("kfold"), np.array(pairs, np.int64).reshape(-1, 2), units
-    )
+    looked = Looked(train, test, folds, np.array(pairs, np.int64).reshape(-1, 2), units)
     parts = {fold: root / str(fold) for fold in range(len(by_fold))}
     return {one.code: one for one in of_run("runs/r@plain", parts, looked)}
 
@@ -97,7 +97,17 @@ def workspace(space: Path) -> Workspace:
 
 
 def test_check_embeds_by_the_checkpoints_that_are_named(workspace: Workspace, kit: Kit) -> None:
-    status, out, _ = kit("check", "--checkpoints", "runs/a", "--json")
+    """By the folds that the run was trained with, here two, whatever the config would make now."""
+    status, out, _ = kit("check", "--checkpoints", "runs/a", "--json", "splitter.folds=5")
     assert status in (0, 3)
     assert json.loads(out)["train"] == 60
     assert (workspace.runs / "a/embeddings/plain/0/train.npy").is_file()
+
+
+def test_a_networks_rows_are_those_that_its_own_run_held_out(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Folds] = []
+    monkeypatch.setattr(embedded, "of_run", lambda member, parts, looked: asked.append(looked.folds) or [])
+    finish(checking(Workspace.open(workspace.root, ["splitter.folds=5"]), (), ["runs/a"]))
+    assert [folds.count for folds in asked] == [2]
