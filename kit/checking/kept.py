@@ -1,4 +1,4 @@
-"""Kept: findings.json, what kit check found last, so that the board can say of a gap what there is evidence for."""
+"""Kept: checked.json, what kit check found last, so that the board can say of a gap what there is evidence for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kit.checking.finding import Finding
 from kit.errors import SHOWN, Case
 from kit.files import read_json, write_json
 
-NAME = "findings.json"
+NAME = "checked.json"
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Kept:
 
 
 def keep(root: Path, folds: str, findings: Sequence[Finding]) -> None:
-    """Writes findings.json into the workspace."""
+    """Writes checked.json into the workspace."""
     made = datetime.now(UTC).isoformat(timespec="seconds")
     short = [asdict(replace(finding, cases=finding.cases[:SHOWN])) for finding in findings]
     write_json(root / NAME, {"made": made, "folds": folds, "findings": short})

@@ -45,6 +45,7 @@ def tell_gap(found: Gap) -> None:
     )
     for one in found.evidence:
         _console.say(f"  {one.kind}: {one.code} {one.what}")
+        _console.say(f"    effect: {one.effect}")
         _console.say(f"    answer: {one.answer}")
     if found.unknown:
         _console.say(f"  {found.unknown}")

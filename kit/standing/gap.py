@@ -31,6 +31,7 @@ class Evidence:
     kind: str  # leak or shift
     code: str
     what: str
+    effect: str  # with the share of the rows that it can touch, where that is known
     answer: str
 
 
@@ -69,7 +70,7 @@ def _evidence(found: Kept, worse: bool, same: bool) -> Iterator[Evidence]:
     kinds = {**PARTED, **((FLATTERED if same else {}) if worse else KNOWN)}
     for finding in found.findings:
         if finding.code in kinds:
-            yield Evidence(kinds[finding.code], finding.code, finding.summary, finding.answer)
+            yield Evidence(kinds[finding.code], finding.code, finding.summary, finding.effect, finding.answer)
 
 
 def _unknown(found: Kept, worse: bool, same: bool, some: bool) -> str:

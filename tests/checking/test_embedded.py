@@ -89,6 +89,7 @@ def test_copies_that_networks_see_are_told_but_for_those_that_are_known(tmp_path
     assert told.summary.startswith(
         "2 pairs of images look alike to runs/r@plain and not by their pixels, 1 of them"
     )
+    assert "up to 0.7% of the rows" in told.effect  # two of 300
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ def test_findings_are_kept_with_their_first_cases_and_damage_is_as_none(tmp_path
     read = kept(tmp_path)
     assert read is not None
     assert (read.folds, read.findings) == ("mark", (replace(LEAK, cases=LEAK.cases[:5]),))
-    (tmp_path / "findings.json").write_text('{"made": 1}')
+    (tmp_path / "checked.json").write_text('{"made": 1}')
     assert kept(tmp_path) is None
 
 
@@ -105,7 +105,7 @@ def test_the_board_tells_it_and_gap_alone_gives_json(workspace: Workspace, kit: 
     look(workspace)
     _, _, said = kit("board")
     assert "gap of leaderboard and cv -0.7889, luck gives -0.3" in said
-    assert "  leak: K05 52 pairs\n    answer: data.group=auto\n" in said
+    assert "  leak: K05 52 pairs\n    effect: flatters\n    answer: data.group=auto\n" in said
     told = json.loads(kit("board", "gap", "--json")[1])
     assert [one["code"] for one in told["evidence"]] == ["K05", "K14"]
     assert told["explained"] is False
