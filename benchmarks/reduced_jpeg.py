@@ -22,7 +22,7 @@ from kit import checkpoints
 from kit.batches import PlainBatches
 from kit.blending.paired import paired
 from kit.cache import Cache, Geometry, filling
-from kit.commands.tta import gained
+from kit.commands._gains import gained
 from kit.kinds import Metric
 from kit.predict import predicting
 from kit.progress import finish

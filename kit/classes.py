@@ -7,7 +7,7 @@ from typing import Literal
 
 LabelKind = Literal["numbers", "multi_hot"]  # class numbers (N,), or 0 and 1 of shape (N, K)
 SEE_LABELS = frozenset(
-    {"splitter", "sampler", "loss", "metric", "ensembler", "format"}
+    {"splitter", "sampler", "loss", "metric", "ensembler", "format", "scorer"}
 )  # of the kinds of plugin
 LABEL_KINDS: tuple[LabelKind, ...] = ("numbers", "multi_hot")
 

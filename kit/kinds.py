@@ -1,8 +1,8 @@
 """The kinds of plugin: one base class a kind, whose one method is the plugin's work.
 
-One word a kind everywhere: the folder, the config key, the entry-point group. Shapes in the docstrings: N rows,
-K classes, M members, H and W pixels, C channels, T tokens. Labels and truth are class numbers (N,); they are
-multi-hot (N, K) for plugins whose `label_kinds` say so, where a row may have several labels, or none.
+One word a kind everywhere: the folder, the config key, the entry-point group. Shapes: N rows, K classes, M members,
+H and W pixels, C channels, T tokens. Labels and truth are class numbers (N,), or multi-hot (N, K) for plugins whose
+`label_kinds` say so: then a row may have several labels, or none.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from kit.classes import Classes, LabelKind
+from kit.neighbours import Neighbours, Reranker, Scorer
 from kit.plugin import Plugin, is_known, known
 from kit.tracker import Log, Tracked, Tracker
 
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KINDS", "Augmenter", "Backbone", "Classes", "Ensembler", "Format", "Head", "LabelKind", "Log", "Loss", "Metric",
-    "Optimizer", "Outputs", "Plugin", "Pooling", "Sampler", "Scheduler", "Splitter", "Tracked", "Tracker", "Views",
-    "known",
+    "Neighbours", "Optimizer", "Outputs", "Plugin", "Pooling", "Reranker", "Sampler", "Scheduler", "Scorer", "Splitter",
+    "Tracked", "Tracker", "Views", "known",
 ]  # fmt: skip
 
 Outputs = Literal["logits", "cosines"]
@@ -161,8 +162,7 @@ class Loss(Plugin):
 
     def width(self, classes: int) -> int:
         """How many outputs of the head it takes: one a class, unless it says otherwise; a wrapper asks its base."""
-        base = self.nested()
-        return base.width(classes) if base else classes
+        return base.width(classes) if (base := self.nested()) else classes
 
     def is_by_class(self) -> bool:
         """Whether output k is that of class k, as a margin needs it; a wrapper asks its base."""
@@ -295,6 +295,6 @@ KINDS: dict[str, type[Plugin]] = {
     base.kind: base
     for base in (
         Splitter, Sampler, Augmenter, Backbone, Pooling, Head, Loss, Optimizer, Scheduler, Views, Metric,
-        Ensembler, Format, Tracker,
+        Ensembler, Format, Tracker, Scorer, Reranker,
     )
 }  # fmt: skip

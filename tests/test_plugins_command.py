@@ -52,7 +52,7 @@ def test_a_kind_is_listed_alone(kit: Kit) -> None:
     assert status == 0
     assert [line.split()[:2] for line in out.splitlines() if line.startswith("metric")] == [
         ["metric", name]
-        for name in ("accuracy", "auc", "average_precision", "log_loss", "macro_f1", "samples_f1")
+        for name in ("accuracy", "auc", "average_precision", "log_loss", "macro_f1", "map_at_k", "samples_f1")
     ]
 
 

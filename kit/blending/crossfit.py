@@ -6,7 +6,7 @@ a choice of views), so that no number flatters and stages can be stacked.
 
 from __future__ import annotations
 
-from typing import Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -20,9 +20,15 @@ PARTS = 5  # of the rows, where all were held out by one fold
 class Recipe(Protocol):
     """What learns from predictions and truth, such as an ensembler."""
 
-    def fit(self, members: np.ndarray, truth: np.ndarray) -> Self: ...
+    def fit(self, members: Any, truth: np.ndarray) -> Self: ...
 
-    def blend(self, members: np.ndarray) -> np.ndarray: ...
+    def blend(self, members: Any) -> np.ndarray: ...
+
+
+class Rows(Protocol):
+    """What is known of rows, where that is no array of members, such as their neighbours."""
+
+    def take(self, rows: np.ndarray) -> Self: ...
 
 
 @runtime_checkable
@@ -38,13 +44,13 @@ R = TypeVar("R", bound=Recipe)
 
 
 def cross_fit(
-    recipe: R, oof: np.ndarray, truth: np.ndarray, folds: np.ndarray, groups: np.ndarray | None = None
+    recipe: R, oof: np.ndarray | Rows, truth: np.ndarray, folds: np.ndarray, groups: np.ndarray | None = None
 ) -> tuple[np.ndarray, R]:
     """Cross-fitted predictions (N, K), and the recipe fitted on all rows, which is for the test rows.
 
-    `oof` is (M, N, K), `truth` class numbers (N,), `folds` (N,) which fold held a row out. Each fold's rows are
-    predicted by the recipe fitted on the others'; rows of one fold alone are cut into five parts, which keep
-    `groups` (N,) whole. Raises InvalidError (D46) for rows that cannot be cut.
+    `oof` is (M, N, K), or whatever rows the recipe reads, `truth` class numbers (N,), `folds` (N,) which fold held a
+    row out. Each fold's rows are predicted by the recipe fitted on the others'; rows of one fold alone are cut into
+    five parts, which keep `groups` (N,) whole. Raises InvalidError (D46) for rows that cannot be cut.
     """
     whole = np.ones(len(truth), dtype=bool)
     parts = folds if len(np.unique(folds)) > 1 else _parts(len(truth), groups)
@@ -61,7 +67,7 @@ def cross_fit(
 
 def _fitted(
     recipe: R,
-    oof: np.ndarray,
+    oof: np.ndarray | Rows,
     truth: np.ndarray,
     folds: np.ndarray,
     groups: np.ndarray | None,
@@ -74,9 +80,11 @@ def _fitted(
     return recipe.fit(kept, truth[rows])
 
 
-def _taken(oof: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def _taken(oof: np.ndarray | Rows, rows: np.ndarray) -> np.ndarray | Rows:
     """Some rows of all members, each member's in one piece of memory, which numpy's own indexing does not promise."""
     numbers = np.flatnonzero(rows)
+    if not isinstance(oof, np.ndarray):
+        return oof.take(numbers)
     kept = np.empty((len(oof), len(numbers), *oof.shape[2:]), dtype=oof.dtype)
     for place, member in enumerate(oof):
         np.take(member, numbers, axis=0, out=kept[place])

@@ -80,7 +80,7 @@ def _with_ids_of(made: Predictions, first: Predictions) -> Predictions:
 def _read(workspace: Workspace, text: str, known: dict[str, Folds]) -> Member:
     place, _, views = text.partition("@")
     views = views or "plain"
-    folder = _run_folder(workspace, place)
+    folder = run_folder(workspace, place)
     files = [folder / "predictions" / views / name for name in ("oof.parquet", "test.parquet")]
     missing = [Case("is missing", str(file)) for file in files if not file.is_file()]
     if missing:
@@ -110,7 +110,8 @@ def _parked(made: Predictions, folder: Path) -> Predictions:
     return replace(made, probabilities=kept)
 
 
-def _run_folder(workspace: Workspace, place: str) -> Path:
+def run_folder(workspace: Workspace, place: str) -> Path:
+    """The folder that `runs/a` or `a` means. Raises ConfigError C20 where there is no such run."""
     for folder in (workspace.root / place, workspace.runs / place, Path(place).resolve()):
         if folder.is_dir() and folder.resolve().parent == workspace.runs.resolve():
             return folder.resolve()

@@ -37,14 +37,19 @@ class OutOfFold:
         return self.table.groups
 
     def relatives(self) -> np.ndarray | None:
-        """What must stay together when rows are cut into parts: groups, and images that are the same byte for byte.
+        """What must stay together when rows are cut into parts."""
+        return relatives(self.folds, self.table)
 
-        Several folds keep those together already, and reading all images takes long: then it is the groups alone.
-        """
-        if len(np.unique(self.folds)) > 1:
-            return self.groups
-        same = duplicates.contents(self.table.paths)
-        return same if self.groups is None else duplicates.joined(same, self.groups)
+
+def relatives(folds: np.ndarray, table: Table) -> np.ndarray | None:
+    """What must stay together when rows are cut into parts: groups, and images that are the same byte for byte.
+
+    Several folds keep those together already, and reading all images takes long: then it is the groups alone.
+    """
+    if len(np.unique(folds)) > 1:
+        return table.groups
+    same = duplicates.contents(table.paths)
+    return same if table.groups is None else duplicates.joined(same, table.groups)
 
 
 def labels(workspace: Workspace) -> Table:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from kit.commands._console import emit, follow, say
-from kit.commands.tta import Several, read_spec
+from kit.commands._specs import read_spec
+from kit.commands.tta import Several
 
 if TYPE_CHECKING:
     from kit.embed import Embedded

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kit.commands._console import emit, follow, say
+from kit.commands._gains import gained
+from kit.commands._specs import read_spec
 
 if TYPE_CHECKING:
-    from kit.blending.gains import Gain
     from kit.policy import Chosen
     from kit.tta import Predicted
     from kit.workspace import Workspace
@@ -133,24 +134,6 @@ def _say_policy(chosen: Chosen) -> None:
     say(f"  nested {chosen.nested:.4f} (in-sample {chosen.in_sample:.4f})")
     for gain in chosen.gains:
         say(f"  over {gain.over} {chosen.others[gain.over]:.4f}: {gained(gain)}")
-
-
-def read_spec(text: str, option: str) -> Any:
-    """A plugin's name, or the JSON object of its name and options."""
-    import json
-
-    try:
-        return json.loads(text) if text.lstrip().startswith("{") else text
-    except json.JSONDecodeError as error:
-        raise click.BadParameter(f"{text!r} is no JSON: {error}", param_hint=option) from None
-
-
-def gained(gain: Gain) -> str:
-    """A gain, its interval, and whether it is one."""
-    if gain.low is None or gain.high is None:
-        return f"{gain.value:+.4f}, too few draws have a score for an interval"
-    found = "a gain" if gain.shown else "a loss" if gain.high < 0 else "not shown to be a gain"
-    return f"{gain.value:+.4f} (95 % {gain.low:+.4f} to {gain.high:+.4f}), {found}"
 
 
 def _say(made: Predicted) -> None:

@@ -167,3 +167,20 @@ def test_samples_f1_by_hand() -> None:
     # one hit, one true, two given: 5 / (4 + 2)
     twice = Metric.open({"name": "samples_f1", "beta": 2})
     assert twice.score(HOT, SURE) == pytest.approx((3 + 5 / 6) / 4)
+
+
+def test_map_at_k_is_scikit_learns_ranking_precision_where_k_is_all(
+    drawn: tuple[np.ndarray, np.ndarray],
+) -> None:
+    truth, shares = drawn
+    theirs = metrics.label_ranking_average_precision_score(np.eye(5)[truth], shares)
+    assert Metric.open({"name": "map_at_k", "k": 5}).score(truth, shares) == pytest.approx(theirs)
+
+
+def test_map_at_k_by_hand() -> None:
+    shares = np.array([[0.5, 0.3, 0.2], [0.2, 0.5, 0.3], [0.4, 0.4, 0.2], [0.4, 0.4, 0.2]])
+    # ranks 1, 3 (beyond 2), 2 (of equals the first class is first), 1
+    assert (
+        Metric.open({"name": "map_at_k", "k": 2}).score(np.array([0, 0, 1, 0]), shares)
+        == (1 + 0 + 0.5 + 1) / 4
+    )

@@ -1,0 +1,69 @@
+"""`kit retrieve`: rows answered with the most similar training images."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from kit.commands._console import emit, follow, say
+from kit.commands._gains import gained
+from kit.commands._specs import read_spec
+
+if TYPE_CHECKING:
+    from kit.retrieve import Retrieved
+
+
+@click.command()
+@click.argument("members", nargs=-1, required=True, metavar="RUN[@VIEWS]...")
+@click.option("--scorer", default="power", show_default=True, help="Scorer plugin, or its JSON with options.")
+@click.option(
+    "--reranker", "rerankers", multiple=True, metavar="RERANKER",
+    help="Reranker plugin, or its JSON; several are tried in all combinations, and the best one is used.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(members: tuple[str, ...], scorer: str, rerankers: tuple[str, ...], as_json: bool) -> None:
+    """Answer every row with its most similar training images, by what `kit embed` made.
+
+    Held-out rows are compared with what their fold was trained on, test rows with each fold's in turn. The result is
+    predictions like any other's, for kit blend.
+
+    \b
+    kit retrieve runs/r@hflip
+    kit retrieve r s --scorer product
+    kit retrieve r --scorer '{"name": "power", "k": 20}' --reranker query_expansion --reranker database_augmentation
+    kit blend runs/r runs/r@plain-power
+    """
+    from kit.retrieve import retrieving
+    from kit.workspace import Workspace
+
+    specs = [read_spec(text, "--reranker") for text in rerankers]
+    made = follow(retrieving(Workspace.find("."), members, read_spec(scorer, "--scorer"), specs))
+    for each in made:
+        _say(each)
+    say(f"next: kit blend {' '.join(each.member for each in made)}")
+    if as_json:
+        emit([asdict(each) for each in made])
+    else:
+        for each in made:
+            click.echo(each.member)
+
+
+def _say(made: Retrieved) -> None:
+    """Scores beside the classifier's, the fitted scorer, and what each reranker brought."""
+    options = ", ".join(
+        f"{key} {value}" for key, value in made.scorer.items() if not isinstance(value, dict | None)
+    )
+    say(f"{made.member}: {options.removeprefix('name ')}")
+    for name, value in made.scores.items():
+        before = (
+            f" (classifier {made.plain[name]:.4f}, {value - made.plain[name]:+.4f})"
+            if name in made.plain
+            else ""
+        )
+        say(f"  out of fold {name} {value:.4f}{before}")
+    if made.gain is not None:
+        say(f"  over the classifier: {gained(made.gain)}")
+    for one in made.rerankers:
+        say(f"  {one.name} {'used' if one.kept else 'left out'}: by itself {gained(one.gain)}")

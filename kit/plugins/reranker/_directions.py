@@ -1,0 +1,22 @@
+"""Vectors moved towards their neighbours, a chunk at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+CHUNK = 4_096  # rows: their neighbours are 10 times as many vectors
+
+
+def directions(vectors: np.ndarray, gallery: np.ndarray, rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Unit vectors along vectors (N, D) + the sum over k of weights (N, k) * gallery[rows (N, k)], as wide as given.
+
+    A sum of length 0 leaves the vector as it is.
+    """
+    made = np.empty_like(vectors)
+    for start in range(0, len(vectors), CHUNK):
+        part = slice(start, start + CHUNK)
+        plain = vectors[part].astype(np.float32)
+        total = plain + np.einsum("nk,nkd->nd", weights[part], gallery[rows[part]].astype(np.float32))
+        lengths = np.linalg.norm(total, axis=1, keepdims=True)
+        made[part] = np.where(lengths > 0, total / np.where(lengths > 0, lengths, 1), plain)
+    return made

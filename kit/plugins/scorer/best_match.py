@@ -1,0 +1,24 @@
+"""Best match: the class of the most similar training image."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kit.kinds import Neighbours, Scorer
+from kit.plugins.scorer._scores import by_class
+
+
+class BestMatch(Scorer):
+    """The class of the nearest image, for certain.
+
+    Its probabilities are 0 and 1, so it answers, and cannot say how sure it is: `power` can.
+
+    Source: the nearest neighbour rule, Cover and Hart 1967, "Nearest Neighbor Pattern Classification".
+    """
+
+    def neighbours(self) -> int:
+        return 1
+
+    def score(self, near: Neighbours) -> np.ndarray:
+        nearest = near.first(1)
+        return by_class(nearest, np.ones((len(near), 1)))

@@ -1,0 +1,88 @@
+"""Unknown: a class for rows that are like nothing in the gallery."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from kit.errors import ConfigError
+from kit.kinds import Metric, Neighbours, Scorer, known
+from kit.plugins.scorer._scores import best_by_class, best_of, closed, powered
+
+TRIED = 41  # thresholds, quantiles of the best similarities
+
+
+class Unknown(Scorer):
+    """The largest cos^power of each class, and threshold^power for the class that stands for none of them.
+
+    A row whose nearest image is less similar than the threshold is answered with `label`; in a ranked answer the label
+    stands between the classes that are more similar and those that are less. The threshold is found on out-of-fold
+    rows, or set so that `share` of the rows to be answered lie below it. Rows of the label are in no gallery.
+
+    Source: Happywhale 2022 (Whale and Dolphin Identification), where the threshold was bisected until 16.5 % of the
+    test rows were new.
+    """
+
+    fitted: ClassVar[bool] = True
+
+    label: str = Field("new", description="the class that stands for none of the others")
+    threshold: float | None = Field(
+        None, ge=-1, le=1, description="least similarity; fit finds it where none is given"
+    )
+    share: float | None = Field(None, gt=0, lt=1, description="of rows that are expected to be of the label")
+    k: int = Field(50, ge=1, description="how many neighbours are looked at")
+    power: float = Field(9.0, gt=0, le=1000, description="of similarities and threshold")
+    metric: Metric | None = Field(
+        None, description="what is made best; where none is named, the competition's"
+    )
+
+    names: tuple[str, ...] = known()
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Self:
+        if self.threshold is not None and self.share is not None:
+            raise ValueError("either threshold or share")
+        return self
+
+    def neighbours(self) -> int:
+        return self.k
+
+    def ignores(self) -> tuple[str, ...]:
+        return (self.label,)
+
+    def fit(self, near: Neighbours, truth: np.ndarray) -> Self:
+        if self.threshold is not None or self.share is not None:
+            return self
+        best = near.similarities[:, 0]
+        if not (truth == self._place(near)).any():
+            raise ConfigError(
+                f"no training row is of class {self.label!r}, so no threshold can be found on them", code="C29",
+                hint="scorer.share=<expected share of the test rows>, or scorer.threshold=<cosine>",
+            )  # fmt: skip
+        values = np.unique(np.quantile(best, np.linspace(0, 1, TRIED)).clip(-1, 1))
+        tried = (self.model_copy(update={"threshold": float(value)}) for value in values)
+        return best_of(tried, near, truth, self.metric)
+
+    def score(self, near: Neighbours) -> np.ndarray:
+        seen = near.first(self.k)
+        scores = best_by_class(seen, powered(seen, self.power))
+        scores[:, self._place(near)] = max(self._least(near), 0.0) ** self.power
+        return closed(scores)
+
+    def _least(self, near: Neighbours) -> float:
+        """The similarity below which a row is of the label."""
+        if self.share is not None:
+            return float(np.quantile(near.similarities[:, 0], self.share))
+        return 0.5 if self.threshold is None else self.threshold
+
+    def _place(self, near: Neighbours) -> int:
+        """The label's class number. Raises ConfigError where the classes have no such label."""
+        names = self.names or (*map(str, range(near.classes - 1)), self.label)
+        if self.label not in names:
+            raise ConfigError(
+                f"scorer 'unknown' answers {self.label!r}, which is no class of the table", code="C29",
+                hint="scorer.label=<the class>, or name it in data.classes",
+            )  # fmt: skip
+        return names.index(self.label)

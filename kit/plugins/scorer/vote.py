@@ -1,0 +1,25 @@
+"""Vote: how many of the nearest images are of a class."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import Field
+
+from kit.kinds import Neighbours, Scorer
+from kit.plugins.scorer._scores import by_class
+
+
+class Vote(Scorer):
+    """The share of each class among the k nearest images.
+
+    Source: sklearn.neighbors.KNeighborsClassifier, weights "uniform".
+    """
+
+    k: int = Field(5, ge=1, description="how many neighbours vote")
+
+    def neighbours(self) -> int:
+        return self.k
+
+    def score(self, near: Neighbours) -> np.ndarray:
+        votes = near.first(self.k)
+        return by_class(votes, np.ones(votes.labels.shape)) / votes.labels.shape[1]

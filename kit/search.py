@@ -1,0 +1,120 @@
+"""search: the nearest rows of a gallery by cosine, exactly, by matrix products in chunks.
+
+Memory is bounded by the chunks, not by queries times gallery. Of a chunk's products only those are looked at that beat
+the k-th best so far, which after a few chunks are hardly any.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from kit.errors import ConfigError
+
+QUERIES = 2_048  # rows of a product: 2,048 x 4,096 float32 are 32 MB
+GALLERY = 4_096  # its columns
+FIRST = 256  # columns of the first product, all of which are sorted
+LARGE = 10**9  # queries times gallery from which faiss is used, where it is installed: a second of products
+
+Engine = Literal["auto", "numpy", "faiss"]
+
+
+@dataclass(frozen=True, eq=False)
+class Nearest:
+    """The k nearest rows of a gallery for every query (Q, k), the nearest first; of equals the earlier row."""
+
+    similarities: np.ndarray  # float32
+    rows: np.ndarray  # int64
+
+
+def nearest(queries: np.ndarray, gallery: np.ndarray, k: int, engine: Engine = "auto") -> Nearest:
+    """The k rows of `gallery` (G, D) with the largest product with each of `queries` (Q, D), floats of any width.
+
+    `auto` is faiss from 10^9 products on, where it is installed. Raises ConfigError C28 where k is larger than the
+    gallery, C24 for faiss where it is not installed.
+    """
+    if not 1 <= k <= len(gallery):
+        raise ConfigError(
+            f"k is {k}, of {len(gallery)} images to choose from", code="C28", hint="a smaller k"
+        )
+    installed = importlib.util.find_spec("faiss") is not None
+    if engine == "faiss" and not installed:
+        raise ConfigError("faiss is not installed", code="C24", hint="pip install 'kit-competitions[faiss]'")
+    fast = engine == "faiss" or (engine == "auto" and installed and len(queries) * len(gallery) >= LARGE)
+    found = [
+        (_by_faiss if fast else _by_products)(_wide(queries[start : start + QUERIES]), gallery, k)
+        for start in range(0, len(queries), QUERIES)
+    ]
+    if not found:
+        return Nearest(np.empty((0, k), np.float32), np.empty((0, k), np.int64))
+    return Nearest(
+        np.concatenate([one.similarities for one in found]), np.concatenate([one.rows for one in found])
+    )
+
+
+def _wide(vectors: np.ndarray) -> np.ndarray:
+    """A chunk as float32, in one piece of memory."""
+    return np.ascontiguousarray(vectors, dtype=np.float32)
+
+
+def _by_products(queries: np.ndarray, gallery: np.ndarray, k: int) -> Nearest:
+    """The nearest of one chunk of queries, float32."""
+    start = max(FIRST, k)
+    best = _best(queries @ _wide(gallery[:start]).T, np.arange(min(start, len(gallery)))[None], k)
+    products = np.empty((len(queries), GALLERY), np.float32)
+    above = np.empty(products.shape, bool)
+    while start < len(gallery):
+        part = _wide(gallery[start : start + GALLERY])
+        width = len(part)
+        made = np.matmul(queries, part.T, out=products if width == GALLERY else None)
+        mask = np.greater(made, best.similarities[:, -1:], out=above if width == GALLERY else None)
+        hits = np.flatnonzero(mask)
+        if len(hits):
+            best = _joined(best, made, hits, start, k)
+        start += width
+    return best
+
+
+def _joined(best: Nearest, made: np.ndarray, hits: np.ndarray, start: int, k: int) -> Nearest:
+    """The best with those of a chunk's products (Q, width) that beat them, whose places in it are `hits`."""
+    query, column = np.divmod(hits, made.shape[1])
+    counts = np.bincount(query, minlength=len(made))
+    touched = np.flatnonzero(counts)
+    shape = (len(touched), int(counts.max()))
+    scores, rows = np.full(shape, -np.inf, np.float32), np.zeros(shape, np.int64)
+    place = np.arange(len(hits)) - np.repeat(np.cumsum(counts) - counts, counts)
+    line = (np.cumsum(counts > 0) - 1)[query]
+    scores[line, place], rows[line, place] = made.ravel()[hits], column + start
+    scores = np.concatenate([best.similarities[touched], scores], axis=1)
+    rows = np.concatenate([best.rows[touched], rows], axis=1)
+    better = _best(scores, rows, k)
+    best.similarities[touched], best.rows[touched] = better.similarities, better.rows
+    return best
+
+
+def _best(scores: np.ndarray, rows: np.ndarray, k: int) -> Nearest:
+    """The k largest scores (Q, n) of rows (Q or 1, n), sorted; of equals the one that stands first."""
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    rows = np.broadcast_to(rows, scores.shape)
+    return Nearest(np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1))
+
+
+def _by_faiss(queries: np.ndarray, gallery: np.ndarray, k: int) -> Nearest:
+    """The nearest of one chunk of queries by faiss's own exact search, the gallery a chunk at a time too."""
+    import faiss
+
+    chunk = 16 * GALLERY
+    best: Nearest | None = None
+    for start in range(0, len(gallery), chunk):
+        part = _wide(gallery[start : start + chunk])
+        found: Any = faiss.knn(queries, part, min(k, len(part)), metric=faiss.METRIC_INNER_PRODUCT)
+        scores, rows = found[0], found[1] + start
+        if best is not None:
+            scores = np.concatenate([best.similarities, scores], axis=1)
+            rows = np.concatenate([best.rows, rows], axis=1)
+        best = _best(scores, rows, k)
+    assert best is not None
+    return best
