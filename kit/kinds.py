@@ -31,7 +31,8 @@ __all__ = [
     "Tracked", "Tracker", "Views", "known",
 ]  # fmt: skip
 
-Outputs = Literal["logits", "cosines"]
+Outputs = Literal["logits", "cosines", "joint"]  # joint: logits, then unit vectors
+HEADS: dict[Outputs, str] = {"logits": "linear", "cosines": "cosine", "joint": "joint"}
 
 
 # --------------------------------------------------------------------------------------------- data
@@ -157,8 +158,7 @@ class Loss(Plugin):
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Outputs (N, K) as probabilities (N, K); a wrapper asks its base."""
-        base = self.nested()
-        return base.probabilities(outputs) if base else outputs.softmax(dim=1)
+        return base.probabilities(outputs) if (base := self.nested()) else outputs.softmax(dim=1)
 
     def width(self, classes: int) -> int:
         """How many outputs of the head it takes: one a class, unless it says otherwise; a wrapper asks its base."""
@@ -175,14 +175,14 @@ class Loss(Plugin):
         return base if isinstance(base, Loss) else None
 
     def outputs(self) -> Outputs:
-        """What the network must give: logits, or cosines for a margin; any other wrapper asks its base."""
-        base = None if self.takes == "cosines" else self.nested()
+        """What the network must give: logits, unless the loss says otherwise; a wrapper that does not asks its base."""
+        base = None if self.takes != "logits" else self.nested()
         return base.outputs() if base else self.takes
 
     def head(self) -> str:
-        """The head used where the config names none; what is no margin asks its base."""
-        base = None if self.takes == "cosines" else self.nested()
-        return base.head() if base else {"logits": "linear", "cosines": "cosine"}[self.takes]
+        """The head used where the config names none; what takes logits asks its base."""
+        base = None if self.takes != "logits" else self.nested()
+        return base.head() if base else HEADS[self.takes]
 
     def can_be_split(self) -> bool:
         """Whether micro-batches leave the loss of a batch as it is."""

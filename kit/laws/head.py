@@ -6,12 +6,17 @@ from kit.kinds import Head
 
 
 def law_one_output_a_class_of_the_kind_it_gives(head: Head) -> None:
-    """(N, features) becomes (N, classes), cosines within -1 to 1 where the head gives cosines."""
+    """(N, features) becomes (N, classes), cosines within -1 to 1 where it gives those; unit vectors may follow."""
     import torch
 
     made = head.build(16, 5).eval()
     outputs = made(torch.randn(4, 16, generator=torch.Generator().manual_seed(0)))
-    assert outputs.shape == (4, 5), f"the shape is {tuple(outputs.shape)}, not (4, 5)"
+    wanted = (4, 5 + 16 * (head.gives == "joint"))
+    assert outputs.shape == wanted, f"the shape is {tuple(outputs.shape)}, not {wanted}"
+    lengths = outputs.detach()[:, 5:].norm(dim=1)
+    assert head.gives != "joint" or bool(((lengths - 1).abs() < 1e-5).all()), (
+        f"lengths are {lengths.tolist()}"
+    )
     if head.gives == "cosines":
         largest = float(outputs.detach().abs().max())
         assert largest <= 1 + 1e-5, f"a cosine is {largest}"

@@ -11,7 +11,7 @@ from kit.kinds import Classes, Loss
 if TYPE_CHECKING:
     from torch import Tensor
 
-ROWS, COUNTS = 24, (12, 6, 3, 2, 1)
+ROWS, FEATURES, COUNTS = 24, 8, (12, 6, 3, 2, 1)
 FACTORS = (("p", "u"), ("p", "v"), ("q", "u"), ("r", "v"), ("s", "u"))
 CLASSES = Classes(("a", "b", "c", "d", "e"), COUNTS, ("x", "x", "x", "y", "z"), FACTORS, ROWS)
 
@@ -25,10 +25,24 @@ class _Case:
     labels: Tensor  # (ROWS,), every class occurs; or multi-hot (ROWS, classes), with rows of none and of all labels
     hot: Tensor  # (ROWS, classes) bool, the labels by class
 
+    def with_logits(self, logits: Tensor) -> Tensor:
+        """The outputs with these in the place of the logits; unit vectors beside them stay."""
+        import torch
+
+        return torch.cat([logits, self.outputs[:, logits.shape[1] :]], dim=1)
+
     @property
-    def edge(self) -> float:
-        """An extreme output."""
-        return 1.0 if self.loss.outputs() == "cosines" else 30.0
+    def logits(self) -> Tensor:
+        """The outputs without the unit vectors beside them."""
+        return self.outputs[:, : self.loss.width(len(COUNTS))]
+
+    @property
+    def extreme(self) -> Tensor:
+        """Outputs as large as they become."""
+        import torch
+
+        edge = 1.0 if self.loss.outputs() == "cosines" else 30.0
+        return self.with_logits(torch.where(self.logits > 0, edge, -edge))
 
 
 def _cases(loss: Loss) -> list[_Case]:
@@ -49,7 +63,11 @@ def _case(loss: Loss, labels: Tensor, hot: Tensor) -> _Case:
     import torch
 
     bound = loss.bind(replace(CLASSES, multi_label=labels.ndim == 2))
-    outputs = torch.randn(ROWS, bound.width(len(COUNTS)), generator=torch.Generator().manual_seed(0))
+    draws = torch.Generator().manual_seed(0)
+    outputs = torch.randn(ROWS, bound.width(len(COUNTS)), generator=draws)
+    if loss.outputs() == "joint":
+        vectors = torch.randn(ROWS, FEATURES, generator=draws)
+        outputs = torch.cat([outputs, vectors / vectors.norm(dim=1, keepdim=True)], dim=1)
     return _Case(bound, torch.tanh(outputs) if loss.outputs() == "cosines" else outputs, labels, hot)
 
 
@@ -58,8 +76,7 @@ def law_every_row_has_a_finite_loss(loss: Loss) -> None:
     import torch
 
     for case in _cases(loss):
-        extreme = torch.where(case.outputs > 0, case.edge, -case.edge)
-        for given in (case.outputs, extreme):
+        for given in (case.outputs, case.extreme):
             found = case.loss.rows(given, case.labels)
             assert found.shape == (ROWS,), f"the shape is {tuple(found.shape)}, not ({ROWS},)"
             wrong = int((~torch.isfinite(found)).sum())
@@ -71,7 +88,7 @@ def law_its_gradient_is_finite(loss: Loss) -> None:
     import torch
 
     for case in _cases(loss):
-        for given in (case.outputs, torch.where(case.outputs > 0, case.edge, -case.edge)):
+        for given in (case.outputs, case.extreme):
             leaf = given.clone().requires_grad_()
             case.loss.rows(leaf, case.labels).mean().backward()
             assert leaf.grad is not None, "no gradient reaches the outputs"
@@ -96,7 +113,7 @@ def law_down_its_gradient_the_true_class_is_likeliest(loss: Loss) -> None:
     import torch
 
     for case in _cases(loss):
-        leaf = torch.zeros_like(case.outputs, requires_grad=True)
+        leaf = case.with_logits(torch.zeros_like(case.logits)).requires_grad_()
         case.loss.rows(leaf, case.labels).sum().backward()
         gradient = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
         found = case.loss.probabilities(leaf.detach() - 0.01 * gradient)

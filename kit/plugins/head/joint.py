@@ -1,0 +1,33 @@
+"""A classifier's logits beside the unit vector that they are made from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from kit.kinds import Head, Outputs
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Joint(Head):
+    """A linear layer's logits (N, classes), and after them the features (N, features) brought to length 1, in float32.
+
+    For losses that compare rows of the batch with each other, such as `contrastive`, beside one that classifies them.
+
+    Source: the two branches of Sun et al. 2014, "Deep Learning Face Representation by Joint
+    Identification-Verification".
+    """
+
+    gives: ClassVar[Outputs] = "joint"
+
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="share of the features dropped before the linear layer"
+    )
+
+    def build(self, features: int, classes: int) -> nn.Module:
+        from kit.plugins.head._beside import Beside
+
+        return Beside(features, classes, self.dropout)

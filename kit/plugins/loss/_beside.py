@@ -1,0 +1,55 @@
+"""The base of losses that compare rows of a batch by their unit vectors, beside a classifier's loss."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field, field_validator
+
+from kit.kinds import Loss, Outputs, known
+from kit.plugins.loss.cross_entropy import CrossEntropy
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Beside(Loss):
+    """The base's loss of the logits + weight * what the unit vectors of the batch cost among each other.
+
+    The batch must hold several rows of a class: sampler=m_per_class.
+    """
+
+    takes: ClassVar[Outputs] = "joint"
+    splittable: ClassVar[bool] = False
+
+    base: Loss = Field(CrossEntropy(), description="the classifier's loss, of logits")
+    weight: float = Field(1.0, gt=0, description="of the comparison, beside the classifier's 1")
+
+    names: tuple[str, ...] = known()
+
+    @field_validator("base")
+    @classmethod
+    def _of_logits(cls, base: Loss) -> Loss:
+        if base.outputs() != "logits":
+            raise ValueError(f"{base.plugin_name()} takes {base.outputs()}, not logits")
+        return base
+
+    def among(self, vectors: Tensor, labels: Tensor) -> Tensor:
+        """What unit vectors (N, features) float32 with class numbers (N,) cost, one number."""
+        raise NotImplementedError
+
+    def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        width = self._width()
+        return self.base.rows(outputs[:, :width], labels) + self.weight * self.among(
+            outputs[:, width:], labels
+        )
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        return self.base.probabilities(outputs[:, : self._width()])
+
+    def is_by_class(self) -> bool:
+        return False
+
+    def _width(self) -> int:
+        """How many of the outputs are logits."""
+        return self.width(len(self.names))

@@ -1,0 +1,37 @@
+"""Contrastive: images of a class are drawn together, those of other classes pushed apart to a margin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from kit.plugins.loss._beside import Beside
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Contrastive(Beside):
+    """Over the batch's pairs: mean of 1 - cos where the class is the same, and of max(0, cos - margin) where it is not.
+
+    The classifier's loss stands beside it. Each mean is over its own pairs, so that the few equal ones count as much as
+    the many unequal ones; a kind of pair that the batch lacks costs nothing.
+
+    Source: Hadsell, Chopra and LeCun 2006, "Dimensionality Reduction by Learning an Invariant Mapping", in cosines as
+    torch.nn.CosineEmbeddingLoss has it.
+    """
+
+    margin: float = Field(0.3, ge=-1, lt=1, description="cosine from which unequal images are pushed apart")
+
+    def among(self, vectors: Tensor, labels: Tensor) -> Tensor:
+        import torch
+
+        cosines = vectors @ vectors.T
+        pairs = torch.ones_like(cosines, dtype=torch.bool).triu(1)
+        same = labels[:, None] == labels
+        near, far = same & pairs, ~same & pairs
+        pulled = ((1 - cosines) * near).sum() / near.sum().clamp(min=1)
+        pushed = ((cosines - self.margin).clamp(min=0) * far).sum() / far.sum().clamp(min=1)
+        total: Tensor = pulled + pushed
+        return total

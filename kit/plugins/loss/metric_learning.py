@@ -1,0 +1,108 @@
+"""Every loss of pytorch-metric-learning that compares rows of a batch, with its miners, by name."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import Field, model_validator
+
+from kit.errors import ConfigError, nearest
+from kit.plugins.loss._beside import Beside
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Spec = Mapping[str, Any]
+ENDINGS = {"losses": "Loss", "miners": "Miner"}  # of the names of classes
+
+
+class MetricLearning(Beside):
+    """A loss of pytorch-metric-learning on the unit vectors, and the pairs or triplets that a miner picks for it.
+
+    `{"name": "TripletMarginLoss", "margin": 0.1}` with the miner `{"name": "BatchHardMiner"}` is triplets, mined.
+    Losses with weights of their own are not taken: `arcface`, `proxy_anchor` and their kin are kit's.
+
+    Source: Musgrave, Belongie and Lim 2020, "PyTorch Metric Learning"; the default is Wang et al. 2019,
+    "Multi-Similarity Loss with General Pair Weighting", with its miner.
+    """
+
+    of: Spec = Field(
+        {"name": "MultiSimilarityLoss"}, description="the library's loss, its name and arguments"
+    )
+    miner: Spec | None = Field({"name": "MultiSimilarityMiner"}, description="its miner likewise, or null")
+
+    @model_validator(mode="after")
+    def _built(self) -> Self:
+        if importlib.util.find_spec("pytorch_metric_learning") is not None:
+            _made("losses", _frozen(self.of))
+            if self.miner is not None:
+                _made("miners", _frozen(self.miner))
+        return self
+
+    def among(self, vectors: Tensor, labels: Tensor) -> Tensor:
+        picked = None if self.miner is None else _made("miners", _frozen(self.miner))(vectors, labels)
+        found: Tensor = _made("losses", _frozen(self.of))(vectors, labels, picked)
+        return found
+
+
+def _frozen(spec: Spec) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(spec.items()))
+
+
+@lru_cache(maxsize=32)
+def _made(shelf: str, spec: tuple[tuple[str, Any], ...]) -> Any:
+    """A loss or miner of the library; none of them keeps a state.
+
+    Raises ConfigError C24 where the library is missing, C07 for a name or an argument that it has not.
+    """
+    options = dict(spec)
+    name = str(options.pop("name", ""))
+    if importlib.util.find_spec("pytorch_metric_learning") is None:
+        raise ConfigError(
+            "loss 'metric_learning' needs the package pytorch-metric-learning, which is not installed", code="C24",
+            hint="pip install 'kit-competitions[metric-learning]'",
+        )  # fmt: skip
+    module = importlib.import_module(f"pytorch_metric_learning.{shelf}")
+    known = {key: value for key, value in vars(module).items() if key.endswith(ENDINGS[shelf])}
+    if name not in known:
+        raise ConfigError(
+            f"pytorch-metric-learning has no {name!r} among its {shelf}{nearest(name, known)}", code="C07"
+        )
+    arguments = _arguments(known[name])
+    wrong = next((key for key in options if key not in arguments), None)
+    if wrong is not None:
+        raise ConfigError(
+            f"{name} has no argument {wrong!r}{nearest(wrong, arguments)} (it has {', '.join(arguments)})",
+            code="C02",
+        )
+    try:
+        made = known[name](**options)
+    except (TypeError, ValueError, AssertionError) as error:
+        raise ConfigError(f"{name} cannot be made: {error}", code="C02") from None
+    if any(True for _ in made.parameters()):
+        raise ConfigError(
+            f"{name} has weights of its own, which no optimizer would train", code="C02",
+            hint="loss=arcface, loss=cosface or loss=proxy_anchor, whose weights are the head's",
+        )  # fmt: skip
+    return made
+
+
+def _arguments(kind: type) -> list[str]:
+    """The arguments of a class and of those it hands the rest on to."""
+    found: dict[str, None] = {}
+    for base in kind.__mro__:
+        init = vars(base).get("__init__")
+        if init is None or not base.__module__.startswith("pytorch_metric_learning"):
+            continue
+        parameters = inspect.signature(init).parameters.values()
+        found |= dict.fromkeys(
+            p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "self"
+        )
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return list(found)

@@ -1,0 +1,50 @@
+"""Proxy anchor: each class's vector looks at all rows of the batch, and at the hard ones most."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from kit.kinds import Loss, Outputs
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class ProxyAnchor(Loss):
+    """Each class's proxy, its row of the cosine head, pulls its rows in and pushes all others off.
+
+    1 / |P+| * sum over classes in the batch of log(1 + sum over their rows of exp(-s * (cos - m)))
+    + 1 / |P| * sum over all classes of log(1 + sum over other rows of exp(s * (cos + m))).
+    Every row is given the batch's loss, since the classes' sums are over all of them.
+
+    Source: Kim et al. 2020, "Proxy Anchor Loss for Deep Metric Learning", equation 4.
+    """
+
+    takes: ClassVar[Outputs] = "cosines"
+    splittable: ClassVar[bool] = False
+
+    margin: float = Field(0.1, ge=0, lt=1, description="m, of a cosine")
+    scale: float = Field(32.0, gt=0, description="s")
+
+    def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        import torch
+
+        cosines = outputs.float()
+        own = labels[:, None] == torch.arange(cosines.shape[1], device=labels.device)
+        pulled = _sums((-self.scale * (cosines - self.margin)).masked_fill(~own, -torch.inf))
+        pushed = _sums((self.scale * (cosines + self.margin)).masked_fill(own, -torch.inf))
+        there = own.any(dim=0)
+        total = pulled[there].sum() / there.sum() + pushed.mean()
+        return total.expand(len(labels))
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        return (self.scale * outputs.float()).softmax(dim=1)
+
+
+def _sums(powers: Tensor) -> Tensor:
+    """log(1 + sum of exp) over the rows (N, K) of each class, (K,)."""
+    import torch
+
+    return torch.cat([powers, torch.zeros_like(powers[:1])]).logsumexp(dim=0)
