@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from kit.plugin import Plugin, is_known
@@ -80,6 +81,10 @@ class Reranker(Plugin):
     def search(self, queries: np.ndarray, gallery: np.ndarray, k: int, inner: Search) -> Nearest:
         """The k nearest rows of `gallery` (G, D) for `queries` (Q, D), unit vectors, by way of `inner`."""
         raise NotImplementedError
+
+    def within(self, home: Path | None) -> Self:
+        """The same recipe, in a workspace: options that are relative paths begin there."""
+        return self
 
     def of_fold(self, fold: int | None) -> Self:
         """The same recipe for rows that a fold held out, or for test rows: what it learned must not know the rows."""

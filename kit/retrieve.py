@@ -73,7 +73,7 @@ def retrieving(
     root = workspace.root
     metric = Metric.open(workspace.competition.metric, root, "metric")
     asked = Scorer.open(scorer, root, "scorer")
-    opened = [Reranker.open(spec, root, "reranker") for spec in rerankers]
+    opened = [Reranker.open(spec, root, "reranker").within(root) for spec in rerankers]
     table = labels(workspace).sorted_by_id()
     check_takes((asked, metric), table.label_kind, root)
     recipe = for_metric(asked, metric).bind(Classes(table.classes))

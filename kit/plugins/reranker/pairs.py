@@ -1,0 +1,77 @@
+"""Pairs: the nearest images once more, by how likely each is of the query's class."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from pydantic import Field
+
+from kit.errors import ConfigError
+from kit.kinds import Reranker, known
+from kit.neighbours import Search
+from kit.pairing.judge import Judge, features, read_judges
+from kit.search import Nearest
+
+
+class Pairs(Reranker):
+    """Orders the `top` nearest images by what `kit pairs` learned: a probability that two images are of one class.
+
+    A held-out row's neighbours are judged by what was learned in the other folds. Similarities become probabilities.
+
+    Source: Nogueira and Cho 2019, "Passage Re-ranking with BERT": a cheap search, then a judge of pairs.
+    """
+
+    model: str = Field("", description="the file of kit pairs, such as runs/r/pairs/plain.json")
+    top: int = Field(50, ge=1, description="how many of the nearest are judged")
+
+    home: Path | None = known(None)
+    fold: int | None = known(None)
+
+    def reads(self) -> tuple[Path, ...]:
+        return ((self.home or Path()) / self.model,) if self.model else ()
+
+    def within(self, home: Path | None) -> Self:
+        return self.model_copy(update={"home": home})
+
+    def of_fold(self, fold: int | None) -> Self:
+        return self.model_copy(update={"fold": fold})
+
+    def search(self, queries: np.ndarray, gallery: np.ndarray, k: int, inner: Search) -> Nearest:
+        found = inner(queries, gallery, min(max(self.top, k), len(gallery)))
+        judge = self._judge()
+        if judge is None:
+            return Nearest(found.similarities[:, :k], found.rows[:, :k])
+        wide = found.rows.shape[1]
+        given = features(np.repeat(queries, wide, axis=0), gallery[found.rows.ravel()])
+        told = judge.blend(given[None])[:, 1].reshape(found.rows.shape).astype(np.float32)
+        order = np.argsort(-told, axis=1, kind="stable")[:, :k]
+        return Nearest(np.take_along_axis(told, order, axis=1), np.take_along_axis(found.rows, order, axis=1))
+
+    def _judge(self) -> Judge | None:
+        """What was learned in the other folds; nothing is known without a model, and the order stays."""
+        if not self.model:
+            return None
+        judges = _read(self.reads()[0])
+        name = "test" if self.fold is None else str(self.fold)
+        if name not in judges:
+            raise ConfigError(
+                f"{self.model} has nothing for fold {name}",
+                code="C07",
+                hint="kit pairs again, with all folds embedded",
+            )
+        return judges[name]
+
+
+@lru_cache(maxsize=8)
+def _read(file: Path) -> dict[str, Judge]:
+    try:
+        return read_judges(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{file} is no file of kit pairs: {str(error).splitlines()[0]}",
+            code="C07",
+            hint="kit pairs runs/r",
+        ) from None
