@@ -21,6 +21,7 @@ from kit.checking import (
     factors,
     groups,
     labels,
+    scenes,
     score,
     shift,
     suspects,
@@ -32,7 +33,7 @@ from kit.duplicates import joined, linked
 from kit.errors import Case, KitWarning
 from kit.folds import Folds, make_folds
 from kit.kinds import Metric, Splitter
-from kit.near import looks, near_pairs
+from kit.near import Looks, looks, near_pairs
 from kit.progress import Progress, Work
 from kit.runs.auto_groups import grouping
 from kit.runs.loading import geometry
@@ -91,6 +92,8 @@ def checking(workspace: Workspace, runs: Sequence[str] = (), checkpoints: Sequen
     units = linked(len(ids), [*pairs.tolist(), *_of_groups(train)])
     found += _between(measures, train, test, units, _left_out(workspace))
     found += _copies(filled.cache, train, test, folds, splitter, pairs)
+    side = geometry(workspace.experiment).cache_size
+    found += yield from scenes.across_folds(train, seen.pictures, folds, splitter, data, side)
     if checkpoints:
         known = embedded.Looked(train, test, folds, pairs, units)
         found += yield from embedded.of_networks(workspace, checkpoints, known)

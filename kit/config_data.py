@@ -53,7 +53,7 @@ class Data(Strict):
     group: str | None = Field(
         None,
         description="column, or pattern such as {prefix}, whose equal values must share a fold (a person, an object); "
-        "auto: near copies, by groups.csv",
+        "auto: near copies, by groups.csv; scene: those, and photos of one place, by scenes.csv",
     )
     source: str | None = Field(
         None,

@@ -24,8 +24,8 @@ from kit.tables.sources import Rows
 if TYPE_CHECKING:
     from kit.config import Data
 
-AUTO = "auto"  # data.group: near copies are groups, which GROUPS names
-GROUPS = "groups.csv"
+# data.group: groups that kit finds, by near copies or by scenes, and the file that names them
+FOUND = {"auto": "groups.csv", "scene": "scenes.csv"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,25 +206,28 @@ def sample_frame(root: Path, data: Data) -> pd.DataFrame:
     return file.frame()
 
 
-def _own_groups(root: Path, ids: Sequence[str]) -> np.ndarray:
-    names = group_names(root)
+def _found_groups(root: Path, how: str, ids: Sequence[str]) -> np.ndarray:
+    names = group_names(root / FOUND[how])
     lost = [Case("has no group", id=row, split="train", code="D62") for row in ids if row not in names]
     if lost:
         raise DataError(
-            f"{len(lost)} training rows are not in {GROUPS}", code="D62", cases=lost,
+            f"{len(lost)} training rows are not in {FOUND[how]}", code="D62", cases=lost,
             hint="kit check makes it anew",
         )  # fmt: skip
     return np.array([names[row] for row in ids], dtype=str)
 
 
-def group_names(root: Path) -> dict[str, str]:
-    """The group of each id in groups.csv; none where there is no such file. Raises DataError for a damaged one."""
-    if not (root / GROUPS).is_file():
+def group_names(path: Path) -> dict[str, str]:
+    """The group of each id in groups.csv or its kin; none where there is no such file.
+
+    Raises DataError for a damaged one.
+    """
+    if not path.is_file():
         return {}
-    file = read_csv(root / GROUPS)
+    file = read_csv(path)
     if tuple(file.columns) != ("id", "group"):
         raise DataError(
-            f"{GROUPS} has the columns {', '.join(file.columns)}, not id, group", code="D62",
+            f"{path.name} has the columns {', '.join(file.columns)}, not id, group", code="D62",
             hint="delete it, and kit check makes it anew",
         )  # fmt: skip
     return dict(zip(file.column("id"), file.column("group"), strict=True))
@@ -246,8 +249,8 @@ def _frame(rows: Rows) -> pd.DataFrame:
 def _groups(root: Path, rows: Rows, data: Data) -> np.ndarray | None:
     if data.group is None:
         return None
-    if data.group == AUTO and AUTO not in rows.columns:
-        return _own_groups(root, rows.ids)
+    if data.group in FOUND and data.group not in rows.columns:
+        return _found_groups(root, data.group, rows.ids)
     given = {"id": rows.ids, **derived_columns(rows.ids, rows.paths), **rows.columns}
     groups = external.with_groups(rows, fill(data.group, given, "data.group"))
     blank = [
