@@ -41,6 +41,7 @@ def command() -> None:
     kit look lr scheduler=one_cycle
     kit look lr --find
     kit look members runs/a@d4 runs/b@d4
+    kit look retrieve runs/a@d4
     """
 
 
@@ -200,3 +201,44 @@ def members(members: tuple[str, ...], out: Path, ensembler: str | None, as_json:
     console(stderr=True).print(_members.table(found))
     say(f"{found.ensembler} of all: {found.metric} {found.score:.4f} on {found.rows} out-of-fold rows")
     click.echo(out)
+
+
+@command.command()
+@click.argument("member", metavar="RUN[@VIEWS]")
+@_picture("retrieve.png")
+@click.option("--queries", type=click.IntRange(1, 50), default=10, show_default=True, help="Held-out rows.")
+@click.option(
+    "--neighbours", type=click.IntRange(1, 20), default=6, show_default=True, help="Images of each."
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the rows that are drawn."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the files and the neighbours as JSON.")
+def retrieve(member: str, out: Path, queries: int, neighbours: int, seed: int, as_json: bool) -> None:
+    """Draw held-out rows beside their nearest training images, right and wrong, and a map of where rows lie.
+
+    The map is a second picture, FILE-map.png, coloured by class and by shape group. `kit embed` makes what is compared.
+
+    \b
+    kit look retrieve runs/r@hflip
+    kit look retrieve runs/r --queries 20 --neighbours 8 --out whales.png
+    """
+    from kit.plots import write_png
+    from kit.retrieval.drawn import page, scattered
+    from kit.retrieval.showing import showing
+    from kit.workspace import Workspace
+
+    found = follow(showing(Workspace.find("."), member, queries, neighbours, seed))
+    beside = out.with_name(f"{out.stem}-map.png")
+    share = f"{found.wrong} of {found.rows} held-out rows have a nearest image of another class"
+    write_png(out, page(found, f"{member}: {share}"))
+    write_png(beside, scattered(found.map, f"{member}: {len(found.map.labels)} held-out rows by t-SNE"))
+    say(share)
+    if as_json:
+        strips = [
+            [{"id": one.id, "label": one.label, "cosine": one.similarity} for one in q] for q in found.queries
+        ]
+        emit({"files": [str(out), str(beside)], "wrong": found.wrong, "rows": found.rows, "queries": strips})
+        return
+    click.echo(out)
+    click.echo(beside)
