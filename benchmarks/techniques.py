@@ -22,6 +22,7 @@ from kit.files import read_json, write_json
 from kit.predictions import Predictions
 from kit.progress import finish
 from kit.runs.rehearsal import rehearsing
+from kit.runs.run import Run
 
 PIPELINE = [  # what the team used: an OneOf of distortions after the usual geometry
     {"name": "RandomResizedCrop", "scale": [0.5, 1.0]},
@@ -105,16 +106,9 @@ def prepared(root: Path, options: argparse.Namespace) -> Path:
 
 def row(root: Path, name: str, steps: int) -> str:
     """Trains one technique for as many epochs as the steps allow, and returns its line of the table."""
-    base = read_json(root / "config.json")
-    write_json(root / "config.json", {**base, **TECHNIQUES[name]})
-    try:
-        rehearsal = finish(rehearsing(kit.Workspace.open(root), "rehearsal"))
-        epochs = max(1, round(steps / rehearsal.steps_per_epoch))
-        start = time.monotonic()
-        run = kit.train(root, [f"epochs={epochs}"], name=name.replace(" ", "-"))
-        spent = time.monotonic() - start
-    finally:
-        write_json(root / "config.json", base)
+    start = time.monotonic()
+    run, epochs = trained(root, name, steps)
+    spent = time.monotonic() - start
     about = Predictions.read(run.predictions("plain") / "oof.parquet").about
     folds = [about["fold_scores"][fold]["macro_f1"] for fold in ("0", "1")]
     scores = about["scores"]
@@ -122,6 +116,18 @@ def row(root: Path, name: str, steps: int) -> str:
         f"| {name} | **{scores['macro_f1']:.3f}** | {folds[0]:.3f} | {folds[1]:.3f} | {scores['accuracy']:.3f} | "
         f"{epochs} | {spent / 60:.1f} min |"
     )
+
+
+def trained(root: Path, name: str, steps: int) -> tuple[Run, int]:
+    """A run of one technique, and for how many epochs it was trained."""
+    base = read_json(root / "config.json")
+    write_json(root / "config.json", {**base, **TECHNIQUES[name]})
+    try:
+        rehearsal = finish(rehearsing(kit.Workspace.open(root), "rehearsal"))
+        epochs = max(1, round(steps / rehearsal.steps_per_epoch))
+        return kit.train(root, [f"epochs={epochs}"], name=name.replace(" ", "-")), epochs
+    finally:
+        write_json(root / "config.json", base)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from kit.embeddings import Embeddings
 from kit.errors import Case, ConfigError, InvalidError
 from kit.folds import Folds
 from kit.kinds import Splitter
-from kit.predictions import ids_fingerprint
+from kit.predictions import about_of, ids_fingerprint
 from kit.runs.run import Run
 from kit.table import Table, test_table
 from kit.workspace import Workspace
@@ -110,6 +110,9 @@ def _check(source: Source, test_ids: Sequence[str]) -> None:
             "other folds": about["folds"] != mark,
             "another size than fold " + str(min(source.by_fold)): made.train.features != _features(source),
             "images read otherwise": about["images"] != first["images"],
+            "another checkpoint of that number": _was_trained_again(
+                source.run, fold, str(about["checkpoint"])
+            ),
         }
         cases += [Case(what, f"fold {fold}", code="D48") for what, is_wrong in wrong.items() if is_wrong]
     if cases:
@@ -117,6 +120,15 @@ def _check(source: Source, test_ids: Sequence[str]) -> None:
             f"the embeddings of {source.member} do not fit the run and the tables", code="D48", cases=cases,
             hint=f"kit embed --checkpoints runs/{source.run.name} --views {source.views}",
         )  # fmt: skip
+
+
+def _was_trained_again(run: Run, fold: int, tag: str) -> bool:
+    """Whether the checkpoint that embedded has gone, and another one of its number predicted the fold's rows."""
+    part = run.part(fold)
+    if not part.is_file():
+        return False
+    last = str(about_of(part)["checkpoints"][str(fold)])
+    return last.partition(":")[0] == tag.partition(":")[0] and last != tag
 
 
 def _features(source: Source) -> int:

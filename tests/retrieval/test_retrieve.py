@@ -170,6 +170,17 @@ def test_embeddings_of_other_rows_folds_or_sizes_are_refused(embedded: Workspace
         retrieve(embedded, ["runs/a"])
 
 
+def test_embeddings_of_a_checkpoint_that_was_trained_again_are_refused(embedded: Workspace) -> None:
+    part = embedded.runs / "a/fold-0/oof.parquet"
+    old = Predictions.read(part)
+    replace(old, about={**old.about, "checkpoints": {"0": "0001:of another epoch"}}).write(part)
+    retrieve(embedded, ["runs/a"], "vote")
+    replace(old, about={**old.about, "checkpoints": {"0": "0002:trained again"}}).write(part)
+    with pytest.raises(InvalidError, match="D48") as caught:
+        retrieve(embedded, ["runs/a"], "vote")
+    assert "fold 0: another checkpoint of that number" in str(caught.value)
+
+
 def test_a_class_that_a_gallery_lacks_is_told(embedded: Workspace) -> None:
     source, table = source_of(embedded), table_of(embedded)
     labels = table.true_labels().copy()
