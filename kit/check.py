@@ -33,7 +33,7 @@ from kit.duplicates import joined, linked
 from kit.errors import Case, KitWarning
 from kit.folds import Folds, make_folds
 from kit.kinds import Metric, Splitter
-from kit.near import Looks, looks, near_pairs
+from kit.near import looks, near_pairs
 from kit.progress import Progress, Work
 from kit.runs.auto_groups import grouping
 from kit.runs.loading import geometry

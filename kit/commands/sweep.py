@@ -1,0 +1,70 @@
+"""`kit sweep`: many experiments by one command."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from kit.commands._console import console, emit, follow, say
+
+if TYPE_CHECKING:
+    from kit.sweep import Sweep
+
+
+@click.command()
+@click.argument("name")
+@click.argument("axes", nargs=-1, metavar="[KEY=A,B,C | KEY=LOW..HIGH | KEY=log:LOW..HIGH]...")
+@click.option("--each", multiple=True, metavar="'KEY=VALUE ...'", help="A set of overrides; may be repeated.")
+@click.option(
+    "--trials", type=click.IntRange(1), help="Search instead of a grid: so many trials by optuna's TPE."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the search.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(
+    name: str, axes: tuple[str, ...], each: tuple[str, ...], trials: int | None, seed: int, as_json: bool
+) -> None:
+    """Train every combination of the values given, or as many trials of a search; each is an ordinary run.
+
+    Runs are NAME-001, NAME-002, ...; the same command again goes on where it stopped. The table has the best one's gain
+    over each other, paired on the same rows, and says which are not told apart from it.
+
+    \b
+    kit sweep lr optimizer.lr=0.001,0.002,0.004 epochs=10
+    kit sweep mix loss=cutmix,mixup,focal --each backbone.arch=resnet18 --each "backbone.arch=resnet34 epochs=12"
+    kit sweep tpe optimizer.lr=log:1e-4..1e-2 augmenter.turn=0..30 loss=cutmix,mixup --trials 20
+    """
+    from kit.errors import StoppedError
+    from kit.stopping import Stop
+    from kit.sweep import sweeping
+
+    stop = Stop(say)
+    try:
+        with stop.heard():
+            found = follow(sweeping(name, axes, each, trials, seed, stop=stop))
+    except StoppedError as error:
+        error.hint = "the same command, which goes on from there"
+        raise
+    if as_json:
+        emit(asdict(found))
+        return
+    _show(found)
+
+
+def _show(found: Sweep) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("run", "what it changes", found.metric, "over folds", "behind the best (95 %)"):
+        table.add_column(heading, justify="right" if heading == found.metric else "left")
+    for number, trial in enumerate(found.trials):
+        score = f"{trial.score:.4f}" if trial.score is not None else "failed"
+        spread = f"± {trial.spread:.4f}" if trial.spread is not None else ""
+        behind = trial.failed or ("the best" if number == 0 else "")
+        if trial.behind is not None:
+            low, high = trial.behind.low, trial.behind.high
+            interval = f" ({low:+.4f} to {high:+.4f})" if low is not None and high is not None else ""
+            behind = f"{trial.behind.value:+.4f}{interval}{'' if trial.behind.shown else ', not told apart'}"
+        table.add_row(trial.run, " ".join(trial.changed or trial.overrides), score, spread, behind)
+    console().print(table, markup=False)

@@ -1,0 +1,96 @@
+"""Space: what a sweep tries of each key: values one after another, or a range to search."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from kit.errors import ConfigError
+
+NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+RANGE = re.compile(rf"(log:)?({NUMBER})\.\.({NUMBER})")
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from `low` to `high`, both among them; whole ones where both are written so; by their logarithm."""
+
+    low: float
+    high: float
+    log: bool
+    whole: bool
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A key of the config with its texts, one where it is fixed, or its range."""
+
+    key: str
+    texts: tuple[str, ...] = ()
+    range: Range | None = None
+
+
+def axis(text: str) -> Axis:
+    """`optimizer.lr=0.001,0.002`, `optimizer.lr=log:1e-4..1e-2` or `epochs=20` as an axis.
+
+    Commas within brackets, braces and quotes are the value's own. Raises ConfigError C05 for what is none of these.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"{text!r} is not key=value", code="C05", hint="such as optimizer.lr=0.001,0.002")
+    found = RANGE.fullmatch(value)
+    if found is None:
+        return Axis(key, _parts(value))
+    low, high = float(found[2]), float(found[3])
+    whole = all(re.fullmatch(r"[+-]?\d+", part) for part in (found[2], found[3]))
+    if low >= high or (found[1] and low <= 0):
+        raise ConfigError(
+            f"{text!r} is an empty range",
+            code="C05",
+            hint="low..high, for log: both above 0, such as log:1e-4..1e-2",
+        )
+    return Axis(key, range=Range(low, high, bool(found[1]), whole))
+
+
+def _parts(value: str) -> tuple[str, ...]:
+    """The value cut at commas that are in no bracket, brace or quote."""
+    parts, depth, quoted, start = [], 0, False, 0
+    for place, letter in enumerate(value):
+        quoted ^= letter == '"'
+        depth += (letter in "[{") - (letter in "]}") if not quoted else 0
+        if letter == "," and not depth and not quoted:
+            parts.append(value[start:place])
+            start = place + 1
+    return (*parts, value[start:])
+
+
+def grid(axes: Sequence[Axis], each: Sequence[Sequence[str]] = ()) -> list[tuple[str, ...]]:
+    """Every combination of the axes' texts, under each of the sets of overrides, as overrides.
+
+    Raises ConfigError C05 for a range, which has no end of values.
+    """
+    searched = [one.key for one in axes if one.range is not None]
+    if searched:
+        raise ConfigError(
+            f"{searched[0]} is a range, which a grid cannot try out", code="C05", hint="--trials 20"
+        )
+    texts = [[f"{one.key}={text}" for text in one.texts] for one in axes]
+    return [(*given, *combined) for given in (each or [()]) for combined in product(*texts)]
+
+
+def written(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Suggested values as overrides."""
+    return tuple(
+        f"{key}={value}" if isinstance(value, str) else f"{key}={json.dumps(value)}"
+        for key, value in values.items()
+    )
+
+
+def changed(trials: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+    """Of each trial's overrides those that are not the same in all trials."""
+    common = set(trials[0]).intersection(*trials[1:]) if len(trials) > 1 else set()
+    return [tuple(one for one in trial if one not in common) for trial in trials]
