@@ -110,7 +110,7 @@ def embedding_untrained(
     """
     opened = Views.open(views, workspace.root, "views")
     space = replace(workspace, raw={**workspace.raw, "device": device})
-    run, asked = find_run(space, name), {UNTRAINED: identity(workspace.experiment)}
+    run, asked = find_run(space, name), {**identity(workspace.experiment), UNTRAINED: True}
     with run.locked():
         check_asked(run, asked, "untrained network")
         setting = yield from preparing(space, run)

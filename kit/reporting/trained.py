@@ -100,11 +100,21 @@ def numbers(values: Any) -> dict[str, float]:
 
 
 def varied(asked: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Of several experiments, for each one the settings in which not all are alike."""
+    """Of several experiments, for each one the settings in which not all are alike.
+
+    What has settings of its own, such as a soup, has those, and says nothing of the settings that it lacks.
+    """
     flat = [dict(_flat(one)) for one in asked]
-    keys = sorted({key for one in flat for key in one})
-    apart = [key for key in keys if len({one.get(key, "") for one in flat}) > 1]
-    return [{key: one[key] for key in apart if key in one} for one in flat]
+    usual = max(
+        (frozenset(one) for one in asked), key=[frozenset(one) for one in asked].count, default=frozenset()
+    )
+    apart = set()
+    for key in {key for one in flat for key in one}:
+        section = key.partition(".")[0]
+        told = {one.get(key, "") for one, whole in zip(flat, asked, strict=True) if section in whole}
+        if len(told) > 1 or section not in usual:
+            apart.add(key)
+    return [{key: one[key] for key in sorted(apart & one.keys())} for one in flat]
 
 
 def _flat(values: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, str]]:

@@ -32,6 +32,14 @@ def test_only_settings_in_which_runs_differ_are_told_as_they_are_typed() -> None
         {"loss": "arcface", "loss.base": "focal", "loss.base.gamma": "2"},
     ]
     assert varied([same]) == [{}]
+    soup = {"soup": ["a", "b"], "greedy": True}
+    bare = {**same, "untrained": True}
+    assert varied([same, same, soup, bare]) == [
+        {},
+        {},
+        {"greedy": "True", "soup": "['a', 'b']"},
+        {"untrained": "True"},
+    ]
 
 
 @pytest.mark.parametrize(
