@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -39,16 +40,15 @@ def parse(line: str) -> None:
     _open(context.params)
 
 
-def _open(given: dict[str, object]) -> None:
+def _open(given: dict[str, Any]) -> None:
     overrides = given.get("overrides", ())
-    assert isinstance(overrides, tuple)
     config = {**json.loads((ROOT / "config.json").read_text()), "backbone": {"name": "timm"}}
     raw = overridden(config, overrides)
     check(raw)
     specs = {kind: raw[kind] for kind in KINDS if isinstance(raw.get(kind), dict)}
-    for kind in ("views", "ensembler"):
-        text = given.get(kind)
-        if isinstance(text, str):
-            specs[kind] = json.loads(text) if text.startswith("{") else text
-    for kind, spec in specs.items():
-        KINDS[kind].open(spec, ROOT)
+    named = {kind: given.get(kind) for kind in ("views", "ensembler", "scorer")}
+    opened = [*specs.items(), *named.items(), *(("reranker", text) for text in given.get("rerankers") or ())]
+    for kind, spec in opened:
+        if spec is not None:
+            read = json.loads(spec) if isinstance(spec, str) and spec.startswith("{") else spec
+            KINDS[kind].open(read, ROOT)
