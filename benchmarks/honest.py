@@ -1,7 +1,7 @@
 """Which folds foretell the leaderboard: the same briefly trained configs on random folds, and with scenes kept whole.
 
-    python -m benchmarks.honest COMPETITION [--score leaderboard/score.py] [--steps 350] [--only plain,cutmix]
-        [--random plain,cutmix]
+    python -m benchmarks.honest COMPETITION [--score leaderboard/score.py] [--steps 300] [--only plain,cutmix]
+        [--folds "scenes whole"]
 
 COMPETITION is a folder that `kit init` understands, with a script that scores a submission and prints `macro F1 0.12`.
 Each config of benchmarks/techniques.py is trained by both kinds of folds, predicts the test rows by the mean of its
@@ -37,33 +37,29 @@ def main() -> None:
     )
     parser.add_argument("competition", type=Path)
     parser.add_argument("--score", type=Path, default=Path("leaderboard/score.py"))
-    parser.add_argument("--steps", type=int, default=350)
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--arch", default="resnet10t")
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--group-column", default="shape_group")
     parser.add_argument("--only", default="")
-    parser.add_argument("--random", default="")
+    parser.add_argument("--folds", choices=list(SPLITS), action="append")
     options = parser.parse_args()
     options.group = None
-    wanted = {"scenes whole": chosen(options.only), "random": chosen(options.random or options.only)}
+    wanted = [name for name in TECHNIQUES if not options.only or name in options.only.split(",")]
     print(f"{options.arch}, {options.size} px, 2 folds, {options.steps} steps of 32 rows a fold")
     print(
         "| folds | config | out of fold macro F1 | leaderboard | above it | time |\n|---|---|---|---|---|---|"
     )
-    for split, data in SPLITS.items():
+    for split in options.folds or SPLITS:
+        data = SPLITS[split]
         with tempfile.TemporaryDirectory() as folder:
             root = prepared(Path(folder), options)
             config = read_json(root / "config.json")
             splitter = "stratified_group_kfold" if data["group"] else "stratified_kfold"
             config["data"] |= data
             write_json(root / "config.json", {**config, "splitter": {"name": splitter, "folds": 2}})
-            pairs = np.array([row(root, split, name, options) for name in wanted[split]])
+            pairs = np.array([row(root, split, name, options) for name in wanted])
         print(summary(split, pairs), flush=True)
-
-
-def chosen(only: str) -> list[str]:
-    """The configs that are asked for, all of them where none is named."""
-    return [name for name in TECHNIQUES if not only or name in only.split(",")]
 
 
 def row(root: Path, split: str, name: str, options: argparse.Namespace) -> tuple[float, float]:

@@ -31,7 +31,7 @@ from kit.predictions import ids_fingerprint
 from kit.progress import Outcome, Progress, Work, finish
 from kit.runs.loading import Loaded, geometry, loading
 from kit.runs.restore import ready
-from kit.runs.run import Run, begin, find_run, identity
+from kit.runs.run import UNTRAINED, Run, begin, find_run, identity
 from kit.runs.same import check_asked, check_rows, same_experiment, warn_of_changed
 from kit.runs.scoring import described
 from kit.runs.setting import Setting, plain_batches, preparing
@@ -41,7 +41,6 @@ from kit.table import Table, test_table, train_table
 from kit.workspace import Workspace
 
 TASK = "embed"
-UNTRAINED = "untrained"  # the fold of a network that saw no row of the competition
 
 
 @dataclass(frozen=True)

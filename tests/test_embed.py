@@ -18,6 +18,7 @@ from kit.errors import ConfigError, DataError, InvalidError, KitWarning, RunErro
 from kit.images import centre, read_image
 from kit.network import Network
 from kit.progress import finish
+from kit.runs.records import all_records
 from kit.runs.restore import restore
 from kit.train import train
 from kit.workspace import Workspace
@@ -118,6 +119,10 @@ def test_a_network_without_training_embeds_as_a_run_of_its_own(space: Path) -> N
     assert (made.member, made.folds) == ("runs/bare@plain", ("untrained",))
     assert (space / "runs/bare/folds.csv").read_text() == (space / "runs/a/folds.csv").read_text()
     assert not finish(embedding_untrained(workspace, "bare")).computed
+    assert {one.run.name: one.state for one in all_records(workspace)} == {
+        "a": "finished",
+        "bare": "untrained",
+    }
     with pytest.raises(ConfigError, match="C11"):
         finish(embedding_untrained(Workspace.open(space, ["image_size=20"]), "bare"))
     with pytest.raises(ConfigError, match="C11"):

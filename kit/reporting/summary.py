@@ -9,6 +9,7 @@ from kit.kinds import Metric
 from kit.reporting.facts import Absent, Blended, Data, Ranked, Step, Summary, Trained, Viewed, Wrong
 from kit.reporting.row_facts import ClassScore, Judged
 from kit.reporting.subject import MOST, Candidate
+from kit.runs.run import UNTRAINED
 
 OFF = 0.1  # calibration error from which confidence is said to mislead
 WEAK = 0.5  # of the mean F1, below which a class is weak
@@ -132,7 +133,9 @@ def _number(blend: Blended | Absent) -> int:
 def _stopped(runs: tuple[Trained, ...] | Absent) -> list[Trained]:
     """The runs that wait for their command to be given again."""
     found = () if isinstance(runs, Absent) else runs
-    return [run for run in found if run.state != "finished" and not run.state.startswith("busy")]
+    return [
+        run for run in found if run.state not in ("finished", UNTRAINED) and not run.state.startswith("busy")
+    ]
 
 
 def _steps(best: Candidate | None, higher: bool, told: Sections) -> Iterator[Step]:

@@ -16,11 +16,9 @@ from kit.errors import Case, ConfigError, InvalidError
 from kit.folds import Folds
 from kit.kinds import Splitter
 from kit.predictions import about_of, ids_fingerprint
-from kit.runs.run import Run
+from kit.runs.run import UNTRAINED, Run
 from kit.table import Table, test_table
 from kit.workspace import Workspace
-
-UNTRAINED = "untrained"  # the fold of a network that saw no row of the competition
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,13 +10,16 @@ from typing import Any
 from kit.errors import ConfigError, DataError, InvalidError, KitError, nearest
 from kit.kinds import Metric
 from kit.predictions import about_of
-from kit.runs.run import BUSY, LOCK, Run, holder
+from kit.runs.run import BUSY, LOCK, UNTRAINED, Run, holder
 from kit.workspace import Workspace
 
 
 @dataclass(frozen=True)
 class Record:
-    """One run: `state` is finished, busy, or where it stopped; `views` gives each set's scores out of fold."""
+    """One run: `state` is finished, busy, untrained (it only embeds), or where it stopped.
+
+    `views` gives each set's scores out of fold.
+    """
 
     run: Run
     network: str
@@ -149,7 +152,9 @@ def _state(run: Run, folds: int, done: tuple[int, ...], epochs: int | None) -> s
         return "finished" if whole else "folds to be put together"
     at = [fold for fold in range(folds) if fold not in done and _checkpoints(run.fold(fold))]
     if not at:
-        return f"stopped before fold {min(set(range(folds)) - set(done))}" if done else "not trained"
+        if done:
+            return f"stopped before fold {min(set(range(folds)) - set(done))}"
+        return UNTRAINED if any(run.folder.glob(f"embeddings/*/{UNTRAINED}/manifest.json")) else "not trained"
     epoch, _, step = _checkpoints(run.fold(at[-1]))[-1].name.partition("-")
     within = f", step {int(step)} of the next" if step.isdecimal() else ""
     return f"stopped in fold {at[-1]} after epoch {int(epoch)}{f' of {epochs}' if epochs else ''}{within}"

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 SCHEMA = 1
 LONGEST = 100  # characters of a run's name, which is a part of longer names
 BUSY, LOCK = "busy.json", ".lock"
+UNTRAINED = (
+    "untrained"  # in place of a fold: what a network makes of images before it saw a row of the competition
+)
 LOOK = 0.5  # seconds to wait for the lock, so that a mere look at it (`kit runs ls`) turns nobody away
 PACKAGES = ("kit-competitions", "torch", "timm", "numpy", "albumentations", "opencv-python-headless")
 
