@@ -1,0 +1,41 @@
+"""The base of scorers that raise cosines to a power, which is found on out-of-fold rows where none is given."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+import numpy as np
+from pydantic import Field
+
+from kit.kinds import Metric, Neighbours, Scorer
+from kit.plugins.scorer._scores import POWERS, best_of, closed
+
+
+class Powered(Scorer):
+    """Scores of classes from cos^power of the k nearest images, brought to sum 1."""
+
+    fitted: ClassVar[bool] = True
+
+    k: int = Field(10, ge=1, description="how many neighbours count")
+    power: float | None = Field(
+        None, gt=0, le=1000, description="of the cosine; fit finds it where none is given"
+    )
+    metric: Metric | None = Field(
+        None, description="what is made best; where none is named, the competition's"
+    )
+
+    def neighbours(self) -> int:
+        return self.k
+
+    def fit(self, near: Neighbours, truth: np.ndarray) -> Self:
+        if self.power is not None:
+            return self
+        tried = (self.model_copy(update={"power": power}) for power in POWERS)
+        return best_of(tried, near, truth, self.metric)
+
+    def by_class(self, near: Neighbours, power: float) -> np.ndarray:
+        """Scores (N, K) of 0 or more from the k nearest images."""
+        raise NotImplementedError
+
+    def score(self, near: Neighbours) -> np.ndarray:
+        return closed(self.by_class(near.first(self.k), self.power or 1.0))
