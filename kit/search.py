@@ -7,6 +7,9 @@ the k-th best so far, which after a few chunks are hardly any.
 from __future__ import annotations
 
 import importlib.util
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +17,8 @@ import numpy as np
 
 from kit.errors import ConfigError
 
-QUERIES = 2_048  # rows of a product: 2,048 x 4,096 float32 are 32 MB
+QUERIES = 512  # rows of a product: 512 x 4,096 float32 are 8 MB, once a thread
+WHOLE = 8_192  # queries that faiss is given at a time
 GALLERY = 4_096  # its columns
 FIRST = 256  # columns of the first product, all of which are sorted
 LARGE = 10**9  # queries times gallery from which faiss is used, where it is installed: a second of products
@@ -44,15 +48,27 @@ def nearest(queries: np.ndarray, gallery: np.ndarray, k: int, engine: Engine = "
     if engine == "faiss" and not installed:
         raise ConfigError("faiss is not installed", code="C24", hint="pip install 'kit-competitions[faiss]'")
     fast = engine == "faiss" or (engine == "auto" and installed and len(queries) * len(gallery) >= LARGE)
-    found = [
-        (_by_faiss if fast else _by_products)(_wide(queries[start : start + QUERIES]), gallery, k)
-        for start in range(0, len(queries), QUERIES)
-    ]
+    wide = WHOLE if fast else QUERIES
+    parts = [queries[start : start + wide] for start in range(0, len(queries), wide)]
+    found = (
+        [_by_faiss(_wide(part), gallery, k) for part in parts] if fast else _side_by_side(parts, gallery, k)
+    )
     if not found:
         return Nearest(np.empty((0, k), np.float32), np.empty((0, k), np.int64))
     return Nearest(
         np.concatenate([one.similarities for one in found]), np.concatenate([one.rows for one in found])
     )
+
+
+def _side_by_side(parts: Sequence[np.ndarray], gallery: np.ndarray, k: int) -> list[Nearest]:
+    """Each chunk of queries in a thread: looking at products takes one as long as making them takes in part."""
+    from threadpoolctl import threadpool_limits
+
+    threads = min(len(parts), os.cpu_count() or 1)
+    if threads < 2:
+        return [_by_products(_wide(part), gallery, k) for part in parts]
+    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(lambda part: _by_products(_wide(part), gallery, k), parts))
 
 
 def _wide(vectors: np.ndarray) -> np.ndarray:
