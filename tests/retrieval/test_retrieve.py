@@ -22,6 +22,7 @@ from kit.retrieval.asking import asking
 from kit.retrieval.source import Source, read_source
 from kit.retrieve import retrieve
 from kit.table import Table, train_table
+from kit.train import train
 from kit.workspace import Workspace
 
 
@@ -135,6 +136,18 @@ def test_a_network_without_training_is_compared_by_the_same_folds(space: Path) -
     assert sorted(set(read(workspace, "plain-vote", "oof", "bare").folds.tolist())) == [0, 1]
     retrieve(workspace, [made.member.replace("-vote", "")], "power")
     assert blend(workspace, ["bare@plain-vote", "bare@plain-power"]).test_rows == 12
+
+
+def test_rows_of_a_single_fold_are_fitted_and_scored_on_parts_of_their_own(competition: Path) -> None:
+    train(competition, ["splitter=holdout", "splitter.share=0.5", "epochs=1"], name="h")
+    embed(competition, ["runs/h"])
+    workspace = Workspace.open(competition)
+    (made,) = retrieve(workspace, ["runs/h"], "power")
+    oof = read(workspace, "plain-power", "oof", "h")
+    assert set(oof.folds.tolist()) == {0}
+    assert len(oof) == 30
+    assert made.gain is not None
+    assert blend(workspace, ["h@plain-power"]).rows == 30
 
 
 def test_more_neighbours_than_a_gallery_has_are_refused(embedded: Workspace) -> None:
