@@ -21,11 +21,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
-RATIO = 0.8  # of the distances to the best and the second best match
-PIXELS = 4.0  # a match is explained where the homography lands this near
+from kit.duplicates import linked
+from kit.scenes import Details, described, matches, scene_pairs
 
 
 def main() -> None:
@@ -50,46 +48,17 @@ def main() -> None:
     print(f"{len(table)} photos, {len(sizes)} shelves; the largest have {sizes.head(8).tolist()} photos")
 
 
-def keypoints(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Places (N, 2) and descriptors (N, 128) of a photo's SIFT keypoints, at most 400."""
+def keypoints(path: Path) -> Details:
+    """A photo's keypoints, of the grey picture that its decoder makes."""
     grey: Any = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    points, descriptors = cv2.SIFT_create(400).detectAndCompute(grey, None)  # type: ignore[attr-defined]
-    return np.array([point.pt for point in points], np.float32).reshape(-1, 2), descriptors
+    return described(grey)
 
 
-def components(photos: list[tuple[np.ndarray, np.ndarray]], least: int) -> np.ndarray:
+def components(photos: list[Details], least: int) -> np.ndarray:
     """The number of each photo's shelf, (photos,); none holds more than half of them."""
     pairs = np.array(list(combinations(range(len(photos)), 2)), dtype=int).reshape(-1, 2)
     counts = np.array([matches(photos[one], photos[other]) for one, other in pairs])
-    needed = float(least)
-    while True:
-        near = pairs[counts >= needed]
-        graph = coo_matrix((np.ones(len(near)), (near[:, 0], near[:, 1])), shape=(len(photos),) * 2)
-        shelves = np.asarray(connected_components(graph, directed=False)[1])
-        if np.bincount(shelves).max() <= len(photos) / 2 or not len(near):
-            return shelves
-        needed *= 1.5
-
-
-def matches(one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]) -> int:
-    """How many matches of two photos one homography explains."""
-    if min(len(one[0]), len(other[0])) < 4:
-        return 0
-    near = 2 - 2 * (unit(one[1]) @ unit(other[1]).T)  # squared distances of unit vectors
-    best = np.argpartition(near, 1, axis=1)[:, :2]
-    pair = np.take_along_axis(near, best, axis=1)
-    pair.sort(axis=1)
-    kept = np.flatnonzero(pair[:, 0] < RATIO**2 * pair[:, 1])
-    if len(kept) < 4:
-        return 0
-    places = one[0][kept], other[0][near[kept].argmin(axis=1)]
-    _, explained = cv2.findHomography(*places, cv2.RANSAC, PIXELS)
-    return 0 if explained is None else int(explained.sum())
-
-
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """Vectors of length 1."""
-    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9))
+    return linked(len(photos), scene_pairs(len(photos), pairs, counts, least).tolist())
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ from kit.runs.setting import Setting, plain_batches, preparing
 from kit.runs.targets import Target, find_targets
 from kit.sharing import Reader, passing
 from kit.table import Table, test_table, train_table
+from kit.tta import views_name
 from kit.workspace import Workspace
 
 TASK = "embed"
@@ -136,8 +137,10 @@ def _about(
     run: Run, views: Views, suffix: str, table: Table, plugins: Sequence[Plugin], folds: str
 ) -> dict[str, Any]:
     """What embeddings say of themselves, whichever fold's network made them."""
-    name = views.called() + suffix
-    return {**described(run, name, "mean", table, [views, *plugins]), "folds": folds}
+    return {
+        **described(run, views_name(views, "mean", suffix), "mean", table, [views, *plugins]),
+        "folds": folds,
+    }
 
 
 def _restored(path: Path, root: Path, device: torch.device) -> Embedder:

@@ -15,6 +15,7 @@ from kit import files
 from kit.cache import Cache
 from kit.duplicates import linked
 from kit.progress import Progress, Work
+from kit.search import nearest_others
 
 SIDE = 32  # pixels of the picture whose cosine transform is hashed
 KEPT = 8  # lowest frequencies of each axis
@@ -115,8 +116,9 @@ def _standing_out(found: Looks, rows: np.ndarray, pairs: np.ndarray) -> np.ndarr
     Were neighbours strewn evenly in m dimensions, (nearest / tenth) ** m would be below its median ** 3.4 for one row
     in 700, whatever m is. Source: Levina and Bickel 2004, "Maximum Likelihood Estimation of Intrinsic Dimension".
     """
-    nearest = np.zeros((len(found.bad), min(NEIGHBOURS, len(rows) - 1)), np.float32)
-    nearest[rows] = neighbours(found.pictures[rows], found.pictures[rows], NEIGHBOURS, same=True)[0]
+    count = min(NEIGHBOURS, len(rows) - 1)
+    nearest = np.zeros((len(found.bad), count), np.float32)
+    nearest[rows] = 1 - nearest_others(found.pictures[rows], count).similarities
     return pairs[1 - _likeness(found, pairs) <= by_chance(nearest[rows]) * nearest[pairs, -1].max(axis=1)]
 
 
@@ -126,27 +128,6 @@ def by_chance(nearest: np.ndarray) -> float:
     `nearest` (rows, neighbours) are distances, the least first.
     """
     return float(np.median(nearest[:, 0] / np.maximum(nearest[:, -1], np.finfo(np.float32).eps))) ** CHANCE
-
-
-def neighbours(
-    rows: np.ndarray, others: np.ndarray, count: int, same: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
-    """How far the nearest `count` others are from each row, (rows, count), the least first, and which they are.
-
-    Distances are 1 - cosine of unit vectors (rows, features); where rows and others are the `same`, none is its own.
-    """
-    count = min(count, len(others) - same)
-    apart, places = np.empty((len(rows), count), np.float32), np.empty((len(rows), count), np.int64)
-    for start in range(0, len(rows), CHUNK):
-        part = 1 - rows[start : start + CHUNK] @ others.T
-        if same:
-            part[np.arange(len(part)), np.arange(start, start + len(part))] = np.inf
-        least = np.argpartition(part, count - 1, axis=1)[:, :count]
-        far = np.take_along_axis(part, least, axis=1)
-        order = np.argsort(far, axis=1, kind="stable")
-        apart[start : start + CHUNK] = np.take_along_axis(far, order, axis=1)
-        places[start : start + CHUNK] = np.take_along_axis(least, order, axis=1)
-    return apart, places
 
 
 def write_groups(path: Path, ids: Sequence[str], groups: np.ndarray) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -13,9 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from kit.classes import Classes
-    from kit.search import Nearest
-
-Search = Callable[["np.ndarray", "np.ndarray", int], "Nearest"]  # search(queries, gallery, k)
+    from kit.search import Nearest, Search
 
 
 @dataclass(frozen=True, eq=False)

@@ -55,6 +55,11 @@ def details(path: Path, data: Data) -> Details:
     share = LONGEST / max(grey.shape)
     if share < 1:
         grey = cv2.resize(grey, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
+    return described(grey)
+
+
+def described(grey: np.ndarray) -> Details:
+    """The keypoints of a grey picture (height, width) uint8."""
     finder: Any = cv2.SIFT_create(KEPT)  # type: ignore[attr-defined]
     points, looks = finder.detectAndCompute(grey, None)
     places = np.array([point.pt for point in points], np.float32).reshape(-1, 2)
@@ -131,12 +136,16 @@ def _pairs(rows: np.ndarray, found: Sequence[Details], pictures: np.ndarray) -> 
     asked = _asked(rows, pictures)
     pairs: list[tuple[int, int]] = [(one, other) for one, other in asked.tolist()]
     made = [*threaded(lambda pair: matches(found[pair[0]], found[pair[1]]), pairs)]
-    counts = np.array(made, dtype=np.int64)
-    needed = float(LEAST)
+    return scene_pairs(len(rows), asked, np.array(made, dtype=np.int64))
+
+
+def scene_pairs(rows: int, pairs: np.ndarray, counts: np.ndarray, least: float = LEAST) -> np.ndarray:
+    """Of a class's pairs (pairs, 2) those with enough explained matches, so many that no scene is most of the class."""
+    needed = least
     while True:
-        kept = asked[counts >= needed]
-        largest = np.bincount(linked(len(rows), kept.tolist())).max(initial=0)
-        if largest <= max(LARGE * len(rows), 2) or not len(kept):
+        kept = pairs[counts >= needed]
+        largest = np.bincount(linked(rows, kept.tolist())).max(initial=0)
+        if largest <= max(LARGE * rows, 2) or not len(kept):
             return kept
         needed *= 1.5
 

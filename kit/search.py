@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -32,6 +32,9 @@ class Nearest:
 
     similarities: np.ndarray  # float32
     rows: np.ndarray  # int64
+
+
+Search = Callable[[np.ndarray, np.ndarray, int], Nearest]  # search(queries, gallery, k)
 
 
 def nearest(queries: np.ndarray, gallery: np.ndarray, k: int, engine: Engine = "auto") -> Nearest:
@@ -58,6 +61,15 @@ def nearest(queries: np.ndarray, gallery: np.ndarray, k: int, engine: Engine = "
     return Nearest(
         np.concatenate([one.similarities for one in found]), np.concatenate([one.rows for one in found])
     )
+
+
+def nearest_others(vectors: np.ndarray, k: int, search: Search = nearest) -> Nearest:
+    """The k nearest other rows of each row; of many copies of a row one is left out in its place."""
+    found = search(vectors, vectors, k + 1)
+    own = found.rows == np.arange(len(vectors))[:, None]
+    own[~own.any(axis=1), -1] = True
+    shape = (len(vectors), k)
+    return Nearest(found.similarities[~own].reshape(shape), found.rows[~own].reshape(shape))
 
 
 def _side_by_side(parts: Sequence[np.ndarray], gallery: np.ndarray, k: int) -> list[Nearest]:

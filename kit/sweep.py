@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from kit.blending.gains import Gain
-from kit.blending.paired import paired
+from kit.blending.paired import paired, shared
 from kit.errors import BusyError, ConfigError, KitError, StoppedError
 from kit.files import read_json, write_json
 from kit.kinds import Metric
-from kit.predictions import Predictions, common_ids
+from kit.predictions import Predictions
 from kit.progress import Outcome, Progress, Work
 from kit.runs.run import Run
 from kit.stopping import Stop
@@ -172,8 +172,6 @@ def _compared(space: Workspace, name: str, metric: Metric, done: Sequence[Trial]
 def _gain(space: Workspace, metric: Metric, table: Table, best: Predictions, trial: Trial) -> Gain:
     """The best trial's gain over another, paired."""
     other = _oof(Run(space.runs / trial.run))
-    ids = common_ids([best, other])
-    rows = table.take(table.rows_of(ids))
-    one, two = (made.mean().align(ids, allow_extra=True) for made in (best, other))
+    rows, one, two = shared(best, other, table)
     (found,) = paired(metric, rows.true_labels(), one, {trial.run: two}, rows.groups)
     return found

@@ -8,7 +8,10 @@ import numpy as np
 
 from kit.blending import bootstrap
 from kit.blending.gains import Gain, gain
+from kit.errors import InvalidError
 from kit.kinds import Metric
+from kit.predictions import Predictions, common_ids
+from kit.table import Table
 
 
 def paired(
@@ -22,3 +25,15 @@ def paired(
         gain(metric, name, score, metric.score(truth, other), drawn[:, 0], drawn[:, place])
         for place, (name, other) in enumerate(others.items(), 1)
     )
+
+
+def shared(one: Predictions, other: Predictions, table: Table) -> tuple[Table, np.ndarray, np.ndarray]:
+    """The labelled rows (N) that two runs both predict out of fold, and what each says of them, (N, K).
+
+    Raises InvalidError D41 where there is none.
+    """
+    ids = common_ids([one, other])
+    if not len(ids):
+        raise InvalidError("no row is predicted out of fold by both", code="D41")
+    first, second = (made.mean().align(ids, allow_extra=True) for made in (one, other))
+    return table.take(table.rows_of(ids)), first, second

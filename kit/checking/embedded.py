@@ -14,9 +14,10 @@ from kit.checking.finding import Finding
 from kit.embeddings import Embeddings
 from kit.errors import Case
 from kit.folds import Folds
-from kit.near import NEIGHBOURS, by_chance, neighbours
+from kit.near import NEIGHBOURS, by_chance
 from kit.progress import Progress, Work
 from kit.runs.run import Run
+from kit.search import nearest
 from kit.table import Table
 from kit.workspace import Workspace
 
@@ -88,10 +89,11 @@ def _alike(vectors: np.ndarray, rows: np.ndarray, others: np.ndarray) -> list[tu
     if len(others) <= NEIGHBOURS or not len(rows):
         return []
     mean = vectors[others].mean(axis=0)
-    apart, places = neighbours(_unit(vectors[rows] - mean), _unit(vectors[others] - mean), NEIGHBOURS)
+    found = nearest(_unit(vectors[rows] - mean), _unit(vectors[others] - mean), NEIGHBOURS)
+    apart = 1 - found.similarities
     near = apart <= by_chance(apart) * apart[:, -1:]
     at, rank = np.nonzero(near)
-    return list(zip(rows[at].tolist(), others[places[at, rank]].tolist(), strict=True))
+    return list(zip(rows[at].tolist(), others[found.rows[at, rank]].tolist(), strict=True))
 
 
 def _pooled(kept: Sequence[tuple[np.ndarray, Told]], rows: int) -> Told:

@@ -38,6 +38,15 @@ def emit(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
+def answer(values: Any, lines: Iterable[object], as_json: bool) -> None:
+    """A command's result on stdout: as JSON values, or a line each."""
+    if as_json:
+        emit(values)
+        return
+    for line in lines:
+        click.echo(line)
+
+
 def fail(error: KitError) -> None:
     """An error's summary, its first cases and what to try, on stderr."""
     for number, line in enumerate(harmless(str(error)).splitlines()):

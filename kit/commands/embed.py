@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kit.commands._console import emit, follow, say
+from kit.commands._console import answer, follow, say
 from kit.commands._specs import read_spec
 from kit.commands.tta import Several
 
@@ -56,11 +56,7 @@ def command(
     for each in made:
         _say(each)
     say(f"next: kit retrieve {' '.join(each.member for each in made)}")
-    if as_json:
-        emit([asdict(each) for each in made])
-    else:
-        for each in made:
-            click.echo(each.member)
+    answer([asdict(each) for each in made], [each.member for each in made], as_json)
 
 
 def _say(made: Embedded) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kit.commands._console import emit, follow, say
+from kit.commands._console import answer, follow, say
 from kit.commands._gains import gained
 from kit.commands._specs import read_spec
 
@@ -43,11 +43,7 @@ def command(members: tuple[str, ...], scorer: str, rerankers: tuple[str, ...], a
     for each in made:
         _say(each)
     say(f"next: kit blend {' '.join(each.member for each in made)}")
-    if as_json:
-        emit([asdict(each) for each in made])
-    else:
-        for each in made:
-            click.echo(each.member)
+    answer([asdict(each) for each in made], [each.member for each in made], as_json)
 
 
 def _say(made: Retrieved) -> None:

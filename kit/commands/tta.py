@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kit.commands._console import emit, follow, say
+from kit.commands._console import answer, follow, say
 from kit.commands._gains import gained
 from kit.commands._specs import read_spec
 
@@ -102,11 +102,8 @@ def command(
     for each in made:
         _say(each)
     say(f"next: kit blend {' '.join(each.member for each in made)}")
-    if as_json:
-        emit([{"member": e.member, "folder": e.folder, "folds": e.folds, "scores": e.scores} for e in made])
-    else:
-        for each in made:
-            click.echo(each.member)
+    told = [{"member": e.member, "folder": e.folder, "folds": e.folds, "scores": e.scores} for e in made]
+    answer(told, [each.member for each in made], as_json)
 
 
 def _policy(
@@ -119,11 +116,7 @@ def _policy(
     for each in made:
         _say_policy(each)
     say(f"next: kit blend {' '.join(each.member for each in made)}")
-    if as_json:
-        emit([asdict(each) for each in made])
-    else:
-        for each in made:
-            click.echo(each.member)
+    answer([asdict(each) for each in made], [each.member for each in made], as_json)
 
 
 def _say_policy(chosen: Chosen) -> None:

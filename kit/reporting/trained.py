@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from kit.errors import DataError, KitError
 from kit.kinds import Metric
 from kit.reporting.facts import Absent, Curve, Trained
+from kit.runs.differing import flat
 from kit.runs.epoch_log import EpochLog
 from kit.runs.records import Record
 from kit.runs.run import Run
@@ -104,24 +105,14 @@ def varied(asked: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
 
     What has settings of its own, such as a soup, has those, and says nothing of the settings that it lacks.
     """
-    flat = [dict(_flat(one)) for one in asked]
+    dotted = [{key: str(value) for key, value in flat(one).items() if value != {}} for one in asked]
     usual = max(
         (frozenset(one) for one in asked), key=[frozenset(one) for one in asked].count, default=frozenset()
     )
     apart = set()
-    for key in {key for one in flat for key in one}:
+    for key in {key for one in dotted for key in one}:
         section = key.partition(".")[0]
-        told = {one.get(key, "") for one, whole in zip(flat, asked, strict=True) if section in whole}
+        told = {one.get(key, "") for one, whole in zip(dotted, asked, strict=True) if section in whole}
         if len(told) > 1 or section not in usual:
             apart.add(key)
-    return [{key: one[key] for key in sorted(apart & one.keys())} for one in flat]
-
-
-def _flat(values: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, str]]:
-    """Nested settings as dotted keys, as on the command line; a plugin's name stands under its own key."""
-    for key, value in values.items():
-        name = within if key == "name" and within else f"{within}.{key}".strip(".")
-        if isinstance(value, Mapping):
-            yield from _flat(value, name)
-        else:
-            yield name, str(value)
+    return [{key: one[key] for key in sorted(apart & one.keys())} for one in dotted]

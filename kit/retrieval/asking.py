@@ -12,11 +12,10 @@ import numpy as np
 from kit.embeddings import Vectors
 from kit.errors import InvalidError, KitWarning
 from kit.kinds import Neighbours, Reranker
-from kit.neighbours import Search
 from kit.predictions import Predictions
 from kit.progress import Progress, Work
 from kit.retrieval.source import Source
-from kit.search import nearest
+from kit.search import Search, nearest
 
 TASK = "retrieve"
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from kit.blending.out_of_fold import labels
-from kit.config import Experiment, split
 from kit.progress import Progress, Work
 from kit.randomness import generator
 from kit.retrieval.asking import TASK
@@ -87,8 +86,7 @@ def _chosen(right: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarr
 
 def _images(workspace: Workspace, source: Source, rows: np.ndarray) -> Work[dict[int, np.ndarray]]:
     """The rows' images as the run's cache holds them."""
-    experiment = Experiment.model_validate(split(source.run.config, Experiment))
-    loaded = yield from loading(workspace, source.table.take(rows), "train", geometry(experiment))
+    loaded = yield from loading(workspace, source.table.take(rows), "train", geometry(source.experiment))
     return {row: np.asarray(loaded.cache[place]) for place, row in enumerate(rows.tolist())}
 
 

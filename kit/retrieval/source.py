@@ -28,6 +28,7 @@ class Source:
     run: Run
     views: str
     folds: Folds
+    experiment: Experiment  # that the run was trained by
     splitter: Splitter
     table: Table
     by_fold: Mapping[int, Embeddings]
@@ -85,7 +86,7 @@ def read_source(workspace: Workspace, text: str, table: Table) -> Source:
         by_fold = {number: Embeddings.read(folder / str(number)) for number in sorted(numbers)}
     experiment = Experiment.model_validate(split(run.config, Experiment))
     splitter = cast(Splitter, experiment.open("splitter", workspace.root))
-    source = Source(run, views, folds, splitter, table, by_fold)
+    source = Source(run, views, folds, experiment, splitter, table, by_fold)
     anywhere = workspace.competition.data.model_copy(update={"bad_test": "prior"})  # images need not be here
     _check(source, test_table(workspace.root, anywhere, table.classes).ids.tolist())
     return source

@@ -10,7 +10,7 @@ import numpy as np
 
 from kit.blending.gains import Gain
 from kit.blending.out_of_fold import labels
-from kit.blending.paired import paired
+from kit.blending.paired import paired, shared
 from kit.errors import InvalidError
 from kit.kinds import Metric
 from kit.predictions import Predictions
@@ -100,25 +100,20 @@ def _compared(workspace: Workspace, one: Run, other: Run) -> Compared:
     mine, theirs = (_predicted(run) for run in (one, other))
     if mine.classes != theirs.classes:
         raise InvalidError("they predict other classes", code="D42")
-    ids = np.intersect1d(mine.ids, theirs.ids)
-    if not len(ids):
-        raise InvalidError("no row is predicted out of fold by both", code="D41")
-    table = labels(workspace)
-    rows = table.take(table.rows_of(ids))
+    rows, before, after = shared(mine, theirs, labels(workspace))
     metric = Metric.open(workspace.competition.metric, workspace.root, where="metric")
-    before, after = mine.align(ids, allow_extra=True), theirs.align(ids, allow_extra=True)
     (gained,) = paired(metric, rows.true_labels(), after, {one.name: before}, rows.groups)
     truth = rows.true_labels()
     scores = [metric.score(truth, shares) for shares in (before, after)]
     moved = sorted(_classes(truth, before, after, mine.classes), key=lambda each: -abs(each.other - each.one))
-    return Compared(metric.plugin_name(), len(ids), scores[0], scores[1], gained, tuple(moved))
+    return Compared(metric.plugin_name(), len(rows), scores[0], scores[1], gained, tuple(moved))
 
 
 def _predicted(run: Run) -> Predictions:
     file = run.predictions("plain") / "oof.parquet"
     if not file.is_file():
         raise InvalidError(f"runs/{run.name} has no out-of-fold predictions yet", code="D41")
-    return Predictions.read(file).mean()
+    return Predictions.read(file)
 
 
 def _classes(

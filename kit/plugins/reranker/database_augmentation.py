@@ -6,9 +6,8 @@ import numpy as np
 from pydantic import Field
 
 from kit.kinds import Reranker
-from kit.neighbours import Search
 from kit.plugins.reranker._directions import directions
-from kit.search import Nearest
+from kit.search import Nearest, Search, nearest_others
 
 
 class DatabaseAugmentation(Reranker):
@@ -23,14 +22,6 @@ class DatabaseAugmentation(Reranker):
 
     def search(self, queries: np.ndarray, gallery: np.ndarray, k: int, inner: Search) -> Nearest:
         top = min(self.top, len(gallery))
-        found = inner(gallery, gallery, top)
-        rows = _others(found.rows)
+        rows = nearest_others(gallery, top - 1, inner).rows
         weights = np.logspace(0, -self.decay, self.top, dtype=np.float32)[1:top]
         return inner(queries, directions(gallery, gallery, rows, np.broadcast_to(weights, rows.shape)), k)
-
-
-def _others(rows: np.ndarray) -> np.ndarray:
-    """The neighbours (G, n - 1) of each row of a gallery, itself left out; a copy of it may stand before it."""
-    own = rows == np.arange(len(rows))[:, None]
-    own[~own.any(axis=1), -1] = True  # among many copies it may not be found itself: the last one goes
-    return rows[~own].reshape(len(rows), -1)

@@ -11,9 +11,8 @@ from pydantic import Field
 
 from kit.errors import ConfigError
 from kit.kinds import Reranker, known
-from kit.neighbours import Search
 from kit.pairing.judge import Judge, features, read_judges
-from kit.search import Nearest
+from kit.search import Nearest, Search
 
 
 class Pairs(Reranker):

@@ -6,9 +6,8 @@ import numpy as np
 from pydantic import Field
 
 from kit.kinds import Reranker
-from kit.neighbours import Search
 from kit.plugins.reranker._directions import directions
-from kit.search import Nearest
+from kit.search import Nearest, Search
 
 
 class QueryExpansion(Reranker):
