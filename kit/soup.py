@@ -22,6 +22,7 @@ from kit.config import Experiment, split
 from kit.errors import Case, CheckpointError, ConfigError, InvalidError, KitWarning
 from kit.files import remove_stumps
 from kit.fit import take_statistics
+from kit.fold import predict_held_out, save
 from kit.predictions import Predictions
 from kit.progress import Progress, Work, finish
 from kit.runs.run import Run, begin, find_run
@@ -29,7 +30,7 @@ from kit.runs.same import check_asked
 from kit.runs.scoring import joined
 from kit.runs.setting import Setting, plan_of, preparing, train_stages
 from kit.runs.targets import Target, find_targets
-from kit.train import assemble, predict_held_out, save
+from kit.train import assemble
 from kit.workspace import Workspace
 
 SAME = (  # keys of the resolved config that soup's runs share: the network, and what it is shown

@@ -5,40 +5,21 @@ The same start again resumes each fold from its newest checkpoint, or says at on
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from torch import Tensor, nn
-
-from kit import checkpoints, fit, memory
-from kit.compiling import COST, compile_training
-from kit.errors import Case, RunError, StoppedError
+from kit.errors import StoppedError
 from kit.files import remove_stumps
-from kit.fit import NotFiniteError
-from kit.fusion import for_predicting
+from kit.fold import training_fold
 from kit.kinds import Views
-from kit.learner import Learner
-from kit.predict import Predictor, predicting
 from kit.predictions import Predictions
-from kit.progress import Outcome, Progress, Work, finish
-from kit.runs.epoch_log import EpochLog
+from kit.progress import Work, finish
 from kit.runs.kept import tags
-from kit.runs.run import Run, begin, check_same, find_run, identity, is_finished, versions, wanted_folds
-from kit.runs.scoring import described, joined, scored, scores
-from kit.runs.setting import Setting, new_learner, plain_batches, plan_of, preparing, train_stages
-from kit.runs.sizing import spared
-from kit.runs.starting import begin_with
-from kit.step import OptimizerShortError, OutOfMemory, Skipped
+from kit.runs.run import Run, begin, check_same, find_run, identity, is_finished, wanted_folds
+from kit.runs.scoring import described, joined, scored
+from kit.runs.setting import Setting, preparing
 from kit.stopping import Stop
 from kit.workspace import Workspace
-
-SHOW_EVERY = 0.2  # seconds between two moves of the progress bar
 
 
 def train(
@@ -77,205 +58,9 @@ def training(
         for position, fold in enumerate(wanted):
             if stop is not None and stop.asked:
                 raise StoppedError(f"stopped before fold {fold}, all others are saved", stop.asked)
-            yield from _fold(setting, fold, position, len(wanted), stop or Stop())
+            yield from training_fold(setting, fold, position, len(wanted), stop or Stop())
         setting.trackers.pooled(setting, assemble(setting))
     return run
-
-
-def _fold(setting: Setting, fold: int, position: int, of: int, stop: Stop) -> Work[None]:
-    """Fits one fold from its newest checkpoint on, and writes its out-of-fold predictions."""
-    folder = setting.run.fold(fold)
-    if setting.run.part(fold).is_file():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    remove_stumps(folder)
-    learner, held_out = yield from _fitted(setting, fold, position / of, 1 / of, stop)
-    if held_out is None:  # the last checkpoint was there, its predictions were not
-        held_out = yield from _validated(setting, fold, learner, position / of)
-    tag = checkpoints.tag(checkpoints.place(folder, learner.epoch))
-    about = {"run": setting.run.name, "fold": fold, "rows": "oof", "checkpoints": {str(fold): tag}}
-    replace(held_out, about=about).write(setting.run.part(fold))
-
-
-def _fitted(
-    setting: Setting, fold: int, start: float, share: float, stop: Stop
-) -> Work[tuple[Learner, Predictions | None]]:
-    """The learner at its end, and the held-out predictions of its last epoch, where that was not done already.
-
-    Where memory runs out while the weights move, which spoils them, it begins once more from the last checkpoint.
-    """
-    learner = _newest(setting, fold)
-    images = setting.experiment.images_at_a_time()
-    told = spared(
-        learner, setting.techniques, setting.experiment, setting.loaded.table, setting.precision, images
-    )
-    if told:
-        yield Progress("train", start, 1, f"fold {fold}: {told}", line=True)
-    try:
-        return learner, (yield from _epochs(setting, fold, learner, start, share, stop))
-    except NotFiniteError as error:
-        raise _told(setting, fold, error) from None
-    except OptimizerShortError as error:
-        short = str(error).splitlines()[0]
-    del learner  # outside of the except block, whose traceback holds its tensors
-    memory.release(setting.device)
-    learner = _newest(setting, fold)
-    learner.spare()
-    at = f"the checkpoint of epoch {learner.epoch}, step {learner.begun}" if learner.step else "the start"
-    yield Progress("train", start, 1, f"{short}; going on from {at}, a tensor at a time", line=True)
-    return learner, (yield from _epochs(setting, fold, learner, start, share, stop))
-
-
-def _newest(setting: Setting, fold: int) -> Learner:
-    """A fold's learner as its newest checkpoint has it, or before its first step."""
-    learner, found = new_learner(setting, fold), checkpoints.latest(setting.run.fold(fold))
-    start = setting.start_of(fold)
-    if found is not None:
-        learner.load(found.state(), found.weights, found.average)
-        checkpoints.prune(
-            found.path.parent, learner.epoch, learner.begun
-        )  # a killed process may not have come to it
-    elif start is not None:
-        begin_with(learner, start)
-    return learner
-
-
-def _told(setting: Setting, fold: int, error: NotFiniteError) -> RunError:
-    """The same error with the ids of the last step's rows, and where to go on from."""
-    ids = setting.loaded.table.ids[error.last.rows.numpy()]
-    newest = checkpoints.newest(setting.run.fold(fold))
-    kept = f"the last good checkpoint is {newest}" if newest else "no checkpoint was made before"
-    cases = [Case("in the last of these steps", id=str(row)) for row in ids]
-    hint = error.hint + (f"; --from runs/{setting.run.name} begins with what is kept" if newest else "")
-    return RunError(f"fold {fold}: {error.summary}; {kept}", code=error.code, cases=cases, hint=hint)
-
-
-def _epochs(
-    setting: Setting, fold: int, learner: Learner, start: float, share: float, stop: Stop
-) -> Work[Predictions | None]:
-    """The epochs that are left of a fold, which is `share` of the command's work and begins at `start`.
-
-    Returns the held-out predictions of the last epoch, or None where no epoch was left.
-    """
-    experiment, folder = setting.experiment, setting.run.fold(fold)
-    plan, stages = plan_of(setting, fold), train_stages(setting, fold)
-    if experiment.compile and learner.epoch < experiment.epochs:
-        compile_training(learner.network)
-        yield Progress("train", start, 1, f"fold {fold}: compiling takes {COST}", line=True)
-    log = EpochLog.read(folder / "log.jsonl", learner.epoch)
-    events = fit.fit(learner, stages, plan, setting.precision)
-    shown, done, held_out = 0.0, start, None
-    place = f"fold {fold} ({round(start / share) + 1} of {round(1 / share)})"
-    begun, rows = time.monotonic(), 0
-    with ExitStack() as stack:
-        stack.enter_context(stop.after_a_step())
-        for stage in stages:
-            stack.enter_context(closing(stage.batches))
-        tracking = stack.enter_context(setting.trackers.of_fold(setting, fold, learner))
-        for event in events:
-            if isinstance(event, OutOfMemory | Skipped):
-                left_out = ": R01, the step is left out" if isinstance(event, Skipped) else ""
-                yield Progress("train", done, 1, f"fold {fold}: {event}{left_out}", line=True)
-                continue
-            if isinstance(event, fit.Step):
-                tracking.step(event)
-                _save_within(setting, fold, learner, stop)
-                rows += event.rows
-                if time.monotonic() - shown > SHOW_EVERY:
-                    shown = time.monotonic()
-                    done = start + share * event.number / event.of
-                    now = _so_far(log, learner, rows / (shown - begun))
-                    yield Progress(
-                        "train", done, 1, f"{place} epoch {event.epoch + 1}/{experiment.epochs}: {now}"
-                    )
-                continue
-            found, done = {}, start + share * event.number / experiment.epochs
-            where = f"fold {fold} epoch {event.number}/{experiment.epochs}"
-            if event.number == experiment.epochs or event.number % experiment.validate_every == 0:
-                yield Progress("train", done, 1, f"{where}, validating")
-                held_out = yield from _validated(setting, fold, learner, done)
-                found = scores(setting.metric, held_out, setting.loaded.table)
-            seconds = time.monotonic() - begun
-            line = log.add(event, learner.step, found, seconds, memory.peak(setting.device))
-            begun, rows = time.monotonic(), 0
-            tracking.log(learner.step, log.lines[-1])
-            if event.number == experiment.epochs or event.number % experiment.save_every == 0 or stop.asked:
-                _save(setting, fold, learner)
-            yield Progress("train", done, 1, f"{where}: {line}", line=True)
-            if stop.asked and event.number < experiment.epochs:
-                raise StoppedError(f"stopped after fold {fold} epoch {event.number}, saved", stop.asked)
-    return held_out
-
-
-def _so_far(log: EpochLog, learner: Learner, speed: float) -> str:
-    """The epoch that is under way: its loss, the scores of the one before, images a second, memory."""
-    total, rows = (math.nan, 1) if learner.summed is None else learner.summed.tolist()
-    return log.so_far(total / max(rows, 1), speed, memory.mebibytes(memory.room(learner.device).taken))
-
-
-def _validated(setting: Setting, fold: int, learner: Learner, done: float) -> Work[Predictions]:
-    """The held-out predictions, of whose progress only what is worth a line is told."""
-    work = Outcome(predict_held_out(setting, fold, learner.predictor))
-    for step in work:
-        if step.line:
-            yield Progress("train", done, 1, f"fold {fold}: {step.detail}", line=True)
-    return work.result
-
-
-def predict_held_out(setting: Setting, fold: int, predictor: nn.Module) -> Work[Predictions]:
-    """A fold's predictions of the rows it never saw."""
-    table, rows = setting.loaded.table, setting.held_out_rows(fold)
-    batches = plain_batches(setting.loaded, setting.experiment, rows)
-    loss, several = setting.techniques.parts.loss, table.is_multi_label
-    shown = for_predicting(predictor, setting.precision, setting.experiment.image_size)
-    model = Predictor(shown, loss, setting.precision, several)
-    try:
-        (found,) = yield from predicting(
-            [model], batches, [lambda images: images], "mean", len(rows), "validate"
-        )
-    finally:
-        batches.close()
-    return Predictions(table.ids[rows], np.full(len(rows), fold), table.classes, found, multi_label=several)
-
-
-def _save(setting: Setting, fold: int, learner: Learner) -> None:
-    average = None if learner.averaged is None else learner.averaged.state_dict()
-    weights = learner.network.state_dict()
-    save(setting, fold, learner.epoch, weights, average, learner.state(), step=learner.begun)
-
-
-def _save_within(setting: Setting, fold: int, learner: Learner, stop: Stop) -> None:
-    """Saves within an epoch where it is time to, or to stop. Raises StoppedError then."""
-    every = setting.experiment.save_every_steps
-    if stop.asked or (every and learner.step % every == 0):
-        _save(setting, fold, learner)
-    if stop.asked:
-        where = f"fold {fold} epoch {learner.epoch + 1}, step {learner.begun}"
-        raise StoppedError(f"stopped after {where}, saved", stop.asked)
-
-
-def save(
-    setting: Setting, fold: int, number: int, weights: Mapping[str, Tensor], average: Mapping[str, Tensor] | None,
-    state: Mapping[str, Any], more: Mapping[str, Any] | None = None, step: int = 0,
-) -> Path:  # fmt: skip
-    """Writes a checkpoint of a fold, with all that is needed to predict with it; `more` is told beside that."""
-    table = setting.loaded.table
-    about = {
-        "run": setting.run.name,
-        "fold": fold,
-        "classes": list(table.classes),
-        "class_counts": table.counts().tolist(),
-        "class_groups": list(table.class_groups),
-        "class_factors": [list(values) for values in table.class_factors],
-        "total": len(table),
-        "multi_label": table.is_multi_label,
-        "config": setting.resolved(),
-        "normalisation": setting.techniques.parts.backbone.normalisation(),
-        "folds": setting.folds.fingerprint(),
-        "versions": versions(),
-        **(more or {}),
-    }
-    return checkpoints.save(setting.run.fold(fold), number, weights, average, state, about, step)
 
 
 def assemble(setting: Setting) -> Predictions:

@@ -61,7 +61,7 @@ def without_weights(state: State, learned: Weights, average: Weights | None) -> 
 
 def once_short(monkeypatch: pytest.MonkeyPatch) -> None:
     """New learners take three images at a time, as after memory ran out."""
-    module = sys.modules["kit.train"]
+    module = sys.modules["kit.fold"]
     plain = module.new_learner
 
     def new_learner(*arguments: Any) -> Learner:

@@ -9,10 +9,10 @@ import torch
 
 from kit import checkpoints
 from kit.__main__ import run
+from kit.fold import _newest
 from kit.progress import finish
 from kit.runs.run import Run
 from kit.runs.setting import preparing
-from kit.train import _newest
 from kit.workspace import Workspace
 
 
