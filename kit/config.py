@@ -147,6 +147,12 @@ class Experiment(Strict):
         description="one or a list, where a run's numbers are shown beside log.jsonl; no part of its identity",
     )
 
+    executor: Spec | None = Field(
+        None,
+        description="where folds are trained, several at a time; by default here, one after another; "
+        "no part of a run's identity",
+    )
+
     @model_validator(mode="after")
     def _stages_fill_the_run(self) -> Self:
         given = [stage.epochs for stage in self.stages]
@@ -193,7 +199,7 @@ def _differences(stage: Stage) -> dict[str, Any]:
 SECTIONS: tuple[type[Strict], ...] = (Competition, Experiment)
 # keys that do not make another experiment
 UNIDENTIFYING = frozenset(
-    {"device", "workers", "validate_every", "save_every", "save_every_steps", "tracker"}
+    {"device", "workers", "validate_every", "save_every", "save_every_steps", "tracker", "executor"}
 )
 
 

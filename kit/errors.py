@@ -20,6 +20,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 SHOWN = 5
 
@@ -51,6 +52,9 @@ class KitError(Exception):
         self.summary, self.code, self.hint = summary, code, hint
         self.cases = tuple(case if isinstance(case, Case) else Case(case) for case in cases)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.__dict__)
+
     def __str__(self) -> str:
         lines = [f"{self.code} {self.summary}".strip()]
         lines += [f"  {case}" for case in self.cases[:SHOWN]]
@@ -59,6 +63,13 @@ class KitError(Exception):
         if self.hint:
             lines.append(f"try: {self.hint}")
         return "\n".join(lines)
+
+
+def _again(kind: type[KitError], fields: dict[str, Any]) -> KitError:
+    """An error that another process raised, whatever its class is made from."""
+    made = kind.__new__(kind, fields["summary"])
+    made.__dict__.update(fields)
+    return made
 
 
 class RunError(KitError):

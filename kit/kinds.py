@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from kit.classes import Classes, LabelKind
+from kit.executor import Ended, Executor, Function, Said
 from kit.neighbours import Neighbours, Reranker, Scorer
 from kit.plugin import Plugin, is_known, known
 from kit.tracker import Log, Tracked, Tracker
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
     from kit.table import Table
 
 __all__ = [
-    "KINDS", "Augmenter", "Backbone", "Classes", "Ensembler", "Format", "Head", "LabelKind", "Log", "Loss", "Metric",
-    "Neighbours", "Optimizer", "Outputs", "Plugin", "Pooling", "Reranker", "Sampler", "Scheduler", "Scorer", "Splitter",
-    "Tracked", "Tracker", "Views", "known",
+    "KINDS", "Augmenter", "Backbone", "Classes", "Ended", "Ensembler", "Executor", "Format", "Function", "Head",
+    "LabelKind", "Log", "Loss", "Metric", "Neighbours", "Optimizer", "Outputs", "Plugin", "Pooling", "Reranker",
+    "Said", "Sampler", "Scheduler", "Scorer", "Splitter", "Tracked", "Tracker", "Views", "known",
 ]  # fmt: skip
 
 Outputs = Literal["logits", "cosines", "joint"]  # joint: logits, then unit vectors
@@ -87,7 +88,6 @@ class Backbone(Plugin):
     """Builds the network that turns images into features."""
 
     kind: ClassVar[str] = "backbone"
-
     home: Path | None = known(None)  # the workspace, where options that are relative paths begin
 
     def build(self) -> nn.Module:
@@ -250,7 +250,6 @@ class Ensembler(Plugin):
 
     kind: ClassVar[str] = "ensembler"
     fitted: ClassVar[bool] = False  # True: fit learns from the truth, so its scores are cross-fitted
-
     multi_label: bool = known(False)  # then each class is a question of its own, and rows need not sum to 1
 
     def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
@@ -295,6 +294,6 @@ KINDS: dict[str, type[Plugin]] = {
     base.kind: base
     for base in (
         Splitter, Sampler, Augmenter, Backbone, Pooling, Head, Loss, Optimizer, Scheduler, Views, Metric,
-        Ensembler, Format, Tracker, Scorer, Reranker,
+        Ensembler, Format, Tracker, Executor, Scorer, Reranker,
     )
 }  # fmt: skip

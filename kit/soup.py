@@ -25,12 +25,12 @@ from kit.fit import take_statistics
 from kit.fold import predict_held_out, save
 from kit.predictions import Predictions
 from kit.progress import Progress, Work, finish
+from kit.runs.assembling import assemble
 from kit.runs.run import Run, begin, find_run
 from kit.runs.same import check_asked
 from kit.runs.scoring import joined
 from kit.runs.setting import Setting, plan_of, preparing, train_stages
 from kit.runs.targets import Target, find_targets
-from kit.train import assemble
 from kit.workspace import Workspace
 
 SAME = (  # keys of the resolved config that soup's runs share: the network, and what it is shown

@@ -26,11 +26,11 @@ class Stop:
     @contextmanager
     def after_a_step(self) -> Iterator[None]:
         """A block that looks at `asked` after each step, so that the first signal need not break into one."""
-        self.waits = True
+        before, self.waits = self.waits, True
         try:
             yield
         finally:
-            self.waits = False
+            self.waits = before
 
     @contextmanager
     def heard(self) -> Iterator[None]:

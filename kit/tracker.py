@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from kit.errors import ConfigError
+from kit.packages import check_package
 from kit.plugin import Plugin
 
 Log = Callable[[int, Mapping[str, float]], None]  # log(step, values)
@@ -55,10 +54,4 @@ class Tracker(Plugin):
 
     def check(self) -> None:
         """Raises ConfigError (C24) where it cannot work here; asked before anything is trained."""
-        found = importlib.util.find_spec(self.package) if self.package else None
-        if self.package and (found is None or found.origin is None):  # a folder of that name is no package
-            raise ConfigError(
-                f"tracker {self.plugin_name()!r} needs the package {self.package}, which is not installed",
-                code="C24",
-                hint=f"pip install 'kit-competitions[{self.package}]', or tracker=null",
-            )
+        check_package(self.package, f"tracker {self.plugin_name()!r}", "tracker=null")

@@ -6,17 +6,17 @@ The same start again resumes each fold from its newest checkpoint, or says at on
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
-from kit.errors import StoppedError
+from kit.errors import KitError, StoppedError
+from kit.fanned import check_device, fanning, locked_fold
 from kit.files import remove_stumps
 from kit.fold import training_fold
-from kit.kinds import Views
-from kit.predictions import Predictions
+from kit.kinds import Executor
 from kit.progress import Work, finish
-from kit.runs.kept import tags
+from kit.runs.assembling import assemble
 from kit.runs.run import Run, begin, check_same, find_run, identity, is_finished, wanted_folds
-from kit.runs.scoring import described, joined, scored
 from kit.runs.setting import Setting, preparing
 from kit.stopping import Stop
 from kit.workspace import Workspace
@@ -43,34 +43,69 @@ def training(
     stop: Stop | None = None,
 ) -> Work[Run]:
     """train, with its progress; where `stop` is asked to, it saves after the step and raises StoppedError R05."""
+    if workspace.experiment.executor is not None:
+        (came,) = yield from training_runs([(workspace, name)], folds, stop)
+        if isinstance(came, KitError):
+            raise came
+        return came
     run = find_run(workspace, name)
     check_same(run, workspace.experiment)
     if is_finished(run, folds):
         return run
     with run.locked():
-        remove_stumps(run.folder)
-        setting = yield from preparing(workspace, run)
-        begin(run, identity(workspace.experiment), setting.resolved(), setting.made_from())
-        setting.folds.write(run.folder / "folds.csv")
-        wanted = wanted_folds(setting.folds, folds)
-        for fold in wanted:
-            setting.start_of(fold)
+        setting, wanted = yield from _begun(workspace, run, folds)
         for position, fold in enumerate(wanted):
             if stop is not None and stop.asked:
                 raise StoppedError(f"stopped before fold {fold}, all others are saved", stop.asked)
-            yield from training_fold(setting, fold, position, len(wanted), stop or Stop())
+            with locked_fold(run, fold):
+                yield from training_fold(setting, fold, position, len(wanted), stop or Stop())
         setting.trackers.pooled(setting, assemble(setting))
     return run
 
 
-def assemble(setting: Setting) -> Predictions:
-    """Writes predictions/plain/oof.parquet from the folds that are there, with their scores."""
-    run = setting.run
-    parts = {k: Predictions.read(run.part(k)) for k in range(setting.folds.count) if run.part(k).is_file()}
-    plugins = [Views.open("plain"), *setting.techniques.parts.bare().all()]
-    about = described(run, "plain", "mean", setting.loaded.table, plugins)
-    about |= {"rows": "oof", "folds": setting.folds.fingerprint(), "images": setting.loaded.fingerprint()}
-    about |= {"checkpoints": tags(parts)}
-    whole = scored(joined(list(parts.values()), about), setting.metric, setting.loaded.table)
-    whole.write(run.predictions("plain") / "oof.parquet")
-    return whole
+def training_runs(
+    asked: Sequence[tuple[Workspace, str | None]],
+    folds: Sequence[int] | None = None,
+    stop: Stop | None = None,
+) -> Work[list[Run | KitError]]:
+    """Trains several runs, workspaces with names, by the first one's executor, with progress: all open folds at once.
+
+    A run that fails, or another process's, is its error, and the others go on. Raises what `training` raises of stops.
+    """
+    executor = open_executor(asked[0][0])
+    came: dict[int, Run | KitError] = {}
+    begun: dict[int, tuple[Setting, list[int]]] = {}
+    with ExitStack() as locks:
+        for place, (space, name) in enumerate(asked):
+            try:
+                check_device(executor, space.experiment.device)
+                run = find_run(space, name)
+                check_same(run, space.experiment)
+                if is_finished(run, folds):
+                    came[place] = run
+                    continue
+                locks.enter_context(run.locked())
+                begun[place] = yield from _begun(space, run, folds)
+            except KitError as error:
+                came[place] = error
+        came |= yield from fanning(executor, begun, stop or Stop())
+    return [came[place] for place in range(len(asked))]
+
+
+def open_executor(workspace: Workspace) -> Executor:
+    """The executor that the config names, this process where it names none. Raises ConfigError, PluginError."""
+    executor = Executor.open(workspace.experiment.executor or "inline", workspace.root, "executor")
+    executor.check()
+    return executor
+
+
+def _begun(workspace: Workspace, run: Run, folds: Sequence[int] | None) -> Work[tuple[Setting, list[int]]]:
+    """A run's setting and the folds that are wanted of it, when its folder says what it is."""
+    remove_stumps(run.folder)
+    setting = yield from preparing(workspace, run)
+    begin(run, identity(workspace.experiment), setting.resolved(), setting.made_from())
+    setting.folds.write(run.folder / "folds.csv")
+    wanted = wanted_folds(setting.folds, folds)
+    for fold in wanted:
+        setting.start_of(fold)
+    return setting, wanted

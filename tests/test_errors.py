@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from kit import errors
-from kit.errors import Case, DataError, nearest
+from kit.errors import Case, DataError, StoppedError, nearest
 
 
 def test_a_message_is_a_summary_five_cases_and_what_to_try() -> None:
@@ -33,3 +35,15 @@ def test_exit_codes_are_those_of_the_drawing(kind: str, code: int) -> None:
 def test_the_nearest_word_is_offered_and_a_far_one_is_not() -> None:
     assert nearest("focall", ["focal", "arcface"]) == "; did you mean 'focal'?"
     assert nearest("xyz", ["focal", "arcface"]) == ""
+
+
+def test_an_error_of_another_process_is_the_same_error() -> None:
+    for error in (
+        DataError("8 images", code="D01", cases=[Case("empty", path="a.jpg")], hint="mend them"),
+        StoppedError("stopped after fold 0", 15),
+    ):
+        again = pickle.loads(pickle.dumps(error))
+        assert type(again) is type(error)
+        assert str(again) == str(error)
+        assert again.exit_code == error.exit_code
+        assert again.args == error.args

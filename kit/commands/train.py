@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from kit.commands._console import be_strict, emit, follow, say
+
+if TYPE_CHECKING:
+    from kit.runs.run import Run
+    from kit.workspace import Workspace
 
 
 @click.command()
@@ -17,6 +23,11 @@ from kit.commands._console import be_strict, emit, follow, say
 )
 @click.option(
     "--from", "start", metavar="RUN", help="Begin with the weights of another run's folds; sets start_from."
+)
+@click.option(
+    "--executor",
+    metavar="EXECUTOR",
+    help="Train several folds at a time: processes, or JSON with options.",
 )
 @click.option(
     "--fresh", is_flag=True, help="Begin anew; what is there of the run is kept as NAME.replaced-1."
@@ -33,6 +44,7 @@ def command(
     seeds: str | None,
     config: str | None,
     start: str | None,
+    executor: str | None,
     fresh: bool,
     dry_run: bool,
     strict: bool,
@@ -47,6 +59,7 @@ def command(
     kit train --name c loss=cutmix loss.base=arcface loss.base.margin=0.3
     kit train --name r --folds 0,2
     kit train --name r --seeds 0,1,2
+    kit train --name r --seeds 0,1,2 --executor processes
     kit train --name r --dry-run
     kit train --name r --fresh
     kit train --name s --from runs/r optimizer.lr=0.0002
@@ -60,17 +73,21 @@ def command(
         raise click.UsageError("--fresh begins anew, --dry-run begins nothing: give one of them")
     if start is not None:
         overrides = (*overrides, f"start_from={start}")
+    if executor is not None:
+        overrides = (f"executor={executor}", *overrides)
     workspace = Workspace.find(".", overrides, config)
     wanted = numbers(folds, "--folds")
     if dry_run:
         _dry_run(workspace, name, wanted, as_json)
         return
-    results = []
-    members: list[int | None] = list(numbers(seeds, "--seeds") or []) or [None]
-    for seed in members:
-        space = workspace if seed is None else Workspace.find(".", (*overrides, f"seed={seed}"), config)
-        called = name if seed is None or name is None else f"{name}-seed{seed}"
-        results.append(_train(space, called, wanted, fresh))
+    seeded = numbers(seeds, "--seeds") or []
+    asked: list[tuple[Workspace, str | None]] = [
+        (Workspace.find(".", (*overrides, f"seed={seed}"), config), name and f"{name}-seed{seed}")
+        for seed in seeded
+    ] or [(workspace, name)]
+    together = len(asked) > 1 and workspace.experiment.executor is not None
+    groups = [asked] if together else [[each] for each in asked]
+    results = [result for group in groups for result in _train(group, wanted, fresh)]
     if as_json:
         emit(results if seeds else results[0])
     else:
@@ -88,32 +105,52 @@ def numbers(text: str | None, option: str) -> list[int] | None:
         raise click.BadParameter(f"{text!r} is no list of numbers such as 0,2", param_hint=option) from None
 
 
-def _train(workspace: object, name: str | None, folds: list[int] | None, fresh: bool) -> dict[str, object]:
-    """Trains one run, says how it came out, and returns that."""
-    from kit.errors import StoppedError
-    from kit.predictions import Predictions
-    from kit.runs.run import check_same, find_run, is_finished
-    from kit.workspace import Workspace
+def _train(
+    asked: list[tuple[Workspace, str | None]], folds: list[int] | None, fresh: bool
+) -> list[dict[str, object]]:
+    """Trains runs, those of several together, says how each came out, and returns that. Raises the first failure."""
+    from kit.errors import KitError, StoppedError
+    from kit.runs.run import Run, check_same, find_run, is_finished
 
-    assert isinstance(workspace, Workspace)
-    run = find_run(workspace, name)
-    if fresh:
-        _set_aside(run)
-    check_same(run, workspace.experiment)
-    if is_finished(run, folds):
-        say(f"runs/{run.name} is finished")
-    else:
+    runs = [find_run(workspace, name) for workspace, name in asked]
+    for run, (workspace, _) in zip(runs, asked, strict=True):
+        if fresh:
+            _set_aside(run)
+        check_same(run, workspace.experiment)
+        if is_finished(run, folds):
+            say(f"runs/{run.name} is finished")
+    came: list[Run | KitError] = [*runs]
+    if not all(is_finished(run, folds) for run in runs):
         from kit.stopping import Stop
-        from kit.train import training
+        from kit.train import training, training_runs
 
         stop = Stop(say)
         try:
             with stop.heard():
-                run = follow(training(workspace, name, folds, stop))
+                if len(asked) > 1:
+                    came = follow(training_runs(asked, folds, stop))
+                else:
+                    came = [follow(training(*asked[0], folds, stop))]
         except StoppedError as error:
             if fresh:
                 error.hint = "the same command without --fresh, which goes on from there"
             raise
+    told = [_told(run) for run in came if isinstance(run, Run)]
+    failed = [(run, one) for run, one in zip(runs, came, strict=True) if isinstance(one, KitError)]
+    for run, one in failed[1:]:
+        say(f"runs/{run.name} failed: {one}")
+    if failed:
+        run, first = failed[0]
+        if len(asked) > 1:
+            first.summary = f"runs/{run.name}: {first.summary}"
+        raise first
+    return told
+
+
+def _told(run: Run) -> dict[str, object]:
+    """Says a trained run's scores, and returns them."""
+    from kit.predictions import Predictions
+
     about = Predictions.read(run.predictions("plain") / "oof.parquet").about
     for fold, scores in sorted(about["fold_scores"].items(), key=lambda item: int(item[0])):
         say(f"  fold {fold}  {_listed(scores)}")
@@ -122,11 +159,9 @@ def _train(workspace: object, name: str | None, folds: list[int] | None, fresh: 
     return {"run": f"runs/{run.name}", "scores": about["scores"], "fold_scores": about["fold_scores"]}
 
 
-def _set_aside(run: object) -> None:
-    from kit.runs.run import Run
+def _set_aside(run: Run) -> None:
     from kit.runs.set_aside import set_aside
 
-    assert isinstance(run, Run)
     place = set_aside(run)
     if place is not None:
         say(f"runs/{run.name} begins anew; what was there is runs/{place.name}")
@@ -136,13 +171,11 @@ def _listed(scores: dict[str, float]) -> str:
     return "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
 
 
-def _dry_run(workspace: object, name: str | None, folds: list[int] | None, as_json: bool) -> None:
+def _dry_run(workspace: Workspace, name: str | None, folds: list[int] | None, as_json: bool) -> None:
     from dataclasses import asdict
 
     from kit.runs.rehearsal import rehearsing
-    from kit.workspace import Workspace
 
-    assert isinstance(workspace, Workspace)
     found = asdict(follow(rehearsing(workspace, name, folds)))
     if as_json:
         emit(found)

@@ -10,7 +10,8 @@ from typing import Any
 from kit.errors import ConfigError, DataError, InvalidError, KitError, nearest
 from kit.kinds import Metric
 from kit.predictions import about_of
-from kit.runs.run import BUSY, LOCK, UNTRAINED, Run, holder
+from kit.runs.locking import BUSY, LOCK, holder
+from kit.runs.run import UNTRAINED, Run
 from kit.workspace import Workspace
 
 
@@ -146,7 +147,7 @@ def _scores(file: Path) -> dict[str, float]:
 
 def _state(run: Run, folds: int, done: tuple[int, ...], epochs: int | None) -> str:
     if is_busy(run):
-        return f"busy: {holder(run)}"
+        return f"busy: {holder(run.folder)}"
     if folds and len(done) == folds:
         whole = (run.predictions("plain") / "oof.parquet").is_file()
         return "finished" if whole else "folds to be put together"

@@ -5,21 +5,22 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kit.config import UNIDENTIFYING, Experiment
-from kit.errors import BusyError, Case, CheckpointError, ConfigError, DataError, InvalidError
+from kit.errors import Case, CheckpointError, ConfigError, DataError, InvalidError
 from kit.files import fingerprint, read_json, sha256, short, write_json
 from kit.folds import Folds
 from kit.plugin import Plugin
 from kit.predictions import Predictions
 from kit.registry import place_of
 from kit.runs.commit import commit
+from kit.runs.locking import locked
 from kit.tables.external import in_words
 from kit.workspace import Workspace
 
@@ -28,11 +29,9 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 LONGEST = 100  # characters of a run's name, which is a part of longer names
-BUSY, LOCK = "busy.json", ".lock"
 UNTRAINED = (
     "untrained"  # in place of a fold: what a network makes of images before it saw a row of the competition
 )
-LOOK = 0.5  # seconds to wait for the lock, so that a mere look at it (`kit runs ls`) turns nobody away
 PACKAGES = ("kit-competitions", "torch", "timm", "numpy", "albumentations", "opencv-python-headless")
 
 
@@ -93,45 +92,9 @@ class Run:
         """Which fold held out which row."""
         return Folds.read(self.folder / "folds.csv")
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Keeps other processes off the run. Raises BusyError, naming the one that is at work."""
-        from filelock import FileLock, Timeout
-
-        self.folder.mkdir(parents=True, exist_ok=True)
-        note = self.folder / BUSY
-        lock = FileLock(self.folder / LOCK)
-        try:
-            lock.acquire(timeout=LOOK)
-        except Timeout:
-            raise BusyError(
-                f"{self.folder} is in use by {holder(self)}", code="R08", hint="another --name"
-            ) from None
-        try:
-            write_json(note, _myself())
-            yield
-        finally:
-            note.unlink(missing_ok=True)
-            lock.release()
-
-
-def _myself() -> dict[str, Any]:
-    import os
-
-    return {
-        "pid": os.getpid(),
-        "host": platform.node(),
-        "since": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def holder(run: Run) -> str:
-    """The process at work on a run, as words."""
-    try:
-        held = read_json(run.folder / BUSY)
-        return f"process {held['pid']} on {held['host']} since {held['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another process"
+        return locked(self.folder)
 
 
 def identity(experiment: Experiment) -> dict[str, Any]:
@@ -261,23 +224,28 @@ def check_unchanged(run: Run, made: Mapping[str, Any]) -> None:
     started = run.manifest.get("made_from", {})
     if not run.begun or started == made:
         return
+    raise DataError(
+        f"runs/{run.name} was begun with something else", code="D60", cases=differing(started, made, "then", "now"),
+        hint="put it back; another --name; or kit train --fresh, which sets the old run aside",
+    )  # fmt: skip
+
+
+def differing(old: Mapping[str, Any], new: Mapping[str, Any], one: str, other: str) -> list[Case]:
+    """What differs between two lists of what a run is made from; `one` and `other` say which value is whose."""
     cases = []
-    for key in dict.fromkeys([*made, *started]):
-        old, new = started.get(key), made.get(key)
-        if old == new:
+    for key in dict.fromkeys([*new, *old]):
+        was, is_ = old.get(key), new.get(key)
+        if was == is_:
             continue
-        if isinstance(new, dict) and isinstance(old, dict):
-            names = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+        if isinstance(is_, dict) and isinstance(was, dict):
+            names = [name for name in sorted({*was, *is_}) if was.get(name) != is_.get(name)]
             cases += [
-                Case(f"{short(old.get(name))} then, {short(new.get(name))} now", f"{key} {name}")
+                Case(f"{short(was.get(name))} {one}, {short(is_.get(name))} {other}", f"{key} {name}")
                 for name in names
             ]
         else:
             cases.append(Case("changed since the run began", key))
-    raise DataError(
-        f"runs/{run.name} was begun with something else", code="D60", cases=cases,
-        hint="put it back; another --name; or kit train --fresh, which sets the old run aside",
-    )  # fmt: skip
+    return cases
 
 
 def begin(run: Run, asked: Mapping[str, Any], resolved: Mapping[str, Any], made: Mapping[str, Any]) -> None:

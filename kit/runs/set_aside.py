@@ -6,7 +6,8 @@ from itertools import count
 from pathlib import Path
 
 from kit.files import sync
-from kit.runs.run import BUSY, Run
+from kit.runs.locking import BUSY
+from kit.runs.run import Run
 
 
 def set_aside(run: Run) -> Path | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from kit.config import Experiment
 from kit.duplicates import warn_shared
 from kit.errors import DataError, KitError, KitWarning
 from kit.folds import Folds, make_folds
-from kit.kinds import Metric
+from kit.kinds import Executor, Metric
 from kit.learner import Learner
 from kit.precision import Precision, choose, choose_device
 from kit.progress import Progress, Work
@@ -91,6 +91,8 @@ def preparing(workspace: Workspace, run: Run) -> Work[Setting]:
     if experiment.compile:
         check_compiler(device)
     trackers = Trackers.open(experiment, workspace.root)
+    if experiment.executor is not None:
+        cast(Executor, experiment.open("executor", workspace.root)).check()
     metric = Metric.open(workspace.competition.metric, workspace.root, "metric")
     yield from grouping(workspace)
     table = train_table(workspace.root, workspace.competition.data).sorted_by_id()

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kit.runs.epoch_log import EpochLog
+from kit.runs.locking import BUSY, holder
 from kit.runs.records import record
-from kit.runs.run import BUSY, Run, holder
+from kit.runs.run import Run
 
 WRITTEN = {"epoch", "lr", "train_loss", "images_per_second"}  # what every line has
 End = Literal["", "finished", "stopped", "gone"]
@@ -53,7 +54,7 @@ def look(run: Run) -> Look:
     left = max((there.epochs or 0) * len(folds) - len(lines), 0)
     each = [float(line["seconds"]) for line in lines if isinstance(line.get("seconds"), int | float)]
     end = _end(run, there.state)
-    state = f"the process is gone: {holder(run)}; {there.state}" if end == "gone" else there.state
+    state = f"the process is gone: {holder(run.folder)}; {there.state}" if end == "gone" else there.state
     seconds = left * sum(each) / len(each) if each and not end else None
     return Look(run.name, state, end, there.epochs or 0, folds, seconds)
 

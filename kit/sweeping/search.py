@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kit.errors import ConfigError
+from kit.packages import check_package
 from kit.randomness import number
 from kit.sweeping.space import Axis, written
 
@@ -68,8 +67,4 @@ def _suggested(trial: Any, one: Axis) -> Any:
 
 def check_optuna() -> None:
     """Raises ConfigError C24 where optuna is not installed."""
-    if importlib.util.find_spec("optuna") is None:
-        raise ConfigError(
-            "a search needs the package optuna, which is not installed", code="C24",
-            hint="pip install 'kit-competitions[optuna]', or a grid without --trials",
-        )  # fmt: skip
+    check_package("optuna", "a search", "a grid without --trials")

@@ -1,0 +1,79 @@
+"""A worker: a process that is handed one job after another through a pipe, and tells through it how they go."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from typing import Any
+
+from kit.errors import KitWarning
+from kit.executor import WORKING, Said, unexpected, working
+from kit.kinds import Ended
+from kit.progress import Progress
+from kit.stopping import SIGNALS, Stop
+
+
+def work(pipe: Connection, settings: Mapping[str, str]) -> None:
+    """Works on jobs, `(function, job)` each, until None comes; a number asks to stop, as the signal of that number.
+
+    What is told has no job's number, which the other end knows. Once that end is gone the job at work saves and ends.
+    `settings` are the environment's, set before a job imports torch.
+    """
+    for number in SIGNALS:  # the process that hands out jobs hears them, and asks
+        signal.signal(number, signal.SIG_IGN)
+    os.setpgid(0, 0)  # with its loader processes it can be ended as one
+    multiprocessing.set_start_method(
+        None, force=True
+    )  # its loader processes start as those of any process do
+    os.environ.update(settings)
+    if "torch" in sys.modules and "OMP_NUM_THREADS" in settings:  # a script's own import
+        sys.modules["torch"].set_num_threads(int(settings["OMP_NUM_THREADS"]))
+    stop, jobs = Stop(), SimpleQueue[Any]()
+    threading.Thread(target=_listen, args=(pipe, stop, jobs), daemon=True).start()
+
+    def warned(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        if issubclass(category, KitWarning):
+            pipe.send(Said(0, Progress(WORKING, 0, 1, f"warning: {message}", line=True)))
+
+    warnings.showwarning = warned
+    warnings.simplefilter("ignore")
+    warnings.simplefilter("always", KitWarning)
+    try:
+        while (given := jobs.get()) is not None:
+            for told in working(given[0], 0, given[1], stop):
+                _send(pipe, told)
+    except (BrokenPipeError, ConnectionResetError):
+        return
+
+
+def _send(pipe: Connection, told: Said | Ended) -> None:
+    try:
+        pipe.send(told)
+    except OSError:
+        raise
+    except Exception as error:  # a result that does not pickle
+        pipe.send(Ended(0, error=unexpected(error)))
+
+
+def _listen(pipe: Connection, stop: Stop, jobs: SimpleQueue[Any]) -> None:
+    """Takes what is handed over while a job is at work."""
+    try:
+        while True:
+            given = pipe.recv()
+            if isinstance(given, int):
+                stop.asked = given
+            else:
+                jobs.put(given)
+    except (EOFError, OSError):
+        stop.asked = stop.asked or signal.SIGTERM
+        jobs.put(None)
+    except Exception as error:  # a job whose function or data this process cannot make
+        pipe.send(Ended(0, error=unexpected(error)))
+        jobs.put(None)

@@ -1,0 +1,189 @@
+"""Processes: jobs in processes of this machine, a device each."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from pydantic import Field
+
+from kit.cache import cores
+from kit.errors import RunError
+from kit.executor import WORKING, Function, not_begun
+from kit.kinds import Ended, Executor, Said
+from kit.plugins.executor._worker import work
+from kit.progress import Progress
+from kit.stopping import Stop
+
+LOOK = 0.2  # seconds after which is looked whether a worker is no more, or a signal came
+PATIENCE = 10.0  # seconds that a worker without a job has to leave
+
+
+class Processes(Executor):
+    """Jobs in processes of this machine: on GPUs one a GPU, else one a core; a process that is killed is replaced.
+
+    Source: multiprocessing, started by spawn, https://docs.python.org/3/library/multiprocessing.html.
+    """
+
+    workers: int | None = Field(
+        None, ge=1, description="jobs at once; by default one a GPU, without GPUs one a core"
+    )
+    threads: int | None = Field(
+        None, ge=1, description="of torch, a worker; by default the cores, divided among the workers"
+    )
+    devices: tuple[str, ...] = Field(
+        (), description="GPUs to use, as CUDA_VISIBLE_DEVICES names them; by default all that torch sees"
+    )
+    retries: int = Field(
+        2, ge=0, description="times that a job goes on from its checkpoint after its worker was killed"
+    )
+
+    def map(self, function: Function, jobs: Sequence[Any], stop: Stop) -> Iterator[Said | Ended]:
+        count = self.at_once(len(jobs))
+        pool = _Pool(function, jobs, self.retries, [self._settings(place, count) for place in range(count)])
+        try:
+            yield from pool.worked(stop)
+        finally:
+            pool.end()
+
+    def at_once(self, jobs: int) -> int:
+        return max(1, min(jobs, self.workers or len(self._gpus()) or cores()))
+
+    def _gpus(self) -> Sequence[str]:
+        if self.devices:
+            return self.devices
+        import torch
+
+        named = os.environ.get("CUDA_VISIBLE_DEVICES")
+        return (named.split(",") if named else [str(n) for n in range(64)])[: torch.cuda.device_count()]
+
+    def _settings(self, place: int, count: int) -> dict[str, str]:
+        """The environment of a worker: its threads, and the one GPU that it sees."""
+        threads, gpus = str(self.threads or max(1, cores() // count)), self._gpus()
+        made = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), threads)
+        return {**made, "CUDA_VISIBLE_DEVICES": gpus[place % len(gpus)]} if gpus else made
+
+
+@dataclass(eq=False)
+class _Worker:
+    """A process, this end of its pipe, and the job that it works on."""
+
+    process: BaseProcess
+    pipe: Connection
+    settings: dict[str, str]
+    job: int
+
+    def end(self) -> None:
+        """Ends it with all that it has started."""
+        for kill in (os.killpg, os.kill):  # it may not have come to lead a group yet
+            with suppress(ProcessLookupError, PermissionError):
+                kill(self.process.pid or 0, signal.SIGKILL)
+        self.process.join()
+        self.pipe.close()
+
+
+class _Pool:
+    """Workers, started as there are jobs for them, and what they have to tell."""
+
+    def __init__(
+        self, function: Function, jobs: Sequence[Any], retries: int, settings: Sequence[dict[str, str]]
+    ) -> None:
+        self.function, self.jobs, self.retries = function, jobs, retries
+        self.waiting = deque(range(len(jobs)))
+        self.losses = [0] * len(jobs)
+        self.settings, self.workers = settings, list[_Worker]()
+
+    def worked(self, stop: Stop) -> Iterator[Said | Ended]:
+        """Until every job has ended."""
+        asked = 0
+        for settings in self.settings:
+            self._start(settings)
+        while self.workers:
+            if stop.asked and not asked:
+                asked = stop.asked
+                yield from (not_begun(number, stop) for number in self.waiting)
+                self.waiting.clear()
+                for worker in self.workers:
+                    self._hand(worker, asked)
+            ready = wait([worker.pipe for worker in self.workers], LOOK)
+            for worker in list(self.workers):
+                if worker.pipe in ready:
+                    yield from self._heard(worker, stop)
+                elif worker.process.exitcode is not None:
+                    yield from self._lost(worker, stop)
+
+    def _start(self, settings: dict[str, str]) -> None:
+        """A worker for the next job, if one waits."""
+        if not self.waiting:
+            return
+        context = multiprocessing.get_context("spawn")
+        mine, its = context.Pipe()
+        process = context.Process(target=work, args=(its, settings))
+        process.start()
+        its.close()
+        worker = _Worker(process, mine, settings, self.waiting.popleft())
+        self.workers.append(worker)
+        self._hand(worker, (self.function, self.jobs[worker.job]))
+
+    def _hand(self, worker: _Worker, given: Any) -> None:
+        with suppress(OSError):  # it is no more, which is found out below
+            worker.pipe.send(given)
+
+    def _heard(self, worker: _Worker, stop: Stop) -> Iterator[Said | Ended]:
+        """What a worker has told; at its job's end it is handed another."""
+        try:
+            told = worker.pipe.recv()
+        except (EOFError, OSError):
+            worker.process.join(PATIENCE)
+            yield from self._lost(worker, stop)
+            return
+        yield replace(told, job=worker.job)
+        if not isinstance(told, Ended):
+            return
+        if self.waiting:
+            worker.job = self.waiting.popleft()
+            self._hand(worker, (self.function, self.jobs[worker.job]))
+            return
+        self.workers.remove(worker)
+        self._hand(worker, None)
+        worker.process.join(PATIENCE)
+        worker.end()
+
+    def _lost(self, worker: _Worker, stop: Stop) -> Iterator[Said | Ended]:
+        """A worker that ended with its job unfinished: the job goes on in another, so often."""
+        self.workers.remove(worker)
+        number, code = worker.job, worker.process.exitcode
+        worker.end()
+        how = (
+            f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with status {code}"
+        )
+        self.losses[number] += 1
+        if stop.asked:
+            yield not_begun(number, stop)
+        elif self.losses[number] > self.retries:
+            again = f", {self.losses[number]} times" if self.losses[number] > 1 else ""
+            yield Ended(
+                number, error=RunError(
+                    f"its process {how}{again}", code="R11",
+                    hint="killed for memory? fewer executor.workers; the same command goes on from the last checkpoint",
+                ),
+            )  # fmt: skip
+        else:
+            said = f"its process {how}; another goes on from the last checkpoint"
+            yield Said(number, Progress(WORKING, 0, 1, said, line=True))
+            self.waiting.appendleft(number)
+        self._start(worker.settings)
+
+    def end(self) -> None:
+        """Leaves no worker behind."""
+        for worker in self.workers:
+            worker.end()
+        self.workers.clear()

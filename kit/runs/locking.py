@@ -1,0 +1,56 @@
+"""Locking: one process at a time on a folder of a run; who it is stands beside the lock."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from kit.errors import BusyError
+from kit.files import read_json, write_json
+
+BUSY, LOCK = "busy.json", ".lock"
+LOOK = 0.5  # seconds to wait for the lock, so that a mere look at it (`kit runs ls`) turns nobody away
+
+
+@contextmanager
+def locked(folder: Path, patience: float = LOOK) -> Iterator[None]:
+    """Keeps other processes off a folder. Raises BusyError R08, naming the one at work, after so many seconds."""
+    from filelock import FileLock, Timeout
+
+    folder.mkdir(parents=True, exist_ok=True)
+    note = folder / BUSY
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=patience)
+    except Timeout:
+        raise BusyError(
+            f"{folder} is in use by {holder(folder)}", code="R08", hint="another --name"
+        ) from None
+    try:
+        write_json(note, _myself())
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+        lock.release()
+
+
+def _myself() -> dict[str, Any]:
+    return {
+        "pid": os.getpid(),
+        "host": platform.node(),
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def holder(folder: Path) -> str:
+    """The process at work on a run's folder, as words."""
+    try:
+        held = read_json(folder / BUSY)
+        return f"process {held['pid']} on {held['host']} since {held['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"
