@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import importlib
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -58,6 +59,8 @@ class Menu(click.Group):
         known = self.list_commands(context)
         if args[0] not in known and not args[0].startswith("-"):
             context.fail(f"no command named {args[0]!r}{nearest(args[0], known)}")
+        if args[0] != "train" and "TORCHELASTIC_RUN_ID" in os.environ:
+            context.fail(f"torchrun is for kit train; kit {args[0]} is one process")
         return super().resolve_command(context, args)
 
 
@@ -87,7 +90,7 @@ def run(arguments: list[str]) -> int:
 
     _console.show_warnings()
     try:
-        status = menu.main(arguments, prog_name="kit", standalone_mode=False)
+        status = menu.main(arguments, prog_name="kit", standalone_mode=False, obj=tuple(arguments))
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -28,15 +28,22 @@ if TYPE_CHECKING:
 class Batch:
     """N images (N, 3, H, W) uint8 in channels-last memory, their labels and rows of the table (N,), int64.
 
-    Labels are class numbers (N,) int64, -1 where the rows have none; or multi-hot (N, classes) float32.
+    Labels are class numbers (N,) int64, -1 where the rows have none; or multi-hot (N, classes) float32. Where several
+    ranks share a step, `whole` (M,) has the rows of all of them.
     """
 
     images: Tensor
     labels: Tensor
     rows: Tensor
+    whole: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def step_rows(self) -> Tensor:
+        """The rows of the whole step."""
+        return self.rows if self.whole is None else self.whole
 
 
 class TrainBatches:
@@ -74,10 +81,11 @@ class TrainBatches:
                 f"sampler {name!r} gives epochs of different lengths ({self.steps} steps, then {len(parts)})",
                 code="P07",
             )
-        parts = [np.array_split(part, self.ranks)[self.rank] for part in parts[first_step:]]
+        wholes = parts[first_step:]
+        parts = [np.array_split(whole, self.ranks)[self.rank] for whole in wholes]
         plan = [[(number, int(order[at]), int(times[at])) for at in part] for part in parts]
-        for part, images in zip(parts, self._loader.load(plan), strict=True):
-            yield batch(images, order[part], self.labels)
+        for part, whole, images in zip(parts, wholes, self._loader.load(plan), strict=True):
+            yield batch(images, order[part], self.labels, order[whole] if self.ranks > 1 else None)
 
     def close(self) -> None:
         """Ends the loader processes."""
@@ -117,13 +125,16 @@ def random_batch(table: Table, count: int, size: int) -> Batch:
     return batch(pixels, np.resize(np.arange(len(table)), count), table.true_labels())
 
 
-def batch(images: Tensor, rows: np.ndarray, labels: np.ndarray | None) -> Batch:
-    """A batch of rows of the table, with their labels where there are any."""
+def batch(
+    images: Tensor, rows: np.ndarray, labels: np.ndarray | None, whole: np.ndarray | None = None
+) -> Batch:
+    """A batch of rows of the table, with their labels where there are any; `whole` are all rows of a shared step."""
     import torch
 
     named = np.full(len(rows), -1) if labels is None else np.asarray(labels)[rows]
     typed = named.astype(np.float32 if named.ndim == 2 else np.int64)
-    return Batch(images, torch.from_numpy(typed), torch.from_numpy(rows.copy()))
+    shared = None if whole is None else torch.from_numpy(whole.copy())
+    return Batch(images, torch.from_numpy(typed), torch.from_numpy(rows.copy()), shared)
 
 
 def spread(count: int, batch_size: int) -> list[np.ndarray]:

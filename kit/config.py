@@ -111,6 +111,9 @@ class Experiment(Strict):
     )
     micro_batch_size: int | None = Field(None, ge=1, description="rows at a time, gradients are accumulated")
     clip_grad_norm: float | None = Field(None, gt=0, description="largest gradient norm")
+    sync_batch_norm: bool = Field(
+        False, description="batch norm over the rows of all ranks, on GPUs; by default each rank's own"
+    )
     layer_decay: float = Field(
         1.0, gt=0, le=1, description="learning rate of a layer, times that of the one above it"
     )

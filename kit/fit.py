@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor, nn
 
-from kit import randomness
+from kit import randomness, ranks
 from kit.batches import spread
 from kit.errors import RunError
 from kit.kinds import Loss, Scheduler
 from kit.learner import Learner
 from kit.precision import Precision
 from kit.rates import freeze
-from kit.step import OutOfMemory, Plan, Skipped, updating
+from kit.shortage import OutOfMemory
+from kit.step import Plan, Skipped, floating, updating
 
 if TYPE_CHECKING:
     from kit.batches import Batch
@@ -135,9 +136,10 @@ def _epoch(
         lr = set_rate(learner, rates[learner.step])
         value, finite = yield from updating(learner, stage.loss, batch, plan, precision, learner.step / total)
         looks.add(batch, lr, value, finite)
-        learner.step, learner.begun, rows = learner.step + 1, learner.begun + 1, rows + len(batch.rows)
+        count = len(batch.step_rows)
+        learner.step, learner.begun, rows = learner.step + 1, learner.begun + 1, rows + count
         yield from looks.look(every=CHECK_EVERY)
-        yield Step(learner.step, total, learner.epoch, lr, value, len(batch.rows))
+        yield Step(learner.step, total, learner.epoch, lr, value, count)
     yield from looks.look(every=1)
     if not rows:  # the epoch's last step was another process's
         lr = max(learner.peaks) * rates[learner.step - 1]
@@ -163,13 +165,13 @@ class _Looks:
 
     def add(self, batch: Batch, lr: float, value: Tensor, finite: Tensor) -> None:
         """Adds the loss of a step's rows up, where it was finite; called before the step counts as done."""
-        learner, rows = self.learner, len(batch.rows)
+        learner, rows = self.learner, len(batch.step_rows)
         before = torch.zeros(2, device=learner.device) if learner.summed is None else learner.summed
         learner.summed = before + torch.where(
             finite, torch.stack([value * rows, torch.full_like(value, rows)]), 0.0
         )
         self.waiting.append(
-            (Skipped(learner.epoch, learner.step, lr, math.nan, batch.rows, 0), value, finite)
+            (Skipped(learner.epoch, learner.step, lr, math.nan, batch.step_rows, 0), value, finite)
         )
 
     def look(self, every: int) -> Iterator[Skipped]:
@@ -187,14 +189,14 @@ class _Looks:
                 found = replace(skipped, loss=loss, in_a_row=self.learner.skipped)
                 self.last = found
                 if found.in_a_row >= self.most:
-                    raise NotFiniteError(found)
+                    raise ranks.everyones(NotFiniteError(found))
                 yield found
 
     def mean(self) -> float:
         """The mean loss of the epoch's rows. Raises NotFiniteError where all of its steps were left out."""
         total, rows = (0.0, 0.0) if self.learner.summed is None else self.learner.summed.tolist()
         if not rows and self.last is not None:
-            raise NotFiniteError(self.last)
+            raise ranks.everyones(NotFiniteError(self.last))
         return float(total / max(rows, 1))
 
 
@@ -216,6 +218,7 @@ def take_statistics(
 
     with precision.training(device):
         torch.optim.swa_utils.update_bn(shown(), network)
+    ranks.Message([], floating(network.buffers())).exchange()
 
 
 def set_rate(learner: Learner, factor: float) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from kit import checkpoints, fit, memory
+from kit import checkpoints, fit, memory, ranks
 from kit.compiling import COST, compile_training
 from kit.errors import Case, RunError, StoppedError
 from kit.files import remove_stumps
@@ -29,7 +29,8 @@ from kit.runs.scoring import scores
 from kit.runs.setting import Setting, new_learner, plain_batches, plan_of, train_stages
 from kit.runs.sizing import spared
 from kit.runs.starting import begin_with
-from kit.step import OptimizerShortError, OutOfMemory, Skipped
+from kit.shortage import OutOfMemory
+from kit.step import OptimizerShortError, Skipped
 from kit.stopping import Stop
 
 SHOW_EVERY = 0.2  # seconds between two moves of the progress bar
@@ -38,16 +39,21 @@ SHOW_EVERY = 0.2  # seconds between two moves of the progress bar
 def training_fold(setting: Setting, fold: int, position: int, of: int, stop: Stop) -> Work[None]:
     """Fits one fold from its newest checkpoint on, and writes its out-of-fold predictions."""
     folder = setting.run.fold(fold)
-    if setting.run.part(fold).is_file():
+    if ranks.by_first(setting.run.part(fold).is_file):
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    remove_stumps(folder)
+    ranks.by_first(lambda: _tidied(folder))
     learner, held_out = yield from _fitted(setting, fold, position / of, 1 / of, stop)
     if held_out is None:  # the last checkpoint was there, its predictions were not
         held_out = yield from _validated(setting, fold, learner, position / of)
     tag = checkpoints.tag(checkpoints.place(folder, learner.epoch))
     about = {"run": setting.run.name, "fold": fold, "rows": "oof", "checkpoints": {str(fold): tag}}
-    replace(held_out, about=about).write(setting.run.part(fold))
+    whole = replace(held_out, about=about)
+    ranks.by_first(lambda: whole.write(setting.run.part(fold)))
+
+
+def _tidied(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_stumps(folder)
 
 
 def _fitted(
@@ -58,7 +64,8 @@ def _fitted(
     Where memory runs out while the weights move, which spoils them, it begins once more from the last checkpoint.
     """
     learner = _newest(setting, fold)
-    images = setting.experiment.images_at_a_time()
+    own = -(-setting.experiment.rows_of_a_step() // ranks.count())
+    images = min(setting.experiment.images_at_a_time(), own)
     told = spared(
         learner, setting.techniques, setting.experiment, setting.loaded.table, setting.precision, images
     )
@@ -69,6 +76,8 @@ def _fitted(
     except NotFiniteError as error:
         raise _told(setting, fold, error) from None
     except OptimizerShortError as error:
+        if ranks.count() > 1:  # the others have moved their weights already
+            raise
         short = str(error).splitlines()[0]
     del learner  # outside of the except block, whose traceback holds its tensors
     memory.release(setting.device)
@@ -85,11 +94,11 @@ def _newest(setting: Setting, fold: int) -> Learner:
     start = setting.start_of(fold)
     if found is not None:
         learner.load(found.state(), found.weights, found.average)
-        checkpoints.prune(
-            found.path.parent, learner.epoch, learner.begun
-        )  # a killed process may not have come to it
+        if ranks.is_first():  # a killed process may not have come to it
+            checkpoints.prune(found.path.parent, learner.epoch, learner.begun)
     elif start is not None:
         begin_with(learner, start)
+    ranks.check_same("checkpoint", learner.epoch, learner.begun)
     return learner
 
 
@@ -132,6 +141,7 @@ def _epochs(
                 continue
             if isinstance(event, fit.Step):
                 tracking.step(event)
+                stop.asked = ranks.agreed(stop.asked)
                 _save_within(setting, fold, learner, stop)
                 rows += event.rows
                 if time.monotonic() - shown > SHOW_EVERY:
@@ -150,13 +160,16 @@ def _epochs(
                 found = scores(setting.metric, held_out, setting.loaded.table)
             seconds = time.monotonic() - begun
             line = log.add(event, learner.step, found, seconds, memory.peak(setting.device))
+            ranks.by_first(log.write)
             begun, rows = time.monotonic(), 0
             tracking.log(learner.step, log.lines[-1])
+            stop.asked = ranks.agreed(stop.asked)
             if event.number == experiment.epochs or event.number % experiment.save_every == 0 or stop.asked:
                 _save(setting, fold, learner)
             yield Progress("train", done, 1, f"{where}: {line}", line=True)
             if stop.asked and event.number < experiment.epochs:
-                raise StoppedError(f"stopped after fold {fold} epoch {event.number}, saved", stop.asked)
+                where = f"fold {fold} epoch {event.number}"
+                raise ranks.everyones(StoppedError(f"stopped after {where}, saved", stop.asked))
     return held_out
 
 
@@ -176,25 +189,27 @@ def _validated(setting: Setting, fold: int, learner: Learner, done: float) -> Wo
 
 
 def predict_held_out(setting: Setting, fold: int, predictor: nn.Module) -> Work[Predictions]:
-    """A fold's predictions of the rows it never saw."""
+    """A fold's predictions of the rows it never saw: each rank predicts whole batches, and all get all of them."""
     table, rows = setting.loaded.table, setting.held_out_rows(fold)
-    batches = plain_batches(setting.loaded, setting.experiment, rows)
+    mine = ranks.share(rows, setting.experiment.rows_of_a_step())
+    batches = plain_batches(setting.loaded, setting.experiment, mine)
     loss, several = setting.techniques.parts.loss, table.is_multi_label
     shown = for_predicting(predictor, setting.precision, setting.experiment.image_size)
     model = Predictor(shown, loss, setting.precision, several)
     try:
-        (found,) = yield from predicting(
-            [model], batches, [lambda images: images], "mean", len(rows), "validate"
+        (own,) = yield from predicting(
+            [model], batches, [lambda images: images], "mean", len(mine), "validate"
         )
     finally:
         batches.close()
+    found = np.concatenate([part for part in ranks.gathered(own) if len(part)])
     return Predictions(table.ids[rows], np.full(len(rows), fold), table.classes, found, multi_label=several)
 
 
 def _save(setting: Setting, fold: int, learner: Learner) -> None:
     average = None if learner.averaged is None else learner.averaged.state_dict()
-    weights = learner.network.state_dict()
-    save(setting, fold, learner.epoch, weights, average, learner.state(), step=learner.begun)
+    weights, state = learner.network.state_dict(), learner.state()
+    ranks.by_first(lambda: save(setting, fold, learner.epoch, weights, average, state, step=learner.begun))
 
 
 def _save_within(setting: Setting, fold: int, learner: Learner, stop: Stop) -> None:
@@ -204,7 +219,7 @@ def _save_within(setting: Setting, fold: int, learner: Learner, stop: Stop) -> N
         _save(setting, fold, learner)
     if stop.asked:
         where = f"fold {fold} epoch {learner.epoch + 1}, step {learner.begun}"
-        raise StoppedError(f"stopped after {where}, saved", stop.asked)
+        raise ranks.everyones(StoppedError(f"stopped after {where}, saved", stop.asked))
 
 
 def save(

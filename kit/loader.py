@@ -182,14 +182,18 @@ def worker_count(workers: int | Literal["auto"], cuda: bool | None = None) -> in
     """Loader processes for a config's `workers`.
 
     By default none on up to four cores without a GPU: the network uses them all, loading costs it 2 % of its time
-    (resnet18 at 128 px on 2 cores: 120 images/s of 122), and a process beside it 5 %. Up to 8 beside a GPU.
+    (resnet18 at 128 px on 2 cores: 120 images/s of 122), and a process beside it 5 %. Up to 8 beside a GPU. Ranks
+    on one machine share its cores.
     """
     if workers != "auto":
         return workers
+    from kit import ranks
+
     if cuda is None:
         import torch
 
         cuda = torch.cuda.is_available()
+    mine = max(1, cores() // ranks.beside())
     if cuda:
-        return min(8, max(1, cores() - 1))
-    return 0 if cores() <= 4 else max(1, cores() // 8)
+        return min(8, max(1, mine - 1))
+    return 0 if mine <= 4 else max(1, mine // 8)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from kit import ranks
+
 if TYPE_CHECKING:
     from kit.learner import Learner
 
@@ -55,14 +57,14 @@ def room(device: torch.device) -> Room:
     """The memory of a device as it is now.
 
     A CPU's is the least of what the machine has available, what the process's control group allows, and what is left
-    of its address space (ulimit -v); on Linux who takes more is killed, not told.
+    of its address space (ulimit -v), shared by the ranks on it; on Linux who takes more is killed, not told.
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         taken, kept = torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device)
         return Room(taken, free + kept - taken)
     status = _numbers(Path("/proc/self/status"))
-    return Room(status.get("VmRSS", 0), max(0, min(_left(status))))
+    return Room(status.get("VmRSS", 0), max(0, min(_left(status))) // ranks.beside())
 
 
 def peak(device: torch.device) -> int:

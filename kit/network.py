@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor, nn
 
+from kit import torchvision_ops
 from kit.config import Experiment
 from kit.errors import ConfigError
 from kit.kinds import Backbone, Classes, Head, Loss, Plugin, Pooling
@@ -141,6 +142,22 @@ def build(parts: Parts, classes: int, image_size: int) -> Network:
     normalisation = torch.tensor(parts.backbone.normalisation())
     head = parts.head.build(features, parts.loss.width(classes))
     return Network(backbone, pooling, head, normalisation)
+
+
+def synchronise(network: nn.Module, device: torch.device) -> None:
+    """Makes a network's batch norms take their statistics over the rows of all ranks, by torch.nn.SyncBatchNorm.
+
+    Raises ConfigError C35 on a CPU, where torch has none.
+    """
+    if device.type == "cpu":
+        raise ConfigError(
+            "sync_batch_norm needs GPUs: torch has no synchronised batch norm on a CPU", code="C35",
+            hint="sync_batch_norm=false, or one process",
+        )  # fmt: skip
+    torchvision_ops.prepare()
+    from timm.layers import convert_sync_batchnorm
+
+    convert_sync_batchnorm(network)
 
 
 @torch.no_grad()

@@ -16,6 +16,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from kit import ranks
 from kit.errors import ConfigError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -62,9 +63,14 @@ def _autocast(device: torch.device, name: str) -> torch.autocast:
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` is a GPU where there is one. Raises ConfigError for a device that is not there."""
+    """`auto` is a GPU where there is one, each rank's own. Raises ConfigError C10 for a device that is not there."""
+    own = ranks.local()
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and own is not None:
+        name = f"cuda:{own}"
+    if name in ("cpu", "cuda") and own is None:
+        return torch.device(name)
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()  # some devices can be named and hold no numbers, such as meta

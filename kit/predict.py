@@ -136,7 +136,10 @@ def predicting(
     predictors: Sequence[Predictor], batches: Iterable[Batch], views: Sequence[View], merge: Merge,
     rows: int, task: str,
 ) -> Work[list[np.ndarray]]:  # fmt: skip
-    """Probabilities (rows, K) float32 of each predictor: every image is read once for all views and networks."""
+    """Probabilities (rows, K) float32 of each predictor: every image is read once for all views and networks.
+
+    Of no rows, an array (0, 0).
+    """
     found: list[list[np.ndarray]] = [[] for _ in predictors]
     done, groups = 0, Groups()
     for predictor in predictors:
@@ -148,7 +151,8 @@ def predicting(
             kept.append(made.cpu().numpy())
         done += len(batch.rows)
         yield Progress(task, done, rows, f"{len(views)} view{'s' * (len(views) > 1)}")
-    return [np.concatenate(kept) for kept in found]
+    nothing = np.empty((0, 0), np.float32)
+    return [np.concatenate(kept) if kept else nothing for kept in found]
 
 
 @dataclass

@@ -7,20 +7,20 @@ of the step reaches the weights.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kit import memory, randomness
-from kit.batches import spread
+from kit import memory, randomness, ranks
 from kit.errors import RunError
 from kit.kinds import Loss
 from kit.learner import Learner
-from kit.memory import Room
 from kit.precision import Precision
+from kit.shortage import OutOfMemory, short_of, stuck
 
 if TYPE_CHECKING:
     from kit.batches import Batch
@@ -38,29 +38,6 @@ class Plan:
     micro_batch_size: int | None = None
     clip_grad_norm: float | None = None
     skips: int = 5  # steps in a row whose loss or gradients are not finite, before the fit gives up
-
-
-@dataclass(frozen=True)
-class OutOfMemory:
-    """Memory ran out in a step, which goes on with fewer images at a time; sizes in images, memory in bytes."""
-
-    where: str  # forward, backward, ...
-    epoch: int
-    step: int
-    batch: int
-    tried: int
-    smaller: int
-    parts: Mapping[str, int]
-    room: Room
-    batch_norm: bool
-
-    def __str__(self) -> str:
-        where = f"{self.where}, epoch {self.epoch + 1}, step {self.step + 1}"
-        differs = ", from which batch norm takes its statistics now" if self.batch_norm else ""
-        return (
-            f"R02 out of memory ({where}) with {self.tried} images at a time: {memory.listed(self.parts)}; "
-            f"{self.room}; going on with {self.smaller} at a time{differs}, the batch stays {self.batch}"
-        )
 
 
 @dataclass(frozen=True)
@@ -94,23 +71,34 @@ def updating(
 
     Mixing is drawn once for the whole batch, which then runs in micro-batches whose gradients add up. Where memory runs
     out, batch norm's buffers are put back and the step begins again with half the images at a time and the same draws.
-    Raises RunError R02 where one image does not fit, or the loss cannot be split.
+    Several ranks do so together; what they share of the step is added up once all of them have theirs. Raises RunError
+    R02 where one image does not fit, or the loss cannot be split.
     """
     learner.before.keep()
     learner.doing = "batch"
     images, shares = _mixed(learner, loss, batch, plan, precision, progress)
+    count = len(batch.step_rows)
+    most = max(len(images), -(-count // ranks.count()))  # that a rank has of the step: all make as many parts
     while True:
-        size = _size(learner, loss, plan, len(images))
+        size = _size(learner, loss, plan, most)
         # what draws from torch's generator draws the same, however often the step begins
         _seed(learner, plan)
+        short = None
         try:
-            value = _gradients(learner, loss, images, shares, size, plan, precision)
-            break
+            value = _gradients(learner, loss, images, shares, -(-most // size), count, precision)
+            message = _message(learner, value)
         except Exception as error:
             if not memory.is_out_of_memory(error):
                 raise
-            short = _short(learner, len(images), size)
+            short = short_of(learner, count, size)
+            if any(isinstance(module, nn.SyncBatchNorm) for module in learner.network.modules()):
+                raise stuck(short) from error
+        if not ranks.agreed(short is not None):
+            break
+        message = None
         yield _smaller(learner, short, loss)  # out of the except block, which holds the failed step's tensors
+    if message is not None:
+        message.exchange()
     finite = _descend(learner, plan.clip_grad_norm, value)
     learner.doing = ""
     return value, finite
@@ -118,10 +106,15 @@ def updating(
 
 def _seed(learner: Learner, plan: Plan) -> None:
     """Seeds torch's generators for a step. torch.manual_seed notes a stack of calls for GPUs that are not there."""
-    number = randomness.number(plan.seed, "step", plan.fold, learner.step)
+    number = randomness.number(plan.seed, "step", plan.fold, learner.step, *_own())
     torch.default_generator.manual_seed(number)
     if learner.device.type != "cpu":
         torch.manual_seed(number)
+
+
+def _own() -> tuple[int, ...]:
+    """What makes a rank's draws its own; the first one's are those of a process alone."""
+    return () if ranks.is_first() else (ranks.rank(),)
 
 
 def _mixed(
@@ -129,7 +122,7 @@ def _mixed(
 ) -> tuple[Tensor, Shares]:
     device = learner.device
     _seed(learner, plan)
-    draws = randomness.generator(plan.seed, "mix", plan.fold, learner.step)
+    draws = randomness.generator(plan.seed, "mix", plan.fold, learner.step, *_own())
     images = precision.arrange(batch.images, device)
     return loss.mix(images, batch.labels.to(device, non_blocking=True), draws, progress)
 
@@ -142,20 +135,35 @@ def _size(learner: Learner, loss: Loss, plan: Plan, count: int) -> int:
 
 
 def _gradients(
-    learner: Learner, loss: Loss, images: Tensor, shares: Shares, size: int, plan: Plan, precision: Precision
+    learner: Learner, loss: Loss, images: Tensor, shares: Shares, parts: int, count: int, precision: Precision
 ) -> Tensor:
-    """Adds up the gradients of micro-batches, from none; returns the batch's mean loss."""
+    """Adds up the gradients of micro-batches, from none; returns their part of the mean loss of `count` rows."""
     learner.optimizer.zero_grad(set_to_none=True)
     value = torch.zeros((), device=learner.device)
-    for part in spread(len(images), size):
+    for part in np.array_split(np.arange(len(images)), parts):
+        if not len(part):
+            continue
         rows = slice(part[0], part[-1] + 1)
         learner.doing = "forward"
         given = outputs(learner.network, images[rows], precision, learner.device)
         summed = _summed(loss, given.float(), [(share, labels[rows]) for share, labels in shares])
         learner.doing = "backward"
-        learner.scaler.scale(summed / len(images)).backward()
-        value += summed.detach() / len(images)
+        learner.scaler.scale(summed / count).backward()
+        value += summed.detach() / count
     return value
+
+
+def _message(learner: Learner, value: Tensor) -> ranks.Message | None:
+    """What ranks add up of a step: the loss, the gradients, and the means of batch norm's running statistics."""
+    if ranks.count() == 1:
+        return None
+    gradients = [weight.grad for weight in learner.network.parameters() if weight.grad is not None]
+    return ranks.Message([value, *gradients], floating(learner.network.buffers()))
+
+
+def floating(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """Those that hold floats, as batch norm's statistics do and its count of batches does not."""
+    return [tensor for tensor in tensors if tensor.is_floating_point()]
 
 
 def outputs(network: nn.Module, images: Tensor, precision: Precision, device: torch.device) -> Tensor:
@@ -178,34 +186,20 @@ def _summed(loss: Loss, outputs: Tensor, shares: Shares) -> Tensor:
     return torch.stack(parts).sum()
 
 
-def _short(learner: Learner, count: int, size: int) -> OutOfMemory:
-    """What there is to say of a failed step while it still holds its memory."""
-    parts, room = memory.held(learner), memory.room(learner.device)
-    parts["activations and all else"] = max(0, room.taken - sum(parts.values()))
-    return OutOfMemory(
-        learner.doing, learner.epoch, learner.step, count, size, -(-size // 2), parts, room,
-        _has_batch_norm(learner.network),
-    )  # fmt: skip
-
-
-def _has_batch_norm(network: nn.Module) -> bool:
-    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
-
-
-def _smaller(learner: Learner, short: OutOfMemory, loss: Loss) -> OutOfMemory:
-    """Frees the failed step and makes the next ones smaller. Raises RunError R02 where they cannot be."""
+def _smaller(learner: Learner, short: OutOfMemory | None, loss: Loss) -> OutOfMemory:
+    """Frees the failed step and makes the next ones smaller, on all ranks. Raises RunError R02 where they cannot be."""
     learner.before.put_back()
     learner.optimizer.zero_grad(set_to_none=True)
     memory.release(learner.device)
-    if short.tried > 1 and loss.can_be_split():
-        learner.micro_batch_size = short.smaller
-        return short
-    why = "one image at a time" if short.tried == 1 else f"{short.tried} images, which the loss compares"
-    raise RunError(
-        f"out of memory ({short.where}, epoch {short.epoch + 1}, step {short.step + 1}) with {why}: "
-        f"{memory.listed(short.parts)}; {short.room}",
+    least = min((one for one in ranks.gathered(short) if one is not None), key=lambda one: one.tried)
+    if least.tried > 1 and loss.can_be_split():
+        learner.micro_batch_size = least.smaller
+        return least
+    why = "one image at a time" if least.tried == 1 else f"{least.tried} images, which the loss compares"
+    raise ranks.everyones(RunError(
+        f"out of memory ({least.place()}) with {why}: {memory.listed(least.parts)}; {least.room}",
         code="R02", hint="a smaller image_size, network or batch_size, or a device with more memory",
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def _waits(learner: Learner) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ class Stop:
     say: Callable[[str], None] = field(default=lambda text: None)
     asked: int = 0  # the signal's number
     waits: bool = False
+    echo: float = 0.0  # seconds in which a signal comes twice, by a launcher that passes on what it gets
+    _heard: float = 0.0
 
     @contextmanager
     def after_a_step(self) -> Iterator[None]:
@@ -43,8 +46,10 @@ class Stop:
                 signal.signal(number, handler)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
+        if self.waits and self.asked and time.monotonic() - self._heard < self.echo:
+            return
         if self.waits and not self.asked:
-            self.asked = number
+            self.asked, self._heard = number, time.monotonic()
             self.say("stopping after this step; once more to stop at once")
             return
         raise Terminated if number == signal.SIGTERM else KeyboardInterrupt

@@ -6,10 +6,11 @@ The same start again resumes each fold from its newest checkpoint, or says at on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
-from kit.errors import KitError, StoppedError
+from kit import ranks
+from kit.errors import ConfigError, KitError, StoppedError
 from kit.fanned import check_device, fanning, locked_fold
 from kit.files import remove_stumps
 from kit.fold import training_fold
@@ -44,23 +45,36 @@ def training(
 ) -> Work[Run]:
     """train, with its progress; where `stop` is asked to, it saves after the step and raises StoppedError R05."""
     if workspace.experiment.executor is not None:
+        _check_alone()
         (came,) = yield from training_runs([(workspace, name)], folds, stop)
         if isinstance(came, KitError):
             raise came
         return came
     run = find_run(workspace, name)
-    check_same(run, workspace.experiment)
-    if is_finished(run, folds):
+    ranks.by_first(lambda: check_same(run, workspace.experiment))
+    if ranks.by_first(lambda: is_finished(run, folds)):
         return run
-    with run.locked():
+    with ExitStack() as locks:
+        ranks.by_first(lambda: locks.enter_context(run.locked()) and None)
         setting, wanted = yield from _begun(workspace, run, folds)
         for position, fold in enumerate(wanted):
-            if stop is not None and stop.asked:
-                raise StoppedError(f"stopped before fold {fold}, all others are saved", stop.asked)
-            with locked_fold(run, fold):
+            asked = ranks.agreed(0 if stop is None else stop.asked)
+            if asked:
+                text = f"stopped before fold {fold}, all others are saved"
+                raise ranks.everyones(StoppedError(text, asked))
+            with locked_fold(run, fold) if ranks.is_first() else nullcontext():
                 yield from training_fold(setting, fold, position, len(wanted), stop or Stop())
-        setting.trackers.pooled(setting, assemble(setting))
+        ranks.by_first(lambda: setting.trackers.pooled(setting, assemble(setting)))
     return run
+
+
+def _check_alone() -> None:
+    """Raises ConfigError C35 where several ranks would each give out folds."""
+    if ranks.count() > 1:
+        raise ConfigError(
+            "an executor gives folds to workers, and ranks share each fold", code="C35",
+            hint="--devices without --executor, or the other way round",
+        )  # fmt: skip
 
 
 def training_runs(
@@ -100,11 +114,13 @@ def open_executor(workspace: Workspace) -> Executor:
 
 
 def _begun(workspace: Workspace, run: Run, folds: Sequence[int] | None) -> Work[tuple[Setting, list[int]]]:
-    """A run's setting and the folds that are wanted of it, when its folder says what it is."""
-    remove_stumps(run.folder)
+    """A run's setting and the folds that are wanted of it, once its folder says what it is."""
+    if ranks.is_first():
+        remove_stumps(run.folder)
     setting = yield from preparing(workspace, run)
-    begin(run, identity(workspace.experiment), setting.resolved(), setting.made_from())
-    setting.folds.write(run.folder / "folds.csv")
+    asked = identity(workspace.experiment)
+    ranks.by_first(lambda: begin(run, asked, setting.resolved(), setting.made_from()))
+    ranks.by_first(lambda: setting.folds.write(run.folder / "folds.csv"))
     wanted = wanted_folds(setting.folds, folds)
     for fold in wanted:
         setting.start_of(fold)

@@ -15,7 +15,8 @@ from kit.errors import RunError
 from kit.kinds import Classes, Loss, Optimizer, Scheduler
 from kit.learner import Learner, learner
 from kit.precision import Precision
-from kit.step import OptimizerShortError, OutOfMemory, Plan, Skipped
+from kit.shortage import OutOfMemory
+from kit.step import OptimizerShortError, Plan, Skipped
 
 FLOAT = Precision("float32", "float32", "contiguous")
 BFLOAT = Precision("bfloat16", "bfloat16", "channels_last")
@@ -338,3 +339,13 @@ def test_what_a_learner_holds_is_counted_by_hand() -> None:
         "optimizer": 2 * weights + 3 * 4,  # two moments, and the step count of each of three tensors
         "average": weights,
     }
+
+
+def test_memory_that_ends_beside_synchronised_batch_norm_ends_the_run() -> None:
+    """Another rank waits within its forward pass for this one's statistics: none of them can begin the step again."""
+    network = Tight(4)
+    network.add_module("norm", nn.SyncBatchNorm(3))
+    with pytest.raises(RunError, match="with sync_batch_norm ranks cannot begin a step again") as caught:
+        run(new(network))
+    assert caught.value.code == "R02"
+    assert caught.value.hint == "micro_batch_size=5 under another --name"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from kit.commands._console import be_strict, emit, follow, say
+from kit.commands._console import answer, be_strict, emit, follow, say
+from kit.commands._ranks import by_first, count, spread, together
+
+ECHO = 2.0  # seconds: a terminal signals the ranks, and so does torchrun
 
 if TYPE_CHECKING:
     from kit.runs.run import Run
@@ -32,12 +36,19 @@ if TYPE_CHECKING:
 @click.option(
     "--fresh", is_flag=True, help="Begin anew; what is there of the run is kept as NAME.replaced-1."
 )
+@click.option(
+    "--devices",
+    type=click.IntRange(1),
+    help="Train each fold on so many GPUs, or processes of a CPU, together.",
+)
 @click.option("--dry-run", is_flag=True, help="Check everything up to the first batch, and train nothing.")
 @click.option(
     "--strict", is_flag=True, help="Stop at what is otherwise a warning, such as conflicting labels."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.pass_obj
 def command(
+    arguments: tuple[str, ...],
     overrides: tuple[str, ...],
     name: str | None,
     folds: str | None,
@@ -46,6 +57,7 @@ def command(
     start: str | None,
     executor: str | None,
     fresh: bool,
+    devices: int | None,
     dry_run: bool,
     strict: bool,
     as_json: bool,
@@ -64,6 +76,8 @@ def command(
     kit train --name r --fresh
     kit train --name s --from runs/r optimizer.lr=0.0002
     kit train --name again --config runs/r/config.json
+    kit train --name r --devices 2
+    torchrun --nproc-per-node 2 -m kit train --name r
     """
     from kit.workspace import Workspace
 
@@ -80,19 +94,17 @@ def command(
     if dry_run:
         _dry_run(workspace, name, wanted, as_json)
         return
+    spread(devices, arguments)
     seeded = numbers(seeds, "--seeds") or []
     asked: list[tuple[Workspace, str | None]] = [
         (Workspace.find(".", (*overrides, f"seed={seed}"), config), name and f"{name}-seed{seed}")
         for seed in seeded
     ] or [(workspace, name)]
-    together = len(asked) > 1 and workspace.experiment.executor is not None
-    groups = [asked] if together else [[each] for each in asked]
-    results = [result for group in groups for result in _train(group, wanted, fresh)]
-    if as_json:
-        emit(results if seeds else results[0])
-    else:
-        for result in results:
-            click.echo(result["run"])
+    at_once = len(asked) > 1 and workspace.experiment.executor is not None
+    groups = [asked] if at_once else [[each] for each in asked]
+    with together():
+        results = [result for group in groups for result in _train(group, wanted, fresh)]
+        answer(results if seeds else results[0], [result["run"] for result in results], as_json)
 
 
 def numbers(text: str | None, option: str) -> list[int] | None:
@@ -115,16 +127,16 @@ def _train(
     runs = [find_run(workspace, name) for workspace, name in asked]
     for run, (workspace, _) in zip(runs, asked, strict=True):
         if fresh:
-            _set_aside(run)
-        check_same(run, workspace.experiment)
+            by_first(partial(_set_aside, run))
+        by_first(partial(check_same, run, workspace.experiment))
         if is_finished(run, folds):
             say(f"runs/{run.name} is finished")
     came: list[Run | KitError] = [*runs]
-    if not all(is_finished(run, folds) for run in runs):
+    if not by_first(lambda: all(is_finished(run, folds) for run in runs)):
         from kit.stopping import Stop
         from kit.train import training, training_runs
 
-        stop = Stop(say)
+        stop = Stop(say, echo=ECHO if count() > 1 else 0.0)
         try:
             with stop.heard():
                 if len(asked) > 1:

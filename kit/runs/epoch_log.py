@@ -31,7 +31,7 @@ BESIDE = frozenset(
 
 @dataclass
 class EpochLog:
-    """The lines of a fold's log; each `add` writes the whole file, so that it is never half a line."""
+    """The lines of a fold's log; `write` writes the whole file, so that it is never half a line."""
 
     file: Path
     lines: list[dict[str, Any]] = field(default_factory=list)
@@ -55,8 +55,11 @@ class EpochLog:
             "images_per_second": round(speed, 1), "seconds": round(seconds, 3), "memory_mib": round(memory / 2**20),
         }  # fmt: skip
         self.lines.append({**start, **scores, **faults, **measured})
-        write_text(self.file, "".join(json.dumps(line) + "\n" for line in self.lines))
         return told(self.lines[-1])
+
+    def write(self) -> None:
+        """Writes all lines."""
+        write_text(self.file, "".join(json.dumps(line) + "\n" for line in self.lines))
 
     def so_far(self, loss: float, speed: float, memory: str) -> str:
         """An epoch that is under way, as people read it, with the scores of the one before."""

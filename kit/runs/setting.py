@@ -10,12 +10,12 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from kit import fit, network, randomness
+from kit import fit, network, randomness, ranks
 from kit.batches import PlainBatches, TrainBatches
 from kit.compiling import check_compiler
 from kit.config import Experiment
 from kit.duplicates import warn_shared
-from kit.errors import DataError, KitError, KitWarning
+from kit.errors import ConfigError, DataError, KitError, KitWarning
 from kit.folds import Folds, make_folds
 from kit.kinds import Executor, Metric
 from kit.learner import Learner
@@ -81,16 +81,24 @@ def nobodys(workspace: Workspace) -> Run:
 
 
 def preparing(workspace: Workspace, run: Run) -> Work[Setting]:
-    """Opens every plugin, makes the folds and fills the cache.
+    """Opens every plugin, makes the folds and fills the cache; of several ranks, the first one before the others.
 
     Raises DataError D39 for a single class, D60 where the run was begun with other data, plugins or versions; RunError
-    R06 where it will not fit on the disk.
+    R06 where it will not fit on the disk; ConfigError C35 for what several ranks cannot do.
     """
+    setting = yield from ranks.in_turn(lambda: _opened(workspace, run))
+    if workspace.experiment.batch_size == "auto":
+        setting = yield from _with_batch(setting)
+    check_ranks(setting)
+    return setting
+
+
+def _opened(workspace: Workspace, run: Run) -> Work[Setting]:
     experiment = workspace.experiment
     device = choose_device(experiment.device)
     if experiment.compile:
         check_compiler(device)
-    trackers = Trackers.open(experiment, workspace.root)
+    trackers = Trackers.open(experiment, workspace.root) if ranks.is_first() else Trackers()
     if experiment.executor is not None:
         cast(Executor, experiment.open("executor", workspace.root)).check()
     metric = Metric.open(workspace.competition.metric, workspace.root, "metric")
@@ -120,7 +128,7 @@ def preparing(workspace: Workspace, run: Run) -> Work[Setting]:
     setting = Setting(workspace, run, fixed, techniques, metric, loaded, folds, precision, device, trackers)
     _check_rows(setting)
     check_unchanged(run, setting.made_from())
-    return (yield from _with_batch(setting)) if experiment.batch_size == "auto" else setting
+    return setting
 
 
 def _with_batch(setting: Setting) -> Work[Setting]:
@@ -132,7 +140,8 @@ def _with_batch(setting: Setting) -> Work[Setting]:
     else:
         rows = min(len(setting.training_rows(fold)) for fold in range(setting.folds.count))
         table = setting.loaded.table
-        count = largest_batch(techniques, setting.experiment, table, setting.precision, setting.device, rows)
+        most = largest_batch(techniques, setting.experiment, table, setting.precision, setting.device, rows)
+        count = ranks.least(most) * ranks.count()  # of which each takes its part
         optimizer = scaled(techniques.optimizer, count)
         lr = getattr(optimizer, "lr", 0.0)
         yield Progress(
@@ -153,6 +162,24 @@ def _check_rows(setting: Setting) -> None:
             raise DataError(
                 f"fold {fold} has {trained} usable images to train on and {held_out} to predict", code="D38",
                 hint="mend the images that are listed, or fewer splitter.folds",
+            )  # fmt: skip
+
+
+def check_ranks(setting: Setting) -> None:
+    """Raises ConfigError C35 where ranks cannot share a step: its loss compares rows, or they are too few."""
+    count = ranks.count()
+    for stage in setting.techniques.stages if count > 1 else ():
+        if not stage.loss.can_be_split():
+            name = stage.loss.plugin_name()
+            raise ConfigError(
+                f"loss {name!r} compares the rows of a batch, {count} ranks would each compare their own part",
+                code="C35", hint="one process a fold: --executor processes keeps all GPUs at work",
+            )  # fmt: skip
+        rows = stage.experiment.rows_of_a_step()
+        if rows < 2 * count:
+            raise ConfigError(
+                f"a batch of {rows} has not two rows for each of {count} ranks", code="C35",
+                hint="a larger batch_size",
             )  # fmt: skip
 
 
@@ -204,6 +231,8 @@ def _batches(setting: Setting, fold: int, stage: OpenStage) -> TrainBatches:
         fold=fold,
         workers=experiment.workers,
         pin_memory=setting.device.type == "cuda",
+        rank=ranks.rank(),
+        ranks=ranks.count(),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from kit import memory, network
+from kit import memory, network, ranks
 from kit.batches import random_batch
 from kit.config import Experiment
 from kit.errors import ConfigError, RunError
@@ -65,6 +65,7 @@ class Sized:
         return low
 
 
+@ranks.alone()
 def sized(
     techniques: Techniques, experiment: Experiment, table: Table, precision: Precision, device: torch.device,
     images: int,

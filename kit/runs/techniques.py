@@ -7,7 +7,7 @@ from typing import cast
 
 import torch
 
-from kit import network
+from kit import network, ranks
 from kit.config import Experiment
 from kit.kinds import Augmenter, Classes, Metric, Optimizer, Plugin, Sampler, Scheduler, Splitter
 from kit.label_kinds import check_takes
@@ -63,6 +63,8 @@ def build_learner(
 ) -> Learner:
     """A learner before its first step; its weights are drawn from torch's global generator."""
     built = network.build(techniques.parts, classes, experiment.image_size)
+    if experiment.sync_batch_norm and ranks.count() > 1:
+        network.synchronise(built, device)
     placed = precision.place(built, device)
     for number, stage in enumerate(techniques.stages):
         check_frozen(built, stage.section.freeze, f"stages.{number}.freeze")

@@ -1,0 +1,113 @@
+"""Images a second of `kit train --devices 2` against a bare loop with torch's DistributedDataParallel.
+
+    python -m benchmarks.ranks [--arch resnet18] [--size 128] [--batch 32] [--rounds 3] [--devices 2]
+
+Both sides train in the same processes, in turns of one step, at the same precision, layout, optimizer and loss. kit's
+side reads the cache, augments, averages weights, agrees with the others on memory and signals, and sends its gradients
+after the backward pass; the bare side forwards one batch that never changes, and DDP sends within the backward pass.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch.nn.parallel import DistributedDataParallel
+
+from benchmarks.train_throughput import draw, kit_steps, setting_of
+from kit import ranks
+from kit.runs.setting import Setting, new_learner
+
+
+def ddp_steps(setting: Setting) -> Iterator[None]:
+    """Steps of the same network under DDP, on this rank's part of a batch that is there already."""
+    learner, precision = new_learner(setting, 0), setting.precision
+    network = DistributedDataParallel(learner.network)
+    size, count = setting.experiment.image_size, setting.experiment.rows_of_a_step() // ranks.count()
+    images = precision.arrange(
+        torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8), setting.device
+    )
+    labels = torch.randint(0, 8, (count,), device=setting.device)
+    while True:
+        learner.optimizer.zero_grad(set_to_none=True)
+        with precision.training(setting.device):
+            outputs = network(images)
+        setting.techniques.parts.loss.rows(outputs.float(), labels).mean().backward()
+        learner.optimizer.step()
+        yield
+
+
+def rates(setting: Setting, steps: int) -> tuple[float, float]:
+    """Images a second of DDP's loop and of kit's ranks, in turns of one step that all ranks begin together."""
+    theirs, mine = ddp_steps(setting), kit_steps(setting, new_learner(setting, 0), 1_000)
+    for _ in range(3):
+        next(theirs), next(mine)
+    spent, rows = [0.0, 0.0], 0
+    for _ in range(steps):
+        ranks.agreed(0)
+        start = time.perf_counter()
+        next(theirs)
+        ranks.agreed(0)
+        middle = time.perf_counter()
+        rows += next(mine)
+        ranks.agreed(
+            0
+        )  # once for the stop that kit's fold agrees on after each step, and the end of the turn
+        spent[0] += middle - start
+        spent[1] += time.perf_counter() - middle
+    return steps * setting.experiment.rows_of_a_step() / spent[0], rows / spent[1]
+
+
+def measure(options: argparse.Namespace) -> None:
+    """What each rank runs; the first prints."""
+    with ranks.joined():
+        setting = setting_of(Path(options.at), options)
+        ratios = []
+        for number in range(options.rounds):
+            ddp, ours = rates(setting, options.steps)
+            ratios.append(ours / ddp)
+            if ranks.is_first():
+                print(
+                    f"round {number}: DDP {ddp:.1f} images/s, kit {ours:.1f} images/s, ratio {ratios[-1]:.3f}"
+                )
+        if ranks.is_first():
+            print(f"median ratio {statistics.median(ratios):.3f}, {ranks.count()} ranks, {setting.precision}")
+
+
+def main() -> None:
+    """Starts the ranks by torch's launcher."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--arch", default="resnet18")
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--precision", default="auto", help="auto, float32, bfloat16 or float16")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--images", type=int, default=640)
+    parser.add_argument("--devices", type=int, default=2)
+    parser.add_argument("--at", help="the drawn workspace; set where the ranks are started")
+    options = parser.parse_args()
+    if options.at:
+        measure(options)
+        return
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    config = LaunchConfig(
+        min_nodes=1, max_nodes=1, nproc_per_node=options.devices, run_id="ranks", rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0", max_restarts=0,
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        draw(Path(folder), options.images)
+        elastic_launch(config, sys.executable)("-m", "benchmarks.ranks", *sys.argv[1:], "--at", folder)
+
+
+if __name__ == "__main__":
+    main()

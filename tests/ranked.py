@@ -1,0 +1,142 @@
+"""Commands run by several ranks, each forked from a process that has imported torch; and plugins that fail in one."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import closing, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+# a network without batch norm
+BARE = '''"""A network without batch norm."""
+
+from torch import nn
+
+from kit.kinds import Backbone
+
+
+class Bare(Backbone):
+    """Two convolutions and nothing that looks at other rows."""
+
+    def build(self):
+        return nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.GELU(), nn.Conv2d(8, 16, 3, 2, 1), nn.GELU())
+'''
+
+# a loss that does something at one call of one rank
+FAULTY = '''"""Cross-entropy, and a fault."""
+
+import os
+import signal
+
+import torch
+
+from kit import ranks
+from kit.kinds import Loss
+from kit.plugins.loss.cross_entropy import CrossEntropy
+
+asked = 0
+
+
+class Faulty(Loss):
+    """Cross-entropy that does something at the call `at` of the rank `rank`, while it trains."""
+
+    what: str = "nothing"
+    at: int = 6
+    rank: int = 1
+    most: int = 0  # rows above which memory runs out there
+
+    def rows(self, outputs, labels):
+        global asked
+        asked += outputs.requires_grad
+        if outputs.requires_grad and ranks.rank() == self.rank:
+            if self.what == "short" and len(outputs) > self.most:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+            if asked == self.at:
+                match self.what:
+                    case "die":
+                        os._exit(9)
+                    case "raise":
+                        raise ValueError("of no use")
+                    case "term":
+                        os.kill(os.getpid(), signal.SIGTERM)
+                    case "parent" if "TORCHELASTIC_RUN_ID" in os.environ:
+                        os.kill(os.getppid(), signal.SIGTERM)
+                    case "nan":
+                        return outputs.sum(1) * float("nan")
+        return CrossEntropy().rows(outputs, labels)
+'''
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a rank's command ended: its exit status and what it said."""
+
+    status: int | None
+    out: str
+    err: str
+
+
+def with_plugins(root: Path) -> Path:
+    """A workspace with the plugins above."""
+    for kind, name, text in (("backbone", "bare", BARE), ("loss", "faulty", FAULTY)):
+        (root / "plugins" / kind).mkdir(parents=True, exist_ok=True)
+        (root / "plugins" / kind / f"{name}.py").write_text(text)
+    return root
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def _rank(
+    work: Callable[..., int], root: Path, said: Path, number: int, count: int, port: int, *given: object
+) -> None:
+    os.environ |= {
+        "RANK": str(number), "LOCAL_RANK": str(number), "WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count),
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1",
+    }  # fmt: skip
+    os.chdir(root)
+    out, err = (said / f"{number}.{name}" for name in ("out", "err"))
+    with out.open("w") as first, err.open("w") as second, redirect_stdout(first), redirect_stderr(second):
+        try:
+            status = work(*given)
+        except BaseException as error:
+            second.write(repr(error))
+            raise
+    os._exit(status)
+
+
+def _command(arguments: Sequence[str]) -> int:
+    from kit.__main__ import run
+
+    return run(list(arguments))
+
+
+def ranked(
+    root: Path, *arguments: str, roots: Sequence[Path] = (), work: Callable[..., int] | None = None
+) -> list[Ended]:
+    """How `kit ARGUMENTS` ends in two ranks, in the workspace or each in its own; or `work(*ARGUMENTS)`."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["kit.train", "kit.blend"])
+    said, port, places = root / "said", free_port(), roots or (root, root)
+    said.mkdir(exist_ok=True)
+    given = arguments if work else (arguments,)
+    processes = [
+        context.Process(target=_rank, args=(work or _command, place, said, number, len(places), port, *given))
+        for number, place in enumerate(places)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+        if process.exitcode is None:
+            process.kill()
+    return [
+        Ended(process.exitcode, (said / f"{n}.out").read_text(), (said / f"{n}.err").read_text())
+        for n, process in enumerate(processes)
+    ]
