@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from kit.errors import Case, KitError, RunError, StoppedError
+from kit.errors import Case, KitError, KitWarning, RunError, StoppedError
 from kit.packages import check_package
 from kit.plugin import Plugin
 from kit.progress import Progress, Work
@@ -79,6 +80,19 @@ def working(function: Function, number: int, job: Any, stop: Stop) -> Iterator[S
         yield Ended(number, error=error)
     except Exception as error:  # whatever a team's own code raises, the other jobs are worth the night
         yield Ended(number, error=unexpected(error))
+
+
+def working_apart(function: Function, number: int, job: Any, stop: Stop) -> Iterator[Said | Ended]:
+    """`working` in a process whose stderr nobody reads: what kit warns of is told, as lines of the job's."""
+    heard: list[str] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", KitWarning)
+        warnings.showwarning = lambda message, *_, **__: heard.append(f"warning: {message}")
+        for told in working(function, number, job, stop):
+            while heard:
+                yield Said(number, Progress(WORKING, 0, 1, heard.pop(0), line=True))
+            yield told
 
 
 def unexpected(error: Exception) -> RunError:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option(
     "--executor",
     metavar="EXECUTOR",
-    help="Train several folds at a time: processes, or JSON with options.",
+    help="Train several folds at a time: processes, ray, or JSON with options.",
 )
 @click.option(
     "--fresh", is_flag=True, help="Begin anew; what is there of the run is kept as NAME.replaced-1."

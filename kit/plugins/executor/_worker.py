@@ -7,16 +7,13 @@ import os
 import signal
 import sys
 import threading
-import warnings
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any
 
-from kit.errors import KitWarning
-from kit.executor import WORKING, Said, unexpected, working
-from kit.kinds import Ended
-from kit.progress import Progress
+from kit.executor import unexpected, working_apart
+from kit.kinds import Ended, Said
 from kit.stopping import SIGNALS, Stop
 
 
@@ -37,17 +34,9 @@ def work(pipe: Connection, settings: Mapping[str, str]) -> None:
         sys.modules["torch"].set_num_threads(int(settings["OMP_NUM_THREADS"]))
     stop, jobs = Stop(), SimpleQueue[Any]()
     threading.Thread(target=_listen, args=(pipe, stop, jobs), daemon=True).start()
-
-    def warned(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-        if issubclass(category, KitWarning):
-            pipe.send(Said(0, Progress(WORKING, 0, 1, f"warning: {message}", line=True)))
-
-    warnings.showwarning = warned
-    warnings.simplefilter("ignore")
-    warnings.simplefilter("always", KitWarning)
     try:
         while (given := jobs.get()) is not None:
-            for told in working(given[0], 0, given[1], stop):
+            for told in working_apart(given[0], 0, given[1], stop):
                 _send(pipe, told)
     except (BrokenPipeError, ConnectionResetError):
         return

@@ -1,0 +1,268 @@
+"""Ray: jobs on the nodes of a Ray cluster, by resources."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout, suppress
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from kit.errors import ConfigError, RunError
+from kit.executor import WORKING, Function, not_begun, unexpected, working_apart
+from kit.kinds import Ended, Executor, Said
+from kit.progress import Progress
+from kit.stopping import Stop
+
+LOOK = 0.2  # seconds after which is looked whether a signal came
+ASK = 0.5  # seconds between a job's questions whether to stop
+ANSWER = 10.0  # seconds that a cluster's first answer may take
+
+
+class Ray(Executor):
+    """Jobs on a Ray cluster, by CPUs, GPUs and memory; one whose worker or node is lost goes on in another.
+
+    All nodes see the workspace's folder under one path, and have the same kit. Start the command on one of them.
+
+    Source: Moritz et al. 2018, "Ray: A Distributed Framework for Emerging AI Applications"; https://docs.ray.io.
+    """
+
+    package: ClassVar[str] = "ray"
+    remote: ClassVar[bool] = True
+
+    address: str | None = Field(
+        None,
+        description="host:port of the cluster's head; by default RAY_ADDRESS, else the cluster of this machine",
+    )
+    cpus: int = Field(1, ge=1, description="cores a job, which are torch's threads too")
+    gpus: float | None = Field(None, ge=0, description="GPUs a job; by default one where the cluster has any")
+    memory: int | None = Field(
+        None, ge=1, description="bytes a job, so that no node takes more than it holds"
+    )
+    retries: int = Field(
+        2, ge=0, description="times that a job goes on from its checkpoint after its worker or node was lost"
+    )
+
+    def map(self, function: Function, jobs: Sequence[Any], stop: Stop) -> Iterator[Said | Ended]:
+        if not jobs:
+            return
+        with self._connected():
+            tasks = _Tasks(function, jobs, self.retries, self._needs(), self.cpus)
+            try:
+                if not self._slots():
+                    yield from tasks.told(
+                        f"no node of the cluster has {self._needs()}: waiting for one that has"
+                    )
+                yield from tasks.worked(stop)
+            finally:
+                tasks.end()
+
+    def at_once(self, jobs: int) -> int:
+        with self._connected():
+            return max(1, min(jobs, self._slots()))
+
+    def _needs(self) -> dict[str, float]:
+        """The resources of a job, as Ray calls them."""
+        import ray
+
+        gpus = self.gpus if self.gpus is not None else float(ray.cluster_resources().get("GPU", 0) > 0)
+        return {"num_cpus": self.cpus, "num_gpus": gpus, **({"memory": self.memory} if self.memory else {})}
+
+    def _slots(self) -> int:
+        """How many jobs the nodes hold at once."""
+        import ray
+
+        names = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
+        needs = {names[key]: need for key, need in self._needs().items() if need}
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        return sum(int(min(node.get(name, 0) // need for name, need in needs.items())) for node in nodes)
+
+    @contextmanager
+    def _connected(self) -> Iterator[None]:
+        """A connection to the cluster, which a script that has one keeps. Raises RunError R15 where none answers."""
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "1")
+        import ray
+
+        if ray.is_initialized():
+            yield
+            return
+        address = self.address or os.environ.get("RAY_ADDRESS") or "auto"
+        _check_answers(address)
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            raise _unreachable(address, str(error).splitlines()[0]) from None
+        try:
+            with redirect_stdout(sys.stderr):  # where Ray says of its own accord that a worker was lost
+                yield
+        finally:
+            ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Raises RunError R15 at once where nothing listens; Ray would try for long."""
+    if address.startswith("ray://"):
+        raise ConfigError(
+            f"{address} is an address of Ray Client, through which no progress comes", code="C32",
+            hint="start the command on a node of the cluster, with the address that `ray status` shows, or none",
+        )  # fmt: skip
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal():
+        return  # "auto", "local"
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER).close()
+    except (OSError, OverflowError) as error:
+        raise _unreachable(address, str(error)) from None
+
+
+def _unreachable(address: str, why: str) -> RunError:
+    where = "on this machine" if address == "auto" else f"at {address}"
+    return RunError(
+        f"no Ray cluster answers {where}: {why}", code="R15",
+        hint="ray start --head on one machine, executor.address=host:port on others; or --executor processes",
+    )  # fmt: skip
+
+
+class _Desk:
+    """An actor whom jobs ask whether to stop."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def ask(self, number: int) -> None:
+        self.asked = number
+
+    def look(self) -> int:
+        return self.asked
+
+
+def _work(function: Function, job: Any, desk: Any, threads: int, settings: dict[str, str]) -> Iterator[Any]:
+    """A job in a worker of the cluster: None once it is begun, then what it has to tell."""
+    os.environ.update(settings)
+    if "torch" in sys.modules:  # the function's module has imported it, before the environment could be set
+        sys.modules["torch"].set_num_threads(threads)
+    yield None
+    stop, done = Stop(), threading.Event()
+    listening = threading.Thread(target=_listen, args=(desk, stop, done), daemon=True)
+    listening.start()
+    try:
+        yield from working_apart(function, 0, job, stop)
+    finally:
+        done.set()
+
+
+def _listen(desk: Any, stop: Stop, done: threading.Event) -> None:
+    """Asks from a thread of its own, for which Ray does not lend the job's cores to others meanwhile."""
+    import ray
+
+    while not stop.asked and not done.wait(ASK):
+        try:
+            stop.asked = ray.get(desk.look.remote())
+        except ray.exceptions.RayError:  # the command is gone
+            stop.asked = signal.SIGTERM
+
+
+class _Tasks:
+    """Jobs as Ray's tasks, each a stream of what it tells."""
+
+    def __init__(
+        self, function: Function, jobs: Sequence[Any], retries: int, needs: dict[str, float], threads: int
+    ) -> None:
+        import ray
+
+        self.function, self.jobs, self.retries, self.threads = function, jobs, retries, threads
+        self.desk: Any = ray.remote(_Desk).options(num_cpus=0).remote()
+        self.task = ray.remote(_work).options(**needs, max_retries=0)
+        self.settings = {name: os.environ[name] for name in ("KIT_PLUGINS",) if name in os.environ}
+        self.streams: dict[Any, int] = {}  # by stream, the job's number
+        self.begun: set[int] = set()
+        self.losses = [0] * len(jobs)
+
+    def told(self, text: str) -> Iterator[Said]:
+        """A line that is no job's in particular."""
+        yield Said(0, Progress(WORKING, 0, 1, text, line=True))
+
+    def worked(self, stop: Stop) -> Iterator[Said | Ended]:
+        """Until every job has ended."""
+        import ray
+
+        asked = 0
+        for number in range(len(self.jobs)):
+            self._start(number)
+        while self.streams:
+            if stop.asked and not asked:
+                asked = stop.asked
+                self.desk.ask.remote(asked)
+                for stream, number in self.streams.items():
+                    if number not in self.begun:
+                        ray.cancel(stream)
+            ready, _ = ray.wait(list(self.streams), timeout=LOOK)
+            for stream in ready:
+                yield from self._heard(stream, stop)
+
+    def _start(self, number: int) -> None:
+        stream = self.task.remote(self.function, self.jobs[number], self.desk, self.threads, self.settings)
+        self.streams[stream] = number
+
+    def _heard(self, stream: Any, stop: Stop) -> Iterator[Said | Ended]:
+        """What a job has told, or what has become of its worker."""
+        import ray
+
+        number = self.streams[stream]
+        try:
+            told = ray.get(next(stream))
+        except ray.exceptions.RayTaskError as error:  # outside of the job: its module or its data, mostly
+            cause = error.cause if isinstance(error.cause, Exception) else error
+            waited = (
+                stop.asked and number not in self.begun
+            )  # Ray says of a job that it cancelled that it failed
+            told = not_begun(number, stop) if waited else Ended(number, error=unexpected(cause))
+        except (ray.exceptions.RayError, StopIteration) as error:
+            del self.streams[stream]
+            yield from self._lost(number, error, stop)
+            return
+        if told is None:
+            self.begun.add(number)
+        elif isinstance(told, Ended):
+            del self.streams[stream]
+            yield Ended(number, told.result, told.error)
+        else:
+            yield Said(number, told.step)
+
+    def _lost(self, number: int, error: Exception, stop: Stop) -> Iterator[Said | Ended]:
+        """A job whose worker or node is no more: it goes on in another, so often."""
+        how = f"its worker on the cluster was lost ({type(error).__name__})"
+        self.losses[number] += 1
+        self.begun.discard(number)
+        if stop.asked:
+            yield not_begun(number, stop)
+        elif self.losses[number] > self.retries:
+            again = f", {self.losses[number]} times" if self.losses[number] > 1 else ""
+            yield Ended(
+                number, error=RunError(
+                    f"{how}{again}", code="R11",
+                    hint="killed for memory? executor.memory; the same command goes on from the last checkpoint",
+                ),
+            )  # fmt: skip
+        else:
+            said = f"{how}; another goes on from the last checkpoint"
+            yield Said(number, Progress(WORKING, 0, 1, said, line=True))
+            self._start(number)
+
+    def end(self) -> None:
+        """Leaves no job at work."""
+        import ray
+
+        for stream in self.streams:
+            with suppress(Exception):
+                ray.cancel(stream, force=True)
+        with suppress(Exception):
+            ray.kill(self.desk)

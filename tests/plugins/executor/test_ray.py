@@ -1,0 +1,158 @@
+"""ray: a cluster of two nodes on this machine; the same bytes as here, with a worker killed in the middle."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kit.__main__ import run
+from kit.errors import ConfigError, RunError
+from kit.kinds import Ended, Executor, Said
+from kit.laws import executor as laws
+from kit.progress import Progress
+from kit.stopping import Stop
+from kit.train import train
+from tests.test_fanned import made, odd
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Where a cluster of two nodes of one core each answers, for as long as this module's tests last."""
+    before = dict(os.environ)
+    os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), before.get("PYTHONPATH", "")])
+    from ray.cluster_utils import Cluster
+
+    node = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+    cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    try:
+        cluster.add_node(**node)
+        yield str(cluster.address)
+    finally:
+        session = str(cluster.head_node.get_session_dir_path())
+        cluster.shutdown()
+        os.environ.clear()
+        os.environ.update(before)
+    deadline = time.monotonic() + 10
+    while left := [file for file in Path("/proc").glob("[0-9]*/cmdline") if session in words(file)]:
+        assert time.monotonic() < deadline, [words(file) for file in left]
+        time.sleep(0.1)
+
+
+def words(file: Path) -> str:
+    """A process's command line; empty for one that is no more."""
+    try:
+        return file.read_text()
+    except OSError:
+        return ""
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any connection but one to this machine fails."""
+    connect = socket.socket.connect
+
+    def refuse(self: socket.socket, address: Any) -> object:
+        if self.family == socket.AF_INET and address[0] not in {"127.0.0.1", *mine()}:
+            raise OSError(f"tests do not connect to {address}")
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+def mine() -> set[str]:
+    """This machine's own addresses, without asking anybody."""
+    import ray
+
+    return {ray.util.get_node_ip_address()}
+
+
+def ray(address: str, **options: Any) -> dict[str, Any]:
+    return {"name": "ray", "address": address, "cpus": 1, **options}
+
+
+def busy(job: Path, stop: Stop) -> Generator[Progress, None, tuple[str, float, float]]:
+    """A job that takes a second, and dies at its first try where the file says so."""
+    begun = time.time()
+    yield Progress("job", 0, 1, "at work", line=True)
+    if job.read_text() == "kill":
+        job.write_text("")
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(1)
+    return job.name, begun, time.time()
+
+
+@pytest.mark.parametrize("law", [law for name, law in vars(laws).items() if name.startswith("law_")])
+def test_it_keeps_the_laws(
+    address: str, law: Callable[[Executor], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = Executor.open(ray(address))
+    monkeypatch.setattr(type(executor), "remote", False)
+    law(executor)
+
+
+def test_a_node_works_on_no_more_than_it_has_cores_for_and_a_lost_worker_is_replaced(
+    address: str, tmp_path: Path
+) -> None:
+    jobs = [tmp_path / name for name in "abcd"]
+    for job in jobs:
+        job.write_text("kill" if job.name == "a" else "")
+    executor = Executor.open(ray(address))
+    assert executor.at_once(9) == 2
+    told = list(executor.map(busy, jobs, Stop()))
+    results = [one.result for one in told if isinstance(one, Ended)]
+    assert sorted(name for name, _, _ in results) == list("abcd")
+    for _, begun, _ in results:
+        assert sum(other <= begun < ended for _, other, ended in results) <= 2
+    lost = [one.step.detail for one in told if isinstance(one, Said) and "lost" in one.step.detail]
+    assert lost == [
+        "its worker on the cluster was lost (WorkerCrashedError); another goes on from the last checkpoint"
+    ]
+
+
+def test_folds_on_a_cluster_come_to_the_same_bytes_with_a_worker_killed(
+    address: str, competition: Path, inside: Callable[[Path], None],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    odd(competition, "os.kill(os.getpid(), signal.SIGKILL)")
+    inside(competition)
+    assert run(["train", "--name", "r", "loss=odd", "save_every_steps=2", "--executor", "ray"]) == 0
+    said = capsys.readouterr()
+    assert (
+        "its worker on the cluster was lost (WorkerCrashedError); another goes on from the last" in said.err
+    )
+    assert "train: fold 0 epoch 2/2" in said.err
+    assert "train: fold 1 epoch 2/2" in said.err
+    assert said.out == "runs/r\n"
+    found = made(competition)
+    (competition / "runs" / "r").rename(competition / "runs" / "ray")
+    train(competition, ["loss=odd", "save_every_steps=2"], name="r")
+    assert made(competition) == found
+
+
+def test_where_nothing_answers_it_says_so_at_once() -> None:
+    begun = time.monotonic()
+    with pytest.raises(RunError, match="R15 no Ray cluster answers at 127.0.0.1:1: .*refused"):
+        Executor.open(ray("127.0.0.1:1")).at_once(2)
+    with pytest.raises(ConfigError, match="C32 ray://127.0.0.1:10001 is an address of Ray Client"):
+        Executor.open(ray("ray://127.0.0.1:10001")).at_once(2)
+    assert time.monotonic() - begun < 5
+
+
+def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(
+        ConfigError, match="C24 executor 'ray' needs the package ray, which is not installed"
+    ) as caught:
+        Executor.open("ray").check()
+    assert "pip install 'kit-competitions[ray]', or executor=processes" in str(caught.value)
