@@ -24,7 +24,7 @@ from kit.stopping import Stop
 from kit.sweeping.search import Search, check_optuna
 from kit.sweeping.space import axis, changed, grid
 from kit.table import Table, labelled_rows
-from kit.train import training
+from kit.train import open_executor, training, training_runs
 from kit.workspace import Workspace
 
 SCHEMA = 1
@@ -55,15 +55,17 @@ class Sweep:
 
 def sweeping(
     name: str, asked: Sequence[str], each: Sequence[str] = (), trials: int | None = None, seed: int = 0,
-    start: Path | str = ".", stop: Stop | None = None,
+    start: Path | str = ".", stop: Stop | None = None, executor: str | None = None,
 ) -> Work[Sweep]:  # fmt: skip
     """Trains every combination of `key=a,b`, or with `trials` so many that a search suggests, over `key=low..high` too.
 
     `each` are further sets of overrides, `"loss=cutmix epochs=20"`, under each of which the grid is tried. Raises
     ConfigError: C05 for what is no axis, C11 for another sweep of this name, C24 for a search without optuna, and what
     an experiment's config raises, before anything is trained. A trial that fails while it runs is told, others go on.
+    With an executor a grid's trials are trained together, and a search's so many at a time as it has workers.
     """
-    space = Workspace.find(start)
+    given = () if executor is None else (f"executor={executor}",)
+    space = Workspace.find(start, given)
     axes, sets = [axis(text) for text in asked], [text.split() for text in each]
     file = space.root / "sweeps" / f"{_checked(name)}.json"
     _remember(file, {"asked": list(asked), "each": list(each), "trials": trials, "seed": seed})
@@ -71,7 +73,7 @@ def sweeping(
     if trials is None:
         plans = grid(axes, sets)
         for plan in plans:
-            _check(Workspace.find(start, plan))
+            _check(Workspace.find(start, (*given, *plan)))
         search = None
     else:
         if sets:
@@ -80,16 +82,21 @@ def sweeping(
         search, plans = Search(file.with_suffix(".log"), axes, metric.higher_is_better, seed), []
     done: list[Trial] = []
     count = len(plans) if search is None else int(trials or 0)
-    for place in range(count):
-        overrides = plans[place] if search is None else search.ask(place)
-        work = Outcome(_tried(start, f"{name}-{place + 1:03d}", overrides, metric, stop))
+    together = _together(space, count, search is not None)
+    for first in range(0, count, together):
+        places = range(first, min(first + together, count))
+        overrides = [plans[place] if search is None else search.ask(place, together) for place in places]
+        begun = [Trial(f"{name}-{at + 1:03d}", of, of) for at, of in zip(places, overrides, strict=True)]
+        spaces = [Workspace.find(start, (*given, *of)) for of in overrides]
+        work = Outcome(_tried(spaces, begun, metric, stop))
         for step in work:
-            share = step.done / max(step.total, 1)
-            yield replace(step, done=place + share, total=count) if step.task == "train" else step
-        done.append(work.result)
-        if search is not None:
-            search.tell(place, work.result.score)
-        yield Progress(TASK, place + 1, count, _line(work.result), line=True)
+            share = len(places) * step.done / max(step.total, 1)
+            yield replace(step, done=first + share, total=count) if step.task == "train" else step
+        done += work.result
+        for place, trial in zip(places, work.result, strict=True):
+            if search is not None:
+                search.tell(place, trial.score)
+            yield Progress(TASK, place + 1, count, _line(trial), line=True)
     return _compared(space, name, metric, done)
 
 
@@ -123,26 +130,50 @@ def _remember(file: Path, asked: Mapping[str, Any]) -> None:
     write_json(file, {"schema": SCHEMA, **asked})
 
 
+def _together(space: Workspace, count: int, is_search: bool) -> int:
+    """How many trials are trained at the same time."""
+    if space.experiment.executor is None or count == 0:
+        return 1
+    return open_executor(space).at_once(count) if is_search else count
+
+
 def _tried(
-    start: Path | str, run: str, overrides: tuple[str, ...], metric: Metric, stop: Stop | None
-) -> Work[Trial]:
-    """Trains one experiment to its end, or finds it finished."""
-    made = Trial(run, overrides, overrides)
+    spaces: Sequence[Workspace], begun: Sequence[Trial], metric: Metric, stop: Stop | None
+) -> Work[list[Trial]]:
+    """Trains experiments to their ends, or finds them finished."""
+    if spaces[0].experiment.executor is not None:
+        asked = [(space, trial.run) for space, trial in zip(spaces, begun, strict=True)]
+        came = yield from training_runs(asked, None, stop)
+    else:
+        came = [(yield from _alone(spaces[0], begun[0].run, stop))]
+    if busy := [error for error in came if isinstance(error, BusyError)]:
+        raise busy[0]
+    return [_scored(trial, one, metric) for trial, one in zip(begun, came, strict=True)]
+
+
+def _alone(space: Workspace, run: str, stop: Stop | None) -> Work[Run | KitError]:
+    """Trains one experiment, here."""
     try:
-        trained = yield from training(Workspace.find(start, overrides), run, None, stop)
-    except (StoppedError, BusyError):
+        return (yield from training(space, run, None, stop))
+    except StoppedError:
         raise
     except KitError as error:
-        return replace(made, failed=f"{error.code} {error.summary}".strip())
+        return error
     except (
         Exception
     ) as error:  # a team's own code may raise anything, and the other trials are worth the night
-        return replace(made, failed=f"{type(error).__name__}: {error}")
-    about = _oof(trained).about
+        return KitError(f"{type(error).__name__}: {error}")
+
+
+def _scored(trial: Trial, came: Run | KitError, metric: Metric) -> Trial:
+    """A trial with what it came to."""
+    if isinstance(came, KitError):
+        return replace(trial, failed=f"{came.code} {came.summary}".strip())
+    about = _oof(came).about
     name = metric.plugin_name()
     folds = [scores[name] for scores in about["fold_scores"].values() if name in scores]
     return replace(
-        made, score=about["scores"].get(name), spread=float(np.std(folds)) if len(folds) > 1 else None
+        trial, score=about["scores"].get(name), spread=float(np.std(folds)) if len(folds) > 1 else None
     )
 
 

@@ -21,9 +21,16 @@ if TYPE_CHECKING:
     "--trials", type=click.IntRange(1), help="Search instead of a grid: so many trials by optuna's TPE."
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the search.")
+@click.option("--executor", metavar="EXECUTOR", help="Train several trials at a time, as kit train does.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
-    name: str, axes: tuple[str, ...], each: tuple[str, ...], trials: int | None, seed: int, as_json: bool
+    name: str,
+    axes: tuple[str, ...],
+    each: tuple[str, ...],
+    trials: int | None,
+    seed: int,
+    executor: str | None,
+    as_json: bool,
 ) -> None:
     """Train every combination of the values given, or as many trials of a search; each is an ordinary run.
 
@@ -33,6 +40,7 @@ def command(
     \b
     kit sweep lr optimizer.lr=0.001,0.002,0.004 epochs=10
     kit sweep mix loss=cutmix,mixup,focal --each backbone.arch=resnet18 --each "backbone.arch=resnet34 epochs=12"
+    kit sweep lr optimizer.lr=0.001,0.002 --executor processes
     kit sweep tpe optimizer.lr=log:1e-4..1e-2 augmenter.turn=0..30 loss=cutmix,mixup --trials 20
     """
     from kit.errors import StoppedError
@@ -42,7 +50,7 @@ def command(
     stop = Stop(say)
     try:
         with stop.heard():
-            found = follow(sweeping(name, axes, each, trials, seed, stop=stop))
+            found = follow(sweeping(name, axes, each, trials, seed, stop=stop, executor=executor))
     except StoppedError as error:
         error.hint = "the same command, which goes on from there"
         raise

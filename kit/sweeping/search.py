@@ -33,13 +33,19 @@ class Search:
             storage=storage, study_name="sweep", direction=direction, load_if_exists=True
         )
 
-    def ask(self, place: int) -> tuple[str, ...]:
-        """The overrides of trial `place`, counted from 0; those of a trial that was begun before stay as they were."""
+    def ask(self, place: int, together: int = 1) -> tuple[str, ...]:
+        """The overrides of trial `place`, counted from 0; those of a trial that was begun before stay as they were.
+
+        Where several are asked for before any has its score, those without one count as bad, so that they differ.
+        """
         from optuna.samplers import TPESampler
 
         if place < len(self.study.trials):
             return self._overrides(self.study.trials[place].params)
-        self.study.sampler = TPESampler(seed=number(self.seed, "sweep", place) % 2**32)
+        self.study.sampler = TPESampler(
+            seed=number(self.seed, "sweep", place) % 2**32,
+            **({"constant_liar": True} if together > 1 else {}),
+        )
         trial = self.study.ask()
         return self._overrides({one.key: _suggested(trial, one) for one in self.axes})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from kit.predictions import Predictions
 from kit.progress import finish
 from kit.sweep import Sweep, sweeping
 from kit.sweeping.space import Range, axis, grid
-from kit.train import train
+from kit.train import train, training_runs
 
 SPOILED = '''"""Fails when it is asked."""
 
@@ -151,3 +152,42 @@ def test_a_search_without_optuna_says_what_to_install(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"C24 .*optuna"):
         swept(competition, "s", "optimizer.lr=0.1..0.2", trials=2)
+
+
+def test_a_grid_by_an_executor_is_the_same_sweep_and_one_that_fails_leaves_the_others(
+    competition: Path, inside: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (competition / "plugins" / "loss").mkdir(parents=True)
+    (competition / "plugins" / "loss" / "spoiled.py").write_text(SPOILED)
+    inside(competition)
+    grid = ["sweep", "g", "loss=cross_entropy,spoiled,focal", "epochs=1", "--json"]
+    assert run([*grid, "--executor", "inline"]) == 0
+    said = capsys.readouterr()
+    found = {trial["run"]: trial for trial in json.loads(said.out)["trials"]}
+    assert said.err.index("g-003: all its folds are trained") < said.err.index("sweep: g-001: loss=")
+    assert found["g-002"]["failed"].startswith("R10 fold 0: RuntimeError: spoiled (2 of 2 folds failed")
+    weights = [file.read_bytes() for file in sorted((competition / "runs").glob("g-00[13]/fold-*/*/*.saf*"))]
+    for name in ("g-001", "g-003"):
+        shutil.rmtree(competition / "runs" / name)
+    assert run(grid) == 0
+    alone = {trial["run"]: trial for trial in json.loads(capsys.readouterr().out)["trials"]}
+    assert alone["g-001"] == found["g-001"]
+    assert alone["g-003"] == found["g-003"]
+    assert weights == [
+        file.read_bytes() for file in sorted((competition / "runs").glob("g-00[13]/fold-*/*/*.saf*"))
+    ]
+
+
+def test_a_search_asks_for_as_many_trials_as_there_are_workers(
+    competition: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kit.plugins.executor.inline.Inline.at_once", lambda self, jobs: min(jobs, 3))
+    asked: list[int] = []
+    monkeypatch.setattr(
+        "kit.sweep.training_runs",
+        lambda runs, *rest: (asked.append(len(runs)), (yield from training_runs(runs, *rest)))[1],
+    )
+    found = swept(competition, "s", "optimizer.lr=log:1e-4..1e-1", trials=4, executor="inline")
+    assert asked == [3, 1]
+    assert len({trial.overrides for trial in found.trials}) == 4
+    assert all(trial.score is not None for trial in found.trials)
