@@ -152,7 +152,7 @@ class Experiment(Strict):
 
     executor: Spec | None = Field(
         None,
-        description="where folds are trained, several at a time; by default here, one after another; "
+        description="where folds are trained and rows predicted, several at a time; by default here, in turn; "
         "no part of a run's identity",
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -39,6 +39,9 @@ class Ended:
     error: KitError | None = None
 
 
+Told = Generator[Said | Ended, None, None]
+
+
 class Executor(Plugin):
     """Says where folds, runs and parts of predictions are worked on, and how many at a time."""
 
@@ -47,7 +50,7 @@ class Executor(Plugin):
     here: ClassVar[bool] = False  # True: jobs work in this process, on whatever device they say
     remote: ClassVar[bool] = False  # True: it needs a cluster, so laws do not start it
 
-    def map(self, function: Function, jobs: Sequence[Any], stop: Stop) -> Iterator[Said | Ended]:
+    def map(self, function: Function, jobs: Sequence[Any], stop: Stop) -> Told:
         """Works on all jobs and tells, as it comes, how far each is; each ends once, in any order.
 
         A job that fails ends with its error, and the others go on. Once `stop` is asked, jobs at work are asked

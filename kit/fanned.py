@@ -6,20 +6,20 @@ makes sure that it has the same kit, plugins, data and folder before it, and tra
 
 from __future__ import annotations
 
-import platform
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kit.errors import Case, ConfigError, DataError, KitError, KitWarning, RunError, StoppedError
+from kit.errors import Case, DataError, KitError, KitWarning, RunError, StoppedError
 from kit.executor import Ended, Executor, Said
 from kit.fold import training_fold
 from kit.progress import Progress, Work, finish
 from kit.runs.assembling import assemble
 from kit.runs.code import code
+from kit.runs.executing import check_kit, worker
 from kit.runs.locking import locked
 from kit.runs.run import Run, differing
 from kit.runs.setting import Setting, preparing
@@ -65,20 +65,19 @@ def train_fold(job: FoldJob, stop: Stop) -> Work[None]:
 
     Raises DataError D60 where that has another kit, other plugins or data; RunError R12 where it does not see the run.
     """
-    where = f"the worker on {platform.node()}"
-    _check_kit(job, where)
+    check_kit(job.kit)
     workspace = Workspace(Path(job.root), dict(job.config))
     run = Run(workspace.runs / job.run)
-    _check_seen(run, job, where)
+    _check_seen(run, job)
     with locked_fold(run, job.fold):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", KitWarning)  # said where the run was prepared
             setting = finish(preparing(workspace, run))
-        _check_made(job, setting.made_from(), where)
+        _check_made(job, setting.made_from())
         if stop.asked:
             raise StoppedError(f"stopped before fold {job.fold}", stop.asked)
         yield from training_fold(setting, job.fold, job.position, job.of, stop)
-    _check_seen(run, job, where)  # a mount that was lost on the way has left a folder of its name
+    _check_seen(run, job)  # a mount that was lost on the way has left a folder of its name
 
 
 @contextmanager
@@ -88,16 +87,7 @@ def locked_fold(run: Run, fold: int) -> Iterator[None]:
         yield
 
 
-def _check_kit(job: FoldJob, where: str) -> None:
-    if job.kit != code():
-        raise DataError(
-            f"{where} has another kit than the command has", code="D60",
-            cases=[Case(f"{job.kit[:12]} here, {code()[:12]} there", "kit's code")],
-            hint="install the same version on every node",
-        )  # fmt: skip
-
-
-def _check_seen(run: Run, job: FoldJob, where: str) -> None:
+def _check_seen(run: Run, job: FoldJob) -> None:
     """Whether this process has the folder before it in which the command has begun the run."""
     try:
         started = run.manifest.get("started")
@@ -105,25 +95,16 @@ def _check_seen(run: Run, job: FoldJob, where: str) -> None:
         started = None
     if started != job.started:
         raise RunError(
-            f"{where} does not see {run.folder} as the command does", code="R12",
+            f"{worker()} does not see {run.folder} as the command does", code="R12",
             hint="the workspace must be a folder that all nodes share, under one path; look whether it is mounted",
         )  # fmt: skip
 
 
-def _check_made(job: FoldJob, made: Mapping[str, Any], where: str) -> None:
+def _check_made(job: FoldJob, made: Mapping[str, Any]) -> None:
     if cases := differing(job.made_from, made, "here", "there"):
         raise DataError(
-            f"{where} would train runs/{job.run} from something else than the command", code="D60", cases=cases,
+            f"{worker()} would train runs/{job.run} from something else than the command", code="D60", cases=cases,
             hint="the same versions and plugins on every node, and one shared folder",
-        )  # fmt: skip
-
-
-def check_device(executor: Executor, device: str) -> None:
-    """Raises ConfigError C31 where the config names one GPU, and each worker is to have its own."""
-    if not executor.here and device.startswith("cuda:"):
-        raise ConfigError(
-            f"device {device!r} is one GPU, and executor {executor.plugin_name()!r} gives each worker its own",
-            code="C31", hint="device=auto",
         )  # fmt: skip
 
 
@@ -135,8 +116,9 @@ def fanning(
     Once all jobs have ended, raises StoppedError R05 where `stop` cut some of them short.
     """
     fan = _Fan.of(begun)
-    with stop.after_a_step():
-        for told in executor.map(train_fold, [job for _, job in fan.jobs], stop):
+    events = executor.map(train_fold, [job for _, job in fan.jobs], stop)
+    with stop.after_a_step(), closing(events):
+        for told in events:
             yield from fan.ended(told) if isinstance(told, Ended) else fan.said(told)
     if stop.asked and (cut := fan.cut_short()):
         error = StoppedError(f"stopped, {len(cut)} folds are left and what was done is saved", stop.asked)

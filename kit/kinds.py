@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from kit.classes import Classes, LabelKind
-from kit.executor import Ended, Executor, Function, Said
+from kit.executor import Ended, Executor, Function, Said, Told
 from kit.neighbours import Neighbours, Reranker, Scorer
 from kit.plugin import Plugin, is_known, known
 from kit.tracker import Log, Tracked, Tracker
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "KINDS", "Augmenter", "Backbone", "Classes", "Ended", "Ensembler", "Executor", "Format", "Function", "Head",
     "LabelKind", "Log", "Loss", "Metric", "Neighbours", "Optimizer", "Outputs", "Plugin", "Pooling", "Reranker",
-    "Said", "Sampler", "Scheduler", "Scorer", "Splitter", "Tracked", "Tracker", "Views", "known",
+    "Said", "Sampler", "Scheduler", "Scorer", "Splitter", "Told", "Tracked", "Tracker", "Views", "known",
 ]  # fmt: skip
 
 Outputs = Literal["logits", "cosines", "joint"]  # joint: logits, then unit vectors

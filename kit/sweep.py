@@ -19,12 +19,13 @@ from kit.files import read_json, write_json
 from kit.kinds import Metric
 from kit.predictions import Predictions
 from kit.progress import Outcome, Progress, Work
+from kit.runs.executing import open_executor
 from kit.runs.run import Run
 from kit.stopping import Stop
 from kit.sweeping.search import Search, check_optuna
 from kit.sweeping.space import axis, changed, grid
 from kit.table import Table, labelled_rows
-from kit.train import open_executor, training, training_runs
+from kit.train import training, training_runs
 from kit.workspace import Workspace
 
 SCHEMA = 1
@@ -134,7 +135,7 @@ def _together(space: Workspace, count: int, is_search: bool) -> int:
     """How many trials are trained at the same time."""
     if space.experiment.executor is None or count == 0:
         return 1
-    return open_executor(space).at_once(count) if is_search else count
+    return open_executor(space, space.experiment.device).at_once(count) if is_search else count
 
 
 def _tried(

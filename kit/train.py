@@ -11,12 +11,12 @@ from pathlib import Path
 
 from kit import ranks
 from kit.errors import ConfigError, KitError, StoppedError
-from kit.fanned import check_device, fanning, locked_fold
+from kit.fanned import fanning, locked_fold
 from kit.files import remove_stumps
 from kit.fold import training_fold
-from kit.kinds import Executor
 from kit.progress import Work, finish
 from kit.runs.assembling import assemble
+from kit.runs.executing import open_executor
 from kit.runs.run import Run, begin, check_same, find_run, identity, is_finished, wanted_folds
 from kit.runs.setting import Setting, preparing
 from kit.stopping import Stop
@@ -45,7 +45,6 @@ def training(
 ) -> Work[Run]:
     """train, with its progress; where `stop` is asked to, it saves after the step and raises StoppedError R05."""
     if workspace.experiment.executor is not None:
-        _check_alone()
         (came,) = yield from training_runs([(workspace, name)], folds, stop)
         if isinstance(came, KitError):
             raise came
@@ -86,13 +85,13 @@ def training_runs(
 
     A run that fails, or another process's, is its error, and the others go on. Raises what `training` raises of stops.
     """
-    executor = open_executor(asked[0][0])
+    _check_alone()
+    executor = open_executor(asked[0][0], asked[0][0].experiment.device)
     came: dict[int, Run | KitError] = {}
     begun: dict[int, tuple[Setting, list[int]]] = {}
     with ExitStack() as locks:
         for place, (space, name) in enumerate(asked):
             try:
-                check_device(executor, space.experiment.device)
                 run = find_run(space, name)
                 check_same(run, space.experiment)
                 if is_finished(run, folds):
@@ -104,13 +103,6 @@ def training_runs(
                 came[place] = error
         came |= yield from fanning(executor, begun, stop or Stop())
     return [came[place] for place in range(len(asked))]
-
-
-def open_executor(workspace: Workspace) -> Executor:
-    """The executor that the config names, this process where it names none. Raises ConfigError, PluginError."""
-    executor = Executor.open(workspace.experiment.executor or "inline", workspace.root, "executor")
-    executor.check()
-    return executor
 
 
 def _begun(workspace: Workspace, run: Run, folds: Sequence[int] | None) -> Work[tuple[Setting, list[int]]]:

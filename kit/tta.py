@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from kit import checkpoints, network
 from kit.blending.gains import Gain
 from kit.files import remove_stumps
-from kit.kinds import Metric, Views
+from kit.kinds import Executor, Metric, Views
 from kit.precision import choose_device
 from kit.predict import Merge, Predictor, open_views
 from kit.predictions import Predictions
 from kit.progress import Outcome, Progress, Work, finish
+from kit.runs.executing import open_executor
 from kit.runs.loading import geometry, loading
 from kit.runs.restore import ready
 from kit.runs.same import check_rows, same_experiment, warn_of_changed
@@ -31,7 +31,8 @@ from kit.runs.scoring import beside_plain, described
 from kit.runs.setting import plain_batches
 from kit.runs.sheet import Job, Sheet
 from kit.runs.targets import Target, find_targets
-from kit.sharing import Reader, passing
+from kit.sharded import sharding
+from kit.sharing import passing
 from kit.table import Table, test_table, train_table
 from kit.workspace import Workspace
 
@@ -84,12 +85,12 @@ def predicting_sets(
 ) -> Work[list[list[Predicted]]]:  # fmt: skip
     """tta by several sets of views at once, with its progress: what it made of each set, a run at a time."""
     opened = [Views.open(views, workspace.root, "views") for views in sets]
-    place = choose_device(device)
+    choose_device(device)  # before the tables are read
     targets = find_targets(workspace, paths)
     with ExitStack() as stack:
         for run in {target.run.folder: target.run for target in targets}.values():
             stack.enter_context(run.locked())
-        office = _Office.open(workspace, place)
+        office = _Office.open(workspace, device)
         jobs = [office.job(target, views, merge) for views in opened for target in targets]
         groups, made = _together(jobs), dict[int, Predicted]()
         for number, group in enumerate(groups):
@@ -127,10 +128,11 @@ class _Office:
     train: Table
     test: Table
     metric: Metric
-    device: torch.device
+    device: str
+    executor: Executor | None  # None: here, where all networks read along in one pass over the images
 
     @classmethod
-    def open(cls, workspace: Workspace, device: torch.device) -> _Office:
+    def open(cls, workspace: Workspace, device: str) -> _Office:
         """The competition's tables and metric."""
         data = workspace.competition.data
         train = train_table(workspace.root, data).sorted_by_id()
@@ -141,6 +143,7 @@ class _Office:
             test,
             Metric.open(workspace.competition.metric, workspace.root, "metric"),
             device,
+            open_executor(workspace, device) if workspace.experiment.executor else None,
         )
 
     def job(self, target: Target, views: Views, merge: Merge) -> Job:
@@ -157,7 +160,7 @@ class _Office:
         folds = run.folds()
         check_rows(run, folds, self.train)
         loading = experiment.model_copy(update={"workers": space.experiment.workers})
-        return Job(space, run, name, chosen, merge, loading, target.folds, folds, self.metric, about)
+        return Job(space, run, name, views, chosen, merge, loading, target.folds, folds, self.metric, about)
 
     def predicted(self, jobs: Sequence[Job]) -> Work[list[Predicted]]:
         """Predicts jobs of one geometry: a pass over the training images, and one over the test images."""
@@ -166,15 +169,19 @@ class _Office:
         test = yield from loading(self.workspace, self.test, "test", of)
         oof = [Sheet.begin(job, "oof", train, prior) for job in jobs]
         whole = [Sheet.begin(job, "test", test, prior) for job in jobs]
-        networks = self._networks([*oof, *whole])
+        networks = {} if self.executor else self._networks([*oof, *whole])
         units = [sum(len(s.rows(fold)) for s in sheets for fold in s.missing) for sheets in (oof, whole)]
         begun, told = 0, []
         for sheets, count in zip((oof, whole), units, strict=True):
-            work = Outcome(_pass(sheets, networks))
+            work = Outcome(
+                sharding(self.executor, sheets, self.device) if self.executor else _pass(sheets, networks)
+            )
             for step in work:
                 yield replace(step, done=(begun + step.done) / sum(units), total=1)
-            told.append([sheet.write() for sheet in sheets])
             begun += count
+            for text in _lines(sheets):
+                yield Progress(TASK, begun / sum(units), 1, text, line=True)
+            told.append([sheet.write() for sheet in sheets])
         return [
             self._result(job, about, bool(one.made or other.made))
             for job, about, one, other in zip(jobs, told[0], oof, whole, strict=True)
@@ -186,7 +193,7 @@ class _Office:
         return {path: self._network(path) for path in paths}
 
     def _network(self, path: Path) -> Predictor:
-        return ready(path, self.workspace.root, self.device)
+        return ready(path, self.workspace.root, choose_device(self.device))
 
     def _result(self, job: Job, about: Mapping[str, Any], computed: bool) -> Predicted:
         used = tuple(int(fold) for fold in about["checkpoints"])
@@ -212,21 +219,20 @@ def _pass(sheets: Sequence[Sheet], networks: Mapping[Path, Predictor]) -> Work[N
     largest = experiment.model_copy(update={"batch_size": max(reader.batch_size for reader in readers)})
     batches = plain_batches(loaded, largest, rows)
     named = ", ".join(dict.fromkeys(sheet.job.member for sheet, _, _ in asked))
-    total = sum(len(reader.rows) for reader in readers)
     try:
         yield from passing(readers, batches, TASK, f"{named} {split}")
     finally:
         batches.close()
-    for text in _lines(asked):
-        yield Progress(TASK, total, 1, text, line=True)
 
 
-def _lines(asked: Sequence[tuple[Sheet, int, Reader]]) -> list[str]:
+def _lines(sheets: Sequence[Sheet]) -> list[str]:
     """What was predicted: a line a run and fold of out-of-fold rows, a line a run of test rows."""
     found = []
-    for sheet, fold, reader in asked:
-        where = f" fold {fold}" if sheet.split == "oof" else ""
-        views = f"{len(reader.views)} view{'s' * (len(reader.views) > 1)}"
-        if len(reader.rows):
-            found.append(f"{sheet.job.member} {sheet.split}{where}: {len(reader.rows)} rows, {views}")
+    for sheet in sheets:
+        count = len(sheet.job.views)
+        for fold in sheet.missing:
+            where = f" fold {fold}" if sheet.split == "oof" else ""
+            if rows := len(sheet.rows(fold)):
+                views = f"{count} view{'s' * (count > 1)}"
+                found.append(f"{sheet.job.member} {sheet.split}{where}: {rows} rows, {views}")
     return list(dict.fromkeys(found))

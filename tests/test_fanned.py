@@ -15,10 +15,10 @@ import pytest
 
 from kit.__main__ import run
 from kit.errors import ConfigError, DataError, RunError
-from kit.fanned import FoldJob, check_device, jobs_of, train_fold
+from kit.fanned import FoldJob, jobs_of, train_fold
 from kit.files import sha256
-from kit.kinds import Executor
 from kit.progress import finish
+from kit.runs.executing import open_executor
 from kit.runs.run import Run, begin, identity
 from kit.runs.setting import preparing
 from kit.stopping import Stop
@@ -253,8 +253,9 @@ def test_a_worker_that_sees_another_folder_is_refused(job: FoldJob, tmp_path: Pa
         finish(train_fold(replace(job, started="at another time"), Stop()))
 
 
-def test_one_gpu_for_all_is_refused_where_each_worker_has_its_own() -> None:
-    check_device(Executor.open("inline"), "cuda:1")
-    check_device(Executor.open("processes"), "cuda")
+def test_one_gpu_for_all_is_refused_where_each_worker_has_its_own(competition: Path) -> None:
+    one, other = (Workspace.open(competition, [f"executor={name}"]) for name in ("inline", "processes"))
+    assert open_executor(one, "cuda:1").here
+    assert not open_executor(other, "cuda").here
     with pytest.raises(ConfigError, match="C31 device 'cuda:1' is one GPU"):
-        check_device(Executor.open("processes"), "cuda:1")
+        open_executor(other, "cuda:1")

@@ -61,6 +61,11 @@ def _repeated(args: Sequence[str], option: str) -> list[str]:
     help="Choose or weigh the views on out-of-fold rows: greedy, simplex, ...",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
+@click.option(
+    "--executor",
+    metavar="EXECUTOR",
+    help="Predict parts of the rows side by side: processes, ray, or JSON with options.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     overrides: tuple[str, ...],
@@ -69,6 +74,7 @@ def command(
     merge: str,
     policy: str | None,
     device: str,
+    executor: str | None,
     as_json: bool,
 ) -> None:
     """Predict test and out-of-fold rows from several views of every image.
@@ -83,12 +89,14 @@ def command(
     kit tta --checkpoints runs/r data.bad_test=prior
     kit tta --checkpoints runs/r --views '{"name": "shift", "pixels": 3}'
     kit tta --checkpoints runs/r --views d4 --policy greedy
+    kit tta --checkpoints runs/r --views d4 --executor processes
     """
     from kit.tta import predicting_views
     from kit.workspace import Workspace
 
     spec = read_spec(views, "--views")
-    workspace = Workspace.find(".", overrides)
+    given = () if executor is None else (f"executor={executor}",)
+    workspace = Workspace.find(".", (*given, *overrides))
     if policy is not None:
         if merge != "mean":
             raise click.BadParameter("a policy says itself how views become one", param_hint="--merge")

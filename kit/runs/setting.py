@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,11 +17,12 @@ from kit.config import Experiment
 from kit.duplicates import warn_shared
 from kit.errors import ConfigError, DataError, KitError, KitWarning
 from kit.folds import Folds, make_folds
-from kit.kinds import Executor, Metric
+from kit.kinds import Metric
 from kit.learner import Learner
 from kit.precision import Precision, choose, choose_device
 from kit.progress import Progress, Work
 from kit.runs.auto_groups import grouping
+from kit.runs.executing import open_executor
 from kit.runs.loading import Loaded, geometry, loading
 from kit.runs.room import check_room
 from kit.runs.run import Run, check_unchanged, made_from
@@ -99,8 +100,7 @@ def _opened(workspace: Workspace, run: Run) -> Work[Setting]:
     if experiment.compile:
         check_compiler(device)
     trackers = Trackers.open(experiment, workspace.root) if ranks.is_first() else Trackers()
-    if experiment.executor is not None:
-        cast(Executor, experiment.open("executor", workspace.root)).check()
+    open_executor(workspace, experiment.device)
     metric = Metric.open(workspace.competition.metric, workspace.root, "metric")
     yield from grouping(workspace)
     table = train_table(workspace.root, workspace.competition.data).sorted_by_id()

@@ -16,7 +16,7 @@ import numpy as np
 from kit.blending.large import empty
 from kit.config import Experiment
 from kit.folds import Folds
-from kit.kinds import Metric
+from kit.kinds import Metric, Views
 from kit.predict import Merge, Predictor, View
 from kit.predictions import Predictions, about_of, ids_fingerprint, write_parts
 from kit.runs.kept import kept, tags
@@ -38,7 +38,8 @@ class Job:
     workspace: Workspace
     run: Run
     name: str  # of the views
-    views: Sequence[View]
+    recipe: Views
+    views: Sequence[View]  # of the recipe, opened
     merge: Merge
     experiment: Experiment
     checkpoints: Mapping[int, Path]  # by fold
@@ -95,6 +96,12 @@ class Sheet:
 
     def reader(self, fold: int, predictor: Predictor) -> Reader:
         """A fold's network, which fills this sheet's rows of it. Raises RunError for a full disk."""
+        rows, found, places = self.begun(fold, predictor.multi_label)
+        job = self.job
+        return Reader(predictor, job.views, job.merge, rows, job.experiment.rows_of_a_step(), found, places)
+
+    def begun(self, fold: int, multi_label: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The rows that a fold's network is to predict, the array to be filled, and the place in it of each row."""
         table, rows, job = self.loaded.table, self.rows(fold), self.job
         written, places = rows if self.split == "oof" else np.arange(len(table)), self._places(rows)
         found = _mapped((len(written), len(table.classes)), job)
@@ -102,9 +109,9 @@ class Sheet:
         made = {"checkpoints": {str(fold): self.about["checkpoints"][str(fold)]}}
         self.made[fold] = Predictions(
             table.ids if len(written) == len(table) else table.ids[written], np.full(len(written), fold),
-            table.classes, found, made, predictor.multi_label,
+            table.classes, found, made, multi_label,
         )  # fmt: skip
-        return Reader(predictor, job.views, job.merge, rows, job.experiment.rows_of_a_step(), found, places)
+        return rows, found, places
 
     def write(self) -> Mapping[str, Any]:
         """Writes the file where it would say anything else, and returns what it says of itself, such as scores.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from kit.executor import Function, not_begun, working
-from kit.kinds import Ended, Executor, Said
+from kit.executor import not_begun, working
+from kit.kinds import Executor, Function, Told
 from kit.stopping import Stop
 
 
@@ -18,7 +18,7 @@ class Inline(Executor):
 
     here: ClassVar[bool] = True
 
-    def map(self, function: Function, jobs: Sequence[Any], stop: Stop) -> Iterator[Said | Ended]:
+    def map(self, function: Function, jobs: Sequence[Any], stop: Stop) -> Told:
         for number, job in enumerate(jobs):
             if stop.asked:
                 yield not_begun(number, stop)

@@ -17,8 +17,8 @@ from pydantic import Field
 
 from kit.cache import cores
 from kit.errors import RunError
-from kit.executor import WORKING, Function, not_begun
-from kit.kinds import Ended, Executor, Said
+from kit.executor import WORKING, not_begun
+from kit.kinds import Ended, Executor, Function, Said, Told
 from kit.plugins.executor._worker import work
 from kit.progress import Progress
 from kit.stopping import Stop
@@ -46,7 +46,7 @@ class Processes(Executor):
         2, ge=0, description="times that a job goes on from its checkpoint after its worker was killed"
     )
 
-    def map(self, function: Function, jobs: Sequence[Any], stop: Stop) -> Iterator[Said | Ended]:
+    def map(self, function: Function, jobs: Sequence[Any], stop: Stop) -> Told:
         count = self.at_once(len(jobs))
         pool = _Pool(function, jobs, self.retries, [self._settings(place, count) for place in range(count)])
         try:

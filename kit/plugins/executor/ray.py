@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from kit.errors import ConfigError, RunError
-from kit.executor import WORKING, Function, not_begun, unexpected, working_apart
-from kit.kinds import Ended, Executor, Said
+from kit.executor import WORKING, not_begun, unexpected, working_apart
+from kit.kinds import Ended, Executor, Function, Said, Told
 from kit.progress import Progress
 from kit.stopping import Stop
 
@@ -49,7 +49,7 @@ class Ray(Executor):
         2, ge=0, description="times that a job goes on from its checkpoint after its worker or node was lost"
     )
 
-    def map(self, function: Function, jobs: Sequence[Any], stop: Stop) -> Iterator[Said | Ended]:
+    def map(self, function: Function, jobs: Sequence[Any], stop: Stop) -> Told:
         if not jobs:
             return
         with self._connected():
