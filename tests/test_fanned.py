@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -226,6 +228,23 @@ def job(competition: Path) -> FoldJob:
     setting = finish(preparing(space, of))
     begin(of, identity(space.experiment), setting.resolved(), setting.made_from())
     return jobs_of(setting, [0])[0]
+
+
+def test_a_job_is_plain_data_in_which_nothing_is_left_to_the_worker_to_decide(
+    competition: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kit.runs.setting.largest_batch", lambda *_: 20)
+    space = Workspace.open(competition, ["batch_size=auto", "precision=auto", "executor=processes"])
+    of = Run(space.runs / "r")
+    setting = finish(preparing(space, of))
+    begin(of, identity(space.experiment), setting.resolved(), setting.made_from())
+    first, second = (pickle.loads(pickle.dumps(job)) for job in jobs_of(setting, [0, 1]))
+    assert json.loads(json.dumps(first.config)) == first.config
+    assert first.config["batch_size"] == 20
+    assert first.config["optimizer"]["lr"] == setting.techniques.optimizer.lr  # type: ignore[attr-defined]
+    assert "auto" not in (first.config["precision"], first.config["layout"])
+    assert first.config["executor"] is None
+    assert (second.fold, second.position, second.of) == (1, 1, 2)
 
 
 def test_a_worker_with_another_kit_is_refused(job: FoldJob) -> None:
