@@ -56,9 +56,8 @@ class Ray(Executor):
             tasks = _Tasks(function, jobs, self.retries, self._needs(), self.cpus)
             try:
                 if not self._slots():
-                    yield from tasks.told(
-                        f"no node of the cluster has {self._needs()}: waiting for one that has"
-                    )
+                    needs = ", ".join(f"{name} {need:g}" for name, need in self._wanted().items())
+                    yield tasks.said(f"no node of the cluster has {needs}: waiting for one that has")
                 yield from tasks.worked(stop)
             finally:
                 tasks.end()
@@ -74,12 +73,16 @@ class Ray(Executor):
         gpus = self.gpus if self.gpus is not None else float(ray.cluster_resources().get("GPU", 0) > 0)
         return {"num_cpus": self.cpus, "num_gpus": gpus, **({"memory": self.memory} if self.memory else {})}
 
+    def _wanted(self) -> dict[str, float]:
+        """The same as a node's resources are called, where any are wanted."""
+        names = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
+        return {names[key]: need for key, need in self._needs().items() if need}
+
     def _slots(self) -> int:
         """How many jobs the nodes hold at once."""
         import ray
 
-        names = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
-        needs = {names[key]: need for key, need in self._needs().items() if need}
+        needs = self._wanted()
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         return sum(int(min(node.get(name, 0) // need for name, need in needs.items())) for node in nodes)
 
@@ -186,9 +189,9 @@ class _Tasks:
         self.begun: set[int] = set()
         self.losses = [0] * len(jobs)
 
-    def told(self, text: str) -> Iterator[Said]:
+    def said(self, text: str) -> Said:
         """A line that is no job's in particular."""
-        yield Said(0, Progress(WORKING, 0, 1, text, line=True))
+        return Said(0, Progress(WORKING, 0, 1, text, line=True))
 
     def worked(self, stop: Stop) -> Iterator[Said | Ended]:
         """Until every job has ended."""

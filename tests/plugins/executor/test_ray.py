@@ -119,6 +119,18 @@ def test_a_node_works_on_no_more_than_it_has_cores_for_and_a_lost_worker_is_repl
     ]
 
 
+def test_a_job_that_fits_no_node_waits_says_so_and_can_be_stopped(address: str, tmp_path: Path) -> None:
+    stop, told = Stop(), []
+    for one in Executor.open(ray(address, cpus=64)).map(busy, [tmp_path / "a"], stop):
+        told.append(one)
+        stop.asked = signal.SIGINT
+    said, ended = told
+    assert isinstance(said, Said)
+    assert "no node of the cluster has CPU 64: waiting" in said.step.detail
+    assert isinstance(ended, Ended)
+    assert str(ended.error).startswith("R05 stopped before it began")
+
+
 def test_folds_on_a_cluster_come_to_the_same_bytes_with_a_worker_killed(
     address: str, competition: Path, inside: Callable[[Path], None],
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
