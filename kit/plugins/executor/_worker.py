@@ -53,16 +53,17 @@ def _send(pipe: Connection, told: Said | Ended) -> None:
 
 def _listen(pipe: Connection, stop: Stop, jobs: SimpleQueue[Any]) -> None:
     """Takes what is handed over while a job is at work."""
-    try:
-        while True:
+    while True:
+        try:
             given = pipe.recv()
-            if isinstance(given, int):
-                stop.asked = given
-            else:
-                jobs.put(given)
-    except (EOFError, OSError):
-        stop.asked = stop.asked or signal.SIGTERM
-        jobs.put(None)
-    except Exception as error:  # a job whose function or data this process cannot make
-        pipe.send(Ended(0, error=unexpected(error)))
-        jobs.put(None)
+        except (EOFError, OSError):
+            stop.asked = stop.asked or signal.SIGTERM
+            jobs.put(None)
+            return
+        except Exception as error:  # a job whose function or data this process cannot make
+            pipe.send(Ended(0, error=unexpected(error)))
+            continue
+        if isinstance(given, int):
+            stop.asked = given
+        else:
+            jobs.put(given)

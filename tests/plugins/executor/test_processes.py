@@ -120,6 +120,23 @@ def test_a_result_that_does_not_pickle_is_that_jobs_error() -> None:
     assert "R10 TypeError: cannot pickle '_thread.lock' object" in str(found.error)
 
 
+def test_a_job_that_does_not_unpickle_is_an_error_and_the_same_worker_takes_the_next() -> None:
+    first, second, third = ends(Processes(workers=1, retries=0), surroundings, 0, Unmade(), 2)
+    assert "R10 LookupError: cannot be made here" in str(second.error)
+    assert first.result[0] == third.result[0]
+
+
+class Unmade:
+    """Data that another process cannot make."""
+
+    def __reduce__(self) -> Any:
+        return unmade, ()
+
+
+def unmade() -> None:
+    raise LookupError("cannot be made here")
+
+
 def test_closed_early_it_leaves_no_worker() -> None:
     told = Processes(workers=2).map(surroundings, list(range(9)), Stop())
     next(iter(told))
