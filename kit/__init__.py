@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kit.kinds import KINDS
     from kit.predictions import Predictions
     from kit.progress import finish
+    from kit.pseudo import pseudo
     from kit.runs.run import Run
     from kit.table import Table, test_table, train_table
     from kit.train import train
@@ -34,13 +35,13 @@ if TYPE_CHECKING:
 PUBLIC = {
     "blend": "blend", "Board": "board", "Competition": "config", "Experiment": "config", "KitError": "errors",
     "KitWarning": "errors", "Folds": "folds", "make_folds": "folds", "KINDS": "kinds", "Predictions": "predictions",
-    "finish": "progress", "initialise": "discovery.initialise", "Run": "runs.run", "Table": "table",
+    "finish": "progress", "pseudo": "pseudo", "initialise": "discovery.initialise", "Run": "runs.run", "Table": "table",
     "test_table": "table", "train_table": "table", "train": "train", "tta": "tta", "Workspace": "workspace",
 }  # fmt: skip
 
 __all__ = [
     "KINDS", "Board", "Competition", "Experiment", "Folds", "KitError", "KitWarning", "Predictions", "Run", "Table",
-    "Workspace", "blend", "finish", "initialise", "make_folds", "test_table", "train", "train_table", "tta",
+    "Workspace", "blend", "finish", "initialise", "make_folds", "pseudo", "test_table", "train", "train_table", "tta",
 ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from kit.cache import Cache
 from kit.errors import PluginError
+from kit.joined_cache import Joined
 from kit.loader import Images, Loader
 from kit.randomness import generator
 
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 class Batch:
     """N images (N, 3, H, W) uint8 in channels-last memory, their labels and rows of the table (N,), int64.
 
-    Labels are class numbers (N,) int64, -1 where the rows have none; or multi-hot (N, classes) float32. Where several
-    ranks share a step, `whole` (M,) has the rows of all of them.
+    Labels are class numbers (N,) int64, -1 where the rows have none; or (N, width) float32, such as multi-hot. Where
+    several ranks share a step, `whole` (M,) has the rows of all of them.
     """
 
     images: Tensor
@@ -49,16 +50,18 @@ class Batch:
 class TrainBatches:
     """The augmented batches of one fold's training rows, epoch by epoch.
 
-    Of several `ranks` each gets its part of every batch; the parts of all are the batch of one.
+    Of several `ranks` each gets its part of every batch; the parts of all are the batch of one. A loss is given
+    `targets` where they are not the `labels` that the sampler sees.
     """
 
     def __init__(
-        self, cache: Cache, labels: np.ndarray, rows: np.ndarray, sampler: Sampler, augmenter: Augmenter,
+        self, cache: Cache | Joined, labels: np.ndarray, rows: np.ndarray, sampler: Sampler, augmenter: Augmenter,
         size: int, batch_size: int, seed: int = 0, fold: int = 0, workers: int | Literal["auto"] = "auto",
-        pin_memory: bool | None = None, rank: int = 0, ranks: int = 1,
+        pin_memory: bool | None = None, rank: int = 0, ranks: int = 1, targets: np.ndarray | None = None,
     ) -> None:  # fmt: skip
         self.rank, self.ranks = rank, ranks
         self.labels, self.rows = np.asarray(labels), np.asarray(rows, np.int64)
+        self.targets = self.labels if targets is None else targets
         self.sampler, self.batch_size, self.seed, self.fold = sampler, batch_size, seed, fold
         self._loader = Loader(
             Images(cache, size, augmenter=augmenter, seed=seed, fold=fold), workers, pin_memory
@@ -85,7 +88,7 @@ class TrainBatches:
         parts = [np.array_split(whole, self.ranks)[self.rank] for whole in wholes]
         plan = [[(number, int(order[at]), int(times[at])) for at in part] for part in parts]
         for part, whole, images in zip(parts, wholes, self._loader.load(plan), strict=True):
-            yield batch(images, order[part], self.labels, order[whole] if self.ranks > 1 else None)
+            yield batch(images, order[part], self.targets, order[whole] if self.ranks > 1 else None)
 
     def close(self) -> None:
         """Ends the loader processes."""

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from kit import registry
-from kit.classes import SEE_LABELS
+from kit.classes import LABEL_KINDS, SEE_LABELS
 from kit.errors import PluginError
 from kit.kinds import KINDS
 from kit.label_kinds import MEANING
@@ -113,8 +113,10 @@ def _takes(plugin: type[Plugin]) -> str:
     wraps = any(
         type_name(field.annotation).partition(" ")[0] in SEE_LABELS for field in plugin.options().values()
     )
-    kinds = " or ".join(MEANING[labels] for labels in plugin.label_kinds)
-    return f"{kinds}, where the plugins in it do too" if wraps else kinds
+    known = [MEANING[labels] for labels in plugin.label_kinds if labels in LABEL_KINDS]
+    taught = [MEANING[labels] for labels in plugin.label_kinds if labels not in LABEL_KINDS]
+    kinds = " or ".join(known) + ", where the plugins in it do too" * wraps
+    return kinds + ("\nOf pseudo-labels: " + " or ".join(taught) if taught else "")
 
 
 def _parted(text: str, module: str) -> tuple[str, str]:

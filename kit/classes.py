@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-LabelKind = Literal["numbers", "multi_hot"]  # class numbers (N,), or 0 and 1 of shape (N, K)
+# class numbers (N,); 0 and 1 of shape (N, K). Losses alone, of rows that teachers labelled: soft rows (N, K) that sum
+# to 1; a class number and the teachers' probabilities beside it, (N, 1 + K), those 0 where no teacher saw the row
+LabelKind = Literal["numbers", "multi_hot", "soft", "taught"]
 SEE_LABELS = frozenset(
     {"splitter", "sampler", "loss", "metric", "ensembler", "format", "scorer"}
 )  # of the kinds of plugin
-LABEL_KINDS: tuple[LabelKind, ...] = ("numbers", "multi_hot")
+LABEL_KINDS: tuple[LabelKind, ...] = ("numbers", "multi_hot")  # of tables
 
 
 @dataclass(frozen=True)

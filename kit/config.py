@@ -105,6 +105,10 @@ class Experiment(Strict):
     start_from: str | None = Field(
         None, description="a run, fold or checkpoint of the same folds, whose weights the folds begin with"
     )
+    pseudo: str | None = Field(
+        None,
+        description="a folder of kit pseudo: test rows that each fold trains on too, by its own teachers",
+    )
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         32,
         description="rows of one optimizer step; auto: the most that fit, with optimizer.lr scaled from 32",

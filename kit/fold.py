@@ -104,7 +104,7 @@ def _newest(setting: Setting, fold: int) -> Learner:
 
 def _told(setting: Setting, fold: int, error: NotFiniteError) -> RunError:
     """The same error with the ids of the last step's rows, and where to go on from."""
-    ids = setting.loaded.table.ids[error.last.rows.numpy()]
+    ids = setting.ids[error.last.rows.numpy()]
     newest = checkpoints.newest(setting.run.fold(fold))
     kept = f"the last good checkpoint is {newest}" if newest else "no checkpoint was made before"
     cases = [Case("in the last of these steps", id=str(row)) for row in ids]

@@ -11,7 +11,12 @@ from kit.classes import LabelKind
 from kit.errors import Case, ConfigError, KitError
 from kit.kinds import KINDS, Plugin
 
-MEANING = {"numbers": "one label a row", "multi_hot": "any number of labels a row"}
+MEANING = {
+    "numbers": "one label a row",
+    "multi_hot": "any number of labels a row",
+    "soft": "soft rows",
+    "taught": "a label and a teacher's word a row",
+}
 
 
 def check_takes(plugins: Iterable[Plugin], labels: LabelKind, root: Path | None = None) -> None:

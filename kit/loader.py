@@ -15,6 +15,7 @@ import numpy as np
 from kit.cache import Cache, cores
 from kit.errors import KitError, RunError
 from kit.images import centre
+from kit.joined_cache import Joined
 from kit.randomness import generator
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ PATIENCE = 300  # seconds without a batch after which a loader process counts as
 class Images:
     """Makes whole batches of pixels; what a loader process holds."""
 
-    cache: Cache
+    cache: Cache | Joined
     size: int
     crop_share: float = 1.0
     augmenter: Augmenter | None = None

@@ -68,8 +68,8 @@ def predict_shard(job: ShardJob, stop: Stop) -> Work[np.ndarray]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", KitWarning)  # said where the predictions were asked for
         train = train_table(workspace.root, data).sorted_by_id()
-        table = train if job.split == "oof" else test_table(workspace.root, data, train.classes)
-        name = "train" if job.split == "oof" else "test"
+        table = test_table(workspace.root, data, train.classes) if job.split == "test" else train
+        name = "test" if job.split == "test" else "train"
         loaded = finish(loading(workspace, table, name, geometry(experiment)))
     predictor = ready(path, workspace.root, choose_device(job.device))
     parts = network.open_parts(experiment, workspace.root, network.classes_of(train)).bare()

@@ -116,4 +116,5 @@ def _begun(workspace: Workspace, run: Run, folds: Sequence[int] | None) -> Work[
     wanted = wanted_folds(setting.folds, folds)
     for fold in wanted:
         setting.start_of(fold)
+        setting.taught_rows(fold)
     return setting, wanted

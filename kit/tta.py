@@ -24,12 +24,12 @@ from kit.predict import Merge, Predictor, open_views
 from kit.predictions import Predictions
 from kit.progress import Outcome, Progress, Work, finish
 from kit.runs.executing import open_executor
-from kit.runs.loading import geometry, loading
+from kit.runs.loading import Loaded, geometry, loading
 from kit.runs.restore import ready
 from kit.runs.same import check_rows, same_experiment, warn_of_changed
 from kit.runs.scoring import beside_plain, described
 from kit.runs.setting import plain_batches
-from kit.runs.sheet import Job, Sheet
+from kit.runs.sheet import Job, Sheet, Split
 from kit.runs.targets import Target, find_targets
 from kit.sharded import sharding
 from kit.sharing import passing
@@ -58,14 +58,16 @@ class Predicted:
 
 def tta(
     workspace: Workspace | Path | str, paths: Sequence[str | Path], views: Any = "plain", merge: Merge = "mean",
-    device: str = "auto",
+    device: str = "auto", train: bool = False,
 ) -> list[Predicted]:  # fmt: skip
     """Predicts with the checkpoints of runs, folds or single checkpoint folders, and writes parquet.
+
+    With `train` also the rows that each fold trained on, for distillation.
 
     Raises ConfigError for paths and views, CheckpointError for damaged or unfitting ones, DataError for images.
     """
     space = workspace if isinstance(workspace, Workspace) else Workspace.find(workspace)
-    return finish(predicting_views(space, paths, views, merge, device))
+    return finish(predicting_views(space, paths, views, merge, device, train))
 
 
 def predicting_views(
@@ -74,14 +76,16 @@ def predicting_views(
     views: Any = "plain",
     merge: Merge = "mean",
     device: str = "auto",
+    train: bool = False,
 ) -> Work[list[Predicted]]:
     """tta, with its progress."""
-    (made,) = yield from predicting_sets(workspace, paths, [views], merge, device)
+    (made,) = yield from predicting_sets(workspace, paths, [views], merge, device, train)
     return made
 
 
 def predicting_sets(
     workspace: Workspace, paths: Sequence[str | Path], sets: Sequence[Any], merge: Merge = "mean", device: str = "auto",
+    train: bool = False,
 ) -> Work[list[list[Predicted]]]:  # fmt: skip
     """tta by several sets of views at once, with its progress: what it made of each set, a run at a time."""
     opened = [Views.open(views, workspace.root, "views") for views in sets]
@@ -94,7 +98,7 @@ def predicting_sets(
         jobs = [office.job(target, views, merge) for views in opened for target in targets]
         groups, made = _together(jobs), dict[int, Predicted]()
         for number, group in enumerate(groups):
-            work = Outcome(office.predicted([jobs[at] for at in group]))
+            work = Outcome(office.predicted([jobs[at] for at in group], train))
             for step in work:  # one bar for the whole command; filling the cache has its own
                 yield replace(step, done=(number + step.done) / len(groups)) if step.task == TASK else step
             made |= dict(zip(group, work.result, strict=True))
@@ -162,17 +166,21 @@ class _Office:
         loading = experiment.model_copy(update={"workers": space.experiment.workers})
         return Job(space, run, name, views, chosen, merge, loading, target.folds, folds, self.metric, about)
 
-    def predicted(self, jobs: Sequence[Job]) -> Work[list[Predicted]]:
-        """Predicts jobs of one geometry: a pass over the training images, and one over the test images."""
+    def predicted(self, jobs: Sequence[Job], trained: bool = False) -> Work[list[Predicted]]:
+        """Predicts jobs of one geometry: a pass over the training images, and one over the test images.
+
+        With `trained` a pass more, over what each network trained on.
+        """
         of, prior = geometry(jobs[0].experiment), self.train.prior()
         train = yield from loading(self.workspace, self.train, "train", of)
         test = yield from loading(self.workspace, self.test, "test", of)
-        oof = [Sheet.begin(job, "oof", train, prior) for job in jobs]
-        whole = [Sheet.begin(job, "test", test, prior) for job in jobs]
-        networks = {} if self.executor else self._networks([*oof, *whole])
-        units = [sum(len(s.rows(fold)) for s in sheets for fold in s.missing) for sheets in (oof, whole)]
+        splits: list[tuple[Split, Loaded]] = [("oof", train), ("test", test)]
+        splits += [("train", train)] if trained else []
+        passes = [[Sheet.begin(job, split, loaded, prior) for job in jobs] for split, loaded in splits]
+        networks = {} if self.executor else self._networks([sheet for sheets in passes for sheet in sheets])
+        units = [sum(len(s.rows(fold)) for s in sheets for fold in s.missing) for sheets in passes]
         begun, told = 0, []
-        for sheets, count in zip((oof, whole), units, strict=True):
+        for sheets, count in zip(passes, units, strict=True):
             work = Outcome(
                 sharding(self.executor, sheets, self.device) if self.executor else _pass(sheets, networks)
             )
@@ -183,8 +191,8 @@ class _Office:
                 yield Progress(TASK, begun / sum(units), 1, text, line=True)
             told.append([sheet.write() for sheet in sheets])
         return [
-            self._result(job, about, bool(one.made or other.made))
-            for job, about, one, other in zip(jobs, told[0], oof, whole, strict=True)
+            self._result(job, told[0][place], any(sheets[place].made for sheets in passes))
+            for place, job in enumerate(jobs)
         ]
 
     def _networks(self, sheets: Sequence[Sheet]) -> dict[Path, Predictor]:
@@ -226,12 +234,12 @@ def _pass(sheets: Sequence[Sheet], networks: Mapping[Path, Predictor]) -> Work[N
 
 
 def _lines(sheets: Sequence[Sheet]) -> list[str]:
-    """What was predicted: a line a run and fold of out-of-fold rows, a line a run of test rows."""
+    """What was predicted: a line a run and fold of training rows, a line a run of test rows."""
     found = []
     for sheet in sheets:
         count = len(sheet.job.views)
         for fold in sheet.missing:
-            where = f" fold {fold}" if sheet.split == "oof" else ""
+            where = "" if sheet.split == "test" else f" fold {fold}"
             if rows := len(sheet.rows(fold)):
                 views = f"{count} view{'s' * (count > 1)}"
                 found.append(f"{sheet.job.member} {sheet.split}{where}: {rows} rows, {views}")

@@ -13,6 +13,7 @@ import pytest
 
 from tests.browser import LACKING
 from tests.drawing import draw_competition
+from tests.planted_predictions import mixed, plant, surer, unlike
 
 if TYPE_CHECKING:
     from kit.workspace import Workspace
@@ -62,6 +63,27 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def space(trained_once: Path, tmp_path: Path) -> Path:
     """A copy of a workspace with the run `a`: 2 folds, 2 epochs."""
     return Path(shutil.copytree(trained_once, tmp_path / "space"))
+
+
+@pytest.fixture(scope="session")
+def school_once(trained_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The workspace with the teachers `a` and `b`, which says the same and is surer; test rows are of all classes."""
+    from kit.tta import tta
+
+    root = Path(shutil.copytree(trained_once, tmp_path_factory.mktemp("school") / "space"))
+    unlike(root)
+    tta(root, ["runs/a"], train=True)
+    plant(root, "test", mixed)
+    shutil.copytree(root / "runs" / "a", root / "runs" / "b")
+    for split in ("oof", "test"):
+        plant(root, split, surer, "b")
+    return root
+
+
+@pytest.fixture
+def school(school_once: Path, tmp_path: Path) -> Path:
+    """A copy of the workspace of teachers `a` and `b`, whose test images look like no other image."""
+    return Path(shutil.copytree(school_once, tmp_path / "space"))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from kit.kinds import Views
 from kit.predictions import Predictions
 from kit.progress import Outcome
 from kit.runs.restore import restore
+from kit.runs.run import Run
 from kit.train import train
 from kit.tta import predicting_views, tta, views_name
 from kit.workspace import Workspace
@@ -174,3 +176,34 @@ def test_a_line_a_split_says_what_was_predicted(space: Path) -> None:
     lines = [step.detail for step in work if step.line]
     held_out = [f"a@hflip oof fold {fold}: 30 rows, 2 views" for fold in (0, 1)]
     assert lines == [*held_out, "a@hflip test: 12 rows, 2 views"]
+
+
+def test_each_fold_says_of_the_rows_it_trained_on_what_it_says_of_copies_among_the_test_rows(
+    space: Path,
+) -> None:
+    """A test row is predicted by every fold, so copies of all training images are a second way to the same numbers."""
+    folds = Run(space / "runs" / "a").folds()
+    images, ids = space / "data" / "images", folds.ids.tolist()
+    for name in ids:
+        shutil.copy(images / f"{name}.png", images / f"copy-{name}.png")
+    sample = space / "data" / "sample_submission.csv"
+    sample.write_text("\n".join(["id,label", *(f"copy-{name},blob" for name in ids)]) + "\n")
+    tta(space, ["runs/a"], "hflip", train=True)
+    folder = space / "runs" / "a" / "predictions" / "hflip"
+    found, test = (Predictions.read(folder / f"{split}.parquet") for split in ("train", "test"))
+    for fold in (0, 1):
+        own, copies = found.take(found.folds == fold), test.take(test.folds == fold)
+        assert set(own.ids.tolist()) == set(folds.ids[~folds.held_out(fold)].tolist())
+        expected = copies.align([f"copy-{name}" for name in own.ids.tolist()], allow_extra=True)
+        np.testing.assert_allclose(own.probabilities, expected, atol=1e-6)
+
+
+def test_an_executor_says_the_same_of_the_rows_that_each_fold_trained_on(space: Path) -> None:
+    tta(space, ["runs/a"], "plain", train=True)
+    here = read(space, "plain", "train")
+    (space / "runs/a/predictions/plain/train.parquet").unlink()
+    tta(Workspace.find(space, ["executor=inline"]), ["runs/a"], "plain", train=True)
+    there = read(space, "plain", "train")
+    assert there.ids.tolist() == here.ids.tolist()
+    assert np.array_equal(there.folds, here.folds)
+    assert there.probabilities.tobytes() == here.probabilities.tobytes()

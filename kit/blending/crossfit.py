@@ -65,6 +65,19 @@ def cross_fit(
     return found, _fitted(recipe, oof, truth, folds, groups, whole)
 
 
+def fitted_without(
+    recipe: R, oof: np.ndarray, truth: np.ndarray, folds: np.ndarray, groups: np.ndarray | None, held: np.ndarray
+) -> R:  # fmt: skip
+    """The recipe fitted on the rows of `oof` (M, N, K) that are not `held`, bool (N,). Raises InvalidError D46."""
+    if held.all():
+        raise InvalidError(
+            "no out-of-fold rows of other folds to fit on",
+            code="D46",
+            hint="an ensembler that is not fitted, such as mean",
+        )
+    return _fitted(recipe, oof, truth, folds, groups, ~held)
+
+
 def _fitted(
     recipe: R,
     oof: np.ndarray | Rows,

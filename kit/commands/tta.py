@@ -60,6 +60,9 @@ def _repeated(args: Sequence[str], option: str) -> list[str]:
     metavar="ENSEMBLER",
     help="Choose or weigh the views on out-of-fold rows: greedy, simplex, ...",
 )
+@click.option(
+    "--train", is_flag=True, help="Predict the rows that each fold trained on too, which distillation needs."
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
 @click.option(
     "--executor",
@@ -73,6 +76,7 @@ def command(
     views: str,
     merge: str,
     policy: str | None,
+    train: bool,
     device: str,
     executor: str | None,
     as_json: bool,
@@ -90,6 +94,7 @@ def command(
     kit tta --checkpoints runs/r --views '{"name": "shift", "pixels": 3}'
     kit tta --checkpoints runs/r --views d4 --policy greedy
     kit tta --checkpoints runs/r --views d4 --executor processes
+    kit tta --checkpoints runs/r --train
     """
     from kit.tta import predicting_views
     from kit.workspace import Workspace
@@ -98,13 +103,14 @@ def command(
     given = () if executor is None else (f"executor={executor}",)
     workspace = Workspace.find(".", (*given, *overrides))
     if policy is not None:
-        if merge != "mean":
-            raise click.BadParameter("a policy says itself how views become one", param_hint="--merge")
+        if merge != "mean" or train:
+            text = "a policy says itself how views become one, of held-out and test rows"
+            raise click.BadParameter(text, param_hint="--train" if train else "--merge")
         _policy(workspace, checkpoints, spec, read_spec(policy, "--policy"), device, as_json)
         return
     made = follow(
         predicting_views(
-            workspace, checkpoints, spec, "geometric" if merge == "geometric" else "mean", device
+            workspace, checkpoints, spec, "geometric" if merge == "geometric" else "mean", device, train
         )
     )
     for each in made:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING
 
-from kit.kinds import Classes, Loss
+from kit.kinds import Classes, LabelKind, Loss
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,8 +22,11 @@ class _Case:
 
     loss: Loss
     outputs: Tensor  # (ROWS, width)
-    labels: Tensor  # (ROWS,), every class occurs; or multi-hot (ROWS, classes), with rows of none and of all labels
+    # (ROWS,), every class occurs; multi-hot (ROWS, classes), with rows of none and of all labels; soft rows; a label
+    # and a teacher's word (ROWS, 1 + classes)
+    labels: Tensor
     hot: Tensor  # (ROWS, classes) bool, the labels by class
+    several: bool  # whether a row may have several labels
 
     def with_logits(self, logits: Tensor) -> Tensor:
         """The outputs with these in the place of the logits; unit vectors beside them stay."""
@@ -49,26 +52,32 @@ def _cases(loss: Loss) -> list[_Case]:
     """A case for each kind of labels that the loss takes."""
     import torch
 
-    numbers, places, made = torch.arange(ROWS), torch.arange(len(COUNTS)), []
+    numbers, places = torch.arange(ROWS), torch.arange(len(COUNTS))
     one, several = numbers % len(COUNTS), numbers[:, None] * 4 // 3 >> places & 1  # 0 to 30 in base 2
-    if loss.takes_labels("numbers"):
-        made.append((one, one[:, None] == places))
-    if loss.takes_labels("multi_hot"):
-        made.append((several.float(), several == 1))
+    hot = one[:, None] == places
+    soft = 0.7 * hot + 0.3 / len(COUNTS)
+    taught = torch.cat([one[:, None], soft * (numbers[:, None] > 4)], dim=1)  # no teacher saw the first five
+    kinds: dict[LabelKind, tuple[Tensor, Tensor]] = {
+        "numbers": (one, hot),
+        "multi_hot": (several.float(), several == 1),
+        "soft": (soft, hot),
+        "taught": (taught, hot),
+    }
+    made = [_case(loss, *kinds[kind], kind == "multi_hot") for kind in kinds if loss.takes_labels(kind)]
     assert made, "it takes no kind of labels"
-    return [_case(loss, labels, hot) for labels, hot in made]
+    return made
 
 
-def _case(loss: Loss, labels: Tensor, hot: Tensor) -> _Case:
+def _case(loss: Loss, labels: Tensor, hot: Tensor, several: bool) -> _Case:
     import torch
 
-    bound = loss.bind(replace(CLASSES, multi_label=labels.ndim == 2))
+    bound = loss.bind(replace(CLASSES, multi_label=several))
     draws = torch.Generator().manual_seed(0)
     outputs = torch.randn(ROWS, bound.width(len(COUNTS)), generator=draws)
     if loss.outputs() == "joint":
         vectors = torch.randn(ROWS, FEATURES, generator=draws)
         outputs = torch.cat([outputs, vectors / vectors.norm(dim=1, keepdim=True)], dim=1)
-    return _Case(bound, torch.tanh(outputs) if loss.outputs() == "cosines" else outputs, labels, hot)
+    return _Case(bound, torch.tanh(outputs) if loss.outputs() == "cosines" else outputs, labels, hot, several)
 
 
 def law_every_row_has_a_finite_loss(loss: Loss) -> None:
@@ -103,7 +112,7 @@ def law_the_right_answer_costs_less(loss: Loss) -> None:
             continue
         size = 0.9 if loss.outputs() == "cosines" else 6.0
         right = size * (2 * case.hot.float() - 1)
-        wrong = -right if case.labels.ndim == 2 else right.roll(1, dims=1)
+        wrong = -right if case.several else right.roll(1, dims=1)
         costs, wrongs = case.loss.rows(right, case.labels), case.loss.rows(wrong, case.labels)
         assert bool((costs < wrongs).all()), f"right {costs.tolist()}, wrong {wrongs.tolist()}"
 
@@ -151,7 +160,7 @@ def law_probabilities_are_probabilities(loss: Loss) -> None:
         assert found.shape == wanted, f"the shape is {tuple(found.shape)}, not {wanted}"
         assert bool(((found >= 0) & (found <= 1)).all()), "some are below 0 or above 1"
         worst = float((found.sum(1) - 1).abs().max())
-        assert case.labels.ndim == 2 or worst < 1e-4, f"a row's sum is off by {worst}"
+        assert case.several or worst < 1e-4, f"a row's sum is off by {worst}"
         if case.loss.is_by_class():
             same = torch.equal(found.argsort(1), case.outputs.argsort(1))
             assert same, "the likeliest class is not that of the largest output, or the next not of the next"

@@ -60,7 +60,13 @@ def rehearsing(
         run=run.name,
         rows=len(setting.loaded.table),
         classes=classes,
-        folds={fold: (len(setting.training_rows(fold)), len(setting.held_out_rows(fold))) for fold in wanted},
+        folds={
+            fold: (
+                len(setting.training_rows(fold)) + setting.taught_rows(fold),
+                len(setting.held_out_rows(fold)),
+            )
+            for fold in wanted
+        },
         steps_per_epoch=stages[0].batches.steps,
         steps=sum(stage.steps for stage in stages) * len(wanted),
         parameters=network.parameters(learner.network),

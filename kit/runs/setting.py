@@ -17,7 +17,7 @@ from kit.config import Experiment
 from kit.duplicates import warn_shared
 from kit.errors import ConfigError, DataError, KitError, KitWarning
 from kit.folds import Folds, make_folds
-from kit.kinds import Metric
+from kit.kinds import Loss, Metric
 from kit.learner import Learner
 from kit.precision import Precision, choose, choose_device
 from kit.progress import Progress, Work
@@ -29,6 +29,7 @@ from kit.runs.run import Run, check_unchanged, made_from
 from kit.runs.sizing import largest_batch, scaled
 from kit.runs.stages import OpenStage
 from kit.runs.starting import starting_point
+from kit.runs.taught import Material, Taught, teaching
 from kit.runs.techniques import Techniques, build_learner, open_techniques
 from kit.runs.tracking import Trackers
 from kit.step import Plan
@@ -50,6 +51,7 @@ class Setting:
     precision: Precision
     device: torch.device
     trackers: Trackers
+    taught: Taught | None = None  # by teachers, where the experiment names pseudo-labels
 
     def training_rows(self, fold: int) -> np.ndarray:
         """Positions of the rows that a fold's model trains on."""
@@ -59,6 +61,21 @@ class Setting:
         """Positions of the rows that a fold's model predicts."""
         return np.flatnonzero(self.folds.held_out(fold) & ~self.loaded.bad)
 
+    def material(self, fold: int, loss: Loss) -> Material:
+        """The images and labels that a fold's model trains on, as a loss takes them. Raises ConfigError C36."""
+        own = Material(self.loaded.cache, self.training_rows(fold), self.loaded.table.true_labels())
+        return own if self.taught is None else self.taught.added(own, self.loaded.table.ids, fold, loss)
+
+    def taught_rows(self, fold: int) -> int:
+        """How many test rows a fold's model trains on too. Raises ConfigError C36 where no teacher had the fold."""
+        return 0 if self.taught is None else len(self.taught.rows(fold))
+
+    @property
+    def ids(self) -> np.ndarray:
+        """The id of each row that a batch may name."""
+        own = self.loaded.table.ids
+        return own if self.taught is None else np.concatenate([own, self.taught.loaded.table.ids])
+
     def start_of(self, fold: int) -> Path | None:
         """The checkpoint that a fold begins with, where `start_from` names one. Raises what starting_point raises."""
         path = self.experiment.start_from
@@ -66,7 +83,10 @@ class Setting:
 
     def made_from(self) -> dict[str, Any]:
         """Hashes of the rows, images, folds, plugins and versions."""
-        return made_from(self.loaded.table, self.folds, self.loaded.fingerprint(), self.techniques.all())
+        more = {} if self.taught is None else {"pseudo": self.taught.made_from()}
+        return (
+            made_from(self.loaded.table, self.folds, self.loaded.fingerprint(), self.techniques.all()) | more
+        )
 
     def resolved(self) -> dict[str, Any]:
         """config.json as the run uses it: every default and every plugin's options written out."""
@@ -118,6 +138,7 @@ def _opened(workspace: Workspace, run: Run) -> Work[Setting]:
     )  # fmt: skip
     del built
     loaded = yield from loading(workspace, table, "train", geometry(experiment))
+    taught = yield from teaching(workspace, table, folds, [stage.loss for stage in techniques.stages])
     fixed = experiment.model_copy(
         update={
             "precision": precision.train,
@@ -125,7 +146,9 @@ def _opened(workspace: Workspace, run: Run) -> Work[Setting]:
             "layout": precision.layout,
         }
     )
-    setting = Setting(workspace, run, fixed, techniques, metric, loaded, folds, precision, device, trackers)
+    setting = Setting(
+        workspace, run, fixed, techniques, metric, loaded, folds, precision, device, trackers, taught
+    )
     _check_rows(setting)
     check_unchanged(run, setting.made_from())
     return setting
@@ -218,11 +241,12 @@ def train_stages(setting: Setting, fold: int) -> list[fit.Stage]:
 
 
 def _batches(setting: Setting, fold: int, stage: OpenStage) -> TrainBatches:
-    experiment = stage.experiment
+    experiment, material = stage.experiment, setting.material(fold, stage.loss)
     return TrainBatches(
-        cache=setting.loaded.cache,
-        labels=setting.loaded.table.true_labels(),
-        rows=setting.training_rows(fold),
+        cache=material.cache,
+        labels=material.labels,
+        targets=material.targets,
+        rows=material.rows,
         sampler=stage.sampler,
         augmenter=stage.augmenter,
         size=experiment.image_size,

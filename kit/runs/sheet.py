@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
 from kit.blending.large import empty
 from kit.config import Experiment
 from kit.folds import Folds
-from kit.kinds import Metric, Views
+from kit.kinds import Metric, Splitter, Views
 from kit.predict import Merge, Predictor, View
 from kit.predictions import Predictions, about_of, ids_fingerprint, write_parts
 from kit.runs.kept import kept, tags
@@ -28,7 +28,7 @@ from kit.workspace import Workspace
 
 MAPPED = 2**20  # bytes from which probabilities are mapped to a file
 
-Split = Literal["oof", "test"]
+Split = Literal["oof", "test", "train"]  # train: the rows that each fold's network trained on
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,9 +74,9 @@ class Sheet:
     def begin(cls, job: Job, split: Split, loaded: Loaded, prior: np.ndarray) -> Sheet:
         """A sheet with what an earlier command left, and would be the same again."""
         rows = (
-            {"folds": job.folds.fingerprint()}
-            if split == "oof"
-            else {"ids": ids_fingerprint(loaded.table.ids)}
+            {"ids": ids_fingerprint(loaded.table.ids)}
+            if split == "test"
+            else {"folds": job.folds.fingerprint()}
         )
         about = {**job.about, "rows": split, **rows, "images": loaded.fingerprint()}
         return cls(
@@ -91,8 +91,15 @@ class Sheet:
 
     def rows(self, fold: int) -> np.ndarray:
         """The rows with an image that a fold's network predicts, ascending."""
-        asked = self.job.folds.held_out(fold) if self.split == "oof" else np.ones(len(self.loaded.bad), bool)
-        return np.flatnonzero(asked & ~self.loaded.bad)
+        return np.flatnonzero(self._asked(fold) & ~self.loaded.bad)
+
+    def _asked(self, fold: int) -> np.ndarray:
+        if self.split == "test":
+            return np.ones(len(self.loaded.bad), bool)
+        if self.split == "oof":
+            return self.job.folds.held_out(fold)
+        splitter = self.job.experiment.open("splitter", self.job.workspace.root)
+        return self.job.folds.train(cast(Splitter, splitter), fold)
 
     def reader(self, fold: int, predictor: Predictor) -> Reader:
         """A fold's network, which fills this sheet's rows of it. Raises RunError for a full disk."""
@@ -103,7 +110,7 @@ class Sheet:
     def begun(self, fold: int, multi_label: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The rows that a fold's network is to predict, the array to be filled, and the place in it of each row."""
         table, rows, job = self.loaded.table, self.rows(fold), self.job
-        written, places = rows if self.split == "oof" else np.arange(len(table)), self._places(rows)
+        written, places = np.arange(len(table)) if self.split == "test" else rows, self._places(rows)
         found = _mapped((len(written), len(table.classes)), job)
         found[np.setdiff1d(np.arange(len(written)), places)] = self.prior
         made = {"checkpoints": {str(fold): self.about["checkpoints"][str(fold)]}}
@@ -150,7 +157,7 @@ class Sheet:
         probabilities[places] = (sums / np.bincount(group)[:, None])[group]
 
     def _places(self, rows: np.ndarray) -> np.ndarray:
-        """Where rows of the table stand in a fold's predictions: all test rows are there, and rows held out."""
+        """Where rows of the table stand in a fold's predictions: all test rows are there, of others those asked for."""
         return rows if self.split == "test" else np.arange(len(rows))
 
 

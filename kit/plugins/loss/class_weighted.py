@@ -19,9 +19,13 @@ class ClassWeighted(Loss):
     The batch's loss is sum(weight * loss) / N, not torch's weighted mean, which divides by the batch's sum of weights
     and so would undo them in a batch of one class.
 
+    A soft row weighs what its classes do on average.
+
     Source: King & Zeng 2001, "Logistic Regression in Rare Events Data", section 4 (weighting);
     power 1 is scikit-learn's class_weight="balanced".
     """
+
+    label_kinds = ("numbers", "soft")
 
     base: Loss = Field(CrossEntropy(), description="the loss that is weighted")
     power: float = Field(
@@ -41,4 +45,5 @@ class ClassWeighted(Loss):
         import torch
 
         weights = torch.tensor(self.weights() or [1.0] * outputs.shape[1], device=outputs.device)
-        return weights[labels] * self.base.rows(outputs, labels)
+        own = labels @ weights if labels.ndim == 2 else weights[labels]
+        return own * self.base.rows(outputs, labels)

@@ -16,6 +16,8 @@ class CrossEntropy(Loss):
     Source: torch.nn.functional.cross_entropy, reduction "none".
     """
 
+    label_kinds = ("numbers", "soft")
+
     def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
         from torch.nn import functional
 

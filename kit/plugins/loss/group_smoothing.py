@@ -25,6 +25,8 @@ class GroupSmoothing(Loss):
     group a class it is label smoothing (Szegedy et al. 2016, section 7).
     """
 
+    label_kinds = ("numbers", "soft")
+
     smoothing: float = Field(0.1, ge=0, lt=1, description="e, the share that the true class gives up")
     within: float = Field(0.8, ge=0, le=1, description="g, the part of e that stays in the shape group")
     groups: tuple[str, ...] = known()
@@ -60,4 +62,5 @@ class GroupSmoothing(Loss):
                 "loss 'group_smoothing' is not bound to classes", code="C08", hint="loss.bind(classes)"
             )
         targets = torch.tensor(self.targets(), device=outputs.device)
-        return -(targets[labels] * outputs.log_softmax(1)).sum(1)
+        own = labels @ targets if labels.ndim == 2 else targets[labels]
+        return -(own * outputs.log_softmax(1)).sum(1)

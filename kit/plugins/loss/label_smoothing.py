@@ -21,6 +21,8 @@ class LabelSmoothing(Loss):
     torch.nn.functional.cross_entropy(label_smoothing=e).
     """
 
+    label_kinds = ("numbers", "soft")
+
     smoothing: float = Field(0.1, ge=0, lt=1, description="e, the share spread evenly over all classes")
 
     def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:

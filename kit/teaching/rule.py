@@ -1,0 +1,39 @@
+"""Rule: which rows are sure enough to be learned from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+SURE = 0.9  # what the likeliest class must have, where no share of the rows is asked for
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The surest rows. `top` is of the rows that are called a class, or, balanced, of all rows times the class's prior.
+
+    Source of `threshold`: Lee 2013, "Pseudo-Label"; of `top`: Zou et al. 2018, "Unsupervised Domain Adaptation via
+    Class-Balanced Self-Training", section 4.1.
+    """
+
+    threshold: float = SURE  # least probability of the likeliest class
+    top: float = 1.0  # share, the surest first
+    balanced: bool = False
+    agree: bool = False  # all teachers call it the same class
+
+    def taken(self, shares: np.ndarray, agreed: np.ndarray, prior: np.ndarray) -> np.ndarray:
+        """Which rows are taken, bool (N,), of probabilities (N, K); `agreed` (N,): all teachers call it one class."""
+        sure, called = shares.max(axis=1, initial=0), shares.argmax(axis=1)
+        taken = np.asarray(sure >= self.threshold)
+        if self.agree:
+            taken &= agreed
+        if self.top < 1 or self.balanced:
+            order = np.argsort(-sure, kind="stable")
+            for number, share in enumerate(prior.tolist()):
+                own = called == number
+                of = len(shares) * share if self.balanced else int(own.sum())
+                ranked = order[(own & taken)[order]]
+                taken[ranked[math.ceil(round(self.top * of, 9)) :]] = False
+        return taken
