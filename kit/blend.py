@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from kit.label_kinds import check_takes
 from kit.predictions import Predictions, ids_fingerprint
 from kit.table import Table, sample_frame
 from kit.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,20 @@ class Blended:
     oof_ids: np.ndarray
 
 
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Members whose blend is fitted and compared out of fold, and the shape that its submission will have."""
+
+    members: tuple[Member, ...]  # without their out-of-fold probabilities
+    rows: OutOfFold
+    metric: Metric
+    recipe: Ensembler  # as it was asked for
+    ensembler: Ensembler  # as it was fitted
+    comparison: Comparison
+    sample: pd.DataFrame
+    shape: Format
+
+
 def blend(
     workspace: Workspace,
     members: Sequence[str],
@@ -78,35 +95,73 @@ def blend(
     `ensembler` is a name or a spec, by default the config's. Raises InvalidError (D40-D46) for members that do not
     fit together, leak, or do not fit the sample; ConfigError and PluginError for what is asked for.
     """
-    data = workspace.competition.data
+    judged = judge(workspace, members, ensembler, top_k)
+    named = name or f"{judged.ensembler.plugin_name()}-{'-'.join(member.run for member in judged.members)}"
+    return submit(workspace, judged, judged.members, named)
+
+
+def judge(
+    workspace: Workspace, members: Sequence[str], ensembler: str | Mapping[str, Any] | None = None,
+    top_k: int | None = None,
+) -> Judged:  # fmt: skip
+    """The members' blend, fitted and compared on out-of-fold rows; raises what `blend` raises, and writes nothing."""
     Board.read(workspace.submissions)  # one that cannot be read stops the blend before it writes
     read = read_members(workspace, members)
     table = labels(workspace)
     recipe, metric = _asked(workspace, ensembler, table)
     check_together(read, table)
-    sample = sample_frame(workspace.root, data)
+    sample = sample_frame(workspace.root, workspace.competition.data)
     shape = submission.choose_format(workspace, sample, read[0].test.classes, top_k, table.label_kind)
     rows = out_of_fold(read, table, workspace.cache)
     read = tuple(member.without_oof() for member in read)
     fitted, comparison = _blended(rows, recipe, metric)
-    test = blended_test(read, fitted, sample.iloc[:, 0].unique().tolist())
-    blended = Blended(test, fitted, comparison, rows.ids)
     warn_of_partial(read, len(rows.ids))
-    written_rows = submission.make_table(test, sample, shape)
-    named = name or f"{recipe.plugin_name()}-{'-'.join(member.run for member in read)}"
-    record = _record(workspace, read, blended, metric, shape)
+    return Judged(read, rows, metric, recipe, fitted, comparison, sample, shape)
+
+
+def score_of(judged: Judged, places: Sequence[int]) -> float:
+    """What the blend of some of the members scores on rows that it was not fitted on; higher is better."""
+    rows, spec = judged.rows, among(judged.recipe.spec(), places, len(judged.members))
+    recipe = judged.recipe.model_copy(update={"weights": tuple(spec["weights"])} if "weights" in spec else {})
+    members = rows.members[list(places)]
+    if recipe.fitted:
+        honest, _ = cross_fit(recipe, members, rows.truth, rows.folds, rows.relatives())
+    else:
+        honest = recipe.blend(members)
+    value = judged.metric.score(rows.truth, honest)
+    return value if judged.metric.higher_is_better else -value
+
+
+def among(spec: Mapping[str, Any], places: Sequence[int], count: int) -> dict[str, Any]:
+    """An ensembler's spec for some of `count` members: of weights that were given, theirs."""
+    weights = spec.get("weights") or ()
+    return {**spec, **({"weights": [weights[place] for place in places]} if len(weights) == count else {})}
+
+
+def submit(
+    workspace: Workspace, judged: Judged, predicting: Sequence[Member], name: str,
+    more: Mapping[str, Any] | None = None, notes: str = "",
+) -> Submitted:  # fmt: skip
+    """Blends the test rows of `predicting`, the judged members or what stands for each, and enters the submission.
+
+    `more` goes into its record, `notes` onto the board.
+    """
+    sample, shape, metric = judged.sample, judged.shape, judged.metric
+    test = blended_test(predicting, judged.ensembler, sample.iloc[:, 0].unique().tolist())
+    blended = Blended(test, judged.ensembler, judged.comparison, judged.rows.ids)
+    table = submission.make_table(test, sample, shape)
+    record = {**_record(workspace, judged.members, blended, metric, shape), **(more or {})}
     with submission.locked(workspace.submissions):
         board = Board.read(workspace.submissions)
         entered = {entry.file for entry in board.entries}
-        written = submission.write(
-            workspace.submissions, named, written_rows, record, data.sep, board.last, entered
-        )
+        separator = workspace.competition.data.sep
+        written = submission.write(workspace.submissions, name, table, record, separator, board.last, entered)
         if written.is_new:
-            board = board.enter(_entry(written, record, blended, metric))
+            board = board.enter(_entry(written, record, blended, metric, notes))
     return Submitted(
         number=written.number, path=written.path, record=written.record, format=shape.plugin_name(),
         metric=metric.plugin_name(), ensembler=blended.ensembler.spec(), comparison=blended.comparison,
-        rows=len(rows.ids), test_rows=len(written_rows), rank=board.rank(written.number), is_new=written.is_new,
+        rows=len(blended.oof_ids), test_rows=len(table), rank=board.rank(written.number), is_new=written.is_new,
     )  # fmt: skip
 
 
@@ -184,7 +239,9 @@ def _record(
     }
 
 
-def _entry(written: submission.Written, record: Mapping[str, Any], blended: Blended, metric: Metric) -> Entry:
+def _entry(
+    written: submission.Written, record: Mapping[str, Any], blended: Blended, metric: Metric, notes: str
+) -> Entry:
     return Entry(
         number=written.number,
         name=written.path.stem.partition("-")[2],
@@ -197,4 +254,5 @@ def _entry(written: submission.Written, record: Mapping[str, Any], blended: Blen
         ensembler=blended.ensembler.plugin_name(),
         rows=len(blended.oof_ids),
         created=str(record["created"]),
+        notes=notes,
     )

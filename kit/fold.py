@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import platform
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
@@ -189,8 +190,14 @@ def _validated(setting: Setting, fold: int, learner: Learner, done: float) -> Wo
 
 
 def predict_held_out(setting: Setting, fold: int, predictor: nn.Module) -> Work[Predictions]:
-    """A fold's predictions of the rows it never saw: each rank predicts whole batches, and all get all of them."""
+    """A fold's predictions of the rows it never saw: each rank predicts whole batches, and all get all of them.
+
+    There are none where all rows train.
+    """
     table, rows = setting.loaded.table, setting.held_out_rows(fold)
+    if not len(rows):
+        nothing, folds = np.zeros((0, len(table.classes)), np.float32), np.zeros(0, np.int64)
+        return Predictions(table.ids[rows], folds, table.classes, nothing, multi_label=table.is_multi_label)
     mine = ranks.share(rows, setting.experiment.rows_of_a_step())
     batches = plain_batches(setting.loaded, setting.experiment, mine)
     loss, several = setting.techniques.parts.loss, table.is_multi_label
@@ -241,6 +248,7 @@ def save(
         "normalisation": setting.techniques.parts.backbone.normalisation(),
         "folds": setting.folds.fingerprint(),
         "versions": versions(),
+        "machine": {"host": platform.node(), "device": str(setting.device)},
         **(more or {}),
     }
     return checkpoints.save(setting.run.fold(fold), number, weights, average, state, about, step)

@@ -33,8 +33,8 @@ class Folds:
 
     @property
     def count(self) -> int:
-        """How many folds there are, over all repeats."""
-        return int(self.numbers.max()) + 1
+        """How many folds there are, over all repeats; where no row is held out, the one that trains on all."""
+        return max(int(self.numbers.max()) + 1, 1)
 
     def held_out(self, fold: int) -> np.ndarray:
         """The rows that a fold's model never sees and predicts, bool (rows,)."""
@@ -140,7 +140,9 @@ def _check_numbers(splitter: Splitter, numbers: np.ndarray, rows: int) -> None:
         wrong = f"gave fold numbers of type {numbers.dtype}, not int64"
     else:
         used = [number for column in numbers.T for number in np.unique(column) if number != -1]
-        if sorted(used) != list(range(len(used))) or not used:
+        if not splitter.holds_out:
+            wrong = "holds rows out, and says that it does not" if used else ""
+        elif sorted(used) != list(range(len(used))) or not used:
             wrong = (
                 f"gave the fold numbers {sorted(map(int, used))[:10]}: they run from 0, each in one repeat"
             )
@@ -177,7 +179,7 @@ def _per_repeat(folds: Folds) -> int:
 
 def _warn_of_rare(folds: Folds, splitter: Splitter, table: Table) -> None:
     """Warns of classes with fewer rows than folds (W04), and of those that a fold does not train on (W06)."""
-    needed = max(_per_repeat(folds), 2)
+    needed = max(_per_repeat(folds), 2) if splitter.holds_out else 0
     rare = [
         f"{name} {count}"
         for name, count in zip(table.classes, table.counts(table.own), strict=True)

@@ -44,6 +44,7 @@ class Splitter(Plugin):
 
     kind: ClassVar[str] = "splitter"
     needs_groups: ClassVar[bool] = False
+    holds_out: ClassVar[bool] = True  # False: every row is -1, and one model trains on all
 
     def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
         """Fold numbers, int64 of shape (rows, repeats), -1 = never held out; the rows come sorted by id.
@@ -166,8 +167,7 @@ class Loss(Plugin):
 
     def is_by_class(self) -> bool:
         """Whether output k is that of class k, as a margin needs it; a wrapper asks its base."""
-        base = self.nested()
-        return base is None or base.is_by_class()
+        return (base := self.nested()) is None or base.is_by_class()
 
     def nested(self) -> Loss | None:
         """The loss that this one wraps, in its field `base`, if any."""

@@ -6,6 +6,7 @@ other folds' rows alone.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -264,5 +265,5 @@ def _told(
         members[target.run.name] = dict(about["scores"])
     name, sign = setting.metric.plugin_name(), 1 if setting.metric.higher_is_better else -1
     mine = whole.about["scores"]
-    best = max(sign * scores[name] for scores in members.values())
-    return Soup(setting.run, chosen, dict(mine), members, sign * mine[name] < best)
+    best = max((sign * scores[name] for scores in members.values() if name in scores), default=-math.inf)
+    return Soup(setting.run, chosen, dict(mine), members, name in mine and sign * mine[name] < best)

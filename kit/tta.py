@@ -158,6 +158,7 @@ class _Office:
         chosen = open_views(views, experiment.image_size, parts.backbone.fixed_size())
         average = space.competition.data.average_group
         about = described(run, name, merge, self.train, [views, *parts.bare().all()], average)
+        about |= {"spec": views.spec()}
         about |= {"checkpoints": {str(fold): checkpoints.tag(path) for fold, path in target.folds.items()}}
         warn_of_changed(run, about["plugins"])
         remove_stumps(run.predictions(name))

@@ -52,6 +52,10 @@ def cross_fit(
     row out. Each fold's rows are predicted by the recipe fitted on the others'; rows of one fold alone are cut into
     five parts, which keep `groups` (N,) whole. Raises InvalidError (D46) for rows that cannot be cut.
     """
+    if not len(truth):
+        raise InvalidError(
+            "no out-of-fold rows to fit on", code="D46", hint="a run whose folds hold rows out"
+        )
     whole = np.ones(len(truth), dtype=bool)
     parts = folds if len(np.unique(folds)) > 1 else _parts(len(truth), groups)
     found: np.ndarray | None = None

@@ -138,6 +138,7 @@ def aligned(members: Sequence[Member], folder: Path) -> tuple[np.ndarray, np.nda
             "no row is predicted out of fold by all members",
             code="D41",
             cases=[Case(f"{len(set(member.oof.ids.tolist()))} rows", str(member)) for member in members],
+            hint="members that share folds; runs trained on all rows are blended by kit final, which made them",
         )
     stack = empty((len(members), len(ids), len(members[0].oof.classes)), folder)
     for place, member in enumerate(members):

@@ -166,7 +166,10 @@ def _told(run: Run) -> dict[str, object]:
     about = Predictions.read(run.predictions("plain") / "oof.parquet").about
     for fold, scores in sorted(about["fold_scores"].items(), key=lambda item: int(item[0])):
         say(f"  fold {fold}  {_listed(scores)}")
-    say(f"  all rows pooled, out of fold  {_listed(about['scores'])}")
+    if about["scores"]:
+        say(f"  all rows pooled, out of fold  {_listed(about['scores'])}")
+    else:
+        say("  no row was held out, so there is no score")
     say(f"next: kit tta --checkpoints runs/{run.name} --views hflip    (others: kit plugins views)")
     return {"run": f"runs/{run.name}", "scores": about["scores"], "fold_scores": about["fold_scores"]}
 

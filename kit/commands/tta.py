@@ -115,7 +115,8 @@ def command(
     )
     for each in made:
         _say(each)
-    say(f"next: kit blend {' '.join(each.member for each in made)}")
+    if all(each.scores for each in made):
+        say(f"next: kit blend {' '.join(each.member for each in made)}")
     told = [{"member": e.member, "folder": e.folder, "folds": e.folds, "scores": e.scores} for e in made]
     answer(told, [each.member for each in made], as_json)
 
@@ -148,6 +149,8 @@ def _say(made: Predicted) -> None:
     state = "" if made.computed else " (there already)"
     folds = ", ".join(map(str, made.folds))
     say(f"{made.member}: {made.views} view{'s' * (made.views > 1)}, folds {folds}{state}")
+    if not made.scores:
+        say("  no row was held out, so there is no score")
     for name, value in made.scores.items():
         before = (
             f" (plain {made.plain[name]:.4f}, {value - made.plain[name]:+.4f})" if name in made.plain else ""

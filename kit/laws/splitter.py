@@ -57,7 +57,7 @@ def law_fold_numbers_are_in_range(splitter: Splitter) -> None:
         assert np.issubdtype(numbers.dtype, np.integer), f"type {numbers.dtype}, not int64"
         used = np.unique(numbers[numbers >= 0]).tolist()
         assert numbers.min() >= -1, f"smallest number {numbers.min()}, not -1 or more"
-        assert used, "no row is held out"
+        assert bool(used) == splitter.holds_out, f"holds_out is {splitter.holds_out}, {len(used)} folds"
         assert used == list(range(len(used))), f"numbers {used}, not 0 to {len(used) - 1}"
 
 

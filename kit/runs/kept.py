@@ -19,8 +19,8 @@ def kept(
 ) -> dict[int, Predictions]:
     """What a file holds of exactly `about`: same rows, images, classes, views, plugins and checkpoints.
 
-    Folds that `about` names no checkpoint of are kept too, while the one that they were made with stands. The arrays
-    are parts of one that `empty` makes.
+    The views' spec is left aside: their name says as much. Folds that `about` names no checkpoint of are kept too,
+    while the one that they were made with stands. The arrays are parts of one that `empty` makes.
     """
     if not file.is_file():
         return {}
@@ -28,7 +28,7 @@ def kept(
         old = Predictions.read(file, empty)
     except InvalidError:  # damaged: made again
         return {}
-    if any(old.about.get(key) != about[key] for key in about if key != "checkpoints"):
+    if any(old.about.get(key) != about[key] for key in about if key not in ("checkpoints", "spec")):
         return {}
     tags = {
         int(fold): tag

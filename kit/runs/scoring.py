@@ -24,8 +24,10 @@ ALWAYS = ("log_loss", "accuracy")  # so that runs of different losses and metric
 def scores(metric: Metric, predictions: Predictions, table: Table) -> dict[str, float]:
     """Each score of predictions with one row an id, by the metric's name, but those that these rows do not define.
 
-    AUC, for one, needs rows of two classes, which a fold of whole groups may lack.
+    AUC, for one, needs rows of two classes, which a fold of whole groups may lack. No rows have no score.
     """
+    if not len(predictions):
+        return {}
     truth = table.true_labels()[table.rows_of(predictions.ids)]
     asked = {metric.plugin_name(): metric, **{name: Metric.open(name) for name in ALWAYS}}
     found: dict[str, float] = {}

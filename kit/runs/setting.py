@@ -181,7 +181,7 @@ def _check_rows(setting: Setting) -> None:
     """Raises DataError D38 for a fold that is left without a usable image to train on, or to predict."""
     for fold in range(setting.folds.count):
         trained, held_out = len(setting.training_rows(fold)), len(setting.held_out_rows(fold))
-        if not trained or not held_out:
+        if not trained or (setting.techniques.splitter.holds_out and not held_out):
             raise DataError(
                 f"fold {fold} has {trained} usable images to train on and {held_out} to predict", code="D38",
                 hint="mend the images that are listed, or fewer splitter.folds",

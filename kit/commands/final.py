@@ -1,0 +1,160 @@
+"""kit final."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kit.commands._console import console, emit, follow, say
+from kit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from kit.final import Final
+    from kit.finals.unit import Plan, Unit
+
+
+@click.command()
+@click.argument("members", nargs=-1, metavar="[RUN[@VIEWS]]... [KEY=VALUE]...")
+@click.option(
+    "--blend", "record", metavar="FILE", help="The members and ensembler of submissions/0007-x.json."
+)
+@click.option("--ensembler", help="How members are blended, as for kit blend.")
+@click.option("--seeds", help="Train each member by each of these seeds, such as 0,1; by default by its own.")
+@click.option(
+    "--hours", type=click.FloatRange(min=0, min_open=True), help="The time there is, from this start on."
+)
+@click.option("--name", help="The submission's name.")
+@click.option("--top-k", type=int, help="Labels a row, where the sample shows ranked labels.")
+@click.option("--dry-run", is_flag=True, help="Show the plan, and train nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(
+    members: tuple[str, ...], record: str | None, ensembler: str | None, seeds: str | None, hours: float | None,
+    name: str | None, top_k: int | None, dry_run: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Train the members of a blend on all rows, predict, blend, and write the submission.
+
+    Each member becomes a run RUN-final: the same epochs, no row held out, so there is no score of it. Weights are
+    fitted on the members' out-of-fold rows. With --hours, what does not fit is left out, at the start or later.
+
+    \b
+    kit final runs/r@d4 runs/s@d4 --dry-run
+    kit final runs/r@d4 runs/s@d4 --hours 9 --ensembler simplex
+    kit final --blend submissions/0007-x.json --seeds 0,1
+    """
+    from kit.commands.train import numbers
+    from kit.final import finalising, plan
+    from kit.stopping import Stop
+    from kit.workspace import Workspace
+
+    workspace = Workspace.find(".", [text for text in members if "=" in text])
+    runs = [text for text in members if "=" not in text]
+    spec: Any = ensembler
+    if record is not None:
+        if runs or ensembler:
+            raise ConfigError("--blend names members and ensembler: give it alone", code="C05")
+        runs, spec = _of_record(record)
+    if not runs:
+        raise ConfigError("no members to train", code="C20", hint="kit final runs/a@d4, or --blend FILE")
+    planned = plan(workspace, runs, spec, numbers(seeds, "--seeds") or (), hours, top_k)
+    _show(planned)
+    if dry_run:
+        if as_json:
+            emit(_plan_as_json(planned))
+        return
+    stop = Stop(say)
+    with stop.heard():
+        made = follow(finalising(workspace, planned, name, stop))
+    _tell(workspace, made)
+    emit(_as_json(made)) if as_json else click.echo(made.submitted.path)
+
+
+def _of_record(file: str) -> tuple[list[str], dict[str, Any]]:
+    """Members and ensembler of a submission's record. Raises ConfigError C22 for another file."""
+    from pathlib import Path
+
+    from kit.files import read_json
+
+    try:
+        found = read_json(Path(file))
+        return [f"runs/{one['member']}" for one in found["members"]], dict(found["ensembler"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ConfigError(
+            f"{file} is no record of a submission", code="C22", hint="submissions/0007-name.json, which kit blend wrote"
+        ) from None  # fmt: skip
+
+
+def _show(plan: Plan) -> None:
+    """The plan as a table, on stderr."""
+    console(stderr=True).print(_table(plan))
+    for note in plan.notes:
+        say(note)
+    left = "" if plan.seconds is None else f" of {_span(plan.seconds)}, counted from this start"
+    kept = f"a tenth more than measured, and {_span(plan.blending)} to blend"
+    say(f"in all {_span(plan.total)}{left}: {kept}")
+    say(f"by cross-validation the blend of these members has {plan.metric} {plan.cv:.4f}")
+    say("networks of all rows have no score of their own: no row is held out")
+
+
+def _table(plan: Plan) -> Table:
+    from rich.table import Table
+
+    made = Table(box=None, pad_edge=False)
+    for heading in ("run", "of", "epochs", "an epoch", "trains", "predicts", ""):
+        made.add_column(heading, justify="left" if heading in ("run", "of", "") else "right", no_wrap=True)
+    for unit, said in [*((one, "") for one in plan.units), *((one, "does not fit") for one in plan.left_out)]:
+        epochs = f"{unit.done}/{unit.epochs} done" if unit.done else str(unit.epochs)
+        each = _span(sum(unit.pace.epochs) / unit.epochs)
+        of = " ".join(one.text for one in unit.members)
+        made.add_row(unit.run.name, of, epochs, each, _span(unit.trains), _span(unit.predicts), said)
+    return made
+
+
+def _span(seconds: float) -> str:
+    """`1:02:03`, or `4.2 s` below a minute."""
+    from datetime import timedelta
+
+    return f"{seconds:.1f} s" if seconds < 60 else str(timedelta(seconds=round(seconds)))
+
+
+def _tell(workspace: object, made: Final) -> None:
+    from kit.commands._scores import recipe
+    from kit.upload import upload_command
+    from kit.workspace import Workspace
+
+    assert isinstance(workspace, Workspace)
+    one = made.submitted
+    if fitted := recipe(one.ensembler, [score.name for score in one.comparison.members]):
+        say(fitted)
+    for run, why in made.left_out.items():
+        say(f"left out: {run}, {why}")
+    members = " ".join(score.name for score in one.comparison.members)
+    say(f"submission {one.number}: {one.test_rows} rows by {', '.join(made.runs)}")
+    say(f"{one.metric} {one.cv:.4f} is of {members} by cross-validation, not of these networks")
+    say(f"upload: {upload_command(workspace, one.number)}")
+
+
+def _plan_as_json(plan: Plan) -> dict[str, Any]:
+    return {
+        "units": [_unit_as_json(unit) for unit in plan.units],
+        "left_out": [_unit_as_json(unit) for unit in plan.left_out],
+        "seconds": plan.total, "within": plan.seconds, "blending": plan.blending, "ensembler": dict(plan.ensembler),
+        "metric": plan.metric, "cv": plan.cv, "notes": list(plan.notes),
+    }  # fmt: skip
+
+
+def _unit_as_json(unit: Unit) -> dict[str, Any]:
+    return {
+        "run": unit.run.name, "of": [one.text for one in unit.members], "seed": unit.seed, "epochs": unit.epochs,
+        "done": unit.done, "trains": unit.trains, "predicts": unit.predicts,
+    }  # fmt: skip
+
+
+def _as_json(made: Final) -> dict[str, Any]:
+    one = made.submitted
+    return {
+        "path": str(one.path), "number": one.number, "runs": list(made.runs), "left_out": dict(made.left_out),
+        "metric": one.metric, "cv_of_members": one.cv, "ensembler": dict(one.ensembler), "test_rows": one.test_rows,
+    }  # fmt: skip

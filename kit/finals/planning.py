@@ -1,0 +1,43 @@
+"""Planning: which networks are trained in the time that there is; values in, values out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+MARGIN = (
+    1.1  # a network takes so many times what was measured: opening and first batches are in no epoch's time
+)
+
+
+class Costly(Protocol):
+    """What takes so many seconds."""
+
+    @property
+    def cost(self) -> float: ...
+
+
+C = TypeVar("C", bound=Costly)
+
+
+def by_need(count: int, score: Callable[[tuple[int, ...]], float]) -> list[int]:
+    """Runs, the most needed first: the one whose loss costs the blend least is taken away, again and again.
+
+    `score` is that of a blend of some of them, higher is better. Of equals the later one goes first.
+    """
+    left, gone = list(range(count)), list[int]()
+    while len(left) > 1:
+        without = {one: score(tuple(each for each in left if each != one)) for one in left}
+        least = max(left, key=lambda one: (without[one], one))
+        left.remove(least)
+        gone.append(least)
+    return [*left, *reversed(gone)]
+
+
+def fitting(units: Sequence[C], seconds: float) -> list[C]:
+    """The units that fit, each in its turn: one that is too long does not keep a shorter one behind it away."""
+    kept = list[C]()
+    for unit in units:
+        if sum(each.cost for each in (*kept, unit)) <= seconds:
+            kept.append(unit)
+    return kept
