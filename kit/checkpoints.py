@@ -164,10 +164,14 @@ def _says_nothing(path: Path, key: str) -> CheckpointError:
 
 
 def check(path: Path) -> dict[str, Any]:
-    """A checkpoint's manifest, its files compared with it. Raises CheckpointError D51 and D52."""
+    """A checkpoint's manifest, its files compared with it; a bundle's has no training state.
+
+    Raises CheckpointError D51 and D52.
+    """
     manifest = manifest_of(path)
     files = manifest["files"]
-    for name, wanted in {MODEL: {}, STATE: {}, **files}.items():
+    needed = [MODEL] if manifest.get("predicts_only") else [MODEL, STATE]
+    for name, wanted in {**{name: {} for name in needed}, **files}.items():
         file = path / Path(name).name
         if not file.is_file() or file.stat().st_size != wanted.get("bytes"):
             raise CheckpointError(f"{file} is missing or truncated", code="D51", hint=_previous(path))

@@ -227,17 +227,14 @@ def write(
     same submission that is there already is not written twice; one that a killed process left outside of the board is
     written again in its place.
     """
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, delimiter=sep, lineterminator="\n")
-    writer.writerow(table.columns)
-    writer.writerows(table.to_numpy().tolist())
-    digits = hashlib.sha256(text.getvalue().encode()).hexdigest()
+    text = text_of(table, sep)
+    digits = hashlib.sha256(text.encode()).hexdigest()
     with locked(submissions):
         known = {"name": slug(name), "sha256": digits, **{key: record.get(key) for key in SAME}}
         there = _same(submissions, known)
         if there is not None and there.name in entered:
             if not there.is_file():
-                files.write_text(there, text.getvalue())
+                files.write_text(there, text)
             return Written(_number(there), there, there.with_suffix(".json"), is_new=False)
         number = max(next_number(submissions), last + 1) if there is None else _number(there)
         path = submissions / f"{number:04d}-{slug(name)}.csv"
@@ -245,8 +242,17 @@ def write(
         files.write_json(
             path.with_suffix(".json"), made
         )  # first: it says of a file without a line whose it is
-        files.write_text(path, text.getvalue())
+        files.write_text(path, text)
     return Written(number, path, path.with_suffix(".json"))
+
+
+def text_of(table: pd.DataFrame, sep: str = ",") -> str:
+    """A submission as its file has it."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, delimiter=sep, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows(table.to_numpy().tolist())
+    return text.getvalue()
 
 
 def _same(submissions: Path, known: Mapping[str, Any]) -> Path | None:

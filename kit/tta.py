@@ -96,7 +96,7 @@ def predicting_sets(
             stack.enter_context(run.locked())
         office = _Office.open(workspace, device)
         jobs = [office.job(target, views, merge) for views in opened for target in targets]
-        groups, made = _together(jobs), dict[int, Predicted]()
+        groups, made = together(jobs), dict[int, Predicted]()
         for number, group in enumerate(groups):
             work = Outcome(office.predicted([jobs[at] for at in group], train))
             for step in work:  # one bar for the whole command; filling the cache has its own
@@ -110,7 +110,7 @@ def views_name(views: Views, merge: Merge, suffix: str = "") -> str:
     return views.called() + ("-geometric" if merge == "geometric" else "") + suffix
 
 
-def _together(jobs: Sequence[Job]) -> list[list[int]]:
+def together(jobs: Sequence[Job]) -> list[list[int]]:
     """Which jobs share a pass over the images: those of one geometry, while their networks are not large."""
     weights = {path: checkpoints.weight(path) for job in jobs for path in job.checkpoints.values()}
     groups: dict[tuple[Any, ...], list[list[int]]] = {}
@@ -185,6 +185,7 @@ class _Office:
             work = Outcome(
                 sharding(self.executor, sheets, self.device) if self.executor else _pass(sheets, networks)
             )
+            work = Outcome(one_pass(sheets, networks))
             for step in work:
                 yield replace(step, done=(begun + step.done) / sum(units), total=1)
             begun += count
@@ -213,7 +214,7 @@ class _Office:
         )  # fmt: skip
 
 
-def _pass(sheets: Sequence[Sheet], networks: Mapping[Path, Predictor]) -> Work[None]:
+def one_pass(sheets: Sequence[Sheet], networks: Mapping[Path, Predictor]) -> Work[None]:
     """Predicts what sheets of one split miss: each image is read once. `done` counts rows times networks."""
     asked = [
         (sheet, fold, sheet.reader(fold, networks[sheet.job.checkpoints[fold]]))

@@ -1,0 +1,91 @@
+"""Contents: what a bundle says of itself in bundle.json, and whether its files are what was packed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from kit.errors import Case, DataError
+from kit.files import read_json, sha256, write_json
+
+BUNDLE = "bundle.json"
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network of a member: where its checkpoint is in the bundle, and the fold that it blends in."""
+
+    run: str
+    fold: int
+    checkpoint: str
+    blends_as: int  # networks of one number are blended together, then the numbers are averaged
+
+
+@dataclass(frozen=True)
+class Packed:
+    """One member of the blend: the views and the merge of its predictions, and its networks."""
+
+    member: str  # r@d4
+    views: Mapping[str, Any]
+    merge: str
+    networks: tuple[Network, ...]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """All that predicting needs to know: members, the fitted ensembler, the format, classes and their shares."""
+
+    members: tuple[Packed, ...]
+    ensembler: Mapping[str, Any]
+    format: Mapping[str, Any]
+    multi_label: bool
+    classes: tuple[str, ...]
+    prior: tuple[float, ...]
+    versions: Mapping[str, str]
+
+    def write(self, folder: Path) -> None:
+        """Writes bundle.json, the last file of a bundle: it has the sha256 and the size of every other one."""
+        files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != BUNDLE)
+        marks = {
+            file.relative_to(folder).as_posix(): {"sha256": sha256(file), "bytes": file.stat().st_size}
+            for file in files
+        }
+        write_json(folder / BUNDLE, {"schema": SCHEMA, "files": marks, **asdict(self)})
+
+    @classmethod
+    def read(cls, folder: Path) -> Contents:
+        """Reads a bundle whose files are all as they were packed. Raises DataError D66 where they are not."""
+        try:
+            found = dict(read_json(folder / BUNDLE))
+            schema, files = int(found.pop("schema")), dict(found.pop("files"))
+            members = tuple(
+                Packed(one["member"], one["views"], one["merge"], tuple(Network(**each) for each in one["networks"]))
+                for one in found.pop("members")
+            )  # fmt: skip
+            made = cls(
+                members, **{**found, "classes": tuple(found["classes"]), "prior": tuple(found["prior"])}
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(
+                f"{folder} is no bundle of kit", code="D66", hint="kit bundle makes one"
+            ) from error
+        if schema > SCHEMA:
+            raise DataError(f"{folder} is of schema {schema}, this kit reads up to {SCHEMA}", code="D66")
+        wrong = [Case(why, name) for name, mark in files.items() if (why := _wrong(folder / name, mark))]
+        if wrong:
+            raise DataError(
+                f"{len(wrong)} of {len(files)} files of {folder} are not what was packed", code="D66", cases=wrong,
+                hint="copy or upload the bundle again",
+            )  # fmt: skip
+        return made
+
+
+def _wrong(file: Path, mark: Mapping[str, Any]) -> str:
+    if not file.is_file():
+        return "is missing"
+    if file.stat().st_size != mark["bytes"]:
+        return f"has {file.stat().st_size} bytes of {mark['bytes']}"
+    return "" if sha256(file) == mark["sha256"] else "sha256 mismatch"

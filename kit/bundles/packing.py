@@ -1,0 +1,158 @@
+"""Packing: the weights, the config, the plugins and kit itself, in a folder that predicts anywhere."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import kit
+from kit import checkpoints
+from kit.blend import judge
+from kit.bundles.contents import Contents, Network, Packed
+from kit.errors import ConfigError, InvalidError, RunError
+from kit.files import read_json, write_json, write_text, written_folder
+from kit.finals.unit import find_asked
+from kit.runs.run import Run, versions
+from kit.table import labelled_rows
+from kit.workspace import CONFIG, Workspace
+
+DISTRIBUTION = "kit-competitions"
+SCRIPT = "predict.py"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that was packed: where, its members, its networks, its bytes."""
+
+    folder: Path
+    members: tuple[str, ...]
+    networks: int
+    bytes: int
+
+
+def bundle(
+    workspace: Workspace, members: Sequence[str], out: Path, ensembler: str | Mapping[str, Any] | None = None,
+    wheels: bool = False,
+) -> Bundle:  # fmt: skip
+    """Packs a submission, by its record submissions/0007-x.json, or members, whose blend is fitted now.
+
+    Raises ConfigError: C36 where `out` is there, C33 for a member whose predictions no checkpoint makes alone;
+    InvalidError D43 for a run that was trained again since; what `blend` raises; RunError R16 where pip fails.
+    """
+    if out.exists():
+        raise ConfigError(f"{out} is there already", code="C36", hint="another --out, or remove it")
+    record = _record(members[0]) if len(members) == 1 and members[0].endswith(".json") else None
+    if record is None:
+        record = _judged(workspace, members, ensembler)
+    elif ensembler is not None:
+        raise ConfigError("a submission has its ensembler, which is fitted", code="C05")
+    packed = [_packed(workspace, one, record.get("final")) for one in record["members"]]
+    table = labelled_rows(workspace.root, workspace.competition.data)
+    with written_folder(out) as part:
+        for run, path in {(n.run, n.checkpoint) for one in packed for n in one.networks}:
+            _slim(workspace.root / path, part / path, run)
+        write_json(part / CONFIG, workspace.competition.model_dump(mode="json"))
+        _copy_code(workspace, part)
+        _write_requirements(part, wheels)
+        Contents(
+            tuple(packed), record["ensembler"], record["format"], table.is_multi_label, table.classes,
+            tuple(table.prior().tolist()), versions(),
+        ).write(part)  # fmt: skip
+    names = tuple(one.member for one in packed)
+    size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
+    return Bundle(out, names, len({n.checkpoint for one in packed for n in one.networks}), size)
+
+
+def _record(file: str) -> dict[str, Any]:
+    try:
+        found = dict(read_json(Path(file)))
+        return {key: found[key] for key in ("members", "ensembler", "format")} | {"final": found.get("final")}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ConfigError(
+            f"{file} is no record of a submission", code="C22", hint="submissions/0007-name.json, which kit blend wrote"
+        ) from None  # fmt: skip
+
+
+def _judged(
+    workspace: Workspace, members: Sequence[str], ensembler: str | Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """What a record of the members' blend would say."""
+    found = judge(workspace, members, ensembler)
+    told = [{"member": str(one), "test": dict(one.test.about)} for one in found.members]
+    return {"members": told, "ensembler": found.ensembler.spec(), "format": found.shape.spec()}
+
+
+def _packed(workspace: Workspace, told: Mapping[str, Any], final: Mapping[str, Any] | None) -> Packed:
+    """A member's views and networks, by what its test predictions say of themselves."""
+    name = str(told["member"])
+    made = (
+        [(about, seed) for seed, about in enumerate(final["members"][name])]
+        if final
+        else [(told["test"], None)]
+    )
+    networks = []
+    for about, seed in made:
+        run = Run(workspace.runs / str(about["run"]))
+        for fold, tag in sorted(about["checkpoints"].items(), key=lambda item: int(item[0])):
+            path = run.fold(int(fold)) / str(tag).partition(":")[0]
+            if not (path / checkpoints.MANIFEST).is_file() or checkpoints.tag(path) != tag:
+                raise InvalidError(
+                    f"{name} was predicted with {path.relative_to(workspace.root)}, which is gone or another now",
+                    code="D43", hint=f"kit tta and kit blend again, or put runs/{run.name} back",
+                )  # fmt: skip
+            place = path.relative_to(workspace.root).as_posix()
+            networks.append(Network(run.name, int(fold), place, int(fold) if seed is None else seed))
+    first = Run(workspace.runs / networks[0].run)
+    asked = find_asked(workspace, f"{first.name}@{name.partition('@')[2]}", first)
+    return Packed(name, asked.views.spec(), asked.merge, tuple(networks))
+
+
+def _slim(source: Path, target: Path, run: str) -> None:
+    """A checkpoint's predicting weights alone, under a manifest that says so; the machine's name stays behind."""
+    manifest = checkpoints.check(source)
+    name = checkpoints.EMA if checkpoints.EMA in manifest["files"] else checkpoints.MODEL
+    target.mkdir(parents=True)
+    shutil.copyfile(source / name, target / checkpoints.MODEL)
+    about = {key: value for key, value in dict(manifest["about"]).items() if key != "machine"}
+    files = {checkpoints.MODEL: manifest["files"][name]}
+    write_json(
+        target / checkpoints.MANIFEST, {**manifest, "files": files, "about": about, "predicts_only": True}
+    )
+
+
+def _copy_code(workspace: Workspace, part: Path) -> None:
+    """kit's source, the workspace's own plugins, and the script that runs them."""
+    ignore = shutil.ignore_patterns("__pycache__", "*.pyc")
+    source = Path(str(kit.__file__)).parent
+    shutil.copytree(source, part / "kit", ignore=ignore)
+    if (workspace.root / "plugins").is_dir():
+        shutil.copytree(workspace.root / "plugins", part / "plugins", ignore=ignore)
+    write_text(part / SCRIPT, (source / "templates" / "predict.txt").read_text(encoding="utf-8"))
+    write_text(part / "README.md", (source / "templates" / "bundle.txt").read_text(encoding="utf-8"))
+
+
+def requirements() -> list[str]:
+    """What kit imports, in the versions that are installed here, without a build's own mark such as +cpu."""
+    named = importlib.metadata.requires(DISTRIBUTION) or []
+    names = [re.split(r"[ <>=!~;\[(]", text, maxsplit=1)[0] for text in named if "extra ==" not in text]
+    return [f"{name}=={importlib.metadata.version(name).partition('+')[0]}" for name in sorted(names)]
+
+
+def _write_requirements(part: Path, wheels: bool) -> None:
+    """requirements.txt, and with `wheels` what pip fetches for it. Raises RunError R16 where pip fails."""
+    file = part / "requirements.txt"
+    write_text(file, "".join(f"{line}\n" for line in requirements()))
+    if not wheels:
+        return
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary", ":all:", "-r", str(file)]
+    done = subprocess.run([*command, "-d", str(part / "wheels")], capture_output=True, text=True, check=False)
+    if done.returncode:
+        cases = [line for line in done.stderr.splitlines() if line.startswith("ERROR")][-2:]
+        raise RunError("pip cannot fetch the wheels", code="R16", cases=cases, hint="without --wheels")

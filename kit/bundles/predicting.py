@@ -1,0 +1,162 @@
+"""Predicting: a bundle's networks on test images that the workspace may never have seen; as the workspace would."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kit import checkpoints, network, submission
+from kit.blending.members import Member
+from kit.blending.recipes import for_labels
+from kit.blending.test_rows import blended_test
+from kit.bundles.contents import Contents, Packed
+from kit.errors import ConfigError, KitWarning
+from kit.files import read_json, write_json, write_text
+from kit.folds import Folds
+from kit.kinds import Classes, Ensembler, Format, Metric, Views
+from kit.precision import choose_device
+from kit.predict import open_views
+from kit.predictions import Predictions
+from kit.progress import Work
+from kit.runs.loading import geometry, loading
+from kit.runs.restore import experiment_of, ready
+from kit.runs.run import Run, versions
+from kit.runs.scoring import joined
+from kit.runs.sheet import Job, Sheet
+from kit.table import sample_frame, test_table
+from kit.tta import one_pass, together, views_name
+from kit.workspace import CONFIG, Workspace
+
+NOBODY = Folds(np.array([], dtype=str), np.zeros((0, 1), np.int64))  # test rows are held out by no fold
+EXACT = ("torch", "timm", "numpy", "opencv-python-headless")  # of other versions the last bits may differ
+
+
+@dataclass(frozen=True)
+class Given:
+    """Where a bundle finds what is to be predicted; `test` is a test table, where the competition has one."""
+
+    images: Path
+    sample: Path
+    test: Path | None = None
+
+
+def predicting_bundle(
+    folder: Path, given: Given, out: Path, work: Path, device: str = "auto", workers: int | str = "auto"
+) -> Work[Path]:
+    """Predicts the rows of a sample with a bundle's networks, blends, and writes the submission to `out`.
+
+    `work` is a folder for decoded images and predictions, which a second start finds; the bundle may be read-only.
+    Raises DataError D66 for a bundle that is not whole; what reading images, predicting and submitting raise.
+    """
+    contents = Contents.read(folder)
+    _warn_of_versions(contents.versions)
+    space = _workspace(folder, given, work, device, workers)
+    data = space.competition.data
+    test = test_table(space.root, data, contents.classes)
+    metric = Metric.open(space.competition.metric, space.root, "metric")
+    place = choose_device(device)
+    jobs = [job for one in contents.members for job in _jobs(folder, space, one, contents, metric)]
+    prior = np.array(contents.prior)
+    for group in together(jobs):
+        some = [jobs[at] for at in group]
+        loaded = yield from loading(space, test, "test", geometry(some[0].experiment))
+        sheets = [Sheet.begin(job, "test", loaded, prior) for job in some]
+        paths = dict.fromkeys(sheet.job.checkpoints[fold] for sheet in sheets for fold in sheet.missing)
+        networks = {path: ready(path, space.root, place) for path in paths}
+        yield from one_pass(sheets, networks)
+        for sheet in sheets:
+            sheet.write()
+    sample = sample_frame(space.root, data)
+    fitted = for_labels(Ensembler.open(contents.ensembler, space.root), contents.multi_label)
+    members = [_member(space, one) for one in contents.members]
+    blended = blended_test(members, fitted, sample.iloc[:, 0].unique().tolist())
+    table = submission.make_table(blended, sample, Format.open(contents.format, space.root))
+    write_text(out, submission.text_of(table, data.sep))
+    return out
+
+
+def _warn_of_versions(packed: Mapping[str, str]) -> None:
+    """Warns (W26) of packages of other versions than those that the networks were trained with."""
+    here = versions()
+    other = [
+        f"{name} {packed[name]} then, {here[name]} here" for name in EXACT if packed.get(name) != here[name]
+    ]
+    if other:
+        text = f"W26 predictions may differ in their last bits: {'; '.join(other)}"
+        warnings.warn(KitWarning(text), stacklevel=3)
+
+
+def _workspace(folder: Path, given: Given, work: Path, device: str, workers: int | str) -> Workspace:
+    """A workspace in `work` with the bundle's config and plugins, whose test rows are those that were given.
+
+    Raises ConfigError C07 where the competition has a test table and none was given.
+    """
+    config = dict(read_json(folder / CONFIG))
+    data = config["data"]
+    if data.get("test") is not None and given.test is None:
+        raise ConfigError("the competition has a test table", code="C07", hint="--test FILE")
+    pattern = data.get("test_images") or data["images"]
+    data |= {
+        "sample": str(given.sample.resolve()),
+        "test": None if given.test is None else str(given.test.resolve()),
+        "test_images": f"{given.images.resolve()}/{_below(pattern)}",
+    }
+    work.mkdir(parents=True, exist_ok=True)
+    write_json(work / CONFIG, {**config, "device": device, "workers": workers})
+    if (folder / "plugins").is_dir():
+        shutil.copytree(folder / "plugins", work / "plugins", dirs_exist_ok=True)
+    return Workspace.open(work)
+
+
+def _below(pattern: str) -> str:
+    """The part of an images pattern from its first column on: `{id}.png` of `data/images/{id}.png`."""
+    parts = pattern.split("/")
+    first = next((place for place, part in enumerate(parts) if "{" in part), len(parts) - 1)
+    return "/".join(parts[first:])
+
+
+def _jobs(folder: Path, space: Workspace, packed: Packed, contents: Contents, metric: Metric) -> list[Job]:
+    """A job for each run of a member: its networks of all folds."""
+    runs = dict.fromkeys(one.run for one in packed.networks)
+    return [_job(folder, space, packed, run, contents, metric) for run in runs]
+
+
+def _job(folder: Path, space: Workspace, packed: Packed, run: str, contents: Contents, metric: Metric) -> Job:
+    paths = {one.fold: folder / one.checkpoint for one in packed.networks if one.run == run}
+    about = checkpoints.manifest_of(next(iter(paths.values())))["about"]
+    experiment = experiment_of(about)
+    names = {"names": contents.classes, "counts": tuple(about["class_counts"])}
+    classes = Classes(
+        names["names"], names["counts"], tuple(about["class_groups"]), tuple(map(tuple, about["class_factors"])),
+        about["total"], contents.multi_label,
+    )  # fmt: skip
+    parts = network.open_parts(experiment, space.root, classes)
+    views = Views.open(packed.views, space.root)
+    merge: Any = packed.merge
+    name = views_name(views, merge)
+    average = space.competition.data.average_group
+    told = {
+        "run": run, "views": name, "merge": merge, "classes": list(contents.classes), "average_group": average,
+        "checkpoints": {str(fold): checkpoints.tag(path) for fold, path in paths.items()},
+    }  # fmt: skip
+    chosen = open_views(views, experiment.image_size, parts.backbone.fixed_size())
+    loading = experiment.model_copy(update={"workers": space.experiment.workers})
+    return Job(space, Run(space.runs / run), name, chosen, merge, loading, paths, NOBODY, metric, told)
+
+
+def _member(space: Workspace, packed: Packed) -> Member:
+    """A member's test predictions, put together from its runs' as they blend."""
+    views = views_name(Views.open(packed.views, space.root), packed.merge)  # type: ignore[arg-type]
+    parts = []
+    for run in dict.fromkeys(one.run for one in packed.networks):
+        made = Predictions.read(space.runs / run / "predictions" / views / "test.parquet")
+        numbers = {one.fold: one.blends_as for one in packed.networks if one.run == run}
+        parts.append(replace(made, folds=np.array([numbers[fold] for fold in made.folds.tolist()])))
+    test = joined(parts, parts[0].about)
+    return Member(packed.member.partition("@")[0], views, NOBODY, test.take(slice(0, 0)), test)

@@ -1,0 +1,41 @@
+"""kit predict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from kit.commands._console import follow
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("bundle", type=FOLDER)
+@click.option("--images", type=FOLDER, required=True, help="The folder of the test images.")
+@click.option("--sample", type=FILE, required=True, help="The sample submission, whose rows are predicted.")
+@click.option("--test", type=FILE, help="The test table, where the competition has one.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("submission.csv"), show_default=True,
+              help="The submission.")  # fmt: skip
+@click.option("--work", type=click.Path(path_type=Path), default=Path("kit-work"), show_default=True,
+              help="A folder for decoded images and predictions.")  # fmt: skip
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
+@click.option("--workers", type=int, help="Loader processes; by default kit decides.")
+def command(
+    bundle: Path, images: Path, sample: Path, test: Path | None, out: Path, work: Path, device: str, workers: int | None
+) -> None:  # fmt: skip
+    """Predict test images with a bundle that `kit bundle` made, and write the submission.
+
+    Needs no workspace and no network. The same command again goes on with what is predicted.
+
+    \b
+    kit predict bundle --images data/images --sample data/sample_submission.csv
+    kit predict bundle --images test --sample sample.csv --test test.csv --out submission.csv
+    """
+    from kit.bundles.predicting import Given, predicting_bundle
+
+    given = Given(images, sample, test)
+    loaders = "auto" if workers is None else workers
+    click.echo(follow(predicting_bundle(bundle.resolve(), given, out, work, device, loaders)))
