@@ -94,7 +94,11 @@ def _scoring(
 
 def _unit(workspace: Workspace, run: Run, seed: int | None, members: Sequence[Asked], test_rows: int) -> Unit:
     made, space = on_all_rows(workspace, run, seed)
-    check_same(made, space.experiment)
+    try:
+        check_same(made, space.experiment)
+    except ConfigError as error:  # such as a run that was trained otherwise since
+        error.hint = f"rename runs/{made.name}, and it is trained anew"
+        raise
     newest = [path for fold in range(run.folds().count) if (path := checkpoints.newest(run.fold(fold)))]
     machine = checkpoints.manifest_of(newest[0])["about"].get("machine", {}) if newest else {}
     pace = measured(run, space.experiment, machine)
@@ -128,7 +132,7 @@ def finalising(
 ) -> Work[Final]:  # fmt: skip
     """Trains, predicts and submits as planned. Where time runs short, the last networks are left out.
 
-    Raises what training, predicting and blending raise, RunError R15 where no network was ready in time.
+    Raises what training, predicting and blending raise, RunError R17 where no network was ready in time.
     """
     course = Course(workspace, plan, stop or Stop(), clock, list(plan.units))
     yield from course.run()
@@ -136,7 +140,7 @@ def finalising(
     if not used:
         raise RunError(
             "no network was ready in time: " + "; ".join(f"{run} {why}" for run, why in course.left_out.items()),
-            code="R15", hint="the same command with more --hours goes on from the checkpoints",
+            code="R17", hint="the same command with more --hours goes on from the checkpoints",
         )  # fmt: skip
     yield Progress(TASK, 1, 1, "blending")
     spec = among(plan.ensembler, used, len(plan.asked))

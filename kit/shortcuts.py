@@ -21,6 +21,18 @@ class OfDecisions(Protocol):
 
 
 @runtime_checkable
+class OfMargins(Protocol):
+    """A metric of decisions that asks of each class alone how often it was hit, told and true, such as macro F1.
+
+    Where there are many classes a confusion matrix of them is larger than all rows; this is not.
+    """
+
+    def of_margins(self, hits: np.ndarray, told: np.ndarray, true: np.ndarray) -> float:
+        """The score of the counts or weights of each class, (K,)."""
+        ...
+
+
+@runtime_checkable
 class OfTrueClass(Protocol):
     """A metric that is a mean of what the true class's probability costs or earns, such as log loss.
 
@@ -45,6 +57,21 @@ def confusion(truth: np.ndarray, said: np.ndarray, classes: int) -> np.ndarray:
     """How often each class (a row) was told as each class (a column), int64 (K, K)."""
     counts = np.bincount(truth * classes + said, minlength=classes * classes)
     return counts.reshape(classes, classes)
+
+
+def decided(
+    metric: OfDecisions, truth: np.ndarray, said: np.ndarray, classes: int, weights: np.ndarray | None = None
+) -> float:
+    """The score of decisions (N,) by the smaller of the confusion matrix and the counts by class."""
+    if classes * classes > len(truth) and isinstance(metric, OfMargins):
+        right = truth == said
+        return metric.of_margins(
+            np.bincount(truth[right], None if weights is None else weights[right], minlength=classes),
+            np.bincount(said, weights, minlength=classes),
+            np.bincount(truth, weights, minlength=classes),
+        )
+    counts = np.bincount(truth * classes + said, weights, minlength=classes * classes)
+    return metric.of_confusion(counts.reshape(classes, classes))
 
 
 def true_shares(truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:

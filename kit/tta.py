@@ -183,9 +183,8 @@ class _Office:
         begun, told = 0, []
         for sheets, count in zip(passes, units, strict=True):
             work = Outcome(
-                sharding(self.executor, sheets, self.device) if self.executor else _pass(sheets, networks)
+                sharding(self.executor, sheets, self.device) if self.executor else one_pass(sheets, networks)
             )
-            work = Outcome(one_pass(sheets, networks))
             for step in work:
                 yield replace(step, done=(begun + step.done) / sum(units), total=1)
             begun += count

@@ -190,7 +190,7 @@ def test_a_network_that_is_half_trained_at_its_time_is_not_used_and_goes_on_with
     space = Workspace.open(fresh)
     clock = in_epochs(fresh, 1000)
     planned = plan(space, ["runs/a@hflip"], "mean", hours=300 / 3600, clock=clock)
-    with pytest.raises(RunError, match="R15 .*1 of 2 epochs"):
+    with pytest.raises(RunError, match="R17 .*1 of 2 epochs"):
         finish(finalising(space, planned, clock=clock))
     assert not Board.read(space.submissions).entries
     planned = plan(space, ["runs/a@hflip"], "mean", hours=2, clock=clock)
@@ -206,10 +206,23 @@ def test_a_member_that_cannot_be_trained_anew_is_refused(fresh: Path) -> None:
     tta(fresh, ["runs/s"])
     with pytest.raises(ConfigError, match="C33 .*soup"):
         plan(space, ["runs/s"])
+    manifest = fresh / "runs" / "b" / "manifest.json"
+    told = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**told, "asked": {**told["asked"], "pseudo": "pseudo/p"}}))
+    with pytest.raises(ConfigError, match="C33 .*teachers"):
+        plan(space, ["runs/b"])
     train(fresh, name="d", overrides=["start_from=runs/a"])
     tta(fresh, ["runs/d"])
     with pytest.raises(ConfigError, match=r"C33 .*runs/a-final is not trained"):
         plan(space, ["runs/d"])
+
+
+def test_a_run_that_was_trained_otherwise_since_does_not_go_on_under_its_old_name(fresh: Path) -> None:
+    made(fresh, "mean")
+    config = json.loads((fresh / "runs" / "b" / "config.json").read_text())
+    (fresh / "runs" / "b" / "config.json").write_text(json.dumps({**config, "image_size": 20}))
+    with pytest.raises(ConfigError, match=r"C11 .*b-final(.|\n)*rename runs/b-final"):
+        plan(Workspace.open(fresh), MEMBERS)
 
 
 def test_the_command_shows_its_plan_and_trains_nothing_with_dry_run(

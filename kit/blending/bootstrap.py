@@ -15,7 +15,7 @@ from kit.blending.climbing import in_threads
 from kit.errors import InvalidError
 from kit.kinds import Metric
 from kit.randomness import generator
-from kit.shortcuts import OfDecisions, OfTrueClass, Reweighted, true_shares
+from kit.shortcuts import OfDecisions, OfTrueClass, Reweighted, decided, true_shares
 
 FEWEST, MOST = 100, 1000  # draws
 WORK = 4e8  # values looked at in all draws, before they become fewer
@@ -75,14 +75,13 @@ def _of_decisions(
     drawing: Drawing,
 ) -> np.ndarray:
     classes = predictions[0].shape[1]
-    cells = [truth * classes + one.argmax(axis=1) for one in predictions]
-    draws = draws_of(len(truth) * len(cells))
-    found = np.empty((draws, len(cells)))
+    said = [one.argmax(axis=1) for one in predictions]
+    draws = draws_of(len(truth) * len(said))
+    found = np.empty((draws, len(said)))
     for draw, drawn in enumerate(drawing(draws)):
         weights = drawn[units]
-        for place, cell in enumerate(cells):
-            counts = np.bincount(cell, weights, minlength=classes * classes)
-            found[draw, place] = metric.of_confusion(counts.reshape(classes, classes))
+        for place, decisions in enumerate(said):
+            found[draw, place] = decided(metric, truth, decisions, classes, weights)
     return found
 
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from kit.kinds import Metric
-from kit.shortcuts import OfDecisions, OfTrueClass, confusion
+from kit.shortcuts import OfDecisions, OfTrueClass, confusion, decided
 
 ROWS = 4096  # at a time: a block of float64 sums of 18 classes stays in a core's cache
 CLOSE = 1e-6  # rows so near to turning over are looked at: float32 shares are rounded
@@ -103,6 +103,8 @@ class DecisionClimb(Climb):
         jobs = range(len(self.members)) if which is None else which
         begun = bool(self.sums.any())
         near = np.flatnonzero(self.ahead <= abs(share) * self.reach + CLOSE)
+        if self.classes**2 > len(self.truth):
+            return np.array(in_threads(lambda m: self._whole(m, share, near, begun), jobs, len(self.truth)))
         settled = confusion(self.truth, self.lead, self.classes)
 
         def cost(member: int) -> float:
@@ -112,6 +114,12 @@ class DecisionClimb(Climb):
             return self.sign * self.metric.of_confusion(settled + turned)
 
         return np.array(in_threads(cost, jobs, len(self.truth)))
+
+    def _whole(self, member: int, share: float, near: np.ndarray, begun: bool) -> float:
+        """The cost by all rows' decisions: where classes are many, a confusion matrix is larger than those."""
+        rows, said = near if not begun else near[self._may_turn(member, share, near)], self.lead.copy()
+        said[rows] = self._said(member, share, rows)
+        return self.sign * decided(self.metric, self.truth, said, self.classes)
 
     def _may_turn(self, member: int, share: float, rows: np.ndarray) -> np.ndarray:
         """Whether a share of the member, added or taken away, could change the decision of these rows."""

@@ -43,11 +43,11 @@ def bundle(
 ) -> Bundle:  # fmt: skip
     """Packs a submission, by its record submissions/0007-x.json, or members, whose blend is fitted now.
 
-    Raises ConfigError: C36 where `out` is there, C33 for a member whose predictions no checkpoint makes alone;
+    Raises ConfigError: C38 where `out` is there, C33 for a member whose predictions no checkpoint makes alone;
     InvalidError D43 for a run that was trained again since; what `blend` raises; RunError R16 where pip fails.
     """
     if out.exists():
-        raise ConfigError(f"{out} is there already", code="C36", hint="another --out, or remove it")
+        raise ConfigError(f"{out} is there already", code="C38", hint="another --out, or remove it")
     record = _record(members[0]) if len(members) == 1 and members[0].endswith(".json") else None
     if record is None:
         record = _judged(workspace, members, ensembler)

@@ -147,7 +147,8 @@ def _job(folder: Path, space: Workspace, packed: Packed, run: str, contents: Con
     }  # fmt: skip
     chosen = open_views(views, experiment.image_size, parts.backbone.fixed_size())
     loading = experiment.model_copy(update={"workers": space.experiment.workers})
-    return Job(space, Run(space.runs / run), name, chosen, merge, loading, paths, NOBODY, metric, told)
+    run_there = Run(space.runs / run)
+    return Job(space, run_there, name, views, chosen, merge, loading, paths, NOBODY, metric, told)
 
 
 def _member(space: Workspace, packed: Packed) -> Member:

@@ -122,13 +122,18 @@ def on_all_rows(workspace: Workspace, run: Run, seed: int | None) -> tuple[Run, 
     """The run on all rows that a cross-validated run becomes, and the workspace that asks for it.
 
     All is as the run resolved it, but the splitter, and what is no part of its identity. Raises ConfigError C33 for a
-    run that kit train does not make, or whose start was not trained on all rows.
+    run that kit train does not make, that learns from pseudo-labels, or whose start was not trained on all rows.
     """
     asked = run.manifest.get("asked", {})
     if "backbone" not in asked:
         raise ConfigError(
             f"runs/{run.name} is no run that kit train made from a config, such as a soup of others", code="C33",
             hint="give the runs that it was made from",
+        )  # fmt: skip
+    if asked.get("pseudo"):
+        raise ConfigError(
+            f"runs/{run.name} learns from teachers, each fold from its own, and none stands for all rows", code="C33",
+            hint=f"kit blend runs/{run.name}, whose folds predict as they are",
         )  # fmt: skip
     now = workspace.experiment
     changed = ["splitter=all_rows", f"device={now.device}", f"workers={now.workers}"]

@@ -9,7 +9,7 @@ import numpy as np
 
 from kit.kinds import Metric
 from kit.randomness import generator
-from kit.shortcuts import OfDecisions, OfTrueClass, Reweighted, confusion, true_shares
+from kit.shortcuts import OfDecisions, OfMargins, OfTrueClass, Reweighted, confusion, true_shares
 
 CLASSES = (2, 3, 5)
 
@@ -68,12 +68,16 @@ def law_the_order_of_rows_does_not_matter(plugin: Metric) -> None:
 
 
 def law_a_shortcut_agrees_with_the_score(plugin: Metric) -> None:
-    """What a metric offers for speed (`of_confusion`, `of_true`, `reweighted`) gives what `score` gives."""
+    """Shortcuts (`of_confusion`, `of_margins`, `of_true`, `reweighted`) give what `score` gives."""
     for truth, drawn in _drawn(plugin):
         score = plugin.score(truth, drawn)
         if isinstance(plugin, OfDecisions) and truth.ndim == 1:
             short = plugin.of_confusion(confusion(truth, drawn.argmax(axis=1), drawn.shape[1]))
             assert math.isclose(score, short, rel_tol=1e-9), f"score {score}, of_confusion {short}"
+        if isinstance(plugin, OfMargins) and truth.ndim == 1:
+            table = confusion(truth, drawn.argmax(axis=1), drawn.shape[1])
+            short = plugin.of_margins(table.diagonal(), table.sum(axis=0), table.sum(axis=1))
+            assert math.isclose(score, short, rel_tol=1e-9), f"score {score}, of_margins {short}"
         if isinstance(plugin, OfTrueClass):
             short = float(plugin.of_true(true_shares(truth, drawn)).mean())
             assert math.isclose(score, short, rel_tol=1e-9), f"score {score}, of_true {short}"

@@ -204,7 +204,7 @@ def test_what_cannot_be_packed_is_refused(blended: Path, tmp_path: Path) -> None
     root = Path(shutil.copytree(blended, tmp_path / "space"))
     space = Workspace.open(root)
     record = str(root / "submissions" / "0001-first.json")
-    with pytest.raises(ConfigError, match="C36"):
+    with pytest.raises(ConfigError, match="C38"):
         bundle(space, [record], root)
     with pytest.raises(ConfigError, match="C05"):
         bundle(space, [record], tmp_path / "b", "mean")

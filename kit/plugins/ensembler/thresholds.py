@@ -11,7 +11,7 @@ from kit.errors import ConfigError
 from kit.kinds import Ensembler, Metric
 from kit.plugins.ensembler._weights import metric_or_log_loss
 from kit.plugins.ensembler.mean import Mean
-from kit.shortcuts import OfDecisions, confusion
+from kit.shortcuts import OfDecisions, decided
 
 SWEEPS = 5  # over all classes, fewer where one changes nothing
 STEPS = 17  # factors that are tried for a class
@@ -91,6 +91,6 @@ def _scores(
             np.where((own * factor > height) | ((own * factor == height) & (number < rival)), number, rival)
             for factor in grid
         )
-        return np.array([metric.of_confusion(confusion(truth, one, shares.shape[1])) for one in said])
+        return np.array([decided(metric, truth, one, shares.shape[1]) for one in said])
     tried = (np.where(np.arange(len(factors)) == number, factor, factors) for factor in grid)
     return np.array([metric.score(truth, weighted(shares, one)) for one in tried])

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from kit.kinds import Metric
-from kit.shortcuts import confusion
+from kit.shortcuts import decided
 
 
 class Accuracy(Metric):
@@ -28,7 +28,7 @@ class Accuracy(Metric):
     def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
         if truth.ndim == 2:
             return float(self._right(truth, probabilities).mean())
-        return self.of_confusion(confusion(truth, probabilities.argmax(axis=1), probabilities.shape[1]))
+        return decided(self, truth, probabilities.argmax(axis=1), probabilities.shape[1])
 
     def reweighted(self, truth: np.ndarray, probabilities: np.ndarray) -> Callable[[np.ndarray], float]:
         right = self._right(truth, probabilities)
@@ -42,3 +42,6 @@ class Accuracy(Metric):
 
     def of_confusion(self, counts: np.ndarray) -> float:
         return float(counts.trace() / counts.sum())
+
+    def of_margins(self, hits: np.ndarray, told: np.ndarray, true: np.ndarray) -> float:
+        return float(hits.sum() / true.sum())

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from kit.kinds import Metric
-from kit.shortcuts import confusion
+from kit.shortcuts import decided
 
 
 class MacroF1(Metric):
@@ -28,10 +28,13 @@ class MacroF1(Metric):
     def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
         if truth.ndim == 2:
             return self.reweighted(truth, probabilities)(np.ones(len(truth)))
-        return self.of_confusion(confusion(truth, probabilities.argmax(axis=1), probabilities.shape[1]))
+        return decided(self, truth, probabilities.argmax(axis=1), probabilities.shape[1])
 
     def of_confusion(self, counts: np.ndarray) -> float:
-        return _mean(counts.diagonal(), counts.sum(axis=0) + counts.sum(axis=1))
+        return self.of_margins(counts.diagonal(), counts.sum(axis=0), counts.sum(axis=1))
+
+    def of_margins(self, hits: np.ndarray, told: np.ndarray, true: np.ndarray) -> float:
+        return _mean(hits, told + true)
 
     def reweighted(self, truth: np.ndarray, probabilities: np.ndarray) -> Callable[[np.ndarray], float]:
         places = np.arange(probabilities.shape[1])
