@@ -3,8 +3,8 @@
     python -m benchmarks.ranks [--arch resnet18] [--size 128] [--batch 32] [--rounds 3] [--devices 2]
 
 Both sides train in the same processes, in turns of one step, at the same precision, layout, optimizer and loss. kit's
-side reads the cache, augments, averages weights, agrees with the others on memory and signals, and sends its gradients
-after the backward pass; the bare side forwards one batch that never changes, and DDP sends within the backward pass.
+side reads the cache, augments, averages weights, and agrees with the others on memory and signals; the bare side
+forwards one batch that never changes.
 """
 
 from __future__ import annotations

@@ -218,7 +218,7 @@ def take_statistics(
 
     with precision.training(device):
         torch.optim.swa_utils.update_bn(shown(), network)
-    ranks.Message([], floating(network.buffers())).exchange()
+    ranks.add_up([], floating(network.buffers()))
 
 
 def set_rate(learner: Learner, factor: float) -> float:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kit.average import Average, Ema, Swa
+from kit.gradients import Gradients
 from kit.precision import Precision
 
 
@@ -52,6 +53,7 @@ class Learner:
     left_out: int = 0
     overflows: Tensor | int = 0
     doing: str = ""  # the part of a step that it is at
+    gradients: Gradients | None = None  # what adds them up, where several ranks train
 
     def __post_init__(self) -> None:
         self.before = Buffers(self.network)

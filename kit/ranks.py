@@ -3,9 +3,6 @@
 One process alone is rank 0 of 1: then nothing here talks to anybody. After each step all ranks hold the same weights,
 average, optimizer and buffers, to the bit. Only the first writes. Nothing that ranks do together begins before all
 say that they are ready for it, so that one which cannot go on, for want of memory, leaves none of them waiting.
-
-Gradients are added up in one message after the backward pass, not within it as DistributedDataParallel does: there a
-rank that runs out of memory has sent some of them, and the others wait for the rest.
 """
 
 from __future__ import annotations
@@ -249,28 +246,37 @@ def _said(error: Exception) -> SaidByFirst:
     return SaidByFirst(f"rank 0: {error}", error.exit_code if isinstance(error, KitError) else 1)
 
 
-class Message:
-    """Tensors of which all ranks get the sum, or the mean, in place, and the same bits; alone, they stay as they are.
+class Sent:
+    """A tensor on its way: once it has arrived, it is the sum over all ranks, the same bits on each."""
 
-    It travels as one float32 tensor, which takes as much memory beside them as they do, from the start.
-    """
-
-    @torch.no_grad()
-    def __init__(self, sums: Sequence[Tensor], means: Sequence[Tensor] = ()) -> None:
-        self._tensors, self._summed = [*sums, *means], sum(tensor.numel() for tensor in sums)
-        self._sent = torch.cat([one.reshape(-1).float() for one in self._tensors]) if count() > 1 else None
-
-    @torch.no_grad()
-    def exchange(self) -> None:
-        """Sends it, and waits for the others'."""
-        if self._sent is None:
-            return
+    def __init__(self, tensor: Tensor) -> None:
         with _talking():
-            dist.all_reduce(self._sent)
-        self._sent[self._summed :] /= count()
-        parts = self._sent.split([tensor.numel() for tensor in self._tensors])
-        for tensor, part in zip(self._tensors, parts, strict=True):
-            tensor.copy_(part.view(tensor.shape))
+            self._work = dist.all_reduce(tensor, async_op=True)
+
+    def wait(self) -> None:
+        """Waits for it; on a GPU what is queued there waits, and this process does not."""
+        with _talking():
+            assert self._work is not None
+            self._work.wait()
+
+
+def send(tensor: Tensor) -> Sent:
+    """Begins to add up a tensor over all ranks, in its place."""
+    return Sent(tensor)
+
+
+@torch.no_grad()
+def add_up(sums: Sequence[Tensor], means: Sequence[Tensor] = ()) -> None:
+    """Puts the sum over all ranks, or the mean, in each tensor's place, in one message; alone, they stay."""
+    tensors = [*sums, *means]
+    if count() == 1 or not tensors:
+        return
+    sent = torch.cat([one.reshape(-1).float() for one in tensors])
+    send(sent).wait()
+    sent[sum(tensor.numel() for tensor in sums) :] /= count()
+    parts = sent.split([tensor.numel() for tensor in tensors])
+    for tensor, part in zip(tensors, parts, strict=True):
+        tensor.copy_(part.view(tensor.shape))
 
 
 def check_same(what: str, *numbers: int) -> None:

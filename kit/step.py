@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kit import memory, randomness, ranks
+from kit import gradients, memory, randomness, ranks
 from kit.errors import RunError
 from kit.kinds import Loss
 from kit.learner import Learner
@@ -75,6 +75,7 @@ def updating(
     R02 where one image does not fit, or the loss cannot be split.
     """
     learner.before.keep()
+    learner.gradients = gradients.of(learner.network, learner.gradients)
     learner.doing = "batch"
     images, shares = _mixed(learner, loss, batch, plan, precision, progress)
     count = len(batch.step_rows)
@@ -86,19 +87,16 @@ def updating(
         short = None
         try:
             value = _gradients(learner, loss, images, shares, -(-most // size), count, precision)
-            message = _message(learner, value)
         except Exception as error:
             if not memory.is_out_of_memory(error):
                 raise
             short = short_of(learner, count, size)
             if any(isinstance(module, nn.SyncBatchNorm) for module in learner.network.modules()):
                 raise stuck(short) from error
-        if not ranks.agreed(short is not None):
+        if _exchanged(learner, short is not None):
             break
-        message = None
         yield _smaller(learner, short, loss)  # out of the except block, which holds the failed step's tensors
-    if message is not None:
-        message.exchange()
+    ranks.add_up([value], floating(learner.network.buffers()))
     finite = _descend(learner, plan.clip_grad_norm, value)
     learner.doing = ""
     return value, finite
@@ -140,25 +138,28 @@ def _gradients(
     """Adds up the gradients of micro-batches, from none; returns their part of the mean loss of `count` rows."""
     learner.optimizer.zero_grad(set_to_none=True)
     value = torch.zeros((), device=learner.device)
-    for part in np.array_split(np.arange(len(images)), parts):
-        if not len(part):
-            continue
+    pieces = [part for part in np.array_split(np.arange(len(images)), parts) if len(part)]
+    for number, part in enumerate(pieces):
         rows = slice(part[0], part[-1] + 1)
         learner.doing = "forward"
         given = outputs(learner.network, images[rows], precision, learner.device)
         summed = _summed(loss, given.float(), [(share, labels[rows]) for share, labels in shares])
         learner.doing = "backward"
+        if learner.gradients is not None and number == len(pieces) - 1:
+            learner.gradients.last()
         learner.scaler.scale(summed / count).backward()
         value += summed.detach() / count
     return value
 
 
-def _message(learner: Learner, value: Tensor) -> ranks.Message | None:
-    """What ranks add up of a step: the loss, the gradients, and the means of batch norm's running statistics."""
-    if ranks.count() == 1:
-        return None
-    gradients = [weight.grad for weight in learner.network.parameters() if weight.grad is not None]
-    return ranks.Message([value, *gradients], floating(learner.network.buffers()))
+def _exchanged(learner: Learner, failed: bool) -> bool:
+    """Whether no rank has failed; then the gradients are the sums of all ranks'."""
+    if learner.gradients is not None:
+        learner.gradients.complete(failed)
+    failed = bool(ranks.agreed(failed))
+    if learner.gradients is not None:
+        learner.gradients.receive(keep=not failed)
+    return not failed
 
 
 def floating(tensors: Iterable[Tensor]) -> list[Tensor]:
@@ -228,11 +229,11 @@ def _descend(learner: Learner, clip: float | None, value: Tensor) -> Tensor:
     scaler, weights = learner.scaler, [w for w in learner.network.parameters() if w.grad is not None]
     if clip is not None or not scaler.is_enabled():
         scaler.unscale_(learner.optimizer)
-        gradients = [cast(Tensor, weight.grad) for weight in weights]
+        found = [cast(Tensor, weight.grad) for weight in weights]
         if clip is None:  # a sum is finite where all are, and takes half the time of a norm
-            size = torch.stack([gradient.sum() for gradient in gradients]).sum()
+            size = torch.stack([gradient.sum() for gradient in found]).sum()
         else:
-            size = nn.utils.get_total_norm(gradients)
+            size = nn.utils.get_total_norm(found)
             nn.utils.clip_grads_with_norm_(weights, clip, size)
     # with a scaler an overflow is no fault: it leaves the step out by itself, and goes on at a lower scale
     finite = torch.isfinite(value) if scaler.is_enabled() else torch.isfinite(value) & torch.isfinite(size)

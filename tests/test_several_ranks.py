@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from kit import checkpoints, network, ranks
+from kit import checkpoints, gradients, network, ranks
 from kit.__main__ import run
 from kit.batches import batch
 from kit.errors import ConfigError
@@ -29,6 +29,7 @@ from kit.step import Plan, updating
 from kit.train import train
 from tests.drawing import draw_competition
 from tests.ranked import ranked, with_plugins
+from tests.test_step import Failing
 
 BARE = ("backbone=bare", "augmenter=light")
 FAULTY = (*BARE, "loss=faulty")
@@ -108,12 +109,16 @@ def test_two_ranks_train_to_what_one_process_does(undisturbed: Path, name: str) 
     assert (second.out, second.err) == ("", "")  # one writes and speaks
 
 
+PIXELS = torch.randint(
+    0, 256, (12, 8, 8, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(3)
+).permute(0, 3, 1, 2)
+
+
 def _as_ddp_does() -> int:
     """Whether a step's weights are those that DistributedDataParallel gives from the same rows, batch norm and all."""
+    gradients.BUCKET = 600  # so that there are several
     with ranks.joined():
-        draws = torch.Generator().manual_seed(3)
-        pixels = torch.randint(0, 256, (12, 8, 8, 3), dtype=torch.uint8, generator=draws).permute(0, 3, 1, 2)
-        rows = np.arange(12)
+        pixels, rows = PIXELS, np.arange(12)
         mine = np.array_split(rows, 2)[ranks.rank()]
         torch.manual_seed(1)
         ours = nn.Sequential(
@@ -147,6 +152,52 @@ def _as_ddp_does() -> int:
     return 0
 
 
+def _goes_on_where_a_backward_pass_fails_in_the_middle() -> int:
+    """Whether the weights are those of one process, though one rank has sent some of its gradients, and then fails."""
+    gradients.BUCKET = 100
+    precision, rows = Precision("float32", "float32", "contiguous"), np.arange(12)
+    recipe, loss = Optimizer.open({"name": "sgd", "lr": 0.1}), Loss.open("cross_entropy")
+
+    def trained(mine: np.ndarray, most: int) -> tuple[list[Tensor], int]:
+        torch.manual_seed(1)
+        network = Cast(
+            nn.Sequential(nn.Conv2d(3, 6, 3), Fails(most), nn.Tanh(), nn.Flatten(), nn.Linear(216, 4))
+        )
+        made = learner(network, recipe.build(list(network.named_parameters())), precision)
+        told = 0
+        for _ in range(3):
+            whole = rows if len(mine) < len(rows) else None
+            steps = updating(
+                made, loss, batch(PIXELS[mine], mine, rows % 4, whole), Plan(0, 0), precision, 0.0
+            )
+            told += len(list(steps))
+            made.step += 1
+        return list(network.parameters()), told
+
+    with ranks.joined():
+        mine = np.array_split(rows, 2)[ranks.rank()]
+        found, told = trained(mine, 4 if ranks.is_first() else 2)
+        assert told == 2  # six images at a time, then three, then two
+        assert len(set(ranks.gathered(tuple(float(one.sum()) for one in found)))) == 1
+        with ranks.alone():
+            wanted, _ = trained(rows, 99)
+        for one, two in zip(found, wanted, strict=True):
+            torch.testing.assert_close(one, two, atol=1e-6, rtol=1e-5)
+    return 0
+
+
+class Fails(nn.Module):
+    """The identity, whose backward pass runs out of memory from so many rows on."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+    def forward(self, values: Tensor) -> Tensor:
+        found: Tensor = Failing.apply(values, self.most)
+        return found
+
+
 class Cast(nn.Module):
     """A network of uint8 images."""
 
@@ -161,6 +212,13 @@ class Cast(nn.Module):
 
 def test_a_step_of_two_ranks_is_that_of_distributed_data_parallel(tmp_path: Path) -> None:
     ended = ranked(tmp_path, work=_as_ddp_does)
+    assert [each.status for each in ended] == [0, 0], "\n".join(each.err for each in ended)
+
+
+def test_a_backward_pass_that_fails_in_one_rank_when_others_have_sent_begins_again_in_all(
+    tmp_path: Path,
+) -> None:
+    ended = ranked(tmp_path, work=_goes_on_where_a_backward_pass_fails_in_the_middle)
     assert [each.status for each in ended] == [0, 0], "\n".join(each.err for each in ended)
 
 
@@ -327,7 +385,7 @@ def test_synchronised_batch_norm_keeps_its_weights_and_is_for_gpus() -> None:
 
 def test_alone_everything_is_as_it_is() -> None:
     tensor = torch.arange(3.0)
-    ranks.Message([tensor], [tensor]).exchange()
+    ranks.add_up([tensor], [tensor])
     assert tensor.tolist() == [0, 1, 2]
     assert (ranks.count(), ranks.rank(), ranks.agreed(4), ranks.least(4), ranks.gathered("a")) == (
         1,
