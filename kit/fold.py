@@ -142,8 +142,7 @@ def _epochs(
                 continue
             if isinstance(event, fit.Step):
                 tracking.step(event)
-                stop.asked = ranks.agreed(stop.asked)
-                _save_within(setting, fold, learner, stop)
+                _save_within(setting, fold, learner, ranks.agreed(stop.asked))
                 rows += event.rows
                 if time.monotonic() - shown > SHOW_EVERY:
                     shown = time.monotonic()
@@ -164,13 +163,13 @@ def _epochs(
             ranks.by_first(log.write)
             begun, rows = time.monotonic(), 0
             tracking.log(learner.step, log.lines[-1])
-            stop.asked = ranks.agreed(stop.asked)
-            if event.number == experiment.epochs or event.number % experiment.save_every == 0 or stop.asked:
+            asked = ranks.agreed(stop.asked)  # a signal that comes after this waits for the next step
+            if event.number == experiment.epochs or event.number % experiment.save_every == 0 or asked:
                 _save(setting, fold, learner)
             yield Progress("train", done, 1, f"{where}: {line}", line=True)
-            if stop.asked and event.number < experiment.epochs:
+            if asked and event.number < experiment.epochs:
                 where = f"fold {fold} epoch {event.number}"
-                raise ranks.everyones(StoppedError(f"stopped after {where}, saved", stop.asked))
+                raise ranks.everyones(StoppedError(f"stopped after {where}, saved", asked))
     return held_out
 
 
@@ -219,14 +218,14 @@ def _save(setting: Setting, fold: int, learner: Learner) -> None:
     ranks.by_first(lambda: save(setting, fold, learner.epoch, weights, average, state, step=learner.begun))
 
 
-def _save_within(setting: Setting, fold: int, learner: Learner, stop: Stop) -> None:
+def _save_within(setting: Setting, fold: int, learner: Learner, asked: int) -> None:
     """Saves within an epoch where it is time to, or to stop. Raises StoppedError then."""
     every = setting.experiment.save_every_steps
-    if stop.asked or (every and learner.step % every == 0):
+    if asked or (every and learner.step % every == 0):
         _save(setting, fold, learner)
-    if stop.asked:
+    if asked:
         where = f"fold {fold} epoch {learner.epoch + 1}, step {learner.begun}"
-        raise ranks.everyones(StoppedError(f"stopped after {where}, saved", stop.asked))
+        raise ranks.everyones(StoppedError(f"stopped after {where}, saved", asked))
 
 
 def save(

@@ -20,9 +20,7 @@ def launch(arguments: Sequence[str], devices: int) -> int:
 
     from kit.cache import cores
 
-    logging.getLogger("torch.distributed.elastic").setLevel(
-        logging.CRITICAL
-    )  # the ranks speak for themselves
+    logging.disable(logging.CRITICAL)  # the ranks speak for themselves
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // devices)))
     config = LaunchConfig(
         min_nodes=1, max_nodes=1, nproc_per_node=devices, run_id=uuid4().hex, rdzv_backend="c10d",

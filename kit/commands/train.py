@@ -10,7 +10,7 @@ import click
 from kit.commands._console import answer, be_strict, emit, follow, say
 from kit.commands._ranks import by_first, count, spread, together
 
-ECHO = 2.0  # seconds: a terminal signals the ranks, and so does torchrun
+ECHO = 10.0  # seconds: a terminal signals the ranks, and so does torchrun
 
 if TYPE_CHECKING:
     from kit.runs.run import Run
