@@ -28,7 +28,7 @@ SIZES = {
     "classes": (10, 100, 1_000, 10_000),
     "runs": (1, 10, 100, 1_000),
 }
-ROWS, CLASSES, MEMBERS = 5_000, 10, 2  # of the points that grow otherwise
+ROWS, FOLDED, CLASSES, MEMBERS = 10_000, 50_000, 10, 2  # of the points that grow otherwise
 
 Point = Callable[[Path, int], Any]
 
@@ -157,7 +157,7 @@ def board(root: Path, size: int) -> None:
 
 def prepare(name: str, axis: str, size: int, root: Path) -> None:
     """Writes what a point needs."""
-    rows, classes = (size, CLASSES) if axis == "rows" else (ROWS, size)
+    rows, classes = (size, CLASSES) if axis == "rows" else (FOLDED if name == "folds" else ROWS, size)
     if name == "board":
         board(root, size)
     elif name == "records":

@@ -26,8 +26,8 @@ KEY = b"kit"  # of the parquet schema's metadata
 AGAIN = "delete the file, then kit train or kit tta makes it anew"
 SMALL, LARGEST = 2**27, 200  # bytes that any file may claim, and how many times its size a larger one may
 TOLERANCE = 1e-3  # of a row's sum; float16 probabilities of 100 classes stay within it
-# bytes of probabilities in a row group, which are in memory at a time while a file is made or read
-GROUP = 8 * 2**20
+GROUP = 8 * 2**20  # bytes of a row group, which are in memory at a time while a file is made or read
+WIDE = 1000  # from so many classes on a group has as many rows as here: each of its columns costs something
 Empty = Callable[[tuple[int, int]], np.ndarray]  # makes the array that probabilities are read into
 
 
@@ -177,7 +177,7 @@ def write_parts(path: Path, parts: Sequence[Predictions], about: Mapping[str, An
 
 
 def _rows_a_group(classes: int) -> int:
-    return max(1, GROUP // (4 * max(classes, 1)))
+    return max(1, GROUP // (4 * min(max(classes, 1), WIDE)))
 
 
 def _schema(classes: Sequence[str], meta: str) -> pyarrow.Schema:

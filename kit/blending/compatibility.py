@@ -14,6 +14,8 @@ from kit.label_kinds import MEANING
 from kit.predictions import Predictions
 from kit.table import Table
 
+LISTED = 30  # classes in an error
+
 
 def check_together(members: Sequence[Member], table: Table) -> None:
     """Raises InvalidError where classes or labels a row (D42) or test sets (D43) differ, or a fold leaks (D43)."""
@@ -44,9 +46,15 @@ def _check_classes(members: Sequence[Member], table: Table) -> None:
             raise InvalidError(
                 f"the classes of {first} and of {name} {how}",
                 code="D42",
-                cases=[Case(", ".join(wanted), first), Case(", ".join(classes), name)],
+                cases=[Case(_listed(wanted), first), Case(_listed(classes), name)],
                 hint="members of one class list; kit orders no columns anew by guess",
             )
+
+
+def _listed(classes: Sequence[str]) -> str:
+    """The classes, the first of them where they are many."""
+    more = f", … ({len(classes)} in all)" if len(classes) > LISTED else ""
+    return ", ".join(classes[:LISTED]) + more
 
 
 def _check_labels(members: Sequence[Member], table: Table) -> None:
