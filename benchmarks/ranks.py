@@ -13,15 +13,15 @@ import argparse
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
-from benchmarks.train_throughput import draw, kit_steps, setting_of
+from benchmarks.train_throughput import arguments, draw, kit_steps, setting_of, turns
 from kit import ranks
+from kit.launch import launch
 from kit.runs.setting import Setting, new_learner
 
 
@@ -46,21 +46,8 @@ def ddp_steps(setting: Setting) -> Iterator[None]:
 def rates(setting: Setting, steps: int) -> tuple[float, float]:
     """Images a second of DDP's loop and of kit's ranks, in turns of one step that all ranks begin together."""
     theirs, mine = ddp_steps(setting), kit_steps(setting, new_learner(setting, 0), 1_000)
-    for _ in range(3):
-        next(theirs), next(mine)
-    spent, rows = [0.0, 0.0], 0
-    for _ in range(steps):
-        ranks.agreed(0)
-        start = time.perf_counter()
-        next(theirs)
-        ranks.agreed(0)
-        middle = time.perf_counter()
-        rows += next(mine)
-        ranks.agreed(
-            0
-        )  # once for the stop that kit's fold agrees on after each step, and the end of the turn
-        spent[0] += middle - start
-        spent[1] += time.perf_counter() - middle
+    # a turn ends with what kit's fold agrees on after each step, whether to stop
+    spent, rows = turns(theirs, mine, 3, steps, lambda: ranks.agreed(0))
     return steps * setting.experiment.rows_of_a_step() / spent[0], rows / spent[1]
 
 
@@ -82,31 +69,17 @@ def measure(options: argparse.Namespace) -> None:
 
 def main() -> None:
     """Starts the ranks by torch's launcher."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--arch", default="resnet18")
-    parser.add_argument("--size", type=int, default=128)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--precision", default="auto", help="auto, float32, bfloat16 or float16")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=30)
-    parser.add_argument("--images", type=int, default=640)
+    parser = arguments(__doc__)
+    parser.set_defaults(rounds=3, steps=30)
     parser.add_argument("--devices", type=int, default=2)
     parser.add_argument("--at", help="the drawn workspace; set where the ranks are started")
     options = parser.parse_args()
     if options.at:
         measure(options)
         return
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
-    config = LaunchConfig(
-        min_nodes=1, max_nodes=1, nproc_per_node=options.devices, run_id="ranks", rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0", max_restarts=0,
-    )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         draw(Path(folder), options.images)
-        elastic_launch(config, sys.executable)("-m", "benchmarks.ranks", *sys.argv[1:], "--at", folder)
+        sys.exit(launch([*sys.argv[1:], "--at", folder], options.devices, "benchmarks.ranks"))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,24 +84,36 @@ def rates(setting: Setting, steps: int) -> tuple[float, float]:
     """Images a second of the bare loop and of kit, over as many steps of each, in turns of one step."""
     ours, bare = new_learner(setting, 0), new_learner(setting, 0)
     theirs, mine = bare_steps(setting, bare), kit_steps(setting, ours, 1_000)
-    for _ in range(5):  # the first steps allocate
-        next(theirs), next(mine)
-    spent, rows = [0.0, 0.0], 0
-    for _ in range(steps):
-        start = time.perf_counter()
-        next(theirs)
-        middle = time.perf_counter()
-        rows += next(mine)
-        spent[0] += middle - start
-        spent[1] += time.perf_counter() - middle
+    spent, rows = turns(theirs, mine, 5, steps)
     return steps * setting.experiment.rows_of_a_step() / spent[0], rows / spent[1]
 
 
-def main() -> None:
-    """Prints a line a round and the ratio's median."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def turns(
+    theirs: Iterator[None], mine: Iterator[int], first: int, steps: int, begin: Callable[[], object] = int
+) -> tuple[tuple[float, float], int]:
+    """Seconds of each side over steps in turns, and the rows of mine; the `first` ones allocate, and do not count.
+
+    `begin` is called before each side's turn and after the last one's.
+    """
+    for _ in range(first):
+        next(theirs), next(mine)
+    spent, rows = [0.0, 0.0], 0
+    for _ in range(steps):
+        begin()
+        start = time.perf_counter()
+        next(theirs)
+        begin()
+        middle = time.perf_counter()
+        rows += next(mine)
+        begin()
+        spent[0] += middle - start
+        spent[1] += time.perf_counter() - middle
+    return (spent[0], spent[1]), rows
+
+
+def arguments(text: str | None) -> argparse.ArgumentParser:
+    """The options of benchmarks that train on drawn photos."""
+    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--arch", default="resnet18")
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--batch", type=int, default=32)
@@ -109,7 +121,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--images", type=int, default=640)
-    options = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Prints a line a round and the ratio's median."""
+    options = arguments(__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         draw(Path(folder), options.images)
         setting = setting_of(Path(folder), options)

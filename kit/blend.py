@@ -16,16 +16,15 @@ from kit.blending.crossfit import cross_fit
 from kit.blending.diversity import Diversity, measured
 from kit.blending.members import Member, read_members
 from kit.blending.out_of_fold import OutOfFold, labels, out_of_fold, warn_of_partial
-from kit.blending.recipes import for_labels, for_metric
+from kit.blending.recipes import for_labels, for_metric, opened
 from kit.blending.scores import BLEND, MEAN, Comparison, Predicted, Score, compared
 from kit.blending.test_rows import blended_test
 from kit.board import Board, Entry
 from kit.errors import InvalidError
 from kit.files import sha256
 from kit.kinds import Ensembler, Format, Metric
-from kit.label_kinds import check_takes
 from kit.predictions import Predictions, ids_fingerprint
-from kit.table import Table, sample_frame
+from kit.table import sample_frame
 from kit.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -108,7 +107,7 @@ def judge(
     Board.read(workspace.submissions)  # one that cannot be read stops the blend before it writes
     read = read_members(workspace, members)
     table = labels(workspace)
-    recipe, metric = _asked(workspace, ensembler, table)
+    recipe, metric = opened(workspace, ensembler or workspace.competition.ensembler, table)
     check_together(read, table)
     sample = sample_frame(workspace.root, workspace.competition.data)
     shape = submission.choose_format(workspace, sample, read[0].test.classes, top_k, table.label_kind)
@@ -171,22 +170,11 @@ def diversity(
     """How alike the members are out of fold, and what each brings to the blend; raises what `blend` raises."""
     read = read_members(workspace, members)
     table = labels(workspace)
-    recipe, metric = _asked(workspace, ensembler, table)
+    recipe, metric = opened(workspace, ensembler or workspace.competition.ensembler, table)
     check_together(read, table)
     rows = out_of_fold(read, table, workspace.cache)
     warn_of_partial(read, len(rows.ids))
     return measured(rows, recipe, metric)
-
-
-def _asked(
-    workspace: Workspace, ensembler: str | Mapping[str, Any] | None, table: Table
-) -> tuple[Ensembler, Metric]:
-    """The ensembler, by default the config's, and the metric, told of one another and of the table's labels."""
-    metric = Metric.open(workspace.competition.metric, workspace.root, where="metric")
-    asked = Ensembler.open(ensembler or workspace.competition.ensembler, workspace.root, where="ensembler")
-    recipe = for_metric(asked, metric)
-    check_takes((recipe, metric), table.label_kind, workspace.root)
-    return for_labels(recipe, table.is_multi_label), metric
 
 
 def _blended(rows: OutOfFold, recipe: Ensembler, metric: Metric) -> tuple[Ensembler, Comparison]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kit.errors import SHOWN, KitWarning
+from kit.errors import KitWarning, listed
 from kit.files import sha256
 
 if TYPE_CHECKING:
@@ -99,8 +99,4 @@ def warn_shared(train: Table, test: Table) -> None:
 
 
 def _say(summary: str, cases: Iterable[str]) -> None:
-    texts = list(cases)
-    lines = [summary, *(f"  {text}" for text in texts[:SHOWN])]
-    if len(texts) > SHOWN:
-        lines.append(f"  … and {len(texts) - SHOWN} more")
-    warnings.warn(KitWarning("\n".join(lines)), stacklevel=3)
+    warnings.warn(KitWarning("\n".join([summary, *listed(list(cases))])), stacklevel=3)

@@ -40,6 +40,12 @@ class Case:
         return f"{where}: {self.detail}" if where else self.detail
 
 
+def listed(cases: Sequence[object]) -> list[str]:
+    """The first cases, a line each, and how many more there are."""
+    more = [f"  … and {len(cases) - SHOWN} more"] if len(cases) > SHOWN else []
+    return [*(f"  {case}" for case in cases[:SHOWN]), *more]
+
+
 class KitError(Exception):
     """What went wrong, where, and what to try; `exit_code` is the command's exit status."""
 
@@ -57,9 +63,7 @@ class KitError(Exception):
 
     def __str__(self) -> str:
         lines = [f"{self.code} {self.summary}".strip()]
-        lines += [f"  {case}" for case in self.cases[:SHOWN]]
-        if len(self.cases) > SHOWN:
-            lines.append(f"  … and {len(self.cases) - SHOWN} more")
+        lines += listed(self.cases)
         if self.hint:
             lines.append(f"try: {self.hint}")
         return "\n".join(lines)

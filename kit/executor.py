@@ -108,6 +108,21 @@ def unexpected(error: Exception) -> RunError:
     )  # fmt: skip
 
 
+def lost(number: int, times: int, retries: int, how: str, advice: str, stop: Stop) -> Said | Ended:
+    """A job whose worker is gone for the `times`th time: Said where another is to go on with it, Ended where none is.
+
+    `how` says what became of the worker, `advice` what may keep the next one.
+    """
+    if stop.asked:
+        return not_begun(number, stop)
+    if times > retries:
+        again = f", {times} times" if times > 1 else ""
+        hint = f"killed for memory? {advice}; the same command goes on from the last checkpoint"
+        return Ended(number, error=RunError(f"{how}{again}", code="R11", hint=hint))
+    text = f"{how}; another goes on from the last checkpoint"
+    return Said(number, Progress(WORKING, 0, 1, text, line=True))
+
+
 def not_begun(number: int, stop: Stop) -> Ended:
     """The end of a job that waited when it was asked to stop."""
     return Ended(number, error=StoppedError("stopped before it began", stop.asked))

@@ -15,11 +15,11 @@ from kit import randomness, ranks
 from kit.batches import spread
 from kit.errors import RunError
 from kit.kinds import Loss, Scheduler
-from kit.learner import Learner
+from kit.learner import Learner, floating
 from kit.precision import Precision
 from kit.rates import freeze
 from kit.shortage import OutOfMemory
-from kit.step import Plan, Skipped, floating, updating
+from kit.step import Plan, Skipped, updating
 
 if TYPE_CHECKING:
     from kit.batches import Batch

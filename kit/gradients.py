@@ -34,24 +34,26 @@ class _Bucket:
         """Sends what there is; zeros for gradients that there are not."""
         if empty or self.owed:
             self.flat.zero_()
-        if not empty:
-            given = [(part, weight.grad) for part, weight in zip(self.parts, self.weights, strict=True)]
-            here = [(part, gradient) for part, gradient in given if gradient is not None]
-            if here:
-                torch._foreach_copy_([part for part, _ in here], [gradient for _, gradient in here])
-        self.sent = ranks.send(self.flat)
+        parts, found = self._pairs()
+        if found and not empty:
+            torch._foreach_copy_(parts, found)
+        self.sent = ranks.Sent(self.flat)
 
     @torch.no_grad()
     def receive(self, keep: bool) -> None:
         """Waits for the sum and, if it is to be kept, puts it in the gradients' place."""
         assert self.sent is not None
         self.sent.wait()
-        if keep:
-            given = [(weight.grad, part) for weight, part in zip(self.weights, self.parts, strict=True)]
-            here = [(gradient, part) for gradient, part in given if gradient is not None]
-            if here:
-                torch._foreach_copy_([gradient for gradient, _ in here], [part for _, part in here])
+        parts, found = self._pairs()
+        if found and keep:
+            torch._foreach_copy_(found, parts)
         self.sent, self.owed = None, len(self.weights)
+
+    def _pairs(self) -> tuple[list[Tensor], list[Tensor]]:
+        """The gradients that there are, and their places in what travels."""
+        pairs = zip(self.parts, self.weights, strict=True)
+        here = [(part, weight.grad) for part, weight in pairs if weight.grad is not None]
+        return [part for part, _ in here], [gradient for _, gradient in here]
 
 
 class Gradients:
@@ -108,7 +110,7 @@ def of(network: nn.Module, before: Gradients | None) -> Gradients | None:
         return None
     wanted = learning(network)
     if before is not None:
-        if len(before.weights) == len(wanted) and all(map(lambda a, b: a is b, before.weights, wanted)):
+        if list(map(id, before.weights)) == list(map(id, wanted)):
             return before
         before.close()
     return Gradients(network)

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from uuid import uuid4
 
 
-def launch(arguments: Sequence[str], devices: int) -> int:
-    """Runs `kit` with these arguments as so many ranks, and returns the exit status of the first that failed, or 0.
+def launch(arguments: Sequence[str], devices: int, module: str = "kit") -> int:
+    """Runs a module with these arguments as so many ranks, and returns the exit status of the first that failed, or 0.
 
     A signal goes on to all of them. Each has its share of the machine's cores, where OMP_NUM_THREADS names no other.
     """
@@ -27,7 +27,7 @@ def launch(arguments: Sequence[str], devices: int) -> int:
         rdzv_endpoint="localhost:0", max_restarts=0, monitor_interval=0.1,
     )  # fmt: skip
     try:
-        elastic_launch(config, sys.executable)("-m", "kit", *arguments)
+        elastic_launch(config, sys.executable)("-m", module, *arguments)
     except ChildFailedError as error:
         _, first = error.get_first_failure()
         return first.exitcode if first.exitcode > 0 else 128 - first.exitcode

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,11 +14,17 @@ from kit.gradients import Gradients
 from kit.precision import Precision
 
 
+def floating(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """Those that hold floats, as batch norm's statistics do and its count of batches does not."""
+    return [tensor for tensor in tensors if tensor.is_floating_point()]
+
+
 class Buffers:
     """A network's buffers as they were before a step: a forward pass moves batch norm's, even one that fails."""
 
     def __init__(self, network: nn.Module) -> None:
         self._live = list(network.buffers())
+        self.floating = floating(self._live)  # as they are, not as they were
         self._kept = [buffer.clone() for buffer in self._live]
 
     @torch.no_grad()

@@ -15,10 +15,8 @@ from typing import Any
 import numpy as np
 
 from kit.blending.members import Member, read_members
-from kit.blending.recipes import for_labels, for_metric
-from kit.errors import SHOWN, ConfigError, KitWarning
-from kit.kinds import Ensembler, Metric
-from kit.label_kinds import check_takes
+from kit.blending.recipes import opened
+from kit.errors import ConfigError, KitWarning, listed
 from kit.predictions import Predictions
 from kit.progress import Progress, Work, finish
 from kit.pseudo_labels import FOLDER, Form, PseudoLabels, mark, place_of
@@ -84,7 +82,8 @@ def labelling(workspace: Workspace, members: Sequence[str], name: str | None, as
     train = train_table(workspace.root, workspace.competition.data).sorted_by_id()
     check_teachers(read, train)
     test = test_table(workspace.root, workspace.competition.data, train.classes)
-    teachers = Teachers(read, _recipe(workspace, asked.ensembler, train), train)
+    recipe, _ = opened(workspace, asked.ensembler, train)
+    teachers = Teachers(read, recipe, train)
     told = training_predictions(workspace, read) if "train" in asked.told else []
     shown = yield from showing(workspace, read, train, test)
     yield Progress("pseudo", 0, 1)
@@ -121,14 +120,6 @@ def _nothing(table: Table) -> Predictions:
     return Predictions(
         table.ids[:0], np.empty(0, np.int64), table.classes, np.empty((0, len(table.classes)), np.float32)
     )
-
-
-def _recipe(workspace: Workspace, spec: Any, table: Table) -> Ensembler:
-    """The ensembler, told of the metric."""
-    metric = Metric.open(workspace.competition.metric, workspace.root, "metric")
-    recipe = for_metric(Ensembler.open(spec, workspace.root, "ensembler"), metric)
-    check_takes([recipe], table.label_kind, workspace.root)
-    return for_labels(recipe, False)
 
 
 def _round(workspace: Workspace, member: Member) -> int:
@@ -204,11 +195,10 @@ def _warn(found: Sequence[ClassShare]) -> None:
     """W22: classes that are taken far more, or far less, than they are among the training rows."""
     if not found:
         return
-    lines = [
-        f"  {one.name}: {one.share:.1%} of the rows taken, {one.prior:.1%} of the training rows"
+    cases = [
+        f"{one.name}: {one.share:.1%} of the rows taken, {one.prior:.1%} of the training rows"
         for one in found
     ]
-    more = [f"  … and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
     text = f"W22 {len(found)} classes are taken far more, or less, than they are trained on"
     hint = "try: --top 0.5 --balanced, or another --threshold"
-    warnings.warn(KitWarning("\n".join([text, *lines[:SHOWN], *more, hint])), stacklevel=4)
+    warnings.warn(KitWarning("\n".join([text, *listed(cases), hint])), stacklevel=4)

@@ -43,7 +43,7 @@ class SaidByFirst(KitError):
 
 def everyones(error: KitError) -> KitError:
     """What all ranks raise alike; the first one alone says it."""
-    return error if is_first() else SaidByFirst(f"rank 0: {error}", error.exit_code)
+    return error if is_first() else _said(error)
 
 
 @dataclass(frozen=True)
@@ -204,42 +204,41 @@ def by_first(action: Callable[[], T]) -> T:
     """What the first rank's call gives, on all ranks; the others wait. Raises SaidByFirst there for what it raises."""
     if count() == 1:
         return action()
-    told: list[Any] = [None, None]
+    made: T | None = None
     failed: Exception | None = None
     if is_first():
         try:
-            told[0] = action()
+            made = action()
         except Exception as error:
-            failed, told[1] = error, _said(error)
-    with _talking():
-        dist.broadcast_object_list(told, src=0)
-    if failed is not None:
-        raise failed
-    if told[1] is not None:
-        raise told[1]
-    return cast(T, told[0])
+            failed = error
+    return cast(T, _from_first(made, failed))
 
 
 def in_turn(work: Callable[[], Work[T]]) -> Work[T]:
     """Work that the first rank does before all others, which find on the disk what it wrote."""
     if count() == 1:
         return (yield from work())
+    made: T | None = None
     failed: Exception | None = None
-    made: list[T] = []
     if is_first():
         try:
-            made.append((yield from work()))
+            made = yield from work()
         except Exception as error:
             failed = error
-    said = None if failed is None else _said(failed)
-    told = [said]
+    _from_first(None, failed)
+    return cast(T, made) if is_first() else finish(work())
+
+
+def _from_first(value: Any, failed: Exception | None) -> Any:
+    """The first rank's value, on all ranks; where its work failed, all raise, it alone with the reason."""
+    told = [value, None if failed is None else _said(failed)]
     with _talking():
         dist.broadcast_object_list(told, src=0)
     if failed is not None:
         raise failed
-    if told[0] is not None:
-        raise told[0]
-    return made[0] if made else finish(work())
+    if told[1] is not None:
+        raise told[1]
+    return told[0]
 
 
 def _said(error: Exception) -> SaidByFirst:
@@ -247,7 +246,7 @@ def _said(error: Exception) -> SaidByFirst:
 
 
 class Sent:
-    """A tensor on its way: once it has arrived, it is the sum over all ranks, the same bits on each."""
+    """A tensor on its way: once it has arrived, it holds the sum over all ranks, the same bits on each."""
 
     def __init__(self, tensor: Tensor) -> None:
         with _talking():
@@ -260,11 +259,6 @@ class Sent:
             self._work.wait()
 
 
-def send(tensor: Tensor) -> Sent:
-    """Begins to add up a tensor over all ranks, in its place."""
-    return Sent(tensor)
-
-
 @torch.no_grad()
 def add_up(sums: Sequence[Tensor], means: Sequence[Tensor] = ()) -> None:
     """Puts the sum over all ranks, or the mean, in each tensor's place, in one message; alone, they stay."""
@@ -272,7 +266,7 @@ def add_up(sums: Sequence[Tensor], means: Sequence[Tensor] = ()) -> None:
     if count() == 1 or not tensors:
         return
     sent = torch.cat([one.reshape(-1).float() for one in tensors])
-    send(sent).wait()
+    Sent(sent).wait()
     sent[sum(tensor.numel() for tensor in sums) :] /= count()
     parts = sent.split([tensor.numel() for tensor in tensors])
     for tensor, part in zip(tensors, parts, strict=True):

@@ -7,7 +7,7 @@ of the step reaches the weights.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -96,7 +96,7 @@ def updating(
         if _exchanged(learner, short is not None):
             break
         yield _smaller(learner, short, loss)  # out of the except block, which holds the failed step's tensors
-    ranks.add_up([value], floating(learner.network.buffers()))
+    ranks.add_up([value], learner.before.floating)
     finite = _descend(learner, plan.clip_grad_norm, value)
     learner.doing = ""
     return value, finite
@@ -160,11 +160,6 @@ def _exchanged(learner: Learner, failed: bool) -> bool:
     if learner.gradients is not None:
         learner.gradients.receive(keep=not failed)
     return not failed
-
-
-def floating(tensors: Iterable[Tensor]) -> list[Tensor]:
-    """Those that hold floats, as batch norm's statistics do and its count of batches does not."""
-    return [tensor for tensor in tensors if tensor.is_floating_point()]
 
 
 def outputs(network: nn.Module, images: Tensor, precision: Precision, device: torch.device) -> Tensor:

@@ -255,6 +255,20 @@ def text_of(table: pd.DataFrame, sep: str = ",") -> str:
     return text.getvalue()
 
 
+def read_record(file: Path) -> dict[str, Any]:
+    """What stands beside a submission: members, ensembler, format. Raises ConfigError C22 for another file."""
+    try:
+        found = dict(files.read_json(file))
+        named = all("member" in one for one in found["members"])
+    except (OSError, ValueError, KeyError, TypeError):
+        found, named = {}, False
+    if not named or not isinstance(found.get("ensembler"), dict) or "format" not in found:
+        raise ConfigError(
+            f"{file} is no record of a submission", code="C22", hint="submissions/0007-name.json, which kit blend wrote"
+        )  # fmt: skip
+    return found
+
+
 def _same(submissions: Path, known: Mapping[str, Any]) -> Path | None:
     """The file of the same submission, made from the same members, whether it came to the board or not."""
     wanted = files.fingerprint(known)

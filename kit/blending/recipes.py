@@ -6,8 +6,22 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from kit.kinds import KINDS, Ensembler, Metric, Scorer
+from kit.label_kinds import check_takes
+from kit.table import Table
+from kit.workspace import Workspace
 
 R = TypeVar("R", Ensembler, Scorer)
+
+
+def opened(workspace: Workspace, spec: Any, table: Table) -> tuple[Ensembler, Metric]:
+    """An ensembler and the competition's metric, told of one another and of the table's labels.
+
+    Raises PluginError, ConfigError; C17 for labels that one of them does not take.
+    """
+    metric = Metric.open(workspace.competition.metric, workspace.root, where="metric")
+    recipe = for_metric(Ensembler.open(spec, workspace.root, where="ensembler"), metric)
+    check_takes((recipe, metric), table.label_kind, workspace.root)
+    return for_labels(recipe, table.is_multi_label), metric
 
 
 def for_metric(recipe: R, metric: Metric) -> R:

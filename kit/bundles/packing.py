@@ -17,9 +17,10 @@ from kit import checkpoints
 from kit.blend import judge
 from kit.bundles.contents import Contents, Network, Packed
 from kit.errors import ConfigError, InvalidError, RunError
-from kit.files import read_json, write_json, write_text, written_folder
+from kit.files import write_json, write_text, written_folder
 from kit.finals.unit import find_asked
 from kit.runs.run import Run, versions
+from kit.submission import read_record
 from kit.table import labelled_rows
 from kit.workspace import CONFIG, Workspace
 
@@ -48,7 +49,7 @@ def bundle(
     """
     if out.exists():
         raise ConfigError(f"{out} is there already", code="C38", hint="another --out, or remove it")
-    record = _record(members[0]) if len(members) == 1 and members[0].endswith(".json") else None
+    record = read_record(Path(members[0])) if len(members) == 1 and members[0].endswith(".json") else None
     if record is None:
         record = _judged(workspace, members, ensembler)
     elif ensembler is not None:
@@ -68,16 +69,6 @@ def bundle(
     names = tuple(one.member for one in packed)
     size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
     return Bundle(out, names, len({n.checkpoint for one in packed for n in one.networks}), size)
-
-
-def _record(file: str) -> dict[str, Any]:
-    try:
-        found = dict(read_json(Path(file)))
-        return {key: found[key] for key in ("members", "ensembler", "format")} | {"final": found.get("final")}
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ConfigError(
-            f"{file} is no record of a submission", code="C22", hint="submissions/0007-name.json, which kit blend wrote"
-        ) from None  # fmt: skip
 
 
 def _judged(

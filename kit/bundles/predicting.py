@@ -19,13 +19,13 @@ from kit.bundles.contents import Contents, Packed
 from kit.errors import ConfigError, KitWarning
 from kit.files import read_json, write_json, write_text
 from kit.folds import Folds
-from kit.kinds import Classes, Ensembler, Format, Metric, Views
+from kit.kinds import Ensembler, Format, Metric, Views
 from kit.precision import choose_device
 from kit.predict import open_views
 from kit.predictions import Predictions
 from kit.progress import Work
 from kit.runs.loading import geometry, loading
-from kit.runs.restore import experiment_of, ready
+from kit.runs.restore import classes_of, experiment_of, ready
 from kit.runs.run import Run, versions
 from kit.runs.scoring import joined
 from kit.runs.sheet import Job, Sheet
@@ -131,12 +131,7 @@ def _job(folder: Path, space: Workspace, packed: Packed, run: str, contents: Con
     paths = {one.fold: folder / one.checkpoint for one in packed.networks if one.run == run}
     about = checkpoints.manifest_of(next(iter(paths.values())))["about"]
     experiment = experiment_of(about)
-    names = {"names": contents.classes, "counts": tuple(about["class_counts"])}
-    classes = Classes(
-        names["names"], names["counts"], tuple(about["class_groups"]), tuple(map(tuple, about["class_factors"])),
-        about["total"], contents.multi_label,
-    )  # fmt: skip
-    parts = network.open_parts(experiment, space.root, classes)
+    parts = network.open_parts(experiment, space.root, classes_of(about))
     views = Views.open(packed.views, space.root)
     merge: Any = packed.merge
     name = views_name(views, merge)

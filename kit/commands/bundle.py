@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from kit.commands._console import emit, say
+from kit.commands._console import answer, say
 
 
 @click.command()
@@ -40,4 +40,4 @@ def command(members: tuple[str, ...], out: Path, ensembler: str | None, wheels: 
         "networks": made.networks,
         "bytes": made.bytes,
     }
-    emit(told) if as_json else click.echo(made.folder)
+    answer(told, [made.folder], as_json)

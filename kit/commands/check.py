@@ -93,13 +93,11 @@ def _look(workspace: Workspace, runs: tuple[str, ...], checkpoints: tuple[str, .
 
 
 def _show(finding: Finding) -> None:
-    from kit.errors import SHOWN
+    from kit.errors import listed
 
     click.echo()
     click.secho(f"{finding.code} {finding.level}: {finding.summary}", fg=COLOURS[finding.level])
-    for case in finding.cases[:SHOWN]:
-        click.echo(f"  {case}")
-    if len(finding.cases) > SHOWN:
-        click.echo(f"  … and {len(finding.cases) - SHOWN} more")
+    for line in listed(finding.cases):
+        click.echo(line)
     click.echo(f"  effect: {finding.effect}")
     click.echo(f"  answer: {finding.answer}")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from kit.commands._console import console, emit, follow, say
+from kit.commands._console import answer, console, emit, follow, say
 from kit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def command(
     from kit.commands.train import numbers
     from kit.final import finalising, plan
     from kit.stopping import Stop
+    from kit.submission import read_record
     from kit.workspace import Workspace
 
     workspace = Workspace.find(".", [text for text in members if "=" in text])
@@ -55,7 +57,8 @@ def command(
     if record is not None:
         if runs or ensembler:
             raise ConfigError("--blend names members and ensembler: give it alone", code="C05")
-        runs, spec = _of_record(record)
+        found = read_record(Path(record))
+        runs, spec = [f"runs/{one['member']}" for one in found["members"]], found["ensembler"]
     if not runs:
         raise ConfigError("no members to train", code="C20", hint="kit final runs/a@d4, or --blend FILE")
     planned = plan(workspace, runs, spec, numbers(seeds, "--seeds") or (), hours, top_k)
@@ -68,22 +71,7 @@ def command(
     with stop.heard():
         made = follow(finalising(workspace, planned, name, stop))
     _tell(workspace, made)
-    emit(_as_json(made)) if as_json else click.echo(made.submitted.path)
-
-
-def _of_record(file: str) -> tuple[list[str], dict[str, Any]]:
-    """Members and ensembler of a submission's record. Raises ConfigError C22 for another file."""
-    from pathlib import Path
-
-    from kit.files import read_json
-
-    try:
-        found = read_json(Path(file))
-        return [f"runs/{one['member']}" for one in found["members"]], dict(found["ensembler"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ConfigError(
-            f"{file} is no record of a submission", code="C22", hint="submissions/0007-name.json, which kit blend wrote"
-        ) from None  # fmt: skip
+    answer(_as_json(made), [made.submitted.path], as_json)
 
 
 def _show(plan: Plan) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kit.commands._console import console, emit, follow, say
+from kit.commands._console import answer, console, follow, say
 from kit.commands._specs import read_spec
 
 if TYPE_CHECKING:
@@ -69,10 +69,8 @@ def command(
     asked = Asked(rule, "soft" if soft else "hard", read_spec(ensembler, "--ensembler"), told)
     made = follow(labelling(Workspace.find("."), members, name, asked))
     _say(made)
-    if as_json:
-        emit({**asdict(made), "accuracy": made.held_out.accuracy, "interval": made.held_out.interval})
-    else:
-        click.echo(made.path)
+    result = {**asdict(made), "accuracy": made.held_out.accuracy, "interval": made.held_out.interval}
+    answer(result, [made.path], as_json)
 
 
 def _say(made: Made) -> None:

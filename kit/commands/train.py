@@ -129,10 +129,11 @@ def _train(
         if fresh:
             by_first(partial(_set_aside, run))
         by_first(partial(check_same, run, workspace.experiment))
-        if is_finished(run, folds):
-            say(f"runs/{run.name} is finished")
+    finished = by_first(lambda: [run.name for run in runs if is_finished(run, folds)])
+    for name in finished:
+        say(f"runs/{name} is finished")
     came: list[Run | KitError] = [*runs]
-    if not by_first(lambda: all(is_finished(run, folds) for run in runs)):
+    if len(finished) < len(runs):
         from kit.stopping import Stop
         from kit.train import training, training_runs
 

@@ -36,8 +36,10 @@ def by_need(count: int, score: Callable[[tuple[int, ...]], float]) -> list[int]:
 
 def fitting(units: Sequence[C], seconds: float) -> list[C]:
     """The units that fit, each in its turn: one that is too long does not keep a shorter one behind it away."""
-    kept = list[C]()
+    kept, spent = list[C](), 0.0
     for unit in units:
-        if sum(each.cost for each in (*kept, unit)) <= seconds:
+        cost = unit.cost
+        if spent + cost <= seconds:
             kept.append(unit)
+            spent += cost
     return kept

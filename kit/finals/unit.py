@@ -17,6 +17,7 @@ from kit.predictions import Predictions, about_of
 from kit.runs.run import Run
 from kit.runs.scoring import joined
 from kit.runs.watching import epochs_of
+from kit.tta import views_name
 from kit.workspace import Workspace
 
 
@@ -103,7 +104,7 @@ def find_asked(workspace: Workspace, text: str, run: Run) -> Asked:
     spec = about.get("spec", name.removesuffix("-geometric"))
     try:
         views = Views.open(spec, workspace.root, "views")
-        known = views.called() + ("-geometric" if merge == "geometric" else "") == name
+        known = views_name(views, merge) == name
     except KitError as error:
         raise _no_views(text, run) from error
     if not known:

@@ -32,19 +32,22 @@ def experiment_of(about: Mapping[str, Any]) -> Experiment:
         raise CheckpointError(text, code="D53", cases=[str(error).splitlines()[0]]) from None
 
 
+def classes_of(about: Mapping[str, Any]) -> Classes:
+    """What a checkpoint's plugins knew of the classes, from what its manifest says."""
+    names, counts, groups, factors = (
+        about.get(key, ()) for key in ("classes", "class_counts", "class_groups", "class_factors")
+    )
+    total, multi_label = about.get("total", 0), about.get("multi_label", False)
+    return Classes(tuple(names), tuple(counts), tuple(groups), tuple(map(tuple, factors)), total, multi_label)
+
+
 def restore(checkpoint: Checkpoint, root: Path | None, device: torch.device) -> Predictor:
     """The averaged network where there is one, else the last weights.
 
     Raises CheckpointError D53 where the weights are not those of the network, naming the first keys.
     """
     experiment = experiment_of(checkpoint.about)
-    names, counts, groups, factors = (
-        checkpoint.about.get(key, ()) for key in ("classes", "class_counts", "class_groups", "class_factors")
-    )
-    total, multi_label = checkpoint.about.get("total", 0), checkpoint.about.get("multi_label", False)
-    classes = Classes(
-        tuple(names), tuple(counts), tuple(groups), tuple(map(tuple, factors)), total, multi_label
-    )
+    classes = classes_of(checkpoint.about)
     parts = network.open_parts(experiment, root, classes).bare()
     built = network.build(parts, len(classes.names), experiment.image_size)
     wanted, found = built.state_dict(), checkpoint.predicting
@@ -58,7 +61,7 @@ def restore(checkpoint: Checkpoint, root: Path | None, device: torch.device) -> 
         )  # fmt: skip
     built.load_state_dict(found)
     precision = Precision(experiment.precision, experiment.predict_precision, experiment.layout)
-    return Predictor(precision.place(built.eval(), device), parts.loss, precision, multi_label)
+    return Predictor(precision.place(built.eval(), device), parts.loss, precision, classes.multi_label)
 
 
 def ready(path: Path, root: Path | None, device: torch.device) -> Predictor:

@@ -64,7 +64,7 @@ class Setting:
     def material(self, fold: int, loss: Loss) -> Material:
         """The images and labels that a fold's model trains on, as a loss takes them. Raises ConfigError C36."""
         own = Material(self.loaded.cache, self.training_rows(fold), self.loaded.table.true_labels())
-        return own if self.taught is None else self.taught.added(own, self.loaded.table.ids, fold, loss)
+        return own if self.taught is None else self.taught.added(own, self.loaded.table, fold, loss)
 
     def taught_rows(self, fold: int) -> int:
         """How many test rows a fold's model trains on too. Raises ConfigError C36 where no teacher had the fold."""

@@ -44,8 +44,8 @@ class Taught:
         places = self._places(fold)
         return np.sort(places[~self.loaded.bad[places]])
 
-    def added(self, own: Material, ids: np.ndarray, fold: int, loss: Loss) -> Material:
-        """A fold's material and its test rows; `ids` are of the training rows. Raises ConfigError C36."""
+    def added(self, own: Material, table: Table, fold: int, loss: Loss) -> Material:
+        """A fold's material and its test rows; `table` is of the training rows. Raises ConfigError C36."""
         first, told, kind = len(own.labels), self.labels.of(fold), self.kind(loss)
         places = first + self._places(fold)
         labels = np.concatenate([own.labels, np.full(len(self.loaded.table), -1)])
@@ -59,7 +59,7 @@ class Taught:
         if kind == "soft":
             shares[np.arange(first), own.labels] = 1
             return replace(made, targets=shares)
-        self._tell(shares, ids, fold)
+        self._tell(shares, table, fold)
         return replace(made, targets=np.concatenate([labels[:, None].astype(np.float32), shares], axis=1))
 
     def kind(self, loss: Loss) -> LabelKind:
@@ -77,13 +77,12 @@ class Taught:
     def _places(self, fold: int) -> np.ndarray:
         return self.loaded.table.rows_of(self.labels.of(fold).ids)
 
-    def _tell(self, shares: np.ndarray, ids: np.ndarray, fold: int) -> None:
+    def _tell(self, shares: np.ndarray, table: Table, fold: int) -> None:
         """Puts what the fold's teachers say of the rows that they trained on into the training rows' places."""
         if self.labels.train is None:
             return
         told = self.labels.train.take(self.labels.train.folds == fold)
-        at = {name: row for row, name in enumerate(ids.tolist())}
-        shares[[at[name] for name in told.ids.tolist()]] = told.probabilities
+        shares[table.rows_of(told.ids)] = told.probabilities
 
 
 def teaching(workspace: Workspace, table: Table, folds: Folds, losses: Sequence[Loss]) -> Work[Taught | None]:

@@ -16,11 +16,9 @@ from typing import Any
 from pydantic import Field
 
 from kit.cache import cores
-from kit.errors import RunError
-from kit.executor import WORKING, not_begun
+from kit.executor import lost, not_begun
 from kit.kinds import Ended, Executor, Function, Said, Told
 from kit.plugins.executor._worker import work
-from kit.progress import Progress
 from kit.stopping import Stop
 
 LOOK = 0.2  # seconds after which is looked whether a worker is no more, or a signal came
@@ -162,23 +160,15 @@ class _Pool:
         self.workers.remove(worker)
         number, code = worker.job, worker.process.exitcode
         worker.end()
-        how = (
+        ended = (
             f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with status {code}"
         )
         self.losses[number] += 1
-        if stop.asked:
-            yield not_begun(number, stop)
-        elif self.losses[number] > self.retries:
-            again = f", {self.losses[number]} times" if self.losses[number] > 1 else ""
-            yield Ended(
-                number, error=RunError(
-                    f"its process {how}{again}", code="R11",
-                    hint="killed for memory? fewer executor.workers; the same command goes on from the last checkpoint",
-                ),
-            )  # fmt: skip
-        else:
-            said = f"its process {how}; another goes on from the last checkpoint"
-            yield Said(number, Progress(WORKING, 0, 1, said, line=True))
+        told = lost(
+            number, self.losses[number], self.retries, f"its process {ended}", "fewer executor.workers", stop
+        )
+        yield told
+        if isinstance(told, Said):
             self.waiting.appendleft(number)
         self._start(worker.settings)
 

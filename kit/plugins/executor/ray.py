@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from kit.errors import ConfigError, RunError
-from kit.executor import WORKING, not_begun, unexpected, working_apart
+from kit.executor import WORKING, lost, not_begun, unexpected, working_apart
 from kit.kinds import Ended, Executor, Function, Said, Told
 from kit.progress import Progress
 from kit.stopping import Stop
@@ -245,19 +245,9 @@ class _Tasks:
         how = f"its worker on the cluster was lost ({type(error).__name__})"
         self.losses[number] += 1
         self.begun.discard(number)
-        if stop.asked:
-            yield not_begun(number, stop)
-        elif self.losses[number] > self.retries:
-            again = f", {self.losses[number]} times" if self.losses[number] > 1 else ""
-            yield Ended(
-                number, error=RunError(
-                    f"{how}{again}", code="R11",
-                    hint="killed for memory? executor.memory; the same command goes on from the last checkpoint",
-                ),
-            )  # fmt: skip
-        else:
-            said = f"{how}; another goes on from the last checkpoint"
-            yield Said(number, Progress(WORKING, 0, 1, said, line=True))
+        told = lost(number, self.losses[number], self.retries, how, "executor.memory", stop)
+        yield told
+        if isinstance(told, Said):
             self._start(number)
 
     def end(self) -> None:
