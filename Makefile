@@ -26,8 +26,8 @@ lint: $(INSTALLED)  ## style and types
 	@$(BIN)/ruff format --check --quiet || (echo "make lint: run $(BIN)/ruff format"; exit 1)
 	@$(BIN)/mypy
 
-test: lint  ## style, types, and every test
-	@$(BIN)/python -m pytest
+test: lint  ## style, types, and every test, a file of them on each of two cores
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 bench: $(INSTALLED)  ## the benchmarks that need nothing but kit
 	@$(BIN)/python benchmarks/train_throughput.py
