@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from kit.checkpoints import MANIFEST
 from kit.errors import Case, DataError
 from kit.files import read_json, sha256, write_json
 
@@ -57,7 +58,10 @@ class Contents:
 
     @classmethod
     def read(cls, folder: Path) -> Contents:
-        """Reads a bundle whose files are all as they were packed. Raises DataError D66 where they are not."""
+        """Reads a bundle whose files are all as they were packed.
+
+        Raises DataError D66 where they are not, and where it names a file or a run that is not below its own folder.
+        """
         try:
             found = dict(read_json(folder / BUNDLE))
             schema, files = int(found.pop("schema")), dict(found.pop("files"))
@@ -74,6 +78,10 @@ class Contents:
             ) from error
         if schema > SCHEMA:
             raise DataError(f"{folder} is of schema {schema}, this kit reads up to {SCHEMA}", code="D66")
+        if strays := _strays(made, files):
+            raise DataError(
+                f"{folder} names what is not in it", code="D66", cases=strays, hint="kit bundle makes one"
+            )
         wrong = [Case(why, name) for name, mark in files.items() if (why := _wrong(folder / name, mark))]
         if wrong:
             raise DataError(
@@ -89,3 +97,20 @@ def _wrong(file: Path, mark: Mapping[str, Any]) -> str:
     if file.stat().st_size != mark["bytes"]:
         return f"has {file.stat().st_size} bytes of {mark['bytes']}"
     return "" if sha256(file) == mark["sha256"] else "sha256 mismatch"
+
+
+def _strays(contents: Contents, files: Mapping[str, Any]) -> list[Case]:
+    """Files, checkpoints and runs whose names lead out of the bundle, or to a file that is not its own."""
+    networks = [network for member in contents.members for network in member.networks]
+    runs = dict.fromkeys(str(network.run) for network in networks)
+    places = dict.fromkeys(str(network.checkpoint) for network in networks)
+    return [
+        *(Case("is not below the bundle", name) for name in files if not _below(name)),
+        *(Case("is no folder's name", run) for run in runs if not _below(run) or "/" in run),
+        *(Case("is no checkpoint of it", place) for place in places if f"{place}/{MANIFEST}" not in files),
+    ]
+
+
+def _below(name: str) -> bool:
+    path = PurePosixPath(name)
+    return not path.is_absolute() and bool(path.parts) and ".." not in path.parts and "\\" not in name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -189,6 +190,31 @@ def test_a_damaged_bundle_is_refused_before_anything_of_it_runs(
     (broken / "bundle.json").write_text("{}")
     with pytest.raises(DataError, match="D66 .*no bundle"):
         Contents.read(broken)
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "says"),
+    [
+        ("files", "../kit.py", "is not below the bundle"),
+        ("files", "/etc/hostname", "is not below the bundle"),
+        ("run", "../a", "is no folder's name"),
+        ("run", "a/b", "is no folder's name"),
+        ("checkpoint", "../runs/a/fold-0/0002", "is no checkpoint of it"),
+    ],
+)
+def test_a_name_that_leads_out_of_a_bundle_is_refused(
+    packed: Path, tmp_path: Path, where: str, name: str, says: str
+) -> None:
+    told = read_json(packed / "bundle.json")
+    if where == "files":
+        told["files"][name] = {"sha256": "0" * 64, "bytes": 1}
+    else:
+        told["members"][0]["networks"][0][where] = name
+    write_json(tmp_path / "bundle.json", told)
+    with pytest.raises(
+        DataError, match=f"(?s)D66 .*{re.escape(name)}.*{says}|D66 .*{says}.*{re.escape(name)}"
+    ):
+        Contents.read(tmp_path)
 
 
 def test_other_versions_are_told(packed: Path, hidden: Given, tmp_path: Path) -> None:
