@@ -188,7 +188,7 @@ class _Office:
             for step in work:
                 yield replace(step, done=(begun + step.done) / sum(units), total=1)
             begun += count
-            for text in _lines(sheets):
+            for text in lines(sheets):
                 yield Progress(TASK, begun / sum(units), 1, text, line=True)
             told.append([sheet.write() for sheet in sheets])
         return [
@@ -234,7 +234,7 @@ def one_pass(sheets: Sequence[Sheet], networks: Mapping[Path, Predictor]) -> Wor
         batches.close()
 
 
-def _lines(sheets: Sequence[Sheet]) -> list[str]:
+def lines(sheets: Sequence[Sheet]) -> list[str]:
     """What was predicted: a line a run and fold of training rows, a line a run of test rows."""
     found = []
     for sheet in sheets:

@@ -23,14 +23,14 @@ from kit.kinds import Ensembler, Format, Metric, Views
 from kit.precision import choose_device
 from kit.predict import open_views
 from kit.predictions import Predictions
-from kit.progress import Work
+from kit.progress import Progress, Work
 from kit.runs.loading import geometry, loading
 from kit.runs.restore import classes_of, experiment_of, ready
 from kit.runs.run import Run, versions
 from kit.runs.scoring import joined
 from kit.runs.sheet import Job, Sheet
 from kit.table import sample_frame, test_table
-from kit.tta import one_pass, together, views_name
+from kit.tta import lines, one_pass, together, views_name
 from kit.workspace import CONFIG, Workspace
 
 NOBODY = Folds(np.array([], dtype=str), np.zeros((0, 1), np.int64))  # test rows are held out by no fold
@@ -63,13 +63,17 @@ def predicting_bundle(
     place = choose_device(device)
     jobs = [job for one in contents.members for job in _jobs(folder, space, one, contents, metric)]
     prior = np.array(contents.prior)
-    for group in together(jobs):
+    groups = together(jobs)
+    for number, group in enumerate(groups):
         some = [jobs[at] for at in group]
         loaded = yield from loading(space, test, "test", geometry(some[0].experiment))
         sheets = [Sheet.begin(job, "test", loaded, prior) for job in some]
         paths = dict.fromkeys(sheet.job.checkpoints[fold] for sheet in sheets for fold in sheet.missing)
         networks = {path: ready(path, space.root, place) for path in paths}
-        yield from one_pass(sheets, networks)
+        for step in one_pass(sheets, networks):
+            yield replace(step, task="predict", done=number + step.done / step.total, total=len(groups))
+        for text in lines(sheets):
+            yield Progress("predict", number + 1, len(groups), text, line=True)
         for sheet in sheets:
             sheet.write()
     sample = sample_frame(space.root, data)

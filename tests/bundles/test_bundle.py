@@ -134,6 +134,9 @@ def test_without_a_network_it_predicts_new_images_to_the_bit(
     asked = ["--images", str(hidden.images), "--sample", str(hidden.sample)]
     done = alone(str(packed / "predict.py"), *asked, home=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert re.findall(r"predict: (\S+) test: (\d+) rows, (\d) view", done.stderr) == [
+        ("a@turned", "9", "2"), ("b@plain", "9", "1"),
+    ]  # fmt: skip
     space = as_the_workspace(blended, hidden, tmp_path / "space")
     tta(space, ["runs/a"], "turned")
     tta(space, ["runs/b"])
