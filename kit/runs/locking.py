@@ -29,7 +29,7 @@ def locked(folder: Path, patience: float = LOOK) -> Iterator[None]:
         lock.acquire(timeout=patience)
     except Timeout:
         raise BusyError(
-            f"{folder} is in use by {holder(folder)}", code="R08", hint="another --name"
+            f"{folder} is in use by {holder(folder)}", code="R08", hint="wait for it, or another name"
         ) from None
     try:
         write_json(note, _myself())

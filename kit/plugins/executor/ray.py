@@ -92,6 +92,8 @@ class Ray(Executor):
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "1")
+        if "NO_COLOR" in os.environ or not sys.stderr.isatty():
+            os.environ.setdefault("RAY_COLOR_PREFIX", "0")
         import ray
 
         if ray.is_initialized():
