@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 import torch
 
-from kit import fit
+from kit import fit, heap
 from kit.learner import Learner
 from kit.progress import finish
 from kit.runs.run import find_run
@@ -133,7 +133,8 @@ def main() -> None:
         print(f"{options.arch}, {options.size} px, batch {options.batch}, {setting.precision}")
         ratios = []
         for number in range(options.rounds):
-            bare, ours = rates(setting, options.steps)
+            with heap.kept(setting.device):  # for both sides, since they share a process
+                bare, ours = rates(setting, options.steps)
             ratios.append(ours / bare)
             print(
                 f"round {number}: bare {bare:.1f} images/s, kit {ours:.1f} images/s, ratio {ratios[-1]:.3f}"

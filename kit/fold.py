@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from kit import checkpoints, fit, memory, ranks
+from kit import checkpoints, fit, heap, memory, ranks
 from kit.compiling import COST, compile_training
 from kit.errors import Case, RunError, StoppedError
 from kit.files import remove_stumps
@@ -43,9 +43,10 @@ def training_fold(setting: Setting, fold: int, position: int, of: int, stop: Sto
     if ranks.by_first(setting.run.part(fold).is_file):
         return
     ranks.by_first(lambda: _tidied(folder))
-    learner, held_out = yield from _fitted(setting, fold, position / of, 1 / of, stop)
-    if held_out is None:  # the last checkpoint was there, its predictions were not
-        held_out = yield from _validated(setting, fold, learner, position / of)
+    with heap.kept(setting.device):
+        learner, held_out = yield from _fitted(setting, fold, position / of, 1 / of, stop)
+        if held_out is None:  # the last checkpoint was there, its predictions were not
+            held_out = yield from _validated(setting, fold, learner, position / of)
     tag = checkpoints.tag(checkpoints.place(folder, learner.epoch))
     about = {"run": setting.run.name, "fold": fold, "rows": "oof", "checkpoints": {str(fold): tag}}
     whole = replace(held_out, about=about)

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kit import heap
 from kit.predict import Groups, Merge, Shown, View, fitting
 from kit.progress import Progress, Work
 
@@ -68,6 +69,11 @@ class Cutter:
 
 def passing(readers: Sequence[Reader], batches: Iterable[Batch], task: str, detail: str) -> Work[None]:
     """Fills what each reader's network finds in batches that hold the rows of all of them, ascending."""
+    with heap.kept(readers[0].predictor.device):
+        yield from _passed(readers, batches, task, detail)
+
+
+def _passed(readers: Sequence[Reader], batches: Iterable[Batch], task: str, detail: str) -> Work[None]:
     shared: dict[tuple[str, int], list[Reader]] = {}
     for reader in readers:
         reader.predictor.network.eval()

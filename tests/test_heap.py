@@ -1,0 +1,66 @@
+"""While a network runs on a CPU, freed memory stays with the process; then it is given back."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+
+from kit import heap, memory
+
+CPU = torch.device("cpu")
+LARGE = 256 * 2**20  # bytes, far above what glibc maps by itself
+
+pytestmark = pytest.mark.skipif("CS_GNU_LIBC_VERSION" not in os.confstr_names, reason="no glibc")
+
+
+@pytest.fixture(autouse=True)
+def unsaid(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment that says nothing of malloc."""
+    for name in [name for name in os.environ if name.startswith("MALLOC_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+
+
+def left_behind() -> int:
+    """Bytes that stay with the process after a large tensor came and went."""
+    memory.release(CPU)
+    before = memory.room(CPU).taken
+    torch.ones(LARGE, dtype=torch.uint8)
+    return memory.room(CPU).taken - before
+
+
+def test_what_is_freed_stays_until_the_end_and_is_then_given_back() -> None:
+    before = memory.room(CPU).taken
+    with heap.kept(CPU):
+        assert left_behind() > 0.9 * LARGE
+    assert memory.room(CPU).taken - before < 0.1 * LARGE
+    assert left_behind() < 0.1 * LARGE, "glibc gives back as before"
+
+
+def test_it_ends_with_an_error_too() -> None:
+    with pytest.raises(KeyError), heap.kept(CPU):
+        raise KeyError
+    assert left_behind() < 0.1 * LARGE
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MALLOC_ARENA_MAX_", "1"),
+        ("MALLOC_TRIM_THRESHOLD_", "0"),
+        ("GLIBC_TUNABLES", "glibc.malloc.arena_max=1"),
+    ],
+)
+def test_what_the_environment_says_of_malloc_stands(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with heap.kept(CPU):
+        assert left_behind() < 0.1 * LARGE
+
+
+def test_a_gpu_is_torchs_affair() -> None:
+    with heap.kept(torch.device("cuda")):
+        assert left_behind() < 0.1 * LARGE
