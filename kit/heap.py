@@ -35,7 +35,7 @@ def kept(device: torch.device) -> Iterator[None]:
         yield
     finally:
         _set(AFTERWARDS)
-        memory.release(device)
+        memory.trim()
 
 
 def _is_ours() -> bool:

@@ -134,10 +134,10 @@ def release(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.empty_cache()
     else:
-        _trim()
+        trim()
 
 
-def _trim() -> None:
+def trim() -> None:
     """Gives freed memory that the C library keeps for later back to the system, where it can."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
