@@ -180,6 +180,11 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def is_plain_name(name: str) -> bool:
+    """Whether a name is one folder's own: no path, and not hidden."""
+    return bool(name) and Path(name).name == name and not name.startswith(".")
+
+
 def short(value: object) -> str:
     """A fingerprint's first 12 digits, other values as they are in words."""
     text = str(value)

@@ -39,9 +39,9 @@ def kept(device: torch.device) -> Iterator[None]:
 
 
 def _is_ours() -> bool:
-    told = "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "")
-    told = told or any(name.startswith("MALLOC_") and name.endswith("_") for name in os.environ)
-    return not told and "CS_GNU_LIBC_VERSION" in os.confstr_names
+    told = [name for name in os.environ if name.startswith("MALLOC_") and name.endswith("_")]
+    tuned = "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "")
+    return not told and not tuned and "CS_GNU_LIBC_VERSION" in os.confstr_names
 
 
 def _set(options: Sequence[tuple[int, int]]) -> None:

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from kit.errors import ConfigError, DataError, InvalidError
-from kit.files import fingerprint, sha256
+from kit.files import fingerprint, is_plain_name, sha256
 from kit.folds import Folds
 from kit.predictions import Predictions
 from kit.workspace import Workspace
@@ -126,7 +126,7 @@ def mark(ids: np.ndarray, hashes: Sequence[str]) -> str:
 
 def place_of(workspace: Workspace, name: str) -> Path:
     """The folder of pseudo-labels of a name. Raises ConfigError C13 for one that is no folder's name."""
-    if Path(name).name != name or name.startswith("."):
+    if not is_plain_name(name):
         raise ConfigError(f"--name {name!r} is not a plain folder name", code="C13")
     return workspace.root / FOLDER / name
 

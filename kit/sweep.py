@@ -15,7 +15,7 @@ import numpy as np
 from kit.blending.gains import Gain
 from kit.blending.paired import paired, shared
 from kit.errors import BusyError, ConfigError, KitError, StoppedError
-from kit.files import read_json, write_json
+from kit.files import is_plain_name, read_json, write_json
 from kit.kinds import Metric
 from kit.predictions import Predictions
 from kit.progress import Outcome, Progress, Work
@@ -108,7 +108,7 @@ def _check(space: Workspace) -> None:
 
 
 def _checked(name: str) -> str:
-    if Path(name).name != name or name.startswith(".") or "@" in name or not name:
+    if not is_plain_name(name) or "@" in name:
         raise ConfigError(f"{name!r} is no plain name for a sweep", code="C13")
     return name
 

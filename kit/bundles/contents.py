@@ -9,7 +9,7 @@ from typing import Any
 
 from kit.checkpoints import MANIFEST
 from kit.errors import Case, DataError
-from kit.files import read_json, sha256, write_json
+from kit.files import is_plain_name, read_json, sha256, write_json
 
 BUNDLE = "bundle.json"
 SCHEMA = 1
@@ -106,7 +106,7 @@ def _strays(contents: Contents, files: Mapping[str, Any]) -> list[Case]:
     places = dict.fromkeys(str(network.checkpoint) for network in networks)
     return [
         *(Case("is not below the bundle", name) for name in files if not _below(name)),
-        *(Case("is no folder's name", run) for run in runs if not _below(run) or "/" in run),
+        *(Case("is no folder's name", run) for run in runs if not (_below(run) and is_plain_name(run))),
         *(Case("is no checkpoint of it", place) for place in places if f"{place}/{MANIFEST}" not in files),
     ]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kit.config import UNIDENTIFYING, Experiment
 from kit.errors import Case, CheckpointError, ConfigError, DataError, InvalidError
-from kit.files import fingerprint, read_json, sha256, short, write_json
+from kit.files import fingerprint, is_plain_name, read_json, sha256, short, write_json
 from kit.folds import Folds
 from kit.plugin import Plugin
 from kit.predictions import Predictions
@@ -112,7 +112,7 @@ def slug(experiment: Experiment) -> str:
 def find_run(workspace: Workspace, name: str | None = None) -> Run:
     """The run of a workspace's experiment. Raises ConfigError for a name that is no folder's name."""
     name = name or slug(workspace.experiment)
-    if Path(name).name != name or name.startswith(".") or "@" in name or len(name) > LONGEST:
+    if not is_plain_name(name) or "@" in name or len(name) > LONGEST:
         raise ConfigError(
             f"--name {name!r} is not a plain folder name of at most {LONGEST} characters without @",
             code="C13",
