@@ -56,7 +56,7 @@ def test_the_drawing_names_every_module_and_no_other() -> None:
 
 def test_files_stay_small() -> None:
     lengths = {file: len(file.read_text().splitlines()) for file in FILES}
-    assert max(lengths.values()) <= 300, max(lengths, key=lambda file: lengths[file])
+    assert max(lengths.values()) <= 400, max(lengths, key=lambda file: lengths[file])
     assert statistics.median(lengths.values()) < 120
 
 
