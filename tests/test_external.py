@@ -68,6 +68,20 @@ def test_a_column_of_the_one_table_names_sources_too(tmp_path: Path) -> None:
         train_table(tmp_path, DATA.model_copy(update={"source": "form"}))
 
 
+@pytest.mark.parametrize("column", ["license", "licence", "origin", "source"])
+@pytest.mark.parametrize("rule", ["allowed", "forbidden", ("CC-BY-*",)])
+def test_a_column_of_that_name_is_no_other_source_unless_the_config_says_so(
+    tmp_path: Path, column: str, rule: str | tuple[str, ...]
+) -> None:
+    rows = (f"id,label,{column}", "a,cat,CC-BY-NC-4.0", "b,dog,", "c,cat,No known copyright")
+    make(tmp_path, {"train.csv": csv(*rows)}, IMAGES)
+    made = train_table(tmp_path, Data.model_validate({**DATA.model_dump(), "external": rule}))
+    assert made.ids.tolist() == ["a", "b", "c"]
+    assert made.sources is None
+    assert made.other_sources() == ()
+    assert made.frame[column].tolist() == ["CC-BY-NC-4.0", "", "No known copyright"]
+
+
 def test_images_of_another_folder_are_found_by_their_own_pattern(tmp_path: Path) -> None:
     make(tmp_path, images=["web/w1.jpg", "web/w2.jpg", "web/v.jpg"])
     made = read(tmp_path, external_images="web/{id}")

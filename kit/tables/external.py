@@ -85,6 +85,8 @@ def with_groups(rows: Rows, groups: Sequence[str]) -> list[str]:
 
 def listed(sources: Sequence[str], columns: Mapping[str, Sequence[str]]) -> tuple[Source, ...]:
     """The external sources among rows, by name: for the rules, the manifest and the write-up."""
+    if not any(sources):  # a competition's own table may have such columns too, and needs no permission
+        return ()
     blank = [""] * len(sources)
     licences = next((columns[name] for name in LICENCE if name in columns), blank)
     told = zip(sources, licences, columns.get(ORIGIN, blank), strict=True)
