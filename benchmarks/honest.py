@@ -24,7 +24,7 @@ from scipy.stats import kendalltau, spearmanr
 
 import kit
 from benchmarks.techniques import TECHNIQUES, prepared, trained
-from kit.blend import blend
+from kit.blend import Submitted, blend
 from kit.files import read_json, write_json
 
 SPLITS: dict[str, dict[str, str | None]] = {"scenes whole": {"group": "scene"}, "random": {"group": None}}
@@ -69,6 +69,7 @@ def row(root: Path, split: str, name: str, options: argparse.Namespace) -> tuple
     workspace = kit.Workspace.open(root)
     kit.tta(workspace, [run.folder], "plain")
     made = blend(workspace, [run.name])
+    assert isinstance(made, Submitted), "a competition with a sample"
     score = options.score if options.score.is_absolute() else options.competition / options.score
     said = subprocess.run(
         [sys.executable, str(score), str(made.path)], capture_output=True, text=True, check=True

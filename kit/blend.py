@@ -31,21 +31,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
-class Submitted:
-    """A submission that was written, validated and entered into the board."""
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """A blend that was fitted and scored out of fold; alone it stands for one of which no file was written."""
 
-    number: int
-    path: Path
-    record: Path
-    format: str
     metric: str
     ensembler: Mapping[str, Any]  # the recipe as it was fitted
     comparison: Comparison
     rows: int  # out-of-fold rows that all members cover
-    test_rows: int
-    rank: int  # on the board, among its metric
-    is_new: bool  # False: the same blend was made before, and this is its submission
 
     @property
     def scores(self) -> tuple[Score, ...]:
@@ -56,6 +49,19 @@ class Submitted:
     def cv(self) -> float:
         """The blend's score on rows that it was not fitted on."""
         return self.comparison.blend.cv
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submitted(Scored):
+    """A blend whose submission was written, validated and entered into the board."""
+
+    number: int
+    path: Path
+    record: Path
+    format: str
+    test_rows: int
+    rank: int  # on the board, among its metric
+    is_new: bool  # False: the same blend was made before, and this is its submission
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +84,22 @@ class Judged:
     recipe: Ensembler  # as it was asked for
     ensembler: Ensembler  # as it was fitted
     comparison: Comparison
-    sample: pd.DataFrame
-    shape: Format
+    sample: pd.DataFrame | None  # None: there is no sample submission, so none can be written
+    shape: Format | None
+
+    def scored(self) -> Scored:
+        """The blend's scores, without a submission."""
+        return Scored(
+            metric=self.metric.plugin_name(), ensembler=self.ensembler.spec(), comparison=self.comparison,
+            rows=len(self.rows.ids),
+        )  # fmt: skip
+
+    def submittable(self, workspace: Workspace) -> tuple[pd.DataFrame, Format]:
+        """The sample and the format of the submission. Raises ConfigError C07 if there is no sample."""
+        if self.sample is None or self.shape is None:
+            sample_frame(workspace.root, workspace.competition.data)
+            raise ValueError("a sample, and no format")
+        return self.sample, self.shape
 
 
 def blend(
@@ -88,13 +108,16 @@ def blend(
     ensembler: str | Mapping[str, Any] | None = None,
     name: str | None = None,
     top_k: int | None = None,
-) -> Submitted:
+) -> Scored:
     """Blends members such as `runs/a@d4`, writes the submission and enters it into the board.
 
+    The result is a `Submitted`. Without a sample submission the blend is only scored, and no file is written.
     `ensembler` is a name or a spec, by default the config's. Raises InvalidError (D40-D46) for members that do not
     fit together, leak, or do not fit the sample; ConfigError and PluginError for what is asked for.
     """
     judged = judge(workspace, members, ensembler, top_k)
+    if judged.sample is None:
+        return judged.scored()
     named = name or f"{judged.ensembler.plugin_name()}-{'-'.join(member.run for member in judged.members)}"
     return submit(workspace, judged, judged.members, named)
 
@@ -109,8 +132,10 @@ def judge(
     table = labels(workspace)
     recipe, metric = opened(workspace, ensembler or workspace.competition.ensembler, table)
     check_together(read, table)
-    sample = sample_frame(workspace.root, workspace.competition.data)
-    shape = submission.choose_format(workspace, sample, read[0].test.classes, top_k, table.label_kind)
+    sample = shape = None
+    if workspace.competition.data.sample is not None:
+        sample = sample_frame(workspace.root, workspace.competition.data)
+        shape = submission.choose_format(workspace, sample, read[0].test.classes, top_k, table.label_kind)
     rows = out_of_fold(read, table, workspace.cache)
     read = tuple(member.without_oof() for member in read)
     fitted, comparison = _blended(rows, recipe, metric)
@@ -145,7 +170,7 @@ def submit(
 
     `more` goes into its record, `notes` onto the board.
     """
-    sample, shape, metric = judged.sample, judged.shape, judged.metric
+    (sample, shape), metric = judged.submittable(workspace), judged.metric
     test = blended_test(predicting, judged.ensembler, sample.iloc[:, 0].unique().tolist())
     blended = Blended(test, judged.ensembler, judged.comparison, judged.rows.ids)
     table = submission.make_table(test, sample, shape)

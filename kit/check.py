@@ -37,7 +37,7 @@ from kit.near import looks, near_pairs
 from kit.progress import Progress, Work
 from kit.runs.auto_groups import grouping
 from kit.runs.loading import geometry
-from kit.table import Table, test_table, train_table
+from kit.table import Table, rows_to_predict, train_table
 from kit.workspace import Workspace
 
 ORDER = {"problem": 0, "warning": 1, "note": 2}
@@ -69,7 +69,7 @@ def checking(workspace: Workspace, runs: Sequence[str] = (), checkpoints: Sequen
     data, root = workspace.competition.data, workspace.root
     yield from grouping(workspace)
     train = train_table(root, data).sorted_by_id()
-    test = test_table(root, data, train.classes) if data.test or data.sample else train.take([])
+    test = rows_to_predict(root, data, train.classes)
     splitter = cast(Splitter, workspace.experiment.open("splitter", root))
     with warnings.catch_warnings():  # what they say is a finding here
         warnings.simplefilter("ignore", KitWarning)

@@ -114,6 +114,11 @@ class Data(Strict):
     bad_test: Literal["stop", "prior"] = Field("stop", description="what unreadable test images do")
 
     @property
+    def has_test_rows(self) -> bool:
+        """Whether there are rows to predict: a test table, or a sample with their ids."""
+        return self.test is not None or self.sample is not None
+
+    @property
     def is_multi_label(self) -> bool:
         """Whether a row may have several labels, or none."""
         return self.label is None or self.label_separator is not None

@@ -52,6 +52,7 @@ def plan(
     """
     begun = clock()
     judged = judge(workspace, members, ensembler, top_k)
+    judged.submittable(workspace)  # before hours of training
     blending = WRITING + 2 * (clock() - begun)
     asked = [find_asked(workspace, str(one), Run(workspace.runs / one.run)) for one in judged.members]
     runs = list(dict.fromkeys(one.run for one in asked))

@@ -95,6 +95,7 @@ def choosing_views(
         for_labels(for_metric(asked, metric), table.is_multi_label),
         metric,
         table,
+        workspace.competition.data.has_test_rows,
     )
     return [job.of_run(run, [found[place] for found in singles]) for place, run in enumerate(runs)]
 
@@ -109,6 +110,7 @@ class _Job:
     recipe: Ensembler
     metric: Metric
     table: Table
+    has_test_rows: bool
 
     def of_run(self, run: Run, singles: Sequence[Predicted]) -> Chosen:
         """Fits, writes and scores one run's policy."""
@@ -122,7 +124,8 @@ class _Job:
         about, folder = self._about(first, singles, fitted), run.predictions(self.name)
         made = replace(first, probabilities=honest.astype(np.float32), about={**about, "rows": "oof"})
         scored(made, self.metric, self.table).write(folder / "oof.parquet")
-        self._test(singles, fitted, about).write(folder / "test.parquet")
+        if self.has_test_rows:
+            self._test(singles, fitted, about).write(folder / "test.parquet")
         others = {"plain": shares[0], self.views.called(): shares.mean(axis=0)}
         weights = dict(zip(self.names, getattr(fitted, "weights", ()), strict=False))
         return Chosen(

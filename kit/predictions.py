@@ -54,6 +54,12 @@ class Predictions:
             self, ids=self.ids[rows], folds=self.folds[rows], probabilities=self.probabilities[rows]
         )
 
+    @classmethod
+    def without_rows(cls, classes: tuple[str, ...], multi_label: bool = False) -> Self:
+        """Predictions of no row."""
+        nothing = np.empty((0, len(classes)), np.float32)
+        return cls(np.array([], dtype=str), np.array([], np.int64), classes, nothing, multi_label=multi_label)
+
     def write(self, path: Path) -> None:
         """Writes checked parquet: id, fold, one float32 column a class; classes and `about` in its metadata.
 

@@ -16,7 +16,7 @@ from kit.cache import Geometry
 from kit.cache_store import HASHES, USED, Hashes, Hold, Store
 from kit.config import Data, Experiment, split
 from kit.errors import BusyError, ConfigError, KitError
-from kit.table import test_table, train_table
+from kit.table import rows_to_predict, train_table
 from kit.workspace import CONFIG, SHARED_CACHE, Workspace
 
 
@@ -115,10 +115,7 @@ def _contents(workspace: Workspace) -> frozenset[str] | None:
     data, hashes = workspace.competition.data, Hashes(workspace.cache / HASHES)
     try:
         train = train_table(workspace.root, data)
-        tables = [
-            train,
-            *([test_table(workspace.root, data, train.classes)] if data.test or data.sample else []),
-        ]
+        tables = [train, rows_to_predict(workspace.root, data, train.classes)]
     except KitError:
         return None
     return frozenset(hashes.get(path) for table in tables for path in table.paths) - {""}

@@ -54,7 +54,7 @@ class Table:
 
     def take(self, rows: Sequence[int] | np.ndarray) -> Table:
         """The rows at these positions (or where a mask is true), in that order."""
-        index = np.arange(len(self))[np.asarray(rows)]
+        index = np.arange(len(self))[np.asarray(rows) if len(rows) else slice(0)]
         return replace(
             self,
             ids=self.ids[index],
@@ -193,13 +193,24 @@ def test_table(root: Path, data: Data, classes: tuple[str, ...]) -> Table:
     return Table(np.array(rows.ids, dtype=str), PathList(rows.paths), classes, frame=_frame(rows))
 
 
+def rows_to_predict(root: Path, data: Data, classes: tuple[str, ...]) -> Table:
+    """The test table, or a table without rows if the config names no rows to predict. Raises as `train_table` does."""
+    if not data.has_test_rows:
+        return Table(np.array([], dtype=str), PathList(()), classes)
+    return test_table(root, data, classes)
+
+
 test_table.__test__ = False  # type: ignore[attr-defined]  # the name is no test's, whatever pytest thinks
 
 
 def sample_frame(root: Path, data: Data) -> pd.DataFrame:
     """The sample submission, all cells text, the id first. Raises DataError and ConfigError."""
     if data.sample is None:
-        raise ConfigError("data.sample is null: no sample submission", code="C07")
+        raise ConfigError(
+            "data.sample is null: no sample submission, so the rows and columns to write are unknown",
+            code="C07",
+            hint="data.sample=FILE; kit blend scores out-of-fold rows without it",
+        )
     file = read_csv(root / data.sample, data.sep, data.encoding)
     firsts = sources.one_row_an_id(file)
     sources.check_ids(firsts.column(file.columns[0]), firsts.lines, file.path, "sample")

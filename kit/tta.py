@@ -33,7 +33,7 @@ from kit.runs.sheet import Job, Sheet, Split
 from kit.runs.targets import Target, find_targets
 from kit.sharded import sharding
 from kit.sharing import passing
-from kit.table import Table, test_table, train_table
+from kit.table import Table, rows_to_predict, train_table
 from kit.workspace import Workspace
 
 TASK = "tta"
@@ -62,7 +62,8 @@ def tta(
 ) -> list[Predicted]:  # fmt: skip
     """Predicts with the checkpoints of runs, folds or single checkpoint folders, and writes parquet.
 
-    With `train` also the rows that each fold trained on, for distillation.
+    With `train` also the rows that each fold trained on, for distillation. If the config names no rows to predict,
+    only held-out rows are predicted.
 
     Raises ConfigError for paths and views, CheckpointError for damaged or unfitting ones, DataError for images.
     """
@@ -140,7 +141,7 @@ class _Office:
         """The competition's tables and metric."""
         data = workspace.competition.data
         train = train_table(workspace.root, data).sorted_by_id()
-        test = test_table(workspace.root, data, train.classes)
+        test = rows_to_predict(workspace.root, data, train.classes)
         return cls(
             workspace,
             train,
@@ -174,8 +175,9 @@ class _Office:
         """
         of, prior = geometry(jobs[0].experiment), self.train.prior()
         train = yield from loading(self.workspace, self.train, "train", of)
-        test = yield from loading(self.workspace, self.test, "test", of)
-        splits: list[tuple[Split, Loaded]] = [("oof", train), ("test", test)]
+        splits: list[tuple[Split, Loaded]] = [("oof", train)]
+        if len(self.test):
+            splits.append(("test", (yield from loading(self.workspace, self.test, "test", of))))
         splits += [("train", train)] if trained else []
         passes = [[Sheet.begin(job, split, loaded, prior) for job in jobs] for split, loaded in splits]
         networks = {} if self.executor else self._networks([sheet for sheets in passes for sheet in sheets])

@@ -25,7 +25,7 @@ class Member:
     views: str
     folds: Folds
     oof: Predictions  # a row an id and repeat
-    test: Predictions  # a row an id and fold
+    test: Predictions  # a row an id and fold; without rows if the competition has none to predict
 
     def __str__(self) -> str:
         return f"{self.run}@{self.views}"
@@ -81,7 +81,9 @@ def _read(workspace: Workspace, text: str, known: dict[str, Folds]) -> Member:
     place, _, views = text.partition("@")
     views = views or "plain"
     folder = run_folder(workspace, place)
-    files = [folder / "predictions" / views / name for name in ("oof.parquet", "test.parquet")]
+    predicts = workspace.competition.data.has_test_rows
+    names = ("oof.parquet", "test.parquet") if predicts else ("oof.parquet",)
+    files = [folder / "predictions" / views / name for name in names]
     missing = [Case("is missing", str(file)) for file in files if not file.is_file()]
     if missing:
         raise InvalidError(
@@ -94,7 +96,8 @@ def _read(workspace: Workspace, text: str, known: dict[str, Folds]) -> Member:
         raise InvalidError(
             f"{folder / 'folds.csv'} is missing: what held each row out cannot be checked", code="D43"
         )
-    oof, test = (_parked(Predictions.read(file), workspace.cache) for file in files)
+    oof, *rest = (_parked(Predictions.read(file), workspace.cache) for file in files)
+    test = rest[0] if rest else Predictions.without_rows(oof.classes, oof.multi_label)
     content = sha256(folder / "folds.csv")
     if content not in known:
         known[content] = Folds.read(folder / "folds.csv")

@@ -76,8 +76,9 @@ def _judged(
 ) -> dict[str, Any]:
     """What a record of the members' blend would say."""
     found = judge(workspace, members, ensembler)
+    _, shape = found.submittable(workspace)
     told = [{"member": str(one), "test": dict(one.test.about)} for one in found.members]
-    return {"members": told, "ensembler": found.ensembler.spec(), "format": found.shape.spec()}
+    return {"members": told, "ensembler": found.ensembler.spec(), "format": shape.spec()}
 
 
 def _packed(workspace: Workspace, told: Mapping[str, Any], final: Mapping[str, Any] | None) -> Packed:

@@ -10,7 +10,7 @@ from kit.commands import _console
 from kit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from kit.blend import Submitted
+    from kit.blend import Scored
 
 
 @click.command()
@@ -30,7 +30,7 @@ def command(
     kit blend runs/a runs/b ensembler=weighted ensembler.weights=[2,1]
     kit blend runs/a@d4 --top-k 5
     """
-    from kit.blend import blend
+    from kit.blend import Submitted, blend
     from kit.upload import upload_command
     from kit.workspace import Workspace
 
@@ -41,36 +41,43 @@ def command(
             raise ConfigError("--ensembler and ensembler= are both given", code="C05")
         overrides = [f"ensembler={ensembler}", *overrides]
     workspace = Workspace.find(overrides=overrides)
-    submitted = blend(workspace, runs, name=name, top_k=top_k)
-    _show(submitted)
-    _console.say(f"upload: {upload_command(workspace, submitted.number)}")
-    if as_json:
-        _console.emit(_as_json(submitted))
+    made = blend(workspace, runs, name=name, top_k=top_k)
+    _show(made)
+    if isinstance(made, Submitted):
+        _console.say(f"upload: {upload_command(workspace, made.number)}")
     else:
-        click.echo(submitted.path)
+        _console.say("no file was written: data.sample is null, so there is no sample submission to fill in")
+    if as_json:
+        _console.emit(_as_json(made))
+    elif isinstance(made, Submitted):
+        click.echo(made.path)
 
 
-def _show(submitted: Submitted) -> None:
+def _show(made: Scored) -> None:
     """The scores and what they show as two small tables, on stderr."""
+    from kit.blend import Submitted
     from kit.commands._scores import gains, recipe, scores, verdict
 
-    comparison = submitted.comparison
+    comparison = made.comparison
     alone = len(comparison.members) == 1 and comparison.blend.cv == comparison.mean.cv
     out = _console.console(stderr=True)
-    out.print(scores(comparison, submitted.metric))
-    if fitted := recipe(submitted.ensembler, [score.name for score in comparison.members]):
+    out.print(scores(comparison, made.metric))
+    if fitted := recipe(made.ensembler, [score.name for score in comparison.members]):
         _console.say(fitted)
     if not alone:
         out.print(gains(comparison))
         _console.say(verdict(comparison))
+    scored = f"scored on {made.rows} out-of-fold rows that all members cover"
+    if not isinstance(made, Submitted):
+        _console.say(scored)
+        return
     _console.say(
-        f"scored on {submitted.rows} out-of-fold rows that all members cover; "
-        f"submission {submitted.number}: {submitted.test_rows} rows, format {submitted.format}, "
-        f"rank {submitted.rank} on the board{'' if submitted.is_new else ', where it was before'}"
+        f"{scored}; submission {made.number}: {made.test_rows} rows, format {made.format}, "
+        f"rank {made.rank} on the board{'' if made.is_new else ', where it was before'}"
     )
 
 
-def _as_json(submitted: Submitted) -> dict[str, Any]:
+def _as_json(made: Scored) -> dict[str, Any]:
     from dataclasses import asdict
 
-    return {**asdict(submitted), "scores": [asdict(one) for one in submitted.scores], "cv": submitted.cv}
+    return {**asdict(made), "scores": [asdict(one) for one in made.scores], "cv": made.cv}

@@ -65,7 +65,7 @@ def _counts(made: Initialised) -> dict[str, int]:
         counts = {"rows": len(train), "classes": len(train.classes)}
         if train.groups is not None:
             counts["groups"] = len(set(train.groups))
-        if data.test or data.sample:
+        if data.has_test_rows:
             counts["test_rows"] = len(test_table(workspace.root, data, train.classes))
         if data.sample:
             sample = sample_frame(workspace.root, data)

@@ -21,7 +21,7 @@ from kit.reporting.rows import looking
 from kit.reporting.summary import Sections, summed_up
 from kit.reporting.trained import trained
 from kit.runs.run import versions
-from kit.table import Table, test_table
+from kit.table import Table, rows_to_predict
 from kit.workspace import Workspace
 
 STRIPS = 4  # rows of the augmentation grid
@@ -89,14 +89,14 @@ def _data(office: Office, check: bool, member: str) -> Work[Data | Absent]:
         return office.table
     workspace, train = office.workspace, office.table
     data = workspace.competition.data
-    test = told(lambda: test_table(workspace.root, data, train.classes))
+    test = told(lambda: rows_to_predict(workspace.root, data, train.classes))
     found = (
         (yield from _findings(office, member, train, test))
         if check
         else Absent("nobody looked at the data for this report (--no-check)", "kit check")
     )
     return Data(
-        train=len(train), test=None if isinstance(test, Absent) else len(test),
+        train=len(train), test=None if isinstance(test, Absent) or not len(test) else len(test),
         counts=dict(zip(train.classes, train.counts().tolist(), strict=True)), multi_label=train.is_multi_label,
         sources={source.name: str(source) for source in train.other_sources()},
         findings=found, augmenter=str(workspace.experiment.augmenter.get("name", "")),

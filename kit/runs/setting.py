@@ -209,7 +209,7 @@ def check_ranks(setting: Setting) -> None:
 def look_ahead(workspace: Workspace, table: Table) -> None:
     """Says before training what would stop `kit tta` after it, and which images are in train and test alike."""
     data = workspace.competition.data
-    if data.test is None and data.sample is None:
+    if not data.has_test_rows:
         return
     try:
         test = test_table(workspace.root, data, table.classes)

@@ -53,7 +53,11 @@ def test_rows(root: Path, data: Data) -> Rows:
     """The rows to predict, from the test CSV or else the sample's ids. Raises as `train_rows` does."""
     name = data.test or data.sample
     if name is None:
-        raise ConfigError("data.test and data.sample are both null: no rows to predict", code="C07")
+        raise ConfigError(
+            "no rows to predict: data.test and data.sample are both null", code="C07",
+            hint="data.sample=FILE (the sample submission) or data.test=FILE (a table of test rows); "
+            "kit tta and kit blend score out-of-fold rows without them",
+        )  # fmt: skip
     file = read_csv(root / name, data.sep, data.encoding)
     file = file if data.test else one_row_an_id(file)
     named = set(columns_of(data.id)) or {data.id}
