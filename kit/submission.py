@@ -17,9 +17,10 @@ import pandas as pd
 
 from kit import files, registry
 from kit.errors import SHOWN, BusyError, Case, ConfigError, InvalidError, KitWarning, PluginError
-from kit.kinds import Format, LabelKind
+from kit.kinds import Format, LabelKind, Metric
 from kit.label_kinds import check_takes, fitting
 from kit.predictions import Predictions
+from kit.unclear_sample import Decided, decide
 from kit.workspace import Workspace
 
 SAME = ("members", "ensembler", "format")  # of a record: what makes two submissions of one content the same
@@ -38,15 +39,16 @@ class Written:
 
 def choose_format(
     workspace: Workspace, sample: pd.DataFrame, classes: Sequence[str], top_k: int | None = None,
-    labels: LabelKind = "numbers",
+    labels: LabelKind = "numbers", metric: Metric | None = None,
 ) -> Format:  # fmt: skip
-    """The config's format, or else the one that knows the sample; `top_k` sets its labels a row.
+    """The config's format, or else the one that the sample shows; `top_k` sets its labels a row.
 
-    Raises ConfigError (C21) where none or several know the sample, or where `top_k` has no meaning; C17 for a format
-    that is not for such labels.
+    If the sample's cells show no format, `metric` decides, by default the config's. Raises ConfigError C21 if no format
+    or several know the sample, or if `top_k` has no meaning; C17 for a format that is not for such labels.
     """
     spec = workspace.competition.format
-    found = known_by(workspace.root, sample, classes, labels) if spec is None else []
+    decided = _by_metric(workspace, sample, classes, labels, metric) if spec is None else None
+    found = known_by(workspace.root, sample, classes, labels) if spec is None and decided is None else []
     if spec is not None:
         chosen = Format.open(spec, workspace.root, where="format")
         check_takes([chosen], labels, workspace.root)
@@ -54,9 +56,10 @@ def choose_format(
             raise ConfigError(
                 f"the sample has several rows an id, format {chosen.plugin_name()!r} writes one", code="C21"
             )
+    elif decided is not None:
+        chosen = decided.format
     elif len(found) == 1:
         chosen = found[0]
-        _warn_of_doubt(chosen, sample, classes)
     else:
         raise _unclear(workspace, sample, classes, found, labels)
     chosen = _as_the_table_separates(chosen, workspace, sample, classes)
@@ -108,15 +111,18 @@ def knows(shape: Format, sample: pd.DataFrame, classes: Sequence[str], labels: L
     return rows and shape.takes_labels(labels) and shape.matches(sample, classes)
 
 
-def _warn_of_doubt(chosen: Format, sample: pd.DataFrame, classes: Sequence[str]) -> None:
-    """A sample of zeros and ones may want labels or probabilities: it is read as labels, and said so."""
-    cells, text = set(sample.iloc[:, 1]), ""
-    if chosen.plugin_name() == "label" and len(classes) == 2 and len(cells) == 1 and cells <= {"0", "1"}:
-        text = f"W11 every cell of the sample is {cells.pop()}, read as a label; format=positive writes probabilities"
-    if chosen.plugin_name() == "one_hot":
-        text = "W16 every row of the sample has one 1, read as one_hot; format=probabilities writes probabilities"
-    if text:
-        warnings.warn(KitWarning(text), stacklevel=4)
+def _by_metric(
+    workspace: Workspace, sample: pd.DataFrame, classes: Sequence[str], labels: LabelKind,
+    metric: Metric | None,
+) -> Decided | None:  # fmt: skip
+    """The format that the metric decides on for a sample that shows none; the choice is a warning."""
+    root, spec = workspace.root, workspace.competition.metric
+    chosen = metric or Metric.open(spec, root, where="metric")
+    decided = decide(sample, classes, labels, chosen, root)
+    if decided is not None:
+        code = "W11" if sample.shape[1] == 2 else "W16"
+        warnings.warn(KitWarning(f"{code} {decided.why}"), stacklevel=4)
+    return decided
 
 
 def _unclear(
