@@ -21,7 +21,7 @@ from kit.blending.scores import BLEND, MEAN, Comparison, Predicted, Score, compa
 from kit.blending.test_rows import blended_test
 from kit.board import Board, Entry
 from kit.errors import InvalidError
-from kit.files import sha256
+from kit.files import StrPath, sha256
 from kit.kinds import Ensembler, Format, Metric
 from kit.predictions import Predictions, ids_fingerprint
 from kit.table import sample_frame
@@ -103,18 +103,20 @@ class Judged:
 
 
 def blend(
-    workspace: Workspace,
-    members: Sequence[str],
+    workspace: Workspace | StrPath,
+    members: StrPath | Sequence[StrPath],
     ensembler: str | Mapping[str, Any] | None = None,
     name: str | None = None,
     top_k: int | None = None,
 ) -> Scored:
     """Blends members such as `runs/a@d4`, writes the submission and enters it into the board.
 
+    `workspace` is a Workspace or the path of one.
     The result is a `Submitted`. Without a sample submission the blend is only scored, and no file is written.
     `ensembler` is a name or a spec, by default the config's. Raises InvalidError (D40-D46) for members that do not
     fit together, leak, or do not fit the sample; ConfigError and PluginError for what is asked for.
     """
+    workspace = Workspace.of(workspace)
     judged = judge(workspace, members, ensembler, top_k)
     if judged.sample is None:
         return judged.scored()
@@ -123,7 +125,7 @@ def blend(
 
 
 def judge(
-    workspace: Workspace, members: Sequence[str], ensembler: str | Mapping[str, Any] | None = None,
+    workspace: Workspace, members: StrPath | Sequence[StrPath], ensembler: str | Mapping[str, Any] | None = None,
     top_k: int | None = None,
 ) -> Judged:  # fmt: skip
     """The members' blend, fitted and compared on out-of-fold rows; raises what `blend` raises, and writes nothing."""

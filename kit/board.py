@@ -18,6 +18,7 @@ from kit import files
 from kit.errors import Case, ConfigError, DataError, KitWarning
 from kit.submission import locked
 from kit.tables.csv_file import read_csv
+from kit.workspace import CONFIG
 
 BOARD = "board.csv"
 UNDONE = "undone"  # the folder of submissions that were taken back
@@ -69,8 +70,14 @@ class Board:
     entries: tuple[Entry, ...] = ()
 
     @classmethod
-    def read(cls, submissions: Path) -> Board:
-        """The board as it is, empty where there is none. Raises DataError (D37) for a file that is no board."""
+    def read(cls, submissions: files.StrPath) -> Board:
+        """The board of a folder of submissions, or of a workspace. Without a file it is empty.
+
+        Raises DataError (D37) for a file that is not a board.
+        """
+        submissions = Path(submissions)
+        if (submissions / CONFIG).is_file():
+            submissions = submissions / "submissions"
         path = submissions / BOARD
         if not path.exists() or path.read_bytes().strip() == ",".join(COLUMNS).encode():
             return cls(submissions)

@@ -7,12 +7,12 @@ opened by the stage that uses them, so that blending never imports torch.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from kit.config_data import Data, Strict
+from kit.files import StrPath
 from kit.kinds import KINDS
 from kit.plugin import Plugin
 
@@ -186,7 +186,7 @@ class Experiment(Strict):
         rows = self.rows_of_a_step(unknown)
         return min(rows, self.micro_batch_size or rows)
 
-    def open(self, kind: str, root: Path | None = None) -> Plugin:
+    def open(self, kind: str, root: StrPath | None = None) -> Plugin:
         """The plugin of a kind, opened with the workspace's own. Raises PluginError and ConfigError."""
         return KINDS[kind].open(getattr(self, kind), root, where=kind)
 

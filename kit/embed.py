@@ -21,7 +21,7 @@ from kit.config import Experiment
 from kit.embedder import Embedder
 from kit.embeddings import SPLITS, Vectors
 from kit.errors import Case, InvalidError, RunError
-from kit.files import remove_folder, written_folder
+from kit.files import StrPath, remove_folder, written_folder
 from kit.fusion import for_predicting
 from kit.kinds import Plugin, Views
 from kit.network import Network
@@ -57,13 +57,13 @@ class Embedded:
 
 
 def embed(
-    workspace: Workspace | Path | str, paths: Sequence[str | Path], views: Any = "plain", device: str = "auto"
+    workspace: Workspace | StrPath, paths: Sequence[str | Path], views: Any = "plain", device: str = "auto"
 ) -> list[Embedded]:
     """Embeds all rows by the checkpoints of runs, folds or single checkpoint folders, over a set of views.
 
     Raises what `tta` raises, and RunError R09 for a network whose features are zero or not finite.
     """
-    space = workspace if isinstance(workspace, Workspace) else Workspace.find(workspace)
+    space = Workspace.of(workspace)
     return finish(embedding(space, paths, views, device))
 
 

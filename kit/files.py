@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 from kit.errors import RunError
 
+StrPath = str | os.PathLike[str]  # what public functions take for a path
 PART = ".part"  # ends the name of a file that is still being written
 FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 

@@ -55,7 +55,7 @@ class Folds:
         kin = [] if self.kin is None else [self.kin.tolist()]
         return files.fingerprint([self.ids.tolist(), self.numbers.tolist(), *kin])
 
-    def write(self, path: Path) -> None:
+    def write(self, path: files.StrPath) -> None:
         """Writes folds.csv: id, fold; or id, fold_0, fold_1 ... where there are several repeats; `kin` likewise."""
         repeats = self.numbers.shape[1]
         text = io.StringIO(newline="")
@@ -66,12 +66,12 @@ class Folds:
         )
         numbers = self.numbers if self.kin is None else np.concatenate([self.numbers, self.kin], axis=1)
         writer.writerows([row, *each] for row, each in zip(self.ids.tolist(), numbers.tolist(), strict=True))
-        files.write_text(path, text.getvalue())
+        files.write_text(Path(path), text.getvalue())
 
     @classmethod
-    def read(cls, path: Path) -> Folds:
+    def read(cls, path: files.StrPath) -> Folds:
         """Reads folds.csv. Raises DataError D36 where it is no such file."""
-        file = read_csv(path)
+        file = read_csv(Path(path))
         try:
             numbers = np.array([row[1:] for row in file.rows], dtype=str).astype(np.int64)
         except (ValueError, OverflowError):
@@ -88,7 +88,7 @@ class Folds:
         return cls(ids, known[0], known[1] if known[0].shape == known[1].shape else None)
 
 
-def make_folds(table: Table, splitter: Splitter, seed: int) -> Folds:
+def make_folds(table: Table, splitter: Splitter, seed: int = 0) -> Folds:
     """Splits the rows, sorted by id; byte-identical images share a fold, and so do the rows of a group.
 
     Rows of other sources are never held out, and train in no fold that holds out a row of their group.

@@ -11,11 +11,13 @@ from kit.errors import ConfigError, nearest
 from kit.kinds import KINDS
 
 
-def overridden(raw: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
+def overridden(raw: Mapping[str, Any], assignments: str | Iterable[str]) -> dict[str, Any]:
     """The config's object with `loss=cutmix loss.base.margin=0.3` applied, names before options.
 
-    A new name drops the old one's options. Values are JSON where they parse as such, else text.
+    A new name drops the old one's options. Values are JSON where they parse as such, else text. One assignment may
+    stand without a list.
     """
+    assignments = (assignments,) if isinstance(assignments, str) else assignments
     pairs = [_parse_assignment(text) for text in assignments]
     changed: dict[str, Any] = json.loads(json.dumps(raw))  # a copy
     for path, value in sorted(pairs, key=lambda pair: len(pair[0])):

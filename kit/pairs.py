@@ -15,7 +15,7 @@ import numpy as np
 from kit.blending.crossfit import cross_fit
 from kit.blending.out_of_fold import labels
 from kit.errors import Case, ConfigError, DataError, InvalidError
-from kit.files import write_json
+from kit.files import StrPath, write_json
 from kit.kinds import Metric
 from kit.label_kinds import MEANING
 from kit.pairing.drawing import draw
@@ -48,13 +48,15 @@ class Judged:
     seen: int  # pairs of training rows that no network of the run was without
 
 
-def pairs(workspace: Workspace, member: str, asked: Path | None = None, share: float | None = None) -> Judged:
+def pairs(
+    workspace: Workspace | StrPath, member: str, asked: Path | None = None, share: float | None = None
+) -> Judged:
     """Learns from a member's embeddings such as `runs/r@hflip`, and judges the pairs of a CSV, its first two columns.
 
     `share` of the asked pairs that are the same moves the probabilities; without it they are those of pairs that are
     half and half. Raises what `read_source` raises, DataError D64 for an unknown id, InvalidError D46 for too few rows.
     """
-    return finish(judging(workspace, member, asked, share))
+    return finish(judging(Workspace.of(workspace), member, asked, share))
 
 
 def judging(

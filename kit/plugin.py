@@ -25,7 +25,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticUndefin
 from kit import registry
 from kit.classes import SEE_LABELS, LabelKind
 from kit.errors import Case, ConfigError, nearest
-from kit.files import fingerprint
+from kit.files import StrPath, fingerprint
 
 
 def known(default: Any = ()) -> Any:
@@ -88,14 +88,14 @@ class Plugin(BaseModel):
         return cls.model_validate(_with_default_names(fields, options), context={"root": root})
 
     @classmethod
-    def open(cls, spec: Any, root: Path | None = None, where: str = "") -> Self:
+    def open(cls, spec: Any, root: StrPath | None = None, where: str = "") -> Self:
         """Opens `"focal"` or `{"name": "focal", "gamma": 1.5}` as a plugin of this kind.
 
         `root` is the workspace whose plugins count too, `where` the config key that errors name.
         Raises PluginError for an unknown or broken plugin, ConfigError for options that do not fit.
         """
         try:
-            return registry.open_spec(cls, cls.kind, spec, root)
+            return registry.open_spec(cls, cls.kind, spec, None if root is None else Path(root))
         except ValidationError as error:
             raise explain(error, where or cls.kind) from None
 

@@ -20,6 +20,7 @@ from kit.blending.out_of_fold import OutOfFold
 from kit.blending.paired import paired
 from kit.blending.recipes import for_labels, for_metric
 from kit.errors import ConfigError
+from kit.files import StrPath
 from kit.kinds import Ensembler, Metric, Views
 from kit.label_kinds import check_takes
 from kit.predict import PLAIN, distinct
@@ -49,7 +50,7 @@ class Chosen:
 
 
 def policy(
-    workspace: Workspace | Path | str, paths: Sequence[str | Path], views: Any = "d4", recipe: Any = "greedy",
+    workspace: Workspace | StrPath, paths: Sequence[str | Path], views: Any = "d4", recipe: Any = "greedy",
     device: str = "auto",
 ) -> list[Chosen]:  # fmt: skip
     """Learns, for each run, how to average a set of views, and writes test and out-of-fold predictions of it.
@@ -57,7 +58,7 @@ def policy(
     `recipe` is an ensembler, whose members are the views. Raises what `tta` raises, and InvalidError D46 for rows that
     cannot be cut into parts to choose and to score on.
     """
-    space = workspace if isinstance(workspace, Workspace) else Workspace.find(workspace)
+    space = Workspace.of(workspace)
     return finish(choosing_views(space, paths, views, recipe, device))
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from kit.errors import SHOWN, Case, InvalidError
-from kit.files import fingerprint, parsed, written
+from kit.files import StrPath, fingerprint, parsed, written
 from kit.said import Said
 
 if TYPE_CHECKING:
@@ -60,15 +60,15 @@ class Predictions:
         nothing = np.empty((0, len(classes)), np.float32)
         return cls(np.array([], dtype=str), np.array([], np.int64), classes, nothing, multi_label=multi_label)
 
-    def write(self, path: Path) -> None:
+    def write(self, path: StrPath) -> None:
         """Writes checked parquet: id, fold, one float32 column a class; classes and `about` in its metadata.
 
         Raises InvalidError (D40, D41) for what `check` finds.
         """
-        write_parts(path, [self], self.about)
+        write_parts(Path(path), [self], self.about)
 
     @classmethod
-    def read(cls, path: Path, empty: Empty | None = None) -> Self:
+    def read(cls, path: StrPath, empty: Empty | None = None) -> Self:
         """Reads and checks what `write` wrote, a row group at a time, into an array that `empty` makes.
 
         Raises InvalidError: D41 where there is no file, D40 for a damaged one or one that `check` refuses.
@@ -76,6 +76,7 @@ class Predictions:
         import pyarrow
         from pyarrow import parquet
 
+        path = Path(path)
         meta = _meta(path)
         try:
             with parquet.ParquetFile(path) as file:  # a dataset would refuse a class that is called `id`
@@ -89,7 +90,7 @@ class Predictions:
             raise _no_predictions(path, error) from None
         return made.check(path)
 
-    def check(self, source: Path | str = "") -> Self:
+    def check(self, source: StrPath = "") -> Self:
         """The same predictions, if every row is a distribution (multi-label: numbers of 0 to 1), once an id and fold.
 
         Raises InvalidError: D40 names file, row and id of what is no distribution, D41 rows that are there twice.

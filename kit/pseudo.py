@@ -9,7 +9,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy as np
 from kit.blending.members import Member, read_members
 from kit.blending.recipes import opened
 from kit.errors import ConfigError, KitWarning, listed
+from kit.files import StrPath
 from kit.predictions import Predictions
 from kit.progress import Progress, Work, finish
 from kit.pseudo_labels import FOLDER, Form, PseudoLabels, mark, place_of
@@ -62,14 +62,14 @@ class Made:
 
 
 def pseudo(
-    workspace: Workspace | Path | str, members: Sequence[str], name: str | None = None, asked: Asked | None = None
+    workspace: Workspace | StrPath, members: Sequence[str], name: str | None = None, asked: Asked | None = None
 ) -> Made:  # fmt: skip
     """Writes pseudo/NAME, by default round-1 or as the round is, from what members such as `runs/a@d4` predict.
 
     Raises InvalidError D40 to D49 for predictions that do not fit or of which no row is taken, DataError D61 for
     teachers that have seen what a student holds out, D65 for images that changed; ConfigError C11, C17, C20.
     """
-    space = workspace if isinstance(workspace, Workspace) else Workspace.find(workspace)
+    space = Workspace.of(workspace)
     return finish(labelling(space, members, name, asked or Asked()))
 
 

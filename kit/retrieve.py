@@ -20,6 +20,7 @@ from kit.blending.out_of_fold import labels, relatives
 from kit.blending.paired import paired
 from kit.blending.recipes import for_metric
 from kit.errors import InvalidError
+from kit.files import StrPath
 from kit.kinds import Classes, Ensembler, Metric, Neighbours, Reranker, Scorer
 from kit.label_kinds import check_takes
 from kit.predictions import Predictions
@@ -56,14 +57,17 @@ class Retrieved:
 
 
 def retrieve(
-    workspace: Workspace, members: Sequence[str], scorer: Any = "power", rerankers: Sequence[Any] = ()
+    workspace: Workspace | StrPath,
+    members: Sequence[str],
+    scorer: Any = "power",
+    rerankers: Sequence[Any] = (),
 ) -> list[Retrieved]:
     """Answers all rows by the embeddings of members such as `runs/r@hflip`, and writes predictions.
 
     Raises what `read_source` raises, ConfigError C28 for more neighbours than a gallery has, C17 for labels that a
     scorer does not take, InvalidError D41 where a scorer joins predictions that are not there.
     """
-    return finish(retrieving(workspace, members, scorer, rerankers))
+    return finish(retrieving(Workspace.of(workspace), members, scorer, rerankers))
 
 
 def retrieving(

@@ -21,7 +21,7 @@ from kit import checkpoints, network
 from kit.checkpoints import Checkpoint
 from kit.config import Experiment, split
 from kit.errors import Case, CheckpointError, ConfigError, InvalidError, KitWarning
-from kit.files import remove_stumps
+from kit.files import StrPath, remove_stumps
 from kit.fit import take_statistics
 from kit.fold import predict_held_out, save
 from kit.predictions import Predictions
@@ -51,7 +51,7 @@ class Soup:
 
 
 def soup(
-    workspace: Workspace | Path | str, paths: Sequence[str | Path], name: str, greedy: bool = False
+    workspace: Workspace | StrPath, paths: Sequence[str | Path], name: str, greedy: bool = False
 ) -> Soup:
     """The mean of runs' weights, fold by fold, as the run `name`; batch norm's statistics are taken anew.
 
@@ -61,7 +61,7 @@ def soup(
     Source: Wortsman et al. 2022, "Model soups: averaging weights of multiple fine-tuned models", recipe 1; its greedy
     choice is made here on other folds than the one it predicts.
     """
-    space = workspace if isinstance(workspace, Workspace) else Workspace.find(workspace)
+    space = Workspace.of(workspace)
     return finish(souping(space, paths, name, greedy))
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from kit.classes import LabelKind, label_kind
 from kit.errors import Case, ConfigError, DataError, InvalidError
+from kit.files import StrPath
 from kit.tables import external, labels, multi_labels, sources
 from kit.tables.csv_file import read_csv
 from kit.tables.external import Source
@@ -20,6 +21,7 @@ from kit.tables.factors import Factors, class_factors
 from kit.tables.path_list import PathList
 from kit.tables.patterns import fill
 from kit.tables.sources import Rows
+from kit.workspace import Workspace
 
 if TYPE_CHECKING:
     from kit.config import Data
@@ -131,12 +133,23 @@ class Table:
         return tuple(self.classes[number] for number in numbers)
 
 
-def train_table(root: Path, data: Data) -> Table:
+def _located(workspace: Workspace | StrPath, data: Data | None) -> tuple[Path, Data]:
+    """A workspace's folder and the `data` part of its config, which is read if none is given."""
+    if data is not None:
+        return Path(workspace), data
+    found = Workspace.of(workspace)
+    return found.root, found.competition.data
+
+
+def train_table(workspace: Workspace | StrPath, data: Data | None = None) -> Table:
     """The labelled rows, in the order of their file, or by path where a folder is a class.
+
+    `workspace` is a Workspace or its path; without `data` its config says where the rows are.
 
     Raises DataError for what BAD_INPUTS lists (missing images, double ids, labels that are no class), ConfigError for
     columns that do not exist.
     """
+    root, data = _located(workspace, data)
     rows = sources.train_rows(root, data)
     found, classes, factors = _labels(root, data, rows)
     return Table(
@@ -178,11 +191,21 @@ def labelled_rows(root: Path, data: Data) -> Table:
     return train_table(root, data.model_copy(update={"bad_train": "drop"}))
 
 
-def test_table(root: Path, data: Data, classes: tuple[str, ...]) -> Table:
+def test_table(
+    workspace: Workspace | StrPath,
+    data: Data | None = None,  # noqa: PT028
+    classes: tuple[str, ...] | None = None,  # noqa: PT028
+) -> Table:
     """The rows to predict, all of them, in the order of the test table or else of the sample submission.
+
+    `workspace` is a Workspace or its path; without `data` its config says where the rows are, without `classes` the
+    training table has them.
 
     Raises as `train_table` does.
     """
+    root, data = _located(workspace, data)
+    if classes is None:
+        classes = labelled_rows(root, data).classes
     rows = sources.test_rows(root, data)
     if data.average_group is not None and data.average_group not in rows.columns:
         raise ConfigError(

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
-from pathlib import Path
 
 from kit import ranks
 from kit.errors import ConfigError, KitError, StoppedError
 from kit.fanned import fanning, locked_fold
-from kit.files import remove_stumps
+from kit.files import StrPath, remove_stumps
 from kit.fold import training_fold
 from kit.progress import Work, finish
 from kit.runs.assembling import assemble
@@ -24,17 +23,17 @@ from kit.workspace import Workspace
 
 
 def train(
-    workspace: Workspace | Path | str = ".", overrides: Sequence[str] = (), name: str | None = None,
-    folds: Sequence[int] | None = None, config: Path | str | None = None,
+    workspace: Workspace | StrPath = ".", overrides: str | Sequence[str] = (), name: str | None = None,
+    folds: Sequence[int] | None = None, config: StrPath | None = None,
 ) -> Run:  # fmt: skip
     """Trains a run, or the given folds of it, to its end, and returns it.
 
+    `workspace` is a Workspace or the path of one; `overrides` such as `epochs=20` change either's config.
     `config` is read in config.json's place: runs/x/config.json trains what x was, to the same bits on a CPU.
 
     Raises KitError as the command does: ConfigError, PluginError, DataError, BusyError, RunError.
     """
-    space = workspace if isinstance(workspace, Workspace) else Workspace.find(workspace, overrides, config)
-    return finish(training(space, name, folds))
+    return finish(training(Workspace.of(workspace, overrides, config), name, folds))
 
 
 def training(

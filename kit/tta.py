@@ -17,7 +17,7 @@ import numpy as np
 
 from kit import checkpoints, network
 from kit.blending.gains import Gain
-from kit.files import remove_stumps
+from kit.files import StrPath, remove_stumps
 from kit.kinds import Executor, Metric, Views
 from kit.precision import choose_device
 from kit.predict import Merge, Predictor, open_views
@@ -57,7 +57,7 @@ class Predicted:
 
 
 def tta(
-    workspace: Workspace | Path | str, paths: Sequence[str | Path], views: Any = "plain", merge: Merge = "mean",
+    workspace: Workspace | StrPath, paths: Sequence[str | Path], views: Any = "plain", merge: Merge = "mean",
     device: str = "auto", train: bool = False,
 ) -> list[Predicted]:  # fmt: skip
     """Predicts with the checkpoints of runs, folds or single checkpoint folders, and writes parquet.
@@ -67,7 +67,7 @@ def tta(
 
     Raises ConfigError for paths and views, CheckpointError for damaged or unfitting ones, DataError for images.
     """
-    space = workspace if isinstance(workspace, Workspace) else Workspace.find(workspace)
+    space = Workspace.of(workspace)
     return finish(predicting_views(space, paths, views, merge, device, train))
 
 

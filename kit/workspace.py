@@ -12,10 +12,18 @@ from typing import Any
 from kit.config import Competition, Experiment
 from kit.config_file import check, parse
 from kit.errors import ConfigError
+from kit.files import StrPath, is_plain_name
 from kit.overrides import overridden
 
 CONFIG = "config.json"
 SHARED_CACHE = "KIT_CACHE"
+
+
+def member_parts(text: StrPath) -> tuple[str, str]:
+    """The run and the views of a member such as `runs/r@d4`; without `@` its views are `plain`."""
+    folder, name = os.path.split(os.fspath(text).rstrip("/"))
+    run, _, views = name.partition("@")
+    return str(Path(folder, run)), views or "plain"
 
 
 @dataclass(frozen=True)
@@ -26,9 +34,33 @@ class Workspace:
     raw: dict[str, Any]
     text: str = ""
 
+    def __fspath__(self) -> str:
+        return str(self.root)
+
+    @classmethod
+    def of(
+        cls,
+        workspace: Workspace | StrPath = ".",
+        overrides: str | Iterable[str] = (),
+        config: StrPath | None = None,
+    ) -> Workspace:
+        """The workspace that every public function takes: a Workspace, or a path in its folder.
+
+        `overrides` are applied to either. `config` is read in place of config.json. Raises what `find` raises.
+        """
+        if not isinstance(workspace, Workspace):
+            return cls.find(workspace, overrides, config)
+        if config is not None:
+            return cls.open(workspace.root, overrides, config)
+        raw = overridden(workspace.raw, overrides)
+        if raw == workspace.raw:
+            return workspace
+        check(raw, workspace.text)
+        return cls(workspace.root, raw, workspace.text)
+
     @classmethod
     def find(
-        cls, start: Path | str = ".", overrides: Iterable[str] = (), config: Path | str | None = None
+        cls, start: StrPath = ".", overrides: str | Iterable[str] = (), config: StrPath | None = None
     ) -> Workspace:
         """The workspace of a folder, looked for upwards as git does; `config` is read in its config.json's place.
 
@@ -46,7 +78,7 @@ class Workspace:
 
     @classmethod
     def open(
-        cls, root: Path | str, overrides: Iterable[str] = (), config: Path | str | None = None
+        cls, root: StrPath, overrides: str | Iterable[str] = (), config: StrPath | None = None
     ) -> Workspace:
         """The workspace of this very folder. Raises ConfigError for a config that is not valid."""
         root = Path(root).resolve()
@@ -75,7 +107,19 @@ class Workspace:
         """The experiment's part of the config."""
         return self._models[1]
 
-    def path(self, relative: str | Path) -> Path:
+    def run_folder(self, text: StrPath) -> Path | None:
+        """The folder in runs/ that `r`, `runs/r` or its path means, seen from here or from the workspace.
+
+        None if no such folder is in this workspace's runs/.
+        """
+        text = os.fspath(text)
+        named = (self.runs / text,) if is_plain_name(text) else ()
+        for folder in (self.root / text, *named, Path(text).resolve()):
+            if folder.is_dir() and folder.resolve().parent == self.runs.resolve():
+                return folder.resolve()
+        return None
+
+    def path(self, relative: StrPath) -> Path:
         """A path of the config, which is relative to the workspace."""
         return self.root / relative
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,10 +12,10 @@ import numpy as np
 
 from kit.blending.large import MANY, empty
 from kit.errors import Case, ConfigError, InvalidError, nearest
-from kit.files import sha256
+from kit.files import StrPath, sha256
 from kit.folds import Folds
 from kit.predictions import Predictions, common_ids
-from kit.workspace import Workspace
+from kit.workspace import Workspace, member_parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,12 +41,13 @@ class Member:
         return dict(zip(self.oof.ids[::-1].tolist(), self.oof.folds[::-1].tolist(), strict=True))
 
 
-def read_members(workspace: Workspace, texts: Sequence[str]) -> tuple[Member, ...]:
-    """The members written `runs/a@d4`, `a@d4` or `runs/a` (its plain views), in this order.
+def read_members(workspace: Workspace, texts: StrPath | Sequence[StrPath]) -> tuple[Member, ...]:
+    """The members written `runs/a@d4`, `a@d4` or `runs/a` (its plain views), in this order, or a single one.
 
     Raises ConfigError (C20) for runs that do not exist or are named twice, InvalidError (D40, D41) for predictions
     that are missing or damaged.
     """
+    texts = [texts] if isinstance(texts, (str, os.PathLike)) else texts
     if not texts:
         raise ConfigError("no members to blend", code="C20", hint="kit blend runs/a@d4 runs/b@d4")
     members: list[Member] = []
@@ -77,9 +79,8 @@ def _with_ids_of(made: Predictions, first: Predictions) -> Predictions:
     return made
 
 
-def _read(workspace: Workspace, text: str, known: dict[str, Folds]) -> Member:
-    place, _, views = text.partition("@")
-    views = views or "plain"
+def _read(workspace: Workspace, text: StrPath, known: dict[str, Folds]) -> Member:
+    place, views = member_parts(text)
     folder = run_folder(workspace, place)
     predicts = workspace.competition.data.has_test_rows
     names = ("oof.parquet", "test.parquet") if predicts else ("oof.parquet",)
@@ -115,9 +116,9 @@ def _parked(made: Predictions, folder: Path) -> Predictions:
 
 def run_folder(workspace: Workspace, place: str) -> Path:
     """The folder that `runs/a` or `a` means. Raises ConfigError C20 where there is no such run."""
-    for folder in (workspace.root / place, workspace.runs / place, Path(place).resolve()):
-        if folder.is_dir() and folder.resolve().parent == workspace.runs.resolve():
-            return folder.resolve()
+    folder = workspace.run_folder(place)
+    if folder is not None:
+        return folder
     known = (
         sorted(folder.name for folder in workspace.runs.iterdir() if folder.is_dir())
         if workspace.runs.is_dir()

@@ -17,7 +17,7 @@ from kit import checkpoints
 from kit.blend import judge
 from kit.bundles.contents import Contents, Network, Packed
 from kit.errors import ConfigError, InvalidError, RunError
-from kit.files import write_json, write_text, written_folder
+from kit.files import StrPath, write_json, write_text, written_folder
 from kit.finals.unit import find_asked
 from kit.runs.run import Run, versions
 from kit.submission import read_record
@@ -39,14 +39,15 @@ class Bundle:
 
 
 def bundle(
-    workspace: Workspace, members: Sequence[str], out: Path, ensembler: str | Mapping[str, Any] | None = None,
-    wheels: bool = False,
+    workspace: Workspace | StrPath, members: Sequence[str], out: StrPath,
+    ensembler: str | Mapping[str, Any] | None = None, wheels: bool = False,
 ) -> Bundle:  # fmt: skip
     """Packs a submission, by its record submissions/0007-x.json, or members, whose blend is fitted now.
 
     Raises ConfigError: C38 where `out` is there, C33 for a member whose predictions no checkpoint makes alone;
     InvalidError D43 for a run that was trained again since; what `blend` raises; RunError R16 where pip fails.
     """
+    workspace, out = Workspace.of(workspace), Path(out)
     if out.exists():
         raise ConfigError(f"{out} is there already", code="C38", hint="another --out, or remove it")
     record = read_record(Path(members[0])) if len(members) == 1 and members[0].endswith(".json") else None

@@ -14,7 +14,7 @@ from kit.kinds import Metric
 from kit.predictions import Predictions, common_ids
 from kit.runs.records import all_records, find
 from kit.table import Table
-from kit.workspace import Workspace
+from kit.workspace import Workspace, member_parts
 
 
 def predicted(workspace: Workspace, train: Table, asked: Sequence[str]) -> OutOfFold | None:
@@ -35,8 +35,8 @@ def predicted(workspace: Workspace, train: Table, asked: Sequence[str]) -> OutOf
 
 
 def _file(workspace: Workspace, text: str) -> Path:
-    place, _, views = text.partition("@")
-    return find(workspace, place).predictions(views or "plain") / "oof.parquet"
+    place, views = member_parts(text)
+    return find(workspace, place).predictions(views) / "oof.parquet"
 
 
 def _read(train: Table, files: dict[str, Path]) -> OutOfFold:

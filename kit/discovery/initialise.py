@@ -12,7 +12,7 @@ from kit.discovery import choosing, naming, recipes, roles
 from kit.discovery.cells import separator_of
 from kit.discovery.evidence import Match, Scan, Sheet, scan
 from kit.errors import ConfigError
-from kit.files import write_json
+from kit.files import StrPath, write_json
 from kit.schema import config_schema
 from kit.tables.multi_labels import parts as labels_in
 from kit.tables.patterns import columns_of
@@ -40,12 +40,13 @@ class Initialised:
 
 
 def initialise(
-    root: Path, recipe: str = "auto", given: Mapping[str, str] | None = None, force: bool = False
+    root: StrPath, recipe: str = "auto", given: Mapping[str, str] | None = None, force: bool = False
 ) -> Initialised:
     """Writes config.json and config.schema.json for the files of a folder; `given` are keys of `data`.
 
     Raises ConfigError: C20 for what the files do not tell, C21 where there is a config.json already.
     """
+    root = Path(root)
     path = root / CONFIG
     if path.exists() and not force:
         raise ConfigError(f"there is a {path} already", code="C21", hint="kit init --force writes it anew")

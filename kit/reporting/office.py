@@ -15,7 +15,7 @@ from kit.reporting.facts import Absent
 from kit.reporting.subject import Candidate
 from kit.runs.records import Record, all_records, find
 from kit.table import Table, labelled_rows
-from kit.workspace import Workspace
+from kit.workspace import Workspace, member_parts
 
 TASK, PARTS = "report", 6  # of its progress
 T = TypeVar("T")
@@ -38,7 +38,7 @@ class Office:
     def open(cls, workspace: Workspace, runs: Sequence[str]) -> Office:
         """The workspace's records and labelled rows. Raises ConfigError C15 and C20 for runs that there are not."""
         metric = Metric.open(workspace.competition.metric, workspace.root, where="metric")
-        names = {find(workspace, text.partition("@")[0]).name for text in runs}
+        names = {find(workspace, member_parts(text)[0]).name for text in runs}
         records = [one for one in all_records(workspace) if not runs or one.run.name in names]
         found = subject.candidates(records, metric.plugin_name())
         best = subject.best(found, metric)

@@ -22,6 +22,7 @@ from kit.runs.records import Record
 from kit.runs.run import Run
 from kit.shortcuts import confusion
 from kit.table import Table
+from kit.workspace import member_parts
 
 MOST = 0.9  # of the rows that any member covers, a member must cover to be compared with it
 
@@ -107,8 +108,8 @@ def read(chosen: Candidate, table: Table) -> Subject:
 
 def named(found: Sequence[Candidate], text: str) -> Candidate:
     """The member that `r@hflip` or `runs/r` means. Raises ConfigError (C20) where it has no such predictions."""
-    place, _, views = text.partition("@")
-    name, views = Path(place).name, views or "plain"
+    place, views = member_parts(text)
+    name = Path(place).name
     chosen = next((one for one in found if (one.run.name, one.views) == (name, views)), None)
     if chosen is None:
         raise ConfigError(

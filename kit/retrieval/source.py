@@ -18,7 +18,7 @@ from kit.kinds import Splitter
 from kit.predictions import about_of, ids_fingerprint
 from kit.runs.run import UNTRAINED, Run
 from kit.table import Table, test_table
-from kit.workspace import Workspace
+from kit.workspace import Workspace, member_parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +70,8 @@ def read_source(workspace: Workspace, text: str, table: Table) -> Source:
     Raises ConfigError C20 for a run that does not exist, InvalidError D47 for damaged embeddings, D48 for none, and for
     those of other rows, classes or folds than the tables' and the run's.
     """
-    place, _, views = text.partition("@")
-    run, views = Run(run_folder(workspace, place)), views or "plain"
+    place, views = member_parts(text)
+    run = Run(run_folder(workspace, place))
     folder, folds = run.embeddings(views), run.folds()
     names = sorted(path.name for path in folder.glob("*") if (path / "manifest.json").is_file())
     numbers = range(folds.count) if names == [UNTRAINED] else [int(name) for name in names if name.isdigit()]

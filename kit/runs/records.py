@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kit.errors import ConfigError, DataError, InvalidError, KitError, nearest
+from kit.files import StrPath
 from kit.kinds import Metric
 from kit.predictions import about_of
 from kit.runs.locking import BUSY, LOCK, holder
@@ -81,14 +83,19 @@ def ordered(records: Sequence[Record], key: str, root: Path) -> list[Record]:
     return sorted(records, key=lambda one: (key not in one.scores, sign * one.scores.get(key, 0.0)))
 
 
-def find(workspace: Workspace, text: str) -> Run:
-    """The run that `r`, `runs/r` or its path means. Raises ConfigError C15 where there is none."""
-    known = {folder.name for folder in workspace.runs.glob("*") if _is_run(folder)}
-    name = Path(text).name
-    if name not in known:
-        hint = f"one of {', '.join(sorted(known))}" if known else "kit train makes one"
-        raise ConfigError(f"no run {text!r}{nearest(name, known)}", code="C15", hint=hint)
-    return Run(workspace.runs / name)
+def find(workspace: Workspace, text: StrPath) -> Run:
+    """The run that `r`, `runs/r` or its path means. Raises ConfigError C15 if this workspace has no such run."""
+    folder = workspace.run_folder(text)
+    if folder is not None and _is_run(folder):
+        return Run(folder)
+    known = sorted(folder.name for folder in workspace.runs.glob("*") if _is_run(folder))
+    if Path(text).is_absolute() and Path(text).resolve().parent != workspace.runs.resolve():
+        raise ConfigError(
+            f"{text} is not in {workspace.runs}", code="C15",
+            hint="a run of this workspace, by its name or path: kit runs lists them",
+        )  # fmt: skip
+    hint = f"one of {', '.join(known)}" if known else "kit train makes one"
+    raise ConfigError(f"no run {os.fspath(text)!r}{nearest(Path(text).name, known)}", code="C15", hint=hint)
 
 
 def _is_run(folder: Path) -> bool:

@@ -41,6 +41,12 @@ class Run:
 
     folder: Path
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", Path(self.folder))
+
+    def __fspath__(self) -> str:
+        return str(self.folder)
+
     @property
     def name(self) -> str:
         """The run's name."""

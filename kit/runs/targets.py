@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kit.errors import ConfigError, KitWarning
+from kit.files import StrPath
 from kit.predictions import Predictions
 from kit.runs.run import Run
 from kit.workspace import Workspace
@@ -22,11 +24,12 @@ class Target:
     folds: dict[int, Path] = field(default_factory=dict)
 
 
-def find_targets(workspace: Workspace, paths: Sequence[str | Path]) -> list[Target]:
-    """Runs, folds and checkpoint folders as targets, one a run and epoch, in the order given.
+def find_targets(workspace: Workspace, paths: StrPath | Sequence[StrPath]) -> list[Target]:
+    """Runs, folds and checkpoint folders, or a single one, as targets: one a run and epoch, in the order given.
 
     Raises ConfigError C15 for a path that is none of these or has no finished fold. Warns (W13) of a run's others.
     """
+    paths = [paths] if isinstance(paths, (str, os.PathLike)) else paths
     targets: dict[tuple[Path, str], Target] = {}
     for path in paths:
         folder = _resolve(workspace, path)
@@ -43,7 +46,7 @@ def find_targets(workspace: Workspace, paths: Sequence[str | Path]) -> list[Targ
     return list(targets.values())
 
 
-def _resolve(workspace: Workspace, path: str | Path) -> Path:
+def _resolve(workspace: Workspace, path: StrPath) -> Path:
     """A path from where the user stands, or from the workspace."""
     here = Path(path).resolve()
     return here if here.exists() else workspace.path(path).resolve()
