@@ -24,6 +24,7 @@ from kit.checking import (
     scenes,
     score,
     shift,
+    spellings,
     suspects,
 )  # fmt: skip
 from kit.checking.finding import Finding
@@ -81,6 +82,7 @@ def checking(workspace: Workspace, runs: Sequence[str] = (), checkpoints: Sequen
     found = list(_unusable(filled.bad, ids, len(train), paths))
     found += _without_rows(paths)
     found += external.of_sources(train)
+    found += spellings.of_names(train, data.rename)
     found += labels.of_counts(train, folds, splitter)
     found += groups.of_names(train, folds, splitter, _left_out(workspace))
     found += factors.of_factors(train, data.label_factors)

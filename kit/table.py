@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import warnings
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,15 +14,17 @@ import numpy as np
 import pandas as pd
 
 from kit.classes import LabelKind, label_kind
-from kit.errors import Case, ConfigError, DataError, InvalidError
+from kit.errors import SHOWN, Case, ConfigError, DataError, InvalidError, KitWarning
 from kit.files import StrPath
 from kit.tables import external, labels, multi_labels, sources
+from kit.tables.class_names import ClassNames, check_labels, find_classes
 from kit.tables.csv_file import read_csv
 from kit.tables.external import Source
 from kit.tables.factors import Factors, class_factors
 from kit.tables.path_list import PathList
 from kit.tables.patterns import fill
 from kit.tables.sources import Rows
+from kit.tables.spelling import Spelled, quoted, renamed
 from kit.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -49,6 +53,8 @@ class Table:
     # of each class, where the competition names them: its group of look-alikes, and the values that make it up
     class_groups: tuple[str, ...] = ()
     class_factors: Factors = ()
+    # labels as the training table has them, each with its class; none where classes are columns
+    spellings: tuple[Spelled, ...] = ()
     frame: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def __len__(self) -> int:
@@ -151,7 +157,7 @@ def train_table(workspace: Workspace | StrPath, data: Data | None = None) -> Tab
     """
     root, data = _located(workspace, data)
     rows = sources.train_rows(root, data)
-    found, classes, factors = _labels(root, data, rows)
+    found, classes, factors, spellings = _labels(root, data, rows)
     return Table(
         ids=np.array(rows.ids, dtype=str),
         paths=PathList(rows.paths),
@@ -161,29 +167,65 @@ def train_table(workspace: Workspace | StrPath, data: Data | None = None) -> Tab
         sources=np.array(rows.sources, dtype=str) if rows.sources else None,
         class_groups=labels.class_groups(root, data),
         class_factors=factors,
+        spellings=spellings,
         frame=_frame(rows),
     )
 
 
-def _labels(root: Path, data: Data, rows: Rows) -> tuple[np.ndarray, tuple[str, ...], Factors]:
-    """The labels as numbers or multi-hot, the classes, and the values that make up each class."""
+Labelled = tuple[np.ndarray, tuple[str, ...], Factors, tuple[Spelled, ...]]
+
+
+def _labels(root: Path, data: Data, rows: Rows) -> Labelled:
+    """The labels as numbers or multi-hot, the classes, the values that make up each class, and all spellings."""
     if data.is_multi_label and data.label_factors:
         raise ConfigError(
             "data.label_factors takes one label a row", code="C07", hint="data.label_factors=[]"
         )
     if data.label is None:
         classes = multi_labels.class_columns(root, data, rows.columns)
-        return multi_labels.from_columns(rows.columns, classes, rows.ids), classes, ()
+        return multi_labels.from_columns(rows.columns, classes, rows.ids), classes, (), ()
     parts, separator = labels.label_parts(rows.columns, data, rows.ids), data.label_separator
     if separator is None:
-        texts = labels.made_labels(parts, data, rows.ids)
-        classes = labels.class_names(root, data, texts)
-        factors = class_factors(root, data, classes, texts, parts)
-        return labels.numbers(texts, classes, rows.ids), classes, factors
+        made = labels.made_labels(parts, data, rows.ids)
+        found, texts = _classes(root, data, [(row, label) for row, label in zip(rows.ids, made, strict=True)],
+                                "{} training rows have a label outside the {} classes")  # fmt: skip
+        factors = class_factors(root, data, found.names, texts, parts)
+        return labels.numbers(texts, found.names), found.names, factors, _spellings(made, texts)
     cells = multi_labels.split_labels(parts, data, separator)
-    classes = labels.class_names(root, data, sorted({label for cell in cells for label in cell}))
-    multi_labels.check_classes(classes, separator)
-    return multi_labels.multi_hot(cells, classes, rows.ids), classes, ()
+    flat = [(row, label) for row, cell in zip(rows.ids, cells, strict=True) for label in cell]
+    found, texts = _classes(root, data, flat, "{} labels of training rows are outside the {} classes")
+    multi_labels.check_classes(found.names, separator)
+    left = iter(texts)
+    spelled = [tuple(next(left) for _ in cell) for cell in cells]
+    hot = multi_labels.multi_hot(spelled, found.names, rows.ids)
+    return hot, found.names, (), _spellings([label for _, label in flat], texts)
+
+
+def _classes(
+    root: Path, data: Data, rows: Sequence[tuple[str, str]], outside: str
+) -> tuple[ClassNames, list[str]]:
+    """The classes, and that of each label; `rows` are ids with labels as made. Raises DataError D24, D32."""
+    made = [label for _, label in rows]
+    plain = renamed(made, data.rename)
+    found = find_classes(root, data, set(plain))
+    texts = found.of(plain)
+    given = zip(rows, texts, strict=True)
+    check_labels(found, [(row, label, text) for (row, label), text in given], data, outside)
+    if found.spelled:
+        known = set(plain)
+        shown = [
+            f"{quoted(label)} is {quoted(found.spelled[label])}" for label in sorted(known & {*found.spelled})
+        ]
+        more = f" and {len(shown) - SHOWN} more" if len(shown) > SHOWN else ""
+        by = f", as {found.source} spells them" if found.shown else ""
+        text = f"W40 labels that are equal as numbers are one class{by}: {', '.join(shown[:SHOWN])}{more}"
+        warnings.warn(KitWarning(text), stacklevel=4)
+    return found, texts
+
+
+def _spellings(made: Sequence[str], texts: Sequence[str]) -> tuple[Spelled, ...]:
+    counts = Counter(zip(made, texts, strict=True))
+    return tuple(Spelled(label, name, rows) for (label, name), rows in sorted(counts.items()))
 
 
 def labelled_rows(root: Path, data: Data) -> Table:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from kit.errors import Case, ConfigError, DataError, nearest
 from kit.tables.csv_file import read_csv
+from kit.tables.spelling import as_numbers
 
 if TYPE_CHECKING:
     from kit.config import Data
@@ -64,7 +65,7 @@ def _of_rows(
     """The values that the rows of each class have, which must agree."""
     _check_known(wanted, tuple(parts), "the training table")
     seen: dict[str, set[tuple[str, ...]]] = {label: set() for label in classes}
-    for label, *values in zip(labels, *(parts[name] for name in wanted), strict=True):
+    for label, *values in zip(labels, *(_one_spelling(parts[name]) for name in wanted), strict=True):
         seen.setdefault(label, set()).add(tuple(values))
     wrong = [Case(_fault(found), label, code="D22") for label, found in seen.items() if len(found) != 1]
     if wrong:
@@ -73,6 +74,12 @@ def _of_rows(
             code="D22", cases=wrong, hint="data.classes, a CSV that has these columns for every class",
         )  # fmt: skip
     return tuple(next(iter(seen[label])) for label in classes)
+
+
+def _one_spelling(values: Sequence[str]) -> list[str]:
+    """The values of a factor, those that are equal as numbers in one spelling."""
+    spelled = as_numbers(values)
+    return [spelled.get(value, value) for value in values]
 
 
 def _fault(found: set[tuple[str, ...]]) -> str:

@@ -1,9 +1,8 @@
-"""Labels as class numbers: read from a column or made from several, checked against the list of classes."""
+"""Labels: read from a column or made from several, and turned into class numbers."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from kit.errors import Case, ConfigError, DataError, nearest
 from kit.tables.csv_file import read_csv
 from kit.tables.patterns import columns_of, fill
+from kit.tables.spelling import folded, renamed
 
 if TYPE_CHECKING:
     from kit.config import Data
@@ -35,16 +35,19 @@ def label_parts(
 
 
 def made_labels(parts: Mapping[str, Sequence[str]], data: Data, ids: Sequence[str]) -> list[str]:
-    """Every row's label as text, by the column or pattern `data.label`. Raises DataError D30 for a row without one."""
-    labels = [data.rename.get(label, label) for label in fill(data.label or "", parts, "data.label")]
+    """Every row's label as text, by the column or pattern `data.label`, before `data.rename`.
+
+    Raises DataError D30 for a row without one, of which there is nothing to see.
+    """
+    made = fill(data.label or "", parts, "data.label")
     blank = [
         Case("no label", "", row, "train", "D30")
-        for row, label in zip(ids, labels, strict=True)
-        if not label.strip()
+        for row, label in zip(ids, renamed(made, data.rename), strict=True)
+        if not folded(label)
     ]
     if blank:
         raise DataError(f"{len(blank)} training rows have no label", code="D30", cases=blank)
-    return labels
+    return made
 
 
 def _words(stems: Sequence[str], words: Mapping[str, str], ids: Sequence[str]) -> list[str]:
@@ -92,19 +95,6 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def class_names(root: Path, data: Data, labels: Sequence[str]) -> tuple[str, ...]:
-    """The classes in order: of `data.classes`, else the sample's columns where it has one a class, else sorted."""
-    if data.classes:
-        file = read_csv(root / data.classes, data.sep, data.encoding)
-        return _once([row[0] for row in file.rows], file.path)
-    if data.sample:
-        columns = read_csv(root / data.sample, data.sep, data.encoding).columns[1:]
-        # one column a class, also where a label of the training table is misspelt
-        if len(columns) > 1 and sum(column in set(labels) for column in columns) * 2 > len(columns):
-            return columns
-    return tuple(sorted(set(labels), key=_rank(set(labels))))
-
-
 def class_groups(root: Path, data: Data) -> tuple[str, ...]:
     """The group of each class, in class order, from a column of `data.classes`; empty where none is named.
 
@@ -123,33 +113,7 @@ def class_groups(root: Path, data: Data) -> tuple[str, ...]:
     return tuple(row[place] for row in file.rows)
 
 
-def _once(names: Sequence[str], file: Path) -> tuple[str, ...]:
-    double = sorted({name for name in names if names.count(name) > 1})
-    if double:
-        raise DataError(f"{file} lists {len(double)} classes twice", code="D24", cases=double)
-    return tuple(names)
-
-
-def _rank(labels: set[str]) -> Callable[[str], tuple[int, str]]:
-    """The order of labels: as numbers where all are whole numbers, else as text."""
-    if all(re.fullmatch(r"[+-]?\d+", label) for label in labels):
-        return lambda label: (int(label), label)
-    return lambda label: (0, label)
-
-
-def numbers(labels: Sequence[str], classes: Sequence[str], ids: Sequence[str]) -> np.ndarray:
-    """Class numbers, int64 (rows,). Raises DataError D32 for a label that is no class."""
+def numbers(labels: Sequence[str], classes: Sequence[str]) -> np.ndarray:
+    """Class numbers, int64 (rows,), of labels that are all classes."""
     number = {name: index for index, name in enumerate(classes)}
-    cases = [
-        Case(f"label {label!r} is no class{nearest(label, classes)}", "", row, "train", "D32")
-        for row, label in zip(ids, labels, strict=True)
-        if label not in number
-    ]
-    if cases:
-        raise DataError(
-            f"{len(cases)} training rows have a label outside the {len(classes)} classes",
-            code="D32",
-            cases=cases,
-            hint="data.classes lists the classes, else the sample's columns do",
-        )
     return np.array([number[label] for label in labels], dtype=np.int64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,18 +11,17 @@ import numpy as np
 from kit.errors import Case, ConfigError, DataError, nearest
 from kit.tables.csv_file import read_csv
 from kit.tables.patterns import fill
+from kit.tables.spelling import number_of
 
 if TYPE_CHECKING:
     from kit.config import Data
 
 Cells = list[tuple[str, ...]]
-ZERO, ONE = ("0", "0.0"), ("1", "1.0")
 
 
 def split_labels(columns: Mapping[str, Sequence[str]], data: Data, separator: str) -> Cells:
-    """Every row's labels, by the column or pattern `data.label`; a row may have none."""
-    cells = fill(data.label or "", columns, "data.label")
-    return [tuple(data.rename.get(label, label) for label in parts(cell, separator)) for cell in cells]
+    """Every row's labels, by the column or pattern `data.label`, before `data.rename`; a row may have none."""
+    return [parts(cell, separator) for cell in fill(data.label or "", columns, "data.label")]
 
 
 def class_columns(root: Path, data: Data, columns: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
@@ -39,7 +38,11 @@ def class_columns(root: Path, data: Data, columns: Mapping[str, Sequence[str]]) 
         names = tuple(row[0] for row in read_csv(root / data.classes, data.sep, data.encoding).rows)
     else:
         names = read_csv(root / data.sample, data.sep, data.encoding).columns[1:] if data.sample else ()
-    lost = [Case(f"no such column{nearest(name, columns)}", name) for name in names if name not in columns]
+    lost = [
+        Case(f"no such column{nearest(name, columns)}", name)
+        for name in names
+        if column_of(name, columns) is None
+    ]
     if lost or not names:
         what = f"{len(lost)} classes are no columns of {data.train}" if lost else "nothing names the classes"
         raise ConfigError(
@@ -49,19 +52,30 @@ def class_columns(root: Path, data: Data, columns: Mapping[str, Sequence[str]]) 
     return names
 
 
+def column_of(name: str, columns: Iterable[str]) -> str | None:
+    """The column of a class: of its name, else the only one that is the same number; None if there is none."""
+    if name in columns:
+        return name
+    value = number_of(name)
+    same = [column for column in columns if value is not None and number_of(column) == value]
+    return same[0] if len(same) == 1 else None
+
+
 def from_columns(
     columns: Mapping[str, Sequence[str]], classes: Sequence[str], ids: Sequence[str]
 ) -> np.ndarray:
     """0 and 1, int8 (rows, classes), of a column a class. Raises DataError D31 for cells that are neither."""
+    cells = {name: columns[column_of(name, columns) or name] for name in classes}
+    value = {cell: number_of(cell) for cell in set().union(*cells.values())}
     wrong = [
         Case(f"column {name!r} holds {cell!r}", id=row, split="train", code="D31")
         for name in classes
-        for row, cell in zip(ids, columns[name], strict=True)
-        if cell not in ZERO and cell not in ONE
+        for row, cell in zip(ids, cells[name], strict=True)
+        if value[cell] not in (0, 1)
     ]
     if wrong:
         raise DataError(f"{len(wrong)} cells of the classes' columns are not 0 or 1", code="D31", cases=wrong)
-    return np.array([[cell in ONE for cell in columns[name]] for name in classes], dtype=np.int8).T.copy()
+    return np.array([[value[cell] == 1 for cell in cells[name]] for name in classes], dtype=np.int8).T.copy()
 
 
 def parts(cell: str, separator: str) -> tuple[str, ...]:
@@ -81,28 +95,13 @@ def check_classes(classes: Sequence[str], separator: str) -> None:
 
 
 def multi_hot(cells: Cells, classes: Sequence[str], ids: Sequence[str]) -> np.ndarray:
-    """0 and 1, int8 (rows, classes). Raises DataError: D32 for labels that are no class, D19 for one there twice."""
+    """0 and 1, int8 (rows, classes), of labels that are all classes. Raises DataError D19 for one there twice."""
     number = {name: index for index, name in enumerate(classes)}
-    _refuse_unknown(cells, number, ids)
     _refuse_double(cells, ids)
     made = np.zeros((len(cells), len(classes)), dtype=np.int8)
     for row, labels in enumerate(cells):
         made[row, [number[label] for label in labels]] = 1
     return made
-
-
-def _refuse_unknown(cells: Cells, classes: dict[str, int], ids: Sequence[str]) -> None:
-    cases = [
-        Case(f"label {label!r} is no class{nearest(label, classes)}", id=row, split="train", code="D32")
-        for row, labels in zip(ids, cells, strict=True)
-        for label in labels
-        if label not in classes
-    ]
-    if cases:
-        raise DataError(
-            f"{len(cases)} labels of training rows are outside the {len(classes)} classes",
-            code="D32", cases=cases, hint="data.classes lists the classes, else the sample's columns do",
-        )  # fmt: skip
 
 
 def _refuse_double(cells: Cells, ids: Sequence[str]) -> None:

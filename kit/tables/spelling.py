@@ -1,0 +1,163 @@
+"""Spelling: which labels are one class written in several ways, and how a class is written."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
+# how a whole number is written, also by a library that made it a float: no leading zero, nothing after the point
+_WHOLE = re.compile(r"[+-]?(?:0|[1-9][0-9]*)(?:\.0*)?")
+MOJIBAKE_ROUNDS = 3  # how often a text may have been read in the wrong encoding
+
+
+@dataclass(frozen=True)
+class Spelled:
+    """A label as the training table has it, the class that it is read as, and the number of its rows."""
+
+    made: str
+    name: str
+    rows: int
+
+
+@lru_cache(maxsize=2**17)
+def number_of(text: str) -> Fraction | None:
+    """The value of a decimal number such as `0`, `1.` or `-0.50`, exactly; None for any other text."""
+    if _NUMBER.fullmatch(text) is None:
+        return None
+    return Fraction(text.rstrip(".") if text.endswith(".") else text)
+
+
+def is_whole(text: str) -> bool:
+    """Whether a text is a whole number as a float or an integer is written: `1`, `1.0`, `1.`, not `01`."""
+    return _WHOLE.fullmatch(text) is not None
+
+
+@lru_cache(maxsize=2**17)
+def folded(text: str) -> str:
+    """A key that spellings of one class share: equal after NFKC, case folding, trimming, or equal as numbers.
+
+    Text that was written as UTF-8 and read as cp1252 or latin-1 is put right first. Format characters such as a
+    zero-width space count for nothing.
+    """
+    plain = unicodedata.normalize("NFKC", put_right(text)).casefold()
+    plain = "".join(
+        char for char in plain if unicodedata.category(char) not in ("Cf", "Cc") or char.isspace()
+    )
+    plain = unicodedata.normalize("NFKC", " ".join(plain.split()))
+    value = number_of(plain)
+    return plain if value is None else str(value)
+
+
+def put_right(text: str) -> str:
+    """The text that was written, where UTF-8 was read as cp1252 or latin-1; any other text as it is."""
+    for _ in range(MOJIBAKE_ROUNDS):
+        try:
+            repaired = b"".join(map(_byte_of, text)).decode("utf-8")
+        except (UnicodeEncodeError, UnicodeDecodeError):
+            return text
+        if repaired == text:
+            return text
+        text = repaired
+    return text
+
+
+def _byte_of(char: str) -> bytes:
+    """The byte that cp1252 shows as this character; the five bytes that it lacks are latin-1's."""
+    try:
+        return char.encode("cp1252")
+    except UnicodeEncodeError:
+        return char.encode("latin-1")
+
+
+def is_tidy(text: str) -> bool:
+    """Whether a name has no blank around it, no invisible character, and is neither mojibake nor decomposed."""
+    odd = any(unicodedata.category(char) in ("Cf", "Cc") or (char.isspace() and char != " ") for char in text)
+    return not odd and text == text.strip() and put_right(text) == text == unicodedata.normalize("NFC", text)
+
+
+def quoted(text: str) -> str:
+    """A name in quotes; what cannot be seen is an escape."""
+    return repr(text) if is_tidy(text) or put_right(text) != text else ascii(text)
+
+
+def rename_line(known: Mapping[str, str], more: Mapping[str, str]) -> str:
+    """`data.rename={...}` with what the config renames already, quoted for a shell; it merges spellings."""
+    names = {**known, **more}
+    text = json.dumps(names, ensure_ascii=not all(map(is_tidy, [*names, *names.values()])))
+    return shlex.quote(f"data.rename={text}")
+
+
+def renamed(labels: Iterable[str], rename: Mapping[str, str]) -> list[str]:
+    """The labels by `data.rename`, whose keys may be spelled as other numbers: `0` renames `0.0` too."""
+    values = {number_of(key): name for key, name in rename.items() if is_whole(key)} if rename else {}
+
+    def name_of(label: str) -> str:
+        if label in rename:
+            return rename[label]
+        return values.get(number_of(label), label) if values and is_whole(label) else label
+
+    known: dict[str, str] = {}
+    return [known[label] if label in known else known.setdefault(label, name_of(label)) for label in labels]
+
+
+def as_numbers(labels: Iterable[str], reference: Sequence[str] = ()) -> dict[str, str]:
+    """How the class of each label is written, for labels that are written in another way: equal numbers are one class.
+
+    `reference` shows how classes are written, and the labels that it lacks are written in its style. Labels with
+    leading zeros are joined with others only where that is safe: there is one spelling of the number on each side.
+    """
+    by_value, shown = _by_value(labels), _by_value(reference)
+    style = _style({value: shown[value] for value in by_value.keys() & shown.keys()})
+    found: dict[str, str] = {}
+    for value, texts in by_value.items():
+        whole = [text for text in texts if is_whole(text)]
+        groups = (
+            [whole, *([text] for text in texts if not is_whole(text))]
+            if whole
+            else [[text] for text in texts]
+        )
+        right = shown.get(value, [])
+        if len(right) > 1:
+            continue  # the reference has several classes of this number
+        if right:
+            joined = groups[0] if len(groups) == 1 else (whole if is_whole(right[0]) else [])
+            found |= dict.fromkeys(joined, right[0])
+        elif len(groups) == 1 and style is not None and (written := style(value)) is not None:
+            found |= dict.fromkeys(texts, written)
+        if len(whole) > 1 and whole[0] not in found:
+            found |= dict.fromkeys(whole, min(whole, key=lambda text: (len(text), text)))
+    return {label: name for label, name in found.items() if label != name}
+
+
+def _by_value(labels: Iterable[str]) -> dict[Fraction, list[str]]:
+    found: dict[Fraction, list[str]] = defaultdict(list)
+    for label in sorted(set(labels)):
+        value = number_of(label)
+        if value is not None:
+            found[value].append(label)
+    return found
+
+
+def _style(shown: Mapping[Fraction, Sequence[str]]) -> Callable[[Fraction], str | None] | None:
+    """The way of writing whole numbers that gives all that is shown: `7`, `7.0` or `07`; None for none."""
+    known = [(value, texts[0]) for value, texts in shown.items() if len(texts) == 1]
+    if not known:
+        return None
+    width = max(len(text) for _, text in known)
+    ways: list[Callable[[int], str]] = [
+        str,
+        lambda whole: f"{whole}.0",
+        lambda whole: str(whole).zfill(width),
+    ]
+    for way in ways:
+        if all(value.denominator == 1 and way(value.numerator) == text for value, text in known):
+            return lambda value, way=way: way(value.numerator) if value.denominator == 1 else None  # type: ignore[misc]
+    return None
