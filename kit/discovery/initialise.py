@@ -178,12 +178,20 @@ def _of_cells(parts: _Parts, label: str | None, asked: Mapping[str, str]) -> Fou
         return {"label_separator": asked["label_separator"]}, []
     if label not in parts.train.columns:
         return {}, []
-    columns = parts.sample.columns[1:] if parts.sample and len(parts.sample.columns) > 2 else ()
-    found = separator_of(parts.train.file.column(label), columns)
+    columns: tuple[str, ...] = parts.sample.columns[1:] if parts.sample else ()
+    single = parts.sample.file.column(columns[0]) if parts.sample and len(columns) == 1 else []
+    found = separator_of(parts.train.file.column(label), columns if len(columns) > 1 else (), single)
     if found is None:
         return {}, []
-    text = f"several labels a row, separated by {found[0]!r}: {found[1]}; data.label_separator=null if they are names"
-    return {"label_separator": found[0]}, [text]
+    if not found.is_clear:
+        text = f"unclear whether the cells of {label!r} hold several labels each ({found.why} if {found.separator!r} "
+        text += (
+            f"separates them): read as one label a row; else kit init --label-separator {found.separator!r}"
+        )
+        return {}, [text]
+    text = f"several labels a row, separated by {found.separator!r}: {found.why}; "
+    text += "data.label_separator=null if they are names"
+    return {"label_separator": found.separator}, [text]
 
 
 def _of_test(parts: _Parts, found: Mapping[str, Any]) -> Found:
