@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import importlib
+import io
 import os
 import sys
 from contextlib import suppress
@@ -81,6 +82,11 @@ def menu() -> None:
 def main() -> None:
     """Runs the command line; exits with the status that the error tree gives."""
     gc.set_threshold(GARBAGE)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # a name that is not UTF-8, or beyond the terminal's encoding
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from kit import files
+from kit.legible import legible
 
 if sys.platform != "win32":
     import fcntl
@@ -169,7 +170,7 @@ class Hashes:
 
     def get(self, path: Path | str) -> str:
         """The file's hash, or an empty string where its content has to be read."""
-        entry = self._known.get(str(path))
+        entry = self._known.get(legible(str(path)))
         try:
             return str(entry[-1]) if entry and entry[:-1] == stamp(path) else ""
         except OSError:
@@ -182,7 +183,7 @@ class Hashes:
         the same.
         """
         if time.time_ns() - max(before[1:3]) > SETTLED:
-            self._known[str(path)] = [*before, name]
+            self._known[legible(str(path))] = [*before, name]
 
     def save(self) -> None:
         """Writes all that is known."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from kit.errors import RunError
+from kit.legible import legible, legible_json
 
 StrPath = str | os.PathLike[str]  # what public functions take for a path
 PART = ".part"  # ends the name of a file that is still being written
@@ -172,13 +173,13 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a whole UTF-8 file with LF line ends, or leaves the one that was there."""
-    write_bytes(path, text.encode("utf-8"))
+    """Writes a whole UTF-8 file with LF line ends, or leaves the one that was there. The text is made legible."""
+    write_bytes(path, legible(text).encode("utf-8"))
 
 
 def write_json(path: Path, value: Any) -> None:
     """Writes JSON with two-space indents; NaN and infinity are refused."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, legible_json(value, indent=2, allow_nan=False) + "\n")
 
 
 def is_plain_name(name: str) -> bool:

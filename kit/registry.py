@@ -111,7 +111,7 @@ def _entry_points(path: tuple[str, ...]) -> Any:
 @lru_cache
 def _package(root: Path) -> str:
     """The private package of a workspace: `kit_workspace_` and 12 hex digits of its path."""
-    return "kit_workspace_" + hashlib.sha256(str(root).encode()).hexdigest()[:12]
+    return "kit_workspace_" + hashlib.sha256(os.fsencode(root)).hexdigest()[:12]
 
 
 def find(kind: str, name: str, root: Path | None = None) -> Place:

@@ -16,6 +16,7 @@ import pandas as pd
 from kit.classes import LabelKind, label_kind
 from kit.errors import SHOWN, Case, ConfigError, DataError, InvalidError, KitWarning
 from kit.files import StrPath
+from kit.legible import legible
 from kit.tables import external, labels, multi_labels, sources
 from kit.tables.class_names import ClassNames, check_labels, find_classes
 from kit.tables.csv_file import read_csv
@@ -315,7 +316,7 @@ def derived_columns(ids: Sequence[str], paths: Sequence[Path]) -> dict[str, list
     `prefix` is the id up to its last `_`, `-`, `.` or `/`: `003_female` of `003_female_2`; `folder` the image's.
     """
     prefixes = [re.sub(r"[_\-./][^_\-./]*$", "", name) for name in ids]
-    return {"prefix": prefixes, "folder": [path.parent.name for path in paths]}
+    return {"prefix": prefixes, "folder": [legible(path.parent.name) for path in paths]}
 
 
 def _frame(rows: Rows) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from kit.config import Competition, Experiment
 from kit.config_file import check, parse
 from kit.errors import ConfigError
 from kit.files import StrPath, is_plain_name
+from kit.legible import check_writable
 from kit.overrides import overridden
 
 CONFIG = "config.json"
@@ -82,6 +83,7 @@ class Workspace:
     ) -> Workspace:
         """The workspace of this very folder. Raises ConfigError for a config that is not valid."""
         root = Path(root).resolve()
+        check_writable([root])
         file = root / CONFIG if config is None else Path(config)
         try:
             text = file.read_text(encoding="utf-8")

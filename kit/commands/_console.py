@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 import warnings
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 import click
 
 from kit.errors import KitError, KitWarning
+from kit.legible import legible, legible_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,13 +29,13 @@ def say(text: str = "") -> None:
 
 
 def harmless(text: str) -> str:
-    """The text, its control characters written out: an id must not move a terminal's cursor or rename its window."""
-    return CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
+    """The text, what is not UTF-8 and its control characters written out: an id must not move a terminal's cursor."""
+    return CONTROL.sub(lambda found: repr(found[0])[1:-1], legible(text))
 
 
 def emit(value: Any) -> None:
     """A value as JSON, on stdout."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    click.echo(legible_json(value, indent=2, default=str))
 
 
 def answer(values: Any, lines: Iterable[object], as_json: bool) -> None:
@@ -44,7 +44,7 @@ def answer(values: Any, lines: Iterable[object], as_json: bool) -> None:
         emit(values)
         return
     for line in lines:
-        click.echo(line)
+        click.echo(legible(str(line)))
 
 
 def fail(error: KitError) -> None:

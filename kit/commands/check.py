@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kit.commands._console import emit, follow, say
+from kit.commands._console import emit, follow, harmless, say
 from kit.commands._pipeline import try_pipeline
 
 if TYPE_CHECKING:
@@ -96,8 +96,6 @@ def _show(finding: Finding) -> None:
     from kit.errors import listed
 
     click.echo()
-    click.secho(f"{finding.code} {finding.level}: {finding.summary}", fg=COLOURS[finding.level])
-    for line in listed(finding.cases):
-        click.echo(line)
-    click.echo(f"  effect: {finding.effect}")
-    click.echo(f"  answer: {finding.answer}")
+    click.secho(harmless(f"{finding.code} {finding.level}: {finding.summary}"), fg=COLOURS[finding.level])
+    for line in [*listed(finding.cases), f"  effect: {finding.effect}", f"  answer: {finding.answer}"]:
+        click.echo(harmless(line))

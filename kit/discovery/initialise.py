@@ -13,6 +13,7 @@ from kit.discovery.cells import separator_of
 from kit.discovery.evidence import Match, Scan, Sheet, scan
 from kit.errors import ConfigError
 from kit.files import StrPath, write_json
+from kit.legible import check_writable
 from kit.schema import config_schema
 from kit.tables.multi_labels import parts as labels_in
 from kit.tables.patterns import columns_of
@@ -50,7 +51,9 @@ def initialise(
     path = root / CONFIG
     if path.exists() and not force:
         raise ConfigError(f"there is a {path} already", code="C21", hint="kit init --force writes it anew")
+    check_writable([root])
     found = discover(root, given)
+    check_writable(value for value in found.data.values() if isinstance(value, str))
     name, why = recipes.choose(recipe)
     sides = recipes.image_sides(_some_images(root, Data(**found.data)))
     config = recipes.config(name, found.data, sides)

@@ -17,6 +17,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from kit.legible import legible
 from kit.reporting import charts
 from kit.reporting.charts import Line
 from kit.reporting.facts import Absent, Data, Facts, Trained
@@ -40,10 +41,10 @@ def page(facts: Facts) -> str:
 
 def _rendered(facts: Facts, pictures: bool) -> str:
     style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
-    return environment(html=True).get_template("page.html").render(
+    return legible(environment(html=True).get_template("page.html").render(
         facts=facts, pictures=pictures, style=Markup(style), script=Markup(script),
         style_hash=_hash(style), script_hash=_hash(script), order=_order(facts), charted=CHARTED,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def environment(html: bool) -> Environment:

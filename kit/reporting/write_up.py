@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kit import files
 from kit.errors import ConfigError
+from kit.legible import legible
 from kit.reporting.facts import Absent, Facts, Trained
 from kit.reporting.page import environment, signed
 
@@ -22,7 +23,7 @@ def write_up(facts: Facts) -> str:
     text = made.get_template("write-up.md").render(
         facts=facts, tried=_tried(facts), again=_again(facts), WEAKEST=WEAKEST
     )
-    text = re.sub(r"\n{3,}", "\n\n", text).strip() + "\n\n"
+    text = legible(re.sub(r"\n{3,}", "\n\n", text).strip() + "\n\n")
     return f"{text}<!-- kit report --write-up {_digest(text)} -->\n"
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kit.errors import Case, ConfigError, DataError, KitWarning
+from kit.errors import SHOWN, Case, ConfigError, DataError, KitWarning
+from kit.legible import is_legible, legible
 from kit.tables import external
 from kit.tables.csv_file import CsvFile, read_csv
 from kit.tables.paths import Images, refuse, split_pattern
@@ -107,7 +108,8 @@ def _photos(
     paths = tuple(path for files, _ in located for path in files)
     source = [row for row, (files, _) in enumerate(located) for _ in files]
     wide: dict[str, list[str]] = {key: [cells[row] for row in source] for key, cells in columns.items()}
-    wide["file"] = [path.stem for path in paths]
+    wide["file"] = [legible(path.stem) for path in paths]
+    warn_of_names(paths, split)
     ids = fill(name, wide, "data.id")
     if not of_file:
         ids = [f"{owner}_{stem}" for owner, stem in zip(ids, wide["file"], strict=True)]
@@ -129,16 +131,18 @@ def _class_folders(folder: Path, data: Data) -> Rows:
     files.sort()
     if not files:
         raise DataError(f"{folder} has no images in folders", code="D29", hint="data.train, data.extensions")
-    stems = [file.rpartition(".")[0] for file in files]
+    names = [legible(file) for file in files]
+    stems = [name.rpartition(".")[0] for name in names]
     times = Counter(stems)
-    ids = [stem if times[stem] == 1 else file for stem, file in zip(stems, files, strict=True)]
-    labels = [file.partition("/")[0] if "/" in file else "" for file in files]
-    loose = [Case("lies in no class's folder", file, split="train") for file in files if "/" not in file]
+    ids = [stem if times[stem] == 1 else name for stem, name in zip(stems, names, strict=True)]
+    labels = [name.partition("/")[0] if "/" in name else "" for name in names]
+    loose = [Case("lies in no class's folder", name, split="train") for name in names if "/" not in name]
     if loose:
         raise DataError(f"{len(loose)} images of {folder} are in no class's folder", code="D30", cases=loose)
     located = [found.find(file) for file in files]
     _refuse(found, data, files, ids, [code for _, code in located], "train")
-    columns = {"id": ids, "label": labels, "path": files}
+    warn_of_names(files, "train")
+    columns = {"id": ids, "label": labels, "path": names}
     return Rows(tuple(ids), tuple(path for path, _ in located), columns)
 
 
@@ -149,6 +153,18 @@ def _refuse(
     goes_on = data.bad_train == "drop" if split == "train" else data.bad_test == "prior"
     serious = [code if code == "D20" or not goes_on else "" for code in codes]
     refuse(found, names, ids, serious, split)
+
+
+def warn_of_names(paths: Iterable[Path | str], split: str) -> None:
+    """Warns (W50) of files whose names are not UTF-8, as they become parts of ids and labels."""
+    odd = [path for path in map(str, paths) if not is_legible(path)]
+    if odd:
+        text = (
+            f"W50 the names of {len(odd)} {split} files are not UTF-8, their bytes are written out in ids: "
+        )
+        more = ", …" if len(odd) > SHOWN else ""
+        shown = ", ".join(legible(path) for path in odd[:SHOWN])
+        warnings.warn(KitWarning(f"{text}{shown}{more}"), stacklevel=2)
 
 
 def check_ids(ids: Sequence[str], lines: Sequence[int], file: Path, split: str) -> None:

@@ -1,0 +1,50 @@
+"""Legible: text that any file and any terminal takes, whatever bytes a file's name is made of."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from kit.errors import ConfigError
+
+# Python has each byte of a file's name that is not UTF-8 as half of a surrogate pair (PEP 383)
+HALVES = re.compile(r"[\ud800-\udfff]")
+
+
+def legible(text: str) -> str:
+    r"""The text with each byte that is not UTF-8 written out: the name of bytes `caf\xe9` in Latin-1 is `caf\\xe9`."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return HALVES.sub(lambda found: _written_out(found[0]), text)
+    return text
+
+
+def is_legible(text: str) -> bool:
+    """Whether a text is valid Unicode, so that it can be written as UTF-8."""
+    return HALVES.search(text) is None
+
+
+def check_writable(names: Iterable[str | Path]) -> None:
+    """Raises ConfigError C50 for a folder or pattern that config.json and other libraries cannot name."""
+    for name in map(str, names):
+        if not is_legible(name):
+            raise ConfigError(
+                f"the name {legible(name)} is not UTF-8", code="C50",
+                hint="rename that folder or file; names of images, and of folders that are classes, may stay",
+            )  # fmt: skip
+
+
+def legible_json(value: Any, **options: Any) -> str:
+    """JSON of a value whose texts are made legible; `options` are json.dumps's."""
+    text = json.dumps(value, ensure_ascii=False, **options)
+    # within JSON a backslash is written twice
+    return HALVES.sub(lambda found: json.dumps(_written_out(found[0]))[1:-1], text)
+
+
+def _written_out(half: str) -> str:
+    code = ord(half)
+    return rf"\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else rf"\u{code:04x}"
