@@ -22,6 +22,7 @@ from kit.tables.class_names import ClassNames, check_labels, find_classes
 from kit.tables.csv_file import read_csv
 from kit.tables.external import Source
 from kit.tables.factors import Factors, class_factors
+from kit.tables.header import check_header
 from kit.tables.path_list import PathList
 from kit.tables.patterns import fill
 from kit.tables.sources import Rows
@@ -278,6 +279,7 @@ def sample_frame(root: Path, data: Data) -> pd.DataFrame:
             hint="data.sample=FILE; kit blend scores out-of-fold rows without it",
         )
     file = read_csv(root / data.sample, data.sep, data.encoding)
+    check_header(file, file.columns[0], data.extensions)
     firsts = sources.one_row_an_id(file)
     sources.check_ids(firsts.column(file.columns[0]), firsts.lines, file.path, "sample")
     return file.frame()

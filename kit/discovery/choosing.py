@@ -7,9 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from kit.config import Data
 from kit.discovery import roles
 from kit.discovery.evidence import Match, Scan, Sheet
 from kit.errors import Case, ConfigError, nearest
+from kit.tables import header
 
 NOWHERE = Match("", "", 0, 0)  # of a table that names no image
 
@@ -84,6 +86,15 @@ def test_table(pool: Mapping[Sheet, Match], sample: Sheet | None) -> Sheet | Non
     return roles.best(
         likely, lambda sheet: points[sheet], "the test table", "--test", lambda sheet: sheet.name
     )
+
+
+def missing_header(seen: Scan, sheet: Sheet, found: Sequence[Match]) -> str:
+    """Why a table's first line is a row of data and no header, in words; empty if it is a header."""
+    column = found[0].column if found else sheet.columns[0]
+    why = header.missing_header(sheet.file, column, Data().extensions)
+    if not why and found and seen.names_image(column) and column not in sheet.values(column):
+        why = f"{column!r} is the name of an image file"
+    return why
 
 
 def reading(sheets: Sequence[Sheet]) -> dict[str, str]:

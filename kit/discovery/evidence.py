@@ -82,6 +82,10 @@ class Scan:
         """How many folders with images a folder holds."""
         return sum(_is_below(each, folder) and each != folder for each in self.folders)
 
+    def names_image(self, cell: str) -> bool:
+        """Whether a cell names an image file, with or without its ending."""
+        return next(self._bases(cell, self._homes), None) is not None
+
     def matches(self, sheet: Sheet) -> list[Match]:
         """Every way in which a column names images, columns of unlike cells only, the best way first."""
         found: list[Match] = []

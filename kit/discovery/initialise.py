@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from kit.errors import ConfigError
 from kit.files import StrPath, write_json
 from kit.legible import check_writable
 from kit.schema import config_schema
+from kit.tables.header import without_header
 from kit.tables.multi_labels import parts as labels_in
 from kit.tables.patterns import columns_of
 from kit.workspace import CONFIG
@@ -119,6 +120,10 @@ def _from_tables(
         else choosing.test_table(pool, sample)
     )
     parts = _Parts(train, match, sample, test, pool)
+    headless = {
+        sheet.name: choosing.missing_header(seen, sheet, matched[sheet.name]) for sheet in seen.sheets
+    }
+    _check_headers(parts.sheets, headless)
     data, findings = _of_train(parts, asked)
     several = _of_cells(parts, data["label"], asked)
     separator = several[0].get("label_separator")
@@ -129,8 +134,16 @@ def _from_tables(
     used = {*(sheet.name for sheet in parts.sheets), data.get("classes")}
     aside = sorted(sheet.name for sheet in seen.sheets if sheet.name not in used)
     findings += [f"left aside: {', '.join(aside)}"] if aside else []
+    findings += [f"{name} has no header: {headless[name]}" for name in aside if headless[name]]
     findings += [f"not read: {line}" for line in seen.unread]
     return Discovery({**data, **asked}, tuple(findings))
+
+
+def _check_headers(sheets: Sequence[Sheet], headless: Mapping[str, str]) -> None:
+    """Raises DataError D28 for a table in use whose first line is a row of data."""
+    for sheet in sheets:
+        if headless[sheet.name]:
+            raise without_header(sheet.file, headless[sheet.name])
 
 
 Found = tuple[dict[str, Any], list[str]]
@@ -254,6 +267,8 @@ def _class_folders(seen: Scan, folder: str, asked: Mapping[str, str]) -> Discove
         if found := inside.matches(sheet):
             pool[sheet] = naming.preferred(found, roles.TEST, roles.TRAIN)
     sample = choosing.sample_table(seen, pool, None, asked)
+    if sample:
+        _check_headers([sample], {sample.name: choosing.missing_header(seen, sample, inside.matches(sample))})
     classes = {
         f.removeprefix(folder + "/").partition("/")[0] for f in seen.folders if f.startswith(folder + "/")
     }

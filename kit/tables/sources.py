@@ -13,6 +13,7 @@ from kit.errors import SHOWN, Case, ConfigError, DataError, KitWarning
 from kit.legible import is_legible, legible
 from kit.tables import external
 from kit.tables.csv_file import CsvFile, read_csv
+from kit.tables.header import check_header, without_header
 from kit.tables.paths import Images, refuse, split_pattern
 from kit.tables.patterns import columns_of, fill
 
@@ -78,19 +79,32 @@ def one_row_an_id(sample: CsvFile) -> CsvFile:
 
 
 def _csv_rows(root: Path, data: Data, file: CsvFile, name: str, images: str, split: str) -> Rows:
+    check_header(file, name, data.extensions)
     columns = {column: file.column(column) for column in file.columns}
     if not columns_of(images):
         raise ConfigError(f"data.images names no column: {images!r}", code="C07", hint="such as images/{id}")
     if images.endswith(ALL_IMAGES):
         return _photos(root, data, file, columns, name, images.removesuffix(ALL_IMAGES), split)
-    ids = fill(name, columns, "data.id")
-    check_ids(ids, file.lines, file.path, split)
     base, pattern = split_pattern(root, images)
     found = Images(base, data.extensions, data.follow_symlinks)
+    _check_first_line(found, file, pattern, name)
+    ids = fill(name, columns, "data.id")
+    check_ids(ids, file.lines, file.path, split)
     names = fill(pattern, {"id": ids, **columns}, "data.images")
     located = [found.find(each) for each in names]
     _refuse(found, data, names, ids, [code for _, code in located], split)
     return Rows(tuple(ids), tuple(path for path, _ in located), columns)
+
+
+def _check_first_line(found: Images, file: CsvFile, pattern: str, name: str) -> None:
+    """Raises DataError D28 if the header, read as a row, names an image that exists."""
+    first = name if name in file.columns else file.columns[0]
+    header = {"id": [first], **{column: [column] for column in file.columns}}
+    if first in set(file.column(first)) or not set(columns_of(pattern)) <= set(header):
+        return
+    path = fill(pattern, header, "data.images")[0]
+    if not found.find(path)[1]:
+        raise without_header(file, f"{path!r} is an image file")
 
 
 def _photos(
