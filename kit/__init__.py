@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from kit.tta import tta
     from kit.workspace import Workspace
 
+__version__ = "0.1.0"
+
 PUBLIC = {
     "blend": "blend", "Board": "board", "Competition": "config", "Experiment": "config", "KitError": "errors",
     "KitWarning": "errors", "Folds": "folds", "make_folds": "folds", "KINDS": "kinds", "Predictions": "predictions",

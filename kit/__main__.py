@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from kit import __version__
 from kit.errors import DataError, KitError, KitWarning
 from kit.stopping import Terminated
 
@@ -66,7 +67,7 @@ class Menu(click.Group):
 
 
 @click.command(cls=Menu, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="kit-competitions", prog_name="kit")
+@click.version_option(__version__, prog_name="kit")
 def menu() -> None:
     """Train, predict with TTA, blend, submit: image-classification competitions.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import re
 import shutil
 import subprocess
 import sys
@@ -16,15 +14,20 @@ import kit
 from kit import checkpoints
 from kit.blend import judge
 from kit.bundles.contents import Contents, Network, Packed
+from kit.bundles.dependencies import packages_of
 from kit.errors import ConfigError, InvalidError, RunError
 from kit.files import StrPath, write_json, write_text, written_folder
 from kit.finals.unit import find_asked
+from kit.installed import pinned
+from kit.kinds import Ensembler, Format, Views
+from kit.network import open_parts
+from kit.plugin import Plugin
+from kit.runs.restore import classes_of, experiment_of
 from kit.runs.run import Run, versions
 from kit.submission import read_record
 from kit.table import labelled_rows
 from kit.workspace import CONFIG, Workspace
 
-DISTRIBUTION = "kit-competitions"
 SCRIPT = "predict.py"
 
 
@@ -62,7 +65,9 @@ def bundle(
             _slim(workspace.root / path, part / path, run)
         write_json(part / CONFIG, workspace.competition.model_dump(mode="json"))
         _copy_code(workspace, part)
-        _write_requirements(part, wheels)
+        _write_requirements(
+            part, requirements(workspace, packed, record["ensembler"], record["format"]), wheels
+        )
         Contents(
             tuple(packed), record["ensembler"], record["format"], table.is_multi_label, table.classes,
             tuple(table.prior().tolist()), versions(),
@@ -131,17 +136,23 @@ def _copy_code(workspace: Workspace, part: Path) -> None:
     write_text(part / "README.md", (source / "templates" / "bundle.txt").read_text(encoding="utf-8"))
 
 
-def requirements() -> list[str]:
-    """What kit imports, in the versions that are installed here, without a build's own mark such as +cpu."""
-    named = importlib.metadata.requires(DISTRIBUTION) or []
-    names = [re.split(r"[ <>=!~;\[(]", text, maxsplit=1)[0] for text in named if "extra ==" not in text]
-    return [f"{name}=={importlib.metadata.version(name).partition('+')[0]}" for name in sorted(names)]
+def requirements(workspace: Workspace, packed: Sequence[Packed], ensembler: Any, shape: Any) -> list[str]:
+    """What kit and the packed techniques import, in the versions that are installed here."""
+    root = workspace.root
+    plugins: list[Plugin] = [Ensembler.open(ensembler, root), Format.open(shape, root)]
+    for one in packed:
+        plugins.append(Views.open(one.views, root))
+        for path in dict.fromkeys(network.checkpoint for network in one.networks):
+            about = checkpoints.manifest_of(root / path)["about"]
+            parts = open_parts(experiment_of(about), root, classes_of(about))
+            plugins += parts.all()
+    return pinned(packages_of(plugins))
 
 
-def _write_requirements(part: Path, wheels: bool) -> None:
+def _write_requirements(part: Path, lines: Sequence[str], wheels: bool) -> None:
     """requirements.txt, and with `wheels` what pip fetches for it. Raises RunError R16 where pip fails."""
     file = part / "requirements.txt"
-    write_text(file, "".join(f"{line}\n" for line in requirements()))
+    write_text(file, "".join(f"{line}\n" for line in lines))
     if not wheels:
         return
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary", ":all:", "-r", str(file)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from kit.config import UNIDENTIFYING, Experiment
 from kit.errors import Case, CheckpointError, ConfigError, DataError, InvalidError
 from kit.files import fingerprint, is_plain_name, read_json, sha256, short, write_json
 from kit.folds import Folds
+from kit.installed import version
 from kit.plugin import Plugin
 from kit.predictions import Predictions
 from kit.registry import place_of
@@ -198,7 +198,7 @@ def versions() -> dict[str, str]:
     """Versions of Python and of the packages that a result depends on."""
     return {
         "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in PACKAGES},
+        **{name: version(name) for name in PACKAGES},
     }
 
 
@@ -207,7 +207,7 @@ def sources(plugins: Sequence[Plugin]) -> dict[str, str]:
     found: dict[str, str] = {}
     for plugin in plugins:
         place = place_of(type(plugin))
-        code = [sha256(file) for file in _code(type(plugin)) if file.is_file()]
+        code = [sha256(file) for file in code_of(type(plugin)) if file.is_file()]
         found[f"{place.kind}/{place.name}"] = fingerprint(code)
         read = {file.name: sha256(file) for file in plugin.reads() if file.is_file()}
         found |= {f"{place.kind}/{place.name} {name}": mark for name, mark in read.items()}
@@ -216,7 +216,7 @@ def sources(plugins: Sequence[Plugin]) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def _code(plugin: type[Plugin]) -> list[Path]:
+def code_of(plugin: type[Plugin]) -> list[Path]:
     """The files of a plugin's class and of the plugins it is derived from, with the `_` modules beside each."""
     modules = [sys.modules[base.__module__] for base in plugin.__mro__ if issubclass(base, Plugin)]
     files = [Path(module.__file__) for module in modules if module.__file__]

@@ -1,0 +1,89 @@
+"""Installed packages: what kit needs, under which names it may be installed, and in which versions it is here.
+
+A bundle carries kit's source without kit's own metadata, and OpenCV has several distributions of one module. So
+versions are looked up here alone, and a package without metadata is no error.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import re
+from collections.abc import Mapping
+
+import kit
+
+KIT = "kit-competitions"
+UNKNOWN = "unknown"
+# the distributions that kit imports at run time, with their modules; setup.cfg has their ranges, which a test compares
+REQUIRED = {
+    "albumentations": "albumentations",
+    "click": "click",
+    "filelock": "filelock",
+    "jinja2": "jinja2",
+    "markupsafe": "markupsafe",
+    "matplotlib": "matplotlib",
+    "numpy": "numpy",
+    "opencv-python-headless": "cv2",
+    "pandas": "pandas",
+    "pillow": "PIL",
+    "pyarrow": "pyarrow",
+    "pydantic": "pydantic",
+    "rich": "rich",
+    "safetensors": "safetensors",
+    "scikit-learn": "sklearn",
+    "threadpoolctl": "threadpoolctl",
+    "timm": "timm",
+    "torch": "torch",
+    "torchvision": "torchvision",
+    "ttach": "ttach",
+}
+# other distributions of the same module
+ALIASES = {
+    "opencv-python-headless": ("opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python"),
+}
+
+
+def version(name: str) -> str:
+    """The version of a package that kit needs, from its metadata, else from its module, else `unknown`.
+
+    kit's own is `kit.__version__`, so that it is known where kit is a folder beside a script.
+    """
+    if name == KIT:
+        return kit.__version__
+    found = distribution(name)
+    if found is not None:
+        return found[1]
+    try:
+        module = importlib.import_module(REQUIRED.get(name, name))
+    except ImportError:
+        return UNKNOWN
+    return str(getattr(module, "__version__", UNKNOWN))
+
+
+def distribution(name: str) -> tuple[str, str] | None:
+    """The installed distribution that provides a package, by its own name or an alias, and its version."""
+    for each in (name, *ALIASES.get(name, ())):
+        try:
+            found = importlib.metadata.version(each)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        if found:  # a folder of metadata that was emptied has no version
+            return each, found
+    return None
+
+
+def pinned(others: Mapping[str, str] | None = None) -> list[str]:
+    """What kit needs, and `others` by name and version, as lines of a requirements file, without a build's mark (+cpu).
+
+    A package is named as it is installed here. One without any version is named without a version.
+    """
+    lines = []
+    for name in REQUIRED:
+        own, found = distribution(name) or (name, version(name))
+        lines.append(own if found == UNKNOWN else f"{own}=={_public(found)}")
+    return sorted({*lines, *(f"{name}=={_public(found)}" for name, found in (others or {}).items())})
+
+
+def _public(version: str) -> str:
+    return re.sub(r"\+.*", "", version)
