@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,7 +17,8 @@ from kit.blending.members import Member
 from kit.blending.recipes import for_labels
 from kit.blending.test_rows import blended_test
 from kit.bundles.contents import Contents, Packed
-from kit.errors import ConfigError, KitWarning
+from kit.config import Data
+from kit.errors import SHOWN, ConfigError, DataError, KitWarning
 from kit.files import read_json, write_json, write_text
 from kit.folds import Folds
 from kit.kinds import Ensembler, Format, Metric, Views
@@ -24,6 +26,7 @@ from kit.precision import choose_device
 from kit.predict import open_views
 from kit.predictions import Predictions
 from kit.progress import Progress, Work
+from kit.quarantine import quarantine
 from kit.runs.loading import geometry, loading
 from kit.runs.restore import classes_of, experiment_of, ready
 from kit.runs.run import Run, versions
@@ -34,16 +37,23 @@ from kit.tta import lines, one_pass, together, views_name
 from kit.workspace import CONFIG, Workspace
 
 NOBODY = Folds(np.array([], dtype=str), np.zeros((0, 1), np.int64))  # test rows are held out by no fold
+GOES_ON = "--bad-test prior"  # what a hint says, since config.json of a bundle cannot be changed
 EXACT = ("torch", "timm", "numpy", "opencv-python-headless")  # of other versions the last bits may differ
 
 
 @dataclass(frozen=True)
 class Given:
-    """Where a bundle finds what is to be predicted; `test` is a test table, where the competition has one."""
+    """What a bundle predicts: the folder of images, the sample, the test table if the competition has one.
+
+    `bad_test` says what an image that cannot be read does: its row gets the class prior, or the work stops.
+    `overrides` are further keys of the config's data part, such as `data.max_pixels=500000000`.
+    """
 
     images: Path
     sample: Path
     test: Path | None = None
+    bad_test: Literal["stop", "prior"] = "prior"
+    overrides: Sequence[str] = ()
 
 
 def predicting_bundle(
@@ -51,12 +61,28 @@ def predicting_bundle(
 ) -> Work[Path]:
     """Predicts the rows of a sample with a bundle's networks, blends, and writes the submission to `out`.
 
-    `work` is a folder for decoded images and predictions, which a second start finds; the bundle may be read-only.
-    Raises DataError D66 for a bundle that is not whole; what reading images, predicting and submitting raise.
+    By default every row is predicted: a row whose image cannot be read gets the class prior, and is reported. `work`
+    is a folder for decoded images and predictions, which a second start reuses; the bundle may be read-only.
+    Raises DataError: D66 for a bundle that is not whole, the first image's code if no image can be read; what reading
+    images, predicting and submitting raise. `work` gets the quarantine.csv of bad data.
     """
     contents = Contents.read(folder)
     _warn_of_versions(contents.versions)
     space = _workspace(folder, given, work, device, workers)
+    try:
+        return (yield from _predicting(folder, contents, space, out, device))
+    except DataError as error:
+        if any(case.path or case.id for case in error.cases):
+            hints = [error.hint]
+            if error.code in ("D02", "D08") and given.bad_test == "stop":
+                hints.append(GOES_ON)
+            with suppress(OSError):  # the error itself matters more than its list
+                hints.append(f"all cases are in {quarantine(work, error.cases, error.code)}")
+            error.hint = "; ".join(filter(None, hints))
+        raise
+
+
+def _predicting(folder: Path, contents: Contents, space: Workspace, out: Path, device: str) -> Work[Path]:
     data = space.competition.data
     test = test_table(space.root, data, contents.classes)
     metric = Metric.open(space.competition.metric, space.root, "metric")
@@ -66,7 +92,9 @@ def predicting_bundle(
     groups = together(jobs)
     for number, group in enumerate(groups):
         some = [jobs[at] for at in group]
-        loaded = yield from loading(space, test, "test", geometry(some[0].experiment))
+        loaded = yield from loading(
+            space, test, "test", geometry(some[0].experiment), GOES_ON, needs_some=True
+        )
         sheets = [Sheet.begin(job, "test", loaded, prior) for job in some]
         paths = dict.fromkeys(sheet.job.checkpoints[fold] for sheet in sheets for fold in sheet.missing)
         networks = {path: ready(path, space.root, place) for path in paths}
@@ -82,7 +110,18 @@ def predicting_bundle(
     blended = blended_test(members, fitted, sample.iloc[:, 0].unique().tolist())
     table = submission.make_table(blended, sample, Format.open(contents.format, space.root))
     write_text(out, submission.text_of(table, data.sep))
+    by_prior = test.ids[loaded.bad].tolist() if len(test) else []
+    yield Progress("predict", len(groups), len(groups), _summary(len(test), by_prior, out), line=True)
     return out
+
+
+def _summary(rows: int, by_prior: Sequence[str], out: Path) -> str:
+    """How many rows the submission has, and which of them have the class prior."""
+    text = f"{rows} rows in {out}"
+    if not by_prior:
+        return f"{text}, each predicted from its image"
+    more = ", …" if len(by_prior) > SHOWN else ""
+    return f"{text}; {len(by_prior)} have the class prior, for want of an image: {', '.join(by_prior[:SHOWN])}{more}"
 
 
 def _warn_of_versions(packed: Mapping[str, str]) -> None:
@@ -105,24 +144,53 @@ def _workspace(folder: Path, given: Given, work: Path, device: str, workers: int
     data = config["data"]
     if data.get("test") is not None and given.test is None:
         raise ConfigError("the competition has a test table", code="C07", hint="--test FILE")
-    pattern = data.get("test_images") or data["images"]
     data |= {
         "sample": str(given.sample.resolve()),
         "test": None if given.test is None else str(given.test.resolve()),
-        "test_images": f"{given.images.resolve()}/{_below(pattern)}",
+        "test_images": f"{given.images.resolve()}/{below(pattern_of(Data(**data)))}",
+        "bad_test": given.bad_test,
     }
+    other = [text for text in given.overrides if not text.startswith("data.")]
+    if other:
+        raise ConfigError(
+            f"a bundle is fitted: it takes keys of data alone, not {other[0]!r}", code="C05",
+            hint="such as data.max_pixels=500000000",
+        )  # fmt: skip
     work.mkdir(parents=True, exist_ok=True)
     write_json(work / CONFIG, {**config, "device": device, "workers": workers})
-    if (folder / "plugins").is_dir():
-        shutil.copytree(folder / "plugins", work / "plugins", dirs_exist_ok=True)
-    return Workspace.open(work)
+    _copy_plugins(folder / "plugins", work / "plugins")
+    return Workspace.open(work, given.overrides)
 
 
-def _below(pattern: str) -> str:
+def _copy_plugins(source: Path, target: Path) -> None:
+    """Copies content without modes: copies of a read-only bundle's files could not be written again."""
+    for file in sorted(source.rglob("*")):
+        if file.is_file():
+            copy = target / file.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+
+
+def pattern_of(data: Data) -> str:
+    """The pattern of the test rows' images."""
+    return data.test_images or data.images
+
+
+def below(pattern: str) -> str:
     """The part of an images pattern from its first column on: `{id}.png` of `data/images/{id}.png`."""
     parts = pattern.split("/")
-    first = next((place for place, part in enumerate(parts) if "{" in part), len(parts) - 1)
-    return "/".join(parts[first:])
+    return "/".join(parts[_first(parts) :])
+
+
+def image_folder(root: Path, data: Data) -> Path:
+    """The folder of the workspace's test images that `--images` stands for: data/images of `data/images/{id}.png`."""
+    parts = pattern_of(data).split("/")
+    return root / ("/".join(parts[: _first(parts)]) or ("/" if not parts[0] else "."))
+
+
+def _first(parts: Sequence[str]) -> int:
+    """Which part of a pattern is the first that names a column."""
+    return next((place for place, part in enumerate(parts) if "{" in part), len(parts) - 1)
 
 
 def _jobs(folder: Path, space: Workspace, packed: Packed, contents: Contents, metric: Metric) -> list[Job]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -14,9 +15,12 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 @click.command()
 @click.argument("bundle", type=FOLDER)
+@click.argument("overrides", nargs=-1, metavar="[data.KEY=VALUE]...")
 @click.option("--images", type=FOLDER, required=True, help="The folder of the test images.")
 @click.option("--sample", type=FILE, required=True, help="The sample submission, whose rows are predicted.")
-@click.option("--test", type=FILE, help="The test table, where the competition has one.")
+@click.option("--test", type=FILE, help="The test table, if the competition has one.")
+@click.option("--bad-test", type=click.Choice(["prior", "stop"]), default="prior", show_default=True,
+              help="An image that cannot be read: give its row the class prior, or stop.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), default=Path("submission.csv"), show_default=True,
               help="The submission.")  # fmt: skip
 @click.option("--work", type=click.Path(path_type=Path), default=Path("kit-work"), show_default=True,
@@ -24,18 +28,22 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
 @click.option("--workers", type=int, help="Loader processes; by default kit decides.")
 def command(
-    bundle: Path, images: Path, sample: Path, test: Path | None, out: Path, work: Path, device: str, workers: int | None
+    bundle: Path, overrides: tuple[str, ...], images: Path, sample: Path, test: Path | None,
+    bad_test: Literal["prior", "stop"], out: Path, work: Path, device: str, workers: int | None,
 ) -> None:  # fmt: skip
     """Predict test images with a bundle that `kit bundle` made, and write the submission.
 
-    Needs no workspace and no network. The same command again goes on with what is predicted.
+    Needs no workspace and no network. Every row is predicted: a row whose image cannot be read gets the class prior, is
+    counted and listed in WORK/quarantine.csv. Run the same command again to resume.
 
     \b
     kit predict bundle --images data/images --sample data/sample_submission.csv
     kit predict bundle --images test --sample sample.csv --test test.csv --out submission.csv
+    kit predict bundle --images test --sample sample.csv --bad-test stop
+    kit predict bundle --images test --sample sample.csv data.max_pixels=500000000
     """
     from kit.bundles.predicting import Given, predicting_bundle
 
-    given = Given(images, sample, test)
+    given = Given(images, sample, test, bad_test, overrides)
     loaders = "auto" if workers is None else workers
     click.echo(follow(predicting_bundle(bundle.resolve(), given, out, work, device, loaders)))

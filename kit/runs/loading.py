@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from kit.cache import Cache, Geometry, filling
 from kit.config import Experiment
-from kit.errors import DataError, KitWarning
+from kit.errors import Case, DataError, KitWarning, RunError, listed
 from kit.files import fingerprint
 from kit.progress import Work
 from kit.quarantine import quarantine
@@ -37,10 +38,14 @@ def geometry(experiment: Experiment) -> Geometry:
     return Geometry.of(experiment)
 
 
-def loading(workspace: Workspace, table: Table, split: str, wanted: Geometry) -> Work[Loaded]:
+def loading(
+    workspace: Workspace, table: Table, split: str, wanted: Geometry, goes_on: str = "", needs_some: bool = False
+) -> Work[Loaded]:  # fmt: skip
     """Brings a table's images into the cache, and does with unreadable ones what the config says.
 
-    Raises DataError with all bad images as cases where they stop the work; where it goes on, quarantine.csv has them.
+    `goes_on` is the setting that a hint names, by default the config's key. Raises DataError with all bad images as
+    cases if they stop the work, or with `needs_some` if there is no other image; if it goes on, the first are shown
+    and quarantine.csv has all.
     """
     data = workspace.competition.data
     filled = yield from filling(workspace.cache, table.paths, wanted, data)
@@ -57,12 +62,25 @@ def loading(workspace: Workspace, table: Table, split: str, wanted: Geometry) ->
         f"{code} {count}" for code, count in sorted(Counter(case.code for case in cases).items())
     )
     summary = f"{len(cases)} of {len(table)} {split} images cannot be used ({kinds})"
+    if needs_some and bad.all():
+        raise DataError(
+            f"none of the {len(table)} {split} images can be used ({kinds})", code=cases[0].code, cases=cases,
+            hint=f"--images with the folder that has them: that of {cases[0].id!r} is looked for as {cases[0].path}",
+        )  # fmt: skip
     if choice == "stop":
-        other = "drop" if split == "train" else "prior"
+        key = goes_on or f"data.bad_{split}={'drop' if split == 'train' else 'prior'}"
         raise DataError(  # the command that fails writes quarantine.csv, as for any bad data
-            summary, code=cases[0].code, cases=cases, hint=f"mend them, or data.bad_{split}={other} to go on"
+            summary, code=cases[0].code, cases=cases, hint=f"mend them, or {key} to go on"
         )
-    quarantine(workspace.root, cases)
     does = "left out of training" if choice == "drop" else "given the class prior"
-    warnings.warn(KitWarning(f"{summary}, {does}; all are in quarantine.csv"), stacklevel=2)
+    lines = [f"{summary}, {does}; {_quarantined(workspace, cases)}", *listed(cases)]
+    warnings.warn(KitWarning("\n".join(lines)), stacklevel=2)
     return Loaded(table, filled.cache, bad)
+
+
+def _quarantined(workspace: Workspace, cases: Sequence[Case]) -> str:
+    """Lists the cases in quarantine.csv, and says so; a list that cannot be written stops nothing."""
+    try:
+        return f"all are in {quarantine(workspace.root, cases)}"
+    except (OSError, RunError) as error:
+        return f"quarantine.csv cannot be written ({error})"
