@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,30 +16,46 @@ from kit.commands._console import answer, say
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to make.")
 @click.option("--ensembler", help="How members are blended, where no record says so.")
 @click.option("--wheels", is_flag=True, help="Fetch the wheels of requirements.txt into it; needs a network.")
+@click.option(
+    "--try", "tries", is_flag=True, help="Then run it on a few test rows where kit is not installed."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(members: tuple[str, ...], out: Path, ensembler: str | None, wheels: bool, as_json: bool) -> None:
+def command(
+    members: tuple[str, ...], out: Path, ensembler: str | None, wheels: bool, tries: bool, as_json: bool
+) -> None:  # fmt: skip
     """Pack a submission's networks, config, plugins and kit itself for a notebook without a network.
 
     There, `python predict.py --images DIR --sample sample_submission.csv` predicts the images of that folder as the
-    workspace would.
+    workspace would. A row whose image cannot be read gets the class prior there, unless --bad-test stop is given.
 
     \b
     kit bundle submissions/0007-final.json --out bundle
     kit bundle runs/r-final@d4 --out bundle --wheels
+    kit bundle runs/r-final@d4 --out bundle --try
     kit bundle runs/r@d4 runs/s@d4 --ensembler simplex --out bundle
     kit predict bundle --images data/images --sample data/sample_submission.csv
     """
     from kit.bundles.packing import bundle
+    from kit.bundles.trying import try_bundle
     from kit.files import amount
     from kit.workspace import Workspace
 
-    made = bundle(Workspace.find("."), members, out, ensembler, wheels)
+    space = Workspace.find(".")
+    made = bundle(space, members, out, ensembler, wheels)
     say(f"{', '.join(made.members)}: {made.networks} networks, {amount(made.bytes)}")
     say(f"there: python {made.folder.name}/predict.py --images DIR --sample sample_submission.csv")
-    told = {
+    say(
+        "a row whose image cannot be read gets the class prior there, and is reported; --bad-test stop ends instead"
+    )
+    told: dict[str, Any] = {
         "folder": str(made.folder),
         "members": list(made.members),
         "networks": made.networks,
         "bytes": made.bytes,
     }
+    if tries:
+        tried = try_bundle(space, made.folder)
+        images = "images of noise, as no test image is here" if tried.noise else "images of the workspace"
+        say(f"tried without kit and network: {tried.rows} rows in {tried.seconds:.0f} s, {images}")
+        told["tried"] = asdict(tried)
     answer(told, [made.folder], as_json)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -17,7 +18,8 @@ import pytest
 from kit import checkpoints
 from kit.__main__ import run as command
 from kit.blend import blend
-from kit.bundles import packing
+from kit.bundles import packing, trying
+from kit.bundles.bare_python import bare_python
 from kit.bundles.contents import Contents
 from kit.bundles.packing import bundle
 from kit.bundles.predicting import Given, predicting_bundle
@@ -44,19 +46,6 @@ class Turned(Views):
 
         return [ttach.Rotate90([0, 180])]
 '''
-NO_NETWORK = """import socket
-
-
-def refuse(*given):
-    raise OSError("no network")
-
-
-class Shut(socket.socket):
-    connect = connect_ex = refuse
-
-
-socket.socket, socket.create_connection, socket.getaddrinfo = Shut, refuse, refuse
-"""
 
 
 @pytest.fixture(scope="module")
@@ -100,22 +89,34 @@ def as_the_workspace(root: Path, given: Given, to: Path) -> Path:
     return space
 
 
-def alone(*words: str, home: Path) -> subprocess.CompletedProcess[str]:
-    """Runs Python without a network, a home, or anything of this process's environment."""
-    (home / "sitecustomize.py").write_text(NO_NETWORK)
-    try:
-        shut = ["unshare", "-rn"]
-        subprocess.run([*shut, "true"], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        shut = []
-    empty = {
-        "HOME": str(home / "none"),
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(home),
-        "OMP_NUM_THREADS": "1",
-    }
-    line = [*shut, sys.executable, *words]
-    return subprocess.run(line, env=empty, cwd=home, capture_output=True, text=True, check=False)
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python that has the installed packages and no kit."""
+    python = bare_python(tmp_path_factory.mktemp("bare") / "python")
+    ask = "import importlib.metadata, sys; sys.exit(importlib.metadata.version('kit-competitions'))"
+    for code in ("import kit", ask):
+        done = subprocess.run(
+            [python, "-c", code], env={}, cwd=python.parent, capture_output=True, text=True, check=False
+        )
+        assert "NotFoundError" in done.stderr, "kit is not to be found there"
+    return python
+
+
+# a mount of the bundle on itself that refuses to be written, for this process alone; root may write files of mode 0444
+READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
+
+
+def alone(python: Path, bundled: Path, *words: str, home: Path) -> subprocess.CompletedProcess[str]:
+    """Runs a read-only bundle without kit, a network, a home, or anything of this process's environment."""
+    line = [str(python), str(bundled / "predict.py"), *words]
+    shut = ["unshare", "-rnm", "sh", "-c", READ_ONLY, str(bundled)]
+    able = subprocess.run([*shut, "true"], check=False, capture_output=True).returncode == 0
+    for file in [] if able else [bundled, *bundled.rglob("*")]:
+        file.chmod(0o555 if file.is_dir() else 0o444)
+    empty = {"HOME": str(home / "none"), "PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [*(shut if able else []), *line], env=empty, cwd=home, capture_output=True, text=True, check=False
+    )
 
 
 def same_predictions(one: Path, other: Path, member: str) -> None:
@@ -128,11 +129,11 @@ def same_predictions(one: Path, other: Path, member: str) -> None:
     assert np.array_equal(first.probabilities, second.probabilities), member
 
 
-def test_without_a_network_it_predicts_new_images_to_the_bit(
-    blended: Path, packed: Path, hidden: Given, tmp_path: Path
+def test_without_kit_and_network_it_predicts_new_images_to_the_bit(
+    blended: Path, packed: Path, hidden: Given, bare: Path, tmp_path: Path
 ) -> None:
     asked = ["--images", str(hidden.images), "--sample", str(hidden.sample)]
-    done = alone(str(packed / "predict.py"), *asked, home=tmp_path)
+    done = alone(bare, packed, *asked, home=tmp_path)
     assert done.returncode == 0, done.stderr
     assert re.findall(r"predict: (\S+) test: (\d+) rows, (\d) view", done.stderr) == [
         ("a@turned", "9", "2"), ("b@plain", "9", "1"),
@@ -145,6 +146,122 @@ def test_without_a_network_it_predicts_new_images_to_the_bit(
     for member in ("a@turned", "b@plain"):
         same_predictions(tmp_path / "kit-work", space, member)
     assert list(packed.rglob("__pycache__")) == [], "the bundle is as it was"
+    assert "9 rows in submission.csv, each predicted from its image" in done.stderr
+
+
+@pytest.fixture
+def damaged(hidden: Given, tmp_path: Path) -> Given:
+    """The hidden images, n2 of them without its end and n5 not there."""
+    root = Path(shutil.copytree(hidden.images, tmp_path / "damaged"))
+    (root / "n2.png").write_bytes((root / "n2.png").read_bytes()[:-60])
+    (root / "n5.png").unlink()
+    return Given(root, root / "sample.csv")
+
+
+def test_rows_without_a_readable_image_get_the_prior_and_are_reported(
+    packed: Path, damaged: Given, tmp_path: Path, inside: Callable[[Path], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Of 60 training rows 20 are of each class, see tests.drawing, so the prior is a third."""
+    inside(tmp_path)
+    words = ["predict", str(packed), "--images", str(damaged.images), "--sample", str(damaged.sample)]
+    assert command(words) == 0
+    err = capsys.readouterr().err
+    assert "2 of 9 test images cannot be used (D02 1, D05 1), given the class prior" in err
+    assert "9 rows in submission.csv; 2 have the class prior, for want of an image: n2, n5" in err
+    assert [line.split(",")[0] for line in Path("submission.csv").read_text().splitlines()[1:]] == [
+        f"n{number}" for number in range(9)
+    ]
+    listed = Path("kit-work/quarantine.csv").read_text().splitlines()[1:]
+    assert [line.split(",")[1:4] for line in listed] == [["n2", "test", "D05"], ["n5", "test", "D02"]]
+    made = Predictions.read(Path("kit-work/runs/b/predictions/plain/test.parquet"))
+    bad = np.isin(made.ids, ["n2", "n5"])
+    np.testing.assert_allclose(made.probabilities[bad], 1 / 3, atol=1e-6)
+    assert (np.abs(made.probabilities[~bad] - 1 / 3).max(axis=1) > 1e-3).all()
+
+
+def test_bad_test_stop_ends_at_a_broken_image_and_names_the_way_on(
+    packed: Path, damaged: Given, tmp_path: Path, inside: Callable[[Path], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    inside(tmp_path)
+    words = ["predict", str(packed), "--images", str(damaged.images), "--sample", str(damaged.sample)]
+    assert command([*words, "--bad-test", "stop"]) == 3
+    assert "--bad-test prior" in capsys.readouterr().err
+    shutil.copy(damaged.images / "n1.png", damaged.images / "n5.png")
+    assert command([*words, "--bad-test", "stop"]) == 3
+    err = capsys.readouterr().err
+    assert "D05" in err
+    assert "--bad-test prior" in err
+    assert "n2.png" in Path("kit-work/quarantine.csv").read_text()
+    assert command([*words, "--bad-test", "prior"]) == 0
+
+
+def test_a_folder_with_no_image_of_any_row_is_an_error(packed: Path, hidden: Given, tmp_path: Path) -> None:
+    elsewhere = Given(tmp_path, hidden.sample)
+    with pytest.raises(DataError, match="(?s)D02 none of the 9 test images can be used.*--images"):
+        finish(predicting_bundle(packed, elsewhere, tmp_path / "out.csv", tmp_path / "work"))
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_keys_of_data_can_be_changed_where_a_bundle_predicts(
+    packed: Path, hidden: Given, tmp_path: Path
+) -> None:
+    small = replace(hidden, overrides=("data.max_pixels=10",), bad_test="stop")
+    with pytest.raises(DataError, match="D10"):
+        finish(predicting_bundle(packed, small, tmp_path / "out.csv", tmp_path / "work"))
+    other = replace(hidden, overrides=("ensembler=mean",))
+    with pytest.raises(ConfigError, match="C05 .*keys of data"):
+        finish(predicting_bundle(packed, other, tmp_path / "out.csv", tmp_path / "work"))
+
+
+def test_plugins_of_a_read_only_bundle_can_be_copied_twice(
+    packed: Path, hidden: Given, tmp_path: Path
+) -> None:
+    shut = Path(shutil.copytree(packed, tmp_path / "b"))
+    for file in [*(shut / "plugins").rglob("*"), shut / "plugins"]:
+        file.chmod(0o555 if file.is_dir() else 0o444)
+    finish(predicting_bundle(shut, hidden, tmp_path / "out.csv", tmp_path / "work"))
+    copies = [tmp_path / "work" / "plugins", *(tmp_path / "work" / "plugins").rglob("*")]
+    assert all(file.stat().st_mode & 0o200 for file in copies), "their owner, who is not root, can write them"
+
+
+def test_the_command_tries_a_bundle_where_kit_is_not(
+    blended: Path, tmp_path: Path, inside: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    inside(blended)
+    assert command(["bundle", "runs/b", "--out", str(tmp_path / "b"), "--try", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert "tried without kit and network: 8 rows" in err
+    assert "gets the class prior there" in err
+    assert json.loads(out)["tried"]["rows"] == 8
+    assert json.loads(out)["tried"]["noise"] is False
+
+
+def test_a_bundle_that_fails_where_kit_is_not_is_an_error_with_its_last_lines(
+    packed: Path, blended: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = tmp_path / "python"
+    failing.write_text("#!/bin/sh\necho 'no module named kit' >&2; exit 3\n")
+    failing.chmod(0o755)
+    monkeypatch.setattr(trying, "bare_python", lambda folder: failing)
+    with pytest.raises(RunError, match="(?s)R18 .*ends with status 3.*no module named kit") as told:
+        trying.try_bundle(Workspace.open(blended), packed)
+    assert told.value.exit_code == 1
+
+
+def test_a_bundle_is_tried_with_noise_where_no_test_image_is(
+    packed: Path, blended: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = Path(shutil.copytree(blended, tmp_path / "space"))
+    shutil.rmtree(space / "data" / "images")
+    here = tmp_path / "python"
+    here.write_text(f"#!/bin/sh\ncp sample.csv submission.csv\nls images > {tmp_path}/listed\n")
+    here.chmod(0o755)
+    monkeypatch.setattr(trying, "bare_python", lambda folder: here)
+    tried = trying.try_bundle(Workspace.open(space), packed, rows=3)
+    assert (tried.rows, tried.noise) == (3, True)
+    assert (tmp_path / "listed").read_text().split() == ["060.jpg", "061.jpg", "062.jpg"]
 
 
 def test_networks_of_all_rows_and_several_seeds_blend_there_as_here(
@@ -179,11 +296,11 @@ def test_it_holds_what_predicting_needs_and_no_more(packed: Path, blended: Path)
 
 
 def test_a_damaged_bundle_is_refused_before_anything_of_it_runs(
-    packed: Path, hidden: Given, tmp_path: Path
+    packed: Path, bare: Path, tmp_path: Path
 ) -> None:
     broken = Path(shutil.copytree(packed, tmp_path / "b"))
     (broken / "kit" / "__init__.py").write_text("raise SystemExit('it ran')")
-    done = alone(str(broken / "predict.py"), "--help", home=tmp_path)
+    done = alone(bare, broken, "--help", home=tmp_path)
     assert done.returncode == 3
     assert "D66 kit/__init__.py" in done.stderr
     weights = next(broken.rglob("model.safetensors"))
