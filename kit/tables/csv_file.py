@@ -4,26 +4,37 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import sys
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
 from kit.errors import Case, ConfigError, DataError, nearest
+from kit.tables.encodings import BOM, decode, is_utf8
+from kit.tables.other_files import refuse_other_kinds
+from kit.tables.quotes import line_breaks, misplaced_quote
 
 SEPARATORS = (",", ";", "\t", "|")
+# the first line by which Excel knows the separator
+_SEP_LINE = re.compile(r'"?sep=(.)"?(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
 class CsvFile:
-    """A table's cells as text; `lines` says on which line of the file each row ends, the header on the first."""
+    """A table's cells as text; `lines` says on which line of the file each row ends, the header on the first.
+
+    `begun` says on which line a row begins, of the rows that have a cell with line breaks.
+    """
 
     path: Path
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    lines: tuple[int, ...]
+    lines: Sequence[int]
+    begun: Mapping[int, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -44,22 +55,42 @@ class CsvFile:
         return pd.DataFrame(list(self.rows), columns=list(self.columns), dtype=str)
 
 
-def read_csv(path: Path, sep: str = ",", encoding: str = "utf-8") -> CsvFile:
-    """Reads a CSV with a header; a byte-order mark, any line ends and blank lines are accepted.
+def read_csv(
+    path: Path, sep: str = ",", encoding: str = "utf-8", *, fixed: str = "", repeated_header: bool = False
+) -> CsvFile:
+    """Reads a CSV with a header; a byte-order mark, Excel's `sep=` line, any line ends and blank lines are accepted.
 
-    Raises DataError: D21 no such file, D25 encoding, D26 separator, D27 number of fields, D28 names, D29 no rows.
+    `fixed` is the hint of D25 and D26 for a file whose encoding and separator are not the config's to set;
+    `repeated_header` allows rows that are the header again. Raises DataError: D21 no such file, D25 encoding,
+    D26 separator, D27 number of fields or quotes, D28 names, D29 no rows, D70 another kind of file, D71 NUL bytes,
+    D72 a repeated header.
     """
-    text = _decoded(path, _content(path), encoding)
-    records = _records(path, text, sep)
-    if not records:
+    content = _content(path)
+    refuse_other_kinds(path, content)
+    text = decode(path, content, encoding, fixed)
+    del content
+    text, before = _without_sep_line(path, text, sep, fixed)
+    _check_separator(path, text, sep, fixed)
+    rows, lines, begun = _records(path, text, sep, before)
+    if not rows:
         raise DataError(f"{path} is empty", code="D29", hint="is it the right file, and all of it?")
-    columns = tuple(records[0][1])
-    _check_columns(path, columns, sep)
-    body = [(line, fields or [""]) for line, fields in records[1:] if fields or len(columns) == 1]
-    _check_widths(path, body, len(columns))
-    if not body:
+    columns = rows[0]
+    _check_columns(path, columns)
+    if BOM in text:
+        _check_marks(path, rows, lines)
+    if not repeated_header:
+        _check_header(path, rows, lines)
+    _check_widths(path, rows, lines)
+    if len(rows) == 1:
         raise DataError(f"{path} has a header and no rows", code="D29", hint="is it all of the file?")
-    return CsvFile(path, columns, tuple(tuple(fields) for _, fields in body), tuple(line for line, _ in body))
+    return CsvFile(path, columns, tuple(rows[1:]), lines[1:], {row - 1: line for row, line in begun.items()})
+
+
+def read_submission(path: Path, sep: str = ",", encoding: str = "utf-8") -> CsvFile:
+    """Reads a submission: UTF-8, as kit writes it, or else in the encoding of the tables. Raises as `read_csv` does."""
+    own = "utf-8" if is_utf8(_content(path)) else encoding
+    hint = f"save it as CSV UTF-8, with {sep!r} between the cells as in the sample"
+    return read_csv(path, sep, own, fixed=hint)
 
 
 def _content(path: Path) -> bytes:
@@ -75,77 +106,155 @@ def _content(path: Path) -> bytes:
         raise DataError(f"{path}: permission denied", code="D09") from None
 
 
-def _decoded(path: Path, content: bytes, encoding: str) -> str:
-    utf8 = encoding.lower().replace("_", "-") in ("utf-8", "utf8", "utf-8-sig")
+def _without_sep_line(path: Path, text: str, sep: str, fixed: str) -> tuple[str, int]:
+    """The text after Excel's line `sep=;`, if it has one, and how many lines that is."""
+    found = _SEP_LINE.match(text)
+    if found is None:
+        return text, 0
+    if found[1] != sep:
+        raise DataError(f"{path} says in its first line that cells are separated by {found[1]!r}, not {sep!r}",
+                        code="D26", hint=fixed or f"data.sep={found[1]!r}")  # fmt: skip
+    return text[found.end() :], 1
+
+
+def _check_separator(path: Path, text: str, sep: str, fixed: str) -> None:
+    """Raises DataError (D26) if the header is one cell or none, and several cells by another separator."""
+    header = text.lstrip("\r\n")
+    header = header[: line.start()] if (line := re.search(r"[\r\n]", header)) else header
+    if _width(header, sep) > 1:
+        return
+    widths = {mark: _width(header, mark) for mark in SEPARATORS if mark != sep}
+    mark = max(widths, key=lambda each: widths[each])
+    if widths[mark] < 2:
+        return
+    shown = header if len(header) <= 200 else header[:200] + "…"
+    rest = f"its cells are separated by {mark!r}, not {sep!r}" if fixed else "set data.sep"
+    raise DataError(
+        f"{path}: found 1 column {shown!r}: {rest}", code="D26", hint=fixed or f"data.sep={mark!r}"
+    )
+
+
+def _width(header: str, sep: str) -> int:
+    """How many cells a header has; 0 if its quotes do not fit the separator."""
     try:
-        if utf8 and (content[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in content[:1000]):
-            raise UnicodeError
-        return content.decode(encoding).removeprefix("\ufeff")
-    except UnicodeError:
-        likely = _likely_encoding(content)
-        name = "UTF-8" if utf8 else encoding
-        raise DataError(
-            f"{path} is not {name} (looks like {likely})", code="D25", hint=f"data.encoding={likely}"
-        ) from None
-    except (LookupError, ValueError):
-        raise ConfigError(f"data.encoding: no encoding named {encoding!r}", code="C07") from None
+        return len(next(csv.reader([header], delimiter=sep, strict=True), ()))
+    except csv.Error:
+        return 0
 
 
-def _likely_encoding(content: bytes) -> str:
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return "utf-16"
-    if b"\0" in content[:1000]:
-        return "utf-16-be" if content[:1] == b"\0" else "utf-16-le"
-    for encoding in ("utf-8", "cp1252"):
-        try:
-            content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        return encoding
-    return "latin-1"
+def _records(
+    path: Path, text: str, sep: str, before: int
+) -> tuple[list[tuple[str, ...]], Sequence[int], dict[int, int]]:
+    """The records that are not blank, the header first, the line on which each ends, and `begun` by record.
 
-
-def _records(path: Path, text: str, sep: str) -> list[tuple[int, list[str]]]:
-    """Line and fields of every record; blank lines at the end are left out."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=sep, strict=True)
-    records = []
+    A blank line after the header of a single column is a blank cell, unless it is at the end.
+    """
+    limit = csv.field_size_limit(sys.maxsize)
     try:
-        for fields in reader:
-            records.append((reader.line_num, fields))
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=sep, strict=True)
+        rows = list(map(tuple, reader))
+        plain = reader.line_num == len(rows)
+        if plain and all(rows):
+            return rows, range(1 + before, 1 + before + len(rows)), {}
+        ends = list(range(1, len(rows) + 1)) if plain else _ends(text, sep)
     except csv.Error as error:
-        raise DataError(
-            f"{path} row {reader.line_num}: {error}", code="D27", hint="is a quote left open?"
-        ) from None
-    while records and not records[-1][1]:
-        records.pop()
-    while records and not records[0][1]:
-        records.pop(0)
-    return records
+        raise misplaced_quote(path, text, sep, before) or DataError(f"{path}: {error}", code="D27") from None
+    finally:
+        csv.field_size_limit(limit)
+    starts = [1, *(end + 1 for end in ends[:-1])]
+    first = next((row for row, cells in enumerate(rows) if cells), len(rows))
+    last = next((row for row in range(len(rows) - 1, -1, -1) if rows[row]), -1)
+    single = first <= last and len(rows[first]) == 1
+    kept = [row for row in range(first, last + 1) if rows[row] or single]
+    begun = {place: starts[row] + before for place, row in enumerate(kept) if ends[row] > starts[row]}
+    return [rows[row] or ("",) for row in kept], [ends[row] + before for row in kept], begun
 
 
-def _check_columns(path: Path, columns: Sequence[str], sep: str) -> None:
-    other = [mark for mark in SEPARATORS if mark != sep and mark in columns[0]]
-    if len(columns) == 1 and other:
-        raise DataError(
-            f"{path}: found 1 column {columns[0]!r}: set data.sep", code="D26", hint=f"data.sep={other[0]!r}"
-        )
+def _ends(text: str, sep: str) -> list[int]:
+    """The line on which each record ends."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=sep, strict=True)
+    return [reader.line_num for _ in reader]
+
+
+def _check_columns(path: Path, columns: Sequence[str]) -> None:
     cases = [f"{name!r} is there {n} times" for name, n in Counter(columns).items() if n > 1]
-    cases += [f"{name!r} has blanks around it" for name in columns if name != name.strip()]
+    cases += [
+        f"{name!r} has blanks around it"
+        for name in columns
+        if name != _trimmed(name) and not line_breaks(name)
+    ]
+    cases += [
+        f"{name!r} has a line break: is a quote left open on line 1?" for name in columns if line_breaks(name)
+    ]
     if cases:
         raise DataError(f"{path}: column names are double or padded", code="D28",
                         cases=[Case(case, str(path)) for case in cases])  # fmt: skip
 
 
-def _check_widths(path: Path, body: Sequence[tuple[int, Sequence[str]]], width: int) -> None:
+def _trimmed(name: str) -> str:
+    """A name without blanks and invisible characters around it."""
+    return name.strip().strip("\u200b\u200c\u200d\u2060\ufeff").strip()
+
+
+def _check_marks(path: Path, rows: Sequence[tuple[str, ...]], lines: Sequence[int]) -> None:
+    """Raises DataError (D72) for a byte-order mark before a later row, which would be a part of its id."""
     cases = [
-        Case(f"row {line} has {len(fields)} field{'s' * (len(fields) != 1)}, header has {width}", str(path))
-        for line, fields in body
-        if len(fields) != width
+        Case(f"row {line} begins with a byte-order mark", str(path))
+        for row, line in zip(rows[1:], lines[1:], strict=True)
+        if row[0].startswith(BOM)
     ]
     if cases:
+        raise DataError(f"{path} is several files in one: {cases[0].detail}", code="D72", cases=cases,
+                        hint="remove the mark, and the header after it")  # fmt: skip
+
+
+def _check_header(path: Path, rows: Sequence[tuple[str, ...]], lines: Sequence[int]) -> None:
+    """Raises DataError (D72) for rows that are the header again; in one column a later row may be a value."""
+    header, several = rows[0], len(rows[0]) > 1
+    if header not in (rows[1:] if several else rows[1:2]):
+        return
+    again = [lines[row] for row in range(1, len(rows) if several else 2) if rows[row] == header]
+    shown = ", ".join(map(str, again[:5])) + (" …" if len(again) > 5 else "")
+    raise DataError(
+        f"{path} has its header again on line{'s' * (len(again) > 1)} {shown}", code="D72",
+        cases=[Case(f"row {line} is the header", str(path)) for line in again], hint="remove these lines",
+    )  # fmt: skip
+
+
+def _check_widths(path: Path, rows: Sequence[tuple[str, ...]], lines: Sequence[int]) -> None:
+    width = len(rows[0])
+    if set(map(len, rows)) == {width}:
+        return
+    cases = [
+        Case(f"row {line} has {len(cells)} field{'s' * (len(cells) != 1)}, header has {width}", str(path))
+        for cells, line in zip(rows, lines, strict=True)
+        if len(cells) != width
+    ]
+    raise DataError(
+        f"{path}: {len(cases)} row{'s' * (len(cases) > 1)} of another length than the header",
+        code="D27",
+        cases=cases,
+        hint="quote cells that hold the separator",
+    )
+
+
+def check_cells_of_one_line(file: CsvFile, columns: Iterable[str]) -> None:
+    """Raises DataError (D73) for cells of these columns that hold line breaks, with the line where the quote opens.
+
+    Two stray quotes make one cell of all rows between them.
+    """
+    places = [place for place, name in enumerate(file.columns) if name in set(columns)]
+    cases = []
+    for row, start in file.begun.items():
+        cells = file.rows[row]
+        for place in places:
+            if breaks := line_breaks(cells[place]):
+                opens = start + sum(map(line_breaks, cells[:place]))
+                where = f"a quote opens on line {opens} and closes on line {opens + breaks}"
+                cases.append(Case(f"column {file.columns[place]!r}: {where}", str(file.path), code="D73"))
+    if cases:
         raise DataError(
-            f"{path}: {len(cases)} row{'s' * (len(cases) > 1)} of another length than the header",
-            code="D27",
-            cases=cases,
-            hint="quote cells that hold the separator",
-        )
+            f"{file.path} has {len(cases)} cell{'s' * (len(cases) > 1)} with line breaks in columns that name or "
+            f"label rows: {cases[0].detail}", code="D73", cases=cases,
+            hint='remove the stray quotes; a quote that belongs to a cell is written twice, in a quoted cell: """"',
+        )  # fmt: skip
