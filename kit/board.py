@@ -21,6 +21,8 @@ from kit.tables.csv_file import read_csv
 from kit.workspace import CONFIG
 
 BOARD = "board.csv"
+# the hint for a board that a spreadsheet has saved in its own way
+SAVED = "save it as CSV UTF-8, with commas between the cells, or take the copy that git has"
 UNDONE = "undone"  # the folder of submissions that were taken back
 MERGES = (".gitattributes", f"{BOARD} merge=union\n")  # beside the board
 MARKS = ("<<<<<<<", "=======", ">>>>>>>")  # that git leaves where it did not merge
@@ -79,10 +81,13 @@ class Board:
         if (submissions / CONFIG).is_file():
             submissions = submissions / "submissions"
         path = submissions / BOARD
-        if not path.exists() or path.read_bytes().strip() == ",".join(COLUMNS).encode():
+        if (
+            not path.exists()
+            or path.read_bytes().lstrip(b"\xef\xbb\xbf").strip() == ",".join(COLUMNS).encode()
+        ):
             return cls(submissions)
         _refuse_marks(path)
-        table = read_csv(path)
+        table = read_csv(path, fixed=SAVED, repeated_header=True)
         unknown = [name for name in table.columns if name not in COLUMNS]
         lacking = [name for name in COLUMNS if name not in table.columns]
         if unknown or lacking:

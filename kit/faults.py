@@ -13,7 +13,9 @@ from kit.errors import Case, DataError, InvalidError, nearest
 from kit.kinds import Format
 from kit.submission import choose_format
 from kit.table import labelled_rows, sample_frame
-from kit.tables.csv_file import CsvFile, read_csv
+from kit.tables.csv_file import CsvFile, read_submission
+from kit.tables.multi_line_cells import multi_line_cells
+from kit.tables.normal_form import difference, is_same_text, nfc
 from kit.workspace import Workspace
 
 NO_FILE = ("D08", "D09", "D21")  # there is nothing to check
@@ -37,12 +39,13 @@ class Fault:
 
 @dataclass(frozen=True)
 class Checked:
-    """A submission that was looked through; it is valid where there are no faults."""
+    """A submission that was looked through; it is valid if there are no faults, whatever the notes say."""
 
     file: Path
     format: str
     rows: int
     faults: tuple[Fault, ...]
+    notes: tuple[str, ...] = ()
 
     def error(self) -> InvalidError:
         """All faults as an error: D41 where it is ids alone, else D44."""
@@ -66,31 +69,67 @@ def check(workspace: Workspace, file: Path) -> Checked:
     sample = sample_frame(workspace.root, data)
     shape = choose_format(workspace, sample, table.classes, labels=table.label_kind)
     try:
-        read = read_csv(file, data.sep, data.encoding)
+        read = read_submission(file, data.sep, data.encoding)
     except DataError as error:
         if error.code in NO_FILE:
             raise
         raise InvalidError(error.summary, code=error.code, cases=error.cases, hint=error.hint) from None
-    return Checked(file, shape.plugin_name(), len(read), tuple(faults(read, sample, shape, table.classes)))
+    found = faults(read, sample, shape, table.classes)
+    return Checked(file, shape.plugin_name(), len(read), tuple(found), tuple(_notes(read, sample, found)))
 
 
 def faults(read: CsvFile, sample: pd.DataFrame, shape: Format, classes: Sequence[str]) -> list[Fault]:
-    """Every fault, in the order of the lines; where the columns are others, those alone."""
+    """Every fault, in the order of the lines; if the columns are others, only those."""
     found = list(_columns(read, sample))
     if found:
         return found
     ids, wanted = [row[0] for row in read.rows], sample.iloc[:, 0].tolist()
     found += [*_ids(read, ids, wanted), *_blanks(read, ids, {*classes, *shape.blanks()})]
     blank = {fault.line for fault in found if fault.code == "D44"}
-    found += [fault for fault in _cells(read, ids, sample, shape, classes) if fault.line not in blank]
+    order = _sample_order(ids, wanted)
+    found += [fault for fault in _cells(read, ids, order, sample, shape, classes) if fault.line not in blank]
+    broken = {read.lines[row] for row in read.begun}  # such a row is several rows, or a part of one
+    found = [fault for fault in found if fault.line not in broken] + list(_line_breaks(read, ids))
     return sorted(found, key=lambda fault: (fault.line is None, fault.line or 0))
+
+
+def _sample_order(ids: Sequence[str], wanted: Sequence[str]) -> list[int]:
+    """The rows in the order of their ids in the sample, rows of one id as they are in the file.
+
+    If the ids are not the sample's, the rows keep their order.
+    """
+    if Counter(ids) != Counter(wanted):
+        return list(range(len(ids)))
+    places = {name: place for place, name in reversed(list(enumerate(wanted)))}
+    return sorted(range(len(ids)), key=lambda row: places[ids[row]])
+
+
+def _line_breaks(read: CsvFile, ids: Sequence[str]) -> Iterator[Fault]:
+    for cell in multi_line_cells(read):
+        what = f"column {read.columns[cell.place]!r}: the quote that opens here closes only on line {cell.closes}"
+        yield Fault("D73", what, cell.opens, ids[cell.row] if cell.place else "")
+
+
+def _notes(read: CsvFile, sample: pd.DataFrame, found: Sequence[Fault]) -> Iterator[str]:
+    """What is unusual and no fault."""
+    if found:
+        return
+    for line, row, name in zip(read.lines, read.rows, sample.iloc[:, 0].tolist(), strict=True):
+        if row[0] != name:
+            yield (
+                f"the rows are in another order than the sample's, from line {line} on ({row[0]!r}, where the sample "
+                f"has {name!r}); Kaggle joins rows by id and takes any order"
+            )
+            return
 
 
 def _columns(read: CsvFile, sample: pd.DataFrame) -> Iterator[Fault]:
     wanted, line = list(sample.columns), 1
     for name in read.columns:
         if name not in wanted:
-            yield Fault("D44", f"column {name!r} is not in the sample{nearest(name, wanted)}", line)
+            same = next((each for each in wanted if is_same_text(name, each)), "")
+            meant = f"; it is {same!r}, {difference(name, same)}" if same else nearest(name, wanted)
+            yield Fault("D44", f"column {name!r} is not in the sample{meant}", line)
     missing = [name for name in wanted if name not in read.columns]
     if missing:
         yield Fault("D44", f"column{'s' * (len(missing) > 1)} {', '.join(missing)} missing", line)
@@ -99,7 +138,7 @@ def _columns(read: CsvFile, sample: pd.DataFrame) -> Iterator[Fault]:
 
 
 def _ids(read: CsvFile, ids: Sequence[str], wanted: Sequence[str]) -> list[Fault]:
-    """Ids that are missing, not asked for or there too often; the first that is out of order where all are there."""
+    """Ids that are missing, not asked for or there too often."""
     times, needed = Counter(ids), Counter(wanted)
     alike = {_bare(name): name for name in wanted}
     first = dict(zip(reversed(ids), reversed(read.lines), strict=True))
@@ -109,7 +148,7 @@ def _ids(read: CsvFile, ids: Sequence[str], wanted: Sequence[str]) -> list[Fault
         seen[name] += 1
         if name not in needed:
             meant = alike.get(_bare(name))
-            hint = f"; is {meant!r} meant?" if meant is not None and meant not in times else ""
+            hint = _meant(name, meant) if meant is not None and meant not in times else ""
             found.append(Fault("D41", f"is not in the sample{hint}", line, name))
         elif seen[name] > needed[name]:
             found.append(
@@ -120,11 +159,13 @@ def _ids(read: CsvFile, ids: Sequence[str], wanted: Sequence[str]) -> list[Fault
         for name, count in needed.items()
         if times[name] < count
     ]
-    if not found:
-        for line, name, right in zip(read.lines, ids, wanted, strict=True):
-            if name != right:
-                return [Fault("D41", f"is where the sample has {right!r}: another order", line, name)]
     return found
+
+
+def _meant(name: str, meant: str) -> str:
+    if is_same_text(name, meant):
+        return f"; it is {meant!r}, {difference(name, meant)}"
+    return f"; is {meant!r} meant?"
 
 
 def _missing(there: int, needed: int) -> str:
@@ -133,7 +174,7 @@ def _missing(there: int, needed: int) -> str:
 
 def _bare(name: str) -> str:
     """What a spreadsheet may leave of an id: no blanks, leading zeros or ending."""
-    return name.strip().casefold().removesuffix(".0").rsplit(".", 1)[0].lstrip("0")
+    return nfc(name).strip().casefold().removesuffix(".0").rsplit(".", 1)[0].lstrip("0")
 
 
 def _blanks(read: CsvFile, ids: Sequence[str], meant: set[str]) -> Iterator[Fault]:
@@ -144,9 +185,11 @@ def _blanks(read: CsvFile, ids: Sequence[str], meant: set[str]) -> Iterator[Faul
 
 
 def _cells(
-    read: CsvFile, ids: Sequence[str], sample: pd.DataFrame, shape: Format, classes: Sequence[str]
-) -> list[Fault]:
-    table = read.frame()
+    read: CsvFile, ids: Sequence[str], order: Sequence[int], sample: pd.DataFrame, shape: Format,
+    classes: Sequence[str],
+) -> list[Fault]:  # fmt: skip
+    """Cells that are not of the format; `order` brings the rows into the sample's, since a ranking is several rows."""
+    table = read.frame().iloc[list(order)].reset_index(drop=True)
     told = shape.faults(table, sample, classes)
     if told is None:
         if shape.matches(table, classes):
@@ -156,7 +199,7 @@ def _cells(
         ]
         if not told:
             return [Fault("D44", f"the rows together are not of format {shape.plugin_name()!r}")]
-    return [Fault("D44", why, read.lines[row], ids[row]) for row, why in told]
+    return [Fault("D44", why, read.lines[order[row]], ids[order[row]]) for row, why in told]
 
 
 def _not_matching(shape: Format, table: pd.DataFrame, classes: Sequence[str], start: int = 0) -> list[int]:

@@ -71,7 +71,7 @@ class Folds:
     @classmethod
     def read(cls, path: files.StrPath) -> Folds:
         """Reads folds.csv. Raises DataError D36 where it is no such file."""
-        file = read_csv(Path(path))
+        file = read_csv(Path(path), fixed="delete it to make it anew")
         try:
             numbers = np.array([row[1:] for row in file.rows], dtype=str).astype(np.int64)
         except (ValueError, OverflowError):

@@ -117,7 +117,7 @@ def _drawn(source: Source, seed: int) -> Work[tuple[np.ndarray, np.ndarray, np.n
 
 def _read(file: Path, table: Table, source: Source) -> tuple[tuple[str, str], ...]:
     """The pairs of a CSV's first two columns. Raises DataError D64 where an id is of neither table."""
-    read = read_csv(file)
+    read = read_csv(file, fixed="save the pairs as CSV in UTF-8, with commas")
     if len(read.columns) < 2:
         raise DataError(
             f"{file} has one column, a pair is two", code="D64", hint="a header, then two ids a row"

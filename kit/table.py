@@ -23,6 +23,7 @@ from kit.tables.csv_file import read_csv
 from kit.tables.external import Source
 from kit.tables.factors import Factors, class_factors
 from kit.tables.header import check_header
+from kit.tables.multi_line_cells import check_multi_line_cells
 from kit.tables.path_list import PathList
 from kit.tables.patterns import fill
 from kit.tables.sources import Rows
@@ -280,6 +281,7 @@ def sample_frame(root: Path, data: Data) -> pd.DataFrame:
         )
     file = read_csv(root / data.sample, data.sep, data.encoding)
     check_header(file, file.columns[0], data.extensions)
+    check_multi_line_cells(file, data.sep)
     firsts = sources.one_row_an_id(file)
     sources.check_ids(firsts.column(file.columns[0]), firsts.lines, file.path, "sample")
     return file.frame()
@@ -303,7 +305,7 @@ def group_names(path: Path) -> dict[str, str]:
     """
     if not path.is_file():
         return {}
-    file = read_csv(path)
+    file = read_csv(path, fixed="delete it, and kit check makes it anew")
     if tuple(file.columns) != ("id", "group"):
         raise DataError(
             f"{path.name} has the columns {', '.join(file.columns)}, not id, group", code="D62",

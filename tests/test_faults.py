@@ -57,9 +57,18 @@ def test_ids_are_missing_extra_or_double(tmp_path: Path) -> None:
     ]
 
 
-def test_the_first_id_out_of_order_is_told(tmp_path: Path) -> None:
-    lines = [GOOD[0], GOOD[1], GOOD[3], GOOD[2], GOOD[4]]
-    assert told(tmp_path, lines) == [(3, "NA", "is where the sample has '1e5': another order")]
+def test_another_order_of_the_rows_is_a_note_and_no_fault(tmp_path: Path) -> None:
+    found = checked(tmp_path, [GOOD[0], GOOD[1], GOOD[3], GOOD[2], GOOD[4]])
+    assert found.faults == ()
+    assert found.notes == (
+        "the rows are in another order than the sample's, from line 3 on ('NA', where the sample has '1e5'); "
+        "Kaggle joins rows by id and takes any order",
+    )
+    assert checked(tmp_path / "same", GOOD).notes == ()
+
+
+def test_faults_of_cells_have_their_own_lines_in_another_order(tmp_path: Path) -> None:
+    assert told(tmp_path, [GOOD[0], GOOD[4], "NA,wasp", *GOOD[1:3]]) == [(3, "NA", "'wasp' is no class")]
 
 
 def test_cells_are_empty_or_of_no_class(tmp_path: Path) -> None:
@@ -70,8 +79,47 @@ def test_cells_are_empty_or_of_no_class(tmp_path: Path) -> None:
     ]
 
 
-def test_lines_are_the_files_own_where_cells_hold_line_ends(tmp_path: Path) -> None:
-    assert told(tmp_path, [GOOD[0], "", '"007",ant', '1e5,"be\ne"', *GOOD[3:]])[0][0] == 5
+def test_a_cell_with_a_line_break_is_a_fault_on_the_line_where_its_quote_opens(tmp_path: Path) -> None:
+    found = told(tmp_path, [GOOD[0], "", '"007",ant', '1e5,"be', 'e"', *GOOD[3:4], "gnu,ant"])
+    assert found == [
+        (4, "1e5", "column 'label': the quote that opens here closes only on line 5"),
+        (7, "gnu", "is not in the sample"),
+        (None, "a,b", "is missing"),
+    ]
+
+
+def test_rows_between_two_stray_quotes_are_missing_and_the_quotes_named(tmp_path: Path) -> None:
+    found = told(tmp_path, ["id,label", '"007,ant', "1e5,bee", 'NA",cat', '"a,b",ant'])
+    assert found[0] == (2, "", "column 'id': the quote that opens here closes only on line 4")
+    assert [(line, name) for line, name, _ in found[1:]] == [(None, "007"), (None, "1e5"), (None, "NA")]
+
+
+def test_a_ranking_may_have_its_ids_in_another_order(tmp_path: Path) -> None:
+    workspace = competition(tmp_path)
+    blocks = [[f"{name},{label}" for label in ("ant", "bee")] for name in TEST[:3]]
+    sample = [row for block in blocks for row in block]
+    (tmp_path / "data/sample_submission.csv").write_text("\n".join(["id,label", *sample]) + "\n")
+    apart = [block[0] for block in reversed(blocks)] + [block[1] for block in blocks]
+    (tmp_path / "mine.csv").write_text("\n".join(["id,label", *apart]) + "\n")
+    found = check(workspace, tmp_path / "mine.csv")
+    assert (found.format, found.faults, len(found.notes)) == ("ranking", (), 1)
+    apart[5] = "NA,ant"
+    (tmp_path / "mine.csv").write_text("\n".join(["id,label", *apart]) + "\n")
+    assert [fault.detail for fault in check(workspace, tmp_path / "mine.csv").faults] == [
+        "'ant' is there twice"
+    ]
+
+
+def test_an_id_in_another_unicode_form_says_that_this_is_the_difference(tmp_path: Path) -> None:
+    workspace = competition(tmp_path)
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    (tmp_path / "data/sample_submission.csv").write_text(f"id,label\n{composed},ant\n")
+    (tmp_path / "mine.csv").write_text(f"id,label\n{decomposed},ant\n")
+    first, second = check(workspace, tmp_path / "mine.csv").faults
+    assert first.detail == (
+        f"is not in the sample; it is {composed!r}, the same text in another Unicode form (NFD, not NFC)"
+    )
+    assert (second.id, second.detail) == (composed, "is missing")
 
 
 @pytest.mark.parametrize(
@@ -167,6 +215,39 @@ def test_a_format_that_writes_one_row_an_id_is_refused_where_the_sample_has_seve
     (tmp_path / "data/sample_submission.csv").write_text("id,label\n007,ant\n007,bee\nNA,ant\nNA,bee\n")
     with pytest.raises(ConfigError, match="C21 the sample has several rows an id, format 'label' writes one"):
         check(workspace, tmp_path / "mine.csv")
+
+
+def in_cp1252(root: Path) -> Workspace:
+    """A competition whose training table is cp1252 with the class `bé`, and whose sample is ASCII."""
+    workspace = competition(root, data={"encoding": "cp1252"})
+    for file in ("data/train.csv", "data/sample_submission.csv"):
+        text = (root / file).read_text().replace("bee", "b\u00e9")
+        (root / file).write_bytes(text.encode("cp1252"))
+    return workspace
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
+def test_a_submission_is_read_as_utf_8_or_else_in_the_tables_encoding(encoding: str, tmp_path: Path) -> None:
+    workspace = in_cp1252(tmp_path)
+    text = 'id,label\n007,ant\n1e5,b\u00e9\nNA,cat\n"a,b",ant\n'
+    (tmp_path / "mine.csv").write_bytes(text.encode(encoding))
+    assert check(workspace, tmp_path / "mine.csv").faults == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [("id,label\n007,b\u00e9\n".encode("cp1252"), "D25"), (b'"id";"label"\n"007";"ant"\n', "D26")],
+)
+def test_a_submission_that_is_written_otherwise_is_to_be_saved_again(
+    content: bytes, code: str, tmp_path: Path
+) -> None:
+    workspace = competition(tmp_path)
+    (tmp_path / "mine.csv").write_bytes(content)
+    with pytest.raises(InvalidError) as caught:
+        check(workspace, tmp_path / "mine.csv")
+    assert caught.value.code == code
+    assert caught.value.hint == "save it as CSV UTF-8, with ',' between the cells as in the sample"
+    assert "data.sep" not in str(caught.value)
 
 
 # --------------------------------------------------------------------------------------- the command

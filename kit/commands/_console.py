@@ -56,11 +56,14 @@ def fail(error: KitError) -> None:
 def show_warnings() -> None:
     """Each KitWarning once, as a line on stderr; other libraries' warnings stay away from users."""
 
+    shown: set[str] = set()
+
     def show(
         message: Warning | str, category: type[Warning], filename: str, lineno: int,
         file: TextIO | None = None, line: str | None = None,
     ) -> None:  # fmt: skip
-        if issubclass(category, KitWarning):
+        if issubclass(category, KitWarning) and str(message) not in shown:
+            shown.add(str(message))
             click.secho(harmless(f"warning: {message}"), err=True, fg="yellow")
 
     warnings.showwarning = show

@@ -23,7 +23,9 @@ def command() -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
 def check(file: Path, as_json: bool) -> None:
-    """Check columns, ids and cells of a CSV that kit need not have written; exit status 4 where it does not fit.
+    """Check columns, ids and cells of any submission; exit status 4 if it does not fit the sample.
+
+    UTF-8 is read, or else the encoding of the tables. Rows may be in any order.
 
     \b
     kit submit check mine.csv
@@ -40,6 +42,8 @@ def check(file: Path, as_json: bool) -> None:
         _console.emit({"valid": not checked.faults, **asdict(checked)})
     if checked.faults:
         raise checked.error()
+    for note in checked.notes:
+        _console.say(f"note: {note}")
     if not as_json:
         sample = workspace.competition.data.sample
         click.echo(f"{file} fits {sample}: {checked.rows} rows, format {checked.format}")

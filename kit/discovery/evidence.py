@@ -16,6 +16,8 @@ from kit.tables.csv_file import SEPARATORS, CsvFile, read_csv
 ASIDE = frozenset({"cache", "runs", "submissions", "plugins"})  # a workspace's own folders
 COVERED = 0.9  # of a column's cells must name an image, so that a few missing ones mislead nobody
 
+WAYS = {f"data.sep={mark!r}": mark for mark in SEPARATORS}  # hints of the strict reader
+
 PROBED = 1000  # cells of a column that are looked up, evenly spread
 
 
@@ -192,9 +194,9 @@ def _sheet(root: Path, name: str) -> Sheet:
         try:
             return Sheet(name, read_csv(root / name, sep, encoding), sep, encoding)
         except DataError as error:
-            if error.code == "D26":
-                sep = next(mark for mark in SEPARATORS if f"data.sep={mark!r}" == error.hint)
-            elif error.code == "D25":
+            if error.code == "D26" and error.hint in WAYS:
+                sep = WAYS[error.hint]
+            elif error.code == "D25" and error.hint.startswith("data.encoding="):
                 encoding = error.hint.partition("=")[2]
             else:
                 raise

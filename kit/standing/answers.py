@@ -10,7 +10,7 @@ import numpy as np
 
 from kit.errors import Case, InvalidError
 from kit.files import read_json
-from kit.tables.csv_file import CsvFile, read_csv
+from kit.tables.csv_file import CsvFile, read_submission
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ def read_answers(path: Path, sep: str = ",", encoding: str = "utf-8") -> Answers
     Where kit's record says that a row may have several labels, all columns of one half or more do. Raises DataError for
     a file that cannot be read.
     """
-    file = read_csv(path, sep, encoding)
+    file = read_submission(path, sep, encoding)
     first = {row[0]: row for row in reversed(file.rows)}
     rows = [first[name] for name in dict.fromkeys(row[0] for row in file.rows)]
     shape, several = _record(path)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from kit.errors import Case, DataError, KitError, nearest
 from kit.tables.csv_file import CsvFile, read_csv
+from kit.tables.multi_line_cells import check_multi_line_cells
 from kit.tables.spelling import as_numbers, folded, number_of, quoted, rename_line
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def _listed(root: Path, data: Data) -> tuple[str, ...]:
     if not data.classes:
         return ()
     file = read_csv(root / data.classes, data.sep, data.encoding)
+    check_multi_line_cells(file, data.sep, file.columns[:1])
     names = [row[0] for row in file.rows]
     double = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if double:

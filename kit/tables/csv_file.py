@@ -7,7 +7,7 @@ import io
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -236,25 +236,3 @@ def _check_widths(path: Path, rows: Sequence[tuple[str, ...]], lines: Sequence[i
         cases=cases,
         hint="quote cells that hold the separator",
     )
-
-
-def check_cells_of_one_line(file: CsvFile, columns: Iterable[str]) -> None:
-    """Raises DataError (D73) for cells of these columns that hold line breaks, with the line where the quote opens.
-
-    Two stray quotes make one cell of all rows between them.
-    """
-    places = [place for place, name in enumerate(file.columns) if name in set(columns)]
-    cases = []
-    for row, start in file.begun.items():
-        cells = file.rows[row]
-        for place in places:
-            if breaks := line_breaks(cells[place]):
-                opens = start + sum(map(line_breaks, cells[:place]))
-                where = f"a quote opens on line {opens} and closes on line {opens + breaks}"
-                cases.append(Case(f"column {file.columns[place]!r}: {where}", str(file.path), code="D73"))
-    if cases:
-        raise DataError(
-            f"{file.path} has {len(cases)} cell{'s' * (len(cases) > 1)} with line breaks in columns that name or "
-            f"label rows: {cases[0].detail}", code="D73", cases=cases,
-            hint='remove the stray quotes; a quote that belongs to a cell is written twice, in a quoted cell: """"',
-        )  # fmt: skip

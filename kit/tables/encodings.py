@@ -133,7 +133,7 @@ def _damaged_characters(content: bytes) -> int:
     text = content.decode(errors="replace")
     damaged = text.count("\ufffd")
     whole = sum(map(len, re.findall(r"[^\x00-\x7f\ufffd]+", text)))
-    return damaged if whole > 2 * damaged else 0
+    return damaged if whole > damaged else 0
 
 
 def _with_nul(path: Path, text: str) -> DataError:

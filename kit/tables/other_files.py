@@ -94,8 +94,11 @@ def _binary(path: Path, content: bytes) -> tuple[str, str] | None:
 def _is_binary(content: bytes) -> bool:
     """Whether more than a twentieth of the first bytes are control characters that no text has."""
     probe = content[:4096]
-    if not (any(probe[::2]) and any(probe[1::2])) or (0 in probe[::2]) != (0 in probe[1::2]):
-        return False  # UTF-16 has such bytes in every second place, and NULs in no other
+    if (
+        content[:2] in (b"\xff\xfe", b"\xfe\xff")
+        or abs(probe[::2].count(0) - probe[1::2].count(0)) > len(probe) / 10
+    ):
+        return False  # UTF-16 has such bytes, and NULs in every second place
     controls = sum(map(probe.count, (*range(1, 9), *range(14, 27), *range(28, 32))))
     return controls > len(probe) / 20
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from kit.legible import is_legible, legible
 from kit.tables import external
 from kit.tables.csv_file import CsvFile, read_csv
 from kit.tables.header import check_header, without_header
+from kit.tables.multi_line_cells import check_multi_line_cells
 from kit.tables.paths import Images, refuse, split_pattern
 from kit.tables.patterns import columns_of, fill
 
@@ -41,11 +42,11 @@ def train_rows(root: Path, data: Data) -> Rows:
     if (root / data.train).is_dir():
         rows = _class_folders(root / data.train, data)
     else:
-        file = read_csv(root / data.train, data.sep, data.encoding)
+        file = _read(root / data.train, data, _columns_of_rows(data, data.images))
         rows = external.named(_csv_rows(root, data, file, data.id, data.images, "train"), data.source)
     if data.external_train is not None:
-        file = read_csv(root / data.external_train, data.sep, data.encoding)
         images = data.external_images or data.images
+        file = _read(root / data.external_train, data, _columns_of_rows(data, images))
         rows = external.joined(rows, _csv_rows(root, data, file, data.id, images, "train"), file.path)
     external.check_allowed(rows, data.external)
     return rows
@@ -60,12 +61,27 @@ def test_rows(root: Path, data: Data) -> Rows:
             hint="data.sample=FILE (the sample submission) or data.test=FILE (a table of test rows); "
             "kit tta and kit blend score out-of-fold rows without them",
         )  # fmt: skip
-    file = read_csv(root / name, data.sep, data.encoding)
+    images = data.test_images or data.images
+    file = _read(root / name, data, _columns_of_rows(data, images) if data.test else None)
     file = file if data.test else one_row_an_id(file)
     named = set(columns_of(data.id)) or {data.id}
     # the sample's first column is the id whatever its name; a test table may lack the train table's column
     name_of_row = data.id if data.test and named <= set(file.columns) else file.columns[0]
-    return _csv_rows(root, data, file, name_of_row, data.test_images or data.images, "test")
+    return _csv_rows(root, data, file, name_of_row, images, "test")
+
+
+def _read(path: Path, data: Data, columns: Collection[str] | None) -> CsvFile:
+    """Reads a table whose cells of `columns`, by default all, may hold no line breaks."""
+    file = read_csv(path, data.sep, data.encoding)
+    if file.begun:
+        check_multi_line_cells(file, data.sep, None if columns is None else {*columns, file.columns[0]})
+    return file
+
+
+def _columns_of_rows(data: Data, images: str) -> set[str]:
+    """The columns that name, label or group a row, or say where its image is."""
+    patterns = [data.id, data.label, images, data.group, data.source, data.average_group]
+    return {name for each in patterns if each is not None for name in columns_of(each) or (each,)}
 
 
 def one_row_an_id(sample: CsvFile) -> CsvFile:

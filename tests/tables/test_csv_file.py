@@ -75,11 +75,14 @@ def test_an_encoding_that_does_not_exist_is_the_configs_fault(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("sep", [";", "\t", "|"])
-def test_another_separator_is_named_and_then_read(tmp_path: Path, sep: str) -> None:
-    content = f"id{sep}label\nx{sep}a\n"
+@pytest.mark.parametrize(
+    "rows", ["id{0}label\nx{0}a\n", '"id"{0}"label"\n"x"{0}"a"\n', '"id"{0}label\nx{0}"a"\n']
+)
+def test_another_separator_is_named_and_then_read(tmp_path: Path, sep: str, rows: str) -> None:
+    content = rows.format(sep)
     error = refused(tmp_path, content)
     assert error.code == "D26"
-    assert f"found 1 column {f'id{sep}label'!r}: set data.sep" in error.summary
+    assert f"found 1 column {content.partition(chr(10))[0]!r}: set data.sep" in error.summary
     assert read(tmp_path, content, sep=sep).rows == (("x", "a"),)
     key, _, quoted = error.hint.partition("=")
     assert key == "data.sep"
@@ -95,13 +98,81 @@ def test_rows_of_another_length_are_listed(tmp_path: Path) -> None:
     ]
 
 
-def test_a_quote_left_open_is_told(tmp_path: Path) -> None:
-    assert refused(tmp_path, 'id,label\n"x,a\n').code == "D27"
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('id,label\n"x,a\n', "a quote opens on line 2 and is never closed"),
+        ('id,label\r\n"y\r\nz","b ""c"""\r\nx,"a\r\nw,a\r\n', "a quote opens on line 4 and is never closed"),
+        ('sep=,\nid,label\nx,"a', "a quote opens on line 3 and is never closed"),
+        ('id,label\nx,"a" b\n', "row 2: text follows the closing quote of a cell"),
+        (
+            'id,label\n"x,a\ny,b\nz"w,c\n',
+            "row 4: text follows the closing quote of a cell that opens on line 2",
+        ),
+    ],
+)
+def test_a_stray_quote_is_told_with_the_line_where_it_opens(tmp_path: Path, content: str, words: str) -> None:
+    error = refused(tmp_path, content)
+    assert error.code == "D27"
+    assert error.summary.endswith(words)
+
+
+def test_a_quote_that_is_never_closed_is_found_in_a_large_file(tmp_path: Path) -> None:
+    rows = "y,dog\n" * 50_000  # more characters than csv takes in one cell by default
+    assert (
+        "a quote opens on line 2 and is never closed"
+        in refused(tmp_path, f'id,label\nx,"cat\n{rows}').summary
+    )
+    long = "1 2 " * 50_000
+    assert read(tmp_path, f"id,rle\nx,{long}\n").rows == (("x", long),)
+
+
+def test_excels_separator_line_is_no_row(tmp_path: Path) -> None:
+    for content in (b"sep=;\nid;label\nx;a\n", b'\xef\xbb\xbf"sep=;"\r\n"id";"label"\r\n"x";"a"\r\n'):
+        error = refused(tmp_path, content)
+        assert (error.code, error.hint) == ("D26", "data.sep=';'")
+        file = read(tmp_path, content, sep=";")
+        assert (file.columns, file.rows, list(file.lines)) == (("id", "label"), (("x", "a"),), [3])
+
+
+def test_a_doubled_header_is_told_with_its_lines(tmp_path: Path) -> None:
+    error = refused(tmp_path, 'id,label\n"id","label"\nx,a\nid,label\ny,b\n')
+    assert error.code == "D72"
+    assert error.summary.endswith("has its header again on lines 2, 4")
+    assert refused(tmp_path, "id\nid\nx\n").code == "D72"
+    assert read(tmp_path, "name\nx\nname\n").rows == (("x",), ("name",))  # a class may have any name
+
+
+def test_byte_order_marks_are_no_part_of_a_cell(tmp_path: Path) -> None:
+    mark = b"\xef\xbb\xbf"
+    assert read(tmp_path, mark + mark + b"id,label\nx,a\n").columns == ("id", "label")
+    for second in (b"id,label\ny,b\n", b"y,b\n"):
+        error = refused(tmp_path, mark + b"id,label\nx,a\n" + mark + second)
+        assert error.code == "D72"
+        assert error.summary.endswith("is several files in one: row 3 begins with a byte-order mark")
+
+
+def test_nul_bytes_are_told_with_their_line(tmp_path: Path) -> None:
+    error = refused(tmp_path, b"id,label\r\nx,a\r\ny,\0\0b\r\n")
+    assert error.code == "D71"
+    assert error.summary.endswith("has 2 NUL bytes, the first on line 3")
+
+
+def test_lines_are_the_files_own(tmp_path: Path) -> None:
+    file = read(tmp_path, '\r\nid,text\r\nx,a\r\n\r\ny,"b\r\nc"\r\nz,d\r\n\r\n')
+    assert list(file.lines) == [3, 6, 7]
+    assert dict(file.begun) == {1: 5}
+    assert read(tmp_path, "id\n\nx\n\n").rows == (("",), ("x",))
 
 
 @pytest.mark.parametrize(
     ("header", "words"),
-    [("id,id", "'id' is there 2 times"), ("id, label", "' label' has blanks around it")],
+    [
+        ("id,id", "'id' is there 2 times"),
+        ("id, label", "' label' has blanks around it"),
+        ("id,label\u200b", "'label\\u200b' has blanks around it"),
+        ('id,"label\nx"', "has a line break: is a quote left open on line 1?"),
+    ],
 )
 def test_double_and_padded_column_names_are_refused(tmp_path: Path, header: str, words: str) -> None:
     error = refused(tmp_path, f"{header}\nx,a\n")
