@@ -180,7 +180,7 @@ def test_an_override(value: str, competition: Path, monkeypatch: pytest.MonkeyPa
 def test_an_id_that_leads_elsewhere(name: str, tmp_path: Path) -> None:
     make(tmp_path, {"train.csv": csv("id,label", f"{name},dog", "a,cat")}, ["images/a.jpg", "secret.jpg"])
     (tmp_path / "images" / "link.jpg").symlink_to("/etc/passwd")
-    with small_and_quick(), pytest.raises(DataError, match="D2[05]"):
+    with small_and_quick(), pytest.raises(DataError, match="D20|D71"):
         train_table(tmp_path, PLAIN)
 
 
