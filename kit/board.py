@@ -202,7 +202,7 @@ def _both(one: Entry, other: Entry) -> Entry:
     if len(set(scores)) > 1:
         text = (
             f"W17 submission {one.stem} has two leaderboard scores, {scores[0]} and {scores[1]}: the second counts "
-            f"(kit board score {one.stem} settles it)"
+            f"(kit board score {one.stem} SCORE settles it)"
         )
         warnings.warn(KitWarning(text), stacklevel=4)
     notes = dict.fromkeys(note for entry in (one, other) for note in entry.notes.split("; ") if note)

@@ -80,11 +80,11 @@ def checking(workspace: Workspace, runs: Sequence[str] = (), checkpoints: Sequen
     yield Progress("check", 0, 1)
     ids = np.concatenate([train.ids, test.ids])
     found = list(_unusable(filled.bad, ids, len(train), paths))
-    found += _without_rows(paths)
+    found += _without_rows(train, test)
     found += external.of_sources(train)
     found += spellings.of_names(train, data.rename)
-    found += labels.of_counts(train, folds, splitter)
-    found += groups.of_names(train, folds, splitter, _left_out(workspace))
+    found += labels.of_counts(train, folds, splitter, workspace.experiment)
+    found += groups.of_names(train, folds, splitter, data.group, _left_out(workspace))
     found += factors.of_factors(train, data.label_factors)
     found += _by_predictions(workspace, train, len(test), runs)
     measures = yield from measuring(filled.cache)
@@ -93,7 +93,7 @@ def checking(workspace: Workspace, runs: Sequence[str] = (), checkpoints: Sequen
     pairs = near_pairs(seen)
     units = linked(len(ids), [*pairs.tolist(), *_of_groups(train)])
     found += _between(measures, train, test, units, _left_out(workspace))
-    found += _copies(filled.cache, train, test, folds, splitter, pairs)
+    found += _copies(filled.cache, train, test, folds, splitter, data.group, pairs)
     side = geometry(workspace.experiment).cache_size
     found += yield from scenes.across_folds(train, seen.pictures, folds, splitter, data, side)
     if checkpoints:
@@ -120,20 +120,35 @@ def _unusable(bad: tuple[Case, ...], ids: np.ndarray, train: int, paths: list[Pa
     )  # fmt: skip
 
 
-def _without_rows(paths: list[Path]) -> Iterator[Finding]:
+def _without_rows(train: Table, test: Table) -> Iterator[Finding]:
     """K02: image files beside those of the tables that no row names."""
-    named = {path.resolve() for path in paths}
-    endings = {path.suffix.lower() for path in paths}
-    folders = {path.parent for path in named}
+    paths = {"train": train.paths, "test": test.paths}
+    named = {path.resolve() for path in (*train.paths, *test.paths)}
+    endings = {path.suffix.lower() for path in (*train.paths, *test.paths)}
+    folders = {split: {path.resolve().parent for path in paths[split]} for split in paths}
     extra = sorted(
-        file for folder in folders if folder.is_dir() for file in folder.iterdir()
+        file for folder in folders["train"] | folders["test"] if folder.is_dir() for file in folder.iterdir()
         if file.suffix.lower() in endings and file not in named and file.is_file()
     )  # fmt: skip
-    if extra:
-        yield Finding(
-            "K02", "note", f"{len(extra)} image files belong to no row", "they are not used",
-            "rows for them in data.train, where they have labels", tuple(Case("no row", str(file)) for file in extra),
-        )  # fmt: skip
+    if not extra:
+        return
+    among = {
+        "train": {file for file in extra if file.parent in folders["train"]},
+        "test": {file for file in extra if file.parent in folders["test"]},
+    }
+    answers = []
+    if among["train"]:
+        answers.append("rows for them in data.train, if their labels are known")
+    if among["test"] - among["train"]:
+        answers.append(
+            "nothing for test images, if the sample does not ask for them; data.sample and data.test list rows"
+        )
+    cases = tuple(
+        Case("no row", str(file), split=" or ".join(split for split in among if file in among[split]))
+        for file in extra
+    )
+    text = f"{len(extra)} image files belong to no row"
+    yield Finding("K02", "note", text, "they are not used", "; ".join(answers), cases)
 
 
 def _by_predictions(workspace: Workspace, train: Table, test: int, runs: Sequence[str]) -> Iterator[Finding]:
@@ -177,7 +192,13 @@ def _between(
 
 
 def _copies(
-    cache: Cache, train: Table, test: Table, folds: Folds, splitter: Splitter, pairs: np.ndarray
+    cache: Cache,
+    train: Table,
+    test: Table,
+    folds: Folds,
+    splitter: Splitter,
+    group: str | None,
+    pairs: np.ndarray,
 ) -> Iterator[Finding]:
     """The findings of copies inside train, across folds, and between train and test."""
     hashes = np.array(cache.hashes)
@@ -185,5 +206,5 @@ def _copies(
     inside = pairs[:, 1] < len(train)
     between = (pairs[:, 0] < len(train)) & ~inside
     yield from copies.of_labels(train, pairs[inside], same[inside])
-    yield from copies.across_folds(train, pairs[inside], folds, splitter)
+    yield from copies.across_folds(train, pairs[inside], folds, splitter, group)
     yield from copies.with_test(train, test, pairs[between] - [0, len(train)], same[between])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kit import duplicates, files
+from kit.advice import innermost, stratified
 from kit.errors import Case, ConfigError, DataError, KitWarning, PluginError
 from kit.randomness import generator
 from kit.tables.csv_file import read_csv
@@ -103,7 +104,7 @@ def make_folds(table: Table, splitter: Splitter, seed: int = 0) -> Folds:
         raise ConfigError(
             f"splitter {name!r} needs data.group",
             code="C08",
-            hint="data.group=<column>, or splitter=stratified_kfold",
+            hint=f"data.group=<column>, or {innermost(splitter)[0]}={stratified(table.label_kind, grouped=False)}",
         )
     groups = same if table.groups is None else duplicates.joined(same, table.groups)
     # one row stands for all its copies: a splitter that knows no groups cannot tear them
@@ -165,11 +166,12 @@ def _check_groups(folds: Folds, splitter: Splitter, groups: np.ndarray, table: T
         Case(f"group {names[group]!r} is held out and trained on in fold {', '.join(map(str, numbers))}")
         for group, numbers in torn.items()
     ]
+    keep = f"splitter={stratified(table.label_kind, grouped=True)}"
     raise DataError(
         f"splitter {splitter.plugin_name()!r} tears {len(torn)} of {len(set(groups))} groups",
         code="D34",
         cases=cases,
-        hint=f"splitter=stratified_group_kfold splitter.folds={max(_per_repeat(folds), 2)}",
+        hint=f"{keep} splitter.folds={max(min(_per_repeat(folds), len(set(groups.tolist()))), 2)}",
     )
 
 

@@ -1,4 +1,4 @@
-"""Overrides: `loss=cutmix loss.base.margin=0.3` applied to config.json's object, names before options."""
+"""Overrides: `loss=cutmix loss.base=arcface` applied to config.json's object, names before options."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kit.kinds import KINDS
 
 
 def overridden(raw: Mapping[str, Any], assignments: str | Iterable[str]) -> dict[str, Any]:
-    """The config's object with `loss=cutmix loss.base.margin=0.3` applied, names before options.
+    """The config's object with `loss=cutmix loss.base=arcface loss.base.margin=0.3` applied, names before options.
 
     A new name drops the old one's options. Values are JSON where they parse as such, else text. One assignment may
     stand without a list.

@@ -142,7 +142,7 @@ def explain(error: ValidationError, where: str = "") -> ConfigError:
 
 
 def _with_default_names(fields: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of a nested plugin without its name are meant for the default one: `loss.base.smoothing=0.1`."""
+    """Options of a nested plugin without its name are meant for the default one: `splitter.base.folds=3`."""
     filled = dict(options)
     for key, value in options.items():
         default = fields[key].get_default(call_default_factory=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from kit.advice import FILES_OF_GROUPS, keep_whole
 from kit.checking.finding import Finding, Level
 from kit.errors import Case
 from kit.folds import Folds
@@ -47,8 +48,13 @@ def _labelled(train: Table, pairs: np.ndarray) -> tuple[Case, ...]:
     )
 
 
-def across_folds(train: Table, pairs: np.ndarray, folds: Folds, splitter: Splitter) -> Iterator[Finding]:
-    """K05: copies of which a fold trains on one and is scored on the other; rows of `folds` are those of train."""
+def across_folds(
+    train: Table, pairs: np.ndarray, folds: Folds, splitter: Splitter, group: str | None
+) -> Iterator[Finding]:
+    """K05: copies of which a fold trains on one and is scored on the other; rows of `folds` are those of train.
+
+    `group` is data.group, which the answer does not repeat.
+    """
     torn = np.zeros(len(pairs), bool)
     for fold in range(folds.count):
         held, trained = folds.held_out(fold), folds.train(splitter, fold)
@@ -61,9 +67,22 @@ def across_folds(train: Table, pairs: np.ndarray, folds: Folds, splitter: Splitt
     yield Finding(
         "K05", level, f"{int(torn.sum())} pairs of near copies ({rows} rows) are on both sides of a fold",
         f"up to {rows / len(train):.1%} of the rows are scored by a model that has seen their copy: cross-validation "
-        "flatters by as much, the leaderboard does not", "data.group=auto splitter=stratified_group_kfold",
+        "flatters by as much, the leaderboard does not", _answer(group, splitter, train),
         tuple(Case(" = ".join(train.ids[pair])) for pair in pairs[torn]),
     )  # fmt: skip
+
+
+def _answer(group: str | None, splitter: Splitter, train: Table) -> str:
+    """What keeps copies in one fold: found groups, or one value of the column that names groups now."""
+    if group is None:
+        return keep_whole("auto", group, splitter, train.label_kind)
+    if group in FILES_OF_GROUPS:  # it was made before, or by hand
+        file = FILES_OF_GROUPS[group]
+        return (
+            keep_whole(group, group, splitter, train.label_kind)
+            or f"delete {file}, and kit check makes it anew"
+        )
+    return f"one value of data.group ({group}) for the rows of a pair, or leave one of the two out"
 
 
 def with_test(train: Table, test: Table, pairs: np.ndarray, same: np.ndarray) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from kit.advice import keep_whole
 from kit.checking.finding import Finding
 from kit.errors import Case
 from kit.folds import Folds
@@ -17,7 +18,9 @@ LARGEST = 0.05  # of all rows have one value, at most: a camera or a site is no 
 FEW = 10  # rows are few in any table
 
 
-def of_names(train: Table, folds: Folds, splitter: Splitter, left_out: Sequence[str]) -> Iterator[Finding]:
+def of_names(
+    train: Table, folds: Folds, splitter: Splitter, asked: str | None, left_out: Sequence[str]
+) -> Iterator[Finding]:
     """K09 for what looks like a group and is torn by the folds; `left_out` are the columns of the id, the label ..."""
     torn = {
         name: values for name, values in _candidates(train, left_out).items() if _is_torn(values, folds, splitter)
@@ -30,11 +33,14 @@ def of_names(train: Table, folds: Folds, splitter: Splitter, left_out: Sequence[
     example = str(most[0] if len(most) else values[counts.argmax()])
     size = int(counts[values == example][0])
     pattern = name if name in train.frame.columns else f"{{{name}}}"
+    answer = keep_whole(pattern, asked, splitter, train.label_kind)
+    if asked is not None:
+        answer += f" (in place of data.group={asked})"
     yield Finding(
         "K09", "warning", f"{size} images share {name} {example!r}, one of {len(values)} such groups that the folds "
         "tear: is each a person, an object, a place?",
         "if so, models are scored on what they have seen: cross-validation flatters, the leaderboard does not",
-        f"data.group={pattern} splitter=stratified_group_kfold",
+        answer,
         tuple(Case(f"{len(set(found.tolist()))} groups", other) for other, found in torn.items()),
     )  # fmt: skip
 

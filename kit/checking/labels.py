@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from kit.advice import innermost, stratified, weigh_rare
 from kit.checking.finding import Finding
+from kit.config import Experiment
 from kit.errors import Case
 from kit.folds import Folds
 from kit.kinds import Splitter
@@ -15,7 +17,7 @@ from kit.table import Table
 UNEQUAL = 10.0  # times as many rows in the largest class as in the smallest are worth a warning
 
 
-def of_counts(train: Table, folds: Folds, splitter: Splitter) -> Iterator[Finding]:
+def of_counts(train: Table, folds: Folds, splitter: Splitter, experiment: Experiment) -> Iterator[Finding]:
     """K03 for classes of very unequal sizes, K08 for classes that a fold does not train on or is not scored on."""
     counts = train.counts()
     few, many = int(counts.argmin()), int(counts.argmax())
@@ -25,20 +27,49 @@ def of_counts(train: Table, folds: Folds, splitter: Splitter) -> Iterator[Findin
             "K03", "warning",
             f"class {train.classes[many]} has {counts[many]} rows, {train.classes[few]} {counts[few]}",
             "macro scores weigh each class alike, so a few rows of a rare one move them; accuracy hardly sees it",
-            "sampler=class_balanced, or loss=class_weighted",
+            weigh_rare(experiment.sampler, experiment.loss, train.label_kind),
             tuple(Case(f"{counts[at]} rows", train.classes[at]) for at in order),
         )  # fmt: skip
-    cases = [
-        Case(f"fold {fold} {what} {', '.join(train.classes[at] for at in absent)}")
-        for fold in range(folds.count)
+    cases, lacking = [], np.zeros(len(counts), bool)
+    for fold in range(folds.count):
         for what, mask in (
-            ("does not train on", folds.train(splitter, fold)), ("is not scored on", folds.held_out(fold)),
-        )
-        if len(absent := np.flatnonzero((train.counts(mask) == 0) & (counts > 0)))
-    ]  # fmt: skip
+            ("does not train on", folds.train(splitter, fold)),
+            ("is not scored on", folds.held_out(fold)),
+        ):
+            absent = np.flatnonzero((train.counts(mask) == 0) & (counts > 0))
+            lacking[absent] = True
+            if len(absent):
+                cases.append(Case(f"fold {fold} {what} {', '.join(train.classes[at] for at in absent)}"))
     if cases:
         yield Finding(
             "K08", "warning", "folds lack classes",
             "a class that is not trained on is always wrong there; one that is not scored adds nothing to the mean",
-            "splitter=stratified_kfold, or fewer splitter.folds", tuple(cases),
+            _every_class(train, np.flatnonzero(lacking), splitter), tuple(cases),
         )  # fmt: skip
+
+
+def _every_class(train: Table, lacking: np.ndarray, splitter: Splitter) -> str:
+    """What gives each fold a row of each of these classes, without what is set already."""
+    key, inner = innermost(splitter)
+    wanted = stratified(train.label_kind, train.groups is not None)
+    answers = [] if "stratified" in inner.plugin_name() or _is_stratified(inner) else [f"{key}={wanted}"]
+    folds, fewest = int(getattr(inner, "folds", 0)), min(_units(train, at) for at in lacking.tolist())
+    if fewest < 2:
+        unit = "row" if train.groups is None else "group of rows"
+        answers.append(
+            f"more rows of these classes, of which one has a single {unit}, or data.rename to merge it"
+        )
+    elif fewest < folds:
+        answers.append(f"{key}.folds={fewest}")
+    return ", or ".join(answers) or "another split_seed, such as split_seed=1, or fewer and larger groups"
+
+
+def _is_stratified(splitter: Splitter) -> bool:
+    return bool(getattr(splitter, "stratified", False))
+
+
+def _units(train: Table, label: int) -> int:
+    """How many groups of rows a class has, or rows without groups: as many folds can have it."""
+    labels = train.true_labels()
+    rows = np.flatnonzero((labels[:, label] > 0 if labels.ndim == 2 else labels == label) & train.own)
+    return len(rows) if train.groups is None else len(set(train.groups[rows].tolist()))

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from kit.advice import keep_whole
 from kit.checking.finding import Finding
 from kit.config import Data
 from kit.errors import Case
@@ -49,10 +50,13 @@ def across_folds(
         )
         others += any(matches(read(row), read(other)) >= LEAST for other in unlike.tolist())
         yield Progress("scenes", number + 1, SAMPLE)
-    return list(_finding(train, hits, others))
+    answer = keep_whole("scene", data.group, splitter, train.label_kind)
+    if data.group not in (None, "auto"):
+        answer += f" (in place of data.group={data.group})"
+    return list(_finding(train, hits, others, answer))
 
 
-def _finding(train: Table, hits: list[tuple[int, int, int]], others: int) -> Iterator[Finding]:
+def _finding(train: Table, hits: list[tuple[int, int, int]], others: int, answer: str) -> Iterator[Finding]:
     if len(hits) - others < LEAST_SHARE * SAMPLE:
         return
     cases = tuple(
@@ -65,5 +69,5 @@ def _finding(train: Table, hits: list[tuple[int, int, int]], others: int) -> Ite
         f"({others} share as much with a photo of another class)",
         f"about {100 * len(hits) / SAMPLE:.0f}% of the rows are scored by a model that knows their place, light and"
         " background: cross-validation flatters, the leaderboard does not",
-        "data.group=scene splitter=stratified_group_kfold", cases,
+        answer, cases,
     )  # fmt: skip

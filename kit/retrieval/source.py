@@ -140,5 +140,5 @@ def check_classes(source: Source, ignored: Sequence[str]) -> None:
     if wrong:
         raise ConfigError(
             f"{wrong[0]!r} is no class of the table", code="C29",
-            hint="scorer.label=<the class>, or name it in data.classes",
+            hint="""--scorer '{"name": "unknown", "label": "CLASS"}', or name it in data.classes""",
         )  # fmt: skip

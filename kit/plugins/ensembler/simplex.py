@@ -32,7 +32,7 @@ class Simplex(Weights):
 
     objective: Literal["log_loss", "metric"] = Field("log_loss", description="what the weights are fitted to")
     metric: Metric | None = Field(
-        None, description="of objective=metric; where none is named, the competition's"
+        None, description="of the objective `metric`; where none is named, the competition's"
     )
 
     def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:

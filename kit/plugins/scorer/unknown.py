@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import ClassVar, Self
 
 import numpy as np
@@ -49,6 +50,10 @@ class Unknown(Scorer):
     def neighbours(self) -> int:
         return self.k
 
+    def _with(self, **options: float) -> str:
+        """Its JSON for the command line, with an option more."""
+        return json.dumps({"name": self.plugin_name(), "label": self.label, **options}, ensure_ascii=False)
+
     def ignores(self) -> tuple[str, ...]:
         return (self.label,)
 
@@ -59,7 +64,7 @@ class Unknown(Scorer):
         if not (truth == self._place(near)).any():
             raise ConfigError(
                 f"no training row is of class {self.label!r}, so no threshold can be found on them", code="C29",
-                hint="scorer.share=<expected share of the test rows>, or scorer.threshold=<cosine>",
+                hint=f"--scorer '{self._with(share=0.1)}', with the share of test rows that you expect",
             )  # fmt: skip
         values = np.unique(np.quantile(best, np.linspace(0, 1, TRIED)).clip(-1, 1))
         tried = (self.model_copy(update={"threshold": float(value)}) for value in values)
@@ -83,6 +88,6 @@ class Unknown(Scorer):
         if self.label not in names:
             raise ConfigError(
                 f"scorer 'unknown' answers {self.label!r}, which is no class of the table", code="C29",
-                hint="scorer.label=<the class>, or name it in data.classes",
+                hint="""--scorer '{"name": "unknown", "label": "CLASS"}', or name it in data.classes""",
             )  # fmt: skip
         return names.index(self.label)

@@ -25,25 +25,39 @@ def fold_numbers(splitter: Any, table: Table) -> np.ndarray:
     return numbers
 
 
-def check_rows(table: Table, folds: int, stratified: bool = True) -> None:
-    """Raises DataError D35 where there are fewer rows than folds, or every class has fewer."""
+def check_rows(table: Table, folds: int, stratified: bool = True, by_share: bool = False) -> None:
+    """Raises DataError D35 if there are fewer rows than folds, or every class has fewer.
+
+    With `by_share` the splitter has a share in place of a number of folds.
+    """
     largest = int(table.counts().max()) if stratified else len(table)
-    if largest < folds:
-        what = f"the largest class has {largest} rows" if stratified else f"there are {largest} rows"
-        raise DataError(
-            f"{what}, fewer than the {folds} folds", code="D35", hint=f"splitter.folds={max(largest, 2)}"
-        )
+    if largest >= folds:
+        return
+    what = f"the largest class has {largest} rows" if stratified else f"there are {largest} rows"
+    if largest > 1:
+        hint = _fewer(largest, by_share)
+    elif stratified and len(table) > 1:
+        hint = "is data.label the right column? splitter=all_rows trains on all rows without a score"
+    else:
+        hint = "more rows, or splitter=all_rows, which trains on all rows without a score"
+    raise DataError(f"{what}, fewer than the {folds} folds", code="D35", hint=hint)
 
 
-def check_groups(table: Table, folds: int) -> None:
-    """Raises DataError D33 where there are fewer groups than folds."""
+def check_groups(table: Table, folds: int, by_share: bool = False) -> None:
+    """Raises DataError D33 if there are fewer groups than folds; `by_share` as in `check_rows`."""
     count = len(set(table.groups)) if table.groups is not None else 0
     if count < folds:
+        hint = f"{_fewer(count, by_share)}, or another data.group" if count > 1 else "another data.group"
         raise DataError(
             f"{count} groups cannot make {folds} folds: a fold needs a group of its own",
             code="D33",
-            hint=f"splitter.folds={max(count, 2)}, or another data.group",
+            hint=hint,
         )
+
+
+def _fewer(most: int, by_share: bool) -> str:
+    """The override that asks for at most so many folds."""
+    return f"splitter.share={1 / most:.4g}" if by_share else f"splitter.folds={most}"
 
 
 def random_state(rng: np.random.Generator) -> int:

@@ -37,9 +37,9 @@ class Holdout(Splitter):
         import numpy as np
 
         part = Fraction(self.share).limit_denominator(20)
-        check_rows(table, part.denominator, self.stratified)
+        check_rows(table, part.denominator, self.stratified, by_share=True)
         if table.groups is not None:
-            check_groups(table, part.denominator)
+            check_groups(table, part.denominator, by_share=True)
         if self.stratified and table.is_multi_label:
             counts, sizes, unit = units(table)
             place = dealt_by_labels(counts, sizes, np.array([self.share, 1 - self.share]), rng)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from kit.errors import ConfigError
+from kit.errors import ConfigError, KitError
 from kit.kinds import Splitter
 from kit.plugins.splitter.stratified_kfold import StratifiedKfold
 
@@ -37,7 +37,11 @@ class Repeated(Splitter):
 
         seed, made, start = int(rng.integers(2**31)), [], 0
         for repeat in range(self.repeats):
-            numbers = self.base.split(table, generator(seed, "repeat", repeat))
+            try:
+                numbers = self.base.split(table, generator(seed, "repeat", repeat))
+            except KitError as error:  # its hints name options of the base
+                error.hint = error.hint.replace("splitter.", "splitter.base.")
+                raise
             made.append(np.where(numbers < 0, numbers, numbers + start))
             start = int(made[-1].max()) + 1
         if all((_from_zero(each) == made[0]).all() for each in made):
