@@ -52,9 +52,9 @@ def test_a_change_of_its_file_or_of_a_helper_beside_it_is_seen(space: Path, file
 
 
 def test_what_it_derives_from_counts() -> None:
-    from kit.runs.run import _code
+    from kit.runs.run import code_of
 
-    assert {"heavy.py", "light.py"} <= {file.name for file in _code(type(Augmenter.open("heavy")))}
+    assert {"heavy.py", "light.py"} <= {file.name for file in code_of(type(Augmenter.open("heavy")))}
 
 
 def test_the_content_of_a_weights_file_counts(tmp_path: Path) -> None:
