@@ -10,6 +10,7 @@
     ├── BusyError       75   another process is at work on the same run               R08
     └── StoppedError 130, 143  a signal asked to stop, and everything is saved   R05
 
+    (PARTLY)             5   a command is done, and some of its jobs failed: trials of kit sweep
     KitWarning               said once on stderr, the work goes on               W..
 
 A message is a summary line (what, how many, what to do), then at most five cases.
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 from typing import Any
 
 SHOWN = 5
+PARTLY = 5  # the exit status of a command that is done, some of whose jobs failed; no error is raised for it
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class Trial:
     overrides: tuple[str, ...]
     changed: tuple[str, ...]  # of these, what not all trials share
     score: float | None = None  # pooled, by the competition's metric; None where it failed
-    spread: float | None = None  # standard deviation over its folds
+    spread: float | None = None  # sample standard deviation over its folds (ddof 1)
     behind: Gain | None = None  # of the best trial over this one; None for the best itself
     failed: str = ""  # the error, in a line
 
@@ -52,6 +52,11 @@ class Sweep:
     name: str
     metric: str
     trials: tuple[Trial, ...]
+
+    @property
+    def failed(self) -> tuple[Trial, ...]:
+        """The trials that have no score."""
+        return tuple(trial for trial in self.trials if trial.score is None)
 
 
 def sweeping(
@@ -174,7 +179,9 @@ def _scored(trial: Trial, came: Run | KitError, metric: Metric) -> Trial:
     name = metric.plugin_name()
     folds = [scores[name] for scores in about["fold_scores"].values() if name in scores]
     return replace(
-        trial, score=about["scores"].get(name), spread=float(np.std(folds)) if len(folds) > 1 else None
+        trial,
+        score=about["scores"].get(name),
+        spread=float(np.std(folds, ddof=1)) if len(folds) > 1 else None,
     )
 
 

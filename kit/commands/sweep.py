@@ -35,7 +35,8 @@ def command(
     """Train every combination of the values given, or as many trials of a search; each is an ordinary run.
 
     Runs are NAME-001, NAME-002, ...; the same command again goes on where it stopped. The table has the best one's gain
-    over each other, paired on the same rows, and says which are not told apart from it.
+    over each other, paired on the same rows, and says which are not told apart from it. ± is the sample standard
+    deviation over folds (ddof 1). The exit status is 5 if a trial failed.
 
     \b
     kit sweep lr optimizer.lr=0.001,0.002,0.004 epochs=10
@@ -43,7 +44,7 @@ def command(
     kit sweep lr optimizer.lr=0.001,0.002 --executor processes
     kit sweep tpe optimizer.lr=log:1e-4..1e-2 augmenter.turn=0..30 loss=cutmix,mixup --trials 20
     """
-    from kit.errors import StoppedError
+    from kit.errors import PARTLY, StoppedError
     from kit.stopping import Stop
     from kit.sweep import sweeping
 
@@ -56,15 +57,20 @@ def command(
         raise
     if as_json:
         emit(asdict(found))
-        return
-    _show(found)
+    else:
+        _show(found)
+    if found.failed:
+        say(
+            f"{len(found.failed)} of {len(found.trials)} trials failed; run the same command again to retry them"
+        )
+        raise click.exceptions.Exit(PARTLY)
 
 
 def _show(found: Sweep) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("run", "what it changes", found.metric, "over folds", "behind the best (95 %)"):
+    for heading in ("run", "what it changes", found.metric, "± sample sd of folds", "behind the best (95 %)"):
         table.add_column(heading, justify="right" if heading == found.metric else "left")
     for number, trial in enumerate(found.trials):
         score = f"{trial.score:.4f}" if trial.score is not None else "failed"

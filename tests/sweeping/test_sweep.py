@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import statistics
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -95,7 +96,7 @@ def test_a_trial_is_the_run_that_kit_train_makes(competition: Path) -> None:
     assert best.changed[0].startswith("optimizer.lr=")
     assert len(best.changed) == 1
     folds = [scores[found.metric] for scores in oof(competition, best.run).about["fold_scores"].values()]
-    assert best.spread == pytest.approx(np.std(folds))
+    assert best.spread == pytest.approx(statistics.stdev(folds)), "the sample deviation"
 
 
 def test_the_same_again_trains_nothing_and_another_of_the_name_is_refused(
@@ -127,8 +128,12 @@ def test_a_trial_that_fails_is_told_and_others_go_on(
     (competition / "plugins/loss").mkdir(parents=True)
     (competition / "plugins/loss/spoiled.py").write_text(SPOILED)
     inside(competition)
-    assert run(["sweep", "s", "loss=cross_entropy,spoiled", "epochs=1", "--json"]) == 0
-    trials = json.loads(capsys.readouterr().out)["trials"]
+    assert run(["sweep", "s", "loss=cross_entropy,spoiled", "epochs=1", "--json"]) == 5
+    out, err = capsys.readouterr()
+    assert "1 of 2 trials failed" in err
+    trials = json.loads(out)["trials"]
+    assert run(["sweep", "s", "loss=cross_entropy,spoiled", "epochs=1"]) == 5, "again, and as a table"
+    assert "± sample sd of folds" in capsys.readouterr().out
     assert [trial["run"] for trial in trials] == ["s-001", "s-002"]
     assert "spoiled" in trials[1]["failed"]
 
@@ -161,7 +166,7 @@ def test_a_grid_by_an_executor_is_the_same_sweep_and_one_that_fails_leaves_the_o
     (competition / "plugins" / "loss" / "spoiled.py").write_text(SPOILED)
     inside(competition)
     grid = ["sweep", "g", "loss=cross_entropy,spoiled,focal", "epochs=1", "--json"]
-    assert run([*grid, "--executor", "inline"]) == 0
+    assert run([*grid, "--executor", "inline"]) == 5
     said = capsys.readouterr()
     found = {trial["run"]: trial for trial in json.loads(said.out)["trials"]}
     assert said.err.index("g-003: all its folds are trained") < said.err.index("sweep: g-001: loss=")
@@ -169,7 +174,7 @@ def test_a_grid_by_an_executor_is_the_same_sweep_and_one_that_fails_leaves_the_o
     weights = [file.read_bytes() for file in sorted((competition / "runs").glob("g-00[13]/fold-*/*/*.saf*"))]
     for name in ("g-001", "g-003"):
         shutil.rmtree(competition / "runs" / name)
-    assert run(grid) == 0
+    assert run(grid) == 5
     alone = {trial["run"]: trial for trial in json.loads(capsys.readouterr().out)["trials"]}
     assert alone["g-001"] == found["g-001"]
     assert alone["g-003"] == found["g-003"]
