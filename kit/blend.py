@@ -24,6 +24,7 @@ from kit.errors import InvalidError
 from kit.files import StrPath, sha256
 from kit.kinds import Ensembler, Format, Metric
 from kit.predictions import Predictions, ids_fingerprint
+from kit.specs import respecified
 from kit.table import sample_frame
 from kit.workspace import Workspace
 
@@ -132,7 +133,7 @@ def judge(
     Board.read(workspace.submissions)  # one that cannot be read stops the blend before it writes
     read = read_members(workspace, members)
     table = labels(workspace)
-    recipe, metric = opened(workspace, ensembler or workspace.competition.ensembler, table)
+    recipe, metric = opened(workspace, spec_of(workspace, ensembler), table)
     check_together(read, table)
     sample = shape = None
     if workspace.competition.data.sample is not None:
@@ -143,6 +144,12 @@ def judge(
     fitted, comparison = _blended(rows, recipe, metric)
     warn_of_partial(read, len(rows.ids))
     return Judged(read, rows, metric, recipe, fitted, comparison, sample, shape)
+
+
+def spec_of(workspace: Workspace, ensembler: str | Mapping[str, Any] | None) -> Any:
+    """The ensembler that is asked for, by default the config's; the config's name alone keeps its options."""
+    own = workspace.competition.ensembler
+    return respecified(ensembler, own)[0] if ensembler else own
 
 
 def score_of(judged: Judged, places: Sequence[int]) -> float:
@@ -197,7 +204,7 @@ def diversity(
     """How alike the members are out of fold, and what each brings to the blend; raises what `blend` raises."""
     read = read_members(workspace, members)
     table = labels(workspace)
-    recipe, metric = opened(workspace, ensembler or workspace.competition.ensembler, table)
+    recipe, metric = opened(workspace, spec_of(workspace, ensembler), table)
     check_together(read, table)
     rows = out_of_fold(read, table, workspace.cache)
     warn_of_partial(read, len(rows.ids))

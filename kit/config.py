@@ -15,6 +15,7 @@ from kit.config_data import Data, Strict
 from kit.files import StrPath
 from kit.kinds import KINDS
 from kit.plugin import Plugin
+from kit.specs import respecified
 
 __all__ = [
     "SECTIONS", "UNIDENTIFYING", "Competition", "Data", "Experiment", "Stage", "Strict", "keys", "split",
@@ -25,6 +26,7 @@ def _named(spec: Any) -> Any:
     return {"name": spec} if isinstance(spec, str) else spec
 
 
+STAGED = ("augmenter", "sampler", "loss", "scheduler")  # the plugins that a stage may change
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Spec = Annotated[dict[str, Any], BeforeValidator(_named)]
 Specs = Annotated[tuple[Spec, ...] | Spec | None, BeforeValidator(_named)]  # none, one or several
@@ -159,6 +161,19 @@ class Experiment(Strict):
         description="where folds are trained and rows predicted, several at a time; by default here, in turn; "
         "no part of a run's identity",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stages_keep_options(cls, values: Any) -> Any:
+        """A stage that names the experiment's own plugin means it with its options."""
+        if not isinstance(values, Mapping) or not isinstance(values.get("stages"), list | tuple):
+            return values
+        own = {kind: values[kind] for kind in STAGED if kind in values}
+        stages = [
+            respecified(dict(stage), own)[0] if isinstance(stage, Mapping) else stage
+            for stage in values["stages"]
+        ]
+        return {**values, "stages": stages}
 
     @model_validator(mode="after")
     def _stages_fill_the_run(self) -> Self:

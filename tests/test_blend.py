@@ -107,6 +107,15 @@ def test_lower_is_better_where_the_metric_says_so(tmp_path: Path) -> None:
     assert [blend(workspace, [name]).rank for name in ("b", "a")] == [1, 1]
 
 
+def test_the_name_of_the_config_s_ensembler_keeps_its_options(tmp_path: Path) -> None:
+    competition(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    given = {"name": "weighted", "weights": [3, 1]}
+    (tmp_path / "config.json").write_text(json.dumps({**config, "ensembler": given}))
+    assert blend(Workspace.open(tmp_path), ["a", "b"], "weighted").ensembler == given
+    assert blend(Workspace.open(tmp_path), ["a", "b"], "mean").ensembler == {"name": "mean"}
+
+
 def test_the_config_names_the_ensembler_that_is_used(tmp_path: Path) -> None:
     workspace = competition(tmp_path, ensembler="geometric")
     assert json.loads(blend(workspace, ["a", "b"]).record.read_text())["ensembler"]["name"] == "geometric"

@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from kit.commands.config import command
-from kit.config import keys
+from kit.config import Experiment, keys
 from kit.config_file import check, parse
-from kit.errors import ConfigError, KitError
+from kit.errors import ConfigError, KitError, KitWarning
 from kit.overrides import overridden
 from kit.registry import places
 from kit.schema import complete, config_schema
@@ -118,9 +118,81 @@ def test_names_come_before_options_whatever_their_order(
     assert json.dumps(before) == kept
 
 
+SMOOTHED = {"name": "label_smoothing", "smoothing": 0.2}
+MIXED = {"name": "cutmix", "alpha": 2, "base": SMOOTHED}
+TRACKED = [{"name": "tensorboard", "folder": "t"}, {"name": "wandb", "project": "p"}]
+
+
+@pytest.mark.parametrize(
+    ("before", "assignments", "after"),
+    [
+        ({"loss": SMOOTHED}, ["loss=label_smoothing"], {"loss": SMOOTHED}),
+        ({"loss": SMOOTHED}, ["loss=focal", "loss=label_smoothing"], {"loss": SMOOTHED}),
+        ({"loss": SMOOTHED}, ["loss=label_smoothing", "loss.smoothing=0.3"],
+         {"loss": {"name": "label_smoothing", "smoothing": 0.3}}),
+        ({"loss": MIXED}, ["loss.base=label_smoothing"], {"loss": MIXED}),
+        ({"loss": MIXED}, ['loss={"name": "cutmix", "alpha": 3, "base": "label_smoothing"}'],
+         {"loss": {**MIXED, "alpha": 3}}),
+        ({"executor": {"name": "processes", "workers": 3}}, ["executor=processes"],
+         {"executor": {"name": "processes", "workers": 3}}),
+        ({"tracker": TRACKED}, ["tracker=wandb"], {"tracker": TRACKED[1]}),
+        ({"tracker": TRACKED}, ['tracker=["wandb", "tensorboard"]'], {"tracker": TRACKED[::-1]}),
+        ({"tracker": TRACKED[1]}, ['tracker=["tensorboard", "wandb"]'], {"tracker": ["tensorboard", TRACKED[1]]}),
+        ({"tracker": TRACKED}, ["tracker.0=tensorboard", "tracker.1.project=q"],
+         {"tracker": [TRACKED[0], {"name": "wandb", "project": "q"}]}),
+        ({"stages": [{"epochs": 2, "loss": SMOOTHED}]}, ["stages.0.loss=label_smoothing"],
+         {"stages": [{"epochs": 2, "loss": SMOOTHED}]}),
+        ({"stages": [{"epochs": 2, "loss": SMOOTHED}]}, ['stages=[{"epochs": 3, "loss": "label_smoothing"}]'],
+         {"stages": [{"epochs": 3, "loss": SMOOTHED}]}),
+        ({"data": {"rename": {"name": "a", "b": "c"}}}, ['data.rename={"name": "a"}'],
+         {"data": {"rename": {"name": "a"}}}),
+    ],
+)  # fmt: skip
+def test_naming_the_plugin_that_is_set_keeps_its_options(
+    before: dict[str, Any], assignments: list[str], after: dict[str, Any]
+) -> None:
+    kept = json.dumps(before)
+    assert overridden(before, assignments) == after
+    assert json.dumps(before) == kept
+
+
+@pytest.mark.parametrize(
+    ("before", "assignment", "words"),
+    [
+        ({"loss": SMOOTHED}, 'loss={"name": "label_smoothing"}', "W60 loss .*: smoothing=0.2$"),
+        ({"loss": MIXED}, 'loss.base={"name": "label_smoothing"}', "W60 loss.base .*: smoothing=0.2$"),
+        ({"loss": MIXED}, 'loss={"name": "cutmix", "base": {"name": "label_smoothing"}}',
+         "W60 loss .*: base.smoothing=0.2, alpha=2$"),
+        ({"tracker": TRACKED}, 'tracker=["tensorboard", {"name": "wandb"}]', "W60 tracker .*: 1.project=p$"),
+    ],
+)  # fmt: skip
+def test_an_object_that_leaves_options_out_resets_them_and_says_which(
+    before: dict[str, Any], assignment: str, words: str
+) -> None:
+    with pytest.warns(KitWarning, match=words):
+        overridden(before, [assignment])
+
+
+def test_an_object_and_its_options_beside_it_drop_nothing() -> None:
+    made = overridden({"loss": SMOOTHED}, ['loss={"name": "label_smoothing"}', "loss.smoothing=0.5"])
+    assert made == {"loss": {"name": "label_smoothing", "smoothing": 0.5}}
+
+
+def test_a_stage_that_names_the_experiment_s_plugin_has_its_options() -> None:
+    stages = [{"epochs": 2, "loss": "label_smoothing"}, {"loss": "focal", "augmenter": "light"}]
+    made = Experiment.model_validate(
+        {"loss": SMOOTHED, "augmenter": {"name": "light", "turn": 5}, "stages": stages, "epochs": 5}
+    )
+    assert [stage.loss for stage in made.stages] == [SMOOTHED, {"name": "focal"}]
+    assert made.stages[1].augmenter == {"name": "light", "turn": 5}
+    assert [part.loss["name"] for _, part in made.plan()] == ["label_smoothing", "focal"]
+
+
 @pytest.mark.parametrize(
     ("assignment", "words"),
     [
+        ("stages.1.loss=focal", "stages is a list of 1, and has no item '1'"),
+        ("stages.first.loss=focal", "has no item 'first'"),
         ("epochs", "is not key=value"),
         ("=3", "is not key=value"),
         ("loss.=3", "is not key=value"),
@@ -130,7 +202,7 @@ def test_names_come_before_options_whatever_their_order(
 )
 def test_an_override_that_cannot_be_is_refused(assignment: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        overridden({"epochs": 2}, [assignment])
+        overridden({"epochs": 2, "stages": [{}]}, [assignment])
 
 
 # ---------------------------------------------------------------------------- schema, and the command
