@@ -98,14 +98,17 @@ def missing_header(seen: Scan, sheet: Sheet, found: Sequence[Match]) -> str:
 
 
 def reading(sheets: Sequence[Sheet]) -> dict[str, str]:
-    """Separator and encoding, which all tables must share."""
-    ways = {(sheet.sep, sheet.encoding): sheet.name for sheet in sheets}
-    if len(ways) > 1:
-        cases = [Case(f"separator {sep!r}, {encoding}", name) for (sep, encoding), name in ways.items()]
+    """Separator and encoding, which all tables must share.
+
+    A table of one column has no separator. UTF-8 and ASCII can be read beside any other encoding.
+    """
+    seps = {sheet.sep for sheet in sheets if len(sheet.columns) > 1} or {","}
+    encodings = {sheet.encoding for sheet in sheets} - {"utf-8"} or {"utf-8"}
+    if len(seps) > 1 or len(encodings) > 1:
+        cases = [Case(f"separator {sheet.sep!r}, {sheet.encoding}", sheet.name) for sheet in sheets]
         raise ConfigError("the tables differ in separator or encoding", code="C20", cases=cases,
-                          hint="write them alike")  # fmt: skip
-    sep, encoding = next(iter(ways))
-    return {"sep": sep, "encoding": encoding}
+                          hint="save them all as CSV UTF-8, with the same separator")  # fmt: skip
+    return {"sep": seps.pop(), "encoding": encodings.pop()}
 
 
 def class_folder(seen: Scan, root: Path) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from kit.errors import DataError
 from kit.tables.csv_file import SEPARATORS, CsvFile, read_csv
+from kit.tables.normal_form import nfc
 
 ASIDE = frozenset({"cache", "runs", "submissions", "plugins"})  # a workspace's own folders
 COVERED = 0.9  # of a column's cells must name an image, so that a few missing ones mislead nobody
@@ -64,7 +65,7 @@ class Scan:
         """The folders of each file name, with and without its ending."""
         homes: dict[str, list[str]] = defaultdict(list)
         for folder, names in self.folders.items():
-            for name in {part for each in names for part in (each, each.rpartition(".")[0])}:
+            for name in {nfc(part) for each in names for part in (each, each.rpartition(".")[0])}:
                 homes[name].append(folder)
         return homes
 
@@ -73,7 +74,7 @@ class Scan:
         """The folders that hold a folder of images, by that folder's name."""
         parents: dict[str, list[str]] = defaultdict(list)
         for folder in self.folders:
-            parents[posixpath.basename(folder)].append(posixpath.dirname(folder))
+            parents[nfc(posixpath.basename(folder))].append(posixpath.dirname(folder))
         return parents
 
     def files_below(self, folder: str) -> int:
@@ -117,7 +118,9 @@ class Scan:
             for folder in {base.rstrip("/") for base in self._bases(cells[row], self._homes)}:
                 parent, last = posixpath.split(folder)
                 bases.update(
-                    (parent, other) for other, texts in others.items() if last and texts[row] == last
+                    (parent, other)
+                    for other, texts in others.items()
+                    if last and nfc(texts[row]) == nfc(last)
                 )
         return [
             Match(
@@ -143,11 +146,12 @@ class Scan:
     @staticmethod
     def _bases(cell: str, homes: Mapping[str, Sequence[str]]) -> Iterator[str]:
         """The folders, ending in /, below which a cell names something."""
-        name = posixpath.normpath(cell) if cell.strip() else ""
+        name = nfc(posixpath.normpath(cell)) if cell.strip() else ""
         for folder in homes.get(posixpath.basename(name), ()) if name else ():
-            full = "/" + posixpath.join(folder, posixpath.basename(name))
-            if full.endswith("/" + name):
-                yield full[1 : len(full) - len(name)]
+            full = posixpath.join(folder, posixpath.basename(name))
+            if f"/{nfc(full)}".endswith(f"/{name}"):
+                above = full.split("/")[: -1 - name.count("/")]
+                yield "".join(f"{part}/" for part in above)
 
 
 def _is_below(folder: str, base: str) -> bool:

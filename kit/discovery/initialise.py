@@ -130,8 +130,8 @@ def _from_tables(
     for more, lines in (several, _of_test(parts, data), _of_classes(parts, data["label"], separator, seen)):
         data |= more
         findings += lines
-    data |= choosing.reading(parts.sheets)
     used = {*(sheet.name for sheet in parts.sheets), data.get("classes")}
+    data |= choosing.reading([sheet for sheet in seen.sheets if sheet.name in used])
     aside = sorted(sheet.name for sheet in seen.sheets if sheet.name not in used)
     findings += [f"left aside: {', '.join(aside)}"] if aside else []
     findings += [f"{name} has no header: {headless[name]}" for name in aside if headless[name]]

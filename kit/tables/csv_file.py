@@ -15,6 +15,7 @@ import pandas as pd
 
 from kit.errors import Case, ConfigError, DataError, nearest
 from kit.tables.encodings import BOM, decode, is_utf8
+from kit.tables.normal_form import difference, is_same_text
 from kit.tables.other_files import refuse_other_kinds
 from kit.tables.quotes import line_breaks, misplaced_quote
 
@@ -98,6 +99,10 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         beside = sorted(file.name for file in path.parent.glob("*.csv"))
+        same = next((name for name in beside if is_same_text(name, path.name)), "")
+        if same:
+            raise DataError(f"no table {path}; there is {same!r}, {difference(same, path.name)}", code="D21",
+                            hint=f"rename it to {path.name}") from None  # fmt: skip
         hint = f"there are {', '.join(beside[:5])}" if beside else "kit init finds the tables"
         raise DataError(f"no table {path}{nearest(path.name, beside)}", code="D21", hint=hint) from None
     except IsADirectoryError:

@@ -9,18 +9,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kit.errors import Case, DataError
+from kit.tables.normal_form import by_nfc, nfc
 
 FOLDER, FILE, LINK = "folder", "file", "link"
 
 
 @dataclass
 class Images:
-    """The image files below `base`; a name may hold folders, and may lack its ending."""
+    """The image files below `base`; a name may hold folders, and may lack its ending.
+
+    If no file has the name itself, one whose name is the same text in another Unicode normal form is it.
+    """
 
     base: str
     extensions: tuple[str, ...]
     follow_symlinks: bool = False
     _listed: dict[str, dict[str, str] | None] = field(default_factory=dict)
+    _spelled: dict[str, dict[str, str]] = field(default_factory=dict)  # of a folder: name by normal form C
 
     def find(self, name: str) -> tuple[Path, str]:
         """The file of a name, and the code of what is wrong with it: D20 outside, D08 a folder, D02 not there."""
@@ -32,9 +37,15 @@ class Images:
         if entries is None:
             return Path(file), "D20"
         found = [entry for entry in self._candidates(stem) if entry in entries]
+        if not found and not file.isascii():
+            folder = self._on_disk(folder)
+            entries, spelled = self._entries(folder) or {}, self._spellings(folder)
+            found = [spelled[name] for name in self._candidates(nfc(stem)) if name in spelled]
         files = [entry for entry in found if entries[entry] != FOLDER]
         if not files:
-            return Path(file), "D08" if any(entry != stem or "." in entry for entry in found) else "D02"
+            return Path(file), "D08" if any(
+                nfc(entry) != nfc(stem) or "." in entry for entry in found
+            ) else "D02"
         path = Path(f"{folder}/{files[0]}")
         return path, self._problem_of(path) if entries[files[0]] == LINK else ""
 
@@ -42,6 +53,9 @@ class Images:
         """Every image file of a folder by name, and D20 where the folder lies outside, D02 where it has none."""
         folder = os.path.normpath(f"{self.base}/{name}")
         entries = self._entries(folder) if _is_inside(folder, self.base, strict=False) else None
+        if entries == {} and not folder.isascii():
+            folder = self._on_disk(folder)
+            entries = self._entries(folder)
         if entries is None:
             return [], "D20"
         names = sorted(entry for entry in entries if self.is_image(entry) and entries[entry] != FOLDER)
@@ -96,6 +110,20 @@ class Images:
             self._listed[folder] = _listing(folder) if inside else None
         return self._listed[folder]
 
+    def _on_disk(self, path: str) -> str:
+        """A path below the base with each folder as the disk spells it."""
+        found = self.base.rstrip("/")
+        for part in path[len(found) + 1 :].split("/") if path != self.base else ():
+            entries = self._entries(found or "/") or {}
+            found += f"/{part if part in entries else self._spellings(found or '/').get(nfc(part), part)}"
+        return found or "/"
+
+    def _spellings(self, folder: str) -> dict[str, str]:
+        """The names in a folder by their normal form C."""
+        if folder not in self._spelled:
+            self._spelled[folder] = by_nfc(self._entries(folder) or {})
+        return self._spelled[folder]
+
     def _problem_of(self, link: Path) -> str:
         """What is wrong with a link: it leads outside, to a folder, or nowhere."""
         if problem := self._link_problem(str(link)):
@@ -133,6 +161,8 @@ def split_pattern(root: Path, pattern: str) -> tuple[str, str]:
     if pattern.startswith("/") and not fixed:
         return "/", pattern[1:]
     base = os.path.normpath(fixed if fixed.startswith("/") else f"{root.absolute()}/{fixed}")
+    if not base.isascii() and not Path(base).is_dir() and _is_inside(base, str(root.absolute())):
+        base = Images(str(root.absolute()), ())._on_disk(base)
     return base, pattern[len(fixed) :].removeprefix("/")
 
 

@@ -15,6 +15,7 @@ from kit.tables import external
 from kit.tables.csv_file import CsvFile, read_csv
 from kit.tables.header import check_header, without_header
 from kit.tables.multi_line_cells import check_multi_line_cells
+from kit.tables.normal_form import nfc, spelled_as
 from kit.tables.paths import Images, refuse, split_pattern
 from kit.tables.patterns import columns_of, fill
 
@@ -67,7 +68,16 @@ def test_rows(root: Path, data: Data) -> Rows:
     named = set(columns_of(data.id)) or {data.id}
     # the sample's first column is the id whatever its name; a test table may lack the train table's column
     name_of_row = data.id if data.test and named <= set(file.columns) else file.columns[0]
-    return _csv_rows(root, data, file, name_of_row, images, "test")
+    rows = _csv_rows(root, data, file, name_of_row, images, "test")
+    return replace(rows, ids=_as_the_sample_spells(root, data, rows.ids))
+
+
+def _as_the_sample_spells(root: Path, data: Data, ids: tuple[str, ...]) -> tuple[str, ...]:
+    """The ids of a test table, in the Unicode normal form that the sample has them in."""
+    if not (data.test and data.sample) or all(map(str.isascii, ids)) or not (root / data.sample).is_file():
+        return ids
+    sample = read_csv(root / data.sample, data.sep, data.encoding)
+    return tuple(spelled_as(ids, sample.column(sample.columns[0])))
 
 
 def _read(path: Path, data: Data, columns: Collection[str] | None) -> CsvFile:
@@ -211,8 +221,11 @@ def check_ids(ids: Sequence[str], lines: Sequence[int], file: Path, split: str) 
                  for row, where in rows.items() if len(where) > 1]  # fmt: skip
         raise DataError(f"{file}: {len(cases)} ids are there more than once", code="D24", cases=cases,
                         hint="data.id must name each row; photos of one folder need other names")  # fmt: skip
-    folded = Counter(row.casefold() for row in ids)
-    alike = [row for row in ids if folded[row.casefold()] > 1] if len(folded) < len(ids) else []
-    if alike:
-        shown = ", ".join(alike[:6])
-        warnings.warn(KitWarning(f"W03 {len(alike)} {split} ids differ only by case: {shown}"), stacklevel=2)
+    forms = ids if all(map(str.isascii, ids)) else [nfc(row) for row in ids]
+    folded = Counter(map(str.casefold, forms))
+    if len(folded) < len(ids):
+        alike = [row for row, form in zip(ids, forms, strict=True) if folded[form.casefold()] > 1]
+        ways = ["case"] if len(folded) < len(set(forms)) else []
+        ways += ["Unicode form"] if len(set(forms)) < len(ids) else []
+        text = f"W03 {len(alike)} {split} ids differ only by {' or '.join(ways)}: {', '.join(alike[:6])}"
+        warnings.warn(KitWarning(text), stacklevel=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -308,6 +309,31 @@ def test_another_separator_and_encoding_are_found(tmp_path: Path) -> None:
         (tmp_path / "sample_submission.csv").read_bytes().replace(b"cat", b"\xe9el")
     )
     assert holds(found(tmp_path), {**USUAL, "sep": ";", "encoding": "cp1252"})
+
+
+@pytest.mark.parametrize("sample", ["ascii", "cp1252", "utf-8"])
+def test_tables_of_two_encodings_are_read_together(sample: str, tmp_path: Path) -> None:
+    usual(tmp_path)
+    train = (tmp_path / "train.csv").read_text().replace("eel", "\u00e9el")
+    (tmp_path / "train.csv").write_bytes(train.encode("cp1252"))
+    text = (tmp_path / "sample_submission.csv").read_text()
+    text = text if sample == "ascii" else text.replace("cat", "\u00e9el", 1)
+    (tmp_path / "sample_submission.csv").write_bytes(text.encode(sample))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert holds(found(tmp_path), {**USUAL, "encoding": "cp1252"})
+        assert train_table(tmp_path, Data(**discover(tmp_path).data)).classes == ("cat", "dog", "\u00e9el")
+
+
+def test_a_list_of_classes_has_no_separator(tmp_path: Path) -> None:
+    usual(tmp_path)
+    for name in ("train.csv", "sample_submission.csv"):
+        (tmp_path / name).write_text((tmp_path / name).read_text().replace(",", ";"))
+    make(tmp_path, {"classes.csv": csv("name", "dog", "cat", "eel")})
+    assert found(tmp_path)["sep"] == ";"
+    (tmp_path / "sample_submission.csv").write_text("image_id,label\nt00,cat\n")
+    with pytest.raises(ConfigError, match="C20"):
+        discover(tmp_path, {"sample": "sample_submission.csv"})
 
 
 def test_missing_images_are_left_to_the_table_to_tell(tmp_path: Path) -> None:
