@@ -16,10 +16,11 @@ from kit.blending.crossfit import cross_fit
 from kit.blending.diversity import Diversity, measured
 from kit.blending.members import Member, read_members
 from kit.blending.out_of_fold import OutOfFold, labels, out_of_fold, warn_of_partial
-from kit.blending.recipes import for_labels, for_metric, opened
-from kit.blending.scores import BLEND, MEAN, Comparison, Predicted, Score, compared
+from kit.blending.recipes import for_labels, opened
+from kit.blending.scores import BLEND, MEAN, Comparison, Predicted, Score, compared, sole_member
 from kit.blending.test_rows import blended_test
 from kit.board import Board, Entry
+from kit.competition import explained_decision
 from kit.errors import InvalidError
 from kit.files import StrPath, sha256
 from kit.kinds import Ensembler, Format, Metric
@@ -32,6 +33,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@dataclass(frozen=True)
+class Written:
+    """The decisions that the file holds, scored on out-of-fold rows that the blend was not fitted on."""
+
+    score: float | None  # None if the metric has no score for decisions
+    rule: str  # in words, with its reason; empty if a row has one label
+    decision: Mapping[str, Any] | None  # the rule; None if a row has one label
+    without_label: int  # rows that are given none
+    in_file: bool  # False: there is no file or it holds probabilities, and the rule only scores
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scored:
     """A blend that was fitted and scored out of fold; alone it stands for one of which no file was written."""
@@ -40,6 +52,7 @@ class Scored:
     ensembler: Mapping[str, Any]  # the recipe as it was fitted
     comparison: Comparison
     rows: int  # out-of-fold rows that all members cover
+    written: Written  # what a file holds of such rows
 
     @property
     def scores(self) -> tuple[Score, ...]:
@@ -87,12 +100,13 @@ class Judged:
     comparison: Comparison
     sample: pd.DataFrame | None  # None: there is no sample submission, so none can be written
     shape: Format | None
+    written: Written
 
     def scored(self) -> Scored:
         """The blend's scores, without a submission."""
         return Scored(
             metric=self.metric.plugin_name(), ensembler=self.ensembler.spec(), comparison=self.comparison,
-            rows=len(self.rows.ids),
+            rows=len(self.rows.ids), written=self.written,
         )  # fmt: skip
 
     def submittable(self, workspace: Workspace) -> tuple[pd.DataFrame, Format]:
@@ -139,11 +153,13 @@ def judge(
     if workspace.competition.data.sample is not None:
         sample = sample_frame(workspace.root, workspace.competition.data)
         shape = submission.choose_format(workspace, sample, read[0].test.classes, top_k, table.label_kind)
+        shape = shape.with_known(decision=metric.decision)
     rows = out_of_fold(read, table, workspace.cache)
     read = tuple(member.without_oof() for member in read)
-    fitted, comparison = _blended(rows, recipe, metric)
+    fitted, comparison, honest = _blended(rows, recipe, metric)
     warn_of_partial(read, len(rows.ids))
-    return Judged(read, rows, metric, recipe, fitted, comparison, sample, shape)
+    written = _written(rows, honest, metric, shape, explained_decision(workspace, table))
+    return Judged(read, rows, metric, recipe, fitted, comparison, sample, shape, written)
 
 
 def spec_of(workspace: Workspace, ensembler: str | Mapping[str, Any] | None) -> Any:
@@ -183,7 +199,7 @@ def submit(
     test = blended_test(predicting, judged.ensembler, sample.iloc[:, 0].unique().tolist())
     blended = Blended(test, judged.ensembler, judged.comparison, judged.rows.ids)
     table = submission.make_table(test, sample, shape)
-    record = {**_record(workspace, judged.members, blended, metric, shape), **(more or {})}
+    record = {**_record(workspace, judged, blended, shape), **(more or {})}
     with submission.locked(workspace.submissions):
         board = Board.read(workspace.submissions)
         entered = {entry.file for entry in board.entries}
@@ -194,7 +210,8 @@ def submit(
     return Submitted(
         number=written.number, path=written.path, record=written.record, format=shape.plugin_name(),
         metric=metric.plugin_name(), ensembler=blended.ensembler.spec(), comparison=blended.comparison,
-        rows=len(blended.oof_ids), test_rows=len(table), rank=board.rank(written.number), is_new=written.is_new,
+        rows=len(blended.oof_ids), test_rows=len(table), written=judged.written,
+        rank=board.rank(written.number), is_new=written.is_new,
     )  # fmt: skip
 
 
@@ -211,33 +228,39 @@ def diversity(
     return measured(rows, recipe, metric)
 
 
-def _blended(rows: OutOfFold, recipe: Ensembler, metric: Metric) -> tuple[Ensembler, Comparison]:
-    """The recipe fitted on all out-of-fold rows, and how the blend compares with its members."""
+def _written(rows: OutOfFold, honest: np.ndarray, metric: Metric, shape: Format | None, rule: str) -> Written:
+    """What the file would hold of the out-of-fold rows, scored; without a format those rows themselves."""
+    in_file = shape is not None and shape.holds_decisions
+    decided = shape.written(honest) if shape is not None and in_file else honest
+    try:
+        score = metric.score(rows.truth, decided)
+    except InvalidError:
+        score = None
+    if not rule:
+        return Written(score, "", None, 0, in_file)
+    without = int((~metric.decision.given(honest).any(axis=1)).sum())
+    return Written(score, rule, metric.decision.spec(), without, in_file)
+
+
+def _blended(rows: OutOfFold, recipe: Ensembler, metric: Metric) -> tuple[Ensembler, Comparison, np.ndarray]:
+    """The recipe fitted on all out-of-fold rows, how the blend compares with its members, and its cross-fitted rows."""
     if recipe.fitted:
         honest, fitted = cross_fit(recipe, rows.members, rows.truth, rows.folds, rows.relatives())
         blended = Predicted(BLEND, honest, fitted.blend(rows.members))
     else:
         fitted, honest = recipe, recipe.blend(rows.members)
         blended = Predicted(BLEND, honest, honest)
-    mean, single = (for_labels(Ensembler.open(name), recipe.multi_label) for name in (MEAN, "single"))
+    mean = for_labels(Ensembler.open(MEAN), recipe.multi_label, metric.decision)
     plain = [*zip(rows.names, rows.members, strict=True), (MEAN, mean.blend(rows.members))]
     predicted = [*(Predicted(name, one, one) for name, one in plain), blended]
-    best = _best(for_metric(single, metric), rows)
-    return fitted, compared(metric, rows.truth, rows.folds, rows.groups, predicted, best)
+    sole = sole_member(fitted, rows.members, blended.fitted)
+    named = None if sole is None or len(rows.names) == 1 else rows.names[sole]
+    return fitted, compared(metric, rows.truth, rows.folds, rows.groups, predicted, named), honest
 
 
-def _best(single: Ensembler, rows: OutOfFold) -> np.ndarray:
-    """Each row as the member predicts it that is best on other rows; too few rows have the best of all."""
-    try:
-        return cross_fit(single, rows.members, rows.truth, rows.folds, rows.groups)[0]
-    except InvalidError:
-        return single.fit(rows.members, rows.truth).blend(rows.members)
-
-
-def _record(
-    workspace: Workspace, members: Sequence[Member], blended: Blended, metric: Metric, shape: Format
-) -> dict[str, Any]:
+def _record(workspace: Workspace, judged: Judged, blended: Blended, shape: Format) -> dict[str, Any]:
     """What the submission was made from, as JSON."""
+    members, metric = judged.members, judged.metric
     sample = workspace.path(str(workspace.competition.data.sample))
     return {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -246,10 +269,12 @@ def _record(
         ],
         "ensembler": blended.ensembler.spec(),
         "format": shape.spec(),
+        "decision": judged.written.decision,
         "metric": metric.spec(),
         "scores": [asdict(score) for score in (*blended.comparison.members, blended.comparison.blend)],
         "mean": asdict(blended.comparison.mean),
         "recommended": blended.comparison.recommended,
+        "written_score": judged.written.score,
         "rows": len(blended.oof_ids),
         "test_rows": len(blended.test),
         "multi_label": blended.test.multi_label,

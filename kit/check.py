@@ -30,10 +30,11 @@ from kit.checking import (
 from kit.checking.finding import Finding
 from kit.checking.predicted import predicted
 from kit.checking.shift import Measures, measuring
+from kit.competition import metric_of
 from kit.duplicates import joined, linked
 from kit.errors import Case, KitWarning
 from kit.folds import Folds, make_folds
-from kit.kinds import Metric, Splitter
+from kit.kinds import Splitter
 from kit.near import looks, near_pairs
 from kit.progress import Progress, Work
 from kit.runs.auto_groups import grouping
@@ -157,7 +158,7 @@ def _by_predictions(workspace: Workspace, train: Table, test: int, runs: Sequenc
     if seen is None:
         return
     yield from suspects.of_predictions(seen)
-    metric = Metric.open(workspace.competition.metric, workspace.root, "metric")
+    metric = metric_of(workspace, train)
     if test:
         yield from score.of_noise(seen, metric, test, workspace.competition.public_share)
 

@@ -18,7 +18,8 @@ from kit.plugin import Plugin
 from kit.specs import respecified
 
 __all__ = [
-    "SECTIONS", "UNIDENTIFYING", "Competition", "Data", "Experiment", "Stage", "Strict", "keys", "split",
+    "SECTIONS", "UNIDENTIFYING", "Competition", "Data", "DecisionRule", "Experiment", "Stage", "Strict", "keys",
+    "split",
 ]  # fmt: skip
 
 
@@ -36,11 +37,24 @@ def _spec(name: str, **options: Any) -> Any:
     return Field(default_factory=lambda: {"name": name, **options})
 
 
+class DecisionRule(Strict):
+    """Which labels a row is given, if rows may have several: scores and the submission use the same rule."""
+
+    threshold: float = Field(0.5, ge=0, le=1, description="probability from which a row is given a label")
+    min_labels: int | None = Field(
+        None,
+        ge=0,
+        description="labels that a row is given at least, the most probable ones; null: 0 if a training row has no "
+        "label, else 1",
+    )
+
+
 class Competition(Strict):
     """What does not change from one experiment to the next."""
 
     data: Data = Data()
     metric: Spec = _spec("macro_f1")
+    decision: DecisionRule = DecisionRule()
     ensembler: Spec = _spec("mean")
     format: Spec | None = Field(None, description="the submission's format; by default the sample decides")
     public_share: float | None = Field(

@@ -10,10 +10,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from kit.config import SECTIONS, Competition, Data, Experiment, Stage, keys, split
+from kit.config import SECTIONS, Competition, Data, DecisionRule, Experiment, Stage, Strict, keys, split
 from kit.errors import SHOWN, Case, ConfigError, nearest
 from kit.plugin import explain
 
+PARTS: dict[str, type[Strict]] = {
+    "stages": Stage,
+    "decision": DecisionRule,
+}  # sections of config.json beside data
 LARGEST = 2**22  # characters; one with a line for each of 10,000 classes has half a million
 
 
@@ -82,7 +86,7 @@ def _located(error: ConfigError, text: str, file: str) -> ConfigError:
         key = case.path.rsplit(".", 1)[-1]
         detail = case.detail
         if detail.startswith("Extra inputs are not permitted"):
-            section = Stage if case.path.startswith("stages") else Data
+            section = PARTS.get(case.path.partition(".")[0], Data)
             detail = f"no such key{nearest(key, section.model_fields)}"
         cases.append(Case(detail + _at(text, key), case.path))
-    return ConfigError(f"{file}: {error.summary}", code=error.code, cases=cases)
+    return ConfigError(f"{file}: {error.summary}", code=error.code, cases=cases, hint=error.hint)

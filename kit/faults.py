@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from kit.competition import decision_of
 from kit.errors import Case, DataError, InvalidError, nearest
 from kit.kinds import Format
 from kit.submission import choose_format
@@ -68,6 +69,7 @@ def check(workspace: Workspace, file: Path) -> Checked:
     table = labelled_rows(workspace.root, data)
     sample = sample_frame(workspace.root, data)
     shape = choose_format(workspace, sample, table.classes, labels=table.label_kind)
+    shape = shape.with_known(decision=decision_of(workspace, table))
     try:
         read = read_submission(file, data.sep, data.encoding)
     except DataError as error:

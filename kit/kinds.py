@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from kit.classes import Classes, LabelKind
+from kit.decision import Decision
 from kit.executor import Ended, Executor, Function, Said, Told
 from kit.neighbours import Neighbours, Reranker, Scorer
 from kit.plugin import Plugin, is_known, known
@@ -239,6 +240,7 @@ class Metric(Plugin):
 
     kind: ClassVar[str] = "metric"
     higher_is_better: ClassVar[bool] = True
+    decision: Decision = known(Decision())  # which labels a row is given where it may have several
 
     def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
         """The score of probabilities (N, K) for class numbers (N,), or for multi-hot truth (N, K)."""
@@ -250,15 +252,27 @@ class Ensembler(Plugin):
 
     kind: ClassVar[str] = "ensembler"
     fitted: ClassVar[bool] = False  # True: fit learns from the truth, so its scores are cross-fitted
+    sums_to_one: ClassVar[bool] = True  # False: rows are no distributions, because columns keep their order
     multi_label: bool = known(False)  # then each class is a question of its own, and rows need not sum to 1
+    decision: Decision = known(Decision())  # the labels that a multi-label row is given by the blend
 
     def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
         """The recipe fitted on out-of-fold probabilities (M, N, K) and truth, (N,) or (N, K); by default itself."""
         return self
 
     def blend(self, members: np.ndarray) -> np.ndarray:
-        """Probabilities (M, N, K) of M members as one set (N, K), rows that sum to 1 unless they are multi-label."""
+        """Probabilities (M, N, K) of M members as one set (N, K).
+
+        Rows sum to 1, unless they are multi-label or the ensembler says that they do not (`sums_to_one`).
+        """
         raise NotImplementedError
+
+    def gives_distributions(self) -> bool:
+        """Whether each row of a blend sums to 1; a recipe with another one within asks that one too."""
+        values = [getattr(self, name) for name in self.options()]
+        inner = [one for value in values for one in (value if isinstance(value, tuple) else (value,))]
+        nested = [one for one in inner if isinstance(one, Ensembler)]
+        return self.sums_to_one and not self.multi_label and all(one.gives_distributions() for one in nested)
 
     def closed(self, blended: np.ndarray) -> np.ndarray:
         """Rows (N, K) brought to sum 1, or as they are where a row may have several labels."""
@@ -270,6 +284,8 @@ class Format(Plugin):
 
     kind: ClassVar[str] = "format"
     several_rows: ClassVar[bool] = False  # True: an id may have several rows of the sample
+    holds_decisions: ClassVar[bool] = False  # True: `written` says which, instead of probabilities
+    decision: Decision = known(Decision())  # which labels a row is given where it may have several
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
         """Whether the sample submission (all cells text, the id first) is of this format."""
@@ -278,6 +294,10 @@ class Format(Plugin):
     def blanks(self) -> tuple[str, ...]:
         """Cells that look like missing ones and are meant, such as an empty one for no label."""
         return ()
+
+    def written(self, probabilities: np.ndarray) -> np.ndarray:
+        """What the file holds of rows (N, K), as probabilities: by default those, of decisions 0 and 1."""
+        return probabilities
 
     def faults(
         self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]

@@ -44,6 +44,9 @@ class Plugin(BaseModel):
 
     kind: ClassVar[str] = ""
     label_kinds: ClassVar[tuple[LabelKind, ...]] = ("numbers",)  # which labels it takes, if its kind sees any
+    replaced_options: ClassVar[
+        Mapping[str, str]
+    ] = {}  # options that it had, and the config key that replaced each
 
     def takes_labels(self, labels: LabelKind) -> bool:
         """Whether it takes labels of this kind, and so do the plugins that are nested in it."""
@@ -83,7 +86,7 @@ class Plugin(BaseModel):
         unknown = [key for key in options if key not in fields]
         if unknown:
             raise ValidationError.from_exception_data(
-                cls.__name__, [_no_option(cls.kind, cls.plugin_name(), key, fields) for key in unknown]
+                cls.__name__, [_no_option(cls, key, fields, options[key]) for key in unknown]
             )
         return cls.model_validate(_with_default_names(fields, options), context={"root": root})
 
@@ -98,6 +101,20 @@ class Plugin(BaseModel):
             return registry.open_spec(cls, cls.kind, spec, None if root is None else Path(root))
         except ValidationError as error:
             raise explain(error, where or cls.kind) from None
+
+    def with_known(self, **values: Any) -> Self:
+        """The same recipe with these values in its `known` fields, and in those of the plugins that it nests."""
+        fields = type(self).model_fields
+        updates = {key: value for key, value in values.items() if key in fields and is_known(fields[key])}
+        for name in self.options():
+            value = getattr(self, name)
+            if isinstance(value, Plugin):
+                updates[name] = value.with_known(**values)
+            elif isinstance(value, tuple) and any(isinstance(one, Plugin) for one in value):
+                updates[name] = tuple(
+                    one.with_known(**values) if isinstance(one, Plugin) else one for one in value
+                )
+        return self.model_copy(update=updates) if updates else self
 
     @model_validator(mode="wrap")
     @classmethod
@@ -125,7 +142,14 @@ class Plugin(BaseModel):
         return _rebuild, (place.root, place.kind, place.name, fields)
 
 
-def _no_option(kind: str, name: str, key: str, fields: Mapping[str, Any]) -> InitErrorDetails:
+def _no_option(cls: type[Plugin], key: str, fields: Mapping[str, Any], value: Any) -> InitErrorDetails:
+    kind, name = cls.kind, cls.plugin_name()
+    if key in cls.replaced_options:
+        there = cls.replaced_options[key]
+        message = f"{kind} '{name}' has no option '{key}' any more: {there} replaces it, for all scores and the file"
+        number = int(value) if isinstance(value, bool) else value
+        instead = {"instead": f"remove {key} from {kind}, and set {there}={number}"}
+        return {"type": PydanticCustomError("no_option", message, instead), "loc": (key,), "input": key}
     options = ", ".join(fields) or "none"
     message = f"{kind} '{name}' has no option '{key}'{nearest(key, fields)} (its options: {options})"
     return {"type": PydanticCustomError("no_option", message.replace("{", "{{")), "loc": (key,), "input": key}
@@ -133,12 +157,18 @@ def _no_option(kind: str, name: str, key: str, fields: Mapping[str, Any]) -> Ini
 
 def explain(error: ValidationError, where: str = "") -> ConfigError:
     """pydantic's findings in kit's words: the path of each key, what is wrong, what was given."""
-    cases = []
+    cases, hints = [], []
     for found in error.errors(include_url=False):
+        hints += [found["ctx"]["instead"]] if "instead" in found.get("ctx", {}) else []
         path = ".".join(str(part) for part in ((where,) if where else ()) + found["loc"])
         given = "" if found["type"] in ("no_option", "missing") else f", not {found['input']!r}"
         cases.append(Case(f"{found['msg'].removeprefix('Value error, ')}{given}", path))
-    return ConfigError(f"{len(cases)} option{'s' * (len(cases) > 1)} cannot be used", code="C02", cases=cases)
+    return ConfigError(
+        f"{len(cases)} option{'s' * (len(cases) > 1)} cannot be used",
+        code="C02",
+        cases=cases,
+        hint="; ".join(hints),
+    )
 
 
 def _with_default_names(fields: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from kit.blending.gains import Gain
 from kit.blending.out_of_fold import OutOfFold
 from kit.blending.paired import paired
 from kit.blending.recipes import for_labels, for_metric
+from kit.competition import metric_of
 from kit.errors import ConfigError
 from kit.files import StrPath
 from kit.kinds import Ensembler, Metric, Views
@@ -71,10 +72,15 @@ def choosing_views(
 ) -> Work[list[Chosen]]:
     """policy, with its progress."""
     whole = Views.open(views, workspace.root, "views")
-    metric = Metric.open(workspace.competition.metric, workspace.root, "metric")
     asked = Ensembler.open(recipe, workspace.root, "policy")
     table = train_table(workspace.root, workspace.competition.data).sorted_by_id()
+    metric = metric_of(workspace, table)
     check_takes((asked, metric), table.label_kind, workspace.root)
+    if not (asked.gives_distributions() or table.is_multi_label):
+        raise ConfigError(
+            f"policy {asked.plugin_name()!r} gives ranks: the rows of a member are probabilities that sum to 1",
+            code="C12", hint="--policy mean, and kit blend --ensembler rank",
+        )  # fmt: skip
     names = distinct(whole)
     if len(names) < 2:
         raise ConfigError(
@@ -93,7 +99,7 @@ def choosing_views(
         called,
         whole,
         list(names.values()),
-        for_labels(for_metric(asked, metric), table.is_multi_label),
+        for_labels(for_metric(asked, metric), table.is_multi_label, metric.decision),
         metric,
         table,
         workspace.competition.data.has_test_rows,

@@ -90,8 +90,10 @@ class Predictions:
             raise _no_predictions(path, error) from None
         return made.check(path)
 
-    def check(self, source: StrPath = "") -> Self:
+    def check(self, source: StrPath = "", distributions: bool = True) -> Self:
         """The same predictions, if every row is a distribution (multi-label: numbers of 0 to 1), once an id and fold.
+
+        Without `distributions` rows of one label are numbers of 0 to 1 as well, such as ranks.
 
         Raises InvalidError: D40 names file, row and id of what is no distribution, D41 rows that are there twice.
         """
@@ -103,7 +105,7 @@ class Predictions:
             )
         bad: dict[int, str] = {}
         for rows in self._groups():
-            faults = _faults(self.probabilities[rows], self.multi_label)
+            faults = _faults(self.probabilities[rows], self.multi_label or not distributions)
             bad |= {rows.start + int(row): text for text, wrong in faults for row in np.flatnonzero(wrong)}
         if bad:
             cases = [
@@ -272,13 +274,16 @@ def _filled(shares: np.ndarray, groups: Iterable[pyarrow.RecordBatch]) -> tuple[
     return np.concatenate(ids), np.concatenate(folds)
 
 
-def _faults(probabilities: np.ndarray, multi_label: bool) -> list[tuple[str, np.ndarray]]:
-    """What can be wrong with a row, and which rows it is wrong with, (rows,) bool; the last one is what counts."""
+def _faults(probabilities: np.ndarray, free: bool) -> list[tuple[str, np.ndarray]]:
+    """What can be wrong with a row, and which rows it is wrong with, (rows,) bool; the last one is what counts.
+
+    `free` rows need not sum to 1.
+    """
     with np.errstate(invalid="ignore", over="ignore"):
         above = np.asarray((probabilities > 1).any(axis=1))
         unequal = ~(np.abs(probabilities.sum(axis=1, dtype=np.float64) - 1) <= TOLERANCE)
         return [
-            ("a value above 1", above) if multi_label else ("its sum is not 1", np.asarray(unequal)),
+            ("a value above 1", above) if free else ("its sum is not 1", np.asarray(unequal)),
             ("a negative value", np.asarray((probabilities < 0).any(axis=1))),
             ("an infinite value", np.isinf(probabilities).any(axis=1)),
             ("NaN", np.isnan(probabilities).any(axis=1)),

@@ -19,6 +19,7 @@ from kit.blending.gains import Gain
 from kit.blending.out_of_fold import labels, relatives
 from kit.blending.paired import paired
 from kit.blending.recipes import for_metric
+from kit.competition import metric_of
 from kit.errors import InvalidError
 from kit.files import StrPath
 from kit.kinds import Classes, Ensembler, Metric, Neighbours, Reranker, Scorer
@@ -75,10 +76,10 @@ def retrieving(
 ) -> Work[list[Retrieved]]:
     """retrieve, with its progress."""
     root = workspace.root
-    metric = Metric.open(workspace.competition.metric, root, "metric")
     asked = Scorer.open(scorer, root, "scorer")
     opened = [Reranker.open(spec, root, "reranker").within(root) for spec in rerankers]
     table = labels(workspace).sorted_by_id()
+    metric = metric_of(workspace, table)
     check_takes((asked, metric), table.label_kind, root)
     recipe = for_metric(asked, metric).bind(Classes(table.classes))
     named = [one.called() for one in (asked, *opened)]

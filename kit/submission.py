@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from kit import files, registry
+from kit.decision import upgrade_record
 from kit.errors import SHOWN, BusyError, Case, ConfigError, InvalidError, KitWarning, PluginError
 from kit.kinds import Format, LabelKind, Metric
 from kit.label_kinds import check_takes, fitting
@@ -23,7 +24,8 @@ from kit.predictions import Predictions
 from kit.unclear_sample import Decided, decide
 from kit.workspace import Workspace
 
-SAME = ("members", "ensembler", "format")  # of a record: what makes two submissions of one content the same
+# of a record: what makes two submissions of one content the same
+SAME = ("members", "ensembler", "format", "decision")
 WAIT = 60.0  # seconds for another process that is writing a submission
 
 
@@ -264,7 +266,7 @@ def text_of(table: pd.DataFrame, sep: str = ",") -> str:
 def read_record(file: Path) -> dict[str, Any]:
     """What stands beside a submission: members, ensembler, format. Raises ConfigError C22 for another file."""
     try:
-        found = dict(files.read_json(file))
+        found = upgrade_record(files.read_json(file))
         named = all("member" in one for one in found["members"])
     except (OSError, ValueError, KeyError, TypeError):
         found, named = {}, False

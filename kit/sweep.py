@@ -14,6 +14,7 @@ import numpy as np
 
 from kit.blending.gains import Gain
 from kit.blending.paired import paired, shared
+from kit.competition import metric_of
 from kit.errors import BusyError, ConfigError, KitError, StoppedError
 from kit.files import is_plain_name, read_json, write_json
 from kit.kinds import Metric
@@ -203,6 +204,7 @@ def _compared(space: Workspace, name: str, metric: Metric, done: Sequence[Trial]
     scored = sorted(found, key=lambda trial: sign * (trial.score or 0.0))
     if len(scored) > 1:
         table = labelled_rows(space.root, space.competition.data)
+        metric = metric_of(space, table)
         best = _oof(Run(space.runs / scored[0].run))
         scored = [scored[0], *(replace(t, behind=_gain(space, metric, table, best, t)) for t in scored[1:])]
     return Sweep(name, metric.plugin_name(), (*scored, *(trial for trial in told if trial.score is None)))

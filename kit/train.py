@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 
 from kit import ranks
+from kit.competition import check_scoring
 from kit.errors import ConfigError, KitError, StoppedError
 from kit.fanned import fanning, locked_fold
 from kit.files import StrPath, remove_stumps
@@ -43,6 +44,7 @@ def training(
     stop: Stop | None = None,
 ) -> Work[Run]:
     """train, with its progress; where `stop` is asked to, it saves after the step and raises StoppedError R05."""
+    check_scoring(workspace)
     if workspace.experiment.executor is not None:
         (came,) = yield from training_runs([(workspace, name)], folds, stop)
         if isinstance(came, KitError):
@@ -91,6 +93,7 @@ def training_runs(
     with ExitStack() as locks:
         for place, (space, name) in enumerate(asked):
             try:
+                check_scoring(space)
                 run = find_run(space, name)
                 check_same(run, space.experiment)
                 if is_finished(run, folds):

@@ -17,6 +17,7 @@ import numpy as np
 
 from kit import checkpoints, network
 from kit.blending.gains import Gain
+from kit.competition import metric_of
 from kit.files import StrPath, remove_stumps
 from kit.kinds import Executor, Metric, Views
 from kit.precision import choose_device
@@ -146,7 +147,7 @@ class _Office:
             workspace,
             train,
             test,
-            Metric.open(workspace.competition.metric, workspace.root, "metric"),
+            metric_of(workspace, train),
             device,
             open_executor(workspace, device) if workspace.experiment.executor else None,
         )

@@ -81,7 +81,7 @@ def test_the_record_says_what_the_submission_was_made_from(workspace: Workspace)
     record = json.loads(submitted.record.read_text())
     assert record["ensembler"] == {"name": "weighted", "weights": [3, 1]}
     assert record["format"] == {"name": "label"}
-    assert record["metric"] == {"name": "accuracy", "threshold": 0.5}
+    assert record["metric"] == {"name": "accuracy"}
     assert [member["member"] for member in record["members"]] == ["a@plain", "b@plain"]
     assert record["members"][0]["test"]["checkpoints"] == {"0": "0012:a"}
     assert record["scores"][2]["cv"] == submitted.cv

@@ -36,7 +36,14 @@ def test_gains_are_shown_with_their_intervals_and_the_simpler_choice_is_named(ki
     assert lines[5].split() == ["weights:", "a@plain", "1"]
     assert "(95 % of 1000 draws of groups)" in lines[6]
     assert lines[8].split()[:2] == ["b@plain", "-0.1111"]  # right in 8 of 9 rows, a in all
+    assert lines[10].split() == ["blend", "-", "-"]
+    claims = "all weight is on a@plain: the blend is this member, and no gain is claimed; kit blend a@plain"
+    assert claims in lines
+    assert not any("is shown" in line for line in lines)
+    lines = kit("blend", "runs/a", "runs/b")[2].splitlines()
     assert "the blend's gain over the best member is not shown: the interval includes 0" in lines
+    beside = next(line for line in lines if line.startswith("over a@plain, the best on all rows: "))
+    assert beside.split(": ")[1].split()[0] == "-"  # the mean is right in all rows, as a is
     assert "the simpler choice: a@plain alone, kit blend a@plain" in lines
 
 

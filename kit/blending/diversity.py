@@ -10,6 +10,7 @@ from kit.blending import bootstrap
 from kit.blending.crossfit import cross_fit
 from kit.blending.gains import Gain, gain
 from kit.blending.out_of_fold import OutOfFold
+from kit.decision import Decision
 from kit.kinds import Ensembler, Metric
 
 ROWS = 4096  # at a time
@@ -51,7 +52,7 @@ def measured(rows: OutOfFold, recipe: Ensembler, metric: Metric) -> Diversity:
     return Diversity(
         names=rows.names, metric=metric.plugin_name(),
         scores=tuple(metric.score(rows.truth, one) for one in rows.members),
-        correlation=correlation(rows.members), overlap=overlap(wrong(rows.members, rows.truth)),
+        correlation=correlation(rows.members), overlap=overlap(wrong(rows.members, rows.truth, metric.decision)),
         ensembler=recipe.plugin_name(), score=scores[0], gains=gains, rows=len(rows.ids),
     )  # fmt: skip
 
@@ -82,14 +83,14 @@ def correlation(members: np.ndarray) -> np.ndarray:
     return found
 
 
-def wrong(members: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Whether each member tells each row wrong, bool (M, N): its most probable class is not the true one.
+def wrong(members: np.ndarray, truth: np.ndarray, decision: Decision) -> np.ndarray:
+    """Whether each member predicts each row wrong, bool (M, N): its most probable class is not the true one.
 
-    Where a row may have several labels: whether any label is given or withheld wrongly, at a probability of a half.
+    If a row may have several labels: whether the decision rule gives or withholds any label wrongly.
     """
     if truth.ndim == 1:
         return np.stack([member.argmax(axis=1) != truth for member in members])
-    return np.stack([((member >= 0.5) != truth.astype(bool)).any(axis=1) for member in members])
+    return np.stack([(decision.given(member) != truth.astype(bool)).any(axis=1) for member in members])
 
 
 def overlap(errors: np.ndarray) -> np.ndarray:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from kit.competition import metric_of
+from kit.decision import Decision
 from kit.kinds import KINDS, Ensembler, Metric, Scorer
 from kit.label_kinds import check_takes
 from kit.table import Table
@@ -14,14 +16,14 @@ R = TypeVar("R", Ensembler, Scorer)
 
 
 def opened(workspace: Workspace, spec: Any, table: Table) -> tuple[Ensembler, Metric]:
-    """An ensembler and the competition's metric, told of one another and of the table's labels.
+    """An ensembler and the competition's metric, with one another, the decision rule and the table's kind of labels.
 
     Raises PluginError, ConfigError; C17 for labels that one of them does not take.
     """
-    metric = Metric.open(workspace.competition.metric, workspace.root, where="metric")
+    metric = metric_of(workspace, table)
     recipe = for_metric(Ensembler.open(spec, workspace.root, where="ensembler"), metric)
     check_takes((recipe, metric), table.label_kind, workspace.root)
-    return for_labels(recipe, table.is_multi_label), metric
+    return for_labels(recipe, table.is_multi_label, metric.decision), metric
 
 
 def for_metric(recipe: R, metric: Metric) -> R:
@@ -30,9 +32,9 @@ def for_metric(recipe: R, metric: Metric) -> R:
     return _changed(recipe, {"metric": metric} if lacks else {}, lambda one: for_metric(one, metric))
 
 
-def for_labels(recipe: Ensembler, multi_label: bool) -> Ensembler:
-    """The recipe that knows whether a row may have several labels, nested recipes included."""
-    return _changed(recipe, {"multi_label": multi_label}, lambda one: for_labels(one, multi_label))
+def for_labels(recipe: Ensembler, multi_label: bool, decision: Decision | None = None) -> Ensembler:
+    """The recipe that knows whether a row may have several labels and the decision rule, nested recipes included."""
+    return recipe.with_known(multi_label=multi_label, decision=decision or Decision())
 
 
 def _changed(recipe: R, own: dict[str, Any], nested: Callable[[Any], Any]) -> R:

@@ -10,9 +10,10 @@ import numpy as np
 from kit.blending import bootstrap
 from kit.blending.gains import Gain, gain, simplest
 from kit.errors import InvalidError
-from kit.kinds import Metric
+from kit.kinds import Ensembler, Metric
 
 MEAN, BLEND, BEST = "mean", "blend", "best member"
+SAME = 1e-6  # probabilities so close are the same: float32 is rounded
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,14 +30,16 @@ class Score:
     """The metric of one member, the mean or the blend: pooled over all rows, and over each fold's rows.
 
     `cv` is of rows that nothing was fitted on, `in_sample` of the same rows after fitting on them: what it is above
-    `cv` is flattery.
+    `cv` is optimistic.
     """
 
     name: str
     cv: float
     folds: Mapping[int, float | None]  # None where a fold has no score, such as AUC of one class
     in_sample: float
-    gains: tuple[Gain, ...] = ()  # over the best member, and over the plain mean
+    gains: tuple[
+        Gain, ...
+    ] = ()  # over the best member, over the plain mean, over the member that is best on all rows
 
 
 @dataclass(frozen=True)
@@ -51,43 +54,91 @@ class Comparison:
     blend_is_mean: bool
     draws: int  # of the bootstrap
     by_groups: bool
+    sole: str | None = None  # the member that has all the weight, so that the blend is this member
 
 
 def compared(
     metric: Metric, truth: np.ndarray, folds: np.ndarray, groups: np.ndarray | None,
-    predicted: Sequence[Predicted], best: np.ndarray,
+    predicted: Sequence[Predicted], sole: str | None = None,
 ) -> Comparison:  # fmt: skip
     """The comparison of members, mean and blend, which come in this order.
 
-    `best` (N, K) are predictions of the best member, chosen for each row on rows of other folds: the best of many
-    equal members is so by chance, and would make every gain over it look small.
+    The best member is chosen again in every bootstrap sample, so that the interval of a gain over it has the
+    uncertainty of the choice. A blend with all the weight on one member, `sole`, has no interval: it claims no gain.
     """
     scores = [_score(metric, truth, folds, one) for one in predicted]
-    drawn = bootstrap.scores(metric, truth, [*(one.honest for one in predicted), best], groups)
-    values = [*(score.cv for score in scores), metric.score(truth, best)]
-    *members, mean, blend, chosen = range(len(values))
+    drawn = bootstrap.scores(metric, truth, [one.honest for one in predicted], groups)
+    sign = 1.0 if metric.higher_is_better else -1.0
+    values = [score.cv for score in scores]
+    *members, mean, blend = range(len(values))
+    top = max(members, key=lambda place: sign * values[place])
+    best_drawn = sign * _highest(sign * drawn[:, members])
 
     def over(place: int, base: int) -> Gain:
-        name = {chosen: BEST, mean: MEAN}.get(base, "")
-        return gain(metric, name, values[place], values[base], drawn[:, place], drawn[:, base])
+        drawn_base = best_drawn if base == top else drawn[:, base]
+        name = {top: BEST, mean: MEAN}.get(base, scores[base].name)
+        made = gain(metric, name, values[place], values[base], drawn[:, place], drawn_base)
+        return _unclaimed(made) if place == blend and sole else made
+
+    def over_top(place: int) -> Gain:
+        name = scores[top].name
+        made = gain(metric, name, values[place], values[top], drawn[:, place], drawn[:, top])
+        return _unclaimed(made) if place == blend and sole else made
 
     with_gains = [
-        replace(score, gains=(over(place, chosen), over(place, mean))) for place, score in enumerate(scores)
+        replace(score, gains=(over(place, top), over(place, mean), over_top(place)))
+        for place, score in enumerate(scores)
     ]
-    choices = (chosen, mean, blend)
+    choices = (top, mean, blend)
     better = {(later, first): over(later, first).shown for later in choices for first in choices}
-    sign = 1.0 if metric.higher_is_better else -1.0
-    top = scores[max(members, key=lambda place: sign * values[place])].name
     return Comparison(
         members=tuple(with_gains[:-2]),
         mean=with_gains[mean],
         blend=with_gains[blend],
-        best=top,
-        recommended={chosen: top, mean: MEAN, blend: BLEND}[simplest(choices, better)],
+        best=scores[top].name,
+        recommended=scores[top].name
+        if sole
+        else {top: scores[top].name, mean: MEAN, blend: BLEND}[simplest(choices, better)],
         blend_is_mean=np.array_equal(predicted[mean].honest, predicted[blend].honest),
         draws=len(drawn),
         by_groups=groups is not None,
+        sole=sole,
     )
+
+
+def sole_member(recipe: Ensembler, members: np.ndarray, blended: np.ndarray) -> int | None:
+    """The member that has all the weight of a fitted recipe, if the blend (N, K) is this member's rows.
+
+    A recipe that changes probabilities after it has weighed them, such as thresholds, is more than its one member.
+    """
+    place = _only_weight(recipe, len(members))
+    if place is None:
+        return None
+    alone = recipe.closed(members[place].astype(np.float64))
+    return place if np.allclose(alone, blended, rtol=0, atol=SAME) else None
+
+
+def _only_weight(recipe: Ensembler, count: int) -> int | None:
+    if count == 1:
+        return 0
+    member, weights = getattr(recipe, "member", None), getattr(recipe, "weights", ())
+    if member is not None:
+        return int(member)
+    if len(weights) == count:
+        some = [place for place, weight in enumerate(weights) if weight]
+        return some[0] if len(some) == 1 else None
+    inner = [one for key in ("chosen", "base") if isinstance(one := getattr(recipe, key, None), Ensembler)]
+    return next((found for one in inner if (found := _only_weight(one, count)) is not None), None)
+
+
+def _unclaimed(made: Gain) -> Gain:
+    return replace(made, low=None, high=None)
+
+
+def _highest(drawn: np.ndarray) -> np.ndarray:
+    """The largest score of each draw (draws, members), NaN where no member has one."""
+    filled = np.where(np.isnan(drawn), -np.inf, drawn).max(axis=1)
+    return np.where(np.isneginf(filled), np.nan, filled)
 
 
 def _score(metric: Metric, truth: np.ndarray, folds: np.ndarray, predicted: Predicted) -> Score:

@@ -35,7 +35,7 @@ def blended_test(members: Sequence[Member], fitted: Ensembler, ids: Sequence[str
     made = Predictions(
         np.array(ids, dtype=str), at, members[0].test.classes, shares, multi_label=fitted.multi_label
     )
-    return made.check("the blend")
+    return made.check("the blend", fitted.gives_distributions())
 
 
 def _rows(member: Member, fold: int | None, ids: Sequence[str]) -> np.ndarray:

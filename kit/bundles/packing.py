@@ -15,6 +15,7 @@ from kit import checkpoints
 from kit.blend import judge
 from kit.bundles.contents import Contents, Network, Packed
 from kit.bundles.dependencies import packages_of
+from kit.competition import decision_of
 from kit.errors import ConfigError, InvalidError, RunError
 from kit.files import StrPath, write_json, write_text, written_folder
 from kit.finals.unit import find_asked
@@ -63,7 +64,9 @@ def bundle(
     with written_folder(out) as part:
         for run, path in {(n.run, n.checkpoint) for one in packed for n in one.networks}:
             _slim(workspace.root / path, part / path, run)
-        write_json(part / CONFIG, workspace.competition.model_dump(mode="json"))
+        # a bundle has no training table, on which the rule may depend
+        decision = record.get("decision") or decision_of(workspace, table).spec()
+        write_json(part / CONFIG, {**workspace.competition.model_dump(mode="json"), "decision": decision})
         _copy_code(workspace, part)
         _write_requirements(
             part, requirements(workspace, packed, record["ensembler"], record["format"]), wheels
@@ -84,7 +87,10 @@ def _judged(
     found = judge(workspace, members, ensembler)
     _, shape = found.submittable(workspace)
     told = [{"member": str(one), "test": dict(one.test.about)} for one in found.members]
-    return {"members": told, "ensembler": found.ensembler.spec(), "format": shape.spec()}
+    return {
+        "members": told, "ensembler": found.ensembler.spec(), "format": shape.spec(),
+        "decision": found.written.decision,
+    }  # fmt: skip
 
 
 def _packed(workspace: Workspace, told: Mapping[str, Any], final: Mapping[str, Any] | None) -> Packed:

@@ -18,6 +18,7 @@ from kit.blending.recipes import for_labels
 from kit.blending.test_rows import blended_test
 from kit.bundles.contents import Contents, Packed
 from kit.config import Data
+from kit.decision import Decision
 from kit.errors import SHOWN, ConfigError, DataError, KitWarning
 from kit.files import read_json, write_json, write_text
 from kit.folds import Folds
@@ -105,10 +106,12 @@ def _predicting(folder: Path, contents: Contents, space: Workspace, out: Path, d
         for sheet in sheets:
             sheet.write()
     sample = sample_frame(space.root, data)
-    fitted = for_labels(Ensembler.open(contents.ensembler, space.root), contents.multi_label)
+    decision = _decision(space, contents)
+    fitted = for_labels(Ensembler.open(contents.ensembler, space.root), contents.multi_label, decision)
     members = [_member(space, one) for one in contents.members]
     blended = blended_test(members, fitted, sample.iloc[:, 0].unique().tolist())
-    table = submission.make_table(blended, sample, Format.open(contents.format, space.root))
+    shape = Format.open(contents.format, space.root).with_known(decision=decision)
+    table = submission.make_table(blended, sample, shape)
     write_text(out, submission.text_of(table, data.sep))
     by_prior = test.ids[loaded.bad].tolist() if len(test) else []
     yield Progress("predict", len(groups), len(groups), _summary(len(test), by_prior, out), line=True)
@@ -122,6 +125,15 @@ def _summary(rows: int, by_prior: Sequence[str], out: Path) -> str:
         return f"{text}, each predicted from its image"
     more = ", …" if len(by_prior) > SHOWN else ""
     return f"{text}; {len(by_prior)} have the class prior, for want of an image: {', '.join(by_prior[:SHOWN])}{more}"
+
+
+def _decision(space: Workspace, contents: Contents) -> Decision:
+    """The rule that the bundle was packed with. Raises DataError D66 if it was packed before bundles had one."""
+    rule = space.competition.decision
+    if contents.multi_label and rule.min_labels is None:
+        text = "the bundle was packed by an older kit, without the decision rule for several labels a row"
+        raise DataError(text, code="D66", hint="pack it again with kit bundle, or run its own predict.py")
+    return Decision(rule.threshold, rule.min_labels or 0)
 
 
 def _warn_of_versions(packed: Mapping[str, str]) -> None:

@@ -27,21 +27,29 @@ def scores(comparison: Comparison, metric: str) -> Table:
 
 
 def gains(comparison: Comparison) -> Table:
-    """By how much each is better than the best member and than the mean, with the bootstrap's interval."""
+    """By how much each is better than the best member of each draw and than the mean, with the bootstrap's interval."""
     drawn = f"{comparison.draws} draws of {'groups' if comparison.by_groups else 'rows'}"
     table = _table(f"gain (95 % of {drawn})", "over the best member", "over the mean")
     for score in _rows(comparison):
-        table.add_row(score.name, *(_gain(one, score) for one in score.gains), style=_style(score))
+        best, mean, _ = score.gains
+        cells = [_gain(one, score) for one in (best, mean)]
+        if comparison.sole is not None and score.name == BLEND:
+            cells = ["-"] * len(cells)  # the row of the member that has all the weight says it
+        table.add_row(score.name, *cells, style=_style(score))
     return table
 
 
 def verdict(comparison: Comparison) -> str:
-    """Whether the blend's gains are shown, a line each, and the simpler choice where they are not."""
-    lines = [
-        f"the blend's gain over the {one.over} {said(one)}"
-        for one in comparison.blend.gains
-        if not (comparison.blend_is_mean and one.over == MEAN)
-    ]
+    """Whether the blend's gains are shown, a line each, and the simpler choice if they are not."""
+    if comparison.sole is not None:
+        alone = f"kit blend {comparison.sole}"
+        return (
+            f"all weight is on {comparison.sole}: the blend is this member, and no gain is claimed; {alone}"
+        )
+    best, mean, top = comparison.blend.gains
+    over = [best] if comparison.blend_is_mean else [best, mean]
+    lines = [f"the blend's gain over the {one.over} {said(one)}" for one in over]
+    lines.insert(1, f"over {top.over}, the best on all rows: {_gain(top, comparison.blend)}")
     if comparison.recommended == comparison.best:
         lines.append(f"the simpler choice: {comparison.best} alone, kit blend {comparison.best}")
     elif comparison.recommended == MEAN and not comparison.blend_is_mean:

@@ -67,6 +67,8 @@ def _show(made: Scored) -> None:
     if not alone:
         out.print(gains(comparison))
         _console.say(verdict(comparison))
+    for line in _written(made):
+        _console.say(line)
     scored = f"scored on {made.rows} out-of-fold rows that all members cover"
     if not isinstance(made, Submitted):
         _console.say(scored)
@@ -75,6 +77,20 @@ def _show(made: Scored) -> None:
         f"{scored}; submission {made.number}: {made.test_rows} rows, format {made.format}, "
         f"rank {made.rank} on the board{'' if made.is_new else ', where it was before'}"
     )
+
+
+def _written(made: Scored) -> list[str]:
+    """The decision rule and the score of what the file holds, if rows have several labels or the two scores differ."""
+    written, metric = made.written, made.metric
+    score = "no score" if written.score is None else f"{metric} {written.score:.4f}"
+    if written.rule and not written.in_file:
+        return [f"decision: {written.rule}; it scores only, since no file holds decisions"]
+    if written.rule:
+        empty = f"{written.without_label} of {made.rows} rows have no label"
+        return [f"decision: {written.rule}", f"the written decision, out of fold: {score}, {empty}"]
+    if not written.in_file or written.score == made.cv:
+        return []
+    return [f"the file holds decisions, out of fold: {score}; above is {metric} of the probabilities"]
 
 
 def _as_json(made: Scored) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kit.commands._console import answer, be_strict, emit, follow, say
+from kit.commands._decision import say_decision
 from kit.commands._ranks import by_first, count, spread, together
 
 ECHO = 10.0  # seconds: a terminal signals the ranks, and so does torchrun
@@ -121,9 +122,12 @@ def _train(
     asked: list[tuple[Workspace, str | None]], folds: list[int] | None, fresh: bool
 ) -> list[dict[str, object]]:
     """Trains runs, those of several together, says how each came out, and returns that. Raises the first failure."""
+    from kit.competition import check_scoring
     from kit.errors import KitError, StoppedError
     from kit.runs.run import Run, check_same, find_run, is_finished
 
+    for workspace, _ in asked:
+        check_scoring(workspace)  # before --fresh moves anything
     runs = [find_run(workspace, name) for workspace, name in asked]
     for run, (workspace, _) in zip(runs, asked, strict=True):
         if fresh:
@@ -149,6 +153,8 @@ def _train(
                 error.hint = "the same command without --fresh, which goes on from there"
             raise
     told = [_told(run) for run in came if isinstance(run, Run)]
+    if told:
+        say_decision(asked[0][0])
     failed = [(run, one) for run, one in zip(runs, came, strict=True) if isinstance(one, KitError)]
     for run, one in failed[1:]:
         say(f"runs/{run.name} failed: {one}")

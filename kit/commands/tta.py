@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kit.commands._console import answer, follow, say
+from kit.commands._decision import say_decision
 from kit.commands._gains import gained
 from kit.commands._specs import read_spec
 
@@ -115,6 +116,7 @@ def command(
     )
     for each in made:
         _say(each)
+    say_decision(workspace)
     if all(each.scores for each in made):
         say(f"next: kit blend {' '.join(each.member for each in made)}")
     told = [{"member": e.member, "folder": e.folder, "folds": e.folds, "scores": e.scores} for e in made]
@@ -130,6 +132,7 @@ def _policy(
     made = follow(choosing_views(workspace, checkpoints, views, recipe, device))
     for each in made:
         _say_policy(each)
+    say_decision(workspace)
     say(f"next: kit blend {' '.join(each.member for each in made)}")
     answer([asdict(each) for each in made], [each.member for each in made], as_json)
 

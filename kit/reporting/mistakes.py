@@ -43,7 +43,7 @@ def mistake(subject: Subject, row: int, loss: float) -> Mistake:
     """A row's mistake in words, without its picture."""
     table, shares = subject.table, subject.probabilities[row]
     if table.is_multi_label:
-        told = np.flatnonzero(shares >= 0.5).tolist()
+        told = np.flatnonzero(subject.decision.given(shares[None])[0]).tolist()
         truth = np.flatnonzero(table.true_labels()[row]).tolist()
         confidence = float(shares[told].min()) if told else float(1 - shares.max())
         of_truth = float(shares[truth].min()) if truth else float(1 - shares.max())

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from kit.competition import decision_of
 from kit.errors import KitError, KitWarning
 from kit.kinds import Metric
 from kit.reporting import subject
@@ -44,6 +45,10 @@ class Office:
         best = subject.best(found, metric)
         wanted = [subject.named(found, text) for text in runs if "@" in text]
         table = told(lambda: labelled_rows(workspace.root, workspace.competition.data))
+        if not isinstance(table, Absent):
+            labelled = table
+            decision = told(lambda: decision_of(workspace, labelled))
+            metric = metric if isinstance(decision, Absent) else metric.with_known(decision=decision)
         return cls(workspace, metric, records, table, wanted[0] if wanted else best, best)
 
 

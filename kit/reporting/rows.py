@@ -30,7 +30,7 @@ def looking(
     chosen, table = office.chosen, office.table
     if isinstance(table, Absent):
         return table, table, table
-    read = told(lambda: subject.read(chosen, table))
+    read = told(lambda: subject.read(chosen, table, office.metric.decision))
     if isinstance(read, Absent):
         return read, read, read
     member: Subject = read

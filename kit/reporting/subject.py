@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kit.blending.diversity import wrong
+from kit.decision import Decision
 from kit.errors import ConfigError, InvalidError
 from kit.kinds import Metric
 from kit.predictions import Predictions, about_of
@@ -37,6 +38,7 @@ class Subject:
     folds: np.ndarray
     table: Table
     about: Mapping[str, Any]
+    decision: Decision = field(default_factory=Decision)
 
     @property
     def name(self) -> str:
@@ -45,13 +47,15 @@ class Subject:
 
     @property
     def told(self) -> np.ndarray:
-        """The most probable class (N,); of multi-label rows all that are at least as likely as not, (N, K) bool."""
-        return self.probabilities >= 0.5 if self.table.is_multi_label else self.probabilities.argmax(axis=1)
+        """The most probable class (N,); of multi-label rows all that the decision rule gives, (N, K) bool."""
+        if self.table.is_multi_label:
+            return self.decision.given(self.probabilities)
+        return np.asarray(self.probabilities.argmax(axis=1))
 
     @property
     def wrong(self) -> np.ndarray:
         """Which rows are told wrong, (N,) bool."""
-        return np.asarray(wrong(self.probabilities[None], self.table.true_labels())[0])
+        return np.asarray(wrong(self.probabilities[None], self.table.true_labels(), self.decision)[0])
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ def best(found: Sequence[Candidate], metric: Metric) -> Candidate | None:
     return max(scored, key=lambda pair: sign * pair[0])[1] if scored else None
 
 
-def read(chosen: Candidate, table: Table) -> Subject:
+def read(chosen: Candidate, table: Table, decision: Decision | None = None) -> Subject:
     """The member's out-of-fold rows. Raises InvalidError for damaged predictions, and for rows that the table lacks."""
     oof = Predictions.read(chosen.run.predictions(chosen.views) / "oof.parquet")
     if oof.classes != table.classes:
@@ -102,7 +106,8 @@ def read(chosen: Candidate, table: Table) -> Subject:
     first = dict(zip(oof.ids[::-1].tolist(), oof.folds[::-1].tolist(), strict=True))
     folds = np.array([first[name] for name in joined.ids.tolist()])
     return Subject(
-        chosen.run, chosen.views, joined.probabilities, folds, table.take(table.rows_of(joined.ids)), oof.about
+        chosen.run, chosen.views, joined.probabilities, folds, table.take(table.rows_of(joined.ids)), oof.about,
+        decision or Decision(),
     )  # fmt: skip
 
 

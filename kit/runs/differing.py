@@ -11,8 +11,9 @@ import numpy as np
 from kit.blending.gains import Gain
 from kit.blending.out_of_fold import labels
 from kit.blending.paired import paired, shared
+from kit.competition import metric_of
+from kit.decision import Decision
 from kit.errors import InvalidError
-from kit.kinds import Metric
 from kit.predictions import Predictions
 from kit.runs.run import Run
 from kit.runs.watching import epochs_of
@@ -100,12 +101,16 @@ def _compared(workspace: Workspace, one: Run, other: Run) -> Compared:
     mine, theirs = (_predicted(run) for run in (one, other))
     if mine.classes != theirs.classes:
         raise InvalidError("they predict other classes", code="D42")
-    rows, before, after = shared(mine, theirs, labels(workspace))
-    metric = Metric.open(workspace.competition.metric, workspace.root, where="metric")
+    table = labels(workspace)
+    metric = metric_of(workspace, table)
+    rows, before, after = shared(mine, theirs, table)
     (gained,) = paired(metric, rows.true_labels(), after, {one.name: before}, rows.groups)
     truth = rows.true_labels()
     scores = [metric.score(truth, shares) for shares in (before, after)]
-    moved = sorted(_classes(truth, before, after, mine.classes), key=lambda each: -abs(each.other - each.one))
+    moved = sorted(
+        _classes(truth, before, after, mine.classes, metric.decision),
+        key=lambda each: -abs(each.other - each.one),
+    )
     return Compared(metric.plugin_name(), len(rows), scores[0], scores[1], gained, tuple(moved))
 
 
@@ -117,12 +122,12 @@ def _predicted(run: Run) -> Predictions:
 
 
 def _classes(
-    truth: np.ndarray, before: np.ndarray, after: np.ndarray, names: tuple[str, ...]
+    truth: np.ndarray, before: np.ndarray, after: np.ndarray, names: tuple[str, ...], decision: Decision
 ) -> Iterator[Moved]:
-    """The share told right of each class that has rows: of those that are of it, by the likeliest class or by half."""
+    """The share of each class's rows that is predicted right, by the most probable class or the decision rule."""
     hot = truth > 0 if truth.ndim == 2 else truth[:, None] == np.arange(len(names))
     told = [
-        shares >= 0.5 if truth.ndim == 2 else shares.argmax(axis=1)[:, None] == np.arange(len(names))
+        decision.given(shares) if truth.ndim == 2 else shares.argmax(axis=1)[:, None] == np.arange(len(names))
         for shares in (before, after)
     ]
     for number in np.flatnonzero(hot.any(axis=0)).tolist():

@@ -29,7 +29,10 @@ def scores(metric: Metric, predictions: Predictions, table: Table) -> dict[str, 
     if not len(predictions):
         return {}
     truth = table.true_labels()[table.rows_of(predictions.ids)]
-    asked = {metric.plugin_name(): metric, **{name: Metric.open(name) for name in ALWAYS}}
+    asked = {
+        metric.plugin_name(): metric,
+        **{name: Metric.open(name).with_known(decision=metric.decision) for name in ALWAYS},
+    }
     found: dict[str, float] = {}
     for name, each in asked.items():
         with suppress(InvalidError):

@@ -12,6 +12,7 @@ import torch
 
 from kit import fit, network, randomness, ranks
 from kit.batches import PlainBatches, TrainBatches
+from kit.competition import metric_of
 from kit.compiling import check_compiler
 from kit.config import Experiment
 from kit.duplicates import warn_shared
@@ -121,13 +122,14 @@ def _opened(workspace: Workspace, run: Run) -> Work[Setting]:
         check_compiler(device)
     trackers = Trackers.open(experiment, workspace.root) if ranks.is_first() else Trackers()
     open_executor(workspace, experiment.device)
-    metric = Metric.open(workspace.competition.metric, workspace.root, "metric")
+    Metric.open(workspace.competition.metric, workspace.root, "metric")  # before the images are read
     yield from grouping(workspace)
     table = train_table(workspace.root, workspace.competition.data).sorted_by_id()
     if len(table.classes) < 2:
         raise DataError(
             f"all rows are of one class, {', '.join(table.classes)}", code="D39", hint="data.label=<column>"
         )
+    metric = metric_of(workspace, table)
     techniques = open_techniques(workspace, network.classes_of(table), metric)
     look_ahead(workspace, table)
     folds = make_folds(table, techniques.splitter, experiment.split_seed)

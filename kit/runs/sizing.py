@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from kit import memory, network, ranks
 from kit.batches import random_batch
+from kit.competition import metric_of
 from kit.config import Experiment
 from kit.errors import ConfigError, RunError
 from kit.footprint import Footprint, footprint
-from kit.kinds import Metric, Optimizer
+from kit.kinds import Optimizer
 from kit.learner import Learner
 from kit.precision import Precision, choose, choose_device
 from kit.progress import Progress, Work, finish
@@ -195,7 +196,7 @@ def sizing(workspace: Workspace, images: int | None = None) -> Work[tuple[Sized,
     experiment, root = workspace.experiment, workspace.root
     device = choose_device(experiment.device)
     table = train_table(root, workspace.competition.data)
-    metric = Metric.open(workspace.competition.metric, root, "metric")
+    metric = metric_of(workspace, table)
     techniques = open_techniques(workspace, network.classes_of(table), metric)
     plain = network.build(techniques.parts.bare(), len(table.classes), experiment.image_size)
     asked = Precision(experiment.precision, experiment.predict_precision, experiment.layout)

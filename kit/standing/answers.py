@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kit.decision import Decision, upgrade_record
 from kit.errors import Case, InvalidError
 from kit.files import read_json
 from kit.tables.csv_file import CsvFile, read_submission
@@ -25,25 +26,32 @@ class Answers:
 def read_answers(path: Path, sep: str = ",", encoding: str = "utf-8") -> Answers:
     """A submission's answers; of several rows an id, or several labels in columns, the first decides.
 
-    Where kit's record says that a row may have several labels, all columns of one half or more do. Raises DataError for
-    a file that cannot be read.
+    If kit's record says that a row may have several labels, the decision rule of the record gives them. Raises
+    DataError for a file that cannot be read.
     """
     file = read_submission(path, sep, encoding)
     first = {row[0]: row for row in reversed(file.rows)}
     rows = [first[name] for name in dict.fromkeys(row[0] for row in file.rows)]
-    shape, several = _record(path)
+    shape, rule = _record(path)
     numbers = _numbers(rows) if _has_numbers(shape, file) else None
-    decisions = _decisions(rows, file.columns, numbers, several)
+    decisions = _decisions(rows, file.columns, numbers, rule)
     return Answers(tuple(row[0] for row in rows), decisions, numbers)
 
 
-def _record(path: Path) -> tuple[str, bool]:
-    """The format and whether a row may have several labels, by the record beside the file; no format without one."""
+def _record(path: Path) -> tuple[str, Decision | None]:
+    """The format, and the rule if a row may have several labels, by the record beside the file; no format without one.
+
+    Numbers of a file that holds decisions are 0 and 1, for which any rule will do.
+    """
     try:
-        record = read_json(path.with_suffix(".json"))
-        return str(record["format"]["name"]), bool(record.get("multi_label", False))
+        record = upgrade_record(read_json(path.with_suffix(".json")))
+        shape, several = str(record["format"]["name"]), bool(record.get("multi_label", False))
+        kept = record.get("decision")
+        if not several:
+            return shape, None
+        return shape, Decision() if kept is None or shape == "multi_hot" else Decision.from_spec(kept)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return "", False
+        return "", None
 
 
 def _has_numbers(shape: str, file: CsvFile) -> bool:
@@ -61,14 +69,14 @@ def _numbers(rows: list[tuple[str, ...]]) -> np.ndarray | None:
 
 
 def _decisions(
-    rows: list[tuple[str, ...]], columns: tuple[str, ...], numbers: np.ndarray | None, several: bool
+    rows: list[tuple[str, ...]], columns: tuple[str, ...], numbers: np.ndarray | None, rule: Decision | None
 ) -> tuple[str, ...]:
     if numbers is None:
         return tuple(row[1] for row in rows)
     if numbers.shape[1] == 1:
         return tuple("0.5 and above" if value >= 0.5 else "below 0.5" for value in numbers[:, 0])
-    if several:
-        given = [[columns[1 + number] for number in np.flatnonzero(row >= 0.5)] for row in numbers]
+    if rule is not None:
+        given = [[columns[1 + number] for number in np.flatnonzero(row)] for row in rule.given(numbers)]
         return tuple(" ".join(names) or "no label" for names in given)
     return tuple(columns[1 + number] for number in numbers.argmax(axis=1))
 

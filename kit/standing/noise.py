@@ -16,6 +16,8 @@ from kit.blending.out_of_fold import labels, out_of_fold
 from kit.blending.recipes import for_labels
 from kit.blending.spread import error
 from kit.board import Entry
+from kit.competition import decision_of
+from kit.decision import Decision, upgrade_record
 from kit.errors import InvalidError
 from kit.files import read_json
 from kit.kinds import Ensembler, Metric
@@ -55,13 +57,16 @@ class Noise:
 
 def noise(workspace: Workspace, entry: Entry) -> Noise:
     """The noise of a submission's metric. Raises KitError where its out-of-fold predictions are not there."""
-    metric = Metric.open(entry.metric, workspace.root, where="metric")
-    if entry.metric == workspace.competition.metric["name"]:
-        metric = Metric.open(workspace.competition.metric, workspace.root, where="metric")
     table, record = labels(workspace), _record(workspace, entry)
+    spec = workspace.competition.metric
+    metric = Metric.open(
+        spec if entry.metric == spec["name"] else entry.metric, workspace.root, where="metric"
+    )
+    decision = record["decision"] or decision_of(workspace, table)
+    metric = metric.with_known(decision=decision)
     members = read_members(workspace, [f"runs/{member}" for member in entry.members.split()])
     oof = out_of_fold(members, table, workspace.cache)
-    blended = _recipe(workspace, record, table).blend(oof.members)
+    blended = _recipe(workspace, record, table, decision).blend(oof.members)
     rows, share = int(record["test_rows"]), workspace.competition.public_share
     found = {
         size: error(metric, oof.truth, blended, size, oof.groups)
@@ -86,13 +91,18 @@ def _parts(rows: int, share: float | None) -> tuple[int, ...]:
 def _record(workspace: Workspace, entry: Entry) -> dict[str, Any]:
     path = (workspace.submissions / entry.file).with_suffix(".json")
     try:
-        record = dict(read_json(path))
-        return {"test_rows": record["test_rows"], "ensembler": record["ensembler"]}
+        record = upgrade_record(read_json(path))
+        decision = record.get("decision")
+        return {
+            "test_rows": record["test_rows"],
+            "ensembler": record["ensembler"],
+            "decision": None if decision is None else Decision.from_spec(decision),
+        }
     except (OSError, ValueError, KeyError, TypeError):
         raise InvalidError(f"{path} is missing or damaged", code="D46") from None
 
 
-def _recipe(workspace: Workspace, record: dict[str, Any], table: Table) -> Ensembler:
+def _recipe(workspace: Workspace, record: dict[str, Any], table: Table, decision: Decision) -> Ensembler:
     """The ensembler as it was fitted."""
     recipe = Ensembler.open(record["ensembler"], workspace.root, where="ensembler")
-    return for_labels(recipe, table.is_multi_label)
+    return for_labels(recipe, table.is_multi_label, decision)

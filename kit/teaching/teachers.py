@@ -67,7 +67,11 @@ class Teachers:
     def _said(self, fold: int, ids: np.ndarray, shares: Sequence[np.ndarray]) -> Said:
         stack = np.stack(shares)
         called = stack.argmax(axis=2)
-        blended = self._recipe_of(fold).blend(stack).astype(np.float32)
+        recipe = self._recipe_of(fold)
+        blended = recipe.blend(stack)
+        if not recipe.gives_distributions():  # soft labels are distributions
+            blended = blended / blended.sum(axis=1, keepdims=True)
+        blended = blended.astype(np.float32)
         return Said(ids, blended, np.asarray((called == called[0]).all(axis=0)))
 
     def _recipe_of(self, fold: int) -> Ensembler:

@@ -17,6 +17,7 @@ from kit.blending import diversity as module
 from kit.blending.diversity import Diversity, correlation, overlap, wrong
 from kit.blending.gains import Gain
 from kit.blending.heat_map import colour, png
+from kit.decision import Decision
 from kit.predictions import Predictions
 from tests.drawn_members import drawn
 from tests.written_runs import LABELS, competition, write_run
@@ -43,8 +44,11 @@ def test_overlap_by_hand() -> None:
 
 def test_a_row_is_wrong_by_its_class_or_by_any_of_its_labels() -> None:
     members = np.array([[[0.6, 0.4], [0.6, 0.4]]])
-    assert wrong(members, np.array([0, 1])).tolist() == [[False, True]]
-    assert wrong(members, np.array([[1, 0], [1, 1]])).tolist() == [[False, True]]
+    assert wrong(members, np.array([0, 1]), Decision()).tolist() == [[False, True]]
+    truth = np.array([[1, 0], [1, 1]])
+    assert wrong(members, truth, Decision()).tolist() == [[False, True]]
+    assert wrong(members, truth, Decision(0.4)).tolist() == [[True, False]]
+    assert wrong(members, truth, Decision(0.7, 1)).tolist() == [[False, True]]
 
 
 def test_a_member_brings_what_the_blend_loses_without_it(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_what_a_scorer_learns_is_scored_on_rows_that_it_did_not_learn_from(embed
     oof, source = read(embedded, "plain-power", "oof"), source_of(embedded)
     (answered, _), folds = finish(asking(source, 10)), oof.folds
     truth = source.table.true_labels()[source.table.rows_of(answered.ids)]
-    metric = {"name": "macro_f1", "threshold": 0.5}
+    metric = {"name": "macro_f1", "absent": "zero"}
     other = Scorer.open({"name": "power", "metric": metric}).fit(
         answered.near.take(folds == 1), truth[folds == 1]
     )

@@ -18,11 +18,12 @@ EDGE = 1e-7  # probabilities are kept this far from 0 and 1
 
 
 class Cutoffs(Ensembler):
-    """Probabilities of `base`, moved so that each class's best threshold stands at one half.
+    """Probabilities of `base`, moved so that each class's best threshold stands at the competition's.
 
     For metrics of decisions such as macro F1, whose best threshold for a rare class is often below 0.5. With q the
-    threshold, the odds p / (1 - p) are divided by q / (1 - q). Each class's threshold is the best given the others',
-    from a grid of `steps`; it acts on each fold's model before the test rows' mean.
+    class's threshold and t that of `decision` in config.json, the odds p / (1 - p) are divided by q / (1 - q) and
+    multiplied by t / (1 - t). Each class's threshold is the best given the others', from a grid of `steps`; it acts on
+    each fold's model before the test rows' mean.
 
     Source: Lipton, Elkan and Naryanaswamy 2014, "Thresholding Classifiers to Maximize F1 Score"; coordinate search.
     """
@@ -40,7 +41,11 @@ class Cutoffs(Ensembler):
     def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
         base = self.base.fit(members, truth)
         found = best_thresholds(
-            metric_or_log_loss(self.metric, members, truth), base.blend(members), truth, self.steps
+            metric_or_log_loss(self.metric, members, truth),
+            base.blend(members),
+            truth,
+            self.steps,
+            self.decision.threshold,
         )
         return self.model_copy(update={"base": base, "thresholds": tuple(found.tolist())})
 
@@ -49,21 +54,28 @@ class Cutoffs(Ensembler):
         if self.thresholds and len(self.thresholds) != blended.shape[1]:
             text = f"{len(self.thresholds)} thresholds for {blended.shape[1]} classes"
             raise ConfigError(text, code="C21")
-        return moved(blended, np.asarray(self.thresholds)) if self.thresholds else blended
+        if not self.thresholds:
+            return blended
+        return moved(blended, np.asarray(self.thresholds), self.decision.threshold)
 
 
-def moved(shares: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """Probabilities (N, K) with the thresholds (K,) at one half."""
-    kept = np.clip(shares, EDGE, 1 - EDGE)
-    return kept * (1 - thresholds) / (kept * (1 - thresholds) + (1 - kept) * thresholds)
+def moved(shares: np.ndarray, thresholds: np.ndarray, to: float = 0.5) -> np.ndarray:
+    """Probabilities (N, K) with the thresholds (K,) at `to`."""
+    kept, to = np.clip(shares, EDGE, 1 - EDGE), min(max(to, EDGE), 1 - EDGE)
+    yes, no = kept * (1 - thresholds) * to, (1 - kept) * thresholds * (1 - to)
+    return yes / (yes + no)
 
 
-def best_thresholds(metric: Metric, shares: np.ndarray, truth: np.ndarray, steps: int) -> np.ndarray:
-    """Thresholds (K,) for probabilities (N, K), those near one half first among equals."""
+def best_thresholds(
+    metric: Metric, shares: np.ndarray, truth: np.ndarray, steps: int, to: float = 0.5
+) -> np.ndarray:
+    """Thresholds (K,) for probabilities (N, K), those near `to`, the competition's, first among equals."""
     sign = -1.0 if metric.higher_is_better else 1.0
     grid = np.arange(1, steps + 1) / (steps + 1)
-    grid = grid[np.argsort(np.abs(grid - 0.5), kind="stable")]
-    found, now = np.full(shares.shape[1], 0.5), moved(shares, np.full(shares.shape[1], 0.5))
+    grid = grid[np.argsort(np.abs(grid - to), kind="stable")]
+    start = min(max(to, EDGE), 1 - EDGE)
+    found = np.full(shares.shape[1], start)
+    now = moved(shares, found, to)
     best = sign * metric.score(truth, now)
     for _ in range(SWEEPS):
         before = found.copy()
@@ -71,7 +83,7 @@ def best_thresholds(metric: Metric, shares: np.ndarray, truth: np.ndarray, steps
             column = shares[:, [number]]
             for threshold in grid:
                 tried = now.copy()
-                tried[:, [number]] = moved(column, np.array([threshold]))
+                tried[:, [number]] = moved(column, np.array([threshold]), to)
                 cost = sign * metric.score(truth, tried)
                 if cost < best - GAIN:
                     best, found[number], now = cost, threshold, tried

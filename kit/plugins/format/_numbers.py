@@ -1,4 +1,4 @@
-"""Probabilities as text: as short as reads back to the same float32, always with a decimal point."""
+"""Probabilities as text, as short as reads back to the same float32 and with a decimal point; decisions as 0 and 1."""
 
 from __future__ import annotations
 
@@ -19,3 +19,10 @@ def are_shares(cells: Iterable[str]) -> bool:
     except ValueError:
         return False
     return bool(numbers) and all(0 <= number <= 1 for number in numbers)
+
+
+def most_probable(probabilities: np.ndarray) -> np.ndarray:
+    """1 for the most probable class of each row and 0 for the others, float32 (N, K)."""
+    hot = np.zeros(probabilities.shape, np.float32)
+    np.put_along_axis(hot, probabilities.argmax(axis=1)[:, None], 1, axis=1)
+    return hot

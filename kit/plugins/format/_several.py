@@ -1,24 +1,24 @@
-"""What formats of several labels a row share: which labels a row is given."""
+"""What formats of several labels a row share: the labels that `decision` in config.json gives a row."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import numpy as np
-from pydantic import Field
 
 from kit.kinds import Format
 
 
 class Several(Format):
-    """Rows are given all labels whose probability reaches a threshold."""
+    """Rows are given the labels that the competition's decision rule gives them."""
 
     label_kinds = ("multi_hot",)
+    holds_decisions: ClassVar[bool] = True
+    replaced_options: ClassVar[Mapping[str, str]] = {
+        "threshold": "decision.threshold",
+        "at_least_one": "decision.min_labels",
+    }
 
-    threshold: float = Field(0.5, ge=0, le=1, description="probability from which a row is given a label")
-    at_least_one: bool = Field(True, description="the likeliest label where none reaches the threshold")
-
-    def given(self, shares: np.ndarray) -> np.ndarray:
-        """The labels that rows are given, bool (N, K), by their probabilities (N, K)."""
-        given = shares >= self.threshold
-        if self.at_least_one:
-            given[np.arange(len(shares)), shares.argmax(axis=1)] |= ~given.any(axis=1)
-        return given
+    def written(self, probabilities: np.ndarray) -> np.ndarray:
+        return self.decision.given(probabilities).astype(np.float64)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
 from kit.kinds import Format
 from kit.plugins.format._cells import no_classes
+from kit.plugins.format._numbers import most_probable
 from kit.predictions import Predictions
 
 
@@ -20,8 +22,13 @@ class Label(Format):
     Source: such as Cassava's sample submission, `image_id,label`.
     """
 
+    holds_decisions: ClassVar[bool] = True
+
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
         return sample.shape[1] == 2 and len(sample) > 0 and set(sample.iloc[:, 1]) <= set(classes)
+
+    def written(self, probabilities: np.ndarray) -> np.ndarray:
+        return most_probable(probabilities)
 
     def faults(
         self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]

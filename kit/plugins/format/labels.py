@@ -1,4 +1,4 @@
-"""Labels: any number of labels in one cell, all whose probability reaches a threshold."""
+"""Labels: any number of labels in one cell."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ SEPARATORS = (" ", ", ", ",", "; ", ";", "|", "/", "+", "_")
 
 
 class Labels(Several):
-    """One column with the labels of each row that reach the threshold, separated as in the sample.
+    """One column with the labels that each row is given, separated as in the sample.
 
-    Their order is the classes', or the likeliest first where the sample shows them in another order.
-    By default a row always has a label, the likeliest one.
+    `decision` in config.json says which: its threshold, and how many labels a row has at least. Their order is the
+    classes', or the likeliest first if the sample shows them in another order.
 
     Source: such as Human Protein Atlas's sample submission, `Id,Predicted`, and Plant Pathology 2021's, `image,labels`.
     """
@@ -28,15 +28,12 @@ class Labels(Several):
     separator: str | None = Field(
         None, min_length=1, description="between labels; by default as the sample shows it, else a space"
     )
-    at_least_one: bool = Field(
-        True, description="the likeliest label where none reaches the threshold; else the cell is empty"
-    )
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
         return sample.shape[1] == 2 and len(sample) > 0 and self._shown(sample, classes) is not None
 
     def blanks(self) -> tuple[str, ...]:
-        return () if self.at_least_one else ("",)
+        return () if self.decision.min_labels else ("",)
 
     def faults(
         self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
@@ -47,7 +44,7 @@ class Labels(Several):
     def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
         shares, classes = predictions.align(sample.iloc[:, 0]), predictions.classes
         separator = self._shown(sample, classes) or " "
-        rows = [np.flatnonzero(row) for row in self.given(shares)]
+        rows = [np.flatnonzero(row) for row in self.decision.given(shares)]
         if not _in_class_order(_cells(sample, separator), classes):
             rows = [
                 row[np.argsort(-share[row], kind="stable")] for row, share in zip(rows, shares, strict=True)

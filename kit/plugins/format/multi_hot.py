@@ -12,7 +12,9 @@ from kit.predictions import Predictions
 
 
 class MultiHot(Several):
-    """One column a class, 1 for the labels of a row that reach the threshold and 0 for the others.
+    """One column a class, 1 for the labels that a row is given and 0 for the others.
+
+    `decision` in config.json says which: its threshold, and how many labels a row has at least.
 
     A sample of zeros alone is taken for one of probabilities: `format=multi_hot` says that it is none.
 
@@ -35,7 +37,7 @@ class MultiHot(Several):
         return [(row, f"{cell!r} is neither 0 nor 1") for row, cell in strange if cell is not None]
 
     def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
-        given = np.where(self.given(predictions.align(sample.iloc[:, 0])), "1", "0").astype(object)
+        given = np.where(self.decision.given(predictions.align(sample.iloc[:, 0])), "1", "0").astype(object)
         at = {name: number for number, name in enumerate(predictions.classes)}
         columns = {name: given[:, at[name]] for name in sample.columns[1:] if name in at}
         return pd.DataFrame({sample.columns[0]: sample.iloc[:, 0], **columns})

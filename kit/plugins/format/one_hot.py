@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
 from kit.kinds import Format
+from kit.plugins.format._numbers import most_probable
 from kit.predictions import Predictions
 
 
@@ -19,9 +21,14 @@ class OneHot(Format):
     Source: 1-of-K coding, Bishop 2006, "Pattern Recognition and Machine Learning", chapter 4.
     """
 
+    holds_decisions: ClassVar[bool] = True
+
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
         named = len(classes) > 1 and sorted(sample.columns[1:]) == sorted(classes)
         return named and len(sample) > 0 and not self.faults(sample, sample, classes)
+
+    def written(self, probabilities: np.ndarray) -> np.ndarray:
+        return most_probable(probabilities)
 
     def faults(
         self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 import numpy as np
-from pydantic import Field
 
 from kit.kinds import Metric
 from kit.shortcuts import decided
@@ -14,16 +14,13 @@ from kit.shortcuts import decided
 class Accuracy(Metric):
     """Share of rows whose most probable class is the true one; with several labels, of those where all are right.
 
-    A row with several labels is told right where exactly its own reach the threshold (subset accuracy).
+    A row with several labels is right if it is given exactly its own by `decision` in config.json (subset accuracy).
 
     Source: sklearn.metrics.accuracy_score.
     """
 
     label_kinds = ("numbers", "multi_hot")
-
-    threshold: float = Field(
-        0.5, ge=0, le=1, description="with several labels a row: probability from which one is given"
-    )
+    replaced_options: ClassVar[Mapping[str, str]] = {"threshold": "decision.threshold"}
 
     def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
         if truth.ndim == 2:
@@ -38,7 +35,7 @@ class Accuracy(Metric):
         """Whether each row is told right, bool (N,)."""
         if truth.ndim == 1:
             return np.asarray(probabilities.argmax(axis=1) == truth)
-        return np.asarray(((probabilities >= self.threshold) == truth).all(axis=1))
+        return np.asarray((self.decision.given(probabilities) == truth).all(axis=1))
 
     def of_confusion(self, counts: np.ndarray) -> float:
         return float(counts.trace() / counts.sum())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -12,17 +13,19 @@ from kit.shortcuts import decided
 
 
 class MacroF1(Metric):
-    """Mean F1 of the classes that occur in the truth or in the predictions; one never hit counts 0.
+    """Mean F1 of the classes that occur in the truth or in the predictions; a class without a hit counts 0.
 
-    A row is predicted to be of its most probable class; where it may have several, of those that reach the threshold.
+    A row is predicted to be of its most probable class. If it may have several, `decision` in config.json says which
+    it is given, and all classes count: one without true and given rows counts 0, or is left out with `absent=skip`.
 
-    Source: sklearn.metrics.f1_score, average "macro".
+    Source: sklearn.metrics.f1_score, average "macro", zero_division 0; `skip` is its zero_division NaN.
     """
 
     label_kinds = ("numbers", "multi_hot")
+    replaced_options: ClassVar[Mapping[str, str]] = {"threshold": "decision.threshold"}
 
-    threshold: float = Field(
-        0.5, ge=0, le=1, description="with several labels a row: probability from which one is given"
+    absent: Literal["zero", "skip"] = Field(
+        "zero", description="with several labels a row: what a class without true and given rows counts"
     )
 
     def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
@@ -34,19 +37,25 @@ class MacroF1(Metric):
         return self.of_margins(counts.diagonal(), counts.sum(axis=0), counts.sum(axis=1))
 
     def of_margins(self, hits: np.ndarray, told: np.ndarray, true: np.ndarray) -> float:
-        return _mean(hits, told + true)
+        return _mean_of_present(hits, told + true)
 
     def reweighted(self, truth: np.ndarray, probabilities: np.ndarray) -> Callable[[np.ndarray], float]:
-        places = np.arange(probabilities.shape[1])
         if truth.ndim == 2:
-            true, said = truth.astype(bool), probabilities >= self.threshold
+            true, given = truth.astype(bool), self.decision.given(probabilities)
         else:
-            true, said = truth[:, None] == places, probabilities.argmax(axis=1)[:, None] == places
-        hits, both = (true & said).astype(np.float32), true.astype(np.float32) + said
-        return lambda weights: _mean(weights @ hits, weights @ both)
+            numbers = np.arange(probabilities.shape[1])
+            true, given = truth[:, None] == numbers, probabilities.argmax(axis=1)[:, None] == numbers
+        mean = _mean_of_all if truth.ndim == 2 and self.absent == "zero" else _mean_of_present
+        hits, both = (true & given).astype(np.float32), true.astype(np.float32) + given
+        return lambda weights: mean(weights @ hits, weights @ both)
 
 
-def _mean(hits: np.ndarray, both: np.ndarray) -> float:
-    """Mean of 2 hits / both, both = rows told and rows true, over the classes that have any; 1 where none has."""
+def _mean_of_all(hits: np.ndarray, both: np.ndarray) -> float:
+    """Mean of 2 hits / both over all classes, both = rows given and rows true; 0 for a class without any."""
+    return float((2 * hits / np.where(both > 0, both, 1)).mean())
+
+
+def _mean_of_present(hits: np.ndarray, both: np.ndarray) -> float:
+    """The mean over the classes that have rows given or true; 1 if none has."""
     occurs = both > 0
     return float((2 * hits[occurs] / both[occurs]).mean()) if occurs.any() else 1.0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -13,6 +14,8 @@ from kit.kinds import Metric
 class SamplesF1(Metric):
     """Mean over rows of the F score of the labels that a row is given; 1 where it has none and is given none.
 
+    `decision` in config.json says which labels a row is given.
+
     F = (1 + beta^2) * hits / (beta^2 * true + given): with beta 2 a label that is missed costs more than one too many.
 
     Source: sklearn.metrics.fbeta_score, average "samples"; the metric of Plant Pathology 2021 (beta 1) and of Planet:
@@ -20,9 +23,9 @@ class SamplesF1(Metric):
     """
 
     label_kinds = ("multi_hot",)
+    replaced_options: ClassVar[Mapping[str, str]] = {"threshold": "decision.threshold"}
 
     beta: float = Field(1.0, gt=0, le=10, description="above 1 missed labels cost more")
-    threshold: float = Field(0.5, ge=0, le=1, description="probability from which a row is given a label")
 
     def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
         return float(self._by_row(truth, probabilities).mean())
@@ -33,7 +36,7 @@ class SamplesF1(Metric):
 
     def _by_row(self, truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
         """The F score of each row, (N,)."""
-        given, true, weight = probabilities >= self.threshold, truth.astype(bool), self.beta**2
+        given, true, weight = self.decision.given(probabilities), truth.astype(bool), self.beta**2
         both = weight * true.sum(axis=1) + given.sum(axis=1)
         hits = (1 + weight) * (true & given).sum(axis=1)
         return np.where(both > 0, hits / np.where(both > 0, both, 1), 1.0)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from kit.blending.recipes import for_labels
+from kit.decision import Decision
 from kit.errors import ConfigError
 from kit.kinds import Ensembler, Metric
 from kit.plugins.ensembler.cutoffs import best_thresholds, moved
@@ -45,6 +46,25 @@ def test_thresholds_are_as_good_as_any_of_the_grid(name: str, seed: int) -> None
     # classes of macro F1 do not see each other, so the search finds the best; else it may end nearby
     assert reached >= max(every) - (1e-9 if name == "macro_f1" else 0.02)
     assert reached > metric.score(truth, shares)
+
+
+@pytest.mark.parametrize("rule", [Decision(0.3), Decision(0.5, 1), Decision(0.7, 1)])
+def test_the_thresholds_stand_at_the_competitions_and_do_as_well_with_its_rule(rule: Decision) -> None:
+    shares, truth = drawn(2)
+    metric = Metric.open("samples_f1").with_known(decision=rule)
+    recipe = for_labels(Ensembler.open("cutoffs"), multi_label=True, decision=rule)
+    fitted = recipe.model_copy(update={"metric": metric}).fit(shares[None], truth)
+    made = fitted.blend(shares[None])
+    by_hand = shares >= np.array(fitted.spec()["thresholds"])
+    odds = (
+        shares
+        / (1 - shares)
+        / (np.array(fitted.spec()["thresholds"]) / (1 - np.array(fitted.spec()["thresholds"])))
+    )
+    for row in np.flatnonzero(~by_hand.any(axis=1)) if rule.min_labels else ():
+        by_hand[row, odds[row].argmax()] = True
+    np.testing.assert_array_equal(rule.given(made), by_hand)
+    assert metric.score(truth, made) >= metric.score(truth, shares)
 
 
 def test_fitted_and_written_down_it_blends_alike() -> None:

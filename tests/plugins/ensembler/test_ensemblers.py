@@ -6,9 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import rankdata
+from sklearn.metrics import roc_auc_score
 
-from kit.errors import ConfigError
-from kit.kinds import Ensembler
+from kit.blending.members import Member
+from kit.blending.test_rows import blended_test
+from kit.errors import ConfigError, InvalidError
+from kit.folds import Folds
+from kit.kinds import Ensembler, Metric
+from kit.predictions import Predictions
+from tests.drawn_members import drawn
 
 ONE = [[0.8, 0.2], [0.4, 0.6], [0.1, 0.9]]
 TWO = [[0.5, 0.5], [0.2, 0.8], [0.3, 0.7]]
@@ -50,6 +57,29 @@ def test_tied_rows_share_their_mean_rank() -> None:
     tied = np.array([[[0.5, 0.5], [0.5, 0.5], [0.1, 0.9]]])
     # class 0 ranks 2.5 2.5 1, class 1 ranks 1.5 1.5 3
     assert np.allclose(blended("rank", tied)[:, 0], [2.5 / 4, 2.5 / 4, 1 / 4])
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+def test_rank_keeps_each_class_in_the_order_of_its_mean_ranks_and_so_its_auc(classes: int) -> None:
+    members, truth = drawn(1, members=3, rows=150, classes=classes, signal=1.0)
+    ranks = np.mean([rankdata(member, axis=0) for member in members], axis=0)
+    made = blended("rank", members)
+    np.testing.assert_allclose(made, ranks / 151)
+    for number in range(classes):
+        np.testing.assert_array_equal(made[:, number].argsort(), ranks[:, number].argsort())
+    theirs = np.mean([roc_auc_score(truth == number, ranks[:, number]) for number in range(classes)])
+    assert Metric.open("auc").score(truth, made) == pytest.approx(theirs)
+
+
+def test_ranks_of_three_classes_are_blended_and_written_as_they_are() -> None:
+    members, _ = drawn(1, members=2, rows=6, classes=3)
+    ids, folds = np.array(list("abcdef")), np.zeros(6, dtype=np.int64)
+    made = [Predictions(ids, folds, ("x", "y", "z"), one) for one in members]
+    given = [Member(f"m{n}", "plain", Folds(ids, folds[:, None]), one, one) for n, one in enumerate(made)]
+    test = blended_test(given, Ensembler.open("rank"), ids.tolist())
+    np.testing.assert_allclose(test.probabilities, blended("rank", members), rtol=1e-6)
+    with pytest.raises(InvalidError, match="its sum is not 1"):  # any other ensembler is held to it
+        test.check()
 
 
 def test_rank_does_not_see_how_confident_a_member_is() -> None:

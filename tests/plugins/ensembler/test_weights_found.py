@@ -138,7 +138,7 @@ def test_a_fitted_recipe_is_written_down_and_applied_again(name: str) -> None:
     again = Ensembler.open(json.loads(json.dumps(fitted.spec())))
     assert again == fitted
     assert (again.blend(members) == fitted.blend(members)).all()
-    assert fitted.spec()["metric"] == {"name": "macro_f1", "threshold": 0.5}
+    assert fitted.spec()["metric"] == {"name": "macro_f1", "absent": "zero"}
 
 
 # ------------------------------------------------------------------------------ several labels a row

@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 
 from kit import registry
+from kit.decision import Decision
 from kit.errors import ConfigError
 from kit.kinds import Format
 from kit.predictions import Predictions
-from kit.submission import known_by, knows
+from kit.submission import known_by, knows, make_table
 
 CLASSES = ("ant", "bee", "cat")
 
@@ -230,7 +231,7 @@ def test_labels_stand_as_the_sample_separates_them(separator: str) -> None:
     shape = shaped("ant", f"ant{separator}cat", "bee")
     assert Format.open("labels").matches(shape, CLASSES)
     cells = [row[1] for row in written("labels", MANY, shape)]
-    assert cells == [f"ant{separator}cat", f"bee{separator}cat", "bee"]
+    assert cells == [f"ant{separator}cat", f"bee{separator}cat", ""]
 
 
 def test_labels_are_in_the_order_of_the_classes_or_likeliest_first_as_in_the_sample() -> None:
@@ -238,14 +239,39 @@ def test_labels_are_in_the_order_of_the_classes_or_likeliest_first_as_in_the_sam
     assert written("labels", MANY, shaped("cat", "cat ant", "cat"))[1] == ["b", "cat bee"]
 
 
-def test_the_threshold_decides_and_a_row_has_a_label_unless_none_is_allowed() -> None:
+def decided(name: str, rule: Decision, shape: pd.DataFrame) -> list[list[str]]:
+    made = Format.open(name).with_known(decision=rule)
+    return [list(row) for row in make_table(MANY, shape, made).itertuples(index=False)]
+
+
+def test_the_rule_decides_which_labels_a_row_has_and_how_many_at_least() -> None:
     shape = shaped("cat", "cat", "cat")
-    high = {"name": "labels", "threshold": 0.65}
-    assert [row[1] for row in written(high, MANY, shape)] == ["ant", "cat", "bee"]
-    none = {**high, "at_least_one": False}
-    assert [row[1] for row in written(none, MANY, shape)] == ["ant", "cat", ""]
-    assert Format.open(high).blanks() == ()
-    assert Format.open(none).blanks() == ("",)
+    one, none, two = Decision(0.65, 1), Decision(0.65, 0), Decision(0.65, 2)
+    assert [row[1] for row in decided("labels", one, shape)] == ["ant", "cat", "bee"]
+    assert [row[1] for row in decided("labels", none, shape)] == ["ant", "cat", ""]
+    assert [row[1] for row in decided("labels", two, shape)] == ["ant cat", "bee cat", "bee cat"]
+    assert Format.open("labels").with_known(decision=one).blanks() == ()
+    assert Format.open("labels").with_known(decision=none).blanks() == ("",)
+
+
+@pytest.mark.parametrize("name", ["labels", "multi_hot"])
+def test_a_rule_of_the_formats_own_is_refused_with_the_keys_that_replace_it(name: str) -> None:
+    with pytest.raises(ConfigError, match="C02 2 options cannot be used") as caught:
+        Format.open({"name": name, "threshold": 0.4, "at_least_one": False})
+    assert caught.value.hint == (
+        "remove threshold from format, and set decision.threshold=0.4; "
+        "remove at_least_one from format, and set decision.min_labels=0"
+    )
+
+
+@pytest.mark.parametrize("name", ["labels", "multi_hot", "label", "one_hot"])
+def test_what_a_file_holds_as_probabilities_is_its_own_decisions(name: str) -> None:
+    shares = np.array([[0.2, 0.5, 0.3], [0.6, 0.9, 0.1], [0.1, 0.1, 0.2]])
+    made = Format.open(name).with_known(decision=Decision(0.5, 1))
+    several = [[0, 1, 0], [1, 1, 0], [0, 0, 1]]
+    alone = [[0, 1, 0], [0, 1, 0], [0, 0, 1]]
+    assert made.written(shares).tolist() == (several if name in ("labels", "multi_hot") else alone)
+    assert Format.open("probabilities").written(shares) is shares
 
 
 def test_a_separator_that_is_asked_for_is_the_only_one() -> None:
@@ -276,14 +302,13 @@ def test_probabilities_and_rankings_are_for_several_labels_too() -> None:
 def test_multi_hot_writes_1_for_what_reaches_the_threshold() -> None:
     shape = pd.DataFrame({"id": ["007", "b", "x"], "cat": "0", "ant": "1", "bee": "1"}, dtype=str)
     assert Format.open("multi_hot").matches(shape, CLASSES)
-    # ant .7 .2 .1, bee .1 .5 .3, cat .6 .9 .2: the last row has none, and is given its likeliest
-    assert written("multi_hot", MANY, shape) == [
+    # ant .7 .2 .1, bee .1 .5 .3, cat .6 .9 .2: the last row reaches none, and has its most probable one
+    assert decided("multi_hot", Decision(0.5, 1), shape) == [
         ["007", "1", "1", "0"],
         ["b", "1", "0", "1"],
         ["x", "0", "0", "1"],
     ]
-    none = {"name": "multi_hot", "at_least_one": False, "threshold": 0.6}
-    assert written(none, MANY, shape)[2] == ["x", "0", "0", "0"]
+    assert decided("multi_hot", Decision(0.6, 0), shape)[2] == ["x", "0", "0", "0"]
 
 
 @pytest.mark.parametrize("row", [["1", "1", "2"], ["1", "0.5", "0"], ["0", "0", "0"]])

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from kit.errors import InvalidError
+from kit.decision import Decision
+from kit.errors import ConfigError, InvalidError
 from kit.kinds import Metric
 
 HAND = np.array([[0.8, 0.2], [0.4, 0.6], [0.7, 0.3], [0.1, 0.9]])
@@ -103,8 +104,9 @@ SURE = np.array([[0.9, 0.5, 0.1], [0.6, 0.7, 0.2], [0.1, 0.2, 0.4], [0.8, 0.3, 0
 def test_several_labels_by_hand() -> None:
     # at 0.5 the rows are given 11., 11., ..., 1..: the second has one too many
     assert score("accuracy", HOT, SURE) == 0.75
-    # class 0: 2 hits of 3 given and 2 true, F1 0.8; class 1: all right; class 2 occurs nowhere
-    assert score("macro_f1", HOT, SURE) == pytest.approx(0.9)
+    # class 0: 2 hits of 3 given and 2 true, F1 0.8; class 1: all right; class 2 occurs nowhere and counts 0
+    assert score("macro_f1", HOT, SURE) == pytest.approx(1.8 / 3)
+    assert Metric.open({"name": "macro_f1", "absent": "skip"}).score(HOT, SURE) == pytest.approx(0.9)
     right = [0.9, 0.5, 0.9, 0.4, 0.7, 0.8, 0.9, 0.8, 0.6, 0.8, 0.7, 0.7]
     assert score("log_loss", HOT, SURE) == pytest.approx(-np.log(right).mean())
     # class 0: both of its rows before the others; class 1 too: 0.7, 0.5 before 0.3, 0.2
@@ -113,9 +115,49 @@ def test_several_labels_by_hand() -> None:
 
 
 def test_the_threshold_counts_what_reaches_it() -> None:
-    at = {"threshold": 0.7}
-    assert Metric.open({"name": "macro_f1", **at}).score(HOT, SURE) == pytest.approx((1 + 2 / 3) / 2)
-    assert Metric.open({"name": "accuracy", **at}).score(HOT, SURE) == 0.75
+    rule = Decision(threshold=0.7)
+    macro, accuracy, samples = (
+        Metric.open(name).with_known(decision=rule) for name in ("macro_f1", "accuracy", "samples_f1")
+    )
+    # at 0.7 the rows are given 1.., .1., ..., 1..: class 0 is right, class 1 has 1 hit of 1 given and 2 true
+    assert macro.score(HOT, SURE) == pytest.approx((1 + 2 / 3 + 0) / 3)
+    assert accuracy.score(HOT, SURE) == 0.75
+    assert samples.score(HOT, SURE) == pytest.approx((2 / 3 + 1 + 1 + 1) / 4)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "macro_f1", "samples_f1"])
+def test_the_rule_gives_each_row_as_many_labels_as_it_needs(name: str) -> None:
+    rng = np.random.default_rng(11)
+    truth, shares = (rng.random((150, 5)) < 0.3).astype(np.int8), rng.random((150, 5)) * 0.7
+    given = shares >= 0.6
+    for row in np.flatnonzero(given.sum(axis=1) < 2):
+        given[row, np.argsort(-shares[row], kind="stable")[:2]] = True
+    expected = {
+        "accuracy": metrics.accuracy_score(truth, given),
+        "macro_f1": metrics.f1_score(truth, given, average="macro", zero_division=0),
+        "samples_f1": metrics.f1_score(truth, given, average="samples", zero_division=1),
+    }
+    made = Metric.open(name).with_known(decision=Decision(0.6, 2))
+    assert made.score(truth, shares) == pytest.approx(expected[name])
+
+
+def test_macro_f1_counts_a_class_that_is_nowhere_as_scikit_learn_does() -> None:
+    rng = np.random.default_rng(12)
+    truth, shares = (rng.random((80, 6)) < 0.3).astype(np.int8), rng.random((80, 6))
+    truth[:, [2, 4]], shares[:, [2, 4]] = 0, 0.1
+    said = shares >= 0.5
+    theirs = metrics.f1_score(truth, said, average="macro", zero_division=0)
+    assert score("macro_f1", truth, shares) == pytest.approx(theirs)
+    theirs = metrics.f1_score(truth, said, average="macro", zero_division=np.nan)
+    skipping = Metric.open({"name": "macro_f1", "absent": "skip"})
+    assert skipping.score(truth, shares) == pytest.approx(theirs)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "macro_f1", "samples_f1"])
+def test_a_threshold_of_the_metrics_own_is_refused_with_the_key_that_replaces_it(name: str) -> None:
+    with pytest.raises(ConfigError, match="C02") as caught:
+        Metric.open({"name": name, "threshold": 0.4})
+    assert caught.value.hint == "remove threshold from metric, and set decision.threshold=0.4"
 
 
 def test_several_labels_agree_with_scikit_learn() -> None:
@@ -140,7 +182,9 @@ def test_classes_without_rows_are_left_out_of_curves_and_no_rows_at_all_are_an_e
     for name in ("auc", "average_precision"):
         with pytest.raises(InvalidError, match="D45"):
             score(name, np.zeros((3, 2), np.int8), shares)
-    assert score("macro_f1", np.zeros((3, 2), np.int8), 0.1 * shares) == 1
+    nowhere = np.zeros((3, 2), np.int8)
+    assert score("macro_f1", nowhere, 0.1 * shares) == 0  # as scikit-learn's zero_division says
+    assert Metric.open({"name": "macro_f1", "absent": "skip"}).score(nowhere, 0.1 * shares) == 1
 
 
 def test_average_precision_of_one_label_a_row_is_the_mean_against_the_rest(

@@ -1,0 +1,82 @@
+"""Decision: which labels a row is given where it may have several. Scores and submissions use the same rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Labels whose probability reaches `threshold`; at least `min_labels` a row, the most probable ones."""
+
+    threshold: float = 0.5
+    min_labels: int = 0
+
+    def given(self, probabilities: np.ndarray) -> np.ndarray:
+        """The labels that rows are given, bool (N, K), by their probabilities (N, K).
+
+        Probabilities are compared as float32, because predictions are stored so. Of equal probabilities the class
+        that comes first is taken.
+        """
+        import numpy as np
+
+        shares = probabilities.astype(np.float32)
+        given: np.ndarray = shares >= np.float32(self.threshold)
+        count = min(self.min_labels, shares.shape[1])
+        if count:
+            few = np.flatnonzero(given.sum(axis=1) < count)
+            order = np.argsort(-shares[few], axis=1, kind="stable")
+            given[few[:, None], order[:, :count]] = True
+        return given
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any]) -> Decision:
+        """The rule that `spec` wrote. Raises KeyError, TypeError and ValueError for anything else."""
+        return cls(float(spec["threshold"]), int(spec["min_labels"]))
+
+    def spec(self) -> dict[str, Any]:
+        """The rule as JSON values."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        least = "a row may have none" if self.min_labels == 0 else f"at least {self.min_labels} a row"
+        return f"labels of probability {self.threshold:g} or more, {least}"
+
+
+def upgrade_record(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A submission's record in its present form; metrics and formats once had a threshold each.
+
+    The rule of the file becomes `decision`. A metric within the ensembler loses the threshold it was fitted with.
+    """
+    made = dict(record)
+    if isinstance(made.get("format"), Mapping):
+        shape = dict(made["format"])
+        threshold, least = shape.pop("threshold", None), shape.pop("at_least_one", None)
+        made["format"] = shape
+        if made.get("decision") is None and least is not None:
+            made["decision"] = Decision(
+                0.5 if threshold is None else float(threshold), int(bool(least))
+            ).spec()
+    if isinstance(made.get("ensembler"), Mapping):
+        made["ensembler"] = _without_thresholds(made["ensembler"])
+    return made
+
+
+def _without_thresholds(spec: Mapping[str, Any]) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for key, value in spec.items():
+        if isinstance(value, Mapping):
+            inner = {
+                name: one for name, one in value.items() if not (key == "metric" and name == "threshold")
+            }
+            made[key] = _without_thresholds(inner)
+        elif isinstance(value, list):
+            made[key] = [_without_thresholds(one) if isinstance(one, Mapping) else one for one in value]
+        else:
+            made[key] = value
+    return made
