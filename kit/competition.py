@@ -85,18 +85,12 @@ def check_scoring(workspace: Workspace) -> None:
     name = wrong[0]
     was, now = (getattr(one, name) for one in (kept, asked))
     raise ConfigError(
-        f"{name} {_short(now)} is given to kit train, config.json has {_short(was)}: kit tta, kit blend and kit board "
-        "would score the run by config.json's",
+        f"{_assignment(name, now)} is given to kit train, config.json has {_assignment(name, was)}: kit tta, kit blend "
+        "and kit board would score the run by config.json's",
         code="C45",
         hint=f"change {name} in config.json, or leave it out: no weight depends on it, "
         f"and kit blend takes {_assignment(name, now)} for one submission",
-    )  # fmt: skip
-
-
-def _short(value: object) -> str:
-    if isinstance(value, DecisionRule):
-        return str(value.model_dump())
-    return str(value)
+    )
 
 
 def _assignment(name: str, value: object) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from kit.classes import LabelKind
+from kit.decision import Decision
 from kit.errors import ConfigError
 from kit.kinds import Metric
 from kit.metric_input import scored_by
@@ -47,7 +48,7 @@ def test_what_a_metric_scores_is_measured(name: str, classes: int) -> None:
 @pytest.mark.parametrize("threshold", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("name", ["macro_f1", "samples_f1", "accuracy"])
 def test_a_threshold_makes_a_metric_one_of_labels(name: str, threshold: float) -> None:
-    metric = Metric.open({"name": name, "threshold": threshold})
+    metric = Metric.open(name).with_known(decision=Decision(threshold))
     assert scored_by(metric, "multi_hot", 4) == "labels"
 
 

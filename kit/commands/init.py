@@ -53,6 +53,7 @@ def command(folder: str, recipe: str, force: bool, as_json: bool, **given: str |
 
 def _counts(made: Initialised) -> dict[str, int]:
     """Reads the tables as the config says; what cannot be used is said, and is no reason to take the config back."""
+    from kit.commands._decision import say_decision
     from kit.errors import KitError
     from kit.submission import choose_format
     from kit.table import sample_frame, test_table, train_table
@@ -72,6 +73,8 @@ def _counts(made: Initialised) -> dict[str, int]:
             choose_format(workspace, sample, train.classes, labels=train.label_kind)
     except KitError as error:
         _console.say(f"the data cannot be used yet: {error}")
+    else:
+        say_decision(workspace)
     if counts:
         _console.say(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items()))
     return counts
