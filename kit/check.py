@@ -21,6 +21,7 @@ from kit.checking import (
     factors,
     groups,
     labels,
+    sample,
     scenes,
     score,
     shift,
@@ -82,6 +83,7 @@ def checking(workspace: Workspace, runs: Sequence[str] = (), checkpoints: Sequen
     ids = np.concatenate([train.ids, test.ids])
     found = list(_unusable(filled.bad, ids, len(train), paths))
     found += _without_rows(train, test)
+    found += sample.of_fit(workspace, train, test)
     found += external.of_sources(train)
     found += spellings.of_names(train, data.rename)
     found += labels.of_counts(train, folds, splitter, workspace.experiment)

@@ -12,11 +12,12 @@ import pandas as pd
 from kit.competition import decision_of
 from kit.errors import Case, DataError, InvalidError, nearest
 from kit.kinds import Format
+from kit.sample_fit import alike
 from kit.submission import choose_format
 from kit.table import labelled_rows, sample_frame
 from kit.tables.csv_file import CsvFile, read_submission
 from kit.tables.multi_line_cells import multi_line_cells
-from kit.tables.normal_form import difference, is_same_text, nfc
+from kit.tables.normal_form import difference, is_same_text
 from kit.workspace import Workspace
 
 NO_FILE = ("D08", "D09", "D21")  # there is nothing to check
@@ -142,14 +143,14 @@ def _columns(read: CsvFile, sample: pd.DataFrame) -> Iterator[Fault]:
 def _ids(read: CsvFile, ids: Sequence[str], wanted: Sequence[str]) -> list[Fault]:
     """Ids that are missing, not asked for or there too often."""
     times, needed = Counter(ids), Counter(wanted)
-    alike = {_bare(name): name for name in wanted}
+    by_key = {alike(name): name for name in wanted}
     first = dict(zip(reversed(ids), reversed(read.lines), strict=True))
     seen: Counter[str] = Counter()
     found = []
     for line, name in zip(read.lines, ids, strict=True):
         seen[name] += 1
         if name not in needed:
-            meant = alike.get(_bare(name))
+            meant = by_key.get(alike(name))
             hint = _meant(name, meant) if meant is not None and meant not in times else ""
             found.append(Fault("D41", f"is not in the sample{hint}", line, name))
         elif seen[name] > needed[name]:
@@ -172,11 +173,6 @@ def _meant(name: str, meant: str) -> str:
 
 def _missing(there: int, needed: int) -> str:
     return f"has {there} of {needed} rows" if there else "is missing"
-
-
-def _bare(name: str) -> str:
-    """What a spreadsheet may leave of an id: no blanks, leading zeros or ending."""
-    return nfc(name).strip().casefold().removesuffix(".0").rsplit(".", 1)[0].lstrip("0")
 
 
 def _blanks(read: CsvFile, ids: Sequence[str], meant: set[str]) -> Iterator[Fault]:

@@ -16,7 +16,7 @@ from kit.competition import metric_of
 from kit.compiling import check_compiler
 from kit.config import Experiment
 from kit.duplicates import warn_shared
-from kit.errors import ConfigError, DataError, KitError, KitWarning
+from kit.errors import ConfigError, DataError, KitError, KitWarning, listed
 from kit.folds import Folds, make_folds
 from kit.kinds import Loss, Metric
 from kit.learner import Learner
@@ -33,6 +33,7 @@ from kit.runs.starting import starting_point
 from kit.runs.taught import Material, Taught, teaching
 from kit.runs.techniques import Techniques, build_learner, open_techniques
 from kit.runs.tracking import Trackers
+from kit.sample_fit import misfits
 from kit.step import Plan
 from kit.table import Table, test_table, train_table
 from kit.workspace import Workspace
@@ -209,19 +210,37 @@ def check_ranks(setting: Setting) -> None:
 
 
 def look_ahead(workspace: Workspace, table: Table) -> None:
-    """Says before training what would stop `kit tta` after it, and which images are in train and test alike."""
+    """Warns before training of what would stop `kit tta` (W12) or `kit blend` (W41, W42) after it, and of copies.
+
+    Copies are images that are in train and test alike.
+    """
     data = workspace.competition.data
-    if not data.has_test_rows:
+    if data.test is None and data.sample is None:
         return
+    test = None
     try:
         test = test_table(workspace.root, data, table.classes)
     except KitError as error:
-        warnings.warn(
-            KitWarning(f"W12 the test rows cannot be used as they are, kit tta will stop: {error}"),
-            stacklevel=2,
-        )
+        text = f"W12 the test rows cannot be used as they are, kit tta will stop: {error}"
+        warnings.warn(KitWarning(text), stacklevel=2)
     else:
         warn_shared(table, test)
+    try:
+        found = list(misfits(workspace, table, test))
+    except KitError as error:
+        if test is not None:  # else W12 has said it
+            warnings.warn(
+                KitWarning(f"W42 the sample cannot be read, kit blend will stop: {error}"), stacklevel=2
+            )
+        return
+    for misfit in found:
+        code = "W41" if misfit.about == "rows" else "W42"
+        lines = [
+            f"{code} kit blend will stop: {misfit.summary}",
+            *listed(misfit.cases),
+            f"try: {misfit.hint}",
+        ]
+        warnings.warn(KitWarning("\n".join(lines)), stacklevel=2)
 
 
 def _precision(experiment: Experiment, run: Run, built: torch.nn.Module, device: torch.device) -> Precision:

@@ -112,8 +112,6 @@ def shown_labels(sample: CsvFile, labels: Collection[str], data: Data) -> tuple[
     shown = found[best] if best is not None else ()
     if not shown and len(columns) == 1 and folded(columns[0]) in known:
         return (columns[0],)  # the column of a probability, named for the class
-    if len(shown) == 1 and _may_be_a_probability(shown[0], labels):
-        return ()
     return shown
 
 
@@ -130,11 +128,6 @@ def _in_cells(cells: set[str], known: set[str], separator: str | None) -> tuple[
         if found and len(found) >= needed:
             return tuple(found)
     return ()
-
-
-def _may_be_a_probability(cell: str, labels: Collection[str]) -> bool:
-    """Whether `0.0` or `1.0` in all rows may be the probability of one of two classes, and not a label."""
-    return "." in cell and len(set(map(folded, labels))) == 2 and number_of(cell) in (0, 1)
 
 
 def _rank(labels: Collection[str]) -> Callable[[str], tuple[Fraction, str]]:

@@ -198,6 +198,7 @@ def test_labels_that_do_not_fit_are_refused_before_anything_is_trained(
         setting_of(school, *overrides)
 
 
+@pytest.mark.filterwarnings("ignore:W42")  # the sample keeps the old name of the class
 def test_labels_of_other_test_images_or_classes_are_refused(school: Path) -> None:
     taught(school)
     file = school / "data" / "train.csv"

@@ -65,9 +65,9 @@ def test_labels_that_went_through_a_float_are_the_samples_classes(
     ]
 
 
-def test_zeros_in_all_rows_may_be_probabilities_of_two_classes_and_show_no_spelling(tmp_path: Path) -> None:
-    assert read(drawn(tmp_path / "two", ["0", "1"], ["0.0", "0.0"])).classes == ("0", "1")
-    assert read(drawn(tmp_path / "three", ["0", "1", "2"], ["0.0", "0.0"])).classes == ("0.0", "1.0", "2.0")
+def test_whole_numbers_are_written_as_floats_where_the_sample_has_them_so(tmp_path: Path) -> None:
+    assert read(drawn(tmp_path / "two", ["0", "1"], ["0.0", "0.0"])).classes == ("0.0", "1.0")
+    assert read(drawn(tmp_path / "three", ["0", "1", "2"], ["0.0", "2.0"])).classes == ("0.0", "1.0", "2.0")
 
 
 def test_what_is_one_class_is_said(tmp_path: Path) -> None:
