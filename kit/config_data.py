@@ -27,7 +27,15 @@ class Data(Strict):
     train: str = Field(
         "data/train.csv", description="the labelled rows: a CSV, or a folder with a folder a class"
     )
-    test: str | None = Field(None, description="the rows to predict, a CSV; by default the sample's ids")
+    val: str | None = Field(
+        None,
+        description="where `train` is a folder: a second one with a folder a class, whose rows join; the column `part` "
+        "says train or val",
+    )
+    test: str | None = Field(
+        None,
+        description="the rows to predict: a CSV, or a folder, each image of which is one; by default the sample's ids",
+    )
     sample: str | None = Field("data/sample_submission.csv", description="the sample submission")
     id: str = Field(
         "id", description="column that names a row; where a row has several images, a name for the row"
@@ -47,8 +55,9 @@ class Data(Strict):
     )
     test_images: str | None = Field(None, description="the same for test rows, where it differs")
     extensions: tuple[str, ...] = Field(
-        (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"),
-        description="endings tried, in this order, where `images` has none",
+        (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".jfif", ".jpe", ".avif"),
+        description="endings tried, in this order, where `images` has none; files of other endings are known by their "
+        "content",
     )
     group: str | None = Field(
         None,

@@ -26,7 +26,7 @@ from kit.tables.header import check_header
 from kit.tables.multi_line_cells import check_multi_line_cells
 from kit.tables.path_list import PathList
 from kit.tables.patterns import fill
-from kit.tables.sources import Rows
+from kit.tables.rows import Rows, check_ids
 from kit.tables.spelling import Spelled, quoted, renamed
 from kit.workspace import Workspace
 
@@ -283,7 +283,7 @@ def sample_frame(root: Path, data: Data) -> pd.DataFrame:
     check_header(file, file.columns[0], data.extensions)
     check_multi_line_cells(file, data.sep)
     firsts = sources.one_row_an_id(file)
-    sources.check_ids(firsts.column(file.columns[0]), firsts.lines, file.path, "sample")
+    check_ids(firsts.column(file.columns[0]), firsts.lines, file.path, "sample")
     return file.frame()
 
 

@@ -13,12 +13,12 @@ from tests.drawn_tables import FILES, IMAGES, PLAIN, csv, make, train_error
 
 
 def test_a_missing_image_is_told_with_what_was_tried_and_what_is_there(tmp_path: Path) -> None:
-    make(tmp_path, FILES, ["images/a.jpg", "images/b.jfif"])
+    make(tmp_path, FILES, ["images/a.jpg", "images/b.heic"])
     error = train_error(tmp_path)
     assert (error.code, error.exit_code) == ("D02", 3)
     assert f"no image for id 'b' (looked for b.jpg, b.jpeg … in {tmp_path}/images)" in error.summary
     assert ".jpg (1)" in error.hint
-    assert ".jfif (1)" in error.hint
+    assert ".heic (1)" in error.hint
 
 
 def test_all_missing_images_are_cases(tmp_path: Path) -> None:

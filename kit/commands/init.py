@@ -10,6 +10,7 @@ from kit.commands import _console
 
 if TYPE_CHECKING:
     from kit.discovery.initialise import Initialised
+    from kit.discovery.trees import ValUse
 
 
 @click.command()
@@ -26,22 +27,25 @@ if TYPE_CHECKING:
 @click.option("--test-images", help="The same for rows to predict.")
 @click.option("--group", help="Column whose equal values must share a fold.")
 @click.option("--classes", help="CSV whose first column lists the classes.")
+@click.option("--val", default="join", show_default=True, type=click.Choice(["join", "holdout", "ignore"]),
+              help="What becomes of a validation folder beside the training one.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Write over the config.json that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(folder: str, recipe: str, force: bool, as_json: bool, **given: str | None) -> None:
+def command(folder: str, recipe: str, val: ValUse, force: bool, as_json: bool, **given: str | None) -> None:
     """Write config.json for the competition in a folder, from the files it finds.
 
     \b
     kit init
     kit init ~/competition --recipe scratch
     kit init --label species --group site
+    kit init --val holdout
     """
     from pathlib import Path
 
     from kit.discovery.initialise import initialise
 
     asked = {key: value for key, value in given.items() if value is not None}
-    made = initialise(Path(folder).resolve(), recipe, asked, force)
+    made = initialise(Path(folder).resolve(), recipe, asked, force, val)
     for line in made.findings:
         _console.say(line)
     _console.say(f"recipe: {made.recipe} ({made.why})")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 from kit.config import Data
 from kit.discovery import roles
@@ -109,46 +107,6 @@ def reading(sheets: Sequence[Sheet]) -> dict[str, str]:
         raise ConfigError("the tables differ in separator or encoding", code="C20", cases=cases,
                           hint="save them all as CSV UTF-8, with the same separator")  # fmt: skip
     return {"sep": seps.pop(), "encoding": encodings.pop()}
-
-
-def class_folder(seen: Scan, root: Path) -> str:
-    """The folder whose folders are classes. Raises ConfigError where none or several may be it."""
-    children = _children(seen.folders)
-    splits = roles.TRAIN | roles.TEST | {"val", "valid", "validation", "public", "private", "images"}
-    points = {
-        parent: 2 * bool(roles.words(parent) & roles.TRAIN)
-        - 2 * bool(roles.words(parent) & (splits - roles.TRAIN))
-        for parent, names in children.items()
-        if len(names) > 1 and not names <= splits and parent
-    }
-    if not points:
-        raise ConfigError(
-            f"no labelled rows found below {root}: no table that names images and has labels, no folder a class",
-            code="C20",
-            cases=[*(Case("a table", s.name) for s in seen.sheets), *seen.unread,
-                   *(Case(f"{len(names)} images", folder) for folder, names in seen.folders.items())],
-            hint="kit init --train FILE --id COLUMN --label COLUMN --images 'folder/{id}'",
-        )  # fmt: skip
-    # a class may hold folders itself, and those are no classes then
-    outer = [each for each in points if not any(_is_train_above(other, each) for other in points)]
-    return roles.best(outer, lambda parent: points[parent], "the folder of classes", "--train", str)
-
-
-def _children(folders: Iterable[str]) -> dict[str, set[str]]:
-    """The folders with images by the folder they are in; one whose images all lie deeper counts among its like."""
-    direct: dict[str, set[str]] = defaultdict(set)
-    deep: dict[str, set[str]] = defaultdict(set)
-    for folder in folders:
-        parent, name = posixpath.split(folder)
-        while parent or name:
-            (direct if posixpath.join(parent, name) == folder else deep)[parent].add(name)
-            parent, name = posixpath.split(parent)
-    return {parent: direct[parent] or deep[parent] for parent in {*direct, *deep}}
-
-
-def _is_train_above(outer: str, inner: str) -> bool:
-    """Whether a folder lies in one whose own name says that it is the training rows'."""
-    return inner.startswith(outer + "/") and bool(roles.words(posixpath.basename(outer)) & roles.TRAIN)
 
 
 def class_list(seen: Scan, labels: set[str], used: Sequence[Sheet]) -> str | None:

@@ -6,11 +6,12 @@ import os
 import posixpath
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from kit.errors import DataError
+from kit.tables.content import is_image_file, without_ending
 from kit.tables.csv_file import SEPARATORS, CsvFile, read_csv
 from kit.tables.normal_form import nfc
 
@@ -18,7 +19,7 @@ ASIDE = frozenset({"cache", "runs", "submissions", "plugins"})  # a workspace's 
 COVERED = 0.9  # of a column's cells must name an image, so that a few missing ones mislead nobody
 
 WAYS = {f"data.sep={mark!r}": mark for mark in SEPARATORS}  # hints of the strict reader
-
+TABLES = (".csv", ".tsv")  # endings
 PROBED = 1000  # cells of a column that are looked up, evenly spread
 
 
@@ -59,13 +60,14 @@ class Scan:
     sheets: tuple[Sheet, ...]
     folders: Mapping[str, tuple[str, ...]]
     unread: tuple[str, ...] = ()
+    others: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # files that are neither, by folder
 
     @cached_property
     def _homes(self) -> dict[str, list[str]]:
         """The folders of each file name, with and without its ending."""
         homes: dict[str, list[str]] = defaultdict(list)
         for folder, names in self.folders.items():
-            for name in {nfc(part) for each in names for part in (each, each.rpartition(".")[0])}:
+            for name in {nfc(part) for each in names for part in (each, without_ending(each))}:
                 homes[name].append(folder)
         return homes
 
@@ -160,20 +162,30 @@ def _is_below(folder: str, base: str) -> bool:
 
 
 def scan(root: Path, extensions: tuple[str, ...]) -> Scan:
-    """Looks through a folder; hidden folders and a workspace's own are left out, links are followed once."""
-    sheets, folders, unread = [], {}, []
+    """Looks through a folder; hidden folders and a workspace's own are left out, links are followed once.
+
+    A file is an image by its ending, or else by its content.
+    """
+    sheets, folders, unread, others = [], {}, [], {}
     for folder, names in _walk(root):
         prefix = folder + "/" if folder else ""
-        images = tuple(name for name in names if name.lower().endswith(extensions))
+        images = tuple(
+            name
+            for name in names
+            if name.lower().endswith(extensions) or is_image_file(f"{root}/{prefix}{name}")
+        )
         if images:
             folders[folder] = images
+        rest = tuple(name for name in sorted(set(names) - set(images)) if not name.lower().endswith(TABLES))
+        if rest:
+            others[folder] = rest
         for name in names:
-            if name.lower().endswith((".csv", ".tsv")):
+            if name.lower().endswith(TABLES):
                 try:
                     sheets.append(_sheet(root, prefix + name))
                 except DataError as error:
                     unread.append(f"{prefix}{name}: {error.code} {error.summary}")
-    return Scan(tuple(sheets), folders, tuple(unread))
+    return Scan(tuple(sheets), folders, tuple(unread), others)
 
 
 def _walk(root: Path) -> Iterator[tuple[str, list[str]]]:

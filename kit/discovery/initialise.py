@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from kit.config import Data
-from kit.discovery import choosing, naming, recipes, roles
+from kit.discovery import choosing, naming, recipes, roles, trees
 from kit.discovery.cells import separator_of
 from kit.discovery.evidence import Match, Scan, Sheet, scan
 from kit.errors import ConfigError
 from kit.files import StrPath, write_json
 from kit.legible import check_writable
 from kit.schema import config_schema
+from kit.tables.content import is_image_file
 from kit.tables.header import without_header
 from kit.tables.multi_labels import parts as labels_in
 from kit.tables.patterns import columns_of
@@ -29,6 +31,7 @@ class Discovery:
 
     data: dict[str, Any]
     findings: tuple[str, ...]
+    splitter: dict[str, Any] | None = None  # if the folders ask for one
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,15 @@ class Initialised:
 
 
 def initialise(
-    root: StrPath, recipe: str = "auto", given: Mapping[str, str] | None = None, force: bool = False
+    root: StrPath,
+    recipe: str = "auto",
+    given: Mapping[str, str] | None = None,
+    force: bool = False,
+    val: trees.ValUse = "join",
 ) -> Initialised:
     """Writes config.json and config.schema.json for the files of a folder; `given` are keys of `data`.
 
+    `val` says whether images in a validation folder join the training rows, are held out, or are ignored.
     Raises ConfigError: C20 for what the files do not tell, C21 where there is a config.json already.
     """
     root = Path(root)
@@ -53,11 +61,12 @@ def initialise(
     if path.exists() and not force:
         raise ConfigError(f"there is a {path} already", code="C21", hint="kit init --force writes it anew")
     check_writable([root])
-    found = discover(root, given)
+    found = discover(root, given, val)
     check_writable(value for value in found.data.values() if isinstance(value, str))
     name, why = recipes.choose(recipe)
     sides = recipes.image_sides(_some_images(root, Data(**found.data)))
     config = recipes.config(name, found.data, sides)
+    config |= {"splitter": found.splitter} if found.splitter else {}
     write_json(root / SCHEMA, config_schema(root))
     write_json(path, {"$schema": f"./{SCHEMA}", **config})
     return Initialised(path, name, why, found.findings)
@@ -69,23 +78,28 @@ def _some_images(root: Path, data: Data) -> list[Path]:
     folder = root / start if (root / start).is_dir() else (root / start).parent
     found = []
     for path in folder.rglob("*"):
-        if path.suffix.lower() in data.extensions:
+        if path.suffix.lower() in data.extensions or is_image_file(str(path)):
             found.append(path)
         if len(found) == 32:
             break
     return found
 
 
-def discover(root: Path, given: Mapping[str, str] | None = None) -> Discovery:
+def discover(root: Path, given: Mapping[str, str] | None = None, val: trees.ValUse = "join") -> Discovery:
     """The `data` section for the files of a folder. Raises ConfigError C20 for what they do not tell."""
     asked = dict(given or {})
     seen = scan(root, Data().extensions)
     if "train" in asked and (root / asked["train"]).is_dir():
-        return _class_folders(seen, asked["train"], asked)
+        return _class_folders(seen, root, posixpath.normpath(asked["train"]), asked, val)
     matched = {sheet.name: seen.matches(sheet) for sheet in seen.sheets}
     train = choosing.train_table(seen, matched, asked)
     if train is None:
-        return _class_folders(seen, choosing.class_folder(seen, root), asked)
+        return _class_folders(seen, root, trees.class_folder(seen, root), asked, val)
+    if val == "holdout":
+        raise ConfigError(
+            f"--val holdout is for folders of classes, and the labelled rows are in {train.name}", code="C51",
+            hint="splitter=column splitter.column=COLUMN splitter.held_out=[val], if a column says which rows they are",
+        )  # fmt: skip
     return _from_tables(seen, matched, train, asked)
 
 
@@ -257,7 +271,9 @@ def _group(parts: _Parts, row_id: str, taken: set[str], asked: Mapping[str, str]
     return roles.find_group(parts.train, taken, parts.test)
 
 
-def _class_folders(seen: Scan, folder: str, asked: Mapping[str, str]) -> Discovery:
+def _class_folders(
+    seen: Scan, root: Path, folder: str, asked: Mapping[str, str], val: trees.ValUse
+) -> Discovery:
     folder = folder.rstrip("/")
     inside = replace(
         seen, folders={f: names for f, names in seen.folders.items() if not f.startswith(folder + "/")}
@@ -269,14 +285,13 @@ def _class_folders(seen: Scan, folder: str, asked: Mapping[str, str]) -> Discove
     sample = choosing.sample_table(seen, pool, None, asked)
     if sample:
         _check_headers([sample], {sample.name: choosing.missing_header(seen, sample, inside.matches(sample))})
-    classes = {
-        f.removeprefix(folder + "/").partition("/")[0] for f in seen.folders if f.startswith(folder + "/")
-    }
-    data: dict[str, Any] = {"train": folder, "sample": sample.name if sample else None}
-    findings = [f"{folder}: {seen.files_below(folder):,} images in {len(classes)} folders, one a class"]
+    data: dict[str, Any] = {"sample": sample.name if sample else None}
+    findings = []
     if sample and sample in pool:
         data["test_images"] = naming.pattern(pool[sample], sample.columns[0], sample)
         findings.append(_counted(sample, f"rows to predict, images: {data['test_images']}"))
     if sample is None:
         findings.append("no sample submission found: kit init --sample FILE where there is one")
-    return Discovery({**data, **(choosing.reading([sample]) if sample else {}), **asked}, tuple(findings))
+    tree = trees.find_trees(seen, root, folder, {**data, **asked}, sample is not None, val)
+    data = {**tree.data, **data, **(choosing.reading([sample]) if sample else {}), **asked}
+    return Discovery(data, (*tree.findings, *findings), tree.splitter)

@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 TRAIN = frozenset({"train", "training", "labels", "labelled", "labeled"})
 TEST = frozenset({"test", "testing", "eval", "evaluation"})
+VAL = frozenset({"val", "valid", "validation", "dev"})
 SAMPLE = frozenset({"sample", "example", "template"})
 SUBMISSION = frozenset({"submission", "submissions", "submit"})
 OTHER = frozenset({

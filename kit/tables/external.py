@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kit.errors import Case, ConfigError, DataError, nearest
 
 if TYPE_CHECKING:
-    from kit.tables.sources import Rows
+    from kit.tables.rows import Rows
 
 SOURCE = "source"  # the column of a table of external rows that names where each is from
 LICENCE = ("licence", "license")  # columns that say under which licence a source is

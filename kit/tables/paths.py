@@ -9,16 +9,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kit.errors import Case, DataError
+from kit.tables.content import is_image_file, without_ending
 from kit.tables.normal_form import by_nfc, nfc
 
 FOLDER, FILE, LINK = "folder", "file", "link"
+SYSTEM = ("thumbs.db", "desktop.ini", "__macosx")
+# what a folder holds beside images and folders, as plurals
+UNREAD = "files that are no image kit reads"
+LINKS = {"D20": "links that lead outside", "D02": "links that lead nowhere"}
 
 
 @dataclass
 class Images:
     """The image files below `base`; a name may hold folders, and may lack its ending.
 
-    If no file has the name itself, one whose name is the same text in another Unicode normal form is it.
+    A file is an image by its ending, or else by its content. If no file has the name itself, one whose name is the same
+    text in another Unicode normal form is it.
     """
 
     base: str
@@ -26,6 +32,7 @@ class Images:
     follow_symlinks: bool = False
     _listed: dict[str, dict[str, str] | None] = field(default_factory=dict)
     _spelled: dict[str, dict[str, str]] = field(default_factory=dict)  # of a folder: name by normal form C
+    _odd: dict[str, dict[str, list[str]]] = field(default_factory=dict)  # files of unknown endings, by stem
 
     def find(self, name: str) -> tuple[Path, str]:
         """The file of a name, and the code of what is wrong with it: D20 outside, D08 a folder, D02 not there."""
@@ -41,7 +48,7 @@ class Images:
             folder = self._on_disk(folder)
             entries, spelled = self._entries(folder) or {}, self._spellings(folder)
             found = [spelled[name] for name in self._candidates(nfc(stem)) if name in spelled]
-        files = [entry for entry in found if entries[entry] != FOLDER]
+        files = [entry for entry in found if entries[entry] != FOLDER] or self._odd_files(folder, stem)
         if not files:
             return Path(file), "D08" if any(
                 nfc(entry) != nfc(stem) or "." in entry for entry in found
@@ -58,7 +65,9 @@ class Images:
             entries = self._entries(folder)
         if entries is None:
             return [], "D20"
-        names = sorted(entry for entry in entries if self.is_image(entry) and entries[entry] != FOLDER)
+        names = sorted(
+            entry for entry, what in entries.items() if what != FOLDER and self._is_image(folder, entry, what)
+        )
         paths = [Path(f"{folder}/{entry}") for entry in names]
         problems = [self._problem_of(path) for path in paths if entries[path.name] == LINK]
         return paths, max(problems, default="") or ("" if paths else "D02")
@@ -74,9 +83,49 @@ class Images:
             and (what == FOLDER or (what == LINK and self._problem_of(Path(f"{folder}/{entry}")) == "D08"))
         )
 
-    def is_image(self, name: str) -> bool:
+    def others(self, name: str) -> dict[str, str]:
+        """What else is in a folder, name -> what it is: no image, and no folder that `folders` lists.
+
+        Hidden files are left out, and those that Windows puts into each folder.
+        """
+        folder = os.path.normpath(f"{self.base}/{name}")
+        entries = self._entries(folder) or {}
+        entered = set(self.folders(name))
+        found = {}
+        for entry, what in entries.items():
+            if entry.startswith(".") or entry.lower() in SYSTEM or entry in entered:
+                continue
+            if what == FILE and not self._is_image(folder, entry, what):
+                found[entry] = UNREAD
+            elif what == LINK and not self.has_known_ending(entry):
+                problem = self._problem_of(Path(f"{folder}/{entry}"))
+                if problem or not self._is_image(folder, entry, what):
+                    found[entry] = LINKS.get(problem, UNREAD)
+        return dict(sorted(found.items()))
+
+    def has_known_ending(self, name: str) -> bool:
         """Whether a file's name ends as an image's does; hidden files do not count."""
         return name.lower().endswith(self.extensions) and not name.startswith(".")
+
+    def _is_image(self, folder: str, entry: str, what: str) -> bool:
+        if entry.startswith(".") or self.has_known_ending(entry):
+            return not entry.startswith(".")
+        path = f"{folder}/{entry}"
+        return not (what == LINK and self._problem_of(Path(path))) and is_image_file(path)
+
+    def _odd_files(self, folder: str, stem: str) -> list[str]:
+        """The one image of an unknown ending, such as `.JPG_large`, that a name without an ending stands for."""
+        if folder not in self._odd:
+            odd: dict[str, list[str]] = {}
+            for entry, what in (self._entries(folder) or {}).items():
+                if what != FOLDER and not self.has_known_ending(entry) and "." in entry.lstrip("."):
+                    odd.setdefault(without_ending(entry), []).append(entry)
+            self._odd[folder] = odd
+        entries = self._entries(folder) or {}
+        images = [
+            name for name in self._odd[folder].get(stem, ()) if self._is_image(folder, name, entries[name])
+        ]
+        return images if len(images) == 1 else []
 
     def looked_for(self, name: str) -> str:
         """What was tried for a name, and where, as words for an error."""

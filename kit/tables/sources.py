@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-import warnings
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kit.errors import SHOWN, Case, ConfigError, DataError, KitWarning
-from kit.legible import is_legible, legible
-from kit.tables import external
+from kit.errors import ConfigError
+from kit.legible import legible
+from kit.tables import class_folders, external
 from kit.tables.csv_file import CsvFile, read_csv
 from kit.tables.header import check_header, without_header
 from kit.tables.multi_line_cells import check_multi_line_cells
-from kit.tables.normal_form import nfc, spelled_as
-from kit.tables.paths import Images, refuse, split_pattern
+from kit.tables.normal_form import spelled_as
+from kit.tables.paths import Images, split_pattern
 from kit.tables.patterns import columns_of, fill
+from kit.tables.rows import Rows, check_ids, refuse_unusable, warn_of_names
 
 if TYPE_CHECKING:
     from kit.config import Data
 
 ALL_IMAGES = "/*"  # ends a pattern for which every image of the folder is a row
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows as their source has them: ids, image paths, and columns of text, all in the source's order."""
-
-    ids: tuple[str, ...]
-    paths: tuple[Path, ...]
-    columns: Mapping[str, Sequence[str]]
-    sources: tuple[str, ...] = ()  # of each row, blank for the competition's own; none where all are
 
 
 def train_rows(root: Path, data: Data) -> Rows:
@@ -41,7 +30,7 @@ def train_rows(root: Path, data: Data) -> Rows:
     Raises DataError for rows or ids that cannot be used or may not be, ConfigError for wrong columns.
     """
     if (root / data.train).is_dir():
-        rows = _class_folders(root / data.train, data)
+        rows = class_folders.labelled_rows(root, data)
     else:
         file = _read(root / data.train, data, _columns_of_rows(data, data.images))
         rows = external.named(_csv_rows(root, data, file, data.id, data.images, "train"), data.source)
@@ -62,6 +51,8 @@ def test_rows(root: Path, data: Data) -> Rows:
             hint="data.sample=FILE (the sample submission) or data.test=FILE (a table of test rows); "
             "kit tta and kit blend score out-of-fold rows without them",
         )  # fmt: skip
+    if data.test and (root / data.test).is_dir():
+        return class_folders.rows_to_predict(root, data)
     images = data.test_images or data.images
     file = _read(root / name, data, _columns_of_rows(data, images) if data.test else None)
     file = file if data.test else one_row_an_id(file)
@@ -118,7 +109,7 @@ def _csv_rows(root: Path, data: Data, file: CsvFile, name: str, images: str, spl
     check_ids(ids, file.lines, file.path, split)
     names = fill(pattern, {"id": ids, **columns}, "data.images")
     located = [found.find(each) for each in names]
-    _refuse(found, data, names, ids, [code for _, code in located], split)
+    refuse_unusable(found, data, names, ids, [code for _, code in located], split)
     return Rows(tuple(ids), tuple(path for path, _ in located), columns)
 
 
@@ -144,7 +135,9 @@ def _photos(
     found = Images(base, data.extensions, data.follow_symlinks)
     folders = fill(pattern, {"id": owners, **columns}, "data.images")
     located = [found.in_folder(each) for each in folders]
-    _refuse(found, data, [f"{each}/*" for each in folders], owners, [code for _, code in located], split)
+    refuse_unusable(
+        found, data, [f"{each}/*" for each in folders], owners, [code for _, code in located], split
+    )
     paths = tuple(path for files, _ in located for path in files)
     source = [row for row, (files, _) in enumerate(located) for _ in files]
     wide: dict[str, list[str]] = {key: [cells[row] for row in source] for key, cells in columns.items()}
@@ -155,77 +148,3 @@ def _photos(
         ids = [f"{owner}_{stem}" for owner, stem in zip(ids, wide["file"], strict=True)]
     check_ids(ids, [file.lines[row] for row in source], file.path, split)
     return Rows(tuple(ids), paths, wide)
-
-
-def _class_folders(folder: Path, data: Data) -> Rows:
-    """Every image below a folder: its label is the first folder, its id the path without the ending.
-
-    Files of one name and several endings keep theirs, so that ids are unique.
-    """
-    found = Images(str(folder.absolute()), data.extensions, data.follow_symlinks)
-    files, pending = [], [""]
-    while pending:
-        name = pending.pop()
-        files += [f"{name}/{path.name}".lstrip("/") for path in found.in_folder(name)[0]]
-        pending += [f"{name}/{sub}".lstrip("/") for sub in found.folders(name)]
-    files.sort()
-    if not files:
-        raise DataError(f"{folder} has no images in folders", code="D29", hint="data.train, data.extensions")
-    names = [legible(file) for file in files]
-    stems = [name.rpartition(".")[0] for name in names]
-    times = Counter(stems)
-    ids = [stem if times[stem] == 1 else name for stem, name in zip(stems, names, strict=True)]
-    labels = [name.partition("/")[0] if "/" in name else "" for name in names]
-    loose = [Case("lies in no class's folder", name, split="train") for name in names if "/" not in name]
-    if loose:
-        raise DataError(f"{len(loose)} images of {folder} are in no class's folder", code="D30", cases=loose)
-    located = [found.find(file) for file in files]
-    _refuse(found, data, files, ids, [code for _, code in located], "train")
-    warn_of_names(files, "train")
-    columns = {"id": ids, "label": labels, "path": names}
-    return Rows(tuple(ids), tuple(path for path, _ in located), columns)
-
-
-def _refuse(
-    found: Images, data: Data, names: Sequence[str], ids: Sequence[str], codes: Sequence[str], split: str
-) -> None:
-    """Raises for what cannot be used; rows that the config lets go on are left to whoever reads the images."""
-    goes_on = data.bad_train == "drop" if split == "train" else data.bad_test == "prior"
-    serious = [code if code == "D20" or not goes_on else "" for code in codes]
-    refuse(found, names, ids, serious, split)
-
-
-def warn_of_names(paths: Iterable[Path | str], split: str) -> None:
-    """Warns (W50) of files whose names are not UTF-8, as they become parts of ids and labels."""
-    odd = [path for path in map(str, paths) if not is_legible(path)]
-    if odd:
-        text = (
-            f"W50 the names of {len(odd)} {split} files are not UTF-8, their bytes are written out in ids: "
-        )
-        more = ", …" if len(odd) > SHOWN else ""
-        shown = ", ".join(legible(path) for path in odd[:SHOWN])
-        warnings.warn(KitWarning(f"{text}{shown}{more}"), stacklevel=2)
-
-
-def check_ids(ids: Sequence[str], lines: Sequence[int], file: Path, split: str) -> None:
-    """Raises DataError for blank (D23) and double (D24) ids; warns of ids that differ only by case (W03)."""
-    blank = [Case(f"row {line} has no id", str(file), split=split, code="D23")
-             for row, line in zip(ids, lines, strict=True) if not row.strip()]  # fmt: skip
-    if blank:
-        raise DataError(f"{len(blank)} {split} rows have no id", code="D23", cases=blank)
-    if len(set(ids)) < len(ids):
-        rows: dict[str, list[str]] = defaultdict(list)
-        for row, line in zip(ids, lines, strict=True):
-            rows[row].append(str(line))
-        cases = [Case(f"id {row!r} is on rows {', '.join(where)}", "", row, split, "D24")
-                 for row, where in rows.items() if len(where) > 1]  # fmt: skip
-        raise DataError(f"{file}: {len(cases)} ids are there more than once", code="D24", cases=cases,
-                        hint="data.id must name each row; photos of one folder need other names")  # fmt: skip
-    forms = ids if all(map(str.isascii, ids)) else [nfc(row) for row in ids]
-    folded = Counter(map(str.casefold, forms))
-    if len(folded) < len(ids):
-        alike = [row for row, form in zip(ids, forms, strict=True) if folded[form.casefold()] > 1]
-        ways = ["case"] if len(folded) < len(set(forms)) else []
-        ways += ["Unicode form"] if len(set(forms)) < len(ids) else []
-        text = f"W03 {len(alike)} {split} ids differ only by {' or '.join(ways)}: {', '.join(alike[:6])}"
-        warnings.warn(KitWarning(text), stacklevel=2)

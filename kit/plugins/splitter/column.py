@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from kit.errors import DataError
+from kit.errors import ConfigError, DataError, nearest
 from kit.kinds import Splitter
 from kit.plugins.splitter._columns import cells
 
@@ -21,8 +21,9 @@ NEVER = ("", "-1")  # never held out; folds.csv writes -1
 class Column(Splitter):
     """Rows that have the same number or name in a column are held out together; blank ones (or -1) never.
 
-    Folds are numbered in the order of the numbers, or else of the names. Byte-identical images share a fold, that of
-    the first id; groups that the column tears are refused.
+    Folds are numbered in the order of the numbers, or else of the names. With `held_out` only the names in it are held
+    out: of a column with `train` and `val`, `held_out=["val"]` makes one fold, which is validated on `val`.
+    Byte-identical images share a fold, that of the first id; groups that the column tears are refused.
 
     Source: sklearn.model_selection.PredefinedSplit.
     """
@@ -31,11 +32,23 @@ class Column(Splitter):
 
     column: str = Field("fold", min_length=1, description="the training table's column with numbers or names")
 
+    held_out: tuple[str, ...] = Field(
+        (), description="names that are held out, each in a fold of its own; by default all but blank ones"
+    )
+
     def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
         import numpy as np
 
         found = cells(table, self.column, "column")
-        names = sorted(set(found) - set(NEVER), key=_place)
+        names = sorted(set(self.held_out) or set(found) - set(NEVER), key=_place)
+        lacking = [name for name in names if name not in found]
+        if lacking:
+            known = sorted(set(found), key=_place)
+            raise ConfigError(
+                f"splitter 'column': no row has {lacking[0]!r} in column {self.column!r}{nearest(lacking[0], known)}",
+                code="C07",
+                hint=f"splitter.held_out=<some of {', '.join(known[:10])}>",
+            )
         if not names or (len(names) == 1 and set(found) == set(names)):
             what = f"holds all rows in {names[0]!r}" if names else "is blank in every row"
             raise DataError(

@@ -92,3 +92,18 @@ def test_identical_images_share_the_fold_of_the_first(tmp_path: Path) -> None:
     with pytest.warns(KitWarning, match="W0"):
         folds = make_folds(rows, Splitter.open({"name": "column", "column": "part"}), 0)
     assert folds.numbers[[0, 3], 0].tolist() == [0, 0]
+
+
+def test_only_the_names_asked_for_are_held_out() -> None:
+    cells = ["train", "val", "train", "val", "test", ""]
+    splitter = Splitter.open({"name": "column", "column": "part", "held_out": ["val"]})
+    folds = make_folds(table(cells), splitter, 0)
+    assert folds.numbers[:, 0].tolist() == [-1, 0, -1, 0, -1, -1]
+    several = Splitter.open({"name": "column", "column": "part", "held_out": ["val", "test"]})
+    assert make_folds(table(cells), several, 0).numbers[:, 0].tolist() == [-1, 1, -1, 1, 0, -1]
+
+
+def test_a_name_that_no_row_has_is_refused_with_the_nearest() -> None:
+    splitter = Splitter.open({"name": "column", "column": "part", "held_out": ["vall"]})
+    with pytest.raises(ConfigError, match="no row has 'vall' in column 'part'; did you mean 'val'"):
+        make_folds(table(["train", "val"]), splitter, 0)
