@@ -74,7 +74,9 @@ class Submitted(Scored):
     record: Path
     format: str
     test_rows: int
-    rank: int  # on the board, among its metric
+    rank: int  # on the board, among those of its metric that are scored on the same rows
+    ranked: int  # how many those are, this one included
+    elsewhere: int  # submissions of its metric that are scored on other rows, so that they do not compare
     is_new: bool  # False: the same blend was made before, and this is its submission
 
 
@@ -207,11 +209,15 @@ def submit(
         written = submission.write(workspace.submissions, name, table, record, separator, board.last, entered)
         if written.is_new:
             board = board.enter(_entry(written, record, blended, metric, notes))
+    entry = next(one for one in board.entries if one.file == written.path.name)
+    of_metric = [one for one in board.entries if one.metric == entry.metric]
+    alike = board.compared_with(entry)
     return Submitted(
         number=written.number, path=written.path, record=written.record, format=shape.plugin_name(),
         metric=metric.plugin_name(), ensembler=blended.ensembler.spec(), comparison=blended.comparison,
         rows=len(blended.oof_ids), test_rows=len(table), written=judged.written,
-        rank=board.rank(written.number), is_new=written.is_new,
+        rank=board.rank_of(entry), ranked=len(alike),
+        elsewhere=len(of_metric) - len(alike), is_new=written.is_new,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 
 from kit import files
@@ -26,6 +27,9 @@ SAVED = "save it as CSV UTF-8, with commas between the cells, or take the copy t
 UNDONE = "undone"  # the folder of submissions that were taken back
 MERGES = (".gitattributes", f"{BOARD} merge=union\n")  # beside the board
 MARKS = ("<<<<<<<", "=======", ">>>>>>>")  # that git leaves where it did not merge
+
+
+Key = tuple[int, str, str]
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Entry:
         return self.metric, self.cv is None, -cv if self.better == "higher" else cv, self.number
 
     @property
-    def key(self) -> tuple[int, str, str]:
+    def key(self) -> Key:
         """What makes a line this submission's: its number, and what another clone's of that number has not."""
         return self.number, self.created, self.file
 
@@ -169,14 +173,70 @@ class Board:
         raise ConfigError(f"no submission {asked} on the board", code="C22", hint=hint)
 
     def ranked(self) -> tuple[Entry, ...]:
-        """The entries, best first within each metric."""
-        return tuple(sorted(self.entries, key=Entry.place))
+        """The entries, best first within each metric; those scored on other rows than most come after them."""
+        return tuple(sorted(self.entries, key=self._place))
 
     def rank(self, number: int) -> int:
-        """A submission's place among those of its metric, from 1."""
-        ranked = self.ranked()
-        metric = next(entry.metric for entry in ranked if entry.number == number)
-        return [entry.number for entry in ranked if entry.metric == metric].index(number) + 1
+        """A submission's place, from 1, among those of its metric that are scored on the same rows."""
+        return self.rank_of(next(entry for entry in self.entries if entry.number == number))
+
+    def rank_of(self, entry: Entry) -> int:
+        """An entry's place, as `rank` says it."""
+        return [one.key for one in self.compared_with(entry)].index(entry.key) + 1
+
+    def compared_with(self, entry: Entry) -> tuple[Entry, ...]:
+        """The submissions of an entry's metric whose score is of the same rows, the entry included, best first.
+
+        Those without a score come last among the ones that are compared.
+        """
+        alike = [one for one in self.ranked() if one.metric == entry.metric]
+        if not self.is_apart(entry):
+            return tuple(one for one in alike if not self.is_apart(one))
+        return tuple(one for one in alike if self.row_sets[one.key] == self.row_sets[entry.key])
+
+    def is_apart(self, entry: Entry) -> bool:
+        """Whether an entry's score is of other rows than those that scores of its metric are compared on."""
+        return self.row_sets[entry.key] not in ("", self._compared_rows[entry.metric])
+
+    @cached_property
+    def row_sets(self) -> Mapping[Key, str]:
+        """A name for the out-of-fold rows that each entry is scored on, equal for equal rows; blank without a score.
+
+        The record beside a submission has the fingerprint of its rows. Without a record, an entry counts with those of
+        as many rows.
+        """
+        known = {entry.key: _fingerprint(self.submissions / entry.file) for entry in self.entries}
+        by_count: dict[int, set[str]] = {}
+        for entry in self.entries:
+            if known[entry.key]:
+                by_count.setdefault(entry.rows, set()).add(known[entry.key])
+        found = {}
+        for entry in self.entries:
+            alike = by_count.get(entry.rows, set())
+            digest = known[entry.key] or (next(iter(alike)) if len(alike) == 1 else "")
+            found[entry.key] = "" if entry.cv is None else f"{entry.rows} {digest}"
+        return found
+
+    @cached_property
+    def _compared_rows(self) -> Mapping[str, str]:
+        """Of each metric the rows on which scores are compared: the most rows, then the most and newest entries."""
+        sets: dict[str, dict[str, list[Entry]]] = {}
+        for entry in self.entries:
+            sets.setdefault(entry.metric, {}).setdefault(self.row_sets[entry.key], []).append(entry)
+
+        def size(rows: str, entries: Sequence[Entry]) -> tuple[bool, int, int, int]:
+            return rows != "", entries[0].rows, len(entries), max(entry.number for entry in entries)
+
+        return {
+            metric: max(by_rows, key=lambda rows, by_rows=by_rows: size(rows, by_rows[rows]))  # type: ignore[misc]
+            for metric, by_rows in sets.items()
+        }
+
+    def _place(self, entry: Entry) -> tuple[str, bool, bool, int, str, tuple[str, bool, float, int]]:
+        """Sorts as `Entry.place`, with the entries of other rows after those that are compared."""
+        apart = self.is_apart(entry)
+        rows = self.row_sets[entry.key] if apart else ""
+        return entry.metric, entry.cv is None, apart, -entry.rows if apart else 0, rows, entry.place()
 
     def _changed(self, change: Callable[[Sequence[Entry]], tuple[Entry, ...]]) -> Board:
         with locked(self.submissions):
@@ -188,9 +248,17 @@ class Board:
         return board
 
 
+def _fingerprint(file: Path) -> str:
+    """The fingerprint of the out-of-fold rows by a submission's record, blank where the record does not say."""
+    try:
+        return str(files.read_json(file.with_suffix(".json"))["fingerprints"]["rows"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
 def _joined(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     """The entries in the order of their numbers, those of one submission joined."""
-    found: dict[tuple[int, str, str], Entry] = {}
+    found: dict[Key, Entry] = {}
     for entry in entries:
         found[entry.key] = _both(found[entry.key], entry) if entry.key in found else entry
     return tuple(entry for _, entry in sorted(found.items()))

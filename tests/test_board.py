@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import multiprocessing
 import shutil
 import subprocess
@@ -70,6 +71,52 @@ def test_scores_of_two_metrics_are_not_compared(tmp_path: Path) -> None:
     board = Board.read(tmp_path).enter(replace(ENTRY, number=3, cv=0.01, metric="log_loss", better="lower"))
     assert order(board) == [3, 2, 1]
     assert [board.rank(number) for number in (1, 2, 3)] == [2, 1, 1]
+
+
+def recorded(folder: Path, number: int, digest: str, **changes: object) -> Entry:
+    """An entry whose record says which rows it is scored on."""
+    entry = replace(ENTRY, number=number, file=f"{number:04d}-x.csv", **changes)  # type: ignore[arg-type]
+    record = {"fingerprints": {"rows": digest}}
+    (folder / f"{number:04d}-x.json").write_text(json.dumps(record))
+    return entry
+
+
+def test_scores_of_other_rows_are_ranked_apart(tmp_path: Path) -> None:
+    board = Board.read(tmp_path)
+    for entry in (
+        recorded(tmp_path, 1, "all", rows=1198, cv=0.5),
+        recorded(tmp_path, 2, "some", rows=799, cv=0.9),
+        recorded(tmp_path, 3, "all", rows=1198, cv=0.6),
+        recorded(tmp_path, 4, "others", rows=799, cv=0.8),
+        recorded(tmp_path, 5, "all", rows=1198, cv=None),
+        recorded(tmp_path, 6, "some", rows=799, cv=0.95),
+    ):
+        board = board.enter(entry)
+    assert [entry.number for entry in board.entries if board.is_apart(entry)] == [2, 4, 6]
+    assert order(board) == [3, 1, 4, 6, 2, 5]  # other rows of equal number are apart from one another, too
+    assert {number: board.rank(number) for number in range(1, 7)} == {1: 2, 2: 2, 3: 1, 4: 1, 5: 3, 6: 1}
+    assert [one.number for one in board.compared_with(board.entry(2))] == [6, 2]
+
+
+def test_without_records_as_many_rows_count_as_the_same(tmp_path: Path) -> None:
+    board = Board.read(tmp_path)
+    for entry in (
+        replace(ENTRY, number=1, rows=9),
+        recorded(tmp_path, 2, "all", rows=9, cv=0.6),
+        replace(ENTRY, number=3, rows=6, cv=0.7),
+    ):
+        board = board.enter(entry)
+    assert [board.is_apart(entry) for entry in board.entries] == [False, False, True]
+    assert order(board) == [2, 1, 3]
+
+
+def test_rows_of_equal_number_are_those_of_more_and_then_newer_submissions(tmp_path: Path) -> None:
+    board = Board.read(tmp_path)
+    for entry in (recorded(tmp_path, 1, "old", cv=0.9), recorded(tmp_path, 2, "new", cv=0.5)):
+        board = board.enter(entry)
+    assert [board.is_apart(entry) for entry in board.entries] == [True, False]
+    board = board.enter(recorded(tmp_path, 3, "old", cv=0.8))
+    assert [board.is_apart(entry) for entry in board.entries] == [False, True, False]
 
 
 def test_a_spreadsheet_finds_a_line_a_submission_in_the_order_of_their_numbers(tmp_path: Path) -> None:

@@ -77,6 +77,11 @@ def _show(made: Scored) -> None:
         f"{scored}; submission {made.number}: {made.test_rows} rows, format {made.format}, "
         f"rank {made.rank} on the board{'' if made.is_new else ', where it was before'}"
     )
+    if made.elsewhere:
+        _console.say(
+            f"rank among the {made.ranked} that are scored on the same {made.rows} rows; {made.elsewhere} on the board "
+            "are scored on other rows, and do not compare"
+        )
 
 
 def _written(made: Scored) -> list[str]:

@@ -62,7 +62,7 @@ def _tell(workspace: Workspace, found: Overview, left: int | None) -> None:
     tell(found)
     if left is not None:
         answers = readable_answers(workspace, found.entries)
-        tell_sending(worth_sending(found.entries, answers, left), left)
+        tell_sending(worth_sending(found.entries, answers, left, found.other_rows), left)
 
 
 def _emit_sending(workspace: Workspace, found: Overview, left: int) -> None:
@@ -71,7 +71,7 @@ def _emit_sending(workspace: Workspace, found: Overview, left: int) -> None:
     from kit.standing.advice import worth_sending
     from kit.standing.overview import readable_answers
 
-    sending = worth_sending(found.entries, readable_answers(workspace, found.entries), left)
+    sending = worth_sending(found.entries, readable_answers(workspace, found.entries), left, found.other_rows)
     _console.emit({**asdict(found), **asdict(sending)})
 
 
@@ -111,7 +111,7 @@ def pick(count: int, as_json: bool) -> None:
     workspace, board = _read()
     found = _overview(workspace, board)
     noise = None if found.noise is None else found.noise.of_final
-    chosen = picks(found.entries, readable_answers(workspace, found.entries), count, noise)
+    chosen = picks(found.entries, readable_answers(workspace, found.entries), count, noise, found.other_rows)
     if as_json:
         _console.emit([asdict(one) for one in chosen])
     elif chosen:
@@ -202,24 +202,27 @@ def _read() -> tuple[Workspace, Board]:
 
 
 def _show(board: Board, as_json: bool) -> None:
-    """The ranking on stdout: a table for people, or JSON."""
+    """The ranking on stdout: a table for people, or JSON. Submissions scored on other rows have no rank."""
     from dataclasses import asdict
 
     entries = board.ranked()
+    ranks = {entry.key: None if board.is_apart(entry) else board.rank_of(entry) for entry in entries}
     if as_json:
-        _console.emit([asdict(entry) for entry in entries])
+        _console.emit([{**asdict(entry), "rank": ranks[entry.key]} for entry in entries])
         return
     from kit.commands._standing import number, table
 
-    made = table("rank", "number", "name", "metric", "cv", "leaderboard", "members", "ensembler")
-    ranks: dict[str, int] = {}
+    made = table("rank", "number", "name", "metric", "cv", "rows", "leaderboard", "members", "ensembler")
     for entry in entries:
-        ranks[entry.metric] = ranks.get(entry.metric, 0) + 1
         made.add_row(
-            str(ranks[entry.metric]), str(entry.number), entry.name, entry.metric, number(entry.cv),
-            number(entry.leaderboard), entry.members, entry.ensembler,
+            str(ranks[entry.key] or ""), str(entry.number), entry.name, entry.metric, number(entry.cv),
+            str(entry.rows), number(entry.leaderboard), entry.members, entry.ensembler,
         )  # fmt: skip
     if entries:
         _console.console().print(made, markup=False)
     else:
         _console.say("no submissions yet; kit blend makes one")
+    apart = [f"{entry.number} ({entry.rows} rows)" for entry in entries if board.is_apart(entry)]
+    if apart:
+        text = "without a rank, because their scores are of other rows than the others'"
+        _console.say(f"{text}: {', '.join(apart)}")

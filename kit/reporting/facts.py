@@ -136,7 +136,7 @@ class Blended:
 class Submission:
     """A line of the board."""
 
-    rank: int
+    rank: int | None  # None: its score is of other rows than those that are compared
     number: int
     name: str
     cv: float | None
@@ -144,6 +144,7 @@ class Submission:
     members: str
     ensembler: str
     notes: str
+    rows: int = 0  # out of fold, that `cv` is of
 
 
 @dataclass(frozen=True)

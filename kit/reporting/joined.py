@@ -103,10 +103,10 @@ def ranked(workspace: Workspace, board: Board) -> Ranked | Absent:
     return Ranked(
         submissions=tuple(
             Submission(
-                rank, entry.number, entry.name, _known(entry.cv), _known(entry.leaderboard), entry.members,
-                entry.ensembler, entry.notes,
+                None if board.is_apart(entry) else board.rank_of(entry), entry.number, entry.name, _known(entry.cv),
+                _known(entry.leaderboard), entry.members, entry.ensembler, entry.notes, entry.rows,
             )
-            for rank, entry in enumerate(seen.entries, 1)
+            for entry in seen.entries
         ),
         scored=seen.agreement.scored, correlation=seen.agreement.correlation, gap=seen.agreement.gap,
         noise_cv=seen.noise.of_cv if seen.noise else None,

@@ -57,7 +57,7 @@ def _best(
         found += [
             (f"submission {one.number}, {one.name}", one.cv)
             for one in board.submissions
-            if rows.get(one.number, 0) >= least
+            if one.rank is not None and rows.get(one.number, 0) >= least
         ]
     scored = [(name, score) for name, score in found if score is not None]
     return max(scored, key=lambda pair: sign * pair[1], default=("", None))

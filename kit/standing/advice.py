@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from kit.board import Entry
+from kit.board import Entry, Key
 from kit.standing.answers import Answers, difference
 
 APART = 0.01  # what a submission must differ by from those before it to teach anything
-
-Key = tuple[int, str, str]
 
 
 @dataclass(frozen=True)
@@ -30,21 +28,32 @@ class Sending:
     others: tuple[Advised, ...]
 
 
-def worth_sending(entries: Sequence[Entry], answers: Mapping[Key, Answers], left: int) -> Sending:
+def worth_sending(
+    entries: Sequence[Entry], answers: Mapping[Key, Answers], left: int, other_rows: Collection[Key] = ()
+) -> Sending:
     """Of the submissions without a leaderboard score, up to `left` that are better by cross-validation than all sent
-    ones, and differ by at least APART from what was sent and from one another. `answers` holds those that can be read.
+    ones, and differ by at least APART from what was sent and from one another. `answers` holds those that can be read,
+    `other_rows` those whose score is of other rows, so that it cannot be compared.
     """
     sent = [entry for entry in entries if entry.leaderboard is not None]
-    best = min(sent, key=Entry.place, default=None)
+    best = min((entry for entry in sent if entry.key not in other_rows), key=Entry.place, default=None)
     worth: list[Advised] = []
     others: list[Advised] = []
     for entry in sorted((one for one in entries if one.leaderboard is None), key=Entry.place):
         before = [*sent, *(one.entry for one in worth)]
-        advised, good = _judged(entry, best, before, answers)
+        advised, good = (
+            (Advised(entry, _of_other_rows(entry)), False)
+            if entry.key in other_rows
+            else _judged(entry, best, before, answers)
+        )
         if good and len(worth) == left:
             advised, good = Advised(entry, f"after the {left} that are left", advised.difference), False
         (worth if good else others).append(advised)
     return Sending(tuple(worth), tuple(others))
+
+
+def _of_other_rows(entry: Entry) -> str:
+    return f"its score is of {entry.rows} other rows, and cannot be compared"
 
 
 def _judged(
@@ -91,22 +100,26 @@ def _nearest(
 
 
 def picks(
-    entries: Sequence[Entry], answers: Mapping[Key, Answers], count: int, noise: float | None
-) -> tuple[Advised, ...]:
+    entries: Sequence[Entry], answers: Mapping[Key, Answers], count: int, noise: float | None,
+    other_rows: Collection[Key] = (),
+) -> tuple[Advised, ...]:  # fmt: skip
     """The final submissions: the best by cross-validation, then each time, of those within one standard error of it,
     the one that differs most from those chosen; where there is none, the next best.
 
-    Two that differ do not fail together; one that is worse by less than the noise costs nothing that is known.
+    Two that differ do not fail together; one that is worse by less than the noise costs nothing that is known. Those
+    whose score is of other rows come last, and say so.
     """
-    left = sorted((one for one in entries if one.cv is not None and one.key in answers), key=Entry.place)
+    known = sorted((one for one in entries if one.cv is not None and one.key in answers), key=Entry.place)
+    left = [one for one in known if one.key not in other_rows]
+    apart = [Advised(one, _of_other_rows(one)) for one in known if one.key in other_rows]
     if not left:
-        return ()
+        return tuple(apart[:count])
     best = left.pop(0)
     chosen = [Advised(best, "the safest: the best by cross-validation")]
     while left and len(chosen) < count:
         near = [one for one in left if noise is not None and -_gain(one, best) <= noise] or left[:1]
-        apart = {one.key: _nearest(one, [each.entry for each in chosen], answers) for one in near}
-        distances = {key: found[1] if found else 0.0 for key, found in apart.items()}
+        nearest = {one.key: _nearest(one, [each.entry for each in chosen], answers) for one in near}
+        distances = {key: found[1] if found else 0.0 for key, found in nearest.items()}
         pick = max(near, key=lambda one: distances[one.key])
         within = noise is not None and -_gain(pick, best) <= noise
         why = (
@@ -116,4 +129,4 @@ def picks(
         )
         chosen.append(Advised(pick, f"{why}: by {distances[pick.key]:.2%}", distances[pick.key]))
         left.remove(pick)
-    return tuple(chosen)
+    return tuple([*chosen, *apart][:count])

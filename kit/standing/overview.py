@@ -6,9 +6,8 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kit.board import Board, Entry
+from kit.board import Board, Entry, Key
 from kit.errors import DataError, KitError, KitWarning
-from kit.standing.advice import Key
 from kit.standing.agreement import Agreement, agreement
 from kit.standing.answers import Answers, read_answers
 from kit.standing.gap import Gap, explained
@@ -25,6 +24,7 @@ class Overview:
     noise: Noise | None
     unknown: str = ""
     gap: Gap | None = None  # explained, where submissions have both scores
+    other_rows: tuple[Key, ...] = ()  # entries whose score is of other rows than those that are compared
 
 
 def overview(workspace: Workspace, board: Board) -> Overview:
@@ -32,12 +32,25 @@ def overview(workspace: Workspace, board: Board) -> Overview:
     name = workspace.competition.metric["name"]
     entries = tuple(entry for entry in board.ranked() if entry.metric == name)
     found, unknown = _noise(workspace, entries)
-    gap = explained(workspace, entries, found)
-    made = Overview(entries, agreement(entries, found), found, unknown, gap)
+    alike = _of_the_same_rows(board, entries)
+    gap = explained(workspace, alike, found)
+    apart = tuple(entry.key for entry in entries if board.is_apart(entry))
+    made = Overview(entries, agreement(alike, found), found, unknown, gap, apart)
     for doubt in made.agreement.doubts:
         text = f"W18 cross-validation and leaderboard part ways: {doubt.what}"
         warnings.warn(KitWarning(text), stacklevel=2)
     return made
+
+
+def _of_the_same_rows(board: Board, entries: Sequence[Entry]) -> list[Entry]:
+    """The entries of the rows of which most have a leaderboard score; else of those that scores are compared on."""
+    scored = [
+        board.row_sets[one.key] for one in entries if one.cv is not None and one.leaderboard is not None
+    ]
+    if not scored:
+        return [one for one in entries if not board.is_apart(one)]
+    most = max(scored, key=lambda rows: (scored.count(rows), -scored.index(rows)))
+    return [one for one in entries if board.row_sets[one.key] in ("", most)]
 
 
 def _noise(workspace: Workspace, entries: Sequence[Entry]) -> tuple[Noise | None, str]:

@@ -10,6 +10,7 @@ import pytest
 
 from kit.blend import blend
 from kit.board import Board
+from kit.errors import KitWarning
 from kit.workspace import Workspace
 from tests.conftest import Kit
 from tests.written_runs import TEST, competition, write_run
@@ -171,3 +172,57 @@ def test_other_metrics_submissions_are_shown_and_not_compared(kit: Kit, workspac
     status, out, err = kit("board", "--left", "1")
     assert (status, len(out.splitlines())) == (0, 4)
     assert err == "none of the submissions on the board is worth one of those left today\n"
+
+
+@pytest.fixture
+def partial(workspace: Workspace) -> Workspace:
+    """Submission 4 is right in all of the six rows that it covers; 1 is right in all nine, so in these as well."""
+    write_run(workspace.root, "d", rows=range(6))
+    config = json.loads((workspace.root / "config.json").read_text())
+    (workspace.root / "config.json").write_text(json.dumps({**config, "public_share": 0.5}))
+    with pytest.warns(KitWarning, match="W10"):
+        blend(Workspace.open(workspace.root), ["b", "d"], name="partial")
+    return workspace
+
+
+def test_a_score_of_other_rows_has_no_rank_and_says_so(kit: Kit, partial: Workspace) -> None:
+    _, out, err = kit("board")
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[0][:6] == ["rank", "number", "name", "metric", "cv", "rows"]
+    assert [line[:2] for line in lines[1:4]] == [["1", "1"], ["2", "2"], ["3", "3"]]
+    assert lines[4][:5] == ["4", "partial", "accuracy", "1.0000", "6"]
+    assert "without a rank, because their scores are of other rows than the others': 4 (6 rows)" in err
+    said = json.loads(kit("board", "--json")[1])
+    assert [(one["number"], one["rank"], one["rows"]) for one in said][-1] == (4, None, 6)
+
+
+def test_a_blend_of_fewer_rows_says_what_its_rank_is_among(kit: Kit, partial: Workspace) -> None:
+    err = kit("blend", "d", "--name", "again")[2]
+    assert (
+        "scored on 6 out-of-fold rows that all members cover; submission 5: 4 rows, format label, rank 2"
+        in err
+    )
+    assert (
+        "rank among the 2 that are scored on the same 6 rows; 3 on the board are scored on other rows" in err
+    )
+
+
+def test_a_score_of_other_rows_is_sent_never_and_picked_last_with_a_mark(
+    kit: Kit, partial: Workspace
+) -> None:
+    assert json.loads(kit("board", "--left", "1", "--json")[1])["worth"][0]["entry"]["number"] == 1
+    why = "its score is of 6 other rows, and cannot be compared"
+    err = kit("board", "--left", "9")[2]
+    assert f"not 4 partial: {why}" in err
+    picked = json.loads(kit("board", "pick", "2", "--json")[1])
+    assert 4 not in {one["entry"]["number"] for one in picked}
+    picked = json.loads(kit("board", "pick", "9", "--json")[1])
+    assert (picked[-1]["entry"]["number"], picked[-1]["why"]) == (4, why)
+
+
+def test_cross_validation_is_compared_with_the_leaderboard_on_the_same_rows(
+    kit: Kit, partial: Workspace
+) -> None:
+    for number, value in (("1", "0.9"), ("2", "0.8"), ("4", "0.1")):
+        err = kit("board", "score", number, value)[2]
+    assert "2 submissions have a leaderboard score: -0.0944 against cv (median)" in err
