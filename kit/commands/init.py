@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import click
@@ -29,9 +30,17 @@ if TYPE_CHECKING:
 @click.option("--classes", help="CSV whose first column lists the classes.")
 @click.option("--val", default="join", show_default=True, type=click.Choice(["join", "holdout", "ignore"]),
               help="What becomes of a validation folder beside the training one.")  # fmt: skip
+@click.option(
+    "--metric", help="What the competition scores; by default the sample shows it (kit plugins metric)."
+)
+@click.option("--sep", help="What separates the CSVs' fields; by default found in each file.")
+@click.option("--encoding", help="The CSVs' encoding; by default found in each file.")
 @click.option("--force", is_flag=True, help="Write over the config.json that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(folder: str, recipe: str, val: ValUse, force: bool, as_json: bool, **given: str | None) -> None:
+def command(
+    folder: str, recipe: str, val: ValUse, metric: str | None, force: bool, as_json: bool,
+    **given: str | None,
+) -> None:  # fmt: skip
     """Write config.json for the competition in a folder, from the files it finds.
 
     \b
@@ -45,18 +54,22 @@ def command(folder: str, recipe: str, val: ValUse, force: bool, as_json: bool, *
     from kit.discovery.initialise import initialise
 
     asked = {key: value for key, value in given.items() if value is not None}
-    made = initialise(Path(folder).resolve(), recipe, asked, force, val)
+    made = initialise(Path(folder).resolve(), recipe, asked, force, val, metric)
     for line in made.findings:
         _console.say(line)
     _console.say(f"recipe: {made.recipe} ({made.why})")
-    counts = _counts(made)
+    counts, shape = _read_tables(made)
     _console.say(f"wrote {made.path}")
     if as_json:
-        _console.emit({"config": made.path, "recipe": made.recipe, "findings": made.findings, **counts})
+        _console.emit({"config": made.path, "recipe": made.recipe, "findings": made.findings,
+                       "metric": made.metric, "format": shape, **counts})  # fmt: skip
 
 
-def _counts(made: Initialised) -> dict[str, int]:
-    """Reads the tables as the config says; what cannot be used is said, and is no reason to take the config back."""
+def _read_tables(made: Initialised) -> tuple[dict[str, int], str | None]:
+    """Counts and the submission's format, of the tables as the config has them.
+
+    Faults of the data are printed. They are no reason to take the config back.
+    """
     from kit.commands._decision import say_decision
     from kit.errors import KitError
     from kit.submission import choose_format
@@ -64,7 +77,7 @@ def _counts(made: Initialised) -> dict[str, int]:
     from kit.workspace import Workspace
 
     workspace = Workspace.open(made.path.parent)
-    data, counts = workspace.competition.data, {}
+    data, counts, shape = workspace.competition.data, dict[str, int](), None
     try:
         train = train_table(workspace.root, data)
         counts = {"rows": len(train), "classes": len(train.classes)}
@@ -74,11 +87,23 @@ def _counts(made: Initialised) -> dict[str, int]:
             counts["test_rows"] = len(test_table(workspace.root, data, train.classes))
         if data.sample:
             sample = sample_frame(workspace.root, data)
-            choose_format(workspace, sample, train.classes, labels=train.label_kind)
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always")
+                shape = choose_format(workspace, sample, train.classes, labels=train.label_kind).plugin_name()
+            _say_format(shape, [str(warning.message) for warning in said])
     except KitError as error:
         _console.say(f"the data cannot be used yet: {error}")
     else:
         say_decision(workspace)
     if counts:
         _console.say(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items()))
-    return counts
+    return counts, shape
+
+
+def _say_format(shape: str, warned: list[str]) -> None:
+    """Prints the format with its reason, which is a warning if the sample shows none, and all other warnings."""
+    reasons = [text for text in warned if text.startswith(("W11", "W16"))]
+    for text in warned:
+        if text not in reasons:
+            _console.say(text)
+    _console.say(f"format: {shape} ({reasons[0] if reasons else 'the sample shows it'})")

@@ -109,10 +109,21 @@ def reading(sheets: Sequence[Sheet]) -> dict[str, str]:
     return {"sep": seps.pop(), "encoding": encodings.pop()}
 
 
-def class_list(seen: Scan, labels: set[str], used: Sequence[Sheet]) -> str | None:
-    """A table whose first column lists every label once."""
+def class_list(seen: Scan, labels: set[str], used: Sequence[Sheet]) -> tuple[str | None, str]:
+    """The table whose first column lists exactly the labels, each once, and that in words.
+
+    A table that is called a list of classes and lists others too is named and not taken.
+    """
+    others = ""
     for sheet in seen.sheets:
         first = sheet.file.column(sheet.columns[0])
-        if sheet not in used and labels and labels <= set(first) and len(set(first)) == len(first):
-            return sheet.name
-    return None
+        if sheet in used or not labels or len(set(first)) < len(first):
+            continue
+        if set(first) == labels:
+            return sheet.name, f"classes: {sheet.name} lists exactly the {len(labels)} labels"
+        named = roles.words(sheet.name) & roles.LABELS or roles.words(sheet.columns[0]) & roles.LABELS
+        if named and labels < set(first) and not others:
+            more = len(first) - len(labels)
+            others = f"{sheet.name} lists {more} classes that no training row has, so it is left aside: "
+            others += f"kit init --classes {sheet.name} takes it"
+    return None, others

@@ -51,6 +51,7 @@ class Match:
     covered: float  # share of the cells that name an image
     used: float  # share of the pattern's folder that the cells name
     photos: bool = False
+    ending: str = ""  # that most files of the pattern's folder have, such as .jpg
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,16 @@ class Scan:
         """How many images a folder and those in it hold."""
         return sum(len(names) for each, names in self.folders.items() if _is_below(each, folder))
 
+    def ending_below(self, folder: str) -> str:
+        """The ending that most images of a folder and those in it have; of equally many the first by the alphabet."""
+        counts = Counter(
+            posixpath.splitext(name)[1].lower()
+            for each, names in self.folders.items()
+            if _is_below(each, folder)
+            for name in names
+        )
+        return min(counts, key=lambda ending: (-counts[ending], ending), default="")
+
     def folders_below(self, folder: str) -> int:
         """How many folders with images a folder holds."""
         return sum(_is_below(each, folder) and each != folder for each in self.folders)
@@ -92,13 +103,19 @@ class Scan:
         return next(self._bases(cell, self._homes), None) is not None
 
     def matches(self, sheet: Sheet) -> list[Match]:
-        """Every way in which a column names images, columns of unlike cells only, the best way first."""
+        """Every way in which a column names images, columns of unlike cells only, the best way first.
+
+        Equally good ways are in the order of the table's columns, then of the patterns.
+        """
         found: list[Match] = []
         for column in sheet.columns:
             cells = sheet.file.column(column)
             if len(set(cells)) >= 0.98 * len(cells):  # a few double ids are an error to show, not to hide
                 found += self._of_files(sheet, column, cells) or self._of_folders(column, cells)
-        return sorted(found, key=lambda match: (match.covered, match.used), reverse=True)
+        place = {column: number for number, column in enumerate(sheet.columns)}
+        return sorted(
+            found, key=lambda match: (-match.covered, -match.used, place[match.column], match.pattern)
+        )
 
     def _of_files(self, sheet: Sheet, column: str, cells: Sequence[str]) -> list[Match]:
         bases: Counter[str] = Counter()
@@ -106,7 +123,13 @@ class Scan:
         for row in probed:
             bases.update(set(self._bases(cells[row], self._homes)))
         found = [
-            Match(column, f"{base}{{{column}}}", share, share * len(cells) / self.files_below(base))
+            Match(
+                column,
+                f"{base}{{{column}}}",
+                share,
+                share * len(cells) / self.files_below(base),
+                ending=self.ending_below(base),
+            )
             for base, count in bases.items()
             if (share := count / len(probed)) >= COVERED
         ]
@@ -130,6 +153,7 @@ class Scan:
                 posixpath.join(parent, f"{{{other}}}", f"{{{column}}}"),
                 share,
                 share * len(cells) / self.files_below(parent),
+                ending=self.ending_below(parent),
             )
             for (parent, other), count in bases.items()
             if (share := count / len(probed)) >= COVERED
@@ -161,10 +185,13 @@ def _is_below(folder: str, base: str) -> bool:
     return not base or folder == base or folder.startswith(base + "/")
 
 
-def scan(root: Path, extensions: tuple[str, ...]) -> Scan:
+def scan(
+    root: Path, extensions: tuple[str, ...], sep: str | None = None, encoding: str | None = None
+) -> Scan:
     """Looks through a folder; hidden folders and a workspace's own are left out, links are followed once.
 
-    A file is an image by its ending, or else by its content.
+    A file is an image by its ending, or else by its content. Tables are read with `sep` and `encoding` if they are
+    given, else with those that each file shows.
     """
     sheets, folders, unread, others = [], {}, [], {}
     for folder, names in _walk(root):
@@ -182,7 +209,7 @@ def scan(root: Path, extensions: tuple[str, ...]) -> Scan:
         for name in names:
             if name.lower().endswith(TABLES):
                 try:
-                    sheets.append(_sheet(root, prefix + name))
+                    sheets.append(_sheet(root, prefix + name, sep, encoding))
                 except DataError as error:
                     unread.append(f"{prefix}{name}: {error.code} {error.summary}")
     return Scan(tuple(sheets), folders, tuple(unread), others)
@@ -203,17 +230,17 @@ def _walk(root: Path) -> Iterator[tuple[str, list[str]]]:
         yield folder, sorted(name for name in names if not name.startswith("."))
 
 
-def _sheet(root: Path, name: str) -> Sheet:
-    """Reads a table, with another separator or encoding where the strict reader names one."""
-    sep, encoding = ",", "utf-8"
+def _sheet(root: Path, name: str, sep: str | None, encoding: str | None) -> Sheet:
+    """Reads a table; unless separator or encoding are given, with another one if the strict reader names it."""
+    mark, coding = "\t" if sep == r"\t" else sep or ",", encoding or "utf-8"
     for _ in range(3):
         try:
-            return Sheet(name, read_csv(root / name, sep, encoding), sep, encoding)
+            return Sheet(name, read_csv(root / name, mark, coding), mark, coding)
         except DataError as error:
-            if error.code == "D26" and error.hint in WAYS:
-                sep = WAYS[error.hint]
-            elif error.code == "D25" and error.hint.startswith("data.encoding="):
-                encoding = error.hint.partition("=")[2]
+            if error.code == "D26" and error.hint in WAYS and sep is None:
+                mark = WAYS[error.hint]
+            elif error.code == "D25" and error.hint.startswith("data.encoding=") and encoding is None:
+                coding = error.hint.partition("=")[2]
             else:
                 raise
-    return Sheet(name, read_csv(root / name, sep, encoding), sep, encoding)
+    return Sheet(name, read_csv(root / name, mark, coding), mark, coding)

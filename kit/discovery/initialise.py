@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from kit.config import Data
 from kit.discovery import choosing, naming, recipes, roles, trees
 from kit.discovery.cells import separator_of
 from kit.discovery.evidence import Match, Scan, Sheet, scan
+from kit.discovery.metric import suggest
 from kit.errors import ConfigError
 from kit.files import StrPath, write_json
 from kit.legible import check_writable
@@ -36,12 +38,13 @@ class Discovery:
 
 @dataclass(frozen=True)
 class Initialised:
-    """A config.json that was written, from which recipe, and why that one."""
+    """A config.json that was written, from which recipe and why that one, and its metric."""
 
     path: Path
     recipe: str
     why: str
     findings: tuple[str, ...]
+    metric: dict[str, Any]
 
 
 def initialise(
@@ -50,11 +53,13 @@ def initialise(
     given: Mapping[str, str] | None = None,
     force: bool = False,
     val: trees.ValUse = "join",
+    metric: str | None = None,
 ) -> Initialised:
     """Writes config.json and config.schema.json for the files of a folder; `given` are keys of `data`.
 
-    `val` says whether images in a validation folder join the training rows, are held out, or are ignored.
-    Raises ConfigError: C20 for what the files do not tell, C21 where there is a config.json already.
+    `val` says whether images in a validation folder join the training rows, are held out, or are ignored. `metric` is
+    by default the one that the sample submission asks for. Raises ConfigError: C20 for what the files do not show, C21
+    if there is a config.json already.
     """
     root = Path(root)
     path = root / CONFIG
@@ -65,30 +70,41 @@ def initialise(
     check_writable(value for value in found.data.values() if isinstance(value, str))
     name, why = recipes.choose(recipe)
     sides = recipes.image_sides(_some_images(root, Data(**found.data)))
-    config = recipes.config(name, found.data, sides)
+    scored, reason = suggest(root, Data(**found.data), metric)
+    config = recipes.config(name, found.data, sides, scored)
     config |= {"splitter": found.splitter} if found.splitter else {}
     write_json(root / SCHEMA, config_schema(root))
     write_json(path, {"$schema": f"./{SCHEMA}", **config})
-    return Initialised(path, name, why, found.findings)
+    shown = "".join(f" {key}={value}" for key, value in scored.items() if key != "name")
+    findings = (
+        *found.findings,
+        f"metric: {scored['name']}{shown} ({reason}); kit init --metric NAME takes another",
+    )
+    return Initialised(path, name, why, findings, scored)
 
 
 def _some_images(root: Path, data: Data) -> list[Path]:
-    """Up to 32 images of the folder that the pattern begins with."""
+    """Up to 32 images of the folder that the pattern begins with, the first in the order of their paths."""
     start = data.train if (root / data.train).is_dir() else data.images.partition("{")[0]
     folder = root / start if (root / start).is_dir() else (root / start).parent
-    found = []
-    for path in folder.rglob("*"):
-        if path.suffix.lower() in data.extensions or is_image_file(str(path)):
-            found.append(path)
-        if len(found) == 32:
+    found: list[Path] = []
+    for path, inner, names in os.walk(folder):
+        inner.sort()
+        images = [
+            name
+            for name in sorted(names)
+            if name.lower().endswith(data.extensions) or is_image_file(f"{path}/{name}")
+        ]
+        found += [Path(path, name) for name in images[:32]]
+        if len(found) >= 32:
             break
-    return found
+    return found[:32]
 
 
 def discover(root: Path, given: Mapping[str, str] | None = None, val: trees.ValUse = "join") -> Discovery:
     """The `data` section for the files of a folder. Raises ConfigError C20 for what they do not tell."""
     asked = dict(given or {})
-    seen = scan(root, Data().extensions)
+    seen = scan(root, Data().extensions, asked.get("sep"), asked.get("encoding"))
     if "train" in asked and (root / asked["train"]).is_dir():
         return _class_folders(seen, root, posixpath.normpath(asked["train"]), asked, val)
     matched = {sheet.name: seen.matches(sheet) for sheet in seen.sheets}
@@ -112,6 +128,7 @@ class _Parts:
     sample: Sheet | None
     test: Sheet | None
     pool: Mapping[Sheet, Match]
+    ways: Sequence[Match]  # all in which the training rows name images
 
     @property
     def sheets(self) -> list[Sheet]:
@@ -133,7 +150,7 @@ def _from_tables(
         if "test" in asked
         else choosing.test_table(pool, sample)
     )
-    parts = _Parts(train, match, sample, test, pool)
+    parts = _Parts(train, match, sample, test, pool, matched[train.name])
     headless = {
         sheet.name: choosing.missing_header(seen, sheet, matched[sheet.name]) for sheet in seen.sheets
     }
@@ -144,6 +161,7 @@ def _from_tables(
     for more, lines in (several, _of_test(parts, data), _of_classes(parts, data["label"], separator, seen)):
         data |= more
         findings += lines
+    findings += _of_answers(parts, seen)
     used = {*(sheet.name for sheet in parts.sheets), data.get("classes")}
     data |= choosing.reading([sheet for sheet in seen.sheets if sheet.name in used])
     aside = sorted(sheet.name for sheet in seen.sheets if sheet.name not in used)
@@ -169,9 +187,11 @@ def _of_train(parts: _Parts, asked: Mapping[str, str]) -> Found:
     row_id = asked.get("id") or naming.id_column(train, match, parts.sample)
     taken = {match.column, row_id} | set(columns_of(match.pattern)) - naming.folder_columns(match)
     labelled, used, said = _label(parts, taken, asked)
-    taken |= {*used, *columns_of(match.pattern)}
+    taken |= {*used, match.column}
     images = naming.pattern(match, row_id, train)
-    findings = [_counted(train, f"id {row_id!r}, {said}"), f"images: {images}"]
+    same = [naming.pattern(each, row_id, train) for each in naming.equally_good(parts.ways, match)]
+    also = f"; the same names are in {', '.join(same)}: kit init --images takes another" if same else ""
+    findings = [_counted(train, f"id {row_id!r}, {said}"), f"images: {images}{also}"]
     if group := _group(parts, row_id, taken, asked):
         findings.append(f"group: {group[0]!r}, {group[1]}")
     data = {
@@ -190,6 +210,10 @@ def _label(parts: _Parts, taken: set[str], asked: Mapping[str, str]) -> tuple[di
     """The keys that say what the label is, the columns it uses, and that in words."""
     columns = parts.sample.columns[1:] if parts.sample else ()
     hot = None if "label" in asked else naming.one_hot(parts.train, columns)
+    if hot is None and parts.sample is None and "label" not in asked:
+        free = [column for column in parts.train.columns if column not in taken]
+        made = naming.one_hot(parts.train, free) if len(free) > 2 else None
+        hot = made if made and made[0] else None
     if hot and hot[0] is None:
         return (
             {"label": None},
@@ -251,12 +275,8 @@ def _of_classes(parts: _Parts, label: str | None, separator: str | None, seen: S
     labels = parts.train.values(label) if label in parts.train.columns else set()
     if separator is not None:
         labels = {each for cell in labels for each in labels_in(cell, separator)}
-    classes = choosing.class_list(seen, labels, parts.sheets)
-    return (
-        ({"classes": classes}, [f"classes: {classes} lists all {len(labels)} labels"])
-        if classes
-        else ({}, [])
-    )
+    classes, text = choosing.class_list(seen, labels, parts.sheets)
+    return {"classes": classes} if classes else {}, [text] if text else []
 
 
 def _counted(sheet: Sheet, what: str) -> str:
@@ -268,7 +288,34 @@ def _group(parts: _Parts, row_id: str, taken: set[str], asked: Mapping[str, str]
         return asked["group"], "as given"
     if parts.match.photos:
         return row_id, "the photos of a row share a fold"
-    return roles.find_group(parts.train, taken, parts.test)
+    return roles.find_group(parts.train, taken, parts.test) or _folder_group(parts)
+
+
+def _folder_group(parts: _Parts) -> tuple[str, str] | None:
+    """The folders that paths name, if they are called as groups are, such as patient_012."""
+    column = parts.match.column
+    return roles.folder_group(parts.train.file.column(column)) if column in parts.train.columns else None
+
+
+def _of_answers(parts: _Parts, seen: Scan) -> list[str]:
+    """A sample whose ids are values of another column than the rows' ids: one answer for each group of rows."""
+    sample = parts.sample
+    if sample is None or sample in parts.pool:
+        return []
+    ids = sample.values(sample.columns[0])
+    for sheet in [*(each for each in (parts.test,) if each), *seen.sheets]:
+        own = parts.pool[sheet].column if sheet in parts.pool else None
+        if sheet is sample or sheet is parts.train or not ids or (own and ids & sheet.values(own)):
+            continue
+        for column in sheet.columns:
+            repeated = len(sheet.values(column)) < len(sheet.file)
+            if column != own and repeated and ids <= sheet.values(column):
+                return [
+                    f"{sample.name} wants one answer for each {column!r}, not for each image: all {len(ids)} ids are "
+                    f"values of that column of {sheet.name}, and none is a row's id; kit predicts each image, and "
+                    "does not join the predictions to one answer yet"
+                ]
+    return []
 
 
 def _class_folders(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from kit.config import Data
 from kit.discovery import roles
 from kit.discovery.evidence import COVERED, Match, Scan, Sheet
 from kit.errors import Case, ConfigError
@@ -32,18 +33,42 @@ def train_match(train: Sheet, found: list[Match], asked: Mapping[str, str], seen
     return preferred(found, roles.TRAIN, roles.TEST)
 
 
-def preferred(found: list[Match], for_words: frozenset[str], against: frozenset[str]) -> Match:
-    """Among ways that cover as much, the one with the right words in its path."""
-    return max(
+def preferred(
+    found: list[Match], for_words: frozenset[str], against: frozenset[str], ending: str = ""
+) -> Match:
+    """The best way to name images, by the rules of docs/init.md, so that no two ways are equally good.
+
+    First the share of cells that name an image and of images that are named, then words such as "train" in the path.
+    Of folders that hold the same names the one whose files end in `ending` is taken, else the one whose ending comes
+    first in data.extensions.
+    """
+    order = {name: number for number, name in enumerate(Data().extensions)}
+    return min(
         found,
         key=lambda match: (
-            round(match.covered, 2),
-            round(match.used, 2),
-            bool(roles.words(match.pattern) & for_words) - bool(roles.words(match.pattern) & against),
-            -len(columns_of(match.pattern)),
-            "id" in roles.words(match.column),
+            -round(match.covered, 2),
+            -round(match.used, 2),
+            bool(roles.words(match.pattern) & against) - bool(roles.words(match.pattern) & for_words),
+            len(columns_of(match.pattern)),
+            "id" not in roles.words(match.column),
+            bool(ending) and match.ending != ending,
+            order.get(match.ending, len(order)),
+            len(match.pattern),
+            match.pattern,
         ),
     )
+
+
+def equally_good(found: Sequence[Match], chosen: Match) -> list[Match]:
+    """Other folders whose files have the names that the chosen one's have, in the order of their patterns."""
+    same = [
+        each
+        for each in found
+        if each.column == chosen.column
+        and each.pattern != chosen.pattern
+        and (round(each.covered, 2), round(each.used, 2)) == (round(chosen.covered, 2), round(chosen.used, 2))
+    ]
+    return sorted(same, key=lambda match: match.pattern)
 
 
 def test_match(sheet: Sheet, found: list[Match], train: Sheet, match: Match) -> Match | None:
@@ -56,7 +81,7 @@ def test_match(sheet: Sheet, found: list[Match], train: Sheet, match: Match) -> 
         if re.sub(r"\{.*", "", each.pattern) != shape
         or len(sheet.values(each.column) & mine) < 0.01 * len(sheet.file)
     ]
-    return preferred(free, roles.TEST, roles.TRAIN) if free else None
+    return preferred(free, roles.TEST, roles.TRAIN, match.ending) if free else None
 
 
 def id_column(train: Sheet, match: Match, sample: Sheet | None) -> str:

@@ -103,8 +103,10 @@ def image_sides(paths: Sequence[Path]) -> list[int]:
     return sides
 
 
-def config(recipe: str, data: dict[str, Any], sides: Sequence[int] = ()) -> dict[str, Any]:
-    """Every key of config.json with its value, for a recipe and a `data` section."""
+def config(
+    recipe: str, data: dict[str, Any], sides: Sequence[int] = (), metric: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Every key of config.json with its value, for a recipe, a `data` section and a metric."""
     chosen = dict(RECIPES[recipe])
     chosen["image_size"] = _image_size(recipe, statistics.median(sides) if sides else 256)
     splitter = "stratified_group_kfold" if data.get("group") else "stratified_kfold"
@@ -112,7 +114,7 @@ def config(recipe: str, data: dict[str, Any], sides: Sequence[int] = ()) -> dict
         chosen["loss"] = {**chosen["loss"], "base": BCE} if "base" in chosen["loss"] else BCE
         splitter = "multilabel_stratified_kfold"
     chosen["splitter"] = {"name": splitter, "folds": 5}
-    competition = Competition.model_validate({"data": data})
+    competition = Competition.model_validate({"data": data, **({"metric": metric} if metric else {})})
     experiment = Experiment.model_validate(chosen)
     return {**competition.model_dump(mode="json"), **experiment.model_dump(mode="json")}
 

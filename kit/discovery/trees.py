@@ -214,7 +214,7 @@ def _children(folders: Iterable[str]) -> dict[str, set[str]]:
         while parent or name:
             (direct if posixpath.join(parent, name) == folder else deep)[parent].add(name)
             parent, name = posixpath.split(parent)
-    return {parent: direct[parent] or deep[parent] for parent in {*direct, *deep}}
+    return {parent: direct[parent] or deep[parent] for parent in sorted({*direct, *deep})}
 
 
 def _is_train_above(outer: str, inner: str) -> bool:
