@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from kit.classes import LabelKind
-from kit.kinds import Splitter
+from kit.errors import KitError
+from kit.kinds import KINDS, Splitter
 
 # splitters that hold groups out whole where data.group declares them
 KEEP_GROUPS = frozenset(
@@ -61,3 +66,56 @@ def _names(spec: Any) -> Iterator[str]:
         yield spec["name"]
         spec = spec.get("base")
         spec = {"name": spec} if isinstance(spec, str) else spec
+
+
+def predict_command(
+    run: str,
+    views: str,
+    root: Path | None = None,
+    about: Mapping[str, Any] | None = None,
+    command: str = "tta",
+) -> str:
+    """The command that makes a run's predictions by views of this name, or where to look if there is none.
+
+    `about` is what predictions of that name say of themselves; without it the name must be one that --views takes.
+    `command` is tta or embed.
+    """
+    told = about or {}
+    if "retrieval" in told:
+        return f"kit retrieve runs/{run} again, with the scorer and rerankers of {views}"
+    policy = told.get("policy") or {}
+    plain = re.sub(r"-\d{4}(-\d+)?$", "", views)
+    spec = policy.get("views") or told.get("spec") or plain.removesuffix("-geometric")
+    text = _as_option("views", spec, root)
+    if not text:
+        return f"kit plugins views lists what --views takes, kit runs show {run} the views that it has"
+    paths = [f"runs/{run}"]
+    if plain != views and told.get("checkpoints"):  # an earlier epoch's
+        tags = {fold: str(tag).partition(":")[0] for fold, tag in told["checkpoints"].items()}
+        paths = [f"runs/{run}/fold-{fold}/{tag}" for fold, tag in tags.items()]
+    words = [f"kit {command} --checkpoints {' '.join(paths)} --views {text}"]
+    if command == "tta" and plain.endswith("-geometric"):
+        words.append("--merge geometric")
+    if policy:
+        words.append(f"--policy {_as_option('ensembler', policy['recipe']['name'], root)}")
+    return " ".join(words)
+
+
+def _as_option(kind: str, spec: Any, root: Path | None) -> str:
+    """A plugin's name, or its JSON if its options are not the defaults; blank if there is no such plugin."""
+    try:
+        plugin = KINDS[kind].open(spec, root)
+    except KitError:
+        return ""
+    name = plugin.plugin_name()
+    return name if plugin == type(plugin)() else shlex.quote(json.dumps(plugin.spec()))
+
+
+def calmer(clip_grad_norm: float | None, precision: str) -> str:
+    """What keeps a loss finite, without what is set: gradients that are clipped already, float32."""
+    parts = ["a lower optimizer.lr"]
+    if clip_grad_norm is None or clip_grad_norm > 1:
+        parts.append("clip_grad_norm=1")
+    if precision != "float32":
+        parts.append("precision=float32")
+    return f"{', or '.join(parts)}, under another --name"

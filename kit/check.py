@@ -32,6 +32,7 @@ from kit.checking.finding import Finding
 from kit.checking.predicted import predicted
 from kit.checking.shift import Measures, measuring
 from kit.competition import metric_of
+from kit.config import Data
 from kit.duplicates import joined, linked
 from kit.errors import Case, KitWarning
 from kit.folds import Folds, make_folds
@@ -81,14 +82,14 @@ def checking(workspace: Workspace, runs: Sequence[str] = (), checkpoints: Sequen
     filled = yield from filling(workspace.cache, paths, geometry(workspace.experiment), data)
     yield Progress("check", 0, 1)
     ids = np.concatenate([train.ids, test.ids])
-    found = list(_unusable(filled.bad, ids, len(train), paths))
+    found = list(_unusable(filled.bad, ids, len(train), paths, data))
     found += _without_rows(train, test)
     found += sample.of_fit(workspace, train, test)
     found += external.of_sources(train)
     found += spellings.of_names(train, data.rename)
     found += labels.of_counts(train, folds, splitter, workspace.experiment)
     found += groups.of_names(train, folds, splitter, data.group, _left_out(workspace))
-    found += factors.of_factors(train, data.label_factors)
+    found += factors.of_factors(train, data.label_factors, workspace.experiment.loss["name"])
     found += _by_predictions(workspace, train, len(test), runs)
     measures = yield from measuring(filled.cache)
     found += shift.odd(measures, ids)
@@ -106,8 +107,10 @@ def checking(workspace: Workspace, runs: Sequence[str] = (), checkpoints: Sequen
     return Report(len(train), len(test), len(train.classes), tuple(found), folds.fingerprint())
 
 
-def _unusable(bad: tuple[Case, ...], ids: np.ndarray, train: int, paths: list[Path]) -> Iterator[Finding]:
-    """K01: images that kit train would stop at."""
+def _unusable(
+    bad: tuple[Case, ...], ids: np.ndarray, train: int, paths: list[Path], data: Data
+) -> Iterator[Finding]:
+    """K01: images at which kit train or kit tta stops, or that they go on without as the config asks."""
     if not bad:
         return
     rows = {str(path): row for row, path in enumerate(paths)}
@@ -117,9 +120,22 @@ def _unusable(bad: tuple[Case, ...], ids: np.ndarray, train: int, paths: list[Pa
         Case(f"{case.code} {case.detail}", case.path, str(ids[rows[case.path]]), split[case.path])
         for case in bad
     )
+    effects, answers = [], []
+    stops = {"train": "kit train stops at them", "test": "kit tta stops at them"}
+    goes_on = {"train": "left out of training", "test": "predicted as the class prior"}
+    for name, choice, key in (
+        ("train", data.bad_train, "data.bad_train=drop"),
+        ("test", data.bad_test, "data.bad_test=prior"),
+    ):
+        count = sum(case.split == name for case in cases)
+        if count and choice == "stop":
+            effects.append(stops[name])
+            answers.append(key)
+        elif count:
+            effects.append(f"{count} of {name} are {goes_on[name]}")
     yield Finding(
-        "K01", "problem", f"{len(bad)} images cannot be used ({kinds})", "kit train stops at them",
-        "mend them; or data.bad_train=drop, data.bad_test=prior", cases,
+        "K01", "problem", f"{len(bad)} images cannot be used ({kinds})",
+        ", ".join(effects), "; or ".join(["mend them", *answers]), cases,
     )  # fmt: skip
 
 

@@ -106,7 +106,7 @@ def _unit(workspace: Workspace, run: Run, seed: int | None, members: Sequence[As
     if pace is None:
         raise ConfigError(
             f"runs/{run.name} has no fold that logged all of its epochs, so nothing says how long it trains",
-            code="C33", hint=f"kit train --name {run.name}",
+            code="C33", hint=f"train it to its end: kit runs show {run.name} recalls how it was started",
         )  # fmt: skip
     size = space.experiment.image_size
     views = sum(len(open_views(one.views, size)) for one in members)

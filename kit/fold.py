@@ -15,6 +15,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from kit import checkpoints, fit, heap, memory, ranks
+from kit.advice import calmer
 from kit.compiling import COST, compile_training
 from kit.errors import Case, RunError, StoppedError
 from kit.files import remove_stumps
@@ -110,7 +111,8 @@ def _told(setting: Setting, fold: int, error: NotFiniteError) -> RunError:
     newest = checkpoints.newest(setting.run.fold(fold))
     kept = f"the last good checkpoint is {newest}" if newest else "no checkpoint was made before"
     cases = [Case("in the last of these steps", id=str(row)) for row in ids]
-    hint = error.hint + (f"; --from runs/{setting.run.name} begins with what is kept" if newest else "")
+    hint = calmer(setting.experiment.clip_grad_norm, setting.precision.train)
+    hint += f"; --from runs/{setting.run.name} begins with what is kept" if newest else ""
     return RunError(f"fold {fold}: {error.summary}; {kept}", code=error.code, cases=cases, hint=hint)
 
 

@@ -28,8 +28,13 @@ def check_takes(plugins: Iterable[Plugin], labels: LabelKind, root: Path | None 
     cases = [Case(fitting(plugin.kind, labels, root), plugin.kind) for plugin in wrong]
     raise ConfigError(
         f"{named} {'does' if len(wrong) == 1 else 'do'} not take {MEANING[labels]}, which is what the table has",
-        code="C17", cases=cases, hint=" ".join(f"{plugin.kind}=<one of these>" for plugin in wrong),
+        code="C17", cases=cases, hint=" ".join(_asking(plugin.kind) for plugin in wrong),
     )  # fmt: skip
+
+
+def _asking(kind: str) -> str:
+    """How one of a kind's plugins is asked for: `scorer` is no key of config.json."""
+    return "--scorer <one of these>" if kind == "scorer" else f"{kind}=<one of these>"
 
 
 def fitting(kind: str, labels: LabelKind, root: Path | None = None) -> str:

@@ -75,9 +75,10 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device).item()  # some devices can be named and hold no numbers, such as meta
     except (RuntimeError, AssertionError, NotImplementedError):
+        count = torch.cuda.device_count()
         raise ConfigError(
-            f"no device {name!r} here; torch sees {torch.cuda.device_count()} GPUs", code="C10",
-            hint="auto, cpu, cuda or cuda:1",
+            f"no device {name!r} here; torch sees {count} GPUs", code="C10",
+            hint=" or ".join(["device=auto", "device=cpu", *(f"device=cuda:{number}" for number in range(count))][:4]),
         ) from None  # fmt: skip
     return device
 

@@ -45,7 +45,7 @@ PLUGIN_OPTIONS = {
 }  # fmt: skip
 # what holes stand for, by the last part of their expression, where any run's name would not do
 PLAUSIBLE = {
-    "option": "--label", "views": "d4", "kind": "loss", "split": "train", "number": "7",
+    "option": "--label", "views": "d4", "kind": "loss", "split": "train", "number": "7", "command": "tta",
 }  # fmt: skip
 ANY = "r"  # what other holes of commands stand for
 # what some key of config.json takes, for holes and placeholders
@@ -56,7 +56,17 @@ VALUES = (
 # options of pip, git, torchrun, ray, tensorboard and timm's script
 FOREIGN = frozenset(
     ("--quiet", "--only-binary", "--no-index", "--find-links", "--verify", "--porcelain", "--untracked-files")
-) | {"--nproc-per-node", "--nnodes", "--rdzv-endpoint", "--head", "--address", "--logdir", "--val-split"}
+) | {
+    "--nproc-per-node",
+    "--nnodes",
+    "--rdzv-endpoint",
+    "--head",
+    "--address",
+    "--logdir",
+    "--val-split",
+    "--map-root-user",
+    "--net",
+}
 # `name=value` that is not of config.json: the form itself, git's settings, fastai's arguments
 NOT_KEYS = frozenset({"key", "merge", "core", "n", "beta"})
 PROSE = frozenset({"and", "or", "is", "of", "for", "with", "on", "in", "to"})
@@ -458,10 +468,10 @@ def _pairs(text: Text, rest: str) -> Iterator[str]:
         return
     for found in PAIR.finditer(rest):
         key, value = found[1], found[2].rstrip(".:?!")
-        if re.search(HOLE, key.split(".")[0]) or key.split(".")[0] in NOT_KEYS:
+        if re.search(rf"^{HOLE}|[A-Z]", key) or key.split(".")[0] in NOT_KEYS:
             continue
         if key.split(".")[0] not in keys():
-            if not text.keys_only and not value.startswith(('"', "'")):
+            if not text.keys_only and not re.match(r"[\"']|(?:True|False|None)\b", value):
                 yield f"no key {key}"
             continue
         if found.start() - end == 1 and rest[end] == " ":
@@ -608,12 +618,18 @@ def _of_python(code: str) -> list[str]:
                 f"{node.module} has no {one.name}" for one in node.names if not hasattr(module, one.name)
             ]
         name = _public(node)
-        if name and name not in {*kit.PUBLIC, *KINDS} and importlib.util.find_spec(f"kit.{name}") is None:
+        if name and not _is_there(name):
             found.append(f"kit has no {name}")
         called = _public(node.func) if isinstance(node, ast.Call) else None
         if isinstance(node, ast.Call) and called in kit.PUBLIC:
             found += _unbound(str(called), node)
     return found
+
+
+def _is_there(name: str) -> bool:
+    """Whether kit.x is public, an entry-point group or a module."""
+    known = name.startswith("_") or name in {*kit.PUBLIC, *KINDS}
+    return known or importlib.util.find_spec(f"kit.{name}") is not None
 
 
 def _public(node: ast.AST) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kit.advice import predict_command
 from kit.blending.members import Member
 from kit.classes import label_kind
 from kit.errors import SHOWN, Case, InvalidError
@@ -84,8 +85,13 @@ def _check_test_sets(members: Sequence[Member]) -> None:
             f"{len(others - ids)} only in the second",
             code="D43",
             cases=cases,
-            hint=f"kit tta --checkpoints runs/{first.run} runs/{member.run} with the same test table",
+            hint=f"{_again(first)} and {_again(member)} with the same test table",
         )
+
+
+def _again(member: Member) -> str:
+    """The command that predicts a member anew."""
+    return predict_command(member.run, member.views, about=member.oof.about)
 
 
 def _check_held_out(member: Member) -> None:
@@ -103,14 +109,17 @@ def _check_held_out(member: Member) -> None:
             "trained on them",
             code="D43",
             cases=leaks,
-            hint=f"kit tta --checkpoints runs/{member.run} --views {member.views} predicts them anew",
+            hint=f"{_again(member)} predicts them anew",
         )
 
 
 def _check_fingerprint(member: Member) -> None:
     mark = member.oof.about.get("folds")
     if mark is not None and mark != member.folds.fingerprint():
-        raise InvalidError(f"runs/{member.run}/folds.csv is not what {member} was predicted with", code="D43")
+        raise InvalidError(
+            f"runs/{member.run}/folds.csv is not what {member} was predicted with", code="D43",
+            hint=f"put it back, or train {member.run} again under another --name",
+        )  # fmt: skip
 
 
 def _check_checkpoints(member: Member) -> None:
@@ -126,7 +135,7 @@ def _check_checkpoints(member: Member) -> None:
             f"{member}: out-of-fold and test predictions come from different checkpoints",
             code="D43",
             cases=cases,
-            hint=f"kit tta --checkpoints runs/{member.run} --views {member.views}",
+            hint=_again(member),
         )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kit.advice import predict_command
 from kit.blending.large import MANY, empty
 from kit.errors import Case, ConfigError, InvalidError, nearest
 from kit.files import StrPath, sha256
@@ -91,7 +92,7 @@ def _read(workspace: Workspace, text: StrPath, known: dict[str, Folds]) -> Membe
             f"{folder.name} has no predictions of views {views!r}",
             code="D41",
             cases=missing,
-            hint=f"kit tta --checkpoints runs/{folder.name} --views {views}",
+            hint=predict_command(folder.name, views, workspace.root),
         )
     if not (folder / "folds.csv").is_file():
         raise InvalidError(

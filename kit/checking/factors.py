@@ -17,10 +17,10 @@ FEWEST = 10  # groups with several rows, for such a word
 LISTED = 1000  # combinations that are looked through
 
 
-def of_factors(train: Table, names: Sequence[str]) -> Iterator[Finding]:
+def of_factors(train: Table, names: Sequence[str], loss: str) -> Iterator[Finding]:
     """K17 for groups whose rows disagree where nearly all others agree, K19 for combinations without a row."""
     yield from _contradictions(train, names)
-    yield from _combinations(train, names)
+    yield from _combinations(train, names, loss == "factors")
 
 
 def _contradictions(train: Table, names: Sequence[str]) -> Iterator[Finding]:
@@ -62,7 +62,7 @@ def _torn(groups: np.ndarray, values: np.ndarray) -> tuple[dict[str, list[str]],
     return torn, int((counts > 1).sum())
 
 
-def _combinations(train: Table, names: Sequence[str]) -> Iterator[Finding]:
+def _combinations(train: Table, names: Sequence[str], by_factors: bool) -> Iterator[Finding]:
     if not train.class_factors:
         return
     values = [sorted(set(column)) for column in zip(*train.class_factors, strict=True)]
@@ -75,6 +75,6 @@ def _combinations(train: Table, names: Sequence[str]) -> Iterator[Finding]:
             "K19", "note",
             f"{len(absent)} of {prod(map(len, values))} combinations of {' x '.join(names)} have no training row",
             "one output a class never predicts a class without rows; loss=factors learns its parts from others",
-            "nothing where they cannot be; else loss=factors, or rows of them",
+            "nothing if they cannot be; else " + ("" if by_factors else "loss=factors, or ") + "rows of them",
             tuple(Case("a class without rows" if each in counts else "no class", "/".join(each)) for each in absent),
         )  # fmt: skip

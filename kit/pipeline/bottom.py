@@ -82,9 +82,10 @@ def of_loss(ground: Ground, found: Bottom) -> Iterator[Finding]:
     """K24 for a loss that nothing makes smaller, K21 for one that is least where other labels are predicted."""
     name = ground.stage.loss.plugin_name()
     if found.is_dead:
+        other = "bce" if ground.setting.loaded.table.is_multi_label else "cross_entropy"
         yield Finding(
             "K24", "problem", f"loss {name!r} is {found.guessing:.4g} whatever the outputs are: nothing pulls at them",
-            "no network learns from it", f"kit plugins check on its file, or loss=cross_entropy instead of {name}",
+            "no network learns from it", f"kit plugins check on its file, or loss={other} instead of {name}",
         )  # fmt: skip
         return
     right = ground.right(found.outputs).tolist()

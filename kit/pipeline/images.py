@@ -41,7 +41,7 @@ def of_images(ground: Ground) -> Iterator[Finding]:
         yield Finding(
             "K20", "note", f"augmenter {name!r} shows every image the same in each epoch",
             "the network sees each photo as often as there are epochs, and learns it by heart",
-            "augmenter=light, unless that is meant",
+            "its options: kit plugins augmenter light" if name == "light" else "augmenter=light, unless it is meant",
         )  # fmt: skip
 
 

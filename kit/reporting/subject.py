@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from kit.advice import predict_command
 from kit.blending.diversity import wrong
 from kit.decision import Decision
 from kit.errors import ConfigError, InvalidError
@@ -119,7 +120,7 @@ def named(found: Sequence[Candidate], text: str) -> Candidate:
     if chosen is None:
         raise ConfigError(
             f"{name} has no out-of-fold predictions of views {views!r}", code="C20",
-            hint=f"kit train --name {name}, or kit tta --checkpoints runs/{name} --views {views}",
+            hint=predict_command(name, views),
         )  # fmt: skip
     return chosen
 
@@ -127,7 +128,10 @@ def named(found: Sequence[Candidate], text: str) -> Candidate:
 def judged(subject: Subject, metric: str) -> Judged | Absent:
     """The member's scores, by fold and by class, what it confuses, and its calibration."""
     if not len(subject.table):
-        return Absent(f"{subject.name} has no out-of-fold row", f"kit train --name {subject.run.name}")
+        return Absent(
+            f"{subject.name} has no out-of-fold row",
+            f"kit runs show {subject.run.name}",
+        )
     table, truth, told = subject.table, subject.table.true_labels(), subject.told
     counts = None if table.is_multi_label else confusion(truth, told, len(table.classes))
     by_fold = subject.about.get("fold_scores")

@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 
+from kit.advice import predict_command
 from kit.embeddings import Vectors
 from kit.errors import InvalidError, KitWarning
 from kit.kinds import Neighbours, Reranker
@@ -112,7 +113,7 @@ def classifiers(source: Source) -> Iterator[Predictions]:
     Raises InvalidError D41 where there are none, D48 where they come from other checkpoints than the embeddings.
     """
     folder = source.run.predictions(source.views)
-    hint = f"kit tta --checkpoints runs/{source.run.name} --views {source.views}"
+    hint = predict_command(source.run.name, source.views)
     for split in ("oof", "test"):
         file = folder / f"{split}.parquet"
         if not file.is_file():
@@ -123,7 +124,7 @@ def classifiers(source: Source) -> Iterator[Predictions]:
         if _differ(source.tags, made.about.get("checkpoints", {})):
             raise InvalidError(
                 f"the embeddings and the predictions of {source.member} come from different checkpoints", code="D48",
-                hint=hint.replace("tta", "embed"),
+                hint=hint.replace("kit tta", "kit embed"),
             )  # fmt: skip
         yield made
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from kit.advice import predict_command
 from kit.blending.members import run_folder
 from kit.config import Experiment, split
 from kit.embeddings import Embeddings
@@ -78,7 +79,7 @@ def read_source(workspace: Workspace, text: str, table: Table) -> Source:
     if not numbers:
         raise InvalidError(
             f"runs/{run.name} has no embeddings of views {views!r}", code="D48",
-            hint=f"kit embed --checkpoints runs/{run.name} --views {views}",
+            hint=predict_command(run.name, views, workspace.root, command="embed"),
         )  # fmt: skip
     if names == [UNTRAINED]:
         by_fold = dict.fromkeys(numbers, Embeddings.read(folder / UNTRAINED))
@@ -117,7 +118,7 @@ def _check(source: Source, test_ids: Sequence[str]) -> None:
     if cases:
         raise InvalidError(
             f"the embeddings of {source.member} do not fit the run and the tables", code="D48", cases=cases,
-            hint=f"kit embed --checkpoints runs/{source.run.name} --views {source.views}",
+            hint=predict_command(source.run.name, source.views, command="embed"),
         )  # fmt: skip
 
 

@@ -90,7 +90,8 @@ def _first_batch(setting: Setting, model: torch.nn.Module, stage: fit.Stage) -> 
         outputs = step.outputs(model, images, setting.precision, setting.device).float()
     loss = float(stage.loss.rows(outputs, batch.labels.to(setting.device)).mean())
     if not math.isfinite(loss):
-        raise RunError(
-            f"the first batch's loss is {loss}", code="R01", hint="precision=float32, or another loss"
+        hint = (
+            "another loss" if setting.precision.train == "float32" else "precision=float32, or another loss"
         )
+        raise RunError(f"the first batch's loss is {loss}", code="R01", hint=hint)
     return tuple(batch.images.shape), round(loss, 4)

@@ -128,7 +128,9 @@ def _opened(workspace: Workspace, run: Run) -> Work[Setting]:
     table = train_table(workspace.root, workspace.competition.data).sorted_by_id()
     if len(table.classes) < 2:
         raise DataError(
-            f"all rows are of one class, {', '.join(table.classes)}", code="D39", hint="data.label=<column>"
+            f"all rows are of one class, {', '.join(table.classes)}",
+            code="D39",
+            hint="another column in data.label, or another table in data.train",
         )
     metric = metric_of(workspace, table)
     techniques = open_techniques(workspace, network.classes_of(table), metric)

@@ -30,7 +30,7 @@ def starting_point(workspace: Workspace, path: str, folds: Folds, fold: int) -> 
     if own != fold:
         raise ConfigError(
             f"start_from {path!r} is of fold {own}, and fold {fold} is to be trained", code="C25",
-            hint=f"--folds {own}, or --from {run.folder.name}'s own folder",
+            hint=f"--folds {own}, or start_from={re.sub('/fold-.*', '', path)}, whose folds each start their own",
         )  # fmt: skip
     if run.folds().fingerprint() != folds.fingerprint():
         raise DataError(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kit.advice import predict_command
 from kit.blending.members import Member
 from kit.cache import Geometry
 from kit.config import Experiment, split
@@ -44,7 +45,7 @@ def showing(workspace: Workspace, members: Sequence[Member], train: Table, test:
         if predicted is not None and predicted != seen[_geometry(workspace, one)]:
             raise DataError(
                 f"{one} predicted other test images than there are", code="D65",
-                hint=f"kit tta --checkpoints runs/{one.run} --views {one.views} predicts them anew",
+                hint=f"{predict_command(one.run, one.views, workspace.root, one.test.about)} predicts them anew",
             )  # fmt: skip
     known = yield from loading(workspace, train, "train", first)
     own, foreign = (yield from looks(known.cache)), (yield from looks(shown.cache))

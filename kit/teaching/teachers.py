@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from kit.advice import predict_command
 from kit.blending.compatibility import check_together
 from kit.blending.crossfit import fitted_without
 from kit.blending.members import Member
@@ -142,7 +143,7 @@ def training_predictions(workspace: Workspace, members: Sequence[Member]) -> lis
     found = []
     for one in members:
         file = workspace.runs / one.run / "predictions" / one.views / "train.parquet"
-        again = f"kit tta --checkpoints runs/{one.run} --views {one.views} --train"
+        again = f"{predict_command(one.run, one.views, workspace.root, one.test.about)} --train"
         if not file.is_file():
             raise InvalidError(
                 f"{one} says nothing of the rows it trained on: {file} is missing", code="D41", hint=again

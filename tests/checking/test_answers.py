@@ -232,3 +232,33 @@ def test_images_of_no_row_are_answered_by_the_split_that_they_lie_in(tmp_path: P
     assert "data.train" in found().answer
     (root / "data" / "test" / "more.png").unlink()
     assert "data.sample" not in found().answer
+
+
+@pytest.mark.parametrize(
+    ("pairs", "effect", "answer"),
+    [
+        (
+            (),
+            "kit train stops at them, kit tta stops at them",
+            "mend them; or data.bad_train=drop; or data.bad_test=prior",
+        ),
+        (
+            ("data.bad_train=drop",),
+            "1 of train are left out of training, kit tta stops at them",
+            "mend them; or data.bad_test=prior",
+        ),
+        (
+            ("data.bad_train=drop", "data.bad_test=prior"),
+            "1 of train are left out of training, 1 of test are predicted as the class prior",
+            "mend them",
+        ),
+    ],
+)
+def test_unusable_images_are_answered_by_what_is_not_set(
+    pairs: tuple[str, ...], effect: str, answer: str, tmp_path: Path
+) -> None:
+    root = draw_competition(tmp_path, train=30, test=6)
+    for name in ("004", "031"):
+        (root / "data" / "images" / f"{name}.png").write_bytes(b"")
+    found = {one.code: one for one in finish(checking(Workspace.of(root, pairs))).findings}["K01"]
+    assert (found.effect, found.answer) == (effect, answer)
