@@ -117,7 +117,11 @@ class Data(Strict):
         "whole",
         description="reduced: JPEGs at least twice the cache's size at 1/2, 1/4 or 1/8, faster, other pixels",
     )
-    alpha_fill: str = Field("white", description="colour under transparent pixels, as Pillow names colours")
+    alpha_fill: str = Field(
+        "white",
+        description="colour under transparent pixels, as Pillow names colours; none: pixels have the colours that are "
+        "stored, however transparent",
+    )
     follow_symlinks: bool = Field(False, description="allow links that leave the image folder")
     bad_train: Literal["stop", "drop"] = Field("stop", description="what unreadable training images do")
     bad_test: Literal["stop", "prior"] = Field("stop", description="what unreadable test images do")

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from kit.decoding import containers, deep, jpeg
+from kit.decoding import complete, containers, deep, formats, jpeg, jpeg_scans, tiff
 from kit.errors import Case, DataError, KitWarning
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from kit.config import Data
 
 THIN = 8  # pixels; a shorter side is worth a warning
@@ -83,7 +85,7 @@ def decode(content: bytes, data: Data, least: int = 0) -> Decoded:
 
     Raises DataError D03 to D13, which leave the path to the caller.
     """
-    form = containers.sniff(content)
+    form = formats.sniff(content)
     decoded = _jpeg(content, data, least) if form == "JPEG" else _other(content, form, data)
     height, width = decoded.pixels.shape[:2]
     if min(height, width) >= THIN:
@@ -95,23 +97,31 @@ def _jpeg(content: bytes, data: Data, least: int) -> Decoded:
     """By libjpeg-turbo as cv2 has it: equal to Pillow's pixels and twice as fast."""
     header = jpeg.header(content)
     _refuse_claim(header.width, header.height, data)
+    whole = content
+    if jpeg_scans.end_of_image(content, header.scan) is None:
+        if not jpeg_scans.is_whole(content, header.scan):
+            raise _truncated(content)
+        whole = jpeg_scans.without_padding(content, header.scan) + jpeg_scans.END
+    decoded = _jpeg_pixels(whole, header, data, least)
+    if whole is content:
+        return decoded
+    note = Case("JPEG without its end mark, all its pixels are there", code="D04")
+    return Decoded(decoded.pixels, (*decoded.notes, note))
+
+
+def _jpeg_pixels(content: bytes, header: jpeg.Header, data: Data, least: int) -> Decoded:
+    """Of a JPEG that has its end marker."""
     if header.components not in (1, 3):  # CMYK, whose inks Adobe inverts: Pillow knows
         return _other(content, "JPEG", data)
     if header.bits != 8:
         raise DataError(f"{header.bits}-bit JPEG", code="D11", hint="convert it to 8 bits a channel")
-    whole = jpeg.closed(content, header.scan)
-    if whole is not content and not jpeg.is_whole(content, header.scan):
-        raise _truncated()
     short = min(header.width, header.height)
     flag = next((flag for by, flag in _REDUCED.items() if least and short >= by * least), _WHOLE)
-    pixels = _rgb(whole, flag)
+    pixels = _rgb(content, flag)
     # libjpeg fills what is missing with plain grey, so an odd last pixel is worth a second look
-    if pixels is None or ((pixels[-1, -1] == 128).all() and not jpeg.is_whole(content, header.scan)):
-        raise _truncated()
-    upright, notes = _upright(pixels, header.exif)
-    if whole is not content:
-        notes = (*notes, Case("JPEG without its end mark, all its pixels are there", code="D04"))
-    return Decoded(upright, notes)
+    if pixels is None or ((pixels[-1, -1] == 128).all() and not jpeg_scans.is_whole(content, header.scan)):
+        raise _truncated(content)
+    return Decoded(*_upright(pixels, header.exif))
 
 
 def _rgb(content: bytes, flag: int) -> np.ndarray | None:
@@ -124,24 +134,46 @@ def _rgb(content: bytes, flag: int) -> np.ndarray | None:
     return None if pixels is None else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 
-def _truncated() -> DataError:
-    return DataError("truncated JPEG", code="D03", hint="fetch the file again")
+def _truncated(content: bytes) -> DataError:
+    zeros = len(content) - len(content.rstrip(b"\0"))
+    why = f": its last {zeros:,} bytes are zero, as an interrupted copy leaves them" if zeros > 1 else ""
+    return DataError(f"truncated JPEG{why}", code="D03", hint="fetch the file again")
 
 
 def _other(content: bytes, form: str, data: Data) -> Decoded:
     image = containers.opened(content, form)
     _refuse_claim(*image.size, data)
-    containers.turn_to(image, form, data.page)
+    complete.check(content, form)
+    if form == "TIFF":
+        tiff.refuse_raw(image, content)
+        tiff.turn_to(image, data.page)
+        tiff.check_parts(image, content)
     depth = containers.depth_of(image, content, form)
+    notes = _notes(image, content, form)
     if depth > 8:
         pixels, composited = deep.loaded(image, content, form, depth, data)
     else:
         pixels, composited = containers.loaded(image, content, form, data.alpha_fill)
-    exif = b"" if form == "TIFF" else image.info.get("exif", b"")  # Pillow turns TIFF while loading
-    upright, notes = _upright(pixels, exif)
     if composited:
-        notes = (*notes, Case(f"is transparent in places, shown on {data.alpha_fill}", code="W08"))
-    return Decoded(upright, notes)
+        notes.append(Case(f"is transparent in places, shown on {data.alpha_fill}", code="W08"))
+    exif = b"" if form == "TIFF" else image.info.get("exif", b"")  # Pillow turns TIFF while loading
+    upright, broken = _upright(pixels, exif)
+    if broken and form != "JPEG" and complete.ends_in_zeros(content):
+        raise complete.corrupt(content, form, "its EXIF block is not complete")
+    return Decoded(upright, (*broken, *notes))
+
+
+def _notes(image: Image, content: bytes, form: str) -> list[Case]:
+    """What is worth a word before the pixels are loaded, which takes a TIFF's tags away."""
+    notes = []
+    bands = tiff.left_out(image) if form == "TIFF" else 0
+    if bands:
+        count = "a band that is" if bands == 1 else f"{bands} bands that are"
+        notes.append(Case(f"has {count} neither colour nor transparency, left out", code="W29"))
+    zeros = complete.suspicious_zeros(content) if form in ("BMP", "PPM", "TIFF") else 0
+    if zeros:
+        notes.append(Case(f"its last {zeros:,} bytes are zero: black, or an interrupted copy", code="W28"))
+    return notes
 
 
 def _refuse_claim(width: int, height: int, data: Data) -> None:

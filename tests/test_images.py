@@ -82,6 +82,39 @@ def test_a_big_endian_orientation_is_read_too() -> None:
     assert made.shape == (40, 24, 3)
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(("kind", "letter"), [(3, "H"), (4, "I"), (8, "h"), (9, "i")])
+def test_an_orientation_of_any_whole_number_type_is_read(order: str, kind: int, letter: str) -> None:
+    value = struct.pack(order + letter, 6).ljust(4, b"\0")
+    start = b"II*\0" if order == "<" else b"MM\0*"
+    block = b"Exif\0\0" + start + struct.pack(order + "IHHHI", 8, 1, 0x0112, kind, 1) + value + bytes(4)
+    content = encoded(drawn(24, 40), "JPEG", exif=block)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(BytesIO(content))))
+    assert expected.shape == (40, 24, 3)
+    assert np.array_equal(decode(content, DATA).pixels, expected)
+    assert codes(content) == []
+
+
+@pytest.mark.parametrize(
+    "stray", [b"\0", b"\0\0", b"\x12\x34\x56", b"\xff", b"\xff\xff\xff", b"\xff\0", b"x" * 300]
+)
+@pytest.mark.parametrize("options", [{}, {"progressive": True}], ids=["baseline", "progressive"])
+def test_stray_bytes_between_a_jpegs_segments_are_skipped(stray: bytes, options: dict[str, Any]) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content = encoded(drawn(24, 40), "JPEG", exif=exif, **options)
+    expected = decode(content, DATA).pixels
+    starts, at = [], 2
+    while content[at + 1] != 0xDA:
+        starts.append(at)
+        at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+    assert len(starts) > 4
+    for start in starts[1:]:  # decoders want FF after the first marker
+        made = decode(content[:start] + stray + content[start:], DATA)
+        assert np.array_equal(made.pixels, expected)
+        assert made.notes == ()
+
+
 @pytest.mark.parametrize(
     "block",
     [b"II*\0\xff\xff\xff\xff", b"nonsense", b"II*\0" + struct.pack("<IHHHII", 8, 1, 0x0112, 3, 1, 99)],
@@ -94,10 +127,14 @@ def test_a_broken_exif_block_is_noted_and_taken_as_upright(block: bytes) -> None
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_transparent_pixels_show_the_fill_colour(mode: str) -> None:
-    image = Image.new(mode, (20, 20), (0,) * len(mode))  # black, and nothing of it is to be seen
-    assert (decode(encoded(image, "PNG"), DATA).pixels == 255).all()
+    image = Image.new(mode, (20, 20), (0,) * len(mode))  # black, and one pixel of it is to be seen
+    image.putpixel((3, 2), (*(0,) * (len(mode) - 1), 255))
+    seen = np.zeros((20, 20), bool)
+    seen[2, 3] = True
+    white = decode(encoded(image, "PNG"), DATA).pixels
+    assert ((white == 255).all(axis=2) == ~seen).all()
     grey = decode(encoded(image, "PNG"), Data(alpha_fill="#808080"))
-    assert (grey.pixels == 128).all()
+    assert ((grey.pixels == 128).all(axis=2) == ~seen).all()
     assert [note.code for note in grey.notes] == ["W08"]
 
 
@@ -121,7 +158,33 @@ def test_an_opaque_alpha_channel_is_no_matter() -> None:
 
 def test_a_colour_that_does_not_exist_is_a_config_error() -> None:
     with pytest.raises(ConfigError, match=r"data\.alpha_fill"):
-        decode(encoded(Image.new("RGBA", (9, 9)), "PNG"), Data(alpha_fill="whitish"))
+        decode(encoded(Image.new("RGBA", (9, 9), (0, 0, 0, 9)), "PNG"), Data(alpha_fill="whitish"))
+
+
+@pytest.mark.parametrize(
+    ("form", "mode"), [("PNG", "RGBA"), ("PNG", "LA"), ("WEBP", "RGBA"), ("TIFF", "RGBA")]
+)
+def test_an_image_that_is_transparent_everywhere_is_refused(form: str, mode: str) -> None:
+    """It would be all white, and so would each such image: an export that lost its fourth band looks like this."""
+    image = Image.fromarray(drawn()).convert(mode)
+    image.putalpha(0)
+    content = encoded(image, form, **({"lossless": True, "exact": True} if form == "WEBP" else {}))
+    with pytest.raises(DataError, match=r"data\.alpha_fill=none") as caught:
+        decode(content, DATA)
+    assert caught.value.code == "D14"
+    made = decode(content, Data(alpha_fill="none"))
+    assert np.array_equal(made.pixels, np.asarray(image.convert("RGB")))
+    assert made.notes == ()
+
+
+def test_transparency_of_16_bits_that_is_0_everywhere_is_refused_too() -> None:
+    pixels = np.full((9, 9, 4), 65535, np.uint16)
+    pixels[:, :, 3] = 0
+    content = cv2.imencode(".png", pixels)[1].tobytes()
+    with pytest.raises(DataError) as caught:
+        decode(content, Data(bit_depth=16))
+    assert caught.value.code == "D14"
+    assert (decode(content, Data(bit_depth=16, alpha_fill="none")).pixels == 255).all()
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 300), (300, 1)])

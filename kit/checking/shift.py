@@ -10,7 +10,8 @@ import numpy as np
 
 from kit.cache import Cache
 from kit.checking.finding import Finding
-from kit.errors import Case
+from kit.decoding.containers import measure
+from kit.errors import Case, DataError
 from kit.progress import Progress, Work
 
 APART = 0.15  # least Kolmogorov-Smirnov distance that is worth a word
@@ -57,11 +58,11 @@ def _colourful(image: np.ndarray) -> float:
     return float(strongest.mean() - weakest.mean())
 
 
-def _header(path: Path) -> tuple[int, int, str]:
-    from PIL import Image
-
-    with Image.open(path) as image:  # reads no pixels
-        return image.width, image.height, str(image.format)
+def _header(path: Path) -> tuple[float, float, str]:
+    try:
+        return measure(path)
+    except DataError:  # it changed since it was decoded
+        return np.nan, np.nan, ""
 
 
 def between(train: Measures, test: Measures) -> Iterator[Finding]:
@@ -107,9 +108,13 @@ def odd(measures: Measures, ids: np.ndarray) -> Iterator[Finding]:
     sides = measures.numbers["width"], measures.numbers["height"]
     cases = [Case(f"{sides[0][row]:.0f} x {sides[1][row]:.0f} pixels", id=str(ids[row])) for row in thin]
     cases += [Case("is of one colour", id=str(ids[row])) for row in plain]
-    if cases:
-        yield Finding(
-            "K11", "note", f"{len(thin)} images are {THIN:g} times as long as wide, {len(plain)} are of one colour",
-            "a crop at the centre sees little of a thin image; one of one colour teaches nothing",
-            "resize=pad shows thin images whole", tuple(cases),
-        )  # fmt: skip
+    parts = [
+        (len(thin), f"{len(thin)} images are {THIN:g} times as long as wide", "a crop at the centre sees little of "
+        "a thin image", "resize=pad shows thin images whole"),
+        (len(plain), f"{len(plain)} images are of one colour", "an image of one colour teaches nothing",
+         "look at those of one colour: if they are transparent, data.alpha_fill=black, or =none for their own colours"),
+    ]  # fmt: skip
+    told = [words for count, *words in parts if count]
+    if told:
+        summary, effect, answer = ("; ".join(words) for words in zip(*told, strict=True))
+        yield Finding("K11", "note", summary, effect, answer, tuple(cases))

@@ -1,4 +1,4 @@
-"""What a file's first bytes say it holds, and images in everything but plain JPEG, by Pillow.
+"""Images in everything but plain JPEG, by Pillow.
 
 Pillow is opened by format, not by `Image.open`: that one has a pixel limit of its own, process-wide.
 """
@@ -7,78 +7,52 @@ from __future__ import annotations
 
 import zlib
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from kit.decoding import complete, formats, tiff
 from kit.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_MAGIC = {
-    b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG", b"GIF8": "GIF", b"BM": "BMP", b"II*\0": "TIFF",
-    b"MM\0*": "TIFF", b"P6": "PPM", b"P5": "PPM",
-}  # fmt: skip
-_BRANDS = {
-    b"avif": "AVIF",
-    b"avis": "AVIF",
-    b"heic": "HEIC",
-    b"heix": "HEIC",
-    b"mif1": "HEIC",
-    b"msf1": "HEIC",
-}
-_HTML = ("D06", "not an image: looks like HTML (failed download?)")
-_TEXTS = {
-    b"<!doctype html": _HTML,
-    b"<html": _HTML,
-    b"version https://git-lfs": ("D07", "git-lfs pointer; run git lfs pull"),
-    b"<svg": ("D13", "unsupported format: SVG"),
-    b"%pdf": ("D13", "unsupported format: PDF"),
-}
-
-
-def sniff(content: bytes) -> str:
-    """The format, as Pillow names it. Raises DataError D06, D07 or D13 for what is no image kit reads."""
-    for magic, name in _MAGIC.items():
-        if content.startswith(magic):
-            return name
-    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
-        return "WEBP"
-    brand = _BRANDS.get(content[8:12], "") if content[4:8] == b"ftyp" else ""
-    if brand == "AVIF":
-        return brand
-    if brand:
-        raise DataError(f"unsupported format: {brand}", code="D13", hint="convert it to JPEG or PNG")
-    text = content[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    for start, (code, words) in _TEXTS.items():
-        if text.startswith(start) or (text.startswith(b"<?xml") and start in text):
-            raise DataError(words, code=code)
-    raise DataError(f"not an image: begins with {content[:12]!r}", code="D06")
+AS_STORED = "none"  # data.alpha_fill's value that leaves transparency aside
 
 
 def opened(content: bytes, form: str) -> Image:
     """Pillow's image with its header read and no pixel decoded. Raises DataError D05 or D13."""
+    try:
+        return _open(BytesIO(content), form)
+    except DataError:
+        raise
+    except Exception as error:  # Pillow's readers raise what their parsing happens to raise
+        if form == "TIFF":
+            tiff.refuse_unknown(content, str(error))
+        raise complete.corrupt(content, form, str(error)) from None
+
+
+def _open(file: IO[bytes], form: str) -> Image:
     import PIL.Image
 
     PIL.Image.init()
     if form not in PIL.Image.OPEN:
         raise DataError(f"unsupported format: {form} (not in this build of Pillow)", code="D13")
+    return PIL.Image.OPEN[form][0](file, "")
+
+
+def measure(path: Path) -> tuple[int, int, str]:
+    """Width, height and format by the file's header alone. Raises DataError for what cannot be read."""
     try:
-        return PIL.Image.OPEN[form][0](BytesIO(content), "")
-    except Exception as error:  # Pillow's readers raise what their parsing happens to raise
-        raise DataError(f"corrupt {form}: {error}", code="D05") from None
-
-
-def turn_to(image: Image, form: str, page: int | None) -> None:
-    """Goes to a page of a multi-page TIFF. Raises DataError D12 where the config names none that is there."""
-    pages = _pages(image) if form == "TIFF" else 1
-    if pages > 1 and page is None:
-        raise DataError(f"multi-page TIFF ({pages} pages; data.page=0 takes the first)", code="D12")
-    if page and form == "TIFF":
-        if page >= pages:
-            raise DataError(f"TIFF of {pages} pages, without the page {page} of data.page", code="D12")
-        image.seek(page)
+        with path.open("rb") as file:
+            form = formats.sniff(file.read(4096))
+            file.seek(0)
+            return (*_open(file, form).size, form)
+    except DataError:
+        raise
+    except Exception as error:  # the file system's, and what Pillow's parsing happens to raise
+        raise DataError(f"{path}: its header cannot be read ({error})", code="D05") from None
 
 
 def depth_of(image: Image, content: bytes, form: str) -> int:
@@ -89,14 +63,6 @@ def depth_of(image: Image, content: bytes, form: str) -> int:
     return 16 if image.mode.startswith("I") or bits > 8 else 8
 
 
-def _pages(image: Image) -> int:
-    """How many pages a TIFF has. Raises DataError D05 where a later one is damaged."""
-    try:
-        return int(getattr(image, "n_frames", 1))
-    except Exception as error:  # Pillow's readers raise what their parsing happens to raise
-        raise DataError(f"corrupt TIFF: {error}", code="D05") from None
-
-
 def _bits(image: Image, content: bytes, form: str) -> int:
     if form == "PNG":
         return content[24]  # IHDR's bit depth
@@ -105,24 +71,45 @@ def _bits(image: Image, content: bytes, form: str) -> int:
 
 
 def loaded(image: Image, content: bytes, form: str, fill: str) -> tuple[np.ndarray, bool]:
-    """Pixels as uint8 RGB, and whether transparent ones were laid on the colour `fill`. Raises DataError D05."""
+    """Pixels as uint8 RGB, and whether transparent ones were laid on the colour `fill`.
+
+    `none` for `fill` takes the colours as they are stored. Raises DataError D05, or D14 for an image that is
+    transparent everywhere.
+    """
     try:
         image.load()
     except Exception as error:
         if form == "JPEG":
             raise DataError("truncated JPEG", code="D03", hint="fetch the file again") from None
-        raise DataError(f"corrupt {form}: {error}", code="D05") from None
+        if form == "TIFF":
+            tiff.refuse_compression(image)
+        raise complete.corrupt(content, form, str(error)) from None
     if form == "PNG" and _may_lack_rows(image, content) and not png_is_whole(content):
         raise DataError("corrupt PNG: its data holds fewer rows than its header claims", code="D05")
-    if not image.has_transparency_data:
+    if fill == AS_STORED or not _has_alpha(image, form):
         return np.array(image.convert("RGB")), False
     layer = image.convert("RGBA")
-    if layer.getchannel("A").getextrema() == (255, 255):
+    extremes = layer.getchannel("A").getextrema()
+    if extremes == (255, 255):
         return np.array(layer.convert("RGB")), False
+    if extremes == (0, 0):
+        raise invisible()
     import PIL.Image
 
     ground = PIL.Image.new("RGBA", layer.size, (*colour(fill), 255))
     return np.array(PIL.Image.alpha_composite(ground, layer).convert("RGB")), True
+
+
+def _has_alpha(image: Image, form: str) -> bool:
+    return image.has_transparency_data and (form != "TIFF" or tiff.alpha(image) is not None)
+
+
+def invisible() -> DataError:
+    """The error for an image of which nothing is to be seen."""
+    return DataError(
+        f"transparent everywhere: nothing of it is to be seen (data.alpha_fill={AS_STORED} takes its colours)",
+        code="D14",
+    )
 
 
 def colour(fill: str) -> tuple[int, int, int]:
@@ -133,7 +120,9 @@ def colour(fill: str) -> tuple[int, int, int]:
         return ImageColor.getrgb(fill)[:3]
     except ValueError:
         raise ConfigError(
-            f"data.alpha_fill: {fill!r} is no colour", code="C02", hint="such as white or #808080"
+            f"data.alpha_fill: {fill!r} is no colour",
+            code="C02",
+            hint=f"such as white or #808080, or {AS_STORED} for the colours as they are stored",
         ) from None
 
 

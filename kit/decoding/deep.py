@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from kit.decoding import containers
+from kit.decoding import complete, containers, tiff
 from kit.errors import DataError
 
 if TYPE_CHECKING:
@@ -26,19 +26,25 @@ def loaded(image: Image, content: bytes, form: str, depth: int, data: Data) -> t
     """
     if data.bit_depth < depth:
         raise _undeclared(content, form, depth)
+    band = tiff.alpha(image) if form == "TIFF" else 3
+    premultiplied = form == "TIFF" and tiff.is_premultiplied(image)
     values = _values(image, content, form, depth, data.page or 0)
     if not np.isfinite(values).all():
         raise DataError(f"float {form} with values that are not finite", code="D12")
     white = data.max_value or WHITE[depth]
-    scaled = np.clip(values.astype(np.float64) / white, 0, 1)
-    colours, alpha = scaled, None
-    if scaled.ndim == 3 and scaled.shape[2] == 4:  # transparency is of the whole range, whatever white is
-        colours, alpha = scaled[:, :, :3], values[:, :, 3:].astype(np.float64) / WHITE[depth]
-    if colours.ndim == 2:
-        colours = np.repeat(colours[:, :, None], 3, axis=2)
-    seen_through = alpha is not None and bool((alpha < 1).any())
-    if alpha is not None:
-        colours = colours * alpha + np.array(containers.colour(data.alpha_fill)) / 255 * (1 - alpha)
+    colours = np.clip(values.astype(np.float64) / white, 0, 1)
+    has_alpha = (
+        colours.ndim == 3 and colours.shape[2] == 4 and band == 3 and data.alpha_fill != containers.AS_STORED
+    )
+    colours = colours[:, :, :3] if colours.ndim == 3 else np.repeat(colours[:, :, None], 3, axis=2)
+    seen_through = False
+    if has_alpha:  # transparency is of the whole range, whatever white is
+        alpha = values[:, :, 3:].astype(np.float64) / WHITE[depth]
+        if not alpha.any():
+            raise containers.invisible()
+        seen_through = bool((alpha < 1).any())
+        ground = np.array(containers.colour(data.alpha_fill)) / 255 * (1 - alpha)
+        colours = np.clip(colours * (1 if premultiplied else alpha) + ground, 0, 1)
     return np.rint(colours * 255).astype(np.uint8), seen_through
 
 
@@ -63,7 +69,7 @@ def _values(image: Image, content: bytes, form: str, depth: int, page: int) -> n
         try:
             return np.array(image)
         except Exception as error:  # Pillow's readers raise what their parsing happens to raise
-            raise DataError(f"corrupt {form}: {error}", code="D05") from None
+            raise complete.corrupt(content, form, str(error)) from None
     flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
     coded = np.frombuffer(content, np.uint8)
     if page:

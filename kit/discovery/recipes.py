@@ -6,11 +6,13 @@ import os
 import statistics
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from kit.config import Competition, Data, Experiment
-from kit.errors import ConfigError, nearest
+from kit.decoding.containers import measure
+from kit.errors import ConfigError, DataError, nearest
 
 TIMEOUT = 3.0  # seconds to wait for an answer about weights
 ARCH = "resnet50.a1_in1k"  # what fine-tuning begins with
@@ -91,15 +93,11 @@ def _answered(repository: str, arch: str) -> tuple[bool, str]:
 
 def image_sides(paths: Sequence[Path]) -> list[int]:
     """The short sides, in pixels, of the images that can be read; only their headers are."""
-    from PIL import Image, UnidentifiedImageError
-
     sides = []
     for path in paths:
-        try:
-            with Image.open(path) as image:
-                sides.append(min(image.size))
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
-            continue
+        with suppress(DataError):  # reading the images says what is wrong with them
+            width, height, _format = measure(path)
+            sides.append(min(width, height))
     return sides
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import random
 import warnings
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from kit.config import Data
+from kit.decoding.containers import measure
+from kit.discovery.recipes import image_sides
 from kit.errors import DataError
 from kit.images import decode
 
@@ -44,7 +47,8 @@ def damaged(content: bytes, rng: random.Random) -> bytes:
     ("form", "mode"),
     [
         ("JPEG", "RGB"), ("JPEG", "L"), ("JPEG", "CMYK"), ("PNG", "RGB"), ("PNG", "P"), ("PNG", "RGBA"), ("PNG", "1"),
-        ("GIF", "P"), ("BMP", "RGB"), ("TIFF", "RGB"), ("WEBP", "RGB"), ("PPM", "RGB"),
+        ("GIF", "P"), ("BMP", "RGB"), ("TIFF", "RGB"), ("WEBP", "RGB"), ("PPM", "RGB"), ("AVIF", "RGB"),
+        ("AVIF", "RGBA"), ("WEBP", "RGBA"), ("TIFF", "P"), ("TIFF", "F"),
     ],
 )  # fmt: skip
 @pytest.mark.usefixtures("capfd")
@@ -62,6 +66,25 @@ def test_damage_gives_an_image_or_an_error_of_its_own(form: str, mode: str) -> N
                 assert pixels.dtype == np.uint8
                 assert pixels.shape[2:] == (3,)
     assert refused > ROUNDS / 20, "hardly anything was damaged"
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "AVIF"])
+@pytest.mark.filterwarnings("ignore")  # of Pillow, about tags
+def test_a_damaged_header_is_measured_or_is_an_error_of_its_own(form: str, tmp_path: Path) -> None:
+    whole, rng = encoded(form), random.Random(form)
+    path = tmp_path / "x"
+    path.write_bytes(whole)
+    assert measure(path) == (30, 40, form)
+    errors = 0
+    for number in range(60):
+        at = number * len(whole) // 60
+        path.write_bytes(damaged(whole, rng) if number % 2 else whole[:at] + bytes(len(whole) - at))
+        try:
+            measure(path)
+        except DataError:
+            errors += 1
+    assert errors
+    assert image_sides([path, tmp_path / "none", tmp_path]) in ([], [30])
 
 
 def test_a_tiff_whose_next_page_is_damaged_is_corrupt() -> None:
