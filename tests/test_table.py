@@ -78,6 +78,11 @@ def test_endings_are_tried_in_their_order_and_in_capitals(tmp_path: Path) -> Non
     assert {path.name for path in train_table(tmp_path, data).paths} == {"a.png", "b.JPG"}
 
 
+def test_an_ending_may_mix_capitals_and_small_letters(tmp_path: Path) -> None:
+    make(tmp_path, FILES, ["images/a.Jpg", "images/a.Txt", "images/b.jPEG"])
+    assert {path.name for path in train_table(tmp_path, PLAIN).paths} == {"a.Jpg", "b.jPEG"}
+
+
 def test_dots_in_ids_are_no_endings(tmp_path: Path) -> None:
     make(tmp_path, {"train.csv": csv("id,label", "1.5,0", "1.25,1")}, ["images/1.5.jpg", "images/1.25.jpg"])
     names = [path.name for path in train_table(tmp_path, PLAIN.model_copy(update={"sample": None})).paths]

@@ -7,7 +7,7 @@ import re
 import stat
 from pathlib import Path
 
-from kit.decoding.containers import sniff
+from kit.decoding.formats import sniff
 from kit.errors import DataError
 
 FIRST = 4096  # bytes that are looked at

@@ -33,6 +33,7 @@ class Images:
     _listed: dict[str, dict[str, str] | None] = field(default_factory=dict)
     _spelled: dict[str, dict[str, str]] = field(default_factory=dict)  # of a folder: name by normal form C
     _odd: dict[str, dict[str, list[str]]] = field(default_factory=dict)  # files of unknown endings, by stem
+    _mixed: dict[str, dict[str, list[str]]] = field(default_factory=dict)  # files by folder and stem
 
     def find(self, name: str) -> tuple[Path, str]:
         """The file of a name, and the code of what is wrong with it: D20 outside, D08 a folder, D02 not there."""
@@ -48,7 +49,8 @@ class Images:
             folder = self._on_disk(folder)
             entries, spelled = self._entries(folder) or {}, self._spellings(folder)
             found = [spelled[name] for name in self._candidates(nfc(stem)) if name in spelled]
-        files = [entry for entry in found if entries[entry] != FOLDER] or self._odd_files(folder, stem)
+        files = [entry for entry in found if entries[entry] != FOLDER]
+        files = files or self._in_mixed_case(folder, stem) or self._odd_files(folder, stem)
         if not files:
             return Path(file), "D08" if any(
                 nfc(entry) != nfc(stem) or "." in entry for entry in found
@@ -151,6 +153,17 @@ class Images:
     def _candidates(self, stem: str) -> list[str]:
         """The name itself, then with each ending, in small letters and in capitals."""
         return [stem, *(stem + e for ending in self.extensions for e in (ending, ending.upper()))]
+
+    def _in_mixed_case(self, folder: str, stem: str) -> list[str]:
+        """The files of a name whose known ending mixes capitals and small letters, such as `.Jpg`."""
+        if folder not in self._mixed:
+            self._mixed[folder] = {}
+            for entry, what in sorted((self._entries(folder) or {}).items()):
+                start, _, letters = entry.rpartition(".")
+                is_mixed = letters not in (letters.lower(), letters.upper())
+                if what != FOLDER and is_mixed and f".{letters.lower()}" in self.extensions:
+                    self._mixed[folder].setdefault(nfc(start), []).append(entry)
+        return self._mixed[folder].get(nfc(stem), [])
 
     def _entries(self, folder: str) -> dict[str, str] | None:
         """Name -> what it is, of a folder; None where the folder lies outside once links are resolved."""
