@@ -149,6 +149,16 @@ def test_thin_and_plain_images_are_notes(tmp_path: Path) -> None:
     told = found(draw(tmp_path, rows, [scene(900)]))["K11"]
     assert told.level == "note"
     assert [case.id for case in told.cases] == ["003", "004"]
+    assert "resize=pad" in told.answer
+    assert "data.alpha_fill=black" in told.answer
+
+
+def test_images_of_one_colour_are_not_told_to_pad(tmp_path: Path) -> None:
+    rows = plain(30)
+    rows[4] = ("004", "a", np.full((96, 96, 3), 77, np.uint8))
+    told = found(draw(tmp_path, rows, [scene(900)]))["K11"]
+    assert told.summary == "1 images are of one colour"
+    assert "resize" not in told.answer
 
 
 Inside = Callable[[Path], None]
