@@ -76,6 +76,12 @@ def choose_format(
     return Format.open({**chosen.spec(), "k": top_k}, workspace.root, where="format")
 
 
+def written_class(shape: Format, sample: pd.DataFrame, classes: Sequence[str]) -> str | None:
+    """The class whose probability a format writes alone; None for formats that write all classes or labels."""
+    named = getattr(shape, "positive_class", None)
+    return None if named is None else str(named(sample, classes))
+
+
 def known_by(
     root: Path | None, sample: pd.DataFrame, classes: Sequence[str], labels: LabelKind
 ) -> list[Format]:

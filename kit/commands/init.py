@@ -12,6 +12,7 @@ from kit.commands import _console
 if TYPE_CHECKING:
     from kit.discovery.initialise import Initialised
     from kit.discovery.trees import ValUse
+    from kit.kinds import Format
 
 
 @click.command()
@@ -72,7 +73,7 @@ def _read_tables(made: Initialised) -> tuple[dict[str, int], str | None]:
     """
     from kit.commands._decision import say_decision
     from kit.errors import KitError
-    from kit.submission import choose_format
+    from kit.submission import choose_format, written_class
     from kit.table import sample_frame, test_table, train_table
     from kit.workspace import Workspace
 
@@ -89,8 +90,11 @@ def _read_tables(made: Initialised) -> tuple[dict[str, int], str | None]:
             sample = sample_frame(workspace.root, data)
             with warnings.catch_warnings(record=True) as said:
                 warnings.simplefilter("always")
-                shape = choose_format(workspace, sample, train.classes, labels=train.label_kind).plugin_name()
-            _say_format(shape, [str(warning.message) for warning in said])
+                chosen = choose_format(workspace, sample, train.classes, labels=train.label_kind)
+            shape = chosen.plugin_name()
+            _say_format(
+                chosen, written_class(chosen, sample, train.classes), [str(one.message) for one in said]
+            )
     except KitError as error:
         _console.say(f"the data cannot be used yet: {error}")
     else:
@@ -100,10 +104,11 @@ def _read_tables(made: Initialised) -> tuple[dict[str, int], str | None]:
     return counts, shape
 
 
-def _say_format(shape: str, warned: list[str]) -> None:
+def _say_format(shape: Format, positive: str | None, warned: list[str]) -> None:
     """Prints the format with its reason, which is a warning if the sample shows none, and all other warnings."""
     reasons = [text for text in warned if text.startswith(("W11", "W16"))]
     for text in warned:
         if text not in reasons:
             _console.say(text)
-    _console.say(f"format: {shape} ({reasons[0] if reasons else 'the sample shows it'})")
+    of = "" if positive is None else f" of {positive!r}, else format=positive format.positive=CLASS"
+    _console.say(f"format: {shape.plugin_name()}{of} ({reasons[0] if reasons else 'the sample shows it'})")

@@ -161,7 +161,7 @@ def _from_tables(
     for more, lines in (several, _of_test(parts, data), _of_classes(parts, data["label"], separator, seen)):
         data |= more
         findings += lines
-    findings += _of_answers(parts, seen)
+    findings += [*_of_answers(parts, seen), *_of_other_table(parts, seen)]
     used = {*(sheet.name for sheet in parts.sheets), data.get("classes")}
     data |= choosing.reading([sheet for sheet in seen.sheets if sheet.name in used])
     aside = sorted(sheet.name for sheet in seen.sheets if sheet.name not in used)
@@ -316,6 +316,21 @@ def _of_answers(parts: _Parts, seen: Scan) -> list[str]:
                     "does not join the predictions to one answer yet"
                 ]
     return []
+
+
+def _of_other_table(parts: _Parts, seen: Scan) -> list[str]:
+    """A column that the sample asks for, and that another table than the training rows' has."""
+    if parts.sample is None or len(parts.sample.columns) != 2:
+        return []
+    asked = parts.sample.columns[1]
+    if asked in parts.train.columns:
+        return []
+    return [
+        f"the sample asks for {asked!r}, a column of {sheet.name} and not of {parts.train.name}: if it is the label, "
+        "join the two tables into one and give it as --train"
+        for sheet in seen.sheets
+        if sheet not in parts.sheets and asked in sheet.columns and roles.words(sheet.name) & roles.TRAIN
+    ]
 
 
 def _class_folders(

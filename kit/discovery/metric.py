@@ -79,6 +79,8 @@ def _by_format(root: Path, sample: pd.DataFrame, classes: tuple[str, ...], label
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         names = [shape.plugin_name() for shape in known_by(root, sample, classes, labels)]
+    if len(names) != 1 and not "".join(sample.iloc[:, 1:].to_numpy().ravel()).strip():
+        return _default(), "the sample's cells are empty and show no other metric"
     if len(names) != 1:
         return (
             _default(),

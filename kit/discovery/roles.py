@@ -115,7 +115,11 @@ def label_points(column: str, sheet: Sheet, sample: Sheet | None, test: Sheet | 
     values = sheet.values(column)
     if len(values) < 2 or len(values) >= len(sheet.file):
         return -9
-    points = 3.0 * bool(words(column) & LABELS) - 2 * (len(values) > len(sheet.file) / 2)
+    points = (
+        3.0 * bool(words(column) & LABELS)
+        + (column.lower() in LABELS)
+        - 2 * (len(values) > len(sheet.file) / 2)
+    )
     points -= 2 * any(re.fullmatch(r"-?\d+\.\d*[1-9]\d*", value) for value in values)
     if sample:
         others = sample.columns[1:]

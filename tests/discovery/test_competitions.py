@@ -32,7 +32,7 @@ def test_kit_init_reads_a_competition_as_its_page_does(competition: StandIn, tmp
     assert shown["format"] == competition.format, result.stderr
     assert f"metric: {competition.metric['name']}" in result.stderr
     if competition.format is not None:
-        assert f"format: {competition.format} (" in result.stderr
+        assert f"\nformat: {competition.format} " in result.stderr
 
 
 @pytest.mark.parametrize("name", ["Planet", "Happywhale", "ISIC 2019", "iWildCam", "Hotel-ID"])

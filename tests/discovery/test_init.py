@@ -16,7 +16,7 @@ from kit.config import Data, keys
 from kit.config_file import check
 from kit.discovery import recipes
 from kit.discovery.initialise import initialise
-from kit.errors import ConfigError
+from kit.errors import ConfigError, KitError
 from kit.kinds import Loss
 from kit.predictions import Predictions
 from kit.table import sample_frame
@@ -199,3 +199,60 @@ def test_the_command_tells_data_that_cannot_be_used_yet(tmp_path: Path) -> None:
     result = CliRunner().invoke(command, [str(tmp_path), "--recipe", "scratch"])
     assert result.exit_code == 0
     assert "the data cannot be used yet: D02 no image for id 'a007'" in result.stderr
+
+
+def shown_by(root: Path, *options: str) -> tuple[dict[str, Any], str]:
+    """What kit init prints as JSON and on stderr."""
+    result = CliRunner().invoke(command, [str(root), "--recipe", "scratch", "--json", "--force", *options])
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout), result.stderr
+
+
+def binary(root: Path, cell: str) -> Path:
+    """A competition of cats and dogs whose sample has this cell in each row."""
+    usual(root)
+    train, sample = root / "train.csv", root / "sample_submission.csv"
+    train.write_text(train.read_text().replace("eel", "cat"))
+    sample.write_text(sample.read_text().replace(",cat", f",{cell}"))
+    return root
+
+
+def test_a_sample_that_shows_no_format_is_said_to_follow_the_metric(tmp_path: Path) -> None:
+    binary(tmp_path, "0")
+    shown, said = shown_by(tmp_path)
+    assert (shown["metric"], shown["format"]) == ({"name": "auc"}, "positive")
+    assert (
+        "metric: auc (every cell of the sample is 0, for two classes: read as the probability of one)" in said
+    )
+    assert "format: positive of 'dog', else format=positive format.positive=CLASS (W11 every cell" in said
+    binary(tmp_path / "empty", "")
+    shown, said = shown_by(tmp_path / "empty")
+    assert (shown["metric"]["name"], shown["format"]) == ("macro_f1", "label")
+    assert "metric: macro_f1 (the sample's cells are empty and show no other metric)" in said
+    shown, said = shown_by(tmp_path / "empty", "--metric", "log_loss")
+    assert (shown["metric"]["name"], shown["format"]) == ("log_loss", "positive")
+    assert "(as asked for)" in said
+
+
+def test_a_metric_that_is_unknown_or_not_for_the_labels_is_refused_before_anything_is_written(
+    tmp_path: Path,
+) -> None:
+    usual(tmp_path)
+    for metric, code in (("logloss", "P02"), ("samples_f1", "C17")):
+        with pytest.raises(KitError) as caught:
+            initialise(tmp_path, "scratch", metric=metric)
+        assert caught.value.code == code
+    assert not (tmp_path / "config.json").exists()
+
+
+@pytest.mark.parametrize(("option", "mark"), [(";", ";"), (r"\t", "\t"), ("|", "|")])
+def test_the_separator_and_the_encoding_can_be_given(option: str, mark: str, tmp_path: Path) -> None:
+    usual(tmp_path)
+    for name in ("train.csv", "sample_submission.csv"):
+        text = (tmp_path / name).read_text().replace(",", mark).replace("eel", "éel")
+        (tmp_path / name).write_bytes(text.encode("cp1250"))
+    (tmp_path / "notes.csv").write_text("a,b\n1,2\n")
+    initialise(tmp_path, "scratch", {"sep": option, "encoding": "cp1250"})
+    written = json.loads((tmp_path / "config.json").read_text())["data"]
+    assert (written["sep"], written["encoding"], written["label"]) == (mark, "cp1250", "label")
+    assert shown_by(tmp_path, "--sep", option, "--encoding", "cp1250")[0]["classes"] == 3

@@ -163,3 +163,31 @@ def test_answers_for_groups_of_rows_are_named(tmp_path: Path) -> None:
         "sample_submission.csv wants one answer for each 'patient_id', not for each image: all 4 ids are values of "
         "that column of test.csv, and none is a row's id"
     )
+
+
+def test_labels_in_a_table_without_images_are_named(tmp_path: Path) -> None:
+    photos, shops = ids("a", 30), [f"b{n // 3}" for n in range(30)]
+    tests = ids("t", 12)
+    files = {
+        "train.csv": csv("shop_id,labels", *(f"b{n},{n % 3}" for n in range(10))),
+        "train_photos.csv": csv(
+            "photo_id,shop_id", *(",".join(row) for row in zip(photos, shops, strict=True))
+        ),
+        "test_photos.csv": csv("photo_id,shop_id", *(f"{name},c{n // 3}" for n, name in enumerate(tests))),
+        "sample_submission.csv": csv("shop_id,labels", *(f"c{n},1 2" for n in range(4))),
+    }
+    make(tmp_path, files, [f"photos/{name}.jpg" for name in (*photos, *tests)])
+    findings = "\n".join(discover(tmp_path).findings)
+    assert (
+        "wants one answer for each 'shop_id', not for each image: all 4 ids are values of that column"
+        in findings
+    )
+    assert "the sample asks for 'labels', a column of train.csv and not of train_photos.csv" in findings
+
+
+def test_a_column_called_label_goes_before_one_whose_name_contains_it(tmp_path: Path) -> None:
+    usual(tmp_path)
+    rows = [f"{name},{n % 3},{('cat', 'dog', 'eel')[n % 3]}" for n, name in enumerate(ids("a", 30))]
+    make(tmp_path, {"train.csv": csv("image_id,label_id,label", *rows)})
+    (tmp_path / "sample_submission.csv").unlink()
+    assert discover(tmp_path).data["label"] == "label"

@@ -38,8 +38,14 @@ class Positive(Format):
 
     def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
         named, classes = str(sample.columns[1]), predictions.classes
+        positive = self.positive_class(sample, classes)
+        values = predictions.align(sample.iloc[:, 0])[:, classes.index(positive)]
+        return pd.DataFrame({sample.columns[0]: sample.iloc[:, 0], named: text(values)})
+
+    def positive_class(self, sample: pd.DataFrame, classes: Sequence[str]) -> str:
+        """The class whose probability is written. Raises ConfigError if `positive` is no class."""
+        named = str(sample.columns[1])
         positive = self.positive or (named if named in classes else classes[1])
         if positive not in classes:
             raise ConfigError(f"no class {positive!r}{nearest(positive, classes)}", code="C21")
-        values = predictions.align(sample.iloc[:, 0])[:, classes.index(positive)]
-        return pd.DataFrame({sample.columns[0]: sample.iloc[:, 0], named: text(values)})
+        return positive
