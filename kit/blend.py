@@ -172,15 +172,18 @@ def spec_of(workspace: Workspace, ensembler: str | Mapping[str, Any] | None) -> 
 
 def score_of(judged: Judged, places: Sequence[int]) -> float:
     """What the blend of some of the members scores on rows that it was not fitted on; higher is better."""
+    value = judged.metric.score(judged.rows.truth, fit_some(judged, places)[0])
+    return value if judged.metric.higher_is_better else -value
+
+
+def fit_some(judged: Judged, places: Sequence[int]) -> tuple[np.ndarray, Ensembler]:
+    """The blend of some of the members on rows that it was not fitted on, and the recipe fitted to all rows."""
     rows, spec = judged.rows, among(judged.recipe.spec(), places, len(judged.members))
     recipe = judged.recipe.model_copy(update={"weights": tuple(spec["weights"])} if "weights" in spec else {})
     members = rows.members[list(places)]
     if recipe.fitted:
-        honest, _ = cross_fit(recipe, members, rows.truth, rows.folds, rows.relatives())
-    else:
-        honest = recipe.blend(members)
-    value = judged.metric.score(rows.truth, honest)
-    return value if judged.metric.higher_is_better else -value
+        return cross_fit(recipe, members, rows.truth, rows.folds, rows.relatives())
+    return recipe.blend(members), recipe
 
 
 def among(spec: Mapping[str, Any], places: Sequence[int], count: int) -> dict[str, Any]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from kit import checkpoints
-from kit.blend import Judged, Submitted, among, judge, score_of, submit
+from kit.blend import Judged, Submitted, among, fit_some, judge, score_of, submit
 from kit.blending.members import Member
 from kit.errors import ConfigError, RunError
 from kit.finals.course import TASK, Clock, Course
@@ -38,6 +39,7 @@ class Final:
     submitted: Submitted
     runs: tuple[str, ...]
     left_out: Mapping[str, str]  # why
+    no_weight: tuple[str, ...]  # members of weight 0, which were not trained and change nothing
 
 
 def plan(
@@ -54,42 +56,81 @@ def plan(
     judged = judge(workspace, members, ensembler, top_k)
     judged.submittable(workspace)  # before hours of training
     blending = WRITING + 2 * (clock() - begun)
-    asked = [find_asked(workspace, str(one), Run(workspace.runs / one.run)) for one in judged.members]
-    runs = list(dict.fromkeys(one.run for one in asked))
-    if hours is not None:
-        runs = [runs[place] for place in by_need(len(runs), _scoring(judged, asked, runs))]
-    device = str(choose_device(workspace.experiment.device))
     rows = len(set(judged.members[0].test.ids.tolist()))
+    left = None if hours is None else 3600 * hours - (clock() - begun) - blending
+    everyone, used = tuple(range(len(judged.members))), judged.ensembler.find_used(len(judged.members))
+    chosen = _choose(workspace, judged, used, seeds, rows, left)
+    if chosen.left_out and judged.recipe.fitted and used != everyone:
+        # what has weight 0 beside all the others may be needed in place of one that is not ready in time
+        with suppress(ConfigError):
+            chosen = _choose(workspace, judged, everyone, seeds, rows, left)
+    if not chosen.units:
+        least = min(unit.cost for unit in chosen.left_out) + blending + clock() - begun
+        raise ConfigError(
+            f"no member fits into {hours:g} hours: the shortest takes {least / 3600:.3f}", code="C34",
+            hint=f"--hours {least / 3600 + 0.0005:.3f} or more",
+        )  # fmt: skip
+    fitted_on = chosen.places if chosen.left_out else everyone
+    value, texts = score_of(judged, fitted_on), tuple(map(str, judged.members))
+    device = str(choose_device(workspace.experiment.device))
+    planned = {one.text for unit in (*chosen.units, *chosen.left_out) for one in unit.members}
+    idle = [text for text in texts if text not in planned]
+    return Plan(
+        texts=texts, asked=chosen.asked, places=chosen.places, fitted_on=fitted_on,
+        units=chosen.units, left_out=chosen.left_out, ensembler=judged.recipe.spec(),
+        seconds=None if hours is None else 3600 * hours, begun=begun,
+        blending=blending, metric=judged.metric.plugin_name(), cv=value if judged.metric.higher_is_better else -value,
+        notes=(*map(_of_no_weight, idle), *_notes(judged, (*chosen.units, *chosen.left_out), device)), top_k=top_k,
+    )  # fmt: skip
+
+
+def _of_no_weight(member: str) -> str:
+    return f"{member} has weight 0 in the blend and is not trained: the submission is the same without it"
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Members, by their places in the blend, what is trained of them, and what is left out for want of time."""
+
+    asked: tuple[Asked, ...]
+    places: tuple[int, ...]
+    units: tuple[Unit, ...]
+    left_out: tuple[Unit, ...]
+
+
+def _choose(
+    workspace: Workspace, judged: Judged, places: Sequence[int], seeds: Sequence[int], test_rows: int,
+    left: float | None,
+) -> _Choice:  # fmt: skip
+    """What is trained of the members at some places in the seconds that are left, those that are needed most first."""
+    members = [judged.members[place] for place in places]
+    asked = [find_asked(workspace, str(one), Run(workspace.runs / one.run)) for one in members]
+    runs = list(dict.fromkeys(one.run for one in asked))
+    if left is not None:
+        runs = [runs[place] for place in by_need(len(runs), _scoring(judged, places, asked, runs))]
     units = [
-        _unit(workspace, run, seed, [one for one in asked if one.run == run], rows)
+        _unit(workspace, run, seed, [one for one in asked if one.run == run], test_rows)
         for seed in (*seeds,) or (None,)
         for run in runs
     ]
-    kept = units
-    if hours is not None:
-        kept = fitting(units, 3600 * hours - (clock() - begun) - blending)
-        if not kept:
-            least = min(unit.cost for unit in units) + blending + clock() - begun
-            raise ConfigError(
-                f"no member fits into {hours:g} hours: the shortest takes {least / 3600:.3f}", code="C34",
-                hint=f"--hours {least / 3600 + 0.0005:.3f} or more",
-            )  # fmt: skip
-    used = [place for place, one in enumerate(asked) if any(unit.of == one.run for unit in kept)]
-    value = score_of(judged, used)
-    return Plan(
-        asked=tuple(asked), units=tuple(kept), left_out=tuple(unit for unit in units if unit not in kept),
-        ensembler=judged.recipe.spec(), seconds=None if hours is None else 3600 * hours, begun=begun,
-        blending=blending, metric=judged.metric.plugin_name(),
-        cv=value if judged.metric.higher_is_better else -value, notes=tuple(_notes(judged, units, device)), top_k=top_k,
+    kept = units if left is None else fitting(units, left)
+    ready = [at for at, one in enumerate(asked) if any(unit.of == one.run for unit in kept)]
+    if 0 < len(ready) < len(asked):  # the blend of what is ready may give some of it no weight
+        fitted = fit_some(judged, [places[at] for at in ready])[1]
+        ready = [ready[at] for at in fitted.find_used(len(ready))]
+        kept = [unit for unit in kept if any(asked[at].run == unit.of for at in ready)]
+    return _Choice(
+        tuple(asked[at] for at in ready), tuple(places[at] for at in ready), tuple(kept),
+        tuple(unit for unit in units if unit not in kept),
     )  # fmt: skip
 
 
 def _scoring(
-    judged: Judged, asked: Sequence[Asked], runs: Sequence[Run]
+    judged: Judged, places: Sequence[int], asked: Sequence[Asked], runs: Sequence[Run]
 ) -> Callable[[tuple[int, ...]], float]:
     """The score of the blend of all members of some runs."""
     return lambda some: score_of(
-        judged, [place for place, one in enumerate(asked) if runs.index(one.run) in some]
+        judged, [place for place, one in zip(places, asked, strict=True) if runs.index(one.run) in some]
     )
 
 
@@ -137,30 +178,35 @@ def finalising(
     """
     course = Course(workspace, plan, stop or Stop(), clock, list(plan.units))
     yield from course.run()
-    used = [place for place, one in enumerate(plan.asked) if any(unit.of == one.run for unit in course.made)]
-    if not used:
+    ready = [place for place, one in enumerate(plan.asked) if any(unit.of == one.run for unit in course.made)]
+    if not ready:
         raise RunError(
             "no network was ready in time: " + "; ".join(f"{run} {why}" for run, why in course.left_out.items()),
             code="R17", hint="the same command with more --hours goes on from the checkpoints",
         )  # fmt: skip
     yield Progress(TASK, 1, 1, "blending")
-    spec = among(plan.ensembler, used, len(plan.asked))
-    judged = judge(workspace, [f"runs/{plan.asked[place].text}" for place in used], spec, plan.top_k)
+    # if all are ready that the blend depends on, it is fitted with those of weight 0 too, as it was planned
+    fitted_on = plan.fitted_on if len(ready) == len(plan.asked) else tuple(plan.places[at] for at in ready)
+    spec = among(plan.ensembler, fitted_on, len(plan.texts))
+    judged = judge(workspace, [f"runs/{plan.texts[place]}" for place in fitted_on], spec, plan.top_k)
     runs = tuple(unit.run.name for unit in course.made)
-    predicting, told = _of_all_rows(judged, [plan.asked[place] for place in used], course.made)
-    more = {"final": {"note": NOTE, "members": told, "left_out": course.left_out}}
+    predicting, told = _of_all_rows(judged, [plan.asked[at] for at in ready], course.made)
+    idle = tuple(str(member) for member in judged.members if str(member) not in told)
+    more = {"final": {"note": NOTE, "members": told, "left_out": course.left_out, "weight_0": list(idle)}}
     kind = Ensembler.open(spec, workspace.root).plugin_name()
     named = name or f"final-{kind}-{'-'.join(member.run for member in judged.members)}"
-    return Final(submit(workspace, judged, predicting, named, more, NOTE), runs, course.left_out)
+    return Final(submit(workspace, judged, predicting, named, more, NOTE), runs, course.left_out, idle)
 
 
 def _of_all_rows(
     judged: Judged, asked: Sequence[Asked], made: Sequence[Unit]
 ) -> tuple[list[Member], dict[str, Any]]:
-    """The judged members with the test predictions of the networks that stand for them, and what those say."""
-    found, told = [], {}
-    for member, one in zip(judged.members, asked, strict=True):
-        test, about = over_seeds([unit.run for unit in made if unit.of == one.run], one)
-        found.append(replace(member, test=test))
-        told[str(member)] = about
-    return found, told
+    """The judged members with the test predictions of the networks that stand for them, and what those say.
+
+    A member of weight 0 has no network: it takes another one's predictions, which change nothing.
+    """
+    tests, told = {}, {}
+    for one in asked:
+        tests[one.text], told[one.text] = over_seeds([unit.run for unit in made if unit.of == one.run], one)
+    any_test = next(iter(tests.values()))
+    return [replace(member, test=tests.get(str(member), any_test)) for member in judged.members], told

@@ -274,6 +274,14 @@ class Ensembler(Plugin):
         nested = [one for one in inner if isinstance(one, Ensembler)]
         return self.sums_to_one and not self.multi_label and all(one.gives_distributions() for one in nested)
 
+    def find_used(self, count: int) -> tuple[int, ...]:
+        """The places, of `count` members, of those that the blend depends on: all, unless some have no weight."""
+        return tuple(range(count))
+
+    def restrict(self, places: Sequence[int]) -> Self:
+        """The fitted recipe for the members at these places alone, ascending; the same blend if they have all used."""
+        return self
+
     def closed(self, blended: np.ndarray) -> np.ndarray:
         """Rows (N, K) brought to sum 1, or as they are where a row may have several labels."""
         return blended if self.multi_label else blended / blended.sum(axis=1, keepdims=True)

@@ -13,6 +13,8 @@ import pytest
 from kit.__main__ import run as command
 from kit.blend import blend
 from kit.board import Board
+from kit.bundles.packing import bundle
+from kit.bundles.predicting import Given, predicting_bundle
 from kit.errors import ConfigError, KitError, RunError
 from kit.files import read_json
 from kit.final import Final, finalising, plan
@@ -30,9 +32,9 @@ MEMBERS = ("runs/a@hflip", "runs/b")
 
 @pytest.fixture(scope="module")
 def two(trained_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The runs a, by two views, and b."""
+    """The runs a, by two views, and b, whose weight beside a is small and not 0."""
     root = Path(shutil.copytree(trained_once, tmp_path_factory.mktemp("final") / "space"))
-    train(root, ["seed=1", "optimizer.lr=0.02", "epochs=1"], name="b")
+    train(root, ["seed=1", "optimizer.lr=0.04", "epochs=1"], name="b")
     tta(root, ["runs/a"], "hflip")
     tta(root, ["runs/b"])
     return root
@@ -123,6 +125,63 @@ def test_the_same_command_again_trains_nothing_and_finds_its_submission(done: tu
     assert weights.stat().st_mtime_ns == before
     assert not again.submitted.is_new
     assert again.submitted.path == final.submitted.path
+
+
+def test_a_member_of_weight_0_is_not_trained_and_the_submission_is_the_same(
+    fresh: Path, inside: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """c, of one epoch as b, has weight 0 beside a and b."""
+    inside(fresh)
+    train(fresh, ["seed=2", "optimizer.lr=0.02", "epochs=1"], name="c")
+    tta(fresh, ["runs/c"])
+    assert command(["final", "runs/c", *MEMBERS, "--ensembler", "simplex", "--name", "x", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert (
+        "c@plain has weight 0 in the blend and is not trained: the submission is the same without it" in err
+    )
+    made_here = json.loads(out)
+    assert made_here["runs"] == ["a-final", "b-final"]
+    assert made_here["no_weight"] == ["c@plain"]
+    none, *weights = made_here["ensembler"]["weights"]
+    assert none == 0
+    assert min(weights) > 0
+    assert not (fresh / "runs" / "c-final").exists()
+
+    record = read_json(fresh / "submissions" / "0001-x.json")
+    assert [one["member"] for one in record["members"]] == ["c@plain", "a@hflip", "b@plain"]
+    assert set(record["final"]["members"]) == {"a@hflip", "b@plain"}
+    assert record["final"]["weight_0"] == ["c@plain"]
+    parts = [predicted(fresh, "a-final", "hflip"), predicted(fresh, "b-final", "plain")]
+    blended = np.tensordot(weights, np.stack([part.align(parts[0].ids) for part in parts]), axes=1)
+    wanted = [f"{n},{parts[0].classes[k]}" for n, k in zip(parts[0].ids, blended.argmax(1), strict=True)]
+    lines = (fresh / "submissions" / "0001-x.csv").read_text().splitlines()[1:]
+    assert sorted(lines) == sorted(wanted)
+
+    packed = bundle(fresh, ["submissions/0001-x.json"], fresh / "packed")
+    assert packed.members == ("a@hflip", "b@plain")
+    assert packed.no_weight == ("c@plain",)
+    data = fresh / "data"
+    given = Given(data / "images", data / "sample_submission.csv")
+    finish(predicting_bundle(fresh / "packed", given, fresh / "out.csv", fresh / "work"))
+    assert (fresh / "out.csv").read_text() == (fresh / "submissions" / "0001-x.csv").read_text()
+
+
+def test_given_weights_of_0_are_left_out_whatever_the_time(fresh: Path) -> None:
+    space, only_a = Workspace.open(fresh), {"name": "weighted", "weights": [1, 0]}
+    assert [unit.run.name for unit in plan(space, MEMBERS, only_a).units] == ["a-final"]
+    paced(fresh, 100)
+    with pytest.raises(ConfigError, match="C34"):  # there is time for b alone
+        plan(space, MEMBERS, only_a, hours=125 / 3600, clock=lambda: 0.0)
+
+
+def test_a_member_of_weight_0_stands_in_for_one_that_does_not_fit(fresh: Path) -> None:
+    """a alone is best, and takes longer than there is; b has weight 0 beside it, and is ready in time."""
+    paced(fresh, 100)
+    space, best = Workspace.open(fresh), {"name": "single", "metric": "log_loss"}
+    assert [unit.run.name for unit in plan(space, MEMBERS, best).units] == ["a-final"]
+    chosen = plan(space, MEMBERS, best, hours=125 / 3600, clock=lambda: 0.0)
+    assert [unit.run.name for unit in chosen.units] == ["b-final"]
+    assert [unit.run.name for unit in chosen.left_out] == ["a-final"]
 
 
 def test_networks_of_several_seeds_are_blended_seed_by_seed_then_averaged(fresh: Path) -> None:

@@ -40,6 +40,7 @@ class Bundle:
     members: tuple[str, ...]
     networks: int
     bytes: int
+    no_weight: tuple[str, ...] = ()  # members of weight 0, which are not packed and change nothing
 
 
 def bundle(
@@ -59,7 +60,8 @@ def bundle(
         record = _judged(workspace, members, ensembler)
     elif ensembler is not None:
         raise ConfigError("a submission has its ensembler, which is fitted", code="C05")
-    packed = [_packed(workspace, one, record.get("final")) for one in record["members"]]
+    told, fitted = _with_weight(workspace, record)
+    packed = [_packed(workspace, one, record.get("final")) for one in told]
     table = labelled_rows(workspace.root, workspace.competition.data)
     with written_folder(out) as part:
         for run, path in {(n.run, n.checkpoint) for one in packed for n in one.networks}:
@@ -68,16 +70,26 @@ def bundle(
         decision = record.get("decision") or decision_of(workspace, table).spec()
         write_json(part / CONFIG, {**workspace.competition.model_dump(mode="json"), "decision": decision})
         _copy_code(workspace, part)
-        _write_requirements(
-            part, requirements(workspace, packed, record["ensembler"], record["format"]), wheels
-        )
+        _write_requirements(part, requirements(workspace, packed, fitted, record["format"]), wheels)
         Contents(
-            tuple(packed), record["ensembler"], record["format"], table.is_multi_label, table.classes,
+            tuple(packed), fitted, record["format"], table.is_multi_label, table.classes,
             tuple(table.prior().tolist()), versions(),
         ).write(part)  # fmt: skip
     names = tuple(one.member for one in packed)
     size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
-    return Bundle(out, names, len({n.checkpoint for one in packed for n in one.networks}), size)
+    idle = tuple(name for one in record["members"] if (name := str(one["member"])) not in names)
+    return Bundle(out, names, len({n.checkpoint for one in packed for n in one.networks}), size, idle)
+
+
+def _with_weight(workspace: Workspace, record: Mapping[str, Any]) -> tuple[list[Any], Mapping[str, Any]]:
+    """Of a record the members that have networks, and the ensembler for them: kit final trains none of weight 0."""
+    members, ensembler = list(record["members"]), record["ensembler"]
+    trained = (record.get("final") or {}).get("members", {})
+    kept = [place for place, told in enumerate(members) if not trained or told["member"] in trained]
+    if len(kept) == len(members):
+        return members, ensembler
+    recipe = Ensembler.open(ensembler, workspace.root)
+    return [members[place] for place in kept], recipe.restrict(kept).spec()
 
 
 def _judged(

@@ -43,6 +43,10 @@ def command(
     space = Workspace.find(".")
     made = bundle(space, members, out, ensembler, wheels)
     say(f"{', '.join(made.members)}: {made.networks} networks, {amount(made.bytes)}")
+    if made.no_weight:
+        say(
+            f"not packed, as their weight is 0 and the blend is the same without: {', '.join(made.no_weight)}"
+        )
     say(f"there: python {made.folder.name}/predict.py --images DIR --sample sample_submission.csv")
     say(
         "a row whose image cannot be read gets the class prior there, and is reported; --bad-test stop ends instead"
@@ -51,6 +55,7 @@ def command(
         "folder": str(made.folder),
         "members": list(made.members),
         "networks": made.networks,
+        "no_weight": list(made.no_weight),
         "bytes": made.bytes,
     }
     if tries:

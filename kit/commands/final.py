@@ -118,6 +118,10 @@ def _tell(workspace: object, made: Final) -> None:
         say(fitted)
     for run, why in made.left_out.items():
         say(f"left out: {run}, {why}")
+    if made.no_weight:
+        say(
+            f"not trained, as their weight is 0 and the submission is the same without: {', '.join(made.no_weight)}"
+        )
     members = " ".join(score.name for score in one.comparison.members)
     say(f"submission {one.number}: {one.test_rows} rows by {', '.join(made.runs)}")
     say(f"{one.metric} {one.cv:.4f} is of {members} by cross-validation, not of these networks")
@@ -144,5 +148,6 @@ def _as_json(made: Final) -> dict[str, Any]:
     one = made.submitted
     return {
         "path": str(one.path), "number": one.number, "runs": list(made.runs), "left_out": dict(made.left_out),
+        "no_weight": list(made.no_weight),
         "metric": one.metric, "cv_of_members": one.cv, "ensembler": dict(one.ensembler), "test_rows": one.test_rows,
     }  # fmt: skip

@@ -76,9 +76,16 @@ class Unit:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is trained, in this order, and what is left out for want of time; `seconds` None: there is no deadline."""
+    """What is trained, in this order, and what is left out for want of time; `seconds` None: there is no deadline.
 
+    `texts` are all members of the blend. `asked` are those that it depends on, at `places` of them; the others have
+    weight 0, are not trained, and change nothing. The ensembler is fitted on the members at `fitted_on`.
+    """
+
+    texts: tuple[str, ...]
     asked: tuple[Asked, ...]
+    places: tuple[int, ...]
+    fitted_on: tuple[int, ...]
     units: tuple[Unit, ...]
     left_out: tuple[Unit, ...]
     ensembler: Mapping[str, Any]

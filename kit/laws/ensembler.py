@@ -96,3 +96,16 @@ def law_the_order_of_members_does_not_matter(plugin: Ensembler) -> None:
         members, _ = _members(plugin, 4, kind)
         off = np.abs(made.blend(members) - made.blend(members[::-1])).max()
         assert off < CLOSE, f"a probability is {off} away"
+
+
+def law_members_that_are_not_used_change_nothing(plugin: Ensembler) -> None:
+    """Without the members that `find_used` leaves out, `restrict` blends the others to the same bits."""
+    for made, kind in _ways(plugin):
+        members, truth = _members(plugin, 4, kind)
+        members[0] = (members[0] + 3 * (truth if kind == "multi_hot" else np.eye(4)[truth])) / 4
+        fitted = made.fit(members, truth)
+        used = list(fitted.find_used(len(members)))
+        assert used == sorted(set(used)), f"places {used} are not ascending"
+        assert used, "no member is used"
+        alone = fitted.restrict(used).blend(members[used])
+        assert np.array_equal(fitted.blend(members), alone), f"members {used} alone blend to something else"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import Self
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -37,12 +40,21 @@ class Weights(Ensembler):
                 hint=f"ensembler.weights={[1] * len(members)}",
             )
         blended = np.zeros(members.shape[1:])
-        for weight, member in zip(weights / weights.sum(), members, strict=True):
+        for weight, member in zip(weights / math.fsum(weights), members, strict=True):
             if weight:
                 blended += weight * member.astype(
                     np.float64
                 )  # one at a time: all of them in float64 are twice as large
         return self.closed(blended)
+
+    def find_used(self, count: int) -> tuple[int, ...]:
+        if len(self.weights) != count:
+            return super().find_used(count)
+        return tuple(place for place, weight in enumerate(self.weights) if weight)
+
+    def restrict(self, places: Sequence[int]) -> Self:
+        kept = [self.weights[place] for place in places] if self.weights else []
+        return self.model_copy(update={"weights": tuple(kept)})
 
 
 def metric_or_log_loss(metric: Metric | None, members: np.ndarray, truth: np.ndarray) -> Metric:

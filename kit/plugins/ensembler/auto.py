@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Self
 
 import numpy as np
@@ -69,3 +70,9 @@ class Auto(Ensembler):
 
     def blend(self, members: np.ndarray) -> np.ndarray:
         return (self.chosen or Mean()).blend(members)
+
+    def find_used(self, count: int) -> tuple[int, ...]:
+        return (self.chosen or Mean()).find_used(count)
+
+    def restrict(self, places: Sequence[int]) -> Self:
+        return self.model_copy(update={"chosen": self.chosen.restrict(places) if self.chosen else None})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Self
 
 import numpy as np
@@ -57,6 +58,12 @@ class Cutoffs(Ensembler):
         if not self.thresholds:
             return blended
         return moved(blended, np.asarray(self.thresholds), self.decision.threshold)
+
+    def find_used(self, count: int) -> tuple[int, ...]:
+        return self.base.find_used(count)
+
+    def restrict(self, places: Sequence[int]) -> Self:
+        return self.model_copy(update={"base": self.base.restrict(places)})
 
 
 def moved(shares: np.ndarray, thresholds: np.ndarray, to: float = 0.5) -> np.ndarray:

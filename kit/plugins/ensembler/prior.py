@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Self
 
 import numpy as np
@@ -47,6 +48,12 @@ class Prior(Ensembler):
 
     def blend(self, members: np.ndarray) -> np.ndarray:
         return weighted(self.base.blend(members), np.asarray(self.shares) ** -(self.tau or 0.0))
+
+    def find_used(self, count: int) -> tuple[int, ...]:
+        return self.base.find_used(count)
+
+    def restrict(self, places: Sequence[int]) -> Self:
+        return self.model_copy(update={"base": self.base.restrict(places)})
 
 
 def best_power(metric: Metric, blended: np.ndarray, truth: np.ndarray, shares: np.ndarray) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Self
 
 import numpy as np
@@ -33,3 +34,9 @@ class Single(Ensembler):
         if self.member >= len(members):
             raise ConfigError(f"member {self.member} of {len(members)}, counted from 0", code="C21")
         return self.closed(members[self.member].astype(np.float64))
+
+    def find_used(self, count: int) -> tuple[int, ...]:
+        return (self.member,) if self.member < count else super().find_used(count)
+
+    def restrict(self, places: Sequence[int]) -> Self:
+        return self.model_copy(update={"member": list(places).index(self.member)})

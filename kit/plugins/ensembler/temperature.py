@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Self
 
 import numpy as np
@@ -39,6 +40,13 @@ class Temperature(Ensembler):
             text = f"{len(self.temperatures)} temperatures for {len(members)} members"
             raise ConfigError(text, code="C21")
         return self.base.blend(_calibrated(members, self.temperatures or (1.0,) * len(members)))
+
+    def find_used(self, count: int) -> tuple[int, ...]:
+        return self.base.find_used(count)
+
+    def restrict(self, places: Sequence[int]) -> Self:
+        kept = tuple(self.temperatures[place] for place in places) if self.temperatures else ()
+        return self.model_copy(update={"temperatures": kept, "base": self.base.restrict(places)})
 
 
 def _calibrated(members: np.ndarray, temperatures: tuple[float, ...]) -> np.ndarray:

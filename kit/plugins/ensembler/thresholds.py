@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Self
 
 import numpy as np
@@ -46,6 +47,12 @@ class Thresholds(Ensembler):
 
     def blend(self, members: np.ndarray) -> np.ndarray:
         return weighted(self.base.blend(members), self.factors)
+
+    def find_used(self, count: int) -> tuple[int, ...]:
+        return self.base.find_used(count)
+
+    def restrict(self, places: Sequence[int]) -> Self:
+        return self.model_copy(update={"base": self.base.restrict(places)})
 
 
 def weighted(shares: np.ndarray, factors: tuple[float, ...] | np.ndarray) -> np.ndarray:
