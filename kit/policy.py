@@ -79,7 +79,7 @@ def choosing_views(
     if not (asked.gives_distributions() or table.is_multi_label):
         raise ConfigError(
             f"policy {asked.plugin_name()!r} gives ranks: the rows of a member are probabilities that sum to 1",
-            code="C12", hint="--policy mean, and kit blend --ensembler rank",
+            code="C12", hint="--policy mean; rank joins members: kit blend RUN@VIEWS RUN@VIEWS --ensembler rank",
         )  # fmt: skip
     names = distinct(whole)
     if len(names) < 2:

@@ -279,11 +279,9 @@ class _Line:
             if word not in _names(command) and not _has(command, word):
                 if command is menu:
                     options = len(tokens) > 1 and tokens[1][0].startswith("-")
-                    if (
-                        self.text.typed
-                        or options
-                        or difflib.get_close_matches(word, _names(command), cutoff=0.8)
-                    ):
+                    near = difflib.get_close_matches(word, _names(command), cutoff=0.8)
+                    verb = word.removesuffix("s") in _names(command)  # kit predicts ...
+                    if self.text.typed or options or (near and not verb):
                         self.faults.append(f"no command 'kit {word}'")
                     return None, tokens
                 if self.text.typed or word.startswith("-"):
@@ -464,11 +462,12 @@ def _pairs(text: Text, rest: str) -> Iterator[str]:
     groups: list[list[str]] = []
     end = -9
     rest = re.sub(HOLE, lambda found: _plausible(text, found[0]) or found[0], rest)
+    rest = re.sub(r"'((?:[a-z_]\w*)(?:\.\w+)*=[^']*)'", r"\1", rest)  # as a shell takes the quotes away
     if re.search(r"\w\(\w.*=", rest):  # a call of Python
         return
     for found in PAIR.finditer(rest):
         key, value = found[1], found[2].rstrip(".:?!")
-        if re.search(rf"^{HOLE}|[A-Z]", key) or key.split(".")[0] in NOT_KEYS:
+        if re.search(rf"{HOLE}|[A-Z]", key) or key.split(".")[0] in NOT_KEYS:
             continue
         if key.split(".")[0] not in keys():
             if not text.keys_only and not re.match(r"[\"']|(?:True|False|None)\b", value):
@@ -516,7 +515,8 @@ def _candidates(pairs: list[str], open_at: list[int]) -> Iterator[list[str]]:
         made = list(pairs)
         for place, name, values in zip(open_at, names, options, strict=True):
             given, value = pairs[place].partition("=")[2], values[number % len(values)]
-            made[place] = f"{name}={re.sub(HOLE, value, given) if re.search(HOLE, given) else value}"
+            whole = not re.search(HOLE, given) or re.fullmatch("<.*>", given)
+            made[place] = f"{name}={value if whole else re.sub(HOLE, value, given)}"
         yield made
 
 
@@ -538,16 +538,13 @@ def _opened_together(pairs: Iterable[str]) -> list[str]:
 def _open(pairs: list[str]) -> str | None:
     """The error of opening a config with overrides, or None."""
     try:
-        raw = overridden(_base(), pairs)
-        competition, experiment = check(raw)
-        if experiment.stages and "epochs" not in raw:
-            return None
+        raw = overridden(_base(any(pair.startswith("stages.") for pair in pairs)), pairs)
+        check(raw)
         for kind in KINDS:
             spec = raw.get(kind)
             for one in spec if isinstance(spec, list) else [spec]:
                 if one is not None:
                     KINDS[kind].open(one, with_examples())
-        del competition
     except KitError as error:
         return f"{' '.join(pairs)}: {error}"
     return None
@@ -559,9 +556,9 @@ def _base_text() -> str:
     return json.dumps({**config, "backbone": {"name": "timm"}})
 
 
-def _base() -> dict[str, Any]:
+def _base(has_stages: bool = False) -> dict[str, Any]:
     made: dict[str, Any] = json.loads(_base_text())
-    return made
+    return made | ({"stages": [{"epochs": 1}, {}]} if has_stages else {})
 
 
 # ------------------------------------------------------------------------------------------ keys alone

@@ -114,7 +114,7 @@ def discover(root: Path, given: Mapping[str, str] | None = None, val: trees.ValU
     if val == "holdout":
         raise ConfigError(
             f"--val holdout is for folders of classes, and the labelled rows are in {train.name}", code="C51",
-            hint="splitter=column splitter.column=COLUMN splitter.held_out=[val], if a column says which rows they are",
+            hint="splitter=column splitter.column=COLUMN 'splitter.held_out=[\"val\"]', if a column names those rows",
         )  # fmt: skip
     return _from_tables(seen, matched, train, asked)
 

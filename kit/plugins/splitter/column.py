@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -43,11 +45,11 @@ class Column(Splitter):
         names = sorted(set(self.held_out) or set(found) - set(NEVER), key=_place)
         lacking = [name for name in names if name not in found]
         if lacking:
-            known = sorted(set(found), key=_place)
+            known = sorted(set(found) - set(NEVER), key=_place)
             raise ConfigError(
                 f"splitter 'column': no row has {lacking[0]!r} in column {self.column!r}{nearest(lacking[0], known)}",
                 code="C07",
-                hint=f"splitter.held_out=<some of {', '.join(known[:10])}>",
+                hint=f"{_held_out(known[:1])}, of {', '.join(known[:10])}",
             )
         if not names or (len(names) == 1 and set(found) == set(names)):
             what = f"holds all rows in {names[0]!r}" if names else "is blank in every row"
@@ -58,6 +60,11 @@ class Column(Splitter):
             )
         numbers = {name: number for number, name in enumerate(names)}
         return np.array([[numbers.get(name, -1)] for name in found], dtype=np.int64)
+
+
+def _held_out(names: list[str]) -> str:
+    """The override that holds rows of these names out, quoted for a shell."""
+    return shlex.quote(f"splitter.held_out={json.dumps(names, ensure_ascii=False)}")
 
 
 def _place(name: str) -> tuple[bool, int, str]:
