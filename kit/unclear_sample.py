@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,12 +125,6 @@ def _cells(sample: pd.DataFrame) -> Cells | None:
     if numbers <= {0.0, 1.0}:
         return "a number"
     return "a fraction" if len(numbers) == 1 else None
-
-
-def is_number(text: str) -> bool:
-    """Whether a cell is a finite number."""
-    number = _number(text)
-    return number is not None and math.isfinite(number)
 
 
 def _number(text: str) -> float | None:

@@ -86,6 +86,17 @@ def test_table(pool: Mapping[Sheet, Match], sample: Sheet | None) -> Sheet | Non
     )
 
 
+def is_needed(name: str, asked: Mapping[str, str]) -> bool:
+    """Whether a table that cannot be read would be used, by its name or because it is asked for."""
+    tables = [asked[key] for key in ("train", "test", "sample") if key in asked]
+    if tables:
+        return name in map(posixpath.normpath, tables)
+    named = roles.words(name)
+    return (
+        bool(named & (roles.TRAIN | roles.TEST | roles.SAMPLE | roles.SUBMISSION)) and not named & roles.OTHER
+    )
+
+
 def missing_header(seen: Scan, sheet: Sheet, found: Sequence[Match]) -> str:
     """Why a table's first line is a row of data and no header, in words; empty if it is a header."""
     column = found[0].column if found else sheet.columns[0]

@@ -62,6 +62,7 @@ class Scan:
     folders: Mapping[str, tuple[str, ...]]
     unread: tuple[str, ...] = ()
     others: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # files that are neither, by folder
+    headless: Mapping[str, DataError] = field(default_factory=dict)  # of unread tables those without a header
 
     @cached_property
     def _homes(self) -> dict[str, list[str]]:
@@ -193,7 +194,7 @@ def scan(
     A file is an image by its ending, or else by its content. Tables are read with `sep` and `encoding` if they are
     given, else with those that each file shows.
     """
-    sheets, folders, unread, others = [], {}, [], {}
+    sheets, folders, unread, others, headless = [], {}, [], {}, {}
     for folder, names in _walk(root):
         prefix = folder + "/" if folder else ""
         images = tuple(
@@ -211,8 +212,10 @@ def scan(
                 try:
                     sheets.append(_sheet(root, prefix + name, sep, encoding))
                 except DataError as error:
+                    if "has no header" in error.summary:
+                        headless[prefix + name] = error
                     unread.append(f"{prefix}{name}: {error.code} {error.summary}")
-    return Scan(tuple(sheets), folders, tuple(unread), others)
+    return Scan(tuple(sheets), folders, tuple(unread), others, headless)
 
 
 def _walk(root: Path) -> Iterator[tuple[str, list[str]]]:

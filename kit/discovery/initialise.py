@@ -105,6 +105,9 @@ def discover(root: Path, given: Mapping[str, str] | None = None, val: trees.ValU
     """The `data` section for the files of a folder. Raises ConfigError C20 for what they do not tell."""
     asked = dict(given or {})
     seen = scan(root, Data().extensions, asked.get("sep"), asked.get("encoding"))
+    for name, error in seen.headless.items():
+        if choosing.is_needed(name, asked):
+            raise error
     if "train" in asked and (root / asked["train"]).is_dir():
         return _class_folders(seen, root, posixpath.normpath(asked["train"]), asked, val)
     matched = {sheet.name: seen.matches(sheet) for sheet in seen.sheets}

@@ -16,7 +16,7 @@ from kit.kinds import Metric
 from kit.label_kinds import check_takes
 from kit.submission import known_by
 from kit.table import Table, labelled_rows, sample_frame
-from kit.unclear_sample import is_number
+from kit.tables.csv_file import is_number
 
 Suggested = tuple[dict[str, Any], str]  # the metric's spec, and why it is taken
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 import sys
 from collections import Counter
@@ -191,6 +192,13 @@ def _check_columns(path: Path, columns: Sequence[str]) -> None:
     cases += [
         f"{name!r} has a line break: is a quote left open on line 1?" for name in columns if line_breaks(name)
     ]
+    twice = [name for name, n in Counter(columns).items() if n > 1 and is_number(name)]
+    if twice:
+        raise DataError(
+            f"{path} has no header: its first line is a row", code="D28",
+            cases=[Case(f"{twice[0]!r} is there {columns.count(twice[0])} times", str(path))],
+            hint=f"insert a first line with the names of the {len(columns)} columns, such as id,label",
+        )  # fmt: skip
     if cases:
         raise DataError(f"{path}: column names are double or padded", code="D28",
                         cases=[Case(case, str(path)) for case in cases])  # fmt: skip
@@ -241,3 +249,11 @@ def _check_widths(path: Path, rows: Sequence[tuple[str, ...]], lines: Sequence[i
         cases=cases,
         hint="quote cells that hold the separator",
     )
+
+
+def is_number(text: str) -> bool:
+    """Whether a cell is a finite number."""
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False

@@ -100,3 +100,14 @@ def test_other_tables_without_a_header_are_named_and_stop_nothing(tmp_path: Path
     make(tmp_path, {"extra.csv": csv("a000,3", "a001,4", "a002,5")})
     findings = discover(tmp_path).findings
     assert any(line.startswith("extra.csv has no header: 'a000'") for line in findings)
+
+
+@pytest.mark.parametrize("name", ["train.csv", "sample_submission.csv"])
+def test_numbers_as_names_of_columns_are_a_row(name: str, tmp_path: Path) -> None:
+    usual(tmp_path)
+    rows = [f"{row},0,1,0" for row in ("a000", "a001", "a002")]
+    make(tmp_path, {name: csv(*rows), "extra/old.csv": csv(*rows)})
+    with pytest.raises(DataError, match=f"{name} has no header: its first line is a row") as caught:
+        discover(tmp_path)
+    assert caught.value.code == "D28"
+    assert [case.detail for case in caught.value.cases] == ["'0' is there 2 times"]
