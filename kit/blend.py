@@ -277,6 +277,7 @@ def _record(workspace: Workspace, judged: Judged, blended: Blended, shape: Forma
             {"member": str(one), "oof": dict(one.oof.about), "test": dict(one.test.about)} for one in members
         ],
         "ensembler": blended.ensembler.spec(),
+        "recipe": judged.recipe.spec(),
         "format": shape.spec(),
         "decision": judged.written.decision,
         "metric": metric.spec(),

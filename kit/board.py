@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -16,7 +17,8 @@ from functools import cached_property
 from pathlib import Path
 
 from kit import files
-from kit.errors import Case, ConfigError, DataError, KitWarning
+from kit.errors import Case, ConfigError, DataError, KitError, KitWarning
+from kit.kinds import Metric
 from kit.submission import locked
 from kit.tables.csv_file import read_csv
 from kit.workspace import CONFIG
@@ -118,21 +120,47 @@ class Board:
         """The board with one more entry, on the disk too; what others entered meanwhile is kept."""
         return self._changed(lambda entries: (*entries, entry))
 
-    def score(self, number: int | str, value: float) -> Board:
-        """The board with what the leaderboard said about a submission, on the disk too.
+    def score(self, number: int | str, value: float, force: bool = False) -> Board:
+        """The board with the leaderboard score of a submission, on the disk too.
 
-        Raises ConfigError (C22) for a number that the board does not know or a value that is no number.
+        `force` records a score that its metric cannot have. Raises ConfigError (C22) for a number that the board does
+        not know, or a value that is no number or no score of the metric.
         """
         if not math.isfinite(value):
             raise ConfigError(f"a score is a number, not {value}", code="C22")
 
         def scored(entries: Sequence[Entry]) -> tuple[Entry, ...]:
             meant = replace(self, entries=tuple(entries)).entry(number)
+            if not force:
+                self._check_score(meant, value)
             return tuple(
                 replace(entry, leaderboard=value) if entry.key == meant.key else entry for entry in entries
             )
 
         return self._changed(scored)
+
+    def _check_score(self, entry: Entry, value: float) -> None:
+        """Raises ConfigError (C22) for a score that the submission's metric cannot have, such as a percentage."""
+        root = self.submissions.parent
+        try:
+            low, high = Metric.open(entry.metric, root if (root / CONFIG).is_file() else None).limits
+        except KitError:
+            return  # a metric that the workspace no longer has
+        if low <= value <= high:
+            return
+        likely = [f"{part:.6g}" for part in (value / 100, -value) if low <= part <= high]
+        record = f"kit board score {entry.number}"
+        limits = f"from {low:g} to {high:g}" if math.isfinite(high) else f"{low:g} or more"
+        raise ConfigError(
+            f"{value:g} is no {entry.metric}, which is {limits}{'; is it a percentage?' if value > high else ''}",
+            code="C22",
+            hint="; ".join(
+                [
+                    *(f"{record} {text}" for text in likely[:1]),
+                    f"{record} {value:g} --force records it as it is",
+                ]
+            ),
+        )
 
     def undo(self) -> tuple[Entry, Board]:
         """The last submission, and the board without it, on the disk too; its files go to submissions/undone/.
@@ -157,11 +185,15 @@ class Board:
         return undone[0], board
 
     def entry(self, number: int | str) -> Entry:
-        """A submission by its number or, where clones have given one number twice, by its file's name.
+        """A submission by its number (`1` or `0001`) or by its file (`0001-x`, `0001-x.csv`, `submissions/0001-x.csv`).
+
+        Clones may have given one number twice; files are always unique.
 
         Raises ConfigError (C22) for one that the board does not know, or for several of that number.
         """
-        asked = str(number).removesuffix(".csv")
+        asked = re.sub(r"\.(csv|json)$", "", Path(str(number)).name)
+        if re.fullmatch(r"[0-9]+", asked):
+            asked = str(int(asked))
         found = [entry for entry in self.entries if asked in (str(entry.number), entry.stem)]
         known = ", ".join(map(str, sorted({entry.number for entry in self.entries})))
         if len(found) == 1:

@@ -7,6 +7,7 @@ H and W pixels, C channels, T tokens. Labels and truth are class numbers (N,), o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -241,6 +242,7 @@ class Metric(Plugin):
     kind: ClassVar[str] = "metric"
     higher_is_better: ClassVar[bool] = True
     decision: Decision = known(Decision())  # which labels a row is given where it may have several
+    limits: ClassVar[tuple[float, float]] = (-math.inf, math.inf)  # the lowest and highest possible score
 
     def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
         """The score of probabilities (N, K) for class numbers (N,), or for multi-hot truth (N, K)."""

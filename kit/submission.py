@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import itertools
 import re
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -239,7 +240,7 @@ def write(
 
     `last` is the highest number that is taken, should its file be gone; `entered` are the files that the board has. The
     same submission that is there already is not written twice; one that a killed process left outside of the board is
-    written again in its place.
+    written again in its place. A file that was changed on disk is written again, and kept under another name (W57).
     """
     text = text_of(table, sep)
     digits = hashlib.sha256(text.encode()).hexdigest()
@@ -249,6 +250,15 @@ def write(
         if there is not None and there.name in entered:
             if not there.is_file():
                 files.write_text(there, text)
+            elif is_changed(there):
+                kept = _kept_apart(there)
+                files.write_text(there, text)
+                warnings.warn(
+                    KitWarning(
+                        f"W57 {there} was changed on disk and is restored; the changed file is {kept.name}"
+                    ),
+                    stacklevel=2,
+                )
             return Written(_number(there), there, there.with_suffix(".json"), is_new=False)
         number = max(next_number(submissions), last + 1) if there is None else _number(there)
         path = submissions / f"{number:04d}-{slug(name)}.csv"
@@ -258,6 +268,29 @@ def write(
         )  # first: it says of a file without a line whose it is
         files.write_text(path, text)
     return Written(number, path, path.with_suffix(".json"))
+
+
+def is_changed(file: Path) -> bool:
+    """Whether a submission is not what its record says was written; line ends alone are no change.
+
+    Without a record nothing is known, and the answer is no.
+    """
+    try:
+        digits = dict(files.read_json(file.with_suffix(".json")))["sha256"]
+        content = file.read_bytes()
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    # git may check out text with CRLF
+    return digits not in {
+        hashlib.sha256(text).hexdigest() for text in (content, content.replace(b"\r\n", b"\n"))
+    }
+
+
+def _kept_apart(file: Path) -> Path:
+    """Moves a changed submission aside, to a name that is not taken."""
+    ends = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+    kept = next(name for end in ends if not (name := file.with_suffix(f".changed{end}.csv")).exists())
+    return file.replace(kept)
 
 
 def text_of(table: pd.DataFrame, sep: str = ",") -> str:

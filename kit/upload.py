@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
 
 from kit.board import Board, Entry
-from kit.errors import ConfigError
+from kit.errors import ConfigError, InvalidError
+from kit.kinds import Ensembler
+from kit.submission import is_changed, read_record
 from kit.workspace import Workspace
 
 PLACEHOLDER = "<competition>"
@@ -16,15 +19,37 @@ PLACEHOLDER = "<competition>"
 def upload_command(workspace: Workspace, number: int | str) -> str:
     """The command for a submission of the board.
 
-    Raises ConfigError (C22) for a number that is not on the board, or whose file is gone.
+    Raises ConfigError (C22) for a number that is not on the board, or whose file is gone, and InvalidError (D74) for a
+    file that is not what kit wrote.
     """
     board = Board.read(workspace.submissions)
     entry = board.entry(number)
     file = workspace.submissions / entry.file
     if not file.is_file():
-        raise ConfigError(f"{file} is gone", code="C22", hint="kit blend makes it anew")
+        raise ConfigError(f"{file} is gone", code="C22", hint=f"{_restoring(workspace, entry)} makes it anew")
+    if is_changed(file):
+        raise InvalidError(
+            f"{file} was changed on disk: its sha256 is not that of its record", code="D74",
+            hint=f"{_restoring(workspace, entry)} restores it, and keeps the changed file beside it",
+        )  # fmt: skip
     competition = workspace.competition.kaggle or PLACEHOLDER
     return f'kaggle competitions submit -c {competition} -f {shlex.quote(_from_here(file))} -m "{_message(entry)}"'
+
+
+def _restoring(workspace: Workspace, entry: Entry) -> str:
+    """The command that makes a submission again, by its record."""
+    try:
+        record = read_record((workspace.submissions / entry.file).with_suffix(".json"))
+    except ConfigError:
+        return "the same kit blend"
+    if "final" in record:
+        return "the same kit final"
+    recipe = dict(record.get("recipe") or {"name": entry.ensembler})
+    usual = Ensembler.open(recipe["name"], workspace.root).spec()
+    given = {key: value for key, value in recipe.items() if value != usual.get(key) and key != "metric"}
+    options = [f"ensembler={recipe['name']}", *(f"ensembler.{key}={json.dumps(given[key])}" for key in given)]
+    top_k = ["--top-k", str(k)] if (k := record["format"].get("k")) is not None else []
+    return shlex.join(["kit", "blend", *entry.members.split(), *options, *top_k, "--name", entry.name])
 
 
 def _from_here(file: Path) -> str:

@@ -160,5 +160,5 @@ def test_an_empty_board_says_so(kit: Kit) -> None:
 
 def test_a_score_may_be_below_zero(kit: Kit) -> None:
     kit("blend", "a")
-    status, out, _ = kit("board", "score", "1", "-0.5", "--json")
+    status, out, _ = kit("board", "score", "1", "-0.5", "--force", "--json")
     assert (status, json.loads(out)[0]["leaderboard"]) == (0, -0.5)

@@ -141,6 +141,73 @@ def test_what_a_spreadsheet_saved_is_read(tmp_path: Path) -> None:
     assert entry == replace(ENTRY, notes="my own words")
 
 
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda text: text.replace(",", ";").encode(), "D26"),
+        (
+            lambda text: "\n".join(
+                '"' + line.replace(",", '"\t"') + '"' for line in text.splitlines()
+            ).encode(),
+            "D26",
+        ),
+        (lambda text: text.replace("mean-a", "m\u00e9an-a").encode("cp1252"), "D25"),
+        (lambda text: text.encode("utf-16"), "D25"),
+    ],
+)
+def test_a_board_that_a_spreadsheet_saved_otherwise_does_not_blame_the_config(
+    change: Callable[[str], bytes], code: str, tmp_path: Path
+) -> None:
+    filled(tmp_path, 0.5)
+    file = tmp_path / "board.csv"
+    file.write_bytes(change(file.read_text()))
+    with pytest.raises(DataError) as caught:
+        Board.read(tmp_path)
+    assert caught.value.code == code
+    assert caught.value.hint.startswith("save it as CSV UTF-8, with commas between the cells")
+    assert "data." not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "hint"),
+    [
+        ("macro_f1", 81.23, "kit board score 1 0.8123; kit board score 1 81.23 --force"),
+        ("accuracy", -0.5, "kit board score 1 0.5; kit board score 1 -0.5 --force"),
+        ("auc", 8123, "kit board score 1 8123 --force"),
+        ("log_loss", -0.35, "kit board score 1 0.35; kit board score 1 -0.35 --force"),
+    ],
+)
+def test_a_score_that_the_metric_cannot_have_is_refused(
+    metric: str, value: float, hint: str, tmp_path: Path
+) -> None:
+    board = filled(tmp_path, 0.5, metric=metric)
+    with pytest.raises(ConfigError) as caught:
+        board.score(1, value)
+    assert (caught.value.code, caught.value.exit_code) == ("C22", 2)
+    assert f"{value:g} is no {metric}" in caught.value.summary
+    assert caught.value.hint.startswith(hint)
+    assert Board.read(tmp_path).entries[0].leaderboard is None
+    assert board.score(1, value, force=True).entries[0].leaderboard == value
+
+
+def test_a_score_of_a_metric_without_limits_is_any_number(tmp_path: Path) -> None:
+    assert filled(tmp_path, 0.5, metric="log_loss").score(1, 34.5).entries[0].leaderboard == 34.5
+    filled(tmp_path / "other", 0.5, metric="no_such_metric").score(1, -81.23)
+
+
+@pytest.mark.parametrize(
+    "name", [1, "1", "0001", "0001-mean-a-b", "0001-mean-a-b.csv", "submissions/0001-mean-a-b.csv",
+             "/home/x/submissions/0001-mean-a-b.json"]
+)  # fmt: skip
+def test_a_submission_is_known_by_its_number_or_its_file(name: int | str, tmp_path: Path) -> None:
+    board = filled(tmp_path, 0.5, 0.6)
+    entry = replace(board.entries[1], file="0002-other.csv")
+    board = replace(board, entries=(board.entries[0], entry))
+    assert board.entry(name).number == 1
+    with pytest.raises(ConfigError, match="no submission 0003-x on the board"):
+        board.entry("0003-x.csv")
+
+
 def test_the_leaderboard_is_recorded(tmp_path: Path) -> None:
     board = filled(tmp_path, 0.5, 0.9).score(1, 0.8123)
     assert {entry.number: entry.leaderboard for entry in board.entries} == {1: 0.8123, 2: None}

@@ -78,16 +78,18 @@ def _emit_sending(workspace: Workspace, found: Overview, left: int) -> None:
 @command.command(context_settings={"ignore_unknown_options": True})  # a score may be negative
 @click.argument("number")
 @click.argument("value", type=float)
+@click.option("--force", is_flag=True, help="Record a score that the metric cannot have.")
 @JSON
-def score(number: str, value: float, as_json: bool) -> None:
-    """Record what the leaderboard said about a submission.
+def score(number: str, value: float, force: bool, as_json: bool) -> None:
+    """Record the leaderboard score of a submission, named by its number or its file.
 
     \b
     kit board score 7 0.8123
-    kit board score 7 -0.35
+    kit board score 0007-mean-a.csv 0.8123
+    kit board score 7 81.23 --force   a leaderboard in percent
     """
     workspace, board = _read()
-    board = board.score(number, value)
+    board = board.score(number, value, force)
     _show(board, as_json)
     if not as_json:
         _tell(workspace, _overview(workspace, board), None)

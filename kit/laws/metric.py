@@ -60,6 +60,15 @@ def law_a_score_is_finite(plugin: Metric) -> None:
             assert math.isfinite(score), f"{_what(truth, drawn)} score {score}"
 
 
+def law_a_score_is_within_the_limits(plugin: Metric) -> None:
+    """A score is within the metric's limits, also for certain answers that are all wrong."""
+    low, high = plugin.limits
+    for truth, drawn in _drawn(plugin):
+        for shares in (drawn, _perfect(truth, drawn), _wrong(truth, drawn)):
+            score = plugin.score(truth, shares)
+            assert low <= score <= high, f"{_what(truth, drawn)} score {score}, not from {low} to {high}"
+
+
 def law_the_order_of_rows_does_not_matter(plugin: Metric) -> None:
     """The same rows in another order have the same score."""
     for truth, drawn in _drawn(plugin):

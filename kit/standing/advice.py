@@ -62,7 +62,7 @@ def _judged(
     if entry.cv is None:
         return Advised(entry, "it has no cross-validated score"), False
     if entry.key not in answers:
-        return Advised(entry, "its file cannot be read"), False
+        return Advised(entry, "its file cannot be read or was changed"), False
     if best is not None and best.cv is not None and _gain(entry, best) <= 0:
         return Advised(entry, f"not better than {best.number}, {best.cv:.4f}"), False
     nearest = _nearest(entry, before, answers)

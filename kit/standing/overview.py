@@ -12,6 +12,7 @@ from kit.standing.agreement import Agreement, agreement
 from kit.standing.answers import Answers, read_answers
 from kit.standing.gap import Gap, explained
 from kit.standing.noise import Noise, noise
+from kit.submission import is_changed
 from kit.workspace import Workspace
 
 
@@ -67,11 +68,16 @@ def _noise(workspace: Workspace, entries: Sequence[Entry]) -> tuple[Noise | None
 
 
 def readable_answers(workspace: Workspace, entries: Sequence[Entry]) -> dict[Key, Answers]:
-    """The answers of the submissions whose files are there and can be read."""
+    """The answers of the submissions whose files are there, can be read, and are as kit wrote them (else W57)."""
     data, found = workspace.competition.data, {}
     for entry in entries:
+        file = workspace.submissions / entry.file
+        if is_changed(file):
+            text = f"W57 {file} was changed on disk and is left aside; kit submit command {entry.number} says more"
+            warnings.warn(KitWarning(text), stacklevel=2)
+            continue
         try:
-            found[entry.key] = read_answers(workspace.submissions / entry.file, data.sep, data.encoding)
+            found[entry.key] = read_answers(file, data.sep, data.encoding)
         except DataError:
             continue
     return found

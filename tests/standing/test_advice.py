@@ -48,7 +48,7 @@ def test_what_is_worse_or_alike_or_unreadable_is_not() -> None:
     )
     assert sending.worth == ()
     assert [(one.entry.number, one.why) for one in sending.others] == [
-        (4, "its file cannot be read"),
+        (4, "its file cannot be read or was changed"),
         (2, "as good as 1: they differ by 0.90%"),
         (3, "not better than 1, 0.5000"),
         (5, "it has no cross-validated score"),

@@ -11,6 +11,7 @@ import pytest
 from kit.blend import blend
 from kit.board import Board
 from kit.errors import KitWarning
+from kit.files import sha256
 from kit.workspace import Workspace
 from tests.conftest import Kit
 from tests.written_runs import TEST, competition, write_run
@@ -27,9 +28,12 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def answer(workspace: Workspace, file: str, *labels: str) -> None:
-    """Writes other answers into a submission's file."""
+    """Gives a submission other answers, as if kit had written them."""
     rows = [f'"{name}",{label}' for name, label in zip(TEST, labels, strict=True)]
-    (workspace.submissions / file).write_text("\n".join(["id,label", *rows]) + "\n")
+    path = workspace.submissions / file
+    path.write_text("\n".join(["id,label", *rows]) + "\n")
+    record = json.loads(path.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps({**record, "sha256": sha256(path)}))
 
 
 def test_the_noise_is_told_with_its_method_and_source(kit: Kit) -> None:

@@ -17,6 +17,7 @@ class MeanOverClasses(Metric):
     """The mean over classes of `curve`'s number, which may be NaN where the weighted rows have no curve."""
 
     label_kinds = ("numbers", "multi_hot")
+    limits = (0, 1)
     said: ClassVar[str]  # what errors call it
     undrawn: ClassVar[str]  # what they say where no class of the drawn rows has a curve
     need_others: ClassVar[bool]  # whether a class that all rows are of has no curve

@@ -21,6 +21,7 @@ class Accuracy(Metric):
 
     label_kinds = ("numbers", "multi_hot")
     replaced_options: ClassVar[Mapping[str, str]] = {"threshold": "decision.threshold"}
+    limits = (0, 1)
 
     def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
         if truth.ndim == 2:

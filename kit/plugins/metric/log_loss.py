@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import numpy as np
@@ -22,6 +23,7 @@ class LogLoss(Metric):
 
     label_kinds = ("numbers", "multi_hot")
     higher_is_better: ClassVar[bool] = False
+    limits = (0, math.inf)
 
     clip: float = Field(1e-15, gt=0, lt=0.5, description="probabilities are kept this far from 0 and 1")
 

@@ -23,6 +23,7 @@ class MacroF1(Metric):
 
     label_kinds = ("numbers", "multi_hot")
     replaced_options: ClassVar[Mapping[str, str]] = {"threshold": "decision.threshold"}
+    limits = (0, 1)
 
     absent: Literal["zero", "skip"] = Field(
         "zero", description="with several labels a row: what a class without true and given rows counts"

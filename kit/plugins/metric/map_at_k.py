@@ -17,6 +17,8 @@ class MapAtK(Metric):
     the class that comes first ranks first.
     """
 
+    limits = (0, 1)
+
     k: int = Field(5, ge=1, description="how many classes are an answer")
 
     def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:

@@ -24,6 +24,7 @@ class SamplesF1(Metric):
 
     label_kinds = ("multi_hot",)
     replaced_options: ClassVar[Mapping[str, str]] = {"threshold": "decision.threshold"}
+    limits = (0, 1)
 
     beta: float = Field(1.0, gt=0, le=10, description="above 1 missed labels cost more")
 
