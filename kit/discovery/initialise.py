@@ -14,6 +14,7 @@ from kit.discovery import choosing, naming, recipes, roles, trees
 from kit.discovery.cells import separator_of
 from kit.discovery.evidence import Match, Scan, Sheet, scan
 from kit.discovery.metric import suggest
+from kit.discovery.near_misses import instead_of_images, near_misses
 from kit.errors import ConfigError
 from kit.files import StrPath, write_json
 from kit.legible import check_writable
@@ -161,7 +162,11 @@ def _from_tables(
     data, findings = _of_train(parts, asked)
     several = _of_cells(parts, data["label"], asked)
     separator = several[0].get("label_separator")
-    for more, lines in (several, _of_test(parts, data), _of_classes(parts, data["label"], separator, seen)):
+    for more, lines in (
+        several,
+        _of_test(parts, data, seen),
+        _of_classes(parts, data["label"], separator, seen),
+    ):
         data |= more
         findings += lines
     findings += [*_of_answers(parts, seen), *_of_other_table(parts, seen)]
@@ -251,15 +256,14 @@ def _of_cells(parts: _Parts, label: str | None, asked: Mapping[str, str]) -> Fou
     return {"label_separator": found.separator}, [text]
 
 
-def _of_test(parts: _Parts, found: Mapping[str, Any]) -> Found:
+def _of_test(parts: _Parts, found: Mapping[str, Any], seen: Scan) -> Found:
     """Where the images of the rows to predict are."""
     rows = parts.test or parts.sample
     if rows is None:
         return {}, ["no sample submission and no test table found: kit init --sample FILE where there is one"]
     if rows not in parts.pool:
-        return {}, [
-            _counted(rows, "rows to predict; their images were not found: kit init --test-images PATTERN")
-        ]
+        text = _counted(rows, "rows to predict; their images were not found: kit init --test-images PATTERN")
+        return {}, [text, *_nearly(seen, rows)]
     first = found["id"] if rows is parts.test and found["id"] in rows.columns else rows.columns[0]
     pattern = naming.pattern(parts.pool[rows], first, rows)
     finding = _counted(rows, f"to predict, images: {pattern}")
@@ -280,6 +284,12 @@ def _of_classes(parts: _Parts, label: str | None, separator: str | None, seen: S
         labels = {each for cell in labels for each in labels_in(cell, separator)}
     classes, text = choosing.class_list(seen, labels, parts.sheets)
     return {"classes": classes} if classes else {}, [text] if text else []
+
+
+def _nearly(seen: Scan, sheet: Sheet) -> list[str]:
+    """Why a table names no image although it nearly does, in words, and what lies there instead of images."""
+    misses = near_misses(seen, [sheet])
+    return [*(f"{miss.case}; {miss.mended}" for miss in misses), *map(str, instead_of_images(seen))]
 
 
 def _counted(sheet: Sheet, what: str) -> str:
@@ -355,8 +365,16 @@ def _class_folders(
     if sample and sample in pool:
         data["test_images"] = naming.pattern(pool[sample], sample.columns[0], sample)
         findings.append(_counted(sample, f"rows to predict, images: {data['test_images']}"))
+    elif sample and "test_images" not in asked:
+        text = "rows to predict; their images were not found: kit init --test-images PATTERN"
+        findings += [_counted(sample, text), *_nearly(inside, sample)]
     if sample is None:
         findings.append("no sample submission found: kit init --sample FILE where there is one")
     tree = trees.find_trees(seen, root, folder, {**data, **asked}, sample is not None, val)
     data = {**tree.data, **data, **(choosing.reading([sample]) if sample else {}), **asked}
+    aside = [sheet for sheet in seen.sheets if sheet is not sample]
+    if aside:
+        findings.append(f"left aside: {', '.join(sheet.name for sheet in aside)}")
+        findings += [f"{miss.case}; {miss.mended}" for miss in near_misses(seen, aside)]
+    findings += [f"not read: {line}" for line in seen.unread]
     return Discovery(data, (*tree.findings, *findings), tree.splitter)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from kit.config import Data
 from kit.discovery import roles
 from kit.discovery.evidence import COVERED, Match, Scan, Sheet
+from kit.discovery.near_misses import instead_of_images, near_misses
 from kit.errors import Case, ConfigError
 from kit.tables.patterns import columns_of
 
@@ -24,11 +25,13 @@ def train_match(train: Sheet, found: list[Match], asked: Mapping[str, str], seen
         folders = [
             Case(f"{len(names)} images, such as {names[0]}", folder) for folder, names in seen.folders.items()
         ]
+        misses = near_misses(seen, [train])
+        cases = [*(miss.case for miss in misses), *instead_of_images(seen), *folders]
         raise ConfigError(
             f"no column of {train.name} names {COVERED:.0%} of its images",
             code="C20",
-            cases=folders or ["there are no images below this folder"],
-            hint="kit init --images 'folder/{column}.jpg'",
+            cases=cases or ["there are no images below this folder"],
+            hint=misses[0].mended if misses else "kit init --images 'folder/{column}.jpg'",
         )
     return preferred(found, roles.TRAIN, roles.TEST)
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from kit.config import Data
 from kit.discovery import roles
 from kit.discovery.evidence import Scan
+from kit.discovery.near_misses import instead_of_images, near_misses
 from kit.errors import SHOWN, Case, ConfigError, DataError
 from kit.legible import legible
 from kit.tables.class_folders import PART, VAL, Tree, read_tree, unused_in_words
@@ -182,12 +183,16 @@ def class_folder(seen: Scan, root: Path) -> str:
         if len(names) > 1 and not all(_is_split(name) for name in names) and parent
     }
     if not points:
+        misses = near_misses(seen, seen.sheets)
+        nearly = {miss.sheet for miss in misses}
         raise ConfigError(
             f"no labelled rows found below {root}: no table that names images and has labels, no folder a class",
             code="C20",
-            cases=[*(Case("a table", s.name) for s in seen.sheets), *seen.unread,
+            cases=[*(miss.case for miss in misses), *instead_of_images(seen),
+                   *(Case("a table", s.name) for s in seen.sheets if s.name not in nearly), *seen.unread,
                    *(Case(f"{len(names)} images", folder) for folder, names in seen.folders.items())],
-            hint="kit init --train FILE --id COLUMN --label COLUMN --images 'folder/{id}'",
+            hint=(misses[0].mended if misses else "")
+            or "kit init --train FILE --id COLUMN --label COLUMN --images 'folder/{id}'",
         )  # fmt: skip
     # a class may hold folders itself, and those are no classes then
     outer = [each for each in points if not any(_is_train_above(other, each) for other in points)]
