@@ -10,16 +10,16 @@ import pytest
 
 from kit.codes import codes
 from kit.config import keys
-from tests.advised import (
+from tests.advice_texts import (
     ROOT,
     Text,
     every_page,
     every_text,
-    faults,
     python_of_page,
     texts_of_module,
     texts_of_page,
 )
+from tests.advised import faults
 
 
 def test_every_command_and_key_that_kit_advises_is_taken() -> None:

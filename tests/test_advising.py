@@ -17,7 +17,8 @@ from kit.label_kinds import check_takes
 from kit.runs.targets import find_targets
 from kit.tta import views_name
 from kit.workspace import Workspace
-from tests.advised import Text, faults
+from tests.advice_texts import Text
+from tests.advised import faults
 from tests.written_runs import competition, write_run
 
 SHIFT = Views.open({"name": "shift", "pixels": 3})

@@ -21,7 +21,8 @@ from kit.overrides import overridden
 from kit.progress import finish
 from kit.table import Table
 from kit.workspace import Workspace
-from tests.advised import Text, faults
+from tests.advice_texts import Text
+from tests.advised import faults
 from tests.drawing import draw_competition
 
 

@@ -1,0 +1,59 @@
+"""Python of a page: names that kit has, and calls that fit its public functions."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import inspect
+
+import kit
+from kit.kinds import KINDS
+
+
+def python_faults(code: str) -> list[str]:
+    """What of Python code is not so: names that kit's modules lack, calls that do not fit public signatures."""
+    if "kit" not in code:
+        return []
+    try:
+        tree = ast.parse(code.strip())
+    except (SyntaxError, ValueError):
+        return []
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "kit":
+            module = importlib.import_module(node.module or "")
+            found += [
+                f"{node.module} has no {one.name}" for one in node.names if not hasattr(module, one.name)
+            ]
+        name = _public(node)
+        if name and not _is_there(name):
+            found.append(f"kit has no {name}")
+        called = _public(node.func) if isinstance(node, ast.Call) else None
+        if isinstance(node, ast.Call) and called in kit.PUBLIC:
+            found += _unbound(str(called), node)
+    return found
+
+
+def _is_there(name: str) -> bool:
+    """Whether kit.x is public, an entry-point group or a module."""
+    known = name.startswith("_") or name in {*kit.PUBLIC, *KINDS}
+    return known or importlib.util.find_spec(f"kit.{name}") is not None
+
+
+def _public(node: ast.AST) -> str | None:
+    """`x` of kit.x."""
+    named = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "kit"
+    return node.attr if named else None  # type: ignore[attr-defined]
+
+
+def _unbound(name: str, call: ast.Call) -> list[str]:
+    if any(isinstance(one, ast.Starred) for one in call.args):
+        return []
+    if [one for one in call.args if isinstance(one, ast.Constant) and one.value is ...]:
+        return []  # kit.train(...)
+    arguments = {one.arg: None for one in call.keywords if one.arg}
+    try:
+        inspect.signature(getattr(kit, name)).bind(*call.args, **arguments)
+    except TypeError as error:
+        return [f"kit.{name}: {error}"]
+    return []
