@@ -74,13 +74,15 @@ def _of_one(
         return "top_k", "labels" if labels == "multi_hot" else "label"
     if labels == "multi_hot":
         return ("labels", "") if cells == "blank" else None
+    numbers = all(_number(name) is not None for name in classes)
     if len(classes) != 2:
-        return ("label", "") if cells == "blank" else None
+        # one column has no room for the probabilities of more classes
+        placeholder = cells == "blank" or (numbers and not set(sample.iloc[:, 1]) & set(classes))
+        return ("label", "") if placeholder else None
     if scored == "probabilities":
         return None if cells == "a fraction" else ("positive", "label")
     values = set(sample.iloc[:, 1])
-    named = any(_number(name) is None for name in classes)
-    if cells == "blank" or not named:
+    if cells == "blank" or numbers:
         return ("label", "positive") if len(values) == 1 else None
     if cells == "a fraction":
         return None  # a fraction cannot stand for a class that has a name, so the sample shows a probability

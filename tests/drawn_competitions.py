@@ -443,7 +443,7 @@ def recursion() -> StandIn:
     images = [f"train/{batch}/{name}.png" for batch, name in zip(batches, train, strict=True)]
     images += below("test", names("U2OS-04_", TESTS), ".png")
     found = {"id": "id_code", "label": "sirna", "group": "experiment", "images": "train/{experiment}/{id}"}
-    return StandIn(files, images, found, MACRO_F1, None)
+    return StandIn(files, images, found, MACRO_F1, "label")
 
 
 def dfuc() -> StandIn:

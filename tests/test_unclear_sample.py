@@ -85,6 +85,7 @@ def test_one_column_gets_probabilities_for_a_metric_on_probabilities(
         ("benign", ("benign", "malignant")),
         ("", ("cat", "dog", "eel")),
         ("4", ("0", "1", "2", "3", "4")),
+        ("0.5", ("0", "1", "2", "3", "4")),
     ],
 )
 def test_one_column_gets_labels_for_a_metric_on_labels(

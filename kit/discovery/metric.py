@@ -79,8 +79,12 @@ def _by_format(root: Path, sample: pd.DataFrame, classes: tuple[str, ...], label
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         names = [shape.plugin_name() for shape in known_by(root, sample, classes, labels)]
-    if len(names) != 1 and not "".join(sample.iloc[:, 1:].to_numpy().ravel()).strip():
-        return _default(), "the sample's cells are empty and show no other metric"
+    cells = set(sample.iloc[:, 1:].to_numpy().ravel().tolist())
+    if len(names) != 1 and len(cells) == 1:
+        return (
+            _default(),
+            f"every cell of the sample is {cells.pop() or 'empty'}, which shows no other metric",
+        )
     if len(names) != 1:
         return (
             _default(),

@@ -37,13 +37,13 @@ def train_match(train: Sheet, found: list[Match], asked: Mapping[str, str], seen
 
 
 def preferred(
-    found: list[Match], for_words: frozenset[str], against: frozenset[str], ending: str = ""
+    found: list[Match], for_words: frozenset[str], against: frozenset[str], like: Match | None = None
 ) -> Match:
     """The best way to name images, by the rules of docs/init.md, so that no two ways are equally good.
 
     First the share of cells that name an image and of images that are named, then words such as "train" in the path.
-    Of folders that hold the same names the one whose files end in `ending` is taken, else the one whose ending comes
-    first in data.extensions.
+    Of folders that hold the same names the one that is called as `like`'s but for its role is taken, then the one with
+    that one's ending, else the one whose ending comes first in data.extensions.
     """
     order = {name: number for number, name in enumerate(Data().extensions)}
     return min(
@@ -54,12 +54,19 @@ def preferred(
             bool(roles.words(match.pattern) & against) - bool(roles.words(match.pattern) & for_words),
             len(columns_of(match.pattern)),
             "id" not in roles.words(match.column),
-            bool(ending) and match.ending != ending,
+            like is not None and _shape(match.pattern) != _shape(like.pattern),
+            like is not None and match.ending != like.ending,
             order.get(match.ending, len(order)),
             len(match.pattern),
             match.pattern,
         ),
     )
+
+
+def _shape(pattern: str) -> str:
+    """The folders of a pattern with a star for each word that says whose images they hold."""
+    base = pattern.partition("{")[0].lower()
+    return re.sub(r"[a-z]+", lambda found: "*" if found[0] in roles.TRAIN | roles.TEST else found[0], base)
 
 
 def equally_good(found: Sequence[Match], chosen: Match) -> list[Match]:
@@ -84,7 +91,7 @@ def test_match(sheet: Sheet, found: list[Match], train: Sheet, match: Match) -> 
         if re.sub(r"\{.*", "", each.pattern) != shape
         or len(sheet.values(each.column) & mine) < 0.01 * len(sheet.file)
     ]
-    return preferred(free, roles.TEST, roles.TRAIN, match.ending) if free else None
+    return preferred(free, roles.TEST, roles.TRAIN, match) if free else None
 
 
 def id_column(train: Sheet, match: Match, sample: Sheet | None) -> str:

@@ -228,7 +228,7 @@ def test_a_sample_that_shows_no_format_is_said_to_follow_the_metric(tmp_path: Pa
     binary(tmp_path / "empty", "")
     shown, said = shown_by(tmp_path / "empty")
     assert (shown["metric"]["name"], shown["format"]) == ("macro_f1", "label")
-    assert "metric: macro_f1 (the sample's cells are empty and show no other metric)" in said
+    assert "metric: macro_f1 (every cell of the sample is empty, which shows no other metric)" in said
     shown, said = shown_by(tmp_path / "empty", "--metric", "log_loss")
     assert (shown["metric"]["name"], shown["format"]) == ("log_loss", "positive")
     assert "(as asked for)" in said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -191,3 +192,20 @@ def test_a_column_called_label_goes_before_one_whose_name_contains_it(tmp_path: 
     make(tmp_path, {"train.csv": csv("image_id,label_id,label", *rows)})
     (tmp_path / "sample_submission.csv").unlink()
     assert discover(tmp_path).data["label"] == "label"
+
+
+@pytest.mark.parametrize("given", ["images_big/train", "images_small/train"])
+def test_images_to_predict_are_taken_from_the_folder_beside_the_training_images(
+    given: str, tmp_path: Path
+) -> None:
+    usual(tmp_path)
+    images = [
+        f"{folder}/{split}/{name}.jpg"
+        for folder in ("images_big", "images_small")
+        for split, prefix, count in (("train", "a", 30), ("test", "t", 12))
+        for name in ids(prefix, count)
+    ]
+    shutil.rmtree(tmp_path / "images")
+    make(tmp_path, {}, images)
+    found = discover(tmp_path, {"images": f"{given}/{{id}}"}).data
+    assert found["test_images"] == f"{given.replace('train', 'test')}/{{id}}"
