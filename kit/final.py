@@ -114,15 +114,15 @@ def _choose(
         for run in runs
     ]
     kept = units if left is None else fitting(units, left)
+    late = [unit for unit in units if unit not in kept]
     ready = [at for at, one in enumerate(asked) if any(unit.of == one.run for unit in kept)]
     if 0 < len(ready) < len(asked):  # the blend of what is ready may give some of it no weight
         fitted = fit_some(judged, [places[at] for at in ready])[1]
         ready = [ready[at] for at in fitted.find_used(len(ready))]
         kept = [unit for unit in kept if any(asked[at].run == unit.of for at in ready)]
     return _Choice(
-        tuple(asked[at] for at in ready), tuple(places[at] for at in ready), tuple(kept),
-        tuple(unit for unit in units if unit not in kept),
-    )  # fmt: skip
+        tuple(asked[at] for at in ready), tuple(places[at] for at in ready), tuple(kept), tuple(late)
+    )
 
 
 def _scoring(

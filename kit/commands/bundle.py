@@ -47,7 +47,8 @@ def command(
         say(
             f"not packed, as their weight is 0 and the blend is the same without: {', '.join(made.no_weight)}"
         )
-    say(f"there: python {made.folder.name}/predict.py --images DIR --sample sample_submission.csv")
+    table = "" if space.competition.data.test is None else " --test test.csv"
+    say(f"there: python {made.folder.name}/predict.py --images DIR --sample sample_submission.csv{table}")
     say(
         "a row whose image cannot be read gets the class prior there, and is reported; --bad-test stop ends instead"
     )
