@@ -5,7 +5,10 @@ The rule is in one place of config.json, `decision`. So cross-validation scores 
 
 from __future__ import annotations
 
+import json
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -83,21 +86,29 @@ def check_scoring(workspace: Workspace) -> None:
     if not wrong:
         return
     name = wrong[0]
-    was, now = (getattr(one, name) for one in (kept, asked))
+    was, now = _assignments(getattr(kept, name), getattr(asked, name))
     raise ConfigError(
-        f"{_assignment(name, now)} is given to kit train, config.json has {_assignment(name, was)}: kit tta, kit blend "
-        "and kit board would score the run by config.json's",
+        f"{now} is given to kit train, config.json has {was}: kit tta, kit blend and kit board would score the run by "
+        "config.json's",
         code="C45",
-        hint=f"change {name} in config.json, or leave it out: no weight depends on it, "
-        f"and kit blend takes {_assignment(name, now)} for one submission",
+        hint=f"{was}, or change {name} in config.json: no weight depends on it, and kit blend takes {now} for one "
+        "submission",
     )
 
 
-def _assignment(name: str, value: object) -> str:
-    """An override that works, such as `metric=auc` or `decision.threshold=0.4`."""
-    if isinstance(value, DecisionRule):
-        changed = value.model_dump(exclude_defaults=True) or {"threshold": value.threshold}
-        return " ".join(f"{name}.{key}={number}" for key, number in changed.items())
-    assert isinstance(value, dict)
-    options = [f"{name}.{key}={option}" for key, option in value.items() if key != "name"]
-    return " ".join([f"{name}={value['name']}", *options])
+def _assignments(kept: object, asked: object) -> tuple[str, str]:
+    """Two values as overrides that work, such as `metric=auc` or `decision.threshold=0.4`."""
+    if isinstance(kept, DecisionRule) and isinstance(asked, DecisionRule):
+        one, other = kept.model_dump(), asked.model_dump()
+        keys = [key for key in one if one[key] != other[key]]
+        return tuple(
+            " ".join(f"decision.{key}={json.dumps(rule[key])}" for key in keys) for rule in (one, other)
+        )  # type: ignore[return-value]
+    assert isinstance(kept, dict)
+    assert isinstance(asked, dict)
+    return _metric(kept), _metric(asked)
+
+
+def _metric(spec: Mapping[str, Any]) -> str:
+    options = [f"metric.{key}={json.dumps(option)}" for key, option in spec.items() if key != "name"]
+    return " ".join([f"metric={spec['name']}", *options])

@@ -14,7 +14,7 @@ import numpy as np
 
 from kit.blending.gains import Gain
 from kit.blending.paired import paired, shared
-from kit.competition import metric_of
+from kit.competition import check_scoring, metric_of
 from kit.errors import BusyError, ConfigError, KitError, StoppedError
 from kit.files import is_plain_name, read_json, write_json
 from kit.kinds import Metric
@@ -108,7 +108,8 @@ def sweeping(
 
 
 def _check(space: Workspace) -> None:
-    """Opens the techniques that an experiment names. Raises PluginError and ConfigError."""
+    """Opens the techniques that an experiment names. Raises PluginError and ConfigError, C45 for another metric."""
+    check_scoring(space)
     for kind in ("splitter", "sampler", "augmenter", "backbone", "pooling", "loss", "optimizer", "scheduler"):
         space.experiment.open(kind, space.root)
 

@@ -34,7 +34,9 @@ def train(
 
     Raises KitError as the command does: ConfigError, PluginError, DataError, BusyError, RunError.
     """
-    return finish(training(Workspace.of(workspace, overrides, config), name, folds))
+    space = Workspace.of(workspace, overrides, config)
+    check_scoring(space)
+    return finish(training(space, name, folds))
 
 
 def training(
@@ -44,7 +46,6 @@ def training(
     stop: Stop | None = None,
 ) -> Work[Run]:
     """train, with its progress; where `stop` is asked to, it saves after the step and raises StoppedError R05."""
-    check_scoring(workspace)
     if workspace.experiment.executor is not None:
         (came,) = yield from training_runs([(workspace, name)], folds, stop)
         if isinstance(came, KitError):
@@ -93,7 +94,6 @@ def training_runs(
     with ExitStack() as locks:
         for place, (space, name) in enumerate(asked):
             try:
-                check_scoring(space)
                 run = find_run(space, name)
                 check_same(run, space.experiment)
                 if is_finished(run, folds):

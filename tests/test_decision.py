@@ -13,6 +13,7 @@ from kit.competition import check_scoring, decision_of, explained_decision, metr
 from kit.decision import Decision, upgrade_record
 from kit.errors import ConfigError, KitWarning
 from kit.table import labelled_rows
+from kit.train import train
 from kit.workspace import Workspace
 
 SHARES = np.array([[0.6, 0.2, 0.5], [0.1, 0.4, 0.3], [0.2, 0.2, 0.1]])
@@ -105,27 +106,38 @@ def test_a_wrong_key_or_value_is_named(key: str, text: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("overrides", "again"),
+    ("overrides", "now", "was"),
     [
-        (["metric=auc"], "metric=auc"),
-        (["metric=map_at_k", "metric.k=3"], "metric=map_at_k metric.k=3"),
-        (["decision.threshold=0.4"], "decision.threshold=0.4"),
+        (["metric=auc"], "metric=auc", "metric=macro_f1"),
+        (["metric=map_at_k", "metric.k=3"], "metric=map_at_k metric.k=3", "metric=macro_f1"),
+        (["decision.threshold=0.4"], "decision.threshold=0.4", "decision.threshold=0.5"),
+        (["decision.min_labels=2"], "decision.min_labels=2", "decision.min_labels=null"),
     ],
 )
 def test_scoring_given_to_kit_train_is_refused_before_anything_is_moved(
-    overrides: list[str], again: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    overrides: list[str], now: str, was: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     competition(tmp_path, ("a b", "b"))
     with pytest.raises(ConfigError, match="C45") as caught:
         check_scoring(Workspace.find(tmp_path, overrides))
-    assert f"kit blend takes {again} for one submission" in caught.value.hint
-    Workspace.find(tmp_path, again.split())  # what the hint names can be given
+    assert f"kit blend takes {now} for one submission" in caught.value.hint
+    assert caught.value.hint.startswith(f"{was}, or change ")
+    Workspace.find(tmp_path, now.split())  # what the hint names can be given
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(Workspace.find(tmp_path, overrides).raw))
+    with pytest.raises(ConfigError, match="C45"):
+        check_scoring(Workspace.find(tmp_path, (), other))
+    check_scoring(Workspace.find(tmp_path, was.split(), other))
     (tmp_path / "runs" / "r").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     for more in ((), ("--fresh",), ("--dry-run",)):
         assert run(["train", "--name", "r", *overrides, *more]) == 2
         assert "C45" in capsys.readouterr().err
+    assert run(["sweep", "s", "seed=0,1", *(f"{key}" for key in overrides)]) == 2
+    assert "C45" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="C45"):
+        train(tmp_path, overrides)
     assert [folder.name for folder in (tmp_path / "runs").iterdir()] == ["r"]
 
 

@@ -80,6 +80,7 @@ def command(
     kit train --name r --devices 2
     torchrun --nproc-per-node 2 -m kit train --name r
     """
+    from kit.competition import check_scoring
     from kit.workspace import Workspace
 
     if strict:
@@ -91,6 +92,7 @@ def command(
     if executor is not None:
         overrides = (f"executor={executor}", *overrides)
     workspace = Workspace.find(".", overrides, config)
+    check_scoring(workspace)
     wanted = numbers(folds, "--folds")
     if dry_run:
         _dry_run(workspace, name, wanted, as_json)
@@ -122,12 +124,9 @@ def _train(
     asked: list[tuple[Workspace, str | None]], folds: list[int] | None, fresh: bool
 ) -> list[dict[str, object]]:
     """Trains runs, those of several together, says how each came out, and returns that. Raises the first failure."""
-    from kit.competition import check_scoring
     from kit.errors import KitError, StoppedError
     from kit.runs.run import Run, check_same, find_run, is_finished
 
-    for workspace, _ in asked:
-        check_scoring(workspace)  # before --fresh moves anything
     runs = [find_run(workspace, name) for workspace, name in asked]
     for run, (workspace, _) in zip(runs, asked, strict=True):
         if fresh:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import torch
 
 from kit import fit, network, step
-from kit.competition import check_scoring
 from kit.compiling import COST
 from kit.errors import RunError
 from kit.progress import Progress, Work
@@ -44,7 +43,6 @@ def rehearsing(
     workspace: Workspace, name: str | None = None, folds: Sequence[int] | None = None
 ) -> Work[Rehearsal]:
     """Opens, loads and builds all, and runs the first batch forward. Raises what training would raise."""
-    check_scoring(workspace)
     run = find_run(workspace, name)
     check_same(run, workspace.experiment)
     setting = yield from preparing(workspace, run)
