@@ -174,6 +174,10 @@ def _from_tables(
     data |= choosing.reading([sheet for sheet in seen.sheets if sheet.name in used])
     aside = sorted(sheet.name for sheet in seen.sheets if sheet.name not in used)
     findings += [f"left aside: {', '.join(aside)}"] if aside else []
+    data = {**data, **asked}
+    findings += trees.not_used(
+        seen, [trees.base(data[key]) for key in ("images", "test_images") if data.get(key)]
+    )
     findings += [f"{name} has no header: {headless[name]}" for name in aside if headless[name]]
     findings += [f"not read: {line}" for line in seen.unread]
     return Discovery({**data, **asked}, tuple(findings))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -72,7 +72,8 @@ def find_trees(
             else ""
         )
         findings.append(of_test.text(test, note or "rows to predict"))
-    return Trees(data, tuple(findings + _not_used(seen, used, asked)), splitter)
+    used += [base(text) for key, text in asked.items() if key == "test_images"]
+    return Trees(data, tuple(findings + not_used(seen, used)), splitter)
 
 
 USES: dict[ValUse, str] = {
@@ -151,12 +152,15 @@ def _shape(path: str) -> str:
     return re.sub(r"[a-z]+", lambda found: "*" if found[0] in SPLITS else found[0], lower)
 
 
-def _not_used(seen: Scan, used: list[str], asked: Mapping[str, str]) -> list[str]:
+def base(pattern: str) -> str:
+    """The folder that a pattern begins with: `images/train_{id}.jpg` begins with `images`."""
+    return pattern.partition("{")[0].rpartition("/")[0]
+
+
+def not_used(seen: Scan, bases: Sequence[str]) -> list[str]:
     """A line that counts the images outside of the folders in use, by the uppermost folder that holds none of those."""
-    bases = [
-        *used,
-        *(text.partition("{")[0].rstrip("/") for key, text in asked.items() if key == "test_images"),
-    ]
+    if "" in bases:
+        return []
     counts: Counter[str] = Counter()
     for folder, names in seen.folders.items():
         if any(_is_within(folder, base) for base in bases):

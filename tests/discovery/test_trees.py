@@ -254,3 +254,11 @@ def test_links_that_lead_back_or_nowhere_are_not_followed(tmp_path: Path) -> Non
     with pytest.warns(KitWarning, match=r"W51 .* links that lead nowhere \(no ending 1\): gone"):
         table = train_table(tmp_path, Data(train="train", sample=None))
     assert len(table) == 4
+
+
+def test_images_that_no_table_names_are_counted_and_named(tmp_path: Path) -> None:
+    flat(tmp_path / "train", 12)
+    flat(tmp_path / "masks", 7)
+    rows = [f"{number},{CLASSES[number % 3]}" for number in range(12)]
+    (tmp_path / "train.csv").write_text("\n".join(["id,label", *rows]) + "\n")
+    assert "7 images are not used: masks (7)" in discover(tmp_path, {"images": "train/{id}"}).findings
