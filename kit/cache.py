@@ -30,7 +30,7 @@ from filelock import FileLock, Timeout
 from kit.cache_store import HASHES, SCHEMA, Hashes, Hold, Place, Store, stamp
 from kit.errors import Case, DataError, KitWarning, RunError
 from kit.files import fingerprint
-from kit.images import decode, padded, read_bytes, resized
+from kit.images import READER, decode, padded, read_bytes, resized
 from kit.progress import Progress, Work
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Geometry:
         whole = ["whole"] if data.decode == "whole" else []  # before there was a choice, all were reduced
         deep = [data.bit_depth, data.max_value, data.page]
         declared = deep if deep != [8, None, None] else []
-        made_by = fingerprint([SCHEMA, data.alpha_fill, *whole, *declared])[:8]
+        made_by = fingerprint([SCHEMA, READER, data.alpha_fill, *whole, *declared])[:8]
         return f"{self.resize}-{self.cache_size}-{made_by}"
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from kit.config import Data
 
+# Goes up whenever the same file gives other pixels, or is refused where it was not, so that caches are made anew.
+READER = 2
 THIN = 8  # pixels; a shorter side is worth a warning
 _REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
 _WHOLE = cv2.IMREAD_COLOR

@@ -20,7 +20,7 @@ from kit import cache_store as stores
 from kit.cache import Cache, Filled, Geometry, cores, filling
 from kit.config import Data
 from kit.errors import DataError, KitWarning, RunError
-from kit.images import read_image, resized
+from kit.images import READER, read_image, resized
 from kit.progress import Outcome, finish
 
 DATA = Data()
@@ -181,6 +181,16 @@ def test_another_geometry_or_fill_colour_is_another_file(tmp_path: Path, paths: 
         for data in (DATA, Data(alpha_fill="black"))
     }
     assert len(files) == 6
+
+
+def test_what_an_older_reader_made_is_not_taken(
+    tmp_path: Path, paths: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is refused now may have been accepted then."""
+    monkeypatch.setattr("kit.cache.READER", READER - 1)
+    older = fill(tmp_path, paths).cache.file
+    monkeypatch.undo()
+    assert fill(tmp_path, paths).cache.file != older
 
 
 def test_large_jpegs_are_decoded_whole_unless_asked_and_neither_is_taken_for_the_other(
