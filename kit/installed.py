@@ -56,7 +56,7 @@ def version(name: str) -> str:
         return found[1]
     try:
         module = importlib.import_module(REQUIRED.get(name, name))
-    except ImportError:
+    except Exception:  # a broken package may raise anything, and its version is asked for to be written down
         return UNKNOWN
     return str(getattr(module, "__version__", UNKNOWN))
 

@@ -39,6 +39,7 @@ from kit.workspace import CONFIG, Workspace
 
 NOBODY = Folds(np.array([], dtype=str), np.zeros((0, 1), np.int64))  # test rows are held out by no fold
 GOES_ON = "--bad-test prior"  # what a hint says, since config.json of a bundle cannot be changed
+CHANGEABLE = ("data.", "device=", "workers=")  # what messages advise that changes no network
 EXACT = ("torch", "timm", "numpy", "opencv-python-headless")  # of other versions the last bits may differ
 
 
@@ -47,7 +48,7 @@ class Given:
     """What a bundle predicts: the folder of images, the sample, the test table if the competition has one.
 
     `bad_test` says what an image that cannot be read does: its row gets the class prior, or the work stops.
-    `overrides` are further keys of the config's data part, such as `data.max_pixels=500000000`.
+    `overrides` are further keys of the config, of its data part, `device` and `workers`: `data.max_pixels=500000000`.
     """
 
     images: Path
@@ -71,7 +72,7 @@ def predicting_bundle(
     _warn_of_versions(contents.versions)
     space = _workspace(folder, given, work, device, workers)
     try:
-        return (yield from _predicting(folder, contents, space, out, device))
+        return (yield from _predicting(folder, contents, space, out))
     except DataError as error:
         if any(case.path or case.id for case in error.cases):
             hints = [error.hint]
@@ -83,11 +84,11 @@ def predicting_bundle(
         raise
 
 
-def _predicting(folder: Path, contents: Contents, space: Workspace, out: Path, device: str) -> Work[Path]:
+def _predicting(folder: Path, contents: Contents, space: Workspace, out: Path) -> Work[Path]:
     data = space.competition.data
     test = test_table(space.root, data, contents.classes)
     metric = Metric.open(space.competition.metric, space.root, "metric")
-    place = choose_device(device)
+    place = choose_device(space.experiment.device)
     jobs = [job for one in contents.members for job in _jobs(folder, space, one, contents, metric)]
     prior = np.array(contents.prior)
     groups = together(jobs)
@@ -162,10 +163,10 @@ def _workspace(folder: Path, given: Given, work: Path, device: str, workers: int
         "test_images": f"{given.images.resolve()}/{below(pattern_of(Data(**data)))}",
         "bad_test": given.bad_test,
     }
-    other = [text for text in given.overrides if not text.startswith("data.")]
+    other = [text for text in given.overrides if not text.startswith(CHANGEABLE)]
     if other:
         raise ConfigError(
-            f"a bundle is fitted: it takes keys of data alone, not {other[0]!r}", code="C05",
+            f"a bundle is fitted: it takes keys of data, device and workers alone, not {other[0]!r}", code="C05",
             hint="such as data.max_pixels=500000000",
         )  # fmt: skip
     work.mkdir(parents=True, exist_ok=True)

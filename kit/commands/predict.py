@@ -15,7 +15,7 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 @click.command()
 @click.argument("bundle", type=FOLDER)
-@click.argument("overrides", nargs=-1, metavar="[data.KEY=VALUE]...")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--images", type=FOLDER, required=True, help="The folder of the test images.")
 @click.option("--sample", type=FILE, required=True, help="The sample submission, whose rows are predicted.")
 @click.option("--test", type=FILE, help="The test table, if the competition has one.")
@@ -34,7 +34,8 @@ def command(
     """Predict test images with a bundle that `kit bundle` made, and write the submission.
 
     Needs no workspace and no network. Every row is predicted: a row whose image cannot be read gets the class prior, is
-    counted and listed in WORK/quarantine.csv. Run the same command again to resume.
+    counted and listed in WORK/quarantine.csv. Run the same command again to resume. KEY=VALUE changes a key
+    of the config's data part, device or workers, as messages advise.
 
     \b
     kit predict bundle --images data/images --sample data/sample_submission.csv

@@ -213,6 +213,9 @@ def test_keys_of_data_can_be_changed_where_a_bundle_predicts(
     other = replace(hidden, overrides=("ensembler=mean",))
     with pytest.raises(ConfigError, match="C05 .*keys of data"):
         finish(predicting_bundle(packed, other, tmp_path / "out.csv", tmp_path / "work"))
+    advised = replace(hidden, overrides=("workers=0", "device=nowhere"))
+    with pytest.raises(ConfigError, match="C10"):
+        finish(predicting_bundle(packed, advised, tmp_path / "out.csv", tmp_path / "work"))
 
 
 def test_plugins_of_a_read_only_bundle_can_be_copied_twice(
