@@ -149,15 +149,14 @@ class Board:
         if low <= value <= high:
             return
         likely = [f"{part:.6g}" for part in (value / 100, -value) if low <= part <= high]
-        record = f"kit board score {entry.number}"
         limits = f"from {low:g} to {high:g}" if math.isfinite(high) else f"{low:g} or more"
         raise ConfigError(
             f"{value:g} is no {entry.metric}, which is {limits}{'; is it a percentage?' if value > high else ''}",
             code="C22",
             hint="; ".join(
                 [
-                    *(f"{record} {text}" for text in likely[:1]),
-                    f"{record} {value:g} --force records it as it is",
+                    *(f"kit board score {entry.number} {score}" for score in likely[:1]),
+                    f"kit board score {entry.number} {value:g} --force records it as it is",
                 ]
             ),
         )

@@ -95,7 +95,7 @@ def labelling(workspace: Workspace, members: Sequence[str], name: str | None, as
         _of_training(teachers, told, about) if told else None,
     )
     is_new = _write(made)
-    return _told(made, lessons, teachers, is_new)
+    return _told(made, lessons, teachers, is_new, asked.rule)
 
 
 def _about(teachers: Teachers, asked: Asked, shown: Shown, number: int) -> dict[str, Any]:
@@ -168,13 +168,15 @@ def _write(made: PseudoLabels) -> bool:
     return False
 
 
-def _told(made: PseudoLabels, lessons: Sequence[Lesson], teachers: Teachers, is_new: bool) -> Made:
+def _told(
+    made: PseudoLabels, lessons: Sequence[Lesson], teachers: Teachers, is_new: bool, rule: Rule
+) -> Made:
     """What there is to say of them. Warns of classes whose share is far from the training rows' (W22)."""
     classes = teachers.table.classes
     shares = class_shares(lessons, classes, teachers.table.prior())
     held_out = sum((one.held_out for one in lessons), Estimate.none(len(classes)))
     sure = np.concatenate([np.empty(0), *(one.confidence for one in lessons)])
-    _warn(apart(shares, len(sure) / max(len(lessons), 1)))
+    _warn(apart(shares, len(sure) / max(len(lessons), 1)), rule)
     return Made(
         path=f"{FOLDER}/{made.folder.name}",
         round=made.round,
@@ -191,7 +193,7 @@ def _told(made: PseudoLabels, lessons: Sequence[Lesson], teachers: Teachers, is_
     )
 
 
-def _warn(found: Sequence[ClassShare]) -> None:
+def _warn(found: Sequence[ClassShare], rule: Rule) -> None:
     """W22: classes that are taken far more, or far less, than they are among the training rows."""
     if not found:
         return
@@ -200,5 +202,5 @@ def _warn(found: Sequence[ClassShare]) -> None:
         for one in found
     ]
     text = f"W22 {len(found)} classes are taken far more, or less, than they are trained on"
-    hint = "try: --top 0.5 --balanced, or another --threshold"
+    hint = f"try: {'another --top' if rule.balanced else '--top 0.5 --balanced'}, or another --threshold"
     warnings.warn(KitWarning("\n".join([text, *listed(cases), hint])), stacklevel=4)

@@ -15,6 +15,7 @@ from kit.errors import InvalidError, KitError
 from kit.kinds import Views
 from kit.label_kinds import check_takes
 from kit.runs.targets import find_targets
+from kit.teaching.rule import Rule
 from kit.tta import views_name
 from kit.workspace import Workspace
 from tests.advice_texts import Text
@@ -123,3 +124,16 @@ def test_a_path_that_is_no_checkpoint_names_what_works(tmp_path: Path) -> None:
     with pytest.raises(KitError, match="no run, fold or checkpoint") as caught:
         find_targets(space, "runs/none")
     assert faults(Text("made", caught.value.hint)) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "advised"),
+    [
+        (Rule(), "a lower --threshold, or --top 0.2 without --threshold, the surest of each class"),
+        (Rule(threshold=0.0, top=0.2, agree=True), "without --agree"),
+        (Rule(threshold=0.0, top=0.2), "a larger --top"),
+    ],
+)
+def test_pseudo_labels_that_take_no_row_name_what_was_not_given(rule: Rule, advised: str) -> None:
+    assert rule.looser() == advised
+    assert faults(Text("made", advised)) == []

@@ -63,7 +63,7 @@ def lesson(
         raise InvalidError(
             f"no test row is taken for fold {fold}: of {len(rows)} the surest has {surest:.3f}, asked for is "
             f"{rule.threshold:g}{' where all teachers agree' if rule.agree else ''}",
-            code="D49", hint="a lower --threshold, or --top 0.2, the surest of each class whatever they have",
+            code="D49", hint=rule.looser(),
         )  # fmt: skip
     held = teachers.of_held_out(fold)
     truth = teachers.table.true_labels()[teachers.table.rows_of(held.ids)]

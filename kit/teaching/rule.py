@@ -23,6 +23,14 @@ class Rule:
     balanced: bool = False
     agree: bool = False  # all teachers call it the same class
 
+    def looser(self) -> str:
+        """The options of kit pseudo by which more rows are taken, without those that were given."""
+        ways = ["a lower --threshold"] if self.threshold > 0 else []
+        ways += ["without --agree"] if self.agree else []
+        if self.top == 1:
+            ways.append("--top 0.2 without --threshold, the surest of each class")
+        return ", or ".join(ways) or "a larger --top"
+
     def taken(self, shares: np.ndarray, agreed: np.ndarray, prior: np.ndarray) -> np.ndarray:
         """Which rows are taken, bool (N,), of probabilities (N, K); `agreed` (N,): all teachers call it one class."""
         sure, called = shares.max(axis=1, initial=0), shares.argmax(axis=1)
