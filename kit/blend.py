@@ -14,7 +14,7 @@ from kit import submission
 from kit.blending.compatibility import check_together
 from kit.blending.crossfit import cross_fit
 from kit.blending.diversity import Diversity, measured
-from kit.blending.members import Member, read_members
+from kit.blending.members import Member, named_now, read_members
 from kit.blending.out_of_fold import OutOfFold, labels, out_of_fold, warn_of_partial
 from kit.blending.recipes import for_labels, opened
 from kit.blending.scores import BLEND, MEAN, Comparison, Predicted, Score, compared, sole_member
@@ -149,6 +149,7 @@ def judge(
     Board.read(workspace.submissions)  # one that cannot be read stops the blend before it writes
     read = read_members(workspace, members)
     table = labels(workspace)
+    read = named_now(workspace, read, table)
     recipe, metric = opened(workspace, spec_of(workspace, ensembler), table)
     check_together(read, table)
     sample = shape = None
@@ -230,6 +231,7 @@ def diversity(
     """How alike the members are out of fold, and what each brings to the blend; raises what `blend` raises."""
     read = read_members(workspace, members)
     table = labels(workspace)
+    read = named_now(workspace, read, table)
     recipe, metric = opened(workspace, spec_of(workspace, ensembler), table)
     check_together(read, table)
     rows = out_of_fold(read, table, workspace.cache)
@@ -288,6 +290,7 @@ def _record(workspace: Workspace, judged: Judged, blended: Blended, shape: Forma
         "rows": len(blended.oof_ids),
         "test_rows": len(blended.test),
         "multi_label": blended.test.multi_label,
+        "classes": list(blended.test.classes),
         "fingerprints": {
             "rows": ids_fingerprint(blended.oof_ids),
             "test_rows": ids_fingerprint(blended.test.ids),

@@ -30,6 +30,7 @@ from kit.predict import View, open_views
 from kit.predictions import ids_fingerprint
 from kit.progress import Outcome, Progress, Work, finish
 from kit.runs.loading import Loaded, geometry, loading
+from kit.runs.naming import table_of
 from kit.runs.restore import ready
 from kit.runs.run import UNTRAINED, Run, begin, find_run, identity
 from kit.runs.same import check_asked, check_rows, same_experiment, warn_of_changed
@@ -86,7 +87,9 @@ def _of_run(
     workspace: Workspace, target: Target, tables: tuple[Table, Table], views: Views, device: torch.device
 ) -> Work[Embedded]:
     """One run, checked: its classes and rows are the tables', its network takes the views."""
-    run, train = target.run, tables[0]
+    run = target.run
+    train = table_of(run, tables[0], workspace.competition.data)
+    tables = (train, replace(tables[1], classes=train.classes))
     experiment, folds = same_experiment(run, target.folds, train), run.folds()
     check_rows(run, folds, train)
     parts = network.open_parts(experiment, workspace.root, network.classes_of(train))

@@ -20,6 +20,7 @@ from kit.blending.out_of_fold import OutOfFold
 from kit.blending.paired import paired
 from kit.blending.recipes import for_labels, for_metric
 from kit.competition import metric_of
+from kit.config import Data
 from kit.errors import ConfigError
 from kit.files import StrPath
 from kit.kinds import Ensembler, Metric, Views
@@ -27,6 +28,7 @@ from kit.label_kinds import check_takes
 from kit.predict import PLAIN, distinct
 from kit.predictions import Predictions
 from kit.progress import Work, finish
+from kit.runs.naming import table_of
 from kit.runs.run import Run
 from kit.runs.scoring import joined, scored
 from kit.runs.targets import find_targets
@@ -102,7 +104,7 @@ def choosing_views(
         for_labels(for_metric(asked, metric), table.is_multi_label, metric.decision),
         metric,
         table,
-        workspace.competition.data.has_test_rows,
+        workspace.competition.data,
     )
     return [job.of_run(run, [found[place] for found in singles]) for place, run in enumerate(runs)]
 
@@ -117,21 +119,22 @@ class _Job:
     recipe: Ensembler
     metric: Metric
     table: Table
-    has_test_rows: bool
+    data: Data
 
     def of_run(self, run: Run, singles: Sequence[Predicted]) -> Chosen:
         """Fits, writes and scores one run's policy."""
         oof = [Predictions.read(one.folder / "oof.parquet") for one in singles]
         first, shares = oof[0], np.stack([one.probabilities for one in oof])
-        places = self.table.rows_of(first.ids)
+        table = table_of(run, self.table, self.data)
+        places = table.rows_of(first.ids)
         folds = run.folds().numbers[places, 0]  # a row that several models predicted is one row to choose on
-        rows = OutOfFold(tuple(self.names), first.ids, shares, folds, self.table.take(places))
+        rows = OutOfFold(tuple(self.names), first.ids, shares, folds, table.take(places))
         truth, relatives = rows.truth, rows.relatives()
         honest, fitted = cross_fit(self.recipe, shares, truth, folds, relatives)
         about, folder = self._about(first, singles, fitted), run.predictions(self.name)
         made = replace(first, probabilities=honest.astype(np.float32), about={**about, "rows": "oof"})
-        scored(made, self.metric, self.table).write(folder / "oof.parquet")
-        if self.has_test_rows:
+        scored(made, self.metric, table).write(folder / "oof.parquet")
+        if self.data.has_test_rows:
             self._test(singles, fitted, about).write(folder / "test.parquet")
         others = {"plain": shares[0], self.views.called(): shares.mean(axis=0)}
         weights = dict(zip(self.names, getattr(fitted, "weights", ()), strict=False))

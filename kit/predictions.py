@@ -218,6 +218,14 @@ def about_of(path: Path) -> dict[str, Any]:
     return about
 
 
+def classes_of(path: Path) -> tuple[str, ...]:
+    """The classes of a file's predictions, its rows left unread. Raises InvalidError as `read` does."""
+    try:
+        return _names(_meta(path)["classes"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _no_predictions(path, error) from None
+
+
 def _meta(path: Path) -> dict[str, Any]:
     """The metadata that `write` wrote. Raises InvalidError (D40, D41)."""
     import pyarrow

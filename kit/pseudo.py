@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from kit.blending.members import Member, read_members
+from kit.blending.members import Member, named_now, read_members
 from kit.blending.recipes import opened
 from kit.errors import ConfigError, KitWarning, listed
 from kit.files import StrPath
@@ -80,11 +80,12 @@ def labelling(workspace: Workspace, members: Sequence[str], name: str | None, as
     number = 1 + max(_round(workspace, one) for one in read)
     place = place_of(workspace, name or f"round-{number}")
     train = train_table(workspace.root, workspace.competition.data).sorted_by_id()
+    read = named_now(workspace, read, train)
     check_teachers(read, train)
     test = test_table(workspace.root, workspace.competition.data, train.classes)
     recipe, _ = opened(workspace, asked.ensembler, train)
     teachers = Teachers(read, recipe, train)
-    told = training_predictions(workspace, read) if "train" in asked.told else []
+    told = training_predictions(workspace, read, train) if "train" in asked.told else []
     shown = yield from showing(workspace, read, train, test)
     yield Progress("pseudo", 0, 1)
     lessons = _lessons(teachers, asked, shown) if "test" in asked.told else []

@@ -87,7 +87,8 @@ def retrieving(
     read = [read_source(workspace, member, table) for member in members]
     made = []
     for source in read:
-        made.append((yield from desk.answering(source)))
+        mine = replace(desk, table=source.table, scorer=recipe.bind(Classes(source.table.classes)))
+        made.append((yield from mine.answering(source)))
     return made
 
 

@@ -24,7 +24,7 @@ from kit.progress import Progress, Work, finish
 from kit.runs.code import code
 from kit.runs.executing import check_kit, worker
 from kit.runs.loading import geometry, loading
-from kit.runs.restore import experiment_of, ready
+from kit.runs.restore import classes_of, experiment_of, ready
 from kit.runs.run import differing, sources
 from kit.runs.setting import plain_batches
 from kit.runs.sheet import Sheet, Split
@@ -63,7 +63,8 @@ def predict_shard(job: ShardJob, stop: Stop) -> Work[np.ndarray]:
     """
     check_kit(job.kit)
     workspace, path = Workspace(Path(job.root), dict(job.config)), Path(job.checkpoint)
-    experiment = experiment_of(checkpoints.manifest_of(path)["about"])
+    about = checkpoints.manifest_of(path)["about"]
+    experiment = experiment_of(about)
     data = workspace.competition.data
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", KitWarning)  # said where the predictions were asked for
@@ -72,7 +73,7 @@ def predict_shard(job: ShardJob, stop: Stop) -> Work[np.ndarray]:
         name = "test" if job.split == "test" else "train"
         loaded = finish(loading(workspace, table, name, geometry(experiment)))
     predictor = ready(path, workspace.root, choose_device(job.device))
-    parts = network.open_parts(experiment, workspace.root, network.classes_of(train)).bare()
+    parts = network.open_parts(experiment, workspace.root, classes_of(about)).bare()
     there = {"images": loaded.fingerprint(), "plugins": sources([job.views, *parts.all()])}
     if cases := differing({"images": job.images, "plugins": job.plugins}, there, "here", "there"):
         raise DataError(

@@ -75,7 +75,7 @@ def souping(workspace: Workspace, paths: Sequence[str | Path], name: str, greedy
     with run.locked():
         remove_stumps(run.folder)
         check_asked(run, asked, "soup")
-        setting = yield from preparing(space, run)
+        setting = yield from preparing(space, run, like=targets[0].run)
         kitchen = Kitchen(setting, pots)
         for pot in pots:
             pot.check(setting)
@@ -107,6 +107,8 @@ class Pot:
     def check(self, setting: Setting) -> None:
         """Raises for runs whose weights, classes, folds or settings do not let them be averaged."""
         (first, one), *others = self.checkpoints.items()
+        if one.about["classes"] != list(setting.loaded.table.classes):
+            raise InvalidError(f"{first} was trained for other classes than the table has now", code="D42")
         if one.about["folds"] != setting.folds.fingerprint():
             raise InvalidError(f"{first} was trained on other folds than the table gives now", code="D43")
         for name, other in others:

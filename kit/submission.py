@@ -150,7 +150,7 @@ def _unclear(
             Case(f"the {len(classes)} classes: {shown}"),
             Case(f"tried {tried}"),
         ],
-        hint="format=<one of them>, or data.rename before training where the sample's labels have other names",
+        hint="format=<one of them>, or data.rename where the sample's labels have other names",
     )
 
 

@@ -26,6 +26,7 @@ from kit.predictions import Predictions
 from kit.progress import Outcome, Progress, Work, finish
 from kit.runs.executing import open_executor
 from kit.runs.loading import Loaded, geometry, loading
+from kit.runs.naming import table_of
 from kit.runs.restore import ready
 from kit.runs.same import check_rows, same_experiment, warn_of_changed
 from kit.runs.scoring import beside_plain, described
@@ -155,32 +156,35 @@ class _Office:
     def job(self, target: Target, views: Views, merge: Merge) -> Job:
         """One run, checked: its classes and rows are the tables', its network takes the views."""
         space, run, name = self.workspace, target.run, views_name(views, merge, target.suffix)
-        experiment = same_experiment(run, target.folds, self.train)
-        parts = network.open_parts(experiment, space.root, network.classes_of(self.train))
+        train = table_of(run, self.train, space.competition.data)
+        experiment = same_experiment(run, target.folds, train)
+        parts = network.open_parts(experiment, space.root, network.classes_of(train))
         chosen = open_views(views, experiment.image_size, parts.backbone.fixed_size())
         average = space.competition.data.average_group
-        about = described(run, name, merge, self.train, [views, *parts.bare().all()], average)
+        about = described(run, name, merge, train, [views, *parts.bare().all()], average)
         about |= {"spec": views.spec()}
         about |= {"checkpoints": {str(fold): checkpoints.tag(path) for fold, path in target.folds.items()}}
         warn_of_changed(run, about["plugins"])
         remove_stumps(run.predictions(name))
         folds = run.folds()
-        check_rows(run, folds, self.train)
+        check_rows(run, folds, train)
         loading = experiment.model_copy(update={"workers": space.experiment.workers})
-        return Job(space, run, name, views, chosen, merge, loading, target.folds, folds, self.metric, about)
+        return Job(
+            space, run, name, views, chosen, merge, loading, target.folds, folds, self.metric, about, train
+        )
 
     def predicted(self, jobs: Sequence[Job], trained: bool = False) -> Work[list[Predicted]]:
         """Predicts jobs of one geometry: a pass over the training images, and one over the test images.
 
         With `trained` a pass more, over what each network trained on.
         """
-        of, prior = geometry(jobs[0].experiment), self.train.prior()
+        of = geometry(jobs[0].experiment)
         train = yield from loading(self.workspace, self.train, "train", of)
         splits: list[tuple[Split, Loaded]] = [("oof", train)]
         if len(self.test):
             splits.append(("test", (yield from loading(self.workspace, self.test, "test", of))))
         splits += [("train", train)] if trained else []
-        passes = [[Sheet.begin(job, split, loaded, prior) for job in jobs] for split, loaded in splits]
+        passes = [[self._sheet(job, split, loaded) for job in jobs] for split, loaded in splits]
         networks = {} if self.executor else self._networks([sheet for sheets in passes for sheet in sheets])
         units = [sum(len(s.rows(fold)) for s in sheets for fold in s.missing) for sheets in passes]
         begun, told = 0, []
@@ -199,6 +203,9 @@ class _Office:
             for place, job in enumerate(jobs)
         ]
 
+    def _sheet(self, job: Job, split: Split, loaded: Loaded) -> Sheet:
+        return Sheet.begin(job, split, job.as_named(loaded), (job.train or self.train).prior())
+
     def _networks(self, sheets: Sequence[Sheet]) -> dict[Path, Predictor]:
         """The networks of all folds that are to be predicted, by checkpoint."""
         paths = dict.fromkeys(sheet.job.checkpoints[fold] for sheet in sheets for fold in sheet.missing)
@@ -212,7 +219,7 @@ class _Office:
         oof = Predictions.read(job.folder / "oof.parquet")
         return Predicted(
             f"runs/{job.member}", job.folder, used, len(job.views), about["scores"],
-            *beside_plain(job.run, oof, job.metric, self.train), computed,
+            *beside_plain(job.run, oof, job.metric, job.train or self.train), computed,
         )  # fmt: skip
 
 

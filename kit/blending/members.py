@@ -16,6 +16,8 @@ from kit.errors import Case, ConfigError, InvalidError, nearest
 from kit.files import StrPath, sha256
 from kit.folds import Folds
 from kit.predictions import Predictions, common_ids
+from kit.renamed import predictions_now
+from kit.table import Table
 from kit.workspace import Workspace, member_parts
 
 
@@ -63,6 +65,23 @@ def read_members(workspace: Workspace, texts: StrPath | Sequence[StrPath]) -> tu
             f"{double} is named twice", code="C20", hint="--ensembler weighted lets a member count more"
         )
     return tuple(members)
+
+
+def named_now(workspace: Workspace, members: Sequence[Member], table: Table) -> tuple[Member, ...]:
+    """The members with the table's classes, where `data.rename` renamed classes since their runs were trained.
+
+    A member of other classes stays as it is. Large probabilities stand in memory maps, as those of `read_members`.
+    """
+    rename = workspace.competition.data.rename
+
+    def of_now(member: Member, made: Predictions) -> Predictions:
+        named = predictions_now(workspace.runs / member.run, made, table, rename)
+        return named if named.probabilities is made.probabilities else _parked(named, workspace.cache)
+
+    return tuple(
+        replace(member, oof=of_now(member, member.oof), test=of_now(member, member.test))
+        for member in members
+    )
 
 
 def _sharing(member: Member, first: Member) -> Member:

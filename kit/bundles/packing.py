@@ -23,10 +23,11 @@ from kit.installed import pinned
 from kit.kinds import Ensembler, Format, Views
 from kit.network import open_parts
 from kit.plugin import Plugin
+from kit.renamed import Naming, names_now, rename_in
 from kit.runs.restore import classes_of, experiment_of
 from kit.runs.run import Run, versions
 from kit.submission import read_record
-from kit.table import labelled_rows
+from kit.table import Table, labelled_rows
 from kit.workspace import CONFIG, Workspace
 
 SCRIPT = "predict.py"
@@ -63,9 +64,13 @@ def bundle(
     told, fitted = _with_weight(workspace, record)
     packed = [_packed(workspace, one, record.get("final")) for one in told]
     table = labelled_rows(workspace.root, workspace.competition.data)
+    if record.get("classes") not in (None, list(table.classes)):
+        raise InvalidError(
+            "the submission was blended before its classes were renamed", code="D42", hint="kit blend again"
+        )
     with written_folder(out) as part:
         for run, path in {(n.run, n.checkpoint) for one in packed for n in one.networks}:
-            _slim(workspace.root / path, part / path, run)
+            _slim(workspace.root / path, part / path, run, table, workspace.competition.data.rename)
         # a bundle has no training table, on which the rule may depend
         decision = record.get("decision") or decision_of(workspace, table).spec()
         write_json(part / CONFIG, {**workspace.competition.model_dump(mode="json"), "decision": decision})
@@ -130,13 +135,20 @@ def _packed(workspace: Workspace, told: Mapping[str, Any], final: Mapping[str, A
     return Packed(name, asked.views.spec(), asked.merge, tuple(networks))
 
 
-def _slim(source: Path, target: Path, run: str) -> None:
-    """A checkpoint's predicting weights alone, under a manifest that says so; the machine's name stays behind."""
+def _slim(source: Path, target: Path, run: str, table: Table, rename: Mapping[str, str]) -> None:
+    """A checkpoint's predicting weights alone, under a manifest that says so; the machine's name stays behind.
+
+    Its classes have the table's names, in the order of the network's outputs. Raises InvalidError D42 for others.
+    """
     manifest = checkpoints.check(source)
     name = checkpoints.EMA if checkpoints.EMA in manifest["files"] else checkpoints.MODEL
     target.mkdir(parents=True)
     shutil.copyfile(source / name, target / checkpoints.MODEL)
     about = {key: value for key, value in dict(manifest["about"]).items() if key != "machine"}
+    names = names_now(Naming(tuple(about["classes"]), rename_in(about["config"])), table, rename)
+    if names is None:
+        raise InvalidError(f"runs/{run} was trained for other classes than the table has now", code="D42")
+    about["classes"] = list(names)
     files = {checkpoints.MODEL: manifest["files"][name]}
     write_json(
         target / checkpoints.MANIFEST, {**manifest, "files": files, "about": about, "predicts_only": True}

@@ -28,7 +28,7 @@ from kit.predict import open_views
 from kit.predictions import Predictions
 from kit.progress import Progress, Work
 from kit.quarantine import quarantine
-from kit.runs.loading import geometry, loading
+from kit.runs.loading import Loaded, geometry, loading
 from kit.runs.restore import classes_of, experiment_of, ready
 from kit.runs.run import Run, versions
 from kit.runs.scoring import joined
@@ -90,14 +90,15 @@ def _predicting(folder: Path, contents: Contents, space: Workspace, out: Path) -
     metric = Metric.open(space.competition.metric, space.root, "metric")
     place = choose_device(space.experiment.device)
     jobs = [job for one in contents.members for job in _jobs(folder, space, one, contents, metric)]
-    prior = np.array(contents.prior)
     groups = together(jobs)
     for number, group in enumerate(groups):
         some = [jobs[at] for at in group]
         loaded = yield from loading(
             space, test, "test", geometry(some[0].experiment), GOES_ON, needs_some=True
         )
-        sheets = [Sheet.begin(job, "test", loaded, prior) for job in some]
+        sheets = [
+            _sheet(job, loaded, dict(zip(contents.classes, contents.prior, strict=True))) for job in some
+        ]
         paths = dict.fromkeys(sheet.job.checkpoints[fold] for sheet in sheets for fold in sheet.missing)
         networks = {path: ready(path, space.root, place) for path in paths}
         for step in one_pass(sheets, networks):
@@ -109,7 +110,7 @@ def _predicting(folder: Path, contents: Contents, space: Workspace, out: Path) -
     sample = sample_frame(space.root, data)
     decision = _decision(space, contents)
     fitted = for_labels(Ensembler.open(contents.ensembler, space.root), contents.multi_label, decision)
-    members = [_member(space, one) for one in contents.members]
+    members = [_member(space, one, contents.classes) for one in contents.members]
     blended = blended_test(members, fitted, sample.iloc[:, 0].unique().tolist())
     shape = Format.open(contents.format, space.root).with_known(decision=decision)
     table = submission.make_table(blended, sample, shape)
@@ -222,7 +223,7 @@ def _job(folder: Path, space: Workspace, packed: Packed, run: str, contents: Con
     name = views_name(views, merge)
     average = space.competition.data.average_group
     told = {
-        "run": run, "views": name, "merge": merge, "classes": list(contents.classes), "average_group": average,
+        "run": run, "views": name, "merge": merge, "classes": about["classes"], "average_group": average,
         "checkpoints": {str(fold): checkpoints.tag(path) for fold, path in paths.items()},
     }  # fmt: skip
     chosen = open_views(views, experiment.image_size, parts.backbone.fixed_size())
@@ -231,13 +232,23 @@ def _job(folder: Path, space: Workspace, packed: Packed, run: str, contents: Con
     return Job(space, run_there, name, views, chosen, merge, loading, paths, NOBODY, metric, told)
 
 
-def _member(space: Workspace, packed: Packed) -> Member:
+def _sheet(job: Job, loaded: Loaded, prior: Mapping[str, float]) -> Sheet:
+    """The test rows as a job's networks predict them, which may have been trained with the classes in another order."""
+    classes = tuple(job.about["classes"])
+    named = replace(loaded, table=replace(loaded.table, classes=classes))
+    return Sheet.begin(job, "test", named, np.array([prior[name] for name in classes]))
+
+
+def _member(space: Workspace, packed: Packed, classes: Sequence[str]) -> Member:
     """A member's test predictions, put together from its runs' as they blend."""
     views = views_name(Views.open(packed.views, space.root), packed.merge)  # type: ignore[arg-type]
     parts = []
     for run in dict.fromkeys(one.run for one in packed.networks):
         made = Predictions.read(space.runs / run / "predictions" / views / "test.parquet")
         numbers = {one.fold: one.blends_as for one in packed.networks if one.run == run}
+        order = [made.classes.index(name) for name in classes]
+        shares = made.probabilities if order == sorted(order) else made.probabilities[:, order]
+        made = replace(made, classes=tuple(classes), probabilities=shares)
         parts.append(replace(made, folds=np.array([numbers[fold] for fold in made.folds.tolist()])))
     test = joined(parts, parts[0].about)
     return Member(packed.member.partition("@")[0], views, NOBODY, test.take(slice(0, 0)), test)

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from kit.blending.out_of_fold import OutOfFold
+from kit.config import Data
 from kit.errors import Case, InvalidError, KitError
 from kit.kinds import Metric
 from kit.predictions import Predictions, common_ids
+from kit.renamed import predictions_now
 from kit.runs.records import all_records, find
 from kit.table import Table
 from kit.workspace import Workspace, member_parts
@@ -23,14 +25,15 @@ def predicted(workspace: Workspace, train: Table, asked: Sequence[str]) -> OutOf
     None where no run fits. Raises ConfigError C15 for a run that there is not, InvalidError D41 and D42 for predictions
     that are missing or do not fit the table.
     """
+    data = workspace.competition.data
     if asked:
-        return _read(train, {text: _file(workspace, text) for text in asked})
+        return _read(train, {text: _file(workspace, text) for text in asked}, data)
     metric = Metric.open(workspace.competition.metric, workspace.root, "metric")
     name, sign = metric.plugin_name(), 1.0 if metric.higher_is_better else -1.0
     records = [one for one in all_records(workspace) if one.state == "finished" and name in one.scores]
     for one in sorted(records, key=lambda one: -sign * one.scores[name]):
         with suppress(KitError):  # a run of other rows or classes says nothing of these
-            return _read(train, {f"runs/{one.run.name}": one.run.predictions("plain") / "oof.parquet"})
+            return _read(train, {f"runs/{one.run.name}": one.run.predictions("plain") / "oof.parquet"}, data)
     return None
 
 
@@ -39,8 +42,11 @@ def _file(workspace: Workspace, text: str) -> Path:
     return find(workspace, place).predictions(views) / "oof.parquet"
 
 
-def _read(train: Table, files: dict[str, Path]) -> OutOfFold:
-    made = {name: Predictions.read(file) for name, file in files.items()}
+def _read(train: Table, files: dict[str, Path], data: Data) -> OutOfFold:
+    made = {
+        name: predictions_now(file.parents[2], Predictions.read(file), train, data.rename)
+        for name, file in files.items()
+    }
     other = [
         Case(", ".join(one.classes[:9]), name) for name, one in made.items() if one.classes != train.classes
     ]

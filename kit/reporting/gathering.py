@@ -68,11 +68,11 @@ def gathering(
 
 
 def _views(office: Office) -> tuple[Viewed, ...] | Absent:
-    table = office.table
+    table, data = office.table, office.workspace.competition.data
     return (
         table
         if isinstance(table, Absent)
-        else told(lambda: joined.viewed(office.records, office.metric, table))
+        else told(lambda: joined.viewed(office.records, office.metric, table, data))
     )
 
 

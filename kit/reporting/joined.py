@@ -9,12 +9,14 @@ from typing import Any
 from kit.blend import diversity
 from kit.blending.diversity import Diversity
 from kit.board import Board, Entry
+from kit.config import Data
 from kit.errors import KitError
 from kit.files import read_json
 from kit.kinds import Metric
 from kit.predictions import Predictions
 from kit.reporting.facts import Absent, Blended, Doubted, Ranked, Submission, Viewed, Weighed
 from kit.reporting.trained import numbers
+from kit.runs.naming import table_of
 from kit.runs.records import Record
 from kit.runs.scoring import beside_plain
 from kit.standing.overview import overview
@@ -22,7 +24,9 @@ from kit.table import Table
 from kit.workspace import Workspace
 
 
-def viewed(records: Sequence[Record], metric: Metric, table: Table) -> tuple[Viewed, ...] | Absent:
+def viewed(
+    records: Sequence[Record], metric: Metric, table: Table, data: Data
+) -> tuple[Viewed, ...] | Absent:
     """Each run's sets of views, with the gain over the plain images."""
     found, name = [], metric.plugin_name()
     for record in records:
@@ -33,7 +37,7 @@ def viewed(records: Sequence[Record], metric: Metric, table: Table) -> tuple[Vie
             if score is None:
                 continue
             oof = Predictions.read(record.run.predictions(views) / "oof.parquet")
-            plain, gain = beside_plain(record.run, oof, metric, table)
+            plain, gain = beside_plain(record.run, oof, metric, table_of(record.run, table, data))
             found.append(Viewed(record.run.name, views, score, plain.get(name), gain))
     if found:
         return tuple(found)

@@ -16,6 +16,7 @@ from kit.reporting.photos import photos
 from kit.reporting.row_facts import Judged, Mistake, Suspected
 from kit.reporting.subject import Subject
 from kit.reporting.suspected import SHOWN, suspected
+from kit.runs.naming import table_of
 
 CAMS = 60  # mistakes that are shown with Grad-CAM
 
@@ -30,7 +31,8 @@ def looking(
     chosen, table = office.chosen, office.table
     if isinstance(table, Absent):
         return table, table, table
-    read = told(lambda: subject.read(chosen, table, office.metric.decision))
+    named = table_of(chosen.run, table, office.workspace.competition.data)  # as the run's networks have it
+    read = told(lambda: subject.read(chosen, named, office.metric.decision))
     if isinstance(read, Absent):
         return read, read, read
     member: Subject = read

@@ -17,6 +17,7 @@ from kit.errors import Case, ConfigError, InvalidError
 from kit.folds import Folds
 from kit.kinds import Splitter
 from kit.predictions import about_of, ids_fingerprint
+from kit.runs.naming import table_of
 from kit.runs.run import UNTRAINED, Run
 from kit.table import Table, test_table
 from kit.workspace import Workspace, member_parts
@@ -87,6 +88,7 @@ def read_source(workspace: Workspace, text: str, table: Table) -> Source:
         by_fold = {number: Embeddings.read(folder / str(number)) for number in sorted(numbers)}
     experiment = Experiment.model_validate(split(run.config, Experiment))
     splitter = cast(Splitter, experiment.open("splitter", workspace.root))
+    table = table_of(run, table, workspace.competition.data)
     source = Source(run, views, folds, experiment, splitter, table, by_fold)
     anywhere = workspace.competition.data.model_copy(update={"bad_test": "prior"})  # images need not be here
     _check(source, test_table(workspace.root, anywhere, table.classes).ids.tolist())

@@ -15,6 +15,7 @@ from kit.competition import metric_of
 from kit.decision import Decision
 from kit.errors import InvalidError
 from kit.predictions import Predictions
+from kit.renamed import predictions_now
 from kit.runs.run import Run
 from kit.runs.watching import epochs_of
 from kit.workspace import Workspace
@@ -98,10 +99,13 @@ def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, 
 
 def _compared(workspace: Workspace, one: Run, other: Run) -> Compared:
     """Raises InvalidError D41 where a run has no predictions, or no row that both predict."""
-    mine, theirs = (_predicted(run) for run in (one, other))
+    read, table = [_predicted(run) for run in (one, other)], labels(workspace)
+    mine, theirs = (
+        predictions_now(run.folder, made, table, workspace.competition.data.rename)
+        for run, made in zip((one, other), read, strict=True)
+    )
     if mine.classes != theirs.classes:
         raise InvalidError("they predict other classes", code="D42")
-    table = labels(workspace)
     metric = metric_of(workspace, table)
     rows, before, after = shared(mine, theirs, table)
     (gained,) = paired(metric, rows.true_labels(), after, {one.name: before}, rows.groups)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from kit.progress import Progress, Work
 from kit.runs.auto_groups import grouping
 from kit.runs.executing import open_executor
 from kit.runs.loading import Loaded, geometry, loading
+from kit.runs.naming import named_by
 from kit.runs.room import check_room
 from kit.runs.run import Run, check_unchanged, made_from
 from kit.runs.sizing import largest_batch, scaled
@@ -54,6 +56,7 @@ class Setting:
     device: torch.device
     trackers: Trackers
     taught: Taught | None = None  # by teachers, where the experiment names pseudo-labels
+    rename: Mapping[str, str] = field(default_factory=dict)  # the data.rename that names the table's classes
 
     def training_rows(self, fold: int) -> np.ndarray:
         """Positions of the rows that a fold's model trains on."""
@@ -94,6 +97,7 @@ class Setting:
         """config.json as the run uses it: every default and every plugin's options written out."""
         specs: dict[str, Any] = {plugin.kind: plugin.model_dump() for plugin in self.techniques.of_config()}
         competition = self.workspace.competition.model_dump(mode="json")
+        competition["data"]["rename"] = dict(self.rename)
         named = [stage.resolved() for stage in self.techniques.stages] if self.experiment.stages else []
         return {**competition, **self.experiment.model_dump(mode="json"), **specs, "stages": named}
 
@@ -103,20 +107,23 @@ def nobodys(workspace: Workspace) -> Run:
     return Run(workspace.runs / ".look")
 
 
-def preparing(workspace: Workspace, run: Run) -> Work[Setting]:
+def preparing(workspace: Workspace, run: Run, like: Run | None = None) -> Work[Setting]:
     """Opens every plugin, makes the folds and fills the cache; of several ranks, the first one before the others.
+
+    Classes are named and ordered as in the run if it was begun, else as in the run `like`, not as `data.rename` has
+    them now.
 
     Raises DataError D39 for a single class, D60 where the run was begun with other data, plugins or versions; RunError
     R06 where it will not fit on the disk; ConfigError C35 for what several ranks cannot do.
     """
-    setting = yield from ranks.in_turn(lambda: _opened(workspace, run))
+    setting = yield from ranks.in_turn(lambda: _opened(workspace, run, like))
     if workspace.experiment.batch_size == "auto":
         setting = yield from _with_batch(setting)
     check_ranks(setting)
     return setting
 
 
-def _opened(workspace: Workspace, run: Run) -> Work[Setting]:
+def _opened(workspace: Workspace, run: Run, like: Run | None) -> Work[Setting]:
     experiment = workspace.experiment
     device = choose_device(experiment.device)
     if experiment.compile:
@@ -125,7 +132,8 @@ def _opened(workspace: Workspace, run: Run) -> Work[Setting]:
     open_executor(workspace, experiment.device)
     Metric.open(workspace.competition.metric, workspace.root, "metric")  # before the images are read
     yield from grouping(workspace)
-    table = train_table(workspace.root, workspace.competition.data).sorted_by_id()
+    now = train_table(workspace.root, workspace.competition.data).sorted_by_id()
+    table, rename = named_by(run if run.begun or like is None else like, now, workspace.competition.data)
     if len(table.classes) < 2:
         raise DataError(
             f"all rows are of one class, {', '.join(table.classes)}",
@@ -134,7 +142,7 @@ def _opened(workspace: Workspace, run: Run) -> Work[Setting]:
         )
     metric = metric_of(workspace, table)
     techniques = open_techniques(workspace, network.classes_of(table), metric)
-    look_ahead(workspace, table)
+    look_ahead(workspace, now)
     folds = make_folds(table, techniques.splitter, experiment.split_seed)
     built = network.build(techniques.parts.bare(), len(table.classes), experiment.image_size)
     precision = _precision(experiment, run, built, device)
@@ -152,7 +160,18 @@ def _opened(workspace: Workspace, run: Run) -> Work[Setting]:
         }
     )
     setting = Setting(
-        workspace, run, fixed, techniques, metric, loaded, folds, precision, device, trackers, taught
+        workspace,
+        run,
+        fixed,
+        techniques,
+        metric,
+        loaded,
+        folds,
+        precision,
+        device,
+        trackers,
+        taught,
+        rename,
     )
     _check_rows(setting)
     check_unchanged(run, setting.made_from())

@@ -7,7 +7,7 @@ networks fills the memory; they go to the parquet file a row group at a time.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -24,6 +24,7 @@ from kit.runs.loading import Loaded
 from kit.runs.run import Run
 from kit.runs.scoring import joined, scored
 from kit.sharing import Reader
+from kit.table import Table
 from kit.workspace import Workspace
 
 MAPPED = 2**20  # bytes from which probabilities are mapped to a file
@@ -46,6 +47,15 @@ class Job:
     folds: Folds
     metric: Metric
     about: Mapping[str, Any]
+    train: Table | None = None  # the labelled rows, their classes named and ordered as the run has them
+
+    def as_named(self, loaded: Loaded) -> Loaded:
+        """Rows with the run's classes in place of the tables' own, which `data.rename` may have renamed since."""
+        if self.train is None or self.train.classes == loaded.table.classes:
+            return loaded
+        if loaded.table.labels is None:
+            return replace(loaded, table=replace(loaded.table, classes=self.train.classes))
+        return replace(loaded, table=self.train)
 
     @property
     def folder(self) -> Path:

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from kit.blending.members import read_members
+from kit.blending.members import named_now, read_members
 from kit.blending.out_of_fold import labels, out_of_fold
 from kit.blending.recipes import for_labels
 from kit.blending.spread import error
@@ -62,9 +62,13 @@ def noise(workspace: Workspace, entry: Entry) -> Noise:
     metric = Metric.open(
         spec if entry.metric == spec["name"] else entry.metric, workspace.root, where="metric"
     )
+    if record["classes"] not in (None, list(table.classes)):
+        text = f"submission {entry.number} was blended before its classes were renamed"
+        raise InvalidError(text, code="D42", hint="kit blend again")
     decision = record["decision"] or decision_of(workspace, table)
     metric = metric.with_known(decision=decision)
     members = read_members(workspace, [f"runs/{member}" for member in entry.members.split()])
+    members = named_now(workspace, members, table)
     oof = out_of_fold(members, table, workspace.cache)
     blended = _recipe(workspace, record, table, decision).blend(oof.members)
     rows, share = int(record["test_rows"]), workspace.competition.public_share
@@ -97,6 +101,7 @@ def _record(workspace: Workspace, entry: Entry) -> dict[str, Any]:
             "test_rows": record["test_rows"],
             "ensembler": record["ensembler"],
             "decision": None if decision is None else Decision.from_spec(decision),
+            "classes": record.get("classes"),
         }
     except (OSError, ValueError, KeyError, TypeError):
         raise InvalidError(f"{path} is missing or damaged", code="D46") from None

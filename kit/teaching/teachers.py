@@ -15,6 +15,7 @@ from kit.blending.members import Member
 from kit.errors import Case, ConfigError, DataError, InvalidError
 from kit.kinds import Ensembler
 from kit.predictions import Predictions
+from kit.renamed import predictions_now
 from kit.table import Table
 from kit.workspace import Workspace
 
@@ -138,7 +139,7 @@ def check_teachers(members: Sequence[Member], table: Table) -> None:
         )  # fmt: skip
 
 
-def training_predictions(workspace: Workspace, members: Sequence[Member]) -> list[Predictions]:
+def training_predictions(workspace: Workspace, members: Sequence[Member], table: Table) -> list[Predictions]:
     """What members say of the rows that they trained on. Raises InvalidError D41 for none, D43 for other networks'."""
     found = []
     for one in members:
@@ -148,7 +149,9 @@ def training_predictions(workspace: Workspace, members: Sequence[Member]) -> lis
             raise InvalidError(
                 f"{one} says nothing of the rows it trained on: {file} is missing", code="D41", hint=again
             )
-        made = Predictions.read(file)
+        made = predictions_now(
+            workspace.runs / one.run, Predictions.read(file), table, workspace.competition.data.rename
+        )
         if made.about["checkpoints"] != one.test.about["checkpoints"] or made.classes != one.test.classes:
             raise InvalidError(
                 f"{file} is by other checkpoints than {one}'s test rows", code="D43", hint=again
