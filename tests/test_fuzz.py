@@ -10,6 +10,7 @@ import json
 import os
 import tempfile
 import warnings
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -117,7 +118,8 @@ def calm(work: Callable[[], Any]) -> None:
 
 
 MODES = {
-    "PNG": ("RGBA", "LA", "P", "1", "I;16"), "GIF": ("P",), "JPEG": ("CMYK", "L"), "TIFF": ("F", "RGB"),
+    "PNG": ("RGBA", "LA", "P", "1", "I;16"), "GIF": ("P",), "JPEG": ("CMYK", "L"), "TIFF": ("F", "RGB", "P"),
+    "AVIF": ("RGB",), "WEBP": ("RGBA",),
 }  # fmt: skip
 
 
@@ -137,11 +139,24 @@ def pictures() -> list[bytes]:
     return found
 
 
+def with_checksums(content: bytes) -> bytes:
+    """A damaged PNG whose chunks have the right checksums, so that decoders look further."""
+    made, at = bytearray(content), 8
+    while content.startswith(b"\x89PNG") and at + 12 <= len(made):
+        end = at + 12 + int.from_bytes(made[at : at + 4], "big")
+        if end > len(made):
+            break
+        made[end - 4 : end] = zlib.crc32(made[at + 4 : end - 4]).to_bytes(4, "big")
+        at = end
+    return bytes(made)
+
+
 @fuzzed
 @given(damaged(pictures()))
 def test_images(content: bytes) -> None:
-    for least in (0, 4):
-        calm(lambda least=least: decode(content, Data(), least))
+    for data in (Data(), Data(bit_depth=32, page=0, alpha_fill="none")):
+        for least in (0, 4):
+            calm(lambda data=data, least=least: decode(with_checksums(content), data, least))
 
 
 @fuzzed
