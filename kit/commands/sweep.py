@@ -70,7 +70,13 @@ def _show(found: Sweep) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("run", "what it changes", found.metric, "± sample sd of folds", "behind the best (95 %)"):
+    for heading in (
+        "run",
+        "what it changes",
+        found.metric,
+        "± sd of folds (ddof 1)",
+        "behind the best (95 %)",
+    ):
         table.add_column(heading, justify="right" if heading == found.metric else "left")
     for number, trial in enumerate(found.trials):
         score = f"{trial.score:.4f}" if trial.score is not None else "failed"

@@ -133,7 +133,7 @@ def test_a_trial_that_fails_is_told_and_others_go_on(
     assert "1 of 2 trials failed" in err
     trials = json.loads(out)["trials"]
     assert run(["sweep", "s", "loss=cross_entropy,spoiled", "epochs=1"]) == 5, "again, and as a table"
-    assert "± sample sd of folds" in capsys.readouterr().out
+    assert "± sd of folds (ddof 1)" in capsys.readouterr().out
     assert [trial["run"] for trial in trials] == ["s-001", "s-002"]
     assert "spoiled" in trials[1]["failed"]
 
