@@ -13,7 +13,7 @@ from kit.__main__ import run
 from kit.errors import ConfigError, DataError, InvalidError
 from kit.faults import Checked, Fault, check
 from kit.workspace import Workspace
-from tests.written_runs import TEST, competition
+from tests.written_runs import TEST, competition, write_run
 
 GOOD = ["id,label", "007,ant", "1e5,bee", "NA,cat", '"a,b",ant']
 
@@ -232,6 +232,17 @@ def test_a_submission_is_read_as_utf_8_or_else_in_the_tables_encoding(encoding: 
     text = 'id,label\n007,ant\n1e5,b\u00e9\nNA,cat\n"a,b",ant\n'
     (tmp_path / "mine.csv").write_bytes(text.encode(encoding))
     assert check(workspace, tmp_path / "mine.csv").faults == ()
+
+
+def test_what_kit_writes_passes_its_own_check_beside_tables_of_another_encoding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    in_cp1252(tmp_path)
+    write_run(tmp_path, "a", classes=("ant", "b\u00e9", "cat"))
+    assert run(["blend", "a", "--name", "x"]) == 0
+    assert "1e5,b\u00e9\n" in Path("submissions/0001-x.csv").read_text("utf-8")
+    assert run(["submit", "check", "submissions/0001-x.csv"]) == 0
 
 
 @pytest.mark.parametrize(
