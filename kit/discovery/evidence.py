@@ -214,7 +214,8 @@ def scan(
                 except DataError as error:
                     if "has no header" in error.summary:
                         headless[prefix + name] = error
-                    unread.append(f"{prefix}{name}: {error.code} {error.summary}")
+                    hint = f"; try: {error.hint}" if error.hint else ""
+                    unread.append(f"{prefix}{name}: {error.code} {error.summary}{hint}")
     return Scan(tuple(sheets), folders, tuple(unread), others, headless)
 
 

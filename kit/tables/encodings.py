@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import codecs
 import re
+import shlex
 import warnings
 from pathlib import Path
 
-from kit.errors import ConfigError, DataError, KitWarning
+from kit.errors import Case, ConfigError, DataError, KitWarning
 
 BOM = "\ufeff"
 PROBED_BYTES = 4096
+# of Korean, Chinese, Japanese, Chinese in traditional characters, and Russian text
+SCRIPTS = ("cp949", "gb18030", "cp932", "big5", "cp1251")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
@@ -67,7 +70,7 @@ def likely_encoding(content: bytes) -> str:
 def _codec_name(encoding: str) -> str:
     try:
         name = codecs.lookup(encoding).name
-        b"x".decode(encoding, "replace")  # raises for codecs that give no text
+        bytes(range(256)).decode(encoding, "replace")  # raises for codecs that are no encodings of text
     except (LookupError, ValueError):
         raise ConfigError(f"data.encoding: no encoding named {encoding!r}", code="C07") from None
     return "utf-8" if name in ("utf-8", "utf-8-sig") else name
@@ -113,7 +116,7 @@ def _is_utf8_instead(content: bytes, name: str) -> bool:
 def _undecodable(path: Path, content: bytes, encoding: str, error: UnicodeError, fixed: str) -> DataError:
     likely, name = likely_encoding(content), "UTF-8" if _codec_name(encoding) == "utf-8" else encoding
     where = ""
-    if isinstance(error, UnicodeDecodeError) and not _wide(content):
+    if isinstance(error, UnicodeDecodeError) and error.object == content and not _wide(content):
         byte, line = content[error.start], len(_LINE_END.findall(content[: error.start])) + 1
         where = f", line {line} has the byte 0x{byte:02X}"
         if name == "UTF-8" and (damaged := _damaged_characters(content)):
@@ -121,11 +124,43 @@ def _undecodable(path: Path, content: bytes, encoding: str, error: UnicodeError,
                 f"{path} is UTF-8 with {damaged} damaged character{'s' * (damaged > 1)}{where}", code="D25",
                 hint="mend that line: another encoding would garble the rest",
             )  # fmt: skip
+        if likely in ("cp1252", "latin-1") and name != likely and not _is_western(content):
+            return _of_another_script(path, content, name, fixed)
     if _codec_name(likely) == _codec_name(encoding):
         return DataError(f"{path} is not whole: it is no valid {name}{where}", code="D25",
                          hint=fixed or "fetch the file again")  # fmt: skip
     return DataError(f"{path} is not {name} (looks like {likely}){where}", code="D25",
                      hint=fixed or f"data.encoding={likely}")  # fmt: skip
+
+
+def _is_western(content: bytes) -> bool:
+    """Whether the bytes above 127 may be Western European text: mostly one or two together, and letters in cp1252."""
+    runs = re.findall(rb"[\x80-\xff]+", content)
+    total, joined = sum(map(len, runs)), sum(len(run) for run in runs if len(run) > 2)
+    odd = len(re.findall(rb"[\x81-\x84\x86-\x89\x8b\x8d\x8f\x90]", content))
+    return joined <= 0.5 * total and odd <= max(1, 0.3 * total)
+
+
+def _of_another_script(path: Path, content: bytes, name: str, fixed: str) -> DataError:
+    """The error for text in a script of its own, with its first line in each encoding that it may be in."""
+    line = next(line for line in _LINE_END.split(content) if not line.isascii())[:200]
+    fit = [encoding for encoding in SCRIPTS if _fits(content, encoding)]
+    cases = [Case(repr(line.decode(encoding, "replace")), f"data.encoding={encoding}") for encoding in fit]
+    shown = shlex.quote(str(path))
+    convert = f"as UTF-8: iconv -f ENCODING -t UTF-8 {shown} > utf8.csv"
+    return DataError(
+        f"{path} is not {name}, and no Western European text; is it {' or '.join(fit) or 'text at all'}?",
+        code="D25", cases=cases,
+        hint=fixed or f"the data.encoding that reads well, such as kit init --encoding cp949; or {convert}",
+    )  # fmt: skip
+
+
+def _fits(content: bytes, encoding: str) -> bool:
+    try:
+        content.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _damaged_characters(content: bytes) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.errors import DataError, KitWarning
+from kit.errors import ConfigError, DataError, KitWarning
 from kit.tables.csv_file import CsvFile, read_csv, read_submission
 
 TEXT = "id,label\n1,caf\u00e9\n2,na\u00efve\n"
@@ -72,6 +72,40 @@ def test_nuls_elsewhere_are_damage_and_no_utf_16(content: bytes, tmp_path: Path)
 def test_the_line_of_a_byte_that_is_no_utf_8_is_named(tmp_path: Path) -> None:
     error = refused(tmp_path, TEXT.encode("cp1252"))
     assert error.summary.endswith("is not UTF-8 (looks like cp1252), line 2 has the byte 0xE9")
+
+
+@pytest.mark.parametrize(
+    ("words", "encoding"),
+    [
+        ("\uace0\uc591\uc774 \uac15\uc544\uc9c0", "cp949"), ("\u732b\u548c\u72d7", "gb18030"),
+        ("\u30cd\u30b3 \u30a4\u30cc", "cp932"), ("\u8c93\u548c\u72d7", "big5"),
+        ("\u043a\u043e\u0448\u043a\u0430", "cp1251"),
+    ],
+)  # fmt: skip
+def test_text_of_another_script_is_shown_in_the_encodings_it_may_be_in(
+    words: str, encoding: str, tmp_path: Path
+) -> None:
+    content = f"id,label\n1,{words}\n".encode(encoding)
+    error = refused(tmp_path, content)
+    assert encoding in error.summary
+    assert (error.code, error.hint[:17]) == ("D25", "the data.encoding")
+    assert {case.path: case.detail for case in error.cases}[f"data.encoding={encoding}"] == repr(f"1,{words}")
+    assert read(tmp_path, content, encoding).rows == (("1", words),)
+
+
+@pytest.mark.parametrize(
+    "words", ["caf\u00e9", "na\u00efve \u2014 \u201cx\u201d", "Gr\u00f6\u00dfe", "\u0160koda \u017divot"]
+)
+def test_western_text_is_cp1252(words: str, tmp_path: Path) -> None:
+    assert refused(tmp_path, f"id,label\n1,{words}\n".encode("cp1252")).hint == "data.encoding=cp1252"
+
+
+@pytest.mark.parametrize("encoding", ["punycode", "idna", "undefined", "rot13", "base64", "", "x\0"])
+def test_what_is_no_encoding_of_text_is_the_configs_fault(encoding: str, tmp_path: Path) -> None:
+    for content in (b"id\nx\n", b"id\n\xff\n"):
+        (tmp_path / "train.csv").write_bytes(content)
+        with pytest.raises(ConfigError, match="C07"):
+            read_csv(tmp_path / "train.csv", encoding=encoding)
 
 
 def test_one_damaged_character_among_good_ones_is_no_other_encoding(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ Forms = tuple[Callable[[str], str], Callable[[str], str]]
 
 @pytest.fixture(params=[(nfc, nfd), (nfd, nfc)], ids=["composed ids", "decomposed ids"])
 def forms(request: pytest.FixtureRequest) -> Forms:
-    return request.param  # type: ignore[no-any-return]
+    return request.param
 
 
 def test_a_file_is_found_by_the_same_text_in_another_form(tmp_path: Path, forms: Forms) -> None:
