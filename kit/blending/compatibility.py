@@ -158,5 +158,5 @@ def _check_groups(member: Member, ids: np.ndarray, groups: np.ndarray) -> None:
             f"{member}: folds tear {len(torn)} of {len(set(known.values()))} groups (data.group)",
             code="D43",
             cases=[Case(f"is in folds {sorted(numbers)}", id=group) for group, numbers in torn.items()],
-            hint="train again; kit train keeps data.group whole",
+            hint="train again under another --name; kit train keeps data.group whole",
         )

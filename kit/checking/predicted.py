@@ -53,7 +53,7 @@ def _read(train: Table, files: dict[str, Path], data: Data) -> OutOfFold:
     if other:
         raise InvalidError(
             f"{len(other)} runs were trained for other classes than the table has", code="D42", cases=other,
-            hint="train again; or the tables as they were then",
+            hint="train again under another --name; or the tables as they were then",
         )  # fmt: skip
     ids = common_ids(list(made.values()))
     if not len(ids):

@@ -140,7 +140,7 @@ def _stopped(runs: tuple[Trained, ...] | Absent) -> list[Trained]:
 
 def _steps(best: Candidate | None, higher: bool, told: Sections) -> Iterator[Step]:
     if isinstance(told.data, Absent):
-        yield Step("the tables cannot be read as they are", told.data.answer or "kit check")
+        yield Step(f"the tables cannot be read as they are: {told.data.why}", "kit check")
         return
     if isinstance(told.data.findings, Absent):
         yield Step("see what the data say before a score is trusted", "kit check")
