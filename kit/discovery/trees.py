@@ -21,7 +21,11 @@ from kit.tables.class_folders import PART, VAL, Tree, read_tree, unused_in_words
 ValUse = Literal["join", "holdout", "ignore"]
 VAL_USES: tuple[ValUse, ...] = ("join", "holdout", "ignore")
 HOLDOUT = {"name": "column", "column": PART, "held_out": [VAL]}
-SPLITS = roles.TRAIN | roles.TEST | roles.VAL
+SPLITS = {"train": roles.TRAIN, "val": roles.VAL, "test": roles.TEST}
+OF_SETS = re.compile(
+    r"(train|val|valid|validation|dev|test)(?:set|data|dataset|images|imgs|img|s)"
+)  # such as trainset
+BESIDE = frozenset({"public", "private", "images", "pred"})  # folders that hold no class either
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ def find_trees(
     data: dict[str, Any] = {"train": folder}
     findings = [train.text(folder, "one a class")]
     used, splitter = [folder], None
-    beside = _beside(seen, folder, roles.VAL)
+    beside = _beside(seen, folder, "val")
     shares = bool(beside) and bool(set(_counted(seen, root, beside).classes) & set(train.classes))
     if beside and val != "ignore" and shares:
         more = _counted(seen, root, beside)
@@ -61,7 +65,7 @@ def find_trees(
         used.append(beside)
         why = "as asked for" if shares else f"none of its folders is a class of {folder}"
         findings.append(f"{beside}: {seen.files_below(beside):,} images are not used, {why}")
-    if not has_sample and "test" not in asked and (test := _beside(seen, folder, roles.TEST)):
+    if not has_sample and "test" not in asked and (test := _beside(seen, folder, "test")):
         data["test"] = test
         used.append(test)
         of_test = _counted(seen, root, test)
@@ -118,7 +122,7 @@ def _differing(train: str, of_train: _Counted, val: str, of_val: _Counted) -> li
     return texts
 
 
-def _beside(seen: Scan, train: str, words: frozenset[str]) -> str:
+def _beside(seen: Scan, train: str, split: str) -> str:
     """The folder that is named like the training rows' but for its role, such as images/val for images/train.
 
     Else the uppermost folder that has such a name; blank if there is none.
@@ -126,8 +130,7 @@ def _beside(seen: Scan, train: str, words: frozenset[str]) -> str:
     named = sorted(
         folder
         for folder in set(_with_parents(seen.folders))
-        if roles.words(posixpath.basename(folder)) & words
-        and not roles.words(posixpath.basename(folder)) & roles.TRAIN
+        if _splits_in(posixpath.basename(folder)) == {split}
         and not _is_within(folder, train)
         and not _is_within(train, folder)
     )
@@ -149,7 +152,13 @@ def _is_within(folder: str, other: str) -> bool:
 def _shape(path: str) -> str:
     """A path in small letters with a star for each word that names a split."""
     lower = re.sub(r"([a-z])([A-Z])", r"\1 \2", path).lower()
-    return re.sub(r"[a-z]+", lambda found: "*" if found[0] in SPLITS else found[0], lower)
+    return re.sub(r"[a-z]+", lambda found: "*" if _splits_in(found[0]) else found[0], lower)
+
+
+def _splits_in(path: str) -> set[str]:
+    """The parts of the rows that a path names: train, val, test."""
+    words = {match[1] if (match := OF_SETS.fullmatch(word)) else word for word in roles.words(path)}
+    return {split for split, known in SPLITS.items() if words & known}
 
 
 def base(pattern: str) -> str:
@@ -179,10 +188,9 @@ def not_used(seen: Scan, bases: Sequence[str]) -> list[str]:
 def class_folder(seen: Scan, root: Path) -> str:
     """The folder whose folders are classes. Raises ConfigError where none or several may be it."""
     children = _children(seen.folders)
-    splits = SPLITS | {"public", "private", "images"}
     points = {
-        parent: 2 * bool(roles.words(parent) & roles.TRAIN)
-        - 2 * bool(roles.words(parent) & (splits - roles.TRAIN))
+        parent: 2 * ("train" in _splits_in(parent))
+        - 2 * bool(_splits_in(parent) - {"train"} or roles.words(parent) & BESIDE)
         for parent, names in children.items()
         if len(names) > 1 and not all(_is_split(name) for name in names) and parent
     }
@@ -205,13 +213,7 @@ def class_folder(seen: Scan, root: Path) -> str:
 
 def _is_split(name: str) -> bool:
     """Whether a folder is named for its part of the rows, such as `val`, `seg_train` or `images`."""
-    return bool(roles.words(name) & SPLITS) or name.lower() in (
-        "public",
-        "private",
-        "images",
-        "pred",
-        "seg_pred",
-    )
+    return bool(_splits_in(name) or roles.words(name) & BESIDE)
 
 
 def _children(folders: Iterable[str]) -> dict[str, set[str]]:
@@ -228,4 +230,4 @@ def _children(folders: Iterable[str]) -> dict[str, set[str]]:
 
 def _is_train_above(outer: str, inner: str) -> bool:
     """Whether a folder lies in one whose own name says that it is the training rows'."""
-    return inner.startswith(outer + "/") and bool(roles.words(posixpath.basename(outer)) & roles.TRAIN)
+    return inner.startswith(outer + "/") and "train" in _splits_in(posixpath.basename(outer))

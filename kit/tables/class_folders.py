@@ -58,7 +58,8 @@ def read_tree(folder: Path, data: Data) -> tuple[Tree, Images]:
             for name in outside
         ]
         raise DataError(
-            f"{len(outside)} links in {folder} lead outside: {legible(outside[0])}", code="D20", cases=cases,
+            f"{_counted(len(outside), 'link')} in {folder} to a place outside: {legible(outside[0])}",
+            code="D20", cases=cases,
             hint="data.follow_symlinks=true, if they are meant to; or put the files there",
         )  # fmt: skip
     holding = {file.partition("/")[0] for file in files}
@@ -162,8 +163,12 @@ def unused_in_words(tree: Tree) -> list[str]:
         endings = Counter(ending(name) or "no ending" for name in names).most_common(SHOWN)
         kinds = ", ".join(f"{name} {count}" for name, count in endings)
         shown = ", ".join(map(legible, names[:SHOWN])) + (", …" if len(names) > SHOWN else "")
-        texts.append(f"{len(names)} {what} ({kinds}): {shown}")
+        texts.append(f"{_counted(len(names), 'file')}, {what} ({kinds}): {shown}")
     if tree.empty:
         shown = ", ".join(map(legible, tree.empty[:SHOWN])) + (", …" if len(tree.empty) > SHOWN else "")
-        texts.append(f"{len(tree.empty)} folders without images, no class: {shown}")
+        texts.append(f"{_counted(len(tree.empty), 'folder')} without images, no class: {shown}")
     return texts
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"

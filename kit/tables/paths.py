@@ -14,9 +14,9 @@ from kit.tables.normal_form import by_nfc, nfc
 
 FOLDER, FILE, LINK = "folder", "file", "link"
 SYSTEM = ("thumbs.db", "desktop.ini", "__macosx")
-# what a folder holds beside images and folders, as plurals
-UNREAD = "files that are no image kit reads"
-LINKS = {"D20": "links that lead outside", "D02": "links that lead nowhere"}
+# what a folder holds beside images and folders
+UNREAD = "not an image that kit reads"
+LINKS = {"D20": "a link that leads outside", "D02": "a link that leads nowhere"}
 
 
 @dataclass

@@ -52,6 +52,11 @@ def flat(folder: Path, count: int) -> None:
         ("data/train", "data/valid", "data/test"),
         ("seg_train/seg_train", None, "seg_test/seg_test"),
         ("a/b/train_set", "a/b/val_set", "a/b/test_set"),
+        ("trainset", "valset", "testset"),
+        ("TRAIN", "VAL", "TEST"),
+        ("train/train", "train/val", "test/test"),
+        ("chest_xray/train", "chest_xray/val", "chest_xray/test"),
+        ("TrainImages", "ValImages", "TestImages"),
     ],
 )
 def test_the_folders_of_a_tree_are_told_by_their_names(
@@ -189,7 +194,7 @@ def test_an_image_is_known_by_its_content(tmp_path: Path, name: str, form: str) 
 def test_other_files_are_no_images(tmp_path: Path, content: bytes) -> None:
     draw(tmp_path, "train", classes=("cat", "dog"))
     (tmp_path / "train" / "cat" / "odd").write_bytes(content)
-    with pytest.warns(KitWarning, match=r"1 files that are no image kit reads \(no ending 1\): cat/odd"):
+    with pytest.warns(KitWarning, match=r"1 file, not an image that kit reads \(no ending 1\): cat/odd"):
         table = train_table(tmp_path, Data(train="train", sample=None))
     assert len(table) == 4
 
@@ -225,10 +230,10 @@ def test_empty_class_folders_and_unread_files_are_named(tmp_path: Path) -> None:
     for name in ("Thumbs.db", ".DS_Store", "desktop.ini"):
         (tmp_path / "train" / "dog" / name).write_bytes(b"x")
     line = discover(tmp_path).findings[0]
-    assert "2 files that are no image kit reads (.txt 1, .dcm 1): cat/notes.txt, cat/scan.dcm" in line
-    assert "1 folders without images, no class: owl" in line
+    assert "2 files, not an image that kit reads (.txt 1, .dcm 1): cat/notes.txt, cat/scan.dcm" in line
+    assert "1 folder without images, no class: owl" in line
     with pytest.warns(
-        KitWarning, match=r"W51 not used in .*train, train rows: 1 files .*cat/scan.dcm; 1 fold"
+        KitWarning, match=r"W51 not used in .*train, train rows: 1 file, .*cat/scan.dcm; 1 fold"
     ):
         table = train_table(tmp_path, Data(train="train", sample=None))
     assert (len(table), table.classes) == (6, CLASSES)
@@ -238,7 +243,7 @@ def test_a_class_folder_that_is_a_link_is_followed_or_named(tmp_path: Path) -> N
     draw(tmp_path, "train", classes=("cat", "dog"))
     draw(tmp_path, "store", classes=("owl",))
     (tmp_path / "train" / "owl").symlink_to(tmp_path / "store" / "owl")
-    with pytest.raises(DataError, match="1 links in .* lead outside: owl") as raised:
+    with pytest.raises(DataError, match="1 link in .* to a place outside: owl") as raised:
         train_table(tmp_path, Data(train="train", sample=None))
     assert raised.value.code == "D20"
     assert "data.follow_symlinks=true" in raised.value.hint
@@ -251,7 +256,7 @@ def test_links_that_lead_back_or_nowhere_are_not_followed(tmp_path: Path) -> Non
     draw(tmp_path, "train", classes=("cat", "dog"))
     (tmp_path / "train" / "cat" / "again").symlink_to("..")
     (tmp_path / "train" / "gone").symlink_to("nowhere")
-    with pytest.warns(KitWarning, match=r"W51 .* links that lead nowhere \(no ending 1\): gone"):
+    with pytest.warns(KitWarning, match=r"W51 .* 1 file, a link that leads nowhere \(no ending 1\): gone"):
         table = train_table(tmp_path, Data(train="train", sample=None))
     assert len(table) == 4
 
