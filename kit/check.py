@@ -87,6 +87,7 @@ def checking(workspace: Workspace, runs: Sequence[str] = (), checkpoints: Sequen
     found += sample.of_fit(workspace, train, test)
     found += external.of_sources(train)
     found += spellings.of_names(train, data.rename)
+    found += labels.of_numbers(train)
     found += labels.of_counts(train, folds, splitter, workspace.experiment)
     found += groups.of_names(train, folds, splitter, data.group, _left_out(workspace))
     found += factors.of_factors(train, data.label_factors, workspace.experiment.loss["name"])

@@ -13,6 +13,7 @@ from kit.errors import Case
 from kit.folds import Folds
 from kit.kinds import Splitter
 from kit.table import Table
+from kit.tables.quantity import is_quantity, ranges
 
 UNEQUAL = 10.0  # times as many rows in the largest class as in the smallest are worth a warning
 
@@ -73,3 +74,14 @@ def _units(train: Table, label: int) -> int:
     labels = train.true_labels()
     rows = np.flatnonzero((labels[:, label] > 0 if labels.ndim == 2 else labels == label) & train.own)
     return len(rows) if train.groups is None else len(set(train.groups[rows].tolist()))
+
+
+def of_numbers(train: Table) -> Iterator[Finding]:
+    """K44 for labels that are many different numbers, which are a quantity and no classes."""
+    if is_quantity(train):
+        yield Finding(
+            "K44", "warning",
+            f"the label has {len(train.classes):,} different numbers in {len(train):,} rows, like a quantity",
+            "a class a number learns from a few rows, and does not know that 12.7 is near 12.8",
+            f"{ranges(train) or 'another data.label'}, if it is a quantity: classes of ranges",
+        )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kit.errors import DataError
+from kit.tables.quantity import is_quantity, ranges
 
 if TYPE_CHECKING:
     from kit.table import Table
@@ -33,6 +34,12 @@ def check_rows(table: Table, folds: int, stratified: bool = True, by_share: bool
     largest = int(table.counts().max()) if stratified else len(table)
     if largest >= folds:
         return
+    if stratified and is_quantity(table):
+        count = f"{len(table.classes):,} different numbers in {len(table):,} rows"
+        raise DataError(
+            f"the label has {count}, at most {largest} of each: it is a quantity, not classes", code="D35",
+            hint=f"{ranges(table) or 'another data.label'}, which makes classes of ranges; kit predicts no numbers",
+        )  # fmt: skip
     what = f"the largest class has {largest} rows" if stratified else f"there are {largest} rows"
     if largest > 1:
         hint = _fewer(largest, by_share)
