@@ -75,8 +75,8 @@ class Submitted(Scored):
     format: str
     test_rows: int
     rank: int  # on the board, among those of its metric that are scored on the same rows
-    ranked: int  # how many those are, this one included
-    elsewhere: int  # submissions of its metric that are scored on other rows, so that they do not compare
+    is_apart: bool  # whether its score is of other rows than those that the board compares
+    elsewhere: int  # submissions of its metric that are scored on other rows than this one
     is_new: bool  # False: the same blend was made before, and this is its submission
 
 
@@ -215,13 +215,12 @@ def submit(
             board = board.enter(_entry(written, record, blended, metric, notes))
     entry = next(one for one in board.entries if one.file == written.path.name)
     of_metric = [one for one in board.entries if one.metric == entry.metric]
-    alike = board.compared_with(entry)
     return Submitted(
         number=written.number, path=written.path, record=written.record, format=shape.plugin_name(),
         metric=metric.plugin_name(), ensembler=blended.ensembler.spec(), comparison=blended.comparison,
         rows=len(blended.oof_ids), test_rows=len(table), written=judged.written,
-        rank=board.rank_of(entry), ranked=len(alike),
-        elsewhere=len(of_metric) - len(alike), is_new=written.is_new,
+        rank=board.rank_of(entry), is_apart=board.is_apart(entry),
+        elsewhere=len(of_metric) - len(board.compared_with(entry)), is_new=written.is_new,
     )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ from kit.soup import soup
 from kit.standing.noise import noise
 from kit.submission import choose_format
 from kit.table import train_table
-from kit.train import train
+from kit.train import train, training
 from kit.tta import tta
 from kit.workspace import Workspace
 from tests.drawing import CLASSES, draw_several
@@ -153,6 +153,19 @@ def test_tta_and_the_noise_of_a_submission_go_by_the_rule(trained: Path) -> None
     by_chance = np.sqrt(right.mean() * (1 - right.mean()) / 60)
     assert found.of_cv == pytest.approx(by_chance, rel=0.1)
     tta(Workspace.open(trained), ["runs/a"], "flip")
+
+
+def test_a_run_goes_on_by_its_own_config_after_config_json_has_another_metric(
+    trained: Path, tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(trained, tmp_path / "space"))
+    config = json.loads((root / "config.json").read_text())
+    (root / "config.json").write_text(json.dumps({**config, "metric": "samples_f1"}))
+    space = Workspace.find(
+        root, ["metric=macro_f1"]
+    )  # kit final trains by the run's config, which has this one
+    assert finish(training(space, "a")).name == "a"
+    assert blend(Workspace.open(root), ["runs/a@flip"]).metric == "samples_f1"
 
 
 def test_commands_say_the_rule_and_the_score_of_the_written_decision(

@@ -10,7 +10,7 @@ from kit.commands import _console
 from kit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from kit.blend import Scored
+    from kit.blend import Scored, Submitted
 
 
 @click.command()
@@ -74,14 +74,16 @@ def _show(made: Scored) -> None:
         _console.say(scored)
         return
     _console.say(
-        f"{scored}; submission {made.number}: {made.test_rows} rows, format {made.format}, "
-        f"rank {made.rank} on the board{'' if made.is_new else ', where it was before'}"
+        f"{scored}; submission {made.number}: {made.test_rows} rows, format {made.format}, {_rank(made)}"
     )
-    if made.elsewhere:
-        _console.say(
-            f"rank among the {made.ranked} that are scored on the same {made.rows} rows; {made.elsewhere} on the board "
-            "are scored on other rows, and do not compare"
-        )
+
+
+def _rank(made: Submitted) -> str:
+    """The submission's place among those that are scored on the same rows, and what does not compare."""
+    if made.is_apart:
+        return f"no rank on the board: {made.elsewhere} are scored on other rows, and do not compare"
+    others = f", without {made.elsewhere} scored on other rows" if made.elsewhere else ""
+    return f"rank {made.rank} on the board{others}{'' if made.is_new else ', where it was before'}"
 
 
 def _written(made: Scored) -> list[str]:

@@ -202,13 +202,9 @@ def test_a_score_of_other_rows_has_no_rank_and_says_so(kit: Kit, partial: Worksp
 
 def test_a_blend_of_fewer_rows_says_what_its_rank_is_among(kit: Kit, partial: Workspace) -> None:
     err = kit("blend", "d", "--name", "again")[2]
-    assert (
-        "scored on 6 out-of-fold rows that all members cover; submission 5: 4 rows, format label, rank 2"
-        in err
-    )
-    assert (
-        "rank among the 2 that are scored on the same 6 rows; 3 on the board are scored on other rows" in err
-    )
+    scored = "scored on 6 out-of-fold rows that all members cover; submission 5: 4 rows, format label, "
+    assert f"{scored}no rank on the board: 3 are scored on other rows, and do not compare" in err
+    assert "rank 2 on the board, without 2 scored on other rows" in kit("blend", "a", "--name", "whole")[2]
 
 
 def test_a_score_of_other_rows_is_sent_never_and_picked_last_with_a_mark(
