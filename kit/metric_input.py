@@ -12,6 +12,9 @@ from kit.kinds import Metric
 
 Scored = Literal["labels", "ranking", "probabilities"]
 ROWS = 64
+MAX_CLASSES = (
+    100  # a metric may need memory by the square of the classes, and scores more of them in the same way
+)
 
 
 def scored_by(metric: Metric, labels: LabelKind, classes: int) -> Scored | None:
@@ -22,7 +25,7 @@ def scored_by(metric: Metric, labels: LabelKind, classes: int) -> Scored | None:
     row's order of the classes: equal scores then mean that only this order counts. A metric needs no declaration, so
     a workspace's own metrics are covered too.
     """
-    truth, hard, soft, same_order = _made_up(labels, max(classes, 2))
+    truth, hard, soft, same_order = _made_up(labels, min(max(classes, 2), MAX_CLASSES))
     try:
         scores = [float(metric.score(truth, values)) for values in (hard, soft, same_order)]
     except Exception:  # a workspace's own metric may want other rows than these

@@ -25,6 +25,8 @@ WRITES = {
     "one_hot": "0 and 1", "multi_hot": "0 and 1", "top_k": "ranked labels",
 }  # fmt: skip
 
+MAX_SPELLINGS = 8  # more different cells are no spellings of 0 and 1
+
 Cells = Literal["blank", "zeros", "zeros and ones", "a fraction", "a number"]
 
 
@@ -114,7 +116,11 @@ def _coded(cells: Cells, sample: pd.DataFrame, classes: Sequence[str]) -> Config
 
 def _cells(sample: pd.DataFrame) -> Cells | None:
     """What all cells after the id are; None if they differ in more than 0 and 1, or are no numbers from 0 to 1."""
-    values = {cell.strip() for cell in sample.iloc[:, 1:].to_numpy().ravel().tolist()}
+    values = set()
+    for number in range(1, sample.shape[1]):
+        values |= {cell.strip() for cell in sample.iloc[:, number].unique()}
+        if len(values) > MAX_SPELLINGS:
+            return None
     if values == {""}:
         return "blank"
     if values == {"0"}:
@@ -129,6 +135,11 @@ def _cells(sample: pd.DataFrame) -> Cells | None:
     return "a fraction" if len(numbers) == 1 else None
 
 
+def different_cells(sample: pd.DataFrame) -> set[str]:
+    """The different cells after the id."""
+    return set().union(*(sample.iloc[:, number].unique() for number in range(1, sample.shape[1])))
+
+
 def _number(text: str) -> float | None:
     try:
         return float(text)
@@ -138,7 +149,7 @@ def _number(text: str) -> float | None:
 
 def _shown(sample: pd.DataFrame, cells: Cells) -> str:
     """The cells in words."""
-    values = sorted(set(sample.iloc[:, 1:].to_numpy().ravel().tolist()))
+    values = sorted(different_cells(sample))
     if cells == "blank":
         return "every cell of the sample is empty"
     if sample.shape[1] > 2 and all(row.count("1") == 1 for row in sample.iloc[:, 1:].to_numpy().tolist()):

@@ -14,6 +14,9 @@ SEPARATORS = ("|", ";", ",", " ")
 RECURRING = 0.9  # of the labels stand in two different cells or more
 ALONE = 0.8  # of the labels have a cell of their own, or of the cells are made of such labels
 UNCLEAR = 0.5  # from this share on the user is asked
+MAX_DOUBLE = (
+    0.05  # of the lists have a label twice, which names often have and the table's reader refuses (D19)
+)
 MIN_SORTED = 5  # lists in alphabetical order that names would hardly come to
 
 
@@ -41,7 +44,8 @@ def separator_of(
             continue
         rows = [parts(cell, separator) for cell in different]
         lists = [row for row in rows if len(row) > 1]
-        if not lists or any(len(set(row)) < len(row) for row in rows):
+        double = sum(len(set(row)) < len(row) for row in lists)
+        if not lists or double > MAX_DOUBLE * len(lists):
             continue
         why = _evidence(rows, lists, separator, shown)
         if why:

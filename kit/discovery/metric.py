@@ -17,6 +17,7 @@ from kit.label_kinds import check_takes
 from kit.submission import known_by
 from kit.table import Table, labelled_rows, sample_frame
 from kit.tables.csv_file import is_number
+from kit.unclear_sample import different_cells
 
 Suggested = tuple[dict[str, Any], str]  # the metric's spec, and why it is taken
 
@@ -51,7 +52,7 @@ def _default() -> dict[str, Any]:
 
 def _by_sample(root: Path, table: Table, sample: pd.DataFrame) -> Suggested:
     answers, classes = sample.iloc[:, 1:], table.classes
-    cells = set(answers.to_numpy().ravel().tolist())
+    cells = different_cells(sample)
     if len(classes) > 1 and sorted(answers.columns) == sorted(classes):
         return _of_columns(answers, cells)
     if answers.shape[1] == 1 and len(classes) == 2 and not table.is_multi_label and _is_one_number(cells):
@@ -62,8 +63,7 @@ def _by_sample(root: Path, table: Table, sample: pd.DataFrame) -> Suggested:
 
 def _of_columns(answers: pd.DataFrame, cells: set[str]) -> Suggested:
     """Columns a class hold probabilities unless different rows of 0 and 1 show labels."""
-    rows = set(map(tuple, answers.to_numpy().tolist()))
-    if cells <= {"0", "1"} and len(rows) > 1:
+    if cells <= {"0", "1"} and len(answers.drop_duplicates()) > 1:
         return {"name": LABELS}, "the sample has a column of 0 and 1 for each class"
     return {"name": "log_loss"}, "the sample has a column for each class, read as probabilities"
 
@@ -79,7 +79,7 @@ def _by_format(root: Path, sample: pd.DataFrame, classes: tuple[str, ...], label
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         names = [shape.plugin_name() for shape in known_by(root, sample, classes, labels)]
-    cells = set(sample.iloc[:, 1:].to_numpy().ravel().tolist())
+    cells = different_cells(sample)
     if len(names) != 1 and len(cells) == 1:
         return (
             _default(),
