@@ -109,8 +109,7 @@ def _coded(cells: Cells, sample: pd.DataFrame, classes: Sequence[str]) -> Config
     return ConfigError(
         f"{_shown(sample, cells)}, the metric scores labels, and the classes are {' and '.join(classes)}",
         code="C21",
-        hint=f"'data.rename={codes}' before training (or the other way round) for labels, "
-        "format=positive for probabilities",
+        hint=f"'data.rename={codes}' (or the other way round) for labels, format=positive for probabilities",
     )
 
 
