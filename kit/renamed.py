@@ -79,10 +79,11 @@ def as_then(table: Table, then: Naming, rename: Mapping[str, str]) -> Table:
     )
 
 
-def rename_in(config: Mapping[str, Any]) -> Mapping[str, str]:
-    """The `data.rename` of a config; none where it has none."""
-    data = config.get("data")
-    return dict(data.get("rename") or {}) if isinstance(data, Mapping) else {}
+def rename_in(config: Any) -> Mapping[str, str]:
+    """The `data.rename` of a config as a file has it; empty if it has none, or if it is not a config at all."""
+    data = config.get("data") if isinstance(config, Mapping) else None
+    rename = data.get("rename") if isinstance(data, Mapping) else None
+    return dict(rename) if isinstance(rename, Mapping) else {}
 
 
 def rename_of(run: Path) -> Mapping[str, str]:
