@@ -31,7 +31,8 @@ def codes() -> dict[str, Code]:
 
 
 def _page() -> str:
-    return PAGE.read_text(encoding="utf-8")
+    """The page with each entry on one line: an entry is wrapped, and its further lines are indented."""
+    return re.sub(r"\n  (?=\S)", " ", PAGE.read_text(encoding="utf-8"))
 
 
 def explained(text: str) -> Code:

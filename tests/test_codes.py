@@ -48,10 +48,19 @@ def test_each_line_of_the_page_that_begins_with_a_code_is_an_entry() -> None:
 def test_a_code_is_explained_in_any_case(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["explain", "d03"]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == "D03 a truncated JPEG"
+    assert said[0] == "D03 truncated JPEG"
     assert said[-1].startswith("do: fetch it again")
     assert run(["explain", "D03", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["code"] == "D03"
+
+
+def test_an_entry_of_several_lines_is_read_as_a_whole() -> None:
+    page = (ROOT / "docs" / "codes.md").read_text()
+    for code in codes().values():
+        assert f"- **{code.code} {code.title}.**" in re.sub(r"\n\s+", " ", page)
+        assert f"*Do:* {code.remedy}\n" in re.sub(r"\n  (?=\S)", " ", page)
+        assert code.remedy.endswith(".")
+        assert "*" not in code.meaning
 
 
 def test_without_a_code_all_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
