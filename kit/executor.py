@@ -51,15 +51,15 @@ class Executor(Plugin):
     remote: ClassVar[bool] = False  # True: it needs a cluster, so laws do not start it
 
     def map(self, function: Function, jobs: Sequence[Any], stop: Stop) -> Told:
-        """Works on all jobs and tells, as it comes, how far each is; each ends once, in any order.
+        """Runs all jobs and yields their progress. Each job yields exactly one result, in any order.
 
-        A job that fails ends with its error, and the others go on. Once `stop` is asked, jobs at work are asked
-        too, and those that wait end with StoppedError. Closed early, it leaves no worker behind.
+        The result of a failed job is its error, and the other jobs continue. On a request to `stop`, running jobs
+        are asked to stop, and waiting jobs end with StoppedError. If it is closed early, it leaves no worker behind.
         """
         raise NotImplementedError
 
     def at_once(self, jobs: int) -> int:
-        """How many of so many jobs are worked on at the same time."""
+        """How many of `jobs` jobs run at the same time."""
         raise NotImplementedError
 
     def check(self) -> None:

@@ -49,14 +49,14 @@ class Splitter(Plugin):
     holds_out: ClassVar[bool] = True  # False: every row is -1, and one model trains on all
 
     def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
-        """Fold numbers, int64 of shape (rows, repeats), -1 = never held out; the rows come sorted by id.
+        """Fold numbers, int64 of shape (rows, repeats). -1 means never held out. Rows are sorted by id.
 
-        Numbers run from 0 over all repeats, so that a number names one model.
+        Numbers run from 0 over all repeats, so that each number names one model.
         """
         raise NotImplementedError
 
     def train_rows(self, folds: np.ndarray, fold: int) -> np.ndarray:
-        """The rows that fold's model trains on, bool of shape (rows,): by default all it does not hold out."""
+        """The training rows of a fold's model, bool of shape (rows,). Default: all rows that it does not hold out."""
         return (folds != fold).all(axis=1)
 
     def asks_for_groups(self) -> bool:
@@ -70,7 +70,7 @@ class Sampler(Plugin):
     kind: ClassVar[str] = "sampler"
 
     def order(self, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Positions into `labels`, (N,) or (N, K), int64 of shape (rows of one epoch,), in the order they are seen."""
+        """Indices into `labels` (N,) or (N, K), int64 of shape (rows of one epoch,), in training order."""
         raise NotImplementedError
 
 
@@ -106,11 +106,11 @@ class Backbone(Plugin):
         return self
 
     def normalisation(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-        """Mean and standard deviation a channel, of pixels from 0 to 1, that the weights expect."""
+        """Mean and standard deviation per channel, for pixels from 0 to 1, that the weights expect."""
         return (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
     def fixed_size(self) -> int | None:
-        """The only input side the network takes, in pixels, or None where it takes any."""
+        """The only input side the network takes, in pixels, or None if it takes any."""
         return None
 
 
@@ -148,19 +148,19 @@ class Loss(Plugin):
     def mix(
         self, images: Tensor, labels: Tensor, rng: np.random.Generator, progress: float = 0.0
     ) -> tuple[Tensor, list[tuple[float, Tensor]]]:
-        """Mixes a whole effective batch when `progress` [0, 1) of the run's steps are done.
+        """Mixes a whole effective batch. `progress` [0, 1) is the part of the run's steps that is done.
 
-        Gives the images to show, and shares of label sets that sum to 1.
+        Returns the mixed images, and label sets with shares that sum to 1.
         """
         base = self.nested()
         return base.mix(images, labels, rng, progress) if base else (images, [(1.0, labels)])
 
     def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """The loss of every row, (N,), of outputs (N, K) and class numbers (N,), or multi-hot float32 (N, K)."""
+        """The loss of each row (N,), for outputs (N, K) and class numbers (N,) or multi-hot float32 (N, K)."""
         raise NotImplementedError
 
     def probabilities(self, outputs: Tensor) -> Tensor:
-        """Outputs (N, K) as probabilities (N, K); a wrapper asks its base."""
+        """Outputs (N, K) as probabilities (N, K). A wrapper calls its base."""
         return base.probabilities(outputs) if (base := self.nested()) else outputs.softmax(dim=1)
 
     def width(self, classes: int) -> int:
@@ -205,7 +205,7 @@ class Optimizer(Plugin):
     kind: ClassVar[str] = "optimizer"
 
     def build(self, parameters: Sequence[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
-        """torch's optimizer over named parameters; each group's `lr` is the peak that a schedule scales."""
+        """torch's optimizer over named parameters. Each group's `lr` is the peak that the scheduler scales."""
         raise NotImplementedError
 
 
@@ -215,7 +215,7 @@ class Scheduler(Plugin):
     kind: ClassVar[str] = "scheduler"
 
     def factor(self, progress: float) -> float:
-        """What the peak learning rate is multiplied by when `progress` (0, 1] of the run's steps are done."""
+        """The factor of the peak learning rate after `progress` (0, 1] of the run's steps."""
         raise NotImplementedError
 
 
@@ -228,11 +228,11 @@ class Views(Plugin):
     kind: ClassVar[str] = "views"
 
     def views(self) -> list[Any]:
-        """ttach's transforms; kit applies their product, leaves out duplicates, and merges probabilities."""
+        """ttach's transforms. kit applies their product, skips duplicates and merges the probabilities."""
         raise NotImplementedError
 
     def sizes(self, size: int) -> list[int]:
-        """The image sides that the views give for an input side, in pixels."""
+        """The image sides of the views for an input side, in pixels."""
         return [size]
 
 
@@ -259,13 +259,13 @@ class Ensembler(Plugin):
     decision: Decision = known(Decision())  # the labels that a multi-label row is given by the blend
 
     def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
-        """The recipe fitted on out-of-fold probabilities (M, N, K) and truth, (N,) or (N, K); by default itself."""
+        """The ensembler fitted on out-of-fold probabilities (M, N, K) and truth (N,) or (N, K). Default: self."""
         return self
 
     def blend(self, members: np.ndarray) -> np.ndarray:
         """Probabilities (M, N, K) of M members as one set (N, K).
 
-        Rows sum to 1, unless they are multi-label or the ensembler says that they do not (`sums_to_one`).
+        Rows sum to 1, unless they are multi-label or `sums_to_one` is False.
         """
         raise NotImplementedError
 
@@ -298,7 +298,7 @@ class Format(Plugin):
     decision: Decision = known(Decision())  # which labels a row is given where it may have several
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
-        """Whether the sample submission (all cells text, the id first) is of this format."""
+        """Whether the sample submission (all cells text, the id first) has this format."""
         raise NotImplementedError
 
     def blanks(self) -> tuple[str, ...]:
@@ -316,7 +316,7 @@ class Format(Plugin):
         return None
 
     def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
-        """The submission: the sample's columns, ids and order; all cells text."""
+        """The submission, with the sample's columns, ids and order. All cells are text."""
         raise NotImplementedError
 
 

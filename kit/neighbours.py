@@ -49,7 +49,7 @@ class Scorer(Plugin):
     )
 
     def neighbours(self) -> int:
-        """How many neighbours it looks at."""
+        """How many neighbours it uses."""
         raise NotImplementedError
 
     def ignores(self) -> tuple[str, ...]:
@@ -62,11 +62,11 @@ class Scorer(Plugin):
         return self.model_copy(update={name: getattr(classes, name) for name in names})
 
     def fit(self, near: Neighbours, truth: np.ndarray) -> Self:
-        """The recipe fitted on out-of-fold rows' neighbours and truth (N,); by default itself."""
+        """The scorer fitted on out-of-fold rows' neighbours and truth (N,). Default: self."""
         return self
 
     def score(self, near: Neighbours) -> np.ndarray:
-        """Probabilities (N, K) of rows, which sum to 1."""
+        """Probabilities (N, K). Each row sums to 1."""
         raise NotImplementedError
 
 
@@ -76,7 +76,7 @@ class Reranker(Plugin):
     kind: ClassVar[str] = "reranker"
 
     def search(self, queries: np.ndarray, gallery: np.ndarray, k: int, inner: Search) -> Nearest:
-        """The k nearest rows of `gallery` (G, D) for `queries` (Q, D), unit vectors, by way of `inner`."""
+        """The k nearest rows of `gallery` (G, D) for `queries` (Q, D), unit vectors, found with `inner`."""
         raise NotImplementedError
 
     def within(self, home: Path | None) -> Self:

@@ -46,9 +46,9 @@ class Tracker(Plugin):
     )
 
     def start(self, of: Tracked) -> AbstractContextManager[Log]:
-        """`log(step, values)` for as long as the fold trains; an error that ends the fold ends the block.
+        """A block that lasts while the fold trains and gives `log(step, values)`. The fold's errors pass through it.
 
-        Whatever it raises, here or later, is a warning: the run goes on without it.
+        If the tracker raises, here or later, kit warns and training continues without it.
         """
         raise NotImplementedError
 

@@ -1,4 +1,4 @@
-"""docs/kinds/: a page a kind, which says of its work, its stock plugins and its laws what is so."""
+"""docs/kinds/: one page per kind, with its methods, built-in plugins and contract tests as they are in the code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def section(kind: str, title: str) -> str:
 
 
 def points(kind: str, title: str) -> list[str]:
-    return re.findall(r"^- (.*)$", section(kind, title), flags=re.MULTILINE)
+    found = re.findall(r"^- (.*(?:\n  .*)*)", section(kind, title), flags=re.MULTILINE)
+    return [" ".join(point.split()) for point in found]
 
 
 def test_each_kind_has_a_page_and_nothing_else_has() -> None:
@@ -33,19 +34,21 @@ def test_each_kind_has_a_page_and_nothing_else_has() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_page_names_each_stock_plugin_as_kit_does_and_no_other(kind: str) -> None:
-    assert points(kind, "What there is") == [f"`{one.name}`: {one.summary}" for one in listing([kind], None)]
+    assert points(kind, "Built-in plugins") == [
+        f"`{one.name}`: {one.summary}" for one in listing([kind], None)
+    ]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_page_has_the_laws_of_its_kind(kind: str) -> None:
     general = [sentence(law) for law in laws_of("none")]
     laws = [sentence(law) for law in laws_of(kind)]
-    assert points(kind, "Its laws") == [law for law in laws if law not in general]
+    assert points(kind, "Contract tests") == [law for law in laws if law not in general]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_pages_methods_are_those_of_the_kinds_class(kind: str) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", section(kind, "Its work"), flags=re.DOTALL)
+    (code,) = re.findall(r"```python\n(.*?)```", section(kind, "Methods"), flags=re.DOTALL)
     shown = re.split(r"\n\n(?=def )", code.strip())
     names = [re.findall(r"def (\w+)", text)[0] for text in shown]
     for name, text in zip(names, shown, strict=True):

@@ -69,17 +69,17 @@ def test_findings_name_the_law_and_the_numbers() -> None:
     assert (
         "perfect predictions score nan" in found["Perfect predictions score at least as well as any other."]
     )
-    assert "The same rows in another order have the same score." in found
+    assert "The order of the rows does not change the score." in found
     assert found[
-        "The docstring of its class or module says `Source: ...` with the paper, equation or library."
+        "The docstring of its class or module contains `Source: ...` with the paper, equation or library."
     ]
 
 
 def test_an_ensembler_that_gives_no_probabilities_is_found() -> None:
     found = broken(FirstMember())
-    rows = "A blend has a row a row and a column a class, is finite and not negative, and its rows sum to 1."
+    rows = "A blend (N, K) is finite and not negative, and its rows sum to 1."
     assert "the least probability is -" in found[rows]
-    assert "Unfitted and without weights: members in another order give the same blend." in found
+    assert "Unfitted and without weights: the order of the members does not change the blend." in found
 
 
 class ByPosition(Format):
@@ -95,8 +95,8 @@ class ByPosition(Format):
 
 def test_a_format_that_goes_by_position_is_found() -> None:
     found = broken(ByPosition())
-    assert "The same predictions in another order give the same table." in found
-    assert "The sample given is not changed." in found
+    assert "The order of the predictions does not change the submission." in found
+    assert "The given sample is not changed." in found
 
 
 def test_an_error_of_the_plugin_is_a_law_that_does_not_hold() -> None:

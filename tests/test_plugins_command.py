@@ -113,7 +113,7 @@ def test_stock_plugins_are_listed_without_importing_them() -> None:
 def test_one_plugin_is_shown_with_options_limits_and_source(kit: Kit) -> None:
     status, out, _ = kit("loss", "cutmix")
     assert status == 0
-    assert out.startswith("loss cutmix\n\nA box of each image comes from another one")
+    assert out.startswith("loss cutmix\n\nReplaces a box of each image by another image's")
     assert "  alpha: float = 1.0 (above 0)\n" in out
     assert '  base: loss = {"name": "cross_entropy"}\n' in out
     assert "\n\nTakes: one label a row or any number of labels a row, where the plugins in it do too\n" in out

@@ -24,7 +24,7 @@ def _images() -> Iterator[np.ndarray]:
 
 
 def law_gives_a_square_of_the_size(plugin: Augmenter) -> None:
-    """Every image becomes uint8 of shape (size, size, 3), thin and tiny ones too."""
+    """Every image becomes uint8 of shape (size, size, 3), even a very narrow or tiny one."""
     for image in _images():
         for draw in range(DRAWS):
             made = plugin(image, SIZE, generator(draw, "law"))
@@ -44,7 +44,7 @@ def law_same_rng_same_image(plugin: Augmenter) -> None:
 
 
 def law_leaves_the_image_as_it_was(plugin: Augmenter) -> None:
-    """The image that is given is not changed, nor does the result share its memory."""
+    """The given image is not changed, and the result does not share its memory."""
     for image in _images():
         own = image.copy()
         made = plugin(own, SIZE, generator(3, "law"))

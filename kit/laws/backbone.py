@@ -18,7 +18,7 @@ def law_images_become_a_map_or_tokens(backbone: Backbone) -> None:
 
 
 def law_the_same_seed_builds_the_same_weights(backbone: Backbone) -> None:
-    """Weights are drawn from torch's global generator alone."""
+    """Initial weights depend only on torch's global generator."""
     import torch
 
     made = []
@@ -30,7 +30,7 @@ def law_the_same_seed_builds_the_same_weights(backbone: Backbone) -> None:
 
 
 def law_normalisation_is_of_pixels_from_zero_to_one(backbone: Backbone) -> None:
-    """Mean and deviation are three numbers each, means within 0 to 1, deviations above 0."""
+    """Mean and standard deviation are three numbers each: means from 0 to 1, deviations above 0."""
     mean, deviation = backbone.normalisation()
     assert len(mean) == len(deviation) == 3, f"{len(mean)} means, {len(deviation)} deviations"
     assert all(0 <= value <= 1 for value in mean), f"means {mean}"

@@ -40,7 +40,7 @@ def _is_a_mean(plugin: Ensembler) -> bool:
 
 
 def law_rows_are_probabilities(plugin: Ensembler) -> None:
-    """A blend has a row a row and a column a class, is finite and not negative, and its rows sum to 1.
+    """A blend (N, K) is finite and not negative, and its rows sum to 1.
 
     If a row may have several labels, or the ensembler says that rows do not sum to 1, no value is above 1 instead.
     """
@@ -57,7 +57,7 @@ def law_rows_are_probabilities(plugin: Ensembler) -> None:
 
 
 def law_equal_rows_stay_equal(plugin: Ensembler) -> None:
-    """Two rows that every member predicts alike are blended alike."""
+    """Rows with equal predictions by every member have equal blends."""
     for made, kind in _ways(plugin):
         members, truth = _members(plugin, 4, kind)
         blended = made.fit(members, truth).blend(members)
@@ -65,7 +65,7 @@ def law_equal_rows_stay_equal(plugin: Ensembler) -> None:
 
 
 def law_a_member_with_itself_keeps_its_order(plugin: Ensembler) -> None:
-    """Unfitted: one of two classes' members blended with itself has its rows in the same order as before."""
+    """Unfitted: a member of two classes, blended with itself, keeps the order of its rows."""
     if plugin.fitted:
         return
     for made, kind in _ways(plugin):
@@ -79,7 +79,7 @@ def law_a_member_with_itself_keeps_its_order(plugin: Ensembler) -> None:
 
 
 def law_a_member_with_itself_is_the_member_alone(plugin: Ensembler) -> None:
-    """Unfitted: a member blended with itself is what it is when blended alone."""
+    """Unfitted: a member blended with itself gives the same as that member alone."""
     if not _is_a_mean(plugin):
         return
     for made, kind in _ways(plugin):
@@ -89,7 +89,7 @@ def law_a_member_with_itself_is_the_member_alone(plugin: Ensembler) -> None:
 
 
 def law_the_order_of_members_does_not_matter(plugin: Ensembler) -> None:
-    """Unfitted and without weights: members in another order give the same blend."""
+    """Unfitted and without weights: the order of the members does not change the blend."""
     if not _is_a_mean(plugin):
         return
     for made, kind in _ways(plugin):
@@ -99,7 +99,7 @@ def law_the_order_of_members_does_not_matter(plugin: Ensembler) -> None:
 
 
 def law_members_that_are_not_used_change_nothing(plugin: Ensembler) -> None:
-    """Without the members that `find_used` leaves out, `restrict` blends the others to the same bits."""
+    """`restrict` to the members that `find_used` returns gives a bit-identical blend."""
     for made, kind in _ways(plugin):
         members, truth = _members(plugin, 4, kind)
         members[0] = (members[0] + 3 * (truth if kind == "multi_hot" else np.eye(4)[truth])) / 4

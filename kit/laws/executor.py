@@ -34,7 +34,7 @@ def waiting(job: int, stop: Stop) -> Generator[Progress, None, None]:
 
 
 def law_each_job_ends_once_with_its_result(executor: Executor) -> None:
-    """Each job ends once, with the result of its own; a line of each is told; no job at all is no work."""
+    """Each job ends once, with its own result, and reports progress. An empty list of jobs gives nothing."""
     if executor.remote:
         return
     told = list(executor.map(doubling, [1, 2, 3], Stop()))
@@ -47,7 +47,7 @@ def law_each_job_ends_once_with_its_result(executor: Executor) -> None:
 
 
 def law_a_job_that_fails_leaves_the_others_to_go_on(executor: Executor) -> None:
-    """A job that fails ends with its error, code and hint kept; what kit did not foresee is R10; the others go on."""
+    """A failed job ends with its error, code and hint (R10 if unexpected), and the other jobs continue."""
     if executor.remote:
         return
     told = executor.map(doubling, [-1, 13, 3], Stop())
@@ -61,7 +61,7 @@ def law_a_job_that_fails_leaves_the_others_to_go_on(executor: Executor) -> None:
 
 
 def law_asked_to_stop_it_asks_the_jobs(executor: Executor) -> None:
-    """Once asked to stop, jobs at work are asked too, those that wait are not begun, and all end as stopped."""
+    """On a request to stop, running jobs are asked to stop, waiting jobs never start, and all end as stopped."""
     if executor.remote:
         return
     stop, ended = Stop(), []

@@ -59,7 +59,7 @@ def _cases(plugin: Format) -> Iterator[tuple[Predictions, pd.DataFrame]]:
 
 
 def law_it_has_the_shape_of_the_sample(plugin: Format) -> None:
-    """What it writes has the sample's columns, ids and order."""
+    """The submission has the sample's columns, ids and order."""
     for predictions, sample in _cases(plugin):
         table = plugin.write(predictions, sample)
         assert list(table.columns) == list(sample.columns), f"columns {list(table.columns)}"
@@ -68,7 +68,7 @@ def law_it_has_the_shape_of_the_sample(plugin: Format) -> None:
 
 
 def law_every_cell_is_text(plugin: Format) -> None:
-    """Every cell it writes is text that is not empty, unless it says so."""
+    """Every cell is non-empty text, unless the format declares empty cells."""
     for predictions, sample in _cases(plugin):
         table = plugin.write(predictions, sample)
         blanks = plugin.blanks()
@@ -81,14 +81,14 @@ def law_every_cell_is_text(plugin: Format) -> None:
 
 
 def law_it_knows_its_own_writing(plugin: Format) -> None:
-    """What it writes matches as a sample of its format."""
+    """The submission matches as a sample of the same format."""
     for predictions, sample in _cases(plugin):
         table = plugin.write(predictions, sample)
         assert plugin.matches(table, predictions.classes), f"not so: {table.iloc[0].tolist()}"
 
 
 def law_rows_are_joined_by_id(plugin: Format) -> None:
-    """The same predictions in another order give the same table."""
+    """The order of the predictions does not change the submission."""
     for predictions, sample in _cases(plugin):
         turned = replace(
             predictions, ids=predictions.ids[::-1], probabilities=predictions.probabilities[::-1]
@@ -98,7 +98,7 @@ def law_rows_are_joined_by_id(plugin: Format) -> None:
 
 
 def law_the_sample_is_left_alone(plugin: Format) -> None:
-    """The sample given is not changed."""
+    """The given sample is not changed."""
     for predictions, sample in _cases(plugin):
         before = sample.copy()
         plugin.write(predictions, sample)

@@ -6,7 +6,7 @@ from kit.kinds import Head
 
 
 def law_one_output_a_class_of_the_kind_it_gives(head: Head) -> None:
-    """(N, features) becomes (N, classes), cosines within -1 to 1 where it gives those; unit vectors may follow."""
+    """(N, features) becomes (N, classes), with cosines from -1 to 1 if it gives cosines. Unit vectors may follow."""
     import torch
 
     made = head.build(16, 5).eval()
@@ -23,7 +23,7 @@ def law_one_output_a_class_of_the_kind_it_gives(head: Head) -> None:
 
 
 def law_its_gradient_is_finite(head: Head) -> None:
-    """The gradient reaches the features and is finite, for a row of zeros too."""
+    """The gradient reaches the features and is finite, also for a row of zeros."""
     import torch
 
     features = torch.randn(4, 16, generator=torch.Generator().manual_seed(0))

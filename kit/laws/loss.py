@@ -81,7 +81,7 @@ def _case(loss: Loss, labels: Tensor, hot: Tensor, several: bool) -> _Case:
 
 
 def law_every_row_has_a_finite_loss(loss: Loss) -> None:
-    """rows gives one finite number a row, at extreme outputs too."""
+    """`rows` gives one finite number per row, also for extreme outputs."""
     import torch
 
     for case in _cases(loss):
@@ -93,7 +93,7 @@ def law_every_row_has_a_finite_loss(loss: Loss) -> None:
 
 
 def law_its_gradient_is_finite(loss: Loss) -> None:
-    """The gradient of the mean is finite, at extreme outputs too."""
+    """The gradient of the mean is finite, also for extreme outputs."""
     import torch
 
     for case in _cases(loss):
@@ -106,7 +106,7 @@ def law_its_gradient_is_finite(loss: Loss) -> None:
 
 
 def law_the_right_answer_costs_less(loss: Loss) -> None:
-    """A sure right answer costs less than a sure wrong one, for every class, where outputs are those of classes."""
+    """If outputs are per class: a confident right prediction costs less than a confident wrong one, for every class."""
     for case in _cases(loss):
         if not case.loss.is_by_class():
             continue
@@ -118,7 +118,7 @@ def law_the_right_answer_costs_less(loss: Loss) -> None:
 
 
 def law_down_its_gradient_the_true_class_is_likeliest(loss: Loss) -> None:
-    """From outputs that know nothing, a step against the gradient makes true classes likelier than all others."""
+    """From uninformative outputs, a step against the gradient makes the true classes the most probable."""
     import torch
 
     for case in _cases(loss):
@@ -148,7 +148,7 @@ def law_rows_do_not_see_each_other_unless_it_says_so(loss: Loss) -> None:
 
 
 def law_probabilities_are_probabilities(loss: Loss) -> None:
-    """Outputs become probabilities of classes, in the order of the outputs where those are of classes.
+    """Outputs become class probabilities, in the order of the outputs if these are per class.
 
     Rows sum to 1, unless a row may have several labels.
     """
@@ -167,7 +167,7 @@ def law_probabilities_are_probabilities(loss: Loss) -> None:
 
 
 def law_mixed_shares_sum_to_one(loss: Loss) -> None:
-    """mix keeps the shape of any batch, its shares sum to 1, and the same draws give the same mixture."""
+    """`mix` keeps the shape of any batch, its shares sum to 1, and equal draws give equal mixtures."""
     import torch
 
     from kit.randomness import generator

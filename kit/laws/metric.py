@@ -52,7 +52,7 @@ def law_perfect_predictions_are_best(plugin: Metric) -> None:
 
 
 def law_a_score_is_finite(plugin: Metric) -> None:
-    """A score is a finite number, also for certain answers that are all wrong."""
+    """A score is a finite number, also for confident predictions that are all wrong."""
     for truth, drawn in _drawn(plugin):
         for shares in (drawn, _wrong(truth, drawn)):
             score = plugin.score(truth, shares)
@@ -61,7 +61,7 @@ def law_a_score_is_finite(plugin: Metric) -> None:
 
 
 def law_a_score_is_within_the_limits(plugin: Metric) -> None:
-    """A score is within the metric's limits, also for certain answers that are all wrong."""
+    """A score is within the metric's limits, also for confident predictions that are all wrong."""
     low, high = plugin.limits
     for truth, drawn in _drawn(plugin):
         for shares in (drawn, _perfect(truth, drawn), _wrong(truth, drawn)):
@@ -70,7 +70,7 @@ def law_a_score_is_within_the_limits(plugin: Metric) -> None:
 
 
 def law_the_order_of_rows_does_not_matter(plugin: Metric) -> None:
-    """The same rows in another order have the same score."""
+    """The order of the rows does not change the score."""
     for truth, drawn in _drawn(plugin):
         score, turned = plugin.score(truth, drawn), plugin.score(truth[::-1], drawn[::-1])
         assert math.isclose(score, turned, rel_tol=1e-9), f"{_what(truth, drawn)}: {score}, turned {turned}"

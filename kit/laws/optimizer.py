@@ -6,7 +6,7 @@ from kit.kinds import Optimizer
 
 
 def law_it_goes_downhill(optimizer: Optimizer) -> None:
-    """A hundred steps bring a quadratic's value down."""
+    """A hundred steps lower the value of a quadratic."""
     import torch
 
     weight = torch.nn.Parameter(torch.ones(4, 3))
@@ -20,7 +20,7 @@ def law_it_goes_downhill(optimizer: Optimizer) -> None:
 
 
 def law_frozen_weights_stay(optimizer: Optimizer) -> None:
-    """Weights that take no gradient are in no group; biases and norm scales do not decay."""
+    """Frozen weights are in no group. Biases and norm scales do not decay."""
     import torch
 
     layer = torch.nn.Linear(3, 2)

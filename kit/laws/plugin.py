@@ -13,7 +13,7 @@ from kit.registry import place_of
 
 
 def law_written_down_and_read_back_it_is_equal(plugin: Plugin) -> None:
-    """Written down as JSON and read back, it is an equal plugin with an equal hash, nested options included."""
+    """Its JSON gives back an equal plugin with an equal hash, nested options included."""
     text = json.dumps(plugin.spec(), allow_nan=False)
     again = KINDS[plugin.kind].open(json.loads(text), place_of(type(plugin)).root)
     assert again == plugin, f"{text} is read back as {json.dumps(again.spec())}"
@@ -21,13 +21,13 @@ def law_written_down_and_read_back_it_is_equal(plugin: Plugin) -> None:
 
 
 def law_it_pickles(plugin: Plugin) -> None:
-    """Pickled and read back, as worker processes get it, it is an equal plugin."""
+    """Its pickle, which worker processes receive, gives back an equal plugin."""
     again = pickle.loads(pickle.dumps(plugin))
     assert again == plugin, f"{plugin!r} is read back as {again!r}"
 
 
 def law_its_docstring_names_its_source(plugin: Plugin) -> None:
-    """The docstring of its class or module says `Source: ...` with the paper, equation or library."""
+    """The docstring of its class or module contains `Source: ...` with the paper, equation or library."""
     texts = (type(plugin).__doc__ or "", sys.modules[type(plugin).__module__].__doc__ or "")
     named = any(re.search(r"\bSource: \S", text) for text in texts)
     assert named, "neither the docstring of its class nor its module's says `Source: ...`"

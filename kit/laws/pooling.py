@@ -31,7 +31,7 @@ def law_places_do_not_matter(pooling: Pooling) -> None:
 
 
 def law_its_gradient_is_finite(pooling: Pooling) -> None:
-    """The gradient is finite, for negative values and zeros too."""
+    """The gradient is finite, also for negative values and zeros."""
     import torch
 
     features = torch.randn(2, 6, 3, 4, generator=torch.Generator().manual_seed(0))

@@ -22,7 +22,7 @@ def _drawn() -> tuple[np.ndarray, np.ndarray]:
 
 
 def law_every_query_has_k_rows_the_nearest_first(plugin: Reranker) -> None:
-    """Every query has k rows of the gallery, each once, with finite similarities that fall."""
+    """Every query has k different rows of the gallery, with finite similarities in descending order."""
     queries, gallery = _drawn()
     found = plugin.search(queries, gallery, K, nearest)
     assert found.rows.shape == found.similarities.shape == (QUERIES, K), f"rows of shape {found.rows.shape}"
@@ -36,7 +36,7 @@ def law_every_query_has_k_rows_the_nearest_first(plugin: Reranker) -> None:
 
 
 def law_what_it_is_given_stays_as_it_is(plugin: Reranker) -> None:
-    """Queries and gallery are not written to."""
+    """The queries and the gallery are not changed."""
     queries, gallery = _drawn()
     before = queries.copy(), gallery.copy()
     plugin.search(queries, gallery, K, nearest)
@@ -45,7 +45,7 @@ def law_what_it_is_given_stays_as_it_is(plugin: Reranker) -> None:
 
 
 def law_each_query_is_answered_by_itself(plugin: Reranker) -> None:
-    """A query's answer does not depend on the others that are asked with it."""
+    """A query's result does not depend on the other queries."""
     queries, gallery = _drawn()
     whole = plugin.search(queries, gallery, K, nearest)
     alone = plugin.search(queries[3:4], gallery, K, nearest)

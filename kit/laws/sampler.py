@@ -25,7 +25,7 @@ def _labels(plugin: Sampler) -> list[np.ndarray]:
 
 
 def law_orders_rows_that_exist(plugin: Sampler) -> None:
-    """An epoch is not empty, and its positions are whole numbers within the labels."""
+    """An epoch is not empty, and its positions are valid integer indices into the labels."""
     for labels in _labels(plugin):
         order = plugin.order(labels, generator(1, "law"))
         assert (order.ndim, order.dtype.kind) == (1, "i"), f"{order.dtype} of shape {order.shape}"
@@ -42,14 +42,14 @@ def law_same_rng_same_order(plugin: Sampler) -> None:
 
 
 def law_epochs_are_equally_long(plugin: Sampler) -> None:
-    """Every epoch has the same number of rows, so that the steps of a run are known."""
+    """Every epoch has the same number of rows, so that a run's number of steps is known."""
     for labels in _labels(plugin):
         lengths = {len(plugin.order(labels, generator(seed, "law"))) for seed in range(4)}
         assert len(lengths) == 1, f"epochs of {sorted(lengths)} rows"
 
 
 def law_leaves_the_labels_as_they_were(plugin: Sampler) -> None:
-    """The labels that are given are not changed."""
+    """The given labels are not changed."""
     for labels in _labels(plugin):
         given = labels.copy()
         plugin.order(given, generator(3, "law"))

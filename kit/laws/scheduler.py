@@ -17,6 +17,6 @@ def law_factors_lie_between_zero_and_one(scheduler: Scheduler) -> None:
 
 
 def law_the_peak_is_reached(scheduler: Scheduler) -> None:
-    """The peak learning rate is reached to within 2 % at some step of a thousand."""
+    """At some step of a thousand the peak learning rate is reached to within 2 %."""
     highest = max(scheduler.factor((step + 1) / STEPS) for step in range(STEPS))
     assert highest > 0.98, f"the highest factor is {highest}"

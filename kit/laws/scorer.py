@@ -27,7 +27,7 @@ def _drawn(plugin: Scorer) -> tuple[Scorer, Neighbours, np.ndarray]:
 
 
 def law_rows_are_probabilities(plugin: Scorer) -> None:
-    """Scores have a row a row and a column a class, are finite and not negative, and sum to 1 a row."""
+    """Scores (N, K) are finite and not negative, and each row sums to 1."""
     made, near, _ = _drawn(plugin)
     scores = made.score(near)
     assert scores.shape == (ROWS, CLASSES), f"{near.labels.shape} became {scores.shape}"
@@ -37,14 +37,14 @@ def law_rows_are_probabilities(plugin: Scorer) -> None:
 
 
 def law_equal_rows_are_scored_alike(plugin: Scorer) -> None:
-    """Two rows of the same neighbours have the same scores."""
+    """Rows with equal neighbours have equal scores."""
     made, near, _ = _drawn(plugin)
     scores = made.score(near)
     assert np.allclose(scores[2], scores[3], rtol=0, atol=1e-12), f"{scores[2]} and {scores[3]}"
 
 
 def law_more_neighbours_than_it_looks_at_change_nothing(plugin: Scorer) -> None:
-    """It looks at as many neighbours as it says, and no further."""
+    """It uses only as many neighbours as `neighbours` returns."""
     made, near, _ = _drawn(plugin)
     count = min(made.neighbours(), K)
     off = np.abs(made.score(near.first(count)) - made.score(near)).max()
@@ -52,7 +52,7 @@ def law_more_neighbours_than_it_looks_at_change_nothing(plugin: Scorer) -> None:
 
 
 def law_neighbours_that_agree_win(plugin: Scorer) -> None:
-    """A row whose near neighbours, and whose classifier, all say one class is answered with it."""
+    """If all near neighbours of a row and the classifier agree on a class, the scorer predicts it."""
     made, _, _ = _drawn(plugin)
     sure = np.full((CLASSES, CLASSES), 0.01, np.float32) + np.eye(CLASSES, dtype=np.float32) * (
         1 - 0.01 * CLASSES

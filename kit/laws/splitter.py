@@ -49,7 +49,7 @@ def _split(splitter: Splitter, table: Table) -> np.ndarray:
 
 
 def law_fold_numbers_are_in_range(splitter: Splitter) -> None:
-    """Fold numbers are whole, of shape (rows, repeats), and run from 0 without gaps; -1 is never held out."""
+    """Fold numbers are integers of shape (rows, repeats), from 0 without gaps. -1 means never held out."""
     for table in _tables(splitter):
         numbers = _split(splitter, table)
         assert numbers.ndim == 2, f"shape {numbers.shape}, not (rows, repeats)"
@@ -62,7 +62,7 @@ def law_fold_numbers_are_in_range(splitter: Splitter) -> None:
 
 
 def law_a_fold_belongs_to_one_repeat(splitter: Splitter) -> None:
-    """Every row is held out at most once a repeat, by a model of that repeat alone."""
+    """Every row is held out at most once per repeat, by a model of that repeat only."""
     for table in _tables(splitter):
         numbers = _split(splitter, table)
         for fold in np.unique(numbers[numbers >= 0]):
@@ -71,7 +71,7 @@ def law_a_fold_belongs_to_one_repeat(splitter: Splitter) -> None:
 
 
 def law_same_seed_same_folds(splitter: Splitter) -> None:
-    """The rng alone decides: the same seed gives the same folds, whatever the global generators' state."""
+    """Only `rng` decides: equal seeds give equal folds, whatever the state of the global generators."""
     state = np.random.get_state()
     for table in _tables(splitter):
         try:
@@ -85,7 +85,7 @@ def law_same_seed_same_folds(splitter: Splitter) -> None:
 
 
 def law_order_of_rows_does_not_matter(splitter: Splitter) -> None:
-    """A table whose rows are in another order has the same folds."""
+    """The order of the table's rows does not change the folds."""
     for table in _tables(splitter):
         shuffled = table.take(generator(1, "law", "order").permutation(ROWS))
         first, second = make_folds(table, splitter, 0), make_folds(shuffled, splitter, 0)
@@ -93,7 +93,7 @@ def law_order_of_rows_does_not_matter(splitter: Splitter) -> None:
 
 
 def law_names_of_classes_and_files_do_not_matter(splitter: Splitter) -> None:
-    """Where images lie and what classes are called changes no fold."""
+    """Image paths and class names do not change the folds."""
     for table in _tables(splitter):
         paths = tuple(Path("elsewhere") / path for path in table.paths)
         moved = replace(table, paths=paths, classes=tuple("wxyz"))
@@ -106,7 +106,7 @@ def _check_same(first: np.ndarray, second: np.ndarray) -> None:
 
 
 def law_no_model_trains_on_what_it_holds_out(splitter: Splitter) -> None:
-    """Each fold's training rows are some, and none of those that it holds out."""
+    """Each fold has training rows, and none of them is held out by it."""
     for table in _tables(splitter):
         numbers = _split(splitter, table)
         for fold in range(int(numbers.max()) + 1):
@@ -120,7 +120,7 @@ def law_no_model_trains_on_what_it_holds_out(splitter: Splitter) -> None:
 
 
 def law_groups_stay_whole(splitter: Splitter) -> None:
-    """A splitter that asks for groups holds each out whole, and trains on none of its rows then."""
+    """A splitter that needs groups holds each out whole, and trains on none of its rows then."""
     for table in _tables(splitter):
         if table.groups is None:
             return

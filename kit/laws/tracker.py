@@ -25,7 +25,7 @@ def _track(tracker: Tracker, of: Tracked, values: Mapping[str, float]) -> None:
 
 
 def law_it_logs_begins_again_and_ends(tracker: Tracker) -> None:
-    """It takes a fold's numbers, those that follow when the fold goes on, and a run's pooled ones."""
+    """It accepts a fold's numbers, those after the fold is resumed, and a run's pooled ones."""
     if tracker.remote:
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -34,7 +34,7 @@ def law_it_logs_begins_again_and_ends(tracker: Tracker) -> None:
 
 
 def law_numbers_that_are_not_finite_are_logged_too(tracker: Tracker) -> None:
-    """A loss that is infinite or not a number stops no tracker."""
+    """An infinite or NaN loss does not stop it."""
     if tracker.remote:
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -42,7 +42,7 @@ def law_numbers_that_are_not_finite_are_logged_too(tracker: Tracker) -> None:
 
 
 def law_it_draws_nothing(tracker: Tracker) -> None:
-    """Python's, numpy's and torch's global generators are as they were."""
+    """It does not touch the global generators of Python, numpy and torch."""
     import numpy as np
     import torch
 
@@ -64,7 +64,7 @@ def law_it_draws_nothing(tracker: Tracker) -> None:
 
 
 def law_the_values_are_left_alone(tracker: Tracker) -> None:
-    """The numbers that it is given are not changed."""
+    """The given numbers are not changed."""
     if tracker.remote:
         return
     with tempfile.TemporaryDirectory() as folder:

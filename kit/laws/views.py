@@ -8,7 +8,7 @@ SIDE = 24
 
 
 def law_views_keep_a_batch_and_its_size(views: Views) -> None:
-    """Every view of (N, 3, H, W) is one of N images, of a side that `sizes` states."""
+    """Every view of (N, 3, H, W) has N images, of a side that `sizes` lists."""
     import torch
 
     from kit.predict import open_views
@@ -23,7 +23,7 @@ def law_views_keep_a_batch_and_its_size(views: Views) -> None:
 
 
 def law_the_first_view_is_the_image(views: Views) -> None:
-    """The first view is the image as it is."""
+    """The first view is the unchanged image."""
     import torch
 
     from kit.predict import open_views
@@ -33,7 +33,7 @@ def law_the_first_view_is_the_image(views: Views) -> None:
 
 
 def law_uint8_images_are_taken(views: Views) -> None:
-    """Views work on uint8, as batches come."""
+    """Views work on uint8 batches."""
     import torch
 
     from kit.predict import open_views

@@ -96,4 +96,4 @@ def test_one_group_cannot_be_cut() -> None:
 
 def test_laws_fit_a_fitted_ensembler_first() -> None:
     broken = {finding.law for finding in check(Marked()) if not finding.holds}
-    assert "Two rows that every member predicts alike are blended alike." not in broken
+    assert "Rows with equal predictions by every member have equal blends." not in broken

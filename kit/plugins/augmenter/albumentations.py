@@ -19,7 +19,7 @@ DEFAULT: tuple[dict[str, Any], ...] = (
 
 
 class Albumentations(Augmenter):
-    """Any pipeline of albumentations; sizes that a transform needs and the config leaves out are the network's.
+    """Any albumentations pipeline. If the config gives no size for a transform, it is the network's.
 
     `transforms` is a list of `{"name": "HorizontalFlip", "p": 0.5}`; groups (OneOf, SomeOf, Sequential) have a list
     `transforms` of their own. Unknown names and arguments are errors, which the library only warns of.

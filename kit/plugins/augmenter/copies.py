@@ -32,7 +32,7 @@ def _turned_blurred_flipped() -> Augmenter:
 
 
 class Copies(Augmenter):
-    """The image as it is predicted, or one of `count` fixed variants of it that `base` draws, all as likely.
+    """The image as in prediction, or one of `count` fixed variants drawn by `base`, each equally likely.
 
     This is offline augmentation without the files. A folder of copies shows the network count + 1 fixed images of a
     row, each once in an epoch of count + 1 times the rows; here an epoch shows one of the same count + 1 images of

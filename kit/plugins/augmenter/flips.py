@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Flips(Augmenter):
-    """The square in the middle, mirrored or turned by quarters: no pixel is made up, one half of the time each.
+    """Centre square, flipped and rotated by multiples of 90 degrees, without interpolation.
 
     Source: the dihedral group D4, as in Krizhevsky et al. 2012, section 4.1 (mirroring), and its turned forms.
     """

@@ -18,7 +18,7 @@ YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
 
 
 class Heavy(Light):
-    """Random resized crop from .35 of the area, flip, shift, zoom and turn, light, saturation, hue, and cutout.
+    """Random resized crop (from .35 of the area), flip, affine map, brightness, contrast, saturation, hue, cutout.
 
     The geometry is the one affine map of `light`; saturation and hue are one 3 x 3 matrix that keeps the luma. The hole
     is a square of uniform side and centre, clipped at the border, filled with the image's mean colour.

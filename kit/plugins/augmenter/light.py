@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Light(Augmenter):
-    """Random resized crop, horizontal flip, small shift, zoom and turn, brightness and contrast.
+    """Random resized crop, horizontal flip, small shift, zoom and rotation, brightness and contrast.
 
     All geometry is one affine map, so pixels are interpolated once, and a batch costs a third of what a chain does.
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Randaugment(Augmenter):
-    """Random resized crop and flip, then `operations` of the paper's fourteen, drawn anew, of one `magnitude`.
+    """Random resized crop and flip, then `operations` random ones of the paper's fourteen, at one `magnitude`.
 
     They are: identity, autocontrast, equalize, rotate, posterize, solarize, colour, contrast, brightness, sharpness,
     shear and shift along both axes; of a magnitude from 0 to 30, as torchvision scales them. Two numbers are all there

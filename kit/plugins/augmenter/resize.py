@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Resize(Augmenter):
-    """The square in the middle at the network's size, as images are predicted; nothing is drawn.
+    """Centre square at the network's size, as in prediction. Nothing is random.
 
     Source: kit.images.centre.
     """

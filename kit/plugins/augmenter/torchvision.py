@@ -19,7 +19,7 @@ DEFAULT: tuple[dict[str, Any], ...] = (
 
 
 class Torchvision(Augmenter):
-    """Any pipeline of torchvision's transforms v2; a `size` that the config leaves out is the network's.
+    """Any pipeline of torchvision's transforms v2. If the config gives no `size`, it is the network's.
 
     `transforms` is a list of `{"name": "RandomHorizontalFlip", "p": 0.5}`; groups (RandomApply, RandomChoice,
     RandomOrder, Compose) have a list `transforms` of their own. Unknown names and arguments are errors. Where

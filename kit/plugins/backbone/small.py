@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Small(Backbone):
-    """Stages of two 3x3 convolutions with batch norm, each at half the resolution and twice the width.
+    """Stages of two 3x3 convolutions with batch norm. Each stage halves the resolution and doubles the width.
 
     Source: the plain stacks of Simonyan & Zisserman 2015, with the batch norm of Ioffe & Szegedy 2015.
     """

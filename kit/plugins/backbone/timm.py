@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Timm(Backbone):
-    """A network of timm without its classifier; `arch` is timm's name for it.
+    """A timm network without its classifier. `arch` is its name in timm.
 
     Source: Wightman 2019, "PyTorch Image Models", timm.create_model(num_classes=0, global_pool="").
     """

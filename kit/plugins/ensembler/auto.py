@@ -22,7 +22,7 @@ from kit.plugins.ensembler.single import Single
 
 
 class Auto(Ensembler):
-    """Chooses among ensemblers by their cross-fitted scores; the simpler one where no gain over it is shown.
+    """Chooses an ensembler by cross-fitted score: the simplest that no later one beats significantly.
 
     The candidates stand from the simplest on. The first is taken that no later one beats by more than chance, in a
     paired bootstrap over rows or groups. The choice itself is cross-fitted too, so its score does not flatter.

@@ -16,7 +16,7 @@ Node = tuple[
 
 
 class Boosting(Stacked):
-    """Gradient boosting on the members' centred log probabilities: a tree a class and round.
+    """Gradient boosting on the members' centred log probabilities: one tree per class and round.
 
     A class that the fitted rows lack keeps the members' mean probability. The trees are written down, so nothing but
     numpy is needed to apply them; they are read from where scikit-learn keeps them, which a test holds to its own

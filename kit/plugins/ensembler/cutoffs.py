@@ -19,7 +19,7 @@ EDGE = 1e-7  # probabilities are kept this far from 0 and 1
 
 
 class Cutoffs(Ensembler):
-    """Probabilities of `base`, moved so that each class's best threshold stands at the competition's.
+    """Probabilities of `base`, moved so that each class's best threshold becomes the competition's.
 
     For metrics of decisions such as macro F1, whose best threshold for a rare class is often below 0.5. With q the
     class's threshold and t that of `decision` in config.json, the odds p / (1 - p) are divided by q / (1 - q) and

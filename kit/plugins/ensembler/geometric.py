@@ -9,7 +9,7 @@ from kit.kinds import Ensembler
 
 
 class Geometric(Ensembler):
-    """Geometric mean of the members' probabilities; one member that is sure a class is wrong weighs heavily.
+    """Geometric mean of the members' probabilities. One member that rules a class out has a large effect.
 
     Taken in log space, where many small factors do not vanish, over probabilities of at least `floor`. Where a row
     may have several labels, those of yes and of no are taken and brought to sum 1 for each class.

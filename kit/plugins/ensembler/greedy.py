@@ -14,7 +14,7 @@ from kit.plugins.metric.log_loss import LogLoss
 
 
 class Greedy(Weights):
-    """The equal mean of the members found by forward selection without replacement.
+    """Plain mean of the members that forward selection without replacement finds.
 
     It begins with the best member and adds the one that helps the mean most, until none helps by `least`. Log loss is
     finer than a metric of decisions, and chooses better on few rows.

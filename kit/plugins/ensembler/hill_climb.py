@@ -17,7 +17,7 @@ TIE = 1e-9  # scores so close count as equal: they differ by the rounding of sum
 
 
 class HillClimb(Weights):
-    """Greedy selection with replacement: each round adds the member that makes the mean's score best.
+    """Greedy selection with replacement. Each round adds the member that improves the mean's score most.
 
     The shortest of the sums with the best score is kept; among equals, members already in it come first, then the
     order of the members. With `bags`, the climb is repeated over random subsets of the members and the weights are

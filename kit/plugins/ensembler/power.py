@@ -9,7 +9,7 @@ from kit.kinds import Ensembler
 
 
 class Power(Ensembler):
-    """Power mean of the members' probabilities: 1 is the mean, above 1 sure members weigh more, below 1 doubting ones.
+    """Power mean of the members' probabilities: 1 is the mean, above 1 confident members weigh more, below 1 less.
 
     (mean of p^power)^(1/power), made to sum to 1 a row; -1 is the harmonic mean, and the nearer the power is to 0 the
     nearer is the geometric mean (`geometric` itself). Probabilities count as `floor` at least. Rows that may have

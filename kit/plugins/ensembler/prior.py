@@ -17,7 +17,7 @@ POWERS = np.linspace(0, 1.5, 16)
 
 
 class Prior(Ensembler):
-    """Probabilities of `base` divided by a power of each class's share of the rows; the metric says which power.
+    """Probabilities of `base` divided by a power of each class's share of the rows. The power suits the metric.
 
     One number is fitted, where `thresholds` fits one a class: the safer choice for many classes or few rows. It acts
     on each fold's model before the test rows' mean.

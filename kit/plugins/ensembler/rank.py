@@ -10,7 +10,7 @@ from kit.kinds import Ensembler
 
 
 class Rank(Ensembler):
-    """Mean over members of each row's rank within a class, divided by one more than the rows; ties share their rank.
+    """Mean over members of each row's rank within a class, divided by the number of rows plus 1. Ties share a rank.
 
     The rows of a class keep the order of their mean ranks. So rows do not sum to 1, unless there are two classes.
 

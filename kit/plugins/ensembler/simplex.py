@@ -19,7 +19,7 @@ MOVES = 100  # of a size
 
 
 class Simplex(Weights):
-    """Weights on the simplex that minimise the log loss of the mean, or that a pattern search finds for the metric.
+    """Weights that sum to 1 and minimise the mean's log loss, or that a pattern search finds for the metric.
 
     Log loss is convex in the weights, so the best ones are found, by sequential quadratic programming. For the metric
     the search starts from there, and moves the weight of one member at a time by ever smaller steps while that helps.

@@ -15,7 +15,7 @@ from kit.plugins.ensembler._weights import metric_or_log_loss
 
 
 class Single(Ensembler):
-    """The one member with the best score out of fold; among equals the first.
+    """The one member with the best out-of-fold score. If several are equal, the first.
 
     Source: selection by cross-validation, Stone 1974, "Cross-Validatory Choice and Assessment".
     """

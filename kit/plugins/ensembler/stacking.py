@@ -12,7 +12,7 @@ from kit.plugins.ensembler._stacked import Stacked, features, softmax
 
 
 class Stacking(Stacked):
-    """Regularised logistic regression on the members' log probabilities, each row's centred.
+    """Regularised logistic regression on the members' log probabilities, each centred per row.
 
     It has a coefficient for every pair of classes and every member, so it asks for many rows a class. A class that the
     fitted rows lack keeps the members' mean probability. The coefficients are written down, so nothing but numpy is

@@ -19,7 +19,7 @@ CLOSE = 1e-10
 
 
 class Temperature(Ensembler):
-    """Members calibrated by a temperature each, softmax(log p / T) of least log loss, then blended by `base`.
+    """Calibrates each member by a temperature, softmax(log p / T) of least log loss, then blends by `base`.
 
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2; the best 1 / T is found by
     Newton's method, since log loss is convex in it.

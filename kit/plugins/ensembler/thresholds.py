@@ -20,7 +20,7 @@ GAIN = 1e-9
 
 
 class Thresholds(Ensembler):
-    """Probabilities of `base` times a factor a class, found class by class so that the metric is best.
+    """Probabilities of `base` times one factor per class, searched class by class for the best metric.
 
     For metrics of decisions such as macro F1, where a rare class may need less than the largest share to win. The
     factors act on each fold's model before the test rows' mean; the rows sum to 1 again, but are not calibrated.

@@ -9,7 +9,7 @@ from kit.kinds import Ensembler
 
 
 class Vote(Ensembler):
-    """Majority vote: a class's share of the members whose most probable class it is; ties go by the mean probability.
+    """Majority vote: the share of members whose most probable class it is. The mean probability breaks ties.
 
     `mean` is the soft vote. For metrics that ask for the class alone: the shares are no calibrated probabilities.
 

@@ -8,7 +8,7 @@ from kit.plugins.ensembler._weights import Weights
 
 
 class Weighted(Weights):
-    """Mean of the members' probabilities with given weights, which are made to sum to 1.
+    """Mean of the members' probabilities with given weights, normalised to sum 1.
 
     Raises ConfigError where there are not as many weights as members.
 

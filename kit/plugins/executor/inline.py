@@ -11,7 +11,7 @@ from kit.stopping import Stop
 
 
 class Inline(Executor):
-    """One job after another in this process; unlike without an executor, a job that fails leaves the others to go on.
+    """One job after another in this process. If a job fails, the others still run.
 
     Source: a loop; what others do in other processes must come to the same.
     """

@@ -26,7 +26,7 @@ PATIENCE = 10.0  # seconds that a worker without a job has to leave
 
 
 class Processes(Executor):
-    """Jobs in processes of this machine: on GPUs one a GPU, else one a core; a process that is killed is replaced.
+    """Jobs in processes of this machine: one per GPU, or else one per core. A killed process is replaced.
 
     Source: multiprocessing, started by spawn, https://docs.python.org/3/library/multiprocessing.html.
     """

@@ -26,7 +26,7 @@ ANSWER = 10.0  # seconds that a cluster's first answer may take
 
 
 class Ray(Executor):
-    """Jobs on a Ray cluster, by CPUs, GPUs and memory; one whose worker or node is lost goes on in another.
+    """Jobs on a Ray cluster, placed by CPUs, GPUs and memory. If a worker or node is lost, another resumes its job.
 
     All nodes see the workspace's folder under one path, and have the same kit. Start the command on one of them.
 

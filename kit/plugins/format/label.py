@@ -15,7 +15,7 @@ from kit.predictions import Predictions
 
 
 class Label(Format):
-    """One column with the most probable class of each row.
+    """One column with each row's most probable class.
 
     A binary sample whose cells are all 0 looks like this one: `format=positive` says that it is none.
 

@@ -17,7 +17,7 @@ SEPARATORS = (" ", ", ", ",", "; ", ";", "|", "/", "+", "_")
 
 
 class Labels(Several):
-    """One column with the labels that each row is given, separated as in the sample.
+    """One column with each row's predicted labels, separated as in the sample.
 
     `decision` in config.json says which: its threshold, and how many labels a row has at least. Their order is the
     classes', or the likeliest first if the sample shows them in another order.

@@ -12,7 +12,7 @@ from kit.predictions import Predictions
 
 
 class MultiHot(Several):
-    """One column a class, 1 for the labels that a row is given and 0 for the others.
+    """One column per class: 1 for a row's predicted labels, 0 for the others.
 
     `decision` in config.json says which: its threshold, and how many labels a row has at least.
 

@@ -14,7 +14,7 @@ from kit.predictions import Predictions
 
 
 class OneHot(Format):
-    """One column a class, 1 for the most probable class of a row and 0 for the others.
+    """One column per class: 1 for a row's most probable class, 0 for the others.
 
     A sample of probabilities may look like this one: `format=probabilities` says that it is none.
 

@@ -15,7 +15,7 @@ from kit.predictions import Predictions
 
 
 class Positive(Format):
-    """One column with the probability of the positive one of two classes.
+    """One column with the probability of the positive class of two.
 
     Raises ConfigError where `positive` is no class.
 

@@ -13,7 +13,7 @@ from kit.predictions import Predictions
 
 
 class Probabilities(Format):
-    """One column a class with its probability, in the order of the sample's columns.
+    """One column per class with its probability, in the order of the sample's columns.
 
     Source: such as State Farm's and Plant Pathology's sample submissions, `id,class,class,...`.
     """

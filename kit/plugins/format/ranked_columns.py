@@ -14,7 +14,7 @@ from kit.predictions import Predictions
 
 
 class RankedColumns(Format):
-    """As many of a row's most probable labels as the sample has columns after the id, the best in the first.
+    """A row's most probable labels, one per column after the id, the best in the first.
 
     Raises ConfigError for more columns than classes.
 

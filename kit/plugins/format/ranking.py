@@ -17,7 +17,7 @@ from kit.predictions import Predictions
 
 
 class Ranking(Format):
-    """Several rows an id, each with one of its most probable labels, the best first.
+    """Several rows per id, each with one of its most probable labels, the best first.
 
     There may be columns of the rank (from 0 or from 1) and of the probability; the sample shows how many rows an id
     has. Raises ConfigError for more rows an id than classes.

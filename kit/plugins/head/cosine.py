@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Cosine(Head):
-    """Cosines from -1 to 1 between an embedding of the features and one learned vector a class, in float32.
+    """Cosines from -1 to 1 between an embedding of the features and one learned vector per class, in float32.
 
     Source: Wang et al. 2018, "CosFace", section 3.1 (normalised weights and features).
     """

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Joint(Head):
-    """A linear layer's logits (N, classes), and after them the features (N, features) brought to length 1, in float32.
+    """A linear layer's logits (N, classes), followed by the features (N, features) scaled to length 1, in float32.
 
     For losses that compare rows of the batch with each other, such as `contrastive`, beside one that classifies them.
 

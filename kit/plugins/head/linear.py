@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Linear(Head):
-    """A linear layer with bias, behind dropout where asked for.
+    """A linear layer with bias, after dropout if `dropout` is set.
 
     Source: torch.nn.Linear; dropout: Srivastava et al. 2014.
     """

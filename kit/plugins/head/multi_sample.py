@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class MultiSample(Head):
-    """The mean of one linear layer's logits behind several independent dropouts; plain linear when predicting.
+    """Mean of one linear layer's logits after several independent dropouts. It predicts without dropout.
 
     Source: Inoue 2019, "Multi-Sample Dropout for Accelerated Training and Better Generalization", section 3, with the
     mean taken over logits instead of losses.

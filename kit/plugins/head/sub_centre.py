@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class SubCentre(Head):
-    """For each class the largest of the cosines to its k vectors, so that a class may look several ways.
+    """For each class the largest cosine to its k vectors, so that one class may have several appearances.
 
     Weights are (classes * k, features), class by class; float32 under AMP. For ArcFace and its kin.
 

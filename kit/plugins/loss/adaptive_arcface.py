@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class AdaptiveArcface(Margin):
-    """ArcFace with a margin a class: low + (high - low) * minmax(count^-power).
+    """ArcFace with a margin per class: low + (high - low) * minmax(count^-power).
 
     Counts of 1, 10, 100 and 1000 give .500, .2605, .1258 and .050. Where all classes have the same count, or none is
     known, every margin is the middle of low and high.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Arcface(Margin):
-    """Adds an angular margin to the true class's cosine, scales, and hands the logits to its base.
+    """Adds an angular margin to the true class's cosine, scales the cosines and passes them to its base as logits.
 
     Logit of the true class: s * cos(t + m); where cos t <= cos(pi - m), s * (cos t - m * sin(pi - m)), which keeps
     it falling with t. The others: s * cos t. Needs cosines, so a cosine head; computed in float32.

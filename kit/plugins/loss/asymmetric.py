@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Asymmetric(Binary):
-    """Focal binary cross-entropy that focuses more on the noes than on the yeses, and drops the easiest noes.
+    """Focal binary cross-entropy that focuses more on negatives than on positives, and drops the easiest negatives.
 
     With p the sigmoid and p_m = max(p - shift, 0): a yes costs (1 - p)^gamma_yes * -log p, a no
     p_m^gamma_no * -log(1 - p_m). With both gammas and the shift 0 it is bce.

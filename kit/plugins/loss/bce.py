@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Bce(Binary):
-    """Minus the log probability of the right answer, a sigmoid's, for each class; rows average or sum the classes.
+    """Binary cross-entropy of each class's sigmoid, averaged or summed over the classes of a row.
 
     Smoothing e moves a multi-hot target to 1 - e/2 or e/2, and that of a class number, one class against the rest, to
     1 - e + e/K or e/K. A class's yes counts (rows without it / rows with it)^balance times.

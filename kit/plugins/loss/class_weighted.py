@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ClassWeighted(Loss):
-    """Each row's loss times a weight of its class, count^-power, so scaled that the mean over training rows is 1.
+    """Each row's loss times its class's weight, count^-power, scaled to a mean of 1 over the training rows.
 
     The batch's loss is sum(weight * loss) / N, not torch's weighted mean, which divides by the batch's sum of weights
     and so would undo them in a batch of one class.

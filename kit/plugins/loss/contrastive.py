@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Contrastive(Beside):
-    """Over the batch's pairs: mean of 1 - cos where the class is the same, and of max(0, cos - margin) where it is not.
+    """Over the batch's pairs: mean of 1 - cos for equal classes, and of max(0, cos - margin) for different ones.
 
     The classifier's loss stands beside it. Each mean is over its own pairs, so that the few equal ones count as much as
     the many unequal ones; a kind of pair that the batch lacks costs nothing.

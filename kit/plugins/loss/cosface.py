@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Cosface(Margin):
-    """Takes a margin from the true class's cosine, scales, and hands the logits to its base.
+    """Subtracts a margin from the true class's cosine, scales the cosines and passes them to its base as logits.
 
     Logit of the true class: s * (cos t - m). The others: s * cos t. Needs cosines, so a cosine head.
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Cutmix(Mixture):
-    """A box of each image comes from another one, and the two labels share the loss by area.
+    """Replaces a box of each image by another image's. The two labels share the loss by area.
 
     share ~ Beta(alpha, alpha) is what an image keeps; the box has the side ratio sqrt(1 - share) and a uniform centre,
     is clipped at the border, and the share is taken again from the clipped box.

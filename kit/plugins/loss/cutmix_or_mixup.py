@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class CutmixOrMixup(Mixture):
-    """Each mixed batch is cut or blended, by a draw.
+    """Mixes each batch by CutMix or by mixup, at random.
 
     Source: Wightman et al. 2021, "ResNet strikes back", section 4 (mixup alpha 0.1 to 0.2, cutmix 1, either a batch).
     """

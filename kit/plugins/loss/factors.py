@@ -17,7 +17,7 @@ TINY = 1e-37  # near float32's smallest normal number, so that its logarithm is 
 
 
 class Factors(Loss):
-    """The sum over a label's factors of the base's loss on that factor's outputs, which stand side by side.
+    """Sum over a label's factors of the base's loss. Each factor has its own columns of the outputs.
 
     Outputs are (N, sum of the factors' values). A class's probability is the product of its values' probabilities,
     over the sum for all classes: 1 where every combination is a class. The factors are `data.label_factors`.

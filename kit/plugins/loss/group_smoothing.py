@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class GroupSmoothing(Loss):
-    """Cross-entropy against a target that leaves most of its smoothing to the classes of the same shape group.
+    """Cross-entropy with label smoothing, most of which goes to the classes of the same shape group.
 
     The true class gets 1 - e, the other classes of its group share e * g evenly, all classes share e * (1 - g); in a
     group of one, g is 0. The groups come from the column `data.class_groups` of `data.classes`.

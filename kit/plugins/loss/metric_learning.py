@@ -22,7 +22,7 @@ ENDINGS = {"losses": "Loss", "miners": "Miner"}  # of the names of classes
 
 
 class MetricLearning(Beside):
-    """A loss of pytorch-metric-learning on the unit vectors, and the pairs or triplets that a miner picks for it.
+    """A loss of pytorch-metric-learning on the unit vectors, with a miner's choice of pairs or triplets.
 
     `{"name": "TripletMarginLoss", "margin": 0.1}` with the miner `{"name": "BatchHardMiner"}` is triplets, mined.
     Losses with weights of their own are not taken: `arcface`, `proxy_anchor` and their kin are kit's.

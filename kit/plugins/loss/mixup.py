@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Mixup(Mixture):
-    """Each image is share * itself + (1 - share) * another, and the two labels share the loss likewise.
+    """Each image is share * itself + (1 - share) * another. The two labels share the loss in the same ratio.
 
     share ~ Beta(alpha, alpha), one draw a batch; the pixels become float32, of 0 to 255 still.
 

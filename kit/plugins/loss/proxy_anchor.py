@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class ProxyAnchor(Loss):
-    """Each class's proxy, its row of the cosine head, pulls its rows in and pushes all others off.
+    """Each class's proxy (its vector in the cosine head) attracts the class's rows and repels all others.
 
     1 / |P+| * sum over classes in the batch of log(1 + sum over their rows of exp(-s * (cos - m)))
     + 1 / |P| * sum over all classes of log(1 + sum over other rows of exp(s * (cos + m))).

@@ -12,7 +12,7 @@ from kit.shortcuts import decided
 
 
 class Accuracy(Metric):
-    """Share of rows whose most probable class is the true one; with several labels, of those where all are right.
+    """Share of rows whose most probable class is the true one. With several labels per row, all must be right.
 
     A row with several labels is right if it is given exactly its own by `decision` in config.json (subset accuracy).
 

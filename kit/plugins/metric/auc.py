@@ -8,7 +8,7 @@ from kit.plugins.metric._several import MeanOverClasses, Weighted
 
 
 class Auc(MeanOverClasses):
-    """Area under the ROC curve: of the second of two classes, else the mean of each class against the rest.
+    """Area under the ROC curve: of the second of two classes, or the mean of each class against the rest.
 
     Classes without rows, or with all of them, have no curve and are left out of the mean; where a row may have several
     labels, every other class counts. Raises InvalidError where no class has a curve.

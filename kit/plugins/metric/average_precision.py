@@ -8,7 +8,7 @@ from kit.plugins.metric._several import MeanOverClasses, Weighted
 
 
 class AveragePrecision(MeanOverClasses):
-    """Mean over classes of the precision at each of the class's rows, in the order of its probabilities.
+    """Mean over classes of the mean precision at each of the class's rows, in descending order of probability.
 
     Of two classes the second alone counts, unless a row may have several labels. Classes without rows are left out.
     Raises InvalidError where none is left.

@@ -13,7 +13,7 @@ from kit.shortcuts import true_shares
 
 
 class LogLoss(Metric):
-    """Minus the mean log of the true class's probability, rows made to sum to 1, clipped away from 0 and 1.
+    """Minus the mean log of the true class's probability. Rows are normalised and clipped away from 0 and 1.
 
     Where a row may have several labels: the mean over rows and classes of minus the log probability of the right
     answer, yes or no (binary cross-entropy).

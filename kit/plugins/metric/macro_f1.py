@@ -13,7 +13,7 @@ from kit.shortcuts import decided
 
 
 class MacroF1(Metric):
-    """Mean F1 of the classes that occur in the truth or in the predictions; a class without a hit counts 0.
+    """Mean F1 of the classes in the truth or in the predictions. A class without a hit counts 0.
 
     A row is predicted to be of its most probable class. If it may have several, `decision` in config.json says which
     it is given, and all classes count: one without true and given rows counts 0, or is left out with `absent=skip`.

@@ -11,7 +11,7 @@ from kit.kinds import Metric
 
 
 class MapAtK(Metric):
-    """Mean of 1 / rank of the true class among the k most probable ones, 0 where it is not among them.
+    """Mean of 1 / rank of the true class among the k most probable ones, or 0 if it is not one of them.
 
     Source: MAP@5 of Humpback Whale Identification 2019 and Happywhale 2022, for one label a row; of equal probabilities
     the class that comes first ranks first.

@@ -12,7 +12,7 @@ from kit.kinds import Metric
 
 
 class SamplesF1(Metric):
-    """Mean over rows of the F score of the labels that a row is given; 1 where it has none and is given none.
+    """Mean over rows of the F score of the predicted labels: 1 if a row has no label and none is predicted.
 
     `decision` in config.json says which labels a row is given.
 

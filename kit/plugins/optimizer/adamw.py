@@ -16,7 +16,7 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Adamw(Optimizer):
-    """Adam whose weight decay acts on the weights directly; biases and norm layers do not decay.
+    """Adam with decoupled weight decay. Biases and norm layers do not decay.
 
     Source: Loshchilov & Hutter 2019, "Decoupled Weight Decay Regularization"; torch.optim.AdamW.
     """

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Sgd(Optimizer):
-    """Gradient descent with momentum; biases and norm layers do not decay.
+    """Gradient descent with momentum. Biases and norm layers do not decay.
 
     Source: Sutskever et al. 2013, "On the importance of initialization and momentum"; torch.optim.SGD.
     """

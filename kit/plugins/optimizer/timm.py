@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Timm(Optimizer):
-    """An optimizer of timm; `opt` is timm's name for it. Biases and norm layers do not decay.
+    """A timm optimizer. `opt` is its name in timm. Biases and norm layers do not decay.
 
     Source: Wightman 2019, timm.optim.create_optimizer_v2.
     """

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Attention(Pooling):
-    """The mean over positions or tokens, weighted by a softmax over one learned score each.
+    """Mean over positions or tokens, weighted by the softmax of one learned score each.
 
     The scoring vector starts at zero, so that training starts from the plain mean; float32 under AMP.
 

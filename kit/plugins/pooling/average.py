@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Average(Pooling):
-    """The mean over positions or tokens.
+    """Mean over positions or tokens.
 
     Source: Lin et al. 2014, "Network In Network", section 3.2 (global average pooling).
     """

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class AverageMax(Pooling):
-    """Half the sum of the mean and the maximum over positions or tokens, as many features as either.
+    """Half the sum of the mean and the maximum over positions or tokens. The number of features stays the same.
 
     Source: timm's SelectAdaptivePool2d(pool_type="avgmax").
     """

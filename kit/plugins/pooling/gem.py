@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Gem(Pooling):
-    """The generalised mean over positions, (mean x^p)^(1/p): average at p = 1, towards the maximum as p grows.
+    """Generalised mean over positions, (mean x^p)^(1/p): the mean for p = 1, near the maximum for large p.
 
     Source: Radenovic et al. 2018, "Fine-tuning CNN Image Retrieval with No Human Annotation", equation 4.
     """

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Max(Pooling):
-    """The maximum over positions or tokens.
+    """Maximum over positions or tokens.
 
     Source: Tolias et al. 2016, "Particular object retrieval with integral max-pooling of CNN activations" (MAC).
     """

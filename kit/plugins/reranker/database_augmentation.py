@@ -11,7 +11,7 @@ from kit.search import Nearest, Search, nearest_others
 
 
 class DatabaseAugmentation(Reranker):
-    """Searches among sums of each training image and its nearest ones, whose weights fall from 1 to 10^-`decay`.
+    """Searches sums of each training image and its nearest ones, with weights that fall from 1 to 10^-`decay`.
 
     Source: Turcot and Lowe 2009, "Better matching with fewer features", in the form of Google Landmark Retrieval's
     winners, weights logspace(0, -1.5, 10).

@@ -16,7 +16,7 @@ from kit.search import Nearest, Search
 
 
 class Pairs(Reranker):
-    """Orders the `top` nearest images by what `kit pairs` learned: a probability that two images are of one class.
+    """Sorts the `top` nearest images by the probability of the same class that `kit pairs` has learned.
 
     A held-out row's neighbours are judged by what was learned in the other folds. Similarities become probabilities.
 

@@ -11,7 +11,7 @@ from kit.search import Nearest, Search
 
 
 class QueryExpansion(Reranker):
-    """Searches with the sum of a query and its `top` nearest images, each times its cosine to the power `alpha`.
+    """Searches with the sum of a query and its `top` nearest images, each weighted by its cosine^`alpha`.
 
     Source: Radenovic, Tolias and Chum 2019, "Fine-tuning CNN Image Retrieval with No Human Annotation", section 3.4
     (alpha-weighted query expansion); alpha 0 is the mean of Chum et al. 2007.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Balanced(Sampler):
-    """Frequent classes lose rows and rare ones repeat; an epoch is as long as it would be without.
+    """Drops rows of frequent classes and repeats rows of rare ones. The length of an epoch stays the same.
 
     The share of a class is proportional to (its rows)^power: 0 makes classes equal, 0.5 is the square root, 1 leaves
     them as they are. Shares are rounded to whole rows, the largest remainders up.

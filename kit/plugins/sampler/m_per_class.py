@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class MPerClass(Sampler):
-    """Blocks of `classes` different classes with `m` rows each; a block is a batch where batch_size = m * classes.
+    """Blocks of `classes` different classes with `m` rows each. A block is a batch if batch_size = m * classes.
 
     An epoch is the whole blocks nearest to the table's length, at least one. Each block takes the classes, and of a
     class the rows, that were shown least, at random among equals; a row is in a block twice only where its class has

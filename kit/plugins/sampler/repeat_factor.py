@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class RepeatFactor(Sampler):
-    """Every row at least once an epoch, and sqrt(share / f) times where its rarest class is in a share f of the rows.
+    """Every row at least once per epoch, and sqrt(share / f) times if a share f of the rows has its rarest class.
 
     Where that is no whole number, a draw in every epoch says which rows come once more. Rows without a label come once.
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Shuffled(Sampler):
-    """Every row once an epoch, in a fresh order.
+    """Every row once per epoch, in a new random order.
 
     Source: sampling without replacement, as torch.utils.data.RandomSampler.
     """

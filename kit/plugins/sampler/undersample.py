@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Undersample(Sampler):
-    """As many rows of every class as the rarest class has, other ones in every epoch.
+    """As many rows of every class as of the rarest one, drawn again for each epoch.
 
     Source: random undersampling, He and Garcia 2009, "Learning from Imbalanced Data", section 3.1.1.
     """

@@ -8,7 +8,7 @@ from kit.kinds import Scheduler
 
 
 class Constant(Scheduler):
-    """1 from the end of a linear warm-up on.
+    """Constant at 1 after a linear warm-up.
 
     Source: Goyal et al. 2017, "Accurate, Large Minibatch SGD", section 2.2 (gradual warm-up).
     """

@@ -10,7 +10,7 @@ from kit.kinds import Scheduler
 
 
 class Cosine(Scheduler):
-    """Rises in a line to 1 over the warm-up, reaches it exactly, and falls as a cosine to the floor.
+    """Linear warm-up to exactly 1, then a cosine down to the floor.
 
     Source: Loshchilov & Hutter 2017, "SGDR", equation 5; warm-up: Goyal et al. 2017, section 2.2.
     """

@@ -10,7 +10,7 @@ from kit.kinds import Scheduler
 
 
 class OneCycle(Scheduler):
-    """Rises along half a cosine from `start` to 1, reaches it exactly, and falls along another to `end`.
+    """Half a cosine up from `start` to exactly 1, then another down to `end`.
 
     Source: Smith & Topin 2018, "Super-Convergence"; torch.optim.lr_scheduler.OneCycleLR with cosine annealing.
     """

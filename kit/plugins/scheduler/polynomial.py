@@ -8,7 +8,7 @@ from kit.kinds import Scheduler
 
 
 class Polynomial(Scheduler):
-    """(1 - progress)^power from the end of a linear warm-up on, down to the floor; power 1 is a line.
+    """Linear warm-up, then (1 - progress)^power down to the floor. Power 1 is a line.
 
     Source: Liu et al. 2015, "ParseNet", section 4 (the poly policy); torch.optim.lr_scheduler.PolynomialLR.
     """

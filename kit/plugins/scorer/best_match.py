@@ -9,7 +9,7 @@ from kit.plugins.scorer._scores import by_class
 
 
 class BestMatch(Scorer):
-    """The class of the nearest image, for certain.
+    """The class of the nearest image, with probability 1.
 
     Its probabilities are 0 and 1, so it answers, and cannot say how sure it is: `power` can.
 

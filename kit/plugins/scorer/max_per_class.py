@@ -11,7 +11,7 @@ from kit.plugins.scorer._scores import best_by_class, powered
 
 
 class MaxPerClass(Powered):
-    """The largest cos^power of each class among the k nearest images, brought to sum 1.
+    """The largest cos^power of each class among the k nearest images, normalised to sum 1.
 
     It ranks classes by their best image: for ranked answers, and where classes have few and unlike images.
 

@@ -10,7 +10,7 @@ from kit.plugins.scorer._scores import by_class, powered
 
 
 class Power(Powered):
-    """The sum of cos^power over the k nearest images of a class, brought to sum 1.
+    """The sum of cos^power of each class over the k nearest images, normalised to sum 1.
 
     Source: Dudani 1976, "The Distance-Weighted k-Nearest-Neighbor Rule", with cos^power as the weight.
     """

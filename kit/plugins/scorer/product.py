@@ -15,7 +15,7 @@ COSINES, SHARES = (1.0, 3.0, 9.0, 27.0), (0.1, 0.3, 1.0, 3.0, 10.0)  # powers th
 
 
 class Product(Scorer):
-    """cos^a * p^b of each class among the k nearest images: its nearest one's cosine, the classifier's probability.
+    """cos^a * p^b of each class: its largest cosine among the k nearest images, the classifier's probability.
 
     The winners' powers were 9 and 10. A row for which no neighbour's class has any probability is the classifier's.
 

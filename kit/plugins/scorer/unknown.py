@@ -16,7 +16,7 @@ TRIED = 41  # thresholds, quantiles of the best similarities
 
 
 class Unknown(Scorer):
-    """The largest cos^power of each class, and threshold^power for the class that stands for none of them.
+    """The largest cos^power of each class, and threshold^power for the class that means "none of the others".
 
     A row whose nearest image is less similar than the threshold is answered with `label`; in a ranked answer the label
     stands between the classes that are more similar and those that are less. The threshold is found on out-of-fold

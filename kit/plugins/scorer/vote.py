@@ -10,7 +10,7 @@ from kit.plugins.scorer._scores import by_class
 
 
 class Vote(Scorer):
-    """The share of each class among the k nearest images.
+    """Each class's share of the k nearest images.
 
     Source: sklearn.neighbors.KNeighborsClassifier, weights "uniform".
     """

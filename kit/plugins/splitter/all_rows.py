@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class AllRows(Splitter):
-    """One model trains on every row, as `kit final` does.
+    """Trains one model on every row, as `kit final` does.
 
     Such a run has no score, for no row is left for it.
 

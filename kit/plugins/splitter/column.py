@@ -21,7 +21,7 @@ NEVER = ("", "-1")  # never held out; folds.csv writes -1
 
 
 class Column(Splitter):
-    """Rows that have the same number or name in a column are held out together; blank ones (or -1) never.
+    """Holds out together the rows with the same value in a column. Rows with a blank or -1 are never held out.
 
     Folds are numbered in the order of the numbers, or else of the names. With `held_out` only the names in it are held
     out: of a column with `train` and `val`, `held_out=["val"]` makes one fold, which is validated on `val`.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class GroupKfold(Splitter):
-    """Each group is held out whole, in one of folds with about equally many groups; classes are not looked at.
+    """Holds each group out whole, in folds with about equally many groups. It ignores the classes.
 
     Source: sklearn.model_selection.GroupKFold with shuffle.
     """

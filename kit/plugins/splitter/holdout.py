@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Holdout(Splitter):
-    """One fold: a share of the rows is held out, whole groups where the competition declares groups.
+    """One fold: holds out a share of the rows, in whole groups if `data.group` is set.
 
     The rows are dealt into k-folds, of which as many are held out as make the share: 1 of 5 for 0.2. Where a row may
     have several labels, they are dealt into two parts by iterative stratification, as in multilabel_stratified_kfold.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Kfold(Splitter):
-    """Each row is held out once, in one of equally large random folds.
+    """Holds each row out once, in equally large random folds.
 
     Source: sklearn.model_selection.KFold.
     """

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class MultilabelStratifiedKfold(Splitter):
-    """Each row is held out once; every fold has each label in about the share that all rows have.
+    """Holds each row out once. A label's share is about the same in every fold.
 
     Rows of the rarest label are dealt out first, each to the fold that lacks that label most. Where the competition
     declares groups, whole groups are dealt out, then moved as long as that evens out the labels.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Repeated(Splitter):
-    """Another splitter several times, each time with its own draws: a row is held out once a repeat, by other models.
+    """Repeats another splitter with new draws. Each row is held out once per repeat, each time by another model.
 
     Fold numbers run on over the repeats: 2 repeats of 5 folds are the folds 0 to 9. More repeats leave the folds of
     the first ones as they were.

@@ -18,7 +18,7 @@ PASSES = 10  # over the groups, in search of better places; two or three find no
 
 
 class StratifiedGroupKfold(Splitter):
-    """Each group is held out whole, in folds with the classes in about the shares that all rows have.
+    """Holds each group out whole. A class's share is about the same in every fold.
 
     scikit-learn's greedy answer comes first; then one group after the other moves to the fold where it is needed
     most, as long as that evens out the classes. Of several such tries the most even one is taken.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class StratifiedKfold(Splitter):
-    """Each row is held out once; every fold has the classes in the shares that all rows have.
+    """Holds each row out once. A class's share is the same in every fold.
 
     Source: sklearn.model_selection.StratifiedKFold.
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Time(Splitter):
-    """Rows are cut by time into one chunk more than folds; each fold trains on all chunks before the one it holds out.
+    """Cuts the rows by time into folds + 1 chunks. Each fold trains on all chunks before the one it holds out.
 
     The earliest chunk is never held out. Rows of one time stay together. A group is as late as its last row: one that
     straddles a border belongs whole to the later chunk, so its early rows are purged from the training rows before.

@@ -13,7 +13,7 @@ from kit.kinds import Log, Tracked, Tracker
 
 
 class Tensorboard(Tracker):
-    """Writes TensorBoard's event files: `tensorboard --logdir runs` draws them.
+    """Writes TensorBoard event files. `tensorboard --logdir runs` shows them.
 
     Source: torch.utils.tensorboard.SummaryWriter.
     """

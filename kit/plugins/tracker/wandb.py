@@ -13,7 +13,7 @@ from kit.kinds import Log, Tracked, Tracker
 
 
 class Wandb(Tracker):
-    """Logs to Weights & Biases: a run a fold, in a group that is the run, and one of the pooled scores.
+    """Logs to Weights & Biases: a group per run, with one W&B run per fold and one for the pooled scores.
 
     A fold that goes on, goes on as the same run. Offline, the files are in the fold's folder, and
     `wandb sync runs/r/fold-0/wandb/offline-run-*` sends them.

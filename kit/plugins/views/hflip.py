@@ -8,7 +8,7 @@ from kit.kinds import Views
 
 
 class Hflip(Views):
-    """Two views: the image and its mirror image, left for right.
+    """Two views: the image and its horizontal mirror image.
 
     Source: Krizhevsky et al. 2012, section 4.1; ttach.HorizontalFlip.
     """

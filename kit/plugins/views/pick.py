@@ -12,7 +12,7 @@ from kit.plugins.views.plain import Plain
 
 
 class Pick(Views):
-    """The views of another set that have these numbers, counted from 0 in ttach's order.
+    """The views of another set with these numbers, counted from 0 in ttach's order.
 
     Raises ConfigError C12 for a number that the set does not have.
 

@@ -10,7 +10,7 @@ from kit.kinds import Views
 
 
 class Scale(Views):
-    """A view a factor: the image resized by it, for networks that take any size.
+    """One view per factor: the image resized by it. For networks that take any size.
 
     A network that was trained on random crops sees things larger there than in whole images, so a factor above 1 may
     help by itself.

@@ -10,7 +10,7 @@ from kit.kinds import Views
 
 
 class Shift(Views):
-    """Five views: the image, and it shifted up, down, left and right; the border's pixels fill the gap.
+    """Five views: the image, and the image shifted up, down, left and right. Border pixels fill the gap.
 
     Source: the translations of Krizhevsky et al. 2012, section 4.1, as a ttach transform.
     """
