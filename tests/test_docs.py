@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
+import inspect
 import json
 import re
 import shlex
@@ -10,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+import kit
+import kit.errors
+import kit.kinds
 from kit.__main__ import menu, run
 from kit.config_file import check
 from kit.kinds import KINDS, Classes, Loss
@@ -21,6 +27,14 @@ TEXT = (ROOT / "docs" / "plugins.md").read_text()
 BLOCKS = re.findall(r"```python\n# (plugins/(\w+)/(\w+)\.py)\n(.*?)```", TEXT, flags=re.DOTALL)
 PAGES = [TEXT, *((ROOT / "docs" / page).read_text() for page in ("defaults.md", "board.md", "report.md"))]
 LINES = [line for page in PAGES for line in page.splitlines() if line.startswith("$ kit ")]
+
+
+def template(kind: str) -> str:
+    """The file that `kit plugins new` writes."""
+    (file,) = (ROOT / "kit").rglob(f"templates/{kind}.txt")
+    return file.read_text()
+
+
 COMMANDS = [line[2:].split(" #")[0].strip() for line in LINES]
 
 
@@ -93,3 +107,56 @@ def test_each_command_exists_and_its_overrides_are_keys(line: str) -> None:
         pairs = [part for part in rest if "=" in part]
         assert pairs
         check(overridden(json.loads((ROOT / "config.json").read_text()), pairs))
+
+
+# ------------------------------------------------------------------------------- the public Python interface
+
+PUBLIC = set(
+    re.findall(r"^\| `(kit[\w.]*)` \|", (ROOT / "docs" / "public.md").read_text(), flags=re.MULTILINE)
+)
+AUTHORS_CODE = {
+    **{path: code for path, _, _, code in BLOCKS},
+    **{str(file.relative_to(ROOT)): file.read_text() for file in (ROOT / "plugins").glob("*/*.py")},
+    **{f"template of a {kind}": template(kind) for kind in KINDS},
+    "template of a test": template("test").replace("$base", "Loss"),
+}
+
+
+def kits_names(code: str) -> set[str]:
+    """The names that a module imports from kit; templates have `$` where a name will stand."""
+    tree = ast.parse(re.sub(r"\$\{?\w+\}?", "name", code))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    modules = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    names = {f"{node.module}.{alias.name}" for node in imports for alias in node.names}
+    return {name for name in (*names, *modules) if name == "kit" or name.startswith("kit.")}
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC))
+def test_a_public_name_imports(name: str) -> None:
+    module, _, attribute = name.rpartition(".")
+    assert hasattr(importlib.import_module(module), attribute)
+
+
+def test_the_public_page_lists_every_name_that_kit_and_its_kinds_export() -> None:
+    exported = {f"{module.__name__}.{name}" for module in (kit, kit.kinds) for name in module.__all__}
+    assert exported == {name for name in PUBLIC if name.rpartition(".")[0] in {"kit", "kit.kinds"}}
+    errors = {
+        name
+        for name, value in vars(kit.errors).items()
+        if inspect.isclass(value) and value.__module__ == "kit.errors"
+    }
+    assert {f"kit.errors.{name}" for name in errors} == {
+        name for name in PUBLIC if name.startswith("kit.errors.")
+    }
+
+
+@pytest.mark.parametrize("source", AUTHORS_CODE)
+def test_a_plugin_of_the_pages_imports_public_names_alone(source: str) -> None:
+    stock = re.compile(r"kit\.plugins\.[a-z]\w+\.[a-z]\w+\.[A-Z]\w+")
+    private = {name for name in kits_names(AUTHORS_CODE[source]) - PUBLIC if not stock.fullmatch(name)}
+    assert not private
+
+
+def test_the_check_of_imports_finds_a_private_name() -> None:
+    code = "import kit.folds\nfrom kit.plugins.loss._margin import Margin\nfrom kit.kinds import Loss\nimport numpy"
+    assert kits_names(code) - PUBLIC == {"kit.folds", "kit.plugins.loss._margin.Margin"}

@@ -16,13 +16,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
+from kit import Predictions, Workspace, train_table
 from kit.errors import DataError
 from kit.kinds import Loss, known
-from kit.predictions import Predictions
 from kit.registry import place_of
-from kit.table import train_table
 from kit.tables.csv_file import read_csv
-from kit.workspace import Workspace
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -15,7 +15,7 @@ from pydantic import Field
 from kit.kinds import Splitter
 
 if TYPE_CHECKING:
-    from kit.table import Table
+    from kit import Table
 
 
 class ByPrefix(Splitter):
