@@ -51,7 +51,8 @@ def codes(root: Path, *overrides: str) -> dict[str, Finding]:
 # ------------------------------------------------------------------------------------------- no false alarm
 
 
-@pytest.mark.filterwarnings("ignore:W60")  # the demo's objects are whole specs, and reset this workspace's options
+# the demo's objects are whole specs, and reset this workspace's options
+@pytest.mark.filterwarnings("ignore:W60")
 def test_the_demos_config_learns_one_batch_and_nothing_is_found(root: Path) -> None:
     kept = ("augmenter", "backbone", "loss", "optimizer", "epochs", "ema_decay")
     found = tried(root, *(f"{key}={json.dumps(CONFIG[key])}" for key in kept))
