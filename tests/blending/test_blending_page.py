@@ -15,7 +15,7 @@ TEXT = (ROOT / "docs" / "blending.md").read_text()
 
 
 def test_the_table_names_every_ensembler_and_no_other() -> None:
-    table = TEXT.split("## What there is")[1]
+    table = TEXT.split("## Ensemblers")[1].split("\n## ")[0]
     cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     named = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
     assert named == {name for name, (place, *_) in places("ensembler", None).items() if place.shelf == "kit"}
