@@ -36,7 +36,7 @@ bench: $(INSTALLED)  ## the benchmarks that need nothing but kit
 	@$(BIN)/python benchmarks/tta.py
 	@$(BIN)/python benchmarks/host_memory.py
 	@$(BIN)/python benchmarks/train_throughput.py --precision float32
-	@echo "against peers, whose environments they need: see Peers by the clock and Blending in benchmarks/README.md:"
+	@echo "against peers, whose environments they need: see Whole commands and Blending in benchmarks/README.md:"
 	@echo "  python benchmarks/peers.py grocery come|best|folds --env ../peers --train-py train.py"
 	@echo "  python benchmarks/blend.py --peer ../peer/bin/python"
 
