@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench crash fuzz soak clean
+.PHONY: help demo test lint bench crash fuzz soak docs test-matrix clean
 
 help:  ## what there is to make
-	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/'
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1	/'
 
 $(INSTALLED): setup.cfg constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kit needs Python 3.11 or newer, $(PYTHON) is " + sys.version.split()[0])'
@@ -25,9 +25,13 @@ lint: $(INSTALLED)  ## style and types
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check --quiet || (echo "make lint: run $(BIN)/ruff format"; exit 1)
 	@$(BIN)/mypy
+	@$(BIN)/python -m tools.commit_subjects
 
 test: lint  ## style, types, and every test, a file of them on each of two cores
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+test-matrix:  ## the tests on each installed Python and on the lowest versions of setup.cfg
+	@$(PYTHON) -m tools.matrix
 
 bench: $(INSTALLED)  ## the benchmarks that need nothing but kit
 	@$(BIN)/python benchmarks/train_throughput.py
@@ -49,5 +53,13 @@ fuzz: $(INSTALLED)  ## 30,000 damaged and odd files, handed to every reader; 3 m
 soak: $(INSTALLED)  ## trains, kills, resumes and blends at random for 20 minutes, and compares; MINUTES=5 for shorter
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.soak $(or $(MINUTES),20)
 
+$(VENV)/.docs: $(INSTALLED)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
+docs: $(VENV)/.docs  ## the site in site/: docs/, commands and API; a broken link fails
+	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(BIN)/mkdocs build --strict --clean  # --quiet would hide warnings from --strict
+	@echo "site/index.html; search needs a server: $(BIN)/python -m http.server --directory site 8000"
+
 clean:  ## remove the environment and what runs have left
-	rm -rf $(VENV) cache runs data submissions/[0-9]* submissions/board.csv *.egg-info
+	rm -rf $(VENV) .matrix site cache runs data submissions/[0-9]* submissions/board.csv *.egg-info
