@@ -82,6 +82,8 @@ def menu() -> None:
 
 def main() -> None:
     """Runs the command line; exits with the status that the error tree gives."""
+    if sys.platform == "win32":
+        sys.exit("kit needs Linux: it uses POSIX file locks. On Windows, run it in WSL.")
     gc.set_threshold(GARBAGE)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(
