@@ -25,15 +25,6 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".matrix"
 PYTHONS = ("3.11", "3.12", "3.13")
 LOWEST = "lowest"
-# what the tests themselves need; other extras belong to one plugin each, whose tests skip without them
-TEST_PACKAGES = (
-    "axe-playwright-python",
-    "hypothesis",
-    "iterative-stratification",
-    "playwright",
-    "pytest",
-    "pytest-xdist",
-)
 SEPARATORS = re.compile(r"\s*(>=|==|<)\s*")
 
 
@@ -90,16 +81,12 @@ def prepare(environment: str, python: str) -> Path:
             "--quiet",
             "--disable-pip-version-check",
         ]
+        constraints = ROOT / "constraints.txt"
         if environment == LOWEST:
-            pins = [
-                f"{name}=={version}"
-                for name, version in lowest_versions((ROOT / "setup.cfg").read_text()).items()
-            ]
-            subprocess.run([*pip, *pins, *TEST_PACKAGES], check=True)
-        else:
-            subprocess.run(
-                [*pip, "--constraint", "constraints.txt", "--editable", ".[dev]"], cwd=ROOT, check=True
-            )
+            lowest = lowest_versions((ROOT / "setup.cfg").read_text())
+            constraints = folder / "lowest.txt"
+            constraints.write_text("".join(f"{name}=={version}\n" for name, version in lowest.items()))
+        subprocess.run([*pip, "--constraint", str(constraints), "--editable", ".[dev]"], cwd=ROOT, check=True)
         stamp.write_text(digest)
     return folder / "bin" / "python"
 
