@@ -81,6 +81,10 @@ def _transform(entry: Mapping[str, Any], size: int) -> Any:
     arguments, known = arguments_of(entry, maker, name, lambda part: _transform(part, size))
     sizes = {"size": (size, size), "target_size": (size, size)}
     arguments = {key: value for key, value in sizes.items() if key in known} | arguments
+    # RandAugment of torchvision 0.21 and 0.22 takes the mode but not its name
+    modes = {mode.value: mode for mode in _library().InterpolationMode}
+    if isinstance(arguments.get("interpolation"), str):
+        arguments["interpolation"] = modes.get(arguments["interpolation"], arguments["interpolation"])
     try:
         return maker(**arguments)
     except (TypeError, ValueError, NotImplementedError) as error:
