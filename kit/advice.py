@@ -17,7 +17,6 @@ from kit.kinds import KINDS, Splitter
 KEEP_GROUPS = frozenset(
     {"group_kfold", "stratified_group_kfold", "multilabel_stratified_kfold", "holdout", "time"}
 )
-FILES_OF_GROUPS = {"auto": "groups.csv", "scene": "scenes.csv"}
 
 
 def stratified(labels: LabelKind, grouped: bool) -> str:

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from kit.advice import FILES_OF_GROUPS, keep_whole
+from kit.advice import keep_whole
 from kit.checking.finding import Finding, Level
 from kit.errors import Case
 from kit.folds import Folds
 from kit.kinds import Splitter
-from kit.table import Table
+from kit.table import FOUND, Table
 
 MANY = 0.005  # of the rows with a copy on the other side are a problem, fewer a warning
 
@@ -76,8 +76,8 @@ def _answer(group: str | None, splitter: Splitter, train: Table) -> str:
     """What keeps copies in one fold: found groups, or one value of the column that names groups now."""
     if group is None:
         return keep_whole("auto", group, splitter, train.label_kind)
-    if group in FILES_OF_GROUPS:  # it was made before, or by hand
-        file = FILES_OF_GROUPS[group]
+    if group in FOUND:  # it was made before, or by hand
+        file = FOUND[group]
         return (
             keep_whole(group, group, splitter, train.label_kind)
             or f"delete {file}, and kit check makes it anew"

@@ -12,7 +12,7 @@ from functools import cached_property
 from kit.discovery.evidence import COVERED, Scan, Sheet
 from kit.errors import Case
 from kit.legible import legible
-from kit.tables.content import UNREAD, ending, without_ending
+from kit.tables.content import ARCHIVES, FORMATS, UNREAD, ending, without_ending
 from kit.tables.normal_form import nfc
 
 PROBED = 200  # cells of a column that are looked at, evenly spread
@@ -21,13 +21,6 @@ SEVERAL = 0.2  # of a column's cells must differ where each id stands on several
 
 FORMULA = re.compile(r'="(.*)"')
 ADDRESS = re.compile(r"\w+://")
-ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".zst"})
-FORMATS = {
-    ".dcm": "DICOM", ".npy": "NumPy arrays", ".npz": "NumPy arrays", ".jp2": "JPEG 2000", ".heic": "HEIC",
-    ".heif": "HEIC", ".jxl": "JPEG XL", ".parquet": "Parquet", ".h5": "HDF5", ".hdf5": "HDF5", ".mp4": "video",
-    ".mov": "video", ".avi": "video", ".tfrec": "TFRecord", ".tfrecord": "TFRecord", ".mat": "MATLAB", ".wav": "audio",
-    ".mp3": "audio", ".lmdb": "LMDB", ".nii": "NIfTI", ".svg": "SVG", ".pdf": "PDF", ".pkl": "pickles",
-}  # fmt: skip
 WORDS = {
     "blanks": "blanks around the names",
     "formula": "spreadsheet formulas",

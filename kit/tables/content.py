@@ -17,12 +17,16 @@ SIDECARS = frozenset({
     ".cpp", ".csv", ".db", ".doc", ".docx", ".html", ".ini", ".ipynb", ".js", ".json", ".jsonl", ".log", ".md", ".py",
     ".rst", ".sh", ".tsv", ".txt", ".xls", ".xlsx", ".xml", ".yaml", ".yml",
 })  # fmt: skip
-# images, films, arrays and archives that kit does not read
-UNREAD = frozenset({
-    ".7z", ".avi", ".bin", ".ckpt", ".dcm", ".gz", ".h5", ".hdf5", ".heic", ".heif", ".jp2", ".jxl", ".lmdb", ".mat",
-    ".mov", ".mp3", ".mp4", ".nii", ".npy", ".npz", ".onnx", ".parquet", ".pdf", ".pkl", ".pt", ".pth", ".rar",
-    ".safetensors", ".svg", ".tar", ".tfrec", ".tfrecord", ".tgz", ".wav", ".zip",
-})  # fmt: skip
+# files that kit does not read: archives, images and arrays of other formats, and networks
+ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".zst"})
+FORMATS = {
+    ".dcm": "DICOM", ".npy": "NumPy arrays", ".npz": "NumPy arrays", ".jp2": "JPEG 2000", ".heic": "HEIC",
+    ".heif": "HEIC", ".jxl": "JPEG XL", ".parquet": "Parquet", ".h5": "HDF5", ".hdf5": "HDF5", ".mp4": "video",
+    ".mov": "video", ".avi": "video", ".tfrec": "TFRecord", ".tfrecord": "TFRecord", ".mat": "MATLAB", ".wav": "audio",
+    ".mp3": "audio", ".lmdb": "LMDB", ".nii": "NIfTI", ".svg": "SVG", ".pdf": "PDF", ".pkl": "pickles",
+}  # fmt: skip
+NETWORKS = frozenset({".bin", ".ckpt", ".onnx", ".pt", ".pth", ".safetensors"})
+UNREAD = ARCHIVES | FORMATS.keys() | NETWORKS
 OTHERS = SIDECARS | UNREAD  # not opened, for there may be very many
 
 

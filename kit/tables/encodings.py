@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 
 from kit.errors import Case, ConfigError, DataError, KitWarning
+from kit.tables.quotes import line_breaks
 
 BOM = "\ufeff"
 PROBED_BYTES = 4096
@@ -172,7 +173,7 @@ def _damaged_characters(content: bytes) -> int:
 
 
 def _with_nul(path: Path, text: str) -> DataError:
-    count, line = text.count("\0"), len(re.findall("\r\n|\r|\n", text[: text.index("\0")])) + 1
+    count, line = text.count("\0"), line_breaks(text[: text.index("\0")]) + 1
     return DataError(
         f"{path} has {count} NUL byte{'s' * (count > 1)}, the first on line {line}", code="D71",
         hint="the file is damaged, such as by an interrupted copy, or is no text: fetch it again",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kit.errors import Case, ConfigError, DataError, nearest
-from kit.tables.csv_file import read_csv
+from kit.tables.csv_file import is_number, read_csv
 from kit.tables.patterns import columns_of, fill
 from kit.tables.spelling import folded, renamed
 
@@ -80,19 +80,12 @@ def _ranges(cells: Sequence[str], name: str, edges: Sequence[float], ids: Sequen
     cases = [
         Case(f"{name} is {cell!r}, not a number", "", row, "train", "D31")
         for row, cell in zip(ids, cells, strict=True)
-        if not _is_number(cell)
+        if not is_number(cell)
     ]
     if cases:
         raise DataError(f"{len(cases)} cells of column {name!r} are no numbers", code="D31", cases=cases)
     places = np.searchsorted(np.asarray(edges), [float(cell) for cell in cells], side="right")
     return [names[place] for place in places]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return bool(np.isfinite(float(text)))
-    except ValueError:
-        return False
 
 
 def class_groups(root: Path, data: Data) -> tuple[str, ...]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from kit.errors import Case, DataError, KitWarning
 from kit.tables.csv_file import CsvFile
-from kit.tables.quotes import line_breaks
+from kit.tables.quotes import LINE_END, line_breaks
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def _looks_like_rows(file: CsvFile, sep: str, cell: MultiLineCell) -> bool:
     if f"{sep} " in cells[cell.place]:
         return False  # a sentence: cells of a table begin without a blank
     last = len(cells) - 1
-    counts = [part.count(sep) for part in re.split("\r\n|\r|\n", cells[cell.place])]
+    counts = [part.count(sep) for part in LINE_END.split(cells[cell.place])]
     counts[0] += cell.place
     counts[-1] += last - cell.place
     return last > 0 and all(count == last for count in counts)

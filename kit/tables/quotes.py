@@ -7,12 +7,12 @@ from pathlib import Path
 
 from kit.errors import DataError
 
-_LINE_END = re.compile("\r\n|\r|\n")
+LINE_END = re.compile("\r\n|\r|\n")
 
 
 def line_breaks(text: str) -> int:
     """How many line breaks a text holds, as a CSV's lines are counted."""
-    return len(_LINE_END.findall(text)) if "\n" in text or "\r" in text else 0
+    return len(LINE_END.findall(text)) if "\n" in text or "\r" in text else 0
 
 
 def misplaced_quote(path: Path, text: str, sep: str, before: int) -> DataError | None:
@@ -39,7 +39,7 @@ def misplaced_quote(path: Path, text: str, sep: str, before: int) -> DataError |
         else:
             found = plain.match(text, place)
             place = found.end() if found else place
-        if found := _LINE_END.match(text, place):
+        if found := LINE_END.match(text, place):
             line, place = line + 1, found.end()
         else:
             place += 1
