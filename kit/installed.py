@@ -32,6 +32,7 @@ REQUIRED = {
     "rich": "rich",
     "safetensors": "safetensors",
     "scikit-learn": "sklearn",
+    "scipy": "scipy",
     "threadpoolctl": "threadpoolctl",
     "timm": "timm",
     "torch": "torch",
