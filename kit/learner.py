@@ -129,4 +129,20 @@ def learner(
         average = Swa(network, swa_start)
     device = next(network.parameters()).device.type
     scaler = torch.amp.GradScaler(device, enabled=precision.train == "float16")
+    _start_momentum(optimizer)
     return Learner(network, optimizer, average, scaler, [group["lr"] for group in optimizer.param_groups])
+
+
+def _start_momentum(optimizer: torch.optim.Optimizer) -> None:
+    """Sets the momentum of torch's fused SGD to zeros, from which the first step gives the same weights.
+
+    torch allocates it uninitialised in the first step. If that step overflows in float16, its kernel leaves the
+    momentum as it is, and the next step adds it to the weights.
+    """
+    if not isinstance(optimizer, torch.optim.SGD):
+        return
+    for group in optimizer.param_groups:
+        # with dampening the first step would differ: torch dampens all steps but the first
+        if group.get("fused") and group["momentum"] and not group["dampening"]:
+            for weight in group["params"]:
+                optimizer.state[weight].setdefault("momentum_buffer", torch.zeros_like(weight))

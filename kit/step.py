@@ -238,6 +238,8 @@ def _descend(learner: Learner, clip: float | None, value: Tensor) -> Tensor:
     elif not finite:
         learner.before.put_back()
         learner.optimizer.zero_grad(set_to_none=True)
+        if clip is not None:
+            scaler.update()  # the gradients are unscaled: without it the next step's unscale_ raises
         return finite
     learner.doing = "optimizer"
     try:

@@ -20,6 +20,7 @@ from kit.step import OptimizerShortError, Plan, Skipped
 
 FLOAT = Precision("float32", "float32", "contiguous")
 BFLOAT = Precision("bfloat16", "bfloat16", "channels_last")
+HALF = Precision("float16", "float32", "contiguous")
 TOLD = "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
 
 
@@ -289,17 +290,58 @@ def test_the_fit_gives_up_after_so_many_in_a_row_and_not_of_so_many_in_all() -> 
 def test_what_was_left_out_of_an_epoch_is_counted_apart_from_what_float16_overflowed() -> None:
     epochs = [event for event in run(new(Spoilt({1, 4})), skips=3) if isinstance(event, fit.Epoch)]
     assert [(epoch.left_out, epoch.overflows) for epoch in epochs] == [(1, 0), (1, 0)]
-    half = Precision("float16", "float32", "contiguous")
     network = Tight(10)
     optimizer = Optimizer.open({"name": "sgd", "lr": 0.01}).build(list(network.named_parameters()))
-    made = learner(network, optimizer, half)
+    made = learner(network, optimizer, HALF)
     made.scaler = torch.amp.GradScaler(
         "cpu", init_scale=2.0**40
     )  # far more than float16 can hold: the first steps overflow, each halves it
-    events = run(made, precision=half)
+    events = run(made, precision=HALF)
     assert not [event for event in events if isinstance(event, Skipped)]
     assert [event.overflows for event in events if isinstance(event, fit.Epoch)] == [3, 3]
     assert made.scaler.get_scale() == 2.0**34
+
+
+@pytest.fixture
+def uninitialised_memory_is_nan() -> Iterator[None]:
+    """torch fills what it does not initialise with NaN."""
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.usefixtures("uninitialised_memory_is_nan")
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_momentum_starts_at_zeros_even_if_the_first_step_overflows(nesterov: bool) -> None:
+    made = new(Tight(10), name="sgd", nesterov=nesterov)
+    made.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40)  # the first steps overflow
+    epochs = [event for event in run(made, precision=HALF) if isinstance(event, fit.Epoch)]
+    assert epochs[0].overflows >= 1
+    assert all(torch.isfinite(weight).all() for weight in made.network.parameters())
+
+
+def test_zeros_as_the_first_momentum_change_no_bit_of_the_weights() -> None:
+    made, plain = new(Tight(10), name="sgd"), new(Tight(10), name="sgd")
+    plain.optimizer.state.clear()
+    run(made), run(plain)
+    for one, other in zip(made.network.parameters(), plain.network.parameters(), strict=True):
+        assert torch.equal(one, other)
+    assert all(
+        torch.equal(
+            made.optimizer.state[one]["momentum_buffer"], plain.optimizer.state[other]["momentum_buffer"]
+        )
+        for one, other in zip(made.network.parameters(), plain.network.parameters(), strict=True)
+    )
+
+
+@pytest.mark.parametrize("optimizer", [{"name": "adamw"}, {"name": "timm", "opt": "adamw"}], ids=str)
+def test_float16_with_clipping_continues_after_a_loss_that_is_nan(optimizer: dict[str, Any]) -> None:
+    network = Spoilt({1})
+    made = learner(network, Optimizer.open(optimizer).build(list(network.named_parameters())), HALF)
+    events = run(made, precision=HALF, clip_grad_norm=1.0)
+    assert [event.step for event in events if isinstance(event, Skipped)] == [1]
+    assert sum(isinstance(event, fit.Step) for event in events) == 6
+    assert made.scaler.get_scale() == 2.0**15  # half of what it begins with: the gradients were not finite
 
 
 def test_an_epoch_of_nothing_but_such_steps_ends_the_fit() -> None:
