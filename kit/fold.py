@@ -22,6 +22,7 @@ from kit.files import remove_stumps
 from kit.fit import NotFiniteError
 from kit.fusion import for_predicting
 from kit.learner import Learner
+from kit.precision import Precision
 from kit.predict import Predictor, predicting
 from kit.predictions import Predictions
 from kit.progress import Outcome, Progress, Work
@@ -247,6 +248,7 @@ def save(
         "total": len(table),
         "multi_label": table.is_multi_label,
         "config": setting.resolved(),
+        "asked": Precision.of(setting.workspace.experiment.model_dump()).config(),  # with its `auto`
         "normalisation": setting.techniques.parts.backbone.normalisation(),
         "folds": setting.folds.fingerprint(),
         "versions": versions(),

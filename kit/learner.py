@@ -90,7 +90,8 @@ class Learner:
         if self.average is not None and average is not None:
             self.average.load(state["average"], average)
         self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # none of a device where the same run trains in another dtype than float16
+            self.scaler.load_state_dict(state["scaler"])
         self.peaks, self.step, self.epoch = state["peaks"], state["step"], state["epoch"]
         self.begun = state["begun"]
         self.summed = None if state["summed"] is None else state["summed"].to(self.device)

@@ -8,7 +8,8 @@ batch norm train in float32. benchmarks/README.md has the table of 24 networks t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import cast
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from kit import ranks
-from kit.errors import ConfigError
+from kit.errors import ConfigError, KitWarning
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 HEAVY = 100  # products a number that a convolution gives, from which on bf16 trains faster
@@ -31,6 +32,15 @@ class Precision:
     train: str
     predict: str
     layout: str
+
+    @classmethod
+    def of(cls, config: Mapping[str, str]) -> Precision:
+        """What the keys of a config name, `auto` included."""
+        return cls(config["precision"], config["predict_precision"], config["layout"])
+
+    def config(self) -> dict[str, str]:
+        """The same as keys of a config."""
+        return {"precision": self.train, "predict_precision": self.predict, "layout": self.layout}
 
     def place(self, network: nn.Module, device: torch.device) -> nn.Module:
         """The network on a device, its kernels in this layout."""
@@ -89,7 +99,8 @@ def choose(network: nn.Module, device: torch.device, asked: Precision) -> Precis
     Raises ConfigError C18 for a layout in which the network cannot train on this device.
     """
     fast, possible = _fastest(device), layouts(network, device)
-    train = "float32" if device.type == "cpu" and is_light(network) else fast
+    light = asked.train == "auto" and device.type == "cpu" and is_light(network)
+    train = "float32" if light else fast
     predict = fast if asked.train == "auto" else asked.train
     if asked.layout not in ("auto", *possible):
         raise ConfigError(
@@ -101,6 +112,13 @@ def choose(network: nn.Module, device: torch.device, asked: Precision) -> Precis
         predict if asked.predict == "auto" else asked.predict,
         possible[-1] if asked.layout == "auto" else asked.layout,
     )
+
+
+def warn_of_other_dtype(run: str, before: str, now: str, device: torch.device, doing: str) -> None:
+    """Warns (W61) of a run whose `auto` is another dtype on this device than where it began."""
+    if before != now:
+        text = f"W61 run {run} began in {before}; {doing} on {device} is in {now}"
+        warnings.warn(KitWarning(text), stacklevel=3)
 
 
 def layouts(network: nn.Module, device: torch.device) -> tuple[str, ...]:

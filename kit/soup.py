@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from kit import checkpoints, network
 from kit.checkpoints import Checkpoint
-from kit.config import Experiment, split
 from kit.errors import Case, CheckpointError, ConfigError, InvalidError, KitWarning
 from kit.files import StrPath, remove_stumps
 from kit.fit import take_statistics
@@ -27,6 +26,7 @@ from kit.fold import predict_held_out, save
 from kit.predictions import Predictions
 from kit.progress import Progress, Work, finish
 from kit.runs.assembling import assemble
+from kit.runs.restore import asked_experiment
 from kit.runs.run import Run, begin, find_run
 from kit.runs.same import check_asked
 from kit.runs.scoring import joined
@@ -69,8 +69,8 @@ def souping(workspace: Workspace, paths: Sequence[str | Path], name: str, greedy
     """soup, with its progress."""
     targets = find_targets(workspace, paths)
     pots = _pots(targets, greedy)
-    config = next(iter(pots[0].checkpoints.values())).about["config"]
-    space = replace(workspace, raw={**workspace.raw, **split(config, Experiment), "tracker": None})
+    shared = asked_experiment(next(iter(pots[0].checkpoints.values())).about).model_dump(mode="json")
+    space = replace(workspace, raw={**workspace.raw, **shared, "tracker": None})
     run, asked = find_run(space, name), {"soup": [target.run.name for target in targets], "greedy": greedy}
     with run.locked():
         remove_stumps(run.folder)

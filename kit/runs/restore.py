@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from kit import network
 from kit.checkpoints import Checkpoint, load
@@ -15,7 +16,7 @@ from kit.config import Experiment, split
 from kit.errors import CheckpointError
 from kit.fusion import for_predicting
 from kit.kinds import Classes
-from kit.precision import Precision
+from kit.precision import Precision, choose, warn_of_other_dtype
 from kit.predict import Predictor
 
 
@@ -24,7 +25,19 @@ def experiment_of(about: Mapping[str, Any]) -> Experiment:
 
     Raises CheckpointError D53 where this kit cannot read it, such as a newer one's.
     """
-    config = about["config"]
+    return _experiment(about, about["config"])
+
+
+def asked_experiment(about: Mapping[str, Any]) -> Experiment:
+    """The same with `auto` for each precision and layout that was not named.
+
+    A checkpoint of a kit that did not record them has what was chosen where it was trained.
+    """
+    asked = about.get("asked")
+    return _experiment(about, {**about["config"], **(asked if isinstance(asked, Mapping) else {})})
+
+
+def _experiment(about: Mapping[str, Any], config: Mapping[str, Any]) -> Experiment:
     try:
         return Experiment.model_validate(split(config, Experiment))
     except (ValueError, TypeError) as error:
@@ -39,6 +52,18 @@ def classes_of(about: Mapping[str, Any]) -> Classes:
     )
     total, multi_label = about.get("total", 0), about.get("multi_label", False)
     return Classes(tuple(names), tuple(counts), tuple(groups), tuple(map(tuple, factors)), total, multi_label)
+
+
+def precision_of(about: Mapping[str, Any], network: nn.Module, device: torch.device) -> Precision:
+    """The precision of a checkpoint's predictions on a device, which may be another one than it was trained on.
+
+    A dtype or layout that the config named stays, `auto` is chosen again: bfloat16 of an A100 fails on a T4, and is
+    several times slower than float32 on most CPUs.
+    """
+    began = Precision.of(experiment_of(about).model_dump())
+    chosen = choose(network, device, Precision.of(asked_experiment(about).model_dump()))
+    warn_of_other_dtype(about["run"], began.predict, chosen.predict, device, "predicting")
+    return chosen
 
 
 def restore(checkpoint: Checkpoint, root: Path | None, device: torch.device) -> Predictor:
@@ -60,7 +85,7 @@ def restore(checkpoint: Checkpoint, root: Path | None, device: torch.device) -> 
             hint="a plugin that it was trained with has changed",
         )  # fmt: skip
     built.load_state_dict(found)
-    precision = Precision(experiment.precision, experiment.predict_precision, experiment.layout)
+    precision = precision_of(checkpoint.about, built, device)
     return Predictor(precision.place(built.eval(), device), parts.loss, precision, classes.multi_label)
 
 

@@ -21,7 +21,7 @@ from kit.errors import ConfigError, DataError, KitError, KitWarning, listed
 from kit.folds import Folds, make_folds
 from kit.kinds import Loss, Metric
 from kit.learner import Learner
-from kit.precision import Precision, choose, choose_device
+from kit.precision import Precision, choose, choose_device, warn_of_other_dtype
 from kit.progress import Progress, Work
 from kit.runs.auto_groups import grouping
 from kit.runs.executing import open_executor
@@ -152,13 +152,7 @@ def _opened(workspace: Workspace, run: Run, like: Run | None) -> Work[Setting]:
     del built
     loaded = yield from loading(workspace, table, "train", geometry(experiment))
     taught = yield from teaching(workspace, table, folds, [stage.loss for stage in techniques.stages])
-    fixed = experiment.model_copy(
-        update={
-            "precision": precision.train,
-            "predict_precision": precision.predict,
-            "layout": precision.layout,
-        }
-    )
+    fixed = experiment.model_copy(update=precision.config())
     setting = Setting(
         workspace,
         run,
@@ -265,10 +259,11 @@ def look_ahead(workspace: Workspace, table: Table) -> None:
 
 
 def _precision(experiment: Experiment, run: Run, built: torch.nn.Module, device: torch.device) -> Precision:
-    """What the run began with, else the rule's choice for the network."""
-    began = run.config if run.begun else experiment.model_dump()
-    asked = Precision(began["precision"], began["predict_precision"], began["layout"])
-    return choose(built, device, asked)
+    """The rule's choice for the network on this device, which a run may not have begun on."""
+    chosen = choose(built, device, Precision.of(experiment.model_dump()))
+    if run.begun:
+        warn_of_other_dtype(run.name, run.config["precision"], chosen.train, device, "training")
+    return chosen
 
 
 def train_stages(setting: Setting, fold: int) -> list[fit.Stage]:

@@ -1,0 +1,152 @@
+"""A run's dtype on another device than it was trained on: `auto` is chosen again, a named dtype stays."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from kit import checkpoints, precision
+from kit.bundles.packing import bundle
+from kit.bundles.predicting import Given, predicting_bundle
+from kit.errors import CheckpointError, KitWarning
+from kit.finals.unit import on_all_rows
+from kit.learner import Learner, learner
+from kit.precision import Precision
+from kit.progress import finish
+from kit.runs.restore import precision_of, ready
+from kit.runs.run import Run
+from kit.soup import soup
+from kit.train import train
+from kit.tta import tta
+from kit.workspace import Workspace
+from tests.drawing import draw_competition
+
+CPU = torch.device("cpu")
+Units = Callable[[bool], None]
+
+
+@pytest.fixture
+def bfloat16_units(monkeypatch: pytest.MonkeyPatch) -> Units:
+    """Pretends that this CPU has units for bfloat16, or has not."""
+
+    def pretend(there: bool) -> None:
+        monkeypatch.setattr(precision, "has_bfloat16_units", lambda: there)
+
+    return pretend
+
+
+@pytest.fixture
+def moved(tmp_path: Path, bfloat16_units: Units) -> Path:
+    """A workspace with the run `r`, of `precision` auto and begun in bfloat16, on a device without it."""
+    root = draw_competition(tmp_path / "space", precision="auto", epochs=1)
+    bfloat16_units(True)
+    train(root, name="r")
+    assert json.loads((root / "runs/r/config.json").read_text())["precision"] == "bfloat16"
+    bfloat16_units(False)
+    return root
+
+
+def newest(root: Path, run: str = "r", fold: int = 0) -> Path:
+    path = checkpoints.newest(root / "runs" / run / f"fold-{fold}")
+    assert path is not None
+    return path
+
+
+def told(caught: list[warnings.WarningMessage]) -> list[str]:
+    return [str(one.message) for one in caught if "W61" in str(one.message)]
+
+
+def test_a_run_of_auto_predicts_in_the_dtype_of_the_device_and_says_so_once(moved: Path) -> None:
+    with pytest.warns(
+        KitWarning, match="W61 run r began in bfloat16; predicting on cpu is in float32"
+    ) as caught:
+        tta(moved, ["runs/r"], "hflip")
+    assert len(set(told(list(caught)))) == 1
+    with pytest.warns(KitWarning, match="W61"):
+        assert ready(newest(moved), moved, CPU).precision.predict == "float32"
+
+
+@pytest.mark.parametrize(("supported", "dtype"), [(True, "bfloat16"), (False, "float16")])
+def test_a_gpu_without_bfloat16_predicts_in_float16(
+    moved: Path, monkeypatch: pytest.MonkeyPatch, supported: bool, dtype: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: supported)
+    about = checkpoints.load(newest(moved)).about
+    network = torch.nn.Conv2d(3, 4, 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert precision_of(about, network, torch.device("cuda")) == Precision(dtype, dtype, "channels_last")
+
+
+def test_a_run_resumes_in_the_dtype_of_the_device(tmp_path: Path, bfloat16_units: Units) -> None:
+    root = draw_competition(tmp_path / "space", precision="auto", epochs=2)
+    bfloat16_units(True)
+    train(root, name="r", folds=[0])
+    bfloat16_units(False)
+    with pytest.warns(KitWarning, match="W61 run r began in bfloat16; training on cpu is in float32"):
+        train(root, name="r")
+    assert checkpoints.load(newest(root, fold=1)).about["config"]["precision"] == "float32"
+
+
+def test_on_the_same_device_nothing_is_chosen_otherwise(moved: Path, bfloat16_units: Units) -> None:
+    bfloat16_units(True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", KitWarning)
+        assert ready(newest(moved), moved, CPU).precision == Precision(
+            "bfloat16", "bfloat16", "channels_last"
+        )
+        train(moved, name="r")
+
+
+def test_a_named_dtype_stays(tmp_path: Path, bfloat16_units: Units) -> None:
+    root = draw_competition(tmp_path / "space", precision="bfloat16", epochs=1)
+    train(root, name="r")
+    bfloat16_units(False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", KitWarning)
+        assert ready(newest(root), root, CPU).precision.predict == "bfloat16"
+
+
+def test_kit_final_and_a_soup_ask_for_what_the_run_asked_for(moved: Path) -> None:
+    _, space = on_all_rows(Workspace.open(moved), Run(moved / "runs/r"), None)
+    assert (space.experiment.precision, space.experiment.layout) == ("auto", "auto")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        train(moved, ["seed=1"], name="s")
+        made = soup(moved, ["runs/r", "runs/s"], "both")
+    about = checkpoints.load(newest(moved, made.run.name)).about
+    assert about["config"]["precision"] == "float32"
+    assert about["asked"]["precision"] == "auto"
+
+
+def test_a_bundle_predicts_in_the_dtype_of_its_device(moved: Path, tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tta(moved, ["runs/r"])
+    bundle(moved, ["runs/r"], tmp_path / "bundle")
+    given = Given(moved / "data/images", moved / "data/sample_submission.csv")
+    with pytest.warns(KitWarning, match="W61 run r began in bfloat16; predicting on cpu is in float32"):
+        finish(predicting_bundle(tmp_path / "bundle", given, tmp_path / "out.csv", tmp_path / "work"))
+
+
+def test_a_record_of_what_was_asked_that_is_damaged_is_an_error(moved: Path) -> None:
+    about = {**checkpoints.load(newest(moved)).about, "asked": {"precision": "float4"}}
+    with pytest.raises(CheckpointError, match="D53"):
+        precision_of(about, torch.nn.Conv2d(3, 4, 3), CPU)
+
+
+def test_a_checkpoint_of_float16_loads_where_training_is_in_another_dtype_and_the_other_way_round() -> None:
+    def of(dtype: str) -> Learner:
+        network = torch.nn.Linear(2, 2)
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+        return learner(network, optimizer, Precision(dtype, dtype, "contiguous"))
+
+    half, full = of("float16"), of("bfloat16")
+    half.scaler.scale(torch.ones(()))
+    for one, other in ((half, full), (full, half)):
+        other.load(one.state(), one.network.state_dict(), None)
