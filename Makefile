@@ -48,7 +48,7 @@ crash: $(INSTALLED)  ## kills a small competition at every write, and looks whet
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.crashing
 
 fuzz: $(INSTALLED)  ## 30,000 damaged and odd files, handed to every reader; 3 minutes
-	@FUZZ_CASES=2500 $(BIN)/python -m pytest tests/test_fuzz.py
+	@FUZZ_CASES=2500 $(BIN)/python -m pytest tests/faults/test_fuzz.py
 
 soak: $(INSTALLED)  ## trains, kills, resumes and blends at random for 20 minutes, and compares; MINUTES=5 for shorter
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.soak $(or $(MINUTES),20)

@@ -25,9 +25,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from kit.core.randomness import generator
 from kit.kinds import Augmenter
 from kit.plugins.augmenter import _torchvision
-from kit.randomness import generator
 
 Augment = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
 

@@ -20,13 +20,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from kit.batches import TrainBatches
-from kit.cache import Cache, Geometry, filling
-from kit.config import Data
+from kit.config.models import Data
+from kit.core.progress import finish
+from kit.engine.batches import TrainBatches
+from kit.images.cache import Cache, Geometry, filling
 from kit.kinds import Augmenter, Sampler
 from kit.plugins.augmenter._albumentations import build
 from kit.plugins.augmenter.retail import Retail
-from kit.progress import finish
 
 
 def draw(folder: Path, images: int) -> list[Path]:

@@ -22,8 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kit.blending.climbing import climb
-from kit.blending.crossfit import cross_fit
+from kit.evaluation.crossfit import cross_fit
+from kit.evaluation.hill_climbing import climb
 from kit.kinds import Ensembler, Metric
 from kit.plugins.ensembler.hill_climb import climbed
 
@@ -130,7 +130,7 @@ MEMORY = r"""
 import re, sys
 from pathlib import Path
 import numpy as np
-from kit.blending.crossfit import cross_fit
+from kit.evaluation.crossfit import cross_fit
 from kit.kinds import Ensembler
 recipe = Ensembler.open({"name": "hill_climb", "metric": sys.argv[3], "rounds": 5})
 peak = lambda: 1024 * int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])

@@ -21,9 +21,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from kit.cache import Geometry, filling
-from kit.config import Data
-from kit.progress import finish
+from kit.config.models import Data
+from kit.core.progress import finish
+from kit.images.cache import Geometry, filling
 
 
 def draw(folder: Path, images: int) -> list[Path]:

@@ -27,13 +27,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from kit.cache import Geometry, filling
-from kit.check import checking
-from kit.checking.finding import Finding
-from kit.checking.shift import measuring
-from kit.near import looks, near_pairs
-from kit.progress import finish
-from kit.workspace import Workspace
+from kit.config.workspace import Workspace
+from kit.core.progress import finish
+from kit.images.cache import Geometry, filling
+from kit.images.near_duplicates import looks, near_pairs
+from kit.stages.checks.check import checking
+from kit.stages.checks.finding import Finding
+from kit.stages.checks.shift import measuring
 from tests.planting import Planted, false_alarms, plant, predict, share
 
 SHIM = """

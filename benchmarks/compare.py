@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from kit.blending.paired import paired
+from kit.evaluation.paired import paired
 from kit.kinds import Metric
 
 

@@ -24,8 +24,8 @@ from scipy.stats import kendalltau, spearmanr
 
 import kit
 from benchmarks.techniques import TECHNIQUES, prepared, trained
-from kit.blend import Submitted, blend
-from kit.files import read_json, write_json
+from kit.core.files import read_json, write_json
+from kit.stages.blending.blend import Submitted, blend
 
 SPLITS: dict[str, dict[str, str | None]] = {"scenes whole": {"group": "scene"}, "random": {"group": None}}
 

@@ -20,9 +20,9 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from benchmarks.train_throughput import arguments, draw, kit_steps, setting_of, turns
-from kit import ranks
-from kit.launch import launch
-from kit.runs.setting import Setting, new_learner
+from kit.device import ranks
+from kit.device.launch import launch
+from kit.experiment.run_context import Setting, new_learner
 
 
 def ddp_steps(setting: Setting) -> Iterator[None]:

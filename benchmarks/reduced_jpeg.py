@@ -18,19 +18,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from kit import checkpoints
-from kit.batches import PlainBatches
-from kit.blending.paired import paired
-from kit.cache import Cache, Geometry, filling
 from kit.commands._gains import gained
+from kit.config.workspace import Workspace
+from kit.core.progress import finish
+from kit.data.table import Table, train_table
+from kit.engine.batches import PlainBatches
+from kit.evaluation.paired import paired
+from kit.experiment.restore import experiment_of, restore
+from kit.images.cache import Cache, Geometry, filling
 from kit.kinds import Metric
-from kit.predict import predicting
-from kit.progress import finish
-from kit.runs.restore import experiment_of, restore
+from kit.model import checkpoints
+from kit.model.predict import predicting
+from kit.runs.checkpoint_paths import find_targets
 from kit.runs.run import Run
-from kit.runs.targets import find_targets
-from kit.table import Table, train_table
-from kit.workspace import Workspace
 
 WAYS = ("reduced", "whole")
 

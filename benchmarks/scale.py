@@ -58,8 +58,8 @@ def files(root: Path, rows: int, image: bool = False) -> None:
 
 def runs(root: Path, rows: int, classes: int, members: int) -> None:
     """So many runs of 5 folds, with out-of-fold and test predictions that know something."""
-    from kit.folds import Folds
-    from kit.predictions import Predictions, ids_fingerprint
+    from kit.data.folds import Folds
+    from kit.data.predictions import Predictions, ids_fingerprint
 
     rng = np.random.default_rng(0)
     ids = np.array([f"{number:07d}" for number in range(2 * rows)])
@@ -82,8 +82,8 @@ def runs(root: Path, rows: int, classes: int, members: int) -> None:
 
 
 def _table(root: Path) -> Any:
-    from kit.table import train_table
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
+    from kit.data.table import train_table
 
     return train_table(root, Workspace.open(root).competition.data).sorted_by_id()
 
@@ -93,16 +93,16 @@ def measure_table(root: Path, size: int) -> object:
 
 
 def measure_folds(root: Path, size: int) -> object:
-    from kit.folds import make_folds
+    from kit.data.folds import make_folds
     from kit.kinds import Splitter
 
     return make_folds(_table(root), Splitter.open("stratified_kfold"), 0)
 
 
 def _cache(root: Path) -> object:
-    from kit.cache import Geometry, filling
-    from kit.config import Data
-    from kit.progress import finish
+    from kit.config.models import Data
+    from kit.core.progress import finish
+    from kit.images.cache import Geometry, filling
 
     paths = tuple(sorted((root / "data" / "images").iterdir()))
     return finish(filling(root / "cache", paths, Geometry(8, "short_side"), Data()))
@@ -113,7 +113,7 @@ def measure_cache(root: Path, size: int) -> object:
 
 
 def measure_predictions(root: Path, size: int) -> object:
-    from kit.predictions import Predictions
+    from kit.data.predictions import Predictions
 
     made = Predictions.read(root / "runs" / "r0000" / "predictions" / "plain" / "oof.parquet")
     made.write(root / "again.parquet")
@@ -121,8 +121,8 @@ def measure_predictions(root: Path, size: int) -> object:
 
 
 def measure_blend(root: Path, size: int) -> object:
-    from kit.blend import blend
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
+    from kit.stages.blending.blend import blend
 
     names = sorted(f"runs/{run.name}" for run in (root / "runs").iterdir())
     return blend(Workspace.open(root), names, "hill_climb")
@@ -132,7 +132,7 @@ def measure_board(root: Path, size: int) -> object:
     """A board of so many submissions read, ranked and entered into."""
     from dataclasses import replace
 
-    from kit.board import Board
+    from kit.stages.submission.board import Board
 
     board = Board.read(root / "submissions")
     return board.enter(replace(board.ranked()[0], number=size + 1)).rank(size + 1)
@@ -140,8 +140,8 @@ def measure_board(root: Path, size: int) -> object:
 
 def measure_records(root: Path, size: int) -> object:
     """`kit runs --sort`: every run's files."""
+    from kit.config.workspace import Workspace
     from kit.runs.records import all_records, ordered
-    from kit.workspace import Workspace
 
     return ordered(all_records(Workspace.open(root)), "macro_f1", root)
 
@@ -187,9 +187,9 @@ MEASURED: dict[str, dict[str, Point]] = {
 }  # fmt: skip
 IMPORTS = (
     "kit.blend",
-    "kit.cache",
+    "kit.images.cache",
     "kit.runs.records",
-    "kit.folds",
+    "kit.data.folds",
     "sklearn.model_selection",
     "pyarrow.parquet",
 )

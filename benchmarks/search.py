@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kit.search import GALLERY, QUERIES, nearest
+from kit.core.nearest import GALLERY, QUERIES, nearest
 
 
 def main() -> None:

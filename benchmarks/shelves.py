@@ -22,8 +22,8 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from kit.duplicates import linked
-from kit.scenes import Details, described, matches, scene_pairs
+from kit.data.duplicates import linked
+from kit.images.scenes import Details, described, matches, scene_pairs
 
 
 def main() -> None:

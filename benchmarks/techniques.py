@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import kit
-from kit.files import read_json, write_json
-from kit.predictions import Predictions
-from kit.progress import finish
-from kit.runs.rehearsal import rehearsing
+from kit.core.files import read_json, write_json
+from kit.core.progress import finish
+from kit.data.predictions import Predictions
+from kit.experiment.dry_run import rehearsing
 from kit.runs.run import Run
 
 PIPELINE = [  # what the team used: an OneOf of distortions after the usual geometry

@@ -22,13 +22,14 @@ import cv2
 import numpy as np
 import torch
 
-from kit import fit, heap
-from kit.learner import Learner
-from kit.progress import finish
+from kit.config.workspace import Workspace
+from kit.core.progress import finish
+from kit.device import allocator
+from kit.engine import fit
+from kit.engine.learner import Learner
+from kit.engine.step import Plan
+from kit.experiment.run_context import Setting, new_learner, preparing, train_stages
 from kit.runs.run import find_run
-from kit.runs.setting import Setting, new_learner, preparing, train_stages
-from kit.step import Plan
-from kit.workspace import Workspace
 
 
 def draw(root: Path, images: int) -> None:
@@ -133,7 +134,7 @@ def main() -> None:
         print(f"{options.arch}, {options.size} px, batch {options.batch}, {setting.precision}")
         ratios = []
         for number in range(options.rounds):
-            with heap.kept(setting.device):  # for both sides, since they share a process
+            with allocator.kept(setting.device):  # for both sides, since they share a process
                 bare, ours = rates(setting, options.steps)
             ratios.append(ours / bare)
             print(

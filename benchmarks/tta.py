@@ -28,20 +28,21 @@ import torch
 import ttach
 from torch import Tensor, nn
 
-from kit import cache, checkpoints
-from kit.batches import PlainBatches
-from kit.cache import Geometry, filling
+from kit.config.workspace import Workspace
+from kit.core.progress import finish
+from kit.data.table import train_table
+from kit.device.precision import Precision
+from kit.engine.batches import PlainBatches
+from kit.experiment.restore import experiment_of, restore
+from kit.images import cache
+from kit.images.cache import Geometry, filling
 from kit.kinds import Views
-from kit.precision import Precision
-from kit.predict import Predictor, View, open_views
-from kit.progress import finish
-from kit.runs.restore import experiment_of, restore
+from kit.model import checkpoints
+from kit.model.predict import Predictor, View, open_views
+from kit.runs.checkpoint_paths import find_targets
 from kit.runs.run import Run
-from kit.runs.targets import find_targets
-from kit.table import train_table
-from kit.train import train
-from kit.tta import predicting_views
-from kit.workspace import Workspace
+from kit.stages.prediction.tta import predicting_views
+from kit.stages.training.train import train
 
 VIEWS, CPU = "d4", torch.device("cpu")
 
@@ -110,7 +111,7 @@ def against_bare(root: Path, predictors: list[Predictor], paths: list[str], size
 
 
 def _rows(file: Path) -> list[str]:
-    from kit.predictions import Predictions
+    from kit.data.predictions import Predictions
 
     return Predictions.read(file).ids.tolist()
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import click
 
 from kit import __version__
+from kit.core.stopping import Terminated
 from kit.errors import DataError, KitError, KitWarning
-from kit.stopping import Terminated
 
 COMMANDS = Path(__file__).with_name("commands")
 # new objects after which garbage is looked for: at Python's 700, a quarter of the time that importing torch takes is
@@ -134,8 +134,8 @@ def run(arguments: list[str]) -> int:
 def _quarantine(error: DataError) -> None:
     """Lists all that bad data stopped a command for, where the command has a workspace."""
     from kit.commands import _console
-    from kit.quarantine import NAME, quarantine
-    from kit.workspace import CONFIG
+    from kit.config.workspace import CONFIG
+    from kit.data.quarantine import NAME, quarantine
 
     here = Path.cwd()
     root = next((folder for folder in (here, *here.parents) if (folder / CONFIG).is_file()), None)

@@ -20,10 +20,10 @@ from unittest.mock import patch
 import click
 
 from kit.__main__ import menu
-from kit.codes import codes
+from kit.core.error_codes import codes
 from kit.errors import KitError
 from kit.kinds import KINDS
-from kit.registry import places
+from kit.kinds.registry import places
 from tests.advice_texts import HOLE, Text, plausible
 from tests.advised_pairs import is_key, keys_in, opened_together, pair_faults, tried, with_examples
 from tests.advised_python import python_faults

@@ -11,13 +11,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from kit.config import Data, keys
-from kit.config_file import check
+from kit.config.models import Data, keys
+from kit.config.overrides import overridden
+from kit.config.parsing import check
 from kit.errors import KitError
 from kit.kinds import KINDS
-from kit.overrides import overridden
-from kit.registry import find, load, places
-from kit.sweeping.space import RANGE, axis
+from kit.kinds.registry import find, load, places
+from kit.stages.training.sweep_space import RANGE, axis
 from tests.advice_texts import HOLE, ROOT, Text, plausible
 
 # what some key of config.json takes, for holes and placeholders

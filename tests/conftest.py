@@ -16,7 +16,7 @@ from tests.drawing import draw_competition
 from tests.planted_predictions import mixed, plant, surer, unlike
 
 if TYPE_CHECKING:
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
 
 Kit = Callable[..., tuple[int, str, str]]
 
@@ -52,7 +52,7 @@ def inside(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
 @pytest.fixture(scope="session")
 def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A drawn competition with the finished run `a`, trained once for all tests; `space` is a copy to write in."""
-    from kit.train import train
+    from kit.stages.training.train import train
 
     root = draw_competition(tmp_path_factory.mktemp("trained") / "space")
     train(root, name="a")
@@ -68,7 +68,7 @@ def space(trained_once: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def school_once(trained_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The workspace with the teachers `a` and `b`, which says the same and is surer; test rows are of all classes."""
-    from kit.tta import tta
+    from kit.stages.prediction.tta import tta
 
     root = Path(shutil.copytree(trained_once, tmp_path_factory.mktemp("school") / "space"))
     unlike(root)

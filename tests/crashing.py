@@ -216,9 +216,9 @@ def _steady(value: Any) -> Any:
 
 def half_files(root: Path) -> list[str]:
     """Files under their final names that do not read, as a killed process left them."""
-    from kit import checkpoints
+    from kit.data.predictions import Predictions
     from kit.errors import KitError
-    from kit.predictions import Predictions
+    from kit.model import checkpoints
 
     wrong = []
     for file in root.glob("runs/**/*"):
@@ -249,7 +249,7 @@ def spread(kinds: list[str], of: int) -> list[int]:
 
 def prepared(folder: Path) -> tuple[Path, list[str], dict[str, Any]]:
     """A drawn competition, the calls of its commands by kind, and what they come to; imports what they need."""
-    from kit import torchvision_ops
+    from kit.device import torchvision_ops
     from tests.drawing import draw_competition
 
     drawn = draw_competition(folder / "drawn", train=18, test=4, **CONFIG)

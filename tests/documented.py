@@ -11,9 +11,9 @@ from typing import Any
 import click
 
 from kit.__main__ import menu
-from kit.config_file import check
+from kit.config.overrides import overridden
+from kit.config.parsing import check
 from kit.kinds import KINDS
-from kit.overrides import overridden
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

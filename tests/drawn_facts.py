@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kit.blending.gains import Gain
-from kit.reporting.album import Album
-from kit.reporting.calibration import calibrated
-from kit.reporting.classes import confused, of_confusion
-from kit.reporting.facts import (
+from kit.evaluation.gains import Gain
+from kit.stages.reporting.album import Album
+from kit.stages.reporting.calibration import calibrated
+from kit.stages.reporting.classes import confused, of_confusion
+from kit.stages.reporting.facts import (
     Augmented,
     Blended,
     Curve,
@@ -28,7 +28,7 @@ from kit.reporting.facts import (
     Weighed,
     Wrong,
 )
-from kit.reporting.row_facts import Judged, Mistake, Picture, Suspect, Suspected
+from kit.stages.reporting.row_facts import Judged, Mistake, Picture, Suspect, Suspected
 
 HOSTILE = "</script><script>window.evil=1</script><img src=x onerror='window.evil=1'>\"'`&|"
 GAIN = Gain("plain", 0.01, 0.002, 0.02)

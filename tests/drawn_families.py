@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow
 from pyarrow import parquet
 
-from kit.folds import Folds
-from kit.predictions import KEY, SCHEMA, ids_fingerprint
-from kit.workspace import Workspace
+from kit.config.workspace import Workspace
+from kit.data.folds import Folds
+from kit.data.predictions import KEY, SCHEMA, ids_fingerprint
 from tests.drawn_members import drawn, softmax
 
 

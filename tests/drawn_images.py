@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kit.config import Data
+from kit.config.models import Data
 from kit.errors import DataError
-from kit.images import decode
+from kit.images.reader import decode
 
 DATA = Data()
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from kit.config import Data
+from kit.config.models import Data
+from kit.data.table import train_table
 from kit.errors import KitError
-from kit.table import train_table
 
 
 def make(root: Path, files: Mapping[str, str] | None = None, images: Sequence[str] = ()) -> Path:

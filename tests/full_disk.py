@@ -32,7 +32,7 @@ class Full(Calls):
         self.ending, self.fills = re.compile(ending + "$"), fills
 
     def listen(self) -> None:
-        from kit import files
+        from kit.core import files
 
         plain = files.space_for
 

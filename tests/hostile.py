@@ -18,7 +18,7 @@ import pyarrow
 import torch
 from pyarrow import parquet
 
-from kit.predictions import KEY
+from kit.data.predictions import KEY
 
 DEEP = "[" * 100_000 + "]" * 100_000
 LONG = "9" * 100_000

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from kit.predictions import Predictions
+from kit.data.predictions import Predictions
 
 TEST = [f"{number:03d}" for number in range(60, 72)]
 Plan = Callable[[Predictions], np.ndarray]

@@ -16,14 +16,14 @@ from typing import Any, cast
 import cv2
 import numpy as np
 
-from kit.checking.finding import Finding
-from kit.digits import CONFIG, TEST_SHARE
+from kit.config.workspace import Workspace
+from kit.data.folds import Folds, make_folds
+from kit.data.predictions import Predictions
+from kit.data.table import train_table
 from kit.errors import KitWarning
-from kit.folds import Folds, make_folds
 from kit.kinds import Splitter
-from kit.predictions import Predictions
-from kit.table import train_table
-from kit.workspace import Workspace
+from kit.stages.checks.finding import Finding
+from kit.stages.demo.digits import CONFIG, TEST_SHARE
 
 SIDE = 32
 EACH = 25  # rows of each kind of copy

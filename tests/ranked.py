@@ -33,7 +33,7 @@ import signal
 
 import torch
 
-from kit import ranks
+from kit.device import ranks
 from kit.kinds import Loss
 from kit.plugins.loss.cross_entropy import CrossEntropy
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 import kit
+from kit.config.workspace import Workspace, member_parts
 from kit.errors import ConfigError
-from kit.pseudo import Asked
 from kit.runs.records import find
-from kit.teaching.rule import Rule
-from kit.workspace import Workspace, member_parts
+from kit.stages.pseudo_labelling.pseudo import Asked
+from kit.stages.pseudo_labelling.rule import Rule
 from tests.drawing import draw_competition
 from tests.written_runs import CLASSES, LABELS, TEST, TRAIN, competition
 

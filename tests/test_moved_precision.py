@@ -10,20 +10,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from kit import checkpoints, precision
-from kit.bundles.packing import bundle
-from kit.bundles.predicting import Given, predicting_bundle
+from kit.config.workspace import Workspace
+from kit.core.progress import finish
+from kit.device import precision
+from kit.device.precision import Precision
+from kit.engine.learner import Learner, learner
 from kit.errors import CheckpointError, KitWarning
-from kit.finals.unit import on_all_rows
-from kit.learner import Learner, learner
-from kit.precision import Precision
-from kit.progress import finish
-from kit.runs.restore import precision_of, ready
+from kit.experiment.restore import precision_of, ready
+from kit.model import checkpoints
 from kit.runs.run import Run
-from kit.soup import soup
-from kit.train import train
-from kit.tta import tta
-from kit.workspace import Workspace
+from kit.stages.bundles.packing import bundle
+from kit.stages.bundles.predicting import Given, predicting_bundle
+from kit.stages.final.jobs import on_all_rows
+from kit.stages.prediction.tta import tta
+from kit.stages.training.soup import soup
+from kit.stages.training.train import train
 from tests.drawing import draw_competition
 
 CPU = torch.device("cpu")

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from kit.folds import Folds
-from kit.predictions import Predictions, ids_fingerprint
-from kit.workspace import Workspace
+from kit.config.workspace import Workspace
+from kit.data.folds import Folds
+from kit.data.predictions import Predictions, ids_fingerprint
 
 CLASSES = ("ant", "bee", "cat")
 TRAIN = tuple(f"t{n}" for n in range(9))

@@ -1,7 +1,7 @@
 """The hook of `make docs`: adds the generated pages to mkdocs and rewrites links that leave docs/.
 
 GitHub shows the same files, so links are written for GitHub. A link to a file outside docs/ leads to a copy of the file
-in the site: `../kit/kinds.py` becomes `project/kit/kinds.py.md`. Nothing generated is written into the repository.
+in the site: `../kit/errors.py` becomes `project/kit/errors.py.md`. Nothing generated is written into the repository.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Runs the tests on each installed Python and on the lowest versions that setup.cfg allows: `make test-matrix`.
 
     python -m tools.matrix                                    every environment, all tests
-    python -m tools.matrix --only lowest tests/test_table.py  one environment, some tests
+    python -m tools.matrix --only lowest tests/data/test_table.py  one environment, some tests
 
 Each environment is kept in .matrix/ and made again when setup.cfg or constraints.txt changes. The last lines say what
 passed, what failed and what was skipped, with the reason.

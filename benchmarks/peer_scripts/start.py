@@ -1,4 +1,4 @@
-"""Runs a peer's script where torchvision's binary does not fit the installed torch, as kit/torchvision_ops.py does.
+"""Runs a peer's script if torchvision's binary does not fit torch, as kit/device/torchvision_ops.py does.
 
 python start.py train.py [OPTIONS]
 """

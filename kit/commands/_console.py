@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
+from kit.core.legible import legible, legible_json
 from kit.errors import KitError, KitWarning
-from kit.legible import legible, legible_json
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Bars
 
-    from kit.progress import Progress, Work
+    from kit.core.progress import Progress, Work
 
 T = TypeVar("T")
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # but for tab and line end
@@ -86,7 +86,7 @@ def console(stderr: bool = False) -> Console:
 
 def follow(work: Work[T]) -> T:
     """Shows a stage's progress on stderr and returns its result: a bar with an ETA, or plain lines."""
-    from kit.progress import Outcome
+    from kit.core.progress import Outcome
 
     outcome = Outcome(work)
     if sys.stderr.isatty():

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from kit.commands._console import say
 
 if TYPE_CHECKING:
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
 
 
 def say_decision(workspace: Workspace) -> None:
     """Prints which labels a row is given and why, if rows may have several."""
-    from kit.competition import explained_decision
-    from kit.table import labelled_rows
+    from kit.data.table import labelled_rows
+    from kit.evaluation.competition import explained_decision
 
     if workspace.competition.data.is_multi_label:
         table = labelled_rows(workspace.root, workspace.competition.data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kit.blending.gains import Gain
+    from kit.evaluation.gains import Gain
 
 
 def gained(gain: Gain) -> str:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from kit.blending.diversity import Diversity
+    from kit.stages.blending.diversity import Diversity
 
 
 def table(found: Diversity) -> Table:
@@ -49,7 +49,7 @@ def _cells(matrix: np.ndarray, row: int) -> Text:
     """A row of a matrix in per cent, each cell on the colour that the picture gives it."""
     from rich.text import Text
 
-    from kit.blending.heat_map import colour, floor_of
+    from kit.stages.blending.heat_map import colour, floor_of
 
     low, line = floor_of(matrix), Text()
     for column, value in enumerate(matrix[row].tolist()):

@@ -11,14 +11,14 @@ import click
 from kit.commands._console import emit, follow
 
 if TYPE_CHECKING:
-    from kit.checking.finding import Finding
-    from kit.pipeline.trial import Trial
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
+    from kit.stages.checks.finding import Finding
+    from kit.stages.checks.one_batch.trial import Trial
 
 
 def try_pipeline(workspace: Workspace, as_json: bool, show: Callable[[Finding], None]) -> Trial:
     """Runs one batch through everything and says what it showed."""
-    from kit.pipeline.trial import trying
+    from kit.stages.checks.one_batch.trial import trying
 
     found = follow(trying(workspace))
     if as_json:

@@ -24,7 +24,7 @@ def spread(devices: int | None, arguments: Sequence[str]) -> None:
         return
     if count() > 1:
         raise click.UsageError(f"--devices {devices}, and there are {count()} ranks: leave --devices out")
-    from kit.launch import launch
+    from kit.device.launch import launch
 
     raise click.exceptions.Exit(launch(arguments, devices))
 
@@ -35,7 +35,7 @@ def together() -> Iterator[None]:
     if count() == 1:
         yield
         return
-    from kit import ranks
+    from kit.device import ranks
 
     try:
         with ranks.joined(), ExitStack() as stack:
@@ -52,6 +52,6 @@ def by_first(action: Callable[[], T]) -> T:
     """What the first rank's call gives, on all ranks; alone, the call itself, without torch."""
     if count() == 1:
         return action()
-    from kit import ranks
+    from kit.device import ranks
 
     return ranks.by_first(action)

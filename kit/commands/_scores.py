@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kit.blending.scores import BLEND, MEAN
+from kit.stages.blending.scores import BLEND, MEAN
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from kit.blending.gains import Gain
-    from kit.blending.scores import Comparison, Score
+    from kit.evaluation.gains import Gain
+    from kit.stages.blending.scores import Comparison, Score
 
 
 def scores(comparison: Comparison, metric: str) -> Table:

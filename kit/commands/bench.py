@@ -12,8 +12,8 @@ from kit.commands._console import console, emit, follow
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from kit.feeding import Feeding
-    from kit.speed import Found, Rate
+    from kit.stages.profiling.loader_speed import Feeding
+    from kit.stages.profiling.speed import Found, Rate
 
 
 @click.group()
@@ -47,8 +47,8 @@ def network(
     kit bench network backbone.arch=efficientnet_b0 --batch-size 64
     kit bench network backbone.arch=resnet50 --compile
     """
-    from kit.speed import measuring
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
+    from kit.stages.profiling.speed import measuring
 
     found = follow(measuring(Workspace.find(".", overrides), batch_size, steps, compiled))
     if as_json:
@@ -81,8 +81,8 @@ def loader(overrides: tuple[str, ...], workers: str | None, steps: int, as_json:
     from dataclasses import asdict
 
     from kit.commands.train import numbers
-    from kit.feeding import feeding
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
+    from kit.stages.profiling.loader_speed import feeding
 
     asked = numbers(workers, "--workers") or []
     if any(count < 0 for count in asked):

@@ -10,7 +10,7 @@ from kit.commands import _console
 from kit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from kit.blend import Scored, Submitted
+    from kit.stages.blending.blend import Scored, Submitted
 
 
 @click.command()
@@ -30,9 +30,9 @@ def command(
     kit blend runs/a runs/b ensembler=weighted ensembler.weights=[2,1]
     kit blend runs/a@d4 --top-k 5
     """
-    from kit.blend import Submitted, blend
-    from kit.upload import upload_command
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
+    from kit.stages.blending.blend import Submitted, blend
+    from kit.stages.submission.upload import upload_command
 
     runs = [text for text in members if "=" not in text]
     overrides = [text for text in members if "=" in text]
@@ -55,8 +55,8 @@ def command(
 
 def _show(made: Scored) -> None:
     """The scores and what they show as two small tables, on stderr."""
-    from kit.blend import Submitted
     from kit.commands._scores import gains, recipe, scores, verdict
+    from kit.stages.blending.blend import Submitted
 
     comparison = made.comparison
     alone = len(comparison.members) == 1 and comparison.blend.cv == comparison.mean.cv

@@ -9,9 +9,9 @@ import click
 from kit.commands import _console
 
 if TYPE_CHECKING:
-    from kit.board import Board
-    from kit.standing.overview import Overview
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
+    from kit.stages.leaderboard.overview import Overview
+    from kit.stages.submission.board import Board
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
@@ -49,15 +49,15 @@ def command(context: click.Context, left: int | None, as_json: bool) -> None:
 
 
 def _overview(workspace: Workspace, board: Board) -> Overview:
-    from kit.standing.overview import overview
+    from kit.stages.leaderboard.overview import overview
 
     return overview(workspace, board)
 
 
 def _tell(workspace: Workspace, found: Overview, left: int | None) -> None:
-    from kit.commands._standing import tell, tell_sending
-    from kit.standing.advice import worth_sending
-    from kit.standing.overview import readable_answers
+    from kit.commands._leaderboard import tell, tell_sending
+    from kit.stages.leaderboard.advice import worth_sending
+    from kit.stages.leaderboard.overview import readable_answers
 
     tell(found)
     if left is not None:
@@ -68,8 +68,8 @@ def _tell(workspace: Workspace, found: Overview, left: int | None) -> None:
 def _emit_sending(workspace: Workspace, found: Overview, left: int) -> None:
     from dataclasses import asdict
 
-    from kit.standing.advice import worth_sending
-    from kit.standing.overview import readable_answers
+    from kit.stages.leaderboard.advice import worth_sending
+    from kit.stages.leaderboard.overview import readable_answers
 
     sending = worth_sending(found.entries, readable_answers(workspace, found.entries), left, found.other_rows)
     _console.emit({**asdict(found), **asdict(sending)})
@@ -106,9 +106,9 @@ def pick(count: int, as_json: bool) -> None:
     """
     from dataclasses import asdict
 
-    from kit.commands._standing import advice
-    from kit.standing.advice import picks
-    from kit.standing.overview import readable_answers
+    from kit.commands._leaderboard import advice
+    from kit.stages.leaderboard.advice import picks
+    from kit.stages.leaderboard.overview import readable_answers
 
     workspace, board = _read()
     found = _overview(workspace, board)
@@ -136,7 +136,7 @@ def gap(as_json: bool) -> None:
     """
     from dataclasses import asdict
 
-    from kit.commands._standing import tell_gap
+    from kit.commands._leaderboard import tell_gap
 
     found = _overview(*_read())
     if as_json:
@@ -175,8 +175,8 @@ def diff(one: str, other: str, as_json: bool) -> None:
     """
     from dataclasses import asdict
 
-    from kit.commands._standing import LISTED, differing
-    from kit.standing.answers import changes, difference, read_answers
+    from kit.commands._leaderboard import LISTED, differing
+    from kit.stages.leaderboard.submission_diff import changes, difference, read_answers
 
     workspace, board = _read()
     data, entries = workspace.competition.data, [board.entry(name) for name in (one, other)]
@@ -196,8 +196,8 @@ def diff(one: str, other: str, as_json: bool) -> None:
 
 
 def _read() -> tuple[Workspace, Board]:
-    from kit.board import Board
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
+    from kit.stages.submission.board import Board
 
     workspace = Workspace.find()
     return workspace, Board.read(workspace.submissions)
@@ -212,7 +212,7 @@ def _show(board: Board, as_json: bool) -> None:
     if as_json:
         _console.emit([{**asdict(entry), "rank": ranks[entry.key]} for entry in entries])
         return
-    from kit.commands._standing import number, table
+    from kit.commands._leaderboard import number, table
 
     made = table("rank", "number", "name", "metric", "cv", "rows", "leaderboard", "members", "ensembler")
     for entry in entries:

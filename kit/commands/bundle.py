@@ -35,10 +35,10 @@ def command(
     kit bundle runs/r@d4 runs/s@d4 --ensembler simplex --out bundle
     kit predict bundle --images data/images --sample data/sample_submission.csv
     """
-    from kit.bundles.packing import bundle
-    from kit.bundles.trying import try_bundle
-    from kit.files import amount
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
+    from kit.core.files import amount
+    from kit.stages.bundles.packing import bundle
+    from kit.stages.bundles.trying import try_bundle
 
     space = Workspace.find(".")
     made = bundle(space, members, out, ensembler, wheels)

@@ -11,7 +11,7 @@ import click
 from kit.commands import _console
 
 if TYPE_CHECKING:
-    from kit.stock import Shelf
+    from kit.images.cache_usage import Shelf
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -39,8 +39,8 @@ def ls(as_json: bool) -> None:
     \b
     kit cache ls
     """
-    from kit.stock import stock
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
+    from kit.images.cache_usage import stock
 
     _show(stock(Workspace.find()), as_json)
 
@@ -59,8 +59,8 @@ def prune(keep_bytes: str | None, dry_run: bool, as_json: bool) -> None:
     kit cache prune --dry-run
     kit cache prune --keep-bytes 10G
     """
-    from kit.stock import prune as pruned
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
+    from kit.images.cache_usage import prune as pruned
 
     shelves = pruned(Workspace.find(), None if keep_bytes is None else size_of(keep_bytes), dry_run)
     _show(shelves, as_json)

@@ -11,9 +11,9 @@ from kit.commands._console import emit, follow, harmless, say
 from kit.commands._pipeline import try_pipeline
 
 if TYPE_CHECKING:
-    from kit.check import Report
-    from kit.checking.finding import Finding
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
+    from kit.stages.checks.check import Report
+    from kit.stages.checks.finding import Finding
 
 COLOURS = {"problem": "red", "warning": "yellow", "note": None}
 
@@ -53,8 +53,8 @@ def command(
     kit check --json > findings.json
     kit check --pipeline loss=arcface pooling=gem
     """
-    from kit.checking.finding import write_cases
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
+    from kit.stages.checks.finding import write_cases
 
     workspace = Workspace.find(".", overrides)
     found = (
@@ -76,8 +76,8 @@ def _look(workspace: Workspace, runs: tuple[str, ...], checkpoints: tuple[str, .
     """Looks at tables and images, and says what was found."""
     from dataclasses import asdict
 
-    from kit.check import checking
-    from kit.checking.kept import keep
+    from kit.stages.checks.check import checking
+    from kit.stages.checks.last_findings import keep
 
     found = follow(checking(workspace, runs, checkpoints))
     keep(workspace.root, found.folds, found.findings)

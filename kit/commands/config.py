@@ -28,8 +28,8 @@ def show(overrides: tuple[str, ...], as_json: bool) -> None:
     kit config show
     kit config show backbone.arch=resnet34 splitter.folds=10
     """
-    from kit.schema import complete
-    from kit.workspace import Workspace
+    from kit.config.schema import complete
+    from kit.config.workspace import Workspace
 
     _console.emit(complete(Workspace.find(overrides=overrides)))
 
@@ -41,9 +41,9 @@ def schema() -> None:
     \b
     kit config schema > config.schema.json
     """
+    from kit.config.schema import config_schema
+    from kit.config.workspace import Workspace
     from kit.errors import ConfigError
-    from kit.schema import config_schema
-    from kit.workspace import Workspace
 
     try:
         root = Workspace.find().root

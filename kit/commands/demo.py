@@ -33,7 +33,7 @@ def command(folder: Path | None) -> None:
     kit demo
     kit demo /tmp/digits
     """
-    from kit.digits import make_digits, score_answers
+    from kit.stages.demo.digits import make_digits, score_answers
 
     start = time.monotonic()
     root = (folder or _default()).resolve()
@@ -57,8 +57,8 @@ def command(folder: Path | None) -> None:
 
 def _default() -> Path:
     """This folder where its config is the demo's, else one of the demo's own."""
-    from kit.config_file import parse
-    from kit.digits import CONFIG
+    from kit.config.parsing import parse
+    from kit.stages.demo.digits import CONFIG
 
     here = Path("config.json")
     wanted = {key: value for key, value in CONFIG.items() if key != "$schema"}

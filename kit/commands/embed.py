@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from kit.commands._console import answer, follow, say
-from kit.commands._specs import read_spec
+from kit.commands._plugin_options import read_spec
 from kit.commands.tta import Several
 
 if TYPE_CHECKING:
-    from kit.embed import Embedded
+    from kit.stages.prediction.embed import Embedded
 
 
 @click.command(cls=Several)
@@ -43,8 +43,8 @@ def command(
     kit embed --checkpoints runs/r runs/s --views hflip
     kit embed --name bare backbone.arch=resnet50 backbone.pretrained=true image_size=224
     """
-    from kit.embed import embedding, embedding_untrained
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
+    from kit.stages.prediction.embed import embedding, embedding_untrained
 
     if bool(checkpoints) == (name is not None):
         raise click.UsageError("either --checkpoints, or --name for a network without training")

@@ -19,7 +19,7 @@ def command(code: str | None, as_json: bool) -> None:
     kit explain
     kit explain D03
     """
-    from kit.codes import codes, explained
+    from kit.core.error_codes import codes, explained
 
     found = list(codes().values()) if code is None else [explained(code)]
     if as_json:

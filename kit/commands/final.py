@@ -13,8 +13,8 @@ from kit.errors import ConfigError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from kit.final import Final
-    from kit.finals.unit import Plan, Unit
+    from kit.stages.final.final import Final
+    from kit.stages.final.jobs import Plan, Unit
 
 
 @click.command()
@@ -46,10 +46,10 @@ def command(
     kit final --blend submissions/0007-x.json --seeds 0,1
     """
     from kit.commands.train import numbers
-    from kit.final import finalising, plan
-    from kit.stopping import Stop
-    from kit.submission import read_record
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
+    from kit.core.stopping import Stop
+    from kit.stages.final.final import finalising, plan
+    from kit.stages.submission.submission import read_record
 
     workspace = Workspace.find(".", [text for text in members if "=" in text])
     runs = [text for text in members if "=" not in text]
@@ -109,8 +109,8 @@ def _span(seconds: float) -> str:
 
 def _tell(workspace: object, made: Final) -> None:
     from kit.commands._scores import recipe
-    from kit.upload import upload_command
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
+    from kit.stages.submission.upload import upload_command
 
     assert isinstance(workspace, Workspace)
     one = made.submitted

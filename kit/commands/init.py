@@ -10,9 +10,9 @@ import click
 from kit.commands import _console
 
 if TYPE_CHECKING:
-    from kit.discovery.initialise import Initialised
-    from kit.discovery.trees import ValUse
     from kit.kinds import Format
+    from kit.stages.discovery.initialise import Initialised
+    from kit.stages.discovery.trees import ValUse
 
 
 @click.command()
@@ -52,7 +52,7 @@ def command(
     """
     from pathlib import Path
 
-    from kit.discovery.initialise import initialise
+    from kit.stages.discovery.initialise import initialise
 
     asked = {key: value for key, value in given.items() if value is not None}
     made = initialise(Path(folder).resolve(), recipe, asked, force, val, metric)
@@ -72,10 +72,10 @@ def _read_tables(made: Initialised) -> tuple[dict[str, int], str | None]:
     Faults of the data are printed. They are no reason to take the config back.
     """
     from kit.commands._decision import say_decision
+    from kit.config.workspace import Workspace
+    from kit.data.table import sample_frame, test_table, train_table
     from kit.errors import KitError
-    from kit.submission import choose_format, written_class
-    from kit.table import sample_frame, test_table, train_table
-    from kit.workspace import Workspace
+    from kit.stages.submission.submission import choose_format, written_class
 
     workspace = Workspace.open(made.path.parent)
     data, counts, shape = workspace.competition.data, dict[str, int](), None

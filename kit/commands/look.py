@@ -12,7 +12,7 @@ import click
 from kit.commands._console import emit, follow, say
 
 if TYPE_CHECKING:
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -66,8 +66,8 @@ def augment(
     kit look augment augmenter=retail augmenter.turn=20 --out retail.png
     kit look augment augmenter=copies --rows 3 --variants 12 --seed 1
     """
-    from kit.pictures import augmented, grid, write_png
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
+    from kit.stages.figures.pictures import augmented, grid, write_png
 
     workspace = Workspace.find(".", overrides)
     strips = follow(augmented(workspace, rows, variants, seed))
@@ -108,7 +108,7 @@ def lr(
     """
     if highest <= lowest:
         raise click.BadParameter(f"{highest:g} is not above --from {lowest:g}", param_hint="--to")
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
 
     workspace = Workspace.find(".", overrides)
     found = _find(workspace, out, lowest, highest, steps) if find else _draw(workspace, out)
@@ -120,8 +120,8 @@ def lr(
 
 def _draw(workspace: Workspace, out: Path) -> dict[str, Any]:
     """Draws the plan's learning rates, says their peak, and returns the numbers."""
-    from kit.finder import drawing
-    from kit.plots import curves, write_png
+    from kit.stages.figures.plots import curves, write_png
+    from kit.stages.profiling.lr_finder import drawing
 
     curve = follow(drawing(workspace))
     epochs = [curve.epoch_of(step + 1) for step in range(len(curve.rates))]
@@ -139,8 +139,8 @@ def _draw(workspace: Workspace, out: Path) -> dict[str, Any]:
 
 def _find(workspace: Workspace, out: Path, lowest: float, highest: float, steps: int) -> dict[str, Any]:
     """Runs the range test, draws it, says what it suggests, and returns the numbers."""
-    from kit.finder import finding
-    from kit.plots import curves, write_png
+    from kit.stages.figures.plots import curves, write_png
+    from kit.stages.profiling.lr_finder import finding
 
     found = follow(finding(workspace, lowest, highest, steps))
     rates = [trial.lr for trial in found.trials]
@@ -183,12 +183,12 @@ def members(members: tuple[str, ...], out: Path, ensembler: str | None, as_json:
     kit look members runs/a@d4 runs/b@d4 runs/c
     kit look members runs/a runs/b --ensembler hill_climb --out hill.png
     """
-    from kit import files
-    from kit.blend import diversity
-    from kit.blending.heat_map import png
     from kit.commands import _members
     from kit.commands._console import console
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
+    from kit.core import files
+    from kit.stages.blending.blend import diversity
+    from kit.stages.blending.heat_map import png
 
     runs = [text for text in members if "=" not in text]
     overrides = [text for text in members if "=" in text]
@@ -223,10 +223,10 @@ def retrieve(member: str, out: Path, queries: int, neighbours: int, seed: int, a
     kit look retrieve runs/r@hflip
     kit look retrieve runs/r --queries 20 --neighbours 8 --out whales.png
     """
-    from kit.plots import write_png
-    from kit.retrieval.drawn import page, scattered
-    from kit.retrieval.showing import showing
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
+    from kit.stages.figures.plots import write_png
+    from kit.stages.retrieval.examples import showing
+    from kit.stages.retrieval.figures import page, scattered
 
     found = follow(showing(Workspace.find("."), member, queries, neighbours, seed))
     beside = out.with_name(f"{out.stem}-map.png")

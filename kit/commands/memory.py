@@ -12,7 +12,7 @@ from kit.commands._console import console, emit, follow, say
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from kit.runs.sizing import Sized
+    from kit.experiment.batch_size import Sized
 
 
 @click.command()
@@ -33,9 +33,9 @@ def command(overrides: tuple[str, ...], sizes: str | None, out: Path | None, as_
     kit memory backbone.arch=efficientnet_b0 image_size=256 --json
     """
     from kit.commands.train import numbers
-    from kit.memory import mebibytes
-    from kit.runs.sizing import sizing
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
+    from kit.device.memory import mebibytes
+    from kit.experiment.batch_size import sizing
 
     if out is not None and out.suffix.lower() != ".png":
         raise click.BadParameter(f"{str(out)!r} does not end in .png", param_hint="--out")
@@ -49,7 +49,7 @@ def command(overrides: tuple[str, ...], sizes: str | None, out: Path | None, as_
     title = f"{network}, {precision.train} {precision.layout} on {device}"
     shown = sorted({*asked}) or [found.images]
     if out is not None:
-        from kit.plots import stacked, write_png
+        from kit.stages.figures.plots import stacked, write_png
 
         parts = {size: found.parts(size) for size in shown}
         limit = found.held + found.room.free
@@ -78,8 +78,8 @@ def command(overrides: tuple[str, ...], sizes: str | None, out: Path | None, as_
 def _table(found: Sized, sizes: list[int]) -> Table:
     from rich.table import Table
 
-    from kit.footprint import PARTS
-    from kit.memory import mebibytes
+    from kit.device.memory import mebibytes
+    from kit.engine.memory_footprint import PARTS
 
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("images", "peak", *PARTS, "fits"):

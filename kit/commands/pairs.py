@@ -13,7 +13,7 @@ import click
 from kit.commands._console import emit, follow, say
 
 if TYPE_CHECKING:
-    from kit.pairs import Judged
+    from kit.stages.retrieval.pairs import Judged
 
 
 @click.command()
@@ -39,9 +39,9 @@ def command(member: str, csv_file: Path | None, share: float | None, out: Path |
     kit pairs runs/r pairs.csv --share 0.05 --out judged.csv
     kit retrieve runs/r --reranker '{"name": "pairs", "model": "runs/r/pairs/plain.json"}'
     """
-    from kit.files import write_text
-    from kit.pairs import judging
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
+    from kit.core.files import write_text
+    from kit.stages.retrieval.pairs import judging
 
     made = follow(judging(Workspace.find("."), member, csv_file, share))
     _say(made, member)

@@ -12,7 +12,7 @@ import click
 from kit.commands import _console
 
 if TYPE_CHECKING:
-    from kit.catalogue import Description, Listed
+    from kit.kinds.catalogue import Description, Listed
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
@@ -21,8 +21,8 @@ class Kinds(click.Group):
     """`new` and `check`, and each kind as a command of its own."""
 
     def get_command(self, context: click.Context, name: str) -> click.Command:
-        from kit import registry
         from kit.errors import nearest
+        from kit.kinds import registry
 
         if name in self.commands:
             return self.commands[name]
@@ -47,7 +47,7 @@ def _of_kind(kind: str) -> click.Command:
     @click.argument("name", required=False)
     @JSON
     def show(name: str | None, as_json: bool) -> None:
-        from kit.catalogue import describe, listing
+        from kit.kinds.catalogue import describe, listing
 
         if name is None:
             _list(listing([kind], _root()), as_json)
@@ -71,8 +71,8 @@ def command(context: click.Context, as_json: bool) -> None:
     kit plugins check plugins/loss/my_loss.py
     """
     if context.invoked_subcommand is None:
-        from kit import registry
-        from kit.catalogue import listing
+        from kit.kinds import registry
+        from kit.kinds.catalogue import listing
 
         _list(listing(registry.kinds(), _root()), as_json)
 
@@ -87,8 +87,8 @@ def new(kind: str, name: str, as_json: bool) -> None:
     \b
     kit plugins new loss my_loss
     """
-    from kit.scaffold import new_plugin
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
+    from kit.kinds.scaffold import new_plugin
 
     written = new_plugin(Workspace.find().root, kind, name)
     if as_json:
@@ -109,10 +109,10 @@ def check(context: click.Context, file: Path, as_json: bool) -> None:
     \b
     kit plugins check plugins/loss/my_loss.py
     """
-    from kit import laws
-    from kit.catalogue import open_file
+    from kit import contracts
+    from kit.kinds.catalogue import open_file
 
-    findings = laws.check(open_file(file))
+    findings = contracts.check(open_file(file))
     if as_json:
         _console.emit([asdict(finding) for finding in findings])
     else:
@@ -125,7 +125,7 @@ def check(context: click.Context, file: Path, as_json: bool) -> None:
 
 def _root() -> Path | None:
     """The workspace around the current folder, if any; its config need not be valid for this."""
-    from kit.workspace import CONFIG
+    from kit.config.workspace import CONFIG
 
     here = Path.cwd()
     return next((folder for folder in (here, *here.parents) if (folder / CONFIG).is_file()), None)

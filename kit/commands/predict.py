@@ -43,7 +43,7 @@ def command(
     kit predict bundle --images test --sample sample.csv --bad-test stop
     kit predict bundle --images test --sample sample.csv data.max_pixels=500000000
     """
-    from kit.bundles.predicting import Given, predicting_bundle
+    from kit.stages.bundles.predicting import Given, predicting_bundle
 
     given = Given(images, sample, test, bad_test, overrides)
     loaders = "auto" if workers is None else workers

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from kit.commands._console import answer, console, follow, say
-from kit.commands._specs import read_spec
+from kit.commands._plugin_options import read_spec
 
 if TYPE_CHECKING:
-    from kit.pseudo import Made
+    from kit.stages.pseudo_labelling.pseudo import Made
 
 LISTED = 20  # classes in the table that is printed
 
@@ -59,9 +59,9 @@ def command(
     kit pseudo runs/a --rows train --name teacher
     kit train --name small pseudo=pseudo/teacher loss=distillation loss.temperature=4
     """
-    from kit.pseudo import Asked, labelling
-    from kit.teaching.rule import SURE, Rule
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
+    from kit.stages.pseudo_labelling.pseudo import Asked, labelling
+    from kit.stages.pseudo_labelling.rule import SURE, Rule
 
     sure = threshold if threshold is not None else SURE if top is None else 0.0
     rule = Rule(sure, 1.0 if top is None else top, balanced, agree)

@@ -37,12 +37,12 @@ def command(
     """
     if out.suffix.lower() not in (".html", ".htm"):
         raise click.BadParameter(f"{str(out)!r} does not end in .html", param_hint="--out")
-    from kit import files
-    from kit.reporting import write_up as story
-    from kit.reporting.facts import as_json as values
-    from kit.reporting.gathering import gathering
-    from kit.reporting.page import page
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
+    from kit.core import files
+    from kit.stages.reporting import write_up as story
+    from kit.stages.reporting.facts import as_json as values
+    from kit.stages.reporting.gathering import gathering
+    from kit.stages.reporting.page import page
 
     if write_up:
         story.check_free(out.with_suffix(".md"))

@@ -9,10 +9,10 @@ import click
 
 from kit.commands._console import answer, follow, say
 from kit.commands._gains import gained
-from kit.commands._specs import read_spec
+from kit.commands._plugin_options import read_spec
 
 if TYPE_CHECKING:
-    from kit.retrieve import Retrieved
+    from kit.stages.retrieval.retrieve import Retrieved
 
 
 @click.command()
@@ -35,8 +35,8 @@ def command(members: tuple[str, ...], scorer: str, rerankers: tuple[str, ...], a
     kit retrieve r --scorer '{"name": "power", "k": 20}' --reranker query_expansion --reranker database_augmentation
     kit blend runs/r runs/r@plain-power
     """
-    from kit.retrieve import retrieving
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
+    from kit.stages.retrieval.retrieve import retrieving
 
     specs = [read_spec(text, "--reranker") for text in rerankers]
     made = follow(retrieving(Workspace.find("."), members, read_spec(scorer, "--scorer"), specs))

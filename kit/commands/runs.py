@@ -52,8 +52,8 @@ def ls(key: str, as_json: bool) -> None:
 
 
 def _list(key: str, as_json: bool) -> None:
+    from kit.config.workspace import Workspace
     from kit.runs.records import all_records, ordered
-    from kit.workspace import Workspace
 
     workspace = Workspace.find()
     found = ordered(all_records(workspace), key, workspace.root)
@@ -87,8 +87,8 @@ def show(run: str, as_json: bool) -> None:
     kit runs show r
     kit runs show runs/r --json
     """
+    from kit.config.workspace import Workspace
     from kit.runs.records import find, record
-    from kit.workspace import Workspace
 
     one = record(find(Workspace.find(), run))
     manifest = one.run.manifest
@@ -113,17 +113,17 @@ def diff(one: str, other: str, as_json: bool) -> None:
     """
     from dataclasses import asdict
 
-    from kit.commands import _differing
-    from kit.runs.differing import differing
+    from kit.commands import _run_diff
+    from kit.config.workspace import Workspace
+    from kit.runs.diff import differing
     from kit.runs.records import find
-    from kit.workspace import Workspace
 
     workspace = Workspace.find()
     found = differing(workspace, find(workspace, one), find(workspace, other))
     if as_json:
         _console.emit(asdict(found))
     else:
-        _differing.tell(found)
+        _run_diff.tell(found)
 
 
 def _values(one: Record) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import click
 from kit.commands._console import emit, follow, say
 
 if TYPE_CHECKING:
-    from kit.soup import Soup
+    from kit.stages.training.soup import Soup
 
 
 @click.command()
@@ -30,8 +30,8 @@ def command(runs: tuple[str, ...], name: str, greedy: bool, as_json: bool) -> No
     kit soup runs/ft-* --name ft-soup --greedy
     kit tta --checkpoints runs/r-soup --views hflip
     """
-    from kit.soup import souping
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
+    from kit.stages.training.soup import souping
 
     made = follow(souping(Workspace.find("."), runs, name, greedy))
     _say(made)

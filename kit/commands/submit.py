@@ -33,8 +33,8 @@ def check(file: Path, as_json: bool) -> None:
     """
     from dataclasses import asdict
 
-    from kit.faults import check
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
+    from kit.stages.submission.validation import check
 
     workspace = Workspace.find()
     checked = check(workspace, file)
@@ -57,8 +57,8 @@ def upload(number: str) -> None:
     \b
     kit submit command 3
     """
-    from kit.upload import PLACEHOLDER, upload_command
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
+    from kit.stages.submission.upload import PLACEHOLDER, upload_command
 
     text = upload_command(Workspace.find(), number)
     click.echo(text)

@@ -10,7 +10,7 @@ import click
 from kit.commands._console import console, emit, follow, say
 
 if TYPE_CHECKING:
-    from kit.sweep import Sweep
+    from kit.stages.training.sweep import Sweep
 
 
 @click.command()
@@ -44,9 +44,9 @@ def command(
     kit sweep lr optimizer.lr=0.001,0.002 --executor processes
     kit sweep tpe optimizer.lr=log:1e-4..1e-2 augmenter.turn=0..30 loss=cutmix,mixup --trials 20
     """
+    from kit.core.stopping import Stop
     from kit.errors import PARTLY, StoppedError
-    from kit.stopping import Stop
-    from kit.sweep import sweeping
+    from kit.stages.training.sweep import sweeping
 
     stop = Stop(say)
     try:

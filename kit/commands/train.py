@@ -14,8 +14,8 @@ from kit.commands._ranks import by_first, count, spread, together
 ECHO = 10.0  # seconds: a terminal signals the ranks, and so does torchrun
 
 if TYPE_CHECKING:
+    from kit.config.workspace import Workspace
     from kit.runs.run import Run
-    from kit.workspace import Workspace
 
 
 @click.command()
@@ -80,8 +80,8 @@ def command(
     kit train --name r --devices 2
     torchrun --nproc-per-node 2 -m kit train --name r
     """
-    from kit.competition import check_scoring
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
+    from kit.evaluation.competition import check_scoring
 
     if strict:
         be_strict()
@@ -137,8 +137,8 @@ def _train(
         say(f"runs/{name} is finished")
     came: list[Run | KitError] = [*runs]
     if len(finished) < len(runs):
-        from kit.stopping import Stop
-        from kit.train import training, training_runs
+        from kit.core.stopping import Stop
+        from kit.stages.training.train import training, training_runs
 
         stop = Stop(say, echo=ECHO if count() > 1 else 0.0)
         try:
@@ -167,7 +167,7 @@ def _train(
 
 def _told(run: Run) -> dict[str, object]:
     """Says a trained run's scores, and returns them."""
-    from kit.predictions import Predictions
+    from kit.data.predictions import Predictions
 
     about = Predictions.read(run.predictions("plain") / "oof.parquet").about
     for fold, scores in sorted(about["fold_scores"].items(), key=lambda item: int(item[0])):
@@ -181,7 +181,7 @@ def _told(run: Run) -> dict[str, object]:
 
 
 def _set_aside(run: Run) -> None:
-    from kit.runs.set_aside import set_aside
+    from kit.runs.archive import set_aside
 
     place = set_aside(run)
     if place is not None:
@@ -195,7 +195,7 @@ def _listed(scores: dict[str, float]) -> str:
 def _dry_run(workspace: Workspace, name: str | None, folds: list[int] | None, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from kit.runs.rehearsal import rehearsing
+    from kit.experiment.dry_run import rehearsing
 
     found = asdict(follow(rehearsing(workspace, name, folds)))
     if as_json:

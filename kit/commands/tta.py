@@ -12,12 +12,12 @@ import click
 from kit.commands._console import answer, follow, say
 from kit.commands._decision import say_decision
 from kit.commands._gains import gained
-from kit.commands._specs import read_spec
+from kit.commands._plugin_options import read_spec
 
 if TYPE_CHECKING:
-    from kit.policy import Chosen
-    from kit.tta import Predicted
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
+    from kit.stages.prediction.tta import Predicted
+    from kit.stages.prediction.view_policy import Chosen
 
 
 OVERRIDE = re.compile(r"[a-z_]+(\.\w+)*=")  # key=value, which no path of a run looks like
@@ -97,8 +97,8 @@ def command(
     kit tta --checkpoints runs/r --views d4 --executor processes
     kit tta --checkpoints runs/r --train
     """
-    from kit.tta import predicting_views
-    from kit.workspace import Workspace
+    from kit.config.workspace import Workspace
+    from kit.stages.prediction.tta import predicting_views
 
     spec = read_spec(views, "--views")
     given = () if executor is None else (f"executor={executor}",)
@@ -127,7 +127,7 @@ def _policy(
     workspace: Workspace, checkpoints: tuple[str, ...], views: Any, recipe: Any, device: str, as_json: bool
 ) -> None:  # fmt: skip
     """Learns each run's policy, and says what it averages and whether that is worth it."""
-    from kit.policy import choosing_views
+    from kit.stages.prediction.view_policy import choosing_views
 
     made = follow(choosing_views(workspace, checkpoints, views, recipe, device))
     for each in made:

@@ -37,9 +37,9 @@ def command(context: click.Context, run: str, every: float, once: bool, as_json:
     kit watch r > r.log
     kit watch r --once
     """
+    from kit.config.workspace import Workspace
     from kit.runs.records import find
     from kit.runs.watching import look, watching
-    from kit.workspace import Workspace
 
     found = find(Workspace.find(), run)
     if as_json or once:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kit.files import parsed, write_text
+from kit.core.files import parsed, write_text
 
 if TYPE_CHECKING:
-    from kit.fit import Epoch
+    from kit.engine.fit import Epoch
 
 # what a line has beside scores
 BESIDE = frozenset(

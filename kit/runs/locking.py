@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from kit.core.files import read_json, write_json
 from kit.errors import BusyError
-from kit.files import read_json, write_json
 
 BUSY, LOCK = "busy.json", ".lock"
 LOOK = 0.5  # seconds to wait for the lock, so that a mere look at it (`kit runs ls`) turns nobody away

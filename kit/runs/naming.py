@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
-from kit.config import Data
+from kit.config.models import Data
+from kit.core.files import read_json
+from kit.data.predictions import classes_of
+from kit.data.renamed_classes import Naming, as_then, rename_in, rename_of
+from kit.data.table import Table
 from kit.errors import KitError
-from kit.files import read_json
-from kit.predictions import classes_of
-from kit.renamed import Naming, as_then, rename_in, rename_of
 from kit.runs.run import Run
-from kit.table import Table
 
 
 def naming_of(run: Run) -> Naming | None:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kit.config.workspace import Workspace
+from kit.core.files import StrPath
+from kit.data.predictions import about_of
 from kit.errors import ConfigError, DataError, InvalidError, KitError, nearest
-from kit.files import StrPath
 from kit.kinds import Metric
-from kit.predictions import about_of
 from kit.runs.locking import BUSY, LOCK, holder
 from kit.runs.run import UNTRAINED, Run
-from kit.workspace import Workspace
 
 
 @dataclass(frozen=True)

@@ -11,21 +11,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kit.config import UNIDENTIFYING, Experiment
+from kit.config.models import UNIDENTIFYING, Experiment
+from kit.config.workspace import Workspace
+from kit.core.files import fingerprint, is_plain_name, read_json, sha256, short, write_json
+from kit.core.installed import version
+from kit.data.external_rows import in_words
+from kit.data.folds import Folds
+from kit.data.predictions import Predictions
 from kit.errors import Case, CheckpointError, ConfigError, DataError, InvalidError
-from kit.files import fingerprint, is_plain_name, read_json, sha256, short, write_json
-from kit.folds import Folds
-from kit.installed import version
-from kit.plugin import Plugin
-from kit.predictions import Predictions
-from kit.registry import place_of
-from kit.runs.commit import commit
+from kit.kinds.plugin import Plugin
+from kit.kinds.registry import place_of
+from kit.runs.git import commit
 from kit.runs.locking import locked
-from kit.tables.external import in_words
-from kit.workspace import Workspace
 
 if TYPE_CHECKING:
-    from kit.table import Table
+    from kit.data.table import Table
 
 SCHEMA = 1
 LONGEST = 100  # characters of a run's name, which is a part of longer names

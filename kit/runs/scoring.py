@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from kit.blending.gains import Gain
-from kit.blending.paired import paired
+from kit.data.predictions import Predictions
+from kit.data.table import Table
 from kit.errors import InvalidError
+from kit.evaluation.gains import Gain
+from kit.evaluation.paired import paired
 from kit.kinds import Metric
-from kit.plugin import Plugin
-from kit.predictions import Predictions
+from kit.kinds.plugin import Plugin
 from kit.runs.run import Run, sources
-from kit.table import Table
 
 ALWAYS = ("log_loss", "accuracy")  # so that runs of different losses and metrics compare
 

@@ -17,10 +17,10 @@ import numpy as np
 from pydantic import Field
 
 from kit import Predictions, Workspace, train_table
+from kit.data.csv_file import read_csv
 from kit.errors import DataError
 from kit.kinds import Loss, known
-from kit.registry import place_of
-from kit.tables.csv_file import read_csv
+from kit.kinds.registry import place_of
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,15 +11,15 @@ import pytest
 from filelock import FileLock
 
 from kit.__main__ import run
+from kit.config.workspace import Workspace
 from kit.errors import BusyError, ConfigError
-from kit.runs.commit import commit
+from kit.runs.archive import set_aside
+from kit.runs.git import commit
 from kit.runs.records import all_records, find, is_busy, record
 from kit.runs.run import Run
-from kit.runs.set_aside import set_aside
-from kit.train import train
-from kit.workspace import Workspace
+from kit.stages.training.train import train
 from tests.conftest import Kit
-from tests.test_train import oof, same, weights
+from tests.stages.training.test_train import oof, same, weights
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kit.config.workspace import Workspace
+from kit.core.progress import finish
+from kit.data.predictions import Predictions
 from kit.errors import CheckpointError, ConfigError, DataError, KitError, RunError
-from kit.predictions import Predictions
-from kit.progress import finish
-from kit.runs.rehearsal import rehearsing
+from kit.experiment.dry_run import rehearsing
 from kit.runs.run import find_run, is_finished
-from kit.train import train
-from kit.workspace import Workspace
+from kit.stages.training.train import train
 
 
 def oof(root: Path, run: str = "a") -> Predictions:

@@ -11,8 +11,8 @@ import torch
 from kit.errors import DataError
 from kit.kinds import Augmenter, Backbone, Loss
 from kit.runs.run import sources
-from kit.train import train
-from kit.tta import tta
+from kit.stages.prediction.tta import tta
+from kit.stages.training.train import train
 from tests.drawing import draw_competition
 
 HELPER = "SHARE = 0.5\n"

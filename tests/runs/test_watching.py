@@ -16,12 +16,12 @@ import pytest
 from filelock import FileLock
 
 from kit.__main__ import run as command
+from kit.config.workspace import Workspace
 from kit.runs.epoch_log import EpochLog
 from kit.runs.run import Run
 from kit.runs.watching import look, watching
-from kit.workspace import Workspace
 from tests.conftest import Kit
-from tests.test_processes import LOSS
+from tests.stages.training.test_processes import LOSS
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kit.errors import ConfigError, nearest
-from kit.plugins.augmenter._recipe import arguments_of
+from kit.plugins.augmenter._image_pipeline import arguments_of
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kit.errors import ConfigError, nearest
-from kit.plugins.augmenter._recipe import arguments_of
+from kit.plugins.augmenter._image_pipeline import arguments_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,7 +67,7 @@ def build(recipe: Recipe, size: int) -> Any:
 
 
 def _library() -> Any:
-    from kit.torchvision_ops import prepare
+    from kit.device.torchvision_ops import prepare
 
     prepare()
     from torchvision.transforms import v2
@@ -115,7 +115,7 @@ def _maker(entry: Mapping[str, Any]) -> tuple[Any, str]:
 
 
 def has_compiled_operators() -> bool:
-    """Whether torchvision's compiled image operators are there; kit.torchvision_ops says why they may not be."""
+    """Whether torchvision's compiled image operators are there; kit.device.torchvision_ops says why they may not be."""
     import torch
 
     _library()

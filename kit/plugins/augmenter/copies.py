@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from kit.core.randomness import generator
 from kit.kinds import Augmenter
 from kit.plugins.augmenter.albumentations import Albumentations
-from kit.randomness import generator
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +52,7 @@ class Copies(Augmenter):
     )
 
     def __call__(self, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-        from kit.images import centre
+        from kit.images.reader import centre
 
         number = int(rng.integers(self.count + 1))
         return self.variant(image, size, number) if number else centre(image, size)

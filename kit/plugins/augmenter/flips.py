@@ -25,7 +25,7 @@ class Flips(Augmenter):
     def __call__(self, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
         import cv2
 
-        from kit.images import centre
+        from kit.images.reader import centre
 
         square = centre(image, size)
         if self.horizontal and rng.random() < 0.5:

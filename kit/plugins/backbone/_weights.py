@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from kit.errors import Case, CheckpointError
-from kit.tensors import check_tensors
+from kit.model.tensor_files import check_tensors
 
 State = Mapping[str, Any]
 

@@ -76,7 +76,7 @@ class Timm(Backbone):
 
 
 def _timm() -> Any:
-    from kit import torchvision_ops
+    from kit.device import torchvision_ops
 
     torchvision_ops.prepare()
     import timm

@@ -8,10 +8,10 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field
 
-from kit.blending import bootstrap
-from kit.blending.crossfit import cross_fit
-from kit.blending.gains import gain, simplest
-from kit.blending.recipes import for_metric
+from kit.evaluation import bootstrap
+from kit.evaluation.crossfit import cross_fit
+from kit.evaluation.ensembler_setup import for_metric
+from kit.evaluation.gains import gain, simplest
 from kit.kinds import Ensembler, Metric
 from kit.plugins.ensembler._weights import metric_or_log_loss
 from kit.plugins.ensembler.geometric import Geometric

@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field
 
-from kit.blending.climbing import climb
+from kit.evaluation.hill_climbing import climb
 from kit.kinds import Metric
 from kit.plugins.ensembler._weights import Weights
 from kit.plugins.metric.log_loss import LogLoss

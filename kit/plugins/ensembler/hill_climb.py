@@ -8,10 +8,10 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field
 
-from kit.blending.climbing import climb
+from kit.core.randomness import generator
+from kit.evaluation.hill_climbing import climb
 from kit.kinds import Metric
 from kit.plugins.ensembler._weights import Weights, metric_or_log_loss
-from kit.randomness import generator
 
 TIE = 1e-9  # scores so close count as equal: they differ by the rounding of sums
 

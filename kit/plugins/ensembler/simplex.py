@@ -7,10 +7,10 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from kit.blending.climbing import climb
+from kit.evaluation.hill_climbing import climb
 from kit.kinds import Metric
+from kit.kinds.metric_shortcuts import true_shares
 from kit.plugins.ensembler._weights import Weights, metric_or_log_loss
-from kit.shortcuts import true_shares
 
 LEAST = 1e-5  # smaller weights are 0
 STEPS = (0.2, 0.1, 0.05, 0.02, 0.01)

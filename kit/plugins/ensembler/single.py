@@ -8,8 +8,8 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field
 
-from kit.blending.climbing import climb
 from kit.errors import ConfigError
+from kit.evaluation.hill_climbing import climb
 from kit.kinds import Ensembler, Metric
 from kit.plugins.ensembler._weights import metric_or_log_loss
 

@@ -10,9 +10,9 @@ from pydantic import Field
 
 from kit.errors import ConfigError
 from kit.kinds import Ensembler, Metric
+from kit.kinds.metric_shortcuts import OfDecisions, decided
 from kit.plugins.ensembler._weights import metric_or_log_loss
 from kit.plugins.ensembler.mean import Mean
-from kit.shortcuts import OfDecisions, decided
 
 SWEEPS = 5  # over all classes, fewer where one changes nothing
 STEPS = 17  # factors that are tried for a class

@@ -12,9 +12,9 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any
 
-from kit.executor import unexpected, working_apart
+from kit.core.stopping import SIGNALS, Stop
 from kit.kinds import Ended, Said
-from kit.stopping import SIGNALS, Stop
+from kit.kinds.executor import unexpected, working_apart
 
 
 def work(pipe: Connection, settings: Mapping[str, str]) -> None:

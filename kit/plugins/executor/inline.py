@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from kit.executor import not_begun, working
+from kit.core.stopping import Stop
 from kit.kinds import Executor, Function, Told
-from kit.stopping import Stop
+from kit.kinds.executor import not_begun, working
 
 
 class Inline(Executor):

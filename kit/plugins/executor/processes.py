@@ -15,11 +15,11 @@ from typing import Any
 
 from pydantic import Field
 
-from kit.cache import cores
-from kit.executor import lost, not_begun
+from kit.core.stopping import Stop
+from kit.images.cache import cores
 from kit.kinds import Ended, Executor, Function, Said, Told
+from kit.kinds.executor import lost, not_begun
 from kit.plugins.executor._worker import work
-from kit.stopping import Stop
 
 LOOK = 0.2  # seconds after which is looked whether a worker is no more, or a signal came
 PATIENCE = 10.0  # seconds that a worker without a job has to leave

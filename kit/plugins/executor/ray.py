@@ -14,11 +14,11 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from kit.core.progress import Progress
+from kit.core.stopping import Stop
 from kit.errors import ConfigError, RunError
-from kit.executor import WORKING, lost, not_begun, unexpected, working_apart
 from kit.kinds import Ended, Executor, Function, Said, Told
-from kit.progress import Progress
-from kit.stopping import Stop
+from kit.kinds.executor import WORKING, lost, not_begun, unexpected, working_apart
 
 LOOK = 0.2  # seconds after which is looked whether a signal came
 ASK = 0.5  # seconds between a job's questions whether to stop

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from kit.data.predictions import Predictions
 from kit.plugins.format._cells import doubles, no_classes
-from kit.plugins.format._several import Several
-from kit.predictions import Predictions
+from kit.plugins.format._multi_label import Several
 
 SEPARATORS = (" ", ", ", ",", "; ", ";", "|", "/", "+", "_")
 

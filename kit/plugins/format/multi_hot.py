@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from kit.plugins.format._several import Several
-from kit.predictions import Predictions
+from kit.data.predictions import Predictions
+from kit.plugins.format._multi_label import Several
 
 
 class MultiHot(Several):

@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
+from kit.data.predictions import Predictions
 from kit.kinds import Format
 from kit.plugins.format._numbers import most_probable
-from kit.predictions import Predictions
 
 
 class OneHot(Format):

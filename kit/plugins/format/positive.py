@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import pandas as pd
 from pydantic import Field
 
+from kit.data.predictions import Predictions
 from kit.errors import ConfigError, nearest
 from kit.kinds import Format
 from kit.plugins.format._cells import no_shares
 from kit.plugins.format._numbers import are_shares, text
-from kit.predictions import Predictions
 
 
 class Positive(Format):

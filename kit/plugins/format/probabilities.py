@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from kit.data.predictions import Predictions
 from kit.kinds import Format
 from kit.plugins.format._cells import no_shares
 from kit.plugins.format._numbers import are_shares, text
-from kit.predictions import Predictions
 
 
 class Probabilities(Format):

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from kit.data.predictions import Predictions
 from kit.errors import ConfigError
 from kit.kinds import Format
 from kit.plugins.format._cells import doubles, no_classes
-from kit.predictions import Predictions
 
 
 class RankedColumns(Format):

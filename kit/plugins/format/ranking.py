@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from kit.data.predictions import Predictions
 from kit.errors import ConfigError
 from kit.kinds import Format
 from kit.plugins.format._cells import doubles, no_classes
 from kit.plugins.format._numbers import are_shares, text
-from kit.predictions import Predictions
 
 
 class Ranking(Format):

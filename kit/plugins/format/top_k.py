@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from kit.data.predictions import Predictions
 from kit.errors import ConfigError
 from kit.kinds import Format
 from kit.plugins.format._cells import doubles, no_classes
-from kit.predictions import Predictions
 
 
 class TopK(Format):

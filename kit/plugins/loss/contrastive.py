@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from kit.plugins.loss._beside import Beside
+from kit.plugins.loss._auxiliary import Beside
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kit.plugins.loss._mixture import Mixed, Mixture
+from kit.plugins.loss._batch_mixing import Mixed, Mixture
 
 if TYPE_CHECKING:
     import numpy as np

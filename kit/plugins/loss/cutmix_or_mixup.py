@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from kit.plugins.loss._mixture import Mixed, Mixture
+from kit.plugins.loss._batch_mixing import Mixed, Mixture
 from kit.plugins.loss.cutmix import Cutmix
 from kit.plugins.loss.mixup import Mixup
 

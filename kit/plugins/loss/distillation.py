@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from kit.classes import LabelKind
 from kit.kinds import Loss
+from kit.kinds.classes import LabelKind
 from kit.plugins.loss.cross_entropy import CrossEntropy
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import Field, model_validator
 
 from kit.errors import ConfigError, nearest
-from kit.plugins.loss._beside import Beside
+from kit.plugins.loss._auxiliary import Beside
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from kit.kinds import Metric
-from kit.shortcuts import decided
+from kit.kinds.metric_shortcuts import decided
 
 
 class Accuracy(Metric):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kit.plugins.metric._several import MeanOverClasses, Weighted
+from kit.plugins.metric._multi_label import MeanOverClasses, Weighted
 
 
 class AveragePrecision(MeanOverClasses):

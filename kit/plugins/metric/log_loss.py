@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from kit.kinds import Metric
-from kit.shortcuts import true_shares
+from kit.kinds.metric_shortcuts import true_shares
 
 
 class LogLoss(Metric):

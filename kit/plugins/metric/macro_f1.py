@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from kit.kinds import Metric
-from kit.shortcuts import decided
+from kit.kinds.metric_shortcuts import decided
 
 
 class MacroF1(Metric):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from kit import torchvision_ops
+from kit.device import torchvision_ops
 from kit.errors import ConfigError, nearest
 from kit.kinds import Optimizer
 

@@ -19,6 +19,6 @@ class Attention(Pooling):
     """
 
     def build(self) -> nn.Module:
-        from kit.plugins.pooling._positions import Attended
+        from kit.plugins.pooling._spatial import Attended
 
         return Attended()

@@ -17,6 +17,6 @@ class Average(Pooling):
     """
 
     def build(self) -> nn.Module:
-        from kit.plugins.pooling._positions import Mean
+        from kit.plugins.pooling._spatial import Mean
 
         return Mean()

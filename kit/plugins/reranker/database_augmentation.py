@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
+from kit.core.nearest import Nearest, Search, nearest_others
 from kit.kinds import Reranker
 from kit.plugins.reranker._directions import directions
-from kit.search import Nearest, Search, nearest_others
 
 
 class DatabaseAugmentation(Reranker):

@@ -9,10 +9,10 @@ from typing import Self
 import numpy as np
 from pydantic import Field
 
+from kit.core.nearest import Nearest, Search
 from kit.errors import ConfigError
+from kit.evaluation.pair_classifier import Judge, features, read_judges
 from kit.kinds import Reranker, known
-from kit.pairing.judge import Judge, features, read_judges
-from kit.search import Nearest, Search
 
 
 class Pairs(Reranker):

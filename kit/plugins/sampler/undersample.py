@@ -23,7 +23,7 @@ class Undersample(Sampler):
     def order(self, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         import numpy as np
 
-        from kit.randomness import generator
+        from kit.core.randomness import generator
 
         drawing = generator(0, "undersample", "fixed") if self.fixed else rng
         classes, counts = np.unique(labels, return_counts=True)

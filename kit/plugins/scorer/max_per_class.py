@@ -6,8 +6,8 @@ import numpy as np
 from pydantic import Field
 
 from kit.kinds import Neighbours
-from kit.plugins.scorer._powered import Powered
 from kit.plugins.scorer._scores import best_by_class, powered
+from kit.plugins.scorer._similarity_power import Powered
 
 
 class MaxPerClass(Powered):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from kit.kinds import Neighbours
-from kit.plugins.scorer._powered import Powered
 from kit.plugins.scorer._scores import by_class, powered
+from kit.plugins.scorer._similarity_power import Powered
 
 
 class Power(Powered):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from kit.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
-    from kit.table import Table
+    from kit.data.table import Table
 
 
 def cells(table: Table, column: str, splitter: str) -> list[str]:

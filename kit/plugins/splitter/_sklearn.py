@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kit.data.quantity import is_quantity, ranges
 from kit.errors import DataError
-from kit.tables.quantity import is_quantity, ranges
 
 if TYPE_CHECKING:
-    from kit.table import Table
+    from kit.data.table import Table
 
 
 def fold_numbers(splitter: Any, table: Table) -> np.ndarray:

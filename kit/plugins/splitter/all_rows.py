@@ -9,7 +9,7 @@ from kit.kinds import Splitter
 if TYPE_CHECKING:
     import numpy as np
 
-    from kit.table import Table
+    from kit.data.table import Table
 
 
 class AllRows(Splitter):

@@ -15,7 +15,7 @@ from kit.plugins.splitter._columns import cells
 if TYPE_CHECKING:
     import numpy as np
 
-    from kit.table import Table
+    from kit.data.table import Table
 
 NEVER = ("", "-1")  # never held out; folds.csv writes -1
 

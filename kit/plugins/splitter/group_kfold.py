@@ -12,7 +12,7 @@ from kit.plugins.splitter._sklearn import check_groups, fold_numbers, random_sta
 if TYPE_CHECKING:
     import numpy as np
 
-    from kit.table import Table
+    from kit.data.table import Table
 
 
 class GroupKfold(Splitter):

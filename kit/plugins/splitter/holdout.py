@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from kit.kinds import Splitter
-from kit.plugins.splitter._dealing import dealt, dealt_by_class
+from kit.plugins.splitter._assignment import dealt, dealt_by_class
 from kit.plugins.splitter._iterative import dealt as dealt_by_labels
 from kit.plugins.splitter._iterative import units
 from kit.plugins.splitter._sklearn import check_groups, check_rows, fold_numbers, random_state
@@ -16,7 +16,7 @@ from kit.plugins.splitter._sklearn import check_groups, check_rows, fold_numbers
 if TYPE_CHECKING:
     import numpy as np
 
-    from kit.table import Table
+    from kit.data.table import Table
 
 
 class Holdout(Splitter):

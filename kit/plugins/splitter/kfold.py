@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from kit.kinds import Splitter
-from kit.plugins.splitter._dealing import dealt
+from kit.plugins.splitter._assignment import dealt
 from kit.plugins.splitter._sklearn import check_rows, random_state
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from kit.table import Table
+    from kit.data.table import Table
 
 
 class Kfold(Splitter):

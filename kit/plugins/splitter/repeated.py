@@ -13,7 +13,7 @@ from kit.plugins.splitter.stratified_kfold import StratifiedKfold
 if TYPE_CHECKING:
     import numpy as np
 
-    from kit.table import Table
+    from kit.data.table import Table
 
 
 class Repeated(Splitter):
@@ -33,7 +33,7 @@ class Repeated(Splitter):
     def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
         import numpy as np
 
-        from kit.randomness import generator
+        from kit.core.randomness import generator
 
         seed, made, start = int(rng.integers(2**31)), [], 0
         for repeat in range(self.repeats):

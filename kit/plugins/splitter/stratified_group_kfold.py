@@ -12,7 +12,7 @@ from kit.plugins.splitter._sklearn import check_groups, check_rows, fold_numbers
 if TYPE_CHECKING:
     import numpy as np
 
-    from kit.table import Table
+    from kit.data.table import Table
 
 PASSES = 10  # over the groups, in search of better places; two or three find none any more
 

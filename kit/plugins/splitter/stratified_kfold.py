@@ -8,11 +8,11 @@ import numpy as np
 from pydantic import Field
 
 from kit.kinds import Splitter
-from kit.plugins.splitter._dealing import dealt_by_class
+from kit.plugins.splitter._assignment import dealt_by_class
 from kit.plugins.splitter._sklearn import check_rows, random_state
 
 if TYPE_CHECKING:
-    from kit.table import Table
+    from kit.data.table import Table
 
 
 class StratifiedKfold(Splitter):

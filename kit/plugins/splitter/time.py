@@ -9,12 +9,12 @@ from pydantic import Field
 from kit.errors import DataError
 from kit.kinds import Splitter
 from kit.plugins.splitter._columns import cells
-from kit.plugins.splitter._times import times
+from kit.plugins.splitter._timestamps import times
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from kit.table import Table
+    from kit.data.table import Table
 
 
 class Time(Splitter):

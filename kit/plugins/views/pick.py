@@ -25,7 +25,7 @@ class Pick(Views):
     def views(self) -> list[Any]:
         import ttach
 
-        from kit.plugins.views._picked import Picked
+        from kit.plugins.views._subset import Picked
 
         known = [transformer.augment_image for transformer in ttach.Compose(self.of.views())]
         wrong = [number for number in self.numbers if not 0 <= number < len(known)]

@@ -10,10 +10,10 @@ import albumentations
 import numpy as np
 import pytest
 
+from kit.core.randomness import generator
 from kit.errors import ConfigError
 from kit.kinds import Augmenter
 from kit.plugins.augmenter import _albumentations
-from kit.randomness import generator
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 

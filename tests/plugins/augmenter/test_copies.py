@@ -8,11 +8,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from kit.core.randomness import generator
 from kit.errors import ConfigError
-from kit.images import centre
+from kit.images.reader import centre
 from kit.kinds import Augmenter
 from kit.plugins.augmenter.copies import Copies
-from kit.randomness import generator
 
 IMAGES = [np.random.default_rng(n).integers(0, 256, (20, 30 - 3 * n, 3), dtype=np.uint8) for n in range(3)]
 

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
+from kit.core.randomness import generator
 from kit.errors import ConfigError
 from kit.plugins.augmenter.heavy import Heavy, colour, square
 from kit.plugins.augmenter.light import Light
-from kit.randomness import generator
 
 PLAIN = {"saturation": 0, "hue": 0, "cutout": 0}
 

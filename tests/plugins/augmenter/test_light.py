@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
+from kit.core.randomness import generator
 from kit.errors import ConfigError
-from kit.images import centre
+from kit.images.reader import centre
 from kit.plugins.augmenter.flips import Flips
 from kit.plugins.augmenter.light import Light, crop
 from kit.plugins.augmenter.resize import Resize
-from kit.randomness import generator
 
 STILL: dict[str, Any] = {
     "scale": (1, 1), "ratio": (1, 1), "flip": False, "shift": 0, "zoom": 0, "turn": 0, "brightness": 0,

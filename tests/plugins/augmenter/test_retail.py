@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
+from kit.core.randomness import generator
 from kit.errors import ConfigError
 from kit.plugins.augmenter.retail import Retail
-from kit.randomness import generator
 
 STILL: dict[str, Any] = {"flip": 0, "compression": 0, "moved": 0, "cutout": 0}
 

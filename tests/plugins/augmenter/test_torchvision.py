@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from kit.core.randomness import generator
+from kit.device.torchvision_ops import prepare
 from kit.errors import ConfigError
 from kit.kinds import Augmenter
 from kit.plugins.augmenter import _torchvision
 from kit.plugins.augmenter.randaugment import Randaugment
-from kit.randomness import generator
-from kit.torchvision_ops import prepare
 
 prepare()
 from torchvision.transforms import v2  # noqa: E402

@@ -10,10 +10,10 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from kit import network
-from kit.config import Experiment
+from kit.config.models import Experiment
 from kit.errors import CheckpointError
 from kit.kinds import Backbone, Classes
+from kit.model import network
 from kit.runs.run import sources
 
 FEATURES = {

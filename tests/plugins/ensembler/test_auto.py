@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kit.blending import bootstrap
-from kit.blending.crossfit import cross_fit
+from kit.evaluation import bootstrap
+from kit.evaluation.crossfit import cross_fit
 from kit.kinds import Ensembler
 from tests.drawn_members import drawn
 

@@ -7,10 +7,10 @@ import itertools
 import numpy as np
 import pytest
 
-from kit.blending.recipes import for_labels
-from kit.decision import Decision
 from kit.errors import ConfigError
+from kit.evaluation.ensembler_setup import for_labels
 from kit.kinds import Ensembler, Metric
+from kit.kinds.decision import Decision
 from kit.plugins.ensembler.cutoffs import best_thresholds, moved
 
 

@@ -9,12 +9,12 @@ import pytest
 from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score
 
-from kit.blending.members import Member
-from kit.blending.test_rows import blended_test
+from kit.data.folds import Folds
+from kit.data.predictions import Predictions
 from kit.errors import ConfigError, InvalidError
-from kit.folds import Folds
 from kit.kinds import Ensembler, Metric
-from kit.predictions import Predictions
+from kit.stages.blending.members import Member
+from kit.stages.blending.submission_rows import blended_test
 from tests.drawn_members import drawn
 
 ONE = [[0.8, 0.2], [0.4, 0.6], [0.1, 0.9]]

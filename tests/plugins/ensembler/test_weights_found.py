@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from kit.blending.recipes import for_labels
+from kit.evaluation.ensembler_setup import for_labels
 from kit.kinds import Ensembler, Metric
+from kit.kinds.metric_shortcuts import true_shares
 from kit.plugins.ensembler.simplex import least_log_loss
-from kit.shortcuts import true_shares
 from tests.drawn_members import drawn, softmax
 
 LIBRARY = {  # costs, by scikit-learn

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
+from kit.core.progress import Progress
+from kit.core.stopping import Stop
 from kit.errors import KitWarning
 from kit.kinds import Ended, Executor, Said
 from kit.plugins.executor.processes import Processes
-from kit.progress import Progress
-from kit.stopping import Stop
 
 Job = Generator[Progress, None, Any]
 

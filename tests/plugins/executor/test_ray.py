@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from kit.__main__ import run
+from kit.contracts import executor as laws
+from kit.core.progress import Progress
+from kit.core.stopping import Stop
 from kit.errors import ConfigError, RunError
 from kit.kinds import Ended, Executor, Said
-from kit.laws import executor as laws
-from kit.progress import Progress
-from kit.stopping import Stop
-from kit.train import train
-from tests.test_fanned import made, odd
+from kit.stages.training.train import train
+from tests.stages.training.test_parallel import made, odd
 
 ROOT = Path(__file__).parents[3]
 

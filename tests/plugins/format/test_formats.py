@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kit import registry
-from kit.decision import Decision
+from kit.data.predictions import Predictions
 from kit.errors import ConfigError
-from kit.kinds import Format
-from kit.predictions import Predictions
-from kit.submission import known_by, knows, make_table
+from kit.kinds import Format, registry
+from kit.kinds.decision import Decision
+from kit.stages.submission.submission import known_by, knows, make_table
 
 CLASSES = ("ant", "bee", "cat")
 

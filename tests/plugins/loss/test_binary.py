@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from kit import torchvision_ops
+from kit.device import torchvision_ops
 from kit.kinds import Classes, Loss
 
 torchvision_ops.prepare()

@@ -12,10 +12,10 @@ from pytorch_metric_learning import losses, miners
 from torch import Tensor
 from torch.nn import functional
 
+from kit.data.predictions import Predictions
 from kit.errors import ConfigError
 from kit.kinds import Classes, Head, Loss
-from kit.predictions import Predictions
-from kit.train import train
+from kit.stages.training.train import train
 
 CLASSES = Classes(("a", "b", "c", "d"), (3, 3, 3, 3))
 

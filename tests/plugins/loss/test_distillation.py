@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
+from kit.core.randomness import generator
 from kit.kinds import Classes, Loss
-from kit.randomness import generator
 
 CLASSES = Classes(("a", "b", "c"), (6, 3, 1), ("x", "x", "y"), total=10)
 

@@ -7,11 +7,11 @@ import pickle
 import pytest
 import torch
 
-from kit import network
-from kit.config import Experiment
+from kit.config.models import Experiment
+from kit.core.randomness import generator
 from kit.errors import ConfigError
 from kit.kinds import Classes, Loss
-from kit.randomness import generator
+from kit.model import network
 
 # mask x gender x age: 18 = 3 x 2 x 3
 MASKS, GENDERS, AGES = ("wear", "wrong", "none"), ("male", "female"), ("<30", "30-60", ">=60")

@@ -10,10 +10,10 @@ import torch
 from pytorch_metric_learning import losses as metric_learning
 from torch.nn import functional
 
+from kit.core.randomness import generator
 from kit.errors import ConfigError
 from kit.kinds import Loss
 from kit.plugins.loss.cutmix import box
-from kit.randomness import generator
 
 
 def drawn(rows: int = 40, classes: int = 7) -> tuple[torch.Tensor, torch.Tensor]:

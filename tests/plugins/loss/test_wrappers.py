@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from kit.classes import LABEL_KINDS
+from kit.core.randomness import generator
 from kit.kinds import Classes, LabelKind, Loss
-from kit.plugins.loss._mixture import Mixture
-from kit.randomness import generator
-from kit.registry import places
+from kit.kinds.classes import LABEL_KINDS
+from kit.kinds.registry import places
+from kit.plugins.loss._batch_mixing import Mixture
 
 FACTORS = (("p", "u"), ("p", "v"), ("q", "u"), ("q", "v"))
 CLASSES = Classes(("a", "b", "c", "d"), (40, 10, 5, 1), ("x", "x", "y", "z"), FACTORS, 56)
@@ -160,7 +160,7 @@ def test_focal_by_hand_and_at_zero_cross_entropy() -> None:
 
 
 def test_two_class_focal_is_torchvisions_sigmoid_one() -> None:
-    from kit import torchvision_ops
+    from kit.device import torchvision_ops
 
     torchvision_ops.prepare()
     from torchvision.ops import sigmoid_focal_loss

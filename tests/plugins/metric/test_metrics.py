@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from kit.decision import Decision
 from kit.errors import ConfigError, InvalidError
 from kit.kinds import Metric
+from kit.kinds.decision import Decision
 
 HAND = np.array([[0.8, 0.2], [0.4, 0.6], [0.7, 0.3], [0.1, 0.9]])
 TRUTH = np.array([0, 0, 1, 1])

@@ -44,7 +44,7 @@ def test_gem_learns_its_power_only_where_asked() -> None:
 
 
 def test_average_max_is_timms() -> None:
-    from kit import torchvision_ops
+    from kit.device import torchvision_ops
 
     torchvision_ops.prepare()
     from timm.layers import SelectAdaptivePool2d

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from kit.core.nearest import nearest
 from kit.kinds import Reranker
-from kit.search import nearest
 
 
 @pytest.fixture

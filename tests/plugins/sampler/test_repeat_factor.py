@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from kit.core.randomness import generator
 from kit.kinds import Sampler
-from kit.randomness import generator
 
 HOT = np.zeros((100, 3), dtype=np.int8)
 HOT[:80, 0] = 1  # in .8 of the rows

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from kit.core.randomness import generator
 from kit.errors import ConfigError
 from kit.kinds import Sampler
 from kit.plugins.sampler.balanced import whole
-from kit.randomness import generator
 
 LABELS = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [50, 9, 4]))
 
@@ -109,7 +109,7 @@ def test_m_per_class_takes_all_classes_where_there_are_few() -> None:
 
 
 def test_blocks_are_batches() -> None:
-    from kit.batches import spread
+    from kit.engine.batches import spread
 
     rows = order({"name": "m_per_class", "m": 4, "classes": 3})
     for part in spread(len(rows), 12):

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
-from kit.classes import Classes
+from kit.core.nearest import nearest
 from kit.errors import ConfigError
 from kit.kinds import Metric, Neighbours, Scorer
-from kit.search import nearest
+from kit.kinds.classes import Classes
 
 HAND = Neighbours(
     np.array([[0.9, 0.8, 0.5], [0.6, 0.5, 0.4]], np.float32), np.array([[0, 1, 1], [2, 0, 2]]), 4,

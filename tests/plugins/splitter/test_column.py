@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kit.data.folds import make_folds
+from kit.data.table import Table
 from kit.errors import ConfigError, DataError, KitWarning
-from kit.folds import make_folds
 from kit.kinds import Splitter
-from kit.table import Table
 
 
 def table(cells: list[str], groups: list[str] | None = None, folder: Path = Path("nowhere")) -> Table:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.model_selection import KFold, StratifiedKFold
 
-from kit.plugins.splitter._dealing import dealt, dealt_by_class
+from kit.plugins.splitter._assignment import dealt, dealt_by_class
 
 
 @pytest.mark.parametrize("seed", [0, 7, 2**31 - 1])

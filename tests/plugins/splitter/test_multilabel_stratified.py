@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 
+from kit.core.randomness import generator
+from kit.data.folds import make_folds
+from kit.data.table import Table
 from kit.errors import DataError
-from kit.folds import make_folds
 from kit.kinds import Splitter
 from kit.plugins.splitter._iterative import dealt
-from kit.randomness import generator
-from kit.table import Table
 
 SHARES = (0.5, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01)
 

@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kit.blend import blend
+from kit.config.workspace import Workspace
+from kit.core.randomness import generator
+from kit.data.folds import Folds, make_folds
+from kit.data.predictions import Predictions
+from kit.data.table import Table, train_table
 from kit.errors import ConfigError, DataError
-from kit.folds import Folds, make_folds
 from kit.kinds import Metric, Splitter
 from kit.plugins.splitter.repeated import Repeated
-from kit.predictions import Predictions
-from kit.randomness import generator
-from kit.table import Table, train_table
-from kit.train import train
-from kit.tta import tta
-from kit.workspace import Workspace
+from kit.stages.blending.blend import blend
+from kit.stages.prediction.tta import tta
+from kit.stages.training.train import train
 from tests.drawing import draw_competition
-from tests.test_registry import put
+from tests.kinds.test_registry import put
 
 
 def table(groups: bool = False) -> Table:

@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kit.blend import blend
+from kit.config.workspace import Workspace
+from kit.data.folds import Folds, make_folds
+from kit.data.predictions import Predictions
+from kit.data.table import Table
 from kit.errors import DataError
-from kit.folds import Folds, make_folds
 from kit.kinds import Splitter
-from kit.plugins.splitter._times import times
+from kit.plugins.splitter._timestamps import times
 from kit.plugins.splitter.time import borders
-from kit.predictions import Predictions
-from kit.table import Table
-from kit.train import train
-from kit.tta import tta
-from kit.workspace import Workspace
+from kit.stages.blending.blend import blend
+from kit.stages.prediction.tta import tta
+from kit.stages.training.train import train
 from tests.drawing import draw_competition
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from kit.predictions import Predictions
-from kit.train import train
+from kit.data.predictions import Predictions
+from kit.stages.training.train import train
 
 pytest.importorskip("tensorboard")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kit.kinds import Tracker
-from kit.train import train
+from kit.stages.training.train import train
 
 wandb = pytest.importorskip("wandb")
 

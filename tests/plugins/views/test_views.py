@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from kit.errors import ConfigError
 from kit.kinds import Views
-from kit.predict import distinct, open_views
+from kit.model.predict import distinct, open_views
 
 
 @pytest.mark.parametrize(

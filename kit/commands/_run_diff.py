@@ -1,0 +1,74 @@
+"""How `kit runs diff` tells what two runs differ in: what was asked, what it was made from, what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kit.commands import _console
+from kit.commands._scores import said
+
+if TYPE_CHECKING:
+    from kit.runs.diff import Compared, Difference, Spent
+
+LONGEST = 40  # characters of a value
+
+
+def tell(found: Difference) -> None:
+    """A table of keys, then scores, classes and time."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("", found.one, found.other):
+        table.add_column(heading, overflow="fold")
+    for key, pair in _rows(found.config, "-"):
+        table.add_row(key, *pair)
+    for key, pair in _rows(found.made_from, "-"):
+        table.add_row(f"made from {key}", *pair)
+    if not table.row_count:
+        table.add_row("nothing differs", "", "")
+    _times(table, found.spent)
+    if found.compared is not None:
+        table.add_row(found.compared.metric, f"{found.compared.one:.4f}", f"{found.compared.other:.4f}")
+    _console.console().print(table, markup=False)
+    click.echo(_brought(found.other, found.compared) if found.compared is not None else found.why)
+
+
+def _rows(values: Mapping[str, tuple[Any, Any]], absent: str) -> list[tuple[str, list[str]]]:
+    return [
+        (key, [absent if value is None else _cell(value) for value in pair]) for key, pair in values.items()
+    ]
+
+
+def _cell(value: Any) -> str:
+    """A value as one short text; hashes as their first 12 digits."""
+    text = _console.harmless(str(value))
+    if len(text) == 64 and text.isalnum():
+        return text[:12]
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def _times(table: Any, spent: tuple[Spent, Spent]) -> None:
+    seconds = [one.seconds for one in spent]
+    speeds = [one.images_per_second for one in spent]
+    table.add_row("seconds of epochs", *("-" if value is None else f"{value:.0f}" for value in seconds))
+    table.add_row("images/s", *("-" if value is None else f"{value:.0f}" for value in speeds))
+
+
+def _brought(name: str, found: Compared) -> str:
+    """The gain with its interval, and the classes that moved most."""
+    from kit.runs.diff import SHOWN_CLASSES
+
+    gain = found.gain
+    interval = "" if gain.low is None or gain.high is None else f" (95 % {gain.low:+.4f} to {gain.high:+.4f})"
+    lines = [
+        f"{found.metric} of {name} over {gain.over} on {found.rows} common rows: {gain.value:+.4f}{interval}, "
+        f"which {said(gain)}"
+    ]
+    moved = [one for one in found.classes if one.one != one.other][:SHOWN_CLASSES]
+    lines += [
+        f"  {one.name}: {one.one:.1%} of {one.rows} rows told right, then {one.other:.1%}" for one in moved
+    ]
+    return _console.harmless("\n".join(lines))

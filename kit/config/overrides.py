@@ -1,0 +1,116 @@
+"""Overrides: `loss=cutmix loss.base=arcface` applied to config.json's object, names before options."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from kit.config.models import SECTIONS, keys
+from kit.config.specs import respecified
+from kit.errors import ConfigError, KitWarning, nearest
+from kit.kinds import KINDS
+
+
+def overridden(raw: Mapping[str, Any], assignments: str | Iterable[str]) -> dict[str, Any]:
+    """The config's object with `loss=cutmix loss.base=arcface loss.base.margin=0.3` applied, names before options.
+
+    The name of the plugin that is set keeps its options, another one drops them, nested plugins and items of lists
+    alike. An object is the whole spec: options of before that it leaves out are reset, which W60 says. Values are JSON
+    where they parse as such, else text. Of two assignments to one key the last counts. One assignment may stand without
+    a list.
+    """
+    assignments = (assignments,) if isinstance(assignments, str) else assignments
+    values = {tuple(path): value for path, value in map(_parse_assignment, assignments)}
+    changed: dict[str, Any] = json.loads(json.dumps(raw))  # a copy
+    for path, value in sorted(values.items(), key=lambda pair: len(pair[0])):
+        dropped = [text for text in _assign(changed, path, value) if not _is_given(path, text, values)]
+        if dropped:
+            warnings.warn(
+                KitWarning(
+                    f"W60 {'.'.join(path)} is given as an object, which resets what it leaves out: {', '.join(dropped)}"
+                ),
+                stacklevel=2,
+            )
+    return changed
+
+
+def _is_given(path: tuple[str, ...], dropped: str, values: Mapping[tuple[str, ...], Any]) -> bool:
+    """Whether an option that an object leaves out is assigned beside it: `loss.smoothing=0.1`."""
+    return (*path, *dropped.partition("=")[0].split(".")) in values
+
+
+def _parse_assignment(text: str) -> tuple[list[str], Any]:
+    key, equals, value = text.partition("=")
+    path = key.strip().split(".")
+    if not equals or not all(path):
+        raise ConfigError(
+            f"{text!r} is not key=value", code="C05", hint="such as epochs=20 or loss.base=arcface"
+        )
+    if path[0] not in keys():
+        raise ConfigError(f"no config key {path[0]!r}{nearest(path[0], keys())}", code="C01",
+                          hint="kit config schema lists them all")  # fmt: skip
+    try:
+        made = json.loads(value)
+    except RecursionError:
+        raise ConfigError(f"{key}: nested too deeply", code="C05") from None
+    except ValueError:
+        made = value
+    try:
+        json.dumps(made, ensure_ascii=False).encode()
+    except ValueError:
+        raise ConfigError(f"{key}: the value is not UTF-8", code="C05") from None
+    return path, made
+
+
+def _assign(raw: dict[str, Any], path: Sequence[str], value: Any) -> list[str]:
+    """Sets a value in place; returns the options that it drops of a plugin whose name it keeps."""
+    at: Any = raw
+    for depth, key in enumerate(path[:-1]):
+        inner = _item(at, path, depth)
+        if isinstance(inner, str):
+            inner = {"name": inner}
+        if inner is None:
+            inner = {"name": _default_name(key)} if depth == 0 and _default_name(key) else {}
+        if not isinstance(inner, dict | list):
+            raise ConfigError(
+                f"{'.'.join(path)}: {'.'.join(path[: depth + 1])} has no parts to set", code="C05"
+            )
+        at[_key(at, path, depth)] = inner
+        at = inner
+    last = len(path) - 1
+    current = _item(at, path, last)
+    # data has no plugins, and names of its own, such as those of data.rename
+    made, dropped = (value, []) if path[0] == "data" else respecified(value, current)
+    at[_key(at, path, last)] = made
+    return dropped
+
+
+def _item(at: Any, path: Sequence[str], depth: int) -> Any:
+    """What stands at a part of a path, None where nothing does."""
+    key = _key(at, path, depth)
+    return at[key] if isinstance(at, list) else at.get(key)
+
+
+def _key(at: Any, path: Sequence[str], depth: int) -> Any:
+    """A key of an object, or the place of an item that a list has. Raises ConfigError C05 for an item that it lacks."""
+    key = path[depth]
+    if not isinstance(at, list):
+        return key
+    if not key.isdecimal() or int(key) >= len(at):
+        name = ".".join(path[:depth])
+        raise ConfigError(
+            f"{'.'.join(path)}: {name} is a list of {len(at)}, and has no item {key!r}", code="C05",
+            hint=f"{name}.0 is the first, or give the whole list: {name}=[...]",
+        )  # fmt: skip
+    return int(key)
+
+
+def _default_name(key: str) -> str:
+    """The plugin that a key without a value stands for."""
+    for model in SECTIONS:
+        if key in KINDS and key in model.model_fields:
+            default = model.model_fields[key].get_default(call_default_factory=True)
+            return str(default["name"]) if default else ""
+    return ""

@@ -1,0 +1,102 @@
+"""config.json's text as the two models; each fault is named with its key, its line and the nearest name."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from kit.config.models import (
+    SECTIONS,
+    Competition,
+    Data,
+    DecisionRule,
+    Experiment,
+    Stage,
+    Strict,
+    keys,
+    split,
+)
+from kit.errors import SHOWN, Case, ConfigError, nearest
+from kit.kinds.plugin import explain
+
+PARTS: dict[str, type[Strict]] = {
+    "stages": Stage,
+    "decision": DecisionRule,
+}  # sections of config.json beside data
+LARGEST = 2**22  # characters; one with a line for each of 10,000 classes has half a million
+
+
+def parse(text: str, file: str = "config.json") -> dict[str, Any]:
+    """config.json's text as an object. Raises ConfigError with the line of what is wrong."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        seen = Counter(key for key, _ in pairs)
+        double = next((key for key, times in seen.items() if times > 1), None)
+        if double is not None:
+            raise ConfigError(
+                f"{file} has the key {double!r} twice{_at(text, double, last=True)}", code="C03"
+            )
+        return dict(pairs)
+
+    if len(text) > LARGEST:
+        raise ConfigError(f"{file} has {len(text)} characters, a config at most {LARGEST}", code="C04")
+    try:
+        raw = json.loads(text.removeprefix("\ufeff"), object_pairs_hook=once)
+        json.dumps(raw, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        raise ConfigError(
+            f"{file} line {error.lineno}: {error.msg}",
+            code="C04",
+            hint="JSON has no comments and no comma after the last entry",
+        ) from None
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # a number of thousands of digits, half a character, a deep nest
+        raise ConfigError(f"{file}: {str(error).splitlines()[0]}", code="C04") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{file} must hold one JSON object, not {type(raw).__name__}", code="C04")
+    raw.pop("$schema", None)
+    return raw
+
+
+def _at(text: str, key: str, last: bool = False) -> str:
+    lines = [n for n, line in enumerate(text.splitlines(), 1) if re.search(rf'"{re.escape(key)}"\s*:', line)]
+    return f" (line {lines[-1 if last else 0]})" if lines else ""
+
+
+def check(
+    raw: Mapping[str, Any], text: str = "", file: str = "config.json"
+) -> tuple[Competition, Experiment]:
+    """Both models, from config.json's object. Raises ConfigError, naming each key and its line."""
+    unknown = [key for key in raw if key not in keys()]
+    if unknown:
+        cases = [Case(f"no such key{nearest(key, keys())}{_at(text, key)}", key) for key in unknown[:SHOWN]]
+        cases += [Case("no such key", key) for key in unknown[SHOWN:]]
+        raise ConfigError(f"{file} has {len(unknown)} unknown key{'s' * (len(unknown) > 1)}", code="C01",
+                          cases=cases, hint="kit config schema lists them all")  # fmt: skip
+    made = []
+    for model in SECTIONS:
+        try:
+            made.append(model.model_validate(split(raw, model)))
+        except ValidationError as error:
+            raise _located(explain(error), text, file) from None
+    return made[0], made[1]  # type: ignore[return-value]
+
+
+def _located(error: ConfigError, text: str, file: str) -> ConfigError:
+    """The same findings with their lines; an unknown key of a section gets its nearest name."""
+    cases = []
+    for case in error.cases:
+        key = case.path.rsplit(".", 1)[-1]
+        detail = case.detail
+        if detail.startswith("Extra inputs are not permitted"):
+            section = PARTS.get(case.path.partition(".")[0], Data)
+            detail = f"no such key{nearest(key, section.model_fields)}"
+        cases.append(Case(detail + _at(text, key), case.path))
+    return ConfigError(f"{file}: {error.summary}", code=error.code, cases=cases, hint=error.hint)

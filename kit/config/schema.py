@@ -1,0 +1,69 @@
+"""config.json's JSON schema, and the config with every option written out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kit.config.models import SECTIONS
+from kit.config.workspace import Workspace
+from kit.kinds import KINDS, registry
+
+
+def config_schema(root: Path | None = None) -> dict[str, Any]:
+    """One flat JSON schema of config.json; plugins are named as the shelves have them, a workspace's included."""
+    merged: dict[str, Any] = {"$schema": {"type": "string"}}
+    shared: dict[str, Any] = {}
+    for model in SECTIONS:
+        made = model.model_json_schema()
+        merged |= made["properties"]
+        shared |= made.get("$defs", {})
+    for kind in KINDS:
+        for properties in (merged, shared["Stage"]["properties"]):
+            if kind in properties:
+                properties[kind] = _plugin(kind, properties[kind], root)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "config.json",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": merged,
+        "$defs": shared,
+    }
+
+
+def _plugin(kind: str, made: dict[str, Any], root: Path | None) -> dict[str, Any]:
+    names = {"enum": list(registry.places(kind, root))}
+    forms: list[dict[str, Any]] = [
+        names,
+        {"type": "object", "properties": {"name": names}, "required": ["name"]},
+    ]
+    if any(form.get("type") == "array" for form in made.get("anyOf", ())):
+        forms.append({"type": "array", "items": {"anyOf": forms[:2]}})
+    if made.get("default", ...) is None:
+        forms.append({"type": "null"})
+    kept = {key: value for key, value in made.items() if key in ("description", "default", "title")}
+    return {**kept, "anyOf": forms}
+
+
+def complete(workspace: Workspace) -> dict[str, Any]:
+    """The workspace's config, checked, with every key, and every plugin opened so that all its options show.
+
+    Raises ConfigError and PluginError for what cannot be used.
+    """
+    values: dict[str, Any] = {}
+    for section in (workspace.competition, workspace.experiment):
+        values |= section.model_dump(mode="json")
+    for kind in KINDS:
+        if values.get(kind) is not None:
+            values[kind] = _complete(kind, values[kind], workspace.root, kind)
+        for number, stage in enumerate(values["stages"]):
+            if stage.get(kind) is not None:
+                stage[kind] = _complete(kind, stage[kind], workspace.root, f"stages.{number}.{kind}")
+    return values
+
+
+def _complete(kind: str, spec: Any, root: Path, where: str) -> Any:
+    if isinstance(spec, list):
+        return [_complete(kind, each, root, where) for each in spec]
+    return KINDS[kind].open(spec, root, where).model_dump(mode="json")

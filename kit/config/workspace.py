@@ -1,0 +1,142 @@
+"""Workspace: a folder with a config.json, and where things are in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from kit.config.models import Competition, Experiment
+from kit.config.overrides import overridden
+from kit.config.parsing import check, parse
+from kit.core.files import StrPath, is_plain_name
+from kit.core.legible import check_writable
+from kit.errors import ConfigError
+
+CONFIG = "config.json"
+SHARED_CACHE = "KIT_CACHE"
+
+
+def member_parts(text: StrPath) -> tuple[str, str]:
+    """The run and the views of a member such as `runs/r@d4`; without `@` its views are `plain`."""
+    folder, name = os.path.split(os.fspath(text).rstrip("/"))
+    run, _, views = name.partition("@")
+    return str(Path(folder, run)), views or "plain"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A workspace and its checked config; `raw` is what was asked for, overrides included."""
+
+    root: Path
+    raw: dict[str, Any]
+    text: str = ""
+
+    def __fspath__(self) -> str:
+        return str(self.root)
+
+    @classmethod
+    def of(
+        cls,
+        workspace: Workspace | StrPath = ".",
+        overrides: str | Iterable[str] = (),
+        config: StrPath | None = None,
+    ) -> Workspace:
+        """The workspace that every public function takes: a Workspace, or a path in its folder.
+
+        `overrides` are applied to either. `config` is read in place of config.json. Raises what `find` raises.
+        """
+        if not isinstance(workspace, Workspace):
+            return cls.find(workspace, overrides, config)
+        if config is not None:
+            return cls.open(workspace.root, overrides, config)
+        raw = overridden(workspace.raw, overrides)
+        if raw == workspace.raw:
+            return workspace
+        check(raw, workspace.text)
+        return cls(workspace.root, raw, workspace.text)
+
+    @classmethod
+    def find(
+        cls, start: StrPath = ".", overrides: str | Iterable[str] = (), config: StrPath | None = None
+    ) -> Workspace:
+        """The workspace of a folder, looked for upwards as git does; `config` is read in its config.json's place.
+
+        Raises ConfigError where there is none.
+        """
+        start = Path(start).resolve()
+        for folder in (start, *start.parents):
+            if (folder / CONFIG).is_file():
+                return cls.open(folder, overrides, config)
+        raise ConfigError(
+            f"no {CONFIG} in {start} or above it",
+            code="C06",
+            hint="kit init in your competition's folder, or kit demo",
+        )
+
+    @classmethod
+    def open(
+        cls, root: StrPath, overrides: str | Iterable[str] = (), config: StrPath | None = None
+    ) -> Workspace:
+        """The workspace of this very folder. Raises ConfigError for a config that is not valid."""
+        root = Path(root).resolve()
+        check_writable([root])
+        file = root / CONFIG if config is None else Path(config)
+        try:
+            text = file.read_text(encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"cannot read {file}: {error.strerror}", code="C06") from None
+        except UnicodeDecodeError:
+            raise ConfigError(f"{file} is not UTF-8", code="C04") from None
+        raw = overridden(parse(text, str(file)), overrides)
+        check(raw, text, CONFIG if config is None else str(config))
+        return cls(root, raw, text)
+
+    @cached_property
+    def _models(self) -> tuple[Competition, Experiment]:
+        return check(self.raw, self.text)
+
+    @property
+    def competition(self) -> Competition:
+        """The competition's part of the config."""
+        return self._models[0]
+
+    @property
+    def experiment(self) -> Experiment:
+        """The experiment's part of the config."""
+        return self._models[1]
+
+    def run_folder(self, text: StrPath) -> Path | None:
+        """The folder in runs/ that `r`, `runs/r` or its path means, seen from here or from the workspace.
+
+        None if no such folder is in this workspace's runs/.
+        """
+        text = os.fspath(text)
+        named = (self.runs / text,) if is_plain_name(text) else ()
+        for folder in (self.root / text, *named, Path(text).resolve()):
+            if folder.is_dir() and folder.resolve().parent == self.runs.resolve():
+                return folder.resolve()
+        return None
+
+    def path(self, relative: StrPath) -> Path:
+        """A path of the config, which is relative to the workspace."""
+        return self.root / relative
+
+    @property
+    def runs(self) -> Path:
+        """Folder of all runs."""
+        return self.root / "runs"
+
+    @property
+    def cache(self) -> Path:
+        """Folder of decoded images; the environment's KIT_CACHE names one that several workspaces share."""
+        shared = os.environ.get(SHARED_CACHE)
+        return Path(shared).expanduser().absolute() if shared else self.root / "cache"
+
+    @property
+    def submissions(self) -> Path:
+        """Folder of submissions and of board.csv."""
+        return self.root / "submissions"

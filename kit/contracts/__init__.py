@@ -1,0 +1,62 @@
+"""Laws: what must hold for every plugin of a kind; the tests and `kit plugins check` call them.
+
+A law is a function `law_<sentence>(plugin) -> None` in kit/laws/<kind>.py, or in plugin.py where it is for every
+kind. Its docstring is the law in one sentence; it raises AssertionError with the numbers.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+
+from kit.kinds.plugin import Plugin
+
+Law = Callable[[Plugin], None]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Whether one law holds for a plugin, and the numbers where it does not."""
+
+    law: str
+    holds: bool
+    detail: str = ""
+
+
+def laws_of(kind: str) -> list[Law]:
+    """The laws of every plugin, then those of the kind, in the order they are written."""
+    modules = [importlib.import_module("kit.contracts.plugin")]
+    if importlib.util.find_spec(f"kit.contracts.{kind}") is not None:
+        modules.append(importlib.import_module(f"kit.contracts.{kind}"))
+    return [law for module in modules for law in _laws_in(module)]
+
+
+def _laws_in(module: ModuleType) -> list[Law]:
+    return [
+        value
+        for name, value in vars(module).items()
+        if name.startswith("law_") and getattr(value, "__module__", "") == module.__name__
+    ]
+
+
+def sentence(law: Law) -> str:
+    """The law in one sentence, from its docstring."""
+    return (law.__doc__ or law.__name__.replace("_", " ")).strip().splitlines()[0]
+
+
+def check(plugin: Plugin) -> list[Finding]:
+    """Every law of the plugin's kind, held against it; an error of the plugin is a law that does not hold."""
+    return [_finding(law, plugin) for law in laws_of(plugin.kind)]
+
+
+def _finding(law: Law, plugin: Plugin) -> Finding:
+    try:
+        law(plugin)
+    except AssertionError as error:
+        return Finding(sentence(law), False, str(error).strip() or "it does not hold")
+    except Exception as error:  # whatever a team's own code raises
+        return Finding(sentence(law), False, f"{type(error).__name__}: {error}")
+    return Finding(sentence(law), True)

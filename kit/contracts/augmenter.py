@@ -1,0 +1,53 @@
+"""The laws of augmenters, held against images of awkward shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from kit.core.randomness import generator
+from kit.kinds import Augmenter
+
+SIZE = 32
+SHAPES = ((40, 40), (48, 64), (200, 37), (1, 60), (60, 1), (9, 9), (SIZE, SIZE), (1, 1))
+DRAWS = 4
+
+
+def _images() -> Iterator[np.ndarray]:
+    """Read-only images, as the cache gives them: a gradient with noise, so that no pixel is like its neighbours."""
+    for height, width in SHAPES:
+        rng = generator(0, "laws of augmenters", height, width)
+        image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        image.flags.writeable = False
+        yield image
+
+
+def law_gives_a_square_of_the_size(plugin: Augmenter) -> None:
+    """Every image becomes uint8 of shape (size, size, 3), even a very narrow or tiny one."""
+    for image in _images():
+        for draw in range(DRAWS):
+            made = plugin(image, SIZE, generator(draw, "law"))
+            assert made.shape == (SIZE, SIZE, 3), f"{image.shape} became {made.shape}, not {(SIZE, SIZE, 3)}"
+            assert made.dtype == np.uint8, f"{image.shape} became {made.dtype}, not uint8"
+
+
+def law_same_rng_same_image(plugin: Augmenter) -> None:
+    """Equal generators give equal images, whatever was drawn in between."""
+    for image in _images():
+        first = plugin(image, SIZE, generator(1, "law")).copy()
+        plugin(image, SIZE, generator(2, "law"))
+        np.random.default_rng().random()
+        again = plugin(image, SIZE, generator(1, "law"))
+        differ = int((first.astype(int) != again.astype(int)).sum())
+        assert differ == 0, f"{image.shape}: {differ} of {first.size} values differ"
+
+
+def law_leaves_the_image_as_it_was(plugin: Augmenter) -> None:
+    """The given image is not changed, and the result does not share its memory."""
+    for image in _images():
+        own = image.copy()
+        made = plugin(own, SIZE, generator(3, "law"))
+        differ = int((own != image).sum())
+        assert differ == 0, f"{image.shape}: {differ} values of the image were changed"
+        assert not np.shares_memory(made, own), f"{image.shape}: the result is a view of the image"

@@ -1,0 +1,111 @@
+"""The laws of ensemblers, held against drawn members; a fitted one is fitted on their truth first."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kit.core.randomness import generator
+from kit.kinds import Ensembler
+from kit.kinds.classes import LABEL_KINDS, LabelKind
+
+ROWS = 40
+CLOSE = 1e-9  # float64 sums in another order
+
+
+def _members(plugin: Ensembler, classes: int, kind: LabelKind) -> tuple[np.ndarray, np.ndarray]:
+    """Members (M, N, K), as many as the plugin has weights for, and truth; two rows are certain, two are equal."""
+    count = len(getattr(plugin, "weights", ())) or 3
+    rng = generator(0, "laws of ensemblers", classes)
+    members = rng.dirichlet(np.ones(classes), (count, ROWS)).astype(np.float32)
+    truth = rng.permutation(np.arange(ROWS) % classes)
+    if kind == "multi_hot":
+        members = rng.random((count, ROWS, classes), dtype=np.float32)
+        truth = ((truth[:, None] == np.arange(classes)) ^ (rng.random((ROWS, classes)) < 0.3)).astype(np.int8)
+    members[:, :2] = np.eye(classes, dtype=np.float32)[:2]
+    members[:, 3] = members[:, 2]
+    return members, truth
+
+
+def _ways(plugin: Ensembler) -> list[tuple[Ensembler, LabelKind]]:
+    """The plugin as it is for each kind of labels that it takes."""
+    return [
+        (plugin.model_copy(update={"multi_label": kind == "multi_hot"}), kind) for kind in LABEL_KINDS
+        if plugin.takes_labels(kind)
+    ]  # fmt: skip
+
+
+def _is_a_mean(plugin: Ensembler) -> bool:
+    """Whether all members count alike: nothing is learnt, no weights are given."""
+    return not plugin.fitted and not getattr(plugin, "weights", ())
+
+
+def law_rows_are_probabilities(plugin: Ensembler) -> None:
+    """A blend (N, K) is finite and not negative, and its rows sum to 1.
+
+    If a row may have several labels, or the ensembler says that rows do not sum to 1, no value is above 1 instead.
+    """
+    for made, kind in _ways(plugin):
+        for classes in (2, 4):
+            members, truth = _members(plugin, classes, kind)
+            blended = made.fit(members, truth).blend(members)
+            assert blended.shape == (ROWS, classes), f"{members.shape} became {blended.shape}"
+            assert np.isfinite(blended).all(), f"{(~np.isfinite(blended)).sum()} values are not finite"
+            assert blended.min() >= 0, f"the least probability is {blended.min()}"
+            sums = made.gives_distributions()
+            over = np.abs(blended.sum(axis=1) - 1).max() if sums else blended.max() - 1
+            assert over < 1e-6, f"a {'row' if sums else 'probability'} is {over} away from 1"
+
+
+def law_equal_rows_stay_equal(plugin: Ensembler) -> None:
+    """Rows with equal predictions by every member have equal blends."""
+    for made, kind in _ways(plugin):
+        members, truth = _members(plugin, 4, kind)
+        blended = made.fit(members, truth).blend(members)
+        assert np.allclose(blended[2], blended[3], rtol=0, atol=CLOSE), f"{blended[2]} and {blended[3]}"
+
+
+def law_a_member_with_itself_keeps_its_order(plugin: Ensembler) -> None:
+    """Unfitted: a member of two classes, blended with itself, keeps the order of its rows."""
+    if plugin.fitted:
+        return
+    for made, kind in _ways(plugin):
+        members, _ = _members(plugin, 2, kind)
+        second = generator(0, "laws of ensemblers", "self").permutation(ROWS) / 64  # exact, so is 1 - second
+        alone = np.stack([1 - second, second], axis=1).astype(np.float32)
+        blended = made.blend(np.stack([alone] * len(members)))
+        for column in (0, 1):
+            wrong = (np.argsort(blended[:, column]) != np.argsort(alone[:, column])).sum()
+            assert wrong == 0, f"{wrong} of {ROWS} rows changed places in class {column}"
+
+
+def law_a_member_with_itself_is_the_member_alone(plugin: Ensembler) -> None:
+    """Unfitted: a member blended with itself gives the same as that member alone."""
+    if not _is_a_mean(plugin):
+        return
+    for made, kind in _ways(plugin):
+        members, _ = _members(plugin, 4, kind)
+        off = np.abs(made.blend(members[[0, 0, 0]]) - made.blend(members[[0]])).max()
+        assert off < CLOSE, f"a probability is {off} away"
+
+
+def law_the_order_of_members_does_not_matter(plugin: Ensembler) -> None:
+    """Unfitted and without weights: the order of the members does not change the blend."""
+    if not _is_a_mean(plugin):
+        return
+    for made, kind in _ways(plugin):
+        members, _ = _members(plugin, 4, kind)
+        off = np.abs(made.blend(members) - made.blend(members[::-1])).max()
+        assert off < CLOSE, f"a probability is {off} away"
+
+
+def law_members_that_are_not_used_change_nothing(plugin: Ensembler) -> None:
+    """`restrict` to the members that `find_used` returns gives a bit-identical blend."""
+    for made, kind in _ways(plugin):
+        members, truth = _members(plugin, 4, kind)
+        members[0] = (members[0] + 3 * (truth if kind == "multi_hot" else np.eye(4)[truth])) / 4
+        fitted = made.fit(members, truth)
+        used = list(fitted.find_used(len(members)))
+        assert used == sorted(set(used)), f"places {used} are not ascending"
+        assert used, "no member is used"
+        alone = fitted.restrict(used).blend(members[used])
+        assert np.array_equal(fitted.blend(members), alone), f"members {used} alone blend to something else"

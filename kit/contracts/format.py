@@ -1,0 +1,105 @@
+"""The laws of formats, held against the samples of usual competitions that a format says are of its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from kit.core.randomness import generator
+from kit.data.predictions import Predictions
+from kit.kinds import Format
+from kit.kinds.classes import LABEL_KINDS
+from kit.stages.submission.submission import knows
+
+IDS = ("007", "1e5", "NA", "b", "a,c", "x y")
+
+
+def samples(classes: tuple[str, ...]) -> dict[str, pd.DataFrame]:
+    """Sample submissions by the format they are of; one number a row is for two classes only."""
+
+    def frame(**columns: object) -> pd.DataFrame:
+        return pd.DataFrame({"id": list(IDS), **columns}, dtype=str)
+
+    made = {
+        "label": frame(label=classes[0]),
+        "probabilities": frame(**dict.fromkeys(reversed(classes), str(1 / len(classes)))),
+        "top_k": frame(labels=" ".join(classes[:2])),
+        "labels": frame(labels=[classes[0], ",".join(classes[:2]), classes[1], *classes[:2], classes[0]]),
+        "multi_hot": frame(**dict.fromkeys(classes, "1")),
+        "one_hot": frame(**dict.fromkeys(classes, "0") | {classes[1]: "1"}),
+        "ranked_columns": frame(best=classes[1], second=classes[0]),
+        "ranking": _several_rows(classes),
+    }
+    return made | ({"positive": frame(target="0.5")} if len(classes) == 2 else {})
+
+
+def _several_rows(classes: tuple[str, ...]) -> pd.DataFrame:
+    """Two ranked labels an id, a row each."""
+    ids = [name for name in IDS for _ in range(2)]
+    labels, ranks = [list(pair) * len(IDS) for pair in (classes[:2], ("1", "2"))]
+    return pd.DataFrame({"id": ids, "label": labels, "rank": ranks}, dtype=str)
+
+
+def _cases(plugin: Format) -> Iterator[tuple[Predictions, pd.DataFrame]]:
+    """Predictions in another order than the sample's, for each sample that the format matches."""
+    for classes in (("cat", "dog"), ("0", "1"), ("ant", "bee", "cat", "dog")):
+        rng = generator(0, "laws of formats", len(classes))
+        one = rng.dirichlet(np.ones(len(classes)), len(IDS)).astype(np.float32)
+        several = rng.random((len(IDS), len(classes)), dtype=np.float32)
+        folds = np.full(len(IDS), -1)
+        for shares, kind in zip((one, several), LABEL_KINDS, strict=True):
+            ids = np.array(IDS[::-1], dtype=str)
+            predictions = Predictions(ids, folds, classes, shares, multi_label=kind == "multi_hot")
+            for sample in samples(classes).values():
+                if knows(plugin, sample, classes, kind):
+                    yield predictions, sample
+
+
+def law_it_has_the_shape_of_the_sample(plugin: Format) -> None:
+    """The submission has the sample's columns, ids and order."""
+    for predictions, sample in _cases(plugin):
+        table = plugin.write(predictions, sample)
+        assert list(table.columns) == list(sample.columns), f"columns {list(table.columns)}"
+        ids = table.iloc[:, 0].tolist()
+        assert ids == sample.iloc[:, 0].tolist(), f"ids {ids}"
+
+
+def law_every_cell_is_text(plugin: Format) -> None:
+    """Every cell is non-empty text, unless the format declares empty cells."""
+    for predictions, sample in _cases(plugin):
+        table = plugin.write(predictions, sample)
+        blanks = plugin.blanks()
+        bad = [
+            cell
+            for cell in table.to_numpy().ravel()
+            if not isinstance(cell, str) or (not cell and cell not in blanks)
+        ]
+        assert not bad, f"{len(bad)} cells such as {bad[0]!r}"
+
+
+def law_it_knows_its_own_writing(plugin: Format) -> None:
+    """The submission matches as a sample of the same format."""
+    for predictions, sample in _cases(plugin):
+        table = plugin.write(predictions, sample)
+        assert plugin.matches(table, predictions.classes), f"not so: {table.iloc[0].tolist()}"
+
+
+def law_rows_are_joined_by_id(plugin: Format) -> None:
+    """The order of the predictions does not change the submission."""
+    for predictions, sample in _cases(plugin):
+        turned = replace(
+            predictions, ids=predictions.ids[::-1], probabilities=predictions.probabilities[::-1]
+        )
+        one, other = plugin.write(predictions, sample.copy()), plugin.write(turned, sample.copy())
+        assert one.equals(other), f"{one.iloc[0].tolist()} became {other.iloc[0].tolist()}"
+
+
+def law_the_sample_is_left_alone(plugin: Format) -> None:
+    """The given sample is not changed."""
+    for predictions, sample in _cases(plugin):
+        before = sample.copy()
+        plugin.write(predictions, sample)
+        assert sample.equals(before), "the sample was changed"

@@ -1,0 +1,220 @@
+"""Files are written beside their place, synced, then renamed: a half-written file never has the final name."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import glob
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from kit.core.legible import legible, legible_json
+from kit.errors import RunError
+
+StrPath = str | os.PathLike[str]  # what public functions take for a path
+PART = ".part"  # ends the name of a file that is still being written
+FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+
+
+@contextmanager
+def written(path: Path, size: int = 0) -> Iterator[Path]:
+    """A temporary path beside `path`, which takes its name when the block ends without an error.
+
+    What a killed process left of the same file goes. Raises RunError R06 where the disk is full, which says how many
+    bytes there would be (`size`, where that is known); nothing is left behind then, and an older `path` is intact.
+    """
+    with space_for(path, size):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for stump in path.parent.glob(f".{glob.escape(path.name)}.*{PART}"):
+            _remove_stump(stump)
+        handle, part = _begun(path)
+        try:
+            yield part
+            sync(part)
+            os.chmod(part, 0o666 & ~_umask())  # mkstemp makes files that only their owner reads
+            os.replace(part, path)
+            sync(path.parent)
+        finally:
+            os.close(handle)
+            part.unlink(missing_ok=True)
+
+
+def _begun(path: Path) -> tuple[int, Path]:
+    """A temporary file beside `path`, locked for as long as this process lives or the handle is open."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PART, dir=path.parent)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle, Path(name)
+        os.close(handle)  # another process took it for a stump before it was locked
+
+
+def _remove_stump(part: Path) -> None:
+    """Removes a file that is half-written, unless its writer is still at work, which holds its lock."""
+    try:
+        handle = os.open(part, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        part.unlink(missing_ok=True)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def written_folder(path: Path, size: int = 0) -> Iterator[Path]:
+    """A temporary folder beside `path`, which takes its name, files synced, when the block ends without an error.
+
+    Raises RunError where the disk is full, FileExistsError where `path` is there already.
+    """
+    part = path.with_name(f".{path.name}{PART}")
+    shutil.rmtree(part, ignore_errors=True)
+    with space_for(path, size):
+        try:
+            part.mkdir(parents=True)
+            yield part
+            for file in part.iterdir():
+                sync(file)
+            sync(part)
+            os.rename(part, path)
+            sync(path.parent)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def appended(path: Path, size: int = 0) -> Iterator[BinaryIO]:
+    """A file open for appending, synced when the block ends.
+
+    Raises RunError where the disk is full; the file's end may be incomplete then.
+    """
+    with space_for(path, size), path.open("ab") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def space_for(path: Path, size: int = 0) -> Iterator[None]:
+    """Turns a full disk while writing `path` into a RunError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            needs = f": it needs about {amount(size)}, {amount(free(path))} are free" if size else ""
+            raise RunError(
+                f"disk full while writing {path}{needs}", code="R06",
+                hint="free some space, then the same command again",
+            ) from error  # fmt: skip
+        raise
+
+
+def free(path: Path) -> int:
+    """Bytes that may still be written where a path is or will be."""
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    return shutil.disk_usage(there).free
+
+
+def amount(count: float) -> str:
+    """A number of bytes as people read it: `1.5 GB`."""
+    unit, size = next(
+        ((u, s) for u, s in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)) if count >= s), ("bytes", 1)
+    )
+    return f"{count / size:.3g} {unit}" if size > 1 else f"{count:.0f} {unit}"
+
+
+def remove_stumps(folder: Path) -> None:
+    """Removes what a killed process left half-written directly in a folder."""
+    for part in folder.glob(f".*{PART}"):
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            _remove_stump(part)
+
+
+def remove_folder(path: Path) -> None:
+    """Removes a folder that counts; killed at it, nothing is left that could be taken for the folder."""
+    part = path.with_name(f".{path.name}{PART}")
+    shutil.rmtree(part, ignore_errors=True)
+    os.rename(path, part)
+    shutil.rmtree(part)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def sync(path: Path) -> None:
+    """Asks the system to put a file or a folder on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a whole file, or leaves the one that was there."""
+    with written(path, len(content)) as part:
+        part.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a whole UTF-8 file with LF line ends, or leaves the one that was there. The text is made legible."""
+    write_bytes(path, legible(text).encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON with two-space indents; NaN and infinity are refused."""
+    write_text(path, legible_json(value, indent=2, allow_nan=False) + "\n")
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a name is one folder's own: no path, and not hidden."""
+    return bool(name) and Path(name).name == name and not name.startswith(".")
+
+
+def short(value: object) -> str:
+    """A fingerprint's first 12 digits, other values as they are in words."""
+    text = str(value)
+    return text[:12] if len(text) == 64 and " " not in text else text
+
+
+def read_json(path: Path) -> Any:
+    """Reads JSON written by kit. Raises ValueError for what is none, OSError for what cannot be read."""
+    return parsed(path.read_text(encoding="utf-8"))
+
+
+def parsed(text: str | bytes) -> Any:
+    """The value of a JSON text. Raises ValueError for any that is none, nested too deeply, or not UTF-8 as text."""
+    try:
+        value = json.loads(text)
+        json.dumps(value, ensure_ascii=False).encode()  # lone surrogates, which no file and no terminal takes
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    return value
+
+
+def sha256(path: Path) -> str:
+    """The file's SHA-256 as 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint(value: Any) -> str:
+    """64 hex digits that are equal for equal JSON values, whatever the order of keys."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

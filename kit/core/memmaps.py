@@ -1,0 +1,44 @@
+"""Large arrays: kept in files without a name, whose pages the system may take back while memory is short."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kit.core.files import space_for
+
+LARGE = 2**26  # bytes from which an array is kept in a file; 30 x 100,000 x 18 shares are three times that
+MANY = 2**25  # the same for arrays of which there is one a member
+
+
+def empty(shape: Sequence[int], folder: Path, large: int = LARGE) -> np.ndarray:
+    """A float32 array to be filled; a large one is mapped to a file in `folder`, gone when the array is.
+
+    Raises RunError for a full disk: writing to a map that has no room on it would end the process.
+    """
+    count = int(np.prod(shape))
+    if 4 * count < max(large, 1):
+        return np.empty(tuple(shape), dtype=np.float32)
+    folder.mkdir(parents=True, exist_ok=True)
+    with space_for(folder, 4 * count), tempfile.TemporaryFile(dir=folder) as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, 4 * count)
+        else:
+            file.truncate(4 * count)
+        mapped = np.memmap(file, dtype=np.float32, mode="r+", shape=tuple(shape))
+    return np.asarray(mapped)
+
+
+def release(array: np.ndarray) -> None:
+    """Gives the memory of a mapped array's pages back; they are read again from the file when they are asked for."""
+    base: object = array
+    while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
+        base = base.base
+    # pages that are private to the process would lose what was written to them
+    if isinstance(base, np.memmap) and base.mode != "c" and hasattr(mmap, "MADV_DONTNEED"):
+        base._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]

@@ -1,0 +1,1 @@
+"""Tables of rows, labels, folds and predictions, all joined by id."""

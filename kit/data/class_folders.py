@@ -1,0 +1,174 @@
+"""Rows of folders: a folder a class, a second such folder for validation, and a folder of images to predict."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kit.core.legible import legible
+from kit.data.content import SIDECARS, ending, without_ending
+from kit.data.image_paths import LINKS, Images
+from kit.data.rows import Rows, check_ids, refuse_unusable, warn_of_names
+from kit.errors import SHOWN, Case, ConfigError, DataError, KitWarning
+
+if TYPE_CHECKING:
+    from kit.config.models import Data
+
+PART = "part"  # the column that says from which of two folders a row is
+TRAIN, VAL = "train", "val"  # its values
+
+
+@dataclass(frozen=True)
+class Tree:
+    """What lies in a folder and below it; names are paths below it, as the file system has them."""
+
+    folder: Path
+    files: tuple[str, ...]  # images, sorted
+    others: dict[str, str]  # what is not used -> what it is
+    empty: tuple[str, ...]  # its own folders without any image
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The folders that hold images, each a class."""
+        return tuple(sorted({legible(file.partition("/")[0]) for file in self.files if "/" in file}))
+
+
+def read_tree(folder: Path, data: Data) -> tuple[Tree, Images]:
+    """What lies in a folder, and what found it. Raises DataError D09, and D20 for a folder that leads outside."""
+    found = Images(str(folder.absolute()), data.extensions, data.follow_symlinks)
+    files: list[str] = []
+    others: dict[str, str] = {}
+    pending = [""]
+    while pending:
+        name = pending.pop()
+        files += [posixpath.join(name, path.name) for path in found.in_folder(name)[0]]
+        others |= {posixpath.join(name, entry): what for entry, what in found.others(name).items()}
+        inner = [posixpath.join(name, entry) for entry in found.folders(name)]
+        pending += [each for each in inner if not _leads_back(folder, each)]
+    outside = [name for name, what in others.items() if what == LINKS["D20"]]
+    if outside:
+        cases = [
+            Case(f"leads to {os.path.realpath(folder / name)}", str(folder / name), code="D20")
+            for name in outside
+        ]
+        raise DataError(
+            f"{_counted(len(outside), 'link')} in {folder} to a place outside: {legible(outside[0])}",
+            code="D20", cases=cases,
+            hint="data.follow_symlinks=true, if they are meant to; or put the files there",
+        )  # fmt: skip
+    holding = {file.partition("/")[0] for file in files}
+    empty = tuple(name for name in found.folders("") if name not in holding and name not in SKIPPED)
+    return Tree(folder, tuple(sorted(files)), others, empty), found
+
+
+SKIPPED = ("__MACOSX",)  # what macOS adds to archives
+
+
+def _leads_back(folder: Path, name: str) -> bool:
+    """Whether a folder is a link to one that it lies in, which would be read without end."""
+    here = os.path.realpath(folder / name)
+    above = os.path.realpath((folder / name).parent)
+    return Path(above).is_relative_to(here)
+
+
+def labelled_rows(root: Path, data: Data) -> Rows:
+    """Every image below `data.train`: its label is the first folder, its id the path without the ending.
+
+    Files of one name and several endings keep theirs, so that ids are unique. The rows of `data.val` follow, their ids
+    with the folder's name before them, and the column `part` says from which folder a row is.
+    """
+    rows = _labelled(root / data.train, data, "")
+    if data.val is None:
+        return rows
+    if not (root / data.val).is_dir():
+        raise ConfigError(
+            f"data.val: no folder {root / data.val}",
+            code="C07",
+            hint="a folder with a folder a class, or null",
+        )
+    more = _labelled(root / data.val, data, legible(Path(data.val).name) + "/")
+    ids = [*rows.ids, *more.ids]
+    check_ids(ids, range(1, len(ids) + 1), root / data.val, "train")
+    parts = [TRAIN] * len(rows.ids) + [VAL] * len(more.ids)
+    columns = {name: [*cells, *more.columns[name]] for name, cells in rows.columns.items()}
+    return Rows(tuple(ids), (*rows.paths, *more.paths), {**columns, PART: parts})
+
+
+def rows_to_predict(root: Path, data: Data) -> Rows:
+    """Every image in the folder `data.test` and below it; its id is the path without the ending."""
+    tree, found = read_tree(root / str(data.test), data)
+    _warn_of_unused(tree, "test")
+    if not tree.files:
+        raise DataError(f"{tree.folder} has no images", code="D29", hint="data.test, data.extensions")
+    return _rows(tree, found, data, "", "test")
+
+
+def _labelled(folder: Path, data: Data, prefix: str) -> Rows:
+    tree, found = read_tree(folder, data)
+    _warn_of_unused(tree, "train")
+    if not tree.files:
+        raise DataError(f"{folder} has no images in folders", code="D29", hint="data.train, data.extensions")
+    loose = [legible(file) for file in tree.files if "/" not in file]
+    if loose:
+        cases = [Case("lies in no class's folder", name, split="train") for name in loose]
+        raise DataError(f"{len(loose)} images of {folder} are in no class's folder", code="D30", cases=cases)
+    return _rows(tree, found, data, prefix, "train")
+
+
+def _rows(tree: Tree, found: Images, data: Data, prefix: str, split: str) -> Rows:
+    """A row a file; the columns are id, label (of labelled rows) and path."""
+    names = [legible(file) for file in tree.files]
+    ids = [prefix + name for name in unique_stems(names)]
+    located = [found.find(file) for file in tree.files]
+    refuse_unusable(found, data, tree.files, ids, [code for _, code in located], split)
+    warn_of_names(tree.files, split)
+    columns = {
+        "id": ids,
+        "label": [name.partition("/")[0] for name in names],
+        "path": [prefix + name for name in names],
+    }
+    if split == "test":
+        del columns["label"]
+    return Rows(tuple(ids), tuple(path for path, _ in located), columns)
+
+
+def unique_stems(names: Sequence[str]) -> list[str]:
+    """The paths without their endings, but with them where two would be equal."""
+    stems = [without_ending(name) for name in names]
+    times = Counter(stems)
+    return [stem if times[stem] == 1 else name for stem, name in zip(stems, names, strict=True)]
+
+
+def _warn_of_unused(tree: Tree, split: str) -> None:
+    """Warns (W51) of folders without images, and of files that are neither images nor texts beside them."""
+    others = {name: what for name, what in tree.others.items() if ending(name) not in SIDECARS}
+    texts = unused_in_words(replace(tree, others=others))
+    if texts:
+        warnings.warn(
+            KitWarning(f"W51 not used in {tree.folder}, {split} rows: {'; '.join(texts)}"), stacklevel=3
+        )
+
+
+def unused_in_words(tree: Tree) -> list[str]:
+    """What of a folder is not used, such as `2 files that are no images (.txt 2): a/x.txt, b/y.txt`."""
+    texts = []
+    for what in sorted(set(tree.others.values())):
+        names = [name for name, each in tree.others.items() if each == what]
+        endings = Counter(ending(name) or "no ending" for name in names).most_common(SHOWN)
+        kinds = ", ".join(f"{name} {count}" for name, count in endings)
+        shown = ", ".join(map(legible, names[:SHOWN])) + (", …" if len(names) > SHOWN else "")
+        texts.append(f"{_counted(len(names), 'file')}, {what} ({kinds}): {shown}")
+    if tree.empty:
+        shown = ", ".join(map(legible, tree.empty[:SHOWN])) + (", …" if len(tree.empty) > SHOWN else "")
+        texts.append(f"{_counted(len(tree.empty), 'folder')} without images, no class: {shown}")
+    return texts
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"

@@ -1,0 +1,197 @@
+"""Class names: which classes there are, in which order, and how the sample submission spells them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kit.data.csv_file import CsvFile, read_csv
+from kit.data.multi_line_cells import check_multi_line_cells
+from kit.data.spelling import as_numbers, folded, number_of, quoted, rename_line
+from kit.errors import Case, DataError, KitError, nearest
+
+if TYPE_CHECKING:
+    from kit.config.models import Data
+
+SEPARATORS = (" ", ",", ";", "|", "/", "+", "_")  # between labels in a cell of a sample
+PAIRS = 3  # so many labels that are there in both cases are a system, not a slip
+NAMED = 50  # wrong labels for which the nearest class is looked up
+
+
+@dataclass(frozen=True)
+class ClassNames:
+    """The classes in order, and what shows how they are spelled."""
+
+    names: tuple[str, ...]
+    spelled: Mapping[str, str]  # label -> its class, for labels that are written as another number
+    shown: tuple[str, ...] = ()  # labels whose spelling is known to be right
+    source: str = ""  # the file that shows them
+    is_complete: bool = False  # whether all classes are shown
+
+    def of(self, labels: Iterable[str]) -> list[str]:
+        """The class of each label; a label that is no class stays as it is."""
+        return [self.spelled.get(label, label) for label in labels]
+
+
+def find_classes(root: Path, data: Data, labels: Collection[str]) -> ClassNames:
+    """The classes of these labels: of `data.classes`, else of the sample's columns (one a class), else all labels.
+
+    Labels that are equal as numbers are one class. The sample's spelling is the class's name, else that of
+    `data.classes`. Raises DataError for tables that cannot be read, D24 for a class that is listed twice.
+    """
+    labels = set(labels)
+    listed = _listed(root, data)
+    sample = _sample(root, data)
+    if listed:
+        shown = shown_labels(sample, listed, data) if sample else ()
+        renamed = as_numbers(listed, shown)
+        names = tuple(renamed.get(name, name) for name in listed)
+        names = names if len(set(names)) == len(names) else listed
+        by_list, right = as_numbers(labels, listed), dict(zip(listed, names, strict=True))
+        found = {label: by_list.get(label, label) for label in labels}
+        spelled = {label: right.get(name, name) for label, name in found.items()}
+        return ClassNames(names, _changed(spelled), names, str(data.classes), is_complete=True)
+    if sample and _is_column_a_class(sample.columns[1:], labels):
+        columns = sample.columns[1:]
+        return ClassNames(columns, as_numbers(labels, columns), columns, str(data.sample), is_complete=True)
+    shown = shown_labels(sample, labels, data) if sample else ()
+    spelled = as_numbers(labels, shown)
+    names = tuple(sorted({spelled.get(label, label) for label in labels}, key=_rank(labels)))
+    return ClassNames(names, spelled, shown, str(data.sample))
+
+
+def _changed(spelled: Mapping[str, str]) -> dict[str, str]:
+    return {label: name for label, name in spelled.items() if label != name}
+
+
+def _listed(root: Path, data: Data) -> tuple[str, ...]:
+    if not data.classes:
+        return ()
+    file = read_csv(root / data.classes, data.sep, data.encoding)
+    check_multi_line_cells(file, data.sep, file.columns[:1])
+    names = [row[0] for row in file.rows]
+    double = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if double:
+        raise DataError(f"{file.path} lists {len(double)} classes twice", code="D24", cases=double)
+    return tuple(names)
+
+
+def _sample(root: Path, data: Data) -> CsvFile | None:
+    """The sample submission; where the classes are listed, training needs none that can be read."""
+    if not data.sample:
+        return None
+    with suppress(KitError) if data.classes else nullcontext():
+        return read_csv(root / data.sample, data.sep, data.encoding)
+    return None
+
+
+def _is_column_a_class(columns: Sequence[str], labels: Collection[str]) -> bool:
+    """Whether more than half of the columns are labels, also where some are misspelt."""
+    known = set(map(folded, labels))
+    return len(columns) > 1 and sum(folded(column) in known for column in columns) * 2 > len(columns)
+
+
+def shown_labels(sample: CsvFile, labels: Collection[str], data: Data) -> tuple[str, ...]:
+    """The labels that a sample submission shows, as it spells them: its columns', those in its cells, or none.
+
+    A column is one of labels if at least half of its different cells, whole or in parts, are labels.
+    """
+    columns = sample.columns[1:]
+    if _is_column_a_class(columns, labels):
+        return columns
+    known = set(map(folded, labels))
+    found = {
+        name: _in_cells(set(sample.column(name)) - {""}, known, data.label_separator) for name in columns
+    }
+    best = max(columns, key=lambda name: (name == data.label, len(found[name])), default=None)
+    shown = found[best] if best is not None else ()
+    if not shown and len(columns) == 1 and folded(columns[0]) in known:
+        return (columns[0],)  # the column of a probability, named for the class
+    return shown
+
+
+def _in_cells(cells: set[str], known: set[str], separator: str | None) -> tuple[str, ...]:
+    """The labels among different cells, or among their parts; none where fewer than half are labels."""
+    tried = ([separator] if separator else []) + [each for each in SEPARATORS if each != separator]
+    for parts in (
+        cells,
+        *({part.strip() for cell in cells for part in cell.split(by)} - {""} for by in tried),
+    ):
+        found = sorted(part for part in parts if folded(part) in known)
+        # numbers of which some are no labels are probabilities
+        needed = len(parts) if all(number_of(part) is not None for part in parts) else len(parts) / 2
+        if found and len(found) >= needed:
+            return tuple(found)
+    return ()
+
+
+def _rank(labels: Collection[str]) -> Callable[[str], tuple[Fraction, str]]:
+    """The order of labels: by value if all are numbers, else as text."""
+    if all(number_of(label) is not None for label in labels):
+        return lambda label: (number_of(label) or Fraction(0), label)
+    return lambda label: (Fraction(0), label)
+
+
+Row = tuple[str, str, str]  # its id; a label of it as the table has it; the same as its class would be called
+
+
+def check_labels(found: ClassNames, rows: Sequence[Row], data: Data, outside: str) -> None:
+    """Raises DataError D32 for labels that are no class, or that the sample spells otherwise.
+
+    `outside` is the summary for labels that are no class, with a place for how many there are.
+    """
+    labels = {label for _, _, label in rows}
+    right = _misspelt(found, labels)
+    wrong = labels - set(found.names) | set(right)
+    if not wrong:
+        return
+    meant = {label: _meaning(label, right, found.names, number) for number, label in enumerate(sorted(wrong))}
+    says = "is no class" if found.is_complete else f"is not how {found.source} spells it"
+    bad = [(row, made, label) for row, made, label in rows if label in wrong]
+    more = {made: right[label] for _, made, label in bad if label in right}
+    hints = [rename_line(data.rename, more)] if more else []
+    if found.is_complete:
+        text = outside.format(len(bad), len(found.names))
+        hints += (
+            ["data.classes lists the classes, else the sample's columns do"]
+            if len(right) < len(wrong)
+            else []
+        )
+    else:
+        text = f"{len(bad)} labels of training rows are spelled otherwise in {found.source}"
+        hints += ["if they are classes of their own: data.classes, a CSV that lists all classes"]
+    cases = [
+        Case(f"label {quoted(label)} {says}{meant[label]}", "", row, "train", "D32") for row, _, label in bad
+    ]
+    raise DataError(text, code="D32", cases=cases, hint="; ".join(hints))
+
+
+def _misspelt(found: ClassNames, labels: Collection[str]) -> dict[str, str]:
+    """The right spelling of each label that is not spelled as the sample or the class list shows it."""
+    shown = set(found.shown)
+    by_key: dict[str, set[str]] = defaultdict(set)
+    for name in shown:
+        by_key[folded(name)].add(name)
+    right = {
+        label: next(iter(names))
+        for label in labels
+        if label not in shown and len(names := by_key.get(folded(label), set())) == 1
+    }
+    if found.is_complete:
+        return right
+    # classes that differ by case alone are meant if there are many of them, or if they are letters: A and a
+    cased = {label for label, name in right.items() if name in labels and label.casefold() == name.casefold()}
+    if len(cased) < PAIRS or len(cased) * 4 < len(labels):
+        cased = {label for label in cased if len(label) == 1}
+    return {label: name for label, name in right.items() if label not in cased}
+
+
+def _meaning(label: str, right: Mapping[str, str], names: Sequence[str], number: int) -> str:
+    if label in right:
+        return f"; did you mean {quoted(right[label])}?"
+    return nearest(label, names) if number < NAMED else ""

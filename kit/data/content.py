@@ -1,0 +1,62 @@
+"""Whether a file is an image by its content, where its ending says nothing."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import stat
+from pathlib import Path
+
+from kit.core.file_formats import sniff
+from kit.errors import DataError
+
+FIRST = 4096  # bytes that are looked at
+PPM = re.compile(rb"P\d\s+(?:#[^\n]*\n\s*)*\d+\s")  # then comes the width
+# texts and tables about images, which lie beside them
+SIDECARS = frozenset({
+    ".cpp", ".csv", ".db", ".doc", ".docx", ".html", ".ini", ".ipynb", ".js", ".json", ".jsonl", ".log", ".md", ".py",
+    ".rst", ".sh", ".tsv", ".txt", ".xls", ".xlsx", ".xml", ".yaml", ".yml",
+})  # fmt: skip
+# files that kit does not read: archives, images and arrays of other formats, and networks
+ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".zst"})
+FORMATS = {
+    ".dcm": "DICOM", ".npy": "NumPy arrays", ".npz": "NumPy arrays", ".jp2": "JPEG 2000", ".heic": "HEIC",
+    ".heif": "HEIC", ".jxl": "JPEG XL", ".parquet": "Parquet", ".h5": "HDF5", ".hdf5": "HDF5", ".mp4": "video",
+    ".mov": "video", ".avi": "video", ".tfrec": "TFRecord", ".tfrecord": "TFRecord", ".mat": "MATLAB", ".wav": "audio",
+    ".mp3": "audio", ".lmdb": "LMDB", ".nii": "NIfTI", ".svg": "SVG", ".pdf": "PDF", ".pkl": "pickles",
+}  # fmt: skip
+NETWORKS = frozenset({".bin", ".ckpt", ".onnx", ".pt", ".pth", ".safetensors"})
+UNREAD = ARCHIVES | FORMATS.keys() | NETWORKS
+OTHERS = SIDECARS | UNREAD  # not opened, for there may be very many
+
+
+def ending(name: str) -> str:
+    """A file's ending in small letters, such as `.jpg`; blank without one."""
+    return posixpath.splitext(name)[1].lower()
+
+
+def without_ending(path: str) -> str:
+    """A path without its file's ending: `a.b/c.jpg` is `a.b/c`, and `a.b/c` stays."""
+    return posixpath.splitext(path)[0]
+
+
+def is_image_file(path: str) -> bool:
+    """Whether a regular file's first bytes are those of an image that kit reads. Raises no error."""
+    if ending(path) in OTHERS:
+        return False
+    try:
+        file_path = Path(path)
+        if not stat.S_ISREG(file_path.stat().st_mode):
+            return False  # opening a pipe would wait for its writer
+        with file_path.open("rb") as file:
+            content = file.read(FIRST)
+        return _is_certain(sniff(content), content)
+    except (OSError, ValueError, DataError):
+        return False
+
+
+def _is_certain(form: str, content: bytes) -> bool:
+    """Two letters begin BMP and PPM, and many a text: what follows must fit too."""
+    if form == "BMP":
+        return content[6:10] == bytes(4)
+    return PPM.match(content) is not None if form == "PPM" else True

@@ -1,0 +1,259 @@
+"""Reads a CSV strictly: every cell is text, byte for byte, and what a lenient reader would lose is an error."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from kit.data.encodings import BOM, decode, is_utf8
+from kit.data.normal_form import difference, is_same_text
+from kit.data.other_files import refuse_other_kinds
+from kit.data.quotes import line_breaks, misplaced_quote
+from kit.errors import Case, ConfigError, DataError, nearest
+
+SEPARATORS = (",", ";", "\t", "|")
+# the first line by which Excel knows the separator
+_SEP_LINE = re.compile(r'"?sep=(.)"?(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
+
+
+@dataclass(frozen=True, eq=False)
+class CsvFile:
+    """A table's cells as text; `lines` says on which line of the file each row ends, the header on the first.
+
+    `begun` says on which line a row begins, of the rows that have a cell with line breaks.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    lines: Sequence[int]
+    begun: Mapping[int, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def column(self, name: str) -> list[str]:
+        """The cells of one column. Raises ConfigError where there is no such column."""
+        if name not in self.columns:
+            raise ConfigError(
+                f"{self.path} has no column {name!r}{nearest(name, self.columns)}",
+                code="C07",
+                hint=f"its columns: {', '.join(self.columns)}",
+            )
+        index = self.columns.index(name)
+        return [row[index] for row in self.rows]
+
+    def frame(self) -> pd.DataFrame:
+        """The cells as a frame of text."""
+        return pd.DataFrame(list(self.rows), columns=list(self.columns), dtype=str)
+
+
+def read_csv(
+    path: Path, sep: str = ",", encoding: str = "utf-8", *, fixed: str = "", repeated_header: bool = False
+) -> CsvFile:
+    """Reads a CSV with a header; a byte-order mark, Excel's `sep=` line, any line ends and blank lines are accepted.
+
+    `fixed` is the hint of D25 and D26 for a file whose encoding and separator are not the config's to set;
+    `repeated_header` allows rows that are the header again. Raises DataError: D21 no such file, D25 encoding,
+    D26 separator, D27 number of fields or quotes, D28 names, D29 no rows, D70 another kind of file, D71 NUL bytes,
+    D72 a repeated header.
+    """
+    content = _content(path)
+    refuse_other_kinds(path, content)
+    text = decode(path, content, encoding, fixed)
+    del content
+    text, before = _without_sep_line(path, text, sep, fixed)
+    _check_separator(path, text, sep, fixed)
+    rows, lines, begun = _records(path, text, sep, before)
+    if not rows:
+        raise DataError(f"{path} is empty", code="D29", hint="is it the right file, and all of it?")
+    columns = rows[0]
+    _check_columns(path, columns)
+    if BOM in text:
+        _check_marks(path, rows, lines)
+    if not repeated_header:
+        _check_header(path, rows, lines)
+    _check_widths(path, rows, lines)
+    if len(rows) == 1:
+        raise DataError(f"{path} has a header and no rows", code="D29", hint="is it all of the file?")
+    return CsvFile(path, columns, tuple(rows[1:]), lines[1:], {row - 1: line for row, line in begun.items()})
+
+
+def read_submission(path: Path, sep: str = ",", encoding: str = "utf-8") -> CsvFile:
+    """Reads a submission: UTF-8, as kit writes it, or else in the encoding of the tables. Raises as `read_csv` does."""
+    own = "utf-8" if is_utf8(_content(path)) else encoding
+    hint = f"save it as CSV UTF-8, with {sep!r} between the cells as in the sample"
+    return read_csv(path, sep, own, fixed=hint)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        beside = sorted(file.name for file in path.parent.glob("*.csv"))
+        same = next((name for name in beside if is_same_text(name, path.name)), "")
+        if same:
+            raise DataError(f"no table {path}; there is {same!r}, {difference(same, path.name)}", code="D21",
+                            hint=f"rename it to {path.name}") from None  # fmt: skip
+        hint = f"there are {', '.join(beside[:5])}" if beside else "kit init finds the tables"
+        raise DataError(f"no table {path}{nearest(path.name, beside)}", code="D21", hint=hint) from None
+    except IsADirectoryError:
+        raise DataError(f"{path} is a directory, not a CSV", code="D08") from None
+    except PermissionError:
+        raise DataError(f"{path}: permission denied", code="D09") from None
+
+
+def _without_sep_line(path: Path, text: str, sep: str, fixed: str) -> tuple[str, int]:
+    """The text after Excel's line `sep=;`, if it has one, and how many lines that is."""
+    found = _SEP_LINE.match(text)
+    if found is None:
+        return text, 0
+    if found[1] != sep:
+        raise DataError(f"{path} says in its first line that cells are separated by {found[1]!r}, not {sep!r}",
+                        code="D26", hint=fixed or f"data.sep={found[1]!r}")  # fmt: skip
+    return text[found.end() :], 1
+
+
+def _check_separator(path: Path, text: str, sep: str, fixed: str) -> None:
+    """Raises DataError (D26) if the header is one cell or none, and several cells by another separator."""
+    header = text.lstrip("\r\n")
+    header = header[: line.start()] if (line := re.search(r"[\r\n]", header)) else header
+    if _width(header, sep) > 1:
+        return
+    widths = {mark: _width(header, mark) for mark in SEPARATORS if mark != sep}
+    mark = max(widths, key=lambda each: widths[each])
+    if widths[mark] < 2:
+        return
+    shown = header if len(header) <= 200 else header[:200] + "…"
+    rest = f"its cells are separated by {mark!r}, not {sep!r}" if fixed else "set data.sep"
+    raise DataError(
+        f"{path}: found 1 column {shown!r}: {rest}", code="D26", hint=fixed or f"data.sep={mark!r}"
+    )
+
+
+def _width(header: str, sep: str) -> int:
+    """How many cells a header has; 0 if its quotes do not fit the separator."""
+    try:
+        return len(next(csv.reader([header], delimiter=sep, strict=True), ()))
+    except csv.Error:
+        return 0
+
+
+def _records(
+    path: Path, text: str, sep: str, before: int
+) -> tuple[list[tuple[str, ...]], Sequence[int], dict[int, int]]:
+    """The records that are not blank, the header first, the line on which each ends, and `begun` by record.
+
+    A blank line after the header of a single column is a blank cell, unless it is at the end.
+    """
+    limit = csv.field_size_limit(sys.maxsize)
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=sep, strict=True)
+        rows = list(map(tuple, reader))
+        plain = reader.line_num == len(rows)
+        if plain and all(rows):
+            return rows, range(1 + before, 1 + before + len(rows)), {}
+        ends = list(range(1, len(rows) + 1)) if plain else _ends(text, sep)
+    except csv.Error as error:
+        raise misplaced_quote(path, text, sep, before) or DataError(f"{path}: {error}", code="D27") from None
+    finally:
+        csv.field_size_limit(limit)
+    starts = [1, *(end + 1 for end in ends[:-1])]
+    first = next((row for row, cells in enumerate(rows) if cells), len(rows))
+    last = next((row for row in range(len(rows) - 1, -1, -1) if rows[row]), -1)
+    single = first <= last and len(rows[first]) == 1
+    kept = [row for row in range(first, last + 1) if rows[row] or single]
+    begun = {place: starts[row] + before for place, row in enumerate(kept) if ends[row] > starts[row]}
+    return [rows[row] or ("",) for row in kept], [ends[row] + before for row in kept], begun
+
+
+def _ends(text: str, sep: str) -> list[int]:
+    """The line on which each record ends."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=sep, strict=True)
+    return [reader.line_num for _ in reader]
+
+
+def _check_columns(path: Path, columns: Sequence[str]) -> None:
+    cases = [f"{name!r} is there {n} times" for name, n in Counter(columns).items() if n > 1]
+    cases += [
+        f"{name!r} has blanks around it"
+        for name in columns
+        if name != _trimmed(name) and not line_breaks(name)
+    ]
+    cases += [
+        f"{name!r} has a line break: is a quote left open on line 1?" for name in columns if line_breaks(name)
+    ]
+    twice = [name for name, n in Counter(columns).items() if n > 1 and is_number(name)]
+    if twice:
+        raise DataError(
+            f"{path} has no header: its first line is a row", code="D28",
+            cases=[Case(f"{twice[0]!r} is there {columns.count(twice[0])} times", str(path))],
+            hint=f"insert a first line with the names of the {len(columns)} columns, such as id,label",
+        )  # fmt: skip
+    if cases:
+        raise DataError(f"{path}: column names are double or padded", code="D28",
+                        cases=[Case(case, str(path)) for case in cases])  # fmt: skip
+
+
+def _trimmed(name: str) -> str:
+    """A name without blanks and invisible characters around it."""
+    return name.strip().strip("\u200b\u200c\u200d\u2060\ufeff").strip()
+
+
+def _check_marks(path: Path, rows: Sequence[tuple[str, ...]], lines: Sequence[int]) -> None:
+    """Raises DataError (D72) for a byte-order mark before a later row, which would be a part of its id."""
+    cases = [
+        Case(f"row {line} begins with a byte-order mark", str(path))
+        for row, line in zip(rows[1:], lines[1:], strict=True)
+        if row[0].startswith(BOM)
+    ]
+    if cases:
+        raise DataError(f"{path} is several files in one: {cases[0].detail}", code="D72", cases=cases,
+                        hint="remove the mark, and the header after it")  # fmt: skip
+
+
+def _check_header(path: Path, rows: Sequence[tuple[str, ...]], lines: Sequence[int]) -> None:
+    """Raises DataError (D72) for rows that are the header again; in one column a later row may be a value."""
+    header, several = rows[0], len(rows[0]) > 1
+    if header not in (rows[1:] if several else rows[1:2]):
+        return
+    again = [lines[row] for row in range(1, len(rows) if several else 2) if rows[row] == header]
+    shown = ", ".join(map(str, again[:5])) + (" …" if len(again) > 5 else "")
+    raise DataError(
+        f"{path} has its header again on line{'s' * (len(again) > 1)} {shown}", code="D72",
+        cases=[Case(f"row {line} is the header", str(path)) for line in again], hint="remove these lines",
+    )  # fmt: skip
+
+
+def _check_widths(path: Path, rows: Sequence[tuple[str, ...]], lines: Sequence[int]) -> None:
+    width = len(rows[0])
+    if set(map(len, rows)) == {width}:
+        return
+    cases = [
+        Case(f"row {line} has {len(cells)} field{'s' * (len(cells) != 1)}, header has {width}", str(path))
+        for cells, line in zip(rows, lines, strict=True)
+        if len(cells) != width
+    ]
+    raise DataError(
+        f"{path}: {len(cases)} row{'s' * (len(cases) > 1)} of another length than the header",
+        code="D27",
+        cases=cases,
+        hint="quote cells that hold the separator",
+    )
+
+
+def is_number(text: str) -> bool:
+    """Whether a cell is a finite number."""
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False

@@ -1,0 +1,145 @@
+"""Embeddings: what one network makes of every training and test image, unit vectors by id, in memory maps.
+
+A folder a fold: train.npy and test.npy (float16, so that a million rows of 512 take a gigabyte), their ids, and a
+manifest, which says what they were made from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from kit.core.files import read_json, sha256, write_json
+from kit.errors import Case, InvalidError
+
+SCHEMA = 1
+SPLITS: tuple[Split, ...] = ("train", "test")
+CHUNK = 65_536  # vectors that are looked at a time
+NEAR = 1e-2  # a length differs from 1 by less; float16 vectors of 2,048 numbers are within .001
+
+Split = Literal["train", "test"]
+
+
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """Unit vectors (rows, features) float16 by id; a row without an image has zeros."""
+
+    ids: np.ndarray  # (rows,) of str
+    vectors: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def features(self) -> int:
+        """How many numbers a vector has."""
+        return int(self.vectors.shape[1])
+
+    def known(self) -> np.ndarray:
+        """Which rows have a vector, bool (rows,)."""
+        found = np.zeros(len(self), bool)
+        for start in range(0, len(self), CHUNK):
+            found[start : start + CHUNK] = self.vectors[start : start + CHUNK].any(axis=1)
+        return found
+
+    def faults(self) -> list[Case]:
+        """Rows whose vectors are not finite, or neither zero nor of length 1."""
+        cases = []
+        for start in range(0, len(self), CHUNK):
+            part = self.vectors[start : start + CHUNK].astype(np.float32)
+            lengths = np.sqrt(np.einsum("ij,ij->i", part, part))
+            bad = ~((np.abs(lengths - 1) < NEAR) | (lengths == 0))
+            cases += [
+                Case(f"its vector has length {lengths[row]:.3g}", id=str(self.ids[start + row]))
+                for row in np.flatnonzero(bad)
+            ]
+        return cases
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """What one fold's network makes of the training and the test rows, and what it was made from."""
+
+    train: Vectors
+    test: Vectors
+    about: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Maps what `finish` closed. Raises InvalidError D47 for what is missing, damaged, or no unit vectors."""
+        manifest = manifest_of(folder)
+        damaged = [
+            name
+            for name, mark in manifest["sha256"].items()
+            if not (folder / name).is_file() or sha256(folder / name) != mark
+        ]
+        if damaged:
+            raise _damaged(
+                folder, [Case("is missing or not what was written", str(folder / name)) for name in damaged]
+            )
+        train, test = (_vectors(folder, split) for split in SPLITS)
+        faults = [*train.faults(), *test.faults()]
+        if faults:
+            raise InvalidError(
+                f"{len(faults)} vectors of {folder} are no unit vectors", code="D47", cases=faults,
+                hint="delete the folder, then kit embed makes it anew",
+            )  # fmt: skip
+        return cls(train, test, manifest["about"])
+
+
+def _vectors(folder: Path, split: Split) -> Vectors:
+    try:
+        ids, vectors = np.load(folder / f"{split}-ids.npy"), np.load(folder / f"{split}.npy", mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise _damaged(folder, [Case(str(error).splitlines()[0], split)]) from None
+    if (
+        vectors.ndim != 2
+        or ids.shape != vectors.shape[:1]
+        or ids.dtype.kind != "U"
+        or vectors.dtype != np.float16
+    ):
+        raise _damaged(folder, [Case(f"ids {ids.shape}, vectors {vectors.shape} of {vectors.dtype}", split)])
+    return Vectors(ids, vectors)
+
+
+def begin(folder: Path, split: Split, ids: np.ndarray, features: int) -> np.ndarray:
+    """A map of zeros (rows, features) float16, to be filled, in a folder that is being written."""
+    np.save(folder / f"{split}-ids.npy", ids.astype(str))
+    shape = (len(ids), features)
+    if not len(ids):  # which cannot be mapped
+        np.save(folder / f"{split}.npy", np.zeros(shape, np.float16))
+        return np.zeros(shape, np.float16)
+    return np.lib.format.open_memmap(folder / f"{split}.npy", mode="w+", dtype=np.float16, shape=shape)
+
+
+def finish(folder: Path, about: Mapping[str, Any]) -> None:
+    """Writes the manifest of a folder whose maps are filled and flushed."""
+    names = [f"{split}{part}.npy" for split in SPLITS for part in ("", "-ids")]
+    marks = {name: sha256(folder / name) for name in names}
+    write_json(folder / "manifest.json", {"schema": SCHEMA, "about": dict(about), "sha256": marks})
+
+
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """What a folder of embeddings says of itself. Raises InvalidError D47 where it does not."""
+    try:
+        found = dict(read_json(folder / "manifest.json"))
+        if (
+            found["schema"] == SCHEMA
+            and isinstance(found["about"], dict)
+            and isinstance(found["sha256"], dict)
+        ):
+            return found
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise _damaged(folder, [Case("is missing, damaged or of another kit", str(folder / "manifest.json"))])
+
+
+def _damaged(folder: Path, cases: list[Case]) -> InvalidError:
+    return InvalidError(
+        f"{folder} holds no embeddings that can be read", code="D47", cases=cases,
+        hint="delete the folder, then kit embed makes it anew",
+    )  # fmt: skip

@@ -1,0 +1,140 @@
+"""External rows: labelled rows of other sources than the competition's, and whether its rules allow them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kit.errors import Case, ConfigError, DataError, nearest
+
+if TYPE_CHECKING:
+    from kit.data.rows import Rows
+
+SOURCE = "source"  # the column of a table of external rows that names where each is from
+LICENCE = ("licence", "license")  # columns that say under which licence a source is
+ORIGIN = "origin"  # and where it was found: an address, a paper
+
+
+@dataclass(frozen=True, order=True)
+class Source:
+    """Rows of one source, licence and origin; the last two blank where the table does not say."""
+
+    name: str
+    licence: str
+    origin: str
+    rows: int = 0
+
+    def __str__(self) -> str:
+        licence = f"licence {self.licence}" if self.licence else "no licence"
+        return ", ".join([f"{self.rows} rows", licence, *([f"from {self.origin}"] if self.origin else [])])
+
+
+def named(rows: Rows, column: str | None) -> Rows:
+    """The competition's table, with the source that a column names for each row; blank is the competition itself."""
+    if column is None:
+        return rows
+    if column not in rows.columns:
+        raise ConfigError(
+            f"data.source: no column {column!r}{nearest(column, rows.columns)}", code="C07",
+            hint=f"there are {', '.join(rows.columns)}",
+        )  # fmt: skip
+    return replace(rows, sources=tuple(cell.strip() for cell in rows.columns[column]))
+
+
+def joined(own: Rows, more: Rows, file: Path) -> Rows:
+    """The competition's rows, then those of another table; a column that one of them lacks is blank there.
+
+    Raises DataError D24 for an id that both have.
+    """
+    known = set(own.ids)
+    double = [
+        Case("is in both tables", str(file), name, "train", "D24") for name in more.ids if name in known
+    ]
+    if double:
+        raise DataError(
+            f"{len(double)} ids of {file} are ids of data.train too", code="D24", cases=double,
+            hint="other ids there, such as with the source's name before them",
+        )  # fmt: skip
+    columns = {
+        name: [*_cells(own, name), *_cells(more, name)]
+        for name in dict.fromkeys([*own.columns, *more.columns])
+    }
+    sources = [cell.strip() or file.stem for cell in _cells(more, SOURCE)]
+    before = own.sources or ("",) * len(own.ids)
+    return replace(
+        own, ids=(*own.ids, *more.ids), paths=(*own.paths, *more.paths), columns=columns,
+        sources=(*before, *sources),
+    )  # fmt: skip
+
+
+def _cells(rows: Rows, name: str) -> Sequence[str]:
+    return rows.columns.get(name, [""] * len(rows.ids))
+
+
+def with_groups(rows: Rows, groups: Sequence[str]) -> list[str]:
+    """The groups; an external row that names none is a group of its own, by its id."""
+    if not rows.sources:
+        return list(groups)
+    told = zip(groups, rows.ids, rows.sources, strict=True)
+    return [group if group.strip() or not source else f"{source} {name}" for group, name, source in told]
+
+
+def listed(sources: Sequence[str], columns: Mapping[str, Sequence[str]]) -> tuple[Source, ...]:
+    """The external sources among rows, by name: for the rules, the manifest and the write-up."""
+    if not any(sources):  # a competition's own table may have such columns too, and needs no permission
+        return ()
+    blank = [""] * len(sources)
+    licences = next((columns[name] for name in LICENCE if name in columns), blank)
+    told = zip(sources, licences, columns.get(ORIGIN, blank), strict=True)
+    counts = Counter(Source(name, licence.strip(), origin.strip()) for name, licence, origin in told if name)
+    return tuple(replace(source, rows=count) for source, count in sorted(counts.items()))
+
+
+def in_words(sources: Iterable[Source]) -> dict[str, str]:
+    """What is known of each source by its name, as the manifest and a write-up tell it."""
+    told: dict[str, str] = {}
+    for source in sources:
+        told[source.name] = "; ".join(filter(None, [told.get(source.name), str(source)]))
+    return told
+
+
+def check_allowed(rows: Rows, rule: str | Sequence[str]) -> None:
+    """Raises DataError D63 for external rows that the rule does not allow, D29 where no row is the competition's."""
+    found = listed(rows.sources, rows.columns)
+    refused = [source for source in found if not is_allowed(source.licence, rule)]
+    if refused:
+        count = sum(source.rows for source in refused)
+        asked = rule if isinstance(rule, str) else ", ".join(rule)
+        raise DataError(
+            f"{count} rows of other sources may not be used (data.external: {asked})", code="D63",
+            cases=[Case(str(source), source.name, split="train", code="D63") for source in refused],
+            hint="leave them out; the rules of the competition say what is allowed",
+        )  # fmt: skip
+    if rows.sources and all(rows.sources):
+        raise DataError(
+            "all rows are of other sources: none is left to be scored", code="D29", hint="data.source"
+        )
+
+
+def is_allowed(licence: str, rule: str | Iterable[str]) -> bool:
+    """Whether a licence is one of the patterns of a rule, and none of those that begin with `!`.
+
+    Where all patterns begin so, any other licence is allowed, but not one that is not named.
+    """
+    if isinstance(rule, str):
+        return rule == "allowed"
+    name, patterns = _plain(licence), [_plain(pattern) for pattern in rule]
+    refused = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
+    allowed = [pattern for pattern in patterns if not pattern.startswith("!")]
+    if not name or any(fnmatchcase(name, pattern) for pattern in refused):
+        return False
+    return any(fnmatchcase(name, pattern) for pattern in allowed) if allowed else bool(refused)
+
+
+def _plain(licence: str) -> str:
+    """`CC BY 4.0` and `cc-by-4.0` are one."""
+    return licence.strip().lower().replace(" ", "-").replace("_", "-")

@@ -1,0 +1,199 @@
+"""Folds: which model holds out which row; whatever the splitter, no group and no duplicate is torn."""
+
+from __future__ import annotations
+
+import csv
+import io
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kit.core import files
+from kit.core.randomness import generator
+from kit.data import duplicates
+from kit.data.csv_file import read_csv
+from kit.errors import Case, ConfigError, DataError, KitWarning, PluginError
+from kit.kinds.advice import innermost, stratified
+
+if TYPE_CHECKING:
+    from kit.data.table import Table
+    from kit.kinds import Splitter
+
+
+@dataclass(frozen=True, eq=False)
+class Folds:
+    """Fold numbers of training rows, aligned with `table.sorted_by_id()`; -1 = never held out."""
+
+    ids: np.ndarray  # (rows,) of str, sorted
+    numbers: np.ndarray  # (rows, repeats) int64; a number names one model, over all repeats
+    # the same, but a row of another source has those of its group's own rows, with which it must not train; None
+    # where there is no such row
+    kin: np.ndarray | None = None
+
+    @property
+    def count(self) -> int:
+        """How many folds there are, over all repeats; where no row is held out, the one that trains on all."""
+        return max(int(self.numbers.max()) + 1, 1)
+
+    def held_out(self, fold: int) -> np.ndarray:
+        """The rows that a fold's model never sees and predicts, bool (rows,)."""
+        mask: np.ndarray = (self.numbers == fold).any(axis=1)
+        return mask
+
+    def train(self, splitter: Splitter, fold: int) -> np.ndarray:
+        """The rows that a fold's model trains on, bool (rows,)."""
+        return np.asarray(splitter.train_rows(self.sides, fold), dtype=bool)
+
+    @property
+    def sides(self) -> np.ndarray:
+        """The fold numbers that say which rows a model must not train on, (rows, repeats)."""
+        return self.numbers if self.kin is None else self.kin
+
+    def fingerprint(self) -> str:
+        """64 hex digits that are equal for equal ids in equal folds."""
+        kin = [] if self.kin is None else [self.kin.tolist()]
+        return files.fingerprint([self.ids.tolist(), self.numbers.tolist(), *kin])
+
+    def write(self, path: files.StrPath) -> None:
+        """Writes folds.csv: id, fold; or id, fold_0, fold_1 ... where there are several repeats; `kin` likewise."""
+        repeats = self.numbers.shape[1]
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        names = ["fold"] if self.kin is None else ["fold", "kin"]
+        writer.writerow(
+            ["id", *(name if repeats == 1 else f"{name}_{n}" for name in names for n in range(repeats))]
+        )
+        numbers = self.numbers if self.kin is None else np.concatenate([self.numbers, self.kin], axis=1)
+        writer.writerows([row, *each] for row, each in zip(self.ids.tolist(), numbers.tolist(), strict=True))
+        files.write_text(Path(path), text.getvalue())
+
+    @classmethod
+    def read(cls, path: files.StrPath) -> Folds:
+        """Reads folds.csv. Raises DataError D36 where it is no such file."""
+        file = read_csv(Path(path), fixed="delete it to make it anew")
+        try:
+            numbers = np.array([row[1:] for row in file.rows], dtype=str).astype(np.int64)
+        except (ValueError, OverflowError):
+            numbers = np.empty((len(file), 0), np.int64)
+        ids = np.array([row[0] for row in file.rows], dtype=str)
+        if file.columns[0] != "id" or not numbers.shape[1] or len(set(ids)) < len(ids) or numbers.min() < -1:
+            raise DataError(
+                f"{path} does not hold folds",
+                code="D36",
+                hint="its columns are id, fold; delete it to make it anew",
+            )
+        repeats = sum(not name.startswith("kin") for name in file.columns[1:])
+        known = numbers[:, :repeats], numbers[:, repeats:]
+        return cls(ids, known[0], known[1] if known[0].shape == known[1].shape else None)
+
+
+def make_folds(table: Table, splitter: Splitter, seed: int = 0) -> Folds:
+    """Splits the rows, sorted by id; byte-identical images share a fold, and so do the rows of a group.
+
+    Rows of other sources are never held out, and train in no fold that holds out a row of their group.
+    Warns of identical images (W01, W02), rare classes (W04), classes that a fold does not train on (W06). Raises
+    DataError D33 and D34 where groups are too few or torn, PluginError P07 for a splitter that breaks its promise.
+    """
+    table = table.sorted_by_id()
+    same = duplicates.contents(table.paths)
+    duplicates.warn(table, same)
+    if splitter.asks_for_groups() and table.groups is None:
+        name = splitter.plugin_name()
+        raise ConfigError(
+            f"splitter {name!r} needs data.group",
+            code="C08",
+            hint=f"data.group=<column>, or {innermost(splitter)[0]}={stratified(table.label_kind, grouped=False)}",
+        )
+    groups = same if table.groups is None else duplicates.joined(same, table.groups)
+    # one row stands for all its copies: a splitter that knows no groups cannot tear them
+    own = np.flatnonzero(table.own)
+    _, first, twin = np.unique(same[own], return_index=True, return_inverse=True)
+    shown, place = np.unique(own[first][twin], return_inverse=True)
+    seen = replace(table.take(shown), groups=None if table.groups is None else groups[shown].astype(str))
+    numbers = np.asarray(splitter.split(seen, generator(seed, "folds")))
+    _check_numbers(splitter, numbers, len(seen))
+    placed = np.full((len(table), numbers.shape[1]), -1, np.int64)
+    placed[own] = numbers[place]
+    folds = Folds(table.ids, placed, _kin(placed, groups, table.own))
+    _check_groups(folds, splitter, groups, table)
+    _warn_of_rare(folds, splitter, table)
+    return folds
+
+
+def _kin(numbers: np.ndarray, groups: np.ndarray, own: np.ndarray) -> np.ndarray | None:
+    """The numbers, but rows that are not `own` have those of their group's own rows; None where that is no other."""
+    known = {groups[row]: numbers[row] for row in np.flatnonzero(own)}
+    kin = numbers.copy()
+    for row in np.flatnonzero(~own):
+        kin[row] = known.get(groups[row], numbers[row])
+    return None if np.array_equal(kin, numbers) else kin
+
+
+def _check_numbers(splitter: Splitter, numbers: np.ndarray, rows: int) -> None:
+    """Raises PluginError where a splitter's answer has the wrong shape, type or numbers."""
+    name = splitter.plugin_name()
+    wrong = ""
+    if numbers.ndim != 2 or len(numbers) != rows or not numbers.shape[1]:
+        wrong = f"gave fold numbers of shape {numbers.shape}, not ({rows}, repeats)"
+    elif not np.issubdtype(numbers.dtype, np.integer):
+        wrong = f"gave fold numbers of type {numbers.dtype}, not int64"
+    else:
+        used = [number for column in numbers.T for number in np.unique(column) if number != -1]
+        if not splitter.holds_out:
+            wrong = "holds rows out, and says that it does not" if used else ""
+        elif sorted(used) != list(range(len(used))) or not used:
+            wrong = (
+                f"gave the fold numbers {sorted(map(int, used))[:10]}: they run from 0, each in one repeat"
+            )
+    if wrong:
+        hint = f"kit plugins check plugins/splitter/{name}.py"
+        raise PluginError(f"splitter {name!r} {wrong}", code="P07", hint=hint)
+
+
+def _check_groups(folds: Folds, splitter: Splitter, groups: np.ndarray, table: Table) -> None:
+    """Raises DataError where a model would train on a row, or a row's relative, that it is to predict."""
+    torn: dict[int, list[int]] = {}
+    for fold in range(folds.count):
+        held, trained = folds.held_out(fold), folds.train(splitter, fold)
+        for group in np.intersect1d(groups[held], groups[trained]):
+            torn.setdefault(int(group), []).append(fold)
+    if not torn:
+        return
+    names = (table.ids if table.groups is None else table.groups).tolist()
+    cases = [
+        Case(f"group {names[group]!r} is held out and trained on in fold {', '.join(map(str, numbers))}")
+        for group, numbers in torn.items()
+    ]
+    keep = f"splitter={stratified(table.label_kind, grouped=True)}"
+    raise DataError(
+        f"splitter {splitter.plugin_name()!r} tears {len(torn)} of {len(set(groups))} groups",
+        code="D34",
+        cases=cases,
+        hint=f"{keep} splitter.folds={max(min(_per_repeat(folds), len(set(groups.tolist()))), 2)}",
+    )
+
+
+def _per_repeat(folds: Folds) -> int:
+    return len(set(folds.numbers[:, 0].tolist()) - {-1})
+
+
+def _warn_of_rare(folds: Folds, splitter: Splitter, table: Table) -> None:
+    """Warns of classes with fewer rows than folds (W04), and of those that a fold does not train on (W06)."""
+    needed = max(_per_repeat(folds), 2) if splitter.holds_out else 0
+    rare = [
+        f"{name} {count}"
+        for name, count in zip(table.classes, table.counts(table.own), strict=True)
+        if count < needed
+    ]
+    if rare:
+        text = f"W04 {len(rare)} classes have fewer rows than the {needed} folds: {', '.join(rare)}"
+        warnings.warn(KitWarning(text), stacklevel=3)
+    for fold in range(folds.count):
+        absent = np.flatnonzero(table.counts(folds.train(splitter, fold)) == 0)
+        if len(absent):
+            names = ", ".join(table.classes[number] for number in absent)
+            text = f"W06 fold {fold} trains on no row of {len(absent)} classes, and scores them as wrong: {names}"
+            warnings.warn(KitWarning(text), stacklevel=3)

@@ -1,0 +1,251 @@
+"""Finds image files below one folder: endings are tried, each folder is listed once, nothing outside is touched."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kit.data.content import is_image_file, without_ending
+from kit.data.normal_form import by_nfc, nfc
+from kit.errors import Case, DataError
+
+FOLDER, FILE, LINK = "folder", "file", "link"
+SYSTEM = ("thumbs.db", "desktop.ini", "__macosx")
+# what a folder holds beside images and folders
+UNREAD = "not an image that kit reads"
+LINKS = {"D20": "a link that leads outside", "D02": "a link that leads nowhere"}
+
+
+@dataclass
+class Images:
+    """The image files below `base`; a name may hold folders, and may lack its ending.
+
+    A file is an image by its ending, or else by its content. If no file has the name itself, one whose name is the same
+    text in another Unicode normal form is it.
+    """
+
+    base: str
+    extensions: tuple[str, ...]
+    follow_symlinks: bool = False
+    _listed: dict[str, dict[str, str] | None] = field(default_factory=dict)
+    _spelled: dict[str, dict[str, str]] = field(default_factory=dict)  # of a folder: name by normal form C
+    _odd: dict[str, dict[str, list[str]]] = field(default_factory=dict)  # files of unknown endings, by stem
+    _mixed: dict[str, dict[str, list[str]]] = field(default_factory=dict)  # files by folder and stem
+
+    def find(self, name: str) -> tuple[Path, str]:
+        """The file of a name, and the code of what is wrong with it: D20 outside, D08 a folder, D02 not there."""
+        file = os.path.normpath(name if name.startswith("/") else f"{self.base}/{name}")
+        if "\0" in name or not _is_inside(file, self.base):
+            return Path(f"{self.base}/{name}"), "D20"
+        folder, _, stem = file.rpartition("/")
+        entries = self._entries(folder)
+        if entries is None:
+            return Path(file), "D20"
+        found = [entry for entry in self._candidates(stem) if entry in entries]
+        if not found and not file.isascii():
+            folder = self._on_disk(folder)
+            entries, spelled = self._entries(folder) or {}, self._spellings(folder)
+            found = [spelled[name] for name in self._candidates(nfc(stem)) if name in spelled]
+        files = [entry for entry in found if entries[entry] != FOLDER]
+        files = files or self._in_mixed_case(folder, stem) or self._odd_files(folder, stem)
+        if not files:
+            return Path(file), "D08" if any(
+                nfc(entry) != nfc(stem) or "." in entry for entry in found
+            ) else "D02"
+        path = Path(f"{folder}/{files[0]}")
+        return path, self._problem_of(path) if entries[files[0]] == LINK else ""
+
+    def in_folder(self, name: str) -> tuple[list[Path], str]:
+        """Every image file of a folder by name, and D20 where the folder lies outside, D02 where it has none."""
+        folder = os.path.normpath(f"{self.base}/{name}")
+        entries = self._entries(folder) if _is_inside(folder, self.base, strict=False) else None
+        if entries == {} and not folder.isascii():
+            folder = self._on_disk(folder)
+            entries = self._entries(folder)
+        if entries is None:
+            return [], "D20"
+        names = sorted(
+            entry for entry, what in entries.items() if what != FOLDER and self._is_image(folder, entry, what)
+        )
+        paths = [Path(f"{folder}/{entry}") for entry in names]
+        problems = [self._problem_of(path) for path in paths if entries[path.name] == LINK]
+        return paths, max(problems, default="") or ("" if paths else "D02")
+
+    def folders(self, name: str) -> list[str]:
+        """The folders in a folder, hidden ones left out, and those that links lead to where links are followed."""
+        folder = os.path.normpath(f"{self.base}/{name}")
+        entries = self._entries(folder) or {}
+        return sorted(
+            entry
+            for entry, what in entries.items()
+            if not entry.startswith(".")
+            and (what == FOLDER or (what == LINK and self._problem_of(Path(f"{folder}/{entry}")) == "D08"))
+        )
+
+    def others(self, name: str) -> dict[str, str]:
+        """What else is in a folder, name -> what it is: no image, and no folder that `folders` lists.
+
+        Hidden files are left out, and those that Windows puts into each folder.
+        """
+        folder = os.path.normpath(f"{self.base}/{name}")
+        entries = self._entries(folder) or {}
+        entered = set(self.folders(name))
+        found = {}
+        for entry, what in entries.items():
+            if entry.startswith(".") or entry.lower() in SYSTEM or entry in entered:
+                continue
+            if what == FILE and not self._is_image(folder, entry, what):
+                found[entry] = UNREAD
+            elif what == LINK and not self.has_known_ending(entry):
+                problem = self._problem_of(Path(f"{folder}/{entry}"))
+                if problem or not self._is_image(folder, entry, what):
+                    found[entry] = LINKS.get(problem, UNREAD)
+        return dict(sorted(found.items()))
+
+    def has_known_ending(self, name: str) -> bool:
+        """Whether a file's name ends as an image's does; hidden files do not count."""
+        return name.lower().endswith(self.extensions) and not name.startswith(".")
+
+    def _is_image(self, folder: str, entry: str, what: str) -> bool:
+        if entry.startswith(".") or self.has_known_ending(entry):
+            return not entry.startswith(".")
+        path = f"{folder}/{entry}"
+        return not (what == LINK and self._problem_of(Path(path))) and is_image_file(path)
+
+    def _odd_files(self, folder: str, stem: str) -> list[str]:
+        """The one image of an unknown ending, such as `.JPG_large`, that a name without an ending stands for."""
+        if folder not in self._odd:
+            odd: dict[str, list[str]] = {}
+            for entry, what in (self._entries(folder) or {}).items():
+                if what != FOLDER and not self.has_known_ending(entry) and "." in entry.lstrip("."):
+                    odd.setdefault(without_ending(entry), []).append(entry)
+            self._odd[folder] = odd
+        entries = self._entries(folder) or {}
+        images = [
+            name for name in self._odd[folder].get(stem, ()) if self._is_image(folder, name, entries[name])
+        ]
+        return images if len(images) == 1 else []
+
+    def looked_for(self, name: str) -> str:
+        """What was tried for a name, and where, as words for an error."""
+        folder, _, stem = f"{self.base}/{name}".rpartition("/")
+        tried = [entry for entry in self._candidates(stem) if entry != stem and entry.islower()] or [stem]
+        shown = ", ".join(tried[:2]) + (" …" if len(tried) > 2 else "")
+        return f"looked for {shown} in {folder}"
+
+    def endings_present(self, names: Iterable[str]) -> str:
+        """The endings that files really have in the folders of these names, as words for an error."""
+        folders = {os.path.normpath(f"{self.base}/{name}".rpartition("/")[0]) for name in names}
+        counts: Counter[str] = Counter()
+        for folder in folders:
+            files = (self._entries(folder) if _is_inside(folder, self.base, strict=False) else None) or {}
+            counts.update(Path(name).suffix or "no ending" for name, what in files.items() if what != FOLDER)
+        found = ", ".join(f"{ending} ({count})" for ending, count in counts.most_common(5))
+        return (
+            f"files there end in {found}: data.images, data.extensions"
+            if found
+            else f"no files there, is {self.base} right?"
+        )
+
+    def _candidates(self, stem: str) -> list[str]:
+        """The name itself, then with each ending, in small letters and in capitals."""
+        return [stem, *(stem + e for ending in self.extensions for e in (ending, ending.upper()))]
+
+    def _in_mixed_case(self, folder: str, stem: str) -> list[str]:
+        """The files of a name whose known ending mixes capitals and small letters, such as `.Jpg`."""
+        if folder not in self._mixed:
+            self._mixed[folder] = {}
+            for entry, what in sorted((self._entries(folder) or {}).items()):
+                start, _, letters = entry.rpartition(".")
+                is_mixed = letters not in (letters.lower(), letters.upper())
+                if what != FOLDER and is_mixed and f".{letters.lower()}" in self.extensions:
+                    self._mixed[folder].setdefault(nfc(start), []).append(entry)
+        return self._mixed[folder].get(nfc(stem), [])
+
+    def _entries(self, folder: str) -> dict[str, str] | None:
+        """Name -> what it is, of a folder; None where the folder lies outside once links are resolved."""
+        if folder not in self._listed:
+            inside = not self._link_problem(folder)
+            self._listed[folder] = _listing(folder) if inside else None
+        return self._listed[folder]
+
+    def _on_disk(self, path: str) -> str:
+        """A path below the base with each folder as the disk spells it."""
+        found = self.base.rstrip("/")
+        for part in path[len(found) + 1 :].split("/") if path != self.base else ():
+            entries = self._entries(found or "/") or {}
+            found += f"/{part if part in entries else self._spellings(found or '/').get(nfc(part), part)}"
+        return found or "/"
+
+    def _spellings(self, folder: str) -> dict[str, str]:
+        """The names in a folder by their normal form C."""
+        if folder not in self._spelled:
+            self._spelled[folder] = by_nfc(self._entries(folder) or {})
+        return self._spelled[folder]
+
+    def _problem_of(self, link: Path) -> str:
+        """What is wrong with a link: it leads outside, to a folder, or nowhere."""
+        if problem := self._link_problem(str(link)):
+            return problem
+        return "D08" if link.is_dir() else "" if link.exists() else "D02"
+
+    def _link_problem(self, path: str) -> str:
+        if self.follow_symlinks or _is_inside(
+            os.path.realpath(path), os.path.realpath(self.base), strict=False
+        ):
+            return ""
+        return "D20"
+
+
+def _is_inside(path: str, base: str, strict: bool = True) -> bool:
+    return path.startswith(base.rstrip("/") + "/") or (not strict and path == base)
+
+
+def _listing(folder: str) -> dict[str, str]:
+    try:
+        with os.scandir(folder) as entries:
+            return {
+                e.name: LINK if e.is_symlink() else FOLDER if e.is_dir(follow_symlinks=False) else FILE
+                for e in entries
+            }
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except PermissionError:
+        raise DataError(f"{folder}: permission denied", code="D09") from None
+
+
+def split_pattern(root: Path, pattern: str) -> tuple[str, str]:
+    """A pattern's fixed folder, absolute, and the rest: `images/{id}.jpg` -> /…/images, `{id}.jpg`."""
+    fixed = pattern.partition("{")[0].rpartition("/")[0]
+    if pattern.startswith("/") and not fixed:
+        return "/", pattern[1:]
+    base = os.path.normpath(fixed if fixed.startswith("/") else f"{root.absolute()}/{fixed}")
+    if not base.isascii() and not Path(base).is_dir() and _is_inside(base, str(root.absolute())):
+        base = Images(str(root.absolute()), ())._on_disk(base)
+    return base, pattern[len(fixed) :].removeprefix("/")
+
+
+TEXTS = {"D08": "the image is a directory", "D02": "no image"}
+HINTS = {
+    "D20": "an id must name a file below it; where links are meant to lead outside: data.follow_symlinks=true",
+    "D08": "put the image file there",
+}
+
+
+def refuse(
+    images: Images, names: Sequence[str], ids: Sequence[str], codes: Sequence[str], split: str
+) -> None:
+    """Raises DataError for the first kind of problem among D20, D08 and D02, with all its rows as cases."""
+    for code, text in {"D20": f"id leaves the image root {images.base}", **TEXTS}.items():
+        rows = [row for row, found in enumerate(codes) if found == code]
+        if not rows:
+            continue
+        more = f", and for {len(rows) - 1} more {split} rows" if len(rows) > 1 else f", a {split} row"
+        details = [f"{text} ({images.looked_for(names[row])})" if code == "D02" else text for row in rows]
+        cases = [Case(detail, "", ids[row], split, code) for row, detail in zip(rows, details, strict=True)]
+        hint = HINTS.get(code) or images.endings_present([names[row] for row in rows])
+        looked = f" ({images.looked_for(names[rows[0]])})" if code == "D02" else ""
+        raise DataError(f"{text} for id {ids[rows[0]]!r}{looked}{more}", code=code, cases=cases, hint=hint)

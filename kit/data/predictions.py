@@ -1,0 +1,320 @@
+"""Predictions: probabilities by id, with the classes and what they were made from; kept as parquet.
+
+A row says what the model of one fold predicts for one id. Out-of-fold rows come from the fold that held the id
+out; a test id has a row a fold, and `mean` joins them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from kit.core.checked_dict import Said
+from kit.core.files import StrPath, fingerprint, parsed, written
+from kit.errors import SHOWN, Case, InvalidError
+
+if TYPE_CHECKING:
+    import pyarrow
+
+SCHEMA = 1
+KEY = b"kit"  # of the parquet schema's metadata
+AGAIN = "delete the file, then kit train or kit tta makes it anew"
+SMALL, LARGEST = 2**27, 200  # bytes that any file may claim, and how many times its size a larger one may
+TOLERANCE = 1e-3  # of a row's sum; float16 probabilities of 100 classes stay within it
+GROUP = 8 * 2**20  # bytes of a row group, which are in memory at a time while a file is made or read
+WIDE = 1000  # from so many classes on a group has as many rows as here: each of its columns costs something
+Empty = Callable[[tuple[int, int]], np.ndarray]  # makes the array that probabilities are read into
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Probabilities (rows, classes) float32, aligned with `ids` and `folds` (rows,).
+
+    Rows sum to 1, unless they are multi-label: each class is a question of its own then.
+    """
+
+    ids: np.ndarray  # (rows,) of str
+    folds: np.ndarray  # (rows,) int64, the fold whose model predicted the row; -1 = a mean over folds
+    classes: tuple[str, ...]
+    probabilities: np.ndarray
+    about: Mapping[str, Any] = field(default_factory=dict)  # JSON values, kept in the parquet's metadata
+    multi_label: bool = False
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: np.ndarray | slice) -> Predictions:
+        """The rows at these positions, or where a mask is true."""
+        return replace(
+            self, ids=self.ids[rows], folds=self.folds[rows], probabilities=self.probabilities[rows]
+        )
+
+    @classmethod
+    def without_rows(cls, classes: tuple[str, ...], multi_label: bool = False) -> Self:
+        """Predictions of no row."""
+        nothing = np.empty((0, len(classes)), np.float32)
+        return cls(np.array([], dtype=str), np.array([], np.int64), classes, nothing, multi_label=multi_label)
+
+    def write(self, path: StrPath) -> None:
+        """Writes checked parquet: id, fold, one float32 column a class; classes and `about` in its metadata.
+
+        Raises InvalidError (D40, D41) for what `check` finds.
+        """
+        write_parts(Path(path), [self], self.about)
+
+    @classmethod
+    def read(cls, path: StrPath, empty: Empty | None = None) -> Self:
+        """Reads and checks what `write` wrote, a row group at a time, into an array that `empty` makes.
+
+        Raises InvalidError: D41 where there is no file, D40 for a damaged one or one that `check` refuses.
+        """
+        import pyarrow
+        from pyarrow import parquet
+
+        path = Path(path)
+        meta = _meta(path)
+        try:
+            with parquet.ParquetFile(path) as file:  # a dataset would refuse a class that is called `id`
+                shape = (file.metadata.num_rows, file.metadata.num_columns - 2)
+                _refuse_claim(shape[0] * shape[1], path.stat().st_size)
+                shares = (empty or _in_memory)(shape)
+                rows = _filled(shares, file.iter_batches(_rows_a_group(shape[1])))
+            several = bool(meta.get("multi_label", False))
+            made = cls(*rows, _names(meta["classes"]), shares, meta["about"], several)
+        except (pyarrow.ArrowException, OSError, KeyError, IndexError, TypeError, ValueError) as error:
+            raise _no_predictions(path, error) from None
+        return made.check(path)
+
+    def check(self, source: StrPath = "", distributions: bool = True) -> Self:
+        """The same predictions, if every row is a distribution (multi-label: numbers of 0 to 1), once an id and fold.
+
+        Without `distributions` rows of one label are numbers of 0 to 1 as well, such as ranks.
+
+        Raises InvalidError: D40 names file, row and id of what is no distribution, D41 rows that are there twice.
+        """
+        if self.probabilities.shape != (len(self), len(self.classes)) or self.folds.shape != self.ids.shape:
+            raise InvalidError(
+                f"{len(self)} ids, {len(self.folds)} folds and {len(self.classes)} classes do not fit "
+                f"probabilities of shape {self.probabilities.shape}",
+                code="D40",
+            )
+        bad: dict[int, str] = {}
+        for rows in self._groups():
+            faults = _faults(self.probabilities[rows], self.multi_label or not distributions)
+            bad |= {rows.start + int(row): text for text, wrong in faults for row in np.flatnonzero(wrong)}
+        if bad:
+            cases = [
+                Case(f"row {row}, id {str(self.ids[row])!r}: {bad[row]}", str(source), code="D40")
+                for row in sorted(bad)
+            ]
+            text = f"{len(bad)} of {len(self)} rows are no probabilities"
+            raise InvalidError(text, code="D40", cases=cases)
+        pairs, counts = np.unique(np.stack([self._numbers(), self.folds], axis=1), axis=0, return_counts=True)
+        if (counts > 1).any():
+            names = np.unique(self.ids)[pairs[counts > 1, 0]]
+            cases = [Case("more than one row of a fold", id=str(name), code="D41") for name in names]
+            raise InvalidError(f"{len(names)} ids have several rows of one fold", code="D41", cases=cases)
+        return self
+
+    def _groups(self) -> Iterator[slice]:
+        """The rows of each row group."""
+        size = _rows_a_group(len(self.classes))
+        return (slice(start, min(start + size, len(self))) for start in range(0, len(self), size))
+
+    def _numbers(self) -> np.ndarray:
+        return np.unique(self.ids, return_inverse=True)[1]
+
+    def mean(self) -> Self:
+        """One row an id, the mean over its folds; ids in first-seen order, fold -1."""
+        names, first, number = np.unique(self.ids, return_index=True, return_inverse=True)
+        if len(names) == len(self.ids):
+            return replace(self, folds=np.full(len(names), -1, dtype=np.int64))
+        sums = np.zeros((len(names), len(self.classes)))
+        np.add.at(sums, number, self.probabilities)
+        means = sums / np.bincount(number, minlength=len(names))[:, None]
+        order = np.argsort(first)
+        return replace(
+            self,
+            ids=names[order],
+            folds=np.full(len(names), -1, dtype=np.int64),
+            probabilities=means[order].astype(np.float32),
+        )
+
+    def align(self, ids: Iterable[str], allow_extra: bool = False) -> np.ndarray:
+        """Probabilities (len(ids), classes) of these ids in this order, found by id, never by position.
+
+        Raises InvalidError (D41) with the ids that are missing, there and not asked for (unless `allow_extra`),
+        or have several rows (`mean` joins those).
+        """
+        wanted = np.asarray(list(ids), dtype=str)
+        names, first = np.unique(self.ids, return_index=True)
+        if len(names) != len(self.ids):
+            raise InvalidError(
+                f"{len(self.ids)} rows of {len(names)} ids cannot be aligned: join their folds", code="D41"
+            )
+        missing = wanted[~np.isin(wanted, names)]
+        extra = names[:0] if allow_extra else names[~np.isin(names, wanted)]
+        if len(missing) or len(extra):
+            raise _differs(missing, extra, len(wanted))
+        return self.probabilities[first[np.searchsorted(names, wanted)]]
+
+
+def write_parts(path: Path, parts: Sequence[Predictions], about: Mapping[str, Any]) -> None:
+    """Writes several predictions, of the same classes and of folds of their own, one after another into one file.
+
+    Raises InvalidError (D40, D41) for what `check` finds. Only a row group is in memory beside the parts.
+    """
+    from pyarrow import parquet
+
+    for part in parts:
+        part.check(path)
+    meta = {
+        "schema": SCHEMA, "classes": list(parts[0].classes), "about": dict(about),
+        "multi_label": parts[0].multi_label,
+    }  # fmt: skip
+    schema = _schema(parts[0].classes, json.dumps(meta, ensure_ascii=False, allow_nan=False))
+    size, coded = sum(part.probabilities.nbytes for part in parts), ["id", "fold"]  # shares rarely repeat
+    with written(path, size) as stump, parquet.ParquetWriter(stump, schema, use_dictionary=coded) as file:
+        for part in parts:
+            for rows in part._groups():
+                file.write_table(_table(part, rows, schema))
+
+
+def _rows_a_group(classes: int) -> int:
+    return max(1, GROUP // (4 * min(max(classes, 1), WIDE)))
+
+
+def _schema(classes: Sequence[str], meta: str) -> pyarrow.Schema:
+    import pyarrow
+
+    columns = [
+        ("id", pyarrow.string()),
+        ("fold", pyarrow.int64()),
+        *((k, pyarrow.float32()) for k in classes),
+    ]
+    return pyarrow.schema(columns, metadata={KEY: meta.encode()})
+
+
+def _table(part: Predictions, rows: slice, schema: pyarrow.Schema) -> pyarrow.Table:
+    import pyarrow
+
+    columns = np.ascontiguousarray(part.probabilities[rows].T, dtype=np.float32)
+    arrays = [
+        pyarrow.array(part.ids[rows].tolist(), pyarrow.string()),
+        pyarrow.array(part.folds[rows].astype(np.int64)),
+        *(pyarrow.array(column) for column in columns),
+    ]
+    return pyarrow.Table.from_arrays(arrays, schema=schema)
+
+
+def about_of(path: Path) -> dict[str, Any]:
+    """What a file's predictions say of themselves, its rows left unread. Raises InvalidError as `read` does."""
+    about: dict[str, Any] = _meta(path)["about"]
+    return about
+
+
+def classes_of(path: Path) -> tuple[str, ...]:
+    """The classes of a file's predictions, its rows left unread. Raises InvalidError as `read` does."""
+    try:
+        return _names(_meta(path)["classes"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _no_predictions(path, error) from None
+
+
+def _meta(path: Path) -> dict[str, Any]:
+    """The metadata that `write` wrote. Raises InvalidError (D40, D41)."""
+    import pyarrow
+    from pyarrow import parquet
+
+    if not path.is_file():
+        raise InvalidError(f"no predictions at {path}", code="D41")
+    try:
+        meta = dict(parsed(parquet.read_schema(path).metadata[KEY]))
+        newer = int(meta["schema"]) > SCHEMA
+        about = {} if newer else dict(meta["about"])
+    except (pyarrow.ArrowException, OSError, KeyError, IndexError, TypeError, ValueError) as error:
+        raise _no_predictions(path, error) from None
+    if newer:
+        text = f"{path} has schema {meta['schema']}, this kit reads up to {SCHEMA}"
+        raise InvalidError(text, code="D40", hint="the kit that wrote it, or a newer one")
+    return {**meta, "about": Said(about, lambda key: _no_predictions(path, KeyError(key)))}
+
+
+def _no_predictions(path: Path, error: Exception) -> InvalidError:
+    detail = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return InvalidError(
+        f"{path} is not a predictions file of kit", code="D40", cases=[Case(detail, str(path))], hint=AGAIN
+    )
+
+
+def _refuse_claim(cells: int, size: int) -> None:
+    """Raises ValueError for a small file that would fill the memory; what kit writes is 25 times smaller at most."""
+    if 4 * cells > max(SMALL, LARGEST * size):
+        raise ValueError(f"it claims {cells} cells, too many for its {size} bytes")
+
+
+def _names(classes: Sequence[Any]) -> tuple[str, ...]:
+    if not all(isinstance(name, str) for name in classes):
+        raise ValueError("a class is no text")
+    return tuple(classes)
+
+
+def _in_memory(shape: tuple[int, int]) -> np.ndarray:
+    return np.empty(shape, np.float32)
+
+
+def _filled(shares: np.ndarray, groups: Iterable[pyarrow.RecordBatch]) -> tuple[np.ndarray, np.ndarray]:
+    """Ids and folds of what `write` wrote, its probabilities in `shares`; columns are found by place."""
+    ids, folds, begun = [np.array([], dtype=str)], [np.array([], dtype=np.int64)], 0
+    for group in groups:
+        ids.append(np.asarray(group.column(0).to_pylist(), dtype=str))
+        folds.append(group.column(1).to_numpy(zero_copy_only=False).astype(np.int64))
+        columns = [column.to_numpy(zero_copy_only=False) for column in group.columns[2:]]
+        shares[begun : begun + group.num_rows] = np.stack(columns, axis=1)
+        begun += group.num_rows
+    if begun != len(shares):
+        raise ValueError(f"it claims {len(shares)} rows and has {begun}")
+    return np.concatenate(ids), np.concatenate(folds)
+
+
+def _faults(probabilities: np.ndarray, free: bool) -> list[tuple[str, np.ndarray]]:
+    """What can be wrong with a row, and which rows it is wrong with, (rows,) bool; the last one is what counts.
+
+    `free` rows need not sum to 1.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        above = np.asarray((probabilities > 1).any(axis=1))
+        unequal = ~(np.abs(probabilities.sum(axis=1, dtype=np.float64) - 1) <= TOLERANCE)
+        return [
+            ("a value above 1", above) if free else ("its sum is not 1", np.asarray(unequal)),
+            ("a negative value", np.asarray((probabilities < 0).any(axis=1))),
+            ("an infinite value", np.isinf(probabilities).any(axis=1)),
+            ("NaN", np.isnan(probabilities).any(axis=1)),
+        ]
+
+
+def _differs(missing: np.ndarray, extra: np.ndarray, wanted: int) -> InvalidError:
+    cases = [Case("is missing", id=str(name), code="D41") for name in missing[:SHOWN]]
+    cases += [Case("is not asked for", id=str(name), code="D41") for name in extra[:SHOWN]]
+    return InvalidError(
+        f"of {wanted} ids {len(missing)} have no prediction, and {len(extra)} predictions are of other ids",
+        code="D41",
+        cases=cases,
+    )
+
+
+def common_ids(members: Sequence[Predictions]) -> np.ndarray:
+    """The ids that all members have, sorted as text."""
+    others = [member.ids for member in members[1:] if member.ids is not members[0].ids]
+    shared = set(members[0].ids.tolist()).intersection(*(ids.tolist() for ids in others))
+    return np.asarray(sorted(shared), dtype=str)
+
+
+def ids_fingerprint(ids: Iterable[str]) -> str:
+    """64 hex digits that are equal for the same set of ids, whatever their order."""
+    return fingerprint(sorted({str(name) for name in ids}))

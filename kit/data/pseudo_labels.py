@@ -1,0 +1,138 @@
+"""Pseudo-labels: what teachers say of rows, to the student of one fold alone.
+
+    pseudo/NAME/test.parquet     the test rows that each fold's student trains on; a row an id and fold
+    pseudo/NAME/train.parquet    each fold's own training rows, for distillation, where that was asked for
+
+What the student of fold k is told was said by networks of fold k alone, which never saw a row that fold k holds out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from kit.config.workspace import Workspace
+from kit.core.files import fingerprint, is_plain_name, sha256
+from kit.data.folds import Folds
+from kit.data.predictions import Predictions
+from kit.errors import ConfigError, DataError, InvalidError
+
+FOLDER = "pseudo"
+Form = Literal["hard", "soft"]  # the likeliest class, or the probabilities themselves
+
+
+@dataclass(frozen=True, eq=False)
+class PseudoLabels:
+    """Probabilities of rows, each a fold's; `test.about` says by whom, by which rule and how they were found."""
+
+    folder: Path
+    test: Predictions
+    train: Predictions | None = None
+
+    @classmethod
+    def read(cls, workspace: Workspace, path: str) -> PseudoLabels:
+        """The pseudo-labels of a folder. Raises ConfigError C36 for none, InvalidError D40 for damaged ones."""
+        folder = workspace.path(path)
+        file, more = folder / "test.parquet", folder / "train.parquet"
+        if not file.is_file():
+            raise ConfigError(
+                f"pseudo {path!r} holds no pseudo-labels",
+                code="C36",
+                hint="pseudo/NAME, as kit pseudo says it",
+            )
+        made = cls(folder, Predictions.read(file), Predictions.read(more) if more.is_file() else None)
+        if "told" not in made.test.about:
+            raise ConfigError(
+                f"pseudo {path!r} holds predictions, and no pseudo-labels",
+                code="C36",
+                hint="kit pseudo makes them",
+            )
+        if made.train is None and made.test.about["told"] != ["test"]:
+            raise InvalidError(
+                f"{more} is missing", code="D40", hint="kit pseudo again, under another --name"
+            )
+        return made
+
+    def write(self) -> None:
+        """Writes the files, test.parquet last: without it the others do not exist."""
+        if self.train is not None:
+            self.train.write(self.folder / "train.parquet")
+        self.test.write(self.folder / "test.parquet")
+
+    def exists(self) -> bool:
+        """Whether there are pseudo-labels in the folder, these or others."""
+        return (self.folder / "test.parquet").is_file()
+
+    def is_written(self) -> bool:
+        """Whether the folder holds just these. Raises InvalidError D40 for damaged files."""
+        pairs = [("test", self.test), *([("train", self.train)] if self.train is not None else [])]
+        return all(_equal(made, Predictions.read(self.folder / f"{name}.parquet")) for name, made in pairs)
+
+    @property
+    def form(self) -> Form:
+        """Whether a row's label is its likeliest class, or its probabilities."""
+        return "soft" if self.test.about["labels"] == "soft" else "hard"
+
+    @property
+    def round(self) -> int:
+        """1 where no teacher was a student itself, else one more than theirs."""
+        return int(self.test.about["round"])
+
+    def of(self, fold: int) -> Predictions:
+        """The test rows that a fold's student trains on. Raises ConfigError C36 for a fold that no teacher had."""
+        known = self.test.about["folds_taught"]
+        if fold not in known:
+            raise ConfigError(
+                f"pseudo {self.folder.name!r} has no labels for fold {fold}: its teachers were not trained there",
+                code="C36", hint=f"--folds {','.join(map(str, known))}, or teachers of all folds",
+            )  # fmt: skip
+        return self.test.take(self.test.folds == fold)
+
+    def fingerprint(self) -> str:
+        """64 hex digits that are equal for the same files."""
+        names = ["test"] + ["train"] * (self.train is not None)
+        return fingerprint([sha256(self.folder / f"{name}.parquet") for name in names])
+
+    def check(self, folds: Folds, classes: Sequence[str], test: str) -> None:
+        """Raises what makes them unfit for a run: D61 other folds, D42 other classes, D65 other test rows."""
+        name, about = self.folder.name, self.test.about
+        if about["folds"] != folds.fingerprint():
+            raise DataError(
+                f"the teachers of pseudo {name!r} were trained with other folds: they have seen rows that this run "
+                "holds out",
+                code="D61", hint="the same splitter, split_seed and rows as theirs",
+            )  # fmt: skip
+        if self.test.classes != tuple(classes):
+            raise InvalidError(
+                f"pseudo {name!r} is of {len(self.test.classes)} classes, the table has {len(classes)}, or they are "
+                "others",
+                code="D42",
+            )  # fmt: skip
+        if about["test"] != test:
+            raise DataError(
+                f"pseudo {name!r} labels other test rows than there are: ids or images changed since", code="D65",
+                hint="put them back; or kit tta for its teachers, then kit pseudo under another --name",
+            )  # fmt: skip
+
+
+def mark(ids: np.ndarray, hashes: Sequence[str]) -> str:
+    """64 hex digits that are equal for the same ids with images of the same content, in any order."""
+    return fingerprint(sorted(zip(ids.tolist(), hashes, strict=True)))
+
+
+def place_of(workspace: Workspace, name: str) -> Path:
+    """The folder of pseudo-labels of a name. Raises ConfigError C13 for one that is no folder's name."""
+    if not is_plain_name(name):
+        raise ConfigError(f"--name {name!r} is not a plain folder name", code="C13")
+    return workspace.root / FOLDER / name
+
+
+def _equal(one: Predictions, other: Predictions) -> bool:
+    arrays = (
+        np.array_equal(getattr(one, key), getattr(other, key)) for key in ("ids", "folds", "probabilities")
+    )
+    return dict(one.about) == dict(other.about) and one.classes == other.classes and all(arrays)

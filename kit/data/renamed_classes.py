@@ -1,0 +1,115 @@
+"""Renamed: classes that have other names, or another order, than when a run was trained, and are the same classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kit.core.files import read_json
+from kit.data.predictions import Predictions
+from kit.data.spelling import number_of, renamed
+from kit.data.table import Table
+
+
+@dataclass(frozen=True)
+class Naming:
+    """The classes of a run in its own names and order, and the `data.rename` that gave these names."""
+
+    classes: tuple[str, ...]
+    rename: Mapping[str, str]
+
+
+def names_now(then: Naming, table: Table, rename: Mapping[str, str]) -> tuple[str, ...] | None:
+    """The name that each class of a run has in the table, in the run's order; `rename` is `data.rename` now.
+
+    None if they are not the same classes: one was added, or some were joined or split.
+    """
+    if not table.spellings:
+        return then.classes if set(then.classes) == set(table.classes) else None
+    found: dict[str, set[str]] = {name: set() for name in then.classes}
+    made = [one.made for one in table.spellings]
+    for one, label in zip(table.spellings, renamed(made, then.rename), strict=True):
+        name = _among(label, then.classes)
+        if name is None:
+            return None
+        found[name].add(one.name)
+    for name in [name for name, names in found.items() if not names]:  # listed, and without a row
+        now = _among(renamed([name], rename)[0], table.classes)
+        found[name] |= {now} if now is not None else set()
+    names = [next(iter(each)) for each in found.values() if len(each) == 1]
+    return tuple(names) if sorted(names) == sorted(table.classes) and len(names) == len(found) else None
+
+
+def _among(label: str, classes: Sequence[str]) -> str | None:
+    """The class of a label: of the same text, else the only one that is the same number."""
+    if label in classes:
+        return label
+    value = number_of(label)
+    same = [name for name in classes if value is not None and number_of(name) == value]
+    return same[0] if len(same) == 1 else None
+
+
+def as_then(table: Table, then: Naming, rename: Mapping[str, str]) -> Table:
+    """The table with the classes named and ordered as a run has them; the same table if no class was renamed.
+
+    Classes of the same names in another order are not renamed, and what compares them refuses them.
+    """
+    names = names_now(then, table, rename)
+    if names is None or names == then.classes:
+        return table
+    order = [
+        table.classes.index(name) for name in names
+    ]  # of each of the run's classes, its number in the table
+    number = np.empty(len(order), dtype=np.int64)
+    number[order] = np.arange(len(order))
+    old, labels = dict(zip(names, then.classes, strict=True)), table.labels
+    if labels is not None:
+        labels = np.ascontiguousarray(labels[:, order]) if table.is_multi_label else number[labels]
+    return replace(
+        table,
+        classes=then.classes,
+        labels=labels,
+        class_groups=tuple(table.class_groups[at] for at in order) if table.class_groups else (),
+        class_factors=tuple(table.class_factors[at] for at in order) if table.class_factors else (),
+        spellings=tuple(replace(one, name=old[one.name]) for one in table.spellings),
+    )
+
+
+def rename_in(config: Any) -> Mapping[str, str]:
+    """The `data.rename` of a config as a file has it; empty if it has none, or if it is not a config at all."""
+    data = config.get("data") if isinstance(config, Mapping) else None
+    rename = data.get("rename") if isinstance(data, Mapping) else None
+    return dict(rename) if isinstance(rename, Mapping) else {}
+
+
+def rename_of(run: Path) -> Mapping[str, str]:
+    """The `data.rename` that the run in a folder was started with; none where the folder does not say."""
+    try:
+        return rename_in(read_json(run / "config.json"))
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def predictions_now(run: Path, made: Predictions, table: Table, rename: Mapping[str, str]) -> Predictions:
+    """Predictions of the run in a folder with the table's classes, where `data.rename` or the sample named them since.
+
+    They stay as they are if the run's classes are not the table's.
+    """
+    return as_now(made, Naming(made.classes, rename_of(run)), table, rename)
+
+
+def as_now(made: Predictions, then: Naming, table: Table, rename: Mapping[str, str]) -> Predictions:
+    """Predictions with the table's classes, if the run's are the same under other names; else as they are.
+
+    Columns of the same names in another order stay as they are: nothing is ordered anew by guess.
+    """
+    names = names_now(replace(then, classes=made.classes), table, rename)
+    if names is None or names == made.classes:
+        return made
+    order = [names.index(name) for name in table.classes]
+    shares = made.probabilities if order == list(range(len(order))) else made.probabilities[:, order]
+    return replace(made, classes=table.classes, probabilities=shares)

@@ -1,0 +1,150 @@
+"""Where rows come from: a CSV with a path pattern, a CSV with a folder of photos a row, or a folder a class."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kit.core.legible import legible
+from kit.data import class_folders, external_rows
+from kit.data.csv_file import CsvFile, read_csv
+from kit.data.header import check_header, without_header
+from kit.data.image_paths import Images, split_pattern
+from kit.data.multi_line_cells import check_multi_line_cells
+from kit.data.normal_form import spelled_as
+from kit.data.patterns import columns_of, fill
+from kit.data.rows import Rows, check_ids, refuse_unusable, warn_of_names
+from kit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from kit.config.models import Data
+
+ALL_IMAGES = "/*"  # ends a pattern for which every image of the folder is a row
+
+
+def train_rows(root: Path, data: Data) -> Rows:
+    """The labelled rows, those of `data.external_train` last.
+
+    Raises DataError for rows or ids that cannot be used or may not be, ConfigError for wrong columns.
+    """
+    if (root / data.train).is_dir():
+        rows = class_folders.labelled_rows(root, data)
+    else:
+        file = _read(root / data.train, data, _columns_of_rows(data, data.images))
+        rows = external_rows.named(_csv_rows(root, data, file, data.id, data.images, "train"), data.source)
+    if data.external_train is not None:
+        images = data.external_images or data.images
+        file = _read(root / data.external_train, data, _columns_of_rows(data, images))
+        rows = external_rows.joined(rows, _csv_rows(root, data, file, data.id, images, "train"), file.path)
+    external_rows.check_allowed(rows, data.external)
+    return rows
+
+
+def test_rows(root: Path, data: Data) -> Rows:
+    """The rows to predict, from the test CSV or else the sample's ids. Raises as `train_rows` does."""
+    name = data.test or data.sample
+    if name is None:
+        raise ConfigError(
+            "no rows to predict: data.test and data.sample are both null", code="C07",
+            hint="data.sample=FILE (the sample submission) or data.test=FILE (a table of test rows); "
+            "kit tta and kit blend score out-of-fold rows without them",
+        )  # fmt: skip
+    if data.test and (root / data.test).is_dir():
+        return class_folders.rows_to_predict(root, data)
+    images = data.test_images or data.images
+    file = _read(root / name, data, _columns_of_rows(data, images) if data.test else None)
+    file = file if data.test else one_row_an_id(file)
+    named = set(columns_of(data.id)) or {data.id}
+    # the sample's first column is the id whatever its name; a test table may lack the train table's column
+    name_of_row = data.id if data.test and named <= set(file.columns) else file.columns[0]
+    rows = _csv_rows(root, data, file, name_of_row, images, "test")
+    return replace(rows, ids=_as_the_sample_spells(root, data, rows.ids))
+
+
+def _as_the_sample_spells(root: Path, data: Data, ids: tuple[str, ...]) -> tuple[str, ...]:
+    """The ids of a test table, in the Unicode normal form that the sample has them in."""
+    if not (data.test and data.sample) or all(map(str.isascii, ids)) or not (root / data.sample).is_file():
+        return ids
+    sample = read_csv(root / data.sample, data.sep, data.encoding)
+    return tuple(spelled_as(ids, sample.column(sample.columns[0])))
+
+
+def _read(path: Path, data: Data, columns: Collection[str] | None) -> CsvFile:
+    """Reads a table whose cells of `columns`, by default all, may hold no line breaks."""
+    file = read_csv(path, data.sep, data.encoding)
+    if file.begun:
+        check_multi_line_cells(file, data.sep, None if columns is None else {*columns, file.columns[0]})
+    return file
+
+
+def _columns_of_rows(data: Data, images: str) -> set[str]:
+    """The columns that name, label or group a row, or say where its image is."""
+    patterns = [data.id, data.label, images, data.group, data.source, data.average_group]
+    return {name for each in patterns if each is not None for name in columns_of(each) or (each,)}
+
+
+def one_row_an_id(sample: CsvFile) -> CsvFile:
+    """The sample with the first row of each id, where it ranks labels: equally many rows an id, no two alike."""
+    ids = sample.column(sample.columns[0])
+    several = next((row for row, name in enumerate(ids) if name != ids[0]), len(ids))
+    firsts = ids[::several]
+    if ids != [name for name in firsts for _ in range(several)] or len(set(sample.rows)) < len(sample):
+        return sample
+    return replace(sample, rows=sample.rows[::several], lines=sample.lines[::several])
+
+
+def _csv_rows(root: Path, data: Data, file: CsvFile, name: str, images: str, split: str) -> Rows:
+    check_header(file, name, data.extensions)
+    columns = {column: file.column(column) for column in file.columns}
+    if not columns_of(images):
+        raise ConfigError(f"data.images names no column: {images!r}", code="C07", hint="such as images/{id}")
+    if images.endswith(ALL_IMAGES):
+        return _photos(root, data, file, columns, name, images.removesuffix(ALL_IMAGES), split)
+    base, pattern = split_pattern(root, images)
+    found = Images(base, data.extensions, data.follow_symlinks)
+    _check_first_line(found, file, pattern, name)
+    ids = fill(name, columns, "data.id")
+    check_ids(ids, file.lines, file.path, split)
+    names = fill(pattern, {"id": ids, **columns}, "data.images")
+    located = [found.find(each) for each in names]
+    refuse_unusable(found, data, names, ids, [code for _, code in located], split)
+    return Rows(tuple(ids), tuple(path for path, _ in located), columns)
+
+
+def _check_first_line(found: Images, file: CsvFile, pattern: str, name: str) -> None:
+    """Raises DataError D28 if the header, read as a row, names an image that exists."""
+    first = name if name in file.columns else file.columns[0]
+    header = {"id": [first], **{column: [column] for column in file.columns}}
+    if first in set(file.column(first)) or not set(columns_of(pattern)) <= set(header):
+        return
+    path = fill(pattern, header, "data.images")[0]
+    if not found.find(path)[1]:
+        raise without_header(file, f"{path!r} is an image file")
+
+
+def _photos(
+    root: Path, data: Data, file: CsvFile, columns: dict[str, list[str]], name: str, images: str, split: str
+) -> Rows:
+    """A row for every image of each row's folder; `{file}` is the image's name without its ending."""
+    of_file = "file" in columns_of(name)
+    owners = [str(line) for line in file.lines] if of_file else fill(name, columns, "data.id")
+    check_ids(owners, file.lines, file.path, split)
+    base, pattern = split_pattern(root, images)
+    found = Images(base, data.extensions, data.follow_symlinks)
+    folders = fill(pattern, {"id": owners, **columns}, "data.images")
+    located = [found.in_folder(each) for each in folders]
+    refuse_unusable(
+        found, data, [f"{each}/*" for each in folders], owners, [code for _, code in located], split
+    )
+    paths = tuple(path for files, _ in located for path in files)
+    source = [row for row, (files, _) in enumerate(located) for _ in files]
+    wide: dict[str, list[str]] = {key: [cells[row] for row in source] for key, cells in columns.items()}
+    wide["file"] = [legible(path.stem) for path in paths]
+    warn_of_names(paths, split)
+    ids = fill(name, wide, "data.id")
+    if not of_file:
+        ids = [f"{owner}_{stem}" for owner, stem in zip(ids, wide["file"], strict=True)]
+    check_ids(ids, [file.lines[row] for row in source], file.path, split)
+    return Rows(tuple(ids), paths, wide)

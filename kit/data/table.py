@@ -1,0 +1,349 @@
+"""Table: the rows of a competition, joined by id: where each row's image is, its label, its group."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from kit.config.workspace import Workspace
+from kit.core.files import StrPath
+from kit.core.legible import legible
+from kit.data import external_rows, labels, multi_labels, row_sources
+from kit.data.class_names import ClassNames, check_labels, find_classes
+from kit.data.csv_file import read_csv
+from kit.data.external_rows import Source
+from kit.data.header import check_header
+from kit.data.label_factors import Factors, class_factors
+from kit.data.multi_line_cells import check_multi_line_cells
+from kit.data.path_list import PathList
+from kit.data.patterns import fill
+from kit.data.rows import Rows, check_ids
+from kit.data.spelling import Spelled, quoted, renamed
+from kit.errors import SHOWN, Case, ConfigError, DataError, InvalidError, KitWarning
+from kit.kinds.classes import LabelKind, label_kind
+
+if TYPE_CHECKING:
+    from kit.config.models import Data
+
+# data.group: groups that kit finds, by near copies or by scenes, and the file that names them
+FOUND = {"auto": "groups.csv", "scene": "scenes.csv"}
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Rows of one split; the arrays are aligned by position with `ids`, which are unique.
+
+    `labels` are class numbers (rows,), or 0 and 1 of shape (rows, classes) where a row may have several labels or
+    none; test rows have none. `groups` name what must share a fold (a person,
+    an object), absent where the competition declares none; `frame` holds the file's own columns as text.
+    """
+
+    ids: np.ndarray  # (rows,) of str
+    paths: Sequence[Path]
+    classes: tuple[str, ...] = ()
+    labels: np.ndarray | None = None  # (rows,) int64, or multi-hot (rows, classes) int8
+    groups: np.ndarray | None = None  # (rows,) of str
+    # (rows,) of str, blank for the competition's own rows, which alone are scored; None where all are
+    sources: np.ndarray | None = None
+    # of each class, where the competition names them: its group of look-alikes, and the values that make it up
+    class_groups: tuple[str, ...] = ()
+    class_factors: Factors = ()
+    # labels as the training table has them, each with its class; none where classes are columns
+    spellings: tuple[Spelled, ...] = ()
+    frame: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> Table:
+        """The rows at these positions (or where a mask is true), in that order."""
+        index = np.arange(len(self))[np.asarray(rows) if len(rows) else slice(0)]
+        return replace(
+            self,
+            ids=self.ids[index],
+            paths=PathList(self.paths[i] for i in index.tolist()),
+            labels=None if self.labels is None else self.labels[index],
+            groups=None if self.groups is None else self.groups[index],
+            sources=None if self.sources is None else self.sources[index],
+            frame=self.frame.iloc[index].reset_index(drop=True) if len(self.frame.columns) else self.frame,
+        )
+
+    def sorted_by_id(self) -> Table:
+        """The same rows in the order of their ids as text."""
+        return self.take(np.argsort(self.ids, kind="stable"))
+
+    @property
+    def own(self) -> np.ndarray:
+        """The competition's own rows, bool (rows,): all but those of other sources."""
+        return np.ones(len(self), bool) if self.sources is None else self.sources == ""
+
+    def other_sources(self) -> tuple[Source, ...]:
+        """The other sources of rows, with their licences and origins."""
+        if self.sources is None:
+            return ()
+        columns = {str(name): self.frame[name].tolist() for name in self.frame.columns}
+        return external_rows.listed(self.sources.tolist(), columns)
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether a row may have several labels, or none."""
+        return self.labels is not None and self.labels.ndim == 2
+
+    @property
+    def label_kind(self) -> LabelKind:
+        """What kind of labels the rows have, for the plugins that take them."""
+        return label_kind(self.is_multi_label)
+
+    def true_labels(self) -> np.ndarray:
+        """The class numbers (rows,) or multi-hot labels (rows, classes). Raises ValueError for test rows."""
+        if self.labels is None:
+            raise ValueError("test rows have no labels")
+        return self.labels
+
+    def counts(self, rows: np.ndarray | None = None) -> np.ndarray:
+        """Rows of each class, (classes,), among all rows or those of a mask."""
+        labels = self.true_labels() if rows is None else self.true_labels()[rows]
+        if self.is_multi_label:
+            return np.asarray(labels.sum(axis=0, dtype=np.int64))
+        return np.bincount(labels, minlength=len(self.classes))
+
+    def prior(self) -> np.ndarray:
+        """The share of each class among the competition's own rows, (classes,)."""
+        return np.asarray(self.counts(self.own) / self.own.sum())
+
+    def rows_of(self, ids: Iterable[str]) -> np.ndarray:
+        """Where the rows of these ids stand, int64. Raises InvalidError (D41) for those that the table lacks."""
+        at, wanted = {name: row for row, name in enumerate(self.ids.tolist())}, np.asarray(ids).tolist()
+        lost = [
+            Case("is in no row of the training table", id=name, code="D41")
+            for name in wanted
+            if name not in at
+        ]
+        if lost:
+            raise InvalidError(
+                f"{len(lost)} predicted rows have no label", code="D41", cases=lost,
+                hint="the training table as it was when the runs were trained; "
+                "folders of images too, where they make rows",
+            )  # fmt: skip
+        return np.array([at[name] for name in wanted], dtype=np.int64)
+
+    def label_names(self, row: int) -> tuple[str, ...]:
+        """The names of a labelled row's classes, one unless rows are multi-label."""
+        label = self.true_labels()[row]
+        numbers = np.flatnonzero(label) if self.is_multi_label else [label]
+        return tuple(self.classes[number] for number in numbers)
+
+
+def _located(workspace: Workspace | StrPath, data: Data | None) -> tuple[Path, Data]:
+    """A workspace's folder and the `data` part of its config, which is read if none is given."""
+    if data is not None:
+        return Path(workspace), data
+    found = Workspace.of(workspace)
+    return found.root, found.competition.data
+
+
+def train_table(workspace: Workspace | StrPath, data: Data | None = None) -> Table:
+    """The labelled rows, in the order of their file, or by path where a folder is a class.
+
+    `workspace` is a Workspace or its path; without `data` its config says where the rows are.
+
+    Raises DataError for what BAD_INPUTS lists (missing images, double ids, labels that are no class), ConfigError for
+    columns that do not exist.
+    """
+    root, data = _located(workspace, data)
+    rows = row_sources.train_rows(root, data)
+    found, classes, factors, spellings = _labels(root, data, rows)
+    return Table(
+        ids=np.array(rows.ids, dtype=str),
+        paths=PathList(rows.paths),
+        classes=classes,
+        labels=found,
+        groups=_groups(root, rows, data),
+        sources=np.array(rows.sources, dtype=str) if rows.sources else None,
+        class_groups=labels.class_groups(root, data),
+        class_factors=factors,
+        spellings=spellings,
+        frame=_frame(rows),
+    )
+
+
+Labelled = tuple[np.ndarray, tuple[str, ...], Factors, tuple[Spelled, ...]]
+
+
+def _labels(root: Path, data: Data, rows: Rows) -> Labelled:
+    """The labels as numbers or multi-hot, the classes, the values that make up each class, and all spellings."""
+    if data.is_multi_label and data.label_factors:
+        raise ConfigError(
+            "data.label_factors takes one label a row", code="C07", hint="data.label_factors=[]"
+        )
+    if data.label is None:
+        classes = multi_labels.class_columns(root, data, rows.columns)
+        return multi_labels.from_columns(rows.columns, classes, rows.ids), classes, (), ()
+    parts, separator = labels.label_parts(rows.columns, data, rows.ids), data.label_separator
+    if separator is None:
+        made = labels.made_labels(parts, data, rows.ids)
+        found, texts = _classes(root, data, [(row, label) for row, label in zip(rows.ids, made, strict=True)],
+                                "{} training rows have a label outside the {} classes")  # fmt: skip
+        factors = class_factors(root, data, found.names, texts, parts)
+        return labels.numbers(texts, found.names), found.names, factors, _spellings(made, texts)
+    cells = multi_labels.split_labels(parts, data, separator)
+    flat = [(row, label) for row, cell in zip(rows.ids, cells, strict=True) for label in cell]
+    found, texts = _classes(root, data, flat, "{} labels of training rows are outside the {} classes")
+    multi_labels.check_classes(found.names, separator)
+    left = iter(texts)
+    spelled = [tuple(next(left) for _ in cell) for cell in cells]
+    hot = multi_labels.multi_hot(spelled, found.names, rows.ids)
+    return hot, found.names, (), _spellings([label for _, label in flat], texts)
+
+
+def _classes(
+    root: Path, data: Data, rows: Sequence[tuple[str, str]], outside: str
+) -> tuple[ClassNames, list[str]]:
+    """The classes, and that of each label; `rows` are ids with labels as made. Raises DataError D24, D32."""
+    made = [label for _, label in rows]
+    plain = renamed(made, data.rename)
+    found = find_classes(root, data, set(plain))
+    texts = found.of(plain)
+    given = zip(rows, texts, strict=True)
+    check_labels(found, [(row, label, text) for (row, label), text in given], data, outside)
+    if found.spelled:
+        known = set(plain)
+        shown = [
+            f"{quoted(label)} is {quoted(found.spelled[label])}" for label in sorted(known & {*found.spelled})
+        ]
+        more = f" and {len(shown) - SHOWN} more" if len(shown) > SHOWN else ""
+        by = f", as {found.source} spells them" if found.shown else ""
+        text = f"W40 labels that are equal as numbers are one class{by}: {', '.join(shown[:SHOWN])}{more}"
+        warnings.warn(KitWarning(text), stacklevel=4)
+    return found, texts
+
+
+def _spellings(made: Sequence[str], texts: Sequence[str]) -> tuple[Spelled, ...]:
+    counts = Counter(zip(made, texts, strict=True))
+    return tuple(Spelled(label, name, rows) for (label, name), rows in sorted(counts.items()))
+
+
+def labelled_rows(root: Path, data: Data) -> Table:
+    """The labelled rows on a machine that need not have the images that they name. Raises as `train_table` does."""
+    return train_table(root, data.model_copy(update={"bad_train": "drop"}))
+
+
+def test_table(
+    workspace: Workspace | StrPath,
+    data: Data | None = None,  # noqa: PT028
+    classes: tuple[str, ...] | None = None,  # noqa: PT028
+) -> Table:
+    """The rows to predict, all of them, in the order of the test table or else of the sample submission.
+
+    `workspace` is a Workspace or its path; without `data` its config says where the rows are, without `classes` the
+    training table has them.
+
+    Raises as `train_table` does.
+    """
+    root, data = _located(workspace, data)
+    if classes is None:
+        classes = labelled_rows(root, data).classes
+    rows = row_sources.test_rows(root, data)
+    if data.average_group is not None and data.average_group not in rows.columns:
+        raise ConfigError(
+            f"data.average_group: the test table has no column {data.average_group!r}",
+            code="C07",
+            hint=f"its columns: {', '.join(rows.columns)}",
+        )
+    return Table(np.array(rows.ids, dtype=str), PathList(rows.paths), classes, frame=_frame(rows))
+
+
+def rows_to_predict(root: Path, data: Data, classes: tuple[str, ...]) -> Table:
+    """The test table, or a table without rows if the config names no rows to predict. Raises as `train_table` does."""
+    if not data.has_test_rows:
+        return Table(np.array([], dtype=str), PathList(()), classes)
+    return test_table(root, data, classes)
+
+
+test_table.__test__ = False  # type: ignore[attr-defined]  # the name is no test's, whatever pytest thinks
+
+
+def sample_frame(root: Path, data: Data) -> pd.DataFrame:
+    """The sample submission, all cells text, the id first. Raises DataError and ConfigError."""
+    if data.sample is None:
+        raise ConfigError(
+            "data.sample is null: no sample submission, so the rows and columns to write are unknown",
+            code="C07",
+            hint="data.sample=FILE; kit blend scores out-of-fold rows without it",
+        )
+    file = read_csv(root / data.sample, data.sep, data.encoding)
+    check_header(file, file.columns[0], data.extensions)
+    check_multi_line_cells(file, data.sep)
+    firsts = row_sources.one_row_an_id(file)
+    check_ids(firsts.column(file.columns[0]), firsts.lines, file.path, "sample")
+    return file.frame()
+
+
+def _found_groups(root: Path, how: str, ids: Sequence[str]) -> np.ndarray:
+    names = group_names(root / FOUND[how])
+    lost = [Case("has no group", id=row, split="train", code="D62") for row in ids if row not in names]
+    if lost:
+        raise DataError(
+            f"{len(lost)} training rows are not in {FOUND[how]}", code="D62", cases=lost,
+            hint="kit check makes it anew",
+        )  # fmt: skip
+    return np.array([names[row] for row in ids], dtype=str)
+
+
+def group_names(path: Path) -> dict[str, str]:
+    """The group of each id in groups.csv or its kin; none where there is no such file.
+
+    Raises DataError for a damaged one.
+    """
+    if not path.is_file():
+        return {}
+    file = read_csv(path, fixed="delete it, and kit check makes it anew")
+    if tuple(file.columns) != ("id", "group"):
+        raise DataError(
+            f"{path.name} has the columns {', '.join(file.columns)}, not id, group", code="D62",
+            hint="delete it, and kit check makes it anew",
+        )  # fmt: skip
+    return dict(zip(file.column("id"), file.column("group"), strict=True))
+
+
+def derived_columns(ids: Sequence[str], paths: Sequence[Path]) -> dict[str, list[str]]:
+    """Names that data.group may use beside the table's columns.
+
+    `prefix` is the id up to its last `_`, `-`, `.` or `/`: `003_female` of `003_female_2`; `folder` the image's.
+    """
+    prefixes = [re.sub(r"[_\-./][^_\-./]*$", "", name) for name in ids]
+    return {"prefix": prefixes, "folder": [legible(path.parent.name) for path in paths]}
+
+
+def _frame(rows: Rows) -> pd.DataFrame:
+    return pd.DataFrame(dict(rows.columns), dtype=str)
+
+
+def _groups(root: Path, rows: Rows, data: Data) -> np.ndarray | None:
+    if data.group is None:
+        return None
+    if data.group in FOUND and data.group not in rows.columns:
+        return _found_groups(root, data.group, rows.ids)
+    given = {"id": rows.ids, **derived_columns(rows.ids, rows.paths), **rows.columns}
+    groups = external_rows.with_groups(rows, fill(data.group, given, "data.group"))
+    blank = [
+        Case("no group", "", row, "train", "D30")
+        for row, group in zip(rows.ids, groups, strict=True)
+        if not group.strip()
+    ]
+    if blank:
+        raise DataError(
+            f"{len(blank)} training rows have no group (data.group {data.group!r})",
+            code="D30",
+            cases=blank,
+            hint="give each such row a group of its own, such as its id",
+        )
+    return np.array(groups, dtype=str)

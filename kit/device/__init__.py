@@ -1,0 +1,1 @@
+"""The processor that trains: ranks, memory, precision."""

@@ -1,0 +1,171 @@
+"""Memory: how much a device has and has left, what of it a learner holds, and whether an error says that it ran out."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import resource
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from kit.device import ranks
+
+if TYPE_CHECKING:
+    from kit.engine.learner import Learner
+
+# what torch, cuBLAS, cuDNN and C++ say; on a CPU it is a plain RuntimeError
+_WORDS = ("can't allocate memory", "out of memory", "ALLOC_FAILED", "std::bad_alloc", "not enough memory")
+_ONEDNN = ("could not create a primitive", "could not create a memory")  # it says no more, whatever it lacks
+SCARCE = 512 * 2**20  # bytes below which it is memory that oneDNN lacks
+_GROUP = Path("/sys/fs/cgroup")  # version 2, and 1
+_GROUPS = (
+    (_GROUP / "memory.max", _GROUP / "memory.current"),
+    (_GROUP / "memory/memory.limit_in_bytes", _GROUP / "memory/memory.usage_in_bytes"),
+)
+_UNLIMITED = 2**60  # a cgroup without a limit names a number beyond any machine's memory
+
+
+@dataclass(frozen=True)
+class Room:
+    """Bytes of a device: what this process has taken, and what it can still have."""
+
+    taken: int
+    free: int
+
+    def __str__(self) -> str:
+        return f"{mebibytes(self.taken)} taken, {mebibytes(self.free)} free"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on a GPU or on the CPU."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    if not isinstance(error, RuntimeError):
+        return False
+    if any(words in str(error) for words in _ONEDNN):
+        return room(torch.device("cpu")).free < SCARCE
+    return any(words in str(error) for words in _WORDS)
+
+
+def room(device: torch.device) -> Room:
+    """The memory of a device as it is now.
+
+    A CPU's is the least of what the machine has available, what the process's control group allows, and what is left
+    of its address space (ulimit -v), shared by the ranks on it; on Linux who takes more is killed, not told.
+    """
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        taken, kept = torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device)
+        return Room(taken, free + kept - taken)
+    status = _numbers(Path("/proc/self/status"))
+    return Room(status.get("VmRSS", 0), max(0, min(_left(status))) // ranks.beside())
+
+
+def peak(device: torch.device) -> int:
+    """The most bytes that this process has held at once: of a GPU in tensors, of a CPU in all."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return _numbers(Path("/proc/self/status")).get("VmHWM", kibibytes * 1024)
+
+
+def _left(status: Mapping[str, int]) -> Iterable[int]:
+    yield _numbers(Path("/proc/meminfo")).get("MemAvailable", _UNLIMITED)
+    for limit, used in _GROUPS:
+        try:
+            most, now = int(limit.read_text()), int(used.read_text())
+        except (OSError, ValueError):  # no such group, or "max"
+            continue
+        yield most - now + _reclaimable(limit) if most < _UNLIMITED else _UNLIMITED
+    space, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if space != resource.RLIM_INFINITY:
+        yield space - status.get("VmSize", 0)
+
+
+def _reclaimable(limit: Path) -> int:
+    """The file cache that a control group counts as used, and that gives way."""
+    try:
+        lines = (limit.parent / "memory.stat").read_text().splitlines()
+    except OSError:
+        return 0
+    found = dict(line.split(maxsplit=1) for line in lines if " " in line)
+    return int(found.get("inactive_file", found.get("total_inactive_file", 0)))
+
+
+def _numbers(file: Path) -> dict[str, int]:
+    """The lines `Name: 123 kB` of a file of /proc, in bytes; empty where there is no such file."""
+    try:
+        lines = file.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return {}
+    pairs = [line.split(":", 1) for line in lines if line.endswith(" kB")]
+    return {name: int(value.split()[0]) * 1024 for name, value in pairs}
+
+
+def held(learner: Learner) -> dict[str, int]:
+    """Bytes that a learner holds between steps and in one, by part: tensors that share memory count once."""
+    network = learner.network
+    gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
+    states = [value for state in learner.optimizer.state.values() for value in state.values()]
+    average = learner.average.module.state_dict().values() if learner.average is not None else ()
+    return {
+        "weights": size_of([*network.parameters(), *network.buffers()]),
+        "gradients": size_of(gradients),
+        "optimizer": size_of(value for value in states if isinstance(value, Tensor)),
+        "average": size_of(average),
+    }
+
+
+def size_of(tensors: Iterable[Tensor]) -> int:
+    """Bytes of the storages of tensors, each counted once."""
+    storages = {tensor.untyped_storage()._cdata: tensor.untyped_storage().nbytes() for tensor in tensors}
+    return sum(storages.values())
+
+
+def release(device: torch.device) -> None:
+    """Gives back what no tensor holds any more, such as what a failed step has left."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    else:
+        trim()
+
+
+def trim() -> None:
+    """Gives freed memory that the C library keeps for later back to the system, where it can."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def most(device: torch.device, work: Callable[[], object]) -> int | None:
+    """The most bytes beyond those of now that are taken while `work` runs; None where the system does not say."""
+    release(device)  # else what was freed and kept would serve the work unseen
+    if device.type == "cuda":
+        before = torch.cuda.memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        work()
+        return torch.cuda.max_memory_allocated(device) - before
+    try:
+        with Path("/proc/self/clear_refs").open("wb") as kernel:
+            kernel.write(b"5")  # the high-water mark begins anew (proc(5))
+    except OSError:
+        return None
+    before = _numbers(Path("/proc/self/status")).get("VmRSS", 0)
+    work()
+    return _numbers(Path("/proc/self/status")).get("VmHWM", 0) - before
+
+
+def mebibytes(count: float) -> str:
+    """Bytes in words, such as `512 MiB` or `1.9 GiB`."""
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.3g} MiB"
+
+
+def listed(parts: Mapping[str, int]) -> str:
+    """Parts in words, those that hold nothing left out: `weights 43 MiB, gradients 43 MiB`."""
+    return ", ".join(f"{name} {mebibytes(count)}" for name, count in parts.items() if count)

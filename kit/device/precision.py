@@ -1,0 +1,192 @@
+"""Precision and layout by a fixed rule: device, its units, and the family of the network.
+
+Measured on 2 cores with bf16 units (images a second, resnet18 / mobilenetv3_large_100 / efficientnet_b0, 128 px):
+training in float32 54 / 60 / 35, in bf16 channels-last 125 / 65 / 40, in float32 channels-last 61 / 75 / 51;
+predicting in bf16 channels-last 632 / 662 / 392 against 180 / 296 / 210. So on a CPU light depthwise networks with
+batch norm train in float32. benchmarks/README.md has the table of 24 networks that the rule was made of.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from kit.device import ranks
+from kit.errors import ConfigError, KitWarning
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+HEAVY = 100  # products a number that a convolution gives, from which on bf16 trains faster
+PROBE = 128  # side in pixels of the image over which they are counted; it hardly matters
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Names of the dtypes of training and predicting, and of the layout of images in memory."""
+
+    train: str
+    predict: str
+    layout: str
+
+    @classmethod
+    def of(cls, config: Mapping[str, str]) -> Precision:
+        """What the keys of a config name, `auto` included."""
+        return cls(config["precision"], config["predict_precision"], config["layout"])
+
+    def config(self) -> dict[str, str]:
+        """The same as keys of a config."""
+        return {"precision": self.train, "predict_precision": self.predict, "layout": self.layout}
+
+    def place(self, network: nn.Module, device: torch.device) -> nn.Module:
+        """The network on a device, its kernels in this layout."""
+        network = network.to(device)
+        return network.to(memory_format=_format(self.layout))  # type: ignore[call-overload]
+
+    def arrange(self, images: Tensor, device: torch.device) -> Tensor:
+        """A batch on a device, in this layout; without a copy where it is so already."""
+        return images.to(device, non_blocking=True).contiguous(memory_format=_format(self.layout))
+
+    @contextmanager
+    def training(self, device: torch.device) -> Iterator[None]:
+        """torch's autocast for forward passes of training."""
+        with _autocast(device, self.train):
+            yield
+
+    @contextmanager
+    def predicting(self, device: torch.device) -> Iterator[None]:
+        """torch's autocast for predictions, without gradients."""
+        with torch.inference_mode(), _autocast(device, self.predict):
+            yield
+
+
+def _format(layout: str) -> torch.memory_format:
+    return torch.channels_last if layout == "channels_last" else torch.contiguous_format
+
+
+def _autocast(device: torch.device, name: str) -> torch.autocast:
+    return torch.autocast(device.type, dtype=DTYPES[name], enabled=name != "float32")
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is a GPU where there is one, each rank's own. Raises ConfigError C10 for a device that is not there."""
+    own = ranks.local()
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and own is not None:
+        name = f"cuda:{own}"
+    if name in ("cpu", "cuda") and own is None:
+        return torch.device(name)
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()  # some devices can be named and hold no numbers, such as meta
+    except (RuntimeError, AssertionError, NotImplementedError):
+        count = torch.cuda.device_count()
+        raise ConfigError(
+            f"no device {name!r} here; torch sees {count} GPUs", code="C10",
+            hint=" or ".join(["device=auto", "device=cpu", *(f"device=cuda:{number}" for number in range(count))][:4]),
+        ) from None  # fmt: skip
+    return device
+
+
+def choose(network: nn.Module, device: torch.device, asked: Precision) -> Precision:
+    """The rule for each `auto` of what was asked; predicting follows a training precision that is named.
+
+    Raises ConfigError C18 for a layout in which the network cannot train on this device.
+    """
+    fast, possible = _fastest(device), layouts(network, device)
+    light = asked.train == "auto" and device.type == "cpu" and is_light(network)
+    train = "float32" if light else fast
+    predict = fast if asked.train == "auto" else asked.train
+    if asked.layout not in ("auto", *possible):
+        raise ConfigError(
+            f"layout={asked.layout} ends torch on a CPU, in a convolution of 1 x 1 with a stride and few channels",
+            code="C18", hint=f"layout={possible[0]}, or leave layout out",
+        )  # fmt: skip
+    return Precision(
+        train if asked.train == "auto" else asked.train,
+        predict if asked.predict == "auto" else asked.predict,
+        possible[-1] if asked.layout == "auto" else asked.layout,
+    )
+
+
+def warn_of_other_dtype(run: str, before: str, now: str, device: torch.device, doing: str) -> None:
+    """Warns (W61) of a run whose `auto` is another dtype on this device than where it began."""
+    if before != now:
+        text = f"W61 run {run} began in {before}; {doing} on {device} is in {now}"
+        warnings.warn(KitWarning(text), stacklevel=3)
+
+
+def layouts(network: nn.Module, device: torch.device) -> tuple[str, ...]:
+    """The layouts in which a network can train on a device, the faster one last."""
+    overruns = device.type == "cpu" and any(map(_overruns, network.modules()))
+    return ("contiguous",) if overruns else ("contiguous", "channels_last")
+
+
+def dtypes(device: torch.device) -> tuple[str, ...]:
+    """The dtypes worth measuring on a device: float16 and bfloat16 where it computes in them."""
+    if device.type == "cuda":
+        found = torch.cuda.is_bf16_supported(including_emulation=False)
+        return ("float32", *(["bfloat16"] if found else []), "float16")
+    return ("float32", *(["bfloat16"] if has_bfloat16_units() else []))
+
+
+def _overruns(module: nn.Module) -> bool:
+    """Whether oneDNN writes beside the gradient of a kernel in channels-last: the process ends, or worse, goes on.
+
+    Seen with torch 2.13 at a stride of 2 and 2 to 15 input channels, never at 1 or 16 and more (repvgg, mobileone).
+    """
+    return (
+        isinstance(module, nn.Conv2d)
+        and set(module.kernel_size) == {1}
+        and max(module.stride) > 1
+        and 1 < module.in_channels // module.groups < 16
+    )
+
+
+def _fastest(device: torch.device) -> str:
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+    return "bfloat16" if has_bfloat16_units() else "float32"
+
+
+def is_light(network: nn.Module) -> bool:
+    """Whether depthwise kernels and batch norms take more of its time than products do.
+
+    bf16 gains where there is much to multiply: convnext (layer norm), efficientnetv2_b0 (150 products an output) and
+    repvit_m0_9 (110) train 1.2 to 1.8 times as fast in it; efficientnet_b0 (57) and mobilenetv4_conv_small (95)
+    train 1.4 and 1.8 times as fast in float32.
+    """
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    depthwise = any(module.groups == module.in_channels > 1 for module in convolutions)
+    normed = any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+    return depthwise and normed and _products(network, convolutions) < HEAVY
+
+
+@torch.no_grad()
+def _products(network: nn.Module, convolutions: Sequence[nn.Conv2d]) -> float:
+    """Products of all convolutions by the numbers that they give, over an image; 0 where it does not take this one."""
+    found: list[tuple[int, int]] = []
+
+    def note(module: nn.Module, given: object, made: Tensor) -> None:
+        found.append((cast(nn.Conv2d, module).weight[0].numel() * made.numel(), made.numel()))
+
+    hooks = [module.register_forward_hook(note) for module in convolutions]
+    was = network.training
+    image = torch.zeros(1, 3, PROBE, PROBE, device=convolutions[0].weight.device)
+    with suppress(Exception):  # a backbone may raise anything for a size that it does not take
+        network.eval()(image)
+    network.train(was)
+    for hook in hooks:
+        hook.remove()
+    return sum(products for products, _ in found) / max(sum(outputs for _, outputs in found), 1)
+
+
+def has_bfloat16_units() -> bool:
+    """Whether this CPU multiplies bf16 in hardware (AMX or AVX-512 BF16)."""
+    found = torch.cpu.get_capabilities()
+    return bool(found.get("amx_bf16") or found.get("avx512_bf16"))

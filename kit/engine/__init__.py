@@ -1,0 +1,1 @@
+"""Training itself: batches, steps, epochs. No files, no prints."""

@@ -1,0 +1,228 @@
+"""fit: a generator that trains; it yields Steps, Epochs and what went wrong, and neither writes nor prints."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from kit.core import randomness
+from kit.device import ranks
+from kit.device.precision import Precision
+from kit.engine.batches import spread
+from kit.engine.learner import Learner, floating
+from kit.engine.out_of_memory import OutOfMemory
+from kit.engine.step import Plan, Skipped, updating
+from kit.errors import RunError
+from kit.kinds import Loss, Scheduler
+from kit.model.param_groups import freeze
+
+if TYPE_CHECKING:
+    from kit.engine.batches import Batch
+
+CHECK_EVERY = (
+    20  # steps between looks at whether they were finite on a GPU, where each look waits for the device
+)
+
+
+class Epochs(Protocol):
+    """Batches by epoch: the same for the same number, whoever asks."""
+
+    steps: int
+
+    def epoch(self, number: int, first_step: int = 0) -> Iterator[Batch]: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Epochs that are alike; a fit is a list of them. A network's frozen parts are named as its modules are."""
+
+    epochs: int
+    batches: Epochs
+    loss: Loss
+    scheduler: Scheduler
+    own_schedule: bool = False  # the schedule runs over this stage, instead of over the whole fit
+    lr_scale: float = 1.0
+    frozen: tuple[str, ...] = ()
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the stage."""
+        return self.epochs * self.batches.steps
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimizer step is done; `loss` is on the device, reading it waits for the step."""
+
+    number: int
+    of: int
+    epoch: int
+    lr: float
+    loss: Tensor
+    rows: int
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch is done, `number` of them in all; `rows` and `seconds` are what this process did of it.
+
+    `loss` is the mean over the rows of the steps that were not left out.
+    """
+
+    number: int
+    loss: float
+    lr: float
+    rows: int
+    seconds: float
+    left_out: int = 0  # steps that were not finite
+    overflows: int = 0  # steps that float16's scaler left out, which is no fault: its scale is lower since
+
+
+Event = Step | Epoch | OutOfMemory | Skipped
+
+
+class NotFiniteError(RunError):
+    """Too many steps in a row were left out; `last` is the last of them."""
+
+    def __init__(self, last: Skipped) -> None:
+        self.last = last
+        steps = f", as were the {last.in_a_row - 1} steps before it" if last.in_a_row > 1 else ""
+        super().__init__(
+            f"{last}{steps}", code="R01", hint="a lower optimizer.lr, or another loss, under another --name"
+        )  # fmt: skip
+
+
+def factors(stages: Sequence[Stage]) -> Iterator[float]:
+    """What the peak learning rate is multiplied by at each step of a fit."""
+    total, begun = sum(stage.steps for stage in stages), 0
+    for stage in stages:
+        first, length = (begun, stage.steps) if stage.own_schedule else (0, total)
+        for step in range(begun, begun + stage.steps):
+            yield stage.lr_scale * stage.scheduler.factor((step + 1 - first) / length)
+        begun += stage.steps
+
+
+def fit(learner: Learner, stages: Sequence[Stage], plan: Plan, precision: Precision) -> Iterator[Event]:
+    """Trains from the learner's state to the end of the last stage.
+
+    Steps that are not finite do not reach the weights; raises NotFiniteError R01 where `plan.skips` of them follow
+    each other. Raises RunError R02 where memory runs out with one image.
+    """
+    rates = list(factors(stages))
+    epochs, ended = sum(stage.epochs for stage in stages), 0
+    for stage in stages:
+        ended += stage.epochs
+        while learner.epoch < ended:
+            yield from _epoch(learner, stage, plan, precision, rates, epochs)
+        stage.batches.close()
+
+
+def _epoch(
+    learner: Learner, stage: Stage, plan: Plan, precision: Precision, rates: Sequence[float], epochs: int
+) -> Iterator[Event]:
+    """One epoch of a stage, and at the end of the fit batch norm's statistics of the averaged weights."""
+    start, total, lr, rows = time.perf_counter(), len(rates), 0.0, 0
+    freeze(learner.network, stage.frozen)
+    looks = _Looks(learner, plan.skips)
+    for batch in stage.batches.epoch(learner.epoch, learner.begun):
+        lr = set_rate(learner, rates[learner.step])
+        value, finite = yield from updating(learner, stage.loss, batch, plan, precision, learner.step / total)
+        looks.add(batch, lr, value, finite)
+        count = len(batch.step_rows)
+        learner.step, learner.begun, rows = learner.step + 1, learner.begun + 1, rows + count
+        yield from looks.look(every=CHECK_EVERY)
+        yield Step(learner.step, total, learner.epoch, lr, value, count)
+    yield from looks.look(every=1)
+    if not rows:  # the epoch's last step was another process's
+        lr = max(learner.peaks) * rates[learner.step - 1]
+    mean = looks.mean()
+    left_out, overflows = learner.left_out, int(learner.overflows)
+    learner.left_out, learner.overflows = 0, 0
+    learner.begun, learner.summed = 0, None
+    learner.epoch += 1
+    if learner.average is not None:
+        learner.average.after_epoch(learner.epoch / epochs)
+        if learner.epoch == epochs and learner.average.wants_statistics():
+            take_statistics(learner.average.module, stage.batches, plan, precision, epochs)
+    yield Epoch(learner.epoch, mean, lr, rows, time.perf_counter() - start, left_out, overflows)
+
+
+class _Looks:
+    """Which steps were finite, looked at every few steps on a GPU, and at each on a CPU."""
+
+    def __init__(self, learner: Learner, most: int) -> None:
+        self.learner, self.most = learner, most
+        self.last: Skipped | None = None
+        self.waiting: list[tuple[Skipped, Tensor, Tensor]] = []
+
+    def add(self, batch: Batch, lr: float, value: Tensor, finite: Tensor) -> None:
+        """Adds the loss of a step's rows up, where it was finite; called before the step counts as done."""
+        learner, rows = self.learner, len(batch.step_rows)
+        before = torch.zeros(2, device=learner.device) if learner.summed is None else learner.summed
+        learner.summed = before + torch.where(
+            finite, torch.stack([value * rows, torch.full_like(value, rows)]), 0.0
+        )
+        self.waiting.append(
+            (Skipped(learner.epoch, learner.step, lr, math.nan, batch.step_rows, 0), value, finite)
+        )
+
+    def look(self, every: int) -> Iterator[Skipped]:
+        """The steps that were left out since the last look. Raises NotFiniteError for too many in a row."""
+        if self.learner.device.type != "cpu" and len(self.waiting) < every:
+            return
+        waiting, self.waiting = self.waiting, []
+        if not waiting:
+            return
+        read = torch.stack([torch.stack([value, finite.to(value)]) for _, value, finite in waiting]).tolist()
+        for (skipped, _, _), (loss, finite) in zip(waiting, read, strict=True):
+            self.learner.skipped = 0 if finite else self.learner.skipped + 1
+            if not finite:
+                self.learner.left_out += 1
+                found = replace(skipped, loss=loss, in_a_row=self.learner.skipped)
+                self.last = found
+                if found.in_a_row >= self.most:
+                    raise ranks.everyones(NotFiniteError(found))
+                yield found
+
+    def mean(self) -> float:
+        """The mean loss of the epoch's rows. Raises NotFiniteError where all of its steps were left out."""
+        total, rows = (0.0, 0.0) if self.learner.summed is None else self.learner.summed.tolist()
+        if not rows and self.last is not None:
+            raise ranks.everyones(NotFiniteError(self.last))
+        return float(total / max(rows, 1))
+
+
+def take_statistics(
+    network: nn.Module, batches: Epochs, plan: Plan, precision: Precision, epoch: int
+) -> None:
+    """Takes batch norm's statistics anew over one epoch of training batches, none of them mixed.
+
+    Source: Izmailov et al. 2018, section 3.2; torch.optim.swa_utils.update_bn.
+    """
+    device = next(network.parameters()).device
+    torch.manual_seed(randomness.number(plan.seed, "statistics", plan.fold))
+
+    def shown() -> Iterator[Tensor]:
+        for batch in batches.epoch(epoch):
+            images = precision.arrange(batch.images, device)
+            for part in spread(len(images), plan.micro_batch_size or len(images)):
+                yield images[part[0] : part[-1] + 1]
+
+    with precision.training(device):
+        torch.optim.swa_utils.update_bn(shown(), network)
+    ranks.add_up([], floating(network.buffers()))
+
+
+def set_rate(learner: Learner, factor: float) -> float:
+    """Sets each group's learning rate to `factor` times its peak, and returns the highest."""
+    for group, peak in zip(learner.optimizer.param_groups, learner.peaks, strict=True):
+        group["lr"] = peak * factor
+    return max(float(group["lr"]) for group in learner.optimizer.param_groups)

@@ -1,0 +1,149 @@
+"""Learner: what training changes, and all that an identical continuation needs of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kit.device.precision import Precision
+from kit.engine.all_reduce import Gradients
+from kit.model.weight_averaging import Average, Ema, Swa
+
+
+def floating(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """Those that hold floats, as batch norm's statistics do and its count of batches does not."""
+    return [tensor for tensor in tensors if tensor.is_floating_point()]
+
+
+class Buffers:
+    """A network's buffers as they were before a step: a forward pass moves batch norm's, even one that fails."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self._live = list(network.buffers())
+        self.floating = floating(self._live)  # as they are, not as they were
+        self._kept = [buffer.clone() for buffer in self._live]
+
+    @torch.no_grad()
+    def keep(self) -> None:
+        """Remembers them."""
+        if self._live:
+            torch._foreach_copy_(self._kept, self._live)
+
+    @torch.no_grad()
+    def put_back(self, where: Tensor | None = None) -> None:
+        """Makes them what they were; with `where`, a bool on the device, only if it is true, without waiting for it."""
+        for live, kept in zip(self._live, self._kept, strict=True):
+            live.copy_(kept if where is None else torch.where(where, kept, live))
+
+
+@dataclass
+class Learner:
+    """The weights, their average, the optimizer, and how many steps are done."""
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    average: Average | None
+    scaler: torch.amp.GradScaler
+    peaks: list[float] = field(default_factory=list)
+    step: int = 0
+    epoch: int = 0
+    # of the epoch that is begun: steps done; the sum of rows' losses and how many rows, (2,), on the device
+    begun: int = 0
+    summed: Tensor | None = None
+    micro_batch_size: int | None = None  # images at a time, once memory ran out with more
+    skipped: int = 0  # steps in a row that were left out
+    # of the epoch that is begun: steps that were left out, and those that float16's scaler left out, on the device
+    left_out: int = 0
+    overflows: Tensor | int = 0
+    doing: str = ""  # the part of a step that it is at
+    gradients: Gradients | None = None  # what adds them up, where several ranks train
+
+    def __post_init__(self) -> None:
+        self.before = Buffers(self.network)
+
+    def state(self) -> dict[str, Any]:
+        """All but the weights: what else an identical continuation needs."""
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "average": {} if self.average is None else self.average.state(),
+            "peaks": self.peaks,
+            "step": self.step,
+            "epoch": self.epoch,
+            "begun": self.begun,
+            "summed": None if self.summed is None else self.summed.cpu(),
+            "micro_batch_size": self.micro_batch_size,
+            "skipped": self.skipped,
+            "left_out": self.left_out,
+            "overflows": int(self.overflows),
+        }
+
+    def load(
+        self, state: dict[str, Any], weights: dict[str, Tensor], average: dict[str, Tensor] | None
+    ) -> None:
+        """Takes up a state written by `state`, with the weights and their average, where that is ready."""
+        self.network.load_state_dict(weights)
+        if self.average is not None and average is not None:
+            self.average.load(state["average"], average)
+        self.optimizer.load_state_dict(state["optimizer"])
+        if state["scaler"]:  # none of a device where the same run trains in another dtype than float16
+            self.scaler.load_state_dict(state["scaler"])
+        self.peaks, self.step, self.epoch = state["peaks"], state["step"], state["epoch"]
+        self.begun = state["begun"]
+        self.summed = None if state["summed"] is None else state["summed"].to(self.device)
+        self.micro_batch_size, self.skipped = state["micro_batch_size"], state["skipped"]
+        self.left_out, self.overflows = state["left_out"], state["overflows"]
+
+    def spare(self) -> None:
+        """Makes the optimizer move a tensor at a time, which needs less memory beside them than all at once."""
+        for group in self.optimizer.param_groups:
+            if "foreach" in group and not group.get("fused"):
+                group["foreach"] = False
+
+    @property
+    def averaged(self) -> nn.Module | None:
+        """The averaged network, once it predicts."""
+        return self.average.module if self.average is not None and self.average.ready else None
+
+    @property
+    def predictor(self) -> nn.Module:
+        """The network whose predictions count: the averaged one where there is one."""
+        return self.averaged or self.network
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.network.parameters()).device
+
+
+def learner(
+    network: nn.Module, optimizer: torch.optim.Optimizer, precision: Precision, ema_decay: float = 0.0,
+    swa_start: float | None = None,
+) -> Learner:  # fmt: skip
+    """A learner before its first step; where `swa_start` is given, the equal average takes the moving one's place."""
+    average: Average | None = Ema(network, ema_decay) if ema_decay else None
+    if swa_start is not None:
+        average = Swa(network, swa_start)
+    device = next(network.parameters()).device.type
+    scaler = torch.amp.GradScaler(device, enabled=precision.train == "float16")
+    _start_momentum(optimizer)
+    return Learner(network, optimizer, average, scaler, [group["lr"] for group in optimizer.param_groups])
+
+
+def _start_momentum(optimizer: torch.optim.Optimizer) -> None:
+    """Sets the momentum of torch's fused SGD to zeros, from which the first step gives the same weights.
+
+    torch allocates it uninitialised in the first step. If that step overflows in float16, its kernel leaves the
+    momentum as it is, and the next step adds it to the weights.
+    """
+    if not isinstance(optimizer, torch.optim.SGD):
+        return
+    for group in optimizer.param_groups:
+        # with dampening the first step would differ: torch dampens all steps but the first
+        if group.get("fused") and group["momentum"] and not group["dampening"]:
+            for weight in group["params"]:
+                optimizer.state[weight].setdefault("momentum_buffer", torch.zeros_like(weight))

@@ -1,0 +1,191 @@
+"""Footprint: what one training step holds, tensor by tensor, seen at two small batches and extended to any.
+
+Every operation of a step is watched, so a step is a row of moments, each with the bytes that live at it. A network's
+operations are the same for any batch, and their tensors grow by the image: two batches make each moment a straight line
+in the batch size, and the peak at a size is the highest of these lines there, wherever in the step that is.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from kit.core.progress import finish
+from kit.device.precision import Precision
+from kit.engine.batches import Batch
+from kit.engine.learner import Learner
+from kit.engine.step import Plan, updating
+from kit.kinds import Loss
+
+PARTS = ("weights", "gradients", "optimizer", "average", "batch", "activations", "workspace")
+SMALL = (2, 4)  # images of the two steps that are watched
+ELSEWHERE = "elsewhere"  # what no block of the network saved, such as the loss
+
+
+@dataclass(frozen=True, eq=False)
+class Footprint:
+    """The memory of a step as straight lines in the number of images at a time; all numbers are bytes."""
+
+    fixed: np.ndarray  # (moments, parts): what each part holds with no image
+    each: np.ndarray  # (moments, parts): and with each image more
+    blocks: Mapping[str, tuple[float, float]]  # activations of each block: fixed, and each image's
+
+    def parts(self, images: int) -> dict[str, int]:
+        """What each part holds at the moment of the peak; they sum to the peak."""
+        held = np.maximum(self.fixed + images * self.each, 0)
+        at = int(held.sum(axis=1).argmax())
+        return dict(zip(PARTS, held[at].round().astype(int).tolist(), strict=True))
+
+    def peak(self, images: int) -> int:
+        """The most that a step holds at once."""
+        return sum(self.parts(images).values())
+
+    def activations(self, images: int) -> dict[str, int]:
+        """What each block of the network keeps for the backward pass, in the order of the forward pass."""
+        return {name: round(fixed + each * images) for name, (fixed, each) in self.blocks.items()}
+
+
+def footprint(learner: Learner, loss: Loss, batch: Batch, plan: Plan, precision: Precision) -> Footprint:
+    """Watches two steps of a learner, which is spoilt by them; `batch` has at least four rows."""
+    few = [_of(batch, count) for count in SMALL]
+    finish(
+        updating(learner, loss, few[0], plan, precision, 0.0)
+    )  # optimizers make their state at the first step
+    first, second = (_watched(learner, loss, part, plan, precision) for part in few)
+    return _line(first, second)
+
+
+def _of(batch: Batch, count: int) -> Batch:
+    rows = torch.arange(count) % len(batch)
+    return Batch(batch.images[rows], batch.labels[rows], batch.rows[rows])
+
+
+def _watched(learner: Learner, loss: Loss, batch: Batch, plan: Plan, precision: Precision) -> Watch:
+    learner.optimizer.zero_grad(set_to_none=True)
+    average = () if learner.average is None else learner.average.module.state_dict().values()
+    states = [value for state in learner.optimizer.state.values() for value in state.values()]
+    with Watch() as watch, watch.network(learner.network):
+        watch.mark([*learner.network.parameters(), *learner.network.buffers()], "weights")
+        watch.mark(average, "average")
+        watch.mark([value for value in states if isinstance(value, Tensor)], "optimizer")
+        watch.mark([batch.images, batch.labels], "batch")
+        finish(updating(learner, loss, batch, plan, precision, 0.0))
+    return watch
+
+
+def _line(first: Watch, second: Watch) -> Footprint:
+    (few, more), (one, other) = SMALL, (np.array(first.moments, float), np.array(second.moments, float))
+    if one.shape != other.shape:  # operations that depend on the batch: the two peaks have to do
+        one, other = (each[each.sum(axis=1).argmax()][None] for each in (one, other))
+    each = (other - one) / (more - few)
+    slopes = {name: (second.blocks[name] - size) / (more - few) for name, size in first.blocks.items()}
+    blocks = {name: (size - few * slopes[name], slopes[name]) for name, size in first.blocks.items()}
+    return Footprint(one - few * each, each, blocks)
+
+
+class Watch(TorchDispatchMode):
+    """Counts the bytes of living tensors by part, after every operation of the block it is entered for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: Counter[str] = Counter()
+        self.moments: list[list[int]] = []
+        self.blocks: dict[str, int] = {}
+        self._living: dict[int, tuple[Any, str, int]] = {}
+        self._within: list[str] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        made = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(made):
+            if isinstance(tensor, Tensor):
+                self._see(tensor)
+        self.moments.append([self.held[part] for part in PARTS])
+        return made
+
+    def mark(self, tensors: Iterable[Tensor], part: str) -> None:
+        """Says which part living tensors belong to."""
+        for tensor in tensors:
+            key = self._see(tensor)
+            if key is not None:
+                reference, before, size = self._living[key]
+                self._living[key] = (reference, part, size)
+                self.held[before] -= size
+                self.held[part] += size
+
+    def _see(self, tensor: Tensor) -> int | None:
+        """The key of a tensor's storage, which counts as workspace where it was not known; None for an empty one."""
+        storage = tensor.untyped_storage()
+        key, size = storage._cdata, storage.nbytes()
+        if not size:
+            return None
+        if key not in self._living:
+            reference = weakref.ref(storage, lambda _: self._gone(key))
+            self._living[key] = (reference, "workspace", size)
+            self.held["workspace"] += size
+        return key
+
+    def _gone(self, key: int) -> None:
+        _, part, size = self._living.pop(key)
+        self.held[part] -= size
+
+    @contextmanager
+    def network(self, network: nn.Module) -> Iterator[None]:
+        """A block in which what a network saves counts as activations, and what its weights gather as gradients."""
+        trained = [weight for weight in network.parameters() if weight.requires_grad]
+        handles = [weight.register_post_accumulate_grad_hook(self._gathered) for weight in trained]
+        for name, module in blocks(network):
+            self.blocks[name] = 0
+            handles.append(module.register_forward_pre_hook(lambda *_, name=name: self._within.append(name)))
+            handles.append(module.register_forward_hook(lambda *_: self._left()))
+        self.blocks[ELSEWHERE] = 0
+        try:
+            with torch.autograd.graph.saved_tensors_hooks(self._saved, lambda saved: saved):
+                yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _left(self) -> None:
+        self._within.pop()
+
+    def _gathered(self, weight: Tensor) -> None:
+        if weight.grad is not None:
+            self.mark([weight.grad], "gradients")
+
+    def _saved(self, tensor: Tensor) -> Tensor:
+        key = self._see(tensor)
+        if key is not None and self._living[key][1] == "workspace":
+            self.blocks[self._within[-1] if self._within else ELSEWHERE] += self._living[key][2]
+            self.mark([tensor], "activations")
+        return tensor
+
+
+def blocks(network: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The parts of a network that people name: the children of its backbone, those of lists instead of the lists."""
+    found: list[tuple[str, nn.Module]] = []
+    for name, child in network.named_children():
+        within = list(child.named_children()) if name == "backbone" else []
+        while len(within) == 1 and list(within[0][1].children()):  # a wrapper around the network
+            within = list(within[0][1].named_children())
+        found += [each for part, module in within for each in _expanded(part, module)] or [(name, child)]
+    return found
+
+
+def _expanded(name: str, module: nn.Module) -> list[tuple[str, nn.Module]]:
+    """A list's members, where they are made of modules themselves; else the module."""
+    inner = list(module.named_children()) if isinstance(module, nn.Sequential | nn.ModuleList) else []
+    if not any(list(child.children()) for _, child in inner):
+        return [(name, module)]
+    return [(f"{name}.{part}", child) for part, child in inner]

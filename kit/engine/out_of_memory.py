@@ -1,0 +1,64 @@
+"""shortage: what there is to say where memory runs out in a step, while the failed step still holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import nn
+
+from kit.device import memory, ranks
+from kit.device.memory import Room
+from kit.engine.learner import Learner
+from kit.errors import RunError
+
+
+@dataclass(frozen=True)
+class OutOfMemory:
+    """Memory ran out in a step, which goes on with fewer images at a time; sizes in images, memory in bytes."""
+
+    where: str  # forward, backward, ...
+    epoch: int
+    step: int
+    batch: int
+    tried: int
+    smaller: int
+    parts: Mapping[str, int]
+    room: Room
+    batch_norm: bool
+    rank: int = 0
+
+    def place(self) -> str:
+        """Where it ran out, in words."""
+        rank = f"rank {self.rank}, " if self.rank else ""
+        return f"{rank}{self.where}, epoch {self.epoch + 1}, step {self.step + 1}"
+
+    def __str__(self) -> str:
+        differs = ", from which batch norm takes its statistics now" if self.batch_norm else ""
+        return (
+            f"R02 out of memory ({self.place()}) with {self.tried} images at a time: {memory.listed(self.parts)}; "
+            f"{self.room}; going on with {self.smaller} at a time{differs}, the batch stays {self.batch}"
+        )
+
+
+def short_of(learner: Learner, count: int, size: int) -> OutOfMemory:
+    """What there is to say of a failed step while it still holds its memory."""
+    parts, room = memory.held(learner), memory.room(learner.device)
+    parts["activations and all else"] = max(0, room.taken - sum(parts.values()))
+    return OutOfMemory(
+        learner.doing, learner.epoch, learner.step, count, size, -(-size // 2), parts, room,
+        _has_batch_norm(learner.network), ranks.rank(),
+    )  # fmt: skip
+
+
+def _has_batch_norm(network: nn.Module) -> bool:
+    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
+
+
+def stuck(short: OutOfMemory) -> RunError:
+    """Synchronised batch norm has the others waiting in the middle of their forward pass: none can begin again."""
+    return RunError(
+        f"out of memory ({short.place()}) with {short.tried} images at a time: {memory.listed(short.parts)}; "
+        f"{short.room}; with sync_batch_norm ranks cannot begin a step again",
+        code="R02", hint=f"micro_batch_size={short.smaller} under another --name",
+    )  # fmt: skip

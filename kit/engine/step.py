@@ -1,0 +1,257 @@
+"""One optimizer step: a batch is mixed, runs in micro-batches, and moves the weights, or leaves them as they are.
+
+Where memory runs out the step begins again in smaller micro-batches; where a loss or a gradient is not finite, nothing
+of the step reaches the weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kit.core import randomness
+from kit.device import memory, ranks
+from kit.device.precision import Precision
+from kit.engine import all_reduce
+from kit.engine.learner import Learner
+from kit.engine.out_of_memory import OutOfMemory, short_of, stuck
+from kit.errors import RunError
+from kit.kinds import Loss
+
+if TYPE_CHECKING:
+    from kit.engine.batches import Batch
+
+T = TypeVar("T")
+Shares = list[tuple[float, Tensor]]  # how much each set of labels counts
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The numbers of a fit that all its stages share."""
+
+    seed: int
+    fold: int
+    micro_batch_size: int | None = None
+    clip_grad_norm: float | None = None
+    skips: int = 5  # steps in a row whose loss or gradients are not finite, before the fit gives up
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A step whose loss or gradients were not finite: the weights are as they were before it."""
+
+    epoch: int
+    step: int
+    lr: float
+    loss: float
+    rows: Tensor
+    in_a_row: int
+
+    def __str__(self) -> str:
+        loss = f"the loss is {self.loss:.4g}"
+        what = f"{loss}, a gradient is not finite" if math.isfinite(self.loss) else loss
+        return f"{what} in epoch {self.epoch + 1}, step {self.step + 1}, at lr {self.lr:.3g}"
+
+
+Update = Generator[OutOfMemory, None, T]
+
+
+class OptimizerShortError(RunError):
+    """Memory ran out while the weights moved: the learner is spoilt, its last checkpoint is not."""
+
+
+def updating(
+    learner: Learner, loss: Loss, batch: Batch, plan: Plan, precision: Precision, progress: float
+) -> Update[tuple[Tensor, Tensor]]:
+    """One optimizer step over an effective batch; gives its mean loss and whether it was finite, on the device.
+
+    Mixing is drawn once for the whole batch, which then runs in micro-batches whose gradients add up. Where memory runs
+    out, batch norm's buffers are put back and the step begins again with half the images at a time and the same draws.
+    Several ranks do so together; what they share of the step is added up once all of them have theirs. Raises RunError
+    R02 where one image does not fit, or the loss cannot be split.
+    """
+    learner.before.keep()
+    learner.gradients = all_reduce.of(learner.network, learner.gradients)
+    learner.doing = "batch"
+    images, shares = _mixed(learner, loss, batch, plan, precision, progress)
+    count = len(batch.step_rows)
+    most = max(len(images), -(-count // ranks.count()))  # that a rank has of the step: all make as many parts
+    while True:
+        size = _size(learner, loss, plan, most)
+        # what draws from torch's generator draws the same, however often the step begins
+        _seed(learner, plan)
+        short = None
+        try:
+            value = _gradients(learner, loss, images, shares, -(-most // size), count, precision)
+        except Exception as error:
+            if not memory.is_out_of_memory(error):
+                raise
+            short = short_of(learner, count, size)
+            if any(isinstance(module, nn.SyncBatchNorm) for module in learner.network.modules()):
+                raise stuck(short) from error
+        if _exchanged(learner, short is not None):
+            break
+        yield _smaller(learner, short, loss)  # out of the except block, which holds the failed step's tensors
+    ranks.add_up([value], learner.before.floating)
+    finite = _descend(learner, plan.clip_grad_norm, value)
+    learner.doing = ""
+    return value, finite
+
+
+def _seed(learner: Learner, plan: Plan) -> None:
+    """Seeds torch's generators for a step. torch.manual_seed notes a stack of calls for GPUs that are not there."""
+    number = randomness.number(plan.seed, "step", plan.fold, learner.step, *_own())
+    torch.default_generator.manual_seed(number)
+    if learner.device.type != "cpu":
+        torch.manual_seed(number)
+
+
+def _own() -> tuple[int, ...]:
+    """What makes a rank's draws its own; the first one's are those of a process alone."""
+    return () if ranks.is_first() else (ranks.rank(),)
+
+
+def _mixed(
+    learner: Learner, loss: Loss, batch: Batch, plan: Plan, precision: Precision, progress: float
+) -> tuple[Tensor, Shares]:
+    device = learner.device
+    _seed(learner, plan)
+    draws = randomness.generator(plan.seed, "mix", plan.fold, learner.step, *_own())
+    images = precision.arrange(batch.images, device)
+    return loss.mix(images, batch.labels.to(device, non_blocking=True), draws, progress)
+
+
+def _size(learner: Learner, loss: Loss, plan: Plan, count: int) -> int:
+    """Images at a time: what the config says, or less where memory ran out before."""
+    if not loss.can_be_split():
+        return count
+    return min(count, plan.micro_batch_size or count, learner.micro_batch_size or count)
+
+
+def _gradients(
+    learner: Learner, loss: Loss, images: Tensor, shares: Shares, parts: int, count: int, precision: Precision
+) -> Tensor:
+    """Adds up the gradients of micro-batches, from none; returns their part of the mean loss of `count` rows."""
+    learner.optimizer.zero_grad(set_to_none=True)
+    value = torch.zeros((), device=learner.device)
+    pieces = [part for part in np.array_split(np.arange(len(images)), parts) if len(part)]
+    for number, part in enumerate(pieces):
+        rows = slice(part[0], part[-1] + 1)
+        learner.doing = "forward"
+        given = outputs(learner.network, images[rows], precision, learner.device)
+        summed = _summed(loss, given.float(), [(share, labels[rows]) for share, labels in shares])
+        learner.doing = "backward"
+        if learner.gradients is not None and number == len(pieces) - 1:
+            learner.gradients.last()
+        learner.scaler.scale(summed / count).backward()
+        value += summed.detach() / count
+    return value
+
+
+def _exchanged(learner: Learner, failed: bool) -> bool:
+    """Whether no rank has failed; then the gradients are the sums of all ranks'."""
+    if learner.gradients is not None:
+        learner.gradients.complete(failed)
+    failed = bool(ranks.agreed(failed))
+    if learner.gradients is not None:
+        learner.gradients.receive(keep=not failed)
+    return not failed
+
+
+def outputs(network: nn.Module, images: Tensor, precision: Precision, device: torch.device) -> Tensor:
+    """The network's outputs for training. Raises RunError R04 where batch norm is left with one value."""
+    try:
+        with precision.training(device):
+            return cast(Tensor, network(images))
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise RunError(
+            f"batch norm cannot train on {len(images)} image at a time where one value a channel is left of it",
+            code="R04", hint="a larger batch_size, micro_batch_size or image_size",
+        ) from error  # fmt: skip
+
+
+def _summed(loss: Loss, outputs: Tensor, shares: Shares) -> Tensor:
+    """sum over rows and label sets of share * loss."""
+    parts = [share * loss.rows(outputs, labels).sum() for share, labels in shares]
+    return torch.stack(parts).sum()
+
+
+def _smaller(learner: Learner, short: OutOfMemory | None, loss: Loss) -> OutOfMemory:
+    """Frees the failed step and makes the next ones smaller, on all ranks. Raises RunError R02 where they cannot be."""
+    learner.before.put_back()
+    learner.optimizer.zero_grad(set_to_none=True)
+    memory.release(learner.device)
+    least = min((one for one in ranks.gathered(short) if one is not None), key=lambda one: one.tried)
+    if least.tried > 1 and loss.can_be_split():
+        learner.micro_batch_size = least.smaller
+        return least
+    why = "one image at a time" if least.tried == 1 else f"{least.tried} images, which the loss compares"
+    raise ranks.everyones(RunError(
+        f"out of memory ({least.place()}) with {why}: {memory.listed(least.parts)}; {least.room}",
+        code="R02", hint="a smaller image_size, network or batch_size, or a device with more memory",
+    ))  # fmt: skip
+
+
+def _waits(learner: Learner) -> bool:
+    """Whether a step waits for what it computed before the weights move: always on a CPU, where that costs nothing.
+
+    On a GPU torch's fused optimizers leave a step out by themselves, as their answer to gradient scaling: whatever is
+    not finite is found_inf.
+    """
+    fused = all(group.get("fused") for group in learner.optimizer.param_groups)
+    return learner.device.type == "cpu" or not fused
+
+
+def _move(learner: Learner) -> None:
+    """The weights, then their average."""
+    learner.scaler.step(learner.optimizer)
+    if learner.scaler.is_enabled():  # the scaler tells nobody how often it left a step out
+        found = learner.scaler._found_inf_per_device(learner.optimizer).values()
+        learner.overflows = learner.overflows + sum(value.to(learner.device) for value in found)
+    learner.scaler.update()
+    if learner.average is not None:
+        learner.average.after_step(learner.step + 1)
+
+
+def _descend(learner: Learner, clip: float | None, value: Tensor) -> Tensor:
+    """Moves the weights and their average where all is finite; says whether it was, on the device."""
+    scaler, weights = learner.scaler, [w for w in learner.network.parameters() if w.grad is not None]
+    if clip is not None or not scaler.is_enabled():
+        scaler.unscale_(learner.optimizer)
+        found = [cast(Tensor, weight.grad) for weight in weights]
+        if clip is None:  # a sum is finite where all are, and takes half the time of a norm
+            size = torch.stack([gradient.sum() for gradient in found]).sum()
+        else:
+            size = nn.utils.get_total_norm(found)
+            nn.utils.clip_grads_with_norm_(weights, clip, size)
+    # with a scaler an overflow is no fault: it leaves the step out by itself, and goes on at a lower scale
+    finite = torch.isfinite(value) if scaler.is_enabled() else torch.isfinite(value) & torch.isfinite(size)
+    if not _waits(learner):
+        learner.before.put_back(~finite)
+        learner.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
+    elif not finite:
+        learner.before.put_back()
+        learner.optimizer.zero_grad(set_to_none=True)
+        if clip is not None:
+            scaler.update()  # the gradients are unscaled: without it the next step's unscale_ raises
+        return finite
+    learner.doing = "optimizer"
+    try:
+        _move(learner)
+    except Exception as error:
+        if not memory.is_out_of_memory(error):
+            raise
+        raise OptimizerShortError(
+            f"out of memory (optimizer, epoch {learner.epoch + 1}, step {learner.step + 1}): "
+            f"{memory.listed(memory.held(learner))}; {memory.room(learner.device)}",
+            code="R02", hint="a smaller network, or an optimizer that keeps less, such as sgd",
+        ) from error  # fmt: skip
+    return finite

@@ -1,0 +1,1 @@
+"""Scores without bias: cross-fitting, bootstrap, paired gains."""

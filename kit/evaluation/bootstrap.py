@@ -1,0 +1,145 @@
+"""Bootstrap: what scores become on rows drawn again with replacement, for several predictions on the same draws.
+
+Where rows have groups, whole groups are drawn: rows of one group say much the same, and rows drawn one by one would
+make a gain look surer than it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import numpy as np
+
+from kit.core.randomness import generator
+from kit.errors import InvalidError
+from kit.evaluation.hill_climbing import in_threads
+from kit.kinds import Metric
+from kit.kinds.metric_shortcuts import OfDecisions, OfTrueClass, Reweighted, decided, true_shares
+
+FEWEST, MOST = 100, 1000  # draws
+WORK = 4e8  # values looked at in all draws, before they become fewer
+SORTED, RECOUNTED = 10, 40  # what a value of a metric without tables costs, against one that is counted
+TOGETHER = 50  # draws whose weights are held at once
+
+Drawing = Callable[[int], Iterator[np.ndarray]]  # so many draws: how often each unit is drawn
+
+
+def draws_of(values: int) -> int:
+    """How many draws are made where each looks at so many values."""
+    return int(np.clip(WORK / max(values, 1), FEWEST, MOST))
+
+
+def scores(
+    metric: Metric,
+    truth: np.ndarray,
+    predictions: Sequence[np.ndarray],
+    groups: np.ndarray | None = None,
+    seed: int = 0,
+    rows: int | None = None,
+) -> np.ndarray:
+    """Scores (draws, predictions) of the same rows, drawn anew for each draw; NaN where the metric has none.
+
+    Each of the predictions is (N, K); `groups` (N,) are drawn whole. A draw has about `rows` rows, by default N.
+    """
+    units = np.arange(len(truth)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    drawing = partial(_weights, units, seed=seed, rows=rows)
+    if truth.ndim == 1 and isinstance(metric, OfDecisions):
+        return _of_decisions(metric, truth, predictions, units, drawing)
+    if isinstance(metric, OfTrueClass):
+        return _of_true(metric, truth, predictions, units, drawing)
+    if isinstance(metric, Reweighted):
+        return _of_weights(
+            [metric.reweighted(truth, one) for one in predictions],
+            sum(one.size for one in predictions),
+            units,
+            drawing,
+        )
+    return _of_rows(metric, truth, predictions, units, drawing)
+
+
+def _weights(units: np.ndarray, draws: int, seed: int, rows: int | None) -> Iterator[np.ndarray]:
+    """How often each unit is drawn, int64 (units,), draw by draw."""
+    count = int(units.max()) + 1
+    size = count if rows is None else max(1, round(rows * count / len(units)))
+    rng = generator(seed, "bootstrap", count)
+    for _ in range(draws):
+        yield np.bincount(rng.integers(count, size=size), minlength=count)
+
+
+def _of_decisions(
+    metric: OfDecisions,
+    truth: np.ndarray,
+    predictions: Sequence[np.ndarray],
+    units: np.ndarray,
+    drawing: Drawing,
+) -> np.ndarray:
+    classes = predictions[0].shape[1]
+    said = [one.argmax(axis=1) for one in predictions]
+    draws = draws_of(len(truth) * len(said))
+    found = np.empty((draws, len(said)))
+    for draw, drawn in enumerate(drawing(draws)):
+        weights = drawn[units]
+        for place, decisions in enumerate(said):
+            found[draw, place] = decided(metric, truth, decisions, classes, weights)
+    return found
+
+
+def _of_true(
+    metric: OfTrueClass,
+    truth: np.ndarray,
+    predictions: Sequence[np.ndarray],
+    units: np.ndarray,
+    drawing: Drawing,
+) -> np.ndarray:
+    values = [
+        metric.of_true(true_shares(truth, one)).reshape(len(truth), -1).mean(axis=1) for one in predictions
+    ]
+    sums = np.stack([np.bincount(units, value) for value in values], axis=1)  # (units, predictions)
+    sizes = np.bincount(units)
+    draws = draws_of(len(truth) * (1 + len(values) // 10))
+    found, drawn = [], drawing(draws)
+    while block := [weights for _, weights in zip(range(TOGETHER), drawn, strict=False)]:
+        weights = np.stack(block).astype(np.float64)
+        found.append(weights @ sums / (weights @ sizes)[:, None])
+    return np.concatenate(found)
+
+
+def _of_weights(
+    functions: Sequence[Callable[[np.ndarray], float]],
+    values: int,
+    units: np.ndarray,
+    drawing: Drawing,
+) -> np.ndarray:
+    found = []
+    for weights in drawing(draws_of(SORTED * values)):
+        by_row = weights[units]
+        jobs = partial(_of_one, functions, by_row)
+        found.append(in_threads(jobs, range(len(functions)), len(units)))
+    return np.array(found)
+
+
+def _of_one(functions: Sequence[Callable[[np.ndarray], float]], weights: np.ndarray, place: int) -> float:
+    return _defined(functions[place], weights)
+
+
+def _of_rows(
+    metric: Metric,
+    truth: np.ndarray,
+    predictions: Sequence[np.ndarray],
+    units: np.ndarray,
+    drawing: Drawing,
+) -> np.ndarray:
+    found = []
+    for weights in drawing(draws_of(RECOUNTED * sum(one.size for one in predictions))):
+        drawn = np.repeat(np.arange(len(truth)), weights[units])
+        found.append([_defined(metric.score, truth[drawn], one[drawn]) for one in predictions])
+    return np.array(found)
+
+
+def _defined(score: Callable[..., float], *values: np.ndarray) -> float:
+    """The score, or NaN where there is none, such as AUC where no class is left to compare."""
+    try:
+        return score(*values)
+    except InvalidError:
+        return float("nan")

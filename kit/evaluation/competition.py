@@ -1,0 +1,114 @@
+"""The competition's metric and its decision rule, as every stage uses them.
+
+The rule is in one place of config.json, `decision`. So cross-validation scores the labels that the submission holds.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from kit.config.models import DecisionRule
+from kit.config.workspace import Workspace
+from kit.data.table import Table
+from kit.errors import ConfigError, KitWarning
+from kit.kinds import Metric
+from kit.kinds.decision import Decision
+
+
+def decision_of(workspace: Workspace, table: Table) -> Decision:
+    """The decision rule for the labels of a training table.
+
+    If `decision.min_labels` is null, a row may have no label if a training row of the competition has none, else it
+    has at least one. Raises ConfigError C46 if `min_labels` is more than there are classes. Warns (W45) if the config
+    sets a rule and rows have one label each.
+    """
+    asked = workspace.competition.decision
+    if not table.is_multi_label:
+        if asked != DecisionRule():
+            text = (
+                "W45 decision has no effect: each row of the training table has one label, the most probable"
+            )
+            warnings.warn(KitWarning(text), stacklevel=3)
+        return Decision()
+    if asked.min_labels is not None and asked.min_labels > len(table.classes):
+        raise ConfigError(
+            f"decision.min_labels is {asked.min_labels}, the table has {len(table.classes)} classes",
+            code="C46", hint=f"decision.min_labels={len(table.classes)} or less",
+        )  # fmt: skip
+    return Decision(
+        asked.threshold, default_min_labels(table) if asked.min_labels is None else asked.min_labels
+    )
+
+
+def default_min_labels(table: Table) -> int:
+    """0 if a training row of the competition has no label, else 1."""
+    return 0 if rows_without_label(table) else 1
+
+
+def rows_without_label(table: Table) -> int:
+    """How many training rows of the competition have no label; rows of other sources do not count."""
+    return int((np.asarray(table.true_labels())[table.own].sum(axis=1) == 0).sum())
+
+
+def explained_decision(workspace: Workspace, table: Table) -> str:
+    """The rule in words, with the reason for `min_labels`; empty if rows have one label each."""
+    if not table.is_multi_label:
+        return ""
+    rule, empty = decision_of(workspace, table), rows_without_label(table)
+    if workspace.competition.decision.min_labels is not None:
+        why = "as decision in config.json or on the command line says"
+    elif empty:
+        why = f"{empty} of {int(table.own.sum())} training rows have no label; decision.min_labels changes it"
+    else:
+        why = "every training row has a label; decision.min_labels changes it"
+    return f"{rule} ({why})"
+
+
+def metric_of(workspace: Workspace, table: Table) -> Metric:
+    """The competition's metric, with its decision rule. Raises PluginError, ConfigError."""
+    metric = Metric.open(workspace.competition.metric, workspace.root, where="metric")
+    return metric.with_known(decision=decision_of(workspace, table))
+
+
+def check_scoring(workspace: Workspace) -> None:
+    """Raises ConfigError C45 if the metric or the decision rule differ from those of config.json.
+
+    `kit train` calls it: `kit tta` and `kit blend` read config.json, and would score the run in another way.
+    """
+    kept = Workspace.open(workspace.root).competition
+    asked = workspace.competition
+    wrong = [name for name in ("metric", "decision") if getattr(asked, name) != getattr(kept, name)]
+    if not wrong:
+        return
+    name = wrong[0]
+    was, now = _assignments(getattr(kept, name), getattr(asked, name))
+    raise ConfigError(
+        f"{now} is given to kit train, config.json has {was}: kit tta, kit blend and kit board would score the run by "
+        "config.json's",
+        code="C45",
+        hint=f"{was}, or change {name} in config.json: no weight depends on it, and kit blend takes {now} for one "
+        "submission",
+    )
+
+
+def _assignments(kept: object, asked: object) -> tuple[str, str]:
+    """Two values as overrides that work, such as `metric=auc` or `decision.threshold=0.4`."""
+    if isinstance(kept, DecisionRule) and isinstance(asked, DecisionRule):
+        one, other = kept.model_dump(), asked.model_dump()
+        keys = [key for key in one if one[key] != other[key]]
+        return tuple(
+            " ".join(f"decision.{key}={json.dumps(rule[key])}" for key in keys) for rule in (one, other)
+        )  # type: ignore[return-value]
+    assert isinstance(kept, dict)
+    assert isinstance(asked, dict)
+    return _metric(kept), _metric(asked)
+
+
+def _metric(spec: Mapping[str, Any]) -> str:
+    options = [f"metric.{key}={json.dumps(option)}" for key, option in spec.items() if key != "name"]
+    return " ".join([f"metric={spec['name']}", *options])

@@ -1,0 +1,123 @@
+"""cross_fit: what is fitted on out-of-fold rows is scored on rows that it was not fitted on.
+
+Everything that learns from out-of-fold predictions goes through here (weights, fusion, temperature, thresholds,
+a choice of views), so that no number flatters and stages can be stacked.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
+
+import numpy as np
+
+from kit.core.memmaps import release
+from kit.core.randomness import generator
+from kit.errors import InvalidError
+
+PARTS = 5  # of the rows, where all were held out by one fold
+
+
+class Recipe(Protocol):
+    """What learns from predictions and truth, such as an ensembler."""
+
+    def fit(self, members: Any, truth: np.ndarray) -> Self: ...
+
+    def blend(self, members: Any) -> np.ndarray: ...
+
+
+class Rows(Protocol):
+    """What is known of rows, where that is no array of members, such as their neighbours."""
+
+    def take(self, rows: np.ndarray) -> Self: ...
+
+
+@runtime_checkable
+class Choosing(Protocol):
+    """What chooses among recipes by cross-fitting of its own, and so asks which rows belong together."""
+
+    def choose(
+        self, members: np.ndarray, truth: np.ndarray, folds: np.ndarray, groups: np.ndarray | None
+    ) -> Self: ...
+
+
+R = TypeVar("R", bound=Recipe)
+
+
+def cross_fit(
+    recipe: R, oof: np.ndarray | Rows, truth: np.ndarray, folds: np.ndarray, groups: np.ndarray | None = None
+) -> tuple[np.ndarray, R]:
+    """Cross-fitted predictions (N, K), and the recipe fitted on all rows, which is for the test rows.
+
+    `oof` is (M, N, K), or whatever rows the recipe reads, `truth` class numbers (N,), `folds` (N,) which fold held a
+    row out. Each fold's rows are predicted by the recipe fitted on the others'; rows of one fold alone are cut into
+    five parts, which keep `groups` (N,) whole. Raises InvalidError (D46) for rows that cannot be cut.
+    """
+    if not len(truth):
+        raise InvalidError(
+            "no out-of-fold rows to fit on", code="D46", hint="a run whose folds hold rows out"
+        )
+    whole = np.ones(len(truth), dtype=bool)
+    parts = folds if len(np.unique(folds)) > 1 else _parts(len(truth), groups)
+    found: np.ndarray | None = None
+    for part in np.unique(parts):
+        held = parts == part
+        blended = _fitted(recipe, oof, truth, folds, groups, ~held).blend(_taken(oof, held))
+        found = np.empty((len(truth), blended.shape[1])) if found is None else found
+        found[held] = blended
+    if found is None:
+        raise InvalidError("no out-of-fold rows to fit on", code="D46")
+    return found, _fitted(recipe, oof, truth, folds, groups, whole)
+
+
+def fitted_without(
+    recipe: R, oof: np.ndarray, truth: np.ndarray, folds: np.ndarray, groups: np.ndarray | None, held: np.ndarray
+) -> R:  # fmt: skip
+    """The recipe fitted on the rows of `oof` (M, N, K) that are not `held`, bool (N,). Raises InvalidError D46."""
+    if held.all():
+        raise InvalidError(
+            "no out-of-fold rows of other folds to fit on",
+            code="D46",
+            hint="an ensembler that is not fitted, such as mean",
+        )
+    return _fitted(recipe, oof, truth, folds, groups, ~held)
+
+
+def _fitted(
+    recipe: R,
+    oof: np.ndarray | Rows,
+    truth: np.ndarray,
+    folds: np.ndarray,
+    groups: np.ndarray | None,
+    rows: np.ndarray,
+) -> R:
+    """The recipe fitted on some of the rows."""
+    kept = oof if rows.all() else _taken(oof, rows)
+    if isinstance(recipe, Choosing):
+        return recipe.choose(kept, truth[rows], folds[rows], None if groups is None else groups[rows])
+    return recipe.fit(kept, truth[rows])
+
+
+def _taken(oof: np.ndarray | Rows, rows: np.ndarray) -> np.ndarray | Rows:
+    """Some rows of all members, each member's in one piece of memory, which numpy's own indexing does not promise."""
+    numbers = np.flatnonzero(rows)
+    if not isinstance(oof, np.ndarray):
+        return oof.take(numbers)
+    kept = np.empty((len(oof), len(numbers), *oof.shape[2:]), dtype=oof.dtype)
+    for place, member in enumerate(oof):
+        np.take(member, numbers, axis=0, out=kept[place])
+        release(oof)  # else a copy of most rows would stand beside all of them
+    return kept
+
+
+def _parts(rows: int, groups: np.ndarray | None) -> np.ndarray:
+    """A part number a row, (N,): whole groups, dealt out in an order that is always the same."""
+    units = np.arange(rows) if groups is None else np.unique(groups, return_inverse=True)[1]
+    count = int(units.max()) + 1 if rows else 0
+    if count < 2:
+        raise InvalidError(
+            f"{rows} out-of-fold rows of {count} groups cannot be cut into parts to fit and to score on",
+            code="D46",
+            hint="an ensembler that is not fitted, such as mean",
+        )
+    places: np.ndarray = generator(0, "cross_fit", count).permutation(count) % PARTS
+    return places[units]

@@ -1,0 +1,173 @@
+"""Climbing: what the score of a sum of members becomes when one more is added, quickly where the metric allows.
+
+Costs are scores turned so that lower is better. Members are read row by row and never copied as a whole, so they may
+be a memory map.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+
+from kit.kinds import Metric
+from kit.kinds.metric_shortcuts import OfDecisions, OfTrueClass, confusion, decided
+
+ROWS = 4096  # at a time: a block of float64 sums of 18 classes stays in a core's cache
+CLOSE = 1e-6  # rows so near to turning over are looked at: float32 shares are rounded
+
+T = TypeVar("T")
+
+
+def in_threads(work: Callable[[int], T], jobs: Sequence[int], rows: int) -> list[T]:
+    """`work` of every job, in order, on all cores where there are rows enough to pay; numpy lets go of the lock."""
+    threads = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, len(jobs))
+    if threads < 2 or rows < ROWS:
+        return [work(job) for job in jobs]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, jobs))
+
+
+def climb(metric: Metric, members: np.ndarray, truth: np.ndarray) -> Climb:
+    """An empty sum of the members (M, N, K), scored by the quickest way that the metric has."""
+    if truth.ndim == 1 and isinstance(metric, OfDecisions):
+        return DecisionClimb(metric, members, truth)
+    if truth.ndim == 1 and isinstance(metric, OfTrueClass):
+        return TrueClassClimb(metric, members, truth)
+    return Climb(metric, members, truth)
+
+
+class Climb:
+    """A sum of members, and what the metric says of it with one more; the way that every metric can go."""
+
+    def __init__(self, metric: Metric, members: np.ndarray, truth: np.ndarray) -> None:
+        self.metric, self.members, self.truth = metric, members, truth
+        self.sign = -1.0 if metric.higher_is_better else 1.0
+        self._start()
+
+    def _start(self) -> None:
+        self.sums = np.zeros(self.members.shape[1:])
+        self.weight = 0.0
+
+    def add(self, member: int, share: float = 1.0) -> None:
+        """Adds a share of a member to the sum."""
+        self.sums += share * self.members[member].astype(np.float64)
+        self.weight += share
+
+    def costs(self, share: float = 1.0, which: Sequence[int] | None = None) -> np.ndarray:
+        """The cost of the sum with a share of each member more, for all or for `which`."""
+        jobs = range(len(self.members)) if which is None else which
+        return np.array([self._cost_with(member, share) for member in jobs])
+
+    def _cost_with(self, member: int, share: float) -> float:
+        blended = self.sums + np.float64(share) * self.members[member]
+        # rows that may have several labels do not sum to 1
+        blended /= self.weight + share if self.truth.ndim == 2 else blended.sum(axis=1, keepdims=True)
+        return self.sign * self.metric.score(self.truth, blended)
+
+
+class DecisionClimb(Climb):
+    """For metrics of decisions: of each row only the largest sum counts, and a member turns few rows over.
+
+    The largest sum of a row is ahead of the others by `ahead`. A member can turn the row over only if its own largest
+    probability exceeds the one that it gives to the leader by as much; only such rows are added up. Exact, but for
+    the order in which float64 sums are rounded.
+    """
+
+    metric: OfDecisions  # type: ignore[assignment]
+
+    def _start(self) -> None:
+        super()._start()
+        self.classes = self.members.shape[2]
+        self.tops = np.empty(self.members.shape[:2], dtype=self.members.dtype)
+        for member, top in zip(self.members, self.tops, strict=True):
+            member.max(axis=1, out=top)
+        self.reach = self.tops.max(axis=0)
+        self.lead = np.zeros(len(self.truth), dtype=np.int64)
+        self.ahead = np.zeros(len(self.truth))
+
+    def add(self, member: int, share: float = 1.0) -> None:
+        for start in range(0, len(self.truth), ROWS):
+            rows = slice(start, start + ROWS)
+            sums = self.sums[rows]
+            sums += np.float64(share) * self.members[member, rows]
+            self.lead[rows] = sums.argmax(axis=1)
+            if self.classes > 1:
+                two = np.partition(sums, self.classes - 2, axis=1)[:, -2:]
+                self.ahead[rows] = two[:, 1] - two[:, 0]
+
+    def costs(self, share: float = 1.0, which: Sequence[int] | None = None) -> np.ndarray:
+        jobs = range(len(self.members)) if which is None else which
+        begun = bool(self.sums.any())
+        near = np.flatnonzero(self.ahead <= abs(share) * self.reach + CLOSE)
+        if self.classes**2 > len(self.truth):
+            return np.array(in_threads(lambda m: self._whole(m, share, near, begun), jobs, len(self.truth)))
+        settled = confusion(self.truth, self.lead, self.classes)
+
+        def cost(member: int) -> float:
+            rows = near if not begun else near[self._may_turn(member, share, near)]
+            turned = confusion(self.truth[rows], self._said(member, share, rows), self.classes)
+            turned -= confusion(self.truth[rows], self.lead[rows], self.classes)
+            return self.sign * self.metric.of_confusion(settled + turned)
+
+        return np.array(in_threads(cost, jobs, len(self.truth)))
+
+    def _whole(self, member: int, share: float, near: np.ndarray, begun: bool) -> float:
+        """The cost by all rows' decisions: where classes are many, a confusion matrix is larger than those."""
+        rows, said = near if not begun else near[self._may_turn(member, share, near)], self.lead.copy()
+        said[rows] = self._said(member, share, rows)
+        return self.sign * decided(self.metric, self.truth, said, self.classes)
+
+    def _may_turn(self, member: int, share: float, rows: np.ndarray) -> np.ndarray:
+        """Whether a share of the member, added or taken away, could change the decision of these rows."""
+        of_leader = self.members[member].reshape(-1).take(rows * self.classes + self.lead[rows])
+        change = share * (self.tops[member, rows] - of_leader) if share > 0 else -share * of_leader
+        return change >= self.ahead[rows] - CLOSE
+
+    def _said(self, member: int, share: float, rows: np.ndarray) -> np.ndarray:
+        """The class that the sum with a share of the member more gives these rows."""
+        said = np.empty(len(rows), dtype=np.int64)
+        for start in range(0, len(rows), ROWS):
+            at = slice(start, start + ROWS)
+            total = self.members[member].take(rows[at], axis=0) * np.float64(share)
+            total += self.sums.take(rows[at], axis=0)
+            total.argmax(axis=1, out=said[at])
+        return said
+
+
+class TrueClassClimb(Climb):
+    """For metrics of the true class's probability: of each row one number counts, and its row's sum."""
+
+    metric: OfTrueClass  # type: ignore[assignment]
+
+    def _start(self) -> None:
+        rows = np.arange(len(self.truth))
+        self.true = np.empty(self.members.shape[:2], dtype=self.members.dtype)
+        self.over = np.empty(
+            self.members.shape[:2], dtype=np.float32
+        )  # what a row's sum is above 1: next to nothing
+        for place, member in enumerate(self.members):
+            self.true[place] = member[rows, self.truth]
+            self.over[place] = member.sum(axis=1, dtype=np.float64) - 1
+        self.sum_true, self.sum_whole = np.zeros(len(rows)), np.zeros(len(rows))
+
+    def add(self, member: int, share: float = 1.0) -> None:
+        self.sum_true += share * self.true[member].astype(np.float64)
+        self.sum_whole += share * (1 + self.over[member].astype(np.float64))
+
+    def costs(self, share: float = 1.0, which: Sequence[int] | None = None) -> np.ndarray:
+        def cost(member: int) -> float:
+            total = 0.0
+            for start in range(0, len(self.truth), 4 * ROWS):
+                at = slice(start, start + 4 * ROWS)
+                shares = share * self.true[member, at].astype(np.float64)
+                shares += self.sum_true[at]
+                shares /= share * (1 + self.over[member, at].astype(np.float64)) + self.sum_whole[at]
+                total += float(self.metric.of_true(shares).sum())
+            return self.sign * total / len(self.truth)
+
+        jobs = range(len(self.members)) if which is None else which
+        return np.array(in_threads(cost, jobs, len(self.truth)))

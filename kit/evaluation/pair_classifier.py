@@ -1,0 +1,139 @@
+"""Judge: whether two images show the same class, from where their vectors lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from kit.core.files import parsed
+
+FEATURES = (
+    "cosine",
+    "mean difference",
+    "largest difference",
+    "spread of differences",
+)  # of each set of vectors
+STRENGTH = 1.0  # inverse, of the L2 penalty on standardised features
+CHUNK = 8_192  # pairs
+
+
+def features(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Features (pairs, 4) float64 of unit vectors (pairs, D), the same whichever of the two comes first."""
+    found = np.empty((len(one), len(FEATURES)))
+    for start in range(0, len(one), CHUNK):
+        part = slice(start, start + CHUNK)
+        first, second = one[part].astype(np.float32), other[part].astype(np.float32)
+        apart = np.abs(first - second) * np.sqrt(first.shape[1])  # of vectors of any length alike
+        found[part, 0] = np.einsum("ij,ij->i", first, second)
+        found[part, 1], found[part, 2], found[part, 3] = (
+            apart.mean(axis=1),
+            apart.max(axis=1),
+            apart.std(axis=1),
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A logistic regression of `same` on standardised features, one that can be written down.
+
+    Source: Cox 1958, "The Regression Analysis of Binary Sequences"; on differences of faces' features, Sun et al. 2014,
+    "Deep Learning Face Representation by Joint Identification-Verification".
+    """
+
+    centre: tuple[float, ...] = ()
+    scale: tuple[float, ...] = ()
+    weights: tuple[float, ...] = ()
+    intercept: float = 0.0
+
+    def fit(self, members: Any, truth: np.ndarray) -> Self:
+        """Fitted on features (pairs, F), as `members[0]`, and whether each pair is the same (pairs,)."""
+        from sklearn.linear_model import LogisticRegression
+
+        given = np.asarray(members)[0]
+        centre, scale = given.mean(axis=0), given.std(axis=0)
+        scale = np.where(scale > 0, scale, 1.0)
+        found = LogisticRegression(C=STRENGTH, max_iter=1000).fit((given - centre) / scale, truth)
+        return type(self)(
+            tuple(centre.tolist()),
+            tuple(scale.tolist()),
+            tuple(found.coef_[0].tolist()),
+            float(found.intercept_[0]),
+        )
+
+    def logits(self, given: np.ndarray) -> np.ndarray:
+        """log(p / (1 - p)) of pairs by their features (pairs, F), (pairs,) float64."""
+        made: np.ndarray = (given - self.centre) / self.scale @ np.asarray(self.weights) + self.intercept
+        return made
+
+    def blend(self, members: Any) -> np.ndarray:
+        """Probabilities (pairs, 2) of another class and of the same."""
+        same = sigmoid(self.logits(np.asarray(members)[0]))
+        return np.stack([1 - same, same], axis=1)
+
+    def spec(self) -> dict[str, Any]:
+        """The regression as JSON values."""
+        return {
+            "centre": list(self.centre), "scale": list(self.scale), "weights": list(self.weights),
+            "intercept": self.intercept,
+        }  # fmt: skip
+
+    @classmethod
+    def of(cls, spec: Mapping[str, Any]) -> Self:
+        """What `spec` wrote. Raises ValueError, KeyError or TypeError for anything else."""
+        centre, scale, weights = (tuple(map(float, spec[name])) for name in ("centre", "scale", "weights"))
+        if not len(centre) == len(scale) == len(weights):
+            raise ValueError("centre, scale and weights differ in length")
+        return cls(centre, scale, weights, float(spec["intercept"]))
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """1 / (1 + exp(-x)), which does not overflow."""
+    found: np.ndarray = np.exp(-np.logaddexp(0, -logits))
+    return found
+
+
+def read_judges(text: str) -> dict[str, Judge]:
+    """The judges of a file that `kit pairs` wrote: a fold's number, and `test`. Raises as `Judge.of`."""
+    return {str(name): Judge.of(spec) for name, spec in dict(parsed(text))["judges"].items()}
+
+
+def shifted(probabilities: np.ndarray, drawn: float, share: float) -> np.ndarray:
+    """Probabilities of pairs of which a `share` is the same, where those fitted on had the share `drawn`.
+
+    Source: Saerens, Latinne and Decaestecker 2002, "Adjusting the Outputs of a Classifier to New a Priori
+    Probabilities", equation 4.
+    """
+    same = probabilities * share / drawn
+    other = (1 - probabilities) * (1 - share) / (1 - drawn)
+    found: np.ndarray = same / (same + other)
+    return found
+
+
+def best_threshold(probabilities: np.ndarray, same: np.ndarray) -> tuple[float, float]:
+    """The probability from which pairs are told the same so that F1 is best, and that F1; of equals the highest."""
+    order = np.argsort(-probabilities, kind="stable")
+    hits = np.cumsum(same[order])
+    scores = 2 * hits / (np.arange(1, len(order) + 1) + same.sum())
+    last = np.append(np.diff(probabilities[order]) != 0, True)  # equal probabilities are told alike
+    place = int(np.argmax(np.where(last, scores, -1)))
+    return float(probabilities[order[place]]), float(scores[place])
+
+
+def curve(probabilities: np.ndarray, same: np.ndarray, points: int = 101) -> Sequence[Mapping[str, float]]:
+    """Precision, recall and threshold at evenly spaced quantiles of the probabilities, the highest first."""
+    found = []
+    for threshold in np.unique(np.quantile(probabilities, np.linspace(0, 1, points)))[::-1]:
+        told = probabilities >= threshold
+        hits = float((told & same.astype(bool)).sum())
+        found.append(
+            {
+                "threshold": float(threshold),
+                "precision": hits / told.sum(),
+                "recall": hits / max(same.sum(), 1),
+            }
+        )
+    return found

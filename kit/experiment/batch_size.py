@@ -1,0 +1,207 @@
+"""Sizing: how much memory a run's step needs, the largest batch that fits, and what to do before one that does not."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from kit.config.models import Experiment
+from kit.config.workspace import Workspace
+from kit.core.progress import Progress, Work, finish
+from kit.data.table import Table, train_table
+from kit.device import memory, ranks
+from kit.device.precision import Precision, choose, choose_device
+from kit.engine.batches import random_batch
+from kit.engine.learner import Learner
+from kit.engine.memory_footprint import Footprint, footprint
+from kit.engine.step import Plan, updating
+from kit.errors import ConfigError, RunError
+from kit.evaluation.competition import metric_of
+from kit.experiment.techniques import Techniques, build_learner, open_techniques
+from kit.kinds import Optimizer
+from kit.model import network
+
+MARGIN = 0.9  # of the free memory, what a step may take: allocators leave gaps
+REFERENCE = 32  # rows of a batch for which optimizer.lr is meant, where batch_size is "auto"
+STEPS = 16  # that an epoch keeps at least, however much memory there is
+MANY = 4  # times the plainest estimate that must be free for a run to begin without a measurement
+
+
+@dataclass(frozen=True, eq=False)
+class Sized:
+    """What a step of a run needs: `scratch` are bytes a real step took beside its tensors, at `images` at a time."""
+
+    footprint: Footprint
+    images: int
+    scratch: int
+    measured: int | None  # the real peak, where the device says it
+    room: memory.Room  # beside what `held` is
+    held: int
+
+    def peak(self, images: int) -> int:
+        """Bytes of a step with so many images at a time, what kernels take for themselves included."""
+        return self.footprint.peak(images) + self._scratch(images)
+
+    def _scratch(self, images: int) -> int:
+        """What kernels take beside tensors, which grows about as the square root of the batch (measured)."""
+        return round(self.scratch * math.sqrt(images / self.images))
+
+    def parts(self, images: int) -> dict[str, int]:
+        """The same by part."""
+        parts = self.footprint.parts(images)
+        return {**parts, "workspace": parts["workspace"] + self._scratch(images)}
+
+    def fits(self, images: int) -> bool:
+        """Whether so many images at a time leave a margin."""
+        return self.peak(images) - self.held <= MARGIN * self.room.free
+
+    def largest(self) -> int:
+        """The most images at a time that fit, 0 where not even one does."""
+        low, high = 0, 2**20
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if self.fits(middle) else (low, middle - 1)
+        return low
+
+
+@ranks.alone()
+def sized(
+    techniques: Techniques, experiment: Experiment, table: Table, precision: Precision, device: torch.device,
+    images: int,
+) -> Sized:  # fmt: skip
+    """Measures the stage with the largest images: two watched steps, and a real one of `images`, where that fits."""
+    stage = max(techniques.stages, key=lambda stage: stage.experiment.image_size)
+    size = stage.experiment.image_size
+    learner = build_learner(techniques, experiment, len(table.classes), precision, device)
+    plan = Plan(experiment.seed, 0, clip_grad_norm=experiment.clip_grad_norm)
+    found = footprint(learner, stage.loss, random_batch(table, 4, size), plan, precision)
+    learner.optimizer.zero_grad(set_to_none=True)
+    memory.release(device)
+    held, room = sum(memory.held(learner).values()), memory.room(device)
+    made = Sized(found, images, 0, None, room, held)
+    if made.peak(images) - held > room.free / 2:
+        return made
+    batch = random_batch(table, images, size)
+
+    def step() -> None:
+        finish(updating(learner, stage.loss, batch, plan, precision, 0.0))
+
+    step()  # kernels are chosen, and some compiled, at the first step of a size
+    learner.optimizer.zero_grad(set_to_none=True)
+    more = memory.most(device, step)
+    if more is None:
+        return made
+    return replace(made, scratch=max(0, held + more - found.peak(images)), measured=held + more)
+
+
+def largest_batch(
+    techniques: Techniques, experiment: Experiment, table: Table, precision: Precision, device: torch.device,
+    rows: int,
+) -> int:  # fmt: skip
+    """The rows of a batch where batch_size is "auto": the most that fit, a multiple of 8, at least STEPS an epoch.
+
+    Raises RunError R02 where not even one image fits.
+    """
+    most = max(1, rows // STEPS)
+    found = sized(techniques, experiment, table, precision, device, min(most, REFERENCE))
+    fitting = found.largest()
+    if not fitting:
+        raise _none_fits(found)
+    count = min(fitting, most)
+    return count - count % 8 or count
+
+
+def scaled(optimizer: Optimizer, batch_size: int) -> Optimizer:
+    """An optimizer whose `lr`, meant for batches of REFERENCE rows, is scaled to another size.
+
+    By the square root of the ratio for Adam and its kin, by the ratio itself for SGD. Raises ConfigError C26 for one
+    without an option lr.
+
+    Source: Malladi et al. 2022, "On the SDEs and Scaling Rules for Adaptive Gradient Algorithms"; Goyal et al. 2017,
+    "Accurate, Large Minibatch SGD", section 2.1.
+    """
+    lr = getattr(optimizer, "lr", None)
+    if not isinstance(lr, float):
+        raise ConfigError(
+            f'batch_size "auto" scales the learning rate, optimizer {optimizer.plugin_name()!r} has no lr', code="C26",
+            hint="a batch_size in numbers",
+        )  # fmt: skip
+    ratio = batch_size / REFERENCE
+    moved = nn.Parameter(torch.zeros(1))
+    linear = isinstance(optimizer.build([("weight", moved)]), torch.optim.SGD)
+    return optimizer.model_copy(update={"lr": lr * (ratio if linear else math.sqrt(ratio))})
+
+
+def spared(
+    learner: Learner, techniques: Techniques, experiment: Experiment, table: Table, precision: Precision,
+    images: int,
+) -> str:  # fmt: skip
+    """Makes a learner take fewer images at a time where a step would not fit; says so, or nothing.
+
+    A CPU that runs out is mostly killed, not told, so this comes before the first step. An estimate from one forward
+    pass comes first, and where that leaves no doubt nothing is measured. Raises RunError R02 where not one image fits.
+    """
+    device = learner.device
+    if MANY * _plainest(learner, experiment, images) < memory.room(device).free:
+        return ""
+    found = sized(techniques, experiment, table, precision, device, images)
+    if found.fits(images):
+        return ""
+    fitting = found.largest()
+    if not fitting:
+        raise _none_fits(found)
+    learner.micro_batch_size = min(fitting, learner.micro_batch_size or fitting)
+    return (
+        f"a step of {images} images takes {memory.mebibytes(found.peak(images))}, {found.room}: "
+        f"{learner.micro_batch_size} at a time, the batch stays {images}"
+    )
+
+
+def _none_fits(found: Sized) -> RunError:
+    return RunError(
+        f"one image at a time takes {memory.mebibytes(found.peak(1))} ({memory.listed(found.parts(1))}); {found.room}",
+        code="R02", hint="a smaller image_size or network, or a device with more memory",
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def _plainest(learner: Learner, experiment: Experiment, images: int) -> int:
+    """What every module's output would take for so many images in float32, and four times the weights."""
+    seen = [0]
+    leaves = [module for module in learner.network.modules() if not list(module.children())]
+
+    def count(module: nn.Module, given: object, output: object) -> None:
+        seen[0] += output.numel() * 4 if isinstance(output, Tensor) else 0
+
+    handles = [module.register_forward_hook(count) for module in leaves]
+    size = max(stage.image_size for _, stage in experiment.plan())
+    learner.network.eval()
+    try:
+        learner.network(torch.zeros(1, 3, size, size, device=learner.device))
+    finally:
+        learner.network.train()
+        for handle in handles:
+            handle.remove()
+    return seen[0] * images + 4 * memory.held(learner)["weights"]
+
+
+def sizing(workspace: Workspace, images: int | None = None) -> Work[tuple[Sized, Precision, torch.device]]:
+    """Measures the experiment's step of `images` at a time, by default as the config has it; reads no image.
+
+    Raises what opening the experiment raises.
+    """
+    yield Progress("memory", 0, 1)
+    experiment, root = workspace.experiment, workspace.root
+    device = choose_device(experiment.device)
+    table = train_table(root, workspace.competition.data)
+    metric = metric_of(workspace, table)
+    techniques = open_techniques(workspace, network.classes_of(table), metric)
+    plain = network.build(techniques.parts.bare(), len(table.classes), experiment.image_size)
+    asked = Precision(experiment.precision, experiment.predict_precision, experiment.layout)
+    precision = choose(plain, device, asked)
+    del plain
+    count = images or experiment.images_at_a_time(REFERENCE)
+    return sized(techniques, experiment, table, precision, device, count), precision, device

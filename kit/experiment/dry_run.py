@@ -1,0 +1,96 @@
+"""rehearse: everything a run needs up to its first batch, checked, and nothing trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from kit.config.workspace import Workspace
+from kit.core.progress import Progress, Work
+from kit.device.compiling import COST
+from kit.engine import fit, step
+from kit.errors import RunError
+from kit.experiment.run_context import Setting, new_learner, preparing, train_stages
+from kit.model import network
+from kit.runs.run import check_same, find_run, wanted_folds
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a run would be, and the first batch's loss before training, beside what guessing gives."""
+
+    run: str
+    rows: int
+    classes: int
+    folds: dict[int, tuple[int, int]]  # fold -> rows trained on, rows held out
+    steps_per_epoch: int
+    steps: int  # of all the folds that were asked for
+    parameters: int
+    device: str
+    precision: str
+    layout: str
+    compile: str
+    first_batch: tuple[int, ...]
+    first_loss: float
+    guessing_loss: (
+        float  # what cross-entropy gives to no knowledge: log(classes), or log 2 where each is a question
+    )
+
+
+def rehearsing(
+    workspace: Workspace, name: str | None = None, folds: Sequence[int] | None = None
+) -> Work[Rehearsal]:
+    """Opens, loads and builds all, and runs the first batch forward. Raises what training would raise."""
+    run = find_run(workspace, name)
+    check_same(run, workspace.experiment)
+    setting = yield from preparing(workspace, run)
+    wanted = wanted_folds(setting.folds, folds)
+    yield Progress("first batch", 0, 1)
+    learner, stages = new_learner(setting, wanted[0]), train_stages(setting, wanted[0])
+    try:
+        first = [_first_batch(setting, learner.network, stage) for stage in stages]
+    finally:
+        for stage in stages:
+            stage.batches.close()
+    shape, loss = first[0]
+    classes = len(setting.loaded.table.classes)
+    return Rehearsal(
+        run=run.name,
+        rows=len(setting.loaded.table),
+        classes=classes,
+        folds={
+            fold: (
+                len(setting.training_rows(fold)) + setting.taught_rows(fold),
+                len(setting.held_out_rows(fold)),
+            )
+            for fold in wanted
+        },
+        steps_per_epoch=stages[0].batches.steps,
+        steps=sum(stage.steps for stage in stages) * len(wanted),
+        parameters=network.parameters(learner.network),
+        device=str(setting.device),
+        precision=f"{setting.precision.train} training, {setting.precision.predict} predicting",
+        layout=setting.precision.layout,
+        compile=COST if setting.experiment.compile else "no",
+        first_batch=shape,
+        first_loss=loss,
+        guessing_loss=math.log(2 if setting.loaded.table.is_multi_label else classes),
+    )
+
+
+def _first_batch(setting: Setting, model: torch.nn.Module, stage: fit.Stage) -> tuple[tuple[int, ...], float]:
+    """The first batch of a stage, forward: its shape and its loss."""
+    batch = next(iter(stage.batches.epoch(0)))
+    images = setting.precision.arrange(batch.images, setting.device)
+    with torch.no_grad():
+        outputs = step.outputs(model, images, setting.precision, setting.device).float()
+    loss = float(stage.loss.rows(outputs, batch.labels.to(setting.device)).mean())
+    if not math.isfinite(loss):
+        hint = (
+            "another loss" if setting.precision.train == "float32" else "precision=float32, or another loss"
+        )
+        raise RunError(f"the first batch's loss is {loss}", code="R01", hint=hint)
+    return tuple(batch.images.shape), round(loss, 4)

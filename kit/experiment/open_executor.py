@@ -1,0 +1,40 @@
+"""Executing: the executor that a config names, and what a worker makes sure of before it works for a run."""
+
+from __future__ import annotations
+
+import platform
+
+from kit.config.workspace import Workspace
+from kit.errors import Case, ConfigError, DataError
+from kit.kinds.executor import Executor
+from kit.runs.code_hash import code
+
+
+def open_executor(workspace: Workspace, device: str) -> Executor:
+    """The executor that the config names, this process where it names none.
+
+    Raises PluginError and ConfigError: C31 where the device is one GPU, and each worker is to have its own.
+    """
+    executor = Executor.open(workspace.experiment.executor or "inline", workspace.root, "executor")
+    executor.check()
+    if not executor.here and device.startswith("cuda:"):
+        raise ConfigError(
+            f"device {device!r} is one GPU, and executor {executor.plugin_name()!r} gives each worker its own",
+            code="C31", hint="device=auto",
+        )  # fmt: skip
+    return executor
+
+
+def worker() -> str:
+    """What an error calls the process that it is raised in."""
+    return f"the worker on {platform.node()}"
+
+
+def check_kit(kit: str) -> None:
+    """Raises DataError D60 where this process has another kit than the one of that hash."""
+    if kit != code():
+        raise DataError(
+            f"{worker()} has another kit than the command has", code="D60",
+            cases=[Case(f"{kit[:12]} here, {code()[:12]} there", "kit's code")],
+            hint="install the same version on every node",
+        )  # fmt: skip

@@ -1,0 +1,175 @@
+"""Sheet: one run's predictions of one split by one set of views: what is there already, what is to come, the file.
+
+While they are made, probabilities stand in maps of files without a name, so that no number of rows, views or
+networks fills the memory; they go to the parquet file a row group at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+
+from kit.config.models import Experiment
+from kit.config.workspace import Workspace
+from kit.core.memmaps import empty
+from kit.data.folds import Folds
+from kit.data.predictions import Predictions, about_of, ids_fingerprint, write_parts
+from kit.data.table import Table
+from kit.experiment.loading import Loaded
+from kit.kinds import Metric, Splitter, Views
+from kit.model.predict import Merge, Predictor, View
+from kit.model.shared_pass import Reader
+from kit.runs.reuse import kept, tags
+from kit.runs.run import Run
+from kit.runs.scoring import joined, scored
+
+MAPPED = 2**20  # bytes from which probabilities are mapped to a file
+
+Split = Literal["oof", "test", "train"]  # train: the rows that each fold's network trained on
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One run to be predicted by a set of views, and what its predictions say of themselves."""
+
+    workspace: Workspace
+    run: Run
+    name: str  # of the views
+    recipe: Views
+    views: Sequence[View]  # of the recipe, opened
+    merge: Merge
+    experiment: Experiment
+    checkpoints: Mapping[int, Path]  # by fold
+    folds: Folds
+    metric: Metric
+    about: Mapping[str, Any]
+    train: Table | None = None  # the labelled rows, their classes named and ordered as the run has them
+
+    def as_named(self, loaded: Loaded) -> Loaded:
+        """Rows with the run's classes in place of the tables' own, which `data.rename` may have renamed since."""
+        if self.train is None or self.train.classes == loaded.table.classes:
+            return loaded
+        if loaded.table.labels is None:
+            return replace(loaded, table=replace(loaded.table, classes=self.train.classes))
+        return replace(loaded, table=self.train)
+
+    @property
+    def folder(self) -> Path:
+        """Where the predictions go."""
+        return self.run.predictions(self.name)
+
+    @property
+    def member(self) -> str:
+        """The member as people write it, `r@d4`."""
+        return f"{self.run.name}@{self.name}"
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """The predictions of one split, by fold: `kept` is of an earlier command, `made` is being filled."""
+
+    job: Job
+    split: Split
+    loaded: Loaded
+    prior: np.ndarray  # (K,) of the classes, for test rows without an image
+    about: Mapping[str, Any]
+    kept: Mapping[int, Predictions]
+    made: dict[int, Predictions] = field(default_factory=dict)
+
+    @classmethod
+    def begin(cls, job: Job, split: Split, loaded: Loaded, prior: np.ndarray) -> Sheet:
+        """A sheet with what an earlier command left, and would be the same again."""
+        rows = (
+            {"ids": ids_fingerprint(loaded.table.ids)}
+            if split == "test"
+            else {"folds": job.folds.fingerprint()}
+        )
+        about = {**job.about, "rows": split, **rows, "images": loaded.fingerprint()}
+        return cls(
+            job, split, loaded, prior, about,
+            kept(job.folder / f"{split}.parquet", about, job.run, lambda shape: _mapped(shape, job)),
+        )  # fmt: skip
+
+    @property
+    def missing(self) -> list[int]:
+        """The folds that are to be predicted."""
+        return [fold for fold in self.job.checkpoints if fold not in self.kept]
+
+    def rows(self, fold: int) -> np.ndarray:
+        """The rows with an image that a fold's network predicts, ascending."""
+        return np.flatnonzero(self._asked(fold) & ~self.loaded.bad)
+
+    def _asked(self, fold: int) -> np.ndarray:
+        if self.split == "test":
+            return np.ones(len(self.loaded.bad), bool)
+        if self.split == "oof":
+            return self.job.folds.held_out(fold)
+        splitter = self.job.experiment.open("splitter", self.job.workspace.root)
+        return self.job.folds.train(cast(Splitter, splitter), fold)
+
+    def reader(self, fold: int, predictor: Predictor) -> Reader:
+        """A fold's network, which fills this sheet's rows of it. Raises RunError for a full disk."""
+        rows, found, places = self.begun(fold, predictor.multi_label)
+        job = self.job
+        return Reader(predictor, job.views, job.merge, rows, job.experiment.rows_of_a_step(), found, places)
+
+    def begun(self, fold: int, multi_label: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The rows that a fold's network is to predict, the array to be filled, and the place in it of each row."""
+        table, rows, job = self.loaded.table, self.rows(fold), self.job
+        written, places = np.arange(len(table)) if self.split == "test" else rows, self._places(rows)
+        found = _mapped((len(written), len(table.classes)), job)
+        found[np.setdiff1d(np.arange(len(written)), places)] = self.prior
+        made = {"checkpoints": {str(fold): self.about["checkpoints"][str(fold)]}}
+        self.made[fold] = Predictions(
+            table.ids if len(written) == len(table) else table.ids[written], np.full(len(written), fold),
+            table.classes, found, made, multi_label,
+        )  # fmt: skip
+        return rows, found, places
+
+    def write(self) -> Mapping[str, Any]:
+        """Writes the file where it would say anything else, and returns what it says of itself, such as scores.
+
+        Out-of-fold rows are scored whether kept or not: the labels and the metric may be others.
+        """
+        for fold in self.made:
+            self._average(fold)
+        parts = {**self.kept, **self.made}
+        about = {**self.about, "checkpoints": tags(parts)}
+        ordered = [parts[fold] for fold in sorted(parts)]
+        if self.split == "oof":
+            about = dict(scored(joined(ordered, about), self.job.metric, self.loaded.table).about)
+        file = self.job.folder / f"{self.split}.parquet"
+        if self.made or about_of(file) != about:
+            write_parts(file, ordered, about)
+        return about
+
+    def _average(self, fold: int) -> None:
+        """Puts the mean over rows of equal `data.average_group` in their places, where the table has that column.
+
+        A blank is no group, and rows without an image take no part.
+        """
+        column, frame = self.job.about["average_group"], self.loaded.table.frame
+        if column is None or column not in frame.columns:
+            return
+        rows, probabilities = self.rows(fold), self.made[fold].probabilities
+        places = self._places(rows)
+        names = frame[column].to_numpy()[rows].astype(str)
+        _, group = np.unique(names, return_inverse=True)
+        blank = np.char.strip(names) == ""
+        group[blank] = group.max(initial=-1) + 1 + np.arange(blank.sum())
+        _, group = np.unique(group, return_inverse=True)
+        sums = np.zeros((group.max(initial=-1) + 1, probabilities.shape[1]))
+        np.add.at(sums, group, probabilities[places])
+        probabilities[places] = (sums / np.bincount(group)[:, None])[group]
+
+    def _places(self, rows: np.ndarray) -> np.ndarray:
+        """Where rows of the table stand in a fold's predictions: all test rows are there, of others those asked for."""
+        return rows if self.split == "test" else np.arange(len(rows))
+
+
+def _mapped(shape: tuple[int, int], job: Job) -> np.ndarray:
+    return empty(shape, job.workspace.cache, MAPPED)

@@ -1,0 +1,97 @@
+"""restore: a network from a checkpoint, ready to predict; its manifest says how it was built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from kit.config.models import Experiment, split
+from kit.device.precision import Precision, choose, warn_of_other_dtype
+from kit.errors import CheckpointError
+from kit.kinds import Classes
+from kit.model import network
+from kit.model.bn_fusion import for_predicting
+from kit.model.checkpoints import Checkpoint, load
+from kit.model.predict import Predictor
+
+
+def experiment_of(about: Mapping[str, Any]) -> Experiment:
+    """The resolved experiment that a checkpoint was trained by, from what its manifest says.
+
+    Raises CheckpointError D53 where this kit cannot read it, such as a newer one's.
+    """
+    return _experiment(about, about["config"])
+
+
+def asked_experiment(about: Mapping[str, Any]) -> Experiment:
+    """The same with `auto` for each precision and layout that was not named.
+
+    A checkpoint of a kit that did not record them has what was chosen where it was trained.
+    """
+    asked = about.get("asked")
+    return _experiment(about, {**about["config"], **(asked if isinstance(asked, Mapping) else {})})
+
+
+def _experiment(about: Mapping[str, Any], config: Mapping[str, Any]) -> Experiment:
+    try:
+        return Experiment.model_validate(split(config, Experiment))
+    except (ValueError, TypeError) as error:
+        text = f"this kit cannot read the config of a checkpoint of run {about['run']!r}"
+        raise CheckpointError(text, code="D53", cases=[str(error).splitlines()[0]]) from None
+
+
+def classes_of(about: Mapping[str, Any]) -> Classes:
+    """What a checkpoint's plugins knew of the classes, from what its manifest says."""
+    names, counts, groups, factors = (
+        about.get(key, ()) for key in ("classes", "class_counts", "class_groups", "class_factors")
+    )
+    total, multi_label = about.get("total", 0), about.get("multi_label", False)
+    return Classes(tuple(names), tuple(counts), tuple(groups), tuple(map(tuple, factors)), total, multi_label)
+
+
+def precision_of(about: Mapping[str, Any], network: nn.Module, device: torch.device) -> Precision:
+    """The precision of a checkpoint's predictions on a device, which may be another one than it was trained on.
+
+    A dtype or layout that the config named stays, `auto` is chosen again: bfloat16 of an A100 fails on a T4, and is
+    several times slower than float32 on most CPUs.
+    """
+    began = Precision.of(experiment_of(about).model_dump())
+    chosen = choose(network, device, Precision.of(asked_experiment(about).model_dump()))
+    warn_of_other_dtype(about["run"], began.predict, chosen.predict, device, "predicting")
+    return chosen
+
+
+def restore(checkpoint: Checkpoint, root: Path | None, device: torch.device) -> Predictor:
+    """The averaged network where there is one, else the last weights.
+
+    Raises CheckpointError D53 where the weights are not those of the network, naming the first keys.
+    """
+    experiment = experiment_of(checkpoint.about)
+    classes = classes_of(checkpoint.about)
+    parts = network.open_parts(experiment, root, classes).bare()
+    built = network.build(parts, len(classes.names), experiment.image_size)
+    wanted, found = built.state_dict(), checkpoint.predicting
+    wrong = sorted(
+        {*wanted, *found} - {key for key in wanted if key in found and wanted[key].shape == found[key].shape}
+    )
+    if wrong:
+        raise CheckpointError(
+            f"{checkpoint.path} does not fit its network: {len(wrong)} weights", code="D53", cases=wrong,
+            hint="a plugin that it was trained with has changed",
+        )  # fmt: skip
+    built.load_state_dict(found)
+    precision = precision_of(checkpoint.about, built, device)
+    return Predictor(precision.place(built.eval(), device), parts.loss, precision, classes.multi_label)
+
+
+def ready(path: Path, root: Path | None, device: torch.device) -> Predictor:
+    """The network of a checkpoint folder, as it predicts fastest. Raises what `load` and `restore` raise."""
+    checkpoint = load(path)
+    made = restore(checkpoint, root, device)
+    size = experiment_of(checkpoint.about).image_size
+    return replace(made, network=for_predicting(made.network, made.precision, size))

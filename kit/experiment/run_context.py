@@ -1,0 +1,325 @@
+"""Setting: what the folds of a run share, opened and loaded once; all that can fail before training fails here."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from kit.config.models import Experiment
+from kit.config.workspace import Workspace
+from kit.core import randomness
+from kit.core.progress import Progress, Work
+from kit.data.duplicates import warn_shared
+from kit.data.folds import Folds, make_folds
+from kit.data.table import Table, test_table, train_table
+from kit.device import ranks
+from kit.device.compiling import check_compiler
+from kit.device.precision import Precision, choose, choose_device, warn_of_other_dtype
+from kit.engine import fit
+from kit.engine.batches import PlainBatches, TrainBatches
+from kit.engine.learner import Learner
+from kit.engine.step import Plan
+from kit.errors import ConfigError, DataError, KitError, KitWarning, listed
+from kit.evaluation.competition import metric_of
+from kit.experiment.auto_groups import grouping
+from kit.experiment.batch_size import largest_batch, scaled
+from kit.experiment.disk_space import check_room
+from kit.experiment.loading import Loaded, geometry, loading
+from kit.experiment.open_executor import open_executor
+from kit.experiment.pseudo_rows import Material, Taught, teaching
+from kit.experiment.sample_fit import misfits
+from kit.experiment.stages import OpenStage
+from kit.experiment.techniques import Techniques, build_learner, open_techniques
+from kit.experiment.tracking import Trackers
+from kit.experiment.warm_start import starting_point
+from kit.kinds import Loss, Metric
+from kit.model import network
+from kit.runs.naming import named_by
+from kit.runs.run import Run, check_unchanged, made_from
+
+
+@dataclass(frozen=True)
+class Setting:
+    """All that is opened and loaded once for the folds of a run."""
+
+    workspace: Workspace
+    run: Run
+    experiment: Experiment  # precision and layout resolved
+    techniques: Techniques
+    metric: Metric
+    loaded: Loaded
+    folds: Folds
+    precision: Precision
+    device: torch.device
+    trackers: Trackers
+    taught: Taught | None = None  # by teachers, where the experiment names pseudo-labels
+    rename: Mapping[str, str] = field(default_factory=dict)  # the data.rename that names the table's classes
+
+    def training_rows(self, fold: int) -> np.ndarray:
+        """Positions of the rows that a fold's model trains on."""
+        return np.flatnonzero(self.folds.train(self.techniques.splitter, fold) & ~self.loaded.bad)
+
+    def held_out_rows(self, fold: int) -> np.ndarray:
+        """Positions of the rows that a fold's model predicts."""
+        return np.flatnonzero(self.folds.held_out(fold) & ~self.loaded.bad)
+
+    def material(self, fold: int, loss: Loss) -> Material:
+        """The images and labels that a fold's model trains on, as a loss takes them. Raises ConfigError C36."""
+        own = Material(self.loaded.cache, self.training_rows(fold), self.loaded.table.true_labels())
+        return own if self.taught is None else self.taught.added(own, self.loaded.table, fold, loss)
+
+    def taught_rows(self, fold: int) -> int:
+        """How many test rows a fold's model trains on too. Raises ConfigError C36 where no teacher had the fold."""
+        return 0 if self.taught is None else len(self.taught.rows(fold))
+
+    @property
+    def ids(self) -> np.ndarray:
+        """The id of each row that a batch may name."""
+        own = self.loaded.table.ids
+        return own if self.taught is None else np.concatenate([own, self.taught.loaded.table.ids])
+
+    def start_of(self, fold: int) -> Path | None:
+        """The checkpoint that a fold begins with, where `start_from` names one. Raises what starting_point raises."""
+        path = self.experiment.start_from
+        return None if path is None else starting_point(self.workspace, path, self.folds, fold)
+
+    def made_from(self) -> dict[str, Any]:
+        """Hashes of the rows, images, folds, plugins and versions."""
+        more = {} if self.taught is None else {"pseudo": self.taught.made_from()}
+        return (
+            made_from(self.loaded.table, self.folds, self.loaded.fingerprint(), self.techniques.all()) | more
+        )
+
+    def resolved(self) -> dict[str, Any]:
+        """config.json as the run uses it: every default and every plugin's options written out."""
+        specs: dict[str, Any] = {plugin.kind: plugin.model_dump() for plugin in self.techniques.of_config()}
+        competition = self.workspace.competition.model_dump(mode="json")
+        competition["data"]["rename"] = dict(self.rename)
+        named = [stage.resolved() for stage in self.techniques.stages] if self.experiment.stages else []
+        return {**competition, **self.experiment.model_dump(mode="json"), **specs, "stages": named}
+
+
+def nobodys(workspace: Workspace) -> Run:
+    """A run of a name that no run can have: nothing of it was begun, and nothing is written."""
+    return Run(workspace.runs / ".look")
+
+
+def preparing(workspace: Workspace, run: Run, like: Run | None = None) -> Work[Setting]:
+    """Opens every plugin, makes the folds and fills the cache; of several ranks, the first one before the others.
+
+    Classes are named and ordered as in the run if it was begun, else as in the run `like`, not as `data.rename` has
+    them now.
+
+    Raises DataError D39 for a single class, D60 where the run was begun with other data, plugins or versions; RunError
+    R06 where it will not fit on the disk; ConfigError C35 for what several ranks cannot do.
+    """
+    setting = yield from ranks.in_turn(lambda: _opened(workspace, run, like))
+    if workspace.experiment.batch_size == "auto":
+        setting = yield from _with_batch(setting)
+    check_ranks(setting)
+    return setting
+
+
+def _opened(workspace: Workspace, run: Run, like: Run | None) -> Work[Setting]:
+    experiment = workspace.experiment
+    device = choose_device(experiment.device)
+    if experiment.compile:
+        check_compiler(device)
+    trackers = Trackers.open(experiment, workspace.root) if ranks.is_first() else Trackers()
+    open_executor(workspace, experiment.device)
+    Metric.open(workspace.competition.metric, workspace.root, "metric")  # before the images are read
+    yield from grouping(workspace)
+    now = train_table(workspace.root, workspace.competition.data).sorted_by_id()
+    table, rename = named_by(run if run.begun or like is None else like, now, workspace.competition.data)
+    if len(table.classes) < 2:
+        raise DataError(
+            f"all rows are of one class, {', '.join(table.classes)}",
+            code="D39",
+            hint="another column in data.label, or another table in data.train",
+        )
+    metric = metric_of(workspace, table)
+    techniques = open_techniques(workspace, network.classes_of(table), metric)
+    look_ahead(workspace, now)
+    folds = make_folds(table, techniques.splitter, experiment.split_seed)
+    built = network.build(techniques.parts.bare(), len(table.classes), experiment.image_size)
+    precision = _precision(experiment, run, built, device)
+    check_room(
+        run, experiment, built, range(folds.count), len(table), len(table.classes),
+    )  # fmt: skip
+    del built
+    loaded = yield from loading(workspace, table, "train", geometry(experiment))
+    taught = yield from teaching(workspace, table, folds, [stage.loss for stage in techniques.stages])
+    fixed = experiment.model_copy(update=precision.config())
+    setting = Setting(
+        workspace,
+        run,
+        fixed,
+        techniques,
+        metric,
+        loaded,
+        folds,
+        precision,
+        device,
+        trackers,
+        taught,
+        rename,
+    )
+    _check_rows(setting)
+    check_unchanged(run, setting.made_from())
+    return setting
+
+
+def _with_batch(setting: Setting) -> Work[Setting]:
+    """The batch that "auto" stands for, and the learning rate scaled to it: as the run began, else measured."""
+    run, techniques = setting.run, setting.techniques
+    if run.begun:
+        count, lr = int(run.config["batch_size"]), run.config["optimizer"]["lr"]
+        optimizer = techniques.optimizer.model_copy(update={"lr": lr})
+    else:
+        rows = min(len(setting.training_rows(fold)) for fold in range(setting.folds.count))
+        table = setting.loaded.table
+        most = largest_batch(techniques, setting.experiment, table, setting.precision, setting.device, rows)
+        count = ranks.least(most) * ranks.count()  # of which each takes its part
+        optimizer = scaled(techniques.optimizer, count)
+        lr = getattr(optimizer, "lr", 0.0)
+        yield Progress(
+            "memory", 1, 1, f"batch_size {count}, optimizer.lr {lr:.3g}: the most that fit", line=True
+        )
+    stages = tuple(stage.with_batch(count) for stage in techniques.stages)
+    return replace(
+        setting, experiment=setting.experiment.model_copy(update={"batch_size": count}),
+        techniques=replace(techniques, optimizer=optimizer, stages=stages),
+    )  # fmt: skip
+
+
+def _check_rows(setting: Setting) -> None:
+    """Raises DataError D38 for a fold that is left without a usable image to train on, or to predict."""
+    for fold in range(setting.folds.count):
+        trained, held_out = len(setting.training_rows(fold)), len(setting.held_out_rows(fold))
+        if not trained or (setting.techniques.splitter.holds_out and not held_out):
+            raise DataError(
+                f"fold {fold} has {trained} usable images to train on and {held_out} to predict", code="D38",
+                hint="mend the images that are listed, or fewer splitter.folds",
+            )  # fmt: skip
+
+
+def check_ranks(setting: Setting) -> None:
+    """Raises ConfigError C35 where ranks cannot share a step: its loss compares rows, or they are too few."""
+    count = ranks.count()
+    for stage in setting.techniques.stages if count > 1 else ():
+        if not stage.loss.can_be_split():
+            name = stage.loss.plugin_name()
+            raise ConfigError(
+                f"loss {name!r} compares the rows of a batch, {count} ranks would each compare their own part",
+                code="C35", hint="one process a fold: --executor processes keeps all GPUs at work",
+            )  # fmt: skip
+        rows = stage.experiment.rows_of_a_step()
+        if rows < 2 * count:
+            raise ConfigError(
+                f"a batch of {rows} has not two rows for each of {count} ranks", code="C35",
+                hint="a larger batch_size",
+            )  # fmt: skip
+
+
+def look_ahead(workspace: Workspace, table: Table) -> None:
+    """Warns before training of what would stop `kit tta` (W12) or `kit blend` (W41, W42) after it, and of copies.
+
+    Copies are images that are in train and test alike.
+    """
+    data = workspace.competition.data
+    if data.test is None and data.sample is None:
+        return
+    test = None
+    try:
+        test = test_table(workspace.root, data, table.classes)
+    except KitError as error:
+        text = f"W12 the test rows cannot be used as they are, kit tta will stop: {error}"
+        warnings.warn(KitWarning(text), stacklevel=2)
+    else:
+        warn_shared(table, test)
+    try:
+        found = list(misfits(workspace, table, test))
+    except KitError as error:
+        if test is not None:  # else W12 has said it
+            warnings.warn(
+                KitWarning(f"W42 the sample cannot be read, kit blend will stop: {error}"), stacklevel=2
+            )
+        return
+    for misfit in found:
+        code = "W41" if misfit.about == "rows" else "W42"
+        lines = [
+            f"{code} kit blend will stop: {misfit.summary}",
+            *listed(misfit.cases),
+            f"try: {misfit.hint}",
+        ]
+        warnings.warn(KitWarning("\n".join(lines)), stacklevel=2)
+
+
+def _precision(experiment: Experiment, run: Run, built: torch.nn.Module, device: torch.device) -> Precision:
+    """The rule's choice for the network on this device, which a run may not have begun on."""
+    chosen = choose(built, device, Precision.of(experiment.model_dump()))
+    if run.begun:
+        warn_of_other_dtype(run.name, run.config["precision"], chosen.train, device, "training")
+    return chosen
+
+
+def train_stages(setting: Setting, fold: int) -> list[fit.Stage]:
+    """A fold's stages, each with its training batches, which load nothing yet."""
+    return [
+        fit.Stage(
+            stage.epochs, _batches(setting, fold, stage), stage.loss, stage.scheduler,
+            stage.section.scheduler is not None, stage.section.lr_scale, stage.section.freeze,
+        )
+        for stage in setting.techniques.stages
+    ]  # fmt: skip
+
+
+def _batches(setting: Setting, fold: int, stage: OpenStage) -> TrainBatches:
+    experiment, material = stage.experiment, setting.material(fold, stage.loss)
+    return TrainBatches(
+        cache=material.cache,
+        labels=material.labels,
+        targets=material.targets,
+        rows=material.rows,
+        sampler=stage.sampler,
+        augmenter=stage.augmenter,
+        size=experiment.image_size,
+        batch_size=experiment.rows_of_a_step(),
+        seed=experiment.seed,
+        fold=fold,
+        workers=experiment.workers,
+        pin_memory=setting.device.type == "cuda",
+        rank=ranks.rank(),
+        ranks=ranks.count(),
+    )
+
+
+def plan_of(setting: Setting, fold: int) -> Plan:
+    """The numbers of a fold's fit that its stages share."""
+    experiment = setting.experiment
+    return Plan(experiment.seed, fold, experiment.micro_batch_size, experiment.clip_grad_norm)
+
+
+def plain_batches(loaded: Loaded, experiment: Experiment, rows: np.ndarray) -> PlainBatches:
+    """Rows as prediction sees them, each once, in order."""
+    return PlainBatches(
+        cache=loaded.cache,
+        rows=rows,
+        size=experiment.image_size,
+        crop_share=experiment.crop_share,
+        batch_size=experiment.rows_of_a_step(),
+        workers=experiment.workers,
+    )
+
+
+def new_learner(setting: Setting, fold: int) -> Learner:
+    """A fold's learner before its first step; its weights are drawn from (seed, fold)."""
+    torch.manual_seed(randomness.number(setting.experiment.seed, "weights", fold))
+    classes = len(setting.loaded.table.classes)
+    return build_learner(setting.techniques, setting.experiment, classes, setting.precision, setting.device)

@@ -1,0 +1,207 @@
+"""Sample fit: what of the sample submission does not fit the rows to predict or the classes, before any training."""
+
+from __future__ import annotations
+
+import shlex
+import unicodedata
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from kit.config.workspace import Workspace
+from kit.data.class_names import SEPARATORS
+from kit.data.predictions import Predictions
+from kit.data.spelling import quoted, rename_line
+from kit.data.table import Table, sample_frame, test_table, train_table
+from kit.errors import SHOWN, Case, ConfigError, InvalidError, KitError, KitWarning, nearest
+from kit.stages.submission.submission import choose_format, make_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kit.config.models import Data
+
+TRIED_IDS = 200  # ids of the sample for which a submission is written as a trial
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """One thing that would stop `kit blend`, with cases and what to try."""
+
+    about: Literal["rows", "classes"]
+    summary: str
+    cases: tuple[Case, ...] = ()
+    hint: str = ""
+
+
+def misfits(workspace: Workspace, train: Table, test: Table | None) -> Iterator[Misfit]:
+    """Rows to predict that are not the sample's, and a sample that shows other classes; `test` None: no such rows.
+
+    Raises what `sample_frame` raises for a sample that cannot be read.
+    """
+    if workspace.competition.data.sample is None:
+        return
+    sample = sample_frame(workspace.root, workspace.competition.data)
+    if test is not None:
+        yield from _of_rows(workspace, sample, test)
+    yield from _of_classes(workspace, sample, train)
+
+
+def alike(name: str) -> str:
+    """What ids of one row share where a folder, an ending, leading zeros, blanks, case or a normal form differ."""
+    plain = unicodedata.normalize("NFKC", name).strip().casefold().replace("\\", "/").rpartition("/")[2]
+    stem, dot, ending = plain.removesuffix(".0").rpartition(".")
+    plain = (
+        stem if dot and stem and 0 < len(ending) <= 5 and not ending.isdigit() else plain.removesuffix(".0")
+    )
+    return plain.lstrip("0") or plain
+
+
+def counterparts(ids: Sequence[str], others: Sequence[str]) -> dict[str, str]:
+    """For each id the other one that may be meant, where it is the only one."""
+    mine, theirs = Counter(map(alike, ids)), Counter(map(alike, others))
+    by_key = {alike(name): name for name in others}
+    return {
+        name: by_key[key] for name in ids if mine[key := alike(name)] == 1 and theirs.get(key) == 1
+    }  # fmt: skip
+
+
+def _of_rows(workspace: Workspace, sample: pd.DataFrame, test: Table) -> Iterator[Misfit]:
+    """Ids of the test table that the sample does not have, and the other way round."""
+    data = workspace.competition.data
+    wanted, rows = sample.iloc[:, 0].unique().tolist(), test.ids.tolist()
+    needed, there = set(wanted), set(rows)
+    if data.test is None or needed == there:
+        return
+    extra = [name for name in rows if name not in needed]
+    missing = [name for name in wanted if name not in there]
+    meant = counterparts(extra, missing)
+    paired = set(meant.values())
+    cases = [Case(f"row {quoted(name)} is not in the sample{_hint(name, meant, missing, at)}", id=name, split="test")
+             for at, name in enumerate(extra)]  # fmt: skip
+    cases += [
+        Case(f"the sample's id {quoted(name)} is no row", id=name, split="test")
+        for name in missing
+        if name not in paired
+    ]
+    yield Misfit(
+        "rows", f"{len(extra)} of {len(rows)} rows of {data.test} are not in {data.sample}, and {len(missing)} of its "
+        f"{len(wanted)} ids are no row",
+        tuple(_without_place(cases)), _mended(workspace, wanted, rows, meant),
+    )  # fmt: skip
+
+
+def _without_place(cases: Sequence[Case]) -> list[Case]:
+    """Cases whose text names the id already."""
+    return [Case(case.detail, case.path, "", case.split) for case in cases]
+
+
+def _hint(name: str, meant: Mapping[str, str], known: Sequence[str], at: int) -> str:
+    if name in meant:
+        return f"; did you mean {quoted(meant[name])}?"
+    return nearest(name, known[:2000]) if at < SHOWN else ""
+
+
+def _mended(
+    workspace: Workspace, wanted: Sequence[str], rows: Sequence[str], meant: Mapping[str, str]
+) -> str:
+    """The change of the config after which the rows are the sample's, tried beforehand; else what to look at."""
+    data, root = workspace.competition.data, workspace.root
+    for change in _changes(data, rows, meant):
+        tried = data.model_copy(update=change)
+        with suppress(KitError), warnings.catch_warnings():
+            warnings.simplefilter("ignore", KitWarning)
+            if set(test_table(root, tried, ()).ids.tolist()) == set(wanted) and len(train_table(root, tried)):
+                ((key, value),) = change.items()
+                return shlex.quote(f"data.{key}={'null' if value is None else value}")
+    return f"a test table of the sample's ids: data.test is {data.test}, data.id is {data.id}"
+
+
+def _changes(data: Data, rows: Sequence[str], meant: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """Changes of the config that may mend ids: the sample's as rows; a name with another beginning or ending."""
+    yield {"test": None}
+    around = {
+        (other[: other.find(name)], other[other.find(name) + len(name) :]) if name in other else None
+        for name, other in meant.items()
+    }
+    if len(meant) == len(set(rows)) and len(around) == 1 and None not in around:
+        before, after = next(each for each in around if each is not None)
+        pattern = data.id if "{" in data.id else "{" + data.id + "}"
+        yield {"id": f"{before}{pattern}{after}"}
+
+
+def _of_classes(workspace: Workspace, sample: pd.DataFrame, train: Table) -> Iterator[Misfit]:
+    """A sample of which no submission can be made, found by writing one of its first rows."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", KitWarning)
+            shape = choose_format(workspace, sample, train.classes, labels=train.label_kind)
+            ids = sample.iloc[:, 0].unique()[:TRIED_IDS].tolist()
+            some = sample[sample.iloc[:, 0].isin(ids)].reset_index(drop=True)
+            make_table(_guess(ids, train), some, shape)
+    except (ConfigError, InvalidError) as error:
+        cases, more = _differences(sample, train)
+        hint = rename_line(workspace.competition.data.rename, more) if more else error.hint
+        yield Misfit(
+            "classes", f"the sample does not fit the {len(train.classes)} classes: {error.code} {error.summary}",
+            (*cases, *error.cases), hint,
+        )  # fmt: skip
+
+
+def _guess(ids: Sequence[str], train: Table) -> Predictions:
+    """Equal probabilities of all classes for each id."""
+    shape = (len(ids), len(train.classes))
+    shares = np.full(shape, 0.5 if train.is_multi_label else 1 / shape[1], np.float32)
+    return Predictions(
+        np.array(ids, dtype=str),
+        np.full(len(ids), -1),
+        train.classes,
+        shares,
+        multi_label=train.is_multi_label,
+    )
+
+
+def _differences(sample: pd.DataFrame, train: Table) -> tuple[list[Case], dict[str, str]]:
+    """Columns or labels of the sample that are no class, with the nearest; and the renames, where there is one way."""
+    classes, columns = set(train.classes), list(map(str, sample.columns[1:]))
+    by_column = len(columns) > 1 and (set(columns) & classes or len(columns) == len(classes))
+    shown, what = (columns, "column") if by_column else (_labels(sample, classes), "label")
+    strange = [name for name in shown if name not in classes]
+    if not strange:
+        return [], {}
+    free = [name for name in train.classes if name not in set(shown)]
+    cases = [
+        Case(f"{what} {quoted(name)} is no class{nearest(name, free or train.classes) if at < SHOWN else ''}")
+        for at, name in enumerate(strange)
+    ]
+    if by_column:
+        cases = cases[:SHOWN] + [Case(f"class {quoted(name)} has no column") for name in free]
+    return cases[: 2 * SHOWN], _renames(strange, free, train) if by_column else {}
+
+
+def _labels(sample: pd.DataFrame, classes: set[str]) -> list[str]:
+    """The labels of a sample's cells, in parts where most parts are classes; none where cells are numbers alone."""
+    cells = sorted(set(sample.iloc[:, 1]) - {""})
+    for by in SEPARATORS:
+        parts = sorted({part for cell in cells for part in cell.split(by)} - {""})
+        if len(set(parts) & classes) * 2 > len(parts) and not set(cells) & classes:
+            return parts
+    return cells
+
+
+def _renames(strange: Sequence[str], free: Sequence[str], train: Table) -> dict[str, str]:
+    """The labels of the classes without a column by the columns that are no class, where each has a nearest one."""
+    import difflib
+
+    if len(strange) != len(free) or len(strange) > 50:
+        return {}
+    pairs = {name: difflib.get_close_matches(name, list(strange), n=1, cutoff=0.6) for name in free}
+    found = {name: near[0] for name, near in pairs.items() if near}
+    if len(found) < len(free) or len(set(found.values())) < len(found):
+        return {}
+    return {one.made: found[one.name] for one in train.spellings if one.name in found}

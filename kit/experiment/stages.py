@@ -1,0 +1,97 @@
+"""Stages: the parts of a run, each with its plugins opened and checked against the network's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+from kit.config.models import Experiment
+from kit.config.models import Stage as Section
+from kit.errors import ConfigError
+from kit.kinds import KINDS, Augmenter, Classes, Loss, Plugin, Sampler, Scheduler
+from kit.kinds.label_kinds import check_takes
+from kit.model.network import Parts
+
+SPECS = ("augmenter", "sampler", "loss", "scheduler")  # what a stage may name
+
+
+@dataclass(frozen=True)
+class OpenStage:
+    """A stage's share of the config, the experiment as it is in it, and its opened plugins."""
+
+    section: Section
+    experiment: Experiment
+    sampler: Sampler
+    augmenter: Augmenter
+    loss: Loss
+    scheduler: Scheduler
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the stage."""
+        return self.experiment.epochs
+
+    def with_batch(self, count: int) -> OpenStage:
+        """The same stage, with a number of rows in the place of "auto"."""
+        if self.experiment.batch_size != "auto":
+            return self
+        return replace(self, experiment=self.experiment.model_copy(update={"batch_size": count}))
+
+    def plugins(self) -> list[Plugin]:
+        """Every plugin of the stage."""
+        return [self.sampler, self.augmenter, self.loss, self.scheduler]
+
+    def resolved(self) -> dict[str, Any]:
+        """The stage as config.json would have it, with every option of the plugins that it names."""
+        named = {kind: getattr(self, kind) for kind in SPECS if getattr(self.section, kind) is not None}
+        return {
+            **self.section.model_dump(mode="json"),
+            **{kind: plugin.model_dump() for kind, plugin in named.items()},
+        }
+
+
+def open_stages(
+    experiment: Experiment, root: Path | None, classes: Classes, parts: Parts
+) -> tuple[OpenStage, ...]:
+    """Every stage of a run, opened.
+
+    Raises PluginError and ConfigError: C08 for a loss that takes other outputs than the experiment's, C09 for an image
+    size that the network does not take.
+    """
+    return tuple(
+        _opened(number, section, within, root, classes, parts)
+        for number, (section, within) in enumerate(experiment.plan())
+    )
+
+
+def _opened(
+    number: int, section: Section, within: Experiment, root: Path | None, classes: Classes, parts: Parts
+) -> OpenStage:
+    opened: dict[str, Any] = {}
+    for kind in SPECS:
+        where = f"stages.{number}.{kind}" if getattr(section, kind) is not None else kind
+        opened[kind] = KINDS[kind].open(getattr(within, kind), root, where)
+    check_takes([opened["loss"], opened["sampler"]], classes.label_kind, root)
+    loss = cast(Loss, opened["loss"]).bind(classes)
+    _check_loss(number, loss, parts.loss, len(classes.names))
+    _check_size(number, within, parts)
+    return OpenStage(section, within, opened["sampler"], opened["augmenter"], loss, opened["scheduler"])
+
+
+def _check_loss(number: int, loss: Loss, other: Loss, classes: int) -> None:
+    if (loss.outputs(), loss.width(classes)) != (other.outputs(), other.width(classes)):
+        raise ConfigError(
+            f"stages.{number}.loss {loss.plugin_name()!r} takes {loss.width(classes)} {loss.outputs()}, "
+            f"the run's loss {other.plugin_name()!r} {other.width(classes)} {other.outputs()}",
+            code="C08", hint="losses of one run share its head",
+        )  # fmt: skip
+
+
+def _check_size(number: int, within: Experiment, parts: Parts) -> None:
+    fixed = parts.backbone.fixed_size()
+    if fixed is not None and fixed != within.image_size:
+        raise ConfigError(
+            f"stages.{number}: backbone {parts.backbone.plugin_name()!r} takes images of {fixed} px, "
+            f"image_size is {within.image_size}", code="C09", hint="stages of one size",
+        )  # fmt: skip

@@ -1,0 +1,171 @@
+"""Tracking: a run's numbers handed to trackers; one that fails or hangs is left aside, and the run goes on."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from kit.core.files import fingerprint
+from kit.errors import KitWarning
+from kit.kinds.tracker import Tracked, Tracker
+
+if TYPE_CHECKING:
+    from kit.config.models import Experiment
+    from kit.data.predictions import Predictions
+    from kit.engine.fit import Step
+    from kit.engine.learner import Learner
+    from kit.experiment.run_context import Setting
+    from kit.runs.run import Run
+
+PATIENCE = 60.0  # seconds that a call of a tracker may take
+
+
+class Interrupted(Exception):
+    """Ends a tracker's block where the fold has not come to its end."""
+
+
+@dataclass
+class Trackers:
+    """An experiment's trackers, and those of them that have failed and are asked no more."""
+
+    recipes: tuple[Tracker, ...] = ()
+    failed: set[int] = field(default_factory=set)
+
+    @classmethod
+    def open(cls, experiment: Experiment, root: Path | None = None) -> Trackers:
+        """Raises PluginError and ConfigError for those that do not exist or cannot work here."""
+        recipes = tuple(Tracker.open(spec, root, where="tracker") for spec in experiment.trackers())
+        for recipe in recipes:
+            recipe.check()
+        return cls(recipes)
+
+    def of_fold(self, setting: Setting, fold: int, learner: Learner) -> Tracking:
+        """What the steps and epochs that are left of a fold are handed to."""
+        over = learner.epoch >= setting.experiment.epochs
+        return Tracking(self, None if over else _tracked(setting, fold, learner.step))
+
+    def pooled(self, setting: Setting, whole: Predictions) -> None:
+        """Logs the run's pooled scores, at the step that is the number of folds they are of."""
+        if not self.recipes:
+            return
+        with Tracking(self, _tracked(setting, None, 0)) as tracking:
+            tracking.log(len(whole.about["fold_scores"]), whole.about["scores"])
+
+
+def _tracked(setting: Setting, fold: int | None, step: int) -> Tracked:
+    run = setting.run
+    folder = run.folder if fold is None else run.fold(fold)
+    return Tracked(run.name, fold, folder, setting.workspace.root, setting.resolved(), _key(run, fold), step)
+
+
+def _key(run: Run, fold: int | None) -> str:
+    """A run that is trained anew under the same name has another one."""
+    return fingerprint([run.name, run.manifest.get("started"), fold])[:16]
+
+
+class Tracking:
+    """A context in which the trackers of one fold get its numbers; it never raises what they raise."""
+
+    def __init__(self, trackers: Trackers, of: Tracked | None) -> None:
+        self._trackers = trackers
+        self._of = of
+        self._told: dict[int, _Told] = {}
+
+    def __enter__(self) -> Self:
+        for number, recipe in enumerate(self._trackers.recipes):
+            if self._of is not None and number not in self._trackers.failed:
+                self._told[number] = _Told(recipe, self._of)
+                self._heed(number, "start", self._told[number].answer())
+        return self
+
+    def step(self, step: Step) -> None:
+        """A batch's loss and learning rate, for trackers that want so many."""
+        wanting = [number for number, told in self._told.items() if told.wants(step.number)]
+        if wanting:  # reading the loss waits for the device
+            self._tell(wanting, step.number, {"batch_loss": float(step.loss), "lr": step.lr})
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """An epoch's numbers, after so many steps."""
+        self._tell(list(self._told), step, values)
+
+    def _tell(self, numbers: Sequence[int], step: int, values: Mapping[str, float]) -> None:
+        for number in numbers:
+            told = self._told[number]
+            told.jobs.put((step, dict(values)))
+            self._heed(number, "log", told.answer())
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, told in list(self._told.items()):
+            told.jobs.put(None if error is None else Interrupted())
+            self._heed(number, "end", told.ended())
+
+    def _heed(self, number: int, during: str, error: BaseException | None) -> None:
+        """Leaves a tracker aside for the rest of the command, with one warning, even under --strict."""
+        if error is None:
+            return
+        self._trackers.failed.add(number)
+        del self._told[number]
+        name = self._trackers.recipes[number].plugin_name()
+        text = f"W15 tracker {name!r} failed in its {during}, and the run goes on without it: {_said(error)}"
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", KitWarning)
+            warnings.warn(KitWarning(text), stacklevel=4)
+
+
+def _said(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}{': ' + lines[0] if lines else ''}"
+
+
+class _Told:
+    """A tracker at work in a thread of its own, so that one that hangs can be left behind."""
+
+    def __init__(self, recipe: Tracker, of: Tracked) -> None:
+        self.recipe = recipe
+        self.jobs: SimpleQueue[Any] = SimpleQueue()
+        self._answers: SimpleQueue[BaseException | None] = SimpleQueue()
+        self._thread = Thread(target=self._work, args=(of,), daemon=True)
+        self._thread.start()
+
+    def _work(self, of: Tracked) -> None:
+        try:
+            with self.recipe.start(of) as log:
+                self._answers.put(None)
+                while (job := self.jobs.get()) is not None:
+                    if isinstance(job, Interrupted):
+                        raise job
+                    log(*job)
+                    self._answers.put(None)
+            self._answers.put(None)
+        except Interrupted:
+            self._answers.put(None)
+        except BaseException as error:  # whatever a team's own code raises, SystemExit too
+            self._answers.put(error)
+
+    def wants(self, step: int) -> bool:
+        return self.recipe.every is not None and step % self.recipe.every == 0
+
+    def answer(self) -> BaseException | None:
+        """What its last job came to: None, or an error."""
+        try:
+            return self._answers.get(timeout=PATIENCE)
+        except Empty:
+            return TimeoutError(f"no answer after {PATIENCE:g} s")
+
+    def ended(self) -> BaseException | None:
+        """What its end came to. The last answer counts: a job that Ctrl-C cut short may have one more."""
+        self._thread.join(PATIENCE)
+        if self._thread.is_alive():
+            return TimeoutError(f"no end after {PATIENCE:g} s")
+        found = None
+        while not self._answers.empty():
+            found = self._answers.get()
+        return found

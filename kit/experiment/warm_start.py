@@ -1,0 +1,63 @@
+"""Starting: folds that begin with the weights of another run's folds, which never saw the rows they hold out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from kit.config.workspace import Workspace
+from kit.data.folds import Folds
+from kit.engine.learner import Learner
+from kit.errors import CheckpointError, ConfigError, DataError
+from kit.model import checkpoints
+from kit.runs.run import Run
+
+
+def starting_point(workspace: Workspace, path: str, folds: Folds, fold: int) -> Path:
+    """The checkpoint that a fold begins with: of a run its own fold's newest, of a fold its newest, or the one named.
+
+    Raises ConfigError C25 for a path that is none of these, or is another fold's; DataError D61 where the other run's
+    folds hold out other rows: its weights would have seen what they are scored on.
+    """
+    place = workspace.path(path)
+    found = re.fullmatch(r"(?P<run>.+?)(/fold-(?P<fold>\d+)(/(?P<name>[\d-]+))?)?", place.as_posix())
+    assert found is not None
+    run, own = Run(Path(found["run"])), int(found["fold"] or fold)
+    if not (run.folder / "folds.csv").is_file():
+        raise ConfigError(
+            f"start_from {path!r} is no run", code="C25", hint="runs/r, runs/r/fold-0 or a checkpoint"
+        )
+    if own != fold:
+        raise ConfigError(
+            f"start_from {path!r} is of fold {own}, and fold {fold} is to be trained", code="C25",
+            hint=f"--folds {own}, or start_from={re.sub('/fold-.*', '', path)}, whose folds each start their own",
+        )  # fmt: skip
+    if run.folds().fingerprint() != folds.fingerprint():
+        raise DataError(
+            f"{path} was trained with other folds: it has seen rows that this run holds out", code="D61",
+            hint="the same splitter, split_seed and rows; or backbone.weights, where it was trained on other data",
+        )  # fmt: skip
+    newest = checkpoints.newest(run.fold(fold)) if found["name"] is None else place
+    if newest is None or not newest.is_dir():
+        raise ConfigError(f"start_from {path!r} has no checkpoint of fold {fold}", code="C25")
+    return newest
+
+
+def begin_with(learner: Learner, path: Path) -> None:
+    """Gives a learner that has not stepped yet a checkpoint's weights and their average.
+
+    The optimizer, the schedule and the counts begin anew. Raises CheckpointError D53 where the network is another.
+    """
+    found, wanted = checkpoints.load(path), learner.network.state_dict()
+    wrong = sorted(
+        key for key in {*wanted, *found.weights}
+        if key not in wanted or key not in found.weights or wanted[key].shape != found.weights[key].shape
+    )  # fmt: skip
+    if wrong:
+        raise CheckpointError(
+            f"{path} does not fit the network: {len(wrong)} weights", code="D53", cases=wrong,
+            hint="start_from needs the same backbone, pooling and head",
+        )  # fmt: skip
+    learner.network.load_state_dict(found.weights)
+    if learner.average is not None:
+        learner.average.module.load_state_dict(found.predicting)

@@ -1,0 +1,1 @@
+"""From a file to pixels: the reader, the cache, near-duplicates."""

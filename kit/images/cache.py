@@ -1,0 +1,280 @@
+"""The cache: every image is decoded once, for all runs, folds and splits.
+
+    cache/hashes.json                     hash of each file's content by path, trusted while its stat is the same
+    cache/<geometry>/pixels-0.bin         uint8 RGB of all images, one after another; only appended to
+    cache/<geometry>/index.npz            where each content's image is in it, written last
+
+Content is known by its SHA-256, so a copied or renamed file is not decoded again. What is missing, stale or damaged is
+decoded again; the folder can be deleted whenever no command runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+import shutil
+import warnings
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from itertools import count, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from kit.core.files import fingerprint
+from kit.core.progress import Progress, Work
+from kit.errors import Case, DataError, KitWarning, RunError
+from kit.images.cache_store import HASHES, SCHEMA, Hashes, Hold, Place, Store, stamp
+from kit.images.reader import READER, decode, padded, read_bytes, resized
+
+if TYPE_CHECKING:
+    from kit.config.models import Data, Experiment
+
+CHUNK = 64 * 2**20  # bytes of pixels after which they go to the disk, and are safe from a kill
+AHEAD = 2**24  # bytes of pixels that a worker may be ahead of what is stored
+MARGIN = 1.25  # the cache's short side by default, times the network's
+LONGEST = 8  # an image is not enlarged to more than so many times the cache size on its long side
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How images enter the cache: the short side at `cache_size`, squashed to a square, or padded to one."""
+
+    cache_size: int
+    resize: Literal["short_side", "squash", "pad"] = "short_side"
+
+    @classmethod
+    def of(cls, experiment: Experiment) -> Geometry:
+        """The size and the rule that an experiment asks for; by default room is left for crops."""
+        sides = [experiment.image_size, *(within.image_size for _, within in experiment.plan())]
+        return cls(experiment.cache_size or round(MARGIN * max(sides)), experiment.resize)
+
+    def apply(self, image: np.ndarray) -> np.ndarray:
+        """The image as the cache holds it, uint8 (height, width, 3)."""
+        if self.resize == "squash":
+            return resized(image, self.cache_size, self.cache_size)
+        height, width = image.shape[:2]
+        side = max(height, width) if self.resize == "pad" else min(height, width)
+        scale = self.cache_size / side
+        if scale > 1:  # one pixel by 9000 would become 160 by 1,440,000
+            scale = min(scale, max(1.0, LONGEST * self.cache_size / max(height, width)))
+        made = resized(image, max(1, round(height * scale)), max(1, round(width * scale)))
+        return padded(made, self.cache_size) if self.resize == "pad" else made
+
+    def folder(self, data: Data) -> str:
+        """The folder's name: it differs for whatever makes other pixels of the same file."""
+        whole = ["whole"] if data.decode == "whole" else []  # before there was a choice, all were reduced
+        deep = [data.bit_depth, data.max_value, data.page]
+        declared = deep if deep != [8, None, None] else []
+        made_by = fingerprint([SCHEMA, READER, data.alpha_fill, *whole, *declared])[:8]
+        return f"{self.resize}-{self.cache_size}-{made_by}"
+
+
+@dataclass(eq=False)
+class Cache:
+    """Images by row, uint8 (height, width, 3), views of one memory map that each process opens for itself."""
+
+    file: Path
+    paths: Sequence[Path]
+    hashes: tuple[str, ...]  # SHA-256 of each file's content; empty where it cannot be read
+    places: np.ndarray  # (rows, 3) int64: offset, height, width; -1 where there is no image
+    bad: Mapping[int, Case] = field(default_factory=dict)  # why a row has no image
+    use: Hold | None = None  # while it is held, no other process removes the file
+    _map: mmap.mmap | None = None
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        """The row's image, read-only. Raises DataError for a row without one."""
+        offset, height, width = self.places[row].tolist()
+        if offset < 0:
+            case = self.bad[int(row)]
+            raise DataError(f"{case.path}: {case.detail}", code=case.code)
+        pixels = np.frombuffer(self._map or self._open(), np.uint8, height * width * 3, offset)
+        return pixels.reshape(height, width, 3)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "use": None, "_map": None}
+
+    def _open(self) -> mmap.mmap:
+        try:
+            with self.file.open("rb") as file:
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError):
+            raise RunError(
+                f"the cache {self.file.parent} was deleted while in use",
+                code="R07",
+                hint="the same command again",
+            ) from None
+        return self._map
+
+
+@dataclass(frozen=True, eq=False)
+class Filled:
+    """The cache of a list of files, and those of them that hold no image kit can read."""
+
+    cache: Cache
+    bad: tuple[Case, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What became of one file: its stamp and hash, then its pixels, or why there are none."""
+
+    path: Path
+    stamp: list[int] = field(default_factory=list)
+    name: str = ""
+    pixels: np.ndarray | None = None
+    notes: tuple[Case, ...] = ()
+    bad: Case | None = None
+
+
+def filling(
+    folder: Path, paths: Sequence[Path], geometry: Geometry, data: Data, workers: int | None = None
+) -> Work[Filled]:
+    """Decodes what the cache in `folder` does not hold yet. Unreadable files are cases, the caller decides.
+
+    Raises RunError for a full disk; what was decoded until then is kept. Warns once a kind of mended file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = yield from _locked(folder, len(paths))
+    try:
+        store, hashes = Store.open(folder / geometry.folder(data)), Hashes(folder / HASHES)
+        use = Hold(store.folder)
+        texts = [os.fspath(path) for path in paths]  # a path object is four times its text
+        names = {text: hashes.get(text) for text in texts}
+        for name in store.damaged(set(names.values())):
+            del store.places[name]
+        missing = [Path(text) for text, name in names.items() if name not in store.places]
+        found: list[_Found] = []  # those that there is something to say about
+        if missing:
+            _warn_of_space(folder, len(missing) * 3 * geometry.cache_size**2)
+            decoding = _decoded(missing, frozenset(store.places), geometry, data, workers or cores())
+            with closing(decoding), closing(_stored(decoding, store, hashes)) as storing:
+                for number, one in enumerate(storing, 1):
+                    names[os.fspath(one.path)] = one.name
+                    if one.bad or one.notes:
+                        found.append(one)
+                    yield Progress("images", len(texts) - len(missing) + number, len(texts))
+        del hashes
+    finally:
+        lock.release()
+    bad = {os.fspath(one.path): one.bad for one in found if one.bad}
+    _warn(found)
+    places = _places(store, [names[text] if text not in bad else "" for text in texts])
+    by_row = {row: bad[text] for row, text in enumerate(texts) if text in bad}
+    return Filled(
+        Cache(store.file, paths, tuple(names[text] for text in texts), places, by_row, use),
+        tuple(bad.values()),
+    )
+
+
+def _locked(folder: Path, total: int) -> Work[FileLock]:
+    """The lock of a cache, taken; another run that fills it is waited for, as it saves this one the work."""
+    lock = FileLock(folder / ".lock", timeout=0.2)
+    for attempt in count():
+        try:
+            lock.acquire()
+        except Timeout:
+            yield Progress("images", 0, total, "another process is filling the cache", line=attempt == 0)
+        else:
+            return lock
+    raise AssertionError
+
+
+def _decoded(
+    paths: Sequence[Path], held: frozenset[str], geometry: Geometry, data: Data, workers: int
+) -> Generator[_Found, None, None]:
+    """What became of each file, in order; a bounded number is decoded ahead, side by side, also during a write."""
+    import cv2
+
+    cv2.setNumThreads(0)  # images are decoded side by side, cv2's own threads would only get in the way
+    coming, most = iter(paths), max(4, min(32, AHEAD // (3 * geometry.cache_size**2)))
+    with ThreadPoolExecutor(workers) as pool:
+        ahead: deque[Future[_Found]] = deque()
+        try:
+            while True:
+                for path in islice(coming, most * workers - len(ahead)):
+                    ahead.append(pool.submit(_read, path, held, geometry, data))
+                if not ahead:
+                    return
+                yield ahead.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _read(path: Path, held: frozenset[str], geometry: Geometry, data: Data) -> _Found:
+    name, before = "", []
+    try:
+        before = stamp(path) if path.is_file() else []
+        content = read_bytes(path)
+        name = hashlib.sha256(content).hexdigest()
+        if name in held:
+            return _Found(path, before, name)
+        decoded = decode(content, data, least=0 if data.decode == "whole" else geometry.cache_size)
+        return _Found(path, before, name, geometry.apply(decoded.pixels), decoded.notes)
+    except DataError as error:
+        return _Found(path, before, name, bad=Case(error.summary, path=str(path), code=error.code))
+
+
+def _stored(decoding: Iterator[_Found], store: Store, hashes: Hashes) -> Generator[_Found, None, None]:
+    """Passes on what was decoded, without its pixels, after they went to the store in chunks."""
+    waiting: dict[str, np.ndarray] = {}
+    size = 0
+    try:
+        for one in decoding:
+            if one.pixels is not None and one.name not in store.places:
+                waiting[one.name] = one.pixels
+                size += one.pixels.nbytes
+            if one.stamp and not one.bad:
+                hashes.put(one.path, one.stamp, one.name)
+            if size > CHUNK:
+                store.add(waiting)
+                waiting, size = {}, 0
+            yield replace(one, pixels=None)
+    finally:
+        if waiting:
+            store.add(waiting)
+        hashes.save()
+
+
+def _warn_of_space(folder: Path, needed: int) -> None:
+    """Warns (W19) where what is to be decoded will hardly fit on the disk."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        text = f"W19 the cache will take about {needed / 2**30:.1f} GiB more, the disk has {free / 2**30:.1f} free"
+        warnings.warn(KitWarning(f"{text}: kit cache prune makes room"), stacklevel=4)
+
+
+def _warn(found: Sequence[_Found]) -> None:
+    """Says each kind of mended image once, with the count."""
+    notes = [(note, one.path) for one in found for note in one.notes]
+    for code in sorted({note.code for note, _ in notes}):
+        same = [(note, path) for note, path in notes if note.code == code]
+        (note, path), more = same[0], len(same) - 1
+        text = f"{code} {path}: {note.detail}" + (f", and {more} more like it" if more else "")
+        warnings.warn(KitWarning(text), stacklevel=3)
+
+
+def _places(store: Store, names: Sequence[str]) -> np.ndarray:
+    """Where the images of these contents are, (rows, 3) int64: offset, height, width; -1 for an empty name."""
+    nowhere = Place(-1, -1, -1, 0)
+    found = (store.places[name] if name else nowhere for name in names)
+    return np.array([(place.offset, place.height, place.width) for place in found], np.int64).reshape(-1, 3)
+
+
+def cores() -> int:
+    """The processor cores this process may use: its affinity, or the container's quota where that is less."""
+    mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        return max(1, min(mine, round(int(quota) / int(period))))
+    except (OSError, ValueError):  # no quota reads "max 100000"
+        return mine

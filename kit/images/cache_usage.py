@@ -1,0 +1,137 @@
+"""Stock: what the cache holds, which runs need it, and removing what none does or what was used least recently."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from kit.config.models import Data, Experiment, split
+from kit.config.workspace import CONFIG, SHARED_CACHE, Workspace
+from kit.data.table import rows_to_predict, train_table
+from kit.errors import BusyError, ConfigError, KitError
+from kit.images.cache import Geometry
+from kit.images.cache_store import HASHES, USED, Hashes, Hold, Store
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The images of one geometry; `images` is None for a damaged one, `current` where the tables cannot be read."""
+
+    name: str
+    images: int | None
+    bytes: int
+    used: float  # when last, seconds since the epoch
+    current: int | None  # how many of its images the workspace's tables name
+    needed_by: tuple[str, ...]  # runs, and `config.json`
+    removed: bool = False
+    kept: str = ""  # why it was not removed, though it was to be
+
+
+def stock(workspace: Workspace) -> tuple[Shelf, ...]:
+    """The cache's folders, most recently used first."""
+    folders = [file.parent for file in workspace.cache.glob("*/index.npz")]
+    contents, needs = _contents(workspace), _needs(workspace)
+    found = [_shelf(folder, contents, needs.get(folder.name, ())) for folder in folders]
+    return tuple(sorted(found, key=lambda shelf: (-shelf.used, shelf.name)))
+
+
+def prune(workspace: Workspace, keep_bytes: int | None = None, dry_run: bool = False) -> tuple[Shelf, ...]:
+    """Removes folders that neither a run nor the config needs; or, least recently used first, all but so many bytes.
+
+    One that a process uses stays. Returns all, each with what became of it. Raises BusyError while the cache is being
+    filled, ConfigError C19 for a cache of several workspaces without `keep_bytes`.
+    """
+    if keep_bytes is None and os.environ.get(SHARED_CACHE):
+        raise ConfigError(
+            f"{workspace.cache} is a cache of several workspaces, whose runs are not all known here", code="C19",
+            hint="kit cache prune --keep-bytes 10G",
+        )  # fmt: skip
+    with _nobody_fills(workspace.cache):
+        shelves = stock(workspace)
+        chosen = {shelf.name for shelf in _unneeded(shelves, keep_bytes)}
+        return tuple(
+            _removed(workspace.cache, shelf, dry_run) if shelf.name in chosen else shelf for shelf in shelves
+        )
+
+
+def _unneeded(shelves: Sequence[Shelf], keep_bytes: int | None) -> list[Shelf]:
+    if keep_bytes is None:
+        return [shelf for shelf in shelves if not shelf.needed_by]
+    left, chosen = sum(shelf.bytes for shelf in shelves), []
+    for shelf in reversed(shelves):
+        if left <= keep_bytes:
+            break
+        chosen.append(shelf)
+        left -= shelf.bytes
+    return chosen
+
+
+def _removed(cache: Path, shelf: Shelf, dry_run: bool) -> Shelf:
+    try:
+        held = Hold(cache / shelf.name, alone=True)
+    except BlockingIOError:
+        return replace(shelf, kept="in use by another process")
+    if not dry_run:
+        shutil.rmtree(cache / shelf.name)
+    del held
+    return replace(shelf, removed=True)
+
+
+@contextmanager
+def _nobody_fills(cache: Path) -> Iterator[None]:
+    cache.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(cache / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BusyError(
+            f"{cache} is being filled by another process", code="R08", hint="later again"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _shelf(folder: Path, contents: frozenset[str] | None, needed_by: tuple[str, ...]) -> Shelf:
+    held = Store.held(folder)
+    files = [file.stat() for file in folder.iterdir() if file.is_file()]
+    mark = folder / USED
+    used = (mark if mark.exists() else folder / "index.npz").stat().st_mtime
+    current = None if contents is None or held is None else len(held & contents)
+    count = None if held is None else len(held)
+    return Shelf(folder.name, count, sum(file.st_size for file in files), used, current, needed_by)
+
+
+def _contents(workspace: Workspace) -> frozenset[str] | None:
+    """Hashes of the files that the tables name, where they were read before and are the same; None without tables."""
+    data, hashes = workspace.competition.data, Hashes(workspace.cache / HASHES)
+    try:
+        train = train_table(workspace.root, data)
+        tables = [train, rows_to_predict(workspace.root, data, train.classes)]
+    except KitError:
+        return None
+    return frozenset(hashes.get(path) for table in tables for path in table.paths) - {""}
+
+
+def _needs(workspace: Workspace) -> dict[str, tuple[str, ...]]:
+    """The folder's name -> the runs that need it; what cannot be read needs nothing."""
+    found: dict[str, tuple[str, ...]] = {}
+    experiment, data = workspace.experiment, workspace.competition.data
+    found[Geometry.of(experiment).folder(data)] = (CONFIG,)
+    for file in sorted(workspace.runs.glob(f"*/{CONFIG}")):
+        try:
+            raw = json.loads(file.read_text(encoding="utf-8"))
+            of = Geometry.of(Experiment.model_validate(split(raw, Experiment)))
+            name = of.folder(Data.model_validate(raw.get("data", {})))
+        except (OSError, ValueError, AttributeError, TypeError):
+            continue
+        found[name] = (*found.get(name, ()), file.parent.name)
+    return found

@@ -1,0 +1,159 @@
+"""Scenes: photos of one place from other sides, told by details that one view of a plane explains.
+
+Photos of a shelf, a room or a person taken moments apart are no copies: pixels differ, and what is learned from one is
+known of the other all the same. Keypoints show it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+
+from kit.config.models import Data
+from kit.core.progress import Progress, Work
+from kit.data.duplicates import linked
+from kit.errors import DataError
+from kit.images.reader import decode, read_bytes
+
+LONGEST = 384  # pixels of the side at which details are looked for
+KEPT = 400  # details of a photo
+RATIO = 0.8  # of the distances to the best and the second best match
+PIXELS = 4.0  # a match is explained where the homography lands this near
+LEAST = 12  # explained matches that make two photos one scene
+ALL = 100  # photos of a class up to which every pair is compared
+NEIGHBOURS = 30  # that a photo of a larger class is compared with, by its small picture
+LARGE = 0.5  # of a class's photos are not one scene: then it is what all show that matches, such as a print
+
+One = TypeVar("One")
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True, eq=False)
+class Details:
+    """Where a photo's keypoints are, (N, 2) float32 pixels, and what they look like, (N, 128) uint8."""
+
+    places: np.ndarray
+    looks: np.ndarray
+
+
+def details(path: Path, data: Data) -> Details:
+    """The keypoints of an image file; none for one that cannot be read.
+
+    Source: Lowe 2004, "Distinctive Image Features from Scale-Invariant Keypoints", by OpenCV.
+    """
+    try:
+        grey = cv2.cvtColor(decode(read_bytes(path), data).pixels, cv2.COLOR_RGB2GRAY)
+    except DataError:
+        return Details(np.empty((0, 2), np.float32), np.empty((0, 128), np.uint8))
+    share = LONGEST / max(grey.shape)
+    if share < 1:
+        grey = cv2.resize(grey, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
+    return described(grey)
+
+
+def described(grey: np.ndarray) -> Details:
+    """The keypoints of a grey picture (height, width) uint8."""
+    finder: Any = cv2.SIFT_create(KEPT)  # type: ignore[attr-defined]
+    points, looks = finder.detectAndCompute(grey, None)
+    places = np.array([point.pt for point in points], np.float32).reshape(-1, 2)
+    return Details(places, np.zeros((0, 128), np.uint8) if looks is None else looks.astype(np.uint8))
+
+
+def matches(one: Details, other: Details) -> int:
+    """How many matches of two photos one homography explains.
+
+    Source: Lowe 2004, section 7.1 (the ratio test); Fischler and Bolles 1981, "Random Sample Consensus", by OpenCV.
+    """
+    if min(len(one.places), len(other.places)) < 4:
+        return 0
+    apart = 2 - 2 * (_unit(one.looks) @ _unit(other.looks).T)  # squared distances of unit vectors
+    best = np.argpartition(apart, 1, axis=1)[:, :2]
+    pair = np.sort(np.take_along_axis(apart, best, axis=1), axis=1)
+    kept = np.flatnonzero(pair[:, 0] < RATIO**2 * pair[:, 1])
+    if len(kept) < 4:
+        return 0
+    places = one.places[kept], other.places[apart[kept].argmin(axis=1)]
+    _, explained = cv2.findHomography(*places, cv2.RANSAC, PIXELS)
+    return 0 if explained is None else int(explained.sum())
+
+
+def _unit(looks: np.ndarray) -> np.ndarray:
+    wide = looks.astype(np.float32)
+    made: np.ndarray = wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-9)
+    return made
+
+
+def candidates(rows: np.ndarray, pictures: np.ndarray, others: np.ndarray, most: int) -> np.ndarray:
+    """Of `others`, those whose small pictures are nearest to each of `rows`, (rows, at most `most`)."""
+    likeness = pictures[rows] @ pictures[others].T
+    likeness[rows[:, None] == others] = -np.inf
+    count = min(most, len(others))
+    return others[np.argsort(-likeness, axis=1, kind="stable")[:, :count]]
+
+
+def grouping_scenes(
+    paths: Sequence[Path], labels: np.ndarray, pictures: np.ndarray, data: Data
+) -> Work[np.ndarray]:
+    """A group number a row (rows,): the first row of its scene. Photos of several classes are of several scenes.
+
+    A class is held in memory at a time. Every pair of a class of up to 100 photos is compared; each photo of a larger
+    one with those whose small pictures (`pictures`, as near.looks makes them) are most like its own.
+    """
+    groups, done = np.arange(len(paths)), 0
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        found: list[Details] = []
+        for one in threaded(lambda row: details(paths[row], data), rows.tolist()):
+            found.append(one)
+            done += 1
+            if done % 32 == 0:
+                yield Progress("scenes", done, len(paths))
+        local = linked(len(rows), _pairs(rows, found, pictures).tolist())
+        groups[rows] = rows[local]
+    return groups
+
+
+def threaded(work: Callable[[One], Made], given: Sequence[One]) -> Iterator[Made]:
+    """What `work` makes of each, in order, by a thread a processor: OpenCV lets the others run."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            yield from pool.map(work, given)
+    finally:
+        cv2.setNumThreads(before)
+
+
+def _pairs(rows: np.ndarray, found: Sequence[Details], pictures: np.ndarray) -> np.ndarray:
+    """Pairs (pairs, 2) of places in `rows` that show one scene."""
+    asked = _asked(rows, pictures)
+    pairs: list[tuple[int, int]] = [(one, other) for one, other in asked.tolist()]
+    made = [*threaded(lambda pair: matches(found[pair[0]], found[pair[1]]), pairs)]
+    return scene_pairs(len(rows), asked, np.array(made, dtype=np.int64))
+
+
+def scene_pairs(rows: int, pairs: np.ndarray, counts: np.ndarray, least: float = LEAST) -> np.ndarray:
+    """Of a class's pairs (pairs, 2) those with enough explained matches, so many that no scene is most of the class."""
+    needed = least
+    while True:
+        kept = pairs[counts >= needed]
+        largest = np.bincount(linked(rows, kept.tolist())).max(initial=0)
+        if largest <= max(LARGE * rows, 2) or not len(kept):
+            return kept
+        needed *= 1.5
+
+
+def _asked(rows: np.ndarray, pictures: np.ndarray) -> np.ndarray:
+    if len(rows) <= ALL:
+        return np.stack(np.triu_indices(len(rows), 1), axis=1)
+    places = np.arange(len(rows))
+    near = candidates(places, pictures[rows], places, NEIGHBOURS)
+    pairs = np.stack([np.repeat(places, near.shape[1]), near.ravel()], axis=1)
+    return np.unique(np.sort(pairs, axis=1), axis=0)

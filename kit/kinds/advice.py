@@ -1,0 +1,120 @@
+"""Advice: overrides that answer a finding or an error, without those that are set already."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from kit.errors import KitError
+from kit.kinds import KINDS, Splitter
+from kit.kinds.classes import LabelKind
+
+# splitters that hold groups out whole where data.group declares them
+KEEP_GROUPS = frozenset(
+    {"group_kfold", "stratified_group_kfold", "multilabel_stratified_kfold", "holdout", "time"}
+)
+
+
+def stratified(labels: LabelKind, grouped: bool) -> str:
+    """The splitter that keeps the classes' shares, for labels of this kind; with `grouped` it keeps groups whole."""
+    if labels == "multi_hot":
+        return "multilabel_stratified_kfold"
+    return "stratified_group_kfold" if grouped else "stratified_kfold"
+
+
+def innermost(splitter: Splitter) -> tuple[str, Splitter]:
+    """The splitter that makes the folds, and its key: of `repeated` it is `splitter.base`."""
+    base = getattr(splitter, "base", None)
+    return ("splitter.base", base) if isinstance(base, Splitter) else ("splitter", splitter)
+
+
+def keep_whole(group: str, asked: str | None, splitter: Splitter, labels: LabelKind) -> str:
+    """What makes rows of equal `group` share a fold, where data.group is `asked`; blank if all of it is set."""
+    key, inner = innermost(splitter)
+    parts = [] if asked == group else [f"data.group={group}"]
+    if inner.plugin_name() not in KEEP_GROUPS:
+        parts.append(f"{key}={stratified(labels, grouped=True)}")
+    return " ".join(parts)
+
+
+def weigh_rare(sampler: Mapping[str, Any], loss: Mapping[str, Any], labels: LabelKind) -> str:
+    """Overrides by which rare classes count more, in addition to the sampler and loss that are set."""
+    found = []
+    if sampler["name"] == "shuffled":
+        found.append("sampler=repeat_factor" if labels == "multi_hot" else "sampler=balanced")
+    names = list(_names(loss))
+    if labels == "multi_hot":
+        found += [] if "asymmetric" in names else ["loss=asymmetric"]
+    elif "class_weighted" not in names:
+        mixes = names[0] in ("cutmix", "mixup", "cutmix_or_mixup")  # a mixture is the outermost loss
+        key, inner = ("loss.base", names[1:]) if mixes else ("loss", names)
+        keep = f" {key}.base={inner[0]}" if inner and inner[0] != "cross_entropy" else ""
+        found.append(f"{key}=class_weighted{keep}")
+    if not found:
+        return f"nothing more: sampler {sampler['name']!r} and loss {names[0]!r} favour rare classes already"
+    return ", or ".join(found)
+
+
+def _names(spec: Any) -> Iterator[str]:
+    """The names of a spec and of what is nested in it as its base, the outermost first."""
+    while isinstance(spec, Mapping) and "name" in spec:
+        yield spec["name"]
+        spec = spec.get("base")
+        spec = {"name": spec} if isinstance(spec, str) else spec
+
+
+def predict_command(
+    run: str,
+    views: str,
+    root: Path | None = None,
+    about: Mapping[str, Any] | None = None,
+    command: str = "tta",
+) -> str:
+    """The command that makes a run's predictions by views of this name, or where to look if there is none.
+
+    `about` is what predictions of that name say of themselves; without it the name must be one that --views takes.
+    `command` is tta or embed.
+    """
+    told = about or {}
+    if "retrieval" in told:
+        return f"kit retrieve runs/{run} again, with the scorer and rerankers of {views}"
+    policy = told.get("policy") or {}
+    plain = re.sub(r"-\d{4}(-\d+)?$", "", views)
+    spec = policy.get("views") or told.get("spec") or plain.removesuffix("-geometric")
+    text = _as_option("views", spec, root)
+    if not text:
+        return f"kit plugins views lists what --views takes, kit runs show {run} the views that it has"
+    paths = [f"runs/{run}"]
+    if plain != views and told.get("checkpoints"):  # an earlier epoch's
+        tags = {fold: str(tag).partition(":")[0] for fold, tag in told["checkpoints"].items()}
+        paths = [f"runs/{run}/fold-{fold}/{tag}" for fold, tag in tags.items()]
+    words = [f"kit {command} --checkpoints {' '.join(paths)} --views {text}"]
+    if command == "tta" and plain.endswith("-geometric"):
+        words.append("--merge geometric")
+    if policy:
+        words.append(f"--policy {_as_option('ensembler', policy['recipe']['name'], root)}")
+    return " ".join(words)
+
+
+def _as_option(kind: str, spec: Any, root: Path | None) -> str:
+    """A plugin's name, or its JSON if its options are not the defaults; blank if there is no such plugin."""
+    try:
+        plugin = KINDS[kind].open(spec, root)
+    except KitError:
+        return ""
+    name = plugin.plugin_name()
+    return name if plugin == type(plugin)() else shlex.quote(json.dumps(plugin.spec()))
+
+
+def calmer(clip_grad_norm: float | None, precision: str) -> str:
+    """What keeps a loss finite, without what is set: gradients that are clipped already, float32."""
+    parts = ["a lower optimizer.lr"]
+    if clip_grad_norm is None or clip_grad_norm > 1:
+        parts.append("clip_grad_norm=1")
+    if precision != "float32":
+        parts.append("precision=float32")
+    return f"{', or '.join(parts)}, under another --name"

@@ -1,0 +1,168 @@
+"""Catalogue: what plugins there are, and what each one's options are."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import to_jsonable_python
+
+from kit.errors import PluginError
+from kit.kinds import KINDS, registry
+from kit.kinds.classes import LABEL_KINDS, SEE_LABELS
+from kit.kinds.label_kinds import MEANING
+from kit.kinds.plugin import Plugin, default_of
+from kit.kinds.registry import Place
+
+LIMITS = {
+    "ge": "at least {}", "gt": "above {}", "le": "at most {}", "lt": "below {}",
+    "min_length": "at least {} long", "max_length": "at most {} long", "multiple_of": "a multiple of {}",
+    "pattern": "matching {}",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One plugin in the list; `error` says why it cannot be used."""
+
+    kind: str
+    name: str
+    shelf: str
+    where: str
+    summary: str
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a plugin; without a default it must be given."""
+
+    name: str
+    type: str
+    default: Any
+    required: bool
+    limits: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Description:
+    """All that a user may want to know of one plugin."""
+
+    kind: str
+    name: str
+    shelf: str
+    file: str
+    summary: str
+    text: str
+    source: str
+    options: tuple[Option, ...]
+    takes: str = ""  # which labels, where its kind sees any
+
+
+def listing(kinds: Iterable[str], root: Path | None = None) -> list[Listed]:
+    """All plugins of these kinds; those outside kit are imported, so that broken ones show their error."""
+    return [
+        _listed(place, len(places))
+        for kind in kinds
+        for places in registry.places(kind, root).values()
+        for place in places
+    ]
+
+
+def _listed(place: Place, count: int) -> Listed:
+    try:
+        summary = registry.summary(place)
+    except Exception:  # no Python, or its package fails: loading says what is wrong
+        summary = ""
+    where = str(place.distribution or place.file or place.module)
+    error = f"P03 {count} plugins have this name" if count > 1 else _error(place)
+    return Listed(place.kind, place.name, place.shelf, where, summary, error)
+
+
+def _error(place: Place) -> str:
+    if place.shelf == "kit":
+        return ""
+    try:
+        registry.load(place, KINDS[place.kind])
+    except PluginError as error:
+        cases = "; ".join(str(case) for case in error.cases)
+        return f"{error.code} {error.summary}{': ' + cases if cases else ''}"
+    return ""
+
+
+def describe(kind: str, name: str, root: Path | None = None) -> Description:
+    """One plugin's text, source and options. Raises PluginError where it is unknown or broken."""
+    place = registry.find(kind, name, root)
+    plugin = registry.load(place, KINDS[kind])
+    file = Path(inspect.getfile(plugin))
+    text, source = _parted(inspect.getdoc(plugin) or "", sys.modules[plugin.__module__].__doc__ or "")
+    options = tuple(_option(key, field) for key, field in plugin.options().items())
+    summary = text.splitlines()[0] if text else ""
+    return Description(kind, name, place.shelf, str(file), summary, text, source, options, _takes(plugin))
+
+
+def _takes(plugin: type[Plugin]) -> str:
+    if plugin.kind not in SEE_LABELS:
+        return ""
+    wraps = any(
+        type_name(field.annotation).partition(" ")[0] in SEE_LABELS for field in plugin.options().values()
+    )
+    known = [MEANING[labels] for labels in plugin.label_kinds if labels in LABEL_KINDS]
+    taught = [MEANING[labels] for labels in plugin.label_kinds if labels not in LABEL_KINDS]
+    kinds = " or ".join(known) + ", where the plugins in it do too" * wraps
+    return kinds + ("\nOf pseudo-labels: " + " or ".join(taught) if taught else "")
+
+
+def _parted(text: str, module: str) -> tuple[str, str]:
+    """A docstring's text and what stands behind `Source:`, of the class or else of its module."""
+    body, _, source = text.partition("Source:")
+    source = source or inspect.cleandoc(module).partition("Source:")[2]
+    return body.strip(), " ".join(source.split())
+
+
+def _option(name: str, field: Any) -> Option:
+    default = to_jsonable_python(default_of(field))
+    limits = [
+        words.format(getattr(rule, key))
+        for rule in field.metadata
+        for key, words in LIMITS.items()
+        if getattr(rule, key, None) is not None
+    ]
+    return Option(
+        name,
+        type_name(field.annotation),
+        default,
+        field.is_required(),
+        ", ".join(limits),
+        field.description or "",
+    )
+
+
+def type_name(annotation: Any) -> str:
+    """A type as a user writes it: `float`, `int | None`, `tuple[str, ...]`, or the kind of a nested plugin."""
+    if inspect.isclass(annotation) and issubclass(annotation, Plugin):
+        return annotation.kind
+    if inspect.isclass(annotation) and not getattr(annotation, "__args__", None):
+        return "None" if annotation is type(None) else annotation.__name__
+    return str(annotation).replace("typing.", "")
+
+
+def open_file(file: Path) -> Plugin:
+    """The plugin of a file plugins/<kind>/<name>.py of any workspace, with its default options.
+
+    Raises PluginError (P09) where the file stands elsewhere, and for what is wrong with the plugin.
+    """
+    file = file.resolve()
+    kind, shelf = file.parent.name, file.parent.parent
+    if not file.is_file() or file.suffix != ".py" or kind not in KINDS or shelf.name != "plugins":
+        raise PluginError(
+            f"{file} is no plugin's file" if file.is_file() else f"there is no file {file}",
+            code="P09",
+            hint="plugins/<kind>/<name>.py of a workspace",
+        )
+    return KINDS[kind].open(file.stem, None if shelf == registry.STOCK.resolve() else shelf.parent)

@@ -1,0 +1,49 @@
+"""Which plugins take a table's labels: those that do not are refused at the door, beside those that do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from kit.errors import Case, ConfigError, KitError
+from kit.kinds import KINDS, Plugin, registry
+from kit.kinds.classes import LabelKind
+
+MEANING = {
+    "numbers": "one label a row",
+    "multi_hot": "any number of labels a row",
+    "soft": "soft rows",
+    "taught": "a label and a teacher's word a row",
+}
+
+
+def check_takes(plugins: Iterable[Plugin], labels: LabelKind, root: Path | None = None) -> None:
+    """Raises ConfigError C17 where plugins do not take labels of this kind, naming those of their kinds that do."""
+    wrong = [plugin for plugin in plugins if not plugin.takes_labels(labels)]
+    if not wrong:
+        return
+    named = " and ".join(f"{plugin.kind} {plugin.plugin_name()!r}" for plugin in wrong)
+    cases = [Case(fitting(plugin.kind, labels, root), plugin.kind) for plugin in wrong]
+    raise ConfigError(
+        f"{named} {'does' if len(wrong) == 1 else 'do'} not take {MEANING[labels]}, which is what the table has",
+        code="C17", cases=cases, hint=" ".join(_asking(plugin.kind) for plugin in wrong),
+    )  # fmt: skip
+
+
+def _asking(kind: str) -> str:
+    """How one of a kind's plugins is asked for: `scorer` is no key of config.json."""
+    return "--scorer <one of these>" if kind == "scorer" else f"{kind}=<one of these>"
+
+
+def fitting(kind: str, labels: LabelKind, root: Path | None = None) -> str:
+    """The names of a kind's plugins that take labels of a kind, as errors list them."""
+    names = [name for name in registry.places(kind, root) if _takes(kind, name, labels, root)]
+    return ", ".join(names) or f"none does; kit plugins new {kind} mine"
+
+
+def _takes(kind: str, name: str, labels: LabelKind, root: Path | None) -> bool:
+    """Whether a plugin does with the options it has by default; one that cannot be opened does not."""
+    with suppress(KitError):
+        return KINDS[kind].open(name, root).takes_labels(labels)
+    return False

@@ -1,0 +1,192 @@
+"""Plugin: what every technique is, whatever its kind.
+
+A plugin is a frozen pydantic model: its fields are its options. It is a recipe that can be written down with
+its name, compared, hashed and pickled. Fields marked `known()` are not options: `bind` fills them with what
+the competition's table says (class counts, shape groups).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_serializer,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticUndefined, to_jsonable_python
+
+from kit.core.files import StrPath, fingerprint
+from kit.errors import Case, ConfigError, nearest
+from kit.kinds import registry
+from kit.kinds.classes import SEE_LABELS, LabelKind
+
+
+def known(default: Any = ()) -> Any:
+    """A field that is no option: `bind` fills it from the attribute of the same name of Classes, `within` the rest."""
+    return Field(default, exclude=True, repr=False, json_schema_extra={"known": True})
+
+
+def is_known(field: Any) -> bool:
+    return bool(isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("known"))
+
+
+class Plugin(BaseModel):
+    """A recipe of one kind; kit.kinds lists the kinds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=False)
+
+    kind: ClassVar[str] = ""
+    label_kinds: ClassVar[tuple[LabelKind, ...]] = ("numbers",)  # which labels it takes, if its kind sees any
+    replaced_options: ClassVar[
+        Mapping[str, str]
+    ] = {}  # options that it had, and the config key that replaced each
+
+    def takes_labels(self, labels: LabelKind) -> bool:
+        """Whether it takes labels of this kind, and so do the plugins that are nested in it."""
+        if self.kind not in SEE_LABELS:
+            return True
+        fields = [getattr(self, name) for name in type(self).model_fields]
+        inner = [one for value in fields for one in (value if isinstance(value, tuple) else (value,))]
+        nested = [one for one in inner if isinstance(one, Plugin)]
+        return labels in self.label_kinds and all(plugin.takes_labels(labels) for plugin in nested)
+
+    @classmethod
+    def plugin_name(cls) -> str:
+        """The name of the file that defines the plugin."""
+        return registry.place_of(cls).name
+
+    def called(self) -> str:
+        """A name for files that tells recipes apart: with 6 hex digits where options differ from their defaults."""
+        name = self.plugin_name()
+        return name if self == type(self)() else f"{name}-{fingerprint(self.spec())[:6]}"
+
+    def reads(self) -> tuple[Path, ...]:
+        """Files beside the images that the work depends on, such as weights; a run remembers their content."""
+        return ()
+
+    @classmethod
+    def options(cls) -> dict[str, Any]:
+        """The options' pydantic fields by name."""
+        return {name: field for name, field in cls.model_fields.items() if not is_known(field)}
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any], root: Path | None = None) -> Self:
+        """The plugin with these options; nested plugins' specs are opened with the workspace's plugins.
+
+        Raises pydantic's ValidationError, which names each option by its path: `base.gama`.
+        """
+        fields = cls.options()
+        unknown = [key for key in options if key not in fields]
+        if unknown:
+            raise ValidationError.from_exception_data(
+                cls.__name__, [_no_option(cls, key, fields, options[key]) for key in unknown]
+            )
+        return cls.model_validate(_with_default_names(fields, options), context={"root": root})
+
+    @classmethod
+    def open(cls, spec: Any, root: StrPath | None = None, where: str = "") -> Self:
+        """Opens `"focal"` or `{"name": "focal", "gamma": 1.5}` as a plugin of this kind.
+
+        `root` is the workspace whose plugins count too, `where` the config key that errors name.
+        Raises PluginError for an unknown or broken plugin, ConfigError for options that do not fit.
+        """
+        try:
+            return registry.open_spec(cls, cls.kind, spec, None if root is None else Path(root))
+        except ValidationError as error:
+            raise explain(error, where or cls.kind) from None
+
+    def with_known(self, **values: Any) -> Self:
+        """The same recipe with these values in its `known` fields, and in those of the plugins that it nests."""
+        fields = type(self).model_fields
+        updates = {key: value for key, value in values.items() if key in fields and is_known(fields[key])}
+        for name in self.options():
+            value = getattr(self, name)
+            if isinstance(value, Plugin):
+                updates[name] = value.with_known(**values)
+            elif isinstance(value, tuple) and any(isinstance(one, Plugin) for one in value):
+                updates[name] = tuple(
+                    one.with_known(**values) if isinstance(one, Plugin) else one for one in value
+                )
+        return self.model_copy(update=updates) if updates else self
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _open(cls, value: Any, handler: Callable[[Any], Self], info: ValidationInfo) -> Self:
+        """On a kind, opens a spec through the registry; on a technique, checks its options."""
+        if "kind" not in cls.__dict__:
+            return handler(value)
+        if isinstance(value, cls):
+            return value
+        root = (info.context or {}).get("root")
+        return registry.open_spec(cls, cls.kind, value, root)
+
+    @model_serializer(mode="plain")
+    def spec(self) -> dict[str, Any]:
+        """Name and options as plain JSON values; opening them gives an equal plugin."""
+        options = {name: to_jsonable_python(getattr(self, name)) for name in self.options()}
+        return {"name": self.plugin_name(), **options}
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.model_dump_json()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        place = registry.place_of(type(self))
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return _rebuild, (place.root, place.kind, place.name, fields)
+
+
+def _no_option(cls: type[Plugin], key: str, fields: Mapping[str, Any], value: Any) -> InitErrorDetails:
+    kind, name = cls.kind, cls.plugin_name()
+    if key in cls.replaced_options:
+        there = cls.replaced_options[key]
+        message = f"{kind} '{name}' has no option '{key}' any more: {there} replaces it, for all scores and the file"
+        number = int(value) if isinstance(value, bool) else value
+        instead = {"instead": f"remove {key} from {kind}, and set {there}={number}"}
+        return {"type": PydanticCustomError("no_option", message, instead), "loc": (key,), "input": key}
+    options = ", ".join(fields) or "none"
+    message = f"{kind} '{name}' has no option '{key}'{nearest(key, fields)} (its options: {options})"
+    return {"type": PydanticCustomError("no_option", message.replace("{", "{{")), "loc": (key,), "input": key}
+
+
+def explain(error: ValidationError, where: str = "") -> ConfigError:
+    """pydantic's findings in kit's words: the path of each key, what is wrong, what was given."""
+    cases, hints = [], []
+    for found in error.errors(include_url=False):
+        hints += [found["ctx"]["instead"]] if "instead" in found.get("ctx", {}) else []
+        path = ".".join(str(part) for part in ((where,) if where else ()) + found["loc"])
+        given = "" if found["type"] in ("no_option", "missing") else f", not {found['input']!r}"
+        cases.append(Case(f"{found['msg'].removeprefix('Value error, ')}{given}", path))
+    return ConfigError(
+        f"{len(cases)} option{'s' * (len(cases) > 1)} cannot be used",
+        code="C02",
+        cases=cases,
+        hint="; ".join(hints),
+    )
+
+
+def _with_default_names(fields: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a nested plugin without its name are meant for the default one: `splitter.base.folds=3`."""
+    filled = dict(options)
+    for key, value in options.items():
+        default = fields[key].get_default(call_default_factory=True)
+        if isinstance(value, Mapping) and "name" not in value and isinstance(default, Plugin):
+            filled[key] = {"name": default.plugin_name(), **value}
+    return filled
+
+
+def _rebuild(root: Path | None, kind: str, name: str, fields: dict[str, Any]) -> Plugin:
+    plugin = registry.load(registry.find(kind, name, root), Plugin)
+    return plugin(**fields)
+
+
+def default_of(field: Any) -> Any:
+    """A pydantic field's default, or None where the option must be given."""
+    value = field.get_default(call_default_factory=True)
+    return None if value is PydanticUndefined else value

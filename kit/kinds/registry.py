@@ -1,0 +1,238 @@
+"""Where plugins are: the tree is the registry, `loss/focal.py` is `loss=focal`.
+
+Three shelves, looked through for every name:
+
+    workspace   plugins/<kind>/<name>.py of the workspace       the team's own
+    kit         kit/plugins/<kind>/<name>.py                    stock techniques
+    installed   entry points of the group kit.<kind>            other packages' modules
+
+Names come from files and metadata: nothing is imported until a plugin is used, so a broken one stops only
+those who use it. A workspace's modules are imported under a package name private to that workspace.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import os
+import sys
+import traceback
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from kit.errors import Case, PluginError, nearest
+
+STOCK = Path(__file__).parents[1] / "plugins"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one plugin stands: its kind, its name, and the module that defines it."""
+
+    kind: str
+    name: str
+    shelf: str  # workspace, kit or installed
+    module: str
+    file: Path | None = None
+    root: Path | None = None  # the workspace, for a plugin of one
+    distribution: str = ""  # the installed package, for a plugin of one
+
+    def __str__(self) -> str:
+        where = self.distribution or self.file or self.module
+        return f"{self.kind} {self.name!r} ({where})"
+
+
+def kinds(root: Path | None = None) -> tuple[str, ...]:
+    """The kinds of plugin: kit's own, sorted (a workspace or a package adds techniques, not kinds)."""
+    return tuple(sorted(folder.name for folder in STOCK.iterdir() if _is_plugin_name(folder.name)))
+
+
+def _is_plugin_name(name: str) -> bool:
+    return name.isidentifier() and not name.startswith("_")
+
+
+def places(kind: str, root: Path | None = None) -> dict[str, list[Place]]:
+    """Every place a plugin of `kind` is found at, by name; more than one place a name is an error on use."""
+    if kind not in kinds():
+        raise PluginError(
+            f"no kind of plugin named {kind!r}{nearest(kind, kinds())}", code="P02", hint="kit plugins"
+        )
+    found: dict[str, list[Place]] = {}
+    for place in [*_in_workspace(kind, root), *_in_kit(kind), *_installed(kind)]:
+        found.setdefault(place.name, []).append(place)
+    return dict(sorted(found.items()))
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.glob("*.py") if _is_plugin_name(file.stem))
+
+
+def _in_workspace(kind: str, root: Path | None) -> list[Place]:
+    if root is None or os.environ.get("KIT_PLUGINS", "").lower() == "off":
+        return []
+    root = root.resolve()
+    package = _package(root)
+    return [
+        Place(kind, file.stem, "workspace", f"{package}.{kind}.{file.stem}", file, root)
+        for file in _files(root / "plugins" / kind)
+    ]
+
+
+def _in_kit(kind: str) -> list[Place]:
+    return [
+        Place(kind, file.stem, "kit", f"kit.plugins.{kind}.{file.stem}", file)
+        for file in _files(STOCK / kind)
+    ]
+
+
+def _installed(kind: str) -> list[Place]:
+    found = _entry_points(tuple(sys.path)).select(group=f"kit.{kind}")
+    return [
+        Place(kind, entry.name, "installed", entry.value, distribution=entry.dist.name if entry.dist else "")
+        for entry in found
+    ]
+
+
+@lru_cache(maxsize=4)
+def _entry_points(path: tuple[str, ...]) -> Any:
+    """Every installed package's, on a search path; reading them takes 20 ms, and a run opens 20 plugins."""
+    return importlib.metadata.entry_points()
+
+
+@lru_cache
+def _package(root: Path) -> str:
+    """The private package of a workspace: `kit_workspace_` and 12 hex digits of its path."""
+    return "kit_workspace_" + hashlib.sha256(os.fsencode(root)).hexdigest()[:12]
+
+
+def find(kind: str, name: str, root: Path | None = None) -> Place:
+    """The one place of a plugin. Raises PluginError where there is none or more than one."""
+    known = places(kind, root)
+    if name not in known:
+        names = ", ".join(known)
+        raise PluginError(
+            f"no {kind} named {name!r}{nearest(name, known)}",
+            code="P02",
+            hint=f"one of {names} (kit plugins {kind})",
+        )
+    if len(known[name]) > 1:
+        raise PluginError(
+            f"{len(known[name])} plugins are {kind} {name!r}: rename all but one",
+            code="P03",
+            cases=[
+                Case(f"on the shelf {place.shelf!r}", str(place.file or place.distribution))
+                for place in known[name]
+            ],
+        )
+    return known[name][0]
+
+
+def load(place: Place, base: type[T]) -> type[T]:
+    """The one public class of a kind that a plugin's module defines. Raises PluginError, naming the file."""
+    try:
+        if place.root is not None:
+            _register_package(place.root, place.kind)
+        module = importlib.import_module(place.module)
+    except Exception as error:
+        detail = traceback.format_exception_only(error)[-1].strip()
+        raise PluginError(
+            f"{place} fails on import", code="P01", cases=[Case(detail, _line_of(error, place))]
+        ) from error
+    found = [
+        value
+        for name, value in vars(module).items()
+        if inspect.isclass(value)
+        and issubclass(value, base)
+        and getattr(value, "kind", "") == place.kind
+        and value.__module__ == module.__name__
+        and not name.startswith("_")
+    ]
+    if len(found) != 1:
+        names = ", ".join(sorted({value.__name__ for value in found})) or "none"
+        raise PluginError(f"{place} must define one public class of its kind, it defines {names}", code="P04")
+    return found[0]
+
+
+def _register_package(root: Path, kind: str) -> None:
+    """Makes a workspace's plugins/ importable under its private package name, for this process."""
+    package = _package(root)
+    for name, folder in ((package, root / "plugins"), (f"{package}.{kind}", root / "plugins" / kind)):
+        if name not in sys.modules:
+            module = types.ModuleType(name)
+            module.__path__ = [str(folder)]
+            sys.modules[name] = module
+    sys.modules[package].__dict__["ROOT"] = root
+    importlib.invalidate_caches()
+
+
+def _line_of(error: Exception, place: Place) -> str:
+    """`file:line` of the plugin's own line that failed, else the file."""
+    file = str(place.file or place.module)
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f"{file}:{lines[-1]}" if lines else file
+
+
+def place_of(plugin: type) -> Place:
+    """The place of a plugin's class, from the module that defines it.
+
+    Raises PluginError for a class that stands on no shelf.
+    """
+    module = plugin.__module__
+    kind = str(getattr(plugin, "kind", ""))
+    package, _, name = module.rpartition(".")
+    if package == f"kit.plugins.{kind}":
+        return Place(kind, name, "kit", module, STOCK / kind / f"{name}.py")
+    home = sys.modules.get(module.partition(".")[0])
+    if home is not None and hasattr(home, "ROOT"):
+        return Place(kind, name, "workspace", module, home.ROOT / "plugins" / kind / f"{name}.py", home.ROOT)
+    for place in _installed(kind):
+        if place.module == module:
+            return place
+    raise PluginError(
+        f"{plugin.__name__} ({module}) stands on no shelf, so it has no name",
+        code="P05",
+        hint=f"put its file into plugins/{kind or '<kind>'}/ of the workspace",
+    )
+
+
+def open_spec(base: type[T], kind: str, spec: Any, root: Path | None) -> T:
+    """Opens `"focal"` or `{"name": "focal", "gamma": 1.5}` as a plugin of a kind.
+
+    Raises PluginError for an unknown name and pydantic's ValidationError for options that do not fit.
+    """
+    if isinstance(spec, str):
+        spec = {"name": spec}
+    if not isinstance(spec, Mapping) or not isinstance(spec.get("name"), str):
+        raise PluginError(
+            f"a {kind} is a name or {{'name': ..., options}}, not {spec!r}",
+            code="P06",
+            hint=f"kit plugins {kind}",
+        )
+    plugin = load(find(kind, spec["name"], root), base)
+    options = {key: value for key, value in spec.items() if key != "name"}
+    return plugin.from_options(options, root)  # type: ignore[attr-defined]
+
+
+def summary(place: Place) -> str:
+    """The first line of the docstring of a plugin's class, or of its module, read without importing it."""
+    file = place.file
+    if file is None:
+        spec = importlib.util.find_spec(place.module)
+        file = Path(spec.origin) if spec and spec.origin else None
+    if file is None:
+        return ""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
+    texts = [*(ast.get_docstring(node) for node in classes), ast.get_docstring(tree)]
+    return next((text.strip().splitlines()[0] for text in texts if text), "")

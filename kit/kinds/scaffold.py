@@ -1,0 +1,63 @@
+"""A new plugin from the template of its kind: a file that works, and a test that holds it against the laws."""
+
+from __future__ import annotations
+
+import keyword
+from pathlib import Path
+from string import Template
+
+from kit.core import files
+from kit.errors import ConfigError, PluginError
+from kit.kinds import KINDS, registry
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+
+def new_plugin(root: Path, kind: str, name: str) -> tuple[Path, Path]:
+    """Writes plugins/<kind>/<name>.py and tests/plugins/<kind>/test_<name>.py, and returns both.
+
+    Raises PluginError (P02) for an unknown kind, ConfigError (C23) for a name that cannot be used, or that is taken.
+    """
+    taken = registry.places(kind, root)
+    _check_name(kind, name)
+    plugin = root / "plugins" / kind / f"{name}.py"
+    test = root / "tests" / "plugins" / kind / f"test_{name}.py"
+    if name in taken:
+        raise ConfigError(f"there is already a {taken[name][0]}", code="C23", hint="another name")
+    for path in (plugin, test):
+        if path.exists():
+            raise ConfigError(f"{path} exists and is left as it is", code="C23", hint="another name")
+    words = {
+        "kind": kind,
+        "name": name,
+        "cls": camel_case(name),
+        "base": KINDS[kind].__name__,
+        "title": name.replace("_", " ").capitalize(),
+    }
+    files.write_text(plugin, _template(kind).substitute(words))
+    files.write_text(test, _template("test").substitute(words))
+    return plugin, test
+
+
+def _template(name: str) -> Template:
+    file = TEMPLATES / f"{name}.txt"
+    if not file.is_file():
+        raise PluginError(
+            f"there is no template for a {name}", code="P08", hint=f"copy one of kit/plugins/{name}"
+        )
+    return Template(file.read_text(encoding="utf-8"))
+
+
+def _check_name(kind: str, name: str) -> None:
+    usable = name.isidentifier() and name.isascii() and name == name.lower() and not name.startswith("_")
+    if not usable or keyword.iskeyword(name) or name == kind:
+        raise ConfigError(
+            f"{name!r} cannot name a {kind}",
+            code="C23",
+            hint="small letters, digits and _, such as my_loss; not a word of Python, nor the kind's own",
+        )
+
+
+def camel_case(name: str) -> str:
+    """The class's name of a file's: `my_loss` defines `MyLoss`."""
+    return "".join(part.capitalize() for part in name.split("_"))

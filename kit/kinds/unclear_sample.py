@@ -1,0 +1,162 @@
+"""A sample submission whose cells show no format: the metric decides between labels and probabilities."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from kit.errors import ConfigError
+from kit.kinds import Format, Metric
+from kit.kinds.classes import LabelKind
+from kit.kinds.metric_input import scored_by
+
+SCORES = {
+    "labels": "scores labels",
+    "ranking": "scores a ranking of the classes",
+    "probabilities": "scores probabilities",
+}
+WRITES = {
+    "label": "labels", "labels": "labels", "positive": "probabilities", "probabilities": "probabilities",
+    "one_hot": "0 and 1", "multi_hot": "0 and 1", "top_k": "ranked labels",
+}  # fmt: skip
+
+MAX_SPELLINGS = 8  # more different cells are no spellings of 0 and 1
+
+Cells = Literal["blank", "zeros", "zeros and ones", "a fraction", "a number"]
+
+
+@dataclass(frozen=True)
+class Decided:
+    """The format that the metric decides on, and the reason in words."""
+
+    format: Format
+    why: str
+
+
+def decide(
+    sample: pd.DataFrame, classes: Sequence[str], labels: LabelKind, metric: Metric, root: Path | None
+) -> Decided | None:
+    """The format for a sample whose cells show none; None if they show one or the metric does not tell.
+
+    Raises ConfigError C21 if the metric scores labels and the cells are 0 or 1 where the classes have names.
+    """
+    if sample.shape[1] < 2 or not len(sample) or not sample.iloc[:, 0].is_unique:
+        return None
+    several = len(classes) > 1 and sorted(sample.columns[1:]) == sorted(classes)
+    if not several and sample.shape[1] != 2:
+        return None
+    cells = _cells(sample)
+    scored = scored_by(metric, labels, len(classes)) if cells is not None else None
+    if cells is None or scored is None:
+        return None
+    if several:
+        chosen = _of_columns(cells, sample.iloc[:, 1:].to_numpy().tolist(), labels, scored)
+    else:
+        chosen = _of_one(cells, sample, classes, labels, scored)
+    if chosen is None:
+        return None
+    name, other = chosen
+    options = {"k": min(metric.spec()["k"], len(classes))} if name == "top_k" and "k" in metric.spec() else {}
+    shape = Format.open({"name": name, **options}, root, where="format")
+    said = f"metric {metric.plugin_name()} {SCORES[scored]}"
+    instead = f"; format={other} writes {WRITES[other]}" if other else ""
+    return Decided(shape, f"{_shown(sample, cells)}, read as {_read_as(name)}: {said}{instead}")
+
+
+def _of_one(
+    cells: Cells, sample: pd.DataFrame, classes: Sequence[str], labels: LabelKind, scored: str
+) -> tuple[str, str] | None:
+    """The format of one column of answers, and the one that it might be instead."""
+    if cells == "blank" and scored == "ranking":
+        return "top_k", "labels" if labels == "multi_hot" else "label"
+    if labels == "multi_hot":
+        return ("labels", "") if cells == "blank" else None
+    numbers = all(_number(name) is not None for name in classes)
+    if len(classes) != 2:
+        # one column has no room for the probabilities of more classes
+        placeholder = cells == "blank" or (numbers and not set(sample.iloc[:, 1]) & set(classes))
+        return ("label", "") if placeholder else None
+    if scored == "probabilities":
+        return None if cells == "a fraction" else ("positive", "label")
+    values = set(sample.iloc[:, 1])
+    if cells == "blank" or numbers:
+        return ("label", "positive") if len(values) == 1 else None
+    if cells == "a fraction":
+        return None  # a fraction cannot stand for a class that has a name, so the sample shows a probability
+    raise _coded(cells, sample, classes)
+
+
+def _of_columns(
+    cells: Cells, rows: Sequence[Sequence[str]], labels: LabelKind, scored: str
+) -> tuple[str, str] | None:
+    """The format of a column a class, and the one that it might be instead; fractions show probabilities."""
+    hard = "multi_hot" if labels == "multi_hot" else "one_hot"
+    if cells in ("a fraction", "a number"):
+        return None
+    if scored != "probabilities" and len(set(map(tuple, rows))) > 1:
+        return None  # rows of different 0 and 1 show a format that suits the metric
+    return ("probabilities", hard) if scored == "probabilities" else (hard, "probabilities")
+
+
+def _coded(cells: Cells, sample: pd.DataFrame, classes: Sequence[str]) -> ConfigError:
+    """The error for names of classes where the sample has 0 or 1: which number stands for which is not known."""
+    codes = json.dumps({name: str(number) for number, name in enumerate(classes)})
+    return ConfigError(
+        f"{_shown(sample, cells)}, the metric scores labels, and the classes are {' and '.join(classes)}",
+        code="C21",
+        hint=f"'data.rename={codes}' (or the other way round) for labels, format=positive for probabilities",
+    )
+
+
+def _cells(sample: pd.DataFrame) -> Cells | None:
+    """What all cells after the id are; None if they differ in more than 0 and 1, or are no numbers from 0 to 1."""
+    values = set()
+    for number in range(1, sample.shape[1]):
+        values |= {cell.strip() for cell in sample.iloc[:, number].unique()}
+        if len(values) > MAX_SPELLINGS:
+            return None
+    if values == {""}:
+        return "blank"
+    if values == {"0"}:
+        return "zeros"
+    if values <= {"0", "1"}:
+        return "zeros and ones"
+    numbers = {_number(value) for value in values}
+    if None in numbers or not all(0 <= number <= 1 for number in numbers if number is not None):
+        return None
+    if numbers <= {0.0, 1.0}:
+        return "a number"
+    return "a fraction" if len(numbers) == 1 else None
+
+
+def different_cells(sample: pd.DataFrame) -> set[str]:
+    """The different cells after the id."""
+    return set().union(*(sample.iloc[:, number].unique() for number in range(1, sample.shape[1])))
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _shown(sample: pd.DataFrame, cells: Cells) -> str:
+    """The cells in words."""
+    values = sorted(different_cells(sample))
+    if cells == "blank":
+        return "every cell of the sample is empty"
+    if sample.shape[1] > 2 and all(row.count("1") == 1 for row in sample.iloc[:, 1:].to_numpy().tolist()):
+        return "every row of the sample has one 1"
+    if len(values) == 1:
+        return f"every cell of the sample is {values[0]}"
+    return f"every cell of the sample is {' or '.join(values[:4])}"
+
+
+def _read_as(name: str) -> str:
+    return {"label": "a label", "positive": "a probability", "top_k": "ranked labels"}.get(name, name)

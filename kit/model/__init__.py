@@ -1,0 +1,1 @@
+"""The network: its parts, weights, checkpoints and forward passes."""

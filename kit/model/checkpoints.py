@@ -1,0 +1,225 @@
+"""Checkpoints: numbered folders of safetensors, training state and a manifest; the newest valid one wins.
+
+    fold-0/0012/model.safetensors    the weights
+    fold-0/0012/ema.safetensors      their average, which predicts; absent where ema_decay is 0
+    fold-0/0012/state.pt             the optimizer and the counters, read with weights_only
+    fold-0/0012/manifest.json        schema, sha256 and size of each file, and what the weights are for
+    fold-0/0012-000345/              the same, 345 steps into the thirteenth epoch; gone when that is over
+
+A folder without a manifest that holds does not exist. Nothing that is read here can execute.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from kit.core.checked_dict import Said
+from kit.core.files import read_json, remove_folder, sha256, sync, write_json, written_folder
+from kit.errors import CheckpointError, KitWarning
+from kit.model.tensor_files import read_safetensors, read_state
+
+SCHEMA = 1
+MANIFEST, MODEL, EMA, STATE = "manifest.json", "model.safetensors", "ema.safetensors", "state.pt"
+KEPT = 2  # a damaged newest one leaves its predecessor
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that was read; `about` is what save was given."""
+
+    path: Path
+    number: int
+    weights: dict[str, Tensor]
+    average: dict[str, Tensor] | None
+    about: dict[str, Any]
+
+    @property
+    def predicting(self) -> dict[str, Tensor]:
+        """The weights whose predictions count."""
+        return self.weights if self.average is None else self.average
+
+    def state(self) -> dict[str, Any]:
+        """The training state. Raises CheckpointError D50 for a file that holds code, D51 for a damaged one."""
+        return read_state(self.path / STATE)
+
+
+def tag(path: Path) -> str:
+    """A checkpoint's number and 12 hex digits of the weights that predict: `0012:5f3c…`."""
+    files = read_json(path / MANIFEST)["files"]
+    return f"{path.name}:{files.get(EMA, files[MODEL])['sha256'][:12]}"
+
+
+def weight(path: Path) -> int:
+    """Bytes of the weights that predict. Raises CheckpointError as `manifest_of` does."""
+    files = manifest_of(path)["files"]
+    return int(files.get(EMA, files.get(MODEL, {})).get("bytes", 0))
+
+
+def numbers(folder: Path) -> list[int]:
+    """The numbers of a fold's checkpoints, ascending, whether valid or not; another's name is none."""
+    names = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    written = [name for name in names if name.isascii() and name.isdecimal()]
+    return sorted(int(name) for name in written if place(folder, int(name)).name == name)
+
+
+def place(folder: Path, number: int, step: int = 0) -> Path:
+    """Where a fold's checkpoint is: after so many epochs, and so many steps of the next."""
+    return folder / (f"{number:04d}-{step:06d}" if step else f"{number:04d}")
+
+
+def within(folder: Path) -> list[tuple[int, int]]:
+    """Epochs and steps of a fold's checkpoints within an epoch, ascending, whether valid or not."""
+    names = [path.name.partition("-") for path in folder.glob("*-*")] if folder.is_dir() else []
+    marks = [(int(a), int(b)) for a, _, b in names if f"{a}{b}".isascii() and a.isdecimal() and b.isdecimal()]
+    return sorted(mark for mark in marks if mark[1] and place(folder, *mark).is_dir())
+
+
+def save(
+    folder: Path, number: int, weights: Mapping[str, Tensor], average: Mapping[str, Tensor] | None,
+    state: Mapping[str, Any], about: Mapping[str, Any], step: int = 0,
+) -> Path:  # fmt: skip
+    """Writes a checkpoint, its manifest last, and removes all but the newest two, and older ones within an epoch."""
+    path = place(folder, number, step)
+    if path.exists():
+        remove_folder(path)  # one that did not hold, or it would not be written again
+    with written_folder(path, size(weights) + size(average or {}) + size(state)) as part:
+        _save_tensors(part / MODEL, weights)
+        if average is not None:
+            _save_tensors(part / EMA, average)
+        with (part / STATE).open("wb") as file:  # given a path, torch says nothing of a full disk
+            torch.save(dict(state), file)
+        files = {file.name: {"sha256": sha256(file), "bytes": file.stat().st_size} for file in part.iterdir()}
+        for name in files:
+            sync(part / name)
+        write_json(
+            part / MANIFEST,
+            {"schema": SCHEMA, "number": number, "step": step, "files": files, "about": dict(about)},
+        )
+    prune(folder, number, step)
+    return path
+
+
+def prune(folder: Path, number: int, step: int = 0) -> None:
+    """Removes what a whole checkpoint has made old: all but its predecessor, and older ones within an epoch."""
+    for old in [older for older in numbers(folder) if older <= number][:-KEPT]:
+        remove_folder(place(folder, old))
+    for mark in within(folder):
+        if mark < (number, step):
+            remove_folder(place(folder, *mark))
+
+
+def _save_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    try:
+        safetensors.torch.save_file(plain, file)
+    except safetensors.SafetensorError as error:
+        found = re.search(r"os error (\d+)", str(error))
+        raise OSError(int(found[1]), str(error), str(file)) if found else error from error
+
+
+def size(values: Any) -> int:
+    """Bytes of the tensors in nested mappings and lists."""
+    if isinstance(values, Tensor):
+        return values.numel() * values.element_size()
+    inner = (
+        values.values() if isinstance(values, Mapping) else values if isinstance(values, list | tuple) else ()
+    )
+    return sum(size(value) for value in inner)
+
+
+def manifest_of(path: Path) -> dict[str, Any]:
+    """A checkpoint's manifest, its files not looked at.
+
+    Raises CheckpointError D51 for a damaged one, D52 for one of a newer kit.
+    """
+    try:
+        manifest = dict(read_json(path / MANIFEST))
+        schema, number, step = int(manifest["schema"]), int(manifest["number"]), int(manifest.get("step", 0))
+        manifest["files"] = {str(name): dict(each) for name, each in manifest["files"].items()}
+        manifest["about"] = Said(dict(manifest["about"]), partial(_says_nothing, path))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise CheckpointError(f"{path} has no valid manifest", code="D51", hint=_previous(path)) from error
+    if schema > SCHEMA:
+        raise CheckpointError(f"{path} is of schema {schema}, this kit reads up to {SCHEMA}", code="D52")
+    if place(path.parent, number, step) != path:
+        raise CheckpointError(
+            f"{path} is checkpoint {number} under another name", code="D51", hint=_previous(path)
+        )
+    return manifest
+
+
+def _says_nothing(path: Path, key: str) -> CheckpointError:
+    return CheckpointError(f"{path / MANIFEST} says nothing of {key!r}", code="D51", hint=_previous(path))
+
+
+def check(path: Path) -> dict[str, Any]:
+    """A checkpoint's manifest, its files compared with it; a bundle's has no training state.
+
+    Raises CheckpointError D51 and D52.
+    """
+    manifest = manifest_of(path)
+    files = manifest["files"]
+    needed = [MODEL] if manifest.get("predicts_only") else [MODEL, STATE]
+    for name, wanted in {**{name: {} for name in needed}, **files}.items():
+        file = path / Path(name).name
+        if not file.is_file() or file.stat().st_size != wanted.get("bytes"):
+            raise CheckpointError(f"{file} is missing or truncated", code="D51", hint=_previous(path))
+        if sha256(file) != wanted.get("sha256"):
+            raise CheckpointError(
+                f"{file}: sha256 mismatch, the file is damaged", code="D51", hint=_previous(path)
+            )
+    return manifest
+
+
+def _previous(path: Path) -> str:
+    older = [number for number in numbers(path.parent) if place(path.parent, number).name < path.name]
+    if older:
+        return f"the one before it, {place(path.parent, older[-1])}"
+    return f"remove {path.parent}, and kit train makes the fold anew"
+
+
+def load(path: Path) -> Checkpoint:
+    """Reads a checkpoint. Raises CheckpointError for one that is damaged or of a newer kit."""
+    manifest = check(path)
+    average = path / EMA if EMA in manifest["files"] else None
+    return Checkpoint(
+        path,
+        int(manifest["number"]),
+        read_safetensors(path / MODEL),
+        read_safetensors(average) if average else None,
+        manifest["about"],
+    )
+
+
+def newest(folder: Path) -> Path | None:
+    """The folder of a fold's newest checkpoint, whether valid or not."""
+    marks = _marks(folder)
+    return place(folder, *marks[0]) if marks else None
+
+
+def _marks(folder: Path) -> list[tuple[int, int]]:
+    """Epochs and steps of all checkpoints, the newest first."""
+    return sorted([*((number, 0) for number in numbers(folder)), *within(folder)], reverse=True)
+
+
+def latest(folder: Path) -> Checkpoint | None:
+    """A fold's newest valid checkpoint; a damaged newer one is passed over with a warning."""
+    for mark in _marks(folder):
+        try:
+            return load(place(folder, *mark))
+        except CheckpointError as error:
+            if error.code == "D52":
+                raise
+            warnings.warn(KitWarning(f"{error.code} {error.summary}; passed over"), stacklevel=2)
+    return None

@@ -1,0 +1,46 @@
+"""Embedder: a network that says where an image lies among others, instead of what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from kit.device.precision import Precision
+from kit.model.network import Network
+from kit.model.predict import Merge, View
+
+
+@dataclass(frozen=True)
+class Embedder:
+    """A network on its device, whose pooled features are merged over views on the unit sphere."""
+
+    network: Network
+    precision: Precision
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.network.parameters()).device
+
+    def vectors(self, images: Tensor) -> Tensor:
+        """Unit vectors (N, features) float32 of a batch of uint8 images (N, 3, H, W) on the network's device."""
+        with self.precision.predicting(self.device):
+            pooled = self.network.embed(images)
+        with torch.inference_mode():
+            return normalize(pooled.float(), dim=1)
+
+    def merged(self, images: Tensor, views: Sequence[View], merge: Merge) -> Tensor:
+        """The direction (N, features) of the mean of the views' unit vectors, whatever `merge` says.
+
+        Source: Mardia and Jupp 2000, "Directional Statistics", section 9.2.1, the mean direction.
+        """
+        total: Any = 0
+        for view in views:
+            total = total + self.vectors(self.precision.arrange(view(images), self.device))
+        with torch.inference_mode():
+            return normalize(total, dim=1)

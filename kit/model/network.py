@@ -1,0 +1,179 @@
+"""Network: normalise, backbone, pooling, head; built from opened plugins, whose fit is checked here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor, nn
+
+from kit.config.models import Experiment
+from kit.device import torchvision_ops
+from kit.errors import ConfigError
+from kit.kinds import Backbone, Classes, Head, Loss, Plugin, Pooling
+
+if TYPE_CHECKING:
+    from kit.data.table import Table
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The opened plugins that make a network and say what its outputs mean."""
+
+    backbone: Backbone
+    pooling: Pooling
+    head: Head
+    loss: Loss
+
+    def all(self) -> list[Plugin]:
+        """Every one of them."""
+        return [self.backbone, self.pooling, self.head, self.loss]
+
+    def bare(self) -> Parts:
+        """The same parts without starting weights, for a network that a checkpoint fills."""
+        return Parts(self.backbone.bare(), self.pooling, self.head, self.loss)
+
+
+def classes_of(table: Table) -> Classes:
+    """What techniques may know of a training table's classes."""
+    counts = tuple(int(count) for count in table.counts())
+    return Classes(
+        table.classes, counts, table.class_groups, table.class_factors, len(table), table.is_multi_label
+    )
+
+
+def open_parts(experiment: Experiment, root: Path | None, classes: Classes) -> Parts:
+    """The parts that an experiment names. Raises ConfigError where the head does not give what the loss takes."""
+    loss = cast(Loss, experiment.open("loss", root)).bind(classes)
+    _check_margins(loss)
+    head = Head.open(experiment.head or loss.head(), root, "head")
+    if head.gives != loss.outputs():
+        raise ConfigError(
+            f"loss {loss.plugin_name()!r} takes {loss.outputs()}, head {head.plugin_name()!r} gives {head.gives}",
+            code="C08",
+            hint=f"head={loss.head()}, or leave head out",
+        )
+    backbone = cast(Backbone, experiment.open("backbone", root)).within(root)
+    fixed = backbone.fixed_size()
+    if fixed is not None and fixed != experiment.image_size:
+        raise ConfigError(
+            f"backbone {backbone.plugin_name()!r} takes images of {fixed} px, image_size is {experiment.image_size}",
+            code="C09",
+            hint=f"image_size={fixed}, or backbone.img_size={experiment.image_size} for timm's transformers",
+        )
+    return Parts(backbone, cast(Pooling, experiment.open("pooling", root)), head, loss)
+
+
+def _check_margins(loss: Loss) -> None:
+    """Raises ConfigError where a margin on cosines of classes is asked of outputs that are not one a class."""
+    base = loss.nested()
+    if base is None:
+        return
+    if loss.takes == "cosines" and not base.is_by_class():
+        names = loss.plugin_name(), base.plugin_name()
+        raise ConfigError(
+            f"loss {names[0]!r} needs an output a class, its base {names[1]!r} has others", code="C08",
+            hint=f"the other way round: loss={names[1]} loss.base={names[0]}",
+        )  # fmt: skip
+    _check_margins(base)
+
+
+class Network(nn.Module):
+    """Pixels of 0 to 255 (N, 3, H, W), of any dtype, to outputs (N, K).
+
+    Batches come as uint8, a quarter of float32 to move to a GPU, and are normalised where the network is; on a CPU
+    that is the same processor, and the place makes no difference.
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(
+        self, backbone: nn.Module, pooling: nn.Module, head: nn.Module, normalisation: Tensor
+    ) -> None:
+        super().__init__()
+        self.backbone, self.pooling, self.head = backbone, pooling, head
+        mean, deviation = normalisation
+        self.register_buffer("scale", (1 / (255 * deviation)).view(1, 3, 1, 1))
+        self.register_buffer("shift", (-mean / deviation).view(1, 3, 1, 1))
+
+    def embed(self, images: Tensor) -> Tensor:
+        """The pooled features of images, (N, features)."""
+        pixels = images.to(self.scale.dtype) * self.scale + self.shift
+        return cast(Tensor, self.pooling(self.backbone(pixels)))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return cast(Tensor, self.head(self.embed(images)))
+
+    def depths(self) -> dict[str, int]:
+        """How deep each weight lies, 0 at the pixels; pooling and head lie deepest, side by side.
+
+        A backbone with a method of this name says it of its own weights; of others, each child with kernels is a layer.
+        """
+        own = getattr(self.backbone, "depths", None)
+        within = own() if own else _by_child(self.backbone)
+        top = 1 + max(within.values(), default=-1)
+        return {
+            name: within.get(name.removeprefix("backbone."), top) if name.startswith("backbone.") else top
+            for name, _ in self.named_parameters()
+        }
+
+
+def _by_child(module: nn.Module) -> dict[str, int]:
+    """A layer a child that has kernels or matrices, in the order they were made; norms go with the one below."""
+    found: dict[str, int] = {}
+    layer = -1
+    for name, child in module.named_children():
+        weights = dict(child.named_parameters(prefix=name))
+        layer += any(weight.dim() > 1 for weight in weights.values())
+        found |= dict.fromkeys(weights, max(layer, 0))
+    return found
+
+
+def build(parts: Parts, classes: int, image_size: int) -> Network:
+    """A network with starting weights drawn from torch's global generator.
+
+    Raises ConfigError where the backbone does not take images of this size.
+    """
+    backbone, pooling = parts.backbone.build(), parts.pooling.build()
+    features = _features(backbone, pooling, image_size)
+    normalisation = torch.tensor(parts.backbone.normalisation())
+    head = parts.head.build(features, parts.loss.width(classes))
+    return Network(backbone, pooling, head, normalisation)
+
+
+def synchronise(network: nn.Module, device: torch.device) -> None:
+    """Makes a network's batch norms take their statistics over the rows of all ranks, by torch.nn.SyncBatchNorm.
+
+    Raises ConfigError C35 on a CPU, where torch has none.
+    """
+    if device.type == "cpu":
+        raise ConfigError(
+            "sync_batch_norm needs GPUs: torch has no synchronised batch norm on a CPU", code="C35",
+            hint="sync_batch_norm=false, or one process",
+        )  # fmt: skip
+    torchvision_ops.prepare()
+    from timm.layers import convert_sync_batchnorm
+
+    convert_sync_batchnorm(network)
+
+
+@torch.no_grad()
+def _features(backbone: nn.Module, pooling: nn.Module, image_size: int) -> int:
+    """How many features a pooled image has, seen by trying one, without touching batch norm's averages."""
+    backbone.eval()
+    try:
+        found = pooling(backbone(torch.zeros(1, 3, image_size, image_size))).shape[1]
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            f"the backbone does not take images of {image_size} px: {str(error).splitlines()[0]}", code="C09"
+        ) from error
+    backbone.train()
+    return int(found)
+
+
+def parameters(network: nn.Module) -> int:
+    """How many weights are trained."""
+    return sum(weight.numel() for weight in network.parameters() if weight.requires_grad)

@@ -1,0 +1,128 @@
+"""Average: averaged weights, which predict: an exponential moving average, or an equal one of a run's last epochs."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from kit.device import torchvision_ops
+
+
+class Average(Protocol):
+    """A second network of the same shape, whose weights follow those that are trained."""
+
+    module: nn.Module
+
+    @property
+    def ready(self) -> bool:
+        """Whether it predicts already."""
+
+    def after_step(self, step: int) -> None:
+        """Told that the network has done its step of this number, which counts from 1."""
+
+    def after_epoch(self, done: float) -> None:
+        """Told that an epoch is over, after which `done` (0, 1] of the run's epochs are."""
+
+    def wants_statistics(self) -> bool:
+        """Whether batch norm's statistics must be taken anew at the end of the run."""
+
+    def state(self) -> dict[str, Any]:
+        """All but the weights."""
+
+    def load(self, state: dict[str, Any], weights: dict[str, Tensor]) -> None:
+        """Takes up what `state` gave, with the weights."""
+
+
+class Ema:
+    """timm's ModelEmaV3 with its warm-up of the decay, to the bit, in less time.
+
+    Float tensors are averaged, batch norm's too, integer ones copied; the decay of step n is at most 1 - n^(-2/3), so
+    that the first steps are not remembered for long. timm lists both networks' tensors anew at each step; they keep
+    their places, so here it is done once (resnet18 on 2 cores: 2.8 ms of a step of 250, not 4.6).
+    """
+
+    ready = True
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        torchvision_ops.prepare()
+        from timm.utils import ModelEmaV3
+
+        self._timm = ModelEmaV3(network, decay=decay, use_warmup=True)
+        self.module: nn.Module = self._timm.module
+        self._floats, self._others = _pairs(self.module, network)
+
+    @torch.no_grad()
+    def after_step(self, step: int) -> None:
+        _move(self._floats, self._others, 1.0 - self._timm.get_decay(step))
+
+    def after_epoch(self, done: float) -> None:
+        pass
+
+    def wants_statistics(self) -> bool:
+        return False
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def load(self, state: dict[str, Any], weights: dict[str, Tensor]) -> None:
+        self.module.load_state_dict(weights)
+
+
+class Swa:
+    """The equal mean of the weights at the end of each epoch from a share of the run on.
+
+    It predicts from its first epoch on; batch norm's statistics are averaged along, and taken anew over the training
+    rows when the run ends.
+
+    Source: Izmailov et al. 2018, "Averaging Weights Leads to Wider Optima and Better Generalization", algorithm 1;
+    torch.optim.swa_utils.AveragedModel.
+    """
+
+    def __init__(self, network: nn.Module, start: float) -> None:
+        self._start, self._epochs = start, 0
+        self.module: nn.Module = deepcopy(network).eval().requires_grad_(False)
+        self._floats, self._others = _pairs(self.module, network)
+
+    @property
+    def ready(self) -> bool:
+        return self._epochs > 0
+
+    def after_step(self, step: int) -> None:
+        pass
+
+    @torch.no_grad()
+    def after_epoch(self, done: float) -> None:
+        if done > self._start:
+            self._epochs += 1
+            _move(self._floats, self._others, 1.0 / self._epochs)
+
+    def wants_statistics(self) -> bool:
+        return self.ready
+
+    def state(self) -> dict[str, Any]:
+        return {"epochs": self._epochs}
+
+    def load(self, state: dict[str, Any], weights: dict[str, Tensor]) -> None:
+        self._epochs = int(state["epochs"])
+        self.module.load_state_dict(weights)
+
+
+Pairs = list[tuple[Tensor, Tensor]]
+
+
+def _pairs(mine: nn.Module, theirs: nn.Module) -> tuple[Pairs, Pairs]:
+    """Both networks' tensors side by side: those that are averaged, and the integer ones, which are copied."""
+    pairs = list(zip(mine.state_dict().values(), theirs.state_dict().values(), strict=True))
+    floats = [pair for pair in pairs if pair[0].is_floating_point()]
+    return floats, [pair for pair in pairs if not pair[0].is_floating_point()]
+
+
+def _move(floats: Pairs, others: Pairs, weight: float) -> None:
+    """Moves the first of each pair towards the second: mine + weight * (theirs - mine)."""
+    mine, theirs = zip(*floats, strict=True)
+    torch._foreach_lerp_(list(mine), list(theirs), weight=weight)
+    for own, other in others:
+        own.copy_(other)

@@ -1,0 +1,1 @@
+"""A run's folder: records, locks, checkpoints. No torch."""

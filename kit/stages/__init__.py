@@ -1,0 +1,1 @@
+"""One folder per stage of the pipeline; each reads what the one before wrote."""

@@ -1,0 +1,1 @@
+"""Blends of several members."""

@@ -1,0 +1,317 @@
+"""blend: members joined by id, scored out of fold, written as a submission and entered into the board."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kit.config.specs import respecified
+from kit.config.workspace import Workspace
+from kit.core.files import StrPath, sha256
+from kit.data.predictions import Predictions, ids_fingerprint
+from kit.data.table import sample_frame
+from kit.errors import InvalidError
+from kit.evaluation.competition import explained_decision
+from kit.evaluation.crossfit import cross_fit
+from kit.evaluation.ensembler_setup import for_labels, opened
+from kit.kinds import Ensembler, Format, Metric
+from kit.stages.blending.compatibility import check_together
+from kit.stages.blending.diversity import Diversity, measured
+from kit.stages.blending.members import Member, named_now, read_members
+from kit.stages.blending.out_of_fold import OutOfFold, labels, out_of_fold, warn_of_partial
+from kit.stages.blending.scores import BLEND, MEAN, Comparison, Predicted, Score, compared, sole_member
+from kit.stages.blending.submission_rows import blended_test
+from kit.stages.submission import submission
+from kit.stages.submission.board import Board, Entry
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Written:
+    """The decisions that the file holds, scored on out-of-fold rows that the blend was not fitted on."""
+
+    score: float | None  # None if the metric has no score for decisions
+    rule: str  # in words, with its reason; empty if a row has one label
+    decision: Mapping[str, Any] | None  # the rule; None if a row has one label
+    without_label: int  # rows that are given none
+    in_file: bool  # False: there is no file or it holds probabilities, and the rule only scores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """A blend that was fitted and scored out of fold; alone it stands for one of which no file was written."""
+
+    metric: str
+    ensembler: Mapping[str, Any]  # the recipe as it was fitted
+    comparison: Comparison
+    rows: int  # out-of-fold rows that all members cover
+    written: Written  # what a file holds of such rows
+
+    @property
+    def scores(self) -> tuple[Score, ...]:
+        """The members' scores, then the blend's."""
+        return (*self.comparison.members, self.comparison.blend)
+
+    @property
+    def cv(self) -> float:
+        """The blend's score on rows that it was not fitted on."""
+        return self.comparison.blend.cv
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submitted(Scored):
+    """A blend whose submission was written, validated and entered into the board."""
+
+    number: int
+    path: Path
+    record: Path
+    format: str
+    test_rows: int
+    rank: int  # on the board, among those of its metric that are scored on the same rows
+    is_apart: bool  # whether its score is of other rows than those that the board compares
+    elsewhere: int  # submissions of its metric that are scored on other rows than this one
+    is_new: bool  # False: the same blend was made before, and this is its submission
+
+
+@dataclass(frozen=True, eq=False)
+class Blended:
+    """Test predictions of a blend, its recipe, and how it compares with its members."""
+
+    test: Predictions
+    ensembler: Ensembler
+    comparison: Comparison
+    oof_ids: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Members whose blend is fitted and compared out of fold, and the shape that its submission will have."""
+
+    members: tuple[Member, ...]  # without their out-of-fold probabilities
+    rows: OutOfFold
+    metric: Metric
+    recipe: Ensembler  # as it was asked for
+    ensembler: Ensembler  # as it was fitted
+    comparison: Comparison
+    sample: pd.DataFrame | None  # None: there is no sample submission, so none can be written
+    shape: Format | None
+    written: Written
+
+    def scored(self) -> Scored:
+        """The blend's scores, without a submission."""
+        return Scored(
+            metric=self.metric.plugin_name(), ensembler=self.ensembler.spec(), comparison=self.comparison,
+            rows=len(self.rows.ids), written=self.written,
+        )  # fmt: skip
+
+    def submittable(self, workspace: Workspace) -> tuple[pd.DataFrame, Format]:
+        """The sample and the format of the submission. Raises ConfigError C07 if there is no sample."""
+        if self.sample is None or self.shape is None:
+            sample_frame(workspace.root, workspace.competition.data)
+            raise ValueError("a sample, and no format")
+        return self.sample, self.shape
+
+
+def blend(
+    workspace: Workspace | StrPath,
+    members: StrPath | Sequence[StrPath],
+    ensembler: str | Mapping[str, Any] | None = None,
+    name: str | None = None,
+    top_k: int | None = None,
+) -> Scored:
+    """Blends members such as `runs/a@d4`, writes the submission and enters it into the board.
+
+    `workspace` is a Workspace or the path of one.
+    The result is a `Submitted`. Without a sample submission the blend is only scored, and no file is written.
+    `ensembler` is a name or a spec, by default the config's. Raises InvalidError (D40-D46) for members that do not
+    fit together, leak, or do not fit the sample; ConfigError and PluginError for what is asked for.
+    """
+    workspace = Workspace.of(workspace)
+    judged = judge(workspace, members, ensembler, top_k)
+    if judged.sample is None:
+        return judged.scored()
+    named = name or f"{judged.ensembler.plugin_name()}-{'-'.join(member.run for member in judged.members)}"
+    return submit(workspace, judged, judged.members, named)
+
+
+def judge(
+    workspace: Workspace, members: StrPath | Sequence[StrPath], ensembler: str | Mapping[str, Any] | None = None,
+    top_k: int | None = None,
+) -> Judged:  # fmt: skip
+    """The members' blend, fitted and compared on out-of-fold rows; raises what `blend` raises, and writes nothing."""
+    Board.read(workspace.submissions)  # one that cannot be read stops the blend before it writes
+    read = read_members(workspace, members)
+    table = labels(workspace)
+    read = named_now(workspace, read, table)
+    recipe, metric = opened(workspace, spec_of(workspace, ensembler), table)
+    check_together(read, table)
+    sample = shape = None
+    if workspace.competition.data.sample is not None:
+        sample = sample_frame(workspace.root, workspace.competition.data)
+        shape = submission.choose_format(workspace, sample, read[0].test.classes, top_k, table.label_kind)
+        shape = shape.with_known(decision=metric.decision)
+    rows = out_of_fold(read, table, workspace.cache)
+    read = tuple(member.without_oof() for member in read)
+    fitted, comparison, honest = _blended(rows, recipe, metric)
+    warn_of_partial(read, len(rows.ids))
+    written = _written(rows, honest, metric, shape, explained_decision(workspace, table))
+    return Judged(read, rows, metric, recipe, fitted, comparison, sample, shape, written)
+
+
+def spec_of(workspace: Workspace, ensembler: str | Mapping[str, Any] | None) -> Any:
+    """The ensembler that is asked for, by default the config's; the config's name alone keeps its options."""
+    own = workspace.competition.ensembler
+    return respecified(ensembler, own)[0] if ensembler else own
+
+
+def score_of(judged: Judged, places: Sequence[int]) -> float:
+    """What the blend of some of the members scores on rows that it was not fitted on; higher is better."""
+    value = judged.metric.score(judged.rows.truth, fit_some(judged, places)[0])
+    return value if judged.metric.higher_is_better else -value
+
+
+def fit_some(judged: Judged, places: Sequence[int]) -> tuple[np.ndarray, Ensembler]:
+    """The blend of some of the members on rows that it was not fitted on, and the recipe fitted to all rows."""
+    rows, spec = judged.rows, among(judged.recipe.spec(), places, len(judged.members))
+    recipe = judged.recipe.model_copy(update={"weights": tuple(spec["weights"])} if "weights" in spec else {})
+    members = rows.members[list(places)]
+    if recipe.fitted:
+        return cross_fit(recipe, members, rows.truth, rows.folds, rows.relatives())
+    return recipe.blend(members), recipe
+
+
+def among(spec: Mapping[str, Any], places: Sequence[int], count: int) -> dict[str, Any]:
+    """An ensembler's spec for some of `count` members: of weights that were given, theirs."""
+    weights = spec.get("weights") or ()
+    return {**spec, **({"weights": [weights[place] for place in places]} if len(weights) == count else {})}
+
+
+def submit(
+    workspace: Workspace, judged: Judged, predicting: Sequence[Member], name: str,
+    more: Mapping[str, Any] | None = None, notes: str = "",
+) -> Submitted:  # fmt: skip
+    """Blends the test rows of `predicting`, the judged members or what stands for each, and enters the submission.
+
+    `more` goes into its record, `notes` onto the board.
+    """
+    (sample, shape), metric = judged.submittable(workspace), judged.metric
+    test = blended_test(predicting, judged.ensembler, sample.iloc[:, 0].unique().tolist())
+    blended = Blended(test, judged.ensembler, judged.comparison, judged.rows.ids)
+    table = submission.make_table(test, sample, shape)
+    record = {**_record(workspace, judged, blended, shape), **(more or {})}
+    with submission.locked(workspace.submissions):
+        board = Board.read(workspace.submissions)
+        entered = {entry.file for entry in board.entries}
+        separator = workspace.competition.data.sep
+        written = submission.write(workspace.submissions, name, table, record, separator, board.last, entered)
+        if written.is_new:
+            board = board.enter(_entry(written, record, blended, metric, notes))
+    entry = next(one for one in board.entries if one.file == written.path.name)
+    of_metric = [one for one in board.entries if one.metric == entry.metric]
+    return Submitted(
+        number=written.number, path=written.path, record=written.record, format=shape.plugin_name(),
+        metric=metric.plugin_name(), ensembler=blended.ensembler.spec(), comparison=blended.comparison,
+        rows=len(blended.oof_ids), test_rows=len(table), written=judged.written,
+        rank=board.rank_of(entry), is_apart=board.is_apart(entry),
+        elsewhere=len(of_metric) - len(board.compared_with(entry)), is_new=written.is_new,
+    )  # fmt: skip
+
+
+def diversity(
+    workspace: Workspace, members: Sequence[str], ensembler: str | Mapping[str, Any] | None = None
+) -> Diversity:
+    """How alike the members are out of fold, and what each brings to the blend; raises what `blend` raises."""
+    read = read_members(workspace, members)
+    table = labels(workspace)
+    read = named_now(workspace, read, table)
+    recipe, metric = opened(workspace, spec_of(workspace, ensembler), table)
+    check_together(read, table)
+    rows = out_of_fold(read, table, workspace.cache)
+    warn_of_partial(read, len(rows.ids))
+    return measured(rows, recipe, metric)
+
+
+def _written(rows: OutOfFold, honest: np.ndarray, metric: Metric, shape: Format | None, rule: str) -> Written:
+    """What the file would hold of the out-of-fold rows, scored; without a format those rows themselves."""
+    in_file = shape is not None and shape.holds_decisions
+    decided = shape.written(honest) if shape is not None and in_file else honest
+    try:
+        score = metric.score(rows.truth, decided)
+    except InvalidError:
+        score = None
+    if not rule:
+        return Written(score, "", None, 0, in_file)
+    without = int((~metric.decision.given(honest).any(axis=1)).sum())
+    return Written(score, rule, metric.decision.spec(), without, in_file)
+
+
+def _blended(rows: OutOfFold, recipe: Ensembler, metric: Metric) -> tuple[Ensembler, Comparison, np.ndarray]:
+    """The recipe fitted on all out-of-fold rows, how the blend compares with its members, and its cross-fitted rows."""
+    if recipe.fitted:
+        honest, fitted = cross_fit(recipe, rows.members, rows.truth, rows.folds, rows.relatives())
+        blended = Predicted(BLEND, honest, fitted.blend(rows.members))
+    else:
+        fitted, honest = recipe, recipe.blend(rows.members)
+        blended = Predicted(BLEND, honest, honest)
+    mean = for_labels(Ensembler.open(MEAN), recipe.multi_label, metric.decision)
+    plain = [*zip(rows.names, rows.members, strict=True), (MEAN, mean.blend(rows.members))]
+    predicted = [*(Predicted(name, one, one) for name, one in plain), blended]
+    sole = sole_member(fitted, rows.members, blended.fitted)
+    named = None if sole is None or len(rows.names) == 1 else rows.names[sole]
+    return fitted, compared(metric, rows.truth, rows.folds, rows.groups, predicted, named), honest
+
+
+def _record(workspace: Workspace, judged: Judged, blended: Blended, shape: Format) -> dict[str, Any]:
+    """What the submission was made from, as JSON."""
+    members, metric = judged.members, judged.metric
+    sample = workspace.path(str(workspace.competition.data.sample))
+    return {
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "members": [
+            {"member": str(one), "oof": dict(one.oof.about), "test": dict(one.test.about)} for one in members
+        ],
+        "ensembler": blended.ensembler.spec(),
+        "recipe": judged.recipe.spec(),
+        "format": shape.spec(),
+        "decision": judged.written.decision,
+        "metric": metric.spec(),
+        "scores": [asdict(score) for score in (*blended.comparison.members, blended.comparison.blend)],
+        "mean": asdict(blended.comparison.mean),
+        "recommended": blended.comparison.recommended,
+        "written_score": judged.written.score,
+        "rows": len(blended.oof_ids),
+        "test_rows": len(blended.test),
+        "multi_label": blended.test.multi_label,
+        "classes": list(blended.test.classes),
+        "fingerprints": {
+            "rows": ids_fingerprint(blended.oof_ids),
+            "test_rows": ids_fingerprint(blended.test.ids),
+            "sample": sha256(sample),
+        },
+    }
+
+
+def _entry(
+    written: submission.Written, record: Mapping[str, Any], blended: Blended, metric: Metric, notes: str
+) -> Entry:
+    return Entry(
+        number=written.number,
+        name=written.path.stem.partition("-")[2],
+        file=written.path.name,
+        cv=blended.comparison.blend.cv,
+        metric=metric.plugin_name(),
+        better="higher" if metric.higher_is_better else "lower",
+        leaderboard=None,
+        members=" ".join(member["member"] for member in record["members"]),
+        ensembler=blended.ensembler.plugin_name(),
+        rows=len(blended.oof_ids),
+        created=str(record["created"]),
+        notes=notes,
+    )

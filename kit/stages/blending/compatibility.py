@@ -1,0 +1,162 @@
+"""Whether members may be blended: one class list, one test set, and no out-of-fold row that its model knew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from kit.data.predictions import Predictions
+from kit.data.table import Table
+from kit.errors import SHOWN, Case, InvalidError
+from kit.kinds.advice import predict_command
+from kit.kinds.classes import label_kind
+from kit.kinds.label_kinds import MEANING
+from kit.stages.blending.members import Member
+
+LISTED = 30  # classes in an error
+
+
+def check_together(members: Sequence[Member], table: Table) -> None:
+    """Raises InvalidError where classes or labels a row (D42) or test sets (D43) differ, or a fold leaks (D43)."""
+    _check_classes(members, table)
+    _check_labels(members, table)
+    _check_test_sets(members)
+    seen: set[tuple[int, ...]] = set()  # members share what is equal, and it is looked at once
+    for member in members:
+        _check_checkpoints(member)
+        shared = (id(member.folds), id(member.oof.ids), id(member.oof.folds))
+        if shared not in seen:
+            _check_held_out(member)
+            if table.groups is not None:
+                _check_groups(member, table.ids, table.groups)
+        elif member.oof.about.get("folds") != members[0].oof.about.get("folds"):
+            _check_fingerprint(member)
+        seen.add(shared)
+
+
+def _check_classes(members: Sequence[Member], table: Table) -> None:
+    lists = [("the training table", table.classes)]
+    for member in members:
+        lists += [(f"{member} out of fold", member.oof.classes), (f"{member} test", member.test.classes)]
+    first, wanted = lists[1]
+    for name, classes in lists:
+        if classes != wanted:
+            how = "are not in one order" if sorted(classes) == sorted(wanted) else "differ"
+            raise InvalidError(
+                f"the classes of {first} and of {name} {how}",
+                code="D42",
+                cases=[Case(_listed(wanted), first), Case(_listed(classes), name)],
+                hint="members of one class list; kit orders no columns anew by guess",
+            )
+
+
+def _listed(classes: Sequence[str]) -> str:
+    """The classes, the first of them where they are many."""
+    more = f", … ({len(classes)} in all)" if len(classes) > LISTED else ""
+    return ", ".join(classes[:LISTED]) + more
+
+
+def _check_labels(members: Sequence[Member], table: Table) -> None:
+    for member in members:
+        for made in (member.oof, member.test):
+            if made.multi_label != table.is_multi_label:
+                said, has = (MEANING[kind] for kind in (label_kind(made.multi_label), table.label_kind))
+                raise InvalidError(
+                    f"{member} was trained for {said}, the training table has {has}", code="D42",
+                    hint="data.label_separator as it was, or train again under another --name",
+                )  # fmt: skip
+
+
+def _check_test_sets(members: Sequence[Member]) -> None:
+    """Compares the ids themselves, and the fingerprints of what the predictions were made for."""
+    first = members[0]
+    ids = set(first.test.ids.tolist())
+    for member in members[1:]:
+        others = ids if member.test.ids is first.test.ids else set(member.test.ids.tolist())
+        marks = {str(one.test.about["ids"]) for one in (first, member) if "ids" in one.test.about}
+        if ids == others and len(marks) < 2:
+            continue
+        cases = [Case(f"only in {first}", id=name) for name in sorted(ids - others)[:SHOWN]]
+        cases += [Case(f"only in {member}", id=name) for name in sorted(others - ids)[:SHOWN]]
+        raise InvalidError(
+            f"{first} and {member} predict different test sets: {len(ids - others)} ids are only in the first, "
+            f"{len(others - ids)} only in the second",
+            code="D43",
+            cases=cases,
+            hint=f"{_again(first)} and {_again(member)} with the same test table",
+        )
+
+
+def _again(member: Member) -> str:
+    """The command that predicts a member anew."""
+    return predict_command(member.run, member.views, about=member.oof.about)
+
+
+def _check_held_out(member: Member) -> None:
+    """Each out-of-fold row comes from a fold that held it out, by the folds the run was trained with."""
+    _check_fingerprint(member)
+    at = {name: row for row, name in enumerate(member.folds.ids.tolist())}
+    leaks = [
+        Case(f"predicted by fold {fold}, which did not hold it out", id=name, code="D43")
+        for name, fold in zip(member.oof.ids.tolist(), member.oof.folds.tolist(), strict=True)
+        if name not in at or fold < 0 or fold not in member.folds.numbers[at[name]]
+    ]
+    if leaks:
+        raise InvalidError(
+            f"{member}: {len(leaks)} of {len(member.oof)} out-of-fold rows come from a model that may have "
+            "trained on them",
+            code="D43",
+            cases=leaks,
+            hint=f"{_again(member)} predicts them anew",
+        )
+
+
+def _check_fingerprint(member: Member) -> None:
+    mark = member.oof.about.get("folds")
+    if mark is not None and mark != member.folds.fingerprint():
+        raise InvalidError(
+            f"runs/{member.run}/folds.csv is not what {member} was predicted with", code="D43",
+            hint=f"put it back, or train {member.run} again under another --name",
+        )  # fmt: skip
+
+
+def _check_checkpoints(member: Member) -> None:
+    """Out-of-fold and test predictions of a fold come from the same checkpoint."""
+    oof, test = (_checkpoints(made) for made in (member.oof, member.test))
+    cases = [
+        Case(f"fold {fold}: {oof[fold]} out of fold, {test[fold]} on the test rows")
+        for fold in sorted(oof.keys() & test.keys())
+        if oof[fold] != test[fold]
+    ]
+    if cases:
+        raise InvalidError(
+            f"{member}: out-of-fold and test predictions come from different checkpoints",
+            code="D43",
+            cases=cases,
+            hint=_again(member),
+        )
+
+
+def _checkpoints(predictions: Predictions) -> dict[str, Any]:
+    found = predictions.about.get("checkpoints")
+    return dict(found) if isinstance(found, dict) else {}
+
+
+def _check_groups(member: Member, ids: np.ndarray, groups: np.ndarray) -> None:
+    """Rows of one group share a fold in every repeat."""
+    known = dict(zip(ids.tolist(), groups.tolist(), strict=True))
+    folds: dict[tuple[str, int], set[int]] = {}
+    for name, numbers in zip(member.folds.ids.tolist(), member.folds.sides.tolist(), strict=True):
+        for repeat, number in enumerate(numbers):
+            if name in known:
+                folds.setdefault((known[name], repeat), set()).add(number)
+    torn = {group: numbers for (group, _), numbers in folds.items() if len(numbers) > 1}
+    if torn:
+        raise InvalidError(
+            f"{member}: folds tear {len(torn)} of {len(set(known.values()))} groups (data.group)",
+            code="D43",
+            cases=[Case(f"is in folds {sorted(numbers)}", id=group) for group, numbers in torn.items()],
+            hint="train again under another --name; kit train keeps data.group whole",
+        )

@@ -1,0 +1,102 @@
+"""Diversity: how alike members are, how much their errors overlap, and what each brings to the blend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kit.evaluation import bootstrap
+from kit.evaluation.crossfit import cross_fit
+from kit.evaluation.gains import Gain, gain
+from kit.kinds import Ensembler, Metric
+from kit.kinds.decision import Decision
+from kit.stages.blending.out_of_fold import OutOfFold
+
+ROWS = 4096  # at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Diversity:
+    """Of M members on the rows that all predict out of fold.
+
+    `correlation` (M, M) is Pearson's of all their probabilities, `overlap` (M, M) the share of rows that both tell
+    wrong of those that either does: 1 where errors are the same, 0 where no row is wrong for both. `gains` say how
+    much better the blend is with each member than without it, by the nested score; empty for one member alone.
+    """
+
+    names: tuple[str, ...]
+    metric: str
+    scores: tuple[float, ...]
+    correlation: np.ndarray
+    overlap: np.ndarray
+    ensembler: str
+    score: float
+    gains: tuple[Gain, ...]
+    rows: int
+
+
+def measured(rows: OutOfFold, recipe: Ensembler, metric: Metric) -> Diversity:
+    """The diversity of the members; what each brings is measured by leaving it out of the recipe."""
+    count = len(rows.names)
+    blends = [_honest(recipe, rows, range(count))]
+    if count > 1:
+        blends += [_honest(recipe, rows, [n for n in range(count) if n != left]) for left in range(count)]
+    scores = [metric.score(rows.truth, one) for one in blends]
+    drawn = bootstrap.scores(metric, rows.truth, blends, rows.groups)
+    gains = tuple(
+        gain(metric, f"without {name}", scores[0], scores[place], drawn[:, 0], drawn[:, place])
+        for place, name in enumerate(rows.names, 1)
+        if count > 1
+    )
+    return Diversity(
+        names=rows.names, metric=metric.plugin_name(),
+        scores=tuple(metric.score(rows.truth, one) for one in rows.members),
+        correlation=correlation(rows.members), overlap=overlap(wrong(rows.members, rows.truth, metric.decision)),
+        ensembler=recipe.plugin_name(), score=scores[0], gains=gains, rows=len(rows.ids),
+    )  # fmt: skip
+
+
+def _honest(recipe: Ensembler, rows: OutOfFold, which: range | list[int]) -> np.ndarray:
+    """The cross-fitted blend of some of the members."""
+    members = rows.members if len(which) == len(rows.members) else rows.members[list(which)]
+    if not recipe.fitted:
+        return recipe.blend(members)
+    return cross_fit(recipe, members, rows.truth, rows.folds, rows.relatives())[0]
+
+
+def correlation(members: np.ndarray) -> np.ndarray:
+    """Pearson's correlation (M, M) of the probabilities of members (M, N, K), 0 with one that never varies."""
+    count, rows = members.shape[:2]
+    flat = members.reshape(count, -1)
+    means = flat.mean(axis=1, dtype=np.float64)[:, None]
+    products = np.zeros((count, count))
+    block = ROWS * members.shape[2]
+    for start in range(0, rows * members.shape[2], block):
+        part = flat[:, start : start + block] - means
+        products += part @ part.T
+    norms = np.sqrt(products.diagonal())
+    varies = norms > 0
+    scale = np.where(varies, norms, 1)
+    found = np.clip(products / scale / scale[:, None], -1, 1)
+    np.fill_diagonal(found, 1)
+    return found
+
+
+def wrong(members: np.ndarray, truth: np.ndarray, decision: Decision) -> np.ndarray:
+    """Whether each member predicts each row wrong, bool (M, N): its most probable class is not the true one.
+
+    If a row may have several labels: whether the decision rule gives or withholds any label wrongly.
+    """
+    if truth.ndim == 1:
+        return np.stack([member.argmax(axis=1) != truth for member in members])
+    return np.stack([(decision.given(member) != truth.astype(bool)).any(axis=1) for member in members])
+
+
+def overlap(errors: np.ndarray) -> np.ndarray:
+    """Of the rows that either of two members tells wrong, the share that both do, (M, M); 1 where neither errs."""
+    found = errors.astype(np.float64)
+    both = found @ found.T
+    counts = found.sum(axis=1)
+    either = counts[:, None] + counts - both
+    return np.where(either > 0, both / np.where(either > 0, either, 1), 1.0)

@@ -1,0 +1,154 @@
+"""Scores: of each member, of the plain mean and of the blend, with what is shown by them and what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from kit.errors import InvalidError
+from kit.evaluation import bootstrap
+from kit.evaluation.gains import Gain, gain, simplest
+from kit.kinds import Ensembler, Metric
+
+MEAN, BLEND, BEST = "mean", "blend", "best member"
+SAME = 1e-6  # probabilities so close are the same: float32 is rounded
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """Predictions of the out-of-fold rows (N, K) by one name; `fitted` ones know the rows that they predict."""
+
+    name: str
+    honest: np.ndarray
+    fitted: np.ndarray
+
+
+@dataclass(frozen=True)
+class Score:
+    """The metric of one member, the mean or the blend: pooled over all rows, and over each fold's rows.
+
+    `cv` is of rows that nothing was fitted on, `in_sample` of the same rows after fitting on them: what it is above
+    `cv` is optimistic.
+    """
+
+    name: str
+    cv: float
+    folds: Mapping[int, float | None]  # None where a fold has no score, such as AUC of one class
+    in_sample: float
+    gains: tuple[
+        Gain, ...
+    ] = ()  # over the best member, over the plain mean, over the member that is best on all rows
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All scores; the simplest of the best member, the plain mean and the blend that nothing is shown to beat."""
+
+    members: tuple[Score, ...]
+    mean: Score
+    blend: Score
+    best: str  # the member with the best score of all
+    recommended: str  # that member's name, MEAN or BLEND
+    blend_is_mean: bool
+    draws: int  # of the bootstrap
+    by_groups: bool
+    sole: str | None = None  # the member that has all the weight, so that the blend is this member
+
+
+def compared(
+    metric: Metric, truth: np.ndarray, folds: np.ndarray, groups: np.ndarray | None,
+    predicted: Sequence[Predicted], sole: str | None = None,
+) -> Comparison:  # fmt: skip
+    """The comparison of members, mean and blend, which come in this order.
+
+    The best member is chosen again in every bootstrap sample, so that the interval of a gain over it has the
+    uncertainty of the choice. A blend with all the weight on one member, `sole`, has no interval: it claims no gain.
+    """
+    scores = [_score(metric, truth, folds, one) for one in predicted]
+    drawn = bootstrap.scores(metric, truth, [one.honest for one in predicted], groups)
+    sign = 1.0 if metric.higher_is_better else -1.0
+    values = [score.cv for score in scores]
+    *members, mean, blend = range(len(values))
+    top = max(members, key=lambda place: sign * values[place])
+    best_drawn = sign * _highest(sign * drawn[:, members])
+
+    def over(place: int, base: int) -> Gain:
+        drawn_base = best_drawn if base == top else drawn[:, base]
+        name = {top: BEST, mean: MEAN}.get(base, scores[base].name)
+        made = gain(metric, name, values[place], values[base], drawn[:, place], drawn_base)
+        return _unclaimed(made) if place == blend and sole else made
+
+    def over_top(place: int) -> Gain:
+        name = scores[top].name
+        made = gain(metric, name, values[place], values[top], drawn[:, place], drawn[:, top])
+        return _unclaimed(made) if place == blend and sole else made
+
+    with_gains = [
+        replace(score, gains=(over(place, top), over(place, mean), over_top(place)))
+        for place, score in enumerate(scores)
+    ]
+    choices = (top, mean, blend)
+    better = {(later, first): over(later, first).shown for later in choices for first in choices}
+    return Comparison(
+        members=tuple(with_gains[:-2]),
+        mean=with_gains[mean],
+        blend=with_gains[blend],
+        best=scores[top].name,
+        recommended=scores[top].name
+        if sole
+        else {top: scores[top].name, mean: MEAN, blend: BLEND}[simplest(choices, better)],
+        blend_is_mean=np.array_equal(predicted[mean].honest, predicted[blend].honest),
+        draws=len(drawn),
+        by_groups=groups is not None,
+        sole=sole,
+    )
+
+
+def sole_member(recipe: Ensembler, members: np.ndarray, blended: np.ndarray) -> int | None:
+    """The member that has all the weight of a fitted recipe, if the blend (N, K) is this member's rows.
+
+    A recipe that changes probabilities after it has weighed them, such as thresholds, is more than its one member.
+    """
+    place = _only_weight(recipe, len(members))
+    if place is None:
+        return None
+    alone = recipe.closed(members[place].astype(np.float64))
+    return place if np.allclose(alone, blended, rtol=0, atol=SAME) else None
+
+
+def _only_weight(recipe: Ensembler, count: int) -> int | None:
+    if count == 1:
+        return 0
+    member, weights = getattr(recipe, "member", None), getattr(recipe, "weights", ())
+    if member is not None:
+        return int(member)
+    if len(weights) == count:
+        some = [place for place, weight in enumerate(weights) if weight]
+        return some[0] if len(some) == 1 else None
+    inner = [one for key in ("chosen", "base") if isinstance(one := getattr(recipe, key, None), Ensembler)]
+    return next((found for one in inner if (found := _only_weight(one, count)) is not None), None)
+
+
+def _unclaimed(made: Gain) -> Gain:
+    return replace(made, low=None, high=None)
+
+
+def _highest(drawn: np.ndarray) -> np.ndarray:
+    """The largest score of each draw (draws, members), NaN where no member has one."""
+    filled = np.where(np.isnan(drawn), -np.inf, drawn).max(axis=1)
+    return np.where(np.isneginf(filled), np.nan, filled)
+
+
+def _score(metric: Metric, truth: np.ndarray, folds: np.ndarray, predicted: Predicted) -> Score:
+    def of(rows: np.ndarray) -> float | None:
+        try:
+            return metric.score(truth[rows], predicted.honest[rows])
+        except InvalidError:
+            return None
+
+    by_fold = {int(fold): of(folds == fold) for fold in np.unique(folds)}
+    pooled = metric.score(truth, predicted.honest)
+    alike = predicted.fitted is predicted.honest
+    return Score(predicted.name, pooled, by_fold, pooled if alike else metric.score(truth, predicted.fitted))

@@ -1,0 +1,102 @@
+"""A Python that has the installed packages and no kit: a virtual environment of links, made in a second."""
+
+from __future__ import annotations
+
+import os
+import re
+import site
+import subprocess
+import sys
+import venv
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from kit.core.files import write_text
+from kit.errors import RunError
+
+OF_KIT = re.compile(r"kit|(__editable__[_.]*)?kit[_-]competitions.*|__pycache__")
+# loaded when Python starts, unless the machine can give a process a network of its own, see `without_network`
+NO_NETWORK = '''"""Refuses connections, as a machine without a network does."""
+import socket
+
+
+def refuse(*given, **named):
+    raise OSError("no network")
+
+
+class Shut(socket.socket):
+    def connect(self, address):  # loader processes talk through sockets of the machine itself
+        return super().connect(address) if self.family == socket.AF_UNIX else refuse()
+
+    def connect_ex(self, address):
+        return super().connect_ex(address) if self.family == socket.AF_UNIX else refuse()
+
+
+socket.socket, socket.create_connection, socket.getaddrinfo = Shut, refuse, refuse
+'''
+
+
+def bare_python(folder: Path) -> Path:
+    """Makes a virtual environment in `folder` with links to all installed packages but kit; returns its Python.
+
+    Its processes open no connections to the network. Raises RunError R18 if kit can be imported there all the same.
+    """
+    venv.EnvBuilder(with_pip=False, symlinks=True).create(folder)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    for file in _packages():
+        if not OF_KIT.fullmatch(file.name) and not _leads_to_kit(file):
+            with suppress(
+                FileExistsError
+            ):  # of two packages of one name the first is the one that Python imports
+                (packages / file.name).symlink_to(file)
+    custom = packages / "sitecustomize.py"
+    custom.unlink(missing_ok=True)
+    write_text(custom, NO_NETWORK)
+    python = folder / "bin" / "python"
+    code = "import importlib.util, sys; sys.exit(importlib.util.find_spec('kit') is not None)"
+    if subprocess.run([python, "-c", code], env=bare_environment(), cwd=folder, check=False).returncode:
+        raise RunError(
+            "kit can be imported in an environment that should lack it, so a bundle cannot be tried", code="R18",
+            hint="a path file (.pth) of site-packages leads to it; pip install kit anew",
+        )  # fmt: skip
+    return python
+
+
+def bare_environment() -> dict[str, str]:
+    """This process's environment without what tells Python of kit: folders of PYTHONPATH that have it."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "KIT_"))}
+    folders = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
+    paths = [part for part in folders if not _has_kit(Path(part))]
+    return {**kept, **({"PYTHONPATH": os.pathsep.join(paths)} if paths else {})}
+
+
+def without_network() -> list[str]:
+    """The command that starts another one without any network, where the machine has it; else empty."""
+    words = ["unshare", "--map-root-user", "--net"]
+    with suppress(OSError):
+        if subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0:
+            return words
+    return []
+
+
+def _packages() -> Iterator[Path]:
+    """What lies in the folders of installed packages, in the order in which Python looks through them."""
+    folders = dict.fromkeys(path for path in [*sys.path, *site.getsitepackages()] if path)
+    for folder in map(Path, folders):
+        if folder.name in ("site-packages", "dist-packages") and folder.is_dir():
+            yield from sorted(folder.iterdir())
+
+
+def _leads_to_kit(file: Path) -> bool:
+    """Whether a path file adds a folder that has kit, as an editable installation's does."""
+    if file.suffix not in (".pth", ".egg-link"):
+        return False
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    return any(_has_kit(file.parent / line) for line in lines if line.strip() and "\0" not in line)
+
+
+def _has_kit(folder: Path) -> bool:
+    with suppress(OSError):
+        return (folder / "kit" / "bundles").is_dir()
+    return False

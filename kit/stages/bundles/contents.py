@@ -1,0 +1,116 @@
+"""Contents: what a bundle says of itself in bundle.json, and whether its files are what was packed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from kit.core.files import is_plain_name, read_json, sha256, write_json
+from kit.errors import Case, DataError
+from kit.model.checkpoints import MANIFEST
+
+BUNDLE = "bundle.json"
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network of a member: where its checkpoint is in the bundle, and the fold that it blends in."""
+
+    run: str
+    fold: int
+    checkpoint: str
+    blends_as: int  # networks of one number are blended together, then the numbers are averaged
+
+
+@dataclass(frozen=True)
+class Packed:
+    """One member of the blend: the views and the merge of its predictions, and its networks."""
+
+    member: str  # r@d4
+    views: Mapping[str, Any]
+    merge: str
+    networks: tuple[Network, ...]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """All that predicting needs to know: members, the fitted ensembler, the format, classes and their shares."""
+
+    members: tuple[Packed, ...]
+    ensembler: Mapping[str, Any]
+    format: Mapping[str, Any]
+    multi_label: bool
+    classes: tuple[str, ...]
+    prior: tuple[float, ...]
+    versions: Mapping[str, str]
+
+    def write(self, folder: Path) -> None:
+        """Writes bundle.json, the last file of a bundle: it has the sha256 and the size of every other one."""
+        files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != BUNDLE)
+        marks = {
+            file.relative_to(folder).as_posix(): {"sha256": sha256(file), "bytes": file.stat().st_size}
+            for file in files
+        }
+        write_json(folder / BUNDLE, {"schema": SCHEMA, "files": marks, **asdict(self)})
+
+    @classmethod
+    def read(cls, folder: Path) -> Contents:
+        """Reads a bundle whose files are all as they were packed.
+
+        Raises DataError D66 where they are not, and where it names a file or a run that is not below its own folder.
+        """
+        try:
+            found = dict(read_json(folder / BUNDLE))
+            schema, files = int(found.pop("schema")), dict(found.pop("files"))
+            members = tuple(
+                Packed(one["member"], one["views"], one["merge"], tuple(Network(**each) for each in one["networks"]))
+                for one in found.pop("members")
+            )  # fmt: skip
+            made = cls(
+                members, **{**found, "classes": tuple(found["classes"]), "prior": tuple(found["prior"])}
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(
+                f"{folder} is no bundle of kit", code="D66", hint="kit bundle makes one"
+            ) from error
+        if schema > SCHEMA:
+            raise DataError(f"{folder} is of schema {schema}, this kit reads up to {SCHEMA}", code="D66")
+        if strays := _strays(made, files):
+            raise DataError(
+                f"{folder} names what is not in it", code="D66", cases=strays, hint="kit bundle makes one"
+            )
+        wrong = [Case(why, name) for name, mark in files.items() if (why := _wrong(folder / name, mark))]
+        if wrong:
+            raise DataError(
+                f"{len(wrong)} of {len(files)} files of {folder} are not what was packed", code="D66", cases=wrong,
+                hint="copy or upload the bundle again",
+            )  # fmt: skip
+        return made
+
+
+def _wrong(file: Path, mark: Mapping[str, Any]) -> str:
+    if not file.is_file():
+        return "is missing"
+    if file.stat().st_size != mark["bytes"]:
+        return f"has {file.stat().st_size} bytes of {mark['bytes']}"
+    return "" if sha256(file) == mark["sha256"] else "sha256 mismatch"
+
+
+def _strays(contents: Contents, files: Mapping[str, Any]) -> list[Case]:
+    """Files, checkpoints and runs whose names lead out of the bundle, or to a file that is not its own."""
+    networks = [network for member in contents.members for network in member.networks]
+    runs = dict.fromkeys(str(network.run) for network in networks)
+    places = dict.fromkeys(str(network.checkpoint) for network in networks)
+    return [
+        *(Case("is not below the bundle", name) for name in files if not _below(name)),
+        *(Case("is no folder's name", run) for run in runs if not (_below(run) and is_plain_name(run))),
+        *(Case("is no checkpoint of it", place) for place in places if f"{place}/{MANIFEST}" not in files),
+    ]
+
+
+def _below(name: str) -> bool:
+    path = PurePosixPath(name)
+    return not path.is_absolute() and bool(path.parts) and ".." not in path.parts and "\\" not in name

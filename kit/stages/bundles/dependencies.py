@@ -1,0 +1,51 @@
+"""Dependencies: the packages that packed techniques import beside kit's own, from the plugins' source."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from kit.core.installed import KIT, REQUIRED
+from kit.kinds.plugin import Plugin
+from kit.kinds.registry import place_of
+from kit.runs.run import code_of
+
+
+def packages_of(plugins: Iterable[Plugin]) -> dict[str, str]:
+    """Installed distributions, with versions, that plugins' files import or that plugins come from.
+
+    Packages that kit itself needs are left out. An import of what is not installed here is not known, and left out.
+    """
+    providers = importlib.metadata.packages_distributions()
+    skipped = {"kit", *sys.stdlib_module_names, *REQUIRED.values()}
+    names: set[str] = set()
+    for plugin in _with_nested(plugins):
+        names.add(place_of(type(plugin)).distribution)
+        modules = {module for file in code_of(type(plugin)) for module in _imports(file)}
+        names |= {name for module in modules - skipped for name in providers.get(module, ())}
+    return {name: importlib.metadata.version(name) for name in sorted(names - {"", KIT})}
+
+
+def _with_nested(plugins: Iterable[Plugin]) -> Iterator[Plugin]:
+    for plugin in plugins:
+        yield plugin
+        for name in type(plugin).model_fields:
+            value = getattr(plugin, name)
+            inner = value if isinstance(value, tuple) else (value,)
+            yield from _with_nested(one for one in inner if isinstance(one, Plugin))
+
+
+def _imports(file: Path) -> set[str]:
+    """The top-level names of a Python file's absolute imports, those within functions too."""
+    found: set[str] = set()
+    if file.suffix != ".py" or not file.is_file():
+        return found
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {name.name.partition(".")[0] for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+    return found

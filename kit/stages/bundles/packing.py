@@ -1,0 +1,192 @@
+"""Packing: the weights, the config, the plugins and kit itself, in a folder that predicts anywhere."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import kit
+from kit.config.workspace import CONFIG, Workspace
+from kit.core.files import StrPath, write_json, write_text, written_folder
+from kit.core.installed import pinned
+from kit.data.renamed_classes import Naming, names_now, rename_in
+from kit.data.table import Table, labelled_rows
+from kit.errors import ConfigError, InvalidError, RunError
+from kit.evaluation.competition import decision_of
+from kit.experiment.restore import classes_of, experiment_of
+from kit.kinds import Ensembler, Format, Views
+from kit.kinds.plugin import Plugin
+from kit.model import checkpoints
+from kit.model.network import open_parts
+from kit.runs.run import Run, versions
+from kit.stages.blending.blend import judge
+from kit.stages.bundles.contents import Contents, Network, Packed
+from kit.stages.bundles.dependencies import packages_of
+from kit.stages.final.jobs import find_asked
+from kit.stages.submission.submission import read_record
+
+SCRIPT = "predict.py"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that was packed: where, its members, its networks, its bytes."""
+
+    folder: Path
+    members: tuple[str, ...]
+    networks: int
+    bytes: int
+    no_weight: tuple[str, ...] = ()  # members of weight 0, which are not packed and change nothing
+
+
+def bundle(
+    workspace: Workspace | StrPath, members: Sequence[str], out: StrPath,
+    ensembler: str | Mapping[str, Any] | None = None, wheels: bool = False,
+) -> Bundle:  # fmt: skip
+    """Packs a submission, by its record submissions/0007-x.json, or members, whose blend is fitted now.
+
+    Raises ConfigError: C38 where `out` is there, C33 for a member whose predictions no checkpoint makes alone;
+    InvalidError D43 for a run that was trained again since; what `blend` raises; RunError R16 where pip fails.
+    """
+    workspace, out = Workspace.of(workspace), Path(out)
+    if out.exists():
+        raise ConfigError(f"{out} is there already", code="C38", hint="another --out, or remove it")
+    record = read_record(Path(members[0])) if len(members) == 1 and members[0].endswith(".json") else None
+    if record is None:
+        record = _judged(workspace, members, ensembler)
+    elif ensembler is not None:
+        raise ConfigError("a submission has its ensembler, which is fitted", code="C05")
+    told, fitted = _with_weight(workspace, record)
+    packed = [_packed(workspace, one, record.get("final")) for one in told]
+    table = labelled_rows(workspace.root, workspace.competition.data)
+    if record.get("classes") not in (None, list(table.classes)):
+        raise InvalidError(
+            "the submission was blended before its classes were renamed", code="D42", hint="kit blend again"
+        )
+    with written_folder(out) as part:
+        for run, path in {(n.run, n.checkpoint) for one in packed for n in one.networks}:
+            _slim(workspace.root / path, part / path, run, table, workspace.competition.data.rename)
+        # a bundle has no training table, on which the rule may depend
+        decision = record.get("decision") or decision_of(workspace, table).spec()
+        write_json(part / CONFIG, {**workspace.competition.model_dump(mode="json"), "decision": decision})
+        _copy_code(workspace, part)
+        _write_requirements(part, requirements(workspace, packed, fitted, record["format"]), wheels)
+        Contents(
+            tuple(packed), fitted, record["format"], table.is_multi_label, table.classes,
+            tuple(table.prior().tolist()), versions(),
+        ).write(part)  # fmt: skip
+    names = tuple(one.member for one in packed)
+    size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
+    idle = tuple(name for one in record["members"] if (name := str(one["member"])) not in names)
+    return Bundle(out, names, len({n.checkpoint for one in packed for n in one.networks}), size, idle)
+
+
+def _with_weight(workspace: Workspace, record: Mapping[str, Any]) -> tuple[list[Any], Mapping[str, Any]]:
+    """Of a record the members that have networks, and the ensembler for them: kit final trains none of weight 0."""
+    members, ensembler = list(record["members"]), record["ensembler"]
+    trained = (record.get("final") or {}).get("members", {})
+    kept = [place for place, told in enumerate(members) if not trained or told["member"] in trained]
+    if len(kept) == len(members):
+        return members, ensembler
+    recipe = Ensembler.open(ensembler, workspace.root)
+    return [members[place] for place in kept], recipe.restrict(kept).spec()
+
+
+def _judged(
+    workspace: Workspace, members: Sequence[str], ensembler: str | Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """What a record of the members' blend would say."""
+    found = judge(workspace, members, ensembler)
+    _, shape = found.submittable(workspace)
+    told = [{"member": str(one), "test": dict(one.test.about)} for one in found.members]
+    return {
+        "members": told, "ensembler": found.ensembler.spec(), "format": shape.spec(),
+        "decision": found.written.decision,
+    }  # fmt: skip
+
+
+def _packed(workspace: Workspace, told: Mapping[str, Any], final: Mapping[str, Any] | None) -> Packed:
+    """A member's views and networks, by what its test predictions say of themselves."""
+    name = str(told["member"])
+    made = (
+        [(about, seed) for seed, about in enumerate(final["members"][name])]
+        if final
+        else [(told["test"], None)]
+    )
+    networks = []
+    for about, seed in made:
+        run = Run(workspace.runs / str(about["run"]))
+        for fold, tag in sorted(about["checkpoints"].items(), key=lambda item: int(item[0])):
+            path = run.fold(int(fold)) / str(tag).partition(":")[0]
+            if not (path / checkpoints.MANIFEST).is_file() or checkpoints.tag(path) != tag:
+                raise InvalidError(
+                    f"{name} was predicted with {path.relative_to(workspace.root)}, which is gone or another now",
+                    code="D43", hint=f"kit tta and kit blend again, or put runs/{run.name} back",
+                )  # fmt: skip
+            place = path.relative_to(workspace.root).as_posix()
+            networks.append(Network(run.name, int(fold), place, int(fold) if seed is None else seed))
+    first = Run(workspace.runs / networks[0].run)
+    asked = find_asked(workspace, f"{first.name}@{name.partition('@')[2]}", first)
+    return Packed(name, asked.views.spec(), asked.merge, tuple(networks))
+
+
+def _slim(source: Path, target: Path, run: str, table: Table, rename: Mapping[str, str]) -> None:
+    """A checkpoint's predicting weights alone, under a manifest that says so; the machine's name stays behind.
+
+    Its classes have the table's names, in the order of the network's outputs. Raises InvalidError D42 for others.
+    """
+    manifest = checkpoints.check(source)
+    name = checkpoints.EMA if checkpoints.EMA in manifest["files"] else checkpoints.MODEL
+    target.mkdir(parents=True)
+    shutil.copyfile(source / name, target / checkpoints.MODEL)
+    about = {key: value for key, value in dict(manifest["about"]).items() if key != "machine"}
+    names = names_now(Naming(tuple(about["classes"]), rename_in(about["config"])), table, rename)
+    if names is None:
+        raise InvalidError(f"runs/{run} was trained for other classes than the table has now", code="D42")
+    about["classes"] = list(names)
+    files = {checkpoints.MODEL: manifest["files"][name]}
+    write_json(
+        target / checkpoints.MANIFEST, {**manifest, "files": files, "about": about, "predicts_only": True}
+    )
+
+
+def _copy_code(workspace: Workspace, part: Path) -> None:
+    """kit's source, the workspace's own plugins, and the script that runs them."""
+    ignore = shutil.ignore_patterns("__pycache__", "*.pyc")
+    source = Path(str(kit.__file__)).parent
+    shutil.copytree(source, part / "kit", ignore=ignore)
+    if (workspace.root / "plugins").is_dir():
+        shutil.copytree(workspace.root / "plugins", part / "plugins", ignore=ignore)
+    write_text(part / SCRIPT, (source / "templates" / "predict.txt").read_text(encoding="utf-8"))
+    write_text(part / "README.md", (source / "templates" / "bundle.txt").read_text(encoding="utf-8"))
+
+
+def requirements(workspace: Workspace, packed: Sequence[Packed], ensembler: Any, shape: Any) -> list[str]:
+    """What kit and the packed techniques import, in the versions that are installed here."""
+    root = workspace.root
+    plugins: list[Plugin] = [Ensembler.open(ensembler, root), Format.open(shape, root)]
+    for one in packed:
+        plugins.append(Views.open(one.views, root))
+        for path in dict.fromkeys(network.checkpoint for network in one.networks):
+            about = checkpoints.manifest_of(root / path)["about"]
+            parts = open_parts(experiment_of(about), root, classes_of(about))
+            plugins += parts.all()
+    return pinned(packages_of(plugins))
+
+
+def _write_requirements(part: Path, lines: Sequence[str], wheels: bool) -> None:
+    """requirements.txt, and with `wheels` what pip fetches for it. Raises RunError R16 where pip fails."""
+    file = part / "requirements.txt"
+    write_text(file, "".join(f"{line}\n" for line in lines))
+    if not wheels:
+        return
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary", ":all:", "-r", str(file)]
+    done = subprocess.run([*command, "-d", str(part / "wheels")], capture_output=True, text=True, check=False)
+    if done.returncode:
+        cases = [line for line in done.stderr.splitlines() if line.startswith("ERROR")][-2:]
+        raise RunError("pip cannot fetch the wheels", code="R16", cases=cases, hint="without --wheels")

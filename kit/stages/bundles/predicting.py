@@ -1,0 +1,255 @@
+"""Predicting: a bundle's networks on test images that the workspace may never have seen; as the workspace would."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from kit.config.models import Data
+from kit.config.workspace import CONFIG, Workspace
+from kit.core.files import read_json, write_json, write_text
+from kit.core.progress import Progress, Work
+from kit.data.folds import Folds
+from kit.data.predictions import Predictions
+from kit.data.quarantine import quarantine
+from kit.data.table import sample_frame, test_table
+from kit.device.precision import choose_device
+from kit.errors import SHOWN, ConfigError, DataError, KitWarning
+from kit.evaluation.ensembler_setup import for_labels
+from kit.experiment.loading import Loaded, geometry, loading
+from kit.experiment.prediction_file import Job, Sheet
+from kit.experiment.restore import classes_of, experiment_of, ready
+from kit.kinds import Ensembler, Format, Metric, Views
+from kit.kinds.decision import Decision
+from kit.model import checkpoints, network
+from kit.model.predict import open_views
+from kit.runs.run import Run, versions
+from kit.runs.scoring import joined
+from kit.stages.blending.members import Member
+from kit.stages.blending.submission_rows import blended_test
+from kit.stages.bundles.contents import Contents, Packed
+from kit.stages.prediction.tta import lines, one_pass, together, views_name
+from kit.stages.submission import submission
+
+NOBODY = Folds(np.array([], dtype=str), np.zeros((0, 1), np.int64))  # test rows are held out by no fold
+GOES_ON = "--bad-test prior"  # what a hint says, since config.json of a bundle cannot be changed
+CHANGEABLE = ("data.", "device=", "workers=")  # what messages advise that changes no network
+EXACT = ("torch", "timm", "numpy", "opencv-python-headless")  # of other versions the last bits may differ
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a bundle predicts: the folder of images, the sample, the test table if the competition has one.
+
+    `bad_test` says what an image that cannot be read does: its row gets the class prior, or the work stops.
+    `overrides` are further keys of the config, of its data part, `device` and `workers`: `data.max_pixels=500000000`.
+    """
+
+    images: Path
+    sample: Path
+    test: Path | None = None
+    bad_test: Literal["stop", "prior"] = "prior"
+    overrides: Sequence[str] = ()
+
+
+def predicting_bundle(
+    folder: Path, given: Given, out: Path, work: Path, device: str = "auto", workers: int | str = "auto"
+) -> Work[Path]:
+    """Predicts the rows of a sample with a bundle's networks, blends, and writes the submission to `out`.
+
+    By default every row is predicted: a row whose image cannot be read gets the class prior, and is reported. `work`
+    is a folder for decoded images and predictions, which a second start reuses; the bundle may be read-only.
+    Raises DataError: D66 for a bundle that is not whole, the first image's code if no image can be read; what reading
+    images, predicting and submitting raise. `work` gets the quarantine.csv of bad data.
+    """
+    contents = Contents.read(folder)
+    _warn_of_versions(contents.versions)
+    space = _workspace(folder, given, work, device, workers)
+    try:
+        return (yield from _predicting(folder, contents, space, out))
+    except DataError as error:
+        if any(case.path or case.id for case in error.cases):
+            hints = [error.hint]
+            if error.code in ("D02", "D08") and given.bad_test == "stop":
+                hints.append(GOES_ON)
+            with suppress(OSError):  # the error itself matters more than its list
+                hints.append(f"all cases are in {quarantine(work, error.cases, error.code)}")
+            error.hint = "; ".join(filter(None, hints))
+        raise
+
+
+def _predicting(folder: Path, contents: Contents, space: Workspace, out: Path) -> Work[Path]:
+    data = space.competition.data
+    test = test_table(space.root, data, contents.classes)
+    metric = Metric.open(space.competition.metric, space.root, "metric")
+    place = choose_device(space.experiment.device)
+    jobs = [job for one in contents.members for job in _jobs(folder, space, one, contents, metric)]
+    groups = together(jobs)
+    for number, group in enumerate(groups):
+        some = [jobs[at] for at in group]
+        loaded = yield from loading(
+            space, test, "test", geometry(some[0].experiment), GOES_ON, needs_some=True
+        )
+        sheets = [
+            _sheet(job, loaded, dict(zip(contents.classes, contents.prior, strict=True))) for job in some
+        ]
+        paths = dict.fromkeys(sheet.job.checkpoints[fold] for sheet in sheets for fold in sheet.missing)
+        networks = {path: ready(path, space.root, place) for path in paths}
+        for step in one_pass(sheets, networks):
+            yield replace(step, task="predict", done=number + step.done / step.total, total=len(groups))
+        for text in lines(sheets):
+            yield Progress("predict", number + 1, len(groups), text, line=True)
+        for sheet in sheets:
+            sheet.write()
+    sample = sample_frame(space.root, data)
+    decision = _decision(space, contents)
+    fitted = for_labels(Ensembler.open(contents.ensembler, space.root), contents.multi_label, decision)
+    members = [_member(space, one, contents.classes) for one in contents.members]
+    blended = blended_test(members, fitted, sample.iloc[:, 0].unique().tolist())
+    shape = Format.open(contents.format, space.root).with_known(decision=decision)
+    table = submission.make_table(blended, sample, shape)
+    write_text(out, submission.text_of(table, data.sep))
+    by_prior = test.ids[loaded.bad].tolist() if len(test) else []
+    yield Progress("predict", len(groups), len(groups), _summary(len(test), by_prior, out), line=True)
+    return out
+
+
+def _summary(rows: int, by_prior: Sequence[str], out: Path) -> str:
+    """How many rows the submission has, and which of them have the class prior."""
+    text = f"{rows} rows in {out}"
+    if not by_prior:
+        return f"{text}, each predicted from its image"
+    more = ", …" if len(by_prior) > SHOWN else ""
+    return f"{text}; {len(by_prior)} have the class prior, for want of an image: {', '.join(by_prior[:SHOWN])}{more}"
+
+
+def _decision(space: Workspace, contents: Contents) -> Decision:
+    """The rule that the bundle was packed with. Raises DataError D66 if it was packed before bundles had one."""
+    rule = space.competition.decision
+    if contents.multi_label and rule.min_labels is None:
+        text = "the bundle was packed by an older kit, without the decision rule for several labels a row"
+        raise DataError(text, code="D66", hint="pack it again with kit bundle, or run its own predict.py")
+    return Decision(rule.threshold, rule.min_labels or 0)
+
+
+def _warn_of_versions(packed: Mapping[str, str]) -> None:
+    """Warns (W26) of packages of other versions than those that the networks were trained with."""
+    here = versions()
+    other = [
+        f"{name} {packed[name]} then, {here[name]} here" for name in EXACT if packed.get(name) != here[name]
+    ]
+    if other:
+        text = f"W26 predictions may differ in their last bits: {'; '.join(other)}"
+        warnings.warn(KitWarning(text), stacklevel=3)
+
+
+def _workspace(folder: Path, given: Given, work: Path, device: str, workers: int | str) -> Workspace:
+    """A workspace in `work` with the bundle's config and plugins, whose test rows are those that were given.
+
+    Raises ConfigError C07 where the competition has a test table and none was given.
+    """
+    config = dict(read_json(folder / CONFIG))
+    data = config["data"]
+    if data.get("test") is not None and given.test is None:
+        raise ConfigError("the competition has a test table", code="C07", hint="--test FILE")
+    data |= {
+        "sample": str(given.sample.resolve()),
+        "test": None if given.test is None else str(given.test.resolve()),
+        "test_images": f"{given.images.resolve()}/{below(pattern_of(Data(**data)))}",
+        "bad_test": given.bad_test,
+    }
+    other = [text for text in given.overrides if not text.startswith(CHANGEABLE)]
+    if other:
+        raise ConfigError(
+            f"a bundle is fitted: it takes keys of data, device and workers alone, not {other[0]!r}", code="C05",
+            hint="such as data.max_pixels=500000000",
+        )  # fmt: skip
+    work.mkdir(parents=True, exist_ok=True)
+    write_json(work / CONFIG, {**config, "device": device, "workers": workers})
+    _copy_plugins(folder / "plugins", work / "plugins")
+    return Workspace.open(work, given.overrides)
+
+
+def _copy_plugins(source: Path, target: Path) -> None:
+    """Copies content without modes: copies of a read-only bundle's files could not be written again."""
+    for file in sorted(source.rglob("*")):
+        if file.is_file():
+            copy = target / file.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+
+
+def pattern_of(data: Data) -> str:
+    """The pattern of the test rows' images."""
+    return data.test_images or data.images
+
+
+def below(pattern: str) -> str:
+    """The part of an images pattern from its first column on: `{id}.png` of `data/images/{id}.png`."""
+    parts = pattern.split("/")
+    return "/".join(parts[_first(parts) :])
+
+
+def image_folder(root: Path, data: Data) -> Path:
+    """The folder of the workspace's test images that `--images` stands for: data/images of `data/images/{id}.png`."""
+    parts = pattern_of(data).split("/")
+    return root / ("/".join(parts[: _first(parts)]) or ("/" if not parts[0] else "."))
+
+
+def _first(parts: Sequence[str]) -> int:
+    """Which part of a pattern is the first that names a column."""
+    return next((place for place, part in enumerate(parts) if "{" in part), len(parts) - 1)
+
+
+def _jobs(folder: Path, space: Workspace, packed: Packed, contents: Contents, metric: Metric) -> list[Job]:
+    """A job for each run of a member: its networks of all folds."""
+    runs = dict.fromkeys(one.run for one in packed.networks)
+    return [_job(folder, space, packed, run, contents, metric) for run in runs]
+
+
+def _job(folder: Path, space: Workspace, packed: Packed, run: str, contents: Contents, metric: Metric) -> Job:
+    paths = {one.fold: folder / one.checkpoint for one in packed.networks if one.run == run}
+    about = checkpoints.manifest_of(next(iter(paths.values())))["about"]
+    experiment = experiment_of(about)
+    parts = network.open_parts(experiment, space.root, classes_of(about))
+    views = Views.open(packed.views, space.root)
+    merge: Any = packed.merge
+    name = views_name(views, merge)
+    average = space.competition.data.average_group
+    told = {
+        "run": run, "views": name, "merge": merge, "classes": about["classes"], "average_group": average,
+        "checkpoints": {str(fold): checkpoints.tag(path) for fold, path in paths.items()},
+    }  # fmt: skip
+    chosen = open_views(views, experiment.image_size, parts.backbone.fixed_size())
+    loading = experiment.model_copy(update={"workers": space.experiment.workers})
+    run_there = Run(space.runs / run)
+    return Job(space, run_there, name, views, chosen, merge, loading, paths, NOBODY, metric, told)
+
+
+def _sheet(job: Job, loaded: Loaded, prior: Mapping[str, float]) -> Sheet:
+    """The test rows as a job's networks predict them, which may have been trained with the classes in another order."""
+    classes = tuple(job.about["classes"])
+    named = replace(loaded, table=replace(loaded.table, classes=classes))
+    return Sheet.begin(job, "test", named, np.array([prior[name] for name in classes]))
+
+
+def _member(space: Workspace, packed: Packed, classes: Sequence[str]) -> Member:
+    """A member's test predictions, put together from its runs' as they blend."""
+    views = views_name(Views.open(packed.views, space.root), packed.merge)  # type: ignore[arg-type]
+    parts = []
+    for run in dict.fromkeys(one.run for one in packed.networks):
+        made = Predictions.read(space.runs / run / "predictions" / views / "test.parquet")
+        numbers = {one.fold: one.blends_as for one in packed.networks if one.run == run}
+        order = [made.classes.index(name) for name in classes]
+        shares = made.probabilities if order == sorted(order) else made.probabilities[:, order]
+        made = replace(made, classes=tuple(classes), probabilities=shares)
+        parts.append(replace(made, folds=np.array([numbers[fold] for fold in made.folds.tolist()])))
+    test = joined(parts, parts[0].about)
+    return Member(packed.member.partition("@")[0], views, NOBODY, test.take(slice(0, 0)), test)

@@ -1,0 +1,145 @@
+"""Trying: a bundle predicts a few rows here as it will elsewhere: without kit, without a network."""
+
+from __future__ import annotations
+
+import csv
+import io
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from kit.config.models import Data
+from kit.config.workspace import Workspace
+from kit.core import files
+from kit.data.csv_file import CsvFile, read_csv
+from kit.data.patterns import fill
+from kit.data.row_sources import ALL_IMAGES
+from kit.data.table import test_table
+from kit.errors import SHOWN, ConfigError, RunError
+from kit.stages.bundles.bare_python import bare_environment, bare_python, without_network
+from kit.stages.bundles.packing import SCRIPT
+from kit.stages.bundles.predicting import below, image_folder, pattern_of
+
+ROWS = 8
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A bundle that predicted: how many rows of the sample, in what time, with images of noise if none is here."""
+
+    rows: int
+    seconds: float
+    noise: bool
+
+
+def try_bundle(workspace: Workspace, folder: Path, rows: int = ROWS) -> Tried:
+    """Runs a bundle's predict.py on the first test rows that have an image here, in a process without kit.
+
+    Raises ConfigError C07 without a sample; RunError R18 if the script fails, leaves a row out or writes into the
+    bundle, with the last lines that it printed.
+    """
+    data = workspace.competition.data
+    if data.sample is None:
+        raise ConfigError("data.sample is null: no rows to try the bundle with", code="C07")
+    with tempfile.TemporaryDirectory(prefix="kit-try-") as temporary:
+        base = Path(temporary)
+        wanted, noise, words = _prepare(workspace.root, data, rows, base)
+        python = bare_python(base / "python")
+        before, begun = _state(folder), time.monotonic()
+        line = [*without_network(), str(python), str(folder.resolve() / SCRIPT), *words]
+        done = subprocess.run(
+            line,
+            env=bare_environment(),
+            cwd=base,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        seconds = time.monotonic() - begun
+        if done.returncode:
+            raise _failed(folder, f"ends with status {done.returncode}", done.stderr)
+        if _state(folder) != before:
+            raise _failed(folder, "writes into the bundle, which may be read-only", done.stderr)
+        made = read_csv(base / "submission.csv", data.sep, data.encoding)
+        if len(made) != wanted:
+            raise _failed(folder, f"writes {len(made)} rows of {wanted}", done.stderr)
+    return Tried(wanted, seconds, noise)
+
+
+def _failed(folder: Path, how: str, said: str) -> RunError:
+    return RunError(
+        f"{folder}/{SCRIPT} {how} where kit is not installed", code="R18",
+        cases=[text for text in said.splitlines() if text.strip()][-SHOWN:],
+        hint="mend what it says, then kit bundle under another --out",
+    )  # fmt: skip
+
+
+def _state(folder: Path) -> dict[str, tuple[int, int]]:
+    found = {file.relative_to(folder).as_posix(): file.stat() for file in folder.rglob("*")}
+    return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in found.items()}
+
+
+def _prepare(root: Path, data: Data, rows: int, base: Path) -> tuple[int, bool, list[str]]:
+    """How many rows of the sample are tried, whether with images of noise, and the options of predict.py for them.
+
+    Rows that have an image here are taken first.
+    """
+    lenient = data.model_copy(update={"bad_test": "prior"})  # rows may lack their images
+    sample = read_csv(root / str(data.sample), data.sep, data.encoding)
+    words = ["--sample", str(base / "sample.csv")]
+    if data.test is not None:
+        table = read_csv(root / data.test, data.sep, data.encoding)
+        chosen = _with_images(test_table(root, lenient, ()).paths, len(table), rows)
+        _write(table, chosen, base / "test.csv", data)
+        words += ["--test", str(base / "test.csv")]
+        lenient = lenient.model_copy(update={"test": str(base / "test.csv")})
+        found = test_table(root, lenient, ())
+    else:
+        found = test_table(root, lenient, ())
+        found = found.take(_with_images(found.paths, len(found), rows))
+    ids = set(found.ids.tolist())
+    names = sample.column(sample.columns[0])
+    kept = [place for place, name in enumerate(names) if name in ids] or list(range(min(rows, len(names))))
+    _write(sample, kept, base / "sample.csv", data)
+    is_here = any(path.is_file() for path in found.paths)
+    images = image_folder(root, data) if is_here else base / "images"
+    if not is_here:
+        columns = {str(name): found.frame[name].tolist() for name in found.frame.columns}
+        _draw_images(
+            images, data, fill(below(pattern_of(data)), {"id": found.ids.tolist(), **columns}, "data.images")
+        )
+    return len(kept), not is_here, [*words, "--images", str(images)]
+
+
+def _with_images(paths: Sequence[Path], count: int, rows: int) -> list[int]:
+    """The first rows that have an image here, ascending; the very first where none has, or rows are of many photos."""
+    here = (row for row, path in enumerate(paths) if path.is_file()) if len(paths) == count else iter(())
+    return list(islice(here, rows)) or list(range(min(rows, count)))
+
+
+def _write(table: CsvFile, rows: Sequence[int], path: Path, data: Data) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=data.sep, lineterminator="\n")
+    writer.writerows([table.columns, *(table.rows[row] for row in rows)])
+    files.write_bytes(path, text.getvalue().encode(data.encoding))
+
+
+def _draw_images(folder: Path, data: Data, names: Sequence[str]) -> None:
+    """PNG images of noise under the names that rows have; kit reads them by content, whatever their ending is."""
+    rng = np.random.default_rng(0)
+    for name in names:
+        file = folder / name
+        if name.endswith(ALL_IMAGES):
+            file = file.with_name("photo.png")
+        elif not file.suffix:
+            file = file.with_name(f"{file.name}{data.extensions[0]}")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8)).save(file, "PNG")

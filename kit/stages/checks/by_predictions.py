@@ -1,0 +1,66 @@
+"""Predicted: the out-of-fold predictions of runs, for what models that never saw a row say of its label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from kit.config.models import Data
+from kit.config.workspace import Workspace, member_parts
+from kit.data.predictions import Predictions, common_ids
+from kit.data.renamed_classes import predictions_now
+from kit.data.table import Table
+from kit.errors import Case, InvalidError, KitError
+from kit.kinds import Metric
+from kit.runs.records import all_records, find
+from kit.stages.blending.out_of_fold import OutOfFold
+
+
+def predicted(workspace: Workspace, train: Table, asked: Sequence[str]) -> OutOfFold | None:
+    """What the runs that are asked for (`runs/r`, `r@d4`) predict out of fold, else the best finished run that fits.
+
+    None where no run fits. Raises ConfigError C15 for a run that there is not, InvalidError D41 and D42 for predictions
+    that are missing or do not fit the table.
+    """
+    data = workspace.competition.data
+    if asked:
+        return _read(train, {text: _file(workspace, text) for text in asked}, data)
+    metric = Metric.open(workspace.competition.metric, workspace.root, "metric")
+    name, sign = metric.plugin_name(), 1.0 if metric.higher_is_better else -1.0
+    records = [one for one in all_records(workspace) if one.state == "finished" and name in one.scores]
+    for one in sorted(records, key=lambda one: -sign * one.scores[name]):
+        with suppress(KitError):  # a run of other rows or classes says nothing of these
+            return _read(train, {f"runs/{one.run.name}": one.run.predictions("plain") / "oof.parquet"}, data)
+    return None
+
+
+def _file(workspace: Workspace, text: str) -> Path:
+    place, views = member_parts(text)
+    return find(workspace, place).predictions(views) / "oof.parquet"
+
+
+def _read(train: Table, files: dict[str, Path], data: Data) -> OutOfFold:
+    made = {
+        name: predictions_now(file.parents[2], Predictions.read(file), train, data.rename)
+        for name, file in files.items()
+    }
+    other = [
+        Case(", ".join(one.classes[:9]), name) for name, one in made.items() if one.classes != train.classes
+    ]
+    if other:
+        raise InvalidError(
+            f"{len(other)} runs were trained for other classes than the table has", code="D42", cases=other,
+            hint="train again under another --name; or the tables as they were then",
+        )  # fmt: skip
+    ids = common_ids(list(made.values()))
+    if not len(ids):
+        raise InvalidError("no row is predicted out of fold by all of these runs", code="D41")
+    rows = train.take(train.rows_of(ids))
+    first = next(iter(made.values()))
+    held_out_by = dict(zip(first.ids.tolist(), first.folds.tolist(), strict=True))
+    shares = np.stack([one.mean().align(ids, allow_extra=True) for one in made.values()])
+    folds = np.array([held_out_by[name] for name in ids.tolist()])
+    return OutOfFold(tuple(made), ids, shares, folds, rows)

@@ -1,0 +1,230 @@
+"""check: what the data say before any training, each with what it does to a score and the line that answers it."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from kit.config.models import Data
+from kit.config.workspace import Workspace
+from kit.core.progress import Progress, Work
+from kit.data.duplicates import joined, linked
+from kit.data.folds import Folds, make_folds
+from kit.data.table import Table, rows_to_predict, train_table
+from kit.errors import Case, KitWarning
+from kit.evaluation.competition import metric_of
+from kit.experiment.auto_groups import grouping
+from kit.experiment.loading import geometry
+from kit.images.cache import Cache, filling
+from kit.images.near_duplicates import looks, near_pairs
+from kit.kinds import Splitter
+from kit.stages.checks import (  # fmt: skip
+    adversarial,
+    by_embeddings,
+    columns,
+    copies,
+    external,
+    factors,
+    groups,
+    label_errors,
+    labels,
+    sample,
+    scenes,
+    score,
+    shift,
+    spellings,
+)
+from kit.stages.checks.by_predictions import predicted
+from kit.stages.checks.finding import Finding
+from kit.stages.checks.shift import Measures, measuring
+
+ORDER = {"problem": 0, "warning": 1, "note": 2}
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What was looked at, and what was found, problems first."""
+
+    train: int
+    test: int
+    classes: int
+    findings: tuple[Finding, ...]
+    folds: str = ""  # the fingerprint of the folds that were looked at
+
+    @property
+    def problems(self) -> int:
+        """How many findings make scores wrong or stop training."""
+        return sum(finding.level == "problem" for finding in self.findings)
+
+
+def checking(workspace: Workspace, runs: Sequence[str] = (), checkpoints: Sequence[str] = ()) -> Work[Report]:
+    """Looks at tables, images and what `runs` predict out of fold, by default the best one; decodes into the cache.
+
+    Of `checkpoints` it looks at what their networks make of the images, which takes torch.
+
+    Raises DataError and ConfigError for tables that cannot be read, as kit train does, and for runs that do not fit.
+    """
+    data, root = workspace.competition.data, workspace.root
+    yield from grouping(workspace)
+    train = train_table(root, data).sorted_by_id()
+    test = rows_to_predict(root, data, train.classes)
+    splitter = cast(Splitter, workspace.experiment.open("splitter", root))
+    with warnings.catch_warnings():  # what they say is a finding here
+        warnings.simplefilter("ignore", KitWarning)
+        folds = make_folds(train, splitter, workspace.experiment.split_seed)
+    paths = [*train.paths, *test.paths]
+    filled = yield from filling(workspace.cache, paths, geometry(workspace.experiment), data)
+    yield Progress("check", 0, 1)
+    ids = np.concatenate([train.ids, test.ids])
+    found = list(_unusable(filled.bad, ids, len(train), paths, data))
+    found += _without_rows(train, test)
+    found += sample.of_fit(workspace, train, test)
+    found += external.of_sources(train)
+    found += spellings.of_names(train, data.rename)
+    found += labels.of_numbers(train)
+    found += labels.of_counts(train, folds, splitter, workspace.experiment)
+    found += groups.of_names(train, folds, splitter, data.group, _left_out(workspace))
+    found += factors.of_factors(train, data.label_factors, workspace.experiment.loss["name"])
+    found += _by_predictions(workspace, train, len(test), runs)
+    measures = yield from measuring(filled.cache)
+    found += shift.odd(measures, ids)
+    seen = yield from looks(filled.cache)
+    pairs = near_pairs(seen)
+    units = linked(len(ids), [*pairs.tolist(), *_of_groups(train)])
+    found += _between(measures, train, test, units, _left_out(workspace))
+    found += _copies(filled.cache, train, test, folds, splitter, data.group, pairs)
+    side = geometry(workspace.experiment).cache_size
+    found += yield from scenes.across_folds(train, seen.pictures, folds, splitter, data, side)
+    if checkpoints:
+        known = by_embeddings.Looked(train, test, folds, pairs, units)
+        found += yield from by_embeddings.of_networks(workspace, checkpoints, known)
+    found.sort(key=lambda finding: (ORDER[finding.level], finding.code))
+    return Report(len(train), len(test), len(train.classes), tuple(found), folds.fingerprint())
+
+
+def _unusable(
+    bad: tuple[Case, ...], ids: np.ndarray, train: int, paths: list[Path], data: Data
+) -> Iterator[Finding]:
+    """K01: images at which kit train or kit tta stops, or that they go on without as the config asks."""
+    if not bad:
+        return
+    rows = {str(path): row for row, path in enumerate(paths)}
+    split = {path: "train" if row < train else "test" for path, row in rows.items()}
+    kinds = ", ".join(f"{code} {count}" for code, count in sorted(Counter(case.code for case in bad).items()))
+    cases = tuple(
+        Case(f"{case.code} {case.detail}", case.path, str(ids[rows[case.path]]), split[case.path])
+        for case in bad
+    )
+    effects, answers = [], []
+    stops = {"train": "kit train stops at them", "test": "kit tta stops at them"}
+    goes_on = {"train": "left out of training", "test": "predicted as the class prior"}
+    for name, choice, key in (
+        ("train", data.bad_train, "data.bad_train=drop"),
+        ("test", data.bad_test, "data.bad_test=prior"),
+    ):
+        count = sum(case.split == name for case in cases)
+        if count and choice == "stop":
+            effects.append(stops[name])
+            answers.append(key)
+        elif count:
+            effects.append(f"{count} of {name} are {goes_on[name]}")
+    yield Finding(
+        "K01", "problem", f"{len(bad)} images cannot be used ({kinds})",
+        ", ".join(effects), "; or ".join(["mend them", *answers]), cases,
+    )  # fmt: skip
+
+
+def _without_rows(train: Table, test: Table) -> Iterator[Finding]:
+    """K02: image files beside those of the tables that no row names."""
+    paths = {"train": train.paths, "test": test.paths}
+    named = {path.resolve() for path in (*train.paths, *test.paths)}
+    endings = {path.suffix.lower() for path in (*train.paths, *test.paths)}
+    folders = {split: {path.resolve().parent for path in paths[split]} for split in paths}
+    extra = sorted(
+        file for folder in folders["train"] | folders["test"] if folder.is_dir() for file in folder.iterdir()
+        if file.suffix.lower() in endings and file not in named and file.is_file()
+    )  # fmt: skip
+    if not extra:
+        return
+    among = {
+        "train": {file for file in extra if file.parent in folders["train"]},
+        "test": {file for file in extra if file.parent in folders["test"]},
+    }
+    answers = []
+    if among["train"]:
+        answers.append("rows for them in data.train, if their labels are known")
+    if among["test"] - among["train"]:
+        answers.append(
+            "nothing for test images, if the sample does not ask for them; data.sample and data.test list rows"
+        )
+    cases = tuple(
+        Case("no row", str(file), split=" or ".join(split for split in among if file in among[split]))
+        for file in extra
+    )
+    text = f"{len(extra)} image files belong to no row"
+    yield Finding("K02", "note", text, "they are not used", "; ".join(answers), cases)
+
+
+def _by_predictions(workspace: Workspace, train: Table, test: int, runs: Sequence[str]) -> Iterator[Finding]:
+    """K13 and K18, where there are out-of-fold predictions."""
+    seen = predicted(workspace, train, runs)
+    if seen is None:
+        return
+    yield from label_errors.of_predictions(seen)
+    metric = metric_of(workspace, train)
+    if test:
+        yield from score.of_noise(seen, metric, test, workspace.competition.public_share)
+
+
+def _left_out(workspace: Workspace) -> tuple[str, ...]:
+    """Columns that are no groups whatever they hold: the id, the label, and what the config groups by already."""
+    data = workspace.competition.data
+    return tuple(name for name in (data.id, data.label, data.group) if name)
+
+
+def _of_groups(train: Table) -> list[tuple[int, int]]:
+    """Pairs that link the rows of each group."""
+    if train.groups is None:
+        return []
+    return list(enumerate(joined(train.groups).tolist()))
+
+
+def _between(
+    measures: Measures, train: Table, test: Table, units: np.ndarray, left_out: Sequence[str]
+) -> Iterator[Finding]:
+    """K10 and K14, of the competition's own rows and the test rows."""
+    if not len(test):
+        return
+    own, count = np.flatnonzero(train.own), len(train)
+    yield from shift.between(measures.take(own), measures.take(slice(count, None)))
+    rows = np.concatenate([own, np.arange(count, count + len(test))])
+    values, names = columns.measured(measures.take(rows), train.take(own), test, left_out)
+    is_test = rows >= count
+    told = adversarial.told_apart(values, names, is_test, units[rows])
+    ids = np.concatenate([train.ids, test.ids])[rows]
+    yield from adversarial.of_measures(told, values, names, ids, len(own))
+
+
+def _copies(
+    cache: Cache,
+    train: Table,
+    test: Table,
+    folds: Folds,
+    splitter: Splitter,
+    group: str | None,
+    pairs: np.ndarray,
+) -> Iterator[Finding]:
+    """The findings of copies inside train, across folds, and between train and test."""
+    hashes = np.array(cache.hashes)
+    same = hashes[pairs[:, 0]] == hashes[pairs[:, 1]]
+    inside = pairs[:, 1] < len(train)
+    between = (pairs[:, 0] < len(train)) & ~inside
+    yield from copies.of_labels(train, pairs[inside], same[inside])
+    yield from copies.across_folds(train, pairs[inside], folds, splitter, group)
+    yield from copies.with_test(train, test, pairs[between] - [0, len(train)], same[between])

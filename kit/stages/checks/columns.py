@@ -1,0 +1,35 @@
+"""Columns: what is measured of each image, and what both tables say of each row, as numbers a model can take."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+import pandas as pd
+
+from kit.data.table import Table
+from kit.stages.checks.shift import Measures
+
+MANY = 50  # values of a column of words: with more it is a name, no measure
+NUMBERS = 0.9  # of a column's cells that are numbers make it one of numbers
+
+
+def measured(
+    measures: Measures, train: Table, test: Table, left_out: Collection[str]
+) -> tuple[np.ndarray, list[str]]:
+    """Values (train + test rows, measures), NaN where there is none, and the names of the measures."""
+    found = dict(measures.numbers)
+    found["format"] = _codes(pd.Series(measures.formats))
+    for name in test.frame.columns:
+        if name in train.frame.columns and name not in left_out:
+            column = pd.concat([train.frame[name], test.frame[name]], ignore_index=True)
+            numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
+            if np.isfinite(numbers).mean() >= NUMBERS:
+                found[f"column {name}"] = numbers
+            elif column.nunique() <= MANY:
+                found[f"column {name}"] = _codes(column)
+    return np.stack(list(found.values()), axis=1), list(found)
+
+
+def _codes(words: pd.Series) -> np.ndarray:
+    return np.unique(words.astype(str), return_inverse=True)[1].astype(np.float64)

@@ -1,0 +1,98 @@
+"""Copies: images that are there twice, byte for byte or nearly, where they flatter a score or contradict each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from kit.data.folds import Folds
+from kit.data.table import FOUND, Table
+from kit.errors import Case
+from kit.kinds import Splitter
+from kit.kinds.advice import keep_whole
+from kit.stages.checks.finding import Finding, Level
+
+MANY = 0.005  # of the rows with a copy on the other side are a problem, fewer a warning
+
+
+def of_labels(train: Table, pairs: np.ndarray, same: np.ndarray) -> Iterator[Finding]:
+    """Copies with other labels: K04 for files that are the same byte for byte, K07 for those that look alike.
+
+    `pairs` (pairs, 2) are rows of train, `same` (pairs,) whether their files are equal.
+    """
+    differ = np.array([train.label_names(a) != train.label_names(b) for a, b in pairs.tolist()], bool)
+    exact, near = pairs[differ & same], pairs[differ & ~same]
+    if len(exact):
+        yield Finding(
+            "K04", "problem", f"{len(exact)} pairs of identical training images have other labels",
+            "one of the two labels is wrong: the loss is pulled both ways, and no model can score on both",
+            "mend the labels in data.train", _labelled(train, exact),
+        )  # fmt: skip
+    if len(near):
+        yield Finding(
+            "K07", "warning", f"{len(near)} pairs of nearly identical training images have other labels",
+            "where they show the same thing, one of the two labels is wrong", "look at them: kit check --json has all",
+            _labelled(train, near),
+        )  # fmt: skip
+
+
+def _labelled(train: Table, pairs: np.ndarray) -> tuple[Case, ...]:
+    return tuple(
+        Case(
+            " = ".join(
+                f"{train.ids[row]} ({', '.join(train.label_names(row)) or 'no label'})" for row in pair
+            )
+        )
+        for pair in pairs.tolist()
+    )
+
+
+def across_folds(
+    train: Table, pairs: np.ndarray, folds: Folds, splitter: Splitter, group: str | None
+) -> Iterator[Finding]:
+    """K05: copies of which a fold trains on one and is scored on the other; rows of `folds` are those of train.
+
+    `group` is data.group, which the answer does not repeat.
+    """
+    torn = np.zeros(len(pairs), bool)
+    for fold in range(folds.count):
+        held, trained = folds.held_out(fold), folds.train(splitter, fold)
+        one, other = pairs.T
+        torn |= (held[one] & trained[other]) | (held[other] & trained[one])
+    if not torn.any():
+        return
+    rows = len(np.unique(pairs[torn]))
+    level: Level = "problem" if rows >= MANY * len(train) else "warning"
+    yield Finding(
+        "K05", level, f"{int(torn.sum())} pairs of near copies ({rows} rows) are on both sides of a fold",
+        f"up to {rows / len(train):.1%} of the rows are scored by a model that has seen their copy: cross-validation "
+        "flatters by as much, the leaderboard does not", _answer(group, splitter, train),
+        tuple(Case(" = ".join(train.ids[pair])) for pair in pairs[torn]),
+    )  # fmt: skip
+
+
+def _answer(group: str | None, splitter: Splitter, train: Table) -> str:
+    """What keeps copies in one fold: found groups, or one value of the column that names groups now."""
+    if group is None:
+        return keep_whole("auto", group, splitter, train.label_kind)
+    if group in FOUND:  # it was made before, or by hand
+        file = FOUND[group]
+        return (
+            keep_whole(group, group, splitter, train.label_kind)
+            or f"delete {file}, and kit check makes it anew"
+        )
+    return f"one value of data.group ({group}) for the rows of a pair, or leave one of the two out"
+
+
+def with_test(train: Table, test: Table, pairs: np.ndarray, same: np.ndarray) -> Iterator[Finding]:
+    """K06: training images that are in the test set too; `pairs` are rows of train and rows of test."""
+    if not len(pairs):
+        return
+    exact, rows = int(same.sum()), len(np.unique(pairs[:, 1]))
+    yield Finding(
+        "K06", "warning", f"{rows} of {len(test)} test images are copies of training images, {exact} byte for byte",
+        f"{rows / len(test):.1%} of the test rows are known already: the leaderboard may score higher than "
+        "cross-validation; rules may ask to report it", "nothing: look whether the rules say something of leaks",
+        tuple(Case(f"train {train.ids[a]} = test {test.ids[b]}") for a, b in pairs.tolist()),
+    )  # fmt: skip

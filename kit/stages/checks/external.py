@@ -1,0 +1,26 @@
+"""External: rows of other sources, which train and are never scored; what a write-up must name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kit.data.table import Table
+from kit.errors import Case
+from kit.stages.checks.finding import Finding
+
+
+def of_sources(train: Table) -> Iterator[Finding]:
+    """K12, a note; a warning where a source has no licence or no origin."""
+    sources = train.other_sources()
+    if not sources:
+        return
+    rows = sum(source.rows for source in sources)
+    silent = sorted({source.name for source in sources if not source.licence or not source.origin})
+    yield Finding(
+        "K12", "warning" if silent else "note",
+        f"{rows} rows are of {len({source.name for source in sources})} other sources"
+        + (f", {len(silent)} of them without licence or origin" if silent else ""),
+        "they train and are never scored; winners name them in their write-up, with licence and origin",
+        f"columns licence and origin for {', '.join(silent)}" if silent else "nothing: kit runs show lists them",
+        tuple(Case(str(source), source.name) for source in sources),
+    )  # fmt: skip

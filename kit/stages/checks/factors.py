@@ -1,0 +1,80 @@
+"""Factors: labels against each other, where a class is made of parts or a group shares what it should share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from math import prod
+
+import numpy as np
+
+from kit.data.table import Table
+from kit.errors import Case
+from kit.stages.checks.finding import Finding
+
+CONSTANT = 0.9  # of the groups with several rows have one value: then the others contradict themselves
+FEWEST = 10  # groups with several rows, for such a word
+LISTED = 1000  # combinations that are looked through
+
+
+def of_factors(train: Table, names: Sequence[str], loss: str) -> Iterator[Finding]:
+    """K17 for groups whose rows disagree where nearly all others agree, K19 for combinations without a row."""
+    yield from _contradictions(train, names)
+    yield from _combinations(train, names, loss == "factors")
+
+
+def _contradictions(train: Table, names: Sequence[str]) -> Iterator[Finding]:
+    if train.groups is None or train.is_multi_label:
+        return
+    parts = {"label": np.array(train.classes)[train.true_labels()], **_values(train, names)}
+    cases: list[Case] = []
+    said: list[str] = []
+    for name, values in parts.items():
+        torn, several = _torn(train.groups, values)
+        if several >= FEWEST and torn and len(torn) <= (1 - CONSTANT) * several:
+            said.append(f"{len(torn)} of {several} groups have several values of {name}")
+            cases += [Case(f"{name} is {', '.join(found)}", id=group) for group, found in torn.items()]
+    if cases:
+        yield Finding(
+            "K17", "warning", "; ".join(said) + ", all others have one",
+            "where the group is one person or object, some of its labels are wrong: the loss is pulled both ways",
+            "look at them, and mend the labels in data.train", tuple(cases),
+        )  # fmt: skip
+
+
+def _values(train: Table, names: Sequence[str]) -> Mapping[str, np.ndarray]:
+    """Each row's value of each factor."""
+    if not train.class_factors:
+        return {}
+    table = np.array(train.class_factors, dtype=str)[train.true_labels()]
+    return dict(zip(names, table.T, strict=True))
+
+
+def _torn(groups: np.ndarray, values: np.ndarray) -> tuple[dict[str, list[str]], int]:
+    """The groups with several values, and how many groups have several rows."""
+    named, place, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    pairs = np.unique(np.stack([place, np.unique(values, return_inverse=True)[1]], axis=1), axis=0)
+    different = np.bincount(pairs[:, 0], minlength=len(named))
+    torn = {
+        str(named[at]): sorted(set(values[place == at].tolist()))
+        for at in np.flatnonzero(different > 1).tolist()
+    }
+    return torn, int((counts > 1).sum())
+
+
+def _combinations(train: Table, names: Sequence[str], by_factors: bool) -> Iterator[Finding]:
+    if not train.class_factors:
+        return
+    values = [sorted(set(column)) for column in zip(*train.class_factors, strict=True)]
+    if prod(map(len, values)) > LISTED:
+        return
+    counts = dict(zip(train.class_factors, train.counts().tolist(), strict=True))
+    absent = [each for each in product(*values) if not counts.get(each)]
+    if absent:
+        yield Finding(
+            "K19", "note",
+            f"{len(absent)} of {prod(map(len, values))} combinations of {' x '.join(names)} have no training row",
+            "one output a class never predicts a class without rows; loss=factors learns its parts from others",
+            "nothing if they cannot be; else " + ("" if by_factors else "loss=factors, or ") + "rows of them",
+            tuple(Case("a class without rows" if each in counts else "no class", "/".join(each)) for each in absent),
+        )  # fmt: skip

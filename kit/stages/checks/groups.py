@@ -1,0 +1,72 @@
+"""Groups: columns, folders and beginnings of ids whose values rows share, as photos of one person do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from kit.data.folds import Folds
+from kit.data.table import Table, derived_columns
+from kit.errors import Case
+from kit.kinds import Splitter
+from kit.kinds.advice import keep_whole
+from kit.stages.checks.finding import Finding
+
+SHARED = 0.9  # of the rows share their value with another row
+LARGEST = 0.05  # of all rows have one value, at most: a camera or a site is no person
+FEW = 10  # rows are few in any table
+
+
+def of_names(
+    train: Table, folds: Folds, splitter: Splitter, asked: str | None, left_out: Sequence[str]
+) -> Iterator[Finding]:
+    """K09 for what looks like a group and is torn by the folds; `left_out` are the columns of the id, the label ..."""
+    torn = {
+        name: values for name, values in _candidates(train, left_out).items() if _is_torn(values, folds, splitter)
+    }  # fmt: skip
+    if not torn:
+        return
+    name = min(torn, key=lambda name: len(set(torn[name].tolist())))
+    values, counts = np.unique(torn[name], return_counts=True)
+    most = values[counts == np.median(counts).astype(int)]
+    example = str(most[0] if len(most) else values[counts.argmax()])
+    size = int(counts[values == example][0])
+    pattern = name if name in train.frame.columns else f"{{{name}}}"
+    answer = keep_whole(pattern, asked, splitter, train.label_kind)
+    if asked is not None:
+        answer += f" (in place of data.group={asked})"
+    yield Finding(
+        "K09", "warning", f"{size} images share {name} {example!r}, one of {len(values)} such groups that the folds "
+        "tear: is each a person, an object, a place?",
+        "if so, models are scored on what they have seen: cross-validation flatters, the leaderboard does not",
+        answer,
+        tuple(Case(f"{len(set(found.tolist()))} groups", other) for other, found in torn.items()),
+    )  # fmt: skip
+
+
+def _candidates(train: Table, left_out: Sequence[str]) -> dict[str, np.ndarray]:
+    """Columns and derived names with many values, nearly all of them shared by some rows and none by many."""
+    columns: Mapping[str, Sequence[str]] = {
+        **{str(name): train.frame[name].astype(str).tolist() for name in train.frame.columns},
+        **derived_columns(train.ids.tolist(), train.paths),
+    }
+    found = {name: np.asarray(values, dtype=str) for name, values in columns.items() if name not in left_out}
+    return {name: values for name, values in found.items() if _is_group(values, train)}
+
+
+def _is_group(values: np.ndarray, train: Table) -> bool:
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    shared = counts[place] > 1
+    return bool(
+        shared.mean() >= SHARED
+        and counts.max() <= max(LARGEST * len(values), FEW)
+        and len(counts) > 2 * len(train.classes)
+    )
+
+
+def _is_torn(values: np.ndarray, folds: Folds, splitter: Splitter) -> bool:
+    return any(
+        bool(set(values[folds.held_out(fold)]) & set(values[folds.train(splitter, fold)]))
+        for fold in range(folds.count)
+    )

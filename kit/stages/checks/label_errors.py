@@ -1,0 +1,106 @@
+"""Suspects: labels that are probably wrong, by what models say of rows that they never saw.
+
+Source: Northcutt, Jiang and Chuang 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from kit.errors import Case
+from kit.stages.blending.out_of_fold import OutOfFold
+from kit.stages.checks.finding import Finding
+
+ROUNDING = 1e-6  # below its threshold a probability still counts
+
+
+@dataclass(frozen=True, eq=False)
+class Suspects:
+    """Rows whose label is probably another, the surest first, and how many are expected in all."""
+
+    rows: np.ndarray  # (suspects,) int64
+    likely: np.ndarray  # (suspects,) int64, the class that models give
+    margins: np.ndarray  # (suspects,) of the label's probability over the best other one's, from 0 to 1
+    expected: float
+    joint: np.ndarray  # (classes, classes): about how many rows of each label are of each class
+
+
+def suspects(probabilities: np.ndarray, labels: np.ndarray) -> Suspects:
+    """As many rows as the confident joint has off its diagonal, those of the least normalised margin.
+
+    `probabilities` (N, K) are out of fold, `labels` class numbers (N,). A row counts as of a class where its
+    probability reaches what rows of that label have in the mean, of several the likeliest (equation 1); the joint is
+    brought to as many rows of each label as there are (equation 3). Rows whose label is the likeliest class are none.
+    """
+    rows, classes = np.arange(len(labels)), probabilities.shape[1]
+    own, counts = probabilities[rows, labels], np.bincount(labels, minlength=classes)
+    means = np.bincount(labels, own, minlength=classes) / np.maximum(counts, 1)
+    reached = (probabilities >= means - ROUNDING) & (counts > 0)
+    confident = np.where(reached, probabilities, -1.0).argmax(axis=1)
+    sure = reached.any(axis=1)
+    joint = np.zeros((classes, classes))
+    np.add.at(joint, (labels[sure], confident[sure]), 1)
+    np.fill_diagonal(
+        joint, joint.diagonal().clip(min=1)
+    )  # a class keeps a row, however unsure models are of it
+    joint *= (counts / joint.sum(axis=1))[:, None]
+    others = probabilities.copy()
+    others[rows, labels] = -np.inf
+    margins = (own - others.max(axis=1) + 1) / 2
+    expected = float(joint.sum() - joint.trace())
+    found = np.flatnonzero(margins < 0.5)
+    order = found[np.argsort(margins[found], kind="stable")][: round(expected)]
+    return Suspects(order, others.argmax(axis=1)[order], margins[order], expected, joint)
+
+
+def of_predictions(seen: OutOfFold) -> Iterator[Finding]:
+    """K13: rows whose label models contradict; where a row may have several labels, each class is a question."""
+    probabilities = np.asarray(seen.members.mean(axis=0), dtype=np.float64)
+    several = seen.table.is_multi_label
+    cases, expected = _several(seen, probabilities) if several else _single(seen, probabilities)
+    if not cases:
+        return
+    yield Finding(
+        "K13", "warning", f"{len(cases)} labels are probably wrong by {' and '.join(seen.names)}, about "
+        f"{expected:.0f} expected in all ({expected / len(seen.ids):.1%} of {len(seen.ids)} rows)",
+        "a wrong label is scored as a mistake of the model, and the loss learns it; where the test set has as many, no "
+        "score is above what is left",
+        "look at them, surest first: kit check --csv cases.csv"
+        + ("" if several else "; loss=symmetric_cross_entropy learns less of wrong labels"),
+        tuple(case for _, case in sorted(cases, key=lambda each: each[0])),
+    )  # fmt: skip
+
+
+def _single(seen: OutOfFold, probabilities: np.ndarray) -> tuple[list[tuple[float, Case]], float]:
+    found, names = suspects(probabilities, seen.truth), seen.table.classes
+    cases = []
+    for row, likely, margin in zip(
+        found.rows.tolist(), found.likely.tolist(), found.margins.tolist(), strict=True
+    ):
+        label = int(seen.truth[row])
+        shares = f"{probabilities[row, likely]:.2f} against {probabilities[row, label]:.2f}"
+        cases.append(
+            (margin, _case(seen, row, f"labelled {names[label]}, predicted {names[likely]} ({shares})"))
+        )
+    return cases, found.expected
+
+
+def _several(seen: OutOfFold, probabilities: np.ndarray) -> tuple[list[tuple[float, Case]], float]:
+    cases, expected = [], 0.0
+    for number, name in enumerate(seen.table.classes):
+        share = probabilities[:, number]
+        found = suspects(
+            np.stack([1 - share, share], axis=1), np.asarray(seen.truth[:, number], dtype=np.int64)
+        )
+        expected += found.expected
+        for row, margin in zip(found.rows.tolist(), found.margins.tolist(), strict=True):
+            labelled = "labelled" if seen.truth[row, number] else "not labelled"
+            cases.append((margin, _case(seen, row, f"{labelled} {name}, predicted with {share[row]:.2f}")))
+    return cases, expected
+
+
+def _case(seen: OutOfFold, row: int, detail: str) -> Case:
+    return Case(detail, id=str(seen.ids[row]), split="train")

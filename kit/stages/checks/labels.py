@@ -1,0 +1,87 @@
+"""Labels: how many rows each class has, and whether every fold can learn it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from kit.config.models import Experiment
+from kit.data.folds import Folds
+from kit.data.quantity import is_quantity, ranges
+from kit.data.table import Table
+from kit.errors import Case
+from kit.kinds import Splitter
+from kit.kinds.advice import innermost, stratified, weigh_rare
+from kit.stages.checks.finding import Finding
+
+UNEQUAL = 10.0  # times as many rows in the largest class as in the smallest are worth a warning
+
+
+def of_counts(train: Table, folds: Folds, splitter: Splitter, experiment: Experiment) -> Iterator[Finding]:
+    """K03 for classes of very unequal sizes, K08 for classes that a fold does not train on or is not scored on."""
+    counts = train.counts()
+    few, many = int(counts.argmin()), int(counts.argmax())
+    if counts[many] >= UNEQUAL * max(counts[few], 1):
+        order = np.argsort(counts, kind="stable")
+        yield Finding(
+            "K03", "warning",
+            f"class {train.classes[many]} has {counts[many]} rows, {train.classes[few]} {counts[few]}",
+            "macro scores weigh each class alike, so a few rows of a rare one move them; accuracy hardly sees it",
+            weigh_rare(experiment.sampler, experiment.loss, train.label_kind),
+            tuple(Case(f"{counts[at]} rows", train.classes[at]) for at in order),
+        )  # fmt: skip
+    cases, lacking = [], np.zeros(len(counts), bool)
+    for fold in range(folds.count):
+        for what, mask in (
+            ("does not train on", folds.train(splitter, fold)),
+            ("is not scored on", folds.held_out(fold)),
+        ):
+            absent = np.flatnonzero((train.counts(mask) == 0) & (counts > 0))
+            lacking[absent] = True
+            if len(absent):
+                cases.append(Case(f"fold {fold} {what} {', '.join(train.classes[at] for at in absent)}"))
+    if cases:
+        yield Finding(
+            "K08", "warning", "folds lack classes",
+            "a class that is not trained on is always wrong there; one that is not scored adds nothing to the mean",
+            _every_class(train, np.flatnonzero(lacking), splitter), tuple(cases),
+        )  # fmt: skip
+
+
+def _every_class(train: Table, lacking: np.ndarray, splitter: Splitter) -> str:
+    """What gives each fold a row of each of these classes, without what is set already."""
+    key, inner = innermost(splitter)
+    wanted = stratified(train.label_kind, train.groups is not None)
+    answers = [] if "stratified" in inner.plugin_name() or _is_stratified(inner) else [f"{key}={wanted}"]
+    folds, fewest = int(getattr(inner, "folds", 0)), min(_units(train, at) for at in lacking.tolist())
+    if fewest < 2:
+        unit = "row" if train.groups is None else "group of rows"
+        answers.append(
+            f"more rows of these classes, of which one has a single {unit}, or data.rename to merge it"
+        )
+    elif fewest < folds:
+        answers.append(f"{key}.folds={fewest}")
+    return ", or ".join(answers) or "another split_seed, such as split_seed=1, or fewer and larger groups"
+
+
+def _is_stratified(splitter: Splitter) -> bool:
+    return bool(getattr(splitter, "stratified", False))
+
+
+def _units(train: Table, label: int) -> int:
+    """How many groups of rows a class has, or rows without groups: as many folds can have it."""
+    labels = train.true_labels()
+    rows = np.flatnonzero((labels[:, label] > 0 if labels.ndim == 2 else labels == label) & train.own)
+    return len(rows) if train.groups is None else len(set(train.groups[rows].tolist()))
+
+
+def of_numbers(train: Table) -> Iterator[Finding]:
+    """K44 for labels that are many different numbers, which are a quantity and no classes."""
+    if is_quantity(train):
+        yield Finding(
+            "K44", "warning",
+            f"the label has {len(train.classes):,} different numbers in {len(train):,} rows, like a quantity",
+            "a class a number learns from a few rows, and does not know that 12.7 is near 12.8",
+            f"{ranges(train) or 'another data.label'}, if it is a quantity: classes of ranges",
+        )  # fmt: skip

@@ -1,0 +1,87 @@
+"""Images: what the augmenter makes of a batch, and whether the same draws make it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+
+from kit.engine.batches import Batch, TrainBatches
+from kit.errors import Case
+from kit.kinds import Sampler
+from kit.stages.checks.finding import Finding
+from kit.stages.checks.one_batch.probe_batch import Ground
+
+ROWS = 16  # that are augmented: enough to see what it does, few enough for a second of any augmenter
+
+
+def of_images(ground: Ground) -> Iterator[Finding]:
+    """K20 for images that say nothing, or are the same each epoch; K29 where the same draws give other images."""
+    setting, stage = ground.setting, ground.opened
+    name = stage.augmenter.plugin_name()
+    rows = setting.training_rows(ground.fold)[:ROWS]
+    batches = TrainBatches(
+        setting.loaded.cache, setting.loaded.table.true_labels(), rows, Sampler.open("shuffled"), stage.augmenter,
+        stage.experiment.image_size, len(rows), stage.experiment.seed, ground.fold, workers=0,
+    )  # fmt: skip
+    try:
+        first, again, later = (next(batches.epoch(number)) for number in (0, 0, 1))
+    finally:
+        batches.close()
+    if not torch.equal(first.images, again.images):
+        yield Finding(
+            "K29", "problem", f"augmenter {name!r} gives other images when it draws the same",
+            "a run that is resumed is another run; what it draws must come from its argument rng",
+            "draw from rng alone in the augmenter, never from a global generator",
+        )  # fmt: skip
+    empty = list(_plain(name, ground, first))
+    yield from empty
+    if not empty and _unvaried(first, later):
+        yield Finding(
+            "K20", "note", f"augmenter {name!r} shows every image the same in each epoch",
+            "the network sees each photo as often as there are epochs, and learns it by heart",
+            "its options: kit plugins augmenter light" if name == "light" else "augmenter=light, unless it is meant",
+        )  # fmt: skip
+
+
+def _plain(name: str, ground: Ground, batch: Batch) -> Iterator[Finding]:
+    """K20 for images of one colour whose originals are not, and for other rows that become the same image."""
+    cache, ids = ground.setting.loaded.cache, ground.setting.loaded.table.ids
+    rows = batch.rows.tolist()
+    original = {row: cache[row] for row in rows}
+    blank = [row for at, row in enumerate(rows) if _flat(batch.images[at]) and original[row].std() > 0]
+    same = _alike(batch, original)
+    what = "of one colour" if blank else "the same image"
+    wrong = blank or same
+    if wrong:
+        yield Finding(
+            "K20", "problem", f"augmenter {name!r} makes {len(wrong)} of {len(rows)} images {what}",
+            "the network sees nothing that the labels could be learnt from", "kit look augment draws them",
+            tuple(Case(f"all of its pixels are {_levels(batch, rows.index(row))}", id=str(ids[row])) for row in blank)
+            or tuple(Case("is like the others", id=str(ids[row])) for row in same),
+        )  # fmt: skip
+
+
+def _flat(image: torch.Tensor) -> bool:
+    return bool((image == image[:, :1, :1]).all())
+
+
+def _levels(batch: Batch, at: int) -> list[int]:
+    return [int(value) for value in batch.images[at, :, 0, 0]]
+
+
+def _alike(batch: Batch, original: Mapping[int, np.ndarray]) -> list[int]:
+    """The rows whose images are all equal to the first's, where their originals are not; none where some differ."""
+    rows = batch.rows.tolist()
+    if not (batch.images == batch.images[:1]).all():
+        return []
+    first = original[rows[0]]
+    return [row for row in rows if not np.array_equal(original[row], first)]
+
+
+def _unvaried(first: Batch, later: Batch) -> bool:
+    """Whether each row's image is the same in two epochs."""
+    places = {row: at for at, row in enumerate(later.rows.tolist())}
+    shared = [(at, places[row]) for at, row in enumerate(first.rows.tolist()) if row in places]
+    return bool(shared) and all(torch.equal(first.images[a], later.images[b]) for a, b in shared)

@@ -1,0 +1,95 @@
+"""Parts: which of a network's parts move, and whether its outputs do when images do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+
+from kit.engine.learner import Learner
+from kit.errors import Case
+from kit.model.weight_averaging import Ema
+from kit.stages.checks.finding import Finding
+from kit.stages.checks.one_batch.overfitting import Fitted
+from kit.stages.checks.one_batch.probe_batch import Ground
+
+STILL = 1e-4  # of the optimizer's rate: a part at less stands still beside the others
+SAME = 1e-5  # of the outputs' size: rounding
+UNMOVED = "gradients reach it, and the optimizer does not move it"
+BEHIND = 0.1  # of the weights' way that their average must have come along
+
+
+def ignores_images(ground: Ground, learner: Learner) -> bool:
+    """Whether each row's outputs stay the same when it is shown another row's image, dropout being the same."""
+    plain = ground.outputs(learner)
+    other = ground.outputs(learner, ground.batch.images.roll(1, 0))
+    if not torch.isfinite(plain).all():
+        return False
+    return float((plain - other).abs().max()) <= SAME * max(float(plain.abs().max()), SAME)
+
+
+def of_images_seen() -> Finding:
+    """K23: the network's outputs do not depend on its images."""
+    return Finding(
+        "K23", "problem", "the network gives the same outputs whatever image it is shown",
+        "it learns how frequent each class is, and nothing else",
+        "look at what backbone and pooling hand on: a constant, or a layer whose units are all dead",
+    )  # fmt: skip
+
+
+def of_parts(still: Mapping[str, str]) -> Finding:
+    """K25: parts that are meant to learn and stand still, each with its reason."""
+    return Finding(
+        "K25", "problem", f"parts of the network stand still, and no freeze asks for it: {', '.join(still)}",
+        "what it gives stays as random, or as pretrained, as it was",
+        "the optimizer's build(), lr_scales, layer_decay; stages' freeze says so where it is meant",
+        tuple(Case(why, part) for part, why in still.items()),
+    )  # fmt: skip
+
+
+def standing(ground: Ground, fitted: Fitted) -> dict[str, str]:
+    """The parts of the network that have weights to learn and stand still, and why."""
+    learner, found = fitted.learner, {}
+    rates = _rates(learner)
+    usual = float(getattr(ground.setting.techniques.optimizer, "lr", 0.0) or max(learner.peaks))
+    for part, module in learner.network.named_children():
+        weights = {f"{part}.{name}": weight for name, weight in module.named_parameters()}
+        learning = {name: weight for name, weight in weights.items() if weight.requires_grad}
+        held = [rates[id(weight)] for weight in learning.values() if id(weight) in rates]
+        moved = any(not torch.equal(weight, fitted.before[name]) for name, weight in learning.items())
+        if not learning:
+            continue
+        if not held:
+            found[part] = "the optimizer was not given its weights"
+        elif max(held) <= STILL * usual:
+            found[part] = f"its learning rate is {max(held):.3g}, the optimizer's {usual:.3g}"
+        elif not moved:
+            reached = any(weight.grad is not None and weight.grad.any() for weight in learning.values())
+            found[part] = UNMOVED if reached else "no gradient reaches it"
+    return found
+
+
+def _rates(learner: Learner) -> dict[int, float]:
+    """The peak rate of each weight that the optimizer has, by the weight's id."""
+    groups = zip(learner.optimizer.param_groups, learner.peaks, strict=True)
+    return {id(weight): lr for group, lr in groups for weight in group["params"]}
+
+
+def of_average(fitted: Fitted) -> Iterator[Finding]:
+    """K28: the averaged weights, which predict, have hardly left their start."""
+    average = fitted.learner.average
+    if not isinstance(average, Ema):
+        return
+    shown, own = dict(average.module.named_parameters()), dict(fitted.learner.network.named_parameters())
+    way = _distance({name: own[name] - fitted.before[name] for name in own})
+    come = _distance({name: shown[name] - fitted.before[name] for name in own})
+    if way > 0 and come < BEHIND * way:
+        yield Finding(
+            "K28", "warning", f"after {fitted.learner.step} steps the averaged weights are {come / way:.1%} of the way",
+            "it is they that predict: scores and submissions are those of the network's start",
+            "a lower ema_decay, or ema_decay=0",
+        )  # fmt: skip
+
+
+def _distance(differences: dict[str, torch.Tensor]) -> float:
+    return float(torch.stack([value.detach().float().norm() for value in differences.values()]).norm())

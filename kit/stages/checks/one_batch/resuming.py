@@ -1,0 +1,54 @@
+"""Resuming: a checkpoint written and read goes on as the learner that never stopped."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from kit.engine import fit
+from kit.engine.learner import Learner
+from kit.errors import Case
+from kit.model import checkpoints
+from kit.stages.checks.finding import Finding
+from kit.stages.checks.one_batch.overfitting import Fitted, one_step
+from kit.stages.checks.one_batch.probe_batch import Ground
+
+CLOSE = 1e-3  # where a device does not promise bits
+
+
+def of_resume(ground: Ground, fitted: Fitted) -> Iterator[Finding]:
+    """K29 for weights that part ways one step after a checkpoint; it is written aside, and nothing of it stays."""
+    learner = fitted.learner
+    average = None if learner.averaged is None else learner.averaged.state_dict()
+    with tempfile.TemporaryDirectory() as folder:
+        path = checkpoints.save(
+            Path(folder) / "fold-0", 1, learner.network.state_dict(), average, learner.state(), {}
+        )
+        found = checkpoints.load(path)
+        other = ground.learner()
+        other.load(found.state(), found.weights, found.average)
+    for each in (learner, other):
+        fit.set_rate(each, fitted.factor)
+        one_step(ground, each)
+    cases = [Case("differs", name) for name in _parted(learner, other)]
+    if cases:
+        yield Finding(
+            "K29", "problem",
+            f"one step after a checkpoint, {len(cases)} weights are not those of a run that never stopped",
+            "a run that is resumed is another run, and nobody can say which",
+            "an optimizer's or a layer's state belongs into its state_dict()", tuple(cases),
+        )  # fmt: skip
+
+
+def _parted(one: Learner, other: Learner) -> list[str]:
+    """The names of the tensors in which two learners differ: at all on a CPU, by more than rounding elsewhere."""
+    mine, theirs = one.network.state_dict(), other.network.state_dict()
+    if one.device.type == "cpu":
+        return [name for name in mine if not torch.equal(mine[name], theirs[name])]
+    return [
+        name for name in mine
+        if not torch.allclose(mine[name].float(), theirs[name].float(), rtol=CLOSE, atol=CLOSE)
+    ]  # fmt: skip

@@ -1,0 +1,166 @@
+"""Trial: one batch goes through everything that a run is made of, and what does not learn is named."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kit.config.workspace import Workspace
+from kit.core.progress import Progress, Work
+from kit.errors import Case
+from kit.experiment.run_context import nobodys, preparing, train_stages
+from kit.stages.checks.finding import Finding
+from kit.stages.checks.one_batch.images import of_images
+from kit.stages.checks.one_batch.loss_floor import Bottom, bottom, of_loss, of_start
+from kit.stages.checks.one_batch.overfitting import (
+    HALF,
+    Fitted,
+    first_rate,
+    fitted,
+    lower_rate,
+    peak,
+    travel,
+)
+from kit.stages.checks.one_batch.parts import (
+    UNMOVED,
+    ignores_images,
+    of_average,
+    of_images_seen,
+    of_parts,
+    standing,
+)
+from kit.stages.checks.one_batch.probe_batch import Ground
+from kit.stages.checks.one_batch.resuming import of_resume
+
+ORDER = {"problem": 0, "warning": 1, "note": 2}
+LEAST = 1e-9  # of the peak rate, where a schedule never rises
+FAR = 10  # times the run's steps: then no run learns at such a rate
+FEW = 15  # steps that were possible in the time, under which nothing is said against a network
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """What one batch showed; losses are means over its rows, without mixing and augmentation."""
+
+    rows: tuple[str, ...]  # ids of the batch
+    classes: int
+    guessing_loss: float  # of equal outputs
+    start_loss: float  # of the network before its first step
+    least_loss: float  # that any outputs can reach
+    last_loss: float
+    steps: int  # none where the loss is dead
+    right: int  # rows that are told right at last
+    seconds: float
+    findings: tuple[Finding, ...]
+
+    @property
+    def problems(self) -> int:
+        """How many findings keep a network from learning, or a run from being resumed."""
+        return sum(finding.level == "problem" for finding in self.findings)
+
+
+def trying(workspace: Workspace, fold: int = 0) -> Work[Trial]:
+    """Reads, augments, memorises and resumes one batch of a fold; nothing is written into runs/.
+
+    Raises what preparing a run raises.
+    """
+    setting = yield from preparing(workspace, nobodys(workspace))
+    began = time.monotonic()
+    stages = train_stages(setting, fold)
+    try:
+        ground = Ground.of(setting, fold, stages)
+        yield Progress("images", 0, 4)
+        found = list(of_images(ground))
+        yield Progress("loss", 1, 4)
+        low = bottom(ground)
+        start = float(ground.loss.rows(ground.outputs(ground.learner()), ground.labels()).mean())
+        found += of_loss(ground, low)
+        tried = None
+        if not low.is_dead:
+            found += of_start(ground, low, start)
+            yield Progress("one batch", 2, 4)
+            tried = fitted(ground, low, peak(ground))
+            found += _of_fit(ground, low, tried)
+            yield Progress("resume", 3, 4)
+            found += [*of_average(tried), *of_resume(ground, tried)]
+    finally:
+        for stage in stages:
+            stage.batches.close()
+    found.sort(key=lambda finding: (ORDER[finding.level], finding.code))
+    return Trial(
+        tuple(ground.ids()), len(setting.loaded.table.classes), low.guessing, start, low.least,
+        tried.last if tried else start, len(tried.losses) if tried else 0, int(tried.right.sum()) if tried else 0,
+        time.monotonic() - began, tuple(found),
+    )  # fmt: skip
+
+
+def _of_fit(ground: Ground, low: Bottom, tried: Fitted) -> Iterator[Finding]:
+    """K25 for parts that stand still; where the batch is not known by heart, the first reason that is found.
+
+    A part that the optimizer does not move may only wait for a step that is large enough to be seen.
+    """
+    still = standing(ground, tried)
+    if tried.known:
+        if still:
+            yield of_parts(still)
+        return
+    if ignores_images(ground, tried.learner):
+        yield of_images_seen()
+        return
+    sure = {part: why for part, why in still.items() if why != UNMOVED}
+    rated = None if sure else _of_rate(ground, low, tried)
+    if sure or (still and (rated is None or rated.code == "K27")):
+        yield of_parts(sure or still)
+    elif rated is not None:
+        yield rated
+
+
+def _of_rate(ground: Ground, low: Bottom, tried: Fitted) -> Finding | None:
+    """K26 for a rate that is too low for the run, or too high; K27 where no rate memorises the batch."""
+    share = low.reached(tried.last)
+    if math.isfinite(tried.last) and (share >= HALF or tried.right.all()):
+        return None  # on its way
+    if math.isfinite(tried.last) and len(tried.losses) < FEW:
+        return _short_of_time(tried)
+    lr, whole = max(tried.learner.peaks), travel(ground)
+    fell = f"{len(tried.losses)} steps took the loss from {tried.losses[0]:.4g} to {tried.last:.4g}"
+    needed = first_rate(ground, low, tried.factor or LEAST)
+    if needed is not None and math.isfinite(tried.last):
+        needed = min(needed, len(tried.losses) * HALF / max(share, 1e-12))
+        return None if needed <= whole else Finding(
+            "K26", "problem" if needed > FAR * whole else "warning", f"the learning rate {lr:.3g} is too low: {fell}",
+            f"half of what can be learnt of {len(tried.right)} images would take about {needed:.2g} steps at the full "
+            f"rate, the run has {whole:.0f}", "kit look lr --find, then optimizer.lr; or more epochs",
+        )  # fmt: skip
+    lower = lower_rate(ground, low, tried.factor)
+    if lower is None:
+        return _unknown(ground, low, tried)
+    return Finding(
+        "K26", "problem", f"the learning rate {lr:.3g} is too high: {fell}",
+        "the network jumps over what it looks for",
+        f"kit look lr --find, then optimizer.lr; at {lr * lower:.2g} it begins to learn",
+    )  # fmt: skip
+
+
+def _short_of_time(tried: Fitted) -> Finding:
+    """K27 as a note: the network is slow here, and nothing is said against it."""
+    return Finding(
+        "K27", "note", f"there was time for {len(tried.losses)} steps only, which took the loss from "
+        f"{tried.losses[0]:.4g} to {tried.last:.4g}", "whether it learns is not known yet",
+        "a smaller image_size or network for this check; kit bench network",
+    )  # fmt: skip
+
+
+def _unknown(ground: Ground, low: Bottom, tried: Fitted) -> Finding:
+    """K27: the batch is not known by heart, and it is not the rate; a note where most weights are frozen."""
+    wrong = [name for name, right in zip(ground.ids(), tried.right.tolist(), strict=True) if not right]
+    return Finding(
+        "K27", "note" if ground.stage.frozen else "problem",
+        f"{len(tried.losses)} steps over {len(tried.right)} images took the loss from {tried.losses[0]:.4g} to "
+        f"{tried.last:.4g}, of at least {low.least:.4g}; {int(tried.right.sum())} are told right",
+        "a network that cannot learn 8 images by heart learns nothing of thousands",
+        "a larger network or image_size, less dropout, no clip_grad_norm; then backbone, pooling and head one by one",
+        tuple(Case("is told wrong", id=name) for name in wrong),
+    )  # fmt: skip

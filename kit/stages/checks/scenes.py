@@ -1,0 +1,73 @@
+"""Scenes that folds tear: photos of one place from other sides, looked for on a sample of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import numpy as np
+
+from kit.config.models import Data
+from kit.core.progress import Progress, Work
+from kit.core.randomness import generator
+from kit.data.folds import Folds
+from kit.data.table import Table
+from kit.errors import Case
+from kit.images.scenes import LEAST, candidates, details, matches, threaded
+from kit.kinds import Splitter
+from kit.kinds.advice import keep_whole
+from kit.stages.checks.finding import Finding
+
+SAMPLE = 60  # rows that are looked at
+LOOKED = 8  # photos of its class that each is compared with, and as many of other classes
+SMALL = 64  # pixels: smaller images have too few details
+LEAST_SHARE = 0.05  # of the rows, beyond what other classes show
+
+
+def across_folds(
+    train: Table, pictures: np.ndarray, folds: Folds, splitter: Splitter, data: Data, side: int
+) -> Work[list[Finding]]:
+    """K30: rows whose scene their fold trains on, where more of them have such a photo than have one of another class.
+
+    Not where `data.group` is "scene": what is alike then is a print that most photos of a class show.
+    `pictures` (rows, 256) are near.looks's, `side` the images' size in the cache.
+    """
+    held = np.flatnonzero(folds.held_out(0))
+    if data.group == "scene" or train.is_multi_label or side < SMALL or len(held) < SAMPLE:
+        return []
+    rng, trained = generator(0, "scenes", len(train)), np.flatnonzero(folds.train(splitter, 0))
+    labels, hits, others = train.true_labels(), [], 0
+    chosen = rng.choice(held, SAMPLE, replace=False)
+    yield Progress("scenes", 0, SAMPLE)
+    read = lru_cache(maxsize=None)(lambda row: details(train.paths[row], data))
+    for number, row in enumerate(chosen.tolist()):
+        same = candidates(np.array([row]), pictures, trained[labels[trained] == labels[row]], LOOKED)[0]
+        unlike = rng.choice(trained[labels[trained] != labels[row]], min(LOOKED, len(same)))
+        list(threaded(read, [row, *same.tolist(), *unlike.tolist()]))
+        found = [matches(read(row), read(other)) for other in same.tolist()]
+        hits += (
+            [(max(found), row, int(same[int(np.argmax(found))]))] if max(found, default=0) >= LEAST else []
+        )
+        others += any(matches(read(row), read(other)) >= LEAST for other in unlike.tolist())
+        yield Progress("scenes", number + 1, SAMPLE)
+    answer = keep_whole("scene", data.group, splitter, train.label_kind)
+    if data.group not in (None, "auto"):
+        answer += f" (in place of data.group={data.group})"
+    return list(_finding(train, hits, others, answer))
+
+
+def _finding(train: Table, hits: list[tuple[int, int, int]], others: int, answer: str) -> Iterator[Finding]:
+    if len(hits) - others < LEAST_SHARE * SAMPLE:
+        return
+    cases = tuple(
+        Case(f"{train.ids[row]} and {train.ids[other]} share {count} details")
+        for count, row, other in sorted(hits, reverse=True)
+    )
+    yield Finding(
+        "K30", "problem",
+        f"{len(hits)} of {SAMPLE} rows that were looked at show a scene that their fold trains on "
+        f"({others} share as much with a photo of another class)",
+        f"about {100 * len(hits) / SAMPLE:.0f}% of the rows are scored by a model that knows their place, light and"
+        " background: cross-validation flatters, the leaderboard does not",
+        answer, cases,
+    )  # fmt: skip

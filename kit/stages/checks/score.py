@@ -1,0 +1,38 @@
+"""Score: how far luck alone moves the metric on as many rows as the test set has, before anything is submitted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kit.errors import Case, InvalidError
+from kit.evaluation.standard_error import error
+from kit.kinds import Metric
+from kit.stages.blending.out_of_fold import OutOfFold
+from kit.stages.checks.finding import Finding
+
+
+def of_noise(seen: OutOfFold, metric: Metric, rows: int, public_share: float | None) -> Iterator[Finding]:
+    """K18: the standard error of one score on so many test rows, and on their public part."""
+    name, blended = metric.plugin_name(), seen.members.mean(axis=0)
+    sizes = {"the test set": rows}
+    if public_share is not None:
+        public = min(max(round(public_share * rows), 1), rows - 1)
+        sizes |= {"its public part": public, "its private part": rows - public}
+    try:
+        score = metric.score(seen.truth, blended)
+        errors = {
+            where: error(metric, seen.truth, blended, size, seen.groups)[0] for where, size in sizes.items()
+        }
+    except InvalidError:  # rows that are all right tell nothing of the noise
+        return
+    first = errors["the test set"]
+    cases = tuple(
+        Case(f"{errors[where]:.4f} on {size} rows, 95 % within {1.96 * errors[where]:.4f}", where)
+        for where, size in sizes.items()
+    )
+    yield Finding(
+        "K18", "note", f"luck alone moves {name} by {first:.4f} on {rows} test rows (one standard error, "
+        f"by {' and '.join(seen.names)}, {score:.4f} out of fold)",
+        "a gap between leaderboard and cross-validation within twice that says nothing of a leak or a shift",
+        "nothing: choose by cross-validation, and by paired intervals (kit blend prints them)", cases,
+    )  # fmt: skip

@@ -1,0 +1,120 @@
+"""Shift: how the images of the test set differ from those of the training set, by what can be measured of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kit.core.progress import Progress, Work
+from kit.errors import Case, DataError
+from kit.images.cache import Cache
+from kit.images.containers import measure
+from kit.stages.checks.finding import Finding
+
+APART = 0.15  # least Kolmogorov-Smirnov distance that is worth a word
+SURE = 1e-4  # and largest p-value
+THIN = 4.0  # times as long as wide
+
+
+@dataclass(frozen=True, eq=False)
+class Measures:
+    """Of each image: width, height, longer side by shorter, bytes, brightness, contrast, colour, and its format."""
+
+    numbers: Mapping[str, np.ndarray]  # (rows,) float, NaN where there is no image
+    formats: np.ndarray  # (rows,) of str
+
+    def take(self, rows: slice | np.ndarray) -> Measures:
+        """Those of some rows."""
+        return Measures({name: values[rows] for name, values in self.numbers.items()}, self.formats[rows])
+
+
+def measuring(cache: Cache) -> Work[Measures]:
+    """Measures every image: its size and format from the file's header, its light from the cache's pixels."""
+    names = ("width", "height", "aspect", "bytes", "brightness", "contrast", "colour")
+    found = {name: np.full(len(cache), np.nan) for name in names}
+    formats = np.full(len(cache), "", dtype=object)
+    for row, path in enumerate(cache.paths):
+        if row % 256 == 0:
+            yield Progress("measures", row, len(cache))
+        if cache.places[row, 0] < 0:
+            continue
+        width, height, formats[row] = _header(path)
+        pixels = cache[row][::2, ::2].astype(np.float32)
+        found["width"][row], found["height"][row] = width, height
+        found["aspect"][row] = max(width, height) / max(min(width, height), 1)
+        found["bytes"][row] = path.stat().st_size
+        found["brightness"][row], found["contrast"][row] = pixels.mean(), pixels.std()
+        found["colour"][row] = _colourful(cache[row])
+    return Measures(found, formats.astype(str))
+
+
+def _colourful(image: np.ndarray) -> float:
+    """The mean over pixels of the strongest channel less the weakest; channel by channel, many times as fast."""
+    red, green, blue = (np.ascontiguousarray(image[::2, ::2, channel]) for channel in range(3))
+    strongest, weakest = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
+    return float(strongest.mean() - weakest.mean())
+
+
+def _header(path: Path) -> tuple[float, float, str]:
+    try:
+        return measure(path)
+    except DataError:  # it changed since it was decoded
+        return np.nan, np.nan, ""
+
+
+def between(train: Measures, test: Measures) -> Iterator[Finding]:
+    """K10 where a measure of the test images is distributed otherwise, or formats are.
+
+    Source: the two-sample Kolmogorov-Smirnov test, scipy.stats.ks_2samp.
+    """
+    from scipy import stats
+
+    cases = []
+    for name, values in train.numbers.items():
+        one, other = (part[~np.isnan(part)] for part in (values, test.numbers[name]))
+        if not len(one) or not len(other):
+            continue
+        apart = stats.ks_2samp(one, other)
+        if apart.statistic >= APART and apart.pvalue <= SURE:
+            middle = f"median {np.median(one):.4g} in train, {np.median(other):.4g} in test"
+            cases.append(Case(f"{middle} (distance {apart.statistic:.2f})", name))
+    shares = [_shares(part.formats) for part in (train, test)]
+    for name in sorted({*shares[0], *shares[1]} - {""}):
+        here, there = (share.get(name, 0.0) for share in shares)
+        if abs(here - there) >= APART:
+            cases.append(Case(f"{here:.0%} of train, {there:.0%} of test", f"format {name}"))
+    if cases:
+        yield Finding(
+            "K10", "warning", f"test images differ from training images in {len(cases)} measures",
+            "cross-validation on training images says less of the test set: expect a gap, larger the more they differ",
+            "augment towards the test images (kit look augment), or hold out rows like them (splitter=column)",
+            tuple(cases),
+        )  # fmt: skip
+
+
+def _shares(formats: np.ndarray) -> dict[str, float]:
+    """The share of each format."""
+    names, counts = np.unique(formats, return_counts=True)
+    return {str(name): count / len(formats) for name, count in zip(names, counts.tolist(), strict=True)}
+
+
+def odd(measures: Measures, ids: np.ndarray) -> Iterator[Finding]:
+    """K11 for images that are very thin, or of one colour."""
+    thin = np.flatnonzero(measures.numbers["aspect"] >= THIN)
+    plain = np.flatnonzero(measures.numbers["contrast"] < 1.0)
+    sides = measures.numbers["width"], measures.numbers["height"]
+    cases = [Case(f"{sides[0][row]:.0f} x {sides[1][row]:.0f} pixels", id=str(ids[row])) for row in thin]
+    cases += [Case("is of one colour", id=str(ids[row])) for row in plain]
+    parts = [
+        (len(thin), f"{len(thin)} images are {THIN:g} times as long as wide", "a crop at the centre sees little of "
+        "a thin image", "resize=pad shows thin images whole"),
+        (len(plain), f"{len(plain)} images are of one colour", "an image of one colour teaches nothing",
+         "look at those of one colour: if they are transparent, data.alpha_fill=black, or =none for their own colours"),
+    ]  # fmt: skip
+    told = [words for count, *words in parts if count]
+    if told:
+        summary, effect, answer = ("; ".join(words) for words in zip(*told, strict=True))
+        yield Finding("K11", "note", summary, effect, answer, tuple(cases))

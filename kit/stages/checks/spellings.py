@@ -1,0 +1,70 @@
+"""Spellings: classes that may be one class under several names, and labels that are read as one already."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from kit.data.spelling import folded, is_tidy, number_of, quoted, rename_line
+from kit.data.table import Table
+from kit.errors import Case
+from kit.stages.checks.finding import Finding
+
+
+def of_names(train: Table, rename: Mapping[str, str]) -> Iterator[Finding]:
+    """K40 for classes of equal names but for case, blanks, encoding or number; K41 for numbers read as one class.
+
+    `rename` is `data.rename`, which the answer repeats and adds to.
+    """
+    counts = dict(zip(train.classes, train.counts().tolist(), strict=True))
+    by_key: dict[str, list[str]] = defaultdict(list)
+    for name in train.classes:
+        by_key[folded(name)].append(name)
+    for level in ("warning", "note"):
+        groups = [
+            sorted(names, key=lambda name: (not is_tidy(name), -counts[name], name))
+            for names in by_key.values()
+            if len(names) > 1 and _are_letters(names) == (level == "note")
+        ]
+        if groups:
+            yield Finding(
+                "K40", level, f"{sum(map(len, groups))} classes may be {len(groups)}: their names differ by case, "
+                "blanks, invisible characters, encoding or the way a number is written",
+                "a class under two names is learned from fewer rows, and one of the names is always scored as wrong",
+                _answer(train, {name: names[0] for names in groups for name in names[1:]}, rename),
+                tuple(Case(_counted(names, counts)) for names in groups),
+            )  # fmt: skip
+    yield from _of_numbers(train, rename)
+
+
+def _are_letters(names: Sequence[str]) -> bool:
+    """Whether the names are one letter in both cases, which are two classes in handwriting."""
+    return all(len(name) == 1 for name in names)
+
+
+def _answer(train: Table, right: Mapping[str, str], rename: Mapping[str, str]) -> str:
+    more = {one.made: right[one.name] for one in train.spellings if one.name in right}
+    if not more:
+        return "data.classes that lists each class once"
+    return f"{rename_line(rename, more)}, if they are one class"
+
+
+def _counted(names: Sequence[str], counts: Mapping[str, int]) -> str:
+    return " and ".join(f"{quoted(name)} ({counts[name]} row{'s' * (counts[name] != 1)})" for name in names)
+
+
+def _of_numbers(train: Table, rename: Mapping[str, str]) -> Iterator[Finding]:
+    """K41: labels of one class that the table writes as several numbers."""
+    by_name: dict[str, dict[str, int]] = defaultdict(dict)
+    for one in train.spellings:
+        if one.made not in rename and number_of(one.made) is not None:
+            by_name[one.name][one.made] = one.rows
+    several = {name: rows for name, rows in by_name.items() if len(rows) > 1}
+    if several:
+        more = {made: name for name, rows in several.items() for made in rows if made != name}
+        yield Finding(
+            "K41", "note", f"{len(several)} classes are written as several numbers",
+            "labels that are equal as numbers are read as one class",
+            f"nothing, or {rename_line(rename, more)}, which says the same",
+            tuple(Case(f"{_counted(list(rows), rows)} are class {quoted(name)}") for name, rows in several.items()),
+        )  # fmt: skip

@@ -1,0 +1,1 @@
+"""kit init: a config from the files of a competition."""

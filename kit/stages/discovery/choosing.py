@@ -1,0 +1,140 @@
+"""Chooses among a folder's tables and folders by what speaks for each."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping, Sequence
+
+from kit.config.models import Data
+from kit.data import header
+from kit.errors import Case, ConfigError, nearest
+from kit.stages.discovery import roles
+from kit.stages.discovery.file_scan import Match, Scan, Sheet
+
+NOWHERE = Match("", "", 0, 0)  # of a table that names no image
+
+
+def named_table(seen: Scan, name: str, option: str) -> Sheet:
+    found = [sheet for sheet in seen.sheets if sheet.name == posixpath.normpath(name)]
+    if not found:
+        names = [sheet.name for sheet in seen.sheets]
+        raise ConfigError(f"{option}: no table {name!r}{nearest(name, names)}", code="C20", cases=list(seen.unread),
+                          hint=", ".join(names))  # fmt: skip
+    return found[0]
+
+
+def train_table(seen: Scan, matched: Mapping[str, list[Match]], asked: Mapping[str, str]) -> Sheet | None:
+    """The table of labelled rows, or None where no table with a label names images."""
+    if "train" in asked:
+        return named_table(seen, asked["train"], "--train")
+    points = {}
+    for sheet in seen.sheets:
+        found = matched[sheet.name]
+        free = [column for column in sheet.columns if not found or column != found[0].column]
+        labels = [roles.label_points(column, sheet, None, None) for column in free]
+        if (found or "images" in asked) and max(labels, default=-9) > -9:
+            points[sheet] = roles.train_points(sheet, found[0] if found else NOWHERE, max(labels))
+    if not points:
+        return None
+    ranked = sorted(points, key=lambda sheet: (points[sheet], len(sheet.file)), reverse=True)
+    if points[ranked[0]] < 0 and not _likely_train(ranked[0], asked):
+        return None
+    return roles.best(
+        ranked, lambda sheet: points[sheet], "the labelled rows", "--train", lambda sheet: sheet.name
+    )
+
+
+def _likely_train(sheet: Sheet, asked: Mapping[str, str]) -> bool:
+    return asked.get("label") in sheet.columns
+
+
+def sample_table(
+    seen: Scan, pool: Mapping[Sheet, Match], train: Sheet | None, asked: Mapping[str, str]
+) -> Sheet | None:
+    """The sample submission, or None where no table looks like one."""
+    if "sample" in asked:
+        return named_table(seen, asked["sample"], "--sample")
+    ids = {sheet: sheet.values(match.column) for sheet, match in pool.items()}
+    points = {
+        sheet: roles.sample_points(
+            sheet, pool.get(sheet), train, [other for each, other in ids.items() if each is not sheet]
+        )
+        for sheet in seen.sheets
+        if sheet is not train
+    }
+    likely = [sheet for sheet, count in points.items() if count > 0]
+    if not likely:
+        return None
+    return roles.best(
+        likely, lambda sheet: points[sheet], "the sample submission", "--sample", lambda s: s.name
+    )
+
+
+def test_table(pool: Mapping[Sheet, Match], sample: Sheet | None) -> Sheet | None:
+    """The table of rows to predict, where it says more than the sample does."""
+    label = sample.columns[1] if sample and len(sample.columns) == 2 else None
+    points = {sheet: roles.test_points(sheet, label) for sheet in pool if sheet is not sample}
+    likely = [
+        sheet
+        for sheet, count in points.items()
+        if count > 0 and (sample is None or len(sheet.columns) > 1 or len(sheet.file) != len(sample.file))
+    ]
+    if not likely:
+        return None
+    return roles.best(
+        likely, lambda sheet: points[sheet], "the test table", "--test", lambda sheet: sheet.name
+    )
+
+
+def is_needed(name: str, asked: Mapping[str, str]) -> bool:
+    """Whether a table that cannot be read would be used, by its name or because it is asked for."""
+    tables = [asked[key] for key in ("train", "test", "sample") if key in asked]
+    if tables:
+        return name in map(posixpath.normpath, tables)
+    named = roles.words(name)
+    return (
+        bool(named & (roles.TRAIN | roles.TEST | roles.SAMPLE | roles.SUBMISSION)) and not named & roles.OTHER
+    )
+
+
+def missing_header(seen: Scan, sheet: Sheet, found: Sequence[Match]) -> str:
+    """Why a table's first line is a row of data and no header, in words; empty if it is a header."""
+    column = found[0].column if found else sheet.columns[0]
+    why = header.missing_header(sheet.file, column, Data().extensions)
+    if not why and found and seen.names_image(column) and column not in sheet.values(column):
+        why = f"{column!r} is the name of an image file"
+    return why
+
+
+def reading(sheets: Sequence[Sheet]) -> dict[str, str]:
+    """Separator and encoding, which all tables must share.
+
+    A table of one column has no separator. UTF-8 and ASCII can be read beside any other encoding.
+    """
+    seps = {sheet.sep for sheet in sheets if len(sheet.columns) > 1} or {","}
+    encodings = {sheet.encoding for sheet in sheets} - {"utf-8"} or {"utf-8"}
+    if len(seps) > 1 or len(encodings) > 1:
+        cases = [Case(f"separator {sheet.sep!r}, {sheet.encoding}", sheet.name) for sheet in sheets]
+        raise ConfigError("the tables differ in separator or encoding", code="C20", cases=cases,
+                          hint="save them all as CSV UTF-8, with the same separator")  # fmt: skip
+    return {"sep": seps.pop(), "encoding": encodings.pop()}
+
+
+def class_list(seen: Scan, labels: set[str], used: Sequence[Sheet]) -> tuple[str | None, str]:
+    """The table whose first column lists exactly the labels, each once, and that in words.
+
+    A table that is called a list of classes and lists others too is named and not taken.
+    """
+    others = ""
+    for sheet in seen.sheets:
+        first = sheet.file.column(sheet.columns[0])
+        if sheet in used or not labels or len(set(first)) < len(first):
+            continue
+        if set(first) == labels:
+            return sheet.name, f"classes: {sheet.name} lists exactly the {len(labels)} labels"
+        named = roles.words(sheet.name) & roles.LABELS or roles.words(sheet.columns[0]) & roles.LABELS
+        if named and labels < set(first) and not others:
+            more = len(first) - len(labels)
+            others = f"{sheet.name} lists {more} classes that no training row has, so it is left aside: "
+            others += f"kit init --classes {sheet.name} takes it"
+    return None, others

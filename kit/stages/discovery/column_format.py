@@ -1,0 +1,116 @@
+"""Whether the cells of a label's column hold several labels each, and what separates them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from kit.data.multi_labels import parts
+
+SEPARATORS = ("|", ";", ",", " ")
+# shares of the labels or cells that must speak for a list; a few misspelt cells decide nothing
+RECURRING = 0.9  # of the labels stand in two different cells or more
+ALONE = 0.8  # of the labels have a cell of their own, or of the cells are made of such labels
+UNCLEAR = 0.5  # from this share on the user is asked
+MAX_DOUBLE = (
+    0.05  # of the lists have a label twice, which names often have and the table's reader refuses (D19)
+)
+MIN_SORTED = 5  # lists in alphabetical order that names would hardly come to
+
+
+@dataclass(frozen=True)
+class Separation:
+    """What may separate the labels of a cell, the evidence in words, and whether the evidence is clear."""
+
+    separator: str
+    why: str
+    is_clear: bool
+
+
+def separator_of(
+    cells: Iterable[str], classes: Sequence[str] = (), sample: Iterable[str] = ()
+) -> Separation | None:
+    """The separator of labels in `cells`, the training rows' labels; None if they are surely single labels.
+
+    No separator takes apart one of the `classes` that are known. `sample` are the sample submission's cells.
+    """
+    different = sorted({cell.strip() for cell in cells if cell.strip()})
+    shown = {cell.strip() for cell in sample}
+    unclear = None
+    for separator in SEPARATORS:
+        if any(parts(name, separator) != (name,) for name in classes):
+            continue
+        rows = [parts(cell, separator) for cell in different]
+        lists = [row for row in rows if len(row) > 1]
+        double = sum(len(set(row)) < len(row) for row in lists)
+        if not lists or double > MAX_DOUBLE * len(lists):
+            continue
+        why = _evidence(rows, lists, separator, shown)
+        if why:
+            return Separation(separator, f"{_counted(rows)}; {why}", True)
+        if unclear is None and _may_be_lists(rows, lists):
+            unclear = Separation(separator, _counted(rows), False)
+    return unclear
+
+
+def _evidence(
+    rows: Sequence[tuple[str, ...]], lists: Sequence[tuple[str, ...]], separator: str, sample: set[str]
+) -> str:
+    """What shows that cells are lists of labels, in words; empty if nothing does.
+
+    Names of several words look like lists that a blank separates, so a blank needs more evidence.
+    """
+    counts = Counter(label for row in rows for label in row)
+    alone = {row[0] for row in rows if len(row) == 1}
+    made = sum(alone.issuperset(row) for row in lists)
+    if len({len(row) for row in rows}) > 1 and len(counts) < len(rows):
+        # two lists at least, as "hot", "dog" and "hot dog" are three dishes; two labels have one combination only
+        if made >= ALONE * len(lists) and (made > 1 or len(counts) == 2 or not separator.isspace()):
+            return f"{made} of {len(lists)} combinations are made of labels that have cells of their own"
+        if _share_of_recurring(counts) >= RECURRING:
+            if not separator.isspace():
+                return "nearly every label is in several cells"
+            if all(label.isdigit() for label in counts):
+                return "all labels are numbers"
+            if len(alone) >= ALONE * len(counts):
+                return "nearly every label has a cell of its own"
+            if len(lists) >= MIN_SORTED and all(list(row) == sorted(row) for row in lists):
+                return "the labels of each cell are in alphabetical order"
+            if _in_both_orders(lists):
+                return "the same labels are in different orders"
+    if _sample_lists(sample, set(map(separator.join, rows)), set(counts), separator):
+        return "the sample's cells are made of the same labels in other combinations"
+    return ""
+
+
+def _may_be_lists(rows: Sequence[tuple[str, ...]], lists: Sequence[tuple[str, ...]]) -> bool:
+    """Whether the cells could be lists as well as names; names of equally many words are names."""
+    counts = Counter(label for row in rows for label in row)
+    alone = {row[0] for row in rows if len(row) == 1}
+    if len({len(row) for row in rows}) < 2:
+        return False
+    made = sum(alone.issuperset(row) for row in lists)
+    return made > 0 or (len(rows) > 2 and _share_of_recurring(counts) >= UNCLEAR)
+
+
+def _share_of_recurring(counts: Counter[str]) -> float:
+    return sum(count > 1 for count in counts.values()) / len(counts)
+
+
+def _in_both_orders(lists: Sequence[tuple[str, ...]]) -> bool:
+    pairs = {pair for row in lists for pair in combinations(row, 2)}
+    return any((second, first) in pairs for first, second in pairs)
+
+
+def _sample_lists(sample: set[str], cells: set[str], labels: set[str], separator: str) -> bool:
+    """Whether the sample has cells of several known labels that are no cells of the training rows."""
+    rows = {cell: parts(cell, separator) for cell in sample}
+    lists = [row for cell, row in rows.items() if len(row) > 1 and separator.join(row) not in cells]
+    return bool(lists) and all(labels.issuperset(row) for row in lists)
+
+
+def _counted(rows: Sequence[tuple[str, ...]]) -> str:
+    labels, most = {label for row in rows for label in row}, max(map(len, rows))
+    return f"{len(labels)} labels in {len(rows)} different cells, up to {most} in one"

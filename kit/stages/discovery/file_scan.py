@@ -1,0 +1,250 @@
+"""What lies in a folder: its tables, its image folders, and which column of which table names which images."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from kit.data.content import is_image_file, without_ending
+from kit.data.csv_file import SEPARATORS, CsvFile, read_csv
+from kit.data.normal_form import nfc
+from kit.errors import DataError
+
+ASIDE = frozenset({"cache", "runs", "submissions", "plugins"})  # a workspace's own folders
+COVERED = 0.9  # of a column's cells must name an image, so that a few missing ones mislead nobody
+
+WAYS = {f"data.sep={mark!r}": mark for mark in SEPARATORS}  # hints of the strict reader
+TABLES = (".csv", ".tsv")  # endings
+PROBED = 1000  # cells of a column that are looked up, evenly spread
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """A table of the folder, and how it was read; `name` is its path below the folder."""
+
+    name: str
+    file: CsvFile
+    sep: str
+    encoding: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of its columns."""
+        return self.file.columns
+
+    def values(self, column: str) -> set[str]:
+        """The different cells of a column, without blank ones."""
+        return {cell for cell in self.file.column(column) if cell.strip()}
+
+
+@dataclass(frozen=True)
+class Match:
+    """A column whose cells name image files, or folders of photos, by way of a path pattern."""
+
+    column: str
+    pattern: str
+    covered: float  # share of the cells that name an image
+    used: float  # share of the pattern's folder that the cells name
+    photos: bool = False
+    ending: str = ""  # that most files of the pattern's folder have, such as .jpg
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Tables, image files by folder, and a line for each table that cannot be read."""
+
+    sheets: tuple[Sheet, ...]
+    folders: Mapping[str, tuple[str, ...]]
+    unread: tuple[str, ...] = ()
+    others: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # files that are neither, by folder
+    headless: Mapping[str, DataError] = field(default_factory=dict)  # of unread tables those without a header
+
+    @cached_property
+    def _homes(self) -> dict[str, list[str]]:
+        """The folders of each file name, with and without its ending."""
+        homes: dict[str, list[str]] = defaultdict(list)
+        for folder, names in self.folders.items():
+            for name in {nfc(part) for each in names for part in (each, without_ending(each))}:
+                homes[name].append(folder)
+        return homes
+
+    @cached_property
+    def _parents(self) -> dict[str, list[str]]:
+        """The folders that hold a folder of images, by that folder's name."""
+        parents: dict[str, list[str]] = defaultdict(list)
+        for folder in self.folders:
+            parents[nfc(posixpath.basename(folder))].append(posixpath.dirname(folder))
+        return parents
+
+    def files_below(self, folder: str) -> int:
+        """How many images a folder and those in it hold."""
+        return sum(len(names) for each, names in self.folders.items() if _is_below(each, folder))
+
+    def ending_below(self, folder: str) -> str:
+        """The ending that most images of a folder and those in it have; of equally many the first by the alphabet."""
+        counts = Counter(
+            posixpath.splitext(name)[1].lower()
+            for each, names in self.folders.items()
+            if _is_below(each, folder)
+            for name in names
+        )
+        return min(counts, key=lambda ending: (-counts[ending], ending), default="")
+
+    def folders_below(self, folder: str) -> int:
+        """How many folders with images a folder holds."""
+        return sum(_is_below(each, folder) and each != folder for each in self.folders)
+
+    def names_image(self, cell: str) -> bool:
+        """Whether a cell names an image file, with or without its ending."""
+        return next(self._bases(cell, self._homes), None) is not None
+
+    def matches(self, sheet: Sheet) -> list[Match]:
+        """Every way in which a column names images, columns of unlike cells only, the best way first.
+
+        Equally good ways are in the order of the table's columns, then of the patterns.
+        """
+        found: list[Match] = []
+        for column in sheet.columns:
+            cells = sheet.file.column(column)
+            if len(set(cells)) >= 0.98 * len(cells):  # a few double ids are an error to show, not to hide
+                found += self._of_files(sheet, column, cells) or self._of_folders(column, cells)
+        place = {column: number for number, column in enumerate(sheet.columns)}
+        return sorted(
+            found, key=lambda match: (-match.covered, -match.used, place[match.column], match.pattern)
+        )
+
+    def _of_files(self, sheet: Sheet, column: str, cells: Sequence[str]) -> list[Match]:
+        bases: Counter[str] = Counter()
+        probed = range(0, len(cells), max(len(cells) // PROBED, 1))
+        for row in probed:
+            bases.update(set(self._bases(cells[row], self._homes)))
+        found = [
+            Match(
+                column,
+                f"{base}{{{column}}}",
+                share,
+                share * len(cells) / self.files_below(base),
+                ending=self.ending_below(base),
+            )
+            for base, count in bases.items()
+            if (share := count / len(probed)) >= COVERED
+        ]
+        return found or self._by_column(sheet, column, cells, probed)
+
+    def _by_column(self, sheet: Sheet, column: str, cells: Sequence[str], probed: range) -> list[Match]:
+        """Patterns with a folder named by another column, such as train/{label}/{id}."""
+        bases: Counter[tuple[str, str]] = Counter()
+        others = {other: sheet.file.column(other) for other in sheet.columns if other != column}
+        for row in probed:
+            for folder in {base.rstrip("/") for base in self._bases(cells[row], self._homes)}:
+                parent, last = posixpath.split(folder)
+                bases.update(
+                    (parent, other)
+                    for other, texts in others.items()
+                    if last and nfc(texts[row]) == nfc(last)
+                )
+        return [
+            Match(
+                column,
+                posixpath.join(parent, f"{{{other}}}", f"{{{column}}}"),
+                share,
+                share * len(cells) / self.files_below(parent),
+                ending=self.ending_below(parent),
+            )
+            for (parent, other), count in bases.items()
+            if (share := count / len(probed)) >= COVERED
+        ]
+
+    def _of_folders(self, column: str, cells: Sequence[str]) -> list[Match]:
+        bases: Counter[str] = Counter()
+        for cell in cells:
+            bases.update(set(self._bases(cell, self._parents)))
+        return [
+            Match(column, f"{base}{{{column}}}/*", share, count / max(self.folders_below(base), 1), True)
+            for base, count in bases.items()
+            if (share := count / len(cells)) >= COVERED
+        ]
+
+    @staticmethod
+    def _bases(cell: str, homes: Mapping[str, Sequence[str]]) -> Iterator[str]:
+        """The folders, ending in /, below which a cell names something."""
+        name = nfc(posixpath.normpath(cell)) if cell.strip() else ""
+        for folder in homes.get(posixpath.basename(name), ()) if name else ():
+            full = posixpath.join(folder, posixpath.basename(name))
+            if f"/{nfc(full)}".endswith(f"/{name}"):
+                above = full.split("/")[: -1 - name.count("/")]
+                yield "".join(f"{part}/" for part in above)
+
+
+def _is_below(folder: str, base: str) -> bool:
+    base = base.rstrip("/")
+    return not base or folder == base or folder.startswith(base + "/")
+
+
+def scan(
+    root: Path, extensions: tuple[str, ...], sep: str | None = None, encoding: str | None = None
+) -> Scan:
+    """Looks through a folder; hidden folders and a workspace's own are left out, links are followed once.
+
+    A file is an image by its ending, or else by its content. Tables are read with `sep` and `encoding` if they are
+    given, else with those that each file shows.
+    """
+    sheets, folders, unread, others, headless = [], {}, [], {}, {}
+    for folder, names in _walk(root):
+        prefix = folder + "/" if folder else ""
+        images = tuple(
+            name
+            for name in names
+            if name.lower().endswith(extensions) or is_image_file(f"{root}/{prefix}{name}")
+        )
+        if images:
+            folders[folder] = images
+        rest = tuple(name for name in sorted(set(names) - set(images)) if not name.lower().endswith(TABLES))
+        if rest:
+            others[folder] = rest
+        for name in names:
+            if name.lower().endswith(TABLES):
+                try:
+                    sheets.append(_sheet(root, prefix + name, sep, encoding))
+                except DataError as error:
+                    if "has no header" in error.summary:
+                        headless[prefix + name] = error
+                    hint = f"; try: {error.hint}" if error.hint else ""
+                    unread.append(f"{prefix}{name}: {error.code} {error.summary}{hint}")
+    return Scan(tuple(sheets), folders, tuple(unread), others, headless)
+
+
+def _walk(root: Path) -> Iterator[tuple[str, list[str]]]:
+    seen: set[str] = set()
+    for path, inner, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(path)
+        if real in seen:
+            inner.clear()
+            continue
+        seen.add(real)
+        folder = Path(path).relative_to(root).as_posix().removeprefix(".")
+        inner[:] = sorted(
+            name for name in inner if not name.startswith((".", "__")) and (folder or name not in ASIDE)
+        )
+        yield folder, sorted(name for name in names if not name.startswith("."))
+
+
+def _sheet(root: Path, name: str, sep: str | None, encoding: str | None) -> Sheet:
+    """Reads a table; unless separator or encoding are given, with another one if the strict reader names it."""
+    mark, coding = "\t" if sep == r"\t" else sep or ",", encoding or "utf-8"
+    for _ in range(3):
+        try:
+            return Sheet(name, read_csv(root / name, mark, coding), mark, coding)
+        except DataError as error:
+            if error.code == "D26" and error.hint in WAYS and sep is None:
+                mark = WAYS[error.hint]
+            elif error.code == "D25" and error.hint.startswith("data.encoding=") and encoding is None:
+                coding = error.hint.partition("=")[2]
+            else:
+                raise
+    return Sheet(name, read_csv(root / name, mark, coding), mark, coding)

@@ -1,0 +1,109 @@
+"""Which metric the sample submission asks for: one of probabilities, of labels, or of ranked labels."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from kit.config.models import Competition, Data
+from kit.data.csv_file import is_number
+from kit.data.table import Table, labelled_rows, sample_frame
+from kit.errors import KitError
+from kit.kinds import Metric
+from kit.kinds.classes import LabelKind
+from kit.kinds.label_kinds import check_takes
+from kit.kinds.unclear_sample import different_cells
+from kit.stages.submission.submission import known_by
+
+Suggested = tuple[dict[str, Any], str]  # the metric's spec, and why it is taken
+
+LABELS = "macro_f1"
+
+
+def suggest(root: Path, data: Data, asked: str | Mapping[str, Any] | None = None) -> Suggested:
+    """The metric for a competition's tables, and why; `asked` is taken as it is.
+
+    Raises ConfigError and PluginError for an `asked` metric that is unknown or not for the table's labels.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # whoever reads the tables next is warned
+        try:
+            table = labelled_rows(root, data)
+            sample = sample_frame(root, data) if data.sample else None
+        except KitError as error:
+            spec = Metric.open(asked, root, where="metric").spec() if asked else _default()
+            return spec, "as asked for" if asked else f"the tables cannot be read yet ({error.code})"
+    if asked:
+        metric = Metric.open(asked, root, where="metric")
+        check_takes([metric], table.label_kind, root)
+        return metric.spec(), "as asked for"
+    if sample is None:
+        return _default(), "no sample submission shows what is scored"
+    return _by_sample(root, table, sample)
+
+
+def _default() -> dict[str, Any]:
+    return dict(Competition().metric)
+
+
+def _by_sample(root: Path, table: Table, sample: pd.DataFrame) -> Suggested:
+    answers, classes = sample.iloc[:, 1:], table.classes
+    cells = different_cells(sample)
+    if len(classes) > 1 and sorted(answers.columns) == sorted(classes):
+        return _of_columns(answers, cells)
+    if answers.shape[1] == 1 and len(classes) == 2 and not table.is_multi_label and _is_one_number(cells):
+        shown = f"every cell of the sample is {min(cells)}" if len(cells) == 1 else "the sample has fractions"
+        return {"name": "auc"}, f"{shown}, for two classes: read as the probability of one"
+    return _by_format(root, sample, classes, table.label_kind)
+
+
+def _of_columns(answers: pd.DataFrame, cells: set[str]) -> Suggested:
+    """Columns a class hold probabilities unless different rows of 0 and 1 show labels."""
+    if cells <= {"0", "1"} and len(answers.drop_duplicates()) > 1:
+        return {"name": LABELS}, "the sample has a column of 0 and 1 for each class"
+    return {"name": "log_loss"}, "the sample has a column for each class, read as probabilities"
+
+
+def _is_one_number(cells: set[str]) -> bool:
+    """Whether cells are numbers from 0 to 1, and either all alike or not all whole."""
+    if not all(is_number(cell) and 0 <= float(cell) <= 1 for cell in cells):
+        return False
+    return len(cells) == 1 or any(float(cell) not in (0, 1) for cell in cells)
+
+
+def _by_format(root: Path, sample: pd.DataFrame, classes: tuple[str, ...], labels: LabelKind) -> Suggested:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        names = [shape.plugin_name() for shape in known_by(root, sample, classes, labels)]
+    cells = different_cells(sample)
+    if len(names) != 1 and len(cells) == 1:
+        return (
+            _default(),
+            f"every cell of the sample is {cells.pop() or 'empty'}, which shows no other metric",
+        )
+    if len(names) != 1:
+        return (
+            _default(),
+            "the sample is of no known format" if not names else "the sample fits several formats",
+        )
+    ranks = _ranks(names[0], sample)
+    if ranks and labels == "numbers":
+        return {"name": "map_at_k", "k": ranks}, f"the sample ranks {ranks} labels a row"
+    if ranks:
+        return {"name": "average_precision"}, "the sample ranks labels, of which a row has several"
+    if names[0] == "labels":
+        return {"name": "samples_f1"}, "the sample has any number of labels in a cell"
+    return {"name": LABELS}, f"the sample is of format {names[0]}, one label a row"
+
+
+def _ranks(name: str, sample: pd.DataFrame) -> int:
+    """How many ranked labels a row has; 0 for a format that ranks none."""
+    if name == "top_k":
+        return max(len(cell.split(" ")) for cell in sample.iloc[:, 1])
+    if name == "ranked_columns":
+        return sample.shape[1] - 1
+    return len(sample) // max(sample.iloc[:, 0].nunique(), 1) if name == "ranking" else 0

@@ -1,0 +1,148 @@
+"""How a table names its images: which column does, by which path pattern, and which column is the id."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from kit.config.models import Data
+from kit.data.patterns import columns_of
+from kit.errors import Case, ConfigError
+from kit.stages.discovery import roles
+from kit.stages.discovery.file_scan import COVERED, Match, Scan, Sheet
+from kit.stages.discovery.near_misses import instead_of_images, near_misses
+
+
+def train_match(train: Sheet, found: list[Match], asked: Mapping[str, str], seen: Scan) -> Match:
+    """How the training rows name their images. Raises ConfigError where they do not."""
+    if "images" in asked:
+        columns = columns_of(asked["images"])
+        column = (
+            columns[-1] if columns and columns[-1] in train.columns else asked.get("id", train.columns[0])
+        )
+        return Match(column, asked["images"], 1.0, 1.0, asked["images"].endswith("/*"))
+    if not found:
+        folders = [
+            Case(f"{len(names)} images, such as {names[0]}", folder) for folder, names in seen.folders.items()
+        ]
+        misses = near_misses(seen, [train])
+        cases = [*(miss.case for miss in misses), *instead_of_images(seen), *folders]
+        raise ConfigError(
+            f"no column of {train.name} names {COVERED:.0%} of its images",
+            code="C20",
+            cases=cases or ["there are no images below this folder"],
+            hint=misses[0].mended if misses else "kit init --images 'folder/{column}.jpg'",
+        )
+    return preferred(found, roles.TRAIN, roles.TEST)
+
+
+def preferred(
+    found: list[Match], for_words: frozenset[str], against: frozenset[str], like: Match | None = None
+) -> Match:
+    """The best way to name images, by the rules of docs/init.md, so that no two ways are equally good.
+
+    First the share of cells that name an image and of images that are named, then words such as "train" in the path.
+    Of folders that hold the same names the one that is called as `like`'s but for its role is taken, then the one with
+    that one's ending, else the one whose ending comes first in data.extensions.
+    """
+    order = {name: number for number, name in enumerate(Data().extensions)}
+    return min(
+        found,
+        key=lambda match: (
+            -round(match.covered, 2),
+            -round(match.used, 2),
+            bool(roles.words(match.pattern) & against) - bool(roles.words(match.pattern) & for_words),
+            len(columns_of(match.pattern)),
+            "id" not in roles.words(match.column),
+            like is not None and _shape(match.pattern) != _shape(like.pattern),
+            like is not None and match.ending != like.ending,
+            order.get(match.ending, len(order)),
+            len(match.pattern),
+            match.pattern,
+        ),
+    )
+
+
+def _shape(pattern: str) -> str:
+    """The folders of a pattern with a star for each word that says whose images they hold."""
+    base = pattern.partition("{")[0].lower()
+    return re.sub(r"[a-z]+", lambda found: "*" if found[0] in roles.TRAIN | roles.TEST else found[0], base)
+
+
+def equally_good(found: Sequence[Match], chosen: Match) -> list[Match]:
+    """Other folders whose files have the names that the chosen one's have, in the order of their patterns."""
+    same = [
+        each
+        for each in found
+        if each.column == chosen.column
+        and each.pattern != chosen.pattern
+        and (round(each.covered, 2), round(each.used, 2)) == (round(chosen.covered, 2), round(chosen.used, 2))
+    ]
+    return sorted(same, key=lambda match: match.pattern)
+
+
+def test_match(sheet: Sheet, found: list[Match], train: Sheet, match: Match) -> Match | None:
+    """How a table names images that are none of the training rows'; None where it names those or none."""
+    mine = train.values(match.column) if match.column in train.columns else set()
+    shape = re.sub(r"\{.*", "", match.pattern)
+    free = [
+        each
+        for each in found
+        if re.sub(r"\{.*", "", each.pattern) != shape
+        or len(sheet.values(each.column) & mine) < 0.01 * len(sheet.file)
+    ]
+    return preferred(free, roles.TEST, roles.TRAIN, match) if free else None
+
+
+def id_column(train: Sheet, match: Match, sample: Sheet | None) -> str:
+    """The column that names a row: the one that names images, unless it holds paths and another is unique."""
+    cells = train.file.column(match.column) if match.column in train.columns else []
+    if cells and not match.photos and not any("/" in cell for cell in cells):
+        return match.column
+    unique = [column for column in train.columns if len(train.values(column)) == len(train.file)]
+    sampled = [column for column in unique if sample and column == sample.columns[0]]
+    named = [column for column in unique if "id" in roles.words(column)]
+    return (sampled or named or [match.column])[0]
+
+
+def one_hot(train: Sheet, columns: Sequence[str]) -> tuple[str | None, dict[str, str]] | None:
+    """Label pattern and names of made labels, where each training row has a 1 in just one of these columns.
+
+    No pattern where some have several or none, and None where the columns are not of 0 and 1.
+    """
+    if len(columns) < 2 or not set(columns) <= set(train.columns):
+        return None
+    rows = set(zip(*(train.file.column(column) for column in columns), strict=True))
+    ones = [[cell in ("1", "1.0") for cell in row] for row in rows]
+    known = all(cell in ("0", "0.0", "1", "1.0") for row in rows for cell in row)
+    if not known:
+        return None
+    if any(sum(row) != 1 for row in ones):
+        return None, {}
+    names = {"".join(row): columns[one.index(True)] for row, one in zip(rows, ones, strict=True)}
+    return "".join(f"{{{column}}}" for column in columns), dict(sorted(names.items()))
+
+
+def pattern(match: Match, row_id: str, sheet: Sheet) -> str:
+    """The pattern with {id} for the id's column, unless another column is called so."""
+    if match.column == row_id and "id" not in set(sheet.columns) - {row_id}:
+        return match.pattern.replace("{" + row_id + "}", "{id}")
+    return match.pattern
+
+
+def file_labels(seen: Scan, match: Match) -> dict[str, str]:
+    """A word for each kind of photo: its name without the number at its end."""
+    base = match.pattern.partition("{")[0].rstrip("/")
+    stems = {
+        name.rpartition(".")[0]
+        for folder, names in seen.folders.items()
+        if folder.startswith(base)
+        for name in names
+    }
+    cut = {re.sub(r"[_-]?\d+$", "", stem) or stem for stem in stems}
+    return {(word if word in stems else word + "*"): word for word in sorted(cut)}
+
+
+def folder_columns(match: Match) -> set[str]:
+    """Columns of the pattern that name folders, and may well be the label too."""
+    return set(columns_of(match.pattern)) - {match.column}

@@ -1,0 +1,124 @@
+"""Two ways to begin: from scratch, and from pretrained weights; which one is taken is always said."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from kit.config.models import Competition, Data, Experiment
+from kit.errors import ConfigError, DataError, nearest
+from kit.images.containers import measure
+
+TIMEOUT = 3.0  # seconds to wait for an answer about weights
+ARCH = "resnet50.a1_in1k"  # what fine-tuning begins with
+
+# docs/defaults.md says of each value where it comes from, and a test holds the two together
+SCRATCH: dict[str, Any] = {
+    "backbone": {"name": "timm", "arch": "resnet10t", "pretrained": False},
+    "augmenter": {"name": "heavy"},
+    "loss": {"name": "cutmix", "probability": 0.5, "base": {"name": "label_smoothing", "smoothing": 0.1}},
+    "optimizer": {"name": "adamw", "lr": 2e-3, "weight_decay": 0.05},
+    "scheduler": {"name": "cosine", "warmup": 0.1},
+    "ema_decay": 0.998,
+    "epochs": 42,
+}
+FINETUNE: dict[str, Any] = {
+    "backbone": {"name": "timm", "arch": ARCH, "pretrained": True},
+    "augmenter": {"name": "light"},
+    "loss": {"name": "label_smoothing", "smoothing": 0.1},
+    "optimizer": {"name": "adamw", "lr": 3e-4, "weight_decay": 0.05},
+    "scheduler": {"name": "cosine", "warmup": 0.1},
+    "ema_decay": 0.998,
+    "epochs": 12,
+}
+BCE = {"name": "bce"}
+RECIPES = {"scratch": SCRATCH, "finetune": FINETUNE}
+
+
+def choose(name: str) -> tuple[str, str]:
+    """The recipe's name and why it is taken; `auto` takes fine-tuning where weights are to be had."""
+    if name in RECIPES:
+        return name, "as asked for"
+    if name != "auto":
+        raise ConfigError(
+            f"no recipe {name!r}{nearest(name, RECIPES)}", code="C05", hint="auto, scratch, finetune"
+        )
+    there, why = weights_available(ARCH)
+    return ("finetune" if there else "scratch"), why
+
+
+def weights_available(arch: str) -> tuple[bool, str]:
+    """Whether timm's weights of a network are in the local cache or can be fetched, and how that was found out."""
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    repository = f"timm/{arch}"
+    if isinstance(try_to_load_from_cache(repository, "model.safetensors"), str):
+        return True, f"the weights of {arch} are in the local cache"
+    if constants.HF_HUB_OFFLINE or os.environ.get("TRANSFORMERS_OFFLINE", "0").lower() in (
+        "1",
+        "true",
+        "yes",
+        "on",
+    ):
+        return False, f"the weights of {arch} are not in the local cache, and the environment says offline"
+    return _answered(repository, arch)
+
+
+def _answered(repository: str, arch: str) -> tuple[bool, str]:
+    """Asks the hub once; a thread, because looking a host's name up heeds no timeout."""
+    answer: list[str] = []
+
+    def ask() -> None:
+        from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+        try:
+            get_hf_file_metadata(hf_hub_url(repository, "model.safetensors"), timeout=TIMEOUT)
+            answer.append("")
+        except Exception as error:  # whatever keeps the weights away, they are not to be had
+            answer.append(type(error).__name__)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(TIMEOUT)
+    if answer == [""]:
+        return True, f"the hub has the weights of {arch}"
+    reason = answer[0] if answer else f"no answer in {TIMEOUT:g} s"
+    return False, f"the weights of {arch} are not in the local cache, and the hub gave none ({reason})"
+
+
+def image_sides(paths: Sequence[Path]) -> list[int]:
+    """The short sides, in pixels, of the images that can be read; only their headers are."""
+    sides = []
+    for path in paths:
+        with suppress(DataError):  # reading the images says what is wrong with them
+            width, height, _format = measure(path)
+            sides.append(min(width, height))
+    return sides
+
+
+def config(
+    recipe: str, data: dict[str, Any], sides: Sequence[int] = (), metric: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Every key of config.json with its value, for a recipe, a `data` section and a metric."""
+    chosen = dict(RECIPES[recipe])
+    chosen["image_size"] = _image_size(recipe, statistics.median(sides) if sides else 256)
+    splitter = "stratified_group_kfold" if data.get("group") else "stratified_kfold"
+    if Data.model_validate(data).is_multi_label:
+        chosen["loss"] = {**chosen["loss"], "base": BCE} if "base" in chosen["loss"] else BCE
+        splitter = "multilabel_stratified_kfold"
+    chosen["splitter"] = {"name": splitter, "folds": 5}
+    competition = Competition.model_validate({"data": data, **({"metric": metric} if metric else {})})
+    experiment = Experiment.model_validate(chosen)
+    return {**competition.model_dump(mode="json"), **experiment.model_dump(mode="json")}
+
+
+def _image_size(recipe: str, side: float) -> int:
+    """The network's input for images of this short side: larger than they are only for pretrained weights."""
+    if side <= 64 and recipe == "scratch":
+        return 64
+    return 128 if side <= 200 else 224

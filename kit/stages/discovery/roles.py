@@ -1,0 +1,205 @@
+"""Which table is what: training rows, sample submission, test rows; which column is the label, the group.
+
+Each question is answered by points for what speaks for a candidate. Equal points are no answer: the error names the
+candidates and the option that decides.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from kit.errors import Case, ConfigError
+from kit.stages.discovery.file_scan import Match, Sheet
+
+T = TypeVar("T")
+
+TRAIN = frozenset({"train", "training", "labels", "labelled", "labeled"})
+TEST = frozenset({"test", "testing", "eval", "evaluation"})
+VAL = frozenset({"val", "valid", "validation", "dev"})
+SAMPLE = frozenset({"sample", "example", "template"})
+SUBMISSION = frozenset({"submission", "submissions", "submit"})
+OTHER = frozenset({
+    "answer", "answers", "solution", "truth", "leaderboard", "public", "private", "score", "scores", "best", "blend",
+    "ensemble", "pred", "preds", "prediction", "predictions", "oof", "fold", "folds", "old", "backup", "copy",
+    "valid", "validation", "val", "dev",
+})  # fmt: skip
+LABELS = frozenset({
+    "label", "labels", "class", "classes", "target", "category", "species", "breed", "answer", "ans", "type", "y",
+})  # fmt: skip
+GROUPS = frozenset({
+    "group", "patient", "person", "subject", "individual", "object", "sequence", "series", "site", "scene", "video",
+    "clip", "session", "box", "lot", "burst", "animal", "plant", "owner", "user", "customer", "shop", "store",
+    "location", "experiment", "seq", "study", "slide", "lesion", "driver", "boat",
+})  # fmt: skip
+
+MIN_GROUPS = 5  # as many as the folds that kit init writes
+
+
+def words(name: str) -> set[str]:
+    """The words of a path or a column: `eval/sample_submission2.csv` -> eval, sample, submission, csv."""
+    return set(re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower()))
+
+
+def best(
+    candidates: Sequence[T], points: Callable[[T], float], what: str, option: str, name: Callable[[T], str]
+) -> T:
+    """The candidate with most points. Raises ConfigError C20 where two have the most, naming all that do."""
+    ranked = sorted(candidates, key=points, reverse=True)
+    ties = [each for each in ranked if points(each) == points(ranked[0])]
+    if len(ties) > 1:
+        raise ConfigError(
+            f"{len(ties)} candidates for {what}",
+            code="C20",
+            cases=[Case("could be it", name(each)) for each in ties],
+            hint=f"kit init {option} {name(ties[0])!r}",
+        )
+    return ranked[0]
+
+
+def train_points(sheet: Sheet, match: Match, label_points: float) -> float:
+    """What speaks for a table of labelled rows."""
+    named = words(sheet.name)
+    others = named & (TEST | SAMPLE | SUBMISSION | OTHER)
+    # more than a name such as train_metadata.csv has; the truth of test rows is nothing to train on
+    truth = is_ground_truth(sheet.name) and others <= {"truth"}
+    against = bool(others) and not truth
+    return 4 * bool(named & TRAIN) + 6 * truth - 4 * against + (match.used > 0.95) + min(label_points, 3) / 2
+
+
+def is_ground_truth(name: str) -> bool:
+    """Whether a file is called GroundTruth, ground_truth or the like: it holds labels."""
+    return {"ground", "truth"} <= words(name) or "groundtruth" in words(name)
+
+
+def sample_points(sheet: Sheet, match: Match | None, train: Sheet | None, ids: Sequence[set[str]]) -> float:
+    """What speaks for a sample submission; `ids` are those of the other tables of test rows."""
+    named = words(sheet.name)
+    others = sheet.columns[1:]
+    if not others:
+        return -9
+    mine = sheet.values(sheet.columns[0])
+    train_columns = set(train.columns) if train else set()
+    train_values = (
+        {value for column in train.columns for value in train.values(column)}
+        if train and len(others) > 1
+        else set()
+    )
+    alike = 2 * all(len(sheet.values(column)) <= 1 for column in others)
+    answers = 2 * (set(others) <= train_columns or len(set(others) & train_values) * 2 > len(others))
+    called = 4 * bool(named & SAMPLE) + 2 * bool(named & SUBMISSION)
+    if not (alike or answers or called):
+        return -9  # it names images, and so does a table of what is known of the test rows
+    return (
+        called
+        + alike
+        + answers
+        - 4 * bool(named & OTHER)
+        + (match is not None and match.used > 0.95)
+        - 3 * any(mine < each for each in ids)
+        - 3 * (match is None)
+    )
+
+
+def test_points(sheet: Sheet, label: str | None) -> float:
+    """What speaks for a table of rows to predict that says more of them than their ids."""
+    named = words(sheet.name)
+    against = bool(named & (SAMPLE | SUBMISSION | OTHER))
+    return 4 * bool(named & TEST) - 4 * against - 4 * (label in sheet.columns)
+
+
+def label_points(column: str, sheet: Sheet, sample: Sheet | None, test: Sheet | None) -> float:
+    """What speaks for a column of labels; below zero for what cannot be one."""
+    values = sheet.values(column)
+    if len(values) < 2 or len(values) >= len(sheet.file):
+        return -9
+    points = (
+        3.0 * bool(words(column) & LABELS)
+        + (column.lower() in LABELS)
+        - 2 * (len(values) > len(sheet.file) / 2)
+    )
+    points -= 2 * any(re.fullmatch(r"-?\d+\.\d*[1-9]\d*", value) for value in values)
+    if sample:
+        others = sample.columns[1:]
+        points += 4 * (column in others)
+        points += 5 * (len(others) > 1 and len(set(others) & values) * 2 > len(others))
+        points += 2 * (len(others) == 1 and sample.values(others[0]) <= values)
+        shown = sample_labels(sample)
+        points += 6 * (len(shown) > 1 and len(shown & values) >= 0.9 * len(shown))
+    if test:
+        points += 2 * (column not in test.columns)
+    return points
+
+
+def find_label(sheet: Sheet, taken: set[str], sample: Sheet | None, test: Sheet | None, photos: bool) -> str:
+    """The label's column: the one that the sample's answer is called, else the one that most speaks for.
+
+    Of rows with several photos something must speak for it, since photos differ. Raises ConfigError C20 if the columns
+    do not show it.
+    """
+    asked = [column for column in sample.columns[1:] if column in sheet.columns] if sample else []
+    if len(asked) == 1 and asked[0] not in taken and 1 < len(sheet.values(asked[0])) < len(sheet.file):
+        return asked[0]
+    points: Mapping[str, float] = {
+        column: label_points(column, sheet, sample, test) for column in sheet.columns if column not in taken
+    }
+    possible = [column for column, count in points.items() if count > -9]
+    likely = [column for column in possible if points[column] > 0] or possible
+    if not likely or ((photos or len(likely) > 1) and max(points[column] for column in likely) <= 0):
+        raise ConfigError(
+            f"{sheet.name}: no column is evidently the label",
+            code="C20",
+            cases=[Case(f"{len(sheet.values(c))} different values", c) for c in possible],
+            hint="kit init --label COLUMN, or a pattern such as --label '{file}_{column}' for photos of a row",
+        )
+    return best(likely, lambda column: points[column], f"the label in {sheet.name}", "--label", str)
+
+
+def sample_labels(sample: Sheet) -> set[str]:
+    """The labels that the sample's answers show, those of ranked or several labels in a cell one by one."""
+    cells = {cell for column in sample.columns[1:] for cell in sample.values(column)}
+    labels = {part for cell in cells for part in re.split(r"[ |;,]+", cell) if part} | cells
+    shown = labels - {cell for cell in cells if len(re.split(r"[ |;,]+", cell)) > 1}
+    return {label for label in shown if not re.fullmatch(r"-?\d*\.\d+", label)}
+
+
+def find_group(sheet: Sheet, taken: set[str], test: Sheet | None) -> tuple[str, str] | None:
+    """The column whose equal values must share a fold, and why; None if none is evident.
+
+    Of columns that are named as groups the first counts, or one whose groups contain that one's: a place that has
+    several sequences.
+    """
+    chosen, why, by_name = "", "", False
+    for column in sheet.columns:
+        values = sheet.values(column)
+        repeated = 2 <= len(values) <= 0.9 * len(sheet.file)
+        if column in taken or not repeated or len(values) < MIN_GROUPS:
+            continue
+        in_test = test.values(column) if test and column in test.columns else None
+        if in_test and in_test & values:
+            continue
+        apart = ", none of them in test" if in_test else ""
+        if words(column) & GROUPS:
+            if not by_name or _contains(sheet, column, chosen):
+                chosen, why, by_name = column, f"{len(values)} values by its name{apart}", True
+        elif in_test and len(values) >= 10 and not chosen:
+            chosen, why = column, f"{len(values)} values{apart}"
+    return (chosen, why) if chosen else None
+
+
+def folder_group(paths: Sequence[str]) -> tuple[str, str] | None:
+    """The pattern of groups that are the folders of paths, if their names say so, and why; None if they do not."""
+    folders = [posixpath.basename(posixpath.dirname(path)) for path in paths]
+    different = set(folders)
+    named = all(words(folder) & GROUPS for folder in different)
+    if "" in different or not named or not MIN_GROUPS <= len(different) <= 0.9 * len(folders):
+        return None
+    return "{folder}", f"{len(different)} folders such as {min(different)}, by their names"
+
+
+def _contains(sheet: Sheet, outer: str, inner: str) -> bool:
+    """Whether each value of one column stands beside one value of another alone, which has fewer."""
+    pairs = set(zip(sheet.file.column(outer), sheet.file.column(inner), strict=True))
+    return len(pairs) == len(set(sheet.file.column(inner))) > len(set(sheet.file.column(outer)))

@@ -1,0 +1,175 @@
+"""Unit: one network to be trained on all rows: whose it is, its seed, what predicts with it; and a plan of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from kit.config.workspace import Workspace
+from kit.data.predictions import Predictions, about_of
+from kit.errors import ConfigError, KitError
+from kit.kinds import Views
+from kit.model.predict import Merge
+from kit.runs.run import Run
+from kit.runs.scoring import joined
+from kit.runs.watching import epochs_of
+from kit.stages.final.planning import MARGIN
+from kit.stages.final.timing import Pace
+from kit.stages.prediction.tta import views_name
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A member of the blend as it was cross-validated, and the views and the merge that its name stands for."""
+
+    text: str  # r@d4
+    run: Run
+    views: Views
+    merge: Merge
+
+    @property
+    def folder(self) -> str:
+        """The folder of its predictions."""
+        return self.text.partition("@")[2]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One run on all rows. Seconds are by what was measured; 0 of what is trained already."""
+
+    run: Run
+    of: Run
+    seed: int | None  # None: the run's own
+    workspace: Workspace = field(repr=False)
+    members: tuple[Asked, ...] = field(repr=False)
+    pace: Pace = field(repr=False)
+    predicts: float  # seconds, of all its members' views of all test rows
+
+    @property
+    def epochs(self) -> int:
+        """How many it trains."""
+        return self.workspace.experiment.epochs
+
+    @property
+    def done(self) -> int:
+        """How many epochs its log has."""
+        return self.epochs if self.is_trained else min(len(epochs_of(self.run, 0)), self.epochs)
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether its network is there."""
+        return self.run.part(0).is_file()
+
+    @property
+    def trains(self) -> float:
+        """Seconds of the epochs that are left."""
+        return sum(self.pace.epochs[self.done :])
+
+    @property
+    def cost(self) -> float:
+        """Seconds that it takes, with a margin."""
+        return MARGIN * (self.trains + self.predicts)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is trained, in this order, and what is left out for want of time; `seconds` None: there is no deadline.
+
+    `texts` are all members of the blend. `asked` are those that it depends on, at `places` of them; the others have
+    weight 0, are not trained, and change nothing. The ensembler is fitted on the members at `fitted_on`.
+    """
+
+    texts: tuple[str, ...]
+    asked: tuple[Asked, ...]
+    places: tuple[int, ...]
+    fitted_on: tuple[int, ...]
+    units: tuple[Unit, ...]
+    left_out: tuple[Unit, ...]
+    ensembler: Mapping[str, Any]
+    seconds: float | None
+    begun: float  # by the clock
+    blending: float  # seconds kept for fitting the weights and writing
+    metric: str
+    cv: float  # of the blend of the members that fit
+    notes: tuple[str, ...]
+    top_k: int | None = None
+
+    @property
+    def total(self) -> float:
+        """Seconds that it takes in all."""
+        return sum(unit.cost for unit in self.units) + self.blending
+
+
+def find_asked(workspace: Workspace, text: str, run: Run) -> Asked:
+    """What a member's views are. Raises ConfigError C33 for what is no set of views, such as a policy."""
+    name = text.partition("@")[2]
+    about = about_of(run.predictions(name) / "test.parquet")
+    merge: Merge = "geometric" if about.get("merge") == "geometric" else "mean"
+    spec = about.get("spec", name.removesuffix("-geometric"))
+    try:
+        views = Views.open(spec, workspace.root, "views")
+        known = views_name(views, merge) == name
+    except KitError as error:
+        raise _no_views(text, run) from error
+    if not known:
+        raise _no_views(text, run)
+    return Asked(text, run, views, merge)
+
+
+def _no_views(text: str, run: Run) -> ConfigError:
+    return ConfigError(
+        f"{text} are no views of a last checkpoint that kit final could predict by", code="C33",
+        hint=f"kit tta --checkpoints runs/{run.name} --views d4, then kit final runs/{run.name}@d4",
+    )  # fmt: skip
+
+
+def on_all_rows(workspace: Workspace, run: Run, seed: int | None) -> tuple[Run, Workspace]:
+    """The run on all rows that a cross-validated run becomes, and the workspace that asks for it.
+
+    All is as the run resolved it, but the splitter, and what is no part of its identity. Raises ConfigError C33 for a
+    run that kit train does not make, that learns from pseudo-labels, or whose start was not trained on all rows.
+    """
+    asked = run.manifest.get("asked", {})
+    if "backbone" not in asked:
+        raise ConfigError(
+            f"runs/{run.name} is no run that kit train made from a config, such as a soup of others", code="C33",
+            hint="give the runs that it was made from",
+        )  # fmt: skip
+    if asked.get("pseudo"):
+        raise ConfigError(
+            f"runs/{run.name} learns from teachers, each fold from its own, and none stands for all rows", code="C33",
+            hint=f"kit blend runs/{run.name}, whose folds predict as they are",
+        )  # fmt: skip
+    now = workspace.experiment
+    changed = ["splitter=all_rows", f"device={now.device}", f"workers={now.workers}"]
+    # what the run's config.json resolved for its device is chosen again for this one
+    changed += [f"{key}={asked[key]}" for key in ("precision", "predict_precision", "layout") if key in asked]
+    if seed is not None:
+        changed.append(f"seed={seed}")
+    if asked.get("start_from"):
+        changed.append(f"start_from={_start(workspace, run, str(asked['start_from']))}")
+    name = f"{run.name}-final" + ("" if seed is None else f"-seed{seed}")
+    config = run.folder / "config.json"
+    return Run(workspace.runs / name), Workspace.open(workspace.root, changed, config)
+
+
+def _start(workspace: Workspace, run: Run, path: str) -> str:
+    """The run on all rows that stands for the one that a run began with: its weights have seen all rows alike."""
+    found = re.sub(r"/fold-\d+(/[\d-]+)?/?$", "", Path(path).as_posix())
+    start = f"{found}-final"
+    if not (workspace.path(start) / "folds.csv").is_file():
+        raise ConfigError(
+            f"runs/{run.name} began with {path}, and {start} is not trained", code="C33",
+            hint=f"kit train --name {Path(start).name} --config {found}/config.json splitter=all_rows",
+        )  # fmt: skip
+    return start
+
+
+def over_seeds(unit_runs: Sequence[Run], asked: Asked) -> tuple[Predictions, list[dict[str, Any]]]:
+    """Test predictions of a member's networks, a fold number a seed, and what each says of itself."""
+    read = [Predictions.read(run.predictions(asked.folder) / "test.parquet") for run in unit_runs]
+    numbered = [replace(each, folds=each.folds * 0 + number) for number, each in enumerate(read)]
+    return joined(numbered, read[0].about), [dict(each.about) for each in read]

@@ -1,0 +1,109 @@
+"""Pace: how long a run takes on all rows, by the log of its cross-validation; no torch."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kit.config.models import Experiment
+from kit.data.folds import Folds
+from kit.runs.epoch_log import scores_of
+from kit.runs.run import Run
+from kit.runs.watching import epochs_of
+
+PREDICTS = (
+    3.0  # times as many images a second as it trains, where nothing was validated: it has no backward pass
+)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Measured seconds: of each epoch on all rows, and of one row by one view; `machine` is where, if that is known."""
+
+    epochs: tuple[float, ...]
+    row: float
+    machine: Mapping[str, str]
+
+    def note(self, device: str) -> str:
+        """A word where the times were measured on another machine or device than this, or it is not known."""
+        if not self.machine:
+            return "measured on a machine that was not recorded"
+        host, on = self.machine["host"], self.machine["device"]
+        same = host == platform.node() and on.partition(":")[0] == device.partition(":")[0]
+        return "" if same else f"measured on {host} ({on}), this is {platform.node()} ({device})"
+
+
+def measured(run: Run, experiment: Experiment, machine: Mapping[str, str]) -> Pace | None:
+    """A run's pace, by all of its folds that have logged every epoch; None where no fold has.
+
+    An epoch trains so many steps of a batch at so many images a second; on all rows it has more of them. What an
+    epoch took beside that is its validation, which tells what predicting takes.
+    """
+    folds, batches = run.folds(), _batches(experiment)
+    found, rows = [], []
+    for fold in range(folds.count):
+        lines = epochs_of(run, fold)
+        if [line["epoch"] for line in lines] != list(range(1, len(batches) + 1)):
+            continue
+        train = _training(lines, batches)
+        found.append([seconds * _growth(folds, fold) for seconds in train])
+        rows += _a_row(lines, train, int(folds.held_out(fold).sum()))
+    if not found:
+        return None
+    epochs = tuple(float(value) for value in np.mean(found, axis=0))
+    guess = sum(epochs) / len(epochs) / len(folds.ids) / PREDICTS
+    return Pace(epochs, float(np.median(rows)) if rows else guess, dict(machine))
+
+
+def _batches(experiment: Experiment) -> list[int]:
+    """The rows of a step in each epoch."""
+    return [each.rows_of_a_step() for stage, each in experiment.plan() for _ in range(stage.epochs or 0)]
+
+
+def _training(lines: Sequence[Mapping[str, Any]], batches: Sequence[int]) -> list[float]:
+    """The seconds of each epoch without its validation."""
+    steps = np.diff([0, *(int(line["step"]) for line in lines)])
+    speeds = [max(float(line["images_per_second"]), 1e-9) for line in lines]
+    return [float(count) * size / speed for count, size, speed in zip(steps, batches, speeds, strict=True)]
+
+
+def _growth(folds: Folds, fold: int) -> float:
+    """How many times more rows all are than those that a fold trains on, nearly: purged rows count as trained on."""
+    return len(folds.ids) / max(len(folds.ids) - int(folds.held_out(fold).sum()), 1)
+
+
+def _a_row(lines: Sequence[Mapping[str, Any]], train: Sequence[float], held_out: int) -> list[float]:
+    """Seconds a held-out row in each epoch that was validated."""
+    return [
+        max(float(line["seconds"]) - seconds, 0.0) / held_out
+        for line, seconds in zip(lines, train, strict=True)
+        if held_out and scores_of(line)
+    ]
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The epoch whose held-out rows scored best on the mean of the folds, beside the last one's score."""
+
+    epoch: int
+    score: float
+    last: float
+
+
+def peak(run: Run, metric: str, higher_is_better: bool) -> Peak | None:
+    """The best epoch of cross-validation where it is not the last; None too where not all epochs were scored."""
+    logs = [epochs_of(run, fold) for fold in range(run.folds().count)]
+    logs = [lines for lines in logs if lines]
+    if not logs or any(metric not in line for lines in logs for line in lines):
+        return None
+    if len({len(lines) for lines in logs}) > 1:
+        return None
+    means = np.mean([[float(line[metric]) for line in lines] for lines in logs], axis=0)
+    best = int(means.argmax() if higher_is_better else means.argmin())
+    if means[best] == means[-1]:
+        return None
+    return Peak(best + 1, float(means[best]), float(means[-1]))

@@ -1,0 +1,132 @@
+"""Advice: which submissions are worth one of those left today, and which to choose in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from kit.stages.leaderboard.submission_diff import Answers, difference
+from kit.stages.submission.board import Entry, Key
+
+APART = 0.01  # what a submission must differ by from those before it to teach anything
+
+
+@dataclass(frozen=True)
+class Advised:
+    """A submission, and why it is worth sending or choosing, or why not."""
+
+    entry: Entry
+    why: str
+    difference: float | None = None  # from the nearest one before it, 0 to 1
+
+
+@dataclass(frozen=True)
+class Sending:
+    """What to send, best first, and what not."""
+
+    worth: tuple[Advised, ...]
+    others: tuple[Advised, ...]
+
+
+def worth_sending(
+    entries: Sequence[Entry], answers: Mapping[Key, Answers], left: int, other_rows: Collection[Key] = ()
+) -> Sending:
+    """Of the submissions without a leaderboard score, up to `left` that are better by cross-validation than all sent
+    ones, and differ by at least APART from what was sent and from one another. `answers` holds those that can be read,
+    `other_rows` those whose score is of other rows, so that it cannot be compared.
+    """
+    sent = [entry for entry in entries if entry.leaderboard is not None]
+    best = min((entry for entry in sent if entry.key not in other_rows), key=Entry.place, default=None)
+    worth: list[Advised] = []
+    others: list[Advised] = []
+    for entry in sorted((one for one in entries if one.leaderboard is None), key=Entry.place):
+        before = [*sent, *(one.entry for one in worth)]
+        advised, good = (
+            (Advised(entry, _of_other_rows(entry)), False)
+            if entry.key in other_rows
+            else _judged(entry, best, before, answers)
+        )
+        if good and len(worth) == left:
+            advised, good = Advised(entry, f"after the {left} that are left", advised.difference), False
+        (worth if good else others).append(advised)
+    return Sending(tuple(worth), tuple(others))
+
+
+def _of_other_rows(entry: Entry) -> str:
+    return f"its score is of {entry.rows} other rows, and cannot be compared"
+
+
+def _judged(
+    entry: Entry, best: Entry | None, before: Sequence[Entry], answers: Mapping[Key, Answers]
+) -> tuple[Advised, bool]:
+    if entry.cv is None:
+        return Advised(entry, "it has no cross-validated score"), False
+    if entry.key not in answers:
+        return Advised(entry, "its file cannot be read or was changed"), False
+    if best is not None and best.cv is not None and _gain(entry, best) <= 0:
+        return Advised(entry, f"not better than {best.number}, {best.cv:.4f}"), False
+    nearest = _nearest(entry, before, answers)
+    if nearest is None:
+        return Advised(entry, "nothing like it was sent"), True
+    other, apart = nearest
+    if apart < APART:
+        return Advised(entry, f"as good as {other.number}: they differ by {apart:.2%}", apart), False
+    over = (
+        "" if best is None or best.cv is None else f"better by {_gain(entry, best):.4f} than {best.number}, "
+    )
+    return Advised(entry, f"{over}differs from {other.number}, the nearest, by {apart:.2%}", apart), True
+
+
+def _gain(entry: Entry, other: Entry) -> float:
+    """How much better an entry's cross-validated score is."""
+    assert entry.cv is not None
+    assert other.cv is not None
+    return (entry.cv - other.cv) * (1.0 if entry.better == "higher" else -1.0)
+
+
+def _nearest(
+    entry: Entry, others: Sequence[Entry], answers: Mapping[Key, Answers]
+) -> tuple[Entry, float] | None:
+    """The submission that is most like this one, and how far it is apart."""
+    found = [
+        (difference(answers[entry.key], answers[other.key]), place)
+        for place, other in enumerate(others)
+        if other.key in answers
+    ]
+    if not found:
+        return None
+    apart, place = min(found)
+    return others[place], apart
+
+
+def picks(
+    entries: Sequence[Entry], answers: Mapping[Key, Answers], count: int, noise: float | None,
+    other_rows: Collection[Key] = (),
+) -> tuple[Advised, ...]:  # fmt: skip
+    """The final submissions: the best by cross-validation, then each time, of those within one standard error of it,
+    the one that differs most from those chosen; where there is none, the next best.
+
+    Two that differ do not fail together; one that is worse by less than the noise costs nothing that is known. Those
+    whose score is of other rows come last, and say so.
+    """
+    known = sorted((one for one in entries if one.cv is not None and one.key in answers), key=Entry.place)
+    left = [one for one in known if one.key not in other_rows]
+    apart = [Advised(one, _of_other_rows(one)) for one in known if one.key in other_rows]
+    if not left:
+        return tuple(apart[:count])
+    best = left.pop(0)
+    chosen = [Advised(best, "the safest: the best by cross-validation")]
+    while left and len(chosen) < count:
+        near = [one for one in left if noise is not None and -_gain(one, best) <= noise] or left[:1]
+        nearest = {one.key: _nearest(one, [each.entry for each in chosen], answers) for one in near}
+        distances = {key: found[1] if found else 0.0 for key, found in nearest.items()}
+        pick = max(near, key=lambda one: distances[one.key])
+        within = noise is not None and -_gain(pick, best) <= noise
+        why = (
+            f"within the noise of {best.number}, and differs most from what is chosen"
+            if within
+            else "the next best"
+        )
+        chosen.append(Advised(pick, f"{why}: by {distances[pick.key]:.2%}", distances[pick.key]))
+        left.remove(pick)
+    return tuple([*chosen, *apart][:count])

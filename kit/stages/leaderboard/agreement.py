@@ -1,0 +1,142 @@
+"""Agreement: whether the leaderboard says what cross-validation says, and what to look at where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kit.stages.leaderboard.noise import Noise
+from kit.stages.submission.board import Entry
+
+FEWEST = 3  # submissions with both scores, for a correlation and a trend
+JUDGED = 4  # and for saying that the two part ways
+FAR = 2.0  # standard errors that chance is given
+CHANCE = 0.05  # probability below which a trend is none of chance's
+
+LEVEL = (
+    "a person, an object or a near copy on both sides of a fold: data.group, splitter=stratified_group_kfold",
+    "test images of another source, size or time than the training ones: kit look, splitter=time",
+    "other shares of the classes in the test rows: kit board diff, --ensembler prior",
+)
+ODD = (
+    "a score that was recorded wrongly: kit board score",
+    "a file that is not what was sent, or other test rows than the others': kit submit check, kit board diff",
+    "what this one alone has, such as a fitted ensembler or views: kit board diff",
+)
+ORDER = (
+    "a split that is none of the test set's: splitter=stratified_group_kfold, time or column",
+    "scores of few rows, or of one fold: kit train --folds for all of them, splitter=repeated",
+    "a public part that is small or special: trust cross-validation, kit board pick 2",
+)
+TREND = (
+    "choices that were fitted to the same out-of-fold rows again and again: another split_seed shows what is left",
+    "a blend of many members, or of fitted weights: --ensembler mean beside it",
+)
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A way in which cross-validation and leaderboard part, and the checks to make."""
+
+    what: str
+    checks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How the submissions that have both scores compare; None where there are too few of them."""
+
+    scored: int
+    correlation: float | None  # Spearman's, of cv and leaderboard
+    gap: float | None  # the median of leaderboard - cv
+    trend: float | None  # how the gap moves from a submission to the next, by Theil and Sen
+    trend_chance: float | None  # the probability of such a trend, or a stronger one, by chance (Kendall)
+    doubts: tuple[Doubt, ...] = ()
+
+
+def agreement(entries: Sequence[Entry], noise: Noise | None = None) -> Agreement:
+    """Compares cv and leaderboard over the entries of one metric, in the order of their numbers.
+
+    Source: Spearman 1904 and Kendall 1938 for rank correlations, Theil 1950 and Sen 1968 for the slope, by scipy.stats.
+    """
+    scored = [
+        entry
+        for entry in sorted(entries, key=lambda entry: entry.key)
+        if entry.cv is not None and entry.leaderboard is not None
+    ]
+    if not scored:
+        return Agreement(0, None, None, None, None)
+    cv, said = np.array([(entry.cv, entry.leaderboard) for entry in scored], dtype=float).T
+    sign = 1.0 if entries[0].better == "higher" else -1.0
+    correlation, trend, chance = _statistics(cv, said)
+    doubts = [
+        *_level(said - cv, sign, noise),
+        *_odd(said - cv, [entry.number for entry in scored], noise),
+        *_order(cv, correlation, noise),
+        *_trend(sign, trend, chance),
+    ]
+    return Agreement(
+        len(scored), correlation, float(np.median(said - cv)), trend, chance,
+        tuple(doubts) if len(scored) >= JUDGED else (),
+    )  # fmt: skip
+
+
+def _statistics(cv: np.ndarray, said: np.ndarray) -> tuple[float | None, float | None, float | None]:
+    """Spearman's correlation, the slope of the gap, and Kendall's probability of it."""
+    from scipy import stats
+
+    if len(cv) < FEWEST:
+        return None, None, None
+    places, gaps = np.arange(len(cv)), said - cv
+    varied = len(set(cv)) > 1 and len(set(said)) > 1
+    correlation = float(stats.spearmanr(cv, said).statistic) if varied else None
+    slope = float(stats.theilslopes(gaps, places).slope)
+    chance = float(stats.kendalltau(places, gaps).pvalue) if len(set(gaps)) > 1 else 1.0
+    return correlation, slope, chance
+
+
+def _level(gaps: np.ndarray, sign: float, noise: Noise | None) -> list[Doubt]:
+    if noise is None:
+        return []
+    middle = float(np.median(gaps))
+    apart = abs(middle) / noise.of_gap
+    if apart <= FAR:
+        return []
+    worse = "worse" if sign * middle < 0 else "better"
+    text = (
+        f"the leaderboard is {worse} than cross-validation by {abs(middle):.4f}, {apart:.1f} times its noise"
+    )
+    return [Doubt(text, LEVEL)]
+
+
+def _odd(gaps: np.ndarray, numbers: Sequence[int], noise: Noise | None) -> list[Doubt]:
+    """The submission whose gap is furthest from that of the others, where chance is no answer.
+
+    Submissions are scored on the same rows, so the noise of one score is more than that between two of them.
+    """
+    if noise is None or len(gaps) < FEWEST:
+        return []
+    apart = [float(gap - np.median(np.delete(gaps, place))) for place, gap in enumerate(gaps)]
+    place = int(np.argmax(np.abs(apart)))
+    times = abs(apart[place]) / noise.of_leaderboard
+    if times <= FAR:
+        return []
+    gap = f"submission {numbers[place]}'s gap is {apart[place]:+.4f} from that of the others"
+    return [Doubt(f"{gap}, {times:.1f} times the noise", ODD)]
+
+
+def _order(cv: np.ndarray, correlation: float | None, noise: Noise | None) -> list[Doubt]:
+    """A correlation that is not above 0 tells nothing where all scores are alike."""
+    spread = float(cv.max() - cv.min())
+    if correlation is None or correlation > 0 or (noise is not None and spread <= noise.of_leaderboard):
+        return []
+    return [Doubt(f"the leaderboard ranks against cross-validation, correlation {correlation:.2f}", ORDER)]
+
+
+def _trend(sign: float, trend: float | None, chance: float | None) -> list[Doubt]:
+    if trend is None or chance is None or chance >= CHANCE or sign * trend >= 0:
+        return []
+    text = f"the leaderboard falls behind by {abs(trend):.4f} with each submission (chance {chance:.2f})"
+    return [Doubt(text, TREND)]

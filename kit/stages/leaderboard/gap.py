@@ -1,0 +1,93 @@
+"""Gap: how much of the gap between leaderboard and cross-validation luck explains, and what there is evidence for.
+
+Evidence is what `kit check` found last; of leaks it counts where kit check looked at the folds that were scored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kit.config.workspace import Workspace
+from kit.errors import DataError
+from kit.runs.run import Run
+from kit.stages.checks.last_findings import Kept, kept
+from kit.stages.leaderboard.noise import Noise
+from kit.stages.submission.board import Entry
+
+WITHIN = 1.96  # standard errors that luck is given, 95 %
+# findings that flatter cross-validation, those that flatter the leaderboard, and those that part the two
+FLATTERED = {"K05": "leak", "K09": "leak", "K16": "leak"}
+KNOWN = {"K06": "leak"}
+PARTED = {"K10": "shift", "K14": "shift", "K15": "shift"}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A finding of kit check that a gap of this direction can come from, and the line that answers it."""
+
+    kind: str  # leak or shift
+    code: str
+    what: str
+    effect: str  # with the share of the rows that it can touch, where that is known
+    answer: str
+
+
+@dataclass(frozen=True)
+class Gap:
+    """leaderboard - cv, the median of those that have both, what luck alone gives, and evidence where it is more."""
+
+    gap: float
+    luck: tuple[float, float]  # 95 %
+    explained: bool  # by luck alone
+    evidence: tuple[Evidence, ...] = ()
+    unknown: str = ""  # why there is no evidence, where it was asked for
+
+
+def explained(workspace: Workspace, entries: Sequence[Entry], noise: Noise | None) -> Gap | None:
+    """The gap of a metric's submissions; None where none has both scores, or its noise is not known."""
+    scored = [entry for entry in entries if entry.cv is not None and entry.leaderboard is not None]
+    if not scored or noise is None:
+        return None
+    gap = float(np.median([(entry.leaderboard or 0.0) - (entry.cv or 0.0) for entry in scored]))
+    half = WITHIN * noise.of_gap
+    if abs(gap) <= half:
+        return Gap(gap, (-half, half), explained=True)
+    found = kept(workspace.root)
+    if found is None:
+        return Gap(
+            gap, (-half, half), False, unknown="kit check has not looked for what explains it: kit check"
+        )
+    worse = gap < 0 if scored[0].better == "higher" else gap > 0
+    same = found.folds in {mark for entry in scored for mark in _folds(workspace, entry)}
+    evidence = tuple(_evidence(found, worse, same))
+    return Gap(gap, (-half, half), False, evidence, _unknown(found, worse, same, bool(evidence)))
+
+
+def _evidence(found: Kept, worse: bool, same: bool) -> Iterator[Evidence]:
+    kinds = {**PARTED, **((FLATTERED if same else {}) if worse else KNOWN)}
+    for finding in found.findings:
+        if finding.code in kinds:
+            yield Evidence(kinds[finding.code], finding.code, finding.summary, finding.effect, finding.answer)
+
+
+def _unknown(found: Kept, worse: bool, same: bool, some: bool) -> str:
+    if worse and not same:
+        return (
+            f"kit check of {found.made} looked at other folds than the scored ones, so it says nothing of leaks: "
+            "kit check with the run's splitter and data.group"
+        )
+    if not some:
+        return f"kit check of {found.made} found neither a leak nor a shift: kit check --checkpoints looks further"
+    return ""
+
+
+def _folds(workspace: Workspace, entry: Entry) -> Iterator[str]:
+    """The fingerprints of the folds of a submission's members."""
+    for member in entry.members.split():
+        try:
+            yield Run(workspace.runs / member.partition("@")[0]).folds().fingerprint()
+        except (DataError, OSError):
+            continue

@@ -1,0 +1,113 @@
+"""Noise: by how much the metric would differ on another test set of the same size.
+
+Out-of-fold predictions of a submission are drawn again, with replacement, as many rows as the test set or its public
+part has; the standard deviation of the scores is the standard error of one score. Where rows have groups, whole groups
+are drawn. Source: Efron 1979, "Bootstrap methods: another look at the jackknife".
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from kit.config.workspace import Workspace
+from kit.core.files import read_json
+from kit.data.table import Table
+from kit.errors import InvalidError
+from kit.evaluation.competition import decision_of
+from kit.evaluation.ensembler_setup import for_labels
+from kit.evaluation.standard_error import error
+from kit.kinds import Ensembler, Metric
+from kit.kinds.decision import Decision, upgrade_record
+from kit.stages.blending.members import named_now, read_members
+from kit.stages.blending.out_of_fold import labels, out_of_fold
+from kit.stages.submission.board import Entry
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Standard errors of the metric, by the predictions of one submission."""
+
+    metric: str
+    number: int  # of the submission
+    rows: int  # out of fold
+    draws: int
+    by_groups: bool
+    of_cv: float
+    test: tuple[int, float]  # rows, and the error on so many
+    public: tuple[int, float] | None  # where the competition says how large the public part is
+    private: tuple[int, float] | None
+
+    @property
+    def of_leaderboard(self) -> float:
+        """What one leaderboard score is uncertain by."""
+        return (self.public or self.test)[1]
+
+    @property
+    def of_final(self) -> float:
+        """What the final score is uncertain by."""
+        return (self.private or self.test)[1]
+
+    @property
+    def of_gap(self) -> float:
+        """What leaderboard - cv is uncertain by."""
+        return math.hypot(self.of_leaderboard, self.of_cv)
+
+
+def noise(workspace: Workspace, entry: Entry) -> Noise:
+    """The noise of a submission's metric. Raises KitError where its out-of-fold predictions are not there."""
+    table, record = labels(workspace), _record(workspace, entry)
+    spec = workspace.competition.metric
+    metric = Metric.open(
+        spec if entry.metric == spec["name"] else entry.metric, workspace.root, where="metric"
+    )
+    if record["classes"] not in (None, list(table.classes)):
+        text = f"submission {entry.number} was blended before its classes were renamed"
+        raise InvalidError(text, code="D42", hint="kit blend again")
+    decision = record["decision"] or decision_of(workspace, table)
+    metric = metric.with_known(decision=decision)
+    members = read_members(workspace, [f"runs/{member}" for member in entry.members.split()])
+    members = named_now(workspace, members, table)
+    oof = out_of_fold(members, table, workspace.cache)
+    blended = _recipe(workspace, record, table, decision).blend(oof.members)
+    rows, share = int(record["test_rows"]), workspace.competition.public_share
+    found = {
+        size: error(metric, oof.truth, blended, size, oof.groups)
+        for size in {len(oof.ids), rows, *_parts(rows, share)}
+    }
+    public, private = ((size, found[size][0]) for size in _parts(rows, share)) if share else (None, None)
+    return Noise(
+        metric=entry.metric, number=entry.number, rows=len(oof.ids), draws=found[rows][1],
+        by_groups=oof.groups is not None,
+        of_cv=found[len(oof.ids)][0], test=(rows, found[rows][0]), public=public, private=private,
+    )  # fmt: skip
+
+
+def _parts(rows: int, share: float | None) -> tuple[int, ...]:
+    """Rows of the public and of the private part."""
+    if share is None:
+        return ()
+    public = min(max(round(share * rows), 1), rows - 1)
+    return public, rows - public
+
+
+def _record(workspace: Workspace, entry: Entry) -> dict[str, Any]:
+    path = (workspace.submissions / entry.file).with_suffix(".json")
+    try:
+        record = upgrade_record(read_json(path))
+        decision = record.get("decision")
+        return {
+            "test_rows": record["test_rows"],
+            "ensembler": record["ensembler"],
+            "decision": None if decision is None else Decision.from_spec(decision),
+            "classes": record.get("classes"),
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InvalidError(f"{path} is missing or damaged", code="D46") from None
+
+
+def _recipe(workspace: Workspace, record: dict[str, Any], table: Table, decision: Decision) -> Ensembler:
+    """The ensembler as it was fitted."""
+    recipe = Ensembler.open(record["ensembler"], workspace.root, where="ensembler")
+    return for_labels(recipe, table.is_multi_label, decision)

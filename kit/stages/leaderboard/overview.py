@@ -1,0 +1,83 @@
+"""Overview: all that the board's numbers tell of the competition's metric, and the submissions' answers."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kit.config.workspace import Workspace
+from kit.errors import DataError, KitError, KitWarning
+from kit.stages.leaderboard.agreement import Agreement, agreement
+from kit.stages.leaderboard.gap import Gap, explained
+from kit.stages.leaderboard.noise import Noise, noise
+from kit.stages.leaderboard.submission_diff import Answers, read_answers
+from kit.stages.submission.board import Board, Entry, Key
+from kit.stages.submission.submission import is_changed
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The competition's submissions, how their scores agree, and the noise, or why it is not known."""
+
+    entries: tuple[Entry, ...]  # ranked
+    agreement: Agreement
+    noise: Noise | None
+    unknown: str = ""
+    gap: Gap | None = None  # explained, where submissions have both scores
+    other_rows: tuple[Key, ...] = ()  # entries whose score is of other rows than those that are compared
+
+
+def overview(workspace: Workspace, board: Board) -> Overview:
+    """Looks at the submissions of the competition's metric; warns (W18) where cv and leaderboard part ways."""
+    name = workspace.competition.metric["name"]
+    entries = tuple(entry for entry in board.ranked() if entry.metric == name)
+    found, unknown = _noise(workspace, entries)
+    alike = _of_the_same_rows(board, entries)
+    gap = explained(workspace, alike, found)
+    apart = tuple(entry.key for entry in entries if board.is_apart(entry))
+    made = Overview(entries, agreement(alike, found), found, unknown, gap, apart)
+    for doubt in made.agreement.doubts:
+        text = f"W18 cross-validation and leaderboard part ways: {doubt.what}"
+        warnings.warn(KitWarning(text), stacklevel=2)
+    return made
+
+
+def _of_the_same_rows(board: Board, entries: Sequence[Entry]) -> list[Entry]:
+    """The entries of the rows of which most have a leaderboard score; else of those that scores are compared on."""
+    scored = [
+        board.row_sets[one.key] for one in entries if one.cv is not None and one.leaderboard is not None
+    ]
+    if not scored:
+        return [one for one in entries if not board.is_apart(one)]
+    most = max(scored, key=lambda rows: (scored.count(rows), -scored.index(rows)))
+    return [one for one in entries if board.row_sets[one.key] in ("", most)]
+
+
+def _noise(workspace: Workspace, entries: Sequence[Entry]) -> tuple[Noise | None, str]:
+    """The noise by the best submission whose predictions are there, or else why there is none."""
+    unknown = ""
+    for entry in entries:
+        try:
+            with warnings.catch_warnings():  # what is odd about the tables was said when they were trained on
+                warnings.simplefilter("ignore", KitWarning)
+                return noise(workspace, entry), ""
+        except KitError as error:
+            unknown = unknown or f"{error.code} {error.summary}".strip()
+    return None, unknown
+
+
+def readable_answers(workspace: Workspace, entries: Sequence[Entry]) -> dict[Key, Answers]:
+    """The answers of the submissions whose files are there, can be read, and are as kit wrote them (else W57)."""
+    data, found = workspace.competition.data, {}
+    for entry in entries:
+        file = workspace.submissions / entry.file
+        if is_changed(file):
+            text = f"W57 {file} was changed on disk and is left aside; kit submit command {entry.number} says more"
+            warnings.warn(KitWarning(text), stacklevel=2)
+            continue
+        try:
+            found[entry.key] = read_answers(file, data.sep, data.encoding)
+        except DataError:
+            continue
+    return found

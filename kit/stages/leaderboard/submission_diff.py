@@ -1,0 +1,130 @@
+"""Answers: what a submission's file says of each row, and how far two of them are apart."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kit.core.files import read_json
+from kit.data.csv_file import CsvFile, read_submission
+from kit.errors import Case, InvalidError
+from kit.kinds.decision import Decision, upgrade_record
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """A submission's answers, one an id: a decision in words and, where it has numbers, those (rows, columns)."""
+
+    ids: tuple[str, ...]
+    decisions: tuple[str, ...]
+    numbers: np.ndarray | None = None
+
+
+def read_answers(path: Path, sep: str = ",", encoding: str = "utf-8") -> Answers:
+    """A submission's answers; of several rows an id, or several labels in columns, the first decides.
+
+    If kit's record says that a row may have several labels, the decision rule of the record gives them. Raises
+    DataError for a file that cannot be read.
+    """
+    file = read_submission(path, sep, encoding)
+    first = {row[0]: row for row in reversed(file.rows)}
+    rows = [first[name] for name in dict.fromkeys(row[0] for row in file.rows)]
+    shape, rule = _record(path)
+    numbers = _numbers(rows) if _has_numbers(shape, file) else None
+    decisions = _decisions(rows, file.columns, numbers, rule)
+    return Answers(tuple(row[0] for row in rows), decisions, numbers)
+
+
+def _record(path: Path) -> tuple[str, Decision | None]:
+    """The format, and the rule if a row may have several labels, by the record beside the file; no format without one.
+
+    Numbers of a file that holds decisions are 0 and 1, for which any rule will do.
+    """
+    try:
+        record = upgrade_record(read_json(path.with_suffix(".json")))
+        shape, several = str(record["format"]["name"]), bool(record.get("multi_label", False))
+        kept = record.get("decision")
+        if not several:
+            return shape, None
+        return shape, Decision() if kept is None or shape == "multi_hot" else Decision.from_spec(kept)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return "", None
+
+
+def _has_numbers(shape: str, file: CsvFile) -> bool:
+    """Whether cells are probabilities, by the format, or else where several columns are numbers."""
+    if shape in ("probabilities", "positive", "one_hot", "multi_hot"):
+        return True
+    return shape == "" and len(file.columns) > 2 and len(set(file.column(file.columns[0]))) == len(file)
+
+
+def _numbers(rows: list[tuple[str, ...]]) -> np.ndarray | None:
+    try:
+        return np.array([row[1:] for row in rows], dtype=float)
+    except ValueError:
+        return None
+
+
+def _decisions(
+    rows: list[tuple[str, ...]], columns: tuple[str, ...], numbers: np.ndarray | None, rule: Decision | None
+) -> tuple[str, ...]:
+    if numbers is None:
+        return tuple(row[1] for row in rows)
+    if numbers.shape[1] == 1:
+        return tuple("0.5 and above" if value >= 0.5 else "below 0.5" for value in numbers[:, 0])
+    if rule is not None:
+        given = [[columns[1 + number] for number in np.flatnonzero(row)] for row in rule.given(numbers)]
+        return tuple(" ".join(names) or "no label" for names in given)
+    return tuple(columns[1 + number] for number in numbers.argmax(axis=1))
+
+
+def _aligned(one: Answers, other: Answers) -> np.ndarray:
+    """Where the ids of one stand in the other. Raises InvalidError (D43) where they are not the same."""
+    at = {name: row for row, name in enumerate(other.ids)}
+    lost = [name for name in one.ids if name not in at]
+    if lost or len(one.ids) != len(other.ids):
+        raise InvalidError(
+            f"the two submissions are of other rows: {len(one.ids)} and {len(other.ids)}", code="D43",
+            cases=[Case("is in one of them alone", id=name) for name in lost],
+        )  # fmt: skip
+    return np.array([at[name] for name in one.ids])
+
+
+def difference(one: Answers, other: Answers) -> float:
+    """How far apart two submissions are, from 0 to 1: the mean over rows of the largest change of a number.
+
+    Where answers are labels, that is the share of rows that differ.
+    """
+    places = _aligned(one, other)
+    if one.numbers is not None and other.numbers is not None and one.numbers.shape == other.numbers.shape:
+        return float(np.abs(one.numbers - other.numbers[places]).max(axis=1).mean())
+    return sum(name != other.decisions[at] for name, at in zip(one.decisions, places, strict=True)) / len(
+        places
+    )
+
+
+@dataclass(frozen=True)
+class Change:
+    """Rows that one submission answers in one way and the other in another."""
+
+    before: str
+    after: str
+    ids: tuple[str, ...]
+
+
+def changes(one: Answers, other: Answers) -> tuple[Change, ...]:
+    """The rows that differ in their decision, by the pair of answers, most frequent first."""
+    places = _aligned(one, other)
+    pairs = [
+        (name, before, other.decisions[at])
+        for name, before, at in zip(one.ids, one.decisions, places, strict=True)
+        if before != other.decisions[at]
+    ]
+    times = Counter((before, after) for _, before, after in pairs)
+    return tuple(
+        Change(*pair, tuple(name for name, *answers in pairs if tuple(answers) == pair))
+        for pair, _ in sorted(times.items(), key=lambda item: (-item[1], item[0]))
+    )

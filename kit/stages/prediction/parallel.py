@@ -1,0 +1,144 @@
+"""sharded: predictions of checkpoints x rows, each part of the rows a job of an executor.
+
+Parts end where batches do, so each network sees the batches that it would see here, and not a bit depends on the parts.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kit.config.workspace import Workspace
+from kit.core.progress import Progress, Work, finish
+from kit.core.stopping import Stop
+from kit.data.table import test_table, train_table
+from kit.device.precision import choose_device
+from kit.errors import DataError, KitWarning, StoppedError
+from kit.experiment.loading import geometry, loading
+from kit.experiment.open_executor import check_kit, worker
+from kit.experiment.prediction_file import Sheet, Split
+from kit.experiment.restore import classes_of, experiment_of, ready
+from kit.experiment.run_context import plain_batches
+from kit.kinds import Views
+from kit.kinds.executor import Ended, Executor
+from kit.model import checkpoints, network
+from kit.model.predict import Merge, open_views
+from kit.model.shared_pass import Reader, passing
+from kit.runs.code_hash import code
+from kit.runs.run import differing, sources
+
+TASK = "tta"
+PARTS = 4  # jobs a worker, so that none waits long for the last one
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """Rows that one checkpoint's network is to predict: plain data, and a set of views, which is a recipe."""
+
+    root: str
+    config: Mapping[str, Any]  # the workspace's
+    device: str
+    checkpoint: str
+    views: Views
+    merge: Merge
+    split: Split
+    rows: np.ndarray  # (N,) int64, positions in the split's table, ascending
+    batch_size: int
+    member: str
+    images: str  # the fingerprint of the split's images
+    plugins: Mapping[str, str]  # their sources' hashes
+    kit: str  # its code's
+
+
+def predict_shard(job: ShardJob, stop: Stop) -> Work[np.ndarray]:
+    """Probabilities (N, K) float32 of a job's rows, in whatever process this is.
+
+    Raises DataError D60 where that has another kit, other plugins or other images.
+    """
+    check_kit(job.kit)
+    workspace, path = Workspace(Path(job.root), dict(job.config)), Path(job.checkpoint)
+    about = checkpoints.manifest_of(path)["about"]
+    experiment = experiment_of(about)
+    data = workspace.competition.data
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", KitWarning)  # said where the predictions were asked for
+        train = train_table(workspace.root, data).sorted_by_id()
+        table = test_table(workspace.root, data, train.classes) if job.split == "test" else train
+        name = "test" if job.split == "test" else "train"
+        loaded = finish(loading(workspace, table, name, geometry(experiment)))
+    predictor = ready(path, workspace.root, choose_device(job.device))
+    parts = network.open_parts(experiment, workspace.root, classes_of(about)).bare()
+    there = {"images": loaded.fingerprint(), "plugins": sources([job.views, *parts.all()])}
+    if cases := differing({"images": job.images, "plugins": job.plugins}, there, "here", "there"):
+        raise DataError(
+            f"{worker()} would predict {job.member} from something else than the command", code="D60", cases=cases,
+            hint="the same plugins on every node, and one shared folder",
+        )  # fmt: skip
+    views = open_views(job.views, experiment.image_size)
+    found = np.empty((len(job.rows), len(table.classes)), np.float32)
+    reader = Reader(predictor, views, job.merge, job.rows, job.batch_size, found, np.arange(len(job.rows)))
+    loads = {"batch_size": job.batch_size, "workers": workspace.experiment.workers}
+    batches = plain_batches(loaded, experiment.model_copy(update=loads), job.rows)
+    try:
+        for step in passing([reader], batches, TASK, job.member):
+            yield step
+            if stop.asked:
+                raise StoppedError(f"stopped in {job.member}", stop.asked)
+    finally:
+        batches.close()
+    return found
+
+
+def sharding(executor: Executor, sheets: Sequence[Sheet], device: str) -> Work[None]:
+    """Predicts what sheets of one split miss; `done` counts rows times networks. Raises a job's error at once."""
+    at_work = _begun(sheets, device, executor)
+    jobs = [job for job, _, _ in at_work]
+    done = [0.0] * len(jobs)
+    named = ", ".join(dict.fromkeys(job.member for job in jobs))
+    with closing(executor.map(predict_shard, jobs, Stop())) as events:
+        for told in events:
+            job, found, places = at_work[told.job]
+            if isinstance(told, Ended):
+                if told.error is not None:
+                    raise told.error
+                found[places] = told.result
+                done[told.job] = len(job.rows)
+                yield Progress(TASK, sum(done), 1, f"{named} {job.split}")
+            else:
+                done[told.job] = told.step.done if told.step.task == TASK else done[told.job]
+                yield Progress(TASK, sum(done), 1, told.step.detail, told.step.line)
+
+
+def _begun(
+    sheets: Sequence[Sheet], device: str, executor: Executor
+) -> list[tuple[ShardJob, np.ndarray, np.ndarray]]:
+    """The jobs, and for each the array that it fills and the places in it."""
+    wanted = [(sheet, fold) for sheet in sheets for fold in sheet.missing]
+    parts = PARTS * executor.at_once(PARTS * len(wanted))
+    size = -(-sum(len(sheet.rows(fold)) for sheet, fold in wanted) // parts)
+    found = []
+    for sheet, fold in wanted:
+        path, batch = sheet.job.checkpoints[fold], sheet.job.experiment.rows_of_a_step()
+        several = checkpoints.manifest_of(path)["about"].get("multi_label", False)
+        rows, array, places = sheet.begun(fold, several)
+        step = max(1, -(-size // batch)) * batch
+        found += [
+            (_job(sheet, path, rows[at : at + step], device), array, places[at : at + step])
+            for at in range(0, len(rows), step)
+        ]
+    return found
+
+
+def _job(sheet: Sheet, path: Path, rows: np.ndarray, device: str) -> ShardJob:
+    job = sheet.job
+    config = {**job.workspace.raw, "executor": None}
+    return ShardJob(
+        str(job.workspace.root), config, device, str(path), job.recipe, job.merge, sheet.split, rows,
+        job.experiment.rows_of_a_step(), job.member, sheet.loaded.fingerprint(), job.about["plugins"], code(),
+    )  # fmt: skip

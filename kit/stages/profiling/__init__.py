@@ -1,0 +1,1 @@
+"""Throughput, loader speed and the learning-rate finder."""

@@ -1,0 +1,130 @@
+"""Feeding: how many images a second a run trains with each number of loader processes, and how many these make."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from statistics import median
+from typing import Any
+
+from kit.config.workspace import Workspace
+from kit.core.progress import Progress, Work
+from kit.engine import fit
+from kit.engine.batches import TrainBatches
+from kit.engine.fit import Stage
+from kit.engine.loader import worker_count
+from kit.experiment.run_context import Setting, new_learner, plan_of, preparing, train_stages
+from kit.images.cache import cores
+from kit.runs.run import Run
+
+NEAR = 1.05  # times as fast is as fast: two measurements of the same differ by about that
+WARM = 3  # steps that start processes and allocate, and are not counted
+
+
+@dataclass(frozen=True)
+class Fed:
+    """Images a second with a number of loader processes: made by the loader alone, and trained."""
+
+    workers: int
+    loaded: float
+    trained: float
+
+
+@dataclass(frozen=True)
+class Feeding:
+    """What was measured, fewest workers first; `used` is what the config's `workers` comes to here."""
+
+    batch_size: int
+    steps: int
+    device: str
+    used: int
+    rates: tuple[Fed, ...]
+
+    @property
+    def fastest(self) -> Fed:
+        """The number that trains fastest."""
+        return max(self.rates, key=lambda rate: rate.trained)
+
+    def advice(self) -> int | None:
+        """The fewest workers that train about as fast as any, where the config's train slower than that."""
+        best = self.fastest.trained
+        enough = next(rate for rate in self.rates if rate.trained * NEAR >= best)
+        used = next(rate for rate in self.rates if rate.workers == self.used)
+        return enough.workers if used.trained * NEAR < best else None
+
+
+def feeding(workspace: Workspace, workers: Sequence[int] = (), steps: int = 20) -> Work[Feeding]:
+    """Trains steps of fold 0 with each number of loader processes, in turns, and throws them away; fills the cache.
+
+    By default 0, 1, 2, 4, ... up to the cores, and what the config comes to. Raises what preparing a run raises.
+    """
+    setting = yield from preparing(workspace, Run(workspace.runs / ".bench"))
+    used = worker_count(workspace.experiment.workers)
+    counts = sorted({*(workers or _powers(cores())), used})
+    rows = setting.experiment.rows_of_a_step()
+    rigs = [_Rig(setting, count) for count in counts]
+    for turn in range(2):
+        for place, rig in enumerate(rigs):
+            rig.turn(steps)
+            done = turn * len(rigs) + place + 1
+            yield Progress("bench", done, 2 * len(rigs), f"{rig.workers} workers")
+    rates = tuple(Fed(rig.workers, rig.rate(rig.loads), rig.rate(rig.trains)) for rig in rigs)
+    return Feeding(rows, steps, str(setting.device), used, rates)
+
+
+def _powers(most: int) -> list[int]:
+    """0, 1, 2, 4, ... up to a number of cores."""
+    return [0, *(2**power for power in range(most.bit_length()))]
+
+
+@dataclass
+class _Rig:
+    """One number of workers: seconds and images of its timed batches, loaded alone and trained."""
+
+    setting: Setting
+    workers: int
+    loads: list[tuple[float, int]] = field(default_factory=list)
+    trains: list[tuple[float, int]] = field(default_factory=list)
+
+    def turn(self, steps: int) -> None:
+        stage = self._stage()
+        with closing(stage.batches):
+            self.loads += _timed(_batches(stage), lambda batch: len(batch), steps)
+        stage = self._stage()
+        learner, plan = new_learner(self.setting, 0), plan_of(self.setting, 0)
+        events = fit.fit(learner, [replace(stage, epochs=1_000_000)], plan, self.setting.precision)
+        done = (event for event in events if isinstance(event, fit.Step))
+        with closing(stage.batches):
+            self.trains += _timed(done, lambda step: step.rows, steps)
+
+    def _stage(self) -> Stage:
+        experiment = self.setting.experiment.model_copy(update={"workers": self.workers})
+        stages = tuple(
+            replace(stage, experiment=stage.experiment.model_copy(update={"workers": self.workers}))
+            for stage in self.setting.techniques.stages
+        )
+        techniques = replace(self.setting.techniques, stages=stages)
+        return train_stages(replace(self.setting, experiment=experiment, techniques=techniques), 0)[0]
+
+    def rate(self, timed: Sequence[tuple[float, int]]) -> float:
+        """Images a second of the median turn of steps."""
+        return median(images / seconds for seconds, images in timed)
+
+
+def _batches(stage: Stage) -> Iterator[Any]:
+    batches = stage.batches
+    assert isinstance(batches, TrainBatches)
+    while True:
+        yield from batches.epoch(0)
+
+
+def _timed(work: Iterator[Any], rows: Callable[[Any], int], steps: int) -> list[tuple[float, int]]:
+    """Seconds and images of `steps` steps, after those that warm up."""
+    for _ in islice(work, WARM):
+        pass
+    start = time.perf_counter()
+    images = sum(rows(one) for one in islice(work, steps))
+    return [(time.perf_counter() - start, images)]

@@ -1,0 +1,141 @@
+"""finder: the learning rate over a plan's steps, and the range test that finds its peak."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kit.config.workspace import Workspace
+from kit.core.progress import Progress, Work, finish
+from kit.device.precision import Precision
+from kit.engine import fit
+from kit.engine.batches import Batch
+from kit.engine.learner import Learner
+from kit.engine.step import Plan, updating
+from kit.experiment.run_context import Setting, new_learner, nobodys, plan_of, preparing, train_stages
+from kit.model.param_groups import freeze
+
+SMOOTH = 0.9  # of the losses' moving average: it lags ten steps; fastai's .98 lags fifty
+TOO_HIGH = 4.0  # times the lowest smoothed loss: the test ends there
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The highest learning rate of the network's parts at each step of a fold, and the stages' steps an epoch."""
+
+    rates: tuple[float, ...]
+    epochs: tuple[int, ...]  # of each stage
+    steps: tuple[int, ...]  # an epoch, of each stage
+
+    def epoch_of(self, step: int) -> float:
+        """The place of a step on the axis of epochs."""
+        done = 0.0
+        for epochs, steps in zip(self.epochs, self.steps, strict=True):
+            if step <= epochs * steps:
+                return done + step / steps
+            done, step = done + epochs, step - epochs * steps
+        return done
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One step of a range test: its learning rate, its loss, and the losses' moving average."""
+
+    lr: float
+    loss: float
+    smoothed: float
+
+
+@dataclass(frozen=True)
+class Found:
+    """A range test's trials, and what they suggest."""
+
+    trials: tuple[Trial, ...]
+    steepest: float  # where the smoothed loss falls fastest
+    tenth: float  # a tenth of the rate of the lowest smoothed loss
+
+
+def drawing(workspace: Workspace, fold: int = 0) -> Work[Curve]:
+    """The learning rates that a fold's training would use. Raises what preparing a run raises."""
+    setting = yield from preparing(workspace, nobodys(workspace))
+    made, stages = new_learner(setting, fold), train_stages(setting, fold)
+    peak = max(made.peaks)
+    return Curve(
+        tuple(peak * factor for factor in fit.factors(stages)),
+        tuple(stage.epochs for stage in stages),
+        tuple(stage.batches.steps for stage in stages),
+    )
+
+
+def finding(
+    workspace: Workspace, lowest: float = 1e-6, highest: float = 1.0, steps: int = 120, fold: int = 0
+) -> Work[Found]:
+    """Trains a network for `steps` steps while the rate rises from lowest to highest, and throws it away.
+
+    Raises what preparing a run raises.
+
+    Source: Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3; the end and
+    both suggestions as in fastai's lr_find.
+    """
+    setting = yield from preparing(workspace, nobodys(workspace))
+    trials = []
+    for trial in _trials(setting, fold, lowest, highest, steps):
+        trials.append(trial)
+        yield Progress("find", len(trials), steps, f"lr {trial.lr:.2g}, loss {trial.smoothed:.3f}")
+    return Found(tuple(trials), *suggested(trials))
+
+
+def _trials(setting: Setting, fold: int, lowest: float, highest: float, steps: int) -> Iterator[Trial]:
+    made, stage = new_learner(setting, fold), train_stages(setting, fold)[0]
+    made.average = None
+    try:
+        yield from range_test(made, stage, plan_of(setting, fold), setting.precision, lowest, highest, steps)
+    finally:
+        stage.batches.close()
+
+
+def range_test(
+    learner: Learner, stage: fit.Stage, plan: Plan, precision: Precision, lowest: float, highest: float,
+    steps: int,
+) -> Iterator[Trial]:  # fmt: skip
+    """Steps at rates that rise by equal factors, until they are done or the smoothed loss is far above its lowest."""
+    freeze(learner.network, stage.frozen)
+    mean, best, peak = 0.0, math.inf, max(learner.peaks)
+    for number, batch in enumerate(_endless(stage.batches)):
+        if number == steps:
+            return
+        lr = lowest * (highest / lowest) ** (number / max(steps - 1, 1))
+        fit.set_rate(learner, lr / peak)
+        value, _ = finish(updating(learner, stage.loss, batch, plan, precision, 0.0))
+        loss = float(value)
+        learner.step += 1
+        mean = SMOOTH * mean + (1 - SMOOTH) * loss
+        smoothed = mean / (1 - SMOOTH ** (number + 1))
+        if not math.isfinite(loss) or smoothed > TOO_HIGH * best:
+            return
+        best = min(best, smoothed)
+        yield Trial(lr, loss, smoothed)
+
+
+def _endless(batches: fit.Epochs) -> Iterator[Batch]:
+    epoch = 0
+    while True:
+        yield from batches.epoch(epoch)
+        epoch += 1
+
+
+def suggested(trials: Sequence[Trial]) -> tuple[float, float]:
+    """The rate where the smoothed loss falls fastest over log(lr), and a tenth of that of its minimum.
+
+    NaN where there are fewer than three trials. The first tenth of the trials, whose average is of few losses, is left
+    out of both.
+    """
+    kept = list(trials)[len(trials) // 10 :]
+    if len(kept) < 3:
+        return math.nan, math.nan
+    rates, losses = np.array([t.lr for t in kept]), np.array([t.smoothed for t in kept])
+    slopes = np.gradient(losses, np.log(rates))
+    return float(rates[int(slopes.argmin())]), float(rates[int(losses.argmin())]) / 10

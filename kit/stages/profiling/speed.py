@@ -1,0 +1,240 @@
+"""speed: how fast a network trains and predicts at each dtype and layout of a device, in turns; it decides nothing."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import cast
+
+import torch
+
+from kit.config.models import Experiment
+from kit.config.workspace import Workspace
+from kit.core.progress import Progress, Work, finish
+from kit.data.table import train_table
+from kit.device.compiling import compile_training
+from kit.device.precision import Precision, choose, choose_device, dtypes, layouts
+from kit.engine.batches import Batch, random_batch
+from kit.engine.learner import Learner, learner
+from kit.engine.step import Plan, updating
+from kit.kinds import Loss, Optimizer
+from kit.model import network
+from kit.model.predict import Predictor
+
+WARM = 2  # turns that allocate, and are not counted
+NEAR = 1.05  # times as fast is as fast: two measurements of the same differ by about that
+PLAN = Plan(0, 0)
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a network computes; a compiled one is measured in training alone."""
+
+    dtype: str
+    layout: str
+    compiled: bool = False
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Images a second of one way, and the seconds that compiling took; `failed` says why there are none."""
+
+    way: Way
+    train: float = 0.0
+    predict: float = 0.0
+    compiling: float = 0.0
+    failed: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The rates of all ways, and what a run of this config uses (`auto`: by the fixed rule)."""
+
+    network: str
+    image_size: int
+    batch_size: int
+    steps: int
+    device: str
+    threads: int
+    rows: int  # of the training table
+    used: Precision
+    rates: tuple[Rate, ...]
+
+    def rate(self, dtype: str, layout: str) -> Rate:
+        """The rate of a way that is not compiled."""
+        return next(rate for rate in self.rates if rate.way == Way(dtype, layout))
+
+    @property
+    def trains_fastest(self) -> Rate:
+        """The rate of the way that trains fastest, compiled ones aside."""
+        return max(self._plain(), key=lambda rate: rate.train)
+
+    @property
+    def predicts_fastest(self) -> Rate:
+        """The rate of the way that predicts fastest."""
+        return max(self._plain(), key=lambda rate: rate.predict)
+
+    def _plain(self) -> list[Rate]:
+        return [rate for rate in self.rates if not rate.way.compiled]
+
+    def advice(self) -> tuple[str, ...]:
+        """The overrides that would be faster by more than the noise, none where there are none.
+
+        Training decides on the layout, as it takes most of a run's time.
+        """
+        best, used = self.trains_fastest, self.rate(self.used.train, self.used.layout)
+        way = used.way if used.train * NEAR >= best.train else best.way
+        predicts = max(
+            (rate for rate in self._plain() if rate.way.layout == way.layout), key=lambda rate: rate.predict
+        )
+        kept = self.rate(self.used.predict, way.layout)
+        predict = kept if kept.predict * NEAR >= predicts.predict else predicts
+        pairs = {
+            "precision": (self.used.train, way.dtype),
+            "predict_precision": (self.used.predict, predict.way.dtype),
+            "layout": (self.used.layout, way.layout),
+        }
+        return tuple(f"{key}={wanted}" for key, (used, wanted) in pairs.items() if wanted != used)
+
+    def break_even(self) -> float | None:
+        """Images of training after which compiling has paid for itself, infinite where it never does."""
+        compiled = next((rate for rate in self.rates if rate.way.compiled and not rate.failed), None)
+        if compiled is None:
+            return None
+        plain = self.rate(compiled.way.dtype, compiled.way.layout)
+        gain = 1 / plain.train - 1 / compiled.train
+        return compiled.compiling / gain if gain > 0 else float("inf")
+
+
+def measuring(
+    workspace: Workspace, batch_size: int | None = None, steps: int = 10, compiled: bool = False
+) -> Work[Found]:
+    """Times steps of training and batches of predicting, a step of each way a turn, so that a drift hurts all alike.
+
+    Raises ConfigError and PluginError for a network that cannot be built.
+    """
+    experiment, root = workspace.experiment, workspace.root
+    device = choose_device(experiment.device)
+    table = train_table(root, workspace.competition.data)
+    parts = network.open_parts(experiment, root, network.classes_of(table))
+    count = batch_size or experiment.rows_of_a_step()
+    batch = random_batch(table, count, experiment.image_size)
+    bench = _Bench(experiment, workspace.root, parts, len(table.classes), device, batch)
+    plain = network.build(parts.bare(), len(table.classes), experiment.image_size)
+    used = choose(
+        plain, device, Precision(experiment.precision, experiment.predict_precision, experiment.layout)
+    )
+    ways = [Way(dtype, layout) for layout in layouts(plain, device) for dtype in dtypes(device)]
+    named = [Way(used.train, used.layout), Way(used.predict, used.layout)]
+    ways = list(dict.fromkeys([*ways, *named])) + [Way(used.train, used.layout, True)] * compiled
+    rigs = {way: bench.rig(way) for way in ways}
+    for turn in range(WARM + steps):
+        for rig in rigs.values():
+            rig.turn()
+        yield Progress("bench", turn + 1, WARM + steps)
+    name = str(experiment.backbone.get("arch", parts.backbone.plugin_name()))
+    return Found(
+        name, experiment.image_size, count, steps, str(device), torch.get_num_threads(), len(table), used,
+        tuple(rig.rate() for rig in rigs.values()),
+    )  # fmt: skip
+
+
+@dataclass
+class _Bench:
+    """What all ways share; ways of one layout train the same weights, so that memory holds few copies."""
+
+    experiment: Experiment
+    root: Path
+    parts: network.Parts
+    classes: int
+    device: torch.device
+    batch: Batch
+    learners: dict[tuple[str, bool], Learner] = field(default_factory=dict)
+
+    def rig(self, way: Way) -> _Rig:
+        """What a way is measured with."""
+        precision = Precision(way.dtype, way.dtype, way.layout)
+        key = way.layout, way.compiled
+        if key not in self.learners:
+            self.learners[key] = self._learner(precision, way.compiled)
+        scaler = torch.amp.GradScaler(self.device.type, enabled=way.dtype == "float16")
+        return _Rig(
+            way,
+            replace(self.learners[key], scaler=scaler),
+            precision,
+            self.parts.loss,
+            self.batch,
+            self.device,
+        )
+
+    def _learner(self, precision: Precision, compiled: bool) -> Learner:
+        built = network.build(self.parts.bare(), self.classes, self.experiment.image_size)
+        placed = precision.place(built, self.device)
+        optimizer = cast(Optimizer, self.experiment.open("optimizer", self.root))
+        made = optimizer.build(list(placed.named_parameters()))
+        whole = learner(placed, made, precision, self.experiment.ema_decay)
+        if compiled:
+            compile_training(placed)
+        return whole
+
+
+@dataclass
+class _Rig:
+    """One way at work: the seconds of each of its steps so far."""
+
+    way: Way
+    learner: Learner
+    precision: Precision
+    loss: Loss
+    batch: Batch
+    device: torch.device
+    trained: list[float] = field(default_factory=list)
+    predicted: list[float] = field(default_factory=list)
+    failed: str = ""
+
+    def turn(self) -> None:
+        """One step of training and one batch of predicting, timed; a way that fails is left alone from then on."""
+        if self.failed:
+            return
+        try:
+            self.trained.append(self._timed(self._train))
+            if not self.way.compiled:
+                self.predicted.append(self._timed(self._predict))
+        except (
+            RuntimeError
+        ) as error:  # torch's words for an operation that is not there, or memory that is not
+            self.failed = str(error).splitlines()[0]
+
+    def _train(self) -> None:
+        self.learner.network.train()
+        finish(updating(self.learner, self.loss, self.batch, PLAN, self.precision, 0.0))
+        if self.learner.micro_batch_size:
+            raise RuntimeError(f"out of memory with {len(self.batch)} images at a time")
+
+    def _predict(self) -> None:
+        self.learner.network.eval()
+        images = self.precision.arrange(self.batch.images, self.device)
+        Predictor(self.learner.network, self.loss, self.precision).probabilities(images).cpu()
+
+    def _timed(self, work: Callable[[], None]) -> float:
+        self._wait()
+        start = time.perf_counter()
+        work()
+        self._wait()
+        return time.perf_counter() - start
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def rate(self) -> Rate:
+        """Its median rates."""
+        if self.failed:
+            return Rate(self.way, failed=self.failed)
+        step, count = statistics.median(self.trained[WARM:]), len(self.batch)
+        if self.way.compiled:
+            return Rate(self.way, count / step, compiling=sum(self.trained[:WARM]) - WARM * step)
+        return Rate(self.way, count / step, count / statistics.median(self.predicted[WARM:]))

@@ -1,0 +1,214 @@
+"""pseudo: teachers' confident test rows as another source of training rows, told to each fold's student by its own.
+
+The student of fold k learns from what networks of fold k alone say, and from no test row that belongs to a row that
+fold k holds out; so its out-of-fold score is as honest as that of any run. It is a teacher of the next round in turn.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from kit.config.workspace import Workspace
+from kit.core.files import StrPath
+from kit.core.progress import Progress, Work, finish
+from kit.data.predictions import Predictions
+from kit.data.pseudo_labels import FOLDER, Form, PseudoLabels, mark, place_of
+from kit.data.table import Table, test_table, train_table
+from kit.errors import ConfigError, KitWarning, listed
+from kit.evaluation.ensembler_setup import opened
+from kit.experiment.auto_groups import grouping
+from kit.runs.run import Run
+from kit.runs.scoring import joined
+from kit.stages.blending.members import Member, named_now, read_members
+from kit.stages.pseudo_labelling.estimate import Estimate
+from kit.stages.pseudo_labelling.loaded_images import Shown, showing
+from kit.stages.pseudo_labelling.related_rows import of_held_out
+from kit.stages.pseudo_labelling.rule import Rule
+from kit.stages.pseudo_labelling.selection import (
+    ClassShare,
+    Lesson,
+    apart,
+    class_shares,
+    lesson,
+    predicted,
+)
+from kit.stages.pseudo_labelling.teachers import Teachers, check_teachers, training_predictions
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of teachers: the rule, what a label is, how they are blended, and of which rows they tell."""
+
+    rule: Rule = field(default_factory=Rule)
+    labels: Form = "hard"
+    ensembler: Any = "mean"
+    told: tuple[str, ...] = ("test",)  # of `test` and `train`
+
+
+@dataclass(frozen=True)
+class Made:
+    """Pseudo-labels that were written: what was taken of the test rows, and how often such labels are right."""
+
+    path: str
+    round: int
+    teachers: tuple[str, ...]
+    labels: Form
+    test_rows: int
+    folds: Mapping[int, int]  # rows taken of each
+    kin: Mapping[int, int]  # rows of each that were left out, as they belong to rows that it holds out
+    classes: tuple[ClassShare, ...]
+    confidence: float  # mean, of the rows taken
+    held_out: Estimate
+    training_rows: int  # that teachers tell of too, over all folds
+    is_new: bool  # False: they were there already
+
+
+def pseudo(
+    workspace: Workspace | StrPath, members: Sequence[str], name: str | None = None, asked: Asked | None = None
+) -> Made:  # fmt: skip
+    """Writes pseudo/NAME, by default round-1 or as the round is, from what members such as `runs/a@d4` predict.
+
+    Raises InvalidError D40 to D49 for predictions that do not fit or of which no row is taken, DataError D61 for
+    teachers that have seen what a student holds out, D65 for images that changed; ConfigError C11, C17, C20.
+    """
+    space = Workspace.of(workspace)
+    return finish(labelling(space, members, name, asked or Asked()))
+
+
+def labelling(workspace: Workspace, members: Sequence[str], name: str | None, asked: Asked) -> Work[Made]:
+    """pseudo, with its progress."""
+    yield from grouping(workspace)
+    read = read_members(workspace, members)
+    number = 1 + max(_round(workspace, one) for one in read)
+    place = place_of(workspace, name or f"round-{number}")
+    train = train_table(workspace.root, workspace.competition.data).sorted_by_id()
+    read = named_now(workspace, read, train)
+    check_teachers(read, train)
+    test = test_table(workspace.root, workspace.competition.data, train.classes)
+    recipe, _ = opened(workspace, asked.ensembler, train)
+    teachers = Teachers(read, recipe, train)
+    told = training_predictions(workspace, read, train) if "train" in asked.told else []
+    shown = yield from showing(workspace, read, train, test)
+    yield Progress("pseudo", 0, 1)
+    lessons = _lessons(teachers, asked, shown) if "test" in asked.told else []
+    about = _about(teachers, asked, shown, number)
+    made = PseudoLabels(
+        place,
+        joined([one.predictions(train.classes) for one in lessons] or [_nothing(train)], about),
+        _of_training(teachers, told, about) if told else None,
+    )
+    is_new = _write(made)
+    return _told(made, lessons, teachers, is_new, asked.rule)
+
+
+def _about(teachers: Teachers, asked: Asked, shown: Shown, number: int) -> dict[str, Any]:
+    """What the labels say of themselves."""
+    members = teachers.members
+    return {
+        "round": number,
+        "teachers": list(map(str, members)),
+        "checkpoints": {str(one): one.test.about.get("checkpoints") for one in members},
+        "ensembler": teachers.recipe.spec(),
+        "rule": asdict(asked.rule),
+        "labels": asked.labels,
+        "told": list(asked.told),
+        "folds": members[0].folds.fingerprint(),
+        "folds_taught": list(teachers.folds),
+        "test": mark(shown.test.table.ids, shown.test.cache.hashes),
+    }
+
+
+def _nothing(table: Table) -> Predictions:
+    """No row at all."""
+    return Predictions(
+        table.ids[:0], np.empty(0, np.int64), table.classes, np.empty((0, len(table.classes)), np.float32)
+    )
+
+
+def _round(workspace: Workspace, member: Member) -> int:
+    """The round that a member's run was a student of; 0 where it was none."""
+    return int(
+        Run(workspace.runs / member.run).manifest.get("made_from", {}).get("pseudo", {}).get("round", 0)
+    )
+
+
+def _lessons(teachers: Teachers, asked: Asked, shown: Shown) -> list[Lesson]:
+    """A lesson for each fold that all teachers have. Warns of those that they lack (W23)."""
+    folds, table = teachers.members[0].folds, shown.test.table
+    lacking = sorted(set(range(folds.count)) - set(teachers.folds))
+    if lacking:
+        text = (
+            f"W23 not all teachers have fold {', '.join(map(str, lacking))}: no student can be trained there"
+        )
+        warnings.warn(KitWarning(text), stacklevel=3)
+    return [
+        lesson(teachers, asked.rule, fold, table.ids, ~shown.test.bad, of_held_out(shown.units, folds, fold))
+        for fold in teachers.folds
+    ]
+
+
+def _of_training(teachers: Teachers, told: Sequence[Predictions], about: Mapping[str, Any]) -> Predictions:
+    """What each fold's teachers say of the rows that they trained on."""
+    said, classes = (
+        {fold: teachers.of_training(fold, told) for fold in teachers.folds},
+        teachers.table.classes,
+    )
+    parts = [predicted(one, fold, classes) for fold, one in said.items()]
+    return joined(parts, about)
+
+
+def _write(made: PseudoLabels) -> bool:
+    """Writes the files, unless they are there as they would be. Raises ConfigError C11 where they are others."""
+    name = made.folder.name
+    if not made.exists():
+        made.write()
+        return True
+    if not made.is_written():
+        raise ConfigError(
+            f"{FOLDER}/{name} holds other pseudo-labels, which a run may have learned from", code="C11",
+            hint="another --name",
+        )  # fmt: skip
+    return False
+
+
+def _told(
+    made: PseudoLabels, lessons: Sequence[Lesson], teachers: Teachers, is_new: bool, rule: Rule
+) -> Made:
+    """What there is to say of them. Warns of classes whose share is far from the training rows' (W22)."""
+    classes = teachers.table.classes
+    shares = class_shares(lessons, classes, teachers.table.prior())
+    held_out = sum((one.held_out for one in lessons), Estimate.none(len(classes)))
+    sure = np.concatenate([np.empty(0), *(one.confidence for one in lessons)])
+    _warn(apart(shares, len(sure) / max(len(lessons), 1)), rule)
+    return Made(
+        path=f"{FOLDER}/{made.folder.name}",
+        round=made.round,
+        teachers=tuple(map(str, teachers.members)),
+        labels=made.form,
+        test_rows=len(lessons[0].taken) if lessons else 0,
+        folds={one.fold: int(one.taken.sum()) for one in lessons},
+        kin={one.fold: one.kin for one in lessons},
+        classes=shares,
+        confidence=float(sure.mean()) if len(sure) else 0.0,
+        held_out=held_out,
+        training_rows=0 if made.train is None else len(made.train),
+        is_new=is_new,
+    )
+
+
+def _warn(found: Sequence[ClassShare], rule: Rule) -> None:
+    """W22: classes that are taken far more, or far less, than they are among the training rows."""
+    if not found:
+        return
+    cases = [
+        f"{one.name}: {one.share:.1%} of the rows taken, {one.prior:.1%} of the training rows"
+        for one in found
+    ]
+    text = f"W22 {len(found)} classes are taken far more, or less, than they are trained on"
+    hint = f"try: {'another --top' if rule.balanced else '--top 0.5 --balanced'}, or another --threshold"
+    warnings.warn(KitWarning("\n".join([text, *listed(cases), hint])), stacklevel=4)

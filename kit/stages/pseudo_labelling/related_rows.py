@@ -1,0 +1,45 @@
+"""Kin: test rows that belong to training rows: copies byte for byte, near copies, and rows of the same group."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kit.data.duplicates import joined, linked
+from kit.data.folds import Folds
+from kit.data.patterns import columns_of, fill
+from kit.data.table import Table, derived_columns
+
+if TYPE_CHECKING:
+    from kit.config.models import Data
+
+
+def units(train: Table, test: Table, hashes: Sequence[str], pairs: np.ndarray, data: Data) -> np.ndarray:
+    """A number for each training row and then each test row, equal for what belongs together, int64 (rows,).
+
+    `hashes` are of the files' content, `pairs` of rows that look alike.
+    """
+    alone: list[Hashable] = list(range(len(train) + len(test)))  # numbers, which no name equals
+    same = [name or row for name, row in zip(hashes, alone, strict=True)]
+    own = [""] * len(train) if train.groups is None else train.groups.tolist()
+    groups = [name or row for name, row in zip([*own, *_groups(test, data)], alone, strict=True)]
+    return joined(same, groups, linked(len(alone), pairs.tolist()))
+
+
+def _groups(test: Table, data: Data) -> list[str]:
+    """The test rows' groups, as their table names them; blank where it has no such column."""
+    ids = test.ids.tolist()
+    known = {"id": ids, **derived_columns(ids, test.paths)}
+    known |= {str(name): test.frame[name].tolist() for name in test.frame.columns}
+    wanted = set() if data.group is None else set(columns_of(data.group)) or {data.group}
+    if data.group is None or not wanted <= set(known):
+        return [""] * len(test)
+    return [name.strip() for name in fill(data.group, known, "data.group")]
+
+
+def of_held_out(found: np.ndarray, folds: Folds, fold: int) -> np.ndarray:
+    """Which test rows belong to a row that a fold holds out, bool (test rows,); `found` is what `units` found."""
+    count = len(folds.ids)
+    return np.isin(found[count:], found[:count][folds.held_out(fold)])

@@ -1,0 +1,160 @@
+"""Teachers: what a fold's own networks say of test rows, of the rows they never saw, and of those they trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from kit.config.workspace import Workspace
+from kit.data.predictions import Predictions
+from kit.data.renamed_classes import predictions_now
+from kit.data.table import Table
+from kit.errors import Case, ConfigError, DataError, InvalidError
+from kit.evaluation.crossfit import fitted_without
+from kit.kinds import Ensembler
+from kit.kinds.advice import predict_command
+from kit.stages.blending.compatibility import check_together
+from kit.stages.blending.members import Member
+
+FITTED = ("policy", "retrieval")  # what members say of themselves that were fitted on the rows of all folds
+
+
+@dataclass(frozen=True, eq=False)
+class Said:
+    """What the teachers of one fold say of rows: probabilities (N, K), and whether all call a row one class (N,)."""
+
+    ids: np.ndarray
+    shares: np.ndarray
+    agreed: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Teachers:
+    """Members of the same folds, and how they become one; an ensembler that is fitted is so without the fold's rows."""
+
+    members: tuple[Member, ...]
+    recipe: Ensembler
+    table: Table
+
+    @cached_property
+    def folds(self) -> tuple[int, ...]:
+        """The folds that all of them predict both kinds of rows by."""
+        sets = [set(made.folds.tolist()) for one in self.members for made in (one.oof, one.test)]
+        return tuple(sorted(set.intersection(*sets)))
+
+    def of_test(self, fold: int, ids: np.ndarray) -> Said:
+        """What a fold's networks say of the test rows, in the order of `ids`. Raises InvalidError D41 for others."""
+        return self._said(fold, ids, [_of(one.test, fold, ids, str(one)) for one in self.members])
+
+    def of_held_out(self, fold: int) -> Said:
+        """What a fold's networks say of the rows that it holds out, those that all of them predict."""
+        ids = self._held_out(fold)
+        return self._said(
+            fold, ids, [one.oof.take(one.oof.folds == fold).align(ids, True) for one in self.members]
+        )
+
+    def of_training(self, fold: int, told: Sequence[Predictions]) -> Said:
+        """What a fold's networks say of the rows that they trained on; `told` are the members' own predictions."""
+        ids = told[0].ids[told[0].folds == fold]
+        named = zip(told, self.members, strict=True)
+        return self._said(fold, ids, [_of(made, fold, ids, str(one)) for made, one in named])
+
+    def _held_out(self, fold: int) -> np.ndarray:
+        ids = [set(one.oof.ids[one.oof.folds == fold].tolist()) for one in self.members]
+        return np.array(sorted(set.intersection(*ids)), dtype=str)
+
+    def _said(self, fold: int, ids: np.ndarray, shares: Sequence[np.ndarray]) -> Said:
+        stack = np.stack(shares)
+        called = stack.argmax(axis=2)
+        recipe = self._recipe_of(fold)
+        blended = recipe.blend(stack)
+        if not recipe.gives_distributions():  # soft labels are distributions
+            blended = blended / blended.sum(axis=1, keepdims=True)
+        blended = blended.astype(np.float32)
+        return Said(ids, blended, np.asarray((called == called[0]).all(axis=0)))
+
+    def _recipe_of(self, fold: int) -> Ensembler:
+        """The ensembler, fitted on the rows that other folds hold out, where it is fitted. Raises InvalidError D46."""
+        return self._fitted[fold] if self.recipe.fitted else self.recipe
+
+    @cached_property
+    def _fitted(self) -> dict[int, Ensembler]:
+        rows = [(fold, self._held_out(fold)) for fold in self.folds]
+        ids = np.concatenate([names for _, names in rows])
+        folds = np.concatenate([np.full(len(names), fold) for fold, names in rows])
+        stack = np.stack([
+            np.concatenate([one.oof.take(one.oof.folds == fold).align(names, True) for fold, names in rows])
+            for one in self.members
+        ])  # fmt: skip
+        known = self.table.take(self.table.rows_of(ids))
+        return {
+            fold: fitted_without(
+                self.recipe, stack, known.true_labels(), folds, known.groups, np.isin(ids, names)
+            )
+            for fold, names in rows
+        }
+
+
+def _of(made: Predictions, fold: int, ids: np.ndarray, name: str) -> np.ndarray:
+    try:
+        return made.take(made.folds == fold).align(ids)
+    except InvalidError as error:
+        text = f"fold {fold} of {name} predicts other rows than there are: {error.summary}"
+        raise InvalidError(text, code="D41", cases=error.cases, hint="kit tta for it again") from None
+
+
+def check_teachers(members: Sequence[Member], table: Table) -> None:
+    """Raises what would let a held-out row reach its student: DataError D60, D61; InvalidError D42, D43; C17."""
+    if table.is_multi_label:
+        raise ConfigError(
+            "kit pseudo takes one label a row, and the table has several", code="C17",
+            hint="other sources by hand: data.external_train",
+        )  # fmt: skip
+    check_together(members, table)
+    first = members[0].folds.fingerprint()
+    other = next((one for one in members if one.folds.fingerprint() != first), None)
+    if other is not None:
+        raise DataError(
+            f"{members[0]} and {other} were trained with other folds than one another: one has seen rows that the "
+            "other's student would hold out",
+            code="D61", hint="teachers of the same splitter, split_seed and rows",
+        )  # fmt: skip
+    trained = members[0].folds.ids
+    if trained.tolist() != table.ids.tolist():
+        raise DataError(
+            f"the training table has {len(table)} rows, {members[0].run} was trained on {len(trained)}, or on others",
+            code="D60", hint="put the table back, or train the teachers again",
+        )  # fmt: skip
+    cases = [
+        Case(f"its {key} was fitted on the rows of all folds", str(one)) for one in members for key in FITTED
+        if key in one.test.about
+    ]  # fmt: skip
+    if cases:
+        raise DataError(
+            f"{len(cases)} teachers have learned from rows that the student holds out", code="D61", cases=cases,
+            hint="their views without it, such as RUN@d4 or RUN",
+        )  # fmt: skip
+
+
+def training_predictions(workspace: Workspace, members: Sequence[Member], table: Table) -> list[Predictions]:
+    """What members say of the rows that they trained on. Raises InvalidError D41 for none, D43 for other networks'."""
+    found = []
+    for one in members:
+        file = workspace.runs / one.run / "predictions" / one.views / "train.parquet"
+        again = f"{predict_command(one.run, one.views, workspace.root, one.test.about)} --train"
+        if not file.is_file():
+            raise InvalidError(
+                f"{one} says nothing of the rows it trained on: {file} is missing", code="D41", hint=again
+            )
+        made = predictions_now(
+            workspace.runs / one.run, Predictions.read(file), table, workspace.competition.data.rename
+        )
+        if made.about["checkpoints"] != one.test.about["checkpoints"] or made.classes != one.test.classes:
+            raise InvalidError(
+                f"{file} is by other checkpoints than {one}'s test rows", code="D43", hint=again
+            )
+        found.append(made)
+    return found

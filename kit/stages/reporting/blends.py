@@ -1,0 +1,119 @@
+"""Joined: what views and blends bring, and where the board stands, by what the other stages measure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kit.config.models import Data
+from kit.config.workspace import Workspace
+from kit.core.files import read_json
+from kit.data.predictions import Predictions
+from kit.data.table import Table
+from kit.errors import KitError
+from kit.kinds import Metric
+from kit.runs.naming import table_of
+from kit.runs.records import Record
+from kit.runs.scoring import beside_plain
+from kit.stages.blending.blend import diversity
+from kit.stages.blending.diversity import Diversity
+from kit.stages.leaderboard.overview import overview
+from kit.stages.reporting.facts import Absent, Blended, Doubted, Ranked, Submission, Viewed, Weighed
+from kit.stages.reporting.runs import numbers
+from kit.stages.submission.board import Board, Entry
+
+
+def viewed(
+    records: Sequence[Record], metric: Metric, table: Table, data: Data
+) -> tuple[Viewed, ...] | Absent:
+    """Each run's sets of views, with the gain over the plain images."""
+    found, name = [], metric.plugin_name()
+    for record in records:
+        scored = {
+            views: numbers(scores).get(name) for views, scores in record.views.items() if views != "plain"
+        }
+        for views, score in scored.items():
+            if score is None:
+                continue
+            oof = Predictions.read(record.run.predictions(views) / "oof.parquet")
+            plain, gain = beside_plain(record.run, oof, metric, table_of(record.run, table, data))
+            found.append(Viewed(record.run.name, views, score, plain.get(name), gain))
+    if found:
+        return tuple(found)
+    run = f"runs/{records[0].run.name}" if records else "runs/first"
+    return Absent("no run has predicted by views", f"kit tta --checkpoints {run} --views hflip")
+
+
+def blended(workspace: Workspace, entries: Sequence[Entry]) -> Blended | Absent:
+    """The best submission of several members whose predictions are there."""
+    several = [entry for entry in entries if len(entry.members.split()) > 1]
+    why = Absent("no submission on the board has several members", "kit blend runs/a@hflip runs/b@hflip")
+    for entry in several:
+        try:
+            members = [f"runs/{member}" for member in entry.members.split()]
+            found = diversity(workspace, members, "mean")
+        except KitError as error:
+            why = Absent(f"submission {entry.number}: {error.summary}", error.hint)
+            continue
+        return _blended(workspace, entry, found)
+    return why
+
+
+def _blended(workspace: Workspace, entry: Entry, found: Diversity) -> Blended:
+    weights = weights_of(_recipe(workspace, entry), len(found.names))
+    members = zip(found.names, found.scores, weights, found.gains or [None] * len(found.names), strict=True)
+    return Blended(
+        number=entry.number, ensembler=entry.ensembler, metric=found.metric, cv=entry.cv, mean=found.score,
+        rows=found.rows, members=tuple(Weighed(*each) for each in members),
+        correlation=tuple(map(tuple, found.correlation.tolist())),
+        overlap=tuple(map(tuple, found.overlap.tolist())),
+    )  # fmt: skip
+
+
+def _recipe(workspace: Workspace, entry: Entry) -> Mapping[str, Any]:
+    try:
+        recipe = read_json((workspace.submissions / entry.file).with_suffix(".json"))["ensembler"]
+        return recipe if isinstance(recipe, Mapping) else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def weights_of(recipe: Mapping[str, Any], members: int) -> list[float | None]:
+    """What each member counts, the sum 1, by a recipe or the one within it; of a mean all alike, of others None."""
+    weights = recipe.get("weights")
+    given = (
+        [weight for weight in weights if isinstance(weight, int | float)] if isinstance(weights, list) else []
+    )
+    if len(given) == members and sum(given) > 0:
+        return [float(weight) / sum(given) for weight in given]
+    if recipe.get("name") in ("mean", "geometric"):
+        return [1 / members] * members
+    inner = [recipe[key] for key in ("chosen", "base") if isinstance(recipe.get(key), Mapping)]
+    found = [weights_of(one, members) for one in inner]
+    return next((one for one in found if None not in one), [None] * members)
+
+
+def _known(score: float | None) -> float | None:
+    """A score that is a number; a board may be edited by hand."""
+    return score if score is not None and math.isfinite(score) else None
+
+
+def ranked(workspace: Workspace, board: Board) -> Ranked | Absent:
+    """The board's submissions of the competition's metric, and how their scores agree."""
+    if not board.entries:
+        return Absent("nothing has been submitted", "kit blend runs/a@hflip")
+    seen = overview(workspace, board)
+    return Ranked(
+        submissions=tuple(
+            Submission(
+                None if board.is_apart(entry) else board.rank_of(entry), entry.number, entry.name, _known(entry.cv),
+                _known(entry.leaderboard), entry.members, entry.ensembler, entry.notes, entry.rows,
+            )
+            for entry in seen.entries
+        ),
+        scored=seen.agreement.scored, correlation=seen.agreement.correlation, gap=seen.agreement.gap,
+        noise_cv=seen.noise.of_cv if seen.noise else None,
+        noise_leaderboard=seen.noise.of_leaderboard if seen.noise else None, unknown=seen.unknown,
+        doubts=tuple(Doubted(doubt.what, doubt.checks) for doubt in seen.agreement.doubts),
+    )  # fmt: skip

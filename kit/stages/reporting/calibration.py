@@ -1,0 +1,27 @@
+"""Calibration: whether what is told with confidence p is right in a share p of the cases.
+
+Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", equations 2, 3 and 5.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kit.stages.reporting.row_facts import Bin, Calibration
+
+BINS = 15  # as in the paper
+
+
+def calibrated(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> Calibration:
+    """Of answers (N,), in equal bins ((m - 1)/M, m/M]; the expected error weighs each bin by its answers."""
+    place = np.clip(np.ceil(confidence.astype(np.float64) * bins).astype(np.int64) - 1, 0, bins - 1)
+    found = tuple(
+        Bin(
+            number / bins, (number + 1) / bins, int(inside.sum()),
+            float(confidence[inside].mean(dtype=np.float64)), float(right[inside].mean()),
+        )
+        for number in range(bins)
+        if (inside := place == number).any()
+    )  # fmt: skip
+    error = sum(one.rows * abs(one.accuracy - one.confidence) for one in found) / max(len(confidence), 1)
+    return Calibration(found, float(error))

@@ -1,0 +1,61 @@
+"""Classes: how well each one is told, and which are taken for which."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kit.stages.reporting.row_facts import ClassScore, Confused
+
+LISTED = 60  # pairs of classes
+
+
+def of_confusion(counts: np.ndarray, names: Sequence[str]) -> tuple[ClassScore, ...]:
+    """Each class's scores by a confusion matrix (K, K), a true class a row."""
+    wrong = counts - np.diag(counts.diagonal())
+    scores = _scores(counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0), names)
+    return tuple(
+        one if not wrong[row].any() else _with_confusion(one, names, wrong[row])
+        for row, one in enumerate(scores)
+    )
+
+
+def _with_confusion(one: ClassScore, names: Sequence[str], wrong: np.ndarray) -> ClassScore:
+    most = int(wrong.argmax())
+    return ClassScore(
+        one.name, one.rows, one.precision, one.recall, one.f1, names[most], int(wrong[most])
+    )  # fmt: skip
+
+
+def of_questions(truth: np.ndarray, told: np.ndarray, names: Sequence[str]) -> tuple[ClassScore, ...]:
+    """Each class's scores by multi-hot truth and answers, both (N, K)."""
+    truth, told = truth.astype(bool), told.astype(bool)
+    return _scores((truth & told).sum(axis=0), truth.sum(axis=0), told.sum(axis=0), names)
+
+
+def _scores(
+    hits: np.ndarray, true: np.ndarray, told: np.ndarray, names: Sequence[str]
+) -> tuple[ClassScore, ...]:
+    return tuple(
+        ClassScore(
+            name, int(rows), _share(right, answers), _share(right, rows), _share(2 * right, rows + answers)
+        )
+        for name, right, rows, answers in zip(names, hits, true, told, strict=True)
+    )
+
+
+def _share(part: int, whole: int) -> float | None:
+    return float(part / whole) if whole else None
+
+
+def confused(counts: np.ndarray, names: Sequence[str], most: int = LISTED) -> tuple[Confused, ...]:
+    """The pairs of classes that are taken for one another, those with most rows first."""
+    wrong = counts - np.diag(counts.diagonal())
+    rows = counts.sum(axis=1)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+    pairs = [divmod(int(at), len(names)) for at in order if wrong.flat[at]]
+    return tuple(
+        Confused(names[true], names[told], int(wrong[true, told]), float(wrong[true, told] / rows[true]))
+        for true, told in pairs
+    )

@@ -1,0 +1,67 @@
+"""Office: what the sections of a report share, and how one says that it cannot be told."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from kit.config.workspace import Workspace, member_parts
+from kit.data.table import Table, labelled_rows
+from kit.errors import KitError, KitWarning
+from kit.evaluation.competition import decision_of
+from kit.kinds import Metric
+from kit.runs.records import Record, all_records, find
+from kit.stages.reporting import member
+from kit.stages.reporting.album import Album
+from kit.stages.reporting.facts import Absent
+from kit.stages.reporting.member import Candidate
+
+TASK, PARTS = "report", 6  # of its progress
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Office:
+    """What the sections of a report share."""
+
+    workspace: Workspace
+    metric: Metric
+    records: Sequence[Record]
+    table: Table | Absent
+    chosen: Candidate | None  # whose rows are looked at
+    best: Candidate | None
+    album: Album = field(default_factory=Album)
+    lacking: list[str] = field(default_factory=list)  # what was asked for and could not be made, and why
+
+    @classmethod
+    def open(cls, workspace: Workspace, runs: Sequence[str]) -> Office:
+        """The workspace's records and labelled rows. Raises ConfigError C15 and C20 for runs that there are not."""
+        metric = Metric.open(workspace.competition.metric, workspace.root, where="metric")
+        names = {find(workspace, member_parts(text)[0]).name for text in runs}
+        records = [one for one in all_records(workspace) if not runs or one.run.name in names]
+        found = member.candidates(records, metric.plugin_name())
+        best = member.best(found, metric)
+        wanted = [member.named(found, text) for text in runs if "@" in text]
+        table = told(lambda: labelled_rows(workspace.root, workspace.competition.data))
+        if not isinstance(table, Absent):
+            labelled = table
+            decision = told(lambda: decision_of(workspace, labelled))
+            metric = metric if isinstance(decision, Absent) else metric.with_known(decision=decision)
+        return cls(workspace, metric, records, table, wanted[0] if wanted else best, best)
+
+
+def told(tell: Callable[[], T]) -> T | Absent:
+    """What a section says, or why it cannot; what is only odd was said by the stage that made it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", KitWarning)
+            return tell()
+    except KitError as error:
+        return absent(error)
+
+
+def absent(error: KitError) -> Absent:
+    """An error in a section's place."""
+    return Absent(f"{error.code} {error.summary}".strip(), error.hint)

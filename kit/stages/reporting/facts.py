@@ -1,0 +1,233 @@
+"""Facts: all that a report tells, as plain values; what is missing says which command fills it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from kit.evaluation.gains import Gain
+from kit.stages.checks.finding import Level
+from kit.stages.reporting.row_facts import Judged, Mistake, Picture, Suspected
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A section that cannot be told, and the command that would fill it."""
+
+    why: str
+    answer: str = ""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One case of a finding, with the pictures of the rows that it names."""
+
+    text: str
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A finding of kit check with its first cases, those that name rows as pictures too."""
+
+    code: str
+    level: Level
+    summary: str
+    effect: str
+    answer: str
+    cases: tuple[str, ...]
+    more: int  # cases that are not listed
+    shown: tuple[Shown, ...] = ()
+
+
+@dataclass(frozen=True)
+class Augmented:
+    """A training image as the cache holds it, and variants of it side by side."""
+
+    id: str
+    labels: tuple[str, ...]
+    original: Picture
+    variants: Picture
+
+
+@dataclass(frozen=True)
+class Data:
+    """The tables, and what looking at them and at the images found; Absent where nobody looked."""
+
+    train: int
+    test: int | None
+    counts: Mapping[str, int]  # training rows by class
+    multi_label: bool
+    sources: Mapping[str, str]  # the other sources of rows, with rows, licence and origin in words
+    findings: tuple[Found, ...] | Absent
+    augmenter: str
+    augmented: tuple[Augmented, ...] | Absent
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One fold's numbers, by epoch; None where an epoch has none."""
+
+    fold: int
+    epochs: tuple[int, ...]
+    values: Mapping[str, tuple[float | None, ...]]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One run: what it is, how far it came, what it scored and what it cost."""
+
+    name: str
+    started: str  # ISO 8601, UTC; empty where that is not known
+    network: str
+    image_size: int | None
+    epochs: int | None
+    folds: int
+    done: int
+    state: str
+    differs: Mapping[str, str]  # of the settings that runs differ in, this run's
+    scores: Mapping[str, float]  # out of fold, without views; the metric's first
+    rows: int  # out of fold
+    images_per_second: float | None  # median of the epochs
+    memory_mib: int | None  # the most of all epochs
+    left_out: int  # steps that were not finite
+    curves: tuple[Curve, ...]
+
+
+@dataclass(frozen=True)
+class Viewed:
+    """What a set of views brought one run, over the plain images of the same rows."""
+
+    run: str
+    views: str
+    score: float
+    plain: float | None
+    gain: Gain | None
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """One member of a blend."""
+
+    name: str
+    score: float
+    weight: float | None  # None where the ensembler has none
+    gain: Gain | None  # of having it in the plain mean, over leaving it out
+
+
+@dataclass(frozen=True)
+class Blended:
+    """The members of the best blend on the board, how alike they are, and what each brings."""
+
+    number: int
+    ensembler: str
+    metric: str
+    cv: float | None
+    mean: float  # the score of the plain mean
+    rows: int
+    members: tuple[Weighed, ...]
+    correlation: tuple[tuple[float, ...], ...]
+    overlap: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A line of the board."""
+
+    rank: int | None  # None: its score is of other rows than those that are compared
+    number: int
+    name: str
+    cv: float | None
+    leaderboard: float | None
+    members: str
+    ensembler: str
+    notes: str
+    rows: int = 0  # out of fold, that `cv` is of
+
+
+@dataclass(frozen=True)
+class Doubted:
+    """A way in which cross-validation and leaderboard part, and the checks to make."""
+
+    what: str
+    checks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """The board, and how its scores agree."""
+
+    submissions: tuple[Submission, ...]
+    scored: int  # that have a leaderboard score too
+    correlation: float | None
+    gap: float | None
+    noise_cv: float | None  # one standard error
+    noise_leaderboard: float | None
+    unknown: str  # why the noise is not known
+    doubts: tuple[Doubted, ...]
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """One thing that is wrong, or looks so; `place` is the section that tells more."""
+
+    level: Level
+    text: str
+    place: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """What to do next, and the command that does it."""
+
+    why: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Where the team stands, what is wrong, and what to do next."""
+
+    metric: str
+    higher_is_better: bool
+    best: str  # what has the best score out of fold; empty where nothing has one
+    cv: float | None
+    noise: float | None  # its standard error
+    leaderboard: float | None  # the best
+    wrong: tuple[Wrong, ...]
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The whole report."""
+
+    name: str  # of the workspace's folder
+    written: str  # ISO 8601, UTC
+    versions: Mapping[str, str]
+    summary: Summary
+    data: Data | Absent
+    runs: tuple[Trained, ...] | Absent
+    judged: Judged | Absent
+    mistakes: tuple[Mistake, ...] | Absent
+    suspects: Suspected | Absent
+    views: tuple[Viewed, ...] | Absent
+    blend: Blended | Absent
+    board: Ranked | Absent
+    left_out: tuple[str, ...]  # what was kept out of the page, in words
+    lacking: tuple[str, ...] = ()  # what was asked for and could not be made, and why
+
+
+def as_json(value: Any) -> Any:
+    """Facts as JSON values, without the pictures themselves; a number that is none is null."""
+    if isinstance(value, Picture):
+        return {"text": value.text}
+    if is_dataclass(value):
+        return {field.name: as_json(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): as_json(inner) for key, inner in value.items()}
+    if isinstance(value, tuple | list):
+        return [as_json(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,53 @@
+"""Suspected: the rows whose label is probably another, by kit check's confident learning on one member."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kit.stages.checks.label_errors import suspects
+from kit.stages.reporting.member import Subject
+from kit.stages.reporting.row_facts import Suspect
+
+SHOWN = 36
+
+
+def suspected(subject: Subject) -> tuple[float, list[tuple[int, Suspect]]]:
+    """How many wrong labels are expected, and the rows, the surest first, with their positions.
+
+    Where a row may have several labels, each class is a question of its own, and a row may come several times.
+    """
+    truth = subject.table.true_labels()
+    shares = np.asarray(subject.probabilities, dtype=np.float64)
+    if subject.table.is_multi_label:
+        return _of_questions(subject, shares, truth)
+    found, names = suspects(shares, truth), subject.table.classes
+    return found.expected, [
+        (row, _suspect(subject, row, (names[likely],), shares[row, truth[row]], shares[row, likely]))
+        for row, likely in zip(found.rows.tolist(), found.likely.tolist(), strict=True)
+    ]
+
+
+def _of_questions(
+    subject: Subject, shares: np.ndarray, truth: np.ndarray
+) -> tuple[float, list[tuple[int, Suspect]]]:
+    expected, ranked = 0.0, []
+    for number, name in enumerate(subject.table.classes):
+        share = shares[:, number]
+        found = suspects(np.stack([1 - share, share], axis=1), truth[:, number].astype(np.int64))
+        expected += found.expected
+        for row, likely, margin in zip(
+            found.rows.tolist(), found.likely.tolist(), found.margins, strict=True
+        ):
+            answer = share[row] if likely else 1 - share[row]
+            said = (name if likely else f"not {name}",)
+            ranked.append((margin, row, _suspect(subject, row, said, 1 - answer, answer)))
+    return expected, [(row, one) for _, row, one in sorted(ranked, key=lambda each: each[0])]
+
+
+def _suspect(
+    subject: Subject, row: int, likely: tuple[str, ...], of_label: float, of_likely: float
+) -> Suspect:
+    return Suspect(
+        id=str(subject.table.ids[row]), fold=int(subject.folds[row]), labels=subject.table.label_names(row),
+        likely=likely, of_label=float(of_label), of_likely=float(of_likely), picture=None,
+    )  # fmt: skip

@@ -1,0 +1,150 @@
+"""Page: facts as one HTML file that needs nothing beside it and lets nothing in.
+
+Names are escaped wherever they stand: jinja2 escapes all values, and `<` is \\u003c in embedded JSON. A policy
+(Content-Security-Policy) allows this page's own style and script, by their hashes, and pictures within it: no address,
+no event handler, no other script would run.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from kit.core.legible import legible
+from kit.stages.reporting import charts
+from kit.stages.reporting.charts import Line
+from kit.stages.reporting.facts import Absent, Data, Facts, Trained
+from kit.stages.reporting.mistakes import WORST
+from kit.stages.reporting.row_facts import Calibration, ClassScore
+
+TEMPLATES = Path(__file__).with_name("templates")
+LARGEST = 5_000_000  # bytes of a page
+LONGEST = 60  # characters of a name that are shown
+CELLS = 25  # classes of a confusion matrix that stands in numbers; a larger one is a picture
+CHARTED = 40  # runs whose curves are drawn
+TOLD_APART = ("backbone", "backbone.arch", "image_size", "epochs")  # settings that have columns of their own
+HEAT = (0, 90, 181)  # the colour of a cell, as deep as its share
+
+
+def page(facts: Facts) -> str:
+    """The report as HTML of less than 5 MB; where it would be more, without pictures."""
+    text = _rendered(facts, pictures=True)
+    return text if len(text.encode()) < LARGEST else _rendered(facts, pictures=False)
+
+
+def _rendered(facts: Facts, pictures: bool) -> str:
+    style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
+    return legible(environment(html=True).get_template("page.html").render(
+        facts=facts, pictures=pictures, style=Markup(style), script=Markup(script),
+        style_hash=_hash(style), script_hash=_hash(script), order=_order(facts), charted=CHARTED,
+    ))  # fmt: skip
+
+
+def environment(html: bool) -> Environment:
+    """jinja2 with this report's words; every value that is put into HTML is escaped."""
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=html, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    made.tests["absent"] = lambda value: isinstance(value, Absent)
+    made.filters |= {
+        "score": score,
+        "signed": signed,
+        "short": short,
+        "percent": percent,
+        "heat": heat,
+        "weakest": weakest,
+    }
+    made.globals |= {
+        "curves": curves, "bars": class_sizes, "reliability": reliability, "scatter": charts.diagonal,
+        "share": charts.share, "matrix": matrix, "CELLS": CELLS, "WORST": WORST,
+        "told_apart": TOLD_APART,
+    }  # fmt: skip
+    return made
+
+
+def _hash(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+
+
+def _order(facts: Facts) -> dict[str, int]:
+    """The number of each class, by which the page's filter finds its rows."""
+    names = () if isinstance(facts.data, Absent) else facts.data.counts
+    return {name: number for number, name in enumerate(names)}
+
+
+def score(value: float | None) -> str:
+    """A score with four digits."""
+    return "–" if value is None else f"{value:.4f}"
+
+
+def signed(value: float | None) -> str:
+    """A difference with its sign, which nothing has none of."""
+    return "–" if value is None else f"{value:+.4f}" if abs(value) >= 5e-5 else "0.0000"
+
+
+def percent(value: float | None) -> str:
+    """A share in per cent."""
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def short(text: str, longest: int = LONGEST) -> str:
+    """A name, or as much of its beginning as is shown."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def heat(value: float, low: float = 0.0) -> int:
+    """A step from 0 to 10 for a cell's colour."""
+    return round(10 * min(max((value - low) / (1 - low), 0.0), 1.0)) if low < 1 else 10
+
+
+def weakest(classes: Sequence[ClassScore]) -> list[ClassScore]:
+    """The classes, the lowest F1 first; those without rows last."""
+    return sorted(classes, key=lambda one: (not one.rows, one.f1 or 0.0))
+
+
+def curves(run: Trained, name: str, title: str, y: str, one: bool = False) -> Markup:
+    """A run's numbers of one name by epoch, a line a fold; `one`: of the first fold alone, as all are alike."""
+    found = run.curves[:1] if one else run.curves
+    drawn = [
+        Line(f"fold {curve.fold}", curve.epochs, curve.values[name])
+        for curve in found
+        if name in curve.values
+    ]
+    return charts.lines(drawn, title, "epoch", y)
+
+
+def class_sizes(data: Data) -> Markup:
+    """How many rows the classes have, the largest first."""
+    sizes = sorted(data.counts.values(), reverse=True)
+    if not sizes:
+        return Markup()
+    text = f"rows of {len(sizes)} classes, from {sizes[0]} to {sizes[-1]}, {sizes[len(sizes) // 2]} in the middle"
+    return charts.bars(sizes, "Rows of each class, the largest first", text, f"{len(sizes)} classes")
+
+
+def reliability(found: Calibration) -> Markup:
+    """Accuracy by confidence; below the line of equals the member is too sure of itself."""
+    points = [(one.confidence, one.accuracy, "") for one in found.bins]
+    return charts.diagonal(points, "Accuracy by confidence", "confidence", "accuracy", whole=True)
+
+
+def matrix(counts: Sequence[Sequence[int]]) -> str:
+    """A confusion matrix as a PNG's data address: a pixel a cell, as deep as its share of the true class's rows."""
+    from PIL import Image
+
+    found = np.asarray(counts, dtype=np.float64)
+    shares = found / np.maximum(found.sum(axis=1, keepdims=True), 1)
+    depth = np.where(found > 0, np.clip(40 + 215 * shares, 0, 255), 0).astype(np.uint8)
+    pixels = np.empty((*found.shape, 4), np.uint8)
+    pixels[..., :3], pixels[..., 3] = HEAT, depth
+    content = io.BytesIO()
+    Image.fromarray(pixels, "RGBA").save(content, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(content.getvalue()).decode("ascii")

@@ -1,0 +1,27 @@
+"""Photos: the images of a few rows from the cache; one that cannot be read is no error here."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kit.config.workspace import Workspace
+from kit.core.progress import Work
+from kit.errors import KitWarning
+from kit.experiment.loading import geometry
+from kit.images.cache import filling
+
+
+def photos(workspace: Workspace, paths: Sequence[Path]) -> Work[list[np.ndarray | None]]:
+    """The images at these paths, uint8 (height, width, 3), None for those that cannot be read."""
+    if not paths:
+        return []
+    wanted = geometry(workspace.experiment)
+    with warnings.catch_warnings():  # what is odd about an image was said when it was trained on
+        warnings.simplefilter("ignore", KitWarning)
+        filled = yield from filling(workspace.cache, paths, wanted, workspace.competition.data)
+    cache = filled.cache
+    return [cache[row] if cache.places[row][0] >= 0 else None for row in range(len(paths))]

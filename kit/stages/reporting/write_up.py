@@ -1,0 +1,90 @@
+"""Write-up: the report's story as Markdown for a team to edit, and never to lose what it edited."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from kit.core import files
+from kit.core.legible import legible
+from kit.errors import ConfigError
+from kit.stages.reporting.facts import Absent, Facts, Trained
+from kit.stages.reporting.page import environment, signed
+
+WEAKEST = 8  # classes that are listed
+MARK = re.compile(r"<!-- kit report --write-up ([0-9a-f]{16}) -->\n\Z")
+
+
+def write_up(facts: Facts) -> str:
+    """The write-up, its last line a mark by which it is known whether the text before it was edited."""
+    made = environment(html=False)
+    made.filters["cell"] = cell
+    text = made.get_template("write-up.md").render(
+        facts=facts, tried=_tried(facts), again=_again(facts), WEAKEST=WEAKEST
+    )
+    text = legible(re.sub(r"\n{3,}", "\n\n", text).strip() + "\n\n")
+    return f"{text}<!-- kit report --write-up {_digest(text)} -->\n"
+
+
+def cell(text: str) -> str:
+    """A name in Markdown that is text alone, also in a table's cell."""
+    plain = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_\[\]|])", r"\\\1", plain)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def is_edited(text: str) -> bool:
+    """Whether a file is no write-up as kit wrote it."""
+    mark = MARK.search(text)
+    return mark is None or _digest(text[: mark.start()]) != mark[1]
+
+
+def check_free(path: Path) -> None:
+    """Raises ConfigError C30 where the write-up would be lost that a team has edited."""
+    if path.exists() and is_edited(path.read_text(encoding="utf-8", errors="replace")):
+        raise ConfigError(
+            f"{path} was edited, and kit does not write over it", code="C30",
+            hint=f"--out {path.with_name('fresh.html')}, whose write-up is fresh.md, and take from it what is new",
+        )  # fmt: skip
+
+
+def write(path: Path, facts: Facts) -> None:
+    """Writes the write-up. Raises ConfigError C30 as `check_free` does."""
+    check_free(path)
+    files.write_text(path, write_up(facts))
+
+
+def _tried(facts: Facts) -> list[tuple[Trained, str]]:
+    """The runs, the best first, each with what it has over the one that was begun first, of as many rows."""
+    runs, metric = () if isinstance(facts.runs, Absent) else facts.runs, facts.summary.metric
+    scored = [run for run in runs if metric in run.scores]
+    first = min(scored, key=lambda run: run.started, default=None)
+    return [(run, "the first" if run is first else _change(run, first, metric)) for run in runs]
+
+
+def _again(facts: Facts) -> list[str]:
+    """The commands that make the best submission anew: train its runs, predict by views, blend."""
+    if isinstance(facts.board, Absent) or not facts.board.submissions:
+        return []
+    best = facts.board.submissions[0]
+    members = [member.partition("@") for member in best.members.split()]
+    runs = dict.fromkeys(run for run, _, _ in members)
+    views: dict[str, list[str]] = {}
+    for run, _, name in members:
+        views.setdefault(name, []).append(f"runs/{run}")
+    found = [
+        *(f"kit train --name {run} --config runs/{run}/config.json" for run in runs),
+        *(f"kit tta --checkpoints {' '.join(paths)} --views {name}" for name, paths in views.items()),
+        f"kit blend {' '.join(f'runs/{run}@{name}' for run, _, name in members)} --ensembler {best.ensembler}",
+    ]
+    return [" ".join(line.split()) for line in found]  # a board may be edited by hand
+
+
+def _change(run: Trained, first: Trained | None, metric: str) -> str:
+    if first is None or metric not in run.scores or run.rows != first.rows:
+        return "–"
+    return signed(run.scores[metric] - first.scores[metric])

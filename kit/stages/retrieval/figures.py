@@ -1,0 +1,73 @@
+"""Drawn: a page of queries and their nearest images, and a map, as figures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kit.stages.retrieval.examples import Map, Page, Shown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CELL = 1.5  # inches of an image
+NAMED = 20  # groups that a legend names; more are only coloured
+RIGHT, WRONG = "#0072b2", "#d55e00"  # told apart by all kinds of sight (Okabe and Ito 2008)
+
+
+def page(found: Page, title: str) -> Figure:
+    """A row a query: its image, then the nearest ones, each with its class, its cosine and whether it is right."""
+    from matplotlib.figure import Figure
+
+    lines, columns = len(found.queries), max(map(len, found.queries))
+    figure = Figure(
+        figsize=(CELL * columns + 0.2, (CELL + 0.42) * lines + 0.5), dpi=100, layout="constrained"
+    )
+    figure.suptitle(title, fontsize=10)
+    grid: Any = figure.subplots(lines, columns, squeeze=False)
+    for line, strip in zip(grid, found.queries, strict=True):
+        for axes, shown in zip(line, strip, strict=True):
+            _cell(axes, shown, strip[0])
+    return figure
+
+
+def _cell(axes: Any, shown: Shown, query: Shown) -> None:
+    axes.imshow(shown.image)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    name = shown.label if len(shown.label) <= 22 else shown.label[:21] + "…"
+    if shown is query:
+        axes.set_title(f"query\n{name}", fontsize=7, color="black", fontweight="bold")
+        return
+    right = shown.label == query.label
+    colour = RIGHT if right else WRONG
+    axes.set_title(
+        f"{'right' if right else 'WRONG'} {shown.similarity:.2f}\n{name}", fontsize=7, color=colour
+    )
+    for spine in axes.spines.values():
+        spine.set_color(colour)
+        spine.set_linewidth(2.5)
+
+
+def scattered(found: Map, title: str) -> Figure:
+    """The map twice, coloured by class and by shape group; once where there are no shape groups."""
+    from matplotlib.figure import Figure
+
+    panels = {"class": found.labels} | ({"shape group": found.shapes} if len(found.shapes) else {})
+    figure = Figure(figsize=(7.5 * len(panels), 7), dpi=100, layout="constrained")
+    figure.suptitle(title, fontsize=10)
+    for number, (what, names) in enumerate(panels.items(), 1):
+        axes = figure.add_subplot(1, len(panels), number)
+        kinds, place = np.unique(names, return_inverse=True)
+        axes.scatter(found.places[:, 0], found.places[:, 1], c=place, cmap="turbo", s=9, linewidths=0)
+        for kind in range(len(kinds) if len(kinds) <= NAMED else 0):
+            middle, box = (
+                np.median(found.places[place == kind], axis=0),
+                {"fc": "white", "alpha": 0.7, "lw": 0},
+            )
+            axes.annotate(str(kinds[kind]), middle, fontsize=7, ha="center", bbox=box)
+        axes.set_title(f"by {what} ({len(kinds)})", fontsize=9)
+        axes.set_xticks([])
+        axes.set_yticks([])
+    return figure

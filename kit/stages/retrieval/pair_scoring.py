@@ -1,0 +1,67 @@
+"""Judged: given pairs of ids, each by the networks and judges that may say something honest of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kit.evaluation.pair_classifier import Judge, features
+from kit.stages.retrieval.source import Source
+
+TEST = "test"  # the judge of pairs of test rows, fitted on all drawn pairs
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Where the two rows stand: whether each is a test row, and its place in that table."""
+
+    rows: tuple[tuple[bool, int], tuple[bool, int]]
+    folds: frozenset[int]  # whose networks judge it
+    trained: bool  # whether one of them is a training row
+    seen: bool  # whether every network was trained on one of the two
+
+
+def judged(
+    source: Source, wanted: Sequence[tuple[str, str]], judges: Mapping[str, Judge]
+) -> tuple[np.ndarray, int]:
+    """Probabilities (pairs,) of one class, and how many pairs every network was trained on a row of.
+
+    A pair with a training row is judged by the network and the judge of the fold that held it out, where two are by one
+    that held out both; a pair of test rows by all networks, whose probabilities are averaged.
+    """
+    pairs = _placed(source, wanted)
+    total, counts = np.zeros(len(pairs)), np.zeros(len(pairs))
+    for fold, embedded in source.by_fold.items():
+        asked = [number for number, pair in enumerate(pairs) if fold in pair.folds]
+        if not asked:
+            continue
+        sides = [
+            np.stack(
+                [(embedded.test if is_test else embedded.train).vectors[place] for is_test, place in side]
+            )
+            for side in zip(*(pairs[number].rows for number in asked), strict=True)
+        ]
+        given = features(*sides)[None]
+        trained = np.array([pairs[number].trained for number in asked])
+        told = [judges[name].blend(given)[:, 1] for name in (str(fold), TEST)]
+        total[asked] += np.where(trained, *told)
+        counts[asked] += 1
+    return total / np.maximum(counts, 1), sum(pair.seen for pair in pairs)
+
+
+def _placed(source: Source, wanted: Sequence[tuple[str, str]]) -> list[_Pair]:
+    everyone = frozenset(source.by_fold)
+    train = {name: place for place, name in enumerate(source.table.ids.tolist())}
+    first = next(iter(source.by_fold.values()))
+    test = {name: place for place, name in enumerate(first.test.ids.tolist())}
+    held = [everyone & frozenset(row) for row in source.folds.numbers.tolist()]
+    found = []
+    for one, other in wanted:
+        holding = [held[train[name]] for name in (one, other) if name in train]
+        shared = frozenset.intersection(*holding) if holding else everyone
+        rows = tuple((name not in train, train.get(name, test.get(name, -1))) for name in (one, other))
+        folds = shared or holding[0] or everyone
+        found.append(_Pair((rows[0], rows[1]), folds, bool(holding), not shared))
+    return found

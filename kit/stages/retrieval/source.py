@@ -1,0 +1,147 @@
+"""Source: a run's embeddings by one set of views, checked to be of the run's folds and the tables' rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+
+from kit.config.models import Experiment, split
+from kit.config.workspace import Workspace, member_parts
+from kit.data.embeddings import Embeddings
+from kit.data.folds import Folds
+from kit.data.predictions import about_of, ids_fingerprint
+from kit.data.table import Table, test_table
+from kit.errors import Case, ConfigError, InvalidError
+from kit.kinds import Splitter
+from kit.kinds.advice import predict_command
+from kit.runs.naming import table_of
+from kit.runs.run import UNTRAINED, Run
+from kit.stages.blending.members import run_folder
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What is compared: each fold's embeddings by number, and the training rows, sorted by id."""
+
+    run: Run
+    views: str
+    folds: Folds
+    experiment: Experiment  # that the run was trained by
+    splitter: Splitter
+    table: Table
+    by_fold: Mapping[int, Embeddings]
+
+    @property
+    def member(self) -> str:
+        """Such as `r@hflip`."""
+        return f"{self.run.name}@{self.views}"
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """What all folds' embeddings say of themselves."""
+        return next(iter(self.by_fold.values())).about
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The checkpoint of each fold."""
+        return {str(fold): str(made.about["checkpoint"]) for fold, made in self.by_fold.items()}
+
+    @cached_property
+    def known(self) -> np.ndarray:
+        """Which training rows have a vector, bool (rows,)."""
+        return next(iter(self.by_fold.values())).train.known()
+
+    def gallery(self, fold: int, ignored: Sequence[str] = ()) -> np.ndarray:
+        """Rows that a fold's queries are compared with: those its model trained on, but those of ignored classes."""
+        trained = self.folds.train(self.splitter, fold) & self.known
+        names = np.array([name in ignored for name in self.table.classes])
+        return np.flatnonzero(trained & ~names[self.table.true_labels()])
+
+    def held_out(self, fold: int) -> np.ndarray:
+        """Rows that a fold's model never saw, those without a vector too."""
+        return np.flatnonzero(self.folds.held_out(fold))
+
+
+def read_source(workspace: Workspace, text: str, table: Table) -> Source:
+    """The embeddings written `runs/r@hflip` or `r` (its plain views); `table` is the training table, sorted by id.
+
+    Raises ConfigError C20 for a run that does not exist, InvalidError D47 for damaged embeddings, D48 for none, and for
+    those of other rows, classes or folds than the tables' and the run's.
+    """
+    place, views = member_parts(text)
+    run = Run(run_folder(workspace, place))
+    folder, folds = run.embeddings(views), run.folds()
+    names = sorted(path.name for path in folder.glob("*") if (path / "manifest.json").is_file())
+    numbers = range(folds.count) if names == [UNTRAINED] else [int(name) for name in names if name.isdigit()]
+    if not numbers:
+        raise InvalidError(
+            f"runs/{run.name} has no embeddings of views {views!r}", code="D48",
+            hint=predict_command(run.name, views, workspace.root, command="embed"),
+        )  # fmt: skip
+    if names == [UNTRAINED]:
+        by_fold = dict.fromkeys(numbers, Embeddings.read(folder / UNTRAINED))
+    else:
+        by_fold = {number: Embeddings.read(folder / str(number)) for number in sorted(numbers)}
+    experiment = Experiment.model_validate(split(run.config, Experiment))
+    splitter = cast(Splitter, experiment.open("splitter", workspace.root))
+    table = table_of(run, table, workspace.competition.data)
+    source = Source(run, views, folds, experiment, splitter, table, by_fold)
+    anywhere = workspace.competition.data.model_copy(update={"bad_test": "prior"})  # images need not be here
+    _check(source, test_table(workspace.root, anywhere, table.classes).ids.tolist())
+    return source
+
+
+def _check(source: Source, test_ids: Sequence[str]) -> None:
+    """Raises InvalidError D48 for what does not fit together, naming it."""
+    cases = []
+    table, mark = source.table, source.folds.fingerprint()
+    if source.folds.ids.tolist() != table.ids.tolist():
+        cases.append(
+            Case(f"the table has {len(table)} rows, the run's folds {len(source.folds.ids)}, or others")
+        )
+    for fold, made in source.by_fold.items():
+        about, first = made.about, source.about
+        wrong = {
+            "other classes": tuple(about["classes"]) != table.classes,
+            "other training rows": about["ids"]["train"] != ids_fingerprint(table.ids),
+            "other test rows": set(made.test.ids.tolist()) != set(test_ids),
+            "other folds": about["folds"] != mark,
+            "another size than fold " + str(min(source.by_fold)): made.train.features != _features(source),
+            "images read otherwise": about["images"] != first["images"],
+            "another checkpoint of that number": _was_trained_again(
+                source.run, fold, str(about["checkpoint"])
+            ),
+        }
+        cases += [Case(what, f"fold {fold}", code="D48") for what, is_wrong in wrong.items() if is_wrong]
+    if cases:
+        raise InvalidError(
+            f"the embeddings of {source.member} do not fit the run and the tables", code="D48", cases=cases,
+            hint=predict_command(source.run.name, source.views, command="embed"),
+        )  # fmt: skip
+
+
+def _was_trained_again(run: Run, fold: int, tag: str) -> bool:
+    """Whether the checkpoint that embedded has gone, and another one of its number predicted the fold's rows."""
+    part = run.part(fold)
+    if not part.is_file():
+        return False
+    last = str(about_of(part)["checkpoints"][str(fold)])
+    return last.partition(":")[0] == tag.partition(":")[0] and last != tag
+
+
+def _features(source: Source) -> int:
+    return next(iter(source.by_fold.values())).train.features
+
+
+def check_classes(source: Source, ignored: Sequence[str]) -> None:
+    """Raises ConfigError C29 for an ignored class that the table has not."""
+    wrong = [name for name in ignored if name not in source.table.classes]
+    if wrong:
+        raise ConfigError(
+            f"{wrong[0]!r} is no class of the table", code="C29",
+            hint="""--scorer '{"name": "unknown", "label": "CLASS"}', or name it in data.classes""",
+        )  # fmt: skip

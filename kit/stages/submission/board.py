@@ -1,0 +1,341 @@
+"""Board: submissions/board.csv, every submission with its scores, a line each in the order of their numbers.
+
+A line stays where it is, and new ones come last, so that git merges the boards of two clones by keeping the lines of
+both (`merge=union`); what such a merge leaves double is joined when the board is read.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+
+from kit.config.workspace import CONFIG
+from kit.core import files
+from kit.data.csv_file import read_csv
+from kit.errors import Case, ConfigError, DataError, KitError, KitWarning
+from kit.kinds import Metric
+from kit.stages.submission.submission import locked
+
+BOARD = "board.csv"
+# the hint for a board that a spreadsheet has saved in its own way
+SAVED = "save it as CSV UTF-8, with commas between the cells, or take the copy that git has"
+UNDONE = "undone"  # the folder of submissions that were taken back
+MERGES = (".gitattributes", f"{BOARD} merge=union\n")  # beside the board
+MARKS = ("<<<<<<<", "=======", ">>>>>>>")  # that git leaves where it did not merge
+
+
+Key = tuple[int, str, str]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One submission; `better` says whether a higher or a lower score wins, `rows` what `cv` was scored on."""
+
+    number: int
+    name: str
+    file: str
+    cv: float | None
+    metric: str
+    better: str  # higher or lower
+    leaderboard: float | None
+    members: str  # separated by spaces
+    ensembler: str
+    rows: int
+    created: str  # ISO 8601, UTC
+    notes: str = ""  # the team's own
+
+    def place(self) -> tuple[str, bool, float, int]:
+        """Sorts the best first within a metric; those without a score last, older ones before younger."""
+        cv = self.cv if self.cv is not None else 0.0
+        return self.metric, self.cv is None, -cv if self.better == "higher" else cv, self.number
+
+    @property
+    def key(self) -> Key:
+        """What makes a line this submission's: its number, and what another clone's of that number has not."""
+        return self.number, self.created, self.file
+
+    @property
+    def stem(self) -> str:
+        """The file's name without its ending, such as `0007-mean-a`: what tells two of one number apart."""
+        return self.file.rpartition(".")[0]
+
+
+COLUMNS = tuple(field.name for field in fields(Entry))
+
+
+@dataclass(frozen=True)
+class Board:
+    """The board of a folder of submissions, as it was when read."""
+
+    submissions: Path
+    entries: tuple[Entry, ...] = ()
+
+    @classmethod
+    def read(cls, submissions: files.StrPath) -> Board:
+        """The board of a folder of submissions, or of a workspace. Without a file it is empty.
+
+        Raises DataError (D37) for a file that is not a board.
+        """
+        submissions = Path(submissions)
+        if (submissions / CONFIG).is_file():
+            submissions = submissions / "submissions"
+        path = submissions / BOARD
+        if (
+            not path.exists()
+            or path.read_bytes().lstrip(b"\xef\xbb\xbf").strip() == ",".join(COLUMNS).encode()
+        ):
+            return cls(submissions)
+        _refuse_marks(path)
+        table = read_csv(path, fixed=SAVED, repeated_header=True)
+        unknown = [name for name in table.columns if name not in COLUMNS]
+        lacking = [name for name in COLUMNS if name not in table.columns]
+        if unknown or lacking:
+            raise DataError(
+                f"{path} is no board of kit",
+                code="D37",
+                cases=[Case("is no column of it", name) for name in unknown]
+                + [Case("is missing", name) for name in lacking],
+                hint="the column `notes` is yours; the others are kit's",
+            )
+        entries = [
+            _entry(path, line, dict(zip(table.columns, row, strict=True)))
+            for line, row in zip(table.lines, table.rows, strict=True)
+            if row != table.columns  # a header that a merge left double
+        ]
+        return cls(submissions, _joined(entries))
+
+    @property
+    def last(self) -> int:
+        """The highest number on the board, 0 where it is empty."""
+        return max((entry.number for entry in self.entries), default=0)
+
+    def enter(self, entry: Entry) -> Board:
+        """The board with one more entry, on the disk too; what others entered meanwhile is kept."""
+        return self._changed(lambda entries: (*entries, entry))
+
+    def score(self, number: int | str, value: float, force: bool = False) -> Board:
+        """The board with the leaderboard score of a submission, on the disk too.
+
+        `force` records a score that its metric cannot have. Raises ConfigError (C22) for a number that the board does
+        not know, or a value that is no number or no score of the metric.
+        """
+        if not math.isfinite(value):
+            raise ConfigError(f"a score is a number, not {value}", code="C22")
+
+        def scored(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+            meant = replace(self, entries=tuple(entries)).entry(number)
+            if not force:
+                self._check_score(meant, value)
+            return tuple(
+                replace(entry, leaderboard=value) if entry.key == meant.key else entry for entry in entries
+            )
+
+        return self._changed(scored)
+
+    def _check_score(self, entry: Entry, value: float) -> None:
+        """Raises ConfigError (C22) for a score that the submission's metric cannot have, such as a percentage."""
+        root = self.submissions.parent
+        try:
+            low, high = Metric.open(entry.metric, root if (root / CONFIG).is_file() else None).limits
+        except KitError:
+            return  # a metric that the workspace no longer has
+        if low <= value <= high:
+            return
+        likely = [f"{part:.6g}" for part in (value / 100, -value) if low <= part <= high]
+        limits = f"from {low:g} to {high:g}" if math.isfinite(high) else f"{low:g} or more"
+        raise ConfigError(
+            f"{value:g} is no {entry.metric}, which is {limits}{'; is it a percentage?' if value > high else ''}",
+            code="C22",
+            hint="; ".join(
+                [
+                    *(f"kit board score {entry.number} {score}" for score in likely[:1]),
+                    f"kit board score {entry.number} {value:g} --force records it as it is",
+                ]
+            ),
+        )
+
+    def undo(self) -> tuple[Entry, Board]:
+        """The last submission, and the board without it, on the disk too; its files go to submissions/undone/.
+
+        Raises ConfigError (C22) where there is none, or where the leaderboard has scored it.
+        """
+        undone: list[Entry] = []
+
+        def shorter(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+            if not entries:
+                raise ConfigError("no submission on the board", code="C22", hint="kit blend makes one")
+            last = max(entries, key=lambda entry: entry.key)
+            if last.leaderboard is not None:
+                raise ConfigError(f"submission {last.number} was sent, and stays on the board", code="C22")
+            for file in self.submissions.glob(f"{last.stem}.*"):
+                (self.submissions / UNDONE).mkdir(exist_ok=True)
+                file.replace(self.submissions / UNDONE / file.name)
+            undone.append(last)
+            return tuple(entry for entry in entries if entry.key != last.key)
+
+        board = self._changed(shorter)
+        return undone[0], board
+
+    def entry(self, number: int | str) -> Entry:
+        """A submission by its number (`1` or `0001`) or by its file (`0001-x`, `0001-x.csv`, `submissions/0001-x.csv`).
+
+        Clones may have given one number twice; files are always unique.
+
+        Raises ConfigError (C22) for one that the board does not know, or for several of that number.
+        """
+        asked = re.sub(r"\.(csv|json)$", "", Path(str(number)).name)
+        if re.fullmatch(r"[0-9]+", asked):
+            asked = str(int(asked))
+        found = [entry for entry in self.entries if asked in (str(entry.number), entry.stem)]
+        known = ", ".join(map(str, sorted({entry.number for entry in self.entries})))
+        if len(found) == 1:
+            return found[0]
+        if found:
+            hint = f"the name: {', '.join(entry.stem for entry in found)}"
+            raise ConfigError(f"{len(found)} submissions are number {asked}", code="C22", hint=hint)
+        hint = f"one of {known}" if known else "kit blend makes one"
+        raise ConfigError(f"no submission {asked} on the board", code="C22", hint=hint)
+
+    def ranked(self) -> tuple[Entry, ...]:
+        """The entries, best first within each metric; those scored on other rows than most come after them."""
+        return tuple(sorted(self.entries, key=self._place))
+
+    def rank(self, number: int) -> int:
+        """A submission's place, from 1, among those of its metric that are scored on the same rows."""
+        return self.rank_of(next(entry for entry in self.entries if entry.number == number))
+
+    def rank_of(self, entry: Entry) -> int:
+        """An entry's place, as `rank` says it."""
+        return [one.key for one in self.compared_with(entry)].index(entry.key) + 1
+
+    def compared_with(self, entry: Entry) -> tuple[Entry, ...]:
+        """The submissions of an entry's metric whose score is of the same rows, the entry included, best first.
+
+        Those without a score come last among the ones that are compared.
+        """
+        alike = [one for one in self.ranked() if one.metric == entry.metric]
+        if not self.is_apart(entry):
+            return tuple(one for one in alike if not self.is_apart(one))
+        return tuple(one for one in alike if self.row_sets[one.key] == self.row_sets[entry.key])
+
+    def is_apart(self, entry: Entry) -> bool:
+        """Whether an entry's score is of other rows than those that scores of its metric are compared on."""
+        return self.row_sets[entry.key] not in ("", self._compared_rows[entry.metric])
+
+    @cached_property
+    def row_sets(self) -> Mapping[Key, str]:
+        """A name for the out-of-fold rows that each entry is scored on, equal for equal rows; blank without a score.
+
+        The record beside a submission has the fingerprint of its rows. Without a record, an entry counts with those of
+        as many rows.
+        """
+        known = {entry.key: _fingerprint(self.submissions / entry.file) for entry in self.entries}
+        by_count: dict[int, set[str]] = {}
+        for entry in self.entries:
+            if known[entry.key]:
+                by_count.setdefault(entry.rows, set()).add(known[entry.key])
+        found = {}
+        for entry in self.entries:
+            alike = by_count.get(entry.rows, set())
+            digest = known[entry.key] or (next(iter(alike)) if len(alike) == 1 else "")
+            found[entry.key] = "" if entry.cv is None else f"{entry.rows} {digest}"
+        return found
+
+    @cached_property
+    def _compared_rows(self) -> Mapping[str, str]:
+        """Of each metric the rows on which scores are compared: the most rows, then the most and newest entries."""
+        sets: dict[str, dict[str, list[Entry]]] = {}
+        for entry in self.entries:
+            sets.setdefault(entry.metric, {}).setdefault(self.row_sets[entry.key], []).append(entry)
+
+        def size(rows: str, entries: Sequence[Entry]) -> tuple[bool, int, int, int]:
+            return rows != "", entries[0].rows, len(entries), max(entry.number for entry in entries)
+
+        return {
+            metric: max(by_rows, key=lambda rows, by_rows=by_rows: size(rows, by_rows[rows]))  # type: ignore[misc]
+            for metric, by_rows in sets.items()
+        }
+
+    def _place(self, entry: Entry) -> tuple[str, bool, bool, int, str, tuple[str, bool, float, int]]:
+        """Sorts as `Entry.place`, with the entries of other rows after those that are compared."""
+        apart = self.is_apart(entry)
+        rows = self.row_sets[entry.key] if apart else ""
+        return entry.metric, entry.cv is None, apart, -entry.rows if apart else 0, rows, entry.place()
+
+    def _changed(self, change: Callable[[Sequence[Entry]], tuple[Entry, ...]]) -> Board:
+        with locked(self.submissions):
+            board = replace(self, entries=_joined(change(Board.read(self.submissions).entries)))
+            name, text = MERGES
+            if not (self.submissions / name).exists():
+                files.write_text(self.submissions / name, text)
+            files.write_text(self.submissions / BOARD, _text(board.entries))
+        return board
+
+
+def _fingerprint(file: Path) -> str:
+    """The fingerprint of the out-of-fold rows by a submission's record, blank where the record does not say."""
+    try:
+        return str(files.read_json(file.with_suffix(".json"))["fingerprints"]["rows"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _joined(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    """The entries in the order of their numbers, those of one submission joined."""
+    found: dict[Key, Entry] = {}
+    for entry in entries:
+        found[entry.key] = _both(found[entry.key], entry) if entry.key in found else entry
+    return tuple(entry for _, entry in sorted(found.items()))
+
+
+def _both(one: Entry, other: Entry) -> Entry:
+    """Two lines of one submission as one: of two leaderboard scores the later line's counts, and is told."""
+    scores = [entry.leaderboard for entry in (one, other) if entry.leaderboard is not None]
+    if len(set(scores)) > 1:
+        text = (
+            f"W17 submission {one.stem} has two leaderboard scores, {scores[0]} and {scores[1]}: the second counts "
+            f"(kit board score {one.stem} SCORE settles it)"
+        )
+        warnings.warn(KitWarning(text), stacklevel=4)
+    notes = dict.fromkeys(note for entry in (one, other) for note in entry.notes.split("; ") if note)
+    return replace(one, leaderboard=scores[-1] if scores else None, notes="; ".join(notes))
+
+
+def _refuse_marks(path: Path) -> None:
+    text = path.read_bytes().decode(errors="replace")
+    lines = [number for number, line in enumerate(text.splitlines(), 1) if line.startswith(MARKS)]
+    if lines:
+        raise DataError(
+            f"{path} has git's conflict marks on lines {', '.join(map(str, lines))}", code="D37",
+            hint="keep the lines of both sides and remove the marks; the .gitattributes beside it lets git do so",
+        )  # fmt: skip
+
+
+def _text(entries: Sequence[Entry]) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(entry) for entry in entries)
+    return text.getvalue()
+
+
+def _entry(path: Path, line: int, row: Mapping[str, str]) -> Entry:
+    try:
+        return Entry(
+            **{
+                **row,
+                "number": int(row["number"]),
+                "rows": int(row["rows"]),
+                "cv": float(row["cv"]) if row["cv"] else None,
+                "leaderboard": float(row["leaderboard"]) if row["leaderboard"] else None,
+            }  # type: ignore[arg-type]
+        )
+    except ValueError as error:
+        raise DataError(f"{path} line {line}: {error}", code="D37") from None

@@ -1,0 +1,64 @@
+"""Upload: the command that sends a submission to Kaggle; kit prints it and never runs it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+from kit.config.workspace import Workspace
+from kit.errors import ConfigError, InvalidError
+from kit.kinds import Ensembler
+from kit.stages.submission.board import Board, Entry
+from kit.stages.submission.submission import is_changed, read_record
+
+PLACEHOLDER = "<competition>"
+
+
+def upload_command(workspace: Workspace, number: int | str) -> str:
+    """The command for a submission of the board.
+
+    Raises ConfigError (C22) for a number that is not on the board, or whose file is gone, and InvalidError (D74) for a
+    file that is not what kit wrote.
+    """
+    board = Board.read(workspace.submissions)
+    entry = board.entry(number)
+    file = workspace.submissions / entry.file
+    if not file.is_file():
+        raise ConfigError(f"{file} is gone", code="C22", hint=f"{_restoring(workspace, entry)} makes it anew")
+    if is_changed(file):
+        raise InvalidError(
+            f"{file} was changed on disk: its sha256 is not that of its record", code="D74",
+            hint=f"{_restoring(workspace, entry)} restores it, and keeps the changed file beside it",
+        )  # fmt: skip
+    competition = workspace.competition.kaggle or PLACEHOLDER
+    return f'kaggle competitions submit -c {competition} -f {shlex.quote(_from_here(file))} -m "{_message(entry)}"'
+
+
+def _restoring(workspace: Workspace, entry: Entry) -> str:
+    """The command that makes a submission again, by its record."""
+    try:
+        record = read_record((workspace.submissions / entry.file).with_suffix(".json"))
+    except ConfigError:
+        return "the same kit blend"
+    if "final" in record:
+        return "the same kit final"
+    recipe = dict(record.get("recipe") or {"name": entry.ensembler})
+    usual = Ensembler.open(recipe["name"], workspace.root).spec()
+    given = {key: value for key, value in recipe.items() if value != usual.get(key) and key != "metric"}
+    options = [f"ensembler={recipe['name']}", *(f"ensembler.{key}={json.dumps(given[key])}" for key in given)]
+    top_k = ["--top-k", str(k)] if (k := record["format"].get("k")) is not None else []
+    return shlex.join(["kit", "blend", *entry.members.split(), *options, *top_k, "--name", entry.name])
+
+
+def _from_here(file: Path) -> str:
+    here = Path.cwd()
+    return str(file.relative_to(here) if file.is_relative_to(here) else file)
+
+
+def _message(entry: Entry) -> str:
+    """What tells submissions apart on the site, without characters that a shell would read."""
+    cv = "" if entry.cv is None else f", cv {entry.metric} {entry.cv:.4f}"
+    text = f"{entry.number:04d} {entry.name}: {entry.ensembler} of {entry.members}{cv}"
+    return re.sub(r"[^\w .,:@+-]", "_", text)

@@ -1,0 +1,1 @@
+"""Runs, soups and sweeps."""

@@ -1,0 +1,208 @@
+"""fanned: the folds of one run or several, each a job of an executor; what comes out is as if trained here.
+
+The process that hands them out has prepared the runs and holds their locks. A worker opens the run as its config says,
+makes sure that it has the same kit, plugins, data and folder before it, and trains its fold under a lock of the fold's.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kit.config.workspace import Workspace
+from kit.core.progress import Progress, Work, finish
+from kit.core.stopping import Stop
+from kit.errors import Case, DataError, KitError, KitWarning, RunError, StoppedError
+from kit.experiment.oof import assemble
+from kit.experiment.open_executor import check_kit, worker
+from kit.experiment.run_context import Setting, preparing
+from kit.kinds.executor import Ended, Executor, Said
+from kit.runs.code_hash import code
+from kit.runs.locking import locked
+from kit.runs.run import Run, differing
+from kit.stages.training.fold import training_fold
+
+ORPHANED = (
+    60.0  # seconds in which a worker, whose command was killed, comes to its next step and leaves the fold
+)
+
+
+@dataclass(frozen=True)
+class FoldJob:
+    """A fold to be trained: plain data, by which any process that sees the workspace's folder can do so."""
+
+    root: str
+    config: Mapping[str, Any]  # resolved: precision, layout and batch are what the run began with
+    run: str
+    fold: int
+    position: int  # among the folds of the command
+    of: int
+    started: str  # the run's time of beginning, which tells it from another one of that name
+    made_from: Mapping[str, Any]
+    kit: str  # its code's hash
+
+
+def jobs_of(setting: Setting, wanted: Sequence[int]) -> list[FoldJob]:
+    """A job for each of a begun run's folds that is not trained yet."""
+    run, config = setting.run, {**setting.resolved(), "executor": None}
+    manifest = run.manifest
+    return [
+        FoldJob(
+            str(setting.workspace.root), config, run.name, fold, position, len(wanted), manifest["started"],
+            manifest["made_from"], code(),
+        )
+        for position, fold in enumerate(wanted)
+        if not run.part(fold).is_file()
+    ]  # fmt: skip
+
+
+def train_fold(job: FoldJob, stop: Stop) -> Work[None]:
+    """Trains one fold in whatever process this is.
+
+    Raises DataError D60 where that has another kit, other plugins or data; RunError R12 where it does not see the run.
+    """
+    check_kit(job.kit)
+    workspace = Workspace(Path(job.root), dict(job.config))
+    run = Run(workspace.runs / job.run)
+    _check_seen(run, job)
+    with locked_fold(run, job.fold):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", KitWarning)  # said where the run was prepared
+            setting = finish(preparing(workspace, run))
+        _check_made(job, setting.made_from())
+        if stop.asked:
+            raise StoppedError(f"stopped before fold {job.fold}", stop.asked)
+        yield from training_fold(setting, job.fold, job.position, job.of, stop)
+    _check_seen(run, job)  # a mount that was lost on the way has left a folder of its name
+
+
+@contextmanager
+def locked_fold(run: Run, fold: int) -> Iterator[None]:
+    """Waits for a worker that an earlier command, killed itself, has left at the fold. Raises BusyError R08."""
+    with locked(run.fold(fold), ORPHANED):
+        yield
+
+
+def _check_seen(run: Run, job: FoldJob) -> None:
+    """Whether this process has the folder before it in which the command has begun the run."""
+    try:
+        started = run.manifest.get("started")
+    except KitError:
+        started = None
+    if started != job.started:
+        raise RunError(
+            f"{worker()} does not see {run.folder} as the command does", code="R12",
+            hint="the workspace must be a folder that all nodes share, under one path; look whether it is mounted",
+        )  # fmt: skip
+
+
+def _check_made(job: FoldJob, made: Mapping[str, Any]) -> None:
+    if cases := differing(job.made_from, made, "here", "there"):
+        raise DataError(
+            f"{worker()} would train runs/{job.run} from something else than the command", code="D60", cases=cases,
+            hint="the same versions and plugins on every node, and one shared folder",
+        )  # fmt: skip
+
+
+def fanning(
+    executor: Executor, begun: Mapping[int, tuple[Setting, list[int]]], stop: Stop
+) -> Work[dict[int, Run | KitError]]:
+    """Trains the folds of begun runs and puts each together; a run of which a fold fails is that fold's error.
+
+    Once all jobs have ended, raises StoppedError R05 where `stop` cut some of them short.
+    """
+    fan = _Fan.of(begun)
+    events = executor.map(train_fold, [job for _, job in fan.jobs], stop)
+    with stop.after_a_step(), closing(events):
+        for told in events:
+            yield from fan.ended(told) if isinstance(told, Ended) else fan.said(told)
+    if stop.asked and (cut := fan.cut_short()):
+        error = StoppedError(f"stopped, {len(cut)} folds are left and what was done is saved", stop.asked)
+        error.cases = tuple(Case(text) for text in cut)
+        raise error
+    return {key: _came(setting, fan.errors[key]) for key, (setting, _) in begun.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class _Fan:
+    """The jobs of several runs, by the run's key, and what has become of them."""
+
+    runs: Mapping[int, Run]
+    jobs: Sequence[tuple[int, FoldJob]]
+    shares: list[float]  # done of each job, from 0 to 1
+    left: dict[int, int]  # jobs of a run
+    errors: dict[int, list[tuple[FoldJob, KitError]]]
+
+    @classmethod
+    def of(cls, begun: Mapping[int, tuple[Setting, list[int]]]) -> _Fan:
+        jobs = [(key, job) for key, (setting, wanted) in begun.items() for job in jobs_of(setting, wanted)]
+        return cls(
+            {key: setting.run for key, (setting, _) in begun.items()}, jobs, [0.0] * len(jobs),
+            {key: sum(of == key for of, _ in jobs) for key in begun}, {key: [] for key in begun},
+        )  # fmt: skip
+
+    def name(self, job: FoldJob) -> str:
+        """What a line of a job begins with: its run, where there are several."""
+        return f"{job.run}: " if len(self.runs) > 1 else ""
+
+    def said(self, told: Said) -> Iterator[Progress]:
+        """A job's progress, as a part of all of it."""
+        job, step = self.jobs[told.job][1], told.step
+        if step.task == "train":
+            self.shares[told.job] = step.done * job.of - job.position
+            yield self._line(self.name(job) + step.detail, step.line)
+        else:
+            yield self._line(f"{self.name(job)}fold {job.fold}: {step.detail}", step.line)
+
+    def ended(self, told: Ended) -> Iterator[Progress]:
+        """Keeps what a job came to, and says so where it failed or was the last of its run."""
+        key, job = self.jobs[told.job]
+        self.shares[told.job] = 1.0
+        self.left[key] -= 1
+        error = told.error or _check_written(self.runs[key], job)
+        if error is not None:
+            self.errors[key].append((job, error))
+            if not isinstance(error, StoppedError):
+                yield self._line(f"{self.name(job)}fold {job.fold} failed: {error.code} {error.summary}")
+        elif not self.left[key] and not self.errors[key] and len(self.runs) > 1:
+            yield self._line(f"{self.name(job)}all its folds are trained")
+
+    def cut_short(self) -> list[str]:
+        """Where each job stopped that a signal cut short."""
+        found = [pair for pairs in self.errors.values() for pair in pairs]
+        return [
+            f"{self.name(job)}fold {job.fold}: {error.summary}"
+            for job, error in found
+            if isinstance(error, StoppedError)
+        ]
+
+    def _line(self, text: str, line: bool = True) -> Progress:
+        return Progress("train", sum(self.shares), len(self.shares), text, line)
+
+
+def _check_written(run: Run, job: FoldJob) -> KitError | None:
+    """What a worker has written must be seen here too."""
+    if run.part(job.fold).is_file():
+        return None
+    return RunError(
+        f"fold {job.fold} of runs/{job.run} was trained, and {run.part(job.fold)} is not there", code="R12",
+        hint="the workspace must be a folder that all nodes share; look whether it is mounted",
+    )  # fmt: skip
+
+
+def _came(setting: Setting, errors: Sequence[tuple[FoldJob, KitError]]) -> Run | KitError:
+    """The run, put together, or its first error, which says how many folds failed."""
+    if errors:
+        job, first = errors[0]
+        others = f" ({len(errors)} of {job.of} folds failed, the others are kept)"
+        first.summary = f"fold {job.fold}: {first.summary.removeprefix(f'fold {job.fold}: ')}{others}"
+        return first
+    try:
+        setting.trackers.pooled(setting, assemble(setting))
+    except KitError as error:
+        return error
+    return setting.run

@@ -1,0 +1,271 @@
+"""soup: the mean of the same fold's weights over several runs, as a run whose checkpoints are like any other's.
+
+The rows of a fold choose nothing that predicts them: which runs a greedy soup of a fold is made of is chosen on the
+other folds' rows alone.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kit.config.workspace import Workspace
+from kit.core.files import StrPath, remove_stumps
+from kit.core.progress import Progress, Work, finish
+from kit.data.predictions import Predictions
+from kit.engine.fit import take_statistics
+from kit.errors import Case, CheckpointError, ConfigError, InvalidError, KitWarning
+from kit.experiment.compatibility import check_asked
+from kit.experiment.oof import assemble
+from kit.experiment.restore import asked_experiment
+from kit.experiment.run_context import Setting, plan_of, preparing, train_stages
+from kit.model import checkpoints, network
+from kit.model.checkpoints import Checkpoint
+from kit.runs.checkpoint_paths import Target, find_targets
+from kit.runs.run import Run, begin, find_run
+from kit.runs.scoring import joined
+from kit.stages.training.fold import predict_held_out, save
+
+SAME = (  # keys of the resolved config that soup's runs share: the network, and what it is shown
+    "backbone", "pooling", "head", "image_size", "cache_size", "resize", "crop_share", "split_seed", "splitter",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Soup:
+    """What a soup is made of: the names of each fold's runs; and its out-of-fold scores beside theirs."""
+
+    run: Run
+    ingredients: dict[int, tuple[str, ...]]
+    scores: dict[str, float]
+    members: dict[str, dict[str, float]]
+    is_worse: bool  # than its best run, by the metric
+
+
+def soup(
+    workspace: Workspace | StrPath, paths: Sequence[str | Path], name: str, greedy: bool = False
+) -> Soup:
+    """The mean of runs' weights, fold by fold, as the run `name`; batch norm's statistics are taken anew.
+
+    Raises ConfigError C15 for paths that are no finished runs, C16 for runs that do not mix, CheckpointError D53 for
+    weights of other shapes, InvalidError D42 and D43 for other classes and folds.
+
+    Source: Wortsman et al. 2022, "Model soups: averaging weights of multiple fine-tuned models", recipe 1; its greedy
+    choice is made here on other folds than the one it predicts.
+    """
+    space = Workspace.of(workspace)
+    return finish(souping(space, paths, name, greedy))
+
+
+def souping(workspace: Workspace, paths: Sequence[str | Path], name: str, greedy: bool = False) -> Work[Soup]:
+    """soup, with its progress."""
+    targets = find_targets(workspace, paths)
+    pots = _pots(targets, greedy)
+    shared = asked_experiment(next(iter(pots[0].checkpoints.values())).about).model_dump(mode="json")
+    space = replace(workspace, raw={**workspace.raw, **shared, "tracker": None})
+    run, asked = find_run(space, name), {"soup": [target.run.name for target in targets], "greedy": greedy}
+    with run.locked():
+        remove_stumps(run.folder)
+        check_asked(run, asked, "soup")
+        setting = yield from preparing(space, run, like=targets[0].run)
+        kitchen = Kitchen(setting, pots)
+        for pot in pots:
+            pot.check(setting)
+        begin(run, asked, setting.resolved(), setting.made_from())
+        setting.folds.write(run.folder / "folds.csv")
+        chosen = yield from _chosen(kitchen, greedy)
+        yield from _serve(kitchen, chosen)
+        whole = assemble(setting)
+    return _told(setting, whole, chosen, targets)
+
+
+@dataclass(frozen=True)
+class Pot:
+    """One fold: the checkpoint of each run, by its name."""
+
+    fold: int
+    checkpoints: dict[str, Checkpoint]
+
+    def mean(self, runs: Sequence[str]) -> dict[str, Tensor]:
+        """The mean of some runs' weights; integer buffers are the first one's."""
+        found = [self.checkpoints[name].predicting for name in runs]
+        return {
+            key: torch.stack([weights[key].double() for weights in found]).mean(0).to(first.dtype)
+            if first.is_floating_point()
+            else first
+            for key, first in found[0].items()
+        }
+
+    def check(self, setting: Setting) -> None:
+        """Raises for runs whose weights, classes, folds or settings do not let them be averaged."""
+        (first, one), *others = self.checkpoints.items()
+        if one.about["classes"] != list(setting.loaded.table.classes):
+            raise InvalidError(f"{first} was trained for other classes than the table has now", code="D42")
+        if one.about["folds"] != setting.folds.fingerprint():
+            raise InvalidError(f"{first} was trained on other folds than the table gives now", code="D43")
+        for name, other in others:
+            _check_pair(first, one, name, other)
+
+
+def _check_pair(first: str, one: Checkpoint, name: str, other: Checkpoint) -> None:
+    if one.about["folds"] != other.about["folds"]:
+        raise InvalidError(
+            f"{first} and {name} have different folds: their mean would have seen what it predicts", code="D43",
+            hint="one split_seed, one splitter, one data.group",
+        )  # fmt: skip
+    if one.about["classes"] != other.about["classes"]:
+        cases = [
+            Case(", ".join(each.about["classes"][:8]), run) for run, each in ((first, one), (name, other))
+        ]
+        raise InvalidError(f"{first} and {name} have different classes", code="D42", cases=cases)
+    mine, theirs = one.about["config"], other.about["config"]
+    cases = [
+        Case(f"{mine[key]!r} in {first}, {theirs[key]!r} in {name}", key)
+        for key in SAME
+        if _bare(mine[key]) != _bare(theirs[key])
+    ]
+    if cases:
+        raise ConfigError(f"{first} and {name} cannot be averaged", code="C16", cases=cases)
+    shapes = {key: value.shape for key, value in one.predicting.items()}
+    wrong = sorted(
+        {key for key, value in other.predicting.items() if shapes.pop(key, None) != value.shape} | {*shapes}
+    )
+    if wrong:
+        raise CheckpointError(f"{first} and {name} differ in {len(wrong)} weights", code="D53", cases=wrong)
+
+
+def _bare(spec: Any) -> Any:
+    """A plugin's options without those of its starting weights, which the checkpoints have taken the place of."""
+    return (
+        {k: v for k, v in spec.items() if k not in ("pretrained", "weights")}
+        if isinstance(spec, dict)
+        else spec
+    )
+
+
+def _pots(targets: Sequence[Target], greedy: bool) -> list[Pot]:
+    """The folds that all runs have finished, with their checkpoints read."""
+    if len({target.run.folder for target in targets}) < 2:
+        raise ConfigError(
+            "a soup needs two runs or more", code="C15", hint="kit train --seeds 0,1,2 makes three"
+        )
+    shared = sorted(set.intersection(*(set(target.folds) for target in targets)))
+    lacking = [t.run.name for t in targets if set(t.folds) != set(shared)]
+    if not shared or (greedy and len(shared) < 2):
+        text = (
+            "no fold that all have finished"
+            if not shared
+            else "one fold, on which it would choose and be scored"
+        )
+        raise ConfigError(
+            f"the runs share {text}", code="C16", hint="without --greedy, or splitter.folds=2 or more"
+        )
+    if lacking:
+        text = f"W13 soups of folds {', '.join(map(str, shared))} alone: {', '.join(lacking)} have others too"
+        warnings.warn(KitWarning(text), stacklevel=4)
+    return [Pot(fold, {t.run.name: checkpoints.load(t.folds[fold]) for t in targets}) for fold in shared]
+
+
+@dataclass(frozen=True)
+class Kitchen:
+    """The shared setting, the folds, and every soup that was tasted already."""
+
+    setting: Setting
+    pots: list[Pot]
+    tasted: dict[tuple[int, frozenset[str]], Predictions] = field(default_factory=dict)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The runs."""
+        return list(self.pots[0].checkpoints)
+
+    def cooked(self, pot: Pot, runs: Sequence[str]) -> nn.Module:
+        """The network of the mean weights, batch norm's statistics taken anew over the fold's training rows."""
+        setting = self.setting
+        parts = setting.techniques.parts.bare()
+        built = network.build(parts, len(setting.loaded.table.classes), setting.experiment.image_size)
+        built.load_state_dict(pot.mean(runs))
+        made = setting.precision.place(built.eval(), setting.device)
+        if len(runs) > 1:
+            stage = train_stages(setting, pot.fold)[-1]
+            try:
+                take_statistics(made, stage.batches, plan_of(setting, pot.fold), setting.precision, 0)
+            finally:
+                stage.batches.close()
+        return made
+
+    def taste(self, pot: Pot, runs: Sequence[str]) -> Predictions:
+        """The soup's predictions of the fold's held-out rows."""
+        key = (pot.fold, frozenset(runs))
+        if key not in self.tasted:
+            self.tasted[key] = finish(predict_held_out(self.setting, pot.fold, self.cooked(pot, runs)))
+        return self.tasted[key]
+
+    def score(self, runs: Sequence[str], without: int) -> float:
+        """The metric of a soup on all held-out rows but those of one fold; higher is better."""
+        found = joined([self.taste(pot, runs) for pot in self.pots if pot.fold != without], {})
+        table, metric = self.setting.loaded.table, self.setting.metric
+        value = metric.score(table.true_labels()[table.rows_of(found.ids)], found.probabilities)
+        return value if metric.higher_is_better else -value
+
+
+def _chosen(kitchen: Kitchen, greedy: bool) -> Work[dict[int, tuple[str, ...]]]:
+    """The runs of each fold's soup: all of them, or those that help on the other folds' rows."""
+    made = {}
+    for number, pot in enumerate(kitchen.pots):
+        made[pot.fold] = tuple(kitchen.names) if not greedy else greedily(kitchen, pot.fold)
+        if greedy:
+            shown = f"fold {pot.fold}: {', '.join(made[pot.fold])}"
+            yield Progress("choose", number + 1, len(kitchen.pots), shown, line=True)
+    return made
+
+
+def greedily(kitchen: Kitchen, without: int) -> tuple[str, ...]:
+    """Runs from the best down, each kept where the soup does not get worse with it, on the rows of the other folds."""
+    alone = {name: kitchen.score([name], without) for name in kitchen.names}
+    order = sorted(kitchen.names, key=lambda name: -alone[name])
+    kept, best = [order[0]], alone[order[0]]
+    for name in order[1:]:
+        score = kitchen.score([*kept, name], without)
+        if score >= best:
+            kept, best = [*kept, name], score
+    return tuple(kept)
+
+
+def _serve(kitchen: Kitchen, chosen: dict[int, tuple[str, ...]]) -> Work[None]:
+    """Writes each fold's checkpoint and out-of-fold predictions, where they are not there yet."""
+    setting, of = kitchen.setting, len(kitchen.pots)
+    for number, pot in enumerate(kitchen.pots):
+        yield Progress("soup", number, of, f"fold {pot.fold}")
+        if setting.run.part(pot.fold).is_file():
+            continue
+        made = kitchen.cooked(pot, chosen[pot.fold])
+        more = {"soup": list(chosen[pot.fold])}
+        path = save(setting, pot.fold, 1, made.state_dict(), None, {}, more)
+        held_out = finish(predict_held_out(setting, pot.fold, made))
+        about = {
+            "run": setting.run.name, "fold": pot.fold, "rows": "oof",
+            "checkpoints": {str(pot.fold): checkpoints.tag(path)},
+        }  # fmt: skip
+        replace(held_out, about=about).write(setting.run.part(pot.fold))
+
+
+def _told(
+    setting: Setting, whole: Predictions, chosen: dict[int, tuple[str, ...]], targets: Sequence[Target]
+) -> Soup:
+    members = {}
+    for target in targets:
+        about = Predictions.read(target.run.predictions("plain") / "oof.parquet").about
+        members[target.run.name] = dict(about["scores"])
+    name, sign = setting.metric.plugin_name(), 1 if setting.metric.higher_is_better else -1
+    mine = whole.about["scores"]
+    best = max((sign * scores[name] for scores in members.values() if name in scores), default=-math.inf)
+    return Soup(setting.run, chosen, dict(mine), members, name in mine and sign * mine[name] < best)

@@ -1,0 +1,219 @@
+"""sweep: many experiments by one command, each an ordinary run, and what their scores show.
+
+What was asked for stands in sweeps/NAME.json: the same command again goes on, another sweep of that name is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kit.config.workspace import Workspace
+from kit.core.files import is_plain_name, read_json, write_json
+from kit.core.progress import Outcome, Progress, Work
+from kit.core.stopping import Stop
+from kit.data.predictions import Predictions
+from kit.data.table import Table, labelled_rows
+from kit.errors import BusyError, ConfigError, KitError, StoppedError
+from kit.evaluation.competition import check_scoring, metric_of
+from kit.evaluation.gains import Gain
+from kit.evaluation.paired import paired, shared
+from kit.experiment.open_executor import open_executor
+from kit.kinds import Metric
+from kit.runs.run import Run
+from kit.stages.training.sweep_search import Search, check_optuna
+from kit.stages.training.sweep_space import axis, changed, grid
+from kit.stages.training.train import training, training_runs
+
+SCHEMA = 1
+TASK = "sweep"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One experiment of a sweep: what it changes, and how its run came out."""
+
+    run: str
+    overrides: tuple[str, ...]
+    changed: tuple[str, ...]  # of these, what not all trials share
+    score: float | None = None  # pooled, by the competition's metric; None where it failed
+    spread: float | None = None  # sample standard deviation over its folds (ddof 1)
+    behind: Gain | None = None  # of the best trial over this one; None for the best itself
+    failed: str = ""  # the error, in a line
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """All trials, the best first, those that failed last."""
+
+    name: str
+    metric: str
+    trials: tuple[Trial, ...]
+
+    @property
+    def failed(self) -> tuple[Trial, ...]:
+        """The trials that have no score."""
+        return tuple(trial for trial in self.trials if trial.score is None)
+
+
+def sweeping(
+    name: str, asked: Sequence[str], each: Sequence[str] = (), trials: int | None = None, seed: int = 0,
+    start: Path | str = ".", stop: Stop | None = None, executor: str | None = None,
+) -> Work[Sweep]:  # fmt: skip
+    """Trains every combination of `key=a,b`, or with `trials` so many that a search suggests, over `key=low..high` too.
+
+    `each` are further sets of overrides, `"loss=cutmix epochs=20"`, under each of which the grid is tried. Raises
+    ConfigError: C05 for what is no axis, C11 for another sweep of this name, C24 for a search without optuna, and what
+    an experiment's config raises, before anything is trained. A trial that fails while it runs is told, others go on.
+    With an executor a grid's trials are trained together, and a search's so many at a time as it has workers.
+    """
+    given = () if executor is None else (f"executor={executor}",)
+    space = Workspace.find(start, given)
+    axes, sets = [axis(text) for text in asked], [text.split() for text in each]
+    file = space.root / "sweeps" / f"{_checked(name)}.json"
+    _remember(file, {"asked": list(asked), "each": list(each), "trials": trials, "seed": seed})
+    metric = Metric.open(space.competition.metric, space.root, "metric")
+    if trials is None:
+        plans = grid(axes, sets)
+        for plan in plans:
+            _check(Workspace.find(start, (*given, *plan)))
+        search = None
+    else:
+        if sets:
+            raise ConfigError("--each is for a grid, a search draws its own", code="C05")
+        check_optuna()
+        search, plans = Search(file.with_suffix(".log"), axes, metric.higher_is_better, seed), []
+    done: list[Trial] = []
+    count = len(plans) if search is None else int(trials or 0)
+    together = _together(space, count, search is not None)
+    for first in range(0, count, together):
+        places = range(first, min(first + together, count))
+        overrides = [plans[place] if search is None else search.ask(place, together) for place in places]
+        begun = [Trial(f"{name}-{at + 1:03d}", of, of) for at, of in zip(places, overrides, strict=True)]
+        spaces = [Workspace.find(start, (*given, *of)) for of in overrides]
+        work = Outcome(_tried(spaces, begun, metric, stop))
+        for step in work:
+            share = len(places) * step.done / max(step.total, 1)
+            yield replace(step, done=first + share, total=count) if step.task == "train" else step
+        done += work.result
+        for place, trial in zip(places, work.result, strict=True):
+            if search is not None:
+                search.tell(place, trial.score)
+            yield Progress(TASK, place + 1, count, _line(trial), line=True)
+    return _compared(space, name, metric, done)
+
+
+def _check(space: Workspace) -> None:
+    """Opens the techniques that an experiment names. Raises PluginError and ConfigError, C45 for another metric."""
+    check_scoring(space)
+    for kind in ("splitter", "sampler", "augmenter", "backbone", "pooling", "loss", "optimizer", "scheduler"):
+        space.experiment.open(kind, space.root)
+
+
+def _checked(name: str) -> str:
+    if not is_plain_name(name) or "@" in name:
+        raise ConfigError(f"{name!r} is no plain name for a sweep", code="C13")
+    return name
+
+
+def _remember(file: Path, asked: Mapping[str, Any]) -> None:
+    """Writes down what is asked for. Raises ConfigError C11 where the file remembers another sweep."""
+    try:
+        known = dict(read_json(file))
+    except FileNotFoundError:
+        write_json(file, {"schema": SCHEMA, **asked})
+        return
+    except (ValueError, TypeError, OSError):
+        known = {}
+    more = {**known, "trials": asked["trials"]} if known.get("trials") and asked["trials"] else known
+    if more != {"schema": SCHEMA, **asked}:
+        raise ConfigError(
+            f"{file.name} is another sweep's: {' '.join(known.get('asked', ['?']))}", code="C11",
+            hint="another name; the same with more --trials goes on",
+        )  # fmt: skip
+    write_json(file, {"schema": SCHEMA, **asked})
+
+
+def _together(space: Workspace, count: int, is_search: bool) -> int:
+    """How many trials are trained at the same time."""
+    if space.experiment.executor is None or count == 0:
+        return 1
+    return open_executor(space, space.experiment.device).at_once(count) if is_search else count
+
+
+def _tried(
+    spaces: Sequence[Workspace], begun: Sequence[Trial], metric: Metric, stop: Stop | None
+) -> Work[list[Trial]]:
+    """Trains experiments to their ends, or finds them finished."""
+    if spaces[0].experiment.executor is not None:
+        asked = [(space, trial.run) for space, trial in zip(spaces, begun, strict=True)]
+        came = yield from training_runs(asked, None, stop)
+    else:
+        came = [(yield from _alone(spaces[0], begun[0].run, stop))]
+    if busy := [error for error in came if isinstance(error, BusyError)]:
+        raise busy[0]
+    return [_scored(trial, one, metric) for trial, one in zip(begun, came, strict=True)]
+
+
+def _alone(space: Workspace, run: str, stop: Stop | None) -> Work[Run | KitError]:
+    """Trains one experiment, here."""
+    try:
+        return (yield from training(space, run, None, stop))
+    except StoppedError:
+        raise
+    except KitError as error:
+        return error
+    except (
+        Exception
+    ) as error:  # a team's own code may raise anything, and the other trials are worth the night
+        return KitError(f"{type(error).__name__}: {error}")
+
+
+def _scored(trial: Trial, came: Run | KitError, metric: Metric) -> Trial:
+    """A trial with what it came to."""
+    if isinstance(came, KitError):
+        return replace(trial, failed=f"{came.code} {came.summary}".strip())
+    about = _oof(came).about
+    name = metric.plugin_name()
+    folds = [scores[name] for scores in about["fold_scores"].values() if name in scores]
+    return replace(
+        trial,
+        score=about["scores"].get(name),
+        spread=float(np.std(folds, ddof=1)) if len(folds) > 1 else None,
+    )
+
+
+def _oof(run: Run) -> Predictions:
+    return Predictions.read(run.predictions("plain") / "oof.parquet")
+
+
+def _line(trial: Trial) -> str:
+    came = f"{trial.score:.4f}" if trial.score is not None else f"failed: {trial.failed or 'no score'}"
+    return f"{trial.run}: {' '.join(trial.overrides)}: {came}"
+
+
+def _compared(space: Workspace, name: str, metric: Metric, done: Sequence[Trial]) -> Sweep:
+    """The trials, the best first, each with the best one's gain over it on the rows that both predict."""
+    parts = changed([trial.overrides for trial in done])
+    told = [replace(trial, changed=part) for trial, part in zip(done, parts, strict=True)]
+    sign = -1.0 if metric.higher_is_better else 1.0
+    found = [trial for trial in told if trial.score is not None]
+    scored = sorted(found, key=lambda trial: sign * (trial.score or 0.0))
+    if len(scored) > 1:
+        table = labelled_rows(space.root, space.competition.data)
+        metric = metric_of(space, table)
+        best = _oof(Run(space.runs / scored[0].run))
+        scored = [scored[0], *(replace(t, behind=_gain(space, metric, table, best, t)) for t in scored[1:])]
+    return Sweep(name, metric.plugin_name(), (*scored, *(trial for trial in told if trial.score is None)))
+
+
+def _gain(space: Workspace, metric: Metric, table: Table, best: Predictions, trial: Trial) -> Gain:
+    """The best trial's gain over another, paired."""
+    other = _oof(Run(space.runs / trial.run))
+    rows, one, two = shared(best, other, table)
+    (found,) = paired(metric, rows.true_labels(), one, {trial.run: two}, rows.groups)
+    return found

@@ -1,0 +1,76 @@
+"""Search: optuna's TPE asks for one trial after another; the file of its own remembers them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kit.core.optional_packages import check_package
+from kit.core.randomness import number
+from kit.stages.training.sweep_space import Axis, written
+
+
+class Search:
+    """Suggests overrides by what earlier trials scored; the same seed and scores suggest the same, resumed or not.
+
+    Source: Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization" (TPE), by optuna.
+    """
+
+    def __init__(self, file: Path, axes: Sequence[Axis], higher_is_better: bool, seed: int) -> None:
+        check_optuna()
+        import optuna
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+        from optuna.study import StudyDirection
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        storage = JournalStorage(JournalFileBackend(str(file), lock_obj=JournalFileOpenLock(str(file))))
+        direction = StudyDirection.MAXIMIZE if higher_is_better else StudyDirection.MINIMIZE
+        self.axes, self.seed = axes, seed
+        self.study = optuna.create_study(
+            storage=storage, study_name="sweep", direction=direction, load_if_exists=True
+        )
+
+    def ask(self, place: int, together: int = 1) -> tuple[str, ...]:
+        """The overrides of trial `place`, counted from 0; those of a trial that was begun before stay as they were.
+
+        Where several are asked for before any has its score, those without one count as bad, so that they differ.
+        """
+        from optuna.samplers import TPESampler
+
+        if place < len(self.study.trials):
+            return self._overrides(self.study.trials[place].params)
+        self.study.sampler = TPESampler(
+            seed=number(self.seed, "sweep", place) % 2**32,
+            **({"constant_liar": True} if together > 1 else {}),
+        )
+        trial = self.study.ask()
+        return self._overrides({one.key: _suggested(trial, one) for one in self.axes})
+
+    def tell(self, place: int, score: float | None) -> None:
+        """What a trial scored; None where it failed."""
+        from optuna.trial import TrialState
+
+        if self.study.trials[place].state == TrialState.RUNNING:
+            state = TrialState.FAIL if score is None else TrialState.COMPLETE
+            self.study.tell(place, score, state=state)
+
+    def _overrides(self, params: dict[str, Any]) -> tuple[str, ...]:
+        return written({one.key: params[one.key] for one in self.axes if one.key in params})
+
+
+def _suggested(trial: Any, one: Axis) -> Any:
+    if one.range is None:
+        return trial.suggest_categorical(one.key, list(one.texts))
+    ask = trial.suggest_int if one.range.whole else trial.suggest_float
+    low, high = (
+        (int(one.range.low), int(one.range.high)) if one.range.whole else (one.range.low, one.range.high)
+    )
+    return ask(one.key, low, high, log=one.range.log)
+
+
+def check_optuna() -> None:
+    """Raises ConfigError C24 where optuna is not installed."""
+    check_package("optuna", "a search", "a grid without --trials")

@@ -1,0 +1,106 @@
+"""Every law of every plugin that exists: a plugin is tested by existing, and the runner tells what fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kit import contracts
+from kit.kinds import KINDS, Ensembler, Format, Metric, registry
+from kit.kinds.plugin import Plugin
+
+ROOT = Path(__file__).parents[2]  # a workspace itself, with worked examples in its plugins/
+
+
+def every_law() -> list[Any]:
+    return [
+        pytest.param(kind, name, law, id=f"{kind}-{name}-{law.__name__.removeprefix('law_')}")
+        for kind in registry.kinds()
+        for name in registry.places(kind, ROOT)
+        for law in contracts.laws_of(kind)
+    ]
+
+
+@pytest.mark.parametrize(("kind", "name", "law"), every_law())
+def test_the_law_holds(kind: str, name: str, law: contracts.Law) -> None:
+    law(KINDS[kind].open(name, ROOT))
+
+
+@pytest.mark.parametrize("kind", registry.kinds())
+def test_every_kind_has_a_base_class_of_its_name(kind: str) -> None:
+    assert KINDS[kind].__name__.lower() == kind
+
+
+def test_laws_of_a_kind_come_after_those_of_all() -> None:
+    names = [law.__name__ for law in contracts.laws_of("metric")]
+    assert names[0] == "law_written_down_and_read_back_it_is_equal"
+    assert names[-1] == "law_a_shortcut_agrees_with_the_score"
+
+
+def test_every_law_is_said_in_a_sentence() -> None:
+    for kind in registry.kinds():
+        for law in contracts.laws_of(kind):
+            assert contracts.sentence(law).endswith("."), law.__name__
+
+
+def broken(plugin: Plugin) -> dict[str, str]:
+    return {finding.law: finding.detail for finding in contracts.check(plugin) if not finding.holds}
+
+
+class NoMetric(Metric):
+    """Neither finite nor named."""
+
+    def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
+        return float(truth[0] - probabilities[0, 0]) if len(set(probabilities[:, 0])) > 2 else float("nan")
+
+
+class FirstMember(Ensembler):
+    """The first member's logarithms."""
+
+    def blend(self, members: np.ndarray) -> np.ndarray:
+        return np.log(members[0] + 1e-3)
+
+
+def test_findings_name_the_law_and_the_numbers() -> None:
+    found = broken(NoMetric())
+    assert (
+        "perfect predictions score nan" in found["Perfect predictions score at least as well as any other."]
+    )
+    assert "The order of the rows does not change the score." in found
+    assert found[
+        "The docstring of its class or module contains `Source: ...` with the paper, equation or library."
+    ]
+
+
+def test_an_ensembler_that_gives_no_probabilities_is_found() -> None:
+    found = broken(FirstMember())
+    rows = "A blend (N, K) is finite and not negative, and its rows sum to 1."
+    assert "the least probability is -" in found[rows]
+    assert "Unfitted and without weights: the order of the members does not change the blend." in found
+
+
+class ByPosition(Format):
+    """Writes rows where they happen to be."""
+
+    def matches(self, sample: Any, classes: Any) -> bool:
+        return sample.shape[1] == 2
+
+    def write(self, predictions: Any, sample: Any) -> Any:
+        sample["label"] = [predictions.classes[row.argmax()] for row in predictions.probabilities]
+        return sample
+
+
+def test_a_format_that_goes_by_position_is_found() -> None:
+    found = broken(ByPosition())
+    assert "The order of the predictions does not change the submission." in found
+    assert "The given sample is not changed." in found
+
+
+def test_an_error_of_the_plugin_is_a_law_that_does_not_hold() -> None:
+    class Silent(Metric):
+        """It has no score."""
+
+    assert "NotImplementedError: " in broken(Silent()).values()

@@ -1,0 +1,101 @@
+"""Large members stand in memory maps; a blend of them is the same, and what is equal is held once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kit.core import memmaps
+from kit.core.memmaps import empty, release
+from kit.evaluation.crossfit import cross_fit
+from kit.kinds import Ensembler
+from kit.stages.blending import members
+from kit.stages.blending.blend import blend
+from kit.stages.blending.members import read_members
+from tests.drawn_members import drawn
+from tests.written_runs import competition, write_run
+
+
+def mapped(array: np.ndarray) -> bool:
+    base: object = array
+    while isinstance(base, np.ndarray):
+        if isinstance(base, np.memmap):
+            return True
+        base = base.base
+    return False
+
+
+def test_a_small_array_is_a_plain_one_and_no_file_is_made(tmp_path: Path) -> None:
+    made = empty((2, 3, 4), tmp_path / "cache")
+    assert (made.shape, made.dtype, mapped(made)) == ((2, 3, 4), np.float32, False)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_large_array_is_mapped_to_a_file_without_a_name(tmp_path: Path) -> None:
+    made = empty((2, 3, 4), tmp_path / "cache", large=96)
+    made[:] = 7
+    assert mapped(made)
+    assert made.sum() == 7 * 24
+    assert type(made) is np.ndarray
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", ["r+", "c"])
+def test_what_was_written_is_there_after_a_release(tmp_path: Path, mode: str) -> None:
+    np.full((3, 5000), 1, dtype=np.float32).tofile(tmp_path / "file")
+    made = np.memmap(tmp_path / "file", dtype=np.float32, mode=mode, shape=(3, 5000))  # type: ignore[call-overload]
+    made[1] = 2
+    release(np.asarray(made)[0:2])
+    assert (made[:, 0] == [1, 2, 1]).all()
+    release(np.zeros(3))  # a plain array has nothing to give back
+
+
+def test_large_members_blend_as_small_ones_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = blend(competition(tmp_path / "small"), ["a", "b"], "hill_climb")
+    monkeypatch.setattr(memmaps, "LARGE", 1)
+    monkeypatch.setattr(members, "MANY", 1)
+    workspace = competition(tmp_path / "large")
+    assert mapped(read_members(workspace, ["a"])[0].oof.probabilities)
+    found = blend(workspace, ["a", "b"], "hill_climb")
+    assert found.path.read_text() == small.path.read_text()
+    assert found.comparison == small.comparison
+    assert list((workspace.root / "cache").iterdir()) == []
+
+
+def test_equal_ids_and_folds_are_held_once(tmp_path: Path) -> None:
+    workspace = competition(tmp_path)
+    write_run(tmp_path, "c", rows=range(8))
+    a, b, c = read_members(workspace, ["a", "b", "c"])
+    assert b.folds is a.folds
+    assert b.oof.ids is a.oof.ids
+    assert b.test.ids is a.test.ids
+    assert c.oof.ids is not a.oof.ids
+    assert c.test.ids is a.test.ids
+
+
+def test_a_member_lets_its_out_of_fold_probabilities_go(tmp_path: Path) -> None:
+    (member,) = read_members(competition(tmp_path), ["a"])
+    light = member.without_oof()
+    assert light.oof.probabilities.size == 0
+    assert (light.oof.ids is member.oof.ids, light.oof.about == member.oof.about) == (True, True)
+    assert light.test is member.test
+
+
+def test_cross_fit_hands_over_members_each_in_one_piece() -> None:
+    """numpy's own indexing may not, and reading across pieces makes a climb several times slower."""
+    seen: list[bool] = []
+
+    class Watching(Ensembler):
+        def fit(self, members: np.ndarray, truth: np.ndarray) -> Watching:
+            seen.append(members.flags.c_contiguous)
+            return self
+
+        def blend(self, members: np.ndarray) -> np.ndarray:
+            seen.append(members.flags.c_contiguous)
+            return members[0]
+
+    found, truth = drawn(members=3, rows=40)
+    cross_fit(Watching(), found, truth, np.arange(40) % 4)
+    assert seen == [True] * 9

@@ -1,0 +1,202 @@
+"""Reading a CSV: nothing is guessed, nothing is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kit.config.models import Data
+from kit.data.csv_file import CsvFile, read_csv
+from kit.errors import ConfigError, DataError
+
+
+def read(folder: Path, content: bytes | str, sep: str = ",", encoding: str = "utf-8") -> CsvFile:
+    file = folder / "train.csv"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_csv(file, sep, encoding)
+
+
+def refused(folder: Path, content: bytes | str, **options: str) -> DataError:
+    with pytest.raises(DataError) as caught:
+        read(folder, content, **options)
+    return caught.value
+
+
+def test_every_cell_is_the_text_that_stands_there(tmp_path: Path) -> None:
+    cells = ["007", "1e5", "NA", "null", "True", "", " x ", "nan", "1.0", "ÿ"]
+    frame = read(tmp_path, "id,label\n" + "".join(f"{cell},a\n" for cell in cells)).frame()
+    assert frame["id"].tolist() == cells
+    assert list(frame.columns) == ["id", "label"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfid,label\nx,a\ny,b\n",
+        b"id,label\r\nx,a\r\ny,b\r\n",
+        b"id,label\rx,a\ry,b\r",
+        b"id,label\nx,a\ny,b",
+        b"id,label\nx,a\ny,b\n\n\n",
+        b"id,label\nx,a\n\ny,b\n",
+        b'"id","label"\n"x","a"\n"y","b"\n',
+    ],
+)
+def test_marks_and_line_ends_do_not_matter(tmp_path: Path, content: bytes) -> None:
+    file = read(tmp_path, content)
+    assert file.columns == ("id", "label")
+    assert file.rows == (("x", "a"), ("y", "b"))
+
+
+def test_quoted_separators_and_line_ends_belong_to_the_cell(tmp_path: Path) -> None:
+    assert read(tmp_path, 'id,label\n"a,b","c\nd"\n').rows == (("a,b", "c\nd"),)
+
+
+@pytest.mark.parametrize(
+    ("content", "likely"),
+    [
+        ("id,label\nx,é\n".encode("utf-16"), "utf-16"),
+        ("id,label\nx,é\n".encode("utf-16-le"), "utf-16-le"),
+        ("id,label\nx,é\n".encode("cp1252"), "cp1252"),
+        (b"id,label\nx,\x81\n", "latin-1"),
+    ],
+)
+def test_another_encoding_is_named_and_then_read(tmp_path: Path, content: bytes, likely: str) -> None:
+    error = refused(tmp_path, content)
+    assert error.code == "D25"
+    assert f"not UTF-8 (looks like {likely})" in error.summary
+    assert "data.encoding" in error.hint
+    assert read(tmp_path, content, encoding=likely).columns == ("id", "label")
+
+
+def test_an_encoding_that_does_not_exist_is_the_configs_fault(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no encoding named 'utf-9'"):
+        read(tmp_path, "id\nx\n", encoding="utf-9")
+
+
+@pytest.mark.parametrize("sep", [";", "\t", "|"])
+@pytest.mark.parametrize(
+    "rows", ["id{0}label\nx{0}a\n", '"id"{0}"label"\n"x"{0}"a"\n', '"id"{0}label\nx{0}"a"\n']
+)
+def test_another_separator_is_named_and_then_read(tmp_path: Path, sep: str, rows: str) -> None:
+    content = rows.format(sep)
+    error = refused(tmp_path, content)
+    assert error.code == "D26"
+    assert f"found 1 column {content.partition(chr(10))[0]!r}: set data.sep" in error.summary
+    assert read(tmp_path, content, sep=sep).rows == (("x", "a"),)
+    key, _, quoted = error.hint.partition("=")
+    assert key == "data.sep"
+    assert Data.model_validate({"sep": quoted.strip("'")}).sep == sep  # the hint as a shell hands it over
+
+
+def test_rows_of_another_length_are_listed(tmp_path: Path) -> None:
+    error = refused(tmp_path, "id,label\nx,a\ny,b,c\nz\n")
+    assert error.code == "D27"
+    assert [case.detail for case in error.cases] == [
+        "row 3 has 3 fields, header has 2",
+        "row 4 has 1 field, header has 2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('id,label\n"x,a\n', "a quote opens on line 2 and is never closed"),
+        ('id,label\r\n"y\r\nz","b ""c"""\r\nx,"a\r\nw,a\r\n', "a quote opens on line 4 and is never closed"),
+        ('sep=,\nid,label\nx,"a', "a quote opens on line 3 and is never closed"),
+        ('id,label\nx,"a" b\n', "row 2: text follows the closing quote of a cell"),
+        (
+            'id,label\n"x,a\ny,b\nz"w,c\n',
+            "row 4: text follows the closing quote of a cell that opens on line 2",
+        ),
+    ],
+)
+def test_a_stray_quote_is_told_with_the_line_where_it_opens(tmp_path: Path, content: str, words: str) -> None:
+    error = refused(tmp_path, content)
+    assert error.code == "D27"
+    assert error.summary.endswith(words)
+
+
+def test_a_quote_that_is_never_closed_is_found_in_a_large_file(tmp_path: Path) -> None:
+    rows = "y,dog\n" * 50_000  # more characters than csv takes in one cell by default
+    assert (
+        "a quote opens on line 2 and is never closed"
+        in refused(tmp_path, f'id,label\nx,"cat\n{rows}').summary
+    )
+    long = "1 2 " * 50_000
+    assert read(tmp_path, f"id,rle\nx,{long}\n").rows == (("x", long),)
+
+
+def test_excels_separator_line_is_no_row(tmp_path: Path) -> None:
+    for content in (b"sep=;\nid;label\nx;a\n", b'\xef\xbb\xbf"sep=;"\r\n"id";"label"\r\n"x";"a"\r\n'):
+        error = refused(tmp_path, content)
+        assert (error.code, error.hint) == ("D26", "data.sep=';'")
+        file = read(tmp_path, content, sep=";")
+        assert (file.columns, file.rows, list(file.lines)) == (("id", "label"), (("x", "a"),), [3])
+
+
+def test_a_doubled_header_is_told_with_its_lines(tmp_path: Path) -> None:
+    error = refused(tmp_path, 'id,label\n"id","label"\nx,a\nid,label\ny,b\n')
+    assert error.code == "D72"
+    assert error.summary.endswith("has its header again on lines 2, 4")
+    assert refused(tmp_path, "id\nid\nx\n").code == "D72"
+    assert read(tmp_path, "name\nx\nname\n").rows == (("x",), ("name",))  # a class may have any name
+
+
+def test_byte_order_marks_are_no_part_of_a_cell(tmp_path: Path) -> None:
+    mark = b"\xef\xbb\xbf"
+    assert read(tmp_path, mark + mark + b"id,label\nx,a\n").columns == ("id", "label")
+    for second in (b"id,label\ny,b\n", b"y,b\n"):
+        error = refused(tmp_path, mark + b"id,label\nx,a\n" + mark + second)
+        assert error.code == "D72"
+        assert error.summary.endswith("is several files in one: row 3 begins with a byte-order mark")
+
+
+def test_nul_bytes_are_told_with_their_line(tmp_path: Path) -> None:
+    error = refused(tmp_path, b"id,label\r\nx,a\r\ny,\0\0b\r\n")
+    assert error.code == "D71"
+    assert error.summary.endswith("has 2 NUL bytes, the first on line 3")
+
+
+def test_lines_are_the_files_own(tmp_path: Path) -> None:
+    file = read(tmp_path, '\r\nid,text\r\nx,a\r\n\r\ny,"b\r\nc"\r\nz,d\r\n\r\n')
+    assert list(file.lines) == [3, 6, 7]
+    assert dict(file.begun) == {1: 5}
+    assert read(tmp_path, "id\n\nx\n\n").rows == (("",), ("x",))
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ("id,id", "'id' is there 2 times"),
+        ("id, label", "' label' has blanks around it"),
+        ("id,label\u200b", "'label\\u200b' has blanks around it"),
+        ('id,"label\nx"', "has a line break: is a quote left open on line 1?"),
+    ],
+)
+def test_double_and_padded_column_names_are_refused(tmp_path: Path, header: str, words: str) -> None:
+    error = refused(tmp_path, f"{header}\nx,a\n")
+    assert error.code == "D28"
+    assert words in str(error)
+
+
+@pytest.mark.parametrize("content", ["", "\n", "id,label\n", "id,label"])
+def test_a_table_without_rows_is_refused(tmp_path: Path, content: str) -> None:
+    assert refused(tmp_path, content).code == "D29"
+
+
+def test_a_table_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
+    (tmp_path / "trains.csv").write_text("id\nx\n")
+    with pytest.raises(DataError, match=r"did you mean 'trains\.csv'") as caught:
+        read_csv(tmp_path / "train.csv")
+    assert caught.value.code == "D21"
+
+
+def test_a_folder_is_no_table(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is a directory"):
+        read_csv(tmp_path)
+
+
+def test_a_column_that_is_not_there_is_told_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'label'"):
+        read(tmp_path, "id,label\nx,a\n").column("lable")

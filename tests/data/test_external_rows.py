@@ -1,0 +1,296 @@
+"""Rows of other sources: they train, are never scored, leak nothing, and are refused where the rules say so."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kit.config.models import Data
+from kit.config.workspace import Workspace
+from kit.core.progress import finish
+from kit.data.external_rows import is_allowed
+from kit.data.folds import Folds, make_folds
+from kit.data.predictions import Predictions
+from kit.data.table import Table, train_table
+from kit.errors import ConfigError, DataError, KitWarning
+from kit.kinds import Splitter
+from kit.runs.run import Run
+from kit.stages.checks.check import checking
+from kit.stages.training.train import train
+from tests.conftest import Kit
+from tests.data.test_folds import table
+from tests.drawn_tables import csv, make
+
+DATA = Data(train="train.csv", sample=None, images="images/{id}")
+OWN = ("id,label,person", "a,cat,p", "b,dog,q", "c,cat,q")
+MORE = (
+    "id,label,source,licence,origin",
+    "w1,dog,web,CC-BY-4.0,https://x",
+    "w2,cat,web,CC-BY-4.0,https://x",
+    "v,cat,,,",
+)
+IMAGES = [f"images/{name}.png" for name in ("a", "b", "c", "w1", "w2", "v")]
+
+
+def read(root: Path, **keys: Any) -> Table:
+    make(root, {"train.csv": csv(*OWN), "more.csv": csv(*MORE)}, IMAGES)
+    return train_table(root, Data.model_validate({**DATA.model_dump(), "external_train": "more.csv", **keys}))
+
+
+# --------------------------------------------------------------------------------------------- tables
+
+
+def test_a_second_table_adds_rows_whose_source_is_named_or_the_files(tmp_path: Path) -> None:
+    made = read(tmp_path)
+    assert made.ids.tolist() == ["a", "b", "c", "w1", "w2", "v"]
+    assert made.sources is not None
+    assert made.sources.tolist() == ["", "", "", "web", "web", "more"]
+    assert made.own.tolist() == [True] * 3 + [False] * 3
+    assert [str(source) for source in made.other_sources()] == [
+        "1 rows, no licence",
+        "2 rows, licence CC-BY-4.0, from https://x",
+    ]
+    assert made.prior().tolist() == [2 / 3, 1 / 3]  # of the competition's own rows
+    assert made.take([3, 0]).own.tolist() == [False, True]
+
+
+def test_a_column_of_the_one_table_names_sources_too(tmp_path: Path) -> None:
+    rows = ("id,label,from", "a,cat,", "b,dog, ", "c,cat,web")
+    make(tmp_path, {"train.csv": csv(*rows)}, IMAGES)
+    made = train_table(tmp_path, DATA.model_copy(update={"source": "from"}))
+    assert made.own.tolist() == [True, True, False]
+    with pytest.raises(ConfigError, match=r"data\.source: no column 'form'; did you mean 'from'"):
+        train_table(tmp_path, DATA.model_copy(update={"source": "form"}))
+
+
+@pytest.mark.parametrize("column", ["license", "licence", "origin", "source"])
+@pytest.mark.parametrize("rule", ["allowed", "forbidden", ("CC-BY-*",)])
+def test_a_column_of_that_name_is_no_other_source_unless_the_config_says_so(
+    tmp_path: Path, column: str, rule: str | tuple[str, ...]
+) -> None:
+    rows = (f"id,label,{column}", "a,cat,CC-BY-NC-4.0", "b,dog,", "c,cat,No known copyright")
+    make(tmp_path, {"train.csv": csv(*rows)}, IMAGES)
+    made = train_table(tmp_path, Data.model_validate({**DATA.model_dump(), "external": rule}))
+    assert made.ids.tolist() == ["a", "b", "c"]
+    assert made.sources is None
+    assert made.other_sources() == ()
+    assert made.frame[column].tolist() == ["CC-BY-NC-4.0", "", "No known copyright"]
+
+
+def test_images_of_another_folder_are_found_by_their_own_pattern(tmp_path: Path) -> None:
+    make(tmp_path, images=["web/w1.jpg", "web/w2.jpg", "web/v.jpg"])
+    made = read(tmp_path, external_images="web/{id}")
+    assert [path.parent.name for path in made.paths] == ["images"] * 3 + ["web"] * 3
+
+
+def test_an_id_of_both_tables_is_refused(tmp_path: Path) -> None:
+    make(tmp_path, {"twice.csv": csv("id,label", "b,dog")})
+    with pytest.raises(DataError, match="D24 1 ids of .*twice.csv are ids of data.train too"):
+        read(tmp_path, external_train="twice.csv")
+
+
+def test_an_external_row_without_a_group_is_one_of_its_own(tmp_path: Path) -> None:
+    made = read(tmp_path, group="person")
+    assert made.groups is not None
+    assert made.groups.tolist() == ["p", "q", "q", "web w1", "web w2", "more v"]
+
+
+# ----------------------------------------------------------------------------------------------- rules
+
+
+def test_forbidden_sources_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"D63 3 rows of other sources may not be used \(data.external: forbidden\)"
+    ) as caught:
+        read(tmp_path, external="forbidden")
+    assert caught.value.exit_code == 3
+    assert "web: 2 rows, licence CC-BY-4.0, from https://x" in str(caught.value)
+
+
+def test_licences_that_are_not_listed_are_refused_and_others_pass(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="1 rows of other sources may not") as caught:
+        read(tmp_path, external=["CC-BY-*"])
+    assert [case.path for case in caught.value.cases] == ["more"]
+    (tmp_path / "free.csv").write_text(csv("id,label,license", "v,cat,cc by 4.0"))
+    assert len(read(tmp_path, external="CC-BY-*", external_train="free.csv")) == 4
+
+
+@pytest.mark.parametrize(
+    ("licence", "rule", "allowed"),
+    [
+        ("", "allowed", True),
+        ("MIT", "forbidden", False),
+        ("CC BY-SA 4.0", ["cc-by*", "!*-nc*"], True),
+        ("CC-BY-NC-4.0", ["cc-by*", "!*-nc*"], False),
+        ("CC_BY_NC", ["!*-nc*"], False),
+        ("MIT", ["!*-nc*"], True),
+        ("", ["!*-nc*"], False),
+        ("MIT", ["Apache-2.0"], False),
+        ("MIT", [], False),
+    ],
+)
+def test_a_rule_is_a_list_of_patterns_of_licences(
+    licence: str, rule: str | Sequence[str], allowed: bool
+) -> None:
+    assert is_allowed(licence, rule) == allowed
+
+
+def test_nothing_but_other_sources_is_no_competition(tmp_path: Path) -> None:
+    make(tmp_path, {"train.csv": csv("id,label,source", "a,cat,web", "b,dog,web")}, IMAGES)
+    with pytest.raises(DataError, match="D29 all rows are of other sources"):
+        train_table(tmp_path, DATA.model_copy(update={"source": "source"}))
+
+
+# ----------------------------------------------------------------------------------------------- folds
+
+
+def with_sources(rows: Table, external: Sequence[int]) -> Table:
+    from dataclasses import replace
+
+    sources = np.full(len(rows), "", dtype="<U3")
+    sources[list(external)] = "web"
+    return replace(rows, sources=sources)
+
+
+SPLITTERS = [
+    {"name": "stratified_kfold", "folds": 3},
+    {"name": "kfold", "folds": 3},
+    {"name": "holdout"},
+    {"name": "repeated", "repeats": 2, "base": {"name": "stratified_kfold", "folds": 3}},
+    {"name": "time", "folds": 3, "column": "when"},
+]
+
+
+@pytest.mark.parametrize("spec", SPLITTERS, ids=lambda spec: spec["name"])
+def test_external_rows_are_never_held_out_and_train_unless_their_twin_is(
+    spec: dict[str, Any], tmp_path: Path
+) -> None:
+    from dataclasses import replace
+
+    import pandas as pd
+
+    contents = [f"{row:04d}".encode() for row in range(36)]
+    contents[30] = contents[4]  # the web has the photo of row 4
+    contents[0] = contents[8]
+    rows = with_sources(table([0, 1] * 18, contents=contents, folder=tmp_path), [0, *range(30, 36)])
+    rows = replace(rows, frame=pd.DataFrame({"when": [str(row) for row in range(30)] + ["none"] * 6}))
+    splitter = Splitter.open(spec)
+    with pytest.warns(KitWarning, match="W01"):
+        folds = make_folds(rows, splitter, 0)
+    assert (folds.numbers[[0, *range(30, 36)]] == -1).all()
+    for fold in range(folds.count):
+        trained = folds.train(splitter, fold)
+        assert trained[31:].all()
+        assert (trained[0], trained[30]) == (trained[8], trained[4])
+        assert not folds.held_out(fold)[30:].any()
+
+
+def test_folds_of_the_own_rows_are_those_without_external_rows() -> None:
+    rows = table([0, 1] * 15)
+    more = with_sources(table([0, 1] * 18), range(30, 36))
+    splitter = Splitter.open("stratified_kfold")
+    assert (make_folds(more, splitter, 0).numbers[:30] == make_folds(rows, splitter, 0).numbers).all()
+
+
+def test_an_external_row_of_a_group_stays_out_with_it() -> None:
+    groups = [f"g{row // 3}" for row in range(30)] + ["g0", "g0", "other"]
+    rows = with_sources(table([0, 1] * 15 + [0, 1, 0], groups), (30, 31, 32))
+    splitter = Splitter.open("stratified_group_kfold")
+    folds = make_folds(rows, splitter, 0)
+    fold = int(folds.numbers[0, 0])
+    assert folds.train(splitter, fold)[30:].tolist() == [False, False, True]
+    assert folds.train(splitter, (fold + 1) % 5)[30:].all()
+
+
+def test_folds_with_kin_are_read_as_they_were_written(tmp_path: Path) -> None:
+    for numbers, kin in (([[0], [-1], [1]], [[0], [1], [1]]), ([[0, 2], [-1, -1]], [[0, 2], [0, 2]])):
+        folds = Folds(np.array(["a", "b", "c"][: len(numbers)]), np.array(numbers), np.array(kin))
+        folds.write(tmp_path / "folds.csv")
+        again = Folds.read(tmp_path / "folds.csv")
+        assert again.numbers.tolist() == numbers
+        assert again.sides.tolist() == kin
+        assert again.fingerprint() == folds.fingerprint() != Folds(folds.ids, folds.numbers).fingerprint()
+
+
+# ------------------------------------------------------------------------------------------------- runs
+
+
+@pytest.fixture
+def workspace(competition: Path) -> Workspace:
+    """The drawn competition with six more rows: copies of own images' names under another folder's files."""
+    rng = np.random.default_rng(5)
+    import cv2
+
+    from tests.drawing import draw
+
+    lines = ["id,label,person,source,licence,origin"]
+    for number, label in enumerate(["blob", "cross", "ring"] * 2):
+        cv2.imwrite(str(competition / f"data/images/w{number}.png"), draw(label, rng))
+        lines.append(f"w{number},{label},{'p0' if number == 0 else ''},web,CC0,https://x")
+    (competition / "data/more.csv").write_text("\n".join(lines) + "\n")
+    return Workspace.find(competition)
+
+
+MORE_ROWS = ("data.external_train=data/more.csv", "epochs=1")
+
+
+def test_a_run_trains_on_external_rows_and_predicts_none_of_them(workspace: Workspace, kit: Kit) -> None:
+    grouped = ("data.group=person", "splitter=stratified_group_kfold", "splitter.folds=2")
+    assert kit("train", "--name", "r", *MORE_ROWS, *grouped)[0] == 0
+    run = Run(workspace.runs / "r")
+    oof = Predictions.read(run.predictions("plain") / "oof.parquet")
+    assert len(oof) == 60
+    assert not any(name.startswith("w") for name in oof.ids.tolist())
+    folds = run.folds()
+    at = {name: row for row, name in enumerate(folds.ids.tolist())}
+    assert (
+        folds.sides[at["w0"]].tolist()
+        == folds.numbers[at["000"]].tolist()
+        == folds.numbers[at["005"]].tolist()
+    )
+    assert folds.sides[at["w1"]].tolist() == [-1]
+    assert kit("tta", "--checkpoints", "runs/r", *MORE_ROWS[:1], *grouped[:1])[0] == 0
+    assert kit("blend", "runs/r", *MORE_ROWS[:1], *grouped[:1])[0] == 0
+    _, told, _ = kit("runs", "show", "r")
+    assert "web  6 rows, licence CC0, from https://x" in told
+    assert run.manifest["made_from"]["sources"] == {"web": "6 rows, licence CC0, from https://x"}
+
+
+def test_a_run_does_not_go_on_with_other_sources(workspace: Workspace) -> None:
+    train(workspace.root, MORE_ROWS, name="r", folds=[0])
+    file = workspace.root / "data/more.csv"
+    file.write_text(file.read_text().replace("CC0", "MIT"))
+    with pytest.raises(DataError, match="D60") as caught:
+        train(workspace.root, MORE_ROWS, name="r", folds=[1])
+    cases = [str(case) for case in caught.value.cases]
+    assert cases == [
+        "sources web: 6 rows, licence CC0, from https://x then, 6 rows, licence MIT, from https://x now"
+    ]
+    with pytest.raises(DataError, match=r"D60[\s\S]*sources: changed"):
+        train(workspace.root, MORE_ROWS[1:], name="r", folds=[1])
+
+
+def test_a_refused_source_ends_the_command_with_3(workspace: Workspace, kit: Kit) -> None:
+    status, _, said = kit("train", "--name", "r", *MORE_ROWS, "data.external=forbidden")
+    assert status == 3
+    assert "D63 6 rows of other sources may not be used" in said
+    assert not (workspace.runs / "r" / "fold-0").exists()
+
+
+def test_check_lists_the_sources_and_warns_where_one_is_silent(workspace: Workspace) -> None:
+    def found() -> tuple[str, str]:
+        space = Workspace.find(workspace.root, MORE_ROWS)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", KitWarning)
+            finding = next(one for one in finish(checking(space)).findings if one.code == "K12")
+        return finding.level, finding.summary
+
+    assert found() == ("note", "6 rows are of 1 other sources")
+    file = workspace.root / "data/more.csv"
+    file.write_text(file.read_text().replace("CC0", ""))
+    assert found() == ("warning", "6 rows are of 1 other sources, 1 of them without licence or origin")

@@ -1,0 +1,89 @@
+"""compile=true: compiled steps, plain weights and predictions; a quick backend stands in for the compiler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from kit.__main__ import run
+from kit.device import compiling
+from kit.device.compiling import check_compiler, compile_training, is_compiled
+from kit.device.precision import Precision
+from kit.errors import ConfigError
+from kit.model import bn_fusion
+from kit.stages.training.train import train
+from tests.drawing import draw_competition
+
+
+@pytest.fixture(autouse=True)
+def backend(monkeypatch: pytest.MonkeyPatch) -> list[torch.Size]:
+    """A backend that runs what was traced as it is, and notes the shape of each graph's batch."""
+    shapes: list[torch.Size] = []
+
+    def noting(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., object]:
+        shapes.extend(value.shape for value in inputs if value.dtype == torch.uint8)
+        return graph.forward
+
+    monkeypatch.setattr(compiling, "BACKEND", noting)
+    torch._dynamo.reset()
+    return shapes
+
+
+def test_a_compiled_run_has_the_plain_runs_weights_and_a_graph_for_each_size(
+    tmp_path: Path, backend: list[torch.Size]
+) -> None:
+    found = []
+    for name in ("plain", "compiled"):
+        root = draw_competition(tmp_path / name, compile=name == "compiled", epochs=1, batch_size=8)
+        made = train(root, name="r", folds=[0])
+        found.append(load_file(made.fold(0) / "0001" / "model.safetensors"))
+    plain, compiled = found
+    assert plain.keys() == compiled.keys()
+    assert all(torch.equal(plain[key], compiled[key]) for key in plain)
+    assert {shape[0] for shape in backend} == {7, 8}  # 30 rows in 4 batches
+
+
+def test_a_copy_of_a_compiled_network_is_plain_and_so_is_what_predicts() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3))
+    names = list(network.state_dict())
+    compile_training(network)
+    assert is_compiled(network)
+    assert list(network.state_dict()) == names
+    for dtype in ("float32", "bfloat16"):
+        shown = bn_fusion.for_predicting(network, Precision(dtype, dtype, "contiguous"), 8)
+        assert not is_compiled(shown)
+        assert shown is not network
+
+
+def test_a_missing_compiler_is_said_before_anything_is_read(
+    competition: Path, inside: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    from torch._inductor import cpp_builder, exc
+
+    def missing() -> str:
+        raise exc.InvalidCxxCompiler
+
+    monkeypatch.setattr(cpp_builder, "get_cpp_compiler", missing)
+    inside(competition)
+    assert run(["train", "--name", "r", "compile=true"]) == 2
+    assert "C27 compile=true needs a C++ compiler" in capsys.readouterr().err
+    assert not (competition / "runs" / "r" / "config.json").exists()
+    check_compiler(torch.device("cuda"))
+    with pytest.raises(ConfigError, match="C27"):
+        check_compiler(torch.device("cpu"))
+
+
+def test_a_dry_run_says_what_compiling_costs(
+    competition: Path, inside: Callable[[Path], None], capsys: pytest.CaptureFixture[str],
+    backend: list[torch.Size],
+) -> None:  # fmt: skip
+    inside(competition)
+    assert run(["train", "--dry-run", "compile=true"]) == 0
+    assert "kit bench network --compile" in capsys.readouterr().out
+    assert not backend

@@ -1,0 +1,51 @@
+"""Ranks share every batch: whatever the sampler, two of them see what one would."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kit.config.workspace import Workspace
+from kit.core.progress import finish
+from kit.engine.batches import TrainBatches
+from kit.experiment.run_context import Setting, preparing
+from kit.kinds import Augmenter, Sampler
+from kit.kinds.registry import places
+from kit.runs.run import find_run
+
+
+@pytest.fixture(scope="module")
+def setting(trained_once: Path) -> Setting:
+    space = Workspace.open(trained_once)
+    return finish(preparing(space, find_run(space, "unbegun")))
+
+
+def batches(setting: Setting, sampler: str, rank: int, ranks: int) -> TrainBatches:
+    labels = setting.loaded.table.true_labels()
+    rows = np.flatnonzero((labels > 0) | (np.arange(len(labels)) % 2 == 0))  # classes of unlike size
+    return TrainBatches(
+        setting.loaded.cache, labels, rows, Sampler.open(sampler), Augmenter.open("light"), 16, 7,
+        seed=4, workers=0, rank=rank, ranks=ranks,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("sampler", places("sampler"))
+def test_two_ranks_see_the_batches_of_one(setting: Setting, sampler: str) -> None:
+    whole, parts = batches(setting, sampler, 0, 1), [batches(setting, sampler, rank, 2) for rank in (0, 1)]
+    assert whole.steps == parts[0].steps == parts[1].steps
+    shown = 0
+    for one, first, second in zip(whole.epoch(3), *(part.epoch(3) for part in parts), strict=True):
+        assert one.rows.tolist() == first.rows.tolist() + second.rows.tolist()
+        assert one.labels.tolist() == first.labels.tolist() + second.labels.tolist()
+        pixels = np.concatenate([first.images.numpy(), second.images.numpy()])
+        assert np.array_equal(one.images.numpy(), pixels)
+        shown += len(first)
+    assert shown > 0
+
+
+def test_a_rank_that_begins_within_an_epoch_goes_on_as_if_it_had_not_stopped(setting: Setting) -> None:
+    all_of_it = list(batches(setting, "shuffled", 1, 2).epoch(0))
+    rest = list(batches(setting, "shuffled", 1, 2).epoch(0, first_step=3))
+    assert [batch.rows.tolist() for batch in rest] == [batch.rows.tolist() for batch in all_of_it[3:]]

@@ -1,0 +1,107 @@
+"""docs/promises.md: each promise names a test that there is; and a few that no other file shows."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+
+from kit.__main__ import run
+from kit.core.error_codes import codes
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "promises.md").read_text()
+CELL = r"((?:[^|\\]|\\.)+)"
+ROWS = re.findall(rf"^\| {CELL} \| (?:(\S+(?: \S+)*) \| )?([\w/]+)::(\w+) \|$", PAGE, flags=re.MULTILINE)
+
+
+@lru_cache
+def named_in(file: Path) -> set[str]:
+    return {node.name for node in ast.parse(file.read_text()).body if isinstance(node, ast.FunctionDef)}
+
+
+def test_each_row_of_the_tables_is_read() -> None:
+    rows = [
+        line
+        for line in PAGE.splitlines()
+        if line.startswith("|") and not re.match(r"\|-|\| (promise|input) \|", line)
+    ]
+    assert len(rows) == len(ROWS) > 80
+    assert sum(bool(code) for _, code, _, _ in ROWS) > 80  # those of bad inputs have a code
+
+
+@pytest.mark.parametrize(
+    ("promise", "code", "file", "name"), ROWS, ids=[f"{row[2]}::{row[3]}" for row in ROWS]
+)
+def test_each_promise_has_its_test(promise: str, code: str, file: str, name: str) -> None:
+    assert name in named_in(ROOT / "tests" / f"{file}.py")
+    assert all(each == "-" or each in codes() for each in code.split())
+
+
+def test_images_are_decoded_in_one_place() -> None:
+    """What makes pixels of a file's bytes stands in images.py and decoding/; others may look at a header at most."""
+    for file in (ROOT / "kit").rglob("*.py"):
+        if file.name == "images.py" or file.parent.name == "decoding":
+            continue
+        called = {
+            ast.unparse(node.func)
+            for node in ast.walk(ast.parse(file.read_text()))
+            if isinstance(node, ast.Call)
+        }
+        assert not called & {"cv2.imread", "cv2.imdecode", "PIL.Image.open", "np.asarray(Image.open"}, file
+        if "Image.open" in called:
+            assert file.name in ("recipes.py", "shift.py")  # kit init and kit check, which read sizes
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **more}
+
+
+def test_a_reader_that_leaves_early_gets_no_traceback() -> None:
+    command = f"{sys.executable} -m kit explain | head -1"
+    made = subprocess.run(
+        ["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"],
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
+    assert made.stdout.startswith("C01 ")
+    assert made.returncode in (0, 1)  # 0: all of it went into the pipe before head left
+    assert "Traceback" not in made.stderr
+    closed = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m kit explain >&-"],
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
+    assert "Traceback" not in closed.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_named(
+    competition: Path, inside: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (competition / "runs").write_text("a file, where a folder should be")
+    inside(competition)
+    assert run(["train", "--name", "r"]) == 1
+    said = capsys.readouterr().err
+    assert f"{competition}/runs" in said
+    assert "Traceback" not in said
+
+
+def test_without_a_home_and_a_network_the_menu_works(competition: Path) -> None:
+    offline = "import socket\ndef refuse(*a): raise OSError('offline')\nsocket.socket.connect = refuse\n"
+    code = (
+        f"{offline}from kit.__main__ import run\nrun(['--help'])\nraise SystemExit(run(['config', 'show']))"
+    )
+    made = subprocess.run(
+        [sys.executable, "-c", code], cwd=competition, env=environment(), capture_output=True, text=True
+    )
+    assert made.returncode == 0, made.stderr
+    assert '"image_size": 16' in made.stdout

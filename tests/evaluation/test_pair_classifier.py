@@ -1,0 +1,96 @@
+"""The judge of pairs, against scikit-learn and numbers by hand; which pairs are drawn."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import precision_recall_curve
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from kit.evaluation.pair_classifier import Judge, best_threshold, curve, features, read_judges, shifted
+from kit.stages.retrieval.pair_sampling import draw
+
+
+@pytest.fixture
+def told() -> tuple[np.ndarray, np.ndarray]:
+    """Features of 200 pairs and whether each is of one class."""
+    rng = np.random.default_rng(0)
+    same = np.arange(200) % 2 == 0
+    return rng.standard_normal((200, 4)) * [1, 5, 0.1, 1] + same[:, None] * [1, 2, 0, 0.5], same
+
+
+def test_features_by_hand_whichever_comes_first() -> None:
+    one, other = np.array([[1.0, 0, 0, 0]]), np.array([[0.6, 0.8, 0, 0]])
+    # differences .4 .8 0 0, times the root of 4
+    wanted = [[0.6, 0.6, 1.6, np.std([0.8, 1.6, 0, 0])]]
+    np.testing.assert_allclose(features(one, other), wanted, atol=1e-6)
+    np.testing.assert_array_equal(features(one, other), features(other, one))
+
+
+def test_a_judge_is_scikit_learns_standardised_logistic_regression(
+    told: tuple[np.ndarray, np.ndarray],
+) -> None:
+    given, same = told
+    judge = Judge().fit(given[None], same)
+    theirs = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(given, same)
+    np.testing.assert_allclose(judge.blend(given[None]), theirs.predict_proba(given), atol=1e-6)
+    text = json.dumps({"judges": {"test": judge.spec()}})
+    np.testing.assert_array_equal(read_judges(text)["test"].blend(given[None]), judge.blend(given[None]))
+
+
+@pytest.mark.parametrize("spoiled", [{"weights": [1.0]}, {"intercept": "x"}, {"centre": None}])
+def test_a_spoiled_file_is_no_judge(told: tuple[np.ndarray, np.ndarray], spoiled: dict[str, object]) -> None:
+    spec = {**Judge().fit(told[0][None], told[1]).spec(), **spoiled}
+    with pytest.raises((ValueError, TypeError)):
+        read_judges(json.dumps({"judges": {"test": spec}}))
+
+
+def test_the_threshold_is_the_one_of_best_f1() -> None:
+    rng = np.random.default_rng(1)
+    same = rng.random(300) < 0.4
+    probabilities = np.round(np.clip(0.5 * same + 0.7 * rng.random(300), 0, 1), 2)  # many are equal
+    precision, recall, thresholds = precision_recall_curve(same, probabilities)
+    scores = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    threshold, f1 = best_threshold(probabilities, same)
+    assert f1 == pytest.approx(scores.max())
+    assert threshold == thresholds[np.flatnonzero(np.isclose(scores, scores.max()))[-1]]
+    drawn = curve(probabilities, same)
+    assert drawn[-1]["recall"] == 1
+    assert drawn[-1]["precision"] == pytest.approx(same.mean())
+
+
+def test_another_share_moves_the_odds() -> None:
+    # odds 3 of pairs half and half: among pairs of which a tenth is the same, 3 * (1/9) = 1/3
+    assert shifted(np.array([0.75]), 0.5, 0.1).tolist() == pytest.approx([0.25])
+    assert shifted(np.array([0.3]), 0.2, 0.2).tolist() == pytest.approx([0.3])
+
+
+def drawn(shapes: tuple[str, ...], most: int = 1000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    labels = np.arange(40) % 4
+    near = (np.arange(40)[:, None] + np.arange(4)) % 40  # itself, then one of each other class
+    pairs, same = draw(labels, shapes, near, np.random.default_rng(0), most)
+    return pairs, same, labels
+
+
+@pytest.mark.parametrize("most", [1000, 50])
+def test_half_of_the_pairs_are_of_one_class_and_none_is_there_twice(most: int) -> None:
+    pairs, same, labels = drawn(("a", "b", "c", "d"), most)
+    assert ((labels[pairs[:, 0]] == labels[pairs[:, 1]]) == same).all()
+    assert same.sum() == min(most, 4 * 45)
+    assert abs(same.mean() - 0.5) < 0.05
+    assert (pairs[:, 0] != pairs[:, 1]).all()
+    keys = [tuple(sorted(pair)) for pair in pairs[same].tolist()]
+    assert len(set(keys)) == len(keys)
+
+
+def test_hard_pairs_are_of_one_shape_or_else_the_most_similar_of_another_class() -> None:
+    pairs, same, labels = drawn(("x", "x", "y", "y"), 50)
+    one, other = (labels[pairs[~same][:25, side]] for side in (0, 1))
+    assert (one // 2 == other // 2).all()
+    pairs, same, _ = drawn(("a", "b", "c", "d"), 50)
+    hard = pairs[~same][:25]
+    assert set((hard[:, 1] - hard[:, 0]).tolist()) <= {1, 39}

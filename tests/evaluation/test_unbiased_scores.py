@@ -1,0 +1,172 @@
+"""Scores of what is fitted are of rows that it was not fitted on: known members show who flatters."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kit.commands._scores import verdict
+from kit.core.randomness import generator
+from kit.evaluation.crossfit import cross_fit
+from kit.kinds import Ensembler, Metric
+from kit.stages.blending.scores import BLEND, MEAN, Comparison, Predicted, compared, sole_member
+from tests.drawn_members import drawn
+
+ROWS = 300
+F1 = Metric.open("macro_f1")
+
+
+def comparison(
+    recipe: Ensembler, members: np.ndarray, truth: np.ndarray, groups: np.ndarray | None = None
+) -> tuple[Comparison, Ensembler]:
+    """What `kit blend` would compare, over five folds, and the recipe fitted on all rows."""
+    folds = (np.arange(len(truth)) if groups is None else groups) % 5
+    honest, fitted = cross_fit(recipe, members, truth, folds, groups)
+    plain = [Predicted(f"m{number}", one, one) for number, one in enumerate(members)]
+    mean = members.mean(axis=0)
+    blend = Predicted(BLEND, honest, fitted.blend(members))
+    sole = sole_member(fitted, members, blend.fitted)
+    named = None if sole is None else f"m{sole}"
+    return compared(F1, truth, folds, groups, [*plain, Predicted(MEAN, mean, mean), blend], named), fitted
+
+
+@pytest.mark.parametrize("spec", [{"name": "hill_climb", "metric": "macro_f1", "rounds": 15}])
+def test_in_sample_flatters_and_nested_does_not(spec: dict[str, object]) -> None:
+    """Twelve equal members: whatever is chosen among them is noise, and fresh rows say so."""
+    flattery, error = [], []
+    for seed in range(8):
+        members, truth = drawn(seed, 12, 8 * ROWS, 4, signal=1.0)
+        found, fitted = comparison(Ensembler.open(spec), members[:, :ROWS], truth[:ROWS])
+        fresh = F1.score(truth[ROWS:], fitted.blend(members[:, ROWS:]))
+        flattery.append(found.blend.in_sample - fresh)
+        error.append(found.blend.cv - fresh)
+    assert np.mean(flattery) > 0.02  # every time, by far more than it wavers
+    assert np.mean(flattery) > 3 * np.std(flattery) / np.sqrt(8)
+    assert abs(np.mean(error)) < 2 * np.std(error) / np.sqrt(8) + 0.005
+    assert np.mean(error) < 0.5 * np.mean(flattery)
+
+
+def test_what_is_not_fitted_scores_the_same_in_sample() -> None:
+    members, truth = drawn(members=3)
+    found, _ = comparison(Ensembler.open("geometric"), members, truth)
+    assert found.blend.in_sample == pytest.approx(found.blend.cv)
+    for score in (*found.members, found.mean):
+        assert score.in_sample == score.cv
+
+
+def test_the_gain_of_choosing_among_equals_is_not_shown_and_a_simpler_choice_is_named() -> None:
+    members, truth = drawn(3, 12, ROWS, 4, signal=1.0)
+    found, _ = comparison(
+        Ensembler.open({"name": "hill_climb", "metric": "macro_f1", "rounds": 10}), members, truth
+    )
+    assert found.blend.in_sample > found.mean.cv
+    assert not any(one.shown for one in found.blend.gains)
+    assert found.recommended == found.best  # of 300 rows no gain of the mean over the best of twelve is shown
+    members, truth = drawn(3, 12, 8 * ROWS, 4, signal=1.0)
+    assert comparison(Ensembler.open("geometric"), members, truth)[0].recommended == MEAN
+
+
+def by_hand(right: np.ndarray, base: np.ndarray) -> tuple[float, float, float]:
+    """The gain of accuracy over the best of `base` (M, N), chosen anew in each of 1000 draws, in plain numpy."""
+    rng, count = generator(0, "bootstrap", len(right)), len(right)
+    draws = [rng.integers(count, size=count) for _ in range(1000)]
+    gains = [right[rows].mean() - base[:, rows].mean(axis=1).max() for rows in draws]
+    low, high = np.percentile(gains, [2.5, 97.5])
+    return right.mean() - base.mean(axis=1).max(), low, high
+
+
+def test_the_best_member_is_chosen_again_in_every_draw_and_the_one_of_all_rows_stands_beside_it() -> None:
+    members, truth = drawn(3, 4, 200, 4, signal=1.0)
+    folds, mean = np.arange(200) % 5, members.mean(axis=0)
+    plain = [Predicted(f"m{number}", one, one) for number, one in enumerate(members)]
+    both = [Predicted(MEAN, mean, mean), Predicted(BLEND, mean, mean)]
+    found = compared(Metric.open("accuracy"), truth, folds, None, [*plain, *both])
+    right, base = mean.argmax(axis=1) == truth, members.argmax(axis=2) == truth
+    gain, _, over_top = found.blend.gains
+    assert (gain.value, gain.low, gain.high) == pytest.approx(by_hand(right, base))
+    top = int(base.mean(axis=1).argmax())
+    assert over_top.over == found.best == f"m{top}"
+    assert (over_top.value, over_top.low, over_top.high) == pytest.approx(by_hand(right, base[[top]]))
+    assert gain.value == over_top.value
+    assert gain.low < over_top.low  # type: ignore[operator]  # the choice is uncertain, and the interval has that
+
+
+def test_a_near_tie_in_one_fold_does_not_change_what_the_gain_is_over() -> None:
+    """Two members of 60 rows: one is better by a row in all, the other by a row on the rows of four folds."""
+    truth, folds = np.zeros(60, dtype=np.int64), np.arange(60) // 12
+    wrong = {0: [0, 1, 12, 24, 36, 48], 1: [0, 1, 2, 3, 12, 24, 36]}
+    members = np.tile(np.array([0.8, 0.2], np.float32), (2, 60, 1))
+    for member, rows in wrong.items():
+        members[member, rows] = [0.3, 0.7]
+    mean = members.mean(axis=0)
+    plain = [Predicted(f"m{number}", one, one) for number, one in enumerate(members)]
+    both = [Predicted(MEAN, mean, mean), Predicted(BLEND, mean, mean)]
+    found = compared(Metric.open("accuracy"), truth, folds, None, [*plain, *both])
+    assert found.best == "m0"
+    assert found.blend.gains[0].value == pytest.approx((mean.argmax(axis=1) == truth).mean() - 54 / 60)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"name": "weighted", "weights": [0, 2, 0]},
+        {"name": "single", "metric": "macro_f1"},
+        {"name": "auto", "candidates": [{"name": "weighted", "weights": [0, 1, 0]}]},
+    ],
+    ids=str,
+)
+def test_a_blend_with_all_weight_on_one_member_claims_no_gain(spec: dict[str, object]) -> None:
+    members, truth = drawn(0, 3, 200, 4, signal=1.0)
+    members[1] = drawn(0, 1, 200, 4, signal=4.0)[0][0]
+    found, _ = comparison(Ensembler.open(spec), members, truth)
+    assert found.sole == found.best == found.recommended == "m1"
+    assert not any(one.shown for one in found.blend.gains)
+    assert all(one.low is None for one in found.blend.gains)
+    assert "all weight is on m1" in verdict(found)
+    assert "shown" not in verdict(found)
+
+
+def test_thresholds_on_one_member_are_more_than_the_member() -> None:
+    members, _ = drawn(0, 2, 200, 4, signal=1.0)
+    factors = {"name": "thresholds", "base": {"name": "weighted", "weights": [1, 0]}, "factors": [4, 1, 1, 1]}
+    recipe = Ensembler.open(factors)
+    assert sole_member(recipe, members, recipe.blend(members)) is None
+    assert sole_member(recipe, members, members[0].astype(np.float64)) == 0
+
+
+def test_a_real_gain_is_shown() -> None:
+    good, truth = drawn(0, 3, 600, 4, signal=2.0)
+    poor = drawn(1, 6, 600, 4, signal=0.0, shared=4.0)[0]
+    members = np.concatenate([good, poor])
+    found, _ = comparison(Ensembler.open({"name": "simplex"}), members, truth)
+    assert found.blend.gains[1].over == MEAN
+    assert all(one.shown for one in found.blend.gains)
+    assert found.recommended == BLEND
+
+
+def test_one_good_member_is_simpler_than_its_mean_with_noise() -> None:
+    good, truth = drawn(0, 1, 400, 4, signal=3.0)
+    members = np.concatenate([good, drawn(1, 2, 400, 4, signal=0.0)[0]])
+    found, _ = comparison(Ensembler.open("mean"), members, truth)
+    assert found.best == found.recommended == "m0"
+    assert found.mean.gains[0].high is not None
+    assert found.mean.gains[0].high < 0
+
+
+def test_the_bootstrap_draws_groups_where_there_are_some() -> None:
+    members, truth = drawn(0, 2, 100, 4)
+    copies = np.repeat(np.arange(100), 6)
+    free, _ = comparison(Ensembler.open("mean"), members[:, copies], truth[copies])
+    whole, _ = comparison(Ensembler.open("mean"), members[:, copies], truth[copies], copies)
+    widths = [one.mean.gains[0].high - one.mean.gains[0].low for one in (free, whole)]  # type: ignore[operator]
+    assert whole.by_groups
+    assert widths[1] > 1.8 * widths[0]
+
+
+def test_a_fold_without_a_score_is_left_open() -> None:
+    members, truth = drawn(members=2, classes=2, rows=40)
+    folds = truth.copy()  # each fold has one class, so no AUC
+    plain = [Predicted(name, members[0], members[0]) for name in ("m0", MEAN, BLEND)]
+    found = compared(Metric.open("auc"), truth, folds, None, plain)
+    assert found.blend.folds == {0: None, 1: None}
+    assert found.blend.cv > 0.5

@@ -1,0 +1,100 @@
+"""The network's parts fit, its pixels are normalised, its weights come from where they should."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from kit.config.models import Experiment
+from kit.errors import CheckpointError, ConfigError
+from kit.kinds import Backbone, Classes
+from kit.model import network
+
+CLASSES = Classes(("a", "b", "c"), (5, 3, 2))
+
+
+def built(**keys: object) -> network.Network:
+    experiment = Experiment.model_validate({"image_size": 32, **keys})
+    return network.build(network.open_parts(experiment, None, CLASSES), 3, experiment.image_size)
+
+
+def test_pixels_are_normalised_by_the_backbones_mean_and_deviation() -> None:
+    made = built(backbone="small")
+    made.backbone, made.pooling, made.head = torch.nn.Identity(), torch.nn.Identity(), torch.nn.Identity()
+    images = torch.randint(0, 256, (2, 3, 4, 4), dtype=torch.uint8)
+    mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    expected = (images / 255 - mean.view(1, 3, 1, 1)) / deviation.view(1, 3, 1, 1)
+    torch.testing.assert_close(made(images), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_timms_normalisation_is_that_of_its_weights() -> None:
+    assert Backbone.open({"name": "timm", "arch": "resnet18"}).normalisation() == (
+        (0.485, 0.456, 0.406), (0.229, 0.224, 0.225),
+    )  # fmt: skip
+    mean, deviation = Backbone.open({"name": "timm", "arch": "vit_tiny_patch16_224"}).normalisation()
+    assert mean == deviation == (0.5, 0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        "small",
+        {"name": "timm", "arch": "resnet10t"},
+        {"name": "timm", "arch": "mobilenetv3_small_050"},
+        {"name": "timm", "arch": "vit_tiny_patch16_224", "img_size": 32},
+        {"name": "timm", "arch": "swin_tiny_patch4_window7_224", "img_size": 32},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("pooling", ["average", "gem"])
+def test_every_family_gives_an_output_a_class(backbone: object, pooling: str) -> None:
+    made = built(backbone=backbone, pooling=pooling).eval()
+    outputs = made(torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8))
+    assert outputs.shape == (2, 3)
+    assert torch.isfinite(outputs).all()
+
+
+def test_the_loss_names_the_head_and_a_conflicting_one_is_an_error() -> None:
+    parts = network.open_parts(
+        Experiment.model_validate({"backbone": "small", "loss": "arcface"}), None, CLASSES
+    )
+    assert parts.head.plugin_name() == "cosine"
+    wrapped = {"name": "cutmix", "base": {"name": "arcface"}}
+    parts = network.open_parts(
+        Experiment.model_validate({"backbone": "small", "loss": wrapped}), None, CLASSES
+    )
+    assert parts.head.plugin_name() == "cosine"
+    with pytest.raises(ConfigError, match=r"C08 loss 'arcface' takes cosines, head 'linear' gives logits"):
+        network.open_parts(
+            Experiment.model_validate({"backbone": "small", "loss": "arcface", "head": "linear"}),
+            None,
+            CLASSES,
+        )
+
+
+def test_a_network_of_fixed_input_refuses_another_size() -> None:
+    spec = {"name": "timm", "arch": "vit_tiny_patch16_224"}
+    with pytest.raises(ConfigError, match=r"C09 .* takes images of 224 px, image_size is 32"):
+        built(backbone=spec)
+
+
+def test_an_unknown_network_of_timm_is_named_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"no network 'resnet81'; did you mean 'resnet1"):
+        Backbone.open({"name": "timm", "arch": "resnet81"}).build()
+
+
+def test_weights_that_hold_code_are_refused(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return print, ("executed",)
+
+    torch.save({"weight": Evil()}, tmp_path / "evil.pt")
+    with pytest.raises(CheckpointError, match="D50 cannot read"):
+        Backbone.open({"name": "timm", "arch": "resnet10t", "weights": str(tmp_path / "evil.pt")}).build()
+
+
+def test_a_bare_recipe_forgets_where_its_weights_came_from() -> None:
+    recipe = Backbone.open({"name": "timm", "arch": "resnet10t", "pretrained": True, "weights": "x.pt"})
+    assert recipe.bare() == Backbone.open({"name": "timm", "arch": "resnet10t"})

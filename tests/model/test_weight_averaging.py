@@ -1,0 +1,115 @@
+"""The averages of weights are timm's and torch's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, update_bn
+
+from kit.device.precision import Precision
+from kit.engine import fit
+from kit.engine.batches import Batch
+from kit.engine.learner import learner
+from kit.engine.step import Plan
+from kit.kinds import Loss, Scheduler
+from kit.model.weight_averaging import Ema, Swa
+
+FLOAT = Precision("float32", "float32", "contiguous")
+
+
+def convolutional() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(64, 2))
+
+
+def moved(network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    network(torch.randn(5, 3, 6, 6)).square().mean().backward()
+    optimizer.step()
+
+
+def test_the_moving_average_follows_timms_warmed_up_decay() -> None:
+    network = nn.Linear(1, 1, bias=False)
+    average = Ema(network, 0.7)
+    values, expected = [3.0, 5.0, 7.0, 11.0], 0.0
+    for step, value in enumerate(values):
+        nn.init.constant_(network.weight, value)
+        average.after_step(step + 1)
+        decay = min(0.7, 1 - (1 + step) ** (-2 / 3)) if step else 0.0
+        expected = decay * expected + (1 - decay) * value
+    assert average.module.weight.item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_moving_average_is_timms_to_the_bit_with_batch_norm_too() -> None:
+    from timm.utils import ModelEmaV3
+
+    network = convolutional()
+    ours, theirs = Ema(network, 0.8), ModelEmaV3(network, decay=0.8, use_warmup=True)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    for step in range(1, 8):
+        moved(network, optimizer)
+        ours.after_step(step)
+        theirs.update(network, step=step)
+    mine, reference = ours.module.state_dict(), theirs.module.state_dict()
+    assert all(torch.equal(mine[key], reference[key]) for key in reference)
+    assert mine["1.num_batches_tracked"].item() == 7
+
+
+def test_the_equal_average_is_torchs_over_the_epochs_after_its_start() -> None:
+    network = convolutional()
+    ours, theirs = Swa(network, start=0.4), AveragedModel(network, use_buffers=True)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    for epoch in range(1, 6):
+        moved(network, optimizer)
+        ours.after_epoch(epoch / 5)
+        assert ours.ready == (epoch > 2)
+        if epoch > 2:
+            theirs.update_parameters(network)
+    reference = theirs.module.state_dict()
+    floats = {name: value for name, value in ours.module.state_dict().items() if value.is_floating_point()}
+    assert len(floats) == 8
+    for name, value in floats.items():
+        torch.testing.assert_close(value, reference[name], rtol=1e-5, atol=1e-6, msg=name)
+
+
+class Drawn:
+    """Batches that differ from epoch to epoch."""
+
+    steps = 3
+
+    def epoch(self, number: int, first_step: int = 0) -> Iterator[Batch]:
+        draws = torch.Generator().manual_seed(number)
+        for _ in range(first_step, self.steps):
+            images = torch.randint(0, 256, (8, 3, 6, 6), dtype=torch.uint8, generator=draws)
+            yield Batch(images, torch.randint(0, 2, (8,), generator=draws), torch.arange(8))
+
+    def close(self) -> None:
+        pass
+
+
+class Pixels(nn.Module):
+    """A network over uint8 images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = convolutional()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.inner(images.float() / 255)
+
+
+def test_at_the_end_of_a_run_batch_norms_statistics_are_torchs_for_the_averaged_weights() -> None:
+    network, batches = Pixels(), Drawn()
+    made = learner(network, torch.optim.SGD(network.parameters(), lr=0.1), FLOAT, swa_start=0.3)
+    stages = [fit.Stage(4, batches, Loss.open("cross_entropy"), Scheduler.open("constant"))]
+    list(fit.fit(made, stages, Plan(0, 0), FLOAT))
+    reference = Pixels()
+    reference.load_state_dict(made.predictor.state_dict())
+    nn.init.constant_(reference.inner[1].running_mean, 9.0)
+    update_bn((batch.images for batch in batches.epoch(4)), reference)
+    assert made.averaged is not None
+    assert torch.equal(reference.inner[1].running_mean, made.averaged.inner[1].running_mean)
+    assert torch.equal(reference.inner[1].running_var, made.averaged.inner[1].running_var)
+    assert not made.averaged.training

@@ -1,0 +1,128 @@
+"""How alike members are: numpy's correlation, errors counted by hand, and what leaving one out costs."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.metrics import accuracy_score
+
+from kit.__main__ import run
+from kit.data.predictions import Predictions
+from kit.evaluation.gains import Gain
+from kit.kinds.decision import Decision
+from kit.stages.blending import diversity as module
+from kit.stages.blending.blend import diversity
+from kit.stages.blending.diversity import Diversity, correlation, overlap, wrong
+from kit.stages.blending.heat_map import colour, png
+from tests.drawn_members import drawn
+from tests.written_runs import LABELS, competition, write_run
+
+
+@pytest.mark.parametrize("rows", [7, 4096])
+def test_the_correlation_is_numpys_whatever_the_blocks(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ROWS", rows)
+    members, _ = drawn(members=4, rows=50)
+    np.testing.assert_allclose(correlation(members), np.corrcoef(members.reshape(4, -1)), atol=1e-6)
+
+
+def test_a_member_that_never_varies_correlates_with_none() -> None:
+    members, _ = drawn(members=2, rows=20)
+    members[1] = 0.25
+    assert correlation(members).tolist() == [[1, 0], [0, 1]]
+
+
+def test_overlap_by_hand() -> None:
+    # wrong on rows 0 1 2, on 1 2 3, and on none: both 2 of either 4
+    errors = np.array([[1, 1, 1, 0, 0], [0, 1, 1, 1, 0], [0, 0, 0, 0, 0]], dtype=bool)
+    assert overlap(errors).tolist() == [[1, 0.5, 0], [0.5, 1, 0], [0, 0, 1]]
+
+
+def test_a_row_is_wrong_by_its_class_or_by_any_of_its_labels() -> None:
+    members = np.array([[[0.6, 0.4], [0.6, 0.4]]])
+    assert wrong(members, np.array([0, 1]), Decision()).tolist() == [[False, True]]
+    truth = np.array([[1, 0], [1, 1]])
+    assert wrong(members, truth, Decision()).tolist() == [[False, True]]
+    assert wrong(members, truth, Decision(0.4)).tolist() == [[True, False]]
+    assert wrong(members, truth, Decision(0.7, 1)).tolist() == [[False, True]]
+
+
+def test_a_member_brings_what_the_blend_loses_without_it(tmp_path: Path) -> None:
+    workspace = competition(tmp_path)
+    write_run(tmp_path, "c", wrong=[0, 1, 5], sure=0.9)
+    found = diversity(workspace, ["a", "b", "c"])
+    stack = [
+        Predictions.read(tmp_path / "runs" / name / "predictions" / "plain" / "oof.parquet").probabilities
+        for name in "abc"
+    ]
+    truth = [sorted(set(LABELS)).index(label) for label in LABELS]
+
+    def score(which: list[int]) -> float:
+        return float(accuracy_score(truth, np.mean([stack[n] for n in which], axis=0).argmax(1)))
+
+    assert found.score == score([0, 1, 2])
+    without = [score([1, 2]), score([0, 2]), score([0, 1])]
+    assert [one.value for one in found.gains] == pytest.approx([found.score - one for one in without])
+    assert len(set(without)) > 1
+    assert [one.over for one in found.gains] == ["without a@plain", "without b@plain", "without c@plain"]
+
+
+def test_a_fitted_ensembler_is_cross_fitted_with_and_without(tmp_path: Path) -> None:
+    workspace = competition(tmp_path)
+    write_run(tmp_path, "c", wrong=[0, 1, 2])
+    found = diversity(workspace, ["a", "b", "c"], {"name": "single"})
+    assert (found.ensembler, found.score) == ("single", 1)
+    # without a: fold 0 goes to c, which is best on the others and wrong on all of it; the others to b, wrong once
+    assert [one.value for one in found.gains] == pytest.approx([4 / 9, 0, 0])
+
+
+def test_one_member_alone_brings_nothing_to_compare(tmp_path: Path) -> None:
+    found = diversity(competition(tmp_path), ["a"])
+    assert (found.gains, found.correlation.tolist()) == ((), [[1]])
+    assert Image.open(io.BytesIO(png(found))).size[0] > 200
+
+
+def drawn_diversity(count: int) -> Diversity:
+    matrix = np.full((count, count), 0.5) + 0.5 * np.eye(count)
+    gains = tuple(Gain("", (-1) ** n * 0.01, None, None) for n in range(count))
+    names = tuple(f"member{n}@views" for n in range(count))
+    return Diversity(names, "macro_f1", (0.5,) * count, matrix, matrix, "mean", 0.6, gains, 10)
+
+
+@pytest.mark.parametrize("count", [2, 30])
+def test_the_picture_has_a_cell_of_its_colour_for_each_pair(count: int) -> None:
+    picture = np.asarray(Image.open(io.BytesIO(png(drawn_diversity(count)))))
+    deep = (picture == colour(1.0)).all(axis=2)
+    cells = 2 * count * 39 * 25  # the diagonals of both matrices
+    assert 0.6 * cells < deep.sum() <= cells  # the numbers stand on them
+
+
+def test_colours_run_from_white_at_the_least_to_blue_at_one() -> None:
+    assert colour(0.4, 0.4) == colour(0.1, 0.4) == (255, 255, 255)
+    assert colour(1.0, 0.4) == (33, 79, 140)
+    assert colour(0.7, 0.4) == tuple(np.rint((np.array([33, 79, 140]) + 255) / 2).astype(int))
+    assert colour(1.0, 1.0) == (33, 79, 140)
+
+
+def test_the_command_shows_draws_and_writes_no_submission(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace = competition(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert run(["look", "members", "runs/a", "runs/b", "--out", "both.png"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "both.png\n"
+    assert Image.open("both.png").format == "PNG"
+    rows = [line.split() for line in said.err.splitlines() if "@plain" in line]
+    assert [row[:3] for row in rows] == [["1", "a@plain", "1.0000"], ["2", "b@plain", "0.8889"]]
+    assert "mean of all: accuracy 1.0000 on 9 out-of-fold rows" in said.err
+    assert not workspace.submissions.exists()
+    assert run(["look", "members", "a", "b", "--ensembler", "single", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["ensembler"], found["members"]) == ("single", ["a@plain", "b@plain"])
+    assert found["overlap"] == [[1, 0], [0, 1]]
+    assert run(["look", "members", "a", "--out", "x.jpg"]) == 2

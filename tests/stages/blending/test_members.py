@@ -1,0 +1,177 @@
+"""Members are read by their names, and refused where they do not fit together or leak."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kit.config.workspace import Workspace
+from kit.data.table import train_table
+from kit.errors import ConfigError, InvalidError
+from kit.stages.blending.compatibility import check_together
+from kit.stages.blending.members import Member, aligned, read_members
+from tests.written_runs import CLASSES, FOLDS, TEST, competition, write_run
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return competition(tmp_path)
+
+
+def checked(workspace: Workspace, texts: Sequence[str]) -> tuple[Member, ...]:
+    members = read_members(workspace, texts)
+    check_together(members, train_table(workspace.root, workspace.competition.data))
+    return members
+
+
+def refusal(workspace: Workspace, **of_b: Any) -> InvalidError:
+    """What is said about runs/a with a runs/b that was written otherwise."""
+    write_run(workspace.root, "b", **of_b)
+    with pytest.raises(InvalidError) as caught:
+        checked(workspace, ["runs/a", "runs/b"])
+    assert caught.value.exit_code == 4
+    return caught.value
+
+
+@pytest.mark.parametrize("text", ["runs/a@d4", "a@d4", "./runs/a/@d4"])
+def test_a_member_is_a_run_and_its_views(text: str, workspace: Workspace) -> None:
+    (member,) = checked(workspace, [text])
+    assert str(member) == "a@d4"
+    assert member.oof.about["views"] == "d4"
+
+
+def test_a_run_alone_stands_for_its_plain_views(workspace: Workspace) -> None:
+    assert [str(member) for member in checked(workspace, ["runs/a", "b"])] == ["a@plain", "b@plain"]
+
+
+def test_a_whole_path_works_from_anywhere(workspace: Workspace) -> None:
+    assert str(read_members(workspace, [f"{workspace.runs / 'a'}@d4"])[0]) == "a@d4"
+
+
+def test_an_unknown_run_gets_the_nearest_name(workspace: Workspace) -> None:
+    write_run(workspace.root, "resnet")
+    with pytest.raises(ConfigError, match=r"C20 no run 'runs/resnte' in .*; did you mean 'resnet'\?"):
+        read_members(workspace, ["runs/resnte"])
+
+
+def test_a_folder_outside_runs_is_no_run(workspace: Workspace) -> None:
+    with pytest.raises(ConfigError, match="no run 'data'"):
+        read_members(workspace, ["data"])
+
+
+def test_a_run_named_twice_is_refused(workspace: Workspace) -> None:
+    with pytest.raises(ConfigError, match="a@plain is named twice"):
+        read_members(workspace, ["runs/a", "a@plain"])
+
+
+def test_no_members_is_an_error(workspace: Workspace) -> None:
+    with pytest.raises(ConfigError, match="no members to blend"):
+        read_members(workspace, [])
+
+
+def test_missing_predictions_name_the_command_that_makes_them(workspace: Workspace) -> None:
+    with pytest.raises(InvalidError, match="D41 b has no predictions of views 'd4'") as caught:
+        read_members(workspace, ["runs/b@d4"])
+    assert caught.value.hint == "kit tta --checkpoints runs/b --views d4"
+    assert len(caught.value.cases) == 2
+    assert caught.value.exit_code == 4
+
+
+def test_without_folds_a_leak_cannot_be_ruled_out(workspace: Workspace) -> None:
+    (workspace.runs / "b" / "folds.csv").unlink()
+    with pytest.raises(InvalidError, match=r"D43 .*folds\.csv is missing"):
+        read_members(workspace, ["runs/b"])
+
+
+def test_another_order_of_classes_is_refused_and_both_are_printed(workspace: Workspace) -> None:
+    error = refusal(workspace, classes=("bee", "ant", "cat"))
+    assert (error.code, error.summary) == (
+        "D42",
+        "the classes of a@plain out of fold and of b@plain out of fold are not in one order",
+    )
+    assert [case.detail for case in error.cases] == ["ant, bee, cat", "bee, ant, cat"]
+
+
+def test_other_classes_are_refused(workspace: Workspace) -> None:
+    assert "differ" in refusal(workspace, classes=("ant", "bee", "dog")).summary
+
+
+def test_classes_are_those_of_the_training_table(workspace: Workspace) -> None:
+    for run in ("a", "b"):
+        write_run(workspace.root, run, classes=("cat", "bee", "ant"))
+    with pytest.raises(
+        InvalidError, match="D42 the classes of a@plain out of fold and of the training table"
+    ):
+        checked(workspace, ["runs/a", "runs/b"])
+
+
+def test_another_test_set_is_refused_with_its_ids(workspace: Workspace) -> None:
+    error = refusal(workspace, test=[*TEST[:3], "x", "y"])
+    assert error.code == "D43"
+    assert "1 ids are only in the first, 2 only in the second" in error.summary
+    assert [str(case) for case in error.cases] == [
+        "a,b: only in a@plain",
+        "x: only in b@plain",
+        "y: only in b@plain",
+    ]
+
+
+def test_the_order_of_test_rows_does_not_matter(workspace: Workspace) -> None:
+    write_run(workspace.root, "b", test=TEST[::-1])
+    assert len(checked(workspace, ["runs/a", "runs/b"])) == 2
+
+
+def test_a_row_predicted_by_a_fold_that_trained_on_it_is_a_leak(workspace: Workspace) -> None:
+    swapped = [1, *FOLDS[1:]]
+    error = refusal(workspace, oof_folds=swapped)
+    assert error.code == "D43"
+    assert "1 of 9 out-of-fold rows come from a model that may have trained on them" in error.summary
+    assert str(error.cases[0]) == "t0: predicted by fold 1, which did not hold it out"
+
+
+def test_means_over_folds_are_no_out_of_fold_rows(workspace: Workspace) -> None:
+    assert "9 of 9 out-of-fold rows" in refusal(workspace, oof_folds=[-1] * 9).summary
+
+
+def test_folds_that_tear_a_group_are_a_leak(workspace: Workspace) -> None:
+    error = refusal(workspace, folds=[0, 0, 1, 1, 1, 1, 2, 2, 2])
+    assert error.code == "D43"
+    assert "tear 1 of 3 groups" in error.summary
+    assert str(error.cases[0]) == "p0: is in folds [0, 1]"
+
+
+def test_without_declared_groups_folds_are_free(tmp_path: Path) -> None:
+    workspace = competition(tmp_path, data={"group": None})
+    write_run(tmp_path, "b", folds=[0, 1, 2] * 3)
+    assert len(checked(workspace, ["a", "b"])) == 2
+
+
+def test_folds_that_changed_since_are_refused(workspace: Workspace) -> None:
+    assert "is not what b@plain was predicted with" in refusal(workspace, about={"folds": "0" * 64}).summary
+
+
+def test_two_checkpoints_of_one_fold_are_refused(workspace: Workspace) -> None:
+    error = refusal(workspace, about={"checkpoints": {"0": "0011:b"}})
+    assert "different checkpoints" in error.summary
+    assert error.cases[0].detail == "fold 0: 0011:b out of fold, 0012:b on the test rows"
+
+
+def test_members_are_joined_by_id_on_the_rows_that_all_cover(workspace: Workspace) -> None:
+    write_run(workspace.root, "b", rows=[8, 3, 1], sure=0.6)
+    ids, oof = aligned(checked(workspace, ["a", "b"]), workspace.cache)
+    assert ids.tolist() == ["t1", "t3", "t8"]
+    assert oof.shape == (2, 3, len(CLASSES))
+    assert oof[:, :, :].argmax(axis=2).tolist() == [[1, 0, 2], [1, 0, 2]]
+    assert np.allclose(oof.max(axis=2), [[0.8] * 3, [0.6] * 3])
+
+
+def test_members_without_a_common_row_are_refused(workspace: Workspace) -> None:
+    write_run(workspace.root, "a", rows=[0, 1, 2])
+    write_run(workspace.root, "b", rows=[3, 4])
+    with pytest.raises(InvalidError, match="no row is predicted out of fold by all members") as caught:
+        aligned(read_members(workspace, ["a", "b"]), workspace.cache)
+    assert [str(case) for case in caught.value.cases] == ["a@plain: 3 rows", "b@plain: 2 rows"]

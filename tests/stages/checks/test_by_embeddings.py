@@ -1,0 +1,116 @@
+"""What networks see: copies that pixels do not show, and test rows that are told from rows they did not learn."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kit.config.workspace import Workspace
+from kit.core.progress import finish
+from kit.data import embeddings
+from kit.data.folds import Folds
+from kit.data.table import Table
+from kit.stages.checks import by_embeddings
+from kit.stages.checks.by_embeddings import Looked, of_run
+from kit.stages.checks.check import checking
+from kit.stages.checks.finding import Finding
+from tests.conftest import Kit
+
+ROWS, TESTS, FEATURES = 300, 120, 24
+
+
+def rows(letter: str, count: int) -> Table:
+    ids = np.array([f"{letter}{row:03d}" for row in range(count)])
+    return Table(ids, [Path(name) for name in ids.tolist()])
+
+
+def write(folder: Path, train: np.ndarray, test: np.ndarray) -> None:
+    """A fold's embeddings of these vectors, brought to length 1."""
+    folder.mkdir(parents=True)
+    for split, letter, vectors in (("train", "r", train), ("test", "t", test)):
+        filled = embeddings.begin(folder, split, rows(letter, len(vectors)).ids, FEATURES)  # type: ignore[arg-type]
+        filled[:] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        if isinstance(filled, np.memmap):
+            filled.flush()
+    embeddings.finish(folder, {})
+
+
+def found(
+    root: Path, by_fold: list[tuple[np.ndarray, np.ndarray]], pairs: list[list[int]]
+) -> dict[str, Finding]:
+    for fold, (train, test) in enumerate(by_fold):
+        write(root / str(fold), train, test)
+    train, test = rows("r", ROWS), rows("t", TESTS)
+    folds = Folds(train.ids, (np.arange(ROWS) % 2)[:, None])
+    units = np.arange(ROWS + TESTS)
+    looked = Looked(train, test, folds, np.array(pairs, np.int64).reshape(-1, 2), units)
+    parts = {fold: root / str(fold) for fold in range(len(by_fold))}
+    return {one.code: one for one in of_run("runs/r@plain", parts, looked)}
+
+
+def drawn(seed: int, learnt: float = 0.0, shift: float = 0.0) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Two networks' vectors; `learnt` moves the rows a network was trained on, `shift` the test rows."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for fold in range(2):
+        train = rng.normal(size=(ROWS, FEATURES))
+        train[np.arange(ROWS) % 2 != fold, 0] += learnt
+        test = rng.normal(size=(TESTS, FEATURES))
+        test[:, 1] += shift
+        made.append((train, test))
+    return made
+
+
+def test_other_rows_that_are_one_are_no_finding(tmp_path: Path) -> None:
+    assert found(tmp_path, drawn(0), []) == {}
+
+
+def test_rows_that_a_network_has_learnt_do_not_make_test_rows_other(tmp_path: Path) -> None:
+    assert "K15" not in found(tmp_path, drawn(1, learnt=4.0), [])
+
+
+def test_test_rows_that_networks_see_differently_are_told(tmp_path: Path) -> None:
+    told = found(tmp_path, drawn(2, shift=2.0), [])["K15"]
+    assert "AUC 0.8" in told.summary or "AUC 0.9" in told.summary
+    assert {case.split for case in told.cases} == {"train", "test"}
+
+
+def test_copies_that_networks_see_are_told_but_for_those_that_are_known(tmp_path: Path) -> None:
+    made, rng = drawn(3), np.random.default_rng(9)
+    for train, test in made:
+        for one, other in ((10, 21), (40, 51), (60, 62)):  # the last two are in one fold, and flatter nothing
+            train[other] = train[one] + 0.02 * rng.normal(size=FEATURES)
+        test[7] = train[5]
+    told = found(tmp_path, made, [[40, 51]])["K16"]
+    assert {str(case) for case in told.cases} == {"r010 = r021", "r005 = t007"}
+    assert told.summary.startswith(
+        "2 pairs of images look alike to runs/r@plain and not by their pixels, 1 of them"
+    )
+    assert "up to 0.7% of the rows" in told.effect  # two of 300
+
+
+@pytest.fixture
+def workspace(space: Path) -> Workspace:
+    return Workspace.open(space)
+
+
+def test_check_embeds_by_the_checkpoints_that_are_named(workspace: Workspace, kit: Kit) -> None:
+    """By the folds that the run was trained with, here two, whatever the config would make now."""
+    status, out, _ = kit("check", "--checkpoints", "runs/a", "--json", "splitter.folds=5")
+    assert status in (0, 3)
+    assert json.loads(out)["train"] == 60
+    assert (workspace.runs / "a/embeddings/plain/0/train.npy").is_file()
+
+
+def test_a_networks_rows_are_those_that_its_own_run_held_out(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Folds] = []
+    monkeypatch.setattr(
+        by_embeddings, "of_run", lambda member, parts, looked: asked.append(looked.folds) or []
+    )
+    finish(checking(Workspace.open(workspace.root, ["splitter.folds=5"]), (), ["runs/a"]))
+    assert [folds.count for folds in asked] == [2]

@@ -1,0 +1,265 @@
+"""Answers and hints about folds and rare classes: they open, they help, and they never repeat what is set."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kit.config.models import Experiment
+from kit.config.overrides import overridden
+from kit.config.workspace import Workspace
+from kit.core.progress import finish
+from kit.data.folds import make_folds
+from kit.data.table import Table
+from kit.errors import DataError, KitWarning
+from kit.kinds import Splitter
+from kit.kinds.advice import keep_whole, weigh_rare
+from kit.stages.checks.check import checking
+from kit.stages.checks.copies import across_folds
+from kit.stages.checks.labels import of_counts
+from tests.advice_texts import Text
+from tests.advised import faults
+from tests.drawing import draw_competition
+
+
+def table(labels: str | list[list[int]], groups: str = "") -> Table:
+    """A table with a row a letter (or a multi-hot row), whose groups are letters too."""
+    known = sorted(set(labels)) if isinstance(labels, str) else ["a", "b"]
+    numbers = np.array([known.index(one) for one in labels]) if isinstance(labels, str) else np.array(labels)
+    ids = np.array([f"{row:03d}" for row in range(len(labels))])
+    made = np.array(list(groups)) if groups else None
+    return Table(ids, tuple(Path("no") / name for name in ids), tuple(known), numbers, made)
+
+
+def experiment(*pairs: str) -> Experiment:
+    return Experiment.model_validate(overridden({}, pairs))
+
+
+def opened(*pairs: str) -> Splitter:
+    return experiment(*pairs).open("splitter")  # type: ignore[return-value]
+
+
+# ------------------------------------------------------------------------------------------ rare classes
+
+
+@pytest.mark.parametrize(
+    ("pairs", "labels", "answer"),
+    [
+        ((), "numbers", "sampler=balanced, or loss=class_weighted"),
+        (("sampler=balanced",), "numbers", "loss=class_weighted"),
+        (("sampler=oversample",), "numbers", "loss=class_weighted"),
+        (("loss=class_weighted",), "numbers", "sampler=balanced"),
+        (("loss=focal",), "numbers", "sampler=balanced, or loss=class_weighted loss.base=focal"),
+        (("loss=cutmix",), "numbers", "sampler=balanced, or loss.base=class_weighted"),
+        (
+            ("loss=mixup", "loss.base=focal"),
+            "numbers",
+            "sampler=balanced, or loss.base=class_weighted loss.base.base=focal",
+        ),
+        (("loss=cutmix", "loss.base=class_weighted"), "numbers", "sampler=balanced"),
+        (("loss=bce",), "multi_hot", "sampler=repeat_factor, or loss=asymmetric"),
+        (("loss=asymmetric",), "multi_hot", "sampler=repeat_factor"),
+    ],
+)  # fmt: skip
+def test_rare_classes_are_answered_by_what_is_not_set(
+    pairs: tuple[str, ...], labels: Any, answer: str
+) -> None:
+    made = experiment(*pairs)
+    assert weigh_rare(made.sampler, made.loss, labels) == answer
+    for one in answer.split(", or "):  # each is taken by the config that it is for
+        raw = overridden(overridden({}, pairs), one.split())
+        after = Experiment.model_validate(raw)
+        for kind in ("sampler", "loss"):
+            assert after.open(kind).takes_labels(labels)
+        assert (after.sampler, after.loss) != (made.sampler, made.loss)
+
+
+def test_nothing_is_advised_where_all_is_set() -> None:
+    made = experiment("sampler=balanced", "loss=class_weighted")
+    assert weigh_rare(made.sampler, made.loss, "numbers").startswith("nothing more")
+
+
+# ------------------------------------------------------------------------------------------ folds
+
+
+def answered(rows: Table, *pairs: str) -> str:
+    """K08's answer."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", KitWarning)
+        folds = make_folds(rows, opened(*pairs), 0)
+    found = {one.code: one for one in of_counts(rows, folds, opened(*pairs), experiment(*pairs))}
+    return found["K08"].answer if "K08" in found else ""
+
+
+@pytest.mark.parametrize(
+    ("rows", "pairs", "answer"),
+    [
+        (table("a" * 30 + "bbb"), ("splitter.folds=5",), "splitter.folds=3"),
+        (
+            table("a" * 30 + "bb"),
+            ("splitter=kfold", "splitter.folds=5"),
+            "splitter=stratified_kfold, or splitter.folds=2",
+        ),
+        (
+            table("a" * 30 + "b"),
+            (),
+            "more rows of these classes, of which one has a single row, or data.rename to merge it",
+        ),
+        (
+            table("a" * 30 + "bbb"),
+            ("splitter=repeated", "splitter.base.folds=4"),
+            "splitter.base.folds=3",
+        ),
+        (
+            table("aabb" * 6, "ccddeeffgghh" * 2),
+            ("splitter=group_kfold", "splitter.folds=6"),
+            "splitter=stratified_group_kfold, or splitter.folds=3",
+        ),
+        (table([[1, 0]] * 30 + [[0, 1]] * 3), ("splitter=multilabel_stratified_kfold",), "splitter.folds=3"),
+    ],
+)  # fmt: skip
+def test_folds_without_a_class_are_answered_by_what_helps(
+    rows: Table, pairs: tuple[str, ...], answer: str
+) -> None:
+    assert answered(rows, *pairs) == answer
+    if answer.startswith("splitter.") and ", or " not in answer:
+        assert answered(rows, *pairs, answer) == ""
+
+
+@pytest.mark.parametrize(
+    ("rows", "pairs"),
+    [
+        (table("aaabb"), ()),
+        (table("aaabb"), ("splitter=holdout",)),
+        (table("aaabb"), ("splitter=repeated",)),
+        (table("abc"), ("splitter=kfold",)),
+        (table("ab" * 9, "xyz" * 6), ("splitter=group_kfold",)),
+        (table("ab" * 12, "xyz" * 8), ("splitter=holdout", "splitter.share=0.1")),
+        (table("ab" * 9, "xyz" * 6), ("splitter=stratified_group_kfold", "splitter.folds=4")),
+    ],
+)
+def test_the_hint_for_too_few_rows_or_groups_works(rows: Table, pairs: tuple[str, ...]) -> None:
+    with pytest.raises(DataError) as caught:
+        make_folds(rows, opened(*pairs), 0)
+    advised = caught.value.hint.partition(", or ")[0]
+    assert "=" in advised
+    assert advised not in pairs
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", KitWarning)
+        assert make_folds(rows, opened(*pairs, advised), 0).count >= 1
+
+
+@pytest.mark.parametrize("rows", [table("abcde"), table("a")])
+@pytest.mark.parametrize("splitter", ["stratified_kfold", "kfold", "holdout"])
+def test_no_number_of_folds_is_advised_where_none_helps(rows: Table, splitter: str) -> None:
+    if splitter == "kfold" and len(rows) == 5:
+        return
+    with pytest.raises(DataError) as caught:
+        make_folds(
+            rows, opened(f"splitter={splitter}", *(["splitter.folds=2"] if splitter != "holdout" else [])), 0
+        )
+    assert "splitter.folds" not in caught.value.hint
+    assert "splitter=all_rows" in caught.value.hint
+    assert make_folds(rows, opened("splitter=all_rows"), 0).count == 1
+
+
+def test_one_group_asks_for_another() -> None:
+    with pytest.raises(DataError, match="another data.group") as caught:
+        make_folds(table("ab" * 9, "x" * 18), opened("splitter=group_kfold", "splitter.folds=2"), 0)
+    assert "folds=" not in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("group", "asked", "pairs", "labels", "answer"),
+    [
+        ("auto", None, (), "numbers", "data.group=auto splitter=stratified_group_kfold"),
+        ("auto", None, ("splitter=group_kfold",), "numbers", "data.group=auto"),
+        ("scene", "scene", (), "numbers", "splitter=stratified_group_kfold"),
+        ("auto", None, ("splitter=kfold",), "multi_hot", "data.group=auto splitter=multilabel_stratified_kfold"),
+        ("auto", None, ("splitter=repeated",), "numbers", "data.group=auto splitter.base=stratified_group_kfold"),
+        ("auto", "auto", ("splitter=time",), "numbers", ""),
+    ],
+)  # fmt: skip
+def test_keeping_groups_whole_names_what_is_not_set(
+    group: str, asked: str | None, pairs: tuple[str, ...], labels: Any, answer: str
+) -> None:
+    assert keep_whole(group, asked, opened(*pairs), labels) == answer
+    assert faults(Text("answer", answer)) == []
+
+
+@pytest.mark.parametrize(
+    ("group", "words"),
+    [
+        (None, "data.group=auto splitter=stratified_group_kfold"),
+        ("auto", "delete groups.csv, and kit check makes it anew"),
+        ("person", "one value of data.group (person) for the rows of a pair"),
+    ],
+)
+def test_copies_across_folds_are_answered_by_the_groups_that_are_set(group: str | None, words: str) -> None:
+    rows = table("ab" * 10, "xy" * 10 if group else "")
+    splitter = opened("splitter=group_kfold" if group else "splitter=kfold", "splitter.folds=2")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", KitWarning)
+        folds = make_folds(rows, splitter, 0)
+    pairs = np.array([[int(np.flatnonzero(folds.held_out(0))[0]), int(np.flatnonzero(folds.held_out(1))[0])]])
+    (finding,) = across_folds(rows, pairs, folds, splitter, group)
+    assert finding.answer.startswith(words)
+
+
+# ------------------------------------------------------------------------------------------ files
+
+
+def test_images_of_no_row_are_answered_by_the_split_that_they_lie_in(tmp_path: Path) -> None:
+    root = draw_competition(tmp_path, train=30, test=6)
+    images = root / "data" / "images"
+    (root / "data" / "test").mkdir()
+    for number in range(30, 36):
+        (images / f"{number:03d}.png").rename(root / "data" / "test" / f"{number:03d}.png")
+    space = Workspace.of(root, ["data.test_images=data/test/{id}"])
+
+    def found() -> Any:
+        return {one.code: one for one in finish(checking(space)).findings}["K02"]
+
+    (root / "data" / "test" / "more.png").write_bytes((images / "000.png").read_bytes())
+    assert [case.split for case in found().cases] == ["test"]
+    assert "data.train" not in found().answer
+    assert "data.sample" in found().answer
+    (images / "more.png").write_bytes((images / "000.png").read_bytes())
+    assert [case.split for case in found().cases] == ["train", "test"]
+    assert "data.train" in found().answer
+    (root / "data" / "test" / "more.png").unlink()
+    assert "data.sample" not in found().answer
+
+
+@pytest.mark.parametrize(
+    ("pairs", "effect", "answer"),
+    [
+        (
+            (),
+            "kit train stops at them, kit tta stops at them",
+            "mend them; or data.bad_train=drop; or data.bad_test=prior",
+        ),
+        (
+            ("data.bad_train=drop",),
+            "1 of train are left out of training, kit tta stops at them",
+            "mend them; or data.bad_test=prior",
+        ),
+        (
+            ("data.bad_train=drop", "data.bad_test=prior"),
+            "1 of train are left out of training, 1 of test are predicted as the class prior",
+            "mend them",
+        ),
+    ],
+)
+def test_unusable_images_are_answered_by_what_is_not_set(
+    pairs: tuple[str, ...], effect: str, answer: str, tmp_path: Path
+) -> None:
+    root = draw_competition(tmp_path, train=30, test=6)
+    for name in ("004", "031"):
+        (root / "data" / "images" / f"{name}.png").write_bytes(b"")
+    found = {one.code: one for one in finish(checking(Workspace.of(root, pairs))).findings}["K01"]
+    assert (found.effect, found.answer) == (effect, answer)

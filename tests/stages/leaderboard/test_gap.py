@@ -1,0 +1,111 @@
+"""What explains a gap to the leaderboard: luck first, then what kit check has found, and nothing that is a guess."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kit.config.workspace import Workspace
+from kit.errors import Case
+from kit.runs.run import Run
+from kit.stages.blending.blend import blend
+from kit.stages.checks.finding import Finding
+from kit.stages.checks.last_findings import keep, kept
+from kit.stages.leaderboard.gap import Gap, explained
+from kit.stages.submission.board import Board
+from tests.conftest import Kit
+from tests.stages.leaderboard.test_agreement import QUIET, entries
+from tests.written_runs import competition
+
+LEAK = Finding(
+    "K05", "problem", "52 pairs", "flatters", "data.group=auto", tuple(Case(str(n)) for n in range(9))
+)
+KNOWN = Finding("K06", "warning", "30 test rows", "known", "nothing")
+SHIFT = Finding("K14", "warning", "AUC 0.9", "expect a gap", "augment")
+ODD = Finding("K11", "note", "thin", "little", "pad")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return competition(tmp_path)
+
+
+def found(space: Workspace, cv: float, said: float, better: str = "higher") -> Gap:
+    made = explained(space, entries([(cv, said)], better), QUIET)
+    assert made is not None
+    return made
+
+
+def codes(gap: Gap) -> list[tuple[str, str]]:
+    return [(one.kind, one.code) for one in gap.evidence]
+
+
+def look(space: Workspace, folds: str = "") -> None:
+    keep(space.root, folds or Run(space.runs / "a").folds().fingerprint(), [LEAK, KNOWN, SHIFT, ODD])
+
+
+def test_a_gap_that_luck_gives_asks_for_no_evidence(workspace: Workspace) -> None:
+    look(workspace)
+    gap = found(workspace, 0.5, 0.495)
+    assert gap.luck == pytest.approx((-1.96 * 0.005, 1.96 * 0.005))
+    assert gap.explained
+    assert gap.evidence == ()
+
+
+def test_a_leaderboard_that_is_worse_comes_from_leaks_in_the_folds_or_a_shift(workspace: Workspace) -> None:
+    look(workspace)
+    gap = found(workspace, 0.5, 0.45)
+    assert codes(gap) == [("leak", "K05"), ("shift", "K14")]
+    assert gap.evidence[0].answer == "data.group=auto"
+    assert codes(found(workspace, 0.5, 0.55, "lower")) == codes(gap)
+
+
+def test_a_leaderboard_that_is_better_comes_from_known_test_rows_or_a_shift(workspace: Workspace) -> None:
+    look(workspace)
+    assert codes(found(workspace, 0.5, 0.55)) == [("leak", "K06"), ("shift", "K14")]
+
+
+def test_what_was_found_of_other_folds_is_no_evidence_of_a_leak(workspace: Workspace) -> None:
+    look(workspace, "f" * 64)
+    gap = found(workspace, 0.5, 0.45)
+    assert codes(gap) == [("shift", "K14")]
+    assert "looked at other folds" in gap.unknown
+
+
+def test_without_a_look_nothing_is_guessed(workspace: Workspace) -> None:
+    gap = found(workspace, 0.5, 0.45)
+    assert gap.evidence == ()
+    assert gap.unknown.startswith("kit check has not looked")
+    keep(workspace.root, Run(workspace.runs / "a").folds().fingerprint(), [ODD])
+    assert "found neither a leak nor a shift" in found(workspace, 0.5, 0.45).unknown
+
+
+def test_findings_are_kept_with_their_first_cases_and_damage_is_as_none(tmp_path: Path) -> None:
+    assert kept(tmp_path) is None
+    keep(tmp_path, "mark", [LEAK])
+    read = kept(tmp_path)
+    assert read is not None
+    assert (read.folds, read.findings) == ("mark", (replace(LEAK, cases=LEAK.cases[:5]),))
+    (tmp_path / "checked.json").write_text('{"made": 1}')
+    assert kept(tmp_path) is None
+
+
+def test_without_both_scores_or_noise_there_is_no_gap(workspace: Workspace) -> None:
+    assert explained(workspace, entries([(0.5, None)]), QUIET) is None
+    assert explained(workspace, entries([(0.5, 0.4)]), None) is None
+
+
+def test_the_board_tells_it_and_gap_alone_gives_json(workspace: Workspace, kit: Kit) -> None:
+    assert "there is no gap to explain: " in kit("board", "gap")[2]
+    blend(workspace, ["b"], name="b")  # wrong once in nine: one score of four rows is uncertain by .16
+    Board.read(workspace.submissions).score(1, 0.1)
+    look(workspace)
+    _, _, said = kit("board")
+    assert "gap of leaderboard and cv -0.7889, luck gives -0.3" in said
+    assert "  leak: K05 52 pairs\n    effect: flatters\n    answer: data.group=auto\n" in said
+    told = json.loads(kit("board", "gap", "--json")[1])
+    assert [one["code"] for one in told["evidence"]] == ["K05", "K14"]
+    assert told["explained"] is False

@@ -1,0 +1,46 @@
+"""Classes: scores as scikit-learn has them, and the pairs that are confused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+from kit.stages.reporting.classes import confused, of_confusion, of_questions
+from kit.stages.reporting.row_facts import ClassScore, Confused
+
+NAMES = ("ant", "bee", "cat", "dog")
+
+
+def as_sklearn(found: tuple[ClassScore, ...]) -> list[list[float]]:
+    return [[one.precision or 0, one.recall or 0, one.f1 or 0, one.rows] for one in found]
+
+
+def test_scores_are_scikit_learns() -> None:
+    rng = np.random.default_rng(0)
+    truth, told = rng.integers(0, 3, 200), rng.integers(0, 4, 200)  # no row is a dog
+    found = of_confusion(confusion_matrix(truth, told, labels=range(4)), NAMES)
+    wanted = precision_recall_fscore_support(truth, told, labels=range(4), zero_division=0)
+    np.testing.assert_allclose(as_sklearn(found), np.transpose(wanted))
+    assert found[3].recall is None
+
+
+def test_scores_of_several_labels_are_scikit_learns() -> None:
+    rng = np.random.default_rng(1)
+    truth, told = rng.integers(0, 2, (50, 4)), rng.integers(0, 2, (50, 4))
+    wanted = precision_recall_fscore_support(truth, told, zero_division=0)
+    np.testing.assert_allclose(as_sklearn(of_questions(truth, told, NAMES)), np.transpose(wanted))
+
+
+def test_the_class_that_is_told_most_often_in_its_place_is_named() -> None:
+    ant, bee = of_confusion(np.array([[5, 2], [0, 7]]), NAMES[:2])
+    assert (ant.told_as, ant.told_rows, bee.told_as) == ("bee", 2, "")
+
+
+def test_pairs_come_by_their_rows_and_the_right_ones_are_none() -> None:
+    counts = np.array([[9, 1, 0], [3, 5, 2], [0, 0, 4]])
+    assert confused(counts, NAMES[:3], most=2) == (
+        Confused("bee", "ant", 3, pytest.approx(0.3)),
+        Confused("bee", "cat", 2, pytest.approx(0.2)),
+    )
+    assert len(confused(counts, NAMES[:3])) == 3

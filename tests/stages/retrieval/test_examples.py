@@ -1,0 +1,57 @@
+"""kit look retrieve: the page shows wrong and right queries with what retrieval finds, the map its rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from kit.__main__ import run
+from kit.config.workspace import Workspace
+from kit.core.progress import finish
+from kit.data.embeddings import Embeddings
+from kit.stages.prediction.embed import embed
+from kit.stages.retrieval.examples import Map, showing
+from kit.stages.retrieval.figures import scattered
+
+
+def test_a_query_stands_beside_the_nearest_images_of_its_folds_gallery(space: Path) -> None:
+    embed(space, ["runs/a"])
+    page = finish(showing(Workspace.open(space), "runs/a", queries=8, k=3))
+    found = Embeddings.read(space / "runs/a/embeddings/plain/0").train
+    folds = dict(line.split(",") for line in (space / "runs/a/folds.csv").read_text().split()[1:])
+    at = {name: row for row, name in enumerate(found.ids.tolist())}
+    gallery = [name for name in found.ids.tolist() if folds[name] != "0"]
+    wide = found.vectors.astype(np.float32)
+    for query, *near in page.queries:
+        assert folds[query.id] == "0"
+        cosines = wide[[at[name] for name in gallery]] @ wide[at[query.id]]
+        assert [one.id for one in near] == [gallery[row] for row in np.argsort(-cosines, kind="stable")[:3]]
+        assert near[0].similarity == pytest.approx(cosines.max(), abs=1e-5)
+    wrong = [query.label != near.label for query, near, *_ in page.queries]
+    assert sum(wrong) == min(page.wrong, 4) or page.rows - page.wrong < 4
+    assert wrong == sorted(wrong, reverse=True)
+    assert len(page.map.places) == page.rows == 30
+
+
+def test_two_pictures_are_written(
+    space: Path, inside: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    embed(space, ["runs/a"])
+    inside(space)
+    assert run(["look", "retrieve", "runs/a", "--queries", "3", "--json", "--out", "near.png"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["files"] == ["near.png", "near-map.png"]
+    assert all(cv2.imread(str(space / name)).std() > 10 for name in said["files"])
+    assert [len(strip) for strip in said["queries"]] == [7, 7, 7]
+
+
+def test_a_map_of_shape_groups_has_two_panels() -> None:
+    places, labels = np.random.default_rng(0).random((30, 2)), np.array(list("abc") * 10)
+    assert len(scattered(Map(places, labels, np.empty(0, str)), "title").axes) == 1
+    panels = scattered(Map(places, labels, np.where(labels == "a", "round", "long")), "title").axes
+    assert [axes.get_title() for axes in panels] == ["by class (3)", "by shape group (2)"]

@@ -1,0 +1,208 @@
+"""Soups: means of weights by hand, batch norm as torch takes it, a choice that never sees what it predicts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.optim.swa_utils import update_bn
+
+from kit.__main__ import run as command
+from kit.commands.soup import _say
+from kit.config.workspace import Workspace
+from kit.core.progress import finish
+from kit.data.folds import Folds
+from kit.data.predictions import Predictions
+from kit.errors import CheckpointError, ConfigError, InvalidError
+from kit.experiment.restore import restore
+from kit.experiment.run_context import preparing, train_stages
+from kit.model import checkpoints
+from kit.runs.run import Run, find_run
+from kit.stages.blending.blend import blend
+from kit.stages.prediction.tta import tta
+from kit.stages.training.soup import Kitchen, Soup, greedily, soup
+from kit.stages.training.train import train
+
+
+@pytest.fixture(scope="module")
+def kept(trained_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The workspace with the runs a, b (another learning rate) and c (another seed)."""
+    root = Path(shutil.copytree(trained_once, tmp_path_factory.mktemp("soup") / "space"))
+    train(root, ["optimizer.lr=0.005"], name="b")
+    train(root, ["seed=1"], name="c")
+    return root
+
+
+@pytest.fixture
+def pantry(kept: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(kept, tmp_path / "space"))
+
+
+def weights(root: Path, run: str, fold: int) -> dict[str, torch.Tensor]:
+    found = checkpoints.latest(root / "runs" / run / f"fold-{fold}")
+    assert found is not None
+    return found.predicting
+
+
+def test_the_weights_are_the_mean_and_batch_norm_is_as_torch_takes_it_anew(pantry: Path) -> None:
+    made = soup(pantry, ["runs/a", "runs/b", "runs/c"], "s")
+    assert made.ingredients == {0: ("a", "b", "c"), 1: ("a", "b", "c")}
+    for fold in (0, 1):
+        found, parts = weights(pantry, "s", fold), [weights(pantry, run, fold) for run in "abc"]
+        for key, value in found.items():
+            if "running" not in key and "num_batches" not in key:
+                expected = sum(part[key].double() for part in parts) / 3
+                torch.testing.assert_close(value.double(), expected, rtol=1e-6, atol=1e-7, msg=key)
+        space = Workspace.open(pantry)
+        setting = finish(preparing(space, find_run(space, "a")))
+        checkpoint = checkpoints.load(made.run.fold(fold) / "0001")
+        reference = restore(checkpoint, pantry, torch.device("cpu")).network
+        norm = next(module for module in reference.modules() if isinstance(module, torch.nn.BatchNorm2d))
+        torch.nn.init.constant_(norm.running_mean, 7.0)
+        update_bn((batch.images for batch in train_stages(setting, fold)[0].batches.epoch(0)), reference)
+        for key, value in reference.state_dict().items():
+            torch.testing.assert_close(value, found[key], rtol=1e-5, atol=1e-6, msg=key)
+
+
+def test_the_soup_is_a_run_like_any_other_whose_rows_are_predicted_by_the_fold_that_held_them_out(
+    pantry: Path,
+) -> None:
+    made = soup(pantry, ["runs/a", "runs/b"], "s")
+    folds = Folds.read(made.run.folder / "folds.csv")
+    number = dict(zip(folds.ids.tolist(), folds.numbers[:, 0].tolist(), strict=True))
+    found = Predictions.read(made.run.predictions("plain") / "oof.parquet")
+    assert sorted(found.ids.tolist()) == sorted(number)
+    assert all(
+        number[row] == fold for row, fold in zip(found.ids.tolist(), found.folds.tolist(), strict=True)
+    )
+    assert found.about["scores"] == made.scores
+    predicted, _ = tta(pantry, [made.run.folder, pantry / "runs" / "c"], "hflip")
+    submitted = blend(Workspace.open(pantry), ["runs/s@hflip", "runs/c@hflip"])
+    assert predicted.member == "runs/s@hflip"
+    assert submitted.path.is_file()
+    assert checkpoints.load(made.run.fold(0) / "0001").about["soup"] == ["a", "b"]
+
+
+def test_started_again_it_is_there_and_as_another_soup_it_is_refused(pantry: Path) -> None:
+    made = soup(pantry, ["runs/a", "runs/b"], "s")
+    before = {file: file.stat().st_mtime_ns for file in made.run.folder.rglob("*.safetensors")}
+    assert soup(pantry, ["runs/a", "runs/b"], "s").scores == made.scores
+    assert {file: file.stat().st_mtime_ns for file in made.run.folder.rglob("*.safetensors")} == before
+    with pytest.raises(ConfigError, match="C11 runs/s is something else than this soup"):
+        soup(pantry, ["runs/a", "runs/c"], "s")
+    with pytest.raises(ConfigError, match="C11 runs/s was started as another experiment"):
+        train(pantry, name="s")
+
+
+# --------------------------------------------------------------------------------------- the greedy choice
+
+
+class Scored(Kitchen):
+    """Soups whose scores are written down, by the runs they are made of."""
+
+    def __init__(self, table: dict[str, float], names: str) -> None:
+        object.__setattr__(self, "table", table)
+        self.__dict__["names"] = list(names)
+
+    def score(self, runs: Any, without: int) -> float:
+        return self.table["".join(sorted(runs))]  # type: ignore[attr-defined]
+
+
+def test_runs_are_tried_from_the_best_down_and_kept_where_they_do_not_harm() -> None:
+    table = {"a": 0.6, "b": 0.8, "c": 0.7, "d": 0.1, "bc": 0.75, "ab": 0.82, "abd": 0.82}
+    assert greedily(Scored(table, "abcd"), without=0) == ("b", "a", "d")
+
+
+def test_the_choice_for_a_fold_looks_at_no_row_of_it(pantry: Path) -> None:
+    made = soup(pantry, ["runs/a", "runs/b", "runs/c"], "s", greedy=True)
+    space = Workspace.open(pantry)
+    setting = finish(preparing(space, find_run(space, "a")))
+    from kit.runs.checkpoint_paths import find_targets
+    from kit.stages.training.soup import _pots
+
+    pots = _pots(find_targets(space, ["runs/a", "runs/b", "runs/c"]), greedy=True)
+    labels = setting.loaded.table.true_labels()
+    for fold in (0, 1):
+        wrong = np.where(setting.folds.held_out(fold), (labels + 1) % 3, labels)
+        kitchen = Kitchen(setting, pots)
+        object.__setattr__(setting.loaded.table, "labels", wrong)
+        assert greedily(kitchen, fold) == made.ingredients[fold]
+        assert {key[0] for key in kitchen.tasted} == {1 - fold}
+        object.__setattr__(setting.loaded.table, "labels", labels)
+
+
+# ---------------------------------------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize(
+    ("overrides", "error", "words"),
+    [
+        (["split_seed=5"], InvalidError, "D43 a and d have different folds"),
+        (["backbone.width=4"], ConfigError, r"(?s)C16 a and d cannot be averaged.*backbone"),
+        (["image_size=24"], ConfigError, r"(?s)C16 a and d cannot be averaged.*image_size"),
+        (["loss=arcface"], ConfigError, r"(?s)C16 a and d cannot be averaged.*head"),
+    ],
+)
+def test_runs_that_do_not_mix_are_refused(
+    pantry: Path, overrides: list[str], error: type[Exception], words: str
+) -> None:
+    train(pantry, ["epochs=1", *overrides], name="d")
+    with pytest.raises(error, match=words):
+        soup(pantry, ["runs/a", "runs/d"], "s")
+    assert not list((pantry / "runs" / "s").glob("fold-*/0001"))
+
+
+def test_one_run_is_no_soup_and_one_fold_no_ground_to_choose_on(pantry: Path) -> None:
+    with pytest.raises(ConfigError, match="C15 a soup needs two runs or more"):
+        soup(pantry, ["runs/a"], "s")
+    with pytest.raises(
+        ConfigError, match="C16 the runs share one fold, on which it would choose and be scored"
+    ):
+        soup(pantry, ["runs/a/fold-0", "runs/b/fold-0"], "s", greedy=True)
+
+
+def test_weights_of_other_shapes_are_refused(pantry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = checkpoints.load
+
+    def other(path: Path) -> Any:
+        found = load(path)
+        if "/b/" in str(path):
+            found.predicting["head.1.bias"] = torch.zeros(4)
+        return found
+
+    monkeypatch.setattr(checkpoints, "load", other)
+    with pytest.raises(CheckpointError, match=r"(?s)D53 a and b differ in 1 weights.*head.1.bias"):
+        soup(pantry, ["runs/a", "runs/b"], "s")
+
+
+def test_the_command_shows_the_scores_and_says_where_the_soup_is_worse(
+    pantry: Path, inside: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    inside(pantry)
+    assert command(["soup", "runs/a", "runs/c", "--name", "s"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "runs/s\n"
+    assert [line.split(":")[0].strip() for line in said.err.splitlines()] == ["a", "c", "s", "next"]
+
+
+def test_a_soup_that_is_worse_than_its_best_run_is_said_to_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scores = {"a": {"macro_f1": 0.8}, "b": {"macro_f1": 0.7}}
+    for worse in (False, True):
+        _say(Soup(Run(tmp_path / "s"), {0: ("a", "b")}, {"macro_f1": 0.75}, scores, is_worse=worse))
+        assert ("rarely mix" in capsys.readouterr().err) == worse
+
+
+@pytest.mark.parametrize(("metric", "sign"), [("macro_f1", 1), ("log_loss", -1)])
+def test_whether_it_is_worse_goes_by_the_metric_and_its_direction(
+    pantry: Path, metric: str, sign: int
+) -> None:
+    made = soup(Workspace.open(pantry, [f"metric={metric}"]), ["runs/a", "runs/b"], "s")
+    best = max(sign * scores[metric] for scores in made.members.values())
+    assert made.is_worse == (sign * made.scores[metric] < best)
