@@ -186,7 +186,7 @@ MEASURED: dict[str, dict[str, Point]] = {
     "runs": {"board": measure_board, "records": measure_records, "blend_runs": measure_blend},
 }  # fmt: skip
 IMPORTS = (
-    "kit.blend",
+    "kit.stages.blending.blend",
     "kit.images.cache",
     "kit.runs.records",
     "kit.data.folds",

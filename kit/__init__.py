@@ -33,26 +33,26 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 PUBLIC = {
-    "blend": "stages.blending.blend",
-    "Board": "stages.submission.board",
-    "Competition": "config.models",
-    "Experiment": "config.models",
-    "KitError": "errors",
-    "KitWarning": "errors",
-    "Folds": "data.folds",
-    "make_folds": "data.folds",
-    "KINDS": "kinds",
-    "Predictions": "data.predictions",
-    "finish": "core.progress",
-    "pseudo": "stages.pseudo_labelling.pseudo",
-    "initialise": "stages.discovery.initialise",
-    "Run": "runs.run",
-    "Table": "data.table",
-    "test_table": "data.table",
-    "train_table": "data.table",
-    "train": "stages.training.train",
-    "tta": "stages.prediction.tta",
-    "Workspace": "config.workspace",
+    "blend": "kit.stages.blending.blend",
+    "Board": "kit.stages.submission.board",
+    "Competition": "kit.config.models",
+    "Experiment": "kit.config.models",
+    "KitError": "kit.errors",
+    "KitWarning": "kit.errors",
+    "Folds": "kit.data.folds",
+    "make_folds": "kit.data.folds",
+    "KINDS": "kit.kinds",
+    "Predictions": "kit.data.predictions",
+    "finish": "kit.core.progress",
+    "pseudo": "kit.stages.pseudo_labelling.pseudo",
+    "initialise": "kit.stages.discovery.initialise",
+    "Run": "kit.runs.run",
+    "Table": "kit.data.table",
+    "test_table": "kit.data.table",
+    "train_table": "kit.data.table",
+    "train": "kit.stages.training.train",
+    "tta": "kit.stages.prediction.tta",
+    "Workspace": "kit.config.workspace",
 }
 
 __all__ = [
@@ -61,10 +61,12 @@ __all__ = [
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
-    if name not in PUBLIC:
-        raise AttributeError(f"module 'kit' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"kit.{PUBLIC[name]}"), name)
+if not TYPE_CHECKING:  # a type checker sees the imports above, and a wrong name is an error there
+
+    def __getattr__(name: str) -> Any:
+        if name not in PUBLIC:
+            raise AttributeError(f"module 'kit' has no attribute {name!r}")
+        return getattr(importlib.import_module(PUBLIC[name]), name)
 
 
 def __dir__() -> list[str]:

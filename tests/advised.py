@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 import click
 
-from kit.__main__ import menu
+from kit.commands._menu import menu
 from kit.core.error_codes import codes
 from kit.errors import KitError
 from kit.kinds import KINDS

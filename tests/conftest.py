@@ -89,7 +89,7 @@ def school(school_once: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def kit(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Kit:
     """Runs a command in the module's workspace and returns its exit status, stdout and stderr."""
-    from kit.__main__ import run
+    from kit.commands._menu import run
 
     monkeypatch.chdir(workspace.root)
 

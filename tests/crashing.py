@@ -147,7 +147,7 @@ def commands(root: Path, calls: Calls) -> None:
     os.dup2(quiet, 1)
     os.dup2(said, 2)
     calls.listen()
-    from kit.__main__ import run
+    from kit.commands._menu import run
 
     for line in COMMANDS:
         if status := run(list(line)):

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from kit.__main__ import menu
+from kit.commands._menu import menu
 from kit.config.overrides import overridden
 from kit.config.parsing import check
 from kit.kinds import KINDS

@@ -112,7 +112,7 @@ def _rank(
 
 
 def _command(arguments: Sequence[str]) -> int:
-    from kit.__main__ import run
+    from kit.commands._menu import run
 
     return run(list(arguments))
 
@@ -122,7 +122,7 @@ def ranked(
 ) -> list[Ended]:
     """How `kit ARGUMENTS` ends in two ranks, in the workspace or each in its own; or `work(*ARGUMENTS)`."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["kit.train", "kit.blend"])
+    context.set_forkserver_preload(["kit.stages.training.train", "kit.stages.blending.blend"])
     said, port, places = root / "said", free_port(), roots or (root, root)
     said.mkdir(exist_ok=True)
     given = arguments if work else (arguments,)

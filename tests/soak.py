@@ -83,7 +83,7 @@ def differences(root: Path, wanted: dict[str, Any]) -> list[str]:
 
 def resident() -> None:
     """The process that does every round's commands: reads folders from stdin, answers with what it holds."""
-    from kit.__main__ import run
+    from kit.commands._menu import run
 
     for line in sys.stdin:
         os.chdir(line.strip())

@@ -27,7 +27,7 @@ HEAVY = (
 @pytest.mark.parametrize("name", kit.__all__)
 def test_each_public_name_is_there_and_stays_what_it_is(name: str) -> None:
     first = getattr(kit, name)
-    importlib.import_module(f"kit.{kit.PUBLIC[name]}")
+    importlib.import_module(kit.PUBLIC[name])
     assert getattr(kit, name) is first
     assert not isinstance(first, type(sys))
 
@@ -46,7 +46,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def modules_after(*arguments: str) -> set[str]:
     """Top-level modules loaded by a kit command in a fresh process."""
     code = (
-        "import sys\nfrom kit.__main__ import run\n"
+        "import sys\nfrom kit.commands._menu import run\n"
         f"code = run({list(arguments)!r})\n"
         "print('LOADED', *sorted({name.split('.')[0] for name in sys.modules}))\nsys.exit(code)"
     )

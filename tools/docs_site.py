@@ -142,7 +142,7 @@ def describe_command(command: click.Command, name: str, level: int = 1) -> str:
 
 def command_pages() -> dict[str, str]:
     """Page -> Markdown for each command of kit, in the order of `kit --help`."""
-    from kit.__main__ import menu
+    from kit.commands._menu import menu
 
     context = click.Context(menu, info_name="kit")
     pages = {}

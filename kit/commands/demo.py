@@ -77,7 +77,7 @@ def _refuse_another(root: Path) -> None:
 
 def _type(line: str) -> None:
     """Says a command as a user would type it, and runs it."""
-    from kit.__main__ import menu
+    from kit.commands._menu import menu
 
     say(f"\n$ kit {line}")
     try:

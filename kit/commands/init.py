@@ -75,7 +75,7 @@ def _read_tables(made: Initialised) -> tuple[dict[str, int], str | None]:
     from kit.config.workspace import Workspace
     from kit.data.table import sample_frame, test_table, train_table
     from kit.errors import KitError
-    from kit.stages.submission.submission import choose_format, written_class
+    from kit.experiment.sample_format import choose_format, written_class
 
     workspace = Workspace.open(made.path.parent)
     data, counts, shape = workspace.competition.data, dict[str, int](), None

@@ -1,6 +1,6 @@
 """Laws: what must hold for every plugin of a kind; the tests and `kit plugins check` call them.
 
-A law is a function `law_<sentence>(plugin) -> None` in kit/laws/<kind>.py, or in plugin.py where it is for every
+A law is a function `law_<sentence>(plugin) -> None` in kit/contracts/<kind>.py, or in plugin.py where it is for every
 kind. Its docstring is the law in one sentence; it raises AssertionError with the numbers.
 """
 

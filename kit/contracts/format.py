@@ -10,9 +10,9 @@ import pandas as pd
 
 from kit.core.randomness import generator
 from kit.data.predictions import Predictions
+from kit.experiment.sample_format import knows
 from kit.kinds import Format
 from kit.kinds.classes import LABEL_KINDS
-from kit.stages.submission.submission import knows
 
 IDS = ("007", "1e5", "NA", "b", "a,c", "x y")
 

@@ -18,7 +18,7 @@ def launch(arguments: Sequence[str], devices: int, module: str = "kit") -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    from kit.images.cache import cores
+    from kit.core.cores import cores
 
     logging.disable(logging.CRITICAL)  # the ranks speak for themselves
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // devices)))

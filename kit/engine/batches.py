@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from kit.core.batching import spread
 from kit.core.randomness import generator
 from kit.engine.loader import Images, Loader
 from kit.errors import PluginError
@@ -138,14 +139,6 @@ def batch(
     typed = named.astype(np.float32 if named.ndim == 2 else np.int64)
     shared = None if whole is None else torch.from_numpy(whole.copy())
     return Batch(images, torch.from_numpy(typed), torch.from_numpy(rows.copy()), shared)
-
-
-def spread(count: int, batch_size: int) -> list[np.ndarray]:
-    """Positions 0 to count - 1 in batches whose sizes differ by one at most, none above `batch_size`.
-
-    A last batch of one row would break batch norm, and a small one would weigh its rows more than others.
-    """
-    return np.array_split(np.arange(count), math.ceil(count / batch_size)) if count else []
 
 
 def occurrences(order: np.ndarray) -> np.ndarray:

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from kit.core import randomness
+from kit.core.batching import spread
 from kit.device import ranks
 from kit.device.precision import Precision
-from kit.engine.batches import spread
 from kit.engine.learner import Learner, floating
 from kit.engine.out_of_memory import OutOfMemory
 from kit.engine.step import Plan, Skipped, updating

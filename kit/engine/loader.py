@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from kit.core.cores import cores
 from kit.core.randomness import generator
 from kit.errors import KitError, RunError
-from kit.images.cache import Cache, cores
+from kit.images.cache import Cache
 from kit.images.concat_cache import Joined
 from kit.images.reader import centre
 

@@ -19,7 +19,7 @@ from kit.data.predictions import Predictions
 from kit.data.spelling import quoted, rename_line
 from kit.data.table import Table, sample_frame, test_table, train_table
 from kit.errors import SHOWN, Case, ConfigError, InvalidError, KitError, KitWarning, nearest
-from kit.stages.submission.submission import choose_format, make_table
+from kit.experiment.sample_format import choose_format, make_table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from filelock import FileLock, Timeout
 
+from kit.core.cores import cores
 from kit.core.files import fingerprint
 from kit.core.progress import Progress, Work
 from kit.errors import Case, DataError, KitWarning, RunError
@@ -268,13 +269,3 @@ def _places(store: Store, names: Sequence[str]) -> np.ndarray:
     nowhere = Place(-1, -1, -1, 0)
     found = (store.places[name] if name else nowhere for name in names)
     return np.array([(place.offset, place.height, place.width) for place in found], np.int64).reshape(-1, 3)
-
-
-def cores() -> int:
-    """The processor cores this process may use: its affinity, or the container's quota where that is less."""
-    mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-        return max(1, min(mine, round(int(quota) / int(period))))
-    except (OSError, ValueError):  # no quota reads "max 100000"
-        return mine

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from kit.errors import KitError
-from kit.kinds import KINDS, Splitter
+from kit.kinds.base_classes import KINDS
 from kit.kinds.classes import LabelKind
+from kit.kinds.data import Splitter
 
 # splitters that hold groups out whole where data.group declares them
 KEEP_GROUPS = frozenset(

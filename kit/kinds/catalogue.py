@@ -12,7 +12,8 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from kit.errors import PluginError
-from kit.kinds import KINDS, registry
+from kit.kinds import registry
+from kit.kinds.base_classes import KINDS
 from kit.kinds.classes import LABEL_KINDS, SEE_LABELS
 from kit.kinds.label_kinds import MEANING
 from kit.kinds.plugin import Plugin, default_of

@@ -7,8 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from kit.errors import Case, ConfigError, KitError
-from kit.kinds import KINDS, Plugin, registry
+from kit.kinds import registry
+from kit.kinds.base_classes import KINDS
 from kit.kinds.classes import LabelKind
+from kit.kinds.plugin import Plugin
 
 MEANING = {
     "numbers": "one label a row",

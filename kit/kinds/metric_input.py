@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from kit.kinds import Metric
 from kit.kinds.classes import LabelKind
+from kit.kinds.prediction import Metric
 
 Scored = Literal["labels", "ranking", "probabilities"]
 ROWS = 64

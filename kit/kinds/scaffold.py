@@ -8,7 +8,8 @@ from string import Template
 
 from kit.core import files
 from kit.errors import ConfigError, PluginError
-from kit.kinds import KINDS, registry
+from kit.kinds import registry
+from kit.kinds.base_classes import KINDS
 
 TEMPLATES = Path(__file__).with_name("templates")
 

@@ -11,9 +11,9 @@ from typing import Literal
 import pandas as pd
 
 from kit.errors import ConfigError
-from kit.kinds import Format, Metric
 from kit.kinds.classes import LabelKind
 from kit.kinds.metric_input import scored_by
+from kit.kinds.prediction import Format, Metric
 
 SCORES = {
     "labels": "scores labels",

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from kit.core.batching import spread
 from kit.core.progress import Progress, Work
 from kit.device import memory
 from kit.device.precision import Precision
-from kit.engine.batches import spread
 from kit.errors import ConfigError, RunError
 from kit.kinds import Loss, Views
 

@@ -11,6 +11,7 @@ import numpy as np
 from kit.config.workspace import Workspace
 from kit.data.predictions import Predictions
 from kit.data.renamed_classes import predictions_now
+from kit.data.table import labelled_rows
 from kit.errors import InvalidError
 from kit.evaluation.competition import metric_of
 from kit.evaluation.gains import Gain
@@ -18,7 +19,6 @@ from kit.evaluation.paired import paired, shared
 from kit.kinds.decision import Decision
 from kit.runs.run import Run
 from kit.runs.watching import epochs_of
-from kit.stages.blending.out_of_fold import labels
 
 SHOWN_CLASSES = 5
 
@@ -99,7 +99,10 @@ def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, 
 
 def _compared(workspace: Workspace, one: Run, other: Run) -> Compared:
     """Raises InvalidError D41 where a run has no predictions, or no row that both predict."""
-    read, table = [_predicted(run) for run in (one, other)], labels(workspace)
+    read, table = (
+        [_predicted(run) for run in (one, other)],
+        labelled_rows(workspace.root, workspace.competition.data),
+    )
     mine, theirs = (
         predictions_now(run.folder, made, table, workspace.competition.data.rename)
         for run, made in zip((one, other), read, strict=True)

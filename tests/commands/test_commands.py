@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.__main__ import run
+from kit.commands._menu import run
 from kit.commands.tta import _repeated
 from kit.core.files import read_json
 
@@ -47,7 +47,7 @@ def test_a_finished_run_says_so_without_loading_torch(competition: Path) -> None
 
     train(competition, name="a")
     code = (
-        "import sys\nfrom kit.__main__ import run\n"
+        "import sys\nfrom kit.commands._menu import run\n"
         "assert run(['train', '--name', 'a']) == 0\nassert 'torch' not in sys.modules\n"
     )
     done = subprocess.run(

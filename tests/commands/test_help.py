@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from kit.__main__ import menu
+from kit.commands._menu import menu
 
 
 def commands(group: click.Group = menu, path: str = "kit") -> Iterator[tuple[str, click.Command]]:

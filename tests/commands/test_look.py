@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from kit.__main__ import run
+from kit.commands._menu import run
 
 Step = Callable[[Path], None]
 

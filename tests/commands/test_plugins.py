@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kit import contracts
-from kit.__main__ import run
+from kit.commands._menu import run
 from kit.errors import ConfigError, PluginError
 from kit.kinds import KINDS, Loss, registry
 from kit.kinds.catalogue import describe, listing, open_file, type_name
@@ -98,7 +98,7 @@ def test_without_a_workspace_kits_own_are_listed(tmp_path: Path, kit: Kit) -> No
 
 def test_stock_plugins_are_listed_without_importing_them() -> None:
     code = (
-        "import sys\nfrom kit.__main__ import run\nrun(['plugins', '--json'])\n"
+        "import sys\nfrom kit.commands._menu import run\nrun(['plugins', '--json'])\n"
         "print(sorted(name for name in sys.modules if name.startswith(('kit.plugins.', 'torch'))), file=sys.stderr)"
     )
     done = subprocess.run(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.__main__ import run
+from kit.commands._menu import run
 from kit.core.error_codes import codes
 
 ROOT = Path(__file__).parents[2]

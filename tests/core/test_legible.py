@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import kit
-from kit.__main__ import run
+from kit.commands._menu import run
 from kit.config.models import Data
 from kit.config.workspace import Workspace
 from kit.core.files import read_json, write_json, write_text

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kit.__main__ import run
+from kit.commands._menu import run
 from kit.config.workspace import Workspace
 from kit.core.progress import finish
 from kit.core.stopping import Stop

@@ -13,7 +13,8 @@ from kit.config.workspace import Workspace
 from kit.data.predictions import Predictions
 from kit.data.table import sample_frame, train_table
 from kit.errors import KitWarning
-from kit.stages.submission.submission import choose_format, make_table, text_of
+from kit.experiment.sample_format import choose_format, make_table
+from kit.stages.submission.submission import text_of
 from kit.stages.submission.validation import check
 from tests.drawn_tables import csv, make
 

@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kit.__main__ import run
+from kit.commands._menu import run
 from kit.config.workspace import Workspace
 from kit.core.progress import finish
 from kit.data.predictions import Predictions
 from kit.data.table import train_table
 from kit.errors import ConfigError, DataError, InvalidError, KitWarning
 from kit.experiment.dry_run import rehearsing
+from kit.experiment.sample_format import choose_format
 from kit.kinds import KINDS
 from kit.kinds.label_kinds import check_takes, fitting
 from kit.kinds.registry import places
@@ -28,7 +29,6 @@ from kit.stages.leaderboard.noise import noise
 from kit.stages.prediction.tta import tta
 from kit.stages.prediction.view_policy import policy
 from kit.stages.submission.board import Board
-from kit.stages.submission.submission import choose_format
 from kit.stages.submission.validation import check
 from kit.stages.training.soup import soup
 from kit.stages.training.train import train, training

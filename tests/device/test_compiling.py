@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from kit.__main__ import run
+from kit.commands._menu import run
 from kit.device import compiling
 from kit.device.compiling import check_compiler, compile_training, is_compiled
 from kit.device.precision import Precision

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kit.__main__ import run
+from kit.commands._menu import run
 from kit.device import memory
 from tests.drawing import draw_competition
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from kit.__main__ import run
+from kit.commands._menu import run
 from kit.core.progress import finish
 from kit.data.predictions import Predictions
 from kit.device import ranks

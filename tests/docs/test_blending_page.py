@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from kit.__main__ import menu
+from kit.commands._menu import menu
 from kit.kinds import Ensembler
 from kit.kinds.registry import places
 from kit.plugins.ensembler.auto import Auto

@@ -16,7 +16,7 @@ import pytest
 import kit
 import kit.errors
 import kit.kinds
-from kit.__main__ import menu, run
+from kit.commands._menu import menu, run
 from kit.config.overrides import overridden
 from kit.config.parsing import check
 from kit.kinds import KINDS, Classes, Loss

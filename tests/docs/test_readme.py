@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from kit.__main__ import menu, run
+from kit.commands._menu import menu, run
 from kit.commands.demo import COMMANDS
 from kit.config.overrides import overridden
 from kit.config.parsing import check

@@ -12,7 +12,7 @@ import pytest
 from sklearn import datasets
 from sklearn.utils import Bunch
 
-from kit.__main__ import run
+from kit.commands._menu import run
 from kit.stages.demo.digits import CONFIG, make_digits
 from tests.documented import DOCS, commands, parse
 

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 from kit.config.models import Data
+from kit.core.batching import spread
 from kit.core.progress import finish
 from kit.core.randomness import generator
 from kit.engine import loader as loader_module
-from kit.engine.batches import Batch, PlainBatches, TrainBatches, occurrences, spread
+from kit.engine.batches import Batch, PlainBatches, TrainBatches, occurrences
 from kit.engine.loader import Images, Loader, worker_count
 from kit.errors import DataError, KitError, PluginError, RunError
 from kit.images.cache import Cache, Geometry, filling

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kit.__main__ import run
+from kit.commands._menu import run
 from kit.data.predictions import Predictions
 from kit.kinds import Optimizer
 from tests.drawing import draw_competition
@@ -154,7 +154,7 @@ def test_a_run_that_only_gives_nan_ends_with_the_ids_and_the_last_checkpoint(
 LIMITED = """
 import resource, sys, torch
 torch.set_num_threads(1)
-from kit.__main__ import run
+from kit.commands._menu import run
 from kit.experiment import batch_size as sizing
 sizing.MANY = 0  # no look ahead: the real error is to come
 assert run(["train", "--name", "warm", "batch_size=4", "epochs=1"]) == 0

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kit.__main__ import run
+from kit.commands._menu import run
 from kit.device import memory
 from kit.engine.memory_footprint import PARTS, Footprint
 from kit.errors import ConfigError

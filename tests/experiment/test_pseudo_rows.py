@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from kit.__main__ import run as command
+from kit.commands._menu import run as command
 from kit.config.workspace import Workspace
 from kit.core.progress import finish
 from kit.data.predictions import Predictions

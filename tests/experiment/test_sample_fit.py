@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.__main__ import run
+from kit.commands._menu import run
 from kit.config.workspace import Workspace
 from kit.data.table import test_table as read_test
 from kit.data.table import train_table

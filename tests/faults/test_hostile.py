@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from kit.__main__ import run
 from kit.commands._console import harmless
+from kit.commands._menu import run
 from kit.config.models import Data
 from kit.config.parsing import parse
 from kit.core.files import read_json, sha256

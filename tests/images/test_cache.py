@@ -16,11 +16,12 @@ import pytest
 from filelock import FileLock
 
 from kit.config.models import Data
+from kit.core.cores import cores
 from kit.core.progress import Outcome, finish
 from kit.errors import DataError, KitWarning, RunError
 from kit.images import cache as module
 from kit.images import cache_store as stores
-from kit.images.cache import Cache, Filled, Geometry, cores, filling
+from kit.images.cache import Cache, Filled, Geometry, filling
 from kit.images.reader import READER, read_image, resized
 
 DATA = Data()

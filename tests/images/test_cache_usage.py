@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from kit.__main__ import run
+from kit.commands._menu import run
 from kit.commands.cache import shown, size_of
 from kit.config.workspace import Workspace
 from kit.core.progress import finish

@@ -10,11 +10,11 @@ import pytest
 
 from kit.config.workspace import Workspace
 from kit.errors import ConfigError
+from kit.experiment.sample_format import choose_format
 from kit.kinds import Metric
 from kit.kinds.classes import LabelKind
 from kit.kinds.decision import Decision
 from kit.kinds.metric_input import scored_by
-from kit.stages.submission.submission import choose_format
 from tests.drawn_tables import make
 
 METRICS = {

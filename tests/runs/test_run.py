@@ -62,7 +62,7 @@ def test_a_fold_that_was_not_put_together_with_the_others_is(
     train(space, name="b", folds=[1])
     with monkeypatch.context() as context:
         context.setattr(
-            sys.modules["kit.train"], "assemble", lambda setting: None
+            sys.modules["kit.stages.training.train"], "assemble", lambda setting: None
         )  # as if killed just before
         train(space, name="b", folds=[0])
     assert set(oof(space, "b").folds.tolist()) == {1}

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from kit.__main__ import run as command
+from kit.commands._menu import run as command
 from kit.config.workspace import Workspace
 from kit.runs.epoch_log import EpochLog
 from kit.runs.run import Run
@@ -173,7 +173,7 @@ def until(there: Callable[[], bool]) -> None:
 
 def test_looking_at_runs_does_not_load_torch(workspace: Workspace) -> None:
     calls = "[run(words) for words in (['watch', 'a', '--once'], ['runs'], ['runs', 'diff', 'a', 'a'])]"
-    program = f"import sys; from kit.__main__ import run; print({calls}, 'torch' in sys.modules)"
+    program = f"import sys; from kit.commands._menu import run; print({calls}, 'torch' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=workspace.root, env=environment, capture_output=True, text=True

@@ -11,7 +11,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 import kit
-from kit.__main__ import run
+from kit.commands._menu import run
 from kit.config.workspace import Workspace
 from kit.data.predictions import Predictions
 from kit.data.table import rows_to_predict, train_table

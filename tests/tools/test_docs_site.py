@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 import kit
-from kit.__main__ import menu
+from kit.commands._menu import menu
 from tools.docs_site import OUTSIDE, api_pages, command_pages, expand, outside_pages, rewrite_links, show_file
 
 ROOT = Path(__file__).parents[2]

@@ -15,8 +15,8 @@ from typing import Any
 
 from pydantic import Field
 
+from kit.core.cores import cores
 from kit.core.stopping import Stop
-from kit.images.cache import cores
 from kit.kinds import Ended, Executor, Function, Said, Told
 from kit.kinds.executor import lost, not_begun
 from kit.plugins.executor._worker import work

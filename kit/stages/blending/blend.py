@@ -19,6 +19,7 @@ from kit.errors import InvalidError
 from kit.evaluation.competition import explained_decision
 from kit.evaluation.crossfit import cross_fit
 from kit.evaluation.ensembler_setup import for_labels, opened
+from kit.experiment import sample_format
 from kit.kinds import Ensembler, Format, Metric
 from kit.stages.blending.compatibility import check_together
 from kit.stages.blending.diversity import Diversity, measured
@@ -155,7 +156,7 @@ def judge(
     sample = shape = None
     if workspace.competition.data.sample is not None:
         sample = sample_frame(workspace.root, workspace.competition.data)
-        shape = submission.choose_format(workspace, sample, read[0].test.classes, top_k, table.label_kind)
+        shape = sample_format.choose_format(workspace, sample, read[0].test.classes, top_k, table.label_kind)
         shape = shape.with_known(decision=metric.decision)
     rows = out_of_fold(read, table, workspace.cache)
     read = tuple(member.without_oof() for member in read)
@@ -204,7 +205,7 @@ def submit(
     (sample, shape), metric = judged.submittable(workspace), judged.metric
     test = blended_test(predicting, judged.ensembler, sample.iloc[:, 0].unique().tolist())
     blended = Blended(test, judged.ensembler, judged.comparison, judged.rows.ids)
-    table = submission.make_table(test, sample, shape)
+    table = sample_format.make_table(test, sample, shape)
     record = {**_record(workspace, judged, blended, shape), **(more or {})}
     with submission.locked(workspace.submissions):
         board = Board.read(workspace.submissions)

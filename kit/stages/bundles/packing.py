@@ -162,8 +162,10 @@ def _copy_code(workspace: Workspace, part: Path) -> None:
     shutil.copytree(source, part / "kit", ignore=ignore)
     if (workspace.root / "plugins").is_dir():
         shutil.copytree(workspace.root / "plugins", part / "plugins", ignore=ignore)
-    write_text(part / SCRIPT, (source / "templates" / "predict.txt").read_text(encoding="utf-8"))
-    write_text(part / "README.md", (source / "templates" / "bundle.txt").read_text(encoding="utf-8"))
+    write_text(part / SCRIPT, (source / "kinds" / "templates" / "predict.txt").read_text(encoding="utf-8"))
+    write_text(
+        part / "README.md", (source / "kinds" / "templates" / "bundle.txt").read_text(encoding="utf-8")
+    )
 
 
 def requirements(workspace: Workspace, packed: Sequence[Packed], ensembler: Any, shape: Any) -> list[str]:

@@ -23,6 +23,7 @@ from kit.data.table import sample_frame, test_table
 from kit.device.precision import choose_device
 from kit.errors import SHOWN, ConfigError, DataError, KitWarning
 from kit.evaluation.ensembler_setup import for_labels
+from kit.experiment import sample_format
 from kit.experiment.loading import Loaded, geometry, loading
 from kit.experiment.prediction_file import Job, Sheet
 from kit.experiment.restore import classes_of, experiment_of, ready
@@ -114,7 +115,7 @@ def _predicting(folder: Path, contents: Contents, space: Workspace, out: Path) -
     members = [_member(space, one, contents.classes) for one in contents.members]
     blended = blended_test(members, fitted, sample.iloc[:, 0].unique().tolist())
     shape = Format.open(contents.format, space.root).with_known(decision=decision)
-    table = submission.make_table(blended, sample, shape)
+    table = sample_format.make_table(blended, sample, shape)
     write_text(out, submission.text_of(table, data.sep))
     by_prior = test.ids[loaded.bad].tolist() if len(test) else []
     yield Progress("predict", len(groups), len(groups), _summary(len(test), by_prior, out), line=True)

@@ -13,11 +13,11 @@ from kit.config.models import Competition, Data
 from kit.data.csv_file import is_number
 from kit.data.table import Table, labelled_rows, sample_frame
 from kit.errors import KitError
+from kit.experiment.sample_format import known_by
 from kit.kinds import Metric
 from kit.kinds.classes import LabelKind
 from kit.kinds.label_kinds import check_takes
 from kit.kinds.unclear_sample import different_cells
-from kit.stages.submission.submission import known_by
 
 Suggested = tuple[dict[str, Any], str]  # the metric's spec, and why it is taken
 

@@ -11,13 +11,13 @@ from statistics import median
 from typing import Any
 
 from kit.config.workspace import Workspace
+from kit.core.cores import cores
 from kit.core.progress import Progress, Work
 from kit.engine import fit
 from kit.engine.batches import TrainBatches
 from kit.engine.fit import Stage
 from kit.engine.loader import worker_count
 from kit.experiment.run_context import Setting, new_learner, plan_of, preparing, train_stages
-from kit.images.cache import cores
 from kit.runs.run import Run
 
 NEAR = 1.05  # times as fast is as fast: two measurements of the same differ by about that

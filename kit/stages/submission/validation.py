@@ -17,8 +17,8 @@ from kit.data.table import labelled_rows, sample_frame
 from kit.errors import Case, DataError, InvalidError, nearest
 from kit.evaluation.competition import decision_of
 from kit.experiment.sample_fit import alike
+from kit.experiment.sample_format import choose_format
 from kit.kinds import Format
-from kit.stages.submission.submission import choose_format
 
 NO_FILE = ("D08", "D09", "D21")  # there is nothing to check
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from kit.__main__ import run
+from kit.commands._menu import run
 from kit.contracts import executor as laws
 from kit.core.progress import Progress
 from kit.core.stopping import Stop

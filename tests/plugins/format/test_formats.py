@@ -11,9 +11,9 @@ import pytest
 
 from kit.data.predictions import Predictions
 from kit.errors import ConfigError
+from kit.experiment.sample_format import known_by, knows, make_table
 from kit.kinds import Format, registry
 from kit.kinds.decision import Decision
-from kit.stages.submission.submission import known_by, knows, make_table
 
 CLASSES = ("ant", "bee", "cat")
 

@@ -109,7 +109,7 @@ def test_m_per_class_takes_all_classes_where_there_are_few() -> None:
 
 
 def test_blocks_are_batches() -> None:
-    from kit.engine.batches import spread
+    from kit.core.batching import spread
 
     rows = order({"name": "m_per_class", "m": 4, "classes": 3})
     for part in spread(len(rows), 12):

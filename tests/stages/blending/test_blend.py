@@ -281,7 +281,7 @@ def test_weights_are_one_a_member(workspace: Workspace) -> None:
 
 def test_blending_imports_no_torch(workspace: Workspace) -> None:
     code = (
-        "import sys\nfrom kit.__main__ import run\n"
+        "import sys\nfrom kit.commands._menu import run\n"
         "status = run(['blend', 'runs/a@d4', 'runs/b', '--ensembler', 'rank'])\n"
         "print(status, sorted(name for name in ('torch', 'timm', 'cv2', 'albumentations') if name in sys.modules))"
     )

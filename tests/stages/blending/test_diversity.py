@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from sklearn.metrics import accuracy_score
 
-from kit.__main__ import run
+from kit.commands._menu import run
 from kit.data.predictions import Predictions
 from kit.evaluation.gains import Gain
 from kit.kinds.decision import Decision

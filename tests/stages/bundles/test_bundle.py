@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from kit.__main__ import run as command
+from kit.commands._menu import run as command
 from kit.config.workspace import Workspace
 from kit.core.files import read_json, write_json
 from kit.core.progress import finish

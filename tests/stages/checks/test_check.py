@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from kit.__main__ import run
+from kit.commands._menu import run
 from kit.config.workspace import Workspace
 from kit.core.progress import finish
 from kit.stages.checks.check import checking

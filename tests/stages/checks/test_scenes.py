@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kit.__main__ import run
+from kit.commands._menu import run
 from kit.data.folds import Folds
 from tests.images.test_scenes import place, seen_from
 from tests.stages.checks.test_check import draw, found

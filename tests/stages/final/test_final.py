@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kit.__main__ import run as command
+from kit.commands._menu import run as command
 from kit.config.workspace import Workspace
 from kit.core.files import read_json
 from kit.core.progress import finish

@@ -75,7 +75,7 @@ def test_views_are_averaged_over_each_folds_own_network(space: Path) -> None:
 def test_what_is_there_is_not_computed_again(space: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert tta(space, ["runs/a"], "flip")[0].computed
     before = read(space, "flip", "test").probabilities
-    monkeypatch.setattr(sys.modules["kit.tta"], "passing", None)
+    monkeypatch.setattr(sys.modules["kit.stages.prediction.tta"], "passing", None)
     (again,) = tta(space, ["runs/a"], "flip")
     assert not again.computed
     assert np.array_equal(read(space, "flip", "test").probabilities, before)

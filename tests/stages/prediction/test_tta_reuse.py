@@ -184,7 +184,7 @@ def test_the_workers_asked_for_load_the_images(space: Path, monkeypatch: pytest.
         asked.append(experiment.workers)
         return plain_batches(loaded, experiment, rows)
 
-    monkeypatch.setattr(sys.modules["kit.tta"], "plain_batches", noted)
+    monkeypatch.setattr(sys.modules["kit.stages.prediction.tta"], "plain_batches", noted)
     predict(space, "workers=1", views="hflip")
     assert set(asked) == {1}
 

@@ -110,7 +110,7 @@ def test_a_policy_reads_each_image_once_for_all_its_views(
 def test_networks_too_large_together_are_predicted_one_run_after_the_other(
     runs: Path, reads: Counter[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["kit.tta"], "MOST", 1)
+    monkeypatch.setattr(sys.modules["kit.stages.prediction.tta"], "MOST", 1)
     tta(runs, ["runs/a", "runs/b"], "hflip")
     assert set(reads.values()) == {2}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kit.__main__ import run as command
+from kit.commands._menu import run as command
 from kit.config.workspace import Workspace
 from kit.data.predictions import Predictions
 from kit.data.table import train_table

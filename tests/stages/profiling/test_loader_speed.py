@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.__main__ import run
+from kit.commands._menu import run
 from kit.stages.profiling.loader_speed import Fed, Feeding, _powers
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.__main__ import run
+from kit.commands._menu import run
 from kit.device.precision import Precision
 from kit.stages.profiling import speed
 from kit.stages.profiling.speed import Found, Rate, Way

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import kit as package
-from kit.__main__ import run
+from kit.commands._menu import run
 from kit.config.workspace import Workspace
 from kit.core import files
 from kit.stages.blending.blend import blend
@@ -164,7 +164,7 @@ def test_without_its_checkpoint_a_mistake_is_shown_all_the_same(
 
 
 def test_without_cam_torch_is_not_imported(space: Path) -> None:
-    code = "import sys; from kit.__main__ import run; run(['report']); sys.exit('torch' in sys.modules)"
+    code = "import sys; from kit.commands._menu import run; run(['report']); sys.exit('torch' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     made = subprocess.run(
         [sys.executable, "-c", code], cwd=space, env=environment, capture_output=True, text=True

@@ -15,15 +15,9 @@ import pytest
 from kit.data.predictions import Predictions
 from kit.data.table import sample_frame
 from kit.errors import ConfigError, InvalidError, KitWarning, PluginError
+from kit.experiment.sample_format import check_table, choose_format, make_table
 from kit.kinds import Format
-from kit.stages.submission.submission import (
-    check_table,
-    choose_format,
-    make_table,
-    next_number,
-    slug,
-    write,
-)
+from kit.stages.submission.submission import next_number, slug, write
 from tests.written_runs import CLASSES, TEST, competition
 
 PREDICTIONS = Predictions(

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from kit.__main__ import run
+from kit.commands._menu import run
 from kit.config.workspace import Workspace
 from kit.errors import ConfigError, DataError, InvalidError
 from kit.stages.submission.validation import Checked, Fault, check

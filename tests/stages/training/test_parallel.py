@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.__main__ import run
+from kit.commands._menu import run
 from kit.config.workspace import Workspace
 from kit.core.files import sha256
 from kit.core.progress import finish

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kit.__main__ import run
+from kit.commands._menu import run
 from kit.config.workspace import Workspace
 from kit.stages.blending.blend import blend
 from kit.stages.submission.board import Board
@@ -75,7 +75,7 @@ def test_the_second_process_on_a_run_leaves_at_once_and_names_the_first(
 def started(target: Callable[..., None], *arguments: tuple[object, ...]) -> list[int | None]:
     """Exit statuses of processes that begin together."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["kit.train", "kit.blend"])
+    context.set_forkserver_preload(["kit.stages.training.train", "kit.stages.blending.blend"])
     workers = [context.Process(target=target, args=each) for each in arguments]
     for worker in workers:
         worker.start()

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch.optim.swa_utils import update_bn
 
-from kit.__main__ import run as command
+from kit.commands._menu import run as command
 from kit.commands.soup import _say
 from kit.config.workspace import Workspace
 from kit.core.progress import finish

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kit.__main__ import run
+from kit.commands._menu import run
 from kit.core.progress import finish
 from kit.data.predictions import Predictions
 from kit.errors import ConfigError, PluginError
@@ -103,7 +103,7 @@ def test_the_same_again_trains_nothing_and_another_of_the_name_is_refused(
     competition: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = swept(competition, "s", "optimizer.lr=0.001,0.02")
-    monkeypatch.setattr(sys.modules["kit.train"], "preparing", None)
+    monkeypatch.setattr(sys.modules["kit.stages.training.train"], "preparing", None)
     assert swept(competition, "s", "optimizer.lr=0.001,0.02") == first
     with pytest.raises(ConfigError, match=r"C11 s.json is another sweep's"):
         swept(competition, "s", "optimizer.lr=0.001,0.03")

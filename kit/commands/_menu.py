@@ -1,0 +1,128 @@
+"""The menu: `kit blend` is commands/blend.py, imported when it is asked for."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import click
+
+from kit import __version__
+from kit.core.stopping import Terminated
+from kit.errors import DataError, KitError, KitWarning
+
+COMMANDS = Path(__file__).parent
+
+
+# how --help lists them; others follow
+ROAD = (
+    "demo",
+    "init",
+    "config",
+    "check",
+    "train",
+    "runs",
+    "soup",
+    "tta",
+    "blend",
+    "submit",
+    "board",
+    "report",
+    "plugins",
+    "explain",
+)
+
+
+class Menu(click.Group):
+    """The files of kit/commands as commands; files that begin with _ are none."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        names = sorted(file.stem for file in COMMANDS.glob("*.py") if not file.stem.startswith("_"))
+        return sorted(names, key=lambda name: ROAD.index(name) if name in ROAD else len(ROAD))
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in self.list_commands(context):
+            return None
+        command: click.Command = importlib.import_module(f"kit.commands.{name}").command
+        return command
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        from kit.errors import nearest
+
+        known = self.list_commands(context)
+        if args[0] not in known and not args[0].startswith("-"):
+            context.fail(f"no command named {args[0]!r}{nearest(args[0], known)}")
+        if args[0] != "train" and "TORCHELASTIC_RUN_ID" in os.environ:
+            context.fail(f"torchrun is for kit train; kit {args[0]} is one process")
+        return super().resolve_command(context, args)
+
+
+@click.command(cls=Menu, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="kit")
+def menu() -> None:
+    """Train, predict with TTA, blend, submit: image-classification competitions.
+
+    \b
+    kit demo                                          a whole competition, in two minutes
+    kit init                                          your own: writes config.json from the files it finds
+    kit train --name r backbone.arch=resnet18 epochs=20
+    kit tta --checkpoints runs/r runs/s --views d4
+    kit blend runs/r@d4 runs/s@d4                     writes the submission and enters it into the board
+    """
+
+
+def run(arguments: list[str]) -> int:
+    """Runs one command and returns its exit status; what a user did is never a traceback."""
+    from kit.commands import _console
+
+    _console.show_warnings()
+    try:
+        status = menu.main(arguments, prog_name="kit", standalone_mode=False, obj=tuple(arguments))
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        _console.say("interrupted; the same command goes on from the last checkpoint")
+        return 130
+    except Terminated:
+        _console.say("terminated; the same command goes on from the last checkpoint")
+        return 143
+    except KitError as error:
+        _console.fail(error)
+        if isinstance(error, DataError):
+            with suppress(
+                OSError, KitError
+            ):  # what is wrong was said; the list of it may not fit on the disk
+                _quarantine(error)
+        return error.exit_code
+    except KitWarning as warning:  # --strict
+        _console.fail(DataError(str(warning)))
+        return DataError.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except OSError as error:
+        if error.filename is None and error.errno != errno.ENOSPC:  # of a library, not of a file
+            raise
+        _console.fail(KitError(f"{error.filename or 'the output'}: {error.strerror}"))
+        return KitError.exit_code
+    return status if isinstance(status, int) else 0  # click returns what a command's context.exit was given
+
+
+def _quarantine(error: DataError) -> None:
+    """Lists all that bad data stopped a command for, where the command has a workspace."""
+    from kit.commands import _console
+    from kit.config.workspace import CONFIG
+    from kit.data.quarantine import NAME, quarantine
+
+    here = Path.cwd()
+    root = next((folder for folder in (here, *here.parents) if (folder / CONFIG).is_file()), None)
+    if root is not None and any(case.path or case.id for case in error.cases):
+        quarantine(root, error.cases, error.code)
+        _console.say(f"{len(error.cases)} case{'s' * (len(error.cases) > 1)} listed in {root / NAME}")

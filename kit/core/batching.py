@@ -1,0 +1,19 @@
+"""Batching: positions in batches of nearly equal size."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    pass
+
+
+def spread(count: int, batch_size: int) -> list[np.ndarray]:
+    """Positions 0 to count - 1 in batches whose sizes differ by one at most, none above `batch_size`.
+
+    A last batch of one row would break batch norm, and a small one would weigh its rows more than others.
+    """
+    return np.array_split(np.arange(count), math.ceil(count / batch_size)) if count else []

@@ -1,0 +1,183 @@
+"""Sample format: the format that a sample submission shows, and a table in its shape, checked against it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from kit.config.workspace import Workspace
+from kit.data.predictions import Predictions
+from kit.errors import SHOWN, Case, ConfigError, InvalidError, KitWarning, PluginError
+from kit.kinds import Format, LabelKind, Metric, registry
+from kit.kinds.label_kinds import check_takes, fitting
+from kit.kinds.unclear_sample import Decided, decide
+
+
+def choose_format(
+    workspace: Workspace, sample: pd.DataFrame, classes: Sequence[str], top_k: int | None = None,
+    labels: LabelKind = "numbers", metric: Metric | None = None,
+) -> Format:  # fmt: skip
+    """The config's format, or else the one that the sample shows; `top_k` sets its labels a row.
+
+    If the sample's cells show no format, `metric` decides, by default the config's. Raises ConfigError C21 if no format
+    or several know the sample, or if `top_k` has no meaning; C17 for a format that is not for such labels.
+    """
+    spec = workspace.competition.format
+    decided = _by_metric(workspace, sample, classes, labels, metric) if spec is None else None
+    found = known_by(workspace.root, sample, classes, labels) if spec is None and decided is None else []
+    if spec is not None:
+        chosen = Format.open(spec, workspace.root, where="format")
+        check_takes([chosen], labels, workspace.root)
+        if not (chosen.several_rows or sample.iloc[:, 0].is_unique):
+            raise ConfigError(
+                f"the sample has several rows an id, format {chosen.plugin_name()!r} writes one", code="C21"
+            )
+    elif decided is not None:
+        chosen = decided.format
+    elif len(found) == 1:
+        chosen = found[0]
+    else:
+        raise _unclear(workspace, sample, classes, found, labels)
+    chosen = _as_the_table_separates(chosen, workspace, sample, classes)
+    if top_k is None:
+        return chosen
+    if "k" not in chosen.options():
+        raise ConfigError(
+            f"the sample shows format {chosen.plugin_name()!r}, which has no ranked labels for --top-k",
+            code="C21",
+            hint="format=top_k, if the competition takes several labels in one cell",
+        )
+    return Format.open({**chosen.spec(), "k": top_k}, workspace.root, where="format")
+
+
+def written_class(shape: Format, sample: pd.DataFrame, classes: Sequence[str]) -> str | None:
+    """The class whose probability a format writes alone; None for formats that write all classes or labels."""
+    named = getattr(shape, "positive_class", None)
+    return None if named is None else str(named(sample, classes))
+
+
+def known_by(
+    root: Path | None, sample: pd.DataFrame, classes: Sequence[str], labels: LabelKind
+) -> list[Format]:
+    """The formats for such labels that know the sample; those for no other labels go before those for all."""
+    found = []
+    for name in registry.places("format", root):
+        try:
+            known = Format.open(name, root)
+        except ConfigError:  # it has an option that must be given, so it is for those who ask for it
+            continue
+        except PluginError as error:
+            text = f"W13 format {name!r} is left aside: {error.code} {error.summary}"
+            warnings.warn(KitWarning(text), stacklevel=4)
+            continue
+        if knows(known, sample, classes, labels):
+            found.append(known)
+    own = [known for known in found if known.label_kinds == (labels,)]
+    return own or found
+
+
+def _as_the_table_separates(
+    chosen: Format, workspace: Workspace, sample: pd.DataFrame, classes: Sequence[str]
+) -> Format:
+    """The format with the training table's separator of labels, where it is asked for none and the sample agrees."""
+    spec, separator = chosen.spec(), workspace.competition.data.label_separator
+    if separator is None or spec.get("separator", separator) is not None:
+        return chosen
+    made = Format.open({**spec, "separator": separator}, workspace.root, where="format")
+    return made if made.matches(sample, classes) else chosen
+
+
+def knows(shape: Format, sample: pd.DataFrame, classes: Sequence[str], labels: LabelKind = "numbers") -> bool:
+    """Whether a sample is of a format for such labels; where ids have several rows, it must be one for that."""
+    rows = shape.several_rows or sample.iloc[:, 0].is_unique
+    return rows and shape.takes_labels(labels) and shape.matches(sample, classes)
+
+
+def _by_metric(
+    workspace: Workspace, sample: pd.DataFrame, classes: Sequence[str], labels: LabelKind,
+    metric: Metric | None,
+) -> Decided | None:  # fmt: skip
+    """The format that the metric decides on for a sample that shows none; the choice is a warning."""
+    root, spec = workspace.root, workspace.competition.metric
+    chosen = metric or Metric.open(spec, root, where="metric")
+    decided = decide(sample, classes, labels, chosen, root)
+    if decided is not None:
+        code = "W11" if sample.shape[1] == 2 else "W16"
+        warnings.warn(KitWarning(f"{code} {decided.why}"), stacklevel=4)
+    return decided
+
+
+def _unclear(
+    workspace: Workspace, sample: pd.DataFrame, classes: Sequence[str], found: Sequence[Format],
+    labels: LabelKind,
+) -> ConfigError:  # fmt: skip
+    names = [known.plugin_name() for known in found]
+    tried = fitting("format", labels, workspace.root)
+    columns, row = (", ".join(map(str, cells)) for cells in (sample.columns, sample.iloc[0]))
+    shown = ", ".join(classes[:SHOWN]) + (" …" if len(classes) > SHOWN else "")
+    return ConfigError(
+        f"the sample submission is of {'several formats: ' + ', '.join(names) if names else 'no known format'}",
+        code="C21",
+        cases=[
+            Case(f"columns {columns}; first row {row}", workspace.competition.data.sample or ""),
+            Case(f"the {len(classes)} classes: {shown}"),
+            Case(f"tried {tried}"),
+        ],
+        hint="format=<one of them>, or data.rename where the sample's labels have other names",
+    )
+
+
+def make_table(predictions: Predictions, sample: pd.DataFrame, shape: Format) -> pd.DataFrame:
+    """The submission as a table of text, in the sample's shape and order.
+
+    Raises InvalidError: D41 for ids, D44 for what else does not fit the sample.
+    """
+    table = shape.write(predictions, sample)
+    check_table(table, sample, shape, predictions.classes)
+    return table
+
+
+def check_table(table: pd.DataFrame, sample: pd.DataFrame, shape: Format, classes: Sequence[str]) -> None:
+    """Raises InvalidError: D44 for other columns, empty cells or cells of no such format, D41 for other ids."""
+    if list(table.columns) != list(sample.columns):
+        raise InvalidError(
+            "the submission's columns are not the sample's",
+            code="D44",
+            cases=[
+                Case(", ".join(map(str, sample.columns)), "sample"),
+                Case(", ".join(map(str, table.columns)), "submission"),
+            ],
+        )
+    ids, known = table.iloc[:, 0].tolist(), {*classes, *shape.blanks()}
+    _check_ids(ids, sample.iloc[:, 0].tolist())
+    bad = [
+        Case(f"column {column!r} holds {cell!r}", id=str(name), code="D44")
+        for column in table.columns[1:]
+        for name, cell in zip(ids, table[column].tolist(), strict=True)
+        if not isinstance(cell, str) or (cell not in known and cell.strip().lower() in ("", "nan"))
+    ]
+    if bad:
+        raise InvalidError(f"{len(bad)} cells of the submission are empty or NaN", code="D44", cases=bad)
+    if not shape.matches(table, classes):
+        raise InvalidError(
+            f"what format {shape.plugin_name()!r} wrote is not of its format, such as a label that is no class",
+            code="D44",
+            cases=[Case(",".join(row)) for row in table.head(2).to_numpy().tolist()],
+        )
+
+
+def _check_ids(found: Sequence[str], wanted: Sequence[str]) -> None:
+    if found == wanted:
+        return
+    has, needs = set(found), set(wanted)
+    missing = [Case("is missing", id=name, code="D41") for name in wanted if name not in has]
+    extra = [Case("is not in the sample", id=name, code="D41") for name in found if name not in needs]
+    raise InvalidError(
+        f"the submission's {len(found)} ids are not the sample's {len(wanted)} in its order: "
+        f"{len(missing)} missing, {len(extra)} extra",
+        code="D41",
+        cases=[*missing[:3], *extra[:3]],
+    )

@@ -1,0 +1,20 @@
+"""Base classes: every kind of plugin by its name."""
+
+from __future__ import annotations
+
+from kit.kinds.data import Augmenter, Sampler, Splitter
+from kit.kinds.executor import Executor
+from kit.kinds.network import Backbone, Head, Pooling
+from kit.kinds.plugin import Plugin
+from kit.kinds.prediction import Ensembler, Format, Metric, Views
+from kit.kinds.retrieval import Reranker, Scorer
+from kit.kinds.tracker import Tracker
+from kit.kinds.training import Loss, Optimizer, Scheduler
+
+KINDS: dict[str, type[Plugin]] = {
+    base.kind: base
+    for base in (
+        Splitter, Sampler, Augmenter, Backbone, Pooling, Head, Loss, Optimizer, Scheduler, Views, Metric,
+        Ensembler, Format, Tracker, Executor, Scorer, Reranker,
+    )
+}  # fmt: skip

@@ -1,0 +1,55 @@
+"""Kinds of data: which rows a fold holds out, which an epoch sees, and how an image varies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from kit.kinds.plugin import Plugin
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from kit.data.table import Table
+
+
+class Splitter(Plugin):
+    """Says which rows each fold holds out."""
+
+    kind: ClassVar[str] = "splitter"
+    needs_groups: ClassVar[bool] = False
+    holds_out: ClassVar[bool] = True  # False: every row is -1, and one model trains on all
+
+    def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
+        """Fold numbers, int64 of shape (rows, repeats). -1 means never held out. Rows are sorted by id.
+
+        Numbers run from 0 over all repeats, so that each number names one model.
+        """
+        raise NotImplementedError
+
+    def train_rows(self, folds: np.ndarray, fold: int) -> np.ndarray:
+        """The training rows of a fold's model, bool of shape (rows,). Default: all rows that it does not hold out."""
+        return (folds != fold).all(axis=1)
+
+    def asks_for_groups(self) -> bool:
+        """Whether it cannot do without the competition's groups; a splitter around another one asks that one."""
+        return self.needs_groups
+
+
+class Sampler(Plugin):
+    """Says which rows an epoch sees, in which order."""
+
+    kind: ClassVar[str] = "sampler"
+
+    def order(self, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Indices into `labels` (N,) or (N, K), int64 of shape (rows of one epoch,), in training order."""
+        raise NotImplementedError
+
+
+class Augmenter(Plugin):
+    """Turns a training image into a variant of itself."""
+
+    kind: ClassVar[str] = "augmenter"
+
+    def __call__(self, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+        """uint8 RGB of shape (height, width, 3) to uint8 RGB of shape (size, size, 3)."""
+        raise NotImplementedError

@@ -1,0 +1,114 @@
+"""Kinds of prediction: views, metric, ensembler and submission format."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from kit.kinds.decision import Decision
+from kit.kinds.plugin import Plugin, known
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from kit.data.predictions import Predictions
+
+
+class Views(Plugin):
+    """Says from which views of an image predictions are averaged."""
+
+    kind: ClassVar[str] = "views"
+
+    def views(self) -> list[Any]:
+        """ttach's transforms. kit applies their product, skips duplicates and merges the probabilities."""
+        raise NotImplementedError
+
+    def sizes(self, size: int) -> list[int]:
+        """The image sides of the views for an input side, in pixels."""
+        return [size]
+
+
+class Metric(Plugin):
+    """Scores predictions against the truth."""
+
+    kind: ClassVar[str] = "metric"
+    higher_is_better: ClassVar[bool] = True
+    decision: Decision = known(Decision())  # which labels a row is given where it may have several
+    limits: ClassVar[tuple[float, float]] = (-math.inf, math.inf)  # the lowest and highest possible score
+
+    def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
+        """The score of probabilities (N, K) for class numbers (N,), or for multi-hot truth (N, K)."""
+        raise NotImplementedError
+
+
+class Ensembler(Plugin):
+    """Blends the predictions of several members."""
+
+    kind: ClassVar[str] = "ensembler"
+    fitted: ClassVar[bool] = False  # True: fit learns from the truth, so its scores are cross-fitted
+    sums_to_one: ClassVar[bool] = True  # False: rows are no distributions, because columns keep their order
+    multi_label: bool = known(False)  # then each class is a question of its own, and rows need not sum to 1
+    decision: Decision = known(Decision())  # the labels that a multi-label row is given by the blend
+
+    def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
+        """The ensembler fitted on out-of-fold probabilities (M, N, K) and truth (N,) or (N, K). Default: self."""
+        return self
+
+    def blend(self, members: np.ndarray) -> np.ndarray:
+        """Probabilities (M, N, K) of M members as one set (N, K).
+
+        Rows sum to 1, unless they are multi-label or `sums_to_one` is False.
+        """
+        raise NotImplementedError
+
+    def gives_distributions(self) -> bool:
+        """Whether each row of a blend sums to 1; a recipe with another one within asks that one too."""
+        values = [getattr(self, name) for name in self.options()]
+        inner = [one for value in values for one in (value if isinstance(value, tuple) else (value,))]
+        nested = [one for one in inner if isinstance(one, Ensembler)]
+        return self.sums_to_one and not self.multi_label and all(one.gives_distributions() for one in nested)
+
+    def find_used(self, count: int) -> tuple[int, ...]:
+        """The places, of `count` members, of those that the blend depends on: all, unless some have no weight."""
+        return tuple(range(count))
+
+    def restrict(self, places: Sequence[int]) -> Self:
+        """The fitted recipe for the members at these places alone, ascending; the same blend if they have all used."""
+        return self
+
+    def closed(self, blended: np.ndarray) -> np.ndarray:
+        """Rows (N, K) brought to sum 1, or as they are where a row may have several labels."""
+        return blended if self.multi_label else blended / blended.sum(axis=1, keepdims=True)
+
+
+class Format(Plugin):
+    """Writes predictions as the competition wants them."""
+
+    kind: ClassVar[str] = "format"
+    several_rows: ClassVar[bool] = False  # True: an id may have several rows of the sample
+    holds_decisions: ClassVar[bool] = False  # True: `written` says which, instead of probabilities
+    decision: Decision = known(Decision())  # which labels a row is given where it may have several
+
+    def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
+        """Whether the sample submission (all cells text, the id first) has this format."""
+        raise NotImplementedError
+
+    def blanks(self) -> tuple[str, ...]:
+        """Cells that look like missing ones and are meant, such as an empty one for no label."""
+        return ()
+
+    def written(self, probabilities: np.ndarray) -> np.ndarray:
+        """What the file holds of rows (N, K), as probabilities: by default those, of decisions 0 and 1."""
+        return probabilities
+
+    def faults(
+        self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
+    ) -> list[tuple[int, str]] | None:
+        """Rows of a submission, by position, that are not of this format, and why; None: `matches` finds them."""
+        return None
+
+    def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
+        """The submission, with the sample's columns, ids and order. All cells are text."""
+        raise NotImplementedError
