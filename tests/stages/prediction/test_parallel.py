@@ -27,7 +27,7 @@ import os, signal
 from pathlib import Path
 from kit.kinds import Views
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[2]
 
 
 class Odd(Views):

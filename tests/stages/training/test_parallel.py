@@ -37,7 +37,7 @@ from kit.errors import DataError
 from kit.plugins.loss.cross_entropy import CrossEntropy
 from kit.kinds import Loss
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[2]
 asked = 0
 BEFORE
 
