@@ -37,7 +37,7 @@ def test_what_is_freed_stays_until_the_end_and_is_then_given_back() -> None:
     script = (
         "from tests.device.test_allocator import *\n"
         "before = memory.room(CPU).taken\n"
-        "with heap.kept(CPU): print(left_behind())\n"
+        "with allocator.kept(CPU): print(left_behind())\n"
         "print(memory.room(CPU).taken - before, left_behind())"
     )
     command = [sys.executable, "-c", script]  # a heap that no other test has grown
