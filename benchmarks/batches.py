@@ -23,7 +23,7 @@ import numpy as np
 from kit.config.models import Data
 from kit.core.progress import finish
 from kit.engine.batches import TrainBatches
-from kit.images.cache import Cache, Geometry, filling
+from kit.images.cache import Cache, Geometry, fill_cache
 from kit.kinds import Augmenter, Sampler
 from kit.plugins.augmenter._albumentations import build
 from kit.plugins.augmenter.retail import Retail
@@ -90,7 +90,7 @@ def main() -> None:
     cv2.setNumThreads(0)
     with tempfile.TemporaryDirectory() as root:
         paths = draw(Path(root) / "images", options.images)
-        cache = finish(filling(Path(root) / "cache", paths, Geometry(options.cache), Data())).cache
+        cache = finish(fill_cache(Path(root) / "cache", paths, Geometry(options.cache), Data())).cache
         sides = [make(cache, options.size, options.batch) for make in (bare_batches, kits_batches)]
         ratios = []
         for _ in range(3):

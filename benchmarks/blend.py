@@ -25,7 +25,7 @@ import numpy as np
 from kit.evaluation.crossfit import cross_fit
 from kit.evaluation.hill_climbing import climb
 from kit.kinds import Ensembler, Metric
-from kit.plugins.ensembler.hill_climb import climbed
+from kit.plugins.ensembler.hill_climb import climb_members
 
 THEIRS = {"macro_f1": "f1_macro", "log_loss": "log_loss"}
 PEER = """
@@ -75,7 +75,7 @@ def rounds(options: argparse.Namespace, file: Path, truth: np.ndarray) -> None:
         ours, theirs, order = [], [], []
         for _ in range(options.turns):
             start = time.perf_counter()
-            climbed(Metric.open(name), members, truth, options.rounds, range(len(members)))
+            climb_members(Metric.open(name), members, truth, options.rounds, range(len(members)))
             ours.append((time.perf_counter() - start) / options.rounds)
             if peer is not None and peer.stdin and peer.stdout:
                 peer.stdin.write(f"{THEIRS[name]} {options.rounds}\n")

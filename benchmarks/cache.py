@@ -23,7 +23,7 @@ import numpy as np
 
 from kit.config.models import Data
 from kit.core.progress import finish
-from kit.images.cache import Geometry, filling
+from kit.images.cache import Geometry, fill_cache
 
 
 def draw(folder: Path, images: int) -> list[Path]:
@@ -63,7 +63,7 @@ def kits(paths: list[Path], size: int, decode: str) -> np.ndarray:
     data = Data.model_validate({"decode": decode})
     with tempfile.TemporaryDirectory() as folder:
         start = now()
-        finish(filling(Path(folder), paths, Geometry(size), data, workers=1))
+        finish(fill_cache(Path(folder), paths, Geometry(size), data, workers=1))
         return now() - start
 
 

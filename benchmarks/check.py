@@ -29,11 +29,11 @@ import numpy as np
 
 from kit.config.workspace import Workspace
 from kit.core.progress import finish
-from kit.images.cache import Geometry, filling
-from kit.images.near_duplicates import looks, near_pairs
-from kit.stages.checks.check import checking
+from kit.images.cache import Geometry, fill_cache
+from kit.images.near_duplicates import compute_thumbnails, find_near_duplicates
+from kit.stages.checks.check import run_checks
 from kit.stages.checks.finding import Finding
-from kit.stages.checks.shift import measuring
+from kit.stages.checks.shift import measure_images
 from tests.planting import Planted, false_alarms, plant, predict, share
 
 SHIM = """
@@ -104,7 +104,7 @@ def asked(peer: str, name: str, *arguments: str) -> Any:
 def told(planted: Planted, runs: Sequence[str] = ()) -> tuple[dict[str, Finding], float]:
     """kit check's findings by code, and its seconds with nothing decoded before."""
     start = time.perf_counter()
-    found = finish(checking(Workspace.find(planted.root), runs)).findings
+    found = finish(run_checks(Workspace.find(planted.root), runs)).findings
     return {finding.code: finding for finding in found}, time.perf_counter() - start
 
 
@@ -114,8 +114,8 @@ def copies(root: Path, peer: str | None) -> list[Line]:
     wanted = {**made.pairs, "leak into test": made.leaks}
     paths, start = sorted(folder.iterdir()), time.perf_counter()
     space = Workspace.find(made.root)
-    filled = finish(filling(root / "cold", paths, Geometry.of(space.experiment), space.competition.data))
-    pairs = near_pairs(finish(looks(filled.cache)))
+    filled = finish(fill_cache(root / "cold", paths, Geometry.of(space.experiment), space.competition.data))
+    pairs = find_near_duplicates(finish(compute_thumbnails(filled.cache)))
     seconds = time.perf_counter() - start
     answers = {"kit": ({frozenset(paths[row].stem for row in pair) for pair in pairs.tolist()}, seconds)}
     for most in (10, 0) if peer else ():
@@ -181,9 +181,9 @@ def _measures(planted: Planted) -> list[str]:
     for split, ids in names.items():
         space = Workspace.find(planted.root)
         paths = [planted.root / f"data/images/{name}.png" for name in ids]
-        filled = finish(filling(space.cache, paths, Geometry.of(space.experiment), space.competition.data))
+        filled = finish(fill_cache(space.cache, paths, Geometry.of(space.experiment), space.competition.data))
         files.append(str(planted.root / f"{split}-measures.csv"))
-        pd.DataFrame(dict(finish(measuring(filled.cache)).numbers)).to_csv(files[-1], index=False)
+        pd.DataFrame(dict(finish(measure_images(filled.cache)).numbers)).to_csv(files[-1], index=False)
     return files
 
 
@@ -214,7 +214,7 @@ def large(root: Path, images: int) -> None:
     (root / "config.json").write_text("{}")
     for how in ("nothing decoded before", "cache full"):
         start = time.perf_counter()
-        found = finish(checking(Workspace.find(root)))
+        found = finish(run_checks(Workspace.find(root)))
         codes = " ".join(finding.code for finding in found.findings) or "nothing"
         print(f"{images} images, {how}: {time.perf_counter() - start:.1f} s, found {codes}", flush=True)
 

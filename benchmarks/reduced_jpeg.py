@@ -18,17 +18,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from kit.commands._gains import gained
+from kit.commands._gains import format_gain
 from kit.config.workspace import Workspace
 from kit.core.progress import finish
 from kit.data.table import Table, train_table
 from kit.engine.batches import PlainBatches
-from kit.evaluation.paired import paired
+from kit.evaluation.paired import compute_gains
 from kit.experiment.restore import experiment_of, restore
-from kit.images.cache import Cache, Geometry, filling
+from kit.images.cache import Cache, Geometry, fill_cache
 from kit.kinds import Metric
 from kit.model import checkpoints
-from kit.model.predict import predicting
+from kit.model.predict import predict_all
 from kit.runs.checkpoint_paths import find_targets
 from kit.runs.run import Run
 
@@ -39,7 +39,7 @@ def filled(space: Workspace, table: Table, geometry: Geometry, folder: Path, way
     """The cache by one way of decoding, and its images a second on one core."""
     data = space.competition.data.model_copy(update={"decode": way})
     start = time.perf_counter()
-    cache = finish(filling(folder / way, list(table.paths), geometry, data, workers=1)).cache
+    cache = finish(fill_cache(folder / way, list(table.paths), geometry, data, workers=1)).cache
     return cache, len(table) / (time.perf_counter() - start)
 
 
@@ -59,12 +59,12 @@ def held_out(space: Workspace, run: Run, table: Table, cache: Cache) -> np.ndarr
     folds, found = run.folds(), np.zeros((len(table), len(table.classes)), np.float32)
     for fold, path in target.folds.items():
         checkpoint = checkpoints.load(path)
-        experiment, rows = experiment_of(checkpoint.about), np.flatnonzero(folds.held_out(fold))
+        experiment, rows = experiment_of(checkpoint.about), np.flatnonzero(folds.oof_mask(fold))
         predictor = restore(checkpoint, space.root, torch.device("cpu"))
         batches = PlainBatches(
             cache, rows, experiment.image_size, experiment.crop_share, int(experiment.batch_size), 0
         )
-        (found[rows],) = finish(predicting([predictor], batches, [lambda x: x], "mean", len(rows), ""))
+        (found[rows],) = finish(predict_all([predictor], batches, [lambda x: x], "mean", len(rows), ""))
     return found
 
 
@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=500, help="How many images' pixels are compared.")
     options = parser.parse_args()
     space = Workspace.find(options.workspace)
-    table = train_table(space.root, space.competition.data).sorted_by_id()
+    table = train_table(space.root, space.competition.data).sort_by_id()
     metric = Metric.open(space.competition.metric, space.root)
     for name in options.runs:
         run = Run(space.runs / name)
@@ -96,11 +96,11 @@ def main() -> None:
         mean, most, psnr = gaps.mean(axis=0)
         largest = f"the largest {gaps[:, 1].max():.0f} (mean {most:.0f})"
         print(f"  levels apart: mean {mean:.2f}, {largest}, PSNR {psnr:.1f} dB")
-        truth = table.true_labels()
+        truth = table.targets()
         for scored in (metric, Metric.open("log_loss"), Metric.open("accuracy")):
-            (gain,) = paired(scored, truth, found["reduced"], {"whole": found["whole"]}, table.groups)
+            (gain,) = compute_gains(scored, truth, found["reduced"], {"whole": found["whole"]}, table.groups)
             scores = ", ".join(f"{way} {scored.score(truth, found[way]):.4f}" for way in WAYS)
-            print(f"  {scored.plugin_name()}: {scores}; reduced over whole {gained(gain)}")
+            print(f"  {scored.plugin_name()}: {scores}; reduced over whole {format_gain(gain)}")
         same = (found["reduced"].argmax(1) == found["whole"].argmax(1)).mean()
         print(f"  the same answer on {same:.2%} of rows")
 

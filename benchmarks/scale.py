@@ -85,7 +85,7 @@ def _table(root: Path) -> Any:
     from kit.config.workspace import Workspace
     from kit.data.table import train_table
 
-    return train_table(root, Workspace.open(root).competition.data).sorted_by_id()
+    return train_table(root, Workspace.open(root).competition.data).sort_by_id()
 
 
 def measure_table(root: Path, size: int) -> object:
@@ -102,10 +102,10 @@ def measure_folds(root: Path, size: int) -> object:
 def _cache(root: Path) -> object:
     from kit.config.models import Data
     from kit.core.progress import finish
-    from kit.images.cache import Geometry, filling
+    from kit.images.cache import Geometry, fill_cache
 
     paths = tuple(sorted((root / "data" / "images").iterdir()))
-    return finish(filling(root / "cache", paths, Geometry(8, "short_side"), Data()))
+    return finish(fill_cache(root / "cache", paths, Geometry(8, "short_side"), Data()))
 
 
 def measure_cache(root: Path, size: int) -> object:
@@ -135,15 +135,15 @@ def measure_board(root: Path, size: int) -> object:
     from kit.stages.submission.board import Board
 
     board = Board.read(root / "submissions")
-    return board.enter(replace(board.ranked()[0], number=size + 1)).rank(size + 1)
+    return board.enter(replace(board.sort_entries()[0], number=size + 1)).rank(size + 1)
 
 
 def measure_records(root: Path, size: int) -> object:
     """`kit runs --sort`: every run's files."""
     from kit.config.workspace import Workspace
-    from kit.runs.records import all_records, ordered
+    from kit.runs.records import all_records, sort_records
 
-    return ordered(all_records(Workspace.open(root)), "macro_f1", root)
+    return sort_records(all_records(Workspace.open(root)), "macro_f1", root)
 
 
 def board(root: Path, size: int) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kit.core.nearest import GALLERY, QUERIES, nearest
+from kit.core.nearest import GALLERY_CHUNK, QUERY_CHUNK, nearest
 
 
 def main() -> None:
@@ -79,10 +79,10 @@ def timed(side: Callable[[], np.ndarray | None]) -> tuple[float, np.ndarray | No
 
 def bare(queries: np.ndarray, gallery: np.ndarray) -> None:
     """The products alone, in kit's chunks, their results thrown away."""
-    out = np.empty((QUERIES, GALLERY), np.float32)
-    for start in range(0, len(queries), QUERIES):
-        for first in range(0, len(gallery), GALLERY):
-            part, those = queries[start : start + QUERIES], gallery[first : first + GALLERY]
+    out = np.empty((QUERY_CHUNK, GALLERY_CHUNK), np.float32)
+    for start in range(0, len(queries), QUERY_CHUNK):
+        for first in range(0, len(gallery), GALLERY_CHUNK):
+            part, those = queries[start : start + QUERY_CHUNK], gallery[first : first + GALLERY_CHUNK]
             np.matmul(part, those.T, out=out[: len(part), : len(those)])
 
 

@@ -22,8 +22,8 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from kit.data.duplicates import linked
-from kit.images.scenes import Details, described, matches, scene_pairs
+from kit.data.duplicates import connected_components
+from kit.images.scenes import Keypoints, count_matches, detect_keypoints, scene_pairs
 
 
 def main() -> None:
@@ -48,17 +48,17 @@ def main() -> None:
     print(f"{len(table)} photos, {len(sizes)} shelves; the largest have {sizes.head(8).tolist()} photos")
 
 
-def keypoints(path: Path) -> Details:
+def keypoints(path: Path) -> Keypoints:
     """A photo's keypoints, of the grey picture that its decoder makes."""
     grey: Any = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    return described(grey)
+    return detect_keypoints(grey)
 
 
-def components(photos: list[Details], least: int) -> np.ndarray:
+def components(photos: list[Keypoints], least: int) -> np.ndarray:
     """The number of each photo's shelf, (photos,); none holds more than half of them."""
     pairs = np.array(list(combinations(range(len(photos)), 2)), dtype=int).reshape(-1, 2)
-    counts = np.array([matches(photos[one], photos[other]) for one, other in pairs])
-    return linked(len(photos), scene_pairs(len(photos), pairs, counts, least).tolist())
+    counts = np.array([count_matches(photos[one], photos[other]) for one, other in pairs])
+    return connected_components(len(photos), scene_pairs(len(photos), pairs, counts, least).tolist())
 
 
 if __name__ == "__main__":

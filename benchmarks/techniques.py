@@ -21,7 +21,7 @@ import kit
 from kit.core.files import read_json, write_json
 from kit.core.progress import finish
 from kit.data.predictions import Predictions
-from kit.experiment.dry_run import rehearsing
+from kit.experiment.dry_run import dry_run
 from kit.runs.run import Run
 
 PIPELINE = [  # what the team used: an OneOf of distortions after the usual geometry
@@ -109,7 +109,7 @@ def row(root: Path, name: str, steps: int) -> str:
     start = time.monotonic()
     run, epochs = trained(root, name, steps)
     spent = time.monotonic() - start
-    about = Predictions.read(run.predictions("plain") / "oof.parquet").about
+    about = Predictions.read(run.predictions("plain") / "oof.parquet").metadata
     folds = [about["fold_scores"][fold]["macro_f1"] for fold in ("0", "1")]
     scores = about["scores"]
     return (
@@ -123,7 +123,7 @@ def trained(root: Path, name: str, steps: int) -> tuple[Run, int]:
     base = read_json(root / "config.json")
     write_json(root / "config.json", {**base, **TECHNIQUES[name]})
     try:
-        rehearsal = finish(rehearsing(kit.Workspace.open(root), "rehearsal"))
+        rehearsal = finish(dry_run(kit.Workspace.open(root), "rehearsal"))
         epochs = max(1, round(steps / rehearsal.steps_per_epoch))
         return kit.train(root, [f"epochs={epochs}"], name=name.replace(" ", "-")), epochs
     finally:

@@ -27,8 +27,8 @@ from kit.core.progress import finish
 from kit.device import allocator
 from kit.engine import fit
 from kit.engine.learner import Learner
-from kit.engine.step import Plan
-from kit.experiment.run_context import Setting, new_learner, preparing, train_stages
+from kit.engine.step import StepPlan
+from kit.experiment.run_context import RunContext, new_learner, prepare_run, train_stages
 from kit.runs.run import find_run
 
 
@@ -46,47 +46,47 @@ def draw(root: Path, images: int) -> None:
     (root / "config.json").write_text(json.dumps({"data": {"sample": None}}))
 
 
-def setting_of(root: Path, options: argparse.Namespace) -> Setting:
+def setting_of(root: Path, options: argparse.Namespace) -> RunContext:
     """What `kit train` would prepare: the default recipe, one fold of all but a few rows."""
     overrides = [
         f"backbone.arch={options.arch}", f"image_size={options.size}", f"batch_size={options.batch}",
         "splitter=holdout", "splitter.share=0.05", "loss=label_smoothing", f"precision={options.precision}",
     ]  # fmt: skip
     workspace = Workspace.open(root, overrides)
-    return finish(preparing(workspace, find_run(workspace)))
+    return finish(prepare_run(workspace, find_run(workspace)))
 
 
-def bare_steps(setting: Setting, learner: Learner) -> Iterator[None]:
+def bare_steps(setting: RunContext, learner: Learner) -> Iterator[None]:
     """Steps of the same network on one batch that is there already, one a turn."""
     precision = setting.precision
-    size, count = setting.experiment.image_size, setting.experiment.rows_of_a_step()
-    images = precision.arrange(
+    size, count = setting.experiment.image_size, setting.experiment.batch_rows()
+    images = precision.to_layout(
         torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8), setting.device
     )
     labels = torch.randint(0, 8, (count,), device=setting.device)
     while True:
         learner.optimizer.zero_grad(set_to_none=True)
-        with precision.training(setting.device):
+        with precision.autocast_training(setting.device):
             outputs = learner.network(images)
         setting.techniques.parts.loss.rows(outputs.float(), labels).mean().backward()
         learner.optimizer.step()
         yield
 
 
-def kit_steps(setting: Setting, learner: Learner, epochs: int) -> Iterator[int]:
+def kit_steps(setting: RunContext, learner: Learner, epochs: int) -> Iterator[int]:
     """Steps as kit trains, one a turn: loading, augmenting and averaging included; yields the rows of each."""
     stages = [replace(stage, epochs=epochs) for stage in train_stages(setting, 0)]
-    for event in fit.fit(learner, stages, Plan(0, 0), setting.precision):
-        if isinstance(event, fit.Step):
+    for event in fit.fit(learner, stages, StepPlan(0, 0), setting.precision):
+        if isinstance(event, fit.StepEvent):
             yield event.rows
 
 
-def rates(setting: Setting, steps: int) -> tuple[float, float]:
+def rates(setting: RunContext, steps: int) -> tuple[float, float]:
     """Images a second of the bare loop and of kit, over as many steps of each, in turns of one step."""
     ours, bare = new_learner(setting, 0), new_learner(setting, 0)
     theirs, mine = bare_steps(setting, bare), kit_steps(setting, ours, 1_000)
     spent, rows = turns(theirs, mine, 5, steps)
-    return steps * setting.experiment.rows_of_a_step() / spent[0], rows / spent[1]
+    return steps * setting.experiment.batch_rows() / spent[0], rows / spent[1]
 
 
 def turns(
@@ -134,7 +134,7 @@ def main() -> None:
         print(f"{options.arch}, {options.size} px, batch {options.batch}, {setting.precision}")
         ratios = []
         for number in range(options.rounds):
-            with allocator.kept(setting.device):  # for both sides, since they share a process
+            with allocator.retain_freed_memory(setting.device):  # for both sides, since they share a process
                 bare, ours = rates(setting, options.steps)
             ratios.append(ours / bare)
             print(

@@ -35,13 +35,13 @@ from kit.device.precision import Precision
 from kit.engine.batches import PlainBatches
 from kit.experiment.restore import experiment_of, restore
 from kit.images import cache
-from kit.images.cache import Geometry, filling
+from kit.images.cache import Geometry, fill_cache
 from kit.kinds import Views
 from kit.model import checkpoints
 from kit.model.predict import Predictor, View, open_views
 from kit.runs.checkpoint_paths import find_targets
 from kit.runs.run import Run
-from kit.stages.prediction.tta import predicting_views
+from kit.stages.prediction.tta import tta_with_progress
 from kit.stages.training.train import train
 
 VIEWS, CPU = "d4", torch.device("cpu")
@@ -81,15 +81,15 @@ def bare_turn(predictors: list[Predictor], images: Tensor, forwards: int = 8) ->
     """So many forwards of one batch by each network, and nothing else."""
     for predictor in predictors:
         for _ in range(forwards):
-            with predictor.precision.predicting(CPU):
+            with predictor.precision.autocast_prediction(CPU):
                 predictor.network(images)
 
 
 def against_bare(root: Path, predictors: list[Predictor], paths: list[str], size: int) -> tuple[float, float]:
     """Rows a second of the bare forwards and of kit, in turns of a batch."""
-    work = predicting_views(Workspace.open(root), paths, VIEWS)
+    work = tta_with_progress(Workspace.open(root), paths, VIEWS)
     batch = torch.randint(0, 256, (32, 3, size, size), dtype=torch.uint8)
-    images = predictors[0].precision.arrange(batch, CPU)
+    images = predictors[0].precision.to_layout(batch, CPU)
     spent, turns = [0.0, 0.0], 0
     bare_turn(predictors, images)
     while True:
@@ -130,14 +130,14 @@ class Whole(nn.Module):
 def against_ttach(root: Path, checkpoint: Path, rows: int) -> tuple[float, float, float]:
     """Images a second of ttach and of kit's views, and the share of rows with the same answer."""
     space, experiment = Workspace.open(root), experiment_of(checkpoints.load(checkpoint).about)
-    table = train_table(root, space.competition.data).sorted_by_id()
+    table = train_table(root, space.competition.data).sort_by_id()
     chosen = np.sort(np.random.default_rng(0).permutation(len(table))[:rows])
     views, ours = open_views(Views.open(VIEWS), experiment.image_size), network(checkpoint, root)
-    plain = Precision("float32", "float32", "contiguous").place(network(checkpoint, root).network, CPU)
+    plain = Precision("float32", "float32", "contiguous").to_device(network(checkpoint, root).network, CPU)
     wrapper = ttach.ClassificationTTAWrapper(Whole(plain).eval(), ttach.aliases.d4_transform())
     with tempfile.TemporaryDirectory() as folder:
         paths = [table.paths[int(row)] for row in chosen]
-        kept = finish(filling(Path(folder), paths, Geometry.of(experiment), space.competition.data)).cache
+        kept = finish(fill_cache(Path(folder), paths, Geometry.of(experiment), space.competition.data)).cache
         found = _in_turns(wrapper, ours, views, PlainBatches(kept, np.arange(len(paths)), experiment.image_size,
                                                              experiment.crop_share, 32, 0))  # fmt: skip
     return found
@@ -153,7 +153,7 @@ def _in_turns(
         with torch.no_grad():
             theirs = wrapper(floats)
         middle = time.perf_counter()
-        mine = ours.merged(ours.precision.arrange(batch.images, CPU), views, "mean")
+        mine = ours.predict_views(ours.precision.to_layout(batch.images, CPU), views, "mean")
         end = time.perf_counter()
         same += int((theirs.argmax(1) == mine.argmax(1)).sum())
         count += len(batch)

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-SHOWN = 5
+MAX_CASES = 5
 PARTLY = 5  # the exit status of a command that is done, some of whose jobs failed; no error is raised for it
 
 
@@ -42,10 +42,10 @@ class Case:
         return f"{where}: {self.detail}" if where else self.detail
 
 
-def listed(cases: Sequence[object]) -> list[str]:
+def format_cases(cases: Sequence[object]) -> list[str]:
     """The first cases, a line each, and how many more there are."""
-    more = [f"  … and {len(cases) - SHOWN} more"] if len(cases) > SHOWN else []
-    return [*(f"  {case}" for case in cases[:SHOWN]), *more]
+    more = [f"  … and {len(cases) - MAX_CASES} more"] if len(cases) > MAX_CASES else []
+    return [*(f"  {case}" for case in cases[:MAX_CASES]), *more]
 
 
 class KitError(Exception):
@@ -65,7 +65,7 @@ class KitError(Exception):
 
     def __str__(self) -> str:
         lines = [f"{self.code} {self.summary}".strip()]
-        lines += listed(self.cases)
+        lines += format_cases(self.cases)
         if self.hint:
             lines.append(f"try: {self.hint}")
         return "\n".join(lines)
@@ -128,7 +128,7 @@ class KitWarning(UserWarning):
     """Something a user should know and that does not stop the work."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'focal'?` for the known word closest to `word`, or an empty string."""
     found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f"; did you mean {found[0]!r}?" if found else ""

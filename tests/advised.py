@@ -23,7 +23,7 @@ from kit.commands._menu import menu
 from kit.core.error_codes import codes
 from kit.errors import KitError
 from kit.kinds import KINDS
-from kit.kinds.registry import places
+from kit.kinds.registry import locations
 from tests.advice_texts import HOLE, Text, plausible
 from tests.advised_pairs import is_key, keys_in, opened_together, pair_faults, tried, with_examples
 from tests.advised_python import python_faults
@@ -239,7 +239,7 @@ def _without_placeholder(command: click.Command, words: list[str], place: int) -
     ):
         return "2"
     if option is not None and option.name in PLUGIN_OPTIONS:
-        return next(iter(places(PLUGIN_OPTIONS[option.name or ""], with_examples())))
+        return next(iter(locations(PLUGIN_OPTIONS[option.name or ""], with_examples())))
     return {"KIND": "loss", "NAME": "x", "CODE": "D03", "KEY=VALUE": "epochs=2"}.get(word, word)
 
 

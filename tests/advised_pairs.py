@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from kit.config.models import Data, keys
-from kit.config.overrides import overridden
-from kit.config.parsing import check
+from kit.config.overrides import apply_overrides
+from kit.config.parsing import validate_config
 from kit.errors import KitError
 from kit.kinds import KINDS
-from kit.kinds.registry import find, load, places
+from kit.kinds.registry import find, load_plugin_class, locations
 from kit.stages.training.sweep_space import RANGE, axis
 from tests.advice_texts import HOLE, ROOT, Text, plausible
 
@@ -100,7 +100,7 @@ def _candidates(pairs: list[str], open_at: list[int]) -> Iterator[list[str]]:
         return
     names = [pairs[place].partition("=")[0] for place in open_at]
     options = [
-        [*VALUES, *(places(kind, with_examples()) if (kind := name.split(".")[0]) in KINDS else ())]
+        [*VALUES, *(locations(kind, with_examples()) if (kind := name.split(".")[0]) in KINDS else ())]
         for name in names
     ]
     for number in range(max(map(len, options))):
@@ -121,7 +121,7 @@ def opened_together(pairs: Iterable[str]) -> list[str]:
         return []
     named = {pair.partition("=")[0] for pair in pairs}
     for kind in {name.split(".")[0] for name in named if "." in name} & set(KINDS) - named:
-        for name in places(kind, with_examples()):
+        for name in locations(kind, with_examples()):
             if _open([f"{kind}={name}", *pairs]) is None:
                 return []
     return [error]
@@ -130,8 +130,8 @@ def opened_together(pairs: Iterable[str]) -> list[str]:
 def _open(pairs: list[str]) -> str | None:
     """The error of opening a config with overrides, or None."""
     try:
-        raw = overridden(_base(any(pair.startswith("stages.") for pair in pairs)), pairs)
-        check(raw)
+        raw = apply_overrides(_base(any(pair.startswith("stages.") for pair in pairs)), pairs)
+        validate_config(raw)
         for kind in KINDS:
             spec = raw.get(kind)
             for one in spec if isinstance(spec, list) else [spec]:
@@ -157,7 +157,7 @@ def tried(text: str) -> list[str]:
     """An axis of a sweep as overrides, each value by itself."""
     made = axis(text)
     if made.range is None:
-        return [f"{made.key}={value}" for value in made.texts]
+        return [f"{made.key}={value}" for value in made.values]
     low = int(made.range.low) if made.range.whole else made.range.low
     return [f"{made.key}={low}"]
 
@@ -184,6 +184,6 @@ def is_key(name: str) -> bool:
 def _options_of(kind: str) -> frozenset[str]:
     return frozenset(
         option
-        for name in places(kind, with_examples())
-        for option in load(find(kind, name, with_examples()), KINDS[kind]).options()
+        for name in locations(kind, with_examples())
+        for option in load_plugin_class(find(kind, name, with_examples()), KINDS[kind]).options()
     )

@@ -230,7 +230,7 @@ def half_files(root: Path) -> list[str]:
             elif file.suffix == ".json":
                 json.loads(file.read_bytes())
             elif re.fullmatch(r"\d{4}(-\d{6})?", file.name):
-                checkpoints.check(file)
+                checkpoints.check_checkpoint(file)
         except (KitError, ValueError) as error:
             wrong.append(f"{file.relative_to(root)}: {str(error).splitlines()[0]}")
     return wrong

@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from kit.commands._menu import menu
-from kit.config.overrides import overridden
-from kit.config.parsing import check
+from kit.config.overrides import apply_overrides
+from kit.config.parsing import validate_config
 from kit.kinds import KINDS
 
 ROOT = Path(__file__).parents[1]
@@ -43,8 +43,8 @@ def parse(line: str) -> None:
 def _open(given: dict[str, Any]) -> None:
     overrides = given.get("overrides", ())
     config = {**json.loads((ROOT / "config.json").read_text()), "backbone": {"name": "timm"}}
-    raw = overridden(config, overrides)
-    check(raw)
+    raw = apply_overrides(config, overrides)
+    validate_config(raw)
     specs = {kind: raw[kind] for kind in KINDS if isinstance(raw.get(kind), dict)}
     named = {kind: given.get(kind) for kind in ("views", "ensembler", "scorer")}
     opened = [*specs.items(), *named.items(), *(("reranker", text) for text in given.get("rerankers") or ())]

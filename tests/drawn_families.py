@@ -13,7 +13,7 @@ from pyarrow import parquet
 
 from kit.config.workspace import Workspace
 from kit.data.folds import Folds
-from kit.data.predictions import KEY, SCHEMA, ids_fingerprint
+from kit.data.predictions import METADATA_KEY, SCHEMA, ids_fingerprint
 from tests.drawn_members import drawn, softmax
 
 
@@ -51,7 +51,7 @@ class File:
             [pyarrow.array(made.ids.tolist(), pyarrow.string()), pyarrow.array(made.folds), *columns],
             names=["id", "fold", *made.classes],
             metadata={
-                KEY: json.dumps(
+                METADATA_KEY: json.dumps(
                     {"schema": SCHEMA, "classes": list(made.classes), "about": made.about}
                 ).encode()
             },

@@ -47,4 +47,4 @@ def refused(content: bytes, data: Data = DATA) -> DataError:
 
 
 def codes(content: bytes) -> list[str]:
-    return [note.code for note in decode(content, DATA).notes]
+    return [note.code for note in decode(content, DATA).repairs]

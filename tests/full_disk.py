@@ -34,7 +34,7 @@ class Full(Calls):
     def listen(self) -> None:
         from kit.core import files
 
-        plain = files.space_for
+        plain = files.disk_full_as_error
 
         @contextmanager
         def space_for(path: Path, size: int) -> Iterator[None]:
@@ -45,7 +45,7 @@ class Full(Calls):
                 with filled(Path.cwd()) if self.fills else limited():
                     yield
 
-        files.space_for = space_for  # type: ignore[assignment]
+        files.disk_full_as_error = space_for  # type: ignore[assignment]
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import pyarrow
 import torch
 from pyarrow import parquet
 
-from kit.data.predictions import KEY
+from kit.data.predictions import METADATA_KEY
 
 DEEP = "[" * 100_000 + "]" * 100_000
 LONG = "9" * 100_000
@@ -128,7 +128,7 @@ def predictions_bomb(file: Path) -> None:
     column = pyarrow.array(np.zeros(rows, np.float32))
     names = [f"c{number}" for number in range(250)]
     ids = pyarrow.DictionaryArray.from_arrays(np.zeros(rows, np.int32), ["a"])
-    meta = {KEY: json.dumps({"schema": 1, "classes": names, "about": {}}).encode()}
+    meta = {METADATA_KEY: json.dumps({"schema": 1, "classes": names, "about": {}}).encode()}
     arrays = [ids, pyarrow.array(np.zeros(rows, np.int64)), *[column] * len(names)]
     parquet.write_table(pyarrow.Table.from_arrays(arrays, names=["id", "fold", *names], metadata=meta), file)
 
@@ -136,7 +136,7 @@ def predictions_bomb(file: Path) -> None:
 def predictions_with(meta: str) -> Callable[[Path], None]:
     def write(file: Path) -> None:
         table = pyarrow.table({"id": ["a"], "fold": [0], "x": np.float32([0.5]), "y": np.float32([0.5])})
-        parquet.write_table(table.replace_schema_metadata({KEY: meta.encode()}), file)
+        parquet.write_table(table.replace_schema_metadata({METADATA_KEY: meta.encode()}), file)
 
     return write
 

@@ -23,7 +23,7 @@ from kit.data.table import train_table
 from kit.errors import KitWarning
 from kit.kinds import Splitter
 from kit.stages.checks.finding import Finding
-from kit.stages.demo.digits import CONFIG, TEST_SHARE
+from kit.stages.demo.digits import DEMO_CONFIG, TEST_SHARE
 
 SIDE = 32
 EACH = 25  # rows of each kind of copy
@@ -129,7 +129,7 @@ def _tables(root: Path, train: dict[str, str], test: Sequence[str]) -> None:
     for file, rows in (("train", train.items()), ("sample_submission", [(name, "0") for name in test])):
         with (root / "data" / f"{file}.csv").open("w", newline="") as opened:
             csv.writer(opened).writerows([("image_id", "digit"), *rows])
-    (root / "config.json").write_text(json.dumps(CONFIG))
+    (root / "config.json").write_text(json.dumps(DEMO_CONFIG))
 
 
 def predict(planted: Planted, name: str = "knn") -> np.ndarray:
@@ -161,7 +161,7 @@ def _pixels(root: Path, name: str) -> np.ndarray:
 def torn(planted: Planted, kind: str, *overrides: str) -> set[frozenset[str]]:
     """The planted pairs of a kind that the folds tear: those that chance put into one fold flatter nothing."""
     space = Workspace.find(planted.root, list(overrides))
-    table = train_table(space.root, space.competition.data).sorted_by_id()
+    table = train_table(space.root, space.competition.data).sort_by_id()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", KitWarning)
         folds = make_folds(

@@ -14,8 +14,8 @@ import pytest
 import kit
 from kit.config.workspace import Workspace, member_parts
 from kit.errors import ConfigError
-from kit.runs.records import find
-from kit.stages.pseudo_labelling.pseudo import Asked
+from kit.runs.records import resolve_run
+from kit.stages.pseudo_labelling.pseudo import PseudoRequest
 from kit.stages.pseudo_labelling.rule import Rule
 from tests.drawing import draw_competition
 from tests.written_runs import CLASSES, LABELS, TEST, TRAIN, competition
@@ -139,7 +139,7 @@ def test_overrides_change_a_workspace_that_is_given(space: Workspace) -> None:
 
 @pytest.mark.parametrize("text", ["a", "runs/a", "runs/a/", "{root}/runs/a", "{root}/runs/../runs/a"])
 def test_a_run_is_found_by_name_and_by_path(space: Workspace, text: str) -> None:
-    assert find(space, text.format(root=space.root)).folder == (space.runs / "a").resolve()
+    assert resolve_run(space, text.format(root=space.root)).folder == (space.runs / "a").resolve()
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_a_path_elsewhere_is_not_the_run_of_that_name(
 ) -> None:
     other = competition(tmp_path_factory.mktemp("other"))
     with pytest.raises(ConfigError) as caught:
-        find(space, text.format(other=other.root))
+        resolve_run(space, text.format(other=other.root))
     assert caught.value.code == "C15"
 
 
@@ -200,5 +200,5 @@ def test_the_documented_lines_run(text: str, trained: Path, monkeypatch: pytest.
 def test_pseudo_takes_a_path(trained: Path) -> None:
     kit.train(trained, "epochs=1", name="r")
     kit.tta(trained, Path("runs/r"))
-    made = kit.pseudo(str(trained), "runs/r", asked=Asked(Rule(threshold=0.1)))
+    made = kit.pseudo(str(trained), "runs/r", asked=PseudoRequest(Rule(threshold=0.1)))
     assert made.teachers == ("r@plain",)

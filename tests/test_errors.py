@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from kit import errors
-from kit.errors import Case, DataError, StoppedError, nearest
+from kit.errors import Case, DataError, StoppedError, did_you_mean
 
 
 def test_a_message_is_a_summary_five_cases_and_what_to_try() -> None:
@@ -33,8 +33,8 @@ def test_exit_codes_are_those_of_the_drawing(kind: str, code: int) -> None:
 
 
 def test_the_nearest_word_is_offered_and_a_far_one_is_not() -> None:
-    assert nearest("focall", ["focal", "arcface"]) == "; did you mean 'focal'?"
-    assert nearest("xyz", ["focal", "arcface"]) == ""
+    assert did_you_mean("focall", ["focal", "arcface"]) == "; did you mean 'focal'?"
+    assert did_you_mean("xyz", ["focal", "arcface"]) == ""
 
 
 def test_an_error_of_another_process_is_the_same_error() -> None:

@@ -23,25 +23,25 @@ T = TypeVar("T")
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # but for tab and line end
 
 
-def say(text: str = "") -> None:
+def echo(text: str = "") -> None:
     """A line of talk, on stderr."""
-    click.echo(harmless(text), err=True)
+    click.echo(escape_control(text), err=True)
 
 
-def harmless(text: str) -> str:
+def escape_control(text: str) -> str:
     """The text, what is not UTF-8 and its control characters written out: an id must not move a terminal's cursor."""
     return CONTROL.sub(lambda found: repr(found[0])[1:-1], legible(text))
 
 
-def emit(value: Any) -> None:
+def print_json(value: Any) -> None:
     """A value as JSON, on stdout."""
     click.echo(legible_json(value, indent=2, default=str))
 
 
-def answer(values: Any, lines: Iterable[object], as_json: bool) -> None:
+def print_result(values: Any, lines: Iterable[object], as_json: bool) -> None:
     """A command's result on stdout: as JSON values, or a line each."""
     if as_json:
-        emit(values)
+        print_json(values)
         return
     for line in lines:
         click.echo(legible(str(line)))
@@ -49,7 +49,7 @@ def answer(values: Any, lines: Iterable[object], as_json: bool) -> None:
 
 def fail(error: KitError) -> None:
     """An error's summary, its first cases and what to try, on stderr."""
-    for number, line in enumerate(harmless(str(error)).splitlines()):
+    for number, line in enumerate(escape_control(str(error)).splitlines()):
         click.secho(("error: " if number == 0 else "") + line, err=True, fg="red" if number == 0 else None)
 
 
@@ -64,14 +64,14 @@ def show_warnings() -> None:
     ) -> None:  # fmt: skip
         if issubclass(category, KitWarning) and str(message) not in shown:
             shown.add(str(message))
-            click.secho(harmless(f"warning: {message}"), err=True, fg="yellow")
+            click.secho(escape_control(f"warning: {message}"), err=True, fg="yellow")
 
     warnings.showwarning = show
     warnings.simplefilter("ignore")
     warnings.simplefilter("always", KitWarning)
 
 
-def be_strict() -> None:
+def warnings_as_errors() -> None:
     """Makes each KitWarning end the command, with the exit status of bad data."""
     warnings.simplefilter("error", KitWarning)
 
@@ -84,17 +84,17 @@ def console(stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else 100)
 
 
-def follow(work: Work[T]) -> T:
+def show_progress(work: Work[T]) -> T:
     """Shows a stage's progress on stderr and returns its result: a bar with an ETA, or plain lines."""
-    from kit.core.progress import Outcome
+    from kit.core.progress import ResultOf
 
-    outcome = Outcome(work)
+    outcome = ResultOf(work)
     if sys.stderr.isatty():
         _draw(outcome)
     else:
         for step in outcome:
             if step.line:
-                say(f"{step.task}: {step.detail}")
+                echo(f"{step.task}: {step.detail}")
     return outcome.result
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kit.commands._console import say
+from kit.commands._console import echo
 
 if TYPE_CHECKING:
     from kit.config.workspace import Workspace
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 def say_decision(workspace: Workspace) -> None:
     """Prints which labels a row is given and why, if rows may have several."""
-    from kit.data.table import labelled_rows
-    from kit.evaluation.competition import explained_decision
+    from kit.data.table import read_labelled_rows
+    from kit.evaluation.competition import explain_decision
 
     if workspace.competition.data.is_multi_label:
-        table = labelled_rows(workspace.root, workspace.competition.data)
-        say(f"decision: {explained_decision(workspace, table)}")
+        table = read_labelled_rows(workspace.root, workspace.competition.data)
+        echo(f"decision: {explain_decision(workspace, table)}")

@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from kit.evaluation.gains import Gain
 
 
-def gained(gain: Gain) -> str:
+def format_gain(gain: Gain) -> str:
     """A gain, its interval, and whether it is one."""
     if gain.low is None or gain.high is None:
         return f"{gain.value:+.4f}, too few draws have a score for an interval"
-    found = "a gain" if gain.shown else "a loss" if gain.high < 0 else "not shown to be a gain"
+    found = "a gain" if gain.is_significant else "a loss" if gain.high < 0 else "not shown to be a gain"
     return f"{gain.value:+.4f} (95 % {gain.low:+.4f} to {gain.high:+.4f}), {found}"

@@ -10,7 +10,7 @@ from kit.commands import _console
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from kit.stages.leaderboard.advice import Advised, Sending
+    from kit.stages.leaderboard.advice import Recommendation, SendPlan
     from kit.stages.leaderboard.agreement import Agreement
     from kit.stages.leaderboard.gap import Gap
     from kit.stages.leaderboard.noise import Noise
@@ -18,37 +18,37 @@ if TYPE_CHECKING:
     from kit.stages.leaderboard.submission_diff import Change
 
 
-LISTED = 20  # pairs of answers, of which there may be hundreds
+MAX_LISTED_IDS = 20  # pairs of answers, of which there may be hundreds
 
 
-def tell(overview: Overview) -> None:
+def print_overview(overview: Overview) -> None:
     """How cv and leaderboard agree, the noise, and the checks to make where they part ways."""
     if overview.agreement.scored:
-        _console.say(_agreement(overview.agreement))
+        _console.echo(_agreement(overview.agreement))
     if overview.noise is not None:
-        _console.say(_noise(overview.noise))
+        _console.echo(_noise(overview.noise))
     elif overview.unknown:
-        _console.say(f"the noise of the scores is not known: {overview.unknown}")
+        _console.echo(f"the noise of the scores is not known: {overview.unknown}")
     if overview.gap is not None:
-        tell_gap(overview.gap)
+        print_gap(overview.gap)
     for doubt in overview.agreement.doubts:
         for check in doubt.checks:
-            _console.say(f"  check: {check}")
+            _console.echo(f"  check: {check}")
 
 
-def tell_gap(found: Gap) -> None:
+def print_gap(found: Gap) -> None:
     """What luck explains of the gap, and what there is evidence for."""
     low, high = found.luck
     by = "luck alone" if found.explained else "more than luck"
-    _console.say(
+    _console.echo(
         f"gap of leaderboard and cv {found.gap:+.4f}, luck gives {low:+.4f} to {high:+.4f} (95 %): {by}"
     )
     for one in found.evidence:
-        _console.say(f"  {one.kind}: {one.code} {one.what}")
-        _console.say(f"    effect: {one.effect}")
-        _console.say(f"    answer: {one.answer}")
+        _console.echo(f"  {one.kind}: {one.code} {one.what}")
+        _console.echo(f"    effect: {one.effect}")
+        _console.echo(f"    answer: {one.answer}")
     if found.unknown:
-        _console.say(f"  {found.unknown}")
+        _console.echo(f"  {found.unknown}")
 
 
 def _agreement(found: Agreement) -> str:
@@ -74,7 +74,7 @@ def _noise(found: Noise) -> str:
     )
 
 
-def advice(advised: Sequence[Advised]) -> Table:
+def advice(advised: Sequence[Recommendation]) -> Table:
     """Submissions and why they are advised, or are not."""
     made = table("number", "name", "cv", "leaderboard", "why")
     for one in advised:
@@ -83,21 +83,21 @@ def advice(advised: Sequence[Advised]) -> Table:
     return made
 
 
-def tell_sending(sending: Sending, left: int) -> None:
+def print_send_plan(sending: SendPlan, left: int) -> None:
     """Which submissions are worth one of those left, on stdout, and which are not, on stderr."""
     if sending.worth:
-        _console.say(f"worth one of the {left} submissions left today, best first:")
+        _console.echo(f"worth one of the {left} submissions left today, best first:")
         _console.console().print(advice(sending.worth), markup=False)
     else:
-        _console.say("none of the submissions on the board is worth one of those left today")
+        _console.echo("none of the submissions on the board is worth one of those left today")
     for one in sending.others:
-        _console.say(f"  not {one.entry.number} {one.entry.name}: {one.why}")
+        _console.echo(f"  not {one.entry.number} {one.entry.name}: {one.why}")
 
 
-def differing(changes: Sequence[Change], one: str, other: str) -> Table:
+def table_of_changes(changes: Sequence[Change], one: str, other: str) -> Table:
     """How many rows change from one answer to another, with some of their ids."""
     made = table("rows", one, other, "such as")
-    for change in changes[:LISTED]:
+    for change in changes[:MAX_LISTED_IDS]:
         made.add_row(str(len(change.ids)), change.before, change.after, " ".join(change.ids[:3]))
     return made
 

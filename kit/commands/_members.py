@@ -49,11 +49,11 @@ def _cells(matrix: np.ndarray, row: int) -> Text:
     """A row of a matrix in per cent, each cell on the colour that the picture gives it."""
     from rich.text import Text
 
-    from kit.stages.blending.heat_map import colour, floor_of
+    from kit.stages.blending.heat_map import floor_of, heat_colour
 
     low, line = floor_of(matrix), Text()
     for column, value in enumerate(matrix[row].tolist()):
-        fill = colour(value, low)
+        fill = heat_colour(value, low)
         ink = "black" if sum(fill) > 450 else "white"
         line.append(f"{100 * value:3.0f}", f"{ink} on rgb({fill[0]},{fill[1]},{fill[2]})")
         line.append(" " if column + 1 < matrix.shape[1] else "")

@@ -53,11 +53,11 @@ class Menu(click.Group):
     def resolve_command(
         self, context: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        from kit.errors import nearest
+        from kit.errors import did_you_mean
 
         known = self.list_commands(context)
         if args[0] not in known and not args[0].startswith("-"):
-            context.fail(f"no command named {args[0]!r}{nearest(args[0], known)}")
+            context.fail(f"no command named {args[0]!r}{did_you_mean(args[0], known)}")
         if args[0] != "train" and "TORCHELASTIC_RUN_ID" in os.environ:
             context.fail(f"torchrun is for kit train; kit {args[0]} is one process")
         return super().resolve_command(context, args)
@@ -88,10 +88,10 @@ def run(arguments: list[str]) -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        _console.say("interrupted; the same command goes on from the last checkpoint")
+        _console.echo("interrupted; the same command goes on from the last checkpoint")
         return 130
     except Terminated:
-        _console.say("terminated; the same command goes on from the last checkpoint")
+        _console.echo("terminated; the same command goes on from the last checkpoint")
         return 143
     except KitError as error:
         _console.fail(error)
@@ -118,11 +118,13 @@ def run(arguments: list[str]) -> int:
 def _quarantine(error: DataError) -> None:
     """Lists all that bad data stopped a command for, where the command has a workspace."""
     from kit.commands import _console
-    from kit.config.workspace import CONFIG
-    from kit.data.quarantine import NAME, quarantine
+    from kit.config.workspace import CONFIG_FILE
+    from kit.data.quarantine import QUARANTINE_FILE, quarantine
 
     here = Path.cwd()
-    root = next((folder for folder in (here, *here.parents) if (folder / CONFIG).is_file()), None)
+    root = next((folder for folder in (here, *here.parents) if (folder / CONFIG_FILE).is_file()), None)
     if root is not None and any(case.path or case.id for case in error.cases):
         quarantine(root, error.cases, error.code)
-        _console.say(f"{len(error.cases)} case{'s' * (len(error.cases) > 1)} listed in {root / NAME}")
+        _console.echo(
+            f"{len(error.cases)} case{'s' * (len(error.cases) > 1)} listed in {root / QUARANTINE_FILE}"
+        )

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kit.commands._console import emit, follow
+from kit.commands._console import print_json, show_progress
 
 if TYPE_CHECKING:
     from kit.config.workspace import Workspace
     from kit.stages.checks.finding import Finding
-    from kit.stages.checks.one_batch.trial import Trial
+    from kit.stages.checks.one_batch.trial import SanityReport
 
 
-def try_pipeline(workspace: Workspace, as_json: bool, show: Callable[[Finding], None]) -> Trial:
+def try_pipeline(workspace: Workspace, as_json: bool, show: Callable[[Finding], None]) -> SanityReport:
     """Runs one batch through everything and says what it showed."""
-    from kit.stages.checks.one_batch.trial import trying
+    from kit.stages.checks.one_batch.trial import sanity_check
 
-    found = follow(trying(workspace))
+    found = show_progress(sanity_check(workspace))
     if as_json:
-        emit(asdict(found))
+        print_json(asdict(found))
         return found
     click.echo(f"{len(found.rows)} images of {found.classes} classes, without mixing and augmentation")
     click.echo(f"  loss of equal outputs     {found.guessing_loss:.4f}")

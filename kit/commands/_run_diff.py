@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kit.commands import _console
-from kit.commands._scores import said
+from kit.commands._scores import describe_significance
 
 if TYPE_CHECKING:
-    from kit.runs.diff import Compared, Difference, Spent
+    from kit.runs.diff import Compared, Difference, RunCost
 
-LONGEST = 40  # characters of a value
+MAX_VALUE_CHARACTERS = 40  # characters of a value
 
 
 def tell(found: Difference) -> None:
@@ -33,7 +33,7 @@ def tell(found: Difference) -> None:
     if found.compared is not None:
         table.add_row(found.compared.metric, f"{found.compared.one:.4f}", f"{found.compared.other:.4f}")
     _console.console().print(table, markup=False)
-    click.echo(_brought(found.other, found.compared) if found.compared is not None else found.why)
+    click.echo(_describe_gain(found.other, found.compared) if found.compared is not None else found.why)
 
 
 def _rows(values: Mapping[str, tuple[Any, Any]], absent: str) -> list[tuple[str, list[str]]]:
@@ -44,20 +44,20 @@ def _rows(values: Mapping[str, tuple[Any, Any]], absent: str) -> list[tuple[str,
 
 def _cell(value: Any) -> str:
     """A value as one short text; hashes as their first 12 digits."""
-    text = _console.harmless(str(value))
+    text = _console.escape_control(str(value))
     if len(text) == 64 and text.isalnum():
         return text[:12]
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return text if len(text) <= MAX_VALUE_CHARACTERS else text[: MAX_VALUE_CHARACTERS - 1] + "…"
 
 
-def _times(table: Any, spent: tuple[Spent, Spent]) -> None:
+def _times(table: Any, spent: tuple[RunCost, RunCost]) -> None:
     seconds = [one.seconds for one in spent]
     speeds = [one.images_per_second for one in spent]
     table.add_row("seconds of epochs", *("-" if value is None else f"{value:.0f}" for value in seconds))
     table.add_row("images/s", *("-" if value is None else f"{value:.0f}" for value in speeds))
 
 
-def _brought(name: str, found: Compared) -> str:
+def _describe_gain(name: str, found: Compared) -> str:
     """The gain with its interval, and the classes that moved most."""
     from kit.runs.diff import SHOWN_CLASSES
 
@@ -65,10 +65,10 @@ def _brought(name: str, found: Compared) -> str:
     interval = "" if gain.low is None or gain.high is None else f" (95 % {gain.low:+.4f} to {gain.high:+.4f})"
     lines = [
         f"{found.metric} of {name} over {gain.over} on {found.rows} common rows: {gain.value:+.4f}{interval}, "
-        f"which {said(gain)}"
+        f"which {describe_significance(gain)}"
     ]
     moved = [one for one in found.classes if one.one != one.other][:SHOWN_CLASSES]
     lines += [
         f"  {one.name}: {one.one:.1%} of {one.rows} rows told right, then {one.other:.1%}" for one in moved
     ]
-    return _console.harmless("\n".join(lines))
+    return _console.escape_control("\n".join(lines))

@@ -39,7 +39,7 @@ def gains(comparison: Comparison) -> Table:
     return table
 
 
-def verdict(comparison: Comparison) -> str:
+def recommendation(comparison: Comparison) -> str:
     """Whether the blend's gains are shown, a line each, and the simpler choice if they are not."""
     if comparison.sole is not None:
         alone = f"kit blend {comparison.sole}"
@@ -48,7 +48,7 @@ def verdict(comparison: Comparison) -> str:
         )
     best, mean, top = comparison.blend.gains
     over = [best] if comparison.blend_is_mean else [best, mean]
-    lines = [f"the blend's gain over the {one.over} {said(one)}" for one in over]
+    lines = [f"the blend's gain over the {one.over} {describe_significance(one)}" for one in over]
     lines.insert(1, f"over {top.over}, the best on all rows: {_gain(top, comparison.blend)}")
     if comparison.recommended == comparison.best:
         lines.append(f"the simpler choice: {comparison.best} alone, kit blend {comparison.best}")
@@ -57,15 +57,15 @@ def verdict(comparison: Comparison) -> str:
     return "\n".join(lines)
 
 
-def said(gain: Gain) -> str:
+def describe_significance(gain: Gain) -> str:
     if gain.low is None or gain.high is None:
         return "has no interval: too few draws have a score"
-    if gain.shown:
+    if gain.is_significant:
         return "is shown: the interval is above 0"
     return "is a loss: the interval is below 0" if gain.high < 0 else "is not shown: the interval includes 0"
 
 
-def recipe(spec: Mapping[str, Any], members: Sequence[str]) -> str:
+def format_recipe(spec: Mapping[str, Any], members: Sequence[str]) -> str:
     """What was fitted, in a line or two: the candidates' scores, the weights, the temperatures; empty for a mean."""
     lines = []
     if spec.get("scores") and spec.get("candidates"):
@@ -77,7 +77,7 @@ def recipe(spec: Mapping[str, Any], members: Sequence[str]) -> str:
             parts = [f"{name} {value:.3g}" for name, value in zip(members, spec[key], strict=True) if value]
             lines.append(f"{key}: {', '.join(parts)}")
     inner = [spec[key] for key in ("chosen", "base") if isinstance(spec.get(key), Mapping)]
-    return "\n".join([*lines, *filter(None, (recipe(one, members) for one in inner))])
+    return "\n".join([*lines, *filter(None, (format_recipe(one, members) for one in inner))])
 
 
 def _rows(comparison: Comparison) -> tuple[Score, ...]:

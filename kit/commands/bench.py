@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kit.commands._console import console, emit, follow
+from kit.commands._console import console, print_json, show_progress
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from kit.stages.profiling.loader_speed import Feeding
-    from kit.stages.profiling.speed import Found, Rate
+    from kit.stages.profiling.loader_speed import LoaderBenchmark
+    from kit.stages.profiling.speed import SpeedBenchmark, Throughput
 
 
 @click.group()
@@ -48,11 +48,11 @@ def network(
     kit bench network backbone.arch=resnet50 --compile
     """
     from kit.config.workspace import Workspace
-    from kit.stages.profiling.speed import measuring
+    from kit.stages.profiling.speed import measure_speed
 
-    found = follow(measuring(Workspace.find(".", overrides), batch_size, steps, compiled))
+    found = show_progress(measure_speed(Workspace.find(".", overrides), batch_size, steps, compiled))
     if as_json:
-        emit(_as_json(found))
+        print_json(_as_json(found))
         return
     click.echo(
         f"{found.network}, {found.image_size} px, batch {found.batch_size}, {found.device}, "
@@ -80,16 +80,16 @@ def loader(overrides: tuple[str, ...], workers: str | None, steps: int, as_json:
     """
     from dataclasses import asdict
 
-    from kit.commands.train import numbers
+    from kit.commands.train import parse_numbers
     from kit.config.workspace import Workspace
-    from kit.stages.profiling.loader_speed import feeding
+    from kit.stages.profiling.loader_speed import measure_loader
 
-    asked = numbers(workers, "--workers") or []
+    asked = parse_numbers(workers, "--workers") or []
     if any(count < 0 for count in asked):
         raise click.BadParameter("a number of processes is 0 or more", param_hint="--workers")
-    found = follow(feeding(Workspace.find(".", overrides), asked, steps))
+    found = show_progress(measure_loader(Workspace.find(".", overrides), asked, steps))
     if as_json:
-        emit({**asdict(found), "advice": found.advice()})
+        print_json({**asdict(found), "advice": found.advice()})
         return
     click.echo(
         f"batch {found.batch_size}, {found.device}: images/s of the median of two turns of {found.steps} steps"
@@ -102,7 +102,7 @@ def loader(overrides: tuple[str, ...], workers: str | None, steps: int, as_json:
     )  # fmt: skip
 
 
-def _loader_table(found: Feeding) -> Table:
+def _loader_table(found: LoaderBenchmark) -> Table:
     from rich.table import Table
 
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -115,7 +115,7 @@ def _loader_table(found: Feeding) -> Table:
     return made
 
 
-def _table(found: Found) -> Table:
+def _table(found: SpeedBenchmark) -> Table:
     from rich.table import Table
 
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -137,7 +137,7 @@ def _table(found: Found) -> Table:
     return made
 
 
-def _marks(rate: Rate, used: str, found: Found, fastest: Rate) -> str:
+def _marks(rate: Throughput, used: str, found: SpeedBenchmark, fastest: Throughput) -> str:
     """Whether the config uses a way, and whether it is the fastest."""
     if rate.way.compiled:
         return ""
@@ -145,14 +145,14 @@ def _marks(rate: Rate, used: str, found: Found, fastest: Rate) -> str:
     return ", ".join(["used"] * chosen + ["fastest"] * (rate is fastest))
 
 
-def _advice(found: Found) -> str:
+def _advice(found: SpeedBenchmark) -> str:
     lines = found.advice()
     if not lines:
         return "used is what this config trains and predicts with; nothing here is faster by more than 5 %"
     return f"used is what this config trains and predicts with; faster here: {' '.join(lines)}"
 
 
-def _break_even(found: Found) -> str:
+def _break_even(found: SpeedBenchmark) -> str:
     images = found.break_even()
     rate = next(rate for rate in found.rates if rate.way.compiled)
     if images is None:
@@ -164,7 +164,7 @@ def _break_even(found: Found) -> str:
     return f"{took}: it pays off after {images:,.0f} images, {epochs:.1f} epochs of all {found.rows:,} rows"
 
 
-def _as_json(found: Found) -> dict[str, object]:
+def _as_json(found: SpeedBenchmark) -> dict[str, object]:
     from dataclasses import asdict
 
     images = found.break_even()

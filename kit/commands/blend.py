@@ -44,36 +44,36 @@ def command(
     made = blend(workspace, runs, name=name, top_k=top_k)
     _show(made)
     if isinstance(made, Submitted):
-        _console.say(f"upload: {upload_command(workspace, made.number)}")
+        _console.echo(f"upload: {upload_command(workspace, made.number)}")
     else:
-        _console.say("no file was written: data.sample is null, so there is no sample submission to fill in")
+        _console.echo("no file was written: data.sample is null, so there is no sample submission to fill in")
     if as_json:
-        _console.emit(_as_json(made))
+        _console.print_json(_as_json(made))
     elif isinstance(made, Submitted):
         click.echo(made.path)
 
 
 def _show(made: Scored) -> None:
     """The scores and what they show as two small tables, on stderr."""
-    from kit.commands._scores import gains, recipe, scores, verdict
+    from kit.commands._scores import format_recipe, gains, recommendation, scores
     from kit.stages.blending.blend import Submitted
 
     comparison = made.comparison
     alone = len(comparison.members) == 1 and comparison.blend.cv == comparison.mean.cv
     out = _console.console(stderr=True)
     out.print(scores(comparison, made.metric))
-    if fitted := recipe(made.ensembler, [score.name for score in comparison.members]):
-        _console.say(fitted)
+    if fitted := format_recipe(made.ensembler, [score.name for score in comparison.members]):
+        _console.echo(fitted)
     if not alone:
         out.print(gains(comparison))
-        _console.say(verdict(comparison))
-    for line in _written(made):
-        _console.say(line)
+        _console.echo(recommendation(comparison))
+    for line in _describe_file(made):
+        _console.echo(line)
     scored = f"scored on {made.rows} out-of-fold rows that all members cover"
     if not isinstance(made, Submitted):
-        _console.say(scored)
+        _console.echo(scored)
         return
-    _console.say(
+    _console.echo(
         f"{scored}; submission {made.number}: {made.test_rows} rows, format {made.format}, {_rank(made)}"
     )
 
@@ -86,7 +86,7 @@ def _rank(made: Submitted) -> str:
     return f"rank {made.rank} on the board{others}{'' if made.is_new else ', where it was before'}"
 
 
-def _written(made: Scored) -> list[str]:
+def _describe_file(made: Scored) -> list[str]:
     """The decision rule and the score of what the file holds, if rows have several labels or the two scores differ."""
     written, metric = made.written, made.metric
     score = "no score" if written.score is None else f"{metric} {written.score:.4f}"

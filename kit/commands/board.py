@@ -55,14 +55,14 @@ def _overview(workspace: Workspace, board: Board) -> Overview:
 
 
 def _tell(workspace: Workspace, found: Overview, left: int | None) -> None:
-    from kit.commands._leaderboard import tell, tell_sending
+    from kit.commands._leaderboard import print_overview, print_send_plan
     from kit.stages.leaderboard.advice import worth_sending
     from kit.stages.leaderboard.overview import readable_answers
 
-    tell(found)
+    print_overview(found)
     if left is not None:
         answers = readable_answers(workspace, found.entries)
-        tell_sending(worth_sending(found.entries, answers, left, found.other_rows), left)
+        print_send_plan(worth_sending(found.entries, answers, left, found.other_rows), left)
 
 
 def _emit_sending(workspace: Workspace, found: Overview, left: int) -> None:
@@ -72,7 +72,7 @@ def _emit_sending(workspace: Workspace, found: Overview, left: int) -> None:
     from kit.stages.leaderboard.overview import readable_answers
 
     sending = worth_sending(found.entries, readable_answers(workspace, found.entries), left, found.other_rows)
-    _console.emit({**asdict(found), **asdict(sending)})
+    _console.print_json({**asdict(found), **asdict(sending)})
 
 
 @command.command(context_settings={"ignore_unknown_options": True})  # a score may be negative
@@ -115,14 +115,14 @@ def pick(count: int, as_json: bool) -> None:
     noise = None if found.noise is None else found.noise.of_final
     chosen = picks(found.entries, readable_answers(workspace, found.entries), count, noise, found.other_rows)
     if as_json:
-        _console.emit([asdict(one) for one in chosen])
+        _console.print_json([asdict(one) for one in chosen])
     elif chosen:
         _console.console().print(advice(chosen), markup=False)
     else:
-        _console.say("no submission has both a cross-validated score and a file")
+        _console.echo("no submission has both a cross-validated score and a file")
     unsent = [str(one.entry.number) for one in chosen if one.entry.leaderboard is None]
     if unsent:
-        _console.say(f"without a leaderboard score, so perhaps not sent yet: {', '.join(unsent)}")
+        _console.echo(f"without a leaderboard score, so perhaps not sent yet: {', '.join(unsent)}")
 
 
 @command.command()
@@ -136,16 +136,16 @@ def gap(as_json: bool) -> None:
     """
     from dataclasses import asdict
 
-    from kit.commands._leaderboard import tell_gap
+    from kit.commands._leaderboard import print_gap
 
     found = _overview(*_read())
     if as_json:
-        _console.emit(None if found.gap is None else asdict(found.gap))
+        _console.print_json(None if found.gap is None else asdict(found.gap))
     elif found.gap is not None:
-        tell_gap(found.gap)
+        print_gap(found.gap)
     else:
         why = found.unknown or "no submission has both scores: kit board score N VALUE"
-        _console.say(f"there is no gap to explain: {why}")
+        _console.echo(f"there is no gap to explain: {why}")
 
 
 @command.command()
@@ -158,7 +158,7 @@ def undo(as_json: bool) -> None:
     """
     _, board = _read()
     entry, board = board.undo()
-    _console.say(f"{entry.file} and its record are in {board.submissions / 'undone'}")
+    _console.echo(f"{entry.file} and its record are in {board.submissions / 'undone'}")
     _show(board, as_json)
 
 
@@ -175,7 +175,7 @@ def diff(one: str, other: str, as_json: bool) -> None:
     """
     from dataclasses import asdict
 
-    from kit.commands._leaderboard import LISTED, differing
+    from kit.commands._leaderboard import MAX_LISTED_IDS, table_of_changes
     from kit.stages.leaderboard.submission_diff import changes, difference, read_answers
 
     workspace, board = _read()
@@ -184,13 +184,15 @@ def diff(one: str, other: str, as_json: bool) -> None:
     found, apart = changes(read[0], read[1]), difference(read[0], read[1])
     rows = sum(len(change.ids) for change in found)
     if as_json:
-        _console.emit({"rows": rows, "difference": apart, "changes": [asdict(change) for change in found]})
+        _console.print_json(
+            {"rows": rows, "difference": apart, "changes": [asdict(change) for change in found]}
+        )
         return
     if found:
-        _console.console().print(differing(found, *(entry.stem for entry in entries)), markup=False)
-    if len(found) > LISTED:
-        _console.say(f"… and {len(found) - LISTED} more pairs; --json lists them all")
-    _console.say(
+        _console.console().print(table_of_changes(found, *(entry.stem for entry in entries)), markup=False)
+    if len(found) > MAX_LISTED_IDS:
+        _console.echo(f"… and {len(found) - MAX_LISTED_IDS} more pairs; --json lists them all")
+    _console.echo(
         f"{rows} of {len(read[0].ids)} rows differ, {rows / len(read[0].ids):.1%}; difference {apart:.4f}"
     )
 
@@ -207,10 +209,10 @@ def _show(board: Board, as_json: bool) -> None:
     """The ranking on stdout: a table for people, or JSON. Submissions scored on other rows have no rank."""
     from dataclasses import asdict
 
-    entries = board.ranked()
+    entries = board.sort_entries()
     ranks = {entry.key: None if board.is_apart(entry) else board.rank_of(entry) for entry in entries}
     if as_json:
-        _console.emit([{**asdict(entry), "rank": ranks[entry.key]} for entry in entries])
+        _console.print_json([{**asdict(entry), "rank": ranks[entry.key]} for entry in entries])
         return
     from kit.commands._leaderboard import number, table
 
@@ -223,8 +225,8 @@ def _show(board: Board, as_json: bool) -> None:
     if entries:
         _console.console().print(made, markup=False)
     else:
-        _console.say("no submissions yet; kit blend makes one")
+        _console.echo("no submissions yet; kit blend makes one")
     apart = [f"{entry.number} ({entry.rows} rows)" for entry in entries if board.is_apart(entry)]
     if apart:
         text = "without a rank, because their scores are of other rows than the others'"
-        _console.say(f"{text}: {', '.join(apart)}")
+        _console.echo(f"{text}: {', '.join(apart)}")

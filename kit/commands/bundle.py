@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from kit.commands._console import answer, say
+from kit.commands._console import echo, print_result
 
 
 @click.command()
@@ -36,20 +36,20 @@ def command(
     kit predict bundle --images data/images --sample data/sample_submission.csv
     """
     from kit.config.workspace import Workspace
-    from kit.core.files import amount
+    from kit.core.files import format_bytes
     from kit.stages.bundles.packing import bundle
     from kit.stages.bundles.trying import try_bundle
 
     space = Workspace.find(".")
     made = bundle(space, members, out, ensembler, wheels)
-    say(f"{', '.join(made.members)}: {made.networks} networks, {amount(made.bytes)}")
+    echo(f"{', '.join(made.members)}: {made.networks} networks, {format_bytes(made.bytes)}")
     if made.no_weight:
-        say(
+        echo(
             f"not packed, as their weight is 0 and the blend is the same without: {', '.join(made.no_weight)}"
         )
     table = "" if space.competition.data.test is None else " --test test.csv"
-    say(f"there: python {made.folder.name}/predict.py --images DIR --sample sample_submission.csv{table}")
-    say(
+    echo(f"there: python {made.folder.name}/predict.py --images DIR --sample sample_submission.csv{table}")
+    echo(
         "a row whose image cannot be read gets the class prior there, and is reported; --bad-test stop ends instead"
     )
     told: dict[str, Any] = {
@@ -62,6 +62,6 @@ def command(
     if tries:
         tried = try_bundle(space, made.folder)
         images = "images of noise, as no test image is here" if tried.noise else "images of the workspace"
-        say(f"tried without kit and network: {tried.rows} rows in {tried.seconds:.0f} s, {images}")
+        echo(f"tried without kit and network: {tried.rows} rows in {tried.seconds:.0f} s, {images}")
         told["tried"] = asdict(tried)
-    answer(told, [made.folder], as_json)
+    print_result(told, [made.folder], as_json)

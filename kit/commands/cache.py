@@ -11,7 +11,7 @@ import click
 from kit.commands import _console
 
 if TYPE_CHECKING:
-    from kit.images.cache_usage import Shelf
+    from kit.images.cache_usage import CacheFolder
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -40,9 +40,9 @@ def ls(as_json: bool) -> None:
     kit cache ls
     """
     from kit.config.workspace import Workspace
-    from kit.images.cache_usage import stock
+    from kit.images.cache_usage import list_cache
 
-    _show(stock(Workspace.find()), as_json)
+    _show(list_cache(Workspace.find()), as_json)
 
 
 @command.command()
@@ -60,17 +60,17 @@ def prune(keep_bytes: str | None, dry_run: bool, as_json: bool) -> None:
     kit cache prune --keep-bytes 10G
     """
     from kit.config.workspace import Workspace
-    from kit.images.cache_usage import prune as pruned
+    from kit.images.cache_usage import prune_cache as pruned
 
-    shelves = pruned(Workspace.find(), None if keep_bytes is None else size_of(keep_bytes), dry_run)
+    shelves = pruned(Workspace.find(), None if keep_bytes is None else parse_size(keep_bytes), dry_run)
     _show(shelves, as_json)
     gone = [shelf for shelf in shelves if shelf.removed]
     does = "would be removed" if dry_run else "removed"
-    total = shown(sum(shelf.bytes for shelf in gone))
-    _console.say(f"{len(gone)} folder{'s' * (len(gone) != 1)} {does}, {total}")
+    total = format_size(sum(shelf.bytes for shelf in gone))
+    _console.echo(f"{len(gone)} folder{'s' * (len(gone) != 1)} {does}, {total}")
 
 
-def size_of(text: str) -> int:
+def parse_size(text: str) -> int:
     """`10G`, `1.5M` or `1000` as bytes."""
     number, unit = text.strip().upper().removesuffix("B").removesuffix("I"), ""
     if number and number[-1] in UNITS:
@@ -84,18 +84,18 @@ def size_of(text: str) -> int:
         ) from None
 
 
-def shown(size: float) -> str:
+def format_size(size: float) -> str:
     """Bytes for people."""
     unit = next((unit for unit in "TGMK" if size >= UNITS[unit]), "")
     return f"{size / UNITS[unit]:.1f} {unit}iB" if unit else f"{size:.0f} bytes"
 
 
-def _show(shelves: Sequence[Shelf], as_json: bool) -> None:
+def _show(shelves: Sequence[CacheFolder], as_json: bool) -> None:
     if as_json:
-        _console.emit([asdict(shelf) for shelf in shelves])
+        _console.print_json([asdict(shelf) for shelf in shelves])
         return
     if not shelves:
-        _console.say("the cache is empty")
+        _console.echo("the cache is empty")
         return
     from datetime import datetime
 
@@ -110,7 +110,7 @@ def _show(shelves: Sequence[Shelf], as_json: bool) -> None:
         when = datetime.fromtimestamp(shelf.used).astimezone().strftime("%Y-%m-%d %H:%M")
         table.add_row(
             shelf.name, "damaged" if shelf.images is None else str(shelf.images),
-            "" if shelf.current is None else str(shelf.current), shown(shelf.bytes), when,
+            "" if shelf.current is None else str(shelf.current), format_size(shelf.bytes), when,
             " ".join(shelf.needed_by) or "nothing", "removed" if shelf.removed else shelf.kept,
         )  # fmt: skip
     _console.console().print(table, markup=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kit.commands._console import emit, follow, harmless, say
+from kit.commands._console import echo, escape_control, print_json, show_progress
 from kit.commands._pipeline import try_pipeline
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def command(
         write_cases(Path(csv_file), found.findings)
     warned = any(finding.level == "warning" for finding in found.findings)
     if found.problems or (strict and warned):
-        say(
+        echo(
             f"{found.problems} problem{'s' * (found.problems > 1)}, kit explain says more of each code"
             if found.problems
             else "there are warnings, and --strict"
@@ -76,13 +76,13 @@ def _look(workspace: Workspace, runs: tuple[str, ...], checkpoints: tuple[str, .
     """Looks at tables and images, and says what was found."""
     from dataclasses import asdict
 
-    from kit.stages.checks.check import checking
-    from kit.stages.checks.last_findings import keep
+    from kit.stages.checks.check import run_checks
+    from kit.stages.checks.last_findings import save_findings
 
-    found = follow(checking(workspace, runs, checkpoints))
-    keep(workspace.root, found.folds, found.findings)
+    found = show_progress(run_checks(workspace, runs, checkpoints))
+    save_findings(workspace.root, found.folds, found.findings)
     if as_json:
-        emit(asdict(found))
+        print_json(asdict(found))
         return found
     click.echo(f"{found.train} training rows of {found.classes} classes, {found.test} test rows")
     for finding in found.findings:
@@ -93,9 +93,11 @@ def _look(workspace: Workspace, runs: tuple[str, ...], checkpoints: tuple[str, .
 
 
 def _show(finding: Finding) -> None:
-    from kit.errors import listed
+    from kit.errors import format_cases
 
     click.echo()
-    click.secho(harmless(f"{finding.code} {finding.level}: {finding.summary}"), fg=COLOURS[finding.level])
-    for line in [*listed(finding.cases), f"  effect: {finding.effect}", f"  answer: {finding.answer}"]:
-        click.echo(harmless(line))
+    click.secho(
+        escape_control(f"{finding.code} {finding.level}: {finding.summary}"), fg=COLOURS[finding.level]
+    )
+    for line in [*format_cases(finding.cases), f"  effect: {finding.effect}", f"  answer: {finding.answer}"]:
+        click.echo(escape_control(line))

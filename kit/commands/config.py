@@ -31,7 +31,7 @@ def show(overrides: tuple[str, ...], as_json: bool) -> None:
     from kit.config.schema import complete
     from kit.config.workspace import Workspace
 
-    _console.emit(complete(Workspace.find(overrides=overrides)))
+    _console.print_json(complete(Workspace.find(overrides=overrides)))
 
 
 @command.command()
@@ -49,4 +49,4 @@ def schema() -> None:
         root = Workspace.find().root
     except ConfigError:  # without a workspace, or with one to be mended, there is still a schema
         root = None
-    _console.emit(config_schema(root))
+    _console.print_json(config_schema(root))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from kit.commands._console import say
+from kit.commands._console import echo
 from kit.errors import ConfigError, KitError
 
 COMMANDS = (
@@ -38,30 +38,30 @@ def command(folder: Path | None) -> None:
     start = time.monotonic()
     root = (folder or _default()).resolve()
     _refuse_another(root)
-    say(f"# a competition of scikit-learn's digits, in {root}")
+    echo(f"# a competition of scikit-learn's digits, in {root}")
     answers = make_digits(root)
     os.chdir(root)
     for line in COMMANDS:
         _type(line)
     newest = max((root / "submissions").glob("[0-9]*.csv"))
-    say(f"\n# the answers, which no command has read: how good is submissions/{newest.name}?")
+    echo(f"\n# the answers, which no command has read: how good is submissions/{newest.name}?")
     for name, value in score_answers(newest, answers).items():
         click.echo(f"test {name} {value:.4f}")
-    say(f"# {time.monotonic() - start:.0f} seconds in all\n")
-    say("try next, in this folder:")
-    say("  kit train --name arc loss=arcface pooling=gem      another loss, another pooling")
-    say("  kit plugins loss                                   what else there is")
-    say("  kit plugins new loss mine                          your own")
-    say("  kit init                                           in your competition's folder")
+    echo(f"# {time.monotonic() - start:.0f} seconds in all\n")
+    echo("try next, in this folder:")
+    echo("  kit train --name arc loss=arcface pooling=gem      another loss, another pooling")
+    echo("  kit plugins loss                                   what else there is")
+    echo("  kit plugins new loss mine                          your own")
+    echo("  kit init                                           in your competition's folder")
 
 
 def _default() -> Path:
     """This folder where its config is the demo's, else one of the demo's own."""
     from kit.config.parsing import parse
-    from kit.stages.demo.digits import CONFIG
+    from kit.stages.demo.digits import DEMO_CONFIG
 
     here = Path("config.json")
-    wanted = {key: value for key, value in CONFIG.items() if key != "$schema"}
+    wanted = {key: value for key, value in DEMO_CONFIG.items() if key != "$schema"}
     if here.is_file() and parse(here.read_text(encoding="utf-8")) == wanted:
         return Path()
     return Path("kit-demo")
@@ -79,7 +79,7 @@ def _type(line: str) -> None:
     """Says a command as a user would type it, and runs it."""
     from kit.commands._menu import menu
 
-    say(f"\n$ kit {line}")
+    echo(f"\n$ kit {line}")
     try:
         menu.main(shlex.split(line), prog_name="kit", standalone_mode=False)
     except KitError as error:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kit.commands._console import answer, follow, say
+from kit.commands._console import echo, print_result, show_progress
 from kit.commands._plugin_options import read_spec
-from kit.commands.tta import Several
+from kit.commands.tta import RepeatedPathsCommand
 
 if TYPE_CHECKING:
     from kit.stages.prediction.embed import Embedded
 
 
-@click.command(cls=Several)
+@click.command(cls=RepeatedPathsCommand)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option(
     "--checkpoints", "-c", multiple=True, metavar="PATH...",
@@ -44,22 +44,22 @@ def command(
     kit embed --name bare backbone.arch=resnet50 backbone.pretrained=true image_size=224
     """
     from kit.config.workspace import Workspace
-    from kit.stages.prediction.embed import embedding, embedding_untrained
+    from kit.stages.prediction.embed import embed_untrained_with_progress, embed_with_progress
 
     if bool(checkpoints) == (name is not None):
         raise click.UsageError("either --checkpoints, or --name for a network without training")
     spec, workspace = read_spec(views, "--views"), Workspace.find(".", overrides)
     if name is None:
-        made = follow(embedding(workspace, checkpoints, spec, device))
+        made = show_progress(embed_with_progress(workspace, checkpoints, spec, device))
     else:
-        made = [follow(embedding_untrained(workspace, name, spec, device))]
+        made = [show_progress(embed_untrained_with_progress(workspace, name, spec, device))]
     for each in made:
         _say(each)
-    say(f"next: kit retrieve {' '.join(each.member for each in made)}")
-    answer([asdict(each) for each in made], [each.member for each in made], as_json)
+    echo(f"next: kit retrieve {' '.join(each.member for each in made)}")
+    print_result([asdict(each) for each in made], [each.member for each in made], as_json)
 
 
 def _say(made: Embedded) -> None:
     state = "" if made.computed else " (there already)"
     (train, test), by = made.rows, ", ".join(made.folds)
-    say(f"{made.member}: {train} training and {test} test rows, {made.features} features, by {by}{state}")
+    echo(f"{made.member}: {train} training and {test} test rows, {made.features} features, by {by}{state}")

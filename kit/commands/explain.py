@@ -19,11 +19,11 @@ def command(code: str | None, as_json: bool) -> None:
     kit explain
     kit explain D03
     """
-    from kit.core.error_codes import codes, explained
+    from kit.core.error_codes import codes, explain
 
-    found = list(codes().values()) if code is None else [explained(code)]
+    found = list(codes().values()) if code is None else [explain(code)]
     if as_json:
-        _console.emit([asdict(one) for one in found] if code is None else asdict(found[0]))
+        _console.print_json([asdict(one) for one in found] if code is None else asdict(found[0]))
     elif code is None:
         for one in found:
             click.echo(f"{one.code}  {one.title}")

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kit.commands._console import answer, console, emit, follow, say
+from kit.commands._console import console, echo, print_json, print_result, show_progress
 from kit.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from kit.stages.final.final import Final
-    from kit.stages.final.jobs import Plan, Unit
+    from kit.stages.final.jobs import FinalPlan, TrainingJob
 
 
 @click.command()
@@ -45,10 +45,10 @@ def command(
     kit final runs/r@d4 runs/s@d4 --hours 9 --ensembler simplex
     kit final --blend submissions/0007-x.json --seeds 0,1
     """
-    from kit.commands.train import numbers
+    from kit.commands.train import parse_numbers
     from kit.config.workspace import Workspace
     from kit.core.stopping import Stop
-    from kit.stages.final.final import finalising, plan
+    from kit.stages.final.final import plan, run_final
     from kit.stages.submission.submission import read_record
 
     workspace = Workspace.find(".", [text for text in members if "=" in text])
@@ -61,42 +61,50 @@ def command(
         runs, spec = [f"runs/{one['member']}" for one in found["members"]], found["ensembler"]
     if not runs:
         raise ConfigError("no members to train", code="C20", hint="kit final runs/a@d4, or --blend FILE")
-    planned = plan(workspace, runs, spec, numbers(seeds, "--seeds") or (), hours, top_k)
+    planned = plan(workspace, runs, spec, parse_numbers(seeds, "--seeds") or (), hours, top_k)
     _show(planned)
     if dry_run:
         if as_json:
-            emit(_plan_as_json(planned))
+            print_json(_plan_as_json(planned))
         return
-    stop = Stop(say)
-    with stop.heard():
-        made = follow(finalising(workspace, planned, name, stop))
+    stop = Stop(echo)
+    with stop.handle_signals():
+        made = show_progress(run_final(workspace, planned, name, stop))
     _tell(workspace, made)
-    answer(_as_json(made), [made.submitted.path], as_json)
+    print_result(_as_json(made), [made.submitted.path], as_json)
 
 
-def _show(plan: Plan) -> None:
+def _show(plan: FinalPlan) -> None:
     """The plan as a table, on stderr."""
     console(stderr=True).print(_table(plan))
     for note in plan.notes:
-        say(note)
+        echo(note)
     left = "" if plan.seconds is None else f" of {_span(plan.seconds)}, counted from this start"
     kept = f"a tenth more than measured, and {_span(plan.blending)} to blend"
-    say(f"in all {_span(plan.total)}{left}: {kept}")
-    say(f"by cross-validation the blend of these members has {plan.metric} {plan.cv:.4f}")
-    say("networks of all rows have no score of their own: no row is held out")
+    echo(f"in all {_span(plan.total)}{left}: {kept}")
+    echo(f"by cross-validation the blend of these members has {plan.metric} {plan.cv:.4f}")
+    echo("networks of all rows have no score of their own: no row is held out")
 
 
-def _table(plan: Plan) -> Table:
+def _table(plan: FinalPlan) -> Table:
     from rich.table import Table
 
     made = Table(box=None, pad_edge=False)
     for heading in ("run", "of", "epochs", "an epoch", "trains", "predicts", ""):
         made.add_column(heading, justify="left" if heading in ("run", "of", "") else "right", no_wrap=True)
     for unit, said in [*((one, "") for one in plan.units), *((one, "does not fit") for one in plan.left_out)]:
-        epochs = f"{unit.done}/{unit.epochs} done" if unit.done else str(unit.epochs)
+        epochs = f"{unit.epochs_done}/{unit.epochs} done" if unit.epochs_done else str(unit.epochs)
         each = _span(sum(unit.pace.epochs) / unit.epochs)
         of = " ".join(one.text for one in unit.members)
-        made.add_row(unit.run.name, of, epochs, each, _span(unit.trains), _span(unit.predicts), said)
+        made.add_row(
+            unit.run.name,
+            of,
+            epochs,
+            each,
+            _span(unit.training_seconds),
+            _span(unit.prediction_seconds),
+            said,
+        )
     return made
 
 
@@ -108,27 +116,27 @@ def _span(seconds: float) -> str:
 
 
 def _tell(workspace: object, made: Final) -> None:
-    from kit.commands._scores import recipe
+    from kit.commands._scores import format_recipe
     from kit.config.workspace import Workspace
     from kit.stages.submission.upload import upload_command
 
     assert isinstance(workspace, Workspace)
     one = made.submitted
-    if fitted := recipe(one.ensembler, [score.name for score in one.comparison.members]):
-        say(fitted)
+    if fitted := format_recipe(one.ensembler, [score.name for score in one.comparison.members]):
+        echo(fitted)
     for run, why in made.left_out.items():
-        say(f"left out: {run}, {why}")
+        echo(f"left out: {run}, {why}")
     if made.no_weight:
-        say(
+        echo(
             f"not trained, as their weight is 0 and the submission is the same without: {', '.join(made.no_weight)}"
         )
     members = " ".join(score.name for score in one.comparison.members)
-    say(f"submission {one.number}: {one.test_rows} rows by {', '.join(made.runs)}")
-    say(f"{one.metric} {one.cv:.4f} is of {members} by cross-validation, not of these networks")
-    say(f"upload: {upload_command(workspace, one.number)}")
+    echo(f"submission {one.number}: {one.test_rows} rows by {', '.join(made.runs)}")
+    echo(f"{one.metric} {one.cv:.4f} is of {members} by cross-validation, not of these networks")
+    echo(f"upload: {upload_command(workspace, one.number)}")
 
 
-def _plan_as_json(plan: Plan) -> dict[str, Any]:
+def _plan_as_json(plan: FinalPlan) -> dict[str, Any]:
     return {
         "units": [_unit_as_json(unit) for unit in plan.units],
         "left_out": [_unit_as_json(unit) for unit in plan.left_out],
@@ -137,10 +145,10 @@ def _plan_as_json(plan: Plan) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _unit_as_json(unit: Unit) -> dict[str, Any]:
+def _unit_as_json(unit: TrainingJob) -> dict[str, Any]:
     return {
         "run": unit.run.name, "of": [one.text for one in unit.members], "seed": unit.seed, "epochs": unit.epochs,
-        "done": unit.done, "trains": unit.trains, "predicts": unit.predicts,
+        "done": unit.epochs_done, "trains": unit.training_seconds, "predicts": unit.prediction_seconds,
     }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from kit.commands import _console
 
 if TYPE_CHECKING:
     from kit.kinds import Format
-    from kit.stages.discovery.initialise import Initialised
+    from kit.stages.discovery.initialise import InitResult
     from kit.stages.discovery.trees import ValUse
 
 
@@ -57,16 +57,16 @@ def command(
     asked = {key: value for key, value in given.items() if value is not None}
     made = initialise(Path(folder).resolve(), recipe, asked, force, val, metric)
     for line in made.findings:
-        _console.say(line)
-    _console.say(f"recipe: {made.recipe} ({made.why})")
+        _console.echo(line)
+    _console.echo(f"recipe: {made.recipe} ({made.why})")
     counts, shape = _read_tables(made)
-    _console.say(f"wrote {made.path}")
+    _console.echo(f"wrote {made.path}")
     if as_json:
-        _console.emit({"config": made.path, "recipe": made.recipe, "findings": made.findings,
+        _console.print_json({"config": made.path, "recipe": made.recipe, "findings": made.findings,
                        "metric": made.metric, "format": shape, **counts})  # fmt: skip
 
 
-def _read_tables(made: Initialised) -> tuple[dict[str, int], str | None]:
+def _read_tables(made: InitResult) -> tuple[dict[str, int], str | None]:
     """Counts and the submission's format, of the tables as the config has them.
 
     Faults of the data are printed. They are no reason to take the config back.
@@ -75,7 +75,7 @@ def _read_tables(made: Initialised) -> tuple[dict[str, int], str | None]:
     from kit.config.workspace import Workspace
     from kit.data.table import sample_frame, test_table, train_table
     from kit.errors import KitError
-    from kit.experiment.sample_format import choose_format, written_class
+    from kit.experiment.sample_format import choose_format, find_written_class
 
     workspace = Workspace.open(made.path.parent)
     data, counts, shape = workspace.competition.data, dict[str, int](), None
@@ -93,14 +93,14 @@ def _read_tables(made: Initialised) -> tuple[dict[str, int], str | None]:
                 chosen = choose_format(workspace, sample, train.classes, labels=train.label_kind)
             shape = chosen.plugin_name()
             _say_format(
-                chosen, written_class(chosen, sample, train.classes), [str(one.message) for one in said]
+                chosen, find_written_class(chosen, sample, train.classes), [str(one.message) for one in said]
             )
     except KitError as error:
-        _console.say(f"the data cannot be used yet: {error}")
+        _console.echo(f"the data cannot be used yet: {error}")
     else:
         say_decision(workspace)
     if counts:
-        _console.say(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items()))
+        _console.echo(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items()))
     return counts, shape
 
 
@@ -109,6 +109,6 @@ def _say_format(shape: Format, positive: str | None, warned: list[str]) -> None:
     reasons = [text for text in warned if text.startswith(("W11", "W16"))]
     for text in warned:
         if text not in reasons:
-            _console.say(text)
+            _console.echo(text)
     of = "" if positive is None else f" of {positive!r}, else format=positive format.positive=CLASS"
-    _console.say(f"format: {shape.plugin_name()}{of} ({reasons[0] if reasons else 'the sample shows it'})")
+    _console.echo(f"format: {shape.plugin_name()}{of} ({reasons[0] if reasons else 'the sample shows it'})")

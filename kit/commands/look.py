@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from kit.commands._console import emit, follow, say
+from kit.commands._console import echo, print_json, show_progress
 
 if TYPE_CHECKING:
     from kit.config.workspace import Workspace
@@ -67,16 +67,16 @@ def augment(
     kit look augment augmenter=copies --rows 3 --variants 12 --seed 1
     """
     from kit.config.workspace import Workspace
-    from kit.stages.figures.pictures import augmented, grid, write_png
+    from kit.stages.figures.pictures import arrange_grid, augment_rows, write_png
 
     workspace = Workspace.find(".", overrides)
-    strips = follow(augmented(workspace, rows, variants, seed))
+    strips = show_progress(augment_rows(workspace, rows, variants, seed))
     name = workspace.experiment.open("augmenter", workspace.root).plugin_name()
-    write_png(out, grid(strips, f"augmenter {name}: the image, then {variants} variants"))
+    write_png(out, arrange_grid(strips, f"augmenter {name}: the image, then {variants} variants"))
     if as_json:
-        emit({"file": str(out), "rows": [strip.id for strip in strips], "variants": variants})
+        print_json({"file": str(out), "rows": [strip.id for strip in strips], "variants": variants})
         return
-    say(f"{len(strips)} rows, {variants} variants each, by augmenter {name}")
+    echo(f"{len(strips)} rows, {variants} variants each, by augmenter {name}")
     click.echo(out)
 
 
@@ -113,24 +113,26 @@ def lr(
     workspace = Workspace.find(".", overrides)
     found = _find(workspace, out, lowest, highest, steps) if find else _draw(workspace, out)
     if as_json:
-        emit({"file": str(out), **found})
+        print_json({"file": str(out), **found})
     else:
         click.echo(out)
 
 
 def _draw(workspace: Workspace, out: Path) -> dict[str, Any]:
     """Draws the plan's learning rates, says their peak, and returns the numbers."""
-    from kit.stages.figures.plots import curves, write_png
-    from kit.stages.profiling.lr_finder import drawing
+    from kit.stages.figures.plots import draw_curves, write_figure
+    from kit.stages.profiling.lr_finder import compute_lr_schedule
 
-    curve = follow(drawing(workspace))
+    curve = show_progress(compute_lr_schedule(workspace))
     epochs = [curve.epoch_of(step + 1) for step in range(len(curve.rates))]
     peak = max(curve.rates)
     at = curve.rates.index(peak) + 1
     lines = {"lr": (epochs, curve.rates)}
-    write_png(out, curves(lines, f"learning rate, {len(curve.rates)} steps a fold", "epoch", "highest rate"))
-    say(f"{sum(curve.epochs)} epochs, {len(curve.rates)} steps a fold")
-    say(f"peak {peak:.3g} at step {at} (epoch {curve.epoch_of(at):.1f}), {curve.rates[-1]:.3g} at the end")
+    write_figure(
+        out, draw_curves(lines, f"learning rate, {len(curve.rates)} steps a fold", "epoch", "highest rate")
+    )
+    echo(f"{sum(curve.epochs)} epochs, {len(curve.rates)} steps a fold")
+    echo(f"peak {peak:.3g} at step {at} (epoch {curve.epoch_of(at):.1f}), {curve.rates[-1]:.3g} at the end")
     return {
         "steps": len(curve.rates), "peak": peak, "peak_step": at, "first": curve.rates[0], "last": curve.rates[-1],
         "stages": [{"epochs": e, "steps_per_epoch": s} for e, s in zip(curve.epochs, curve.steps, strict=True)],
@@ -139,10 +141,10 @@ def _draw(workspace: Workspace, out: Path) -> dict[str, Any]:
 
 def _find(workspace: Workspace, out: Path, lowest: float, highest: float, steps: int) -> dict[str, Any]:
     """Runs the range test, draws it, says what it suggests, and returns the numbers."""
-    from kit.stages.figures.plots import curves, write_png
-    from kit.stages.profiling.lr_finder import finding
+    from kit.stages.figures.plots import draw_curves, write_figure
+    from kit.stages.profiling.lr_finder import run_lr_range_test
 
-    found = follow(finding(workspace, lowest, highest, steps))
+    found = show_progress(run_lr_range_test(workspace, lowest, highest, steps))
     rates = [trial.lr for trial in found.trials]
     lines = {
         "loss": (rates, [trial.loss for trial in found.trials]),
@@ -153,13 +155,13 @@ def _find(workspace: Workspace, out: Path, lowest: float, highest: float, steps:
         f"a tenth of the lowest's {found.tenth:.2g}": found.tenth,
     }
     title = f"learning-rate range test, {len(rates)} of {steps} steps"
-    write_png(out, curves(lines, title, "learning rate", "training loss", log_x=True, marks=marks))
-    say(
+    write_figure(out, draw_curves(lines, title, "learning rate", "training loss", log_x=True, marks=marks))
+    echo(
         f"{len(rates)} of {steps} steps before the loss left for good"
         if len(rates) < steps
         else f"{steps} steps"
     )
-    say(
+    echo(
         f"steepest {found.steepest:.2g}, a tenth of the lowest's {found.tenth:.2g}: try optimizer.lr between them"
     )
     return {
@@ -196,10 +198,10 @@ def members(members: tuple[str, ...], out: Path, ensembler: str | None, as_json:
     found = diversity(Workspace.find(overrides=overrides), runs)
     files.write_bytes(out, png(found))
     if as_json:
-        emit({"file": str(out), **_members.as_json(found)})
+        print_json({"file": str(out), **_members.as_json(found)})
         return
     console(stderr=True).print(_members.table(found))
-    say(f"{found.ensembler} of all: {found.metric} {found.score:.4f} on {found.rows} out-of-fold rows")
+    echo(f"{found.ensembler} of all: {found.metric} {found.score:.4f} on {found.rows} out-of-fold rows")
     click.echo(out)
 
 
@@ -224,21 +226,25 @@ def retrieve(member: str, out: Path, queries: int, neighbours: int, seed: int, a
     kit look retrieve runs/r --queries 20 --neighbours 8 --out whales.png
     """
     from kit.config.workspace import Workspace
-    from kit.stages.figures.plots import write_png
-    from kit.stages.retrieval.examples import showing
-    from kit.stages.retrieval.figures import page, scattered
+    from kit.stages.figures.plots import write_figure
+    from kit.stages.retrieval.examples import example_page
+    from kit.stages.retrieval.figures import embedding_map, neighbour_figure
 
-    found = follow(showing(Workspace.find("."), member, queries, neighbours, seed))
+    found = show_progress(example_page(Workspace.find("."), member, queries, neighbours, seed))
     beside = out.with_name(f"{out.stem}-map.png")
     share = f"{found.wrong} of {found.rows} held-out rows have a nearest image of another class"
-    write_png(out, page(found, f"{member}: {share}"))
-    write_png(beside, scattered(found.map, f"{member}: {len(found.map.labels)} held-out rows by t-SNE"))
-    say(share)
+    write_figure(out, neighbour_figure(found, f"{member}: {share}"))
+    write_figure(
+        beside, embedding_map(found.map, f"{member}: {len(found.map.labels)} held-out rows by t-SNE")
+    )
+    echo(share)
     if as_json:
         strips = [
             [{"id": one.id, "label": one.label, "cosine": one.similarity} for one in q] for q in found.queries
         ]
-        emit({"files": [str(out), str(beside)], "wrong": found.wrong, "rows": found.rows, "queries": strips})
+        print_json(
+            {"files": [str(out), str(beside)], "wrong": found.wrong, "rows": found.rows, "queries": strips}
+        )
         return
     click.echo(out)
     click.echo(beside)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kit.commands._console import emit, follow, say
+from kit.commands._console import echo, print_json, show_progress
 
 if TYPE_CHECKING:
-    from kit.stages.retrieval.pairs import Judged
+    from kit.stages.retrieval.pairs import AnsweredPairs
 
 
 @click.command()
@@ -41,41 +41,41 @@ def command(member: str, csv_file: Path | None, share: float | None, out: Path |
     """
     from kit.config.workspace import Workspace
     from kit.core.files import write_text
-    from kit.stages.retrieval.pairs import judging
+    from kit.stages.retrieval.pairs import pairs_with_progress
 
-    made = follow(judging(Workspace.find("."), member, csv_file, share))
+    made = show_progress(pairs_with_progress(Workspace.find("."), member, csv_file, share))
     _say(made, member)
     text = _table(made)
     if out is not None:
         write_text(out, text)
     if as_json:
-        emit(asdict(made))
+        print_json(asdict(made))
     elif out is not None:
         click.echo(out)
     else:
         click.echo(text if csv_file is not None else made.model, nl=csv_file is None)
 
 
-def _say(made: Judged, member: str) -> None:
+def _say(made: AnsweredPairs, member: str) -> None:
     scores = ", ".join(f"{name} {value:.4f}" for name, value in made.scores.items())
-    say(
+    echo(
         f"{made.drawn} pairs of held-out rows, half of one class; on folds that were not learned from: {scores}"
     )
-    say(f"told the same from {made.threshold:.3f} on, F1 is {made.f1:.4f}")
+    echo(f"told the same from {made.threshold:.3f} on, F1 is {made.f1:.4f}")
     if made.seen:
-        say(
+        echo(
             f"{made.seen} pairs are of training rows of different folds: each network was trained on one of the two"
         )
     spec = f'{{"name": "pairs", "model": "runs/{made.model.parents[1].name}/pairs/{made.model.name}"}}'
-    say(f"next: kit retrieve {member} --reranker '{spec}'")
+    echo(f"next: kit retrieve {member} --reranker '{spec}'")
 
 
-def _table(made: Judged) -> str:
+def _table(made: AnsweredPairs) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["id_1", "id_2", "probability", "same"])
     writer.writerows(
-        [*ids, f"{value:.6g}", int(value >= made.told_from)]
+        [*ids, f"{value:.6g}", int(value >= made.adjusted_threshold)]
         for ids, value in zip(made.ids, made.probabilities, strict=True)
     )
     return text.getvalue()

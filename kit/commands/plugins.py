@@ -12,7 +12,7 @@ import click
 from kit.commands import _console
 
 if TYPE_CHECKING:
-    from kit.kinds.catalogue import Description, Listed
+    from kit.kinds.catalogue import PluginInfo, PluginRow
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
@@ -21,7 +21,7 @@ class Kinds(click.Group):
     """`new` and `check`, and each kind as a command of its own."""
 
     def get_command(self, context: click.Context, name: str) -> click.Command:
-        from kit.errors import nearest
+        from kit.errors import did_you_mean
         from kit.kinds import registry
 
         if name in self.commands:
@@ -30,7 +30,8 @@ class Kinds(click.Group):
             return _of_kind(name)
         known = [*registry.kinds(), *self.commands]
         raise click.UsageError(
-            f"no kind of plugin named {name!r}{nearest(name, known)} (one of {', '.join(known)})", context
+            f"no kind of plugin named {name!r}{did_you_mean(name, known)} (one of {', '.join(known)})",
+            context,
         )
 
 
@@ -47,10 +48,10 @@ def _of_kind(kind: str) -> click.Command:
     @click.argument("name", required=False)
     @JSON
     def show(name: str | None, as_json: bool) -> None:
-        from kit.kinds.catalogue import describe, listing
+        from kit.kinds.catalogue import describe, list_plugins
 
         if name is None:
-            _list(listing([kind], _root()), as_json)
+            _list(list_plugins([kind], _root()), as_json)
         else:
             _describe(describe(kind, name, _root()), as_json)
 
@@ -72,9 +73,9 @@ def command(context: click.Context, as_json: bool) -> None:
     """
     if context.invoked_subcommand is None:
         from kit.kinds import registry
-        from kit.kinds.catalogue import listing
+        from kit.kinds.catalogue import list_plugins
 
-        _list(listing(registry.kinds(), _root()), as_json)
+        _list(list_plugins(registry.kinds(), _root()), as_json)
 
 
 @command.command()
@@ -92,11 +93,11 @@ def new(kind: str, name: str, as_json: bool) -> None:
 
     written = new_plugin(Workspace.find().root, kind, name)
     if as_json:
-        _console.emit(dict(zip(("plugin", "test"), map(str, written), strict=True)))
+        _console.print_json(dict(zip(("plugin", "test"), map(str, written), strict=True)))
         return
     for path in written:
         click.echo(path)
-    _console.say(f"kit plugins check {written[0]}\npytest {written[1]}")
+    _console.echo(f"kit plugins check {written[0]}\npytest {written[1]}")
 
 
 @command.command()
@@ -114,7 +115,7 @@ def check(context: click.Context, file: Path, as_json: bool) -> None:
 
     findings = contracts.check(open_file(file))
     if as_json:
-        _console.emit([asdict(finding) for finding in findings])
+        _console.print_json([asdict(finding) for finding in findings])
     else:
         for finding in findings:
             detail = "" if finding.holds else f"\n       {finding.detail}"
@@ -125,15 +126,15 @@ def check(context: click.Context, file: Path, as_json: bool) -> None:
 
 def _root() -> Path | None:
     """The workspace around the current folder, if any; its config need not be valid for this."""
-    from kit.config.workspace import CONFIG
+    from kit.config.workspace import CONFIG_FILE
 
     here = Path.cwd()
-    return next((folder for folder in (here, *here.parents) if (folder / CONFIG).is_file()), None)
+    return next((folder for folder in (here, *here.parents) if (folder / CONFIG_FILE).is_file()), None)
 
 
-def _list(listed: list[Listed], as_json: bool) -> None:
+def _list(listed: list[PluginRow], as_json: bool) -> None:
     if as_json:
-        _console.emit([asdict(one) for one in listed])
+        _console.print_json([asdict(one) for one in listed])
         return
     from rich.table import Table
 
@@ -146,9 +147,9 @@ def _list(listed: list[Listed], as_json: bool) -> None:
     _console.console().print(table, markup=False)
 
 
-def _describe(one: Description, as_json: bool) -> None:
+def _describe(one: PluginInfo, as_json: bool) -> None:
     if as_json:
-        _console.emit(asdict(one))
+        _console.print_json(asdict(one))
         return
     click.echo(f"{one.kind} {one.name}\n\n{one.text}\n")
     for option in one.options:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import click
 
-from kit.commands._console import follow
+from kit.commands._console import show_progress
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -43,8 +43,8 @@ def command(
     kit predict bundle --images test --sample sample.csv --bad-test stop
     kit predict bundle --images test --sample sample.csv data.max_pixels=500000000
     """
-    from kit.stages.bundles.predicting import Given, predicting_bundle
+    from kit.stages.bundles.predicting import PredictionInput, predict_bundle
 
-    given = Given(images, sample, test, bad_test, overrides)
+    given = PredictionInput(images, sample, test, bad_test, overrides)
     loaders = "auto" if workers is None else workers
-    click.echo(follow(predicting_bundle(bundle.resolve(), given, out, work, device, loaders)))
+    click.echo(show_progress(predict_bundle(bundle.resolve(), given, out, work, device, loaders)))

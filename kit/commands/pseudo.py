@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kit.commands._console import answer, console, follow, say
+from kit.commands._console import console, echo, print_result, show_progress
 from kit.commands._plugin_options import read_spec
 
 if TYPE_CHECKING:
-    from kit.stages.pseudo_labelling.pseudo import Made
+    from kit.stages.pseudo_labelling.pseudo import PseudoResult
 
-LISTED = 20  # classes in the table that is printed
+MAX_LISTED_CLASSES = 20  # classes in the table that is printed
 
 
 @click.command()
@@ -60,55 +60,55 @@ def command(
     kit train --name small pseudo=pseudo/teacher loss=distillation loss.temperature=4
     """
     from kit.config.workspace import Workspace
-    from kit.stages.pseudo_labelling.pseudo import Asked, labelling
-    from kit.stages.pseudo_labelling.rule import SURE, Rule
+    from kit.stages.pseudo_labelling.pseudo import PseudoRequest, make_pseudo_labels
+    from kit.stages.pseudo_labelling.rule import DEFAULT_THRESHOLD, Rule
 
-    sure = threshold if threshold is not None else SURE if top is None else 0.0
+    sure = threshold if threshold is not None else DEFAULT_THRESHOLD if top is None else 0.0
     rule = Rule(sure, 1.0 if top is None else top, balanced, agree)
     told = ("test", "train") if rows == "both" else (rows,)
-    asked = Asked(rule, "soft" if soft else "hard", read_spec(ensembler, "--ensembler"), told)
-    made = follow(labelling(Workspace.find("."), members, name, asked))
+    asked = PseudoRequest(rule, "soft" if soft else "hard", read_spec(ensembler, "--ensembler"), told)
+    made = show_progress(make_pseudo_labels(Workspace.find("."), members, name, asked))
     _say(made)
     result = {**asdict(made), "accuracy": made.held_out.accuracy, "interval": made.held_out.interval}
-    answer(result, [made.path], as_json)
+    print_result(result, [made.path], as_json)
 
 
-def _say(made: Made) -> None:
+def _say(made: PseudoResult) -> None:
     state = "" if made.is_new else " (there already)"
-    say(f"{made.path}: round {made.round}, {made.labels} labels by {' '.join(made.teachers)}{state}")
+    echo(f"{made.path}: round {made.round}, {made.labels} labels by {' '.join(made.teachers)}{state}")
     if any(made.folds.values()):
         _say_test(made)
     if made.training_rows:
-        say(f"  {made.training_rows} training rows, each told by the networks of a fold that trained on it")
+        echo(f"  {made.training_rows} training rows, each told by the networks of a fold that trained on it")
     loss = " loss=distillation" if made.training_rows else ""
-    say(f"next: kit train --name student pseudo={made.path}{loss}")
+    echo(f"next: kit train --name student pseudo={made.path}{loss}")
 
 
-def _say_test(made: Made) -> None:
+def _say_test(made: PseudoResult) -> None:
     taken = ", ".join(f"fold {fold} {count}" for fold, count in made.folds.items())
-    say(f"  of {made.test_rows} test rows: {taken}; mean confidence {made.confidence:.4f}")
+    echo(f"  of {made.test_rows} test rows: {taken}; mean confidence {made.confidence:.4f}")
     if any(made.kin.values()):
         kin = ", ".join(f"fold {fold} {count}" for fold, count in made.kin.items())
-        say(f"  left out, as they belong to rows that the fold holds out: {kin}")
+        echo(f"  left out, as they belong to rows that the fold holds out: {kin}")
     held, (low, high) = made.held_out, made.held_out.interval
     right = (
         f"{held.accuracy:.2%} of them are right (95 % {low:.2%} to {high:.2%})"
         if held.taken
         else "none to measure"
     )
-    say(f"  on {held.rows} held-out rows the same rule takes {held.share:.1%}, and {right}")
+    echo(f"  on {held.rows} held-out rows the same rule takes {held.share:.1%}, and {right}")
     if made.round > 1:
-        say("  teachers have trained on test rows themselves: of those they are surer than of held-out rows")
+        echo("  teachers have trained on test rows themselves: of those they are surer than of held-out rows")
     console(stderr=True).print(_classes(made))
 
 
-def _classes(made: Made) -> object:
+def _classes(made: PseudoResult) -> object:
     from rich.table import Table
 
     table = Table(
         "class", "rows a fold", "share", "of training rows", "right, held out", box=None, pad_edge=False
     )
-    shown = sorted(made.classes, key=lambda one: -abs(one.share - one.prior))[:LISTED]
+    shown = sorted(made.classes, key=lambda one: -abs(one.share - one.prior))[:MAX_LISTED_CLASSES]
     for one in [one for one in made.classes if one in shown]:
         right = "-" if one.accuracy is None else f"{one.accuracy:.1%}"
         table.add_row(one.name, f"{one.rows:.0f}", f"{one.share:.1%}", f"{one.prior:.1%}", right)

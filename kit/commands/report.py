@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from kit.commands._console import emit, follow, say
+from kit.commands._console import echo, print_json, show_progress
 
 
 @click.command()
@@ -41,20 +41,20 @@ def command(
     from kit.core import files
     from kit.stages.reporting import write_up as story
     from kit.stages.reporting.facts import as_json as values
-    from kit.stages.reporting.gathering import gathering
+    from kit.stages.reporting.gathering import gather_facts
     from kit.stages.reporting.page import page
 
     if write_up:
         story.check_free(out.with_suffix(".md"))
-    facts = follow(gathering(Workspace.find(), runs, check=not no_check, cam=cam))
+    facts = show_progress(gather_facts(Workspace.find(), runs, check=not no_check, cam=cam))
     text = page(facts)
     files.write_text(out, text)
     files.write_json(out.with_suffix(".json"), values(facts))
     if write_up:
         story.write(out.with_suffix(".md"), facts)
-        say(f"the write-up to edit: {out.with_suffix('.md')}")
-    say(f"{files.amount(len(text.encode()))}; the numbers: {out.with_suffix('.json')}")
+        echo(f"the write-up to edit: {out.with_suffix('.md')}")
+    echo(f"{files.format_bytes(len(text.encode()))}; the numbers: {out.with_suffix('.json')}")
     if as_json:
-        emit(values(facts))
+        print_json(values(facts))
     else:
         click.echo(out)

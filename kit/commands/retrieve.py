@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kit.commands._console import answer, follow, say
-from kit.commands._gains import gained
+from kit.commands._console import echo, print_result, show_progress
+from kit.commands._gains import format_gain
 from kit.commands._plugin_options import read_spec
 
 if TYPE_CHECKING:
@@ -36,14 +36,16 @@ def command(members: tuple[str, ...], scorer: str, rerankers: tuple[str, ...], a
     kit blend runs/r runs/r@plain-power
     """
     from kit.config.workspace import Workspace
-    from kit.stages.retrieval.retrieve import retrieving
+    from kit.stages.retrieval.retrieve import retrieve_with_progress
 
     specs = [read_spec(text, "--reranker") for text in rerankers]
-    made = follow(retrieving(Workspace.find("."), members, read_spec(scorer, "--scorer"), specs))
+    made = show_progress(
+        retrieve_with_progress(Workspace.find("."), members, read_spec(scorer, "--scorer"), specs)
+    )
     for each in made:
         _say(each)
-    say(f"next: kit blend {' '.join(each.member for each in made)}")
-    answer([asdict(each) for each in made], [each.member for each in made], as_json)
+    echo(f"next: kit blend {' '.join(each.member for each in made)}")
+    print_result([asdict(each) for each in made], [each.member for each in made], as_json)
 
 
 def _say(made: Retrieved) -> None:
@@ -51,15 +53,15 @@ def _say(made: Retrieved) -> None:
     options = ", ".join(
         f"{key} {value}" for key, value in made.scorer.items() if not isinstance(value, dict | None)
     )
-    say(f"{made.member}: {options.removeprefix('name ')}")
+    echo(f"{made.member}: {options.removeprefix('name ')}")
     for name, value in made.scores.items():
         before = (
             f" (classifier {made.plain[name]:.4f}, {value - made.plain[name]:+.4f})"
             if name in made.plain
             else ""
         )
-        say(f"  out of fold {name} {value:.4f}{before}")
+        echo(f"  out of fold {name} {value:.4f}{before}")
     if made.gain is not None:
-        say(f"  over the classifier: {gained(made.gain)}")
+        echo(f"  over the classifier: {format_gain(made.gain)}")
     for one in made.rerankers:
-        say(f"  {one.name} {'used' if one.kept else 'left out'}: by itself {gained(one.gain)}")
+        echo(f"  {one.name} {'used' if one.kept else 'left out'}: by itself {format_gain(one.gain)}")

@@ -53,15 +53,15 @@ def ls(key: str, as_json: bool) -> None:
 
 def _list(key: str, as_json: bool) -> None:
     from kit.config.workspace import Workspace
-    from kit.runs.records import all_records, ordered
+    from kit.runs.records import all_records, sort_records
 
     workspace = Workspace.find()
-    found = ordered(all_records(workspace), key, workspace.root)
+    found = sort_records(all_records(workspace), key, workspace.root)
     if as_json:
-        _console.emit([_values(one) for one in found])
+        _console.print_json([_values(one) for one in found])
         return
     if not found:
-        _console.say("no runs yet: kit train makes one")
+        _console.echo("no runs yet: kit train makes one")
         return
     from rich.table import Table
 
@@ -88,14 +88,14 @@ def show(run: str, as_json: bool) -> None:
     kit runs show runs/r --json
     """
     from kit.config.workspace import Workspace
-    from kit.runs.records import find, record
+    from kit.runs.records import record, resolve_run
 
-    one = record(find(Workspace.find(), run))
+    one = record(resolve_run(Workspace.find(), run))
     manifest = one.run.manifest
     made = {key: manifest.get(key) for key in ("started", "git", "asked", "made_from")}
     values = {**_values(one), **made, "checkpoints": [str(path) for path in one.checkpoints]}
     if as_json:
-        _console.emit(values)
+        _console.print_json(values)
     else:
         _tell(values)
 
@@ -115,13 +115,13 @@ def diff(one: str, other: str, as_json: bool) -> None:
 
     from kit.commands import _run_diff
     from kit.config.workspace import Workspace
-    from kit.runs.diff import differing
-    from kit.runs.records import find
+    from kit.runs.diff import compare_runs
+    from kit.runs.records import resolve_run
 
     workspace = Workspace.find()
-    found = differing(workspace, find(workspace, one), find(workspace, other))
+    found = compare_runs(workspace, resolve_run(workspace, one), resolve_run(workspace, other))
     if as_json:
-        _console.emit(asdict(found))
+        _console.print_json(asdict(found))
     else:
         _run_diff.tell(found)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kit.commands._console import emit, follow, say
+from kit.commands._console import echo, print_json, show_progress
 
 if TYPE_CHECKING:
     from kit.stages.training.soup import Soup
@@ -31,13 +31,15 @@ def command(runs: tuple[str, ...], name: str, greedy: bool, as_json: bool) -> No
     kit tta --checkpoints runs/r-soup --views hflip
     """
     from kit.config.workspace import Workspace
-    from kit.stages.training.soup import souping
+    from kit.stages.training.soup import soup_with_progress
 
-    made = follow(souping(Workspace.find("."), runs, name, greedy))
+    made = show_progress(soup_with_progress(Workspace.find("."), runs, name, greedy))
     _say(made)
     if as_json:
         chosen = {str(fold): list(names) for fold, names in made.ingredients.items()}
-        emit({"run": f"runs/{name}", "scores": made.scores, "members": made.members, "ingredients": chosen})
+        print_json(
+            {"run": f"runs/{name}", "scores": made.scores, "members": made.members, "ingredients": chosen}
+        )
     else:
         click.echo(f"runs/{name}")
 
@@ -45,8 +47,8 @@ def command(runs: tuple[str, ...], name: str, greedy: bool, as_json: bool) -> No
 def _say(made: Soup) -> None:
     """The soup's scores under its members', and a word where it is worse than the best of them."""
     for name, scores in {**made.members, made.run.name: made.scores}.items():
-        say(f"  {name}: " + "  ".join(f"{key} {value:.4f}" for key, value in scores.items()))
+        echo(f"  {name}: " + "  ".join(f"{key} {value:.4f}" for key, value in scores.items()))
     if made.is_worse:
-        say("the soup is worse than its best run: weights that were not begun alike rarely mix; kit blend averages"
+        echo("the soup is worse than its best run: weights that were not begun alike rarely mix; kit blend averages"
             " predictions instead")  # fmt: skip
-    say(f"next: kit tta --checkpoints runs/{made.run.name} --views hflip")
+    echo(f"next: kit tta --checkpoints runs/{made.run.name} --views hflip")

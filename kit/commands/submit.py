@@ -34,16 +34,16 @@ def check(file: Path, as_json: bool) -> None:
     from dataclasses import asdict
 
     from kit.config.workspace import Workspace
-    from kit.stages.submission.validation import check
+    from kit.stages.submission.validation import check_submission
 
     workspace = Workspace.find()
-    checked = check(workspace, file)
+    checked = check_submission(workspace, file)
     if as_json:
-        _console.emit({"valid": not checked.faults, **asdict(checked)})
+        _console.print_json({"valid": not checked.faults, **asdict(checked)})
     if checked.faults:
         raise checked.error()
     for note in checked.notes:
-        _console.say(f"note: {note}")
+        _console.echo(f"note: {note}")
     if not as_json:
         sample = workspace.competition.data.sample
         click.echo(f"{file} fits {sample}: {checked.rows} rows, format {checked.format}")
@@ -63,4 +63,4 @@ def upload(number: str) -> None:
     text = upload_command(Workspace.find(), number)
     click.echo(text)
     if PLACEHOLDER in text:
-        _console.say('"kaggle" in config.json fills in the competition')
+        _console.echo('"kaggle" in config.json fills in the competition')

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kit.commands._console import console, emit, follow, say
+from kit.commands._console import console, echo, print_json, show_progress
 
 if TYPE_CHECKING:
     from kit.stages.training.sweep import Sweep
@@ -46,22 +46,22 @@ def command(
     """
     from kit.core.stopping import Stop
     from kit.errors import PARTLY, StoppedError
-    from kit.stages.training.sweep import sweeping
+    from kit.stages.training.sweep import run_sweep
 
-    stop = Stop(say)
+    stop = Stop(echo)
     try:
-        with stop.heard():
-            found = follow(sweeping(name, axes, each, trials, seed, stop=stop, executor=executor))
+        with stop.handle_signals():
+            found = show_progress(run_sweep(name, axes, each, trials, seed, stop=stop, executor=executor))
     except StoppedError as error:
         error.hint = "the same command, which goes on from there"
         raise
     if as_json:
-        emit(asdict(found))
+        print_json(asdict(found))
     else:
         _show(found)
-    if found.failed:
-        say(
-            f"{len(found.failed)} of {len(found.trials)} trials failed; run the same command again to retry them"
+    if found.failed_trials:
+        echo(
+            f"{len(found.failed_trials)} of {len(found.trials)} trials failed; run the same command again to retry them"
         )
         raise click.exceptions.Exit(PARTLY)
 
@@ -80,11 +80,12 @@ def _show(found: Sweep) -> None:
         table.add_column(heading, justify="right" if heading == found.metric else "left")
     for number, trial in enumerate(found.trials):
         score = f"{trial.score:.4f}" if trial.score is not None else "failed"
-        spread = f"± {trial.spread:.4f}" if trial.spread is not None else ""
+        spread = f"± {trial.score_std:.4f}" if trial.score_std is not None else ""
         behind = trial.failed or ("the best" if number == 0 else "")
-        if trial.behind is not None:
-            low, high = trial.behind.low, trial.behind.high
+        if trial.gain_of_best is not None:
+            low, high = trial.gain_of_best.low, trial.gain_of_best.high
             interval = f" ({low:+.4f} to {high:+.4f})" if low is not None and high is not None else ""
-            behind = f"{trial.behind.value:+.4f}{interval}{'' if trial.behind.shown else ', not told apart'}"
+            doubt = "" if trial.gain_of_best.is_significant else ", not told apart"
+            behind = f"{trial.gain_of_best.value:+.4f}{interval}{doubt}"
         table.add_row(trial.run, " ".join(trial.changed or trial.overrides), score, spread, behind)
     console().print(table, markup=False)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kit.commands._console import answer, be_strict, emit, follow, say
+from kit.commands._console import echo, print_json, print_result, show_progress, warnings_as_errors
 from kit.commands._decision import say_decision
-from kit.commands._ranks import by_first, count, spread, together
+from kit.commands._ranks import in_group, on_rank_zero, rank_count, relaunch
 
 ECHO = 10.0  # seconds: a terminal signals the ranks, and so does torchrun
 
@@ -84,7 +84,7 @@ def command(
     from kit.evaluation.competition import check_scoring
 
     if strict:
-        be_strict()
+        warnings_as_errors()
     if fresh and dry_run:
         raise click.UsageError("--fresh begins anew, --dry-run begins nothing: give one of them")
     if start is not None:
@@ -93,24 +93,24 @@ def command(
         overrides = (f"executor={executor}", *overrides)
     workspace = Workspace.find(".", overrides, config)
     check_scoring(workspace)
-    wanted = numbers(folds, "--folds")
+    wanted = parse_numbers(folds, "--folds")
     if dry_run:
         _dry_run(workspace, name, wanted, as_json)
         return
-    spread(devices, arguments)
-    seeded = numbers(seeds, "--seeds") or []
+    relaunch(devices, arguments)
+    seeded = parse_numbers(seeds, "--seeds") or []
     asked: list[tuple[Workspace, str | None]] = [
         (Workspace.find(".", (*overrides, f"seed={seed}"), config), name and f"{name}-seed{seed}")
         for seed in seeded
     ] or [(workspace, name)]
     at_once = len(asked) > 1 and workspace.experiment.executor is not None
     groups = [asked] if at_once else [[each] for each in asked]
-    with together():
+    with in_group():
         results = [result for group in groups for result in _train(group, wanted, fresh)]
-        answer(results if seeds else results[0], [result["run"] for result in results], as_json)
+        print_result(results if seeds else results[0], [result["run"] for result in results], as_json)
 
 
-def numbers(text: str | None, option: str) -> list[int] | None:
+def parse_numbers(text: str | None, option: str) -> list[int] | None:
     """`0,2` as numbers; None where the option was not given."""
     if text is None:
         return None
@@ -125,38 +125,38 @@ def _train(
 ) -> list[dict[str, object]]:
     """Trains runs, those of several together, says how each came out, and returns that. Raises the first failure."""
     from kit.errors import KitError, StoppedError
-    from kit.runs.run import Run, check_same, find_run, is_finished
+    from kit.runs.run import Run, check_same_experiment, find_run, is_finished
 
     runs = [find_run(workspace, name) for workspace, name in asked]
     for run, (workspace, _) in zip(runs, asked, strict=True):
         if fresh:
-            by_first(partial(_set_aside, run))
-        by_first(partial(check_same, run, workspace.experiment))
-    finished = by_first(lambda: [run.name for run in runs if is_finished(run, folds)])
+            on_rank_zero(partial(_set_aside, run))
+        on_rank_zero(partial(check_same_experiment, run, workspace.experiment))
+    finished = on_rank_zero(lambda: [run.name for run in runs if is_finished(run, folds)])
     for name in finished:
-        say(f"runs/{name} is finished")
+        echo(f"runs/{name} is finished")
     came: list[Run | KitError] = [*runs]
     if len(finished) < len(runs):
         from kit.core.stopping import Stop
-        from kit.stages.training.train import training, training_runs
+        from kit.stages.training.train import train_runs, train_with_progress
 
-        stop = Stop(say, echo=ECHO if count() > 1 else 0.0)
+        stop = Stop(echo, repeat_window_s=ECHO if rank_count() > 1 else 0.0)
         try:
-            with stop.heard():
+            with stop.handle_signals():
                 if len(asked) > 1:
-                    came = follow(training_runs(asked, folds, stop))
+                    came = show_progress(train_runs(asked, folds, stop))
                 else:
-                    came = [follow(training(*asked[0], folds, stop))]
+                    came = [show_progress(train_with_progress(*asked[0], folds, stop))]
         except StoppedError as error:
             if fresh:
                 error.hint = "the same command without --fresh, which goes on from there"
             raise
-    told = [_told(run) for run in came if isinstance(run, Run)]
+    told = [_print_scores(run) for run in came if isinstance(run, Run)]
     if told:
         say_decision(asked[0][0])
     failed = [(run, one) for run, one in zip(runs, came, strict=True) if isinstance(one, KitError)]
     for run, one in failed[1:]:
-        say(f"runs/{run.name} failed: {one}")
+        echo(f"runs/{run.name} failed: {one}")
     if failed:
         run, first = failed[0]
         if len(asked) > 1:
@@ -165,41 +165,41 @@ def _train(
     return told
 
 
-def _told(run: Run) -> dict[str, object]:
+def _print_scores(run: Run) -> dict[str, object]:
     """Says a trained run's scores, and returns them."""
     from kit.data.predictions import Predictions
 
-    about = Predictions.read(run.predictions("plain") / "oof.parquet").about
+    about = Predictions.read(run.predictions("plain") / "oof.parquet").metadata
     for fold, scores in sorted(about["fold_scores"].items(), key=lambda item: int(item[0])):
-        say(f"  fold {fold}  {_listed(scores)}")
+        echo(f"  fold {fold}  {_list_scores(scores)}")
     if about["scores"]:
-        say(f"  all rows pooled, out of fold  {_listed(about['scores'])}")
+        echo(f"  all rows pooled, out of fold  {_list_scores(about['scores'])}")
     else:
-        say("  no row was held out, so there is no score")
-    say(f"next: kit tta --checkpoints runs/{run.name} --views hflip    (others: kit plugins views)")
+        echo("  no row was held out, so there is no score")
+    echo(f"next: kit tta --checkpoints runs/{run.name} --views hflip    (others: kit plugins views)")
     return {"run": f"runs/{run.name}", "scores": about["scores"], "fold_scores": about["fold_scores"]}
 
 
 def _set_aside(run: Run) -> None:
-    from kit.runs.archive import set_aside
+    from kit.runs.archive import archive_run
 
-    place = set_aside(run)
+    place = archive_run(run)
     if place is not None:
-        say(f"runs/{run.name} begins anew; what was there is runs/{place.name}")
+        echo(f"runs/{run.name} begins anew; what was there is runs/{place.name}")
 
 
-def _listed(scores: dict[str, float]) -> str:
+def _list_scores(scores: dict[str, float]) -> str:
     return "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
 
 
 def _dry_run(workspace: Workspace, name: str | None, folds: list[int] | None, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from kit.experiment.dry_run import rehearsing
+    from kit.experiment.dry_run import dry_run
 
-    found = asdict(follow(rehearsing(workspace, name, folds)))
+    found = asdict(show_progress(dry_run(workspace, name, folds)))
     if as_json:
-        emit(found)
+        print_json(found)
         return
     for key, value in found.items():
         click.echo(f"{key.replace('_', ' '):18} {value}")

@@ -9,28 +9,28 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kit.commands._console import answer, follow, say
+from kit.commands._console import echo, print_result, show_progress
 from kit.commands._decision import say_decision
-from kit.commands._gains import gained
+from kit.commands._gains import format_gain
 from kit.commands._plugin_options import read_spec
 
 if TYPE_CHECKING:
     from kit.config.workspace import Workspace
-    from kit.stages.prediction.tta import Predicted
-    from kit.stages.prediction.view_policy import Chosen
+    from kit.stages.prediction.tta import PredictedRun
+    from kit.stages.prediction.view_policy import ViewPolicy
 
 
 OVERRIDE = re.compile(r"[a-z_]+(\.\w+)*=")  # key=value, which no path of a run looks like
 
 
-class Several(click.Command):
+class RepeatedPathsCommand(click.Command):
     """A command whose --checkpoints takes all paths up to the next option, as a shell makes of runs/*."""
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(context, _repeated(args, "--checkpoints"))
+        return super().parse_args(context, _repeat_option(args, "--checkpoints"))
 
 
-def _repeated(args: Sequence[str], option: str) -> list[str]:
+def _repeat_option(args: Sequence[str], option: str) -> list[str]:
     """`--checkpoints a b`, or `-c a b`, as `--checkpoints a --checkpoints b`."""
     spread: list[str] = []
     inside = False
@@ -45,7 +45,7 @@ def _repeated(args: Sequence[str], option: str) -> list[str]:
     return spread
 
 
-@click.command(cls=Several)
+@click.command(cls=RepeatedPathsCommand)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option(
     "--checkpoints", "-c", multiple=True, required=True, metavar="PATH...",
@@ -98,7 +98,7 @@ def command(
     kit tta --checkpoints runs/r --train
     """
     from kit.config.workspace import Workspace
-    from kit.stages.prediction.tta import predicting_views
+    from kit.stages.prediction.tta import tta_with_progress
 
     spec = read_spec(views, "--views")
     given = () if executor is None else (f"executor={executor}",)
@@ -109,8 +109,8 @@ def command(
             raise click.BadParameter(text, param_hint="--train" if train else "--merge")
         _policy(workspace, checkpoints, spec, read_spec(policy, "--policy"), device, as_json)
         return
-    made = follow(
-        predicting_views(
+    made = show_progress(
+        tta_with_progress(
             workspace, checkpoints, spec, "geometric" if merge == "geometric" else "mean", device, train
         )
     )
@@ -118,49 +118,49 @@ def command(
         _say(each)
     say_decision(workspace)
     if all(each.scores for each in made):
-        say(f"next: kit blend {' '.join(each.member for each in made)}")
+        echo(f"next: kit blend {' '.join(each.member for each in made)}")
     told = [{"member": e.member, "folder": e.folder, "folds": e.folds, "scores": e.scores} for e in made]
-    answer(told, [each.member for each in made], as_json)
+    print_result(told, [each.member for each in made], as_json)
 
 
 def _policy(
     workspace: Workspace, checkpoints: tuple[str, ...], views: Any, recipe: Any, device: str, as_json: bool
 ) -> None:  # fmt: skip
     """Learns each run's policy, and says what it averages and whether that is worth it."""
-    from kit.stages.prediction.view_policy import choosing_views
+    from kit.stages.prediction.view_policy import choose_views_with_progress
 
-    made = follow(choosing_views(workspace, checkpoints, views, recipe, device))
+    made = show_progress(choose_views_with_progress(workspace, checkpoints, views, recipe, device))
     for each in made:
         _say_policy(each)
     say_decision(workspace)
-    say(f"next: kit blend {' '.join(each.member for each in made)}")
-    answer([asdict(each) for each in made], [each.member for each in made], as_json)
+    echo(f"next: kit blend {' '.join(each.member for each in made)}")
+    print_result([asdict(each) for each in made], [each.member for each in made], as_json)
 
 
-def _say_policy(chosen: Chosen) -> None:
-    say(f"{chosen.member}:")
+def _say_policy(chosen: ViewPolicy) -> None:
+    echo(f"{chosen.member}:")
     if chosen.weights:
         shares = ", ".join(f"{name} ({weight:.2g})" for name, weight in chosen.weights.items())
-        say(f"  averages {len(chosen.weights)} views: {shares}")
-    say(f"  nested {chosen.nested:.4f} (in-sample {chosen.in_sample:.4f})")
+        echo(f"  averages {len(chosen.weights)} views: {shares}")
+    echo(f"  nested {chosen.nested:.4f} (in-sample {chosen.in_sample:.4f})")
     for gain in chosen.gains:
-        say(f"  over {gain.over} {chosen.others[gain.over]:.4f}: {gained(gain)}")
+        echo(f"  over {gain.over} {chosen.others[gain.over]:.4f}: {format_gain(gain)}")
 
 
-def _say(made: Predicted) -> None:
+def _say(made: PredictedRun) -> None:
     """One run's scores by these views, beside those without."""
     state = "" if made.computed else " (there already)"
     folds = ", ".join(map(str, made.folds))
-    say(f"{made.member}: {made.views} view{'s' * (made.views > 1)}, folds {folds}{state}")
+    echo(f"{made.member}: {made.views} view{'s' * (made.views > 1)}, folds {folds}{state}")
     if not made.scores:
-        say("  no row was held out, so there is no score")
+        echo("  no row was held out, so there is no score")
     for name, value in made.scores.items():
         before = (
             f" (plain {made.plain[name]:.4f}, {value - made.plain[name]:+.4f})" if name in made.plain else ""
         )
-        say(f"  out of fold {name} {value:.4f}{before}")
+        echo(f"  out of fold {name} {value:.4f}{before}")
     if made.gain is not None:
-        say(f"  over plain: {gained(made.gain)}")
-        if not made.gain.shown:
+        echo(f"  over plain: {format_gain(made.gain)}")
+        if not made.gain.is_significant:
             plain = made.member.partition("@")[0]
-            say(f"  the simpler choice: kit tta --checkpoints {plain} --views plain")
+            echo(f"  the simpler choice: kit tta --checkpoints {plain} --views plain")

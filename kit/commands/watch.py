@@ -13,7 +13,7 @@ from kit.commands import _console
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from kit.runs.watching import Look
+    from kit.runs.watching import RunSnapshot
 
 ENDS = {"": 0, "finished": 0, "stopped": 4, "gone": 1}
 
@@ -38,48 +38,48 @@ def command(context: click.Context, run: str, every: float, once: bool, as_json:
     kit watch r --once
     """
     from kit.config.workspace import Workspace
-    from kit.runs.records import find
-    from kit.runs.watching import look, watching
+    from kit.runs.records import resolve_run
+    from kit.runs.watching import snapshot, watch
 
-    found = find(Workspace.find(), run)
+    found = resolve_run(Workspace.find(), run)
     if as_json or once:
-        seen = look(found)
+        seen = snapshot(found)
         if as_json:
-            _console.emit(asdict(seen))
+            _console.print_json(asdict(seen))
         else:
-            _console.console().print(_drawn(seen))
+            _console.console().print(_render(seen))
     else:
         follow = _move if _console.console().is_terminal else _lines
-        *_, seen = follow(watching(found, every))
+        *_, seen = follow(watch(found, every))
     context.exit(ENDS[seen.end])
 
 
-def _lines(looks: Iterable[Look]) -> Iterator[Look]:
+def _lines(looks: Iterable[RunSnapshot]) -> Iterator[RunSnapshot]:
     """Prints a line an epoch, each once."""
-    from kit.runs.epoch_log import told
+    from kit.runs.epoch_log import format_line
 
     shown: dict[int, int] = {}
     for seen in looks:
         for one in seen.folds:
             for line in one.lines[shown.get(one.fold, 0) :]:
-                click.echo(f"fold {one.fold} epoch {line['epoch']}/{seen.epochs}: {told(line)}")
+                click.echo(f"fold {one.fold} epoch {line['epoch']}/{seen.epochs}: {format_line(line)}")
             shown[one.fold] = len(one.lines)
         if seen.end:
-            _console.say(f"runs/{seen.run}: {seen.state}")
+            _console.echo(f"runs/{seen.run}: {seen.state}")
         yield seen
 
 
-def _move(looks: Iterable[Look]) -> Iterator[Look]:
+def _move(looks: Iterable[RunSnapshot]) -> Iterator[RunSnapshot]:
     """Draws the run anew at each look."""
     from rich.live import Live
 
     with Live(console=_console.console(), auto_refresh=False) as live:
         for seen in looks:
-            live.update(_drawn(seen), refresh=True)
+            live.update(_render(seen), refresh=True)
             yield seen
 
 
-def _drawn(seen: Look) -> RenderableType:
+def _render(seen: RunSnapshot) -> RenderableType:
     """A line a fold with its last epoch, and a line on the whole."""
     from rich.console import Group
     from rich.table import Table
@@ -102,11 +102,12 @@ def _drawn(seen: Look) -> RenderableType:
         epoch = f"{line.get('epoch', 0)}/{seen.epochs}"
         table.add_row(str(one.fold), epoch, *cells, speed, str(line.get("memory_mib", "")), state)
     return Group(
-        table, Text(f"runs/{seen.run}: {seen.share:.0%}, {_left(seen)}{_console.harmless(seen.state)}")
+        table,
+        Text(f"runs/{seen.run}: {seen.share:.0%}, {_time_left(seen)}{_console.escape_control(seen.state)}"),
     )
 
 
-def _left(seen: Look) -> str:
+def _time_left(seen: RunSnapshot) -> str:
     """The time left, `0:12:05 left, `."""
     from datetime import timedelta
 

@@ -12,25 +12,33 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from kit.config.data_section import Data, Strict
-from kit.config.specs import respecified
+from kit.config.specs import respecify
 from kit.core.files import StrPath
 from kit.kinds import KINDS
 from kit.kinds.plugin import Plugin
 
 __all__ = [
-    "SECTIONS", "UNIDENTIFYING", "Competition", "Data", "DecisionRule", "Experiment", "Stage", "Strict", "keys",
+    "NOT_IN_IDENTITY",
+    "SECTIONS",
+    "Competition",
+    "Data",
+    "DecisionRule",
+    "Experiment",
+    "Stage",
+    "Strict",
+    "keys",
     "split",
 ]  # fmt: skip
 
 
-def _named(spec: Any) -> Any:
+def _plugin_name(spec: Any) -> Any:
     return {"name": spec} if isinstance(spec, str) else spec
 
 
 STAGED = ("augmenter", "sampler", "loss", "scheduler")  # the plugins that a stage may change
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
-Spec = Annotated[dict[str, Any], BeforeValidator(_named)]
-Specs = Annotated[tuple[Spec, ...] | Spec | None, BeforeValidator(_named)]  # none, one or several
+Spec = Annotated[dict[str, Any], BeforeValidator(_plugin_name)]
+Specs = Annotated[tuple[Spec, ...] | Spec | None, BeforeValidator(_plugin_name)]  # none, one or several
 
 
 def _spec(name: str, **options: Any) -> Any:
@@ -184,7 +192,7 @@ class Experiment(Strict):
             return values
         own = {kind: values[kind] for kind in STAGED if kind in values}
         stages = [
-            respecified(dict(stage), own)[0] if isinstance(stage, Mapping) else stage
+            respecify(dict(stage), own)[0] if isinstance(stage, Mapping) else stage
             for stage in values["stages"]
         ]
         return {**values, "stages": stages}
@@ -206,13 +214,13 @@ class Experiment(Strict):
         whole = [stage.model_copy(update={"epochs": stage.epochs or left}) for stage in named]
         return [(stage, self.model_copy(update=_differences(stage))) for stage in whole]
 
-    def rows_of_a_step(self, unknown: int = 32) -> int:
+    def batch_rows(self, unknown: int = 32) -> int:
         """`batch_size`, or a number in its place where it is "auto" and not measured yet."""
         return unknown if self.batch_size == "auto" else self.batch_size
 
-    def images_at_a_time(self, unknown: int = 32) -> int:
+    def micro_batch_rows(self, unknown: int = 32) -> int:
         """What is in memory at once: `micro_batch_size`, else the batch."""
-        rows = self.rows_of_a_step(unknown)
+        rows = self.batch_rows(unknown)
         return min(rows, self.micro_batch_size or rows)
 
     def open(self, kind: str, root: StrPath | None = None) -> Plugin:
@@ -234,7 +242,7 @@ def _differences(stage: Stage) -> dict[str, Any]:
 
 SECTIONS: tuple[type[Strict], ...] = (Competition, Experiment)
 # keys that do not make another experiment
-UNIDENTIFYING = frozenset(
+NOT_IN_IDENTITY = frozenset(
     {"device", "workers", "validate_every", "save_every", "save_every_steps", "tracker", "executor"}
 )
 

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kit.config.models import SECTIONS, keys
-from kit.config.specs import respecified
-from kit.errors import ConfigError, KitWarning, nearest
+from kit.config.specs import respecify
+from kit.errors import ConfigError, KitWarning, did_you_mean
 from kit.kinds import KINDS
 
 
-def overridden(raw: Mapping[str, Any], assignments: str | Iterable[str]) -> dict[str, Any]:
+def apply_overrides(raw: Mapping[str, Any], assignments: str | Iterable[str]) -> dict[str, Any]:
     """The config's object with `loss=cutmix loss.base=arcface loss.base.margin=0.3` applied, names before options.
 
     The name of the plugin that is set keeps its options, another one drops them, nested plugins and items of lists
@@ -49,7 +49,7 @@ def _parse_assignment(text: str) -> tuple[list[str], Any]:
             f"{text!r} is not key=value", code="C05", hint="such as epochs=20 or loss.base=arcface"
         )
     if path[0] not in keys():
-        raise ConfigError(f"no config key {path[0]!r}{nearest(path[0], keys())}", code="C01",
+        raise ConfigError(f"no config key {path[0]!r}{did_you_mean(path[0], keys())}", code="C01",
                           hint="kit config schema lists them all")  # fmt: skip
     try:
         made = json.loads(value)
@@ -82,7 +82,7 @@ def _assign(raw: dict[str, Any], path: Sequence[str], value: Any) -> list[str]:
     last = len(path) - 1
     current = _item(at, path, last)
     # data has no plugins, and names of its own, such as those of data.rename
-    made, dropped = (value, []) if path[0] == "data" else respecified(value, current)
+    made, dropped = (value, []) if path[0] == "data" else respecify(value, current)
     at[_key(at, path, last)] = made
     return dropped
 

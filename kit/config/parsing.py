@@ -21,14 +21,14 @@ from kit.config.models import (
     keys,
     split,
 )
-from kit.errors import SHOWN, Case, ConfigError, nearest
-from kit.kinds.plugin import explain
+from kit.errors import MAX_CASES, Case, ConfigError, did_you_mean
+from kit.kinds.plugin import explain_validation_error
 
 PARTS: dict[str, type[Strict]] = {
     "stages": Stage,
     "decision": DecisionRule,
 }  # sections of config.json beside data
-LARGEST = 2**22  # characters; one with a line for each of 10,000 classes has half a million
+MAX_CHARACTERS = 2**22  # characters; one with a line for each of 10,000 classes has half a million
 
 
 def parse(text: str, file: str = "config.json") -> dict[str, Any]:
@@ -43,8 +43,8 @@ def parse(text: str, file: str = "config.json") -> dict[str, Any]:
             )
         return dict(pairs)
 
-    if len(text) > LARGEST:
-        raise ConfigError(f"{file} has {len(text)} characters, a config at most {LARGEST}", code="C04")
+    if len(text) > MAX_CHARACTERS:
+        raise ConfigError(f"{file} has {len(text)} characters, a config at most {MAX_CHARACTERS}", code="C04")
     try:
         raw = json.loads(text.removeprefix("\ufeff"), object_pairs_hook=once)
         json.dumps(raw, ensure_ascii=False).encode()
@@ -70,14 +70,17 @@ def _at(text: str, key: str, last: bool = False) -> str:
     return f" (line {lines[-1 if last else 0]})" if lines else ""
 
 
-def check(
+def validate_config(
     raw: Mapping[str, Any], text: str = "", file: str = "config.json"
 ) -> tuple[Competition, Experiment]:
     """Both models, from config.json's object. Raises ConfigError, naming each key and its line."""
     unknown = [key for key in raw if key not in keys()]
     if unknown:
-        cases = [Case(f"no such key{nearest(key, keys())}{_at(text, key)}", key) for key in unknown[:SHOWN]]
-        cases += [Case("no such key", key) for key in unknown[SHOWN:]]
+        cases = [
+            Case(f"no such key{did_you_mean(key, keys())}{_at(text, key)}", key)
+            for key in unknown[:MAX_CASES]
+        ]
+        cases += [Case("no such key", key) for key in unknown[MAX_CASES:]]
         raise ConfigError(f"{file} has {len(unknown)} unknown key{'s' * (len(unknown) > 1)}", code="C01",
                           cases=cases, hint="kit config schema lists them all")  # fmt: skip
     made = []
@@ -85,11 +88,11 @@ def check(
         try:
             made.append(model.model_validate(split(raw, model)))
         except ValidationError as error:
-            raise _located(explain(error), text, file) from None
+            raise _with_lines(explain_validation_error(error), text, file) from None
     return made[0], made[1]  # type: ignore[return-value]
 
 
-def _located(error: ConfigError, text: str, file: str) -> ConfigError:
+def _with_lines(error: ConfigError, text: str, file: str) -> ConfigError:
     """The same findings with their lines; an unknown key of a section gets its nearest name."""
     cases = []
     for case in error.cases:
@@ -97,6 +100,6 @@ def _located(error: ConfigError, text: str, file: str) -> ConfigError:
         detail = case.detail
         if detail.startswith("Extra inputs are not permitted"):
             section = PARTS.get(case.path.partition(".")[0], Data)
-            detail = f"no such key{nearest(key, section.model_fields)}"
+            detail = f"no such key{did_you_mean(key, section.model_fields)}"
         cases.append(Case(detail + _at(text, key), case.path))
     return ConfigError(f"{file}: {error.summary}", code=error.code, cases=cases, hint=error.hint)

@@ -33,7 +33,7 @@ def config_schema(root: Path | None = None) -> dict[str, Any]:
 
 
 def _plugin(kind: str, made: dict[str, Any], root: Path | None) -> dict[str, Any]:
-    names = {"enum": list(registry.places(kind, root))}
+    names = {"enum": list(registry.locations(kind, root))}
     forms: list[dict[str, Any]] = [
         names,
         {"type": "object", "properties": {"name": names}, "required": ["name"]},

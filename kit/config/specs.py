@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def respecified(value: Any, current: Any) -> tuple[Any, list[str]]:
+def respecify(value: Any, current: Any) -> tuple[Any, list[str]]:
     """A value given for a spec that has one, with the options that a bare name keeps; and options that are dropped.
 
     Nested specs and items of lists are treated alike: an item belongs to the current item of its name, and an item
@@ -29,7 +29,7 @@ def respecified(value: Any, current: Any) -> tuple[Any, list[str]]:
         return value, []
     made, dropped = {}, []
     for key, inner in value.items():
-        made[key], lost = respecified(inner, same.get(key)) if key != "name" else (inner, [])
+        made[key], lost = respecify(inner, same.get(key)) if key != "name" else (inner, [])
         dropped += [f"{key}.{text}" for text in lost]
     if "name" in value:
         dropped += [f"{key}={_text(same[key])}" for key in same if key not in value]
@@ -41,7 +41,7 @@ def _each(values: list[Any], current: list[Any]) -> tuple[list[Any], list[str]]:
     for place, value in enumerate(values):
         named = isinstance(value, str) or (isinstance(value, Mapping) and "name" in value)
         beside = current if named else (current[place] if place < len(current) else None)
-        one, lost = respecified(value, beside)
+        one, lost = respecify(value, beside)
         made.append(one)
         dropped += [f"{place}.{text}" for text in lost]
     return made, dropped

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from kit.config.models import Competition, Experiment
-from kit.config.overrides import overridden
-from kit.config.parsing import check, parse
-from kit.core.files import StrPath, is_plain_name
+from kit.config.overrides import apply_overrides
+from kit.config.parsing import parse, validate_config
+from kit.core.files import StrPath, is_safe_folder_name
 from kit.core.legible import check_writable
 from kit.errors import ConfigError
 
-CONFIG = "config.json"
+CONFIG_FILE = "config.json"
 SHARED_CACHE = "KIT_CACHE"
 
 
@@ -53,10 +53,10 @@ class Workspace:
             return cls.find(workspace, overrides, config)
         if config is not None:
             return cls.open(workspace.root, overrides, config)
-        raw = overridden(workspace.raw, overrides)
+        raw = apply_overrides(workspace.raw, overrides)
         if raw == workspace.raw:
             return workspace
-        check(raw, workspace.text)
+        validate_config(raw, workspace.text)
         return cls(workspace.root, raw, workspace.text)
 
     @classmethod
@@ -69,10 +69,10 @@ class Workspace:
         """
         start = Path(start).resolve()
         for folder in (start, *start.parents):
-            if (folder / CONFIG).is_file():
+            if (folder / CONFIG_FILE).is_file():
                 return cls.open(folder, overrides, config)
         raise ConfigError(
-            f"no {CONFIG} in {start} or above it",
+            f"no {CONFIG_FILE} in {start} or above it",
             code="C06",
             hint="kit init in your competition's folder, or kit demo",
         )
@@ -84,20 +84,20 @@ class Workspace:
         """The workspace of this very folder. Raises ConfigError for a config that is not valid."""
         root = Path(root).resolve()
         check_writable([root])
-        file = root / CONFIG if config is None else Path(config)
+        file = root / CONFIG_FILE if config is None else Path(config)
         try:
             text = file.read_text(encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"cannot read {file}: {error.strerror}", code="C06") from None
         except UnicodeDecodeError:
             raise ConfigError(f"{file} is not UTF-8", code="C04") from None
-        raw = overridden(parse(text, str(file)), overrides)
-        check(raw, text, CONFIG if config is None else str(config))
+        raw = apply_overrides(parse(text, str(file)), overrides)
+        validate_config(raw, text, CONFIG_FILE if config is None else str(config))
         return cls(root, raw, text)
 
     @cached_property
     def _models(self) -> tuple[Competition, Experiment]:
-        return check(self.raw, self.text)
+        return validate_config(self.raw, self.text)
 
     @property
     def competition(self) -> Competition:
@@ -115,7 +115,7 @@ class Workspace:
         None if no such folder is in this workspace's runs/.
         """
         text = os.fspath(text)
-        named = (self.runs / text,) if is_plain_name(text) else ()
+        named = (self.runs / text,) if is_safe_folder_name(text) else ()
         for folder in (self.root / text, *named, Path(text).resolve()):
             if folder.is_dir() and folder.resolve().parent == self.runs.resolve():
                 return folder.resolve()

@@ -18,7 +18,7 @@ Law = Callable[[Plugin], None]
 
 
 @dataclass(frozen=True)
-class Finding:
+class Violation:
     """Whether one law holds for a plugin, and the numbers where it does not."""
 
     law: str
@@ -47,16 +47,16 @@ def sentence(law: Law) -> str:
     return (law.__doc__ or law.__name__.replace("_", " ")).strip().splitlines()[0]
 
 
-def check(plugin: Plugin) -> list[Finding]:
+def check(plugin: Plugin) -> list[Violation]:
     """Every law of the plugin's kind, held against it; an error of the plugin is a law that does not hold."""
-    return [_finding(law, plugin) for law in laws_of(plugin.kind)]
+    return [_violation(law, plugin) for law in laws_of(plugin.kind)]
 
 
-def _finding(law: Law, plugin: Plugin) -> Finding:
+def _violation(law: Law, plugin: Plugin) -> Violation:
     try:
         law(plugin)
     except AssertionError as error:
-        return Finding(sentence(law), False, str(error).strip() or "it does not hold")
+        return Violation(sentence(law), False, str(error).strip() or "it does not hold")
     except Exception as error:  # whatever a team's own code raises
-        return Finding(sentence(law), False, f"{type(error).__name__}: {error}")
-    return Finding(sentence(law), True)
+        return Violation(sentence(law), False, f"{type(error).__name__}: {error}")
+    return Violation(sentence(law), True)

@@ -9,8 +9,8 @@ def law_images_become_a_map_or_tokens(backbone: Backbone) -> None:
     """(N, 3, H, W) becomes finite (N, C, h, w) or (N, T, C), with the same C for every image."""
     import torch
 
-    side = backbone.fixed_size() or 64
-    made = backbone.bare().build().eval()
+    side = backbone.input_size() or 64
+    made = backbone.without_pretrained().build().eval()
     found = made(torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0)))
     assert found.dim() in (3, 4), f"the shape is {tuple(found.shape)}"
     assert len(found) == 2, f"2 images became {len(found)}"
@@ -24,7 +24,7 @@ def law_the_same_seed_builds_the_same_weights(backbone: Backbone) -> None:
     made = []
     for _ in range(2):
         torch.manual_seed(7)
-        made.append(backbone.bare().build().state_dict())
+        made.append(backbone.without_pretrained().build().state_dict())
     wrong = [key for key in made[0] if not torch.equal(made[0][key], made[1][key])]
     assert not wrong, f"{len(wrong)} weights differ, such as {wrong[:1]}"
 

@@ -9,7 +9,7 @@ from kit.kinds import Ensembler
 from kit.kinds.classes import LABEL_KINDS, LabelKind
 
 ROWS = 40
-CLOSE = 1e-9  # float64 sums in another order
+TOLERANCE = 1e-9  # float64 sums in another order
 
 
 def _members(plugin: Ensembler, classes: int, kind: LabelKind) -> tuple[np.ndarray, np.ndarray]:
@@ -61,7 +61,7 @@ def law_equal_rows_stay_equal(plugin: Ensembler) -> None:
     for made, kind in _ways(plugin):
         members, truth = _members(plugin, 4, kind)
         blended = made.fit(members, truth).blend(members)
-        assert np.allclose(blended[2], blended[3], rtol=0, atol=CLOSE), f"{blended[2]} and {blended[3]}"
+        assert np.allclose(blended[2], blended[3], rtol=0, atol=TOLERANCE), f"{blended[2]} and {blended[3]}"
 
 
 def law_a_member_with_itself_keeps_its_order(plugin: Ensembler) -> None:
@@ -85,7 +85,7 @@ def law_a_member_with_itself_is_the_member_alone(plugin: Ensembler) -> None:
     for made, kind in _ways(plugin):
         members, _ = _members(plugin, 4, kind)
         off = np.abs(made.blend(members[[0, 0, 0]]) - made.blend(members[[0]])).max()
-        assert off < CLOSE, f"a probability is {off} away"
+        assert off < TOLERANCE, f"a probability is {off} away"
 
 
 def law_the_order_of_members_does_not_matter(plugin: Ensembler) -> None:
@@ -95,7 +95,7 @@ def law_the_order_of_members_does_not_matter(plugin: Ensembler) -> None:
     for made, kind in _ways(plugin):
         members, _ = _members(plugin, 4, kind)
         off = np.abs(made.blend(members) - made.blend(members[::-1])).max()
-        assert off < CLOSE, f"a probability is {off} away"
+        assert off < TOLERANCE, f"a probability is {off} away"
 
 
 def law_members_that_are_not_used_change_nothing(plugin: Ensembler) -> None:

@@ -9,12 +9,12 @@ from collections.abc import Generator
 from kit.core.progress import Progress
 from kit.core.stopping import Stop
 from kit.errors import DataError, StoppedError
-from kit.kinds import Ended, Executor, Said
+from kit.kinds import Executor, JobProgress, JobResult
 
 LONG = 120.0  # seconds after which a job that waits to be stopped gives up
 
 
-def doubling(job: int, stop: Stop) -> Generator[Progress, None, int]:
+def double_number(job: int, stop: Stop) -> Generator[Progress, None, int]:
     """A job that doubles its number; a negative one is bad data, 13 an error that none foresaw."""
     yield Progress("law", 0, 1, f"job {job} begins", line=True)
     if job < 0:
@@ -24,34 +24,34 @@ def doubling(job: int, stop: Stop) -> Generator[Progress, None, int]:
     return 2 * job
 
 
-def waiting(job: int, stop: Stop) -> Generator[Progress, None, None]:
+def wait_for_stop(job: int, stop: Stop) -> Generator[Progress, None, None]:
     """A job that goes on until it is asked to stop."""
     yield Progress("law", 0, 1, "begins", line=True)
     begun = time.monotonic()
-    while not stop.asked and time.monotonic() - begun < LONG:
+    while not stop.requested and time.monotonic() - begun < LONG:
         time.sleep(0.01)
-    raise StoppedError(f"job {job} stopped", stop.asked)
+    raise StoppedError(f"job {job} stopped", stop.requested)
 
 
 def law_each_job_ends_once_with_its_result(executor: Executor) -> None:
     """Each job ends once, with its own result, and reports progress. An empty list of jobs gives nothing."""
     if executor.remote:
         return
-    told = list(executor.map(doubling, [1, 2, 3], Stop()))
-    ended = {one.job: one.result for one in told if isinstance(one, Ended)}
+    told = list(executor.map(double_number, [1, 2, 3], Stop()))
+    ended = {one.job: one.result for one in told if isinstance(one, JobResult)}
     assert ended == {0: 2, 1: 4, 2: 6}, f"the results by job are {ended}"
-    assert sum(isinstance(one, Ended) for one in told) == 3, "a job ended more than once"
-    lines = {(one.job, one.step.detail) for one in told if isinstance(one, Said) and one.step.line}
+    assert sum(isinstance(one, JobResult) for one in told) == 3, "a job ended more than once"
+    lines = {(one.job, one.step.detail) for one in told if isinstance(one, JobProgress) and one.step.line}
     assert lines == {(at, f"job {at + 1} begins") for at in range(3)}, f"the lines were {lines}"
-    assert not list(executor.map(doubling, [], Stop())), "something was told of no job"
+    assert not list(executor.map(double_number, [], Stop())), "something was told of no job"
 
 
 def law_a_job_that_fails_leaves_the_others_to_go_on(executor: Executor) -> None:
     """A failed job ends with its error, code and hint (R10 if unexpected), and the other jobs continue."""
     if executor.remote:
         return
-    told = executor.map(doubling, [-1, 13, 3], Stop())
-    ended = {one.job: one for one in told if isinstance(one, Ended)}
+    told = executor.map(double_number, [-1, 13, 3], Stop())
+    ended = {one.job: one for one in told if isinstance(one, JobResult)}
     assert ended[2].result == 6, f"the job beside those that fail came to {ended[2]}"
     error, other = ended[0].error, ended[1].error
     assert isinstance(error, DataError), f"bad data became {error!r}"
@@ -66,11 +66,11 @@ def law_asked_to_stop_it_asks_the_jobs(executor: Executor) -> None:
         return
     stop, ended = Stop(), []
     begun = time.monotonic()
-    for told in executor.map(waiting, list(range(executor.at_once(99) + 1)), stop):
-        stop.asked = signal.SIGTERM
-        ended += [told] if isinstance(told, Ended) else []
+    for told in executor.map(wait_for_stop, list(range(executor.parallelism(99) + 1)), stop):
+        stop.requested = signal.SIGTERM
+        ended += [told] if isinstance(told, JobResult) else []
     assert time.monotonic() - begun < LONG, "the jobs were not asked"
-    assert len(ended) == executor.at_once(99) + 1, f"{len(ended)} jobs ended"
+    assert len(ended) == executor.parallelism(99) + 1, f"{len(ended)} jobs ended"
     wrong = [one for one in ended if not isinstance(one.error, StoppedError)]
     assert not wrong, f"jobs ended otherwise: {wrong}"
     assert all(one.error is not None and one.error.exit_code == 143 for one in ended), "the signal was lost"

@@ -10,7 +10,7 @@ import pandas as pd
 
 from kit.core.randomness import generator
 from kit.data.predictions import Predictions
-from kit.experiment.sample_format import knows
+from kit.experiment.sample_format import matches
 from kit.kinds import Format
 from kit.kinds.classes import LABEL_KINDS
 
@@ -54,7 +54,7 @@ def _cases(plugin: Format) -> Iterator[tuple[Predictions, pd.DataFrame]]:
             ids = np.array(IDS[::-1], dtype=str)
             predictions = Predictions(ids, folds, classes, shares, multi_label=kind == "multi_hot")
             for sample in samples(classes).values():
-                if knows(plugin, sample, classes, kind):
+                if matches(plugin, sample, classes, kind):
                     yield predictions, sample
 
 
@@ -71,7 +71,7 @@ def law_every_cell_is_text(plugin: Format) -> None:
     """Every cell is non-empty text, unless the format declares empty cells."""
     for predictions, sample in _cases(plugin):
         table = plugin.write(predictions, sample)
-        blanks = plugin.blanks()
+        blanks = plugin.empty_cells()
         bad = [
             cell
             for cell in table.to_numpy().ravel()

@@ -71,7 +71,7 @@ def _cases(loss: Loss) -> list[_Case]:
 def _case(loss: Loss, labels: Tensor, hot: Tensor, several: bool) -> _Case:
     import torch
 
-    bound = loss.bind(replace(CLASSES, multi_label=several))
+    bound = loss.with_classes(replace(CLASSES, multi_label=several))
     draws = torch.Generator().manual_seed(0)
     outputs = torch.randn(ROWS, bound.width(len(COUNTS)), generator=draws)
     if loss.outputs() == "joint":
@@ -108,7 +108,7 @@ def law_its_gradient_is_finite(loss: Loss) -> None:
 def law_the_right_answer_costs_less(loss: Loss) -> None:
     """If outputs are per class: a confident right prediction costs less than a confident wrong one, for every class."""
     for case in _cases(loss):
-        if not case.loss.is_by_class():
+        if not case.loss.is_per_class():
             continue
         size = 0.9 if loss.outputs() == "cosines" else 6.0
         right = size * (2 * case.hot.float() - 1)
@@ -138,7 +138,7 @@ def law_rows_do_not_see_each_other_unless_it_says_so(loss: Loss) -> None:
     """A splittable loss gives a row the same cost in any batch."""
     import torch
 
-    if not loss.can_be_split():
+    if not loss.is_splittable():
         return
     for case in _cases(loss):
         pairs = zip(case.outputs, case.labels, strict=True)
@@ -161,7 +161,7 @@ def law_probabilities_are_probabilities(loss: Loss) -> None:
         assert bool(((found >= 0) & (found <= 1)).all()), "some are below 0 or above 1"
         worst = float((found.sum(1) - 1).abs().max())
         assert case.several or worst < 1e-4, f"a row's sum is off by {worst}"
-        if case.loss.is_by_class():
+        if case.loss.is_per_class():
             same = torch.equal(found.argsort(1), case.outputs.argsort(1))
             assert same, "the likeliest class is not that of the largest output, or the next not of the next"
 

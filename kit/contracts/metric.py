@@ -10,18 +10,18 @@ import numpy as np
 from kit.core.randomness import generator
 from kit.kinds import Metric
 from kit.kinds.metric_shortcuts import (
-    OfDecisions,
-    OfMargins,
-    OfTrueClass,
-    Reweighted,
+    FromClassCounts,
+    FromConfusionMatrix,
+    FromTrueClassProbability,
+    SupportsRowWeights,
     confusion,
-    true_shares,
+    true_class_probability,
 )
 
 CLASSES = (2, 3, 5)
 
 
-def _drawn(plugin: Metric) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _draw(plugin: Metric) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Truth of each kind that the metric takes, every class in it, and probabilities that know a little of it."""
     for classes in CLASSES:
         rng = generator(0, "laws of metrics", classes)
@@ -38,7 +38,7 @@ def _perfect(truth: np.ndarray, shares: np.ndarray) -> np.ndarray:
     return truth.astype(np.float32) if truth.ndim == 2 else np.eye(shares.shape[1], dtype=np.float32)[truth]
 
 
-def _wrong(truth: np.ndarray, shares: np.ndarray) -> np.ndarray:
+def _wrong_probabilities(truth: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """Certain answers that are all wrong."""
     perfect = _perfect(truth, shares)
     return 1 - perfect if truth.ndim == 2 else np.roll(perfect, 1, axis=1)
@@ -50,9 +50,9 @@ def _what(truth: np.ndarray, shares: np.ndarray) -> str:
 
 def law_perfect_predictions_are_best(plugin: Metric) -> None:
     """Perfect predictions score at least as well as any other."""
-    for truth, drawn in _drawn(plugin):
+    for truth, drawn in _draw(plugin):
         best = plugin.score(truth, _perfect(truth, drawn))
-        for other in (drawn, np.full_like(drawn, 1 / drawn.shape[1]), _wrong(truth, drawn)):
+        for other in (drawn, np.full_like(drawn, 1 / drawn.shape[1]), _wrong_probabilities(truth, drawn)):
             score = plugin.score(truth, other)
             ahead = best - score if plugin.higher_is_better else score - best
             assert ahead >= 0, f"{_what(truth, drawn)}: perfect predictions score {best}, others {score}"
@@ -60,8 +60,8 @@ def law_perfect_predictions_are_best(plugin: Metric) -> None:
 
 def law_a_score_is_finite(plugin: Metric) -> None:
     """A score is a finite number, also for confident predictions that are all wrong."""
-    for truth, drawn in _drawn(plugin):
-        for shares in (drawn, _wrong(truth, drawn)):
+    for truth, drawn in _draw(plugin):
+        for shares in (drawn, _wrong_probabilities(truth, drawn)):
             score = plugin.score(truth, shares)
             assert isinstance(score, float), f"a score is a float, not {type(score).__name__}"
             assert math.isfinite(score), f"{_what(truth, drawn)} score {score}"
@@ -70,35 +70,38 @@ def law_a_score_is_finite(plugin: Metric) -> None:
 def law_a_score_is_within_the_limits(plugin: Metric) -> None:
     """A score is within the metric's limits, also for confident predictions that are all wrong."""
     low, high = plugin.limits
-    for truth, drawn in _drawn(plugin):
-        for shares in (drawn, _perfect(truth, drawn), _wrong(truth, drawn)):
+    for truth, drawn in _draw(plugin):
+        for shares in (drawn, _perfect(truth, drawn), _wrong_probabilities(truth, drawn)):
             score = plugin.score(truth, shares)
             assert low <= score <= high, f"{_what(truth, drawn)} score {score}, not from {low} to {high}"
 
 
 def law_the_order_of_rows_does_not_matter(plugin: Metric) -> None:
     """The order of the rows does not change the score."""
-    for truth, drawn in _drawn(plugin):
+    for truth, drawn in _draw(plugin):
         score, turned = plugin.score(truth, drawn), plugin.score(truth[::-1], drawn[::-1])
         assert math.isclose(score, turned, rel_tol=1e-9), f"{_what(truth, drawn)}: {score}, turned {turned}"
 
 
 def law_a_shortcut_agrees_with_the_score(plugin: Metric) -> None:
     """Shortcuts (`of_confusion`, `of_margins`, `of_true`, `reweighted`) give what `score` gives."""
-    for truth, drawn in _drawn(plugin):
+    for truth, drawn in _draw(plugin):
         score = plugin.score(truth, drawn)
-        if isinstance(plugin, OfDecisions) and truth.ndim == 1:
+        if isinstance(plugin, FromConfusionMatrix) and truth.ndim == 1:
             short = plugin.of_confusion(confusion(truth, drawn.argmax(axis=1), drawn.shape[1]))
             assert math.isclose(score, short, rel_tol=1e-9), f"score {score}, of_confusion {short}"
-        if isinstance(plugin, OfMargins) and truth.ndim == 1:
+        if isinstance(plugin, FromClassCounts) and truth.ndim == 1:
             table = confusion(truth, drawn.argmax(axis=1), drawn.shape[1])
             short = plugin.of_margins(table.diagonal(), table.sum(axis=0), table.sum(axis=1))
             assert math.isclose(score, short, rel_tol=1e-9), f"score {score}, of_margins {short}"
-        if isinstance(plugin, OfTrueClass):
-            short = float(plugin.of_true(true_shares(truth, drawn)).mean())
+        if isinstance(plugin, FromTrueClassProbability):
+            short = float(plugin.of_true(true_class_probability(truth, drawn)).mean())
             assert math.isclose(score, short, rel_tol=1e-9), f"score {score}, of_true {short}"
-        if isinstance(plugin, Reweighted):
+        if isinstance(plugin, SupportsRowWeights):
             times = np.arange(len(truth)) % 3 + 1
             rows = np.repeat(np.arange(len(truth)), times)
-            score, short = plugin.score(truth[rows], drawn[rows]), plugin.reweighted(truth, drawn)(times)
+            score, short = (
+                plugin.score(truth[rows], drawn[rows]),
+                plugin.score_by_weights(truth, drawn)(times),
+            )
             assert math.isclose(score, short, rel_tol=1e-9), f"score {score}, reweighted {short}"

@@ -9,13 +9,13 @@ import sys
 
 from kit.kinds import KINDS
 from kit.kinds.plugin import Plugin
-from kit.kinds.registry import place_of
+from kit.kinds.registry import location_of
 
 
 def law_written_down_and_read_back_it_is_equal(plugin: Plugin) -> None:
     """Its JSON gives back an equal plugin with an equal hash, nested options included."""
     text = json.dumps(plugin.spec(), allow_nan=False)
-    again = KINDS[plugin.kind].open(json.loads(text), place_of(type(plugin)).root)
+    again = KINDS[plugin.kind].open(json.loads(text), location_of(type(plugin)).root)
     assert again == plugin, f"{text} is read back as {json.dumps(again.spec())}"
     assert hash(again) == hash(plugin), f"{text} has another hash when read back"
 

@@ -11,7 +11,7 @@ from kit.kinds import Reranker
 QUERIES, GALLERY, FEATURES, K = 12, 40, 16, 6
 
 
-def _drawn() -> tuple[np.ndarray, np.ndarray]:
+def _draw() -> tuple[np.ndarray, np.ndarray]:
     rng = generator(0, "laws of rerankers")
     centres = rng.standard_normal((4, FEATURES))
     vectors = centres[np.arange(QUERIES + GALLERY) % 4] + 0.6 * rng.standard_normal(
@@ -23,7 +23,7 @@ def _drawn() -> tuple[np.ndarray, np.ndarray]:
 
 def law_every_query_has_k_rows_the_nearest_first(plugin: Reranker) -> None:
     """Every query has k different rows of the gallery, with finite similarities in descending order."""
-    queries, gallery = _drawn()
+    queries, gallery = _draw()
     found = plugin.search(queries, gallery, K, nearest)
     assert found.rows.shape == found.similarities.shape == (QUERIES, K), f"rows of shape {found.rows.shape}"
     assert ((found.rows >= 0) & (found.rows < GALLERY)).all(), (
@@ -37,7 +37,7 @@ def law_every_query_has_k_rows_the_nearest_first(plugin: Reranker) -> None:
 
 def law_what_it_is_given_stays_as_it_is(plugin: Reranker) -> None:
     """The queries and the gallery are not changed."""
-    queries, gallery = _drawn()
+    queries, gallery = _draw()
     before = queries.copy(), gallery.copy()
     plugin.search(queries, gallery, K, nearest)
     assert np.array_equal(queries, before[0]), "the queries were changed"
@@ -46,7 +46,7 @@ def law_what_it_is_given_stays_as_it_is(plugin: Reranker) -> None:
 
 def law_each_query_is_answered_by_itself(plugin: Reranker) -> None:
     """A query's result does not depend on the other queries."""
-    queries, gallery = _drawn()
+    queries, gallery = _draw()
     whole = plugin.search(queries, gallery, K, nearest)
     alone = plugin.search(queries[3:4], gallery, K, nearest)
     off = np.abs(alone.similarities[0] - whole.similarities[3]).max()

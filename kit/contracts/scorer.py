@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from kit.core.randomness import generator
-from kit.kinds import Neighbours, Scorer
+from kit.kinds import RetrievedNeighbours, Scorer
 from kit.kinds.classes import Classes
 
 ROWS, CLASSES, K = 40, 4, 8
 
 
-def _drawn(plugin: Scorer) -> tuple[Scorer, Neighbours, np.ndarray]:
+def _draw(plugin: Scorer) -> tuple[Scorer, RetrievedNeighbours, np.ndarray]:
     """The plugin fitted on neighbours that know a little of the truth; rows 2 and 3 are equal, row 4 is unlike all."""
     rng = generator(0, "laws of scorers")
     truth = rng.permutation(np.arange(ROWS) % CLASSES)
@@ -21,14 +21,14 @@ def _drawn(plugin: Scorer) -> tuple[Scorer, Neighbours, np.ndarray]:
     for values in (similarities, labels, shares):
         values[3] = values[2]
     similarities[4] = -0.5
-    near = Neighbours(similarities, labels, CLASSES, shares)
-    names = (*map(str, range(CLASSES - 1)), *(plugin.ignores() or ("3",)))
-    return plugin.bind(Classes(names)).fit(near, truth), near, truth
+    near = RetrievedNeighbours(similarities, labels, CLASSES, shares)
+    names = (*map(str, range(CLASSES - 1)), *(plugin.classes_to_ignore() or ("3",)))
+    return plugin.with_classes(Classes(names)).fit(near, truth), near, truth
 
 
 def law_rows_are_probabilities(plugin: Scorer) -> None:
     """Scores (N, K) are finite and not negative, and each row sums to 1."""
-    made, near, _ = _drawn(plugin)
+    made, near, _ = _draw(plugin)
     scores = made.score(near)
     assert scores.shape == (ROWS, CLASSES), f"{near.labels.shape} became {scores.shape}"
     assert np.isfinite(scores).all(), f"{(~np.isfinite(scores)).sum()} values are not finite"
@@ -38,26 +38,26 @@ def law_rows_are_probabilities(plugin: Scorer) -> None:
 
 def law_equal_rows_are_scored_alike(plugin: Scorer) -> None:
     """Rows with equal neighbours have equal scores."""
-    made, near, _ = _drawn(plugin)
+    made, near, _ = _draw(plugin)
     scores = made.score(near)
     assert np.allclose(scores[2], scores[3], rtol=0, atol=1e-12), f"{scores[2]} and {scores[3]}"
 
 
 def law_more_neighbours_than_it_looks_at_change_nothing(plugin: Scorer) -> None:
     """It uses only as many neighbours as `neighbours` returns."""
-    made, near, _ = _drawn(plugin)
+    made, near, _ = _draw(plugin)
     count = min(made.neighbours(), K)
-    off = np.abs(made.score(near.first(count)) - made.score(near)).max()
+    off = np.abs(made.score(near.top_k(count)) - made.score(near)).max()
     assert off < 1e-12, f"a score is {off} away with {K} neighbours instead of {count}"
 
 
 def law_neighbours_that_agree_win(plugin: Scorer) -> None:
     """If all near neighbours of a row and the classifier agree on a class, the scorer predicts it."""
-    made, _, _ = _drawn(plugin)
+    made, _, _ = _draw(plugin)
     sure = np.full((CLASSES, CLASSES), 0.01, np.float32) + np.eye(CLASSES, dtype=np.float32) * (
         1 - 0.01 * CLASSES
     )
-    shown = Neighbours(
+    shown = RetrievedNeighbours(
         np.full((CLASSES, K), 0.99, np.float32),
         np.repeat(np.arange(CLASSES)[:, None], K, axis=1),
         CLASSES,

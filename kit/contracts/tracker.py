@@ -12,7 +12,7 @@ from kit.kinds import Tracked, Tracker
 VALUES = {"epoch": 1, "train_loss": 0.5, "macro_f1": 0.25, "lr": 1e-3, "images_per_second": 80.5}
 
 
-def _tracked(folder: Path, fold: int | None = 0, step: int = 0) -> Tracked:
+def _run_info(folder: Path, fold: int | None = 0, step: int = 0) -> Tracked:
     return Tracked(
         "r", fold, folder, folder, {"epochs": 2, "loss": {"name": "focal"}}, "0123456789abcdef", step
     )
@@ -29,7 +29,7 @@ def law_it_logs_begins_again_and_ends(tracker: Tracker) -> None:
     if tracker.remote:
         return
     with tempfile.TemporaryDirectory() as folder:
-        for of in (_tracked(Path(folder)), _tracked(Path(folder), step=2), _tracked(Path(folder), None)):
+        for of in (_run_info(Path(folder)), _run_info(Path(folder), step=2), _run_info(Path(folder), None)):
             _track(tracker, of, VALUES)
 
 
@@ -38,7 +38,7 @@ def law_numbers_that_are_not_finite_are_logged_too(tracker: Tracker) -> None:
     if tracker.remote:
         return
     with tempfile.TemporaryDirectory() as folder:
-        _track(tracker, _tracked(Path(folder)), {"train_loss": float("nan"), "log_loss": float("inf")})
+        _track(tracker, _run_info(Path(folder)), {"train_loss": float("nan"), "log_loss": float("inf")})
 
 
 def law_it_draws_nothing(tracker: Tracker) -> None:
@@ -52,9 +52,9 @@ def law_it_draws_nothing(tracker: Tracker) -> None:
     if tracker.remote:
         return
     with tempfile.TemporaryDirectory() as folder:
-        _track(tracker, _tracked(Path(folder)), VALUES)  # what is imported is imported here
+        _track(tracker, _run_info(Path(folder)), VALUES)  # what is imported is imported here
         before = states()
-        _track(tracker, _tracked(Path(folder)), VALUES)
+        _track(tracker, _run_info(Path(folder)), VALUES)
     drawn = [
         name
         for name, one, other in zip(("random", "numpy", "torch"), before, states(), strict=True)
@@ -69,5 +69,5 @@ def law_the_values_are_left_alone(tracker: Tracker) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         values = dict(VALUES)
-        _track(tracker, _tracked(Path(folder)), values)
+        _track(tracker, _run_info(Path(folder)), values)
         assert values == VALUES, f"they became {values}"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     pass
 
 
-def spread(count: int, batch_size: int) -> list[np.ndarray]:
+def even_batches(count: int, batch_size: int) -> list[np.ndarray]:
     """Positions 0 to count - 1 in batches whose sizes differ by one at most, none above `batch_size`.
 
     A last batch of one row would break batch norm, and a small one would weigh its rows more than others.

@@ -1,4 +1,4 @@
-"""Said: what a file says of itself, as a mapping; a key that it lacks is an error of kit's that names the file."""
+"""CheckedDict: a file's metadata as a mapping; a missing key is an error of kit's that names the file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from kit.errors import KitError
 
 
-class Said(dict[str, Any]):
+class CheckedDict(dict[str, Any]):
     """A mapping from a file, and the nested ones; `fails` makes the error from the key that is missing."""
 
     def __init__(self, values: Mapping[str, Any], fails: Callable[[str], KitError]) -> None:

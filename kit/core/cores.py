@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     pass
 
 
-def cores() -> int:
+def available_cores() -> int:
     """The processor cores this process may use: its affinity, or the container's quota where that is less."""
     mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:

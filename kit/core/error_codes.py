@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from kit.errors import ConfigError, nearest
+from kit.errors import ConfigError, did_you_mean
 
-PAGE = Path(__file__).with_name("codes.md")
+CODES_FILE = Path(__file__).with_name("codes.md")
 _ENTRY = re.compile(r"^- \*\*([A-Z]\d\d) (.+?)\.\*\*(?: (.+?))? \*Do:\* (.+)$", re.MULTILINE)
 
 
@@ -32,14 +32,16 @@ def codes() -> dict[str, Code]:
 
 def _page() -> str:
     """The page with each entry on one line: an entry is wrapped, and its further lines are indented."""
-    return re.sub(r"\n  (?=\S)", " ", PAGE.read_text(encoding="utf-8"))
+    return re.sub(r"\n  (?=\S)", " ", CODES_FILE.read_text(encoding="utf-8"))
 
 
-def explained(text: str) -> Code:
+def explain(text: str) -> Code:
     """The entry of a code, written in any case. Raises ConfigError C05 for one that there is not."""
     known = codes()
     if text.upper() not in known:
         raise ConfigError(
-            f"no code {text!r}{nearest(text.upper(), known)}", code="C05", hint="kit explain lists them all"
+            f"no code {text!r}{did_you_mean(text.upper(), known)}",
+            code="C05",
+            hint="kit explain lists them all",
         )
     return known[text.upper()]

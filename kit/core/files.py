@@ -19,22 +19,22 @@ from kit.core.legible import legible, legible_json
 from kit.errors import RunError
 
 StrPath = str | os.PathLike[str]  # what public functions take for a path
-PART = ".part"  # ends the name of a file that is still being written
-FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+PARTIAL_SUFFIX = ".part"  # ends the name of a file that is still being written
+DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
 @contextmanager
-def written(path: Path, size: int = 0) -> Iterator[Path]:
+def atomic_file(path: Path, size: int = 0) -> Iterator[Path]:
     """A temporary path beside `path`, which takes its name when the block ends without an error.
 
     What a killed process left of the same file goes. Raises RunError R06 where the disk is full, which says how many
     bytes there would be (`size`, where that is known); nothing is left behind then, and an older `path` is intact.
     """
-    with space_for(path, size):
+    with disk_full_as_error(path, size):
         path.parent.mkdir(parents=True, exist_ok=True)
-        for stump in path.parent.glob(f".{glob.escape(path.name)}.*{PART}"):
+        for stump in path.parent.glob(f".{glob.escape(path.name)}.*{PARTIAL_SUFFIX}"):
             _remove_stump(stump)
-        handle, part = _begun(path)
+        handle, part = _open_partial(path)
         try:
             yield part
             sync(part)
@@ -46,10 +46,10 @@ def written(path: Path, size: int = 0) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
-def _begun(path: Path) -> tuple[int, Path]:
+def _open_partial(path: Path) -> tuple[int, Path]:
     """A temporary file beside `path`, locked for as long as this process lives or the handle is open."""
     while True:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PART, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PARTIAL_SUFFIX, dir=path.parent)
         with suppress(OSError):  # a file system without locks
             fcntl.flock(handle, fcntl.LOCK_EX)
         if os.fstat(handle).st_nlink:
@@ -73,14 +73,14 @@ def _remove_stump(part: Path) -> None:
 
 
 @contextmanager
-def written_folder(path: Path, size: int = 0) -> Iterator[Path]:
+def atomic_folder(path: Path, size: int = 0) -> Iterator[Path]:
     """A temporary folder beside `path`, which takes its name, files synced, when the block ends without an error.
 
     Raises RunError where the disk is full, FileExistsError where `path` is there already.
     """
-    part = path.with_name(f".{path.name}{PART}")
+    part = path.with_name(f".{path.name}{PARTIAL_SUFFIX}")
     shutil.rmtree(part, ignore_errors=True)
-    with space_for(path, size):
+    with disk_full_as_error(path, size):
         try:
             part.mkdir(parents=True)
             yield part
@@ -94,25 +94,29 @@ def written_folder(path: Path, size: int = 0) -> Iterator[Path]:
 
 
 @contextmanager
-def appended(path: Path, size: int = 0) -> Iterator[BinaryIO]:
+def open_for_append(path: Path, size: int = 0) -> Iterator[BinaryIO]:
     """A file open for appending, synced when the block ends.
 
     Raises RunError where the disk is full; the file's end may be incomplete then.
     """
-    with space_for(path, size), path.open("ab") as file:
+    with disk_full_as_error(path, size), path.open("ab") as file:
         yield file
         file.flush()
         os.fsync(file.fileno())
 
 
 @contextmanager
-def space_for(path: Path, size: int = 0) -> Iterator[None]:
+def disk_full_as_error(path: Path, size: int = 0) -> Iterator[None]:
     """Turns a full disk while writing `path` into a RunError."""
     try:
         yield
     except OSError as error:
-        if error.errno in FULL:
-            needs = f": it needs about {amount(size)}, {amount(free(path))} are free" if size else ""
+        if error.errno in DISK_FULL_ERRNOS:
+            needs = (
+                f": it needs about {format_bytes(size)}, {format_bytes(free_space(path))} are free"
+                if size
+                else ""
+            )
             raise RunError(
                 f"disk full while writing {path}{needs}", code="R06",
                 hint="free some space, then the same command again",
@@ -120,13 +124,13 @@ def space_for(path: Path, size: int = 0) -> Iterator[None]:
         raise
 
 
-def free(path: Path) -> int:
+def free_space(path: Path) -> int:
     """Bytes that may still be written where a path is or will be."""
     there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     return shutil.disk_usage(there).free
 
 
-def amount(count: float) -> str:
+def format_bytes(count: float) -> str:
     """A number of bytes as people read it: `1.5 GB`."""
     unit, size = next(
         ((u, s) for u, s in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)) if count >= s), ("bytes", 1)
@@ -134,9 +138,9 @@ def amount(count: float) -> str:
     return f"{count / size:.3g} {unit}" if size > 1 else f"{count:.0f} {unit}"
 
 
-def remove_stumps(folder: Path) -> None:
+def remove_partial_files(folder: Path) -> None:
     """Removes what a killed process left half-written directly in a folder."""
-    for part in folder.glob(f".*{PART}"):
+    for part in folder.glob(f".*{PARTIAL_SUFFIX}"):
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)
         else:
@@ -145,7 +149,7 @@ def remove_stumps(folder: Path) -> None:
 
 def remove_folder(path: Path) -> None:
     """Removes a folder that counts; killed at it, nothing is left that could be taken for the folder."""
-    part = path.with_name(f".{path.name}{PART}")
+    part = path.with_name(f".{path.name}{PARTIAL_SUFFIX}")
     shutil.rmtree(part, ignore_errors=True)
     os.rename(path, part)
     shutil.rmtree(part)
@@ -168,7 +172,7 @@ def sync(path: Path) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Writes a whole file, or leaves the one that was there."""
-    with written(path, len(content)) as part:
+    with atomic_file(path, len(content)) as part:
         part.write_bytes(content)
 
 
@@ -182,12 +186,12 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, legible_json(value, indent=2, allow_nan=False) + "\n")
 
 
-def is_plain_name(name: str) -> bool:
+def is_safe_folder_name(name: str) -> bool:
     """Whether a name is one folder's own: no path, and not hidden."""
     return bool(name) and Path(name).name == name and not name.startswith(".")
 
 
-def short(value: object) -> str:
+def shorten(value: object) -> str:
     """A fingerprint's first 12 digits, other values as they are in words."""
     text = str(value)
     return text[:12] if len(text) == 64 and " " not in text else text
@@ -195,10 +199,10 @@ def short(value: object) -> str:
 
 def read_json(path: Path) -> Any:
     """Reads JSON written by kit. Raises ValueError for what is none, OSError for what cannot be read."""
-    return parsed(path.read_text(encoding="utf-8"))
+    return parse_json(path.read_text(encoding="utf-8"))
 
 
-def parsed(text: str | bytes) -> Any:
+def parse_json(text: str | bytes) -> Any:
     """The value of a JSON text. Raises ValueError for any that is none, nested too deeply, or not UTF-8 as text."""
     try:
         value = json.loads(text)

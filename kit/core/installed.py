@@ -74,7 +74,7 @@ def distribution(name: str) -> tuple[str, str] | None:
     return None
 
 
-def pinned(others: Mapping[str, str] | None = None) -> list[str]:
+def pin_requirements(others: Mapping[str, str] | None = None) -> list[str]:
     """What kit needs, and `others` by name and version, as lines of a requirements file, without a build's mark (+cpu).
 
     A package is named as it is installed here. One without any version is named without a version.

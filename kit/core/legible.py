@@ -19,7 +19,7 @@ def legible(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return HALVES.sub(lambda found: _written_out(found[0]), text)
+        return HALVES.sub(lambda found: _spell_out(found[0]), text)
     return text
 
 
@@ -42,9 +42,9 @@ def legible_json(value: Any, **options: Any) -> str:
     """JSON of a value whose texts are made legible; `options` are json.dumps's."""
     text = json.dumps(value, ensure_ascii=False, **options)
     # within JSON a backslash is written twice
-    return HALVES.sub(lambda found: json.dumps(_written_out(found[0]))[1:-1], text)
+    return HALVES.sub(lambda found: json.dumps(_spell_out(found[0]))[1:-1], text)
 
 
-def _written_out(half: str) -> str:
+def _spell_out(half: str) -> str:
     code = ord(half)
     return rf"\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else rf"\u{code:04x}"

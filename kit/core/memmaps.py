@@ -10,13 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from kit.core.files import space_for
+from kit.core.files import disk_full_as_error
 
-LARGE = 2**26  # bytes from which an array is kept in a file; 30 x 100,000 x 18 shares are three times that
-MANY = 2**25  # the same for arrays of which there is one a member
+MEMMAP_FROM_BYTES = (
+    2**26
+)  # bytes from which an array is kept in a file; 30 x 100,000 x 18 shares are three times that
+MEMMAP_FROM_BYTES_PER_MEMBER = 2**25  # the same for arrays of which there is one a member
 
 
-def empty(shape: Sequence[int], folder: Path, large: int = LARGE) -> np.ndarray:
+def empty_or_memmap(shape: Sequence[int], folder: Path, large: int = MEMMAP_FROM_BYTES) -> np.ndarray:
     """A float32 array to be filled; a large one is mapped to a file in `folder`, gone when the array is.
 
     Raises RunError for a full disk: writing to a map that has no room on it would end the process.
@@ -25,7 +27,7 @@ def empty(shape: Sequence[int], folder: Path, large: int = LARGE) -> np.ndarray:
     if 4 * count < max(large, 1):
         return np.empty(tuple(shape), dtype=np.float32)
     folder.mkdir(parents=True, exist_ok=True)
-    with space_for(folder, 4 * count), tempfile.TemporaryFile(dir=folder) as file:
+    with disk_full_as_error(folder, 4 * count), tempfile.TemporaryFile(dir=folder) as file:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, 4 * count)
         else:
@@ -34,7 +36,7 @@ def empty(shape: Sequence[int], folder: Path, large: int = LARGE) -> np.ndarray:
     return np.asarray(mapped)
 
 
-def release(array: np.ndarray) -> None:
+def drop_pages(array: np.ndarray) -> None:
     """Gives the memory of a mapped array's pages back; they are read again from the file when they are asked for."""
     base: object = array
     while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):

@@ -17,27 +17,29 @@ import numpy as np
 
 from kit.errors import ConfigError
 
-QUERIES = 512  # rows of a product: 512 x 4,096 float32 are 8 MB, once a thread
-WHOLE = 8_192  # queries that faiss is given at a time
-GALLERY = 4_096  # its columns
-FIRST = 256  # columns of the first product, all of which are sorted
-LARGE = 10**9  # queries times gallery from which faiss is used, where it is installed: a second of products
+QUERY_CHUNK = 512  # rows of a product: 512 x 4,096 float32 are 8 MB, once a thread
+FAISS_QUERY_CHUNK = 8_192  # queries that faiss is given at a time
+GALLERY_CHUNK = 4_096  # its columns
+FIRST_CHUNK = 256  # columns of the first product, all of which are sorted
+FAISS_FROM_PRODUCTS = (
+    10**9
+)  # queries times gallery from which faiss is used, where it is installed: a second of products
 
 Engine = Literal["auto", "numpy", "faiss"]
 
 
 @dataclass(frozen=True, eq=False)
-class Nearest:
+class Neighbours:
     """The k nearest rows of a gallery for every query (Q, k), the nearest first; of equals the earlier row."""
 
     similarities: np.ndarray  # float32
     rows: np.ndarray  # int64
 
 
-Search = Callable[[np.ndarray, np.ndarray, int], Nearest]  # search(queries, gallery, k)
+Search = Callable[[np.ndarray, np.ndarray, int], Neighbours]  # search(queries, gallery, k)
 
 
-def nearest(queries: np.ndarray, gallery: np.ndarray, k: int, engine: Engine = "auto") -> Nearest:
+def nearest(queries: np.ndarray, gallery: np.ndarray, k: int, engine: Engine = "auto") -> Neighbours:
     """The k rows of `gallery` (G, D) with the largest product with each of `queries` (Q, D), floats of any width.
 
     `auto` is faiss from 10^9 products on, where it is installed. Raises ConfigError C28 where k is larger than the
@@ -50,29 +52,31 @@ def nearest(queries: np.ndarray, gallery: np.ndarray, k: int, engine: Engine = "
     installed = importlib.util.find_spec("faiss") is not None
     if engine == "faiss" and not installed:
         raise ConfigError("faiss is not installed", code="C24", hint="pip install 'kit-competitions[faiss]'")
-    fast = engine == "faiss" or (engine == "auto" and installed and len(queries) * len(gallery) >= LARGE)
-    wide = WHOLE if fast else QUERIES
+    fast = engine == "faiss" or (
+        engine == "auto" and installed and len(queries) * len(gallery) >= FAISS_FROM_PRODUCTS
+    )
+    wide = FAISS_QUERY_CHUNK if fast else QUERY_CHUNK
     parts = [queries[start : start + wide] for start in range(0, len(queries), wide)]
     found = (
         [_by_faiss(_wide(part), gallery, k) for part in parts] if fast else _side_by_side(parts, gallery, k)
     )
     if not found:
-        return Nearest(np.empty((0, k), np.float32), np.empty((0, k), np.int64))
-    return Nearest(
+        return Neighbours(np.empty((0, k), np.float32), np.empty((0, k), np.int64))
+    return Neighbours(
         np.concatenate([one.similarities for one in found]), np.concatenate([one.rows for one in found])
     )
 
 
-def nearest_others(vectors: np.ndarray, k: int, search: Search = nearest) -> Nearest:
+def nearest_excluding_self(vectors: np.ndarray, k: int, search: Search = nearest) -> Neighbours:
     """The k nearest other rows of each row; of many copies of a row one is left out in its place."""
     found = search(vectors, vectors, k + 1)
     own = found.rows == np.arange(len(vectors))[:, None]
     own[~own.any(axis=1), -1] = True
     shape = (len(vectors), k)
-    return Nearest(found.similarities[~own].reshape(shape), found.rows[~own].reshape(shape))
+    return Neighbours(found.similarities[~own].reshape(shape), found.rows[~own].reshape(shape))
 
 
-def _side_by_side(parts: Sequence[np.ndarray], gallery: np.ndarray, k: int) -> list[Nearest]:
+def _side_by_side(parts: Sequence[np.ndarray], gallery: np.ndarray, k: int) -> list[Neighbours]:
     """Each chunk of queries in a thread: looking at products takes one as long as making them takes in part."""
     from threadpoolctl import threadpool_limits
 
@@ -88,25 +92,25 @@ def _wide(vectors: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(vectors, dtype=np.float32)
 
 
-def _by_products(queries: np.ndarray, gallery: np.ndarray, k: int) -> Nearest:
+def _by_products(queries: np.ndarray, gallery: np.ndarray, k: int) -> Neighbours:
     """The nearest of one chunk of queries, float32."""
-    start = max(FIRST, k)
+    start = max(FIRST_CHUNK, k)
     best = _best(queries @ _wide(gallery[:start]).T, np.arange(min(start, len(gallery)))[None], k)
-    products = np.empty((len(queries), GALLERY), np.float32)
+    products = np.empty((len(queries), GALLERY_CHUNK), np.float32)
     above = np.empty(products.shape, bool)
     while start < len(gallery):
-        part = _wide(gallery[start : start + GALLERY])
+        part = _wide(gallery[start : start + GALLERY_CHUNK])
         width = len(part)
-        made = np.matmul(queries, part.T, out=products if width == GALLERY else None)
-        mask = np.greater(made, best.similarities[:, -1:], out=above if width == GALLERY else None)
+        made = np.matmul(queries, part.T, out=products if width == GALLERY_CHUNK else None)
+        mask = np.greater(made, best.similarities[:, -1:], out=above if width == GALLERY_CHUNK else None)
         hits = np.flatnonzero(mask)
         if len(hits):
-            best = _joined(best, made, hits, start, k)
+            best = _merge_best(best, made, hits, start, k)
         start += width
     return best
 
 
-def _joined(best: Nearest, made: np.ndarray, hits: np.ndarray, start: int, k: int) -> Nearest:
+def _merge_best(best: Neighbours, made: np.ndarray, hits: np.ndarray, start: int, k: int) -> Neighbours:
     """The best with those of a chunk's products (Q, width) that beat them, whose places in it are `hits`."""
     query, column = np.divmod(hits, made.shape[1])
     counts = np.bincount(query, minlength=len(made))
@@ -123,19 +127,19 @@ def _joined(best: Nearest, made: np.ndarray, hits: np.ndarray, start: int, k: in
     return best
 
 
-def _best(scores: np.ndarray, rows: np.ndarray, k: int) -> Nearest:
+def _best(scores: np.ndarray, rows: np.ndarray, k: int) -> Neighbours:
     """The k largest scores (Q, n) of rows (Q or 1, n), sorted; of equals the one that stands first."""
     order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     rows = np.broadcast_to(rows, scores.shape)
-    return Nearest(np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1))
+    return Neighbours(np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1))
 
 
-def _by_faiss(queries: np.ndarray, gallery: np.ndarray, k: int) -> Nearest:
+def _by_faiss(queries: np.ndarray, gallery: np.ndarray, k: int) -> Neighbours:
     """The nearest of one chunk of queries by faiss's own exact search, the gallery a chunk at a time too."""
     import faiss
 
-    chunk = 16 * GALLERY
-    best: Nearest | None = None
+    chunk = 16 * GALLERY_CHUNK
+    best: Neighbours | None = None
     for start in range(0, len(gallery), chunk):
         part = _wide(gallery[start : start + chunk])
         found: Any = faiss.knn(queries, part, min(k, len(part)), metric=faiss.METRIC_INNER_PRODUCT)

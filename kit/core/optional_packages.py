@@ -7,7 +7,7 @@ import importlib.util
 from kit.errors import ConfigError
 
 
-def check_package(package: str, who: str, instead: str) -> None:
+def require_package(package: str, who: str, instead: str) -> None:
     """Raises ConfigError C24 where a package, "" for none, is not installed; its extra has the package's name."""
     found = importlib.util.find_spec(package) if package else None
     if package and (found is None or found.origin is None):  # a folder of that name is no package

@@ -1,6 +1,6 @@
 """Progress: what a long stage yields while it works; its result is what the generator returns.
 
-for step in (work := Outcome(training(...))): show(step)
+for step in (work := ResultOf(train_with_progress(...))): show(step)
 run = work.result
 """
 
@@ -27,7 +27,7 @@ class Progress:
 Work = Generator[Progress, None, T]
 
 
-class Outcome(Generic[T]):
+class ResultOf(Generic[T]):
     """Iterates a stage's progress and keeps what it returns as `result`."""
 
     result: T

@@ -18,25 +18,27 @@ class Terminated(BaseException):
 
 @dataclass
 class Stop:
-    """Whether a signal has asked to stop; `say` tells that it was heard."""
+    """Whether a signal has asked to stop; `announce` tells that it was heard."""
 
-    say: Callable[[str], None] = field(default=lambda text: None)
-    asked: int = 0  # the signal's number
-    waits: bool = False
-    echo: float = 0.0  # seconds in which a signal comes twice, by a launcher that passes on what it gets
+    announce: Callable[[str], None] = field(default=lambda text: None)
+    requested: int = 0  # the signal's number
+    is_deferring: bool = False
+    repeat_window_s: float = (
+        0.0  # seconds in which a signal comes twice, by a launcher that passes on what it gets
+    )
     _heard: float = 0.0
 
     @contextmanager
-    def after_a_step(self) -> Iterator[None]:
-        """A block that looks at `asked` after each step, so that the first signal need not break into one."""
-        before, self.waits = self.waits, True
+    def at_step_boundary(self) -> Iterator[None]:
+        """A block that looks at `requested` after each step, so that the first signal need not break into one."""
+        before, self.is_deferring = self.is_deferring, True
         try:
             yield
         finally:
-            self.waits = before
+            self.is_deferring = before
 
     @contextmanager
-    def heard(self) -> Iterator[None]:
+    def handle_signals(self) -> Iterator[None]:
         """A block in which this process's signals are heard here."""
         before = {number: signal.signal(number, self._hear) for number in SIGNALS}
         try:
@@ -46,10 +48,10 @@ class Stop:
                 signal.signal(number, handler)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self.waits and self.asked and time.monotonic() - self._heard < self.echo:
+        if self.is_deferring and self.requested and time.monotonic() - self._heard < self.repeat_window_s:
             return
-        if self.waits and not self.asked:
-            self.asked, self._heard = number, time.monotonic()
-            self.say("stopping after this step; once more to stop at once")
+        if self.is_deferring and not self.requested:
+            self.requested, self._heard = number, time.monotonic()
+            self.announce("stopping after this step; once more to stop at once")
             return
         raise Terminated if number == signal.SIGTERM else KeyboardInterrupt

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from kit.core.legible import legible
 from kit.data.content import SIDECARS, ending, without_ending
-from kit.data.image_paths import LINKS, Images
-from kit.data.rows import Rows, check_ids, refuse_unusable, warn_of_names
-from kit.errors import SHOWN, Case, ConfigError, DataError, KitWarning
+from kit.data.image_paths import LINKS, ImageFolder
+from kit.data.rows import SourceRows, check_ids, refuse_unusable, warn_of_names
+from kit.errors import MAX_CASES, Case, ConfigError, DataError, KitWarning
 
 if TYPE_CHECKING:
     from kit.config.models import Data
@@ -39,15 +39,15 @@ class Tree:
         return tuple(sorted({legible(file.partition("/")[0]) for file in self.files if "/" in file}))
 
 
-def read_tree(folder: Path, data: Data) -> tuple[Tree, Images]:
+def read_tree(folder: Path, data: Data) -> tuple[Tree, ImageFolder]:
     """What lies in a folder, and what found it. Raises DataError D09, and D20 for a folder that leads outside."""
-    found = Images(str(folder.absolute()), data.extensions, data.follow_symlinks)
+    found = ImageFolder(str(folder.absolute()), data.extensions, data.follow_symlinks)
     files: list[str] = []
     others: dict[str, str] = {}
     pending = [""]
     while pending:
         name = pending.pop()
-        files += [posixpath.join(name, path.name) for path in found.in_folder(name)[0]]
+        files += [posixpath.join(name, path.name) for path in found.images_of_folder(name)[0]]
         others |= {posixpath.join(name, entry): what for entry, what in found.others(name).items()}
         inner = [posixpath.join(name, entry) for entry in found.folders(name)]
         pending += [each for each in inner if not _leads_back(folder, each)]
@@ -58,7 +58,7 @@ def read_tree(folder: Path, data: Data) -> tuple[Tree, Images]:
             for name in outside
         ]
         raise DataError(
-            f"{_counted(len(outside), 'link')} in {folder} to a place outside: {legible(outside[0])}",
+            f"{_count_words(len(outside), 'link')} in {folder} to a place outside: {legible(outside[0])}",
             code="D20", cases=cases,
             hint="data.follow_symlinks=true, if they are meant to; or put the files there",
         )  # fmt: skip
@@ -77,13 +77,13 @@ def _leads_back(folder: Path, name: str) -> bool:
     return Path(above).is_relative_to(here)
 
 
-def labelled_rows(root: Path, data: Data) -> Rows:
+def read_labelled_rows(root: Path, data: Data) -> SourceRows:
     """Every image below `data.train`: its label is the first folder, its id the path without the ending.
 
     Files of one name and several endings keep theirs, so that ids are unique. The rows of `data.val` follow, their ids
     with the folder's name before them, and the column `part` says from which folder a row is.
     """
-    rows = _labelled(root / data.train, data, "")
+    rows = _rows_of_folder(root / data.train, data, "")
     if data.val is None:
         return rows
     if not (root / data.val).is_dir():
@@ -92,15 +92,15 @@ def labelled_rows(root: Path, data: Data) -> Rows:
             code="C07",
             hint="a folder with a folder a class, or null",
         )
-    more = _labelled(root / data.val, data, legible(Path(data.val).name) + "/")
+    more = _rows_of_folder(root / data.val, data, legible(Path(data.val).name) + "/")
     ids = [*rows.ids, *more.ids]
     check_ids(ids, range(1, len(ids) + 1), root / data.val, "train")
     parts = [TRAIN] * len(rows.ids) + [VAL] * len(more.ids)
     columns = {name: [*cells, *more.columns[name]] for name, cells in rows.columns.items()}
-    return Rows(tuple(ids), (*rows.paths, *more.paths), {**columns, PART: parts})
+    return SourceRows(tuple(ids), (*rows.paths, *more.paths), {**columns, PART: parts})
 
 
-def rows_to_predict(root: Path, data: Data) -> Rows:
+def rows_to_predict(root: Path, data: Data) -> SourceRows:
     """Every image in the folder `data.test` and below it; its id is the path without the ending."""
     tree, found = read_tree(root / str(data.test), data)
     _warn_of_unused(tree, "test")
@@ -109,7 +109,7 @@ def rows_to_predict(root: Path, data: Data) -> Rows:
     return _rows(tree, found, data, "", "test")
 
 
-def _labelled(folder: Path, data: Data, prefix: str) -> Rows:
+def _rows_of_folder(folder: Path, data: Data, prefix: str) -> SourceRows:
     tree, found = read_tree(folder, data)
     _warn_of_unused(tree, "train")
     if not tree.files:
@@ -121,7 +121,7 @@ def _labelled(folder: Path, data: Data, prefix: str) -> Rows:
     return _rows(tree, found, data, prefix, "train")
 
 
-def _rows(tree: Tree, found: Images, data: Data, prefix: str, split: str) -> Rows:
+def _rows(tree: Tree, found: ImageFolder, data: Data, prefix: str, split: str) -> SourceRows:
     """A row a file; the columns are id, label (of labelled rows) and path."""
     names = [legible(file) for file in tree.files]
     ids = [prefix + name for name in unique_stems(names)]
@@ -135,7 +135,7 @@ def _rows(tree: Tree, found: Images, data: Data, prefix: str, split: str) -> Row
     }
     if split == "test":
         del columns["label"]
-    return Rows(tuple(ids), tuple(path for path, _ in located), columns)
+    return SourceRows(tuple(ids), tuple(path for path, _ in located), columns)
 
 
 def unique_stems(names: Sequence[str]) -> list[str]:
@@ -148,27 +148,29 @@ def unique_stems(names: Sequence[str]) -> list[str]:
 def _warn_of_unused(tree: Tree, split: str) -> None:
     """Warns (W51) of folders without images, and of files that are neither images nor texts beside them."""
     others = {name: what for name, what in tree.others.items() if ending(name) not in SIDECARS}
-    texts = unused_in_words(replace(tree, others=others))
+    texts = describe_unused(replace(tree, others=others))
     if texts:
         warnings.warn(
             KitWarning(f"W51 not used in {tree.folder}, {split} rows: {'; '.join(texts)}"), stacklevel=3
         )
 
 
-def unused_in_words(tree: Tree) -> list[str]:
+def describe_unused(tree: Tree) -> list[str]:
     """What of a folder is not used, such as `2 files that are no images (.txt 2): a/x.txt, b/y.txt`."""
     texts = []
     for what in sorted(set(tree.others.values())):
         names = [name for name, each in tree.others.items() if each == what]
-        endings = Counter(ending(name) or "no ending" for name in names).most_common(SHOWN)
+        endings = Counter(ending(name) or "no ending" for name in names).most_common(MAX_CASES)
         kinds = ", ".join(f"{name} {count}" for name, count in endings)
-        shown = ", ".join(map(legible, names[:SHOWN])) + (", …" if len(names) > SHOWN else "")
-        texts.append(f"{_counted(len(names), 'file')}, {what} ({kinds}): {shown}")
+        shown = ", ".join(map(legible, names[:MAX_CASES])) + (", …" if len(names) > MAX_CASES else "")
+        texts.append(f"{_count_words(len(names), 'file')}, {what} ({kinds}): {shown}")
     if tree.empty:
-        shown = ", ".join(map(legible, tree.empty[:SHOWN])) + (", …" if len(tree.empty) > SHOWN else "")
-        texts.append(f"{_counted(len(tree.empty), 'folder')} without images, no class: {shown}")
+        shown = ", ".join(map(legible, tree.empty[:MAX_CASES])) + (
+            ", …" if len(tree.empty) > MAX_CASES else ""
+        )
+        texts.append(f"{_count_words(len(tree.empty), 'folder')} without images, no class: {shown}")
     return texts
 
 
-def _counted(count: int, what: str) -> str:
+def _count_words(count: int, what: str) -> str:
     return f"{count} {what}{'s' * (count != 1)}"

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 from kit.data.csv_file import CsvFile, read_csv
 from kit.data.multi_line_cells import check_multi_line_cells
-from kit.data.spelling import as_numbers, folded, number_of, quoted, rename_line
-from kit.errors import Case, DataError, KitError, nearest
+from kit.data.spelling import as_numbers, fold_spelling, number_of, quote, rename_line
+from kit.errors import Case, DataError, KitError, did_you_mean
 
 if TYPE_CHECKING:
     from kit.config.models import Data
 
 SEPARATORS = (" ", ",", ";", "|", "/", "+", "_")  # between labels in a cell of a sample
 PAIRS = 3  # so many labels that are there in both cases are a system, not a slip
-NAMED = 50  # wrong labels for which the nearest class is looked up
+MAX_SUGGESTIONS = 50  # wrong labels for which the nearest class is looked up
 
 
 @dataclass(frozen=True)
@@ -45,31 +45,31 @@ def find_classes(root: Path, data: Data, labels: Collection[str]) -> ClassNames:
     `data.classes`. Raises DataError for tables that cannot be read, D24 for a class that is listed twice.
     """
     labels = set(labels)
-    listed = _listed(root, data)
+    listed = _read_class_list(root, data)
     sample = _sample(root, data)
     if listed:
-        shown = shown_labels(sample, listed, data) if sample else ()
+        shown = labels_of_sample(sample, listed, data) if sample else ()
         renamed = as_numbers(listed, shown)
         names = tuple(renamed.get(name, name) for name in listed)
         names = names if len(set(names)) == len(names) else listed
         by_list, right = as_numbers(labels, listed), dict(zip(listed, names, strict=True))
         found = {label: by_list.get(label, label) for label in labels}
         spelled = {label: right.get(name, name) for label, name in found.items()}
-        return ClassNames(names, _changed(spelled), names, str(data.classes), is_complete=True)
+        return ClassNames(names, _find_respellings(spelled), names, str(data.classes), is_complete=True)
     if sample and _is_column_a_class(sample.columns[1:], labels):
         columns = sample.columns[1:]
         return ClassNames(columns, as_numbers(labels, columns), columns, str(data.sample), is_complete=True)
-    shown = shown_labels(sample, labels, data) if sample else ()
+    shown = labels_of_sample(sample, labels, data) if sample else ()
     spelled = as_numbers(labels, shown)
     names = tuple(sorted({spelled.get(label, label) for label in labels}, key=_rank(labels)))
     return ClassNames(names, spelled, shown, str(data.sample))
 
 
-def _changed(spelled: Mapping[str, str]) -> dict[str, str]:
+def _find_respellings(spelled: Mapping[str, str]) -> dict[str, str]:
     return {label: name for label, name in spelled.items() if label != name}
 
 
-def _listed(root: Path, data: Data) -> tuple[str, ...]:
+def _read_class_list(root: Path, data: Data) -> tuple[str, ...]:
     if not data.classes:
         return ()
     file = read_csv(root / data.classes, data.sep, data.encoding)
@@ -92,11 +92,11 @@ def _sample(root: Path, data: Data) -> CsvFile | None:
 
 def _is_column_a_class(columns: Sequence[str], labels: Collection[str]) -> bool:
     """Whether more than half of the columns are labels, also where some are misspelt."""
-    known = set(map(folded, labels))
-    return len(columns) > 1 and sum(folded(column) in known for column in columns) * 2 > len(columns)
+    known = set(map(fold_spelling, labels))
+    return len(columns) > 1 and sum(fold_spelling(column) in known for column in columns) * 2 > len(columns)
 
 
-def shown_labels(sample: CsvFile, labels: Collection[str], data: Data) -> tuple[str, ...]:
+def labels_of_sample(sample: CsvFile, labels: Collection[str], data: Data) -> tuple[str, ...]:
     """The labels that a sample submission shows, as it spells them: its columns', those in its cells, or none.
 
     A column is one of labels if at least half of its different cells, whole or in parts, are labels.
@@ -104,13 +104,13 @@ def shown_labels(sample: CsvFile, labels: Collection[str], data: Data) -> tuple[
     columns = sample.columns[1:]
     if _is_column_a_class(columns, labels):
         return columns
-    known = set(map(folded, labels))
+    known = set(map(fold_spelling, labels))
     found = {
         name: _in_cells(set(sample.column(name)) - {""}, known, data.label_separator) for name in columns
     }
     best = max(columns, key=lambda name: (name == data.label, len(found[name])), default=None)
     shown = found[best] if best is not None else ()
-    if not shown and len(columns) == 1 and folded(columns[0]) in known:
+    if not shown and len(columns) == 1 and fold_spelling(columns[0]) in known:
         return (columns[0],)  # the column of a probability, named for the class
     return shown
 
@@ -122,7 +122,7 @@ def _in_cells(cells: set[str], known: set[str], separator: str | None) -> tuple[
         cells,
         *({part.strip() for cell in cells for part in cell.split(by)} - {""} for by in tried),
     ):
-        found = sorted(part for part in parts if folded(part) in known)
+        found = sorted(part for part in parts if fold_spelling(part) in known)
         # numbers of which some are no labels are probabilities
         needed = len(parts) if all(number_of(part) is not None for part in parts) else len(parts) / 2
         if found and len(found) >= needed:
@@ -146,11 +146,14 @@ def check_labels(found: ClassNames, rows: Sequence[Row], data: Data, outside: st
     `outside` is the summary for labels that are no class, with a place for how many there are.
     """
     labels = {label for _, _, label in rows}
-    right = _misspelt(found, labels)
+    right = _find_misspelt(found, labels)
     wrong = labels - set(found.names) | set(right)
     if not wrong:
         return
-    meant = {label: _meaning(label, right, found.names, number) for number, label in enumerate(sorted(wrong))}
+    meant = {
+        label: _describe_meaning(label, right, found.names, number)
+        for number, label in enumerate(sorted(wrong))
+    }
     says = "is no class" if found.is_complete else f"is not how {found.source} spells it"
     bad = [(row, made, label) for row, made, label in rows if label in wrong]
     more = {made: right[label] for _, made, label in bad if label in right}
@@ -166,21 +169,21 @@ def check_labels(found: ClassNames, rows: Sequence[Row], data: Data, outside: st
         text = f"{len(bad)} labels of training rows are spelled otherwise in {found.source}"
         hints += ["if they are classes of their own: data.classes, a CSV that lists all classes"]
     cases = [
-        Case(f"label {quoted(label)} {says}{meant[label]}", "", row, "train", "D32") for row, _, label in bad
+        Case(f"label {quote(label)} {says}{meant[label]}", "", row, "train", "D32") for row, _, label in bad
     ]
     raise DataError(text, code="D32", cases=cases, hint="; ".join(hints))
 
 
-def _misspelt(found: ClassNames, labels: Collection[str]) -> dict[str, str]:
+def _find_misspelt(found: ClassNames, labels: Collection[str]) -> dict[str, str]:
     """The right spelling of each label that is not spelled as the sample or the class list shows it."""
     shown = set(found.shown)
     by_key: dict[str, set[str]] = defaultdict(set)
     for name in shown:
-        by_key[folded(name)].add(name)
+        by_key[fold_spelling(name)].add(name)
     right = {
         label: next(iter(names))
         for label in labels
-        if label not in shown and len(names := by_key.get(folded(label), set())) == 1
+        if label not in shown and len(names := by_key.get(fold_spelling(label), set())) == 1
     }
     if found.is_complete:
         return right
@@ -191,7 +194,7 @@ def _misspelt(found: ClassNames, labels: Collection[str]) -> dict[str, str]:
     return {label: name for label, name in right.items() if label not in cased}
 
 
-def _meaning(label: str, right: Mapping[str, str], names: Sequence[str], number: int) -> str:
+def _describe_meaning(label: str, right: Mapping[str, str], names: Sequence[str], number: int) -> str:
     if label in right:
-        return f"; did you mean {quoted(right[label])}?"
-    return nearest(label, names) if number < NAMED else ""
+        return f"; did you mean {quote(right[label])}?"
+    return did_you_mean(label, names) if number < MAX_SUGGESTIONS else ""

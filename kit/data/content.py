@@ -10,7 +10,7 @@ from pathlib import Path
 from kit.core.file_formats import sniff
 from kit.errors import DataError
 
-FIRST = 4096  # bytes that are looked at
+SNIFFED_BYTES = 4096  # bytes that are looked at
 PPM = re.compile(rb"P\d\s+(?:#[^\n]*\n\s*)*\d+\s")  # then comes the width
 # texts and tables about images, which lie beside them
 SIDECARS = frozenset({
@@ -49,7 +49,7 @@ def is_image_file(path: str) -> bool:
         if not stat.S_ISREG(file_path.stat().st_mode):
             return False  # opening a pipe would wait for its writer
         with file_path.open("rb") as file:
-            content = file.read(FIRST)
+            content = file.read(SNIFFED_BYTES)
         return _is_certain(sniff(content), content)
     except (OSError, ValueError, DataError):
         return False

@@ -15,10 +15,10 @@ from pathlib import Path
 import pandas as pd
 
 from kit.data.encodings import BOM, decode, is_utf8
-from kit.data.normal_form import difference, is_same_text
+from kit.data.normal_form import describe_difference, is_same_text
 from kit.data.other_files import refuse_other_kinds
-from kit.data.quotes import line_breaks, misplaced_quote
-from kit.errors import Case, ConfigError, DataError, nearest
+from kit.data.quotes import find_misplaced_quote, line_breaks
+from kit.errors import Case, ConfigError, DataError, did_you_mean
 
 SEPARATORS = (",", ";", "\t", "|")
 # the first line by which Excel knows the separator
@@ -45,7 +45,7 @@ class CsvFile:
         """The cells of one column. Raises ConfigError where there is no such column."""
         if name not in self.columns:
             raise ConfigError(
-                f"{self.path} has no column {name!r}{nearest(name, self.columns)}",
+                f"{self.path} has no column {name!r}{did_you_mean(name, self.columns)}",
                 code="C07",
                 hint=f"its columns: {', '.join(self.columns)}",
             )
@@ -102,10 +102,10 @@ def _content(path: Path) -> bytes:
         beside = sorted(file.name for file in path.parent.glob("*.csv"))
         same = next((name for name in beside if is_same_text(name, path.name)), "")
         if same:
-            raise DataError(f"no table {path}; there is {same!r}, {difference(same, path.name)}", code="D21",
+            raise DataError(f"no table {path}; there is {same!r}, {describe_difference(same, path.name)}", code="D21",
                             hint=f"rename it to {path.name}") from None  # fmt: skip
         hint = f"there are {', '.join(beside[:5])}" if beside else "kit init finds the tables"
-        raise DataError(f"no table {path}{nearest(path.name, beside)}", code="D21", hint=hint) from None
+        raise DataError(f"no table {path}{did_you_mean(path.name, beside)}", code="D21", hint=hint) from None
     except IsADirectoryError:
         raise DataError(f"{path} is a directory, not a CSV", code="D08") from None
     except PermissionError:
@@ -164,7 +164,9 @@ def _records(
             return rows, range(1 + before, 1 + before + len(rows)), {}
         ends = list(range(1, len(rows) + 1)) if plain else _ends(text, sep)
     except csv.Error as error:
-        raise misplaced_quote(path, text, sep, before) or DataError(f"{path}: {error}", code="D27") from None
+        raise find_misplaced_quote(path, text, sep, before) or DataError(
+            f"{path}: {error}", code="D27"
+        ) from None
     finally:
         csv.field_size_limit(limit)
     starts = [1, *(end + 1 for end in ends[:-1])]
@@ -185,9 +187,7 @@ def _ends(text: str, sep: str) -> list[int]:
 def _check_columns(path: Path, columns: Sequence[str]) -> None:
     cases = [f"{name!r} is there {n} times" for name, n in Counter(columns).items() if n > 1]
     cases += [
-        f"{name!r} has blanks around it"
-        for name in columns
-        if name != _trimmed(name) and not line_breaks(name)
+        f"{name!r} has blanks around it" for name in columns if name != _trim(name) and not line_breaks(name)
     ]
     cases += [
         f"{name!r} has a line break: is a quote left open on line 1?" for name in columns if line_breaks(name)
@@ -204,7 +204,7 @@ def _check_columns(path: Path, columns: Sequence[str]) -> None:
                         cases=[Case(case, str(path)) for case in cases])  # fmt: skip
 
 
-def _trimmed(name: str) -> str:
+def _trim(name: str) -> str:
     """A name without blanks and invisible characters around it."""
     return name.strip().strip("\u200b\u200c\u200d\u2060\ufeff").strip()
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kit.core.files import sha256
-from kit.errors import KitWarning, listed
+from kit.errors import KitWarning, format_cases
 
 if TYPE_CHECKING:
     from kit.data.table import Table
 
 
-def contents(paths: Sequence[Path]) -> np.ndarray:
+def file_groups(paths: Sequence[Path]) -> np.ndarray:
     """A number for each path, int64 (paths,), equal where the files' bytes are equal.
 
     A file that is not there, or empty, is like no other.
@@ -35,16 +35,16 @@ def contents(paths: Sequence[Path]) -> np.ndarray:
     return numbers
 
 
-def joined(*keys: Sequence[Hashable] | np.ndarray) -> np.ndarray:
+def merge_groups(*keys: Sequence[Hashable] | np.ndarray) -> np.ndarray:
     """Groups of rows linked by an equal value under any key, directly or through others: int64 (rows,)."""
     links: list[tuple[int, int]] = []
     for values in keys:
         first: dict[Hashable, int] = {}
         links += ((row, first.setdefault(value, row)) for row, value in enumerate(values))
-    return linked(len(keys[0]), links)
+    return connected_components(len(keys[0]), links)
 
 
-def linked(rows: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:
+def connected_components(rows: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:
     """Rows linked by pairs, directly or through others, have one number, the lowest row's: int64 (rows,)."""
     parent = list(range(rows))
 
@@ -59,7 +59,7 @@ def linked(rows: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:
     return np.array([root(row) for row in range(rows)], dtype=np.int64)
 
 
-def _repeated(numbers: np.ndarray) -> list[np.ndarray]:
+def _groups_of_several(numbers: np.ndarray) -> list[np.ndarray]:
     order = np.argsort(numbers, kind="stable")
     starts = np.flatnonzero(np.diff(numbers[order])) + 1
     return [rows for rows in np.split(order, starts) if len(rows) > 1]
@@ -67,7 +67,7 @@ def _repeated(numbers: np.ndarray) -> list[np.ndarray]:
 
 def warn(table: Table, numbers: np.ndarray) -> None:
     """Warns of training images that are there twice (W01), and of those with two labels (W02)."""
-    repeated = _repeated(numbers)
+    repeated = _groups_of_several(numbers)
     if not repeated:
         return
     count = sum(map(len, repeated))
@@ -86,11 +86,11 @@ def warn(table: Table, numbers: np.ndarray) -> None:
         _say(f"W02 {len(conflicts)} images have conflicting labels", named)
 
 
-def warn_shared(train: Table, test: Table) -> None:
+def warn_train_test_overlap(train: Table, test: Table) -> None:
     """Warns (W01) of images that are in the training rows and in the test rows, byte for byte."""
-    numbers = contents([*train.paths, *test.paths])
+    numbers = file_groups([*train.paths, *test.paths])
     split = len(train)
-    shared = [rows for rows in _repeated(numbers) if rows.min() < split <= rows.max()]
+    shared = [rows for rows in _groups_of_several(numbers) if rows.min() < split <= rows.max()]
     if shared:
         ids = np.concatenate([train.ids, test.ids])
         _say(
@@ -99,4 +99,4 @@ def warn_shared(train: Table, test: Table) -> None:
 
 
 def _say(summary: str, cases: Iterable[str]) -> None:
-    warnings.warn(KitWarning("\n".join([summary, *listed(list(cases))])), stacklevel=3)
+    warnings.warn(KitWarning("\n".join([summary, *format_cases(list(cases))])), stacklevel=3)

@@ -18,8 +18,10 @@ from kit.errors import Case, InvalidError
 
 SCHEMA = 1
 SPLITS: tuple[Split, ...] = ("train", "test")
-CHUNK = 65_536  # vectors that are looked at a time
-NEAR = 1e-2  # a length differs from 1 by less; float16 vectors of 2,048 numbers are within .001
+CHUNK_ROWS = 65_536  # vectors that are looked at a time
+UNIT_LENGTH_TOLERANCE = (
+    1e-2  # a length differs from 1 by less; float16 vectors of 2,048 numbers are within .001
+)
 
 Split = Literal["train", "test"]
 
@@ -39,20 +41,20 @@ class Vectors:
         """How many numbers a vector has."""
         return int(self.vectors.shape[1])
 
-    def known(self) -> np.ndarray:
+    def has_image(self) -> np.ndarray:
         """Which rows have a vector, bool (rows,)."""
         found = np.zeros(len(self), bool)
-        for start in range(0, len(self), CHUNK):
-            found[start : start + CHUNK] = self.vectors[start : start + CHUNK].any(axis=1)
+        for start in range(0, len(self), CHUNK_ROWS):
+            found[start : start + CHUNK_ROWS] = self.vectors[start : start + CHUNK_ROWS].any(axis=1)
         return found
 
     def faults(self) -> list[Case]:
         """Rows whose vectors are not finite, or neither zero nor of length 1."""
         cases = []
-        for start in range(0, len(self), CHUNK):
-            part = self.vectors[start : start + CHUNK].astype(np.float32)
+        for start in range(0, len(self), CHUNK_ROWS):
+            part = self.vectors[start : start + CHUNK_ROWS].astype(np.float32)
             lengths = np.sqrt(np.einsum("ij,ij->i", part, part))
-            bad = ~((np.abs(lengths - 1) < NEAR) | (lengths == 0))
+            bad = ~((np.abs(lengths - 1) < UNIT_LENGTH_TOLERANCE) | (lengths == 0))
             cases += [
                 Case(f"its vector has length {lengths[row]:.3g}", id=str(self.ids[start + row]))
                 for row in np.flatnonzero(bad)
@@ -70,15 +72,15 @@ class Embeddings:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Maps what `finish` closed. Raises InvalidError D47 for what is missing, damaged, or no unit vectors."""
-        manifest = manifest_of(folder)
+        """Maps what `write_manifest` closed. Raises InvalidError D47 if missing, damaged or not of unit length."""
+        manifest = embedding_manifest(folder)
         damaged = [
             name
             for name, mark in manifest["sha256"].items()
             if not (folder / name).is_file() or sha256(folder / name) != mark
         ]
         if damaged:
-            raise _damaged(
+            raise _damage_error(
                 folder, [Case("is missing or not what was written", str(folder / name)) for name in damaged]
             )
         train, test = (_vectors(folder, split) for split in SPLITS)
@@ -95,18 +97,20 @@ def _vectors(folder: Path, split: Split) -> Vectors:
     try:
         ids, vectors = np.load(folder / f"{split}-ids.npy"), np.load(folder / f"{split}.npy", mmap_mode="r")
     except (OSError, ValueError) as error:
-        raise _damaged(folder, [Case(str(error).splitlines()[0], split)]) from None
+        raise _damage_error(folder, [Case(str(error).splitlines()[0], split)]) from None
     if (
         vectors.ndim != 2
         or ids.shape != vectors.shape[:1]
         or ids.dtype.kind != "U"
         or vectors.dtype != np.float16
     ):
-        raise _damaged(folder, [Case(f"ids {ids.shape}, vectors {vectors.shape} of {vectors.dtype}", split)])
+        raise _damage_error(
+            folder, [Case(f"ids {ids.shape}, vectors {vectors.shape} of {vectors.dtype}", split)]
+        )
     return Vectors(ids, vectors)
 
 
-def begin(folder: Path, split: Split, ids: np.ndarray, features: int) -> np.ndarray:
+def create_memmap(folder: Path, split: Split, ids: np.ndarray, features: int) -> np.ndarray:
     """A map of zeros (rows, features) float16, to be filled, in a folder that is being written."""
     np.save(folder / f"{split}-ids.npy", ids.astype(str))
     shape = (len(ids), features)
@@ -116,14 +120,14 @@ def begin(folder: Path, split: Split, ids: np.ndarray, features: int) -> np.ndar
     return np.lib.format.open_memmap(folder / f"{split}.npy", mode="w+", dtype=np.float16, shape=shape)
 
 
-def finish(folder: Path, about: Mapping[str, Any]) -> None:
+def write_manifest(folder: Path, about: Mapping[str, Any]) -> None:
     """Writes the manifest of a folder whose maps are filled and flushed."""
     names = [f"{split}{part}.npy" for split in SPLITS for part in ("", "-ids")]
     marks = {name: sha256(folder / name) for name in names}
     write_json(folder / "manifest.json", {"schema": SCHEMA, "about": dict(about), "sha256": marks})
 
 
-def manifest_of(folder: Path) -> dict[str, Any]:
+def embedding_manifest(folder: Path) -> dict[str, Any]:
     """What a folder of embeddings says of itself. Raises InvalidError D47 where it does not."""
     try:
         found = dict(read_json(folder / "manifest.json"))
@@ -135,10 +139,12 @@ def manifest_of(folder: Path) -> dict[str, Any]:
             return found
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    raise _damaged(folder, [Case("is missing, damaged or of another kit", str(folder / "manifest.json"))])
+    raise _damage_error(
+        folder, [Case("is missing, damaged or of another kit", str(folder / "manifest.json"))]
+    )
 
 
-def _damaged(folder: Path, cases: list[Case]) -> InvalidError:
+def _damage_error(folder: Path, cases: list[Case]) -> InvalidError:
     return InvalidError(
         f"{folder} holds no embeddings that can be read", code="D47", cases=cases,
         hint="delete the folder, then kit embed makes it anew",

@@ -120,7 +120,7 @@ def _undecodable(path: Path, content: bytes, encoding: str, error: UnicodeError,
     if isinstance(error, UnicodeDecodeError) and error.object == content and not _wide(content):
         byte, line = content[error.start], len(_LINE_END.findall(content[: error.start])) + 1
         where = f", line {line} has the byte 0x{byte:02X}"
-        if name == "UTF-8" and (damaged := _damaged_characters(content)):
+        if name == "UTF-8" and (damaged := _count_damaged_characters(content)):
             return DataError(
                 f"{path} is UTF-8 with {damaged} damaged character{'s' * (damaged > 1)}{where}", code="D25",
                 hint="mend that line: another encoding would garble the rest",
@@ -164,7 +164,7 @@ def _fits(content: bytes, encoding: str) -> bool:
     return True
 
 
-def _damaged_characters(content: bytes) -> int:
+def _count_damaged_characters(content: bytes) -> int:
     """How many characters of a UTF-8 text are damaged; 0 where as few are whole, so that it is another encoding."""
     text = content.decode(errors="replace")
     damaged = text.count("\ufffd")

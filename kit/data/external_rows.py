@@ -9,10 +9,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kit.errors import Case, ConfigError, DataError, nearest
+from kit.errors import Case, ConfigError, DataError, did_you_mean
 
 if TYPE_CHECKING:
-    from kit.data.rows import Rows
+    from kit.data.rows import SourceRows
 
 SOURCE = "source"  # the column of a table of external rows that names where each is from
 LICENCE = ("licence", "license")  # columns that say under which licence a source is
@@ -20,7 +20,7 @@ ORIGIN = "origin"  # and where it was found: an address, a paper
 
 
 @dataclass(frozen=True, order=True)
-class Source:
+class ExternalSource:
     """Rows of one source, licence and origin; the last two blank where the table does not say."""
 
     name: str
@@ -33,19 +33,19 @@ class Source:
         return ", ".join([f"{self.rows} rows", licence, *([f"from {self.origin}"] if self.origin else [])])
 
 
-def named(rows: Rows, column: str | None) -> Rows:
+def with_source_column(rows: SourceRows, column: str | None) -> SourceRows:
     """The competition's table, with the source that a column names for each row; blank is the competition itself."""
     if column is None:
         return rows
     if column not in rows.columns:
         raise ConfigError(
-            f"data.source: no column {column!r}{nearest(column, rows.columns)}", code="C07",
+            f"data.source: no column {column!r}{did_you_mean(column, rows.columns)}", code="C07",
             hint=f"there are {', '.join(rows.columns)}",
         )  # fmt: skip
     return replace(rows, sources=tuple(cell.strip() for cell in rows.columns[column]))
 
 
-def joined(own: Rows, more: Rows, file: Path) -> Rows:
+def with_external_rows(own: SourceRows, more: SourceRows, file: Path) -> SourceRows:
     """The competition's rows, then those of another table; a column that one of them lacks is blank there.
 
     Raises DataError D24 for an id that both have.
@@ -71,11 +71,11 @@ def joined(own: Rows, more: Rows, file: Path) -> Rows:
     )  # fmt: skip
 
 
-def _cells(rows: Rows, name: str) -> Sequence[str]:
+def _cells(rows: SourceRows, name: str) -> Sequence[str]:
     return rows.columns.get(name, [""] * len(rows.ids))
 
 
-def with_groups(rows: Rows, groups: Sequence[str]) -> list[str]:
+def external_groups(rows: SourceRows, groups: Sequence[str]) -> list[str]:
     """The groups; an external row that names none is a group of its own, by its id."""
     if not rows.sources:
         return list(groups)
@@ -83,18 +83,20 @@ def with_groups(rows: Rows, groups: Sequence[str]) -> list[str]:
     return [group if group.strip() or not source else f"{source} {name}" for group, name, source in told]
 
 
-def listed(sources: Sequence[str], columns: Mapping[str, Sequence[str]]) -> tuple[Source, ...]:
+def sources_of(sources: Sequence[str], columns: Mapping[str, Sequence[str]]) -> tuple[ExternalSource, ...]:
     """The external sources among rows, by name: for the rules, the manifest and the write-up."""
     if not any(sources):  # a competition's own table may have such columns too, and needs no permission
         return ()
     blank = [""] * len(sources)
     licences = next((columns[name] for name in LICENCE if name in columns), blank)
     told = zip(sources, licences, columns.get(ORIGIN, blank), strict=True)
-    counts = Counter(Source(name, licence.strip(), origin.strip()) for name, licence, origin in told if name)
+    counts = Counter(
+        ExternalSource(name, licence.strip(), origin.strip()) for name, licence, origin in told if name
+    )
     return tuple(replace(source, rows=count) for source, count in sorted(counts.items()))
 
 
-def in_words(sources: Iterable[Source]) -> dict[str, str]:
+def describe_sources(sources: Iterable[ExternalSource]) -> dict[str, str]:
     """What is known of each source by its name, as the manifest and a write-up tell it."""
     told: dict[str, str] = {}
     for source in sources:
@@ -102,9 +104,9 @@ def in_words(sources: Iterable[Source]) -> dict[str, str]:
     return told
 
 
-def check_allowed(rows: Rows, rule: str | Sequence[str]) -> None:
+def check_allowed(rows: SourceRows, rule: str | Sequence[str]) -> None:
     """Raises DataError D63 for external rows that the rule does not allow, D29 where no row is the competition's."""
-    found = listed(rows.sources, rows.columns)
+    found = sources_of(rows.sources, rows.columns)
     refused = [source for source in found if not is_allowed(source.licence, rule)]
     if refused:
         count = sum(source.rows for source in refused)

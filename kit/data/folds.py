@@ -16,7 +16,7 @@ from kit.core.randomness import generator
 from kit.data import duplicates
 from kit.data.csv_file import read_csv
 from kit.errors import Case, ConfigError, DataError, KitWarning, PluginError
-from kit.kinds.advice import innermost, stratified
+from kit.kinds.advice import choose_stratified_splitter, innermost
 
 if TYPE_CHECKING:
     from kit.data.table import Table
@@ -31,42 +31,44 @@ class Folds:
     numbers: np.ndarray  # (rows, repeats) int64; a number names one model, over all repeats
     # the same, but a row of another source has those of its group's own rows, with which it must not train; None
     # where there is no such row
-    kin: np.ndarray | None = None
+    related: np.ndarray | None = None
 
     @property
     def count(self) -> int:
         """How many folds there are, over all repeats; where no row is held out, the one that trains on all."""
         return max(int(self.numbers.max()) + 1, 1)
 
-    def held_out(self, fold: int) -> np.ndarray:
+    def oof_mask(self, fold: int) -> np.ndarray:
         """The rows that a fold's model never sees and predicts, bool (rows,)."""
         mask: np.ndarray = (self.numbers == fold).any(axis=1)
         return mask
 
-    def train(self, splitter: Splitter, fold: int) -> np.ndarray:
+    def training_mask(self, splitter: Splitter, fold: int) -> np.ndarray:
         """The rows that a fold's model trains on, bool (rows,)."""
-        return np.asarray(splitter.train_rows(self.sides, fold), dtype=bool)
+        return np.asarray(splitter.train_rows(self.folds_of_related_rows, fold), dtype=bool)
 
     @property
-    def sides(self) -> np.ndarray:
+    def folds_of_related_rows(self) -> np.ndarray:
         """The fold numbers that say which rows a model must not train on, (rows, repeats)."""
-        return self.numbers if self.kin is None else self.kin
+        return self.numbers if self.related is None else self.related
 
     def fingerprint(self) -> str:
         """64 hex digits that are equal for equal ids in equal folds."""
-        kin = [] if self.kin is None else [self.kin.tolist()]
+        kin = [] if self.related is None else [self.related.tolist()]
         return files.fingerprint([self.ids.tolist(), self.numbers.tolist(), *kin])
 
     def write(self, path: files.StrPath) -> None:
-        """Writes folds.csv: id, fold; or id, fold_0, fold_1 ... where there are several repeats; `kin` likewise."""
+        """Writes folds.csv: id, fold; or id, fold_0, fold_1 ... where there are several repeats; `related` likewise."""
         repeats = self.numbers.shape[1]
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
-        names = ["fold"] if self.kin is None else ["fold", "kin"]
+        names = ["fold"] if self.related is None else ["fold", "kin"]
         writer.writerow(
             ["id", *(name if repeats == 1 else f"{name}_{n}" for name in names for n in range(repeats))]
         )
-        numbers = self.numbers if self.kin is None else np.concatenate([self.numbers, self.kin], axis=1)
+        numbers = (
+            self.numbers if self.related is None else np.concatenate([self.numbers, self.related], axis=1)
+        )
         writer.writerows([row, *each] for row, each in zip(self.ids.tolist(), numbers.tolist(), strict=True))
         files.write_text(Path(path), text.getvalue())
 
@@ -97,19 +99,20 @@ def make_folds(table: Table, splitter: Splitter, seed: int = 0) -> Folds:
     Warns of identical images (W01, W02), rare classes (W04), classes that a fold does not train on (W06). Raises
     DataError D33 and D34 where groups are too few or torn, PluginError P07 for a splitter that breaks its promise.
     """
-    table = table.sorted_by_id()
-    same = duplicates.contents(table.paths)
+    table = table.sort_by_id()
+    same = duplicates.file_groups(table.paths)
     duplicates.warn(table, same)
     if splitter.asks_for_groups() and table.groups is None:
         name = splitter.plugin_name()
         raise ConfigError(
             f"splitter {name!r} needs data.group",
             code="C08",
-            hint=f"data.group=<column>, or {innermost(splitter)[0]}={stratified(table.label_kind, grouped=False)}",
+            hint=f"data.group=<column>, or {innermost(splitter)[0]}="
+            f"{choose_stratified_splitter(table.label_kind, grouped=False)}",
         )
-    groups = same if table.groups is None else duplicates.joined(same, table.groups)
+    groups = same if table.groups is None else duplicates.merge_groups(same, table.groups)
     # one row stands for all its copies: a splitter that knows no groups cannot tear them
-    own = np.flatnonzero(table.own)
+    own = np.flatnonzero(table.competition_rows)
     _, first, twin = np.unique(same[own], return_index=True, return_inverse=True)
     shown, place = np.unique(own[first][twin], return_inverse=True)
     seen = replace(table.take(shown), groups=None if table.groups is None else groups[shown].astype(str))
@@ -117,7 +120,7 @@ def make_folds(table: Table, splitter: Splitter, seed: int = 0) -> Folds:
     _check_numbers(splitter, numbers, len(seen))
     placed = np.full((len(table), numbers.shape[1]), -1, np.int64)
     placed[own] = numbers[place]
-    folds = Folds(table.ids, placed, _kin(placed, groups, table.own))
+    folds = Folds(table.ids, placed, _kin(placed, groups, table.competition_rows))
     _check_groups(folds, splitter, groups, table)
     _warn_of_rare(folds, splitter, table)
     return folds
@@ -157,7 +160,7 @@ def _check_groups(folds: Folds, splitter: Splitter, groups: np.ndarray, table: T
     """Raises DataError where a model would train on a row, or a row's relative, that it is to predict."""
     torn: dict[int, list[int]] = {}
     for fold in range(folds.count):
-        held, trained = folds.held_out(fold), folds.train(splitter, fold)
+        held, trained = folds.oof_mask(fold), folds.training_mask(splitter, fold)
         for group in np.intersect1d(groups[held], groups[trained]):
             torn.setdefault(int(group), []).append(fold)
     if not torn:
@@ -167,7 +170,7 @@ def _check_groups(folds: Folds, splitter: Splitter, groups: np.ndarray, table: T
         Case(f"group {names[group]!r} is held out and trained on in fold {', '.join(map(str, numbers))}")
         for group, numbers in torn.items()
     ]
-    keep = f"splitter={stratified(table.label_kind, grouped=True)}"
+    keep = f"splitter={choose_stratified_splitter(table.label_kind, grouped=True)}"
     raise DataError(
         f"splitter {splitter.plugin_name()!r} tears {len(torn)} of {len(set(groups))} groups",
         code="D34",
@@ -185,14 +188,14 @@ def _warn_of_rare(folds: Folds, splitter: Splitter, table: Table) -> None:
     needed = max(_per_repeat(folds), 2) if splitter.holds_out else 0
     rare = [
         f"{name} {count}"
-        for name, count in zip(table.classes, table.counts(table.own), strict=True)
+        for name, count in zip(table.classes, table.counts(table.competition_rows), strict=True)
         if count < needed
     ]
     if rare:
         text = f"W04 {len(rare)} classes have fewer rows than the {needed} folds: {', '.join(rare)}"
         warnings.warn(KitWarning(text), stacklevel=3)
     for fold in range(folds.count):
-        absent = np.flatnonzero(table.counts(folds.train(splitter, fold)) == 0)
+        absent = np.flatnonzero(table.counts(folds.training_mask(splitter, fold)) == 0)
         if len(absent):
             names = ", ".join(table.classes[number] for number in absent)
             text = f"W06 fold {fold} trains on no row of {len(absent)} classes, and scores them as wrong: {names}"

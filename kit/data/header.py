@@ -14,12 +14,12 @@ MIN_LENGTH = 6  # characters from which ids of one length are random names, such
 
 def check_header(file: CsvFile, id_column: str, extensions: Collection[str]) -> None:
     """Raises DataError D28 if a table's first line is a row: it names an image file or has the form of the ids."""
-    why = missing_header(file, id_column, extensions)
+    why = explain_missing_header(file, id_column, extensions)
     if why:
         raise without_header(file, why)
 
 
-def missing_header(file: CsvFile, id_column: str, extensions: Collection[str]) -> str:
+def explain_missing_header(file: CsvFile, id_column: str, extensions: Collection[str]) -> str:
     """Why the first line is a row and no header, in words; empty if it is a header.
 
     If the table has no column `id_column`, its first column is taken for the ids.

@@ -20,7 +20,7 @@ LINKS = {"D20": "a link that leads outside", "D02": "a link that leads nowhere"}
 
 
 @dataclass
-class Images:
+class ImageFolder:
     """The image files below `base`; a name may hold folders, and may lack its ending.
 
     A file is an image by its ending, or else by its content. If no file has the name itself, one whose name is the same
@@ -58,7 +58,7 @@ class Images:
         path = Path(f"{folder}/{files[0]}")
         return path, self._problem_of(path) if entries[files[0]] == LINK else ""
 
-    def in_folder(self, name: str) -> tuple[list[Path], str]:
+    def images_of_folder(self, name: str) -> tuple[list[Path], str]:
         """Every image file of a folder by name, and D20 where the folder lies outside, D02 where it has none."""
         folder = os.path.normpath(f"{self.base}/{name}")
         entries = self._entries(folder) if _is_inside(folder, self.base, strict=False) else None
@@ -129,7 +129,7 @@ class Images:
         ]
         return images if len(images) == 1 else []
 
-    def looked_for(self, name: str) -> str:
+    def paths_to_try(self, name: str) -> str:
         """What was tried for a name, and where, as words for an error."""
         folder, _, stem = f"{self.base}/{name}".rpartition("/")
         tried = [entry for entry in self._candidates(stem) if entry != stem and entry.islower()] or [stem]
@@ -169,7 +169,7 @@ class Images:
         """Name -> what it is, of a folder; None where the folder lies outside once links are resolved."""
         if folder not in self._listed:
             inside = not self._link_problem(folder)
-            self._listed[folder] = _listing(folder) if inside else None
+            self._listed[folder] = _list_folder(folder) if inside else None
         return self._listed[folder]
 
     def _on_disk(self, path: str) -> str:
@@ -204,7 +204,7 @@ def _is_inside(path: str, base: str, strict: bool = True) -> bool:
     return path.startswith(base.rstrip("/") + "/") or (not strict and path == base)
 
 
-def _listing(folder: str) -> dict[str, str]:
+def _list_folder(folder: str) -> dict[str, str]:
     try:
         with os.scandir(folder) as entries:
             return {
@@ -224,7 +224,7 @@ def split_pattern(root: Path, pattern: str) -> tuple[str, str]:
         return "/", pattern[1:]
     base = os.path.normpath(fixed if fixed.startswith("/") else f"{root.absolute()}/{fixed}")
     if not base.isascii() and not Path(base).is_dir() and _is_inside(base, str(root.absolute())):
-        base = Images(str(root.absolute()), ())._on_disk(base)
+        base = ImageFolder(str(root.absolute()), ())._on_disk(base)
     return base, pattern[len(fixed) :].removeprefix("/")
 
 
@@ -235,8 +235,8 @@ HINTS = {
 }
 
 
-def refuse(
-    images: Images, names: Sequence[str], ids: Sequence[str], codes: Sequence[str], split: str
+def raise_missing(
+    images: ImageFolder, names: Sequence[str], ids: Sequence[str], codes: Sequence[str], split: str
 ) -> None:
     """Raises DataError for the first kind of problem among D20, D08 and D02, with all its rows as cases."""
     for code, text in {"D20": f"id leaves the image root {images.base}", **TEXTS}.items():
@@ -244,8 +244,8 @@ def refuse(
         if not rows:
             continue
         more = f", and for {len(rows) - 1} more {split} rows" if len(rows) > 1 else f", a {split} row"
-        details = [f"{text} ({images.looked_for(names[row])})" if code == "D02" else text for row in rows]
+        details = [f"{text} ({images.paths_to_try(names[row])})" if code == "D02" else text for row in rows]
         cases = [Case(detail, "", ids[row], split, code) for row, detail in zip(rows, details, strict=True)]
         hint = HINTS.get(code) or images.endings_present([names[row] for row in rows])
-        looked = f" ({images.looked_for(names[rows[0]])})" if code == "D02" else ""
+        looked = f" ({images.paths_to_try(names[rows[0]])})" if code == "D02" else ""
         raise DataError(f"{text} for id {ids[rows[0]]!r}{looked}{more}", code=code, cases=cases, hint=hint)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kit.data.csv_file import read_csv
 from kit.data.spelling import as_numbers
-from kit.errors import Case, ConfigError, DataError, nearest
+from kit.errors import Case, ConfigError, DataError, did_you_mean
 
 if TYPE_CHECKING:
     from kit.config.models import Data
@@ -28,7 +28,7 @@ def class_factors(
     wanted = data.label_factors
     if not wanted:
         return ()
-    found = _listed(root, data, wanted) or _of_rows(wanted, classes, labels, parts)
+    found = _read_listed(root, data, wanted) or _of_rows(wanted, classes, labels, parts)
     blank = [Case(f"{name} is blank", label, code="D22") for label, values in zip(classes, found, strict=True)
              for name, value in zip(wanted, values, strict=True) if not value.strip()]  # fmt: skip
     if blank:
@@ -36,7 +36,7 @@ def class_factors(
     return found
 
 
-def _listed(root: Path, data: Data, wanted: Sequence[str]) -> Factors:
+def _read_listed(root: Path, data: Data, wanted: Sequence[str]) -> Factors:
     """The values that `data.classes` lists; empty where it has none of the columns."""
     if data.classes is None:
         return ()
@@ -50,7 +50,7 @@ def _listed(root: Path, data: Data, wanted: Sequence[str]) -> Factors:
 
 def _check_known(wanted: Sequence[str], columns: Sequence[str], source: str) -> None:
     unknown = [
-        Case(f"no such column{nearest(name, columns)}", name) for name in wanted if name not in columns
+        Case(f"no such column{did_you_mean(name, columns)}", name) for name in wanted if name not in columns
     ]
     if unknown:
         raise ConfigError(

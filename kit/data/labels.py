@@ -12,8 +12,8 @@ import numpy as np
 
 from kit.data.csv_file import is_number, read_csv
 from kit.data.patterns import columns_of, fill
-from kit.data.spelling import folded, renamed
-from kit.errors import Case, ConfigError, DataError, nearest
+from kit.data.spelling import fold_spelling, rename_labels
+from kit.errors import Case, ConfigError, DataError, did_you_mean
 
 if TYPE_CHECKING:
     from kit.config.models import Data
@@ -34,7 +34,7 @@ def label_parts(
     return parts
 
 
-def made_labels(parts: Mapping[str, Sequence[str]], data: Data, ids: Sequence[str]) -> list[str]:
+def compose_labels(parts: Mapping[str, Sequence[str]], data: Data, ids: Sequence[str]) -> list[str]:
     """Every row's label as text, by the column or pattern `data.label`, before `data.rename`.
 
     Raises DataError D30 for a row without one, of which there is nothing to see.
@@ -42,8 +42,8 @@ def made_labels(parts: Mapping[str, Sequence[str]], data: Data, ids: Sequence[st
     made = fill(data.label or "", parts, "data.label")
     blank = [
         Case("no label", "", row, "train", "D30")
-        for row, label in zip(ids, renamed(made, data.rename), strict=True)
-        if not folded(label)
+        for row, label in zip(ids, rename_labels(made, data.rename), strict=True)
+        if not fold_spelling(label)
     ]
     if blank:
         raise DataError(f"{len(blank)} training rows have no label", code="D30", cases=blank)
@@ -88,7 +88,7 @@ def _ranges(cells: Sequence[str], name: str, edges: Sequence[float], ids: Sequen
     return [names[place] for place in places]
 
 
-def class_groups(root: Path, data: Data) -> tuple[str, ...]:
+def superclasses(root: Path, data: Data) -> tuple[str, ...]:
     """The group of each class, in class order, from a column of `data.classes`; empty where none is named.
 
     Raises ConfigError where there is no such file or column.
@@ -100,13 +100,13 @@ def class_groups(root: Path, data: Data) -> tuple[str, ...]:
     file = read_csv(root / data.classes, data.sep, data.encoding)
     if data.class_groups not in file.columns:
         hint = f"data.class_groups is one of {', '.join(file.columns[1:])}"
-        close = nearest(data.class_groups, file.columns)
+        close = did_you_mean(data.class_groups, file.columns)
         raise ConfigError(f"{file.path} has no column {data.class_groups!r}{close}", code="C07", hint=hint)
     place = file.columns.index(data.class_groups)
     return tuple(row[place] for row in file.rows)
 
 
-def numbers(labels: Sequence[str], classes: Sequence[str]) -> np.ndarray:
+def encode_labels(labels: Sequence[str], classes: Sequence[str]) -> np.ndarray:
     """Class numbers, int64 (rows,), of labels that are all classes."""
     number = {name: index for index, name in enumerate(classes)}
     return np.array([number[label] for label in labels], dtype=np.int64)

@@ -11,7 +11,7 @@ import numpy as np
 from kit.data.csv_file import read_csv
 from kit.data.patterns import fill
 from kit.data.spelling import number_of
-from kit.errors import Case, ConfigError, DataError, nearest
+from kit.errors import Case, ConfigError, DataError, did_you_mean
 
 if TYPE_CHECKING:
     from kit.config.models import Data
@@ -21,7 +21,7 @@ Cells = list[tuple[str, ...]]
 
 def split_labels(columns: Mapping[str, Sequence[str]], data: Data, separator: str) -> Cells:
     """Every row's labels, by the column or pattern `data.label`, before `data.rename`; a row may have none."""
-    return [parts(cell, separator) for cell in fill(data.label or "", columns, "data.label")]
+    return [split_cell(cell, separator) for cell in fill(data.label or "", columns, "data.label")]
 
 
 def class_columns(root: Path, data: Data, columns: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
@@ -39,7 +39,7 @@ def class_columns(root: Path, data: Data, columns: Mapping[str, Sequence[str]]) 
     else:
         names = read_csv(root / data.sample, data.sep, data.encoding).columns[1:] if data.sample else ()
     lost = [
-        Case(f"no such column{nearest(name, columns)}", name)
+        Case(f"no such column{did_you_mean(name, columns)}", name)
         for name in names
         if column_of(name, columns) is None
     ]
@@ -61,7 +61,7 @@ def column_of(name: str, columns: Iterable[str]) -> str | None:
     return same[0] if len(same) == 1 else None
 
 
-def from_columns(
+def multi_hot_from_columns(
     columns: Mapping[str, Sequence[str]], classes: Sequence[str], ids: Sequence[str]
 ) -> np.ndarray:
     """0 and 1, int8 (rows, classes), of a column a class. Raises DataError D31 for cells that are neither."""
@@ -78,15 +78,15 @@ def from_columns(
     return np.array([[value[cell] == 1 for cell in cells[name]] for name in classes], dtype=np.int8).T.copy()
 
 
-def parts(cell: str, separator: str) -> tuple[str, ...]:
+def split_cell(cell: str, separator: str) -> tuple[str, ...]:
     """The labels in a cell, without blanks around them; nothing between two separators is no label."""
     found = cell.split() if separator.isspace() else map(str.strip, cell.split(separator))
     return tuple(part for part in found if part)
 
 
-def check_classes(classes: Sequence[str], separator: str) -> None:
+def check_separator(classes: Sequence[str], separator: str) -> None:
     """Raises ConfigError C07 for classes that the separator takes apart."""
-    torn = [name for name in classes if parts(name, separator) != (name,)]
+    torn = [name for name in classes if split_cell(name, separator) != (name,)]
     if torn:
         raise ConfigError(
             f"data.label_separator {separator!r} is in the names of {len(torn)} classes", code="C07", cases=torn,

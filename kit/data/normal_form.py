@@ -17,7 +17,7 @@ def is_same_text(one: str, other: str) -> bool:
     return one != other and nfc(one) == nfc(other)
 
 
-def difference(one: str, other: str) -> str:
+def describe_difference(one: str, other: str) -> str:
     """How two strings of one text differ, as words for a message."""
     return f"the same text in another Unicode form ({_form(one)}, not {_form(other)})"
 
@@ -33,7 +33,7 @@ def by_nfc(names: Iterable[str]) -> dict[str, str]:
     return {nfc(name): name for name in names if times[nfc(name)] == 1}
 
 
-def spelled_as(names: Sequence[str], wanted: Iterable[str]) -> list[str]:
+def respell(names: Sequence[str], wanted: Iterable[str]) -> list[str]:
     """The names, those that are a wanted name in another normal form spelled as it is."""
     known = set(wanted)
     if all(name.isascii() or name in known for name in names):

@@ -78,11 +78,11 @@ def _binary(path: Path, content: bytes) -> tuple[str, str] | None:
         return "a tar archive", f"tar -xf {shlex.quote(str(path))}"
     # a text may begin with the letters of these, and then goes on with more letters
     if content[:4] == b"PAR1" and content[4:5] < b" ":
-        return "a parquet file", _converted(path, "read_parquet")
+        return "a parquet file", _conversion_command(path, "read_parquet")
     if content[:6] == b"ARROW1" and content[6:7] < b" ":
-        return "an Arrow file", _converted(path, "read_feather")
+        return "an Arrow file", _conversion_command(path, "read_feather")
     if content[:3] == b"ORC" and content[3:4] < b" ":
-        return "an ORC file", _converted(path, "read_orc")
+        return "an ORC file", _conversion_command(path, "read_orc")
     if content[:1] == b"\x80" and content[1:2] in b"\x02\x03\x04\x05" and content[1:2]:
         return "a Python pickle", "a pickle can run code, so kit opens none: ask for a CSV"
     for magic, found in BINARY.items():
@@ -148,14 +148,14 @@ def _json(path: Path, content: bytes) -> tuple[str, str] | None:
             return ("JSON that is not whole", DAMAGED) if b'":' in first or first in (b"[", b"{") else None
         if b'":' not in first:
             return None
-        return "JSON (a value a line)", _converted(path, "read_json", ", lines=True, dtype=False")
+        return "JSON (a value a line)", _conversion_command(path, "read_json", ", lines=True, dtype=False")
     rows = isinstance(value, list) and all(isinstance(row, dict) for row in value)
     if rows or (isinstance(value, dict) and all(isinstance(row, dict | list) for row in value.values())):
-        return "JSON", _converted(path, "read_json", ", dtype=False, convert_dates=False")
+        return "JSON", _conversion_command(path, "read_json", ", dtype=False, convert_dates=False")
     return "JSON", "is it an error of the download? fetch the file again"
 
 
-def _converted(path: Path, reader: str, options: str = "") -> str:
+def _conversion_command(path: Path, reader: str, options: str = "") -> str:
     """The command that writes the rows of a file as CSV beside it."""
     target = str(path.with_suffix(f".text{path.suffix}"))
     return TO_CSV.format(reader=f"{reader}({str(path)!r}{options})", target=target)

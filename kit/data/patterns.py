@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from kit.errors import ConfigError, nearest
+from kit.errors import ConfigError, did_you_mean
 
 _COLUMN = re.compile(r"\{([^{}]*)\}")
 
@@ -24,7 +24,7 @@ def fill(pattern: str, columns: Mapping[str, Sequence[str]], key: str) -> list[s
     for name in parts[1::2]:
         if name not in columns:
             raise ConfigError(
-                f"{key}: no column {name!r}{nearest(name, columns)}",
+                f"{key}: no column {name!r}{did_you_mean(name, columns)}",
                 code="C07",
                 hint=f"there are {', '.join(columns)}",
             )

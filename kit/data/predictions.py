@@ -14,20 +14,27 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from kit.core.checked_dict import Said
-from kit.core.files import StrPath, fingerprint, parsed, written
-from kit.errors import SHOWN, Case, InvalidError
+from kit.core.checked_dict import CheckedDict
+from kit.core.files import StrPath, atomic_file, fingerprint, parse_json
+from kit.errors import MAX_CASES, Case, InvalidError
 
 if TYPE_CHECKING:
     import pyarrow
 
 SCHEMA = 1
-KEY = b"kit"  # of the parquet schema's metadata
-AGAIN = "delete the file, then kit train or kit tta makes it anew"
-SMALL, LARGEST = 2**27, 200  # bytes that any file may claim, and how many times its size a larger one may
+METADATA_KEY = b"kit"  # of the parquet schema's metadata
+HINT_RECREATE = "delete the file, then kit train or kit tta makes it anew"
+SIZE_LIMIT_BYTES, EXPANSION_LIMIT = (
+    2**27,
+    200,
+)  # bytes that any file may claim, and how many times its size a larger one may
 TOLERANCE = 1e-3  # of a row's sum; float16 probabilities of 100 classes stay within it
-GROUP = 8 * 2**20  # bytes of a row group, which are in memory at a time while a file is made or read
-WIDE = 1000  # from so many classes on a group has as many rows as here: each of its columns costs something
+ROW_GROUP_BYTES = (
+    8 * 2**20
+)  # bytes of a row group, which are in memory at a time while a file is made or read
+MANY_CLASSES = (
+    1000  # from so many classes on a group has as many rows as here: each of its columns costs something
+)
 Empty = Callable[[tuple[int, int]], np.ndarray]  # makes the array that probabilities are read into
 
 
@@ -42,7 +49,7 @@ class Predictions:
     folds: np.ndarray  # (rows,) int64, the fold whose model predicted the row; -1 = a mean over folds
     classes: tuple[str, ...]
     probabilities: np.ndarray
-    about: Mapping[str, Any] = field(default_factory=dict)  # JSON values, kept in the parquet's metadata
+    metadata: Mapping[str, Any] = field(default_factory=dict)  # JSON values, kept in the parquet's metadata
     multi_label: bool = False
 
     def __len__(self) -> int:
@@ -61,11 +68,11 @@ class Predictions:
         return cls(np.array([], dtype=str), np.array([], np.int64), classes, nothing, multi_label=multi_label)
 
     def write(self, path: StrPath) -> None:
-        """Writes checked parquet: id, fold, one float32 column a class; classes and `about` in its metadata.
+        """Writes checked parquet: id, fold, one float32 column a class; classes and `metadata` in its metadata.
 
         Raises InvalidError (D40, D41) for what `check` finds.
         """
-        write_parts(Path(path), [self], self.about)
+        write_parts(Path(path), [self], self.metadata)
 
     @classmethod
     def read(cls, path: StrPath, empty: Empty | None = None) -> Self:
@@ -83,7 +90,7 @@ class Predictions:
                 shape = (file.metadata.num_rows, file.metadata.num_columns - 2)
                 _refuse_claim(shape[0] * shape[1], path.stat().st_size)
                 shares = (empty or _in_memory)(shape)
-                rows = _filled(shares, file.iter_batches(_rows_a_group(shape[1])))
+                rows = _ids_and_folds(shares, file.iter_batches(_rows_a_group(shape[1])))
             several = bool(meta.get("multi_label", False))
             made = cls(*rows, _names(meta["classes"]), shares, meta["about"], several)
         except (pyarrow.ArrowException, OSError, KeyError, IndexError, TypeError, ValueError) as error:
@@ -179,14 +186,14 @@ def write_parts(path: Path, parts: Sequence[Predictions], about: Mapping[str, An
     }  # fmt: skip
     schema = _schema(parts[0].classes, json.dumps(meta, ensure_ascii=False, allow_nan=False))
     size, coded = sum(part.probabilities.nbytes for part in parts), ["id", "fold"]  # shares rarely repeat
-    with written(path, size) as stump, parquet.ParquetWriter(stump, schema, use_dictionary=coded) as file:
+    with atomic_file(path, size) as stump, parquet.ParquetWriter(stump, schema, use_dictionary=coded) as file:
         for part in parts:
             for rows in part._groups():
                 file.write_table(_table(part, rows, schema))
 
 
 def _rows_a_group(classes: int) -> int:
-    return max(1, GROUP // (4 * min(max(classes, 1), WIDE)))
+    return max(1, ROW_GROUP_BYTES // (4 * min(max(classes, 1), MANY_CLASSES)))
 
 
 def _schema(classes: Sequence[str], meta: str) -> pyarrow.Schema:
@@ -197,7 +204,7 @@ def _schema(classes: Sequence[str], meta: str) -> pyarrow.Schema:
         ("fold", pyarrow.int64()),
         *((k, pyarrow.float32()) for k in classes),
     ]
-    return pyarrow.schema(columns, metadata={KEY: meta.encode()})
+    return pyarrow.schema(columns, metadata={METADATA_KEY: meta.encode()})
 
 
 def _table(part: Predictions, rows: slice, schema: pyarrow.Schema) -> pyarrow.Table:
@@ -212,7 +219,7 @@ def _table(part: Predictions, rows: slice, schema: pyarrow.Schema) -> pyarrow.Ta
     return pyarrow.Table.from_arrays(arrays, schema=schema)
 
 
-def about_of(path: Path) -> dict[str, Any]:
+def metadata_of(path: Path) -> dict[str, Any]:
     """What a file's predictions say of themselves, its rows left unread. Raises InvalidError as `read` does."""
     about: dict[str, Any] = _meta(path)["about"]
     return about
@@ -234,7 +241,7 @@ def _meta(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InvalidError(f"no predictions at {path}", code="D41")
     try:
-        meta = dict(parsed(parquet.read_schema(path).metadata[KEY]))
+        meta = dict(parse_json(parquet.read_schema(path).metadata[METADATA_KEY]))
         newer = int(meta["schema"]) > SCHEMA
         about = {} if newer else dict(meta["about"])
     except (pyarrow.ArrowException, OSError, KeyError, IndexError, TypeError, ValueError) as error:
@@ -242,19 +249,22 @@ def _meta(path: Path) -> dict[str, Any]:
     if newer:
         text = f"{path} has schema {meta['schema']}, this kit reads up to {SCHEMA}"
         raise InvalidError(text, code="D40", hint="the kit that wrote it, or a newer one")
-    return {**meta, "about": Said(about, lambda key: _no_predictions(path, KeyError(key)))}
+    return {**meta, "about": CheckedDict(about, lambda key: _no_predictions(path, KeyError(key)))}
 
 
 def _no_predictions(path: Path, error: Exception) -> InvalidError:
     detail = str(error).splitlines()[0] if str(error) else type(error).__name__
     return InvalidError(
-        f"{path} is not a predictions file of kit", code="D40", cases=[Case(detail, str(path))], hint=AGAIN
+        f"{path} is not a predictions file of kit",
+        code="D40",
+        cases=[Case(detail, str(path))],
+        hint=HINT_RECREATE,
     )
 
 
 def _refuse_claim(cells: int, size: int) -> None:
     """Raises ValueError for a small file that would fill the memory; what kit writes is 25 times smaller at most."""
-    if 4 * cells > max(SMALL, LARGEST * size):
+    if 4 * cells > max(SIZE_LIMIT_BYTES, EXPANSION_LIMIT * size):
         raise ValueError(f"it claims {cells} cells, too many for its {size} bytes")
 
 
@@ -268,7 +278,9 @@ def _in_memory(shape: tuple[int, int]) -> np.ndarray:
     return np.empty(shape, np.float32)
 
 
-def _filled(shares: np.ndarray, groups: Iterable[pyarrow.RecordBatch]) -> tuple[np.ndarray, np.ndarray]:
+def _ids_and_folds(
+    shares: np.ndarray, groups: Iterable[pyarrow.RecordBatch]
+) -> tuple[np.ndarray, np.ndarray]:
     """Ids and folds of what `write` wrote, its probabilities in `shares`; columns are found by place."""
     ids, folds, begun = [np.array([], dtype=str)], [np.array([], dtype=np.int64)], 0
     for group in groups:
@@ -299,8 +311,8 @@ def _faults(probabilities: np.ndarray, free: bool) -> list[tuple[str, np.ndarray
 
 
 def _differs(missing: np.ndarray, extra: np.ndarray, wanted: int) -> InvalidError:
-    cases = [Case("is missing", id=str(name), code="D41") for name in missing[:SHOWN]]
-    cases += [Case("is not asked for", id=str(name), code="D41") for name in extra[:SHOWN]]
+    cases = [Case("is missing", id=str(name), code="D41") for name in missing[:MAX_CASES]]
+    cases += [Case("is not asked for", id=str(name), code="D41") for name in extra[:MAX_CASES]]
     return InvalidError(
         f"of {wanted} ids {len(missing)} have no prediction, and {len(extra)} predictions are of other ids",
         code="D41",

@@ -16,12 +16,12 @@ from typing import Literal
 import numpy as np
 
 from kit.config.workspace import Workspace
-from kit.core.files import fingerprint, is_plain_name, sha256
+from kit.core.files import fingerprint, is_safe_folder_name, sha256
 from kit.data.folds import Folds
 from kit.data.predictions import Predictions
 from kit.errors import ConfigError, DataError, InvalidError
 
-FOLDER = "pseudo"
+PSEUDO_DIR = "pseudo"
 Form = Literal["hard", "soft"]  # the likeliest class, or the probabilities themselves
 
 
@@ -45,13 +45,13 @@ class PseudoLabels:
                 hint="pseudo/NAME, as kit pseudo says it",
             )
         made = cls(folder, Predictions.read(file), Predictions.read(more) if more.is_file() else None)
-        if "told" not in made.test.about:
+        if "told" not in made.test.metadata:
             raise ConfigError(
                 f"pseudo {path!r} holds predictions, and no pseudo-labels",
                 code="C36",
                 hint="kit pseudo makes them",
             )
-        if made.train is None and made.test.about["told"] != ["test"]:
+        if made.train is None and made.test.metadata["told"] != ["test"]:
             raise InvalidError(
                 f"{more} is missing", code="D40", hint="kit pseudo again, under another --name"
             )
@@ -73,18 +73,18 @@ class PseudoLabels:
         return all(_equal(made, Predictions.read(self.folder / f"{name}.parquet")) for name, made in pairs)
 
     @property
-    def form(self) -> Form:
+    def label_type(self) -> Form:
         """Whether a row's label is its likeliest class, or its probabilities."""
-        return "soft" if self.test.about["labels"] == "soft" else "hard"
+        return "soft" if self.test.metadata["labels"] == "soft" else "hard"
 
     @property
     def round(self) -> int:
         """1 where no teacher was a student itself, else one more than theirs."""
-        return int(self.test.about["round"])
+        return int(self.test.metadata["round"])
 
     def of(self, fold: int) -> Predictions:
         """The test rows that a fold's student trains on. Raises ConfigError C36 for a fold that no teacher had."""
-        known = self.test.about["folds_taught"]
+        known = self.test.metadata["folds_taught"]
         if fold not in known:
             raise ConfigError(
                 f"pseudo {self.folder.name!r} has no labels for fold {fold}: its teachers were not trained there",
@@ -99,7 +99,7 @@ class PseudoLabels:
 
     def check(self, folds: Folds, classes: Sequence[str], test: str) -> None:
         """Raises what makes them unfit for a run: D61 other folds, D42 other classes, D65 other test rows."""
-        name, about = self.folder.name, self.test.about
+        name, about = self.folder.name, self.test.metadata
         if about["folds"] != folds.fingerprint():
             raise DataError(
                 f"the teachers of pseudo {name!r} were trained with other folds: they have seen rows that this run "
@@ -119,20 +119,20 @@ class PseudoLabels:
             )  # fmt: skip
 
 
-def mark(ids: np.ndarray, hashes: Sequence[str]) -> str:
+def images_digest(ids: np.ndarray, hashes: Sequence[str]) -> str:
     """64 hex digits that are equal for the same ids with images of the same content, in any order."""
     return fingerprint(sorted(zip(ids.tolist(), hashes, strict=True)))
 
 
-def place_of(workspace: Workspace, name: str) -> Path:
+def folder_of(workspace: Workspace, name: str) -> Path:
     """The folder of pseudo-labels of a name. Raises ConfigError C13 for one that is no folder's name."""
-    if not is_plain_name(name):
+    if not is_safe_folder_name(name):
         raise ConfigError(f"--name {name!r} is not a plain folder name", code="C13")
-    return workspace.root / FOLDER / name
+    return workspace.root / PSEUDO_DIR / name
 
 
 def _equal(one: Predictions, other: Predictions) -> bool:
     arrays = (
         np.array_equal(getattr(one, key), getattr(other, key)) for key in ("ids", "folds", "probabilities")
     )
-    return dict(one.about) == dict(other.about) and one.classes == other.classes and all(arrays)
+    return dict(one.metadata) == dict(other.metadata) and one.classes == other.classes and all(arrays)

@@ -13,14 +13,14 @@ from kit.data.spelling import number_of
 if TYPE_CHECKING:
     from kit.data.table import Table
 
-FEWEST = 20  # different numbers; fewer may be grades, which are classes
+MIN_VALUES = 20  # different numbers; fewer may be grades, which are classes
 ROWS = 5  # a quantity has fewer rows a value than this, in the mean
 
 
 def is_quantity(table: Table) -> bool:
     """Whether the classes are many different numbers with few rows each: a weight or an age, such as 12.73."""
     count = len(table.classes)
-    if table.is_multi_label or count < FEWEST or count * ROWS < len(table):
+    if table.is_multi_label or count < MIN_VALUES or count * ROWS < len(table):
         return False
     return all(number_of(name) is not None for name in table.classes)
 
@@ -32,7 +32,7 @@ def ranges(table: Table) -> str:
     """
     made = {one.made for one in table.spellings}
     column = next((str(name) for name in table.frame.columns if set(table.frame[name]) == made), None)
-    values = np.array([float(name) for name in table.classes])[table.true_labels()]
+    values = np.array([float(name) for name in table.classes])[table.targets()]
     edges = sorted({float(f"{edge:.4g}") for edge in np.quantile(values, (0.25, 0.5, 0.75))})
     if column is None or "{" in column or "}" in column:
         return ""

@@ -10,7 +10,7 @@ from pathlib import Path
 from kit.core.files import write_text
 from kit.errors import Case
 
-NAME = "quarantine.csv"
+QUARANTINE_FILE = "quarantine.csv"
 
 
 def quarantine(root: Path, cases: Sequence[Case], code: str = "") -> Path:
@@ -19,5 +19,5 @@ def quarantine(root: Path, cases: Sequence[Case], code: str = "") -> Path:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["path", "id", "split", "code", "detail"])
     writer.writerows([case.path, case.id, case.split, case.code or code, case.detail] for case in cases)
-    write_text(root / NAME, text.getvalue())
-    return root / NAME
+    write_text(root / QUARANTINE_FILE, text.getvalue())
+    return root / QUARANTINE_FILE

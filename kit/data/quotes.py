@@ -15,7 +15,7 @@ def line_breaks(text: str) -> int:
     return len(LINE_END.findall(text)) if "\n" in text or "\r" in text else 0
 
 
-def misplaced_quote(path: Path, text: str, sep: str, before: int) -> DataError | None:
+def find_misplaced_quote(path: Path, text: str, sep: str, before: int) -> DataError | None:
     """The error (D27) for the first quote that is never closed, or is closed before the end of its cell.
 
     `before` is the number of the file's lines before the text.
@@ -25,7 +25,7 @@ def misplaced_quote(path: Path, text: str, sep: str, before: int) -> DataError |
     plain = re.compile(f"[^{re.escape(sep)}\r\n]*")
     while place < len(text):
         if text[place] == '"':
-            end = _closing(text, place)
+            end = _find_closing(text, place)
             if end < 0:
                 return DataError(
                     f"{path}: a quote opens on line {line} and is never closed", code="D27", hint=hint
@@ -46,7 +46,7 @@ def misplaced_quote(path: Path, text: str, sep: str, before: int) -> DataError |
     return None
 
 
-def _closing(text: str, opening: int) -> int:
+def _find_closing(text: str, opening: int) -> int:
     """Where the quote that opens at a place closes; -1 where it never does."""
     place = text.find('"', opening + 1)
     while place >= 0 and text[place + 1 : place + 2] == '"':

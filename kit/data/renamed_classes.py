@@ -11,7 +11,7 @@ import numpy as np
 
 from kit.core.files import read_json
 from kit.data.predictions import Predictions
-from kit.data.spelling import number_of, renamed
+from kit.data.spelling import number_of, rename_labels
 from kit.data.table import Table
 
 
@@ -32,13 +32,13 @@ def names_now(then: Naming, table: Table, rename: Mapping[str, str]) -> tuple[st
         return then.classes if set(then.classes) == set(table.classes) else None
     found: dict[str, set[str]] = {name: set() for name in then.classes}
     made = [one.made for one in table.spellings]
-    for one, label in zip(table.spellings, renamed(made, then.rename), strict=True):
+    for one, label in zip(table.spellings, rename_labels(made, then.rename), strict=True):
         name = _among(label, then.classes)
         if name is None:
             return None
         found[name].add(one.name)
     for name in [name for name, names in found.items() if not names]:  # listed, and without a row
-        now = _among(renamed([name], rename)[0], table.classes)
+        now = _among(rename_labels([name], rename)[0], table.classes)
         found[name] |= {now} if now is not None else set()
     names = [next(iter(each)) for each in found.values() if len(each) == 1]
     return tuple(names) if sorted(names) == sorted(table.classes) and len(names) == len(found) else None

@@ -11,11 +11,11 @@ from kit.core.legible import legible
 from kit.data import class_folders, external_rows
 from kit.data.csv_file import CsvFile, read_csv
 from kit.data.header import check_header, without_header
-from kit.data.image_paths import Images, split_pattern
+from kit.data.image_paths import ImageFolder, split_pattern
 from kit.data.multi_line_cells import check_multi_line_cells
-from kit.data.normal_form import spelled_as
+from kit.data.normal_form import respell
 from kit.data.patterns import columns_of, fill
-from kit.data.rows import Rows, check_ids, refuse_unusable, warn_of_names
+from kit.data.rows import SourceRows, check_ids, refuse_unusable, warn_of_names
 from kit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,25 +24,29 @@ if TYPE_CHECKING:
 ALL_IMAGES = "/*"  # ends a pattern for which every image of the folder is a row
 
 
-def train_rows(root: Path, data: Data) -> Rows:
+def train_rows(root: Path, data: Data) -> SourceRows:
     """The labelled rows, those of `data.external_train` last.
 
     Raises DataError for rows or ids that cannot be used or may not be, ConfigError for wrong columns.
     """
     if (root / data.train).is_dir():
-        rows = class_folders.labelled_rows(root, data)
+        rows = class_folders.read_labelled_rows(root, data)
     else:
         file = _read(root / data.train, data, _columns_of_rows(data, data.images))
-        rows = external_rows.named(_csv_rows(root, data, file, data.id, data.images, "train"), data.source)
+        rows = external_rows.with_source_column(
+            _csv_rows(root, data, file, data.id, data.images, "train"), data.source
+        )
     if data.external_train is not None:
         images = data.external_images or data.images
         file = _read(root / data.external_train, data, _columns_of_rows(data, images))
-        rows = external_rows.joined(rows, _csv_rows(root, data, file, data.id, images, "train"), file.path)
+        rows = external_rows.with_external_rows(
+            rows, _csv_rows(root, data, file, data.id, images, "train"), file.path
+        )
     external_rows.check_allowed(rows, data.external)
     return rows
 
 
-def test_rows(root: Path, data: Data) -> Rows:
+def test_rows(root: Path, data: Data) -> SourceRows:
     """The rows to predict, from the test CSV or else the sample's ids. Raises as `train_rows` does."""
     name = data.test or data.sample
     if name is None:
@@ -55,7 +59,7 @@ def test_rows(root: Path, data: Data) -> Rows:
         return class_folders.rows_to_predict(root, data)
     images = data.test_images or data.images
     file = _read(root / name, data, _columns_of_rows(data, images) if data.test else None)
-    file = file if data.test else one_row_an_id(file)
+    file = file if data.test else one_row_per_id(file)
     named = set(columns_of(data.id)) or {data.id}
     # the sample's first column is the id whatever its name; a test table may lack the train table's column
     name_of_row = data.id if data.test and named <= set(file.columns) else file.columns[0]
@@ -68,7 +72,7 @@ def _as_the_sample_spells(root: Path, data: Data, ids: tuple[str, ...]) -> tuple
     if not (data.test and data.sample) or all(map(str.isascii, ids)) or not (root / data.sample).is_file():
         return ids
     sample = read_csv(root / data.sample, data.sep, data.encoding)
-    return tuple(spelled_as(ids, sample.column(sample.columns[0])))
+    return tuple(respell(ids, sample.column(sample.columns[0])))
 
 
 def _read(path: Path, data: Data, columns: Collection[str] | None) -> CsvFile:
@@ -85,7 +89,7 @@ def _columns_of_rows(data: Data, images: str) -> set[str]:
     return {name for each in patterns if each is not None for name in columns_of(each) or (each,)}
 
 
-def one_row_an_id(sample: CsvFile) -> CsvFile:
+def one_row_per_id(sample: CsvFile) -> CsvFile:
     """The sample with the first row of each id, where it ranks labels: equally many rows an id, no two alike."""
     ids = sample.column(sample.columns[0])
     several = next((row for row, name in enumerate(ids) if name != ids[0]), len(ids))
@@ -95,7 +99,7 @@ def one_row_an_id(sample: CsvFile) -> CsvFile:
     return replace(sample, rows=sample.rows[::several], lines=sample.lines[::several])
 
 
-def _csv_rows(root: Path, data: Data, file: CsvFile, name: str, images: str, split: str) -> Rows:
+def _csv_rows(root: Path, data: Data, file: CsvFile, name: str, images: str, split: str) -> SourceRows:
     check_header(file, name, data.extensions)
     columns = {column: file.column(column) for column in file.columns}
     if not columns_of(images):
@@ -103,17 +107,17 @@ def _csv_rows(root: Path, data: Data, file: CsvFile, name: str, images: str, spl
     if images.endswith(ALL_IMAGES):
         return _photos(root, data, file, columns, name, images.removesuffix(ALL_IMAGES), split)
     base, pattern = split_pattern(root, images)
-    found = Images(base, data.extensions, data.follow_symlinks)
+    found = ImageFolder(base, data.extensions, data.follow_symlinks)
     _check_first_line(found, file, pattern, name)
     ids = fill(name, columns, "data.id")
     check_ids(ids, file.lines, file.path, split)
     names = fill(pattern, {"id": ids, **columns}, "data.images")
     located = [found.find(each) for each in names]
     refuse_unusable(found, data, names, ids, [code for _, code in located], split)
-    return Rows(tuple(ids), tuple(path for path, _ in located), columns)
+    return SourceRows(tuple(ids), tuple(path for path, _ in located), columns)
 
 
-def _check_first_line(found: Images, file: CsvFile, pattern: str, name: str) -> None:
+def _check_first_line(found: ImageFolder, file: CsvFile, pattern: str, name: str) -> None:
     """Raises DataError D28 if the header, read as a row, names an image that exists."""
     first = name if name in file.columns else file.columns[0]
     header = {"id": [first], **{column: [column] for column in file.columns}}
@@ -126,15 +130,15 @@ def _check_first_line(found: Images, file: CsvFile, pattern: str, name: str) -> 
 
 def _photos(
     root: Path, data: Data, file: CsvFile, columns: dict[str, list[str]], name: str, images: str, split: str
-) -> Rows:
+) -> SourceRows:
     """A row for every image of each row's folder; `{file}` is the image's name without its ending."""
     of_file = "file" in columns_of(name)
     owners = [str(line) for line in file.lines] if of_file else fill(name, columns, "data.id")
     check_ids(owners, file.lines, file.path, split)
     base, pattern = split_pattern(root, images)
-    found = Images(base, data.extensions, data.follow_symlinks)
+    found = ImageFolder(base, data.extensions, data.follow_symlinks)
     folders = fill(pattern, {"id": owners, **columns}, "data.images")
-    located = [found.in_folder(each) for each in folders]
+    located = [found.images_of_folder(each) for each in folders]
     refuse_unusable(
         found, data, [f"{each}/*" for each in folders], owners, [code for _, code in located], split
     )
@@ -147,4 +151,4 @@ def _photos(
     if not of_file:
         ids = [f"{owner}_{stem}" for owner, stem in zip(ids, wide["file"], strict=True)]
     check_ids(ids, [file.lines[row] for row in source], file.path, split)
-    return Rows(tuple(ids), paths, wide)
+    return SourceRows(tuple(ids), paths, wide)

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kit.core.legible import is_legible, legible
-from kit.data.image_paths import Images, refuse
+from kit.data.image_paths import ImageFolder, raise_missing
 from kit.data.normal_form import nfc
-from kit.errors import SHOWN, Case, DataError, KitWarning
+from kit.errors import MAX_CASES, Case, DataError, KitWarning
 
 if TYPE_CHECKING:
     from kit.config.models import Data
 
 
 @dataclass(frozen=True)
-class Rows:
+class SourceRows:
     """Rows as their source has them: ids, image paths, and columns of text, all in the source's order."""
 
     ids: tuple[str, ...]
@@ -29,12 +29,12 @@ class Rows:
 
 
 def refuse_unusable(
-    found: Images, data: Data, names: Sequence[str], ids: Sequence[str], codes: Sequence[str], split: str
+    found: ImageFolder, data: Data, names: Sequence[str], ids: Sequence[str], codes: Sequence[str], split: str
 ) -> None:
     """Raises for what cannot be used; rows that the config lets go on are left to whoever reads the images."""
     goes_on = data.bad_train == "drop" if split == "train" else data.bad_test == "prior"
     serious = [code if code == "D20" or not goes_on else "" for code in codes]
-    refuse(found, names, ids, serious, split)
+    raise_missing(found, names, ids, serious, split)
 
 
 def warn_of_names(paths: Iterable[Path | str], split: str) -> None:
@@ -44,8 +44,8 @@ def warn_of_names(paths: Iterable[Path | str], split: str) -> None:
         text = (
             f"W50 the names of {len(odd)} {split} files are not UTF-8, their bytes are written out in ids: "
         )
-        more = ", …" if len(odd) > SHOWN else ""
-        shown = ", ".join(legible(path) for path in odd[:SHOWN])
+        more = ", …" if len(odd) > MAX_CASES else ""
+        shown = ", ".join(legible(path) for path in odd[:MAX_CASES])
         warnings.warn(KitWarning(f"{text}{shown}{more}"), stacklevel=2)
 
 

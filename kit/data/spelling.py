@@ -35,13 +35,13 @@ def number_of(text: str) -> Fraction | None:
     return Fraction(text.rstrip(".") if text.endswith(".") else text)
 
 
-def is_whole(text: str) -> bool:
+def is_whole_number(text: str) -> bool:
     """Whether a text is a whole number as a float or an integer is written: `1`, `1.0`, `1.`, not `01`."""
     return _WHOLE.fullmatch(text) is not None
 
 
 @lru_cache(maxsize=2**17)
-def folded(text: str) -> str:
+def fold_spelling(text: str) -> str:
     """A key that spellings of one class share: equal after NFKC, case folding, trimming, or equal as numbers.
 
     Text that was written as UTF-8 and read as cp1252 or latin-1 is put right first. Format characters such as a
@@ -83,7 +83,7 @@ def is_tidy(text: str) -> bool:
     return not odd and text == text.strip() and put_right(text) == text == unicodedata.normalize("NFC", text)
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """A name in quotes; what cannot be seen is an escape."""
     return repr(text) if is_tidy(text) or put_right(text) != text else ascii(text)
 
@@ -95,14 +95,14 @@ def rename_line(known: Mapping[str, str], more: Mapping[str, str]) -> str:
     return shlex.quote(f"data.rename={text}")
 
 
-def renamed(labels: Iterable[str], rename: Mapping[str, str]) -> list[str]:
+def rename_labels(labels: Iterable[str], rename: Mapping[str, str]) -> list[str]:
     """The labels by `data.rename`, whose keys may be spelled as other numbers: `0` renames `0.0` too."""
-    values = {number_of(key): name for key, name in rename.items() if is_whole(key)} if rename else {}
+    values = {number_of(key): name for key, name in rename.items() if is_whole_number(key)} if rename else {}
 
     def name_of(label: str) -> str:
         if label in rename:
             return rename[label]
-        return values.get(number_of(label), label) if values and is_whole(label) else label
+        return values.get(number_of(label), label) if values and is_whole_number(label) else label
 
     known: dict[str, str] = {}
     return [known[label] if label in known else known.setdefault(label, name_of(label)) for label in labels]
@@ -118,9 +118,9 @@ def as_numbers(labels: Iterable[str], reference: Sequence[str] = ()) -> dict[str
     style = _style({value: shown[value] for value in by_value.keys() & shown.keys()})
     found: dict[str, str] = {}
     for value, texts in by_value.items():
-        whole = [text for text in texts if is_whole(text)]
+        whole = [text for text in texts if is_whole_number(text)]
         groups = (
-            [whole, *([text] for text in texts if not is_whole(text))]
+            [whole, *([text] for text in texts if not is_whole_number(text))]
             if whole
             else [[text] for text in texts]
         )
@@ -128,7 +128,7 @@ def as_numbers(labels: Iterable[str], reference: Sequence[str] = ()) -> dict[str
         if len(right) > 1:
             continue  # the reference has several classes of this number
         if right:
-            joined = groups[0] if len(groups) == 1 else (whole if is_whole(right[0]) else [])
+            joined = groups[0] if len(groups) == 1 else (whole if is_whole_number(right[0]) else [])
             found |= dict.fromkeys(joined, right[0])
         elif len(groups) == 1 and style is not None and (written := style(value)) is not None:
             found |= dict.fromkeys(texts, written)

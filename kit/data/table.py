@@ -19,22 +19,22 @@ from kit.core.legible import legible
 from kit.data import external_rows, labels, multi_labels, row_sources
 from kit.data.class_names import ClassNames, check_labels, find_classes
 from kit.data.csv_file import read_csv
-from kit.data.external_rows import Source
+from kit.data.external_rows import ExternalSource
 from kit.data.header import check_header
 from kit.data.label_factors import Factors, class_factors
 from kit.data.multi_line_cells import check_multi_line_cells
 from kit.data.path_list import PathList
 from kit.data.patterns import fill
-from kit.data.rows import Rows, check_ids
-from kit.data.spelling import Spelled, quoted, renamed
-from kit.errors import SHOWN, Case, ConfigError, DataError, InvalidError, KitWarning
+from kit.data.rows import SourceRows, check_ids
+from kit.data.spelling import Spelled, quote, rename_labels
+from kit.errors import MAX_CASES, Case, ConfigError, DataError, InvalidError, KitWarning
 from kit.kinds.classes import LabelKind, label_kind
 
 if TYPE_CHECKING:
     from kit.config.models import Data
 
 # data.group: groups that kit finds, by near copies or by scenes, and the file that names them
-FOUND = {"auto": "groups.csv", "scene": "scenes.csv"}
+AUTO_GROUP_FILES = {"auto": "groups.csv", "scene": "scenes.csv"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,21 +76,21 @@ class Table:
             frame=self.frame.iloc[index].reset_index(drop=True) if len(self.frame.columns) else self.frame,
         )
 
-    def sorted_by_id(self) -> Table:
+    def sort_by_id(self) -> Table:
         """The same rows in the order of their ids as text."""
         return self.take(np.argsort(self.ids, kind="stable"))
 
     @property
-    def own(self) -> np.ndarray:
+    def competition_rows(self) -> np.ndarray:
         """The competition's own rows, bool (rows,): all but those of other sources."""
         return np.ones(len(self), bool) if self.sources is None else self.sources == ""
 
-    def other_sources(self) -> tuple[Source, ...]:
+    def external_rows(self) -> tuple[ExternalSource, ...]:
         """The other sources of rows, with their licences and origins."""
         if self.sources is None:
             return ()
         columns = {str(name): self.frame[name].tolist() for name in self.frame.columns}
-        return external_rows.listed(self.sources.tolist(), columns)
+        return external_rows.sources_of(self.sources.tolist(), columns)
 
     @property
     def is_multi_label(self) -> bool:
@@ -102,7 +102,7 @@ class Table:
         """What kind of labels the rows have, for the plugins that take them."""
         return label_kind(self.is_multi_label)
 
-    def true_labels(self) -> np.ndarray:
+    def targets(self) -> np.ndarray:
         """The class numbers (rows,) or multi-hot labels (rows, classes). Raises ValueError for test rows."""
         if self.labels is None:
             raise ValueError("test rows have no labels")
@@ -110,16 +110,16 @@ class Table:
 
     def counts(self, rows: np.ndarray | None = None) -> np.ndarray:
         """Rows of each class, (classes,), among all rows or those of a mask."""
-        labels = self.true_labels() if rows is None else self.true_labels()[rows]
+        labels = self.targets() if rows is None else self.targets()[rows]
         if self.is_multi_label:
             return np.asarray(labels.sum(axis=0, dtype=np.int64))
         return np.bincount(labels, minlength=len(self.classes))
 
     def prior(self) -> np.ndarray:
         """The share of each class among the competition's own rows, (classes,)."""
-        return np.asarray(self.counts(self.own) / self.own.sum())
+        return np.asarray(self.counts(self.competition_rows) / self.competition_rows.sum())
 
-    def rows_of(self, ids: Iterable[str]) -> np.ndarray:
+    def index_of(self, ids: Iterable[str]) -> np.ndarray:
         """Where the rows of these ids stand, int64. Raises InvalidError (D41) for those that the table lacks."""
         at, wanted = {name: row for row, name in enumerate(self.ids.tolist())}, np.asarray(ids).tolist()
         lost = [
@@ -137,12 +137,12 @@ class Table:
 
     def label_names(self, row: int) -> tuple[str, ...]:
         """The names of a labelled row's classes, one unless rows are multi-label."""
-        label = self.true_labels()[row]
+        label = self.targets()[row]
         numbers = np.flatnonzero(label) if self.is_multi_label else [label]
         return tuple(self.classes[number] for number in numbers)
 
 
-def _located(workspace: Workspace | StrPath, data: Data | None) -> tuple[Path, Data]:
+def _locate(workspace: Workspace | StrPath, data: Data | None) -> tuple[Path, Data]:
     """A workspace's folder and the `data` part of its config, which is read if none is given."""
     if data is not None:
         return Path(workspace), data
@@ -158,7 +158,7 @@ def train_table(workspace: Workspace | StrPath, data: Data | None = None) -> Tab
     Raises DataError for what BAD_INPUTS lists (missing images, double ids, labels that are no class), ConfigError for
     columns that do not exist.
     """
-    root, data = _located(workspace, data)
+    root, data = _locate(workspace, data)
     rows = row_sources.train_rows(root, data)
     found, classes, factors, spellings = _labels(root, data, rows)
     return Table(
@@ -168,7 +168,7 @@ def train_table(workspace: Workspace | StrPath, data: Data | None = None) -> Tab
         labels=found,
         groups=_groups(root, rows, data),
         sources=np.array(rows.sources, dtype=str) if rows.sources else None,
-        class_groups=labels.class_groups(root, data),
+        class_groups=labels.superclasses(root, data),
         class_factors=factors,
         spellings=spellings,
         frame=_frame(rows),
@@ -178,7 +178,7 @@ def train_table(workspace: Workspace | StrPath, data: Data | None = None) -> Tab
 Labelled = tuple[np.ndarray, tuple[str, ...], Factors, tuple[Spelled, ...]]
 
 
-def _labels(root: Path, data: Data, rows: Rows) -> Labelled:
+def _labels(root: Path, data: Data, rows: SourceRows) -> Labelled:
     """The labels as numbers or multi-hot, the classes, the values that make up each class, and all spellings."""
     if data.is_multi_label and data.label_factors:
         raise ConfigError(
@@ -186,18 +186,18 @@ def _labels(root: Path, data: Data, rows: Rows) -> Labelled:
         )
     if data.label is None:
         classes = multi_labels.class_columns(root, data, rows.columns)
-        return multi_labels.from_columns(rows.columns, classes, rows.ids), classes, (), ()
+        return multi_labels.multi_hot_from_columns(rows.columns, classes, rows.ids), classes, (), ()
     parts, separator = labels.label_parts(rows.columns, data, rows.ids), data.label_separator
     if separator is None:
-        made = labels.made_labels(parts, data, rows.ids)
+        made = labels.compose_labels(parts, data, rows.ids)
         found, texts = _classes(root, data, [(row, label) for row, label in zip(rows.ids, made, strict=True)],
                                 "{} training rows have a label outside the {} classes")  # fmt: skip
         factors = class_factors(root, data, found.names, texts, parts)
-        return labels.numbers(texts, found.names), found.names, factors, _spellings(made, texts)
+        return labels.encode_labels(texts, found.names), found.names, factors, _spellings(made, texts)
     cells = multi_labels.split_labels(parts, data, separator)
     flat = [(row, label) for row, cell in zip(rows.ids, cells, strict=True) for label in cell]
     found, texts = _classes(root, data, flat, "{} labels of training rows are outside the {} classes")
-    multi_labels.check_classes(found.names, separator)
+    multi_labels.check_separator(found.names, separator)
     left = iter(texts)
     spelled = [tuple(next(left) for _ in cell) for cell in cells]
     hot = multi_labels.multi_hot(spelled, found.names, rows.ids)
@@ -209,7 +209,7 @@ def _classes(
 ) -> tuple[ClassNames, list[str]]:
     """The classes, and that of each label; `rows` are ids with labels as made. Raises DataError D24, D32."""
     made = [label for _, label in rows]
-    plain = renamed(made, data.rename)
+    plain = rename_labels(made, data.rename)
     found = find_classes(root, data, set(plain))
     texts = found.of(plain)
     given = zip(rows, texts, strict=True)
@@ -217,11 +217,11 @@ def _classes(
     if found.spelled:
         known = set(plain)
         shown = [
-            f"{quoted(label)} is {quoted(found.spelled[label])}" for label in sorted(known & {*found.spelled})
+            f"{quote(label)} is {quote(found.spelled[label])}" for label in sorted(known & {*found.spelled})
         ]
-        more = f" and {len(shown) - SHOWN} more" if len(shown) > SHOWN else ""
+        more = f" and {len(shown) - MAX_CASES} more" if len(shown) > MAX_CASES else ""
         by = f", as {found.source} spells them" if found.shown else ""
-        text = f"W40 labels that are equal as numbers are one class{by}: {', '.join(shown[:SHOWN])}{more}"
+        text = f"W40 labels that are equal as numbers are one class{by}: {', '.join(shown[:MAX_CASES])}{more}"
         warnings.warn(KitWarning(text), stacklevel=4)
     return found, texts
 
@@ -231,7 +231,7 @@ def _spellings(made: Sequence[str], texts: Sequence[str]) -> tuple[Spelled, ...]
     return tuple(Spelled(label, name, rows) for (label, name), rows in sorted(counts.items()))
 
 
-def labelled_rows(root: Path, data: Data) -> Table:
+def read_labelled_rows(root: Path, data: Data) -> Table:
     """The labelled rows on a machine that need not have the images that they name. Raises as `train_table` does."""
     return train_table(root, data.model_copy(update={"bad_train": "drop"}))
 
@@ -248,9 +248,9 @@ def test_table(
 
     Raises as `train_table` does.
     """
-    root, data = _located(workspace, data)
+    root, data = _locate(workspace, data)
     if classes is None:
-        classes = labelled_rows(root, data).classes
+        classes = read_labelled_rows(root, data).classes
     rows = row_sources.test_rows(root, data)
     if data.average_group is not None and data.average_group not in rows.columns:
         raise ConfigError(
@@ -282,17 +282,17 @@ def sample_frame(root: Path, data: Data) -> pd.DataFrame:
     file = read_csv(root / data.sample, data.sep, data.encoding)
     check_header(file, file.columns[0], data.extensions)
     check_multi_line_cells(file, data.sep)
-    firsts = row_sources.one_row_an_id(file)
+    firsts = row_sources.one_row_per_id(file)
     check_ids(firsts.column(file.columns[0]), firsts.lines, file.path, "sample")
     return file.frame()
 
 
-def _found_groups(root: Path, how: str, ids: Sequence[str]) -> np.ndarray:
-    names = group_names(root / FOUND[how])
+def _find_groups(root: Path, how: str, ids: Sequence[str]) -> np.ndarray:
+    names = group_names(root / AUTO_GROUP_FILES[how])
     lost = [Case("has no group", id=row, split="train", code="D62") for row in ids if row not in names]
     if lost:
         raise DataError(
-            f"{len(lost)} training rows are not in {FOUND[how]}", code="D62", cases=lost,
+            f"{len(lost)} training rows are not in {AUTO_GROUP_FILES[how]}", code="D62", cases=lost,
             hint="kit check makes it anew",
         )  # fmt: skip
     return np.array([names[row] for row in ids], dtype=str)
@@ -314,7 +314,7 @@ def group_names(path: Path) -> dict[str, str]:
     return dict(zip(file.column("id"), file.column("group"), strict=True))
 
 
-def derived_columns(ids: Sequence[str], paths: Sequence[Path]) -> dict[str, list[str]]:
+def derive_columns(ids: Sequence[str], paths: Sequence[Path]) -> dict[str, list[str]]:
     """Names that data.group may use beside the table's columns.
 
     `prefix` is the id up to its last `_`, `-`, `.` or `/`: `003_female` of `003_female_2`; `folder` the image's.
@@ -323,17 +323,17 @@ def derived_columns(ids: Sequence[str], paths: Sequence[Path]) -> dict[str, list
     return {"prefix": prefixes, "folder": [legible(path.parent.name) for path in paths]}
 
 
-def _frame(rows: Rows) -> pd.DataFrame:
+def _frame(rows: SourceRows) -> pd.DataFrame:
     return pd.DataFrame(dict(rows.columns), dtype=str)
 
 
-def _groups(root: Path, rows: Rows, data: Data) -> np.ndarray | None:
+def _groups(root: Path, rows: SourceRows, data: Data) -> np.ndarray | None:
     if data.group is None:
         return None
-    if data.group in FOUND and data.group not in rows.columns:
-        return _found_groups(root, data.group, rows.ids)
-    given = {"id": rows.ids, **derived_columns(rows.ids, rows.paths), **rows.columns}
-    groups = external_rows.with_groups(rows, fill(data.group, given, "data.group"))
+    if data.group in AUTO_GROUP_FILES and data.group not in rows.columns:
+        return _find_groups(root, data.group, rows.ids)
+    given = {"id": rows.ids, **derive_columns(rows.ids, rows.paths), **rows.columns}
+    groups = external_rows.external_groups(rows, fill(data.group, given, "data.group"))
     blank = [
         Case("no group", "", row, "train", "D30")
         for row, group in zip(rows.ids, groups, strict=True)

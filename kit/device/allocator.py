@@ -16,13 +16,13 @@ import torch
 from kit.device import memory
 
 TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4  # malloc.h
-KEEPING = ((MMAP_MAX, 0), (TRIM_THRESHOLD, -1))
+RETAIN_OPTIONS = ((MMAP_MAX, 0), (TRIM_THRESHOLD, -1))
 # one that is set stops glibc from moving the others by what it sees: these are where its moving ends, 64-bit
-AFTERWARDS = ((MMAP_MAX, 65_536), (MMAP_THRESHOLD, 32 * 2**20), (TRIM_THRESHOLD, 64 * 2**20))
+DEFAULT_OPTIONS = ((MMAP_MAX, 65_536), (MMAP_THRESHOLD, 32 * 2**20), (TRIM_THRESHOLD, 64 * 2**20))
 
 
 @contextmanager
-def kept(device: torch.device) -> Iterator[None]:
+def retain_freed_memory(device: torch.device) -> Iterator[None]:
     """Keeps what is freed until the block ends, then gives it back; nothing on a GPU, or without glibc.
 
     Where the environment says how glibc is to do (MALLOC_..., GLIBC_TUNABLES) that stands.
@@ -30,12 +30,12 @@ def kept(device: torch.device) -> Iterator[None]:
     if device.type != "cpu" or not _is_ours():
         yield
         return
-    _set(KEEPING)
+    _set(RETAIN_OPTIONS)
     try:
         yield
     finally:
-        _set(AFTERWARDS)
-        memory.trim()
+        _set(DEFAULT_OPTIONS)
+        memory.trim_heap()
 
 
 def _is_ours() -> bool:

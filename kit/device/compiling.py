@@ -8,7 +8,7 @@ from torch import nn
 from kit.errors import ConfigError
 
 BACKEND = "inductor"
-GRAPHS = (
+RECOMPILE_LIMIT = (
     256  # one for each size of batch, image and frozen part; beyond its limit torch goes back to plain steps
 )
 COST = "a minute or more for each size of batch and image; kit bench network --compile measures whether that pays off"
@@ -38,7 +38,7 @@ def compile_training(network: nn.Module) -> None:
     """
     import torch._dynamo.config as limits
 
-    limits.recompile_limit = limits.accumulated_recompile_limit = GRAPHS
+    limits.recompile_limit = limits.accumulated_recompile_limit = RECOMPILE_LIMIT
     network.compile(dynamic=False, backend=BACKEND)
 
 

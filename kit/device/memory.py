@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # what torch, cuBLAS, cuDNN and C++ say; on a CPU it is a plain RuntimeError
 _WORDS = ("can't allocate memory", "out of memory", "ALLOC_FAILED", "std::bad_alloc", "not enough memory")
 _ONEDNN = ("could not create a primitive", "could not create a memory")  # it says no more, whatever it lacks
-SCARCE = 512 * 2**20  # bytes below which it is memory that oneDNN lacks
+LOW_MEMORY_BYTES = 512 * 2**20  # bytes below which it is memory that oneDNN lacks
 _GROUP = Path("/sys/fs/cgroup")  # version 2, and 1
 _GROUPS = (
     (_GROUP / "memory.max", _GROUP / "memory.current"),
@@ -32,14 +32,14 @@ _UNLIMITED = 2**60  # a cgroup without a limit names a number beyond any machine
 
 
 @dataclass(frozen=True)
-class Room:
+class DeviceMemory:
     """Bytes of a device: what this process has taken, and what it can still have."""
 
     taken: int
     free: int
 
     def __str__(self) -> str:
-        return f"{mebibytes(self.taken)} taken, {mebibytes(self.free)} free"
+        return f"{format_mebibytes(self.taken)} taken, {format_mebibytes(self.free)} free"
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -49,11 +49,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     if not isinstance(error, RuntimeError):
         return False
     if any(words in str(error) for words in _ONEDNN):
-        return room(torch.device("cpu")).free < SCARCE
+        return device_memory(torch.device("cpu")).free < LOW_MEMORY_BYTES
     return any(words in str(error) for words in _WORDS)
 
 
-def room(device: torch.device) -> Room:
+def device_memory(device: torch.device) -> DeviceMemory:
     """The memory of a device as it is now.
 
     A CPU's is the least of what the machine has available, what the process's control group allows, and what is left
@@ -62,12 +62,12 @@ def room(device: torch.device) -> Room:
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         taken, kept = torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device)
-        return Room(taken, free + kept - taken)
+        return DeviceMemory(taken, free + kept - taken)
     status = _numbers(Path("/proc/self/status"))
-    return Room(status.get("VmRSS", 0), max(0, min(_left(status))) // ranks.beside())
+    return DeviceMemory(status.get("VmRSS", 0), max(0, min(_free_bytes(status))) // ranks.local_world_size())
 
 
-def peak(device: torch.device) -> int:
+def peak_bytes(device: torch.device) -> int:
     """The most bytes that this process has held at once: of a GPU in tensors, of a CPU in all."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
@@ -75,7 +75,7 @@ def peak(device: torch.device) -> int:
     return _numbers(Path("/proc/self/status")).get("VmHWM", kibibytes * 1024)
 
 
-def _left(status: Mapping[str, int]) -> Iterable[int]:
+def _free_bytes(status: Mapping[str, int]) -> Iterable[int]:
     yield _numbers(Path("/proc/meminfo")).get("MemAvailable", _UNLIMITED)
     for limit, used in _GROUPS:
         try:
@@ -108,44 +108,44 @@ def _numbers(file: Path) -> dict[str, int]:
     return {name: int(value.split()[0]) * 1024 for name, value in pairs}
 
 
-def held(learner: Learner) -> dict[str, int]:
+def learner_bytes(learner: Learner) -> dict[str, int]:
     """Bytes that a learner holds between steps and in one, by part: tensors that share memory count once."""
     network = learner.network
     gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
     states = [value for state in learner.optimizer.state.values() for value in state.values()]
     average = learner.average.module.state_dict().values() if learner.average is not None else ()
     return {
-        "weights": size_of([*network.parameters(), *network.buffers()]),
-        "gradients": size_of(gradients),
-        "optimizer": size_of(value for value in states if isinstance(value, Tensor)),
-        "average": size_of(average),
+        "weights": storage_bytes([*network.parameters(), *network.buffers()]),
+        "gradients": storage_bytes(gradients),
+        "optimizer": storage_bytes(value for value in states if isinstance(value, Tensor)),
+        "average": storage_bytes(average),
     }
 
 
-def size_of(tensors: Iterable[Tensor]) -> int:
+def storage_bytes(tensors: Iterable[Tensor]) -> int:
     """Bytes of the storages of tensors, each counted once."""
     storages = {tensor.untyped_storage()._cdata: tensor.untyped_storage().nbytes() for tensor in tensors}
     return sum(storages.values())
 
 
-def release(device: torch.device) -> None:
+def empty_cache(device: torch.device) -> None:
     """Gives back what no tensor holds any more, such as what a failed step has left."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
     else:
-        trim()
+        trim_heap()
 
 
-def trim() -> None:
+def trim_heap() -> None:
     """Gives freed memory that the C library keeps for later back to the system, where it can."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def most(device: torch.device, work: Callable[[], object]) -> int | None:
+def peak_during(device: torch.device, work: Callable[[], object]) -> int | None:
     """The most bytes beyond those of now that are taken while `work` runs; None where the system does not say."""
-    release(device)  # else what was freed and kept would serve the work unseen
+    empty_cache(device)  # else what was freed and kept would serve the work unseen
     if device.type == "cuda":
         before = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
@@ -161,11 +161,11 @@ def most(device: torch.device, work: Callable[[], object]) -> int | None:
     return _numbers(Path("/proc/self/status")).get("VmHWM", 0) - before
 
 
-def mebibytes(count: float) -> str:
+def format_mebibytes(count: float) -> str:
     """Bytes in words, such as `512 MiB` or `1.9 GiB`."""
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.3g} MiB"
 
 
-def listed(parts: Mapping[str, int]) -> str:
+def describe_parts(parts: Mapping[str, int]) -> str:
     """Parts in words, those that hold nothing left out: `weights 43 MiB, gradients 43 MiB`."""
-    return ", ".join(f"{name} {mebibytes(count)}" for name, count in parts.items() if count)
+    return ", ".join(f"{name} {format_mebibytes(count)}" for name, count in parts.items() if count)

@@ -21,8 +21,8 @@ from kit.device import ranks
 from kit.errors import ConfigError, KitWarning
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-HEAVY = 100  # products a number that a convolution gives, from which on bf16 trains faster
-PROBE = 128  # side in pixels of the image over which they are counted; it hardly matters
+BF16_FROM_PRODUCTS = 100  # products a number that a convolution gives, from which on bf16 trains faster
+PROBE_SIDE_PX = 128  # side in pixels of the image over which they are counted; it hardly matters
 
 
 @dataclass(frozen=True)
@@ -42,23 +42,23 @@ class Precision:
         """The same as keys of a config."""
         return {"precision": self.train, "predict_precision": self.predict, "layout": self.layout}
 
-    def place(self, network: nn.Module, device: torch.device) -> nn.Module:
+    def to_device(self, network: nn.Module, device: torch.device) -> nn.Module:
         """The network on a device, its kernels in this layout."""
         network = network.to(device)
         return network.to(memory_format=_format(self.layout))  # type: ignore[call-overload]
 
-    def arrange(self, images: Tensor, device: torch.device) -> Tensor:
+    def to_layout(self, images: Tensor, device: torch.device) -> Tensor:
         """A batch on a device, in this layout; without a copy where it is so already."""
         return images.to(device, non_blocking=True).contiguous(memory_format=_format(self.layout))
 
     @contextmanager
-    def training(self, device: torch.device) -> Iterator[None]:
+    def autocast_training(self, device: torch.device) -> Iterator[None]:
         """torch's autocast for forward passes of training."""
         with _autocast(device, self.train):
             yield
 
     @contextmanager
-    def predicting(self, device: torch.device) -> Iterator[None]:
+    def autocast_prediction(self, device: torch.device) -> Iterator[None]:
         """torch's autocast for predictions, without gradients."""
         with torch.inference_mode(), _autocast(device, self.predict):
             yield
@@ -74,7 +74,7 @@ def _autocast(device: torch.device, name: str) -> torch.autocast:
 
 def choose_device(name: str) -> torch.device:
     """`auto` is a GPU where there is one, each rank's own. Raises ConfigError C10 for a device that is not there."""
-    own = ranks.local()
+    own = ranks.local_rank()
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and own is not None:
@@ -93,13 +93,13 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose(network: nn.Module, device: torch.device, asked: Precision) -> Precision:
+def resolve_auto(network: nn.Module, device: torch.device, asked: Precision) -> Precision:
     """The rule for each `auto` of what was asked; predicting follows a training precision that is named.
 
     Raises ConfigError C18 for a layout in which the network cannot train on this device.
     """
     fast, possible = _fastest(device), layouts(network, device)
-    light = asked.train == "auto" and device.type == "cpu" and is_light(network)
+    light = asked.train == "auto" and device.type == "cpu" and is_memory_bound(network)
     train = "float32" if light else fast
     predict = fast if asked.train == "auto" else asked.train
     if asked.layout not in ("auto", *possible):
@@ -154,7 +154,7 @@ def _fastest(device: torch.device) -> str:
     return "bfloat16" if has_bfloat16_units() else "float32"
 
 
-def is_light(network: nn.Module) -> bool:
+def is_memory_bound(network: nn.Module) -> bool:
     """Whether depthwise kernels and batch norms take more of its time than products do.
 
     bf16 gains where there is much to multiply: convnext (layer norm), efficientnetv2_b0 (150 products an output) and
@@ -164,7 +164,7 @@ def is_light(network: nn.Module) -> bool:
     convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
     depthwise = any(module.groups == module.in_channels > 1 for module in convolutions)
     normed = any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
-    return depthwise and normed and _products(network, convolutions) < HEAVY
+    return depthwise and normed and _products(network, convolutions) < BF16_FROM_PRODUCTS
 
 
 @torch.no_grad()
@@ -177,7 +177,7 @@ def _products(network: nn.Module, convolutions: Sequence[nn.Conv2d]) -> float:
 
     hooks = [module.register_forward_hook(note) for module in convolutions]
     was = network.training
-    image = torch.zeros(1, 3, PROBE, PROBE, device=convolutions[0].weight.device)
+    image = torch.zeros(1, 3, PROBE_SIDE_PX, PROBE_SIDE_PX, device=convolutions[0].weight.device)
     with suppress(Exception):  # a backbone may raise anything for a size that it does not take
         network.eval()(image)
     network.train(was)

@@ -27,7 +27,7 @@ class _Bucket:
         parts = self.flat.split([weight.numel() for weight in weights])
         self.parts = [part.view(weight.shape) for part, weight in zip(parts, weights, strict=True)]
         self.owed = len(weights)  # gradients that this pass has not given yet
-        self.sent: ranks.Sent | None = None
+        self.sent: ranks.AsyncAllReduce | None = None
 
     @torch.no_grad()
     def send(self, empty: bool = False) -> None:
@@ -37,10 +37,10 @@ class _Bucket:
         parts, found = self._pairs()
         if found and not empty:
             torch._foreach_copy_(parts, found)
-        self.sent = ranks.Sent(self.flat)
+        self.sent = ranks.AsyncAllReduce(self.flat)
 
     @torch.no_grad()
-    def receive(self, keep: bool) -> None:
+    def wait(self, keep: bool) -> None:
         """Waits for the sum and, if it is to be kept, puts it in the gradients' place."""
         assert self.sent is not None
         self.sent.wait()
@@ -60,18 +60,20 @@ class Gradients:
     """The gradients of a network's weights that learn, the last layers' first, as a backward pass gives them."""
 
     def __init__(self, network: nn.Module) -> None:
-        self.weights = learning(network)
+        self.weights = trainable_parameters(network)
         self._buckets = [_Bucket(weights) for weights in _cut(self.weights)]
         self._of = {id(weight): bucket for bucket in self._buckets for weight in bucket.weights}
-        self._hooks = [weight.register_post_accumulate_grad_hook(self._given) for weight in self.weights]
+        self._hooks = [
+            weight.register_post_accumulate_grad_hook(self._on_gradient) for weight in self.weights
+        ]
         self._next = 0  # the first bucket that is not sent
         self._is_last = False
 
-    def last(self) -> None:
+    def expect_last_pass(self) -> None:
         """Says that the pass that follows is the step's last: what it gives is whole, and may be sent."""
         self._is_last = True
 
-    def _given(self, weight: Tensor) -> None:
+    def _on_gradient(self, weight: Tensor) -> None:
         if self._is_last:
             self._of[id(weight)].owed -= 1
             while self._next < len(self._buckets) and not self._buckets[self._next].owed:
@@ -87,10 +89,10 @@ class Gradients:
             self._send(empty=failed)
         self._is_last = False
 
-    def receive(self, keep: bool) -> None:
+    def wait(self, keep: bool) -> None:
         """Waits for all sums and, if no rank has failed, puts them in the gradients' place."""
         for bucket in self._buckets:
-            bucket.receive(keep)
+            bucket.wait(keep)
         self._next = 0
 
     def close(self) -> None:
@@ -99,16 +101,16 @@ class Gradients:
             hook.remove()
 
 
-def learning(network: nn.Module) -> list[nn.Parameter]:
+def trainable_parameters(network: nn.Module) -> list[nn.Parameter]:
     """The weights that learn, the last ones first."""
     return [weight for weight in reversed(list(network.parameters())) if weight.requires_grad]
 
 
-def of(network: nn.Module, before: Gradients | None) -> Gradients | None:
+def gradients_of(network: nn.Module, before: Gradients | None) -> Gradients | None:
     """What adds up a network's gradients: the one before, while the same weights learn. Alone, nothing."""
-    if ranks.count() == 1:
+    if ranks.world_size() == 1:
         return None
-    wanted = learning(network)
+    wanted = trainable_parameters(network)
     if before is not None:
         if list(map(id, before.weights)) == list(map(id, wanted)):
             return before

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from kit.core.batching import spread
+from kit.core.batching import even_batches
 from kit.core.randomness import generator
-from kit.engine.loader import Images, Loader
+from kit.engine.loader import ImageDataset, Loader
 from kit.errors import PluginError
 from kit.images.cache import Cache
-from kit.images.concat_cache import Joined
+from kit.images.concat_cache import ConcatCache
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,13 +31,13 @@ class Batch:
     """N images (N, 3, H, W) uint8 in channels-last memory, their labels and rows of the table (N,), int64.
 
     Labels are class numbers (N,) int64, -1 where the rows have none; or (N, width) float32, such as multi-hot. Where
-    several ranks share a step, `whole` (M,) has the rows of all of them.
+    several ranks share a step, `global_rows` (M,) has the rows of all of them.
     """
 
     images: Tensor
     labels: Tensor
     rows: Tensor
-    whole: Tensor | None = None
+    global_rows: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -45,7 +45,7 @@ class Batch:
     @property
     def step_rows(self) -> Tensor:
         """The rows of the whole step."""
-        return self.rows if self.whole is None else self.whole
+        return self.rows if self.global_rows is None else self.global_rows
 
 
 class TrainBatches:
@@ -56,7 +56,7 @@ class TrainBatches:
     """
 
     def __init__(
-        self, cache: Cache | Joined, labels: np.ndarray, rows: np.ndarray, sampler: Sampler, augmenter: Augmenter,
+        self, cache: Cache | ConcatCache, labels: np.ndarray, rows: np.ndarray, sampler: Sampler, augmenter: Augmenter,
         size: int, batch_size: int, seed: int = 0, fold: int = 0, workers: int | Literal["auto"] = "auto",
         pin_memory: bool | None = None, rank: int = 0, ranks: int = 1, targets: np.ndarray | None = None,
     ) -> None:  # fmt: skip
@@ -65,9 +65,9 @@ class TrainBatches:
         self.targets = self.labels if targets is None else targets
         self.sampler, self.batch_size, self.seed, self.fold = sampler, batch_size, seed, fold
         self._loader = Loader(
-            Images(cache, size, augmenter=augmenter, seed=seed, fold=fold), workers, pin_memory
+            ImageDataset(cache, size, augmenter=augmenter, seed=seed, fold=fold), workers, pin_memory
         )
-        self.steps = len(spread(len(self.order(0)), batch_size))
+        self.steps = len(even_batches(len(self.order(0)), batch_size))
 
     def order(self, epoch: int) -> np.ndarray:
         """The rows of the table that an epoch sees, in their order."""
@@ -77,8 +77,8 @@ class TrainBatches:
     def epoch(self, number: int, first_step: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from one step on. Raises DataError for a row without an image."""
         order = self.order(number)
-        times = occurrences(order)
-        parts = spread(len(order), self.batch_size)
+        times = occurrence_index(order)
+        parts = even_batches(len(order), self.batch_size)
         if len(parts) != self.steps:
             name = type(self.sampler).plugin_name()
             raise PluginError(
@@ -105,7 +105,7 @@ class PlainBatches:
         pin_memory: bool | None = None,
     ) -> None:  # fmt: skip
         self.rows, self.batch_size, self.labels = np.asarray(rows, np.int64), batch_size, labels
-        self._loader = Loader(Images(cache, size, crop_share), workers, pin_memory)
+        self._loader = Loader(ImageDataset(cache, size, crop_share), workers, pin_memory)
 
     def __len__(self) -> int:
         return math.ceil(len(self.rows) / self.batch_size)
@@ -126,7 +126,7 @@ def random_batch(table: Table, count: int, size: int) -> Batch:
     import torch
 
     pixels = torch.randint(0, 256, (count, size, size, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
-    return batch(pixels, np.resize(np.arange(len(table)), count), table.true_labels())
+    return batch(pixels, np.resize(np.arange(len(table)), count), table.targets())
 
 
 def batch(
@@ -141,7 +141,7 @@ def batch(
     return Batch(images, torch.from_numpy(typed), torch.from_numpy(rows.copy()), shared)
 
 
-def occurrences(order: np.ndarray) -> np.ndarray:
+def occurrence_index(order: np.ndarray) -> np.ndarray:
     """How often each entry came before, (N,): 0 for the first time a row comes."""
     by_row = np.argsort(order, kind="stable")
     ordered = order[by_row]

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from kit.core import randomness
-from kit.core.batching import spread
+from kit.core.batching import even_batches
 from kit.device import ranks
 from kit.device.precision import Precision
-from kit.engine.learner import Learner, floating
+from kit.engine.learner import Learner, float_tensors
 from kit.engine.out_of_memory import OutOfMemory
-from kit.engine.step import Plan, Skipped, updating
+from kit.engine.step import SkippedStep, StepPlan, optimizer_step
 from kit.errors import RunError
 from kit.kinds import Loss, Scheduler
 from kit.model.param_groups import freeze
@@ -41,7 +41,7 @@ class Epochs(Protocol):
 
 
 @dataclass(frozen=True)
-class Stage:
+class FitStage:
     """Epochs that are alike; a fit is a list of them. A network's frozen parts are named as its modules are."""
 
     epochs: int
@@ -59,7 +59,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Step:
+class StepEvent:
     """One optimizer step is done; `loss` is on the device, reading it waits for the step."""
 
     number: int
@@ -71,7 +71,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Epoch:
+class EpochEvent:
     """One epoch is done, `number` of them in all; `rows` and `seconds` are what this process did of it.
 
     `loss` is the mean over the rows of the steps that were not left out.
@@ -82,17 +82,17 @@ class Epoch:
     lr: float
     rows: int
     seconds: float
-    left_out: int = 0  # steps that were not finite
-    overflows: int = 0  # steps that float16's scaler left out, which is no fault: its scale is lower since
+    skipped: int = 0  # steps that were not finite
+    overflowed: int = 0  # steps that float16's scaler left out, which is no fault: its scale is lower since
 
 
-Event = Step | Epoch | OutOfMemory | Skipped
+Event = StepEvent | EpochEvent | OutOfMemory | SkippedStep
 
 
 class NotFiniteError(RunError):
     """Too many steps in a row were left out; `last` is the last of them."""
 
-    def __init__(self, last: Skipped) -> None:
+    def __init__(self, last: SkippedStep) -> None:
         self.last = last
         steps = f", as were the {last.in_a_row - 1} steps before it" if last.in_a_row > 1 else ""
         super().__init__(
@@ -100,7 +100,7 @@ class NotFiniteError(RunError):
         )  # fmt: skip
 
 
-def factors(stages: Sequence[Stage]) -> Iterator[float]:
+def lr_factors(stages: Sequence[FitStage]) -> Iterator[float]:
     """What the peak learning rate is multiplied by at each step of a fit."""
     total, begun = sum(stage.steps for stage in stages), 0
     for stage in stages:
@@ -110,13 +110,15 @@ def factors(stages: Sequence[Stage]) -> Iterator[float]:
         begun += stage.steps
 
 
-def fit(learner: Learner, stages: Sequence[Stage], plan: Plan, precision: Precision) -> Iterator[Event]:
+def fit(
+    learner: Learner, stages: Sequence[FitStage], plan: StepPlan, precision: Precision
+) -> Iterator[Event]:
     """Trains from the learner's state to the end of the last stage.
 
     Steps that are not finite do not reach the weights; raises NotFiniteError R01 where `plan.skips` of them follow
     each other. Raises RunError R02 where memory runs out with one image.
     """
-    rates = list(factors(stages))
+    rates = list(lr_factors(stages))
     epochs, ended = sum(stage.epochs for stage in stages), 0
     for stage in stages:
         ended += stage.epochs
@@ -126,55 +128,66 @@ def fit(learner: Learner, stages: Sequence[Stage], plan: Plan, precision: Precis
 
 
 def _epoch(
-    learner: Learner, stage: Stage, plan: Plan, precision: Precision, rates: Sequence[float], epochs: int
+    learner: Learner,
+    stage: FitStage,
+    plan: StepPlan,
+    precision: Precision,
+    rates: Sequence[float],
+    epochs: int,
 ) -> Iterator[Event]:
     """One epoch of a stage, and at the end of the fit batch norm's statistics of the averaged weights."""
     start, total, lr, rows = time.perf_counter(), len(rates), 0.0, 0
     freeze(learner.network, stage.frozen)
-    looks = _Looks(learner, plan.skips)
-    for batch in stage.batches.epoch(learner.epoch, learner.begun):
-        lr = set_rate(learner, rates[learner.step])
-        value, finite = yield from updating(learner, stage.loss, batch, plan, precision, learner.step / total)
+    looks = _FiniteChecker(learner, plan.skips)
+    for batch in stage.batches.epoch(learner.epoch, learner.steps_in_epoch):
+        lr = set_lr(learner, rates[learner.step])
+        value, finite = yield from optimizer_step(
+            learner, stage.loss, batch, plan, precision, learner.step / total
+        )
         looks.add(batch, lr, value, finite)
         count = len(batch.step_rows)
-        learner.step, learner.begun, rows = learner.step + 1, learner.begun + 1, rows + count
+        learner.step, learner.steps_in_epoch, rows = (
+            learner.step + 1,
+            learner.steps_in_epoch + 1,
+            rows + count,
+        )
         yield from looks.look(every=CHECK_EVERY)
-        yield Step(learner.step, total, learner.epoch, lr, value, count)
+        yield StepEvent(learner.step, total, learner.epoch, lr, value, count)
     yield from looks.look(every=1)
     if not rows:  # the epoch's last step was another process's
         lr = max(learner.peaks) * rates[learner.step - 1]
     mean = looks.mean()
-    left_out, overflows = learner.left_out, int(learner.overflows)
-    learner.left_out, learner.overflows = 0, 0
-    learner.begun, learner.summed = 0, None
+    left_out, overflows = learner.skipped_in_epoch, int(learner.overflows)
+    learner.skipped_in_epoch, learner.overflows = 0, 0
+    learner.steps_in_epoch, learner.loss_sum = 0, None
     learner.epoch += 1
     if learner.average is not None:
         learner.average.after_epoch(learner.epoch / epochs)
-        if learner.epoch == epochs and learner.average.wants_statistics():
-            take_statistics(learner.average.module, stage.batches, plan, precision, epochs)
-    yield Epoch(learner.epoch, mean, lr, rows, time.perf_counter() - start, left_out, overflows)
+        if learner.epoch == epochs and learner.average.needs_bn_update():
+            update_batch_norm(learner.average.module, stage.batches, plan, precision, epochs)
+    yield EpochEvent(learner.epoch, mean, lr, rows, time.perf_counter() - start, left_out, overflows)
 
 
-class _Looks:
+class _FiniteChecker:
     """Which steps were finite, looked at every few steps on a GPU, and at each on a CPU."""
 
     def __init__(self, learner: Learner, most: int) -> None:
         self.learner, self.most = learner, most
-        self.last: Skipped | None = None
-        self.waiting: list[tuple[Skipped, Tensor, Tensor]] = []
+        self.last: SkippedStep | None = None
+        self.waiting: list[tuple[SkippedStep, Tensor, Tensor]] = []
 
     def add(self, batch: Batch, lr: float, value: Tensor, finite: Tensor) -> None:
         """Adds the loss of a step's rows up, where it was finite; called before the step counts as done."""
         learner, rows = self.learner, len(batch.step_rows)
-        before = torch.zeros(2, device=learner.device) if learner.summed is None else learner.summed
-        learner.summed = before + torch.where(
+        before = torch.zeros(2, device=learner.device) if learner.loss_sum is None else learner.loss_sum
+        learner.loss_sum = before + torch.where(
             finite, torch.stack([value * rows, torch.full_like(value, rows)]), 0.0
         )
         self.waiting.append(
-            (Skipped(learner.epoch, learner.step, lr, math.nan, batch.step_rows, 0), value, finite)
+            (SkippedStep(learner.epoch, learner.step, lr, math.nan, batch.step_rows, 0), value, finite)
         )
 
-    def look(self, every: int) -> Iterator[Skipped]:
+    def look(self, every: int) -> Iterator[SkippedStep]:
         """The steps that were left out since the last look. Raises NotFiniteError for too many in a row."""
         if self.learner.device.type != "cpu" and len(self.waiting) < every:
             return
@@ -185,23 +198,23 @@ class _Looks:
         for (skipped, _, _), (loss, finite) in zip(waiting, read, strict=True):
             self.learner.skipped = 0 if finite else self.learner.skipped + 1
             if not finite:
-                self.learner.left_out += 1
+                self.learner.skipped_in_epoch += 1
                 found = replace(skipped, loss=loss, in_a_row=self.learner.skipped)
                 self.last = found
                 if found.in_a_row >= self.most:
-                    raise ranks.everyones(NotFiniteError(found))
+                    raise ranks.raise_on_all_ranks(NotFiniteError(found))
                 yield found
 
     def mean(self) -> float:
         """The mean loss of the epoch's rows. Raises NotFiniteError where all of its steps were left out."""
-        total, rows = (0.0, 0.0) if self.learner.summed is None else self.learner.summed.tolist()
+        total, rows = (0.0, 0.0) if self.learner.loss_sum is None else self.learner.loss_sum.tolist()
         if not rows and self.last is not None:
-            raise ranks.everyones(NotFiniteError(self.last))
+            raise ranks.raise_on_all_ranks(NotFiniteError(self.last))
         return float(total / max(rows, 1))
 
 
-def take_statistics(
-    network: nn.Module, batches: Epochs, plan: Plan, precision: Precision, epoch: int
+def update_batch_norm(
+    network: nn.Module, batches: Epochs, plan: StepPlan, precision: Precision, epoch: int
 ) -> None:
     """Takes batch norm's statistics anew over one epoch of training batches, none of them mixed.
 
@@ -210,18 +223,18 @@ def take_statistics(
     device = next(network.parameters()).device
     torch.manual_seed(randomness.number(plan.seed, "statistics", plan.fold))
 
-    def shown() -> Iterator[Tensor]:
+    def inputs() -> Iterator[Tensor]:
         for batch in batches.epoch(epoch):
-            images = precision.arrange(batch.images, device)
-            for part in spread(len(images), plan.micro_batch_size or len(images)):
+            images = precision.to_layout(batch.images, device)
+            for part in even_batches(len(images), plan.micro_batch_size or len(images)):
                 yield images[part[0] : part[-1] + 1]
 
-    with precision.training(device):
-        torch.optim.swa_utils.update_bn(shown(), network)
-    ranks.add_up([], floating(network.buffers()))
+    with precision.autocast_training(device):
+        torch.optim.swa_utils.update_bn(inputs(), network)
+    ranks.all_reduce([], float_tensors(network.buffers()))
 
 
-def set_rate(learner: Learner, factor: float) -> float:
+def set_lr(learner: Learner, factor: float) -> float:
     """Sets each group's learning rate to `factor` times its peak, and returns the highest."""
     for group, peak in zip(learner.optimizer.param_groups, learner.peaks, strict=True):
         group["lr"] = peak * factor

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from kit.device.precision import Precision
 from kit.engine.all_reduce import Gradients
-from kit.model.weight_averaging import Average, Ema, Swa
+from kit.model.weight_averaging import Ema, Swa, WeightAverage
 
 
-def floating(tensors: Iterable[Tensor]) -> list[Tensor]:
+def float_tensors(tensors: Iterable[Tensor]) -> list[Tensor]:
     """Those that hold floats, as batch norm's statistics do and its count of batches does not."""
     return [tensor for tensor in tensors if tensor.is_floating_point()]
 
@@ -24,17 +24,17 @@ class Buffers:
 
     def __init__(self, network: nn.Module) -> None:
         self._live = list(network.buffers())
-        self.floating = floating(self._live)  # as they are, not as they were
+        self.floating = float_tensors(self._live)  # as they are, not as they were
         self._kept = [buffer.clone() for buffer in self._live]
 
     @torch.no_grad()
-    def keep(self) -> None:
+    def save(self) -> None:
         """Remembers them."""
         if self._live:
             torch._foreach_copy_(self._kept, self._live)
 
     @torch.no_grad()
-    def put_back(self, where: Tensor | None = None) -> None:
+    def restore(self, where: Tensor | None = None) -> None:
         """Makes them what they were; with `where`, a bool on the device, only if it is true, without waiting for it."""
         for live, kept in zip(self._live, self._kept, strict=True):
             live.copy_(kept if where is None else torch.where(where, kept, live))
@@ -46,24 +46,24 @@ class Learner:
 
     network: nn.Module
     optimizer: torch.optim.Optimizer
-    average: Average | None
+    average: WeightAverage | None
     scaler: torch.amp.GradScaler
     peaks: list[float] = field(default_factory=list)
     step: int = 0
     epoch: int = 0
     # of the epoch that is begun: steps done; the sum of rows' losses and how many rows, (2,), on the device
-    begun: int = 0
-    summed: Tensor | None = None
+    steps_in_epoch: int = 0
+    loss_sum: Tensor | None = None
     micro_batch_size: int | None = None  # images at a time, once memory ran out with more
     skipped: int = 0  # steps in a row that were left out
     # of the epoch that is begun: steps that were left out, and those that float16's scaler left out, on the device
-    left_out: int = 0
+    skipped_in_epoch: int = 0
     overflows: Tensor | int = 0
-    doing: str = ""  # the part of a step that it is at
+    phase: str = ""  # the part of a step that it is at
     gradients: Gradients | None = None  # what adds them up, where several ranks train
 
     def __post_init__(self) -> None:
-        self.before = Buffers(self.network)
+        self.saved_buffers = Buffers(self.network)
 
     def state(self) -> dict[str, Any]:
         """All but the weights: what else an identical continuation needs."""
@@ -74,11 +74,11 @@ class Learner:
             "peaks": self.peaks,
             "step": self.step,
             "epoch": self.epoch,
-            "begun": self.begun,
-            "summed": None if self.summed is None else self.summed.cpu(),
+            "begun": self.steps_in_epoch,
+            "summed": None if self.loss_sum is None else self.loss_sum.cpu(),
             "micro_batch_size": self.micro_batch_size,
             "skipped": self.skipped,
-            "left_out": self.left_out,
+            "left_out": self.skipped_in_epoch,
             "overflows": int(self.overflows),
         }
 
@@ -93,26 +93,26 @@ class Learner:
         if state["scaler"]:  # none of a device where the same run trains in another dtype than float16
             self.scaler.load_state_dict(state["scaler"])
         self.peaks, self.step, self.epoch = state["peaks"], state["step"], state["epoch"]
-        self.begun = state["begun"]
-        self.summed = None if state["summed"] is None else state["summed"].to(self.device)
+        self.steps_in_epoch = state["begun"]
+        self.loss_sum = None if state["summed"] is None else state["summed"].to(self.device)
         self.micro_batch_size, self.skipped = state["micro_batch_size"], state["skipped"]
-        self.left_out, self.overflows = state["left_out"], state["overflows"]
+        self.skipped_in_epoch, self.overflows = state["left_out"], state["overflows"]
 
-    def spare(self) -> None:
+    def disable_foreach(self) -> None:
         """Makes the optimizer move a tensor at a time, which needs less memory beside them than all at once."""
         for group in self.optimizer.param_groups:
             if "foreach" in group and not group.get("fused"):
                 group["foreach"] = False
 
     @property
-    def averaged(self) -> nn.Module | None:
+    def average_network(self) -> nn.Module | None:
         """The averaged network, once it predicts."""
-        return self.average.module if self.average is not None and self.average.ready else None
+        return self.average.module if self.average is not None and self.average.has_averaged else None
 
     @property
     def predictor(self) -> nn.Module:
         """The network whose predictions count: the averaged one where there is one."""
-        return self.averaged or self.network
+        return self.average_network or self.network
 
     @property
     def device(self) -> torch.device:
@@ -125,7 +125,7 @@ def learner(
     swa_start: float | None = None,
 ) -> Learner:  # fmt: skip
     """A learner before its first step; where `swa_start` is given, the equal average takes the moving one's place."""
-    average: Average | None = Ema(network, ema_decay) if ema_decay else None
+    average: WeightAverage | None = Ema(network, ema_decay) if ema_decay else None
     if swa_start is not None:
         average = Swa(network, swa_start)
     device = next(network.parameters()).device.type

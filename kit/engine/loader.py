@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from kit.core.cores import cores
+from kit.core.cores import available_cores
 from kit.core.randomness import generator
 from kit.errors import KitError, RunError
 from kit.images.cache import Cache
-from kit.images.concat_cache import Joined
-from kit.images.reader import centre
+from kit.images.concat_cache import ConcatCache
+from kit.images.reader import center_crop
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from kit.kinds import Augmenter
 
 Key = tuple[int, int, int]  # epoch, row, occurrence: what one image of a batch is
-PATIENCE = 300  # seconds without a batch after which a loader process counts as hung
+WORKER_TIMEOUT_S = 300  # seconds without a batch after which a loader process counts as hung
 
 
 @dataclass(frozen=True, eq=False)
-class Images:
+class ImageDataset:
     """Makes whole batches of pixels; what a loader process holds."""
 
-    cache: Cache | Joined
+    cache: Cache | ConcatCache
     size: int
     crop_share: float = 1.0
     augmenter: Augmenter | None = None
@@ -69,19 +69,21 @@ class Images:
         """One image of an epoch. Raises DataError for a row without one, RunError where the augmenter fails."""
         image = self.cache[row]
         if self.augmenter is None:
-            return centre(image, self.size, self.crop_share)
+            return center_crop(image, self.size, self.crop_share)
         rng = generator(self.seed, "augment", self.fold, epoch, row, occurrence)
         try:
             made = self.augmenter(image, self.size, rng)
         except KitError:
             raise
         except Exception as error:
-            raise self._failed(row, f"{type(error).__name__}: {error}") from error
+            raise self._read_error(row, f"{type(error).__name__}: {error}") from error
         if made.shape != (self.size, self.size, 3) or made.dtype != np.uint8:
-            raise self._failed(row, f"gave {made.dtype} {made.shape}, not uint8 {(self.size, self.size, 3)}")
+            raise self._read_error(
+                row, f"gave {made.dtype} {made.shape}, not uint8 {(self.size, self.size, 3)}"
+            )
         return made
 
-    def _failed(self, row: int, detail: str) -> RunError:
+    def _read_error(self, row: int, detail: str) -> RunError:
         name = type(self.augmenter).plugin_name() if self.augmenter else ""
         return RunError(f"augmenter {name!r} failed on {self.cache.paths[row]}: {detail}", code="R03")
 
@@ -90,7 +92,7 @@ class Loader:
     """Loads batches of keys in order, in this process or in loader processes, which live until `close`."""
 
     def __init__(
-        self, images: Images, workers: int | Literal["auto"], pin_memory: bool | None = None
+        self, images: ImageDataset, workers: int | Literal["auto"], pin_memory: bool | None = None
     ) -> None:
         import torch
 
@@ -148,7 +150,9 @@ class Loader:
         from torch.utils.data import DataLoader
 
         busy: dict[str, Any] = (
-            {"persistent_workers": True, "prefetch_factor": 4, "timeout": PATIENCE} if self.workers else {}
+            {"persistent_workers": True, "prefetch_factor": 4, "timeout": WORKER_TIMEOUT_S}
+            if self.workers
+            else {}
         )
         self._at = torch.full((max(1, self.workers), 2), -1, dtype=torch.int64).share_memory_()
         return DataLoader(
@@ -195,7 +199,7 @@ def worker_count(workers: int | Literal["auto"], cuda: bool | None = None) -> in
         import torch
 
         cuda = torch.cuda.is_available()
-    mine = max(1, cores() // ranks.beside())
+    mine = max(1, available_cores() // ranks.local_world_size())
     if cuda:
         return min(8, max(1, mine - 1))
     return 0 if mine <= 4 else max(1, mine // 8)

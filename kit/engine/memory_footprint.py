@@ -24,12 +24,12 @@ from kit.core.progress import finish
 from kit.device.precision import Precision
 from kit.engine.batches import Batch
 from kit.engine.learner import Learner
-from kit.engine.step import Plan, updating
+from kit.engine.step import StepPlan, optimizer_step
 from kit.kinds import Loss
 
 PARTS = ("weights", "gradients", "optimizer", "average", "batch", "activations", "workspace")
-SMALL = (2, 4)  # images of the two steps that are watched
-ELSEWHERE = "elsewhere"  # what no block of the network saved, such as the loss
+PROBE_BATCHES = (2, 4)  # images of the two steps that are watched
+OTHER = "elsewhere"  # what no block of the network saved, such as the loss
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,13 +55,13 @@ class Footprint:
         return {name: round(fixed + each * images) for name, (fixed, each) in self.blocks.items()}
 
 
-def footprint(learner: Learner, loss: Loss, batch: Batch, plan: Plan, precision: Precision) -> Footprint:
+def footprint(learner: Learner, loss: Loss, batch: Batch, plan: StepPlan, precision: Precision) -> Footprint:
     """Watches two steps of a learner, which is spoilt by them; `batch` has at least four rows."""
-    few = [_of(batch, count) for count in SMALL]
+    few = [_of(batch, count) for count in PROBE_BATCHES]
     finish(
-        updating(learner, loss, few[0], plan, precision, 0.0)
+        optimizer_step(learner, loss, few[0], plan, precision, 0.0)
     )  # optimizers make their state at the first step
-    first, second = (_watched(learner, loss, part, plan, precision) for part in few)
+    first, second = (_record_steps(learner, loss, part, plan, precision) for part in few)
     return _line(first, second)
 
 
@@ -70,21 +70,26 @@ def _of(batch: Batch, count: int) -> Batch:
     return Batch(batch.images[rows], batch.labels[rows], batch.rows[rows])
 
 
-def _watched(learner: Learner, loss: Loss, batch: Batch, plan: Plan, precision: Precision) -> Watch:
+def _record_steps(
+    learner: Learner, loss: Loss, batch: Batch, plan: StepPlan, precision: Precision
+) -> AllocationRecorder:
     learner.optimizer.zero_grad(set_to_none=True)
     average = () if learner.average is None else learner.average.module.state_dict().values()
     states = [value for state in learner.optimizer.state.values() for value in state.values()]
-    with Watch() as watch, watch.network(learner.network):
+    with AllocationRecorder() as watch, watch.network(learner.network):
         watch.mark([*learner.network.parameters(), *learner.network.buffers()], "weights")
         watch.mark(average, "average")
         watch.mark([value for value in states if isinstance(value, Tensor)], "optimizer")
         watch.mark([batch.images, batch.labels], "batch")
-        finish(updating(learner, loss, batch, plan, precision, 0.0))
+        finish(optimizer_step(learner, loss, batch, plan, precision, 0.0))
     return watch
 
 
-def _line(first: Watch, second: Watch) -> Footprint:
-    (few, more), (one, other) = SMALL, (np.array(first.moments, float), np.array(second.moments, float))
+def _line(first: AllocationRecorder, second: AllocationRecorder) -> Footprint:
+    (few, more), (one, other) = (
+        PROBE_BATCHES,
+        (np.array(first.moments, float), np.array(second.moments, float)),
+    )
     if one.shape != other.shape:  # operations that depend on the batch: the two peaks have to do
         one, other = (each[each.sum(axis=1).argmax()][None] for each in (one, other))
     each = (other - one) / (more - few)
@@ -93,7 +98,7 @@ def _line(first: Watch, second: Watch) -> Footprint:
     return Footprint(one - few * each, each, blocks)
 
 
-class Watch(TorchDispatchMode):
+class AllocationRecorder(TorchDispatchMode):
     """Counts the bytes of living tensors by part, after every operation of the block it is entered for."""
 
     def __init__(self) -> None:
@@ -131,12 +136,12 @@ class Watch(TorchDispatchMode):
         if not size:
             return None
         if key not in self._living:
-            reference = weakref.ref(storage, lambda _: self._gone(key))
+            reference = weakref.ref(storage, lambda _: self._on_free(key))
             self._living[key] = (reference, "workspace", size)
             self.held["workspace"] += size
         return key
 
-    def _gone(self, key: int) -> None:
+    def _on_free(self, key: int) -> None:
         _, part, size = self._living.pop(key)
         self.held[part] -= size
 
@@ -144,46 +149,46 @@ class Watch(TorchDispatchMode):
     def network(self, network: nn.Module) -> Iterator[None]:
         """A block in which what a network saves counts as activations, and what its weights gather as gradients."""
         trained = [weight for weight in network.parameters() if weight.requires_grad]
-        handles = [weight.register_post_accumulate_grad_hook(self._gathered) for weight in trained]
-        for name, module in blocks(network):
+        handles = [weight.register_post_accumulate_grad_hook(self._on_gradient) for weight in trained]
+        for name, module in list_blocks(network):
             self.blocks[name] = 0
             handles.append(module.register_forward_pre_hook(lambda *_, name=name: self._within.append(name)))
-            handles.append(module.register_forward_hook(lambda *_: self._left()))
-        self.blocks[ELSEWHERE] = 0
+            handles.append(module.register_forward_hook(lambda *_: self._on_block_exit()))
+        self.blocks[OTHER] = 0
         try:
-            with torch.autograd.graph.saved_tensors_hooks(self._saved, lambda saved: saved):
+            with torch.autograd.graph.saved_tensors_hooks(self._on_save, lambda saved: saved):
                 yield
         finally:
             for handle in handles:
                 handle.remove()
 
-    def _left(self) -> None:
+    def _on_block_exit(self) -> None:
         self._within.pop()
 
-    def _gathered(self, weight: Tensor) -> None:
+    def _on_gradient(self, weight: Tensor) -> None:
         if weight.grad is not None:
             self.mark([weight.grad], "gradients")
 
-    def _saved(self, tensor: Tensor) -> Tensor:
+    def _on_save(self, tensor: Tensor) -> Tensor:
         key = self._see(tensor)
         if key is not None and self._living[key][1] == "workspace":
-            self.blocks[self._within[-1] if self._within else ELSEWHERE] += self._living[key][2]
+            self.blocks[self._within[-1] if self._within else OTHER] += self._living[key][2]
             self.mark([tensor], "activations")
         return tensor
 
 
-def blocks(network: nn.Module) -> list[tuple[str, nn.Module]]:
+def list_blocks(network: nn.Module) -> list[tuple[str, nn.Module]]:
     """The parts of a network that people name: the children of its backbone, those of lists instead of the lists."""
     found: list[tuple[str, nn.Module]] = []
     for name, child in network.named_children():
         within = list(child.named_children()) if name == "backbone" else []
         while len(within) == 1 and list(within[0][1].children()):  # a wrapper around the network
             within = list(within[0][1].named_children())
-        found += [each for part, module in within for each in _expanded(part, module)] or [(name, child)]
+        found += [each for part, module in within for each in _expand_list(part, module)] or [(name, child)]
     return found
 
 
-def _expanded(name: str, module: nn.Module) -> list[tuple[str, nn.Module]]:
+def _expand_list(name: str, module: nn.Module) -> list[tuple[str, nn.Module]]:
     """A list's members, where they are made of modules themselves; else the module."""
     inner = list(module.named_children()) if isinstance(module, nn.Sequential | nn.ModuleList) else []
     if not any(list(child.children()) for _, child in inner):

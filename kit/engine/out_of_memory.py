@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from kit.device import memory, ranks
-from kit.device.memory import Room
+from kit.device.memory import DeviceMemory
 from kit.engine.learner import Learner
 from kit.errors import RunError
 
@@ -24,7 +24,7 @@ class OutOfMemory:
     tried: int
     smaller: int
     parts: Mapping[str, int]
-    room: Room
+    room: DeviceMemory
     batch_norm: bool
     rank: int = 0
 
@@ -36,17 +36,18 @@ class OutOfMemory:
     def __str__(self) -> str:
         differs = ", from which batch norm takes its statistics now" if self.batch_norm else ""
         return (
-            f"R02 out of memory ({self.place()}) with {self.tried} images at a time: {memory.listed(self.parts)}; "
+            f"R02 out of memory ({self.place()}) with {self.tried} images at a time: "
+            f"{memory.describe_parts(self.parts)}; "
             f"{self.room}; going on with {self.smaller} at a time{differs}, the batch stays {self.batch}"
         )
 
 
-def short_of(learner: Learner, count: int, size: int) -> OutOfMemory:
+def describe_oom(learner: Learner, count: int, size: int) -> OutOfMemory:
     """What there is to say of a failed step while it still holds its memory."""
-    parts, room = memory.held(learner), memory.room(learner.device)
+    parts, room = memory.learner_bytes(learner), memory.device_memory(learner.device)
     parts["activations and all else"] = max(0, room.taken - sum(parts.values()))
     return OutOfMemory(
-        learner.doing, learner.epoch, learner.step, count, size, -(-size // 2), parts, room,
+        learner.phase, learner.epoch, learner.step, count, size, -(-size // 2), parts, room,
         _has_batch_norm(learner.network), ranks.rank(),
     )  # fmt: skip
 
@@ -55,10 +56,10 @@ def _has_batch_norm(network: nn.Module) -> bool:
     return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
 
 
-def stuck(short: OutOfMemory) -> RunError:
+def sync_batch_norm_oom(short: OutOfMemory) -> RunError:
     """Synchronised batch norm has the others waiting in the middle of their forward pass: none can begin again."""
     return RunError(
-        f"out of memory ({short.place()}) with {short.tried} images at a time: {memory.listed(short.parts)}; "
+        f"out of memory ({short.place()}) with {short.tried} images at a time: {memory.describe_parts(short.parts)}; "
         f"{short.room}; with sync_batch_norm ranks cannot begin a step again",
         code="R02", hint=f"micro_batch_size={short.smaller} under another --name",
     )  # fmt: skip

@@ -20,7 +20,7 @@ from kit.device import memory, ranks
 from kit.device.precision import Precision
 from kit.engine import all_reduce
 from kit.engine.learner import Learner
-from kit.engine.out_of_memory import OutOfMemory, short_of, stuck
+from kit.engine.out_of_memory import OutOfMemory, describe_oom, sync_batch_norm_oom
 from kit.errors import RunError
 from kit.kinds import Loss
 
@@ -32,7 +32,7 @@ Shares = list[tuple[float, Tensor]]  # how much each set of labels counts
 
 
 @dataclass(frozen=True)
-class Plan:
+class StepPlan:
     """The numbers of a fit that all its stages share."""
 
     seed: int
@@ -43,7 +43,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Skipped:
+class SkippedStep:
     """A step whose loss or gradients were not finite: the weights are as they were before it."""
 
     epoch: int
@@ -66,8 +66,8 @@ class OptimizerShortError(RunError):
     """Memory ran out while the weights moved: the learner is spoilt, its last checkpoint is not."""
 
 
-def updating(
-    learner: Learner, loss: Loss, batch: Batch, plan: Plan, precision: Precision, progress: float
+def optimizer_step(
+    learner: Learner, loss: Loss, batch: Batch, plan: StepPlan, precision: Precision, progress: float
 ) -> Update[tuple[Tensor, Tensor]]:
     """One optimizer step over an effective batch; gives its mean loss and whether it was finite, on the device.
 
@@ -76,14 +76,16 @@ def updating(
     Several ranks do so together; what they share of the step is added up once all of them have theirs. Raises RunError
     R02 where one image does not fit, or the loss cannot be split.
     """
-    learner.before.keep()
-    learner.gradients = all_reduce.of(learner.network, learner.gradients)
-    learner.doing = "batch"
-    images, shares = _mixed(learner, loss, batch, plan, precision, progress)
+    learner.saved_buffers.save()
+    learner.gradients = all_reduce.gradients_of(learner.network, learner.gradients)
+    learner.phase = "batch"
+    images, shares = _apply_mixing(learner, loss, batch, plan, precision, progress)
     count = len(batch.step_rows)
-    most = max(len(images), -(-count // ranks.count()))  # that a rank has of the step: all make as many parts
+    most = max(
+        len(images), -(-count // ranks.world_size())
+    )  # that a rank has of the step: all make as many parts
     while True:
-        size = _size(learner, loss, plan, most)
+        size = _micro_batch_size(learner, loss, plan, most)
         # what draws from torch's generator draws the same, however often the step begins
         _seed(learner, plan)
         short = None
@@ -92,44 +94,46 @@ def updating(
         except Exception as error:
             if not memory.is_out_of_memory(error):
                 raise
-            short = short_of(learner, count, size)
+            short = describe_oom(learner, count, size)
             if any(isinstance(module, nn.SyncBatchNorm) for module in learner.network.modules()):
-                raise stuck(short) from error
-        if _exchanged(learner, short is not None):
+                raise sync_batch_norm_oom(short) from error
+        if _any_rank_failed(learner, short is not None):
             break
-        yield _smaller(learner, short, loss)  # out of the except block, which holds the failed step's tensors
-    ranks.add_up([value], learner.before.floating)
-    finite = _descend(learner, plan.clip_grad_norm, value)
-    learner.doing = ""
+        yield _halve_micro_batch(
+            learner, short, loss
+        )  # out of the except block, which holds the failed step's tensors
+    ranks.all_reduce([value], learner.saved_buffers.floating)
+    finite = _apply_gradients(learner, plan.clip_grad_norm, value)
+    learner.phase = ""
     return value, finite
 
 
-def _seed(learner: Learner, plan: Plan) -> None:
+def _seed(learner: Learner, plan: StepPlan) -> None:
     """Seeds torch's generators for a step. torch.manual_seed notes a stack of calls for GPUs that are not there."""
-    number = randomness.number(plan.seed, "step", plan.fold, learner.step, *_own())
+    number = randomness.number(plan.seed, "step", plan.fold, learner.step, *_rank_salt())
     torch.default_generator.manual_seed(number)
     if learner.device.type != "cpu":
         torch.manual_seed(number)
 
 
-def _own() -> tuple[int, ...]:
+def _rank_salt() -> tuple[int, ...]:
     """What makes a rank's draws its own; the first one's are those of a process alone."""
-    return () if ranks.is_first() else (ranks.rank(),)
+    return () if ranks.is_rank_zero() else (ranks.rank(),)
 
 
-def _mixed(
-    learner: Learner, loss: Loss, batch: Batch, plan: Plan, precision: Precision, progress: float
+def _apply_mixing(
+    learner: Learner, loss: Loss, batch: Batch, plan: StepPlan, precision: Precision, progress: float
 ) -> tuple[Tensor, Shares]:
     device = learner.device
     _seed(learner, plan)
-    draws = randomness.generator(plan.seed, "mix", plan.fold, learner.step, *_own())
-    images = precision.arrange(batch.images, device)
+    draws = randomness.generator(plan.seed, "mix", plan.fold, learner.step, *_rank_salt())
+    images = precision.to_layout(batch.images, device)
     return loss.mix(images, batch.labels.to(device, non_blocking=True), draws, progress)
 
 
-def _size(learner: Learner, loss: Loss, plan: Plan, count: int) -> int:
+def _micro_batch_size(learner: Learner, loss: Loss, plan: StepPlan, count: int) -> int:
     """Images at a time: what the config says, or less where memory ran out before."""
-    if not loss.can_be_split():
+    if not loss.is_splittable():
         return count
     return min(count, plan.micro_batch_size or count, learner.micro_batch_size or count)
 
@@ -143,31 +147,31 @@ def _gradients(
     pieces = [part for part in np.array_split(np.arange(len(images)), parts) if len(part)]
     for number, part in enumerate(pieces):
         rows = slice(part[0], part[-1] + 1)
-        learner.doing = "forward"
+        learner.phase = "forward"
         given = outputs(learner.network, images[rows], precision, learner.device)
-        summed = _summed(loss, given.float(), [(share, labels[rows]) for share, labels in shares])
-        learner.doing = "backward"
+        summed = _sum_loss(loss, given.float(), [(share, labels[rows]) for share, labels in shares])
+        learner.phase = "backward"
         if learner.gradients is not None and number == len(pieces) - 1:
-            learner.gradients.last()
+            learner.gradients.expect_last_pass()
         learner.scaler.scale(summed / count).backward()
         value += summed.detach() / count
     return value
 
 
-def _exchanged(learner: Learner, failed: bool) -> bool:
+def _any_rank_failed(learner: Learner, failed: bool) -> bool:
     """Whether no rank has failed; then the gradients are the sums of all ranks'."""
     if learner.gradients is not None:
         learner.gradients.complete(failed)
-    failed = bool(ranks.agreed(failed))
+    failed = bool(ranks.all_reduce_max(failed))
     if learner.gradients is not None:
-        learner.gradients.receive(keep=not failed)
+        learner.gradients.wait(keep=not failed)
     return not failed
 
 
 def outputs(network: nn.Module, images: Tensor, precision: Precision, device: torch.device) -> Tensor:
     """The network's outputs for training. Raises RunError R04 where batch norm is left with one value."""
     try:
-        with precision.training(device):
+        with precision.autocast_training(device):
             return cast(Tensor, network(images))
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
@@ -178,24 +182,24 @@ def outputs(network: nn.Module, images: Tensor, precision: Precision, device: to
         ) from error  # fmt: skip
 
 
-def _summed(loss: Loss, outputs: Tensor, shares: Shares) -> Tensor:
+def _sum_loss(loss: Loss, outputs: Tensor, shares: Shares) -> Tensor:
     """sum over rows and label sets of share * loss."""
     parts = [share * loss.rows(outputs, labels).sum() for share, labels in shares]
     return torch.stack(parts).sum()
 
 
-def _smaller(learner: Learner, short: OutOfMemory | None, loss: Loss) -> OutOfMemory:
+def _halve_micro_batch(learner: Learner, short: OutOfMemory | None, loss: Loss) -> OutOfMemory:
     """Frees the failed step and makes the next ones smaller, on all ranks. Raises RunError R02 where they cannot be."""
-    learner.before.put_back()
+    learner.saved_buffers.restore()
     learner.optimizer.zero_grad(set_to_none=True)
-    memory.release(learner.device)
-    least = min((one for one in ranks.gathered(short) if one is not None), key=lambda one: one.tried)
-    if least.tried > 1 and loss.can_be_split():
+    memory.empty_cache(learner.device)
+    least = min((one for one in ranks.all_gather(short) if one is not None), key=lambda one: one.tried)
+    if least.tried > 1 and loss.is_splittable():
         learner.micro_batch_size = least.smaller
         return least
     why = "one image at a time" if least.tried == 1 else f"{least.tried} images, which the loss compares"
-    raise ranks.everyones(RunError(
-        f"out of memory ({least.place()}) with {why}: {memory.listed(least.parts)}; {least.room}",
+    raise ranks.raise_on_all_ranks(RunError(
+        f"out of memory ({least.place()}) with {why}: {memory.describe_parts(least.parts)}; {least.room}",
         code="R02", hint="a smaller image_size, network or batch_size, or a device with more memory",
     ))  # fmt: skip
 
@@ -221,7 +225,7 @@ def _move(learner: Learner) -> None:
         learner.average.after_step(learner.step + 1)
 
 
-def _descend(learner: Learner, clip: float | None, value: Tensor) -> Tensor:
+def _apply_gradients(learner: Learner, clip: float | None, value: Tensor) -> Tensor:
     """Moves the weights and their average where all is finite; says whether it was, on the device."""
     scaler, weights = learner.scaler, [w for w in learner.network.parameters() if w.grad is not None]
     if clip is not None or not scaler.is_enabled():
@@ -235,15 +239,15 @@ def _descend(learner: Learner, clip: float | None, value: Tensor) -> Tensor:
     # with a scaler an overflow is no fault: it leaves the step out by itself, and goes on at a lower scale
     finite = torch.isfinite(value) if scaler.is_enabled() else torch.isfinite(value) & torch.isfinite(size)
     if not _waits(learner):
-        learner.before.put_back(~finite)
+        learner.saved_buffers.restore(~finite)
         learner.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
     elif not finite:
-        learner.before.put_back()
+        learner.saved_buffers.restore()
         learner.optimizer.zero_grad(set_to_none=True)
         if clip is not None:
             scaler.update()  # the gradients are unscaled: without it the next step's unscale_ raises
         return finite
-    learner.doing = "optimizer"
+    learner.phase = "optimizer"
     try:
         _move(learner)
     except Exception as error:
@@ -251,7 +255,7 @@ def _descend(learner: Learner, clip: float | None, value: Tensor) -> Tensor:
             raise
         raise OptimizerShortError(
             f"out of memory (optimizer, epoch {learner.epoch + 1}, step {learner.step + 1}): "
-            f"{memory.listed(memory.held(learner))}; {memory.room(learner.device)}",
+            f"{memory.describe_parts(memory.learner_bytes(learner))}; {memory.device_memory(learner.device)}",
             code="R02", hint="a smaller network, or an optimizer that keeps less, such as sgd",
         ) from error  # fmt: skip
     return finite

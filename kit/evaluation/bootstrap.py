@@ -15,22 +15,28 @@ from kit.core.randomness import generator
 from kit.errors import InvalidError
 from kit.evaluation.hill_climbing import in_threads
 from kit.kinds import Metric
-from kit.kinds.metric_shortcuts import OfDecisions, OfTrueClass, Reweighted, decided, true_shares
+from kit.kinds.metric_shortcuts import (
+    FromConfusionMatrix,
+    FromTrueClassProbability,
+    SupportsRowWeights,
+    score_decisions,
+    true_class_probability,
+)
 
-FEWEST, MOST = 100, 1000  # draws
-WORK = 4e8  # values looked at in all draws, before they become fewer
+MIN_DRAWS, MAX_DRAWS = 100, 1000  # draws
+VALUE_BUDGET = 4e8  # values looked at in all draws, before they become fewer
 SORTED, RECOUNTED = 10, 40  # what a value of a metric without tables costs, against one that is counted
-TOGETHER = 50  # draws whose weights are held at once
+DRAWS_PER_BLOCK = 50  # draws whose weights are held at once
 
 Drawing = Callable[[int], Iterator[np.ndarray]]  # so many draws: how often each unit is drawn
 
 
-def draws_of(values: int) -> int:
+def draw_count(values: int) -> int:
     """How many draws are made where each looks at so many values."""
-    return int(np.clip(WORK / max(values, 1), FEWEST, MOST))
+    return int(np.clip(VALUE_BUDGET / max(values, 1), MIN_DRAWS, MAX_DRAWS))
 
 
-def scores(
+def resample_scores(
     metric: Metric,
     truth: np.ndarray,
     predictions: Sequence[np.ndarray],
@@ -44,13 +50,13 @@ def scores(
     """
     units = np.arange(len(truth)) if groups is None else np.unique(groups, return_inverse=True)[1]
     drawing = partial(_weights, units, seed=seed, rows=rows)
-    if truth.ndim == 1 and isinstance(metric, OfDecisions):
+    if truth.ndim == 1 and isinstance(metric, FromConfusionMatrix):
         return _of_decisions(metric, truth, predictions, units, drawing)
-    if isinstance(metric, OfTrueClass):
+    if isinstance(metric, FromTrueClassProbability):
         return _of_true(metric, truth, predictions, units, drawing)
-    if isinstance(metric, Reweighted):
+    if isinstance(metric, SupportsRowWeights):
         return _of_weights(
-            [metric.reweighted(truth, one) for one in predictions],
+            [metric.score_by_weights(truth, one) for one in predictions],
             sum(one.size for one in predictions),
             units,
             drawing,
@@ -68,7 +74,7 @@ def _weights(units: np.ndarray, draws: int, seed: int, rows: int | None) -> Iter
 
 
 def _of_decisions(
-    metric: OfDecisions,
+    metric: FromConfusionMatrix,
     truth: np.ndarray,
     predictions: Sequence[np.ndarray],
     units: np.ndarray,
@@ -76,30 +82,31 @@ def _of_decisions(
 ) -> np.ndarray:
     classes = predictions[0].shape[1]
     said = [one.argmax(axis=1) for one in predictions]
-    draws = draws_of(len(truth) * len(said))
+    draws = draw_count(len(truth) * len(said))
     found = np.empty((draws, len(said)))
     for draw, drawn in enumerate(drawing(draws)):
         weights = drawn[units]
         for place, decisions in enumerate(said):
-            found[draw, place] = decided(metric, truth, decisions, classes, weights)
+            found[draw, place] = score_decisions(metric, truth, decisions, classes, weights)
     return found
 
 
 def _of_true(
-    metric: OfTrueClass,
+    metric: FromTrueClassProbability,
     truth: np.ndarray,
     predictions: Sequence[np.ndarray],
     units: np.ndarray,
     drawing: Drawing,
 ) -> np.ndarray:
     values = [
-        metric.of_true(true_shares(truth, one)).reshape(len(truth), -1).mean(axis=1) for one in predictions
+        metric.of_true(true_class_probability(truth, one)).reshape(len(truth), -1).mean(axis=1)
+        for one in predictions
     ]
     sums = np.stack([np.bincount(units, value) for value in values], axis=1)  # (units, predictions)
     sizes = np.bincount(units)
-    draws = draws_of(len(truth) * (1 + len(values) // 10))
+    draws = draw_count(len(truth) * (1 + len(values) // 10))
     found, drawn = [], drawing(draws)
-    while block := [weights for _, weights in zip(range(TOGETHER), drawn, strict=False)]:
+    while block := [weights for _, weights in zip(range(DRAWS_PER_BLOCK), drawn, strict=False)]:
         weights = np.stack(block).astype(np.float64)
         found.append(weights @ sums / (weights @ sizes)[:, None])
     return np.concatenate(found)
@@ -112,7 +119,7 @@ def _of_weights(
     drawing: Drawing,
 ) -> np.ndarray:
     found = []
-    for weights in drawing(draws_of(SORTED * values)):
+    for weights in drawing(draw_count(SORTED * values)):
         by_row = weights[units]
         jobs = partial(_of_one, functions, by_row)
         found.append(in_threads(jobs, range(len(functions)), len(units)))
@@ -120,7 +127,7 @@ def _of_weights(
 
 
 def _of_one(functions: Sequence[Callable[[np.ndarray], float]], weights: np.ndarray, place: int) -> float:
-    return _defined(functions[place], weights)
+    return _or_nan(functions[place], weights)
 
 
 def _of_rows(
@@ -131,13 +138,13 @@ def _of_rows(
     drawing: Drawing,
 ) -> np.ndarray:
     found = []
-    for weights in drawing(draws_of(RECOUNTED * sum(one.size for one in predictions))):
+    for weights in drawing(draw_count(RECOUNTED * sum(one.size for one in predictions))):
         drawn = np.repeat(np.arange(len(truth)), weights[units])
-        found.append([_defined(metric.score, truth[drawn], one[drawn]) for one in predictions])
+        found.append([_or_nan(metric.score, truth[drawn], one[drawn]) for one in predictions])
     return np.array(found)
 
 
-def _defined(score: Callable[..., float], *values: np.ndarray) -> float:
+def _or_nan(score: Callable[..., float], *values: np.ndarray) -> float:
     """The score, or NaN where there is none, such as AUC where no class is left to compare."""
     try:
         return score(*values)

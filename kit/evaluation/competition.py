@@ -52,10 +52,10 @@ def default_min_labels(table: Table) -> int:
 
 def rows_without_label(table: Table) -> int:
     """How many training rows of the competition have no label; rows of other sources do not count."""
-    return int((np.asarray(table.true_labels())[table.own].sum(axis=1) == 0).sum())
+    return int((np.asarray(table.targets())[table.competition_rows].sum(axis=1) == 0).sum())
 
 
-def explained_decision(workspace: Workspace, table: Table) -> str:
+def explain_decision(workspace: Workspace, table: Table) -> str:
     """The rule in words, with the reason for `min_labels`; empty if rows have one label each."""
     if not table.is_multi_label:
         return ""
@@ -63,7 +63,8 @@ def explained_decision(workspace: Workspace, table: Table) -> str:
     if workspace.competition.decision.min_labels is not None:
         why = "as decision in config.json or on the command line says"
     elif empty:
-        why = f"{empty} of {int(table.own.sum())} training rows have no label; decision.min_labels changes it"
+        rows = int(table.competition_rows.sum())
+        why = f"{empty} of {rows} training rows have no label; decision.min_labels changes it"
     else:
         why = "every training row has a label; decision.min_labels changes it"
     return f"{rule} ({why})"

@@ -10,11 +10,11 @@ from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 
-from kit.core.memmaps import release
+from kit.core.memmaps import drop_pages
 from kit.core.randomness import generator
 from kit.errors import InvalidError
 
-PARTS = 5  # of the rows, where all were held out by one fold
+CROSS_FIT_PARTS = 5  # of the rows, where all were held out by one fold
 
 
 class Recipe(Protocol):
@@ -25,14 +25,14 @@ class Recipe(Protocol):
     def blend(self, members: Any) -> np.ndarray: ...
 
 
-class Rows(Protocol):
+class TakesRows(Protocol):
     """What is known of rows, where that is no array of members, such as their neighbours."""
 
     def take(self, rows: np.ndarray) -> Self: ...
 
 
 @runtime_checkable
-class Choosing(Protocol):
+class MemberSelection(Protocol):
     """What chooses among recipes by cross-fitting of its own, and so asks which rows belong together."""
 
     def choose(
@@ -44,7 +44,11 @@ R = TypeVar("R", bound=Recipe)
 
 
 def cross_fit(
-    recipe: R, oof: np.ndarray | Rows, truth: np.ndarray, folds: np.ndarray, groups: np.ndarray | None = None
+    recipe: R,
+    oof: np.ndarray | TakesRows,
+    truth: np.ndarray,
+    folds: np.ndarray,
+    groups: np.ndarray | None = None,
 ) -> tuple[np.ndarray, R]:
     """Cross-fitted predictions (N, K), and the recipe fitted on all rows, which is for the test rows.
 
@@ -61,15 +65,15 @@ def cross_fit(
     found: np.ndarray | None = None
     for part in np.unique(parts):
         held = parts == part
-        blended = _fitted(recipe, oof, truth, folds, groups, ~held).blend(_taken(oof, held))
+        blended = _fit(recipe, oof, truth, folds, groups, ~held).blend(_take(oof, held))
         found = np.empty((len(truth), blended.shape[1])) if found is None else found
         found[held] = blended
     if found is None:
         raise InvalidError("no out-of-fold rows to fit on", code="D46")
-    return found, _fitted(recipe, oof, truth, folds, groups, whole)
+    return found, _fit(recipe, oof, truth, folds, groups, whole)
 
 
-def fitted_without(
+def fit_without(
     recipe: R, oof: np.ndarray, truth: np.ndarray, folds: np.ndarray, groups: np.ndarray | None, held: np.ndarray
 ) -> R:  # fmt: skip
     """The recipe fitted on the rows of `oof` (M, N, K) that are not `held`, bool (N,). Raises InvalidError D46."""
@@ -79,25 +83,25 @@ def fitted_without(
             code="D46",
             hint="an ensembler that is not fitted, such as mean",
         )
-    return _fitted(recipe, oof, truth, folds, groups, ~held)
+    return _fit(recipe, oof, truth, folds, groups, ~held)
 
 
-def _fitted(
+def _fit(
     recipe: R,
-    oof: np.ndarray | Rows,
+    oof: np.ndarray | TakesRows,
     truth: np.ndarray,
     folds: np.ndarray,
     groups: np.ndarray | None,
     rows: np.ndarray,
 ) -> R:
     """The recipe fitted on some of the rows."""
-    kept = oof if rows.all() else _taken(oof, rows)
-    if isinstance(recipe, Choosing):
+    kept = oof if rows.all() else _take(oof, rows)
+    if isinstance(recipe, MemberSelection):
         return recipe.choose(kept, truth[rows], folds[rows], None if groups is None else groups[rows])
     return recipe.fit(kept, truth[rows])
 
 
-def _taken(oof: np.ndarray | Rows, rows: np.ndarray) -> np.ndarray | Rows:
+def _take(oof: np.ndarray | TakesRows, rows: np.ndarray) -> np.ndarray | TakesRows:
     """Some rows of all members, each member's in one piece of memory, which numpy's own indexing does not promise."""
     numbers = np.flatnonzero(rows)
     if not isinstance(oof, np.ndarray):
@@ -105,7 +109,7 @@ def _taken(oof: np.ndarray | Rows, rows: np.ndarray) -> np.ndarray | Rows:
     kept = np.empty((len(oof), len(numbers), *oof.shape[2:]), dtype=oof.dtype)
     for place, member in enumerate(oof):
         np.take(member, numbers, axis=0, out=kept[place])
-        release(oof)  # else a copy of most rows would stand beside all of them
+        drop_pages(oof)  # else a copy of most rows would stand beside all of them
     return kept
 
 
@@ -119,5 +123,5 @@ def _parts(rows: int, groups: np.ndarray | None) -> np.ndarray:
             code="D46",
             hint="an ensembler that is not fitted, such as mean",
         )
-    places: np.ndarray = generator(0, "cross_fit", count).permutation(count) % PARTS
+    places: np.ndarray = generator(0, "cross_fit", count).permutation(count) % CROSS_FIT_PARTS
     return places[units]

@@ -15,7 +15,7 @@ from kit.kinds.label_kinds import check_takes
 R = TypeVar("R", Ensembler, Scorer)
 
 
-def opened(workspace: Workspace, spec: Any, table: Table) -> tuple[Ensembler, Metric]:
+def open_ensembler(workspace: Workspace, spec: Any, table: Table) -> tuple[Ensembler, Metric]:
     """An ensembler and the competition's metric, with one another, the decision rule and the table's kind of labels.
 
     Raises PluginError, ConfigError; C17 for labels that one of them does not take.
@@ -29,7 +29,7 @@ def opened(workspace: Workspace, spec: Any, table: Table) -> tuple[Ensembler, Me
 def for_metric(recipe: R, metric: Metric) -> R:
     """The recipe with the competition's metric in each option `metric` that names none, nested recipes included."""
     lacks = "metric" in recipe.options() and getattr(recipe, "metric", metric) is None
-    return _changed(recipe, {"metric": metric} if lacks else {}, lambda one: for_metric(one, metric))
+    return _with_changes(recipe, {"metric": metric} if lacks else {}, lambda one: for_metric(one, metric))
 
 
 def for_labels(recipe: Ensembler, multi_label: bool, decision: Decision | None = None) -> Ensembler:
@@ -37,7 +37,7 @@ def for_labels(recipe: Ensembler, multi_label: bool, decision: Decision | None =
     return recipe.with_known(multi_label=multi_label, decision=decision or Decision())
 
 
-def _changed(recipe: R, own: dict[str, Any], nested: Callable[[Any], Any]) -> R:
+def _with_changes(recipe: R, own: dict[str, Any], nested: Callable[[Any], Any]) -> R:
     """The recipe with fields of its own changed, and every recipe in its options."""
     updates, kind = dict(own), KINDS[recipe.kind]
     for name in recipe.options():

@@ -10,7 +10,7 @@ import numpy as np
 
 from kit.kinds import Metric
 
-SURE = 95  # per cent of the draws lie within an interval
+INTERVAL_PERCENT = 95  # per cent of the draws lie within an interval
 ROUNDING = 1e-9  # sums of the same members in another order differ by less
 DEFINED = 0.5  # share of the draws that must have a score
 
@@ -30,7 +30,7 @@ class Gain:
     high: float | None
 
     @property
-    def shown(self) -> bool:
+    def is_significant(self) -> bool:
         """Whether the whole interval is above 0."""
         return self.low is not None and self.low > ROUNDING
 
@@ -45,11 +45,11 @@ def gain(
     value = sign * (score - base)
     if len(kept) < DEFINED * len(differences) or not len(kept):
         return Gain(over, value, None, None)
-    low, high = np.percentile(kept, [(100 - SURE) / 2, (100 + SURE) / 2])
+    low, high = np.percentile(kept, [(100 - INTERVAL_PERCENT) / 2, (100 + INTERVAL_PERCENT) / 2])
     return Gain(over, value, float(low), float(high))
 
 
-def simplest(names: Sequence[T], better: Mapping[tuple[T, T], bool]) -> T:
+def simplest_not_worse(names: Sequence[T], better: Mapping[tuple[T, T], bool]) -> T:
     """Of names from the simplest on, the first that no later one is shown to be better than.
 
     `better[later, earlier]` says whether the later one's gain over the earlier is shown.

@@ -14,10 +14,15 @@ from typing import TypeVar
 import numpy as np
 
 from kit.kinds import Metric
-from kit.kinds.metric_shortcuts import OfDecisions, OfTrueClass, confusion, decided
+from kit.kinds.metric_shortcuts import (
+    FromConfusionMatrix,
+    FromTrueClassProbability,
+    confusion,
+    score_decisions,
+)
 
-ROWS = 4096  # at a time: a block of float64 sums of 18 classes stays in a core's cache
-CLOSE = 1e-6  # rows so near to turning over are looked at: float32 shares are rounded
+BLOCK_ROWS = 4096  # at a time: a block of float64 sums of 18 classes stays in a core's cache
+COST_TOLERANCE = 1e-6  # rows so near to turning over are looked at: float32 shares are rounded
 
 T = TypeVar("T")
 
@@ -25,7 +30,7 @@ T = TypeVar("T")
 def in_threads(work: Callable[[int], T], jobs: Sequence[int], rows: int) -> list[T]:
     """`work` of every job, in order, on all cores where there are rows enough to pay; numpy lets go of the lock."""
     threads = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, len(jobs))
-    if threads < 2 or rows < ROWS:
+    if threads < 2 or rows < BLOCK_ROWS:
         return [work(job) for job in jobs]
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(work, jobs))
@@ -33,9 +38,9 @@ def in_threads(work: Callable[[int], T], jobs: Sequence[int], rows: int) -> list
 
 def climb(metric: Metric, members: np.ndarray, truth: np.ndarray) -> Climb:
     """An empty sum of the members (M, N, K), scored by the quickest way that the metric has."""
-    if truth.ndim == 1 and isinstance(metric, OfDecisions):
+    if truth.ndim == 1 and isinstance(metric, FromConfusionMatrix):
         return DecisionClimb(metric, members, truth)
-    if truth.ndim == 1 and isinstance(metric, OfTrueClass):
+    if truth.ndim == 1 and isinstance(metric, FromTrueClassProbability):
         return TrueClassClimb(metric, members, truth)
     return Climb(metric, members, truth)
 
@@ -77,7 +82,7 @@ class DecisionClimb(Climb):
     the order in which float64 sums are rounded.
     """
 
-    metric: OfDecisions  # type: ignore[assignment]
+    metric: FromConfusionMatrix  # type: ignore[assignment]
 
     def _start(self) -> None:
         super()._start()
@@ -90,8 +95,8 @@ class DecisionClimb(Climb):
         self.ahead = np.zeros(len(self.truth))
 
     def add(self, member: int, share: float = 1.0) -> None:
-        for start in range(0, len(self.truth), ROWS):
-            rows = slice(start, start + ROWS)
+        for start in range(0, len(self.truth), BLOCK_ROWS):
+            rows = slice(start, start + BLOCK_ROWS)
             sums = self.sums[rows]
             sums += np.float64(share) * self.members[member, rows]
             self.lead[rows] = sums.argmax(axis=1)
@@ -102,14 +107,14 @@ class DecisionClimb(Climb):
     def costs(self, share: float = 1.0, which: Sequence[int] | None = None) -> np.ndarray:
         jobs = range(len(self.members)) if which is None else which
         begun = bool(self.sums.any())
-        near = np.flatnonzero(self.ahead <= abs(share) * self.reach + CLOSE)
+        near = np.flatnonzero(self.ahead <= abs(share) * self.reach + COST_TOLERANCE)
         if self.classes**2 > len(self.truth):
             return np.array(in_threads(lambda m: self._whole(m, share, near, begun), jobs, len(self.truth)))
         settled = confusion(self.truth, self.lead, self.classes)
 
         def cost(member: int) -> float:
             rows = near if not begun else near[self._may_turn(member, share, near)]
-            turned = confusion(self.truth[rows], self._said(member, share, rows), self.classes)
+            turned = confusion(self.truth[rows], self._decide(member, share, rows), self.classes)
             turned -= confusion(self.truth[rows], self.lead[rows], self.classes)
             return self.sign * self.metric.of_confusion(settled + turned)
 
@@ -118,20 +123,20 @@ class DecisionClimb(Climb):
     def _whole(self, member: int, share: float, near: np.ndarray, begun: bool) -> float:
         """The cost by all rows' decisions: where classes are many, a confusion matrix is larger than those."""
         rows, said = near if not begun else near[self._may_turn(member, share, near)], self.lead.copy()
-        said[rows] = self._said(member, share, rows)
-        return self.sign * decided(self.metric, self.truth, said, self.classes)
+        said[rows] = self._decide(member, share, rows)
+        return self.sign * score_decisions(self.metric, self.truth, said, self.classes)
 
     def _may_turn(self, member: int, share: float, rows: np.ndarray) -> np.ndarray:
         """Whether a share of the member, added or taken away, could change the decision of these rows."""
         of_leader = self.members[member].reshape(-1).take(rows * self.classes + self.lead[rows])
         change = share * (self.tops[member, rows] - of_leader) if share > 0 else -share * of_leader
-        return change >= self.ahead[rows] - CLOSE
+        return change >= self.ahead[rows] - COST_TOLERANCE
 
-    def _said(self, member: int, share: float, rows: np.ndarray) -> np.ndarray:
+    def _decide(self, member: int, share: float, rows: np.ndarray) -> np.ndarray:
         """The class that the sum with a share of the member more gives these rows."""
         said = np.empty(len(rows), dtype=np.int64)
-        for start in range(0, len(rows), ROWS):
-            at = slice(start, start + ROWS)
+        for start in range(0, len(rows), BLOCK_ROWS):
+            at = slice(start, start + BLOCK_ROWS)
             total = self.members[member].take(rows[at], axis=0) * np.float64(share)
             total += self.sums.take(rows[at], axis=0)
             total.argmax(axis=1, out=said[at])
@@ -141,7 +146,7 @@ class DecisionClimb(Climb):
 class TrueClassClimb(Climb):
     """For metrics of the true class's probability: of each row one number counts, and its row's sum."""
 
-    metric: OfTrueClass  # type: ignore[assignment]
+    metric: FromTrueClassProbability  # type: ignore[assignment]
 
     def _start(self) -> None:
         rows = np.arange(len(self.truth))
@@ -161,8 +166,8 @@ class TrueClassClimb(Climb):
     def costs(self, share: float = 1.0, which: Sequence[int] | None = None) -> np.ndarray:
         def cost(member: int) -> float:
             total = 0.0
-            for start in range(0, len(self.truth), 4 * ROWS):
-                at = slice(start, start + 4 * ROWS)
+            for start in range(0, len(self.truth), 4 * BLOCK_ROWS):
+                at = slice(start, start + 4 * BLOCK_ROWS)
                 shares = share * self.true[member, at].astype(np.float64)
                 shares += self.sum_true[at]
                 shares /= share * (1 + self.over[member, at].astype(np.float64)) + self.sum_whole[at]

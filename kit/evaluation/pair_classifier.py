@@ -1,4 +1,4 @@
-"""Judge: whether two images show the same class, from where their vectors lie."""
+"""PairClassifier: whether two images show the same class, from where their vectors lie."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from kit.core.files import parsed
+from kit.core.files import parse_json
 
 FEATURES = (
     "cosine",
@@ -17,14 +17,14 @@ FEATURES = (
     "spread of differences",
 )  # of each set of vectors
 STRENGTH = 1.0  # inverse, of the L2 penalty on standardised features
-CHUNK = 8_192  # pairs
+CHUNK_PAIRS = 8_192  # pairs
 
 
-def features(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def pair_features(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Features (pairs, 4) float64 of unit vectors (pairs, D), the same whichever of the two comes first."""
     found = np.empty((len(one), len(FEATURES)))
-    for start in range(0, len(one), CHUNK):
-        part = slice(start, start + CHUNK)
+    for start in range(0, len(one), CHUNK_PAIRS):
+        part = slice(start, start + CHUNK_PAIRS)
         first, second = one[part].astype(np.float32), other[part].astype(np.float32)
         apart = np.abs(first - second) * np.sqrt(first.shape[1])  # of vectors of any length alike
         found[part, 0] = np.einsum("ij,ij->i", first, second)
@@ -37,7 +37,7 @@ def features(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Judge:
+class PairClassifier:
     """A logistic regression of `same` on standardised features, one that can be written down.
 
     Source: Cox 1958, "The Regression Analysis of Binary Sequences"; on differences of faces' features, Sun et al. 2014,
@@ -96,12 +96,12 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
     return found
 
 
-def read_judges(text: str) -> dict[str, Judge]:
-    """The judges of a file that `kit pairs` wrote: a fold's number, and `test`. Raises as `Judge.of`."""
-    return {str(name): Judge.of(spec) for name, spec in dict(parsed(text))["judges"].items()}
+def read_judges(text: str) -> dict[str, PairClassifier]:
+    """The judges of a file that `kit pairs` wrote: a fold's number, and `test`. Raises as `PairClassifier.of`."""
+    return {str(name): PairClassifier.of(spec) for name, spec in dict(parse_json(text))["judges"].items()}
 
 
-def shifted(probabilities: np.ndarray, drawn: float, share: float) -> np.ndarray:
+def adjust_for_prior(probabilities: np.ndarray, drawn: float, share: float) -> np.ndarray:
     """Probabilities of pairs of which a `share` is the same, where those fitted on had the share `drawn`.
 
     Source: Saerens, Latinne and Decaestecker 2002, "Adjusting the Outputs of a Classifier to New a Priori

@@ -14,12 +14,12 @@ from kit.evaluation.gains import Gain, gain
 from kit.kinds import Metric
 
 
-def paired(
+def compute_gains(
     metric: Metric, truth: np.ndarray, one: np.ndarray, others: Mapping[str, np.ndarray],
     groups: np.ndarray | None = None,
 ) -> tuple[Gain, ...]:  # fmt: skip
     """The gains of `one` (N, K) over each of the others, by name."""
-    drawn = bootstrap.scores(metric, truth, [one, *others.values()], groups)
+    drawn = bootstrap.resample_scores(metric, truth, [one, *others.values()], groups)
     score = metric.score(truth, one)
     return tuple(
         gain(metric, name, score, metric.score(truth, other), drawn[:, 0], drawn[:, place])
@@ -27,7 +27,7 @@ def paired(
     )
 
 
-def shared(one: Predictions, other: Predictions, table: Table) -> tuple[Table, np.ndarray, np.ndarray]:
+def common_rows(one: Predictions, other: Predictions, table: Table) -> tuple[Table, np.ndarray, np.ndarray]:
     """The labelled rows (N) that two runs both predict out of fold, and what each says of them, (N, K).
 
     Raises InvalidError D41 where there is none.
@@ -36,4 +36,4 @@ def shared(one: Predictions, other: Predictions, table: Table) -> tuple[Table, n
     if not len(ids):
         raise InvalidError("no row is predicted out of fold by both", code="D41")
     first, second = (made.mean().align(ids, allow_extra=True) for made in (one, other))
-    return table.take(table.rows_of(ids)), first, second
+    return table.take(table.index_of(ids)), first, second

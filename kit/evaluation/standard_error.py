@@ -17,7 +17,7 @@ def error(
     Groups (N,) are drawn whole, as many as make about so many rows. Raises InvalidError (D46) where too few samples
     have a score, or all have the same: rows that are all right tell nothing of the noise.
     """
-    drawn = bootstrap.scores(metric, truth, [probabilities], groups, rows=rows)[:, 0]
+    drawn = bootstrap.resample_scores(metric, truth, [probabilities], groups, rows=rows)[:, 0]
     kept = drawn[np.isfinite(drawn)]
     if len(kept) < max(2, len(drawn) // 2):
         raise InvalidError(f"{metric.plugin_name()} has no score on most samples of {rows} rows", code="D46")

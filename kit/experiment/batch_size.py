@@ -13,32 +13,32 @@ from kit.config.workspace import Workspace
 from kit.core.progress import Progress, Work, finish
 from kit.data.table import Table, train_table
 from kit.device import memory, ranks
-from kit.device.precision import Precision, choose, choose_device
+from kit.device.precision import Precision, choose_device, resolve_auto
 from kit.engine.batches import random_batch
 from kit.engine.learner import Learner
 from kit.engine.memory_footprint import Footprint, footprint
-from kit.engine.step import Plan, updating
+from kit.engine.step import StepPlan, optimizer_step
 from kit.errors import ConfigError, RunError
 from kit.evaluation.competition import metric_of
-from kit.experiment.techniques import Techniques, build_learner, open_techniques
+from kit.experiment.techniques import OpenPlugins, build_learner, open_techniques
 from kit.kinds import Optimizer
 from kit.model import network
 
-MARGIN = 0.9  # of the free memory, what a step may take: allocators leave gaps
-REFERENCE = 32  # rows of a batch for which optimizer.lr is meant, where batch_size is "auto"
-STEPS = 16  # that an epoch keeps at least, however much memory there is
-MANY = 4  # times the plainest estimate that must be free for a run to begin without a measurement
+USABLE_MEMORY_SHARE = 0.9  # of the free memory, what a step may take: allocators leave gaps
+LR_REFERENCE_BATCH = 32  # rows of a batch for which optimizer.lr is meant, where batch_size is "auto"
+MIN_STEPS_PER_EPOCH = 16  # that an epoch keeps at least, however much memory there is
+SAFE_FACTOR = 4  # times the plainest estimate that must be free for a run to begin without a measurement
 
 
 @dataclass(frozen=True, eq=False)
-class Sized:
+class StepMemory:
     """What a step of a run needs: `scratch` are bytes a real step took beside its tensors, at `images` at a time."""
 
     footprint: Footprint
     images: int
     scratch: int
     measured: int | None  # the real peak, where the device says it
-    room: memory.Room  # beside what `held` is
+    room: memory.DeviceMemory  # beside what `held` is
     held: int
 
     def peak(self, images: int) -> int:
@@ -56,7 +56,7 @@ class Sized:
 
     def fits(self, images: int) -> bool:
         """Whether so many images at a time leave a margin."""
-        return self.peak(images) - self.held <= MARGIN * self.room.free
+        return self.peak(images) - self.held <= USABLE_MEMORY_SHARE * self.room.free
 
     def largest(self) -> int:
         """The most images at a time that fit, 0 where not even one does."""
@@ -67,46 +67,46 @@ class Sized:
         return low
 
 
-@ranks.alone()
-def sized(
-    techniques: Techniques, experiment: Experiment, table: Table, precision: Precision, device: torch.device,
+@ranks.outside_group()
+def measure_step(
+    techniques: OpenPlugins, experiment: Experiment, table: Table, precision: Precision, device: torch.device,
     images: int,
-) -> Sized:  # fmt: skip
+) -> StepMemory:  # fmt: skip
     """Measures the stage with the largest images: two watched steps, and a real one of `images`, where that fits."""
     stage = max(techniques.stages, key=lambda stage: stage.experiment.image_size)
     size = stage.experiment.image_size
     learner = build_learner(techniques, experiment, len(table.classes), precision, device)
-    plan = Plan(experiment.seed, 0, clip_grad_norm=experiment.clip_grad_norm)
+    plan = StepPlan(experiment.seed, 0, clip_grad_norm=experiment.clip_grad_norm)
     found = footprint(learner, stage.loss, random_batch(table, 4, size), plan, precision)
     learner.optimizer.zero_grad(set_to_none=True)
-    memory.release(device)
-    held, room = sum(memory.held(learner).values()), memory.room(device)
-    made = Sized(found, images, 0, None, room, held)
+    memory.empty_cache(device)
+    held, room = sum(memory.learner_bytes(learner).values()), memory.device_memory(device)
+    made = StepMemory(found, images, 0, None, room, held)
     if made.peak(images) - held > room.free / 2:
         return made
     batch = random_batch(table, images, size)
 
     def step() -> None:
-        finish(updating(learner, stage.loss, batch, plan, precision, 0.0))
+        finish(optimizer_step(learner, stage.loss, batch, plan, precision, 0.0))
 
     step()  # kernels are chosen, and some compiled, at the first step of a size
     learner.optimizer.zero_grad(set_to_none=True)
-    more = memory.most(device, step)
+    more = memory.peak_during(device, step)
     if more is None:
         return made
     return replace(made, scratch=max(0, held + more - found.peak(images)), measured=held + more)
 
 
 def largest_batch(
-    techniques: Techniques, experiment: Experiment, table: Table, precision: Precision, device: torch.device,
+    techniques: OpenPlugins, experiment: Experiment, table: Table, precision: Precision, device: torch.device,
     rows: int,
 ) -> int:  # fmt: skip
     """The rows of a batch where batch_size is "auto": the most that fit, a multiple of 8, at least STEPS an epoch.
 
     Raises RunError R02 where not even one image fits.
     """
-    most = max(1, rows // STEPS)
-    found = sized(techniques, experiment, table, precision, device, min(most, REFERENCE))
+    most = max(1, rows // MIN_STEPS_PER_EPOCH)
+    found = measure_step(techniques, experiment, table, precision, device, min(most, LR_REFERENCE_BATCH))
     fitting = found.largest()
     if not fitting:
         raise _none_fits(found)
@@ -114,7 +114,7 @@ def largest_batch(
     return count - count % 8 or count
 
 
-def scaled(optimizer: Optimizer, batch_size: int) -> Optimizer:
+def scale_lr(optimizer: Optimizer, batch_size: int) -> Optimizer:
     """An optimizer whose `lr`, meant for batches of REFERENCE rows, is scaled to another size.
 
     By the square root of the ratio for Adam and its kin, by the ratio itself for SGD. Raises ConfigError C26 for one
@@ -129,14 +129,14 @@ def scaled(optimizer: Optimizer, batch_size: int) -> Optimizer:
             f'batch_size "auto" scales the learning rate, optimizer {optimizer.plugin_name()!r} has no lr', code="C26",
             hint="a batch_size in numbers",
         )  # fmt: skip
-    ratio = batch_size / REFERENCE
+    ratio = batch_size / LR_REFERENCE_BATCH
     moved = nn.Parameter(torch.zeros(1))
     linear = isinstance(optimizer.build([("weight", moved)]), torch.optim.SGD)
     return optimizer.model_copy(update={"lr": lr * (ratio if linear else math.sqrt(ratio))})
 
 
-def spared(
-    learner: Learner, techniques: Techniques, experiment: Experiment, table: Table, precision: Precision,
+def limit_micro_batch(
+    learner: Learner, techniques: OpenPlugins, experiment: Experiment, table: Table, precision: Precision,
     images: int,
 ) -> str:  # fmt: skip
     """Makes a learner take fewer images at a time where a step would not fit; says so, or nothing.
@@ -145,9 +145,9 @@ def spared(
     pass comes first, and where that leaves no doubt nothing is measured. Raises RunError R02 where not one image fits.
     """
     device = learner.device
-    if MANY * _plainest(learner, experiment, images) < memory.room(device).free:
+    if SAFE_FACTOR * _plainest(learner, experiment, images) < memory.device_memory(device).free:
         return ""
-    found = sized(techniques, experiment, table, precision, device, images)
+    found = measure_step(techniques, experiment, table, precision, device, images)
     if found.fits(images):
         return ""
     fitting = found.largest()
@@ -155,14 +155,15 @@ def spared(
         raise _none_fits(found)
     learner.micro_batch_size = min(fitting, learner.micro_batch_size or fitting)
     return (
-        f"a step of {images} images takes {memory.mebibytes(found.peak(images))}, {found.room}: "
+        f"a step of {images} images takes {memory.format_mebibytes(found.peak(images))}, {found.room}: "
         f"{learner.micro_batch_size} at a time, the batch stays {images}"
     )
 
 
-def _none_fits(found: Sized) -> RunError:
+def _none_fits(found: StepMemory) -> RunError:
     return RunError(
-        f"one image at a time takes {memory.mebibytes(found.peak(1))} ({memory.listed(found.parts(1))}); {found.room}",
+        f"one image at a time takes {memory.format_mebibytes(found.peak(1))} "
+        f"({memory.describe_parts(found.parts(1))}); {found.room}",
         code="R02", hint="a smaller image_size or network, or a device with more memory",
     )  # fmt: skip
 
@@ -185,10 +186,12 @@ def _plainest(learner: Learner, experiment: Experiment, images: int) -> int:
         learner.network.train()
         for handle in handles:
             handle.remove()
-    return seen[0] * images + 4 * memory.held(learner)["weights"]
+    return seen[0] * images + 4 * memory.learner_bytes(learner)["weights"]
 
 
-def sizing(workspace: Workspace, images: int | None = None) -> Work[tuple[Sized, Precision, torch.device]]:
+def measure_config(
+    workspace: Workspace, images: int | None = None
+) -> Work[tuple[StepMemory, Precision, torch.device]]:
     """Measures the experiment's step of `images` at a time, by default as the config has it; reads no image.
 
     Raises what opening the experiment raises.
@@ -198,10 +201,10 @@ def sizing(workspace: Workspace, images: int | None = None) -> Work[tuple[Sized,
     device = choose_device(experiment.device)
     table = train_table(root, workspace.competition.data)
     metric = metric_of(workspace, table)
-    techniques = open_techniques(workspace, network.classes_of(table), metric)
-    plain = network.build(techniques.parts.bare(), len(table.classes), experiment.image_size)
+    techniques = open_techniques(workspace, network.classes_from_table(table), metric)
+    plain = network.build(techniques.parts.without_pretrained(), len(table.classes), experiment.image_size)
     asked = Precision(experiment.precision, experiment.predict_precision, experiment.layout)
-    precision = choose(plain, device, asked)
+    precision = resolve_auto(plain, device, asked)
     del plain
-    count = images or experiment.images_at_a_time(REFERENCE)
-    return sized(techniques, experiment, table, precision, device, count), precision, device
+    count = images or experiment.micro_batch_rows(LR_REFERENCE_BATCH)
+    return measure_step(techniques, experiment, table, precision, device, count), precision, device

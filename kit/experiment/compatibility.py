@@ -39,15 +39,15 @@ def warn_of_changed(run: Run, plugins: Mapping[str, str]) -> None:
         warnings.warn(KitWarning(text), stacklevel=2)
 
 
-def check_asked(run: Run, asked: Mapping[str, Any], what: str) -> None:
+def check_config(run: Run, asked: Mapping[str, Any], what: str) -> None:
     """Raises ConfigError C11 where a run was begun as something else than what is asked for now, such as a soup."""
-    if run.begun and run.manifest.get("asked") != asked:
+    if run.is_started and run.manifest.get("asked") != asked:
         raise ConfigError(
             f"runs/{run.name} is something else than this {what}", code="C11", hint="another --name"
         )
 
 
-def check_rows(run: Run, folds: Folds, table: Table) -> None:
+def check_rows_unchanged(run: Run, folds: Folds, table: Table) -> None:
     """Raises DataError D60 where the table's rows are not those that the run's folds were made of."""
     if folds.ids.tolist() != table.ids.tolist():
         raise DataError(

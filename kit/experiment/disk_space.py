@@ -10,16 +10,16 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from kit.config.models import Experiment
-from kit.core.files import amount, free
+from kit.core.files import format_bytes, free_space
 from kit.errors import KitWarning, RunError
-from kit.model.checkpoints import KEPT, numbers, size
+from kit.model.checkpoints import CHECKPOINTS_PER_FOLD, checkpoint_numbers, size
 from kit.runs.run import Run
 
-SLOTS = 2  # tensors that an optimizer keeps for each of weights: Adam two, momentum one
+OPTIMIZER_TENSORS = 2  # tensors that an optimizer keeps for each of weights: Adam two, momentum one
 
 
 @dataclass(frozen=True)
-class Need:
+class DiskNeed:
     """Bytes that a run will write; all but `least` are estimates."""
 
     least: int  # weights of one fold's checkpoints
@@ -32,23 +32,25 @@ class Need:
         return self.checkpoints + self.predictions
 
     def __str__(self) -> str:
-        return f"checkpoints {amount(self.checkpoints)}, predictions {amount(self.predictions)}"
+        return f"checkpoints {format_bytes(self.checkpoints)}, predictions {format_bytes(self.predictions)}"
 
 
-def need(run: Run, experiment: Experiment, network: nn.Module, folds: Sequence[int]) -> Need:
+def estimate_disk(run: Run, experiment: Experiment, network: nn.Module, folds: Sequence[int]) -> DiskNeed:
     """What the checkpoints of the folds that are not finished will take, beside those that are there."""
     weights = size(network.state_dict())
     averaged = experiment.ema_decay > 0 or experiment.swa_start is not None
     whole = weights * (2 if averaged else 1)
-    state = SLOTS * size(dict(network.named_parameters()))
-    open_folds = [fold for fold in folds if not run.part(fold).is_file()]
-    kept = min(KEPT, math.ceil(experiment.epochs / experiment.save_every))
-    there = sum(min(kept, len(numbers(run.fold(fold)))) for fold in open_folds)
+    state = OPTIMIZER_TENSORS * size(dict(network.named_parameters()))
+    open_folds = [fold for fold in folds if not run.fold_predictions_file(fold).is_file()]
+    kept = min(CHECKPOINTS_PER_FOLD, math.ceil(experiment.epochs / experiment.save_every))
+    there = sum(min(kept, len(checkpoint_numbers(run.fold(fold)))) for fold in open_folds)
     coming = max(0, kept * len(open_folds) - there) + (1 if open_folds else 0)
     if experiment.save_every_steps and open_folds:
         coming += 1
-    least = whole * (kept + 1 - max((len(numbers(run.fold(fold))) for fold in open_folds), default=kept + 1))
-    return Need(max(0, least), (whole + state) * coming)
+    least = whole * (
+        kept + 1 - max((len(checkpoint_numbers(run.fold(fold))) for fold in open_folds), default=kept + 1)
+    )
+    return DiskNeed(max(0, least), (whole + state) * coming)
 
 
 def check_room(
@@ -56,10 +58,10 @@ def check_room(
     folds: Sequence[int], rows: int, classes: int,
 ) -> None:  # fmt: skip
     """Raises RunError R06 where one fold's weights alone will not fit; warns (W20) where all may not."""
-    found = need(run, experiment, network, folds)
+    found = estimate_disk(run, experiment, network, folds)
     found = replace(found, predictions=2 * 4 * rows * classes)
-    have = free(run.folder)
-    text = f"runs/{run.name} will write about {amount(found.total)} ({found}), {amount(have)} are free"
+    have = free_space(run.folder)
+    text = f"runs/{run.name} will write about {format_bytes(found.total)} ({found}), {format_bytes(have)} are free"
     if found.least > have:
         raise RunError(
             f"disk full before the run ends: {text}", code="R06",

@@ -13,9 +13,9 @@ from kit.core.progress import Progress, Work
 from kit.device.compiling import COST
 from kit.engine import fit, step
 from kit.errors import RunError
-from kit.experiment.run_context import Setting, new_learner, preparing, train_stages
+from kit.experiment.run_context import RunContext, new_learner, prepare_run, train_stages
 from kit.model import network
-from kit.runs.run import check_same, find_run, wanted_folds
+from kit.runs.run import check_same_experiment, find_run, select_folds
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,14 @@ class Rehearsal:
     )
 
 
-def rehearsing(
+def dry_run(
     workspace: Workspace, name: str | None = None, folds: Sequence[int] | None = None
 ) -> Work[Rehearsal]:
     """Opens, loads and builds all, and runs the first batch forward. Raises what training would raise."""
     run = find_run(workspace, name)
-    check_same(run, workspace.experiment)
-    setting = yield from preparing(workspace, run)
-    wanted = wanted_folds(setting.folds, folds)
+    check_same_experiment(run, workspace.experiment)
+    setting = yield from prepare_run(workspace, run)
+    wanted = select_folds(setting.folds, folds)
     yield Progress("first batch", 0, 1)
     learner, stages = new_learner(setting, wanted[0]), train_stages(setting, wanted[0])
     try:
@@ -63,8 +63,8 @@ def rehearsing(
         classes=classes,
         folds={
             fold: (
-                len(setting.training_rows(fold)) + setting.taught_rows(fold),
-                len(setting.held_out_rows(fold)),
+                len(setting.training_rows(fold)) + setting.pseudo_row_count(fold),
+                len(setting.oof_rows(fold)),
             )
             for fold in wanted
         },
@@ -81,10 +81,12 @@ def rehearsing(
     )
 
 
-def _first_batch(setting: Setting, model: torch.nn.Module, stage: fit.Stage) -> tuple[tuple[int, ...], float]:
+def _first_batch(
+    setting: RunContext, model: torch.nn.Module, stage: fit.FitStage
+) -> tuple[tuple[int, ...], float]:
     """The first batch of a stage, forward: its shape and its loss."""
     batch = next(iter(stage.batches.epoch(0)))
-    images = setting.precision.arrange(batch.images, setting.device)
+    images = setting.precision.to_layout(batch.images, setting.device)
     with torch.no_grad():
         outputs = step.outputs(model, images, setting.precision, setting.device).float()
     loss = float(stage.loss.rows(outputs, batch.labels.to(setting.device)).mean())

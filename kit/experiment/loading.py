@@ -15,8 +15,8 @@ from kit.core.files import fingerprint
 from kit.core.progress import Work
 from kit.data.quarantine import quarantine
 from kit.data.table import Table
-from kit.errors import Case, DataError, KitWarning, RunError, listed
-from kit.images.cache import Cache, Geometry, filling
+from kit.errors import Case, DataError, KitWarning, RunError, format_cases
+from kit.images.cache import Cache, Geometry, fill_cache
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def geometry(experiment: Experiment) -> Geometry:
     return Geometry.of(experiment)
 
 
-def loading(
+def load_rows(
     workspace: Workspace, table: Table, split: str, wanted: Geometry, goes_on: str = "", needs_some: bool = False
 ) -> Work[Loaded]:  # fmt: skip
     """Brings a table's images into the cache, and does with unreadable ones what the config says.
@@ -48,7 +48,7 @@ def loading(
     and quarantine.csv has all.
     """
     data = workspace.competition.data
-    filled = yield from filling(workspace.cache, table.paths, wanted, data)
+    filled = yield from fill_cache(workspace.cache, table.paths, wanted, data)
     by_path = {case.path: case for case in filled.bad}
     bad = np.array([str(path) in by_path for path in table.paths], dtype=bool)
     if not bad.any():
@@ -73,12 +73,12 @@ def loading(
             summary, code=cases[0].code, cases=cases, hint=f"mend them, or {key} to go on"
         )
     does = "left out of training" if choice == "drop" else "given the class prior"
-    lines = [f"{summary}, {does}; {_quarantined(workspace, cases)}", *listed(cases)]
+    lines = [f"{summary}, {does}; {_write_quarantine(workspace, cases)}", *format_cases(cases)]
     warnings.warn(KitWarning("\n".join(lines)), stacklevel=2)
     return Loaded(table, filled.cache, bad)
 
 
-def _quarantined(workspace: Workspace, cases: Sequence[Case]) -> str:
+def _write_quarantine(workspace: Workspace, cases: Sequence[Case]) -> str:
     """Lists the cases in quarantine.csv, and says so; a list that cannot be written stops nothing."""
     try:
         return f"all are in {quarantine(workspace.root, cases)}"

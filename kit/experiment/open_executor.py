@@ -17,7 +17,7 @@ def open_executor(workspace: Workspace, device: str) -> Executor:
     """
     executor = Executor.open(workspace.experiment.executor or "inline", workspace.root, "executor")
     executor.check()
-    if not executor.here and device.startswith("cuda:"):
+    if not executor.in_process and device.startswith("cuda:"):
         raise ConfigError(
             f"device {device!r} is one GPU, and executor {executor.plugin_name()!r} gives each worker its own",
             code="C31", hint="device=auto",
@@ -25,7 +25,7 @@ def open_executor(workspace: Workspace, device: str) -> Executor:
     return executor
 
 
-def worker() -> str:
+def worker_name() -> str:
     """What an error calls the process that it is raised in."""
     return f"the worker on {platform.node()}"
 
@@ -34,7 +34,7 @@ def check_kit(kit: str) -> None:
     """Raises DataError D60 where this process has another kit than the one of that hash."""
     if kit != code():
         raise DataError(
-            f"{worker()} has another kit than the command has", code="D60",
+            f"{worker_name()} has another kit than the command has", code="D60",
             cases=[Case(f"{kit[:12]} here, {code()[:12]} there", "kit's code")],
             hint="install the same version on every node",
         )  # fmt: skip

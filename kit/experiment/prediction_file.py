@@ -1,4 +1,4 @@
-"""Sheet: one run's predictions of one split by one set of views: what is there already, what is to come, the file.
+"""PredictionFile: a run's predictions of one split by one set of views, and which of them are there already.
 
 While they are made, probabilities stand in maps of files without a name, so that no number of rows, views or
 networks fills the memory; they go to the parquet file a row group at a time.
@@ -15,17 +15,17 @@ import numpy as np
 
 from kit.config.models import Experiment
 from kit.config.workspace import Workspace
-from kit.core.memmaps import empty
+from kit.core.memmaps import empty_or_memmap
 from kit.data.folds import Folds
-from kit.data.predictions import Predictions, about_of, ids_fingerprint, write_parts
+from kit.data.predictions import Predictions, ids_fingerprint, metadata_of, write_parts
 from kit.data.table import Table
 from kit.experiment.loading import Loaded
 from kit.kinds import Metric, Splitter, Views
 from kit.model.predict import Merge, Predictor, View
-from kit.model.shared_pass import Reader
-from kit.runs.reuse import kept, tags
+from kit.model.shared_pass import NetworkReader
+from kit.runs.reuse import checkpoint_tags, load_reusable_predictions
 from kit.runs.run import Run
-from kit.runs.scoring import joined, scored
+from kit.runs.scoring import concat_predictions, with_scores
 
 MAPPED = 2**20  # bytes from which probabilities are mapped to a file
 
@@ -33,7 +33,7 @@ Split = Literal["oof", "test", "train"]  # train: the rows that each fold's netw
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
+class PredictionJob:
     """One run to be predicted by a set of views, and what its predictions say of themselves."""
 
     workspace: Workspace
@@ -69,10 +69,10 @@ class Job:
 
 
 @dataclass(frozen=True, eq=False)
-class Sheet:
+class PredictionFile:
     """The predictions of one split, by fold: `kept` is of an earlier command, `made` is being filled."""
 
-    job: Job
+    job: PredictionJob
     split: Split
     loaded: Loaded
     prior: np.ndarray  # (K,) of the classes, for test rows without an image
@@ -81,7 +81,7 @@ class Sheet:
     made: dict[int, Predictions] = field(default_factory=dict)
 
     @classmethod
-    def begin(cls, job: Job, split: Split, loaded: Loaded, prior: np.ndarray) -> Sheet:
+    def begin(cls, job: PredictionJob, split: Split, loaded: Loaded, prior: np.ndarray) -> PredictionFile:
         """A sheet with what an earlier command left, and would be the same again."""
         rows = (
             {"ids": ids_fingerprint(loaded.table.ids)}
@@ -90,38 +90,46 @@ class Sheet:
         )
         about = {**job.about, "rows": split, **rows, "images": loaded.fingerprint()}
         return cls(
-            job, split, loaded, prior, about,
-            kept(job.folder / f"{split}.parquet", about, job.run, lambda shape: _mapped(shape, job)),
-        )  # fmt: skip
+            job,
+            split,
+            loaded,
+            prior,
+            about,
+            load_reusable_predictions(
+                job.folder / f"{split}.parquet", about, job.run, lambda shape: _memory_map(shape, job)
+            ),
+        )
 
     @property
-    def missing(self) -> list[int]:
+    def folds_to_predict(self) -> list[int]:
         """The folds that are to be predicted."""
         return [fold for fold in self.job.checkpoints if fold not in self.kept]
 
     def rows(self, fold: int) -> np.ndarray:
         """The rows with an image that a fold's network predicts, ascending."""
-        return np.flatnonzero(self._asked(fold) & ~self.loaded.bad)
+        return np.flatnonzero(self._rows_for(fold) & ~self.loaded.bad)
 
-    def _asked(self, fold: int) -> np.ndarray:
+    def _rows_for(self, fold: int) -> np.ndarray:
         if self.split == "test":
             return np.ones(len(self.loaded.bad), bool)
         if self.split == "oof":
-            return self.job.folds.held_out(fold)
+            return self.job.folds.oof_mask(fold)
         splitter = self.job.experiment.open("splitter", self.job.workspace.root)
-        return self.job.folds.train(cast(Splitter, splitter), fold)
+        return self.job.folds.training_mask(cast(Splitter, splitter), fold)
 
-    def reader(self, fold: int, predictor: Predictor) -> Reader:
+    def reader(self, fold: int, predictor: Predictor) -> NetworkReader:
         """A fold's network, which fills this sheet's rows of it. Raises RunError for a full disk."""
-        rows, found, places = self.begun(fold, predictor.multi_label)
+        rows, found, places = self.is_started(fold, predictor.multi_label)
         job = self.job
-        return Reader(predictor, job.views, job.merge, rows, job.experiment.rows_of_a_step(), found, places)
+        return NetworkReader(
+            predictor, job.views, job.merge, rows, job.experiment.batch_rows(), found, places
+        )
 
-    def begun(self, fold: int, multi_label: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def is_started(self, fold: int, multi_label: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The rows that a fold's network is to predict, the array to be filled, and the place in it of each row."""
         table, rows, job = self.loaded.table, self.rows(fold), self.job
         written, places = np.arange(len(table)) if self.split == "test" else rows, self._places(rows)
-        found = _mapped((len(written), len(table.classes)), job)
+        found = _memory_map((len(written), len(table.classes)), job)
         found[np.setdiff1d(np.arange(len(written)), places)] = self.prior
         made = {"checkpoints": {str(fold): self.about["checkpoints"][str(fold)]}}
         self.made[fold] = Predictions(
@@ -138,12 +146,14 @@ class Sheet:
         for fold in self.made:
             self._average(fold)
         parts = {**self.kept, **self.made}
-        about = {**self.about, "checkpoints": tags(parts)}
+        about = {**self.about, "checkpoints": checkpoint_tags(parts)}
         ordered = [parts[fold] for fold in sorted(parts)]
         if self.split == "oof":
-            about = dict(scored(joined(ordered, about), self.job.metric, self.loaded.table).about)
+            about = dict(
+                with_scores(concat_predictions(ordered, about), self.job.metric, self.loaded.table).metadata
+            )
         file = self.job.folder / f"{self.split}.parquet"
-        if self.made or about_of(file) != about:
+        if self.made or metadata_of(file) != about:
             write_parts(file, ordered, about)
         return about
 
@@ -171,5 +181,5 @@ class Sheet:
         return rows if self.split == "test" else np.arange(len(rows))
 
 
-def _mapped(shape: tuple[int, int], job: Job) -> np.ndarray:
-    return empty(shape, job.workspace.cache, MAPPED)
+def _memory_map(shape: tuple[int, int], job: PredictionJob) -> np.ndarray:
+    return empty_or_memmap(shape, job.workspace.cache, MAPPED)

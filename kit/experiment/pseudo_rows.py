@@ -1,4 +1,4 @@
-"""Taught: test rows that a fold's model trains on beside its own, with labels by teachers of that fold."""
+"""PseudoRows: test rows that a fold's model trains on beside its own, with labels by teachers of that fold."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ import numpy as np
 from kit.config.workspace import Workspace
 from kit.core.progress import Work
 from kit.data.folds import Folds
-from kit.data.pseudo_labels import PseudoLabels, mark
+from kit.data.pseudo_labels import PseudoLabels, images_digest
 from kit.data.table import Table, test_table
 from kit.errors import ConfigError
-from kit.experiment.loading import Loaded, geometry, loading
+from kit.experiment.loading import Loaded, geometry, load_rows
 from kit.images.cache import Cache
-from kit.images.concat_cache import Joined
+from kit.images.concat_cache import ConcatCache
 from kit.kinds import Loss
 from kit.kinds.classes import LabelKind
-from kit.kinds.label_kinds import fitting
+from kit.kinds.label_kinds import plugins_taking
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
+class TrainingData:
     """What a fold's model trains on: these rows of a cache; by `labels` a sampler orders them."""
 
-    cache: Cache | Joined
+    cache: Cache | ConcatCache
     rows: np.ndarray  # int64
     labels: np.ndarray  # of all rows of the cache: class numbers, -1 where unknown, or multi-hot
     targets: np.ndarray | None = None  # what the loss is given, where it is not the labels
 
 
 @dataclass(frozen=True, eq=False)
-class Taught:
+class PseudoRows:
     """Pseudo-labels, and all test rows with their images, which follow the training rows in what is made here."""
 
     labels: PseudoLabels
@@ -44,14 +44,14 @@ class Taught:
         places = self._places(fold)
         return np.sort(places[~self.loaded.bad[places]])
 
-    def added(self, own: Material, table: Table, fold: int, loss: Loss) -> Material:
+    def add_to(self, own: TrainingData, table: Table, fold: int, loss: Loss) -> TrainingData:
         """A fold's material and its test rows; `table` is of the training rows. Raises ConfigError C36."""
         first, told, kind = len(own.labels), self.labels.of(fold), self.kind(loss)
         places = first + self._places(fold)
         labels = np.concatenate([own.labels, np.full(len(self.loaded.table), -1)])
         labels[places] = told.probabilities.argmax(axis=1)
         rows = np.concatenate([own.rows, first + self.rows(fold)])
-        made = replace(own, cache=Joined((own.cache, self.loaded.cache)), rows=rows, labels=labels)
+        made = replace(own, cache=ConcatCache((own.cache, self.loaded.cache)), rows=rows, labels=labels)
         if kind == "numbers":
             return made
         shares = np.zeros((len(labels), len(told.classes)), np.float32)  # 0 where no teacher saw the row
@@ -66,26 +66,28 @@ class Taught:
         """The kind of labels that a loss is given."""
         if loss.takes_labels("taught"):
             return "taught"
-        return "soft" if self.labels.form == "soft" else "numbers"
+        return "soft" if self.labels.label_type == "soft" else "numbers"
 
-    def made_from(self) -> dict[str, Any]:
+    def provenance(self) -> dict[str, Any]:
         """What a run remembers of it: the round, and hashes of the labels and the images."""
         return {
             "round": self.labels.round, "labels": self.labels.fingerprint(), "images": self.loaded.fingerprint()
         }  # fmt: skip
 
     def _places(self, fold: int) -> np.ndarray:
-        return self.loaded.table.rows_of(self.labels.of(fold).ids)
+        return self.loaded.table.index_of(self.labels.of(fold).ids)
 
     def _tell(self, shares: np.ndarray, table: Table, fold: int) -> None:
         """Puts what the fold's teachers say of the rows that they trained on into the training rows' places."""
         if self.labels.train is None:
             return
         told = self.labels.train.take(self.labels.train.folds == fold)
-        shares[table.rows_of(told.ids)] = told.probabilities
+        shares[table.index_of(told.ids)] = told.probabilities
 
 
-def teaching(workspace: Workspace, table: Table, folds: Folds, losses: Sequence[Loss]) -> Work[Taught | None]:
+def load_pseudo_rows(
+    workspace: Workspace, table: Table, folds: Folds, losses: Sequence[Loss]
+) -> Work[PseudoRows | None]:
     """The experiment's pseudo-labels, checked, with the test images in the cache; None where it names none.
 
     Raises ConfigError C36 for none there, C17 for losses that do not take them; DataError D61 for other folds, D65 for
@@ -96,21 +98,21 @@ def teaching(workspace: Workspace, table: Table, folds: Folds, losses: Sequence[
         return None
     labels = PseudoLabels.read(workspace, path)
     test = test_table(workspace.root, data, table.classes)
-    loaded = yield from loading(workspace, test, "test", geometry(workspace.experiment))
-    labels.check(folds, table.classes, mark(test.ids, loaded.cache.hashes))
-    taught = Taught(labels, loaded)
+    loaded = yield from load_rows(workspace, test, "test", geometry(workspace.experiment))
+    labels.check(folds, table.classes, images_digest(test.ids, loaded.cache.hashes))
+    taught = PseudoRows(labels, loaded)
     _check_losses(taught, losses, workspace)
     return taught
 
 
-def _check_losses(taught: Taught, losses: Sequence[Loss], workspace: Workspace) -> None:
+def _check_losses(taught: PseudoRows, losses: Sequence[Loss], workspace: Workspace) -> None:
     """Raises ConfigError C17 for a loss that does not take soft labels, or where none takes a teacher's word."""
     name = taught.labels.folder.name
     wrong = [loss for loss in losses if not loss.takes_labels(taught.kind(loss))]
     if wrong:
         raise ConfigError(
             f"pseudo {name!r} has soft labels, which loss {wrong[0].plugin_name()!r} does not take", code="C17",
-            cases=[fitting("loss", "soft", workspace.root)],
+            cases=[plugins_taking("loss", "soft", workspace.root)],
             hint="one of these, loss=distillation, or kit pseudo without --soft",
         )  # fmt: skip
     if taught.labels.train is not None and not any(loss.takes_labels("taught") for loss in losses):

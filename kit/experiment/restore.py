@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from kit.config.models import Experiment, split
-from kit.device.precision import Precision, choose, warn_of_other_dtype
+from kit.device.precision import Precision, resolve_auto, warn_of_other_dtype
 from kit.errors import CheckpointError
 from kit.kinds import Classes
 from kit.model import network
@@ -28,7 +28,7 @@ def experiment_of(about: Mapping[str, Any]) -> Experiment:
     return _experiment(about, about["config"])
 
 
-def asked_experiment(about: Mapping[str, Any]) -> Experiment:
+def experiment_of_request(about: Mapping[str, Any]) -> Experiment:
     """The same with `auto` for each precision and layout that was not named.
 
     A checkpoint of a kit that did not record them has what was chosen where it was trained.
@@ -45,7 +45,7 @@ def _experiment(about: Mapping[str, Any], config: Mapping[str, Any]) -> Experime
         raise CheckpointError(text, code="D53", cases=[str(error).splitlines()[0]]) from None
 
 
-def classes_of(about: Mapping[str, Any]) -> Classes:
+def classes_of_checkpoint(about: Mapping[str, Any]) -> Classes:
     """What a checkpoint's plugins knew of the classes, from what its manifest says."""
     names, counts, groups, factors = (
         about.get(key, ()) for key in ("classes", "class_counts", "class_groups", "class_factors")
@@ -61,7 +61,7 @@ def precision_of(about: Mapping[str, Any], network: nn.Module, device: torch.dev
     several times slower than float32 on most CPUs.
     """
     began = Precision.of(experiment_of(about).model_dump())
-    chosen = choose(network, device, Precision.of(asked_experiment(about).model_dump()))
+    chosen = resolve_auto(network, device, Precision.of(experiment_of_request(about).model_dump()))
     warn_of_other_dtype(about["run"], began.predict, chosen.predict, device, "predicting")
     return chosen
 
@@ -72,10 +72,10 @@ def restore(checkpoint: Checkpoint, root: Path | None, device: torch.device) -> 
     Raises CheckpointError D53 where the weights are not those of the network, naming the first keys.
     """
     experiment = experiment_of(checkpoint.about)
-    classes = classes_of(checkpoint.about)
-    parts = network.open_parts(experiment, root, classes).bare()
+    classes = classes_of_checkpoint(checkpoint.about)
+    parts = network.open_parts(experiment, root, classes).without_pretrained()
     built = network.build(parts, len(classes.names), experiment.image_size)
-    wanted, found = built.state_dict(), checkpoint.predicting
+    wanted, found = built.state_dict(), checkpoint.prediction_weights
     wrong = sorted(
         {*wanted, *found} - {key for key in wanted if key in found and wanted[key].shape == found[key].shape}
     )
@@ -86,10 +86,10 @@ def restore(checkpoint: Checkpoint, root: Path | None, device: torch.device) -> 
         )  # fmt: skip
     built.load_state_dict(found)
     precision = precision_of(checkpoint.about, built, device)
-    return Predictor(precision.place(built.eval(), device), parts.loss, precision, classes.multi_label)
+    return Predictor(precision.to_device(built.eval(), device), parts.loss, precision, classes.multi_label)
 
 
-def ready(path: Path, root: Path | None, device: torch.device) -> Predictor:
+def load_for_prediction(path: Path, root: Path | None, device: torch.device) -> Predictor:
     """The network of a checkpoint folder, as it predicts fastest. Raises what `load` and `restore` raise."""
     checkpoint = load(path)
     made = restore(checkpoint, root, device)

@@ -1,4 +1,4 @@
-"""Setting: what the folds of a run share, opened and loaded once; all that can fail before training fails here."""
+"""RunContext: what the folds of a run share, opened and loaded once; all that can fail before training fails here."""
 
 from __future__ import annotations
 
@@ -15,66 +15,66 @@ from kit.config.models import Experiment
 from kit.config.workspace import Workspace
 from kit.core import randomness
 from kit.core.progress import Progress, Work
-from kit.data.duplicates import warn_shared
+from kit.data.duplicates import warn_train_test_overlap
 from kit.data.folds import Folds, make_folds
 from kit.data.table import Table, test_table, train_table
 from kit.device import ranks
 from kit.device.compiling import check_compiler
-from kit.device.precision import Precision, choose, choose_device, warn_of_other_dtype
+from kit.device.precision import Precision, choose_device, resolve_auto, warn_of_other_dtype
 from kit.engine import fit
 from kit.engine.batches import PlainBatches, TrainBatches
 from kit.engine.learner import Learner
-from kit.engine.step import Plan
-from kit.errors import ConfigError, DataError, KitError, KitWarning, listed
+from kit.engine.step import StepPlan
+from kit.errors import ConfigError, DataError, KitError, KitWarning, format_cases
 from kit.evaluation.competition import metric_of
-from kit.experiment.auto_groups import grouping
-from kit.experiment.batch_size import largest_batch, scaled
+from kit.experiment.auto_groups import write_auto_groups
+from kit.experiment.batch_size import largest_batch, scale_lr
 from kit.experiment.disk_space import check_room
-from kit.experiment.loading import Loaded, geometry, loading
+from kit.experiment.loading import Loaded, geometry, load_rows
 from kit.experiment.open_executor import open_executor
-from kit.experiment.pseudo_rows import Material, Taught, teaching
+from kit.experiment.pseudo_rows import PseudoRows, TrainingData, load_pseudo_rows
 from kit.experiment.sample_fit import misfits
 from kit.experiment.stages import OpenStage
-from kit.experiment.techniques import Techniques, build_learner, open_techniques
+from kit.experiment.techniques import OpenPlugins, build_learner, open_techniques
 from kit.experiment.tracking import Trackers
-from kit.experiment.warm_start import starting_point
+from kit.experiment.warm_start import initial_checkpoint
 from kit.kinds import Loss, Metric
 from kit.model import network
-from kit.runs.naming import named_by
-from kit.runs.run import Run, check_unchanged, made_from
+from kit.runs.naming import rename_classes
+from kit.runs.run import Run, check_unchanged, provenance
 
 
 @dataclass(frozen=True)
-class Setting:
+class RunContext:
     """All that is opened and loaded once for the folds of a run."""
 
     workspace: Workspace
     run: Run
     experiment: Experiment  # precision and layout resolved
-    techniques: Techniques
+    techniques: OpenPlugins
     metric: Metric
     loaded: Loaded
     folds: Folds
     precision: Precision
     device: torch.device
     trackers: Trackers
-    taught: Taught | None = None  # by teachers, where the experiment names pseudo-labels
+    taught: PseudoRows | None = None  # by teachers, where the experiment names pseudo-labels
     rename: Mapping[str, str] = field(default_factory=dict)  # the data.rename that names the table's classes
 
     def training_rows(self, fold: int) -> np.ndarray:
         """Positions of the rows that a fold's model trains on."""
-        return np.flatnonzero(self.folds.train(self.techniques.splitter, fold) & ~self.loaded.bad)
+        return np.flatnonzero(self.folds.training_mask(self.techniques.splitter, fold) & ~self.loaded.bad)
 
-    def held_out_rows(self, fold: int) -> np.ndarray:
+    def oof_rows(self, fold: int) -> np.ndarray:
         """Positions of the rows that a fold's model predicts."""
-        return np.flatnonzero(self.folds.held_out(fold) & ~self.loaded.bad)
+        return np.flatnonzero(self.folds.oof_mask(fold) & ~self.loaded.bad)
 
-    def material(self, fold: int, loss: Loss) -> Material:
+    def training_data(self, fold: int, loss: Loss) -> TrainingData:
         """The images and labels that a fold's model trains on, as a loss takes them. Raises ConfigError C36."""
-        own = Material(self.loaded.cache, self.training_rows(fold), self.loaded.table.true_labels())
-        return own if self.taught is None else self.taught.added(own, self.loaded.table, fold, loss)
+        own = TrainingData(self.loaded.cache, self.training_rows(fold), self.loaded.table.targets())
+        return own if self.taught is None else self.taught.add_to(own, self.loaded.table, fold, loss)
 
-    def taught_rows(self, fold: int) -> int:
+    def pseudo_row_count(self, fold: int) -> int:
         """How many test rows a fold's model trains on too. Raises ConfigError C36 where no teacher had the fold."""
         return 0 if self.taught is None else len(self.taught.rows(fold))
 
@@ -84,33 +84,33 @@ class Setting:
         own = self.loaded.table.ids
         return own if self.taught is None else np.concatenate([own, self.taught.loaded.table.ids])
 
-    def start_of(self, fold: int) -> Path | None:
-        """The checkpoint that a fold begins with, where `start_from` names one. Raises what starting_point raises."""
+    def initial_checkpoint(self, fold: int) -> Path | None:
+        """The checkpoint that a fold begins with, if `start_from` names one; raises as `warm_start` does."""
         path = self.experiment.start_from
-        return None if path is None else starting_point(self.workspace, path, self.folds, fold)
+        return None if path is None else initial_checkpoint(self.workspace, path, self.folds, fold)
 
-    def made_from(self) -> dict[str, Any]:
+    def provenance(self) -> dict[str, Any]:
         """Hashes of the rows, images, folds, plugins and versions."""
-        more = {} if self.taught is None else {"pseudo": self.taught.made_from()}
+        more = {} if self.taught is None else {"pseudo": self.taught.provenance()}
         return (
-            made_from(self.loaded.table, self.folds, self.loaded.fingerprint(), self.techniques.all()) | more
+            provenance(self.loaded.table, self.folds, self.loaded.fingerprint(), self.techniques.all()) | more
         )
 
-    def resolved(self) -> dict[str, Any]:
+    def resolve_config(self) -> dict[str, Any]:
         """config.json as the run uses it: every default and every plugin's options written out."""
         specs: dict[str, Any] = {plugin.kind: plugin.model_dump() for plugin in self.techniques.of_config()}
         competition = self.workspace.competition.model_dump(mode="json")
         competition["data"]["rename"] = dict(self.rename)
-        named = [stage.resolved() for stage in self.techniques.stages] if self.experiment.stages else []
+        named = [stage.resolve_config() for stage in self.techniques.stages] if self.experiment.stages else []
         return {**competition, **self.experiment.model_dump(mode="json"), **specs, "stages": named}
 
 
-def nobodys(workspace: Workspace) -> Run:
+def scratch_run(workspace: Workspace) -> Run:
     """A run of a name that no run can have: nothing of it was begun, and nothing is written."""
     return Run(workspace.runs / ".look")
 
 
-def preparing(workspace: Workspace, run: Run, like: Run | None = None) -> Work[Setting]:
+def prepare_run(workspace: Workspace, run: Run, like: Run | None = None) -> Work[RunContext]:
     """Opens every plugin, makes the folds and fills the cache; of several ranks, the first one before the others.
 
     Classes are named and ordered as in the run if it was begun, else as in the run `like`, not as `data.rename` has
@@ -119,24 +119,26 @@ def preparing(workspace: Workspace, run: Run, like: Run | None = None) -> Work[S
     Raises DataError D39 for a single class, D60 where the run was begun with other data, plugins or versions; RunError
     R06 where it will not fit on the disk; ConfigError C35 for what several ranks cannot do.
     """
-    setting = yield from ranks.in_turn(lambda: _opened(workspace, run, like))
+    setting = yield from ranks.rank_zero_first(lambda: _open(workspace, run, like))
     if workspace.experiment.batch_size == "auto":
         setting = yield from _with_batch(setting)
     check_ranks(setting)
     return setting
 
 
-def _opened(workspace: Workspace, run: Run, like: Run | None) -> Work[Setting]:
+def _open(workspace: Workspace, run: Run, like: Run | None) -> Work[RunContext]:
     experiment = workspace.experiment
     device = choose_device(experiment.device)
     if experiment.compile:
         check_compiler(device)
-    trackers = Trackers.open(experiment, workspace.root) if ranks.is_first() else Trackers()
+    trackers = Trackers.open(experiment, workspace.root) if ranks.is_rank_zero() else Trackers()
     open_executor(workspace, experiment.device)
     Metric.open(workspace.competition.metric, workspace.root, "metric")  # before the images are read
-    yield from grouping(workspace)
-    now = train_table(workspace.root, workspace.competition.data).sorted_by_id()
-    table, rename = named_by(run if run.begun or like is None else like, now, workspace.competition.data)
+    yield from write_auto_groups(workspace)
+    now = train_table(workspace.root, workspace.competition.data).sort_by_id()
+    table, rename = rename_classes(
+        run if run.is_started or like is None else like, now, workspace.competition.data
+    )
     if len(table.classes) < 2:
         raise DataError(
             f"all rows are of one class, {', '.join(table.classes)}",
@@ -144,19 +146,19 @@ def _opened(workspace: Workspace, run: Run, like: Run | None) -> Work[Setting]:
             hint="another column in data.label, or another table in data.train",
         )
     metric = metric_of(workspace, table)
-    techniques = open_techniques(workspace, network.classes_of(table), metric)
-    look_ahead(workspace, now)
+    techniques = open_techniques(workspace, network.classes_from_table(table), metric)
+    warn_about_prediction(workspace, now)
     folds = make_folds(table, techniques.splitter, experiment.split_seed)
-    built = network.build(techniques.parts.bare(), len(table.classes), experiment.image_size)
+    built = network.build(techniques.parts.without_pretrained(), len(table.classes), experiment.image_size)
     precision = _precision(experiment, run, built, device)
     check_room(
         run, experiment, built, range(folds.count), len(table), len(table.classes),
     )  # fmt: skip
     del built
-    loaded = yield from loading(workspace, table, "train", geometry(experiment))
-    taught = yield from teaching(workspace, table, folds, [stage.loss for stage in techniques.stages])
+    loaded = yield from load_rows(workspace, table, "train", geometry(experiment))
+    taught = yield from load_pseudo_rows(workspace, table, folds, [stage.loss for stage in techniques.stages])
     fixed = experiment.model_copy(update=precision.config())
-    setting = Setting(
+    setting = RunContext(
         workspace,
         run,
         fixed,
@@ -171,22 +173,22 @@ def _opened(workspace: Workspace, run: Run, like: Run | None) -> Work[Setting]:
         rename,
     )
     _check_rows(setting)
-    check_unchanged(run, setting.made_from())
+    check_unchanged(run, setting.provenance())
     return setting
 
 
-def _with_batch(setting: Setting) -> Work[Setting]:
+def _with_batch(setting: RunContext) -> Work[RunContext]:
     """The batch that "auto" stands for, and the learning rate scaled to it: as the run began, else measured."""
     run, techniques = setting.run, setting.techniques
-    if run.begun:
+    if run.is_started:
         count, lr = int(run.config["batch_size"]), run.config["optimizer"]["lr"]
         optimizer = techniques.optimizer.model_copy(update={"lr": lr})
     else:
         rows = min(len(setting.training_rows(fold)) for fold in range(setting.folds.count))
         table = setting.loaded.table
         most = largest_batch(techniques, setting.experiment, table, setting.precision, setting.device, rows)
-        count = ranks.least(most) * ranks.count()  # of which each takes its part
-        optimizer = scaled(techniques.optimizer, count)
+        count = ranks.all_reduce_min(most) * ranks.world_size()  # of which each takes its part
+        optimizer = scale_lr(techniques.optimizer, count)
         lr = getattr(optimizer, "lr", 0.0)
         yield Progress(
             "memory", 1, 1, f"batch_size {count}, optimizer.lr {lr:.3g}: the most that fit", line=True
@@ -198,10 +200,10 @@ def _with_batch(setting: Setting) -> Work[Setting]:
     )  # fmt: skip
 
 
-def _check_rows(setting: Setting) -> None:
+def _check_rows(setting: RunContext) -> None:
     """Raises DataError D38 for a fold that is left without a usable image to train on, or to predict."""
     for fold in range(setting.folds.count):
-        trained, held_out = len(setting.training_rows(fold)), len(setting.held_out_rows(fold))
+        trained, held_out = len(setting.training_rows(fold)), len(setting.oof_rows(fold))
         if not trained or (setting.techniques.splitter.holds_out and not held_out):
             raise DataError(
                 f"fold {fold} has {trained} usable images to train on and {held_out} to predict", code="D38",
@@ -209,17 +211,17 @@ def _check_rows(setting: Setting) -> None:
             )  # fmt: skip
 
 
-def check_ranks(setting: Setting) -> None:
+def check_ranks(setting: RunContext) -> None:
     """Raises ConfigError C35 where ranks cannot share a step: its loss compares rows, or they are too few."""
-    count = ranks.count()
+    count = ranks.world_size()
     for stage in setting.techniques.stages if count > 1 else ():
-        if not stage.loss.can_be_split():
+        if not stage.loss.is_splittable():
             name = stage.loss.plugin_name()
             raise ConfigError(
                 f"loss {name!r} compares the rows of a batch, {count} ranks would each compare their own part",
                 code="C35", hint="one process a fold: --executor processes keeps all GPUs at work",
             )  # fmt: skip
-        rows = stage.experiment.rows_of_a_step()
+        rows = stage.experiment.batch_rows()
         if rows < 2 * count:
             raise ConfigError(
                 f"a batch of {rows} has not two rows for each of {count} ranks", code="C35",
@@ -227,7 +229,7 @@ def check_ranks(setting: Setting) -> None:
             )  # fmt: skip
 
 
-def look_ahead(workspace: Workspace, table: Table) -> None:
+def warn_about_prediction(workspace: Workspace, table: Table) -> None:
     """Warns before training of what would stop `kit tta` (W12) or `kit blend` (W41, W42) after it, and of copies.
 
     Copies are images that are in train and test alike.
@@ -242,7 +244,7 @@ def look_ahead(workspace: Workspace, table: Table) -> None:
         text = f"W12 the test rows cannot be used as they are, kit tta will stop: {error}"
         warnings.warn(KitWarning(text), stacklevel=2)
     else:
-        warn_shared(table, test)
+        warn_train_test_overlap(table, test)
     try:
         found = list(misfits(workspace, table, test))
     except KitError as error:
@@ -255,7 +257,7 @@ def look_ahead(workspace: Workspace, table: Table) -> None:
         code = "W41" if misfit.about == "rows" else "W42"
         lines = [
             f"{code} kit blend will stop: {misfit.summary}",
-            *listed(misfit.cases),
+            *format_cases(misfit.cases),
             f"try: {misfit.hint}",
         ]
         warnings.warn(KitWarning("\n".join(lines)), stacklevel=2)
@@ -263,16 +265,16 @@ def look_ahead(workspace: Workspace, table: Table) -> None:
 
 def _precision(experiment: Experiment, run: Run, built: torch.nn.Module, device: torch.device) -> Precision:
     """The rule's choice for the network on this device, which a run may not have begun on."""
-    chosen = choose(built, device, Precision.of(experiment.model_dump()))
-    if run.begun:
+    chosen = resolve_auto(built, device, Precision.of(experiment.model_dump()))
+    if run.is_started:
         warn_of_other_dtype(run.name, run.config["precision"], chosen.train, device, "training")
     return chosen
 
 
-def train_stages(setting: Setting, fold: int) -> list[fit.Stage]:
+def train_stages(setting: RunContext, fold: int) -> list[fit.FitStage]:
     """A fold's stages, each with its training batches, which load nothing yet."""
     return [
-        fit.Stage(
+        fit.FitStage(
             stage.epochs, _batches(setting, fold, stage), stage.loss, stage.scheduler,
             stage.section.scheduler is not None, stage.section.lr_scale, stage.section.freeze,
         )
@@ -280,8 +282,8 @@ def train_stages(setting: Setting, fold: int) -> list[fit.Stage]:
     ]  # fmt: skip
 
 
-def _batches(setting: Setting, fold: int, stage: OpenStage) -> TrainBatches:
-    experiment, material = stage.experiment, setting.material(fold, stage.loss)
+def _batches(setting: RunContext, fold: int, stage: OpenStage) -> TrainBatches:
+    experiment, material = stage.experiment, setting.training_data(fold, stage.loss)
     return TrainBatches(
         cache=material.cache,
         labels=material.labels,
@@ -290,35 +292,35 @@ def _batches(setting: Setting, fold: int, stage: OpenStage) -> TrainBatches:
         sampler=stage.sampler,
         augmenter=stage.augmenter,
         size=experiment.image_size,
-        batch_size=experiment.rows_of_a_step(),
+        batch_size=experiment.batch_rows(),
         seed=experiment.seed,
         fold=fold,
         workers=experiment.workers,
         pin_memory=setting.device.type == "cuda",
         rank=ranks.rank(),
-        ranks=ranks.count(),
+        ranks=ranks.world_size(),
     )
 
 
-def plan_of(setting: Setting, fold: int) -> Plan:
+def plan_of(setting: RunContext, fold: int) -> StepPlan:
     """The numbers of a fold's fit that its stages share."""
     experiment = setting.experiment
-    return Plan(experiment.seed, fold, experiment.micro_batch_size, experiment.clip_grad_norm)
+    return StepPlan(experiment.seed, fold, experiment.micro_batch_size, experiment.clip_grad_norm)
 
 
-def plain_batches(loaded: Loaded, experiment: Experiment, rows: np.ndarray) -> PlainBatches:
+def prediction_batches(loaded: Loaded, experiment: Experiment, rows: np.ndarray) -> PlainBatches:
     """Rows as prediction sees them, each once, in order."""
     return PlainBatches(
         cache=loaded.cache,
         rows=rows,
         size=experiment.image_size,
         crop_share=experiment.crop_share,
-        batch_size=experiment.rows_of_a_step(),
+        batch_size=experiment.batch_rows(),
         workers=experiment.workers,
     )
 
 
-def new_learner(setting: Setting, fold: int) -> Learner:
+def new_learner(setting: RunContext, fold: int) -> Learner:
     """A fold's learner before its first step; its weights are drawn from (seed, fold)."""
     torch.manual_seed(randomness.number(setting.experiment.seed, "weights", fold))
     classes = len(setting.loaded.table.classes)

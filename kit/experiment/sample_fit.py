@@ -16,9 +16,9 @@ import numpy as np
 from kit.config.workspace import Workspace
 from kit.data.class_names import SEPARATORS
 from kit.data.predictions import Predictions
-from kit.data.spelling import quoted, rename_line
+from kit.data.spelling import quote, rename_line
 from kit.data.table import Table, sample_frame, test_table, train_table
-from kit.errors import SHOWN, Case, ConfigError, InvalidError, KitError, KitWarning, nearest
+from kit.errors import MAX_CASES, Case, ConfigError, InvalidError, KitError, KitWarning, did_you_mean
 from kit.experiment.sample_format import choose_format, make_table
 
 if TYPE_CHECKING:
@@ -82,17 +82,17 @@ def _of_rows(workspace: Workspace, sample: pd.DataFrame, test: Table) -> Iterato
     missing = [name for name in wanted if name not in there]
     meant = counterparts(extra, missing)
     paired = set(meant.values())
-    cases = [Case(f"row {quoted(name)} is not in the sample{_hint(name, meant, missing, at)}", id=name, split="test")
+    cases = [Case(f"row {quote(name)} is not in the sample{_hint(name, meant, missing, at)}", id=name, split="test")
              for at, name in enumerate(extra)]  # fmt: skip
     cases += [
-        Case(f"the sample's id {quoted(name)} is no row", id=name, split="test")
+        Case(f"the sample's id {quote(name)} is no row", id=name, split="test")
         for name in missing
         if name not in paired
     ]
     yield Misfit(
         "rows", f"{len(extra)} of {len(rows)} rows of {data.test} are not in {data.sample}, and {len(missing)} of its "
         f"{len(wanted)} ids are no row",
-        tuple(_without_place(cases)), _mended(workspace, wanted, rows, meant),
+        tuple(_without_place(cases)), _find_repair(workspace, wanted, rows, meant),
     )  # fmt: skip
 
 
@@ -103,11 +103,11 @@ def _without_place(cases: Sequence[Case]) -> list[Case]:
 
 def _hint(name: str, meant: Mapping[str, str], known: Sequence[str], at: int) -> str:
     if name in meant:
-        return f"; did you mean {quoted(meant[name])}?"
-    return nearest(name, known[:2000]) if at < SHOWN else ""
+        return f"; did you mean {quote(meant[name])}?"
+    return did_you_mean(name, known[:2000]) if at < MAX_CASES else ""
 
 
-def _mended(
+def _find_repair(
     workspace: Workspace, wanted: Sequence[str], rows: Sequence[str], meant: Mapping[str, str]
 ) -> str:
     """The change of the config after which the rows are the sample's, tried beforehand; else what to look at."""
@@ -176,12 +176,14 @@ def _differences(sample: pd.DataFrame, train: Table) -> tuple[list[Case], dict[s
         return [], {}
     free = [name for name in train.classes if name not in set(shown)]
     cases = [
-        Case(f"{what} {quoted(name)} is no class{nearest(name, free or train.classes) if at < SHOWN else ''}")
+        Case(
+            f"{what} {quote(name)} is no class{did_you_mean(name, free or train.classes) if at < MAX_CASES else ''}"
+        )
         for at, name in enumerate(strange)
     ]
     if by_column:
-        cases = cases[:SHOWN] + [Case(f"class {quoted(name)} has no column") for name in free]
-    return cases[: 2 * SHOWN], _renames(strange, free, train) if by_column else {}
+        cases = cases[:MAX_CASES] + [Case(f"class {quote(name)} has no column") for name in free]
+    return cases[: 2 * MAX_CASES], _renames(strange, free, train) if by_column else {}
 
 
 def _labels(sample: pd.DataFrame, classes: set[str]) -> list[str]:

@@ -10,9 +10,9 @@ import pandas as pd
 
 from kit.config.workspace import Workspace
 from kit.data.predictions import Predictions
-from kit.errors import SHOWN, Case, ConfigError, InvalidError, KitWarning, PluginError
+from kit.errors import MAX_CASES, Case, ConfigError, InvalidError, KitWarning, PluginError
 from kit.kinds import Format, LabelKind, Metric, registry
-from kit.kinds.label_kinds import check_takes, fitting
+from kit.kinds.label_kinds import check_takes, plugins_taking
 from kit.kinds.unclear_sample import Decided, decide
 
 
@@ -27,7 +27,7 @@ def choose_format(
     """
     spec = workspace.competition.format
     decided = _by_metric(workspace, sample, classes, labels, metric) if spec is None else None
-    found = known_by(workspace.root, sample, classes, labels) if spec is None and decided is None else []
+    found = find_formats(workspace.root, sample, classes, labels) if spec is None and decided is None else []
     if spec is not None:
         chosen = Format.open(spec, workspace.root, where="format")
         check_takes([chosen], labels, workspace.root)
@@ -53,18 +53,18 @@ def choose_format(
     return Format.open({**chosen.spec(), "k": top_k}, workspace.root, where="format")
 
 
-def written_class(shape: Format, sample: pd.DataFrame, classes: Sequence[str]) -> str | None:
+def find_written_class(shape: Format, sample: pd.DataFrame, classes: Sequence[str]) -> str | None:
     """The class whose probability a format writes alone; None for formats that write all classes or labels."""
     named = getattr(shape, "positive_class", None)
     return None if named is None else str(named(sample, classes))
 
 
-def known_by(
+def find_formats(
     root: Path | None, sample: pd.DataFrame, classes: Sequence[str], labels: LabelKind
 ) -> list[Format]:
     """The formats for such labels that know the sample; those for no other labels go before those for all."""
     found = []
-    for name in registry.places("format", root):
+    for name in registry.locations("format", root):
         try:
             known = Format.open(name, root)
         except ConfigError:  # it has an option that must be given, so it is for those who ask for it
@@ -73,7 +73,7 @@ def known_by(
             text = f"W13 format {name!r} is left aside: {error.code} {error.summary}"
             warnings.warn(KitWarning(text), stacklevel=4)
             continue
-        if knows(known, sample, classes, labels):
+        if matches(known, sample, classes, labels):
             found.append(known)
     own = [known for known in found if known.label_kinds == (labels,)]
     return own or found
@@ -90,7 +90,9 @@ def _as_the_table_separates(
     return made if made.matches(sample, classes) else chosen
 
 
-def knows(shape: Format, sample: pd.DataFrame, classes: Sequence[str], labels: LabelKind = "numbers") -> bool:
+def matches(
+    shape: Format, sample: pd.DataFrame, classes: Sequence[str], labels: LabelKind = "numbers"
+) -> bool:
     """Whether a sample is of a format for such labels; where ids have several rows, it must be one for that."""
     rows = shape.several_rows or sample.iloc[:, 0].is_unique
     return rows and shape.takes_labels(labels) and shape.matches(sample, classes)
@@ -115,9 +117,9 @@ def _unclear(
     labels: LabelKind,
 ) -> ConfigError:  # fmt: skip
     names = [known.plugin_name() for known in found]
-    tried = fitting("format", labels, workspace.root)
+    tried = plugins_taking("format", labels, workspace.root)
     columns, row = (", ".join(map(str, cells)) for cells in (sample.columns, sample.iloc[0]))
-    shown = ", ".join(classes[:SHOWN]) + (" …" if len(classes) > SHOWN else "")
+    shown = ", ".join(classes[:MAX_CASES]) + (" …" if len(classes) > MAX_CASES else "")
     return ConfigError(
         f"the sample submission is of {'several formats: ' + ', '.join(names) if names else 'no known format'}",
         code="C21",
@@ -151,7 +153,7 @@ def check_table(table: pd.DataFrame, sample: pd.DataFrame, shape: Format, classe
                 Case(", ".join(map(str, table.columns)), "submission"),
             ],
         )
-    ids, known = table.iloc[:, 0].tolist(), {*classes, *shape.blanks()}
+    ids, known = table.iloc[:, 0].tolist(), {*classes, *shape.empty_cells()}
     _check_ids(ids, sample.iloc[:, 0].tolist())
     bad = [
         Case(f"column {column!r} holds {cell!r}", id=str(name), code="D44")

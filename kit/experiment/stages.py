@@ -42,7 +42,7 @@ class OpenStage:
         """Every plugin of the stage."""
         return [self.sampler, self.augmenter, self.loss, self.scheduler]
 
-    def resolved(self) -> dict[str, Any]:
+    def resolve_config(self) -> dict[str, Any]:
         """The stage as config.json would have it, with every option of the plugins that it names."""
         named = {kind: getattr(self, kind) for kind in SPECS if getattr(self.section, kind) is not None}
         return {
@@ -60,12 +60,12 @@ def open_stages(
     size that the network does not take.
     """
     return tuple(
-        _opened(number, section, within, root, classes, parts)
+        _open_stage(number, section, within, root, classes, parts)
         for number, (section, within) in enumerate(experiment.plan())
     )
 
 
-def _opened(
+def _open_stage(
     number: int, section: Section, within: Experiment, root: Path | None, classes: Classes, parts: Parts
 ) -> OpenStage:
     opened: dict[str, Any] = {}
@@ -73,7 +73,7 @@ def _opened(
         where = f"stages.{number}.{kind}" if getattr(section, kind) is not None else kind
         opened[kind] = KINDS[kind].open(getattr(within, kind), root, where)
     check_takes([opened["loss"], opened["sampler"]], classes.label_kind, root)
-    loss = cast(Loss, opened["loss"]).bind(classes)
+    loss = cast(Loss, opened["loss"]).with_classes(classes)
     _check_loss(number, loss, parts.loss, len(classes.names))
     _check_size(number, within, parts)
     return OpenStage(section, within, opened["sampler"], opened["augmenter"], loss, opened["scheduler"])
@@ -89,7 +89,7 @@ def _check_loss(number: int, loss: Loss, other: Loss, classes: int) -> None:
 
 
 def _check_size(number: int, within: Experiment, parts: Parts) -> None:
-    fixed = parts.backbone.fixed_size()
+    fixed = parts.backbone.input_size()
     if fixed is not None and fixed != within.image_size:
         raise ConfigError(
             f"stages.{number}: backbone {parts.backbone.plugin_name()!r} takes images of {fixed} px, "

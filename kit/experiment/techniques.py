@@ -1,4 +1,4 @@
-"""Techniques: an experiment's plugins, opened and checked against each other, and the learner that they make."""
+"""OpenPlugins: an experiment's plugins, opened and checked against each other, and the learner that they make."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from kit.experiment.stages import OpenStage, open_stages
 from kit.kinds import Augmenter, Classes, Metric, Optimizer, Plugin, Sampler, Scheduler, Splitter
 from kit.kinds.label_kinds import check_takes
 from kit.model import network
-from kit.model.param_groups import check_frozen, spread_rates
+from kit.model.param_groups import check_frozen, set_layerwise_lr
 
 
 @dataclass(frozen=True)
-class Techniques:
+class OpenPlugins:
     """An experiment's opened plugins."""
 
     splitter: Splitter
@@ -42,13 +42,13 @@ class Techniques:
         return [*self.of_config(), *(plugin for stage in self.stages for plugin in stage.plugins())]
 
 
-def open_techniques(workspace: Workspace, classes: Classes, metric: Metric) -> Techniques:
+def open_techniques(workspace: Workspace, classes: Classes, metric: Metric) -> OpenPlugins:
     """Every plugin that an experiment names. Raises PluginError, ConfigError (C17 for labels not taken)."""
     experiment, root = workspace.experiment, workspace.root
     loss, splitter, sampler = (experiment.open(kind, root) for kind in ("loss", "splitter", "sampler"))
     check_takes([loss, splitter, sampler, metric], classes.label_kind, root)
     parts = network.open_parts(experiment, root, classes)
-    return Techniques(
+    return OpenPlugins(
         cast(Splitter, splitter),
         cast(Sampler, sampler),
         cast(Augmenter, experiment.open("augmenter", root)),
@@ -60,16 +60,16 @@ def open_techniques(workspace: Workspace, classes: Classes, metric: Metric) -> T
 
 
 def build_learner(
-    techniques: Techniques, experiment: Experiment, classes: int, precision: Precision, device: torch.device
+    techniques: OpenPlugins, experiment: Experiment, classes: int, precision: Precision, device: torch.device
 ) -> Learner:
     """A learner before its first step; its weights are drawn from torch's global generator."""
     built = network.build(techniques.parts, classes, experiment.image_size)
-    if experiment.sync_batch_norm and ranks.count() > 1:
-        network.synchronise(built, device)
-    placed = precision.place(built, device)
+    if experiment.sync_batch_norm and ranks.world_size() > 1:
+        network.convert_sync_batch_norm(built, device)
+    placed = precision.to_device(built, device)
     for number, stage in enumerate(techniques.stages):
         check_frozen(built, stage.section.freeze, f"stages.{number}.freeze")
     optimizer = techniques.optimizer.build(list(placed.named_parameters()))
     freezes = [stage.section.freeze for stage in techniques.stages]
-    spread_rates(optimizer, built, experiment.layer_decay, experiment.lr_scales, freezes)
+    set_layerwise_lr(optimizer, built, experiment.layer_decay, experiment.lr_scales, freezes)
     return learner(placed, optimizer, precision, experiment.ema_decay, experiment.swa_start)

@@ -18,12 +18,12 @@ from kit.kinds.tracker import Tracked, Tracker
 if TYPE_CHECKING:
     from kit.config.models import Experiment
     from kit.data.predictions import Predictions
-    from kit.engine.fit import Step
+    from kit.engine.fit import StepEvent
     from kit.engine.learner import Learner
-    from kit.experiment.run_context import Setting
+    from kit.experiment.run_context import RunContext
     from kit.runs.run import Run
 
-PATIENCE = 60.0  # seconds that a call of a tracker may take
+TRACKER_TIMEOUT_S = 60.0  # seconds that a call of a tracker may take
 
 
 class Interrupted(Exception):
@@ -45,23 +45,25 @@ class Trackers:
             recipe.check()
         return cls(recipes)
 
-    def of_fold(self, setting: Setting, fold: int, learner: Learner) -> Tracking:
+    def of_fold(self, setting: RunContext, fold: int, learner: Learner) -> Tracking:
         """What the steps and epochs that are left of a fold are handed to."""
         over = learner.epoch >= setting.experiment.epochs
-        return Tracking(self, None if over else _tracked(setting, fold, learner.step))
+        return Tracking(self, None if over else _run_info(setting, fold, learner.step))
 
-    def pooled(self, setting: Setting, whole: Predictions) -> None:
+    def log_pooled(self, setting: RunContext, whole: Predictions) -> None:
         """Logs the run's pooled scores, at the step that is the number of folds they are of."""
         if not self.recipes:
             return
-        with Tracking(self, _tracked(setting, None, 0)) as tracking:
-            tracking.log(len(whole.about["fold_scores"]), whole.about["scores"])
+        with Tracking(self, _run_info(setting, None, 0)) as tracking:
+            tracking.log(len(whole.metadata["fold_scores"]), whole.metadata["scores"])
 
 
-def _tracked(setting: Setting, fold: int | None, step: int) -> Tracked:
+def _run_info(setting: RunContext, fold: int | None, step: int) -> Tracked:
     run = setting.run
     folder = run.folder if fold is None else run.fold(fold)
-    return Tracked(run.name, fold, folder, setting.workspace.root, setting.resolved(), _key(run, fold), step)
+    return Tracked(
+        run.name, fold, folder, setting.workspace.root, setting.resolve_config(), _key(run, fold), step
+    )
 
 
 def _key(run: Run, fold: int | None) -> str:
@@ -75,16 +77,16 @@ class Tracking:
     def __init__(self, trackers: Trackers, of: Tracked | None) -> None:
         self._trackers = trackers
         self._of = of
-        self._told: dict[int, _Told] = {}
+        self._told: dict[int, _TrackerThread] = {}
 
     def __enter__(self) -> Self:
         for number, recipe in enumerate(self._trackers.recipes):
             if self._of is not None and number not in self._trackers.failed:
-                self._told[number] = _Told(recipe, self._of)
-                self._heed(number, "start", self._told[number].answer())
+                self._told[number] = _TrackerThread(recipe, self._of)
+                self._wait(number, "start", self._told[number].answer())
         return self
 
-    def step(self, step: Step) -> None:
+    def step(self, step: StepEvent) -> None:
         """A batch's loss and learning rate, for trackers that want so many."""
         wanting = [number for number, told in self._told.items() if told.wants(step.number)]
         if wanting:  # reading the loss waits for the device
@@ -98,34 +100,34 @@ class Tracking:
         for number in numbers:
             told = self._told[number]
             told.jobs.put((step, dict(values)))
-            self._heed(number, "log", told.answer())
+            self._wait(number, "log", told.answer())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for number, told in list(self._told.items()):
             told.jobs.put(None if error is None else Interrupted())
-            self._heed(number, "end", told.ended())
+            self._wait(number, "end", told.result())
 
-    def _heed(self, number: int, during: str, error: BaseException | None) -> None:
+    def _wait(self, number: int, during: str, error: BaseException | None) -> None:
         """Leaves a tracker aside for the rest of the command, with one warning, even under --strict."""
         if error is None:
             return
         self._trackers.failed.add(number)
         del self._told[number]
         name = self._trackers.recipes[number].plugin_name()
-        text = f"W15 tracker {name!r} failed in its {during}, and the run goes on without it: {_said(error)}"
+        text = f"W15 tracker {name!r} failed in its {during}, and the run goes on without it: {_describe_error(error)}"
         with warnings.catch_warnings():
             warnings.simplefilter("always", KitWarning)
             warnings.warn(KitWarning(text), stacklevel=4)
 
 
-def _said(error: BaseException) -> str:
+def _describe_error(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}{': ' + lines[0] if lines else ''}"
 
 
-class _Told:
+class _TrackerThread:
     """A tracker at work in a thread of its own, so that one that hangs can be left behind."""
 
     def __init__(self, recipe: Tracker, of: Tracked) -> None:
@@ -156,15 +158,15 @@ class _Told:
     def answer(self) -> BaseException | None:
         """What its last job came to: None, or an error."""
         try:
-            return self._answers.get(timeout=PATIENCE)
+            return self._answers.get(timeout=TRACKER_TIMEOUT_S)
         except Empty:
-            return TimeoutError(f"no answer after {PATIENCE:g} s")
+            return TimeoutError(f"no answer after {TRACKER_TIMEOUT_S:g} s")
 
-    def ended(self) -> BaseException | None:
+    def result(self) -> BaseException | None:
         """What its end came to. The last answer counts: a job that Ctrl-C cut short may have one more."""
-        self._thread.join(PATIENCE)
+        self._thread.join(TRACKER_TIMEOUT_S)
         if self._thread.is_alive():
-            return TimeoutError(f"no end after {PATIENCE:g} s")
+            return TimeoutError(f"no end after {TRACKER_TIMEOUT_S:g} s")
         found = None
         while not self._answers.empty():
             found = self._answers.get()

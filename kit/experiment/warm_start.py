@@ -13,7 +13,7 @@ from kit.model import checkpoints
 from kit.runs.run import Run
 
 
-def starting_point(workspace: Workspace, path: str, folds: Folds, fold: int) -> Path:
+def initial_checkpoint(workspace: Workspace, path: str, folds: Folds, fold: int) -> Path:
     """The checkpoint that a fold begins with: of a run its own fold's newest, of a fold its newest, or the one named.
 
     Raises ConfigError C25 for a path that is none of these, or is another fold's; DataError D61 where the other run's
@@ -43,7 +43,7 @@ def starting_point(workspace: Workspace, path: str, folds: Folds, fold: int) -> 
     return newest
 
 
-def begin_with(learner: Learner, path: Path) -> None:
+def load_initial_weights(learner: Learner, path: Path) -> None:
     """Gives a learner that has not stepped yet a checkpoint's weights and their average.
 
     The optimizer, the schedule and the counts begin anew. Raises CheckpointError D53 where the network is another.
@@ -60,4 +60,4 @@ def begin_with(learner: Learner, path: Path) -> None:
         )  # fmt: skip
     learner.network.load_state_dict(found.weights)
     if learner.average is not None:
-        learner.average.module.load_state_dict(found.predicting)
+        learner.average.module.load_state_dict(found.prediction_weights)

@@ -27,20 +27,20 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from filelock import FileLock, Timeout
 
-from kit.core.cores import cores
+from kit.core.cores import available_cores
 from kit.core.files import fingerprint
 from kit.core.progress import Progress, Work
 from kit.errors import Case, DataError, KitWarning, RunError
-from kit.images.cache_store import HASHES, SCHEMA, Hashes, Hold, Place, Store, stamp
-from kit.images.reader import READER, decode, padded, read_bytes, resized
+from kit.images.cache_store import HASHES, SCHEMA, Hashes, PixelSpan, Store, UsageLock, stat_key
+from kit.images.reader import READER, decode, pad_to_square, read_bytes, resize
 
 if TYPE_CHECKING:
     from kit.config.models import Data, Experiment
 
-CHUNK = 64 * 2**20  # bytes of pixels after which they go to the disk, and are safe from a kill
-AHEAD = 2**24  # bytes of pixels that a worker may be ahead of what is stored
-MARGIN = 1.25  # the cache's short side by default, times the network's
-LONGEST = 8  # an image is not enlarged to more than so many times the cache size on its long side
+CHUNK_BYTES = 64 * 2**20  # bytes of pixels after which they go to the disk, and are safe from a kill
+DECODE_AHEAD_BYTES = 2**24  # bytes of pixels that a worker may be ahead of what is stored
+SIZE_MARGIN = 1.25  # the cache's short side by default, times the network's
+MAX_UPSCALE = 8  # an image is not enlarged to more than so many times the cache size on its long side
 
 
 @dataclass(frozen=True)
@@ -54,19 +54,19 @@ class Geometry:
     def of(cls, experiment: Experiment) -> Geometry:
         """The size and the rule that an experiment asks for; by default room is left for crops."""
         sides = [experiment.image_size, *(within.image_size for _, within in experiment.plan())]
-        return cls(experiment.cache_size or round(MARGIN * max(sides)), experiment.resize)
+        return cls(experiment.cache_size or round(SIZE_MARGIN * max(sides)), experiment.resize)
 
     def apply(self, image: np.ndarray) -> np.ndarray:
         """The image as the cache holds it, uint8 (height, width, 3)."""
         if self.resize == "squash":
-            return resized(image, self.cache_size, self.cache_size)
+            return resize(image, self.cache_size, self.cache_size)
         height, width = image.shape[:2]
         side = max(height, width) if self.resize == "pad" else min(height, width)
         scale = self.cache_size / side
         if scale > 1:  # one pixel by 9000 would become 160 by 1,440,000
-            scale = min(scale, max(1.0, LONGEST * self.cache_size / max(height, width)))
-        made = resized(image, max(1, round(height * scale)), max(1, round(width * scale)))
-        return padded(made, self.cache_size) if self.resize == "pad" else made
+            scale = min(scale, max(1.0, MAX_UPSCALE * self.cache_size / max(height, width)))
+        made = resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
+        return pad_to_square(made, self.cache_size) if self.resize == "pad" else made
 
     def folder(self, data: Data) -> str:
         """The folder's name: it differs for whatever makes other pixels of the same file."""
@@ -86,7 +86,7 @@ class Cache:
     hashes: tuple[str, ...]  # SHA-256 of each file's content; empty where it cannot be read
     places: np.ndarray  # (rows, 3) int64: offset, height, width; -1 where there is no image
     bad: Mapping[int, Case] = field(default_factory=dict)  # why a row has no image
-    use: Hold | None = None  # while it is held, no other process removes the file
+    use: UsageLock | None = None  # while it is held, no other process removes the file
     _map: mmap.mmap | None = None
 
     def __len__(self) -> int:
@@ -118,7 +118,7 @@ class Cache:
 
 
 @dataclass(frozen=True, eq=False)
-class Filled:
+class FillResult:
     """The cache of a list of files, and those of them that hold no image kit can read."""
 
     cache: Cache
@@ -137,28 +137,30 @@ class _Found:
     bad: Case | None = None
 
 
-def filling(
+def fill_cache(
     folder: Path, paths: Sequence[Path], geometry: Geometry, data: Data, workers: int | None = None
-) -> Work[Filled]:
+) -> Work[FillResult]:
     """Decodes what the cache in `folder` does not hold yet. Unreadable files are cases, the caller decides.
 
     Raises RunError for a full disk; what was decoded until then is kept. Warns once a kind of mended file.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = yield from _locked(folder, len(paths))
+    lock = yield from _lock(folder, len(paths))
     try:
         store, hashes = Store.open(folder / geometry.folder(data)), Hashes(folder / HASHES)
-        use = Hold(store.folder)
+        use = UsageLock(store.folder)
         texts = [os.fspath(path) for path in paths]  # a path object is four times its text
         names = {text: hashes.get(text) for text in texts}
-        for name in store.damaged(set(names.values())):
+        for name in store.find_damaged(set(names.values())):
             del store.places[name]
         missing = [Path(text) for text, name in names.items() if name not in store.places]
         found: list[_Found] = []  # those that there is something to say about
         if missing:
             _warn_of_space(folder, len(missing) * 3 * geometry.cache_size**2)
-            decoding = _decoded(missing, frozenset(store.places), geometry, data, workers or cores())
-            with closing(decoding), closing(_stored(decoding, store, hashes)) as storing:
+            decoding = _decode_all(
+                missing, frozenset(store.places), geometry, data, workers or available_cores()
+            )
+            with closing(decoding), closing(_store(decoding, store, hashes)) as storing:
                 for number, one in enumerate(storing, 1):
                     names[os.fspath(one.path)] = one.name
                     if one.bad or one.notes:
@@ -171,13 +173,13 @@ def filling(
     _warn(found)
     places = _places(store, [names[text] if text not in bad else "" for text in texts])
     by_row = {row: bad[text] for row, text in enumerate(texts) if text in bad}
-    return Filled(
+    return FillResult(
         Cache(store.file, paths, tuple(names[text] for text in texts), places, by_row, use),
         tuple(bad.values()),
     )
 
 
-def _locked(folder: Path, total: int) -> Work[FileLock]:
+def _lock(folder: Path, total: int) -> Work[FileLock]:
     """The lock of a cache, taken; another run that fills it is waited for, as it saves this one the work."""
     lock = FileLock(folder / ".lock", timeout=0.2)
     for attempt in count():
@@ -190,14 +192,14 @@ def _locked(folder: Path, total: int) -> Work[FileLock]:
     raise AssertionError
 
 
-def _decoded(
+def _decode_all(
     paths: Sequence[Path], held: frozenset[str], geometry: Geometry, data: Data, workers: int
 ) -> Generator[_Found, None, None]:
     """What became of each file, in order; a bounded number is decoded ahead, side by side, also during a write."""
     import cv2
 
     cv2.setNumThreads(0)  # images are decoded side by side, cv2's own threads would only get in the way
-    coming, most = iter(paths), max(4, min(32, AHEAD // (3 * geometry.cache_size**2)))
+    coming, most = iter(paths), max(4, min(32, DECODE_AHEAD_BYTES // (3 * geometry.cache_size**2)))
     with ThreadPoolExecutor(workers) as pool:
         ahead: deque[Future[_Found]] = deque()
         try:
@@ -214,18 +216,18 @@ def _decoded(
 def _read(path: Path, held: frozenset[str], geometry: Geometry, data: Data) -> _Found:
     name, before = "", []
     try:
-        before = stamp(path) if path.is_file() else []
+        before = stat_key(path) if path.is_file() else []
         content = read_bytes(path)
         name = hashlib.sha256(content).hexdigest()
         if name in held:
             return _Found(path, before, name)
         decoded = decode(content, data, least=0 if data.decode == "whole" else geometry.cache_size)
-        return _Found(path, before, name, geometry.apply(decoded.pixels), decoded.notes)
+        return _Found(path, before, name, geometry.apply(decoded.pixels), decoded.repairs)
     except DataError as error:
         return _Found(path, before, name, bad=Case(error.summary, path=str(path), code=error.code))
 
 
-def _stored(decoding: Iterator[_Found], store: Store, hashes: Hashes) -> Generator[_Found, None, None]:
+def _store(decoding: Iterator[_Found], store: Store, hashes: Hashes) -> Generator[_Found, None, None]:
     """Passes on what was decoded, without its pixels, after they went to the store in chunks."""
     waiting: dict[str, np.ndarray] = {}
     size = 0
@@ -236,7 +238,7 @@ def _stored(decoding: Iterator[_Found], store: Store, hashes: Hashes) -> Generat
                 size += one.pixels.nbytes
             if one.stamp and not one.bad:
                 hashes.put(one.path, one.stamp, one.name)
-            if size > CHUNK:
+            if size > CHUNK_BYTES:
                 store.add(waiting)
                 waiting, size = {}, 0
             yield replace(one, pixels=None)
@@ -266,6 +268,6 @@ def _warn(found: Sequence[_Found]) -> None:
 
 def _places(store: Store, names: Sequence[str]) -> np.ndarray:
     """Where the images of these contents are, (rows, 3) int64: offset, height, width; -1 for an empty name."""
-    nowhere = Place(-1, -1, -1, 0)
+    nowhere = PixelSpan(-1, -1, -1, 0)
     found = (store.places[name] if name else nowhere for name in names)
     return np.array([(place.offset, place.height, place.width) for place in found], np.int64).reshape(-1, 3)

@@ -29,12 +29,14 @@ if sys.platform != "win32":
 
 SCHEMA = 1
 HASHES = "hashes.json"
-USED = "used"  # its time is that of the last use; a shared lock on it is held by whoever reads the pixels
-SETTLED = 2_000_000_000  # nanoseconds after which a file that changes again gets another time stamp
+LAST_USE_FILE = (
+    "used"  # its time is that of the last use; a shared lock on it is held by whoever reads the pixels
+)
+MTIME_SETTLE_NS = 2_000_000_000  # nanoseconds after which a file that changes again gets another time stamp
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PixelSpan:
     """Where an image is in the pixel file: offset in bytes, height, width, and the CRC-32 of its bytes."""
 
     offset: int
@@ -53,7 +55,7 @@ class Store:
 
     folder: Path
     generation: int = 0
-    places: dict[str, Place] = field(default_factory=dict)
+    places: dict[str, PixelSpan] = field(default_factory=dict)
 
     @classmethod
     def open(cls, folder: Path) -> Store:
@@ -62,14 +64,14 @@ class Store:
         try:
             store = cls(folder, *_read_index(folder / "index.npz"))
         except FileNotFoundError:
-            store = cls(folder, _unused(folder))
+            store = cls(folder, _next_generation(folder))
         except Exception:  # numpy and zipfile raise many things for a damaged file
-            store = cls(folder, _unused(folder))
+            store = cls(folder, _next_generation(folder))
         store._forget_missing()
         return store
 
     @staticmethod
-    def held(folder: Path) -> frozenset[str] | None:
+    def list_hashes(folder: Path) -> frozenset[str] | None:
         """The hashes of a folder's images, looked at without touching anything; None where its index is damaged."""
         try:
             return frozenset(_read_index(folder / "index.npz")[1])
@@ -93,12 +95,12 @@ class Store:
     def add(self, images: dict[str, np.ndarray]) -> None:
         """Appends images by the hash of their content, and writes the index. Raises RunError for a full disk."""
         offset = self.file.stat().st_size
-        with files.appended(self.file, sum(image.nbytes for image in images.values())) as file:
+        with files.open_for_append(self.file, sum(image.nbytes for image in images.values())) as file:
             for image in images.values():
                 file.write(np.ascontiguousarray(image).data)
         for name, image in images.items():
             height, width = image.shape[:2]
-            self.places[name] = Place(offset, height, width, zlib.crc32(np.ascontiguousarray(image).data))
+            self.places[name] = PixelSpan(offset, height, width, zlib.crc32(np.ascontiguousarray(image).data))
             offset = self.places[name].end
         self.save()
 
@@ -117,7 +119,7 @@ class Store:
         )  # fmt: skip
         files.write_bytes(self.folder / "index.npz", content.getvalue())
 
-    def damaged(self, names: set[str]) -> set[str]:
+    def find_damaged(self, names: set[str]) -> set[str]:
         """Those of the images whose bytes do not have their checksum."""
         held = [name for name in names if name in self.places]
         if not held:
@@ -131,12 +133,12 @@ class Store:
         return wrong
 
 
-def _checksum(view: memoryview, place: Place) -> int:
+def _checksum(view: memoryview, place: PixelSpan) -> int:
     with view[place.offset : place.end] as part:
         return zlib.crc32(part)
 
 
-def _read_index(file: Path) -> tuple[int, dict[str, Place]]:
+def _read_index(file: Path) -> tuple[int, dict[str, PixelSpan]]:
     content = io.BytesIO(file.read_bytes())
     with zipfile.ZipFile(content) as archive:
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
@@ -145,11 +147,11 @@ def _read_index(file: Path) -> tuple[int, dict[str, Place]]:
         if int(index["schema"]) != SCHEMA:
             raise ValueError("another schema")
         names = [bytes(name).hex() for name in index["hashes"]]
-        places = [Place(*(int(value) for value in row)) for row in index["places"]]
+        places = [PixelSpan(*(int(value) for value in row)) for row in index["places"]]
         return int(index["generation"]), dict(zip(names, places, strict=True))
 
 
-def _unused(folder: Path) -> int:
+def _next_generation(folder: Path) -> int:
     """A generation that no pixel file has; older files are removed, as nothing says what they hold."""
     old = [int(file.stem.removeprefix("pixels-")) for file in folder.glob("pixels-*.bin")]
     for file in folder.glob("pixels-*.bin"):
@@ -172,7 +174,7 @@ class Hashes:
         """The file's hash, or an empty string where its content has to be read."""
         entry = self._known.get(legible(str(path)))
         try:
-            return str(entry[-1]) if entry and entry[:-1] == stamp(path) else ""
+            return str(entry[-1]) if entry and entry[:-1] == stat_key(path) else ""
         except OSError:
             return ""
 
@@ -182,7 +184,7 @@ class Hashes:
         A file changed a moment ago is left out: within a tick of the clock it could change once more and look
         the same.
         """
-        if time.time_ns() - max(before[1:3]) > SETTLED:
+        if time.time_ns() - max(before[1:3]) > MTIME_SETTLE_NS:
             self._known[legible(str(path))] = [*before, name]
 
     def save(self) -> None:
@@ -190,12 +192,12 @@ class Hashes:
         files.write_text(self.file, json.dumps(self._known, ensure_ascii=False))
 
 
-class Hold:
+class UsageLock:
     """Marks a store as in use for as long as it is there; a killed process holds nothing."""
 
     def __init__(self, folder: Path, alone: bool = False) -> None:
         """Raises BlockingIOError where `alone` is asked for and others use the store."""
-        self._file = os.open(folder / USED, os.O_RDWR | os.O_CREAT, 0o666)
+        self._file = os.open(folder / LAST_USE_FILE, os.O_RDWR | os.O_CREAT, 0o666)
         if sys.platform != "win32":
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
         if not alone:
@@ -206,7 +208,7 @@ class Hold:
             os.close(self._file)
 
 
-def stamp(path: Path | str) -> list[int]:
+def stat_key(path: Path | str) -> list[int]:
     """What changes when a file does: size, time of its content and of its inode (nanoseconds), inode."""
     found = Path(path).stat()
     return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]

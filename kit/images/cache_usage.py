@@ -13,15 +13,15 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from kit.config.models import Data, Experiment, split
-from kit.config.workspace import CONFIG, SHARED_CACHE, Workspace
+from kit.config.workspace import CONFIG_FILE, SHARED_CACHE, Workspace
 from kit.data.table import rows_to_predict, train_table
 from kit.errors import BusyError, ConfigError, KitError
 from kit.images.cache import Geometry
-from kit.images.cache_store import HASHES, USED, Hashes, Hold, Store
+from kit.images.cache_store import HASHES, LAST_USE_FILE, Hashes, Store, UsageLock
 
 
 @dataclass(frozen=True)
-class Shelf:
+class CacheFolder:
     """The images of one geometry; `images` is None for a damaged one, `current` where the tables cannot be read."""
 
     name: str
@@ -34,7 +34,7 @@ class Shelf:
     kept: str = ""  # why it was not removed, though it was to be
 
 
-def stock(workspace: Workspace) -> tuple[Shelf, ...]:
+def list_cache(workspace: Workspace) -> tuple[CacheFolder, ...]:
     """The cache's folders, most recently used first."""
     folders = [file.parent for file in workspace.cache.glob("*/index.npz")]
     contents, needs = _contents(workspace), _needs(workspace)
@@ -42,7 +42,9 @@ def stock(workspace: Workspace) -> tuple[Shelf, ...]:
     return tuple(sorted(found, key=lambda shelf: (-shelf.used, shelf.name)))
 
 
-def prune(workspace: Workspace, keep_bytes: int | None = None, dry_run: bool = False) -> tuple[Shelf, ...]:
+def prune_cache(
+    workspace: Workspace, keep_bytes: int | None = None, dry_run: bool = False
+) -> tuple[CacheFolder, ...]:
     """Removes folders that neither a run nor the config needs; or, least recently used first, all but so many bytes.
 
     One that a process uses stays. Returns all, each with what became of it. Raises BusyError while the cache is being
@@ -54,14 +56,14 @@ def prune(workspace: Workspace, keep_bytes: int | None = None, dry_run: bool = F
             hint="kit cache prune --keep-bytes 10G",
         )  # fmt: skip
     with _nobody_fills(workspace.cache):
-        shelves = stock(workspace)
-        chosen = {shelf.name for shelf in _unneeded(shelves, keep_bytes)}
+        shelves = list_cache(workspace)
+        chosen = {shelf.name for shelf in _select_unneeded(shelves, keep_bytes)}
         return tuple(
-            _removed(workspace.cache, shelf, dry_run) if shelf.name in chosen else shelf for shelf in shelves
+            _remove(workspace.cache, shelf, dry_run) if shelf.name in chosen else shelf for shelf in shelves
         )
 
 
-def _unneeded(shelves: Sequence[Shelf], keep_bytes: int | None) -> list[Shelf]:
+def _select_unneeded(shelves: Sequence[CacheFolder], keep_bytes: int | None) -> list[CacheFolder]:
     if keep_bytes is None:
         return [shelf for shelf in shelves if not shelf.needed_by]
     left, chosen = sum(shelf.bytes for shelf in shelves), []
@@ -73,9 +75,9 @@ def _unneeded(shelves: Sequence[Shelf], keep_bytes: int | None) -> list[Shelf]:
     return chosen
 
 
-def _removed(cache: Path, shelf: Shelf, dry_run: bool) -> Shelf:
+def _remove(cache: Path, shelf: CacheFolder, dry_run: bool) -> CacheFolder:
     try:
-        held = Hold(cache / shelf.name, alone=True)
+        held = UsageLock(cache / shelf.name, alone=True)
     except BlockingIOError:
         return replace(shelf, kept="in use by another process")
     if not dry_run:
@@ -100,14 +102,14 @@ def _nobody_fills(cache: Path) -> Iterator[None]:
         lock.release()
 
 
-def _shelf(folder: Path, contents: frozenset[str] | None, needed_by: tuple[str, ...]) -> Shelf:
-    held = Store.held(folder)
+def _shelf(folder: Path, contents: frozenset[str] | None, needed_by: tuple[str, ...]) -> CacheFolder:
+    held = Store.list_hashes(folder)
     files = [file.stat() for file in folder.iterdir() if file.is_file()]
-    mark = folder / USED
+    mark = folder / LAST_USE_FILE
     used = (mark if mark.exists() else folder / "index.npz").stat().st_mtime
     current = None if contents is None or held is None else len(held & contents)
     count = None if held is None else len(held)
-    return Shelf(folder.name, count, sum(file.st_size for file in files), used, current, needed_by)
+    return CacheFolder(folder.name, count, sum(file.st_size for file in files), used, current, needed_by)
 
 
 def _contents(workspace: Workspace) -> frozenset[str] | None:
@@ -125,8 +127,8 @@ def _needs(workspace: Workspace) -> dict[str, tuple[str, ...]]:
     """The folder's name -> the runs that need it; what cannot be read needs nothing."""
     found: dict[str, tuple[str, ...]] = {}
     experiment, data = workspace.experiment, workspace.competition.data
-    found[Geometry.of(experiment).folder(data)] = (CONFIG,)
-    for file in sorted(workspace.runs.glob(f"*/{CONFIG}")):
+    found[Geometry.of(experiment).folder(data)] = (CONFIG_FILE,)
+    for file in sorted(workspace.runs.glob(f"*/{CONFIG_FILE}")):
         try:
             raw = json.loads(file.read_text(encoding="utf-8"))
             of = Geometry.of(Experiment.model_validate(split(raw, Experiment)))

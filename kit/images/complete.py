@@ -24,7 +24,7 @@ _CRITICAL = 0x20  # the bit of a PNG chunk's name that is not set in chunks that
 _SPARE = {b"VP8 ": 4, b"VP8L": 2}
 
 
-def check(content: bytes, form: str) -> None:
+def check_complete(content: bytes, form: str) -> None:
     """Raises DataError D05 for a PNG, GIF, WebP, AVIF or BMP of which a part is missing or damaged."""
     reader = {
         "PNG": _png_fault,

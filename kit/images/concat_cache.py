@@ -1,4 +1,4 @@
-"""Joined: the images of several caches, one after another, without a copy of any."""
+"""ConcatCache: the images of several caches, one after another, without a copy of any."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from kit.images.cache import Cache
 
 
 @dataclass(frozen=True, eq=False)
-class Joined:
+class ConcatCache:
     """Caches as one: the first row of the second follows the last row of the first."""
 
-    parts: tuple[Cache | Joined, ...]
+    parts: tuple[Cache | ConcatCache, ...]
 
     def __len__(self) -> int:
         return self._starts[-1]

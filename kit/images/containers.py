@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 AS_STORED = "none"  # data.alpha_fill's value that leaves transparency aside
 
 
-def opened(content: bytes, form: str) -> Image:
+def open_lazily(content: bytes, form: str) -> Image:
     """Pillow's image with its header read and no pixel decoded. Raises DataError D05 or D13."""
     try:
         return _open(BytesIO(content), form)
@@ -71,7 +71,7 @@ def _bits(image: Image, content: bytes, form: str) -> int:
     return max(np.atleast_1d(tags.get(258, 8)))  # TIFF's BitsPerSample
 
 
-def loaded(image: Image, content: bytes, form: str, fill: str) -> tuple[np.ndarray, bool]:
+def decode(image: Image, content: bytes, form: str, fill: str) -> tuple[np.ndarray, bool]:
     """Pixels as uint8 RGB, and whether transparent ones were laid on the colour `fill`.
 
     `none` for `fill` takes the colours as they are stored. Raises DataError D05, or D14 for an image that is
@@ -97,7 +97,7 @@ def loaded(image: Image, content: bytes, form: str, fill: str) -> tuple[np.ndarr
         raise invisible()
     import PIL.Image
 
-    ground = PIL.Image.new("RGBA", layer.size, (*colour(fill), 255))
+    ground = PIL.Image.new("RGBA", layer.size, (*parse_colour(fill), 255))
     return np.array(PIL.Image.alpha_composite(ground, layer).convert("RGB")), True
 
 
@@ -113,7 +113,7 @@ def invisible() -> DataError:
     )
 
 
-def colour(fill: str) -> tuple[int, int, int]:
+def parse_colour(fill: str) -> tuple[int, int, int]:
     """The red, green and blue of a colour's name. Raises ConfigError for one that Pillow does not know."""
     from PIL import ImageColor
 

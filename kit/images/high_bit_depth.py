@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 WHITE = {16: 65535.0, 32: 1.0}  # the value of white by depth, where data.max_value does not say
 
 
-def loaded(image: Image, content: bytes, form: str, depth: int, data: Data) -> tuple[np.ndarray, bool]:
+def decode_high_bit_depth(
+    image: Image, content: bytes, form: str, depth: int, data: Data
+) -> tuple[np.ndarray, bool]:
     """Pixels as uint8 RGB, and whether transparent ones were laid on data.alpha_fill.
 
     A value v becomes 255 * v / white, rounded, and what is beyond white is white. Raises DataError D11 for 16 bits and
     D12 for floats where the config does not declare them, D05 for a damaged file.
     """
     if data.bit_depth < depth:
-        raise _undeclared(content, form, depth)
+        raise _ask_to_declare(content, form, depth)
     band = tiff.alpha(image) if form == "TIFF" else 3
     premultiplied = form == "TIFF" and tiff.is_premultiplied(image)
     values = _values(image, content, form, depth, data.page or 0)
@@ -43,12 +45,12 @@ def loaded(image: Image, content: bytes, form: str, depth: int, data: Data) -> t
         if not alpha.any():
             raise containers.invisible()
         seen_through = bool((alpha < 1).any())
-        ground = np.array(containers.colour(data.alpha_fill)) / 255 * (1 - alpha)
+        ground = np.array(containers.parse_colour(data.alpha_fill)) / 255 * (1 - alpha)
         colours = np.clip(colours * (1 if premultiplied else alpha) + ground, 0, 1)
     return np.rint(colours * 255).astype(np.uint8), seen_through
 
 
-def _undeclared(content: bytes, form: str, depth: int) -> DataError:
+def _ask_to_declare(content: bytes, form: str, depth: int) -> DataError:
     """What is there, and the line that declares it: a summary, for images are listed by theirs."""
     if depth == 32:
         return DataError(f"float {form} (data.bit_depth=32, data.max_value where white is not 1)", code="D12")

@@ -65,7 +65,7 @@ def is_whole(content: bytes, scan: int) -> bool:
             return False
     if scans.interval and len(_RESTART.findall(data, scans.data_at)) < _restarts(scans):
         return False
-    first, *others = (_decoded(data + filler + END) for filler in (b"", *_FILLERS))
+    first, *others = (_decode(data + filler + END) for filler in (b"", *_FILLERS))
     return first is not None and all(other == first for other in others)
 
 
@@ -148,7 +148,7 @@ def _restarts(scans: _Scans) -> int:
     return -(-units // scans.interval) - 1
 
 
-def _decoded(content: bytes) -> bytes | None:
+def _decode(content: bytes) -> bytes | None:
     from PIL.JpegImagePlugin import JpegImageFile
 
     try:

@@ -12,27 +12,27 @@ import cv2
 import numpy as np
 
 from kit.core import files
-from kit.core.nearest import nearest_others
+from kit.core.nearest import nearest_excluding_self
 from kit.core.progress import Progress, Work
-from kit.data.duplicates import linked
+from kit.data.duplicates import connected_components
 from kit.images.cache import Cache
 
-SIDE = 32  # pixels of the picture whose cosine transform is hashed
-KEPT = 8  # lowest frequencies of each axis
-SMALL = 16  # pixels of the picture that confirms
-MOST_BITS = 14  # of 64 that may differ; two pictures of unlike things differ in about 32
-ALIKE = 0.85  # least correlation of the small pictures
-CHUNK = 2048  # rows that are compared with all others at a time
+SIDE_PX = 32  # pixels of the picture whose cosine transform is hashed
+DCT_FREQUENCIES = 8  # lowest frequencies of each axis
+CONFIRM_SIDE = 16  # pixels of the picture that confirms
+MAX_HAMMING = 14  # of 64 that may differ; two pictures of unlike things differ in about 32
+MIN_CORRELATION = 0.85  # least correlation of the small pictures
+CHUNK_ROWS = 2048  # rows that are compared with all others at a time
 BLOCK = 2**15  # pairs of pictures that are compared at a time
 CHAIN, SHARE = 20, 0.02  # rows, and share of all, in one chain of pairs of which few are pairs of each other
 NEIGHBOURS = 10  # nearest pictures of each row, which say how close unlike ones come
-CHANCE = (
+CHANCE_EXPONENT = (
     3.4  # power of the median ratio of nearest to last: met by about one in a thousand rows without a copy
 )
 
 
 @dataclass(frozen=True, eq=False)
-class Looks:
+class Thumbnails:
     """What images look like, row by row: 64 bits each, and a small picture of mean 0 and length 1."""
 
     hashes: np.ndarray  # (rows,) uint64
@@ -40,11 +40,13 @@ class Looks:
     bad: np.ndarray  # (rows,) bool: no image, which looks like no other
 
 
-def looks(cache: Cache, task: str = "looks") -> Work[Looks]:
+def compute_thumbnails(cache: Cache, task: str = "looks") -> Work[Thumbnails]:
     """Looks at every image of a cache once."""
     count = len(cache)
-    found = Looks(
-        np.zeros(count, np.uint64), np.zeros((count, SMALL * SMALL), np.float32), np.zeros(count, bool)
+    found = Thumbnails(
+        np.zeros(count, np.uint64),
+        np.zeros((count, CONFIRM_SIDE * CONFIRM_SIDE), np.float32),
+        np.zeros(count, bool),
     )
     for row in range(count):
         if cache.places[row, 0] < 0:
@@ -63,20 +65,26 @@ def phash(grey: np.ndarray) -> np.uint64:
 
     Source: Zauner 2010, "Implementation and Benchmarking of Perceptual Image Hash Functions", section 3.2.1 (DCT).
     """
-    small = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
-    low = cv2.dct(small)[:KEPT, :KEPT].ravel()
+    small = cv2.resize(grey, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA).astype(np.float32)
+    low = cv2.dct(small)[:DCT_FREQUENCIES, :DCT_FREQUENCIES].ravel()
     bits = low > np.median(low[1:])  # the first is the mean brightness
     return np.packbits(bits).view(">u8")[0].astype(np.uint64)
 
 
 def _picture(grey: np.ndarray) -> np.ndarray:
-    small = cv2.resize(grey, (SMALL, SMALL), interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
+    small = (
+        cv2.resize(grey, (CONFIRM_SIDE, CONFIRM_SIDE), interpolation=cv2.INTER_AREA)
+        .astype(np.float32)
+        .ravel()
+    )
     small -= small.mean()
     length = float(np.linalg.norm(small))
     return small / length if length else small
 
 
-def near_pairs(found: Looks, most_bits: int = MOST_BITS, alike: float = ALIKE) -> np.ndarray:
+def find_near_duplicates(
+    found: Thumbnails, most_bits: int = MAX_HAMMING, alike: float = MIN_CORRELATION
+) -> np.ndarray:
     """Pairs of rows (pairs, 2) int64, the lower first, that look alike; copies of one file too.
 
     Every row is compared with every other, 200 million pairs of 20,000 rows in seconds. Where that chains many rows, as
@@ -84,17 +92,17 @@ def near_pairs(found: Looks, most_bits: int = MOST_BITS, alike: float = ALIKE) -
     """
     rows = np.flatnonzero(~found.bad)
     hashes, pairs = found.hashes[rows], []
-    for start in range(0, len(rows), CHUNK):
-        apart = np.bitwise_count(hashes[start : start + CHUNK, None] ^ hashes[None, start:])
+    for start in range(0, len(rows), CHUNK_ROWS):
+        apart = np.bitwise_count(hashes[start : start + CHUNK_ROWS, None] ^ hashes[None, start:])
         one, other = np.nonzero(apart <= most_bits)
         forward = other > one
         pairs.append(np.stack([rows[one[forward] + start], rows[other[forward] + start]], axis=1))
     near = np.concatenate(pairs) if pairs else np.empty((0, 2), np.int64)
     near = near[_likeness(found, near) >= alike]
-    return _standing_out(found, rows, near) if _is_chained(len(found.bad), near) else near
+    return _select_outlying_pairs(found, rows, near) if _is_chained(len(found.bad), near) else near
 
 
-def _likeness(found: Looks, pairs: np.ndarray) -> np.ndarray:
+def _likeness(found: Thumbnails, pairs: np.ndarray) -> np.ndarray:
     """The correlation of the small pictures of each pair, a block at a time: pairs may be many."""
     parts = [pairs[start : start + BLOCK] for start in range(0, len(pairs), BLOCK)]
     made = [np.einsum("ij,ij->i", *(found.pictures[rows] for rows in part.T)) for part in parts]
@@ -103,14 +111,14 @@ def _likeness(found: Looks, pairs: np.ndarray) -> np.ndarray:
 
 def _is_chained(rows: int, pairs: np.ndarray) -> bool:
     """Whether the largest group is a chain: of copies each is a copy of each other, nearly."""
-    groups = linked(rows, pairs.tolist())
+    groups = connected_components(rows, pairs.tolist())
     sizes = np.bincount(groups)
     largest = int(sizes.argmax())
     size, inside = int(sizes[largest]), int((groups[pairs[:, 0]] == largest).sum())
     return size >= max(CHAIN, SHARE * rows) and inside < size * (size - 1) / 4
 
 
-def _standing_out(found: Looks, rows: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+def _select_outlying_pairs(found: Thumbnails, rows: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """The pairs that are nearer than chance brings two pictures, by how distances grow from neighbour to neighbour.
 
     Were neighbours strewn evenly in m dimensions, (nearest / tenth) ** m would be below its median ** 3.4 for one row
@@ -118,16 +126,21 @@ def _standing_out(found: Looks, rows: np.ndarray, pairs: np.ndarray) -> np.ndarr
     """
     count = min(NEIGHBOURS, len(rows) - 1)
     nearest = np.zeros((len(found.bad), count), np.float32)
-    nearest[rows] = 1 - nearest_others(found.pictures[rows], count).similarities
-    return pairs[1 - _likeness(found, pairs) <= by_chance(nearest[rows]) * nearest[pairs, -1].max(axis=1)]
+    nearest[rows] = 1 - nearest_excluding_self(found.pictures[rows], count).similarities
+    return pairs[
+        1 - _likeness(found, pairs) <= chance_distance(nearest[rows]) * nearest[pairs, -1].max(axis=1)
+    ]
 
 
-def by_chance(nearest: np.ndarray) -> float:
+def chance_distance(nearest: np.ndarray) -> float:
     """What part of the distance to a row's last neighbour chance hardly brings another row within.
 
     `nearest` (rows, neighbours) are distances, the least first.
     """
-    return float(np.median(nearest[:, 0] / np.maximum(nearest[:, -1], np.finfo(np.float32).eps))) ** CHANCE
+    return (
+        float(np.median(nearest[:, 0] / np.maximum(nearest[:, -1], np.finfo(np.float32).eps)))
+        ** CHANCE_EXPONENT
+    )
 
 
 def write_groups(path: Path, ids: Sequence[str], groups: np.ndarray) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # Goes up whenever the same file gives other pixels, or is refused where it was not, so that caches are made anew.
 READER = 2
-THIN = 8  # pixels; a shorter side is worth a warning
+NARROW_PX = 8  # pixels; a shorter side is worth a warning
 _REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
 _WHOLE = cv2.IMREAD_COLOR
 
@@ -48,7 +48,7 @@ class Decoded:
     """An image's pixels, and what was mended on the way (code and detail, the path is the caller's)."""
 
     pixels: np.ndarray
-    notes: tuple[Case, ...] = ()
+    repairs: tuple[Case, ...] = ()
 
 
 def read_image(path: Path, data: Data) -> np.ndarray:
@@ -60,7 +60,7 @@ def read_image(path: Path, data: Data) -> np.ndarray:
         decoded = decode(read_bytes(path), data)
     except DataError as error:
         raise DataError(f"{path}: {error.summary}", code=error.code, hint=error.hint) from None
-    for note in decoded.notes:
+    for note in decoded.repairs:
         warnings.warn(KitWarning(f"{note.code} {path}: {note.detail}"), stacklevel=2)
     return decoded.pixels
 
@@ -91,9 +91,9 @@ def decode(content: bytes, data: Data, least: int = 0) -> Decoded:
     form = file_formats.sniff(content)
     decoded = _jpeg(content, data, least) if form == "JPEG" else _other(content, form, data)
     height, width = decoded.pixels.shape[:2]
-    if min(height, width) >= THIN:
+    if min(height, width) >= NARROW_PX:
         return decoded
-    return Decoded(decoded.pixels, (*decoded.notes, Case(f"is only {width} x {height} pixels", code="W09")))
+    return Decoded(decoded.pixels, (*decoded.repairs, Case(f"is only {width} x {height} pixels", code="W09")))
 
 
 def _jpeg(content: bytes, data: Data, least: int) -> Decoded:
@@ -103,13 +103,13 @@ def _jpeg(content: bytes, data: Data, least: int) -> Decoded:
     whole = content
     if jpeg_scans.end_of_image(content, header.scan) is None:
         if not jpeg_scans.is_whole(content, header.scan):
-            raise _truncated(content)
+            raise _truncation_error(content)
         whole = jpeg_scans.without_padding(content, header.scan) + jpeg_scans.END
     decoded = _jpeg_pixels(whole, header, data, least)
     if whole is content:
         return decoded
     note = Case("JPEG without its end mark, all its pixels are there", code="D04")
-    return Decoded(decoded.pixels, (*decoded.notes, note))
+    return Decoded(decoded.pixels, (*decoded.repairs, note))
 
 
 def _jpeg_pixels(content: bytes, header: jpeg.Header, data: Data, least: int) -> Decoded:
@@ -123,7 +123,7 @@ def _jpeg_pixels(content: bytes, header: jpeg.Header, data: Data, least: int) ->
     pixels = _rgb(content, flag)
     # libjpeg fills what is missing with plain grey, so an odd last pixel is worth a second look
     if pixels is None or ((pixels[-1, -1] == 128).all() and not jpeg_scans.is_whole(content, header.scan)):
-        raise _truncated(content)
+        raise _truncation_error(content)
     return Decoded(*_upright(pixels, header.exif))
 
 
@@ -137,26 +137,26 @@ def _rgb(content: bytes, flag: int) -> np.ndarray | None:
     return None if pixels is None else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 
-def _truncated(content: bytes) -> DataError:
+def _truncation_error(content: bytes) -> DataError:
     zeros = len(content) - len(content.rstrip(b"\0"))
     why = f": its last {zeros:,} bytes are zero, as an interrupted copy leaves them" if zeros > 1 else ""
     return DataError(f"truncated JPEG{why}", code="D03", hint="fetch the file again")
 
 
 def _other(content: bytes, form: str, data: Data) -> Decoded:
-    image = containers.opened(content, form)
+    image = containers.open_lazily(content, form)
     _refuse_claim(*image.size, data)
-    complete.check(content, form)
+    complete.check_complete(content, form)
     if form == "TIFF":
         tiff.refuse_raw(image, content)
-        tiff.turn_to(image, data.page)
+        tiff.seek_page(image, data.page)
         tiff.check_parts(image, content)
     depth = containers.depth_of(image, content, form)
     notes = _notes(image, content, form)
     if depth > 8:
-        pixels, composited = high_bit_depth.loaded(image, content, form, depth, data)
+        pixels, composited = high_bit_depth.decode_high_bit_depth(image, content, form, depth, data)
     else:
-        pixels, composited = containers.loaded(image, content, form, data.alpha_fill)
+        pixels, composited = containers.decode(image, content, form, data.alpha_fill)
     if composited:
         notes.append(Case(f"is transparent in places, shown on {data.alpha_fill}", code="W08"))
     exif = b"" if form == "TIFF" else image.info.get("exif", b"")  # Pillow turns TIFF while loading
@@ -169,7 +169,7 @@ def _other(content: bytes, form: str, data: Data) -> Decoded:
 def _notes(image: Image, content: bytes, form: str) -> list[Case]:
     """What is worth a word before the pixels are loaded, which takes a TIFF's tags away."""
     notes = []
-    bands = tiff.left_out(image) if form == "TIFF" else 0
+    bands = tiff.count_extra_bands(image) if form == "TIFF" else 0
     if bands:
         count = "a band that is" if bands == 1 else f"{bands} bands that are"
         notes.append(Case(f"has {count} neither colour nor transparency, left out", code="W29"))
@@ -199,7 +199,7 @@ def _upright(pixels: np.ndarray, exif: bytes) -> tuple[np.ndarray, tuple[Case, .
     return np.ascontiguousarray(turned), ()
 
 
-def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
+def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """The image at another size: by area when it shrinks, linear when it grows."""
     if image.shape[:2] == (height, width):
         return image
@@ -207,17 +207,17 @@ def resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def padded(image: np.ndarray, side: int) -> np.ndarray:
+def pad_to_square(image: np.ndarray, side: int) -> np.ndarray:
     """The image in the middle of a black square of at least its own size."""
     down, right = side - image.shape[0], side - image.shape[1]
     edges = (down // 2, down - down // 2, right // 2, right - right // 2)
     return cv2.copyMakeBorder(image, *edges, borderType=cv2.BORDER_CONSTANT, value=(0, 0, 0))
 
 
-def centre(image: np.ndarray, size: int, crop_share: float = 1.0) -> np.ndarray:
+def center_crop(image: np.ndarray, size: int, crop_share: float = 1.0) -> np.ndarray:
     """The square in the middle, `crop_share` of the short side, at size x size: how every image is predicted."""
     height, width = image.shape[:2]
     side = max(1, round(min(height, width) * crop_share))
     top, left = (height - side) // 2, (width - side) // 2
-    square = resized(image[top : top + side, left : left + side], size, size)
+    square = resize(image[top : top + side, left : left + side], size, size)
     return square.copy() if np.shares_memory(square, image) else square

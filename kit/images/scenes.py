@@ -18,32 +18,34 @@ import numpy as np
 
 from kit.config.models import Data
 from kit.core.progress import Progress, Work
-from kit.data.duplicates import linked
+from kit.data.duplicates import connected_components
 from kit.errors import DataError
 from kit.images.reader import decode, read_bytes
 
-LONGEST = 384  # pixels of the side at which details are looked for
-KEPT = 400  # details of a photo
+WORKING_SIDE_PX = 384  # pixels of the side at which details are looked for
+MAX_KEYPOINTS = 400  # details of a photo
 RATIO = 0.8  # of the distances to the best and the second best match
-PIXELS = 4.0  # a match is explained where the homography lands this near
-LEAST = 12  # explained matches that make two photos one scene
-ALL = 100  # photos of a class up to which every pair is compared
+REPROJECTION_PX = 4.0  # a match is explained where the homography lands this near
+MIN_INLIERS = 12  # explained matches that make two photos one scene
+COMPARE_ALL_UP_TO = 100  # photos of a class up to which every pair is compared
 NEIGHBOURS = 30  # that a photo of a larger class is compared with, by its small picture
-LARGE = 0.5  # of a class's photos are not one scene: then it is what all show that matches, such as a print
+MAX_SCENE_SHARE = (
+    0.5  # of a class's photos are not one scene: then it is what all show that matches, such as a print
+)
 
 One = TypeVar("One")
 Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, eq=False)
-class Details:
+class Keypoints:
     """Where a photo's keypoints are, (N, 2) float32 pixels, and what they look like, (N, 128) uint8."""
 
     places: np.ndarray
     looks: np.ndarray
 
 
-def details(path: Path, data: Data) -> Details:
+def read_keypoints(path: Path, data: Data) -> Keypoints:
     """The keypoints of an image file; none for one that cannot be read.
 
     Source: Lowe 2004, "Distinctive Image Features from Scale-Invariant Keypoints", by OpenCV.
@@ -51,22 +53,22 @@ def details(path: Path, data: Data) -> Details:
     try:
         grey = cv2.cvtColor(decode(read_bytes(path), data).pixels, cv2.COLOR_RGB2GRAY)
     except DataError:
-        return Details(np.empty((0, 2), np.float32), np.empty((0, 128), np.uint8))
-    share = LONGEST / max(grey.shape)
+        return Keypoints(np.empty((0, 2), np.float32), np.empty((0, 128), np.uint8))
+    share = WORKING_SIDE_PX / max(grey.shape)
     if share < 1:
         grey = cv2.resize(grey, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
-    return described(grey)
+    return detect_keypoints(grey)
 
 
-def described(grey: np.ndarray) -> Details:
+def detect_keypoints(grey: np.ndarray) -> Keypoints:
     """The keypoints of a grey picture (height, width) uint8."""
-    finder: Any = cv2.SIFT_create(KEPT)  # type: ignore[attr-defined]
+    finder: Any = cv2.SIFT_create(MAX_KEYPOINTS)  # type: ignore[attr-defined]
     points, looks = finder.detectAndCompute(grey, None)
     places = np.array([point.pt for point in points], np.float32).reshape(-1, 2)
-    return Details(places, np.zeros((0, 128), np.uint8) if looks is None else looks.astype(np.uint8))
+    return Keypoints(places, np.zeros((0, 128), np.uint8) if looks is None else looks.astype(np.uint8))
 
 
-def matches(one: Details, other: Details) -> int:
+def count_matches(one: Keypoints, other: Keypoints) -> int:
     """How many matches of two photos one homography explains.
 
     Source: Lowe 2004, section 7.1 (the ratio test); Fischler and Bolles 1981, "Random Sample Consensus", by OpenCV.
@@ -80,7 +82,7 @@ def matches(one: Details, other: Details) -> int:
     if len(kept) < 4:
         return 0
     places = one.places[kept], other.places[apart[kept].argmin(axis=1)]
-    _, explained = cv2.findHomography(*places, cv2.RANSAC, PIXELS)
+    _, explained = cv2.findHomography(*places, cv2.RANSAC, REPROJECTION_PX)
     return 0 if explained is None else int(explained.sum())
 
 
@@ -90,7 +92,7 @@ def _unit(looks: np.ndarray) -> np.ndarray:
     return made
 
 
-def candidates(rows: np.ndarray, pictures: np.ndarray, others: np.ndarray, most: int) -> np.ndarray:
+def nearest_thumbnails(rows: np.ndarray, pictures: np.ndarray, others: np.ndarray, most: int) -> np.ndarray:
     """Of `others`, those whose small pictures are nearest to each of `rows`, (rows, at most `most`)."""
     likeness = pictures[rows] @ pictures[others].T
     likeness[rows[:, None] == others] = -np.inf
@@ -98,7 +100,7 @@ def candidates(rows: np.ndarray, pictures: np.ndarray, others: np.ndarray, most:
     return others[np.argsort(-likeness, axis=1, kind="stable")[:, :count]]
 
 
-def grouping_scenes(
+def group_scenes(
     paths: Sequence[Path], labels: np.ndarray, pictures: np.ndarray, data: Data
 ) -> Work[np.ndarray]:
     """A group number a row (rows,): the first row of its scene. Photos of several classes are of several scenes.
@@ -109,18 +111,18 @@ def grouping_scenes(
     groups, done = np.arange(len(paths)), 0
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
-        found: list[Details] = []
-        for one in threaded(lambda row: details(paths[row], data), rows.tolist()):
+        found: list[Keypoints] = []
+        for one in map_threads(lambda row: read_keypoints(paths[row], data), rows.tolist()):
             found.append(one)
             done += 1
             if done % 32 == 0:
                 yield Progress("scenes", done, len(paths))
-        local = linked(len(rows), _pairs(rows, found, pictures).tolist())
+        local = connected_components(len(rows), _pairs(rows, found, pictures).tolist())
         groups[rows] = rows[local]
     return groups
 
 
-def threaded(work: Callable[[One], Made], given: Sequence[One]) -> Iterator[Made]:
+def map_threads(work: Callable[[One], Made], given: Sequence[One]) -> Iterator[Made]:
     """What `work` makes of each, in order, by a thread a processor: OpenCV lets the others run."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
@@ -131,29 +133,29 @@ def threaded(work: Callable[[One], Made], given: Sequence[One]) -> Iterator[Made
         cv2.setNumThreads(before)
 
 
-def _pairs(rows: np.ndarray, found: Sequence[Details], pictures: np.ndarray) -> np.ndarray:
+def _pairs(rows: np.ndarray, found: Sequence[Keypoints], pictures: np.ndarray) -> np.ndarray:
     """Pairs (pairs, 2) of places in `rows` that show one scene."""
-    asked = _asked(rows, pictures)
+    asked = _pairs_to_compare(rows, pictures)
     pairs: list[tuple[int, int]] = [(one, other) for one, other in asked.tolist()]
-    made = [*threaded(lambda pair: matches(found[pair[0]], found[pair[1]]), pairs)]
+    made = [*map_threads(lambda pair: count_matches(found[pair[0]], found[pair[1]]), pairs)]
     return scene_pairs(len(rows), asked, np.array(made, dtype=np.int64))
 
 
-def scene_pairs(rows: int, pairs: np.ndarray, counts: np.ndarray, least: float = LEAST) -> np.ndarray:
+def scene_pairs(rows: int, pairs: np.ndarray, counts: np.ndarray, least: float = MIN_INLIERS) -> np.ndarray:
     """Of a class's pairs (pairs, 2) those with enough explained matches, so many that no scene is most of the class."""
     needed = least
     while True:
         kept = pairs[counts >= needed]
-        largest = np.bincount(linked(rows, kept.tolist())).max(initial=0)
-        if largest <= max(LARGE * rows, 2) or not len(kept):
+        largest = np.bincount(connected_components(rows, kept.tolist())).max(initial=0)
+        if largest <= max(MAX_SCENE_SHARE * rows, 2) or not len(kept):
             return kept
         needed *= 1.5
 
 
-def _asked(rows: np.ndarray, pictures: np.ndarray) -> np.ndarray:
-    if len(rows) <= ALL:
+def _pairs_to_compare(rows: np.ndarray, pictures: np.ndarray) -> np.ndarray:
+    if len(rows) <= COMPARE_ALL_UP_TO:
         return np.stack(np.triu_indices(len(rows), 1), axis=1)
     places = np.arange(len(rows))
-    near = candidates(places, pictures[rows], places, NEIGHBOURS)
+    near = nearest_thumbnails(places, pictures[rows], places, NEIGHBOURS)
     pairs = np.stack([np.repeat(places, near.shape[1]), near.ravel()], axis=1)
     return np.unique(np.sort(pairs, axis=1), axis=0)

@@ -33,7 +33,7 @@ _COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 4: 1, 5: 4, 6: 3, 8: 3}  # bands by Photomet
 _RAW = "unsupported format: raw camera file (develop it to JPEG or PNG, such as with rawpy)"
 
 
-def turn_to(image: Image, page: int | None) -> None:
+def seek_page(image: Image, page: int | None) -> None:
     """Goes to a page. Raises DataError D12 where the config names none that is there."""
     pages = _pages(image)
     if pages > 1 and page is None:
@@ -116,7 +116,7 @@ def is_premultiplied(image: Image) -> bool:
     return _numbers(_tags(image), _EXTRA)[:1] == [1]
 
 
-def left_out(image: Image) -> int:
+def count_extra_bands(image: Image) -> int:
     """How many bands are neither colour nor transparency, such as near infrared."""
     tags = _tags(image)
     bands = (_numbers(tags, _BANDS) or [1])[0]

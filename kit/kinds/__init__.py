@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from kit.kinds.base_classes import KINDS
     from kit.kinds.classes import Classes, LabelKind
     from kit.kinds.data import Augmenter, Sampler, Splitter
-    from kit.kinds.executor import Ended, Executor, Function, Said, Told
+    from kit.kinds.executor import Executor, Function, JobEvents, JobProgress, JobResult
     from kit.kinds.network import Backbone, Head, Outputs, Pooling
-    from kit.kinds.plugin import Plugin, known
+    from kit.kinds.plugin import Plugin, bound_field
     from kit.kinds.prediction import Ensembler, Format, Metric, Views
-    from kit.kinds.retrieval import Neighbours, Reranker, Scorer
+    from kit.kinds.retrieval import Reranker, RetrievedNeighbours, Scorer
     from kit.kinds.tracker import Log, Tracked, Tracker
     from kit.kinds.training import Loss, Optimizer, Scheduler
 
@@ -27,7 +27,7 @@ PUBLIC = {
     "Augmenter": "data",
     "Backbone": "network",
     "Classes": "classes",
-    "Ended": "executor",
+    "JobResult": "executor",
     "Ensembler": "prediction",
     "Executor": "executor",
     "Format": "prediction",
@@ -38,22 +38,22 @@ PUBLIC = {
     "Log": "tracker",
     "Loss": "training",
     "Metric": "prediction",
-    "Neighbours": "retrieval",
+    "RetrievedNeighbours": "retrieval",
     "Optimizer": "training",
     "Outputs": "network",
     "Plugin": "plugin",
     "Pooling": "network",
     "Reranker": "retrieval",
-    "Said": "executor",
+    "JobProgress": "executor",
     "Sampler": "data",
     "Scheduler": "training",
     "Scorer": "retrieval",
     "Splitter": "data",
-    "Told": "executor",
+    "JobEvents": "executor",
     "Tracked": "tracker",
     "Tracker": "tracker",
     "Views": "prediction",
-    "known": "plugin",
+    "bound_field": "plugin",
 }
 
 __all__ = [
@@ -61,32 +61,32 @@ __all__ = [
     "Augmenter",
     "Backbone",
     "Classes",
-    "Ended",
     "Ensembler",
     "Executor",
     "Format",
     "Function",
     "Head",
+    "JobEvents",
+    "JobProgress",
+    "JobResult",
     "LabelKind",
     "Log",
     "Loss",
     "Metric",
-    "Neighbours",
     "Optimizer",
     "Outputs",
     "Plugin",
     "Pooling",
     "Reranker",
-    "Said",
+    "RetrievedNeighbours",
     "Sampler",
     "Scheduler",
     "Scorer",
     "Splitter",
-    "Told",
     "Tracked",
     "Tracker",
     "Views",
-    "known",
+    "bound_field",
 ]
 
 if not TYPE_CHECKING:  # a type checker sees the imports above, and a wrong name is an error there

@@ -20,7 +20,7 @@ KEEP_GROUPS = frozenset(
 )
 
 
-def stratified(labels: LabelKind, grouped: bool) -> str:
+def choose_stratified_splitter(labels: LabelKind, grouped: bool) -> str:
     """The splitter that keeps the classes' shares, for labels of this kind; with `grouped` it keeps groups whole."""
     if labels == "multi_hot":
         return "multilabel_stratified_kfold"
@@ -38,7 +38,7 @@ def keep_whole(group: str, asked: str | None, splitter: Splitter, labels: LabelK
     key, inner = innermost(splitter)
     parts = [] if asked == group else [f"data.group={group}"]
     if inner.plugin_name() not in KEEP_GROUPS:
-        parts.append(f"{key}={stratified(labels, grouped=True)}")
+        parts.append(f"{key}={choose_stratified_splitter(labels, grouped=True)}")
     return " ".join(parts)
 
 

@@ -17,7 +17,7 @@ from kit.kinds.base_classes import KINDS
 from kit.kinds.classes import LABEL_KINDS, SEE_LABELS
 from kit.kinds.label_kinds import MEANING
 from kit.kinds.plugin import Plugin, default_of
-from kit.kinds.registry import Place
+from kit.kinds.registry import PluginLocation
 
 LIMITS = {
     "ge": "at least {}", "gt": "above {}", "le": "at most {}", "lt": "below {}",
@@ -27,7 +27,7 @@ LIMITS = {
 
 
 @dataclass(frozen=True)
-class Listed:
+class PluginRow:
     """One plugin in the list; `error` says why it cannot be used."""
 
     kind: str
@@ -51,7 +51,7 @@ class Option:
 
 
 @dataclass(frozen=True)
-class Description:
+class PluginInfo:
     """All that a user may want to know of one plugin."""
 
     kind: str
@@ -65,46 +65,48 @@ class Description:
     takes: str = ""  # which labels, where its kind sees any
 
 
-def listing(kinds: Iterable[str], root: Path | None = None) -> list[Listed]:
+def list_plugins(kinds: Iterable[str], root: Path | None = None) -> list[PluginRow]:
     """All plugins of these kinds; those outside kit are imported, so that broken ones show their error."""
     return [
-        _listed(place, len(places))
+        _row_of(place, len(places))
         for kind in kinds
-        for places in registry.places(kind, root).values()
+        for places in registry.locations(kind, root).values()
         for place in places
     ]
 
 
-def _listed(place: Place, count: int) -> Listed:
+def _row_of(place: PluginLocation, count: int) -> PluginRow:
     try:
         summary = registry.summary(place)
     except Exception:  # no Python, or its package fails: loading says what is wrong
         summary = ""
     where = str(place.distribution or place.file or place.module)
     error = f"P03 {count} plugins have this name" if count > 1 else _error(place)
-    return Listed(place.kind, place.name, place.shelf, where, summary, error)
+    return PluginRow(place.kind, place.name, place.source, where, summary, error)
 
 
-def _error(place: Place) -> str:
-    if place.shelf == "kit":
+def _error(place: PluginLocation) -> str:
+    if place.source == "kit":
         return ""
     try:
-        registry.load(place, KINDS[place.kind])
+        registry.load_plugin_class(place, KINDS[place.kind])
     except PluginError as error:
         cases = "; ".join(str(case) for case in error.cases)
         return f"{error.code} {error.summary}{': ' + cases if cases else ''}"
     return ""
 
 
-def describe(kind: str, name: str, root: Path | None = None) -> Description:
+def describe(kind: str, name: str, root: Path | None = None) -> PluginInfo:
     """One plugin's text, source and options. Raises PluginError where it is unknown or broken."""
     place = registry.find(kind, name, root)
-    plugin = registry.load(place, KINDS[kind])
+    plugin = registry.load_plugin_class(place, KINDS[kind])
     file = Path(inspect.getfile(plugin))
-    text, source = _parted(inspect.getdoc(plugin) or "", sys.modules[plugin.__module__].__doc__ or "")
+    text, source = _split_docstring(
+        inspect.getdoc(plugin) or "", sys.modules[plugin.__module__].__doc__ or ""
+    )
     options = tuple(_option(key, field) for key, field in plugin.options().items())
     summary = text.splitlines()[0] if text else ""
-    return Description(kind, name, place.shelf, str(file), summary, text, source, options, _takes(plugin))
+    return PluginInfo(kind, name, place.source, str(file), summary, text, source, options, _takes(plugin))
 
 
 def _takes(plugin: type[Plugin]) -> str:
@@ -119,7 +121,7 @@ def _takes(plugin: type[Plugin]) -> str:
     return kinds + ("\nOf pseudo-labels: " + " or ".join(taught) if taught else "")
 
 
-def _parted(text: str, module: str) -> tuple[str, str]:
+def _split_docstring(text: str, module: str) -> tuple[str, str]:
     """A docstring's text and what stands behind `Source:`, of the class or else of its module."""
     body, _, source = text.partition("Source:")
     source = source or inspect.cleandoc(module).partition("Source:")[2]
@@ -166,4 +168,4 @@ def open_file(file: Path) -> Plugin:
             code="P09",
             hint="plugins/<kind>/<name>.py of a workspace",
         )
-    return KINDS[kind].open(file.stem, None if shelf == registry.STOCK.resolve() else shelf.parent)
+    return KINDS[kind].open(file.stem, None if shelf == registry.BUILTIN_DIR.resolve() else shelf.parent)

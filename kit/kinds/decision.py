@@ -17,7 +17,7 @@ class Decision:
     threshold: float = 0.5
     min_labels: int = 0
 
-    def given(self, probabilities: np.ndarray) -> np.ndarray:
+    def assign_labels(self, probabilities: np.ndarray) -> np.ndarray:
         """The labels that rows are given, bool (N, K), by their probabilities (N, K).
 
         Probabilities are compared as float32, because predictions are stored so. Of equal probabilities the class

@@ -9,21 +9,21 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from kit.core.optional_packages import check_package
+from kit.core.optional_packages import require_package
 from kit.core.progress import Progress, Work
 from kit.core.stopping import Stop
 from kit.errors import Case, KitError, KitWarning, RunError, StoppedError
 from kit.kinds.plugin import Plugin
 
 SHOW_EVERY = 0.2  # seconds between two moves of a job's progress that are told
-WORKING = "executor"  # the task of what an executor itself has to say
+EXECUTOR_TASK = "executor"  # the task of what an executor itself has to say
 
 # works on one job: a function of a module, for workers import it; a job is plain data that pickles
 Function = Callable[[Any, Stop], Work[Any]]
 
 
 @dataclass(frozen=True)
-class Said:
+class JobProgress:
     """How far a job, by its number, has come, or a line of it."""
 
     job: int
@@ -31,7 +31,7 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Ended:
+class JobResult:
     """What became of a job, by its number: its result, or the error that ended it."""
 
     job: int
@@ -39,7 +39,7 @@ class Ended:
     error: KitError | None = None
 
 
-Told = Generator[Said | Ended, None, None]
+JobEvents = Generator[JobProgress | JobResult, None, None]
 
 
 class Executor(Plugin):
@@ -47,10 +47,10 @@ class Executor(Plugin):
 
     kind: ClassVar[str] = "executor"
     package: ClassVar[str] = ""  # what must be installed for it
-    here: ClassVar[bool] = False  # True: jobs work in this process, on whatever device they say
+    in_process: ClassVar[bool] = False  # True: jobs work in this process, on whatever device they say
     remote: ClassVar[bool] = False  # True: it needs a cluster, so laws do not start it
 
-    def map(self, function: Function, jobs: Sequence[Any], stop: Stop) -> Told:
+    def map(self, function: Function, jobs: Sequence[Any], stop: Stop) -> JobEvents:
         """Runs all jobs and yields their progress. Each job yields exactly one result, in any order.
 
         The result of a failed job is its error, and the other jobs continue. On a request to `stop`, running jobs
@@ -58,16 +58,16 @@ class Executor(Plugin):
         """
         raise NotImplementedError
 
-    def at_once(self, jobs: int) -> int:
+    def parallelism(self, jobs: int) -> int:
         """How many of `jobs` jobs run at the same time."""
         raise NotImplementedError
 
     def check(self) -> None:
         """Raises ConfigError (C24) where it cannot work here; asked before anything is begun."""
-        check_package(self.package, f"executor {self.plugin_name()!r}", "executor=processes")
+        require_package(self.package, f"executor {self.plugin_name()!r}", "executor=processes")
 
 
-def working(function: Function, number: int, job: Any, stop: Stop) -> Iterator[Said | Ended]:
+def run_job(function: Function, number: int, job: Any, stop: Stop) -> Iterator[JobProgress | JobResult]:
     """What a worker has to tell of one job: its progress, now and then, and how it ended; no Exception gets out."""
     shown = 0.0
     work = function(job, stop)
@@ -76,29 +76,31 @@ def working(function: Function, number: int, job: Any, stop: Stop) -> Iterator[S
             step = next(work)
             if step.line or time.monotonic() - shown > SHOW_EVERY:
                 shown = time.monotonic() if not step.line else shown
-                yield Said(number, step)
+                yield JobProgress(number, step)
     except StopIteration as end:
-        yield Ended(number, end.value)
+        yield JobResult(number, end.value)
     except KitError as error:
-        yield Ended(number, error=error)
+        yield JobResult(number, error=error)
     except Exception as error:  # whatever a team's own code raises, the other jobs are worth the night
-        yield Ended(number, error=unexpected(error))
+        yield JobResult(number, error=wrap_exception(error))
 
 
-def working_apart(function: Function, number: int, job: Any, stop: Stop) -> Iterator[Said | Ended]:
-    """`working` in a process whose stderr nobody reads: what kit warns of is told, as lines of the job's."""
+def run_job_in_worker(
+    function: Function, number: int, job: Any, stop: Stop
+) -> Iterator[JobProgress | JobResult]:
+    """`run_job` in a process whose stderr nobody reads: what kit warns of is told, as lines of the job's."""
     heard: list[str] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", KitWarning)
         warnings.showwarning = lambda message, *_, **__: heard.append(f"warning: {message}")
-        for told in working(function, number, job, stop):
+        for told in run_job(function, number, job, stop):
             while heard:
-                yield Said(number, Progress(WORKING, 0, 1, heard.pop(0), line=True))
+                yield JobProgress(number, Progress(EXECUTOR_TASK, 0, 1, heard.pop(0), line=True))
             yield told
 
 
-def unexpected(error: Exception) -> RunError:
+def wrap_exception(error: Exception) -> RunError:
     """An error that is none of kit's, as one: what it says, and the lines of code that it comes from."""
     frames = traceback.extract_tb(error.__traceback__)[-3:]
     cases = [Case(frame.line or frame.name, f"{frame.filename}:{frame.lineno}") for frame in reversed(frames)]
@@ -108,21 +110,23 @@ def unexpected(error: Exception) -> RunError:
     )  # fmt: skip
 
 
-def lost(number: int, times: int, retries: int, how: str, advice: str, stop: Stop) -> Said | Ended:
-    """A job whose worker is gone for the `times`th time: Said where another is to go on with it, Ended where none is.
+def worker_lost_error(
+    number: int, times: int, retries: int, how: str, advice: str, stop: Stop
+) -> JobProgress | JobResult:
+    """A job whose worker is gone for the `times`th time: JobProgress if another goes on, else JobResult.
 
     `how` says what became of the worker, `advice` what may keep the next one.
     """
-    if stop.asked:
-        return not_begun(number, stop)
+    if stop.requested:
+        return cancellation_error(number, stop)
     if times > retries:
         again = f", {times} times" if times > 1 else ""
         hint = f"killed for memory? {advice}; the same command goes on from the last checkpoint"
-        return Ended(number, error=RunError(f"{how}{again}", code="R11", hint=hint))
+        return JobResult(number, error=RunError(f"{how}{again}", code="R11", hint=hint))
     text = f"{how}; another goes on from the last checkpoint"
-    return Said(number, Progress(WORKING, 0, 1, text, line=True))
+    return JobProgress(number, Progress(EXECUTOR_TASK, 0, 1, text, line=True))
 
 
-def not_begun(number: int, stop: Stop) -> Ended:
+def cancellation_error(number: int, stop: Stop) -> JobResult:
     """The end of a job that waited when it was asked to stop."""
-    return Ended(number, error=StoppedError("stopped before it began", stop.asked))
+    return JobResult(number, error=StoppedError("stopped before it began", stop.requested))

@@ -26,21 +26,21 @@ def check_takes(plugins: Iterable[Plugin], labels: LabelKind, root: Path | None 
     if not wrong:
         return
     named = " and ".join(f"{plugin.kind} {plugin.plugin_name()!r}" for plugin in wrong)
-    cases = [Case(fitting(plugin.kind, labels, root), plugin.kind) for plugin in wrong]
+    cases = [Case(plugins_taking(plugin.kind, labels, root), plugin.kind) for plugin in wrong]
     raise ConfigError(
         f"{named} {'does' if len(wrong) == 1 else 'do'} not take {MEANING[labels]}, which is what the table has",
-        code="C17", cases=cases, hint=" ".join(_asking(plugin.kind) for plugin in wrong),
+        code="C17", cases=cases, hint=" ".join(_how_to_select(plugin.kind) for plugin in wrong),
     )  # fmt: skip
 
 
-def _asking(kind: str) -> str:
+def _how_to_select(kind: str) -> str:
     """How one of a kind's plugins is asked for: `scorer` is no key of config.json."""
     return "--scorer <one of these>" if kind == "scorer" else f"{kind}=<one of these>"
 
 
-def fitting(kind: str, labels: LabelKind, root: Path | None = None) -> str:
+def plugins_taking(kind: str, labels: LabelKind, root: Path | None = None) -> str:
     """The names of a kind's plugins that take labels of a kind, as errors list them."""
-    names = [name for name in registry.places(kind, root) if _takes(kind, name, labels, root)]
+    names = [name for name in registry.locations(kind, root) if _takes(kind, name, labels, root)]
     return ", ".join(names) or f"none does; kit plugins new {kind} mine"
 
 

@@ -17,7 +17,7 @@ MAX_CLASSES = (
 )
 
 
-def scored_by(metric: Metric, labels: LabelKind, classes: int) -> Scored | None:
+def detect_scored_input(metric: Metric, labels: LabelKind, classes: int) -> Scored | None:
     """What the score depends on, measured on made-up predictions; None if the metric cannot score those.
 
     The metric's score of hard predictions (0 and 1) is compared with its score of soft predictions of the same
@@ -25,7 +25,7 @@ def scored_by(metric: Metric, labels: LabelKind, classes: int) -> Scored | None:
     row's order of the classes: equal scores then mean that only this order counts. A metric needs no declaration, so
     a workspace's own metrics are covered too.
     """
-    truth, hard, soft, same_order = _made_up(labels, min(max(classes, 2), MAX_CLASSES))
+    truth, hard, soft, same_order = _make_up(labels, min(max(classes, 2), MAX_CLASSES))
     try:
         scores = [float(metric.score(truth, values)) for values in (hard, soft, same_order)]
     except Exception:  # a workspace's own metric may want other rows than these
@@ -37,7 +37,7 @@ def scored_by(metric: Metric, labels: LabelKind, classes: int) -> Scored | None:
     return "ranking" if math.isclose(scores[1], scores[2], rel_tol=1e-9, abs_tol=1e-12) else "probabilities"
 
 
-def _made_up(labels: LabelKind, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _make_up(labels: LabelKind, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Truth, hard predictions of which about a third are wrong, and two soft versions of the same predictions.
 
     Soft values of a predicted label are above 0.96, those of the others below 0.04, so that usual thresholds agree.

@@ -12,7 +12,7 @@ import numpy as np
 
 
 @runtime_checkable
-class OfDecisions(Protocol):
+class FromConfusionMatrix(Protocol):
     """A metric that asks for the most probable class of each row alone, such as macro F1."""
 
     def of_confusion(self, counts: np.ndarray) -> float:
@@ -21,7 +21,7 @@ class OfDecisions(Protocol):
 
 
 @runtime_checkable
-class OfMargins(Protocol):
+class FromClassCounts(Protocol):
     """A metric of decisions that asks of each class alone how often it was hit, told and true, such as macro F1.
 
     Where there are many classes a confusion matrix of them is larger than all rows; this is not.
@@ -33,7 +33,7 @@ class OfMargins(Protocol):
 
 
 @runtime_checkable
-class OfTrueClass(Protocol):
+class FromTrueClassProbability(Protocol):
     """A metric that is a mean of what the true class's probability costs or earns, such as log loss.
 
     Where a row may have several labels, it is the mean over classes too, of what the right answers' cost or earn.
@@ -45,10 +45,10 @@ class OfTrueClass(Protocol):
 
 
 @runtime_checkable
-class Reweighted(Protocol):
+class SupportsRowWeights(Protocol):
     """A metric whose work on a set of rows can be done once, for any weights of the rows, such as AUC's sorting."""
 
-    def reweighted(self, truth: np.ndarray, probabilities: np.ndarray) -> Callable[[np.ndarray], float]:
+    def score_by_weights(self, truth: np.ndarray, probabilities: np.ndarray) -> Callable[[np.ndarray], float]:
         """A function from weights (N,) to the score of the rows so weighted; it raises what `score` raises."""
         ...
 
@@ -59,11 +59,15 @@ def confusion(truth: np.ndarray, said: np.ndarray, classes: int) -> np.ndarray:
     return counts.reshape(classes, classes)
 
 
-def decided(
-    metric: OfDecisions, truth: np.ndarray, said: np.ndarray, classes: int, weights: np.ndarray | None = None
+def score_decisions(
+    metric: FromConfusionMatrix,
+    truth: np.ndarray,
+    said: np.ndarray,
+    classes: int,
+    weights: np.ndarray | None = None,
 ) -> float:
     """The score of decisions (N,) by the smaller of the confusion matrix and the counts by class."""
-    if classes * classes > len(truth) and isinstance(metric, OfMargins):
+    if classes * classes > len(truth) and isinstance(metric, FromClassCounts):
         right = truth == said
         return metric.of_margins(
             np.bincount(truth[right], None if weights is None else weights[right], minlength=classes),
@@ -74,7 +78,7 @@ def decided(
     return metric.of_confusion(counts.reshape(classes, classes))
 
 
-def true_shares(truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+def true_class_probability(truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """The true class's part of each row's sum, float64 (N,); of multi-hot truth the right answers', (N, K)."""
     if truth.ndim == 2:
         given = probabilities.astype(np.float64)

@@ -1,8 +1,8 @@
 """Plugin: what every technique is, whatever its kind.
 
 A plugin is a frozen pydantic model: its fields are its options. It is a recipe that can be written down with
-its name, compared, hashed and pickled. Fields marked `known()` are not options: `bind` fills them with what
-the competition's table says (class counts, shape groups).
+its name, compared, hashed and pickled. Fields marked `bound_field()` are not options: `with_classes` fills them with
+what the competition's table says (class counts, shape groups).
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticUndefined, to_jsonable_python
 
 from kit.core.files import StrPath, fingerprint
-from kit.errors import Case, ConfigError, nearest
+from kit.errors import Case, ConfigError, did_you_mean
 from kit.kinds import registry
 from kit.kinds.classes import SEE_LABELS, LabelKind
 
 
-def known(default: Any = ()) -> Any:
-    """A field that is no option: `bind` fills it from the attribute of the same name of Classes, `within` the rest."""
+def bound_field(default: Any = ()) -> Any:
+    """No option: `with_classes` fills it from the same attribute of Classes, `in_workspace` the rest."""
     return Field(default, exclude=True, repr=False, json_schema_extra={"known": True})
 
 
-def is_known(field: Any) -> bool:
+def is_bound(field: Any) -> bool:
     return bool(isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("known"))
 
 
@@ -60,21 +60,21 @@ class Plugin(BaseModel):
     @classmethod
     def plugin_name(cls) -> str:
         """The name of the file that defines the plugin."""
-        return registry.place_of(cls).name
+        return registry.location_of(cls).name
 
-    def called(self) -> str:
+    def slug(self) -> str:
         """A name for files that tells recipes apart: with 6 hex digits where options differ from their defaults."""
         name = self.plugin_name()
         return name if self == type(self)() else f"{name}-{fingerprint(self.spec())[:6]}"
 
-    def reads(self) -> tuple[Path, ...]:
+    def input_files(self) -> tuple[Path, ...]:
         """Files beside the images that the work depends on, such as weights; a run remembers their content."""
         return ()
 
     @classmethod
     def options(cls) -> dict[str, Any]:
         """The options' pydantic fields by name."""
-        return {name: field for name, field in cls.model_fields.items() if not is_known(field)}
+        return {name: field for name, field in cls.model_fields.items() if not is_bound(field)}
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any], root: Path | None = None) -> Self:
@@ -100,12 +100,12 @@ class Plugin(BaseModel):
         try:
             return registry.open_spec(cls, cls.kind, spec, None if root is None else Path(root))
         except ValidationError as error:
-            raise explain(error, where or cls.kind) from None
+            raise explain_validation_error(error, where or cls.kind) from None
 
     def with_known(self, **values: Any) -> Self:
-        """The same recipe with these values in its `known` fields, and in those of the plugins that it nests."""
+        """The same recipe with these values in its `bound_field` fields, and in those of the plugins that it nests."""
         fields = type(self).model_fields
-        updates = {key: value for key, value in values.items() if key in fields and is_known(fields[key])}
+        updates = {key: value for key, value in values.items() if key in fields and is_bound(fields[key])}
         for name in self.options():
             value = getattr(self, name)
             if isinstance(value, Plugin):
@@ -137,7 +137,7 @@ class Plugin(BaseModel):
         return hash((type(self), self.model_dump_json()))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        place = registry.place_of(type(self))
+        place = registry.location_of(type(self))
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         return _rebuild, (place.root, place.kind, place.name, fields)
 
@@ -151,11 +151,11 @@ def _no_option(cls: type[Plugin], key: str, fields: Mapping[str, Any], value: An
         instead = {"instead": f"remove {key} from {kind}, and set {there}={number}"}
         return {"type": PydanticCustomError("no_option", message, instead), "loc": (key,), "input": key}
     options = ", ".join(fields) or "none"
-    message = f"{kind} '{name}' has no option '{key}'{nearest(key, fields)} (its options: {options})"
+    message = f"{kind} '{name}' has no option '{key}'{did_you_mean(key, fields)} (its options: {options})"
     return {"type": PydanticCustomError("no_option", message.replace("{", "{{")), "loc": (key,), "input": key}
 
 
-def explain(error: ValidationError, where: str = "") -> ConfigError:
+def explain_validation_error(error: ValidationError, where: str = "") -> ConfigError:
     """pydantic's findings in kit's words: the path of each key, what is wrong, what was given."""
     cases, hints = [], []
     for found in error.errors(include_url=False):
@@ -182,7 +182,7 @@ def _with_default_names(fields: Mapping[str, Any], options: Mapping[str, Any]) -
 
 
 def _rebuild(root: Path | None, kind: str, name: str, fields: dict[str, Any]) -> Plugin:
-    plugin = registry.load(registry.find(kind, name, root), Plugin)
+    plugin = registry.load_plugin_class(registry.find(kind, name, root), Plugin)
     return plugin(**fields)
 
 

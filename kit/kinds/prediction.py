@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from kit.kinds.decision import Decision
-from kit.kinds.plugin import Plugin, known
+from kit.kinds.plugin import Plugin, bound_field
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +35,7 @@ class Metric(Plugin):
 
     kind: ClassVar[str] = "metric"
     higher_is_better: ClassVar[bool] = True
-    decision: Decision = known(Decision())  # which labels a row is given where it may have several
+    decision: Decision = bound_field(Decision())  # which labels a row is given where it may have several
     limits: ClassVar[tuple[float, float]] = (-math.inf, math.inf)  # the lowest and highest possible score
 
     def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
@@ -49,8 +49,10 @@ class Ensembler(Plugin):
     kind: ClassVar[str] = "ensembler"
     fitted: ClassVar[bool] = False  # True: fit learns from the truth, so its scores are cross-fitted
     sums_to_one: ClassVar[bool] = True  # False: rows are no distributions, because columns keep their order
-    multi_label: bool = known(False)  # then each class is a question of its own, and rows need not sum to 1
-    decision: Decision = known(Decision())  # the labels that a multi-label row is given by the blend
+    multi_label: bool = bound_field(
+        False
+    )  # then each class is a question of its own, and rows need not sum to 1
+    decision: Decision = bound_field(Decision())  # the labels that a multi-label row is given by the blend
 
     def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
         """The ensembler fitted on out-of-fold probabilities (M, N, K) and truth (N,) or (N, K). Default: self."""
@@ -78,7 +80,7 @@ class Ensembler(Plugin):
         """The fitted recipe for the members at these places alone, ascending; the same blend if they have all used."""
         return self
 
-    def closed(self, blended: np.ndarray) -> np.ndarray:
+    def normalise(self, blended: np.ndarray) -> np.ndarray:
         """Rows (N, K) brought to sum 1, or as they are where a row may have several labels."""
         return blended if self.multi_label else blended / blended.sum(axis=1, keepdims=True)
 
@@ -88,22 +90,22 @@ class Format(Plugin):
 
     kind: ClassVar[str] = "format"
     several_rows: ClassVar[bool] = False  # True: an id may have several rows of the sample
-    holds_decisions: ClassVar[bool] = False  # True: `written` says which, instead of probabilities
-    decision: Decision = known(Decision())  # which labels a row is given where it may have several
+    holds_decisions: ClassVar[bool] = False  # True: `output_of` says which, instead of probabilities
+    decision: Decision = bound_field(Decision())  # which labels a row is given where it may have several
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
         """Whether the sample submission (all cells text, the id first) has this format."""
         raise NotImplementedError
 
-    def blanks(self) -> tuple[str, ...]:
+    def empty_cells(self) -> tuple[str, ...]:
         """Cells that look like missing ones and are meant, such as an empty one for no label."""
         return ()
 
-    def written(self, probabilities: np.ndarray) -> np.ndarray:
+    def output_of(self, probabilities: np.ndarray) -> np.ndarray:
         """What the file holds of rows (N, K), as probabilities: by default those, of decisions 0 and 1."""
         return probabilities
 
-    def faults(
+    def check_rows(
         self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
     ) -> list[tuple[int, str]] | None:
         """Rows of a submission, by position, that are not of this format, and why; None: `matches` finds them."""

@@ -28,19 +28,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from kit.errors import Case, PluginError, nearest
+from kit.errors import Case, PluginError, did_you_mean
 
-STOCK = Path(__file__).parents[1] / "plugins"
+BUILTIN_DIR = Path(__file__).parents[1] / "plugins"
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Place:
+class PluginLocation:
     """Where one plugin stands: its kind, its name, and the module that defines it."""
 
     kind: str
     name: str
-    shelf: str  # workspace, kit or installed
+    source: str  # workspace, kit or installed
     module: str
     file: Path | None = None
     root: Path | None = None  # the workspace, for a plugin of one
@@ -53,21 +53,21 @@ class Place:
 
 def kinds(root: Path | None = None) -> tuple[str, ...]:
     """The kinds of plugin: kit's own, sorted (a workspace or a package adds techniques, not kinds)."""
-    return tuple(sorted(folder.name for folder in STOCK.iterdir() if _is_plugin_name(folder.name)))
+    return tuple(sorted(folder.name for folder in BUILTIN_DIR.iterdir() if _is_plugin_name(folder.name)))
 
 
 def _is_plugin_name(name: str) -> bool:
     return name.isidentifier() and not name.startswith("_")
 
 
-def places(kind: str, root: Path | None = None) -> dict[str, list[Place]]:
+def locations(kind: str, root: Path | None = None) -> dict[str, list[PluginLocation]]:
     """Every place a plugin of `kind` is found at, by name; more than one place a name is an error on use."""
     if kind not in kinds():
         raise PluginError(
-            f"no kind of plugin named {kind!r}{nearest(kind, kinds())}", code="P02", hint="kit plugins"
+            f"no kind of plugin named {kind!r}{did_you_mean(kind, kinds())}", code="P02", hint="kit plugins"
         )
-    found: dict[str, list[Place]] = {}
-    for place in [*_in_workspace(kind, root), *_in_kit(kind), *_installed(kind)]:
+    found: dict[str, list[PluginLocation]] = {}
+    for place in [*_in_workspace(kind, root), *_in_kit(kind), *_find_installed(kind)]:
         found.setdefault(place.name, []).append(place)
     return dict(sorted(found.items()))
 
@@ -76,28 +76,30 @@ def _files(folder: Path) -> list[Path]:
     return sorted(file for file in folder.glob("*.py") if _is_plugin_name(file.stem))
 
 
-def _in_workspace(kind: str, root: Path | None) -> list[Place]:
+def _in_workspace(kind: str, root: Path | None) -> list[PluginLocation]:
     if root is None or os.environ.get("KIT_PLUGINS", "").lower() == "off":
         return []
     root = root.resolve()
     package = _package(root)
     return [
-        Place(kind, file.stem, "workspace", f"{package}.{kind}.{file.stem}", file, root)
+        PluginLocation(kind, file.stem, "workspace", f"{package}.{kind}.{file.stem}", file, root)
         for file in _files(root / "plugins" / kind)
     ]
 
 
-def _in_kit(kind: str) -> list[Place]:
+def _in_kit(kind: str) -> list[PluginLocation]:
     return [
-        Place(kind, file.stem, "kit", f"kit.plugins.{kind}.{file.stem}", file)
-        for file in _files(STOCK / kind)
+        PluginLocation(kind, file.stem, "kit", f"kit.plugins.{kind}.{file.stem}", file)
+        for file in _files(BUILTIN_DIR / kind)
     ]
 
 
-def _installed(kind: str) -> list[Place]:
+def _find_installed(kind: str) -> list[PluginLocation]:
     found = _entry_points(tuple(sys.path)).select(group=f"kit.{kind}")
     return [
-        Place(kind, entry.name, "installed", entry.value, distribution=entry.dist.name if entry.dist else "")
+        PluginLocation(
+            kind, entry.name, "installed", entry.value, distribution=entry.dist.name if entry.dist else ""
+        )
         for entry in found
     ]
 
@@ -114,13 +116,13 @@ def _package(root: Path) -> str:
     return "kit_workspace_" + hashlib.sha256(os.fsencode(root)).hexdigest()[:12]
 
 
-def find(kind: str, name: str, root: Path | None = None) -> Place:
+def find(kind: str, name: str, root: Path | None = None) -> PluginLocation:
     """The one place of a plugin. Raises PluginError where there is none or more than one."""
-    known = places(kind, root)
+    known = locations(kind, root)
     if name not in known:
         names = ", ".join(known)
         raise PluginError(
-            f"no {kind} named {name!r}{nearest(name, known)}",
+            f"no {kind} named {name!r}{did_you_mean(name, known)}",
             code="P02",
             hint=f"one of {names} (kit plugins {kind})",
         )
@@ -129,14 +131,14 @@ def find(kind: str, name: str, root: Path | None = None) -> Place:
             f"{len(known[name])} plugins are {kind} {name!r}: rename all but one",
             code="P03",
             cases=[
-                Case(f"on the shelf {place.shelf!r}", str(place.file or place.distribution))
+                Case(f"on the shelf {place.source!r}", str(place.file or place.distribution))
                 for place in known[name]
             ],
         )
     return known[name][0]
 
 
-def load(place: Place, base: type[T]) -> type[T]:
+def load_plugin_class(place: PluginLocation, base: type[T]) -> type[T]:
     """The one public class of a kind that a plugin's module defines. Raises PluginError, naming the file."""
     try:
         if place.root is not None:
@@ -174,7 +176,7 @@ def _register_package(root: Path, kind: str) -> None:
     importlib.invalidate_caches()
 
 
-def _line_of(error: Exception, place: Place) -> str:
+def _line_of(error: Exception, place: PluginLocation) -> str:
     """`file:line` of the plugin's own line that failed, else the file."""
     file = str(place.file or place.module)
     if isinstance(error, SyntaxError) and error.filename:
@@ -183,7 +185,7 @@ def _line_of(error: Exception, place: Place) -> str:
     return f"{file}:{lines[-1]}" if lines else file
 
 
-def place_of(plugin: type) -> Place:
+def location_of(plugin: type) -> PluginLocation:
     """The place of a plugin's class, from the module that defines it.
 
     Raises PluginError for a class that stands on no shelf.
@@ -192,11 +194,13 @@ def place_of(plugin: type) -> Place:
     kind = str(getattr(plugin, "kind", ""))
     package, _, name = module.rpartition(".")
     if package == f"kit.plugins.{kind}":
-        return Place(kind, name, "kit", module, STOCK / kind / f"{name}.py")
+        return PluginLocation(kind, name, "kit", module, BUILTIN_DIR / kind / f"{name}.py")
     home = sys.modules.get(module.partition(".")[0])
     if home is not None and hasattr(home, "ROOT"):
-        return Place(kind, name, "workspace", module, home.ROOT / "plugins" / kind / f"{name}.py", home.ROOT)
-    for place in _installed(kind):
+        return PluginLocation(
+            kind, name, "workspace", module, home.ROOT / "plugins" / kind / f"{name}.py", home.ROOT
+        )
+    for place in _find_installed(kind):
         if place.module == module:
             return place
     raise PluginError(
@@ -219,12 +223,12 @@ def open_spec(base: type[T], kind: str, spec: Any, root: Path | None) -> T:
             code="P06",
             hint=f"kit plugins {kind}",
         )
-    plugin = load(find(kind, spec["name"], root), base)
+    plugin = load_plugin_class(find(kind, spec["name"], root), base)
     options = {key: value for key, value in spec.items() if key != "name"}
     return plugin.from_options(options, root)  # type: ignore[attr-defined]
 
 
-def summary(place: Place) -> str:
+def summary(place: PluginLocation) -> str:
     """The first line of the docstring of a plugin's class, or of its module, read without importing it."""
     file = place.file
     if file is None:

@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from kit.kinds.plugin import Plugin, is_known
+from kit.kinds.plugin import Plugin, is_bound
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from kit.core.nearest import Nearest, Search
+    from kit.core.nearest import Neighbours, Search
     from kit.kinds.classes import Classes
 
 
 @dataclass(frozen=True, eq=False)
-class Neighbours:
+class RetrievedNeighbours:
     """The k nearest training images of N rows, the nearest first, and what a classifier says of the rows."""
 
     similarities: np.ndarray  # (N, k) float32, cosines unless a reranker makes them something else
@@ -34,7 +34,7 @@ class Neighbours:
             self, similarities=self.similarities[rows], labels=self.labels[rows], probabilities=shares
         )
 
-    def first(self, k: int) -> Self:
+    def top_k(self, k: int) -> Self:
         """The k nearest of each row."""
         return replace(self, similarities=self.similarities[:, :k], labels=self.labels[:, :k])
 
@@ -52,20 +52,20 @@ class Scorer(Plugin):
         """How many neighbours it uses."""
         raise NotImplementedError
 
-    def ignores(self) -> tuple[str, ...]:
+    def classes_to_ignore(self) -> tuple[str, ...]:
         """Classes whose rows are in no gallery, such as one that stands for none of the others."""
         return ()
 
-    def bind(self, classes: Classes) -> Self:
+    def with_classes(self, classes: Classes) -> Self:
         """The same recipe, knowing the competition's classes."""
-        names = [name for name, field in type(self).model_fields.items() if is_known(field)]
+        names = [name for name, field in type(self).model_fields.items() if is_bound(field)]
         return self.model_copy(update={name: getattr(classes, name) for name in names})
 
-    def fit(self, near: Neighbours, truth: np.ndarray) -> Self:
+    def fit(self, near: RetrievedNeighbours, truth: np.ndarray) -> Self:
         """The scorer fitted on out-of-fold rows' neighbours and truth (N,). Default: self."""
         return self
 
-    def score(self, near: Neighbours) -> np.ndarray:
+    def score(self, near: RetrievedNeighbours) -> np.ndarray:
         """Probabilities (N, K). Each row sums to 1."""
         raise NotImplementedError
 
@@ -75,11 +75,11 @@ class Reranker(Plugin):
 
     kind: ClassVar[str] = "reranker"
 
-    def search(self, queries: np.ndarray, gallery: np.ndarray, k: int, inner: Search) -> Nearest:
+    def search(self, queries: np.ndarray, gallery: np.ndarray, k: int, inner: Search) -> Neighbours:
         """The k nearest rows of `gallery` (G, D) for `queries` (Q, D), unit vectors, found with `inner`."""
         raise NotImplementedError
 
-    def within(self, home: Path | None) -> Self:
+    def in_workspace(self, home: Path | None) -> Self:
         """The same recipe, in a workspace: options that are relative paths begin there."""
         return self
 

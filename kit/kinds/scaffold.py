@@ -19,7 +19,7 @@ def new_plugin(root: Path, kind: str, name: str) -> tuple[Path, Path]:
 
     Raises PluginError (P02) for an unknown kind, ConfigError (C23) for a name that cannot be used, or that is taken.
     """
-    taken = registry.places(kind, root)
+    taken = registry.locations(kind, root)
     _check_name(kind, name)
     plugin = root / "plugins" / kind / f"{name}.py"
     test = root / "tests" / "plugins" / kind / f"test_{name}.py"

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from kit.core.optional_packages import check_package
+from kit.core.optional_packages import require_package
 from kit.kinds.plugin import Plugin
 
 Log = Callable[[int, Mapping[str, float]], None]  # log(step, values)
@@ -54,4 +54,4 @@ class Tracker(Plugin):
 
     def check(self) -> None:
         """Raises ConfigError (C24) where it cannot work here; asked before anything is trained."""
-        check_package(self.package, f"tracker {self.plugin_name()!r}", "tracker=null")
+        require_package(self.package, f"tracker {self.plugin_name()!r}", "tracker=null")

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from kit.kinds.classes import Classes
-from kit.kinds.plugin import Plugin, is_known
+from kit.kinds.plugin import Plugin, is_bound
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from torch import Tensor
 
-from kit.kinds.network import HEADS, Outputs
+from kit.kinds.network import DEFAULT_HEAD, Outputs
 
 
 class Loss(Plugin):
@@ -30,7 +30,7 @@ class Loss(Plugin):
 
         Returns the mixed images, and label sets with shares that sum to 1.
         """
-        base = self.nested()
+        base = self.base_loss()
         return base.mix(images, labels, rng, progress) if base else (images, [(1.0, labels)])
 
     def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
@@ -39,42 +39,42 @@ class Loss(Plugin):
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Outputs (N, K) as probabilities (N, K). A wrapper calls its base."""
-        return base.probabilities(outputs) if (base := self.nested()) else outputs.softmax(dim=1)
+        return base.probabilities(outputs) if (base := self.base_loss()) else outputs.softmax(dim=1)
 
     def width(self, classes: int) -> int:
         """How many outputs of the head it takes: one a class, unless it says otherwise; a wrapper asks its base."""
-        return base.width(classes) if (base := self.nested()) else classes
+        return base.width(classes) if (base := self.base_loss()) else classes
 
-    def is_by_class(self) -> bool:
+    def is_per_class(self) -> bool:
         """Whether output k is that of class k, as a margin needs it; a wrapper asks its base."""
-        return (base := self.nested()) is None or base.is_by_class()
+        return (base := self.base_loss()) is None or base.is_per_class()
 
-    def nested(self) -> Loss | None:
+    def base_loss(self) -> Loss | None:
         """The loss that this one wraps, in its field `base`, if any."""
         base = getattr(self, "base", None)
         return base if isinstance(base, Loss) else None
 
     def outputs(self) -> Outputs:
         """What the network must give: logits, unless the loss says otherwise; a wrapper that does not asks its base."""
-        base = None if self.takes != "logits" else self.nested()
+        base = None if self.takes != "logits" else self.base_loss()
         return base.outputs() if base else self.takes
 
     def head(self) -> str:
         """The head used where the config names none; what takes logits asks its base."""
-        base = None if self.takes != "logits" else self.nested()
-        return base.head() if base else HEADS[self.takes]
+        base = None if self.takes != "logits" else self.base_loss()
+        return base.head() if base else DEFAULT_HEAD[self.takes]
 
-    def can_be_split(self) -> bool:
+    def is_splittable(self) -> bool:
         """Whether micro-batches leave the loss of a batch as it is."""
-        base = self.nested()
-        return self.splittable and (base is None or base.can_be_split())
+        base = self.base_loss()
+        return self.splittable and (base is None or base.is_splittable())
 
-    def bind(self, classes: Classes) -> Self:
+    def with_classes(self, classes: Classes) -> Self:
         """The same loss, knowing the competition's classes; nested ones are bound too."""
-        names = [name for name, field in type(self).model_fields.items() if is_known(field)]
+        names = [name for name, field in type(self).model_fields.items() if is_bound(field)]
         updates: dict[str, Any] = {name: getattr(classes, name) for name in names}
-        base = self.nested()
-        return self.model_copy(update={**updates, **({"base": base.bind(classes)} if base else {})})
+        base = self.base_loss()
+        return self.model_copy(update={**updates, **({"base": base.with_classes(classes)} if base else {})})
 
 
 class Optimizer(Plugin):

@@ -12,7 +12,7 @@ import pandas as pd
 
 from kit.errors import ConfigError
 from kit.kinds.classes import LabelKind
-from kit.kinds.metric_input import scored_by
+from kit.kinds.metric_input import detect_scored_input
 from kit.kinds.prediction import Format, Metric
 
 SCORES = {
@@ -51,7 +51,7 @@ def decide(
     if not several and sample.shape[1] != 2:
         return None
     cells = _cells(sample)
-    scored = scored_by(metric, labels, len(classes)) if cells is not None else None
+    scored = detect_scored_input(metric, labels, len(classes)) if cells is not None else None
     if cells is None or scored is None:
         return None
     if several:
@@ -65,7 +65,7 @@ def decide(
     shape = Format.open({"name": name, **options}, root, where="format")
     said = f"metric {metric.plugin_name()} {SCORES[scored]}"
     instead = f"; format={other} writes {WRITES[other]}" if other else ""
-    return Decided(shape, f"{_shown(sample, cells)}, read as {_read_as(name)}: {said}{instead}")
+    return Decided(shape, f"{_describe_cells(sample, cells)}, read as {_read_as(name)}: {said}{instead}")
 
 
 def _of_one(
@@ -88,7 +88,7 @@ def _of_one(
         return ("label", "positive") if len(values) == 1 else None
     if cells == "a fraction":
         return None  # a fraction cannot stand for a class that has a name, so the sample shows a probability
-    raise _coded(cells, sample, classes)
+    raise _error_of_coded_labels(cells, sample, classes)
 
 
 def _of_columns(
@@ -103,11 +103,11 @@ def _of_columns(
     return ("probabilities", hard) if scored == "probabilities" else (hard, "probabilities")
 
 
-def _coded(cells: Cells, sample: pd.DataFrame, classes: Sequence[str]) -> ConfigError:
+def _error_of_coded_labels(cells: Cells, sample: pd.DataFrame, classes: Sequence[str]) -> ConfigError:
     """The error for names of classes where the sample has 0 or 1: which number stands for which is not known."""
     codes = json.dumps({name: str(number) for number, name in enumerate(classes)})
     return ConfigError(
-        f"{_shown(sample, cells)}, the metric scores labels, and the classes are {' and '.join(classes)}",
+        f"{_describe_cells(sample, cells)}, the metric scores labels, and the classes are {' and '.join(classes)}",
         code="C21",
         hint=f"'data.rename={codes}' (or the other way round) for labels, format=positive for probabilities",
     )
@@ -146,7 +146,7 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _shown(sample: pd.DataFrame, cells: Cells) -> str:
+def _describe_cells(sample: pd.DataFrame, cells: Cells) -> str:
     """The cells in words."""
     values = sorted(different_cells(sample))
     if cells == "blank":

@@ -14,14 +14,16 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from kit.device.compiling import is_compiled
 from kit.device.precision import Precision
 
-NEAR = 1e-4  # largest difference on the probe, as a share of the largest output; float32 gives 1e-6
+FUSION_TOLERANCE = (
+    1e-4  # largest difference on the probe, as a share of the largest output; float32 gives 1e-6
+)
 PROBE = 2  # images
 
 Pair = tuple[nn.Conv2d, nn.BatchNorm2d]
 
 
 @torch.no_grad()
-def fused(network: nn.Module, size: int) -> nn.Module:
+def fuse(network: nn.Module, size: int) -> nn.Module:
     """A copy of a network for predicting in float32, or the network itself where nothing can be fused.
 
     Which kernels feed which norms is seen by showing the network images of `size` px, and the copy is taken only where
@@ -45,7 +47,9 @@ def fused(network: nn.Module, size: int) -> nn.Module:
         found = copied(images)
     except Exception:  # code that looks into its own norms may raise anything where there are none
         return network
-    near = found.shape == wanted.shape and (found - wanted).abs().max() <= NEAR * wanted.abs().max()
+    near = (
+        found.shape == wanted.shape and (found - wanted).abs().max() <= FUSION_TOLERANCE * wanted.abs().max()
+    )
     return copied if near else network
 
 
@@ -95,4 +99,4 @@ def for_predicting(network: nn.Module, precision: Precision, size: int) -> nn.Mo
     """What predicts images of `size` px: a fused copy where that is exact, a plain copy of a compiled network."""
     if is_compiled(network):
         network = deepcopy(network)
-    return fused(network, size) if precision.predict == "float32" else network
+    return fuse(network, size) if precision.predict == "float32" else network

@@ -24,14 +24,14 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from kit.core.checked_dict import Said
-from kit.core.files import read_json, remove_folder, sha256, sync, write_json, written_folder
+from kit.core.checked_dict import CheckedDict
+from kit.core.files import atomic_folder, read_json, remove_folder, sha256, sync, write_json
 from kit.errors import CheckpointError, KitWarning
 from kit.model.tensor_files import read_safetensors, read_state
 
 SCHEMA = 1
 MANIFEST, MODEL, EMA, STATE = "manifest.json", "model.safetensors", "ema.safetensors", "state.pt"
-KEPT = 2  # a damaged newest one leaves its predecessor
+CHECKPOINTS_PER_FOLD = 2  # a damaged newest one leaves its predecessor
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Checkpoint:
     about: dict[str, Any]
 
     @property
-    def predicting(self) -> dict[str, Tensor]:
+    def prediction_weights(self) -> dict[str, Tensor]:
         """The weights whose predictions count."""
         return self.weights if self.average is None else self.average
 
@@ -66,7 +66,7 @@ def weight(path: Path) -> int:
     return int(files.get(EMA, files.get(MODEL, {})).get("bytes", 0))
 
 
-def numbers(folder: Path) -> list[int]:
+def checkpoint_numbers(folder: Path) -> list[int]:
     """The numbers of a fold's checkpoints, ascending, whether valid or not; another's name is none."""
     names = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
     written = [name for name in names if name.isascii() and name.isdecimal()]
@@ -93,7 +93,7 @@ def save(
     path = place(folder, number, step)
     if path.exists():
         remove_folder(path)  # one that did not hold, or it would not be written again
-    with written_folder(path, size(weights) + size(average or {}) + size(state)) as part:
+    with atomic_folder(path, size(weights) + size(average or {}) + size(state)) as part:
         _save_tensors(part / MODEL, weights)
         if average is not None:
             _save_tensors(part / EMA, average)
@@ -106,13 +106,13 @@ def save(
             part / MANIFEST,
             {"schema": SCHEMA, "number": number, "step": step, "files": files, "about": dict(about)},
         )
-    prune(folder, number, step)
+    remove_old(folder, number, step)
     return path
 
 
-def prune(folder: Path, number: int, step: int = 0) -> None:
+def remove_old(folder: Path, number: int, step: int = 0) -> None:
     """Removes what a whole checkpoint has made old: all but its predecessor, and older ones within an epoch."""
-    for old in [older for older in numbers(folder) if older <= number][:-KEPT]:
+    for old in [older for older in checkpoint_numbers(folder) if older <= number][:-CHECKPOINTS_PER_FOLD]:
         remove_folder(place(folder, old))
     for mark in within(folder):
         if mark < (number, step):
@@ -147,7 +147,7 @@ def manifest_of(path: Path) -> dict[str, Any]:
         manifest = dict(read_json(path / MANIFEST))
         schema, number, step = int(manifest["schema"]), int(manifest["number"]), int(manifest.get("step", 0))
         manifest["files"] = {str(name): dict(each) for name, each in manifest["files"].items()}
-        manifest["about"] = Said(dict(manifest["about"]), partial(_says_nothing, path))
+        manifest["about"] = CheckedDict(dict(manifest["about"]), partial(_says_nothing, path))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise CheckpointError(f"{path} has no valid manifest", code="D51", hint=_previous(path)) from error
     if schema > SCHEMA:
@@ -163,7 +163,7 @@ def _says_nothing(path: Path, key: str) -> CheckpointError:
     return CheckpointError(f"{path / MANIFEST} says nothing of {key!r}", code="D51", hint=_previous(path))
 
 
-def check(path: Path) -> dict[str, Any]:
+def check_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint's manifest, its files compared with it; a bundle's has no training state.
 
     Raises CheckpointError D51 and D52.
@@ -183,7 +183,9 @@ def check(path: Path) -> dict[str, Any]:
 
 
 def _previous(path: Path) -> str:
-    older = [number for number in numbers(path.parent) if place(path.parent, number).name < path.name]
+    older = [
+        number for number in checkpoint_numbers(path.parent) if place(path.parent, number).name < path.name
+    ]
     if older:
         return f"the one before it, {place(path.parent, older[-1])}"
     return f"remove {path.parent}, and kit train makes the fold anew"
@@ -191,7 +193,7 @@ def _previous(path: Path) -> str:
 
 def load(path: Path) -> Checkpoint:
     """Reads a checkpoint. Raises CheckpointError for one that is damaged or of a newer kit."""
-    manifest = check(path)
+    manifest = check_checkpoint(path)
     average = path / EMA if EMA in manifest["files"] else None
     return Checkpoint(
         path,
@@ -210,7 +212,7 @@ def newest(folder: Path) -> Path | None:
 
 def _marks(folder: Path) -> list[tuple[int, int]]:
     """Epochs and steps of all checkpoints, the newest first."""
-    return sorted([*((number, 0) for number in numbers(folder)), *within(folder)], reverse=True)
+    return sorted([*((number, 0) for number in checkpoint_numbers(folder)), *within(folder)], reverse=True)
 
 
 def latest(folder: Path) -> Checkpoint | None:

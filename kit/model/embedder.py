@@ -29,18 +29,18 @@ class Embedder:
 
     def vectors(self, images: Tensor) -> Tensor:
         """Unit vectors (N, features) float32 of a batch of uint8 images (N, 3, H, W) on the network's device."""
-        with self.precision.predicting(self.device):
+        with self.precision.autocast_prediction(self.device):
             pooled = self.network.embed(images)
         with torch.inference_mode():
             return normalize(pooled.float(), dim=1)
 
-    def merged(self, images: Tensor, views: Sequence[View], merge: Merge) -> Tensor:
+    def predict_views(self, images: Tensor, views: Sequence[View], merge: Merge) -> Tensor:
         """The direction (N, features) of the mean of the views' unit vectors, whatever `merge` says.
 
         Source: Mardia and Jupp 2000, "Directional Statistics", section 9.2.1, the mean direction.
         """
         total: Any = 0
         for view in views:
-            total = total + self.vectors(self.precision.arrange(view(images), self.device))
+            total = total + self.vectors(self.precision.to_layout(view(images), self.device))
         with torch.inference_mode():
             return normalize(total, dim=1)

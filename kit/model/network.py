@@ -31,12 +31,12 @@ class Parts:
         """Every one of them."""
         return [self.backbone, self.pooling, self.head, self.loss]
 
-    def bare(self) -> Parts:
+    def without_pretrained(self) -> Parts:
         """The same parts without starting weights, for a network that a checkpoint fills."""
-        return Parts(self.backbone.bare(), self.pooling, self.head, self.loss)
+        return Parts(self.backbone.without_pretrained(), self.pooling, self.head, self.loss)
 
 
-def classes_of(table: Table) -> Classes:
+def classes_from_table(table: Table) -> Classes:
     """What techniques may know of a training table's classes."""
     counts = tuple(int(count) for count in table.counts())
     return Classes(
@@ -46,7 +46,7 @@ def classes_of(table: Table) -> Classes:
 
 def open_parts(experiment: Experiment, root: Path | None, classes: Classes) -> Parts:
     """The parts that an experiment names. Raises ConfigError where the head does not give what the loss takes."""
-    loss = cast(Loss, experiment.open("loss", root)).bind(classes)
+    loss = cast(Loss, experiment.open("loss", root)).with_classes(classes)
     _check_margins(loss)
     head = Head.open(experiment.head or loss.head(), root, "head")
     if head.gives != loss.outputs():
@@ -55,8 +55,8 @@ def open_parts(experiment: Experiment, root: Path | None, classes: Classes) -> P
             code="C08",
             hint=f"head={loss.head()}, or leave head out",
         )
-    backbone = cast(Backbone, experiment.open("backbone", root)).within(root)
-    fixed = backbone.fixed_size()
+    backbone = cast(Backbone, experiment.open("backbone", root)).in_workspace(root)
+    fixed = backbone.input_size()
     if fixed is not None and fixed != experiment.image_size:
         raise ConfigError(
             f"backbone {backbone.plugin_name()!r} takes images of {fixed} px, image_size is {experiment.image_size}",
@@ -68,10 +68,10 @@ def open_parts(experiment: Experiment, root: Path | None, classes: Classes) -> P
 
 def _check_margins(loss: Loss) -> None:
     """Raises ConfigError where a margin on cosines of classes is asked of outputs that are not one a class."""
-    base = loss.nested()
+    base = loss.base_loss()
     if base is None:
         return
-    if loss.takes == "cosines" and not base.is_by_class():
+    if loss.takes == "cosines" and not base.is_per_class():
         names = loss.plugin_name(), base.plugin_name()
         raise ConfigError(
             f"loss {names[0]!r} needs an output a class, its base {names[1]!r} has others", code="C08",
@@ -107,12 +107,12 @@ class Network(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return cast(Tensor, self.head(self.embed(images)))
 
-    def depths(self) -> dict[str, int]:
+    def layer_groups(self) -> dict[str, int]:
         """How deep each weight lies, 0 at the pixels; pooling and head lie deepest, side by side.
 
         A backbone with a method of this name says it of its own weights; of others, each child with kernels is a layer.
         """
-        own = getattr(self.backbone, "depths", None)
+        own = getattr(self.backbone, "layer_groups", None)
         within = own() if own else _by_child(self.backbone)
         top = 1 + max(within.values(), default=-1)
         return {
@@ -144,7 +144,7 @@ def build(parts: Parts, classes: int, image_size: int) -> Network:
     return Network(backbone, pooling, head, normalisation)
 
 
-def synchronise(network: nn.Module, device: torch.device) -> None:
+def convert_sync_batch_norm(network: nn.Module, device: torch.device) -> None:
     """Makes a network's batch norms take their statistics over the rows of all ranks, by torch.nn.SyncBatchNorm.
 
     Raises ConfigError C35 on a CPU, where torch has none.

@@ -8,31 +8,31 @@ from typing import cast
 import torch
 from torch import nn
 
-from kit.errors import ConfigError, nearest
+from kit.errors import ConfigError, did_you_mean
 from kit.model.network import Network
 
 
-def is_under(name: str, prefixes: Iterable[str]) -> bool:
+def is_part_of(name: str, prefixes: Iterable[str]) -> bool:
     """Whether a parameter's or module's name is one of the parts, or lies within one."""
     return any(name == prefix or name.startswith(prefix + ".") for prefix in prefixes)
 
 
-def check_parts(network: nn.Module, prefixes: Iterable[str], where: str) -> None:
+def check_parts_exist(network: nn.Module, prefixes: Iterable[str], where: str) -> None:
     """Raises ConfigError C07 for a part that the network does not have."""
     known = [name for name, _ in network.named_modules() if name] + [n for n, _ in network.named_parameters()]
     for prefix in prefixes:
         if prefix not in known:
             parts = ", ".join(name for name, _ in network.named_children())
             raise ConfigError(
-                f"{where}: the network has no part {prefix!r}{nearest(prefix, known)}", code="C07",
+                f"{where}: the network has no part {prefix!r}{did_you_mean(prefix, known)}", code="C07",
                 hint=f"its parts: {parts}, and what is within them, such as {known[min(3, len(known) - 1)]}",
             )  # fmt: skip
 
 
 def check_frozen(network: nn.Module, frozen: Sequence[str], where: str) -> None:
     """Raises ConfigError C07 for a part that the network does not have, C08 where nothing is left to learn."""
-    check_parts(network, frozen, where)
-    if frozen and all(is_under(name, frozen) for name, _ in network.named_parameters()):
+    check_parts_exist(network, frozen, where)
+    if frozen and all(is_part_of(name, frozen) for name, _ in network.named_parameters()):
         raise ConfigError(f"{where} leaves no part of the network that learns", code="C08")
 
 
@@ -40,13 +40,13 @@ def freeze(network: nn.Module, frozen: Sequence[str]) -> None:
     """Sets the network to train, but for the frozen parts: no gradients, batch norm by its running statistics."""
     network.train()
     for name, weight in network.named_parameters():
-        weight.requires_grad_(not is_under(name, frozen))
+        weight.requires_grad_(not is_part_of(name, frozen))
     for name, module in network.named_modules():
-        if is_under(name, frozen):
+        if is_part_of(name, frozen):
             module.eval()
 
 
-def spread_rates(
+def set_layerwise_lr(
     optimizer: torch.optim.Optimizer, network: nn.Module, layer_decay: float = 1.0,
     lr_scales: Mapping[str, float] | None = None, freezes: Iterable[Sequence[str]] = (),
 ) -> None:  # fmt: skip
@@ -60,12 +60,12 @@ def spread_rates(
     timm.optim.param_groups_layer_decay; Howard and Ruder 2018, "ULMFiT", section 3.2 (a rate a part).
     """
     scales, freezes = lr_scales or {}, list(freezes)
-    check_parts(network, scales, "lr_scales")
+    check_parts_exist(network, scales, "lr_scales")
     below = _layers_below_the_head(network) if layer_decay < 1 else {}
     keys = {
         id(weight): (
             layer_decay ** below.get(name, 0) * _of_part(name, scales),
-            *(is_under(name, frozen) for frozen in freezes),
+            *(is_part_of(name, frozen) for frozen in freezes),
         )
         for name, weight in network.named_parameters()
     }
@@ -78,12 +78,12 @@ def spread_rates(
 
 
 def _layers_below_the_head(network: nn.Module) -> dict[str, int]:
-    depths = cast(Network, network).depths()
+    depths = cast(Network, network).layer_groups()
     top = max(depths.values())
     return {name: top - depth for name, depth in depths.items()}
 
 
 def _of_part(name: str, lr_scales: Mapping[str, float]) -> float:
     """The scale of the longest part that holds a weight, 1 where none does."""
-    holding = [part for part in lr_scales if is_under(name, [part])]
+    holding = [part for part in lr_scales if is_part_of(name, [part])]
     return lr_scales[max(holding, key=len)] if holding else 1.0

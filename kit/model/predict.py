@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kit.core.batching import spread
+from kit.core.batching import even_batches
 from kit.core.progress import Progress, Work
 from kit.device import memory
 from kit.device.precision import Precision
@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 Merge = Literal["mean", "geometric"]
 View = Callable[[Tensor], Tensor]
 PLAIN = "plain"  # what the image as it is is called among views
-FLOOR = 1e-7  # probabilities below count as this in a geometric mean, so that one view cannot veto a class
+MIN_PROBABILITY = (
+    1e-7  # probabilities below count as this in a geometric mean, so that one view cannot veto a class
+)
 
 
-class Shown(Protocol):
+class NetworkOnDevice(Protocol):
     """A network on its device, and what is made of what it says of an image's views."""
 
     @property
@@ -38,7 +40,7 @@ class Shown(Protocol):
     @property
     def device(self) -> torch.device: ...
 
-    def merged(self, images: Tensor, views: Sequence[View], merge: Merge) -> Tensor:
+    def predict_views(self, images: Tensor, views: Sequence[View], merge: Merge) -> Tensor:
         """A row (N, any) float32 of a batch of uint8 images (N, 3, H, W) on the network's device."""
         ...
 
@@ -57,16 +59,20 @@ class Predictor:
         """Where the network is."""
         return next(self.network.parameters()).device
 
-    def merged(self, images: Tensor, views: Sequence[View], merge: Merge) -> Tensor:
+    def predict_views(self, images: Tensor, views: Sequence[View], merge: Merge) -> Tensor:
         """The mean over views of probabilities, or their geometric mean brought back to sum 1, (N, K).
 
         Where a row may have several labels, the geometric means of p and of 1 - p are brought to sum 1 for each class.
         """
         total: Any = 0
         for view in views:
-            found = self.probabilities(self.precision.arrange(view(images), self.device))
+            found = self.probabilities(self.precision.to_layout(view(images), self.device))
             if merge == "geometric":
-                found = found.logit(FLOOR) if self.multi_label else found.clamp(min=FLOOR).log()
+                found = (
+                    found.logit(MIN_PROBABILITY)
+                    if self.multi_label
+                    else found.clamp(min=MIN_PROBABILITY).log()
+                )
             total = total + found
         mean: Tensor = total / len(views)
         if merge == "mean":
@@ -75,7 +81,7 @@ class Predictor:
 
     def probabilities(self, images: Tensor) -> Tensor:
         """Probabilities (N, K) float32 of a batch of uint8 images (N, 3, H, W) on the network's device."""
-        with self.precision.predicting(self.device):
+        with self.precision.autocast_prediction(self.device):
             outputs = self.network(images)
         with torch.inference_mode():
             return self.loss.probabilities(outputs.float())
@@ -90,7 +96,7 @@ def open_views(views: Views, size: int, fixed: int | None = None) -> list[View]:
     return [transforms[number].augment_image for number in _distinct(views, transforms, size, fixed)]
 
 
-def distinct(views: Views, size: int = 32) -> dict[int, str]:
+def unique_views(views: Views, size: int = 32) -> dict[int, str]:
     """The numbers of a set's views that differ, in the product of its transforms, each with what it does in words."""
     transforms = _product(views)
     return {number: _words(transforms[number]) for number in _distinct(views, transforms, size, None)}
@@ -132,7 +138,7 @@ def _words(transform: Any) -> str:
     return ", ".join(parts) or PLAIN
 
 
-def predicting(
+def predict_all(
     predictors: Sequence[Predictor], batches: Iterable[Batch], views: Sequence[View], merge: Merge,
     rows: int, task: str,
 ) -> Work[list[np.ndarray]]:  # fmt: skip
@@ -141,13 +147,15 @@ def predicting(
     Of no rows, an array (0, 0).
     """
     found: list[list[np.ndarray]] = [[] for _ in predictors]
-    done, groups = 0, Groups()
+    done, groups = 0, SafeBatchSize()
     for predictor in predictors:
         predictor.network.eval()
     for batch in batches:
         for predictor, kept in zip(predictors, found, strict=True):
-            images = predictor.precision.arrange(batch.images, predictor.device)
-            made = yield from fitting(predictor, images, views, merge, groups, Progress(task, done, rows))
+            images = predictor.precision.to_layout(batch.images, predictor.device)
+            made = yield from predict_with_oom_retry(
+                predictor, images, views, merge, groups, Progress(task, done, rows)
+            )
             kept.append(made.cpu().numpy())
         done += len(batch.rows)
         yield Progress(task, done, rows, f"{len(views)} view{'s' * (len(views) > 1)}")
@@ -156,14 +164,19 @@ def predicting(
 
 
 @dataclass
-class Groups:
+class SafeBatchSize:
     """How many images are predicted at a time, once memory ran out with more."""
 
     size: int | None = None
 
 
-def fitting(
-    predictor: Shown, images: Tensor, views: Sequence[View], merge: Merge, groups: Groups, at: Progress
+def predict_with_oom_retry(
+    predictor: NetworkOnDevice,
+    images: Tensor,
+    views: Sequence[View],
+    merge: Merge,
+    groups: SafeBatchSize,
+    at: Progress,
 ) -> Work[Tensor]:
     """What a network says of images, of fewer at a time where memory runs out.
 
@@ -172,14 +185,14 @@ def fitting(
     while True:
         size = min(groups.size or len(images), len(images))
         try:
-            parts = [images[part[0] : part[-1] + 1] for part in spread(len(images), size)]
-            return torch.cat([predictor.merged(part, views, merge) for part in parts])
+            parts = [images[part[0] : part[-1] + 1] for part in even_batches(len(images), size)]
+            return torch.cat([predictor.predict_views(part, views, merge) for part in parts])
         except Exception as error:
             if not memory.is_out_of_memory(error):
                 raise
             said = f"R02 out of memory ({at.detail or at.task}, row {at.done + 1:.0f}) with {size} images at a time: "
-            said += str(memory.room(predictor.device))
-        memory.release(predictor.device)  # out of the except block, which holds the failed pass's tensors
+            said += str(memory.device_memory(predictor.device))
+        memory.empty_cache(predictor.device)  # out of the except block, which holds the failed pass's tensors
         if size == 1:
             raise RunError(
                 said.removeprefix("R02 "), code="R02", hint="a smaller image_size, or fewer networks at once"

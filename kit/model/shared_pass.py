@@ -17,17 +17,17 @@ from torch import Tensor
 
 from kit.core.progress import Progress, Work
 from kit.device import allocator
-from kit.model.predict import Groups, Merge, Shown, View, fitting
+from kit.model.predict import Merge, NetworkOnDevice, SafeBatchSize, View, predict_with_oom_retry
 
 if TYPE_CHECKING:
     from kit.engine.batches import Batch
 
 
 @dataclass(frozen=True, eq=False)
-class Reader:
+class NetworkReader:
     """A network that reads along: which rows it is shown, in which batches, and where what it says goes."""
 
-    predictor: Shown
+    predictor: NetworkOnDevice
     views: Sequence[View]
     merge: Merge
     rows: np.ndarray  # (N,) int64, positions in the table, ascending
@@ -36,7 +36,7 @@ class Reader:
     places: np.ndarray  # (N,) int64, the row of `found` that is filled for each of `rows`
 
 
-class Cutter:
+class Rebatcher:
     """Cuts a stream of batches, whose rows ascend, into batches of some of these rows, all of one size but the last."""
 
     def __init__(self, rows: np.ndarray, size: int) -> None:
@@ -44,7 +44,7 @@ class Cutter:
         self._waiting: list[Tensor] = []
         self._held, self._begun = 0, 0  # images that wait, and rows that were passed on
 
-    def cut(self, batch: Batch) -> Iterator[tuple[slice, Tensor]]:
+    def rebatch(self, batch: Batch) -> Iterator[tuple[slice, Tensor]]:
         """The batches that can be made now: which of `rows` they are, and their images."""
         self._keep(batch)
         while self._held >= self.size or (self._held and self._begun + self._held == len(self.rows)):
@@ -67,29 +67,33 @@ class Cutter:
         self._held += int(high - low)
 
 
-def passing(readers: Sequence[Reader], batches: Iterable[Batch], task: str, detail: str) -> Work[None]:
+def predict_shared(
+    readers: Sequence[NetworkReader], batches: Iterable[Batch], task: str, detail: str
+) -> Work[None]:
     """Fills what each reader's network finds in batches that hold the rows of all of them, ascending."""
-    with allocator.kept(readers[0].predictor.device):
-        yield from _passed(readers, batches, task, detail)
+    with allocator.retain_freed_memory(readers[0].predictor.device):
+        yield from _predict_passes(readers, batches, task, detail)
 
 
-def _passed(readers: Sequence[Reader], batches: Iterable[Batch], task: str, detail: str) -> Work[None]:
-    shared: dict[tuple[str, int], list[Reader]] = {}
+def _predict_passes(
+    readers: Sequence[NetworkReader], batches: Iterable[Batch], task: str, detail: str
+) -> Work[None]:
+    shared: dict[tuple[str, int], list[NetworkReader]] = {}
     for reader in readers:
         reader.predictor.network.eval()
         name = hashlib.sha256(reader.rows.tobytes()).hexdigest()
         shared.setdefault((name, reader.batch_size), []).append(reader)
-    cutters = [(Cutter(those[0].rows, those[0].batch_size), those) for those in shared.values()]
-    groups = Groups()
+    cutters = [(Rebatcher(those[0].rows, those[0].batch_size), those) for those in shared.values()]
+    groups = SafeBatchSize()
     done, total = 0, sum(len(reader.rows) for reader in readers)
     for batch in batches:
         before = done
         for cutter, those in cutters:
-            for part, images in cutter.cut(batch):
+            for part, images in cutter.rebatch(batch):
                 for reader in those:
-                    arranged = reader.predictor.precision.arrange(images, reader.predictor.device)
+                    arranged = reader.predictor.precision.to_layout(images, reader.predictor.device)
                     at = Progress(task, done, total, detail)
-                    shares = yield from fitting(
+                    shares = yield from predict_with_oom_retry(
                         reader.predictor, arranged, reader.views, reader.merge, groups, at
                     )
                     reader.found[reader.places[part]] = shares.cpu().numpy()

@@ -1,4 +1,4 @@
-"""Average: averaged weights, which predict: an exponential moving average, or an equal one of a run's last epochs."""
+"""WeightAverage: averaged weights that predict: an exponential moving average, or the mean of a run's last epochs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from kit.device import torchvision_ops
 
 
-class Average(Protocol):
+class WeightAverage(Protocol):
     """A second network of the same shape, whose weights follow those that are trained."""
 
     module: nn.Module
 
     @property
-    def ready(self) -> bool:
+    def has_averaged(self) -> bool:
         """Whether it predicts already."""
 
     def after_step(self, step: int) -> None:
@@ -26,7 +26,7 @@ class Average(Protocol):
     def after_epoch(self, done: float) -> None:
         """Told that an epoch is over, after which `done` (0, 1] of the run's epochs are."""
 
-    def wants_statistics(self) -> bool:
+    def needs_bn_update(self) -> bool:
         """Whether batch norm's statistics must be taken anew at the end of the run."""
 
     def state(self) -> dict[str, Any]:
@@ -44,7 +44,7 @@ class Ema:
     their places, so here it is done once (resnet18 on 2 cores: 2.8 ms of a step of 250, not 4.6).
     """
 
-    ready = True
+    has_averaged = True
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         torchvision_ops.prepare()
@@ -61,7 +61,7 @@ class Ema:
     def after_epoch(self, done: float) -> None:
         pass
 
-    def wants_statistics(self) -> bool:
+    def needs_bn_update(self) -> bool:
         return False
 
     def state(self) -> dict[str, Any]:
@@ -87,7 +87,7 @@ class Swa:
         self._floats, self._others = _pairs(self.module, network)
 
     @property
-    def ready(self) -> bool:
+    def has_averaged(self) -> bool:
         return self._epochs > 0
 
     def after_step(self, step: int) -> None:
@@ -99,8 +99,8 @@ class Swa:
             self._epochs += 1
             _move(self._floats, self._others, 1.0 / self._epochs)
 
-    def wants_statistics(self) -> bool:
-        return self.ready
+    def needs_bn_update(self) -> bool:
+        return self.has_averaged
 
     def state(self) -> dict[str, Any]:
         return {"epochs": self._epochs}

@@ -1,4 +1,4 @@
-"""set_aside: makes room for a run that is trained anew; what was there is kept whole under another name."""
+"""archive_run: makes room for a run that is trained anew; what was there is kept whole under another name."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from kit.runs.locking import BUSY
 from kit.runs.run import Run
 
 
-def set_aside(run: Run) -> Path | None:
+def archive_run(run: Run) -> Path | None:
     """Moves a run's folder to `<name>.replaced-1`, or the next free number, and returns that place.
 
     None where there is nothing to move. Raises BusyError where another process is at work on the run.
     """
     if not run.folder.is_dir():
         return None
-    with run.locked():
+    with run.lock():
         place = next(place for number in count(1) if not (place := _place(run, number)).exists())
         (run.folder / BUSY).unlink(missing_ok=True)  # of this process, which is done with it
         run.folder.rename(place)

@@ -17,10 +17,10 @@ from kit.runs.run import Run
 
 @dataclass
 class Target:
-    """Checkpoints of one run, by fold; `suffix` tells an earlier epoch's predictions from the last one's."""
+    """Checkpoints of one run, by fold; `epoch_suffix` tells an earlier epoch's predictions from the last one's."""
 
     run: Run
-    suffix: str = ""
+    epoch_suffix: str = ""
     folds: dict[int, Path] = field(default_factory=dict)
 
 
@@ -57,10 +57,10 @@ def _checkpoints(folder: Path) -> list[tuple[Run, int, Path]]:
         return [(Run(folder.parent.parent), _fold_number(folder.parent) or 0, folder)]
     fold = _fold_number(folder)
     if fold is not None:
-        return _finished(Run(folder.parent), fold)
+        return _last_checkpoint(Run(folder.parent), fold)
     if (folder / "manifest.json").is_file() and (folder / "folds.csv").is_file():
         run = Run(folder)
-        found = [entry for number in range(run.folds().count) for entry in _finished(run, number)]
+        found = [entry for number in range(run.folds().count) for entry in _last_checkpoint(run, number)]
         missing = sorted(set(range(run.folds().count)) - {fold for _, fold, _ in found})
         if found and missing:
             listed = ", ".join(map(str, missing))
@@ -70,7 +70,7 @@ def _checkpoints(folder: Path) -> list[tuple[Run, int, Path]]:
     return []
 
 
-def _finished(run: Run, fold: int) -> list[tuple[Run, int, Path]]:
+def _last_checkpoint(run: Run, fold: int) -> list[tuple[Run, int, Path]]:
     """A fold with its last checkpoint; none where it is still to be trained."""
     last = _last(run, fold)
     return [] if last is None else [(run, fold, last)]
@@ -78,9 +78,9 @@ def _finished(run: Run, fold: int) -> list[tuple[Run, int, Path]]:
 
 def _last(run: Run, fold: int) -> Path | None:
     """The checkpoint that a finished fold's own predictions were made with, whether it is still there or not."""
-    if not run.part(fold).is_file():
+    if not run.fold_predictions_file(fold).is_file():
         return None
-    tag = Predictions.read(run.part(fold)).about["checkpoints"][str(fold)]
+    tag = Predictions.read(run.fold_predictions_file(fold)).metadata["checkpoints"][str(fold)]
     return run.fold(fold) / str(tag).partition(":")[0]
 
 

@@ -11,11 +11,11 @@ import numpy as np
 from kit.config.workspace import Workspace
 from kit.data.predictions import Predictions
 from kit.data.renamed_classes import predictions_now
-from kit.data.table import labelled_rows
+from kit.data.table import read_labelled_rows
 from kit.errors import InvalidError
 from kit.evaluation.competition import metric_of
 from kit.evaluation.gains import Gain
-from kit.evaluation.paired import paired, shared
+from kit.evaluation.paired import common_rows, compute_gains
 from kit.kinds.decision import Decision
 from kit.runs.run import Run
 from kit.runs.watching import epochs_of
@@ -24,7 +24,7 @@ SHOWN_CLASSES = 5
 
 
 @dataclass(frozen=True)
-class Moved:
+class ClassChange:
     """A class: its rows, and the share of them that each run tells right."""
 
     name: str
@@ -34,7 +34,7 @@ class Moved:
 
 
 @dataclass(frozen=True)
-class Spent:
+class RunCost:
     """What a run's epochs took: seconds in all, and images a second at the median of the epochs; None where unknown."""
 
     seconds: float | None
@@ -50,7 +50,7 @@ class Compared:
     one: float
     other: float
     gain: Gain
-    classes: tuple[Moved, ...]  # those that moved most come first
+    classes: tuple[ClassChange, ...]  # those that moved most come first
 
 
 @dataclass(frozen=True)
@@ -66,28 +66,28 @@ class Difference:
     made_from: Mapping[str, tuple[Any, Any]]
     compared: Compared | None
     why: str
-    spent: tuple[Spent, Spent]
+    spent: tuple[RunCost, RunCost]
 
 
-def differing(workspace: Workspace, one: Run, other: Run) -> Difference:
+def compare_runs(workspace: Workspace, one: Run, other: Run) -> Difference:
     """How the second run differs from the first. Raises CheckpointError D51 for a config that cannot be read."""
-    made = [flat(dict(run.manifest.get("made_from", {}))) for run in (one, other)]
+    made = [flatten(dict(run.manifest.get("made_from", {}))) for run in (one, other)]
     try:
-        compared, why = _compared(workspace, one, other), ""
+        compared, why = _compare(workspace, one, other), ""
     except InvalidError as error:
         compared, why = None, error.summary
     return Difference(
-        one.name, other.name, _differences(flat(one.config), flat(other.config)), _differences(*made), compared,
-        why, (_spent(one), _spent(other)),
+        one.name, other.name, _differences(flatten(one.config), flatten(other.config)), _differences(*made), compared,
+        why, (_cost_of(one), _cost_of(other)),
     )  # fmt: skip
 
 
-def flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+def flatten(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     """A nested object's values by dotted key, as overrides name them; a plugin's `name` stands at the plugin's key."""
     found: dict[str, Any] = {}
     for key, value in values.items():
         place = before.rstrip(".") if key == "name" and before else f"{before}{key}"
-        found |= flat(value, f"{place}.") if isinstance(value, Mapping) and value else {place: value}
+        found |= flatten(value, f"{place}.") if isinstance(value, Mapping) and value else {place: value}
     return found
 
 
@@ -97,11 +97,11 @@ def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, 
     return {key: (one.get(key), other.get(key)) for key in keys if one.get(key) != other.get(key)}
 
 
-def _compared(workspace: Workspace, one: Run, other: Run) -> Compared:
+def _compare(workspace: Workspace, one: Run, other: Run) -> Compared:
     """Raises InvalidError D41 where a run has no predictions, or no row that both predict."""
     read, table = (
-        [_predicted(run) for run in (one, other)],
-        labelled_rows(workspace.root, workspace.competition.data),
+        [_read_predictions(run) for run in (one, other)],
+        read_labelled_rows(workspace.root, workspace.competition.data),
     )
     mine, theirs = (
         predictions_now(run.folder, made, table, workspace.competition.data.rename)
@@ -110,9 +110,9 @@ def _compared(workspace: Workspace, one: Run, other: Run) -> Compared:
     if mine.classes != theirs.classes:
         raise InvalidError("they predict other classes", code="D42")
     metric = metric_of(workspace, table)
-    rows, before, after = shared(mine, theirs, table)
-    (gained,) = paired(metric, rows.true_labels(), after, {one.name: before}, rows.groups)
-    truth = rows.true_labels()
+    rows, before, after = common_rows(mine, theirs, table)
+    (gained,) = compute_gains(metric, rows.targets(), after, {one.name: before}, rows.groups)
+    truth = rows.targets()
     scores = [metric.score(truth, shares) for shares in (before, after)]
     moved = sorted(
         _classes(truth, before, after, mine.classes, metric.decision),
@@ -121,7 +121,7 @@ def _compared(workspace: Workspace, one: Run, other: Run) -> Compared:
     return Compared(metric.plugin_name(), len(rows), scores[0], scores[1], gained, tuple(moved))
 
 
-def _predicted(run: Run) -> Predictions:
+def _read_predictions(run: Run) -> Predictions:
     file = run.predictions("plain") / "oof.parquet"
     if not file.is_file():
         raise InvalidError(f"runs/{run.name} has no out-of-fold predictions yet", code="D41")
@@ -130,23 +130,27 @@ def _predicted(run: Run) -> Predictions:
 
 def _classes(
     truth: np.ndarray, before: np.ndarray, after: np.ndarray, names: tuple[str, ...], decision: Decision
-) -> Iterator[Moved]:
+) -> Iterator[ClassChange]:
     """The share of each class's rows that is predicted right, by the most probable class or the decision rule."""
     hot = truth > 0 if truth.ndim == 2 else truth[:, None] == np.arange(len(names))
     told = [
-        decision.given(shares) if truth.ndim == 2 else shares.argmax(axis=1)[:, None] == np.arange(len(names))
+        decision.assign_labels(shares)
+        if truth.ndim == 2
+        else shares.argmax(axis=1)[:, None] == np.arange(len(names))
         for shares in (before, after)
     ]
     for number in np.flatnonzero(hot.any(axis=0)).tolist():
         rows = hot[:, number]
-        yield Moved(names[number], int(rows.sum()), *(float(each[rows, number].mean()) for each in told))
+        yield ClassChange(
+            names[number], int(rows.sum()), *(float(each[rows, number].mean()) for each in told)
+        )
 
 
-def _spent(run: Run) -> Spent:
+def _cost_of(run: Run) -> RunCost:
     folders = sorted(run.folder.glob("fold-*/log.jsonl"))
     lines = [line for file in folders for line in epochs_of(run, int(file.parent.name.partition("-")[2]))]
     if not lines:
-        return Spent(None, None)
+        return RunCost(None, None)
     known = [line["seconds"] for line in lines if "seconds" in line]
     whole = float(sum(known)) if len(known) == len(lines) else None
-    return Spent(whole, float(np.median([line["images_per_second"] for line in lines])))
+    return RunCost(whole, float(np.median([line["images_per_second"] for line in lines])))

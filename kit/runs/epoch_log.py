@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kit.core.files import parsed, write_text
+from kit.core.files import parse_json, write_text
 
 if TYPE_CHECKING:
-    from kit.engine.fit import Epoch
+    from kit.engine.fit import EpochEvent
 
 # what a line has beside scores
-BESIDE = frozenset(
+NOT_SCORES = frozenset(
     (
         "epoch",
         "step",
@@ -40,22 +40,24 @@ class EpochLog:
     def read(cls, file: Path, epoch: int | None = None) -> EpochLog:
         """The log, or its part up to an epoch; a damaged one is begun anew, as nothing depends on it."""
         try:
-            lines = [parsed(line) for line in file.read_text(encoding="utf-8").splitlines()]
+            lines = [parse_json(line) for line in file.read_text(encoding="utf-8").splitlines()]
             return cls(file, [line for line in lines if epoch is None or line["epoch"] <= epoch])
         except (OSError, ValueError, KeyError, TypeError):
             return cls(file)
 
-    def add(self, epoch: Epoch, step: int, scores: Mapping[str, float], seconds: float, memory: int) -> str:
+    def add(
+        self, epoch: EpochEvent, step: int, scores: Mapping[str, float], seconds: float, memory: int
+    ) -> str:
         """Adds an epoch, with its seconds, those of validation too, and the bytes that were held at most; tells it."""
         speed = epoch.rows / max(epoch.seconds, 1e-9)
         start = {"epoch": epoch.number, "step": step, "lr": epoch.lr, "train_loss": epoch.loss}
-        counted = {"left_out": epoch.left_out, "overflows": epoch.overflows}
+        counted = {"left_out": epoch.skipped, "overflows": epoch.overflowed}
         faults = {name: count for name, count in counted.items() if count}
         measured = {
             "images_per_second": round(speed, 1), "seconds": round(seconds, 3), "memory_mib": round(memory / 2**20),
         }  # fmt: skip
         self.lines.append({**start, **scores, **faults, **measured})
-        return told(self.lines[-1])
+        return format_line(self.lines[-1])
 
     def write(self) -> None:
         """Writes all lines."""
@@ -70,10 +72,10 @@ class EpochLog:
 
 def scores_of(line: Mapping[str, Any]) -> dict[str, float]:
     """The scores of a line, by metric."""
-    return {name: value for name, value in line.items() if name not in BESIDE}
+    return {name: value for name, value in line.items() if name not in NOT_SCORES}
 
 
-def told(line: Mapping[str, Any]) -> str:
+def format_line(line: Mapping[str, Any]) -> str:
     """A line as people read it."""
     shown = [
         f"loss {line['train_loss']:.4f}",

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 10.0  # seconds; git on a slow disk must not hold a training up
+GIT_TIMEOUT_S = 10.0  # seconds; git on a slow disk must not hold a training up
 
 
 def commit(folder: Path) -> dict[str, Any] | None:
@@ -25,7 +25,7 @@ def commit(folder: Path) -> dict[str, Any] | None:
 def _git(folder: Path, *arguments: str) -> str | None:
     command = ["git", "-C", str(folder), "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
     try:
-        made = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=PATIENCE)
+        made = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=GIT_TIMEOUT_S)
     except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
         return None
     return made.stdout if made.returncode == 0 else None

@@ -14,11 +14,11 @@ from kit.core.files import read_json, write_json
 from kit.errors import BusyError
 
 BUSY, LOCK = "busy.json", ".lock"
-LOOK = 0.5  # seconds to wait for the lock, so that a mere look at it (`kit runs ls`) turns nobody away
+POLL_S = 0.5  # seconds to wait for the lock, so that a mere look at it (`kit runs ls`) turns nobody away
 
 
 @contextmanager
-def locked(folder: Path, patience: float = LOOK) -> Iterator[None]:
+def lock_folder(folder: Path, patience: float = POLL_S) -> Iterator[None]:
     """Keeps other processes off a folder. Raises BusyError R08, naming the one at work, after so many seconds."""
     from filelock import FileLock, Timeout
 
@@ -29,7 +29,7 @@ def locked(folder: Path, patience: float = LOOK) -> Iterator[None]:
         lock.acquire(timeout=patience)
     except Timeout:
         raise BusyError(
-            f"{folder} is in use by {holder(folder)}", code="R08", hint="wait for it, or another name"
+            f"{folder} is in use by {lock_owner(folder)}", code="R08", hint="wait for it, or another name"
         ) from None
     try:
         write_json(note, _myself())
@@ -47,7 +47,7 @@ def _myself() -> dict[str, Any]:
     }
 
 
-def holder(folder: Path) -> str:
+def lock_owner(folder: Path) -> str:
     """The process at work on a run's folder, as words."""
     try:
         held = read_json(folder / BUSY)

@@ -14,7 +14,7 @@ from kit.errors import KitError
 from kit.runs.run import Run
 
 
-def naming_of(run: Run) -> Naming | None:
+def class_naming_of(run: Run) -> Naming | None:
     """The classes of a run of which anything is trained or embedded; None if nothing says what they are."""
     with suppress(KitError):
         return next(_namings(run), None)
@@ -36,11 +36,11 @@ def _namings(run: Run) -> Iterator[Naming]:
 
 def table_of(run: Run, table: Table, data: Data) -> Table:
     """The table with its classes named and ordered as in a run of the same classes; else the table itself."""
-    return named_by(run, table, data)[0]
+    return rename_classes(run, table, data)[0]
 
 
-def named_by(run: Run, table: Table, data: Data) -> tuple[Table, Mapping[str, str]]:
+def rename_classes(run: Run, table: Table, data: Data) -> tuple[Table, Mapping[str, str]]:
     """What `table_of` gives, and the `data.rename` that gives these names."""
-    then = naming_of(run)
+    then = class_naming_of(run)
     named = table if then is None else as_then(table, then, data.rename)
     return named, data.rename if then is None or named is table else then.rename

@@ -10,11 +10,11 @@ from typing import Any
 
 from kit.config.workspace import Workspace
 from kit.core.files import StrPath
-from kit.data.predictions import about_of
-from kit.errors import ConfigError, DataError, InvalidError, KitError, nearest
+from kit.data.predictions import metadata_of
+from kit.errors import ConfigError, DataError, InvalidError, KitError, did_you_mean
 from kit.kinds import Metric
-from kit.runs.locking import BUSY, LOCK, holder
-from kit.runs.run import UNTRAINED, Run
+from kit.runs.locking import BUSY, LOCK, lock_owner
+from kit.runs.run import STATE_UNTRAINED, Run
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ BY: dict[str, Callable[[Record], Any]] = {
     "network": lambda one: (one.network, one.run.name),
     "folds": lambda one: (-len(one.done), one.run.name),
     "state": lambda one: (one.state, one.run.name),
-    "started": lambda one: _started(one.run),
+    "started": lambda one: _start_time(one.run),
 }
 
 
-def _started(run: Run) -> str:
+def _start_time(run: Run) -> str:
     """When a run was begun, by its manifest; blank where that is missing or damaged."""
     try:
         return str(run.manifest.get("started", ""))
@@ -64,7 +64,7 @@ def all_records(workspace: Workspace) -> list[Record]:
     return [record(Run(folder)) for folder in sorted(folders) if _is_run(folder)]
 
 
-def ordered(records: Sequence[Record], key: str, root: Path) -> list[Record]:
+def sort_records(records: Sequence[Record], key: str, root: Path) -> list[Record]:
     """Runs by a score, the best first, or by run, network, folds or state; those without it come last.
 
     Raises ConfigError C05 for a key that no run has.
@@ -75,7 +75,7 @@ def ordered(records: Sequence[Record], key: str, root: Path) -> list[Record]:
     if key not in names:
         known = [*BY, *names]
         raise ConfigError(
-            f"runs have no {key!r} to sort by{nearest(key, known)}",
+            f"runs have no {key!r} to sort by{did_you_mean(key, known)}",
             code="C05",
             hint=f"one of {', '.join(known)}",
         )
@@ -83,7 +83,7 @@ def ordered(records: Sequence[Record], key: str, root: Path) -> list[Record]:
     return sorted(records, key=lambda one: (key not in one.scores, sign * one.scores.get(key, 0.0)))
 
 
-def find(workspace: Workspace, text: StrPath) -> Run:
+def resolve_run(workspace: Workspace, text: StrPath) -> Run:
     """The run that `r`, `runs/r` or its path means. Raises ConfigError C15 if this workspace has no such run."""
     folder = workspace.run_folder(text)
     if folder is not None and _is_run(folder):
@@ -95,7 +95,9 @@ def find(workspace: Workspace, text: StrPath) -> Run:
             hint="a run of this workspace, by its name or path: kit runs lists them",
         )  # fmt: skip
     hint = f"one of {', '.join(known)}" if known else "kit train makes one"
-    raise ConfigError(f"no run {os.fspath(text)!r}{nearest(Path(text).name, known)}", code="C15", hint=hint)
+    raise ConfigError(
+        f"no run {os.fspath(text)!r}{did_you_mean(Path(text).name, known)}", code="C15", hint=hint
+    )
 
 
 def _is_run(folder: Path) -> bool:
@@ -108,7 +110,7 @@ def record(run: Run) -> Record:
     """What a run's files say of it. What is missing or damaged is left blank, and no error."""
     config, folds = _config(run), _count(run)
     folders = [run.fold(fold) for fold in range(folds)] or sorted(run.folder.glob("fold-*"))
-    done = tuple(fold for fold in range(folds) if run.part(fold).is_file())
+    done = tuple(fold for fold in range(folds) if run.fold_predictions_file(fold).is_file())
     kept = tuple(place for folder in folders for place in _checkpoints(folder))
     views = {folder.name: _scores(folder / "oof.parquet") for folder in run.folder.glob("predictions/*")}
     backbone = config.get("backbone")
@@ -147,14 +149,14 @@ def _checkpoints(fold: Path) -> list[Path]:
 
 def _scores(file: Path) -> dict[str, float]:
     try:
-        return dict(about_of(file).get("scores", {}))
+        return dict(metadata_of(file).get("scores", {}))
     except InvalidError:
         return {}
 
 
 def _state(run: Run, folds: int, done: tuple[int, ...], epochs: int | None) -> str:
     if is_busy(run):
-        return f"busy: {holder(run.folder)}"
+        return f"busy: {lock_owner(run.folder)}"
     if folds and len(done) == folds:
         whole = (run.predictions("plain") / "oof.parquet").is_file()
         return "finished" if whole else "folds to be put together"
@@ -162,7 +164,11 @@ def _state(run: Run, folds: int, done: tuple[int, ...], epochs: int | None) -> s
     if not at:
         if done:
             return f"stopped before fold {min(set(range(folds)) - set(done))}"
-        return UNTRAINED if any(run.folder.glob(f"embeddings/*/{UNTRAINED}/manifest.json")) else "not trained"
+        return (
+            STATE_UNTRAINED
+            if any(run.folder.glob(f"embeddings/*/{STATE_UNTRAINED}/manifest.json"))
+            else "not trained"
+        )
     epoch, _, step = _checkpoints(run.fold(at[-1]))[-1].name.partition("-")
     within = f", step {int(step)} of the next" if step.isdecimal() else ""
     return f"stopped in fold {at[-1]} after epoch {int(epoch)}{f' of {epochs}' if epochs else ''}{within}"

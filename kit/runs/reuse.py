@@ -14,7 +14,7 @@ from kit.model import checkpoints
 from kit.runs.run import Run
 
 
-def kept(
+def load_reusable_predictions(
     file: Path, about: Mapping[str, Any], run: Run, empty: Empty | None = None
 ) -> dict[int, Predictions]:
     """What a file holds of exactly `about`: same rows, images, classes, views, plugins and checkpoints.
@@ -28,11 +28,11 @@ def kept(
         old = Predictions.read(file, empty)
     except InvalidError:  # damaged: made again
         return {}
-    if any(old.about.get(key) != about[key] for key in about if key not in ("checkpoints", "spec")):
+    if any(old.metadata.get(key) != about[key] for key in about if key not in ("checkpoints", "spec")):
         return {}
     tags = {
         int(fold): tag
-        for fold, tag in old.about["checkpoints"].items()
+        for fold, tag in old.metadata["checkpoints"].items()
         if about["checkpoints"].get(fold, tag) == tag
         and (fold in about["checkpoints"] or _stands(run, fold, tag))
     }
@@ -55,6 +55,6 @@ def _stands(run: Run, fold: str, tag: str) -> bool:
         return False
 
 
-def tags(parts: Mapping[int, Predictions]) -> dict[str, str]:
+def checkpoint_tags(parts: Mapping[int, Predictions]) -> dict[str, str]:
     """The checkpoint of each fold, as predictions say it of themselves."""
-    return {str(fold): parts[fold].about["checkpoints"][str(fold)] for fold in sorted(parts)}
+    return {str(fold): parts[fold].metadata["checkpoints"][str(fold)] for fold in sorted(parts)}

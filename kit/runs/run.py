@@ -11,25 +11,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kit.config.models import UNIDENTIFYING, Experiment
+from kit.config.models import NOT_IN_IDENTITY, Experiment
 from kit.config.workspace import Workspace
-from kit.core.files import fingerprint, is_plain_name, read_json, sha256, short, write_json
+from kit.core.files import fingerprint, is_safe_folder_name, read_json, sha256, shorten, write_json
 from kit.core.installed import version
-from kit.data.external_rows import in_words
+from kit.data.external_rows import describe_sources
 from kit.data.folds import Folds
 from kit.data.predictions import Predictions
 from kit.errors import Case, CheckpointError, ConfigError, DataError, InvalidError
 from kit.kinds.plugin import Plugin
-from kit.kinds.registry import place_of
+from kit.kinds.registry import location_of
 from kit.runs.git import commit
-from kit.runs.locking import locked
+from kit.runs.locking import lock_folder
 
 if TYPE_CHECKING:
     from kit.data.table import Table
 
 SCHEMA = 1
-LONGEST = 100  # characters of a run's name, which is a part of longer names
-UNTRAINED = (
+MAX_NAME = 100  # characters of a run's name, which is a part of longer names
+STATE_UNTRAINED = (
     "untrained"  # in place of a fold: what a network makes of images before it saw a row of the competition
 )
 PACKAGES = ("kit-competitions", "torch", "timm", "numpy", "albumentations", "opencv-python-headless")
@@ -64,12 +64,12 @@ class Run:
         """Folder of the embeddings by a set of views, a folder a fold."""
         return self.folder / "embeddings" / views
 
-    def part(self, fold: int) -> Path:
+    def fold_predictions_file(self, fold: int) -> Path:
         """A fold's own out-of-fold predictions, from which the run's are put together."""
         return self.fold(fold) / "oof.parquet"
 
     @property
-    def begun(self) -> bool:
+    def is_started(self) -> bool:
         """Whether there is anything that was trained or embedded, and that another experiment would spoil."""
         made = ("fold-*/*/manifest.json", "fold-*/oof.parquet", "embeddings/*/*/manifest.json")
         return any(found for pattern in made for found in self.folder.glob(pattern))
@@ -98,40 +98,42 @@ class Run:
         """Which fold held out which row."""
         return Folds.read(self.folder / "folds.csv")
 
-    def locked(self) -> AbstractContextManager[None]:
+    def lock(self) -> AbstractContextManager[None]:
         """Keeps other processes off the run. Raises BusyError, naming the one that is at work."""
-        return locked(self.folder)
+        return lock_folder(self.folder)
 
 
-def identity(experiment: Experiment) -> dict[str, Any]:
+def config_identity(experiment: Experiment) -> dict[str, Any]:
     """The experiment as asked for, without what does not make it another one; "auto" stays "auto"."""
-    return experiment.model_dump(mode="json", exclude=set(UNIDENTIFYING))
+    return experiment.model_dump(mode="json", exclude=set(NOT_IN_IDENTITY))
 
 
-def slug(experiment: Experiment) -> str:
+def default_name(experiment: Experiment) -> str:
     """A name made from the network, the image size and 6 hex digits of the experiment."""
     spec = dict(experiment.backbone)
     network = spec.get("arch") or spec["name"]
-    return f"{network}-{experiment.image_size}-{fingerprint(identity(experiment))[:6]}".replace("/", "-")
+    return f"{network}-{experiment.image_size}-{fingerprint(config_identity(experiment))[:6]}".replace(
+        "/", "-"
+    )
 
 
 def find_run(workspace: Workspace, name: str | None = None) -> Run:
     """The run of a workspace's experiment. Raises ConfigError for a name that is no folder's name."""
-    name = name or slug(workspace.experiment)
-    if not is_plain_name(name) or "@" in name or len(name) > LONGEST:
+    name = name or default_name(workspace.experiment)
+    if not is_safe_folder_name(name) or "@" in name or len(name) > MAX_NAME:
         raise ConfigError(
-            f"--name {name!r} is not a plain folder name of at most {LONGEST} characters without @",
+            f"--name {name!r} is not a plain folder name of at most {MAX_NAME} characters without @",
             code="C13",
         )
     return Run(workspace.runs / name)
 
 
-def check_same(run: Run, experiment: Experiment) -> None:
+def check_same_experiment(run: Run, experiment: Experiment) -> None:
     """Raises ConfigError C11 where the run was started as another experiment, naming what differs.
 
     Raises CheckpointError D51 where there are folds of which nothing says what they are.
     """
-    if not run.begun:
+    if not run.is_started:
         return
     started = run.manifest.get("asked")
     if started is None:
@@ -139,7 +141,7 @@ def check_same(run: Run, experiment: Experiment) -> None:
             f"runs/{run.name} has folds, and no manifest.json that says what they are", code="D51",
             hint="put it back, remove the folder, or another --name",
         )  # fmt: skip
-    asked = identity(experiment)
+    asked = config_identity(experiment)
     if started == asked:
         return
     cases = [
@@ -158,16 +160,16 @@ def is_finished(run: Run, folds: Sequence[int] | None = None) -> bool:
     whole = run.predictions("plain") / "oof.parquet"
     if not (run.folder / "folds.csv").is_file() or not whole.is_file():
         return False
-    wanted = wanted_folds(run.folds(), folds)
-    if not all(run.part(fold).is_file() for fold in wanted):
+    wanted = select_folds(run.folds(), folds)
+    if not all(run.fold_predictions_file(fold).is_file() for fold in wanted):
         return False
     try:
-        return {str(fold) for fold in wanted} <= Predictions.read(whole).about["checkpoints"].keys()
+        return {str(fold) for fold in wanted} <= Predictions.read(whole).metadata["checkpoints"].keys()
     except InvalidError:  # damaged: put together again
         return False
 
 
-def wanted_folds(folds: Folds, asked: Sequence[int] | None) -> list[int]:
+def select_folds(folds: Folds, asked: Sequence[int] | None) -> list[int]:
     """The folds to train. Raises ConfigError for one that the splitter does not make."""
     wanted = list(range(folds.count)) if asked is None else sorted(set(asked))
     wrong = [fold for fold in wanted if not 0 <= fold < folds.count]
@@ -176,7 +178,7 @@ def wanted_folds(folds: Folds, asked: Sequence[int] | None) -> list[int]:
     return wanted
 
 
-def made_from(table: Table, folds: Folds, images: str, plugins: Sequence[Plugin]) -> dict[str, Any]:
+def provenance(table: Table, folds: Folds, images: str, plugins: Sequence[Plugin]) -> dict[str, Any]:
     """Hashes of what a run is made from: rows, images (their fingerprint), folds, plugins' sources, versions."""
     labels = [] if table.labels is None else table.labels.tolist()
     if table.is_multi_label:
@@ -188,8 +190,8 @@ def made_from(table: Table, folds: Folds, images: str, plugins: Sequence[Plugin]
         "rows": fingerprint([table.ids.tolist(), labels, groups, table.classes, *described, *external]),
         "images": images,
         "folds": folds.fingerprint(),
-        **({"sources": in_words(table.other_sources())} if external else {}),
-        "plugins": sources(plugins),
+        **({"sources": describe_sources(table.external_rows())} if external else {}),
+        "plugins": plugin_hashes(plugins),
         "versions": versions(),
     }
 
@@ -202,17 +204,17 @@ def versions() -> dict[str, str]:
     }
 
 
-def sources(plugins: Sequence[Plugin]) -> dict[str, str]:
+def plugin_hashes(plugins: Sequence[Plugin]) -> dict[str, str]:
     """SHA-256 of each plugin's code, nested ones too, by kind/name, and of the files it reads, by their names too."""
     found: dict[str, str] = {}
     for plugin in plugins:
-        place = place_of(type(plugin))
+        place = location_of(type(plugin))
         code = [sha256(file) for file in code_of(type(plugin)) if file.is_file()]
         found[f"{place.kind}/{place.name}"] = fingerprint(code)
-        read = {file.name: sha256(file) for file in plugin.reads() if file.is_file()}
+        read = {file.name: sha256(file) for file in plugin.input_files() if file.is_file()}
         found |= {f"{place.kind}/{place.name} {name}": mark for name, mark in read.items()}
         nested = [getattr(plugin, name) for name in type(plugin).model_fields]
-        found |= sources([value for value in nested if isinstance(value, Plugin)])
+        found |= plugin_hashes([value for value in nested if isinstance(value, Plugin)])
     return dict(sorted(found.items()))
 
 
@@ -228,15 +230,17 @@ def code_of(plugin: type[Plugin]) -> list[Path]:
 def check_unchanged(run: Run, made: Mapping[str, Any]) -> None:
     """Raises DataError D60 where a run would go on from other data, plugins or versions, naming which."""
     started = run.manifest.get("made_from", {})
-    if not run.begun or started == made:
+    if not run.is_started or started == made:
         return
     raise DataError(
-        f"runs/{run.name} was begun with something else", code="D60", cases=differing(started, made, "then", "now"),
+        f"runs/{run.name} was begun with something else",
+        code="D60",
+        cases=provenance_diff(started, made, "then", "now"),
         hint="put it back; another --name; or kit train --fresh, which sets the old run aside",
-    )  # fmt: skip
+    )
 
 
-def differing(old: Mapping[str, Any], new: Mapping[str, Any], one: str, other: str) -> list[Case]:
+def provenance_diff(old: Mapping[str, Any], new: Mapping[str, Any], one: str, other: str) -> list[Case]:
     """What differs between two lists of what a run is made from; `one` and `other` say which value is whose."""
     cases = []
     for key in dict.fromkeys([*new, *old]):
@@ -246,7 +250,7 @@ def differing(old: Mapping[str, Any], new: Mapping[str, Any], one: str, other: s
         if isinstance(is_, dict) and isinstance(was, dict):
             names = [name for name in sorted({*was, *is_}) if was.get(name) != is_.get(name)]
             cases += [
-                Case(f"{short(was.get(name))} {one}, {short(is_.get(name))} {other}", f"{key} {name}")
+                Case(f"{shorten(was.get(name))} {one}, {shorten(is_.get(name))} {other}", f"{key} {name}")
                 for name in names
             ]
         else:
@@ -256,7 +260,7 @@ def differing(old: Mapping[str, Any], new: Mapping[str, Any], one: str, other: s
 
 def begin(run: Run, asked: Mapping[str, Any], resolved: Mapping[str, Any], made: Mapping[str, Any]) -> None:
     """Writes the manifest, what was asked for in it, and the resolved config of a run of which nothing is trained."""
-    if run.begun:
+    if run.is_started:
         return
     write_json(run.folder / "config.json", dict(resolved))
     started = datetime.now(UTC).isoformat(timespec="seconds")

@@ -13,12 +13,12 @@ from kit.data.predictions import Predictions
 from kit.data.table import Table
 from kit.errors import InvalidError
 from kit.evaluation.gains import Gain
-from kit.evaluation.paired import paired
+from kit.evaluation.paired import compute_gains
 from kit.kinds import Metric
 from kit.kinds.plugin import Plugin
-from kit.runs.run import Run, sources
+from kit.runs.run import Run, plugin_hashes
 
-ALWAYS = ("log_loss", "accuracy")  # so that runs of different losses and metrics compare
+DEFAULT_METRICS = ("log_loss", "accuracy")  # so that runs of different losses and metrics compare
 
 
 def scores(metric: Metric, predictions: Predictions, table: Table) -> dict[str, float]:
@@ -28,10 +28,10 @@ def scores(metric: Metric, predictions: Predictions, table: Table) -> dict[str, 
     """
     if not len(predictions):
         return {}
-    truth = table.true_labels()[table.rows_of(predictions.ids)]
+    truth = table.targets()[table.index_of(predictions.ids)]
     asked = {
         metric.plugin_name(): metric,
-        **{name: Metric.open(name).with_known(decision=metric.decision) for name in ALWAYS},
+        **{name: Metric.open(name).with_known(decision=metric.decision) for name in DEFAULT_METRICS},
     }
     found: dict[str, float] = {}
     for name, each in asked.items():
@@ -40,7 +40,7 @@ def scores(metric: Metric, predictions: Predictions, table: Table) -> dict[str, 
     return found
 
 
-def joined(parts: Sequence[Predictions], about: Mapping[str, Any]) -> Predictions:
+def concat_predictions(parts: Sequence[Predictions], about: Mapping[str, Any]) -> Predictions:
     """The rows of several predictions of the same classes, one after another."""
     return Predictions(
         np.concatenate([part.ids for part in parts]),
@@ -52,7 +52,7 @@ def joined(parts: Sequence[Predictions], about: Mapping[str, Any]) -> Prediction
     )
 
 
-def scored(predictions: Predictions, metric: Metric, table: Table) -> Predictions:
+def with_scores(predictions: Predictions, metric: Metric, table: Table) -> Predictions:
     """The same out-of-fold predictions, with `scores` pooled and `fold_scores` in what they say about themselves."""
     folds = sorted(set(predictions.folds.tolist()))
     found = {
@@ -61,20 +61,20 @@ def scored(predictions: Predictions, metric: Metric, table: Table) -> Prediction
             str(k): scores(metric, predictions.take(predictions.folds == k), table) for k in folds
         },
     }
-    return replace(predictions, about={**predictions.about, **found})
+    return replace(predictions, metadata={**predictions.metadata, **found})
 
 
-def described(
+def prediction_metadata(
     run: Run, views: str, merge: str, table: Table, plugins: Sequence[Plugin], average: str | None = None
 ) -> dict[str, Any]:
     """What predictions say about themselves: whose they are, by which views and plugins, of which classes."""
     return {
         "run": run.name, "views": views, "merge": merge, "classes": list(table.classes), "average_group": average,
-        "plugins": sources(plugins),
+        "plugins": plugin_hashes(plugins),
     }  # fmt: skip
 
 
-def beside_plain(
+def gain_over_plain(
     run: Run, oof: Predictions, metric: Metric, table: Table
 ) -> tuple[dict[str, float], Gain | None]:
     """Scores without views of the rows in `oof`, and its gain over them; nothing where training left some out."""
@@ -88,6 +88,6 @@ def beside_plain(
     before = same.align(mine.ids)
     if metric.plugin_name() not in plain or np.array_equal(before, mine.probabilities):
         return plain, None
-    rows = table.take(table.rows_of(mine.ids))
-    (found_gain,) = paired(metric, rows.true_labels(), mine.probabilities, {"plain": before}, rows.groups)
+    rows = table.take(table.index_of(mine.ids))
+    (found_gain,) = compute_gains(metric, rows.targets(), mine.probabilities, {"plain": before}, rows.groups)
     return plain, found_gain

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kit.runs.epoch_log import EpochLog
-from kit.runs.locking import BUSY, holder
+from kit.runs.locking import BUSY, lock_owner
 from kit.runs.records import record
 from kit.runs.run import Run
 
@@ -17,7 +17,7 @@ End = Literal["", "finished", "stopped", "gone"]
 
 
 @dataclass(frozen=True)
-class FoldAtWork:
+class FoldProgress:
     """One fold: the lines of its log, an epoch each, and whether its predictions are written."""
 
     fold: int
@@ -26,7 +26,7 @@ class FoldAtWork:
 
 
 @dataclass(frozen=True)
-class Look:
+class RunSnapshot:
     """A run at one moment: `end` says that nobody is at work on it any more, and why; `seconds` is what is left.
 
     The time left is that of all epochs of all folds at the mean of those that are done; None where none is.
@@ -36,7 +36,7 @@ class Look:
     state: str  # in words
     end: End
     epochs: int  # of a fold; 0 where that is not known yet
-    folds: tuple[FoldAtWork, ...]
+    folds: tuple[FoldProgress, ...]
     seconds: float | None
 
     @property
@@ -46,17 +46,17 @@ class Look:
         return done / max(self.epochs * len(self.folds), done, 1)
 
 
-def look(run: Run) -> Look:
+def snapshot(run: Run) -> RunSnapshot:
     """The run as it is now. What is not written yet, or damaged, is left out."""
     there = record(run)
-    folds = tuple(FoldAtWork(fold, epochs_of(run, fold), fold in there.done) for fold in range(there.folds))
+    folds = tuple(FoldProgress(fold, epochs_of(run, fold), fold in there.done) for fold in range(there.folds))
     lines = [line for one in folds for line in one.lines]
     left = max((there.epochs or 0) * len(folds) - len(lines), 0)
     each = [float(line["seconds"]) for line in lines if isinstance(line.get("seconds"), int | float)]
     end = _end(run, there.state)
-    state = f"the process is gone: {holder(run.folder)}; {there.state}" if end == "gone" else there.state
+    state = f"the process is gone: {lock_owner(run.folder)}; {there.state}" if end == "gone" else there.state
     seconds = left * sum(each) / len(each) if each and not end else None
-    return Look(run.name, state, end, there.epochs or 0, folds, seconds)
+    return RunSnapshot(run.name, state, end, there.epochs or 0, folds, seconds)
 
 
 def epochs_of(run: Run, fold: int) -> tuple[Mapping[str, Any], ...]:
@@ -74,10 +74,10 @@ def _end(run: Run, state: str) -> End:
     return "gone" if (run.folder / BUSY).is_file() else "stopped"
 
 
-def watching(run: Run, every: float, wait: Callable[[float], object] = time.sleep) -> Iterator[Look]:
+def watch(run: Run, every: float, wait: Callable[[float], object] = time.sleep) -> Iterator[RunSnapshot]:
     """A look every so many seconds, up to the first that finds nobody at work."""
     while True:
-        seen = look(run)
+        seen = snapshot(run)
         yield seen
         if seen.end:
             return

@@ -20,4 +20,4 @@ class Median(Ensembler):
     def blend(self, members: np.ndarray) -> np.ndarray:
         # members that disagree wholly can leave a row of zeros
         middle = np.median(members, axis=0).clip(1e-12)
-        return self.closed(middle)
+        return self.normalise(middle)

@@ -19,8 +19,8 @@ from pydantic import Field
 from kit import Predictions, Workspace, train_table
 from kit.data.csv_file import read_csv
 from kit.errors import DataError
-from kit.kinds import Loss, known
-from kit.kinds.registry import place_of
+from kit.kinds import Loss, bound_field
+from kit.kinds.registry import location_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,18 +37,18 @@ class ConfusionSmoothing(Loss):
 
     smoothing: float = Field(0.1, ge=0, lt=1, description="share that the true class gives up")
     confusions: str = Field("", description="a CSV, or a run such as runs/a@hflip; without one all are alike")
-    names: tuple[str, ...] = known()
+    names: tuple[str, ...] = bound_field()
 
     def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
         import torch
 
-        targets = targets_of(self.reads(), self.names, self.smoothing)
+        targets = targets_of(self.input_files(), self.names, self.smoothing)
         return -(torch.from_numpy(targets).to(outputs)[labels] * outputs.log_softmax(1)).sum(1)
 
-    def reads(self) -> tuple[Path, ...]:
+    def input_files(self) -> tuple[Path, ...]:
         place, _, views = self.confusions.partition("@")
         part = "" if place.endswith(".csv") else f"predictions/{views or 'plain'}/oof.parquet"
-        return ((place_of(type(self)).root or Path()) / place / part,) if place else ()
+        return ((location_of(type(self)).root or Path()) / place / part,) if place else ()
 
 
 @lru_cache
@@ -82,5 +82,5 @@ def _of_run(file: Path, names: tuple[str, ...]) -> np.ndarray:
     both = np.isin(table.ids, told.ids)
     shares = told.align(table.ids[both].tolist(), allow_extra=True)
     found = np.zeros((len(names), len(names)))
-    np.add.at(found, table.true_labels()[both], shares[:, [told.classes.index(name) for name in names]])
+    np.add.at(found, table.targets()[both], shares[:, [told.classes.index(name) for name in names]])
     return found

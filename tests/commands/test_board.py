@@ -147,7 +147,7 @@ def test_undo_of_an_empty_board_says_so(kit: Kit, workspace: Workspace) -> None:
 def test_diff_lists_the_rows_that_differ_by_class(
     kit: Kit, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kit.commands._leaderboard.LISTED", 2)
+    monkeypatch.setattr("kit.commands._leaderboard.MAX_LISTED_IDS", 2)
     answer(workspace, "0002-b.csv", "ant", "cat", "cat", "bee")
     answer(workspace, "0003-c.csv", "ant", "bee", "cat", "ant")
     status, out, err = kit("board", "diff", "2", "3")
@@ -163,7 +163,7 @@ def test_diff_lists_the_rows_that_differ_by_class(
             {"before": "bee", "after": "ant", "ids": ["a,b"]}, {"before": "cat", "after": "bee", "ids": ["1e5"]},
         ],
     }  # fmt: skip
-    monkeypatch.setattr("kit.commands._leaderboard.LISTED", 1)
+    monkeypatch.setattr("kit.commands._leaderboard.MAX_LISTED_IDS", 1)
     out, err = kit("board", "diff", "2", "3")[1:]
     assert (len(out.splitlines()), err.splitlines()[0]) == (2, "… and 1 more pairs; --json lists them all")
     assert kit("board", "diff", "2", "2")[1:] == ("", "0 of 4 rows differ, 0.0%; difference 0.0000\n")

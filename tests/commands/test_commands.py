@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kit.commands._menu import run
-from kit.commands.tta import _repeated
+from kit.commands.tta import _repeat_option
 from kit.core.files import read_json
 
 Step = Callable[[Path], None]
@@ -165,7 +165,7 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(
         raise KeyboardInterrupt
 
     inside(competition)
-    monkeypatch.setattr("kit.engine.step._descend", press)
+    monkeypatch.setattr("kit.engine.step._apply_gradients", press)
     assert run(["train"]) == 130
     assert "the same command goes on" in capsys.readouterr().err
 
@@ -185,7 +185,7 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(
     ],
 )  # fmt: skip
 def test_checkpoints_takes_what_a_shell_makes_of_a_star(given: list[str], meant: list[str]) -> None:
-    assert _repeated(given, "--checkpoints") == meant
+    assert _repeat_option(given, "--checkpoints") == meant
 
 
 def test_the_demo_plays_its_commands_and_compares_with_the_answers(
@@ -219,9 +219,9 @@ def test_the_demo_leaves_another_competition_alone(
 
 
 def test_the_repositorys_config_is_the_demos() -> None:
-    from kit.stages.demo.digits import CONFIG
+    from kit.stages.demo.digits import DEMO_CONFIG
 
-    assert read_json(Path(__file__).parents[2] / "config.json") == CONFIG
+    assert read_json(Path(__file__).parents[2] / "config.json") == DEMO_CONFIG
 
 
 def test_the_command_line_looks_for_garbage_seldom(monkeypatch: pytest.MonkeyPatch) -> None:

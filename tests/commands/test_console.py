@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from kit.commands._console import follow
+from kit.commands._console import show_progress
 from kit.core.progress import Progress, Work
 
 LINE = "fold 0 epoch 1/2: loss 1.0045, macro_f1 0.1667, log_loss 1.0703, accuracy 0.3333, lr 0.0084, 1606 images/s"
@@ -38,7 +38,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr("sys.stderr", stream)
     for name, value in {"TERM": "xterm", "COLUMNS": "80", "NO_COLOR": "1"}.items():
         monkeypatch.setenv(name, value)
-    assert follow(stage()) == "done"
+    assert show_progress(stage()) == "done"
     return stream.getvalue()
 
 
@@ -63,7 +63,7 @@ def test_no_color_is_kept_to(shown: str) -> None:
 
 
 def test_without_a_terminal_there_is_a_plain_line_an_epoch(capsys: pytest.CaptureFixture[str]) -> None:
-    assert follow(stage()) == "done"
+    assert show_progress(stage()) == "done"
     talk = capsys.readouterr()
     assert talk.err == f"train: {LINE}\n"
     assert talk.out == ""

@@ -14,7 +14,7 @@ from kit import contracts
 from kit.commands._menu import run
 from kit.errors import ConfigError, PluginError
 from kit.kinds import KINDS, Loss, registry
-from kit.kinds.catalogue import describe, listing, open_file, type_name
+from kit.kinds.catalogue import describe, list_plugins, open_file, type_name
 from kit.kinds.scaffold import camel_case, new_plugin
 from tests.kinds.test_registry import BROKEN, install, put
 
@@ -118,7 +118,7 @@ def test_one_plugin_is_shown_with_options_limits_and_source(kit: Kit) -> None:
     assert '  base: loss = {"name": "cross_entropy"}\n' in out
     assert "\n\nTakes: one label a row or any number of labels a row, where the plugins in it do too\n" in out
     assert "\nSource: Yun et al. 2019" in out
-    assert str(registry.STOCK / "loss" / "cutmix.py") in out
+    assert str(registry.BUILTIN_DIR / "loss" / "cutmix.py") in out
 
 
 def test_one_plugin_speaks_json(kit: Kit) -> None:
@@ -132,7 +132,7 @@ def test_one_plugin_speaks_json(kit: Kit) -> None:
 
 
 def test_every_plugin_can_be_described() -> None:
-    for one in listing(registry.kinds()):
+    for one in list_plugins(registry.kinds()):
         described = describe(one.kind, one.name)
         assert described.source, one
         assert described.summary == one.summary
@@ -285,4 +285,4 @@ def test_check_says_why_a_plugin_cannot_be_loaded(kit: Kit, tmp_path: Path) -> N
 
 
 def test_check_takes_kits_own_files() -> None:
-    assert open_file(registry.STOCK / "metric" / "auc.py").spec() == {"name": "auc"}
+    assert open_file(registry.BUILTIN_DIR / "metric" / "auc.py").spec() == {"name": "auc"}

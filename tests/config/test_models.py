@@ -11,24 +11,24 @@ from click.testing import CliRunner
 
 from kit.commands.config import command
 from kit.config.models import Experiment, keys
-from kit.config.overrides import overridden
-from kit.config.parsing import check, parse
+from kit.config.overrides import apply_overrides
+from kit.config.parsing import parse, validate_config
 from kit.config.schema import complete, config_schema
 from kit.config.workspace import Workspace
 from kit.errors import ConfigError, KitError, KitWarning
-from kit.kinds.registry import places
+from kit.kinds.registry import locations
 
 
 def wrong(text: str) -> ConfigError:
     """The error of a config.json with this text."""
     with pytest.raises(ConfigError) as caught:
-        check(parse(text), text)
+        validate_config(parse(text), text)
     assert caught.value.exit_code == 2
     return caught.value
 
 
 def test_an_empty_config_is_all_defaults() -> None:
-    competition, experiment = check({})
+    competition, experiment = validate_config({})
     assert competition.metric == {"name": "macro_f1"}
     assert experiment.backbone == {"name": "timm"}
 
@@ -114,7 +114,7 @@ def test_names_come_before_options_whatever_their_order(
     before: dict[str, Any], assignments: list[str], after: dict[str, Any]
 ) -> None:
     kept = json.dumps(before)
-    assert overridden(before, assignments) == after
+    assert apply_overrides(before, assignments) == after
     assert json.dumps(before) == kept
 
 
@@ -152,7 +152,7 @@ def test_naming_the_plugin_that_is_set_keeps_its_options(
     before: dict[str, Any], assignments: list[str], after: dict[str, Any]
 ) -> None:
     kept = json.dumps(before)
-    assert overridden(before, assignments) == after
+    assert apply_overrides(before, assignments) == after
     assert json.dumps(before) == kept
 
 
@@ -170,11 +170,11 @@ def test_an_object_that_leaves_options_out_resets_them_and_says_which(
     before: dict[str, Any], assignment: str, words: str
 ) -> None:
     with pytest.warns(KitWarning, match=words):
-        overridden(before, [assignment])
+        apply_overrides(before, [assignment])
 
 
 def test_an_object_and_its_options_beside_it_drop_nothing() -> None:
-    made = overridden({"loss": SMOOTHED}, ['loss={"name": "label_smoothing"}', "loss.smoothing=0.5"])
+    made = apply_overrides({"loss": SMOOTHED}, ['loss={"name": "label_smoothing"}', "loss.smoothing=0.5"])
     assert made == {"loss": {"name": "label_smoothing", "smoothing": 0.5}}
 
 
@@ -202,7 +202,7 @@ def test_a_stage_that_names_the_experiment_s_plugin_has_its_options() -> None:
 )
 def test_an_override_that_cannot_be_is_refused(assignment: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        overridden({"epochs": 2, "stages": [{}]}, [assignment])
+        apply_overrides({"epochs": 2, "stages": [{}]}, [assignment])
 
 
 # ---------------------------------------------------------------------------- schema, and the command
@@ -219,7 +219,7 @@ def test_the_schema_knows_every_key_and_the_names_of_plugins(tmp_path: Path) -> 
     schema = config_schema(tmp_path)
     assert set(schema["properties"]) == {*keys(), "$schema"}
     names = schema["properties"]["loss"]["anyOf"][0]["enum"]
-    assert names == sorted([*places("loss"), "ours"])
+    assert names == sorted([*locations("loss"), "ours"])
     assert {"type": "null"} in schema["properties"]["head"]["anyOf"]
     assert "label" in schema["$defs"]["Data"]["properties"]
 

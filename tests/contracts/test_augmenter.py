@@ -9,13 +9,13 @@ import pytest
 
 from kit.contracts import augmenter as laws
 from kit.kinds import Augmenter
-from kit.kinds.registry import places
+from kit.kinds.registry import locations
 
 LAWS = [law for name, law in vars(laws).items() if name.startswith("law_")]
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
-@pytest.mark.parametrize("name", places("augmenter"))
+@pytest.mark.parametrize("name", locations("augmenter"))
 def test_every_augmenter_keeps_the_law(name: str, law: Callable[[Augmenter], None]) -> None:
     law(Augmenter.open(name))
 

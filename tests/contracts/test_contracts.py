@@ -19,7 +19,7 @@ def every_law() -> list[Any]:
     return [
         pytest.param(kind, name, law, id=f"{kind}-{name}-{law.__name__.removeprefix('law_')}")
         for kind in registry.kinds()
-        for name in registry.places(kind, ROOT)
+        for name in registry.locations(kind, ROOT)
         for law in contracts.laws_of(kind)
     ]
 

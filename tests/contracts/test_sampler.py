@@ -9,13 +9,13 @@ import pytest
 
 from kit.contracts import sampler as laws
 from kit.kinds import Sampler
-from kit.kinds.registry import places
+from kit.kinds.registry import locations
 
 LAWS = [law for name, law in vars(laws).items() if name.startswith("law_")]
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
-@pytest.mark.parametrize("name", places("sampler"))
+@pytest.mark.parametrize("name", locations("sampler"))
 def test_every_sampler_keeps_the_law(name: str, law: Callable[[Sampler], None]) -> None:
     law(Sampler.open(name))
 

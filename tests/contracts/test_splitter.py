@@ -10,13 +10,13 @@ import pytest
 from kit.contracts import splitter as laws
 from kit.data.table import Table
 from kit.kinds import Splitter
-from kit.kinds.registry import places
+from kit.kinds.registry import locations
 
 LAWS = [law for name, law in vars(laws).items() if name.startswith("law_")]
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
-@pytest.mark.parametrize("name", places("splitter"))
+@pytest.mark.parametrize("name", locations("splitter"))
 def test_every_splitter_keeps_the_law(name: str, law: Callable[[Splitter], None]) -> None:
     law(Splitter.open(name))
 

@@ -19,7 +19,7 @@ def names(folder: Path) -> list[str]:
 def test_an_error_while_writing_leaves_the_old_file_and_no_stump(tmp_path: Path) -> None:
     file = tmp_path / "a.json"
     files.write_text(file, "old")
-    with pytest.raises(KeyError), files.written(file) as part:
+    with pytest.raises(KeyError), files.atomic_file(file) as part:
         part.write_text("ne")
         raise KeyError
     assert file.read_text() == "old"
@@ -61,16 +61,16 @@ def test_files_are_readable_as_the_umask_says(tmp_path: Path) -> None:
 
 
 def test_a_folder_appears_whole_and_stumps_are_removed(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), files.written_folder(tmp_path / "0001") as part:
+    with pytest.raises(KeyError), files.atomic_folder(tmp_path / "0001") as part:
         (part / "half").write_text("x")
         raise KeyError
     assert names(tmp_path) == []
-    with files.written_folder(tmp_path / "0001") as part:
+    with files.atomic_folder(tmp_path / "0001") as part:
         (part / "whole").write_text("x")
     assert names(tmp_path / "0001") == ["whole"]
     (tmp_path / ".0002.part").mkdir()
     (tmp_path / ".b.csv.xyz.part").write_text("x")
-    files.remove_stumps(tmp_path)
+    files.remove_partial_files(tmp_path)
     assert names(tmp_path) == ["0001"]
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import kit
 from kit.core import installed
-from kit.core.installed import pinned, version
+from kit.core.installed import pin_requirements, version
 from kit.kinds import Views
 from kit.runs.run import versions
 from kit.stages.bundles.dependencies import packages_of
@@ -69,8 +69,8 @@ def test_another_distribution_of_opencv_is_as_good(monkeypatch: pytest.MonkeyPat
     known = {"opencv-python-headless", *installed.ALIASES["opencv-python-headless"]} - {name}
     hide(monkeypatch, *known, "kit-competitions", **{name.replace("-", "_"): "4.12.0.88"})
     assert versions()["opencv-python-headless"] == "4.12.0.88"
-    assert f"{name}==4.12.0.88" in pinned()
-    assert not any(line.startswith("opencv-python-headless") for line in pinned())
+    assert f"{name}==4.12.0.88" in pin_requirements()
+    assert not any(line.startswith("opencv-python-headless") for line in pin_requirements())
 
 
 def test_a_package_without_metadata_has_its_module_s_version(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,8 +82,8 @@ def test_a_package_without_metadata_has_its_module_s_version(monkeypatch: pytest
 
 def test_a_build_s_mark_is_no_part_of_a_requirement(monkeypatch: pytest.MonkeyPatch) -> None:
     hide(monkeypatch, torch="2.13.0+cu130")
-    assert "torch==2.13.0" in pinned()
-    assert "wheel==1.0" in pinned({"wheel": "1.0+local"})
+    assert "torch==2.13.0" in pin_requirements()
+    assert "wheel==1.0" in pin_requirements({"wheel": "1.0+local"})
 
 
 def test_what_a_team_s_plugin_imports_is_required(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kit.core import memmaps
-from kit.core.memmaps import empty, release
+from kit.core.memmaps import drop_pages, empty_or_memmap
 from kit.evaluation.crossfit import cross_fit
 from kit.kinds import Ensembler
 from kit.stages.blending import members
@@ -28,13 +28,13 @@ def mapped(array: np.ndarray) -> bool:
 
 
 def test_a_small_array_is_a_plain_one_and_no_file_is_made(tmp_path: Path) -> None:
-    made = empty((2, 3, 4), tmp_path / "cache")
+    made = empty_or_memmap((2, 3, 4), tmp_path / "cache")
     assert (made.shape, made.dtype, mapped(made)) == ((2, 3, 4), np.float32, False)
     assert not (tmp_path / "cache").exists()
 
 
 def test_a_large_array_is_mapped_to_a_file_without_a_name(tmp_path: Path) -> None:
-    made = empty((2, 3, 4), tmp_path / "cache", large=96)
+    made = empty_or_memmap((2, 3, 4), tmp_path / "cache", large=96)
     made[:] = 7
     assert mapped(made)
     assert made.sum() == 7 * 24
@@ -47,15 +47,15 @@ def test_what_was_written_is_there_after_a_release(tmp_path: Path, mode: str) ->
     np.full((3, 5000), 1, dtype=np.float32).tofile(tmp_path / "file")
     made = np.memmap(tmp_path / "file", dtype=np.float32, mode=mode, shape=(3, 5000))  # type: ignore[call-overload]
     made[1] = 2
-    release(np.asarray(made)[0:2])
+    drop_pages(np.asarray(made)[0:2])
     assert (made[:, 0] == [1, 2, 1]).all()
-    release(np.zeros(3))  # a plain array has nothing to give back
+    drop_pages(np.zeros(3))  # a plain array has nothing to give back
 
 
 def test_large_members_blend_as_small_ones_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = blend(competition(tmp_path / "small"), ["a", "b"], "hill_climb")
-    monkeypatch.setattr(memmaps, "LARGE", 1)
-    monkeypatch.setattr(members, "MANY", 1)
+    monkeypatch.setattr(memmaps, "MEMMAP_FROM_BYTES", 1)
+    monkeypatch.setattr(members, "MEMMAP_FROM_BYTES_PER_MEMBER", 1)
     workspace = competition(tmp_path / "large")
     assert mapped(read_members(workspace, ["a"])[0].oof.probabilities)
     found = blend(workspace, ["a", "b"], "hill_climb")
@@ -79,7 +79,7 @@ def test_a_member_lets_its_out_of_fold_probabilities_go(tmp_path: Path) -> None:
     (member,) = read_members(competition(tmp_path), ["a"])
     light = member.without_oof()
     assert light.oof.probabilities.size == 0
-    assert (light.oof.ids is member.oof.ids, light.oof.about == member.oof.about) == (True, True)
+    assert (light.oof.ids is member.oof.ids, light.oof.metadata == member.oof.metadata) == (True, True)
     assert light.test is member.test
 
 

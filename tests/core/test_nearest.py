@@ -30,8 +30,8 @@ def drawn(rows: int, seed: int, clusters: int = 0) -> np.ndarray:
 def test_the_nearest_are_those_of_the_whole_product_sorted(
     monkeypatch: pytest.MonkeyPatch, engine: Engine, clusters: int, k: int
 ) -> None:
-    monkeypatch.setattr(nearest_module, "GALLERY", 50)
-    monkeypatch.setattr(nearest_module, "QUERIES", 16)
+    monkeypatch.setattr(nearest_module, "GALLERY_CHUNK", 50)
+    monkeypatch.setattr(nearest_module, "QUERY_CHUNK", 16)
     queries, gallery = drawn(40, 0, clusters), drawn(331, 1, clusters)
     whole = queries.astype(np.float64) @ gallery.astype(np.float64).T
     rows = np.argsort(-whole, axis=1, kind="stable")[:, :k]
@@ -41,8 +41,8 @@ def test_the_nearest_are_those_of_the_whole_product_sorted(
 
 
 def test_of_equals_the_earlier_row_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nearest_module, "GALLERY", 8)
-    monkeypatch.setattr(nearest_module, "FIRST", 4)
+    monkeypatch.setattr(nearest_module, "GALLERY_CHUNK", 8)
+    monkeypatch.setattr(nearest_module, "FIRST_CHUNK", 4)
     gallery = np.tile(np.eye(3, dtype=np.float32), (20, 1))
     found = nearest(np.eye(3, dtype=np.float32), gallery, 5)
     assert found.rows.tolist() == [[n, n + 3, n + 6, n + 9, n + 12] for n in range(3)]
@@ -66,7 +66,7 @@ def test_more_neighbours_than_there_are_images_are_refused(k: int) -> None:
 
 
 def test_faiss_is_used_from_a_size_on_and_only_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nearest_module, "LARGE", 100)
+    monkeypatch.setattr(nearest_module, "FAISS_FROM_PRODUCTS", 100)
     monkeypatch.setattr(nearest_module, "_by_faiss", lambda *_: pytest.fail("faiss was asked"))
     nearest(drawn(9, 0), drawn(11, 1), 2)
     with pytest.raises(pytest.fail.Exception):

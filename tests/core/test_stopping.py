@@ -19,7 +19,7 @@ from kit.core.stopping import Stop
 from kit.data.predictions import Predictions
 from kit.errors import StoppedError
 from kit.model import checkpoints
-from kit.stages.training.train import train, training
+from kit.stages.training.train import train, train_with_progress
 
 # a loss that sends signals when it has been asked as often as NUMBER, which is once a step
 LOSS = """
@@ -90,9 +90,9 @@ def test_two_signals_stop_at_once(
 
 def test_a_stop_that_was_asked_for_before_a_fold_leaves_it_alone(competition: Path) -> None:
     train(competition, name="r", folds=[0])
-    stop = Stop(asked=signal.SIGTERM)
+    stop = Stop(requested=signal.SIGTERM)
     with pytest.raises(StoppedError, match="R05 stopped before fold 0, all others are saved") as caught:
-        finish(training(Workspace.open(competition), "r", stop=stop))
+        finish(train_with_progress(Workspace.open(competition), "r", stop=stop))
     assert caught.value.exit_code == 143
     assert not (competition / "runs" / "r" / "fold-1").exists()
 

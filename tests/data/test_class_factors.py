@@ -114,7 +114,7 @@ def test_a_competition_of_factors_trains_predicts_and_blends(factored: Path) -> 
 
 def test_an_output_a_value_learns_what_the_shapes_are(factored: Path) -> None:
     train(factored, ["loss=factors", "epochs=8"], name="a")
-    about = Predictions.read(factored / "runs" / "a" / "predictions" / "plain" / "oof.parquet").about
+    about = Predictions.read(factored / "runs" / "a" / "predictions" / "plain" / "oof.parquet").metadata
     assert about["scores"]["accuracy"] > 0.6  # guessing gives a third
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kit.config.models import Data
-from kit.config.overrides import overridden
+from kit.config.overrides import apply_overrides
 from kit.data.table import Table, train_table
 from kit.errors import KitWarning
 from tests.drawn_tables import PLAIN, csv, make, train_error
@@ -88,13 +88,13 @@ def test_leading_zeros_that_a_spreadsheet_took_are_the_class_lists(tmp_path: Pat
     drawn(tmp_path, ["1", "2", "10"], ["0.1"], "id,x", classes=["01", "02", "10"])
     table = read(tmp_path, LISTED)
     assert table.classes == ("01", "02", "10")
-    assert table.true_labels().tolist() == [0, 1, 2]
+    assert table.targets().tolist() == [0, 1, 2]
 
 
 def test_two_ways_of_writing_a_number_in_one_table_are_one_class(tmp_path: Path) -> None:
     table = read(drawn(tmp_path, ["10", "9.0", "9", "10.0"], ["x"], "id,target"))
     assert table.classes == ("9", "10")
-    assert table.true_labels().tolist() == [1, 0, 0, 1]
+    assert table.targets().tolist() == [1, 0, 0, 1]
 
 
 def test_labels_are_in_the_order_of_their_numbers_as_floats_too(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_labels_in_cells_are_numbers_too(tmp_path: Path) -> None:
     data = PLAIN.model_copy(update={"label_separator": " "})
     table = read(drawn(tmp_path, ["0.0 1.0", "2", "1"], ["0 1", "2"]), data)
     assert table.classes == ("0", "1", "2")
-    assert table.true_labels().tolist() == [[1, 1, 0], [0, 0, 1], [0, 1, 0]]
+    assert table.targets().tolist() == [[1, 1, 0], [0, 0, 1], [0, 1, 0]]
 
 
 def test_rows_of_other_sources_share_the_classes(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_rows_of_other_sources_share_the_classes(tmp_path: Path) -> None:
     make(tmp_path, {"more.csv": csv("id,label", "m,1.0")}, ["images/m.png"])
     table = read(tmp_path, PLAIN.model_copy(update={"external_train": "more.csv"}))
     assert table.classes == ("0", "1")
-    assert table.true_labels().tolist() == [0, 1, 1]
+    assert table.targets().tolist() == [0, 1, 1]
 
 
 def test_columns_of_classes_are_found_by_their_number(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_columns_of_classes_are_found_by_their_number(tmp_path: Path) -> None:
     make(tmp_path, files, ["images/a.png", "images/b.png"])
     table = read(tmp_path, PLAIN.model_copy(update={"label": None}))
     assert table.classes == ("1", "0")
-    assert table.true_labels().tolist() == [[0, 1], [1, 0]]
+    assert table.targets().tolist() == [[0, 1], [1, 0]]
 
 
 def test_ids_stay_byte_for_byte(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_another_spelling_than_the_right_one_is_an_error_whose_hint_mends_it(
     assert repr(right) in error.cases[0].detail
     assert wrong not in error.cases[0].detail or wrong.isprintable()
     line = shlex.split(error.hint.partition("; ")[0])[0]
-    names = overridden({}, [line])["data"]["rename"]
+    names = apply_overrides({}, [line])["data"]["rename"]
     assert names == {wrong: right}
     table = read(tmp_path, data.model_copy(update={"rename": names}))
     assert set(table.classes) == {right, "other"}

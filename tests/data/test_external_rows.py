@@ -20,7 +20,7 @@ from kit.data.table import Table, train_table
 from kit.errors import ConfigError, DataError, KitWarning
 from kit.kinds import Splitter
 from kit.runs.run import Run
-from kit.stages.checks.check import checking
+from kit.stages.checks.check import run_checks
 from kit.stages.training.train import train
 from tests.conftest import Kit
 from tests.data.test_folds import table
@@ -50,20 +50,20 @@ def test_a_second_table_adds_rows_whose_source_is_named_or_the_files(tmp_path: P
     assert made.ids.tolist() == ["a", "b", "c", "w1", "w2", "v"]
     assert made.sources is not None
     assert made.sources.tolist() == ["", "", "", "web", "web", "more"]
-    assert made.own.tolist() == [True] * 3 + [False] * 3
-    assert [str(source) for source in made.other_sources()] == [
+    assert made.competition_rows.tolist() == [True] * 3 + [False] * 3
+    assert [str(source) for source in made.external_rows()] == [
         "1 rows, no licence",
         "2 rows, licence CC-BY-4.0, from https://x",
     ]
     assert made.prior().tolist() == [2 / 3, 1 / 3]  # of the competition's own rows
-    assert made.take([3, 0]).own.tolist() == [False, True]
+    assert made.take([3, 0]).competition_rows.tolist() == [False, True]
 
 
 def test_a_column_of_the_one_table_names_sources_too(tmp_path: Path) -> None:
     rows = ("id,label,from", "a,cat,", "b,dog, ", "c,cat,web")
     make(tmp_path, {"train.csv": csv(*rows)}, IMAGES)
     made = train_table(tmp_path, DATA.model_copy(update={"source": "from"}))
-    assert made.own.tolist() == [True, True, False]
+    assert made.competition_rows.tolist() == [True, True, False]
     with pytest.raises(ConfigError, match=r"data\.source: no column 'form'; did you mean 'from'"):
         train_table(tmp_path, DATA.model_copy(update={"source": "form"}))
 
@@ -78,7 +78,7 @@ def test_a_column_of_that_name_is_no_other_source_unless_the_config_says_so(
     made = train_table(tmp_path, Data.model_validate({**DATA.model_dump(), "external": rule}))
     assert made.ids.tolist() == ["a", "b", "c"]
     assert made.sources is None
-    assert made.other_sources() == ()
+    assert made.external_rows() == ()
     assert made.frame[column].tolist() == ["CC-BY-NC-4.0", "", "No known copyright"]
 
 
@@ -184,10 +184,10 @@ def test_external_rows_are_never_held_out_and_train_unless_their_twin_is(
         folds = make_folds(rows, splitter, 0)
     assert (folds.numbers[[0, *range(30, 36)]] == -1).all()
     for fold in range(folds.count):
-        trained = folds.train(splitter, fold)
+        trained = folds.training_mask(splitter, fold)
         assert trained[31:].all()
         assert (trained[0], trained[30]) == (trained[8], trained[4])
-        assert not folds.held_out(fold)[30:].any()
+        assert not folds.oof_mask(fold)[30:].any()
 
 
 def test_folds_of_the_own_rows_are_those_without_external_rows() -> None:
@@ -203,8 +203,8 @@ def test_an_external_row_of_a_group_stays_out_with_it() -> None:
     splitter = Splitter.open("stratified_group_kfold")
     folds = make_folds(rows, splitter, 0)
     fold = int(folds.numbers[0, 0])
-    assert folds.train(splitter, fold)[30:].tolist() == [False, False, True]
-    assert folds.train(splitter, (fold + 1) % 5)[30:].all()
+    assert folds.training_mask(splitter, fold)[30:].tolist() == [False, False, True]
+    assert folds.training_mask(splitter, (fold + 1) % 5)[30:].all()
 
 
 def test_folds_with_kin_are_read_as_they_were_written(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_folds_with_kin_are_read_as_they_were_written(tmp_path: Path) -> None:
         folds.write(tmp_path / "folds.csv")
         again = Folds.read(tmp_path / "folds.csv")
         assert again.numbers.tolist() == numbers
-        assert again.sides.tolist() == kin
+        assert again.folds_of_related_rows.tolist() == kin
         assert again.fingerprint() == folds.fingerprint() != Folds(folds.ids, folds.numbers).fingerprint()
 
 
@@ -249,11 +249,11 @@ def test_a_run_trains_on_external_rows_and_predicts_none_of_them(workspace: Work
     folds = run.folds()
     at = {name: row for row, name in enumerate(folds.ids.tolist())}
     assert (
-        folds.sides[at["w0"]].tolist()
+        folds.folds_of_related_rows[at["w0"]].tolist()
         == folds.numbers[at["000"]].tolist()
         == folds.numbers[at["005"]].tolist()
     )
-    assert folds.sides[at["w1"]].tolist() == [-1]
+    assert folds.folds_of_related_rows[at["w1"]].tolist() == [-1]
     assert kit("tta", "--checkpoints", "runs/r", *MORE_ROWS[:1], *grouped[:1])[0] == 0
     assert kit("blend", "runs/r", *MORE_ROWS[:1], *grouped[:1])[0] == 0
     _, told, _ = kit("runs", "show", "r")
@@ -287,7 +287,7 @@ def test_check_lists_the_sources_and_warns_where_one_is_silent(workspace: Worksp
         space = Workspace.find(workspace.root, MORE_ROWS)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", KitWarning)
-            finding = next(one for one in finish(checking(space)).findings if one.code == "K12")
+            finding = next(one for one in finish(run_checks(space)).findings if one.code == "K12")
         return finding.level, finding.summary
 
     assert found() == ("note", "6 rows are of 1 other sources")

@@ -15,7 +15,7 @@ from kit.data.table import sample_frame, train_table
 from kit.errors import KitWarning
 from kit.experiment.sample_format import choose_format, make_table
 from kit.stages.submission.submission import text_of
-from kit.stages.submission.validation import check
+from kit.stages.submission.validation import check_submission
 from tests.drawn_tables import csv, make
 
 IDS = ("t0", "t1", "t2")
@@ -64,4 +64,4 @@ def test_what_is_written_is_spelled_as_the_sample(
     text = text_of(make_table(made, sample, shape))
     assert text.splitlines()[1:] == [f"{row},{cell}" for row, cell in zip(IDS, written, strict=True)]
     (tmp_path / "mine.csv").write_text(text)
-    assert check(space, tmp_path / "mine.csv").faults == ()
+    assert check_submission(space, tmp_path / "mine.csv").faults == ()

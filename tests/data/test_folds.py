@@ -18,7 +18,7 @@ from kit.kinds import Splitter
 from kit.plugins.splitter.group_kfold import GroupKfold
 from kit.plugins.splitter.holdout import Holdout
 from kit.plugins.splitter.kfold import Kfold
-from kit.plugins.splitter.stratified_group_kfold import StratifiedGroupKfold, evened
+from kit.plugins.splitter.stratified_group_kfold import StratifiedGroupKfold, even_out_groups
 from kit.plugins.splitter.stratified_kfold import StratifiedKfold
 
 
@@ -45,30 +45,30 @@ def table(
 def test_each_row_is_held_out_once_by_k_folds() -> None:
     folds = make_folds(table([0, 1] * 10), StratifiedKfold(folds=4), 0)
     assert folds.count == 4
-    assert sum(folds.held_out(fold).astype(int) for fold in range(4)).tolist() == [1] * 20
+    assert sum(folds.oof_mask(fold).astype(int) for fold in range(4)).tolist() == [1] * 20
     for fold in range(4):
-        assert (folds.train(StratifiedKfold(), fold) == ~folds.held_out(fold)).all()
+        assert (folds.training_mask(StratifiedKfold(), fold) == ~folds.oof_mask(fold)).all()
 
 
 def test_stratified_folds_have_every_class_in_its_share() -> None:
     rows = table([0] * 40 + [1] * 20)
     folds = make_folds(rows, StratifiedKfold(folds=5), 3)
     for fold in range(5):
-        assert rows.take(folds.held_out(fold)).counts().tolist() == [8, 4]
+        assert rows.take(folds.oof_mask(fold)).counts().tolist() == [8, 4]
 
 
 def test_holdout_holds_out_its_share_of_every_class() -> None:
     rows = table([0] * 40 + [1] * 20)
     folds = make_folds(rows, Holdout(share=0.3), 0)
     assert folds.count == 1
-    assert rows.take(folds.held_out(0)).counts().tolist() == [12, 6]
+    assert rows.take(folds.oof_mask(0)).counts().tolist() == [12, 6]
     assert (folds.numbers == -1).sum() == 42
 
 
 def test_holdout_keeps_groups_whole() -> None:
     rows = table([0, 1] * 50, groups=[f"g{row // 5}" for row in range(100)])
     for stratified in (True, False):
-        held = make_folds(rows, Holdout(stratified=stratified), 0).held_out(0)
+        held = make_folds(rows, Holdout(stratified=stratified), 0).oof_mask(0)
         assert held.reshape(20, 5).all(axis=1).sum() * 5 == held.sum() == 20
 
 
@@ -126,17 +126,17 @@ def test_one_image_with_two_labels_is_told(tmp_path: Path) -> None:
 def test_images_in_train_and_test_are_told(tmp_path: Path) -> None:
     rows = table([0, 0, 0], contents=[b"a", b"b", b"a"], folder=tmp_path)
     with pytest.warns(KitWarning, match="W01 1 images are in both train and test"):
-        duplicates.warn_shared(rows.take([0, 1]), rows.take([2]))
-    duplicates.warn_shared(rows.take([0]), rows.take([1]))
+        duplicates.warn_train_test_overlap(rows.take([0, 1]), rows.take([2]))
+    duplicates.warn_train_test_overlap(rows.take([0]), rows.take([1]))
 
 
 def test_files_of_equal_size_and_other_content_are_not_identical(tmp_path: Path) -> None:
     rows = table([0, 0, 0], contents=[b"ab", b"ba"], folder=tmp_path)
-    assert len(set(duplicates.contents(rows.paths))) == 3
+    assert len(set(duplicates.file_groups(rows.paths))) == 3
 
 
 def test_rows_are_joined_through_others() -> None:
-    joined = duplicates.joined([1, 2, 2, 3, 4], ["a", "a", "b", "b", "c"])
+    joined = duplicates.merge_groups([1, 2, 2, 3, 4], ["a", "a", "b", "b", "c"])
     assert joined.tolist() == [0, 0, 0, 0, 4]
 
 
@@ -268,11 +268,11 @@ def test_stratified_groups_are_balanced_as_sklearn_does_or_better(mixed: bool, a
 
 def test_evening_out_moves_a_group_to_where_it_is_needed() -> None:
     shares = np.array([[1.0, 0], [0, 1], [1, 0], [0, 1]])
-    moved = evened(shares, np.array([0, 0, 0, 1]), 2, generator(0, "test"))
+    moved = even_out_groups(shares, np.array([0, 0, 0, 1]), 2, generator(0, "test"))
     assert sorted(moved[[0, 2]]) == [0, 1]
     assert sorted(moved[[1, 3]]) == [0, 1]
 
 
 def test_evening_out_never_empties_a_fold() -> None:
-    moved = evened(np.array([[2.4], [0.3], [0.3]]), np.array([0, 1, 2]), 3, generator(0, "test"))
+    moved = even_out_groups(np.array([[2.4], [0.3], [0.3]]), np.array([0, 1, 2]), 3, generator(0, "test"))
     assert sorted(moved) == [0, 1, 2]

@@ -18,20 +18,20 @@ from kit.core.progress import finish
 from kit.data.predictions import Predictions
 from kit.data.table import train_table
 from kit.errors import ConfigError, DataError, InvalidError, KitWarning
-from kit.experiment.dry_run import rehearsing
+from kit.experiment.dry_run import dry_run
 from kit.experiment.sample_format import choose_format
 from kit.kinds import KINDS
-from kit.kinds.label_kinds import check_takes, fitting
-from kit.kinds.registry import places
-from kit.runs.run import Run, made_from
+from kit.kinds.label_kinds import check_takes, plugins_taking
+from kit.kinds.registry import locations
+from kit.runs.run import Run, provenance
 from kit.stages.blending.blend import blend
 from kit.stages.leaderboard.noise import noise
 from kit.stages.prediction.tta import tta
 from kit.stages.prediction.view_policy import policy
 from kit.stages.submission.board import Board
-from kit.stages.submission.validation import check
+from kit.stages.submission.validation import check_submission
 from kit.stages.training.soup import soup
-from kit.stages.training.train import train, training
+from kit.stages.training.train import train, train_with_progress
 from tests.drawing import CLASSES, draw_several
 
 
@@ -62,8 +62,8 @@ def test_scores_are_those_of_several_labels(trained: Path) -> None:
     table = train_table(trained, Workspace.open(trained).competition.data)
     said = made.align(table.ids) >= 0.5
     expected = f1_score(table.labels, said, average="macro", zero_division=0)
-    assert made.about["scores"]["macro_f1"] == pytest.approx(expected)
-    assert set(made.about["scores"]) == {"macro_f1", "log_loss", "accuracy"}
+    assert made.metadata["scores"]["macro_f1"] == pytest.approx(expected)
+    assert set(made.metadata["scores"]) == {"macro_f1", "log_loss", "accuracy"}
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_tta_and_the_noise_of_a_submission_go_by_the_rule(trained: Path) -> None
     (made,) = tta(space, ["runs/a"], "flip")
     table = train_table(trained, space.competition.data)
     shares = Predictions.read(made.folder / "oof.parquet").mean().align(table.ids)
-    right = ((shares >= 0.35) == (table.true_labels() == 1)).all(axis=1)
+    right = ((shares >= 0.35) == (table.targets() == 1)).all(axis=1)
     assert made.scores["accuracy"] == pytest.approx(right.mean())
     asked = Workspace.find(trained, ["decision.threshold=0.35", "metric=accuracy"])
     number = blend(asked, ["runs/a@flip"], name="noise").number
@@ -164,7 +164,7 @@ def test_a_run_goes_on_by_its_own_config_after_config_json_has_another_metric(
     space = Workspace.find(
         root, ["metric=macro_f1"]
     )  # kit final trains by the run's config, which has this one
-    assert finish(training(space, "a")).name == "a"
+    assert finish(train_with_progress(space, "a")).name == "a"
     assert blend(Workspace.open(root), ["runs/a@flip"]).metric == "samples_f1"
 
 
@@ -193,7 +193,7 @@ def test_a_member_of_one_label_a_row_is_not_blended_with(trained: Path) -> None:
         oof.folds,
         oof.classes,
         oof.probabilities / oof.probabilities.sum(axis=1, keepdims=True),
-        oof.about,
+        oof.metadata,
     )
     other = file.with_name("one")
     one.write(other / "oof.parquet")
@@ -237,7 +237,7 @@ def test_each_kind_that_sees_labels_is_asked(override: str, tmp_path: Path) -> N
     if override == "metric=own":
         config = json.loads((root / "config.json").read_text())
         (root / "config.json").write_text(json.dumps({**config, "metric": "own"}))
-    work = rehearsing(Workspace.find(root, given), "r")
+    work = dry_run(Workspace.find(root, given), "r")
     if override == "loss.base=bce":  # the wrapper takes what its base takes
         assert finish(work).guessing_loss == pytest.approx(np.log(2))
         return
@@ -261,13 +261,13 @@ def test_a_blend_asks_its_ensembler_metric_and_format(trained: Path) -> None:
 
 
 def test_what_takes_one_label_a_row_alone_is_not_offered_for_several_nor_the_other_way_round() -> None:
-    assert fitting("loss", "multi_hot") == "asymmetric, bce"
-    assert "labels" not in fitting("format", "numbers")
+    assert plugins_taking("loss", "multi_hot") == "asymmetric, bce"
+    assert "labels" not in plugins_taking("format", "numbers")
     for kind in ("splitter", "sampler", "loss", "metric", "ensembler", "format"):
-        names = places(kind)
+        names = locations(kind)
         for labels in ("numbers", "multi_hot"):
             fit = [name for name in names if KINDS[kind].open(name).takes_labels(labels)]  # type: ignore[arg-type]
-            assert fitting(kind, labels) == ", ".join(fit)  # type: ignore[arg-type]
+            assert plugins_taking(kind, labels) == ", ".join(fit)  # type: ignore[arg-type]
             check_takes([KINDS[kind].open(name) for name in fit], labels)  # type: ignore[arg-type]
 
 
@@ -291,7 +291,7 @@ def test_a_soup_and_a_foreign_submission_know_of_several_labels(trained: Path, t
     for place, cell in enumerate(("cross", "blobb", "ring ring"), start=1):
         lines[place] = f"{lines[place].split(',')[0]},{cell}"
     (root / "mine.csv").write_text("\n".join(lines) + "\n")
-    found = check(Workspace.open(root), root / "mine.csv")
+    found = check_submission(Workspace.open(root), root / "mine.csv")
     assert [(fault.line, fault.detail) for fault in found.faults] == [
         (3, "'blobb' is no class; did you mean 'blob'?"), (4, "'ring' is there twice"),
     ]  # fmt: skip
@@ -303,7 +303,7 @@ def test_a_stage_is_asked_for_its_labels_too(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match="C17 loss 'focal' and sampler 'balanced' do not take any number of labels"
     ):
-        finish(rehearsing(Workspace.find(root, given), "r"))
+        finish(dry_run(Workspace.find(root, given), "r"))
 
 
 def test_the_same_command_again_continues_and_other_labels_are_refused(trained: Path, tmp_path: Path) -> None:
@@ -330,9 +330,9 @@ def test_labels_are_part_of_what_a_run_is_made_from(trained: Path) -> None:
     other = table.labels.copy()
     other[7, 1] ^= 1
     folds = Run(trained / "runs" / "a").folds()
-    one, two = (made_from(each, folds, "", [])["rows"] for each in (table, replace(table, labels=other)))
+    one, two = (provenance(each, folds, "", [])["rows"] for each in (table, replace(table, labels=other)))
     assert one != two
-    assert one == made_from(table.take(np.arange(60)), folds, "", [])["rows"]
+    assert one == provenance(table.take(np.arange(60)), folds, "", [])["rows"]
 
 
 @pytest.mark.parametrize(("sample", "separator"), [("ant", ","), ("ant cat", " "), ("ant,cat", ",")])

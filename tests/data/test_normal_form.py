@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kit.data.csv_file import read_csv
-from kit.data.normal_form import spelled_as
+from kit.data.normal_form import respell
 from kit.data.table import test_table, train_table
 from kit.errors import DataError, KitWarning
 from kit.stages.discovery.initialise import discover
@@ -113,8 +113,8 @@ def test_kit_init_finds_the_images(tmp_path: Path, forms: Forms) -> None:
 
 def test_two_names_of_one_text_are_left_as_they_are() -> None:
     both = [nfc("\u00e9"), nfd("\u00e9")]
-    assert spelled_as(both, both) == both
-    assert spelled_as([nfd("\u00e9"), "x"], [nfc("\u00e9"), "y"]) == [nfc("\u00e9"), "x"]
+    assert respell(both, both) == both
+    assert respell([nfd("\u00e9"), "x"], [nfc("\u00e9"), "y"]) == [nfc("\u00e9"), "x"]
 
 
 def test_a_table_in_another_form_is_told(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from pyarrow import parquet
 
 from kit.data import predictions as module
-from kit.data.predictions import Predictions, about_of, common_ids, ids_fingerprint
+from kit.data.predictions import Predictions, common_ids, ids_fingerprint, metadata_of
 from kit.errors import InvalidError
 
 
@@ -37,7 +37,7 @@ def test_what_is_written_is_read_to_the_bit(predictions: Predictions, tmp_path: 
     assert read.folds.tolist() == [1, 0, 1]
     assert read.folds.dtype == np.int64
     assert read.classes == ("cat", "dog")
-    assert read.about == predictions.about
+    assert read.metadata == predictions.metadata
     assert read.probabilities.dtype == np.float32
     assert (read.probabilities == predictions.probabilities).all()
 
@@ -87,7 +87,7 @@ def test_a_row_that_is_no_distribution_is_named(row: list[float], words: str, tm
 def test_files_are_written_checked_and_read_a_row_group_at_a_time(
     size: int, predictions: Predictions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "GROUP", size)
+    monkeypatch.setattr(module, "ROW_GROUP_BYTES", size)
     predictions.write(tmp_path / "oof.parquet")
     asked = []
 
@@ -99,7 +99,7 @@ def test_files_are_written_checked_and_read_a_row_group_at_a_time(
     assert asked == [predictions.probabilities.shape]
     assert np.array_equal(read.probabilities, predictions.probabilities)
     assert read.ids.tolist() == predictions.ids.tolist()
-    assert about_of(tmp_path / "oof.parquet") == predictions.about
+    assert metadata_of(tmp_path / "oof.parquet") == predictions.metadata
     with pytest.raises(InvalidError, match="row 2, id 'c': NaN"):
         made(["a", "b", "c"], [[0.5, 0.5], [0.5, 0.5], [np.nan, 0.5]]).check()
 
@@ -186,7 +186,7 @@ def test_the_mean_joins_folds_in_first_seen_order() -> None:
     assert mean.ids.tolist() == ["b", "a"]
     assert mean.probabilities.tolist() == [[0.75, 0.25], [0.25, 0.75]]
     assert mean.folds.tolist() == [-1, -1]
-    assert mean.about["views"] == "d4"
+    assert mean.metadata["views"] == "d4"
 
 
 def test_rows_are_found_by_id(predictions: Predictions) -> None:

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from kit.config.models import Data
-from kit.config.overrides import overridden
+from kit.config.overrides import apply_overrides
 from kit.data.quantity import is_quantity
 from kit.data.table import Table, train_table
 from kit.errors import DataError
 from kit.plugins.splitter._sklearn import check_rows
-from kit.stages.checks.labels import of_numbers
+from kit.stages.checks.labels import check_label_numbers
 from tests.drawn_tables import PLAIN, csv, make
 
 WEIGHTS = PLAIN.model_copy(update={"label": "weight", "sample": None})
@@ -36,7 +36,7 @@ def test_different_numbers_are_a_quantity_whose_hint_makes_classes(tmp_path: Pat
         "the label has 301 different numbers in 301 rows, at most 1 of each: it is a quantity, not classes"
     )
     words = shlex.split(caught.value.hint.partition(", which")[0])
-    data = Data.model_validate({**WEIGHTS.model_dump(), **overridden({}, words)["data"]})
+    data = Data.model_validate({**WEIGHTS.model_dump(), **apply_overrides({}, words)["data"]})
     # the quartiles of 0, 0.1 ... 30 are 7.5, 15 and 22.5
     table = train_table(tmp_path, data)
     assert data.bins == {"weight": (7.5, 15.0, 22.5)}
@@ -56,10 +56,10 @@ def test_different_numbers_are_a_quantity_whose_hint_makes_classes(tmp_path: Pat
 def test_grades_names_and_frequent_numbers_are_classes(values: list[str], tmp_path: Path) -> None:
     table = drawn(tmp_path, values)
     assert not is_quantity(table)
-    assert list(of_numbers(table)) == []
+    assert list(check_label_numbers(table)) == []
 
 
 def test_check_says_it_where_one_number_is_frequent(tmp_path: Path) -> None:
-    (finding,) = of_numbers(drawn(tmp_path, [*["0.0"] * 9, *(f"{n}.5" for n in range(60))]))
+    (finding,) = check_label_numbers(drawn(tmp_path, [*["0.0"] * 9, *(f"{n}.5" for n in range(60))]))
     assert (finding.code, finding.level) == ("K44", "warning")
     assert "61 different numbers in 69 rows" in finding.summary

@@ -17,7 +17,7 @@ from kit.data.spelling import Spelled
 from kit.data.table import Table
 from kit.errors import DataError, InvalidError
 from kit.stages.blending.blend import blend
-from kit.stages.checks.check import checking
+from kit.stages.checks.check import run_checks
 from kit.stages.prediction.tta import tta
 from kit.stages.training.train import train
 
@@ -65,7 +65,7 @@ def test_labels_and_columns_move_with_the_names() -> None:
     then = Naming(("blob", "cross", "ring"), {})
     old = as_then(now, then, NAMES)
     assert old.classes == then.classes
-    assert old.true_labels().tolist() == [1, 2, 0, 0]
+    assert old.targets().tolist() == [1, 2, 0, 0]
     assert old.class_groups == ("gzebra", "gant", "gbee")
     assert [old.label_names(row) for row in range(3)] == [("cross",), ("ring",), ("blob",)]
     shares = np.array([[0.7, 0.2, 0.1]], dtype=np.float32)
@@ -103,7 +103,7 @@ def test_a_run_goes_on_and_its_submission_has_the_new_names(space: Path, tmp_pat
     assert submitted(space, "runs/a@hflip", "runs/a") == [(name, NAMES[label]) for name, label in old]
     made = Predictions.read(again.folder / "oof.parquet")
     assert made.classes == ("blob", "cross", "ring")
-    found = {one.code for one in finish(checking(Workspace.open(space), ["runs/a"])).findings}
+    found = {one.code for one in finish(run_checks(Workspace.open(space), ["runs/a"])).findings}
     assert "K18" in found
 
 

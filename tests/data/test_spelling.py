@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from kit.data.spelling import as_numbers, folded, is_tidy, put_right, quoted, rename_line, renamed
+from kit.data.spelling import as_numbers, fold_spelling, is_tidy, put_right, quote, rename_labels, rename_line
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ SAME = [
 @pytest.mark.parametrize(("one", "other"), SAME)
 def test_spellings_of_one_class_share_a_key(one: str, other: str) -> None:
     assert one != other
-    assert folded(one) == folded(other)
+    assert fold_spelling(one) == fold_spelling(other)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_spellings_of_one_class_share_a_key(one: str, other: str) -> None:
     [("cat", "cats"), ("1", "10"), ("1", "True"), ("é", "e"), ("a b", "ab"), ("", "0"), ("a_b", "a b")],
 )
 def test_other_classes_have_other_keys(one: str, other: str) -> None:
-    assert folded(one) != folded(other)
+    assert fold_spelling(one) != fold_spelling(other)
 
 
 def test_text_that_is_no_mojibake_stays() -> None:
@@ -94,7 +94,7 @@ def test_text_that_is_no_mojibake_stays() -> None:
 
 
 def test_a_name_is_quoted_so_that_its_fault_is_seen() -> None:
-    assert [quoted(text) for text in ("cat", "cat ", "cat\u00a0", "ca\u200bt", "é", "e\u0301")] == [
+    assert [quote(text) for text in ("cat", "cat ", "cat\u00a0", "ca\u200bt", "é", "e\u0301")] == [
         "'cat'", "'cat '", "'cat\\xa0'", "'ca\\u200bt'", "'é'", "'e\\u0301'",
     ]  # fmt: skip
     assert not any(map(is_tidy, ("cat ", "cat\u00a0", "ca\u200bt", "e\u0301", "cafÃ©")))
@@ -102,7 +102,7 @@ def test_a_name_is_quoted_so_that_its_fault_is_seen() -> None:
 
 def test_data_rename_may_spell_its_keys_as_other_numbers() -> None:
     names = {"0": "cat", "1.0": "dog", "02": "eel"}
-    assert renamed(["0", "0.0", "1", "1.", "2", "02", "x"], names) == [
+    assert rename_labels(["0", "0.0", "1", "1.", "2", "02", "x"], names) == [
         "cat",
         "cat",
         "dog",
@@ -111,15 +111,15 @@ def test_data_rename_may_spell_its_keys_as_other_numbers() -> None:
         "eel",
         "x",
     ]
-    assert renamed(["0.0", "0"], {"0": "a", "0.0": "b"}) == ["b", "a"]
+    assert rename_labels(["0.0", "0"], {"0": "a", "0.0": "b"}) == ["b", "a"]
 
 
 def test_a_rename_line_is_one_word_of_a_shell_with_the_renames_there_are() -> None:
     import shlex
 
-    from kit.config.overrides import overridden
+    from kit.config.overrides import apply_overrides
 
     line = rename_line({"C": "cat"}, {"it's\u00a0": "it's"})
     (word,) = shlex.split(line)
     assert "\u00a0" not in word
-    assert overridden({}, [word])["data"]["rename"] == {"C": "cat", "it's\u00a0": "it's"}
+    assert apply_overrides({}, [word])["data"]["rename"] == {"C": "cat", "it's\u00a0": "it's"}

@@ -27,18 +27,18 @@ def unsaid(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def left_behind() -> int:
     """Bytes that stay with the process after a large tensor came and went."""
-    memory.release(CPU)
-    before = memory.room(CPU).taken
+    memory.empty_cache(CPU)
+    before = memory.device_memory(CPU).taken
     torch.ones(LARGE, dtype=torch.uint8)
-    return memory.room(CPU).taken - before
+    return memory.device_memory(CPU).taken - before
 
 
 def test_what_is_freed_stays_until_the_end_and_is_then_given_back() -> None:
     script = (
         "from tests.device.test_allocator import *\n"
-        "before = memory.room(CPU).taken\n"
-        "with allocator.kept(CPU): print(left_behind())\n"
-        "print(memory.room(CPU).taken - before, left_behind())"
+        "before = memory.device_memory(CPU).taken\n"
+        "with allocator.retain_freed_memory(CPU): print(left_behind())\n"
+        "print(memory.device_memory(CPU).taken - before, left_behind())"
     )
     command = [sys.executable, "-c", script]  # a heap that no other test has grown
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -49,7 +49,7 @@ def test_what_is_freed_stays_until_the_end_and_is_then_given_back() -> None:
 
 
 def test_it_ends_with_an_error_too() -> None:
-    with pytest.raises(KeyError), allocator.kept(CPU):
+    with pytest.raises(KeyError), allocator.retain_freed_memory(CPU):
         raise KeyError
     assert left_behind() < 0.1 * LARGE
 
@@ -66,10 +66,10 @@ def test_what_the_environment_says_of_malloc_stands(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    with allocator.kept(CPU):
+    with allocator.retain_freed_memory(CPU):
         assert left_behind() < 0.1 * LARGE
 
 
 def test_a_gpu_is_torchs_affair() -> None:
-    with allocator.kept(torch.device("cuda")):
+    with allocator.retain_freed_memory(torch.device("cuda")):
         assert left_behind() < 0.1 * LARGE

@@ -26,11 +26,13 @@ def competition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_fraction_of_the_gpu_s_memory_is_a_line_in_the_log(
     competition: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kit.experiment.batch_size.MANY", 0)  # no look ahead: the real error is to come
+    monkeypatch.setattr(
+        "kit.experiment.batch_size.SAFE_FACTOR", 0
+    )  # no look ahead: the real error is to come
     device = torch.device("cuda")
     total = torch.cuda.get_device_properties(device).total_memory
     torch.cuda.empty_cache()
-    torch.cuda.set_per_process_memory_fraction((memory.room(device).taken + 700 * 2**20) / total)
+    torch.cuda.set_per_process_memory_fraction((memory.device_memory(device).taken + 700 * 2**20) / total)
     try:
         assert run(["train", "--name", "r", "batch_size=128", "--folds", "0", *NETWORK]) == 0
     finally:

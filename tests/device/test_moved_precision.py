@@ -16,11 +16,11 @@ from kit.device import precision
 from kit.device.precision import Precision
 from kit.engine.learner import Learner, learner
 from kit.errors import CheckpointError, KitWarning
-from kit.experiment.restore import precision_of, ready
+from kit.experiment.restore import load_for_prediction, precision_of
 from kit.model import checkpoints
 from kit.runs.run import Run
 from kit.stages.bundles.packing import bundle
-from kit.stages.bundles.predicting import Given, predicting_bundle
+from kit.stages.bundles.predicting import PredictionInput, predict_bundle
 from kit.stages.final.jobs import on_all_rows
 from kit.stages.prediction.tta import tta
 from kit.stages.training.soup import soup
@@ -69,7 +69,7 @@ def test_a_run_of_auto_predicts_in_the_dtype_of_the_device_and_says_so_once(move
         tta(moved, ["runs/r"], "hflip")
     assert len(set(told(list(caught)))) == 1
     with pytest.warns(KitWarning, match="W61"):
-        assert ready(newest(moved), moved, CPU).precision.predict == "float32"
+        assert load_for_prediction(newest(moved), moved, CPU).precision.predict == "float32"
 
 
 @pytest.mark.parametrize(("supported", "dtype"), [(True, "bfloat16"), (False, "float16")])
@@ -98,7 +98,7 @@ def test_on_the_same_device_nothing_is_chosen_otherwise(moved: Path, bfloat16_un
     bfloat16_units(True)
     with warnings.catch_warnings():
         warnings.simplefilter("error", KitWarning)
-        assert ready(newest(moved), moved, CPU).precision == Precision(
+        assert load_for_prediction(newest(moved), moved, CPU).precision == Precision(
             "bfloat16", "bfloat16", "channels_last"
         )
         train(moved, name="r")
@@ -110,7 +110,7 @@ def test_a_named_dtype_stays(tmp_path: Path, bfloat16_units: Units) -> None:
     bfloat16_units(False)
     with warnings.catch_warnings():
         warnings.simplefilter("error", KitWarning)
-        assert ready(newest(root), root, CPU).precision.predict == "bfloat16"
+        assert load_for_prediction(newest(root), root, CPU).precision.predict == "bfloat16"
 
 
 def test_kit_final_and_a_soup_ask_for_what_the_run_asked_for(moved: Path) -> None:
@@ -130,9 +130,9 @@ def test_a_bundle_predicts_in_the_dtype_of_its_device(moved: Path, tmp_path: Pat
         warnings.simplefilter("ignore")
         tta(moved, ["runs/r"])
     bundle(moved, ["runs/r"], tmp_path / "bundle")
-    given = Given(moved / "data/images", moved / "data/sample_submission.csv")
+    given = PredictionInput(moved / "data/images", moved / "data/sample_submission.csv")
     with pytest.warns(KitWarning, match="W61 run r began in bfloat16; predicting on cpu is in float32"):
-        finish(predicting_bundle(tmp_path / "bundle", given, tmp_path / "out.csv", tmp_path / "work"))
+        finish(predict_bundle(tmp_path / "bundle", given, tmp_path / "out.csv", tmp_path / "work"))
 
 
 def test_a_record_of_what_was_asked_that_is_damaged_is_an_error(moved: Path) -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from kit.device import precision
-from kit.device.precision import Precision, choose, choose_device
+from kit.device.precision import Precision, choose_device, resolve_auto
 from kit.errors import ConfigError
 
 DENSE = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3))
@@ -29,7 +29,7 @@ def test_the_rule_on_a_cpu(
     monkeypatch: pytest.MonkeyPatch, network: nn.Module, units: bool, train: str, predict: str
 ) -> None:
     monkeypatch.setattr(precision, "has_bfloat16_units", lambda: units)
-    assert choose(network, CPU, AUTO) == Precision(train, predict, "channels_last")
+    assert resolve_auto(network, CPU, AUTO) == Precision(train, predict, "channels_last")
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_the_rule_on_a_cpu(
 def test_light_is_depthwise_with_batch_norm_and_few_products(layers: list[nn.Module], light: bool) -> None:
     network = nn.Sequential(*layers).train()
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    assert precision.is_light(network) is light
+    assert precision.is_memory_bound(network) is light
     assert network.training
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
 
@@ -64,7 +64,7 @@ class Picky(nn.Module):
 
 
 def test_a_network_whose_work_cannot_be_counted_is_light_where_it_is_depthwise() -> None:
-    assert precision.is_light(Picky())
+    assert precision.is_memory_bound(Picky())
 
 
 @pytest.mark.parametrize(
@@ -82,32 +82,33 @@ def test_a_convolution_that_ends_torch_in_channels_last_is_trained_contiguous(
     kernel: int, stride: int, channels: int, safe: bool
 ) -> None:
     network = nn.Sequential(nn.Conv2d(channels, 8, kernel, stride))
-    assert choose(network, CPU, AUTO).layout == ("channels_last" if safe else "contiguous")
+    assert resolve_auto(network, CPU, AUTO).layout == ("channels_last" if safe else "contiguous")
     assert (
-        choose(network, torch.device("cuda"), Precision("float32", "auto", "auto")).layout == "channels_last"
+        resolve_auto(network, torch.device("cuda"), Precision("float32", "auto", "auto")).layout
+        == "channels_last"
     )
     if not safe:
         with pytest.raises(ConfigError, match="C18"):
-            choose(network, CPU, Precision("auto", "auto", "channels_last"))
+            resolve_auto(network, CPU, Precision("auto", "auto", "channels_last"))
 
 
 @pytest.mark.parametrize(("supported", "best"), [(True, "bfloat16"), (False, "float16")])
 def test_the_rule_on_a_gpu(monkeypatch: pytest.MonkeyPatch, supported: bool, best: str) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: supported)
-    assert choose(DEPTHWISE, torch.device("cuda"), AUTO) == Precision(best, best, "channels_last")
+    assert resolve_auto(DEPTHWISE, torch.device("cuda"), AUTO) == Precision(best, best, "channels_last")
 
 
 def test_what_is_named_stays_and_predicting_follows_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "has_bfloat16_units", lambda: True)
-    assert choose(DENSE, CPU, Precision("float32", "auto", "contiguous")) == Precision(
+    assert resolve_auto(DENSE, CPU, Precision("float32", "auto", "contiguous")) == Precision(
         "float32", "float32", "contiguous"
     )
-    assert choose(DENSE, CPU, Precision("auto", "float32", "auto")).predict == "float32"
+    assert resolve_auto(DENSE, CPU, Precision("auto", "float32", "auto")).predict == "float32"
 
 
 def test_a_choice_chosen_again_is_the_same() -> None:
-    first = choose(DENSE, CPU, AUTO)
-    assert choose(DEPTHWISE, CPU, first) == first
+    first = resolve_auto(DENSE, CPU, AUTO)
+    assert resolve_auto(DEPTHWISE, CPU, first) == first
 
 
 @pytest.mark.parametrize("name", ["warp", "cuda:99", "meta", ""])
@@ -119,6 +120,7 @@ def test_a_device_that_is_not_there_is_an_error(name: str) -> None:
 def test_batches_are_arranged_without_a_copy_where_they_are_so_already() -> None:
     images = torch.zeros(2, 5, 5, 3, dtype=torch.uint8).permute(0, 3, 1, 2)
     assert (
-        Precision("float32", "float32", "channels_last").arrange(images, CPU).data_ptr() == images.data_ptr()
+        Precision("float32", "float32", "channels_last").to_layout(images, CPU).data_ptr()
+        == images.data_ptr()
     )
-    assert Precision("float32", "float32", "contiguous").arrange(images, CPU).is_contiguous()
+    assert Precision("float32", "float32", "contiguous").to_layout(images, CPU).is_contiguous()

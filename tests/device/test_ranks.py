@@ -10,20 +10,20 @@ import pytest
 from kit.config.workspace import Workspace
 from kit.core.progress import finish
 from kit.engine.batches import TrainBatches
-from kit.experiment.run_context import Setting, preparing
+from kit.experiment.run_context import RunContext, prepare_run
 from kit.kinds import Augmenter, Sampler
-from kit.kinds.registry import places
+from kit.kinds.registry import locations
 from kit.runs.run import find_run
 
 
 @pytest.fixture(scope="module")
-def setting(trained_once: Path) -> Setting:
+def setting(trained_once: Path) -> RunContext:
     space = Workspace.open(trained_once)
-    return finish(preparing(space, find_run(space, "unbegun")))
+    return finish(prepare_run(space, find_run(space, "unbegun")))
 
 
-def batches(setting: Setting, sampler: str, rank: int, ranks: int) -> TrainBatches:
-    labels = setting.loaded.table.true_labels()
+def batches(setting: RunContext, sampler: str, rank: int, ranks: int) -> TrainBatches:
+    labels = setting.loaded.table.targets()
     rows = np.flatnonzero((labels > 0) | (np.arange(len(labels)) % 2 == 0))  # classes of unlike size
     return TrainBatches(
         setting.loaded.cache, labels, rows, Sampler.open(sampler), Augmenter.open("light"), 16, 7,
@@ -31,8 +31,8 @@ def batches(setting: Setting, sampler: str, rank: int, ranks: int) -> TrainBatch
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("sampler", places("sampler"))
-def test_two_ranks_see_the_batches_of_one(setting: Setting, sampler: str) -> None:
+@pytest.mark.parametrize("sampler", locations("sampler"))
+def test_two_ranks_see_the_batches_of_one(setting: RunContext, sampler: str) -> None:
     whole, parts = batches(setting, sampler, 0, 1), [batches(setting, sampler, rank, 2) for rank in (0, 1)]
     assert whole.steps == parts[0].steps == parts[1].steps
     shown = 0
@@ -45,7 +45,7 @@ def test_two_ranks_see_the_batches_of_one(setting: Setting, sampler: str) -> Non
     assert shown > 0
 
 
-def test_a_rank_that_begins_within_an_epoch_goes_on_as_if_it_had_not_stopped(setting: Setting) -> None:
+def test_a_rank_that_begins_within_an_epoch_goes_on_as_if_it_had_not_stopped(setting: RunContext) -> None:
     all_of_it = list(batches(setting, "shuffled", 1, 2).epoch(0))
     rest = list(batches(setting, "shuffled", 1, 2).epoch(0, first_step=3))
     assert [batch.rows.tolist() for batch in rest] == [batch.rows.tolist() for batch in all_of_it[3:]]

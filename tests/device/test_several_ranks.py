@@ -24,7 +24,7 @@ from kit.device.precision import Precision
 from kit.engine import all_reduce
 from kit.engine.batches import batch
 from kit.engine.learner import learner
-from kit.engine.step import Plan, updating
+from kit.engine.step import StepPlan, optimizer_step
 from kit.errors import ConfigError
 from kit.kinds import Loss, Optimizer
 from kit.model import checkpoints, network
@@ -119,7 +119,7 @@ PIXELS = torch.randint(
 def _as_ddp_does() -> int:
     """Whether a step's weights are those that DistributedDataParallel gives from the same rows, batch norm and all."""
     all_reduce.BUCKET = 600  # so that there are several
-    with ranks.joined():
+    with ranks.process_group():
         pixels, rows = PIXELS, np.arange(12)
         mine = np.array_split(rows, 2)[ranks.rank()]
         torch.manual_seed(1)
@@ -140,16 +140,18 @@ def _as_ddp_does() -> int:
         optimizer = recipe.build(list(reference.module.named_parameters()))
         for _ in range(3):
             shown = batch(pixels[mine], mine, rows % 4, rows)
-            finish(updating(kit, Loss.open("cross_entropy"), shown, Plan(0, 0), precision, 0.0))
+            finish(optimizer_step(kit, Loss.open("cross_entropy"), shown, StepPlan(0, 0), precision, 0.0))
             kit.step += 1
             optimizer.zero_grad()
             nn.functional.cross_entropy(reference(pixels[mine]), torch.from_numpy(mine % 4)).backward()
             optimizer.step()
         for one, two in zip(ours.parameters(), theirs.parameters(), strict=True):
             torch.testing.assert_close(one, two, atol=1e-6, rtol=1e-5)
-        running = torch.stack([one.float() for one in ranks.gathered(ours[1].running_mean)])
+        running = torch.stack([one.float() for one in ranks.all_gather(ours[1].running_mean)])
         assert torch.equal(running[0], running[1])
-        own = torch.stack(ranks.gathered(theirs[1].running_mean)).mean(0)  # DDP keeps the first rank's alone
+        own = torch.stack(ranks.all_gather(theirs[1].running_mean)).mean(
+            0
+        )  # DDP keeps the first rank's alone
         torch.testing.assert_close(running[0], own, atol=1e-2, rtol=0.1)
     return 0
 
@@ -169,19 +171,19 @@ def _goes_on_where_a_backward_pass_fails_in_the_middle() -> int:
         told = 0
         for _ in range(3):
             whole = rows if len(mine) < len(rows) else None
-            steps = updating(
-                made, loss, batch(PIXELS[mine], mine, rows % 4, whole), Plan(0, 0), precision, 0.0
+            steps = optimizer_step(
+                made, loss, batch(PIXELS[mine], mine, rows % 4, whole), StepPlan(0, 0), precision, 0.0
             )
             told += len(list(steps))
             made.step += 1
         return list(network.parameters()), told
 
-    with ranks.joined():
+    with ranks.process_group():
         mine = np.array_split(rows, 2)[ranks.rank()]
-        found, told = trained(mine, 4 if ranks.is_first() else 2)
+        found, told = trained(mine, 4 if ranks.is_rank_zero() else 2)
         assert told == 2  # six images at a time, then three, then two
-        assert len(set(ranks.gathered(tuple(float(one.sum()) for one in found)))) == 1
-        with ranks.alone():
+        assert len(set(ranks.all_gather(tuple(float(one.sum()) for one in found)))) == 1
+        with ranks.outside_group():
             wanted, _ = trained(rows, 99)
         for one, two in zip(found, wanted, strict=True):
             torch.testing.assert_close(one, two, atol=1e-6, rtol=1e-5)
@@ -378,18 +380,24 @@ def test_synchronised_batch_norm_keeps_its_weights_and_is_for_gpus() -> None:
 
     made = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), BatchNormAct2d(4))
     before = made.state_dict()
-    network.synchronise(made, torch.device("cuda"))
+    network.convert_sync_batch_norm(made, torch.device("cuda"))
     assert [isinstance(each, nn.SyncBatchNorm) for each in made] == [False, True, True]
     assert made.state_dict().keys() == before.keys()
     with pytest.raises(ConfigError, match="C35 sync_batch_norm needs GPUs"):
-        network.synchronise(made, torch.device("cpu"))
+        network.convert_sync_batch_norm(made, torch.device("cpu"))
 
 
 def test_alone_everything_is_as_it_is() -> None:
     tensor = torch.arange(3.0)
-    ranks.add_up([tensor], [tensor])
+    ranks.all_reduce([tensor], [tensor])
     assert tensor.tolist() == [0, 1, 2]
-    assert (ranks.count(), ranks.rank(), ranks.agreed(4), ranks.least(4), ranks.gathered("a")) == (
+    assert (
+        ranks.world_size(),
+        ranks.rank(),
+        ranks.all_reduce_max(4),
+        ranks.all_reduce_min(4),
+        ranks.all_gather("a"),
+    ) == (
         1,
         0,
         4,
@@ -397,7 +405,7 @@ def test_alone_everything_is_as_it_is() -> None:
         ["a"],
     )
     rows = np.arange(10)
-    assert ranks.share(rows, 4).tolist() == rows.tolist()
+    assert ranks.shard_batches(rows, 4).tolist() == rows.tolist()
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
@@ -406,6 +414,6 @@ def test_shares_are_whole_batches_and_hold_each_row_once(monkeypatch: pytest.Mon
     for number in range(count):
         group = ranks._Group(number, count, number, count, None)  # type: ignore[arg-type]
         monkeypatch.setattr(ranks, "_group", group)
-        shares.append(ranks.share(rows, 8))
+        shares.append(ranks.shard_batches(rows, 8))
     assert np.concatenate(shares).tolist() == rows.tolist()
     assert all(len(one) % 8 == 0 for one in shares[:-1] if len(one) and one[-1] != rows[-1])

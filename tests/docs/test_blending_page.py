@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kit.commands._menu import menu
 from kit.kinds import Ensembler
-from kit.kinds.registry import places
+from kit.kinds.registry import locations
 from kit.plugins.ensembler.auto import Auto
 
 ROOT = Path(__file__).parents[2]
@@ -18,7 +18,9 @@ def test_the_table_names_every_ensembler_and_no_other() -> None:
     table = TEXT.split("## Ensemblers")[1].split("\n## ")[0]
     cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     named = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
-    assert named == {name for name, (place, *_) in places("ensembler", None).items() if place.shelf == "kit"}
+    assert named == {
+        name for name, (place, *_) in locations("ensembler", None).items() if place.source == "kit"
+    }
 
 
 def test_commands_and_ensemblers_exist() -> None:

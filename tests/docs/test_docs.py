@@ -17,10 +17,10 @@ import kit
 import kit.errors
 import kit.kinds
 from kit.commands._menu import menu, run
-from kit.config.overrides import overridden
-from kit.config.parsing import check
+from kit.config.overrides import apply_overrides
+from kit.config.parsing import validate_config
 from kit.kinds import KINDS, Classes, Loss
-from kit.kinds.registry import places
+from kit.kinds.registry import locations
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "plugins.md").read_text()
@@ -57,7 +57,7 @@ def test_there_is_an_example_of_every_kind() -> None:
 @pytest.mark.parametrize(("path", "kind", "name", "code"), BLOCKS, ids=[block[0] for block in BLOCKS])
 def test_an_example_is_short_and_takes_no_name_of_kits(path: str, kind: str, name: str, code: str) -> None:
     assert len([line for line in code.splitlines() if line.strip()]) < 20, path
-    assert name not in places(kind, ROOT)
+    assert name not in locations(kind, ROOT)
 
 
 @pytest.mark.parametrize("path", [block[0] for block in BLOCKS])
@@ -85,15 +85,15 @@ def test_a_known_field_is_filled_and_is_no_option(workspace: Path) -> None:
 
     loss = Loss.open("logit_adjusted", workspace)
     assert loss.spec() == {"name": "logit_adjusted", "tau": 1.0}
-    bound = loss.bind(Classes(("a", "b"), (89, 9)))  # with one more row each 90 and 10 of 100
+    bound = loss.with_classes(Classes(("a", "b"), (89, 9)))  # with one more row each 90 and 10 of 100
     cost = bound.rows(torch.zeros(2, 2), torch.tensor([0, 1]))
     torch.testing.assert_close(cost, -torch.log(torch.tensor([0.9, 0.1])))
 
 
 def test_the_switch_leaves_the_workspaces_shelf_out(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "capped" in places("loss", workspace)
+    assert "capped" in locations("loss", workspace)
     monkeypatch.setenv("KIT_PLUGINS", "off")
-    assert "capped" not in places("loss", workspace)
+    assert "capped" not in locations("loss", workspace)
 
 
 @pytest.mark.parametrize("line", COMMANDS)
@@ -106,7 +106,7 @@ def test_each_command_exists_and_its_overrides_are_keys(line: str) -> None:
         warnings.simplefilter("error")
         pairs = [part for part in rest if "=" in part]
         assert pairs
-        check(overridden(json.loads((ROOT / "config.json").read_text()), pairs))
+        validate_config(apply_overrides(json.loads((ROOT / "config.json").read_text()), pairs))
 
 
 # ------------------------------------------------------------------------------- the public Python interface

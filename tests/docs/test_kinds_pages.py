@@ -10,7 +10,7 @@ import pytest
 
 from kit.contracts import laws_of, sentence
 from kit.kinds import KINDS
-from kit.kinds.catalogue import listing
+from kit.kinds.catalogue import list_plugins
 from tests.documented import DOCS, commands, parse
 
 PAGES = {page.stem: page.read_text() for page in sorted((DOCS / "kinds").glob("*.md"))}
@@ -35,7 +35,7 @@ def test_each_kind_has_a_page_and_nothing_else_has() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_page_names_each_stock_plugin_as_kit_does_and_no_other(kind: str) -> None:
     assert points(kind, "Built-in plugins") == [
-        f"`{one.name}`: {one.summary}" for one in listing([kind], None)
+        f"`{one.name}`: {one.summary}" for one in list_plugins([kind], None)
     ]
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from kit.commands._menu import menu, run
 from kit.commands.demo import COMMANDS
-from kit.config.overrides import overridden
-from kit.config.parsing import check
+from kit.config.overrides import apply_overrides
+from kit.config.parsing import validate_config
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "README.md").read_text()
@@ -65,7 +65,7 @@ def test_each_command_of_the_readme_parses(line: str) -> None:
 @pytest.mark.parametrize("line", [line for line in typed() if line.startswith("kit train")])
 def test_each_override_of_the_readme_is_a_key(line: str) -> None:
     pairs = [part for part in shlex.split(line) if "=" in part and not part.startswith("-")]
-    check(overridden(json.loads((ROOT / "config.json").read_text()), pairs))
+    validate_config(apply_overrides(json.loads((ROOT / "config.json").read_text()), pairs))
 
 
 def test_the_first_screen_shows_five_commands_and_no_output() -> None:

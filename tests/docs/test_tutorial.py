@@ -13,7 +13,7 @@ from sklearn import datasets
 from sklearn.utils import Bunch
 
 from kit.commands._menu import run
-from kit.stages.demo.digits import CONFIG, make_digits
+from kit.stages.demo.digits import DEMO_CONFIG, make_digits
 from tests.documented import DOCS, commands, parse
 
 TEXT = (DOCS / "tutorial.md").read_text()
@@ -32,7 +32,7 @@ def digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     part = Bunch(images=whole.images[:180], target=whole.target[:180])
     monkeypatch.setattr(datasets, "load_digits", lambda: part)
     make_digits(tmp_path)
-    (tmp_path / "config.json").write_text(json.dumps({**CONFIG, **SMALLER}))
+    (tmp_path / "config.json").write_text(json.dumps({**DEMO_CONFIG, **SMALLER}))
     return tmp_path
 
 

@@ -54,7 +54,7 @@ def space(tmp_path: Path) -> Path:
 
 
 def opened(root: Path, **options: Any) -> Loss:
-    return Loss.open({"name": "confusion_smoothing", **options}, root).bind(CLASSES)
+    return Loss.open({"name": "confusion_smoothing", **options}, root).with_classes(CLASSES)
 
 
 def targets(loss: Loss) -> np.ndarray:
@@ -139,7 +139,7 @@ def test_rows_of_a_camera_share_a_fold() -> None:
     splitter = Splitter.open({"name": "by_prefix", "folds": 3}, ROOT)
     made = make_folds(rows, splitter, 0)
     cameras = np.array([name.split("_")[0] for name in made.ids.tolist()])
-    assert [len(set(cameras[made.held_out(fold)].tolist())) for fold in range(3)] == [2, 2, 2]
+    assert [len(set(cameras[made.oof_mask(fold)].tolist())) for fold in range(3)] == [2, 2, 2]
     assert all(len(set(made.numbers[cameras == camera, 0])) == 1 for camera in set(cameras.tolist()))
 
 

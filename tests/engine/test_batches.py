@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 
 from kit.config.models import Data
-from kit.core.batching import spread
+from kit.core.batching import even_batches
 from kit.core.progress import finish
 from kit.core.randomness import generator
 from kit.engine import loader as loader_module
-from kit.engine.batches import Batch, PlainBatches, TrainBatches, occurrences
-from kit.engine.loader import Images, Loader, worker_count
+from kit.engine.batches import Batch, PlainBatches, TrainBatches, occurrence_index
+from kit.engine.loader import ImageDataset, Loader, worker_count
 from kit.errors import DataError, KitError, PluginError, RunError
-from kit.images.cache import Cache, Geometry, filling
-from kit.images.reader import centre
+from kit.images.cache import Cache, Geometry, fill_cache
+from kit.images.reader import center_crop
 from kit.kinds import Augmenter, Sampler
 
 SIZE = 24
@@ -37,7 +37,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
         image = np.random.default_rng(n).integers(0, 256, (30 + n, 40, 3), dtype=np.uint8)
         cv2.imwrite(str(path), image)
     paths[20].write_bytes(b"")
-    return finish(filling(folder / "cache", paths, Geometry(32), Data())).cache
+    return finish(fill_cache(folder / "cache", paths, Geometry(32), Data())).cache
 
 
 def train(cache: Cache, **changes: Any) -> TrainBatches:
@@ -164,7 +164,7 @@ def test_plain_batches_show_each_row_once_in_order_in_the_geometry_of_prediction
         assert len(plain) == 3
         assert all((batch.labels == -1).all() for batch in batches)
         first = batches[0].images[0].permute(1, 2, 0).numpy()
-        assert np.array_equal(first, centre(cache[7], SIZE, 0.9))
+        assert np.array_equal(first, center_crop(cache[7], SIZE, 0.9))
     plain.close()
 
 
@@ -233,7 +233,7 @@ def test_a_loader_process_that_dies_is_an_error_and_not_a_hang(cache: Cache) -> 
 def test_a_loader_process_that_hangs_is_an_error_and_is_ended(
     cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loader_module, "PATIENCE", 1)
+    monkeypatch.setattr(loader_module, "WORKER_TIMEOUT_S", 1)
     batches = train(cache, augmenter=_Failing(fault="hangs"), workers=1)
     with pytest.raises(RunError, match="a loader process ended or hung"):
         list(batches.epoch(0))
@@ -269,7 +269,7 @@ def test_a_sampler_with_epochs_of_different_lengths_is_refused(cache: Cache) -> 
 
 
 def test_an_error_of_the_cache_keeps_its_code_from_a_loader_process(cache: Cache) -> None:
-    loader = Loader(Images(cache, SIZE), workers=1)
+    loader = Loader(ImageDataset(cache, SIZE), workers=1)
     with pytest.raises(KitError) as caught:
         list(loader.load([[(0, 20, 0)]]))
     assert caught.value.code == "D01"
@@ -282,7 +282,7 @@ def test_an_error_of_the_cache_keeps_its_code_from_a_loader_process(cache: Cache
 @pytest.mark.parametrize("count", range(1, 40))
 @pytest.mark.parametrize("batch_size", [4, 6, 32])
 def test_rows_are_spread_evenly_and_none_is_alone(count: int, batch_size: int) -> None:
-    sizes = [len(part) for part in spread(count, batch_size)]
+    sizes = [len(part) for part in even_batches(count, batch_size)]
     assert sum(sizes) == count
     assert max(sizes) <= batch_size
     assert max(sizes) - min(sizes) <= 1
@@ -291,15 +291,15 @@ def test_rows_are_spread_evenly_and_none_is_alone(count: int, batch_size: int) -
 
 
 def test_occurrences_count_from_the_first_time() -> None:
-    assert occurrences(np.array([7, 3, 7, 7, 3, 0])).tolist() == [0, 0, 1, 2, 1, 0]
-    assert occurrences(np.array([], np.int64)).tolist() == []
+    assert occurrence_index(np.array([7, 3, 7, 7, 3, 0])).tolist() == [0, 0, 1, 2, 1, 0]
+    assert occurrence_index(np.array([], np.int64)).tolist() == []
 
 
 @pytest.mark.parametrize(("cores", "cpu", "cuda"), [(1, 0, 1), (2, 0, 1), (4, 0, 3), (16, 2, 8)])
 def test_auto_workers_leave_the_cores_to_the_network(
     cores: int, cpu: int, cuda: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loader_module, "cores", lambda: cores)
+    monkeypatch.setattr(loader_module, "available_cores", lambda: cores)
     assert worker_count("auto", cuda=False) == cpu
     assert worker_count("auto", cuda=True) == cuda
     assert worker_count(5, cuda=False) == 5

@@ -15,10 +15,10 @@ from kit.device.precision import Precision
 from kit.engine import fit
 from kit.engine.batches import Batch
 from kit.engine.learner import Learner, learner
-from kit.engine.step import Plan
+from kit.engine.step import StepPlan
 from kit.errors import RunError
 from kit.kinds import Loss, Optimizer, Scheduler
-from kit.model.param_groups import spread_rates
+from kit.model.param_groups import set_layerwise_lr
 
 FLOAT = Precision("float32", "float32", "contiguous")
 
@@ -59,9 +59,9 @@ class Flat(nn.Module):
 
 def stage(
     epochs: int, loss: str | dict = "cross_entropy", batches: Fixed | None = None, **more: Any
-) -> fit.Stage:
+) -> fit.FitStage:
     more = {"scheduler": Scheduler.open("constant"), **more}
-    return fit.Stage(epochs, batches or Fixed(), Loss.open(loss), **more)
+    return fit.FitStage(epochs, batches or Fixed(), Loss.open(loss), **more)
 
 
 def new(network: nn.Module | None = None, **average: float) -> Learner:
@@ -72,7 +72,7 @@ def new(network: nn.Module | None = None, **average: float) -> Learner:
 
 def fitted(
     epochs: int,
-    plan: Plan,
+    plan: StepPlan,
     loss: str | dict = "cross_entropy",
     ema: float = 0.0,
     begun: Learner | None = None,
@@ -87,7 +87,9 @@ def test_it_is_the_loop_one_would_write_by_hand() -> None:
     network, batches, scheduler = Flat(), Fixed(), Scheduler.open({"name": "cosine", "warmup": 0.3})
     stages = [stage(2, batches=batches, scheduler=scheduler)]
     rates = [
-        event.lr for event in fit.fit(new(network), stages, Plan(0, 0), FLOAT) if isinstance(event, fit.Step)
+        event.lr
+        for event in fit.fit(new(network), stages, StepPlan(0, 0), FLOAT)
+        if isinstance(event, fit.StepEvent)
     ]
     other = Flat()
     plain = torch.optim.SGD(
@@ -108,8 +110,8 @@ def test_it_is_the_loop_one_would_write_by_hand() -> None:
 @pytest.mark.parametrize("loss", ["cross_entropy", {"name": "cutmix"}, "label_smoothing"])
 @pytest.mark.parametrize("size", [1, 3, 4])
 def test_micro_batches_change_nothing_without_batch_norm(loss: str | dict, size: int) -> None:
-    whole = fitted(2, Plan(seed=5, fold=0), loss)
-    parts = fitted(2, Plan(seed=5, fold=0, micro_batch_size=size), loss)
+    whole = fitted(2, StepPlan(seed=5, fold=0), loss)
+    parts = fitted(2, StepPlan(seed=5, fold=0, micro_batch_size=size), loss)
     torch.testing.assert_close(whole.network.state_dict(), parts.network.state_dict(), rtol=1e-5, atol=1e-6)
 
 
@@ -129,12 +131,12 @@ class Sized(Flat):
 def test_no_micro_batch_is_left_with_a_single_row(rows: int, size: int, seen: list[int]) -> None:
     network = Sized()
     stages = [stage(1, batches=Fixed(steps=1, rows=rows))]
-    list(fit.fit(new(network), stages, Plan(0, 0, micro_batch_size=size), FLOAT))
+    list(fit.fit(new(network), stages, StepPlan(0, 0, micro_batch_size=size), FLOAT))
     assert network.seen == seen
 
 
 def test_gradients_are_clipped_to_the_norm_that_is_asked() -> None:
-    free, tight = fitted(1, Plan(0, 0)), fitted(1, Plan(0, 0, clip_grad_norm=1e-4))
+    free, tight = fitted(1, StepPlan(0, 0)), fitted(1, StepPlan(0, 0, clip_grad_norm=1e-4))
     start = Flat().inner.weight
     moved = [(made.network.inner.weight - start).norm().item() for made in (free, tight)]
     assert moved[1] < 1e-3 * moved[0] + 1e-4
@@ -142,14 +144,16 @@ def test_gradients_are_clipped_to_the_norm_that_is_asked() -> None:
 
 @pytest.mark.parametrize("average", [{}, {"ema_decay": 0.9}, {"swa_start": 0.3}], ids=str)
 def test_a_continuation_from_any_epoch_ends_with_the_same_bits(average: dict[str, float]) -> None:
-    stages, plan = [stage(3, "cutmix")], Plan(seed=2, fold=1)
+    stages, plan = [stage(3, "cutmix")], StepPlan(seed=2, fold=1)
     whole, begun, resumed = new(**average), new(**average), new(**average)
     list(fit.fit(whole, stages, plan, FLOAT))
     for event in fit.fit(begun, stages, plan, FLOAT):
-        if isinstance(event, fit.Epoch) and event.number == 2:
+        if isinstance(event, fit.EpochEvent) and event.number == 2:
             break
     resumed.load(
-        begun.state(), begun.network.state_dict(), begun.averaged.state_dict() if begun.averaged else None
+        begun.state(),
+        begun.network.state_dict(),
+        begun.average_network.state_dict() if begun.average_network else None,
     )
     list(fit.fit(resumed, stages, plan, FLOAT))
     for one, other in ((whole.network, resumed.network), (whole.predictor, resumed.predictor)):
@@ -164,16 +168,16 @@ def test_a_loss_that_is_not_finite_stops_before_the_epoch_ends() -> None:
     spoilt = new()
     nn.init.constant_(spoilt.network.inner.weight, float("nan"))
     with pytest.raises(RunError, match=r"R01 the loss is nan in epoch 1, step 3"):
-        list(fit.fit(spoilt, [stage(1)], Plan(0, 0), FLOAT))
+        list(fit.fit(spoilt, [stage(1)], StepPlan(0, 0), FLOAT))
     assert spoilt.epoch == 0
 
 
 def test_an_epoch_reports_the_mean_loss_of_its_rows() -> None:
     network, batches = Flat(), Fixed()
     still = learner(network, torch.optim.SGD(network.parameters(), lr=1e-12), FLOAT)
-    events = list(fit.fit(still, [stage(1, batches=batches)], Plan(0, 0), FLOAT))
+    events = list(fit.fit(still, [stage(1, batches=batches)], StepPlan(0, 0), FLOAT))
     by_hand = np.mean([functional.cross_entropy(network(b.images), b.labels).item() for b in batches.batches])
-    assert isinstance(events[-1], fit.Epoch)
+    assert isinstance(events[-1], fit.EpochEvent)
     assert events[-1].loss == pytest.approx(by_hand, rel=1e-5)
     assert events[-1].rows == 24
 
@@ -182,7 +186,7 @@ def test_an_epoch_reports_the_mean_loss_of_its_rows() -> None:
 
 
 def test_two_stages_that_differ_in_nothing_are_one() -> None:
-    plan, scheduler = Plan(seed=3, fold=0), Scheduler.open("cosine")
+    plan, scheduler = StepPlan(seed=3, fold=0), Scheduler.open("cosine")
     one, two = new(ema_decay=0.9), new(ema_decay=0.9)
     list(fit.fit(one, [stage(5, "cutmix", scheduler=scheduler)], plan, FLOAT))
     list(fit.fit(two, [stage(n, "cutmix", scheduler=scheduler) for n in (2, 3)], plan, FLOAT))
@@ -196,9 +200,11 @@ def test_a_schedule_runs_over_all_stages_and_one_of_a_stages_own_over_that_stage
         stage(1, batches=Fixed(4), scheduler=line),
         stage(2, batches=Fixed(2), scheduler=line, lr_scale=0.5),
     ]
-    assert list(fit.factors(stages)) == pytest.approx([7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 16, 2 / 16, 1 / 16, 0])
+    assert list(fit.lr_factors(stages)) == pytest.approx(
+        [7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 16, 2 / 16, 1 / 16, 0]
+    )
     stages[1] = stage(2, batches=Fixed(2), scheduler=line, own_schedule=True)
-    assert list(fit.factors(stages)) == pytest.approx([7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 4, 2 / 4, 1 / 4, 0])
+    assert list(fit.lr_factors(stages)) == pytest.approx([7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 4, 2 / 4, 1 / 4, 0])
 
 
 def test_a_frozen_part_keeps_its_weights_and_its_batch_norms_statistics_until_it_thaws() -> None:
@@ -216,10 +222,10 @@ def test_a_frozen_part_keeps_its_weights_and_its_batch_norms_statistics_until_it
     stages = [stage(1, frozen=("below",)), stage(1)]
     moved = []
     made = new(network)
-    spread_rates(made.optimizer, network, freezes=[stage.frozen for stage in stages])
+    set_layerwise_lr(made.optimizer, network, freezes=[stage.frozen for stage in stages])
     made.peaks = [0.1] * len(made.optimizer.param_groups)
-    for event in fit.fit(made, stages, Plan(0, 0, clip_grad_norm=1.0), FLOAT):
-        if isinstance(event, fit.Epoch):
+    for event in fit.fit(made, stages, StepPlan(0, 0, clip_grad_norm=1.0), FLOAT):
+        if isinstance(event, fit.EpochEvent):
             state = network.state_dict()
             moved.append({name for name in state if not torch.equal(state[name], before[name])})
     assert moved[0] == {"above.weight", "above.bias"}

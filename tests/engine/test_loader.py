@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from kit.engine import loader as loader_module
-from kit.engine.loader import Images, Loader
+from kit.engine.loader import ImageDataset, Loader
 from kit.errors import RunError
 from kit.images.cache import Cache
 from kit.kinds import Augmenter
@@ -32,9 +32,9 @@ class _At(Augmenter):
 
 @pytest.mark.parametrize("fault", ["dies", "hangs"])
 def test_the_image_is_named(cache: Cache, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
-    monkeypatch.setattr(loader_module, "PATIENCE", 2)
+    monkeypatch.setattr(loader_module, "WORKER_TIMEOUT_S", 2)
     guilty = _At(mean=float(cache[13].mean()), fault=fault)
-    loader = Loader(Images(cache, SIZE, augmenter=guilty), workers=2)
+    loader = Loader(ImageDataset(cache, SIZE, augmenter=guilty), workers=2)
     plan = [[(0, row, 0) for row in range(start, start + 4)] for start in range(0, 20, 4)]
     with pytest.raises(RunError, match=r"R03 a loader process ended or hung .* at \S*/13\.png\n") as caught:
         list(loader.load(plan))

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from kit.device.precision import Precision
 from kit.engine.batches import Batch
 from kit.engine.learner import Learner, learner
-from kit.engine.memory_footprint import PARTS, Footprint, _of, _watched, blocks, footprint
-from kit.engine.step import Plan
+from kit.engine.memory_footprint import PARTS, Footprint, _of, _record_steps, footprint, list_blocks
+from kit.engine.step import StepPlan
 from kit.kinds import Backbone, Head, Loss, Optimizer, Pooling
 from kit.model.network import Parts, build
 
@@ -45,7 +45,7 @@ def made(network: nn.Module, ema: float = 0.5, name: str = "adamw") -> Learner:
 def watched(network: nn.Module, loss: str = "cross_entropy") -> tuple[Learner, Footprint, Batch]:
     rows = batch(32, 6)
     one = made(network)
-    return one, footprint(one, Loss.open(loss), rows, Plan(0, 0), PRECISION), rows
+    return one, footprint(one, Loss.open(loss), rows, StepPlan(0, 0), PRECISION), rows
 
 
 def test_the_parts_are_those_counted_by_hand() -> None:
@@ -76,8 +76,8 @@ def test_any_size_is_foretold_from_two_small_steps(arch: str, images: int) -> No
     loss = Loss.open({"name": "cutmix", "probability": 1.0})
     parts = Parts(Backbone.open(spec), Pooling.open("average"), Head.open("linear"), loss)
     one, rows = made(build(parts, 4, side)), batch(32, side)
-    found = footprint(one, loss, rows, Plan(0, 0), PRECISION)
-    moments = _watched(one, loss, _of(rows, images), Plan(0, 0), PRECISION).moments
+    found = footprint(one, loss, rows, StepPlan(0, 0), PRECISION)
+    moments = _record_steps(one, loss, _of(rows, images), StepPlan(0, 0), PRECISION).moments
     assert found.peak(images) == pytest.approx(max(sum(moment) for moment in moments), rel=0.03)
 
 
@@ -93,7 +93,7 @@ def test_blocks_are_the_parts_of_a_backbone_that_people_name() -> None:
         Backbone.open({"name": "timm", "arch": "resnet10t", "pretrained": False}),
         Pooling.open("average"), Head.open("linear"), Loss.open("cross_entropy"),
     )  # fmt: skip
-    names = [name for name, _ in blocks(build(parts, 4, 32))]
+    names = [name for name, _ in list_blocks(build(parts, 4, 32))]
     assert {"bn1", "layer1.0", "layer2.0", "layer3.0", "layer4.0", "pooling", "head"} <= set(names)
     assert names[-2:] == ["pooling", "head"]
     assert next(iter(PARTS)) == "weights"

@@ -156,7 +156,7 @@ import resource, sys, torch
 torch.set_num_threads(1)
 from kit.commands._menu import run
 from kit.experiment import batch_size as sizing
-sizing.MANY = 0  # no look ahead: the real error is to come
+sizing.SAFE_FACTOR = 0  # no look ahead: the real error is to come
 assert run(["train", "--name", "warm", "batch_size=4", "epochs=1"]) == 0
 used = int(next(line for line in open("/proc/self/status") if line.startswith("VmSize")).split()[1]) * 1024
 resource.setrlimit(resource.RLIMIT_AS, (used + 110 * 2**20,) * 2)

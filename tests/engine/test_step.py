@@ -15,7 +15,7 @@ from kit.engine import fit
 from kit.engine.batches import Batch
 from kit.engine.learner import Learner, learner
 from kit.engine.out_of_memory import OutOfMemory
-from kit.engine.step import OptimizerShortError, Plan, Skipped
+from kit.engine.step import OptimizerShortError, SkippedStep, StepPlan
 from kit.errors import RunError
 from kit.kinds import Classes, Loss, Optimizer, Scheduler
 
@@ -96,12 +96,12 @@ def new(network: nn.Module, ema: float = 0.9, **options: Any) -> Learner:
 
 
 def opened(spec: Any) -> Loss:
-    return Loss.open(spec).bind(Classes(tuple("abcd"), (9, 7, 8, 6), (), (), 30, False))
+    return Loss.open(spec).with_classes(Classes(tuple("abcd"), (9, 7, 8, 6), (), (), 30, False))
 
 
 def run(made: Learner, loss: Any = "cross_entropy", precision: Precision = FLOAT, **plan: Any) -> list[Any]:
-    stage = fit.Stage(2, Drawn(), opened(loss), Scheduler.open("cosine"))
-    return list(fit.fit(made, [stage], Plan(3, 0, **plan), precision))
+    stage = fit.FitStage(2, Drawn(), opened(loss), Scheduler.open("cosine"))
+    return list(fit.fit(made, [stage], StepPlan(3, 0, **plan), precision))
 
 
 LOSSES = [
@@ -125,7 +125,7 @@ def test_a_step_that_runs_out_of_memory_goes_on_in_halves_to_the_same_weights(lo
     torch.testing.assert_close(
         tight.predictor.state_dict(), free.predictor.state_dict(), rtol=1e-5, atol=1e-6
     )
-    losses = [[e.loss for e in each if isinstance(e, fit.Epoch)] for each in (undisturbed, events)]
+    losses = [[e.loss for e in each if isinstance(e, fit.EpochEvent)] for each in (undisturbed, events)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
@@ -143,8 +143,8 @@ def test_dropout_draws_are_begun_again_with_the_step() -> None:
 
     tight = new(Dropping(9))
     firsts = []
-    stage = fit.Stage(1, Drawn(), opened("cross_entropy"), Scheduler.open("constant"))
-    for event in fit.fit(tight, [stage], Plan(3, 0), FLOAT):
+    stage = fit.FitStage(1, Drawn(), opened("cross_entropy"), Scheduler.open("constant"))
+    for event in fit.fit(tight, [stage], StepPlan(3, 0), FLOAT):
         if isinstance(event, OutOfMemory):
             firsts.append(tight.network.drawn)
             handle = tight.network.register_forward_hook(lambda module, *_: firsts.append(module.drawn))
@@ -180,8 +180,8 @@ def test_what_the_failed_step_held_is_freed_before_it_begins_again() -> None:
 
     alive = []
     made = new(Holding(5))
-    stage = fit.Stage(1, Drawn(), opened("cross_entropy"), Scheduler.open("constant"))
-    for event in fit.fit(made, [stage], Plan(3, 0), FLOAT):
+    stage = fit.FitStage(1, Drawn(), opened("cross_entropy"), Scheduler.open("constant"))
+    for event in fit.fit(made, [stage], StepPlan(3, 0), FLOAT):
         if isinstance(event, OutOfMemory):
             alive = [reference() is not None for reference in held]
     assert alive == [False]
@@ -205,9 +205,9 @@ def test_a_loss_that_compares_rows_is_not_split() -> None:
     class Whole(type(opened("cross_entropy"))):
         splittable = False
 
-    stage = fit.Stage(1, Drawn(), Whole(), Scheduler.open("constant"))
+    stage = fit.FitStage(1, Drawn(), Whole(), Scheduler.open("constant"))
     with pytest.raises(RunError, match="with 10 images, which the loss compares"):
-        list(fit.fit(new(Tight(5)), [stage], Plan(0, 0), FLOAT))
+        list(fit.fit(new(Tight(5)), [stage], StepPlan(0, 0), FLOAT))
 
 
 def test_memory_that_runs_out_while_weights_move_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,28 +259,28 @@ def test_a_step_that_is_not_finite_leaves_everything_as_it_was(
     for group in made.optimizer.param_groups:
         group["fused"] = fused or None
         group["foreach"] = not fused
-    stage = fit.Stage(1, Drawn(), opened("cross_entropy"), Scheduler.open("constant"))
+    stage = fit.FitStage(1, Drawn(), opened("cross_entropy"), Scheduler.open("constant"))
     kept: list[Any] = []
-    for event in fit.fit(made, [stage], Plan(0, 0), FLOAT):
+    for event in fit.fit(made, [stage], StepPlan(0, 0), FLOAT):
         state = {name: value.clone() for name, value in made.network.state_dict().items()}
         moments = [value.clone() for entry in made.optimizer.state.values() for value in entry.values()]
         kept.append((event, state, moments))
     first, skipped, after, *_ = kept
-    assert isinstance(skipped[0], Skipped)
+    assert isinstance(skipped[0], SkippedStep)
     assert skipped[0].step == 1
     assert skipped[0].rows.tolist() == list(range(10, 20))
     torch.testing.assert_close(skipped[1], first[1], rtol=0, atol=0)
     torch.testing.assert_close(skipped[2], first[2], rtol=0, atol=0)
-    assert isinstance(after[0], fit.Step)
+    assert isinstance(after[0], fit.StepEvent)
     assert after[0].number == 2
     assert all(torch.isfinite(value).all() for value in made.predictor.state_dict().values())
-    (epoch,) = [event for event, *_ in kept if isinstance(event, fit.Epoch)]
-    losses = [float(event.loss) for event, *_ in kept if isinstance(event, fit.Step)]
+    (epoch,) = [event for event, *_ in kept if isinstance(event, fit.EpochEvent)]
+    losses = [float(event.loss) for event, *_ in kept if isinstance(event, fit.StepEvent)]
     assert epoch.loss == pytest.approx((losses[0] + losses[2]) / 2, rel=1e-6)
 
 
 def test_the_fit_gives_up_after_so_many_in_a_row_and_not_of_so_many_in_all() -> None:
-    assert sum(isinstance(event, Skipped) for event in run(new(Spoilt({0, 1, 3, 4})), skips=3)) == 4
+    assert sum(isinstance(event, SkippedStep) for event in run(new(Spoilt({0, 1, 3, 4})), skips=3)) == 4
     with pytest.raises(
         fit.NotFiniteError, match=r"R01 the loss is nan .*step 3, .*as were the 2 steps before"
     ) as told:
@@ -289,8 +289,8 @@ def test_the_fit_gives_up_after_so_many_in_a_row_and_not_of_so_many_in_all() -> 
 
 
 def test_what_was_left_out_of_an_epoch_is_counted_apart_from_what_float16_overflowed() -> None:
-    epochs = [event for event in run(new(Spoilt({1, 4})), skips=3) if isinstance(event, fit.Epoch)]
-    assert [(epoch.left_out, epoch.overflows) for epoch in epochs] == [(1, 0), (1, 0)]
+    epochs = [event for event in run(new(Spoilt({1, 4})), skips=3) if isinstance(event, fit.EpochEvent)]
+    assert [(epoch.skipped, epoch.overflowed) for epoch in epochs] == [(1, 0), (1, 0)]
     network = Tight(10)
     optimizer = Optimizer.open({"name": "sgd", "lr": 0.01}).build(list(network.named_parameters()))
     made = learner(network, optimizer, HALF)
@@ -298,8 +298,8 @@ def test_what_was_left_out_of_an_epoch_is_counted_apart_from_what_float16_overfl
         "cpu", init_scale=2.0**40
     )  # far more than float16 can hold: the first steps overflow, each halves it
     events = run(made, precision=HALF)
-    assert not [event for event in events if isinstance(event, Skipped)]
-    assert [event.overflows for event in events if isinstance(event, fit.Epoch)] == [3, 3]
+    assert not [event for event in events if isinstance(event, SkippedStep)]
+    assert [event.overflowed for event in events if isinstance(event, fit.EpochEvent)] == [3, 3]
     assert made.scaler.get_scale() == 2.0**34
 
 
@@ -317,8 +317,8 @@ def test_momentum_starts_at_zeros_even_if_the_first_step_overflows(nesterov: boo
     made = new(Tight(10), name="sgd", nesterov=nesterov)
     # the first step overflows, and the scale of the next ones is 1
     made.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40, backoff_factor=2.0**-40)
-    epochs = [event for event in run(made, precision=HALF) if isinstance(event, fit.Epoch)]
-    assert [epoch.overflows for epoch in epochs] == [1, 0]
+    epochs = [event for event in run(made, precision=HALF) if isinstance(event, fit.EpochEvent)]
+    assert [epoch.overflowed for epoch in epochs] == [1, 0]
     assert all(torch.isfinite(weight).all() for weight in made.network.parameters())
 
 
@@ -341,8 +341,8 @@ def test_float16_with_clipping_continues_after_a_loss_that_is_nan(optimizer: dic
     network = Spoilt({1})
     made = learner(network, Optimizer.open(optimizer).build(list(network.named_parameters())), HALF)
     events = run(made, precision=HALF, clip_grad_norm=1.0)
-    assert [event.step for event in events if isinstance(event, Skipped)] == [1]
-    assert sum(isinstance(event, fit.Step) for event in events) == 6
+    assert [event.step for event in events if isinstance(event, SkippedStep)] == [1]
+    assert sum(isinstance(event, fit.StepEvent) for event in events) == 6
     assert made.scaler.get_scale() == 2.0**15  # half of what it begins with: the gradients were not finite
 
 
@@ -366,18 +366,23 @@ def test_onednn_s_one_text_for_everything_is_out_of_memory_where_memory_is_scarc
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     error = RuntimeError("could not create a primitive")
-    monkeypatch.setattr(memory, "room", lambda device: memory.Room(0, 2**30))
+    monkeypatch.setattr(memory, "device_memory", lambda device: memory.DeviceMemory(0, 2**30))
     assert not memory.is_out_of_memory(error)
-    monkeypatch.setattr(memory, "room", lambda device: memory.Room(0, 2**20))
+    monkeypatch.setattr(memory, "device_memory", lambda device: memory.DeviceMemory(0, 2**20))
     assert memory.is_out_of_memory(error)
 
 
 def test_what_a_learner_holds_is_counted_by_hand() -> None:
     made = new(Tight(10))
     weights = 4 * (108 * 16 + 16 + 16 * 4)
-    assert memory.held(made) == {"weights": weights, "gradients": 0, "optimizer": 0, "average": weights}
+    assert memory.learner_bytes(made) == {
+        "weights": weights,
+        "gradients": 0,
+        "optimizer": 0,
+        "average": weights,
+    }
     run(made)
-    assert memory.held(made) == {
+    assert memory.learner_bytes(made) == {
         "weights": weights,
         "gradients": weights,
         "optimizer": 2 * weights + 3 * 4,  # two moments, and the step count of each of three tensors

@@ -27,12 +27,12 @@ class Bare(Metric):
 def test_a_shortcut_draws_the_same_rows_and_scores_them_alike(
     name: str, grouped: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bootstrap, "MOST", bootstrap.FEWEST)
+    monkeypatch.setattr(bootstrap, "MAX_DRAWS", bootstrap.MIN_DRAWS)
     members, truth = drawn(members=2, rows=60)
     groups = np.arange(60) // 4 if grouped else None
     metric = Metric.open(name)
-    quick = bootstrap.scores(metric, truth, list(members), groups)
-    slow = bootstrap.scores(Bare(of=metric), truth, list(members), groups)
+    quick = bootstrap.resample_scores(metric, truth, list(members), groups)
+    slow = bootstrap.resample_scores(Bare(of=metric), truth, list(members), groups)
     np.testing.assert_allclose(quick, slow, rtol=1e-9)
 
 
@@ -43,14 +43,14 @@ def test_a_shortcut_draws_the_same_rows_and_scores_them_alike(
 def test_a_shortcut_of_several_labels_a_row_draws_and_scores_them_alike(
     name: str, grouped: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bootstrap, "MOST", bootstrap.FEWEST)
+    monkeypatch.setattr(bootstrap, "MAX_DRAWS", bootstrap.MIN_DRAWS)
     rng = np.random.default_rng(1)
     truth = (rng.random((60, 3)) < 0.3).astype(np.int8)
     members = [np.round(0.3 * truth + 0.7 * rng.random((60, 3)), 1) for _ in range(2)]  # with ties
     groups = np.arange(60) // 4 if grouped else None
     metric = Metric.open(name)
-    quick = bootstrap.scores(metric, truth, members, groups)
-    slow = bootstrap.scores(Bare(of=metric), truth, members, groups)
+    quick = bootstrap.resample_scores(metric, truth, members, groups)
+    slow = bootstrap.resample_scores(Bare(of=metric), truth, members, groups)
     np.testing.assert_allclose(quick, slow, rtol=1e-9)
 
 
@@ -58,7 +58,7 @@ def test_the_spread_is_that_of_a_share() -> None:
     members, truth = drawn(members=1, rows=400)
     metric = Metric.open("accuracy")
     share = metric.score(truth, members[0])
-    spread = bootstrap.scores(metric, truth, [members[0]]).std()
+    spread = bootstrap.resample_scores(metric, truth, [members[0]]).std()
     assert spread == pytest.approx(np.sqrt(share * (1 - share) / 400), rel=0.1)
 
 
@@ -67,16 +67,16 @@ def test_groups_are_drawn_whole() -> None:
     members, truth = drawn(members=1, rows=100)
     copies = np.repeat(np.arange(100), 9)
     metric = Metric.open("macro_f1")
-    single = bootstrap.scores(metric, truth, [members[0]]).std()
-    whole = bootstrap.scores(metric, truth[copies], [members[0][copies]], copies).std()
-    torn = bootstrap.scores(metric, truth[copies], [members[0][copies]]).std()
+    single = bootstrap.resample_scores(metric, truth, [members[0]]).std()
+    whole = bootstrap.resample_scores(metric, truth[copies], [members[0][copies]], copies).std()
+    torn = bootstrap.resample_scores(metric, truth[copies], [members[0][copies]]).std()
     assert whole == pytest.approx(single, rel=0.1)
     assert torn == pytest.approx(single / 3, rel=0.15)
 
 
 def test_predictions_are_scored_on_the_same_draws() -> None:
     members, truth = drawn(members=1)
-    scores = bootstrap.scores(Metric.open("log_loss"), truth, [members[0], members[0]])
+    scores = bootstrap.resample_scores(Metric.open("log_loss"), truth, [members[0], members[0]])
     assert (scores[:, 0] == scores[:, 1]).all()
 
 
@@ -84,7 +84,7 @@ def test_draws_without_a_score_are_nan() -> None:
     shares = np.array([[0.4, 0.6], [0.7, 0.3], [0.6, 0.4]])
     truth = np.array([1, 0, 0])
     for metric in (Metric.open("auc"), Bare(of=Metric.open("auc"))):
-        scores = bootstrap.scores(metric, truth, [shares])
+        scores = bootstrap.resample_scores(metric, truth, [shares])
         # no positive row is drawn in (2/3)^3 of the draws, none but it in (1/3)^3
         assert np.isnan(scores).mean() == pytest.approx(8 / 27 + 1 / 27, abs=0.05)
         with pytest.raises(InvalidError, match="D45"):
@@ -92,13 +92,13 @@ def test_draws_without_a_score_are_nan() -> None:
 
 
 def test_draws_become_fewer_as_rows_become_more() -> None:
-    assert bootstrap.draws_of(100) == bootstrap.MOST
-    assert bootstrap.draws_of(10**6) == 400
-    assert bootstrap.draws_of(10**9) == bootstrap.FEWEST
+    assert bootstrap.draw_count(100) == bootstrap.MAX_DRAWS
+    assert bootstrap.draw_count(10**6) == 400
+    assert bootstrap.draw_count(10**9) == bootstrap.MIN_DRAWS
 
 
 def test_draws_are_always_the_same() -> None:
     members, truth = drawn(members=1)
     arguments: tuple[Any, ...] = (Metric.open("macro_f1"), truth, [members[0]])
-    assert (bootstrap.scores(*arguments) == bootstrap.scores(*arguments)).all()
-    assert (bootstrap.scores(*arguments) != bootstrap.scores(*arguments, seed=1)).any()
+    assert (bootstrap.resample_scores(*arguments) == bootstrap.resample_scores(*arguments)).all()
+    assert (bootstrap.resample_scores(*arguments) != bootstrap.resample_scores(*arguments, seed=1)).any()

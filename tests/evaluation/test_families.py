@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 from kit.errors import InvalidError, KitWarning
 from kit.evaluation import bootstrap
 from kit.kinds import Ensembler
-from kit.kinds.registry import places
+from kit.kinds.registry import locations
 from kit.stages.blending.blend import Submitted, blend, diversity
 from tests.drawn_families import Family, File, write_family
 
 STOCK = sorted(
     name
-    for name, found in places("ensembler", None).items()
-    if found[0].shelf == "kit" and Ensembler.open(name).takes_labels("numbers")
+    for name, found in locations("ensembler", None).items()
+    if found[0].source == "kit" and Ensembler.open(name).takes_labels("numbers")
 )
 FAMILIES = st.builds(
     Family,
@@ -45,8 +45,8 @@ FAMILIES = st.builds(
 def _few_draws() -> Iterator[None]:
     """What is asked here does not hang on how narrow an interval is."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bootstrap, "FEWEST", 20)
-        patch.setattr(bootstrap, "MOST", 20)
+        patch.setattr(bootstrap, "MIN_DRAWS", 20)
+        patch.setattr(bootstrap, "MAX_DRAWS", 20)
         yield
 
 
@@ -93,7 +93,7 @@ def check_whole(family: Family, ensembler: str) -> None:
         record = json.loads(submitted.record.read_text())
         assert record["ensembler"]["name"] == ensembler
         if family.equal or family.members == 1:
-            assert not any(gain.shown for gain in submitted.comparison.members[0].gains)
+            assert not any(gain.is_significant for gain in submitted.comparison.members[0].gains)
 
 
 @given(family=FAMILIES, ensembler=st.sampled_from(["mean", "geometric", "vote", "hill_climb", "simplex"]))

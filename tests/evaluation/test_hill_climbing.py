@@ -57,7 +57,7 @@ def test_blocks_and_threads_change_nothing(name: str, monkeypatch: pytest.Monkey
     members, truth = drawn(rows=300)
     costs = []
     for rows in (7, 10_000):
-        monkeypatch.setattr(hill_climbing, "ROWS", rows)
+        monkeypatch.setattr(hill_climbing, "BLOCK_ROWS", rows)
         sums = climb(Metric.open(name), members, truth)
         sums.add(1)
         sums.add(3)

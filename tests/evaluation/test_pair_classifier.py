@@ -11,8 +11,15 @@ from sklearn.metrics import precision_recall_curve
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from kit.evaluation.pair_classifier import Judge, best_threshold, curve, features, read_judges, shifted
-from kit.stages.retrieval.pair_sampling import draw
+from kit.evaluation.pair_classifier import (
+    PairClassifier,
+    adjust_for_prior,
+    best_threshold,
+    curve,
+    pair_features,
+    read_judges,
+)
+from kit.stages.retrieval.pair_sampling import sample_pairs
 
 
 @pytest.fixture
@@ -27,15 +34,15 @@ def test_features_by_hand_whichever_comes_first() -> None:
     one, other = np.array([[1.0, 0, 0, 0]]), np.array([[0.6, 0.8, 0, 0]])
     # differences .4 .8 0 0, times the root of 4
     wanted = [[0.6, 0.6, 1.6, np.std([0.8, 1.6, 0, 0])]]
-    np.testing.assert_allclose(features(one, other), wanted, atol=1e-6)
-    np.testing.assert_array_equal(features(one, other), features(other, one))
+    np.testing.assert_allclose(pair_features(one, other), wanted, atol=1e-6)
+    np.testing.assert_array_equal(pair_features(one, other), pair_features(other, one))
 
 
 def test_a_judge_is_scikit_learns_standardised_logistic_regression(
     told: tuple[np.ndarray, np.ndarray],
 ) -> None:
     given, same = told
-    judge = Judge().fit(given[None], same)
+    judge = PairClassifier().fit(given[None], same)
     theirs = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(given, same)
     np.testing.assert_allclose(judge.blend(given[None]), theirs.predict_proba(given), atol=1e-6)
     text = json.dumps({"judges": {"test": judge.spec()}})
@@ -44,7 +51,7 @@ def test_a_judge_is_scikit_learns_standardised_logistic_regression(
 
 @pytest.mark.parametrize("spoiled", [{"weights": [1.0]}, {"intercept": "x"}, {"centre": None}])
 def test_a_spoiled_file_is_no_judge(told: tuple[np.ndarray, np.ndarray], spoiled: dict[str, object]) -> None:
-    spec = {**Judge().fit(told[0][None], told[1]).spec(), **spoiled}
+    spec = {**PairClassifier().fit(told[0][None], told[1]).spec(), **spoiled}
     with pytest.raises((ValueError, TypeError)):
         read_judges(json.dumps({"judges": {"test": spec}}))
 
@@ -65,14 +72,14 @@ def test_the_threshold_is_the_one_of_best_f1() -> None:
 
 def test_another_share_moves_the_odds() -> None:
     # odds 3 of pairs half and half: among pairs of which a tenth is the same, 3 * (1/9) = 1/3
-    assert shifted(np.array([0.75]), 0.5, 0.1).tolist() == pytest.approx([0.25])
-    assert shifted(np.array([0.3]), 0.2, 0.2).tolist() == pytest.approx([0.3])
+    assert adjust_for_prior(np.array([0.75]), 0.5, 0.1).tolist() == pytest.approx([0.25])
+    assert adjust_for_prior(np.array([0.3]), 0.2, 0.2).tolist() == pytest.approx([0.3])
 
 
 def drawn(shapes: tuple[str, ...], most: int = 1000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     labels = np.arange(40) % 4
     near = (np.arange(40)[:, None] + np.arange(4)) % 40  # itself, then one of each other class
-    pairs, same = draw(labels, shapes, near, np.random.default_rng(0), most)
+    pairs, same = sample_pairs(labels, shapes, near, np.random.default_rng(0), most)
     return pairs, same, labels
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kit.commands._scores import verdict
+from kit.commands._scores import recommendation
 from kit.core.randomness import generator
 from kit.evaluation.crossfit import cross_fit
 from kit.kinds import Ensembler, Metric
-from kit.stages.blending.scores import BLEND, MEAN, Comparison, Predicted, compared, sole_member
+from kit.stages.blending.scores import BLEND, MEAN, Comparison, MemberPredictions, compare, sole_member
 from tests.drawn_members import drawn
 
 ROWS = 300
@@ -22,12 +22,14 @@ def comparison(
     """What `kit blend` would compare, over five folds, and the recipe fitted on all rows."""
     folds = (np.arange(len(truth)) if groups is None else groups) % 5
     honest, fitted = cross_fit(recipe, members, truth, folds, groups)
-    plain = [Predicted(f"m{number}", one, one) for number, one in enumerate(members)]
+    plain = [MemberPredictions(f"m{number}", one, one) for number, one in enumerate(members)]
     mean = members.mean(axis=0)
-    blend = Predicted(BLEND, honest, fitted.blend(members))
-    sole = sole_member(fitted, members, blend.fitted)
+    blend = MemberPredictions(BLEND, honest, fitted.blend(members))
+    sole = sole_member(fitted, members, blend.in_sample)
     named = None if sole is None else f"m{sole}"
-    return compared(F1, truth, folds, groups, [*plain, Predicted(MEAN, mean, mean), blend], named), fitted
+    return compare(
+        F1, truth, folds, groups, [*plain, MemberPredictions(MEAN, mean, mean), blend], named
+    ), fitted
 
 
 @pytest.mark.parametrize("spec", [{"name": "hill_climb", "metric": "macro_f1", "rounds": 15}])
@@ -60,7 +62,7 @@ def test_the_gain_of_choosing_among_equals_is_not_shown_and_a_simpler_choice_is_
         Ensembler.open({"name": "hill_climb", "metric": "macro_f1", "rounds": 10}), members, truth
     )
     assert found.blend.in_sample > found.mean.cv
-    assert not any(one.shown for one in found.blend.gains)
+    assert not any(one.is_significant for one in found.blend.gains)
     assert found.recommended == found.best  # of 300 rows no gain of the mean over the best of twelve is shown
     members, truth = drawn(3, 12, 8 * ROWS, 4, signal=1.0)
     assert comparison(Ensembler.open("geometric"), members, truth)[0].recommended == MEAN
@@ -78,9 +80,9 @@ def by_hand(right: np.ndarray, base: np.ndarray) -> tuple[float, float, float]:
 def test_the_best_member_is_chosen_again_in_every_draw_and_the_one_of_all_rows_stands_beside_it() -> None:
     members, truth = drawn(3, 4, 200, 4, signal=1.0)
     folds, mean = np.arange(200) % 5, members.mean(axis=0)
-    plain = [Predicted(f"m{number}", one, one) for number, one in enumerate(members)]
-    both = [Predicted(MEAN, mean, mean), Predicted(BLEND, mean, mean)]
-    found = compared(Metric.open("accuracy"), truth, folds, None, [*plain, *both])
+    plain = [MemberPredictions(f"m{number}", one, one) for number, one in enumerate(members)]
+    both = [MemberPredictions(MEAN, mean, mean), MemberPredictions(BLEND, mean, mean)]
+    found = compare(Metric.open("accuracy"), truth, folds, None, [*plain, *both])
     right, base = mean.argmax(axis=1) == truth, members.argmax(axis=2) == truth
     gain, _, over_top = found.blend.gains
     assert (gain.value, gain.low, gain.high) == pytest.approx(by_hand(right, base))
@@ -99,9 +101,9 @@ def test_a_near_tie_in_one_fold_does_not_change_what_the_gain_is_over() -> None:
     for member, rows in wrong.items():
         members[member, rows] = [0.3, 0.7]
     mean = members.mean(axis=0)
-    plain = [Predicted(f"m{number}", one, one) for number, one in enumerate(members)]
-    both = [Predicted(MEAN, mean, mean), Predicted(BLEND, mean, mean)]
-    found = compared(Metric.open("accuracy"), truth, folds, None, [*plain, *both])
+    plain = [MemberPredictions(f"m{number}", one, one) for number, one in enumerate(members)]
+    both = [MemberPredictions(MEAN, mean, mean), MemberPredictions(BLEND, mean, mean)]
+    found = compare(Metric.open("accuracy"), truth, folds, None, [*plain, *both])
     assert found.best == "m0"
     assert found.blend.gains[0].value == pytest.approx((mean.argmax(axis=1) == truth).mean() - 54 / 60)
 
@@ -120,10 +122,10 @@ def test_a_blend_with_all_weight_on_one_member_claims_no_gain(spec: dict[str, ob
     members[1] = drawn(0, 1, 200, 4, signal=4.0)[0][0]
     found, _ = comparison(Ensembler.open(spec), members, truth)
     assert found.sole == found.best == found.recommended == "m1"
-    assert not any(one.shown for one in found.blend.gains)
+    assert not any(one.is_significant for one in found.blend.gains)
     assert all(one.low is None for one in found.blend.gains)
-    assert "all weight is on m1" in verdict(found)
-    assert "shown" not in verdict(found)
+    assert "all weight is on m1" in recommendation(found)
+    assert "shown" not in recommendation(found)
 
 
 def test_thresholds_on_one_member_are_more_than_the_member() -> None:
@@ -140,7 +142,7 @@ def test_a_real_gain_is_shown() -> None:
     members = np.concatenate([good, poor])
     found, _ = comparison(Ensembler.open({"name": "simplex"}), members, truth)
     assert found.blend.gains[1].over == MEAN
-    assert all(one.shown for one in found.blend.gains)
+    assert all(one.is_significant for one in found.blend.gains)
     assert found.recommended == BLEND
 
 
@@ -166,7 +168,7 @@ def test_the_bootstrap_draws_groups_where_there_are_some() -> None:
 def test_a_fold_without_a_score_is_left_open() -> None:
     members, truth = drawn(members=2, classes=2, rows=40)
     folds = truth.copy()  # each fold has one class, so no AUC
-    plain = [Predicted(name, members[0], members[0]) for name in ("m0", MEAN, BLEND)]
-    found = compared(Metric.open("auc"), truth, folds, None, plain)
+    plain = [MemberPredictions(name, members[0], members[0]) for name in ("m0", MEAN, BLEND)]
+    found = compare(Metric.open("auc"), truth, folds, None, plain)
     assert found.blend.folds == {0: None, 1: None}
     assert found.blend.cv > 0.5

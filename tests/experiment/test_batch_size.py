@@ -14,18 +14,18 @@ from kit.commands._menu import run
 from kit.device import memory
 from kit.engine.memory_footprint import PARTS, Footprint
 from kit.errors import ConfigError
-from kit.experiment.batch_size import Sized, scaled
+from kit.experiment.batch_size import StepMemory, scale_lr
 from kit.kinds import Optimizer
 from tests.drawing import draw_competition
 
 MIB = 2**20
 
 
-def sized(free: int, scratch: int = 0) -> Sized:
+def sized(free: int, scratch: int = 0) -> StepMemory:
     """A step that takes 100 MiB, and 2 MiB an image; 40 MiB are held already."""
     fixed, each = np.zeros((1, len(PARTS))), np.zeros((1, len(PARTS)))
     fixed[0, 0], each[0, 5] = 100 * MIB, 2 * MIB
-    return Sized(Footprint(fixed, each, {}), 10, scratch, None, memory.Room(0, free), 40 * MIB)
+    return StepMemory(Footprint(fixed, each, {}), 10, scratch, None, memory.DeviceMemory(0, free), 40 * MIB)
 
 
 def test_what_fits_leaves_a_tenth_of_the_free_memory() -> None:
@@ -37,9 +37,9 @@ def test_what_fits_leaves_a_tenth_of_the_free_memory() -> None:
 
 def test_the_rate_follows_the_batch_by_the_rule_of_its_optimizer() -> None:
     adam, sgd = Optimizer.open({"name": "adamw", "lr": 0.002}), Optimizer.open({"name": "sgd", "lr": 0.1})
-    assert scaled(adam, 128).lr == pytest.approx(0.004)  # type: ignore[attr-defined]
-    assert scaled(sgd, 128).lr == pytest.approx(0.4)  # type: ignore[attr-defined]
-    assert scaled(adam, 32) == adam
+    assert scale_lr(adam, 128).lr == pytest.approx(0.004)  # type: ignore[attr-defined]
+    assert scale_lr(sgd, 128).lr == pytest.approx(0.4)  # type: ignore[attr-defined]
+    assert scale_lr(adam, 32) == adam
 
 
 def test_an_optimizer_without_a_rate_is_refused(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_an_optimizer_without_a_rate_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match="C26 batch_size \"auto\" scales the learning rate, optimizer 'rateless'"
     ):
-        scaled(Optimizer.open("rateless", tmp_path), 64)
+        scale_lr(Optimizer.open("rateless", tmp_path), 64)
 
 
 @pytest.fixture
@@ -62,14 +62,14 @@ def competition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def limit(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
     """Lets a machine have so many bytes free."""
-    monkeypatch.setattr("kit.device.memory.room", lambda device: memory.Room(0, free))
+    monkeypatch.setattr("kit.device.memory.device_memory", lambda device: memory.DeviceMemory(0, free))
 
 
 def test_auto_is_measured_once_written_down_and_kept(
     competition: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     limit(monkeypatch, 3 * MIB)
-    monkeypatch.setattr("kit.device.memory.most", lambda device, work: None)
+    monkeypatch.setattr("kit.device.memory.peak_during", lambda device, work: None)
     config = ["batch_size=auto", "optimizer.lr=0.01", "epochs=1"]
     assert run(["train", "--name", "r", *config, "--folds", "0"]) == 0
     said = capsys.readouterr().err
@@ -96,7 +96,7 @@ def test_auto_keeps_enough_steps_an_epoch_where_memory_is_plenty(
 def test_a_step_that_would_not_fit_is_made_smaller_before_it_is_begun(
     competition: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("kit.device.memory.most", lambda device, work: None)
+    monkeypatch.setattr("kit.device.memory.peak_during", lambda device, work: None)
     limit(monkeypatch, MIB)
     assert run(["train", "--name", "r", "batch_size=100", "epochs=1", "--folds", "0"]) == 0
     said = capsys.readouterr().err

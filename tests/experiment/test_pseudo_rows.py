@@ -15,12 +15,12 @@ from kit.core.progress import finish
 from kit.data.predictions import Predictions
 from kit.engine.batches import TrainBatches
 from kit.errors import ConfigError, DataError, InvalidError
-from kit.experiment.run_context import Setting, preparing, train_stages
+from kit.experiment.run_context import RunContext, prepare_run, train_stages
 from kit.kinds import Loss
 from kit.model import checkpoints
 from kit.runs.run import Run
 from kit.stages.prediction.tta import tta
-from kit.stages.pseudo_labelling.pseudo import Asked, pseudo
+from kit.stages.pseudo_labelling.pseudo import PseudoRequest, pseudo
 from kit.stages.pseudo_labelling.rule import Rule
 from kit.stages.training.train import train
 from tests.planted_predictions import TEST, another_fold, plant, read, sure
@@ -28,14 +28,14 @@ from tests.planted_predictions import TEST, another_fold, plant, read, sure
 LESSON = {"060": 0, "064": 1, "065": 2}
 
 
-def setting_of(space: Path, *overrides: str, name: str = "student") -> Setting:
-    return finish(preparing(Workspace.find(space, overrides), Run(space / "runs" / name)))
+def setting_of(space: Path, *overrides: str, name: str = "student") -> RunContext:
+    return finish(prepare_run(Workspace.find(space, overrides), Run(space / "runs" / name)))
 
 
 def taught(space: Path, name: str = "first", **asked: object) -> Path:
     """Pseudo-labels of three test rows, by teachers that are sure of nothing else."""
     plant(space, "test", sure(LESSON))
-    pseudo(space, ["runs/a"], name, Asked(**asked))  # type: ignore[arg-type]
+    pseudo(space, ["runs/a"], name, PseudoRequest(**asked))  # type: ignore[arg-type]
     return space
 
 
@@ -44,7 +44,7 @@ def taught(space: Path, name: str = "first", **asked: object) -> Path:
 
 def test_test_rows_follow_the_training_rows_with_their_images_and_labels(school: Path) -> None:
     setting, plain = setting_of(taught(school), "pseudo=pseudo/first"), setting_of(school)
-    made, own = setting.material(0, Loss.open("focal")), plain.material(0, Loss.open("focal"))
+    made, own = setting.training_data(0, Loss.open("focal")), plain.training_data(0, Loss.open("focal"))
     added = made.rows[len(own.rows) :]
     assert made.rows[: len(own.rows)].tolist() == own.rows.tolist()
     assert setting.ids[added].tolist() == list(LESSON)
@@ -56,14 +56,14 @@ def test_test_rows_follow_the_training_rows_with_their_images_and_labels(school:
     for row, name in zip(added.tolist(), LESSON, strict=True):
         assert made.cache.paths[row].stem == name
         assert np.array_equal(made.cache[row], setting.taught.loaded.cache[TEST.index(name)])  # type: ignore[union-attr]
-    assert (setting.taught_rows(0), plain.taught_rows(0)) == (3, 0)
-    held_out = setting.ids[setting.held_out_rows(0)]
+    assert (setting.pseudo_row_count(0), plain.pseudo_row_count(0)) == (3, 0)
+    held_out = setting.ids[setting.oof_rows(0)]
     assert not set(held_out.tolist()) & set(LESSON)
 
 
 def test_a_loss_of_soft_rows_is_given_probabilities_and_ones(school: Path) -> None:
     setting = setting_of(taught(school, labels="soft"), "pseudo=pseudo/first")
-    made = setting.material(1, Loss.open("cross_entropy"))
+    made = setting.training_data(1, Loss.open("cross_entropy"))
     assert made.targets is not None
     own = made.rows[:-3]
     assert made.targets[own].argmax(1).tolist() == made.labels[own].tolist()
@@ -77,13 +77,13 @@ def test_distillation_is_given_the_label_and_the_word_of_the_folds_own_teachers(
     plant(school, "train", lambda found: np.eye(3)[found.folds])  # fold 0 says class 0 of all, fold 1 class 1
     setting = setting_of(taught(school, told=("test", "train")), "pseudo=pseudo/first", "loss=distillation")
     for fold in (0, 1):
-        made = setting.material(fold, Loss.open("distillation"))
+        made = setting.training_data(fold, Loss.open("distillation"))
         assert made.targets is not None
         own = made.rows[:-3]
         assert made.targets[made.rows, 0].tolist() == made.labels[made.rows].tolist()
         assert made.targets[own, 1:].tolist() == np.eye(3)[[fold] * len(own)].tolist()
         assert made.targets[made.rows[-3:], 1:].argmax(1).tolist() == [0, 1, 2]
-        assert not made.targets[setting.held_out_rows(fold), 1:].any()  # of these nobody says anything
+        assert not made.targets[setting.oof_rows(fold), 1:].any()  # of these nobody says anything
 
 
 def test_a_test_row_without_an_image_is_left_out(school: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_test_row_without_an_image_is_left_out(school: Path) -> None:
     assert made.folds == {0: 2, 1: 2}
     with pytest.warns(UserWarning, match="given the class prior"):
         setting = setting_of(school, "pseudo=pseudo/first", *bad)
-    assert setting.ids[setting.material(0, Loss.open("focal")).rows[-2:]].tolist() == ["060", "065"]
+    assert setting.ids[setting.training_data(0, Loss.open("focal")).rows[-2:]].tolist() == ["060", "065"]
 
 
 # ------------------------------------------------------------------------------------------- honesty
@@ -107,13 +107,13 @@ def test_a_test_row_without_an_image_is_left_out(school: Path) -> None:
 def test_a_students_weights_are_the_same_whatever_another_folds_teachers_say(school: Path) -> None:
     """Fold 1's networks trained on what fold 0 holds out: nothing of them may reach fold 0's student."""
     keys = ["loss=distillation", "epochs=1"]
-    asked = Asked(Rule(0.6), told=("test", "train"))
+    asked = PseudoRequest(Rule(0.6), told=("test", "train"))
     weights, scored = [], []
     for name in ("before", "after"):
         pseudo(school, ["runs/a"], name, asked)
         train(school, [*keys, f"pseudo=pseudo/{name}"], name=name)
         found = [checkpoints.latest(school / "runs" / name / f"fold-{fold}") for fold in (0, 1)]
-        weights.append([one.predicting for one in found if one is not None])
+        weights.append([one.prediction_weights for one in found if one is not None])
         scored.append(Predictions.read(school / "runs" / name / "fold-0" / "oof.parquet").probabilities)
         for split in ("test", "oof", "train"):
             plant(school, split, another_fold(1))

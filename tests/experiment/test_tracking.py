@@ -18,9 +18,9 @@ from kit.data.predictions import Predictions
 from kit.engine import step
 from kit.errors import ConfigError, KitWarning
 from kit.experiment import tracking
-from kit.experiment.dry_run import rehearsing
+from kit.experiment.dry_run import dry_run
 from kit.model import checkpoints
-from kit.runs.run import find_run, slug
+from kit.runs.run import default_name, find_run
 from kit.stages.training.train import train
 
 NOTES = """
@@ -96,7 +96,7 @@ def same(root: Path, one: str, other: str) -> bool:
         a, b = (checkpoints.latest(root / "runs" / name / f"fold-{fold}") for name in (one, other))
         assert a is not None
         assert b is not None
-        pairs = [(a.weights, b.weights), (a.predicting, b.predicting)]
+        pairs = [(a.weights, b.weights), (a.prediction_weights, b.prediction_weights)]
         if not all(torch.equal(x[key], y[key]) for x, y in pairs for key in x):
             return False
     made = [Predictions.read(root / "runs" / name / "predictions/plain/oof.parquet") for name in (one, other)]
@@ -115,7 +115,7 @@ def test_a_tracker_gets_each_epoch_the_config_and_the_pooled_scores(noted: Path)
     assert [line[3] for line in found if line[:2] == ["log", "b/fold-1"]] == log(noted, "b", 1)
     assert found[0][4] == 2
     whole = Predictions.read(run.predictions("plain") / "oof.parquet")
-    assert found[-2] == ["log", "b", 2, whole.about["scores"]]
+    assert found[-2] == ["log", "b", 2, whole.metadata["scores"]]
 
 
 def test_a_finished_run_tells_its_trackers_nothing(noted: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_batchs_loss_is_told_every_so_many_steps(noted: Path) -> None:
 def test_a_tracker_that_fails_is_one_warning_and_the_run_is_the_same(
     at: str, how: str, noted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracking, "PATIENCE", 0.05 if how == "hang" else 30)
+    monkeypatch.setattr(tracking, "TRACKER_TIMEOUT_S", 0.05 if how == "hang" else 30)
     said = {
         "raise": "OSError: the server is gone$",
         "exit": "SystemExit: 9",
@@ -175,7 +175,7 @@ class Killed(BaseException):
 def test_a_run_that_goes_on_tells_no_epoch_twice_and_has_the_same_key(
     noted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain, done = step._descend, []
+    plain, done = step._apply_gradients, []
 
     def descend(*arguments: object) -> object:
         done.append(1)
@@ -183,7 +183,7 @@ def test_a_run_that_goes_on_tells_no_epoch_twice_and_has_the_same_key(
             raise Killed
         return plain(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(step, "_descend", descend)
+    monkeypatch.setattr(step, "_apply_gradients", descend)
     with pytest.raises(Killed):
         train(noted, ["tracker=notes"], name="b", folds=[0])
     train(noted, ["tracker=notes"], name="b", folds=[0])
@@ -208,14 +208,14 @@ def test_a_run_begun_anew_under_the_same_name_has_another_key(noted: Path) -> No
 
 def test_a_fold_trained_to_its_end_is_not_begun_again(noted: Path) -> None:
     run = find_run(Workspace.open(noted), "a")
-    run.part(0).unlink()
+    run.fold_predictions_file(0).unlink()
     train(noted, ["tracker=notes"], name="a")
     assert [line[1] for line in notes(noted)] == ["a", "a", "a"]
 
 
 def test_a_tracker_is_no_part_of_a_runs_identity(noted: Path) -> None:
     plain, tracked = Workspace.open(noted), Workspace.open(noted, ["tracker=notes"])
-    assert slug(plain.experiment) == slug(tracked.experiment)
+    assert default_name(plain.experiment) == default_name(tracked.experiment)
     train(noted, name="b", folds=[0])
     (noted / "plugins/tracker/notes.py").write_text(NOTES + "# another version\n")
     train(noted, ["tracker=notes"], name="b")
@@ -228,11 +228,11 @@ def test_a_package_that_is_missing_is_told_before_training(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda module: None)
     space = Workspace.open(noted, [f"tracker={name}"])
-    for begin in (lambda: train(space, name="b"), lambda: finish(rehearsing(space, "b"))):
+    for begin in (lambda: train(space, name="b"), lambda: finish(dry_run(space, "b"))):
         with pytest.raises(ConfigError, match=f"C24 tracker '{name}' needs the package {name}") as caught:
             begin()
         assert caught.value.hint == f"pip install 'kit-competitions[{name}]', or tracker=null"
-    assert not find_run(space, "b").begun
+    assert not find_run(space, "b").is_started
 
 
 def test_a_folder_of_the_packages_name_is_no_package(noted: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import torch
 from kit.commands._menu import run
 from kit.config.workspace import Workspace
 from kit.core.progress import finish
-from kit.experiment.run_context import preparing
+from kit.experiment.run_context import prepare_run
 from kit.model import checkpoints
 from kit.runs.run import Run
 from kit.stages.training.fold import _newest
@@ -26,11 +26,12 @@ def inside(space: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("start", ["runs/a", "runs/a/fold-1", "runs/a/fold-1/0002"])
 def test_a_fold_begins_with_the_other_run_s_weights_and_a_new_optimizer(inside: Path, start: str) -> None:
     workspace = Workspace.find(inside, [f"start_from={start}", "optimizer.lr=0.001"])
-    setting = finish(preparing(workspace, Run(inside / "runs" / "b")))
+    setting = finish(prepare_run(workspace, Run(inside / "runs" / "b")))
     learner, found = _newest(setting, 1), checkpoints.load(inside / "runs" / "a" / "fold-1" / "0002")
     assert all(torch.equal(value, found.weights[key]) for key, value in learner.network.state_dict().items())
     assert all(
-        torch.equal(value, found.predicting[key]) for key, value in learner.predictor.state_dict().items()
+        torch.equal(value, found.prediction_weights[key])
+        for key, value in learner.predictor.state_dict().items()
     )
     assert (learner.step, learner.epoch, len(learner.optimizer.state)) == (0, 0, 0)
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from kit.core.files import amount
-from kit.core.memmaps import empty
+from kit.core.files import format_bytes
+from kit.core.memmaps import empty_or_memmap
 from kit.errors import KitWarning, RunError
 from kit.stages.training.train import train
 from tests.full_disk import ARTEFACTS
@@ -78,14 +78,14 @@ def test_enough_room_is_not_spoken_of_and_is_what_was_written(
 ) -> None:
     from kit.config.workspace import Workspace
     from kit.core.progress import finish
-    from kit.experiment.disk_space import need
-    from kit.experiment.run_context import new_learner, preparing
+    from kit.experiment.disk_space import estimate_disk
+    from kit.experiment.run_context import new_learner, prepare_run
     from kit.runs.run import Run
 
     wide = Workspace.open(competition, ["backbone.width=64"])
-    setting = finish(preparing(wide, Run(competition / "runs" / "r")))
+    setting = finish(prepare_run(wide, Run(competition / "runs" / "r")))
     network = new_learner(setting, 0).network
-    told = need(setting.run, setting.experiment, network, [0, 1])
+    told = estimate_disk(setting.run, setting.experiment, network, [0, 1])
     train(wide, name="r")
     files = [
         *(competition / "runs" / "r").rglob("*.safetensors"),
@@ -93,7 +93,7 @@ def test_enough_room_is_not_spoken_of_and_is_what_was_written(
     ]
     written = sum(file.stat().st_size for file in files)
     assert told.checkpoints == pytest.approx(written * 5 / 4, rel=0.01)  # one more is being written
-    assert need(setting.run, setting.experiment, network, [0, 1]).checkpoints == 0
+    assert estimate_disk(setting.run, setting.experiment, network, [0, 1]).checkpoints == 0
 
 
 def test_a_large_array_takes_its_blocks_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,11 +102,11 @@ def test_a_large_array_takes_its_blocks_at_once(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(RunError, match=r"R06 disk full .*: it needs about 96 bytes"):
-        empty((2, 3, 4), tmp_path, large=96)
+        empty_or_memmap((2, 3, 4), tmp_path, large=96)
 
 
 def test_amounts_are_read_by_people() -> None:
-    assert [amount(count) for count in (12, 1500, 2_340_000, 5.1e9)] == [
+    assert [format_bytes(count) for count in (12, 1500, 2_340_000, 5.1e9)] == [
         "12 bytes",
         "1.5 kB",
         "2.34 MB",

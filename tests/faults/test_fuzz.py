@@ -25,11 +25,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from kit.config.models import Data, keys
-from kit.config.overrides import overridden
-from kit.config.parsing import check, parse
+from kit.config.overrides import apply_overrides
+from kit.config.parsing import parse, validate_config
 from kit.data.csv_file import read_csv
 from kit.data.folds import Folds
-from kit.data.predictions import Predictions, about_of
+from kit.data.predictions import Predictions, metadata_of
 from kit.data.table import sample_frame, train_table
 from kit.errors import KitError
 from kit.images import jpeg
@@ -169,15 +169,15 @@ def test_exif(block: bytes, start: bytes) -> None:
 @fuzzed
 @given(st.dictionaries(WORDS, JSON, max_size=5), st.text(max_size=20))
 def test_configs(value: dict[str, Any], tail: str) -> None:
-    calm(lambda: check(parse(json.dumps(value))))
-    calm(lambda: check(parse(json.dumps(value)[:-1] + tail)))
+    calm(lambda: validate_config(parse(json.dumps(value))))
+    calm(lambda: validate_config(parse(json.dumps(value)[:-1] + tail)))
 
 
 @fuzzed
 @given(st.lists(TEXT, min_size=1, max_size=4), JSON, st.booleans())
 def test_overrides(path: list[str], value: Any, as_json: bool) -> None:
     text = ".".join(path) + "=" + (json.dumps(value) if as_json else str(value))
-    calm(lambda: check(overridden({"loss": "focal", "epochs": 3}, [text])))
+    calm(lambda: validate_config(apply_overrides({"loss": "focal", "epochs": 3}, [text])))
 
 
 @fuzzed
@@ -198,7 +198,7 @@ def test_folds(content: bytes) -> None:
 @fuzzed
 @given(TABLES.map(lambda text: HEADER + text) | damaged([HEADER + LINE]))
 def test_boards(content: bytes) -> None:
-    read(content, lambda file: Board.read(file.parent).ranked(), "board.csv")
+    read(content, lambda file: Board.read(file.parent).sort_entries(), "board.csv")
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +222,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 def test_predictions(written: dict[str, bytes], data: st.DataObject) -> None:
     content = data.draw(damaged([written["oof.parquet"]]))
     read(content, Predictions.read)
-    read(content, about_of)
+    read(content, metadata_of)
 
 
 @fuzzed

@@ -13,18 +13,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from kit.commands._console import harmless
+from kit.commands._console import escape_control
 from kit.commands._menu import run
 from kit.config.models import Data
 from kit.config.parsing import parse
 from kit.core.files import read_json, sha256
-from kit.data.predictions import Predictions, about_of
+from kit.data.predictions import Predictions, metadata_of
 from kit.data.table import train_table
 from kit.device import torchvision_ops
 from kit.errors import CheckpointError, ConfigError, DataError, InvalidError, KitError, KitWarning
 from kit.images.cache_store import Hashes, Store
 from kit.images.reader import read_image
-from kit.kinds.registry import places
+from kit.kinds.registry import locations
 from kit.model import checkpoints
 from kit.plugins.backbone._weights import load_weights
 from kit.runs.run import Run
@@ -156,15 +156,15 @@ def test_predictions(write: Callable[[Path], None], tmp_path: Path) -> None:
     with small_and_quick(), pytest.raises(InvalidError, match="D40"):
         Predictions.read(tmp_path / "oof.parquet")
     with suppress(InvalidError):
-        about_of(tmp_path / "oof.parquet")
+        metadata_of(tmp_path / "oof.parquet")
 
 
 @pytest.mark.parametrize("text", CONFIGS.values(), ids=list(CONFIGS))
 def test_a_config(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with small_and_quick(), pytest.raises(ConfigError):
-        from kit.config.parsing import check
+        from kit.config.parsing import validate_config
 
-        check(parse(text))
+        validate_config(parse(text))
     (tmp_path / "config.json").write_text(text)
     monkeypatch.chdir(tmp_path)
     assert run(["config", "show"]) == 2
@@ -201,7 +201,10 @@ def test_a_pixel_limit_that_is_raised_does_not_let_a_short_bomb_through(tmp_path
 
 
 def test_names_from_files_do_not_speak_to_the_terminal() -> None:
-    assert harmless("id \x1b]0;evil\x07 \x9b2J\ttab\nline é") == "id \\x1b]0;evil\\x07 \\x9b2J\ttab\nline é"
+    assert (
+        escape_control("id \x1b]0;evil\x07 \x9b2J\ttab\nline é")
+        == "id \\x1b]0;evil\\x07 \\x9b2J\ttab\nline é"
+    )
 
 
 def test_markup_in_a_class_name_is_written_as_it_is(
@@ -235,7 +238,7 @@ def test_with_plugins_off_a_workspace_has_no_code(
         run(command)
         assert not Path("trace").exists()
     assert "P02 no loss named 'evil'" in capsys.readouterr().err
-    assert "evil" not in places("loss", competition)
+    assert "evil" not in locations("loss", competition)
     monkeypatch.delenv("KIT_PLUGINS")
     with pytest.raises(KitError, match="P0[14]"):
         from kit.kinds import Loss
@@ -255,13 +258,13 @@ def test_a_file_that_lacks_what_it_should_say_of_itself(
         about = json.loads(whole)["about"]
     else:
         made = Predictions.read(name)
-        about = dict(made.about)
+        about = dict(made.metadata)
     for key in about:
         less = {each: value for each, value in about.items() if each != key}
         if name.suffix == ".json":
             name.write_text(json.dumps({**json.loads(whole), "about": less}))
         else:
-            replace(made, about=less).write(name)
+            replace(made, metadata=less).write(name)
         for command in (["tta", "--checkpoints", "runs/a"], ["runs", "show", "a"], ["train", "--name", "a"]):
             assert run(command) in (0, 3, 4), (key, command, capsys.readouterr().err)
 

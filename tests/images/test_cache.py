@@ -16,13 +16,13 @@ import pytest
 from filelock import FileLock
 
 from kit.config.models import Data
-from kit.core.cores import cores
-from kit.core.progress import Outcome, finish
+from kit.core.cores import available_cores
+from kit.core.progress import ResultOf, finish
 from kit.errors import DataError, KitWarning, RunError
 from kit.images import cache as module
 from kit.images import cache_store as stores
-from kit.images.cache import Cache, Filled, Geometry, filling
-from kit.images.reader import READER, read_image, resized
+from kit.images.cache import Cache, FillResult, Geometry, fill_cache
+from kit.images.reader import READER, read_image, resize
 
 DATA = Data()
 SMALL = Geometry(32)
@@ -57,17 +57,17 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files count as settled at once, so that their stat is trusted."""
-    monkeypatch.setattr(stores, "SETTLED", -1)
+    monkeypatch.setattr(stores, "MTIME_SETTLE_NS", -1)
 
 
-def fill(tmp_path: Path, paths: Sequence[Path], geometry: Geometry = SMALL, data: Data = DATA) -> Filled:
-    return finish(filling(tmp_path / "cache", paths, geometry, data, workers=2))
+def fill(tmp_path: Path, paths: Sequence[Path], geometry: Geometry = SMALL, data: Data = DATA) -> FillResult:
+    return finish(fill_cache(tmp_path / "cache", paths, geometry, data, workers=2))
 
 
 def expected(path: Path) -> np.ndarray:
     image = read_image(path, DATA)
     scale = 32 / min(image.shape[:2])
-    return resized(image, round(image.shape[0] * scale), round(image.shape[1] * scale))
+    return resize(image, round(image.shape[0] * scale), round(image.shape[1] * scale))
 
 
 # --------------------------------------------------------------------------------------- what it holds
@@ -98,7 +98,7 @@ def test_a_pickled_cache_is_small_and_opens_its_own_map(tmp_path: Path, paths: l
 
 
 def test_progress_ends_at_the_number_of_rows(tmp_path: Path, paths: list[Path]) -> None:
-    work = Outcome(filling(tmp_path / "cache", paths, SMALL, DATA))
+    work = ResultOf(fill_cache(tmp_path / "cache", paths, SMALL, DATA))
     steps = [(step.done, step.total) for step in work]
     assert steps == [(done, 6) for done in range(1, 7)]
     assert len(work.result.cache) == 6
@@ -263,7 +263,7 @@ def test_a_kind_of_mended_image_is_warned_of_once(tmp_path: Path) -> None:
     assert len(caught) == 1
 
 
-def index_of(filled: Filled) -> Path:
+def index_of(filled: FillResult) -> Path:
     return filled.cache.file.with_name("index.npz")
 
 
@@ -319,7 +319,7 @@ def test_a_rebuilt_cache_has_another_file_so_an_old_reader_is_never_misled(
 def test_what_was_decoded_before_an_interruption_is_kept(
     tmp_path: Path, paths: list[Path], decoded: list[int]
 ) -> None:
-    work = filling(tmp_path / "cache", paths, SMALL, DATA, workers=1)
+    work = fill_cache(tmp_path / "cache", paths, SMALL, DATA, workers=1)
     while next(work).done < 3:
         pass
     work.close()
@@ -348,7 +348,7 @@ def test_another_process_that_fills_the_cache_is_waited_for(tmp_path: Path, path
     folder.mkdir()
     lock = FileLock(folder / ".lock")
     lock.acquire()
-    work = filling(folder, paths, SMALL, DATA)
+    work = fill_cache(folder, paths, SMALL, DATA)
     step = next(work)
     assert (step.detail, step.line) == ("another process is filling the cache", True)
     lock.release()
@@ -362,4 +362,4 @@ def test_nothing_is_warned_of_for_plain_images(tmp_path: Path, paths: list[Path]
 
 
 def test_there_is_at_least_one_core() -> None:
-    assert 1 <= cores() <= (os.cpu_count() or 1)
+    assert 1 <= available_cores() <= (os.cpu_count() or 1)

@@ -13,20 +13,20 @@ import pytest
 from filelock import FileLock
 
 from kit.commands._menu import run
-from kit.commands.cache import shown, size_of
+from kit.commands.cache import format_size, parse_size
 from kit.config.workspace import Workspace
 from kit.core.progress import finish
 from kit.data.table import train_table
 from kit.errors import BusyError, ConfigError, KitWarning
-from kit.images.cache import Geometry, filling
-from kit.images.cache_usage import Shelf, prune, stock
+from kit.images.cache import Geometry, fill_cache
+from kit.images.cache_usage import CacheFolder, list_cache, prune_cache
 
 
 def fill(space: Workspace, size: int, used: float | None = None, rows: int | None = None) -> Path:
     """The store of a size, last used at some time."""
     data = space.competition.data
     paths = list(train_table(space.root, data).paths)[:rows]
-    made = finish(filling(space.cache, paths, Geometry(size), data))
+    made = finish(fill_cache(space.cache, paths, Geometry(size), data))
     folder = made.cache.file.parent
     del made
     if used is not None:
@@ -40,14 +40,14 @@ def workspace(competition: Path) -> Workspace:
     return Workspace.open(competition)
 
 
-def by_size(shelves: tuple[Shelf, ...]) -> dict[str, Shelf]:
+def by_size(shelves: tuple[CacheFolder, ...]) -> dict[str, CacheFolder]:
     return {shelf.name.split("-")[1]: shelf for shelf in shelves}
 
 
 def test_folders_are_listed_with_images_size_use_and_need(workspace: Workspace) -> None:
     fill(workspace, 20, used=1000)
     fill(workspace, 28, used=3000, rows=7)
-    found = stock(workspace)
+    found = list_cache(workspace)
     assert [(shelf.name.split("-")[1], shelf.images, shelf.used) for shelf in found] == [
         ("28", 7, 3000), ("20", 60, 1000),
     ]  # fmt: skip
@@ -58,14 +58,14 @@ def test_folders_are_listed_with_images_size_use_and_need(workspace: Workspace) 
 def test_images_of_the_tables_are_told_from_others(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kit.images.cache_store.SETTLED", -1)
+    monkeypatch.setattr("kit.images.cache_store.MTIME_SETTLE_NS", -1)
     fill(workspace, 20)
-    assert stock(workspace)[0].current == 60
+    assert list_cache(workspace)[0].current == 60
     table = workspace.root / "data/train.csv"
     table.write_text("".join(table.read_text().splitlines(keepends=True)[:31]))
-    assert stock(workspace)[0].current == 30
+    assert list_cache(workspace)[0].current == 30
     table.write_text("nothing")
-    assert stock(workspace)[0].current is None
+    assert list_cache(workspace)[0].current is None
 
 
 def test_what_a_run_or_the_config_needs_is_kept(workspace: Workspace) -> None:
@@ -75,66 +75,66 @@ def test_what_a_run_or_the_config_needs_is_kept(workspace: Workspace) -> None:
     (folder / "config.json").write_text(json.dumps({"image_size": 16, "cache_size": 24}))
     (workspace.runs / "broken").mkdir()
     (workspace.runs / "broken/config.json").write_text("[")
-    planned = by_size(prune(workspace, dry_run=True))
+    planned = by_size(prune_cache(workspace, dry_run=True))
     assert [size for size, shelf in planned.items() if shelf.removed] == ["28"]
     assert all(path.exists() for path in folders.values())
     assert planned["24"].needed_by == ("r",)
-    prune(workspace)
+    prune_cache(workspace)
     assert [size for size, path in folders.items() if path.exists()] == [20, 24]
 
 
 def test_with_a_limit_the_least_recently_used_go_first_whoever_needs_them(workspace: Workspace) -> None:
     folders = {size: fill(workspace, size, used) for size, used in ((20, 1000), (24, 3000), (28, 2000))}
-    sizes = {size: shelf.bytes for size, shelf in by_size(stock(workspace)).items()}
-    prune(workspace, keep_bytes=sizes["24"] + sizes["28"])
+    sizes = {size: shelf.bytes for size, shelf in by_size(list_cache(workspace)).items()}
+    prune_cache(workspace, keep_bytes=sizes["24"] + sizes["28"])
     assert [size for size, path in folders.items() if path.exists()] == [24, 28]
-    prune(workspace, keep_bytes=sizes["24"])
+    prune_cache(workspace, keep_bytes=sizes["24"])
     assert [size for size, path in folders.items() if path.exists()] == [24]
-    assert prune(workspace, keep_bytes=0)[0].removed
-    assert stock(workspace) == ()
+    assert prune_cache(workspace, keep_bytes=0)[0].removed
+    assert list_cache(workspace) == ()
 
 
 def test_what_another_process_uses_stays(workspace: Workspace) -> None:
     folder = fill(workspace, 28)
-    code = "import sys; from pathlib import Path; from kit.images.cache_store import Hold; "
+    code = "import sys; from pathlib import Path; from kit.images.cache_store import UsageLock; "
     code += "h = Hold(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", code, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"held\n"
-        (shelf,) = prune(workspace)
+        (shelf,) = prune_cache(workspace)
         assert (shelf.removed, shelf.kept) == (False, "in use by another process")
         assert folder.exists()
         other.kill()
-    assert prune(workspace)[0].removed
+    assert prune_cache(workspace)[0].removed
 
 
 def test_a_cache_in_this_process_is_held_until_it_is_gone(workspace: Workspace) -> None:
     data = workspace.competition.data
-    filled = finish(filling(workspace.cache, train_table(workspace.root, data).paths, Geometry(28), data))
-    assert not prune(workspace)[0].removed
+    filled = finish(fill_cache(workspace.cache, train_table(workspace.root, data).paths, Geometry(28), data))
+    assert not prune_cache(workspace)[0].removed
     assert filled.cache[0].shape == (28, 28, 3)
     del filled
-    assert prune(workspace)[0].removed
+    assert prune_cache(workspace)[0].removed
 
 
 def test_a_pruned_cache_is_filled_again(workspace: Workspace) -> None:
     folder = fill(workspace, 28)
     before = (folder / "pixels-0.bin").read_bytes()
-    prune(workspace)
+    prune_cache(workspace)
     assert (fill(workspace, 28) / "pixels-0.bin").read_bytes() == before
 
 
 def test_nothing_is_removed_while_the_cache_is_filled(workspace: Workspace) -> None:
     fill(workspace, 28)
     with FileLock(workspace.cache / ".lock"), pytest.raises(BusyError, match="is being filled"):
-        prune(workspace)
+        prune_cache(workspace)
 
 
 def test_a_damaged_folder_is_listed_as_such(workspace: Workspace) -> None:
     (fill(workspace, 20) / "index.npz").write_bytes(b"x")
-    (shelf,) = stock(workspace)
+    (shelf,) = list_cache(workspace)
     assert (shelf.images, shelf.current) == (None, None)
 
 
@@ -149,8 +149,8 @@ def test_workspaces_may_share_a_cache(
     assert fill(other, 20) == folder
     assert (folder / "pixels-0.bin").stat().st_size == size
     with pytest.raises(ConfigError, match="C19"):
-        prune(workspace)
-    assert prune(other, keep_bytes=0)[0].removed
+        prune_cache(workspace)
+    assert prune_cache(other, keep_bytes=0)[0].removed
 
 
 def test_a_disk_with_hardly_any_room_is_warned_of(
@@ -184,11 +184,11 @@ def test_the_command_lists_and_prunes(
     ("text", "size"), [("10G", 10 * 2**30), ("1.5 MiB", 1.5 * 2**20), ("7", 7), ("2kb", 2048), ("0", 0)]
 )
 def test_sizes_are_read(text: str, size: float) -> None:
-    assert size_of(text) == size
+    assert parse_size(text) == size
 
 
 def test_sizes_are_shown() -> None:
-    assert [shown(size) for size in (0, 1023, 1536, 10 * 2**30)] == [
+    assert [format_size(size) for size in (0, 1023, 1536, 10 * 2**30)] == [
         "0 bytes",
         "1023 bytes",
         "1.5 KiB",

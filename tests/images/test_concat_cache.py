@@ -12,8 +12,8 @@ import pytest
 from kit.config.models import Data
 from kit.core.progress import finish
 from kit.errors import DataError
-from kit.images.cache import Cache, Geometry, filling
-from kit.images.concat_cache import Joined
+from kit.images.cache import Cache, Geometry, fill_cache
+from kit.images.concat_cache import ConcatCache
 
 
 def cache(root: Path, greys: list[int]) -> Cache:
@@ -23,12 +23,12 @@ def cache(root: Path, greys: list[int]) -> Cache:
         cv2.imwrite(str(path), np.full((9, 9, 3), max(grey, 0), np.uint8))
         if grey < 0:
             path.write_bytes(b"")
-    return finish(filling(root / "cache", paths, Geometry(9), Data())).cache
+    return finish(fill_cache(root / "cache", paths, Geometry(9), Data())).cache
 
 
 def test_rows_of_all_parts_follow_one_another(tmp_path: Path) -> None:
     parts = (cache(tmp_path, [10, 20]), cache(tmp_path, [30]), cache(tmp_path, [40, -1]))
-    for made in (Joined(parts), pickle.loads(pickle.dumps(Joined(parts)))):
+    for made in (ConcatCache(parts), pickle.loads(pickle.dumps(ConcatCache(parts)))):
         assert len(made) == 5
         assert [int(made[row].mean()) for row in range(4)] == [10, 20, 30, 40]
         assert [path.stem for path in made.paths] == ["10", "20", "30", "40", "-1"]

@@ -59,7 +59,7 @@ def test_transparency_is_laid_on_the_declared_colour() -> None:
     pixels[0, :, :3], pixels[0, 0, 3], pixels[0, 1, 3] = 65535, 65535, 0
     made = decode(coded(pixels, ".png"), Data(bit_depth=16, alpha_fill="#204060"))
     assert made.pixels[0].tolist() == [[255, 255, 255], [32, 64, 96]]
-    assert [note.code for note in made.notes if note.code == "W08"] == ["W08"]
+    assert [note.code for note in made.repairs if note.code == "W08"] == ["W08"]
 
 
 def test_floats_are_of_white_1_unless_another_is_declared() -> None:

@@ -136,7 +136,7 @@ def test_an_interrupted_copy_is_refused_or_has_all_its_pixels(kind: str) -> None
 def test_a_whole_file_is_accepted_without_a_note_about_its_end(kind: str) -> None:
     for seed in range(6):
         for image in (photo(seed), plain(seed), Image.new("RGB", (37, 29), (seed * 50, 0, 0))):
-            assert {note.code for note in decode(KINDS[kind](image), DATA).notes} <= {"W08"}
+            assert {note.code for note in decode(KINDS[kind](image), DATA).repairs} <= {"W08"}
 
 
 @pytest.mark.parametrize("quality", [30, 75, 95])
@@ -156,7 +156,7 @@ def test_what_is_appended_to_an_image_does_not_matter(kind: str) -> None:
     for more in (b"\0" * 4096, random.Random(0).randbytes(5000), b"SEFH", encoded(drawn(30, 30), "JPEG")):
         made = decode(content + more, DATA)
         assert np.array_equal(made.pixels, decode(content, DATA).pixels)
-        assert {note.code for note in made.notes} <= {"W08"}
+        assert {note.code for note in made.repairs} <= {"W08"}
 
 
 def test_the_tail_of_zeros_is_named() -> None:
@@ -190,7 +190,7 @@ def test_data_that_end_in_a_stuffed_byte_lose_nothing(last: bytes) -> None:
         if content[-4:-2] == b"\xff\x00":
             found += 1
             made = decode(content[:-2] + last, DATA)
-            assert "D04" in [note.code for note in made.notes]
+            assert "D04" in [note.code for note in made.repairs]
             assert np.array_equal(made.pixels, decode(content, DATA).pixels)
     assert found
 

@@ -10,9 +10,15 @@ import pytest
 
 from kit.config.models import Data
 from kit.core.progress import finish
-from kit.data.duplicates import linked
-from kit.images.cache import Geometry, filling
-from kit.images.near_duplicates import Looks, looks, near_pairs, phash, write_groups
+from kit.data.duplicates import connected_components
+from kit.images.cache import Geometry, fill_cache
+from kit.images.near_duplicates import (
+    Thumbnails,
+    compute_thumbnails,
+    find_near_duplicates,
+    phash,
+    write_groups,
+)
 
 
 def scene(seed: int, side: int = 96) -> np.ndarray:
@@ -38,17 +44,17 @@ CHANGES = {
 }
 
 
-def seen(folder: Path, images: list[np.ndarray]) -> Looks:
+def seen(folder: Path, images: list[np.ndarray]) -> Thumbnails:
     paths = [folder / f"{number:03d}.png" for number in range(len(images))]
     for path, image in zip(paths, images, strict=True):
         cv2.imwrite(str(path), image)
-    return finish(looks(finish(filling(folder / "cache", paths, Geometry(64), Data())).cache))
+    return finish(compute_thumbnails(finish(fill_cache(folder / "cache", paths, Geometry(64), Data())).cache))
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
 def test_a_changed_copy_is_near_and_other_pictures_are_not(tmp_path: Path, change) -> None:  # type: ignore[no-untyped-def]
     originals = [scene(seed) for seed in range(20)]
-    pairs = near_pairs(seen(tmp_path, [*originals, *(change(image) for image in originals)]))
+    pairs = find_near_duplicates(seen(tmp_path, [*originals, *(change(image) for image in originals)]))
     wanted = {(row, row + 20) for row in range(20)}
     found = {tuple(pair) for pair in pairs.tolist()}
     assert found <= wanted  # two different scenes are never near
@@ -71,11 +77,13 @@ def test_the_hash_is_the_one_worked_out_by_hand() -> None:
 
 
 def test_every_pair_is_compared_across_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kit.images.near_duplicates.CHUNK", 3)
+    monkeypatch.setattr("kit.images.near_duplicates.CHUNK_ROWS", 3)
     hashes = np.array([0, 2**40, 7, 2**63, 1, 2**40 + 1, 0], np.uint64)
     pictures = np.ones((7, 256), np.float32) / 16
     bad = np.array([0, 0, 0, 0, 0, 0, 1], bool)
-    found = {tuple(pair) for pair in near_pairs(Looks(hashes, pictures, bad), most_bits=1).tolist()}
+    found = {
+        tuple(pair) for pair in find_near_duplicates(Thumbnails(hashes, pictures, bad), most_bits=1).tolist()
+    }
     by_hand = {
         (i, j)
         for i in range(6)
@@ -88,11 +96,11 @@ def test_every_pair_is_compared_across_chunks(monkeypatch: pytest.MonkeyPatch) -
 
 def test_plain_pictures_of_one_colour_are_not_all_one(tmp_path: Path) -> None:
     plain = [np.full((64, 64, 3), grey, np.uint8) for grey in (0, 90, 255)]
-    assert near_pairs(seen(tmp_path, plain)).tolist() == []
+    assert find_near_duplicates(seen(tmp_path, plain)).tolist() == []
 
 
 def test_chains_are_one_group_named_by_their_first_row(tmp_path: Path) -> None:
-    groups = linked(6, [(4, 5), (1, 3), (3, 4)])
+    groups = connected_components(6, [(4, 5), (1, 3), (3, 4)])
     assert groups.tolist() == [0, 1, 2, 1, 1, 1]
     write_groups(tmp_path / "groups.csv", list("abcdef"), groups)
     assert (tmp_path / "groups.csv").read_text() == "id,group\na,a\nb,b\nc,c\nd,b\ne,b\nf,b\n"
@@ -100,5 +108,7 @@ def test_chains_are_one_group_named_by_their_first_row(tmp_path: Path) -> None:
 
 def test_a_row_without_an_image_is_like_no_other(tmp_path: Path) -> None:
     found = seen(tmp_path, [scene(1), scene(1)])
-    assert near_pairs(found).tolist() == [[0, 1]]
-    assert near_pairs(Looks(found.hashes, found.pictures, np.array([False, True]))).tolist() == []
+    assert find_near_duplicates(found).tolist() == [[0, 1]]
+    assert (
+        find_near_duplicates(Thumbnails(found.hashes, found.pictures, np.array([False, True]))).tolist() == []
+    )

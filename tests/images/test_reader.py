@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from kit.config.models import Data
 from kit.errors import ConfigError, DataError, KitWarning
-from kit.images.reader import centre, decode, padded, read_bytes, read_image, resized
+from kit.images.reader import center_crop, decode, pad_to_square, read_bytes, read_image, resize
 from tests.drawn_images import DATA, codes, drawn, encoded
 
 # ------------------------------------------------------------------------------------ what is read
@@ -112,7 +112,7 @@ def test_stray_bytes_between_a_jpegs_segments_are_skipped(stray: bytes, options:
     for start in starts[1:]:  # decoders want FF after the first marker
         made = decode(content[:start] + stray + content[start:], DATA)
         assert np.array_equal(made.pixels, expected)
-        assert made.notes == ()
+        assert made.repairs == ()
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_transparent_pixels_show_the_fill_colour(mode: str) -> None:
     assert ((white == 255).all(axis=2) == ~seen).all()
     grey = decode(encoded(image, "PNG"), Data(alpha_fill="#808080"))
     assert ((grey.pixels == 128).all(axis=2) == ~seen).all()
-    assert [note.code for note in grey.notes] == ["W08"]
+    assert [note.code for note in grey.repairs] == ["W08"]
 
 
 def test_half_transparent_pixels_are_mixed() -> None:
@@ -174,7 +174,7 @@ def test_an_image_that_is_transparent_everywhere_is_refused(form: str, mode: str
     assert caught.value.code == "D14"
     made = decode(content, Data(alpha_fill="none"))
     assert np.array_equal(made.pixels, np.asarray(image.convert("RGB")))
-    assert made.notes == ()
+    assert made.repairs == ()
 
 
 def test_transparency_of_16_bits_that_is_0_everywhere_is_refused_too() -> None:
@@ -191,7 +191,7 @@ def test_transparency_of_16_bits_that_is_0_everywhere_is_refused_too() -> None:
 def test_thin_images_are_read_and_noted(height: int, width: int) -> None:
     made = decode(encoded(drawn(height, width), "PNG"), DATA)
     assert made.pixels.shape == (height, width, 3)
-    assert [note.code for note in made.notes] == ["W09"]
+    assert [note.code for note in made.repairs] == ["W09"]
 
 
 def test_a_large_jpeg_may_come_smaller_but_never_below_what_is_needed() -> None:
@@ -242,27 +242,27 @@ def test_reading_one_file_warns_with_its_name(tmp_path: Path) -> None:
 
 def test_the_centre_is_the_middle_square() -> None:
     image = drawn(40, 60)
-    assert np.array_equal(centre(image, 40), image[:, 10:50])
-    assert np.array_equal(centre(image.swapaxes(0, 1), 40), image[:, 10:50].swapaxes(0, 1))
-    assert np.array_equal(centre(image, 20, crop_share=0.5), image[10:30, 20:40])
+    assert np.array_equal(center_crop(image, 40), image[:, 10:50])
+    assert np.array_equal(center_crop(image.swapaxes(0, 1), 40), image[:, 10:50].swapaxes(0, 1))
+    assert np.array_equal(center_crop(image, 20, crop_share=0.5), image[10:30, 20:40])
 
 
 def test_shrinking_by_a_whole_number_is_the_mean_of_the_pixels() -> None:
     image = drawn(40, 40)
     mean = image.reshape(10, 4, 10, 4, 3).mean(axis=(1, 3))
-    assert np.abs(centre(image, 10) - mean).max() <= 0.5
+    assert np.abs(center_crop(image, 10) - mean).max() <= 0.5
 
 
 def test_the_centre_is_never_a_view() -> None:
     image = drawn(32, 32)
-    assert not np.shares_memory(centre(image, 32), image)
+    assert not np.shares_memory(center_crop(image, 32), image)
 
 
 def test_growing_keeps_a_plain_image_plain() -> None:
-    assert (centre(np.full((1, 9, 3), 77, np.uint8), 24) == 77).all()
-    assert resized(drawn(5, 7), 50, 70).shape == (50, 70, 3)
+    assert (center_crop(np.full((1, 9, 3), 77, np.uint8), 24) == 77).all()
+    assert resize(drawn(5, 7), 50, 70).shape == (50, 70, 3)
 
 
 def test_padding_is_black_and_even() -> None:
-    made = padded(np.full((2, 4, 3), 9, np.uint8), 4)
+    made = pad_to_square(np.full((2, 4, 3), 9, np.uint8), 4)
     assert made[:, 0, 0].tolist() == [0, 9, 9, 0]

@@ -37,7 +37,7 @@ def test_a_jpeg_lacking_only_its_end_mark_is_accepted_with_a_note(lacking: int) 
     content = encoded(drawn(), "JPEG")
     made = decode(content[:-lacking], DATA)
     assert np.array_equal(made.pixels, decode(content, DATA).pixels)
-    assert [note.code for note in made.notes] == ["D04"]
+    assert [note.code for note in made.repairs] == ["D04"]
 
 
 def test_what_follows_the_end_mark_does_not_matter() -> None:

@@ -10,7 +10,14 @@ import pytest
 
 from kit.config.models import Data
 from kit.core.progress import finish
-from kit.images.scenes import ALL, Details, candidates, details, grouping_scenes, matches
+from kit.images.scenes import (
+    COMPARE_ALL_UP_TO,
+    Keypoints,
+    count_matches,
+    group_scenes,
+    nearest_thumbnails,
+    read_keypoints,
+)
 
 DATA = Data(train="train.csv")
 
@@ -57,7 +64,7 @@ def pictures(count: int) -> np.ndarray:
 
 def test_photos_of_one_place_from_other_sides_are_one_group(photos: tuple[list[Path], np.ndarray]) -> None:
     paths, labels = photos
-    groups = finish(grouping_scenes(paths, labels, pictures(len(paths)), DATA))
+    groups = finish(group_scenes(paths, labels, pictures(len(paths)), DATA))
     assert groups.tolist() == [0, 0, 0, 3, 3, 3, 6, 7, 8, 8, 8, 11, 11, 11, 14, 15]
 
 
@@ -69,15 +76,15 @@ def test_what_most_of_a_class_shows_is_no_scene(tmp_path: Path) -> None:
         image[90:210, 90:210] = print_of_all
         paths.append(tmp_path / f"{number}.png")
         cv2.imwrite(str(paths[-1]), seen_from(image, 5.0 * (number % 2), 1.0))
-    groups = finish(grouping_scenes(paths, np.zeros(8, int), pictures(8), DATA))
+    groups = finish(group_scenes(paths, np.zeros(8, int), pictures(8), DATA))
     assert groups.tolist() == [0, 0, 2, 2, 4, 4, 6, 6]
 
 
 def test_a_large_class_is_compared_with_the_most_similar_pictures_alone() -> None:
-    made = pictures(ALL + 20)
+    made = pictures(COMPARE_ALL_UP_TO + 20)
     made[7] = made[90]
-    near = candidates(np.arange(len(made)), made, np.arange(len(made)), 3)
-    assert near.shape == (ALL + 20, 3)
+    near = nearest_thumbnails(np.arange(len(made)), made, np.arange(len(made)), 3)
+    assert near.shape == (COMPARE_ALL_UP_TO + 20, 3)
     assert near[7, 0] == 90
     assert (near != np.arange(len(made))[:, None]).all()
 
@@ -87,9 +94,9 @@ def test_an_image_without_details_matches_nothing(tmp_path: Path) -> None:
     cv2.imwrite(str(blank), np.full((200, 200, 3), 90, np.uint8))
     (tmp_path / "broken.png").write_bytes(b"no image")
     cv2.imwrite(str(tmp_path / "place.png"), place(1))
-    full = details(tmp_path / "place.png", DATA)
-    assert matches(full, full) > 100
+    full = read_keypoints(tmp_path / "place.png", DATA)
+    assert count_matches(full, full) > 100
     for name in ("blank", "broken"):
-        none = details(tmp_path / f"{name}.png", DATA)
-        assert isinstance(none, Details)
-        assert matches(full, none) == matches(none, full) == 0
+        none = read_keypoints(tmp_path / f"{name}.png", DATA)
+        assert isinstance(none, Keypoints)
+        assert count_matches(full, none) == count_matches(none, full) == 0

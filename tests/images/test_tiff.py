@@ -46,11 +46,11 @@ def test_a_fourth_band_is_transparency_only_if_the_file_says_so() -> None:
     for extra in (None, [0], [999]):
         made = decode(tiff(four, extra), DATA)
         assert np.array_equal(made.pixels, RGB)
-        assert [note.code for note in made.notes if note.code != "W09"] == ["W29"]
+        assert [note.code for note in made.repairs if note.code != "W09"] == ["W29"]
     made = decode(tiff(four, [2]), DATA)
     expected = Image.alpha_composite(Image.new("RGBA", (5, 6), "white"), Image.fromarray(four))
     assert np.array_equal(made.pixels, np.asarray(expected.convert("RGB")))
-    assert [note.code for note in made.notes if note.code != "W09"] == ["W08"]
+    assert [note.code for note in made.repairs if note.code != "W09"] == ["W08"]
 
 
 def test_premultiplied_colours_are_not_multiplied_again() -> None:
@@ -66,7 +66,7 @@ def test_near_infrared_of_16_bits_is_left_out(extra: list[int] | None) -> None:
     four = np.dstack([RGB, np.zeros((6, 5, 1), np.uint8)]).astype(np.uint16) * 257
     made = decode(tiff(four, extra), Data(bit_depth=16))
     assert np.array_equal(made.pixels, RGB)
-    assert "W29" in [note.code for note in made.notes]
+    assert "W29" in [note.code for note in made.repairs]
 
 
 def test_transparency_of_16_bits_is_kept() -> None:
@@ -92,4 +92,4 @@ def test_two_bands_of_grey_and_something_are_grey() -> None:
     two = np.dstack([RGB[:, :, 0], FOURTH])
     made = decode(tiff(two, [0], photometric=1), DATA)
     assert np.array_equal(made.pixels[:, :, 1], RGB[:, :, 0])
-    assert "W29" in [note.code for note in made.notes]
+    assert "W29" in [note.code for note in made.repairs]

@@ -41,7 +41,7 @@ SHIFT = Views.open({"name": "shift", "pixels": 3})
             {"policy": {"views": {"name": "d4"}, "recipe": {"name": "greedy", "weights": [1, 0]}}},
             "kit tta --checkpoints runs/r --views d4 --policy greedy",
         ),
-        (SHIFT.called(), {"spec": SHIFT.spec()}, f"kit tta --checkpoints runs/r --views '{json.dumps(SHIFT.spec())}'"),
+        (SHIFT.slug(), {"spec": SHIFT.spec()}, f"kit tta --checkpoints runs/r --views '{json.dumps(SHIFT.spec())}'"),
     ],
 )  # fmt: skip
 def test_predictions_name_the_command_that_makes_them(

@@ -10,9 +10,9 @@ import pytest
 
 from kit.commands._menu import run
 from kit.config.workspace import Workspace
-from kit.data.table import labelled_rows
+from kit.data.table import read_labelled_rows
 from kit.errors import ConfigError, KitWarning
-from kit.evaluation.competition import check_scoring, decision_of, explained_decision, metric_of
+from kit.evaluation.competition import check_scoring, decision_of, explain_decision, metric_of
 from kit.kinds.decision import Decision, upgrade_record
 from kit.stages.training.train import train
 
@@ -20,7 +20,7 @@ SHARES = np.array([[0.6, 0.2, 0.5], [0.1, 0.4, 0.3], [0.2, 0.2, 0.1]])
 
 
 def given(rule: Decision) -> list[list[int]]:
-    return rule.given(SHARES).astype(int).tolist()
+    return rule.assign_labels(SHARES).astype(int).tolist()
 
 
 def test_labels_that_reach_the_threshold_are_given_and_the_most_probable_ones_fill_up() -> None:
@@ -35,9 +35,9 @@ def test_labels_that_reach_the_threshold_are_given_and_the_most_probable_ones_fi
 def test_a_float64_mean_and_the_float32_that_is_stored_are_decided_alike() -> None:
     below = np.array([[0.1 + 0.2, 0.3 - 1e-12]])  # of float32 both are 0.3
     for threshold in (0.3, 0.7):
-        exact, stored = (Decision(threshold).given(one) for one in (below, below.astype(np.float32)))
+        exact, stored = (Decision(threshold).assign_labels(one) for one in (below, below.astype(np.float32)))
         assert exact.tolist() == stored.tolist()
-    assert Decision(0.3).given(below).all()
+    assert Decision(0.3).assign_labels(below).all()
 
 
 def competition(
@@ -53,7 +53,7 @@ def competition(
 
 
 def rule_of(space: Workspace) -> Decision:
-    return decision_of(space, labelled_rows(space.root, space.competition.data))
+    return decision_of(space, read_labelled_rows(space.root, space.competition.data))
 
 
 def test_an_empty_answer_is_allowed_if_a_training_row_has_no_label(tmp_path: Path) -> None:
@@ -61,9 +61,9 @@ def test_an_empty_answer_is_allowed_if_a_training_row_has_no_label(tmp_path: Pat
     every = competition(tmp_path / "every", ("a b", "b", "b", "a"))
     assert rule_of(some) == Decision(0.5, 0)
     assert rule_of(every) == Decision(0.5, 1)
-    table = labelled_rows(some.root, some.competition.data)
+    table = read_labelled_rows(some.root, some.competition.data)
     text = "labels of probability 0.5 or more, a row may have none (1 of 4 training rows have no label; "
-    assert explained_decision(some, table).startswith(text)
+    assert explain_decision(some, table).startswith(text)
     asked = Workspace.find(some.root, ["decision.min_labels=2", "decision.threshold=0.3"])
     assert rule_of(asked) == Decision(0.3, 2)
     assert metric_of(asked, table).decision == Decision(0.3, 2)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from kit.errors import ConfigError, PluginError
 from kit.kinds import KINDS, Classes, Loss
-from kit.kinds.plugin import Plugin, known
+from kit.kinds.plugin import Plugin, bound_field
 
 NESTED = {"name": "cutmix", "alpha": 0.5, "base": {"name": "arcface", "margin": 0.2}}
 
@@ -39,16 +39,16 @@ def test_nested_plugins_pickle() -> None:
 
 def test_what_bind_filled_in_is_pickled_and_not_written_down() -> None:
     class _Counting(Loss):
-        counts: tuple[int, ...] = known()
+        counts: tuple[int, ...] = bound_field()
 
-    bound = _Counting.model_construct().bind(Classes(("a", "b"), counts=(3, 1)))
+    bound = _Counting.model_construct().with_classes(Classes(("a", "b"), counts=(3, 1)))
     assert bound.counts == (3, 1)
     assert "counts" not in _Counting.options()
 
 
 def test_bind_reaches_nested_plugins_and_keeps_the_options() -> None:
     loss = Loss.open(NESTED)
-    assert loss.bind(Classes(("a", "b"))).spec() == loss.spec()
+    assert loss.with_classes(Classes(("a", "b"))).spec() == loss.spec()
 
 
 @pytest.mark.parametrize(

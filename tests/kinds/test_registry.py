@@ -56,7 +56,7 @@ def test_a_file_is_a_plugin_of_its_name(tmp_path: Path) -> None:
     put(tmp_path, "metric", "half")
     metric = Metric.open({"name": "half", "share": 0.25}, tmp_path)
     assert metric.spec() == {"name": "half", "share": 0.25}
-    assert registry.place_of(type(metric)).shelf == "workspace"
+    assert registry.location_of(type(metric)).source == "workspace"
 
 
 def test_a_workspace_plugin_is_unknown_elsewhere(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_two_workspaces_may_have_plugins_of_one_name(tmp_path: Path) -> None:
 
 def test_files_that_begin_with_an_underscore_are_no_plugins(tmp_path: Path) -> None:
     put(tmp_path, "metric", "_shared")
-    assert "_shared" not in registry.places("metric", tmp_path)
+    assert "_shared" not in registry.locations("metric", tmp_path)
 
 
 def test_a_plugin_may_import_what_stands_beside_it(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_plugin_may_import_what_stands_beside_it(tmp_path: Path) -> None:
 
 def test_names_are_known_without_importing(tmp_path: Path) -> None:
     put(tmp_path, "metric", "loud", "raise SystemExit('imported')\n")
-    assert "loud" in registry.places("metric", tmp_path)
+    assert "loud" in registry.locations("metric", tmp_path)
 
 
 def test_an_unknown_name_gets_the_nearest_one() -> None:
@@ -105,7 +105,7 @@ def test_an_unknown_name_gets_the_nearest_one() -> None:
 
 def test_an_unknown_kind_gets_the_nearest_one() -> None:
     with pytest.raises(PluginError, match=r"no kind of plugin named 'los'; did you mean 'loss'\?"):
-        registry.places("los")
+        registry.locations("los")
 
 
 BROKEN = GOOD.replace("class Half", "import a_module_that_is_missing\n\n\n    class Half")
@@ -151,15 +151,15 @@ def test_two_of_a_name_are_an_error_when_used(tmp_path: Path) -> None:
         Metric.open("accuracy", tmp_path)
     assert [case.path for case in caught.value.cases] == [
         str(file),
-        str(registry.STOCK / "metric" / "accuracy.py"),
+        str(registry.BUILTIN_DIR / "metric" / "accuracy.py"),
     ]
 
 
 def test_an_installed_package_brings_a_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path / "site", monkeypatch)
     metric = Metric.open({"name": "third", "share": 0.25})
-    place = registry.place_of(type(metric))
-    assert (place.shelf, place.distribution, place.name) == ("installed", "kit-third", "third")
+    place = registry.location_of(type(metric))
+    assert (place.source, place.distribution, place.name) == ("installed", "kit-third", "third")
     assert metric.spec() == {"name": "third", "share": 0.25}
     assert registry.summary(place) == "Half, whatever the answer."
 
@@ -173,7 +173,7 @@ def test_a_broken_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_plugins_of_a_workspace_can_be_switched_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path, "metric", "half")
     monkeypatch.setenv("KIT_PLUGINS", "off")
-    assert "half" not in registry.places("metric", tmp_path)
+    assert "half" not in registry.locations("metric", tmp_path)
 
 
 def test_a_class_on_no_shelf_has_no_name() -> None:
@@ -211,7 +211,7 @@ def test_summaries_are_read_without_importing(tmp_path: Path) -> None:
 def test_listing_names_imports_nothing_heavy() -> None:
     code = (
         "import sys\nfrom kit.kinds import registry\n"
-        "[registry.summary(p) for k in registry.kinds() for ps in registry.places(k).values() for p in ps]\n"
+        "[registry.summary(p) for k in registry.kinds() for ps in registry.locations(k).values() for p in ps]\n"
         "print(sorted({'torch', 'numpy', 'pandas', 'pydantic'} & set(sys.modules)))"
     )
     done = subprocess.run(

@@ -14,7 +14,7 @@ from kit.experiment.sample_format import choose_format
 from kit.kinds import Metric
 from kit.kinds.classes import LabelKind
 from kit.kinds.decision import Decision
-from kit.kinds.metric_input import scored_by
+from kit.kinds.metric_input import detect_scored_input
 from tests.drawn_tables import make
 
 METRICS = {
@@ -42,14 +42,14 @@ def chosen(
 @pytest.mark.parametrize("name", METRICS)
 @pytest.mark.parametrize("classes", [3, 5, 30])
 def test_what_a_metric_scores_is_measured(name: str, classes: int) -> None:
-    assert scored_by(Metric.open(name), "numbers", classes) == METRICS[name]
+    assert detect_scored_input(Metric.open(name), "numbers", classes) == METRICS[name]
 
 
 @pytest.mark.parametrize("threshold", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("name", ["macro_f1", "samples_f1", "accuracy"])
 def test_a_threshold_makes_a_metric_one_of_labels(name: str, threshold: float) -> None:
     metric = Metric.open(name).with_known(decision=Decision(threshold))
-    assert scored_by(metric, "multi_hot", 4) == "labels"
+    assert detect_scored_input(metric, "multi_hot", 4) == "labels"
 
 
 def test_a_workspaces_own_metric_needs_no_declaration(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_a_workspaces_own_metric_needs_no_declaration(tmp_path: Path) -> None:
     broken = "1 / 0"
     files = {"kappa": ("Kappa", kappa), "partial": ("Partial", partial), "broken": ("Broken", broken)}
     make(tmp_path, {f"plugins/metric/{name}.py": text.format(*parts) for name, parts in files.items()})
-    found = {name: scored_by(Metric.open(name, tmp_path), "numbers", 2) for name in files}
+    found = {name: detect_scored_input(Metric.open(name, tmp_path), "numbers", 2) for name in files}
     assert found == {"kappa": "labels", "partial": "probabilities", "broken": None}
 
 

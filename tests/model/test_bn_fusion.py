@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from kit.device.precision import Precision
 from kit.kinds import Backbone
-from kit.model.bn_fusion import for_predicting, fused
+from kit.model.bn_fusion import for_predicting, fuse
 
 FLOAT = Precision("float32", "float32", "contiguous")
 
@@ -43,7 +43,7 @@ def test_a_fused_network_gives_the_same_and_is_another_one(arch: str, left: int)
         Backbone.open({"name": "timm", "arch": arch, **({"img_size": 64} if "vit" in arch else {})}).build()
     )
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    made = fused(network.train(), 64)
+    made = fuse(network.train(), 64)
     assert network.training
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
     assert (made is network) == (norms(network) == 0)
@@ -77,7 +77,7 @@ class Twice(nn.Module):
 )
 def test_what_cannot_be_fused_is_left_as_it_is(way: Callable[[Twice, Tensor], Tensor]) -> None:
     network = used(Twice(way))
-    assert fused(network, 8) is network
+    assert fuse(network, 8) is network
 
 
 def test_only_predictions_in_float32_are_fused() -> None:

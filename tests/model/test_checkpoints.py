@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kit.core.files import remove_stumps
+from kit.core.files import remove_partial_files
 from kit.errors import CheckpointError, KitWarning
 from kit.model import checkpoints
 
@@ -27,19 +27,19 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     assert found.about == {"classes": ["a", "b"]}
     assert found.state() == {"step": 3, "peaks": [0.1]}
     assert torch.equal(found.weights["layer.weight"], torch.full((2, 3, 4, 4), 0.1))
-    assert torch.equal(found.predicting["layer.weight"], torch.full((2, 3, 4, 4), -0.1))
+    assert torch.equal(found.prediction_weights["layer.weight"], torch.full((2, 3, 4, 4), -0.1))
 
 
 def test_without_an_average_the_weights_predict(tmp_path: Path) -> None:
     found = checkpoints.load(write(tmp_path, 1, average=False))
     assert found.average is None
-    assert found.predicting is found.weights
+    assert found.prediction_weights is found.weights
 
 
 def test_the_newest_two_are_kept(tmp_path: Path) -> None:
     for number in (1, 2, 3, 10):
         write(tmp_path, number)
-    assert checkpoints.numbers(tmp_path) == [3, 10]
+    assert checkpoints.checkpoint_numbers(tmp_path) == [3, 10]
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "ema.safetensors", "state.pt"])
@@ -103,8 +103,8 @@ def test_half_written_folders_are_no_checkpoints_and_are_removed(tmp_path: Path)
     write(tmp_path, 1)
     (tmp_path / ".0002.part").mkdir()
     (tmp_path / ".0002.part" / "model.safetensors").write_bytes(b"x")
-    assert checkpoints.numbers(tmp_path) == [1]
-    remove_stumps(tmp_path)
+    assert checkpoints.checkpoint_numbers(tmp_path) == [1]
+    remove_partial_files(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0001"]
 
 
@@ -122,7 +122,7 @@ def test_one_within_an_epoch_is_newer_than_the_epochs_before_it_and_gone_after_i
     for step in (7, 300):
         checkpoints.save(tmp_path, 1, weights, None, {"step": step}, {}, step=step)
     assert checkpoints.within(tmp_path) == [(1, 300)]
-    assert checkpoints.numbers(tmp_path) == [1]
+    assert checkpoints.checkpoint_numbers(tmp_path) == [1]
     newest = checkpoints.latest(tmp_path)
     assert newest is not None
     assert newest.state() == {"step": 300}
@@ -133,4 +133,4 @@ def test_one_within_an_epoch_is_newer_than_the_epochs_before_it_and_gone_after_i
     assert older.path.name == "0001"
     write(tmp_path, 2)
     assert checkpoints.within(tmp_path) == []
-    assert checkpoints.numbers(tmp_path) == [1, 2]
+    assert checkpoints.checkpoint_numbers(tmp_path) == [1, 2]

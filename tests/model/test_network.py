@@ -97,4 +97,4 @@ def test_weights_that_hold_code_are_refused(tmp_path: Path) -> None:
 
 def test_a_bare_recipe_forgets_where_its_weights_came_from() -> None:
     recipe = Backbone.open({"name": "timm", "arch": "resnet10t", "pretrained": True, "weights": "x.pt"})
-    assert recipe.bare() == Backbone.open({"name": "timm", "arch": "resnet10t"})
+    assert recipe.without_pretrained() == Backbone.open({"name": "timm", "arch": "resnet10t"})

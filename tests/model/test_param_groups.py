@@ -11,7 +11,7 @@ from kit.device import torchvision_ops
 from kit.errors import ConfigError
 from kit.kinds import Classes, Optimizer
 from kit.model import network
-from kit.model.param_groups import check_frozen, freeze, spread_rates
+from kit.model.param_groups import check_frozen, freeze, set_layerwise_lr
 
 HEAD = "head.1.weight"
 CLASSES = Classes(("a", "b", "c"), (5, 3, 2))
@@ -25,7 +25,7 @@ def built(backbone: str | dict) -> network.Network:
 def rates(made: nn.Module, **options: object) -> dict[str, tuple[float, float]]:
     """Learning rate and weight decay of each weight, by name."""
     optimizer = Optimizer.open({"name": "adamw", "lr": 1.0}).build(list(made.named_parameters()))
-    spread_rates(optimizer, made, **options)
+    set_layerwise_lr(optimizer, made, **options)
     names = {id(weight): name for name, weight in made.named_parameters()}
     found = {
         names[id(weight)]: (group["lr"], group["weight_decay"])
@@ -90,7 +90,7 @@ def test_weight_decay_stays_where_it_was() -> None:
 def test_weights_that_thaw_at_different_times_share_no_group() -> None:
     made = built("small")
     optimizer = Optimizer.open("sgd").build(list(made.named_parameters()))
-    spread_rates(optimizer, made, freezes=[("backbone",), ()])
+    set_layerwise_lr(optimizer, made, freezes=[("backbone",), ()])
     backbone = {id(weight) for weight in made.backbone.parameters()}
     for group in optimizer.param_groups:
         assert len({id(weight) in backbone for weight in group["params"]}) == 1

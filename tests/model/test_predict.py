@@ -14,7 +14,7 @@ from kit.core.progress import finish
 from kit.device.precision import Precision
 from kit.engine.batches import Batch
 from kit.kinds import Classes, Loss, Views
-from kit.model.predict import Predictor, open_views, predicting
+from kit.model.predict import Predictor, open_views, predict_all
 
 PLAIN = Precision("float32", "float32", "contiguous")
 
@@ -54,7 +54,7 @@ def predictor(seed: int, loss: str = "cross_entropy") -> Predictor:
 @pytest.mark.parametrize("name", ["plain", "hflip", "flip", "d4"])
 def test_the_mean_is_ttachs_mean_of_probabilities(name: str) -> None:
     batches, member = Counted(), predictor(0)
-    (found,) = finish(predicting([member], batches, open_views(Views.open(name), 6), "mean", 10, "x"))
+    (found,) = finish(predict_all([member], batches, open_views(Views.open(name), 6), "mean", 10, "x"))
     model = nn.Sequential(member.network, nn.Softmax(1))
     transforms = ttach.Compose(Views.open(name).views())
     reference = ttach.ClassificationTTAWrapper(model, transforms, merge_mode="mean")
@@ -66,7 +66,7 @@ def test_the_mean_is_ttachs_mean_of_probabilities(name: str) -> None:
 def test_the_geometric_mean_is_that_of_probabilities_brought_back_to_sum_one() -> None:
     batches, member = Counted(), predictor(0)
     views = open_views(Views.open("flip"), 6)
-    (found,) = finish(predicting([member], batches, views, "geometric", 10, "x"))
+    (found,) = finish(predict_all([member], batches, views, "geometric", 10, "x"))
     with torch.inference_mode():
         each = np.stack([member.network(view(batches.images)).softmax(1).numpy() for view in views])
     product = each.astype(np.float64).prod(0) ** (1 / 4)
@@ -76,7 +76,7 @@ def test_the_geometric_mean_is_that_of_probabilities_brought_back_to_sum_one() -
 def test_each_batch_is_read_once_for_all_networks_and_views() -> None:
     batches = Counted()
     views = open_views(Views.open("d4"), 6)
-    found = finish(predicting([predictor(0), predictor(1)], batches, views, "mean", 10, "x"))
+    found = finish(predict_all([predictor(0), predictor(1)], batches, views, "mean", 10, "x"))
     assert batches.reads == 3
     assert [each.shape for each in found] == [(10, 4), (10, 4)]
     assert not np.allclose(found[0], found[1])
@@ -86,19 +86,19 @@ def test_a_zero_in_one_view_does_not_make_a_geometric_mean_not_finite() -> None:
     member = predictor(0)
     nn.init.constant_(member.network.inner.weight, 1e4)
     (found,) = finish(
-        predicting([member], Counted(), open_views(Views.open("flip"), 6), "geometric", 10, "x")
+        predict_all([member], Counted(), open_views(Views.open("flip"), 6), "geometric", 10, "x")
     )
     assert np.isfinite(found).all()
     np.testing.assert_allclose(found.sum(1), 1, atol=1e-5)
 
 
 def test_the_geometric_mean_of_several_labels_is_that_of_yes_and_no_for_each_class() -> None:
-    loss = Loss.open("bce").bind(Classes(tuple("abcd"), multi_label=True))
+    loss = Loss.open("bce").with_classes(Classes(tuple("abcd"), multi_label=True))
     member = Predictor(Skewed(0).eval(), loss, PLAIN, multi_label=True)
     batches, views = Counted(), open_views(Views.open("flip"), 6)
-    (found,) = finish(predicting([member], batches, views, "geometric", 10, "x"))
+    (found,) = finish(predict_all([member], batches, views, "geometric", 10, "x"))
     yes = torch.stack([member.probabilities(view(batches.images)) for view in views])
     by_hand, no = yes.log().mean(0).exp(), (1 - yes).log().mean(0).exp()
     np.testing.assert_allclose(found, (by_hand / (by_hand + no)).numpy(), rtol=1e-4)
-    (mean,) = finish(predicting([member], Counted(), views, "mean", 10, "x"))
+    (mean,) = finish(predict_all([member], Counted(), views, "mean", 10, "x"))
     np.testing.assert_allclose(mean, yes.mean(0).numpy(), rtol=1e-5)

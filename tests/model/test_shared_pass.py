@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from kit.engine.batches import Batch
-from kit.model.shared_pass import Cutter
+from kit.model.shared_pass import Rebatcher
 
 
 def stream(rows: Sequence[int], size: int) -> Iterator[Batch]:
@@ -21,9 +21,9 @@ def stream(rows: Sequence[int], size: int) -> Iterator[Batch]:
 
 
 def cut(wanted: Sequence[int], size: int, batches: Iterator[Batch]) -> list[list[int]]:
-    cutter, found, begun = Cutter(np.array(wanted, dtype=np.int64), size), [], 0
+    cutter, found, begun = Rebatcher(np.array(wanted, dtype=np.int64), size), [], 0
     for batch in batches:
-        for part, images in cutter.cut(batch):
+        for part, images in cutter.rebatch(batch):
             assert part == slice(begun, begun + len(images))
             assert images.shape[1:] == (3, 1, 2)
             begun += len(images)
@@ -48,6 +48,6 @@ def test_rows_need_not_follow_one_another() -> None:
 
 def test_a_batch_that_fits_is_passed_on_as_it_is() -> None:
     (batch,) = stream(range(4), 4)
-    ((part, images),) = Cutter(np.arange(4), 4).cut(batch)
+    ((part, images),) = Rebatcher(np.arange(4), 4).rebatch(batch)
     assert part == slice(0, 4)
     assert images.data_ptr() == batch.images.data_ptr()

@@ -13,7 +13,7 @@ from kit.device.precision import Precision
 from kit.engine import fit
 from kit.engine.batches import Batch
 from kit.engine.learner import learner
-from kit.engine.step import Plan
+from kit.engine.step import StepPlan
 from kit.kinds import Loss, Scheduler
 from kit.model.weight_averaging import Ema, Swa
 
@@ -64,7 +64,7 @@ def test_the_equal_average_is_torchs_over_the_epochs_after_its_start() -> None:
     for epoch in range(1, 6):
         moved(network, optimizer)
         ours.after_epoch(epoch / 5)
-        assert ours.ready == (epoch > 2)
+        assert ours.has_averaged == (epoch > 2)
         if epoch > 2:
             theirs.update_parameters(network)
     reference = theirs.module.state_dict()
@@ -103,13 +103,13 @@ class Pixels(nn.Module):
 def test_at_the_end_of_a_run_batch_norms_statistics_are_torchs_for_the_averaged_weights() -> None:
     network, batches = Pixels(), Drawn()
     made = learner(network, torch.optim.SGD(network.parameters(), lr=0.1), FLOAT, swa_start=0.3)
-    stages = [fit.Stage(4, batches, Loss.open("cross_entropy"), Scheduler.open("constant"))]
-    list(fit.fit(made, stages, Plan(0, 0), FLOAT))
+    stages = [fit.FitStage(4, batches, Loss.open("cross_entropy"), Scheduler.open("constant"))]
+    list(fit.fit(made, stages, StepPlan(0, 0), FLOAT))
     reference = Pixels()
     reference.load_state_dict(made.predictor.state_dict())
     nn.init.constant_(reference.inner[1].running_mean, 9.0)
     update_bn((batch.images for batch in batches.epoch(4)), reference)
-    assert made.averaged is not None
-    assert torch.equal(reference.inner[1].running_mean, made.averaged.inner[1].running_mean)
-    assert torch.equal(reference.inner[1].running_var, made.averaged.inner[1].running_var)
-    assert not made.averaged.training
+    assert made.average_network is not None
+    assert torch.equal(reference.inner[1].running_mean, made.average_network.inner[1].running_mean)
+    assert torch.equal(reference.inner[1].running_var, made.average_network.inner[1].running_var)
+    assert not made.average_network.training

@@ -18,7 +18,7 @@ from kit.stages.training.train import train
 def found(root: Path, *paths: str) -> list[tuple[str, str, dict[int, str]]]:
     """Run, suffix, and the checkpoint a fold."""
     return [
-        (target.run.name, target.suffix, {fold: path.name for fold, path in target.folds.items()})
+        (target.run.name, target.epoch_suffix, {fold: path.name for fold, path in target.folds.items()})
         for target in find_targets(Workspace.open(root), paths)
     ]
 
@@ -66,7 +66,7 @@ def test_folders_with_other_names_are_no_checkpoints(space: Path) -> None:
     fold = space / "runs/a/fold-0"
     for name in ("2", "00002", "\u00b2", "best"):
         shutil.copytree(fold / "0002", fold / name)
-    assert checkpoints.numbers(fold) == [1, 2]
+    assert checkpoints.checkpoint_numbers(fold) == [1, 2]
 
 
 def test_a_renamed_run_predicts_as_itself(space: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from sklearn.metrics import recall_score
 
 from kit.config.workspace import Workspace
-from kit.runs.diff import differing, flat
+from kit.runs.diff import compare_runs, flatten
 from kit.runs.run import Run
 from kit.stages.training.train import train
 from tests.conftest import Kit
@@ -33,7 +33,7 @@ def workspace(two: Path) -> Workspace:
 
 
 def test_configs_are_compared_by_dotted_key_and_a_plugin_by_its_name(workspace: Workspace) -> None:
-    found = differing(workspace, Run(workspace.runs / "a"), Run(workspace.runs / "other"))
+    found = compare_runs(workspace, Run(workspace.runs / "a"), Run(workspace.runs / "other"))
     assert found.config == {
         "loss": ("cross_entropy", "focal"), "loss.gamma": (None, 1.5), "batch_size": (8, 10), "seed": (0, 3),
     }  # fmt: skip
@@ -44,7 +44,7 @@ def test_configs_are_compared_by_dotted_key_and_a_plugin_by_its_name(workspace: 
 
 def test_nested_options_keep_their_path() -> None:
     spec = {"name": "cutmix", "alpha": 1.0, "base": {"name": "arcface", "scale": 30}}
-    assert flat({"loss": spec, "lr_scales": {}, "stages": []}) == {
+    assert flatten({"loss": spec, "lr_scales": {}, "stages": []}) == {
         "loss": "cutmix", "loss.alpha": 1.0, "loss.base": "arcface", "loss.base.scale": 30, "lr_scales": {},
         "stages": [],
     }  # fmt: skip
@@ -53,11 +53,11 @@ def test_nested_options_keep_their_path() -> None:
 def test_classes_that_moved_most_come_first_by_their_recall(workspace: Workspace) -> None:
     from kit.stages.blending.out_of_fold import labels
 
-    found = differing(workspace, Run(workspace.runs / "a"), Run(workspace.runs / "other")).compared
+    found = compare_runs(workspace, Run(workspace.runs / "a"), Run(workspace.runs / "other")).compared
     assert found is not None
     table = labels(workspace)
     before, after = (oof(workspace.root, name) for name in ("a", "other"))
-    truth = table.take(table.rows_of(before.ids)).true_labels()
+    truth = table.take(table.index_of(before.ids)).targets()
     recalls = [
         recall_score(truth, one.align(before.ids).argmax(1), average=None, zero_division=0)
         for one in (before, after)
@@ -68,7 +68,10 @@ def test_classes_that_moved_most_come_first_by_their_recall(workspace: Workspace
     }
     sizes = [abs(one.other - one.one) for one in found.classes]
     assert sizes == sorted(sizes, reverse=True)
-    assert (found.one, found.other) == (before.about["scores"]["macro_f1"], after.about["scores"]["macro_f1"])
+    assert (found.one, found.other) == (
+        before.metadata["scores"]["macro_f1"],
+        after.metadata["scores"]["macro_f1"],
+    )
     assert found.gain.value == pytest.approx(found.other - found.one)
 
 
@@ -76,7 +79,7 @@ def test_the_gain_is_that_of_the_second_on_the_rows_that_both_predict(tmp_path: 
     space = written(tmp_path)  # b is wrong in row 4 of nine, a nowhere
     for name in ("a", "b"):
         (space.runs / name / "config.json").write_text("{}")
-    found = differing(space, Run(space.runs / "b"), Run(space.runs / "a")).compared
+    found = compare_runs(space, Run(space.runs / "b"), Run(space.runs / "a")).compared
     assert found is not None
     assert (found.rows, found.one, found.other) == (9, pytest.approx(8 / 9), 1.0)
     assert found.gain.value == pytest.approx(1 / 9)
@@ -89,7 +92,7 @@ def test_runs_without_rows_in_common_say_so(workspace: Workspace, tmp_path: Path
     fresh = Run(tmp_path / "fresh")
     fresh.folder.mkdir()
     (fresh.folder / "config.json").write_text("{}")
-    found = differing(workspace, Run(workspace.runs / "a"), fresh)
+    found = compare_runs(workspace, Run(workspace.runs / "a"), fresh)
     assert found.compared is None
     assert found.why == "runs/fresh has no out-of-fold predictions yet"
     assert found.spent[1].seconds is None
@@ -101,7 +104,7 @@ def test_the_command_tells_keys_scores_classes_and_time(workspace: Workspace, ki
     rows = {line.split("  ")[0]: line.split() for line in out.splitlines()}
     assert rows["batch_size"] == ["batch_size", "8", "10"]
     assert rows["loss.gamma"] == ["loss.gamma", "-", "1.5"]
-    assert rows["macro_f1"][1] == f"{oof(workspace.root, 'a').about['scores']['macro_f1']:.4f}"
+    assert rows["macro_f1"][1] == f"{oof(workspace.root, 'a').metadata['scores']['macro_f1']:.4f}"
     assert "macro_f1 of other over a on 60 common rows: " in out
     assert "rows told right, then" in out
     shown = json.loads(kit("runs", "diff", "a", "other", "--json")[1])
@@ -116,7 +119,7 @@ def test_runs_are_sorted_the_best_first(workspace: Workspace, kit: Kit) -> None:
         assert status == 0
         return [line.split()[0] for line in out.splitlines()[1:]]
 
-    scores = {name: oof(workspace.root, name).about["scores"] for name in ("a", "other")}
+    scores = {name: oof(workspace.root, name).metadata["scores"] for name in ("a", "other")}
     assert names() == names("ls") == ["a", "other"]
     assert names("--sort", "macro_f1") == sorted(scores, key=lambda name: -scores[name]["macro_f1"])
     assert names("ls", "--sort", "log_loss") == sorted(scores, key=lambda name: scores[name]["log_loss"])

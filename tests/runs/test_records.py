@@ -13,9 +13,9 @@ from filelock import FileLock
 from kit.commands._menu import run
 from kit.config.workspace import Workspace
 from kit.errors import BusyError, ConfigError
-from kit.runs.archive import set_aside
+from kit.runs.archive import archive_run
 from kit.runs.git import commit
-from kit.runs.records import all_records, find, is_busy, record
+from kit.runs.records import all_records, is_busy, record, resolve_run
 from kit.runs.run import Run
 from kit.stages.training.train import train
 from tests.conftest import Kit
@@ -32,7 +32,7 @@ def test_a_finished_run_is_a_line_with_its_scores(workspace: Workspace, kit: Kit
     assert status == 0
     heading, line = out.splitlines()
     assert heading.split()[:4] == ["run", "network", "px", "macro_f1"]
-    scores = oof(workspace.root, "a").about["scores"]
+    scores = oof(workspace.root, "a").metadata["scores"]
     assert line.split()[:4] == ["a", "small", "16", f"{scores['macro_f1']:.4f}"]
     assert "2/2" in line
     assert "finished" in line
@@ -43,7 +43,7 @@ def test_states_say_where_a_run_stopped(workspace: Workspace) -> None:
     assert record(one).state == "finished"
     (one.predictions("plain") / "oof.parquet").unlink()
     assert record(one).state == "folds to be put together"
-    one.part(1).unlink()
+    one.fold_predictions_file(1).unlink()
     assert record(one).state == "stopped in fold 1 after epoch 2 of 2"
     shutil.copytree(one.fold(1) / "0001", one.fold(1) / "0002-000003")
     assert record(one).state == "stopped in fold 1 after epoch 2 of 2, step 3 of the next"
@@ -55,7 +55,7 @@ def test_states_say_where_a_run_stopped(workspace: Workspace) -> None:
 
 def test_a_run_that_is_locked_is_busy_and_a_killed_processs_note_is_not(workspace: Workspace) -> None:
     one = Run(workspace.runs / "a")
-    with one.locked():
+    with one.lock():
         assert is_busy(one)
         assert record(one).state.startswith("busy: process ")
     (one.folder / "busy.json").write_text('{"pid": 1, "host": "h", "since": "then"}')
@@ -90,7 +90,7 @@ def test_runs_are_listed_where_there_are_none(competition: Path, monkeypatch: py
     monkeypatch.chdir(competition)
     assert run(["runs", "ls"]) == 0
     with pytest.raises(ConfigError, match="kit train makes one"):
-        find(Workspace.open(competition), "r")
+        resolve_run(Workspace.open(competition), "r")
 
 
 def test_the_commit_of_the_teams_repository_is_written_down(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_fresh_keeps_what_was_there_and_trains_anew(workspace: Workspace, kit: K
 
 def test_a_run_at_work_is_not_set_aside(workspace: Workspace) -> None:
     one = Run(workspace.runs / "a")
-    assert set_aside(Run(workspace.runs / "none")) is None
+    assert archive_run(Run(workspace.runs / "none")) is None
     with FileLock(one.folder / ".lock"), pytest.raises(BusyError):
-        set_aside(one)
+        archive_run(one)
     assert one.folder.is_dir()

@@ -13,7 +13,7 @@ from kit.config.workspace import Workspace
 from kit.core.progress import finish
 from kit.data.predictions import Predictions
 from kit.errors import CheckpointError, ConfigError, DataError, KitError, RunError
-from kit.experiment.dry_run import rehearsing
+from kit.experiment.dry_run import dry_run
 from kit.runs.run import find_run, is_finished
 from kit.stages.training.train import train
 
@@ -82,7 +82,7 @@ def test_a_run_that_never_trained_may_be_asked_for_with_other_options(competitio
 
 def test_a_rehearsal_refuses_what_training_would(space: Path) -> None:
     with pytest.raises(ConfigError, match="C11"):
-        finish(rehearsing(Workspace.open(space, ["epochs=9"]), "a"))
+        finish(dry_run(Workspace.open(space, ["epochs=9"]), "a"))
 
 
 @pytest.mark.parametrize("name", ["a@d4", "x" * 101, ".hidden", "a/b", ".."])
@@ -106,7 +106,7 @@ def test_one_class_is_nothing_to_learn(competition: Path) -> None:
 
 def test_a_fold_without_a_usable_image_is_refused_before_training(competition: Path) -> None:
     run = train(competition, name="r", folds=[0])
-    held = run.folds().ids[run.folds().held_out(0)]
+    held = run.folds().ids[run.folds().oof_mask(0)]
     for number, name in enumerate(held.tolist()):
         (competition / f"data/images/{name}.png").write_bytes(b"no image" + bytes([number]))
     shutil.rmtree(run.folder)
@@ -126,7 +126,7 @@ def test_a_metric_that_a_folds_rows_do_not_define_does_not_stop_it(tmp_path: Pat
     (root / "data/train.csv").write_text("\n".join([lines[0] + ",kind", *rows]) + "\n")
     with pytest.warns(UserWarning, match="W0"):
         train(root, ["splitter=group_kfold", "splitter.folds=2"], name="r")
-    about = oof(root, "r").about
+    about = oof(root, "r").metadata
     assert sorted("auc" in scores for scores in about["fold_scores"].values()) == [False, True]
     assert "auc" in about["scores"]
 
@@ -136,7 +136,7 @@ def test_batch_norm_that_is_left_with_one_value_says_what_to_do(competition: Pat
     with pytest.raises(RunError, match=r"R04 batch norm cannot train on 1 image[\s\S]*a larger batch_size"):
         train(competition, overrides, name="r")
     with pytest.raises(RunError, match="R04"):
-        finish(rehearsing(Workspace.open(competition, overrides), "r"))
+        finish(dry_run(Workspace.open(competition, overrides), "r"))
 
 
 def test_a_damaged_log_does_not_stop_a_run(space: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from kit.errors import DataError
 from kit.kinds import Augmenter, Backbone, Loss
-from kit.runs.run import sources
+from kit.runs.run import plugin_hashes
 from kit.stages.prediction.tta import tta
 from kit.stages.training.train import train
 from tests.drawing import draw_competition
@@ -37,7 +37,7 @@ def space(tmp_path: Path) -> Path:
 
 
 def test_nested_plugins_are_named_each() -> None:
-    found = sources([Loss.open({"name": "cutmix", "base": {"name": "arcface", "base": "focal"}})])
+    found = plugin_hashes([Loss.open({"name": "cutmix", "base": {"name": "arcface", "base": "focal"}})])
     assert list(found) == ["loss/arcface", "loss/cutmix", "loss/focal"]
     assert len(set(found.values())) == 3
 
@@ -45,10 +45,10 @@ def test_nested_plugins_are_named_each() -> None:
 @pytest.mark.parametrize("file", ["half.py", "_share.py"])
 def test_a_change_of_its_file_or_of_a_helper_beside_it_is_seen(space: Path, file: str) -> None:
     plugin = Loss.open("half", space)
-    before = sources([plugin])
+    before = plugin_hashes([plugin])
     changed = space / "plugins" / "loss" / file
     changed.write_text(changed.read_text() + "# another line\n")
-    assert sources([plugin]) != before
+    assert plugin_hashes([plugin]) != before
 
 
 def test_what_it_derives_from_counts() -> None:
@@ -61,9 +61,9 @@ def test_the_content_of_a_weights_file_counts(tmp_path: Path) -> None:
     file = tmp_path / "weights.safetensors"
     file.write_bytes(b"one")
     plugin = Backbone.open({"name": "timm", "weights": str(file)})
-    before = sources([plugin])
+    before = plugin_hashes([plugin])
     file.write_bytes(b"two")
-    assert sources([plugin]) != before
+    assert plugin_hashes([plugin]) != before
 
 
 def test_predicting_needs_no_starting_weights_and_going_on_needs_the_same(tmp_path: Path) -> None:

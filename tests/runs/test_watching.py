@@ -19,7 +19,7 @@ from kit.commands._menu import run as command
 from kit.config.workspace import Workspace
 from kit.runs.epoch_log import EpochLog
 from kit.runs.run import Run
-from kit.runs.watching import look, watching
+from kit.runs.watching import snapshot, watch
 from tests.conftest import Kit
 from tests.stages.training.test_processes import LOSS
 
@@ -36,7 +36,7 @@ def half(workspace: Workspace) -> Run:
     """The run of two folds and two epochs, as it was in its second fold's first epoch."""
     one = Run(workspace.runs / "a")
     (one.predictions("plain") / "oof.parquet").unlink()
-    one.part(1).unlink()
+    one.fold_predictions_file(1).unlink()
     (one.fold(1) / "log.jsonl").unlink()
     return one
 
@@ -52,22 +52,22 @@ def write_log(one: Run, fold: int, *lines: dict[str, float]) -> None:
 def test_the_time_left_is_that_of_all_epochs_that_are_left(half: Run) -> None:
     write_log(half, 0, line(1, seconds=3), line(2, seconds=5))
     write_log(half, 1, line(1, seconds=4))
-    with half.locked():
-        seen = look(half)
+    with half.lock():
+        seen = snapshot(half)
     assert seen.seconds == pytest.approx(4.0)  # one epoch of four, at 12 seconds for three
     assert seen.share == 0.75
     assert (seen.end, [one.finished for one in seen.folds]) == ("", [True, False])
 
 
 def test_it_ends_when_nobody_is_at_work_and_says_why(half: Run) -> None:
-    assert look(half).end == "stopped"
+    assert snapshot(half).end == "stopped"
     (half.folder / "busy.json").write_text('{"pid": 77, "host": "h", "since": "then"}')
-    seen = look(half)
+    seen = snapshot(half)
     assert seen.end == "gone"
     assert seen.state.startswith("the process is gone: process 77 on h since then; stopped in fold 1")
     assert seen.seconds is None
     with FileLock(half.folder / ".lock"):
-        assert look(half).end == ""
+        assert snapshot(half).end == ""
 
 
 def test_each_epoch_is_looked_at_as_it_comes(half: Run) -> None:
@@ -85,7 +85,7 @@ def test_each_epoch_is_looked_at_as_it_comes(half: Run) -> None:
 
     (half.folder / "busy.json").write_text("{}")
     lock.acquire()
-    seen = [len(each.folds[1].lines) for each in watching(half, 0.25, wait)]
+    seen = [len(each.folds[1].lines) for each in watch(half, 0.25, wait)]
     assert seen == [0, 1, 2, 2]
     assert waits == [0.25] * 3
 
@@ -93,7 +93,7 @@ def test_each_epoch_is_looked_at_as_it_comes(half: Run) -> None:
 def test_what_is_damaged_of_a_log_is_left_out(half: Run) -> None:
     for text in ("[1]\n", '{"epoch": 1}\n', '{"epo', "\xff"):
         (half.fold(1) / "log.jsonl").write_text(text, encoding="latin-1")
-        assert look(half).folds[1].lines == ()
+        assert snapshot(half).folds[1].lines == ()
 
 
 def test_a_finished_run_is_told_at_once(workspace: Workspace, kit: Kit) -> None:

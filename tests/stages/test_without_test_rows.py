@@ -56,7 +56,7 @@ def test_tta_predicts_held_out_rows_alone(practice: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["oof.parquet"]
     oof = Predictions.read(folder / "oof.parquet")
     assert len(set(oof.ids.tolist())) == 60
-    table = train_table(practice, Workspace.open(practice).competition.data).sorted_by_id()
+    table = train_table(practice, Workspace.open(practice).competition.data).sort_by_id()
     guesses = oof.align(table.ids.tolist()).argmax(axis=1)
     assert made.scores["macro_f1"] == pytest.approx(f1_score(table.labels, guesses, average="macro"))
     assert not kit.tta(practice, ["runs/a"], "hflip")[0].computed

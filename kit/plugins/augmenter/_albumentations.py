@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from kit.errors import ConfigError, nearest
+from kit.errors import ConfigError, did_you_mean
 from kit.plugins.augmenter._image_pipeline import arguments_of
 
 if TYPE_CHECKING:
     import numpy as np
 
 Recipe = Sequence[Mapping[str, Any]]
-MOST = 16  # pipelines that are kept
+MAX_CACHED_PIPELINES = 16  # pipelines that are kept
 
 
 _BUILT: dict[
@@ -49,13 +49,13 @@ def _of(plugin: object, recipe: Callable[[], Recipe], size: int) -> Any:
     """The plugin's pipeline; the plugin is kept with it, so that its identity stays its own."""
     found = _BUILT.get((id(plugin), size))
     if found is None:
-        if len(_BUILT) >= MOST:
+        if len(_BUILT) >= MAX_CACHED_PIPELINES:
             _BUILT.clear()
         found = _BUILT[id(plugin), size] = plugin, _pipeline(json.dumps(recipe()), size)
     return found[1]
 
 
-@lru_cache(maxsize=MOST)
+@lru_cache(maxsize=MAX_CACHED_PIPELINES)
 def _pipeline(recipe: str, size: int) -> Any:
     """The pipeline, built once a process. Albumentations draws from generators of its own: one for each call."""
     return build(json.loads(recipe), size)
@@ -106,7 +106,7 @@ def _maker(entry: Mapping[str, Any]) -> tuple[Any, str]:
     if not isinstance(name, str):
         raise ValueError(f"a transform is {{'name': ..., arguments}}, not {entry!r}")
     if name not in known:
-        raise ValueError(f"albumentations has no transform {name!r}{nearest(name, known)}")
+        raise ValueError(f"albumentations has no transform {name!r}{did_you_mean(name, known)}")
     return getattr(albumentations, name), name
 
 

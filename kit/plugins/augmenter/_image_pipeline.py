@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kit.errors import nearest
+from kit.errors import did_you_mean
 
 
 def arguments_of(
@@ -20,7 +20,7 @@ def arguments_of(
     arguments = {key: value for key, value in entry.items() if key != "name"}
     for key in arguments:
         if key not in known:
-            raise ValueError(f"{name} has no argument {key!r}{nearest(key, known)}")
+            raise ValueError(f"{name} has no argument {key!r}{did_you_mean(key, known)}")
     if "transforms" in known:
         parts = arguments.get("transforms")
         if not isinstance(parts, list | tuple) or not parts:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from kit.errors import ConfigError, nearest
+from kit.errors import ConfigError, did_you_mean
 from kit.plugins.augmenter._image_pipeline import arguments_of
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def augment(recipe: Recipe, image: np.ndarray, size: int, rng: np.random.Generat
     import torch
 
     pipeline = _pipeline(json.dumps(recipe), size)
-    with _seeded(int(rng.integers(2**63))), torch.no_grad():
+    with _seed_torch(int(rng.integers(2**63))), torch.no_grad():
         made = pipeline(torch.from_numpy(image.copy()).permute(2, 0, 1))
     if not isinstance(made, torch.Tensor) or made.shape != (3, size, size) or made.dtype != torch.uint8:
         raise ConfigError(
@@ -41,7 +41,7 @@ def _shape(made: Any) -> str:
 
 
 @contextmanager
-def _seeded(seed: int) -> Iterator[None]:
+def _seed_torch(seed: int) -> Iterator[None]:
     """torch's global generator of this processor begins with `seed`, and goes on afterwards as if nothing had been.
 
     torch.manual_seed would seed every GPU's generator too, and cost a batch's dropout its own draws.
@@ -105,7 +105,7 @@ def _maker(entry: Mapping[str, Any]) -> tuple[Any, str]:
     if name in ELSEWHERE:
         raise ValueError(f"{name} mixes a batch, not one image: {ELSEWHERE[name]} does that")
     if name not in known:
-        raise ValueError(f"torchvision.transforms.v2 has no transform {name!r}{nearest(name, known)}")
+        raise ValueError(f"torchvision.transforms.v2 has no transform {name!r}{did_you_mean(name, known)}")
     if name in COMPILED and not has_compiled_operators():
         raise ValueError(
             f"{name} needs torchvision's compiled image operators, which do not load beside this torch; "

@@ -33,7 +33,7 @@ class Albumentations(Augmenter):
 
     @field_validator("transforms")
     @classmethod
-    def _known(cls, transforms: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+    def _check_transforms(cls, transforms: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
         _albumentations.build(transforms, size=64)
         return transforms
 

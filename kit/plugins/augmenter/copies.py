@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def _turned_blurred_flipped() -> Augmenter:
+def _build_pipeline() -> Augmenter:
     """Made when it is asked for: opening a pipeline imports albumentations.
 
     Each copy is turned, by an angle of its own, so that no two copies are equal, and none is the row itself.
@@ -48,14 +48,14 @@ class Copies(Augmenter):
     count: int = Field(6, ge=1, le=1000, description="variants of each row, beside the row's own image")
     seed: int = Field(0, ge=0, description="of the variants; another one makes other copies")
     base: Augmenter = Field(
-        default_factory=_turned_blurred_flipped, description="what makes the variants, any augmenter"
+        default_factory=_build_pipeline, description="what makes the variants, any augmenter"
     )
 
     def __call__(self, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-        from kit.images.reader import centre
+        from kit.images.reader import center_crop
 
         number = int(rng.integers(self.count + 1))
-        return self.variant(image, size, number) if number else centre(image, size)
+        return self.variant(image, size, number) if number else center_crop(image, size)
 
     def variant(self, image: np.ndarray, size: int, number: int) -> np.ndarray:
         """The image's variant of a number, 1 to `count`."""

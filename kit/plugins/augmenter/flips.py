@@ -25,9 +25,9 @@ class Flips(Augmenter):
     def __call__(self, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
         import cv2
 
-        from kit.images.reader import centre
+        from kit.images.reader import center_crop
 
-        square = centre(image, size)
+        square = center_crop(image, size)
         if self.horizontal and rng.random() < 0.5:
             square = cv2.flip(square, 1)
         if self.vertical and rng.random() < 0.5:

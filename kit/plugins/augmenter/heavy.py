@@ -49,14 +49,14 @@ class Heavy(Light):
         made = super().__call__(image, size, rng)
         share, angle = rng.uniform(-1, 1, 2)
         if self.saturation or self.hue:
-            made = cv2.transform(made, colour(1 + share * self.saturation, angle * self.hue))
+            made = cv2.transform(made, chroma_matrix(1 + share * self.saturation, angle * self.hue))
         if rng.random() < self.cutout:
             top, bottom, left, right = square(size, rng.uniform(*self.hole), rng)
             made[top:bottom, left:right] = cv2.mean(made)[:3]
         return made
 
 
-def colour(saturation: float, hue: float) -> np.ndarray:
+def chroma_matrix(saturation: float, hue: float) -> np.ndarray:
     """The matrix (3, 3) on RGB that scales the chroma by `saturation` and turns it by `hue` degrees."""
     import numpy as np
 

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 class Resize(Augmenter):
     """Centre square at the network's size, as in prediction. Nothing is random.
 
-    Source: kit.images.reader.centre.
+    Source: kit.images.reader.center_crop.
     """
 
     crop_share: float = Field(1.0, gt=0, le=1, description="share of the short side that is kept")
 
     def __call__(self, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-        from kit.images.reader import centre
+        from kit.images.reader import center_crop
 
-        return centre(image, size, self.crop_share)
+        return center_crop(image, size, self.crop_share)

@@ -34,7 +34,7 @@ class Torchvision(Augmenter):
 
     @field_validator("transforms")
     @classmethod
-    def _known(cls, transforms: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+    def _check_transforms(cls, transforms: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
         _torchvision.build(transforms, size=64)
         return transforms
 

@@ -20,7 +20,7 @@ class Features(nn.Module):
             return features.permute(0, 3, 1, 2) if self.channels_last else features
         return features[:, self.prefix :]
 
-    def depths(self) -> dict[str, int]:
+    def layer_groups(self) -> dict[str, int]:
         """The layer of each weight, 0 at the pixels, as timm's own group_matcher has it."""
         from timm.models import group_parameters
 

@@ -27,7 +27,7 @@ def load_weights(model: nn.Module, file: Path) -> None:
     """
     state = _read(file)
     if _misfits(model, state):
-        state = _converted(model, state)
+        state = _convert(model, state)
     wrong = _misfits(model, state)
     if wrong:
         raise CheckpointError(
@@ -54,7 +54,7 @@ def _read(file: Path) -> State:
         raise CheckpointError(f"cannot read the weights {file}: {detail}", code="D50") from error
 
 
-def _converted(model: nn.Module, state: State) -> State:
+def _convert(model: nn.Module, state: State) -> State:
     """The weights as timm's own filter of this family makes them; as they are where it has none or fails."""
     convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
     with suppress(Exception):  # it was written for weights of its family, and these may be any

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field
 
-from kit.errors import ConfigError, RunError, nearest
+from kit.errors import ConfigError, RunError, did_you_mean
 from kit.kinds import Backbone
 
 if TYPE_CHECKING:
@@ -37,7 +37,9 @@ class Timm(Backbone):
         timm = _timm()
         if not timm.is_model(self.arch):
             known = timm.list_models()
-            raise ConfigError(f"timm has no network {self.arch!r}{nearest(self.arch, known)}", code="C07")
+            raise ConfigError(
+                f"timm has no network {self.arch!r}{did_you_mean(self.arch, known)}", code="C07"
+            )
         options: dict[str, Any] = {"drop_path_rate": self.drop_path} if self.drop_path else {}
         if self.img_size:
             options["img_size"] = self.img_size
@@ -54,21 +56,21 @@ class Timm(Backbone):
                 f"cannot fetch the weights of {self.arch!r}: {str(error).splitlines()[0]}",
                 hint="backbone.weights=FILE for a local file, backbone.pretrained=false to train from scratch",
             ) from error
-        for file in self.reads():
+        for file in self.input_files():
             load_weights(model, file)
         return Features(model)
 
-    def reads(self) -> tuple[Path, ...]:
+    def input_files(self) -> tuple[Path, ...]:
         return ((self.home or Path()) / self.weights,) if self.weights else ()
 
-    def bare(self) -> Self:
+    def without_pretrained(self) -> Self:
         return self.model_copy(update={"pretrained": False, "weights": None})
 
     def normalisation(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
         found = _timm().get_pretrained_cfg(self.arch, allow_unregistered=True)
         return (tuple(found.mean), tuple(found.std)) if found else super().normalisation()
 
-    def fixed_size(self) -> int | None:
+    def input_size(self) -> int | None:
         found = _timm().get_pretrained_cfg(self.arch, allow_unregistered=True)
         if self.img_size:
             return self.img_size

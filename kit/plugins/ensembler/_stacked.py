@@ -9,10 +9,10 @@ from pydantic import Field
 
 from kit.kinds import Ensembler
 
-FLOOR = 1e-7  # smaller probabilities count as this one
+MIN_PROBABILITY = 1e-7  # smaller probabilities count as this one
 
 
-class Stacked(Ensembler):
+class LogitStacking(Ensembler):
     """`shares` says the fitted classes' probabilities; a class that was not fitted keeps the members' mean."""
 
     fitted: ClassVar[bool] = True
@@ -42,11 +42,11 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return shares
 
 
-def features(members: np.ndarray) -> np.ndarray:
+def log_probability_features(members: np.ndarray) -> np.ndarray:
     """Centred log probabilities of members (M, N, K), float64 (N, M * K)."""
     count, rows, classes = members.shape
     made = np.empty((rows, count, classes))
     for number, member in enumerate(members):
-        logs = np.log(np.maximum(member, FLOOR, dtype=np.float64))
+        logs = np.log(np.maximum(member, MIN_PROBABILITY, dtype=np.float64))
         made[:, number] = logs - logs.mean(axis=1, keepdims=True)
     return made.reshape(rows, count * classes)

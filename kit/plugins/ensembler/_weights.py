@@ -14,7 +14,7 @@ from kit.errors import ConfigError, InvalidError
 from kit.kinds import Ensembler, Metric
 
 
-class Weights(Ensembler):
+class WeightedMean(Ensembler):
     """Mean of the members' probabilities with weights, which are made to sum to 1.
 
     Raises ConfigError where there are not as many weights as members.
@@ -45,7 +45,7 @@ class Weights(Ensembler):
                 blended += weight * member.astype(
                     np.float64
                 )  # one at a time: all of them in float64 are twice as large
-        return self.closed(blended)
+        return self.normalise(blended)
 
     def find_used(self, count: int) -> tuple[int, ...]:
         if len(self.weights) != count:

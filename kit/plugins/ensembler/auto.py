@@ -11,7 +11,7 @@ from pydantic import Field
 from kit.evaluation import bootstrap
 from kit.evaluation.crossfit import cross_fit
 from kit.evaluation.ensembler_setup import for_metric
-from kit.evaluation.gains import gain, simplest
+from kit.evaluation.gains import gain, simplest_not_worse
 from kit.kinds import Ensembler, Metric
 from kit.plugins.ensembler._weights import metric_or_log_loss
 from kit.plugins.ensembler.geometric import Geometric
@@ -57,15 +57,15 @@ class Auto(Ensembler):
             for one in recipes
         ]
         scores = [metric.score(truth, blended) for blended, _ in found]
-        drawn = bootstrap.scores(metric, truth, [blended for blended, _ in found], groups)
+        drawn = bootstrap.resample_scores(metric, truth, [blended for blended, _ in found], groups)
         better = {
             (later, first): gain(
                 metric, "", scores[later], scores[first], drawn[:, later], drawn[:, first]
-            ).shown
+            ).is_significant
             for later in range(len(found))
             for first in range(later)
         }
-        place = simplest(range(len(found)), better)
+        place = simplest_not_worse(range(len(found)), better)
         return self.model_copy(update={"scores": tuple(scores), "chosen": found[place][1]})
 
     def blend(self, members: np.ndarray) -> np.ndarray:

@@ -8,14 +8,14 @@ import numpy as np
 from pydantic import Field
 
 from kit.errors import ConfigError
-from kit.plugins.ensembler._stacked import Stacked, features, softmax
+from kit.plugins.ensembler._stacked import LogitStacking, log_probability_features, softmax
 
 Node = tuple[
     int, float, int, int, float
 ]  # input (-1: a leaf), threshold, nodes at or below and above it, value
 
 
-class Boosting(Stacked):
+class Boosting(LogitStacking):
     """Gradient boosting on the members' centred log probabilities: one tree per class and round.
 
     A class that the fitted rows lack keeps the members' mean probability. The trees are written down, so nothing but
@@ -44,13 +44,13 @@ class Boosting(Stacked):
         found = HistGradientBoostingClassifier(
             learning_rate=self.rate, max_iter=self.rounds, max_leaf_nodes=self.leaves, min_samples_leaf=self.least,
             l2_regularization=self.penalty, early_stopping=False, random_state=0,
-        ).fit(features(members), truth)  # fmt: skip
+        ).fit(log_probability_features(members), truth)  # fmt: skip
         rounds = tuple(tuple(_nodes(tree.nodes) for tree in trees) for trees in found._predictors)
         start = tuple(found._baseline_prediction.ravel().tolist())
         return self.model_copy(update={"classes": tuple(present.tolist()), "start": start, "trees": rounds})
 
     def shares(self, members: np.ndarray) -> np.ndarray:
-        inputs = features(members)
+        inputs = log_probability_features(members)
         most = max(node[0] for trees in self.trees for tree in trees for node in tree)
         if most >= inputs.shape[1]:
             raise ConfigError(f"trees that look at input {most}, of {inputs.shape[1]} there are", code="C21")

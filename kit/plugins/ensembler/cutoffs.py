@@ -13,8 +13,8 @@ from kit.kinds import Ensembler, Metric
 from kit.plugins.ensembler._weights import metric_or_log_loss
 from kit.plugins.ensembler.mean import Mean
 
-SWEEPS = 3  # over all classes, fewer where one changes nothing
-GAIN = 1e-9
+MAX_SWEEPS = 3  # over all classes, fewer where one changes nothing
+MIN_GAIN = 1e-9
 EDGE = 1e-7  # probabilities are kept this far from 0 and 1
 
 
@@ -57,7 +57,7 @@ class Cutoffs(Ensembler):
             raise ConfigError(text, code="C21")
         if not self.thresholds:
             return blended
-        return moved(blended, np.asarray(self.thresholds), self.decision.threshold)
+        return move_thresholds(blended, np.asarray(self.thresholds), self.decision.threshold)
 
     def find_used(self, count: int) -> tuple[int, ...]:
         return self.base.find_used(count)
@@ -66,7 +66,7 @@ class Cutoffs(Ensembler):
         return self.model_copy(update={"base": self.base.restrict(places)})
 
 
-def moved(shares: np.ndarray, thresholds: np.ndarray, to: float = 0.5) -> np.ndarray:
+def move_thresholds(shares: np.ndarray, thresholds: np.ndarray, to: float = 0.5) -> np.ndarray:
     """Probabilities (N, K) with the thresholds (K,) at `to`."""
     kept, to = np.clip(shares, EDGE, 1 - EDGE), min(max(to, EDGE), 1 - EDGE)
     yes, no = kept * (1 - thresholds) * to, (1 - kept) * thresholds * (1 - to)
@@ -82,17 +82,17 @@ def best_thresholds(
     grid = grid[np.argsort(np.abs(grid - to), kind="stable")]
     start = min(max(to, EDGE), 1 - EDGE)
     found = np.full(shares.shape[1], start)
-    now = moved(shares, found, to)
+    now = move_thresholds(shares, found, to)
     best = sign * metric.score(truth, now)
-    for _ in range(SWEEPS):
+    for _ in range(MAX_SWEEPS):
         before = found.copy()
         for number in range(len(found)):
             column = shares[:, [number]]
             for threshold in grid:
                 tried = now.copy()
-                tried[:, [number]] = moved(column, np.array([threshold]), to)
+                tried[:, [number]] = move_thresholds(column, np.array([threshold]), to)
                 cost = sign * metric.score(truth, tried)
-                if cost < best - GAIN:
+                if cost < best - MIN_GAIN:
                     best, found[number], now = cost, threshold, tried
         if (found == before).all():
             break

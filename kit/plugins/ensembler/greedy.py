@@ -9,11 +9,11 @@ from pydantic import Field
 
 from kit.evaluation.hill_climbing import climb
 from kit.kinds import Metric
-from kit.plugins.ensembler._weights import Weights
+from kit.plugins.ensembler._weights import WeightedMean
 from kit.plugins.metric.log_loss import LogLoss
 
 
-class Greedy(Weights):
+class Greedy(WeightedMean):
     """Plain mean of the members that forward selection without replacement finds.
 
     It begins with the best member and adds the one that helps the mean most, until none helps by `least`. Log loss is

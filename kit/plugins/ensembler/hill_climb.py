@@ -11,12 +11,12 @@ from pydantic import Field
 from kit.core.randomness import generator
 from kit.evaluation.hill_climbing import climb
 from kit.kinds import Metric
-from kit.plugins.ensembler._weights import Weights, metric_or_log_loss
+from kit.plugins.ensembler._weights import WeightedMean, metric_or_log_loss
 
 TIE = 1e-9  # scores so close count as equal: they differ by the rounding of sums
 
 
-class HillClimb(Weights):
+class HillClimb(WeightedMean):
     """Greedy selection with replacement. Each round adds the member that improves the mean's score most.
 
     The shortest of the sums with the best score is kept; among equals, members already in it come first, then the
@@ -44,12 +44,12 @@ class HillClimb(Weights):
         for bag in range(max(self.bags, 1)):
             drawn = generator(self.seed, "bag", bag, count).permutation(count)[:size]
             which = sorted(drawn.tolist()) if self.bags else range(count)
-            chosen = climbed(metric, members, truth, self.rounds, which)
+            chosen = climb_members(metric, members, truth, self.rounds, which)
             counts += np.bincount(chosen, minlength=count) / len(chosen)
         return self.model_copy(update={"weights": tuple((counts / counts.sum()).tolist())})
 
 
-def climbed(
+def climb_members(
     metric: Metric, members: np.ndarray, truth: np.ndarray, rounds: int, which: Sequence[int]
 ) -> list[int]:
     """The members chosen round after round, up to the first round with the best score."""

@@ -18,4 +18,4 @@ class Mean(Ensembler):
     label_kinds = ("numbers", "multi_hot")
 
     def blend(self, members: np.ndarray) -> np.ndarray:
-        return self.closed(members.mean(axis=0, dtype=np.float64))
+        return self.normalise(members.mean(axis=0, dtype=np.float64))

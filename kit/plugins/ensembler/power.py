@@ -1,4 +1,4 @@
-"""Power: a mean that lies between the geometric one and the maximum, or below them."""
+"""PowerMean: a mean that lies between the geometric one and the maximum, or below them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from kit.kinds import Ensembler
 
 
-class Power(Ensembler):
+class PowerMean(Ensembler):
     """Power mean of the members' probabilities: 1 is the mean, above 1 confident members weigh more, below 1 less.
 
     (mean of p^power)^(1/power), made to sum to 1 a row; -1 is the harmonic mean, and the nearer the power is to 0 the
@@ -37,4 +37,4 @@ class Power(Ensembler):
         logs = (logs - np.log(len(members))) / self.power
         if self.multi_label:
             return np.exp(np.minimum(logs, 0))  # rounding may be above 1
-        return self.closed(np.exp(logs - logs.max(axis=1, keepdims=True)))
+        return self.normalise(np.exp(logs - logs.max(axis=1, keepdims=True)))

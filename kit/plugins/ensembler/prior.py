@@ -11,7 +11,7 @@ from pydantic import Field
 from kit.kinds import Ensembler, Metric
 from kit.plugins.ensembler._weights import metric_or_log_loss
 from kit.plugins.ensembler.mean import Mean
-from kit.plugins.ensembler.thresholds import GAIN, weighted
+from kit.plugins.ensembler.thresholds import MIN_GAIN, weigh
 
 POWERS = np.linspace(0, 1.5, 16)
 
@@ -47,7 +47,7 @@ class Prior(Ensembler):
         return self.model_copy(update={"base": base, "tau": tau, "shares": tuple(shares.tolist())})
 
     def blend(self, members: np.ndarray) -> np.ndarray:
-        return weighted(self.base.blend(members), np.asarray(self.shares) ** -(self.tau or 0.0))
+        return weigh(self.base.blend(members), np.asarray(self.shares) ** -(self.tau or 0.0))
 
     def find_used(self, count: int) -> tuple[int, ...]:
         return self.base.find_used(count)
@@ -59,5 +59,5 @@ class Prior(Ensembler):
 def best_power(metric: Metric, blended: np.ndarray, truth: np.ndarray, shares: np.ndarray) -> float:
     """The power of POWERS with the best score, the smallest among equals."""
     sign = -1.0 if metric.higher_is_better else 1.0
-    costs = np.array([sign * metric.score(truth, weighted(blended, shares**-power)) for power in POWERS])
-    return float(POWERS[np.flatnonzero(costs <= costs.min() + GAIN)[0]])
+    costs = np.array([sign * metric.score(truth, weigh(blended, shares**-power)) for power in POWERS])
+    return float(POWERS[np.flatnonzero(costs <= costs.min() + MIN_GAIN)[0]])

@@ -9,16 +9,16 @@ from pydantic import Field
 
 from kit.evaluation.hill_climbing import climb
 from kit.kinds import Metric
-from kit.kinds.metric_shortcuts import true_shares
-from kit.plugins.ensembler._weights import Weights, metric_or_log_loss
+from kit.kinds.metric_shortcuts import true_class_probability
+from kit.plugins.ensembler._weights import WeightedMean, metric_or_log_loss
 
-LEAST = 1e-5  # smaller weights are 0
-STEPS = (0.2, 0.1, 0.05, 0.02, 0.01)
-GAIN = 1e-9
+MIN_WEIGHT = 1e-5  # smaller weights are 0
+STEP_SIZES = (0.2, 0.1, 0.05, 0.02, 0.01)
+MIN_GAIN = 1e-9
 MOVES = 100  # of a size
 
 
-class Simplex(Weights):
+class Simplex(WeightedMean):
     """Weights that sum to 1 and minimise the mean's log loss, or that a pattern search finds for the metric.
 
     Log loss is convex in the weights, so the best ones are found, by sequential quadratic programming. For the metric
@@ -36,9 +36,11 @@ class Simplex(Weights):
     )
 
     def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
-        weights = least_log_loss(np.stack([true_shares(truth, member).ravel() for member in members]))
+        weights = least_log_loss(
+            np.stack([true_class_probability(truth, member).ravel() for member in members])
+        )
         if self.objective == "metric":
-            weights = searched(metric_or_log_loss(self.metric, members, truth), members, truth, weights)
+            weights = search_weights(metric_or_log_loss(self.metric, members, truth), members, truth, weights)
         return self.model_copy(update={"weights": tuple(weights.tolist())})
 
 
@@ -58,25 +60,25 @@ def least_log_loss(shares: np.ndarray) -> np.ndarray:
         constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1, "jac": np.ones_like},
         options={"ftol": 1e-12, "maxiter": 500},
     ).x  # fmt: skip
-    weights = np.where(found < LEAST, 0, found)
+    weights = np.where(found < MIN_WEIGHT, 0, found)
     return weights / weights.sum()
 
 
-def searched(metric: Metric, members: np.ndarray, truth: np.ndarray, start: np.ndarray) -> np.ndarray:
+def search_weights(metric: Metric, members: np.ndarray, truth: np.ndarray, start: np.ndarray) -> np.ndarray:
     """Weights (M,) from a pattern search: the best single step of a size is taken while it helps, then smaller ones."""
     sums, weights = climb(metric, members, truth), start.copy()
     for member in np.flatnonzero(start).tolist():
         sums.add(member, float(start[member]))
     best = float(sums.costs(0.0, [0])[0])
-    for step in STEPS:
+    for step in STEP_SIZES:
         for _ in range(MOVES):
             up, down = sums.costs(step), np.full(len(members), np.inf)
-            able = np.flatnonzero(weights > step + LEAST).tolist()
+            able = np.flatnonzero(weights > step + MIN_WEIGHT).tolist()
             if able and weights.sum() > 2 * step:
                 down[able] = sums.costs(-step, able)
             costs = np.concatenate([up, down])
             place = int(costs.argmin())
-            if costs[place] > best - GAIN:
+            if costs[place] > best - MIN_GAIN:
                 break
             best = float(costs[place])
             member, share = place % len(members), step if place < len(members) else -step

@@ -33,7 +33,7 @@ class Single(Ensembler):
     def blend(self, members: np.ndarray) -> np.ndarray:
         if self.member >= len(members):
             raise ConfigError(f"member {self.member} of {len(members)}, counted from 0", code="C21")
-        return self.closed(members[self.member].astype(np.float64))
+        return self.normalise(members[self.member].astype(np.float64))
 
     def find_used(self, count: int) -> tuple[int, ...]:
         return (self.member,) if self.member < count else super().find_used(count)

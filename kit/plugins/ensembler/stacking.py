@@ -8,10 +8,10 @@ import numpy as np
 from pydantic import Field
 
 from kit.errors import ConfigError
-from kit.plugins.ensembler._stacked import Stacked, features, softmax
+from kit.plugins.ensembler._stacked import LogitStacking, log_probability_features, softmax
 
 
-class Stacking(Stacked):
+class Stacking(LogitStacking):
     """Regularised logistic regression on the members' log probabilities, each centred per row.
 
     It has a coefficient for every pair of classes and every member, so it asks for many rows a class. A class that the
@@ -37,7 +37,9 @@ class Stacking(Stacked):
         with threadpool_limits(
             1
         ):  # the products are small: threads that wait for one another cost up to 90 times more
-            found = LogisticRegression(C=self.c, tol=1e-3, max_iter=2000).fit(features(members), truth)
+            found = LogisticRegression(C=self.c, tol=1e-3, max_iter=2000).fit(
+                log_probability_features(members), truth
+            )
         weights, intercepts = found.coef_, found.intercept_
         if len(present) == 2:  # one row of coefficients stands for both: half of the difference each
             weights, intercepts = (
@@ -57,4 +59,4 @@ class Stacking(Stacked):
         if weights.shape[1] != len(members) * members.shape[2]:
             text = f"coefficients for {weights.shape[1]} inputs, not {len(members)} x {members.shape[2]}"
             raise ConfigError(text, code="C21")
-        return softmax(features(members) @ weights.T + self.intercepts)
+        return softmax(log_probability_features(members) @ weights.T + self.intercepts)

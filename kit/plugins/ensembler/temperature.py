@@ -13,9 +13,9 @@ from kit.kinds import Ensembler
 from kit.plugins.ensembler._stacked import softmax
 from kit.plugins.ensembler.mean import Mean
 
-FLOOR = 1e-7  # smaller probabilities count as this one
+MIN_PROBABILITY = 1e-7  # smaller probabilities count as this one
 RANGE = (0.05, 20.0)  # of a temperature
-CLOSE = 1e-10
+SEARCH_TOLERANCE = 1e-10
 
 
 class Temperature(Ensembler):
@@ -32,14 +32,14 @@ class Temperature(Ensembler):
 
     def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
         found = tuple(best_temperature(member, truth) for member in members)
-        base = self.base.fit(_calibrated(members, found), truth)
+        base = self.base.fit(_calibrate(members, found), truth)
         return self.model_copy(update={"temperatures": found, "base": base})
 
     def blend(self, members: np.ndarray) -> np.ndarray:
         if self.temperatures and len(self.temperatures) != len(members):
             text = f"{len(self.temperatures)} temperatures for {len(members)} members"
             raise ConfigError(text, code="C21")
-        return self.base.blend(_calibrated(members, self.temperatures or (1.0,) * len(members)))
+        return self.base.blend(_calibrate(members, self.temperatures or (1.0,) * len(members)))
 
     def find_used(self, count: int) -> tuple[int, ...]:
         return self.base.find_used(count)
@@ -49,17 +49,19 @@ class Temperature(Ensembler):
         return self.model_copy(update={"temperatures": kept, "base": self.base.restrict(places)})
 
 
-def _calibrated(members: np.ndarray, temperatures: tuple[float, ...]) -> np.ndarray:
+def _calibrate(members: np.ndarray, temperatures: tuple[float, ...]) -> np.ndarray:
     """The members (M, N, K) at these temperatures, in their own precision."""
     made = np.empty_like(members)
     for place, temperature in enumerate(temperatures):
-        made[place] = softmax(np.log(np.maximum(members[place].astype(np.float64), FLOOR)) / temperature)
+        made[place] = softmax(
+            np.log(np.maximum(members[place].astype(np.float64), MIN_PROBABILITY)) / temperature
+        )
     return made
 
 
 def best_temperature(member: np.ndarray, truth: np.ndarray) -> float:
     """The temperature of least log loss, within RANGE, of probabilities (N, K) and class numbers (N,)."""
-    logits = np.log(np.maximum(member.astype(np.float64), FLOOR))
+    logits = np.log(np.maximum(member.astype(np.float64), MIN_PROBABILITY))
     true = logits[np.arange(len(truth)), truth]
     inverse, low, high = 1.0, 1 / RANGE[1], 1 / RANGE[0]
     for _ in range(100):
@@ -72,7 +74,7 @@ def best_temperature(member: np.ndarray, truth: np.ndarray) -> float:
         moved = (
             step if low < step < high else (low + high) / 2
         )  # outside the bracket Newton's step is not trusted
-        if abs(moved - inverse) < CLOSE:
+        if abs(moved - inverse) < SEARCH_TOLERANCE:
             break
         inverse = moved
     return float(1 / inverse)

@@ -10,13 +10,13 @@ from pydantic import Field
 
 from kit.errors import ConfigError
 from kit.kinds import Ensembler, Metric
-from kit.kinds.metric_shortcuts import OfDecisions, decided
+from kit.kinds.metric_shortcuts import FromConfusionMatrix, score_decisions
 from kit.plugins.ensembler._weights import metric_or_log_loss
 from kit.plugins.ensembler.mean import Mean
 
-SWEEPS = 5  # over all classes, fewer where one changes nothing
-STEPS = 17  # factors that are tried for a class
-GAIN = 1e-9
+MAX_SWEEPS = 5  # over all classes, fewer where one changes nothing
+GRID_POINTS = 17  # factors that are tried for a class
+MIN_GAIN = 1e-9
 
 
 class Thresholds(Ensembler):
@@ -46,7 +46,7 @@ class Thresholds(Ensembler):
         return self.model_copy(update={"base": base, "factors": tuple(factors.tolist())})
 
     def blend(self, members: np.ndarray) -> np.ndarray:
-        return weighted(self.base.blend(members), self.factors)
+        return weigh(self.base.blend(members), self.factors)
 
     def find_used(self, count: int) -> tuple[int, ...]:
         return self.base.find_used(count)
@@ -55,7 +55,7 @@ class Thresholds(Ensembler):
         return self.model_copy(update={"base": self.base.restrict(places)})
 
 
-def weighted(shares: np.ndarray, factors: tuple[float, ...] | np.ndarray) -> np.ndarray:
+def weigh(shares: np.ndarray, factors: tuple[float, ...] | np.ndarray) -> np.ndarray:
     """Probabilities (N, K) times factors (K,), rows summing to 1; no factors leave them as they are."""
     if not len(factors):
         return shares
@@ -69,16 +69,16 @@ def weighted(shares: np.ndarray, factors: tuple[float, ...] | np.ndarray) -> np.
 def best_factors(metric: Metric, shares: np.ndarray, truth: np.ndarray, most: float) -> np.ndarray:
     """Factors (K,) for probabilities (N, K); each class's is the best given the others', those near 1 first."""
     sign = -1.0 if metric.higher_is_better else 1.0
-    grid = np.geomspace(1 / most, most, STEPS)
+    grid = np.geomspace(1 / most, most, GRID_POINTS)
     grid = grid[np.argsort(np.abs(np.log(grid)), kind="stable")]
     factors = np.ones(shares.shape[1])
     best = sign * metric.score(truth, shares)
-    for _ in range(SWEEPS):
+    for _ in range(MAX_SWEEPS):
         before = factors.copy()
         for number in range(len(factors)):
             costs = sign * _scores(metric, shares, truth, factors, number, grid)
             place = int(costs.argmin())
-            if costs[place] < best - GAIN:
+            if costs[place] < best - MIN_GAIN:
                 best, factors[number] = float(costs[place]), grid[place]
         if (factors == before).all():
             break
@@ -89,7 +89,7 @@ def _scores(
     metric: Metric, shares: np.ndarray, truth: np.ndarray, factors: np.ndarray, number: int, grid: np.ndarray
 ) -> np.ndarray:
     """The score with each factor of the grid for one class."""
-    if truth.ndim == 1 and isinstance(metric, OfDecisions):
+    if truth.ndim == 1 and isinstance(metric, FromConfusionMatrix):
         others = shares * factors
         others[:, number] = -1
         rival = others.argmax(axis=1)
@@ -98,6 +98,6 @@ def _scores(
             np.where((own * factor > height) | ((own * factor == height) & (number < rival)), number, rival)
             for factor in grid
         )
-        return np.array([decided(metric, truth, one, shares.shape[1]) for one in said])
+        return np.array([score_decisions(metric, truth, one, shares.shape[1]) for one in said])
     tried = (np.where(np.arange(len(factors)) == number, factor, factors) for factor in grid)
-    return np.array([metric.score(truth, weighted(shares, one)) for one in tried])
+    return np.array([metric.score(truth, weigh(shares, one)) for one in tried])

@@ -1,4 +1,4 @@
-"""Vote: each member has one vote a row."""
+"""MajorityVote: each member has one vote a row."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import Field
 from kit.kinds import Ensembler
 
 
-class Vote(Ensembler):
+class MajorityVote(Ensembler):
     """Majority vote: the share of members whose most probable class it is. The mean probability breaks ties.
 
     `mean` is the soft vote. For metrics that ask for the class alone: the shares are no calibrated probabilities.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from kit.plugins.ensembler._weights import Weights
+from kit.plugins.ensembler._weights import WeightedMean
 
 
-class Weighted(Weights):
+class Weighted(WeightedMean):
     """Mean of the members' probabilities with given weights, normalised to sum 1.
 
     Raises ConfigError where there are not as many weights as members.

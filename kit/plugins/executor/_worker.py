@@ -13,8 +13,8 @@ from queue import SimpleQueue
 from typing import Any
 
 from kit.core.stopping import SIGNALS, Stop
-from kit.kinds import Ended, Said
-from kit.kinds.executor import unexpected, working_apart
+from kit.kinds import JobProgress, JobResult
+from kit.kinds.executor import run_job_in_worker, wrap_exception
 
 
 def work(pipe: Connection, settings: Mapping[str, str]) -> None:
@@ -36,19 +36,19 @@ def work(pipe: Connection, settings: Mapping[str, str]) -> None:
     threading.Thread(target=_listen, args=(pipe, stop, jobs), daemon=True).start()
     try:
         while (given := jobs.get()) is not None:
-            for told in working_apart(given[0], 0, given[1], stop):
+            for told in run_job_in_worker(given[0], 0, given[1], stop):
                 _send(pipe, told)
     except (BrokenPipeError, ConnectionResetError):
         return
 
 
-def _send(pipe: Connection, told: Said | Ended) -> None:
+def _send(pipe: Connection, told: JobProgress | JobResult) -> None:
     try:
         pipe.send(told)
     except OSError:
         raise
     except Exception as error:  # a result that does not pickle
-        pipe.send(Ended(0, error=unexpected(error)))
+        pipe.send(JobResult(0, error=wrap_exception(error)))
 
 
 def _listen(pipe: Connection, stop: Stop, jobs: SimpleQueue[Any]) -> None:
@@ -57,13 +57,13 @@ def _listen(pipe: Connection, stop: Stop, jobs: SimpleQueue[Any]) -> None:
         try:
             given = pipe.recv()
         except (EOFError, OSError):
-            stop.asked = stop.asked or signal.SIGTERM
+            stop.requested = stop.requested or signal.SIGTERM
             jobs.put(None)
             return
         except Exception as error:  # a job whose function or data this process cannot make
-            pipe.send(Ended(0, error=unexpected(error)))
+            pipe.send(JobResult(0, error=wrap_exception(error)))
             continue
         if isinstance(given, int):
-            stop.asked = given
+            stop.requested = given
         else:
             jobs.put(given)

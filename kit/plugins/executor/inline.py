@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from kit.core.stopping import Stop
-from kit.kinds import Executor, Function, Told
-from kit.kinds.executor import not_begun, working
+from kit.kinds import Executor, Function, JobEvents
+from kit.kinds.executor import cancellation_error, run_job
 
 
 class Inline(Executor):
@@ -16,14 +16,14 @@ class Inline(Executor):
     Source: a loop; what others do in other processes must come to the same.
     """
 
-    here: ClassVar[bool] = True
+    in_process: ClassVar[bool] = True
 
-    def map(self, function: Function, jobs: Sequence[Any], stop: Stop) -> Told:
+    def map(self, function: Function, jobs: Sequence[Any], stop: Stop) -> JobEvents:
         for number, job in enumerate(jobs):
-            if stop.asked:
-                yield not_begun(number, stop)
+            if stop.requested:
+                yield cancellation_error(number, stop)
             else:
-                yield from working(function, number, job, stop)
+                yield from run_job(function, number, job, stop)
 
-    def at_once(self, jobs: int) -> int:
+    def parallelism(self, jobs: int) -> int:
         return 1

@@ -15,14 +15,14 @@ from typing import Any
 
 from pydantic import Field
 
-from kit.core.cores import cores
+from kit.core.cores import available_cores
 from kit.core.stopping import Stop
-from kit.kinds import Ended, Executor, Function, Said, Told
-from kit.kinds.executor import lost, not_begun
+from kit.kinds import Executor, Function, JobEvents, JobProgress, JobResult
+from kit.kinds.executor import cancellation_error, worker_lost_error
 from kit.plugins.executor._worker import work
 
-LOOK = 0.2  # seconds after which is looked whether a worker is no more, or a signal came
-PATIENCE = 10.0  # seconds that a worker without a job has to leave
+POLL_S = 0.2  # seconds after which is looked whether a worker is no more, or a signal came
+WORKER_EXIT_TIMEOUT_S = 10.0  # seconds that a worker without a job has to leave
 
 
 class Processes(Executor):
@@ -44,16 +44,16 @@ class Processes(Executor):
         2, ge=0, description="times that a job goes on from its checkpoint after its worker was killed"
     )
 
-    def map(self, function: Function, jobs: Sequence[Any], stop: Stop) -> Told:
-        count = self.at_once(len(jobs))
+    def map(self, function: Function, jobs: Sequence[Any], stop: Stop) -> JobEvents:
+        count = self.parallelism(len(jobs))
         pool = _Pool(function, jobs, self.retries, [self._settings(place, count) for place in range(count)])
         try:
-            yield from pool.worked(stop)
+            yield from pool.run(stop)
         finally:
             pool.end()
 
-    def at_once(self, jobs: int) -> int:
-        return max(1, min(jobs, self.workers or len(self._gpus()) or cores()))
+    def parallelism(self, jobs: int) -> int:
+        return max(1, min(jobs, self.workers or len(self._gpus()) or available_cores()))
 
     def _gpus(self) -> Sequence[str]:
         if self.devices:
@@ -65,7 +65,7 @@ class Processes(Executor):
 
     def _settings(self, place: int, count: int) -> dict[str, str]:
         """The environment of a worker: its threads, and the one GPU that it sees."""
-        threads, gpus = str(self.threads or max(1, cores() // count)), self._gpus()
+        threads, gpus = str(self.threads or max(1, available_cores() // count)), self._gpus()
         made = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), threads)
         return {**made, "CUDA_VISIBLE_DEVICES": gpus[place % len(gpus)]} if gpus else made
 
@@ -99,24 +99,24 @@ class _Pool:
         self.losses = [0] * len(jobs)
         self.settings, self.workers = settings, list[_Worker]()
 
-    def worked(self, stop: Stop) -> Iterator[Said | Ended]:
+    def run(self, stop: Stop) -> Iterator[JobProgress | JobResult]:
         """Until every job has ended."""
         asked = 0
         for settings in self.settings:
             self._start(settings)
         while self.workers:
-            if stop.asked and not asked:
-                asked = stop.asked
-                yield from (not_begun(number, stop) for number in self.waiting)
+            if stop.requested and not asked:
+                asked = stop.requested
+                yield from (cancellation_error(number, stop) for number in self.waiting)
                 self.waiting.clear()
                 for worker in self.workers:
                     self._hand(worker, asked)
-            ready = wait([worker.pipe for worker in self.workers], LOOK)
+            ready = wait([worker.pipe for worker in self.workers], POLL_S)
             for worker in list(self.workers):
                 if worker.pipe in ready:
-                    yield from self._heard(worker, stop)
+                    yield from self._receive(worker, stop)
                 elif worker.process.exitcode is not None:
-                    yield from self._lost(worker, stop)
+                    yield from self._replace_worker(worker, stop)
 
     def _start(self, settings: dict[str, str]) -> None:
         """A worker for the next job, if one waits."""
@@ -135,16 +135,16 @@ class _Pool:
         with suppress(OSError):  # it is no more, which is found out below
             worker.pipe.send(given)
 
-    def _heard(self, worker: _Worker, stop: Stop) -> Iterator[Said | Ended]:
+    def _receive(self, worker: _Worker, stop: Stop) -> Iterator[JobProgress | JobResult]:
         """What a worker has told; at its job's end it is handed another."""
         try:
             told = worker.pipe.recv()
         except (EOFError, OSError):
-            worker.process.join(PATIENCE)
-            yield from self._lost(worker, stop)
+            worker.process.join(WORKER_EXIT_TIMEOUT_S)
+            yield from self._replace_worker(worker, stop)
             return
         yield replace(told, job=worker.job)
-        if not isinstance(told, Ended):
+        if not isinstance(told, JobResult):
             return
         if self.waiting:
             worker.job = self.waiting.popleft()
@@ -152,10 +152,10 @@ class _Pool:
             return
         self.workers.remove(worker)
         self._hand(worker, None)
-        worker.process.join(PATIENCE)
+        worker.process.join(WORKER_EXIT_TIMEOUT_S)
         worker.end()
 
-    def _lost(self, worker: _Worker, stop: Stop) -> Iterator[Said | Ended]:
+    def _replace_worker(self, worker: _Worker, stop: Stop) -> Iterator[JobProgress | JobResult]:
         """A worker that ended with its job unfinished: the job goes on in another, so often."""
         self.workers.remove(worker)
         number, code = worker.job, worker.process.exitcode
@@ -164,11 +164,11 @@ class _Pool:
             f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with status {code}"
         )
         self.losses[number] += 1
-        told = lost(
+        told = worker_lost_error(
             number, self.losses[number], self.retries, f"its process {ended}", "fewer executor.workers", stop
         )
         yield told
-        if isinstance(told, Said):
+        if isinstance(told, JobProgress):
             self.waiting.appendleft(number)
         self._start(worker.settings)
 

@@ -17,10 +17,16 @@ from pydantic import Field
 from kit.core.progress import Progress
 from kit.core.stopping import Stop
 from kit.errors import ConfigError, RunError
-from kit.kinds import Ended, Executor, Function, Said, Told
-from kit.kinds.executor import WORKING, lost, not_begun, unexpected, working_apart
+from kit.kinds import Executor, Function, JobEvents, JobProgress, JobResult
+from kit.kinds.executor import (
+    EXECUTOR_TASK,
+    cancellation_error,
+    run_job_in_worker,
+    worker_lost_error,
+    wrap_exception,
+)
 
-LOOK = 0.2  # seconds after which is looked whether a signal came
+POLL_S = 0.2  # seconds after which is looked whether a signal came
 ASK = 0.5  # seconds between a job's questions whether to stop
 ANSWER = 10.0  # seconds that a cluster's first answer may take
 
@@ -49,21 +55,21 @@ class Ray(Executor):
         2, ge=0, description="times that a job goes on from its checkpoint after its worker or node was lost"
     )
 
-    def map(self, function: Function, jobs: Sequence[Any], stop: Stop) -> Told:
+    def map(self, function: Function, jobs: Sequence[Any], stop: Stop) -> JobEvents:
         if not jobs:
             return
-        with self._connected():
+        with self._connect():
             tasks = _Tasks(function, jobs, self.retries, self._needs(), self.cpus)
             try:
                 if not self._slots():
-                    needs = ", ".join(f"{name} {need:g}" for name, need in self._wanted().items())
-                    yield tasks.said(f"no node of the cluster has {needs}: waiting for one that has")
-                yield from tasks.worked(stop)
+                    needs = ", ".join(f"{name} {need:g}" for name, need in self._resources().items())
+                    yield tasks.announce(f"no node of the cluster has {needs}: waiting for one that has")
+                yield from tasks.run(stop)
             finally:
                 tasks.end()
 
-    def at_once(self, jobs: int) -> int:
-        with self._connected():
+    def parallelism(self, jobs: int) -> int:
+        with self._connect():
             return max(1, min(jobs, self._slots()))
 
     def _needs(self) -> dict[str, float]:
@@ -73,7 +79,7 @@ class Ray(Executor):
         gpus = self.gpus if self.gpus is not None else float(ray.cluster_resources().get("GPU", 0) > 0)
         return {"num_cpus": self.cpus, "num_gpus": gpus, **({"memory": self.memory} if self.memory else {})}
 
-    def _wanted(self) -> dict[str, float]:
+    def _resources(self) -> dict[str, float]:
         """The same as a node's resources are called, where any are wanted."""
         names = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
         return {names[key]: need for key, need in self._needs().items() if need}
@@ -82,12 +88,12 @@ class Ray(Executor):
         """How many jobs the nodes hold at once."""
         import ray
 
-        needs = self._wanted()
+        needs = self._resources()
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         return sum(int(min(node.get(name, 0) // need for name, need in needs.items())) for node in nodes)
 
     @contextmanager
-    def _connected(self) -> Iterator[None]:
+    def _connect(self) -> Iterator[None]:
         """A connection to the cluster, which a script that has one keeps. Raises RunError R15 where none answers."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -136,7 +142,7 @@ def _unreachable(address: str, why: str) -> RunError:
     )  # fmt: skip
 
 
-class _Desk:
+class _EventActor:
     """An actor whom jobs ask whether to stop."""
 
     def __init__(self) -> None:
@@ -159,7 +165,7 @@ def _work(function: Function, job: Any, desk: Any, threads: int, settings: dict[
     listening = threading.Thread(target=_listen, args=(desk, stop, done), daemon=True)
     listening.start()
     try:
-        yield from working_apart(function, 0, job, stop)
+        yield from run_job_in_worker(function, 0, job, stop)
     finally:
         done.set()
 
@@ -168,11 +174,11 @@ def _listen(desk: Any, stop: Stop, done: threading.Event) -> None:
     """Asks from a thread of its own, for which Ray does not lend the job's cores to others meanwhile."""
     import ray
 
-    while not stop.asked and not done.wait(ASK):
+    while not stop.requested and not done.wait(ASK):
         try:
-            stop.asked = ray.get(desk.look.remote())
+            stop.requested = ray.get(desk.look.remote())
         except ray.exceptions.RayError:  # the command is gone
-            stop.asked = signal.SIGTERM
+            stop.requested = signal.SIGTERM
 
 
 class _Tasks:
@@ -184,18 +190,18 @@ class _Tasks:
         import ray
 
         self.function, self.jobs, self.retries, self.threads = function, jobs, retries, threads
-        self.desk: Any = ray.remote(_Desk).options(num_cpus=0).remote()
+        self.desk: Any = ray.remote(_EventActor).options(num_cpus=0).remote()
         self.task = ray.remote(_work).options(**needs, max_retries=0)
         self.settings = {name: os.environ[name] for name in ("KIT_PLUGINS",) if name in os.environ}
         self.streams: dict[Any, int] = {}  # by stream, the job's number
         self.begun: set[int] = set()
         self.losses = [0] * len(jobs)
 
-    def said(self, text: str) -> Said:
+    def announce(self, text: str) -> JobProgress:
         """A line that is no job's in particular."""
-        return Said(0, Progress(WORKING, 0, 1, text, line=True))
+        return JobProgress(0, Progress(EXECUTOR_TASK, 0, 1, text, line=True))
 
-    def worked(self, stop: Stop) -> Iterator[Said | Ended]:
+    def run(self, stop: Stop) -> Iterator[JobProgress | JobResult]:
         """Until every job has ended."""
         import ray
 
@@ -203,21 +209,21 @@ class _Tasks:
         for number in range(len(self.jobs)):
             self._start(number)
         while self.streams:
-            if stop.asked and not asked:
-                asked = stop.asked
+            if stop.requested and not asked:
+                asked = stop.requested
                 self.desk.ask.remote(asked)
                 for stream, number in self.streams.items():
                     if number not in self.begun:
                         ray.cancel(stream)
-            ready, _ = ray.wait(list(self.streams), timeout=LOOK)
+            ready, _ = ray.wait(list(self.streams), timeout=POLL_S)
             for stream in ready:
-                yield from self._heard(stream, stop)
+                yield from self._receive(stream, stop)
 
     def _start(self, number: int) -> None:
         stream = self.task.remote(self.function, self.jobs[number], self.desk, self.threads, self.settings)
         self.streams[stream] = number
 
-    def _heard(self, stream: Any, stop: Stop) -> Iterator[Said | Ended]:
+    def _receive(self, stream: Any, stop: Stop) -> Iterator[JobProgress | JobResult]:
         """What a job has told, or what has become of its worker."""
         import ray
 
@@ -227,29 +233,31 @@ class _Tasks:
         except ray.exceptions.RayTaskError as error:  # outside of the job: its module or its data, mostly
             cause = error.cause if isinstance(error.cause, Exception) else error
             waited = (
-                stop.asked and number not in self.begun
+                stop.requested and number not in self.begun
             )  # Ray says of a job that it cancelled that it failed
-            told = not_begun(number, stop) if waited else Ended(number, error=unexpected(cause))
+            told = (
+                cancellation_error(number, stop) if waited else JobResult(number, error=wrap_exception(cause))
+            )
         except (ray.exceptions.RayError, StopIteration) as error:
             del self.streams[stream]
-            yield from self._lost(number, error, stop)
+            yield from self._restart_job(number, error, stop)
             return
         if told is None:
             self.begun.add(number)
-        elif isinstance(told, Ended):
+        elif isinstance(told, JobResult):
             del self.streams[stream]
-            yield Ended(number, told.result, told.error)
+            yield JobResult(number, told.result, told.error)
         else:
-            yield Said(number, told.step)
+            yield JobProgress(number, told.step)
 
-    def _lost(self, number: int, error: Exception, stop: Stop) -> Iterator[Said | Ended]:
+    def _restart_job(self, number: int, error: Exception, stop: Stop) -> Iterator[JobProgress | JobResult]:
         """A job whose worker or node is no more: it goes on in another, so often."""
         how = f"its worker on the cluster was lost ({type(error).__name__})"
         self.losses[number] += 1
         self.begun.discard(number)
-        told = lost(number, self.losses[number], self.retries, how, "executor.memory", stop)
+        told = worker_lost_error(number, self.losses[number], self.retries, how, "executor.memory", stop)
         yield told
-        if isinstance(told, Said):
+        if isinstance(told, JobProgress):
             self._start(number)
 
     def end(self) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from kit.errors import nearest
+from kit.errors import did_you_mean
 
-NAMED = 20  # wrong labels for which the nearest class is looked up
+MAX_SUGGESTIONS = 20  # wrong labels for which the nearest class is looked up
 
 Faults = list[tuple[int, str]]
 
@@ -19,7 +19,7 @@ def no_classes(rows: Iterable[Sequence[str]], classes: Sequence[str]) -> Faults:
         for label in labels:
             if label not in known:
                 if label not in said:
-                    said[label] = nearest(label, classes) if len(said) < NAMED else ""
+                    said[label] = did_you_mean(label, classes) if len(said) < MAX_SUGGESTIONS else ""
                 found.append((row, f"{label!r} is no class{said[label]}"))
     return found
 

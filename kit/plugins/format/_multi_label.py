@@ -10,7 +10,7 @@ import numpy as np
 from kit.kinds import Format
 
 
-class Several(Format):
+class MultiLabelFormat(Format):
     """Rows are given the labels that the competition's decision rule gives them."""
 
     label_kinds = ("multi_hot",)
@@ -20,5 +20,5 @@ class Several(Format):
         "at_least_one": "decision.min_labels",
     }
 
-    def written(self, probabilities: np.ndarray) -> np.ndarray:
-        return self.decision.given(probabilities).astype(np.float64)
+    def output_of(self, probabilities: np.ndarray) -> np.ndarray:
+        return self.decision.assign_labels(probabilities).astype(np.float64)

@@ -27,10 +27,10 @@ class Label(Format):
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
         return sample.shape[1] == 2 and len(sample) > 0 and set(sample.iloc[:, 1]) <= set(classes)
 
-    def written(self, probabilities: np.ndarray) -> np.ndarray:
+    def output_of(self, probabilities: np.ndarray) -> np.ndarray:
         return most_probable(probabilities)
 
-    def faults(
+    def check_rows(
         self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
     ) -> list[tuple[int, str]]:
         return no_classes([[cell] for cell in table.iloc[:, 1]], classes)

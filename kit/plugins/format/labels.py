@@ -11,12 +11,12 @@ from pydantic import Field
 
 from kit.data.predictions import Predictions
 from kit.plugins.format._cells import doubles, no_classes
-from kit.plugins.format._multi_label import Several
+from kit.plugins.format._multi_label import MultiLabelFormat
 
 SEPARATORS = (" ", ", ", ",", "; ", ";", "|", "/", "+", "_")
 
 
-class Labels(Several):
+class Labels(MultiLabelFormat):
     """One column with each row's predicted labels, separated as in the sample.
 
     `decision` in config.json says which: its threshold, and how many labels a row has at least. Their order is the
@@ -30,21 +30,21 @@ class Labels(Several):
     )
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
-        return sample.shape[1] == 2 and len(sample) > 0 and self._shown(sample, classes) is not None
+        return sample.shape[1] == 2 and len(sample) > 0 and self._find_separator(sample, classes) is not None
 
-    def blanks(self) -> tuple[str, ...]:
+    def empty_cells(self) -> tuple[str, ...]:
         return () if self.decision.min_labels else ("",)
 
-    def faults(
+    def check_rows(
         self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
     ) -> list[tuple[int, str]]:
-        rows = _cells(table, self._shown(sample, classes) or " ")
+        rows = _cells(table, self._find_separator(sample, classes) or " ")
         return [*no_classes(rows, classes), *doubles(rows)]
 
     def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
         shares, classes = predictions.align(sample.iloc[:, 0]), predictions.classes
-        separator = self._shown(sample, classes) or " "
-        rows = [np.flatnonzero(row) for row in self.decision.given(shares)]
+        separator = self._find_separator(sample, classes) or " "
+        rows = [np.flatnonzero(row) for row in self.decision.assign_labels(shares)]
         if not _in_class_order(_cells(sample, separator), classes):
             rows = [
                 row[np.argsort(-share[row], kind="stable")] for row, share in zip(rows, shares, strict=True)
@@ -52,7 +52,7 @@ class Labels(Several):
         cells = [separator.join(classes[number] for number in row) for row in rows]
         return pd.DataFrame({sample.columns[0]: sample.iloc[:, 0], sample.columns[1]: cells})
 
-    def _shown(self, sample: pd.DataFrame, classes: Sequence[str]) -> str | None:
+    def _find_separator(self, sample: pd.DataFrame, classes: Sequence[str]) -> str | None:
         """The separator by which all cells are different labels; None where there is none."""
         tried = SEPARATORS if self.separator is None else (self.separator,)
         return next((one for one in tried if _fits(_cells(sample, one), classes)), None)

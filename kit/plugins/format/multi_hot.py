@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from kit.data.predictions import Predictions
-from kit.plugins.format._multi_label import Several
+from kit.plugins.format._multi_label import MultiLabelFormat
 
 
-class MultiHot(Several):
+class MultiHot(MultiLabelFormat):
     """One column per class: 1 for a row's predicted labels, 0 for the others.
 
     `decision` in config.json says which: its threshold, and how many labels a row has at least.
@@ -23,11 +23,11 @@ class MultiHot(Several):
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
         named = len(classes) > 1 and sorted(sample.columns[1:]) == sorted(classes)
-        if not named or self.faults(sample, sample, classes):
+        if not named or self.check_rows(sample, sample, classes):
             return False
         return "1" in sample.iloc[:, 1:].to_numpy().ravel().tolist()
 
-    def faults(
+    def check_rows(
         self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
     ) -> list[tuple[int, str]]:
         strange = (
@@ -37,7 +37,9 @@ class MultiHot(Several):
         return [(row, f"{cell!r} is neither 0 nor 1") for row, cell in strange if cell is not None]
 
     def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
-        given = np.where(self.decision.given(predictions.align(sample.iloc[:, 0])), "1", "0").astype(object)
+        given = np.where(self.decision.assign_labels(predictions.align(sample.iloc[:, 0])), "1", "0").astype(
+            object
+        )
         at = {name: number for number, name in enumerate(predictions.classes)}
         columns = {name: given[:, at[name]] for name in sample.columns[1:] if name in at}
         return pd.DataFrame({sample.columns[0]: sample.iloc[:, 0], **columns})

@@ -25,12 +25,12 @@ class OneHot(Format):
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
         named = len(classes) > 1 and sorted(sample.columns[1:]) == sorted(classes)
-        return named and len(sample) > 0 and not self.faults(sample, sample, classes)
+        return named and len(sample) > 0 and not self.check_rows(sample, sample, classes)
 
-    def written(self, probabilities: np.ndarray) -> np.ndarray:
+    def output_of(self, probabilities: np.ndarray) -> np.ndarray:
         return most_probable(probabilities)
 
-    def faults(
+    def check_rows(
         self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
     ) -> list[tuple[int, str]]:
         found = []

@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import Field
 
 from kit.data.predictions import Predictions
-from kit.errors import ConfigError, nearest
+from kit.errors import ConfigError, did_you_mean
 from kit.kinds import Format
 from kit.plugins.format._cells import no_shares
 from kit.plugins.format._numbers import are_shares, text
@@ -31,7 +31,7 @@ class Positive(Format):
             return False
         return are_shares(sample.iloc[:, 1].tolist()) and not set(sample.iloc[:, 1]) <= set(classes)
 
-    def faults(
+    def check_rows(
         self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
     ) -> list[tuple[int, str]]:
         return list(no_shares(table.iloc[:, 1], str(table.columns[1])))
@@ -47,5 +47,5 @@ class Positive(Format):
         named = str(sample.columns[1])
         positive = self.positive or (named if named in classes else classes[1])
         if positive not in classes:
-            raise ConfigError(f"no class {positive!r}{nearest(positive, classes)}", code="C21")
+            raise ConfigError(f"no class {positive!r}{did_you_mean(positive, classes)}", code="C21")
         return positive

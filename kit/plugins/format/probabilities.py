@@ -26,7 +26,7 @@ class Probabilities(Format):
             return False  # where each row has one 1, it is one_hot
         return all(are_shares(sample.iloc[:, n].tolist()) for n in range(1, sample.shape[1]))
 
-    def faults(
+    def check_rows(
         self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
     ) -> list[tuple[int, str]]:
         return [fault for name in table.columns[1:] for fault in no_shares(table[name], str(name))]

@@ -26,9 +26,9 @@ class RankedColumns(Format):
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
         if sample.shape[1] < 3 or not len(sample) or set(sample.columns[1:]) <= set(classes):
             return False
-        return not self.faults(sample, sample, classes)
+        return not self.check_rows(sample, sample, classes)
 
-    def faults(
+    def check_rows(
         self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
     ) -> list[tuple[int, str]]:
         rows = table.iloc[:, 1:].to_numpy().tolist()

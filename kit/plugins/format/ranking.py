@@ -33,7 +33,7 @@ class Ranking(Format):
         shape = _shape(sample, classes)
         return shape is not None and (shape.rows > 1 or "rank" in str(shape.rank).lower())
 
-    def faults(
+    def check_rows(
         self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
     ) -> list[tuple[int, str]] | None:
         shape = _shape(sample, classes)

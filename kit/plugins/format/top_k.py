@@ -33,7 +33,7 @@ class TopK(Format):
         cells = [cell.split(" ") for cell in sample.iloc[:, 1]]
         return bool(cells) and all(set(cell) <= known and len(set(cell)) == len(cell) for cell in cells)
 
-    def faults(
+    def check_rows(
         self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
     ) -> list[tuple[int, str]]:
         rows, k = [cell.split(" ") for cell in table.iloc[:, 1]], self._k(sample)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-class Beside(nn.Module):
+class WithEmbedding(nn.Module):
     """(N, features) to (N, classes + features): logits, then the features as unit vectors, float32 under AMP."""
 
     def __init__(self, features: int, classes: int, dropout: float) -> None:

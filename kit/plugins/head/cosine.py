@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class Cosine(Head):
+class CosineHead(Head):
     """Cosines from -1 to 1 between an embedding of the features and one learned vector per class, in float32.
 
     Source: Wang et al. 2018, "CosFace", section 3.1 (normalised weights and features).

@@ -28,6 +28,6 @@ class Joint(Head):
     )
 
     def build(self, features: int, classes: int) -> nn.Module:
-        from kit.plugins.head._auxiliary import Beside
+        from kit.plugins.head._auxiliary import WithEmbedding
 
-        return Beside(features, classes, self.dropout)
+        return WithEmbedding(features, classes, self.dropout)

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, field_validator
 
-from kit.kinds import Loss, Outputs, known
+from kit.kinds import Loss, Outputs, bound_field
 from kit.plugins.loss.cross_entropy import CrossEntropy
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Beside(Loss):
+class AuxiliaryLoss(Loss):
     """The base's loss of the logits + weight * what the unit vectors of the batch cost among each other.
 
     The batch must hold several rows of a class: sampler=m_per_class.
@@ -25,7 +25,7 @@ class Beside(Loss):
     base: Loss = Field(CrossEntropy(), description="the classifier's loss, of logits")
     weight: float = Field(1.0, gt=0, description="of the comparison, beside the classifier's 1")
 
-    names: tuple[str, ...] = known()
+    names: tuple[str, ...] = bound_field()
 
     @field_validator("base")
     @classmethod
@@ -47,7 +47,7 @@ class Beside(Loss):
     def probabilities(self, outputs: Tensor) -> Tensor:
         return self.base.probabilities(outputs[:, : self._width()])
 
-    def is_by_class(self) -> bool:
+    def is_per_class(self) -> bool:
         return False
 
     def _width(self) -> int:

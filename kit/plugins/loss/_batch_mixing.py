@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Mixed = tuple["Tensor", float]  # the images, and the share of them that is their own
 
 
-class Mixture(Loss):
+class BatchMixing(Loss):
     """Pairs each image of a batch with another one of it; `blend` says how a pair becomes one image."""
 
     label_kinds = ("numbers", "multi_hot", "soft", "taught")

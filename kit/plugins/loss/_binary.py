@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from kit.kinds import Loss, known
+from kit.kinds import Loss, bound_field
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,7 +25,7 @@ class Binary(Loss):
     over_classes: Literal["mean", "sum"] = Field(
         "mean", description="how a row's classes are joined; with sum the loss grows with their number"
     )
-    multi_label: bool = known(False)
+    multi_label: bool = bound_field(False)
 
     def costs(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """What each answer costs, (N, K), for targets of 0 to 1 (N, K)."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from kit.kinds import known
+from kit.kinds import bound_field
 from kit.plugins.loss._margin import Margin, angular
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class AdaptiveArcface(Margin):
     low: float = Field(0.05, ge=0, lt=math.pi / 2, description="margin of the most frequent class, radians")
     high: float = Field(0.5, ge=0, lt=math.pi / 2, description="margin of the rarest class, radians")
     power: float = Field(0.25, gt=0, le=2, description="how fast the margin falls with the count")
-    counts: tuple[int, ...] = known()
+    counts: tuple[int, ...] = bound_field()
 
     def margins(self, classes: int) -> list[float]:
         """The margin of each class, radians."""

@@ -32,10 +32,10 @@ class Asymmetric(Binary):
         yes, no = -functional.logsigmoid(outputs), functional.softplus(outputs)
         if self.shift:
             no = -(-(outputs.sigmoid() - self.shift).clamp(min=0)).log1p()
-        return targets * _focused(yes, self.gamma_yes) + (1 - targets) * _focused(no, self.gamma_no)
+        return targets * _focus(yes, self.gamma_yes) + (1 - targets) * _focus(no, self.gamma_no)
 
 
-def _focused(cost: Tensor, gamma: float) -> Tensor:
+def _focus(cost: Tensor, gamma: float) -> Tensor:
     """The cost -log q of an answer of probability q times (1 - q)^gamma."""
     if not gamma:
         return cost

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from kit.kinds import known
+from kit.kinds import bound_field
 from kit.plugins.loss._binary import Binary
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ class Bce(Binary):
     balance: float = Field(
         0.0, ge=0, le=1, description="0 = a yes counts like a no, 1 = all yeses of a class like all its noes"
     )
-    counts: tuple[int, ...] = known()
-    total: int = known(0)
+    counts: tuple[int, ...] = bound_field()
+    total: int = bound_field(0)
 
     def weights(self) -> list[float]:
         """How much a yes of each class counts; a class without training rows counts as one with a single row."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from kit.kinds import Loss, known
+from kit.kinds import Loss, bound_field
 from kit.plugins.loss.cross_entropy import CrossEntropy
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class ClassWeighted(Loss):
     power: float = Field(
         1.0, ge=0, le=2, description="0 weighs all alike, 1 gives classes equal sums, 0.5 is between"
     )
-    counts: tuple[int, ...] = known()
+    counts: tuple[int, ...] = bound_field()
 
     def weights(self) -> list[float]:
         """The weight of each class; a class without training rows weighs as one with a single row."""

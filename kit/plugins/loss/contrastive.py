@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from kit.plugins.loss._auxiliary import Beside
+from kit.plugins.loss._auxiliary import AuxiliaryLoss
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Contrastive(Beside):
+class Contrastive(AuxiliaryLoss):
     """Over the batch's pairs: mean of 1 - cos for equal classes, and of max(0, cos - margin) for different ones.
 
     The classifier's loss stands beside it. Each mean is over its own pairs, so that the few equal ones count as much as

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kit.plugins.loss._batch_mixing import Mixed, Mixture
+from kit.plugins.loss._batch_mixing import BatchMixing, Mixed
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
 
-class Cutmix(Mixture):
+class Cutmix(BatchMixing):
     """Replaces a box of each image by another image's. The two labels share the loss by area.
 
     share ~ Beta(alpha, alpha) is what an image keeps; the box has the side ratio sqrt(1 - share) and a uniform centre,

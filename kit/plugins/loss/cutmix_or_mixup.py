@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from kit.plugins.loss._batch_mixing import Mixed, Mixture
+from kit.plugins.loss._batch_mixing import BatchMixing, Mixed
 from kit.plugins.loss.cutmix import Cutmix
 from kit.plugins.loss.mixup import Mixup
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class CutmixOrMixup(Mixture):
+class CutmixOrMixup(BatchMixing):
     """Mixes each batch by CutMix or by mixup, at random.
 
     Source: Wightman et al. 2021, "ResNet strikes back", section 4 (mixup alpha 0.1 to 0.2, cutmix 1, either a batch).

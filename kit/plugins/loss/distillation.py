@@ -13,7 +13,7 @@ from kit.plugins.loss.cross_entropy import CrossEntropy
 if TYPE_CHECKING:
     from torch import Tensor
 
-TINY = 1e-37  # near float32's smallest normal number, so that its logarithm is finite
+MIN_PROBABILITY = 1e-37  # near float32's smallest normal number, so that its logarithm is finite
 
 
 class Distillation(Loss):
@@ -39,8 +39,10 @@ class Distillation(Loss):
         if labels.ndim == 1:
             return self.base.rows(outputs, labels)
         own, teacher = self.base.rows(outputs, labels[:, 0].long()), labels[:, 1:]
-        student = (self.probabilities(outputs).clamp(min=TINY).log() / self.temperature).log_softmax(1)
-        target = (teacher.clamp(min=TINY).log() / self.temperature).log_softmax(1)
+        student = (
+            self.probabilities(outputs).clamp(min=MIN_PROBABILITY).log() / self.temperature
+        ).log_softmax(1)
+        target = (teacher.clamp(min=MIN_PROBABILITY).log() / self.temperature).log_softmax(1)
         apart = self.temperature**2 * (target.exp() * (target - student)).sum(1)
         mixed = (1 - self.weight) * own + self.weight * apart
         return mixed.where(teacher.sum(1) > 0, own)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Self
 from pydantic import Field
 
 from kit.errors import ConfigError
-from kit.kinds import Classes, Loss, known
+from kit.kinds import Classes, Loss, bound_field
 from kit.plugins.loss.cross_entropy import CrossEntropy
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-TINY = 1e-37  # near float32's smallest normal number, so that its logarithm is finite
+MIN_PROBABILITY = 1e-37  # near float32's smallest normal number, so that its logarithm is finite
 
 
 class Factors(Loss):
@@ -28,10 +28,10 @@ class Factors(Loss):
     """
 
     base: Loss = Field(CrossEntropy(), description="the loss of each factor")
-    factors: tuple[tuple[str, ...], ...] = known()
-    bases: tuple[Loss, ...] = known()  # the base a factor, knowing that factor's values as its classes
+    factors: tuple[tuple[str, ...], ...] = bound_field()
+    bases: tuple[Loss, ...] = bound_field()  # the base a factor, knowing that factor's values as its classes
 
-    def bind(self, classes: Classes) -> Self:
+    def with_classes(self, classes: Classes) -> Self:
         if not classes.factors:
             raise ConfigError(
                 "loss 'factors' needs the values that make up each class", code="C08",
@@ -41,7 +41,9 @@ class Factors(Loss):
             double = sorted({"/".join(v) for v in classes.factors if classes.factors.count(v) > 1})
             raise ConfigError("several classes have the same values of data.label_factors", code="C08",
                               cases=double, hint="name a factor that tells them apart")  # fmt: skip
-        bases = tuple(self.base.bind(_of_factor(classes, at)) for at in range(len(classes.factors[0])))
+        bases = tuple(
+            self.base.with_classes(_of_factor(classes, at)) for at in range(len(classes.factors[0]))
+        )
         return self.model_copy(update={"factors": classes.factors, "bases": bases})
 
     def values(self) -> list[list[str]]:
@@ -51,7 +53,7 @@ class Factors(Loss):
     def width(self, classes: int) -> int:
         return sum(map(len, self.values()))
 
-    def is_by_class(self) -> bool:
+    def is_per_class(self) -> bool:
         return False
 
     def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
@@ -64,7 +66,10 @@ class Factors(Loss):
         import torch
 
         parts = zip(self.bases, self._split(outputs), self._numbers(outputs), strict=True)
-        logs = [base.probabilities(given).clamp(min=TINY).log()[:, number] for base, given, number in parts]
+        logs = [
+            base.probabilities(given).clamp(min=MIN_PROBABILITY).log()[:, number]
+            for base, given, number in parts
+        ]
         return torch.stack(logs).sum(0).softmax(1)
 
     def _split(self, outputs: Tensor) -> tuple[Tensor, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from kit.errors import ConfigError
-from kit.kinds import Classes, Loss, known
+from kit.kinds import Classes, Loss, bound_field
 
 if TYPE_CHECKING:
     from typing import Self
@@ -29,16 +29,16 @@ class GroupSmoothing(Loss):
 
     smoothing: float = Field(0.1, ge=0, lt=1, description="e, the share that the true class gives up")
     within: float = Field(0.8, ge=0, le=1, description="g, the part of e that stays in the shape group")
-    groups: tuple[str, ...] = known()
+    groups: tuple[str, ...] = bound_field()
 
-    def bind(self, classes: Classes) -> Self:
+    def with_classes(self, classes: Classes) -> Self:
         if not classes.groups:
             raise ConfigError(
                 "loss 'group_smoothing' needs the classes' groups",
                 code="C08",
                 hint="data.classes=classes.csv data.class_groups=shape_group, a column that names each class's group",
             )
-        return super().bind(classes)
+        return super().with_classes(classes)
 
     def targets(self) -> list[list[float]]:
         """The target of each class, (classes, classes); every row sums to 1."""

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field, model_validator
 
-from kit.errors import ConfigError, nearest
-from kit.plugins.loss._auxiliary import Beside
+from kit.errors import ConfigError, did_you_mean
+from kit.plugins.loss._auxiliary import AuxiliaryLoss
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,7 +21,7 @@ Spec = Mapping[str, Any]
 ENDINGS = {"losses": "Loss", "miners": "Miner"}  # of the names of classes
 
 
-class MetricLearning(Beside):
+class MetricLearning(AuxiliaryLoss):
     """A loss of pytorch-metric-learning on the unit vectors, with a miner's choice of pairs or triplets.
 
     `{"name": "TripletMarginLoss", "margin": 0.1}` with the miner `{"name": "BatchHardMiner"}` is triplets, mined.
@@ -37,25 +37,25 @@ class MetricLearning(Beside):
     miner: Spec | None = Field({"name": "MultiSimilarityMiner"}, description="its miner likewise, or null")
 
     @model_validator(mode="after")
-    def _built(self) -> Self:
+    def _build(self) -> Self:
         if importlib.util.find_spec("pytorch_metric_learning") is not None:
-            _made("losses", _frozen(self.of))
+            _make("losses", _freeze(self.of))
             if self.miner is not None:
-                _made("miners", _frozen(self.miner))
+                _make("miners", _freeze(self.miner))
         return self
 
     def among(self, vectors: Tensor, labels: Tensor) -> Tensor:
-        picked = None if self.miner is None else _made("miners", _frozen(self.miner))(vectors, labels)
-        found: Tensor = _made("losses", _frozen(self.of))(vectors, labels, picked)
+        picked = None if self.miner is None else _make("miners", _freeze(self.miner))(vectors, labels)
+        found: Tensor = _make("losses", _freeze(self.of))(vectors, labels, picked)
         return found
 
 
-def _frozen(spec: Spec) -> tuple[tuple[str, Any], ...]:
+def _freeze(spec: Spec) -> tuple[tuple[str, Any], ...]:
     return tuple(sorted(spec.items()))
 
 
 @lru_cache(maxsize=32)
-def _made(shelf: str, spec: tuple[tuple[str, Any], ...]) -> Any:
+def _make(shelf: str, spec: tuple[tuple[str, Any], ...]) -> Any:
     """A loss or miner of the library; none of them keeps a state.
 
     Raises ConfigError C24 where the library is missing, C07 for a name or an argument that it has not.
@@ -71,13 +71,14 @@ def _made(shelf: str, spec: tuple[tuple[str, Any], ...]) -> Any:
     known = {key: value for key, value in vars(module).items() if key.endswith(ENDINGS[shelf])}
     if name not in known:
         raise ConfigError(
-            f"pytorch-metric-learning has no {name!r} among its {shelf}{nearest(name, known)}", code="C07"
+            f"pytorch-metric-learning has no {name!r} among its {shelf}{did_you_mean(name, known)}",
+            code="C07",
         )
     arguments = _arguments(known[name])
     wrong = next((key for key in options if key not in arguments), None)
     if wrong is not None:
         raise ConfigError(
-            f"{name} has no argument {wrong!r}{nearest(wrong, arguments)} (it has {', '.join(arguments)})",
+            f"{name} has no argument {wrong!r}{did_you_mean(wrong, arguments)} (it has {', '.join(arguments)})",
             code="C02",
         )
     try:

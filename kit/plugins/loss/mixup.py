@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from kit.plugins.loss._batch_mixing import Mixed, Mixture
+from kit.plugins.loss._batch_mixing import BatchMixing, Mixed
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
 
-class Mixup(Mixture):
+class Mixup(BatchMixing):
     """Each image is share * itself + (1 - share) * another. The two labels share the loss in the same ratio.
 
     share ~ Beta(alpha, alpha), one draw a batch; the pixels become float32, of 0 to 255 still.

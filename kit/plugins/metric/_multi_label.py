@@ -27,11 +27,11 @@ class MeanOverClasses(Metric):
         raise NotImplementedError
 
     def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
-        return self.reweighted(truth, probabilities)(np.ones(len(truth)))
+        return self.score_by_weights(truth, probabilities)(np.ones(len(truth)))
 
-    def reweighted(self, truth: np.ndarray, probabilities: np.ndarray) -> Weighted:
+    def score_by_weights(self, truth: np.ndarray, probabilities: np.ndarray) -> Weighted:
         hot = one_against_rest(truth, probabilities.shape[1])
-        scored = scored_classes(truth, hot, self.said, self.need_others)
+        scored = find_scored_classes(truth, hot, self.said, self.need_others)
         curves = [self.curve(hot[:, k], probabilities[:, k]) for k in scored]
 
         def score(weights: np.ndarray) -> float:
@@ -48,7 +48,7 @@ def one_against_rest(truth: np.ndarray, classes: int) -> np.ndarray:
     return truth.astype(bool) if truth.ndim == 2 else truth[:, None] == np.arange(classes)
 
 
-def scored_classes(truth: np.ndarray, hot: np.ndarray, metric: str, need_others: bool) -> list[int]:
+def find_scored_classes(truth: np.ndarray, hot: np.ndarray, metric: str, need_others: bool) -> list[int]:
     """The classes whose rows have an order to score: those with rows, and where `need_others` rows of others too.
 
     Of two classes of class numbers only the second, as the first says the same. Raises InvalidError D45 for none.

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from kit.kinds import Metric
-from kit.kinds.metric_shortcuts import decided
+from kit.kinds.metric_shortcuts import score_decisions
 
 
 class Accuracy(Metric):
@@ -26,9 +26,9 @@ class Accuracy(Metric):
     def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
         if truth.ndim == 2:
             return float(self._right(truth, probabilities).mean())
-        return decided(self, truth, probabilities.argmax(axis=1), probabilities.shape[1])
+        return score_decisions(self, truth, probabilities.argmax(axis=1), probabilities.shape[1])
 
-    def reweighted(self, truth: np.ndarray, probabilities: np.ndarray) -> Callable[[np.ndarray], float]:
+    def score_by_weights(self, truth: np.ndarray, probabilities: np.ndarray) -> Callable[[np.ndarray], float]:
         right = self._right(truth, probabilities)
         return lambda weights: float(np.average(right, weights=weights))
 
@@ -36,7 +36,7 @@ class Accuracy(Metric):
         """Whether each row is told right, bool (N,)."""
         if truth.ndim == 1:
             return np.asarray(probabilities.argmax(axis=1) == truth)
-        return np.asarray((self.decision.given(probabilities) == truth).all(axis=1))
+        return np.asarray((self.decision.assign_labels(probabilities) == truth).all(axis=1))
 
     def of_confusion(self, counts: np.ndarray) -> float:
         return float(counts.trace() / counts.sum())

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from kit.kinds import Metric
-from kit.kinds.metric_shortcuts import decided
+from kit.kinds.metric_shortcuts import score_decisions
 
 
 class MacroF1(Metric):
@@ -31,8 +31,8 @@ class MacroF1(Metric):
 
     def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
         if truth.ndim == 2:
-            return self.reweighted(truth, probabilities)(np.ones(len(truth)))
-        return decided(self, truth, probabilities.argmax(axis=1), probabilities.shape[1])
+            return self.score_by_weights(truth, probabilities)(np.ones(len(truth)))
+        return score_decisions(self, truth, probabilities.argmax(axis=1), probabilities.shape[1])
 
     def of_confusion(self, counts: np.ndarray) -> float:
         return self.of_margins(counts.diagonal(), counts.sum(axis=0), counts.sum(axis=1))
@@ -40,9 +40,9 @@ class MacroF1(Metric):
     def of_margins(self, hits: np.ndarray, told: np.ndarray, true: np.ndarray) -> float:
         return _mean_of_present(hits, told + true)
 
-    def reweighted(self, truth: np.ndarray, probabilities: np.ndarray) -> Callable[[np.ndarray], float]:
+    def score_by_weights(self, truth: np.ndarray, probabilities: np.ndarray) -> Callable[[np.ndarray], float]:
         if truth.ndim == 2:
-            true, given = truth.astype(bool), self.decision.given(probabilities)
+            true, given = truth.astype(bool), self.decision.assign_labels(probabilities)
         else:
             numbers = np.arange(probabilities.shape[1])
             true, given = truth[:, None] == numbers, probabilities.argmax(axis=1)[:, None] == numbers

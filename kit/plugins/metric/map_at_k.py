@@ -30,6 +30,6 @@ class MapAtK(Metric):
         rank = 1 + (probabilities > own).sum(axis=1) + earlier.sum(axis=1)
         return np.where(rank <= self.k, 1 / rank, 0.0)
 
-    def reweighted(self, truth: np.ndarray, probabilities: np.ndarray) -> Callable[[np.ndarray], float]:
+    def score_by_weights(self, truth: np.ndarray, probabilities: np.ndarray) -> Callable[[np.ndarray], float]:
         by_row = self._by_row(truth, probabilities)
         return lambda weights: float(np.average(by_row, weights=weights))

@@ -31,13 +31,13 @@ class SamplesF1(Metric):
     def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
         return float(self._by_row(truth, probabilities).mean())
 
-    def reweighted(self, truth: np.ndarray, probabilities: np.ndarray) -> Callable[[np.ndarray], float]:
+    def score_by_weights(self, truth: np.ndarray, probabilities: np.ndarray) -> Callable[[np.ndarray], float]:
         by_row = self._by_row(truth, probabilities)
         return lambda weights: float(np.average(by_row, weights=weights))
 
     def _by_row(self, truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
         """The F score of each row, (N,)."""
-        given, true, weight = self.decision.given(probabilities), truth.astype(bool), self.beta**2
+        given, true, weight = self.decision.assign_labels(probabilities), truth.astype(bool), self.beta**2
         both = weight * true.sum(axis=1) + given.sum(axis=1)
         hits = (1 + weight) * (true & given).sum(axis=1)
         return np.where(both > 0, hits / np.where(both > 0, both, 1), 1.0)

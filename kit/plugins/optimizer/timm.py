@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from kit.device import torchvision_ops
-from kit.errors import ConfigError, nearest
+from kit.errors import ConfigError, did_you_mean
 from kit.kinds import Optimizer
 
 if TYPE_CHECKING:
     import torch
 
 
-class Timm(Optimizer):
+class TimmOptimizer(Optimizer):
     """A timm optimizer. `opt` is its name in timm. Biases and norm layers do not decay.
 
     Source: Wightman 2019, timm.optim.create_optimizer_v2.
@@ -34,7 +34,9 @@ class Timm(Optimizer):
 
         known = optim.list_optimizers()
         if self.opt not in known:
-            raise ConfigError(f"timm has no optimizer {self.opt!r}{nearest(self.opt, known)}", code="C07")
+            raise ConfigError(
+                f"timm has no optimizer {self.opt!r}{did_you_mean(self.opt, known)}", code="C07"
+            )
         made: torch.optim.Optimizer = optim.create_optimizer_v2(
             groups(parameters, self.weight_decay),
             self.opt,

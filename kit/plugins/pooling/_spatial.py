@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-FLOOR = 1e-6  # a power of zero has an infinite gradient
+MIN_ACTIVATION = 1e-6  # a power of zero has an infinite gradient
 
 
 def positions(features: Tensor) -> Tensor:
@@ -13,14 +13,14 @@ def positions(features: Tensor) -> Tensor:
     return features.flatten(2) if features.dim() == 4 else features.transpose(1, 2)
 
 
-class Mean(nn.Module):
+class SpatialMean(nn.Module):
     """(N, C, h, w) or (N, T, C) to the mean over positions, (N, C)."""
 
     def forward(self, features: Tensor) -> Tensor:
         return features.mean((2, 3)) if features.dim() == 4 else features.mean(1)
 
 
-class GeneralisedMean(nn.Module):
+class SpatialGeneralisedMean(nn.Module):
     """(mean(max(x, 1e-6)^p))^(1/p) over positions; float32 under AMP, as 41^3 overflows float16."""
 
     def __init__(self, power: float, learned: bool) -> None:
@@ -33,18 +33,18 @@ class GeneralisedMean(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         with torch.autocast(features.device.type, enabled=False):
-            values = positions(features.float()).clamp(min=FLOOR)
+            values = positions(features.float()).clamp(min=MIN_ACTIVATION)
             return values.pow(self.power).mean(-1).pow(1 / self.power)
 
 
-class Largest(nn.Module):
+class SpatialMax(nn.Module):
     """(N, C, h, w) or (N, T, C) to the maximum over positions, (N, C)."""
 
     def forward(self, features: Tensor) -> Tensor:
         return positions(features).amax(-1)
 
 
-class MeanAndLargest(nn.Module):
+class SpatialMeanAndMax(nn.Module):
     """(N, C, h, w) or (N, T, C) to half the sum of mean and maximum over positions, (N, C)."""
 
     def forward(self, features: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ class MeanAndLargest(nn.Module):
         return (values.mean(-1) + values.amax(-1)) / 2
 
 
-class Attended(nn.Module):
+class SpatialAttention(nn.Module):
     """(N, C, h, w) or (N, T, C) to a mean over positions weighted by a softmax of learned scores, (N, C)."""
 
     def __init__(self) -> None:

@@ -19,6 +19,6 @@ class Attention(Pooling):
     """
 
     def build(self) -> nn.Module:
-        from kit.plugins.pooling._spatial import Attended
+        from kit.plugins.pooling._spatial import SpatialAttention
 
-        return Attended()
+        return SpatialAttention()

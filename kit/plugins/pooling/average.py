@@ -17,6 +17,6 @@ class Average(Pooling):
     """
 
     def build(self) -> nn.Module:
-        from kit.plugins.pooling._spatial import Mean
+        from kit.plugins.pooling._spatial import SpatialMean
 
-        return Mean()
+        return SpatialMean()

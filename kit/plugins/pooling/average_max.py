@@ -17,6 +17,6 @@ class AverageMax(Pooling):
     """
 
     def build(self) -> nn.Module:
-        from kit.plugins.pooling._spatial import MeanAndLargest
+        from kit.plugins.pooling._spatial import SpatialMeanAndMax
 
-        return MeanAndLargest()
+        return SpatialMeanAndMax()

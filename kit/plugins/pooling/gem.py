@@ -22,6 +22,6 @@ class Gem(Pooling):
     learned: bool = Field(True, description="whether p is trained")
 
     def build(self) -> nn.Module:
-        from kit.plugins.pooling._spatial import GeneralisedMean
+        from kit.plugins.pooling._spatial import SpatialGeneralisedMean
 
-        return GeneralisedMean(self.power, self.learned)
+        return SpatialGeneralisedMean(self.power, self.learned)

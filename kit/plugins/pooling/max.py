@@ -17,6 +17,6 @@ class Max(Pooling):
     """
 
     def build(self) -> nn.Module:
-        from kit.plugins.pooling._spatial import Largest
+        from kit.plugins.pooling._spatial import SpatialMax
 
-        return Largest()
+        return SpatialMax()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-CHUNK = 4_096  # rows: their neighbours are 10 times as many vectors
+CHUNK_ROWS = 4_096  # rows: their neighbours are 10 times as many vectors
 
 
 def directions(vectors: np.ndarray, gallery: np.ndarray, rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -13,8 +13,8 @@ def directions(vectors: np.ndarray, gallery: np.ndarray, rows: np.ndarray, weigh
     A sum of length 0 leaves the vector as it is.
     """
     made = np.empty_like(vectors)
-    for start in range(0, len(vectors), CHUNK):
-        part = slice(start, start + CHUNK)
+    for start in range(0, len(vectors), CHUNK_ROWS):
+        part = slice(start, start + CHUNK_ROWS)
         plain = vectors[part].astype(np.float32)
         total = plain + np.einsum("nk,nkd->nd", weights[part], gallery[rows[part]].astype(np.float32))
         lengths = np.linalg.norm(total, axis=1, keepdims=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from kit.core.nearest import Nearest, Search, nearest_others
+from kit.core.nearest import Neighbours, Search, nearest_excluding_self
 from kit.kinds import Reranker
 from kit.plugins.reranker._directions import directions
 
@@ -20,8 +20,8 @@ class DatabaseAugmentation(Reranker):
     top: int = Field(10, ge=2, description="how many images make one, itself among them")
     decay: float = Field(1.5, ge=0, description="the last one weighs 10^-decay")
 
-    def search(self, queries: np.ndarray, gallery: np.ndarray, k: int, inner: Search) -> Nearest:
+    def search(self, queries: np.ndarray, gallery: np.ndarray, k: int, inner: Search) -> Neighbours:
         top = min(self.top, len(gallery))
-        rows = nearest_others(gallery, top - 1, inner).rows
+        rows = nearest_excluding_self(gallery, top - 1, inner).rows
         weights = np.logspace(0, -self.decay, self.top, dtype=np.float32)[1:top]
         return inner(queries, directions(gallery, gallery, rows, np.broadcast_to(weights, rows.shape)), k)

@@ -9,10 +9,10 @@ from typing import Self
 import numpy as np
 from pydantic import Field
 
-from kit.core.nearest import Nearest, Search
+from kit.core.nearest import Neighbours, Search
 from kit.errors import ConfigError
-from kit.evaluation.pair_classifier import Judge, features, read_judges
-from kit.kinds import Reranker, known
+from kit.evaluation.pair_classifier import PairClassifier, pair_features, read_judges
+from kit.kinds import Reranker, bound_field
 
 
 class Pairs(Reranker):
@@ -26,34 +26,36 @@ class Pairs(Reranker):
     model: str = Field("", description="the file of kit pairs, such as runs/r/pairs/plain.json")
     top: int = Field(50, ge=1, description="how many of the nearest are judged")
 
-    home: Path | None = known(None)
-    fold: int | None = known(None)
+    home: Path | None = bound_field(None)
+    fold: int | None = bound_field(None)
 
-    def reads(self) -> tuple[Path, ...]:
+    def input_files(self) -> tuple[Path, ...]:
         return ((self.home or Path()) / self.model,) if self.model else ()
 
-    def within(self, home: Path | None) -> Self:
+    def in_workspace(self, home: Path | None) -> Self:
         return self.model_copy(update={"home": home})
 
     def of_fold(self, fold: int | None) -> Self:
         return self.model_copy(update={"fold": fold})
 
-    def search(self, queries: np.ndarray, gallery: np.ndarray, k: int, inner: Search) -> Nearest:
+    def search(self, queries: np.ndarray, gallery: np.ndarray, k: int, inner: Search) -> Neighbours:
         found = inner(queries, gallery, min(max(self.top, k), len(gallery)))
         judge = self._judge()
         if judge is None:
-            return Nearest(found.similarities[:, :k], found.rows[:, :k])
+            return Neighbours(found.similarities[:, :k], found.rows[:, :k])
         wide = found.rows.shape[1]
-        given = features(np.repeat(queries, wide, axis=0), gallery[found.rows.ravel()])
+        given = pair_features(np.repeat(queries, wide, axis=0), gallery[found.rows.ravel()])
         told = judge.blend(given[None])[:, 1].reshape(found.rows.shape).astype(np.float32)
         order = np.argsort(-told, axis=1, kind="stable")[:, :k]
-        return Nearest(np.take_along_axis(told, order, axis=1), np.take_along_axis(found.rows, order, axis=1))
+        return Neighbours(
+            np.take_along_axis(told, order, axis=1), np.take_along_axis(found.rows, order, axis=1)
+        )
 
-    def _judge(self) -> Judge | None:
+    def _judge(self) -> PairClassifier | None:
         """What was learned in the other folds; nothing is known without a model, and the order stays."""
         if not self.model:
             return None
-        judges = _read(self.reads()[0])
+        judges = _read(self.input_files()[0])
         name = "test" if self.fold is None else str(self.fold)
         if name not in judges:
             raise ConfigError(
@@ -65,7 +67,7 @@ class Pairs(Reranker):
 
 
 @lru_cache(maxsize=8)
-def _read(file: Path) -> dict[str, Judge]:
+def _read(file: Path) -> dict[str, PairClassifier]:
     try:
         return read_judges(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from kit.core.nearest import Nearest, Search
+from kit.core.nearest import Neighbours, Search
 from kit.kinds import Reranker
 from kit.plugins.reranker._directions import directions
 
@@ -20,7 +20,7 @@ class QueryExpansion(Reranker):
     top: int = Field(5, ge=1, description="how many images join the query")
     alpha: float = Field(3.0, ge=0, description="power of their cosines; 0 counts all alike")
 
-    def search(self, queries: np.ndarray, gallery: np.ndarray, k: int, inner: Search) -> Nearest:
+    def search(self, queries: np.ndarray, gallery: np.ndarray, k: int, inner: Search) -> Neighbours:
         found = inner(queries, gallery, min(self.top, len(gallery)))
         weights = np.maximum(found.similarities, 0) ** np.float32(self.alpha)
         return inner(directions(queries, gallery, found.rows, weights), gallery, k)

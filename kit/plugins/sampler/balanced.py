@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from kit.kinds import Sampler
-from kit.plugins.sampler.oversample import repeated
+from kit.plugins.sampler.oversample import repeat_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +33,7 @@ class Balanced(Sampler):
         classes, counts = np.unique(labels, return_counts=True)
         wanted = whole(counts**self.power / (counts**self.power).sum() * len(labels))
         rows = [
-            repeated(np.flatnonzero(labels == name), count, rng)
+            repeat_rows(np.flatnonzero(labels == name), count, rng)
             for name, count in zip(classes, wanted, strict=True)
         ]
         return rng.permutation(np.concatenate(rows))

@@ -21,11 +21,11 @@ class Oversample(Sampler):
         import numpy as np
 
         classes, counts = np.unique(labels, return_counts=True)
-        rows = [repeated(np.flatnonzero(labels == name), int(counts.max()), rng) for name in classes]
+        rows = [repeat_rows(np.flatnonzero(labels == name), int(counts.max()), rng) for name in classes]
         return rng.permutation(np.concatenate(rows))
 
 
-def repeated(rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+def repeat_rows(rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """`count` of the rows: all of them as many times as fit, then different ones drawn at random."""
     import numpy as np
 

@@ -9,39 +9,41 @@ from typing import TypeVar
 import numpy as np
 
 from kit.errors import InvalidError
-from kit.kinds import Metric, Neighbours, Scorer
+from kit.kinds import Metric, RetrievedNeighbours, Scorer
 
 POWERS = (1.0, 2.0, 4.0, 9.0, 16.0, 32.0, 64.0)  # that are tried where none is given
 S = TypeVar("S", bound=Scorer)
 
 
-def by_class(near: Neighbours, values: np.ndarray) -> np.ndarray:
+def by_class(near: RetrievedNeighbours, values: np.ndarray) -> np.ndarray:
     """Sums (N, K) of the neighbours' values (N, k) over those of each class, float64."""
     places = np.arange(len(near))[:, None] * near.classes + near.labels
     sums = np.bincount(places.ravel(), values.ravel(), minlength=len(near) * near.classes)
     return sums.reshape(len(near), near.classes)
 
 
-def best_by_class(near: Neighbours, values: np.ndarray) -> np.ndarray:
+def best_by_class(near: RetrievedNeighbours, values: np.ndarray) -> np.ndarray:
     """The largest value (N, K) of the neighbours of each class, 0 for classes without one."""
     found = np.zeros((len(near), near.classes))
     np.maximum.at(found, (np.arange(len(near))[:, None], near.labels), values)
     return found
 
 
-def powered(near: Neighbours, power: float) -> np.ndarray:
+def raise_to_power(near: RetrievedNeighbours, power: float) -> np.ndarray:
     """Similarities (N, k) to a power, float64; those below 0 count as 0."""
     values: np.ndarray = np.maximum(near.similarities.astype(np.float64), 0) ** power
     return values
 
 
-def closed(scores: np.ndarray) -> np.ndarray:
+def normalise_rows(scores: np.ndarray) -> np.ndarray:
     """Scores (N, K) of 0 or more brought to sum 1 a row; a row of zeros gives every class the same share."""
     sums = scores.sum(axis=1, keepdims=True)
     return np.where(sums > 0, scores / np.where(sums > 0, sums, 1), 1 / scores.shape[1])
 
 
-def best_of(candidates: Iterable[S], near: Neighbours, truth: np.ndarray, metric: Metric | None) -> S:
+def best_of(
+    candidates: Iterable[S], near: RetrievedNeighbours, truth: np.ndarray, metric: Metric | None
+) -> S:
     """The recipe that scores best on rows, by the metric and among equals by log loss; of equals the first."""
     loss = Metric.open("log_loss")
     found: list[tuple[float, float, S]] = []

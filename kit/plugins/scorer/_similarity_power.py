@@ -7,11 +7,11 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field
 
-from kit.kinds import Metric, Neighbours, Scorer
-from kit.plugins.scorer._scores import POWERS, best_of, closed
+from kit.kinds import Metric, RetrievedNeighbours, Scorer
+from kit.plugins.scorer._scores import POWERS, best_of, normalise_rows
 
 
-class Powered(Scorer):
+class PowerWeighted(Scorer):
     """Scores of classes from cos^power of the k nearest images, brought to sum 1."""
 
     fitted: ClassVar[bool] = True
@@ -27,15 +27,15 @@ class Powered(Scorer):
     def neighbours(self) -> int:
         return self.k
 
-    def fit(self, near: Neighbours, truth: np.ndarray) -> Self:
+    def fit(self, near: RetrievedNeighbours, truth: np.ndarray) -> Self:
         if self.power is not None:
             return self
         tried = (self.model_copy(update={"power": power}) for power in POWERS)
         return best_of(tried, near, truth, self.metric)
 
-    def by_class(self, near: Neighbours, power: float) -> np.ndarray:
+    def by_class(self, near: RetrievedNeighbours, power: float) -> np.ndarray:
         """Scores (N, K) of 0 or more from the k nearest images."""
         raise NotImplementedError
 
-    def score(self, near: Neighbours) -> np.ndarray:
-        return closed(self.by_class(near.first(self.k), self.power or 1.0))
+    def score(self, near: RetrievedNeighbours) -> np.ndarray:
+        return normalise_rows(self.by_class(near.top_k(self.k), self.power or 1.0))

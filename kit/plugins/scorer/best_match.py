@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kit.kinds import Neighbours, Scorer
+from kit.kinds import RetrievedNeighbours, Scorer
 from kit.plugins.scorer._scores import by_class
 
 
@@ -19,6 +19,6 @@ class BestMatch(Scorer):
     def neighbours(self) -> int:
         return 1
 
-    def score(self, near: Neighbours) -> np.ndarray:
-        nearest = near.first(1)
+    def score(self, near: RetrievedNeighbours) -> np.ndarray:
+        nearest = near.top_k(1)
         return by_class(nearest, np.ones((len(near), 1)))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from kit.kinds import Neighbours
-from kit.plugins.scorer._scores import best_by_class, powered
-from kit.plugins.scorer._similarity_power import Powered
+from kit.kinds import RetrievedNeighbours
+from kit.plugins.scorer._scores import best_by_class, raise_to_power
+from kit.plugins.scorer._similarity_power import PowerWeighted
 
 
-class MaxPerClass(Powered):
+class MaxPerClass(PowerWeighted):
     """The largest cos^power of each class among the k nearest images, normalised to sum 1.
 
     It ranks classes by their best image: for ranked answers, and where classes have few and unlike images.
@@ -20,5 +20,5 @@ class MaxPerClass(Powered):
 
     k: int = Field(50, ge=1, description="how many neighbours are looked at")
 
-    def by_class(self, near: Neighbours, power: float) -> np.ndarray:
-        return best_by_class(near, powered(near, power))
+    def by_class(self, near: RetrievedNeighbours, power: float) -> np.ndarray:
+        return best_by_class(near, raise_to_power(near, power))

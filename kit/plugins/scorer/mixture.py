@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field
 
-from kit.kinds import Metric, Neighbours, Scorer
+from kit.kinds import Metric, RetrievedNeighbours, Scorer
 from kit.plugins.scorer._scores import best_of
 from kit.plugins.scorer.power import Power
 from kit.plugins.scorer.product import classifier
@@ -35,14 +35,14 @@ class Mixture(Scorer):
     def neighbours(self) -> int:
         return self.base.neighbours()
 
-    def fit(self, near: Neighbours, truth: np.ndarray) -> Self:
+    def fit(self, near: RetrievedNeighbours, truth: np.ndarray) -> Self:
         fitted = self.model_copy(update={"base": self.base.fit(near, truth)})
         if self.share is not None:
             return fitted
         tried = (fitted.model_copy(update={"share": share}) for share in SHARES)
         return best_of(tried, near, truth, self.metric)
 
-    def score(self, near: Neighbours) -> np.ndarray:
+    def score(self, near: RetrievedNeighbours) -> np.ndarray:
         share = 0.5 if self.share is None else self.share
         mixed: np.ndarray = share * self.base.score(near) + (1 - share) * classifier(near)
         return mixed

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from kit.kinds import Neighbours
-from kit.plugins.scorer._scores import by_class, powered
-from kit.plugins.scorer._similarity_power import Powered
+from kit.kinds import RetrievedNeighbours
+from kit.plugins.scorer._scores import by_class, raise_to_power
+from kit.plugins.scorer._similarity_power import PowerWeighted
 
 
-class Power(Powered):
+class Power(PowerWeighted):
     """The sum of cos^power of each class over the k nearest images, normalised to sum 1.
 
     Source: Dudani 1976, "The Distance-Weighted k-Nearest-Neighbor Rule", with cos^power as the weight.
     """
 
-    def by_class(self, near: Neighbours, power: float) -> np.ndarray:
-        return by_class(near, powered(near, power))
+    def by_class(self, near: RetrievedNeighbours, power: float) -> np.ndarray:
+        return by_class(near, raise_to_power(near, power))

@@ -8,8 +8,8 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field
 
-from kit.kinds import Metric, Neighbours, Scorer
-from kit.plugins.scorer._scores import best_by_class, best_of, closed, powered
+from kit.kinds import Metric, RetrievedNeighbours, Scorer
+from kit.plugins.scorer._scores import best_by_class, best_of, normalise_rows, raise_to_power
 
 COSINES, SHARES = (1.0, 3.0, 9.0, 27.0), (0.1, 0.3, 1.0, 3.0, 10.0)  # powers that are tried
 
@@ -38,7 +38,7 @@ class Product(Scorer):
     def neighbours(self) -> int:
         return self.k
 
-    def fit(self, near: Neighbours, truth: np.ndarray) -> Self:
+    def fit(self, near: RetrievedNeighbours, truth: np.ndarray) -> Self:
         cosines = COSINES if self.cosine_power is None else (self.cosine_power,)
         shares = SHARES if self.probability_power is None else (self.probability_power,)
         tried = (
@@ -47,16 +47,16 @@ class Product(Scorer):
         )
         return best_of(tried, near, truth, self.metric)
 
-    def score(self, near: Neighbours) -> np.ndarray:
-        seen, shares = near.first(self.k), classifier(near)
+    def score(self, near: RetrievedNeighbours) -> np.ndarray:
+        seen, shares = near.top_k(self.k), classifier(near)
         cosine_power = 9.0 if self.cosine_power is None else self.cosine_power
         probability_power = 10.0 if self.probability_power is None else self.probability_power
-        cosines = best_by_class(seen, powered(seen, cosine_power))
+        cosines = best_by_class(seen, raise_to_power(seen, cosine_power))
         scores = cosines * (shares / shares.max(axis=1, keepdims=True)) ** probability_power
-        return closed(np.where(scores.sum(axis=1, keepdims=True) > 0, scores, shares))
+        return normalise_rows(np.where(scores.sum(axis=1, keepdims=True) > 0, scores, shares))
 
 
-def classifier(near: Neighbours) -> np.ndarray:
+def classifier(near: RetrievedNeighbours) -> np.ndarray:
     """The classifier's probabilities (N, K), float64, which a scorer that takes them is always given."""
     assert near.probabilities is not None
     return near.probabilities.astype(np.float64)

@@ -9,10 +9,10 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from kit.errors import ConfigError
-from kit.kinds import Metric, Neighbours, Scorer, known
-from kit.plugins.scorer._scores import best_by_class, best_of, closed, powered
+from kit.kinds import Metric, RetrievedNeighbours, Scorer, bound_field
+from kit.plugins.scorer._scores import best_by_class, best_of, normalise_rows, raise_to_power
 
-TRIED = 41  # thresholds, quantiles of the best similarities
+THRESHOLDS_TRIED = 41  # thresholds, quantiles of the best similarities
 
 
 class Unknown(Scorer):
@@ -39,7 +39,7 @@ class Unknown(Scorer):
         None, description="what is made best; where none is named, the competition's"
     )
 
-    names: tuple[str, ...] = known()
+    names: tuple[str, ...] = bound_field()
 
     @model_validator(mode="after")
     def _one_rule(self) -> Self:
@@ -54,10 +54,10 @@ class Unknown(Scorer):
         """Its JSON for the command line, with an option more."""
         return json.dumps({"name": self.plugin_name(), "label": self.label, **options}, ensure_ascii=False)
 
-    def ignores(self) -> tuple[str, ...]:
+    def classes_to_ignore(self) -> tuple[str, ...]:
         return (self.label,)
 
-    def fit(self, near: Neighbours, truth: np.ndarray) -> Self:
+    def fit(self, near: RetrievedNeighbours, truth: np.ndarray) -> Self:
         if self.threshold is not None or self.share is not None:
             return self
         best = near.similarities[:, 0]
@@ -66,23 +66,23 @@ class Unknown(Scorer):
                 f"no training row is of class {self.label!r}, so no threshold can be found on them", code="C29",
                 hint=f"--scorer '{self._with(share=0.1)}', with the share of test rows that you expect",
             )  # fmt: skip
-        values = np.unique(np.quantile(best, np.linspace(0, 1, TRIED)).clip(-1, 1))
+        values = np.unique(np.quantile(best, np.linspace(0, 1, THRESHOLDS_TRIED)).clip(-1, 1))
         tried = (self.model_copy(update={"threshold": float(value)}) for value in values)
         return best_of(tried, near, truth, self.metric)
 
-    def score(self, near: Neighbours) -> np.ndarray:
-        seen = near.first(self.k)
-        scores = best_by_class(seen, powered(seen, self.power))
+    def score(self, near: RetrievedNeighbours) -> np.ndarray:
+        seen = near.top_k(self.k)
+        scores = best_by_class(seen, raise_to_power(seen, self.power))
         scores[:, self._place(near)] = max(self._least(near), 0.0) ** self.power
-        return closed(scores)
+        return normalise_rows(scores)
 
-    def _least(self, near: Neighbours) -> float:
+    def _least(self, near: RetrievedNeighbours) -> float:
         """The similarity below which a row is of the label."""
         if self.share is not None:
             return float(np.quantile(near.similarities[:, 0], self.share))
         return 0.5 if self.threshold is None else self.threshold
 
-    def _place(self, near: Neighbours) -> int:
+    def _place(self, near: RetrievedNeighbours) -> int:
         """The label's class number. Raises ConfigError where the classes have no such label."""
         names = self.names or (*map(str, range(near.classes - 1)), self.label)
         if self.label not in names:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from kit.kinds import Neighbours, Scorer
+from kit.kinds import RetrievedNeighbours, Scorer
 from kit.plugins.scorer._scores import by_class
 
 
@@ -20,6 +20,6 @@ class Vote(Scorer):
     def neighbours(self) -> int:
         return self.k
 
-    def score(self, near: Neighbours) -> np.ndarray:
-        votes = near.first(self.k)
+    def score(self, near: RetrievedNeighbours) -> np.ndarray:
+        votes = near.top_k(self.k)
         return by_class(votes, np.ones(votes.labels.shape)) / votes.labels.shape[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 
-def dealt(rows: int, folds: int, seed: int) -> np.ndarray:
+def assign_to_folds(rows: int, folds: int, seed: int) -> np.ndarray:
     """The fold of each row, int64 (rows, 1): equally large random parts.
 
     Source: sklearn.model_selection.KFold(folds, shuffle=True, random_state=seed).
@@ -18,7 +18,7 @@ def dealt(rows: int, folds: int, seed: int) -> np.ndarray:
     return numbers
 
 
-def dealt_by_class(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
+def assign_by_class(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
     """The fold of each row, int64 (rows, 1): random parts that have each class in the share it has in all rows.
 
     Source: sklearn.model_selection.StratifiedKFold(folds, shuffle=True, random_state=seed).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kit.errors import ConfigError, nearest
+from kit.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from kit.data.table import Table
@@ -15,7 +15,7 @@ def cells(table: Table, column: str, splitter: str) -> list[str]:
     columns = [str(name) for name in table.frame.columns]
     if column not in columns:
         raise ConfigError(
-            f"splitter {splitter!r}: the training table has no column {column!r}{nearest(column, columns)}",
+            f"splitter {splitter!r}: the training table has no column {column!r}{did_you_mean(column, columns)}",
             code="C07",
             hint=f"splitter.column=<one of {', '.join(columns)}>" if columns else "another splitter",
         )

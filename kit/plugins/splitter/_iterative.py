@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from kit.data.table import Table
 
 
-def dealt(counts: np.ndarray, sizes: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def assign_iteratively(
+    counts: np.ndarray, sizes: np.ndarray, shares: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
     """The part that each unit goes to, (units,).
 
     `counts` (units, labels) says how many rows of each label a unit has, `sizes` (units,) how many in all, `shares`
@@ -46,11 +48,11 @@ def _most(wanted: np.ndarray, room: np.ndarray, rng: np.random.Generator) -> int
     return int(best[0] if len(best) == 1 else rng.choice(best))
 
 
-def units(table: Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def clusters(table: Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Groups, or else rows: how many rows of each class (units, K) and in all (units,) each has; each row's unit."""
     names = np.arange(len(table)) if table.groups is None else table.groups
     _, unit, sizes = np.unique(names, return_inverse=True, return_counts=True)
-    labels = table.true_labels()
+    labels = table.targets()
     hot = labels if labels.ndim == 2 else np.eye(len(table.classes), dtype=np.int8)[labels]
     counts = np.zeros((len(sizes), len(table.classes)), dtype=np.int64)
     np.add.at(counts, unit, hot)

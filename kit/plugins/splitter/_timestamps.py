@@ -10,7 +10,7 @@ import numpy as np
 from kit.errors import Case, DataError
 
 
-def times(texts: list[str], ids: list[str], column: str) -> np.ndarray:
+def parse_times(texts: list[str], ids: list[str], column: str) -> np.ndarray:
     """Times as float64 (rows,): the numbers themselves where all are numbers, else ISO dates in seconds.
 
     A date without a zone counts as UTC. Raises DataError D31 for cells that are neither.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from kit.errors import ConfigError, DataError, nearest
+from kit.errors import ConfigError, DataError, did_you_mean
 from kit.kinds import Splitter
 from kit.plugins.splitter._columns import cells
 
@@ -47,9 +47,10 @@ class Column(Splitter):
         if lacking:
             known = sorted(set(found) - set(NEVER), key=_place)
             raise ConfigError(
-                f"splitter 'column': no row has {lacking[0]!r} in column {self.column!r}{nearest(lacking[0], known)}",
+                f"splitter 'column': no row has {lacking[0]!r} in column {self.column!r}"
+                f"{did_you_mean(lacking[0], known)}",
                 code="C07",
-                hint=f"{_held_out(known[:1])}, of {', '.join(known[:10])}",
+                hint=f"{_holdout_override(known[:1])}, of {', '.join(known[:10])}",
             )
         if not names or (len(names) == 1 and set(found) == set(names)):
             what = f"holds all rows in {names[0]!r}" if names else "is blank in every row"
@@ -62,7 +63,7 @@ class Column(Splitter):
         return np.array([[numbers.get(name, -1)] for name in found], dtype=np.int64)
 
 
-def _held_out(names: list[str]) -> str:
+def _holdout_override(names: list[str]) -> str:
     """The override that holds rows of these names out, quoted for a shell."""
     return shlex.quote(f"splitter.held_out={json.dumps(names, ensure_ascii=False)}")
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from kit.kinds import Splitter
-from kit.plugins.splitter._assignment import dealt, dealt_by_class
-from kit.plugins.splitter._iterative import dealt as dealt_by_labels
-from kit.plugins.splitter._iterative import units
+from kit.plugins.splitter._assignment import assign_by_class, assign_to_folds
+from kit.plugins.splitter._iterative import assign_iteratively as dealt_by_labels
+from kit.plugins.splitter._iterative import clusters
 from kit.plugins.splitter._sklearn import check_groups, check_rows, fold_numbers, random_state
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Holdout(Splitter):
         if table.groups is not None:
             check_groups(table, part.denominator, by_share=True)
         if self.stratified and table.is_multi_label:
-            counts, sizes, unit = units(table)
+            counts, sizes, unit = clusters(table)
             place = dealt_by_labels(counts, sizes, np.array([self.share, 1 - self.share]), rng)
             return np.where(place == 0, np.int64(0), np.int64(-1))[unit][:, None]
         numbers = self._numbers(table, part.denominator, random_state(rng))
@@ -58,7 +58,7 @@ class Holdout(Splitter):
             splitter = getattr(model_selection, name)(folds, shuffle=True, random_state=seed)
             return fold_numbers(splitter, table)
         return (
-            dealt_by_class(np.asarray(table.labels), folds, seed)
+            assign_by_class(np.asarray(table.labels), folds, seed)
             if self.stratified
-            else dealt(len(table), folds, seed)
+            else assign_to_folds(len(table), folds, seed)
         )

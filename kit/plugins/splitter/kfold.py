@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from kit.kinds import Splitter
-from kit.plugins.splitter._assignment import dealt
+from kit.plugins.splitter._assignment import assign_to_folds
 from kit.plugins.splitter._sklearn import check_rows, random_state
 
 if TYPE_CHECKING:
@@ -28,4 +28,4 @@ class Kfold(Splitter):
 
     def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
         check_rows(table, self.folds, stratified=False)
-        return dealt(len(table), self.folds, random_state(rng))
+        return assign_to_folds(len(table), self.folds, random_state(rng))

@@ -32,15 +32,15 @@ class MultilabelStratifiedKfold(Splitter):
     def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
         import numpy as np
 
-        from kit.plugins.splitter._iterative import dealt, units
-        from kit.plugins.splitter.stratified_group_kfold import evened
+        from kit.plugins.splitter._iterative import assign_iteratively, clusters
+        from kit.plugins.splitter.stratified_group_kfold import even_out_groups
 
         check_rows(table, self.folds)
         if table.groups is not None:
             check_groups(table, self.folds)
-        counts, sizes, unit = units(table)
-        place = dealt(counts, sizes, np.full(self.folds, 1 / self.folds), rng)
+        counts, sizes, unit = clusters(table)
+        place = assign_iteratively(counts, sizes, np.full(self.folds, 1 / self.folds), rng)
         if table.groups is not None:
             some = counts[:, counts.any(axis=0)]
-            place = evened(some * self.folds / some.sum(axis=0), place, self.folds, rng)
+            place = even_out_groups(some * self.folds / some.sum(axis=0), place, self.folds, rng)
         return place[unit].astype(np.int64)[:, None]

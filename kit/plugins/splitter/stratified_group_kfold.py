@@ -44,7 +44,7 @@ class StratifiedGroupKfold(Splitter):
         made = []
         for _ in range(self.tries):
             greedy = StratifiedGroupKFold(self.folds, shuffle=True, random_state=random_state(rng))
-            made.append(evened(shares, fold_numbers(greedy, table)[first, 0], self.folds, rng))
+            made.append(even_out_groups(shares, fold_numbers(greedy, table)[first, 0], self.folds, rng))
         return min(made, key=lambda place: unevenness(shares, place, self.folds))[group][:, None]
 
 
@@ -56,7 +56,9 @@ def unevenness(shares: np.ndarray, place: np.ndarray, folds: int) -> float:
     return float(((sums - 1) ** 2).mean())
 
 
-def evened(shares: np.ndarray, start: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarray:
+def even_out_groups(
+    shares: np.ndarray, start: np.ndarray, folds: int, rng: np.random.Generator
+) -> np.ndarray:
     """Folds of groups (groups,), moved from `start`; `shares` (groups, classes) sum to `folds` for each class."""
     import numpy as np
 

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from kit.kinds import Splitter
-from kit.plugins.splitter._assignment import dealt_by_class
+from kit.plugins.splitter._assignment import assign_by_class
 from kit.plugins.splitter._sklearn import check_rows, random_state
 
 if TYPE_CHECKING:
@@ -25,4 +25,4 @@ class StratifiedKfold(Splitter):
 
     def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
         check_rows(table, self.folds)
-        return dealt_by_class(np.asarray(table.labels), self.folds, random_state(rng))
+        return assign_by_class(np.asarray(table.labels), self.folds, random_state(rng))

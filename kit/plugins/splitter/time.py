@@ -9,7 +9,7 @@ from pydantic import Field
 from kit.errors import DataError
 from kit.kinds import Splitter
 from kit.plugins.splitter._columns import cells
-from kit.plugins.splitter._timestamps import times
+from kit.plugins.splitter._timestamps import parse_times
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +37,7 @@ class Time(Splitter):
     def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
         import numpy as np
 
-        when = times(cells(table, self.column, "time"), table.ids.tolist(), self.column)
+        when = parse_times(cells(table, self.column, "time"), table.ids.tolist(), self.column)
         if table.groups is not None:
             _, group = np.unique(table.groups, return_inverse=True)
             last = np.full(group.max() + 1, -np.inf)

@@ -8,7 +8,7 @@ import ttach
 from torch import Tensor
 
 
-class Picked(ttach.base.ImageOnlyTransform):
+class SubsetView(ttach.base.ImageOnlyTransform):
     """Shows an image as each of some functions does."""
 
     identity_param = None

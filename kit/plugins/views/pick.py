@@ -25,7 +25,7 @@ class Pick(Views):
     def views(self) -> list[Any]:
         import ttach
 
-        from kit.plugins.views._subset import Picked
+        from kit.plugins.views._subset import SubsetView
 
         known = [transformer.augment_image for transformer in ttach.Compose(self.of.views())]
         wrong = [number for number in self.numbers if not 0 <= number < len(known)]
@@ -34,10 +34,10 @@ class Pick(Views):
             raise ConfigError(
                 f"views {name!r} have no number {wrong[0]}: they are 0 to {len(known) - 1}", code="C12"
             )
-        return [Picked([known[number] for number in self.numbers])]
+        return [SubsetView([known[number] for number in self.numbers])]
 
     def sizes(self, size: int) -> list[int]:
         return self.of.sizes(size)
 
-    def called(self) -> str:
-        return "-".join([self.of.called(), *map(str, self.numbers)])
+    def slug(self) -> str:
+        return "-".join([self.of.slug(), *map(str, self.numbers)])

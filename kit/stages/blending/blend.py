@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kit.config.specs import respecified
+from kit.config.specs import respecify
 from kit.config.workspace import Workspace
 from kit.core.files import StrPath, sha256
 from kit.data.predictions import Predictions, ids_fingerprint
 from kit.data.table import sample_frame
 from kit.errors import InvalidError
-from kit.evaluation.competition import explained_decision
+from kit.evaluation.competition import explain_decision
 from kit.evaluation.crossfit import cross_fit
-from kit.evaluation.ensembler_setup import for_labels, opened
+from kit.evaluation.ensembler_setup import for_labels, open_ensembler
 from kit.experiment import sample_format
 from kit.kinds import Ensembler, Format, Metric
 from kit.stages.blending.compatibility import check_together
-from kit.stages.blending.diversity import Diversity, measured
-from kit.stages.blending.members import Member, named_now, read_members
+from kit.stages.blending.diversity import Diversity, measure_diversity
+from kit.stages.blending.members import Member, read_members, with_current_names
 from kit.stages.blending.out_of_fold import OutOfFold, labels, out_of_fold, warn_of_partial
-from kit.stages.blending.scores import BLEND, MEAN, Comparison, Predicted, Score, compared, sole_member
-from kit.stages.blending.submission_rows import blended_test
+from kit.stages.blending.scores import BLEND, MEAN, Comparison, MemberPredictions, Score, compare, sole_member
+from kit.stages.blending.submission_rows import blend_test_rows
 from kit.stages.submission import submission
 from kit.stages.submission.board import Board, Entry
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenRows:
     """The decisions that the file holds, scored on out-of-fold rows that the blend was not fitted on."""
 
     score: float | None  # None if the metric has no score for decisions
@@ -53,7 +53,7 @@ class Scored:
     ensembler: Mapping[str, Any]  # the recipe as it was fitted
     comparison: Comparison
     rows: int  # out-of-fold rows that all members cover
-    written: Written  # what a file holds of such rows
+    written: WrittenRows  # what a file holds of such rows
 
     @property
     def scores(self) -> tuple[Score, ...]:
@@ -92,7 +92,7 @@ class Blended:
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class CrossValidatedBlend:
     """Members whose blend is fitted and compared out of fold, and the shape that its submission will have."""
 
     members: tuple[Member, ...]  # without their out-of-fold probabilities
@@ -103,16 +103,16 @@ class Judged:
     comparison: Comparison
     sample: pd.DataFrame | None  # None: there is no sample submission, so none can be written
     shape: Format | None
-    written: Written
+    written: WrittenRows
 
-    def scored(self) -> Scored:
+    def score(self) -> Scored:
         """The blend's scores, without a submission."""
         return Scored(
             metric=self.metric.plugin_name(), ensembler=self.ensembler.spec(), comparison=self.comparison,
             rows=len(self.rows.ids), written=self.written,
         )  # fmt: skip
 
-    def submittable(self, workspace: Workspace) -> tuple[pd.DataFrame, Format]:
+    def open_sample_and_format(self, workspace: Workspace) -> tuple[pd.DataFrame, Format]:
         """The sample and the format of the submission. Raises ConfigError C07 if there is no sample."""
         if self.sample is None or self.shape is None:
             sample_frame(workspace.root, workspace.competition.data)
@@ -135,23 +135,23 @@ def blend(
     fit together, leak, or do not fit the sample; ConfigError and PluginError for what is asked for.
     """
     workspace = Workspace.of(workspace)
-    judged = judge(workspace, members, ensembler, top_k)
+    judged = cross_validate(workspace, members, ensembler, top_k)
     if judged.sample is None:
-        return judged.scored()
+        return judged.score()
     named = name or f"{judged.ensembler.plugin_name()}-{'-'.join(member.run for member in judged.members)}"
     return submit(workspace, judged, judged.members, named)
 
 
-def judge(
+def cross_validate(
     workspace: Workspace, members: StrPath | Sequence[StrPath], ensembler: str | Mapping[str, Any] | None = None,
     top_k: int | None = None,
-) -> Judged:  # fmt: skip
+) -> CrossValidatedBlend:  # fmt: skip
     """The members' blend, fitted and compared on out-of-fold rows; raises what `blend` raises, and writes nothing."""
     Board.read(workspace.submissions)  # one that cannot be read stops the blend before it writes
     read = read_members(workspace, members)
     table = labels(workspace)
-    read = named_now(workspace, read, table)
-    recipe, metric = opened(workspace, spec_of(workspace, ensembler), table)
+    read = with_current_names(workspace, read, table)
+    recipe, metric = open_ensembler(workspace, spec_of(workspace, ensembler), table)
     check_together(read, table)
     sample = shape = None
     if workspace.competition.data.sample is not None:
@@ -160,54 +160,54 @@ def judge(
         shape = shape.with_known(decision=metric.decision)
     rows = out_of_fold(read, table, workspace.cache)
     read = tuple(member.without_oof() for member in read)
-    fitted, comparison, honest = _blended(rows, recipe, metric)
+    fitted, comparison, honest = _blend(rows, recipe, metric)
     warn_of_partial(read, len(rows.ids))
-    written = _written(rows, honest, metric, shape, explained_decision(workspace, table))
-    return Judged(read, rows, metric, recipe, fitted, comparison, sample, shape, written)
+    written = _score_written_rows(rows, honest, metric, shape, explain_decision(workspace, table))
+    return CrossValidatedBlend(read, rows, metric, recipe, fitted, comparison, sample, shape, written)
 
 
 def spec_of(workspace: Workspace, ensembler: str | Mapping[str, Any] | None) -> Any:
     """The ensembler that is asked for, by default the config's; the config's name alone keeps its options."""
     own = workspace.competition.ensembler
-    return respecified(ensembler, own)[0] if ensembler else own
+    return respecify(ensembler, own)[0] if ensembler else own
 
 
-def score_of(judged: Judged, places: Sequence[int]) -> float:
+def score_of(judged: CrossValidatedBlend, places: Sequence[int]) -> float:
     """What the blend of some of the members scores on rows that it was not fitted on; higher is better."""
     value = judged.metric.score(judged.rows.truth, fit_some(judged, places)[0])
     return value if judged.metric.higher_is_better else -value
 
 
-def fit_some(judged: Judged, places: Sequence[int]) -> tuple[np.ndarray, Ensembler]:
+def fit_some(judged: CrossValidatedBlend, places: Sequence[int]) -> tuple[np.ndarray, Ensembler]:
     """The blend of some of the members on rows that it was not fitted on, and the recipe fitted to all rows."""
-    rows, spec = judged.rows, among(judged.recipe.spec(), places, len(judged.members))
+    rows, spec = judged.rows, subset_spec(judged.recipe.spec(), places, len(judged.members))
     recipe = judged.recipe.model_copy(update={"weights": tuple(spec["weights"])} if "weights" in spec else {})
     members = rows.members[list(places)]
     if recipe.fitted:
-        return cross_fit(recipe, members, rows.truth, rows.folds, rows.relatives())
+        return cross_fit(recipe, members, rows.truth, rows.folds, rows.row_clusters())
     return recipe.blend(members), recipe
 
 
-def among(spec: Mapping[str, Any], places: Sequence[int], count: int) -> dict[str, Any]:
+def subset_spec(spec: Mapping[str, Any], places: Sequence[int], count: int) -> dict[str, Any]:
     """An ensembler's spec for some of `count` members: of weights that were given, theirs."""
     weights = spec.get("weights") or ()
     return {**spec, **({"weights": [weights[place] for place in places]} if len(weights) == count else {})}
 
 
 def submit(
-    workspace: Workspace, judged: Judged, predicting: Sequence[Member], name: str,
+    workspace: Workspace, judged: CrossValidatedBlend, predicting: Sequence[Member], name: str,
     more: Mapping[str, Any] | None = None, notes: str = "",
 ) -> Submitted:  # fmt: skip
     """Blends the test rows of `predicting`, the judged members or what stands for each, and enters the submission.
 
     `more` goes into its record, `notes` onto the board.
     """
-    (sample, shape), metric = judged.submittable(workspace), judged.metric
-    test = blended_test(predicting, judged.ensembler, sample.iloc[:, 0].unique().tolist())
+    (sample, shape), metric = judged.open_sample_and_format(workspace), judged.metric
+    test = blend_test_rows(predicting, judged.ensembler, sample.iloc[:, 0].unique().tolist())
     blended = Blended(test, judged.ensembler, judged.comparison, judged.rows.ids)
     table = sample_format.make_table(test, sample, shape)
     record = {**_record(workspace, judged, blended, shape), **(more or {})}
-    with submission.locked(workspace.submissions):
+    with submission.lock_submissions(workspace.submissions):
         board = Board.read(workspace.submissions)
         entered = {entry.file for entry in board.entries}
         separator = workspace.competition.data.sep
@@ -221,7 +221,7 @@ def submit(
         metric=metric.plugin_name(), ensembler=blended.ensembler.spec(), comparison=blended.comparison,
         rows=len(blended.oof_ids), test_rows=len(table), written=judged.written,
         rank=board.rank_of(entry), is_apart=board.is_apart(entry),
-        elsewhere=len(of_metric) - len(board.compared_with(entry)), is_new=written.is_new,
+        elsewhere=len(of_metric) - len(board.comparable_entries(entry)), is_new=written.is_new,
     )  # fmt: skip
 
 
@@ -231,52 +231,57 @@ def diversity(
     """How alike the members are out of fold, and what each brings to the blend; raises what `blend` raises."""
     read = read_members(workspace, members)
     table = labels(workspace)
-    read = named_now(workspace, read, table)
-    recipe, metric = opened(workspace, spec_of(workspace, ensembler), table)
+    read = with_current_names(workspace, read, table)
+    recipe, metric = open_ensembler(workspace, spec_of(workspace, ensembler), table)
     check_together(read, table)
     rows = out_of_fold(read, table, workspace.cache)
     warn_of_partial(read, len(rows.ids))
-    return measured(rows, recipe, metric)
+    return measure_diversity(rows, recipe, metric)
 
 
-def _written(rows: OutOfFold, honest: np.ndarray, metric: Metric, shape: Format | None, rule: str) -> Written:
+def _score_written_rows(
+    rows: OutOfFold, honest: np.ndarray, metric: Metric, shape: Format | None, rule: str
+) -> WrittenRows:
     """What the file would hold of the out-of-fold rows, scored; without a format those rows themselves."""
     in_file = shape is not None and shape.holds_decisions
-    decided = shape.written(honest) if shape is not None and in_file else honest
+    decided = shape.output_of(honest) if shape is not None and in_file else honest
     try:
         score = metric.score(rows.truth, decided)
     except InvalidError:
         score = None
     if not rule:
-        return Written(score, "", None, 0, in_file)
-    without = int((~metric.decision.given(honest).any(axis=1)).sum())
-    return Written(score, rule, metric.decision.spec(), without, in_file)
+        return WrittenRows(score, "", None, 0, in_file)
+    without = int((~metric.decision.assign_labels(honest).any(axis=1)).sum())
+    return WrittenRows(score, rule, metric.decision.spec(), without, in_file)
 
 
-def _blended(rows: OutOfFold, recipe: Ensembler, metric: Metric) -> tuple[Ensembler, Comparison, np.ndarray]:
+def _blend(rows: OutOfFold, recipe: Ensembler, metric: Metric) -> tuple[Ensembler, Comparison, np.ndarray]:
     """The recipe fitted on all out-of-fold rows, how the blend compares with its members, and its cross-fitted rows."""
     if recipe.fitted:
-        honest, fitted = cross_fit(recipe, rows.members, rows.truth, rows.folds, rows.relatives())
-        blended = Predicted(BLEND, honest, fitted.blend(rows.members))
+        honest, fitted = cross_fit(recipe, rows.members, rows.truth, rows.folds, rows.row_clusters())
+        blended = MemberPredictions(BLEND, honest, fitted.blend(rows.members))
     else:
         fitted, honest = recipe, recipe.blend(rows.members)
-        blended = Predicted(BLEND, honest, honest)
+        blended = MemberPredictions(BLEND, honest, honest)
     mean = for_labels(Ensembler.open(MEAN), recipe.multi_label, metric.decision)
     plain = [*zip(rows.names, rows.members, strict=True), (MEAN, mean.blend(rows.members))]
-    predicted = [*(Predicted(name, one, one) for name, one in plain), blended]
-    sole = sole_member(fitted, rows.members, blended.fitted)
+    predicted = [*(MemberPredictions(name, one, one) for name, one in plain), blended]
+    sole = sole_member(fitted, rows.members, blended.in_sample)
     named = None if sole is None or len(rows.names) == 1 else rows.names[sole]
-    return fitted, compared(metric, rows.truth, rows.folds, rows.groups, predicted, named), honest
+    return fitted, compare(metric, rows.truth, rows.folds, rows.groups, predicted, named), honest
 
 
-def _record(workspace: Workspace, judged: Judged, blended: Blended, shape: Format) -> dict[str, Any]:
+def _record(
+    workspace: Workspace, judged: CrossValidatedBlend, blended: Blended, shape: Format
+) -> dict[str, Any]:
     """What the submission was made from, as JSON."""
     members, metric = judged.members, judged.metric
     sample = workspace.path(str(workspace.competition.data.sample))
     return {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "members": [
-            {"member": str(one), "oof": dict(one.oof.about), "test": dict(one.test.about)} for one in members
+            {"member": str(one), "oof": dict(one.oof.metadata), "test": dict(one.test.metadata)}
+            for one in members
         ],
         "ensembler": blended.ensembler.spec(),
         "recipe": judged.recipe.spec(),
@@ -300,7 +305,11 @@ def _record(workspace: Workspace, judged: Judged, blended: Blended, shape: Forma
 
 
 def _entry(
-    written: submission.Written, record: Mapping[str, Any], blended: Blended, metric: Metric, notes: str
+    written: submission.WrittenSubmission,
+    record: Mapping[str, Any],
+    blended: Blended,
+    metric: Metric,
+    notes: str,
 ) -> Entry:
     return Entry(
         number=written.number,

@@ -9,13 +9,13 @@ import numpy as np
 
 from kit.data.predictions import Predictions
 from kit.data.table import Table
-from kit.errors import SHOWN, Case, InvalidError
+from kit.errors import MAX_CASES, Case, InvalidError
 from kit.kinds.advice import predict_command
 from kit.kinds.classes import label_kind
 from kit.kinds.label_kinds import MEANING
 from kit.stages.blending.members import Member
 
-LISTED = 30  # classes in an error
+MAX_LISTED_CLASSES = 30  # classes in an error
 
 
 def check_together(members: Sequence[Member], table: Table) -> None:
@@ -31,7 +31,7 @@ def check_together(members: Sequence[Member], table: Table) -> None:
             _check_held_out(member)
             if table.groups is not None:
                 _check_groups(member, table.ids, table.groups)
-        elif member.oof.about.get("folds") != members[0].oof.about.get("folds"):
+        elif member.oof.metadata.get("folds") != members[0].oof.metadata.get("folds"):
             _check_fingerprint(member)
         seen.add(shared)
 
@@ -47,15 +47,15 @@ def _check_classes(members: Sequence[Member], table: Table) -> None:
             raise InvalidError(
                 f"the classes of {first} and of {name} {how}",
                 code="D42",
-                cases=[Case(_listed(wanted), first), Case(_listed(classes), name)],
+                cases=[Case(_list_classes(wanted), first), Case(_list_classes(classes), name)],
                 hint="members of one class list; kit orders no columns anew by guess",
             )
 
 
-def _listed(classes: Sequence[str]) -> str:
+def _list_classes(classes: Sequence[str]) -> str:
     """The classes, the first of them where they are many."""
-    more = f", … ({len(classes)} in all)" if len(classes) > LISTED else ""
-    return ", ".join(classes[:LISTED]) + more
+    more = f", … ({len(classes)} in all)" if len(classes) > MAX_LISTED_CLASSES else ""
+    return ", ".join(classes[:MAX_LISTED_CLASSES]) + more
 
 
 def _check_labels(members: Sequence[Member], table: Table) -> None:
@@ -75,11 +75,11 @@ def _check_test_sets(members: Sequence[Member]) -> None:
     ids = set(first.test.ids.tolist())
     for member in members[1:]:
         others = ids if member.test.ids is first.test.ids else set(member.test.ids.tolist())
-        marks = {str(one.test.about["ids"]) for one in (first, member) if "ids" in one.test.about}
+        marks = {str(one.test.metadata["ids"]) for one in (first, member) if "ids" in one.test.metadata}
         if ids == others and len(marks) < 2:
             continue
-        cases = [Case(f"only in {first}", id=name) for name in sorted(ids - others)[:SHOWN]]
-        cases += [Case(f"only in {member}", id=name) for name in sorted(others - ids)[:SHOWN]]
+        cases = [Case(f"only in {first}", id=name) for name in sorted(ids - others)[:MAX_CASES]]
+        cases += [Case(f"only in {member}", id=name) for name in sorted(others - ids)[:MAX_CASES]]
         raise InvalidError(
             f"{first} and {member} predict different test sets: {len(ids - others)} ids are only in the first, "
             f"{len(others - ids)} only in the second",
@@ -91,7 +91,7 @@ def _check_test_sets(members: Sequence[Member]) -> None:
 
 def _again(member: Member) -> str:
     """The command that predicts a member anew."""
-    return predict_command(member.run, member.views, about=member.oof.about)
+    return predict_command(member.run, member.views, about=member.oof.metadata)
 
 
 def _check_held_out(member: Member) -> None:
@@ -114,7 +114,7 @@ def _check_held_out(member: Member) -> None:
 
 
 def _check_fingerprint(member: Member) -> None:
-    mark = member.oof.about.get("folds")
+    mark = member.oof.metadata.get("folds")
     if mark is not None and mark != member.folds.fingerprint():
         raise InvalidError(
             f"runs/{member.run}/folds.csv is not what {member} was predicted with", code="D43",
@@ -140,7 +140,7 @@ def _check_checkpoints(member: Member) -> None:
 
 
 def _checkpoints(predictions: Predictions) -> dict[str, Any]:
-    found = predictions.about.get("checkpoints")
+    found = predictions.metadata.get("checkpoints")
     return dict(found) if isinstance(found, dict) else {}
 
 
@@ -148,7 +148,9 @@ def _check_groups(member: Member, ids: np.ndarray, groups: np.ndarray) -> None:
     """Rows of one group share a fold in every repeat."""
     known = dict(zip(ids.tolist(), groups.tolist(), strict=True))
     folds: dict[tuple[str, int], set[int]] = {}
-    for name, numbers in zip(member.folds.ids.tolist(), member.folds.sides.tolist(), strict=True):
+    for name, numbers in zip(
+        member.folds.ids.tolist(), member.folds.folds_of_related_rows.tolist(), strict=True
+    ):
         for repeat, number in enumerate(numbers):
             if name in known:
                 folds.setdefault((known[name], repeat), set()).add(number)

@@ -13,7 +13,7 @@ from kit.kinds import Ensembler, Metric
 from kit.kinds.decision import Decision
 from kit.stages.blending.out_of_fold import OutOfFold
 
-ROWS = 4096  # at a time
+BLOCK_ROWS = 4096  # at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,14 +36,14 @@ class Diversity:
     rows: int
 
 
-def measured(rows: OutOfFold, recipe: Ensembler, metric: Metric) -> Diversity:
+def measure_diversity(rows: OutOfFold, recipe: Ensembler, metric: Metric) -> Diversity:
     """The diversity of the members; what each brings is measured by leaving it out of the recipe."""
     count = len(rows.names)
     blends = [_honest(recipe, rows, range(count))]
     if count > 1:
         blends += [_honest(recipe, rows, [n for n in range(count) if n != left]) for left in range(count)]
     scores = [metric.score(rows.truth, one) for one in blends]
-    drawn = bootstrap.scores(metric, rows.truth, blends, rows.groups)
+    drawn = bootstrap.resample_scores(metric, rows.truth, blends, rows.groups)
     gains = tuple(
         gain(metric, f"without {name}", scores[0], scores[place], drawn[:, 0], drawn[:, place])
         for place, name in enumerate(rows.names, 1)
@@ -52,7 +52,7 @@ def measured(rows: OutOfFold, recipe: Ensembler, metric: Metric) -> Diversity:
     return Diversity(
         names=rows.names, metric=metric.plugin_name(),
         scores=tuple(metric.score(rows.truth, one) for one in rows.members),
-        correlation=correlation(rows.members), overlap=overlap(wrong(rows.members, rows.truth, metric.decision)),
+        correlation=correlation(rows.members), overlap=overlap(error_matrix(rows.members, rows.truth, metric.decision)),
         ensembler=recipe.plugin_name(), score=scores[0], gains=gains, rows=len(rows.ids),
     )  # fmt: skip
 
@@ -62,7 +62,7 @@ def _honest(recipe: Ensembler, rows: OutOfFold, which: range | list[int]) -> np.
     members = rows.members if len(which) == len(rows.members) else rows.members[list(which)]
     if not recipe.fitted:
         return recipe.blend(members)
-    return cross_fit(recipe, members, rows.truth, rows.folds, rows.relatives())[0]
+    return cross_fit(recipe, members, rows.truth, rows.folds, rows.row_clusters())[0]
 
 
 def correlation(members: np.ndarray) -> np.ndarray:
@@ -71,7 +71,7 @@ def correlation(members: np.ndarray) -> np.ndarray:
     flat = members.reshape(count, -1)
     means = flat.mean(axis=1, dtype=np.float64)[:, None]
     products = np.zeros((count, count))
-    block = ROWS * members.shape[2]
+    block = BLOCK_ROWS * members.shape[2]
     for start in range(0, rows * members.shape[2], block):
         part = flat[:, start : start + block] - means
         products += part @ part.T
@@ -83,14 +83,16 @@ def correlation(members: np.ndarray) -> np.ndarray:
     return found
 
 
-def wrong(members: np.ndarray, truth: np.ndarray, decision: Decision) -> np.ndarray:
+def error_matrix(members: np.ndarray, truth: np.ndarray, decision: Decision) -> np.ndarray:
     """Whether each member predicts each row wrong, bool (M, N): its most probable class is not the true one.
 
     If a row may have several labels: whether the decision rule gives or withholds any label wrongly.
     """
     if truth.ndim == 1:
         return np.stack([member.argmax(axis=1) != truth for member in members])
-    return np.stack([(decision.given(member) != truth.astype(bool)).any(axis=1) for member in members])
+    return np.stack(
+        [(decision.assign_labels(member) != truth.astype(bool)).any(axis=1) for member in members]
+    )
 
 
 def overlap(errors: np.ndarray) -> np.ndarray:

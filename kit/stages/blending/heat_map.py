@@ -20,7 +20,7 @@ DEEP = np.array([33, 79, 140])  # the colour of 1
 GOOD, BAD = (46, 125, 80), (178, 60, 48)
 
 
-def colour(value: float, low: float = 0.0) -> tuple[int, int, int]:
+def heat_colour(value: float, low: float = 0.0) -> tuple[int, int, int]:
     """White at `low` and below, deep blue at 1, in between evenly."""
     share = float(np.clip((value - low) / (1 - low), 0, 1)) if low < 1 else 1.0
     red, green, blue = np.rint(255 + share * (DEEP - 255)).astype(int).tolist()
@@ -65,7 +65,7 @@ def _matrix(pen: ImageDraw, matrix: np.ndarray, title: str, left: int) -> None:
         pen.text((left + row * WIDE + WIDE // 2, HIGH + 5), str(row + 1), INK, anchor="ma")
         for column, value in enumerate(values):
             x, y = left + column * WIDE, (row + 2) * HIGH
-            fill = colour(value, low)
+            fill = heat_colour(value, low)
             pen.rectangle((x, y, x + WIDE - 2, y + HIGH - 2), fill)
             ink = INK if sum(fill) > 450 else PAPER
             pen.text((x + WIDE // 2, y + 5), f"{value:.2f}".lstrip("0"), ink, anchor="ma")

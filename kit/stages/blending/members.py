@@ -12,12 +12,12 @@ import numpy as np
 
 from kit.config.workspace import Workspace, member_parts
 from kit.core.files import StrPath, sha256
-from kit.core.memmaps import MANY, empty
+from kit.core.memmaps import MEMMAP_FROM_BYTES_PER_MEMBER, empty_or_memmap
 from kit.data.folds import Folds
 from kit.data.predictions import Predictions, common_ids
 from kit.data.renamed_classes import predictions_now
 from kit.data.table import Table
-from kit.errors import Case, ConfigError, InvalidError, nearest
+from kit.errors import Case, ConfigError, InvalidError, did_you_mean
 from kit.kinds.advice import predict_command
 
 
@@ -39,7 +39,7 @@ class Member:
         return replace(self, oof=replace(self.oof, probabilities=self.oof.probabilities[:0].copy()))
 
     @cached_property
-    def held_out_by(self) -> dict[str, int]:
+    def fold_by_id(self) -> dict[str, int]:
         """The fold that held an id out, the first one where there are repeats."""
         return dict(zip(self.oof.ids[::-1].tolist(), self.oof.folds[::-1].tolist(), strict=True))
 
@@ -57,7 +57,7 @@ def read_members(workspace: Workspace, texts: StrPath | Sequence[StrPath]) -> tu
     known: dict[str, Folds] = {}  # by a file's content: most members share their folds
     for text in texts:
         read = _read(workspace, text, known)
-        members.append(_sharing(read, members[0]) if members else read)
+        members.append(_share_ids(read, members[0]) if members else read)
     names = [str(member) for member in members]
     double = next((name for name in names if names.count(name) > 1), None)
     if double is not None:
@@ -67,7 +67,7 @@ def read_members(workspace: Workspace, texts: StrPath | Sequence[StrPath]) -> tu
     return tuple(members)
 
 
-def named_now(workspace: Workspace, members: Sequence[Member], table: Table) -> tuple[Member, ...]:
+def with_current_names(workspace: Workspace, members: Sequence[Member], table: Table) -> tuple[Member, ...]:
     """The members with the table's classes, where `data.rename` renamed classes since their runs were trained.
 
     A member of other classes stays as it is. Large probabilities stand in memory maps, as those of `read_members`.
@@ -76,7 +76,7 @@ def named_now(workspace: Workspace, members: Sequence[Member], table: Table) -> 
 
     def of_now(member: Member, made: Predictions) -> Predictions:
         named = predictions_now(workspace.runs / member.run, made, table, rename)
-        return named if named.probabilities is made.probabilities else _parked(named, workspace.cache)
+        return named if named.probabilities is made.probabilities else _memory_map(named, workspace.cache)
 
     return tuple(
         replace(member, oof=of_now(member, member.oof), test=of_now(member, member.test))
@@ -84,7 +84,7 @@ def named_now(workspace: Workspace, members: Sequence[Member], table: Table) -> 
     )
 
 
-def _sharing(member: Member, first: Member) -> Member:
+def _share_ids(member: Member, first: Member) -> Member:
     """The same member, with the first one's ids and folds where they are equal: text of a million rows is large."""
     return replace(
         member,
@@ -117,7 +117,7 @@ def _read(workspace: Workspace, text: StrPath, known: dict[str, Folds]) -> Membe
         raise InvalidError(
             f"{folder / 'folds.csv'} is missing: what held each row out cannot be checked", code="D43"
         )
-    oof, *rest = (_parked(Predictions.read(file), workspace.cache) for file in files)
+    oof, *rest = (_memory_map(Predictions.read(file), workspace.cache) for file in files)
     test = rest[0] if rest else Predictions.without_rows(oof.classes, oof.multi_label)
     content = sha256(folder / "folds.csv")
     if content not in known:
@@ -125,11 +125,11 @@ def _read(workspace: Workspace, text: StrPath, known: dict[str, Folds]) -> Membe
     return Member(folder.name, views, known[content], oof, test)
 
 
-def _parked(made: Predictions, folder: Path) -> Predictions:
+def _memory_map(made: Predictions, folder: Path) -> Predictions:
     """The same predictions; large ones stand in a memory map."""
-    if made.probabilities.nbytes < MANY:
+    if made.probabilities.nbytes < MEMMAP_FROM_BYTES_PER_MEMBER:
         return made
-    kept = empty(made.probabilities.shape, folder, MANY)
+    kept = empty_or_memmap(made.probabilities.shape, folder, MEMMAP_FROM_BYTES_PER_MEMBER)
     kept[:] = made.probabilities
     return replace(made, probabilities=kept)
 
@@ -145,13 +145,13 @@ def run_folder(workspace: Workspace, place: str) -> Path:
         else []
     )
     raise ConfigError(
-        f"no run {place!r} in {workspace.runs}{nearest(Path(place).name, known)}",
+        f"no run {place!r} in {workspace.runs}{did_you_mean(Path(place).name, known)}",
         code="C20",
         hint=f"one of {', '.join(known)}" if known else "kit train makes one",
     )
 
 
-def aligned(members: Sequence[Member], folder: Path) -> tuple[np.ndarray, np.ndarray]:
+def align(members: Sequence[Member], folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """The ids that all members predict out of fold, (N,), and their probabilities (M, N, K).
 
     Large ones are mapped to a file in `folder`. Raises InvalidError (D41) where there is no such id.
@@ -164,7 +164,7 @@ def aligned(members: Sequence[Member], folder: Path) -> tuple[np.ndarray, np.nda
             cases=[Case(f"{len(set(member.oof.ids.tolist()))} rows", str(member)) for member in members],
             hint="members that share folds; runs trained on all rows are blended by kit final, which made them",
         )
-    stack = empty((len(members), len(ids), len(members[0].oof.classes)), folder)
+    stack = empty_or_memmap((len(members), len(ids), len(members[0].oof.classes)), folder)
     for place, member in enumerate(members):
         stack[place] = member.oof.mean().align(ids, allow_extra=True)
     return ids, stack

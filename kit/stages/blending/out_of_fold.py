@@ -12,9 +12,9 @@ import numpy as np
 
 from kit.config.workspace import Workspace
 from kit.data import duplicates
-from kit.data.table import Table, labelled_rows
+from kit.data.table import Table, read_labelled_rows
 from kit.errors import KitWarning
-from kit.stages.blending.members import Member, aligned
+from kit.stages.blending.members import Member, align
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,25 +36,25 @@ class OutOfFold:
     def groups(self) -> np.ndarray | None:
         return self.table.groups
 
-    def relatives(self) -> np.ndarray | None:
+    def row_clusters(self) -> np.ndarray | None:
         """What must stay together when rows are cut into parts."""
-        return relatives(self.folds, self.table)
+        return row_clusters(self.folds, self.table)
 
 
-def relatives(folds: np.ndarray, table: Table) -> np.ndarray | None:
+def row_clusters(folds: np.ndarray, table: Table) -> np.ndarray | None:
     """What must stay together when rows are cut into parts: groups, and images that are the same byte for byte.
 
     Several folds keep those together already, and reading all images takes long: then it is the groups alone.
     """
     if len(np.unique(folds)) > 1:
         return table.groups
-    same = duplicates.contents(table.paths)
-    return same if table.groups is None else duplicates.joined(same, table.groups)
+    same = duplicates.file_groups(table.paths)
+    return same if table.groups is None else duplicates.merge_groups(same, table.groups)
 
 
 def labels(workspace: Workspace) -> Table:
     """The training table; a machine that blends need not have the images that it names."""
-    return labelled_rows(workspace.root, workspace.competition.data)
+    return read_labelled_rows(workspace.root, workspace.competition.data)
 
 
 def out_of_fold(members: Sequence[Member], table: Table, folder: Path) -> OutOfFold:
@@ -62,10 +62,10 @@ def out_of_fold(members: Sequence[Member], table: Table, folder: Path) -> OutOfF
 
     Raises InvalidError (D41) for none, and for rows that the table lacks.
     """
-    ids, shares = aligned(members, folder)
-    folds = np.array([members[0].held_out_by[name] for name in ids.tolist()])
+    ids, shares = align(members, folder)
+    folds = np.array([members[0].fold_by_id[name] for name in ids.tolist()])
     names = tuple(map(str, members))
-    return OutOfFold(names, ids, shares, folds, table.take(table.rows_of(ids)))
+    return OutOfFold(names, ids, shares, folds, table.take(table.index_of(ids)))
 
 
 def warn_of_partial(members: Sequence[Member], shared: int) -> None:

@@ -9,20 +9,20 @@ import numpy as np
 
 from kit.errors import InvalidError
 from kit.evaluation import bootstrap
-from kit.evaluation.gains import Gain, gain, simplest
+from kit.evaluation.gains import Gain, gain, simplest_not_worse
 from kit.kinds import Ensembler, Metric
 
 MEAN, BLEND, BEST = "mean", "blend", "best member"
-SAME = 1e-6  # probabilities so close are the same: float32 is rounded
+EQUAL_WITHIN = 1e-6  # probabilities so close are the same: float32 is rounded
 
 
 @dataclass(frozen=True, eq=False)
-class Predicted:
-    """Predictions of the out-of-fold rows (N, K) by one name; `fitted` ones know the rows that they predict."""
+class MemberPredictions:
+    """Predictions of the out-of-fold rows (N, K) by one name; `in_sample` ones know the rows that they predict."""
 
     name: str
-    honest: np.ndarray
-    fitted: np.ndarray
+    cross_fitted: np.ndarray
+    in_sample: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ class Comparison:
     sole: str | None = None  # the member that has all the weight, so that the blend is this member
 
 
-def compared(
+def compare(
     metric: Metric, truth: np.ndarray, folds: np.ndarray, groups: np.ndarray | None,
-    predicted: Sequence[Predicted], sole: str | None = None,
+    predicted: Sequence[MemberPredictions], sole: str | None = None,
 ) -> Comparison:  # fmt: skip
     """The comparison of members, mean and blend, which come in this order.
 
@@ -67,7 +67,7 @@ def compared(
     uncertainty of the choice. A blend with all the weight on one member, `sole`, has no interval: it claims no gain.
     """
     scores = [_score(metric, truth, folds, one) for one in predicted]
-    drawn = bootstrap.scores(metric, truth, [one.honest for one in predicted], groups)
+    drawn = bootstrap.resample_scores(metric, truth, [one.cross_fitted for one in predicted], groups)
     sign = 1.0 if metric.higher_is_better else -1.0
     values = [score.cv for score in scores]
     *members, mean, blend = range(len(values))
@@ -78,19 +78,19 @@ def compared(
         drawn_base = best_drawn if base == top else drawn[:, base]
         name = {top: BEST, mean: MEAN}.get(base, scores[base].name)
         made = gain(metric, name, values[place], values[base], drawn[:, place], drawn_base)
-        return _unclaimed(made) if place == blend and sole else made
+        return _without_interval(made) if place == blend and sole else made
 
     def over_top(place: int) -> Gain:
         name = scores[top].name
         made = gain(metric, name, values[place], values[top], drawn[:, place], drawn[:, top])
-        return _unclaimed(made) if place == blend and sole else made
+        return _without_interval(made) if place == blend and sole else made
 
     with_gains = [
         replace(score, gains=(over(place, top), over(place, mean), over_top(place)))
         for place, score in enumerate(scores)
     ]
     choices = (top, mean, blend)
-    better = {(later, first): over(later, first).shown for later in choices for first in choices}
+    better = {(later, first): over(later, first).is_significant for later in choices for first in choices}
     return Comparison(
         members=tuple(with_gains[:-2]),
         mean=with_gains[mean],
@@ -98,8 +98,8 @@ def compared(
         best=scores[top].name,
         recommended=scores[top].name
         if sole
-        else {top: scores[top].name, mean: MEAN, blend: BLEND}[simplest(choices, better)],
-        blend_is_mean=np.array_equal(predicted[mean].honest, predicted[blend].honest),
+        else {top: scores[top].name, mean: MEAN, blend: BLEND}[simplest_not_worse(choices, better)],
+        blend_is_mean=np.array_equal(predicted[mean].cross_fitted, predicted[blend].cross_fitted),
         draws=len(drawn),
         by_groups=groups is not None,
         sole=sole,
@@ -114,8 +114,8 @@ def sole_member(recipe: Ensembler, members: np.ndarray, blended: np.ndarray) -> 
     place = _only_weight(recipe, len(members))
     if place is None:
         return None
-    alone = recipe.closed(members[place].astype(np.float64))
-    return place if np.allclose(alone, blended, rtol=0, atol=SAME) else None
+    alone = recipe.normalise(members[place].astype(np.float64))
+    return place if np.allclose(alone, blended, rtol=0, atol=EQUAL_WITHIN) else None
 
 
 def _only_weight(recipe: Ensembler, count: int) -> int | None:
@@ -131,7 +131,7 @@ def _only_weight(recipe: Ensembler, count: int) -> int | None:
     return next((found for one in inner if (found := _only_weight(one, count)) is not None), None)
 
 
-def _unclaimed(made: Gain) -> Gain:
+def _without_interval(made: Gain) -> Gain:
     return replace(made, low=None, high=None)
 
 
@@ -141,14 +141,16 @@ def _highest(drawn: np.ndarray) -> np.ndarray:
     return np.where(np.isneginf(filled), np.nan, filled)
 
 
-def _score(metric: Metric, truth: np.ndarray, folds: np.ndarray, predicted: Predicted) -> Score:
+def _score(metric: Metric, truth: np.ndarray, folds: np.ndarray, predicted: MemberPredictions) -> Score:
     def of(rows: np.ndarray) -> float | None:
         try:
-            return metric.score(truth[rows], predicted.honest[rows])
+            return metric.score(truth[rows], predicted.cross_fitted[rows])
         except InvalidError:
             return None
 
     by_fold = {int(fold): of(folds == fold) for fold in np.unique(folds)}
-    pooled = metric.score(truth, predicted.honest)
-    alike = predicted.fitted is predicted.honest
-    return Score(predicted.name, pooled, by_fold, pooled if alike else metric.score(truth, predicted.fitted))
+    pooled = metric.score(truth, predicted.cross_fitted)
+    alike = predicted.in_sample is predicted.cross_fitted
+    return Score(
+        predicted.name, pooled, by_fold, pooled if alike else metric.score(truth, predicted.in_sample)
+    )

@@ -16,7 +16,7 @@ from kit.kinds import Ensembler
 from kit.stages.blending.members import Member
 
 
-def blended_test(members: Sequence[Member], fitted: Ensembler, ids: Sequence[str]) -> Predictions:
+def blend_test_rows(members: Sequence[Member], fitted: Ensembler, ids: Sequence[str]) -> Predictions:
     """The blend of the test rows, in the order of `ids`.
 
     Where members have other folds than one another, each one's mean over its folds is blended. Raises InvalidError

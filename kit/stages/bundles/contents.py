@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from kit.core.files import is_plain_name, read_json, sha256, write_json
+from kit.core.files import is_safe_folder_name, read_json, sha256, write_json
 from kit.errors import Case, DataError
 from kit.model.checkpoints import MANIFEST
 
@@ -16,7 +16,7 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True)
-class Network:
+class BundledNetwork:
     """One network of a member: where its checkpoint is in the bundle, and the fold that it blends in."""
 
     run: str
@@ -32,7 +32,7 @@ class Packed:
     member: str  # r@d4
     views: Mapping[str, Any]
     merge: str
-    networks: tuple[Network, ...]
+    networks: tuple[BundledNetwork, ...]
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,14 @@ class Contents:
             found = dict(read_json(folder / BUNDLE))
             schema, files = int(found.pop("schema")), dict(found.pop("files"))
             members = tuple(
-                Packed(one["member"], one["views"], one["merge"], tuple(Network(**each) for each in one["networks"]))
+                Packed(
+                    one["member"],
+                    one["views"],
+                    one["merge"],
+                    tuple(BundledNetwork(**each) for each in one["networks"]),
+                )
                 for one in found.pop("members")
-            )  # fmt: skip
+            )
             made = cls(
                 members, **{**found, "classes": tuple(found["classes"]), "prior": tuple(found["prior"])}
             )
@@ -82,7 +87,9 @@ class Contents:
             raise DataError(
                 f"{folder} names what is not in it", code="D66", cases=strays, hint="kit bundle makes one"
             )
-        wrong = [Case(why, name) for name, mark in files.items() if (why := _wrong(folder / name, mark))]
+        wrong = [
+            Case(why, name) for name, mark in files.items() if (why := _describe_damage(folder / name, mark))
+        ]
         if wrong:
             raise DataError(
                 f"{len(wrong)} of {len(files)} files of {folder} are not what was packed", code="D66", cases=wrong,
@@ -91,7 +98,7 @@ class Contents:
         return made
 
 
-def _wrong(file: Path, mark: Mapping[str, Any]) -> str:
+def _describe_damage(file: Path, mark: Mapping[str, Any]) -> str:
     if not file.is_file():
         return "is missing"
     if file.stat().st_size != mark["bytes"]:
@@ -106,7 +113,7 @@ def _strays(contents: Contents, files: Mapping[str, Any]) -> list[Case]:
     places = dict.fromkeys(str(network.checkpoint) for network in networks)
     return [
         *(Case("is not below the bundle", name) for name in files if not _below(name)),
-        *(Case("is no folder's name", run) for run in runs if not (_below(run) and is_plain_name(run))),
+        *(Case("is no folder's name", run) for run in runs if not (_below(run) and is_safe_folder_name(run))),
         *(Case("is no checkpoint of it", place) for place in places if f"{place}/{MANIFEST}" not in files),
     ]
 

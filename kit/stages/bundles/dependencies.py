@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kit.core.installed import KIT, REQUIRED
 from kit.kinds.plugin import Plugin
-from kit.kinds.registry import place_of
+from kit.kinds.registry import location_of
 from kit.runs.run import code_of
 
 
@@ -23,7 +23,7 @@ def packages_of(plugins: Iterable[Plugin]) -> dict[str, str]:
     skipped = {"kit", *sys.stdlib_module_names, *REQUIRED.values()}
     names: set[str] = set()
     for plugin in _with_nested(plugins):
-        names.add(place_of(type(plugin)).distribution)
+        names.add(location_of(type(plugin)).distribution)
         modules = {module for file in code_of(type(plugin)) for module in _imports(file)}
         names |= {name for module in modules - skipped for name in providers.get(module, ())}
     return {name: importlib.metadata.version(name) for name in sorted(names - {"", KIT})}

@@ -11,21 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import kit
-from kit.config.workspace import CONFIG, Workspace
-from kit.core.files import StrPath, write_json, write_text, written_folder
-from kit.core.installed import pinned
+from kit.config.workspace import CONFIG_FILE, Workspace
+from kit.core.files import StrPath, atomic_folder, write_json, write_text
+from kit.core.installed import pin_requirements
 from kit.data.renamed_classes import Naming, names_now, rename_in
-from kit.data.table import Table, labelled_rows
+from kit.data.table import Table, read_labelled_rows
 from kit.errors import ConfigError, InvalidError, RunError
 from kit.evaluation.competition import decision_of
-from kit.experiment.restore import classes_of, experiment_of
+from kit.experiment.restore import classes_of_checkpoint, experiment_of
 from kit.kinds import Ensembler, Format, Views
 from kit.kinds.plugin import Plugin
 from kit.model import checkpoints
 from kit.model.network import open_parts
 from kit.runs.run import Run, versions
-from kit.stages.blending.blend import judge
-from kit.stages.bundles.contents import Contents, Network, Packed
+from kit.stages.blending.blend import cross_validate
+from kit.stages.bundles.contents import BundledNetwork, Contents, Packed
 from kit.stages.bundles.dependencies import packages_of
 from kit.stages.final.jobs import find_asked
 from kit.stages.submission.submission import read_record
@@ -58,22 +58,24 @@ def bundle(
         raise ConfigError(f"{out} is there already", code="C38", hint="another --out, or remove it")
     record = read_record(Path(members[0])) if len(members) == 1 and members[0].endswith(".json") else None
     if record is None:
-        record = _judged(workspace, members, ensembler)
+        record = _blend_record(workspace, members, ensembler)
     elif ensembler is not None:
         raise ConfigError("a submission has its ensembler, which is fitted", code="C05")
     told, fitted = _with_weight(workspace, record)
-    packed = [_packed(workspace, one, record.get("final")) for one in told]
-    table = labelled_rows(workspace.root, workspace.competition.data)
+    packed = [_pack_member(workspace, one, record.get("final")) for one in told]
+    table = read_labelled_rows(workspace.root, workspace.competition.data)
     if record.get("classes") not in (None, list(table.classes)):
         raise InvalidError(
             "the submission was blended before its classes were renamed", code="D42", hint="kit blend again"
         )
-    with written_folder(out) as part:
+    with atomic_folder(out) as part:
         for run, path in {(n.run, n.checkpoint) for one in packed for n in one.networks}:
             _slim(workspace.root / path, part / path, run, table, workspace.competition.data.rename)
         # a bundle has no training table, on which the rule may depend
         decision = record.get("decision") or decision_of(workspace, table).spec()
-        write_json(part / CONFIG, {**workspace.competition.model_dump(mode="json"), "decision": decision})
+        write_json(
+            part / CONFIG_FILE, {**workspace.competition.model_dump(mode="json"), "decision": decision}
+        )
         _copy_code(workspace, part)
         _write_requirements(part, requirements(workspace, packed, fitted, record["format"]), wheels)
         Contents(
@@ -97,20 +99,20 @@ def _with_weight(workspace: Workspace, record: Mapping[str, Any]) -> tuple[list[
     return [members[place] for place in kept], recipe.restrict(kept).spec()
 
 
-def _judged(
+def _blend_record(
     workspace: Workspace, members: Sequence[str], ensembler: str | Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """What a record of the members' blend would say."""
-    found = judge(workspace, members, ensembler)
-    _, shape = found.submittable(workspace)
-    told = [{"member": str(one), "test": dict(one.test.about)} for one in found.members]
+    found = cross_validate(workspace, members, ensembler)
+    _, shape = found.open_sample_and_format(workspace)
+    told = [{"member": str(one), "test": dict(one.test.metadata)} for one in found.members]
     return {
         "members": told, "ensembler": found.ensembler.spec(), "format": shape.spec(),
         "decision": found.written.decision,
     }  # fmt: skip
 
 
-def _packed(workspace: Workspace, told: Mapping[str, Any], final: Mapping[str, Any] | None) -> Packed:
+def _pack_member(workspace: Workspace, told: Mapping[str, Any], final: Mapping[str, Any] | None) -> Packed:
     """A member's views and networks, by what its test predictions say of themselves."""
     name = str(told["member"])
     made = (
@@ -129,7 +131,7 @@ def _packed(workspace: Workspace, told: Mapping[str, Any], final: Mapping[str, A
                     code="D43", hint=f"kit tta and kit blend again, or put runs/{run.name} back",
                 )  # fmt: skip
             place = path.relative_to(workspace.root).as_posix()
-            networks.append(Network(run.name, int(fold), place, int(fold) if seed is None else seed))
+            networks.append(BundledNetwork(run.name, int(fold), place, int(fold) if seed is None else seed))
     first = Run(workspace.runs / networks[0].run)
     asked = find_asked(workspace, f"{first.name}@{name.partition('@')[2]}", first)
     return Packed(name, asked.views.spec(), asked.merge, tuple(networks))
@@ -140,7 +142,7 @@ def _slim(source: Path, target: Path, run: str, table: Table, rename: Mapping[st
 
     Its classes have the table's names, in the order of the network's outputs. Raises InvalidError D42 for others.
     """
-    manifest = checkpoints.check(source)
+    manifest = checkpoints.check_checkpoint(source)
     name = checkpoints.EMA if checkpoints.EMA in manifest["files"] else checkpoints.MODEL
     target.mkdir(parents=True)
     shutil.copyfile(source / name, target / checkpoints.MODEL)
@@ -176,9 +178,9 @@ def requirements(workspace: Workspace, packed: Sequence[Packed], ensembler: Any,
         plugins.append(Views.open(one.views, root))
         for path in dict.fromkeys(network.checkpoint for network in one.networks):
             about = checkpoints.manifest_of(root / path)["about"]
-            parts = open_parts(experiment_of(about), root, classes_of(about))
+            parts = open_parts(experiment_of(about), root, classes_of_checkpoint(about))
             plugins += parts.all()
-    return pinned(packages_of(plugins))
+    return pin_requirements(packages_of(plugins))
 
 
 def _write_requirements(part: Path, lines: Sequence[str], wheels: bool) -> None:

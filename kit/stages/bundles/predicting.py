@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from kit.config.models import Data
-from kit.config.workspace import CONFIG, Workspace
+from kit.config.workspace import CONFIG_FILE, Workspace
 from kit.core.files import read_json, write_json, write_text
 from kit.core.progress import Progress, Work
 from kit.data.folds import Folds
@@ -21,32 +21,37 @@ from kit.data.predictions import Predictions
 from kit.data.quarantine import quarantine
 from kit.data.table import sample_frame, test_table
 from kit.device.precision import choose_device
-from kit.errors import SHOWN, ConfigError, DataError, KitWarning
+from kit.errors import MAX_CASES, ConfigError, DataError, KitWarning
 from kit.evaluation.ensembler_setup import for_labels
 from kit.experiment import sample_format
-from kit.experiment.loading import Loaded, geometry, loading
-from kit.experiment.prediction_file import Job, Sheet
-from kit.experiment.restore import classes_of, experiment_of, ready
+from kit.experiment.loading import Loaded, geometry, load_rows
+from kit.experiment.prediction_file import PredictionFile, PredictionJob
+from kit.experiment.restore import classes_of_checkpoint, experiment_of, load_for_prediction
 from kit.kinds import Ensembler, Format, Metric, Views
 from kit.kinds.decision import Decision
 from kit.model import checkpoints, network
 from kit.model.predict import open_views
 from kit.runs.run import Run, versions
-from kit.runs.scoring import joined
+from kit.runs.scoring import concat_predictions
 from kit.stages.blending.members import Member
-from kit.stages.blending.submission_rows import blended_test
+from kit.stages.blending.submission_rows import blend_test_rows
 from kit.stages.bundles.contents import Contents, Packed
-from kit.stages.prediction.tta import lines, one_pass, together, views_name
+from kit.stages.prediction.tta import describe_predictions, group_by_geometry, predict_groups, views_name
 from kit.stages.submission import submission
 
-NOBODY = Folds(np.array([], dtype=str), np.zeros((0, 1), np.int64))  # test rows are held out by no fold
+EMPTY_FOLDS = Folds(np.array([], dtype=str), np.zeros((0, 1), np.int64))  # test rows are held out by no fold
 GOES_ON = "--bad-test prior"  # what a hint says, since config.json of a bundle cannot be changed
 CHANGEABLE = ("data.", "device=", "workers=")  # what messages advise that changes no network
-EXACT = ("torch", "timm", "numpy", "opencv-python-headless")  # of other versions the last bits may differ
+PINNED_PACKAGES = (
+    "torch",
+    "timm",
+    "numpy",
+    "opencv-python-headless",
+)  # of other versions the last bits may differ
 
 
 @dataclass(frozen=True)
-class Given:
+class PredictionInput:
     """What a bundle predicts: the folder of images, the sample, the test table if the competition has one.
 
     `bad_test` says what an image that cannot be read does: its row gets the class prior, or the work stops.
@@ -60,8 +65,13 @@ class Given:
     overrides: Sequence[str] = ()
 
 
-def predicting_bundle(
-    folder: Path, given: Given, out: Path, work: Path, device: str = "auto", workers: int | str = "auto"
+def predict_bundle(
+    folder: Path,
+    given: PredictionInput,
+    out: Path,
+    work: Path,
+    device: str = "auto",
+    workers: int | str = "auto",
 ) -> Work[Path]:
     """Predicts the rows of a sample with a bundle's networks, blends, and writes the submission to `out`.
 
@@ -74,7 +84,7 @@ def predicting_bundle(
     _warn_of_versions(contents.versions)
     space = _workspace(folder, given, work, device, workers)
     try:
-        return (yield from _predicting(folder, contents, space, out))
+        return (yield from _predict(folder, contents, space, out))
     except DataError as error:
         if any(case.path or case.id for case in error.cases):
             hints = [error.hint]
@@ -86,26 +96,28 @@ def predicting_bundle(
         raise
 
 
-def _predicting(folder: Path, contents: Contents, space: Workspace, out: Path) -> Work[Path]:
+def _predict(folder: Path, contents: Contents, space: Workspace, out: Path) -> Work[Path]:
     data = space.competition.data
     test = test_table(space.root, data, contents.classes)
     metric = Metric.open(space.competition.metric, space.root, "metric")
     place = choose_device(space.experiment.device)
     jobs = [job for one in contents.members for job in _jobs(folder, space, one, contents, metric)]
-    groups = together(jobs)
+    groups = group_by_geometry(jobs)
     for number, group in enumerate(groups):
         some = [jobs[at] for at in group]
-        loaded = yield from loading(
+        loaded = yield from load_rows(
             space, test, "test", geometry(some[0].experiment), GOES_ON, needs_some=True
         )
         sheets = [
             _sheet(job, loaded, dict(zip(contents.classes, contents.prior, strict=True))) for job in some
         ]
-        paths = dict.fromkeys(sheet.job.checkpoints[fold] for sheet in sheets for fold in sheet.missing)
-        networks = {path: ready(path, space.root, place) for path in paths}
-        for step in one_pass(sheets, networks):
+        paths = dict.fromkeys(
+            sheet.job.checkpoints[fold] for sheet in sheets for fold in sheet.folds_to_predict
+        )
+        networks = {path: load_for_prediction(path, space.root, place) for path in paths}
+        for step in predict_groups(sheets, networks):
             yield replace(step, task="predict", done=number + step.done / step.total, total=len(groups))
-        for text in lines(sheets):
+        for text in describe_predictions(sheets):
             yield Progress("predict", number + 1, len(groups), text, line=True)
         for sheet in sheets:
             sheet.write()
@@ -113,7 +125,7 @@ def _predicting(folder: Path, contents: Contents, space: Workspace, out: Path) -
     decision = _decision(space, contents)
     fitted = for_labels(Ensembler.open(contents.ensembler, space.root), contents.multi_label, decision)
     members = [_member(space, one, contents.classes) for one in contents.members]
-    blended = blended_test(members, fitted, sample.iloc[:, 0].unique().tolist())
+    blended = blend_test_rows(members, fitted, sample.iloc[:, 0].unique().tolist())
     shape = Format.open(contents.format, space.root).with_known(decision=decision)
     table = sample_format.make_table(blended, sample, shape)
     write_text(out, submission.text_of(table, data.sep))
@@ -127,8 +139,9 @@ def _summary(rows: int, by_prior: Sequence[str], out: Path) -> str:
     text = f"{rows} rows in {out}"
     if not by_prior:
         return f"{text}, each predicted from its image"
-    more = ", …" if len(by_prior) > SHOWN else ""
-    return f"{text}; {len(by_prior)} have the class prior, for want of an image: {', '.join(by_prior[:SHOWN])}{more}"
+    more = ", …" if len(by_prior) > MAX_CASES else ""
+    listed = ", ".join(by_prior[:MAX_CASES])
+    return f"{text}; {len(by_prior)} have the class prior, for want of an image: {listed}{more}"
 
 
 def _decision(space: Workspace, contents: Contents) -> Decision:
@@ -144,19 +157,23 @@ def _warn_of_versions(packed: Mapping[str, str]) -> None:
     """Warns (W26) of packages of other versions than those that the networks were trained with."""
     here = versions()
     other = [
-        f"{name} {packed[name]} then, {here[name]} here" for name in EXACT if packed.get(name) != here[name]
+        f"{name} {packed[name]} then, {here[name]} here"
+        for name in PINNED_PACKAGES
+        if packed.get(name) != here[name]
     ]
     if other:
         text = f"W26 predictions may differ in their last bits: {'; '.join(other)}"
         warnings.warn(KitWarning(text), stacklevel=3)
 
 
-def _workspace(folder: Path, given: Given, work: Path, device: str, workers: int | str) -> Workspace:
+def _workspace(
+    folder: Path, given: PredictionInput, work: Path, device: str, workers: int | str
+) -> Workspace:
     """A workspace in `work` with the bundle's config and plugins, whose test rows are those that were given.
 
     Raises ConfigError C07 where the competition has a test table and none was given.
     """
-    config = dict(read_json(folder / CONFIG))
+    config = dict(read_json(folder / CONFIG_FILE))
     data = config["data"]
     if data.get("test") is not None and given.test is None:
         raise ConfigError("the competition has a test table", code="C07", hint="--test FILE")
@@ -173,7 +190,7 @@ def _workspace(folder: Path, given: Given, work: Path, device: str, workers: int
             hint="such as data.max_pixels=500000000",
         )  # fmt: skip
     work.mkdir(parents=True, exist_ok=True)
-    write_json(work / CONFIG, {**config, "device": device, "workers": workers})
+    write_json(work / CONFIG_FILE, {**config, "device": device, "workers": workers})
     _copy_plugins(folder / "plugins", work / "plugins")
     return Workspace.open(work, given.overrides)
 
@@ -209,17 +226,21 @@ def _first(parts: Sequence[str]) -> int:
     return next((place for place, part in enumerate(parts) if "{" in part), len(parts) - 1)
 
 
-def _jobs(folder: Path, space: Workspace, packed: Packed, contents: Contents, metric: Metric) -> list[Job]:
+def _jobs(
+    folder: Path, space: Workspace, packed: Packed, contents: Contents, metric: Metric
+) -> list[PredictionJob]:
     """A job for each run of a member: its networks of all folds."""
     runs = dict.fromkeys(one.run for one in packed.networks)
     return [_job(folder, space, packed, run, contents, metric) for run in runs]
 
 
-def _job(folder: Path, space: Workspace, packed: Packed, run: str, contents: Contents, metric: Metric) -> Job:
+def _job(
+    folder: Path, space: Workspace, packed: Packed, run: str, contents: Contents, metric: Metric
+) -> PredictionJob:
     paths = {one.fold: folder / one.checkpoint for one in packed.networks if one.run == run}
     about = checkpoints.manifest_of(next(iter(paths.values())))["about"]
     experiment = experiment_of(about)
-    parts = network.open_parts(experiment, space.root, classes_of(about))
+    parts = network.open_parts(experiment, space.root, classes_of_checkpoint(about))
     views = Views.open(packed.views, space.root)
     merge: Any = packed.merge
     name = views_name(views, merge)
@@ -228,17 +249,19 @@ def _job(folder: Path, space: Workspace, packed: Packed, run: str, contents: Con
         "run": run, "views": name, "merge": merge, "classes": about["classes"], "average_group": average,
         "checkpoints": {str(fold): checkpoints.tag(path) for fold, path in paths.items()},
     }  # fmt: skip
-    chosen = open_views(views, experiment.image_size, parts.backbone.fixed_size())
+    chosen = open_views(views, experiment.image_size, parts.backbone.input_size())
     loading = experiment.model_copy(update={"workers": space.experiment.workers})
     run_there = Run(space.runs / run)
-    return Job(space, run_there, name, views, chosen, merge, loading, paths, NOBODY, metric, told)
+    return PredictionJob(
+        space, run_there, name, views, chosen, merge, loading, paths, EMPTY_FOLDS, metric, told
+    )
 
 
-def _sheet(job: Job, loaded: Loaded, prior: Mapping[str, float]) -> Sheet:
+def _sheet(job: PredictionJob, loaded: Loaded, prior: Mapping[str, float]) -> PredictionFile:
     """The test rows as a job's networks predict them, which may have been trained with the classes in another order."""
     classes = tuple(job.about["classes"])
     named = replace(loaded, table=replace(loaded.table, classes=classes))
-    return Sheet.begin(job, "test", named, np.array([prior[name] for name in classes]))
+    return PredictionFile.begin(job, "test", named, np.array([prior[name] for name in classes]))
 
 
 def _member(space: Workspace, packed: Packed, classes: Sequence[str]) -> Member:
@@ -252,5 +275,5 @@ def _member(space: Workspace, packed: Packed, classes: Sequence[str]) -> Member:
         shares = made.probabilities if order == sorted(order) else made.probabilities[:, order]
         made = replace(made, classes=tuple(classes), probabilities=shares)
         parts.append(replace(made, folds=np.array([numbers[fold] for fold in made.folds.tolist()])))
-    test = joined(parts, parts[0].about)
-    return Member(packed.member.partition("@")[0], views, NOBODY, test.take(slice(0, 0)), test)
+    test = concat_predictions(parts, parts[0].metadata)
+    return Member(packed.member.partition("@")[0], views, EMPTY_FOLDS, test.take(slice(0, 0)), test)

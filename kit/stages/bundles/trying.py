@@ -22,7 +22,7 @@ from kit.data.csv_file import CsvFile, read_csv
 from kit.data.patterns import fill
 from kit.data.row_sources import ALL_IMAGES
 from kit.data.table import test_table
-from kit.errors import SHOWN, ConfigError, RunError
+from kit.errors import MAX_CASES, ConfigError, RunError
 from kit.stages.bundles.bare_python import bare_environment, bare_python, without_network
 from kit.stages.bundles.packing import SCRIPT
 from kit.stages.bundles.predicting import below, image_folder, pattern_of
@@ -31,7 +31,7 @@ ROWS = 8
 
 
 @dataclass(frozen=True)
-class Tried:
+class BundleTrial:
     """A bundle that predicted: how many rows of the sample, in what time, with images of noise if none is here."""
 
     rows: int
@@ -39,7 +39,7 @@ class Tried:
     noise: bool
 
 
-def try_bundle(workspace: Workspace, folder: Path, rows: int = ROWS) -> Tried:
+def try_bundle(workspace: Workspace, folder: Path, rows: int = ROWS) -> BundleTrial:
     """Runs a bundle's predict.py on the first test rows that have an image here, in a process without kit.
 
     Raises ConfigError C07 without a sample; RunError R18 if the script fails, leaves a row out or writes into the
@@ -65,19 +65,19 @@ def try_bundle(workspace: Workspace, folder: Path, rows: int = ROWS) -> Tried:
         )
         seconds = time.monotonic() - begun
         if done.returncode:
-            raise _failed(folder, f"ends with status {done.returncode}", done.stderr)
+            raise _failure(folder, f"ends with status {done.returncode}", done.stderr)
         if _state(folder) != before:
-            raise _failed(folder, "writes into the bundle, which may be read-only", done.stderr)
+            raise _failure(folder, "writes into the bundle, which may be read-only", done.stderr)
         made = read_csv(base / "submission.csv", data.sep, data.encoding)
         if len(made) != wanted:
-            raise _failed(folder, f"writes {len(made)} rows of {wanted}", done.stderr)
-    return Tried(wanted, seconds, noise)
+            raise _failure(folder, f"writes {len(made)} rows of {wanted}", done.stderr)
+    return BundleTrial(wanted, seconds, noise)
 
 
-def _failed(folder: Path, how: str, said: str) -> RunError:
+def _failure(folder: Path, how: str, said: str) -> RunError:
     return RunError(
         f"{folder}/{SCRIPT} {how} where kit is not installed", code="R18",
-        cases=[text for text in said.splitlines() if text.strip()][-SHOWN:],
+        cases=[text for text in said.splitlines() if text.strip()][-MAX_CASES:],
         hint="mend what it says, then kit bundle under another --out",
     )  # fmt: skip
 

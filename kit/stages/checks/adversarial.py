@@ -17,20 +17,20 @@ from kit.evaluation import bootstrap
 from kit.kinds import Metric
 from kit.stages.checks.finding import Finding
 
-APART = 0.6  # of the AUC's interval, its lower end: below it the two sets are as good as one
-FOLDS, FEWEST = (
+MIN_AUC = 0.6  # of the AUC's interval, its lower end: below it the two sets are as good as one
+FOLDS, MIN_ROWS = (
     5,
     20,
 )  # parts that each predict the others, and rows of either set that are worth the question
-MOST = 20_000  # rows that are looked at, drawn where there are more
-GIVEN_AWAY = 0.01  # the AUC falls by more where a measure that matters is shuffled
-SHOWN = 10  # rows of either set
+MAX_ROWS = 20_000  # rows that are looked at, drawn where there are more
+MIN_AUC_DROP = 0.01  # the AUC falls by more where a measure that matters is shuffled
+MAX_SHOWN_ROWS = 10  # rows of either set
 
 Model = Literal["trees", "linear"]
 
 
 @dataclass(frozen=True, eq=False)
-class Told:
+class Separability:
     """How well test rows are told from training rows; `shares` (rows,) is how much each looks like a test row."""
 
     auc: float
@@ -39,40 +39,40 @@ class Told:
     falls: Mapping[str, float]  # by how much the AUC falls where a measure is shuffled, the largest first
 
 
-def told_apart(
+def classify_train_vs_test(
     values: np.ndarray, names: Sequence[str], is_test: np.ndarray, groups: np.ndarray, model: Model = "trees"
-) -> Told | None:
+) -> Separability | None:
     """Cross-fits a model that tells test rows from training rows, by `values` (rows, measures), groups whole.
 
     None where either set has too few groups. Values that are not finite are for trees alone.
     """
-    rows = _looked_at(is_test)
+    rows = _sample_rows(is_test)
     kind, units = is_test[rows].astype(np.int64), np.unique(groups[rows], return_inverse=True)[1]
-    if min(_groups(units, kind == side) for side in (0, 1)) < FEWEST:
+    if min(_groups(units, kind == side) for side in (0, 1)) < MIN_ROWS:
         return None
     fitted = list(_cross_fitted(values[rows], kind, units, model))
-    found = _predicted(fitted, values[rows])
+    found = _predict(fitted, values[rows])
     auc = Metric.open("auc")
-    drawn = bootstrap.scores(auc, kind, [_both(found)], units)[:, 0]
+    drawn = bootstrap.resample_scores(auc, kind, [_both(found)], units)[:, 0]
     whole = auc.score(kind, _both(found))
     falls = {}
     for place, name in enumerate(names if model == "trees" else ()):
         shuffled = values[rows].copy()
         for _, held in fitted:
             shuffled[held, place] = generator(0, "shuffle", place).permutation(shuffled[held, place])
-        falls[name] = whole - auc.score(kind, _both(_predicted(fitted, shuffled)))
+        falls[name] = whole - auc.score(kind, _both(_predict(fitted, shuffled)))
     shares = np.full(len(is_test), np.nan)
     shares[rows] = found
     low, high = np.nanquantile(drawn, [0.025, 0.975])
     order = sorted(falls, key=lambda name: -falls[name])
-    return Told(whole, (float(low), float(high)), shares, {name: falls[name] for name in order})
+    return Separability(whole, (float(low), float(high)), shares, {name: falls[name] for name in order})
 
 
-def _looked_at(is_test: np.ndarray) -> np.ndarray:
+def _sample_rows(is_test: np.ndarray) -> np.ndarray:
     """All rows, or of either set an equal share of MOST."""
-    if len(is_test) <= MOST:
+    if len(is_test) <= MAX_ROWS:
         return np.arange(len(is_test))
-    return np.sort(generator(0, "adversarial").choice(len(is_test), MOST, replace=False))
+    return np.sort(generator(0, "adversarial").choice(len(is_test), MAX_ROWS, replace=False))
 
 
 def _groups(units: np.ndarray, mask: np.ndarray) -> int:
@@ -97,7 +97,7 @@ def _cross_fitted(values: np.ndarray, kind: np.ndarray, units: np.ndarray, model
         yield MODELS[model]().fit(values[~held], kind[~held]), np.flatnonzero(held)
 
 
-def _predicted(fitted: Sequence[Fitted], values: np.ndarray) -> np.ndarray:
+def _predict(fitted: Sequence[Fitted], values: np.ndarray) -> np.ndarray:
     """Each row's share by the model that did not see it."""
     found = np.empty(len(values))
     for made, held in fitted:
@@ -122,18 +122,18 @@ def _linear() -> Any:
 MODELS: Mapping[Model, Callable[[], Any]] = {"trees": _trees, "linear": _linear}
 
 
-def of_measures(
-    told: Told | None, values: np.ndarray, names: Sequence[str], ids: np.ndarray, train: int
+def check_measures(
+    told: Separability | None, values: np.ndarray, names: Sequence[str], ids: np.ndarray, train: int
 ) -> Iterator[Finding]:
     """K14: test rows that are told by what is measured of a file, and by columns that both tables have.
 
     The first `train` rows of `values` and `ids` are the training rows.
     """
-    if told is None or told.interval[0] < APART:
+    if told is None or told.interval[0] < MIN_AUC:
         return
     cases = []
     for name, fall in told.falls.items():
-        if fall > GIVEN_AWAY:
+        if fall > MIN_AUC_DROP:
             one, other = (
                 np.nanmedian(part[:, names.index(name)]) for part in (values[:train], values[train:])
             )
@@ -147,19 +147,19 @@ def of_measures(
         "K14", "warning", f"test rows are told from training rows by what is measured of them: {_auc(told)}",
         "cross-validation says less of the test set: expect a gap, larger the better they are told apart",
         "augment towards the test images (kit look augment); hold out the training rows that look like test rows "
-        "(splitter=column)", (*cases, *rows_that_tell(told, ids, train)),
+        "(splitter=column)", (*cases, *most_separable_rows(told, ids, train)),
     )  # fmt: skip
 
 
-def _auc(told: Told) -> str:
+def _auc(told: Separability) -> str:
     return f"AUC {told.auc:.3f} (95 % {told.interval[0]:.3f} to {told.interval[1]:.3f}; 0.5 is chance)"
 
 
-def rows_that_tell(told: Told, ids: np.ndarray, train: int) -> list[Case]:
+def most_separable_rows(told: Separability, ids: np.ndarray, train: int) -> list[Case]:
     """The test rows that look least like training rows, and the training rows that look most like test rows."""
     shares = np.nan_to_num(told.shares, nan=-1.0)
     order = np.argsort(-shares, kind="stable")
-    test, own = order[order >= train][:SHOWN], order[order < train][:SHOWN]
+    test, own = order[order >= train][:MAX_SHOWN_ROWS], order[order < train][:MAX_SHOWN_ROWS]
     made = [
         Case(f"looks least like training rows ({shares[row]:.2f})", id=str(ids[row]), split="test")
         for row in test
@@ -169,13 +169,13 @@ def rows_that_tell(told: Told, ids: np.ndarray, train: int) -> list[Case]:
     ]
 
 
-def of_embeddings(told: Told, member: str, ids: np.ndarray, train: int) -> Iterator[Finding]:
+def check_embeddings(told: Separability, member: str, ids: np.ndarray, train: int) -> Iterator[Finding]:
     """K15: test rows that are told from rows which the network did not see either, by what it makes of them."""
-    if told.interval[0] < APART:
+    if told.interval[0] < MIN_AUC:
         return
     yield Finding(
         "K15", "warning", f"test rows are told from held-out training rows by what {member} sees in them: {_auc(told)}",
         "test images show something else than training images do, so cross-validation says less of the test set",
         "look at the rows that tell (kit look); augment towards the test images; hold out rows like them "
-        "(splitter=column)", tuple(rows_that_tell(told, ids, train)),
+        "(splitter=column)", tuple(most_separable_rows(told, ids, train)),
     )  # fmt: skip

@@ -15,15 +15,15 @@ from kit.data.embeddings import Embeddings
 from kit.data.folds import Folds
 from kit.data.table import Table
 from kit.errors import Case
-from kit.images.near_duplicates import NEIGHBOURS, by_chance
+from kit.images.near_duplicates import NEIGHBOURS, chance_distance
 from kit.runs.run import Run
 from kit.stages.checks import adversarial
-from kit.stages.checks.adversarial import Told, told_apart
+from kit.stages.checks.adversarial import Separability, classify_train_vs_test
 from kit.stages.checks.finding import Finding
 
 
 @dataclass(frozen=True, eq=False)
-class Looked:
+class RowContext:
     """What is known of the rows before a network looks: the tables, the folds, and pairs of copies by their pixels."""
 
     train: Table
@@ -33,45 +33,51 @@ class Looked:
     groups: np.ndarray  # (train + test rows,): what belongs together
 
 
-def of_networks(workspace: Workspace, checkpoints: Sequence[str], looked: Looked) -> Work[list[Finding]]:
+def check_by_networks(
+    workspace: Workspace, checkpoints: Sequence[str], looked: RowContext
+) -> Work[list[Finding]]:
     """K15 and K16 for each run; embeds the images first, where that was not done. Raises what kit embed raises."""
-    from kit.stages.prediction.embed import embedding
+    from kit.stages.prediction.embed import embed_with_progress
 
     found: list[Finding] = []
-    for made in (yield from embedding(workspace, checkpoints)):
+    for made in (yield from embed_with_progress(workspace, checkpoints)):
         yield Progress("check", 0, 1, f"{made.member}: rows that its networks see alike")
         parts = {int(fold): made.folder / fold for fold in made.folds}
         own = Run(made.folder.parents[1]).folds()  # which need not be those that the config makes now
-        found += of_run(made.member, parts, replace(looked, folds=own))
+        found += check_by_run(made.member, parts, replace(looked, folds=own))
     return found
 
 
-def of_run(member: str, parts: Mapping[int, Path], looked: Looked) -> Iterator[Finding]:
+def check_by_run(member: str, parts: Mapping[int, Path], looked: RowContext) -> Iterator[Finding]:
     """K15 and K16 by the embeddings of each fold's network, in these folders.
 
     A fold's network judges the rows that it holds out and a part of the test rows of its own.
     """
     pairs, across = [], []
-    kept: list[tuple[np.ndarray, Told]] = []
+    kept: list[tuple[np.ndarray, Separability]] = []
     count, test = len(looked.train), len(looked.test)
     known = {tuple(pair) for pair in looked.pairs.tolist()}
     for place, (fold, folder) in enumerate(parts.items()):
         read = Embeddings.read(folder)
         vectors = np.concatenate([_unit(read.train.vectors), _unit(read.test.vectors)])
         usable = np.asarray(vectors.any(axis=1))
-        held = np.flatnonzero(looked.folds.held_out(fold) & usable[:count])
-        others = np.flatnonzero((looked.folds.sides != fold).all(axis=1) & usable[:count])
+        held = np.flatnonzero(looked.folds.oof_mask(fold) & usable[:count])
+        others = np.flatnonzero((looked.folds.folds_of_related_rows != fold).all(axis=1) & usable[:count])
         tests = np.flatnonzero(usable[count:]) + count
         across += _alike(vectors, held, others)
         if place == 0:
             pairs += _alike(vectors, tests, np.arange(count)[usable[:count]])
         rows = np.concatenate([held, tests[place :: len(parts)]])
-        told = told_apart(vectors[rows], (), rows >= count, looked.groups[rows], "linear") if test else None
+        told = (
+            classify_train_vs_test(vectors[rows], (), rows >= count, looked.groups[rows], "linear")
+            if test
+            else None
+        )
         if told is not None:
             kept.append((rows, told))
     if kept:
         ids = np.concatenate([looked.train.ids, looked.test.ids])
-        yield from adversarial.of_embeddings(_pooled(kept, len(ids)), member, ids, count)
+        yield from adversarial.check_embeddings(_pool(kept, len(ids)), member, ids, count)
     new = sorted({tuple(sorted(pair)) for pair in [*across, *pairs]} - known)
     if new:
         yield _alike_to(member, new, looked)
@@ -91,12 +97,12 @@ def _alike(vectors: np.ndarray, rows: np.ndarray, others: np.ndarray) -> list[tu
     mean = vectors[others].mean(axis=0)
     found = nearest(_unit(vectors[rows] - mean), _unit(vectors[others] - mean), NEIGHBOURS)
     apart = 1 - found.similarities
-    near = apart <= by_chance(apart) * apart[:, -1:]
+    near = apart <= chance_distance(apart) * apart[:, -1:]
     at, rank = np.nonzero(near)
     return list(zip(rows[at].tolist(), others[found.rows[at, rank]].tolist(), strict=True))
 
 
-def _pooled(kept: Sequence[tuple[np.ndarray, Told]], rows: int) -> Told:
+def _pool(kept: Sequence[tuple[np.ndarray, Separability]], rows: int) -> Separability:
     """The mean of the folds' AUCs, which are of other rows each; the folds' errors are independent, so they shrink."""
     shares = np.full(rows, np.nan)
     for at, told in kept:
@@ -104,10 +110,10 @@ def _pooled(kept: Sequence[tuple[np.ndarray, Told]], rows: int) -> Told:
     auc = float(np.mean([told.auc for _, told in kept]))
     errors = [(told.interval[1] - told.interval[0]) / 2 for _, told in kept]
     half = float(np.sqrt(np.sum(np.square(errors)))) / len(kept)
-    return Told(auc, (auc - half, min(auc + half, 1.0)), shares, {})
+    return Separability(auc, (auc - half, min(auc + half, 1.0)), shares, {})
 
 
-def _alike_to(member: str, pairs: Sequence[tuple[int, ...]], looked: Looked) -> Finding:
+def _alike_to(member: str, pairs: Sequence[tuple[int, ...]], looked: RowContext) -> Finding:
     ids = np.concatenate([looked.train.ids, looked.test.ids])
     count = len(looked.train)
     between = sum(other >= count for _, other in pairs)

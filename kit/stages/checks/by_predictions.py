@@ -15,11 +15,11 @@ from kit.data.renamed_classes import predictions_now
 from kit.data.table import Table
 from kit.errors import Case, InvalidError, KitError
 from kit.kinds import Metric
-from kit.runs.records import all_records, find
+from kit.runs.records import all_records, resolve_run
 from kit.stages.blending.out_of_fold import OutOfFold
 
 
-def predicted(workspace: Workspace, train: Table, asked: Sequence[str]) -> OutOfFold | None:
+def oof_predictions(workspace: Workspace, train: Table, asked: Sequence[str]) -> OutOfFold | None:
     """What the runs that are asked for (`runs/r`, `r@d4`) predict out of fold, else the best finished run that fits.
 
     None where no run fits. Raises ConfigError C15 for a run that there is not, InvalidError D41 and D42 for predictions
@@ -39,7 +39,7 @@ def predicted(workspace: Workspace, train: Table, asked: Sequence[str]) -> OutOf
 
 def _file(workspace: Workspace, text: str) -> Path:
     place, views = member_parts(text)
-    return find(workspace, place).predictions(views) / "oof.parquet"
+    return resolve_run(workspace, place).predictions(views) / "oof.parquet"
 
 
 def _read(train: Table, files: dict[str, Path], data: Data) -> OutOfFold:
@@ -58,9 +58,9 @@ def _read(train: Table, files: dict[str, Path], data: Data) -> OutOfFold:
     ids = common_ids(list(made.values()))
     if not len(ids):
         raise InvalidError("no row is predicted out of fold by all of these runs", code="D41")
-    rows = train.take(train.rows_of(ids))
+    rows = train.take(train.index_of(ids))
     first = next(iter(made.values()))
-    held_out_by = dict(zip(first.ids.tolist(), first.folds.tolist(), strict=True))
+    fold_of = dict(zip(first.ids.tolist(), first.folds.tolist(), strict=True))
     shares = np.stack([one.mean().align(ids, allow_extra=True) for one in made.values()])
-    folds = np.array([held_out_by[name] for name in ids.tolist()])
+    folds = np.array([fold_of[name] for name in ids.tolist()])
     return OutOfFold(tuple(made), ids, shares, folds, rows)

@@ -14,15 +14,15 @@ import numpy as np
 from kit.config.models import Data
 from kit.config.workspace import Workspace
 from kit.core.progress import Progress, Work
-from kit.data.duplicates import joined, linked
+from kit.data.duplicates import connected_components, merge_groups
 from kit.data.folds import Folds, make_folds
 from kit.data.table import Table, rows_to_predict, train_table
 from kit.errors import Case, KitWarning
 from kit.evaluation.competition import metric_of
-from kit.experiment.auto_groups import grouping
+from kit.experiment.auto_groups import write_auto_groups
 from kit.experiment.loading import geometry
-from kit.images.cache import Cache, filling
-from kit.images.near_duplicates import looks, near_pairs
+from kit.images.cache import Cache, fill_cache
+from kit.images.near_duplicates import compute_thumbnails, find_near_duplicates
 from kit.kinds import Splitter
 from kit.stages.checks import (  # fmt: skip
     adversarial,
@@ -40,11 +40,11 @@ from kit.stages.checks import (  # fmt: skip
     shift,
     spellings,
 )
-from kit.stages.checks.by_predictions import predicted
+from kit.stages.checks.by_predictions import oof_predictions
 from kit.stages.checks.finding import Finding
-from kit.stages.checks.shift import Measures, measuring
+from kit.stages.checks.shift import Measures, measure_images
 
-ORDER = {"problem": 0, "warning": 1, "note": 2}
+LEVEL_ORDER = {"problem": 0, "warning": 1, "note": 2}
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,9 @@ class Report:
         return sum(finding.level == "problem" for finding in self.findings)
 
 
-def checking(workspace: Workspace, runs: Sequence[str] = (), checkpoints: Sequence[str] = ()) -> Work[Report]:
+def run_checks(
+    workspace: Workspace, runs: Sequence[str] = (), checkpoints: Sequence[str] = ()
+) -> Work[Report]:
     """Looks at tables, images and what `runs` predict out of fold, by default the best one; decodes into the cache.
 
     Of `checkpoints` it looks at what their networks make of the images, which takes torch.
@@ -71,40 +73,40 @@ def checking(workspace: Workspace, runs: Sequence[str] = (), checkpoints: Sequen
     Raises DataError and ConfigError for tables that cannot be read, as kit train does, and for runs that do not fit.
     """
     data, root = workspace.competition.data, workspace.root
-    yield from grouping(workspace)
-    train = train_table(root, data).sorted_by_id()
+    yield from write_auto_groups(workspace)
+    train = train_table(root, data).sort_by_id()
     test = rows_to_predict(root, data, train.classes)
     splitter = cast(Splitter, workspace.experiment.open("splitter", root))
     with warnings.catch_warnings():  # what they say is a finding here
         warnings.simplefilter("ignore", KitWarning)
         folds = make_folds(train, splitter, workspace.experiment.split_seed)
     paths = [*train.paths, *test.paths]
-    filled = yield from filling(workspace.cache, paths, geometry(workspace.experiment), data)
+    filled = yield from fill_cache(workspace.cache, paths, geometry(workspace.experiment), data)
     yield Progress("check", 0, 1)
     ids = np.concatenate([train.ids, test.ids])
     found = list(_unusable(filled.bad, ids, len(train), paths, data))
     found += _without_rows(train, test)
     found += sample.of_fit(workspace, train, test)
-    found += external.of_sources(train)
-    found += spellings.of_names(train, data.rename)
-    found += labels.of_numbers(train)
-    found += labels.of_counts(train, folds, splitter, workspace.experiment)
-    found += groups.of_names(train, folds, splitter, data.group, _left_out(workspace))
-    found += factors.of_factors(train, data.label_factors, workspace.experiment.loss["name"])
+    found += external.check_external_sources(train)
+    found += spellings.check_class_spellings(train, data.rename)
+    found += labels.check_label_numbers(train)
+    found += labels.check_class_counts(train, folds, splitter, workspace.experiment)
+    found += groups.check_group_columns(train, folds, splitter, data.group, _non_group_columns(workspace))
+    found += factors.check_factors(train, data.label_factors, workspace.experiment.loss["name"])
     found += _by_predictions(workspace, train, len(test), runs)
-    measures = yield from measuring(filled.cache)
-    found += shift.odd(measures, ids)
-    seen = yield from looks(filled.cache)
-    pairs = near_pairs(seen)
-    units = linked(len(ids), [*pairs.tolist(), *_of_groups(train)])
-    found += _between(measures, train, test, units, _left_out(workspace))
+    measures = yield from measure_images(filled.cache)
+    found += shift.find_outliers(measures, ids)
+    seen = yield from compute_thumbnails(filled.cache)
+    pairs = find_near_duplicates(seen)
+    units = connected_components(len(ids), [*pairs.tolist(), *_of_groups(train)])
+    found += _between(measures, train, test, units, _non_group_columns(workspace))
     found += _copies(filled.cache, train, test, folds, splitter, data.group, pairs)
     side = geometry(workspace.experiment).cache_size
-    found += yield from scenes.across_folds(train, seen.pictures, folds, splitter, data, side)
+    found += yield from scenes.check_scenes_across_folds(train, seen.pictures, folds, splitter, data, side)
     if checkpoints:
-        known = by_embeddings.Looked(train, test, folds, pairs, units)
-        found += yield from by_embeddings.of_networks(workspace, checkpoints, known)
-    found.sort(key=lambda finding: (ORDER[finding.level], finding.code))
+        known = by_embeddings.RowContext(train, test, folds, pairs, units)
+        found += yield from by_embeddings.check_by_networks(workspace, checkpoints, known)
+    found.sort(key=lambda finding: (LEVEL_ORDER[finding.level], finding.code))
     return Report(len(train), len(test), len(train.classes), tuple(found), folds.fingerprint())
 
 
@@ -173,16 +175,16 @@ def _without_rows(train: Table, test: Table) -> Iterator[Finding]:
 
 def _by_predictions(workspace: Workspace, train: Table, test: int, runs: Sequence[str]) -> Iterator[Finding]:
     """K13 and K18, where there are out-of-fold predictions."""
-    seen = predicted(workspace, train, runs)
+    seen = oof_predictions(workspace, train, runs)
     if seen is None:
         return
     yield from label_errors.of_predictions(seen)
     metric = metric_of(workspace, train)
     if test:
-        yield from score.of_noise(seen, metric, test, workspace.competition.public_share)
+        yield from score.check_score_noise(seen, metric, test, workspace.competition.public_share)
 
 
-def _left_out(workspace: Workspace) -> tuple[str, ...]:
+def _non_group_columns(workspace: Workspace) -> tuple[str, ...]:
     """Columns that are no groups whatever they hold: the id, the label, and what the config groups by already."""
     data = workspace.competition.data
     return tuple(name for name in (data.id, data.label, data.group) if name)
@@ -192,7 +194,7 @@ def _of_groups(train: Table) -> list[tuple[int, int]]:
     """Pairs that link the rows of each group."""
     if train.groups is None:
         return []
-    return list(enumerate(joined(train.groups).tolist()))
+    return list(enumerate(merge_groups(train.groups).tolist()))
 
 
 def _between(
@@ -201,14 +203,14 @@ def _between(
     """K10 and K14, of the competition's own rows and the test rows."""
     if not len(test):
         return
-    own, count = np.flatnonzero(train.own), len(train)
-    yield from shift.between(measures.take(own), measures.take(slice(count, None)))
+    own, count = np.flatnonzero(train.competition_rows), len(train)
+    yield from shift.check_shift(measures.take(own), measures.take(slice(count, None)))
     rows = np.concatenate([own, np.arange(count, count + len(test))])
-    values, names = columns.measured(measures.take(rows), train.take(own), test, left_out)
+    values, names = columns.column_measures(measures.take(rows), train.take(own), test, left_out)
     is_test = rows >= count
-    told = adversarial.told_apart(values, names, is_test, units[rows])
+    told = adversarial.classify_train_vs_test(values, names, is_test, units[rows])
     ids = np.concatenate([train.ids, test.ids])[rows]
-    yield from adversarial.of_measures(told, values, names, ids, len(own))
+    yield from adversarial.check_measures(told, values, names, ids, len(own))
 
 
 def _copies(
@@ -225,6 +227,6 @@ def _copies(
     same = hashes[pairs[:, 0]] == hashes[pairs[:, 1]]
     inside = pairs[:, 1] < len(train)
     between = (pairs[:, 0] < len(train)) & ~inside
-    yield from copies.of_labels(train, pairs[inside], same[inside])
-    yield from copies.across_folds(train, pairs[inside], folds, splitter, group)
-    yield from copies.with_test(train, test, pairs[between] - [0, len(train)], same[between])
+    yield from copies.check_copy_labels(train, pairs[inside], same[inside])
+    yield from copies.check_copies_across_folds(train, pairs[inside], folds, splitter, group)
+    yield from copies.check_copies_in_test(train, test, pairs[between] - [0, len(train)], same[between])

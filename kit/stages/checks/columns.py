@@ -10,11 +10,11 @@ import pandas as pd
 from kit.data.table import Table
 from kit.stages.checks.shift import Measures
 
-MANY = 50  # values of a column of words: with more it is a name, no measure
+MAX_DISTINCT = 50  # values of a column of words: with more it is a name, no measure
 NUMBERS = 0.9  # of a column's cells that are numbers make it one of numbers
 
 
-def measured(
+def column_measures(
     measures: Measures, train: Table, test: Table, left_out: Collection[str]
 ) -> tuple[np.ndarray, list[str]]:
     """Values (train + test rows, measures), NaN where there is none, and the names of the measures."""
@@ -26,7 +26,7 @@ def measured(
             numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
             if np.isfinite(numbers).mean() >= NUMBERS:
                 found[f"column {name}"] = numbers
-            elif column.nunique() <= MANY:
+            elif column.nunique() <= MAX_DISTINCT:
                 found[f"column {name}"] = _codes(column)
     return np.stack(list(found.values()), axis=1), list(found)
 

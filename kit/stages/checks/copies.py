@@ -7,16 +7,16 @@ from collections.abc import Iterator
 import numpy as np
 
 from kit.data.folds import Folds
-from kit.data.table import FOUND, Table
+from kit.data.table import AUTO_GROUP_FILES, Table
 from kit.errors import Case
 from kit.kinds import Splitter
 from kit.kinds.advice import keep_whole
 from kit.stages.checks.finding import Finding, Level
 
-MANY = 0.005  # of the rows with a copy on the other side are a problem, fewer a warning
+PROBLEM_SHARE = 0.005  # of the rows with a copy on the other side are a problem, fewer a warning
 
 
-def of_labels(train: Table, pairs: np.ndarray, same: np.ndarray) -> Iterator[Finding]:
+def check_copy_labels(train: Table, pairs: np.ndarray, same: np.ndarray) -> Iterator[Finding]:
     """Copies with other labels: K04 for files that are the same byte for byte, K07 for those that look alike.
 
     `pairs` (pairs, 2) are rows of train, `same` (pairs,) whether their files are equal.
@@ -27,17 +27,17 @@ def of_labels(train: Table, pairs: np.ndarray, same: np.ndarray) -> Iterator[Fin
         yield Finding(
             "K04", "problem", f"{len(exact)} pairs of identical training images have other labels",
             "one of the two labels is wrong: the loss is pulled both ways, and no model can score on both",
-            "mend the labels in data.train", _labelled(train, exact),
+            "mend the labels in data.train", _different_labels(train, exact),
         )  # fmt: skip
     if len(near):
         yield Finding(
             "K07", "warning", f"{len(near)} pairs of nearly identical training images have other labels",
             "where they show the same thing, one of the two labels is wrong", "look at them: kit check --json has all",
-            _labelled(train, near),
+            _different_labels(train, near),
         )  # fmt: skip
 
 
-def _labelled(train: Table, pairs: np.ndarray) -> tuple[Case, ...]:
+def _different_labels(train: Table, pairs: np.ndarray) -> tuple[Case, ...]:
     return tuple(
         Case(
             " = ".join(
@@ -48,7 +48,7 @@ def _labelled(train: Table, pairs: np.ndarray) -> tuple[Case, ...]:
     )
 
 
-def across_folds(
+def check_copies_across_folds(
     train: Table, pairs: np.ndarray, folds: Folds, splitter: Splitter, group: str | None
 ) -> Iterator[Finding]:
     """K05: copies of which a fold trains on one and is scored on the other; rows of `folds` are those of train.
@@ -57,13 +57,13 @@ def across_folds(
     """
     torn = np.zeros(len(pairs), bool)
     for fold in range(folds.count):
-        held, trained = folds.held_out(fold), folds.train(splitter, fold)
+        held, trained = folds.oof_mask(fold), folds.training_mask(splitter, fold)
         one, other = pairs.T
         torn |= (held[one] & trained[other]) | (held[other] & trained[one])
     if not torn.any():
         return
     rows = len(np.unique(pairs[torn]))
-    level: Level = "problem" if rows >= MANY * len(train) else "warning"
+    level: Level = "problem" if rows >= PROBLEM_SHARE * len(train) else "warning"
     yield Finding(
         "K05", level, f"{int(torn.sum())} pairs of near copies ({rows} rows) are on both sides of a fold",
         f"up to {rows / len(train):.1%} of the rows are scored by a model that has seen their copy: cross-validation "
@@ -76,8 +76,8 @@ def _answer(group: str | None, splitter: Splitter, train: Table) -> str:
     """What keeps copies in one fold: found groups, or one value of the column that names groups now."""
     if group is None:
         return keep_whole("auto", group, splitter, train.label_kind)
-    if group in FOUND:  # it was made before, or by hand
-        file = FOUND[group]
+    if group in AUTO_GROUP_FILES:  # it was made before, or by hand
+        file = AUTO_GROUP_FILES[group]
         return (
             keep_whole(group, group, splitter, train.label_kind)
             or f"delete {file}, and kit check makes it anew"
@@ -85,7 +85,7 @@ def _answer(group: str | None, splitter: Splitter, train: Table) -> str:
     return f"one value of data.group ({group}) for the rows of a pair, or leave one of the two out"
 
 
-def with_test(train: Table, test: Table, pairs: np.ndarray, same: np.ndarray) -> Iterator[Finding]:
+def check_copies_in_test(train: Table, test: Table, pairs: np.ndarray, same: np.ndarray) -> Iterator[Finding]:
     """K06: training images that are in the test set too; `pairs` are rows of train and rows of test."""
     if not len(pairs):
         return

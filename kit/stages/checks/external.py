@@ -9,9 +9,9 @@ from kit.errors import Case
 from kit.stages.checks.finding import Finding
 
 
-def of_sources(train: Table) -> Iterator[Finding]:
+def check_external_sources(train: Table) -> Iterator[Finding]:
     """K12, a note; a warning where a source has no licence or no origin."""
-    sources = train.other_sources()
+    sources = train.external_rows()
     if not sources:
         return
     rows = sum(source.rows for source in sources)

@@ -13,11 +13,11 @@ from kit.errors import Case
 from kit.stages.checks.finding import Finding
 
 CONSTANT = 0.9  # of the groups with several rows have one value: then the others contradict themselves
-FEWEST = 10  # groups with several rows, for such a word
-LISTED = 1000  # combinations that are looked through
+MIN_ROWS = 10  # groups with several rows, for such a word
+MAX_LISTED = 1000  # combinations that are looked through
 
 
-def of_factors(train: Table, names: Sequence[str], loss: str) -> Iterator[Finding]:
+def check_factors(train: Table, names: Sequence[str], loss: str) -> Iterator[Finding]:
     """K17 for groups whose rows disagree where nearly all others agree, K19 for combinations without a row."""
     yield from _contradictions(train, names)
     yield from _combinations(train, names, loss == "factors")
@@ -26,12 +26,12 @@ def of_factors(train: Table, names: Sequence[str], loss: str) -> Iterator[Findin
 def _contradictions(train: Table, names: Sequence[str]) -> Iterator[Finding]:
     if train.groups is None or train.is_multi_label:
         return
-    parts = {"label": np.array(train.classes)[train.true_labels()], **_values(train, names)}
+    parts = {"label": np.array(train.classes)[train.targets()], **_values(train, names)}
     cases: list[Case] = []
     said: list[str] = []
     for name, values in parts.items():
-        torn, several = _torn(train.groups, values)
-        if several >= FEWEST and torn and len(torn) <= (1 - CONSTANT) * several:
+        torn, several = _split_groups(train.groups, values)
+        if several >= MIN_ROWS and torn and len(torn) <= (1 - CONSTANT) * several:
             said.append(f"{len(torn)} of {several} groups have several values of {name}")
             cases += [Case(f"{name} is {', '.join(found)}", id=group) for group, found in torn.items()]
     if cases:
@@ -46,11 +46,11 @@ def _values(train: Table, names: Sequence[str]) -> Mapping[str, np.ndarray]:
     """Each row's value of each factor."""
     if not train.class_factors:
         return {}
-    table = np.array(train.class_factors, dtype=str)[train.true_labels()]
+    table = np.array(train.class_factors, dtype=str)[train.targets()]
     return dict(zip(names, table.T, strict=True))
 
 
-def _torn(groups: np.ndarray, values: np.ndarray) -> tuple[dict[str, list[str]], int]:
+def _split_groups(groups: np.ndarray, values: np.ndarray) -> tuple[dict[str, list[str]], int]:
     """The groups with several values, and how many groups have several rows."""
     named, place, counts = np.unique(groups, return_inverse=True, return_counts=True)
     pairs = np.unique(np.stack([place, np.unique(values, return_inverse=True)[1]], axis=1), axis=0)
@@ -66,7 +66,7 @@ def _combinations(train: Table, names: Sequence[str], by_factors: bool) -> Itera
     if not train.class_factors:
         return
     values = [sorted(set(column)) for column in zip(*train.class_factors, strict=True)]
-    if prod(map(len, values)) > LISTED:
+    if prod(map(len, values)) > MAX_LISTED:
         return
     counts = dict(zip(train.class_factors, train.counts().tolist(), strict=True))
     absent = [each for each in product(*values) if not counts.get(each)]

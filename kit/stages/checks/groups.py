@@ -7,18 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from kit.data.folds import Folds
-from kit.data.table import Table, derived_columns
+from kit.data.table import Table, derive_columns
 from kit.errors import Case
 from kit.kinds import Splitter
 from kit.kinds.advice import keep_whole
 from kit.stages.checks.finding import Finding
 
-SHARED = 0.9  # of the rows share their value with another row
-LARGEST = 0.05  # of all rows have one value, at most: a camera or a site is no person
-FEW = 10  # rows are few in any table
+MIN_SHARED = 0.9  # of the rows share their value with another row
+MAX_GROUP_SHARE = 0.05  # of all rows have one value, at most: a camera or a site is no person
+MIN_ROWS = 10  # rows are few in any table
 
 
-def of_names(
+def check_group_columns(
     train: Table, folds: Folds, splitter: Splitter, asked: str | None, left_out: Sequence[str]
 ) -> Iterator[Finding]:
     """K09 for what looks like a group and is torn by the folds; `left_out` are the columns of the id, the label ..."""
@@ -49,7 +49,7 @@ def _candidates(train: Table, left_out: Sequence[str]) -> dict[str, np.ndarray]:
     """Columns and derived names with many values, nearly all of them shared by some rows and none by many."""
     columns: Mapping[str, Sequence[str]] = {
         **{str(name): train.frame[name].astype(str).tolist() for name in train.frame.columns},
-        **derived_columns(train.ids.tolist(), train.paths),
+        **derive_columns(train.ids.tolist(), train.paths),
     }
     found = {name: np.asarray(values, dtype=str) for name, values in columns.items() if name not in left_out}
     return {name: values for name, values in found.items() if _is_group(values, train)}
@@ -59,14 +59,14 @@ def _is_group(values: np.ndarray, train: Table) -> bool:
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     shared = counts[place] > 1
     return bool(
-        shared.mean() >= SHARED
-        and counts.max() <= max(LARGEST * len(values), FEW)
+        shared.mean() >= MIN_SHARED
+        and counts.max() <= max(MAX_GROUP_SHARE * len(values), MIN_ROWS)
         and len(counts) > 2 * len(train.classes)
     )
 
 
 def _is_torn(values: np.ndarray, folds: Folds, splitter: Splitter) -> bool:
     return any(
-        bool(set(values[folds.held_out(fold)]) & set(values[folds.train(splitter, fold)]))
+        bool(set(values[folds.oof_mask(fold)]) & set(values[folds.training_mask(splitter, fold)]))
         for fold in range(folds.count)
     )

@@ -1,4 +1,4 @@
-"""Suspects: labels that are probably wrong, by what models say of rows that they never saw.
+"""LabelErrors: labels that are probably wrong, by what models say of rows that they never saw.
 
 Source: Northcutt, Jiang and Chuang 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels".
 """
@@ -18,7 +18,7 @@ ROUNDING = 1e-6  # below its threshold a probability still counts
 
 
 @dataclass(frozen=True, eq=False)
-class Suspects:
+class LabelErrors:
     """Rows whose label is probably another, the surest first, and how many are expected in all."""
 
     rows: np.ndarray  # (suspects,) int64
@@ -28,7 +28,7 @@ class Suspects:
     joint: np.ndarray  # (classes, classes): about how many rows of each label are of each class
 
 
-def suspects(probabilities: np.ndarray, labels: np.ndarray) -> Suspects:
+def find_label_errors(probabilities: np.ndarray, labels: np.ndarray) -> LabelErrors:
     """As many rows as the confident joint has off its diagonal, those of the least normalised margin.
 
     `probabilities` (N, K) are out of fold, `labels` class numbers (N,). A row counts as of a class where its
@@ -53,7 +53,7 @@ def suspects(probabilities: np.ndarray, labels: np.ndarray) -> Suspects:
     expected = float(joint.sum() - joint.trace())
     found = np.flatnonzero(margins < 0.5)
     order = found[np.argsort(margins[found], kind="stable")][: round(expected)]
-    return Suspects(order, others.argmax(axis=1)[order], margins[order], expected, joint)
+    return LabelErrors(order, others.argmax(axis=1)[order], margins[order], expected, joint)
 
 
 def of_predictions(seen: OutOfFold) -> Iterator[Finding]:
@@ -75,7 +75,7 @@ def of_predictions(seen: OutOfFold) -> Iterator[Finding]:
 
 
 def _single(seen: OutOfFold, probabilities: np.ndarray) -> tuple[list[tuple[float, Case]], float]:
-    found, names = suspects(probabilities, seen.truth), seen.table.classes
+    found, names = find_label_errors(probabilities, seen.truth), seen.table.classes
     cases = []
     for row, likely, margin in zip(
         found.rows.tolist(), found.likely.tolist(), found.margins.tolist(), strict=True
@@ -92,7 +92,7 @@ def _several(seen: OutOfFold, probabilities: np.ndarray) -> tuple[list[tuple[flo
     cases, expected = [], 0.0
     for number, name in enumerate(seen.table.classes):
         share = probabilities[:, number]
-        found = suspects(
+        found = find_label_errors(
             np.stack([1 - share, share], axis=1), np.asarray(seen.truth[:, number], dtype=np.int64)
         )
         expected += found.expected

@@ -12,13 +12,15 @@ from kit.data.quantity import is_quantity, ranges
 from kit.data.table import Table
 from kit.errors import Case
 from kit.kinds import Splitter
-from kit.kinds.advice import innermost, stratified, weigh_rare
+from kit.kinds.advice import choose_stratified_splitter, innermost, weigh_rare
 from kit.stages.checks.finding import Finding
 
 UNEQUAL = 10.0  # times as many rows in the largest class as in the smallest are worth a warning
 
 
-def of_counts(train: Table, folds: Folds, splitter: Splitter, experiment: Experiment) -> Iterator[Finding]:
+def check_class_counts(
+    train: Table, folds: Folds, splitter: Splitter, experiment: Experiment
+) -> Iterator[Finding]:
     """K03 for classes of very unequal sizes, K08 for classes that a fold does not train on or is not scored on."""
     counts = train.counts()
     few, many = int(counts.argmin()), int(counts.argmax())
@@ -34,8 +36,8 @@ def of_counts(train: Table, folds: Folds, splitter: Splitter, experiment: Experi
     cases, lacking = [], np.zeros(len(counts), bool)
     for fold in range(folds.count):
         for what, mask in (
-            ("does not train on", folds.train(splitter, fold)),
-            ("is not scored on", folds.held_out(fold)),
+            ("does not train on", folds.training_mask(splitter, fold)),
+            ("is not scored on", folds.oof_mask(fold)),
         ):
             absent = np.flatnonzero((train.counts(mask) == 0) & (counts > 0))
             lacking[absent] = True
@@ -52,7 +54,7 @@ def of_counts(train: Table, folds: Folds, splitter: Splitter, experiment: Experi
 def _every_class(train: Table, lacking: np.ndarray, splitter: Splitter) -> str:
     """What gives each fold a row of each of these classes, without what is set already."""
     key, inner = innermost(splitter)
-    wanted = stratified(train.label_kind, train.groups is not None)
+    wanted = choose_stratified_splitter(train.label_kind, train.groups is not None)
     answers = [] if "stratified" in inner.plugin_name() or _is_stratified(inner) else [f"{key}={wanted}"]
     folds, fewest = int(getattr(inner, "folds", 0)), min(_units(train, at) for at in lacking.tolist())
     if fewest < 2:
@@ -71,12 +73,14 @@ def _is_stratified(splitter: Splitter) -> bool:
 
 def _units(train: Table, label: int) -> int:
     """How many groups of rows a class has, or rows without groups: as many folds can have it."""
-    labels = train.true_labels()
-    rows = np.flatnonzero((labels[:, label] > 0 if labels.ndim == 2 else labels == label) & train.own)
+    labels = train.targets()
+    rows = np.flatnonzero(
+        (labels[:, label] > 0 if labels.ndim == 2 else labels == label) & train.competition_rows
+    )
     return len(rows) if train.groups is None else len(set(train.groups[rows].tolist()))
 
 
-def of_numbers(train: Table) -> Iterator[Finding]:
+def check_label_numbers(train: Table) -> Iterator[Finding]:
     """K44 for labels that are many different numbers, which are a quantity and no classes."""
     if is_quantity(train):
         yield Finding(

@@ -1,4 +1,4 @@
-"""Kept: checked.json, what kit check found last, so that the board can say of a gap what there is evidence for."""
+"""LastFindings: checked.json, what kit check found last; the board uses it to explain a gap."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kit.core.files import read_json, write_json
-from kit.errors import SHOWN, Case
+from kit.errors import MAX_CASES, Case
 from kit.stages.checks.finding import Finding
 
-NAME = "checked.json"
+FINDINGS_FILE = "checked.json"
 
 
 @dataclass(frozen=True)
-class Kept:
+class LastFindings:
     """Findings, each with its first cases; `folds` is the fingerprint of the folds that they are about."""
 
     made: str  # ISO 8601, UTC
@@ -23,21 +23,21 @@ class Kept:
     findings: tuple[Finding, ...]
 
 
-def keep(root: Path, folds: str, findings: Sequence[Finding]) -> None:
+def save_findings(root: Path, folds: str, findings: Sequence[Finding]) -> None:
     """Writes checked.json into the workspace."""
     made = datetime.now(UTC).isoformat(timespec="seconds")
-    short = [asdict(replace(finding, cases=finding.cases[:SHOWN])) for finding in findings]
-    write_json(root / NAME, {"made": made, "folds": folds, "findings": short})
+    short = [asdict(replace(finding, cases=finding.cases[:MAX_CASES])) for finding in findings]
+    write_json(root / FINDINGS_FILE, {"made": made, "folds": folds, "findings": short})
 
 
-def kept(root: Path) -> Kept | None:
+def last_findings(root: Path) -> LastFindings | None:
     """What kit check found last; None where it has not looked, or its file is damaged."""
     try:
-        read = read_json(root / NAME)
+        read = read_json(root / FINDINGS_FILE)
         findings = [
             Finding(**{**each, "cases": tuple(Case(**case) for case in each["cases"])})
             for each in read["findings"]
         ]
-        return Kept(str(read["made"]), str(read["folds"]), tuple(findings))
+        return LastFindings(str(read["made"]), str(read["folds"]), tuple(findings))
     except (OSError, ValueError, KeyError, TypeError):
         return None

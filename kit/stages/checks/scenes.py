@@ -13,18 +13,18 @@ from kit.core.randomness import generator
 from kit.data.folds import Folds
 from kit.data.table import Table
 from kit.errors import Case
-from kit.images.scenes import LEAST, candidates, details, matches, threaded
+from kit.images.scenes import MIN_INLIERS, count_matches, map_threads, nearest_thumbnails, read_keypoints
 from kit.kinds import Splitter
 from kit.kinds.advice import keep_whole
 from kit.stages.checks.finding import Finding
 
-SAMPLE = 60  # rows that are looked at
-LOOKED = 8  # photos of its class that each is compared with, and as many of other classes
-SMALL = 64  # pixels: smaller images have too few details
+SAMPLE_ROWS = 60  # rows that are looked at
+MAX_IMAGES = 8  # photos of its class that each is compared with, and as many of other classes
+MIN_SIDE_PX = 64  # pixels: smaller images have too few details
 LEAST_SHARE = 0.05  # of the rows, beyond what other classes show
 
 
-def across_folds(
+def check_scenes_across_folds(
     train: Table, pictures: np.ndarray, folds: Folds, splitter: Splitter, data: Data, side: int
 ) -> Work[list[Finding]]:
     """K30: rows whose scene their fold trains on, where more of them have such a photo than have one of another class.
@@ -32,32 +32,38 @@ def across_folds(
     Not where `data.group` is "scene": what is alike then is a print that most photos of a class show.
     `pictures` (rows, 256) are near.looks's, `side` the images' size in the cache.
     """
-    held = np.flatnonzero(folds.held_out(0))
-    if data.group == "scene" or train.is_multi_label or side < SMALL or len(held) < SAMPLE:
+    held = np.flatnonzero(folds.oof_mask(0))
+    if data.group == "scene" or train.is_multi_label or side < MIN_SIDE_PX or len(held) < SAMPLE_ROWS:
         return []
-    rng, trained = generator(0, "scenes", len(train)), np.flatnonzero(folds.train(splitter, 0))
-    labels, hits, others = train.true_labels(), [], 0
-    chosen = rng.choice(held, SAMPLE, replace=False)
-    yield Progress("scenes", 0, SAMPLE)
-    read = lru_cache(maxsize=None)(lambda row: details(train.paths[row], data))
+    rng, trained = generator(0, "scenes", len(train)), np.flatnonzero(folds.training_mask(splitter, 0))
+    labels, hits, others = train.targets(), [], 0
+    chosen = rng.choice(held, SAMPLE_ROWS, replace=False)
+    yield Progress("scenes", 0, SAMPLE_ROWS)
+    read = lru_cache(maxsize=None)(lambda row: read_keypoints(train.paths[row], data))
     for number, row in enumerate(chosen.tolist()):
-        same = candidates(np.array([row]), pictures, trained[labels[trained] == labels[row]], LOOKED)[0]
-        unlike = rng.choice(trained[labels[trained] != labels[row]], min(LOOKED, len(same)))
-        list(threaded(read, [row, *same.tolist(), *unlike.tolist()]))
-        found = [matches(read(row), read(other)) for other in same.tolist()]
+        same = nearest_thumbnails(
+            np.array([row]), pictures, trained[labels[trained] == labels[row]], MAX_IMAGES
+        )[0]
+        unlike = rng.choice(trained[labels[trained] != labels[row]], min(MAX_IMAGES, len(same)))
+        list(map_threads(read, [row, *same.tolist(), *unlike.tolist()]))
+        found = [count_matches(read(row), read(other)) for other in same.tolist()]
         hits += (
-            [(max(found), row, int(same[int(np.argmax(found))]))] if max(found, default=0) >= LEAST else []
+            [(max(found), row, int(same[int(np.argmax(found))]))]
+            if max(found, default=0) >= MIN_INLIERS
+            else []
         )
-        others += any(matches(read(row), read(other)) >= LEAST for other in unlike.tolist())
-        yield Progress("scenes", number + 1, SAMPLE)
+        others += any(count_matches(read(row), read(other)) >= MIN_INLIERS for other in unlike.tolist())
+        yield Progress("scenes", number + 1, SAMPLE_ROWS)
     answer = keep_whole("scene", data.group, splitter, train.label_kind)
     if data.group not in (None, "auto"):
         answer += f" (in place of data.group={data.group})"
-    return list(_finding(train, hits, others, answer))
+    return list(_report_scenes(train, hits, others, answer))
 
 
-def _finding(train: Table, hits: list[tuple[int, int, int]], others: int, answer: str) -> Iterator[Finding]:
-    if len(hits) - others < LEAST_SHARE * SAMPLE:
+def _report_scenes(
+    train: Table, hits: list[tuple[int, int, int]], others: int, answer: str
+) -> Iterator[Finding]:
+    if len(hits) - others < LEAST_SHARE * SAMPLE_ROWS:
         return
     cases = tuple(
         Case(f"{train.ids[row]} and {train.ids[other]} share {count} details")
@@ -65,9 +71,9 @@ def _finding(train: Table, hits: list[tuple[int, int, int]], others: int, answer
     )
     yield Finding(
         "K30", "problem",
-        f"{len(hits)} of {SAMPLE} rows that were looked at show a scene that their fold trains on "
+        f"{len(hits)} of {SAMPLE_ROWS} rows that were looked at show a scene that their fold trains on "
         f"({others} share as much with a photo of another class)",
-        f"about {100 * len(hits) / SAMPLE:.0f}% of the rows are scored by a model that knows their place, light and"
-        " background: cross-validation flatters, the leaderboard does not",
+        f"about {100 * len(hits) / SAMPLE_ROWS:.0f}% of the rows are scored by a model that knows their place, light "
+        "and background: cross-validation flatters, the leaderboard does not",
         answer, cases,
     )  # fmt: skip

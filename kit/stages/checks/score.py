@@ -11,7 +11,9 @@ from kit.stages.blending.out_of_fold import OutOfFold
 from kit.stages.checks.finding import Finding
 
 
-def of_noise(seen: OutOfFold, metric: Metric, rows: int, public_share: float | None) -> Iterator[Finding]:
+def check_score_noise(
+    seen: OutOfFold, metric: Metric, rows: int, public_share: float | None
+) -> Iterator[Finding]:
     """K18: the standard error of one score on so many test rows, and on their public part."""
     name, blended = metric.plugin_name(), seen.members.mean(axis=0)
     sizes = {"the test set": rows}

@@ -14,9 +14,9 @@ from kit.images.cache import Cache
 from kit.images.containers import measure
 from kit.stages.checks.finding import Finding
 
-APART = 0.15  # least Kolmogorov-Smirnov distance that is worth a word
-SURE = 1e-4  # and largest p-value
-THIN = 4.0  # times as long as wide
+MIN_KS_DISTANCE = 0.15  # least Kolmogorov-Smirnov distance that is worth a word
+MAX_P_VALUE = 1e-4  # and largest p-value
+MAX_ASPECT_RATIO = 4.0  # times as long as wide
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Measures:
         return Measures({name: values[rows] for name, values in self.numbers.items()}, self.formats[rows])
 
 
-def measuring(cache: Cache) -> Work[Measures]:
+def measure_images(cache: Cache) -> Work[Measures]:
     """Measures every image: its size and format from the file's header, its light from the cache's pixels."""
     names = ("width", "height", "aspect", "bytes", "brightness", "contrast", "colour")
     found = {name: np.full(len(cache), np.nan) for name in names}
@@ -65,7 +65,7 @@ def _header(path: Path) -> tuple[float, float, str]:
         return np.nan, np.nan, ""
 
 
-def between(train: Measures, test: Measures) -> Iterator[Finding]:
+def check_shift(train: Measures, test: Measures) -> Iterator[Finding]:
     """K10 where a measure of the test images is distributed otherwise, or formats are.
 
     Source: the two-sample Kolmogorov-Smirnov test, scipy.stats.ks_2samp.
@@ -78,13 +78,13 @@ def between(train: Measures, test: Measures) -> Iterator[Finding]:
         if not len(one) or not len(other):
             continue
         apart = stats.ks_2samp(one, other)
-        if apart.statistic >= APART and apart.pvalue <= SURE:
+        if apart.statistic >= MIN_KS_DISTANCE and apart.pvalue <= MAX_P_VALUE:
             middle = f"median {np.median(one):.4g} in train, {np.median(other):.4g} in test"
             cases.append(Case(f"{middle} (distance {apart.statistic:.2f})", name))
     shares = [_shares(part.formats) for part in (train, test)]
     for name in sorted({*shares[0], *shares[1]} - {""}):
         here, there = (share.get(name, 0.0) for share in shares)
-        if abs(here - there) >= APART:
+        if abs(here - there) >= MIN_KS_DISTANCE:
             cases.append(Case(f"{here:.0%} of train, {there:.0%} of test", f"format {name}"))
     if cases:
         yield Finding(
@@ -101,19 +101,28 @@ def _shares(formats: np.ndarray) -> dict[str, float]:
     return {str(name): count / len(formats) for name, count in zip(names, counts.tolist(), strict=True)}
 
 
-def odd(measures: Measures, ids: np.ndarray) -> Iterator[Finding]:
+def find_outliers(measures: Measures, ids: np.ndarray) -> Iterator[Finding]:
     """K11 for images that are very thin, or of one colour."""
-    thin = np.flatnonzero(measures.numbers["aspect"] >= THIN)
+    thin = np.flatnonzero(measures.numbers["aspect"] >= MAX_ASPECT_RATIO)
     plain = np.flatnonzero(measures.numbers["contrast"] < 1.0)
     sides = measures.numbers["width"], measures.numbers["height"]
     cases = [Case(f"{sides[0][row]:.0f} x {sides[1][row]:.0f} pixels", id=str(ids[row])) for row in thin]
     cases += [Case("is of one colour", id=str(ids[row])) for row in plain]
     parts = [
-        (len(thin), f"{len(thin)} images are {THIN:g} times as long as wide", "a crop at the centre sees little of "
-        "a thin image", "resize=pad shows thin images whole"),
-        (len(plain), f"{len(plain)} images are of one colour", "an image of one colour teaches nothing",
-         "look at those of one colour: if they are transparent, data.alpha_fill=black, or =none for their own colours"),
-    ]  # fmt: skip
+        (
+            len(thin),
+            f"{len(thin)} images are {MAX_ASPECT_RATIO:g} times as long as wide",
+            "a crop at the centre sees little of a thin image",
+            "resize=pad shows thin images whole",
+        ),
+        (
+            len(plain),
+            f"{len(plain)} images are of one colour",
+            "an image of one colour teaches nothing",
+            "look at those of one colour: if they are transparent, data.alpha_fill=black, or =none for their own "
+            "colours",
+        ),
+    ]
     told = [words for count, *words in parts if count]
     if told:
         summary, effect, answer = ("; ".join(words) for words in zip(*told, strict=True))

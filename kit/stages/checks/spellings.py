@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from kit.data.spelling import folded, is_tidy, number_of, quoted, rename_line
+from kit.data.spelling import fold_spelling, is_tidy, number_of, quote, rename_line
 from kit.data.table import Table
 from kit.errors import Case
 from kit.stages.checks.finding import Finding
 
 
-def of_names(train: Table, rename: Mapping[str, str]) -> Iterator[Finding]:
+def check_class_spellings(train: Table, rename: Mapping[str, str]) -> Iterator[Finding]:
     """K40 for classes of equal names but for case, blanks, encoding or number; K41 for numbers read as one class.
 
     `rename` is `data.rename`, which the answer repeats and adds to.
@@ -19,7 +19,7 @@ def of_names(train: Table, rename: Mapping[str, str]) -> Iterator[Finding]:
     counts = dict(zip(train.classes, train.counts().tolist(), strict=True))
     by_key: dict[str, list[str]] = defaultdict(list)
     for name in train.classes:
-        by_key[folded(name)].append(name)
+        by_key[fold_spelling(name)].append(name)
     for level in ("warning", "note"):
         groups = [
             sorted(names, key=lambda name: (not is_tidy(name), -counts[name], name))
@@ -32,7 +32,7 @@ def of_names(train: Table, rename: Mapping[str, str]) -> Iterator[Finding]:
                 "blanks, invisible characters, encoding or the way a number is written",
                 "a class under two names is learned from fewer rows, and one of the names is always scored as wrong",
                 _answer(train, {name: names[0] for names in groups for name in names[1:]}, rename),
-                tuple(Case(_counted(names, counts)) for names in groups),
+                tuple(Case(_with_counts(names, counts)) for names in groups),
             )  # fmt: skip
     yield from _of_numbers(train, rename)
 
@@ -49,8 +49,8 @@ def _answer(train: Table, right: Mapping[str, str], rename: Mapping[str, str]) -
     return f"{rename_line(rename, more)}, if they are one class"
 
 
-def _counted(names: Sequence[str], counts: Mapping[str, int]) -> str:
-    return " and ".join(f"{quoted(name)} ({counts[name]} row{'s' * (counts[name] != 1)})" for name in names)
+def _with_counts(names: Sequence[str], counts: Mapping[str, int]) -> str:
+    return " and ".join(f"{quote(name)} ({counts[name]} row{'s' * (counts[name] != 1)})" for name in names)
 
 
 def _of_numbers(train: Table, rename: Mapping[str, str]) -> Iterator[Finding]:
@@ -66,5 +66,5 @@ def _of_numbers(train: Table, rename: Mapping[str, str]) -> Iterator[Finding]:
             "K41", "note", f"{len(several)} classes are written as several numbers",
             "labels that are equal as numbers are read as one class",
             f"nothing, or {rename_line(rename, more)}, which says the same",
-            tuple(Case(f"{_counted(list(rows), rows)} are class {quoted(name)}") for name, rows in several.items()),
+            tuple(Case(f"{_with_counts(list(rows), rows)} are class {quote(name)}") for name, rows in several.items()),
         )  # fmt: skip

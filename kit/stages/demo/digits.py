@@ -14,9 +14,9 @@ from kit.core import randomness
 from kit.core.files import write_bytes, write_json, write_text
 
 TEST_SHARE = 3  # one row in three is a test row
-SIDE = 32  # pixels; the scans are 8 x 8
+SIDE_PX = 32  # pixels; the scans are 8 x 8
 
-CONFIG: dict[str, Any] = {
+DEMO_CONFIG: dict[str, Any] = {
     "data": {
         "train": "data/train.csv",
         "sample": "data/sample_submission.csv",
@@ -59,7 +59,7 @@ def make_digits(root: Path) -> Path:
     answers = root / "data" / "answers" / "digits.csv"
     _write_csv(answers, ("image_id", "digit"), test)
     if not (root / "config.json").exists():
-        write_json(root / "config.json", CONFIG)
+        write_json(root / "config.json", DEMO_CONFIG)
     return answers
 
 
@@ -67,7 +67,7 @@ def _png(scan: np.ndarray) -> bytes:
     """An 8 x 8 scan of 0 to 16 as a grey PNG of 32 x 32."""
     import cv2
 
-    grey = cv2.resize((scan * (255 / 16)).astype(np.uint8), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    grey = cv2.resize((scan * (255 / 16)).astype(np.uint8), (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_CUBIC)
     return bytes(cv2.imencode(".png", grey)[1])
 
 

@@ -7,53 +7,59 @@ from collections.abc import Mapping, Sequence
 
 from kit.config.models import Data
 from kit.data import header
-from kit.errors import Case, ConfigError, nearest
+from kit.errors import Case, ConfigError, did_you_mean
 from kit.stages.discovery import roles
-from kit.stages.discovery.file_scan import Match, Scan, Sheet
+from kit.stages.discovery.file_scan import ColumnMatch, Scan, TableFile
 
-NOWHERE = Match("", "", 0, 0)  # of a table that names no image
+NO_MATCH = ColumnMatch("", "", 0, 0)  # of a table that names no image
 
 
-def named_table(seen: Scan, name: str, option: str) -> Sheet:
+def find_table(seen: Scan, name: str, option: str) -> TableFile:
     found = [sheet for sheet in seen.sheets if sheet.name == posixpath.normpath(name)]
     if not found:
         names = [sheet.name for sheet in seen.sheets]
-        raise ConfigError(f"{option}: no table {name!r}{nearest(name, names)}", code="C20", cases=list(seen.unread),
-                          hint=", ".join(names))  # fmt: skip
+        raise ConfigError(
+            f"{option}: no table {name!r}{did_you_mean(name, names)}",
+            code="C20",
+            cases=list(seen.unreadable),
+            hint=", ".join(names),
+        )
     return found[0]
 
 
-def train_table(seen: Scan, matched: Mapping[str, list[Match]], asked: Mapping[str, str]) -> Sheet | None:
+def choose_train_table(
+    seen: Scan, matched: Mapping[str, list[ColumnMatch]], asked: Mapping[str, str]
+) -> TableFile | None:
     """The table of labelled rows, or None where no table with a label names images."""
     if "train" in asked:
-        return named_table(seen, asked["train"], "--train")
+        return find_table(seen, asked["train"], "--train")
     points = {}
     for sheet in seen.sheets:
         found = matched[sheet.name]
         free = [column for column in sheet.columns if not found or column != found[0].column]
         labels = [roles.label_points(column, sheet, None, None) for column in free]
         if (found or "images" in asked) and max(labels, default=-9) > -9:
-            points[sheet] = roles.train_points(sheet, found[0] if found else NOWHERE, max(labels))
+            points[sheet] = roles.train_score(sheet, found[0] if found else NO_MATCH, max(labels))
     if not points:
         return None
     ranked = sorted(points, key=lambda sheet: (points[sheet], len(sheet.file)), reverse=True)
     if points[ranked[0]] < 0 and not _likely_train(ranked[0], asked):
         return None
-    return roles.best(
+    return roles.choose_best(
         ranked, lambda sheet: points[sheet], "the labelled rows", "--train", lambda sheet: sheet.name
     )
 
 
-def _likely_train(sheet: Sheet, asked: Mapping[str, str]) -> bool:
+def _likely_train(sheet: TableFile, asked: Mapping[str, str]) -> bool:
     return asked.get("label") in sheet.columns
 
 
 def sample_table(
-    seen: Scan, pool: Mapping[Sheet, Match], train: Sheet | None, asked: Mapping[str, str]
-) -> Sheet | None:
+    seen: Scan, pool: Mapping[TableFile, ColumnMatch], train: TableFile | None, asked: Mapping[str, str]
+) -> TableFile | None:
     """The sample submission, or None where no table looks like one."""
     if "sample" in asked:
-        return named_table(seen, asked["sample"], "--sample")
+        return find_table(seen, asked["sample"], "--sample")
     ids = {sheet: sheet.values(match.column) for sheet, match in pool.items()}
     points = {
         sheet: roles.sample_points(
@@ -65,12 +71,12 @@ def sample_table(
     likely = [sheet for sheet, count in points.items() if count > 0]
     if not likely:
         return None
-    return roles.best(
+    return roles.choose_best(
         likely, lambda sheet: points[sheet], "the sample submission", "--sample", lambda s: s.name
     )
 
 
-def test_table(pool: Mapping[Sheet, Match], sample: Sheet | None) -> Sheet | None:
+def choose_test_table(pool: Mapping[TableFile, ColumnMatch], sample: TableFile | None) -> TableFile | None:
     """The table of rows to predict, where it says more than the sample does."""
     label = sample.columns[1] if sample and len(sample.columns) == 2 else None
     points = {sheet: roles.test_points(sheet, label) for sheet in pool if sheet is not sample}
@@ -81,7 +87,7 @@ def test_table(pool: Mapping[Sheet, Match], sample: Sheet | None) -> Sheet | Non
     ]
     if not likely:
         return None
-    return roles.best(
+    return roles.choose_best(
         likely, lambda sheet: points[sheet], "the test table", "--test", lambda sheet: sheet.name
     )
 
@@ -97,16 +103,16 @@ def is_needed(name: str, asked: Mapping[str, str]) -> bool:
     )
 
 
-def missing_header(seen: Scan, sheet: Sheet, found: Sequence[Match]) -> str:
+def explain_missing_header(seen: Scan, sheet: TableFile, found: Sequence[ColumnMatch]) -> str:
     """Why a table's first line is a row of data and no header, in words; empty if it is a header."""
     column = found[0].column if found else sheet.columns[0]
-    why = header.missing_header(sheet.file, column, Data().extensions)
+    why = header.explain_missing_header(sheet.file, column, Data().extensions)
     if not why and found and seen.names_image(column) and column not in sheet.values(column):
         why = f"{column!r} is the name of an image file"
     return why
 
 
-def reading(sheets: Sequence[Sheet]) -> dict[str, str]:
+def common_csv_options(sheets: Sequence[TableFile]) -> dict[str, str]:
     """Separator and encoding, which all tables must share.
 
     A table of one column has no separator. UTF-8 and ASCII can be read beside any other encoding.
@@ -120,7 +126,7 @@ def reading(sheets: Sequence[Sheet]) -> dict[str, str]:
     return {"sep": seps.pop(), "encoding": encodings.pop()}
 
 
-def class_list(seen: Scan, labels: set[str], used: Sequence[Sheet]) -> tuple[str | None, str]:
+def class_list(seen: Scan, labels: set[str], used: Sequence[TableFile]) -> tuple[str | None, str]:
     """The table whose first column lists exactly the labels, each once, and that in words.
 
     A table that is called a list of classes and lists others too is named and not taken.

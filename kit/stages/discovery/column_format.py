@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from kit.data.multi_labels import parts
+from kit.data.multi_labels import split_cell
 
 SEPARATORS = ("|", ";", ",", " ")
 # shares of the labels or cells that must speak for a list; a few misspelt cells decide nothing
 RECURRING = 0.9  # of the labels stand in two different cells or more
-ALONE = 0.8  # of the labels have a cell of their own, or of the cells are made of such labels
+MIN_SINGLE = 0.8  # of the labels have a cell of their own, or of the cells are made of such labels
 UNCLEAR = 0.5  # from this share on the user is asked
 MAX_DOUBLE = (
     0.05  # of the lists have a label twice, which names often have and the table's reader refuses (D19)
@@ -40,18 +40,18 @@ def separator_of(
     shown = {cell.strip() for cell in sample}
     unclear = None
     for separator in SEPARATORS:
-        if any(parts(name, separator) != (name,) for name in classes):
+        if any(split_cell(name, separator) != (name,) for name in classes):
             continue
-        rows = [parts(cell, separator) for cell in different]
+        rows = [split_cell(cell, separator) for cell in different]
         lists = [row for row in rows if len(row) > 1]
         double = sum(len(set(row)) < len(row) for row in lists)
         if not lists or double > MAX_DOUBLE * len(lists):
             continue
         why = _evidence(rows, lists, separator, shown)
         if why:
-            return Separation(separator, f"{_counted(rows)}; {why}", True)
+            return Separation(separator, f"{_count_rows(rows)}; {why}", True)
         if unclear is None and _may_be_lists(rows, lists):
-            unclear = Separation(separator, _counted(rows), False)
+            unclear = Separation(separator, _count_rows(rows), False)
     return unclear
 
 
@@ -67,14 +67,14 @@ def _evidence(
     made = sum(alone.issuperset(row) for row in lists)
     if len({len(row) for row in rows}) > 1 and len(counts) < len(rows):
         # two lists at least, as "hot", "dog" and "hot dog" are three dishes; two labels have one combination only
-        if made >= ALONE * len(lists) and (made > 1 or len(counts) == 2 or not separator.isspace()):
+        if made >= MIN_SINGLE * len(lists) and (made > 1 or len(counts) == 2 or not separator.isspace()):
             return f"{made} of {len(lists)} combinations are made of labels that have cells of their own"
         if _share_of_recurring(counts) >= RECURRING:
             if not separator.isspace():
                 return "nearly every label is in several cells"
             if all(label.isdigit() for label in counts):
                 return "all labels are numbers"
-            if len(alone) >= ALONE * len(counts):
+            if len(alone) >= MIN_SINGLE * len(counts):
                 return "nearly every label has a cell of its own"
             if len(lists) >= MIN_SORTED and all(list(row) == sorted(row) for row in lists):
                 return "the labels of each cell are in alphabetical order"
@@ -106,11 +106,11 @@ def _in_both_orders(lists: Sequence[tuple[str, ...]]) -> bool:
 
 def _sample_lists(sample: set[str], cells: set[str], labels: set[str], separator: str) -> bool:
     """Whether the sample has cells of several known labels that are no cells of the training rows."""
-    rows = {cell: parts(cell, separator) for cell in sample}
+    rows = {cell: split_cell(cell, separator) for cell in sample}
     lists = [row for cell, row in rows.items() if len(row) > 1 and separator.join(row) not in cells]
     return bool(lists) and all(labels.issuperset(row) for row in lists)
 
 
-def _counted(rows: Sequence[tuple[str, ...]]) -> str:
+def _count_rows(rows: Sequence[tuple[str, ...]]) -> str:
     labels, most = {label for row in rows for label in row}, max(map(len, rows))
     return f"{len(labels)} labels in {len(rows)} different cells, up to {most} in one"

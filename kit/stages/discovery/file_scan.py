@@ -15,16 +15,16 @@ from kit.data.csv_file import SEPARATORS, CsvFile, read_csv
 from kit.data.normal_form import nfc
 from kit.errors import DataError
 
-ASIDE = frozenset({"cache", "runs", "submissions", "plugins"})  # a workspace's own folders
-COVERED = 0.9  # of a column's cells must name an image, so that a few missing ones mislead nobody
+IGNORED_FOLDERS = frozenset({"cache", "runs", "submissions", "plugins"})  # a workspace's own folders
+MIN_MATCHED = 0.9  # of a column's cells must name an image, so that a few missing ones mislead nobody
 
 WAYS = {f"data.sep={mark!r}": mark for mark in SEPARATORS}  # hints of the strict reader
 TABLES = (".csv", ".tsv")  # endings
-PROBED = 1000  # cells of a column that are looked up, evenly spread
+MAX_CELLS_PROBED = 1000  # cells of a column that are looked up, evenly spread
 
 
 @dataclass(frozen=True, eq=False)
-class Sheet:
+class TableFile:
     """A table of the folder, and how it was read; `name` is its path below the folder."""
 
     name: str
@@ -43,7 +43,7 @@ class Sheet:
 
 
 @dataclass(frozen=True)
-class Match:
+class ColumnMatch:
     """A column whose cells name image files, or folders of photos, by way of a path pattern."""
 
     column: str
@@ -58,9 +58,9 @@ class Match:
 class Scan:
     """Tables, image files by folder, and a line for each table that cannot be read."""
 
-    sheets: tuple[Sheet, ...]
+    sheets: tuple[TableFile, ...]
     folders: Mapping[str, tuple[str, ...]]
-    unread: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
     others: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # files that are neither, by folder
     headless: Mapping[str, DataError] = field(default_factory=dict)  # of unread tables those without a header
 
@@ -103,12 +103,12 @@ class Scan:
         """Whether a cell names an image file, with or without its ending."""
         return next(self._bases(cell, self._homes), None) is not None
 
-    def matches(self, sheet: Sheet) -> list[Match]:
+    def matches(self, sheet: TableFile) -> list[ColumnMatch]:
         """Every way in which a column names images, columns of unlike cells only, the best way first.
 
         Equally good ways are in the order of the table's columns, then of the patterns.
         """
-        found: list[Match] = []
+        found: list[ColumnMatch] = []
         for column in sheet.columns:
             cells = sheet.file.column(column)
             if len(set(cells)) >= 0.98 * len(cells):  # a few double ids are an error to show, not to hide
@@ -118,13 +118,13 @@ class Scan:
             found, key=lambda match: (-match.covered, -match.used, place[match.column], match.pattern)
         )
 
-    def _of_files(self, sheet: Sheet, column: str, cells: Sequence[str]) -> list[Match]:
+    def _of_files(self, sheet: TableFile, column: str, cells: Sequence[str]) -> list[ColumnMatch]:
         bases: Counter[str] = Counter()
-        probed = range(0, len(cells), max(len(cells) // PROBED, 1))
+        probed = range(0, len(cells), max(len(cells) // MAX_CELLS_PROBED, 1))
         for row in probed:
             bases.update(set(self._bases(cells[row], self._homes)))
         found = [
-            Match(
+            ColumnMatch(
                 column,
                 f"{base}{{{column}}}",
                 share,
@@ -132,11 +132,13 @@ class Scan:
                 ending=self.ending_below(base),
             )
             for base, count in bases.items()
-            if (share := count / len(probed)) >= COVERED
+            if (share := count / len(probed)) >= MIN_MATCHED
         ]
         return found or self._by_column(sheet, column, cells, probed)
 
-    def _by_column(self, sheet: Sheet, column: str, cells: Sequence[str], probed: range) -> list[Match]:
+    def _by_column(
+        self, sheet: TableFile, column: str, cells: Sequence[str], probed: range
+    ) -> list[ColumnMatch]:
         """Patterns with a folder named by another column, such as train/{label}/{id}."""
         bases: Counter[tuple[str, str]] = Counter()
         others = {other: sheet.file.column(other) for other in sheet.columns if other != column}
@@ -149,7 +151,7 @@ class Scan:
                     if last and nfc(texts[row]) == nfc(last)
                 )
         return [
-            Match(
+            ColumnMatch(
                 column,
                 posixpath.join(parent, f"{{{other}}}", f"{{{column}}}"),
                 share,
@@ -157,17 +159,19 @@ class Scan:
                 ending=self.ending_below(parent),
             )
             for (parent, other), count in bases.items()
-            if (share := count / len(probed)) >= COVERED
+            if (share := count / len(probed)) >= MIN_MATCHED
         ]
 
-    def _of_folders(self, column: str, cells: Sequence[str]) -> list[Match]:
+    def _of_folders(self, column: str, cells: Sequence[str]) -> list[ColumnMatch]:
         bases: Counter[str] = Counter()
         for cell in cells:
             bases.update(set(self._bases(cell, self._parents)))
         return [
-            Match(column, f"{base}{{{column}}}/*", share, count / max(self.folders_below(base), 1), True)
+            ColumnMatch(
+                column, f"{base}{{{column}}}/*", share, count / max(self.folders_below(base), 1), True
+            )
             for base, count in bases.items()
-            if (share := count / len(cells)) >= COVERED
+            if (share := count / len(cells)) >= MIN_MATCHED
         ]
 
     @staticmethod
@@ -229,17 +233,19 @@ def _walk(root: Path) -> Iterator[tuple[str, list[str]]]:
         seen.add(real)
         folder = Path(path).relative_to(root).as_posix().removeprefix(".")
         inner[:] = sorted(
-            name for name in inner if not name.startswith((".", "__")) and (folder or name not in ASIDE)
+            name
+            for name in inner
+            if not name.startswith((".", "__")) and (folder or name not in IGNORED_FOLDERS)
         )
         yield folder, sorted(name for name in names if not name.startswith("."))
 
 
-def _sheet(root: Path, name: str, sep: str | None, encoding: str | None) -> Sheet:
+def _sheet(root: Path, name: str, sep: str | None, encoding: str | None) -> TableFile:
     """Reads a table; unless separator or encoding are given, with another one if the strict reader names it."""
     mark, coding = "\t" if sep == r"\t" else sep or ",", encoding or "utf-8"
     for _ in range(3):
         try:
-            return Sheet(name, read_csv(root / name, mark, coding), mark, coding)
+            return TableFile(name, read_csv(root / name, mark, coding), mark, coding)
         except DataError as error:
             if error.code == "D26" and error.hint in WAYS and sep is None:
                 mark = WAYS[error.hint]
@@ -247,4 +253,4 @@ def _sheet(root: Path, name: str, sep: str | None, encoding: str | None) -> Shee
                 coding = error.hint.partition("=")[2]
             else:
                 raise
-    return Sheet(name, read_csv(root / name, mark, coding), mark, coding)
+    return TableFile(name, read_csv(root / name, mark, coding), mark, coding)

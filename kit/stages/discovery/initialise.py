@@ -11,21 +11,21 @@ from typing import Any
 
 from kit.config.models import Data
 from kit.config.schema import config_schema
-from kit.config.workspace import CONFIG
+from kit.config.workspace import CONFIG_FILE
 from kit.core.files import StrPath, write_json
 from kit.core.legible import check_writable
 from kit.data.content import is_image_file
 from kit.data.header import without_header
-from kit.data.multi_labels import parts as labels_in
+from kit.data.multi_labels import split_cell as labels_in
 from kit.data.patterns import columns_of
 from kit.errors import ConfigError
 from kit.stages.discovery import choosing, name_matching, recipes, roles, trees
 from kit.stages.discovery.column_format import separator_of
-from kit.stages.discovery.file_scan import Match, Scan, Sheet, scan
+from kit.stages.discovery.file_scan import ColumnMatch, Scan, TableFile, scan
 from kit.stages.discovery.metric import suggest
 from kit.stages.discovery.near_misses import instead_of_images, near_misses
 
-SCHEMA = "config.schema.json"
+SCHEMA_FILE = "config.schema.json"
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Discovery:
 
 
 @dataclass(frozen=True)
-class Initialised:
+class InitResult:
     """A config.json that was written, from which recipe and why that one, and its metric."""
 
     path: Path
@@ -55,7 +55,7 @@ def initialise(
     force: bool = False,
     val: trees.ValUse = "join",
     metric: str | None = None,
-) -> Initialised:
+) -> InitResult:
     """Writes config.json and config.schema.json for the files of a folder; `given` are keys of `data`.
 
     `val` says whether images in a validation folder join the training rows, are held out, or are ignored. `metric` is
@@ -63,7 +63,7 @@ def initialise(
     if there is a config.json already.
     """
     root = Path(root)
-    path = root / CONFIG
+    path = root / CONFIG_FILE
     if path.exists() and not force:
         raise ConfigError(f"there is a {path} already", code="C21", hint="kit init --force writes it anew")
     check_writable([root])
@@ -74,14 +74,14 @@ def initialise(
     scored, reason = suggest(root, Data(**found.data), metric)
     config = recipes.config(name, found.data, sides, scored)
     config |= {"splitter": found.splitter} if found.splitter else {}
-    write_json(root / SCHEMA, config_schema(root))
-    write_json(path, {"$schema": f"./{SCHEMA}", **config})
+    write_json(root / SCHEMA_FILE, config_schema(root))
+    write_json(path, {"$schema": f"./{SCHEMA_FILE}", **config})
     shown = "".join(f" {key}={value}" for key, value in scored.items() if key != "name")
     findings = (
         *found.findings,
         f"metric: {scored['name']}{shown} ({reason}); kit init --metric NAME takes another",
     )
-    return Initialised(path, name, why, findings, scored)
+    return InitResult(path, name, why, findings, scored)
 
 
 def _some_images(root: Path, data: Data) -> list[Path]:
@@ -112,7 +112,7 @@ def discover(root: Path, given: Mapping[str, str] | None = None, val: trees.ValU
     if "train" in asked and (root / asked["train"]).is_dir():
         return _class_folders(seen, root, posixpath.normpath(asked["train"]), asked, val)
     matched = {sheet.name: seen.matches(sheet) for sheet in seen.sheets}
-    train = choosing.train_table(seen, matched, asked)
+    train = choosing.choose_train_table(seen, matched, asked)
     if train is None:
         return _class_folders(seen, root, trees.class_folder(seen, root), asked, val)
     if val == "holdout":
@@ -125,22 +125,22 @@ def discover(root: Path, given: Mapping[str, str] | None = None, val: trees.ValU
 
 @dataclass(frozen=True)
 class _Parts:
-    """What was taken for what; `pool` are the tables that name images other than the training rows'."""
+    """What was taken for what; `candidates` are the tables that name images other than the training rows'."""
 
-    train: Sheet
-    match: Match
-    sample: Sheet | None
-    test: Sheet | None
-    pool: Mapping[Sheet, Match]
-    ways: Sequence[Match]  # all in which the training rows name images
+    train: TableFile
+    match: ColumnMatch
+    sample: TableFile | None
+    test: TableFile | None
+    candidates: Mapping[TableFile, ColumnMatch]
+    ways: Sequence[ColumnMatch]  # all in which the training rows name images
 
     @property
-    def sheets(self) -> list[Sheet]:
+    def sheets(self) -> list[TableFile]:
         return [sheet for sheet in (self.train, self.sample, self.test) if sheet]
 
 
 def _from_tables(
-    seen: Scan, matched: Mapping[str, list[Match]], train: Sheet, asked: Mapping[str, str]
+    seen: Scan, matched: Mapping[str, list[ColumnMatch]], train: TableFile, asked: Mapping[str, str]
 ) -> Discovery:
     match = name_matching.train_match(train, matched[train.name], asked, seen)
     pool = {
@@ -151,13 +151,13 @@ def _from_tables(
     }
     sample = choosing.sample_table(seen, pool, train, asked)
     test = (
-        choosing.named_table(seen, asked["test"], "--test")
+        choosing.find_table(seen, asked["test"], "--test")
         if "test" in asked
-        else choosing.test_table(pool, sample)
+        else choosing.choose_test_table(pool, sample)
     )
     parts = _Parts(train, match, sample, test, pool, matched[train.name])
     headless = {
-        sheet.name: choosing.missing_header(seen, sheet, matched[sheet.name]) for sheet in seen.sheets
+        sheet.name: choosing.explain_missing_header(seen, sheet, matched[sheet.name]) for sheet in seen.sheets
     }
     _check_headers(parts.sheets, headless)
     data, findings = _of_train(parts, asked)
@@ -172,7 +172,7 @@ def _from_tables(
         findings += lines
     findings += [*_of_answers(parts, seen), *_of_other_table(parts, seen)]
     used = {*(sheet.name for sheet in parts.sheets), data.get("classes")}
-    data |= choosing.reading([sheet for sheet in seen.sheets if sheet.name in used])
+    data |= choosing.common_csv_options([sheet for sheet in seen.sheets if sheet.name in used])
     aside = sorted(sheet.name for sheet in seen.sheets if sheet.name not in used)
     findings += [f"left aside: {', '.join(aside)}"] if aside else []
     data = {**data, **asked}
@@ -180,11 +180,11 @@ def _from_tables(
         seen, [trees.base(data[key]) for key in ("images", "test_images") if data.get(key)]
     )
     findings += [f"{name} has no header: {headless[name]}" for name in aside if headless[name]]
-    findings += [f"not read: {line}" for line in seen.unread]
+    findings += [f"not read: {line}" for line in seen.unreadable]
     return Discovery({**data, **asked}, tuple(findings))
 
 
-def _check_headers(sheets: Sequence[Sheet], headless: Mapping[str, str]) -> None:
+def _check_headers(sheets: Sequence[TableFile], headless: Mapping[str, str]) -> None:
     """Raises DataError D28 for a table in use whose first line is a row of data."""
     for sheet in sheets:
         if headless[sheet.name]:
@@ -206,7 +206,7 @@ def _of_train(parts: _Parts, asked: Mapping[str, str]) -> Found:
         name_matching.pattern(each, row_id, train) for each in name_matching.equally_good(parts.ways, match)
     ]
     also = f"; the same names are in {', '.join(same)}: kit init --images takes another" if same else ""
-    findings = [_counted(train, f"id {row_id!r}, {said}"), f"images: {images}{also}"]
+    findings = [_count_words(train, f"id {row_id!r}, {said}"), f"images: {images}{also}"]
     if group := _group(parts, row_id, taken, asked):
         findings.append(f"group: {group[0]!r}, {group[1]}")
     data = {
@@ -268,12 +268,14 @@ def _of_test(parts: _Parts, found: Mapping[str, Any], seen: Scan) -> Found:
     rows = parts.test or parts.sample
     if rows is None:
         return {}, ["no sample submission and no test table found: kit init --sample FILE where there is one"]
-    if rows not in parts.pool:
-        text = _counted(rows, "rows to predict; their images were not found: kit init --test-images PATTERN")
+    if rows not in parts.candidates:
+        text = _count_words(
+            rows, "rows to predict; their images were not found: kit init --test-images PATTERN"
+        )
         return {}, [text, *_nearly(seen, rows)]
     first = found["id"] if rows is parts.test and found["id"] in rows.columns else rows.columns[0]
-    pattern = name_matching.pattern(parts.pool[rows], first, rows)
-    finding = _counted(rows, f"to predict, images: {pattern}")
+    pattern = name_matching.pattern(parts.candidates[rows], first, rows)
+    finding = _count_words(rows, f"to predict, images: {pattern}")
     return {"test_images": None if pattern == found["images"] else pattern}, [finding]
 
 
@@ -293,13 +295,13 @@ def _of_classes(parts: _Parts, label: str | None, separator: str | None, seen: S
     return {"classes": classes} if classes else {}, [text] if text else []
 
 
-def _nearly(seen: Scan, sheet: Sheet) -> list[str]:
+def _nearly(seen: Scan, sheet: TableFile) -> list[str]:
     """Why a table names no image although it nearly does, in words, and what lies there instead of images."""
     misses = near_misses(seen, [sheet])
     return [*(f"{miss.case}; {miss.mended}" for miss in misses), *map(str, instead_of_images(seen))]
 
 
-def _counted(sheet: Sheet, what: str) -> str:
+def _count_words(sheet: TableFile, what: str) -> str:
     return f"{sheet.name}: {len(sheet.file):,} rows, {what}"
 
 
@@ -320,11 +322,11 @@ def _folder_group(parts: _Parts) -> tuple[str, str] | None:
 def _of_answers(parts: _Parts, seen: Scan) -> list[str]:
     """A sample whose ids are values of another column than the rows' ids: one answer for each group of rows."""
     sample = parts.sample
-    if sample is None or sample in parts.pool:
+    if sample is None or sample in parts.candidates:
         return []
     ids = sample.values(sample.columns[0])
     for sheet in [*(each for each in (parts.test,) if each), *seen.sheets]:
-        own = parts.pool[sheet].column if sheet in parts.pool else None
+        own = parts.candidates[sheet].column if sheet in parts.candidates else None
         if sheet is sample or sheet is parts.train or not ids or (own and ids & sheet.values(own)):
             continue
         for column in sheet.columns:
@@ -363,25 +365,27 @@ def _class_folders(
     pool = {}
     for sheet in seen.sheets:
         if found := inside.matches(sheet):
-            pool[sheet] = name_matching.preferred(found, roles.TEST, roles.TRAIN)
+            pool[sheet] = name_matching.choose_naming(found, roles.TEST, roles.TRAIN)
     sample = choosing.sample_table(seen, pool, None, asked)
     if sample:
-        _check_headers([sample], {sample.name: choosing.missing_header(seen, sample, inside.matches(sample))})
+        _check_headers(
+            [sample], {sample.name: choosing.explain_missing_header(seen, sample, inside.matches(sample))}
+        )
     data: dict[str, Any] = {"sample": sample.name if sample else None}
     findings = []
     if sample and sample in pool:
         data["test_images"] = name_matching.pattern(pool[sample], sample.columns[0], sample)
-        findings.append(_counted(sample, f"rows to predict, images: {data['test_images']}"))
+        findings.append(_count_words(sample, f"rows to predict, images: {data['test_images']}"))
     elif sample and "test_images" not in asked:
         text = "rows to predict; their images were not found: kit init --test-images PATTERN"
-        findings += [_counted(sample, text), *_nearly(inside, sample)]
+        findings += [_count_words(sample, text), *_nearly(inside, sample)]
     if sample is None:
         findings.append("no sample submission found: kit init --sample FILE where there is one")
     tree = trees.find_trees(seen, root, folder, {**data, **asked}, sample is not None, val)
-    data = {**tree.data, **data, **(choosing.reading([sample]) if sample else {}), **asked}
+    data = {**tree.data, **data, **(choosing.common_csv_options([sample]) if sample else {}), **asked}
     aside = [sheet for sheet in seen.sheets if sheet is not sample]
     if aside:
         findings.append(f"left aside: {', '.join(sheet.name for sheet in aside)}")
         findings += [f"{miss.case}; {miss.mended}" for miss in near_misses(seen, aside)]
-    findings += [f"not read: {line}" for line in seen.unread]
+    findings += [f"not read: {line}" for line in seen.unreadable]
     return Discovery(data, (*tree.findings, *findings), tree.splitter)

@@ -11,9 +11,9 @@ import pandas as pd
 
 from kit.config.models import Competition, Data
 from kit.data.csv_file import is_number
-from kit.data.table import Table, labelled_rows, sample_frame
+from kit.data.table import Table, read_labelled_rows, sample_frame
 from kit.errors import KitError
-from kit.experiment.sample_format import known_by
+from kit.experiment.sample_format import find_formats
 from kit.kinds import Metric
 from kit.kinds.classes import LabelKind
 from kit.kinds.label_kinds import check_takes
@@ -32,7 +32,7 @@ def suggest(root: Path, data: Data, asked: str | Mapping[str, Any] | None = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # whoever reads the tables next is warned
         try:
-            table = labelled_rows(root, data)
+            table = read_labelled_rows(root, data)
             sample = sample_frame(root, data) if data.sample else None
         except KitError as error:
             spec = Metric.open(asked, root, where="metric").spec() if asked else _default()
@@ -78,7 +78,7 @@ def _is_one_number(cells: set[str]) -> bool:
 def _by_format(root: Path, sample: pd.DataFrame, classes: tuple[str, ...], labels: LabelKind) -> Suggested:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        names = [shape.plugin_name() for shape in known_by(root, sample, classes, labels)]
+        names = [shape.plugin_name() for shape in find_formats(root, sample, classes, labels)]
     cells = different_cells(sample)
     if len(names) != 1 and len(cells) == 1:
         return (

@@ -9,18 +9,20 @@ from kit.config.models import Data
 from kit.data.patterns import columns_of
 from kit.errors import Case, ConfigError
 from kit.stages.discovery import roles
-from kit.stages.discovery.file_scan import COVERED, Match, Scan, Sheet
+from kit.stages.discovery.file_scan import MIN_MATCHED, ColumnMatch, Scan, TableFile
 from kit.stages.discovery.near_misses import instead_of_images, near_misses
 
 
-def train_match(train: Sheet, found: list[Match], asked: Mapping[str, str], seen: Scan) -> Match:
+def train_match(
+    train: TableFile, found: list[ColumnMatch], asked: Mapping[str, str], seen: Scan
+) -> ColumnMatch:
     """How the training rows name their images. Raises ConfigError where they do not."""
     if "images" in asked:
         columns = columns_of(asked["images"])
         column = (
             columns[-1] if columns and columns[-1] in train.columns else asked.get("id", train.columns[0])
         )
-        return Match(column, asked["images"], 1.0, 1.0, asked["images"].endswith("/*"))
+        return ColumnMatch(column, asked["images"], 1.0, 1.0, asked["images"].endswith("/*"))
     if not found:
         folders = [
             Case(f"{len(names)} images, such as {names[0]}", folder) for folder, names in seen.folders.items()
@@ -28,17 +30,20 @@ def train_match(train: Sheet, found: list[Match], asked: Mapping[str, str], seen
         misses = near_misses(seen, [train])
         cases = [*(miss.case for miss in misses), *instead_of_images(seen), *folders]
         raise ConfigError(
-            f"no column of {train.name} names {COVERED:.0%} of its images",
+            f"no column of {train.name} names {MIN_MATCHED:.0%} of its images",
             code="C20",
             cases=cases or ["there are no images below this folder"],
             hint=misses[0].mended if misses else "kit init --images 'folder/{column}.jpg'",
         )
-    return preferred(found, roles.TRAIN, roles.TEST)
+    return choose_naming(found, roles.TRAIN, roles.TEST)
 
 
-def preferred(
-    found: list[Match], for_words: frozenset[str], against: frozenset[str], like: Match | None = None
-) -> Match:
+def choose_naming(
+    found: list[ColumnMatch],
+    for_words: frozenset[str],
+    against: frozenset[str],
+    like: ColumnMatch | None = None,
+) -> ColumnMatch:
     """The best way to name images, by the rules of docs/init.md, so that no two ways are equally good.
 
     First the share of cells that name an image and of images that are named, then words such as "train" in the path.
@@ -69,7 +74,7 @@ def _shape(pattern: str) -> str:
     return re.sub(r"[a-z]+", lambda found: "*" if found[0] in roles.TRAIN | roles.TEST else found[0], base)
 
 
-def equally_good(found: Sequence[Match], chosen: Match) -> list[Match]:
+def equally_good(found: Sequence[ColumnMatch], chosen: ColumnMatch) -> list[ColumnMatch]:
     """Other folders whose files have the names that the chosen one's have, in the order of their patterns."""
     same = [
         each
@@ -81,7 +86,9 @@ def equally_good(found: Sequence[Match], chosen: Match) -> list[Match]:
     return sorted(same, key=lambda match: match.pattern)
 
 
-def test_match(sheet: Sheet, found: list[Match], train: Sheet, match: Match) -> Match | None:
+def test_match(
+    sheet: TableFile, found: list[ColumnMatch], train: TableFile, match: ColumnMatch
+) -> ColumnMatch | None:
     """How a table names images that are none of the training rows'; None where it names those or none."""
     mine = train.values(match.column) if match.column in train.columns else set()
     shape = re.sub(r"\{.*", "", match.pattern)
@@ -91,10 +98,10 @@ def test_match(sheet: Sheet, found: list[Match], train: Sheet, match: Match) -> 
         if re.sub(r"\{.*", "", each.pattern) != shape
         or len(sheet.values(each.column) & mine) < 0.01 * len(sheet.file)
     ]
-    return preferred(free, roles.TEST, roles.TRAIN, match) if free else None
+    return choose_naming(free, roles.TEST, roles.TRAIN, match) if free else None
 
 
-def id_column(train: Sheet, match: Match, sample: Sheet | None) -> str:
+def id_column(train: TableFile, match: ColumnMatch, sample: TableFile | None) -> str:
     """The column that names a row: the one that names images, unless it holds paths and another is unique."""
     cells = train.file.column(match.column) if match.column in train.columns else []
     if cells and not match.photos and not any("/" in cell for cell in cells):
@@ -105,7 +112,7 @@ def id_column(train: Sheet, match: Match, sample: Sheet | None) -> str:
     return (sampled or named or [match.column])[0]
 
 
-def one_hot(train: Sheet, columns: Sequence[str]) -> tuple[str | None, dict[str, str]] | None:
+def one_hot(train: TableFile, columns: Sequence[str]) -> tuple[str | None, dict[str, str]] | None:
     """Label pattern and names of made labels, where each training row has a 1 in just one of these columns.
 
     No pattern where some have several or none, and None where the columns are not of 0 and 1.
@@ -123,14 +130,14 @@ def one_hot(train: Sheet, columns: Sequence[str]) -> tuple[str | None, dict[str,
     return "".join(f"{{{column}}}" for column in columns), dict(sorted(names.items()))
 
 
-def pattern(match: Match, row_id: str, sheet: Sheet) -> str:
+def pattern(match: ColumnMatch, row_id: str, sheet: TableFile) -> str:
     """The pattern with {id} for the id's column, unless another column is called so."""
     if match.column == row_id and "id" not in set(sheet.columns) - {row_id}:
         return match.pattern.replace("{" + row_id + "}", "{id}")
     return match.pattern
 
 
-def file_labels(seen: Scan, match: Match) -> dict[str, str]:
+def file_labels(seen: Scan, match: ColumnMatch) -> dict[str, str]:
     """A word for each kind of photo: its name without the number at its end."""
     base = match.pattern.partition("{")[0].rstrip("/")
     stems = {
@@ -143,6 +150,6 @@ def file_labels(seen: Scan, match: Match) -> dict[str, str]:
     return {(word if word in stems else word + "*"): word for word in sorted(cut)}
 
 
-def folder_columns(match: Match) -> set[str]:
+def folder_columns(match: ColumnMatch) -> set[str]:
     """Columns of the pattern that name folders, and may well be the label too."""
     return set(columns_of(match.pattern)) - {match.column}

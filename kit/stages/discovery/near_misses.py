@@ -13,10 +13,10 @@ from kit.core.legible import legible
 from kit.data.content import ARCHIVES, FORMATS, UNREAD, ending, without_ending
 from kit.data.normal_form import nfc
 from kit.errors import Case
-from kit.stages.discovery.file_scan import COVERED, Scan, Sheet
+from kit.stages.discovery.file_scan import MIN_MATCHED, Scan, TableFile
 
-PROBED = 200  # cells of a column that are looked at, evenly spread
-HALF = 0.5  # of them must miss in the same way
+MAX_CELLS_COMPARED = 200  # cells of a column that are looked at, evenly spread
+MIN_SHARE = 0.5  # of them must miss in the same way
 SEVERAL = 0.2  # of a column's cells must differ where each id stands on several rows
 
 FORMULA = re.compile(r'="(.*)"')
@@ -66,7 +66,7 @@ class Miss:
         return Case(f"column {self.column!r} has {ways}{shown}", self.sheet)
 
 
-def near_misses(seen: Scan, sheets: Sequence[Sheet]) -> list[Miss]:
+def near_misses(seen: Scan, sheets: Sequence[TableFile]) -> list[Miss]:
     """The likeliest near miss of each table, those of most cells first; tables without one are left out."""
     names = _Names(seen)
     found = [miss for sheet in sheets if (miss := _of_sheet(names, sheet))]
@@ -113,7 +113,7 @@ class _Names:
         """File by its name in small letters."""
         return {name.casefold(): file for name, file in self.by_name.items()}
 
-    def named(self, path: str) -> str:
+    def find_file(self, path: str) -> str:
         """The file that a path names as it is, with or without its ending; blank if there is none."""
         file = self.by_name.get(nfc(posixpath.basename(path)), "")
         if not file or "/" not in path:
@@ -122,9 +122,9 @@ class _Names:
         full = "/" + file
         return file if full.endswith(wanted) or without_ending(full).endswith(wanted) else ""
 
-    def meant(self, cell: str) -> tuple[tuple[str, ...], str]:
+    def find_meant_file(self, cell: str) -> tuple[tuple[str, ...], str]:
         """In which ways a cell misses a file, and the file; a blank file if it is like none."""
-        kinds, text = _cleaned(cell)
+        kinds, text = _clean(cell)
         if not text:
             return (), ""
         pieces = text.split("/")
@@ -138,9 +138,9 @@ class _Names:
 
     def _like(self, path: str) -> tuple[tuple[str, ...], str]:
         """In which way a path without anything around it misses a file, and the file."""
-        if file := self.named(path):
+        if file := self.find_file(path):
             return (), file
-        if (stem := without_ending(path)) != path and (file := self.named(stem)):
+        if (stem := without_ending(path)) != path and (file := self.find_file(stem)):
             return ("ending",), file
         name = posixpath.basename(path)
         for kinds, number in (((), name), (("ending",), without_ending(name))):
@@ -170,7 +170,7 @@ class _Names:
         if not found:
             return None
         (before, after, folder), count = found.most_common(1)[0]
-        return (before, after, folder) if count >= COVERED * len(tried) else None
+        return (before, after, folder) if count >= MIN_MATCHED * len(tried) else None
 
 
 def _is_in(path: str, file: str) -> bool:
@@ -179,7 +179,7 @@ def _is_in(path: str, file: str) -> bool:
     return not folder or f"/{posixpath.dirname(file)}".casefold().endswith("/" + folder)
 
 
-def _cleaned(cell: str) -> tuple[tuple[str, ...], str]:
+def _clean(cell: str) -> tuple[tuple[str, ...], str]:
     """A cell without blanks, formula, quotes and backslashes, and which of these it had."""
     kinds, text = [], cell
     if text.strip() != text:
@@ -193,40 +193,42 @@ def _cleaned(cell: str) -> tuple[tuple[str, ...], str]:
     return tuple(kinds), text
 
 
-def _of_sheet(names: _Names, sheet: Sheet) -> Miss | None:
+def _of_sheet(names: _Names, sheet: TableFile) -> Miss | None:
     found = [miss for column in sheet.columns if (miss := _of_column(names, sheet, column))]
     return max(found, key=lambda miss: miss.rate, default=None)
 
 
-def _of_column(names: _Names, sheet: Sheet, column: str) -> Miss | None:
+def _of_column(names: _Names, sheet: TableFile, column: str) -> Miss | None:
     cells = [cell for cell in sheet.file.column(column) if cell.strip()]
-    probed = cells[:: max(len(cells) // PROBED, 1)]
+    probed = cells[:: max(len(cells) // MAX_CELLS_COMPARED, 1)]
     if len(set(cells)) < max(2, SEVERAL * len(cells)):
         return None
-    meant = [names.meant(cell) for cell in probed]
+    meant = [names.find_meant_file(cell) for cell in probed]
     ways = Counter(kinds for kinds, file in meant if file)
     kinds, count = ways.most_common(1)[0] if ways else ((), 0)
-    if kinds and count >= HALF * len(probed):
+    if kinds and count >= MIN_SHARE * len(probed):
         at = next(row for row, (each, file) in enumerate(meant) if each == kinds and file)
         same = [
             (cell, file) for cell, (each, file) in zip(probed, meant, strict=True) if each == kinds and file
         ]
-        mended = _mended(sheet.name, column, kinds, same)
+        mended = _pandas_repair(sheet.name, column, kinds, same)
         return Miss(sheet.name, column, kinds, probed[at], meant[at][1], count / len(probed), mended)
-    if not kinds and count >= HALF * len(probed):
+    if not kinds and count >= MIN_SHARE * len(probed):
         return _of_rows(names, sheet, column, cells, probed, count / len(probed))
     return _of_parts(names, sheet, column, probed)
 
 
 def _of_rows(
-    names: _Names, sheet: Sheet, column: str, cells: Sequence[str], probed: Sequence[str], rate: float
+    names: _Names, sheet: TableFile, column: str, cells: Sequence[str], probed: Sequence[str], rate: float
 ) -> Miss | None:
     """Cells that name images as they are, of which some are missing, or which stand on several rows."""
     times = Counter(cells)
     double = next((cell for cell, count in times.items() if count > 1), "")
     if double and len(times) < 0.98 * len(cells):
-        folder = posixpath.dirname(names.named(double))
-        if len(times) < HALF * names.seen.files_below(folder):  # a label that happens to be a file's name
+        folder = posixpath.dirname(names.find_file(double))
+        if len(times) < MIN_SHARE * names.seen.files_below(
+            folder
+        ):  # a label that happens to be a file's name
             return None
         lines = [
             str(line)
@@ -238,14 +240,14 @@ def _of_rows(
         )
         hint = "one row an image: keep one of its rows, or join its labels in one cell and name --label-separator"
         return Miss(sheet.name, column, (), double, "", rate, hint, words)
-    if rate < COVERED:
-        lost = next(cell for cell in probed if not names.named(cell))
+    if rate < MIN_MATCHED:
+        lost = next(cell for cell in probed if not names.find_file(cell))
         words = f"cells of which {1 - rate:.0%} name no image"
         return Miss(sheet.name, column, (), lost, "", rate, "fetch the images that are missing", words)
     return None
 
 
-def _of_parts(names: _Names, sheet: Sheet, column: str, probed: Sequence[str]) -> Miss | None:
+def _of_parts(names: _Names, sheet: TableFile, column: str, probed: Sequence[str]) -> Miss | None:
     """Cells that are a part of the files' names, such as 12 of `image_12.jpg`."""
     parts = names.affixes(list(dict.fromkeys(probed)))
     if parts is None:
@@ -253,10 +255,10 @@ def _of_parts(names: _Names, sheet: Sheet, column: str, probed: Sequence[str]) -
     before, after, folder = parts
     pattern = posixpath.join(folder, f"{before}{{{column}}}{after}")
     file = f"{posixpath.join(folder, before + probed[0] + after)}"
-    return Miss(sheet.name, column, ("part",), probed[0], file, HALF, f"kit init --images '{pattern}'")
+    return Miss(sheet.name, column, ("part",), probed[0], file, MIN_SHARE, f"kit init --images '{pattern}'")
 
 
-def _mended(sheet: str, column: str, kinds: Sequence[str], same: Sequence[tuple[str, str]]) -> str:
+def _pandas_repair(sheet: str, column: str, kinds: Sequence[str], same: Sequence[tuple[str, str]]) -> str:
     """The line of pandas that turns a column's cells into names of files."""
     steps = [_step(kind, same) for kind in kinds]
     if not all(steps):
@@ -267,11 +269,11 @@ def _mended(sheet: str, column: str, kinds: Sequence[str], same: Sequence[tuple[
 
 def _step(kind: str, same: Sequence[tuple[str, str]]) -> str:
     if kind in ("folder", "address"):
-        texts = [_cleaned(cell)[1] for cell, _ in same]
+        texts = [_clean(cell)[1] for cell, _ in same]
         heads = {text.removesuffix(_tail(text, file)) for text, (_, file) in zip(texts, same, strict=True)}
         return f".str.removeprefix({heads.pop()!r})" if len(heads) == 1 else ".str.split('/').str[-1]"
     stems = [without_ending(posixpath.basename(file)) for _, file in same]
-    if kind in ("zeros", "capitals") and any("/" in file and "/" in _cleaned(cell)[1] for cell, file in same):
+    if kind in ("zeros", "capitals") and any("/" in file and "/" in _clean(cell)[1] for cell, file in same):
         return ""
     if kind == "zeros":
         return f".str.zfill({len(stems[0])})" if len(set(map(len, stems))) == 1 else ""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kit.config.models import Competition, Data, Experiment
-from kit.errors import ConfigError, DataError, nearest
+from kit.errors import ConfigError, DataError, did_you_mean
 from kit.images.containers import measure
 
 TIMEOUT = 3.0  # seconds to wait for an answer about weights
@@ -46,7 +46,7 @@ def choose(name: str) -> tuple[str, str]:
         return name, "as asked for"
     if name != "auto":
         raise ConfigError(
-            f"no recipe {name!r}{nearest(name, RECIPES)}", code="C05", hint="auto, scratch, finetune"
+            f"no recipe {name!r}{did_you_mean(name, RECIPES)}", code="C05", hint="auto, scratch, finetune"
         )
     there, why = weights_available(ARCH)
     return ("finetune" if there else "scratch"), why
@@ -66,10 +66,10 @@ def weights_available(arch: str) -> tuple[bool, str]:
         "on",
     ):
         return False, f"the weights of {arch} are not in the local cache, and the environment says offline"
-    return _answered(repository, arch)
+    return _ask_hub(repository, arch)
 
 
-def _answered(repository: str, arch: str) -> tuple[bool, str]:
+def _ask_hub(repository: str, arch: str) -> tuple[bool, str]:
     """Asks the hub once; a thread, because looking a host's name up heeds no timeout."""
     answer: list[str] = []
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from kit.errors import Case, ConfigError
-from kit.stages.discovery.file_scan import Match, Sheet
+from kit.stages.discovery.file_scan import ColumnMatch, TableFile
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ def words(name: str) -> set[str]:
     return set(re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower()))
 
 
-def best(
+def choose_best(
     candidates: Sequence[T], points: Callable[[T], float], what: str, option: str, name: Callable[[T], str]
 ) -> T:
     """The candidate with most points. Raises ConfigError C20 where two have the most, naming all that do."""
@@ -59,7 +59,7 @@ def best(
     return ranked[0]
 
 
-def train_points(sheet: Sheet, match: Match, label_points: float) -> float:
+def train_score(sheet: TableFile, match: ColumnMatch, label_points: float) -> float:
     """What speaks for a table of labelled rows."""
     named = words(sheet.name)
     others = named & (TEST | SAMPLE | SUBMISSION | OTHER)
@@ -74,7 +74,9 @@ def is_ground_truth(name: str) -> bool:
     return {"ground", "truth"} <= words(name) or "groundtruth" in words(name)
 
 
-def sample_points(sheet: Sheet, match: Match | None, train: Sheet | None, ids: Sequence[set[str]]) -> float:
+def sample_points(
+    sheet: TableFile, match: ColumnMatch | None, train: TableFile | None, ids: Sequence[set[str]]
+) -> float:
     """What speaks for a sample submission; `ids` are those of the other tables of test rows."""
     named = words(sheet.name)
     others = sheet.columns[1:]
@@ -103,14 +105,14 @@ def sample_points(sheet: Sheet, match: Match | None, train: Sheet | None, ids: S
     )
 
 
-def test_points(sheet: Sheet, label: str | None) -> float:
+def test_points(sheet: TableFile, label: str | None) -> float:
     """What speaks for a table of rows to predict that says more of them than their ids."""
     named = words(sheet.name)
     against = bool(named & (SAMPLE | SUBMISSION | OTHER))
     return 4 * bool(named & TEST) - 4 * against - 4 * (label in sheet.columns)
 
 
-def label_points(column: str, sheet: Sheet, sample: Sheet | None, test: Sheet | None) -> float:
+def label_points(column: str, sheet: TableFile, sample: TableFile | None, test: TableFile | None) -> float:
     """What speaks for a column of labels; below zero for what cannot be one."""
     values = sheet.values(column)
     if len(values) < 2 or len(values) >= len(sheet.file):
@@ -133,7 +135,9 @@ def label_points(column: str, sheet: Sheet, sample: Sheet | None, test: Sheet | 
     return points
 
 
-def find_label(sheet: Sheet, taken: set[str], sample: Sheet | None, test: Sheet | None, photos: bool) -> str:
+def find_label(
+    sheet: TableFile, taken: set[str], sample: TableFile | None, test: TableFile | None, photos: bool
+) -> str:
     """The label's column: the one that the sample's answer is called, else the one that most speaks for.
 
     Of rows with several photos something must speak for it, since photos differ. Raises ConfigError C20 if the columns
@@ -154,10 +158,10 @@ def find_label(sheet: Sheet, taken: set[str], sample: Sheet | None, test: Sheet 
             cases=[Case(f"{len(sheet.values(c))} different values", c) for c in possible],
             hint="kit init --label COLUMN, or a pattern such as --label '{file}_{column}' for photos of a row",
         )
-    return best(likely, lambda column: points[column], f"the label in {sheet.name}", "--label", str)
+    return choose_best(likely, lambda column: points[column], f"the label in {sheet.name}", "--label", str)
 
 
-def sample_labels(sample: Sheet) -> set[str]:
+def sample_labels(sample: TableFile) -> set[str]:
     """The labels that the sample's answers show, those of ranked or several labels in a cell one by one."""
     cells = {cell for column in sample.columns[1:] for cell in sample.values(column)}
     labels = {part for cell in cells for part in re.split(r"[ |;,]+", cell) if part} | cells
@@ -165,7 +169,7 @@ def sample_labels(sample: Sheet) -> set[str]:
     return {label for label in shown if not re.fullmatch(r"-?\d*\.\d+", label)}
 
 
-def find_group(sheet: Sheet, taken: set[str], test: Sheet | None) -> tuple[str, str] | None:
+def find_group(sheet: TableFile, taken: set[str], test: TableFile | None) -> tuple[str, str] | None:
     """The column whose equal values must share a fold, and why; None if none is evident.
 
     Of columns that are named as groups the first counts, or one whose groups contain that one's: a place that has
@@ -199,7 +203,7 @@ def folder_group(paths: Sequence[str]) -> tuple[str, str] | None:
     return "{folder}", f"{len(different)} folders such as {min(different)}, by their names"
 
 
-def _contains(sheet: Sheet, outer: str, inner: str) -> bool:
+def _contains(sheet: TableFile, outer: str, inner: str) -> bool:
     """Whether each value of one column stands beside one value of another alone, which has fewer."""
     pairs = set(zip(sheet.file.column(outer), sheet.file.column(inner), strict=True))
     return len(pairs) == len(set(sheet.file.column(inner))) > len(set(sheet.file.column(outer)))

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from kit.config.models import Data
 from kit.core.legible import legible
-from kit.data.class_folders import PART, VAL, Tree, read_tree, unused_in_words
-from kit.errors import SHOWN, Case, ConfigError, DataError
+from kit.data.class_folders import PART, VAL, Tree, describe_unused, read_tree
+from kit.errors import MAX_CASES, Case, ConfigError, DataError
 from kit.stages.discovery import roles
 from kit.stages.discovery.file_scan import Scan
 from kit.stages.discovery.near_misses import instead_of_images, near_misses
@@ -44,17 +44,17 @@ def find_trees(
 
     Raises ConfigError C51 if a validation folder is to be held out and there is none.
     """
-    train = _counted(seen, root, folder)
+    train = _count(seen, root, folder)
     data: dict[str, Any] = {"train": folder}
     findings = [train.text(folder, "one a class")]
     used, splitter = [folder], None
     beside = _beside(seen, folder, "val")
-    shares = bool(beside) and bool(set(_counted(seen, root, beside).classes) & set(train.classes))
+    shares = bool(beside) and bool(set(_count(seen, root, beside).classes) & set(train.classes))
     if beside and val != "ignore" and shares:
-        more = _counted(seen, root, beside)
+        more = _count(seen, root, beside)
         data["val"], splitter = beside, HOLDOUT if val == "holdout" else None
         used.append(beside)
-        findings += [more.text(beside, USES[val]), *_differing(folder, train, beside, more)]
+        findings += [more.text(beside, USES[val]), *_describe_differing_classes(folder, train, beside, more)]
     elif val == "holdout":
         raise ConfigError(
             f"no validation folder beside {folder}", code="C51",
@@ -68,7 +68,7 @@ def find_trees(
     if not has_sample and "test" not in asked and (test := _beside(seen, folder, "test")):
         data["test"] = test
         used.append(test)
-        of_test = _counted(seen, root, test)
+        of_test = _count(seen, root, test)
         known = len(set(of_test.classes) & set(train.classes))
         note = (
             f"rows to predict; {known} of its folders are classes, and these labels are not used"
@@ -100,7 +100,7 @@ class _Counted:
         return f"{folder}: {self.images:,} images{folders}, {what}{more}"
 
 
-def _counted(seen: Scan, root: Path, folder: str) -> _Counted:
+def _count(seen: Scan, root: Path, folder: str) -> _Counted:
     try:
         tree: Tree = read_tree(root / folder, Data())[0]
     except DataError:  # such as a link that leads outside; reading the table says so
@@ -108,16 +108,16 @@ def _counted(seen: Scan, root: Path, folder: str) -> _Counted:
             f.removeprefix(folder + "/").partition("/")[0] for f in seen.folders if f.startswith(folder + "/")
         }
         return _Counted(seen.files_below(folder), tuple(sorted(inner)))
-    return _Counted(len(tree.files), tree.classes, tuple(unused_in_words(tree)))
+    return _Counted(len(tree.files), tree.classes, tuple(describe_unused(tree)))
 
 
-def _differing(train: str, of_train: _Counted, val: str, of_val: _Counted) -> list[str]:
+def _describe_differing_classes(train: str, of_train: _Counted, val: str, of_val: _Counted) -> list[str]:
     """What classes only one of two folders has, in words."""
     texts = []
     for mine, its, here, there in ((of_train, of_val, train, val), (of_val, of_train, val, train)):
         only = [name for name in mine.classes if name not in its.classes]
         if only:
-            shown = ", ".join(only[:SHOWN]) + (", …" if len(only) > SHOWN else "")
+            shown = ", ".join(only[:MAX_CASES]) + (", …" if len(only) > MAX_CASES else "")
             texts.append(f"{len(only)} of the classes in {here} have no image in {there}: {shown}")
     return texts
 
@@ -180,8 +180,10 @@ def not_used(seen: Scan, bases: Sequence[str]) -> list[str]:
         counts[above[-1] if above else folder] += len(names)
     if not counts:
         return []
-    shown = ", ".join(f"{legible(folder) or '.'} ({count:,})" for folder, count in counts.most_common(SHOWN))
-    more = f", … ({len(counts)} folders)" if len(counts) > SHOWN else ""
+    shown = ", ".join(
+        f"{legible(folder) or '.'} ({count:,})" for folder, count in counts.most_common(MAX_CASES)
+    )
+    more = f", … ({len(counts)} folders)" if len(counts) > MAX_CASES else ""
     return [f"{counts.total():,} images are not used: {shown}{more}"]
 
 
@@ -201,14 +203,14 @@ def class_folder(seen: Scan, root: Path) -> str:
             f"no labelled rows found below {root}: no table that names images and has labels, no folder a class",
             code="C20",
             cases=[*(miss.case for miss in misses), *instead_of_images(seen),
-                   *(Case("a table", s.name) for s in seen.sheets if s.name not in nearly), *seen.unread,
+                   *(Case("a table", s.name) for s in seen.sheets if s.name not in nearly), *seen.unreadable,
                    *(Case(f"{len(names)} images", folder) for folder, names in seen.folders.items())],
             hint=(misses[0].mended if misses else "")
             or "kit init --train FILE --id COLUMN --label COLUMN --images 'folder/{id}'",
         )  # fmt: skip
     # a class may hold folders itself, and those are no classes then
     outer = [each for each in points if not any(_is_train_above(other, each) for other in points)]
-    return roles.best(outer, lambda parent: points[parent], "the folder of classes", "--train", str)
+    return roles.choose_best(outer, lambda parent: points[parent], "the folder of classes", "--train", str)
 
 
 def _is_split(name: str) -> bool:

@@ -14,9 +14,9 @@ from kit.core import files
 from kit.core.progress import Work
 from kit.core.randomness import generator
 from kit.data.table import Table, train_table
-from kit.engine.loader import Images
+from kit.engine.loader import ImageDataset
 from kit.errors import DataError
-from kit.experiment.loading import geometry, loading
+from kit.experiment.loading import geometry, load_rows
 from kit.images.cache import Cache
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ PAPER, INK = 255, (40, 40, 40)
 
 
 @dataclass(frozen=True, eq=False)
-class Strip:
+class AugmentedRow:
     """One row of the table: its image as the cache holds it, and variants (size, size, 3), all uint8 RGB."""
 
     id: str
@@ -41,9 +41,9 @@ class Strip:
     variants: tuple[np.ndarray, ...]
 
 
-def augmented(
+def augment_rows(
     workspace: Workspace, rows: int = 6, variants: int = 6, seed: int | None = None
-) -> Work[list[Strip]]:
+) -> Work[list[AugmentedRow]]:
     """Rows drawn from the training table, and what fold 0 would see of each in its first `variants` epochs.
 
     `seed` takes the experiment's place, for the rows and for the augmenter's draws. Raises what loading raises for the
@@ -52,17 +52,17 @@ def augmented(
     experiment, root = workspace.experiment, workspace.root
     seed = experiment.seed if seed is None else seed
     augmenter = cast("Augmenter", experiment.open("augmenter", root))
-    table = train_table(root, workspace.competition.data).sorted_by_id()
+    table = train_table(root, workspace.competition.data).sort_by_id()
     chosen = np.sort(generator(seed, "look").permutation(len(table))[:rows])
-    loaded = yield from loading(workspace, table.take(chosen), "train", geometry(experiment))
+    loaded = yield from load_rows(workspace, table.take(chosen), "train", geometry(experiment))
     usable = chosen[~loaded.bad]
     if not len(usable):
         raise DataError("none of the drawn rows has a usable image", code="D03", hint="another --seed")
-    images = Images(
+    images = ImageDataset(
         _spread(loaded.cache, table, chosen), experiment.image_size, augmenter=augmenter, seed=seed
     )
     return [
-        Strip(
+        AugmentedRow(
             str(table.ids[row]),
             ", ".join(table.label_names(row)) or "no label",
             images.cache[row],
@@ -79,7 +79,7 @@ def _spread(cache: Cache, table: Table, chosen: np.ndarray) -> Cache:
     return replace(cache, paths=table.paths, places=places)
 
 
-def grid(strips: Sequence[Strip], title: str = "") -> np.ndarray:
+def arrange_grid(strips: Sequence[AugmentedRow], title: str = "") -> np.ndarray:
     """The strips under one another, originals at the left, as one uint8 RGB image of any size.
 
     An original keeps its shape within a cell of the variants' size; a caption too long for its line is cut.
@@ -93,36 +93,36 @@ def grid(strips: Sequence[Strip], title: str = "") -> np.ndarray:
     paper = np.full((head + len(strips) * step, width, 3), PAPER, np.uint8)
     for number, strip in enumerate(strips):
         top = head + number * step + LINE
-        for column, image in enumerate((_fitted(strip.original, cell), *strip.variants)):
+        for column, image in enumerate((_fit_into_cell(strip.original, cell), *strip.variants)):
             left = GAP + column * (cell + GAP)
-            paper[top : top + cell, left : left + cell] = _enlarged(image, cell)
+            paper[top : top + cell, left : left + cell] = _enlarge(image, cell)
     picture, font = Image.fromarray(paper), ImageFont.load_default(13)
     pen = ImageDraw.Draw(picture)
     captions = {head + number * step: f"{strip.id} ({strip.label})" for number, strip in enumerate(strips)}
     for top, text in {0: title, **captions}.items():
-        pen.text((GAP, top + 1), _clipped(text, font, width - 2 * GAP), fill=INK, font=font)
+        pen.text((GAP, top + 1), _clip_text(text, font, width - 2 * GAP), fill=INK, font=font)
     return np.asarray(picture)
 
 
-def _fitted(image: np.ndarray, cell: int) -> np.ndarray:
+def _fit_into_cell(image: np.ndarray, cell: int) -> np.ndarray:
     """The whole image in the middle of a cell of paper."""
-    from kit.images.reader import resized
+    from kit.images.reader import resize
 
     height, width = image.shape[:2]
     scale = cell / max(height, width)
-    small = resized(image, max(1, round(height * scale)), max(1, round(width * scale)))
+    small = resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
     framed = np.full((cell, cell, 3), PAPER, np.uint8)
     top, left = (cell - small.shape[0]) // 2, (cell - small.shape[1]) // 2
     framed[top : top + small.shape[0], left : left + small.shape[1]] = small
     return framed
 
 
-def _enlarged(image: np.ndarray, cell: int) -> np.ndarray:
+def _enlarge(image: np.ndarray, cell: int) -> np.ndarray:
     times = cell // image.shape[0]
     return image.repeat(times, axis=0).repeat(times, axis=1)
 
 
-def _clipped(text: str, font: FreeTypeFont | ImageFont, width: int) -> str:
+def _clip_text(text: str, font: FreeTypeFont | ImageFont, width: int) -> str:
     """The text, or as much of its beginning as fits into a width in pixels."""
     text = " ".join(text.split())
     if font.getlength(text) <= width:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Curve = tuple[Sequence[float], Sequence[float]]  # x, y
 
 
-def curves(
+def draw_curves(
     lines: Mapping[str, Curve], title: str, x: str, y: str, log_x: bool = False,
     marks: Mapping[str, float] | None = None,
 ) -> Figure:  # fmt: skip
@@ -35,7 +35,9 @@ def curves(
     return figure
 
 
-def stacked(parts: Mapping[int, Mapping[str, int]], title: str, x: str, limit: float | None = None) -> Figure:
+def draw_stacked_bars(
+    parts: Mapping[int, Mapping[str, int]], title: str, x: str, limit: float | None = None
+) -> Figure:
     """A bar for each number, made of named parts in bytes; `limit` is a line across, where it is not far above."""
     figure, axes = _blank(title)
     names, places, scale = list(next(iter(parts.values()))), range(len(parts)), 2.0**30
@@ -64,7 +66,7 @@ def _blank(title: str) -> tuple[Figure, Any]:
     return figure, axes
 
 
-def write_png(path: Path, figure: Figure) -> None:
+def write_figure(path: Path, figure: Figure) -> None:
     """Writes a figure as a PNG file, whole or not at all."""
     content = io.BytesIO()
     figure.savefig(content, format="png")

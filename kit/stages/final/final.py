@@ -20,13 +20,21 @@ from kit.errors import ConfigError, RunError
 from kit.kinds import Ensembler
 from kit.model import checkpoints
 from kit.model.predict import open_views
-from kit.runs.run import Run, check_same
-from kit.stages.blending.blend import Judged, Submitted, among, fit_some, judge, score_of, submit
+from kit.runs.run import Run, check_same_experiment
+from kit.stages.blending.blend import (
+    CrossValidatedBlend,
+    Submitted,
+    cross_validate,
+    fit_some,
+    score_of,
+    submit,
+    subset_spec,
+)
 from kit.stages.blending.members import Member
-from kit.stages.final.jobs import Asked, Plan, Unit, find_asked, on_all_rows, over_seeds
-from kit.stages.final.planning import by_need, fitting
-from kit.stages.final.schedule import TASK, Clock, Course
-from kit.stages.final.timing import measured, peak
+from kit.stages.final.jobs import FinalPlan, MemberSpec, TrainingJob, average_seeds, find_asked, on_all_rows
+from kit.stages.final.planning import rank_by_importance, select_fitting
+from kit.stages.final.schedule import TASK, Clock, Schedule
+from kit.stages.final.timing import best_epoch, measure_pace
 
 WRITING = 10.0  # seconds kept for the submission, beside twice what fitting the blend took
 NOTE = "networks of all rows; cv is of the members by cross-validation, not of these networks"
@@ -45,7 +53,7 @@ class Final:
 def plan(
     workspace: Workspace, members: Sequence[str], ensembler: str | Mapping[str, Any] | None = None,
     seeds: Sequence[int] = (), hours: float | None = None, top_k: int | None = None, clock: Clock = time.monotonic,
-) -> Plan:  # fmt: skip
+) -> FinalPlan:  # fmt: skip
     """Which members are trained on all rows by which seeds, and how long that takes by what was measured.
 
     Within `hours` from this call those are kept that the blend needs most; all members by the first seed come before
@@ -53,8 +61,8 @@ def plan(
     `blend` raises; ConfigError C33 for a member that cannot be trained anew, C34 for a time in which nothing fits.
     """
     begun = clock()
-    judged = judge(workspace, members, ensembler, top_k)
-    judged.submittable(workspace)  # before hours of training
+    judged = cross_validate(workspace, members, ensembler, top_k)
+    judged.open_sample_and_format(workspace)  # before hours of training
     blending = WRITING + 2 * (clock() - begun)
     rows = len(set(judged.members[0].test.ids.tolist()))
     left = None if hours is None else 3600 * hours - (clock() - begun) - blending
@@ -75,7 +83,7 @@ def plan(
     device = str(choose_device(workspace.experiment.device))
     planned = {one.text for unit in (*chosen.units, *chosen.left_out) for one in unit.members}
     idle = [text for text in texts if text not in planned]
-    return Plan(
+    return FinalPlan(
         texts=texts, asked=chosen.asked, places=chosen.places, fitted_on=fitted_on,
         units=chosen.units, left_out=chosen.left_out, ensembler=judged.recipe.spec(),
         seconds=None if hours is None else 3600 * hours, begun=begun,
@@ -92,14 +100,14 @@ def _of_no_weight(member: str) -> str:
 class _Choice:
     """Members, by their places in the blend, what is trained of them, and what is left out for want of time."""
 
-    asked: tuple[Asked, ...]
+    asked: tuple[MemberSpec, ...]
     places: tuple[int, ...]
-    units: tuple[Unit, ...]
-    left_out: tuple[Unit, ...]
+    units: tuple[TrainingJob, ...]
+    left_out: tuple[TrainingJob, ...]
 
 
 def _choose(
-    workspace: Workspace, judged: Judged, places: Sequence[int], seeds: Sequence[int], test_rows: int,
+    workspace: Workspace, judged: CrossValidatedBlend, places: Sequence[int], seeds: Sequence[int], test_rows: int,
     left: float | None,
 ) -> _Choice:  # fmt: skip
     """What is trained of the members at some places in the seconds that are left, those that are needed most first."""
@@ -107,26 +115,28 @@ def _choose(
     asked = [find_asked(workspace, str(one), Run(workspace.runs / one.run)) for one in members]
     runs = list(dict.fromkeys(one.run for one in asked))
     if left is not None:
-        runs = [runs[place] for place in by_need(len(runs), _scoring(judged, places, asked, runs))]
+        runs = [
+            runs[place] for place in rank_by_importance(len(runs), _blend_scorer(judged, places, asked, runs))
+        ]
     units = [
         _unit(workspace, run, seed, [one for one in asked if one.run == run], test_rows)
         for seed in (*seeds,) or (None,)
         for run in runs
     ]
-    kept = units if left is None else fitting(units, left)
+    kept = units if left is None else select_fitting(units, left)
     late = [unit for unit in units if unit not in kept]
-    ready = [at for at, one in enumerate(asked) if any(unit.of == one.run for unit in kept)]
+    ready = [at for at, one in enumerate(asked) if any(unit.member_run == one.run for unit in kept)]
     if 0 < len(ready) < len(asked):  # the blend of what is ready may give some of it no weight
         fitted = fit_some(judged, [places[at] for at in ready])[1]
         ready = [ready[at] for at in fitted.find_used(len(ready))]
-        kept = [unit for unit in kept if any(asked[at].run == unit.of for at in ready)]
+        kept = [unit for unit in kept if any(asked[at].run == unit.member_run for at in ready)]
     return _Choice(
         tuple(asked[at] for at in ready), tuple(places[at] for at in ready), tuple(kept), tuple(late)
     )
 
 
-def _scoring(
-    judged: Judged, places: Sequence[int], asked: Sequence[Asked], runs: Sequence[Run]
+def _blend_scorer(
+    judged: CrossValidatedBlend, places: Sequence[int], asked: Sequence[MemberSpec], runs: Sequence[Run]
 ) -> Callable[[tuple[int, ...]], float]:
     """The score of the blend of all members of some runs."""
     return lambda some: score_of(
@@ -134,16 +144,18 @@ def _scoring(
     )
 
 
-def _unit(workspace: Workspace, run: Run, seed: int | None, members: Sequence[Asked], test_rows: int) -> Unit:
+def _unit(
+    workspace: Workspace, run: Run, seed: int | None, members: Sequence[MemberSpec], test_rows: int
+) -> TrainingJob:
     made, space = on_all_rows(workspace, run, seed)
     try:
-        check_same(made, space.experiment)
+        check_same_experiment(made, space.experiment)
     except ConfigError as error:  # such as a run that was trained otherwise since
         error.hint = f"rename runs/{made.name}, and it is trained anew"
         raise
     newest = [path for fold in range(run.folds().count) if (path := checkpoints.newest(run.fold(fold)))]
     machine = checkpoints.manifest_of(newest[0])["about"].get("machine", {}) if newest else {}
-    pace = measured(run, space.experiment, machine)
+    pace = measure_pace(run, space.experiment, machine)
     if pace is None:
         raise ConfigError(
             f"runs/{run.name} has no fold that logged all of its epochs, so nothing says how long it trains",
@@ -151,34 +163,38 @@ def _unit(workspace: Workspace, run: Run, seed: int | None, members: Sequence[As
         )  # fmt: skip
     size = space.experiment.image_size
     views = sum(len(open_views(one.views, size)) for one in members)
-    return Unit(made, run, seed, space, tuple(members), pace, views * test_rows * pace.row)
+    return TrainingJob(made, run, seed, space, tuple(members), pace, views * test_rows * pace.seconds_per_row)
 
 
-def _notes(judged: Judged, units: Sequence[Unit], device: str) -> list[str]:
+def _notes(judged: CrossValidatedBlend, units: Sequence[TrainingJob], device: str) -> list[str]:
     """What the user should know of the plan: where times were measured, and which epoch scored best."""
     found = []
-    for unit in {unit.of: unit for unit in units}.values():
+    for unit in {unit.member_run: unit for unit in units}.values():
         if note := unit.pace.note(device):
-            found.append(f"{unit.of.name}: {note}")
-        best = peak(unit.of, judged.metric.plugin_name(), judged.metric.higher_is_better)
+            found.append(f"{unit.member_run.name}: {note}")
+        best = best_epoch(unit.member_run, judged.metric.plugin_name(), judged.metric.higher_is_better)
         if best is not None:
             scored = f"epoch {best.epoch} scored best, {best.score:.4f} on the folds' mean, the last {best.last:.4f}"
             why = f"all {unit.epochs} are trained: the schedule ends there, and a chosen epoch flatters"
-            found.append(f"{unit.of.name}: {scored}; {why}")
+            found.append(f"{unit.member_run.name}: {scored}; {why}")
     return found
 
 
-def finalising(
-    workspace: Workspace, plan: Plan, name: str | None = None, stop: Stop | None = None,
+def run_final(
+    workspace: Workspace, plan: FinalPlan, name: str | None = None, stop: Stop | None = None,
     clock: Clock = time.monotonic,
 ) -> Work[Final]:  # fmt: skip
     """Trains, predicts and submits as planned. Where time runs short, the last networks are left out.
 
     Raises what training, predicting and blending raise, RunError R17 where no network was ready in time.
     """
-    course = Course(workspace, plan, stop or Stop(), clock, list(plan.units))
+    course = Schedule(workspace, plan, stop or Stop(), clock, list(plan.units))
     yield from course.run()
-    ready = [place for place, one in enumerate(plan.asked) if any(unit.of == one.run for unit in course.made)]
+    ready = [
+        place
+        for place, one in enumerate(plan.asked)
+        if any(unit.member_run == one.run for unit in course.made)
+    ]
     if not ready:
         raise RunError(
             "no network was ready in time: " + "; ".join(f"{run} {why}" for run, why in course.left_out.items()),
@@ -187,8 +203,8 @@ def finalising(
     yield Progress(TASK, 1, 1, "blending")
     # if all are ready that the blend depends on, it is fitted with those of weight 0 too, as it was planned
     fitted_on = plan.fitted_on if len(ready) == len(plan.asked) else tuple(plan.places[at] for at in ready)
-    spec = among(plan.ensembler, fitted_on, len(plan.texts))
-    judged = judge(workspace, [f"runs/{plan.texts[place]}" for place in fitted_on], spec, plan.top_k)
+    spec = subset_spec(plan.ensembler, fitted_on, len(plan.texts))
+    judged = cross_validate(workspace, [f"runs/{plan.texts[place]}" for place in fitted_on], spec, plan.top_k)
     runs = tuple(unit.run.name for unit in course.made)
     predicting, told = _of_all_rows(judged, [plan.asked[at] for at in ready], course.made)
     idle = tuple(str(member) for member in judged.members if str(member) not in told)
@@ -199,7 +215,7 @@ def finalising(
 
 
 def _of_all_rows(
-    judged: Judged, asked: Sequence[Asked], made: Sequence[Unit]
+    judged: CrossValidatedBlend, asked: Sequence[MemberSpec], made: Sequence[TrainingJob]
 ) -> tuple[list[Member], dict[str, Any]]:
     """The judged members with the test predictions of the networks that stand for them, and what those say.
 
@@ -207,6 +223,8 @@ def _of_all_rows(
     """
     tests, told = {}, {}
     for one in asked:
-        tests[one.text], told[one.text] = over_seeds([unit.run for unit in made if unit.of == one.run], one)
+        tests[one.text], told[one.text] = average_seeds(
+            [unit.run for unit in made if unit.member_run == one.run], one
+        )
     any_test = next(iter(tests.values()))
     return [replace(member, test=tests.get(str(member), any_test)) for member in judged.members], told

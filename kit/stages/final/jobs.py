@@ -1,4 +1,4 @@
-"""Unit: one network to be trained on all rows: whose it is, its seed, what predicts with it; and a plan of them."""
+"""TrainingJob: one network to be trained on all rows, with its run, seed and views; and a plan of them."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from kit.config.workspace import Workspace
-from kit.data.predictions import Predictions, about_of
+from kit.data.predictions import Predictions, metadata_of
 from kit.errors import ConfigError, KitError
 from kit.kinds import Views
 from kit.model.predict import Merge
 from kit.runs.run import Run
-from kit.runs.scoring import joined
+from kit.runs.scoring import concat_predictions
 from kit.runs.watching import epochs_of
-from kit.stages.final.planning import MARGIN
+from kit.stages.final.planning import TIME_MARGIN
 from kit.stages.final.timing import Pace
 from kit.stages.prediction.tta import views_name
 
 
 @dataclass(frozen=True)
-class Asked:
+class MemberSpec:
     """A member of the blend as it was cross-validated, and the views and the merge that its name stands for."""
 
     text: str  # r@d4
@@ -37,16 +37,16 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Unit:
+class TrainingJob:
     """One run on all rows. Seconds are by what was measured; 0 of what is trained already."""
 
     run: Run
-    of: Run
+    member_run: Run
     seed: int | None  # None: the run's own
     workspace: Workspace = field(repr=False)
-    members: tuple[Asked, ...] = field(repr=False)
+    members: tuple[MemberSpec, ...] = field(repr=False)
     pace: Pace = field(repr=False)
-    predicts: float  # seconds, of all its members' views of all test rows
+    prediction_seconds: float  # seconds, of all its members' views of all test rows
 
     @property
     def epochs(self) -> int:
@@ -54,28 +54,28 @@ class Unit:
         return self.workspace.experiment.epochs
 
     @property
-    def done(self) -> int:
+    def epochs_done(self) -> int:
         """How many epochs its log has."""
         return self.epochs if self.is_trained else min(len(epochs_of(self.run, 0)), self.epochs)
 
     @property
     def is_trained(self) -> bool:
         """Whether its network is there."""
-        return self.run.part(0).is_file()
+        return self.run.fold_predictions_file(0).is_file()
 
     @property
-    def trains(self) -> float:
+    def training_seconds(self) -> float:
         """Seconds of the epochs that are left."""
-        return sum(self.pace.epochs[self.done :])
+        return sum(self.pace.epochs[self.epochs_done :])
 
     @property
     def cost(self) -> float:
         """Seconds that it takes, with a margin."""
-        return MARGIN * (self.trains + self.predicts)
+        return TIME_MARGIN * (self.training_seconds + self.prediction_seconds)
 
 
 @dataclass(frozen=True)
-class Plan:
+class FinalPlan:
     """What is trained, in this order, and what is left out for want of time; `seconds` None: there is no deadline.
 
     `texts` are all members of the blend. `asked` are those that it depends on, at `places` of them; the others have
@@ -83,11 +83,11 @@ class Plan:
     """
 
     texts: tuple[str, ...]
-    asked: tuple[Asked, ...]
+    asked: tuple[MemberSpec, ...]
     places: tuple[int, ...]
     fitted_on: tuple[int, ...]
-    units: tuple[Unit, ...]
-    left_out: tuple[Unit, ...]
+    units: tuple[TrainingJob, ...]
+    left_out: tuple[TrainingJob, ...]
     ensembler: Mapping[str, Any]
     seconds: float | None
     begun: float  # by the clock
@@ -103,10 +103,10 @@ class Plan:
         return sum(unit.cost for unit in self.units) + self.blending
 
 
-def find_asked(workspace: Workspace, text: str, run: Run) -> Asked:
+def find_asked(workspace: Workspace, text: str, run: Run) -> MemberSpec:
     """What a member's views are. Raises ConfigError C33 for what is no set of views, such as a policy."""
     name = text.partition("@")[2]
-    about = about_of(run.predictions(name) / "test.parquet")
+    about = metadata_of(run.predictions(name) / "test.parquet")
     merge: Merge = "geometric" if about.get("merge") == "geometric" else "mean"
     spec = about.get("spec", name.removesuffix("-geometric"))
     try:
@@ -116,7 +116,7 @@ def find_asked(workspace: Workspace, text: str, run: Run) -> Asked:
         raise _no_views(text, run) from error
     if not known:
         raise _no_views(text, run)
-    return Asked(text, run, views, merge)
+    return MemberSpec(text, run, views, merge)
 
 
 def _no_views(text: str, run: Run) -> ConfigError:
@@ -168,8 +168,8 @@ def _start(workspace: Workspace, run: Run, path: str) -> str:
     return start
 
 
-def over_seeds(unit_runs: Sequence[Run], asked: Asked) -> tuple[Predictions, list[dict[str, Any]]]:
+def average_seeds(unit_runs: Sequence[Run], asked: MemberSpec) -> tuple[Predictions, list[dict[str, Any]]]:
     """Test predictions of a member's networks, a fold number a seed, and what each says of itself."""
     read = [Predictions.read(run.predictions(asked.folder) / "test.parquet") for run in unit_runs]
     numbered = [replace(each, folds=each.folds * 0 + number) for number, each in enumerate(read)]
-    return joined(numbered, read[0].about), [dict(each.about) for each in read]
+    return concat_predictions(numbered, read[0].metadata), [dict(each.metadata) for each in read]

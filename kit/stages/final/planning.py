@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-MARGIN = (
+TIME_MARGIN = (
     1.1  # a network takes so many times what was measured: opening and first batches are in no epoch's time
 )
 
 
-class Costly(Protocol):
+class HasCost(Protocol):
     """What takes so many seconds."""
 
     @property
     def cost(self) -> float: ...
 
 
-C = TypeVar("C", bound=Costly)
+C = TypeVar("C", bound=HasCost)
 
 
-def by_need(count: int, score: Callable[[tuple[int, ...]], float]) -> list[int]:
+def rank_by_importance(count: int, score: Callable[[tuple[int, ...]], float]) -> list[int]:
     """Runs, the most needed first: the one whose loss costs the blend least is taken away, again and again.
 
     `score` is that of a blend of some of them, higher is better. Of equals the later one goes first.
@@ -34,7 +34,7 @@ def by_need(count: int, score: Callable[[tuple[int, ...]], float]) -> list[int]:
     return [*left, *reversed(gone)]
 
 
-def fitting(units: Sequence[C], seconds: float) -> list[C]:
+def select_fitting(units: Sequence[C], seconds: float) -> list[C]:
     """The units that fit, each in its turn: one that is too long does not keep a shorter one behind it away."""
     kept, spent = list[C](), 0.0
     for unit in units:

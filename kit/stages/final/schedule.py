@@ -1,4 +1,4 @@
-"""Course: a plan while it runs: what is to come, what is ready, and what will not be ready in time."""
+"""Schedule: a plan while it runs: what is to come, what is ready, and what will not be ready in time."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kit.config.workspace import Workspace
-from kit.core.progress import Outcome, Progress, Work
+from kit.core.progress import Progress, ResultOf, Work
 from kit.core.stopping import Stop
 from kit.errors import RunError
-from kit.stages.final.jobs import Plan, Unit
-from kit.stages.final.planning import fitting
-from kit.stages.prediction.tta import predicting_views
-from kit.stages.training.train import training
+from kit.stages.final.jobs import FinalPlan, TrainingJob
+from kit.stages.final.planning import select_fitting
+from kit.stages.prediction.tta import tta_with_progress
+from kit.stages.training.train import train_with_progress
 
 TASK = "final"
 
@@ -24,28 +24,28 @@ Clock = Callable[
 
 
 @dataclass
-class Course:
+class Schedule:
     """Where a plan stands: what is to come, what is ready, and how fast it goes beside what was planned."""
 
     workspace: Workspace
-    plan: Plan
+    plan: FinalPlan
     stop: Stop
     clock: Clock
-    pending: list[Unit]
-    made: list[Unit] = field(default_factory=list)
+    pending: list[TrainingJob]
+    made: list[TrainingJob] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     took: float = 0.0  # seconds of the epochs of this command
     planned: float = 0.0  # what they should have taken
 
     @property
-    def left(self) -> float:
+    def seconds_left(self) -> float:
         """Seconds for training and predicting."""
         if self.plan.seconds is None:
             return float("inf")
         return self.plan.begun + self.plan.seconds - self.plan.blending - self.clock()
 
     @property
-    def slower(self) -> float:
+    def slowdown(self) -> float:
         """How many times as long as planned epochs take."""
         return self.took / self.planned if self.planned and self.took else 1.0
 
@@ -56,7 +56,7 @@ class Course:
             unit = self.pending.pop(0)
             yield from self._of(unit, self._train(unit))
 
-    def _of(self, unit: Unit, work: Work[bool]) -> Work[None]:
+    def _of(self, unit: TrainingJob, work: Work[bool]) -> Work[None]:
         """Trains and predicts a unit, the command's bar in view; one that fails is left out, and others go on."""
         try:
             whole = yield from self._in_view(work)
@@ -67,12 +67,12 @@ class Course:
             )
             return
         if not whole:
-            yield from self._leave_out(unit, f"{unit.done} of {unit.epochs} epochs were trained")
+            yield from self._leave_out(unit, f"{unit.epochs_done} of {unit.epochs} epochs were trained")
             return
         space = self.workspace
         for one in unit.members:
             yield from self._in_view(
-                predicting_views(
+                tta_with_progress(
                     space, [unit.run.folder], one.views.spec(), one.merge, space.experiment.device
                 )
             )
@@ -81,13 +81,13 @@ class Course:
     def _in_view(self, work: Work[Any]) -> Work[Any]:
         done = len(self.made) + len(self.left_out) - len(self.plan.left_out)
         with closing(work):
-            outcome = Outcome(work)
+            outcome = ResultOf(work)
             for step in outcome:
                 share = done + step.done / max(step.total, 1)
                 yield replace(step, done=share, total=len(self.plan.units)) if step.task == "train" else step
         return outcome.result
 
-    def _train(self, unit: Unit) -> Work[bool]:
+    def _train(self, unit: TrainingJob) -> Work[bool]:
         """Trains a unit to its end, or says False where it would not be ready in time."""
         yield from self._make_room(unit)
         if not self._fits(unit):
@@ -97,37 +97,37 @@ class Course:
                 TASK,
                 0,
                 1,
-                f"{unit.run.name} trains on all rows, {unit.done} of {unit.epochs} epochs done",
+                f"{unit.run.name} trains on all rows, {unit.epochs_done} of {unit.epochs} epochs done",
                 line=True,
             )
-        done, since = unit.done, self.clock()
-        with closing(training(unit.workspace, unit.run.name, None, self.stop)) as work:
+        done, since = unit.epochs_done, self.clock()
+        with closing(train_with_progress(unit.workspace, unit.run.name, None, self.stop)) as work:
             for step in work:
                 yield step
-                if self.left < 0:
+                if self.seconds_left < 0:
                     return unit.is_trained
-                if step.line and unit.done > done:
+                if step.line and unit.epochs_done > done:
                     now = self.clock()
                     self.took += now - since
-                    self.planned += sum(unit.pace.epochs[done : unit.done])
-                    done, since = unit.done, now
+                    self.planned += sum(unit.pace.epochs[done : unit.epochs_done])
+                    done, since = unit.epochs_done, now
                     yield from self._make_room(unit)
                     if not self._fits(unit):
                         return False
         return True
 
-    def _fits(self, unit: Unit) -> bool:
-        return bool(fitting([unit], self.left / self.slower))
+    def _fits(self, unit: TrainingJob) -> bool:
+        return bool(select_fitting([unit], self.seconds_left / self.slowdown))
 
-    def _make_room(self, unit: Unit) -> Work[None]:
+    def _make_room(self, unit: TrainingJob) -> Work[None]:
         """Leaves out, of what is to come after a unit, what will not fit at the pace that was seen."""
-        kept = fitting([unit, *self.pending], self.left / self.slower)
+        kept = select_fitting([unit, *self.pending], self.seconds_left / self.slowdown)
         for other in [one for one in self.pending if one not in kept]:
             yield from self._leave_out(other, "would not be ready in time")
         self.pending = [one for one in self.pending if one in kept]
 
-    def _leave_out(self, unit: Unit, why: str) -> Work[None]:
+    def _leave_out(self, unit: TrainingJob, why: str) -> Work[None]:
         self.left_out[unit.run.name] = why
-        needed, left = self.slower * unit.cost / 3600, max(self.left, 0) / 3600
+        needed, left = self.slowdown * unit.cost / 3600, max(self.seconds_left, 0) / 3600
         text = f"{unit.run.name} is left out: it takes {needed:.3f} hours more, {left:.3f} are left ({why})"
         yield Progress(TASK, 0, 1, text, line=True)

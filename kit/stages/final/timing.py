@@ -15,7 +15,7 @@ from kit.runs.epoch_log import scores_of
 from kit.runs.run import Run
 from kit.runs.watching import epochs_of
 
-PREDICTS = (
+PREDICTION_MARGIN = (
     3.0  # times as many images a second as it trains, where nothing was validated: it has no backward pass
 )
 
@@ -25,7 +25,7 @@ class Pace:
     """Measured seconds: of each epoch on all rows, and of one row by one view; `machine` is where, if that is known."""
 
     epochs: tuple[float, ...]
-    row: float
+    seconds_per_row: float
     machine: Mapping[str, str]
 
     def note(self, device: str) -> str:
@@ -37,7 +37,7 @@ class Pace:
         return "" if same else f"measured on {host} ({on}), this is {platform.node()} ({device})"
 
 
-def measured(run: Run, experiment: Experiment, machine: Mapping[str, str]) -> Pace | None:
+def measure_pace(run: Run, experiment: Experiment, machine: Mapping[str, str]) -> Pace | None:
     """A run's pace, by all of its folds that have logged every epoch; None where no fold has.
 
     An epoch trains so many steps of a batch at so many images a second; on all rows it has more of them. What an
@@ -49,22 +49,22 @@ def measured(run: Run, experiment: Experiment, machine: Mapping[str, str]) -> Pa
         lines = epochs_of(run, fold)
         if [line["epoch"] for line in lines] != list(range(1, len(batches) + 1)):
             continue
-        train = _training(lines, batches)
+        train = _training_seconds(lines, batches)
         found.append([seconds * _growth(folds, fold) for seconds in train])
-        rows += _a_row(lines, train, int(folds.held_out(fold).sum()))
+        rows += _a_row(lines, train, int(folds.oof_mask(fold).sum()))
     if not found:
         return None
     epochs = tuple(float(value) for value in np.mean(found, axis=0))
-    guess = sum(epochs) / len(epochs) / len(folds.ids) / PREDICTS
+    guess = sum(epochs) / len(epochs) / len(folds.ids) / PREDICTION_MARGIN
     return Pace(epochs, float(np.median(rows)) if rows else guess, dict(machine))
 
 
 def _batches(experiment: Experiment) -> list[int]:
     """The rows of a step in each epoch."""
-    return [each.rows_of_a_step() for stage, each in experiment.plan() for _ in range(stage.epochs or 0)]
+    return [each.batch_rows() for stage, each in experiment.plan() for _ in range(stage.epochs or 0)]
 
 
-def _training(lines: Sequence[Mapping[str, Any]], batches: Sequence[int]) -> list[float]:
+def _training_seconds(lines: Sequence[Mapping[str, Any]], batches: Sequence[int]) -> list[float]:
     """The seconds of each epoch without its validation."""
     steps = np.diff([0, *(int(line["step"]) for line in lines)])
     speeds = [max(float(line["images_per_second"]), 1e-9) for line in lines]
@@ -73,7 +73,7 @@ def _training(lines: Sequence[Mapping[str, Any]], batches: Sequence[int]) -> lis
 
 def _growth(folds: Folds, fold: int) -> float:
     """How many times more rows all are than those that a fold trains on, nearly: purged rows count as trained on."""
-    return len(folds.ids) / max(len(folds.ids) - int(folds.held_out(fold).sum()), 1)
+    return len(folds.ids) / max(len(folds.ids) - int(folds.oof_mask(fold).sum()), 1)
 
 
 def _a_row(lines: Sequence[Mapping[str, Any]], train: Sequence[float], held_out: int) -> list[float]:
@@ -86,7 +86,7 @@ def _a_row(lines: Sequence[Mapping[str, Any]], train: Sequence[float], held_out:
 
 
 @dataclass(frozen=True)
-class Peak:
+class BestEpoch:
     """The epoch whose held-out rows scored best on the mean of the folds, beside the last one's score."""
 
     epoch: int
@@ -94,7 +94,7 @@ class Peak:
     last: float
 
 
-def peak(run: Run, metric: str, higher_is_better: bool) -> Peak | None:
+def best_epoch(run: Run, metric: str, higher_is_better: bool) -> BestEpoch | None:
     """The best epoch of cross-validation where it is not the last; None too where not all epochs were scored."""
     logs = [epochs_of(run, fold) for fold in range(run.folds().count)]
     logs = [lines for lines in logs if lines]
@@ -106,4 +106,4 @@ def peak(run: Run, metric: str, higher_is_better: bool) -> Peak | None:
     best = int(means.argmax() if higher_is_better else means.argmin())
     if means[best] == means[-1]:
         return None
-    return Peak(best + 1, float(means[best]), float(means[-1]))
+    return BestEpoch(best + 1, float(means[best]), float(means[-1]))

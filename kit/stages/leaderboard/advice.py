@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from kit.stages.leaderboard.submission_diff import Answers, difference
+from kit.stages.leaderboard.submission_diff import SubmittedAnswers, difference
 from kit.stages.submission.board import Entry, Key
 
-APART = 0.01  # what a submission must differ by from those before it to teach anything
+MIN_DIFFERENCE = 0.01  # what a submission must differ by from those before it to teach anything
 
 
 @dataclass(frozen=True)
-class Advised:
+class Recommendation:
     """A submission, and why it is worth sending or choosing, or why not."""
 
     entry: Entry
@@ -21,60 +21,68 @@ class Advised:
 
 
 @dataclass(frozen=True)
-class Sending:
+class SendPlan:
     """What to send, best first, and what not."""
 
-    worth: tuple[Advised, ...]
-    others: tuple[Advised, ...]
+    worth: tuple[Recommendation, ...]
+    others: tuple[Recommendation, ...]
 
 
 def worth_sending(
-    entries: Sequence[Entry], answers: Mapping[Key, Answers], left: int, other_rows: Collection[Key] = ()
-) -> Sending:
+    entries: Sequence[Entry],
+    answers: Mapping[Key, SubmittedAnswers],
+    left: int,
+    other_rows: Collection[Key] = (),
+) -> SendPlan:
     """Of the submissions without a leaderboard score, up to `left` that are better by cross-validation than all sent
     ones, and differ by at least APART from what was sent and from one another. `answers` holds those that can be read,
     `other_rows` those whose score is of other rows, so that it cannot be compared.
     """
     sent = [entry for entry in entries if entry.leaderboard is not None]
     best = min((entry for entry in sent if entry.key not in other_rows), key=Entry.place, default=None)
-    worth: list[Advised] = []
-    others: list[Advised] = []
+    worth: list[Recommendation] = []
+    others: list[Recommendation] = []
     for entry in sorted((one for one in entries if one.leaderboard is None), key=Entry.place):
         before = [*sent, *(one.entry for one in worth)]
         advised, good = (
-            (Advised(entry, _of_other_rows(entry)), False)
+            (Recommendation(entry, _of_other_rows(entry)), False)
             if entry.key in other_rows
-            else _judged(entry, best, before, answers)
+            else _judge(entry, best, before, answers)
         )
         if good and len(worth) == left:
-            advised, good = Advised(entry, f"after the {left} that are left", advised.difference), False
+            advised, good = (
+                Recommendation(entry, f"after the {left} that are left", advised.difference),
+                False,
+            )
         (worth if good else others).append(advised)
-    return Sending(tuple(worth), tuple(others))
+    return SendPlan(tuple(worth), tuple(others))
 
 
 def _of_other_rows(entry: Entry) -> str:
     return f"its score is of {entry.rows} other rows, and cannot be compared"
 
 
-def _judged(
-    entry: Entry, best: Entry | None, before: Sequence[Entry], answers: Mapping[Key, Answers]
-) -> tuple[Advised, bool]:
+def _judge(
+    entry: Entry, best: Entry | None, before: Sequence[Entry], answers: Mapping[Key, SubmittedAnswers]
+) -> tuple[Recommendation, bool]:
     if entry.cv is None:
-        return Advised(entry, "it has no cross-validated score"), False
+        return Recommendation(entry, "it has no cross-validated score"), False
     if entry.key not in answers:
-        return Advised(entry, "its file cannot be read or was changed"), False
+        return Recommendation(entry, "its file cannot be read or was changed"), False
     if best is not None and best.cv is not None and _gain(entry, best) <= 0:
-        return Advised(entry, f"not better than {best.number}, {best.cv:.4f}"), False
+        return Recommendation(entry, f"not better than {best.number}, {best.cv:.4f}"), False
     nearest = _nearest(entry, before, answers)
     if nearest is None:
-        return Advised(entry, "nothing like it was sent"), True
+        return Recommendation(entry, "nothing like it was sent"), True
     other, apart = nearest
-    if apart < APART:
-        return Advised(entry, f"as good as {other.number}: they differ by {apart:.2%}", apart), False
+    if apart < MIN_DIFFERENCE:
+        return Recommendation(entry, f"as good as {other.number}: they differ by {apart:.2%}", apart), False
     over = (
         "" if best is None or best.cv is None else f"better by {_gain(entry, best):.4f} than {best.number}, "
     )
-    return Advised(entry, f"{over}differs from {other.number}, the nearest, by {apart:.2%}", apart), True
+    return Recommendation(
+        entry, f"{over}differs from {other.number}, the nearest, by {apart:.2%}", apart
+    ), True
 
 
 def _gain(entry: Entry, other: Entry) -> float:
@@ -85,7 +93,7 @@ def _gain(entry: Entry, other: Entry) -> float:
 
 
 def _nearest(
-    entry: Entry, others: Sequence[Entry], answers: Mapping[Key, Answers]
+    entry: Entry, others: Sequence[Entry], answers: Mapping[Key, SubmittedAnswers]
 ) -> tuple[Entry, float] | None:
     """The submission that is most like this one, and how far it is apart."""
     found = [
@@ -100,9 +108,9 @@ def _nearest(
 
 
 def picks(
-    entries: Sequence[Entry], answers: Mapping[Key, Answers], count: int, noise: float | None,
+    entries: Sequence[Entry], answers: Mapping[Key, SubmittedAnswers], count: int, noise: float | None,
     other_rows: Collection[Key] = (),
-) -> tuple[Advised, ...]:  # fmt: skip
+) -> tuple[Recommendation, ...]:  # fmt: skip
     """The final submissions: the best by cross-validation, then each time, of those within one standard error of it,
     the one that differs most from those chosen; where there is none, the next best.
 
@@ -111,11 +119,11 @@ def picks(
     """
     known = sorted((one for one in entries if one.cv is not None and one.key in answers), key=Entry.place)
     left = [one for one in known if one.key not in other_rows]
-    apart = [Advised(one, _of_other_rows(one)) for one in known if one.key in other_rows]
+    apart = [Recommendation(one, _of_other_rows(one)) for one in known if one.key in other_rows]
     if not left:
         return tuple(apart[:count])
     best = left.pop(0)
-    chosen = [Advised(best, "the safest: the best by cross-validation")]
+    chosen = [Recommendation(best, "the safest: the best by cross-validation")]
     while left and len(chosen) < count:
         near = [one for one in left if noise is not None and -_gain(one, best) <= noise] or left[:1]
         nearest = {one.key: _nearest(one, [each.entry for each in chosen], answers) for one in near}
@@ -127,6 +135,6 @@ def picks(
             if within
             else "the next best"
         )
-        chosen.append(Advised(pick, f"{why}: by {distances[pick.key]:.2%}", distances[pick.key]))
+        chosen.append(Recommendation(pick, f"{why}: by {distances[pick.key]:.2%}", distances[pick.key]))
         left.remove(pick)
     return tuple([*chosen, *apart][:count])

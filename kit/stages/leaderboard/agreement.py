@@ -10,34 +10,34 @@ import numpy as np
 from kit.stages.leaderboard.noise import Noise
 from kit.stages.submission.board import Entry
 
-FEWEST = 3  # submissions with both scores, for a correlation and a trend
-JUDGED = 4  # and for saying that the two part ways
-FAR = 2.0  # standard errors that chance is given
-CHANCE = 0.05  # probability below which a trend is none of chance's
+MIN_SUBMISSIONS = 3  # submissions with both scores, for a correlation and a trend
+MIN_SCORED = 4  # and for saying that the two part ways
+OUTLIER_Z = 2.0  # standard errors that chance is given
+MAX_P_VALUE = 0.05  # probability below which a trend is none of chance's
 
-LEVEL = (
+LEVEL_CHECKS = (
     "a person, an object or a near copy on both sides of a fold: data.group, splitter=stratified_group_kfold",
     "test images of another source, size or time than the training ones: kit look, splitter=time",
     "other shares of the classes in the test rows: kit board diff, --ensembler prior",
 )
-ODD = (
+OUTLIER_CHECKS = (
     "a score that was recorded wrongly: kit board score",
     "a file that is not what was sent, or other test rows than the others': kit submit check, kit board diff",
     "what this one alone has, such as a fitted ensembler or views: kit board diff",
 )
-ORDER = (
+ORDER_CHECKS = (
     "a split that is none of the test set's: splitter=stratified_group_kfold, time or column",
     "scores of few rows, or of one fold: kit train --folds for all of them, splitter=repeated",
     "a public part that is small or special: trust cross-validation, kit board pick 2",
 )
-TREND = (
+TREND_CHECKS = (
     "choices that were fitted to the same out-of-fold rows again and again: another split_seed shows what is left",
     "a blend of many members, or of fitted weights: --ensembler mean beside it",
 )
 
 
 @dataclass(frozen=True)
-class Doubt:
+class Disagreement:
     """A way in which cross-validation and leaderboard part, and the checks to make."""
 
     what: str
@@ -53,7 +53,7 @@ class Agreement:
     gap: float | None  # the median of leaderboard - cv
     trend: float | None  # how the gap moves from a submission to the next, by Theil and Sen
     trend_chance: float | None  # the probability of such a trend, or a stronger one, by chance (Kendall)
-    doubts: tuple[Doubt, ...] = ()
+    doubts: tuple[Disagreement, ...] = ()
 
 
 def agreement(entries: Sequence[Entry], noise: Noise | None = None) -> Agreement:
@@ -79,7 +79,7 @@ def agreement(entries: Sequence[Entry], noise: Noise | None = None) -> Agreement
     ]
     return Agreement(
         len(scored), correlation, float(np.median(said - cv)), trend, chance,
-        tuple(doubts) if len(scored) >= JUDGED else (),
+        tuple(doubts) if len(scored) >= MIN_SCORED else (),
     )  # fmt: skip
 
 
@@ -87,7 +87,7 @@ def _statistics(cv: np.ndarray, said: np.ndarray) -> tuple[float | None, float |
     """Spearman's correlation, the slope of the gap, and Kendall's probability of it."""
     from scipy import stats
 
-    if len(cv) < FEWEST:
+    if len(cv) < MIN_SUBMISSIONS:
         return None, None, None
     places, gaps = np.arange(len(cv)), said - cv
     varied = len(set(cv)) > 1 and len(set(said)) > 1
@@ -97,46 +97,50 @@ def _statistics(cv: np.ndarray, said: np.ndarray) -> tuple[float | None, float |
     return correlation, slope, chance
 
 
-def _level(gaps: np.ndarray, sign: float, noise: Noise | None) -> list[Doubt]:
+def _level(gaps: np.ndarray, sign: float, noise: Noise | None) -> list[Disagreement]:
     if noise is None:
         return []
     middle = float(np.median(gaps))
     apart = abs(middle) / noise.of_gap
-    if apart <= FAR:
+    if apart <= OUTLIER_Z:
         return []
     worse = "worse" if sign * middle < 0 else "better"
     text = (
         f"the leaderboard is {worse} than cross-validation by {abs(middle):.4f}, {apart:.1f} times its noise"
     )
-    return [Doubt(text, LEVEL)]
+    return [Disagreement(text, LEVEL_CHECKS)]
 
 
-def _odd(gaps: np.ndarray, numbers: Sequence[int], noise: Noise | None) -> list[Doubt]:
+def _odd(gaps: np.ndarray, numbers: Sequence[int], noise: Noise | None) -> list[Disagreement]:
     """The submission whose gap is furthest from that of the others, where chance is no answer.
 
     Submissions are scored on the same rows, so the noise of one score is more than that between two of them.
     """
-    if noise is None or len(gaps) < FEWEST:
+    if noise is None or len(gaps) < MIN_SUBMISSIONS:
         return []
     apart = [float(gap - np.median(np.delete(gaps, place))) for place, gap in enumerate(gaps)]
     place = int(np.argmax(np.abs(apart)))
     times = abs(apart[place]) / noise.of_leaderboard
-    if times <= FAR:
+    if times <= OUTLIER_Z:
         return []
     gap = f"submission {numbers[place]}'s gap is {apart[place]:+.4f} from that of the others"
-    return [Doubt(f"{gap}, {times:.1f} times the noise", ODD)]
+    return [Disagreement(f"{gap}, {times:.1f} times the noise", OUTLIER_CHECKS)]
 
 
-def _order(cv: np.ndarray, correlation: float | None, noise: Noise | None) -> list[Doubt]:
+def _order(cv: np.ndarray, correlation: float | None, noise: Noise | None) -> list[Disagreement]:
     """A correlation that is not above 0 tells nothing where all scores are alike."""
     spread = float(cv.max() - cv.min())
     if correlation is None or correlation > 0 or (noise is not None and spread <= noise.of_leaderboard):
         return []
-    return [Doubt(f"the leaderboard ranks against cross-validation, correlation {correlation:.2f}", ORDER)]
+    return [
+        Disagreement(
+            f"the leaderboard ranks against cross-validation, correlation {correlation:.2f}", ORDER_CHECKS
+        )
+    ]
 
 
-def _trend(sign: float, trend: float | None, chance: float | None) -> list[Doubt]:
-    if trend is None or chance is None or chance >= CHANCE or sign * trend >= 0:
+def _trend(sign: float, trend: float | None, chance: float | None) -> list[Disagreement]:
+    if trend is None or chance is None or chance >= MAX_P_VALUE or sign * trend >= 0:
         return []
     text = f"the leaderboard falls behind by {abs(trend):.4f} with each submission (chance {chance:.2f})"
-    return [Doubt(text, TREND)]
+    return [Disagreement(text, TREND_CHECKS)]

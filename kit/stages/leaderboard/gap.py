@@ -13,15 +13,15 @@ import numpy as np
 from kit.config.workspace import Workspace
 from kit.errors import DataError
 from kit.runs.run import Run
-from kit.stages.checks.last_findings import Kept, kept
+from kit.stages.checks.last_findings import LastFindings, last_findings
 from kit.stages.leaderboard.noise import Noise
 from kit.stages.submission.board import Entry
 
-WITHIN = 1.96  # standard errors that luck is given, 95 %
+Z_95 = 1.96  # standard errors that luck is given, 95 %
 # findings that flatter cross-validation, those that flatter the leaderboard, and those that part the two
-FLATTERED = {"K05": "leak", "K09": "leak", "K16": "leak"}
-KNOWN = {"K06": "leak"}
-PARTED = {"K10": "shift", "K14": "shift", "K15": "shift"}
+OPTIMISM_CODES = {"K05": "leak", "K09": "leak", "K16": "leak"}
+OVERLAP_CODES = {"K06": "leak"}
+SHIFT_CODES = {"K10": "shift", "K14": "shift", "K15": "shift"}
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,16 @@ class Gap:
     unknown: str = ""  # why there is no evidence, where it was asked for
 
 
-def explained(workspace: Workspace, entries: Sequence[Entry], noise: Noise | None) -> Gap | None:
+def explain_gap(workspace: Workspace, entries: Sequence[Entry], noise: Noise | None) -> Gap | None:
     """The gap of a metric's submissions; None where none has both scores, or its noise is not known."""
     scored = [entry for entry in entries if entry.cv is not None and entry.leaderboard is not None]
     if not scored or noise is None:
         return None
     gap = float(np.median([(entry.leaderboard or 0.0) - (entry.cv or 0.0) for entry in scored]))
-    half = WITHIN * noise.of_gap
+    half = Z_95 * noise.of_gap
     if abs(gap) <= half:
         return Gap(gap, (-half, half), explained=True)
-    found = kept(workspace.root)
+    found = last_findings(workspace.root)
     if found is None:
         return Gap(
             gap, (-half, half), False, unknown="kit check has not looked for what explains it: kit check"
@@ -63,17 +63,19 @@ def explained(workspace: Workspace, entries: Sequence[Entry], noise: Noise | Non
     worse = gap < 0 if scored[0].better == "higher" else gap > 0
     same = found.folds in {mark for entry in scored for mark in _folds(workspace, entry)}
     evidence = tuple(_evidence(found, worse, same))
-    return Gap(gap, (-half, half), False, evidence, _unknown(found, worse, same, bool(evidence)))
+    return Gap(
+        gap, (-half, half), False, evidence, _explain_missing_evidence(found, worse, same, bool(evidence))
+    )
 
 
-def _evidence(found: Kept, worse: bool, same: bool) -> Iterator[Evidence]:
-    kinds = {**PARTED, **((FLATTERED if same else {}) if worse else KNOWN)}
+def _evidence(found: LastFindings, worse: bool, same: bool) -> Iterator[Evidence]:
+    kinds = {**SHIFT_CODES, **((OPTIMISM_CODES if same else {}) if worse else OVERLAP_CODES)}
     for finding in found.findings:
         if finding.code in kinds:
             yield Evidence(kinds[finding.code], finding.code, finding.summary, finding.effect, finding.answer)
 
 
-def _unknown(found: Kept, worse: bool, same: bool, some: bool) -> str:
+def _explain_missing_evidence(found: LastFindings, worse: bool, same: bool, some: bool) -> str:
     if worse and not same:
         return (
             f"kit check of {found.made} looked at other folds than the scored ones, so it says nothing of leaks: "

@@ -20,7 +20,7 @@ from kit.evaluation.ensembler_setup import for_labels
 from kit.evaluation.standard_error import error
 from kit.kinds import Ensembler, Metric
 from kit.kinds.decision import Decision, upgrade_record
-from kit.stages.blending.members import named_now, read_members
+from kit.stages.blending.members import read_members, with_current_names
 from kit.stages.blending.out_of_fold import labels, out_of_fold
 from kit.stages.submission.board import Entry
 
@@ -68,7 +68,7 @@ def noise(workspace: Workspace, entry: Entry) -> Noise:
     decision = record["decision"] or decision_of(workspace, table)
     metric = metric.with_known(decision=decision)
     members = read_members(workspace, [f"runs/{member}" for member in entry.members.split()])
-    members = named_now(workspace, members, table)
+    members = with_current_names(workspace, members, table)
     oof = out_of_fold(members, table, workspace.cache)
     blended = _recipe(workspace, record, table, decision).blend(oof.members)
     rows, share = int(record["test_rows"]), workspace.competition.public_share

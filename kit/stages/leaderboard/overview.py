@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from kit.config.workspace import Workspace
 from kit.errors import DataError, KitError, KitWarning
 from kit.stages.leaderboard.agreement import Agreement, agreement
-from kit.stages.leaderboard.gap import Gap, explained
+from kit.stages.leaderboard.gap import Gap, explain_gap
 from kit.stages.leaderboard.noise import Noise, noise
-from kit.stages.leaderboard.submission_diff import Answers, read_answers
+from kit.stages.leaderboard.submission_diff import SubmittedAnswers, read_answers
 from kit.stages.submission.board import Board, Entry, Key
 from kit.stages.submission.submission import is_changed
 
@@ -31,10 +31,10 @@ class Overview:
 def overview(workspace: Workspace, board: Board) -> Overview:
     """Looks at the submissions of the competition's metric; warns (W18) where cv and leaderboard part ways."""
     name = workspace.competition.metric["name"]
-    entries = tuple(entry for entry in board.ranked() if entry.metric == name)
+    entries = tuple(entry for entry in board.sort_entries() if entry.metric == name)
     found, unknown = _noise(workspace, entries)
     alike = _of_the_same_rows(board, entries)
-    gap = explained(workspace, alike, found)
+    gap = explain_gap(workspace, alike, found)
     apart = tuple(entry.key for entry in entries if board.is_apart(entry))
     made = Overview(entries, agreement(alike, found), found, unknown, gap, apart)
     for doubt in made.agreement.doubts:
@@ -67,7 +67,7 @@ def _noise(workspace: Workspace, entries: Sequence[Entry]) -> tuple[Noise | None
     return None, unknown
 
 
-def readable_answers(workspace: Workspace, entries: Sequence[Entry]) -> dict[Key, Answers]:
+def readable_answers(workspace: Workspace, entries: Sequence[Entry]) -> dict[Key, SubmittedAnswers]:
     """The answers of the submissions whose files are there, can be read, and are as kit wrote them (else W57)."""
     data, found = workspace.competition.data, {}
     for entry in entries:

@@ -1,4 +1,4 @@
-"""Answers: what a submission's file says of each row, and how far two of them are apart."""
+"""SubmittedAnswers: what a submission's file says of each row, and how far two of them are apart."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kit.kinds.decision import Decision, upgrade_record
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class SubmittedAnswers:
     """A submission's answers, one an id: a decision in words and, where it has numbers, those (rows, columns)."""
 
     ids: tuple[str, ...]
@@ -23,7 +23,7 @@ class Answers:
     numbers: np.ndarray | None = None
 
 
-def read_answers(path: Path, sep: str = ",", encoding: str = "utf-8") -> Answers:
+def read_answers(path: Path, sep: str = ",", encoding: str = "utf-8") -> SubmittedAnswers:
     """A submission's answers; of several rows an id, or several labels in columns, the first decides.
 
     If kit's record says that a row may have several labels, the decision rule of the record gives them. Raises
@@ -35,7 +35,7 @@ def read_answers(path: Path, sep: str = ",", encoding: str = "utf-8") -> Answers
     shape, rule = _record(path)
     numbers = _numbers(rows) if _has_numbers(shape, file) else None
     decisions = _decisions(rows, file.columns, numbers, rule)
-    return Answers(tuple(row[0] for row in rows), decisions, numbers)
+    return SubmittedAnswers(tuple(row[0] for row in rows), decisions, numbers)
 
 
 def _record(path: Path) -> tuple[str, Decision | None]:
@@ -76,12 +76,14 @@ def _decisions(
     if numbers.shape[1] == 1:
         return tuple("0.5 and above" if value >= 0.5 else "below 0.5" for value in numbers[:, 0])
     if rule is not None:
-        given = [[columns[1 + number] for number in np.flatnonzero(row)] for row in rule.given(numbers)]
+        given = [
+            [columns[1 + number] for number in np.flatnonzero(row)] for row in rule.assign_labels(numbers)
+        ]
         return tuple(" ".join(names) or "no label" for names in given)
     return tuple(columns[1 + number] for number in numbers.argmax(axis=1))
 
 
-def _aligned(one: Answers, other: Answers) -> np.ndarray:
+def _align(one: SubmittedAnswers, other: SubmittedAnswers) -> np.ndarray:
     """Where the ids of one stand in the other. Raises InvalidError (D43) where they are not the same."""
     at = {name: row for row, name in enumerate(other.ids)}
     lost = [name for name in one.ids if name not in at]
@@ -93,12 +95,12 @@ def _aligned(one: Answers, other: Answers) -> np.ndarray:
     return np.array([at[name] for name in one.ids])
 
 
-def difference(one: Answers, other: Answers) -> float:
+def difference(one: SubmittedAnswers, other: SubmittedAnswers) -> float:
     """How far apart two submissions are, from 0 to 1: the mean over rows of the largest change of a number.
 
     Where answers are labels, that is the share of rows that differ.
     """
-    places = _aligned(one, other)
+    places = _align(one, other)
     if one.numbers is not None and other.numbers is not None and one.numbers.shape == other.numbers.shape:
         return float(np.abs(one.numbers - other.numbers[places]).max(axis=1).mean())
     return sum(name != other.decisions[at] for name, at in zip(one.decisions, places, strict=True)) / len(
@@ -115,9 +117,9 @@ class Change:
     ids: tuple[str, ...]
 
 
-def changes(one: Answers, other: Answers) -> tuple[Change, ...]:
+def changes(one: SubmittedAnswers, other: SubmittedAnswers) -> tuple[Change, ...]:
     """The rows that differ in their decision, by the pair of answers, most frequent first."""
-    places = _aligned(one, other)
+    places = _align(one, other)
     pairs = [
         (name, before, other.decisions[at])
         for name, before, at in zip(one.ids, one.decisions, places, strict=True)

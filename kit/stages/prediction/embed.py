@@ -19,29 +19,29 @@ import torch
 from kit.config.models import Experiment
 from kit.config.workspace import Workspace
 from kit.core import randomness
-from kit.core.files import StrPath, remove_folder, written_folder
-from kit.core.progress import Outcome, Progress, Work, finish
+from kit.core.files import StrPath, atomic_folder, remove_folder
+from kit.core.progress import Progress, ResultOf, Work, finish
 from kit.data import embeddings
 from kit.data.embeddings import SPLITS, Vectors
 from kit.data.predictions import ids_fingerprint
 from kit.data.table import Table, test_table, train_table
 from kit.device.precision import choose_device
 from kit.errors import Case, InvalidError, RunError
-from kit.experiment.compatibility import check_asked, check_rows, same_experiment, warn_of_changed
-from kit.experiment.loading import Loaded, geometry, loading
-from kit.experiment.restore import ready
-from kit.experiment.run_context import Setting, plain_batches, preparing
+from kit.experiment.compatibility import check_config, check_rows_unchanged, same_experiment, warn_of_changed
+from kit.experiment.loading import Loaded, geometry, load_rows
+from kit.experiment.restore import load_for_prediction
+from kit.experiment.run_context import RunContext, prediction_batches, prepare_run
 from kit.kinds import Plugin, Views
 from kit.model import checkpoints, network
 from kit.model.bn_fusion import for_predicting
 from kit.model.embedder import Embedder
 from kit.model.network import Network
 from kit.model.predict import View, open_views
-from kit.model.shared_pass import Reader, passing
+from kit.model.shared_pass import NetworkReader, predict_shared
 from kit.runs.checkpoint_paths import Target, find_targets
 from kit.runs.naming import table_of
-from kit.runs.run import UNTRAINED, Run, begin, find_run, identity
-from kit.runs.scoring import described
+from kit.runs.run import STATE_UNTRAINED, Run, begin, config_identity, find_run
+from kit.runs.scoring import prediction_metadata
 from kit.stages.prediction.tta import views_name
 
 TASK = "embed"
@@ -67,20 +67,20 @@ def embed(
     Raises what `tta` raises, and RunError R09 for a network whose features are zero or not finite.
     """
     space = Workspace.of(workspace)
-    return finish(embedding(space, paths, views, device))
+    return finish(embed_with_progress(space, paths, views, device))
 
 
-def embedding(
+def embed_with_progress(
     workspace: Workspace, paths: Sequence[str | Path], views: Any = "plain", device: str = "auto"
 ) -> Work[list[Embedded]]:
     """embed, with its progress."""
     opened, place = Views.open(views, workspace.root, "views"), choose_device(device)
     data = workspace.competition.data
-    train = train_table(workspace.root, data).sorted_by_id()
+    train = train_table(workspace.root, data).sort_by_id()
     tables = (train, test_table(workspace.root, data, train.classes))
     made = []
     for target in find_targets(workspace, paths):
-        with target.run.locked():
+        with target.run.lock():
             made.append((yield from _of_run(workspace, target, tables, opened, place)))
     return made
 
@@ -93,20 +93,22 @@ def _of_run(
     train = table_of(run, tables[0], workspace.competition.data)
     tables = (train, replace(tables[1], classes=train.classes))
     experiment, folds = same_experiment(run, target.folds, train), run.folds()
-    check_rows(run, folds, train)
-    parts = network.open_parts(experiment, workspace.root, network.classes_of(train))
-    about = _about(run, views, target.suffix, train, parts.bare().all(), folds.fingerprint())
+    check_rows_unchanged(run, folds, train)
+    parts = network.open_parts(experiment, workspace.root, network.classes_from_table(train))
+    about = _about(
+        run, views, target.epoch_suffix, train, parts.without_pretrained().all(), folds.fingerprint()
+    )
     warn_of_changed(run, about["plugins"])
     networks = {
-        str(fold): (checkpoints.tag(path), partial(_restored, path, workspace.root, device))
+        str(fold): (checkpoints.tag(path), partial(_restore, path, workspace.root, device))
         for fold, path in target.folds.items()
     }
-    shown = open_views(views, experiment.image_size, parts.backbone.fixed_size())
-    job = _Job(workspace, run, experiment, shown, about, networks)
-    return (yield from job.making((yield from _loaded(workspace, tables, experiment))))
+    shown = open_views(views, experiment.image_size, parts.backbone.input_size())
+    job = _EmbeddingJob(workspace, run, experiment, shown, about, networks)
+    return (yield from job.embed_missing((yield from _load(workspace, tables, experiment))))
 
 
-def embedding_untrained(
+def embed_untrained_with_progress(
     workspace: Workspace, name: str, views: Any = "plain", device: str = "auto"
 ) -> Work[Embedded]:
     """Embeds all rows by the experiment's network as it begins, such as a pretrained one, as the run `name`.
@@ -115,26 +117,26 @@ def embedding_untrained(
     """
     opened = Views.open(views, workspace.root, "views")
     space = replace(workspace, raw={**workspace.raw, "device": device})
-    run, asked = find_run(space, name), {**identity(workspace.experiment), UNTRAINED: True}
-    with run.locked():
-        check_asked(run, asked, "untrained network")
-        setting = yield from preparing(space, run)
+    run, asked = find_run(space, name), {**config_identity(workspace.experiment), STATE_UNTRAINED: True}
+    with run.lock():
+        check_config(run, asked, "untrained network")
+        setting = yield from prepare_run(space, run)
         train = setting.loaded.table
         tables = (train, test_table(space.root, space.competition.data, train.classes))
-        begin(run, asked, setting.resolved(), setting.made_from())
+        begin(run, asked, setting.resolve_config(), setting.provenance())
         setting.folds.write(run.folder / "folds.csv")
         parts, experiment = setting.techniques.parts, setting.experiment
         about = _about(run, opened, "", train, parts.all(), setting.folds.fingerprint())
-        networks = {UNTRAINED: (f"seed {experiment.seed}", partial(_begun, setting))}
-        shown = open_views(opened, experiment.image_size, parts.backbone.fixed_size())
-        job = _Job(space, run, experiment, shown, about, networks)
-        return (yield from job.making((yield from _loaded(space, tables, experiment))))
+        networks = {STATE_UNTRAINED: (f"seed {experiment.seed}", partial(_initial_embedder, setting))}
+        shown = open_views(opened, experiment.image_size, parts.backbone.input_size())
+        job = _EmbeddingJob(space, run, experiment, shown, about, networks)
+        return (yield from job.embed_missing((yield from _load(space, tables, experiment))))
 
 
-def _loaded(workspace: Workspace, tables: tuple[Table, Table], experiment: Experiment) -> Work[list[Loaded]]:
+def _load(workspace: Workspace, tables: tuple[Table, Table], experiment: Experiment) -> Work[list[Loaded]]:
     found = []
     for split, table in zip(SPLITS, tables, strict=True):
-        found.append((yield from loading(workspace, table, split, geometry(experiment))))
+        found.append((yield from load_rows(workspace, table, split, geometry(experiment))))
     return found
 
 
@@ -143,28 +145,28 @@ def _about(
 ) -> dict[str, Any]:
     """What embeddings say of themselves, whichever fold's network made them."""
     return {
-        **described(run, views_name(views, "mean", suffix), "mean", table, [views, *plugins]),
+        **prediction_metadata(run, views_name(views, "mean", suffix), "mean", table, [views, *plugins]),
         "folds": folds,
     }
 
 
-def _restored(path: Path, root: Path, device: torch.device) -> Embedder:
-    made = ready(path, root, device)
+def _restore(path: Path, root: Path, device: torch.device) -> Embedder:
+    made = load_for_prediction(path, root, device)
     return Embedder(cast(Network, made.network), made.precision)
 
 
-def _begun(setting: Setting) -> Embedder:
+def _initial_embedder(setting: RunContext) -> Embedder:
     """The network as its weights are drawn or loaded."""
     experiment = setting.experiment
     torch.manual_seed(randomness.number(experiment.seed, "weights", 0))
     built = network.build(setting.techniques.parts, len(setting.loaded.table.classes), experiment.image_size)
-    placed = setting.precision.place(built.eval(), setting.device)
+    placed = setting.precision.to_device(built.eval(), setting.device)
     shown = for_predicting(placed, setting.precision, experiment.image_size)
     return Embedder(cast(Network, shown), setting.precision)
 
 
 @dataclass(frozen=True, eq=False)
-class _Job:
+class _EmbeddingJob:
     """One run to be embedded by a set of views; `networks` has a fold's tag and what opens its network."""
 
     workspace: Workspace
@@ -174,27 +176,27 @@ class _Job:
     about: Mapping[str, Any]
     networks: Mapping[str, tuple[str, Callable[[], Embedder]]]
 
-    def making(self, loaded: Sequence[Loaded]) -> Work[Embedded]:
+    def embed_missing(self, loaded: Sequence[Loaded]) -> Work[Embedded]:
         """Embeds what is not there already."""
         folder = self.run.embeddings(self.about["views"])
-        told = {fold: self._told(tag, loaded) for fold, (tag, _) in self.networks.items()}
+        told = {fold: self._metadata(tag, loaded) for fold, (tag, _) in self.networks.items()}
         missing = {
             fold: self.networks[fold][1]() for fold in told if not _is_there(folder / fold, told[fold])
         }
         if missing:
-            yield from self._written(folder, missing, told, loaded)
+            yield from self._write(folder, missing, told, loaded)
         rows = (len(loaded[0].table), len(loaded[1].table))
         features = np.load(folder / next(iter(told)) / "train.npy", mmap_mode="r").shape[1]
         member = f"runs/{self.run.name}@{self.about['views']}"
         return Embedded(member, folder, tuple(told), int(features), rows, bool(missing))
 
-    def _told(self, tag: str, loaded: Sequence[Loaded]) -> dict[str, Any]:
+    def _metadata(self, tag: str, loaded: Sequence[Loaded]) -> dict[str, Any]:
         """What a fold's embeddings say of themselves."""
         images = {split: each.fingerprint() for split, each in zip(SPLITS, loaded, strict=True)}
         ids = {split: ids_fingerprint(each.table.ids) for split, each in zip(SPLITS, loaded, strict=True)}
         return {**self.about, "checkpoint": tag, "ids": ids, "images": images}
 
-    def _written(
+    def _write(
         self,
         folder: Path,
         networks: Mapping[str, Embedder],
@@ -210,21 +212,21 @@ class _Job:
             for fold in networks:
                 if (folder / fold).exists():
                     remove_folder(folder / fold)
-                parts[fold] = stack.enter_context(written_folder(folder / fold, 2 * rows * features[fold]))
+                parts[fold] = stack.enter_context(atomic_folder(folder / fold, 2 * rows * features[fold]))
             begun = 0
             for split, each in zip(SPLITS, loaded, strict=True):
                 maps = {
-                    fold: embeddings.begin(parts[fold], split, each.table.ids, features[fold])
+                    fold: embeddings.create_memmap(parts[fold], split, each.table.ids, features[fold])
                     for fold in parts
                 }
-                work = Outcome(self._pass(each, networks, maps, split))
+                work = ResultOf(self._pass(each, networks, maps, split))
                 for step in work:
                     yield replace(step, done=(begun + step.done / len(networks)) / rows, total=1)
                 begun += len(each.table)
                 for fold, filled in maps.items():
                     _check(Vectors(each.table.ids, filled), each.bad, f"runs/{self.run.name} fold {fold}")
             for fold, part in parts.items():
-                embeddings.finish(part, told[fold])
+                embeddings.write_manifest(part, told[fold])
 
     def _pass(
         self, loaded: Loaded, networks: Mapping[str, Embedder], maps: Mapping[str, np.ndarray], split: str
@@ -234,12 +236,14 @@ class _Job:
             return
         experiment = self.experiment.model_copy(update={"workers": self.workspace.experiment.workers})
         readers = [
-            Reader(embedder, self.views, "mean", rows, experiment.rows_of_a_step(), maps[fold], rows)
+            NetworkReader(embedder, self.views, "mean", rows, experiment.batch_rows(), maps[fold], rows)
             for fold, embedder in networks.items()
         ]
-        batches = plain_batches(loaded, experiment, rows)
+        batches = prediction_batches(loaded, experiment, rows)
         try:
-            yield from passing(readers, batches, TASK, f"{self.run.name}@{self.about['views']} {split}")
+            yield from predict_shared(
+                readers, batches, TASK, f"{self.run.name}@{self.about['views']} {split}"
+            )
         finally:
             batches.close()
         text = f"{self.run.name}@{self.about['views']} {split}: {len(rows)} rows by {len(networks)} networks"
@@ -250,12 +254,12 @@ class _Job:
 def _features(embedder: Embedder, size: int) -> int:
     """How many features an image has, seen by trying one."""
     blank = torch.zeros(1, 3, size, size, dtype=torch.uint8, device=embedder.device)
-    return int(embedder.vectors(embedder.precision.arrange(blank, embedder.device)).shape[1])
+    return int(embedder.vectors(embedder.precision.to_layout(blank, embedder.device)).shape[1])
 
 
 def _is_there(folder: Path, told: Mapping[str, Any]) -> bool:
     try:
-        return bool(embeddings.manifest_of(folder)["about"] == told)
+        return bool(embeddings.embedding_manifest(folder)["about"] == told)
     except InvalidError:
         return False
 
@@ -265,7 +269,7 @@ def _check(made: Vectors, bad: np.ndarray, where: str) -> None:
     cases = made.faults()
     cases += [
         Case("all its features are zero", id=str(made.ids[row]))
-        for row in np.flatnonzero(~made.known() & ~bad)
+        for row in np.flatnonzero(~made.has_image() & ~bad)
     ]
     if cases:
         raise RunError(

@@ -20,18 +20,18 @@ from kit.core.stopping import Stop
 from kit.data.table import test_table, train_table
 from kit.device.precision import choose_device
 from kit.errors import DataError, KitWarning, StoppedError
-from kit.experiment.loading import geometry, loading
-from kit.experiment.open_executor import check_kit, worker
-from kit.experiment.prediction_file import Sheet, Split
-from kit.experiment.restore import classes_of, experiment_of, ready
-from kit.experiment.run_context import plain_batches
+from kit.experiment.loading import geometry, load_rows
+from kit.experiment.open_executor import check_kit, worker_name
+from kit.experiment.prediction_file import PredictionFile, Split
+from kit.experiment.restore import classes_of_checkpoint, experiment_of, load_for_prediction
+from kit.experiment.run_context import prediction_batches
 from kit.kinds import Views
-from kit.kinds.executor import Ended, Executor
+from kit.kinds.executor import Executor, JobResult
 from kit.model import checkpoints, network
 from kit.model.predict import Merge, open_views
-from kit.model.shared_pass import Reader, passing
+from kit.model.shared_pass import NetworkReader, predict_shared
 from kit.runs.code_hash import code
-from kit.runs.run import differing, sources
+from kit.runs.run import plugin_hashes, provenance_diff
 
 TASK = "tta"
 PARTS = 4  # jobs a worker, so that none waits long for the last one
@@ -68,43 +68,45 @@ def predict_shard(job: ShardJob, stop: Stop) -> Work[np.ndarray]:
     data = workspace.competition.data
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", KitWarning)  # said where the predictions were asked for
-        train = train_table(workspace.root, data).sorted_by_id()
+        train = train_table(workspace.root, data).sort_by_id()
         table = test_table(workspace.root, data, train.classes) if job.split == "test" else train
         name = "test" if job.split == "test" else "train"
-        loaded = finish(loading(workspace, table, name, geometry(experiment)))
-    predictor = ready(path, workspace.root, choose_device(job.device))
-    parts = network.open_parts(experiment, workspace.root, classes_of(about)).bare()
-    there = {"images": loaded.fingerprint(), "plugins": sources([job.views, *parts.all()])}
-    if cases := differing({"images": job.images, "plugins": job.plugins}, there, "here", "there"):
+        loaded = finish(load_rows(workspace, table, name, geometry(experiment)))
+    predictor = load_for_prediction(path, workspace.root, choose_device(job.device))
+    parts = network.open_parts(experiment, workspace.root, classes_of_checkpoint(about)).without_pretrained()
+    there = {"images": loaded.fingerprint(), "plugins": plugin_hashes([job.views, *parts.all()])}
+    if cases := provenance_diff({"images": job.images, "plugins": job.plugins}, there, "here", "there"):
         raise DataError(
-            f"{worker()} would predict {job.member} from something else than the command", code="D60", cases=cases,
+            f"{worker_name()} would predict {job.member} from something else than the command", code="D60", cases=cases,
             hint="the same plugins on every node, and one shared folder",
         )  # fmt: skip
     views = open_views(job.views, experiment.image_size)
     found = np.empty((len(job.rows), len(table.classes)), np.float32)
-    reader = Reader(predictor, views, job.merge, job.rows, job.batch_size, found, np.arange(len(job.rows)))
+    reader = NetworkReader(
+        predictor, views, job.merge, job.rows, job.batch_size, found, np.arange(len(job.rows))
+    )
     loads = {"batch_size": job.batch_size, "workers": workspace.experiment.workers}
-    batches = plain_batches(loaded, experiment.model_copy(update=loads), job.rows)
+    batches = prediction_batches(loaded, experiment.model_copy(update=loads), job.rows)
     try:
-        for step in passing([reader], batches, TASK, job.member):
+        for step in predict_shared([reader], batches, TASK, job.member):
             yield step
-            if stop.asked:
-                raise StoppedError(f"stopped in {job.member}", stop.asked)
+            if stop.requested:
+                raise StoppedError(f"stopped in {job.member}", stop.requested)
     finally:
         batches.close()
     return found
 
 
-def sharding(executor: Executor, sheets: Sequence[Sheet], device: str) -> Work[None]:
+def predict_in_parallel(executor: Executor, sheets: Sequence[PredictionFile], device: str) -> Work[None]:
     """Predicts what sheets of one split miss; `done` counts rows times networks. Raises a job's error at once."""
-    at_work = _begun(sheets, device, executor)
+    at_work = _start_jobs(sheets, device, executor)
     jobs = [job for job, _, _ in at_work]
     done = [0.0] * len(jobs)
     named = ", ".join(dict.fromkeys(job.member for job in jobs))
     with closing(executor.map(predict_shard, jobs, Stop())) as events:
         for told in events:
             job, found, places = at_work[told.job]
-            if isinstance(told, Ended):
+            if isinstance(told, JobResult):
                 if told.error is not None:
                     raise told.error
                 found[places] = told.result
@@ -115,18 +117,18 @@ def sharding(executor: Executor, sheets: Sequence[Sheet], device: str) -> Work[N
                 yield Progress(TASK, sum(done), 1, told.step.detail, told.step.line)
 
 
-def _begun(
-    sheets: Sequence[Sheet], device: str, executor: Executor
+def _start_jobs(
+    sheets: Sequence[PredictionFile], device: str, executor: Executor
 ) -> list[tuple[ShardJob, np.ndarray, np.ndarray]]:
     """The jobs, and for each the array that it fills and the places in it."""
-    wanted = [(sheet, fold) for sheet in sheets for fold in sheet.missing]
-    parts = PARTS * executor.at_once(PARTS * len(wanted))
+    wanted = [(sheet, fold) for sheet in sheets for fold in sheet.folds_to_predict]
+    parts = PARTS * executor.parallelism(PARTS * len(wanted))
     size = -(-sum(len(sheet.rows(fold)) for sheet, fold in wanted) // parts)
     found = []
     for sheet, fold in wanted:
-        path, batch = sheet.job.checkpoints[fold], sheet.job.experiment.rows_of_a_step()
+        path, batch = sheet.job.checkpoints[fold], sheet.job.experiment.batch_rows()
         several = checkpoints.manifest_of(path)["about"].get("multi_label", False)
-        rows, array, places = sheet.begun(fold, several)
+        rows, array, places = sheet.is_started(fold, several)
         step = max(1, -(-size // batch)) * batch
         found += [
             (_job(sheet, path, rows[at : at + step], device), array, places[at : at + step])
@@ -135,10 +137,10 @@ def _begun(
     return found
 
 
-def _job(sheet: Sheet, path: Path, rows: np.ndarray, device: str) -> ShardJob:
+def _job(sheet: PredictionFile, path: Path, rows: np.ndarray, device: str) -> ShardJob:
     job = sheet.job
     config = {**job.workspace.raw, "executor": None}
     return ShardJob(
         str(job.workspace.root), config, device, str(path), job.recipe, job.merge, sheet.split, rows,
-        job.experiment.rows_of_a_step(), job.member, sheet.loaded.fingerprint(), job.about["plugins"], code(),
+        job.experiment.batch_rows(), job.member, sheet.loaded.fingerprint(), job.about["plugins"], code(),
     )  # fmt: skip

@@ -16,34 +16,34 @@ from typing import Any
 import numpy as np
 
 from kit.config.workspace import Workspace
-from kit.core.files import StrPath, remove_stumps
-from kit.core.progress import Outcome, Progress, Work, finish
+from kit.core.files import StrPath, remove_partial_files
+from kit.core.progress import Progress, ResultOf, Work, finish
 from kit.data.predictions import Predictions
 from kit.data.table import Table, rows_to_predict, train_table
 from kit.device.precision import choose_device
 from kit.evaluation.competition import metric_of
 from kit.evaluation.gains import Gain
-from kit.experiment.compatibility import check_rows, same_experiment, warn_of_changed
-from kit.experiment.loading import Loaded, geometry, loading
+from kit.experiment.compatibility import check_rows_unchanged, same_experiment, warn_of_changed
+from kit.experiment.loading import Loaded, geometry, load_rows
 from kit.experiment.open_executor import open_executor
-from kit.experiment.prediction_file import Job, Sheet, Split
-from kit.experiment.restore import ready
-from kit.experiment.run_context import plain_batches
+from kit.experiment.prediction_file import PredictionFile, PredictionJob, Split
+from kit.experiment.restore import load_for_prediction
+from kit.experiment.run_context import prediction_batches
 from kit.kinds import Executor, Metric, Views
 from kit.model import checkpoints, network
 from kit.model.predict import Merge, Predictor, open_views
-from kit.model.shared_pass import passing
+from kit.model.shared_pass import predict_shared
 from kit.runs.checkpoint_paths import Target, find_targets
 from kit.runs.naming import table_of
-from kit.runs.scoring import beside_plain, described
-from kit.stages.prediction.parallel import sharding
+from kit.runs.scoring import gain_over_plain, prediction_metadata
+from kit.stages.prediction.parallel import predict_in_parallel
 
 TASK = "tta"
-MOST = 4 * 2**30  # bytes of weights that predict together; more than that make another pass
+MAX_WEIGHT_BYTES = 4 * 2**30  # bytes of weights that predict together; more than that make another pass
 
 
 @dataclass(frozen=True)
-class Predicted:
+class PredictedRun:
     """What tta made of one run: the member's name for `kit blend`, its files, and its out-of-fold scores."""
 
     member: str
@@ -61,7 +61,7 @@ class Predicted:
 def tta(
     workspace: Workspace | StrPath, paths: Sequence[str | Path], views: Any = "plain", merge: Merge = "mean",
     device: str = "auto", train: bool = False,
-) -> list[Predicted]:  # fmt: skip
+) -> list[PredictedRun]:  # fmt: skip
     """Predicts with the checkpoints of runs, folds or single checkpoint folders, and writes parquet.
 
     With `train` also the rows that each fold trained on, for distillation. If the config names no rows to predict,
@@ -70,38 +70,38 @@ def tta(
     Raises ConfigError for paths and views, CheckpointError for damaged or unfitting ones, DataError for images.
     """
     space = Workspace.of(workspace)
-    return finish(predicting_views(space, paths, views, merge, device, train))
+    return finish(tta_with_progress(space, paths, views, merge, device, train))
 
 
-def predicting_views(
+def tta_with_progress(
     workspace: Workspace,
     paths: Sequence[str | Path],
     views: Any = "plain",
     merge: Merge = "mean",
     device: str = "auto",
     train: bool = False,
-) -> Work[list[Predicted]]:
+) -> Work[list[PredictedRun]]:
     """tta, with its progress."""
-    (made,) = yield from predicting_sets(workspace, paths, [views], merge, device, train)
+    (made,) = yield from predict_view_sets(workspace, paths, [views], merge, device, train)
     return made
 
 
-def predicting_sets(
+def predict_view_sets(
     workspace: Workspace, paths: Sequence[str | Path], sets: Sequence[Any], merge: Merge = "mean", device: str = "auto",
     train: bool = False,
-) -> Work[list[list[Predicted]]]:  # fmt: skip
+) -> Work[list[list[PredictedRun]]]:  # fmt: skip
     """tta by several sets of views at once, with its progress: what it made of each set, a run at a time."""
     opened = [Views.open(views, workspace.root, "views") for views in sets]
     choose_device(device)  # before the tables are read
     targets = find_targets(workspace, paths)
     with ExitStack() as stack:
         for run in {target.run.folder: target.run for target in targets}.values():
-            stack.enter_context(run.locked())
-        office = _Office.open(workspace, device)
+            stack.enter_context(run.lock())
+        office = _TtaContext.open(workspace, device)
         jobs = [office.job(target, views, merge) for views in opened for target in targets]
-        groups, made = together(jobs), dict[int, Predicted]()
+        groups, made = group_by_geometry(jobs), dict[int, PredictedRun]()
         for number, group in enumerate(groups):
-            work = Outcome(office.predicted([jobs[at] for at in group], train))
+            work = ResultOf(office.predict([jobs[at] for at in group], train))
             for step in work:  # one bar for the whole command; filling the cache has its own
                 yield replace(step, done=(number + step.done) / len(groups)) if step.task == TASK else step
             made |= dict(zip(group, work.result, strict=True))
@@ -110,10 +110,10 @@ def predicting_sets(
 
 def views_name(views: Views, merge: Merge, suffix: str = "") -> str:
     """The folder of a set of views, of a merge that is not the mean, and of an earlier checkpoint."""
-    return views.called() + ("-geometric" if merge == "geometric" else "") + suffix
+    return views.slug() + ("-geometric" if merge == "geometric" else "") + suffix
 
 
-def together(jobs: Sequence[Job]) -> list[list[int]]:
+def group_by_geometry(jobs: Sequence[PredictionJob]) -> list[list[int]]:
     """Which jobs share a pass over the images: those of one geometry, while their networks are not large."""
     weights = {path: checkpoints.weight(path) for job in jobs for path in job.checkpoints.values()}
     groups: dict[tuple[Any, ...], list[list[int]]] = {}
@@ -121,14 +121,14 @@ def together(jobs: Sequence[Job]) -> list[list[int]]:
         experiment = job.experiment
         same = groups.setdefault((geometry(experiment), experiment.image_size, experiment.crop_share), [[]])
         paths = {path for n in (*same[-1], at) for path in jobs[n].checkpoints.values()}
-        if same[-1] and sum(weights[path] for path in paths) > MOST:
+        if same[-1] and sum(weights[path] for path in paths) > MAX_WEIGHT_BYTES:
             same.append([])
         same[-1].append(at)
     return [group for same in groups.values() for group in same]
 
 
 @dataclass(frozen=True, eq=False)
-class _Office:
+class _TtaContext:
     """What all jobs of a command share."""
 
     workspace: Workspace
@@ -139,10 +139,10 @@ class _Office:
     executor: Executor | None  # None: here, where all networks read along in one pass over the images
 
     @classmethod
-    def open(cls, workspace: Workspace, device: str) -> _Office:
+    def open(cls, workspace: Workspace, device: str) -> _TtaContext:
         """The competition's tables and metric."""
         data = workspace.competition.data
-        train = train_table(workspace.root, data).sorted_by_id()
+        train = train_table(workspace.root, data).sort_by_id()
         test = rows_to_predict(workspace.root, data, train.classes)
         return cls(
             workspace,
@@ -153,49 +153,53 @@ class _Office:
             open_executor(workspace, device) if workspace.experiment.executor else None,
         )
 
-    def job(self, target: Target, views: Views, merge: Merge) -> Job:
+    def job(self, target: Target, views: Views, merge: Merge) -> PredictionJob:
         """One run, checked: its classes and rows are the tables', its network takes the views."""
-        space, run, name = self.workspace, target.run, views_name(views, merge, target.suffix)
+        space, run, name = self.workspace, target.run, views_name(views, merge, target.epoch_suffix)
         train = table_of(run, self.train, space.competition.data)
         experiment = same_experiment(run, target.folds, train)
-        parts = network.open_parts(experiment, space.root, network.classes_of(train))
-        chosen = open_views(views, experiment.image_size, parts.backbone.fixed_size())
+        parts = network.open_parts(experiment, space.root, network.classes_from_table(train))
+        chosen = open_views(views, experiment.image_size, parts.backbone.input_size())
         average = space.competition.data.average_group
-        about = described(run, name, merge, train, [views, *parts.bare().all()], average)
+        about = prediction_metadata(
+            run, name, merge, train, [views, *parts.without_pretrained().all()], average
+        )
         about |= {"spec": views.spec()}
         about |= {"checkpoints": {str(fold): checkpoints.tag(path) for fold, path in target.folds.items()}}
         warn_of_changed(run, about["plugins"])
-        remove_stumps(run.predictions(name))
+        remove_partial_files(run.predictions(name))
         folds = run.folds()
-        check_rows(run, folds, train)
+        check_rows_unchanged(run, folds, train)
         loading = experiment.model_copy(update={"workers": space.experiment.workers})
-        return Job(
+        return PredictionJob(
             space, run, name, views, chosen, merge, loading, target.folds, folds, self.metric, about, train
         )
 
-    def predicted(self, jobs: Sequence[Job], trained: bool = False) -> Work[list[Predicted]]:
+    def predict(self, jobs: Sequence[PredictionJob], trained: bool = False) -> Work[list[PredictedRun]]:
         """Predicts jobs of one geometry: a pass over the training images, and one over the test images.
 
         With `trained` a pass more, over what each network trained on.
         """
         of = geometry(jobs[0].experiment)
-        train = yield from loading(self.workspace, self.train, "train", of)
+        train = yield from load_rows(self.workspace, self.train, "train", of)
         splits: list[tuple[Split, Loaded]] = [("oof", train)]
         if len(self.test):
-            splits.append(("test", (yield from loading(self.workspace, self.test, "test", of))))
+            splits.append(("test", (yield from load_rows(self.workspace, self.test, "test", of))))
         splits += [("train", train)] if trained else []
         passes = [[self._sheet(job, split, loaded) for job in jobs] for split, loaded in splits]
         networks = {} if self.executor else self._networks([sheet for sheets in passes for sheet in sheets])
-        units = [sum(len(s.rows(fold)) for s in sheets for fold in s.missing) for sheets in passes]
+        units = [sum(len(s.rows(fold)) for s in sheets for fold in s.folds_to_predict) for sheets in passes]
         begun, told = 0, []
         for sheets, count in zip(passes, units, strict=True):
-            work = Outcome(
-                sharding(self.executor, sheets, self.device) if self.executor else one_pass(sheets, networks)
+            work = ResultOf(
+                predict_in_parallel(self.executor, sheets, self.device)
+                if self.executor
+                else predict_groups(sheets, networks)
             )
             for step in work:
                 yield replace(step, done=(begun + step.done) / sum(units), total=1)
             begun += count
-            for text in lines(sheets):
+            for text in describe_predictions(sheets):
                 yield Progress(TASK, begun / sum(units), 1, text, line=True)
             told.append([sheet.write() for sheet in sheets])
         return [
@@ -203,32 +207,34 @@ class _Office:
             for place, job in enumerate(jobs)
         ]
 
-    def _sheet(self, job: Job, split: Split, loaded: Loaded) -> Sheet:
-        return Sheet.begin(job, split, job.as_named(loaded), (job.train or self.train).prior())
+    def _sheet(self, job: PredictionJob, split: Split, loaded: Loaded) -> PredictionFile:
+        return PredictionFile.begin(job, split, job.as_named(loaded), (job.train or self.train).prior())
 
-    def _networks(self, sheets: Sequence[Sheet]) -> dict[Path, Predictor]:
+    def _networks(self, sheets: Sequence[PredictionFile]) -> dict[Path, Predictor]:
         """The networks of all folds that are to be predicted, by checkpoint."""
-        paths = dict.fromkeys(sheet.job.checkpoints[fold] for sheet in sheets for fold in sheet.missing)
+        paths = dict.fromkeys(
+            sheet.job.checkpoints[fold] for sheet in sheets for fold in sheet.folds_to_predict
+        )
         return {path: self._network(path) for path in paths}
 
     def _network(self, path: Path) -> Predictor:
-        return ready(path, self.workspace.root, choose_device(self.device))
+        return load_for_prediction(path, self.workspace.root, choose_device(self.device))
 
-    def _result(self, job: Job, about: Mapping[str, Any], computed: bool) -> Predicted:
+    def _result(self, job: PredictionJob, about: Mapping[str, Any], computed: bool) -> PredictedRun:
         used = tuple(int(fold) for fold in about["checkpoints"])
         oof = Predictions.read(job.folder / "oof.parquet")
-        return Predicted(
+        return PredictedRun(
             f"runs/{job.member}", job.folder, used, len(job.views), about["scores"],
-            *beside_plain(job.run, oof, job.metric, job.train or self.train), computed,
+            *gain_over_plain(job.run, oof, job.metric, job.train or self.train), computed,
         )  # fmt: skip
 
 
-def one_pass(sheets: Sequence[Sheet], networks: Mapping[Path, Predictor]) -> Work[None]:
+def predict_groups(sheets: Sequence[PredictionFile], networks: Mapping[Path, Predictor]) -> Work[None]:
     """Predicts what sheets of one split miss: each image is read once. `done` counts rows times networks."""
     asked = [
         (sheet, fold, sheet.reader(fold, networks[sheet.job.checkpoints[fold]]))
         for sheet in sheets
-        for fold in sheet.missing
+        for fold in sheet.folds_to_predict
     ]
     readers = [reader for _, _, reader in asked if len(reader.rows)]
     if not readers:
@@ -236,20 +242,20 @@ def one_pass(sheets: Sequence[Sheet], networks: Mapping[Path, Predictor]) -> Wor
     rows = np.unique(np.concatenate([reader.rows for reader in readers]))
     split, loaded, experiment = sheets[0].split, sheets[0].loaded, sheets[0].job.experiment
     largest = experiment.model_copy(update={"batch_size": max(reader.batch_size for reader in readers)})
-    batches = plain_batches(loaded, largest, rows)
+    batches = prediction_batches(loaded, largest, rows)
     named = ", ".join(dict.fromkeys(sheet.job.member for sheet, _, _ in asked))
     try:
-        yield from passing(readers, batches, TASK, f"{named} {split}")
+        yield from predict_shared(readers, batches, TASK, f"{named} {split}")
     finally:
         batches.close()
 
 
-def lines(sheets: Sequence[Sheet]) -> list[str]:
+def describe_predictions(sheets: Sequence[PredictionFile]) -> list[str]:
     """What was predicted: a line a run and fold of training rows, a line a run of test rows."""
     found = []
     for sheet in sheets:
         count = len(sheet.job.views)
-        for fold in sheet.missing:
+        for fold in sheet.folds_to_predict:
             where = "" if sheet.split == "test" else f" fold {fold}"
             if rows := len(sheet.rows(fold)):
                 views = f"{count} view{'s' * (count > 1)}"

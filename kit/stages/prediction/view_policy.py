@@ -25,20 +25,20 @@ from kit.evaluation.competition import metric_of
 from kit.evaluation.crossfit import cross_fit
 from kit.evaluation.ensembler_setup import for_labels, for_metric
 from kit.evaluation.gains import Gain
-from kit.evaluation.paired import paired
+from kit.evaluation.paired import compute_gains
 from kit.kinds import Ensembler, Metric, Views
 from kit.kinds.label_kinds import check_takes
-from kit.model.predict import PLAIN, distinct
+from kit.model.predict import PLAIN, unique_views
 from kit.runs.checkpoint_paths import find_targets
 from kit.runs.naming import table_of
 from kit.runs.run import Run
-from kit.runs.scoring import joined, scored
+from kit.runs.scoring import concat_predictions, with_scores
 from kit.stages.blending.out_of_fold import OutOfFold
-from kit.stages.prediction.tta import Predicted, predicting_sets
+from kit.stages.prediction.tta import PredictedRun, predict_view_sets
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ViewPolicy:
     """A policy of one run: the member's name, what it averages, and its honest score beside others'."""
 
     member: str
@@ -55,27 +55,27 @@ class Chosen:
 def policy(
     workspace: Workspace | StrPath, paths: Sequence[str | Path], views: Any = "d4", recipe: Any = "greedy",
     device: str = "auto",
-) -> list[Chosen]:  # fmt: skip
+) -> list[ViewPolicy]:  # fmt: skip
     """Learns, for each run, how to average a set of views, and writes test and out-of-fold predictions of it.
 
     `recipe` is an ensembler, whose members are the views. Raises what `tta` raises, and InvalidError D46 for rows that
     cannot be cut into parts to choose and to score on.
     """
     space = Workspace.of(workspace)
-    return finish(choosing_views(space, paths, views, recipe, device))
+    return finish(choose_views_with_progress(space, paths, views, recipe, device))
 
 
-def choosing_views(
+def choose_views_with_progress(
     workspace: Workspace,
     paths: Sequence[str | Path],
     views: Any = "d4",
     recipe: Any = "greedy",
     device: str = "auto",
-) -> Work[list[Chosen]]:
+) -> Work[list[ViewPolicy]]:
     """policy, with its progress."""
     whole = Views.open(views, workspace.root, "views")
     asked = Ensembler.open(recipe, workspace.root, "policy")
-    table = train_table(workspace.root, workspace.competition.data).sorted_by_id()
+    table = train_table(workspace.root, workspace.competition.data).sort_by_id()
     metric = metric_of(workspace, table)
     check_takes((asked, metric), table.label_kind, workspace.root)
     if not (asked.gives_distributions() or table.is_multi_label):
@@ -83,7 +83,7 @@ def choosing_views(
             f"policy {asked.plugin_name()!r} gives ranks: the rows of a member are probabilities that sum to 1",
             code="C12", hint="--policy mean; rank joins members: kit blend RUN@VIEWS RUN@VIEWS --ensembler rank",
         )  # fmt: skip
-    names = distinct(whole)
+    names = unique_views(whole)
     if len(names) < 2:
         raise ConfigError(
             f"views {whole.plugin_name()!r} are one view, of which nothing can be chosen",
@@ -94,10 +94,10 @@ def choosing_views(
         "plain" if words == PLAIN else {"name": "pick", "of": whole.spec(), "numbers": [single]}
         for single, words in names.items()
     ]
-    singles = yield from predicting_sets(workspace, paths, specs, device=device)
+    singles = yield from predict_view_sets(workspace, paths, specs, device=device)
     runs = [target.run for target in find_targets(workspace, paths)]
-    called = f"{whole.called()}-{asked.called()}"
-    job = _Job(
+    called = f"{whole.slug()}-{asked.slug()}"
+    job = _PolicyJob(
         called,
         whole,
         list(names.values()),
@@ -110,7 +110,7 @@ def choosing_views(
 
 
 @dataclass(frozen=True)
-class _Job:
+class _PolicyJob:
     """What the policies of all runs share."""
 
     name: str  # of the member's views
@@ -121,46 +121,52 @@ class _Job:
     table: Table
     data: Data
 
-    def of_run(self, run: Run, singles: Sequence[Predicted]) -> Chosen:
+    def of_run(self, run: Run, singles: Sequence[PredictedRun]) -> ViewPolicy:
         """Fits, writes and scores one run's policy."""
         oof = [Predictions.read(one.folder / "oof.parquet") for one in singles]
         first, shares = oof[0], np.stack([one.probabilities for one in oof])
         table = table_of(run, self.table, self.data)
-        places = table.rows_of(first.ids)
+        places = table.index_of(first.ids)
         folds = run.folds().numbers[places, 0]  # a row that several models predicted is one row to choose on
         rows = OutOfFold(tuple(self.names), first.ids, shares, folds, table.take(places))
-        truth, relatives = rows.truth, rows.relatives()
+        truth, relatives = rows.truth, rows.row_clusters()
         honest, fitted = cross_fit(self.recipe, shares, truth, folds, relatives)
         about, folder = self._about(first, singles, fitted), run.predictions(self.name)
-        made = replace(first, probabilities=honest.astype(np.float32), about={**about, "rows": "oof"})
-        scored(made, self.metric, table).write(folder / "oof.parquet")
+        made = replace(first, probabilities=honest.astype(np.float32), metadata={**about, "rows": "oof"})
+        with_scores(made, self.metric, table).write(folder / "oof.parquet")
         if self.data.has_test_rows:
             self._test(singles, fitted, about).write(folder / "test.parquet")
-        others = {"plain": shares[0], self.views.called(): shares.mean(axis=0)}
+        others = {"plain": shares[0], self.views.slug(): shares.mean(axis=0)}
         weights = dict(zip(self.names, getattr(fitted, "weights", ()), strict=False))
-        return Chosen(
+        return ViewPolicy(
             f"runs/{run.name}@{self.name}", folder, {name: w for name, w in weights.items() if w},
             self.metric.score(truth, honest), self.metric.score(truth, fitted.blend(shares)),
             {name: self.metric.score(truth, other) for name, other in others.items()},
-            paired(self.metric, truth, honest, others, relatives),
+            compute_gains(self.metric, truth, honest, others, relatives),
         )  # fmt: skip
 
-    def _about(self, first: Predictions, singles: Sequence[Predicted], fitted: Ensembler) -> dict[str, Any]:
+    def _about(
+        self, first: Predictions, singles: Sequence[PredictedRun], fitted: Ensembler
+    ) -> dict[str, Any]:
         """What the member says of itself: the first view's word, and the policy."""
         kept = {
-            key: value for key, value in first.about.items() if key not in ("scores", "fold_scores", "rows")
+            key: value
+            for key, value in first.metadata.items()
+            if key not in ("scores", "fold_scores", "rows")
         }
         policy = {"views": self.views.spec(), "names": self.names, "recipe": fitted.spec(),
                   "members": [one.member for one in singles]}  # fmt: skip
         return {**kept, "views": self.name, "policy": policy}
 
-    def _test(self, singles: Sequence[Predicted], fitted: Ensembler, about: Mapping[str, Any]) -> Predictions:
+    def _test(
+        self, singles: Sequence[PredictedRun], fitted: Ensembler, about: Mapping[str, Any]
+    ) -> Predictions:
         """Each fold's test rows by the policy that was fitted on all out-of-fold rows."""
         found = [Predictions.read(one.folder / "test.parquet") for one in singles]
-        kept = {key: value for key, value in found[0].about.items() if key not in ("views", "plugins")}
+        kept = {key: value for key, value in found[0].metadata.items() if key not in ("views", "plugins")}
         parts = []
         for fold in sorted(set(found[0].folds.tolist())):
             first = found[0].take(found[0].folds == fold)
             shares = np.stack([one.take(one.folds == fold).align(first.ids) for one in found])
             parts.append(replace(first, probabilities=fitted.blend(shares).astype(np.float32)))
-        return joined(parts, {**about, **kept, "rows": "test"})
+        return concat_predictions(parts, {**about, **kept, "rows": "test"})

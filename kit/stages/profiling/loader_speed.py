@@ -1,4 +1,4 @@
-"""Feeding: how many images a second a run trains with each number of loader processes, and how many these make."""
+"""LoaderBenchmark: images per second by number of loader processes, of training and of the loader alone."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from statistics import median
 from typing import Any
 
 from kit.config.workspace import Workspace
-from kit.core.cores import cores
+from kit.core.cores import available_cores
 from kit.core.progress import Progress, Work
 from kit.engine import fit
 from kit.engine.batches import TrainBatches
-from kit.engine.fit import Stage
+from kit.engine.fit import FitStage
 from kit.engine.loader import worker_count
-from kit.experiment.run_context import Setting, new_learner, plan_of, preparing, train_stages
+from kit.experiment.run_context import RunContext, new_learner, plan_of, prepare_run, train_stages
 from kit.runs.run import Run
 
-NEAR = 1.05  # times as fast is as fast: two measurements of the same differ by about that
-WARM = 3  # steps that start processes and allocate, and are not counted
+EQUAL_RATE_FACTOR = 1.05  # times as fast is as fast: two measurements of the same differ by about that
+WARM_UP_STEPS = 3  # steps that start processes and allocate, and are not counted
 
 
 @dataclass(frozen=True)
-class Fed:
+class WorkerRate:
     """Images a second with a number of loader processes: made by the loader alone, and trained."""
 
     workers: int
@@ -34,45 +34,47 @@ class Fed:
 
 
 @dataclass(frozen=True)
-class Feeding:
+class LoaderBenchmark:
     """What was measured, fewest workers first; `used` is what the config's `workers` comes to here."""
 
     batch_size: int
     steps: int
     device: str
     used: int
-    rates: tuple[Fed, ...]
+    rates: tuple[WorkerRate, ...]
 
     @property
-    def fastest(self) -> Fed:
+    def fastest(self) -> WorkerRate:
         """The number that trains fastest."""
         return max(self.rates, key=lambda rate: rate.trained)
 
     def advice(self) -> int | None:
         """The fewest workers that train about as fast as any, where the config's train slower than that."""
         best = self.fastest.trained
-        enough = next(rate for rate in self.rates if rate.trained * NEAR >= best)
+        enough = next(rate for rate in self.rates if rate.trained * EQUAL_RATE_FACTOR >= best)
         used = next(rate for rate in self.rates if rate.workers == self.used)
-        return enough.workers if used.trained * NEAR < best else None
+        return enough.workers if used.trained * EQUAL_RATE_FACTOR < best else None
 
 
-def feeding(workspace: Workspace, workers: Sequence[int] = (), steps: int = 20) -> Work[Feeding]:
+def measure_loader(
+    workspace: Workspace, workers: Sequence[int] = (), steps: int = 20
+) -> Work[LoaderBenchmark]:
     """Trains steps of fold 0 with each number of loader processes, in turns, and throws them away; fills the cache.
 
     By default 0, 1, 2, 4, ... up to the cores, and what the config comes to. Raises what preparing a run raises.
     """
-    setting = yield from preparing(workspace, Run(workspace.runs / ".bench"))
+    setting = yield from prepare_run(workspace, Run(workspace.runs / ".bench"))
     used = worker_count(workspace.experiment.workers)
-    counts = sorted({*(workers or _powers(cores())), used})
-    rows = setting.experiment.rows_of_a_step()
-    rigs = [_Rig(setting, count) for count in counts]
+    counts = sorted({*(workers or _powers(available_cores())), used})
+    rows = setting.experiment.batch_rows()
+    rigs = [_LoaderRun(setting, count) for count in counts]
     for turn in range(2):
         for place, rig in enumerate(rigs):
             rig.turn(steps)
             done = turn * len(rigs) + place + 1
             yield Progress("bench", done, 2 * len(rigs), f"{rig.workers} workers")
-    rates = tuple(Fed(rig.workers, rig.rate(rig.loads), rig.rate(rig.trains)) for rig in rigs)
-    return Feeding(rows, steps, str(setting.device), used, rates)
+    rates = tuple(WorkerRate(rig.workers, rig.rate(rig.loads), rig.rate(rig.trains)) for rig in rigs)
+    return LoaderBenchmark(rows, steps, str(setting.device), used, rates)
 
 
 def _powers(most: int) -> list[int]:
@@ -81,10 +83,10 @@ def _powers(most: int) -> list[int]:
 
 
 @dataclass
-class _Rig:
+class _LoaderRun:
     """One number of workers: seconds and images of its timed batches, loaded alone and trained."""
 
-    setting: Setting
+    setting: RunContext
     workers: int
     loads: list[tuple[float, int]] = field(default_factory=list)
     trains: list[tuple[float, int]] = field(default_factory=list)
@@ -92,15 +94,15 @@ class _Rig:
     def turn(self, steps: int) -> None:
         stage = self._stage()
         with closing(stage.batches):
-            self.loads += _timed(_batches(stage), lambda batch: len(batch), steps)
+            self.loads += _time_steps(_batches(stage), lambda batch: len(batch), steps)
         stage = self._stage()
         learner, plan = new_learner(self.setting, 0), plan_of(self.setting, 0)
         events = fit.fit(learner, [replace(stage, epochs=1_000_000)], plan, self.setting.precision)
-        done = (event for event in events if isinstance(event, fit.Step))
+        done = (event for event in events if isinstance(event, fit.StepEvent))
         with closing(stage.batches):
-            self.trains += _timed(done, lambda step: step.rows, steps)
+            self.trains += _time_steps(done, lambda step: step.rows, steps)
 
-    def _stage(self) -> Stage:
+    def _stage(self) -> FitStage:
         experiment = self.setting.experiment.model_copy(update={"workers": self.workers})
         stages = tuple(
             replace(stage, experiment=stage.experiment.model_copy(update={"workers": self.workers}))
@@ -114,16 +116,16 @@ class _Rig:
         return median(images / seconds for seconds, images in timed)
 
 
-def _batches(stage: Stage) -> Iterator[Any]:
+def _batches(stage: FitStage) -> Iterator[Any]:
     batches = stage.batches
     assert isinstance(batches, TrainBatches)
     while True:
         yield from batches.epoch(0)
 
 
-def _timed(work: Iterator[Any], rows: Callable[[Any], int], steps: int) -> list[tuple[float, int]]:
+def _time_steps(work: Iterator[Any], rows: Callable[[Any], int], steps: int) -> list[tuple[float, int]]:
     """Seconds and images of `steps` steps, after those that warm up."""
-    for _ in islice(work, WARM):
+    for _ in islice(work, WARM_UP_STEPS):
         pass
     start = time.perf_counter()
     images = sum(rows(one) for one in islice(work, steps))

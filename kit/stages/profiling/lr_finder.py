@@ -14,16 +14,23 @@ from kit.device.precision import Precision
 from kit.engine import fit
 from kit.engine.batches import Batch
 from kit.engine.learner import Learner
-from kit.engine.step import Plan, updating
-from kit.experiment.run_context import Setting, new_learner, nobodys, plan_of, preparing, train_stages
+from kit.engine.step import StepPlan, optimizer_step
+from kit.experiment.run_context import (
+    RunContext,
+    new_learner,
+    plan_of,
+    prepare_run,
+    scratch_run,
+    train_stages,
+)
 from kit.model.param_groups import freeze
 
-SMOOTH = 0.9  # of the losses' moving average: it lags ten steps; fastai's .98 lags fifty
-TOO_HIGH = 4.0  # times the lowest smoothed loss: the test ends there
+EMA_DECAY = 0.9  # of the losses' moving average: it lags ten steps; fastai's .98 lags fifty
+STOP_FACTOR = 4.0  # times the lowest smoothed loss: the test ends there
 
 
 @dataclass(frozen=True)
-class Curve:
+class LrCurve:
     """The highest learning rate of the network's parts at each step of a fold, and the stages' steps an epoch."""
 
     rates: tuple[float, ...]
@@ -41,7 +48,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Trial:
+class LrPoint:
     """One step of a range test: its learning rate, its loss, and the losses' moving average."""
 
     lr: float
@@ -50,29 +57,29 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Found:
+class LrRangeTest:
     """A range test's trials, and what they suggest."""
 
-    trials: tuple[Trial, ...]
+    trials: tuple[LrPoint, ...]
     steepest: float  # where the smoothed loss falls fastest
     tenth: float  # a tenth of the rate of the lowest smoothed loss
 
 
-def drawing(workspace: Workspace, fold: int = 0) -> Work[Curve]:
+def compute_lr_schedule(workspace: Workspace, fold: int = 0) -> Work[LrCurve]:
     """The learning rates that a fold's training would use. Raises what preparing a run raises."""
-    setting = yield from preparing(workspace, nobodys(workspace))
+    setting = yield from prepare_run(workspace, scratch_run(workspace))
     made, stages = new_learner(setting, fold), train_stages(setting, fold)
     peak = max(made.peaks)
-    return Curve(
-        tuple(peak * factor for factor in fit.factors(stages)),
+    return LrCurve(
+        tuple(peak * factor for factor in fit.lr_factors(stages)),
         tuple(stage.epochs for stage in stages),
         tuple(stage.batches.steps for stage in stages),
     )
 
 
-def finding(
+def run_lr_range_test(
     workspace: Workspace, lowest: float = 1e-6, highest: float = 1.0, steps: int = 120, fold: int = 0
-) -> Work[Found]:
+) -> Work[LrRangeTest]:
     """Trains a network for `steps` steps while the rate rises from lowest to highest, and throws it away.
 
     Raises what preparing a run raises.
@@ -80,15 +87,15 @@ def finding(
     Source: Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3; the end and
     both suggestions as in fastai's lr_find.
     """
-    setting = yield from preparing(workspace, nobodys(workspace))
+    setting = yield from prepare_run(workspace, scratch_run(workspace))
     trials = []
     for trial in _trials(setting, fold, lowest, highest, steps):
         trials.append(trial)
         yield Progress("find", len(trials), steps, f"lr {trial.lr:.2g}, loss {trial.smoothed:.3f}")
-    return Found(tuple(trials), *suggested(trials))
+    return LrRangeTest(tuple(trials), *suggest_lr(trials))
 
 
-def _trials(setting: Setting, fold: int, lowest: float, highest: float, steps: int) -> Iterator[Trial]:
+def _trials(setting: RunContext, fold: int, lowest: float, highest: float, steps: int) -> Iterator[LrPoint]:
     made, stage = new_learner(setting, fold), train_stages(setting, fold)[0]
     made.average = None
     try:
@@ -98,9 +105,9 @@ def _trials(setting: Setting, fold: int, lowest: float, highest: float, steps: i
 
 
 def range_test(
-    learner: Learner, stage: fit.Stage, plan: Plan, precision: Precision, lowest: float, highest: float,
+    learner: Learner, stage: fit.FitStage, plan: StepPlan, precision: Precision, lowest: float, highest: float,
     steps: int,
-) -> Iterator[Trial]:  # fmt: skip
+) -> Iterator[LrPoint]:  # fmt: skip
     """Steps at rates that rise by equal factors, until they are done or the smoothed loss is far above its lowest."""
     freeze(learner.network, stage.frozen)
     mean, best, peak = 0.0, math.inf, max(learner.peaks)
@@ -108,16 +115,16 @@ def range_test(
         if number == steps:
             return
         lr = lowest * (highest / lowest) ** (number / max(steps - 1, 1))
-        fit.set_rate(learner, lr / peak)
-        value, _ = finish(updating(learner, stage.loss, batch, plan, precision, 0.0))
+        fit.set_lr(learner, lr / peak)
+        value, _ = finish(optimizer_step(learner, stage.loss, batch, plan, precision, 0.0))
         loss = float(value)
         learner.step += 1
-        mean = SMOOTH * mean + (1 - SMOOTH) * loss
-        smoothed = mean / (1 - SMOOTH ** (number + 1))
-        if not math.isfinite(loss) or smoothed > TOO_HIGH * best:
+        mean = EMA_DECAY * mean + (1 - EMA_DECAY) * loss
+        smoothed = mean / (1 - EMA_DECAY ** (number + 1))
+        if not math.isfinite(loss) or smoothed > STOP_FACTOR * best:
             return
         best = min(best, smoothed)
-        yield Trial(lr, loss, smoothed)
+        yield LrPoint(lr, loss, smoothed)
 
 
 def _endless(batches: fit.Epochs) -> Iterator[Batch]:
@@ -127,7 +134,7 @@ def _endless(batches: fit.Epochs) -> Iterator[Batch]:
         epoch += 1
 
 
-def suggested(trials: Sequence[Trial]) -> tuple[float, float]:
+def suggest_lr(trials: Sequence[LrPoint]) -> tuple[float, float]:
     """The rate where the smoothed loss falls fastest over log(lr), and a tenth of that of its minimum.
 
     NaN where there are fewer than three trials. The first tenth of the trials, whose average is of few losses, is left

@@ -16,21 +16,21 @@ from kit.config.workspace import Workspace
 from kit.core.progress import Progress, Work, finish
 from kit.data.table import train_table
 from kit.device.compiling import compile_training
-from kit.device.precision import Precision, choose, choose_device, dtypes, layouts
+from kit.device.precision import Precision, choose_device, dtypes, layouts, resolve_auto
 from kit.engine.batches import Batch, random_batch
 from kit.engine.learner import Learner, learner
-from kit.engine.step import Plan, updating
+from kit.engine.step import StepPlan, optimizer_step
 from kit.kinds import Loss, Optimizer
 from kit.model import network
 from kit.model.predict import Predictor
 
-WARM = 2  # turns that allocate, and are not counted
-NEAR = 1.05  # times as fast is as fast: two measurements of the same differ by about that
-PLAN = Plan(0, 0)
+WARM_UP_STEPS = 2  # turns that allocate, and are not counted
+EQUAL_RATE_FACTOR = 1.05  # times as fast is as fast: two measurements of the same differ by about that
+PLAN = StepPlan(0, 0)
 
 
 @dataclass(frozen=True)
-class Way:
+class ComputeSetup:
     """How a network computes; a compiled one is measured in training alone."""
 
     dtype: str
@@ -39,10 +39,10 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Rate:
+class Throughput:
     """Images a second of one way, and the seconds that compiling took; `failed` says why there are none."""
 
-    way: Way
+    way: ComputeSetup
     train: float = 0.0
     predict: float = 0.0
     compiling: float = 0.0
@@ -50,7 +50,7 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class Found:
+class SpeedBenchmark:
     """The rates of all ways, and what a run of this config uses (`auto`: by the fixed rule)."""
 
     network: str
@@ -61,23 +61,23 @@ class Found:
     threads: int
     rows: int  # of the training table
     used: Precision
-    rates: tuple[Rate, ...]
+    rates: tuple[Throughput, ...]
 
-    def rate(self, dtype: str, layout: str) -> Rate:
+    def rate(self, dtype: str, layout: str) -> Throughput:
         """The rate of a way that is not compiled."""
-        return next(rate for rate in self.rates if rate.way == Way(dtype, layout))
+        return next(rate for rate in self.rates if rate.way == ComputeSetup(dtype, layout))
 
     @property
-    def trains_fastest(self) -> Rate:
+    def trains_fastest(self) -> Throughput:
         """The rate of the way that trains fastest, compiled ones aside."""
         return max(self._plain(), key=lambda rate: rate.train)
 
     @property
-    def predicts_fastest(self) -> Rate:
+    def predicts_fastest(self) -> Throughput:
         """The rate of the way that predicts fastest."""
         return max(self._plain(), key=lambda rate: rate.predict)
 
-    def _plain(self) -> list[Rate]:
+    def _plain(self) -> list[Throughput]:
         return [rate for rate in self.rates if not rate.way.compiled]
 
     def advice(self) -> tuple[str, ...]:
@@ -86,12 +86,12 @@ class Found:
         Training decides on the layout, as it takes most of a run's time.
         """
         best, used = self.trains_fastest, self.rate(self.used.train, self.used.layout)
-        way = used.way if used.train * NEAR >= best.train else best.way
+        way = used.way if used.train * EQUAL_RATE_FACTOR >= best.train else best.way
         predicts = max(
             (rate for rate in self._plain() if rate.way.layout == way.layout), key=lambda rate: rate.predict
         )
         kept = self.rate(self.used.predict, way.layout)
-        predict = kept if kept.predict * NEAR >= predicts.predict else predicts
+        predict = kept if kept.predict * EQUAL_RATE_FACTOR >= predicts.predict else predicts
         pairs = {
             "precision": (self.used.train, way.dtype),
             "predict_precision": (self.used.predict, predict.way.dtype),
@@ -109,9 +109,9 @@ class Found:
         return compiled.compiling / gain if gain > 0 else float("inf")
 
 
-def measuring(
+def measure_speed(
     workspace: Workspace, batch_size: int | None = None, steps: int = 10, compiled: bool = False
-) -> Work[Found]:
+) -> Work[SpeedBenchmark]:
     """Times steps of training and batches of predicting, a step of each way a turn, so that a drift hurts all alike.
 
     Raises ConfigError and PluginError for a network that cannot be built.
@@ -119,31 +119,31 @@ def measuring(
     experiment, root = workspace.experiment, workspace.root
     device = choose_device(experiment.device)
     table = train_table(root, workspace.competition.data)
-    parts = network.open_parts(experiment, root, network.classes_of(table))
-    count = batch_size or experiment.rows_of_a_step()
+    parts = network.open_parts(experiment, root, network.classes_from_table(table))
+    count = batch_size or experiment.batch_rows()
     batch = random_batch(table, count, experiment.image_size)
-    bench = _Bench(experiment, workspace.root, parts, len(table.classes), device, batch)
-    plain = network.build(parts.bare(), len(table.classes), experiment.image_size)
-    used = choose(
+    bench = _SharedSetup(experiment, workspace.root, parts, len(table.classes), device, batch)
+    plain = network.build(parts.without_pretrained(), len(table.classes), experiment.image_size)
+    used = resolve_auto(
         plain, device, Precision(experiment.precision, experiment.predict_precision, experiment.layout)
     )
-    ways = [Way(dtype, layout) for layout in layouts(plain, device) for dtype in dtypes(device)]
-    named = [Way(used.train, used.layout), Way(used.predict, used.layout)]
-    ways = list(dict.fromkeys([*ways, *named])) + [Way(used.train, used.layout, True)] * compiled
+    ways = [ComputeSetup(dtype, layout) for layout in layouts(plain, device) for dtype in dtypes(device)]
+    named = [ComputeSetup(used.train, used.layout), ComputeSetup(used.predict, used.layout)]
+    ways = list(dict.fromkeys([*ways, *named])) + [ComputeSetup(used.train, used.layout, True)] * compiled
     rigs = {way: bench.rig(way) for way in ways}
-    for turn in range(WARM + steps):
+    for turn in range(WARM_UP_STEPS + steps):
         for rig in rigs.values():
             rig.turn()
-        yield Progress("bench", turn + 1, WARM + steps)
+        yield Progress("bench", turn + 1, WARM_UP_STEPS + steps)
     name = str(experiment.backbone.get("arch", parts.backbone.plugin_name()))
-    return Found(
+    return SpeedBenchmark(
         name, experiment.image_size, count, steps, str(device), torch.get_num_threads(), len(table), used,
         tuple(rig.rate() for rig in rigs.values()),
     )  # fmt: skip
 
 
 @dataclass
-class _Bench:
+class _SharedSetup:
     """What all ways share; ways of one layout train the same weights, so that memory holds few copies."""
 
     experiment: Experiment
@@ -154,14 +154,14 @@ class _Bench:
     batch: Batch
     learners: dict[tuple[str, bool], Learner] = field(default_factory=dict)
 
-    def rig(self, way: Way) -> _Rig:
+    def rig(self, way: ComputeSetup) -> _SetupRun:
         """What a way is measured with."""
         precision = Precision(way.dtype, way.dtype, way.layout)
         key = way.layout, way.compiled
         if key not in self.learners:
             self.learners[key] = self._learner(precision, way.compiled)
         scaler = torch.amp.GradScaler(self.device.type, enabled=way.dtype == "float16")
-        return _Rig(
+        return _SetupRun(
             way,
             replace(self.learners[key], scaler=scaler),
             precision,
@@ -171,8 +171,8 @@ class _Bench:
         )
 
     def _learner(self, precision: Precision, compiled: bool) -> Learner:
-        built = network.build(self.parts.bare(), self.classes, self.experiment.image_size)
-        placed = precision.place(built, self.device)
+        built = network.build(self.parts.without_pretrained(), self.classes, self.experiment.image_size)
+        placed = precision.to_device(built, self.device)
         optimizer = cast(Optimizer, self.experiment.open("optimizer", self.root))
         made = optimizer.build(list(placed.named_parameters()))
         whole = learner(placed, made, precision, self.experiment.ema_decay)
@@ -182,10 +182,10 @@ class _Bench:
 
 
 @dataclass
-class _Rig:
+class _SetupRun:
     """One way at work: the seconds of each of its steps so far."""
 
-    way: Way
+    way: ComputeSetup
     learner: Learner
     precision: Precision
     loss: Loss
@@ -200,9 +200,9 @@ class _Rig:
         if self.failed:
             return
         try:
-            self.trained.append(self._timed(self._train))
+            self.trained.append(self._time(self._train))
             if not self.way.compiled:
-                self.predicted.append(self._timed(self._predict))
+                self.predicted.append(self._time(self._predict))
         except (
             RuntimeError
         ) as error:  # torch's words for an operation that is not there, or memory that is not
@@ -210,16 +210,16 @@ class _Rig:
 
     def _train(self) -> None:
         self.learner.network.train()
-        finish(updating(self.learner, self.loss, self.batch, PLAN, self.precision, 0.0))
+        finish(optimizer_step(self.learner, self.loss, self.batch, PLAN, self.precision, 0.0))
         if self.learner.micro_batch_size:
             raise RuntimeError(f"out of memory with {len(self.batch)} images at a time")
 
     def _predict(self) -> None:
         self.learner.network.eval()
-        images = self.precision.arrange(self.batch.images, self.device)
+        images = self.precision.to_layout(self.batch.images, self.device)
         Predictor(self.learner.network, self.loss, self.precision).probabilities(images).cpu()
 
-    def _timed(self, work: Callable[[], None]) -> float:
+    def _time(self, work: Callable[[], None]) -> float:
         self._wait()
         start = time.perf_counter()
         work()
@@ -230,11 +230,13 @@ class _Rig:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
-    def rate(self) -> Rate:
+    def rate(self) -> Throughput:
         """Its median rates."""
         if self.failed:
-            return Rate(self.way, failed=self.failed)
-        step, count = statistics.median(self.trained[WARM:]), len(self.batch)
+            return Throughput(self.way, failed=self.failed)
+        step, count = statistics.median(self.trained[WARM_UP_STEPS:]), len(self.batch)
         if self.way.compiled:
-            return Rate(self.way, count / step, compiling=sum(self.trained[:WARM]) - WARM * step)
-        return Rate(self.way, count / step, count / statistics.median(self.predicted[WARM:]))
+            return Throughput(
+                self.way, count / step, compiling=sum(self.trained[:WARM_UP_STEPS]) - WARM_UP_STEPS * step
+            )
+        return Throughput(self.way, count / step, count / statistics.median(self.predicted[WARM_UP_STEPS:]))

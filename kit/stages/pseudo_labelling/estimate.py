@@ -23,7 +23,7 @@ class Estimate:
     by_class: tuple[tuple[int, int], ...]  # taken and right, of the rows that are called each class
 
     @classmethod
-    def none(cls, classes: int) -> Estimate:
+    def is_empty(cls, classes: int) -> Estimate:
         """The estimate of no row at all."""
         return cls(0, 0, 0, ((0, 0),) * classes)
 

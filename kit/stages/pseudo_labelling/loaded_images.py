@@ -1,4 +1,4 @@
-"""Shown: training and test images as teachers saw them, and what of them belongs together."""
+"""LoadedImages: training and test images as teachers saw them, and what of them belongs together."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from kit.config.workspace import Workspace
 from kit.core.progress import Work
 from kit.data.table import Table
 from kit.errors import CheckpointError, DataError
-from kit.experiment.loading import Loaded, geometry, loading
+from kit.experiment.loading import Loaded, geometry, load_rows
 from kit.images.cache import Geometry
-from kit.images.near_duplicates import Looks, looks, near_pairs
+from kit.images.near_duplicates import Thumbnails, compute_thumbnails, find_near_duplicates
 from kit.kinds.advice import predict_command
 from kit.runs.run import Run
 from kit.stages.blending.members import Member
-from kit.stages.pseudo_labelling.related_rows import units
+from kit.stages.pseudo_labelling.related_rows import row_clusters
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class LoadedImages:
     """The rows of both splits with their images, and a number for each that is equal for what belongs together."""
 
     train: Loaded
@@ -30,30 +30,32 @@ class Shown:
     units: np.ndarray  # (training rows, then test rows,) int64
 
 
-def showing(workspace: Workspace, members: Sequence[Member], train: Table, test: Table) -> Work[Shown]:
+def load_images(
+    workspace: Workspace, members: Sequence[Member], train: Table, test: Table
+) -> Work[LoadedImages]:
     """Brings the images into the cache as the teachers saw them, and compares them.
 
     Raises DataError D65 for test images that are not those that a teacher predicted.
     """
     first, *others = dict.fromkeys(_geometry(workspace, one) for one in members)
-    shown = yield from loading(workspace, test, "test", first)
+    shown = yield from load_rows(workspace, test, "test", first)
     seen = {first: shown.fingerprint()}
     for other in others:
-        seen[other] = (yield from loading(workspace, test, "test", other)).fingerprint()
+        seen[other] = (yield from load_rows(workspace, test, "test", other)).fingerprint()
     for one in members:
-        predicted = one.test.about.get("images")
+        predicted = one.test.metadata.get("images")
         if predicted is not None and predicted != seen[_geometry(workspace, one)]:
             raise DataError(
                 f"{one} predicted other test images than there are", code="D65",
-                hint=f"{predict_command(one.run, one.views, workspace.root, one.test.about)} predicts them anew",
+                hint=f"{predict_command(one.run, one.views, workspace.root, one.test.metadata)} predicts them anew",
             )  # fmt: skip
-    known = yield from loading(workspace, train, "train", first)
-    own, foreign = (yield from looks(known.cache)), (yield from looks(shown.cache))
-    pairs = near_pairs(Looks(*(
+    known = yield from load_rows(workspace, train, "train", first)
+    own, foreign = (yield from compute_thumbnails(known.cache)), (yield from compute_thumbnails(shown.cache))
+    pairs = find_near_duplicates(Thumbnails(*(
         np.concatenate([getattr(own, name), getattr(foreign, name)]) for name in ("hashes", "pictures", "bad")
     )))  # fmt: skip
     hashes = [*known.cache.hashes, *shown.cache.hashes]
-    return Shown(known, shown, units(train, test, hashes, pairs, workspace.competition.data))
+    return LoadedImages(known, shown, row_clusters(train, test, hashes, pairs, workspace.competition.data))
 
 
 def _geometry(workspace: Workspace, member: Member) -> Geometry:

@@ -17,31 +17,31 @@ from kit.config.workspace import Workspace
 from kit.core.files import StrPath
 from kit.core.progress import Progress, Work, finish
 from kit.data.predictions import Predictions
-from kit.data.pseudo_labels import FOLDER, Form, PseudoLabels, mark, place_of
+from kit.data.pseudo_labels import PSEUDO_DIR, Form, PseudoLabels, folder_of, images_digest
 from kit.data.table import Table, test_table, train_table
-from kit.errors import ConfigError, KitWarning, listed
-from kit.evaluation.ensembler_setup import opened
-from kit.experiment.auto_groups import grouping
+from kit.errors import ConfigError, KitWarning, format_cases
+from kit.evaluation.ensembler_setup import open_ensembler
+from kit.experiment.auto_groups import write_auto_groups
 from kit.runs.run import Run
-from kit.runs.scoring import joined
-from kit.stages.blending.members import Member, named_now, read_members
+from kit.runs.scoring import concat_predictions
+from kit.stages.blending.members import Member, read_members, with_current_names
 from kit.stages.pseudo_labelling.estimate import Estimate
-from kit.stages.pseudo_labelling.loaded_images import Shown, showing
-from kit.stages.pseudo_labelling.related_rows import of_held_out
+from kit.stages.pseudo_labelling.loaded_images import LoadedImages, load_images
+from kit.stages.pseudo_labelling.related_rows import is_related_to_held_out
 from kit.stages.pseudo_labelling.rule import Rule
 from kit.stages.pseudo_labelling.selection import (
     ClassShare,
-    Lesson,
-    apart,
+    FoldSelection,
+    as_predictions,
     class_shares,
+    find_shifted_classes,
     lesson,
-    predicted,
 )
-from kit.stages.pseudo_labelling.teachers import Teachers, check_teachers, training_predictions
+from kit.stages.pseudo_labelling.teachers import Teachers, check_teachers, predict_training_rows
 
 
 @dataclass(frozen=True)
-class Asked:
+class PseudoRequest:
     """What is asked of teachers: the rule, what a label is, how they are blended, and of which rows they tell."""
 
     rule: Rule = field(default_factory=Rule)
@@ -51,7 +51,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Made:
+class PseudoResult:
     """Pseudo-labels that were written: what was taken of the test rows, and how often such labels are right."""
 
     path: str
@@ -69,61 +69,65 @@ class Made:
 
 
 def pseudo(
-    workspace: Workspace | StrPath, members: Sequence[str], name: str | None = None, asked: Asked | None = None
-) -> Made:  # fmt: skip
+    workspace: Workspace | StrPath, members: Sequence[str], name: str | None = None, asked: PseudoRequest | None = None
+) -> PseudoResult:  # fmt: skip
     """Writes pseudo/NAME, by default round-1 or as the round is, from what members such as `runs/a@d4` predict.
 
     Raises InvalidError D40 to D49 for predictions that do not fit or of which no row is taken, DataError D61 for
     teachers that have seen what a student holds out, D65 for images that changed; ConfigError C11, C17, C20.
     """
     space = Workspace.of(workspace)
-    return finish(labelling(space, members, name, asked or Asked()))
+    return finish(make_pseudo_labels(space, members, name, asked or PseudoRequest()))
 
 
-def labelling(workspace: Workspace, members: Sequence[str], name: str | None, asked: Asked) -> Work[Made]:
+def make_pseudo_labels(
+    workspace: Workspace, members: Sequence[str], name: str | None, asked: PseudoRequest
+) -> Work[PseudoResult]:
     """pseudo, with its progress."""
-    yield from grouping(workspace)
+    yield from write_auto_groups(workspace)
     read = read_members(workspace, members)
     number = 1 + max(_round(workspace, one) for one in read)
-    place = place_of(workspace, name or f"round-{number}")
-    train = train_table(workspace.root, workspace.competition.data).sorted_by_id()
-    read = named_now(workspace, read, train)
+    place = folder_of(workspace, name or f"round-{number}")
+    train = train_table(workspace.root, workspace.competition.data).sort_by_id()
+    read = with_current_names(workspace, read, train)
     check_teachers(read, train)
     test = test_table(workspace.root, workspace.competition.data, train.classes)
-    recipe, _ = opened(workspace, asked.ensembler, train)
+    recipe, _ = open_ensembler(workspace, asked.ensembler, train)
     teachers = Teachers(read, recipe, train)
-    told = training_predictions(workspace, read, train) if "train" in asked.told else []
-    shown = yield from showing(workspace, read, train, test)
+    told = predict_training_rows(workspace, read, train) if "train" in asked.told else []
+    shown = yield from load_images(workspace, read, train, test)
     yield Progress("pseudo", 0, 1)
     lessons = _lessons(teachers, asked, shown) if "test" in asked.told else []
     about = _about(teachers, asked, shown, number)
     made = PseudoLabels(
         place,
-        joined([one.predictions(train.classes) for one in lessons] or [_nothing(train)], about),
+        concat_predictions(
+            [one.predictions(train.classes) for one in lessons] or [_no_predictions(train)], about
+        ),
         _of_training(teachers, told, about) if told else None,
     )
     is_new = _write(made)
-    return _told(made, lessons, teachers, is_new, asked.rule)
+    return _describe(made, lessons, teachers, is_new, asked.rule)
 
 
-def _about(teachers: Teachers, asked: Asked, shown: Shown, number: int) -> dict[str, Any]:
+def _about(teachers: Teachers, asked: PseudoRequest, shown: LoadedImages, number: int) -> dict[str, Any]:
     """What the labels say of themselves."""
     members = teachers.members
     return {
         "round": number,
         "teachers": list(map(str, members)),
-        "checkpoints": {str(one): one.test.about.get("checkpoints") for one in members},
+        "checkpoints": {str(one): one.test.metadata.get("checkpoints") for one in members},
         "ensembler": teachers.recipe.spec(),
         "rule": asdict(asked.rule),
         "labels": asked.labels,
         "told": list(asked.told),
         "folds": members[0].folds.fingerprint(),
         "folds_taught": list(teachers.folds),
-        "test": mark(shown.test.table.ids, shown.test.cache.hashes),
+        "test": images_digest(shown.test.table.ids, shown.test.cache.hashes),
     }
 
 
-def _nothing(table: Table) -> Predictions:
+def _no_predictions(table: Table) -> Predictions:
     """No row at all."""
     return Predictions(
         table.ids[:0], np.empty(0, np.int64), table.classes, np.empty((0, len(table.classes)), np.float32)
@@ -137,7 +141,7 @@ def _round(workspace: Workspace, member: Member) -> int:
     )
 
 
-def _lessons(teachers: Teachers, asked: Asked, shown: Shown) -> list[Lesson]:
+def _lessons(teachers: Teachers, asked: PseudoRequest, shown: LoadedImages) -> list[FoldSelection]:
     """A lesson for each fold that all teachers have. Warns of those that they lack (W23)."""
     folds, table = teachers.members[0].folds, shown.test.table
     lacking = sorted(set(range(folds.count)) - set(teachers.folds))
@@ -147,7 +151,14 @@ def _lessons(teachers: Teachers, asked: Asked, shown: Shown) -> list[Lesson]:
         )
         warnings.warn(KitWarning(text), stacklevel=3)
     return [
-        lesson(teachers, asked.rule, fold, table.ids, ~shown.test.bad, of_held_out(shown.units, folds, fold))
+        lesson(
+            teachers,
+            asked.rule,
+            fold,
+            table.ids,
+            ~shown.test.bad,
+            is_related_to_held_out(shown.units, folds, fold),
+        )
         for fold in teachers.folds
     ]
 
@@ -158,8 +169,8 @@ def _of_training(teachers: Teachers, told: Sequence[Predictions], about: Mapping
         {fold: teachers.of_training(fold, told) for fold in teachers.folds},
         teachers.table.classes,
     )
-    parts = [predicted(one, fold, classes) for fold, one in said.items()]
-    return joined(parts, about)
+    parts = [as_predictions(one, fold, classes) for fold, one in said.items()]
+    return concat_predictions(parts, about)
 
 
 def _write(made: PseudoLabels) -> bool:
@@ -170,26 +181,26 @@ def _write(made: PseudoLabels) -> bool:
         return True
     if not made.is_written():
         raise ConfigError(
-            f"{FOLDER}/{name} holds other pseudo-labels, which a run may have learned from", code="C11",
+            f"{PSEUDO_DIR}/{name} holds other pseudo-labels, which a run may have learned from", code="C11",
             hint="another --name",
         )  # fmt: skip
     return False
 
 
-def _told(
-    made: PseudoLabels, lessons: Sequence[Lesson], teachers: Teachers, is_new: bool, rule: Rule
-) -> Made:
+def _describe(
+    made: PseudoLabels, lessons: Sequence[FoldSelection], teachers: Teachers, is_new: bool, rule: Rule
+) -> PseudoResult:
     """What there is to say of them. Warns of classes whose share is far from the training rows' (W22)."""
     classes = teachers.table.classes
     shares = class_shares(lessons, classes, teachers.table.prior())
-    held_out = sum((one.held_out for one in lessons), Estimate.none(len(classes)))
+    held_out = sum((one.held_out for one in lessons), Estimate.is_empty(len(classes)))
     sure = np.concatenate([np.empty(0), *(one.confidence for one in lessons)])
-    _warn(apart(shares, len(sure) / max(len(lessons), 1)), rule)
-    return Made(
-        path=f"{FOLDER}/{made.folder.name}",
+    _warn(find_shifted_classes(shares, len(sure) / max(len(lessons), 1)), rule)
+    return PseudoResult(
+        path=f"{PSEUDO_DIR}/{made.folder.name}",
         round=made.round,
         teachers=tuple(map(str, teachers.members)),
-        labels=made.form,
+        labels=made.label_type,
         test_rows=len(lessons[0].taken) if lessons else 0,
         folds={one.fold: int(one.taken.sum()) for one in lessons},
         kin={one.fold: one.kin for one in lessons},
@@ -211,4 +222,4 @@ def _warn(found: Sequence[ClassShare], rule: Rule) -> None:
     ]
     text = f"W22 {len(found)} classes are taken far more, or less, than they are trained on"
     hint = f"try: {'another --top' if rule.balanced else '--top 0.5 --balanced'}, or another --threshold"
-    warnings.warn(KitWarning("\n".join([text, *listed(cases), hint])), stacklevel=4)
+    warnings.warn(KitWarning("\n".join([text, *format_cases(cases), hint])), stacklevel=4)

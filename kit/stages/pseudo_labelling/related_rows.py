@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kit.data.duplicates import joined, linked
+from kit.data.duplicates import connected_components, merge_groups
 from kit.data.folds import Folds
 from kit.data.patterns import columns_of, fill
-from kit.data.table import Table, derived_columns
+from kit.data.table import Table, derive_columns
 
 if TYPE_CHECKING:
     from kit.config.models import Data
 
 
-def units(train: Table, test: Table, hashes: Sequence[str], pairs: np.ndarray, data: Data) -> np.ndarray:
+def row_clusters(
+    train: Table, test: Table, hashes: Sequence[str], pairs: np.ndarray, data: Data
+) -> np.ndarray:
     """A number for each training row and then each test row, equal for what belongs together, int64 (rows,).
 
     `hashes` are of the files' content, `pairs` of rows that look alike.
@@ -25,13 +27,13 @@ def units(train: Table, test: Table, hashes: Sequence[str], pairs: np.ndarray, d
     same = [name or row for name, row in zip(hashes, alone, strict=True)]
     own = [""] * len(train) if train.groups is None else train.groups.tolist()
     groups = [name or row for name, row in zip([*own, *_groups(test, data)], alone, strict=True)]
-    return joined(same, groups, linked(len(alone), pairs.tolist()))
+    return merge_groups(same, groups, connected_components(len(alone), pairs.tolist()))
 
 
 def _groups(test: Table, data: Data) -> list[str]:
     """The test rows' groups, as their table names them; blank where it has no such column."""
     ids = test.ids.tolist()
-    known = {"id": ids, **derived_columns(ids, test.paths)}
+    known = {"id": ids, **derive_columns(ids, test.paths)}
     known |= {str(name): test.frame[name].tolist() for name in test.frame.columns}
     wanted = set() if data.group is None else set(columns_of(data.group)) or {data.group}
     if data.group is None or not wanted <= set(known):
@@ -39,7 +41,7 @@ def _groups(test: Table, data: Data) -> list[str]:
     return [name.strip() for name in fill(data.group, known, "data.group")]
 
 
-def of_held_out(found: np.ndarray, folds: Folds, fold: int) -> np.ndarray:
-    """Which test rows belong to a row that a fold holds out, bool (test rows,); `found` is what `units` found."""
+def is_related_to_held_out(found: np.ndarray, folds: Folds, fold: int) -> np.ndarray:
+    """Which test rows belong to a row that a fold holds out, bool (test rows,); `found` comes from `row_clusters`."""
     count = len(folds.ids)
-    return np.isin(found[count:], found[:count][folds.held_out(fold)])
+    return np.isin(found[count:], found[:count][folds.oof_mask(fold)])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SURE = 0.9  # what the likeliest class must have, where no share of the rows is asked for
+DEFAULT_THRESHOLD = 0.9  # what the likeliest class must have, where no share of the rows is asked for
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Rule:
     Class-Balanced Self-Training", section 4.1.
     """
 
-    threshold: float = SURE  # least probability of the likeliest class
+    threshold: float = DEFAULT_THRESHOLD  # least probability of the likeliest class
     top: float = 1.0  # share, the surest first
     balanced: bool = False
     agree: bool = False  # all teachers call it the same class
@@ -31,7 +31,7 @@ class Rule:
             ways.append("--top 0.2 without --threshold, the surest of each class")
         return ", or ".join(ways) or "a larger --top"
 
-    def taken(self, shares: np.ndarray, agreed: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    def select(self, shares: np.ndarray, agreed: np.ndarray, prior: np.ndarray) -> np.ndarray:
         """Which rows are taken, bool (N,), of probabilities (N, K); `agreed` (N,): all teachers call it one class."""
         sure, called = shares.max(axis=1, initial=0), shares.argmax(axis=1)
         taken = np.asarray(sure >= self.threshold)

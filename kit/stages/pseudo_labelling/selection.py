@@ -1,4 +1,4 @@
-"""Lesson: the test rows that a fold's student learns from, and how the same rule does where labels are known."""
+"""FoldSelection: the test rows that a fold's student learns from, and how the same rule does where labels are known."""
 
 from __future__ import annotations
 
@@ -11,45 +11,47 @@ from kit.data.predictions import Predictions
 from kit.errors import InvalidError
 from kit.stages.pseudo_labelling.estimate import Estimate, estimate
 from kit.stages.pseudo_labelling.rule import Rule
-from kit.stages.pseudo_labelling.teachers import Said, Teachers
+from kit.stages.pseudo_labelling.teachers import TeacherPredictions, Teachers
 
-FAR = 2.0  # a class is told apart from its prior where its share is so many times that, or a part of it
-LEAST = 5  # rows that the prior must lead to expect of a class, before its share says anything
+MAX_SHARE_RATIO = (
+    2.0  # a class is told apart from its prior where its share is so many times that, or a part of it
+)
+MIN_EXPECTED_ROWS = 5  # rows that the prior must lead to expect of a class, before its share says anything
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class FoldSelection:
     """What the teachers of one fold say of the test rows, and which of them the rule takes."""
 
     fold: int
-    said: Said
+    said: TeacherPredictions
     taken: np.ndarray  # (N,) bool
     kin: int  # rows left out, as they belong to rows that the fold holds out
     held_out: Estimate
 
     @property
-    def called(self) -> np.ndarray:
+    def assigned_class(self) -> np.ndarray:
         """The class that each taken row is called."""
-        return np.asarray(self.said.shares[self.taken].argmax(axis=1))
+        return np.asarray(self.said.probabilities[self.taken].argmax(axis=1))
 
     @property
     def confidence(self) -> np.ndarray:
         """The probability of that class."""
-        return np.asarray(self.said.shares[self.taken].max(axis=1))
+        return np.asarray(self.said.probabilities[self.taken].max(axis=1))
 
     def predictions(self, classes: Sequence[str]) -> Predictions:
         """The rows taken, as the fold's."""
-        return predicted(self.said, self.fold, classes).take(self.taken)
+        return as_predictions(self.said, self.fold, classes).take(self.taken)
 
 
-def predicted(said: Said, fold: int, classes: Sequence[str]) -> Predictions:
+def as_predictions(said: TeacherPredictions, fold: int, classes: Sequence[str]) -> Predictions:
     """What teachers say, as predictions of a fold."""
-    return Predictions(said.ids, np.full(len(said.ids), fold), tuple(classes), said.shares)
+    return Predictions(said.ids, np.full(len(said.ids), fold), tuple(classes), said.probabilities)
 
 
 def lesson(
     teachers: Teachers, rule: Rule, fold: int, ids: np.ndarray, usable: np.ndarray, kin: np.ndarray
-) -> Lesson:
+) -> FoldSelection:
     """One fold's lesson of the test rows `ids`; `usable` rows (N,) have an image, `kin` (N,) belong to held-out rows.
 
     Raises InvalidError D49 where the rule takes none.
@@ -57,19 +59,19 @@ def lesson(
     prior, said = teachers.table.prior(), teachers.of_test(fold, ids)
     rows = np.flatnonzero(usable & ~kin)
     taken = np.zeros(len(ids), bool)
-    taken[rows[rule.taken(said.shares[rows], said.agreed[rows], prior)]] = True
+    taken[rows[rule.select(said.probabilities[rows], said.unanimous[rows], prior)]] = True
     if not taken.any():
-        surest = said.shares[rows].max(initial=0.0)
+        surest = said.probabilities[rows].max(initial=0.0)
         raise InvalidError(
             f"no test row is taken for fold {fold}: of {len(rows)} the surest has {surest:.3f}, asked for is "
             f"{rule.threshold:g}{' where all teachers agree' if rule.agree else ''}",
             code="D49", hint=rule.looser(),
         )  # fmt: skip
     held = teachers.of_held_out(fold)
-    truth = teachers.table.true_labels()[teachers.table.rows_of(held.ids)]
-    kept = rule.taken(held.shares, held.agreed, prior)
-    found = estimate(held.shares.argmax(axis=1), truth, kept, len(prior))
-    return Lesson(fold, said, taken, int((kin & usable).sum()), found)
+    truth = teachers.table.targets()[teachers.table.index_of(held.ids)]
+    kept = rule.select(held.probabilities, held.unanimous, prior)
+    found = estimate(held.probabilities.argmax(axis=1), truth, kept, len(prior))
+    return FoldSelection(fold, said, taken, int((kin & usable).sum()), found)
 
 
 @dataclass(frozen=True)
@@ -84,12 +86,12 @@ class ClassShare:
 
 
 def class_shares(
-    lessons: Sequence[Lesson], classes: Sequence[str], prior: np.ndarray
+    lessons: Sequence[FoldSelection], classes: Sequence[str], prior: np.ndarray
 ) -> tuple[ClassShare, ...]:
     """The classes among the rows that lessons take, in the order of `classes`."""
-    called = np.concatenate([np.empty(0, np.int64), *(one.called for one in lessons)])
+    called = np.concatenate([np.empty(0, np.int64), *(one.assigned_class for one in lessons)])
     counts = np.bincount(called, minlength=len(classes)) if lessons else np.empty(0)
-    known = sum((one.held_out for one in lessons), Estimate.none(len(classes))).by_class
+    known = sum((one.held_out for one in lessons), Estimate.is_empty(len(classes))).by_class
     return tuple(
         ClassShare(
             classes[k], count / len(lessons), count / len(called), float(prior[k]),
@@ -99,10 +101,10 @@ def class_shares(
     )  # fmt: skip
 
 
-def apart(found: Sequence[ClassShare], rows: float) -> list[ClassShare]:
+def find_shifted_classes(found: Sequence[ClassShare], rows: float) -> list[ClassShare]:
     """The classes whose share is far from their prior; `rows` is how many are taken a fold."""
     return [
         one for one in found
-        if max(one.prior, one.share) * rows >= LEAST
-        and (one.share > FAR * one.prior or FAR * one.share < one.prior)
+        if max(one.prior, one.share) * rows >= MIN_EXPECTED_ROWS
+        and (one.share > MAX_SHARE_RATIO * one.prior or MAX_SHARE_RATIO * one.share < one.prior)
     ]  # fmt: skip

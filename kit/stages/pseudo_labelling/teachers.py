@@ -13,7 +13,7 @@ from kit.data.predictions import Predictions
 from kit.data.renamed_classes import predictions_now
 from kit.data.table import Table
 from kit.errors import Case, ConfigError, DataError, InvalidError
-from kit.evaluation.crossfit import fitted_without
+from kit.evaluation.crossfit import fit_without
 from kit.kinds import Ensembler
 from kit.kinds.advice import predict_command
 from kit.stages.blending.compatibility import check_together
@@ -23,12 +23,12 @@ FITTED = ("policy", "retrieval")  # what members say of themselves that were fit
 
 
 @dataclass(frozen=True, eq=False)
-class Said:
+class TeacherPredictions:
     """What the teachers of one fold say of rows: probabilities (N, K), and whether all call a row one class (N,)."""
 
     ids: np.ndarray
-    shares: np.ndarray
-    agreed: np.ndarray
+    probabilities: np.ndarray
+    unanimous: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,28 +45,28 @@ class Teachers:
         sets = [set(made.folds.tolist()) for one in self.members for made in (one.oof, one.test)]
         return tuple(sorted(set.intersection(*sets)))
 
-    def of_test(self, fold: int, ids: np.ndarray) -> Said:
+    def of_test(self, fold: int, ids: np.ndarray) -> TeacherPredictions:
         """What a fold's networks say of the test rows, in the order of `ids`. Raises InvalidError D41 for others."""
-        return self._said(fold, ids, [_of(one.test, fold, ids, str(one)) for one in self.members])
+        return self._predictions_of(fold, ids, [_of(one.test, fold, ids, str(one)) for one in self.members])
 
-    def of_held_out(self, fold: int) -> Said:
+    def of_held_out(self, fold: int) -> TeacherPredictions:
         """What a fold's networks say of the rows that it holds out, those that all of them predict."""
-        ids = self._held_out(fold)
-        return self._said(
+        ids = self._ids_of_held_out(fold)
+        return self._predictions_of(
             fold, ids, [one.oof.take(one.oof.folds == fold).align(ids, True) for one in self.members]
         )
 
-    def of_training(self, fold: int, told: Sequence[Predictions]) -> Said:
+    def of_training(self, fold: int, told: Sequence[Predictions]) -> TeacherPredictions:
         """What a fold's networks say of the rows that they trained on; `told` are the members' own predictions."""
         ids = told[0].ids[told[0].folds == fold]
         named = zip(told, self.members, strict=True)
-        return self._said(fold, ids, [_of(made, fold, ids, str(one)) for made, one in named])
+        return self._predictions_of(fold, ids, [_of(made, fold, ids, str(one)) for made, one in named])
 
-    def _held_out(self, fold: int) -> np.ndarray:
+    def _ids_of_held_out(self, fold: int) -> np.ndarray:
         ids = [set(one.oof.ids[one.oof.folds == fold].tolist()) for one in self.members]
         return np.array(sorted(set.intersection(*ids)), dtype=str)
 
-    def _said(self, fold: int, ids: np.ndarray, shares: Sequence[np.ndarray]) -> Said:
+    def _predictions_of(self, fold: int, ids: np.ndarray, shares: Sequence[np.ndarray]) -> TeacherPredictions:
         stack = np.stack(shares)
         called = stack.argmax(axis=2)
         recipe = self._recipe_of(fold)
@@ -74,26 +74,24 @@ class Teachers:
         if not recipe.gives_distributions():  # soft labels are distributions
             blended = blended / blended.sum(axis=1, keepdims=True)
         blended = blended.astype(np.float32)
-        return Said(ids, blended, np.asarray((called == called[0]).all(axis=0)))
+        return TeacherPredictions(ids, blended, np.asarray((called == called[0]).all(axis=0)))
 
     def _recipe_of(self, fold: int) -> Ensembler:
         """The ensembler, fitted on the rows that other folds hold out, where it is fitted. Raises InvalidError D46."""
-        return self._fitted[fold] if self.recipe.fitted else self.recipe
+        return self._fitted_recipes[fold] if self.recipe.fitted else self.recipe
 
     @cached_property
-    def _fitted(self) -> dict[int, Ensembler]:
-        rows = [(fold, self._held_out(fold)) for fold in self.folds]
+    def _fitted_recipes(self) -> dict[int, Ensembler]:
+        rows = [(fold, self._ids_of_held_out(fold)) for fold in self.folds]
         ids = np.concatenate([names for _, names in rows])
         folds = np.concatenate([np.full(len(names), fold) for fold, names in rows])
         stack = np.stack([
             np.concatenate([one.oof.take(one.oof.folds == fold).align(names, True) for fold, names in rows])
             for one in self.members
         ])  # fmt: skip
-        known = self.table.take(self.table.rows_of(ids))
+        known = self.table.take(self.table.index_of(ids))
         return {
-            fold: fitted_without(
-                self.recipe, stack, known.true_labels(), folds, known.groups, np.isin(ids, names)
-            )
+            fold: fit_without(self.recipe, stack, known.targets(), folds, known.groups, np.isin(ids, names))
             for fold, names in rows
         }
 
@@ -130,7 +128,7 @@ def check_teachers(members: Sequence[Member], table: Table) -> None:
         )  # fmt: skip
     cases = [
         Case(f"its {key} was fitted on the rows of all folds", str(one)) for one in members for key in FITTED
-        if key in one.test.about
+        if key in one.test.metadata
     ]  # fmt: skip
     if cases:
         raise DataError(
@@ -139,12 +137,12 @@ def check_teachers(members: Sequence[Member], table: Table) -> None:
         )  # fmt: skip
 
 
-def training_predictions(workspace: Workspace, members: Sequence[Member], table: Table) -> list[Predictions]:
+def predict_training_rows(workspace: Workspace, members: Sequence[Member], table: Table) -> list[Predictions]:
     """What members say of the rows that they trained on. Raises InvalidError D41 for none, D43 for other networks'."""
     found = []
     for one in members:
         file = workspace.runs / one.run / "predictions" / one.views / "train.parquet"
-        again = f"{predict_command(one.run, one.views, workspace.root, one.test.about)} --train"
+        again = f"{predict_command(one.run, one.views, workspace.root, one.test.metadata)} --train"
         if not file.is_file():
             raise InvalidError(
                 f"{one} says nothing of the rows it trained on: {file} is missing", code="D41", hint=again
@@ -152,7 +150,10 @@ def training_predictions(workspace: Workspace, members: Sequence[Member], table:
         made = predictions_now(
             workspace.runs / one.run, Predictions.read(file), table, workspace.competition.data.rename
         )
-        if made.about["checkpoints"] != one.test.about["checkpoints"] or made.classes != one.test.classes:
+        if (
+            made.metadata["checkpoints"] != one.test.metadata["checkpoints"]
+            or made.classes != one.test.classes
+        ):
             raise InvalidError(
                 f"{file} is by other checkpoints than {one}'s test rows", code="D43", hint=again
             )

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kit.images.reader import resized
+from kit.images.reader import resize
 from kit.stages.reporting.row_facts import Picture
 
 BUDGET = 3_200_000  # characters of all pictures, which leaves 1.8 MB of 5 to everything else
-SIDE = 132  # pixels of a thumbnail's long side
+SIDE_PX = 132  # pixels of a thumbnail's long side
 QUALITY = 78
 
 
@@ -25,9 +25,9 @@ class Album:
     spent: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
 
-    def picture(self, image: np.ndarray, text: str, of: str, side: int = SIDE) -> Picture | None:
+    def picture(self, image: np.ndarray, text: str, of: str, side: int = SIDE_PX) -> Picture | None:
         """An image (height, width, 3) uint8, made smaller where its long side is above `side`; None: no room."""
-        small = fitted(image, side)
+        small = shrink_to_fit(image, side)
         uri = "data:image/jpeg;base64," + base64.b64encode(_jpeg(small)).decode("ascii")
         if self.spent + len(uri) > self.budget:
             self.left_out[of] += 1
@@ -36,13 +36,13 @@ class Album:
         return Picture(uri, text, small.shape[1], small.shape[0])
 
 
-def fitted(image: np.ndarray, side: int) -> np.ndarray:
+def shrink_to_fit(image: np.ndarray, side: int) -> np.ndarray:
     """The image, its long side at most `side`."""
     height, width = image.shape[:2]
     scale = side / max(height, width)
     if scale >= 1:
         return image
-    return resized(image, max(1, round(height * scale)), max(1, round(width * scale)))
+    return resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
 
 
 def _jpeg(image: np.ndarray) -> bytes:

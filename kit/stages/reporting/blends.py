@@ -15,57 +15,67 @@ from kit.errors import KitError
 from kit.kinds import Metric
 from kit.runs.naming import table_of
 from kit.runs.records import Record
-from kit.runs.scoring import beside_plain
+from kit.runs.scoring import gain_over_plain
 from kit.stages.blending.blend import diversity
 from kit.stages.blending.diversity import Diversity
 from kit.stages.leaderboard.overview import overview
-from kit.stages.reporting.facts import Absent, Blended, Doubted, Ranked, Submission, Viewed, Weighed
-from kit.stages.reporting.runs import numbers
+from kit.stages.reporting.facts import (
+    BlendSection,
+    BoardSection,
+    MemberWeight,
+    Missing,
+    ReportedDisagreement,
+    Submission,
+    ViewScores,
+)
+from kit.stages.reporting.runs import numeric_names
 from kit.stages.submission.board import Board, Entry
 
 
-def viewed(
+def view_scores(
     records: Sequence[Record], metric: Metric, table: Table, data: Data
-) -> tuple[Viewed, ...] | Absent:
+) -> tuple[ViewScores, ...] | Missing:
     """Each run's sets of views, with the gain over the plain images."""
     found, name = [], metric.plugin_name()
     for record in records:
         scored = {
-            views: numbers(scores).get(name) for views, scores in record.views.items() if views != "plain"
+            views: numeric_names(scores).get(name)
+            for views, scores in record.views.items()
+            if views != "plain"
         }
         for views, score in scored.items():
             if score is None:
                 continue
             oof = Predictions.read(record.run.predictions(views) / "oof.parquet")
-            plain, gain = beside_plain(record.run, oof, metric, table_of(record.run, table, data))
-            found.append(Viewed(record.run.name, views, score, plain.get(name), gain))
+            plain, gain = gain_over_plain(record.run, oof, metric, table_of(record.run, table, data))
+            found.append(ViewScores(record.run.name, views, score, plain.get(name), gain))
     if found:
         return tuple(found)
     run = f"runs/{records[0].run.name}" if records else "runs/first"
-    return Absent("no run has predicted by views", f"kit tta --checkpoints {run} --views hflip")
+    return Missing("no run has predicted by views", f"kit tta --checkpoints {run} --views hflip")
 
 
-def blended(workspace: Workspace, entries: Sequence[Entry]) -> Blended | Absent:
+def blend_section(workspace: Workspace, entries: Sequence[Entry]) -> BlendSection | Missing:
     """The best submission of several members whose predictions are there."""
     several = [entry for entry in entries if len(entry.members.split()) > 1]
-    why = Absent("no submission on the board has several members", "kit blend runs/a@hflip runs/b@hflip")
+    why = Missing("no submission on the board has several members", "kit blend runs/a@hflip runs/b@hflip")
     for entry in several:
         try:
             members = [f"runs/{member}" for member in entry.members.split()]
             found = diversity(workspace, members, "mean")
         except KitError as error:
-            why = Absent(f"submission {entry.number}: {error.summary}", error.hint)
+            why = Missing(f"submission {entry.number}: {error.summary}", error.hint)
             continue
-        return _blended(workspace, entry, found)
+        return _describe_blend(workspace, entry, found)
     return why
 
 
-def _blended(workspace: Workspace, entry: Entry, found: Diversity) -> Blended:
+def _describe_blend(workspace: Workspace, entry: Entry, found: Diversity) -> BlendSection:
     weights = weights_of(_recipe(workspace, entry), len(found.names))
     members = zip(found.names, found.scores, weights, found.gains or [None] * len(found.names), strict=True)
-    return Blended(
+    return BlendSection(
         number=entry.number, ensembler=entry.ensembler, metric=found.metric, cv=entry.cv, mean=found.score,
-        rows=found.rows, members=tuple(Weighed(*each) for each in members),
+        rows=found.rows, members=tuple(MemberWeight(*each) for each in members),
         correlation=tuple(map(tuple, found.correlation.tolist())),
         overlap=tuple(map(tuple, found.overlap.tolist())),
     )  # fmt: skip
@@ -94,26 +104,36 @@ def weights_of(recipe: Mapping[str, Any], members: int) -> list[float | None]:
     return next((one for one in found if None not in one), [None] * members)
 
 
-def _known(score: float | None) -> float | None:
+def _finite_or_none(score: float | None) -> float | None:
     """A score that is a number; a board may be edited by hand."""
     return score if score is not None and math.isfinite(score) else None
 
 
-def ranked(workspace: Workspace, board: Board) -> Ranked | Absent:
+def board_section(workspace: Workspace, board: Board) -> BoardSection | Missing:
     """The board's submissions of the competition's metric, and how their scores agree."""
     if not board.entries:
-        return Absent("nothing has been submitted", "kit blend runs/a@hflip")
+        return Missing("nothing has been submitted", "kit blend runs/a@hflip")
     seen = overview(workspace, board)
-    return Ranked(
+    return BoardSection(
         submissions=tuple(
             Submission(
-                None if board.is_apart(entry) else board.rank_of(entry), entry.number, entry.name, _known(entry.cv),
-                _known(entry.leaderboard), entry.members, entry.ensembler, entry.notes, entry.rows,
+                None if board.is_apart(entry) else board.rank_of(entry),
+                entry.number,
+                entry.name,
+                _finite_or_none(entry.cv),
+                _finite_or_none(entry.leaderboard),
+                entry.members,
+                entry.ensembler,
+                entry.notes,
+                entry.rows,
             )
             for entry in seen.entries
         ),
-        scored=seen.agreement.scored, correlation=seen.agreement.correlation, gap=seen.agreement.gap,
+        scored=seen.agreement.scored,
+        correlation=seen.agreement.correlation,
+        gap=seen.agreement.gap,
         noise_cv=seen.noise.of_cv if seen.noise else None,
-        noise_leaderboard=seen.noise.of_leaderboard if seen.noise else None, unknown=seen.unknown,
-        doubts=tuple(Doubted(doubt.what, doubt.checks) for doubt in seen.agreement.doubts),
-    )  # fmt: skip
+        noise_leaderboard=seen.noise.of_leaderboard if seen.noise else None,
+        unknown=seen.unknown,
+        doubts=tuple(ReportedDisagreement(doubt.what, doubt.checks) for doubt in seen.agreement.doubts),
+    )

@@ -17,21 +17,21 @@ from torch import Tensor
 from kit.config.workspace import Workspace
 from kit.core.progress import Progress, Work
 from kit.device.precision import choose_device
-from kit.engine.loader import Images
+from kit.engine.loader import ImageDataset
 from kit.errors import CheckpointError
-from kit.experiment.loading import geometry, loading
+from kit.experiment.loading import geometry, load_rows
 from kit.experiment.restore import experiment_of, restore
-from kit.images.reader import resized
+from kit.images.reader import resize
 from kit.kinds import Loss
 from kit.model import checkpoints
 from kit.model.network import Network
-from kit.stages.reporting.member import Subject
+from kit.stages.reporting.member import EvaluatedMember
 
 BATCH = 16
 DARK = 0.25  # of its light stays where nothing speaks for the class
 
 
-def cams(workspace: Workspace, subject: Subject, rows: Sequence[int]) -> Work[dict[int, np.ndarray]]:
+def cams(workspace: Workspace, subject: EvaluatedMember, rows: Sequence[int]) -> Work[dict[int, np.ndarray]]:
     """The images of rows as the network saw them (size, size, 3), dark but for what spoke for their likeliest class.
 
     Each row is shown to the model of the fold that held it out. Raises CheckpointError D51 where that is gone.
@@ -42,25 +42,27 @@ def cams(workspace: Workspace, subject: Subject, rows: Sequence[int]) -> Work[di
         checkpoint = checkpoints.load(_place(subject, fold))
         experiment = experiment_of(checkpoint.about)
         mine = [row for row in rows if subject.folds[row] == fold]
-        loaded = yield from loading(workspace, subject.table.take(mine), "train", geometry(experiment))
+        loaded = yield from load_rows(workspace, subject.table.take(mine), "train", geometry(experiment))
         usable = [place for place in range(len(mine)) if not loaded.bad[place]]
-        images = Images(loaded.cache, experiment.image_size, experiment.crop_share)
+        images = ImageDataset(loaded.cache, experiment.image_size, experiment.crop_share)
         made = restore(checkpoint, workspace.root, device)
         network = cast(Network, made.network).float()
         for start in range(0, len(usable), BATCH):
             part = usable[start : start + BATCH]
             pixels = np.stack([images.image(0, place, 0) for place in part])
             targets = [int(subject.probabilities[mine[place]].argmax()) for place in part]
-            maps = seen(network, made.loss, torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device), targets)
+            maps = compute_cams(
+                network, made.loss, torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device), targets
+            )
             found |= {
-                mine[place]: lit(*each)
+                mine[place]: heat_overlay(*each)
                 for place, each in zip(part, zip(pixels, maps, strict=True), strict=True)
             }
             yield Progress("grad-cam", len(found), len(rows))
     return found
 
 
-def _place(subject: Subject, fold: int) -> Path:
+def _place(subject: EvaluatedMember, fold: int) -> Path:
     """The checkpoint that the subject's fold was predicted with."""
     tag = str(subject.about["checkpoints"][str(fold)])
     place = subject.run.fold(fold) / tag.partition(":")[0]
@@ -76,7 +78,7 @@ def _place(subject: Subject, fold: int) -> Path:
     return place
 
 
-def seen(network: Network, loss: Loss, images: Tensor, targets: Sequence[int]) -> np.ndarray:
+def compute_cams(network: Network, loss: Loss, images: Tensor, targets: Sequence[int]) -> np.ndarray:
     """Maps (N, h, w) of 0 to 1: how much each place of the last features of images (N, 3, H, W) spoke for a class."""
     with torch.no_grad():
         features = network.backbone(images.to(network.scale.dtype) * network.scale + network.shift)
@@ -84,7 +86,7 @@ def seen(network: Network, loss: Loss, images: Tensor, targets: Sequence[int]) -
 
     def score(maps: Tensor) -> Tensor:
         outputs = network.head(network.pooling(maps))
-        by_class = outputs if loss.is_by_class() else loss.probabilities(outputs).clamp_min(1e-12).log()
+        by_class = outputs if loss.is_per_class() else loss.probabilities(outputs).clamp_min(1e-12).log()
         return by_class.gather(1, classes[:, None]).squeeze(1)
 
     return grad_cam(features, score).cpu().numpy()
@@ -110,7 +112,7 @@ def _spread_out(features: Tensor) -> Tensor:
     return features[:, -side * side :].transpose(1, 2).unflatten(2, (side, side))
 
 
-def lit(image: np.ndarray, shares: np.ndarray) -> np.ndarray:
+def heat_overlay(image: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """The image (H, W, 3), as bright as `shares` (h, w) say, which says it without colours."""
-    light = resized(np.ascontiguousarray(shares, np.float32), *image.shape[:2])[..., None]
+    light = resize(np.ascontiguousarray(shares, np.float32), *image.shape[:2])[..., None]
     return np.rint(image * (DARK + (1 - DARK) * np.clip(light, 0, 1))).astype(np.uint8)

@@ -8,7 +8,7 @@ import numpy as np
 
 from kit.stages.reporting.row_facts import ClassScore, Confused
 
-LISTED = 60  # pairs of classes
+MAX_LISTED_PAIRS = 60  # pairs of classes
 
 
 def of_confusion(counts: np.ndarray, names: Sequence[str]) -> tuple[ClassScore, ...]:
@@ -49,7 +49,9 @@ def _share(part: int, whole: int) -> float | None:
     return float(part / whole) if whole else None
 
 
-def confused(counts: np.ndarray, names: Sequence[str], most: int = LISTED) -> tuple[Confused, ...]:
+def rank_confusions(
+    counts: np.ndarray, names: Sequence[str], most: int = MAX_LISTED_PAIRS
+) -> tuple[Confused, ...]:
     """The pairs of classes that are taken for one another, those with most rows first."""
     wrong = counts - np.diag(counts.diagonal())
     rows = counts.sum(axis=1)

@@ -1,4 +1,4 @@
-"""Office: what the sections of a report share, and how one says that it cannot be told."""
+"""ReportContext: what the sections of a report share, and how one says that it cannot be told."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from kit.config.workspace import Workspace, member_parts
-from kit.data.table import Table, labelled_rows
+from kit.data.table import Table, read_labelled_rows
 from kit.errors import KitError, KitWarning
 from kit.evaluation.competition import decision_of
 from kit.kinds import Metric
-from kit.runs.records import Record, all_records, find
+from kit.runs.records import Record, all_records, resolve_run
 from kit.stages.reporting import member
 from kit.stages.reporting.album import Album
-from kit.stages.reporting.facts import Absent
+from kit.stages.reporting.facts import Missing
 from kit.stages.reporting.member import Candidate
 
 TASK, PARTS = "report", 6  # of its progress
@@ -23,36 +23,36 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
-class Office:
+class ReportContext:
     """What the sections of a report share."""
 
     workspace: Workspace
     metric: Metric
     records: Sequence[Record]
-    table: Table | Absent
+    table: Table | Missing
     chosen: Candidate | None  # whose rows are looked at
     best: Candidate | None
     album: Album = field(default_factory=Album)
     lacking: list[str] = field(default_factory=list)  # what was asked for and could not be made, and why
 
     @classmethod
-    def open(cls, workspace: Workspace, runs: Sequence[str]) -> Office:
+    def open(cls, workspace: Workspace, runs: Sequence[str]) -> ReportContext:
         """The workspace's records and labelled rows. Raises ConfigError C15 and C20 for runs that there are not."""
         metric = Metric.open(workspace.competition.metric, workspace.root, where="metric")
-        names = {find(workspace, member_parts(text)[0]).name for text in runs}
+        names = {resolve_run(workspace, member_parts(text)[0]).name for text in runs}
         records = [one for one in all_records(workspace) if not runs or one.run.name in names]
         found = member.candidates(records, metric.plugin_name())
-        best = member.best(found, metric)
-        wanted = [member.named(found, text) for text in runs if "@" in text]
-        table = told(lambda: labelled_rows(workspace.root, workspace.competition.data))
-        if not isinstance(table, Absent):
+        best = member.best_member(found, metric)
+        wanted = [member.find_member(found, text) for text in runs if "@" in text]
+        table = section_or_missing(lambda: read_labelled_rows(workspace.root, workspace.competition.data))
+        if not isinstance(table, Missing):
             labelled = table
-            decision = told(lambda: decision_of(workspace, labelled))
-            metric = metric if isinstance(decision, Absent) else metric.with_known(decision=decision)
+            decision = section_or_missing(lambda: decision_of(workspace, labelled))
+            metric = metric if isinstance(decision, Missing) else metric.with_known(decision=decision)
         return cls(workspace, metric, records, table, wanted[0] if wanted else best, best)
 
 
-def told(tell: Callable[[], T]) -> T | Absent:
+def section_or_missing(tell: Callable[[], T]) -> T | Missing:
     """What a section says, or why it cannot; what is only odd was said by the stage that made it."""
     try:
         with warnings.catch_warnings():
@@ -62,6 +62,6 @@ def told(tell: Callable[[], T]) -> T | Absent:
         return absent(error)
 
 
-def absent(error: KitError) -> Absent:
+def absent(error: KitError) -> Missing:
     """An error in a section's place."""
-    return Absent(f"{error.code} {error.summary}".strip(), error.hint)
+    return Missing(f"{error.code} {error.summary}".strip(), error.hint)

@@ -9,11 +9,11 @@ from typing import Any
 
 from kit.evaluation.gains import Gain
 from kit.stages.checks.finding import Level
-from kit.stages.reporting.row_facts import Judged, Mistake, Picture, Suspected
+from kit.stages.reporting.row_facts import LabelErrorSection, MemberEvaluation, Mistake, Picture
 
 
 @dataclass(frozen=True)
-class Absent:
+class Missing:
     """A section that cannot be told, and the command that would fill it."""
 
     why: str
@@ -21,7 +21,7 @@ class Absent:
 
 
 @dataclass(frozen=True)
-class Shown:
+class FindingCase:
     """One case of a finding, with the pictures of the rows that it names."""
 
     text: str
@@ -29,7 +29,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Found:
+class FindingRow:
     """A finding of kit check with its first cases, those that name rows as pictures too."""
 
     code: str
@@ -39,11 +39,11 @@ class Found:
     answer: str
     cases: tuple[str, ...]
     more: int  # cases that are not listed
-    shown: tuple[Shown, ...] = ()
+    shown: tuple[FindingCase, ...] = ()
 
 
 @dataclass(frozen=True)
-class Augmented:
+class AugmentedImage:
     """A training image as the cache holds it, and variants of it side by side."""
 
     id: str
@@ -53,7 +53,7 @@ class Augmented:
 
 
 @dataclass(frozen=True)
-class Data:
+class DataSection:
     """The tables, and what looking at them and at the images found; Absent where nobody looked."""
 
     train: int
@@ -61,13 +61,13 @@ class Data:
     counts: Mapping[str, int]  # training rows by class
     multi_label: bool
     sources: Mapping[str, str]  # the other sources of rows, with rows, licence and origin in words
-    findings: tuple[Found, ...] | Absent
+    findings: tuple[FindingRow, ...] | Missing
     augmenter: str
-    augmented: tuple[Augmented, ...] | Absent
+    augmented: tuple[AugmentedImage, ...] | Missing
 
 
 @dataclass(frozen=True)
-class Curve:
+class EpochCurve:
     """One fold's numbers, by epoch; None where an epoch has none."""
 
     fold: int
@@ -76,7 +76,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedRun:
     """One run: what it is, how far it came, what it scored and what it cost."""
 
     name: str
@@ -93,11 +93,11 @@ class Trained:
     images_per_second: float | None  # median of the epochs
     memory_mib: int | None  # the most of all epochs
     left_out: int  # steps that were not finite
-    curves: tuple[Curve, ...]
+    curves: tuple[EpochCurve, ...]
 
 
 @dataclass(frozen=True)
-class Viewed:
+class ViewScores:
     """What a set of views brought one run, over the plain images of the same rows."""
 
     run: str
@@ -108,7 +108,7 @@ class Viewed:
 
 
 @dataclass(frozen=True)
-class Weighed:
+class MemberWeight:
     """One member of a blend."""
 
     name: str
@@ -118,7 +118,7 @@ class Weighed:
 
 
 @dataclass(frozen=True)
-class Blended:
+class BlendSection:
     """The members of the best blend on the board, how alike they are, and what each brings."""
 
     number: int
@@ -127,7 +127,7 @@ class Blended:
     cv: float | None
     mean: float  # the score of the plain mean
     rows: int
-    members: tuple[Weighed, ...]
+    members: tuple[MemberWeight, ...]
     correlation: tuple[tuple[float, ...], ...]
     overlap: tuple[tuple[float, ...], ...]
 
@@ -148,7 +148,7 @@ class Submission:
 
 
 @dataclass(frozen=True)
-class Doubted:
+class ReportedDisagreement:
     """A way in which cross-validation and leaderboard part, and the checks to make."""
 
     what: str
@@ -156,7 +156,7 @@ class Doubted:
 
 
 @dataclass(frozen=True)
-class Ranked:
+class BoardSection:
     """The board, and how its scores agree."""
 
     submissions: tuple[Submission, ...]
@@ -166,11 +166,11 @@ class Ranked:
     noise_cv: float | None  # one standard error
     noise_leaderboard: float | None
     unknown: str  # why the noise is not known
-    doubts: tuple[Doubted, ...]
+    doubts: tuple[ReportedDisagreement, ...]
 
 
 @dataclass(frozen=True)
-class Wrong:
+class Problem:
     """One thing that is wrong, or looks so; `place` is the section that tells more."""
 
     level: Level
@@ -179,7 +179,7 @@ class Wrong:
 
 
 @dataclass(frozen=True)
-class Step:
+class NextStep:
     """What to do next, and the command that does it."""
 
     why: str
@@ -196,8 +196,8 @@ class Summary:
     cv: float | None
     noise: float | None  # its standard error
     leaderboard: float | None  # the best
-    wrong: tuple[Wrong, ...]
-    steps: tuple[Step, ...]
+    wrong: tuple[Problem, ...]
+    steps: tuple[NextStep, ...]
 
 
 @dataclass(frozen=True)
@@ -208,14 +208,14 @@ class Facts:
     written: str  # ISO 8601, UTC
     versions: Mapping[str, str]
     summary: Summary
-    data: Data | Absent
-    runs: tuple[Trained, ...] | Absent
-    judged: Judged | Absent
-    mistakes: tuple[Mistake, ...] | Absent
-    suspects: Suspected | Absent
-    views: tuple[Viewed, ...] | Absent
-    blend: Blended | Absent
-    board: Ranked | Absent
+    data: DataSection | Missing
+    runs: tuple[TrainedRun, ...] | Missing
+    judged: MemberEvaluation | Missing
+    mistakes: tuple[Mistake, ...] | Missing
+    suspects: LabelErrorSection | Missing
+    views: tuple[ViewScores, ...] | Missing
+    blend: BlendSection | Missing
+    board: BoardSection | Missing
     left_out: tuple[str, ...]  # what was kept out of the page, in words
     lacking: tuple[str, ...] = ()  # what was asked for and could not be made, and why
 

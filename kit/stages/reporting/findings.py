@@ -12,14 +12,14 @@ import numpy as np
 from kit.data.table import Table
 from kit.errors import Case
 from kit.stages.checks.finding import Finding
-from kit.stages.figures.pictures import Strip
-from kit.stages.reporting.album import Album, fitted
-from kit.stages.reporting.facts import Augmented, Found, Shown
+from kit.stages.figures.pictures import AugmentedRow
+from kit.stages.reporting.album import Album, shrink_to_fit
+from kit.stages.reporting.facts import AugmentedImage, FindingCase, FindingRow
 from kit.stages.reporting.row_facts import Picture
 
 CASES = 12  # of a finding that are listed
 PICTURED = 6  # of these that have pictures
-SIDE = 96  # pixels of their long side
+SIDE_PX = 96  # pixels of their long side
 SPLIT = re.compile("(train|test) ")  # as in `train 17 = test 4`
 
 
@@ -37,7 +37,7 @@ class Files:
             found |= dict(zip(table.ids.tolist(), table.paths, strict=True))
         return cls(found)
 
-    def named(self, case: Case) -> list[str]:
+    def find_rows(self, case: Case) -> list[str]:
         """The ids that a case names, in their order."""
         sides = [case.id, *(case.detail.split(" = ") if " = " in case.detail else ())]
         found = []
@@ -52,46 +52,46 @@ def _readings(side: str) -> list[str]:
     return [side, bare, bare.rpartition(" (")[0]]
 
 
-def pictured(finding: Finding, files: Files) -> list[tuple[Case, list[str]]]:
+def cases_with_rows(finding: Finding, files: Files) -> list[tuple[Case, list[str]]]:
     """The first cases of a finding that name rows, with the rows' ids."""
-    named = ((case, files.named(case)) for case in finding.cases[:CASES])
+    named = ((case, files.find_rows(case)) for case in finding.cases[:CASES])
     return [(case, ids) for case, ids in named if ids][:PICTURED]
 
 
-def found(
+def finding_row(
     finding: Finding, named: Sequence[tuple[Case, list[str]]], images: Mapping[str, np.ndarray], album: Album
-) -> Found:
+) -> FindingRow:
     """A finding with its first cases, and the pictures of the rows that they name."""
     cases = [
-        Shown(
+        FindingCase(
             str(case),
             tuple(
                 picture
                 for name in ids
                 if name in images
-                and (picture := album.picture(images[name], f"image {name}", "findings", SIDE))
+                and (picture := album.picture(images[name], f"image {name}", "findings", SIDE_PX))
             ),
         )
         for case, ids in named
     ]
-    return Found(
+    return FindingRow(
         code=finding.code, level=finding.level, summary=finding.summary, effect=finding.effect,
         answer=finding.answer, cases=tuple(str(case) for case in finding.cases[:CASES]),
         more=max(len(finding.cases) - CASES, 0), shown=tuple(one for one in cases if one.pictures),
     )  # fmt: skip
 
 
-def augmented(strips: Sequence[Strip], album: Album) -> tuple[Augmented, ...]:
+def add_augmented(strips: Sequence[AugmentedRow], album: Album) -> tuple[AugmentedImage, ...]:
     """Each strip as two pictures, the original and all variants side by side."""
     made = []
     for strip in strips:
         labels = tuple(strip.label.split(", "))
-        shown = [fitted(image, SIDE) for image in strip.variants]
+        shown = [shrink_to_fit(image, SIDE_PX) for image in strip.variants]
         text = f"{len(shown)} augmented variants of image {strip.id}, {strip.label}"
         pictures: tuple[Picture | None, ...] = (
-            album.picture(strip.original, f"image {strip.id}, {strip.label}", "augmentation", SIDE),
-            album.picture(np.concatenate(shown, axis=1), text, "augmentation", SIDE * len(shown)),
+            album.picture(strip.original, f"image {strip.id}, {strip.label}", "augmentation", SIDE_PX),
+            album.picture(np.concatenate(shown, axis=1), text, "augmentation", SIDE_PX * len(shown)),
         )
         if pictures[0] and pictures[1]:
-            made.append(Augmented(strip.id, labels, pictures[0], pictures[1]))
+            made.append(AugmentedImage(strip.id, labels, pictures[0], pictures[1]))
     return tuple(made)

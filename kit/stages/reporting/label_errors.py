@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from kit.stages.checks.label_errors import suspects
-from kit.stages.reporting.member import Subject
+from kit.stages.checks.label_errors import find_label_errors
+from kit.stages.reporting.member import EvaluatedMember
 from kit.stages.reporting.row_facts import Suspect
 
-SHOWN = 36
+MAX_LABEL_ERRORS = 36
 
 
-def suspected(subject: Subject) -> tuple[float, list[tuple[int, Suspect]]]:
+def find_suspects(subject: EvaluatedMember) -> tuple[float, list[tuple[int, Suspect]]]:
     """How many wrong labels are expected, and the rows, the surest first, with their positions.
 
     Where a row may have several labels, each class is a question of its own, and a row may come several times.
     """
-    truth = subject.table.true_labels()
+    truth = subject.table.targets()
     shares = np.asarray(subject.probabilities, dtype=np.float64)
     if subject.table.is_multi_label:
         return _of_questions(subject, shares, truth)
-    found, names = suspects(shares, truth), subject.table.classes
+    found, names = find_label_errors(shares, truth), subject.table.classes
     return found.expected, [
         (row, _suspect(subject, row, (names[likely],), shares[row, truth[row]], shares[row, likely]))
         for row, likely in zip(found.rows.tolist(), found.likely.tolist(), strict=True)
@@ -28,12 +28,12 @@ def suspected(subject: Subject) -> tuple[float, list[tuple[int, Suspect]]]:
 
 
 def _of_questions(
-    subject: Subject, shares: np.ndarray, truth: np.ndarray
+    subject: EvaluatedMember, shares: np.ndarray, truth: np.ndarray
 ) -> tuple[float, list[tuple[int, Suspect]]]:
     expected, ranked = 0.0, []
     for number, name in enumerate(subject.table.classes):
         share = shares[:, number]
-        found = suspects(np.stack([1 - share, share], axis=1), truth[:, number].astype(np.int64))
+        found = find_label_errors(np.stack([1 - share, share], axis=1), truth[:, number].astype(np.int64))
         expected += found.expected
         for row, likely, margin in zip(
             found.rows.tolist(), found.likely.tolist(), found.margins, strict=True
@@ -45,7 +45,7 @@ def _of_questions(
 
 
 def _suspect(
-    subject: Subject, row: int, likely: tuple[str, ...], of_label: float, of_likely: float
+    subject: EvaluatedMember, row: int, likely: tuple[str, ...], of_label: float, of_likely: float
 ) -> Suspect:
     return Suspect(
         id=str(subject.table.ids[row]), fold=int(subject.folds[row]), labels=subject.table.label_names(row),

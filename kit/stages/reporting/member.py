@@ -1,4 +1,4 @@
-"""Subject: the member whose out-of-fold rows a report looks at one by one."""
+"""EvaluatedMember: the member whose out-of-fold rows a report looks at one by one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kit.config.workspace import member_parts
-from kit.data.predictions import Predictions, about_of
+from kit.data.predictions import Predictions, metadata_of
 from kit.data.table import Table
 from kit.errors import ConfigError, InvalidError
 from kit.kinds import Metric
@@ -19,18 +19,18 @@ from kit.kinds.decision import Decision
 from kit.kinds.metric_shortcuts import confusion
 from kit.runs.records import Record
 from kit.runs.run import Run
-from kit.stages.blending.diversity import wrong
-from kit.stages.reporting.calibration import calibrated
-from kit.stages.reporting.classes import confused, of_confusion, of_questions
-from kit.stages.reporting.facts import Absent
-from kit.stages.reporting.row_facts import Calibration, Judged
-from kit.stages.reporting.runs import covered, fold_numbers, numbers
+from kit.stages.blending.diversity import error_matrix
+from kit.stages.reporting.calibration import measure_calibration
+from kit.stages.reporting.classes import of_confusion, of_questions, rank_confusions
+from kit.stages.reporting.facts import Missing
+from kit.stages.reporting.row_facts import Calibration, MemberEvaluation
+from kit.stages.reporting.runs import fold_numbers, numeric_names, row_count
 
-MOST = 0.9  # of the rows that any member covers, a member must cover to be compared with it
+MIN_COVERAGE = 0.9  # of the rows that any member covers, a member must cover to be compared with it
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class EvaluatedMember:
     """A member's probabilities (N, K), a row an id, with the fold that held each out (N,) and the labelled rows."""
 
     run: Run
@@ -47,16 +47,16 @@ class Subject:
         return f"{self.run.name}@{self.views}"
 
     @property
-    def told(self) -> np.ndarray:
+    def predicted_class(self) -> np.ndarray:
         """The most probable class (N,); of multi-label rows all that the decision rule gives, (N, K) bool."""
         if self.table.is_multi_label:
-            return self.decision.given(self.probabilities)
+            return self.decision.assign_labels(self.probabilities)
         return np.asarray(self.probabilities.argmax(axis=1))
 
     @property
-    def wrong(self) -> np.ndarray:
+    def is_error(self) -> np.ndarray:
         """Which rows are told wrong, (N,) bool."""
-        return np.asarray(wrong(self.probabilities[None], self.table.true_labels(), self.decision)[0])
+        return np.asarray(error_matrix(self.probabilities[None], self.table.targets(), self.decision)[0])
 
 
 @dataclass(frozen=True)
@@ -77,28 +77,28 @@ def candidates(records: Sequence[Record], metric: str) -> list[Candidate]:
         for views, scores in record.views.items():
             file = record.run.predictions(views) / "oof.parquet"
             if file.is_file():
-                rows = covered(held_out, _folds(file))
-                found.append(Candidate(record.run, views, rows, numbers(scores).get(metric)))
+                rows = row_count(held_out, _folds(file))
+                found.append(Candidate(record.run, views, rows, numeric_names(scores).get(metric)))
     return found
 
 
 def _folds(file: Path) -> list[int]:
     """The folds whose models predicted; none where a file does not say."""
     try:
-        return [int(fold) for fold in about_of(file)["checkpoints"]]
+        return [int(fold) for fold in metadata_of(file)["checkpoints"]]
     except (InvalidError, TypeError, ValueError):
         return []
 
 
-def best(found: Sequence[Candidate], metric: Metric) -> Candidate | None:
+def best_member(found: Sequence[Candidate], metric: Metric) -> Candidate | None:
     """The best by the metric of those that cover most rows."""
-    most = MOST * max((one.rows for one in found), default=0)
+    most = MIN_COVERAGE * max((one.rows for one in found), default=0)
     scored = [(one.score, one) for one in found if one.score is not None and one.rows >= most]
     sign = 1.0 if metric.higher_is_better else -1.0
     return max(scored, key=lambda pair: sign * pair[0])[1] if scored else None
 
 
-def read(chosen: Candidate, table: Table, decision: Decision | None = None) -> Subject:
+def read(chosen: Candidate, table: Table, decision: Decision | None = None) -> EvaluatedMember:
     """The member's out-of-fold rows. Raises InvalidError for damaged predictions, and for rows that the table lacks."""
     oof = Predictions.read(chosen.run.predictions(chosen.views) / "oof.parquet")
     if oof.classes != table.classes:
@@ -106,13 +106,13 @@ def read(chosen: Candidate, table: Table, decision: Decision | None = None) -> S
     joined = oof.mean()
     first = dict(zip(oof.ids[::-1].tolist(), oof.folds[::-1].tolist(), strict=True))
     folds = np.array([first[name] for name in joined.ids.tolist()])
-    return Subject(
-        chosen.run, chosen.views, joined.probabilities, folds, table.take(table.rows_of(joined.ids)), oof.about,
+    return EvaluatedMember(
+        chosen.run, chosen.views, joined.probabilities, folds, table.take(table.index_of(joined.ids)), oof.metadata,
         decision or Decision(),
     )  # fmt: skip
 
 
-def named(found: Sequence[Candidate], text: str) -> Candidate:
+def find_member(found: Sequence[Candidate], text: str) -> Candidate:
     """The member that `r@hflip` or `runs/r` means. Raises ConfigError (C20) where it has no such predictions."""
     place, views = member_parts(text)
     name = Path(place).name
@@ -125,30 +125,30 @@ def named(found: Sequence[Candidate], text: str) -> Candidate:
     return chosen
 
 
-def judged(subject: Subject, metric: str) -> Judged | Absent:
+def evaluate_member(subject: EvaluatedMember, metric: str) -> MemberEvaluation | Missing:
     """The member's scores, by fold and by class, what it confuses, and its calibration."""
     if not len(subject.table):
-        return Absent(
+        return Missing(
             f"{subject.name} has no out-of-fold row",
             f"kit runs show {subject.run.name}",
         )
-    table, truth, told = subject.table, subject.table.true_labels(), subject.told
+    table, truth, told = subject.table, subject.table.targets(), subject.predicted_class
     counts = None if table.is_multi_label else confusion(truth, told, len(table.classes))
     by_fold = subject.about.get("fold_scores")
     folds = by_fold if isinstance(by_fold, Mapping) else {}
-    return Judged(
-        member=subject.name, rows=len(table), scores=numbers(subject.about.get("scores")),
-        fold_scores={str(fold): numbers(found).get(metric) for fold, found in sorted(folds.items())},
+    return MemberEvaluation(
+        member=subject.name, rows=len(table), scores=numeric_names(subject.about.get("scores")),
+        fold_scores={str(fold): numeric_names(found).get(metric) for fold, found in sorted(folds.items())},
         classes=of_questions(truth, told, table.classes) if counts is None else of_confusion(counts, table.classes),
         confusion=() if counts is None else tuple(map(tuple, counts.tolist())),
-        confused=() if counts is None else confused(counts, table.classes),
+        confused=() if counts is None else rank_confusions(counts, table.classes),
         calibration=_calibration(subject),
     )  # fmt: skip
 
 
-def _calibration(subject: Subject) -> Calibration:
+def _calibration(subject: EvaluatedMember) -> Calibration:
     """Of the most probable class; where a row may have several labels, of every yes and no."""
     shares = subject.probabilities
     if subject.table.is_multi_label:
-        return calibrated(shares.ravel(), subject.table.true_labels().astype(bool).ravel())
-    return calibrated(shares.max(axis=1), ~subject.wrong)
+        return measure_calibration(shares.ravel(), subject.table.targets().astype(bool).ravel())
+    return measure_calibration(shares.max(axis=1), ~subject.is_error)

@@ -6,49 +6,51 @@ from collections import Counter
 
 import numpy as np
 
-from kit.kinds.metric_shortcuts import true_shares
-from kit.stages.reporting.member import Subject
+from kit.kinds.metric_shortcuts import true_class_probability
+from kit.stages.reporting.member import EvaluatedMember
 from kit.stages.reporting.row_facts import Mistake
 
-WORST = 36  # of all classes
-OF_CLASS = 3  # of each class beside them, so that a filter by class finds some
-MOST = 240
-TINY = 1e-15  # the least probability, as scikit-learn's log loss has it
+MAX_MISTAKES = 36  # of all classes
+MAX_MISTAKES_PER_CLASS = 3  # of each class beside them, so that a filter by class finds some
+MAX_MISTAKES_IN_ALL = 240
+MIN_PROBABILITY = 1e-15  # the least probability, as scikit-learn's log loss has it
 
 
-def costs(subject: Subject) -> np.ndarray:
+def costs(subject: EvaluatedMember) -> np.ndarray:
     """The log loss of each row, (N,); of multi-label rows the mean over the classes."""
-    shares = -np.log(np.clip(true_shares(subject.table.true_labels(), subject.probabilities), TINY, 1))
+    shares = -np.log(
+        np.clip(true_class_probability(subject.table.targets(), subject.probabilities), MIN_PROBABILITY, 1)
+    )
     return shares if shares.ndim == 1 else shares.mean(axis=1)
 
 
-def worst(subject: Subject) -> list[int]:
+def worst(subject: EvaluatedMember) -> list[int]:
     """The positions of the costliest rows that are told wrong, and of the costliest of each class."""
-    loss, wrong = costs(subject), subject.wrong
+    loss, wrong = costs(subject), subject.is_error
     taken: Counter[str] = Counter()
     chosen: list[int] = []
     for row in np.argsort(-loss, kind="stable").tolist():
         if not wrong[row]:
             continue
         names = subject.table.label_names(row)
-        if len(chosen) < WORST or any(taken[name] < OF_CLASS for name in names):
+        if len(chosen) < MAX_MISTAKES or any(taken[name] < MAX_MISTAKES_PER_CLASS for name in names):
             chosen.append(row)
             taken.update(names)
-        if len(chosen) == MOST:
+        if len(chosen) == MAX_MISTAKES_IN_ALL:
             break
     return chosen
 
 
-def mistake(subject: Subject, row: int, loss: float) -> Mistake:
+def mistake(subject: EvaluatedMember, row: int, loss: float) -> Mistake:
     """A row's mistake in words, without its picture."""
     table, shares = subject.table, subject.probabilities[row]
     if table.is_multi_label:
-        told = np.flatnonzero(subject.decision.given(shares[None])[0]).tolist()
-        truth = np.flatnonzero(table.true_labels()[row]).tolist()
+        told = np.flatnonzero(subject.decision.assign_labels(shares[None])[0]).tolist()
+        truth = np.flatnonzero(table.targets()[row]).tolist()
         confidence = float(shares[told].min()) if told else float(1 - shares.max())
         of_truth = float(shares[truth].min()) if truth else float(1 - shares.max())
     else:
-        told, truth = [int(shares.argmax())], [int(table.true_labels()[row])]
+        told, truth = [int(shares.argmax())], [int(table.targets()[row])]
         confidence, of_truth = float(shares[told[0]]), float(shares[truth[0]])
     return Mistake(
         id=str(table.ids[row]), fold=int(subject.folds[row]), labels=table.label_names(row),

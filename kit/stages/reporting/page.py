@@ -20,13 +20,13 @@ from markupsafe import Markup
 from kit.core.legible import legible
 from kit.stages.reporting import charts
 from kit.stages.reporting.charts import Line
-from kit.stages.reporting.facts import Absent, Data, Facts, Trained
-from kit.stages.reporting.mistakes import WORST
+from kit.stages.reporting.facts import DataSection, Facts, Missing, TrainedRun
+from kit.stages.reporting.mistakes import MAX_MISTAKES
 from kit.stages.reporting.row_facts import Calibration, ClassScore
 
 TEMPLATES = Path(__file__).with_name("templates")
-LARGEST = 5_000_000  # bytes of a page
-LONGEST = 60  # characters of a name that are shown
+MAX_PAGE_BYTES = 5_000_000  # bytes of a page
+MAX_NAME_CHARACTERS = 60  # characters of a name that are shown
 CELLS = 25  # classes of a confusion matrix that stands in numbers; a larger one is a picture
 CHARTED = 40  # runs whose curves are drawn
 TOLD_APART = ("backbone", "backbone.arch", "image_size", "epochs")  # settings that have columns of their own
@@ -35,11 +35,11 @@ HEAT = (0, 90, 181)  # the colour of a cell, as deep as its share
 
 def page(facts: Facts) -> str:
     """The report as HTML of less than 5 MB; where it would be more, without pictures."""
-    text = _rendered(facts, pictures=True)
-    return text if len(text.encode()) < LARGEST else _rendered(facts, pictures=False)
+    text = _render(facts, pictures=True)
+    return text if len(text.encode()) < MAX_PAGE_BYTES else _render(facts, pictures=False)
 
 
-def _rendered(facts: Facts, pictures: bool) -> str:
+def _render(facts: Facts, pictures: bool) -> str:
     style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
     return legible(environment(html=True).get_template("page.html").render(
         facts=facts, pictures=pictures, style=Markup(style), script=Markup(script),
@@ -53,10 +53,10 @@ def environment(html: bool) -> Environment:
         loader=FileSystemLoader(TEMPLATES), autoescape=html, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
-    made.tests["absent"] = lambda value: isinstance(value, Absent)
+    made.tests["absent"] = lambda value: isinstance(value, Missing)
     made.filters |= {
         "score": score,
-        "signed": signed,
+        "signed": format_signed,
         "short": short,
         "percent": percent,
         "heat": heat,
@@ -64,7 +64,7 @@ def environment(html: bool) -> Environment:
     }
     made.globals |= {
         "curves": curves, "bars": class_sizes, "reliability": reliability, "scatter": charts.diagonal,
-        "share": charts.share, "matrix": matrix, "CELLS": CELLS, "WORST": WORST,
+        "share": charts.share, "matrix": matrix, "CELLS": CELLS, "WORST": MAX_MISTAKES,
         "told_apart": TOLD_APART,
     }  # fmt: skip
     return made
@@ -76,7 +76,7 @@ def _hash(text: str) -> str:
 
 def _order(facts: Facts) -> dict[str, int]:
     """The number of each class, by which the page's filter finds its rows."""
-    names = () if isinstance(facts.data, Absent) else facts.data.counts
+    names = () if isinstance(facts.data, Missing) else facts.data.counts
     return {name: number for number, name in enumerate(names)}
 
 
@@ -85,7 +85,7 @@ def score(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
 
 
-def signed(value: float | None) -> str:
+def format_signed(value: float | None) -> str:
     """A difference with its sign, which nothing has none of."""
     return "–" if value is None else f"{value:+.4f}" if abs(value) >= 5e-5 else "0.0000"
 
@@ -95,7 +95,7 @@ def percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f} %"
 
 
-def short(text: str, longest: int = LONGEST) -> str:
+def short(text: str, longest: int = MAX_NAME_CHARACTERS) -> str:
     """A name, or as much of its beginning as is shown."""
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
@@ -110,7 +110,7 @@ def weakest(classes: Sequence[ClassScore]) -> list[ClassScore]:
     return sorted(classes, key=lambda one: (not one.rows, one.f1 or 0.0))
 
 
-def curves(run: Trained, name: str, title: str, y: str, one: bool = False) -> Markup:
+def curves(run: TrainedRun, name: str, title: str, y: str, one: bool = False) -> Markup:
     """A run's numbers of one name by epoch, a line a fold; `one`: of the first fold alone, as all are alike."""
     found = run.curves[:1] if one else run.curves
     drawn = [
@@ -121,7 +121,7 @@ def curves(run: Trained, name: str, title: str, y: str, one: bool = False) -> Ma
     return charts.lines(drawn, title, "epoch", y)
 
 
-def class_sizes(data: Data) -> Markup:
+def class_sizes(data: DataSection) -> Markup:
     """How many rows the classes have, the largest first."""
     sizes = sorted(data.counts.values(), reverse=True)
     if not sizes:

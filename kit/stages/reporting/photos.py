@@ -12,7 +12,7 @@ from kit.config.workspace import Workspace
 from kit.core.progress import Work
 from kit.errors import KitWarning
 from kit.experiment.loading import geometry
-from kit.images.cache import filling
+from kit.images.cache import fill_cache
 
 
 def photos(workspace: Workspace, paths: Sequence[Path]) -> Work[list[np.ndarray | None]]:
@@ -22,6 +22,6 @@ def photos(workspace: Workspace, paths: Sequence[Path]) -> Work[list[np.ndarray 
     wanted = geometry(workspace.experiment)
     with warnings.catch_warnings():  # what is odd about an image was said when it was trained on
         warnings.simplefilter("ignore", KitWarning)
-        filled = yield from filling(workspace.cache, paths, wanted, workspace.competition.data)
+        filled = yield from fill_cache(workspace.cache, paths, wanted, workspace.competition.data)
     cache = filled.cache
     return [cache[row] if cache.places[row][0] >= 0 else None for row in range(len(paths))]

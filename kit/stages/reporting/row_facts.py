@@ -59,7 +59,7 @@ class Confused:
 
 
 @dataclass(frozen=True)
-class Judged:
+class MemberEvaluation:
     """One member's out-of-fold rows: its scores, by fold and by class, and what it confuses."""
 
     member: str
@@ -101,7 +101,7 @@ class Suspect:
 
 
 @dataclass(frozen=True)
-class Suspected:
+class LabelErrorSection:
     """The labels that are probably wrong, the surest first, and how many are expected in all."""
 
     member: str

@@ -12,33 +12,33 @@ from kit.errors import KitError
 from kit.runs.naming import table_of
 from kit.stages.reporting import member as member_module
 from kit.stages.reporting import mistakes
-from kit.stages.reporting.context import PARTS, TASK, Office, absent, told
-from kit.stages.reporting.facts import Absent
-from kit.stages.reporting.label_errors import SHOWN, suspected
-from kit.stages.reporting.member import Subject
+from kit.stages.reporting.context import PARTS, TASK, ReportContext, absent, section_or_missing
+from kit.stages.reporting.facts import Missing
+from kit.stages.reporting.label_errors import MAX_LABEL_ERRORS, find_suspects
+from kit.stages.reporting.member import EvaluatedMember
 from kit.stages.reporting.photos import photos
-from kit.stages.reporting.row_facts import Judged, Mistake, Suspected
+from kit.stages.reporting.row_facts import LabelErrorSection, MemberEvaluation, Mistake
 
 CAMS = 60  # mistakes that are shown with Grad-CAM
 
 
-def looking(
-    office: Office, cam: bool
-) -> Work[tuple[Judged | Absent, tuple[Mistake, ...] | Absent, Suspected | Absent]]:
+def examine_rows(
+    office: ReportContext, cam: bool
+) -> Work[tuple[MemberEvaluation | Missing, tuple[Mistake, ...] | Missing, LabelErrorSection | Missing]]:
     """The chosen member's rows, the worst of them and those whose label is doubtful with pictures."""
     if office.chosen is None:
-        nothing = Absent("no run has out-of-fold predictions", "kit train --name first")
+        nothing = Missing("no run has out-of-fold predictions", "kit train --name first")
         return nothing, nothing, nothing
     chosen, table = office.chosen, office.table
-    if isinstance(table, Absent):
+    if isinstance(table, Missing):
         return table, table, table
     named = table_of(chosen.run, table, office.workspace.competition.data)  # as the run's networks have it
-    read = told(lambda: member_module.read(chosen, named, office.metric.decision))
-    if isinstance(read, Absent):
+    read = section_or_missing(lambda: member_module.read(chosen, named, office.metric.decision))
+    if isinstance(read, Missing):
         return read, read, read
-    member: Subject = read
-    judged = told(lambda: member_module.judged(member, office.metric.plugin_name()))
-    found: tuple[Mistake, ...] | Absent
+    member: EvaluatedMember = read
+    judged = section_or_missing(lambda: member_module.evaluate_member(member, office.metric.plugin_name()))
+    found: tuple[Mistake, ...] | Missing
     try:
         found = yield from _mistakes(office, member, cam)
     except KitError as error:
@@ -46,9 +46,9 @@ def looking(
     return judged, found, (yield from _suspects(office, member))
 
 
-def _suspects(office: Office, member: Subject) -> Work[Suspected]:
-    expected, found = suspected(member)
-    shown = found[:SHOWN]
+def _suspects(office: ReportContext, member: EvaluatedMember) -> Work[LabelErrorSection]:
+    expected, found = find_suspects(member)
+    shown = found[:MAX_LABEL_ERRORS]
     images = yield from photos(office.workspace, [member.table.paths[row] for row, _ in shown])
     rows = []
     for (_, one), image in zip(shown, images, strict=True):
@@ -57,13 +57,13 @@ def _suspects(office: Office, member: Subject) -> Work[Suspected]:
         )
         picture = None if image is None else office.album.picture(image, text, "doubtful labels")
         rows.append(replace(one, picture=picture))
-    return Suspected(member.name, expected, len(found), tuple(rows))
+    return LabelErrorSection(member.name, expected, len(found), tuple(rows))
 
 
-def _mistakes(office: Office, member: Subject, cam: bool) -> Work[tuple[Mistake, ...]]:
+def _mistakes(office: ReportContext, member: EvaluatedMember, cam: bool) -> Work[tuple[Mistake, ...]]:
     rows, loss = mistakes.worst(member), mistakes.costs(member)
     images = yield from photos(office.workspace, [member.table.paths[row] for row in rows])
-    lit = (yield from _lit(office, member, rows[:CAMS])) if cam and rows else {}
+    lit = (yield from _overlay_cams(office, member, rows[:CAMS])) if cam and rows else {}
     found = []
     for row, image in zip(rows, images, strict=True):
         made = mistakes.mistake(member, row, float(loss[row]))
@@ -79,7 +79,9 @@ def _mistakes(office: Office, member: Subject, cam: bool) -> Work[tuple[Mistake,
     return tuple(found)
 
 
-def _lit(office: Office, member: Subject, rows: Sequence[int]) -> Work[dict[int, np.ndarray]]:
+def _overlay_cams(
+    office: ReportContext, member: EvaluatedMember, rows: Sequence[int]
+) -> Work[dict[int, np.ndarray]]:
     """The rows' images with Grad-CAM; a checkpoint that is gone takes the mistakes along in no way."""
     from kit.stages.reporting.cam import cams
 

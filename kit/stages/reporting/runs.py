@@ -10,43 +10,50 @@ import numpy as np
 
 from kit.errors import DataError, KitError
 from kit.kinds import Metric
-from kit.runs.diff import flat
+from kit.runs.diff import flatten
 from kit.runs.epoch_log import EpochLog
 from kit.runs.records import Record
 from kit.runs.run import Run
-from kit.stages.reporting.facts import Absent, Curve, Trained
+from kit.stages.reporting.facts import EpochCurve, Missing, TrainedRun
 
 EVERY = 10**9  # epochs: the whole log
 COUNTED = ("epoch", "step")  # what of a line is no curve
 
 
-def trained(records: Sequence[Record], metric: Metric) -> tuple[Trained, ...] | Absent:
+def run_rows(records: Sequence[Record], metric: Metric) -> tuple[TrainedRun, ...] | Missing:
     """The runs, the best by the metric first; those without a score last."""
     if not records:
-        return Absent("no run has been trained", "kit train --name first")
-    settings = varied([_asked(one.run) for one in records])
-    found = [_trained(one, differs) for one, differs in zip(records, settings, strict=True)]
+        return Missing("no run has been trained", "kit train --name first")
+    settings = find_differing_settings([_read_request(one.run) for one in records])
+    found = [_run_row(one, differs) for one, differs in zip(records, settings, strict=True)]
     name, sign = metric.plugin_name(), 1.0 if metric.higher_is_better else -1.0
     return tuple(sorted(found, key=lambda run: (name not in run.scores, -sign * run.scores.get(name, 0.0))))
 
 
-def _trained(record: Record, differs: Mapping[str, str]) -> Trained:
+def _run_row(record: Record, differs: Mapping[str, str]) -> TrainedRun:
     logs = {fold: _lines(record.run, fold) for fold in range(record.folds)}
     lines = [line for found in logs.values() for line in found]
     speeds, held = _numbers(lines, "images_per_second"), _numbers(lines, "memory_mib")
-    return Trained(
-        name=record.run.name, started=_started(record.run),
-        network=record.network, image_size=record.image_size, epochs=record.epochs,
-        folds=record.folds, done=len(record.done), state=record.state, differs=differs, scores=numbers(record.scores),
-        rows=covered(fold_numbers(record.run), record.done),
+    return TrainedRun(
+        name=record.run.name,
+        started=_start_time(record.run),
+        network=record.network,
+        image_size=record.image_size,
+        epochs=record.epochs,
+        folds=record.folds,
+        done=len(record.done),
+        state=record.state,
+        differs=differs,
+        scores=numeric_names(record.scores),
+        rows=row_count(fold_numbers(record.run), record.done),
         images_per_second=statistics.median(speeds) if speeds else None,
         memory_mib=round(max(held)) if held else None,
         left_out=round(sum(_numbers(lines, "left_out"))),
         curves=tuple(_curve(fold, found) for fold, found in logs.items() if found),
-    )  # fmt: skip
+    )
 
 
-def _asked(run: Run) -> Mapping[str, Any]:
+def _read_request(run: Run) -> Mapping[str, Any]:
     try:
         asked = run.manifest.get("asked")
     except KitError:
@@ -54,7 +61,7 @@ def _asked(run: Run) -> Mapping[str, Any]:
     return asked if isinstance(asked, Mapping) else {}
 
 
-def _started(run: Run) -> str:
+def _start_time(run: Run) -> str:
     try:
         return str(run.manifest.get("started", ""))
     except KitError:
@@ -71,10 +78,10 @@ def _numbers(lines: Iterable[Mapping[str, Any]], name: str) -> list[float]:
     return [value for value in found if value is not None]
 
 
-def _curve(fold: int, lines: Sequence[Mapping[str, Any]]) -> Curve:
+def _curve(fold: int, lines: Sequence[Mapping[str, Any]]) -> EpochCurve:
     names = dict.fromkeys(name for line in lines for name in line if name not in COUNTED)
     values = {name: tuple(_number(line.get(name)) for line in lines) for name in names}
-    return Curve(fold, tuple(int(line["epoch"]) for line in lines), values)
+    return EpochCurve(fold, tuple(int(line["epoch"]) for line in lines), values)
 
 
 def _number(value: Any) -> float | None:
@@ -89,23 +96,23 @@ def fold_numbers(run: Run) -> np.ndarray:
         return np.empty((0, 1), np.int64)
 
 
-def covered(numbers: np.ndarray, folds: Sequence[int]) -> int:
+def row_count(numbers: np.ndarray, folds: Sequence[int]) -> int:
     """How many rows these folds hold out."""
     return int(np.isin(numbers, list(folds)).any(axis=1).sum())
 
 
-def numbers(values: Any) -> dict[str, float]:
+def numeric_names(values: Any) -> dict[str, float]:
     """Of what a file says, the names that have numbers."""
     found = {name: _number(value) for name, value in values.items()} if isinstance(values, Mapping) else {}
     return {str(name): value for name, value in found.items() if value is not None}
 
 
-def varied(asked: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+def find_differing_settings(asked: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """Of several experiments, for each one the settings in which not all are alike.
 
     What has settings of its own, such as a soup, has those, and says nothing of the settings that it lacks.
     """
-    dotted = [{key: str(value) for key, value in flat(one).items() if value != {}} for one in asked]
+    dotted = [{key: str(value) for key, value in flatten(one).items() if value != {}} for one in asked]
     usual = max(
         (frozenset(one) for one in asked), key=[frozenset(one) for one in asked].count, default=frozenset()
     )

@@ -9,8 +9,8 @@ from pathlib import Path
 from kit.core import files
 from kit.core.legible import legible
 from kit.errors import ConfigError
-from kit.stages.reporting.facts import Absent, Facts, Trained
-from kit.stages.reporting.page import environment, signed
+from kit.stages.reporting.facts import Facts, Missing, TrainedRun
+from kit.stages.reporting.page import environment, format_signed
 
 WEAKEST = 8  # classes that are listed
 MARK = re.compile(r"<!-- kit report --write-up ([0-9a-f]{16}) -->\n\Z")
@@ -21,7 +21,7 @@ def write_up(facts: Facts) -> str:
     made = environment(html=False)
     made.filters["cell"] = cell
     text = made.get_template("write-up.md").render(
-        facts=facts, tried=_tried(facts), again=_again(facts), WEAKEST=WEAKEST
+        facts=facts, tried=_list_experiments(facts), again=_again(facts), WEAKEST=WEAKEST
     )
     text = legible(re.sub(r"\n{3,}", "\n\n", text).strip() + "\n\n")
     return f"{text}<!-- kit report --write-up {_digest(text)} -->\n"
@@ -58,9 +58,9 @@ def write(path: Path, facts: Facts) -> None:
     files.write_text(path, write_up(facts))
 
 
-def _tried(facts: Facts) -> list[tuple[Trained, str]]:
+def _list_experiments(facts: Facts) -> list[tuple[TrainedRun, str]]:
     """The runs, the best first, each with what it has over the one that was begun first, of as many rows."""
-    runs, metric = () if isinstance(facts.runs, Absent) else facts.runs, facts.summary.metric
+    runs, metric = () if isinstance(facts.runs, Missing) else facts.runs, facts.summary.metric
     scored = [run for run in runs if metric in run.scores]
     first = min(scored, key=lambda run: run.started, default=None)
     return [(run, "the first" if run is first else _change(run, first, metric)) for run in runs]
@@ -68,7 +68,7 @@ def _tried(facts: Facts) -> list[tuple[Trained, str]]:
 
 def _again(facts: Facts) -> list[str]:
     """The commands that make the best submission anew: train its runs, predict by views, blend."""
-    if isinstance(facts.board, Absent) or not facts.board.submissions:
+    if isinstance(facts.board, Missing) or not facts.board.submissions:
         return []
     best = facts.board.submissions[0]
     members = [member.partition("@") for member in best.members.split()]
@@ -84,7 +84,7 @@ def _again(facts: Facts) -> list[str]:
     return [" ".join(line.split()) for line in found]  # a board may be edited by hand
 
 
-def _change(run: Trained, first: Trained | None, metric: str) -> str:
+def _change(run: TrainedRun, first: TrainedRun | None, metric: str) -> str:
     if first is None or metric not in run.scores or run.rows != first.rows:
         return "–"
-    return signed(run.scores[metric] - first.scores[metric])
+    return format_signed(run.scores[metric] - first.scores[metric])

@@ -12,16 +12,16 @@ from kit.core.nearest import nearest
 from kit.core.progress import Progress, Work
 from kit.core.randomness import generator
 from kit.data.table import Table
-from kit.experiment.loading import geometry, loading
+from kit.experiment.loading import geometry, load_rows
 from kit.stages.blending.out_of_fold import labels
 from kit.stages.retrieval.neighbour_search import TASK
-from kit.stages.retrieval.source import Source, read_source
+from kit.stages.retrieval.source import EmbeddedRun, read_source
 
-MAPPED = 2_000  # rows of the map; more are drawn from
+MAX_MAP_POINTS = 2_000  # rows of the map; more are drawn from
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class ExampleImage:
     """An image (H, W, 3) uint8, whose it is, and how similar it is to the query; 1 for the query itself."""
 
     id: str
@@ -43,33 +43,35 @@ class Map:
 class Page:
     """Queries, each followed by its nearest images, those answered wrongly first; and the map of the fold's rows."""
 
-    queries: tuple[tuple[Shown, ...], ...]
+    queries: tuple[tuple[ExampleImage, ...], ...]
     wrong: int  # held-out rows of the fold whose nearest image is of another class
     rows: int  # held-out rows of the fold
     map: Map
 
 
-def showing(workspace: Workspace, member: str, queries: int = 10, k: int = 6, seed: int = 0) -> Work[Page]:
+def example_page(
+    workspace: Workspace, member: str, queries: int = 10, k: int = 6, seed: int = 0
+) -> Work[Page]:
     """Draws queries from the first embedded fold's held-out rows, half of them answered wrongly where there are such.
 
     Raises what `read_source` and loading raise, ConfigError C28 where the gallery has fewer than k images.
     """
-    table = labels(workspace).sorted_by_id()
+    table = labels(workspace).sort_by_id()
     source = read_source(workspace, member, table)
     fold = min(source.by_fold)
     vectors = source.by_fold[fold].train.vectors
-    held = np.array([row for row in source.held_out(fold) if source.known[row]])
+    held = np.array([row for row in source.oof_mask(fold) if source.has_vector[row]])
     gallery = source.gallery(fold)
     yield Progress(TASK, 0, 1, f"{source.member} fold {fold}")
     found = nearest(np.ascontiguousarray(vectors[held]), np.ascontiguousarray(vectors[gallery]), k)
     rows = gallery[found.rows]
-    right = table.true_labels()[rows[:, 0]] == table.true_labels()[held]
-    chosen = _chosen(right, queries, generator(seed, "look retrieve"))
+    right = table.targets()[rows[:, 0]] == table.targets()[held]
+    chosen = _choose(right, queries, generator(seed, "look retrieve"))
     wanted = np.concatenate([held[chosen, None], rows[chosen]], axis=1)
     images = yield from _images(workspace, source, np.unique(wanted))
     strips = tuple(
         tuple(
-            _shown(table, row, images[row], float(similarity))
+            _example_image(table, row, images[row], float(similarity))
             for row, similarity in zip(line, (1.0, *found.similarities[place]), strict=True)
         )
         for place, line in zip(chosen.tolist(), wanted.tolist(), strict=True)
@@ -77,32 +79,32 @@ def showing(workspace: Workspace, member: str, queries: int = 10, k: int = 6, se
     return Page(strips, int((~right).sum()), len(held), _map(table, held, vectors, seed))
 
 
-def _chosen(right: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+def _choose(right: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """Places of queries, the wrong ones first: half of them, or as many as there are."""
     wrong, good = (rng.permutation(np.flatnonzero(mask)) for mask in (~right, right))
     first = min(len(wrong), max(count - count // 2, count - len(good)))
     return np.concatenate([wrong[:first], good[: count - first]])
 
 
-def _images(workspace: Workspace, source: Source, rows: np.ndarray) -> Work[dict[int, np.ndarray]]:
+def _images(workspace: Workspace, source: EmbeddedRun, rows: np.ndarray) -> Work[dict[int, np.ndarray]]:
     """The rows' images as the run's cache holds them."""
-    loaded = yield from loading(workspace, source.table.take(rows), "train", geometry(source.experiment))
+    loaded = yield from load_rows(workspace, source.table.take(rows), "train", geometry(source.experiment))
     return {row: np.asarray(loaded.cache[place]) for place, row in enumerate(rows.tolist())}
 
 
-def _shown(table: Table, row: int, image: np.ndarray, similarity: float) -> Shown:
-    return Shown(str(table.ids[row]), table.label_names(row)[0], image, similarity)
+def _example_image(table: Table, row: int, image: np.ndarray, similarity: float) -> ExampleImage:
+    return ExampleImage(str(table.ids[row]), table.label_names(row)[0], image, similarity)
 
 
 def _map(table: Table, held: np.ndarray, vectors: np.ndarray, seed: int) -> Map:
     """Source: van der Maaten and Hinton 2008, "Visualizing Data using t-SNE", by scikit-learn, on cosines."""
     from sklearn.manifold import TSNE
 
-    rows = np.sort(generator(seed, "look retrieve map").permutation(held)[:MAPPED])
+    rows = np.sort(generator(seed, "look retrieve map").permutation(held)[:MAX_MAP_POINTS])
     perplexity = min(30.0, max(1.0, (len(rows) - 1) / 3))
     model = TSNE(2, perplexity=perplexity, metric="cosine", init="random", random_state=seed)
     names: Sequence[str] = table.class_groups
-    truth = table.true_labels()[rows]
+    truth = table.targets()[rows]
     shapes = np.array([names[number] for number in truth]) if names else np.empty(0, str)
     places = np.asarray(model.fit_transform(vectors[rows].astype(np.float32)))
     return Map(places, np.array(table.classes)[truth], shapes)

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kit.stages.retrieval.examples import Map, Page, Shown
+from kit.stages.retrieval.examples import ExampleImage, Map, Page
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CELL = 1.5  # inches of an image
-NAMED = 20  # groups that a legend names; more are only coloured
+MAX_LEGEND_GROUPS = 20  # groups that a legend names; more are only coloured
 RIGHT, WRONG = "#0072b2", "#d55e00"  # told apart by all kinds of sight (Okabe and Ito 2008)
 
 
-def page(found: Page, title: str) -> Figure:
+def neighbour_figure(found: Page, title: str) -> Figure:
     """A row a query: its image, then the nearest ones, each with its class, its cosine and whether it is right."""
     from matplotlib.figure import Figure
 
@@ -32,7 +32,7 @@ def page(found: Page, title: str) -> Figure:
     return figure
 
 
-def _cell(axes: Any, shown: Shown, query: Shown) -> None:
+def _cell(axes: Any, shown: ExampleImage, query: ExampleImage) -> None:
     axes.imshow(shown.image)
     axes.set_xticks([])
     axes.set_yticks([])
@@ -50,7 +50,7 @@ def _cell(axes: Any, shown: Shown, query: Shown) -> None:
         spine.set_linewidth(2.5)
 
 
-def scattered(found: Map, title: str) -> Figure:
+def embedding_map(found: Map, title: str) -> Figure:
     """The map twice, coloured by class and by shape group; once where there are no shape groups."""
     from matplotlib.figure import Figure
 
@@ -61,7 +61,7 @@ def scattered(found: Map, title: str) -> Figure:
         axes = figure.add_subplot(1, len(panels), number)
         kinds, place = np.unique(names, return_inverse=True)
         axes.scatter(found.places[:, 0], found.places[:, 1], c=place, cmap="turbo", s=9, linewidths=0)
-        for kind in range(len(kinds) if len(kinds) <= NAMED else 0):
+        for kind in range(len(kinds) if len(kinds) <= MAX_LEGEND_GROUPS else 0):
             middle, box = (
                 np.median(found.places[place == kind], axis=0),
                 {"fc": "white", "alpha": 0.7, "lw": 0},

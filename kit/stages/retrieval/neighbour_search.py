@@ -14,33 +14,33 @@ from kit.core.progress import Progress, Work
 from kit.data.embeddings import Vectors
 from kit.data.predictions import Predictions
 from kit.errors import InvalidError, KitWarning
-from kit.kinds import Neighbours, Reranker
+from kit.kinds import Reranker, RetrievedNeighbours
 from kit.kinds.advice import predict_command
-from kit.stages.retrieval.source import Source
+from kit.stages.retrieval.source import EmbeddedRun
 
 TASK = "retrieve"
 
 
 @dataclass(frozen=True, eq=False)
-class Answered:
-    """Rows of one split by fold number, and the neighbours of each; `near` has a row for each that has a vector."""
+class SplitNeighbours:
+    """Rows of one split by fold number, and the neighbours of each row that has a vector."""
 
     ids: np.ndarray  # (rows,) of str
     folds: np.ndarray  # (rows,) int64, whose network was asked
     known: np.ndarray  # (rows,) bool, which have a vector
-    near: Neighbours  # of the known ones
+    neighbours: RetrievedNeighbours  # of the known ones
     rows: np.ndarray  # (known, k) int64, the neighbours' places in the training table
 
-    def scattered(self, scores: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    def scatter_scores(self, scores: np.ndarray, prior: np.ndarray) -> np.ndarray:
         """Scores (known, K) in the places of their rows, the classes' prior (K,) elsewhere, float32."""
         whole = np.tile(prior, (len(self.ids), 1))
         whole[self.known] = scores
         return whole.astype(np.float32)
 
 
-def asking(
-    source: Source, k: int, rerankers: Sequence[Reranker] = (), ignored: Sequence[str] = (), detail: str = "",
-) -> Work[tuple[Answered, Answered]]:  # fmt: skip
+def find_neighbours(
+    source: EmbeddedRun, k: int, rerankers: Sequence[Reranker] = (), ignored: Sequence[str] = (), detail: str = "",
+) -> Work[tuple[SplitNeighbours, SplitNeighbours]]:  # fmt: skip
     """The k nearest training images of out-of-fold rows, and of test rows, by each fold's network.
 
     Raises ConfigError C28 where a fold's gallery has fewer than k images; warns (W21) of classes that it lacks.
@@ -50,30 +50,30 @@ def asking(
     total = 2 * len(source.by_fold)
     for number, (fold, made) in enumerate(source.by_fold.items()):
         yield Progress(TASK, 2 * number, total, f"{source.member} {detail}".strip())
-        gallery, held = source.gallery(fold, ignored), source.held_out(fold)
+        gallery, held = source.gallery(fold, ignored), source.oof_mask(fold)
         vectors = np.ascontiguousarray(made.train.vectors[gallery])
         queries = Vectors(source.table.ids[held], made.train.vectors[held])
         oof.append(_of_fold(source, fold, queries, gallery, vectors, _chain(rerankers, fold), k))
         yield Progress(TASK, 2 * number + 1, total, f"{source.member} {detail}".strip())
         test.append(_of_fold(source, fold, made.test, gallery, vectors, _chain(rerankers, None), k))
-    return _joined(oof), _joined(test)
+    return _concat(oof), _concat(test)
 
 
 def _of_fold(
-    source: Source,
+    source: EmbeddedRun,
     fold: int,
     queries: Vectors,
     gallery: np.ndarray,
     vectors: np.ndarray,
     search: Search,
     k: int,
-) -> Answered:
-    known = queries.known()
+) -> SplitNeighbours:
+    known = queries.has_image()
     found = search(np.ascontiguousarray(queries.vectors[known]), vectors, k)
     rows = gallery[found.rows]
-    labels = source.table.true_labels()[rows]
-    near = Neighbours(found.similarities, labels, len(source.table.classes))
-    return Answered(queries.ids, np.full(len(queries), fold), known, near, rows)
+    labels = source.table.targets()[rows]
+    near = RetrievedNeighbours(found.similarities, labels, len(source.table.classes))
+    return SplitNeighbours(queries.ids, np.full(len(queries), fold), known, near, rows)
 
 
 def _chain(rerankers: Sequence[Reranker], fold: int | None) -> Search:
@@ -84,30 +84,30 @@ def _chain(rerankers: Sequence[Reranker], fold: int | None) -> Search:
     return search
 
 
-def _joined(parts: Sequence[Answered]) -> Answered:
-    first = parts[0].near
-    near = Neighbours(
-        np.concatenate([part.near.similarities for part in parts]),
-        np.concatenate([part.near.labels for part in parts]),
+def _concat(parts: Sequence[SplitNeighbours]) -> SplitNeighbours:
+    first = parts[0].neighbours
+    near = RetrievedNeighbours(
+        np.concatenate([part.neighbours.similarities for part in parts]),
+        np.concatenate([part.neighbours.labels for part in parts]),
         first.classes,
     )
     ids, folds, known, rows = (
         np.concatenate([getattr(part, name) for part in parts]) for name in ("ids", "folds", "known", "rows")
     )
-    return Answered(ids, folds, known, near, rows)
+    return SplitNeighbours(ids, folds, known, near, rows)
 
 
-def with_classifier(answered: Answered, predicted: Predictions) -> Answered:
+def with_classifier(answered: SplitNeighbours, predicted: Predictions) -> SplitNeighbours:
     """The same answers, beside what the same folds' classifier says of the rows."""
-    found = np.empty((len(answered.near), answered.near.classes), np.float32)
+    found = np.empty((len(answered.neighbours), answered.neighbours.classes), np.float32)
     folds = answered.folds[answered.known]
     for fold in np.unique(folds).tolist():
         ids = answered.ids[answered.known][folds == fold]
         found[folds == fold] = predicted.take(predicted.folds == fold).align(ids.tolist(), allow_extra=True)
-    return replace(answered, near=replace(answered.near, probabilities=found))
+    return replace(answered, neighbours=replace(answered.neighbours, probabilities=found))
 
 
-def classifiers(source: Source) -> Iterator[Predictions]:
+def classifiers(source: EmbeddedRun) -> Iterator[Predictions]:
     """The run's own out-of-fold and test predictions by the same views.
 
     Raises InvalidError D41 where there are none, D48 where they come from other checkpoints than the embeddings.
@@ -121,7 +121,7 @@ def classifiers(source: Source) -> Iterator[Predictions]:
                 f"{source.member} has no predictions to join: {file} is missing", code="D41", hint=hint
             )
         made = Predictions.read(file)
-        if _differ(source.tags, made.about.get("checkpoints", {})):
+        if _differ(source.tags, made.metadata.get("checkpoints", {})):
             raise InvalidError(
                 f"the embeddings and the predictions of {source.member} come from different checkpoints", code="D48",
                 hint=hint.replace("kit tta", "kit embed"),
@@ -133,13 +133,13 @@ def _differ(mine: Mapping[str, str], theirs: Mapping[str, str]) -> bool:
     return any(theirs.get(fold) != tag for fold, tag in mine.items())
 
 
-def warn_of_missing(source: Source, ignored: Sequence[str]) -> None:
+def warn_of_missing(source: EmbeddedRun, ignored: Sequence[str]) -> None:
     """Warns (W21) of classes that have rows, and in some fold's gallery no image to be answered with."""
-    labels, classes = source.table.true_labels(), source.table.classes
+    labels, classes = source.table.targets(), source.table.classes
     lost: dict[str, list[int]] = {}
     for fold in source.by_fold:
         there = np.bincount(labels[source.gallery(fold, ignored)], minlength=len(classes)) > 0
-        asked = np.bincount(labels[source.held_out(fold)], minlength=len(classes)) > 0
+        asked = np.bincount(labels[source.oof_mask(fold)], minlength=len(classes)) > 0
         for number in np.flatnonzero(asked & ~there):
             if classes[number] not in ignored:
                 lost.setdefault(classes[number], []).append(fold)

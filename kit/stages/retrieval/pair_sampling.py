@@ -6,11 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-MOST = 20_000  # pairs of each kind that a fold gives
+MAX_PAIRS_PER_FOLD = 20_000  # pairs of each kind that a fold gives
 
 
-def draw(
-    labels: np.ndarray, shapes: Sequence[str], near: np.ndarray, rng: np.random.Generator, most: int = MOST
+def sample_pairs(
+    labels: np.ndarray,
+    shapes: Sequence[str],
+    near: np.ndarray,
+    rng: np.random.Generator,
+    most: int = MAX_PAIRS_PER_FOLD,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of rows (pairs, 2) int64, and whether each is of one class, bool (pairs,).
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kit.evaluation.pair_classifier import Judge, features
-from kit.stages.retrieval.source import Source
+from kit.evaluation.pair_classifier import PairClassifier, pair_features
+from kit.stages.retrieval.source import EmbeddedRun
 
 TEST = "test"  # the judge of pairs of test rows, fitted on all drawn pairs
 
@@ -23,15 +23,15 @@ class _Pair:
     seen: bool  # whether every network was trained on one of the two
 
 
-def judged(
-    source: Source, wanted: Sequence[tuple[str, str]], judges: Mapping[str, Judge]
+def score_pairs(
+    source: EmbeddedRun, wanted: Sequence[tuple[str, str]], judges: Mapping[str, PairClassifier]
 ) -> tuple[np.ndarray, int]:
     """Probabilities (pairs,) of one class, and how many pairs every network was trained on a row of.
 
     A pair with a training row is judged by the network and the judge of the fold that held it out, where two are by one
     that held out both; a pair of test rows by all networks, whose probabilities are averaged.
     """
-    pairs = _placed(source, wanted)
+    pairs = _locate(source, wanted)
     total, counts = np.zeros(len(pairs)), np.zeros(len(pairs))
     for fold, embedded in source.by_fold.items():
         asked = [number for number, pair in enumerate(pairs) if fold in pair.folds]
@@ -43,7 +43,7 @@ def judged(
             )
             for side in zip(*(pairs[number].rows for number in asked), strict=True)
         ]
-        given = features(*sides)[None]
+        given = pair_features(*sides)[None]
         trained = np.array([pairs[number].trained for number in asked])
         told = [judges[name].blend(given)[:, 1] for name in (str(fold), TEST)]
         total[asked] += np.where(trained, *told)
@@ -51,7 +51,7 @@ def judged(
     return total / np.maximum(counts, 1), sum(pair.seen for pair in pairs)
 
 
-def _placed(source: Source, wanted: Sequence[tuple[str, str]]) -> list[_Pair]:
+def _locate(source: EmbeddedRun, wanted: Sequence[tuple[str, str]]) -> list[_Pair]:
     everyone = frozenset(source.by_fold)
     train = {name: place for place, name in enumerate(source.table.ids.tolist())}
     first = next(iter(source.by_fold.values()))

@@ -21,20 +21,27 @@ from kit.data.csv_file import read_csv
 from kit.data.table import Table
 from kit.errors import Case, ConfigError, DataError, InvalidError
 from kit.evaluation.crossfit import cross_fit
-from kit.evaluation.pair_classifier import FEATURES, Judge, best_threshold, curve, features, shifted
+from kit.evaluation.pair_classifier import (
+    FEATURES,
+    PairClassifier,
+    adjust_for_prior,
+    best_threshold,
+    curve,
+    pair_features,
+)
 from kit.kinds import Metric
 from kit.kinds.label_kinds import MEANING
 from kit.stages.blending.out_of_fold import labels
-from kit.stages.retrieval.pair_sampling import draw
-from kit.stages.retrieval.pair_scoring import TEST, judged
-from kit.stages.retrieval.source import Source, read_source
+from kit.stages.retrieval.pair_sampling import sample_pairs
+from kit.stages.retrieval.pair_scoring import TEST, score_pairs
+from kit.stages.retrieval.source import EmbeddedRun, read_source
 
 TASK = "pairs"
 SCHEMA = 1
 
 
 @dataclass(frozen=True)
-class Judged:
+class AnsweredPairs:
     """What was learned of pairs, and the pairs that were asked for."""
 
     model: Path
@@ -42,7 +49,7 @@ class Judged:
     scores: Mapping[str, float]  # on drawn pairs of other folds than the judge was fitted on
     threshold: float  # from which pairs are told the same, so that F1 is best
     f1: float  # there, on the same pairs
-    told_from: float  # the threshold, moved as the probabilities of the asked pairs are
+    adjusted_threshold: float  # the threshold, moved as the probabilities of the asked pairs are
     ids: tuple[tuple[str, str], ...]
     probabilities: tuple[float, ...]
     seen: int  # pairs of training rows that no network of the run was without
@@ -50,28 +57,29 @@ class Judged:
 
 def pairs(
     workspace: Workspace | StrPath, member: str, asked: Path | None = None, share: float | None = None
-) -> Judged:
+) -> AnsweredPairs:
     """Learns from a member's embeddings such as `runs/r@hflip`, and judges the pairs of a CSV, its first two columns.
 
     `share` of the asked pairs that are the same moves the probabilities; without it they are those of pairs that are
     half and half. Raises what `read_source` raises, DataError D64 for an unknown id, InvalidError D46 for too few rows.
     """
-    return finish(judging(Workspace.of(workspace), member, asked, share))
+    return finish(pairs_with_progress(Workspace.of(workspace), member, asked, share))
 
 
-def judging(
+def pairs_with_progress(
     workspace: Workspace, member: str, asked: Path | None = None, share: float | None = None
-) -> Work[Judged]:
+) -> Work[AnsweredPairs]:
     """pairs, with its progress."""
-    table = labels(workspace).sorted_by_id()
+    table = labels(workspace).sort_by_id()
     if table.is_multi_label:
         raise ConfigError(f"pairs are of {MEANING['numbers']}, the table has any number", code="C17")
     source = read_source(workspace, member, table)
     wanted = _read(asked, table, source) if asked is not None else ()
-    made, same, folds = yield from _drawn(source, workspace.experiment.seed)
-    honest, judge = cross_fit(Judge(), made[None], same.astype(np.int64), folds)
+    made, same, folds = yield from _draw_pairs(source, workspace.experiment.seed)
+    honest, judge = cross_fit(PairClassifier(), made[None], same.astype(np.int64), folds)
     judges = {
-        str(fold): Judge().fit(made[None, folds != fold], same[folds != fold]) for fold in np.unique(folds)
+        str(fold): PairClassifier().fit(made[None, folds != fold], same[folds != fold])
+        for fold in np.unique(folds)
     }
     judges = {**judges, TEST: judge}
     found = honest[:, 1]
@@ -83,28 +91,28 @@ def judging(
         "drawn": len(same), "scores": scores, "threshold": threshold, "f1": f1, "curve": curve(found, same),
         "judges": {name: one.spec() for name, one in judges.items()},
     })  # fmt: skip
-    told, seen = judged(source, wanted, judges)
+    told, seen = score_pairs(source, wanted, judges)
     level = np.array([threshold])
     if share is not None:
-        told, level = (shifted(values, float(same.mean()), share) for values in (told, level))
-    return Judged(
+        told, level = (adjust_for_prior(values, float(same.mean()), share) for values in (told, level))
+    return AnsweredPairs(
         model, len(same), scores, threshold, f1, float(level[0]), tuple(wanted), tuple(told.tolist()), seen
     )
 
 
-def _drawn(source: Source, seed: int) -> Work[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def _draw_pairs(source: EmbeddedRun, seed: int) -> Work[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Features (pairs, F) of drawn pairs, whether each is of one class, and the fold that held both out."""
     made, same, folds = [], [], []
     shapes = source.table.class_groups or source.table.classes
     for number, (fold, embedded) in enumerate(source.by_fold.items()):
         yield Progress(TASK, number, len(source.by_fold), f"{source.member} fold {fold}")
-        rows = np.array([row for row in source.held_out(fold) if source.known[row]])
+        rows = np.array([row for row in source.oof_mask(fold) if source.has_vector[row]])
         vectors = np.ascontiguousarray(embedded.train.vectors[rows]) if len(rows) else np.empty((0, 1))
         if len(rows) < 2:
             continue
         near = nearest(vectors, vectors, min(20, len(rows))).rows
-        chosen, equal = draw(source.table.true_labels()[rows], shapes, near, generator(seed, TASK, fold))
-        made.append(features(vectors[chosen[:, 0]], vectors[chosen[:, 1]]))
+        chosen, equal = sample_pairs(source.table.targets()[rows], shapes, near, generator(seed, TASK, fold))
+        made.append(pair_features(vectors[chosen[:, 0]], vectors[chosen[:, 1]]))
         same.append(equal)
         folds.append(np.full(len(equal), fold))
     if len(made) < 2 or any(part.all() or not part.any() for part in same):
@@ -115,7 +123,7 @@ def _drawn(source: Source, seed: int) -> Work[tuple[np.ndarray, np.ndarray, np.n
     return np.concatenate(made), np.concatenate(same), np.concatenate(folds)
 
 
-def _read(file: Path, table: Table, source: Source) -> tuple[tuple[str, str], ...]:
+def _read(file: Path, table: Table, source: EmbeddedRun) -> tuple[tuple[str, str], ...]:
     """The pairs of a CSV's first two columns. Raises DataError D64 where an id is of neither table."""
     read = read_csv(file, fixed="save the pairs as CSV in UTF-8, with commas")
     if len(read.columns) < 2:

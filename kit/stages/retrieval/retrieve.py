@@ -24,18 +24,23 @@ from kit.evaluation.competition import metric_of
 from kit.evaluation.crossfit import cross_fit
 from kit.evaluation.ensembler_setup import for_metric
 from kit.evaluation.gains import Gain
-from kit.evaluation.paired import paired
-from kit.kinds import Classes, Ensembler, Metric, Neighbours, Reranker, Scorer
+from kit.evaluation.paired import compute_gains
+from kit.kinds import Classes, Ensembler, Metric, Reranker, RetrievedNeighbours, Scorer
 from kit.kinds.label_kinds import check_takes
-from kit.runs.run import sources
-from kit.runs.scoring import beside_plain, scored
-from kit.stages.blending.out_of_fold import labels, relatives
-from kit.stages.retrieval.neighbour_search import Answered, asking, classifiers, with_classifier
-from kit.stages.retrieval.source import Source, check_classes, read_source
+from kit.runs.run import plugin_hashes
+from kit.runs.scoring import gain_over_plain, with_scores
+from kit.stages.blending.out_of_fold import labels, row_clusters
+from kit.stages.retrieval.neighbour_search import (
+    SplitNeighbours,
+    classifiers,
+    find_neighbours,
+    with_classifier,
+)
+from kit.stages.retrieval.source import EmbeddedRun, check_ignored_classes, read_source
 
 
 @dataclass(frozen=True)
-class Tried:
+class RerankerGain:
     """A reranker, by itself: its gain over the search without any, and whether the answer uses it."""
 
     name: str
@@ -54,7 +59,7 @@ class Retrieved:
     in_sample: float  # the metric on the rows that the scorer was fitted on
     plain: Mapping[str, float]  # the classifier's scores of the same rows, where there is one
     gain: Gain | None  # over the classifier, by the metric
-    rerankers: tuple[Tried, ...]
+    rerankers: tuple[RerankerGain, ...]
 
 
 def retrieve(
@@ -68,27 +73,27 @@ def retrieve(
     Raises what `read_source` raises, ConfigError C28 for more neighbours than a gallery has, C17 for labels that a
     scorer does not take, InvalidError D41 where a scorer joins predictions that are not there.
     """
-    return finish(retrieving(Workspace.of(workspace), members, scorer, rerankers))
+    return finish(retrieve_with_progress(Workspace.of(workspace), members, scorer, rerankers))
 
 
-def retrieving(
+def retrieve_with_progress(
     workspace: Workspace, members: Sequence[str], scorer: Any = "power", rerankers: Sequence[Any] = ()
 ) -> Work[list[Retrieved]]:
     """retrieve, with its progress."""
     root = workspace.root
     asked = Scorer.open(scorer, root, "scorer")
-    opened = [Reranker.open(spec, root, "reranker").within(root) for spec in rerankers]
-    table = labels(workspace).sorted_by_id()
+    opened = [Reranker.open(spec, root, "reranker").in_workspace(root) for spec in rerankers]
+    table = labels(workspace).sort_by_id()
     metric = metric_of(workspace, table)
     check_takes((asked, metric), table.label_kind, root)
-    recipe = for_metric(asked, metric).bind(Classes(table.classes))
-    named = [one.called() for one in (asked, *opened)]
-    desk = _Desk(workspace, table, metric, recipe, opened, named)
+    recipe = for_metric(asked, metric).with_classes(Classes(table.classes))
+    named = [one.slug() for one in (asked, *opened)]
+    desk = _RetrievalContext(workspace, table, metric, recipe, opened, named)
     read = [read_source(workspace, member, table) for member in members]
     made = []
     for source in read:
-        mine = replace(desk, table=source.table, scorer=recipe.bind(Classes(source.table.classes)))
-        made.append((yield from mine.answering(source)))
+        mine = replace(desk, table=source.table, scorer=recipe.with_classes(Classes(source.table.classes)))
+        made.append((yield from mine.answer(source)))
     return made
 
 
@@ -98,26 +103,26 @@ class _Scoring:
 
     scorer: Scorer
 
-    def fit(self, members: Neighbours, truth: np.ndarray) -> Self:
+    def fit(self, members: RetrievedNeighbours, truth: np.ndarray) -> Self:
         return replace(self, scorer=self.scorer.fit(members, truth))
 
-    def blend(self, members: Neighbours) -> np.ndarray:
+    def blend(self, members: RetrievedNeighbours) -> np.ndarray:
         return self.scorer.score(members)
 
 
 @dataclass(frozen=True, eq=False)
-class _Way:
+class _SearchVariant:
     """One way to search: the neighbours that it finds, their honest scores, and the scorer fitted on all of them."""
 
     rerankers: tuple[Reranker, ...]
-    oof: Answered
-    test: Answered
+    oof: SplitNeighbours
+    test: SplitNeighbours
     honest: np.ndarray  # (known, K)
     scorer: Scorer
 
 
 @dataclass(frozen=True)
-class _Desk:
+class _RetrievalContext:
     """What all members of a command share."""
 
     workspace: Workspace
@@ -127,47 +132,49 @@ class _Desk:
     rerankers: Sequence[Reranker]
     names: Sequence[str]  # of the scorer and the rerankers as they were asked for
 
-    def answering(self, source: Source) -> Work[Retrieved]:
+    def answer(self, source: EmbeddedRun) -> Work[Retrieved]:
         """One run's answers, by each set of rerankers; the best set by other rows' scores is written."""
-        ignored = self.scorer.ignores()
-        check_classes(source, ignored)
+        ignored = self.scorer.classes_to_ignore()
+        check_ignored_classes(source, ignored)
         said = tuple(classifiers(source)) if self.scorer.takes_probabilities else ()
-        ways: list[_Way] = []
+        ways: list[_SearchVariant] = []
         for chosen in _subsets(self.rerankers):
             detail = " ".join(reranker.plugin_name() for reranker in chosen)
-            found = yield from asking(source, self.scorer.neighbours(), chosen, ignored, detail)
+            found = yield from find_neighbours(source, self.scorer.neighbours(), chosen, ignored, detail)
             if said:
                 found = (with_classifier(found[0], said[0]), with_classifier(found[1], said[1]))
             ways.append(self._way(source, chosen, *found))
-        return self._written(source, ways)
+        return self._write(source, ways)
 
-    def _way(self, source: Source, chosen: tuple[Reranker, ...], oof: Answered, test: Answered) -> _Way:
+    def _way(
+        self, source: EmbeddedRun, chosen: tuple[Reranker, ...], oof: SplitNeighbours, test: SplitNeighbours
+    ) -> _SearchVariant:
         rows, folds = self._rows(source, oof)
         held = self.table.take(rows)
         honest, fitted = cross_fit(
-            _Scoring(self.scorer), oof.near, held.true_labels(), folds, relatives(folds, held)
+            _Scoring(self.scorer), oof.neighbours, held.targets(), folds, row_clusters(folds, held)
         )
-        return _Way(chosen, oof, test, honest, fitted.scorer)
+        return _SearchVariant(chosen, oof, test, honest, fitted.scorer)
 
-    def _rows(self, source: Source, oof: Answered) -> tuple[np.ndarray, np.ndarray]:
+    def _rows(self, source: EmbeddedRun, oof: SplitNeighbours) -> tuple[np.ndarray, np.ndarray]:
         """The known rows' places in the table, and the fold that held each out, in the first repeat."""
-        rows = self.table.rows_of(oof.ids[oof.known])
+        rows = self.table.index_of(oof.ids[oof.known])
         return rows, source.folds.numbers[rows, 0]
 
-    def _written(self, source: Source, ways: Sequence[_Way]) -> Retrieved:
+    def _write(self, source: EmbeddedRun, ways: Sequence[_SearchVariant]) -> Retrieved:
         rows, folds = self._rows(source, ways[0].oof)
         held = self.table.take(rows)
-        honest, best = self._chosen(ways, held, folds)
+        honest, best = self._choose(ways, held, folds)
         way, prior = ways[best], self.table.counts() / len(self.table)
         name = "-".join([source.views, *self.names])
         folder, about = source.run.predictions(name), self._about(source, name, way)
-        shares = way.oof.scattered(honest, prior)
+        shares = way.oof.scatter_scores(honest, prior)
         oof = Predictions(way.oof.ids, way.oof.folds, self.table.classes, shares, {**about, "rows": "oof"})
-        oof = scored(
-            replace(oof, about={**oof.about, "folds": source.about["folds"]}), self.metric, self.table
+        oof = with_scores(
+            replace(oof, metadata={**oof.metadata, "folds": source.about["folds"]}), self.metric, self.table
         )
         oof.write(folder / "oof.parquet")
-        answers = way.test.scattered(way.scorer.score(way.test.near), prior)
+        answers = way.test.scatter_scores(way.scorer.score(way.test.neighbours), prior)
         test = {
             **about,
             "rows": "test",
@@ -177,38 +184,42 @@ class _Desk:
         Predictions(way.test.ids, way.test.folds, self.table.classes, answers, test).write(
             folder / "test.parquet"
         )
-        truth = held.true_labels()
+        truth = held.targets()
         return Retrieved(
-            f"runs/{source.run.name}@{name}", folder, way.scorer.spec(), oof.about["scores"],
-            self.metric.score(truth, way.scorer.score(way.oof.near)),
-            *beside_plain(source.run, oof, self.metric, self.table), self._tried(ways, way, held),
+            f"runs/{source.run.name}@{name}", folder, way.scorer.spec(), oof.metadata["scores"],
+            self.metric.score(truth, way.scorer.score(way.oof.neighbours)),
+            *gain_over_plain(source.run, oof, self.metric, self.table), self._reranker_gains(ways, way, held),
         )  # fmt: skip
 
-    def _chosen(self, ways: Sequence[_Way], held: Table, folds: np.ndarray) -> tuple[np.ndarray, int]:
+    def _choose(
+        self, ways: Sequence[_SearchVariant], held: Table, folds: np.ndarray
+    ) -> tuple[np.ndarray, int]:
         """Honest scores (known, K), each fold's by the way that is best on the others', and the best way of all."""
         if len(ways) == 1:
             return ways[0].honest, 0
-        stack, truth = np.stack([way.honest for way in ways]), held.true_labels()
+        stack, truth = np.stack([way.honest for way in ways]), held.targets()
         single = for_metric(Ensembler.open("single"), self.metric)
         try:
-            honest, fitted = cross_fit(single, stack, truth, folds, relatives(folds, held))
+            honest, fitted = cross_fit(single, stack, truth, folds, row_clusters(folds, held))
         except InvalidError:  # too few rows to choose on some and to score on others
             return ways[0].honest, 0
         return honest, int(getattr(fitted, "member", 0))
 
-    def _tried(self, ways: Sequence[_Way], kept: _Way, held: Table) -> tuple[Tried, ...]:
-        base, truth = ways[0].honest, held.true_labels()
+    def _reranker_gains(
+        self, ways: Sequence[_SearchVariant], kept: _SearchVariant, held: Table
+    ) -> tuple[RerankerGain, ...]:
+        base, truth = ways[0].honest, held.targets()
         found = []
         for reranker in self.rerankers:
             alone = next(way for way in ways if way.rerankers == (reranker,))
-            (gain,) = paired(self.metric, truth, alone.honest, {"plain search": base}, held.groups)
-            found.append(Tried(reranker.plugin_name(), gain, reranker in kept.rerankers))
+            (gain,) = compute_gains(self.metric, truth, alone.honest, {"plain search": base}, held.groups)
+            found.append(RerankerGain(reranker.plugin_name(), gain, reranker in kept.rerankers))
         return tuple(found)
 
-    def _about(self, source: Source, name: str, way: _Way) -> dict[str, Any]:
+    def _about(self, source: EmbeddedRun, name: str, way: _SearchVariant) -> dict[str, Any]:
         """What the predictions say of themselves: the embeddings' word, and how they were compared."""
         kept = {key: source.about[key] for key in ("run", "merge", "classes", "average_group")}
-        plugins = {**source.about["plugins"], **sources([way.scorer, *way.rerankers])}
+        plugins = {**source.about["plugins"], **plugin_hashes([way.scorer, *way.rerankers])}
         retrieval = {
             "embeddings": source.views, "scorer": way.scorer.spec(), "rerankers": [one.spec() for one in way.rerankers]
         }  # fmt: skip

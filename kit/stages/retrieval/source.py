@@ -1,4 +1,4 @@
-"""Source: a run's embeddings by one set of views, checked to be of the run's folds and the tables' rows."""
+"""EmbeddedRun: a run's embeddings by one set of views, checked to be of the run's folds and the tables' rows."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from kit.config.models import Experiment, split
 from kit.config.workspace import Workspace, member_parts
 from kit.data.embeddings import Embeddings
 from kit.data.folds import Folds
-from kit.data.predictions import about_of, ids_fingerprint
+from kit.data.predictions import ids_fingerprint, metadata_of
 from kit.data.table import Table, test_table
 from kit.errors import Case, ConfigError, InvalidError
 from kit.kinds import Splitter
 from kit.kinds.advice import predict_command
 from kit.runs.naming import table_of
-from kit.runs.run import UNTRAINED, Run
+from kit.runs.run import STATE_UNTRAINED, Run
 from kit.stages.blending.members import run_folder
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class EmbeddedRun:
     """What is compared: each fold's embeddings by number, and the training rows, sorted by id."""
 
     run: Run
@@ -51,22 +51,22 @@ class Source:
         return {str(fold): str(made.about["checkpoint"]) for fold, made in self.by_fold.items()}
 
     @cached_property
-    def known(self) -> np.ndarray:
+    def has_vector(self) -> np.ndarray:
         """Which training rows have a vector, bool (rows,)."""
-        return next(iter(self.by_fold.values())).train.known()
+        return next(iter(self.by_fold.values())).train.has_image()
 
     def gallery(self, fold: int, ignored: Sequence[str] = ()) -> np.ndarray:
         """Rows that a fold's queries are compared with: those its model trained on, but those of ignored classes."""
-        trained = self.folds.train(self.splitter, fold) & self.known
+        trained = self.folds.training_mask(self.splitter, fold) & self.has_vector
         names = np.array([name in ignored for name in self.table.classes])
-        return np.flatnonzero(trained & ~names[self.table.true_labels()])
+        return np.flatnonzero(trained & ~names[self.table.targets()])
 
-    def held_out(self, fold: int) -> np.ndarray:
+    def oof_mask(self, fold: int) -> np.ndarray:
         """Rows that a fold's model never saw, those without a vector too."""
-        return np.flatnonzero(self.folds.held_out(fold))
+        return np.flatnonzero(self.folds.oof_mask(fold))
 
 
-def read_source(workspace: Workspace, text: str, table: Table) -> Source:
+def read_source(workspace: Workspace, text: str, table: Table) -> EmbeddedRun:
     """The embeddings written `runs/r@hflip` or `r` (its plain views); `table` is the training table, sorted by id.
 
     Raises ConfigError C20 for a run that does not exist, InvalidError D47 for damaged embeddings, D48 for none, and for
@@ -76,26 +76,28 @@ def read_source(workspace: Workspace, text: str, table: Table) -> Source:
     run = Run(run_folder(workspace, place))
     folder, folds = run.embeddings(views), run.folds()
     names = sorted(path.name for path in folder.glob("*") if (path / "manifest.json").is_file())
-    numbers = range(folds.count) if names == [UNTRAINED] else [int(name) for name in names if name.isdigit()]
+    numbers = (
+        range(folds.count) if names == [STATE_UNTRAINED] else [int(name) for name in names if name.isdigit()]
+    )
     if not numbers:
         raise InvalidError(
             f"runs/{run.name} has no embeddings of views {views!r}", code="D48",
             hint=predict_command(run.name, views, workspace.root, command="embed"),
         )  # fmt: skip
-    if names == [UNTRAINED]:
-        by_fold = dict.fromkeys(numbers, Embeddings.read(folder / UNTRAINED))
+    if names == [STATE_UNTRAINED]:
+        by_fold = dict.fromkeys(numbers, Embeddings.read(folder / STATE_UNTRAINED))
     else:
         by_fold = {number: Embeddings.read(folder / str(number)) for number in sorted(numbers)}
     experiment = Experiment.model_validate(split(run.config, Experiment))
     splitter = cast(Splitter, experiment.open("splitter", workspace.root))
     table = table_of(run, table, workspace.competition.data)
-    source = Source(run, views, folds, experiment, splitter, table, by_fold)
+    source = EmbeddedRun(run, views, folds, experiment, splitter, table, by_fold)
     anywhere = workspace.competition.data.model_copy(update={"bad_test": "prior"})  # images need not be here
     _check(source, test_table(workspace.root, anywhere, table.classes).ids.tolist())
     return source
 
 
-def _check(source: Source, test_ids: Sequence[str]) -> None:
+def _check(source: EmbeddedRun, test_ids: Sequence[str]) -> None:
     """Raises InvalidError D48 for what does not fit together, naming it."""
     cases = []
     table, mark = source.table, source.folds.fingerprint()
@@ -126,18 +128,18 @@ def _check(source: Source, test_ids: Sequence[str]) -> None:
 
 def _was_trained_again(run: Run, fold: int, tag: str) -> bool:
     """Whether the checkpoint that embedded has gone, and another one of its number predicted the fold's rows."""
-    part = run.part(fold)
+    part = run.fold_predictions_file(fold)
     if not part.is_file():
         return False
-    last = str(about_of(part)["checkpoints"][str(fold)])
+    last = str(metadata_of(part)["checkpoints"][str(fold)])
     return last.partition(":")[0] == tag.partition(":")[0] and last != tag
 
 
-def _features(source: Source) -> int:
+def _features(source: EmbeddedRun) -> int:
     return next(iter(source.by_fold.values())).train.features
 
 
-def check_classes(source: Source, ignored: Sequence[str]) -> None:
+def check_ignored_classes(source: EmbeddedRun, ignored: Sequence[str]) -> None:
     """Raises ConfigError C29 for an ignored class that the table has not."""
     wrong = [name for name in ignored if name not in source.table.classes]
     if wrong:

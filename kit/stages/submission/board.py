@@ -16,19 +16,19 @@ from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 
-from kit.config.workspace import CONFIG
+from kit.config.workspace import CONFIG_FILE
 from kit.core import files
 from kit.data.csv_file import read_csv
 from kit.errors import Case, ConfigError, DataError, KitError, KitWarning
 from kit.kinds import Metric
-from kit.stages.submission.submission import locked
+from kit.stages.submission.submission import lock_submissions
 
 BOARD = "board.csv"
 # the hint for a board that a spreadsheet has saved in its own way
 SAVED = "save it as CSV UTF-8, with commas between the cells, or take the copy that git has"
-UNDONE = "undone"  # the folder of submissions that were taken back
-MERGES = (".gitattributes", f"{BOARD} merge=union\n")  # beside the board
-MARKS = ("<<<<<<<", "=======", ">>>>>>>")  # that git leaves where it did not merge
+WITHDRAWN_DIR = "undone"  # the folder of submissions that were taken back
+GIT_ATTRIBUTES = (".gitattributes", f"{BOARD} merge=union\n")  # beside the board
+CONFLICT_MARKERS = ("<<<<<<<", "=======", ">>>>>>>")  # that git leaves where it did not merge
 
 
 Key = tuple[int, str, str]
@@ -84,7 +84,7 @@ class Board:
         Raises DataError (D37) for a file that is not a board.
         """
         submissions = Path(submissions)
-        if (submissions / CONFIG).is_file():
+        if (submissions / CONFIG_FILE).is_file():
             submissions = submissions / "submissions"
         path = submissions / BOARD
         if (
@@ -109,7 +109,7 @@ class Board:
             for line, row in zip(table.lines, table.rows, strict=True)
             if row != table.columns  # a header that a merge left double
         ]
-        return cls(submissions, _joined(entries))
+        return cls(submissions, _merge_entries(entries))
 
     @property
     def last(self) -> int:
@@ -118,7 +118,7 @@ class Board:
 
     def enter(self, entry: Entry) -> Board:
         """The board with one more entry, on the disk too; what others entered meanwhile is kept."""
-        return self._changed(lambda entries: (*entries, entry))
+        return self._change(lambda entries: (*entries, entry))
 
     def score(self, number: int | str, value: float, force: bool = False) -> Board:
         """The board with the leaderboard score of a submission, on the disk too.
@@ -129,7 +129,7 @@ class Board:
         if not math.isfinite(value):
             raise ConfigError(f"a score is a number, not {value}", code="C22")
 
-        def scored(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+        def set_score(entries: Sequence[Entry]) -> tuple[Entry, ...]:
             meant = replace(self, entries=tuple(entries)).entry(number)
             if not force:
                 self._check_score(meant, value)
@@ -137,13 +137,13 @@ class Board:
                 replace(entry, leaderboard=value) if entry.key == meant.key else entry for entry in entries
             )
 
-        return self._changed(scored)
+        return self._change(set_score)
 
     def _check_score(self, entry: Entry, value: float) -> None:
         """Raises ConfigError (C22) for a score that the submission's metric cannot have, such as a percentage."""
         root = self.submissions.parent
         try:
-            low, high = Metric.open(entry.metric, root if (root / CONFIG).is_file() else None).limits
+            low, high = Metric.open(entry.metric, root if (root / CONFIG_FILE).is_file() else None).limits
         except KitError:
             return  # a metric that the workspace no longer has
         if low <= value <= high:
@@ -175,12 +175,12 @@ class Board:
             if last.leaderboard is not None:
                 raise ConfigError(f"submission {last.number} was sent, and stays on the board", code="C22")
             for file in self.submissions.glob(f"{last.stem}.*"):
-                (self.submissions / UNDONE).mkdir(exist_ok=True)
-                file.replace(self.submissions / UNDONE / file.name)
+                (self.submissions / WITHDRAWN_DIR).mkdir(exist_ok=True)
+                file.replace(self.submissions / WITHDRAWN_DIR / file.name)
             undone.append(last)
             return tuple(entry for entry in entries if entry.key != last.key)
 
-        board = self._changed(shorter)
+        board = self._change(shorter)
         return undone[0], board
 
     def entry(self, number: int | str) -> Entry:
@@ -203,7 +203,7 @@ class Board:
         hint = f"one of {known}" if known else "kit blend makes one"
         raise ConfigError(f"no submission {asked} on the board", code="C22", hint=hint)
 
-    def ranked(self) -> tuple[Entry, ...]:
+    def sort_entries(self) -> tuple[Entry, ...]:
         """The entries, best first within each metric; those scored on other rows than most come after them."""
         return tuple(sorted(self.entries, key=self._place))
 
@@ -213,21 +213,21 @@ class Board:
 
     def rank_of(self, entry: Entry) -> int:
         """An entry's place, as `rank` says it."""
-        return [one.key for one in self.compared_with(entry)].index(entry.key) + 1
+        return [one.key for one in self.comparable_entries(entry)].index(entry.key) + 1
 
-    def compared_with(self, entry: Entry) -> tuple[Entry, ...]:
+    def comparable_entries(self, entry: Entry) -> tuple[Entry, ...]:
         """The submissions of an entry's metric whose score is of the same rows, the entry included, best first.
 
         Those without a score come last among the ones that are compared.
         """
-        alike = [one for one in self.ranked() if one.metric == entry.metric]
+        alike = [one for one in self.sort_entries() if one.metric == entry.metric]
         if not self.is_apart(entry):
             return tuple(one for one in alike if not self.is_apart(one))
         return tuple(one for one in alike if self.row_sets[one.key] == self.row_sets[entry.key])
 
     def is_apart(self, entry: Entry) -> bool:
         """Whether an entry's score is of other rows than those that scores of its metric are compared on."""
-        return self.row_sets[entry.key] not in ("", self._compared_rows[entry.metric])
+        return self.row_sets[entry.key] not in ("", self._common_rows[entry.metric])
 
     @cached_property
     def row_sets(self) -> Mapping[Key, str]:
@@ -249,7 +249,7 @@ class Board:
         return found
 
     @cached_property
-    def _compared_rows(self) -> Mapping[str, str]:
+    def _common_rows(self) -> Mapping[str, str]:
         """Of each metric the rows on which scores are compared: the most rows, then the most and newest entries."""
         sets: dict[str, dict[str, list[Entry]]] = {}
         for entry in self.entries:
@@ -269,10 +269,10 @@ class Board:
         rows = self.row_sets[entry.key] if apart else ""
         return entry.metric, entry.cv is None, apart, -entry.rows if apart else 0, rows, entry.place()
 
-    def _changed(self, change: Callable[[Sequence[Entry]], tuple[Entry, ...]]) -> Board:
-        with locked(self.submissions):
-            board = replace(self, entries=_joined(change(Board.read(self.submissions).entries)))
-            name, text = MERGES
+    def _change(self, change: Callable[[Sequence[Entry]], tuple[Entry, ...]]) -> Board:
+        with lock_submissions(self.submissions):
+            board = replace(self, entries=_merge_entries(change(Board.read(self.submissions).entries)))
+            name, text = GIT_ATTRIBUTES
             if not (self.submissions / name).exists():
                 files.write_text(self.submissions / name, text)
             files.write_text(self.submissions / BOARD, _text(board.entries))
@@ -287,7 +287,7 @@ def _fingerprint(file: Path) -> str:
         return ""
 
 
-def _joined(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+def _merge_entries(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     """The entries in the order of their numbers, those of one submission joined."""
     found: dict[Key, Entry] = {}
     for entry in entries:
@@ -310,7 +310,7 @@ def _both(one: Entry, other: Entry) -> Entry:
 
 def _refuse_marks(path: Path) -> None:
     text = path.read_bytes().decode(errors="replace")
-    lines = [number for number, line in enumerate(text.splitlines(), 1) if line.startswith(MARKS)]
+    lines = [number for number, line in enumerate(text.splitlines(), 1) if line.startswith(CONFLICT_MARKERS)]
     if lines:
         raise DataError(
             f"{path} has git's conflict marks on lines {', '.join(map(str, lines))}", code="D37",

@@ -21,12 +21,12 @@ from kit.errors import BusyError, ConfigError, KitWarning
 from kit.kinds.decision import upgrade_record
 
 # of a record: what makes two submissions of one content the same
-SAME = ("members", "ensembler", "format", "decision")
-WAIT = 60.0  # seconds for another process that is writing a submission
+CONTENT_KEYS = ("members", "ensembler", "format", "decision")
+LOCK_TIMEOUT_S = 60.0  # seconds for another process that is writing a submission
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenSubmission:
     """A submission's number and its two files."""
 
     number: int
@@ -35,23 +35,23 @@ class Written:
     is_new: bool = True  # False: the same submission was on the board already
 
 
-def slug(name: str) -> str:
+def file_slug(name: str) -> str:
     """A name that is a file's on every system: letters, digits, `.`, `_` and `-`, at most 60."""
     return re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-._")[:60] or "submission"
 
 
 @contextmanager
-def locked(submissions: Path) -> Iterator[None]:
+def lock_submissions(submissions: Path) -> Iterator[None]:
     """Alone at work in the folder of submissions, blocks within a block too. Raises BusyError after a minute's wait."""
     from filelock import FileLock, Timeout
 
     submissions.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(submissions / ".board.lock", timeout=WAIT, is_singleton=True):
+        with FileLock(submissions / ".board.lock", timeout=LOCK_TIMEOUT_S, is_singleton=True):
             yield
     except Timeout:
         raise BusyError(
-            f"another process has been writing to {submissions} for {WAIT:.0f} s", code="R08"
+            f"another process has been writing to {submissions} for {LOCK_TIMEOUT_S:.0f} s", code="R08"
         ) from None
 
 
@@ -63,7 +63,7 @@ def write(
     sep: str = ",",
     last: int = 0,
     entered: Collection[str] = (),
-) -> Written:
+) -> WrittenSubmission:
     """Writes NNNN-<name>.csv under the next free number, and NNNN-<name>.json with the record beside it.
 
     `last` is the highest number that is taken, should its file be gone; `entered` are the files that the board has. The
@@ -72,14 +72,14 @@ def write(
     """
     text = text_of(table, sep)
     digits = hashlib.sha256(text.encode()).hexdigest()
-    with locked(submissions):
-        known = {"name": slug(name), "sha256": digits, **{key: record.get(key) for key in SAME}}
+    with lock_submissions(submissions):
+        known = {"name": file_slug(name), "sha256": digits, **{key: record.get(key) for key in CONTENT_KEYS}}
         there = _same(submissions, known)
         if there is not None and there.name in entered:
             if not there.is_file():
                 files.write_text(there, text)
             elif is_changed(there):
-                kept = _kept_apart(there)
+                kept = _move_aside(there)
                 files.write_text(there, text)
                 warnings.warn(
                     KitWarning(
@@ -87,15 +87,15 @@ def write(
                     ),
                     stacklevel=2,
                 )
-            return Written(_number(there), there, there.with_suffix(".json"), is_new=False)
+            return WrittenSubmission(_number(there), there, there.with_suffix(".json"), is_new=False)
         number = max(next_number(submissions), last + 1) if there is None else _number(there)
-        path = submissions / f"{number:04d}-{slug(name)}.csv"
-        made = {"number": number, "name": slug(name), "file": path.name, "sha256": digits, **record}
+        path = submissions / f"{number:04d}-{file_slug(name)}.csv"
+        made = {"number": number, "name": file_slug(name), "file": path.name, "sha256": digits, **record}
         files.write_json(
             path.with_suffix(".json"), made
         )  # first: it says of a file without a line whose it is
         files.write_text(path, text)
-    return Written(number, path, path.with_suffix(".json"))
+    return WrittenSubmission(number, path, path.with_suffix(".json"))
 
 
 def is_changed(file: Path) -> bool:
@@ -114,7 +114,7 @@ def is_changed(file: Path) -> bool:
     }
 
 
-def _kept_apart(file: Path) -> Path:
+def _move_aside(file: Path) -> Path:
     """Moves a changed submission aside, to a name that is not taken."""
     ends = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
     kept = next(name for end in ends if not (name := file.with_suffix(f".changed{end}.csv")).exists())

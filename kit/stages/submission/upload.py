@@ -26,17 +26,19 @@ def upload_command(workspace: Workspace, number: int | str) -> str:
     entry = board.entry(number)
     file = workspace.submissions / entry.file
     if not file.is_file():
-        raise ConfigError(f"{file} is gone", code="C22", hint=f"{_restoring(workspace, entry)} makes it anew")
+        raise ConfigError(
+            f"{file} is gone", code="C22", hint=f"{_restore_command(workspace, entry)} makes it anew"
+        )
     if is_changed(file):
         raise InvalidError(
             f"{file} was changed on disk: its sha256 is not that of its record", code="D74",
-            hint=f"{_restoring(workspace, entry)} restores it, and keeps the changed file beside it",
+            hint=f"{_restore_command(workspace, entry)} restores it, and keeps the changed file beside it",
         )  # fmt: skip
     competition = workspace.competition.kaggle or PLACEHOLDER
     return f'kaggle competitions submit -c {competition} -f {shlex.quote(_from_here(file))} -m "{_message(entry)}"'
 
 
-def _restoring(workspace: Workspace, entry: Entry) -> str:
+def _restore_command(workspace: Workspace, entry: Entry) -> str:
     """The command that makes a submission again, by its record."""
     try:
         record = read_record((workspace.submissions / entry.file).with_suffix(".json"))

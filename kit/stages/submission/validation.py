@@ -12,9 +12,9 @@ import pandas as pd
 from kit.config.workspace import Workspace
 from kit.data.csv_file import CsvFile, read_submission
 from kit.data.multi_line_cells import multi_line_cells
-from kit.data.normal_form import difference, is_same_text
-from kit.data.table import labelled_rows, sample_frame
-from kit.errors import Case, DataError, InvalidError, nearest
+from kit.data.normal_form import describe_difference, is_same_text
+from kit.data.table import read_labelled_rows, sample_frame
+from kit.errors import Case, DataError, InvalidError, did_you_mean
 from kit.evaluation.competition import decision_of
 from kit.experiment.sample_fit import alike
 from kit.experiment.sample_format import choose_format
@@ -24,7 +24,7 @@ NO_FILE = ("D08", "D09", "D21")  # there is nothing to check
 
 
 @dataclass(frozen=True)
-class Fault:
+class Issue:
     """One thing that does not fit; a missing id has no line."""
 
     code: str
@@ -40,13 +40,13 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Checked:
+class ValidationReport:
     """A submission that was looked through; it is valid if there are no faults, whatever the notes say."""
 
     file: Path
     format: str
     rows: int
-    faults: tuple[Fault, ...]
+    faults: tuple[Issue, ...]
     notes: tuple[str, ...] = ()
 
     def error(self) -> InvalidError:
@@ -60,14 +60,14 @@ class Checked:
         )
 
 
-def check(workspace: Workspace, file: Path) -> Checked:
+def check_submission(workspace: Workspace, file: Path) -> ValidationReport:
     """Looks through a submission that kit need not have written.
 
     Raises InvalidError for a file that is no table, with the code and the lines of why; DataError where there is none;
     ConfigError where the sample's format is not clear.
     """
     data = workspace.competition.data
-    table = labelled_rows(workspace.root, data)
+    table = read_labelled_rows(workspace.root, data)
     sample = sample_frame(workspace.root, data)
     shape = choose_format(workspace, sample, table.classes, labels=table.label_kind)
     shape = shape.with_known(decision=decision_of(workspace, table))
@@ -77,17 +77,19 @@ def check(workspace: Workspace, file: Path) -> Checked:
         if error.code in NO_FILE:
             raise
         raise InvalidError(error.summary, code=error.code, cases=error.cases, hint=error.hint) from None
-    found = faults(read, sample, shape, table.classes)
-    return Checked(file, shape.plugin_name(), len(read), tuple(found), tuple(_notes(read, sample, found)))
+    found = validate(read, sample, shape, table.classes)
+    return ValidationReport(
+        file, shape.plugin_name(), len(read), tuple(found), tuple(_notes(read, sample, found))
+    )
 
 
-def faults(read: CsvFile, sample: pd.DataFrame, shape: Format, classes: Sequence[str]) -> list[Fault]:
+def validate(read: CsvFile, sample: pd.DataFrame, shape: Format, classes: Sequence[str]) -> list[Issue]:
     """Every fault, in the order of the lines; if the columns are others, only those."""
     found = list(_columns(read, sample))
     if found:
         return found
     ids, wanted = [row[0] for row in read.rows], sample.iloc[:, 0].tolist()
-    found += [*_ids(read, ids, wanted), *_blanks(read, ids, {*classes, *shape.blanks()})]
+    found += [*_ids(read, ids, wanted), *_blanks(read, ids, {*classes, *shape.empty_cells()})]
     blank = {fault.line for fault in found if fault.code == "D44"}
     order = _sample_order(ids, wanted)
     found += [fault for fault in _cells(read, ids, order, sample, shape, classes) if fault.line not in blank]
@@ -107,13 +109,13 @@ def _sample_order(ids: Sequence[str], wanted: Sequence[str]) -> list[int]:
     return sorted(range(len(ids)), key=lambda row: places[ids[row]])
 
 
-def _line_breaks(read: CsvFile, ids: Sequence[str]) -> Iterator[Fault]:
+def _line_breaks(read: CsvFile, ids: Sequence[str]) -> Iterator[Issue]:
     for cell in multi_line_cells(read):
         what = f"column {read.columns[cell.place]!r}: the quote that opens here closes only on line {cell.closes}"
-        yield Fault("D73", what, cell.opens, ids[cell.row] if cell.place else "")
+        yield Issue("D73", what, cell.opens, ids[cell.row] if cell.place else "")
 
 
-def _notes(read: CsvFile, sample: pd.DataFrame, found: Sequence[Fault]) -> Iterator[str]:
+def _notes(read: CsvFile, sample: pd.DataFrame, found: Sequence[Issue]) -> Iterator[str]:
     """What is unusual and no fault."""
     if found:
         return
@@ -126,21 +128,23 @@ def _notes(read: CsvFile, sample: pd.DataFrame, found: Sequence[Fault]) -> Itera
             return
 
 
-def _columns(read: CsvFile, sample: pd.DataFrame) -> Iterator[Fault]:
+def _columns(read: CsvFile, sample: pd.DataFrame) -> Iterator[Issue]:
     wanted, line = list(sample.columns), 1
     for name in read.columns:
         if name not in wanted:
             same = next((each for each in wanted if is_same_text(name, each)), "")
-            meant = f"; it is {same!r}, {difference(name, same)}" if same else nearest(name, wanted)
-            yield Fault("D44", f"column {name!r} is not in the sample{meant}", line)
+            meant = (
+                f"; it is {same!r}, {describe_difference(name, same)}" if same else did_you_mean(name, wanted)
+            )
+            yield Issue("D44", f"column {name!r} is not in the sample{meant}", line)
     missing = [name for name in wanted if name not in read.columns]
     if missing:
-        yield Fault("D44", f"column{'s' * (len(missing) > 1)} {', '.join(missing)} missing", line)
+        yield Issue("D44", f"column{'s' * (len(missing) > 1)} {', '.join(missing)} missing", line)
     elif sorted(read.columns) == sorted(wanted) and list(read.columns) != wanted:
-        yield Fault("D44", f"the columns' order is {', '.join(wanted)} in the sample", line)
+        yield Issue("D44", f"the columns' order is {', '.join(wanted)} in the sample", line)
 
 
-def _ids(read: CsvFile, ids: Sequence[str], wanted: Sequence[str]) -> list[Fault]:
+def _ids(read: CsvFile, ids: Sequence[str], wanted: Sequence[str]) -> list[Issue]:
     """Ids that are missing, not asked for or there too often."""
     times, needed = Counter(ids), Counter(wanted)
     by_key = {alike(name): name for name in wanted}
@@ -151,44 +155,44 @@ def _ids(read: CsvFile, ids: Sequence[str], wanted: Sequence[str]) -> list[Fault
         seen[name] += 1
         if name not in needed:
             meant = by_key.get(alike(name))
-            hint = _meant(name, meant) if meant is not None and meant not in times else ""
-            found.append(Fault("D41", f"is not in the sample{hint}", line, name))
+            hint = _suggest_meant(name, meant) if meant is not None and meant not in times else ""
+            found.append(Issue("D41", f"is not in the sample{hint}", line, name))
         elif seen[name] > needed[name]:
             found.append(
-                Fault("D41", f"is there {times[name]} times, first on line {first[name]}", line, name)
+                Issue("D41", f"is there {times[name]} times, first on line {first[name]}", line, name)
             )
     found += [
-        Fault("D41", _missing(times[name], count), None, name)
+        Issue("D41", _list_missing(times[name], count), None, name)
         for name, count in needed.items()
         if times[name] < count
     ]
     return found
 
 
-def _meant(name: str, meant: str) -> str:
+def _suggest_meant(name: str, meant: str) -> str:
     if is_same_text(name, meant):
-        return f"; it is {meant!r}, {difference(name, meant)}"
+        return f"; it is {meant!r}, {describe_difference(name, meant)}"
     return f"; is {meant!r} meant?"
 
 
-def _missing(there: int, needed: int) -> str:
+def _list_missing(there: int, needed: int) -> str:
     return f"has {there} of {needed} rows" if there else "is missing"
 
 
-def _blanks(read: CsvFile, ids: Sequence[str], meant: set[str]) -> Iterator[Fault]:
+def _blanks(read: CsvFile, ids: Sequence[str], meant: set[str]) -> Iterator[Issue]:
     for line, name, row in zip(read.lines, ids, read.rows, strict=True):
         for column, cell in zip(read.columns[1:], row[1:], strict=True):
             if cell not in meant and cell.strip().lower() in ("", "nan"):
-                yield Fault("D44", f"column {column!r} is {'NaN' if cell.strip() else 'empty'}", line, name)
+                yield Issue("D44", f"column {column!r} is {'NaN' if cell.strip() else 'empty'}", line, name)
 
 
 def _cells(
     read: CsvFile, ids: Sequence[str], order: Sequence[int], sample: pd.DataFrame, shape: Format,
     classes: Sequence[str],
-) -> list[Fault]:  # fmt: skip
+) -> list[Issue]:  # fmt: skip
     """Cells that are not of the format; `order` brings the rows into the sample's, since a ranking is several rows."""
     table = read.frame().iloc[list(order)].reset_index(drop=True)
-    told = shape.faults(table, sample, classes)
+    told = shape.check_rows(table, sample, classes)
     if told is None:
         if shape.matches(table, classes):
             return []
@@ -196,8 +200,8 @@ def _cells(
             (row, f"is not of format {shape.plugin_name()!r}") for row in _not_matching(shape, table, classes)
         ]
         if not told:
-            return [Fault("D44", f"the rows together are not of format {shape.plugin_name()!r}")]
-    return [Fault("D44", why, read.lines[order[row]], ids[order[row]]) for row, why in told]
+            return [Issue("D44", f"the rows together are not of format {shape.plugin_name()!r}")]
+    return [Issue("D44", why, read.lines[order[row]], ids[order[row]]) for row, why in told]
 
 
 def _not_matching(shape: Format, table: pd.DataFrame, classes: Sequence[str], start: int = 0) -> list[int]:

@@ -18,15 +18,15 @@ from kit.core.progress import Progress, Work, finish
 from kit.core.stopping import Stop
 from kit.errors import Case, DataError, KitError, KitWarning, RunError, StoppedError
 from kit.experiment.oof import assemble
-from kit.experiment.open_executor import check_kit, worker
-from kit.experiment.run_context import Setting, preparing
-from kit.kinds.executor import Ended, Executor, Said
+from kit.experiment.open_executor import check_kit, worker_name
+from kit.experiment.run_context import RunContext, prepare_run
+from kit.kinds.executor import Executor, JobProgress, JobResult
 from kit.runs.code_hash import code
-from kit.runs.locking import locked
-from kit.runs.run import Run, differing
-from kit.stages.training.fold import training_fold
+from kit.runs.locking import lock_folder
+from kit.runs.run import Run, provenance_diff
+from kit.stages.training.fold import run_fold
 
-ORPHANED = (
+ORPHAN_WAIT_S = (
     60.0  # seconds in which a worker, whose command was killed, comes to its next step and leaves the fold
 )
 
@@ -46,9 +46,9 @@ class FoldJob:
     kit: str  # its code's hash
 
 
-def jobs_of(setting: Setting, wanted: Sequence[int]) -> list[FoldJob]:
+def jobs_of(setting: RunContext, wanted: Sequence[int]) -> list[FoldJob]:
     """A job for each of a begun run's folds that is not trained yet."""
-    run, config = setting.run, {**setting.resolved(), "executor": None}
+    run, config = setting.run, {**setting.resolve_config(), "executor": None}
     manifest = run.manifest
     return [
         FoldJob(
@@ -56,7 +56,7 @@ def jobs_of(setting: Setting, wanted: Sequence[int]) -> list[FoldJob]:
             manifest["made_from"], code(),
         )
         for position, fold in enumerate(wanted)
-        if not run.part(fold).is_file()
+        if not run.fold_predictions_file(fold).is_file()
     ]  # fmt: skip
 
 
@@ -69,21 +69,21 @@ def train_fold(job: FoldJob, stop: Stop) -> Work[None]:
     workspace = Workspace(Path(job.root), dict(job.config))
     run = Run(workspace.runs / job.run)
     _check_seen(run, job)
-    with locked_fold(run, job.fold):
+    with lock_fold(run, job.fold):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", KitWarning)  # said where the run was prepared
-            setting = finish(preparing(workspace, run))
-        _check_made(job, setting.made_from())
-        if stop.asked:
-            raise StoppedError(f"stopped before fold {job.fold}", stop.asked)
-        yield from training_fold(setting, job.fold, job.position, job.of, stop)
+            setting = finish(prepare_run(workspace, run))
+        _check_made(job, setting.provenance())
+        if stop.requested:
+            raise StoppedError(f"stopped before fold {job.fold}", stop.requested)
+        yield from run_fold(setting, job.fold, job.position, job.of, stop)
     _check_seen(run, job)  # a mount that was lost on the way has left a folder of its name
 
 
 @contextmanager
-def locked_fold(run: Run, fold: int) -> Iterator[None]:
+def lock_fold(run: Run, fold: int) -> Iterator[None]:
     """Waits for a worker that an earlier command, killed itself, has left at the fold. Raises BusyError R08."""
-    with locked(run.fold(fold), ORPHANED):
+    with lock_folder(run.fold(fold), ORPHAN_WAIT_S):
         yield
 
 
@@ -95,40 +95,40 @@ def _check_seen(run: Run, job: FoldJob) -> None:
         started = None
     if started != job.started:
         raise RunError(
-            f"{worker()} does not see {run.folder} as the command does", code="R12",
+            f"{worker_name()} does not see {run.folder} as the command does", code="R12",
             hint="the workspace must be a folder that all nodes share, under one path; look whether it is mounted",
         )  # fmt: skip
 
 
 def _check_made(job: FoldJob, made: Mapping[str, Any]) -> None:
-    if cases := differing(job.made_from, made, "here", "there"):
+    if cases := provenance_diff(job.made_from, made, "here", "there"):
         raise DataError(
-            f"{worker()} would train runs/{job.run} from something else than the command", code="D60", cases=cases,
+            f"{worker_name()} would train runs/{job.run} from something else than the command", code="D60", cases=cases,
             hint="the same versions and plugins on every node, and one shared folder",
         )  # fmt: skip
 
 
-def fanning(
-    executor: Executor, begun: Mapping[int, tuple[Setting, list[int]]], stop: Stop
+def train_in_parallel(
+    executor: Executor, begun: Mapping[int, tuple[RunContext, list[int]]], stop: Stop
 ) -> Work[dict[int, Run | KitError]]:
     """Trains the folds of begun runs and puts each together; a run of which a fold fails is that fold's error.
 
     Once all jobs have ended, raises StoppedError R05 where `stop` cut some of them short.
     """
-    fan = _Fan.of(begun)
+    fan = _ParallelFolds.of(begun)
     events = executor.map(train_fold, [job for _, job in fan.jobs], stop)
-    with stop.after_a_step(), closing(events):
+    with stop.at_step_boundary(), closing(events):
         for told in events:
-            yield from fan.ended(told) if isinstance(told, Ended) else fan.said(told)
-    if stop.asked and (cut := fan.cut_short()):
-        error = StoppedError(f"stopped, {len(cut)} folds are left and what was done is saved", stop.asked)
+            yield from fan.handle_result(told) if isinstance(told, JobResult) else fan.report_progress(told)
+    if stop.requested and (cut := fan.cut_short()):
+        error = StoppedError(f"stopped, {len(cut)} folds are left and what was done is saved", stop.requested)
         error.cases = tuple(Case(text) for text in cut)
         raise error
     return {key: _came(setting, fan.errors[key]) for key, (setting, _) in begun.items()}
 
 
 @dataclass(frozen=True, eq=False)
-class _Fan:
+class _ParallelFolds:
     """The jobs of several runs, by the run's key, and what has become of them."""
 
     runs: Mapping[int, Run]
@@ -138,7 +138,7 @@ class _Fan:
     errors: dict[int, list[tuple[FoldJob, KitError]]]
 
     @classmethod
-    def of(cls, begun: Mapping[int, tuple[Setting, list[int]]]) -> _Fan:
+    def of(cls, begun: Mapping[int, tuple[RunContext, list[int]]]) -> _ParallelFolds:
         jobs = [(key, job) for key, (setting, wanted) in begun.items() for job in jobs_of(setting, wanted)]
         return cls(
             {key: setting.run for key, (setting, _) in begun.items()}, jobs, [0.0] * len(jobs),
@@ -149,7 +149,7 @@ class _Fan:
         """What a line of a job begins with: its run, where there are several."""
         return f"{job.run}: " if len(self.runs) > 1 else ""
 
-    def said(self, told: Said) -> Iterator[Progress]:
+    def report_progress(self, told: JobProgress) -> Iterator[Progress]:
         """A job's progress, as a part of all of it."""
         job, step = self.jobs[told.job][1], told.step
         if step.task == "train":
@@ -158,7 +158,7 @@ class _Fan:
         else:
             yield self._line(f"{self.name(job)}fold {job.fold}: {step.detail}", step.line)
 
-    def ended(self, told: Ended) -> Iterator[Progress]:
+    def handle_result(self, told: JobResult) -> Iterator[Progress]:
         """Keeps what a job came to, and says so where it failed or was the last of its run."""
         key, job = self.jobs[told.job]
         self.shares[told.job] = 1.0
@@ -186,15 +186,16 @@ class _Fan:
 
 def _check_written(run: Run, job: FoldJob) -> KitError | None:
     """What a worker has written must be seen here too."""
-    if run.part(job.fold).is_file():
+    if run.fold_predictions_file(job.fold).is_file():
         return None
     return RunError(
-        f"fold {job.fold} of runs/{job.run} was trained, and {run.part(job.fold)} is not there", code="R12",
+        f"fold {job.fold} of runs/{job.run} was trained, and {run.fold_predictions_file(job.fold)} is not there",
+        code="R12",
         hint="the workspace must be a folder that all nodes share; look whether it is mounted",
-    )  # fmt: skip
+    )
 
 
-def _came(setting: Setting, errors: Sequence[tuple[FoldJob, KitError]]) -> Run | KitError:
+def _came(setting: RunContext, errors: Sequence[tuple[FoldJob, KitError]]) -> Run | KitError:
     """The run, put together, or its first error, which says how many folds failed."""
     if errors:
         job, first = errors[0]
@@ -202,7 +203,7 @@ def _came(setting: Setting, errors: Sequence[tuple[FoldJob, KitError]]) -> Run |
         first.summary = f"fold {job.fold}: {first.summary.removeprefix(f'fold {job.fold}: ')}{others}"
         return first
     try:
-        setting.trackers.pooled(setting, assemble(setting))
+        setting.trackers.log_pooled(setting, assemble(setting))
     except KitError as error:
         return error
     return setting.run

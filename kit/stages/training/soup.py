@@ -18,23 +18,23 @@ import torch
 from torch import Tensor, nn
 
 from kit.config.workspace import Workspace
-from kit.core.files import StrPath, remove_stumps
+from kit.core.files import StrPath, remove_partial_files
 from kit.core.progress import Progress, Work, finish
 from kit.data.predictions import Predictions
-from kit.engine.fit import take_statistics
+from kit.engine.fit import update_batch_norm
 from kit.errors import Case, CheckpointError, ConfigError, InvalidError, KitWarning
-from kit.experiment.compatibility import check_asked
+from kit.experiment.compatibility import check_config
 from kit.experiment.oof import assemble
-from kit.experiment.restore import asked_experiment
-from kit.experiment.run_context import Setting, plan_of, preparing, train_stages
+from kit.experiment.restore import experiment_of_request
+from kit.experiment.run_context import RunContext, plan_of, prepare_run, train_stages
 from kit.model import checkpoints, network
 from kit.model.checkpoints import Checkpoint
 from kit.runs.checkpoint_paths import Target, find_targets
 from kit.runs.run import Run, begin, find_run
-from kit.runs.scoring import joined
-from kit.stages.training.fold import predict_held_out, save
+from kit.runs.scoring import concat_predictions
+from kit.stages.training.fold import predict_held_out, save_checkpoint
 
-SAME = (  # keys of the resolved config that soup's runs share: the network, and what it is shown
+SHARED_KEYS = (  # keys of the resolved config that soup's runs share: the network, and what it is shown
     "backbone", "pooling", "head", "image_size", "cache_size", "resize", "crop_share", "split_seed", "splitter",
 )  # fmt: skip
 
@@ -62,33 +62,35 @@ def soup(
     choice is made here on other folds than the one it predicts.
     """
     space = Workspace.of(workspace)
-    return finish(souping(space, paths, name, greedy))
+    return finish(soup_with_progress(space, paths, name, greedy))
 
 
-def souping(workspace: Workspace, paths: Sequence[str | Path], name: str, greedy: bool = False) -> Work[Soup]:
+def soup_with_progress(
+    workspace: Workspace, paths: Sequence[str | Path], name: str, greedy: bool = False
+) -> Work[Soup]:
     """soup, with its progress."""
     targets = find_targets(workspace, paths)
     pots = _pots(targets, greedy)
-    shared = asked_experiment(next(iter(pots[0].checkpoints.values())).about).model_dump(mode="json")
+    shared = experiment_of_request(next(iter(pots[0].checkpoints.values())).about).model_dump(mode="json")
     space = replace(workspace, raw={**workspace.raw, **shared, "tracker": None})
     run, asked = find_run(space, name), {"soup": [target.run.name for target in targets], "greedy": greedy}
-    with run.locked():
-        remove_stumps(run.folder)
-        check_asked(run, asked, "soup")
-        setting = yield from preparing(space, run, like=targets[0].run)
-        kitchen = Kitchen(setting, pots)
+    with run.lock():
+        remove_partial_files(run.folder)
+        check_config(run, asked, "soup")
+        setting = yield from prepare_run(space, run, like=targets[0].run)
+        kitchen = SoupSearch(setting, pots)
         for pot in pots:
             pot.check(setting)
-        begin(run, asked, setting.resolved(), setting.made_from())
+        begin(run, asked, setting.resolve_config(), setting.provenance())
         setting.folds.write(run.folder / "folds.csv")
-        chosen = yield from _chosen(kitchen, greedy)
-        yield from _serve(kitchen, chosen)
+        chosen = yield from _choose_ingredients(kitchen, greedy)
+        yield from _write_run(kitchen, chosen)
         whole = assemble(setting)
-    return _told(setting, whole, chosen, targets)
+    return _describe_soup(setting, whole, chosen, targets)
 
 
 @dataclass(frozen=True)
-class Pot:
+class FoldWeights:
     """One fold: the checkpoint of each run, by its name."""
 
     fold: int
@@ -96,7 +98,7 @@ class Pot:
 
     def mean(self, runs: Sequence[str]) -> dict[str, Tensor]:
         """The mean of some runs' weights; integer buffers are the first one's."""
-        found = [self.checkpoints[name].predicting for name in runs]
+        found = [self.checkpoints[name].prediction_weights for name in runs]
         return {
             key: torch.stack([weights[key].double() for weights in found]).mean(0).to(first.dtype)
             if first.is_floating_point()
@@ -104,7 +106,7 @@ class Pot:
             for key, first in found[0].items()
         }
 
-    def check(self, setting: Setting) -> None:
+    def check(self, setting: RunContext) -> None:
         """Raises for runs whose weights, classes, folds or settings do not let them be averaged."""
         (first, one), *others = self.checkpoints.items()
         if one.about["classes"] != list(setting.loaded.table.classes):
@@ -129,14 +131,15 @@ def _check_pair(first: str, one: Checkpoint, name: str, other: Checkpoint) -> No
     mine, theirs = one.about["config"], other.about["config"]
     cases = [
         Case(f"{mine[key]!r} in {first}, {theirs[key]!r} in {name}", key)
-        for key in SAME
+        for key in SHARED_KEYS
         if _bare(mine[key]) != _bare(theirs[key])
     ]
     if cases:
         raise ConfigError(f"{first} and {name} cannot be averaged", code="C16", cases=cases)
-    shapes = {key: value.shape for key, value in one.predicting.items()}
+    shapes = {key: value.shape for key, value in one.prediction_weights.items()}
     wrong = sorted(
-        {key for key, value in other.predicting.items() if shapes.pop(key, None) != value.shape} | {*shapes}
+        {key for key, value in other.prediction_weights.items() if shapes.pop(key, None) != value.shape}
+        | {*shapes}
     )
     if wrong:
         raise CheckpointError(f"{first} and {name} differ in {len(wrong)} weights", code="D53", cases=wrong)
@@ -151,7 +154,7 @@ def _bare(spec: Any) -> Any:
     )
 
 
-def _pots(targets: Sequence[Target], greedy: bool) -> list[Pot]:
+def _pots(targets: Sequence[Target], greedy: bool) -> list[FoldWeights]:
     """The folds that all runs have finished, with their checkpoints read."""
     if len({target.run.folder for target in targets}) < 2:
         raise ConfigError(
@@ -171,64 +174,66 @@ def _pots(targets: Sequence[Target], greedy: bool) -> list[Pot]:
     if lacking:
         text = f"W13 soups of folds {', '.join(map(str, shared))} alone: {', '.join(lacking)} have others too"
         warnings.warn(KitWarning(text), stacklevel=4)
-    return [Pot(fold, {t.run.name: checkpoints.load(t.folds[fold]) for t in targets}) for fold in shared]
+    return [
+        FoldWeights(fold, {t.run.name: checkpoints.load(t.folds[fold]) for t in targets}) for fold in shared
+    ]
 
 
 @dataclass(frozen=True)
-class Kitchen:
+class SoupSearch:
     """The shared setting, the folds, and every soup that was tasted already."""
 
-    setting: Setting
-    pots: list[Pot]
-    tasted: dict[tuple[int, frozenset[str]], Predictions] = field(default_factory=dict)
+    setting: RunContext
+    pots: list[FoldWeights]
+    scores: dict[tuple[int, frozenset[str]], Predictions] = field(default_factory=dict)
 
     @cached_property
     def names(self) -> list[str]:
         """The runs."""
         return list(self.pots[0].checkpoints)
 
-    def cooked(self, pot: Pot, runs: Sequence[str]) -> nn.Module:
+    def average(self, pot: FoldWeights, runs: Sequence[str]) -> nn.Module:
         """The network of the mean weights, batch norm's statistics taken anew over the fold's training rows."""
         setting = self.setting
-        parts = setting.techniques.parts.bare()
+        parts = setting.techniques.parts.without_pretrained()
         built = network.build(parts, len(setting.loaded.table.classes), setting.experiment.image_size)
         built.load_state_dict(pot.mean(runs))
-        made = setting.precision.place(built.eval(), setting.device)
+        made = setting.precision.to_device(built.eval(), setting.device)
         if len(runs) > 1:
             stage = train_stages(setting, pot.fold)[-1]
             try:
-                take_statistics(made, stage.batches, plan_of(setting, pot.fold), setting.precision, 0)
+                update_batch_norm(made, stage.batches, plan_of(setting, pot.fold), setting.precision, 0)
             finally:
                 stage.batches.close()
         return made
 
-    def taste(self, pot: Pot, runs: Sequence[str]) -> Predictions:
+    def score_of(self, pot: FoldWeights, runs: Sequence[str]) -> Predictions:
         """The soup's predictions of the fold's held-out rows."""
         key = (pot.fold, frozenset(runs))
-        if key not in self.tasted:
-            self.tasted[key] = finish(predict_held_out(self.setting, pot.fold, self.cooked(pot, runs)))
-        return self.tasted[key]
+        if key not in self.scores:
+            self.scores[key] = finish(predict_held_out(self.setting, pot.fold, self.average(pot, runs)))
+        return self.scores[key]
 
     def score(self, runs: Sequence[str], without: int) -> float:
         """The metric of a soup on all held-out rows but those of one fold; higher is better."""
-        found = joined([self.taste(pot, runs) for pot in self.pots if pot.fold != without], {})
+        found = concat_predictions([self.score_of(pot, runs) for pot in self.pots if pot.fold != without], {})
         table, metric = self.setting.loaded.table, self.setting.metric
-        value = metric.score(table.true_labels()[table.rows_of(found.ids)], found.probabilities)
+        value = metric.score(table.targets()[table.index_of(found.ids)], found.probabilities)
         return value if metric.higher_is_better else -value
 
 
-def _chosen(kitchen: Kitchen, greedy: bool) -> Work[dict[int, tuple[str, ...]]]:
+def _choose_ingredients(kitchen: SoupSearch, greedy: bool) -> Work[dict[int, tuple[str, ...]]]:
     """The runs of each fold's soup: all of them, or those that help on the other folds' rows."""
     made = {}
     for number, pot in enumerate(kitchen.pots):
-        made[pot.fold] = tuple(kitchen.names) if not greedy else greedily(kitchen, pot.fold)
+        made[pot.fold] = tuple(kitchen.names) if not greedy else greedy_soup(kitchen, pot.fold)
         if greedy:
             shown = f"fold {pot.fold}: {', '.join(made[pot.fold])}"
             yield Progress("choose", number + 1, len(kitchen.pots), shown, line=True)
     return made
 
 
-def greedily(kitchen: Kitchen, without: int) -> tuple[str, ...]:
+def greedy_soup(kitchen: SoupSearch, without: int) -> tuple[str, ...]:
     """Runs from the best down, each kept where the soup does not get worse with it, on the rows of the other folds."""
     alone = {name: kitchen.score([name], without) for name in kitchen.names}
     order = sorted(kitchen.names, key=lambda name: -alone[name])
@@ -240,32 +245,32 @@ def greedily(kitchen: Kitchen, without: int) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def _serve(kitchen: Kitchen, chosen: dict[int, tuple[str, ...]]) -> Work[None]:
+def _write_run(kitchen: SoupSearch, chosen: dict[int, tuple[str, ...]]) -> Work[None]:
     """Writes each fold's checkpoint and out-of-fold predictions, where they are not there yet."""
     setting, of = kitchen.setting, len(kitchen.pots)
     for number, pot in enumerate(kitchen.pots):
         yield Progress("soup", number, of, f"fold {pot.fold}")
-        if setting.run.part(pot.fold).is_file():
+        if setting.run.fold_predictions_file(pot.fold).is_file():
             continue
-        made = kitchen.cooked(pot, chosen[pot.fold])
+        made = kitchen.average(pot, chosen[pot.fold])
         more = {"soup": list(chosen[pot.fold])}
-        path = save(setting, pot.fold, 1, made.state_dict(), None, {}, more)
+        path = save_checkpoint(setting, pot.fold, 1, made.state_dict(), None, {}, more)
         held_out = finish(predict_held_out(setting, pot.fold, made))
         about = {
             "run": setting.run.name, "fold": pot.fold, "rows": "oof",
             "checkpoints": {str(pot.fold): checkpoints.tag(path)},
         }  # fmt: skip
-        replace(held_out, about=about).write(setting.run.part(pot.fold))
+        replace(held_out, metadata=about).write(setting.run.fold_predictions_file(pot.fold))
 
 
-def _told(
-    setting: Setting, whole: Predictions, chosen: dict[int, tuple[str, ...]], targets: Sequence[Target]
+def _describe_soup(
+    setting: RunContext, whole: Predictions, chosen: dict[int, tuple[str, ...]], targets: Sequence[Target]
 ) -> Soup:
     members = {}
     for target in targets:
-        about = Predictions.read(target.run.predictions("plain") / "oof.parquet").about
+        about = Predictions.read(target.run.predictions("plain") / "oof.parquet").metadata
         members[target.run.name] = dict(about["scores"])
     name, sign = setting.metric.plugin_name(), 1 if setting.metric.higher_is_better else -1
-    mine = whole.about["scores"]
+    mine = whole.metadata["scores"]
     best = max((sign * scores[name] for scores in members.values() if name in scores), default=-math.inf)
     return Soup(setting.run, chosen, dict(mine), members, name in mine and sign * mine[name] < best)

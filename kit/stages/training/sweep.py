@@ -13,36 +13,36 @@ from typing import Any
 import numpy as np
 
 from kit.config.workspace import Workspace
-from kit.core.files import is_plain_name, read_json, write_json
-from kit.core.progress import Outcome, Progress, Work
+from kit.core.files import is_safe_folder_name, read_json, write_json
+from kit.core.progress import Progress, ResultOf, Work
 from kit.core.stopping import Stop
 from kit.data.predictions import Predictions
-from kit.data.table import Table, labelled_rows
+from kit.data.table import Table, read_labelled_rows
 from kit.errors import BusyError, ConfigError, KitError, StoppedError
 from kit.evaluation.competition import check_scoring, metric_of
 from kit.evaluation.gains import Gain
-from kit.evaluation.paired import paired, shared
+from kit.evaluation.paired import common_rows, compute_gains
 from kit.experiment.open_executor import open_executor
 from kit.kinds import Metric
 from kit.runs.run import Run
 from kit.stages.training.sweep_search import Search, check_optuna
-from kit.stages.training.sweep_space import axis, changed, grid
-from kit.stages.training.train import training, training_runs
+from kit.stages.training.sweep_space import axis, expand_grid, find_changes
+from kit.stages.training.train import train_runs, train_with_progress
 
 SCHEMA = 1
 TASK = "sweep"
 
 
 @dataclass(frozen=True)
-class Trial:
+class SweepTrial:
     """One experiment of a sweep: what it changes, and how its run came out."""
 
     run: str
     overrides: tuple[str, ...]
     changed: tuple[str, ...]  # of these, what not all trials share
     score: float | None = None  # pooled, by the competition's metric; None where it failed
-    spread: float | None = None  # sample standard deviation over its folds (ddof 1)
-    behind: Gain | None = None  # of the best trial over this one; None for the best itself
+    score_std: float | None = None  # sample standard deviation over its folds (ddof 1)
+    gain_of_best: Gain | None = None  # of the best trial over this one; None for the best itself
     failed: str = ""  # the error, in a line
 
 
@@ -52,15 +52,15 @@ class Sweep:
 
     name: str
     metric: str
-    trials: tuple[Trial, ...]
+    trials: tuple[SweepTrial, ...]
 
     @property
-    def failed(self) -> tuple[Trial, ...]:
+    def failed_trials(self) -> tuple[SweepTrial, ...]:
         """The trials that have no score."""
         return tuple(trial for trial in self.trials if trial.score is None)
 
 
-def sweeping(
+def run_sweep(
     name: str, asked: Sequence[str], each: Sequence[str] = (), trials: int | None = None, seed: int = 0,
     start: Path | str = ".", stop: Stop | None = None, executor: str | None = None,
 ) -> Work[Sweep]:  # fmt: skip
@@ -74,11 +74,11 @@ def sweeping(
     given = () if executor is None else (f"executor={executor}",)
     space = Workspace.find(start, given)
     axes, sets = [axis(text) for text in asked], [text.split() for text in each]
-    file = space.root / "sweeps" / f"{_checked(name)}.json"
+    file = space.root / "sweeps" / f"{_check_name(name)}.json"
     _remember(file, {"asked": list(asked), "each": list(each), "trials": trials, "seed": seed})
     metric = Metric.open(space.competition.metric, space.root, "metric")
     if trials is None:
-        plans = grid(axes, sets)
+        plans = expand_grid(axes, sets)
         for plan in plans:
             _check(Workspace.find(start, (*given, *plan)))
         search = None
@@ -87,15 +87,15 @@ def sweeping(
             raise ConfigError("--each is for a grid, a search draws its own", code="C05")
         check_optuna()
         search, plans = Search(file.with_suffix(".log"), axes, metric.higher_is_better, seed), []
-    done: list[Trial] = []
+    done: list[SweepTrial] = []
     count = len(plans) if search is None else int(trials or 0)
     together = _together(space, count, search is not None)
     for first in range(0, count, together):
         places = range(first, min(first + together, count))
         overrides = [plans[place] if search is None else search.ask(place, together) for place in places]
-        begun = [Trial(f"{name}-{at + 1:03d}", of, of) for at, of in zip(places, overrides, strict=True)]
+        begun = [SweepTrial(f"{name}-{at + 1:03d}", of, of) for at, of in zip(places, overrides, strict=True)]
         spaces = [Workspace.find(start, (*given, *of)) for of in overrides]
-        work = Outcome(_tried(spaces, begun, metric, stop))
+        work = ResultOf(_run_trials(spaces, begun, metric, stop))
         for step in work:
             share = len(places) * step.done / max(step.total, 1)
             yield replace(step, done=first + share, total=count) if step.task == "train" else step
@@ -104,7 +104,7 @@ def sweeping(
             if search is not None:
                 search.tell(place, trial.score)
             yield Progress(TASK, place + 1, count, _line(trial), line=True)
-    return _compared(space, name, metric, done)
+    return _compare(space, name, metric, done)
 
 
 def _check(space: Workspace) -> None:
@@ -114,8 +114,8 @@ def _check(space: Workspace) -> None:
         space.experiment.open(kind, space.root)
 
 
-def _checked(name: str) -> str:
-    if not is_plain_name(name) or "@" in name:
+def _check_name(name: str) -> str:
+    if not is_safe_folder_name(name) or "@" in name:
         raise ConfigError(f"{name!r} is no plain name for a sweep", code="C13")
     return name
 
@@ -142,27 +142,27 @@ def _together(space: Workspace, count: int, is_search: bool) -> int:
     """How many trials are trained at the same time."""
     if space.experiment.executor is None or count == 0:
         return 1
-    return open_executor(space, space.experiment.device).at_once(count) if is_search else count
+    return open_executor(space, space.experiment.device).parallelism(count) if is_search else count
 
 
-def _tried(
-    spaces: Sequence[Workspace], begun: Sequence[Trial], metric: Metric, stop: Stop | None
-) -> Work[list[Trial]]:
+def _run_trials(
+    spaces: Sequence[Workspace], begun: Sequence[SweepTrial], metric: Metric, stop: Stop | None
+) -> Work[list[SweepTrial]]:
     """Trains experiments to their ends, or finds them finished."""
     if spaces[0].experiment.executor is not None:
         asked = [(space, trial.run) for space, trial in zip(spaces, begun, strict=True)]
-        came = yield from training_runs(asked, None, stop)
+        came = yield from train_runs(asked, None, stop)
     else:
         came = [(yield from _alone(spaces[0], begun[0].run, stop))]
     if busy := [error for error in came if isinstance(error, BusyError)]:
         raise busy[0]
-    return [_scored(trial, one, metric) for trial, one in zip(begun, came, strict=True)]
+    return [_with_score(trial, one, metric) for trial, one in zip(begun, came, strict=True)]
 
 
 def _alone(space: Workspace, run: str, stop: Stop | None) -> Work[Run | KitError]:
     """Trains one experiment, here."""
     try:
-        return (yield from training(space, run, None, stop))
+        return (yield from train_with_progress(space, run, None, stop))
     except StoppedError:
         raise
     except KitError as error:
@@ -173,17 +173,17 @@ def _alone(space: Workspace, run: str, stop: Stop | None) -> Work[Run | KitError
         return KitError(f"{type(error).__name__}: {error}")
 
 
-def _scored(trial: Trial, came: Run | KitError, metric: Metric) -> Trial:
+def _with_score(trial: SweepTrial, came: Run | KitError, metric: Metric) -> SweepTrial:
     """A trial with what it came to."""
     if isinstance(came, KitError):
         return replace(trial, failed=f"{came.code} {came.summary}".strip())
-    about = _oof(came).about
+    about = _oof(came).metadata
     name = metric.plugin_name()
     folds = [scores[name] for scores in about["fold_scores"].values() if name in scores]
     return replace(
         trial,
         score=about["scores"].get(name),
-        spread=float(np.std(folds, ddof=1)) if len(folds) > 1 else None,
+        score_std=float(np.std(folds, ddof=1)) if len(folds) > 1 else None,
     )
 
 
@@ -191,29 +191,32 @@ def _oof(run: Run) -> Predictions:
     return Predictions.read(run.predictions("plain") / "oof.parquet")
 
 
-def _line(trial: Trial) -> str:
+def _line(trial: SweepTrial) -> str:
     came = f"{trial.score:.4f}" if trial.score is not None else f"failed: {trial.failed or 'no score'}"
     return f"{trial.run}: {' '.join(trial.overrides)}: {came}"
 
 
-def _compared(space: Workspace, name: str, metric: Metric, done: Sequence[Trial]) -> Sweep:
+def _compare(space: Workspace, name: str, metric: Metric, done: Sequence[SweepTrial]) -> Sweep:
     """The trials, the best first, each with the best one's gain over it on the rows that both predict."""
-    parts = changed([trial.overrides for trial in done])
+    parts = find_changes([trial.overrides for trial in done])
     told = [replace(trial, changed=part) for trial, part in zip(done, parts, strict=True)]
     sign = -1.0 if metric.higher_is_better else 1.0
     found = [trial for trial in told if trial.score is not None]
     scored = sorted(found, key=lambda trial: sign * (trial.score or 0.0))
     if len(scored) > 1:
-        table = labelled_rows(space.root, space.competition.data)
+        table = read_labelled_rows(space.root, space.competition.data)
         metric = metric_of(space, table)
         best = _oof(Run(space.runs / scored[0].run))
-        scored = [scored[0], *(replace(t, behind=_gain(space, metric, table, best, t)) for t in scored[1:])]
+        scored = [
+            scored[0],
+            *(replace(t, gain_of_best=_gain(space, metric, table, best, t)) for t in scored[1:]),
+        ]
     return Sweep(name, metric.plugin_name(), (*scored, *(trial for trial in told if trial.score is None)))
 
 
-def _gain(space: Workspace, metric: Metric, table: Table, best: Predictions, trial: Trial) -> Gain:
+def _gain(space: Workspace, metric: Metric, table: Table, best: Predictions, trial: SweepTrial) -> Gain:
     """The best trial's gain over another, paired."""
     other = _oof(Run(space.runs / trial.run))
-    rows, one, two = shared(best, other, table)
-    (found,) = paired(metric, rows.true_labels(), one, {trial.run: two}, rows.groups)
+    rows, one, two = common_rows(best, other, table)
+    (found,) = compute_gains(metric, rows.targets(), one, {trial.run: two}, rows.groups)
     return found

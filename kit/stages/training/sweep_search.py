@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kit.core.optional_packages import check_package
+from kit.core.optional_packages import require_package
 from kit.core.randomness import number
-from kit.stages.training.sweep_space import Axis, written
+from kit.stages.training.sweep_space import Axis, as_overrides
 
 
 class Search:
@@ -47,7 +47,7 @@ class Search:
             **({"constant_liar": True} if together > 1 else {}),
         )
         trial = self.study.ask()
-        return self._overrides({one.key: _suggested(trial, one) for one in self.axes})
+        return self._overrides({one.key: _suggest(trial, one) for one in self.axes})
 
     def tell(self, place: int, score: float | None) -> None:
         """What a trial scored; None where it failed."""
@@ -58,12 +58,12 @@ class Search:
             self.study.tell(place, score, state=state)
 
     def _overrides(self, params: dict[str, Any]) -> tuple[str, ...]:
-        return written({one.key: params[one.key] for one in self.axes if one.key in params})
+        return as_overrides({one.key: params[one.key] for one in self.axes if one.key in params})
 
 
-def _suggested(trial: Any, one: Axis) -> Any:
+def _suggest(trial: Any, one: Axis) -> Any:
     if one.range is None:
-        return trial.suggest_categorical(one.key, list(one.texts))
+        return trial.suggest_categorical(one.key, list(one.values))
     ask = trial.suggest_int if one.range.whole else trial.suggest_float
     low, high = (
         (int(one.range.low), int(one.range.high)) if one.range.whole else (one.range.low, one.range.high)
@@ -73,4 +73,4 @@ def _suggested(trial: Any, one: Axis) -> Any:
 
 def check_optuna() -> None:
     """Raises ConfigError C24 where optuna is not installed."""
-    check_package("optuna", "a search", "a grid without --trials")
+    require_package("optuna", "a search", "a grid without --trials")

@@ -30,7 +30,7 @@ class Axis:
     """A key of the config with its texts, one where it is fixed, or its range."""
 
     key: str
-    texts: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
     range: Range | None = None
 
 
@@ -68,7 +68,7 @@ def _parts(value: str) -> tuple[str, ...]:
     return (*parts, value[start:])
 
 
-def grid(axes: Sequence[Axis], each: Sequence[Sequence[str]] = ()) -> list[tuple[str, ...]]:
+def expand_grid(axes: Sequence[Axis], each: Sequence[Sequence[str]] = ()) -> list[tuple[str, ...]]:
     """Every combination of the axes' texts, under each of the sets of overrides, as overrides.
 
     Raises ConfigError C05 for a range, which has no end of values.
@@ -78,11 +78,11 @@ def grid(axes: Sequence[Axis], each: Sequence[Sequence[str]] = ()) -> list[tuple
         raise ConfigError(
             f"{searched[0]} is a range, which a grid cannot try out", code="C05", hint="--trials 20"
         )
-    texts = [[f"{one.key}={text}" for text in one.texts] for one in axes]
+    texts = [[f"{one.key}={text}" for text in one.values] for one in axes]
     return [(*given, *combined) for given in (each or [()]) for combined in product(*texts)]
 
 
-def written(values: Mapping[str, Any]) -> tuple[str, ...]:
+def as_overrides(values: Mapping[str, Any]) -> tuple[str, ...]:
     """Suggested values as overrides."""
     return tuple(
         f"{key}={value}" if isinstance(value, str) else f"{key}={json.dumps(value)}"
@@ -90,7 +90,7 @@ def written(values: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def changed(trials: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+def find_changes(trials: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
     """Of each trial's overrides those that are not the same in all trials."""
     common = set(trials[0]).intersection(*trials[1:]) if len(trials) > 1 else set()
     return [tuple(one for one in trial if one not in common) for trial in trials]

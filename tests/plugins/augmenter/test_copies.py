@@ -10,7 +10,7 @@ import pytest
 
 from kit.core.randomness import generator
 from kit.errors import ConfigError
-from kit.images.reader import centre
+from kit.images.reader import center_crop
 from kit.kinds import Augmenter
 from kit.plugins.augmenter.copies import Copies
 
@@ -28,7 +28,7 @@ def test_exactly_count_and_one_images_of_a_row_ever_occur_and_the_row_itself_is_
     for image in IMAGES:
         found = seen(Copies(count=count), image)
         assert len(found) == count + 1
-        assert centre(image, 16).tobytes() in found
+        assert center_crop(image, 16).tobytes() in found
 
 
 def test_each_of_them_is_as_likely() -> None:
@@ -68,7 +68,7 @@ def test_any_augmenter_may_make_them() -> None:
     spec = {"name": "copies", "count": 7, "base": {"name": "flips", "quarter_turns": True, "vertical": True}}
     square = np.ascontiguousarray(IMAGES[0][:, :20])
     found = seen(Augmenter.open(spec), square)
-    turned = centre(square, 16)
+    turned = center_crop(square, 16)
     eight = {np.rot90(base, k).tobytes() for base in (turned, turned[:, ::-1]) for k in range(4)}
     assert set(found) <= eight
     assert len(found) > 2

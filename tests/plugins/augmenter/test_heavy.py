@@ -8,7 +8,7 @@ import pytest
 
 from kit.core.randomness import generator
 from kit.errors import ConfigError
-from kit.plugins.augmenter.heavy import Heavy, colour, square
+from kit.plugins.augmenter.heavy import Heavy, chroma_matrix, square
 from kit.plugins.augmenter.light import Light
 
 PLAIN = {"saturation": 0, "hue": 0, "cutout": 0}
@@ -28,9 +28,9 @@ def test_without_colour_and_hole_it_is_light_with_the_same_options() -> None:
 
 
 def test_no_change_of_colour_is_the_identity_and_grey_and_luma_stay() -> None:
-    assert colour(1, 0) == pytest.approx(np.eye(3), abs=1e-12)
+    assert chroma_matrix(1, 0) == pytest.approx(np.eye(3), abs=1e-12)
     for saturation, hue in ((0.5, 0), (1.3, 20), (1, -170)):
-        matrix = colour(saturation, hue)
+        matrix = chroma_matrix(saturation, hue)
         assert matrix @ np.full(3, 77.0) == pytest.approx(np.full(3, 77.0))
         assert np.array([0.299, 0.587, 0.114]) @ matrix == pytest.approx([0.299, 0.587, 0.114])
 
@@ -40,13 +40,13 @@ def test_saturation_is_a_mixture_with_grey(saturation: float) -> None:
     """ITU-R 601-2, as Pillow's ImageEnhance.Color and torchvision's adjust_saturation have it."""
     pixel = np.array([200.0, 80.0, 30.0])
     grey = 0.299 * 200 + 0.587 * 80 + 0.114 * 30
-    assert colour(saturation, 0) @ pixel == pytest.approx(grey + saturation * (pixel - grey))
+    assert chroma_matrix(saturation, 0) @ pixel == pytest.approx(grey + saturation * (pixel - grey))
 
 
 def test_turns_of_the_hue_add_up_and_come_round() -> None:
-    assert colour(1, 25) @ colour(1, 35) == pytest.approx(colour(1, 60))
-    assert np.linalg.matrix_power(colour(1, 120), 3) == pytest.approx(np.eye(3))
-    red_chroma = colour(1, 180) @ np.array([255.0, 0, 0]) - 0.299 * 255
+    assert chroma_matrix(1, 25) @ chroma_matrix(1, 35) == pytest.approx(chroma_matrix(1, 60))
+    assert np.linalg.matrix_power(chroma_matrix(1, 120), 3) == pytest.approx(np.eye(3))
+    red_chroma = chroma_matrix(1, 180) @ np.array([255.0, 0, 0]) - 0.299 * 255
     assert red_chroma == pytest.approx(-(np.array([255.0, 0, 0]) - 0.299 * 255))  # the opposite colour
 
 

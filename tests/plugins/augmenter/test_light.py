@@ -11,7 +11,7 @@ import pytest
 
 from kit.core.randomness import generator
 from kit.errors import ConfigError
-from kit.images.reader import centre
+from kit.images.reader import center_crop
 from kit.plugins.augmenter.flips import Flips
 from kit.plugins.augmenter.light import Light, crop
 from kit.plugins.augmenter.resize import Resize
@@ -136,7 +136,7 @@ def test_ranges_that_fall_are_refused() -> None:
 
 def test_resize_is_the_geometry_of_prediction() -> None:
     image = drawn(40, 60)
-    assert np.array_equal(Resize(crop_share=0.8)(image, 32, generator(0)), centre(image, 32, 0.8))
+    assert np.array_equal(Resize(crop_share=0.8)(image, 32, generator(0)), center_crop(image, 32, 0.8))
 
 
 def test_flips_gives_the_eight_forms_of_a_square_and_only_those() -> None:

@@ -14,7 +14,7 @@ from kit.config.models import Experiment
 from kit.errors import CheckpointError
 from kit.kinds import Backbone, Classes
 from kit.model import network
-from kit.runs.run import sources
+from kit.runs.run import plugin_hashes
 
 FEATURES = {
     "darknet53": 1024, "eca_nfnet_l0": 2304, "nf_resnet50": 2048, "efficientnet_b0": 1280,
@@ -61,7 +61,7 @@ def test_convolutional_networks_give_a_finite_map_at_64_px(arch: str) -> None:
 def test_a_transformer_gives_its_patches_without_the_class_token() -> None:
     backbone = opened("vit_tiny_patch16_224", img_size=64)
     found = backbone.build().eval()(torch.randn(2, 3, 64, 64))
-    assert backbone.fixed_size() == 64
+    assert backbone.input_size() == 64
     assert found.shape == (2, 16, 192)
     assert torch.isfinite(found).all()
 
@@ -166,6 +166,6 @@ def test_weights_are_relative_to_the_workspace_and_part_of_what_a_run_is_made_fr
     backbone = network.open_parts(Experiment.model_validate(keys), tmp_path / "space", CLASSES).backbone
     assert same(weights_of(backbone), tiny)
     assert backbone.spec()["weights"] == "w.pt"
-    before = sources([backbone])
+    before = plugin_hashes([backbone])
     torch.save(tiny | {"fc.weight": torch.ones(5, 512)}, tmp_path / "space" / "w.pt")
-    assert sources([backbone]) != before
+    assert plugin_hashes([backbone]) != before

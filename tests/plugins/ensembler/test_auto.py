@@ -62,13 +62,13 @@ def test_the_choice_is_cross_fitted_by_the_folds_and_groups_of_the_rows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: list[np.ndarray] = []
-    real = bootstrap.scores
+    real = bootstrap.resample_scores
 
     def watched(metric: Any, truth: Any, predictions: Any, groups: Any = None, seed: int = 0) -> np.ndarray:
         seen.append(groups)
         return real(metric, truth, predictions, groups, seed)
 
-    monkeypatch.setattr(bootstrap, "scores", watched)
+    monkeypatch.setattr(bootstrap, "resample_scores", watched)
     members, truth = drawn(members=2, rows=60)
     groups = np.arange(60) // 2
     cross_fit(Ensembler.open({**AUTO, "candidates": ["single", "mean"]}), members, truth, groups % 3, groups)

@@ -10,7 +10,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from kit.errors import ConfigError
 from kit.kinds import Ensembler, Metric
-from kit.plugins.ensembler._stacked import features
+from kit.plugins.ensembler._stacked import log_probability_features
 
 
 def drawn(rows: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -29,9 +29,11 @@ def test_it_is_scikit_learns_boosting_without_scikit_learn(classes: int) -> None
     theirs = HistGradientBoostingClassifier(
         learning_rate=0.3, max_iter=8, max_leaf_nodes=7, min_samples_leaf=20, l2_regularization=1.0,
         early_stopping=False, random_state=0,
-    ).fit(features(members), truth)  # fmt: skip
+    ).fit(log_probability_features(members), truth)  # fmt: skip
     fresh, _ = drawn(200, classes, seed=1)
-    np.testing.assert_allclose(reopened.blend(fresh), theirs.predict_proba(features(fresh)), atol=1e-6)
+    np.testing.assert_allclose(
+        reopened.blend(fresh), theirs.predict_proba(log_probability_features(fresh)), atol=1e-6
+    )
 
 
 def test_trees_see_that_one_member_is_to_be_trusted_where_the_other_is_unsure() -> None:

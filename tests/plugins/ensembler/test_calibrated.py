@@ -14,7 +14,7 @@ from sklearn.metrics import f1_score, log_loss
 
 from kit.errors import ConfigError
 from kit.kinds import Ensembler
-from kit.plugins.ensembler._stacked import features
+from kit.plugins.ensembler._stacked import log_probability_features
 from kit.plugins.ensembler.temperature import best_temperature
 from tests.drawn_members import drawn, softmax
 
@@ -137,14 +137,16 @@ def test_stacking_is_scikit_learns_regression_without_scikit_learn(classes: int)
     members, truth = drawn(members=3, classes=classes)
     made = fitted({"name": "stacking", "c": 0.3}, members, truth)
     again = Ensembler.open(json.loads(json.dumps(made.spec())))
-    library = LogisticRegression(C=0.3, tol=1e-3, max_iter=2000).fit(features(members), truth)
-    assert np.allclose(again.blend(members), library.predict_proba(features(members)), atol=1e-9)
+    library = LogisticRegression(C=0.3, tol=1e-3, max_iter=2000).fit(log_probability_features(members), truth)
+    assert np.allclose(
+        again.blend(members), library.predict_proba(log_probability_features(members)), atol=1e-9
+    )
 
 
 def test_features_are_centred_logs_member_by_member() -> None:
     members = np.array([[[0.5, 0.5]], [[0.8, 0.2]]])
     half = np.log(0.8 / 0.2) / 2
-    assert features(members)[0] == pytest.approx([0, 0, half, -half])
+    assert log_probability_features(members)[0] == pytest.approx([0, 0, half, -half])
 
 
 def test_a_class_without_rows_keeps_the_members_mean() -> None:

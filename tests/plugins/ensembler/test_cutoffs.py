@@ -11,7 +11,7 @@ from kit.errors import ConfigError
 from kit.evaluation.ensembler_setup import for_labels
 from kit.kinds import Ensembler, Metric
 from kit.kinds.decision import Decision
-from kit.plugins.ensembler.cutoffs import best_thresholds, moved
+from kit.plugins.ensembler.cutoffs import best_thresholds, move_thresholds
 
 
 def drawn(seed: int = 0, rows: int = 200, classes: int = 2) -> tuple[np.ndarray, np.ndarray]:
@@ -23,7 +23,7 @@ def drawn(seed: int = 0, rows: int = 200, classes: int = 2) -> tuple[np.ndarray,
 
 def test_a_threshold_moves_to_one_half_and_the_order_stays() -> None:
     shares = np.array([[0.1, 0.2], [0.2, 0.5], [0.6, 0.8]])
-    found = moved(shares, np.array([0.2, 0.5]))
+    found = move_thresholds(shares, np.array([0.2, 0.5]))
     assert found[1].tolist() == [0.5, 0.5]
     np.testing.assert_allclose(found[:, 1], shares[:, 1])
     # odds of .1 are 1/9, divided by those of .2, 1/4: 4/9, so 4/13
@@ -63,7 +63,7 @@ def test_the_thresholds_stand_at_the_competitions_and_do_as_well_with_its_rule(r
     )
     for row in np.flatnonzero(~by_hand.any(axis=1)) if rule.min_labels else ():
         by_hand[row, odds[row].argmax()] = True
-    np.testing.assert_array_equal(rule.given(made), by_hand)
+    np.testing.assert_array_equal(rule.assign_labels(made), by_hand)
     assert metric.score(truth, made) >= metric.score(truth, shares)
 
 

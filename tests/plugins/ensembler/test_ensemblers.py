@@ -14,7 +14,7 @@ from kit.data.predictions import Predictions
 from kit.errors import ConfigError, InvalidError
 from kit.kinds import Ensembler, Metric
 from kit.stages.blending.members import Member
-from kit.stages.blending.submission_rows import blended_test
+from kit.stages.blending.submission_rows import blend_test_rows
 from tests.drawn_members import drawn
 
 ONE = [[0.8, 0.2], [0.4, 0.6], [0.1, 0.9]]
@@ -76,7 +76,7 @@ def test_ranks_of_three_classes_are_blended_and_written_as_they_are() -> None:
     ids, folds = np.array(list("abcdef")), np.zeros(6, dtype=np.int64)
     made = [Predictions(ids, folds, ("x", "y", "z"), one) for one in members]
     given = [Member(f"m{n}", "plain", Folds(ids, folds[:, None]), one, one) for n, one in enumerate(made)]
-    test = blended_test(given, Ensembler.open("rank"), ids.tolist())
+    test = blend_test_rows(given, Ensembler.open("rank"), ids.tolist())
     np.testing.assert_allclose(test.probabilities, blended("rank", members), rtol=1e-6)
     with pytest.raises(InvalidError, match="its sum is not 1"):  # any other ensembler is held to it
         test.check()

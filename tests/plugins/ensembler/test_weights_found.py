@@ -12,7 +12,7 @@ from sklearn import metrics
 
 from kit.evaluation.ensembler_setup import for_labels
 from kit.kinds import Ensembler, Metric
-from kit.kinds.metric_shortcuts import true_shares
+from kit.kinds.metric_shortcuts import true_class_probability
 from kit.plugins.ensembler.simplex import least_log_loss
 from tests.drawn_members import drawn, softmax
 
@@ -93,7 +93,7 @@ def test_a_bag_of_all_members_is_the_climb_itself() -> None:
 def test_simplex_weights_fulfil_the_conditions_of_an_optimum(seed: int, members: int, signal: float) -> None:
     """Of a mean log of w @ shares: each gradient is 1 where the weight is above 0, and at most 1 elsewhere."""
     found, truth = drawn(seed, members, 80, 3, signal)
-    shares = np.stack([true_shares(truth, member) for member in found])
+    shares = np.stack([true_class_probability(truth, member) for member in found])
     weights = least_log_loss(shares)
     assert weights.sum() == pytest.approx(1)
     gradient = (shares / (weights @ shares)).mean(axis=1)

@@ -15,7 +15,7 @@ import pytest
 from kit.core.progress import Progress
 from kit.core.stopping import Stop
 from kit.errors import KitWarning
-from kit.kinds import Ended, Executor, Said
+from kit.kinds import Executor, JobProgress, JobResult
 from kit.plugins.executor.processes import Processes
 
 Job = Generator[Progress, None, Any]
@@ -53,10 +53,10 @@ def local(job: int, stop: Stop) -> Job:
     return threading.Lock()
 
 
-def ends(executor: Executor, function: Any, *jobs: Any) -> list[Ended]:
+def ends(executor: Executor, function: Any, *jobs: Any) -> list[JobResult]:
     """How each job ended, by its number."""
     told = executor.map(function, jobs, Stop())
-    return sorted((one for one in told if isinstance(one, Ended)), key=lambda one: one.job)
+    return sorted((one for one in told if isinstance(one, JobResult)), key=lambda one: one.job)
 
 
 def file(folder: Path, *lines: str) -> Path:
@@ -76,9 +76,9 @@ def test_a_job_whose_worker_is_killed_goes_on_so_often_and_no_oftener(tmp_path: 
 
 def test_a_lost_worker_is_told(tmp_path: Path) -> None:
     told = list(Processes(retries=1).map(dying, [file(tmp_path, "7")], Stop()))
-    lines = [one.step.detail for one in told if isinstance(one, Said) and one.step.line]
+    lines = [one.step.detail for one in told if isinstance(one, JobProgress) and one.step.line]
     assert lines == ["its process ended with status 7; another goes on from the last checkpoint"]
-    assert told[-1] == Ended(0, "job-7")
+    assert told[-1] == JobResult(0, "job-7")
 
 
 def test_workers_share_the_gpus_that_are_named_and_lead_groups_of_their_own() -> None:
@@ -95,7 +95,7 @@ def test_one_worker_a_gpu_that_torch_sees(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert Processes()._gpus() == ["0", "1", "2"]
-    assert [Processes().at_once(jobs) for jobs in (0, 2, 9)] == [1, 2, 3]
+    assert [Processes().parallelism(jobs) for jobs in (0, 2, 9)] == [1, 2, 3]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6,7")
     assert Processes()._gpus() == ["4", "6", "7"]
     assert Processes()._settings(1, 3)["CUDA_VISIBLE_DEVICES"] == "6"
@@ -103,14 +103,14 @@ def test_one_worker_a_gpu_that_torch_sees(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_cores_are_divided_where_there_are_no_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-    monkeypatch.setattr("kit.plugins.executor.processes.cores", lambda: 8)
-    assert [Processes().at_once(jobs) for jobs in (3, 99)] == [3, 8]
+    monkeypatch.setattr("kit.plugins.executor.processes.available_cores", lambda: 8)
+    assert [Processes().parallelism(jobs) for jobs in (3, 99)] == [3, 8]
     assert Processes()._settings(0, 3) == {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
 
 
 def test_a_workers_warnings_of_kit_are_lines_and_others_are_not() -> None:
     told = list(Processes(workers=1).map(warning, [0], Stop()))
-    lines = [one.step.detail for one in told if isinstance(one, Said) and one.step.line]
+    lines = [one.step.detail for one in told if isinstance(one, JobProgress) and one.step.line]
     assert lines == ["warning: W15 a tracker failed"]
 
 

@@ -17,7 +17,7 @@ from kit.contracts import executor as laws
 from kit.core.progress import Progress
 from kit.core.stopping import Stop
 from kit.errors import ConfigError, RunError
-from kit.kinds import Ended, Executor, Said
+from kit.kinds import Executor, JobProgress, JobResult
 from kit.stages.training.train import train
 from tests.stages.training.test_parallel import made, odd
 
@@ -107,13 +107,13 @@ def test_a_node_works_on_no_more_than_it_has_cores_for_and_a_lost_worker_is_repl
     for job in jobs:
         job.write_text("kill" if job.name == "a" else "")
     executor = Executor.open(ray(address))
-    assert executor.at_once(9) == 2
+    assert executor.parallelism(9) == 2
     told = list(executor.map(busy, jobs, Stop()))
-    results = [one.result for one in told if isinstance(one, Ended)]
+    results = [one.result for one in told if isinstance(one, JobResult)]
     assert sorted(name for name, _, _ in results) == list("abcd")
     for _, begun, _ in results:
         assert sum(other <= begun < ended for _, other, ended in results) <= 2
-    lost = [one.step.detail for one in told if isinstance(one, Said) and "lost" in one.step.detail]
+    lost = [one.step.detail for one in told if isinstance(one, JobProgress) and "lost" in one.step.detail]
     assert lost == [
         "its worker on the cluster was lost (WorkerCrashedError); another goes on from the last checkpoint"
     ]
@@ -123,11 +123,11 @@ def test_a_job_that_fits_no_node_waits_says_so_and_can_be_stopped(address: str, 
     stop, told = Stop(), []
     for one in Executor.open(ray(address, cpus=64)).map(busy, [tmp_path / "a"], stop):
         told.append(one)
-        stop.asked = signal.SIGINT
+        stop.requested = signal.SIGINT
     said, ended = told
-    assert isinstance(said, Said)
+    assert isinstance(said, JobProgress)
     assert "no node of the cluster has CPU 64: waiting" in said.step.detail
-    assert isinstance(ended, Ended)
+    assert isinstance(ended, JobResult)
     assert str(ended.error).startswith("R05 stopped before it began")
 
 
@@ -155,9 +155,9 @@ def test_folds_on_a_cluster_come_to_the_same_bytes_with_a_worker_killed(
 def test_where_nothing_answers_it_says_so_at_once() -> None:
     begun = time.monotonic()
     with pytest.raises(RunError, match="R15 no Ray cluster answers at 127.0.0.1:1: .*refused"):
-        Executor.open(ray("127.0.0.1:1")).at_once(2)
+        Executor.open(ray("127.0.0.1:1")).parallelism(2)
     with pytest.raises(ConfigError, match="C32 ray://127.0.0.1:10001 is an address of Ray Client"):
-        Executor.open(ray("ray://127.0.0.1:10001")).at_once(2)
+        Executor.open(ray("ray://127.0.0.1:10001")).parallelism(2)
     assert time.monotonic() - begun < 5
 
 

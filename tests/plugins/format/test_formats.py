@@ -11,7 +11,7 @@ import pytest
 
 from kit.data.predictions import Predictions
 from kit.errors import ConfigError
-from kit.experiment.sample_format import known_by, knows, make_table
+from kit.experiment.sample_format import find_formats, make_table, matches
 from kit.kinds import Format, registry
 from kit.kinds.decision import Decision
 
@@ -136,7 +136,7 @@ def test_small_probabilities_are_written_in_full_without_exponents() -> None:
 
 def matching(shape: pd.DataFrame, classes: tuple[str, ...]) -> list[str]:
     """The formats for one label a row that know a sample."""
-    return [name for name in registry.places("format") if knows(Format.open(name), shape, classes)]
+    return [name for name in registry.locations("format") if matches(Format.open(name), shape, classes)]
 
 
 def drawn_sample(rng: np.random.Generator, kind: str, classes: tuple[str, ...]) -> pd.DataFrame:
@@ -249,8 +249,8 @@ def test_the_rule_decides_which_labels_a_row_has_and_how_many_at_least() -> None
     assert [row[1] for row in decided("labels", one, shape)] == ["ant", "cat", "bee"]
     assert [row[1] for row in decided("labels", none, shape)] == ["ant", "cat", ""]
     assert [row[1] for row in decided("labels", two, shape)] == ["ant cat", "bee cat", "bee cat"]
-    assert Format.open("labels").with_known(decision=one).blanks() == ()
-    assert Format.open("labels").with_known(decision=none).blanks() == ("",)
+    assert Format.open("labels").with_known(decision=one).empty_cells() == ()
+    assert Format.open("labels").with_known(decision=none).empty_cells() == ("",)
 
 
 @pytest.mark.parametrize("name", ["labels", "multi_hot"])
@@ -269,8 +269,8 @@ def test_what_a_file_holds_as_probabilities_is_its_own_decisions(name: str) -> N
     made = Format.open(name).with_known(decision=Decision(0.5, 1))
     several = [[0, 1, 0], [1, 1, 0], [0, 0, 1]]
     alone = [[0, 1, 0], [0, 1, 0], [0, 0, 1]]
-    assert made.written(shares).tolist() == (several if name in ("labels", "multi_hot") else alone)
-    assert Format.open("probabilities").written(shares) is shares
+    assert made.output_of(shares).tolist() == (several if name in ("labels", "multi_hot") else alone)
+    assert Format.open("probabilities").output_of(shares) is shares
 
 
 def test_a_separator_that_is_asked_for_is_the_only_one() -> None:
@@ -294,7 +294,7 @@ def test_probabilities_and_rankings_are_for_several_labels_too() -> None:
     assert written({"name": "top_k", "k": 2}, one, pd.DataFrame({"id": ["b"], "labels": "ant"})) == [
         ["b", "cat bee"]
     ]
-    takes = [name for name in registry.places("format") if Format.open(name).takes_labels("multi_hot")]
+    takes = [name for name in registry.locations("format") if Format.open(name).takes_labels("multi_hot")]
     assert takes == ["labels", "multi_hot", "probabilities", "ranked_columns", "ranking", "top_k"]
 
 
@@ -319,7 +319,7 @@ def test_multi_hot_knows_no_other_cells_and_leaves_zeros_to_probabilities(row: l
 
 def known(shape: pd.DataFrame, classes: tuple[str, ...] = CLASSES) -> list[str]:
     """The formats for several labels a row that know a sample, as a blend asks for them."""
-    return [one.plugin_name() for one in known_by(None, shape, classes, "multi_hot")]
+    return [one.plugin_name() for one in find_formats(None, shape, classes, "multi_hot")]
 
 
 @pytest.mark.parametrize(

@@ -63,9 +63,9 @@ def test_smoothed_multi_hot_targets_move_half_as_far_on_either_side() -> None:
 
 
 def test_balance_weighs_a_yes_by_the_noes_for_each_yes() -> None:
-    loss = Loss.open({"name": "bce", "balance": 1}).bind(SEVERAL)
+    loss = Loss.open({"name": "bce", "balance": 1}).with_classes(SEVERAL)
     assert loss.weights() == [1 / 3, 3.0, 4.0]  # 1 no to 3 yeses, 3 to 1, and no row counts as one
-    half = Loss.open({"name": "bce", "balance": 0.5}).bind(SEVERAL)
+    half = Loss.open({"name": "bce", "balance": 0.5}).with_classes(SEVERAL)
     assert half.weights() == pytest.approx([3**-0.5, 3**0.5, 2])
     outputs, hot, _ = drawn(classes=3)
     theirs = torch.nn.BCEWithLogitsLoss(pos_weight=torch.tensor([1 / 3, 3.0, 4.0]), reduction="none")
@@ -109,7 +109,9 @@ def test_probabilities_of_several_labels_are_sigmoids_through_every_wrapper(name
         {"name": "cutmix", "base": name},
         {"name": "mixup", "base": {"name": "cutmix", "base": name}},
     ):
-        torch.testing.assert_close(Loss.open(spec).bind(SEVERAL).probabilities(outputs), outputs.sigmoid())
+        torch.testing.assert_close(
+            Loss.open(spec).with_classes(SEVERAL).probabilities(outputs), outputs.sigmoid()
+        )
 
 
 def test_probabilities_of_one_label_are_those_of_independent_answers_of_which_just_one_is_yes() -> None:
@@ -120,7 +122,7 @@ def test_probabilities_of_one_label_are_those_of_independent_answers_of_which_ju
             chosen = torch.tensor(answers)
             by_hand[:, answers.index(1)] = torch.where(chosen == 1, yes, 1 - yes).prod(1)
     torch.testing.assert_close(
-        Loss.open("bce").bind(ONE).probabilities(outputs), by_hand / by_hand.sum(1, keepdim=True)
+        Loss.open("bce").with_classes(ONE).probabilities(outputs), by_hand / by_hand.sum(1, keepdim=True)
     )
 
 

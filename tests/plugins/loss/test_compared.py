@@ -31,7 +31,7 @@ def batch() -> tuple[Tensor, Tensor, Tensor]:
 def compared(loss: Loss, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
     """What the comparison adds to the classifier's loss, the same for every row."""
     logits, vectors, labels = batch
-    rows = loss.bind(CLASSES).rows(torch.cat([logits, vectors], dim=1), labels)
+    rows = loss.with_classes(CLASSES).rows(torch.cat([logits, vectors], dim=1), labels)
     added = rows - functional.cross_entropy(logits, labels, reduction="none")
     torch.testing.assert_close(added, added[:1].expand(12))
     return added[0]
@@ -48,7 +48,7 @@ def test_contrastive_is_torchs_loss_over_all_pairs(batch: tuple[Tensor, Tensor, 
 
 
 def test_a_batch_without_pairs_costs_what_the_classifier_costs() -> None:
-    loss = Loss.open("contrastive").bind(CLASSES)
+    loss = Loss.open("contrastive").with_classes(CLASSES)
     outputs = torch.cat([torch.zeros(1, 4), torch.eye(6)[:1]], dim=1)
     torch.testing.assert_close(loss.rows(outputs, torch.tensor([2])), torch.tensor([1.3862944]))
 

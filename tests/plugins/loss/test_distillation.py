@@ -119,7 +119,7 @@ def test_soft_rows_are_torchs_cross_entropy_of_probabilities(smoothing: float) -
 @pytest.mark.parametrize("name", ["cross_entropy", "label_smoothing", "group_smoothing"])
 def test_a_soft_row_costs_what_its_classes_do_on_average(name: str) -> None:
     student, teacher, _ = drawn()
-    soft, loss = teacher.softmax(1), Loss.open(name).bind(CLASSES)
+    soft, loss = teacher.softmax(1), Loss.open(name).with_classes(CLASSES)
     of_classes = torch.stack([loss.rows(student, torch.full((6,), k)) for k in range(3)], dim=1)
     torch.testing.assert_close(loss.rows(student, soft), (soft * of_classes).sum(1))
 
@@ -127,7 +127,7 @@ def test_a_soft_row_costs_what_its_classes_do_on_average(name: str) -> None:
 def test_a_soft_row_weighs_what_its_classes_weigh_on_average() -> None:
     student, _, _ = drawn(1)
     soft = torch.tensor([[0.5, 0.25, 0.25]])
-    loss = Loss.open("class_weighted").bind(CLASSES)  # counts 6, 3, 1: weights 10/18, 10/9, 10/3
+    loss = Loss.open("class_weighted").with_classes(CLASSES)  # counts 6, 3, 1: weights 10/18, 10/9, 10/3
     weight = 0.5 * 10 / 18 + 0.25 * 10 / 9 + 0.25 * 10 / 3
     expected = weight * functional.cross_entropy(student, soft, reduction="none")
     torch.testing.assert_close(loss.rows(student, soft), expected)

@@ -33,14 +33,14 @@ def numbers(label: int) -> tuple[int, int, int]:
 
 
 def test_outputs_stand_side_by_side_one_a_value() -> None:
-    loss = Loss.open("factors").bind(CLASSES)
+    loss = Loss.open("factors").with_classes(CLASSES)
     assert loss.width(18) == 3 + 2 + 3
-    assert Loss.open({"name": "cutmix", "base": "factors"}).bind(CLASSES).width(18) == 8
+    assert Loss.open({"name": "cutmix", "base": "factors"}).with_classes(CLASSES).width(18) == 8
 
 
 def test_rows_are_the_sum_over_factors() -> None:
     labels = torch.tensor([0, 5, 7, 12, 17])
-    found = Loss.open("factors").bind(CLASSES).rows(outputs(), labels)
+    found = Loss.open("factors").with_classes(CLASSES).rows(outputs(), labels)
     for row, label in enumerate(labels.tolist()):
         logs = [part.log_softmax(1)[row] for part in split(outputs())]
         by_hand = -sum(log[number] for log, number in zip(logs, numbers(label), strict=True))
@@ -48,7 +48,7 @@ def test_rows_are_the_sum_over_factors() -> None:
 
 
 def test_probabilities_are_the_product_over_factors() -> None:
-    found = Loss.open("factors").bind(CLASSES).probabilities(outputs())
+    found = Loss.open("factors").with_classes(CLASSES).probabilities(outputs())
     mask, gender, age = (part.softmax(1) for part in split(outputs()))
     by_hand = torch.einsum("na,nb,nc->nabc", mask, gender, age).reshape(5, 18)
     torch.testing.assert_close(found, by_hand)
@@ -56,7 +56,7 @@ def test_probabilities_are_the_product_over_factors() -> None:
 
 
 def test_where_some_combinations_are_no_class_the_product_is_shared_among_those_that_are() -> None:
-    loss = Loss.open("factors").bind(PARTIAL)
+    loss = Loss.open("factors").with_classes(PARTIAL)
     given = torch.tensor([[0.6, 0.4, 0.7, 0.3]]).log()
     products = torch.tensor([[0.6 * 0.7, 0.4 * 0.7, 0.4 * 0.3]])
     torch.testing.assert_close(loss.probabilities(given), products / products.sum())
@@ -64,16 +64,16 @@ def test_where_some_combinations_are_no_class_the_product_is_shared_among_those_
 
 def test_a_sure_answer_stays_finite() -> None:
     given = torch.tensor([[900.0, -900.0, 900.0, -900.0]])
-    loss = Loss.open("factors").bind(PARTIAL)
+    loss = Loss.open("factors").with_classes(PARTIAL)
     torch.testing.assert_close(loss.probabilities(given), torch.tensor([[1.0, 0.0, 0.0]]))
 
 
 def test_cutmix_over_factors_shares_the_sum_of_both_labels() -> None:
-    plain = Loss.open("factors").bind(CLASSES)
+    plain = Loss.open("factors").with_classes(CLASSES)
     labels = torch.tensor([0, 5, 7, 12, 17])
     images = torch.randint(0, 256, (5, 3, 12, 12), dtype=torch.uint8)
     for spec in ({"name": "cutmix", "base": "factors"}, {"name": "factors", "base": "cutmix"}):
-        loss = Loss.open(spec).bind(CLASSES)
+        loss = Loss.open(spec).with_classes(CLASSES)
         _, shares = loss.mix(images, labels, generator(2, "mix"))
         (kept, own), (pasted, other) = shares
         assert kept + pasted == pytest.approx(1)
@@ -84,7 +84,7 @@ def test_cutmix_over_factors_shares_the_sum_of_both_labels() -> None:
 
 
 def test_margins_and_counts_are_those_of_each_factor() -> None:
-    loss = Loss.open({"name": "factors", "base": "adaptive_arcface"}).bind(CLASSES)
+    loss = Loss.open({"name": "factors", "base": "adaptive_arcface"}).with_classes(CLASSES)
     cosines, labels = torch.tanh(outputs()), torch.tensor([0, 5, 7, 12, 17])
     assert (loss.head(), loss.outputs()) == ("cosine", "cosines")
     counts = torch.arange(1, 19).reshape(3, 2, 3)
@@ -92,13 +92,13 @@ def test_margins_and_counts_are_those_of_each_factor() -> None:
     for axis, part in enumerate(split(cosines)):
         others = [other for other in range(3) if other != axis]
         known = tuple(counts.sum(others).tolist())
-        one = Loss.open("adaptive_arcface").bind(Classes(tuple("abc"[: len(known)]), known))
+        one = Loss.open("adaptive_arcface").with_classes(Classes(tuple("abc"[: len(known)]), known))
         by_hand += one.rows(part, torch.tensor([numbers(label)[axis] for label in labels.tolist()]))
     torch.testing.assert_close(loss.rows(cosines, labels), by_hand)
 
 
 def test_a_bound_loss_pickles_and_is_written_down_without_what_it_knows() -> None:
-    loss = Loss.open({"name": "factors", "base": "arcface"}).bind(CLASSES)
+    loss = Loss.open({"name": "factors", "base": "arcface"}).with_classes(CLASSES)
     again = pickle.loads(pickle.dumps(loss))
     assert again == loss
     assert loss.spec() == Loss.open({"name": "factors", "base": "arcface"}).spec()
@@ -107,9 +107,9 @@ def test_a_bound_loss_pickles_and_is_written_down_without_what_it_knows() -> Non
 
 def test_without_factors_or_with_classes_that_share_them_it_says_what_to_write() -> None:
     with pytest.raises(ConfigError, match=r"C08 .*values that make up[\s\S]*data\.label_factors"):
-        Loss.open({"name": "cutmix", "base": "factors"}).bind(Classes(("a", "b")))
+        Loss.open({"name": "cutmix", "base": "factors"}).with_classes(Classes(("a", "b")))
     with pytest.raises(ConfigError, match=r"C08 several classes have the same[\s\S]*x/u"):
-        Loss.open("factors").bind(Classes(("a", "b"), (), (), (("x", "u"), ("x", "u"))))
+        Loss.open("factors").with_classes(Classes(("a", "b"), (), (), (("x", "u"), ("x", "u"))))
 
 
 @pytest.mark.parametrize("wrapper", ["arcface", "cosface", "adaptive_arcface"])

@@ -16,7 +16,9 @@ FRUIT = Classes(("red", "green", "yellow", "milk"), (5, 5, 5, 5), ("apple", "app
 
 
 def test_the_targets_of_group_smoothing_by_hand() -> None:
-    targets = Loss.open({"name": "group_smoothing", "smoothing": 0.2, "within": 0.75}).bind(FRUIT).targets()
+    targets = (
+        Loss.open({"name": "group_smoothing", "smoothing": 0.2, "within": 0.75}).with_classes(FRUIT).targets()
+    )
     everywhere, shared = 0.2 * 0.25 / 4, 0.2 * 0.75 / 2
     assert targets[0] == pytest.approx(
         [0.8 + everywhere, everywhere + shared, everywhere + shared, everywhere]
@@ -26,7 +28,7 @@ def test_the_targets_of_group_smoothing_by_hand() -> None:
 
 
 def test_rows_are_torchs_cross_entropy_against_soft_targets() -> None:
-    loss = Loss.open("group_smoothing").bind(FRUIT)
+    loss = Loss.open("group_smoothing").with_classes(FRUIT)
     outputs, labels = torch.randn(9, 4, generator=torch.Generator().manual_seed(0)), torch.arange(9) % 4
     expected = functional.cross_entropy(outputs, torch.tensor(loss.targets())[labels], reduction="none")
     torch.testing.assert_close(loss.rows(outputs, labels), expected)
@@ -35,29 +37,29 @@ def test_rows_are_torchs_cross_entropy_against_soft_targets() -> None:
 def test_groups_of_one_make_it_label_smoothing() -> None:
     alone = Classes(("a", "b", "c"), (1, 1, 1), ("x", "y", "z"))
     outputs, labels = torch.randn(6, 3, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 3
-    ours = Loss.open({"name": "group_smoothing", "smoothing": 0.3}).bind(alone).rows(outputs, labels)
+    ours = Loss.open({"name": "group_smoothing", "smoothing": 0.3}).with_classes(alone).rows(outputs, labels)
     theirs = functional.cross_entropy(outputs, labels, reduction="none", label_smoothing=0.3)
     torch.testing.assert_close(ours, theirs)
 
 
 def test_without_groups_it_says_which_column_to_name() -> None:
     with pytest.raises(ConfigError, match=r"needs the classes' groups[\s\S]*data\.class_groups"):
-        Loss.open({"name": "cutmix", "base": "group_smoothing"}).bind(Classes(("a", "b")))
+        Loss.open({"name": "cutmix", "base": "group_smoothing"}).with_classes(Classes(("a", "b")))
 
 
 def test_margins_of_counts_as_the_winners_had_them() -> None:
-    loss = Loss.open("adaptive_arcface").bind(Classes(("a", "b", "c", "d"), (1, 10, 100, 1000)))
+    loss = Loss.open("adaptive_arcface").with_classes(Classes(("a", "b", "c", "d"), (1, 10, 100, 1000)))
     assert loss.margins(4) == pytest.approx([0.5, 0.2605, 0.1258, 0.05], abs=1e-4)
 
 
 def test_equal_counts_give_the_middle_margin_and_no_nan() -> None:
-    loss = Loss.open("adaptive_arcface").bind(Classes(("a", "b"), (7, 7)))
+    loss = Loss.open("adaptive_arcface").with_classes(Classes(("a", "b"), (7, 7)))
     assert loss.margins(2) == pytest.approx([0.275, 0.275])
     assert Loss.open("adaptive_arcface").margins(3) == pytest.approx([0.275] * 3)
 
 
 def test_each_class_has_the_arcface_of_its_margin() -> None:
-    loss = Loss.open("adaptive_arcface").bind(Classes(("a", "b", "c"), (1, 10, 100)))
+    loss = Loss.open("adaptive_arcface").with_classes(Classes(("a", "b", "c"), (1, 10, 100)))
     cosines = torch.tanh(torch.randn(6, 3, generator=torch.Generator().manual_seed(0)))
     labels = torch.arange(6) % 3
     found = loss.rows(cosines, labels)

@@ -12,19 +12,19 @@ from torch.nn import functional
 from kit.core.randomness import generator
 from kit.kinds import Classes, LabelKind, Loss
 from kit.kinds.classes import LABEL_KINDS
-from kit.kinds.registry import places
-from kit.plugins.loss._batch_mixing import Mixture
+from kit.kinds.registry import locations
+from kit.plugins.loss._batch_mixing import BatchMixing
 
 FACTORS = (("p", "u"), ("p", "v"), ("q", "u"), ("q", "v"))
 CLASSES = Classes(("a", "b", "c", "d"), (40, 10, 5, 1), ("x", "x", "y", "z"), FACTORS, 56)
 SEVERAL = replace(CLASSES, multi_label=True)
 LOSSES = [
     name
-    for name in places("loss")
-    if "base" not in Loss.open(name).options() or not issubclass(type(Loss.open(name)), Mixture)
+    for name in locations("loss")
+    if "base" not in Loss.open(name).options() or not issubclass(type(Loss.open(name)), BatchMixing)
 ]
 WAYS = [(name, kind) for name in LOSSES for kind in LABEL_KINDS if Loss.open(name).takes_labels(kind)]
-MIXTURES = [name for name in places("loss") if isinstance(Loss.open(name), Mixture)]
+MIXTURES = [name for name in locations("loss") if isinstance(Loss.open(name), BatchMixing)]
 
 
 def case(loss: Loss, kind: LabelKind = "numbers", rows: int = 7) -> tuple[torch.Tensor, torch.Tensor]:
@@ -49,8 +49,8 @@ def test_there_are_wrappers_and_losses_to_wrap() -> None:
 @pytest.mark.parametrize("wrapper", MIXTURES)
 def test_a_wrapped_loss_is_the_mixture_of_two(wrapper: str, base: str, kind: LabelKind) -> None:
     classes = SEVERAL if kind == "multi_hot" else CLASSES
-    plain = Loss.open(base).bind(classes)
-    wrapped = Loss.open({"name": wrapper, "base": base}).bind(classes)
+    plain = Loss.open(base).with_classes(classes)
+    wrapped = Loss.open({"name": wrapper, "base": base}).with_classes(classes)
     assert wrapped.takes_labels(kind)
     outputs, labels = case(plain, kind)
     images = torch.randint(0, 256, (7, 3, 16, 16), dtype=torch.uint8)
@@ -78,7 +78,7 @@ def test_a_wrapper_takes_the_labels_that_its_base_takes(wrapper: str) -> None:
 
 @pytest.mark.parametrize("wrapper", MIXTURES)
 def test_mixed_bce_is_bce_of_the_mixed_labels(wrapper: str) -> None:
-    loss = Loss.open({"name": wrapper, "base": "bce"}).bind(SEVERAL)
+    loss = Loss.open({"name": wrapper, "base": "bce"}).with_classes(SEVERAL)
     outputs, labels = case(loss, "multi_hot")
     images = torch.randint(0, 256, (7, 3, 16, 16), dtype=torch.uint8)
     _, shares = loss.mix(images, labels, generator(2, "mix"))
@@ -99,8 +99,8 @@ def test_wrappers_of_wrappers_keep_shares_that_sum_to_one(outer: str, inner: str
 
 @pytest.mark.parametrize("base", LOSSES)
 def test_class_weights_multiply_any_loss(base: str) -> None:
-    plain = Loss.open(base).bind(CLASSES)
-    weighted = Loss.open({"name": "class_weighted", "base": base}).bind(CLASSES)
+    plain = Loss.open(base).with_classes(CLASSES)
+    weighted = Loss.open({"name": "class_weighted", "base": base}).with_classes(CLASSES)
     outputs, labels = case(plain)
     by_hand = 56 / (4 * np.array([40, 10, 5, 1]))  # scikit-learn's "balanced"
     torch.testing.assert_close(
@@ -110,7 +110,7 @@ def test_class_weights_multiply_any_loss(base: str) -> None:
 
 
 def test_class_weighted_cross_entropy_is_torchs_before_its_mean() -> None:
-    loss = Loss.open({"name": "class_weighted", "power": 0.5}).bind(CLASSES)
+    loss = Loss.open({"name": "class_weighted", "power": 0.5}).with_classes(CLASSES)
     outputs, labels = case(loss)
     weights = torch.tensor(loss.weights())
     expected = functional.cross_entropy(outputs, labels, weight=weights, reduction="none")
@@ -119,7 +119,7 @@ def test_class_weighted_cross_entropy_is_torchs_before_its_mean() -> None:
 
 
 def test_a_class_without_rows_has_a_finite_weight() -> None:
-    loss = Loss.open("class_weighted").bind(Classes(("a", "b"), (10, 0)))
+    loss = Loss.open("class_weighted").with_classes(Classes(("a", "b"), (10, 0)))
     assert np.isfinite(loss.weights()).all()
 
 

@@ -109,10 +109,10 @@ def test_m_per_class_takes_all_classes_where_there_are_few() -> None:
 
 
 def test_blocks_are_batches() -> None:
-    from kit.core.batching import spread
+    from kit.core.batching import even_batches
 
     rows = order({"name": "m_per_class", "m": 4, "classes": 3})
-    for part in spread(len(rows), 12):
+    for part in even_batches(len(rows), 12):
         assert np.bincount(LABELS[rows[part]]).tolist() == [4, 4, 4]
 
 

@@ -10,10 +10,10 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from kit.core.nearest import nearest
 from kit.errors import ConfigError
-from kit.kinds import Metric, Neighbours, Scorer
+from kit.kinds import Metric, RetrievedNeighbours, Scorer
 from kit.kinds.classes import Classes
 
-HAND = Neighbours(
+HAND = RetrievedNeighbours(
     np.array([[0.9, 0.8, 0.5], [0.6, 0.5, 0.4]], np.float32), np.array([[0, 1, 1], [2, 0, 2]]), 4,
     np.array([[0.1, 0.6, 0.2, 0.1], [0.3, 0.3, 0.3, 0.1]], np.float32),
 )  # fmt: skip
@@ -24,7 +24,7 @@ def opened(name: str, **options: Any) -> Scorer:
 
 
 @pytest.fixture
-def clusters() -> tuple[np.ndarray, np.ndarray, np.ndarray, Neighbours]:
+def clusters() -> tuple[np.ndarray, np.ndarray, np.ndarray, RetrievedNeighbours]:
     """A gallery (60, 8) of 3 classes, its labels, queries, and their 5 neighbours."""
     rng = np.random.default_rng(0)
     labels = np.arange(60) % 3
@@ -32,7 +32,7 @@ def clusters() -> tuple[np.ndarray, np.ndarray, np.ndarray, Neighbours]:
     vectors += np.eye(8)[np.arange(80) % 3]
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     found = nearest(vectors[60:], vectors[:60], 5)
-    return vectors[:60], labels, vectors[60:], Neighbours(found.similarities, labels[found.rows], 3)
+    return vectors[:60], labels, vectors[60:], RetrievedNeighbours(found.similarities, labels[found.rows], 3)
 
 
 def test_a_vote_is_scikit_learns(clusters: Any) -> None:
@@ -67,7 +67,9 @@ def test_a_product_is_of_each_classs_nearest_image_and_its_probability() -> None
 
 
 def test_a_row_that_neighbours_and_classifier_disagree_on_entirely_is_the_classifiers() -> None:
-    near = Neighbours(np.array([[0.9]], np.float32), np.array([[0]]), 2, np.array([[0.0, 1.0]], np.float32))
+    near = RetrievedNeighbours(
+        np.array([[0.9]], np.float32), np.array([[0]]), 2, np.array([[0.0, 1.0]], np.float32)
+    )
     np.testing.assert_array_equal(opened("product", k=1).score(near), [[0.0, 1.0]])
 
 
@@ -81,18 +83,20 @@ def test_a_mixture_is_half_of_each() -> None:
 
 
 def test_similarities_below_zero_count_for_nothing() -> None:
-    near = Neighbours(np.array([[0.5, -0.9], [-0.1, -0.2]], np.float32), np.array([[0, 1], [0, 1]]), 2)
+    near = RetrievedNeighbours(
+        np.array([[0.5, -0.9], [-0.1, -0.2]], np.float32), np.array([[0, 1], [0, 1]]), 2
+    )
     np.testing.assert_array_equal(opened("power", power=2).score(near), [[1, 0], [0.5, 0.5]])
 
 
-def planted(power: float) -> tuple[Neighbours, np.ndarray]:
+def planted(power: float) -> tuple[RetrievedNeighbours, np.ndarray]:
     """Rows whose one near image is right, against so many far ones that only a power above `power` lets it win."""
     rows, far = 30, 9
     truth = np.arange(rows) % 2
     distant = far ** (-1 / power)  # far * distant^power = 1
     similarities = np.concatenate([np.ones((rows, 1)), np.full((rows, far), distant)], axis=1)
     labels = np.concatenate([truth[:, None], np.repeat(1 - truth[:, None], far, axis=1)], axis=1)
-    return Neighbours(similarities.astype(np.float32), labels, 2), truth
+    return RetrievedNeighbours(similarities.astype(np.float32), labels, 2), truth
 
 
 @pytest.mark.parametrize(("least", "chosen"), [(6.0, 9.0), (12.0, 16.0)])
@@ -108,17 +112,17 @@ def test_fit_finds_the_power_from_which_the_metric_is_best(least: float, chosen:
 def test_fit_finds_the_share_of_the_neighbours_and_trusts_the_better_side() -> None:
     truth = np.arange(40) % 2
     right = np.eye(2, dtype=np.float32)[truth] * 0.8 + 0.1
-    near = Neighbours(np.ones((40, 1), np.float32), 1 - truth[:, None], 2, right)
+    near = RetrievedNeighbours(np.ones((40, 1), np.float32), 1 - truth[:, None], 2, right)
     assert opened("mixture", share=None).fit(near, truth).spec()["share"] == 0
-    near = Neighbours(np.ones((40, 1), np.float32), truth[:, None], 2, 1 - right)
+    near = RetrievedNeighbours(np.ones((40, 1), np.float32), truth[:, None], 2, 1 - right)
     assert opened("mixture", share=None).fit(near, truth).spec()["share"] == 1
 
 
-def whales(**options: Any) -> tuple[Scorer, Neighbours, np.ndarray]:
+def whales(**options: Any) -> tuple[Scorer, RetrievedNeighbours, np.ndarray]:
     """Known rows have a neighbour of .9, new ones (class 2) one of .4 or less."""
     best = np.array([0.9, 0.95, 0.92, 0.4, 0.3, 0.35], np.float32)
-    near = Neighbours(np.stack([best, best - 0.2], axis=1), np.array([[0, 1]] * 6), 3)
-    scorer = opened("unknown", label="new_whale", **options).bind(Classes(("a", "b", "new_whale")))
+    near = RetrievedNeighbours(np.stack([best, best - 0.2], axis=1), np.array([[0, 1]] * 6), 3)
+    scorer = opened("unknown", label="new_whale", **options).with_classes(Classes(("a", "b", "new_whale")))
     return scorer, near, np.array([0, 0, 0, 2, 2, 2])
 
 
@@ -134,7 +138,7 @@ def test_the_threshold_is_found_on_rows_whose_answer_is_known() -> None:
     fitted = scorer.fit(near, truth)
     assert 0.4 < fitted.spec()["threshold"] <= 0.9
     assert fitted.score(near).argmax(axis=1).tolist() == truth.tolist()
-    assert scorer.ignores() == ("new_whale",)
+    assert scorer.classes_to_ignore() == ("new_whale",)
 
 
 def test_an_expected_share_of_the_rows_is_new() -> None:
@@ -147,6 +151,6 @@ def test_without_a_row_of_the_class_there_is_no_threshold_to_find() -> None:
     with pytest.raises(ConfigError, match="C29 no training row is of class 'new_whale'"):
         scorer.fit(near, np.zeros(6, int))
     with pytest.raises(ConfigError, match="C29 scorer 'unknown' answers 'new_whale', which is no class"):
-        scorer.bind(Classes(("a", "b", "c"))).score(near)
+        scorer.with_classes(Classes(("a", "b", "c"))).score(near)
     with pytest.raises(ConfigError, match="either threshold or share"):
         whales(threshold=0.5, share=0.5)

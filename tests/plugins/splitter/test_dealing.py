@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.model_selection import KFold, StratifiedKFold
 
-from kit.plugins.splitter._assignment import dealt, dealt_by_class
+from kit.plugins.splitter._assignment import assign_by_class, assign_to_folds
 
 
 @pytest.mark.parametrize("seed", [0, 7, 2**31 - 1])
@@ -19,8 +19,8 @@ def test_folds_are_scikit_learns(rows: int, folds: int, seed: int) -> None:
     labels[:folds] = "a"  # at least one class has a row for each fold
     there = np.zeros(rows)
     for made, theirs in (
-        (dealt(rows, folds, seed), KFold(folds, shuffle=True, random_state=seed)),
-        (dealt_by_class(labels, folds, seed), StratifiedKFold(folds, shuffle=True, random_state=seed)),
+        (assign_to_folds(rows, folds, seed), KFold(folds, shuffle=True, random_state=seed)),
+        (assign_by_class(labels, folds, seed), StratifiedKFold(folds, shuffle=True, random_state=seed)),
     ):
         assert made.shape == (rows, 1)
         with pytest.MonkeyPatch.context() as patch:

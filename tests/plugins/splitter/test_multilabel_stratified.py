@@ -13,7 +13,7 @@ from kit.data.folds import make_folds
 from kit.data.table import Table
 from kit.errors import DataError
 from kit.kinds import Splitter
-from kit.plugins.splitter._iterative import dealt
+from kit.plugins.splitter._iterative import assign_iteratively
 
 SHARES = (0.5, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01)
 
@@ -44,14 +44,14 @@ def test_the_rarest_label_is_dealt_first_and_goes_where_it_is_wanted() -> None:
     # label 1 has two rows, one for each part; label 0 has four in all, two of them gone with label 1's rows
     hot = np.array([[1, 1], [1, 1], [1, 0], [1, 0], [0, 0], [0, 0]])
     for seed in range(10):
-        place = dealt(hot, np.ones(6, int), np.array([0.5, 0.5]), generator(seed, "deal"))
+        place = assign_iteratively(hot, np.ones(6, int), np.array([0.5, 0.5]), generator(seed, "deal"))
         for rows in ([0, 1], [2, 3], [4, 5]):
             assert sorted(place[rows]) == [0, 1], place
 
 
 def test_parts_of_other_sizes_have_their_shares_of_each_label() -> None:
     hot = np.array([[1, 0]] * 8 + [[0, 1]] * 4)
-    place = dealt(hot, np.ones(12, int), np.array([0.75, 0.25]), generator(0, "deal"))
+    place = assign_iteratively(hot, np.ones(12, int), np.array([0.75, 0.25]), generator(0, "deal"))
     assert np.bincount(place[:8]).tolist() == [6, 2]
     assert np.bincount(place[8:]).tolist() == [3, 1]
 
@@ -59,7 +59,7 @@ def test_parts_of_other_sizes_have_their_shares_of_each_label() -> None:
 def test_a_unit_of_several_rows_counts_as_often_and_large_ones_come_first() -> None:
     # 3 rows against 2 + 1: the large unit alone, whatever is drawn
     for seed in range(10):
-        place = dealt(
+        place = assign_iteratively(
             np.array([[1], [3], [2]]), np.array([1, 3, 2]), np.array([0.5, 0.5]), generator(seed, "deal")
         )
         assert place[0] == place[2] != place[1]

@@ -66,10 +66,10 @@ def test_as_sklearns_every_row_is_held_out_once_a_repeat_in_its_class_share() ->
     theirs = list(RepeatedStratifiedKFold(n_splits=4, n_repeats=3).split(rows.labels, rows.labels))
     assert made.count == len(theirs) == 12
     for fold, (trained, held) in enumerate(theirs):
-        counts = rows.take(made.held_out(fold)).counts().tolist()
-        assert counts == np.bincount(rows.true_labels()[held]).tolist() == [5, 5]
-        assert made.train(splitter, fold).sum() == len(trained) == 30
-        assert (made.train(splitter, fold) == ~made.held_out(fold)).all()
+        counts = rows.take(made.oof_mask(fold)).counts().tolist()
+        assert counts == np.bincount(rows.targets()[held]).tolist() == [5, 5]
+        assert made.training_mask(splitter, fold).sum() == len(trained) == 30
+        assert (made.training_mask(splitter, fold) == ~made.oof_mask(fold)).all()
 
 
 def test_the_training_rows_are_those_that_the_base_chooses() -> None:
@@ -77,9 +77,9 @@ def test_the_training_rows_are_those_that_the_base_chooses() -> None:
     made = make_folds(table(), splitter, 0)
     assert made.numbers.shape == (40, 4)
     for fold in range(4):
-        held = made.held_out(fold)
+        held = made.oof_mask(fold)
         assert held.sum() == 8
-        assert (made.train(splitter, fold) == ~held).all()
+        assert (made.training_mask(splitter, fold) == ~held).all()
 
 
 def test_groups_are_asked_for_where_the_base_asks_and_stay_whole() -> None:
@@ -178,9 +178,9 @@ def test_scores_are_those_of_the_mean_over_repeats(space: Path, views: str) -> N
     table = train_table(space, Workspace.open(space).competition.data)
     mean = np.stack([found.probabilities[found.ids == name].mean(axis=0) for name in table.ids.tolist()])
     for name in ("macro_f1", "log_loss"):
-        expected = Metric.open(name).score(table.true_labels(), mean)
-        assert found.about["scores"][name] == pytest.approx(expected, abs=1e-6)
-    assert set(found.about["fold_scores"]) == {"0", "1", "2", "3"}
+        expected = Metric.open(name).score(table.targets(), mean)
+        assert found.metadata["scores"][name] == pytest.approx(expected, abs=1e-6)
+    assert set(found.metadata["fold_scores"]) == {"0", "1", "2", "3"}
 
 
 def test_test_rows_are_predicted_by_the_models_of_all_repeats(space: Path) -> None:
@@ -195,7 +195,7 @@ def test_members_are_blended_by_id_over_the_mean_of_repeats(space: Path, ensembl
     assert (submitted.rows, submitted.test_rows) == (60, 12)
     first = submitted.scores[0]
     assert set(first.folds) == {0, 1}  # the first repeat's: what is fitted is fitted on the other one of them
-    assert first.cv == pytest.approx(read(space, "hflip", "oof").about["scores"]["macro_f1"])
+    assert first.cv == pytest.approx(read(space, "hflip", "oof").metadata["scores"]["macro_f1"])
     assert len(submitted.path.read_text().splitlines()) == 13
     record = json.loads(submitted.record.read_text())
     assert [one["member"] for one in record["members"]] == ["a@hflip", "b@hflip"]

@@ -15,7 +15,7 @@ from kit.data.predictions import Predictions
 from kit.data.table import Table
 from kit.errors import DataError
 from kit.kinds import Splitter
-from kit.plugins.splitter._timestamps import times
+from kit.plugins.splitter._timestamps import parse_times
 from kit.plugins.splitter.time import borders
 from kit.stages.blending.blend import blend
 from kit.stages.prediction.tta import tta
@@ -43,8 +43,8 @@ def by_time(folds: int) -> Splitter:
 def rows_of(made: Folds, splitter: Splitter, fold: int) -> tuple[list[int], list[int]]:
     """The rows that a fold trains on and holds out."""
     return (
-        np.flatnonzero(made.train(splitter, fold)).tolist(),
-        np.flatnonzero(made.held_out(fold)).tolist(),
+        np.flatnonzero(made.training_mask(splitter, fold)).tolist(),
+        np.flatnonzero(made.oof_mask(fold)).tolist(),
     )
 
 
@@ -118,7 +118,7 @@ def test_too_few_times_are_refused(when: list[str], groups: list[str] | None, wo
 
 def test_numbers_and_dates_are_read_and_compared() -> None:
     def read(*texts: str) -> list[float]:
-        return times(list(texts), list(texts), "day").tolist()
+        return parse_times(list(texts), list(texts), "day").tolist()
 
     assert read("2", "10", "-1.5", "1e3") == [2, 10, -1.5, 1000]
     first, second = read("1970-01-02", "1970-01-02T01:00+01:00")

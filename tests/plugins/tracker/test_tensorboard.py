@@ -31,14 +31,14 @@ def test_the_event_files_hold_the_log_the_config_and_the_pooled_scores(space: Pa
     assert [step for step, _ in found["lr"]] == [3, 4, 6, 8]
     (events,) = (run.fold(1) / "tensorboard").iterdir()
     assert b'"image_size": 16' in events.read_bytes()
-    whole = Predictions.read(run.predictions("plain") / "oof.parquet").about["scores"]
+    whole = Predictions.read(run.predictions("plain") / "oof.parquet").metadata["scores"]
     assert scalars(run.folder / "tensorboard") == {name: [(2, pytest.approx(whole[name]))] for name in whole}
 
 
 def test_what_is_logged_again_after_a_resume_is_there_once(space: Path) -> None:
     run = train(space, ["tracker=tensorboard"], name="b", folds=[0])
     first = scalars(run.fold(0) / "tensorboard")
-    (run.part(0)).unlink()
+    (run.fold_predictions_file(0)).unlink()
     shutil.rmtree(run.fold(0) / "0002")  # as if it had been killed before the second checkpoint
     train(space, ["tracker=tensorboard"], name="b", folds=[0])
     assert len(list((run.fold(0) / "tensorboard").iterdir())) == 2

@@ -41,7 +41,7 @@ def test_an_offline_run_leaves_its_directory_and_a_resumed_fold_its_id(alone: Pa
     (pooled,) = offline_runs(run.folder)
     assert pooled.name != kept.name
     assert b"macro_f1" in pooled.read_bytes()
-    run.part(0).unlink()
+    run.fold_predictions_file(0).unlink()
     shutil.rmtree(run.fold(0) / "0002")  # as if it had been killed before the second checkpoint
     train(alone, asked, name="b", folds=[0])
     assert {file.name for file in offline_runs(run.fold(0))} == {kept.name}

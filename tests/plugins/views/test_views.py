@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from kit.errors import ConfigError
 from kit.kinds import Views
-from kit.model.predict import distinct, open_views
+from kit.model.predict import open_views, unique_views
 
 
 @pytest.mark.parametrize(
@@ -98,10 +98,10 @@ def test_picked_views_are_those_of_the_set_with_these_numbers() -> None:
 
 
 def test_views_say_in_words_what_they_do_and_their_folder_is_their_own() -> None:
-    assert distinct(Views.open("hflip")) == {0: "plain", 1: "horizontalflip"}
-    assert distinct(Views.open("d4"))[7] == "horizontalflip, rotate90 270"
-    assert Views.open({"name": "pick", "of": "d4", "numbers": [3, 4]}).called() == "d4-3-4"
-    assert Views.open("scale").called() == "scale"
-    names = {Views.open({"name": "shift", "pixels": pixels}).called() for pixels in (1, 2, 3)}
+    assert unique_views(Views.open("hflip")) == {0: "plain", 1: "horizontalflip"}
+    assert unique_views(Views.open("d4"))[7] == "horizontalflip, rotate90 270"
+    assert Views.open({"name": "pick", "of": "d4", "numbers": [3, 4]}).slug() == "d4-3-4"
+    assert Views.open("scale").slug() == "scale"
+    names = {Views.open({"name": "shift", "pixels": pixels}).slug() for pixels in (1, 2, 3)}
     assert len(names) == 3
     assert "shift" in names

@@ -94,7 +94,7 @@ def test_each_blend_is_entered_and_ranked(workspace: Workspace) -> None:
     write_run(workspace.root, "c", wrong=[0, 1, 2, 3])
     assert [blend(workspace, [name]).rank for name in ("c", "b", "a")] == [1, 1, 1]
     assert blend(workspace, ["c"], name="again").rank == 4
-    entries = Board.read(workspace.submissions).ranked()
+    entries = Board.read(workspace.submissions).sort_entries()
     assert [(entry.number, entry.members) for entry in entries] == [
         (3, "a@plain"), (2, "b@plain"), (1, "c@plain"), (4, "c@plain"),
     ]  # fmt: skip

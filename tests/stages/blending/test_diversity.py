@@ -17,15 +17,15 @@ from kit.evaluation.gains import Gain
 from kit.kinds.decision import Decision
 from kit.stages.blending import diversity as module
 from kit.stages.blending.blend import diversity
-from kit.stages.blending.diversity import Diversity, correlation, overlap, wrong
-from kit.stages.blending.heat_map import colour, png
+from kit.stages.blending.diversity import Diversity, correlation, error_matrix, overlap
+from kit.stages.blending.heat_map import heat_colour, png
 from tests.drawn_members import drawn
 from tests.written_runs import LABELS, competition, write_run
 
 
 @pytest.mark.parametrize("rows", [7, 4096])
 def test_the_correlation_is_numpys_whatever_the_blocks(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ROWS", rows)
+    monkeypatch.setattr(module, "BLOCK_ROWS", rows)
     members, _ = drawn(members=4, rows=50)
     np.testing.assert_allclose(correlation(members), np.corrcoef(members.reshape(4, -1)), atol=1e-6)
 
@@ -44,11 +44,11 @@ def test_overlap_by_hand() -> None:
 
 def test_a_row_is_wrong_by_its_class_or_by_any_of_its_labels() -> None:
     members = np.array([[[0.6, 0.4], [0.6, 0.4]]])
-    assert wrong(members, np.array([0, 1]), Decision()).tolist() == [[False, True]]
+    assert error_matrix(members, np.array([0, 1]), Decision()).tolist() == [[False, True]]
     truth = np.array([[1, 0], [1, 1]])
-    assert wrong(members, truth, Decision()).tolist() == [[False, True]]
-    assert wrong(members, truth, Decision(0.4)).tolist() == [[True, False]]
-    assert wrong(members, truth, Decision(0.7, 1)).tolist() == [[False, True]]
+    assert error_matrix(members, truth, Decision()).tolist() == [[False, True]]
+    assert error_matrix(members, truth, Decision(0.4)).tolist() == [[True, False]]
+    assert error_matrix(members, truth, Decision(0.7, 1)).tolist() == [[False, True]]
 
 
 def test_a_member_brings_what_the_blend_loses_without_it(tmp_path: Path) -> None:
@@ -96,16 +96,16 @@ def drawn_diversity(count: int) -> Diversity:
 @pytest.mark.parametrize("count", [2, 30])
 def test_the_picture_has_a_cell_of_its_colour_for_each_pair(count: int) -> None:
     picture = np.asarray(Image.open(io.BytesIO(png(drawn_diversity(count)))))
-    deep = (picture == colour(1.0)).all(axis=2)
+    deep = (picture == heat_colour(1.0)).all(axis=2)
     cells = 2 * count * 39 * 25  # the diagonals of both matrices
     assert 0.6 * cells < deep.sum() <= cells  # the numbers stand on them
 
 
 def test_colours_run_from_white_at_the_least_to_blue_at_one() -> None:
-    assert colour(0.4, 0.4) == colour(0.1, 0.4) == (255, 255, 255)
-    assert colour(1.0, 0.4) == (33, 79, 140)
-    assert colour(0.7, 0.4) == tuple(np.rint((np.array([33, 79, 140]) + 255) / 2).astype(int))
-    assert colour(1.0, 1.0) == (33, 79, 140)
+    assert heat_colour(0.4, 0.4) == heat_colour(0.1, 0.4) == (255, 255, 255)
+    assert heat_colour(1.0, 0.4) == (33, 79, 140)
+    assert heat_colour(0.7, 0.4) == tuple(np.rint((np.array([33, 79, 140]) + 255) / 2).astype(int))
+    assert heat_colour(1.0, 1.0) == (33, 79, 140)
 
 
 def test_the_command_shows_draws_and_writes_no_submission(

@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from kit.evaluation import bootstrap
 from kit.evaluation.hill_climbing import Climb, DecisionClimb
 from kit.kinds import Metric
-from kit.kinds.metric_shortcuts import decided
+from kit.kinds.metric_shortcuts import score_decisions
 from tests.drawn_members import drawn
 
 PEERS = {
@@ -28,8 +28,10 @@ def test_scores_and_their_bootstrap_are_sklearns(name: str) -> None:
     metric, said = Metric.open(name), shares.argmax(axis=1)
     assert metric.score(truth, shares) == pytest.approx(PEERS[name](truth, said, None))
     weights = np.arange(120) % 4 + 1
-    assert decided(metric, truth, said, 30, weights) == pytest.approx(PEERS[name](truth, said, weights))
-    found = bootstrap.scores(metric, truth, [shares, other])
+    assert score_decisions(metric, truth, said, 30, weights) == pytest.approx(
+        PEERS[name](truth, said, weights)
+    )
+    found = bootstrap.resample_scores(metric, truth, [shares, other])
     times = next(bootstrap._weights(np.arange(120), 1, 0, None))
     rows = np.repeat(np.arange(120), times)
     assert found[0, 1] == pytest.approx(PEERS[name](truth[rows], other.argmax(axis=1)[rows], None))

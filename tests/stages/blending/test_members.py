@@ -13,7 +13,7 @@ from kit.config.workspace import Workspace
 from kit.data.table import train_table
 from kit.errors import ConfigError, InvalidError
 from kit.stages.blending.compatibility import check_together
-from kit.stages.blending.members import Member, aligned, read_members
+from kit.stages.blending.members import Member, align, read_members
 from tests.written_runs import CLASSES, FOLDS, TEST, competition, write_run
 
 
@@ -41,7 +41,7 @@ def refusal(workspace: Workspace, **of_b: Any) -> InvalidError:
 def test_a_member_is_a_run_and_its_views(text: str, workspace: Workspace) -> None:
     (member,) = checked(workspace, [text])
     assert str(member) == "a@d4"
-    assert member.oof.about["views"] == "d4"
+    assert member.oof.metadata["views"] == "d4"
 
 
 def test_a_run_alone_stands_for_its_plain_views(workspace: Workspace) -> None:
@@ -162,7 +162,7 @@ def test_two_checkpoints_of_one_fold_are_refused(workspace: Workspace) -> None:
 
 def test_members_are_joined_by_id_on_the_rows_that_all_cover(workspace: Workspace) -> None:
     write_run(workspace.root, "b", rows=[8, 3, 1], sure=0.6)
-    ids, oof = aligned(checked(workspace, ["a", "b"]), workspace.cache)
+    ids, oof = align(checked(workspace, ["a", "b"]), workspace.cache)
     assert ids.tolist() == ["t1", "t3", "t8"]
     assert oof.shape == (2, 3, len(CLASSES))
     assert oof[:, :, :].argmax(axis=2).tolist() == [[1, 0, 2], [1, 0, 2]]
@@ -173,5 +173,5 @@ def test_members_without_a_common_row_are_refused(workspace: Workspace) -> None:
     write_run(workspace.root, "a", rows=[0, 1, 2])
     write_run(workspace.root, "b", rows=[3, 4])
     with pytest.raises(InvalidError, match="no row is predicted out of fold by all members") as caught:
-        aligned(read_members(workspace, ["a", "b"]), workspace.cache)
+        align(read_members(workspace, ["a", "b"]), workspace.cache)
     assert [str(case) for case in caught.value.cases] == ["a@plain: 3 rows", "b@plain: 2 rows"]

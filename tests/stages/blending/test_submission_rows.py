@@ -9,7 +9,7 @@ import pytest
 
 from kit.kinds import Ensembler
 from kit.stages.blending.members import read_members
-from kit.stages.blending.submission_rows import blended_test
+from kit.stages.blending.submission_rows import blend_test_rows
 from tests.written_runs import TEST, competition, write_run
 
 DOUBLED = {"name": "thresholds", "factors": [1, 1, 2]}
@@ -17,7 +17,7 @@ DOUBLED = {"name": "thresholds", "factors": [1, 1, 2]}
 
 def test_factors_act_on_each_folds_model_before_the_mean(tmp_path: Path) -> None:
     members = read_members(competition(tmp_path), ["a"])
-    made = blended_test(members, Ensembler.open(DOUBLED), TEST)
+    made = blend_test_rows(members, Ensembler.open(DOUBLED), TEST)
     # row 1: fold 0 says .1 .8 .1, fold 1 says .1 .1 .8; the third class counts twice
     first, second = np.array([0.1, 0.8, 0.2]) / 1.1, np.array([0.1, 0.1, 1.6]) / 1.8
     assert made.probabilities[1] == pytest.approx((first + second) / 2)
@@ -27,7 +27,7 @@ def test_factors_act_on_each_folds_model_before_the_mean(tmp_path: Path) -> None
 
 def test_rows_are_found_by_id(tmp_path: Path) -> None:
     members = read_members(competition(tmp_path), ["a", "b"])
-    made, turned = (blended_test(members, Ensembler.open("mean"), ids) for ids in (TEST, TEST[::-1]))
+    made, turned = (blend_test_rows(members, Ensembler.open("mean"), ids) for ids in (TEST, TEST[::-1]))
     assert turned.ids.tolist() == list(TEST[::-1])
     assert (turned.probabilities == made.probabilities[::-1]).all()
 
@@ -37,6 +37,6 @@ def test_members_of_other_folds_than_one_another_are_blended_by_their_means(tmp_
     file = write_run(workspace.root, "b") / "predictions" / "plain" / "test.parquet"
     (b,) = read_members(workspace, ["b"])
     b.test.take(b.test.folds == 0).write(file)
-    made = blended_test(read_members(workspace, ["a", "b"]), Ensembler.open(DOUBLED), TEST)
+    made = blend_test_rows(read_members(workspace, ["a", "b"]), Ensembler.open(DOUBLED), TEST)
     mean = (np.array([0.1, 0.45, 0.45]) + np.array([0.1, 0.8, 0.1])) / 2 * [1, 1, 2]
     assert made.probabilities[1] == pytest.approx(mean / mean.sum())

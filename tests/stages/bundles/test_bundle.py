@@ -27,8 +27,8 @@ from kit.stages.bundles import packing, trying
 from kit.stages.bundles.bare_python import bare_python
 from kit.stages.bundles.contents import Contents
 from kit.stages.bundles.packing import bundle
-from kit.stages.bundles.predicting import Given, predicting_bundle
-from kit.stages.final.final import finalising, plan
+from kit.stages.bundles.predicting import PredictionInput, predict_bundle
+from kit.stages.final.final import plan, run_final
 from kit.stages.prediction.tta import tta
 from kit.stages.training.train import train
 from tests.drawing import CLASSES, draw
@@ -59,7 +59,7 @@ def blended(trained_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     tta(root, ["runs/b"])
     space = Workspace.open(root)
     blend(space, MEMBERS, "simplex", "first")
-    finish(finalising(space, plan(space, MEMBERS, "mean", seeds=[0, 1]), "last"))
+    finish(run_final(space, plan(space, MEMBERS, "mean", seeds=[0, 1]), "last"))
     return root
 
 
@@ -71,16 +71,16 @@ def packed(blended: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def hidden(tmp_path_factory: pytest.TempPathFactory) -> Given:
+def hidden(tmp_path_factory: pytest.TempPathFactory) -> PredictionInput:
     """9 test images that are not the workspace's, and a sample of them."""
     root, rng = tmp_path_factory.mktemp("hidden"), np.random.default_rng(7)
     for number in range(9):
         cv2.imwrite(str(root / f"n{number}.png"), draw(CLASSES[number % 3], rng))
     (root / "sample.csv").write_text("id,label\n" + "".join(f"n{number},blob\n" for number in range(9)))
-    return Given(root, root / "sample.csv")
+    return PredictionInput(root, root / "sample.csv")
 
 
-def as_the_workspace(root: Path, given: Given, to: Path) -> Path:
+def as_the_workspace(root: Path, given: PredictionInput, to: Path) -> Path:
     """The workspace with the hidden images as its test set."""
     space = Path(shutil.copytree(root, to))
     for file in given.images.glob("*.png"):
@@ -130,7 +130,7 @@ def same_predictions(one: Path, other: Path, member: str) -> None:
 
 
 def test_without_kit_and_network_it_predicts_new_images_to_the_bit(
-    blended: Path, packed: Path, hidden: Given, bare: Path, tmp_path: Path
+    blended: Path, packed: Path, hidden: PredictionInput, bare: Path, tmp_path: Path
 ) -> None:
     asked = ["--images", str(hidden.images), "--sample", str(hidden.sample)]
     done = alone(bare, packed, *asked, home=tmp_path)
@@ -150,16 +150,16 @@ def test_without_kit_and_network_it_predicts_new_images_to_the_bit(
 
 
 @pytest.fixture
-def damaged(hidden: Given, tmp_path: Path) -> Given:
+def damaged(hidden: PredictionInput, tmp_path: Path) -> PredictionInput:
     """The hidden images, n2 of them without its end and n5 not there."""
     root = Path(shutil.copytree(hidden.images, tmp_path / "damaged"))
     (root / "n2.png").write_bytes((root / "n2.png").read_bytes()[:-60])
     (root / "n5.png").unlink()
-    return Given(root, root / "sample.csv")
+    return PredictionInput(root, root / "sample.csv")
 
 
 def test_rows_without_a_readable_image_get_the_prior_and_are_reported(
-    packed: Path, damaged: Given, tmp_path: Path, inside: Callable[[Path], None],
+    packed: Path, damaged: PredictionInput, tmp_path: Path, inside: Callable[[Path], None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     """Of 60 training rows 20 are of each class, see tests.drawing, so the prior is a third."""
@@ -181,7 +181,7 @@ def test_rows_without_a_readable_image_get_the_prior_and_are_reported(
 
 
 def test_bad_test_stop_ends_at_a_broken_image_and_names_the_way_on(
-    packed: Path, damaged: Given, tmp_path: Path, inside: Callable[[Path], None],
+    packed: Path, damaged: PredictionInput, tmp_path: Path, inside: Callable[[Path], None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     inside(tmp_path)
@@ -197,34 +197,36 @@ def test_bad_test_stop_ends_at_a_broken_image_and_names_the_way_on(
     assert command([*words, "--bad-test", "prior"]) == 0
 
 
-def test_a_folder_with_no_image_of_any_row_is_an_error(packed: Path, hidden: Given, tmp_path: Path) -> None:
-    elsewhere = Given(tmp_path, hidden.sample)
+def test_a_folder_with_no_image_of_any_row_is_an_error(
+    packed: Path, hidden: PredictionInput, tmp_path: Path
+) -> None:
+    elsewhere = PredictionInput(tmp_path, hidden.sample)
     with pytest.raises(DataError, match="(?s)D02 none of the 9 test images can be used.*--images"):
-        finish(predicting_bundle(packed, elsewhere, tmp_path / "out.csv", tmp_path / "work"))
+        finish(predict_bundle(packed, elsewhere, tmp_path / "out.csv", tmp_path / "work"))
     assert not (tmp_path / "out.csv").exists()
 
 
 def test_keys_of_data_can_be_changed_where_a_bundle_predicts(
-    packed: Path, hidden: Given, tmp_path: Path
+    packed: Path, hidden: PredictionInput, tmp_path: Path
 ) -> None:
     small = replace(hidden, overrides=("data.max_pixels=10",), bad_test="stop")
     with pytest.raises(DataError, match="D10"):
-        finish(predicting_bundle(packed, small, tmp_path / "out.csv", tmp_path / "work"))
+        finish(predict_bundle(packed, small, tmp_path / "out.csv", tmp_path / "work"))
     other = replace(hidden, overrides=("ensembler=mean",))
     with pytest.raises(ConfigError, match="C05 .*keys of data"):
-        finish(predicting_bundle(packed, other, tmp_path / "out.csv", tmp_path / "work"))
+        finish(predict_bundle(packed, other, tmp_path / "out.csv", tmp_path / "work"))
     advised = replace(hidden, overrides=("workers=0", "device=nowhere"))
     with pytest.raises(ConfigError, match="C10"):
-        finish(predicting_bundle(packed, advised, tmp_path / "out.csv", tmp_path / "work"))
+        finish(predict_bundle(packed, advised, tmp_path / "out.csv", tmp_path / "work"))
 
 
 def test_plugins_of_a_read_only_bundle_can_be_copied_twice(
-    packed: Path, hidden: Given, tmp_path: Path
+    packed: Path, hidden: PredictionInput, tmp_path: Path
 ) -> None:
     shut = Path(shutil.copytree(packed, tmp_path / "b"))
     for file in [*(shut / "plugins").rglob("*"), shut / "plugins"]:
         file.chmod(0o555 if file.is_dir() else 0o444)
-    finish(predicting_bundle(shut, hidden, tmp_path / "out.csv", tmp_path / "work"))
+    finish(predict_bundle(shut, hidden, tmp_path / "out.csv", tmp_path / "work"))
     copies = [tmp_path / "work" / "plugins", *(tmp_path / "work" / "plugins").rglob("*")]
     assert all(file.stat().st_mode & 0o200 for file in copies), "their owner, who is not root, can write them"
 
@@ -268,11 +270,11 @@ def test_a_bundle_is_tried_with_noise_where_no_test_image_is(
 
 
 def test_networks_of_all_rows_and_several_seeds_blend_there_as_here(
-    blended: Path, hidden: Given, tmp_path: Path
+    blended: Path, hidden: PredictionInput, tmp_path: Path
 ) -> None:
     made = bundle(Workspace.open(blended), [str(blended / "submissions" / "0002-last.json")], tmp_path / "b")
     assert made.networks == 4
-    finish(predicting_bundle(tmp_path / "b", hidden, tmp_path / "out.csv", tmp_path / "work"))
+    finish(predict_bundle(tmp_path / "b", hidden, tmp_path / "out.csv", tmp_path / "work"))
     space = as_the_workspace(blended, hidden, tmp_path / "space")
     for run in ("a-final-seed0", "a-final-seed1"):
         tta(space, [f"runs/{run}"], "turned")
@@ -280,7 +282,7 @@ def test_networks_of_all_rows_and_several_seeds_blend_there_as_here(
     old = Workspace.open(space)
     tta(space, ["runs/a"], "turned")
     tta(space, ["runs/b"])
-    wanted = finish(finalising(old, plan(old, MEMBERS, "mean", seeds=[0, 1]), "again")).submitted
+    wanted = finish(run_final(old, plan(old, MEMBERS, "mean", seeds=[0, 1]), "again")).submitted
     assert (tmp_path / "out.csv").read_text() == wanted.path.read_text()
 
 
@@ -338,13 +340,13 @@ def test_a_name_that_leads_out_of_a_bundle_is_refused(
         Contents.read(tmp_path)
 
 
-def test_other_versions_are_told(packed: Path, hidden: Given, tmp_path: Path) -> None:
+def test_other_versions_are_told(packed: Path, hidden: PredictionInput, tmp_path: Path) -> None:
     older = Path(shutil.copytree(packed, tmp_path / "b"))
     made = read_json(older / "bundle.json")
     made["versions"]["torch"] = "1.0"
     write_json(older / "bundle.json", made)
     with pytest.warns(KitWarning, match="W26 .*torch 1.0 then"):
-        finish(predicting_bundle(older, hidden, tmp_path / "out.csv", tmp_path / "work"))
+        finish(predict_bundle(older, hidden, tmp_path / "out.csv", tmp_path / "work"))
 
 
 def test_what_cannot_be_packed_is_refused(blended: Path, tmp_path: Path) -> None:
@@ -382,7 +384,7 @@ def test_wheels_are_fetched_by_pip_and_its_error_is_told(
 
 
 def test_the_command_predicts_a_bundle(
-    packed: Path, hidden: Given, tmp_path: Path, inside: Callable[[Path], None]
+    packed: Path, hidden: PredictionInput, tmp_path: Path, inside: Callable[[Path], None]
 ) -> None:
     inside(tmp_path)
     words = [

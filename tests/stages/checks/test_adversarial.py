@@ -10,8 +10,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from kit.data.table import Table
-from kit.stages.checks.adversarial import of_embeddings, of_measures, told_apart
-from kit.stages.checks.columns import measured
+from kit.stages.checks.adversarial import check_embeddings, check_measures, classify_train_vs_test
+from kit.stages.checks.columns import column_measures
 from kit.stages.checks.shift import Measures
 
 IS_TEST = np.arange(400) % 3 == 0
@@ -22,7 +22,7 @@ def test_an_auc_of_what_is_told_is_sklearns_and_its_interval_holds_it() -> None:
     rng = np.random.default_rng(0)
     values = rng.normal(size=(400, 3))
     values[IS_TEST, 1] += 1.5
-    told = told_apart(values, ("a", "b", "c"), IS_TEST, ALONE)
+    told = classify_train_vs_test(values, ("a", "b", "c"), IS_TEST, ALONE)
     assert told is not None
     assert told.auc == pytest.approx(roc_auc_score(IS_TEST, told.shares))
     assert told.interval[0] < told.auc < told.interval[1]
@@ -36,7 +36,7 @@ def test_the_interval_is_delongs() -> None:
     """The variance of an AUC by the placements of either set. Source: DeLong et al. 1988."""
     rng = np.random.default_rng(1)
     values = rng.normal(size=(400, 1)) + IS_TEST[:, None]
-    told = told_apart(values, ("a",), IS_TEST, ALONE, "linear")
+    told = classify_train_vs_test(values, ("a",), IS_TEST, ALONE, "linear")
     assert told is not None
     above = told.shares[IS_TEST][:, None] > told.shares[~IS_TEST][None]
     error = np.sqrt(above.mean(1).var(ddof=1) / IS_TEST.sum() + above.mean(0).var(ddof=1) / (~IS_TEST).sum())
@@ -46,10 +46,10 @@ def test_the_interval_is_delongs() -> None:
 def test_sets_that_are_one_are_no_finding() -> None:
     rng = np.random.default_rng(2)
     values = rng.normal(size=(400, 3))
-    told = told_apart(values, ("a", "b", "c"), IS_TEST, ALONE)
+    told = classify_train_vs_test(values, ("a", "b", "c"), IS_TEST, ALONE)
     assert told is not None
     assert told.interval[0] < 0.55
-    assert list(of_measures(told, values, ("a", "b", "c"), np.arange(400).astype(str), 100)) == []
+    assert list(check_measures(told, values, ("a", "b", "c"), np.arange(400).astype(str), 100)) == []
 
 
 def test_groups_stay_whole_so_that_a_persons_look_tells_nothing() -> None:
@@ -58,7 +58,9 @@ def test_groups_stay_whole_so_that_a_persons_look_tells_nothing() -> None:
     groups = np.repeat(np.arange(100), 4)
     is_test = groups % 2 == 0
     looks = rng.normal(size=(100, 6))[groups] + 0.01 * rng.normal(size=(400, 6))
-    whole, torn = (told_apart(looks, tuple("abcdef"), is_test, units) for units in (groups, ALONE))
+    whole, torn = (
+        classify_train_vs_test(looks, tuple("abcdef"), is_test, units) for units in (groups, ALONE)
+    )
     assert whole is not None
     assert torn is not None
     assert torn.auc > 0.9
@@ -68,8 +70,8 @@ def test_groups_stay_whole_so_that_a_persons_look_tells_nothing() -> None:
 
 def test_few_rows_or_groups_are_not_judged() -> None:
     rng = np.random.default_rng(4)
-    assert told_apart(rng.normal(size=(30, 1)), ("a",), np.arange(30) < 15, np.arange(30)) is None
-    assert told_apart(rng.normal(size=(400, 1)), ("a",), IS_TEST, IS_TEST.astype(int)) is None
+    assert classify_train_vs_test(rng.normal(size=(30, 1)), ("a",), np.arange(30) < 15, np.arange(30)) is None
+    assert classify_train_vs_test(rng.normal(size=(400, 1)), ("a",), IS_TEST, IS_TEST.astype(int)) is None
 
 
 def test_a_finding_says_what_gives_it_away_and_which_rows() -> None:
@@ -78,15 +80,15 @@ def test_a_finding_says_what_gives_it_away_and_which_rows() -> None:
     is_test, train = IS_TEST[order], int((~IS_TEST).sum())
     values = np.stack([rng.normal(size=400), 100.0 - 30 * is_test + rng.normal(size=400)], axis=1)
     values[5, 1] = 70  # a training row as dark as the test set
-    told = told_apart(values, ("width", "brightness"), is_test, ALONE)
+    told = classify_train_vs_test(values, ("width", "brightness"), is_test, ALONE)
     ids = np.array([f"r{row}" for row in range(400)])
-    (finding,) = of_measures(told, values, ("width", "brightness"), ids, train)
+    (finding,) = check_measures(told, values, ("width", "brightness"), ids, train)
     assert finding.code == "K14"
     assert str(finding.cases[0]).startswith("brightness: median ")
     assert next(case.id for case in finding.cases if case.split == "train") == "r5"
     assert len([case for case in finding.cases if case.split == "test"]) == 10
     assert told is not None
-    (seen,) = of_embeddings(told, "runs/r@plain", ids, train)
+    (seen,) = check_embeddings(told, "runs/r@plain", ids, train)
     assert seen.code == "K15"
 
 
@@ -101,7 +103,7 @@ def test_columns_of_both_tables_are_numbers_or_few_words() -> None:
     )
     test = table(20, age=["50", "?"] + ["60"] * 18, site=["y"] * 20, name=[f"m{row}" for row in range(20)])
     measures = Measures({"width": np.arange(80.0)}, np.array(["PNG"] * 79 + ["JPEG"]))
-    values, names = measured(measures, train, test, ("id", "label"))
+    values, names = column_measures(measures, train, test, ("id", "label"))
     assert names == ["width", "format", "column age", "column site"]
     assert values[59:62, 2].tolist()[:2] == [41, 50]
     assert np.isnan(values[61, 2])

@@ -14,8 +14,8 @@ from kit.data import embeddings
 from kit.data.folds import Folds
 from kit.data.table import Table
 from kit.stages.checks import by_embeddings
-from kit.stages.checks.by_embeddings import Looked, of_run
-from kit.stages.checks.check import checking
+from kit.stages.checks.by_embeddings import RowContext, check_by_run
+from kit.stages.checks.check import run_checks
 from kit.stages.checks.finding import Finding
 from tests.conftest import Kit
 
@@ -31,11 +31,11 @@ def write(folder: Path, train: np.ndarray, test: np.ndarray) -> None:
     """A fold's embeddings of these vectors, brought to length 1."""
     folder.mkdir(parents=True)
     for split, letter, vectors in (("train", "r", train), ("test", "t", test)):
-        filled = embeddings.begin(folder, split, rows(letter, len(vectors)).ids, FEATURES)  # type: ignore[arg-type]
+        filled = embeddings.create_memmap(folder, split, rows(letter, len(vectors)).ids, FEATURES)  # type: ignore[arg-type]
         filled[:] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         if isinstance(filled, np.memmap):
             filled.flush()
-    embeddings.finish(folder, {})
+    embeddings.write_manifest(folder, {})
 
 
 def found(
@@ -46,9 +46,9 @@ def found(
     train, test = rows("r", ROWS), rows("t", TESTS)
     folds = Folds(train.ids, (np.arange(ROWS) % 2)[:, None])
     units = np.arange(ROWS + TESTS)
-    looked = Looked(train, test, folds, np.array(pairs, np.int64).reshape(-1, 2), units)
+    looked = RowContext(train, test, folds, np.array(pairs, np.int64).reshape(-1, 2), units)
     parts = {fold: root / str(fold) for fold in range(len(by_fold))}
-    return {one.code: one for one in of_run("runs/r@plain", parts, looked)}
+    return {one.code: one for one in check_by_run("runs/r@plain", parts, looked)}
 
 
 def drawn(seed: int, learnt: float = 0.0, shift: float = 0.0) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -110,7 +110,7 @@ def test_a_networks_rows_are_those_that_its_own_run_held_out(
 ) -> None:
     asked: list[Folds] = []
     monkeypatch.setattr(
-        by_embeddings, "of_run", lambda member, parts, looked: asked.append(looked.folds) or []
+        by_embeddings, "check_by_run", lambda member, parts, looked: asked.append(looked.folds) or []
     )
-    finish(checking(Workspace.open(workspace.root, ["splitter.folds=5"]), (), ["runs/a"]))
+    finish(run_checks(Workspace.open(workspace.root, ["splitter.folds=5"]), (), ["runs/a"]))
     assert [folds.count for folds in asked] == [2]

@@ -16,7 +16,7 @@ import pytest
 from kit.commands._menu import run
 from kit.config.workspace import Workspace
 from kit.core.progress import finish
-from kit.stages.checks.check import checking
+from kit.stages.checks.check import run_checks
 from kit.stages.checks.finding import Finding
 from tests.drawing import CONFIG
 from tests.images.test_near_duplicates import scene
@@ -52,7 +52,8 @@ def plain(count: int, first: int = 0) -> list[tuple[str, str, np.ndarray]]:
 
 def found(root: Path, *overrides: str) -> dict[str, Finding]:
     return {
-        finding.code: finding for finding in finish(checking(Workspace.find(root, list(overrides)))).findings
+        finding.code: finding
+        for finding in finish(run_checks(Workspace.find(root, list(overrides)))).findings
     }
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from kit.data.table import Table
-from kit.stages.checks.factors import of_factors
+from kit.stages.checks.factors import check_factors
 from kit.stages.checks.finding import Finding
 
 CLASSES = ("man_young", "man_old", "woman_young", "woman_old")
@@ -20,7 +20,7 @@ def people(labels: np.ndarray, groups: np.ndarray) -> Table:
 
 
 def found(table: Table) -> dict[str, Finding]:
-    return {one.code: one for one in of_factors(table, ("gender", "age"), "cross_entropy")}
+    return {one.code: one for one in check_factors(table, ("gender", "age"), "cross_entropy")}
 
 
 LABELS = np.repeat(np.arange(20) % 4, 3)  # twenty people, three photos each

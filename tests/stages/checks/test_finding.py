@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from kit.config.models import Experiment
-from kit.config.overrides import overridden
+from kit.config.overrides import apply_overrides
 from kit.config.workspace import Workspace
 from kit.core.progress import finish
 from kit.data.folds import make_folds
@@ -18,9 +18,9 @@ from kit.data.table import Table
 from kit.errors import DataError, KitWarning
 from kit.kinds import Splitter
 from kit.kinds.advice import keep_whole, weigh_rare
-from kit.stages.checks.check import checking
-from kit.stages.checks.copies import across_folds
-from kit.stages.checks.labels import of_counts
+from kit.stages.checks.check import run_checks
+from kit.stages.checks.copies import check_copies_across_folds
+from kit.stages.checks.labels import check_class_counts
 from tests.advice_texts import Text
 from tests.advised import faults
 from tests.drawing import draw_competition
@@ -36,7 +36,7 @@ def table(labels: str | list[list[int]], groups: str = "") -> Table:
 
 
 def experiment(*pairs: str) -> Experiment:
-    return Experiment.model_validate(overridden({}, pairs))
+    return Experiment.model_validate(apply_overrides({}, pairs))
 
 
 def opened(*pairs: str) -> Splitter:
@@ -71,7 +71,7 @@ def test_rare_classes_are_answered_by_what_is_not_set(
     made = experiment(*pairs)
     assert weigh_rare(made.sampler, made.loss, labels) == answer
     for one in answer.split(", or "):  # each is taken by the config that it is for
-        raw = overridden(overridden({}, pairs), one.split())
+        raw = apply_overrides(apply_overrides({}, pairs), one.split())
         after = Experiment.model_validate(raw)
         for kind in ("sampler", "loss"):
             assert after.open(kind).takes_labels(labels)
@@ -91,7 +91,7 @@ def answered(rows: Table, *pairs: str) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", KitWarning)
         folds = make_folds(rows, opened(*pairs), 0)
-    found = {one.code: one for one in of_counts(rows, folds, opened(*pairs), experiment(*pairs))}
+    found = {one.code: one for one in check_class_counts(rows, folds, opened(*pairs), experiment(*pairs))}
     return found["K08"].answer if "K08" in found else ""
 
 
@@ -205,8 +205,8 @@ def test_copies_across_folds_are_answered_by_the_groups_that_are_set(group: str 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", KitWarning)
         folds = make_folds(rows, splitter, 0)
-    pairs = np.array([[int(np.flatnonzero(folds.held_out(0))[0]), int(np.flatnonzero(folds.held_out(1))[0])]])
-    (finding,) = across_folds(rows, pairs, folds, splitter, group)
+    pairs = np.array([[int(np.flatnonzero(folds.oof_mask(0))[0]), int(np.flatnonzero(folds.oof_mask(1))[0])]])
+    (finding,) = check_copies_across_folds(rows, pairs, folds, splitter, group)
     assert finding.answer.startswith(words)
 
 
@@ -222,7 +222,7 @@ def test_images_of_no_row_are_answered_by_the_split_that_they_lie_in(tmp_path: P
     space = Workspace.of(root, ["data.test_images=data/test/{id}"])
 
     def found() -> Any:
-        return {one.code: one for one in finish(checking(space)).findings}["K02"]
+        return {one.code: one for one in finish(run_checks(space)).findings}["K02"]
 
     (root / "data" / "test" / "more.png").write_bytes((images / "000.png").read_bytes())
     assert [case.split for case in found().cases] == ["test"]
@@ -261,5 +261,5 @@ def test_unusable_images_are_answered_by_what_is_not_set(
     root = draw_competition(tmp_path, train=30, test=6)
     for name in ("004", "031"):
         (root / "data" / "images" / f"{name}.png").write_bytes(b"")
-    found = {one.code: one for one in finish(checking(Workspace.of(root, pairs))).findings}["K01"]
+    found = {one.code: one for one in finish(run_checks(Workspace.of(root, pairs))).findings}["K01"]
     assert (found.effect, found.answer) == (effect, answer)

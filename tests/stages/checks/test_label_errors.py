@@ -12,14 +12,14 @@ import pytest
 from kit.config.workspace import Workspace
 from kit.data.table import Table
 from kit.stages.blending.out_of_fold import OutOfFold
-from kit.stages.checks.label_errors import of_predictions, suspects
+from kit.stages.checks.label_errors import find_label_errors, of_predictions
 from tests.conftest import Kit
 
 
 def test_the_joint_of_six_rows_is_that_worked_out_by_hand() -> None:
     """Means of the label's probability: .7 for class 0 (.9 .8 .4), .6 for class 1 (.9 .8 .1)."""
     first = np.array([0.9, 0.8, 0.4, 0.1, 0.2, 0.9])
-    found = suspects(np.stack([first, 1 - first], axis=1), np.array([0, 0, 0, 1, 1, 1]))
+    found = find_label_errors(np.stack([first, 1 - first], axis=1), np.array([0, 0, 0, 1, 1, 1]))
     # row 2 reaches .6 of class 1 with .6, row 5 .7 of class 0 with .9
     assert found.joint.tolist() == [[2, 1], [1, 2]]
     assert found.expected == pytest.approx(2)
@@ -30,7 +30,7 @@ def test_the_joint_of_six_rows_is_that_worked_out_by_hand() -> None:
 
 def test_rows_that_reach_no_class_are_counted_in_their_labels_share() -> None:
     first = np.array([0.9, 0.9, 0.5, 0.1, 0.1, 0.9])
-    found = suspects(np.stack([first, 1 - first], axis=1), np.array([0, 0, 0, 1, 1, 1]))
+    found = find_label_errors(np.stack([first, 1 - first], axis=1), np.array([0, 0, 0, 1, 1, 1]))
     # row 2 reaches neither .77 nor .63: the two that do stand for three
     assert found.joint.tolist() == [[3, 0], [1, 2]]
     assert found.rows.tolist() == [5]
@@ -38,7 +38,7 @@ def test_rows_that_reach_no_class_are_counted_in_their_labels_share() -> None:
 
 def test_a_class_without_rows_has_no_threshold_and_no_suspects() -> None:
     shares = np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.1, 0.1, 0.8]])
-    found = suspects(shares, np.array([0, 1, 0]))
+    found = find_label_errors(shares, np.array([0, 1, 0]))
     assert found.joint[2].tolist() == [0, 0, 0]
     assert found.joint[:, 2].tolist() == [0, 0, 0]
 
@@ -61,7 +61,7 @@ def drawn() -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_suspects_and_joint_are_cleanlabs() -> None:
-    found = suspects(*drawn())
+    found = find_label_errors(*drawn())
     assert found.rows.tolist()[:10] == CLEANLAB_FIRST
     assert len(found.rows) == CLEANLAB_COUNT
     assert np.abs(found.joint - CLEANLAB_JOINT).max() < 1  # cleanlab rounds to whole rows

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from kit.config.models import Data
-from kit.config.overrides import overridden
+from kit.config.overrides import apply_overrides
 from kit.data.table import Table, train_table
 from kit.errors import KitWarning
 from kit.stages.checks.finding import Finding
-from kit.stages.checks.spellings import of_names
+from kit.stages.checks.spellings import check_class_spellings
 from tests.drawn_tables import PLAIN, csv, make
 
 
@@ -27,7 +27,7 @@ def drawn(root: Path, labels: list[str], data: Data = PLAIN) -> Table:
 
 
 def found(table: Table, rename: dict[str, str] | None = None) -> dict[str, Finding]:
-    return {one.code: one for one in of_names(table, rename or {})}
+    return {one.code: one for one in check_class_spellings(table, rename or {})}
 
 
 def test_classes_of_different_names_are_no_finding(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_two_spellings_are_told_with_their_rows_and_the_rename_that_merges_them(
     shown = ascii(wrong) if wrong in ("cat\u00a0", "\u200bcat", "cafe\u0301") else repr(wrong)
     assert [str(case) for case in finding.cases] == [f"{right!r} (3 rows) and {shown} (2 rows)"]
     line = shlex.split(finding.answer.rpartition(",")[0])[0]
-    rename = overridden({}, [line])["data"]["rename"]
+    rename = apply_overrides({}, [line])["data"]["rename"]
     assert rename == {wrong: right}
     merged = drawn(
         tmp_path, [right, right, right, wrong, wrong, "dog"], PLAIN.model_copy(update={"rename": rename})

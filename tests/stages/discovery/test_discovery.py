@@ -174,7 +174,7 @@ def test_a_training_column_a_class_is_one_label(tmp_path: Path) -> None:
     )  # fmt: skip
     train = train_table(tmp_path, Data(**data))
     assert train.classes == ANIMALS
-    assert train.true_labels().tolist() == [n % 3 for n in range(30)]
+    assert train.targets().tolist() == [n % 3 for n in range(30)]
 
 
 def test_rows_of_several_classes_are_not_made_rows_of_one(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_rows_of_several_classes_are_not_made_rows_of_one(tmp_path: Path) -> Non
     assert "3 columns of 0 and 1, several labels a row or none" in discovery.findings[0]
     train = train_table(tmp_path, Data(**discovery.data))
     assert (train.classes, train.is_multi_label) == (ANIMALS, True)
-    assert train.true_labels()[:2].tolist() == [[1, 1, 0], [0, 1, 0]]
+    assert train.targets()[:2].tolist() == [[1, 1, 0], [0, 1, 0]]
 
 
 def several(root: Path, cells: Sequence[str], sample: str = "cat") -> Path:

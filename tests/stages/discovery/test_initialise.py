@@ -13,7 +13,7 @@ from PIL import Image
 
 from kit.commands.init import command
 from kit.config.models import Data, keys
-from kit.config.parsing import check
+from kit.config.parsing import validate_config
 from kit.data.predictions import Predictions
 from kit.data.table import sample_frame
 from kit.errors import ConfigError, KitError
@@ -37,7 +37,7 @@ def test_a_complete_config_and_its_schema_are_written(tmp_path: Path) -> None:
     assert written.pop("$schema") == "./config.schema.json"
     assert set(written) == set(keys())
     assert set(written["data"]) == set(Data.model_fields)
-    check(written)
+    validate_config(written)
     schema = json.loads((tmp_path / "config.schema.json").read_text())
     assert set(schema["properties"]) == {*keys(), "$schema"}
     assert written["splitter"]["name"] == "stratified_kfold"
@@ -90,7 +90,7 @@ def test_a_recipe_trains_and_predicts(recipe: str, competition: Path) -> None:
     config = json.loads((competition / "config.json").read_text())
     (competition / "config.json").write_text(json.dumps({**config, **chosen, "cache_size": 40}))
     run = train(competition, name="r")
-    assert Predictions.read(run.predictions("plain") / "oof.parquet").about["scores"]["accuracy"] > 0
+    assert Predictions.read(run.predictions("plain") / "oof.parquet").metadata["scores"]["accuracy"] > 0
 
 
 def test_groups_choose_the_splitter() -> None:

@@ -118,13 +118,13 @@ def test_a_validation_folder_joins_by_default_is_held_out_or_ignored(tmp_path: P
     held = initialise(tmp_path, "scratch", val="holdout")
     assert "val: 9 images in 3 folders, the validation part" in held.findings[1]
     workspace = Workspace.open(tmp_path)
-    table = train_table(tmp_path, workspace.competition.data).sorted_by_id()
+    table = train_table(tmp_path, workspace.competition.data).sort_by_id()
     splitter = Splitter.open(workspace.experiment.splitter)
     folds = make_folds(table, splitter, 0)
     is_val = np.array([name.startswith("val/") for name in table.ids])
     assert folds.count == 1
-    assert folds.held_out(0).tolist() == is_val.tolist()
-    assert folds.train(splitter, 0).tolist() == (~is_val).tolist()
+    assert folds.oof_mask(0).tolist() == is_val.tolist()
+    assert folds.training_mask(splitter, 0).tolist() == (~is_val).tolist()
 
 
 def test_holding_out_what_is_not_there_is_an_error(tmp_path: Path) -> None:

@@ -11,20 +11,25 @@ import pytest
 from kit.config.workspace import Workspace
 from kit.core.progress import finish
 from kit.errors import DataError
-from kit.experiment.run_context import preparing, train_stages
+from kit.experiment.run_context import prepare_run, train_stages
 from kit.runs.run import find_run
-from kit.stages.figures.pictures import CELL, GAP, LINE, Strip, augmented, grid, write_png
+from kit.stages.figures.pictures import CELL, GAP, LINE, AugmentedRow, arrange_grid, augment_rows, write_png
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def strips(size: int, count: int = 2, variants: int = 3, name: str = "a") -> list[Strip]:
+def strips(size: int, count: int = 2, variants: int = 3, name: str = "a") -> list[AugmentedRow]:
     return [
-        Strip(f"{name}{n}", "cat", noise(size, size, n), tuple(noise(size, size, 10 * n + k) for k in range(variants)))
+        AugmentedRow(
+            f"{name}{n}",
+            "cat",
+            noise(size, size, n),
+            tuple(noise(size, size, 10 * n + k) for k in range(variants)),
+        )
         for n in range(count)
-    ]  # fmt: skip
+    ]
 
 
 def cell(picture: np.ndarray, row: int, column: int, side: int) -> np.ndarray:
@@ -35,7 +40,7 @@ def cell(picture: np.ndarray, row: int, column: int, side: int) -> np.ndarray:
 
 def test_each_image_is_in_its_row_and_column_originals_at_the_left() -> None:
     given = strips(100)
-    picture = grid(given)
+    picture = arrange_grid(given)
     assert picture.dtype == np.uint8
     assert picture.shape[1] == GAP + 4 * (100 + GAP)
     for row, strip in enumerate(given):
@@ -45,7 +50,7 @@ def test_each_image_is_in_its_row_and_column_originals_at_the_left() -> None:
 
 def test_small_images_are_enlarged_by_a_whole_number() -> None:
     given = strips(40)
-    shown = cell(grid(given), 1, 2, 120)  # the least multiple of 40 from CELL on
+    shown = cell(arrange_grid(given), 1, 2, 120)  # the least multiple of 40 from CELL on
     assert CELL == 96
     assert np.array_equal(shown[::3, ::3], given[1].variants[1])
     assert np.array_equal(shown, np.kron(given[1].variants[1], np.ones((3, 3, 1), np.uint8)))
@@ -53,7 +58,7 @@ def test_small_images_are_enlarged_by_a_whole_number() -> None:
 
 def test_an_original_keeps_its_shape_on_paper() -> None:
     dark = np.zeros((50, 200, 3), np.uint8)
-    shown = cell(grid([Strip("a", "cat", dark, (noise(100, 100),))]), 0, 0, 100)
+    shown = cell(arrange_grid([AugmentedRow("a", "cat", dark, (noise(100, 100),))]), 0, 0, 100)
     assert (shown[38:62] == 0).all()
     assert (shown[:37] == 255).all()
     assert (shown[63:] == 255).all()
@@ -62,7 +67,10 @@ def test_an_original_keeps_its_shape_on_paper() -> None:
 @pytest.mark.parametrize("name", ["short", "w" * 500, "사과 🍎\n상자"])
 def test_captions_are_written_above_their_rows_and_never_over_images(name: str) -> None:
     given = strips(100, name=name)
-    picture, bare = grid(given, "title"), grid([Strip("", "", s.original, s.variants) for s in given])
+    picture, bare = (
+        arrange_grid(given, "title"),
+        arrange_grid([AugmentedRow("", "", s.original, s.variants) for s in given]),
+    )
     differ = (picture != bare).any(axis=2)
     line = LINE + GAP
     assert differ[line : line + LINE].any()
@@ -82,8 +90,8 @@ def test_a_png_has_the_pixels_that_were_given(tmp_path: Path) -> None:
 
 def test_variants_are_what_the_first_epochs_of_fold_0_train_on(competition: Path) -> None:
     workspace = Workspace.open(competition, ["augmenter=heavy", "workers=0"])
-    shown = finish(augmented(workspace, rows=40, variants=2))
-    setting = finish(preparing(workspace, find_run(workspace)))
+    shown = finish(augment_rows(workspace, rows=40, variants=2))
+    setting = finish(prepare_run(workspace, find_run(workspace)))
     batches = train_stages(setting, 0)[0].batches
     compared = 0
     for epoch in range(2):
@@ -101,7 +109,7 @@ def test_variants_are_what_the_first_epochs_of_fold_0_train_on(competition: Path
 
 def test_rows_are_of_the_training_table_each_once_and_seeds_draw_others(competition: Path) -> None:
     workspace = Workspace.open(competition)
-    first, again, other = (finish(augmented(workspace, 5, 1, seed)) for seed in (None, 0, 1))
+    first, again, other = (finish(augment_rows(workspace, 5, 1, seed)) for seed in (None, 0, 1))
     ids = [strip.id for strip in first]
     assert ids == sorted(set(ids))
     assert len(ids) == 5
@@ -114,31 +122,31 @@ def test_rows_are_of_the_training_table_each_once_and_seeds_draw_others(competit
 
 
 def test_more_rows_than_there_are_shows_them_all(competition: Path) -> None:
-    assert len(finish(augmented(Workspace.open(competition), 100, 1))) == 60
+    assert len(finish(augment_rows(Workspace.open(competition), 100, 1))) == 60
 
 
 def test_only_the_drawn_rows_are_read(competition: Path) -> None:
     workspace = Workspace.open(competition)
-    drawn = {strip.id for strip in finish(augmented(workspace, 3, 1))}
+    drawn = {strip.id for strip in finish(augment_rows(workspace, 3, 1))}
     for image in (competition / "data" / "images").glob("0[0-5]?.png"):
         if image.stem not in drawn:
             image.write_bytes(b"no image")
-    assert {strip.id for strip in finish(augmented(workspace, 3, 1))} == drawn
+    assert {strip.id for strip in finish(augment_rows(workspace, 3, 1))} == drawn
 
 
 def test_bad_images_stop_it_or_are_left_out_as_in_training(competition: Path) -> None:
     workspace = Workspace.open(competition)
-    drawn = [strip.id for strip in finish(augmented(workspace, 3, 1))]
+    drawn = [strip.id for strip in finish(augment_rows(workspace, 3, 1))]
     for name in drawn[:2]:
         (competition / "data" / "images" / f"{name}.png").write_bytes(b"")
     with pytest.raises(DataError, match="D01 2 of 3 train images"):
-        finish(augmented(workspace, 3, 1))
+        finish(augment_rows(workspace, 3, 1))
     lenient = Workspace.open(competition, ["data.bad_train=drop"])
     with pytest.warns(UserWarning, match="left out of training"):
-        assert [strip.id for strip in finish(augmented(lenient, 3, 1))] == drawn[2:]
+        assert [strip.id for strip in finish(augment_rows(lenient, 3, 1))] == drawn[2:]
     (competition / "data" / "images" / f"{drawn[2]}.png").write_bytes(b"")
     with (
         pytest.warns(UserWarning, match="left out of training"),
         pytest.raises(DataError, match="none of the drawn rows"),
     ):
-        finish(augmented(lenient, 3, 1))
+        finish(augment_rows(lenient, 3, 1))

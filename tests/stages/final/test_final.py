@@ -20,8 +20,8 @@ from kit.runs.epoch_log import EpochLog
 from kit.runs.run import Run
 from kit.stages.blending.blend import blend
 from kit.stages.bundles.packing import bundle
-from kit.stages.bundles.predicting import Given, predicting_bundle
-from kit.stages.final.final import Final, finalising, plan
+from kit.stages.bundles.predicting import PredictionInput, predict_bundle
+from kit.stages.final.final import Final, plan, run_final
 from kit.stages.prediction.tta import tta
 from kit.stages.submission.board import Board
 from kit.stages.training.soup import soup
@@ -56,7 +56,7 @@ def made(
 ) -> Final:
     space = Workspace.open(root)
     planned = plan(space, MEMBERS, ensembler, clock=clock, **how)  # type: ignore[arg-type]
-    return finish(finalising(space, planned, clock=clock))
+    return finish(run_final(space, planned, clock=clock))
 
 
 def predicted(root: Path, run: str, views: str) -> Predictions:
@@ -80,7 +80,7 @@ def test_a_run_on_all_rows_has_no_score_anywhere(done: tuple[Path, Final]) -> No
     for views in ("plain", "hflip"):
         oof = Predictions.read(run.predictions(views) / "oof.parquet")
         assert len(oof) == 0
-        assert oof.about["scores"] == {}
+        assert oof.metadata["scores"] == {}
     assert not any("macro_f1" in line for line in EpochLog.read(run.fold(0) / "log.jsonl").lines)
     with pytest.raises(KitError, match="no row is predicted out of fold"):
         blend(Workspace.open(root), ["runs/a-final@hflip"])
@@ -161,8 +161,8 @@ def test_a_member_of_weight_0_is_not_trained_and_the_submission_is_the_same(
     assert packed.members == ("a@hflip", "b@plain")
     assert packed.no_weight == ("c@plain",)
     data = fresh / "data"
-    given = Given(data / "images", data / "sample_submission.csv")
-    finish(predicting_bundle(fresh / "packed", given, fresh / "out.csv", fresh / "work"))
+    given = PredictionInput(data / "images", data / "sample_submission.csv")
+    finish(predict_bundle(fresh / "packed", given, fresh / "out.csv", fresh / "work"))
     assert (fresh / "out.csv").read_text() == (fresh / "submissions" / "0001-x.csv").read_text()
 
 
@@ -250,12 +250,12 @@ def test_a_network_that_is_half_trained_at_its_time_is_not_used_and_goes_on_with
     clock = in_epochs(fresh, 1000)
     planned = plan(space, ["runs/a@hflip"], "mean", hours=300 / 3600, clock=clock)
     with pytest.raises(RunError, match="R17 .*1 of 2 epochs"):
-        finish(finalising(space, planned, clock=clock))
+        finish(run_final(space, planned, clock=clock))
     assert not Board.read(space.submissions).entries
     planned = plan(space, ["runs/a@hflip"], "mean", hours=2, clock=clock)
-    assert planned.units[0].done == 1
-    assert planned.units[0].trains == pytest.approx(100)
-    assert finish(finalising(space, planned, clock=clock)).runs == ("a-final",)
+    assert planned.units[0].epochs_done == 1
+    assert planned.units[0].training_seconds == pytest.approx(100)
+    assert finish(run_final(space, planned, clock=clock)).runs == ("a-final",)
 
 
 def test_a_member_that_cannot_be_trained_anew_is_refused(fresh: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from kit.config.models import Experiment
 from kit.data.folds import Folds
 from kit.runs.run import Run
-from kit.stages.final.timing import Pace, Peak, measured, peak
+from kit.stages.final.timing import BestEpoch, Pace, best_epoch, measure_pace
 
 
 def written(root: Path, logs: list[list[dict[str, float]]]) -> Run:
@@ -22,7 +22,7 @@ def written(root: Path, logs: list[list[dict[str, float]]]) -> Run:
     Folds(np.array([f"{n:02d}" for n in range(12)]), numbers).write(run.folder / "folds.csv")
     for fold, lines in enumerate(logs):
         run.fold(fold).mkdir(parents=True)
-        run.part(fold).write_bytes(b"")
+        run.fold_predictions_file(fold).write_bytes(b"")
         text = "".join(json.dumps({"lr": 0.1, "train_loss": 1.0, **line}) + "\n" for line in lines)
         (run.fold(fold) / "log.jsonl").write_text(text)
     return run
@@ -35,19 +35,21 @@ def line(epoch: int, step: int, speed: float, seconds: float, **scores: float) -
 def test_an_epoch_grows_with_its_rows_and_validation_tells_what_predicting_takes(tmp_path: Path) -> None:
     """2 steps of 4 rows at 2 and 4 images/s are 4 and 2 s on 8 rows, so 6 and 3 on 12; 2 s more for 4 rows held out."""
     run = written(tmp_path, [[line(1, 2, 2, 6, f1=0.5), line(2, 4, 4, 4, f1=0.6)]])
-    pace = measured(run, Experiment(epochs=2, batch_size=4), {})
+    pace = measure_pace(run, Experiment(epochs=2, batch_size=4), {})
     assert pace is not None
     assert pace.epochs == pytest.approx((6, 3))
-    assert pace.row == pytest.approx(0.5)
+    assert pace.seconds_per_row == pytest.approx(0.5)
 
 
 def test_folds_are_averaged_and_one_that_did_not_end_is_left_aside(tmp_path: Path) -> None:
     run = written(tmp_path, [[line(1, 2, 2, 4)], [line(1, 2, 4, 2)]])
-    pace = measured(run, Experiment(epochs=1, batch_size=4), {})
+    pace = measure_pace(run, Experiment(epochs=1, batch_size=4), {})
     assert pace is not None
     assert pace.epochs == pytest.approx(((6 + 3) / 2,))
-    assert pace.row == pytest.approx(4.5 / 12 / 3), "nothing was validated: a third of training's time a row"
-    assert measured(run, Experiment(epochs=2, batch_size=4), {}) is None
+    assert pace.seconds_per_row == pytest.approx(4.5 / 12 / 3), (
+        "nothing was validated: a third of training's time a row"
+    )
+    assert measure_pace(run, Experiment(epochs=2, batch_size=4), {}) is None
 
 
 def test_times_of_another_machine_or_device_are_told() -> None:
@@ -62,8 +64,8 @@ def test_the_best_epoch_is_that_of_the_folds_mean_and_none_where_it_is_the_last(
     first = [line(1, 2, 2, 4, f1=0.5), line(2, 4, 2, 4, f1=0.9), line(3, 6, 2, 4, f1=0.7)]
     second = [line(1, 2, 2, 4, f1=0.5), line(2, 4, 2, 4, f1=0.5), line(3, 6, 2, 4, f1=0.6)]
     run = written(tmp_path, [first, second])
-    found = peak(run, "f1", True)
-    assert found == Peak(2, pytest.approx(0.7), pytest.approx(0.65))
-    assert peak(run, "f1", False) == Peak(1, pytest.approx(0.5), pytest.approx(0.65))
-    assert peak(run, "log_loss", False) is None, "not every epoch was scored by it"
-    assert peak(written(tmp_path / "x", [second]), "f1", True) is None
+    found = best_epoch(run, "f1", True)
+    assert found == BestEpoch(2, pytest.approx(0.7), pytest.approx(0.65))
+    assert best_epoch(run, "f1", False) == BestEpoch(1, pytest.approx(0.5), pytest.approx(0.65))
+    assert best_epoch(run, "log_loss", False) is None, "not every epoch was scored by it"
+    assert best_epoch(written(tmp_path / "x", [second]), "f1", True) is None

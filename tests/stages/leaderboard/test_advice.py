@@ -7,22 +7,22 @@ from dataclasses import replace
 import pytest
 
 from kit.stages.leaderboard.advice import Key, picks, worth_sending
-from kit.stages.leaderboard.submission_diff import Answers
+from kit.stages.leaderboard.submission_diff import SubmittedAnswers
 from kit.stages.submission.board import Entry
 from tests.stages.leaderboard.test_agreement import ENTRY
 
 ROWS = 1000
 
 
-def answers(changed: int) -> Answers:
+def answers(changed: int) -> SubmittedAnswers:
     """A thousand rows, so many of which are answered otherwise than by `answers(0)`."""
     ids = tuple(str(row) for row in range(ROWS))
-    return Answers(ids, tuple("b" if row < changed else "a" for row in range(ROWS)))
+    return SubmittedAnswers(ids, tuple("b" if row < changed else "a" for row in range(ROWS)))
 
 
 def board(
     *rows: tuple[float | None, float | None, int | None], better: str = "higher"
-) -> tuple[list[Entry], dict[Key, Answers]]:
+) -> tuple[list[Entry], dict[Key, SubmittedAnswers]]:
     """Entries of (cv, leaderboard, rows changed), None where there is no file."""
     made = [
         (replace(ENTRY, number=number, cv=cv, leaderboard=said, better=better), changed)

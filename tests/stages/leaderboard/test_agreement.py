@@ -6,7 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from kit.stages.leaderboard.agreement import LEVEL, ODD, ORDER, TREND, Agreement, agreement
+from kit.stages.leaderboard.agreement import (
+    LEVEL_CHECKS,
+    ORDER_CHECKS,
+    OUTLIER_CHECKS,
+    TREND_CHECKS,
+    Agreement,
+    agreement,
+)
 from kit.stages.leaderboard.noise import Noise
 from kit.stages.submission.board import Entry
 
@@ -59,7 +66,9 @@ def test_scores_that_are_all_the_same_have_no_correlation() -> None:
     assert result.correlation is None
 
 
-@pytest.mark.parametrize(("shift", "doubts"), [(-0.009, []), (-0.011, [LEVEL]), (0.011, [LEVEL])])
+@pytest.mark.parametrize(
+    ("shift", "doubts"), [(-0.009, []), (-0.011, [LEVEL_CHECKS]), (0.011, [LEVEL_CHECKS])]
+)
 def test_a_gap_beyond_two_errors_is_a_doubt(shift: float, doubts: list[tuple[str, ...]]) -> None:
     result = found([(cv, cv + shift) for cv in (0.5, 0.52, 0.54, 0.56)])
     assert checks(result) == doubts
@@ -79,7 +88,7 @@ def test_three_scores_are_too_few_for_a_doubt() -> None:
 def test_one_submission_apart_from_the_others_is_a_doubt() -> None:
     pairs = [(0.5, 0.5), (0.52, 0.52), (0.54, 0.54), (0.56, 0.569), (0.58, 0.58)]
     result = found(pairs)
-    assert checks(result) == [ODD]
+    assert checks(result) == [OUTLIER_CHECKS]
     assert (
         result.doubts[0].what == "submission 4's gap is +0.0090 from that of the others, 2.2 times the noise"
     )
@@ -89,7 +98,7 @@ def test_one_submission_apart_from_the_others_is_a_doubt() -> None:
 
 def test_ranking_against_each_other_is_a_doubt_unless_all_scores_are_alike() -> None:
     against = [(0.500, 0.505), (0.502, 0.503), (0.503, 0.502), (0.505, 0.500)]
-    assert checks(found(against)) == [ORDER]
+    assert checks(found(against)) == [ORDER_CHECKS]
     alike = [(0.5 + (cv - 0.5) / 10, 0.5 + (said - 0.5) / 10) for cv, said in against]
     assert checks(found(alike)) == []
 
@@ -99,13 +108,13 @@ def test_a_gap_that_widens_with_each_submission_is_a_doubt() -> None:
     result = found(widening)
     assert result.trend == pytest.approx(-0.001)
     assert result.trend_chance == pytest.approx(2 / 120)  # one order of 5! and its reverse
-    assert checks(result) == [TREND]
+    assert checks(result) == [TREND_CHECKS]
     assert checks(found(widening[:4])) == []  # 2 / 24 is chance
 
 
 def test_where_lower_is_better_a_gap_above_0_is_the_worse_one() -> None:
     rising = [(0.50, 0.50), (0.49, 0.491), (0.48, 0.482), (0.47, 0.473), (0.46, 0.464)]
-    assert checks(agreement(entries(rising, "lower"), QUIET)) == [TREND]
+    assert checks(agreement(entries(rising, "lower"), QUIET)) == [TREND_CHECKS]
     assert checks(agreement(entries(rising, "higher"), QUIET)) == []
     level = agreement(entries([(cv, cv + 0.02) for cv in (0.5, 0.52, 0.54, 0.56)], "lower"), QUIET)
     assert "the leaderboard is worse" in level.doubts[0].what

@@ -13,8 +13,8 @@ from kit.errors import Case
 from kit.runs.run import Run
 from kit.stages.blending.blend import blend
 from kit.stages.checks.finding import Finding
-from kit.stages.checks.last_findings import keep, kept
-from kit.stages.leaderboard.gap import Gap, explained
+from kit.stages.checks.last_findings import last_findings, save_findings
+from kit.stages.leaderboard.gap import Gap, explain_gap
 from kit.stages.submission.board import Board
 from tests.conftest import Kit
 from tests.stages.leaderboard.test_agreement import QUIET, entries
@@ -34,7 +34,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def found(space: Workspace, cv: float, said: float, better: str = "higher") -> Gap:
-    made = explained(space, entries([(cv, said)], better), QUIET)
+    made = explain_gap(space, entries([(cv, said)], better), QUIET)
     assert made is not None
     return made
 
@@ -44,7 +44,7 @@ def codes(gap: Gap) -> list[tuple[str, str]]:
 
 
 def look(space: Workspace, folds: str = "") -> None:
-    keep(space.root, folds or Run(space.runs / "a").folds().fingerprint(), [LEAK, KNOWN, SHIFT, ODD])
+    save_findings(space.root, folds or Run(space.runs / "a").folds().fingerprint(), [LEAK, KNOWN, SHIFT, ODD])
 
 
 def test_a_gap_that_luck_gives_asks_for_no_evidence(workspace: Workspace) -> None:
@@ -79,23 +79,23 @@ def test_without_a_look_nothing_is_guessed(workspace: Workspace) -> None:
     gap = found(workspace, 0.5, 0.45)
     assert gap.evidence == ()
     assert gap.unknown.startswith("kit check has not looked")
-    keep(workspace.root, Run(workspace.runs / "a").folds().fingerprint(), [ODD])
+    save_findings(workspace.root, Run(workspace.runs / "a").folds().fingerprint(), [ODD])
     assert "found neither a leak nor a shift" in found(workspace, 0.5, 0.45).unknown
 
 
 def test_findings_are_kept_with_their_first_cases_and_damage_is_as_none(tmp_path: Path) -> None:
-    assert kept(tmp_path) is None
-    keep(tmp_path, "mark", [LEAK])
-    read = kept(tmp_path)
+    assert last_findings(tmp_path) is None
+    save_findings(tmp_path, "mark", [LEAK])
+    read = last_findings(tmp_path)
     assert read is not None
     assert (read.folds, read.findings) == ("mark", (replace(LEAK, cases=LEAK.cases[:5]),))
     (tmp_path / "checked.json").write_text('{"made": 1}')
-    assert kept(tmp_path) is None
+    assert last_findings(tmp_path) is None
 
 
 def test_without_both_scores_or_noise_there_is_no_gap(workspace: Workspace) -> None:
-    assert explained(workspace, entries([(0.5, None)]), QUIET) is None
-    assert explained(workspace, entries([(0.5, 0.4)]), None) is None
+    assert explain_gap(workspace, entries([(0.5, None)]), QUIET) is None
+    assert explain_gap(workspace, entries([(0.5, 0.4)]), None) is None
 
 
 def test_the_board_tells_it_and_gap_alone_gives_json(workspace: Workspace, kit: Kit) -> None:

@@ -16,11 +16,11 @@ from kit.data.embeddings import Embeddings
 from kit.errors import ConfigError, DataError, InvalidError, KitWarning, RunError
 from kit.experiment.restore import restore
 from kit.images.cache import Geometry
-from kit.images.reader import centre, read_image
+from kit.images.reader import center_crop, read_image
 from kit.model import checkpoints
 from kit.model.network import Network
 from kit.runs.records import all_records
-from kit.stages.prediction.embed import embed, embedding_untrained
+from kit.stages.prediction.embed import embed, embed_untrained_with_progress
 from kit.stages.training.train import train
 
 
@@ -31,7 +31,7 @@ def read(root: Path, fold: str = "0", views: str = "plain", run: str = "a") -> E
 def shown(root: Path, name: str) -> torch.Tensor:
     """An image (H, W, 3) as the run's networks are shown it."""
     image = read_image(root / f"data/images/{name}.png", Workspace.open(root).competition.data)
-    return torch.from_numpy(centre(Geometry(20, "short_side").apply(image), 16, 1.0).copy())
+    return torch.from_numpy(center_crop(Geometry(20, "short_side").apply(image), 16, 1.0).copy())
 
 
 def test_every_folds_network_embeds_every_row(space: Path) -> None:
@@ -64,7 +64,7 @@ def test_what_is_there_is_not_computed_again(space: Path, monkeypatch: pytest.Mo
     (whole,) = embed(space, ["runs/a"])
     assert whole.computed
     assert whole.folds == ("0", "1")
-    monkeypatch.setattr(sys.modules["kit.stages.prediction.embed"], "passing", None)
+    monkeypatch.setattr(sys.modules["kit.stages.prediction.embed"], "predict_shared", None)
     assert not embed(space, ["runs/a"])[0].computed
 
 
@@ -85,7 +85,7 @@ def test_a_row_without_an_image_has_zeros(space: Path) -> None:
     with pytest.warns(KitWarning, match="class prior"):
         embed(Workspace.open(space, ["data.bad_test=prior"]), ["runs/a"])
     found = read(space).test
-    assert found.ids[~found.known()].tolist() == ["070"]
+    assert found.ids[~found.has_image()].tolist() == ["070"]
 
 
 @pytest.mark.parametrize(
@@ -115,15 +115,15 @@ def test_damaged_embeddings_are_refused_by_their_hash(space: Path) -> None:
 
 def test_a_network_without_training_embeds_as_a_run_of_its_own(space: Path) -> None:
     workspace = Workspace.open(space)
-    made = finish(embedding_untrained(workspace, "bare"))
+    made = finish(embed_untrained_with_progress(workspace, "bare"))
     assert (made.member, made.folds) == ("runs/bare@plain", ("untrained",))
     assert (space / "runs/bare/folds.csv").read_text() == (space / "runs/a/folds.csv").read_text()
-    assert not finish(embedding_untrained(workspace, "bare")).computed
+    assert not finish(embed_untrained_with_progress(workspace, "bare")).computed
     assert {one.run.name: one.state for one in all_records(workspace)} == {
         "a": "finished",
         "bare": "untrained",
     }
     with pytest.raises(ConfigError, match="C11"):
-        finish(embedding_untrained(Workspace.open(space, ["image_size=20"]), "bare"))
+        finish(embed_untrained_with_progress(Workspace.open(space, ["image_size=20"]), "bare"))
     with pytest.raises(ConfigError, match="C11"):
         train(space, name="bare")

@@ -134,7 +134,7 @@ def test_a_worker_with_another_kit_other_plugins_or_images_is_refused(jobs: list
 
 def test_asked_to_stop_a_part_ends_after_a_batch(jobs: list[ShardJob]) -> None:
     with pytest.raises(StoppedError, match="R05 stopped in a@hflip"):
-        finish(predict_shard(jobs[0], Stop(asked=signal.SIGTERM)))
+        finish(predict_shard(jobs[0], Stop(requested=signal.SIGTERM)))
 
 
 def test_an_error_ends_it_with_its_code_and_writes_nothing(

@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from kit.config.workspace import Workspace
-from kit.core.progress import Outcome
+from kit.core.progress import ResultOf
 from kit.data.predictions import Predictions
 from kit.errors import CheckpointError, ConfigError, DataError, KitWarning
 from kit.experiment.restore import restore
 from kit.kinds import Views
 from kit.model import checkpoints
 from kit.runs.run import Run
-from kit.stages.prediction.tta import predicting_views, tta, views_name
+from kit.stages.prediction.tta import tta, tta_with_progress, views_name
 from kit.stages.training.train import train
 
 
@@ -58,14 +58,14 @@ def test_every_test_row_is_predicted_by_every_fold(space: Path) -> None:
 
 def test_views_are_averaged_over_each_folds_own_network(space: Path) -> None:
     tta(space, ["runs/a"], "hflip")
-    from kit.images.reader import centre, read_image
+    from kit.images.reader import center_crop, read_image
 
     workspace = Workspace.open(space)
     model = restore(checkpoints.load(space / "runs/a/fold-1/0002"), space, torch.device("cpu"))
     image = read_image(space / "data/images/065.png", workspace.competition.data)
     from kit.images.cache import Geometry
 
-    pixels = torch.from_numpy(centre(Geometry(20, "short_side").apply(image), 16, 1.0).copy())
+    pixels = torch.from_numpy(center_crop(Geometry(20, "short_side").apply(image), 16, 1.0).copy())
     shown = torch.stack([pixels, pixels.flip(1)]).permute(0, 3, 1, 2)
     found = read(space, "hflip", "test")
     saved = found.probabilities[(found.ids == "065") & (found.folds == 1)][0]
@@ -75,7 +75,7 @@ def test_views_are_averaged_over_each_folds_own_network(space: Path) -> None:
 def test_what_is_there_is_not_computed_again(space: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert tta(space, ["runs/a"], "flip")[0].computed
     before = read(space, "flip", "test").probabilities
-    monkeypatch.setattr(sys.modules["kit.stages.prediction.tta"], "passing", None)
+    monkeypatch.setattr(sys.modules["kit.stages.prediction.tta"], "predict_shared", None)
     (again,) = tta(space, ["runs/a"], "flip")
     assert not again.computed
     assert np.array_equal(read(space, "flip", "test").probabilities, before)
@@ -164,7 +164,7 @@ def test_other_classes_than_the_checkpoints_are_refused(space: Path) -> None:
 
 def test_progress_is_one_bar_for_the_whole_command(space: Path) -> None:
     train(space, ["seed=1", "epochs=1"], name="b")
-    work = Outcome(predicting_views(Workspace.open(space), ["runs/a", "runs/b"], "hflip"))
+    work = ResultOf(tta_with_progress(Workspace.open(space), ["runs/a", "runs/b"], "hflip"))
     done = [step.done / step.total for step in work if step.task == "tta"]
     assert done == sorted(done)
     assert 0 < done[0] < 0.2
@@ -172,7 +172,7 @@ def test_progress_is_one_bar_for_the_whole_command(space: Path) -> None:
 
 
 def test_a_line_a_split_says_what_was_predicted(space: Path) -> None:
-    work = Outcome(predicting_views(Workspace.open(space), ["runs/a"], "hflip"))
+    work = ResultOf(tta_with_progress(Workspace.open(space), ["runs/a"], "hflip"))
     lines = [step.detail for step in work if step.line]
     held_out = [f"a@hflip oof fold {fold}: 30 rows, 2 views" for fold in (0, 1)]
     assert lines == [*held_out, "a@hflip test: 12 rows, 2 views"]
@@ -193,7 +193,7 @@ def test_each_fold_says_of_the_rows_it_trained_on_what_it_says_of_copies_among_t
     found, test = (Predictions.read(folder / f"{split}.parquet") for split in ("train", "test"))
     for fold in (0, 1):
         own, copies = found.take(found.folds == fold), test.take(test.folds == fold)
-        assert set(own.ids.tolist()) == set(folds.ids[~folds.held_out(fold)].tolist())
+        assert set(own.ids.tolist()) == set(folds.ids[~folds.oof_mask(fold)].tolist())
         expected = copies.align([f"copy-{name}" for name in own.ids.tolist()], allow_extra=True)
         np.testing.assert_allclose(own.probabilities, expected, atol=1e-6)
 

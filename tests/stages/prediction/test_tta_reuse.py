@@ -15,7 +15,7 @@ from kit.data.predictions import Predictions
 from kit.engine.batches import PlainBatches
 from kit.errors import KitWarning
 from kit.experiment.loading import Loaded
-from kit.stages.prediction.tta import Predicted, tta
+from kit.stages.prediction.tta import PredictedRun, tta
 from kit.stages.training.train import train
 from tests.drawing import draw_competition
 
@@ -69,7 +69,7 @@ def space(trained: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "space"))
 
 
-def predict(root: Path, *overrides: str, path: str = "runs/a", views: object = "plain") -> Predicted:
+def predict(root: Path, *overrides: str, path: str = "runs/a", views: object = "plain") -> PredictedRun:
     (made,) = tta(Workspace.open(root, overrides), [path], views)
     return made
 
@@ -152,7 +152,7 @@ def test_folds_predicted_one_after_the_other_are_together(space: Path) -> None:
     assert made.folds == (0, 1)
     assert set(read(space, "test", "hflip").folds.tolist()) == {0, 1}
     assert len(read(space, "oof", "hflip")) == 60
-    assert set(read(space, "oof", "hflip").about["checkpoints"]) == {"0", "1"}
+    assert set(read(space, "oof", "hflip").metadata["checkpoints"]) == {"0", "1"}
     assert not predict(space, views="hflip").computed
 
 
@@ -171,20 +171,20 @@ def test_scores_are_of_the_metric_and_labels_that_are_asked_for(space: Path) -> 
     made = predict(space, "metric=auc")
     assert not made.computed
     assert "auc" in made.scores
-    assert "auc" in read(space, "oof").about["scores"]
+    assert "auc" in read(space, "oof").metadata["scores"]
     assert np.array_equal(read(space, "oof").probabilities, before.probabilities)
 
 
 def test_the_workers_asked_for_load_the_images(space: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from kit.experiment.run_context import plain_batches
+    from kit.experiment.run_context import prediction_batches
 
     asked = []
 
     def noted(loaded: Loaded, experiment: Experiment, rows: np.ndarray) -> PlainBatches:
         asked.append(experiment.workers)
-        return plain_batches(loaded, experiment, rows)
+        return prediction_batches(loaded, experiment, rows)
 
-    monkeypatch.setattr(sys.modules["kit.stages.prediction.tta"], "plain_batches", noted)
+    monkeypatch.setattr(sys.modules["kit.stages.prediction.tta"], "prediction_batches", noted)
     predict(space, "workers=1", views="hflip")
     assert set(asked) == {1}
 
@@ -224,10 +224,12 @@ def test_rows_that_several_folds_hold_out_are_scored_by_their_mean(tmp_path: Pat
     found = read(root, "oof")
     assert len(found) == 2 * 54
     assert "000" not in found.ids
-    assert set(found.about["fold_scores"]) == {"0", "1", "2", "3"}
+    assert set(found.metadata["fold_scores"]) == {"0", "1", "2", "3"}
     mean = found.mean()
     truth = np.array([int(name) % 3 for name in mean.ids.tolist()])
-    assert found.about["scores"]["accuracy"] == pytest.approx((mean.probabilities.argmax(1) == truth).mean())
+    assert found.metadata["scores"]["accuracy"] == pytest.approx(
+        (mean.probabilities.argmax(1) == truth).mean()
+    )
     made = predict(root)
     assert dict(made.plain) == pytest.approx(dict(made.scores))
     assert len(read(root, "test")) == 4 * 12

@@ -69,7 +69,7 @@ def same(one: dict[str, Predictions], other: dict[str, Predictions]) -> bool:
         mine.ids.tolist() == other[name].ids.tolist()
         and mine.folds.tolist() == other[name].folds.tolist()
         and np.array_equal(mine.probabilities, other[name].probabilities)
-        and mine.about == other[name].about
+        and mine.metadata == other[name].metadata
         for name, mine in one.items()
     )
 
@@ -110,7 +110,7 @@ def test_a_policy_reads_each_image_once_for_all_its_views(
 def test_networks_too_large_together_are_predicted_one_run_after_the_other(
     runs: Path, reads: Counter[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["kit.stages.prediction.tta"], "MOST", 1)
+    monkeypatch.setattr(sys.modules["kit.stages.prediction.tta"], "MAX_WEIGHT_BYTES", 1)
     tta(runs, ["runs/a", "runs/b"], "hflip")
     assert set(reads.values()) == {2}
 
@@ -121,7 +121,7 @@ def test_only_what_is_missing_is_predicted(runs: Path, reads: Counter[tuple[str,
     reads.clear()
     found = tta(runs, ["runs/a", "runs/b"], "hflip")
     assert [made.computed for made in found] == [False, True]
-    held_out = Run(runs / "runs/b").folds().held_out(0)
+    held_out = Run(runs / "runs/b").folds().oof_mask(0)
     assert sum(reads.values()) == held_out.sum() + 12
     kept = files(runs, "hflip")["b test"]
     assert np.array_equal(kept.take(kept.folds == 1).probabilities, before["b test"].probabilities)
@@ -135,7 +135,7 @@ def test_probabilities_that_stand_in_maps_and_row_groups_are_the_same(
     for name in ("a", "b"):
         shutil.rmtree(runs / f"runs/{name}/predictions/hflip")
     monkeypatch.setattr(sys.modules["kit.experiment.prediction_file"], "MAPPED", 0)
-    monkeypatch.setattr(predictions, "GROUP", 3 * 4 * 5)  # five rows
+    monkeypatch.setattr(predictions, "ROW_GROUP_BYTES", 3 * 4 * 5)  # five rows
     tta(runs, ["runs/a/fold-1", "runs/b"], "hflip")
     tta(runs, ["runs/a", "runs/b"], "hflip")  # what is kept is read into a map too
     assert same(before, files(runs, "hflip"))
@@ -157,7 +157,7 @@ def test_a_full_disk_is_said_before_anything_is_predicted(
 
 
 def test_a_run_at_work_elsewhere_stops_the_command_before_anything_is_done(runs: Path) -> None:
-    with Run(runs / "runs/b").locked(), pytest.raises(BusyError, match="runs/b is in use"):
+    with Run(runs / "runs/b").lock(), pytest.raises(BusyError, match="runs/b is in use"):
         tta(runs, ["runs/a", "runs/b"], "hflip")
     assert not (runs / "runs/a/predictions/hflip").exists()
 

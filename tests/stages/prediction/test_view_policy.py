@@ -26,7 +26,7 @@ def read(space: Path, views: str, split: str = "oof") -> Predictions:
 
 def truth_of(space: Path, found: Predictions) -> np.ndarray:
     table = train_table(space, Workspace.open(space).competition.data)
-    return table.true_labels()[[table.ids.tolist().index(name) for name in found.ids.tolist()]]
+    return table.targets()[[table.ids.tolist().index(name) for name in found.ids.tolist()]]
 
 
 def test_a_folds_rows_are_averaged_by_the_choice_that_the_other_folds_made(space: Path) -> None:
@@ -42,13 +42,13 @@ def test_a_folds_rows_are_averaged_by_the_choice_that_the_other_folds_made(space
         fitted = Ensembler.open("greedy").fit(shares[:, ~held], truth[~held])
         np.testing.assert_allclose(found.probabilities[held], fitted.blend(shares[:, held]), atol=1e-6)
     assert made.nested == pytest.approx(Metric.open("macro_f1").score(truth, found.probabilities))
-    assert found.about["scores"]["macro_f1"] == pytest.approx(made.nested)
+    assert found.metadata["scores"]["macro_f1"] == pytest.approx(made.nested)
 
 
 def test_test_rows_are_averaged_fold_by_fold_by_the_choice_that_all_rows_made(space: Path) -> None:
     policy(space, ["runs/a"], "hflip")
     found = read(space, "hflip-greedy", "test")
-    fitted = Ensembler.open(read(space, "hflip-greedy").about["policy"]["recipe"])
+    fitted = Ensembler.open(read(space, "hflip-greedy").metadata["policy"]["recipe"])
     views = [read(space, "plain", "test"), read(space, "hflip-1", "test")]
     for fold in (0, 1):
         shares = np.stack([view.take(view.folds == fold).probabilities for view in views])

@@ -17,9 +17,16 @@ from kit.device.precision import Precision
 from kit.engine import fit
 from kit.engine.batches import Batch
 from kit.engine.learner import learner
-from kit.engine.step import Plan
+from kit.engine.step import StepPlan
 from kit.kinds import Loss, Scheduler
-from kit.stages.profiling.lr_finder import Curve, Trial, drawing, finding, range_test, suggested
+from kit.stages.profiling.lr_finder import (
+    LrCurve,
+    LrPoint,
+    compute_lr_schedule,
+    range_test,
+    run_lr_range_test,
+    suggest_lr,
+)
 from kit.stages.training.train import train
 
 FLOAT = Precision("float32", "float32", "contiguous")
@@ -58,11 +65,11 @@ class One:
         pass
 
 
-def ranged(highest: float, steps: int = 60) -> list[Trial]:
+def ranged(highest: float, steps: int = 60) -> list[LrPoint]:
     network = Weight()
     made = learner(network, torch.optim.SGD(network.parameters(), lr=0.3), FLOAT)
-    stage = fit.Stage(1, One(), Quadratic(), Scheduler.open("constant"))
-    return list(range_test(made, stage, Plan(0, 0), FLOAT, 1e-3, highest, steps))
+    stage = fit.FitStage(1, One(), Quadratic(), Scheduler.open("constant"))
+    return list(range_test(made, stage, StepPlan(0, 0), FLOAT, 1e-3, highest, steps))
 
 
 def test_each_step_has_the_rate_and_the_loss_worked_out_by_hand() -> None:
@@ -85,21 +92,21 @@ def test_the_loss_rises_from_where_gradient_descent_diverges_and_the_test_ends()
 
 def test_the_suggestions_are_the_steepest_rate_and_a_tenth_of_the_lowests() -> None:
     losses = [5, 5, 5, 5, 5, 5, 5, 4.9, 4.5, 3.0, 2.0, 1.8, 1.9, 2.5]
-    trials = [Trial(10 ** (number / 2 - 7), loss, loss) for number, loss in enumerate(losses)]
-    steepest, tenth = suggested(trials)
+    trials = [LrPoint(10 ** (number / 2 - 7), loss, loss) for number, loss in enumerate(losses)]
+    steepest, tenth = suggest_lr(trials)
     assert steepest == pytest.approx(10 ** (9 / 2 - 7))
     assert tenth == pytest.approx(10 ** (11 / 2 - 8))
-    assert all(math.isnan(value) for value in suggested(trials[:2]))
+    assert all(math.isnan(value) for value in suggest_lr(trials[:2]))
 
 
 def test_a_step_has_its_place_among_the_epochs_of_stages_of_different_lengths() -> None:
-    curve = Curve(rates=(1.0,) * 14, epochs=(2, 1), steps=(5, 4))
+    curve = LrCurve(rates=(1.0,) * 14, epochs=(2, 1), steps=(5, 4))
     assert [curve.epoch_of(step) for step in (1, 5, 10, 12, 14)] == pytest.approx([0.2, 1, 2, 2.5, 3])
 
 
 def test_the_drawn_rates_are_those_of_training_and_nothing_is_left_behind(competition: Path) -> None:
     space = Workspace.open(competition, ['stages=[{"epochs":1,"lr_scale":0.5},{}]'])
-    curve = finish(drawing(space))
+    curve = finish(compute_lr_schedule(space))
     assert not (competition / "runs").exists()
     run = train(space, name="r", folds=[0])
     logged = [json.loads(line) for line in (run.fold(0) / "log.jsonl").read_text().splitlines()]
@@ -109,7 +116,7 @@ def test_the_drawn_rates_are_those_of_training_and_nothing_is_left_behind(compet
 
 
 def test_the_search_trains_a_network_and_throws_it_away(competition: Path) -> None:
-    found = finish(finding(Workspace.open(competition), lowest=1e-4, highest=0.1, steps=20))
+    found = finish(run_lr_range_test(Workspace.open(competition), lowest=1e-4, highest=0.1, steps=20))
     assert len(found.trials) == 20
     assert found.trials[0].lr == pytest.approx(1e-4)
     assert found.trials[-1].lr == pytest.approx(0.1)

@@ -12,22 +12,26 @@ import pytest
 from kit.commands._menu import run
 from kit.device.precision import Precision
 from kit.stages.profiling import speed
-from kit.stages.profiling.speed import Found, Rate, Way
+from kit.stages.profiling.speed import ComputeSetup, SpeedBenchmark, Throughput
 
-SLOW, FAST = Way("float32", "contiguous"), Way("bfloat16", "channels_last")
+SLOW, FAST = ComputeSetup("float32", "contiguous"), ComputeSetup("bfloat16", "channels_last")
 USED = Precision("float32", "float32", "contiguous")
 
 
-def found(*rates: Rate, used: Precision = USED) -> Found:
-    return Found("net", 128, 32, 10, "cpu", 2, 1000, used, rates)
+def found(*rates: Throughput, used: Precision = USED) -> SpeedBenchmark:
+    return SpeedBenchmark("net", 128, 32, 10, "cpu", 2, 1000, used, rates)
 
 
-def four(**changed: tuple[float, float]) -> Found:
+def four(**changed: tuple[float, float]) -> SpeedBenchmark:
     """Rates of the four ways, all 100 and 200 but for what is named `<dtype>_<layout>`."""
     ways = [
-        Way(dtype, layout) for layout in ("contiguous", "channels_last") for dtype in ("float32", "bfloat16")
+        ComputeSetup(dtype, layout)
+        for layout in ("contiguous", "channels_last")
+        for dtype in ("float32", "bfloat16")
     ]
-    return found(*(Rate(way, *changed.get(f"{way.dtype}_{way.layout}", (100.0, 200.0))) for way in ways))
+    return found(
+        *(Throughput(way, *changed.get(f"{way.dtype}_{way.layout}", (100.0, 200.0))) for way in ways)
+    )
 
 
 def test_nothing_is_advised_within_the_noise() -> None:
@@ -37,16 +41,16 @@ def test_nothing_is_advised_within_the_noise() -> None:
 def test_the_advice_is_what_trains_fastest_and_predicts_fastest_in_its_layout() -> None:
     rates = four(bfloat16_channels_last=(120.0, 150.0), bfloat16_contiguous=(90.0, 900.0))
     assert rates.advice() == ("precision=bfloat16", "layout=channels_last")
-    assert rates.predicts_fastest.way == Way("bfloat16", "contiguous")
+    assert rates.predicts_fastest.way == ComputeSetup("bfloat16", "contiguous")
     assert four(bfloat16_contiguous=(90.0, 900.0)).advice() == ("predict_precision=bfloat16",)
 
 
 def test_compiling_pays_off_after_the_images_that_save_its_seconds() -> None:
     """50 seconds at 100 images/s and 125 after: 0.01 - 0.008 = 0.002 seconds an image, 25,000 images."""
-    plain, compiled = Rate(SLOW, 100.0, 1.0), Way("float32", "contiguous", True)
-    assert found(plain, Rate(compiled, 125.0, compiling=50.0)).break_even() == pytest.approx(25_000)
-    assert found(plain, Rate(compiled, 90.0, compiling=50.0)).break_even() == math.inf
-    assert found(plain, Rate(compiled, failed="no compiler")).break_even() is None
+    plain, compiled = Throughput(SLOW, 100.0, 1.0), ComputeSetup("float32", "contiguous", True)
+    assert found(plain, Throughput(compiled, 125.0, compiling=50.0)).break_even() == pytest.approx(25_000)
+    assert found(plain, Throughput(compiled, 90.0, compiling=50.0)).break_even() == math.inf
+    assert found(plain, Throughput(compiled, failed="no compiler")).break_even() is None
     assert found(plain).break_even() is None
 
 
@@ -79,7 +83,7 @@ def test_a_way_that_fails_is_told_and_left_alone(
     competition: Path, inside: Callable[[Path], None], capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    update = speed.updating
+    update = speed.optimizer_step
 
     def failing(
         learner: object, loss: object, batch: object, plan: object, precision: Precision, *more: float
@@ -88,7 +92,7 @@ def test_a_way_that_fails_is_told_and_left_alone(
             raise RuntimeError("no kernel for it\nand more")
         return update(learner, loss, batch, plan, precision, *more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(speed, "updating", failing)
+    monkeypatch.setattr(speed, "optimizer_step", failing)
     monkeypatch.setattr(speed, "dtypes", lambda device: ("float32", "bfloat16"))
     inside(competition)
     assert run(["bench", "network", "--steps", "3"]) == 0

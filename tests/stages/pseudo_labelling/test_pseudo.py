@@ -17,18 +17,18 @@ from kit.data.predictions import Predictions
 from kit.data.pseudo_labels import PseudoLabels
 from kit.errors import DataError, InvalidError, KitWarning
 from kit.runs.run import Run
-from kit.stages.pseudo_labelling.pseudo import Asked, Made, pseudo
+from kit.stages.pseudo_labelling.pseudo import PseudoRequest, PseudoResult, pseudo
 from kit.stages.pseudo_labelling.rule import Rule
 from tests.planted_predictions import TEST, Plan, another_fold, file_of, plant, read, sure
 
-ALL = Asked(Rule(0.0))
+ALL = PseudoRequest(Rule(0.0))
 
 
-def labels(space: Path, made: Made) -> PseudoLabels:
+def labels(space: Path, made: PseudoResult) -> PseudoLabels:
     return PseudoLabels.read(Workspace.open(space), made.path)
 
 
-def of_fold(space: Path, made: Made, fold: int, split: str = "test") -> tuple[list[str], bytes]:
+def of_fold(space: Path, made: PseudoResult, fold: int, split: str = "test") -> tuple[list[str], bytes]:
     """What a fold's student is told, to the bit."""
     found = Predictions.read(space / made.path / f"{split}.parquet")
     own = found.take(found.folds == fold)
@@ -40,7 +40,7 @@ def of_fold(space: Path, made: Made, fold: int, split: str = "test") -> tuple[li
 
 @pytest.mark.parametrize("split", ["test", "oof"])
 def test_a_fold_is_told_the_same_whatever_another_folds_networks_say(school: Path, split: str) -> None:
-    asked = Asked(Rule(0.7))
+    asked = PseudoRequest(Rule(0.7))
     before = pseudo(school, ["runs/a", "runs/b"], "before", asked)
     for run in ("a", "b"):
         plant(school, split, another_fold(1), run)
@@ -50,7 +50,7 @@ def test_a_fold_is_told_the_same_whatever_another_folds_networks_say(school: Pat
 
 
 def test_a_folds_word_on_training_rows_is_its_own_networks(school: Path) -> None:
-    asked = Asked(told=("train",))
+    asked = PseudoRequest(told=("train",))
     before = pseudo(school, ["runs/a"], "before", asked)
     plant(school, "train", another_fold(1))
     after = pseudo(school, ["runs/a"], "after", asked)
@@ -58,7 +58,7 @@ def test_a_folds_word_on_training_rows_is_its_own_networks(school: Path) -> None
     assert of_fold(school, before, 1, "train") != of_fold(school, after, 1, "train")
     folds = Run(school / "runs" / "a").folds()
     for fold in (0, 1):  # no row that the fold holds out is in what its student is told
-        held_out = set(folds.ids[folds.held_out(fold)].tolist())
+        held_out = set(folds.ids[folds.oof_mask(fold)].tolist())
         assert set(of_fold(school, before, fold, "train")[0]) == set(folds.ids.tolist()) - held_out
     assert len(labels(school, before).test) == 0
 
@@ -76,7 +76,7 @@ def test_weights_of_teachers_are_fitted_without_the_rows_that_the_student_holds_
 
     plant(school, "oof", knows(0), "a")
     plant(school, "oof", knows(1), "b")
-    made = pseudo(school, ["runs/a", "runs/b"], "fitted", Asked(Rule(0.0), ensembler="simplex"))
+    made = pseudo(school, ["runs/a", "runs/b"], "fitted", PseudoRequest(Rule(0.0), ensembler="simplex"))
     for fold, name in ((0, "b"), (1, "a")):
         alone = read(school, "test", name)
         found = labels(school, made).of(fold)
@@ -90,7 +90,7 @@ def test_weights_of_teachers_are_fitted_without_the_rows_that_the_student_holds_
 def test_a_copy_of_a_held_out_row_is_no_lesson_however_sure_the_teachers_are(school: Path) -> None:
     """Fold 1's network trained on the copied row, and would say its label to the student that is scored on it."""
     folds = Run(school / "runs" / "a").folds()
-    row = folds.ids[folds.held_out(0)][0]
+    row = folds.ids[folds.oof_mask(0)][0]
     images = school / "data" / "images"
     shutil.copy(images / "065.png", images / f"{row}.png")
     plant(school, "test", sure({name: int(name) % 3 for name in TEST}, 0.99))
@@ -112,7 +112,7 @@ def test_teachers_of_other_folds_than_one_another_are_refused(school: Path) -> N
     other = Folds(folds.ids, 1 - folds.numbers)
     other.write(school / "runs" / "b" / "folds.csv")
     found = read(school, "oof", "b")
-    about = {**found.about, "folds": other.fingerprint()}
+    about = {**found.metadata, "folds": other.fingerprint()}
     Predictions(found.ids, 1 - found.folds, found.classes, found.probabilities, about).write(
         file_of(school, "oof", "b")
     )
@@ -156,7 +156,7 @@ def test_several_teachers_are_the_mean_of_each_fold_and_may_have_to_agree(school
         np.testing.assert_allclose(labels(school, made).of(fold).probabilities, sum(parts) / 2, atol=1e-6)
     plant(school, "test", sure({"060": 0, "061": 1, "062": 2}), "a")
     plant(school, "test", sure({"060": 0, "061": 2, "062": 2}), "b")
-    agreed = pseudo(school, ["runs/a", "runs/b"], "agreed", Asked(Rule(0.0, agree=True)))
+    agreed = pseudo(school, ["runs/a", "runs/b"], "agreed", PseudoRequest(Rule(0.0, agree=True)))
     assert "061" not in labels(school, agreed).of(1).ids.tolist()
     assert "062" in labels(school, agreed).of(1).ids.tolist()
 
@@ -255,7 +255,7 @@ def test_test_rows_that_changed_since_the_teachers_saw_them_are_refused(school: 
 def test_what_networks_say_of_their_training_rows_must_be_there_and_of_the_same_networks(
     school: Path,
 ) -> None:
-    asked = Asked(told=("train",))
+    asked = PseudoRequest(told=("train",))
     plant(school, "train", lambda found: found.probabilities, checkpoints={"0": "0001:x", "1": "0001:y"})
     with pytest.raises(InvalidError, match=r"D43 .*train\.parquet is by other checkpoints"):
         pseudo(school, ["runs/a"], asked=asked)

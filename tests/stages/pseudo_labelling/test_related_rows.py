@@ -11,7 +11,7 @@ import pytest
 from kit.config.models import Data
 from kit.data.folds import Folds
 from kit.data.table import Table
-from kit.stages.pseudo_labelling.related_rows import of_held_out, units
+from kit.stages.pseudo_labelling.related_rows import is_related_to_held_out, row_clusters
 
 FOLDS = Folds(np.array(["a", "b", "c"]), np.array([[0], [1], [1]]))
 APART = tuple(f"hash of {name}" for name in "abcxyz")
@@ -38,8 +38,8 @@ def kin(
     """The test rows that belong to what folds 0 and 1 hold out."""
     train, test = tables(people, theirs)
     near = np.array(pairs, np.int64).reshape(-1, 2)
-    found = units(train, test, hashes, near, Data(group=group))
-    return [test.ids[of_held_out(found, FOLDS, fold)].tolist() for fold in (0, 1)]
+    found = row_clusters(train, test, hashes, near, Data(group=group))
+    return [test.ids[is_related_to_held_out(found, FOLDS, fold)].tolist() for fold in (0, 1)]
 
 
 def test_strangers_belong_to_nobody() -> None:

@@ -8,7 +8,7 @@ from scipy.stats import binomtest
 
 from kit.stages.pseudo_labelling.estimate import Estimate, estimate, wilson
 from kit.stages.pseudo_labelling.rule import Rule
-from kit.stages.pseudo_labelling.selection import ClassShare, apart
+from kit.stages.pseudo_labelling.selection import ClassShare, find_shifted_classes
 
 PRIOR = np.array([0.5, 0.25, 0.25])
 # called 0 0 0 0 1 1 2 0
@@ -20,7 +20,7 @@ AGREED = np.array([True, False, True, True, True, True, False, False])
 
 
 def taken(**rule: object) -> list[int]:
-    return np.flatnonzero(Rule(**rule).taken(SHARES, AGREED, PRIOR)).tolist()  # type: ignore[arg-type]
+    return np.flatnonzero(Rule(**rule).select(SHARES, AGREED, PRIOR)).tolist()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -47,23 +47,23 @@ def test_the_surest_rows_are_taken(rule: dict[str, object], rows: list[int]) -> 
 
 def test_of_equally_sure_rows_the_first_is_taken_and_no_row_is_no_fault() -> None:
     rule = Rule(0.0, 0.5)
-    assert rule.taken(np.full((4, 2), 0.5), np.ones(4, bool), np.array([0.5, 0.5])).tolist() == [
+    assert rule.select(np.full((4, 2), 0.5), np.ones(4, bool), np.array([0.5, 0.5])).tolist() == [
         True,
         True,
         False,
         False,
     ]
-    assert rule.taken(np.empty((0, 2)), np.ones(0, bool), np.array([0.5, 0.5])).tolist() == []
+    assert rule.select(np.empty((0, 2)), np.ones(0, bool), np.array([0.5, 0.5])).tolist() == []
 
 
 def test_the_estimate_counts_what_is_taken_and_what_is_right_of_each_class() -> None:
     called, truth = SHARES.argmax(1), np.array([0, 0, 0, 0, 1, 1, 2, 1])
-    found = estimate(called, truth, Rule().taken(SHARES, AGREED, PRIOR), 3)
+    found = estimate(called, truth, Rule().select(SHARES, AGREED, PRIOR), 3)
     assert found == Estimate(8, 3, 2, ((2, 1), (1, 1), (0, 0)))
     assert (found.share, found.accuracy) == (3 / 8, 2 / 3)
-    assert found + Estimate.none(3) == found
+    assert found + Estimate.is_empty(3) == found
     assert (found + found).by_class == ((4, 2), (2, 2), (0, 0))
-    assert Estimate.none(3).accuracy is None
+    assert Estimate.is_empty(3).accuracy is None
 
 
 @pytest.mark.parametrize(("right", "of"), [(0, 5), (2, 3), (934, 934), (70, 100)])
@@ -83,5 +83,5 @@ def test_a_class_is_told_apart_where_its_share_is_twice_its_prior_or_half_of_it(
         ClassShare("many", 41, 0.41, 0.2, None),
         ClassShare("rare", 0, 0.0, 0.04, None),  # 4 rows would say nothing
     ]
-    assert [one.name for one in apart(found, 100)] == ["none", "many"]
-    assert [one.name for one in apart(found, 200)] == ["none", "many", "rare"]
+    assert [one.name for one in find_shifted_classes(found, 100)] == ["none", "many"]
+    assert [one.name for one in find_shifted_classes(found, 200)] == ["none", "many", "rare"]

@@ -17,7 +17,7 @@ from kit.kinds import Classes
 from kit.model import checkpoints, network
 from kit.runs.records import all_records
 from kit.stages.reporting import member as member_module
-from kit.stages.reporting.cam import DARK, cams, grad_cam, lit, seen
+from kit.stages.reporting.cam import DARK, cams, compute_cams, grad_cam, heat_overlay
 
 
 def test_each_channel_counts_by_its_mean_slope_and_what_speaks_against_is_dark() -> None:
@@ -42,7 +42,7 @@ def test_a_networks_maps_are_those_of_hooks_on_a_whole_pass() -> None:
     parts = network.open_parts(experiment, None, Classes(("a", "b", "c")))
     made = network.build(parts, 3, 16).eval()
     images = torch.randint(0, 256, (2, 3, 16, 16), generator=torch.Generator().manual_seed(0))
-    found = seen(made, parts.loss, images, [2, 0])
+    found = compute_cams(made, parts.loss, images, [2, 0])
     for row, target in enumerate((2, 0)):
         features, slopes = hooked(made, images[row : row + 1], target)
         weights = slopes.sum(dim=(1, 2)) / slopes[0].numel()
@@ -66,21 +66,21 @@ def hooked(made: network.Network, image: Tensor, target: int) -> tuple[Tensor, T
 
 def test_light_is_kept_where_the_map_is_1_and_dimmed_where_it_is_0() -> None:
     image = np.full((2, 2, 3), 200, np.uint8)
-    found = lit(image, np.array([[1.0, 0.0], [0.0, 1.0]]))
+    found = heat_overlay(image, np.array([[1.0, 0.0], [0.0, 1.0]]))
     assert found[0, 0].tolist() == [200] * 3
     assert found[0, 1].tolist() == [round(200 * DARK)] * 3
 
 
 def test_a_row_is_shown_to_the_model_that_never_saw_it(space: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace = Workspace.open(space)
-    table = train_table(space, workspace.competition.data).sorted_by_id()
+    table = train_table(space, workspace.competition.data).sort_by_id()
     (candidate,) = member_module.candidates(all_records(workspace), "macro_f1")
     member = member_module.read(candidate, table)
     opened: list[Path] = []
     load = checkpoints.load
     monkeypatch.setattr(checkpoints, "load", lambda path: opened.append(path) or load(path))
     folds = candidate.run.folds()
-    name = folds.ids[folds.held_out(1)][0]
+    name = folds.ids[folds.oof_mask(1)][0]
     row = int(np.flatnonzero(member.table.ids == name)[0])
     found = finish(cams(workspace, member, [row]))
     assert [path.parent.name for path in opened] == ["fold-1"]

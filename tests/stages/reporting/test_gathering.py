@@ -16,8 +16,8 @@ from kit.stages.checks.finding import Finding
 from kit.stages.reporting.album import Album
 from kit.stages.reporting.blends import weights_of
 from kit.stages.reporting.facts import as_json
-from kit.stages.reporting.findings import Files, found, pictured
-from kit.stages.reporting.runs import varied
+from kit.stages.reporting.findings import Files, cases_with_rows, finding_row
+from kit.stages.reporting.runs import find_differing_settings
 from tests.stages.reporting.test_report import reported
 
 Step = Callable[[Path], None]
@@ -26,15 +26,15 @@ Step = Callable[[Path], None]
 def test_only_settings_in_which_runs_differ_are_told_as_they_are_typed() -> None:
     same = {"epochs": 20, "loss": {"name": "arcface", "base": {"name": "focal", "gamma": 2}}}
     other = {"epochs": 20, "loss": {"name": "focal", "gamma": 2}, "seed": 1}
-    assert varied([same, other, same]) == [
+    assert find_differing_settings([same, other, same]) == [
         {"loss": "arcface", "loss.base": "focal", "loss.base.gamma": "2"},
         {"loss": "focal", "loss.gamma": "2", "seed": "1"},
         {"loss": "arcface", "loss.base": "focal", "loss.base.gamma": "2"},
     ]
-    assert varied([same]) == [{}]
+    assert find_differing_settings([same]) == [{}]
     soup = {"soup": ["a", "b"], "greedy": True}
     bare = {**same, "untrained": True}
-    assert varied([same, same, soup, bare]) == [
+    assert find_differing_settings([same, same, soup, bare]) == [
         {},
         {},
         {"greedy": "True", "soup": "['a', 'b']"},
@@ -66,10 +66,10 @@ def test_the_rows_that_a_case_names_are_shown_beside_each_other() -> None:
         Case("20 rows", "class"),
     )  # fmt: skip
     finding = Finding("K05", "problem", "summary", "effect", "answer", cases)
-    named = pictured(finding, files)
+    named = cases_with_rows(finding, files)
     assert [ids for _, ids in named] == [["a", "b"], ["a", "c (odd)"], ["d", "b"], ["d"]]
     images = {name: np.zeros((9, 9, 3), np.uint8) for name in ("a", "b", "d")}
-    made = found(finding, named, images, Album())
+    made = finding_row(finding, named, images, Album())
     assert [len(case.pictures) for case in made.shown] == [2, 1, 2, 1]
     assert made.shown[0].text == "a = b"
     assert len(made.cases) == 5

@@ -11,42 +11,42 @@ import pytest
 from kit.data.table import train_table
 from kit.runs.records import all_records
 from kit.stages.reporting import member as member_module
-from kit.stages.reporting.label_errors import suspected
-from kit.stages.reporting.member import Subject
+from kit.stages.reporting.label_errors import find_suspects
+from kit.stages.reporting.member import EvaluatedMember
 from tests.written_runs import competition
 
 
 @pytest.fixture
-def member(tmp_path: Path) -> Subject:
+def member(tmp_path: Path) -> EvaluatedMember:
     """Nine rows of three classes, all told right with .8, a fold a person."""
     workspace = competition(tmp_path)
     found = member_module.candidates(all_records(workspace), "accuracy")
     table = train_table(tmp_path, workspace.competition.data)
-    return member_module.read(member_module.named(found, "a"), table)
+    return member_module.read(member_module.find_member(found, "a"), table)
 
 
-def test_a_label_that_was_planted_is_found_with_what_it_was(member: Subject) -> None:
-    labels = member.table.true_labels().copy()
+def test_a_label_that_was_planted_is_found_with_what_it_was(member: EvaluatedMember) -> None:
+    labels = member.table.targets().copy()
     place = int(np.flatnonzero(member.table.ids == "t4")[0])
     assert labels[place] == 1
     labels[place] = 2
     planted = replace(member, table=replace(member.table, labels=labels))
-    expected, ((row, one),) = suspected(planted)
+    expected, ((row, one),) = find_suspects(planted)
     assert expected == pytest.approx(1.0)
     assert row == place
     assert (one.id, one.fold, one.labels, one.likely) == ("t4", 1, ("cat",), ("bee",))
     assert (one.of_label, one.of_likely) == (pytest.approx(0.1), pytest.approx(0.8))
-    assert suspected(member) == (0.0, [])
+    assert find_suspects(member) == (0.0, [])
 
 
-def test_of_several_labels_a_wrong_yes_and_a_wrong_no_are_found(member: Subject) -> None:
-    truth = np.eye(3, dtype=np.int8)[member.table.true_labels()]
+def test_of_several_labels_a_wrong_yes_and_a_wrong_no_are_found(member: EvaluatedMember) -> None:
+    truth = np.eye(3, dtype=np.int8)[member.table.targets()]
     shares = np.where(truth, 0.9, 0.1).astype(np.float32)
     extra, lacking = 0, 1
     shares[extra] = [0.1, 0.1, 0.1]  # what it is labelled is not there
     shares[lacking] = np.where(truth[lacking], 0.9, 0.95)  # others are there, and not labelled
     planted = replace(member, table=replace(member.table, labels=truth), probabilities=shares)
-    _, found = suspected(planted)
+    _, found = find_suspects(planted)
     yes = member.table.label_names(extra)[0]
     assert (extra, (f"not {yes}",)) in [(row, one.likely) for row, one in found]
     assert {one.likely for row, one in found if row == lacking} == {

@@ -13,8 +13,8 @@ import pytest
 
 from kit.stages.reporting import page as pages
 from kit.stages.reporting.album import Album
-from kit.stages.reporting.facts import Absent, Facts
-from kit.stages.reporting.page import LARGEST, page
+from kit.stages.reporting.facts import Facts, Missing
+from kit.stages.reporting.page import MAX_PAGE_BYTES, page
 from tests.drawn_facts import HOSTILE, drawn_facts
 
 SECTIONS = ("data", "runs", "judged", "mistakes", "suspects", "views", "blend", "board")
@@ -107,7 +107,7 @@ def test_every_picture_has_words_and_every_table_cell_a_heading(seen: Seen) -> N
 
 def test_each_section_that_is_missing_says_why_and_names_its_command(facts: Facts) -> None:
     for section in SECTIONS:
-        gone = dataclasses.replace(facts, **{section: Absent("why it is not there", "kit what-fills-it")})
+        gone = dataclasses.replace(facts, **{section: Missing("why it is not there", "kit what-fills-it")})
         text = page(gone)
         assert "why it is not there" in text
         assert "<code>kit what-fills-it</code>" in text
@@ -115,7 +115,7 @@ def test_each_section_that_is_missing_says_why_and_names_its_command(facts: Fact
 
 def test_a_score_that_near_copies_flatter_says_so(facts: Facts) -> None:
     assert "flattered, as long as K05 stands" in page(facts)
-    assert not isinstance(facts.data, Absent)
+    assert not isinstance(facts.data, Missing)
     mended = dataclasses.replace(facts, data=dataclasses.replace(facts.data, findings=()))
     assert "flattered" not in page(mended).replace(".flattered", "")
 
@@ -123,14 +123,14 @@ def test_a_score_that_near_copies_flatter_says_so(facts: Facts) -> None:
 def test_a_hundred_classes_and_more_pictures_than_fit_stay_below_5_mb() -> None:
     facts = drawn_facts([f"class {n}" for n in range(100)], mistakes=400)
     text = page(facts)
-    assert 3_000_000 < len(text.encode()) < LARGEST
+    assert 3_000_000 < len(text.encode()) < MAX_PAGE_BYTES
     assert text.count('src="data:image/jpeg') < 400 < text.count('class="card"') + 1
 
 
 def test_a_page_that_would_be_too_large_goes_without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     facts = drawn_facts(mistakes=5)
     whole = page(facts)
-    monkeypatch.setattr(pages, "LARGEST", len(whole.encode()))
+    monkeypatch.setattr(pages, "MAX_PAGE_BYTES", len(whole.encode()))
     small = page(facts)
     assert "data:image/jpeg" not in small
     assert "all pictures" in small

@@ -75,7 +75,7 @@ def test_the_worst_mistakes_are_those_of_the_highest_loss(space: Path, inside: S
     found = reported(space, "--no-check")["mistakes"]
     oof = Predictions.read(space / "runs/a/predictions/plain/oof.parquet")
     table = train_table(space, Workspace.open(space).competition.data)
-    at = dict(zip(table.ids.tolist(), table.true_labels().tolist(), strict=True))
+    at = dict(zip(table.ids.tolist(), table.targets().tolist(), strict=True))
     truth = np.array([at[name] for name in oof.ids.tolist()])
     loss = -np.log(oof.probabilities[np.arange(60), truth])
     wrong = oof.probabilities.argmax(axis=1) != truth

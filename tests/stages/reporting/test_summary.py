@@ -10,10 +10,10 @@ import pytest
 from kit.evaluation.gains import Gain
 from kit.kinds import Metric
 from kit.runs.run import Run
-from kit.stages.reporting.facts import Absent, Facts, Submission
-from kit.stages.reporting.member import Candidate, best
+from kit.stages.reporting.facts import Facts, Missing, Submission
+from kit.stages.reporting.member import Candidate, best_member
 from kit.stages.reporting.row_facts import ClassScore
-from kit.stages.reporting.summary import Sections, hurting, summed_up, weak_classes
+from kit.stages.reporting.summary import Sections, harmful_members, summarise, weak_classes
 from tests.drawn_facts import drawn_facts
 
 F1 = Metric.open("macro_f1")
@@ -29,18 +29,18 @@ def sections(facts: Facts) -> Sections:
 
 def test_the_best_of_few_rows_does_not_count_beside_those_of_many() -> None:
     found = [candidate("small", 50, 0.99), candidate("a", 1000, 0.8), candidate("b", 950, 0.85)]
-    chosen = best(found, F1)
+    chosen = best_member(found, F1)
     assert chosen is not None
     assert chosen.run.name == "b"
-    lower = best(found[1:], Metric.open("log_loss"))
+    lower = best_member(found[1:], Metric.open("log_loss"))
     assert lower is not None
     assert lower.run.name == "a"
-    assert best([candidate("c", 10, None)], F1) is None
+    assert best_member([candidate("c", 10, None)], F1) is None
 
 
 def test_a_submission_of_few_rows_is_not_the_best_either() -> None:
     facts = drawn_facts()
-    found = summed_up(F1, candidate("a", 1000, 0.8), [(1, 50), (2, 1000), (3, 1000)], sections(facts))
+    found = summarise(F1, candidate("a", 1000, 0.8), [(1, 50), (2, 1000), (3, 1000)], sections(facts))
     assert found.best.startswith("submission 2")
     assert found.cv == 0.88
     assert found.leaderboard == pytest.approx(0.83)
@@ -49,27 +49,27 @@ def test_a_submission_of_few_rows_is_not_the_best_either() -> None:
 @pytest.mark.parametrize(("score", "told"), [(0.88, False), (0.895, False), (0.92, True)])
 def test_a_member_is_to_be_sent_where_it_is_ahead_by_more_than_the_noise(score: float, told: bool) -> None:
     """The best submission has .89, the noise is .01."""
-    found = summed_up(F1, candidate("a", 1000, score), [], sections(drawn_facts()))
+    found = summarise(F1, candidate("a", 1000, score), [], sections(drawn_facts()))
     assert any(step.command == "kit blend runs/a@plain" for step in found.steps) is told
 
 
 def test_a_member_that_makes_the_mean_worse_is_told_and_left_out() -> None:
     facts = drawn_facts()
-    assert not isinstance(facts.blend, Absent)
+    assert not isinstance(facts.blend, Missing)
     one, other = facts.blend.members
     worse = replace(one, name="bad@plain", gain=Gain("without", -0.02, -0.03, -0.01))
     facts = replace(facts, blend=replace(facts.blend, members=(worse, replace(other, name="good@plain"))))
-    assert hurting(facts.blend) == ["bad@plain"]
-    found = summed_up(F1, None, [], sections(facts))
+    assert harmful_members(facts.blend) == ["bad@plain"]
+    found = summarise(F1, None, [], sections(facts))
     assert any("bad@plain makes the plain mean" in wrong.text for wrong in found.wrong)
     assert any(step.command == "kit blend runs/good@plain" for step in found.steps)
 
 
 def test_problems_come_before_warnings_and_stopped_runs_stand_in_one_line() -> None:
     facts = drawn_facts()
-    assert not isinstance(facts.runs, Absent)
+    assert not isinstance(facts.runs, Missing)
     stopped = tuple(replace(run, state="stopped in fold 0 after epoch 3 of 40") for run in facts.runs)
-    found = summed_up(F1, None, [], sections(replace(facts, runs=stopped)))
+    found = summarise(F1, None, [], sections(replace(facts, runs=stopped)))
     levels = ["problem", "warning", "note"]
     assert [one.level for one in found.wrong] == sorted((one.level for one in found.wrong), key=levels.index)
     assert found.wrong[0].level == "problem"
@@ -78,10 +78,10 @@ def test_problems_come_before_warnings_and_stopped_runs_stand_in_one_line() -> N
 
 def test_an_unsent_board_asks_for_its_best_to_be_sent() -> None:
     facts = drawn_facts()
-    assert not isinstance(facts.board, Absent)
+    assert not isinstance(facts.board, Missing)
     unsent = (Submission(1, 7, "m", 0.9, None, "a@plain", "mean", ""),)
     board = replace(facts.board, submissions=unsent, scored=0)
-    found = summed_up(F1, None, [], sections(replace(facts, board=board)))
+    found = summarise(F1, None, [], sections(replace(facts, board=board)))
     assert found.steps[-1].command == "kit board score 7 SCORE"
 
 

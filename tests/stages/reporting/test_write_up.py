@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from kit.stages.reporting.facts import Absent
+from kit.stages.reporting.facts import Missing
 from kit.stages.reporting.write_up import cell, is_edited, write_up
 from tests.drawn_facts import HOSTILE, drawn_facts
 
@@ -33,7 +33,7 @@ def test_it_tells_the_problem_the_data_what_was_tried_and_the_solution() -> None
 
 def test_the_commands_make_the_best_submission_again() -> None:
     facts = drawn_facts()
-    assert not isinstance(facts.board, Absent)
+    assert not isinstance(facts.board, Missing)
     first = replace(facts.board.submissions[0], members="a@hflip b@hflip a@plain", ensembler="mean")
     text = write_up(replace(facts, board=replace(facts.board, submissions=(first,))))
     assert [line.strip() for line in text.splitlines() if line.startswith("    kit ")] == [

@@ -15,13 +15,13 @@ from kit.config.workspace import Workspace
 from kit.core.progress import finish
 from kit.data.embeddings import Embeddings
 from kit.stages.prediction.embed import embed
-from kit.stages.retrieval.examples import Map, showing
-from kit.stages.retrieval.figures import scattered
+from kit.stages.retrieval.examples import Map, example_page
+from kit.stages.retrieval.figures import embedding_map
 
 
 def test_a_query_stands_beside_the_nearest_images_of_its_folds_gallery(space: Path) -> None:
     embed(space, ["runs/a"])
-    page = finish(showing(Workspace.open(space), "runs/a", queries=8, k=3))
+    page = finish(example_page(Workspace.open(space), "runs/a", queries=8, k=3))
     found = Embeddings.read(space / "runs/a/embeddings/plain/0").train
     folds = dict(line.split(",") for line in (space / "runs/a/folds.csv").read_text().split()[1:])
     at = {name: row for row, name in enumerate(found.ids.tolist())}
@@ -52,6 +52,6 @@ def test_two_pictures_are_written(
 
 def test_a_map_of_shape_groups_has_two_panels() -> None:
     places, labels = np.random.default_rng(0).random((30, 2)), np.array(list("abc") * 10)
-    assert len(scattered(Map(places, labels, np.empty(0, str)), "title").axes) == 1
-    panels = scattered(Map(places, labels, np.where(labels == "a", "round", "long")), "title").axes
+    assert len(embedding_map(Map(places, labels, np.empty(0, str)), "title").axes) == 1
+    panels = embedding_map(Map(places, labels, np.where(labels == "a", "round", "long")), "title").axes
     assert [axes.get_title() for axes in panels] == ["by class (3)", "by shape group (2)"]

@@ -17,7 +17,7 @@ from kit.core.nearest import nearest
 from kit.data.embeddings import Embeddings
 from kit.data.folds import Folds
 from kit.errors import ConfigError, DataError, InvalidError
-from kit.evaluation.pair_classifier import features, read_judges
+from kit.evaluation.pair_classifier import pair_features, read_judges
 from kit.kinds import Reranker
 from kit.stages.prediction.embed import embed
 from kit.stages.retrieval.pairs import pairs
@@ -40,7 +40,7 @@ def by_hand(workspace: Workspace, one: str, other: str, fold: int, judge: str) -
     found = Embeddings.read(workspace.runs / f"a/embeddings/plain/{fold}")
     ids = [*found.train.ids.tolist(), *found.test.ids.tolist()]
     vectors = np.concatenate([found.train.vectors, found.test.vectors])
-    given = features(vectors[[ids.index(one)]], vectors[[ids.index(other)]])
+    given = pair_features(vectors[[ids.index(one)]], vectors[[ids.index(other)]])
     judges = read_judges((workspace.runs / "a/pairs/plain.json").read_text())
     return float(judges[judge].blend(given[None])[0, 1])
 
@@ -49,7 +49,7 @@ def test_each_pair_is_judged_by_networks_that_saw_none_of_it_where_there_are_suc
     embedded: Workspace,
 ) -> None:
     folds = Folds.read(embedded.runs / "a/folds.csv")
-    first = [name for name, held in zip(folds.ids.tolist(), folds.held_out(0).tolist(), strict=True) if held]
+    first = [name for name, held in zip(folds.ids.tolist(), folds.oof_mask(0).tolist(), strict=True) if held]
     second = [name for name in folds.ids.tolist() if name not in first]
     wanted = [("060", "061"), (first[0], first[1]), (second[0], "065"), (first[0], second[0])]
     made = pairs(embedded, "runs/a", asked(embedded.root, *wanted))
@@ -66,13 +66,13 @@ def test_a_share_moves_probabilities_and_the_threshold_alike(embedded: Workspace
     even, rare = pairs(embedded, "a", file), pairs(embedded, "a", file, share=0.05)
     assert all(low < high for low, high in zip(rare.probabilities, even.probabilities, strict=True))
     assert [p >= even.threshold for p in even.probabilities] == [
-        p >= rare.told_from for p in rare.probabilities
+        p >= rare.adjusted_threshold for p in rare.probabilities
     ]
 
 
 def test_a_reranker_judges_held_out_rows_by_what_other_folds_taught(embedded: Workspace) -> None:
     pairs(embedded, "runs/a")
-    reranker = Reranker.open({"name": "pairs", "model": "runs/a/pairs/plain.json", "top": 8}).within(
+    reranker = Reranker.open({"name": "pairs", "model": "runs/a/pairs/plain.json", "top": 8}).in_workspace(
         embedded.root
     )
     found = Embeddings.read(embedded.runs / "a/embeddings/plain/0")
@@ -83,7 +83,7 @@ def test_a_reranker_judges_held_out_rows_by_what_other_folds_taught(embedded: Wo
     rows = nearest(queries, gallery, 8).rows
     for fold, name in ((0, "0"), (1, "1"), (None, "test")):
         told = reranker.of_fold(fold).search(queries, gallery, 4, nearest)
-        given = features(np.repeat(queries, 8, axis=0), gallery[rows.ravel()])
+        given = pair_features(np.repeat(queries, 8, axis=0), gallery[rows.ravel()])
         whole = judges[name].blend(given[None])[:, 1].reshape(5, 8)
         np.testing.assert_allclose(told.similarities, -np.sort(-whole, axis=1)[:, :4], atol=1e-6)
     (made,) = retrieve(

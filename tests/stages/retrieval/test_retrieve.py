@@ -19,10 +19,10 @@ from kit.data.table import Table, train_table
 from kit.errors import ConfigError, InvalidError, KitWarning
 from kit.kinds import Scorer
 from kit.stages.blending.blend import blend
-from kit.stages.prediction.embed import embed, embedding_untrained
-from kit.stages.retrieval.neighbour_search import asking
+from kit.stages.prediction.embed import embed, embed_untrained_with_progress
+from kit.stages.retrieval.neighbour_search import find_neighbours
 from kit.stages.retrieval.retrieve import retrieve
-from kit.stages.retrieval.source import Source, read_source
+from kit.stages.retrieval.source import EmbeddedRun, read_source
 from kit.stages.training.train import train
 
 
@@ -34,10 +34,10 @@ def embedded(space: Path) -> Workspace:
 
 
 def table_of(workspace: Workspace) -> Table:
-    return train_table(workspace.root, workspace.competition.data).sorted_by_id()
+    return train_table(workspace.root, workspace.competition.data).sort_by_id()
 
 
-def source_of(workspace: Workspace) -> Source:
+def source_of(workspace: Workspace) -> EmbeddedRun:
     return read_source(workspace, "runs/a", table_of(workspace))
 
 
@@ -47,12 +47,12 @@ def read(workspace: Workspace, views: str, split: str, run: str = "a") -> Predic
 
 def test_a_fold_of_scikit_learns_neighbours_says_the_same(embedded: Workspace) -> None:
     (made,) = retrieve(embedded, ["runs/a"], {"name": "vote", "k": 3})
-    assert made.member == f"runs/a@plain-{Scorer.open({'name': 'vote', 'k': 3}).called()}"
+    assert made.member == f"runs/a@plain-{Scorer.open({'name': 'vote', 'k': 3}).slug()}"
     table, folds = table_of(embedded), Folds.read(embedded.runs / "a/folds.csv")
     oof, test = (Predictions.read(made.folder / f"{split}.parquet") for split in ("oof", "test"))
     for fold in (0, 1):
         found = Embeddings.read(embedded.runs / f"a/embeddings/plain/{fold}")
-        vectors, held = found.train.vectors.astype(np.float32), folds.held_out(fold)
+        vectors, held = found.train.vectors.astype(np.float32), folds.oof_mask(fold)
         model = KNeighborsClassifier(3, metric="cosine").fit(vectors[~held], table.labels[~held])  # type: ignore[index]
         theirs = model.predict_proba(vectors[held])
         mine = oof.take(oof.folds == fold).align(table.ids[held])
@@ -63,23 +63,23 @@ def test_a_fold_of_scikit_learns_neighbours_says_the_same(embedded: Workspace) -
 
 def test_no_row_is_answered_with_one_that_its_model_did_not_train_on(embedded: Workspace) -> None:
     source = source_of(embedded)
-    oof, test = finish(asking(source, 5))
+    oof, test = finish(find_neighbours(source, 5))
     for answered in (oof, test):
         for fold, rows in zip(answered.folds.tolist(), answered.rows, strict=True):
-            assert not source.folds.held_out(fold)[rows].any()
+            assert not source.folds.oof_mask(fold)[rows].any()
 
 
 def test_what_a_scorer_learns_is_scored_on_rows_that_it_did_not_learn_from(embedded: Workspace) -> None:
     (made,) = retrieve(embedded, ["runs/a"], "power")
     oof, source = read(embedded, "plain-power", "oof"), source_of(embedded)
-    (answered, _), folds = finish(asking(source, 10)), oof.folds
-    truth = source.table.true_labels()[source.table.rows_of(answered.ids)]
+    (answered, _), folds = finish(find_neighbours(source, 10)), oof.folds
+    truth = source.table.targets()[source.table.index_of(answered.ids)]
     metric = {"name": "macro_f1", "absent": "zero"}
     other = Scorer.open({"name": "power", "metric": metric}).fit(
-        answered.near.take(folds == 1), truth[folds == 1]
+        answered.neighbours.take(folds == 1), truth[folds == 1]
     )
     np.testing.assert_allclose(
-        oof.probabilities[folds == 0], other.score(answered.near.take(folds == 0)), atol=1e-6
+        oof.probabilities[folds == 0], other.score(answered.neighbours.take(folds == 0)), atol=1e-6
     )
     assert set(made.scores) >= {"log_loss", "accuracy"}
 
@@ -103,7 +103,7 @@ def test_predictions_of_other_checkpoints_are_not_joined(embedded: Workspace) ->
     file = embedded.runs / "a/predictions/plain/oof.parquet"
     old = Predictions.read(file)
     Predictions(
-        old.ids, old.folds, old.classes, old.probabilities, {**old.about, "checkpoints": {"0": "0001:x"}}
+        old.ids, old.folds, old.classes, old.probabilities, {**old.metadata, "checkpoints": {"0": "0001:x"}}
     ).write(file)
     with pytest.raises(InvalidError, match="D48 the embeddings and the predictions"):
         retrieve(embedded, ["runs/a"], "product")
@@ -113,7 +113,7 @@ def test_each_reranker_is_shown_and_the_best_set_is_used(embedded: Workspace) ->
     rerankers = [{"name": "query_expansion", "top": 2}, "database_augmentation"]
     (made,) = retrieve(embedded, ["runs/a"], "vote", rerankers)
     assert [one.name for one in made.rerankers] == ["query_expansion", "database_augmentation"]
-    about = read(embedded, made.folder.name, "oof").about["retrieval"]
+    about = read(embedded, made.folder.name, "oof").metadata["retrieval"]
     kept = [one.name for one in made.rerankers if one.kept]
     assert [spec["name"] for spec in about["rerankers"]] == kept
 
@@ -130,7 +130,7 @@ def test_a_row_without_an_image_is_answered_with_the_classes_shares(space: Path)
 
 def test_a_network_without_training_is_compared_by_the_same_folds(space: Path) -> None:
     workspace = Workspace.open(space)
-    finish(embedding_untrained(workspace, "bare"))
+    finish(embed_untrained_with_progress(workspace, "bare"))
     (made,) = retrieve(workspace, ["runs/bare"], "vote")
     assert made.gain is None
     assert sorted(set(read(workspace, "plain-vote", "oof", "bare").folds.tolist())) == [0, 1]
@@ -176,7 +176,7 @@ def test_embeddings_of_other_rows_folds_or_sizes_are_refused(embedded: Workspace
     with pytest.raises(InvalidError, match="D48"):
         retrieve(embedded, ["runs/a"])
     (root / "data/train.csv").write_text(table)
-    finish(embedding_untrained(Workspace.open(root, ["backbone.width=12"]), "wide"))
+    finish(embed_untrained_with_progress(Workspace.open(root, ["backbone.width=12"]), "wide"))
     shutil.rmtree(root / "runs/a/embeddings/plain/1")
     shutil.copytree(root / "runs/wide/embeddings/plain/untrained", root / "runs/a/embeddings/plain/1")
     with pytest.raises(InvalidError, match="another size than fold 0"):
@@ -186,9 +186,9 @@ def test_embeddings_of_other_rows_folds_or_sizes_are_refused(embedded: Workspace
 def test_embeddings_of_a_checkpoint_that_was_trained_again_are_refused(embedded: Workspace) -> None:
     part = embedded.runs / "a/fold-0/oof.parquet"
     old = Predictions.read(part)
-    replace(old, about={**old.about, "checkpoints": {"0": "0001:of another epoch"}}).write(part)
+    replace(old, metadata={**old.metadata, "checkpoints": {"0": "0001:of another epoch"}}).write(part)
     retrieve(embedded, ["runs/a"], "vote")
-    replace(old, about={**old.about, "checkpoints": {"0": "0002:trained again"}}).write(part)
+    replace(old, metadata={**old.metadata, "checkpoints": {"0": "0002:trained again"}}).write(part)
     with pytest.raises(InvalidError, match="D48") as caught:
         retrieve(embedded, ["runs/a"], "vote")
     assert "fold 0: another checkpoint of that number" in str(caught.value)
@@ -196,10 +196,10 @@ def test_embeddings_of_a_checkpoint_that_was_trained_again_are_refused(embedded:
 
 def test_a_class_that_a_gallery_lacks_is_told(embedded: Workspace) -> None:
     source, table = source_of(embedded), table_of(embedded)
-    labels = table.true_labels().copy()
-    held = np.flatnonzero(source.folds.held_out(0))
+    labels = table.targets().copy()
+    held = np.flatnonzero(source.folds.oof_mask(0))
     labels[labels == 2] = 0
     labels[held[:3]] = 2
     torn = replace(source, table=replace(table, labels=labels))
     with pytest.warns(KitWarning, match=r"W21 1 classes have no image .*\(fold 0\)"):
-        finish(asking(torn, 3))
+        finish(find_neighbours(torn, 3))

@@ -31,11 +31,11 @@ def filled(folder: Path, *scores: float | None, **changes: str) -> Board:
 
 
 def order(board: Board) -> list[int]:
-    return [entry.number for entry in board.ranked()]
+    return [entry.number for entry in board.sort_entries()]
 
 
 def test_a_folder_without_a_board_has_an_empty_one(tmp_path: Path) -> None:
-    assert Board.read(tmp_path).ranked() == ()
+    assert Board.read(tmp_path).sort_entries() == ()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -95,7 +95,7 @@ def test_scores_of_other_rows_are_ranked_apart(tmp_path: Path) -> None:
     assert [entry.number for entry in board.entries if board.is_apart(entry)] == [2, 4, 6]
     assert order(board) == [3, 1, 4, 6, 2, 5]  # other rows of equal number are apart from one another, too
     assert {number: board.rank(number) for number in range(1, 7)} == {1: 2, 2: 2, 3: 1, 4: 1, 5: 3, 6: 1}
-    assert [one.number for one in board.compared_with(board.entry(2))] == [6, 2]
+    assert [one.number for one in board.comparable_entries(board.entry(2))] == [6, 2]
 
 
 def test_without_records_as_many_rows_count_as_the_same(tmp_path: Path) -> None:
@@ -211,8 +211,8 @@ def test_a_submission_is_known_by_its_number_or_its_file(name: int | str, tmp_pa
 def test_the_leaderboard_is_recorded(tmp_path: Path) -> None:
     board = filled(tmp_path, 0.5, 0.9).score(1, 0.8123)
     assert {entry.number: entry.leaderboard for entry in board.entries} == {1: 0.8123, 2: None}
-    assert Board.read(tmp_path).ranked() == board.ranked()
-    assert board.score(1, 0.5).ranked()[1].leaderboard == 0.5
+    assert Board.read(tmp_path).sort_entries() == board.sort_entries()
+    assert board.score(1, 0.5).sort_entries()[1].leaderboard == 0.5
 
 
 def test_a_number_that_is_not_on_the_board_is_an_error(tmp_path: Path) -> None:
@@ -365,7 +365,7 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
 
 
 def test_a_writer_that_never_ends_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kit.stages.submission.submission.WAIT", 0.05)
+    monkeypatch.setattr("kit.stages.submission.submission.LOCK_TIMEOUT_S", 0.05)
     other = FileLock(tmp_path / ".board.lock")  # as another process would hold it
     with other, pytest.raises(BusyError, match="R08 another process has been writing"):
         filled(tmp_path, 0.5)

@@ -17,7 +17,7 @@ from kit.data.table import sample_frame
 from kit.errors import ConfigError, InvalidError, KitWarning, PluginError
 from kit.experiment.sample_format import check_table, choose_format, make_table
 from kit.kinds import Format
-from kit.stages.submission.submission import next_number, slug, write
+from kit.stages.submission.submission import file_slug, next_number, write
 from tests.written_runs import CLASSES, TEST, competition
 
 PREDICTIONS = Predictions(
@@ -215,4 +215,4 @@ def test_the_record_stands_beside_the_submission(sample: pd.DataFrame, tmp_path:
     [("x", "x"), ("../../etc", "etc"), ("=cmd|x", "cmd-x"), ("ä ö", "submission"), ("", "submission")],
 )
 def test_a_name_is_a_file_name_everywhere(name: str, expected: str) -> None:
-    assert slug(name) == expected
+    assert file_slug(name) == expected

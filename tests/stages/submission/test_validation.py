@@ -12,16 +12,16 @@ import pytest
 from kit.commands._menu import run
 from kit.config.workspace import Workspace
 from kit.errors import ConfigError, DataError, InvalidError
-from kit.stages.submission.validation import Checked, Fault, check
+from kit.stages.submission.validation import Issue, ValidationReport, check_submission
 from tests.written_runs import TEST, competition, write_run
 
 GOOD = ["id,label", "007,ant", "1e5,bee", "NA,cat", '"a,b",ant']
 
 
-def checked(root: Path, lines: list[str], **config: Any) -> Checked:
+def checked(root: Path, lines: list[str], **config: Any) -> ValidationReport:
     workspace = competition(root, **config)
     (root / "mine.csv").write_text("\n".join(lines) + "\n")
-    return check(workspace, root / "mine.csv")
+    return check_submission(workspace, root / "mine.csv")
 
 
 def told(root: Path, lines: list[str], **config: Any) -> list[tuple[int | None, str, str]]:
@@ -30,7 +30,7 @@ def told(root: Path, lines: list[str], **config: Any) -> list[tuple[int | None, 
 
 def test_a_file_that_fits_has_no_faults(tmp_path: Path) -> None:
     found = checked(tmp_path, GOOD)
-    assert found == Checked(tmp_path / "mine.csv", "label", 4, ())
+    assert found == ValidationReport(tmp_path / "mine.csv", "label", 4, ())
 
 
 def test_other_columns_are_named_and_nothing_else_is_said(tmp_path: Path) -> None:
@@ -101,11 +101,11 @@ def test_a_ranking_may_have_its_ids_in_another_order(tmp_path: Path) -> None:
     (tmp_path / "data/sample_submission.csv").write_text("\n".join(["id,label", *sample]) + "\n")
     apart = [block[0] for block in reversed(blocks)] + [block[1] for block in blocks]
     (tmp_path / "mine.csv").write_text("\n".join(["id,label", *apart]) + "\n")
-    found = check(workspace, tmp_path / "mine.csv")
+    found = check_submission(workspace, tmp_path / "mine.csv")
     assert (found.format, found.faults, len(found.notes)) == ("ranking", (), 1)
     apart[5] = "NA,ant"
     (tmp_path / "mine.csv").write_text("\n".join(["id,label", *apart]) + "\n")
-    assert [fault.detail for fault in check(workspace, tmp_path / "mine.csv").faults] == [
+    assert [fault.detail for fault in check_submission(workspace, tmp_path / "mine.csv").faults] == [
         "'ant' is there twice"
     ]
 
@@ -115,7 +115,7 @@ def test_an_id_in_another_unicode_form_says_that_this_is_the_difference(tmp_path
     composed, decomposed = "caf\u00e9", "cafe\u0301"
     (tmp_path / "data/sample_submission.csv").write_text(f"id,label\n{composed},ant\n")
     (tmp_path / "mine.csv").write_text(f"id,label\n{decomposed},ant\n")
-    first, second = check(workspace, tmp_path / "mine.csv").faults
+    first, second = check_submission(workspace, tmp_path / "mine.csv").faults
     assert first.detail == (
         f"is not in the sample; it is {composed!r}, the same text in another Unicode form (NFD, not NFC)"
     )
@@ -150,13 +150,13 @@ def test_positive_shares_are_numbers(tmp_path: Path) -> None:
     workspace = competition(tmp_path, cells=",0.5")
     (tmp_path / "data" / "train.csv").write_text("id,label,person\nt0,ant,p0\nt1,bee,p1\n")
     (tmp_path / "mine.csv").write_text('id,label\n007,0.1\n1e5,-1\nNA,1\n"a,b",inf\n')
-    assert [fault.line for fault in check(workspace, tmp_path / "mine.csv").faults] == [3, 5]
+    assert [fault.line for fault in check_submission(workspace, tmp_path / "mine.csv").faults] == [3, 5]
 
 
 def test_several_labels_in_a_cell_are_checked_one_by_one(tmp_path: Path) -> None:
     workspace = competition(tmp_path, cells=",ant|bee", data={"label_separator": "|"})
     (tmp_path / "mine.csv").write_text('id,label\n007,ant|gnu\n1e5,bee|bee\nNA,cat\n"a,b",\n')
-    found = check(workspace, tmp_path / "mine.csv")
+    found = check_submission(workspace, tmp_path / "mine.csv")
     assert found.format == "labels"
     assert [(fault.line, fault.detail) for fault in found.faults] == [
         (2, "'gnu' is no class"), (3, "'bee' is there twice"), (5, "column 'label' is empty"),
@@ -169,16 +169,22 @@ def test_a_rankings_rows_are_checked_together(tmp_path: Path) -> None:
     (tmp_path / "data/sample_submission.csv").write_text("\n".join(["id,label,rank", *sample]) + "\n")
     lines = ["id,label,rank", *sample]
     (tmp_path / "mine.csv").write_text("\n".join(lines) + "\n")
-    assert check(workspace, tmp_path / "mine.csv") == Checked(tmp_path / "mine.csv", "ranking", 6, ())
+    assert check_submission(workspace, tmp_path / "mine.csv") == ValidationReport(
+        tmp_path / "mine.csv", "ranking", 6, ()
+    )
     lines[2], lines[3] = "007,ant,2", "1e5,gnu,2"
     (tmp_path / "mine.csv").write_text("\n".join(lines) + "\n")
-    assert [(fault.line, fault.detail) for fault in check(workspace, tmp_path / "mine.csv").faults] == [
+    assert [
+        (fault.line, fault.detail) for fault in check_submission(workspace, tmp_path / "mine.csv").faults
+    ] == [
         (2, "'ant' is there twice"),
         (4, "'gnu' is no class"),
         (4, "rank '2' where 1 belongs"),
     ]
     (tmp_path / "mine.csv").write_text("\n".join(["id,label,rank", *sample[:-1]]) + "\n")
-    assert check(workspace, tmp_path / "mine.csv").faults[-1] == Fault("D41", "has 1 of 2 rows", None, "NA")
+    assert check_submission(workspace, tmp_path / "mine.csv").faults[-1] == Issue(
+        "D41", "has 1 of 2 rows", None, "NA"
+    )
 
 
 def test_a_teams_format_without_faults_of_its_own_is_searched_by_halves(tmp_path: Path) -> None:
@@ -190,7 +196,7 @@ def test_a_teams_format_without_faults_of_its_own_is_searched_by_halves(tmp_path
         "        return all(cell.isupper() for cell in sample.iloc[:, 1])\n"
     )
     (tmp_path / "mine.csv").write_text('id,label\n007,A\n1e5,b\nNA,C\n"a,b",d\n')
-    found = check(workspace, tmp_path / "mine.csv").faults
+    found = check_submission(workspace, tmp_path / "mine.csv").faults
     assert [(fault.line, fault.detail) for fault in found] == [
         (3, "is not of format 'upper'"), (5, "is not of format 'upper'"),
     ]  # fmt: skip
@@ -204,17 +210,17 @@ def test_a_file_that_is_no_table_is_not_valid(content: str, code: str, tmp_path:
     workspace = competition(tmp_path)
     (tmp_path / "mine.csv").write_text(content)
     with pytest.raises(InvalidError) as caught:
-        check(workspace, tmp_path / "mine.csv")
+        check_submission(workspace, tmp_path / "mine.csv")
     assert (caught.value.code, caught.value.exit_code) == (code, 4)
     with pytest.raises(DataError, match="D21 no table"):
-        check(workspace, tmp_path / "mime.csv")
+        check_submission(workspace, tmp_path / "mime.csv")
 
 
 def test_a_format_that_writes_one_row_an_id_is_refused_where_the_sample_has_several(tmp_path: Path) -> None:
     workspace = competition(tmp_path, format="label")
     (tmp_path / "data/sample_submission.csv").write_text("id,label\n007,ant\n007,bee\nNA,ant\nNA,bee\n")
     with pytest.raises(ConfigError, match="C21 the sample has several rows an id, format 'label' writes one"):
-        check(workspace, tmp_path / "mine.csv")
+        check_submission(workspace, tmp_path / "mine.csv")
 
 
 def in_cp1252(root: Path) -> Workspace:
@@ -231,7 +237,7 @@ def test_a_submission_is_read_as_utf_8_or_else_in_the_tables_encoding(encoding: 
     workspace = in_cp1252(tmp_path)
     text = 'id,label\n007,ant\n1e5,b\u00e9\nNA,cat\n"a,b",ant\n'
     (tmp_path / "mine.csv").write_bytes(text.encode(encoding))
-    assert check(workspace, tmp_path / "mine.csv").faults == ()
+    assert check_submission(workspace, tmp_path / "mine.csv").faults == ()
 
 
 def test_what_kit_writes_passes_its_own_check_beside_tables_of_another_encoding(
@@ -255,7 +261,7 @@ def test_a_submission_that_is_written_otherwise_is_to_be_saved_again(
     workspace = competition(tmp_path)
     (tmp_path / "mine.csv").write_bytes(content)
     with pytest.raises(InvalidError) as caught:
-        check(workspace, tmp_path / "mine.csv")
+        check_submission(workspace, tmp_path / "mine.csv")
     assert caught.value.code == code
     assert caught.value.hint == "save it as CSV UTF-8, with ',' between the cells as in the sample"
     assert "data.sep" not in str(caught.value)

@@ -22,8 +22,8 @@ from kit.core.progress import finish
 from kit.core.stopping import Stop
 from kit.errors import ConfigError, DataError, RunError
 from kit.experiment.open_executor import open_executor
-from kit.experiment.run_context import preparing
-from kit.runs.run import Run, begin, identity
+from kit.experiment.run_context import prepare_run
+from kit.runs.run import Run, begin, config_identity
 from kit.stages.training.parallel import FoldJob, jobs_of, train_fold
 from kit.stages.training.train import train
 from tests.core.test_stopping import works_in
@@ -225,8 +225,8 @@ def job(competition: Path) -> FoldJob:
     space = Workspace.open(competition)
     of = Run(space.runs / "r")
     of.folder.mkdir(parents=True)
-    setting = finish(preparing(space, of))
-    begin(of, identity(space.experiment), setting.resolved(), setting.made_from())
+    setting = finish(prepare_run(space, of))
+    begin(of, config_identity(space.experiment), setting.resolve_config(), setting.provenance())
     return jobs_of(setting, [0])[0]
 
 
@@ -236,8 +236,8 @@ def test_a_job_is_plain_data_in_which_nothing_is_left_to_the_worker_to_decide(
     monkeypatch.setattr("kit.experiment.run_context.largest_batch", lambda *_: 20)
     space = Workspace.open(competition, ["batch_size=auto", "precision=auto", "executor=processes"])
     of = Run(space.runs / "r")
-    setting = finish(preparing(space, of))
-    begin(of, identity(space.experiment), setting.resolved(), setting.made_from())
+    setting = finish(prepare_run(space, of))
+    begin(of, config_identity(space.experiment), setting.resolve_config(), setting.provenance())
     first, second = (pickle.loads(pickle.dumps(job)) for job in jobs_of(setting, [0, 1]))
     assert json.loads(json.dumps(first.config)) == first.config
     assert first.config["batch_size"] == 20
@@ -274,7 +274,7 @@ def test_a_worker_that_sees_another_folder_is_refused(job: FoldJob, tmp_path: Pa
 
 def test_one_gpu_for_all_is_refused_where_each_worker_has_its_own(competition: Path) -> None:
     one, other = (Workspace.open(competition, [f"executor={name}"]) for name in ("inline", "processes"))
-    assert open_executor(one, "cuda:1").here
-    assert not open_executor(other, "cuda").here
+    assert open_executor(one, "cuda:1").in_process
+    assert not open_executor(other, "cuda").in_process
     with pytest.raises(ConfigError, match="C31 device 'cuda:1' is one GPU"):
         open_executor(other, "cuda:1")

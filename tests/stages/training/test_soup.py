@@ -20,12 +20,12 @@ from kit.data.folds import Folds
 from kit.data.predictions import Predictions
 from kit.errors import CheckpointError, ConfigError, InvalidError
 from kit.experiment.restore import restore
-from kit.experiment.run_context import preparing, train_stages
+from kit.experiment.run_context import prepare_run, train_stages
 from kit.model import checkpoints
 from kit.runs.run import Run, find_run
 from kit.stages.blending.blend import blend
 from kit.stages.prediction.tta import tta
-from kit.stages.training.soup import Kitchen, Soup, greedily, soup
+from kit.stages.training.soup import Soup, SoupSearch, greedy_soup, soup
 from kit.stages.training.train import train
 
 
@@ -46,7 +46,7 @@ def pantry(kept: Path, tmp_path: Path) -> Path:
 def weights(root: Path, run: str, fold: int) -> dict[str, torch.Tensor]:
     found = checkpoints.latest(root / "runs" / run / f"fold-{fold}")
     assert found is not None
-    return found.predicting
+    return found.prediction_weights
 
 
 def test_the_weights_are_the_mean_and_batch_norm_is_as_torch_takes_it_anew(pantry: Path) -> None:
@@ -59,7 +59,7 @@ def test_the_weights_are_the_mean_and_batch_norm_is_as_torch_takes_it_anew(pantr
                 expected = sum(part[key].double() for part in parts) / 3
                 torch.testing.assert_close(value.double(), expected, rtol=1e-6, atol=1e-7, msg=key)
         space = Workspace.open(pantry)
-        setting = finish(preparing(space, find_run(space, "a")))
+        setting = finish(prepare_run(space, find_run(space, "a")))
         checkpoint = checkpoints.load(made.run.fold(fold) / "0001")
         reference = restore(checkpoint, pantry, torch.device("cpu")).network
         norm = next(module for module in reference.modules() if isinstance(module, torch.nn.BatchNorm2d))
@@ -80,7 +80,7 @@ def test_the_soup_is_a_run_like_any_other_whose_rows_are_predicted_by_the_fold_t
     assert all(
         number[row] == fold for row, fold in zip(found.ids.tolist(), found.folds.tolist(), strict=True)
     )
-    assert found.about["scores"] == made.scores
+    assert found.metadata["scores"] == made.scores
     predicted, _ = tta(pantry, [made.run.folder, pantry / "runs" / "c"], "hflip")
     submitted = blend(Workspace.open(pantry), ["runs/s@hflip", "runs/c@hflip"])
     assert predicted.member == "runs/s@hflip"
@@ -102,7 +102,7 @@ def test_started_again_it_is_there_and_as_another_soup_it_is_refused(pantry: Pat
 # --------------------------------------------------------------------------------------- the greedy choice
 
 
-class Scored(Kitchen):
+class Scored(SoupSearch):
     """Soups whose scores are written down, by the runs they are made of."""
 
     def __init__(self, table: dict[str, float], names: str) -> None:
@@ -115,24 +115,24 @@ class Scored(Kitchen):
 
 def test_runs_are_tried_from_the_best_down_and_kept_where_they_do_not_harm() -> None:
     table = {"a": 0.6, "b": 0.8, "c": 0.7, "d": 0.1, "bc": 0.75, "ab": 0.82, "abd": 0.82}
-    assert greedily(Scored(table, "abcd"), without=0) == ("b", "a", "d")
+    assert greedy_soup(Scored(table, "abcd"), without=0) == ("b", "a", "d")
 
 
 def test_the_choice_for_a_fold_looks_at_no_row_of_it(pantry: Path) -> None:
     made = soup(pantry, ["runs/a", "runs/b", "runs/c"], "s", greedy=True)
     space = Workspace.open(pantry)
-    setting = finish(preparing(space, find_run(space, "a")))
+    setting = finish(prepare_run(space, find_run(space, "a")))
     from kit.runs.checkpoint_paths import find_targets
     from kit.stages.training.soup import _pots
 
     pots = _pots(find_targets(space, ["runs/a", "runs/b", "runs/c"]), greedy=True)
-    labels = setting.loaded.table.true_labels()
+    labels = setting.loaded.table.targets()
     for fold in (0, 1):
-        wrong = np.where(setting.folds.held_out(fold), (labels + 1) % 3, labels)
-        kitchen = Kitchen(setting, pots)
+        wrong = np.where(setting.folds.oof_mask(fold), (labels + 1) % 3, labels)
+        kitchen = SoupSearch(setting, pots)
         object.__setattr__(setting.loaded.table, "labels", wrong)
-        assert greedily(kitchen, fold) == made.ingredients[fold]
-        assert {key[0] for key in kitchen.tasted} == {1 - fold}
+        assert greedy_soup(kitchen, fold) == made.ingredients[fold]
+        assert {key[0] for key in kitchen.scores} == {1 - fold}
         object.__setattr__(setting.loaded.table, "labels", labels)
 
 
@@ -172,7 +172,7 @@ def test_weights_of_other_shapes_are_refused(pantry: Path, monkeypatch: pytest.M
     def other(path: Path) -> Any:
         found = load(path)
         if "/b/" in str(path):
-            found.predicting["head.1.bias"] = torch.zeros(4)
+            found.prediction_weights["head.1.bias"] = torch.zeros(4)
         return found
 
     monkeypatch.setattr(checkpoints, "load", other)

@@ -17,9 +17,9 @@ from kit.commands._menu import run
 from kit.core.progress import finish
 from kit.data.predictions import Predictions
 from kit.errors import ConfigError, PluginError
-from kit.stages.training.sweep import Sweep, sweeping
-from kit.stages.training.sweep_space import Range, axis, grid
-from kit.stages.training.train import train, training_runs
+from kit.stages.training.sweep import Sweep, run_sweep
+from kit.stages.training.sweep_space import Range, axis, expand_grid
+from kit.stages.training.train import train, train_runs
 
 SPOILED = '''"""Fails when it is asked."""
 
@@ -35,7 +35,7 @@ class Spoiled(Loss):
 
 
 def swept(root: Path, name: str, *axes: str, **options: object) -> Sweep:
-    return finish(sweeping(name, [*axes, "epochs=1"], start=root, **options))  # type: ignore[arg-type]
+    return finish(run_sweep(name, [*axes, "epochs=1"], start=root, **options))  # type: ignore[arg-type]
 
 
 def oof(root: Path, name: str) -> Predictions:
@@ -53,7 +53,7 @@ def oof(root: Path, name: str) -> Predictions:
     ],
 )
 def test_values_are_cut_at_their_own_commas(text: str, texts: tuple[str, ...]) -> None:
-    assert axis(text).texts == texts
+    assert axis(text).values == texts
 
 
 def test_a_range_is_whole_where_both_ends_are() -> None:
@@ -69,14 +69,14 @@ def test_what_is_no_axis_is_refused(text: str) -> None:
 
 def test_a_grid_is_every_combination_under_every_set() -> None:
     axes = [axis("a=1,2"), axis("b=x,y"), axis("c=0")]
-    assert grid(axes, [["d=p"], ["d=q", "e=r"]]) == [
+    assert expand_grid(axes, [["d=p"], ["d=q", "e=r"]]) == [
         (*given, f"a={a}", f"b={b}", "c=0")
         for given in (("d=p",), ("d=q", "e=r"))
         for a in (1, 2)
         for b in "xy"
     ]
     with pytest.raises(ConfigError, match="C05 a is a range"):
-        grid([axis("a=1..2")])
+        expand_grid([axis("a=1..2")])
 
 
 def test_a_trial_is_the_run_that_kit_train_makes(competition: Path) -> None:
@@ -90,20 +90,20 @@ def test_a_trial_is_the_run_that_kit_train_makes(competition: Path) -> None:
     assert best.score is not None
     assert other.score is not None
     assert best.score >= other.score
-    assert best.behind is None
-    assert other.behind is not None
-    assert other.behind.value == pytest.approx(best.score - other.score)
+    assert best.gain_of_best is None
+    assert other.gain_of_best is not None
+    assert other.gain_of_best.value == pytest.approx(best.score - other.score)
     assert best.changed[0].startswith("optimizer.lr=")
     assert len(best.changed) == 1
-    folds = [scores[found.metric] for scores in oof(competition, best.run).about["fold_scores"].values()]
-    assert best.spread == pytest.approx(statistics.stdev(folds)), "the sample deviation"
+    folds = [scores[found.metric] for scores in oof(competition, best.run).metadata["fold_scores"].values()]
+    assert best.score_std == pytest.approx(statistics.stdev(folds)), "the sample deviation"
 
 
 def test_the_same_again_trains_nothing_and_another_of_the_name_is_refused(
     competition: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = swept(competition, "s", "optimizer.lr=0.001,0.02")
-    monkeypatch.setattr(sys.modules["kit.stages.training.train"], "preparing", None)
+    monkeypatch.setattr(sys.modules["kit.stages.training.train"], "prepare_run", None)
     assert swept(competition, "s", "optimizer.lr=0.001,0.02") == first
     with pytest.raises(ConfigError, match=r"C11 s.json is another sweep's"):
         swept(competition, "s", "optimizer.lr=0.001,0.03")
@@ -189,8 +189,8 @@ def test_a_search_asks_for_as_many_trials_as_there_are_workers(
     monkeypatch.setattr("kit.plugins.executor.inline.Inline.at_once", lambda self, jobs: min(jobs, 3))
     asked: list[int] = []
     monkeypatch.setattr(
-        "kit.stages.training.sweep.training_runs",
-        lambda runs, *rest: (asked.append(len(runs)), (yield from training_runs(runs, *rest)))[1],
+        "kit.stages.training.sweep.train_runs",
+        lambda runs, *rest: (asked.append(len(runs)), (yield from train_runs(runs, *rest)))[1],
     )
     found = swept(competition, "s", "optimizer.lr=log:1e-4..1e-1", trials=4, executor="inline")
     assert asked == [3, 1]

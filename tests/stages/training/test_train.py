@@ -17,11 +17,11 @@ from kit.data.predictions import Predictions
 from kit.data.table import train_table
 from kit.engine import step
 from kit.errors import BusyError, ConfigError, DataError, KitWarning
-from kit.experiment.dry_run import rehearsing
+from kit.experiment.dry_run import dry_run
 from kit.kinds import Metric
 from kit.model import checkpoints
-from kit.runs.run import find_run, is_finished, slug
-from kit.stages.training.train import train, training
+from kit.runs.run import default_name, find_run, is_finished
+from kit.stages.training.train import train, train_with_progress
 from tests.drawing import draw_competition
 
 
@@ -32,7 +32,7 @@ def oof(root: Path, run: str) -> Predictions:
 def weights(root: Path, run: str, fold: int) -> dict[str, torch.Tensor]:
     found = checkpoints.latest(root / "runs" / run / f"fold-{fold}")
     assert found is not None
-    return {**found.weights, **{f"average {key}": value for key, value in found.predicting.items()}}
+    return {**found.weights, **{f"average {key}": value for key, value in found.prediction_weights.items()}}
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -51,14 +51,14 @@ def test_every_row_is_predicted_once_by_the_fold_that_held_it_out(competition: P
 
 def test_the_last_epochs_average_gives_the_predictions(competition: Path) -> None:
     from kit.experiment.restore import restore
-    from kit.experiment.run_context import plain_batches, preparing
+    from kit.experiment.run_context import prediction_batches, prepare_run
 
     run = train(competition, name="r")
-    setting = finish(preparing(Workspace.open(competition), run))
+    setting = finish(prepare_run(Workspace.open(competition), run))
     found = checkpoints.load(run.fold(0) / "0002")
     model = restore(found, competition, torch.device("cpu"))
-    rows = setting.held_out_rows(0)
-    batch = next(iter(plain_batches(setting.loaded, setting.experiment, rows[:8])))
+    rows = setting.oof_rows(0)
+    batch = next(iter(prediction_batches(setting.loaded, setting.experiment, rows[:8])))
     expected = model.probabilities(batch.images).numpy()
     saved = oof(competition, "r").align(setting.loaded.table.ids[rows[:8]].tolist(), allow_extra=True)
     np.testing.assert_allclose(saved, expected, atol=1e-6)
@@ -73,7 +73,7 @@ def test_scores_are_those_of_the_pooled_rows(competition: Path) -> None:
     )
     truth = table.labels[[table.ids.tolist().index(row) for row in found.ids.tolist()]]
     for name in ("macro_f1", "log_loss", "accuracy"):
-        assert found.about["scores"][name] == pytest.approx(
+        assert found.metadata["scores"][name] == pytest.approx(
             Metric.open(name).score(truth, found.probabilities)
         )
 
@@ -107,7 +107,7 @@ class Killed(BaseException):
 
 def kill_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     """Ends the process's training in the step that comes after so many."""
-    plain, done = step._descend, [0]
+    plain, done = step._apply_gradients, [0]
 
     def descend(*args: object) -> object:
         done[0] += 1
@@ -115,7 +115,7 @@ def kill_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
             raise Killed
         return plain(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(step, "_descend", descend)
+    monkeypatch.setattr(step, "_apply_gradients", descend)
 
 
 @pytest.mark.parametrize("steps", [1, 6, 11])
@@ -173,7 +173,7 @@ def test_folds_can_be_trained_apart(competition: Path) -> None:
 def test_a_finished_run_is_not_touched(competition: Path) -> None:
     run = train(competition, name="r")
     before = {file: file.stat().st_mtime_ns for file in run.folder.rglob("*") if file.is_file()}
-    steps = list(training(Workspace.open(competition), "r"))
+    steps = list(train_with_progress(Workspace.open(competition), "r"))
     assert steps == []
     assert {file: file.stat().st_mtime_ns for file in run.folder.rglob("*") if file.is_file()} == before
 
@@ -209,11 +209,11 @@ def test_a_run_in_use_is_left_alone(competition: Path) -> None:
 
 def test_names_come_from_the_network_and_the_experiment(competition: Path) -> None:
     plain = Workspace.open(competition)
-    name = slug(plain.experiment)
+    name = default_name(plain.experiment)
     assert name.startswith("small-16-")
     assert len(name) == len("small-16-") + 6
-    assert slug(Workspace.open(competition, ["workers=3", "device=cpu"]).experiment) == name
-    assert slug(Workspace.open(competition, ["epochs=3"]).experiment) != name
+    assert default_name(Workspace.open(competition, ["workers=3", "device=cpu"]).experiment) == name
+    assert default_name(Workspace.open(competition, ["epochs=3"]).experiment) != name
     with pytest.raises(ConfigError, match="C13"):
         find_run(plain, "../elsewhere")
 
@@ -224,7 +224,7 @@ def test_a_fold_that_does_not_exist_is_an_error(competition: Path) -> None:
 
 
 def test_a_rehearsal_says_what_a_run_would_be_and_trains_nothing(competition: Path) -> None:
-    found = finish(rehearsing(Workspace.open(competition), "r"))
+    found = finish(dry_run(Workspace.open(competition), "r"))
     assert (found.rows, found.classes, found.steps_per_epoch, found.steps) == (60, 3, 4, 16)
     assert found.folds == {0: (30, 30), 1: (30, 30)}
     assert found.first_batch == (8, 3, 16, 16)
@@ -260,14 +260,14 @@ def test_missing_training_images_can_be_dropped_too(competition: Path) -> None:
 def test_what_would_stop_tta_is_said_before_training(competition: Path) -> None:
     (competition / "data" / "images" / "065.png").unlink()
     with pytest.warns(KitWarning, match=r"W12 the test rows cannot be used .*D02"):
-        finish(rehearsing(Workspace.open(competition), "r"))
+        finish(dry_run(Workspace.open(competition), "r"))
 
 
 def test_an_image_in_train_and_test_is_said_before_training(competition: Path) -> None:
     images = competition / "data" / "images"
     (images / "065.png").write_bytes((images / "004.png").read_bytes())
     with pytest.warns(KitWarning, match=r"W01 1 images are in both train and test[\s\S]*004 = 065"):
-        finish(rehearsing(Workspace.open(competition), "r"))
+        finish(dry_run(Workspace.open(competition), "r"))
 
 
 def test_groups_stay_whole_and_a_holdout_predicts_what_it_held_out(tmp_path: Path) -> None:

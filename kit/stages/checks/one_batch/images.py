@@ -11,18 +11,18 @@ from kit.engine.batches import Batch, TrainBatches
 from kit.errors import Case
 from kit.kinds import Sampler
 from kit.stages.checks.finding import Finding
-from kit.stages.checks.one_batch.probe_batch import Ground
+from kit.stages.checks.one_batch.probe_batch import ProbeBatch
 
 ROWS = 16  # that are augmented: enough to see what it does, few enough for a second of any augmenter
 
 
-def of_images(ground: Ground) -> Iterator[Finding]:
+def check_images(ground: ProbeBatch) -> Iterator[Finding]:
     """K20 for images that say nothing, or are the same each epoch; K29 where the same draws give other images."""
-    setting, stage = ground.setting, ground.opened
+    setting, stage = ground.setting, ground.open_stage
     name = stage.augmenter.plugin_name()
     rows = setting.training_rows(ground.fold)[:ROWS]
     batches = TrainBatches(
-        setting.loaded.cache, setting.loaded.table.true_labels(), rows, Sampler.open("shuffled"), stage.augmenter,
+        setting.loaded.cache, setting.loaded.table.targets(), rows, Sampler.open("shuffled"), stage.augmenter,
         stage.experiment.image_size, len(rows), stage.experiment.seed, ground.fold, workers=0,
     )  # fmt: skip
     try:
@@ -37,7 +37,7 @@ def of_images(ground: Ground) -> Iterator[Finding]:
         )  # fmt: skip
     empty = list(_plain(name, ground, first))
     yield from empty
-    if not empty and _unvaried(first, later):
+    if not empty and _is_constant(first, later):
         yield Finding(
             "K20", "note", f"augmenter {name!r} shows every image the same in each epoch",
             "the network sees each photo as often as there are epochs, and learns it by heart",
@@ -45,7 +45,7 @@ def of_images(ground: Ground) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _plain(name: str, ground: Ground, batch: Batch) -> Iterator[Finding]:
+def _plain(name: str, ground: ProbeBatch, batch: Batch) -> Iterator[Finding]:
     """K20 for images of one colour whose originals are not, and for other rows that become the same image."""
     cache, ids = ground.setting.loaded.cache, ground.setting.loaded.table.ids
     rows = batch.rows.tolist()
@@ -80,7 +80,7 @@ def _alike(batch: Batch, original: Mapping[int, np.ndarray]) -> list[int]:
     return [row for row in rows if not np.array_equal(original[row], first)]
 
 
-def _unvaried(first: Batch, later: Batch) -> bool:
+def _is_constant(first: Batch, later: Batch) -> bool:
     """Whether each row's image is the same in two epochs."""
     places = {row: at for at, row in enumerate(later.rows.tolist())}
     shared = [(at, places[row]) for at, row in enumerate(first.rows.tolist()) if row in places]

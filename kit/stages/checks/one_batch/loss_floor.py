@@ -1,4 +1,4 @@
-"""Bottom: how low a loss can go on a batch, found by moving free outputs, without any network."""
+"""LossFloor: how low a loss can go on a batch, found by moving free outputs, without any network."""
 
 from __future__ import annotations
 
@@ -11,45 +11,49 @@ from torch import Tensor
 
 from kit.errors import Case
 from kit.stages.checks.finding import Finding
-from kit.stages.checks.one_batch.probe_batch import Ground
+from kit.stages.checks.one_batch.probe_batch import ProbeBatch
 
-STEPS, RATE = 200, 0.3  # of Adam: outputs move by up to 60, and a softmax is sure at 20
-SETTLED = 20  # steps without a change
-DEAD = 1e-4  # share of the loss at equal outputs that it must be able to fall by
+MAX_STEPS, ADAM_LR = 200, 0.3  # of Adam: outputs move by up to 60, and a softmax is sure at 20
+SETTLED_STEPS = 20  # steps without a change
+MIN_LOSS_DROP = 1e-4  # share of the loss at equal outputs that it must be able to fall by
 
 
 @dataclass(frozen=True, eq=False)
-class Bottom:
+class LossFloor:
     """Losses of a batch: of equal outputs, the least of outputs that are alike for all its images, and the least."""
 
     guessing: float
-    blind: float
+    constant_output: float
     least: float
     outputs: Tensor  # (N, width), those of the least loss
 
-    def reached(self, value: float) -> float:
-        """The share of the way that only a look at the images can go, from `blind` to `least`; 1 where it is all gone.
+    def progress_of(self, value: float) -> float:
+        """The share of the way from `constant_output` to `least`, which needs a look at the images; 1 if all is gone.
 
         Of a batch whose rows are all alike it is the way from `guessing`.
         """
-        top = self.blind if self.blind - self.least > DEAD * abs(self.guessing) else self.guessing
+        top = (
+            self.constant_output
+            if self.constant_output - self.least > MIN_LOSS_DROP * abs(self.guessing)
+            else self.guessing
+        )
         return (top - value) / max(top - self.least, 1e-12)
 
     @property
-    def is_dead(self) -> bool:
+    def is_stuck(self) -> bool:
         """Whether the loss is not a number, or no outputs make it smaller."""
         fallen = self.guessing - self.least
-        return not math.isfinite(fallen) or fallen <= DEAD * max(abs(self.guessing), DEAD)
+        return not math.isfinite(fallen) or fallen <= MIN_LOSS_DROP * max(abs(self.guessing), MIN_LOSS_DROP)
 
 
-def bottom(ground: Ground) -> Bottom:
+def loss_floor(ground: ProbeBatch) -> LossFloor:
     """Moves free outputs of the batch until its loss is as low as it goes."""
     guessing, blind, _ = _lowest(ground, 1)
     _, least, outputs = _lowest(ground, len(ground.batch))
-    return Bottom(guessing, blind, least, outputs)
+    return LossFloor(guessing, blind, least, outputs)
 
 
-def _lowest(ground: Ground, rows: int) -> tuple[float, float, Tensor]:
+def _lowest(ground: ProbeBatch, rows: int) -> tuple[float, float, Tensor]:
     """The loss of outputs of 0, the lowest on the way down, and its outputs; of one row, shared by all, or of each.
 
     Cosines stay between -1 and 1.
@@ -57,9 +61,9 @@ def _lowest(ground: Ground, rows: int) -> tuple[float, float, Tensor]:
     labels, bounded = ground.labels(), ground.loss.outputs() == "cosines"
     width = ground.loss.width(len(ground.setting.loaded.table.classes))
     free = torch.zeros(rows, width, device=labels.device, requires_grad=True)
-    adam, values = torch.optim.Adam([free], lr=RATE), []
+    adam, values = torch.optim.Adam([free], lr=ADAM_LR), []
     kept = free.detach().expand(len(labels), width)
-    for _ in range(STEPS):
+    for _ in range(MAX_STEPS):
         given = (torch.tanh(free) if bounded else free).expand(len(labels), width)
         value = ground.loss.rows(given, labels).mean()
         values.append(float(value.detach()))
@@ -75,29 +79,31 @@ def _lowest(ground: Ground, rows: int) -> tuple[float, float, Tensor]:
 
 def _has_settled(values: Sequence[float]) -> bool:
     """Whether the last steps, taken together, hardly changed it."""
-    return len(values) > SETTLED and abs(values[-SETTLED] - values[-1]) <= DEAD * max(abs(values[0]), DEAD)
+    return len(values) > SETTLED_STEPS and abs(values[-SETTLED_STEPS] - values[-1]) <= MIN_LOSS_DROP * max(
+        abs(values[0]), MIN_LOSS_DROP
+    )
 
 
-def of_loss(ground: Ground, found: Bottom) -> Iterator[Finding]:
+def check_loss(ground: ProbeBatch, found: LossFloor) -> Iterator[Finding]:
     """K24 for a loss that nothing makes smaller, K21 for one that is least where other labels are predicted."""
     name = ground.stage.loss.plugin_name()
-    if found.is_dead:
+    if found.is_stuck:
         other = "bce" if ground.setting.loaded.table.is_multi_label else "cross_entropy"
         yield Finding(
             "K24", "problem", f"loss {name!r} is {found.guessing:.4g} whatever the outputs are: nothing pulls at them",
             "no network learns from it", f"kit plugins check on its file, or loss={other} instead of {name}",
         )  # fmt: skip
         return
-    right = ground.right(found.outputs).tolist()
+    right = ground.is_correct(found.outputs).tolist()
     if not all(right):
         yield Finding(
             "K21", "problem", f"loss {name!r} is least where {right.count(False)} of {len(right)} rows are told wrong",
             "the network learns other labels than the table's, and is scored on the table's",
-            "look at how its rows() reads labels, and at its probabilities()", _told(ground, found, right),
+            "look at how its rows() reads labels, and at its probabilities()", _describe_rows(ground, found, right),
         )  # fmt: skip
 
 
-def _told(ground: Ground, found: Bottom, right: list[bool]) -> tuple[Case, ...]:
+def _describe_rows(ground: ProbeBatch, found: LossFloor, right: list[bool]) -> tuple[Case, ...]:
     table = ground.setting.loaded.table
     best = ground.loss.probabilities(found.outputs).argmax(dim=1).tolist()
     rows = zip(ground.batch.rows.tolist(), best, right, strict=True)
@@ -111,7 +117,7 @@ def _told(ground: Ground, found: Bottom, right: list[bool]) -> tuple[Case, ...]:
     )
 
 
-def of_start(ground: Ground, found: Bottom, start: float) -> Iterator[Finding]:
+def check_start_loss(ground: ProbeBatch, found: LossFloor, start: float) -> Iterator[Finding]:
     """K22: the loss before the first step is far above that of equal outputs, which knows nothing.
 
     Cosines of few features are far apart by chance, so margins have more room; weights that another run left know

@@ -13,22 +13,22 @@ from torch import Tensor
 from kit.core.progress import finish
 from kit.engine import fit
 from kit.engine.learner import Learner
-from kit.engine.step import updating
-from kit.stages.checks.one_batch.loss_floor import Bottom
-from kit.stages.checks.one_batch.probe_batch import Ground
+from kit.engine.step import optimizer_step
+from kit.stages.checks.one_batch.loss_floor import LossFloor
+from kit.stages.checks.one_batch.probe_batch import ProbeBatch
 
-STEPS = 80  # at one rate: 8 images take a network 10 to 40 at a rate that suits it
+STEPS_PER_LR = 80  # at one rate: 8 images take a network 10 to 40 at a rate that suits it
 SECONDS = 8.0  # of one fit, whatever the network's size
-KNOWN = 0.9  # share of the way to the least loss from which on a batch is known by heart
-HALF = 0.5  # share of that way that says of a rate that the network learns at it
-FASTER = 1.5  # times the rate of the step before, while a rate is sought
+OVERFIT_PROGRESS = 0.9  # share of the way to the least loss from which on a batch is known by heart
+LEARNING_PROGRESS = 0.5  # share of that way that says of a rate that the network learns at it
+LR_GROWTH = 1.5  # times the rate of the step before, while a rate is sought
 HIGHEST = 10.0  # rate at which the search ends: no optimizer learns there
-SLOWER = (0.1, 0.01, 0.001)
-TRIED = 20  # steps at each lower rate
+LOWER_LR_FACTORS = (0.1, 0.01, 0.001)
+STEPS_PER_LOWER_LR = 20  # steps at each lower rate
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
+class OverfitResult:
     """A learner after some steps over the batch: the loss before each, and which rows it tells right at last."""
 
     learner: Learner
@@ -44,18 +44,18 @@ class Fitted:
         return self.losses[-1]
 
 
-def peak(ground: Ground) -> float:
+def peak_lr_factor(ground: ProbeBatch) -> float:
     """The highest factor that the schedule gives the rates in the stage."""
     before = sum(stage.steps for stage in ground.stages[: ground.at])
-    return max(list(fit.factors(ground.stages))[before : before + ground.stage.steps])
+    return max(list(fit.lr_factors(ground.stages))[before : before + ground.stage.steps])
 
 
-def travel(ground: Ground) -> float:
+def lr_integral(ground: ProbeBatch) -> float:
     """How far the rates of a whole fold carry the weights, in steps at the full rate."""
-    return sum(fit.factors(ground.stages))
+    return sum(fit.lr_factors(ground.stages))
 
 
-def fitted(ground: Ground, found: Bottom, factor: float, steps: int = STEPS) -> Fitted:
+def overfit(ground: ProbeBatch, found: LossFloor, factor: float, steps: int = STEPS_PER_LR) -> OverfitResult:
     """Steps at one rate until the batch is known by heart, the steps are done, or the time is."""
     learner = ground.learner()
     before = {name: weight.detach().clone() for name, weight in learner.network.named_parameters()}
@@ -65,15 +65,15 @@ def fitted(ground: Ground, found: Bottom, factor: float, steps: int = STEPS) -> 
         losses.append(loss)
         if not math.isfinite(loss):
             break
-        if found.reached(loss) >= KNOWN:
-            known = bool(ground.right(ground.outputs(learner)).all())
+        if found.progress_of(loss) >= OVERFIT_PROGRESS:
+            known = bool(ground.is_correct(ground.outputs(learner)).all())
         if known or (time.monotonic() > end and len(losses) > 1):
             break
-    right = ground.right(ground.outputs(learner))
-    return Fitted(learner, before, tuple(losses), right, known, factor)
+    right = ground.is_correct(ground.outputs(learner))
+    return OverfitResult(learner, before, tuple(losses), right, known, factor)
 
 
-def first_rate(ground: Ground, found: Bottom, factor: float) -> float | None:
+def find_first_lr(ground: ProbeBatch, found: LossFloor, factor: float) -> float | None:
     """How far the weights must move, in steps at the peak rate, until half the loss is gone, while rates rise.
 
     None where no rate does it.
@@ -83,9 +83,9 @@ def first_rate(ground: Ground, found: Bottom, factor: float) -> float | None:
     rates = []
     while factor <= highest:
         rates.append(factor)
-        factor *= FASTER
+        factor *= LR_GROWTH
     for rate, loss in zip(rates, _steps(ground, learner, iter(rates)), strict=False):
-        if found.reached(loss) >= HALF:
+        if found.progress_of(loss) >= LEARNING_PROGRESS:
             return moved
         moved += rate
         if not math.isfinite(loss) or time.monotonic() > end:
@@ -93,29 +93,29 @@ def first_rate(ground: Ground, found: Bottom, factor: float) -> float | None:
     return None
 
 
-def lower_rate(ground: Ground, found: Bottom, factor: float) -> float | None:
+def largest_lower_lr(ground: ProbeBatch, found: LossFloor, factor: float) -> float | None:
     """The first of the lower rates at which half the loss goes, as a factor of the peak; None where none does."""
     end = time.monotonic() + SECONDS
-    for slower in SLOWER:
+    for slower in LOWER_LR_FACTORS:
         if time.monotonic() > end:
             break
-        tried = fitted(ground, found, factor * slower, TRIED)
-        if found.reached(min(tried.losses)) >= HALF and math.isfinite(tried.last):
+        tried = overfit(ground, found, factor * slower, STEPS_PER_LOWER_LR)
+        if found.progress_of(min(tried.losses)) >= LEARNING_PROGRESS and math.isfinite(tried.last):
             return factor * slower
     return None
 
 
-def _steps(ground: Ground, learner: Learner, factors: Iterator[float]) -> Iterator[float]:
+def _steps(ground: ProbeBatch, learner: Learner, factors: Iterator[float]) -> Iterator[float]:
     """A step over the batch at each factor of the peak rates; gives the loss before it."""
     for factor in factors:
-        fit.set_rate(learner, factor)
+        fit.set_lr(learner, factor)
         yield one_step(ground, learner)
 
 
-def one_step(ground: Ground, learner: Learner) -> float:
+def one_step(ground: ProbeBatch, learner: Learner) -> float:
     """One optimizer step over the batch at the rates that are set; its loss."""
     value, _ = finish(
-        updating(learner, ground.loss, ground.batch, ground.plan, ground.setting.precision, 0.0)
+        optimizer_step(learner, ground.loss, ground.batch, ground.plan, ground.setting.precision, 0.0)
     )
     learner.step += 1
     return float(torch.as_tensor(value))

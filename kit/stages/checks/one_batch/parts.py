@@ -10,25 +10,27 @@ from kit.engine.learner import Learner
 from kit.errors import Case
 from kit.model.weight_averaging import Ema
 from kit.stages.checks.finding import Finding
-from kit.stages.checks.one_batch.overfitting import Fitted
-from kit.stages.checks.one_batch.probe_batch import Ground
+from kit.stages.checks.one_batch.overfitting import OverfitResult
+from kit.stages.checks.one_batch.probe_batch import ProbeBatch
 
-STILL = 1e-4  # of the optimizer's rate: a part at less stands still beside the others
-SAME = 1e-5  # of the outputs' size: rounding
+MIN_RELATIVE_LR_STEP = 1e-4  # of the optimizer's rate: a part at less stands still beside the others
+OUTPUT_TOLERANCE = 1e-5  # of the outputs' size: rounding
 UNMOVED = "gradients reach it, and the optimizer does not move it"
-BEHIND = 0.1  # of the weights' way that their average must have come along
+MIN_AVERAGE_PROGRESS = 0.1  # of the weights' way that their average must have come along
 
 
-def ignores_images(ground: Ground, learner: Learner) -> bool:
+def ignores_images(ground: ProbeBatch, learner: Learner) -> bool:
     """Whether each row's outputs stay the same when it is shown another row's image, dropout being the same."""
     plain = ground.outputs(learner)
     other = ground.outputs(learner, ground.batch.images.roll(1, 0))
     if not torch.isfinite(plain).all():
         return False
-    return float((plain - other).abs().max()) <= SAME * max(float(plain.abs().max()), SAME)
+    return float((plain - other).abs().max()) <= OUTPUT_TOLERANCE * max(
+        float(plain.abs().max()), OUTPUT_TOLERANCE
+    )
 
 
-def of_images_seen() -> Finding:
+def check_images_matter() -> Finding:
     """K23: the network's outputs do not depend on its images."""
     return Finding(
         "K23", "problem", "the network gives the same outputs whatever image it is shown",
@@ -37,7 +39,7 @@ def of_images_seen() -> Finding:
     )  # fmt: skip
 
 
-def of_parts(still: Mapping[str, str]) -> Finding:
+def check_parts_move(still: Mapping[str, str]) -> Finding:
     """K25: parts that are meant to learn and stand still, each with its reason."""
     return Finding(
         "K25", "problem", f"parts of the network stand still, and no freeze asks for it: {', '.join(still)}",
@@ -47,7 +49,7 @@ def of_parts(still: Mapping[str, str]) -> Finding:
     )  # fmt: skip
 
 
-def standing(ground: Ground, fitted: Fitted) -> dict[str, str]:
+def find_unchanged_parts(ground: ProbeBatch, fitted: OverfitResult) -> dict[str, str]:
     """The parts of the network that have weights to learn and stand still, and why."""
     learner, found = fitted.learner, {}
     rates = _rates(learner)
@@ -61,7 +63,7 @@ def standing(ground: Ground, fitted: Fitted) -> dict[str, str]:
             continue
         if not held:
             found[part] = "the optimizer was not given its weights"
-        elif max(held) <= STILL * usual:
+        elif max(held) <= MIN_RELATIVE_LR_STEP * usual:
             found[part] = f"its learning rate is {max(held):.3g}, the optimizer's {usual:.3g}"
         elif not moved:
             reached = any(weight.grad is not None and weight.grad.any() for weight in learning.values())
@@ -75,7 +77,7 @@ def _rates(learner: Learner) -> dict[int, float]:
     return {id(weight): lr for group, lr in groups for weight in group["params"]}
 
 
-def of_average(fitted: Fitted) -> Iterator[Finding]:
+def check_average(fitted: OverfitResult) -> Iterator[Finding]:
     """K28: the averaged weights, which predict, have hardly left their start."""
     average = fitted.learner.average
     if not isinstance(average, Ema):
@@ -83,7 +85,7 @@ def of_average(fitted: Fitted) -> Iterator[Finding]:
     shown, own = dict(average.module.named_parameters()), dict(fitted.learner.network.named_parameters())
     way = _distance({name: own[name] - fitted.before[name] for name in own})
     come = _distance({name: shown[name] - fitted.before[name] for name in own})
-    if way > 0 and come < BEHIND * way:
+    if way > 0 and come < MIN_AVERAGE_PROGRESS * way:
         yield Finding(
             "K28", "warning", f"after {fitted.learner.step} steps the averaged weights are {come / way:.1%} of the way",
             "it is they that predict: scores and submissions are those of the network's start",

@@ -1,4 +1,4 @@
-"""Ground: a stage of a fold, and the few rows that the network is to memorise, without augmentation or mixing."""
+"""ProbeBatch: a stage of a fold, and the few rows that the network is to memorise, without augmentation or mixing."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from torch import Tensor
 from kit.engine import fit, step
 from kit.engine.batches import Batch, PlainBatches
 from kit.engine.learner import Learner
-from kit.engine.step import Plan
-from kit.experiment.run_context import Setting, new_learner, plan_of
+from kit.engine.step import StepPlan
+from kit.experiment.run_context import RunContext, new_learner, plan_of
 from kit.experiment.stages import OpenStage
-from kit.experiment.warm_start import begin_with
+from kit.experiment.warm_start import load_initial_weights
 from kit.kinds import Loss
 from kit.model.param_groups import freeze
 
 ROWS = 8  # to memorise: as many as are seen at a glance, and batch norm has its statistics
 
 
-class Unmixed(Loss):
+class NoMixing(Loss):
     """A loss that mixes no images, so that what is left of it says how well rows are known."""
 
     base: Loss
@@ -37,48 +37,48 @@ class Unmixed(Loss):
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
+class ProbeBatch:
     """What every part of the check is done with: the stage that freezes least, and a batch as prediction sees it."""
 
-    setting: Setting
+    setting: RunContext
     fold: int
-    stages: Sequence[fit.Stage]
+    stages: Sequence[fit.FitStage]
     at: int  # which stage
     loss: Loss  # of the stage, without mixing
     batch: Batch
-    plan: Plan
+    plan: StepPlan
 
     @classmethod
-    def of(cls, setting: Setting, fold: int, stages: Sequence[fit.Stage]) -> Ground:
+    def of(cls, setting: RunContext, fold: int, stages: Sequence[fit.FitStage]) -> ProbeBatch:
         """Picks and reads the rows of a fold. Raises DataError for an image that cannot be read."""
         at = min(range(len(stages)), key=lambda number: len(stages[number].frozen))
         experiment = setting.techniques.stages[at].experiment
-        rows = chosen(setting, fold)
+        rows = choose_rows(setting, fold)
         batches = PlainBatches(
             setting.loaded.cache, rows, experiment.image_size, experiment.crop_share, len(rows), workers=0,
-            labels=setting.loaded.table.true_labels(),
+            labels=setting.loaded.table.targets(),
         )  # fmt: skip
         try:
             (batch,) = batches
         finally:
             batches.close()
-        return cls(setting, fold, stages, at, Unmixed(base=stages[at].loss), batch, plan_of(setting, fold))
+        return cls(setting, fold, stages, at, NoMixing(base=stages[at].loss), batch, plan_of(setting, fold))
 
     @property
-    def stage(self) -> fit.Stage:
+    def stage(self) -> fit.FitStage:
         """The stage, with the batches that it trains on."""
         return self.stages[self.at]
 
     @property
-    def opened(self) -> OpenStage:
+    def open_stage(self) -> OpenStage:
         """The stage's plugins."""
         return self.setting.techniques.stages[self.at]
 
     def learner(self) -> Learner:
         """A learner as the fold begins with it."""
-        made, start = new_learner(self.setting, self.fold), self.setting.start_of(self.fold)
+        made, start = new_learner(self.setting, self.fold), self.setting.initial_checkpoint(self.fold)
         if start is not None:
-            begin_with(made, start)
+            load_initial_weights(made, start)
         freeze(made.network, self.stage.frozen)
         return made
 
@@ -86,18 +86,18 @@ class Ground:
     def outputs(self, learner: Learner, images: Tensor | None = None) -> Tensor:
         """Outputs (N, width) float32 of the batch, or of other images, as training gives them; nothing moves."""
         setting, given = self.setting, self.batch.images if images is None else images
-        learner.before.keep()
+        learner.saved_buffers.save()
         torch.manual_seed(0)  # the same dropout for other images
-        shown = setting.precision.arrange(given, setting.device)
+        shown = setting.precision.to_layout(given, setting.device)
         found = step.outputs(learner.network, shown, setting.precision, setting.device).float()
-        learner.before.put_back()
+        learner.saved_buffers.restore()
         return found
 
     def labels(self) -> Tensor:
         """The batch's labels, where the network is."""
         return self.batch.labels.to(self.setting.device)
 
-    def right(self, outputs: Tensor) -> Tensor:
+    def is_correct(self, outputs: Tensor) -> Tensor:
         """Whether each row's outputs tell its label, (N,) bool; of several labels all, or none of them."""
         labels, shares = self.labels(), self.loss.probabilities(outputs)
         if labels.ndim == 2:
@@ -109,7 +109,7 @@ class Ground:
         return [str(name) for name in self.setting.loaded.table.ids[self.batch.rows.numpy()]]
 
 
-def chosen(setting: Setting, fold: int) -> np.ndarray:
+def choose_rows(setting: RunContext, fold: int) -> np.ndarray:
     """Up to ROWS rows that the fold trains on, of other images each, the classes in turns; ascending."""
     rows, table, hashes = setting.training_rows(fold), setting.loaded.table, setting.loaded.cache.hashes
     first = {hashes[row]: int(row) for row in rows[::-1].tolist()}

@@ -13,16 +13,16 @@ from kit.engine.learner import Learner
 from kit.errors import Case
 from kit.model import checkpoints
 from kit.stages.checks.finding import Finding
-from kit.stages.checks.one_batch.overfitting import Fitted, one_step
-from kit.stages.checks.one_batch.probe_batch import Ground
+from kit.stages.checks.one_batch.overfitting import OverfitResult, one_step
+from kit.stages.checks.one_batch.probe_batch import ProbeBatch
 
-CLOSE = 1e-3  # where a device does not promise bits
+TOLERANCE = 1e-3  # where a device does not promise bits
 
 
-def of_resume(ground: Ground, fitted: Fitted) -> Iterator[Finding]:
+def check_resume(ground: ProbeBatch, fitted: OverfitResult) -> Iterator[Finding]:
     """K29 for weights that part ways one step after a checkpoint; it is written aside, and nothing of it stays."""
     learner = fitted.learner
-    average = None if learner.averaged is None else learner.averaged.state_dict()
+    average = None if learner.average_network is None else learner.average_network.state_dict()
     with tempfile.TemporaryDirectory() as folder:
         path = checkpoints.save(
             Path(folder) / "fold-0", 1, learner.network.state_dict(), average, learner.state(), {}
@@ -31,9 +31,9 @@ def of_resume(ground: Ground, fitted: Fitted) -> Iterator[Finding]:
         other = ground.learner()
         other.load(found.state(), found.weights, found.average)
     for each in (learner, other):
-        fit.set_rate(each, fitted.factor)
+        fit.set_lr(each, fitted.factor)
         one_step(ground, each)
-    cases = [Case("differs", name) for name in _parted(learner, other)]
+    cases = [Case("differs", name) for name in _find_differing(learner, other)]
     if cases:
         yield Finding(
             "K29", "problem",
@@ -43,12 +43,12 @@ def of_resume(ground: Ground, fitted: Fitted) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _parted(one: Learner, other: Learner) -> list[str]:
+def _find_differing(one: Learner, other: Learner) -> list[str]:
     """The names of the tensors in which two learners differ: at all on a CPU, by more than rounding elsewhere."""
     mine, theirs = one.network.state_dict(), other.network.state_dict()
     if one.device.type == "cpu":
         return [name for name in mine if not torch.equal(mine[name], theirs[name])]
     return [
         name for name in mine
-        if not torch.allclose(mine[name].float(), theirs[name].float(), rtol=CLOSE, atol=CLOSE)
+        if not torch.allclose(mine[name].float(), theirs[name].float(), rtol=TOLERANCE, atol=TOLERANCE)
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Trial: one batch goes through everything that a run is made of, and what does not learn is named."""
+"""SanityReport: one batch goes through everything that a run is made of, and what does not learn is named."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from dataclasses import dataclass
 from kit.config.workspace import Workspace
 from kit.core.progress import Progress, Work
 from kit.errors import Case
-from kit.experiment.run_context import nobodys, preparing, train_stages
+from kit.experiment.run_context import prepare_run, scratch_run, train_stages
 from kit.stages.checks.finding import Finding
-from kit.stages.checks.one_batch.images import of_images
-from kit.stages.checks.one_batch.loss_floor import Bottom, bottom, of_loss, of_start
+from kit.stages.checks.one_batch.images import check_images
+from kit.stages.checks.one_batch.loss_floor import LossFloor, check_loss, check_start_loss, loss_floor
 from kit.stages.checks.one_batch.overfitting import (
-    HALF,
-    Fitted,
-    first_rate,
-    fitted,
-    lower_rate,
-    peak,
-    travel,
+    LEARNING_PROGRESS,
+    OverfitResult,
+    find_first_lr,
+    largest_lower_lr,
+    lr_integral,
+    overfit,
+    peak_lr_factor,
 )
 from kit.stages.checks.one_batch.parts import (
     UNMOVED,
+    check_average,
+    check_images_matter,
+    check_parts_move,
+    find_unchanged_parts,
     ignores_images,
-    of_average,
-    of_images_seen,
-    of_parts,
-    standing,
 )
-from kit.stages.checks.one_batch.probe_batch import Ground
-from kit.stages.checks.one_batch.resuming import of_resume
+from kit.stages.checks.one_batch.probe_batch import ProbeBatch
+from kit.stages.checks.one_batch.resuming import check_resume
 
-ORDER = {"problem": 0, "warning": 1, "note": 2}
-LEAST = 1e-9  # of the peak rate, where a schedule never rises
-FAR = 10  # times the run's steps: then no run learns at such a rate
-FEW = 15  # steps that were possible in the time, under which nothing is said against a network
+LEVEL_ORDER = {"problem": 0, "warning": 1, "note": 2}
+MIN_RELATIVE_LR = 1e-9  # of the peak rate, where a schedule never rises
+MIN_SPARE_FACTOR = 10  # times the run's steps: then no run learns at such a rate
+MIN_STEPS = 15  # steps that were possible in the time, under which nothing is said against a network
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class SanityReport:
     """What one batch showed; losses are means over its rows, without mixing and augmentation."""
 
     rows: tuple[str, ...]  # ids of the batch
@@ -61,90 +61,99 @@ class Trial:
         return sum(finding.level == "problem" for finding in self.findings)
 
 
-def trying(workspace: Workspace, fold: int = 0) -> Work[Trial]:
+def sanity_check(workspace: Workspace, fold: int = 0) -> Work[SanityReport]:
     """Reads, augments, memorises and resumes one batch of a fold; nothing is written into runs/.
 
     Raises what preparing a run raises.
     """
-    setting = yield from preparing(workspace, nobodys(workspace))
+    setting = yield from prepare_run(workspace, scratch_run(workspace))
     began = time.monotonic()
     stages = train_stages(setting, fold)
     try:
-        ground = Ground.of(setting, fold, stages)
+        ground = ProbeBatch.of(setting, fold, stages)
         yield Progress("images", 0, 4)
-        found = list(of_images(ground))
+        found = list(check_images(ground))
         yield Progress("loss", 1, 4)
-        low = bottom(ground)
+        low = loss_floor(ground)
         start = float(ground.loss.rows(ground.outputs(ground.learner()), ground.labels()).mean())
-        found += of_loss(ground, low)
+        found += check_loss(ground, low)
         tried = None
-        if not low.is_dead:
-            found += of_start(ground, low, start)
+        if not low.is_stuck:
+            found += check_start_loss(ground, low, start)
             yield Progress("one batch", 2, 4)
-            tried = fitted(ground, low, peak(ground))
+            tried = overfit(ground, low, peak_lr_factor(ground))
             found += _of_fit(ground, low, tried)
             yield Progress("resume", 3, 4)
-            found += [*of_average(tried), *of_resume(ground, tried)]
+            found += [*check_average(tried), *check_resume(ground, tried)]
     finally:
         for stage in stages:
             stage.batches.close()
-    found.sort(key=lambda finding: (ORDER[finding.level], finding.code))
-    return Trial(
+    found.sort(key=lambda finding: (LEVEL_ORDER[finding.level], finding.code))
+    return SanityReport(
         tuple(ground.ids()), len(setting.loaded.table.classes), low.guessing, start, low.least,
         tried.last if tried else start, len(tried.losses) if tried else 0, int(tried.right.sum()) if tried else 0,
         time.monotonic() - began, tuple(found),
     )  # fmt: skip
 
 
-def _of_fit(ground: Ground, low: Bottom, tried: Fitted) -> Iterator[Finding]:
+def _of_fit(ground: ProbeBatch, low: LossFloor, tried: OverfitResult) -> Iterator[Finding]:
     """K25 for parts that stand still; where the batch is not known by heart, the first reason that is found.
 
     A part that the optimizer does not move may only wait for a step that is large enough to be seen.
     """
-    still = standing(ground, tried)
+    still = find_unchanged_parts(ground, tried)
     if tried.known:
         if still:
-            yield of_parts(still)
+            yield check_parts_move(still)
         return
     if ignores_images(ground, tried.learner):
-        yield of_images_seen()
+        yield check_images_matter()
         return
     sure = {part: why for part, why in still.items() if why != UNMOVED}
     rated = None if sure else _of_rate(ground, low, tried)
     if sure or (still and (rated is None or rated.code == "K27")):
-        yield of_parts(sure or still)
+        yield check_parts_move(sure or still)
     elif rated is not None:
         yield rated
 
 
-def _of_rate(ground: Ground, low: Bottom, tried: Fitted) -> Finding | None:
+def _of_rate(ground: ProbeBatch, low: LossFloor, tried: OverfitResult) -> Finding | None:
     """K26 for a rate that is too low for the run, or too high; K27 where no rate memorises the batch."""
-    share = low.reached(tried.last)
-    if math.isfinite(tried.last) and (share >= HALF or tried.right.all()):
+    share = low.progress_of(tried.last)
+    if math.isfinite(tried.last) and (share >= LEARNING_PROGRESS or tried.right.all()):
         return None  # on its way
-    if math.isfinite(tried.last) and len(tried.losses) < FEW:
+    if math.isfinite(tried.last) and len(tried.losses) < MIN_STEPS:
         return _short_of_time(tried)
-    lr, whole = max(tried.learner.peaks), travel(ground)
+    lr, whole = max(tried.learner.peaks), lr_integral(ground)
     fell = f"{len(tried.losses)} steps took the loss from {tried.losses[0]:.4g} to {tried.last:.4g}"
-    needed = first_rate(ground, low, tried.factor or LEAST)
+    needed = find_first_lr(ground, low, tried.factor or MIN_RELATIVE_LR)
     if needed is not None and math.isfinite(tried.last):
-        needed = min(needed, len(tried.losses) * HALF / max(share, 1e-12))
-        return None if needed <= whole else Finding(
-            "K26", "problem" if needed > FAR * whole else "warning", f"the learning rate {lr:.3g} is too low: {fell}",
-            f"half of what can be learnt of {len(tried.right)} images would take about {needed:.2g} steps at the full "
-            f"rate, the run has {whole:.0f}", "kit look lr --find, then optimizer.lr; or more epochs",
-        )  # fmt: skip
-    lower = lower_rate(ground, low, tried.factor)
+        needed = min(needed, len(tried.losses) * LEARNING_PROGRESS / max(share, 1e-12))
+        return (
+            None
+            if needed <= whole
+            else Finding(
+                "K26",
+                "problem" if needed > MIN_SPARE_FACTOR * whole else "warning",
+                f"the learning rate {lr:.3g} is too low: {fell}",
+                f"half of what can be learnt of {len(tried.right)} images would take about {needed:.2g} steps at the "
+                f"full rate, the run has {whole:.0f}",
+                "kit look lr --find, then optimizer.lr; or more epochs",
+            )
+        )
+    lower = largest_lower_lr(ground, low, tried.factor)
     if lower is None:
         return _unknown(ground, low, tried)
     return Finding(
-        "K26", "problem", f"the learning rate {lr:.3g} is too high: {fell}",
+        "K26",
+        "problem",
+        f"the learning rate {lr:.3g} is too high: {fell}",
         "the network jumps over what it looks for",
         f"kit look lr --find, then optimizer.lr; at {lr * lower:.2g} it begins to learn",
-    )  # fmt: skip
+    )
 
 
-def _short_of_time(tried: Fitted) -> Finding:
+def _short_of_time(tried: OverfitResult) -> Finding:
     """K27 as a note: the network is slow here, and nothing is said against it."""
     return Finding(
         "K27", "note", f"there was time for {len(tried.losses)} steps only, which took the loss from "
@@ -153,7 +162,7 @@ def _short_of_time(tried: Fitted) -> Finding:
     )  # fmt: skip
 
 
-def _unknown(ground: Ground, low: Bottom, tried: Fitted) -> Finding:
+def _unknown(ground: ProbeBatch, low: LossFloor, tried: OverfitResult) -> Finding:
     """K27: the batch is not known by heart, and it is not the rate; a note where most weights are frozen."""
     wrong = [name for name, right in zip(ground.ids(), tried.right.tolist(), strict=True) if not right]
     return Finding(

@@ -19,19 +19,19 @@ class OnePicture(Augmenter):
         return np.random.default_rng(0).integers(0, 256, (size, size, 3)).astype(np.uint8)
 """
 STALE = """
-from kit.images.reader import centre
+from kit.images.reader import center_crop
 from kit.kinds import Augmenter
 class Stale(Augmenter):
     def __call__(self, image, size, rng):
-        return centre(image, size)[:, ::-1].copy()
+        return center_crop(image, size)[:, ::-1].copy()
 """
 GLOBAL_DRAWS = """
 import random
-from kit.images.reader import centre
+from kit.images.reader import center_crop
 from kit.kinds import Augmenter
 class GlobalDraws(Augmenter):
     def __call__(self, image, size, rng):
-        return centre(image, size) // random.randint(2, 200)
+        return center_crop(image, size) // random.randint(2, 200)
 """
 CONSTANT = """
 import torch

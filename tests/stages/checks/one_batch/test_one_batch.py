@@ -12,16 +12,16 @@ from kit.commands._menu import run
 from kit.config.workspace import Workspace
 from kit.core.progress import finish
 from kit.kinds import Loss
-from kit.kinds.registry import places
+from kit.kinds.registry import locations
 from kit.model.weight_averaging import Ema
 from kit.stages.checks.finding import Finding
 from kit.stages.checks.one_batch import overfitting
-from kit.stages.checks.one_batch.trial import Trial, trying
-from kit.stages.demo.digits import CONFIG
+from kit.stages.checks.one_batch.trial import SanityReport, sanity_check
+from kit.stages.demo.digits import DEMO_CONFIG
 from tests.drawing import draw_competition, draw_several
 from tests.stages.checks.one_batch.planted import plant
 
-LOSSES = list(places("loss", None))
+LOSSES = list(locations("loss", None))
 GROUPS = ("data.classes=classes.csv", "data.class_groups=group", 'data.label_factors=["a","b"]')
 
 
@@ -40,8 +40,8 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_several(tmp_path_factory.mktemp("several") / "space", image_size=24, cache_size=24)
 
 
-def tried(root: Path, *overrides: str) -> Trial:
-    return finish(trying(Workspace.find(root, list(overrides))))
+def tried(root: Path, *overrides: str) -> SanityReport:
+    return finish(sanity_check(Workspace.find(root, list(overrides))))
 
 
 def codes(root: Path, *overrides: str) -> dict[str, Finding]:
@@ -55,7 +55,7 @@ def codes(root: Path, *overrides: str) -> dict[str, Finding]:
 @pytest.mark.filterwarnings("ignore:W60")
 def test_the_demos_config_learns_one_batch_and_nothing_is_found(root: Path) -> None:
     kept = ("augmenter", "backbone", "loss", "optimizer", "epochs", "ema_decay")
-    found = tried(root, *(f"{key}={json.dumps(CONFIG[key])}" for key in kept))
+    found = tried(root, *(f"{key}={json.dumps(DEMO_CONFIG[key])}" for key in kept))
     assert found.findings == ()
     assert found.right == len(found.rows) == 8
     assert found.guessing_loss == pytest.approx(math.log(3), abs=1e-4)
