@@ -20,8 +20,8 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from benchmarks.train_throughput import arguments, draw, kit_steps, setting_of, turns
-from kit.device import ranks
 from kit.device.launch import launch
+from kit.device.ranks import process_group
 from kit.experiment.run_context import RunContext, new_learner
 
 
@@ -29,7 +29,7 @@ def ddp_steps(setting: RunContext) -> Iterator[None]:
     """Steps of the same network under DDP, on this rank's part of a batch that is there already."""
     learner, precision = new_learner(setting, 0), setting.precision
     network = DistributedDataParallel(learner.network)
-    size, count = setting.experiment.image_size, setting.experiment.batch_rows() // ranks.world_size()
+    size, count = setting.experiment.image_size, setting.experiment.batch_rows() // setting.ranks.count
     images = precision.to_layout(
         torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8), setting.device
     )
@@ -47,26 +47,24 @@ def rates(setting: RunContext, steps: int) -> tuple[float, float]:
     """Images a second of DDP's loop and of kit's ranks, in turns of one step that all ranks begin together."""
     theirs, mine = ddp_steps(setting), kit_steps(setting, new_learner(setting, 0), 1_000)
     # a turn ends with what kit's fold agrees on after each step, whether to stop
-    spent, rows = turns(theirs, mine, 3, steps, lambda: ranks.all_reduce_max(0))
+    spent, rows = turns(theirs, mine, 3, steps, lambda: setting.ranks.all_reduce_max(0))
     return steps * setting.experiment.batch_rows() / spent[0], rows / spent[1]
 
 
 def measure(options: argparse.Namespace) -> None:
     """What each rank runs; the first prints."""
-    with ranks.process_group():
-        setting = setting_of(Path(options.at), options)
+    with process_group() as ranks:
+        setting = setting_of(Path(options.at), options, ranks)
         ratios = []
         for number in range(options.rounds):
             ddp, ours = rates(setting, options.steps)
             ratios.append(ours / ddp)
-            if ranks.is_rank_zero():
+            if ranks.is_zero:
                 print(
                     f"round {number}: DDP {ddp:.1f} images/s, kit {ours:.1f} images/s, ratio {ratios[-1]:.3f}"
                 )
-        if ranks.is_rank_zero():
-            print(
-                f"median ratio {statistics.median(ratios):.3f}, {ranks.world_size()} ranks, {setting.precision}"
-            )
+        if ranks.is_zero:
+            print(f"median ratio {statistics.median(ratios):.3f}, {ranks.count} ranks, {setting.precision}")
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ import torch
 from kit.config.workspace import Workspace
 from kit.core.progress import finish
 from kit.device import allocator
+from kit.device.ranks import ALONE, Ranks
 from kit.engine import fit
 from kit.engine.learner import Learner
 from kit.engine.step import StepPlan
@@ -46,14 +47,14 @@ def draw(root: Path, images: int) -> None:
     (root / "config.json").write_text(json.dumps({"data": {"sample": None}}))
 
 
-def setting_of(root: Path, options: argparse.Namespace) -> RunContext:
+def setting_of(root: Path, options: argparse.Namespace, ranks: Ranks = ALONE) -> RunContext:
     """What `kit train` would prepare: the default recipe, one fold of all but a few rows."""
     overrides = [
         f"backbone.arch={options.arch}", f"image_size={options.size}", f"batch_size={options.batch}",
         "splitter=holdout", "splitter.share=0.05", "loss=label_smoothing", f"precision={options.precision}",
     ]  # fmt: skip
     workspace = Workspace.open(root, overrides)
-    return finish(prepare_run(workspace, find_run(workspace)))
+    return finish(prepare_run(workspace, find_run(workspace), ranks=ranks))
 
 
 def bare_steps(setting: RunContext, learner: Learner) -> Iterator[None]:

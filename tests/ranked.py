@@ -33,7 +33,6 @@ import signal
 
 import torch
 
-from kit.device import ranks
 from kit.kinds import Loss
 from kit.plugins.loss.cross_entropy import CrossEntropy
 
@@ -51,7 +50,7 @@ class Faulty(Loss):
     def rows(self, outputs, labels):
         global asked
         asked += outputs.requires_grad
-        if outputs.requires_grad and ranks.rank() == self.rank:
+        if outputs.requires_grad and int(os.environ.get("RANK", "0")) == self.rank:
             if self.what == "short" and len(outputs) > self.most:
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
             if asked == self.at:

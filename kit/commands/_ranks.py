@@ -6,9 +6,12 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from kit.device.ranks import Ranks
 
 T = TypeVar("T")
 
@@ -32,28 +35,24 @@ def relaunch(devices: int | None, arguments: Sequence[str]) -> None:
 
 
 @contextmanager
-def in_group() -> Iterator[None]:
-    """A block that ranks run together, of which the first alone speaks."""
+def in_group() -> Iterator[Ranks | None]:
+    """A block that ranks run together, of which only rank 0 prints; None for a process by itself, without torch."""
     if rank_count() == 1:
-        yield
+        yield None
         return
-    from kit.device import ranks
+    from kit.device.ranks import RemoteError, process_group
 
     try:
-        with ranks.process_group(), ExitStack() as stack:
-            if not ranks.is_rank_zero():
+        with process_group() as ranks, ExitStack() as stack:
+            if not ranks.is_zero:
                 silence = stack.enter_context(Path(os.devnull).open("w"))
                 stack.enter_context(redirect_stdout(silence))
                 stack.enter_context(redirect_stderr(silence))
-            yield
-    except ranks.RemoteError as error:
+            yield ranks
+    except RemoteError as error:
         raise click.exceptions.Exit(error.exit_code) from None
 
 
-def on_rank_zero(action: Callable[[], T]) -> T:
-    """What the first rank's call gives, on all ranks; alone, the call itself, without torch."""
-    if rank_count() == 1:
-        return action()
-    from kit.device import ranks
-
-    return ranks.on_rank_zero(action)
+def on_rank_zero(ranks: Ranks | None, action: Callable[[], T]) -> T:
+    """What rank 0's call gives, on all ranks; alone, the call itself, without torch."""
+    return action() if ranks is None else ranks.on_rank_zero(action)

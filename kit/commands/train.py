@@ -15,6 +15,7 @@ ECHO = 10.0  # seconds: a terminal signals the ranks, and so does torchrun
 
 if TYPE_CHECKING:
     from kit.config.workspace import Workspace
+    from kit.device.ranks import Ranks
     from kit.runs.run import Run
 
 
@@ -105,8 +106,8 @@ def command(
     ] or [(workspace, name)]
     at_once = len(asked) > 1 and workspace.experiment.executor is not None
     groups = [asked] if at_once else [[each] for each in asked]
-    with in_group():
-        results = [result for group in groups for result in _train(group, wanted, fresh)]
+    with in_group() as ranks:
+        results = [result for group in groups for result in _train(group, wanted, fresh, ranks)]
         print_result(results if seeds else results[0], [result["run"] for result in results], as_json)
 
 
@@ -121,7 +122,7 @@ def parse_numbers(text: str | None, option: str) -> list[int] | None:
 
 
 def _train(
-    asked: list[tuple[Workspace, str | None]], folds: list[int] | None, fresh: bool
+    asked: list[tuple[Workspace, str | None]], folds: list[int] | None, fresh: bool, ranks: Ranks | None
 ) -> list[dict[str, object]]:
     """Trains runs, those of several together, says how each came out, and returns that. Raises the first failure."""
     from kit.errors import KitError, StoppedError
@@ -130,23 +131,24 @@ def _train(
     runs = [find_run(workspace, name) for workspace, name in asked]
     for run, (workspace, _) in zip(runs, asked, strict=True):
         if fresh:
-            on_rank_zero(partial(_set_aside, run))
-        on_rank_zero(partial(check_same_experiment, run, workspace.experiment))
-    finished = on_rank_zero(lambda: [run.name for run in runs if is_finished(run, folds)])
+            on_rank_zero(ranks, partial(_set_aside, run))
+        on_rank_zero(ranks, partial(check_same_experiment, run, workspace.experiment))
+    finished = on_rank_zero(ranks, lambda: [run.name for run in runs if is_finished(run, folds)])
     for name in finished:
         echo(f"runs/{name} is finished")
     came: list[Run | KitError] = [*runs]
     if len(finished) < len(runs):
         from kit.core.stopping import Stop
+        from kit.device.ranks import ALONE
         from kit.stages.training.train import train_runs, train_with_progress
 
         stop = Stop(echo, repeat_window_s=ECHO if rank_count() > 1 else 0.0)
         try:
             with stop.handle_signals():
                 if len(asked) > 1:
-                    came = show_progress(train_runs(asked, folds, stop))
+                    came = show_progress(train_runs(asked, folds, stop, ranks or ALONE))
                 else:
-                    came = [show_progress(train_with_progress(*asked[0], folds, stop))]
+                    came = [show_progress(train_with_progress(*asked[0], folds, stop, ranks or ALONE))]
         except StoppedError as error:
             if fresh:
                 error.hint = "the same command without --fresh, which goes on from there"

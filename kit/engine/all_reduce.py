@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from kit.device import ranks
+from kit.device.ranks import AsyncAllReduce, Ranks
 
 BUCKET = 25 * 2**20  # bytes of gradients that travel together, DistributedDataParallel's own number
 
@@ -21,13 +21,13 @@ BUCKET = 25 * 2**20  # bytes of gradients that travel together, DistributedDataP
 class _Bucket:
     """Weights whose gradients travel together, and the float32 tensor that they travel in, which stays."""
 
-    def __init__(self, weights: Sequence[nn.Parameter]) -> None:
-        self.weights = weights
+    def __init__(self, weights: Sequence[nn.Parameter], ranks: Ranks) -> None:
+        self.weights, self.ranks = weights, ranks
         self.flat = torch.zeros(sum(weight.numel() for weight in weights), device=weights[0].device)
         parts = self.flat.split([weight.numel() for weight in weights])
         self.parts = [part.view(weight.shape) for part, weight in zip(parts, weights, strict=True)]
         self.owed = len(weights)  # gradients that this pass has not given yet
-        self.sent: ranks.AsyncAllReduce | None = None
+        self.sent: AsyncAllReduce | None = None
 
     @torch.no_grad()
     def send(self, empty: bool = False) -> None:
@@ -37,7 +37,7 @@ class _Bucket:
         parts, found = self._pairs()
         if found and not empty:
             torch._foreach_copy_(parts, found)
-        self.sent = ranks.AsyncAllReduce(self.flat)
+        self.sent = AsyncAllReduce(self.ranks, self.flat)
 
     @torch.no_grad()
     def wait(self, keep: bool) -> None:
@@ -59,9 +59,9 @@ class _Bucket:
 class Gradients:
     """The gradients of a network's weights that learn, the last layers' first, as a backward pass gives them."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, ranks: Ranks) -> None:
         self.weights = trainable_parameters(network)
-        self._buckets = [_Bucket(weights) for weights in _cut(self.weights)]
+        self._buckets = [_Bucket(weights, ranks) for weights in _cut(self.weights)]
         self._of = {id(weight): bucket for bucket in self._buckets for weight in bucket.weights}
         self._hooks = [
             weight.register_post_accumulate_grad_hook(self._on_gradient) for weight in self.weights
@@ -106,16 +106,16 @@ def trainable_parameters(network: nn.Module) -> list[nn.Parameter]:
     return [weight for weight in reversed(list(network.parameters())) if weight.requires_grad]
 
 
-def gradients_of(network: nn.Module, before: Gradients | None) -> Gradients | None:
+def gradients_of(network: nn.Module, before: Gradients | None, ranks: Ranks) -> Gradients | None:
     """What adds up a network's gradients: the one before, while the same weights learn. Alone, nothing."""
-    if ranks.world_size() == 1:
+    if ranks.count == 1:
         return None
     wanted = trainable_parameters(network)
     if before is not None:
         if list(map(id, before.weights)) == list(map(id, wanted)):
             return before
         before.close()
-    return Gradients(network)
+    return Gradients(network, ranks)
 
 
 def _cut(weights: Sequence[nn.Parameter]) -> list[list[nn.Parameter]]:

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from kit.core import randomness
 from kit.core.batching import even_batches
-from kit.device import ranks
 from kit.device.precision import Precision
+from kit.device.ranks import ALONE, Ranks
 from kit.engine.learner import Learner, float_tensors
 from kit.engine.out_of_memory import OutOfMemory
 from kit.engine.step import SkippedStep, StepPlan, optimizer_step
@@ -164,7 +164,7 @@ def _epoch(
     if learner.average is not None:
         learner.average.after_epoch(learner.epoch / epochs)
         if learner.epoch == epochs and learner.average.needs_bn_update():
-            update_batch_norm(learner.average.module, stage.batches, plan, precision, epochs)
+            update_batch_norm(learner.average.module, stage.batches, plan, precision, epochs, learner.ranks)
     yield EpochEvent(learner.epoch, mean, lr, rows, time.perf_counter() - start, left_out, overflows)
 
 
@@ -202,19 +202,24 @@ class _FiniteChecker:
                 found = replace(skipped, loss=loss, in_a_row=self.learner.skipped)
                 self.last = found
                 if found.in_a_row >= self.most:
-                    raise ranks.raise_on_all_ranks(NotFiniteError(found))
+                    raise self.learner.ranks.raise_everywhere(NotFiniteError(found))
                 yield found
 
     def mean(self) -> float:
         """The mean loss of the epoch's rows. Raises NotFiniteError where all of its steps were left out."""
         total, rows = (0.0, 0.0) if self.learner.loss_sum is None else self.learner.loss_sum.tolist()
         if not rows and self.last is not None:
-            raise ranks.raise_on_all_ranks(NotFiniteError(self.last))
+            raise self.learner.ranks.raise_everywhere(NotFiniteError(self.last))
         return float(total / max(rows, 1))
 
 
 def update_batch_norm(
-    network: nn.Module, batches: Epochs, plan: StepPlan, precision: Precision, epoch: int
+    network: nn.Module,
+    batches: Epochs,
+    plan: StepPlan,
+    precision: Precision,
+    epoch: int,
+    ranks: Ranks = ALONE,
 ) -> None:
     """Takes batch norm's statistics anew over one epoch of training batches, none of them mixed.
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kit.device.precision import Precision
+from kit.device.ranks import ALONE, Ranks
 from kit.engine.all_reduce import Gradients
 from kit.model.weight_averaging import Ema, Swa, WeightAverage
 
@@ -61,6 +62,7 @@ class Learner:
     overflows: Tensor | int = 0
     phase: str = ""  # the part of a step that it is at
     gradients: Gradients | None = None  # what adds them up, where several ranks train
+    ranks: Ranks = ALONE  # the processes that train this learner together
 
     def __post_init__(self) -> None:
         self.saved_buffers = Buffers(self.network)
@@ -122,7 +124,7 @@ class Learner:
 
 def learner(
     network: nn.Module, optimizer: torch.optim.Optimizer, precision: Precision, ema_decay: float = 0.0,
-    swa_start: float | None = None,
+    swa_start: float | None = None, ranks: Ranks = ALONE,
 ) -> Learner:  # fmt: skip
     """A learner before its first step; where `swa_start` is given, the equal average takes the moving one's place."""
     average: WeightAverage | None = Ema(network, ema_decay) if ema_decay else None
@@ -131,7 +133,8 @@ def learner(
     device = next(network.parameters()).device.type
     scaler = torch.amp.GradScaler(device, enabled=precision.train == "float16")
     _start_momentum(optimizer)
-    return Learner(network, optimizer, average, scaler, [group["lr"] for group in optimizer.param_groups])
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    return Learner(network, optimizer, average, scaler, peaks, ranks=ranks)
 
 
 def _start_momentum(optimizer: torch.optim.Optimizer) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from kit.device import memory, ranks
+from kit.device import memory
 from kit.device.memory import DeviceMemory
 from kit.engine.learner import Learner
 from kit.errors import RunError
@@ -48,7 +48,7 @@ def describe_oom(learner: Learner, count: int, size: int) -> OutOfMemory:
     parts["activations and all else"] = max(0, room.taken - sum(parts.values()))
     return OutOfMemory(
         learner.phase, learner.epoch, learner.step, count, size, -(-size // 2), parts, room,
-        _has_batch_norm(learner.network), ranks.rank(),
+        _has_batch_norm(learner.network), learner.ranks.rank,
     )  # fmt: skip
 
 

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from kit.core import randomness
-from kit.device import memory, ranks
+from kit.device import memory
 from kit.device.precision import Precision
+from kit.device.ranks import Ranks
 from kit.engine import all_reduce
 from kit.engine.learner import Learner
 from kit.engine.out_of_memory import OutOfMemory, describe_oom, sync_batch_norm_oom
@@ -77,13 +78,12 @@ def optimizer_step(
     R02 where one image does not fit, or the loss cannot be split.
     """
     learner.saved_buffers.save()
-    learner.gradients = all_reduce.gradients_of(learner.network, learner.gradients)
+    learner.gradients = all_reduce.gradients_of(learner.network, learner.gradients, learner.ranks)
     learner.phase = "batch"
     images, shares = _apply_mixing(learner, loss, batch, plan, precision, progress)
     count = len(batch.step_rows)
-    most = max(
-        len(images), -(-count // ranks.world_size())
-    )  # that a rank has of the step: all make as many parts
+    # the most rows that a rank has of the step: all ranks make as many parts
+    most = max(len(images), -(-count // learner.ranks.count))
     while True:
         size = _micro_batch_size(learner, loss, plan, most)
         # what draws from torch's generator draws the same, however often the step begins
@@ -102,7 +102,7 @@ def optimizer_step(
         yield _halve_micro_batch(
             learner, short, loss
         )  # out of the except block, which holds the failed step's tensors
-    ranks.all_reduce([value], learner.saved_buffers.floating)
+    learner.ranks.all_reduce([value], learner.saved_buffers.floating)
     finite = _apply_gradients(learner, plan.clip_grad_norm, value)
     learner.phase = ""
     return value, finite
@@ -110,15 +110,15 @@ def optimizer_step(
 
 def _seed(learner: Learner, plan: StepPlan) -> None:
     """Seeds torch's generators for a step. torch.manual_seed notes a stack of calls for GPUs that are not there."""
-    number = randomness.number(plan.seed, "step", plan.fold, learner.step, *_rank_salt())
+    number = randomness.number(plan.seed, "step", plan.fold, learner.step, *_rank_salt(learner.ranks))
     torch.default_generator.manual_seed(number)
     if learner.device.type != "cpu":
         torch.manual_seed(number)
 
 
-def _rank_salt() -> tuple[int, ...]:
+def _rank_salt(ranks: Ranks) -> tuple[int, ...]:
     """What makes a rank's draws its own; the first one's are those of a process alone."""
-    return () if ranks.is_rank_zero() else (ranks.rank(),)
+    return () if ranks.is_zero else (ranks.rank,)
 
 
 def _apply_mixing(
@@ -126,7 +126,7 @@ def _apply_mixing(
 ) -> tuple[Tensor, Shares]:
     device = learner.device
     _seed(learner, plan)
-    draws = randomness.generator(plan.seed, "mix", plan.fold, learner.step, *_rank_salt())
+    draws = randomness.generator(plan.seed, "mix", plan.fold, learner.step, *_rank_salt(learner.ranks))
     images = precision.to_layout(batch.images, device)
     return loss.mix(images, batch.labels.to(device, non_blocking=True), draws, progress)
 
@@ -162,7 +162,7 @@ def _any_rank_failed(learner: Learner, failed: bool) -> bool:
     """Whether no rank has failed; then the gradients are the sums of all ranks'."""
     if learner.gradients is not None:
         learner.gradients.complete(failed)
-    failed = bool(ranks.all_reduce_max(failed))
+    failed = bool(learner.ranks.all_reduce_max(failed))
     if learner.gradients is not None:
         learner.gradients.wait(keep=not failed)
     return not failed
@@ -193,12 +193,14 @@ def _halve_micro_batch(learner: Learner, short: OutOfMemory | None, loss: Loss) 
     learner.saved_buffers.restore()
     learner.optimizer.zero_grad(set_to_none=True)
     memory.empty_cache(learner.device)
-    least = min((one for one in ranks.all_gather(short) if one is not None), key=lambda one: one.tried)
+    least = min(
+        (one for one in learner.ranks.all_gather(short) if one is not None), key=lambda one: one.tried
+    )
     if least.tried > 1 and loss.is_splittable():
         learner.micro_batch_size = least.smaller
         return least
     why = "one image at a time" if least.tried == 1 else f"{least.tried} images, which the loss compares"
-    raise ranks.raise_on_all_ranks(RunError(
+    raise learner.ranks.raise_everywhere(RunError(
         f"out of memory ({least.place()}) with {why}: {memory.describe_parts(least.parts)}; {least.room}",
         code="R02", hint="a smaller image_size, network or batch_size, or a device with more memory",
     ))  # fmt: skip

@@ -12,7 +12,7 @@ from kit.config.models import Experiment
 from kit.config.workspace import Workspace
 from kit.core.progress import Progress, Work, finish
 from kit.data.table import Table, train_table
-from kit.device import memory, ranks
+from kit.device import memory
 from kit.device.precision import Precision, choose_device, resolve_auto
 from kit.engine.batches import random_batch
 from kit.engine.learner import Learner
@@ -67,12 +67,14 @@ class StepMemory:
         return low
 
 
-@ranks.outside_group()
 def measure_step(
     techniques: OpenPlugins, experiment: Experiment, table: Table, precision: Precision, device: torch.device,
     images: int,
 ) -> StepMemory:  # fmt: skip
-    """Measures the stage with the largest images: two watched steps, and a real one of `images`, where that fits."""
+    """Measures the stage with the largest images: two watched steps, and a real one of `images`, where that fits.
+
+    Each rank measures by itself.
+    """
     stage = max(techniques.stages, key=lambda stage: stage.experiment.image_size)
     size = stage.experiment.image_size
     learner = build_learner(techniques, experiment, len(table.classes), precision, device)

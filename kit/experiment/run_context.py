@@ -18,9 +18,9 @@ from kit.core.progress import Progress, Work
 from kit.data.duplicates import warn_train_test_overlap
 from kit.data.folds import Folds, make_folds
 from kit.data.table import Table, test_table, train_table
-from kit.device import ranks
 from kit.device.compiling import check_compiler
 from kit.device.precision import Precision, choose_device, resolve_auto, warn_of_other_dtype
+from kit.device.ranks import ALONE, Ranks
 from kit.engine import fit
 from kit.engine.batches import PlainBatches, TrainBatches
 from kit.engine.learner import Learner
@@ -60,6 +60,7 @@ class RunContext:
     trackers: Trackers
     taught: PseudoRows | None = None  # by teachers, where the experiment names pseudo-labels
     rename: Mapping[str, str] = field(default_factory=dict)  # the data.rename that names the table's classes
+    ranks: Ranks = ALONE  # the processes that train the run together
 
     def training_rows(self, fold: int) -> np.ndarray:
         """Positions of the rows that a fold's model trains on."""
@@ -110,8 +111,10 @@ def scratch_run(workspace: Workspace) -> Run:
     return Run(workspace.runs / ".look")
 
 
-def prepare_run(workspace: Workspace, run: Run, like: Run | None = None) -> Work[RunContext]:
-    """Opens every plugin, makes the folds and fills the cache; of several ranks, the first one before the others.
+def prepare_run(
+    workspace: Workspace, run: Run, like: Run | None = None, ranks: Ranks = ALONE
+) -> Work[RunContext]:
+    """Opens every plugin, makes the folds and fills the cache; rank 0 before the other ranks.
 
     Classes are named and ordered as in the run if it was begun, else as in the run `like`, not as `data.rename` has
     them now.
@@ -119,19 +122,19 @@ def prepare_run(workspace: Workspace, run: Run, like: Run | None = None) -> Work
     Raises DataError D39 for a single class, D60 where the run was begun with other data, plugins or versions; RunError
     R06 where it will not fit on the disk; ConfigError C35 for what several ranks cannot do.
     """
-    setting = yield from ranks.rank_zero_first(lambda: _open(workspace, run, like))
+    setting = yield from ranks.rank_zero_first(_open(workspace, run, like, ranks))
     if workspace.experiment.batch_size == "auto":
         setting = yield from _with_batch(setting)
     check_ranks(setting)
     return setting
 
 
-def _open(workspace: Workspace, run: Run, like: Run | None) -> Work[RunContext]:
+def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Work[RunContext]:
     experiment = workspace.experiment
     device = choose_device(experiment.device)
     if experiment.compile:
         check_compiler(device)
-    trackers = Trackers.open(experiment, workspace.root) if ranks.is_rank_zero() else Trackers()
+    trackers = Trackers.open(experiment, workspace.root) if ranks.is_zero else Trackers()
     open_executor(workspace, experiment.device)
     Metric.open(workspace.competition.metric, workspace.root, "metric")  # before the images are read
     yield from write_auto_groups(workspace)
@@ -171,6 +174,7 @@ def _open(workspace: Workspace, run: Run, like: Run | None) -> Work[RunContext]:
         trackers,
         taught,
         rename,
+        ranks,
     )
     _check_rows(setting)
     check_unchanged(run, setting.provenance())
@@ -187,7 +191,7 @@ def _with_batch(setting: RunContext) -> Work[RunContext]:
         rows = min(len(setting.training_rows(fold)) for fold in range(setting.folds.count))
         table = setting.loaded.table
         most = largest_batch(techniques, setting.experiment, table, setting.precision, setting.device, rows)
-        count = ranks.all_reduce_min(most) * ranks.world_size()  # of which each takes its part
+        count = setting.ranks.all_reduce_min(most) * setting.ranks.count  # of which each takes its part
         optimizer = scale_lr(techniques.optimizer, count)
         lr = getattr(optimizer, "lr", 0.0)
         yield Progress(
@@ -213,7 +217,7 @@ def _check_rows(setting: RunContext) -> None:
 
 def check_ranks(setting: RunContext) -> None:
     """Raises ConfigError C35 where ranks cannot share a step: its loss compares rows, or they are too few."""
-    count = ranks.world_size()
+    count = setting.ranks.count
     for stage in setting.techniques.stages if count > 1 else ():
         if not stage.loss.is_splittable():
             name = stage.loss.plugin_name()
@@ -297,8 +301,8 @@ def _batches(setting: RunContext, fold: int, stage: OpenStage) -> TrainBatches:
         fold=fold,
         workers=experiment.workers,
         pin_memory=setting.device.type == "cuda",
-        rank=ranks.rank(),
-        ranks=ranks.world_size(),
+        rank=setting.ranks.rank,
+        ranks=setting.ranks.count,
     )
 
 
@@ -324,4 +328,6 @@ def new_learner(setting: RunContext, fold: int) -> Learner:
     """A fold's learner before its first step; its weights are drawn from (seed, fold)."""
     torch.manual_seed(randomness.number(setting.experiment.seed, "weights", fold))
     classes = len(setting.loaded.table.classes)
-    return build_learner(setting.techniques, setting.experiment, classes, setting.precision, setting.device)
+    return build_learner(
+        setting.techniques, setting.experiment, classes, setting.precision, setting.device, setting.ranks
+    )

@@ -9,8 +9,8 @@ import torch
 
 from kit.config.models import Experiment
 from kit.config.workspace import Workspace
-from kit.device import ranks
 from kit.device.precision import Precision
+from kit.device.ranks import ALONE, Ranks
 from kit.engine.learner import Learner, learner
 from kit.experiment.stages import OpenStage, open_stages
 from kit.kinds import Augmenter, Classes, Metric, Optimizer, Plugin, Sampler, Scheduler, Splitter
@@ -60,11 +60,16 @@ def open_techniques(workspace: Workspace, classes: Classes, metric: Metric) -> O
 
 
 def build_learner(
-    techniques: OpenPlugins, experiment: Experiment, classes: int, precision: Precision, device: torch.device
+    techniques: OpenPlugins,
+    experiment: Experiment,
+    classes: int,
+    precision: Precision,
+    device: torch.device,
+    ranks: Ranks = ALONE,
 ) -> Learner:
     """A learner before its first step; its weights are drawn from torch's global generator."""
     built = network.build(techniques.parts, classes, experiment.image_size)
-    if experiment.sync_batch_norm and ranks.world_size() > 1:
+    if experiment.sync_batch_norm and ranks.count > 1:
         network.convert_sync_batch_norm(built, device)
     placed = precision.to_device(built, device)
     for number, stage in enumerate(techniques.stages):
@@ -72,4 +77,4 @@ def build_learner(
     optimizer = techniques.optimizer.build(list(placed.named_parameters()))
     freezes = [stage.section.freeze for stage in techniques.stages]
     set_layerwise_lr(optimizer, built, experiment.layer_decay, experiment.lr_scales, freezes)
-    return learner(placed, optimizer, precision, experiment.ema_decay, experiment.swa_start)
+    return learner(placed, optimizer, precision, experiment.ema_decay, experiment.swa_start, ranks)

@@ -19,8 +19,8 @@ from torch.nn.parallel import DistributedDataParallel
 from kit.commands._menu import run
 from kit.core.progress import finish
 from kit.data.predictions import Predictions
-from kit.device import ranks
 from kit.device.precision import Precision
+from kit.device.ranks import ALONE, Ranks, process_group
 from kit.engine import all_reduce
 from kit.engine.batches import batch
 from kit.engine.learner import learner
@@ -119,9 +119,9 @@ PIXELS = torch.randint(
 def _as_ddp_does() -> int:
     """Whether a step's weights are those that DistributedDataParallel gives from the same rows, batch norm and all."""
     all_reduce.BUCKET = 600  # so that there are several
-    with ranks.process_group():
+    with process_group() as ranks:
         pixels, rows = PIXELS, np.arange(12)
-        mine = np.array_split(rows, 2)[ranks.rank()]
+        mine = np.array_split(rows, 2)[ranks.rank]
         torch.manual_seed(1)
         ours = nn.Sequential(
             nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.Linear(216, 4)
@@ -135,7 +135,7 @@ def _as_ddp_does() -> int:
             Optimizer.open({"name": "sgd", "lr": 0.1}),
             Precision("float32", "float32", "contiguous"),
         )
-        kit = learner(floats, recipe.build(list(floats.named_parameters())), precision)
+        kit = learner(floats, recipe.build(list(floats.named_parameters())), precision, ranks=ranks)
         reference = DistributedDataParallel(Cast(theirs))
         optimizer = recipe.build(list(reference.module.named_parameters()))
         for _ in range(3):
@@ -162,12 +162,12 @@ def _goes_on_where_a_backward_pass_fails_in_the_middle() -> int:
     precision, rows = Precision("float32", "float32", "contiguous"), np.arange(12)
     recipe, loss = Optimizer.open({"name": "sgd", "lr": 0.1}), Loss.open("cross_entropy")
 
-    def trained(mine: np.ndarray, most: int) -> tuple[list[Tensor], int]:
+    def trained(mine: np.ndarray, most: int, ranks: Ranks) -> tuple[list[Tensor], int]:
         torch.manual_seed(1)
         network = Cast(
             nn.Sequential(nn.Conv2d(3, 6, 3), Fails(most), nn.Tanh(), nn.Flatten(), nn.Linear(216, 4))
         )
-        made = learner(network, recipe.build(list(network.named_parameters())), precision)
+        made = learner(network, recipe.build(list(network.named_parameters())), precision, ranks=ranks)
         told = 0
         for _ in range(3):
             whole = rows if len(mine) < len(rows) else None
@@ -178,13 +178,12 @@ def _goes_on_where_a_backward_pass_fails_in_the_middle() -> int:
             made.step += 1
         return list(network.parameters()), told
 
-    with ranks.process_group():
-        mine = np.array_split(rows, 2)[ranks.rank()]
-        found, told = trained(mine, 4 if ranks.is_rank_zero() else 2)
+    with process_group() as ranks:
+        mine = np.array_split(rows, 2)[ranks.rank]
+        found, told = trained(mine, 4 if ranks.is_zero else 2, ranks)
         assert told == 2  # six images at a time, then three, then two
         assert len(set(ranks.all_gather(tuple(float(one.sum()) for one in found)))) == 1
-        with ranks.outside_group():
-            wanted, _ = trained(rows, 99)
+        wanted, _ = trained(rows, 99, ALONE)
         for one, two in zip(found, wanted, strict=True):
             torch.testing.assert_close(one, two, atol=1e-6, rtol=1e-5)
     return 0
@@ -389,14 +388,14 @@ def test_synchronised_batch_norm_keeps_its_weights_and_is_for_gpus() -> None:
 
 def test_alone_everything_is_as_it_is() -> None:
     tensor = torch.arange(3.0)
-    ranks.all_reduce([tensor], [tensor])
+    ALONE.all_reduce([tensor], [tensor])
     assert tensor.tolist() == [0, 1, 2]
     assert (
-        ranks.world_size(),
-        ranks.rank(),
-        ranks.all_reduce_max(4),
-        ranks.all_reduce_min(4),
-        ranks.all_gather("a"),
+        ALONE.count,
+        ALONE.rank,
+        ALONE.all_reduce_max(4),
+        ALONE.all_reduce_min(4),
+        ALONE.all_gather("a"),
     ) == (
         1,
         0,
@@ -405,15 +404,13 @@ def test_alone_everything_is_as_it_is() -> None:
         ["a"],
     )
     rows = np.arange(10)
-    assert ranks.shard_batches(rows, 4).tolist() == rows.tolist()
+    assert ALONE.shard_batches(rows, 4).tolist() == rows.tolist()
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
-def test_shares_are_whole_batches_and_hold_each_row_once(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+def test_shares_are_whole_batches_and_hold_each_row_once(count: int) -> None:
     rows, shares = np.arange(3, 40), []
     for number in range(count):
-        group = ranks._Group(number, count, number, count, None)  # type: ignore[arg-type]
-        monkeypatch.setattr(ranks, "_group", group)
-        shares.append(ranks.shard_batches(rows, 8))
+        shares.append(Ranks(number, count).shard_batches(rows, 8))
     assert np.concatenate(shares).tolist() == rows.tolist()
     assert all(len(one) % 8 == 0 for one in shares[:-1] if len(one) and one[-1] != rows[-1])

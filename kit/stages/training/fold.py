@@ -1,13 +1,14 @@
-"""fold: one fold of a run, fitted from its newest checkpoint on, and the predictions of the rows it never saw."""
+"""One fold of a run: it is fitted from its newest checkpoint on, and predicts the rows that it never saw."""
 
 from __future__ import annotations
 
 import math
 import platform
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack, closing
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from kit.core.files import remove_partial_files
 from kit.core.progress import Progress, ResultOf, Work
 from kit.core.stopping import Stop
 from kit.data.predictions import Predictions
-from kit.device import allocator, memory, ranks
+from kit.device import allocator, memory
 from kit.device.compiling import COST, compile_training
 from kit.device.precision import Precision
 from kit.engine import fit
@@ -29,32 +30,62 @@ from kit.engine.step import OptimizerShortError, SkippedStep
 from kit.errors import Case, RunError, StoppedError
 from kit.experiment.batch_size import limit_micro_batch
 from kit.experiment.run_context import RunContext, new_learner, plan_of, prediction_batches, train_stages
+from kit.experiment.tracking import Tracking
 from kit.experiment.warm_start import load_initial_weights
 from kit.kinds.advice import calmer
 from kit.model import checkpoints
 from kit.model.bn_fusion import for_predicting
 from kit.model.predict import Predictor, predict_all
 from kit.runs.epoch_log import EpochLog
-from kit.runs.run import versions
+from kit.runs.locking import lock_folder
+from kit.runs.run import Run, versions
 from kit.runs.scoring import scores
 
-SHOW_EVERY = 0.2  # seconds between two moves of the progress bar
+SHOW_EVERY_S = 0.2  # between two moves of the progress bar
+# in which a worker whose command was killed comes to its next step and leaves the fold
+ORPHAN_WAIT_S = 60.0
 
 
-def run_fold(setting: RunContext, fold: int, position: int, of: int, stop: Stop) -> Work[None]:
+@dataclass(frozen=True, eq=False)
+class _FoldContext:
+    """One fold of a run, and its place among the folds that a command trains."""
+
+    setting: RunContext
+    fold: int
+    position: int
+    count: int
+    stop: Stop
+
+    @property
+    def folder(self) -> Path:
+        """The fold's folder."""
+        return self.setting.run.fold(self.fold)
+
+    def show(self, done: float, text: str, line: bool = False) -> Progress:
+        """The command's progress, if `done` of this fold is done, from 0 to 1."""
+        return Progress("train", (self.position + done) / self.count, 1, text, line)
+
+
+@contextmanager
+def lock_fold(run: Run, fold: int) -> Iterator[None]:
+    """Waits for a worker that an earlier, killed command has left at the fold. Raises BusyError R08."""
+    with lock_folder(run.fold(fold), ORPHAN_WAIT_S):
+        yield
+
+
+def run_fold(setting: RunContext, fold: int, position: int, count: int, stop: Stop) -> Work[None]:
     """Fits one fold from its newest checkpoint on, and writes its out-of-fold predictions."""
-    folder = setting.run.fold(fold)
+    ranks = setting.ranks
     if ranks.on_rank_zero(setting.run.fold_predictions_file(fold).is_file):
         return
-    ranks.on_rank_zero(lambda: _clean_up(folder))
+    context = _FoldContext(setting, fold, position, count, stop)
+    ranks.on_rank_zero(partial(_clean_up, context.folder))
     with allocator.retain_freed_memory(setting.device):
-        learner, held_out = yield from _fit(setting, fold, position / of, 1 / of, stop)
-        if held_out is None:  # the last checkpoint was there, its predictions were not
-            held_out = yield from _validate(setting, fold, learner, position / of)
-    tag = checkpoints.tag(checkpoints.place(folder, learner.epoch))
-    about = {"run": setting.run.name, "fold": fold, "rows": "oof", "checkpoints": {str(fold): tag}}
-    whole = replace(held_out, metadata=about)
-    ranks.on_rank_zero(lambda: whole.write(setting.run.fold_predictions_file(fold)))
+        learner, held_out = yield from _fit(context)
+        if held_out is None:  # the last checkpoint exists, its predictions do not
+            held_out = yield from _validate(context, learner, 0.0)
+    checkpoint = checkpoints.place(context.folder, learner.epoch)
+    ranks.on_rank_zero(partial(write_held_out, setting, fold, held_out, checkpoint))
 
 
 def _clean_up(folder: Path) -> None:
@@ -62,143 +93,176 @@ def _clean_up(folder: Path) -> None:
     remove_partial_files(folder)
 
 
-def _fit(
-    setting: RunContext, fold: int, start: float, share: float, stop: Stop
-) -> Work[tuple[Learner, Predictions | None]]:
-    """The learner at its end, and the held-out predictions of its last epoch, where that was not done already.
+def write_held_out(setting: RunContext, fold: int, held_out: Predictions, checkpoint: Path) -> None:
+    """Writes a fold's out-of-fold predictions, which mark the fold as finished."""
+    about = {
+        "run": setting.run.name, "fold": fold, "rows": "oof",
+        "checkpoints": {str(fold): checkpoints.tag(checkpoint)},
+    }  # fmt: skip
+    replace(held_out, metadata=about).write(setting.run.fold_predictions_file(fold))
 
-    Where memory runs out while the weights move, which spoils them, it begins once more from the last checkpoint.
+
+def _fit(context: _FoldContext) -> Work[tuple[Learner, Predictions | None]]:
+    """The trained learner and the held-out predictions of its last epoch, which are None if no epoch was left.
+
+    If memory runs out while the weights move, they are spoilt: the fold goes on from its last checkpoint.
     """
-    learner = _newest(setting, fold)
-    own = -(-setting.experiment.batch_rows() // ranks.world_size())
-    images = min(setting.experiment.micro_batch_rows(), own)
-    told = limit_micro_batch(
+    setting = context.setting
+    learner = _restore_newest(context)
+    rank_rows = -(-setting.experiment.batch_rows() // setting.ranks.count)
+    images = min(setting.experiment.micro_batch_rows(), rank_rows)
+    reduced = limit_micro_batch(
         learner, setting.techniques, setting.experiment, setting.loaded.table, setting.precision, images
     )
-    if told:
-        yield Progress("train", start, 1, f"fold {fold}: {told}", line=True)
+    if reduced:
+        yield context.show(0, f"fold {context.fold}: {reduced}", line=True)
     try:
-        return learner, (yield from _train_epochs(setting, fold, learner, start, share, stop))
+        return learner, (yield from _EpochLoop(context, learner).run())
     except NotFiniteError as error:
-        raise _with_row_ids(setting, fold, error) from None
+        raise _with_row_ids(context, error) from None
     except OptimizerShortError as error:
-        if ranks.world_size() > 1:  # the others have moved their weights already
+        if setting.ranks.count > 1:  # the others have moved their weights already
             raise
         short = str(error).splitlines()[0]
     del learner  # outside of the except block, whose traceback holds its tensors
     memory.empty_cache(setting.device)
-    learner = _newest(setting, fold)
+    learner = _restore_newest(context)
     learner.disable_foreach()
     at = (
         f"the checkpoint of epoch {learner.epoch}, step {learner.steps_in_epoch}"
         if learner.step
         else "the start"
     )
-    yield Progress("train", start, 1, f"{short}; going on from {at}, a tensor at a time", line=True)
-    return learner, (yield from _train_epochs(setting, fold, learner, start, share, stop))
+    yield context.show(0, f"{short}; going on from {at}, a tensor at a time", line=True)
+    return learner, (yield from _EpochLoop(context, learner).run())
 
 
-def _newest(setting: RunContext, fold: int) -> Learner:
+def _restore_newest(context: _FoldContext) -> Learner:
     """A fold's learner as its newest checkpoint has it, or before its first step."""
-    learner, found = new_learner(setting, fold), checkpoints.latest(setting.run.fold(fold))
-    start = setting.initial_checkpoint(fold)
+    setting = context.setting
+    learner, found = new_learner(setting, context.fold), checkpoints.latest(context.folder)
+    start = setting.initial_checkpoint(context.fold)
     if found is not None:
         learner.load(found.state(), found.weights, found.average)
-        if ranks.is_rank_zero():  # a killed process may not have come to it
+        if setting.ranks.is_zero:  # an earlier process may have been killed before it did so
             checkpoints.remove_old(found.path.parent, learner.epoch, learner.steps_in_epoch)
     elif start is not None:
         load_initial_weights(learner, start)
-    ranks.check_same_start("checkpoint", learner.epoch, learner.steps_in_epoch)
+    setting.ranks.check_same("checkpoint", learner.epoch, learner.steps_in_epoch)
     return learner
 
 
-def _with_row_ids(setting: RunContext, fold: int, error: NotFiniteError) -> RunError:
-    """The same error with the ids of the last step's rows, and where to go on from."""
+def _with_row_ids(context: _FoldContext, error: NotFiniteError) -> RunError:
+    """The same error with the ids of the last step's rows, and the checkpoint to go on from."""
+    setting = context.setting
     ids = setting.ids[error.last.rows.numpy()]
-    newest = checkpoints.newest(setting.run.fold(fold))
+    newest = checkpoints.newest(context.folder)
     kept = f"the last good checkpoint is {newest}" if newest else "no checkpoint was made before"
     cases = [Case("in the last of these steps", id=str(row)) for row in ids]
     hint = calmer(setting.experiment.clip_grad_norm, setting.precision.train)
     hint += f"; --from runs/{setting.run.name} begins with what is kept" if newest else ""
-    return RunError(f"fold {fold}: {error.summary}; {kept}", code=error.code, cases=cases, hint=hint)
+    text = f"fold {context.fold}: {error.summary}; {kept}"
+    return RunError(text, code=error.code, cases=cases, hint=hint)
 
 
-def _train_epochs(
-    setting: RunContext, fold: int, learner: Learner, start: float, share: float, stop: Stop
-) -> Work[Predictions | None]:
-    """The epochs that are left of a fold, which is `share` of the command's work and begins at `start`.
+class _EpochLoop:
+    """The epochs that are left of a fold: what follows each event of its fit."""
 
-    Returns the held-out predictions of the last epoch, or None where no epoch was left.
-    """
-    experiment, folder = setting.experiment, setting.run.fold(fold)
-    plan, stages = plan_of(setting, fold), train_stages(setting, fold)
-    if experiment.compile and learner.epoch < experiment.epochs:
-        compile_training(learner.network)
-        yield Progress("train", start, 1, f"fold {fold}: compiling takes {COST}", line=True)
-    log = EpochLog.read(folder / "log.jsonl", learner.epoch)
-    events = fit.fit(learner, stages, plan, setting.precision)
-    shown, done, held_out = 0.0, start, None
-    place = f"fold {fold} ({round(start / share) + 1} of {round(1 / share)})"
-    begun, rows = time.monotonic(), 0
-    with ExitStack() as stack:
-        stack.enter_context(stop.at_step_boundary())
-        for stage in stages:
-            stack.enter_context(closing(stage.batches))
-        tracking = stack.enter_context(setting.trackers.of_fold(setting, fold, learner))
-        for event in events:
-            if isinstance(event, OutOfMemory | SkippedStep):
-                left_out = ": R01, the step is left out" if isinstance(event, SkippedStep) else ""
-                yield Progress("train", done, 1, f"fold {fold}: {event}{left_out}", line=True)
-                continue
-            if isinstance(event, fit.StepEvent):
-                tracking.step(event)
-                _save_within(setting, fold, learner, ranks.all_reduce_max(stop.requested))
-                rows += event.rows
-                if time.monotonic() - shown > SHOW_EVERY:
-                    shown = time.monotonic()
-                    done = start + share * event.number / event.of
-                    now = _so_far(log, learner, rows / (shown - begun))
-                    yield Progress(
-                        "train", done, 1, f"{place} epoch {event.epoch + 1}/{experiment.epochs}: {now}"
-                    )
-                continue
-            found, done = {}, start + share * event.number / experiment.epochs
-            where = f"fold {fold} epoch {event.number}/{experiment.epochs}"
-            if event.number == experiment.epochs or event.number % experiment.validate_every == 0:
-                yield Progress("train", done, 1, f"{where}, validating")
-                held_out = yield from _validate(setting, fold, learner, done)
-                found = scores(setting.metric, held_out, setting.loaded.table)
-            seconds = time.monotonic() - begun
-            line = log.add(event, learner.step, found, seconds, memory.peak_bytes(setting.device))
-            ranks.on_rank_zero(log.write)
-            begun, rows = time.monotonic(), 0
-            tracking.log(learner.step, log.lines[-1])
-            asked = ranks.all_reduce_max(
-                stop.requested
-            )  # a signal that comes after this waits for the next step
-            if event.number == experiment.epochs or event.number % experiment.save_every == 0 or asked:
-                _save(setting, fold, learner)
-            yield Progress("train", done, 1, f"{where}: {line}", line=True)
-            if asked and event.number < experiment.epochs:
-                where = f"fold {fold} epoch {event.number}"
-                raise ranks.raise_on_all_ranks(StoppedError(f"stopped after {where}, saved", asked))
-    return held_out
+    def __init__(self, context: _FoldContext, learner: Learner) -> None:
+        self.context, self.setting, self.learner = context, context.setting, learner
+        self.epochs = context.setting.experiment.epochs
+        self.log = EpochLog.read(context.folder / "log.jsonl", learner.epoch)
+        self.held_out: Predictions | None = None  # of the last epoch that was validated
+        self.done = 0.0  # of the fold
+        self.shown_at = 0.0  # when the progress bar last moved
+        self.epoch_start, self.rows = 0.0, 0
+
+    def run(self) -> Work[Predictions | None]:
+        """Trains to the last epoch and returns its held-out predictions, or None if no epoch was left."""
+        setting, fold = self.setting, self.context.fold
+        plan, stages = plan_of(setting, fold), train_stages(setting, fold)
+        if setting.experiment.compile and self.learner.epoch < self.epochs:
+            compile_training(self.learner.network)
+            yield self.context.show(0, f"fold {fold}: compiling takes {COST}", line=True)
+        with ExitStack() as stack:
+            stack.enter_context(self.context.stop.at_step_boundary())
+            for stage in stages:
+                stack.enter_context(closing(stage.batches))
+            tracking = stack.enter_context(setting.trackers.of_fold(setting, fold, self.learner))
+            self.epoch_start = time.monotonic()
+            for event in fit.fit(self.learner, stages, plan, setting.precision):
+                match event:
+                    case fit.StepEvent():
+                        yield from self._after_step(event, tracking)
+                    case fit.EpochEvent():
+                        yield from self._after_epoch(event, tracking)
+                    case OutOfMemory():
+                        yield self._line(f"fold {fold}: {event}")
+                    case SkippedStep():
+                        yield self._line(f"fold {fold}: {event}: R01, the step is left out")
+        return self.held_out
+
+    def _line(self, text: str) -> Progress:
+        return self.context.show(self.done, text, line=True)
+
+    def _after_step(self, event: fit.StepEvent, tracking: Tracking) -> Iterator[Progress]:
+        """Saves a checkpoint if it is time to, moves the progress bar. Raises StoppedError if asked to stop."""
+        tracking.step(event)
+        signal = self.setting.ranks.all_reduce_max(self.context.stop.requested)
+        every = self.setting.experiment.save_every_steps
+        if signal or (every and self.learner.step % every == 0):
+            _save(self.context, self.learner)
+        if signal:
+            raise self._stopped(f"epoch {self.learner.epoch + 1}, step {self.learner.steps_in_epoch}", signal)
+        self.rows += event.rows
+        now = time.monotonic()
+        if now - self.shown_at > SHOW_EVERY_S:
+            self.shown_at, self.done = now, event.number / event.of
+            place = f"fold {self.context.fold} ({self.context.position + 1} of {self.context.count})"
+            text = f"{place} epoch {event.epoch + 1}/{self.epochs}: {self._describe_epoch(now)}"
+            yield self.context.show(self.done, text)
+
+    def _describe_epoch(self, now: float) -> str:
+        """The epoch so far: its loss, the scores of the epoch before, images a second, memory."""
+        learner = self.learner
+        total, rows = (math.nan, 1) if learner.loss_sum is None else learner.loss_sum.tolist()
+        taken = memory.format_mebibytes(memory.device_memory(learner.device).taken)
+        return self.log.so_far(total / max(rows, 1), self.rows / (now - self.epoch_start), taken)
+
+    def _after_epoch(self, event: fit.EpochEvent, tracking: Tracking) -> Work[None]:
+        """Validates, logs and saves as the config asks. Raises StoppedError if asked to stop before the last epoch."""
+        setting, is_last = self.setting, event.number == self.epochs
+        self.done = event.number / self.epochs
+        label = f"fold {self.context.fold} epoch {event.number}/{self.epochs}"
+        values: dict[str, float] = {}
+        if is_last or event.number % setting.experiment.validate_every == 0:
+            yield self.context.show(self.done, f"{label}, validating")
+            self.held_out = yield from _validate(self.context, self.learner, self.done)
+            values = scores(setting.metric, self.held_out, setting.loaded.table)
+        seconds, peak = time.monotonic() - self.epoch_start, memory.peak_bytes(setting.device)
+        line = self.log.add(event, self.learner.step, values, seconds, peak)
+        setting.ranks.on_rank_zero(self.log.write)
+        self.epoch_start, self.rows = time.monotonic(), 0
+        tracking.log(self.learner.step, self.log.lines[-1])
+        # a signal that comes after this waits for the next step
+        signal = setting.ranks.all_reduce_max(self.context.stop.requested)
+        if is_last or signal or event.number % setting.experiment.save_every == 0:
+            _save(self.context, self.learner)
+        yield self._line(f"{label}: {line}")
+        if signal and not is_last:
+            raise self._stopped(f"epoch {event.number}", signal)
+
+    def _stopped(self, after: str, signal: int) -> Exception:
+        error = StoppedError(f"stopped after fold {self.context.fold} {after}, saved", signal)
+        return self.setting.ranks.raise_everywhere(error)
 
 
-def _so_far(log: EpochLog, learner: Learner, speed: float) -> str:
-    """The epoch that is under way: its loss, the scores of the one before, images a second, memory."""
-    total, rows = (math.nan, 1) if learner.loss_sum is None else learner.loss_sum.tolist()
-    return log.so_far(
-        total / max(rows, 1), speed, memory.format_mebibytes(memory.device_memory(learner.device).taken)
-    )
-
-
-def _validate(setting: RunContext, fold: int, learner: Learner, done: float) -> Work[Predictions]:
-    """The held-out predictions, of whose progress only what is worth a line is told."""
-    work = ResultOf(predict_held_out(setting, fold, learner.predictor))
+def _validate(context: _FoldContext, learner: Learner, done: float) -> Work[Predictions]:
+    """The held-out predictions; only lines of their progress are shown."""
+    work = ResultOf(predict_held_out(context.setting, context.fold, learner.predictor))
     for step in work:
         if step.line:
-            yield Progress("train", done, 1, f"fold {fold}: {step.detail}", line=True)
+            yield context.show(done, f"fold {context.fold}: {step.detail}", line=True)
     return work.result
 
 
@@ -211,7 +275,7 @@ def predict_held_out(setting: RunContext, fold: int, predictor: nn.Module) -> Wo
     if not len(rows):
         nothing, folds = np.zeros((0, len(table.classes)), np.float32), np.zeros(0, np.int64)
         return Predictions(table.ids[rows], folds, table.classes, nothing, multi_label=table.is_multi_label)
-    mine = ranks.shard_batches(rows, setting.experiment.batch_rows())
+    mine = setting.ranks.shard_batches(rows, setting.experiment.batch_rows())
     batches = prediction_batches(setting.loaded, setting.experiment, mine)
     loss, several = setting.techniques.parts.loss, table.is_multi_label
     shown = for_predicting(predictor, setting.precision, setting.experiment.image_size)
@@ -222,28 +286,17 @@ def predict_held_out(setting: RunContext, fold: int, predictor: nn.Module) -> Wo
         )
     finally:
         batches.close()
-    found = np.concatenate([part for part in ranks.all_gather(own) if len(part)])
+    found = np.concatenate([part for part in setting.ranks.all_gather(own) if len(part)])
     return Predictions(table.ids[rows], np.full(len(rows), fold), table.classes, found, multi_label=several)
 
 
-def _save(setting: RunContext, fold: int, learner: Learner) -> None:
+def _save(context: _FoldContext, learner: Learner) -> None:
     average = None if learner.average_network is None else learner.average_network.state_dict()
-    weights, state = learner.network.state_dict(), learner.state()
-    ranks.on_rank_zero(
-        lambda: save_checkpoint(
-            setting, fold, learner.epoch, weights, average, state, step=learner.steps_in_epoch
-        )
-    )
-
-
-def _save_within(setting: RunContext, fold: int, learner: Learner, asked: int) -> None:
-    """Saves within an epoch where it is time to, or to stop. Raises StoppedError then."""
-    every = setting.experiment.save_every_steps
-    if asked or (every and learner.step % every == 0):
-        _save(setting, fold, learner)
-    if asked:
-        where = f"fold {fold} epoch {learner.epoch + 1}, step {learner.steps_in_epoch}"
-        raise ranks.raise_on_all_ranks(StoppedError(f"stopped after {where}, saved", asked))
+    write = partial(
+        save_checkpoint, context.setting, context.fold, learner.epoch, learner.network.state_dict(), average,
+        learner.state(), step=learner.steps_in_epoch,
+    )  # fmt: skip
+    context.setting.ranks.on_rank_zero(write)
 
 
 def save_checkpoint(

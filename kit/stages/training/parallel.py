@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,8 @@ from kit.experiment.open_executor import check_kit, worker_name
 from kit.experiment.run_context import RunContext, prepare_run
 from kit.kinds.executor import Executor, JobProgress, JobResult
 from kit.runs.code_hash import code
-from kit.runs.locking import lock_folder
 from kit.runs.run import Run, provenance_diff
-from kit.stages.training.fold import run_fold
-
-ORPHAN_WAIT_S = (
-    60.0  # seconds in which a worker, whose command was killed, comes to its next step and leaves the fold
-)
+from kit.stages.training.fold import lock_fold, run_fold
 
 
 @dataclass(frozen=True)
@@ -78,13 +73,6 @@ def train_fold(job: FoldJob, stop: Stop) -> Work[None]:
             raise StoppedError(f"stopped before fold {job.fold}", stop.requested)
         yield from run_fold(setting, job.fold, job.position, job.of, stop)
     _check_seen(run, job)  # a mount that was lost on the way has left a folder of its name
-
-
-@contextmanager
-def lock_fold(run: Run, fold: int) -> Iterator[None]:
-    """Waits for a worker that an earlier command, killed itself, has left at the fold. Raises BusyError R08."""
-    with lock_folder(run.fold(fold), ORPHAN_WAIT_S):
-        yield
 
 
 def _check_seen(run: Run, job: FoldJob) -> None:

@@ -32,7 +32,7 @@ from kit.model.checkpoints import Checkpoint
 from kit.runs.checkpoint_paths import Target, find_targets
 from kit.runs.run import Run, begin, find_run
 from kit.runs.scoring import concat_predictions
-from kit.stages.training.fold import predict_held_out, save_checkpoint
+from kit.stages.training.fold import predict_held_out, save_checkpoint, write_held_out
 
 SHARED_KEYS = (  # keys of the resolved config that soup's runs share: the network, and what it is shown
     "backbone", "pooling", "head", "image_size", "cache_size", "resize", "crop_share", "split_seed", "splitter",
@@ -256,11 +256,7 @@ def _write_run(kitchen: SoupSearch, chosen: dict[int, tuple[str, ...]]) -> Work[
         more = {"soup": list(chosen[pot.fold])}
         path = save_checkpoint(setting, pot.fold, 1, made.state_dict(), None, {}, more)
         held_out = finish(predict_held_out(setting, pot.fold, made))
-        about = {
-            "run": setting.run.name, "fold": pot.fold, "rows": "oof",
-            "checkpoints": {str(pot.fold): checkpoints.tag(path)},
-        }  # fmt: skip
-        replace(held_out, metadata=about).write(setting.run.fold_predictions_file(pot.fold))
+        write_held_out(setting, pot.fold, held_out, path)
 
 
 def _describe_soup(

@@ -5,14 +5,16 @@ The same start again resumes each fold from its newest checkpoint, or says at on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
 
 from kit.config.workspace import Workspace
 from kit.core.files import StrPath, remove_partial_files
 from kit.core.progress import Work, finish
 from kit.core.stopping import Stop
-from kit.device import ranks
+from kit.device.ranks import ALONE, Ranks
 from kit.errors import ConfigError, KitError, StoppedError
 from kit.evaluation.competition import check_scoring
 from kit.experiment.oof import assemble
@@ -27,8 +29,8 @@ from kit.runs.run import (
     is_finished,
     select_folds,
 )
-from kit.stages.training.fold import run_fold
-from kit.stages.training.parallel import lock_fold, train_in_parallel
+from kit.stages.training.fold import lock_fold, run_fold
+from kit.stages.training.parallel import train_in_parallel
 
 
 def train(
@@ -52,34 +54,40 @@ def train_with_progress(
     name: str | None = None,
     folds: Sequence[int] | None = None,
     stop: Stop | None = None,
+    ranks: Ranks = ALONE,
 ) -> Work[Run]:
     """train, with its progress; where `stop` is asked to, it saves after the step and raises StoppedError R05."""
     if workspace.experiment.executor is not None:
-        (came,) = yield from train_runs([(workspace, name)], folds, stop)
+        (came,) = yield from train_runs([(workspace, name)], folds, stop, ranks)
         if isinstance(came, KitError):
             raise came
         return came
     run = find_run(workspace, name)
-    ranks.on_rank_zero(lambda: check_same_experiment(run, workspace.experiment))
-    if ranks.on_rank_zero(lambda: is_finished(run, folds)):
+    ranks.on_rank_zero(partial(check_same_experiment, run, workspace.experiment))
+    if ranks.on_rank_zero(partial(is_finished, run, folds)):
         return run
-    with ExitStack() as locks:
-        ranks.on_rank_zero(lambda: locks.enter_context(run.lock()) and None)
-        setting, wanted = yield from _start_run(workspace, run, folds)
+    stop = stop or Stop()
+    with ranks.enter_on_rank_zero(run.lock):
+        setting, wanted = yield from _start_run(workspace, run, folds, ranks)
         for position, fold in enumerate(wanted):
-            asked = ranks.all_reduce_max(0 if stop is None else stop.requested)
-            if asked:
+            signal = ranks.all_reduce_max(stop.requested)
+            if signal:
                 text = f"stopped before fold {fold}, all others are saved"
-                raise ranks.raise_on_all_ranks(StoppedError(text, asked))
-            with lock_fold(run, fold) if ranks.is_rank_zero() else nullcontext():
-                yield from run_fold(setting, fold, position, len(wanted), stop or Stop())
-        ranks.on_rank_zero(lambda: setting.trackers.log_pooled(setting, assemble(setting)))
+                raise ranks.raise_everywhere(StoppedError(text, signal))
+            with ranks.enter_on_rank_zero(partial(lock_fold, run, fold)):
+                yield from run_fold(setting, fold, position, len(wanted), stop)
+        ranks.on_rank_zero(partial(_pool_folds, setting))
     return run
 
 
-def _check_alone() -> None:
+def _pool_folds(setting: RunContext) -> None:
+    """Writes the run's out-of-fold predictions and logs their scores."""
+    setting.trackers.log_pooled(setting, assemble(setting))
+
+
+def _check_alone(ranks: Ranks) -> None:
     """Raises ConfigError C35 where several ranks would each give out folds."""
-    if ranks.world_size() > 1:
+    if ranks.count > 1:
         raise ConfigError(
             "an executor gives folds to workers, and ranks share each fold", code="C35",
             hint="--devices without --executor, or the other way round",
@@ -90,12 +98,13 @@ def train_runs(
     asked: Sequence[tuple[Workspace, str | None]],
     folds: Sequence[int] | None = None,
     stop: Stop | None = None,
+    ranks: Ranks = ALONE,
 ) -> Work[list[Run | KitError]]:
     """Trains several runs, workspaces with names, by the first one's executor, with progress: all open folds at once.
 
     A run that fails, or another process's, is its error; others go on. Stops raise as in `train_with_progress`.
     """
-    _check_alone()
+    _check_alone(ranks)
     executor = open_executor(asked[0][0], asked[0][0].experiment.device)
     came: dict[int, Run | KitError] = {}
     begun: dict[int, tuple[RunContext, list[int]]] = {}
@@ -108,7 +117,7 @@ def train_runs(
                     came[place] = run
                     continue
                 locks.enter_context(run.lock())
-                begun[place] = yield from _start_run(space, run, folds)
+                begun[place] = yield from _start_run(space, run, folds, ranks)
             except KitError as error:
                 came[place] = error
         came |= yield from train_in_parallel(executor, begun, stop or Stop())
@@ -116,17 +125,21 @@ def train_runs(
 
 
 def _start_run(
-    workspace: Workspace, run: Run, folds: Sequence[int] | None
+    workspace: Workspace, run: Run, folds: Sequence[int] | None, ranks: Ranks
 ) -> Work[tuple[RunContext, list[int]]]:
     """A run's setting and the folds that are wanted of it, once its folder says what it is."""
-    if ranks.is_rank_zero():
+    if ranks.is_zero:
         remove_partial_files(run.folder)
-    setting = yield from prepare_run(workspace, run)
-    asked = config_identity(workspace.experiment)
-    ranks.on_rank_zero(lambda: begin(run, asked, setting.resolve_config(), setting.provenance()))
-    ranks.on_rank_zero(lambda: setting.folds.write(run.folder / "folds.csv"))
+    setting = yield from prepare_run(workspace, run, ranks=ranks)
+    ranks.on_rank_zero(partial(_write_request, setting, config_identity(workspace.experiment)))
     wanted = select_folds(setting.folds, folds)
     for fold in wanted:
         setting.initial_checkpoint(fold)
         setting.pseudo_row_count(fold)
     return setting, wanted
+
+
+def _write_request(setting: RunContext, asked: Mapping[str, Any]) -> None:
+    """Writes what the run was asked for and made from, and its folds."""
+    begin(setting.run, asked, setting.resolve_config(), setting.provenance())
+    setting.folds.write(setting.run.folder / "folds.csv")
