@@ -84,7 +84,7 @@ def law_the_order_of_rows_does_not_matter(plugin: Metric) -> None:
 
 
 def law_a_shortcut_agrees_with_the_score(plugin: Metric) -> None:
-    """Shortcuts (`of_confusion`, `of_margins`, `of_true`, `reweighted`) give what `score` gives."""
+    """Shortcuts (`of_confusion`, `of_margins`, `of_true`, `score_by_weights`) give what `score` gives."""
     for truth, drawn in _draw(plugin):
         score = plugin.score(truth, drawn)
         if isinstance(plugin, FromConfusionMatrix) and truth.ndim == 1:

@@ -97,7 +97,7 @@ def test_with_a_limit_the_least_recently_used_go_first_whoever_needs_them(worksp
 def test_what_another_process_uses_stays(workspace: Workspace) -> None:
     folder = fill(workspace, 28)
     code = "import sys; from pathlib import Path; from kit.images.cache_store import UsageLock; "
-    code += "h = Hold(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
+    code += "h = UsageLock(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", code, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:

@@ -186,7 +186,7 @@ def test_a_grid_by_an_executor_is_the_same_sweep_and_one_that_fails_leaves_the_o
 def test_a_search_asks_for_as_many_trials_as_there_are_workers(
     competition: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kit.plugins.executor.inline.Inline.at_once", lambda self, jobs: min(jobs, 3))
+    monkeypatch.setattr("kit.plugins.executor.inline.Inline.parallelism", lambda self, jobs: min(jobs, 3))
     asked: list[int] = []
     monkeypatch.setattr(
         "kit.stages.training.sweep.train_runs",
