@@ -98,5 +98,5 @@ def _leads_to_kit(file: Path) -> bool:
 
 def _has_kit(folder: Path) -> bool:
     with suppress(OSError):
-        return (folder / "kit" / "bundles").is_dir()
+        return (folder / "kit" / "stages" / "bundles").is_dir()
     return False
