@@ -224,7 +224,11 @@ def on_config(config: MkDocsConfig) -> None:
     copy_sources(Path(SOURCES.name))
     config.plugins["mkdocstrings"].config.handlers["python"]["paths"] = [SOURCES.name]
     folders = {
-        f"{folder.name}/": sorted(f"{folder.name}/{file.name}" for file in folder.glob("*.md"))
+        f"{folder.name}/": [
+            f"{folder.name}/{file.name}"
+            # a README is the page of its folder, so it comes first
+            for file in sorted(folder.glob("*.md"), key=lambda file: (file.name != "README.md", file.name))
+        ]
         for folder in Path(config.docs_dir).iterdir()
         if folder.is_dir()
     }

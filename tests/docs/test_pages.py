@@ -12,6 +12,8 @@ from tests.documented import DOCS, ROOT, commands, parse
 PAGES = sorted(DOCS.rglob("*.md"))
 INDEX = (DOCS / "index.md").read_text()
 COOKBOOK = (DOCS / "cookbook.md").read_text()
+DECISIONS = DOCS / "decisions"
+RECORDS = sorted(DECISIONS.glob("[0-9]*.md"))
 
 
 def links(text: str) -> list[str]:
@@ -26,9 +28,29 @@ def headings(text: str) -> set[str]:
 
 def test_the_index_lists_each_page_once() -> None:
     listed = [target for target in links(INDEX) if target.endswith(".md")]
-    assert {DOCS / target for target in listed} == set(PAGES) - {DOCS / "index.md"}
+    assert {DOCS / target for target in listed} == set(PAGES) - {DOCS / "index.md", *RECORDS}
     in_lists = re.findall(r"\]\(([^)]+)\)", INDEX.split("**First steps**")[1])
     assert len(in_lists) == len(set(in_lists))
+
+
+def test_the_list_of_decisions_has_each_record_once() -> None:
+    listed = links((DECISIONS / "README.md").read_text())
+    assert sorted(listed) == [record.name for record in RECORDS]
+
+
+@pytest.mark.parametrize("number", range(1, len(RECORDS) + 1))
+def test_a_decision_has_its_number_and_three_parts(number: int) -> None:
+    record = RECORDS[number - 1]
+    text = record.read_text()
+    assert record.name.startswith(f"{number:04d}-")
+    assert text.startswith(f"# {number}. ")
+    assert re.findall(r"^## (.*)$", text, flags=re.MULTILINE) == ["Context", "Decision", "Consequence"]
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.stem)
+def test_a_decision_names_files_that_are_there(record: Path) -> None:
+    for path in re.findall(r"`((?:kit|tests)/[^`]*)`", record.read_text()):
+        assert (ROOT / path).exists(), path
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
