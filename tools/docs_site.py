@@ -190,8 +190,12 @@ def api_pages() -> dict[str, str]:
         parts = [f"# {module}", f"The public names of `{module}`, from their docstrings."]
         for name, place in public_names(module).items():
             home = place.rpartition(".")[0]
-            is_elsewhere = home != module and home in API
-            parts.append(f"[`{name}`]({home}.md#{place}) is in `{home}`." if is_elsewhere else f"::: {place}")
+            if home != module and home in API:
+                # the section of the other page is named for the module that defines the name
+                anchor = public_names(home)[place.rpartition(".")[2]]
+                parts.append(f"[`{name}`]({home}.md#{anchor}) is in `{home}`.")
+            else:
+                parts.append(f"::: {place}")
         pages[f"api/{module}.md"] = "\n\n".join(parts) + "\n"
     helpers = ["# Helpers for plugins", "The other public names, from their docstrings."]
     pages["api/helpers.md"] = "\n\n".join([*helpers, *(f"::: {place}" for place in find_helpers())]) + "\n"

@@ -100,6 +100,14 @@ def test_each_command_has_a_page_with_each_of_its_options() -> None:
     assert "## kit board score\n" in pages["commands/board.md"]
 
 
+def test_a_link_between_api_pages_leads_to_a_section() -> None:
+    pages = api_pages()
+    links = re.findall(r"\]\(([^)#]+)#([^)]+)\)", "".join(pages.values()))
+    assert links
+    for page, anchor in links:
+        assert f"::: {anchor}\n" in pages[f"api/{page}"], anchor
+
+
 def test_each_public_name_is_in_the_api_pages() -> None:
     text = api_pages()["api/kit.md"]
     sections = {line.rsplit(".", 1)[1] for line in text.splitlines() if line.startswith("::: ")}
