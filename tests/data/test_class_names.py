@@ -75,7 +75,8 @@ def test_what_is_one_class_is_said(tmp_path: Path) -> None:
     with pytest.warns(
         KitWarning, match=r"W40 .* one class, as sample.csv spells them: '0.0' is '0', '1.0' is '1'"
     ):
-        train_table(tmp_path, PLAIN)
+        table = train_table(tmp_path, PLAIN)
+    assert table.classes == ("0", "1")
 
 
 def test_the_samples_spelling_goes_before_the_class_lists_whose_order_is_kept(tmp_path: Path) -> None:

@@ -110,6 +110,7 @@ def test_what_is_no_encoding_of_text_is_the_configs_fault(encoding: str, tmp_pat
 
 def test_one_damaged_character_among_good_ones_is_no_other_encoding(tmp_path: Path) -> None:
     error = refused(tmp_path, TEXT.encode() + "3,\u00fc".encode()[:-1] + b"\n")
+    assert error.code == "D25"
     assert error.summary.endswith("is UTF-8 with 1 damaged character, line 4 has the byte 0xC3")
     assert "data.encoding" not in error.hint
 

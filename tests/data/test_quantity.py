@@ -35,6 +35,8 @@ def test_different_numbers_are_a_quantity_whose_hint_makes_classes(tmp_path: Pat
     assert caught.value.summary == (
         "the label has 301 different numbers in 301 rows, at most 1 of each: it is a quantity, not classes"
     )
+    (finding,) = check_label_numbers(drawn(tmp_path / "frequent", [*["0.0"] * 9, *values[1:]]))
+    assert (finding.code, finding.level) == ("K44", "warning")
     words = shlex.split(caught.value.hint.partition(", which")[0])
     data = Data.model_validate({**WEIGHTS.model_dump(), **apply_overrides({}, words)["data"]})
     # the quartiles of 0, 0.1 ... 30 are 7.5, 15 and 22.5

@@ -1,4 +1,4 @@
-"""docs/promises.md: each promise names a test that there is; and a few that no other file shows."""
+"""docs/promises.md: each promise names a test that checks it and its code; and a few that no other file shows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,8 +23,45 @@ ROWS = re.findall(rf"^\| {CELL} \| (?:(\S+(?: \S+)*) \| )?([\w/]+)::(\w+) \|$", 
 
 
 @lru_cache
-def named_in(file: Path) -> set[str]:
-    return {node.name for node in ast.parse(file.read_text()).body if isinstance(node, ast.FunctionDef)}
+def definitions(file: Path) -> Mapping[str, ast.stmt]:
+    """The functions, classes and constants of a test module by name."""
+    found: dict[str, ast.stmt] = {}
+    for node in ast.parse(file.read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found[node.name] = node
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                found |= {name.id: node for name in ast.walk(target) if isinstance(name, ast.Name)}
+    return found
+
+
+def text_of(file: Path, test: str) -> str:
+    """A test with its decorators and with all definitions of its module that it uses, as source text."""
+    known, texts, open_names, seen = definitions(file), [], [test], {test}
+    while open_names:
+        node = known[open_names.pop()]
+        texts.append(ast.unparse(node))
+        names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+        names |= {part.arg for part in ast.walk(node) if isinstance(part, ast.arg)}  # fixtures
+        open_names += sorted(names & set(known) - seen)
+        seen |= names
+    return "\n".join(texts)
+
+
+CHECKS = re.compile(r"\bassert\b|pytest\.(raises|warns)\(|testing\.assert_")
+
+
+def broken_promise(code: str, file: Path, test: str) -> str:
+    """Why a test cannot show a promise; empty if it can."""
+    if test not in definitions(file):
+        return f"{file.name} has no {test}"
+    text = text_of(file, test)
+    if re.search(r"@pytest\.mark\.(skip|xfail)\b", text):
+        return f"{test} never runs or may fail"
+    if not CHECKS.search(text):
+        return f"{test} checks nothing"
+    lacking = [each for each in code.split() if each not in ("", "-") and not re.search(rf"\b{each}\b", text)]
+    return f"{test} does not check {', '.join(lacking)}" if lacking else ""
 
 
 def test_each_row_of_the_tables_is_read() -> None:
@@ -41,8 +78,28 @@ def test_each_row_of_the_tables_is_read() -> None:
     ("promise", "code", "file", "name"), ROWS, ids=[f"{row[2]}::{row[3]}" for row in ROWS]
 )
 def test_each_promise_has_its_test(promise: str, code: str, file: str, name: str) -> None:
-    assert name in named_in(ROOT / "tests" / f"{file}.py")
     assert all(each == "-" or each in codes() for each in code.split())
+    assert broken_promise(code, ROOT / "tests" / f"{file}.py", name) == "", promise
+
+
+@pytest.mark.parametrize(
+    ("code", "test", "broken"),
+    [
+        ("", "test_a", "test_a checks nothing"),
+        ("", "test_b", ""),
+        ("D03", "test_b", "test_b does not check D03"),
+        ("D05 -", "test_b", ""),
+        ("", "test_c", "test_c never runs or may fail"),
+        ("", "test_d", "test_x.py has no test_d"),
+    ],
+)
+def test_a_test_that_shows_nothing_is_found(code: str, test: str, broken: str, tmp_path: Path) -> None:
+    file = tmp_path / "test_x.py"
+    file.write_text(
+        "CODE = 'D05'\ndef see():\n    assert CODE\ndef test_a(): pass\ndef test_b(): see()\n"
+        "@pytest.mark.skip\ndef test_c(): see()\n"
+    )
+    assert broken_promise(code, file, test) == broken
 
 
 def test_images_are_decoded_in_one_place() -> None:

@@ -11,7 +11,6 @@ import click
 import pytest
 
 from kit.commands._menu import menu, run
-from kit.commands.demo import COMMANDS
 from kit.config.overrides import apply_overrides
 from kit.config.parsing import validate_config
 
@@ -74,27 +73,3 @@ def test_the_first_screen_shows_five_commands_and_no_output() -> None:
         ["$", "kit", name] for name in ("init", "check", "train", "tta", "blend")
     ]
     assert "```text" in TEXT.split("```console")[1]  # the picture of the pipeline follows
-
-
-def test_the_tutorial_shows_the_output_of_each_command_of_the_demo() -> None:
-    output = demo_output()
-    assert re.findall(r"^\$ kit (.*)$", output, flags=re.MULTILINE) == list(COMMANDS)
-    for printed in output.split("\n$ kit ")[1:]:
-        assert len(printed.splitlines()) > 3, printed
-
-
-def test_the_readme_has_the_demos_real_output() -> None:
-    assert "<!-- demo -->" not in TEXT
-    assert "test macro_f1 0.9" in TEXT
-    shown = re.search(r"^\.\.\.\n(test .*?)```", TEXT, flags=re.DOTALL | re.MULTILINE)
-    assert shown is not None
-    for line in shown[1].splitlines():
-        assert line in demo_output().splitlines()
-
-
-def demo_output() -> str:
-    """What `kit demo` prints, as the tutorial shows it."""
-    tutorial = (ROOT / "docs" / "tutorial.md").read_text()
-    shown = re.search(r"^## The demo\n.*?```text\n(.*?)```", tutorial, flags=re.DOTALL | re.MULTILINE)
-    assert shown is not None
-    return shown[1]

@@ -27,6 +27,7 @@ from PIL import Image
 from kit.config.models import Data, keys
 from kit.config.overrides import apply_overrides
 from kit.config.parsing import parse, validate_config
+from kit.core.error_codes import codes
 from kit.data.csv_file import read_csv
 from kit.data.folds import Folds
 from kit.data.predictions import Predictions, metadata_of
@@ -112,9 +113,17 @@ def read(content: bytes, reader: Callable[[Path], Any], name: str = "file") -> N
 
 
 def calm(work: Callable[[], Any]) -> None:
-    with warnings.catch_warnings(), suppress(KitError):
+    """Runs `work`, which may raise a KitError with a code of docs/codes.md and a summary, and nothing else."""
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        work()
+        try:
+            work()
+        except KitError as error:
+            raised = error
+        else:
+            return
+    assert raised.code in codes(), repr(raised)
+    assert raised.summary
 
 
 MODES = {

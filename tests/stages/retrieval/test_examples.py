@@ -15,7 +15,7 @@ from kit.config.workspace import Workspace
 from kit.core.progress import finish
 from kit.data.embeddings import Embeddings
 from kit.stages.prediction.embed import embed
-from kit.stages.retrieval.examples import Map, example_page
+from kit.stages.retrieval.examples import Map, _choose, example_page
 from kit.stages.retrieval.figures import embedding_map
 
 
@@ -32,10 +32,38 @@ def test_a_query_stands_beside_the_nearest_images_of_its_folds_gallery(space: Pa
         cosines = wide[[at[name] for name in gallery]] @ wide[at[query.id]]
         assert [one.id for one in near] == [gallery[row] for row in np.argsort(-cosines, kind="stable")[:3]]
         assert near[0].similarity == pytest.approx(cosines.max(), abs=1e-5)
+    labels = {
+        line.split(",")[0]: line.split(",")[1] for line in (space / "data/train.csv").read_text().split()
+    }
+    held = [name for name in found.ids.tolist() if folds[name] == "0"]
+    nearest = (wide[[at[name] for name in held]] @ wide[[at[name] for name in gallery]].T).argmax(axis=1)
+    answers = [labels[gallery[row]] for row in nearest]
+    assert page.wrong == sum(labels[name] != answer for name, answer in zip(held, answers, strict=True))
+    assert len(page.queries) == 8
     wrong = [query.label != near.label for query, near, *_ in page.queries]
-    assert sum(wrong) == min(page.wrong, 4) or page.rows - page.wrong < 4
     assert wrong == sorted(wrong, reverse=True)
+    assert sum(wrong) == min(page.wrong, max(4, 8 - (len(held) - page.wrong)))
     assert len(page.map.places) == page.rows == 30
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "count", "chosen"),
+    [
+        (10, 10, 8, (4, 4)),
+        (10, 10, 7, (4, 3)),
+        (1, 19, 8, (1, 7)),
+        (0, 20, 8, (0, 8)),
+        (18, 2, 8, (6, 2)),
+        (2, 1, 8, (2, 1)),
+    ],
+)
+def test_half_of_the_queries_are_answered_wrongly_if_there_are_such(
+    wrong: int, right: int, count: int, chosen: tuple[int, int]
+) -> None:
+    is_right = np.random.default_rng(0).permutation(np.arange(wrong + right) < right)
+    places = _choose(is_right, count, np.random.default_rng(1))
+    assert is_right[places].tolist() == [False] * chosen[0] + [True] * chosen[1]
+    assert len(set(places.tolist())) == len(places)
 
 
 def test_two_pictures_are_written(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score, log_loss
 from sklearn.neighbors import KNeighborsClassifier
 
 from kit.config.workspace import Workspace
@@ -39,6 +40,12 @@ def table_of(workspace: Workspace) -> Table:
 
 def source_of(workspace: Workspace) -> EmbeddedRun:
     return read_source(workspace, "runs/a", table_of(workspace))
+
+
+def as_sums_of_one(shares: np.ndarray) -> np.ndarray:
+    """float32 probabilities as scikit-learn wants them."""
+    wide = shares.astype(np.float64)
+    return np.asarray(wide / wide.sum(axis=1, keepdims=True))
 
 
 def read(workspace: Workspace, views: str, split: str, run: str = "a") -> Predictions:
@@ -92,7 +99,23 @@ def test_a_blend_takes_classifier_and_retrieval(embedded: Workspace) -> None:
 
     tta(embedded, ["runs/a"])
     (made,) = retrieve(embedded, ["runs/a"], "product")
-    assert made.gain is not None or made.plain
+    table, plain, mine = (
+        table_of(embedded),
+        read(embedded, "plain", "oof"),
+        read(embedded, "plain-product", "oof"),
+    )
+    truth, before = table.targets()[table.rows_of(mine.ids)], plain.align(mine.ids)
+    by_hand = [
+        f1_score(truth, shares.argmax(axis=1), average="macro") for shares in (before, mine.probabilities)
+    ]
+    assert made.plain["macro_f1"] == pytest.approx(by_hand[0])
+    assert made.plain["log_loss"] == pytest.approx(log_loss(truth, as_sums_of_one(before)), abs=1e-6)
+    assert made.gain is not None
+    assert made.gain.over == "plain"
+    assert made.gain.value == pytest.approx(by_hand[1] - by_hand[0])
+    assert made.gain.low is not None
+    assert made.gain.high is not None
+    assert made.gain.low <= made.gain.value <= made.gain.high
     assert blend(embedded, ["runs/a", "runs/a@plain-power", "runs/a@plain-product"]).test_rows == 12
 
 

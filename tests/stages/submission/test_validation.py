@@ -115,7 +115,9 @@ def test_an_id_in_another_unicode_form_says_that_this_is_the_difference(tmp_path
     composed, decomposed = "caf\u00e9", "cafe\u0301"
     (tmp_path / "data/sample_submission.csv").write_text(f"id,label\n{composed},ant\n")
     (tmp_path / "mine.csv").write_text(f"id,label\n{decomposed},ant\n")
-    first, second = check_submission(workspace, tmp_path / "mine.csv").faults
+    made = check_submission(workspace, tmp_path / "mine.csv")
+    assert made.error().code == "D41"
+    first, second = made.faults
     assert first.detail == (
         f"is not in the sample; it is {composed!r}, the same text in another Unicode form (NFD, not NFC)"
     )
