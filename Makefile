@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench crash fuzz soak docs test-matrix clean
+.PHONY: help demo test lint coverage mutate bench crash fuzz soak docs test-matrix clean
 
 help:  ## what there is to make
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1	/'
@@ -29,6 +29,14 @@ lint: $(INSTALLED)  ## style and types
 
 test: lint  ## style, types, and every test, a file of them on each of two cores
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+coverage: $(INSTALLED)  ## the share of kit/ that the tests run, with their subprocesses; 40 minutes
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report=term
+	@$(BIN)/python -m coverage html --quiet --directory .coverage-html
+	@echo "the lines and branches that no test runs: .coverage-html/index.html"
+
+mutate: $(INSTALLED)  ## changes folds, scores and blending one operator at a time, and lists what no test notices; 1 hour
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tools.mutate --jobs 2
 
 test-matrix:  ## the tests on each installed Python and on the lowest versions of setup.cfg
 	@$(PYTHON) -m tools.matrix
@@ -62,4 +70,4 @@ docs: $(VENV)/.docs  ## the site in site/: docs/, commands and API; a broken lin
 	@echo "site/index.html; search needs a server: $(BIN)/python -m http.server --directory site 8000"
 
 clean:  ## remove the environment and what runs have left
-	rm -rf $(VENV) .matrix site cache runs data submissions/[0-9]* submissions/board.csv *.egg-info
+	rm -rf $(VENV) .matrix .coverage .coverage-html site cache runs data submissions/[0-9]* submissions/board.csv *.egg-info
