@@ -49,11 +49,14 @@ TORCHVISION: list[dict[str, Any]] = [
     {"name": "RandomResizedCrop", "scale": [0.35, 1.0]},
     {"name": "RandomHorizontalFlip", "p": 0.5},
     {
-        "name": "RandomAffine", "degrees": TURN, "translate": [SHIFT, SHIFT], "scale": [1 - ZOOM, 1 + ZOOM],
+        "name": "RandomAffine",
+        "degrees": TURN,
+        "translate": [SHIFT, SHIFT],
+        "scale": [1 - ZOOM, 1 + ZOOM],
         "interpolation": "bilinear",
     },
     {"name": "ColorJitter", "brightness": LIGHT, "contrast": LIGHT, "saturation": LIGHT, "hue": HUE},
-]  # fmt: skip
+]
 NAMED = ("light", "heavy", "retail", "randaugment", "copies")
 
 

@@ -58,8 +58,15 @@ def kits_batches(cache: Cache, size: int, batch: int) -> Iterator[int]:
     """kit's batches, one a turn, epoch after epoch."""
     labels = np.arange(len(cache)) % 8
     batches = TrainBatches(
-        cache, labels, np.arange(len(cache)), Sampler.open("shuffled"), Augmenter.open("retail"), size, batch, workers=0
-    )  # fmt: skip
+        cache,
+        labels,
+        np.arange(len(cache)),
+        Sampler.open("shuffled"),
+        Augmenter.open("retail"),
+        size,
+        batch,
+        workers=0,
+    )
     epoch = 0
     while True:
         for made in batches.epoch(epoch):

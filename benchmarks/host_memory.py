@@ -23,9 +23,16 @@ import numpy as np
 
 SAMPLED = 0.01  # seconds
 CONFIG = {
-    "splitter": "holdout", "augmenter": "flips", "backbone": {"name": "small", "width": 4, "stages": 1},
-    "image_size": 16, "cache_size": 20, "epochs": 1, "batch_size": 250, "workers": 0, "precision": "float32",
-}  # fmt: skip
+    "splitter": "holdout",
+    "augmenter": "flips",
+    "backbone": {"name": "small", "width": 4, "stages": 1},
+    "image_size": 16,
+    "cache_size": 20,
+    "epochs": 1,
+    "batch_size": 250,
+    "workers": 0,
+    "precision": "float32",
+}
 
 
 def draw(root: Path, images: int, classes: int = 10) -> None:

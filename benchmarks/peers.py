@@ -166,9 +166,17 @@ class Contest:
             out = self.room / "timm"
             shutil.rmtree(out, ignore_errors=True)
             called(
-                command, self.room, python=self.python, train=self.train.resolve(), tree=tree, arch=arch, out=out,
-                classes=len(set(self.photos.labels)), epochs=epochs, workers=self.options.workers,
-            )  # fmt: skip
+                command,
+                self.room,
+                python=self.python,
+                train=self.train.resolve(),
+                tree=tree,
+                arch=arch,
+                out=out,
+                classes=len(set(self.photos.labels)),
+                epochs=epochs,
+                workers=self.options.workers,
+            )
             with (out / "r" / "summary.csv").open(newline="") as file:
                 found.append(float(list(csv.DictReader(file))[-1]["eval_top1"]) / 100)
         return statistics.mean(found)
@@ -199,8 +207,9 @@ def contend(sides: Sequence[Side], turns: int, images: int) -> None:
         mine = [statistics.median(column) for column in zip(*runs[side.name], strict=True)]
         print(
             f"{side.name}: median {shown(mine)}, {images / mine[0]:.1f} images/s by the clock; kit is "
-            f"{mine[0] / first[0]:.2f} times as fast, {mine[1] / first[1]:.2f} in processor time", flush=True,
-        )  # fmt: skip
+            f"{mine[0] / first[0]:.2f} times as fast, {mine[1] / first[1]:.2f} in processor time",
+            flush=True,
+        )
 
 
 def spent() -> float:

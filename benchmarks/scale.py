@@ -179,12 +179,16 @@ def prepare(name: str, axis: str, size: int, root: Path) -> None:
 
 MEASURED: dict[str, dict[str, Point]] = {
     "rows": {
-        "table": measure_table, "folds": measure_folds, "cache": measure_cache, "cache_open": measure_cache,
-        "predictions": measure_predictions, "blend": measure_blend,
+        "table": measure_table,
+        "folds": measure_folds,
+        "cache": measure_cache,
+        "cache_open": measure_cache,
+        "predictions": measure_predictions,
+        "blend": measure_blend,
     },
     "classes": {"folds": measure_folds, "predictions": measure_predictions, "blend": measure_blend},
     "runs": {"board": measure_board, "records": measure_records, "blend_runs": measure_blend},
-}  # fmt: skip
+}
 IMPORTS = (
     "kit.stages.blending.blend",
     "kit.images.cache",

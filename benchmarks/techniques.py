@@ -97,9 +97,13 @@ def prepared(root: Path, options: argparse.Namespace) -> Path:
     config = read_json(root / "config.json")
     config["data"]["class_groups"] = options.group_column
     config |= {
-        "backbone": {"name": "timm", "arch": options.arch}, "image_size": options.size, "batch_size": 32,
-        "splitter": {**config["splitter"], "folds": 2}, "validate_every": 1000, "save_every": 1000,
-    }  # fmt: skip
+        "backbone": {"name": "timm", "arch": options.arch},
+        "image_size": options.size,
+        "batch_size": 32,
+        "splitter": {**config["splitter"], "folds": 2},
+        "validate_every": 1000,
+        "save_every": 1000,
+    }
     write_json(root / "config.json", config)
     return root
 

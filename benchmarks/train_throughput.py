@@ -50,9 +50,14 @@ def draw(root: Path, images: int) -> None:
 def setting_of(root: Path, options: argparse.Namespace, ranks: Ranks = ALONE) -> RunContext:
     """What `kit train` would prepare: the default recipe, one fold of all but a few rows."""
     overrides = [
-        f"backbone.arch={options.arch}", f"image_size={options.size}", f"batch_size={options.batch}",
-        "splitter=holdout", "splitter.share=0.05", "loss=label_smoothing", f"precision={options.precision}",
-    ]  # fmt: skip
+        f"backbone.arch={options.arch}",
+        f"image_size={options.size}",
+        f"batch_size={options.batch}",
+        "splitter=holdout",
+        "splitter.share=0.05",
+        "loss=label_smoothing",
+        f"precision={options.precision}",
+    ]
     workspace = Workspace.open(root, overrides)
     return finish(prepare_run(workspace, find_run(workspace), ranks=ranks))
 

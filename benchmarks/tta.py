@@ -65,9 +65,14 @@ def draw(root: Path, images: int, train_rows: int = 160, classes: int = 8) -> No
 def trained(root: Path, options: argparse.Namespace) -> list[Predictor]:
     """The networks of a run `r` of so many folds, each trained for a few steps."""
     asked = [
-        f"backbone.arch={options.arch}", f"image_size={options.size}", "epochs=4", "optimizer.lr=0.002",
-        f"splitter.folds={options.folds}", "batch_size=32", "ema_decay=0",
-    ]  # fmt: skip
+        f"backbone.arch={options.arch}",
+        f"image_size={options.size}",
+        "epochs=4",
+        "optimizer.lr=0.002",
+        f"splitter.folds={options.folds}",
+        "batch_size=32",
+        "ema_decay=0",
+    ]
     run = train(root, asked, name="r")
     return [network(run.fold(fold) / "0004", root) for fold in range(options.folds)]
 
@@ -138,8 +143,12 @@ def against_ttach(root: Path, checkpoint: Path, rows: int) -> tuple[float, float
     with tempfile.TemporaryDirectory() as folder:
         paths = [table.paths[int(row)] for row in chosen]
         kept = finish(fill_cache(Path(folder), paths, Geometry.of(experiment), space.competition.data)).cache
-        found = _in_turns(wrapper, ours, views, PlainBatches(kept, np.arange(len(paths)), experiment.image_size,
-                                                             experiment.crop_share, 32, 0))  # fmt: skip
+        found = _in_turns(
+            wrapper,
+            ours,
+            views,
+            PlainBatches(kept, np.arange(len(paths)), experiment.image_size, experiment.crop_share, 32, 0),
+        )
     return found
 
 

@@ -13,9 +13,15 @@ FIRST = 0xE000  # holes of f-strings are characters of Unicode's private use are
 HOLE = "[\ue000-\uf8ff]"
 # what holes stand for, by the last part of their expression, where any run's name would not do
 PLAUSIBLE = {
-    "option": "--label", "views": "d4", "kind": "loss", "split": "train", "number": "7", "command": "tta",
-    "value": "0.5", "score": "0.5",
-}  # fmt: skip
+    "option": "--label",
+    "views": "d4",
+    "kind": "loss",
+    "split": "train",
+    "number": "7",
+    "command": "tta",
+    "value": "0.5",
+    "score": "0.5",
+}
 
 
 @dataclass(frozen=True)

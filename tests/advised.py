@@ -29,9 +29,14 @@ from tests.advised_pairs import is_key, keys_in, opened_together, pair_faults, t
 from tests.advised_python import python_faults
 
 PLUGIN_OPTIONS = {
-    "views": "views", "ensembler": "ensembler", "policy": "ensembler", "scorer": "scorer", "reranker": "reranker",
-    "rerankers": "reranker", "executor": "executor",
-}  # fmt: skip
+    "views": "views",
+    "ensembler": "ensembler",
+    "policy": "ensembler",
+    "scorer": "scorer",
+    "reranker": "reranker",
+    "rerankers": "reranker",
+    "executor": "executor",
+}
 ANY = "r"  # what other holes of commands stand for
 # options of pip, git, torchrun, ray, tensorboard and timm's script
 FOREIGN = frozenset(

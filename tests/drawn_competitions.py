@@ -225,10 +225,16 @@ def imet() -> StandIn:
     train, tests = hashes("a", ROWS), hashes("t", TESTS)
     files = {
         "train.csv": table("id,attribute_ids", train, cycle(cells)),
-        "labels.csv": csv("attribute_id,attribute_name", "13,culture::x", "51,culture::y", "147,culture::z",
-                          "616,tag::a", "813,tag::b"),
+        "labels.csv": csv(
+            "attribute_id,attribute_name",
+            "13,culture::x",
+            "51,culture::y",
+            "147,culture::z",
+            "616,tag::a",
+            "813,tag::b",
+        ),
         "sample_submission.csv": sample("id,attribute_ids", tests, "13 51"),
-    }  # fmt: skip
+    }
     images = below("train", train, ".png") + below("test", tests, ".png")
     found = {"label": "attribute_ids", "label_separator": " ", "classes": "labels.csv"}
     return StandIn(files, images, found, SAMPLES_F1, "labels")
@@ -262,10 +268,19 @@ def plant_pathology_2020() -> StandIn:
 
 def plant_pathology_2021() -> StandIn:
     cells = (
-        "healthy", "scab", "frog_eye_leaf_spot", "rust", "complex", "powdery_mildew", "scab frog_eye_leaf_spot",
-        "scab frog_eye_leaf_spot complex", "frog_eye_leaf_spot complex", "rust frog_eye_leaf_spot", "rust complex",
+        "healthy",
+        "scab",
+        "frog_eye_leaf_spot",
+        "rust",
+        "complex",
+        "powdery_mildew",
+        "scab frog_eye_leaf_spot",
+        "scab frog_eye_leaf_spot complex",
+        "frog_eye_leaf_spot complex",
+        "rust frog_eye_leaf_spot",
+        "rust complex",
         "powdery_mildew complex",
-    )  # fmt: skip
+    )
     train, tests = (
         [f"{name}.jpg" for name in hashes(kind, count)] for kind, count in (("a", ROWS), ("t", TESTS))
     )
@@ -289,12 +304,22 @@ def isic_2020() -> StandIn:
     diagnosis = ["melanoma" if cell == "1" else "unknown" for cell in target]
     more = "patient_id,sex,age_approx,anatom_site_general_challenge"
     files = {
-        "train.csv": table(f"image_name,{more},diagnosis,benign_malignant,target", train, patients, sex,
-                           cycle(("45.0", "50.0", "60.0")), place, diagnosis, kind, target),
-        "test.csv": table(f"image_name,{more}", tests, names("IP_9", TESTS), sex[:TESTS], ["45.0"] * TESTS,
-                          place[:TESTS]),
+        "train.csv": table(
+            f"image_name,{more},diagnosis,benign_malignant,target",
+            train,
+            patients,
+            sex,
+            cycle(("45.0", "50.0", "60.0")),
+            place,
+            diagnosis,
+            kind,
+            target,
+        ),
+        "test.csv": table(
+            f"image_name,{more}", tests, names("IP_9", TESTS), sex[:TESTS], ["45.0"] * TESTS, place[:TESTS]
+        ),
         "sample_submission.csv": sample("image_name,target", tests, "0"),
-    }  # fmt: skip
+    }
     images = below("jpeg/train", train, ".jpg") + below("jpeg/test", tests, ".jpg")
     found = {"id": "image_name", "label": "target", "group": "patient_id", "test": "test.csv"}
     return StandIn(files, images, found, AUC, "positive")
@@ -304,12 +329,23 @@ def isic_2024() -> StandIn:
     train, tests = names("ISIC_00", ROWS), names("ISIC_99", TESTS)
     patients, age = [f"IP_{n // 3:04}" for n in range(ROWS)], cycle(("45.0", "50.0", "60.0"))
     files = {
-        "train-metadata.csv": table("isic_id,target,patient_id,age_approx,sex", train, cycle("00010000"), patients, age,
-                                    cycle(("male", "female"))),
-        "test-metadata.csv": table("isic_id,patient_id,age_approx,sex", tests, names("IP_9", TESTS), age[:TESTS],
-                                   cycle(("male", "female"), TESTS)),
+        "train-metadata.csv": table(
+            "isic_id,target,patient_id,age_approx,sex",
+            train,
+            cycle("00010000"),
+            patients,
+            age,
+            cycle(("male", "female")),
+        ),
+        "test-metadata.csv": table(
+            "isic_id,patient_id,age_approx,sex",
+            tests,
+            names("IP_9", TESTS),
+            age[:TESTS],
+            cycle(("male", "female"), TESTS),
+        ),
         "sample_submission.csv": sample("isic_id,target", tests, "0.3"),
-    }  # fmt: skip
+    }
     images = below("train-image/image", train, ".jpg") + below("test-image/image", tests, ".jpg")
     found = {"id": "isic_id", "label": "target", "group": "patient_id"}
     return StandIn(files, images, found, AUC, "positive")
@@ -320,19 +356,33 @@ def isic_2019() -> StandIn:
     lesions = [f"BCN_{n // 2:05}" for n in range(ROWS)]
     site = cycle(("anterior torso", "upper extremity", "lower extremity"))
     files = {
-        "ISIC_2019_Training_GroundTruth.csv": table(f"image,{classes}", train, *hot(ROWS, 3, "1.0", "0.0"),
-                                                    ["0.0"] * ROWS),
-        "ISIC_2019_Training_Metadata.csv": table("image,age_approx,anatom_site_general,lesion_id,sex", train,
-                                                 cycle(("55.0", "30.0", "60.0")), site, lesions,
-                                                 cycle(("female", "male"))),
-        "ISIC_2019_Test_Metadata.csv": table("image,age_approx,anatom_site_general,sex", tests, ["55.0"] * TESTS,
-                                             site[:TESTS], cycle(("female", "male"), TESTS)),
-    }  # fmt: skip
+        "ISIC_2019_Training_GroundTruth.csv": table(
+            f"image,{classes}", train, *hot(ROWS, 3, "1.0", "0.0"), ["0.0"] * ROWS
+        ),
+        "ISIC_2019_Training_Metadata.csv": table(
+            "image,age_approx,anatom_site_general,lesion_id,sex",
+            train,
+            cycle(("55.0", "30.0", "60.0")),
+            site,
+            lesions,
+            cycle(("female", "male")),
+        ),
+        "ISIC_2019_Test_Metadata.csv": table(
+            "image,age_approx,anatom_site_general,sex",
+            tests,
+            ["55.0"] * TESTS,
+            site[:TESTS],
+            cycle(("female", "male"), TESTS),
+        ),
+    }
     images = below("ISIC_2019_Training_Input", train, ".jpg") + below("ISIC_2019_Test_Input", tests, ".jpg")
     found = {
-        "train": "ISIC_2019_Training_GroundTruth.csv", "test": "ISIC_2019_Test_Metadata.csv", "sample": None,
-        "id": "image", "label": "{MEL}{NV}{BCC}{UNK}",
-    }  # fmt: skip
+        "train": "ISIC_2019_Training_GroundTruth.csv",
+        "test": "ISIC_2019_Test_Metadata.csv",
+        "sample": None,
+        "id": "image",
+        "label": "{MEL}{NV}{BCC}{UNK}",
+    }
     return StandIn(files, images, found, MACRO_F1, None)
 
 
@@ -353,10 +403,15 @@ def hotel_id() -> StandIn:
     )
     train, tests, chain = list(train), list(tests), cycle(chains)
     files = {
-        "train.csv": table("image,chain,hotel_id,timestamp", train, chain, cycle(hotels),
-                           [f"2018-01-{n + 1:02} 10:02:00" for n in range(ROWS)]),
+        "train.csv": table(
+            "image,chain,hotel_id,timestamp",
+            train,
+            chain,
+            cycle(hotels),
+            [f"2018-01-{n + 1:02} 10:02:00" for n in range(ROWS)],
+        ),
         "sample_submission.csv": sample("image,hotel_id", tests, "36363 53586 18807 64314 60181"),
-    }  # fmt: skip
+    }
     images = [f"train_images/{place}/{name}" for place, name in zip(chain, train, strict=True)]
     images += below("test_images", tests)
     found = {
@@ -389,12 +444,17 @@ def ubc_ocean() -> StandIn:
     train, tests = names("4", ROWS), names("41", TESTS)
     wide = [f"{20000 + 7 * n}" for n in range(ROWS)]
     files = {
-        "train.csv": table("image_id,label,image_width,image_height,is_tma", train,
-                           cycle(("HGSC", "LGSC", "CC", "EC", "MC")), wide, wide[::-1],
-                           cycle(("False", "False", "True"))),
+        "train.csv": table(
+            "image_id,label,image_width,image_height,is_tma",
+            train,
+            cycle(("HGSC", "LGSC", "CC", "EC", "MC")),
+            wide,
+            wide[::-1],
+            cycle(("False", "False", "True")),
+        ),
         "test.csv": table("image_id,image_width,image_height", tests, wide[:TESTS], wide[-TESTS:]),
         "sample_submission.csv": sample("image_id,label", tests, "HGSC"),
-    }  # fmt: skip
+    }
     images = below("train_images", train, ".png") + below("test_images", tests, ".png")
     return StandIn(files, images, {"id": "image_id", "label": "label", "group": None}, MACRO_F1, "label")
 
@@ -403,10 +463,15 @@ def paddy() -> StandIn:
     kinds = cycle(("blast", "hispa", "normal"))
     train, tests = names("100", ROWS, ".jpg"), names("200", TESTS, ".jpg")
     files = {
-        "train.csv": table("image_id,label,variety,age", train, kinds, cycle(("ADT45", "Ponni", "Zonal")),
-                           [str(45 + n % 7) for n in range(ROWS)]),
+        "train.csv": table(
+            "image_id,label,variety,age",
+            train,
+            kinds,
+            cycle(("ADT45", "Ponni", "Zonal")),
+            [str(45 + n % 7) for n in range(ROWS)],
+        ),
         "sample_submission.csv": sample("image_id,label", tests, ""),
-    }  # fmt: skip
+    }
     images = [f"train_images/{kind}/{name}" for kind, name in zip(kinds, train, strict=True)]
     images += below("test_images", tests)
     found = {"id": "image_id", "label": "label", "images": "train_images/{label}/{id}"}
@@ -416,16 +481,29 @@ def paddy() -> StandIn:
 def iwildcam() -> StandIn:
     train, tests = hashes("a", ROWS), hashes("t", TESTS)
     files = {
-        "train.csv": table("category_id,date_captured,file_name,frame_num,id,location,seq_id,seq_num_frames",
-                           cycle(("19", "0", "3")), [f"2011-05-{n + 1:02}" for n in range(ROWS)],
-                           [f"{name}.jpg" for name in train], cycle("123"), train, [str(n // 4) for n in range(ROWS)],
-                           [f"6f0{n // 3}" for n in range(ROWS)], ["3"] * ROWS),
-        "test.csv": table("date_captured,file_name,frame_num,id,location,seq_id,seq_num_frames",
-                          [f"2012-05-{n + 1:02}" for n in range(TESTS)], [f"{name}.jpg" for name in tests],
-                          cycle("123", TESTS), tests, cycle(("91", "92"), TESTS), cycle(("7a1", "7a2"), TESTS),
-                          ["3"] * TESTS),
+        "train.csv": table(
+            "category_id,date_captured,file_name,frame_num,id,location,seq_id,seq_num_frames",
+            cycle(("19", "0", "3")),
+            [f"2011-05-{n + 1:02}" for n in range(ROWS)],
+            [f"{name}.jpg" for name in train],
+            cycle("123"),
+            train,
+            [str(n // 4) for n in range(ROWS)],
+            [f"6f0{n // 3}" for n in range(ROWS)],
+            ["3"] * ROWS,
+        ),
+        "test.csv": table(
+            "date_captured,file_name,frame_num,id,location,seq_id,seq_num_frames",
+            [f"2012-05-{n + 1:02}" for n in range(TESTS)],
+            [f"{name}.jpg" for name in tests],
+            cycle("123", TESTS),
+            tests,
+            cycle(("91", "92"), TESTS),
+            cycle(("7a1", "7a2"), TESTS),
+            ["3"] * TESTS,
+        ),
         "sample_submission.csv": sample("Id,Category", tests, "0"),
-    }  # fmt: skip
+    }
     images = below("train_images", train, ".jpg") + below("test_images", tests, ".jpg")
     found = {"label": "category_id", "group": "location", "test": "test.csv"}
     return StandIn(files, images, found, MACRO_F1, "label")
@@ -521,12 +599,23 @@ def strip_ai() -> StandIn:
     owners = [f"q{n // 2:03}" for n in range(TESTS)]
     tests = [f"{patient}_{n % 2}" for n, patient in enumerate(owners)]
     files = {
-        "train.csv": table("image_id,center_id,patient_id,image_num,label", train, cycle(("11", "4")), patients,
-                           cycle("01"), [("CE", "LAA")[n // 2 % 2] for n in range(ROWS)]),
-        "test.csv": table("image_id,center_id,patient_id,image_num", tests, cycle(("11", "4"), TESTS), owners,
-                          cycle("01", TESTS)),
+        "train.csv": table(
+            "image_id,center_id,patient_id,image_num,label",
+            train,
+            cycle(("11", "4")),
+            patients,
+            cycle("01"),
+            [("CE", "LAA")[n // 2 % 2] for n in range(ROWS)],
+        ),
+        "test.csv": table(
+            "image_id,center_id,patient_id,image_num",
+            tests,
+            cycle(("11", "4"), TESTS),
+            owners,
+            cycle("01", TESTS),
+        ),
         "sample_submission.csv": sample("patient_id,CE,LAA", sorted(set(owners)), "0.5,0.5"),
-    }  # fmt: skip
+    }
     images = below("train", train, ".tif") + below("test", tests, ".tif")
     found = {"id": "image_id", "label": "label", "group": "patient_id", "test": "test.csv"}
     return StandIn(files, images, found, LOG_LOSS, "probabilities")
@@ -567,4 +656,4 @@ COMPETITIONS = {
     "Rice Disease": rice(),
     "Game of Deep Learning: Ships": ships(),
     "Mayo Clinic STRIP AI": strip_ai(),
-}  # fmt: skip
+}

@@ -49,19 +49,36 @@ def drawn_facts(
     counts = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(counts, (truth, told), 1)
     curves = tuple(
-        EpochCurve(fold, tuple(range(1, 41)), {
-            key: tuple(rng.random(40).tolist())
-            for key in ("macro_f1", "train_loss", "lr", "images_per_second", "memory_mib")
-        })
+        EpochCurve(
+            fold,
+            tuple(range(1, 41)),
+            {
+                key: tuple(rng.random(40).tolist())
+                for key in ("macro_f1", "train_loss", "lr", "images_per_second", "memory_mib")
+            },
+        )
         for fold in range(5)
-    )  # fmt: skip
+    )
     runs = tuple(
         TrainedRun(
-            f"{name}{number}", "2026-01-01", "resnet18", 128, 40, 5, 5, "finished", {"loss": name},
-            {"macro_f1": 0.9 - number / 10, "log_loss": 0.1 * number, "accuracy": 0.5}, 4000, 100.0, 900, 0, curves,
+            f"{name}{number}",
+            "2026-01-01",
+            "resnet18",
+            128,
+            40,
+            5,
+            5,
+            "finished",
+            {"loss": name},
+            {"macro_f1": 0.9 - number / 10, "log_loss": 0.1 * number, "accuracy": 0.5},
+            4000,
+            100.0,
+            900,
+            0,
+            curves,
         )
         for number in range(3)
-    )  # fmt: skip
+    )
     shown = picture(f"image {name}")
     return Facts(
         name=name,

@@ -90,9 +90,15 @@ def write_family(root: Path, family: Family) -> tuple[Workspace, list[tuple[File
         where = folder / "predictions" / "plain"
         pair = (
             File(where / "oof.parquet", ids, folds, classes, members[place], about),
-            File(where / "test.parquet", np.tile(test, family.folds), np.repeat(np.arange(family.folds), len(test)),
-                 classes, shares, about),
-        )  # fmt: skip
+            File(
+                where / "test.parquet",
+                np.tile(test, family.folds),
+                np.repeat(np.arange(family.folds), len(test)),
+                classes,
+                shares,
+                about,
+            ),
+        )
         for file in pair:
             file.write(about={**about, "folds": made.fingerprint()} if file is pair[0] else about)
         files.append(pair)
@@ -100,9 +106,14 @@ def write_family(root: Path, family: Family) -> tuple[Workspace, list[tuple[File
 
 
 def _write_tables(
-    root: Path, family: Family, classes: tuple[str, ...], ids: np.ndarray, truth: np.ndarray, units: np.ndarray,
+    root: Path,
+    family: Family,
+    classes: tuple[str, ...],
+    ids: np.ndarray,
+    truth: np.ndarray,
+    units: np.ndarray,
     test: np.ndarray,
-) -> None:  # fmt: skip
+) -> None:
     data = root / "data"
     (data / "images").mkdir(parents=True)
     lines = [f"{name},{classes[label]},g{unit}" for name, label, unit in zip(ids, truth, units, strict=True)]

@@ -84,19 +84,23 @@ SAFETENSORS = {
     "overlapping tensors": safetensors(
         json.dumps({"a": tensor([0, 8], [2]), "b": tensor([4, 12], [2])}).encode(), body=bytes(12)
     ),
-    "beyond its end": safetensors(json.dumps({"a": tensor([0, 4 * 10**9], [10**9])}).encode(), body=bytes(16)),
+    "beyond its end": safetensors(
+        json.dumps({"a": tensor([0, 4 * 10**9], [10**9])}).encode(), body=bytes(16)
+    ),
     "huge shape": safetensors(json.dumps({"a": tensor([0, 4], [2**40, 2**40])}).encode(), body=bytes(4)),
     "header of an exabyte": safetensors(b"{}", length=2**60),
     "header of 60 MB": safetensors(b'{"a":"' + b"a" * (60 * 2**20) + b'"}'),
     "deep header": safetensors(b'{"a":' * 50_000 + b"1" + b"}" * 50_000),
     "header that is no JSON": safetensors(b"\xff\xfe\0{"),
     "empty": safetensors(b"", length=0),
-}  # fmt: skip
+}
 STATES = {
-    "code": code_as_state, "code in a bare pickle": code_as_bare_pickle,
+    "code": code_as_state,
+    "code in a bare pickle": code_as_bare_pickle,
     "code in an archive": code_beneath_a_tensors_name,
-    "bomb": bomb_as_state, "overlapping": overlapping_archive,
-}  # fmt: skip
+    "bomb": bomb_as_state,
+    "overlapping": overlapping_archive,
+}
 
 
 def bomb_as_index(file: Path) -> None:

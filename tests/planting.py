@@ -77,9 +77,13 @@ def scans() -> tuple[list[Image], np.ndarray]:
 
 
 def plant(
-    root: Path, copies: bool = False, wrong: bool = False, groups: bool = False, shift: bool = False,
+    root: Path,
+    copies: bool = False,
+    wrong: bool = False,
+    groups: bool = False,
+    shift: bool = False,
     size: int | None = None,
-) -> Planted:  # fmt: skip
+) -> Planted:
     """Writes the competition with these faults; `size` takes the first digits; without any it is clean."""
     images, labels = scans()
     images, labels = images[:size], labels[:size]

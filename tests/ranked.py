@@ -96,9 +96,14 @@ def _rank(
     work: Callable[..., int], root: Path, said: Path, number: int, count: int, port: int, *given: object
 ) -> None:
     os.environ |= {
-        "RANK": str(number), "LOCAL_RANK": str(number), "WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count),
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1",
-    }  # fmt: skip
+        "RANK": str(number),
+        "LOCAL_RANK": str(number),
+        "WORLD_SIZE": str(count),
+        "LOCAL_WORLD_SIZE": str(count),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "OMP_NUM_THREADS": "1",
+    }
     os.chdir(root)
     out, err = (said / f"{number}.{name}" for name in ("out", "err"))
     with out.open("w") as first, err.open("w") as second, redirect_stdout(first), redirect_stderr(second):

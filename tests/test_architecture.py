@@ -121,6 +121,18 @@ def test_files_stay_readable() -> None:
     assert statistics.median(lengths.values()) < 120
 
 
+def test_few_statements_escape_the_formatter() -> None:
+    """`fmt: skip` is for tables of data; 514 statements had it to save lines."""
+    marked = [
+        f"{file.relative_to(ROOT)}:{number}"
+        for folder in ("kit", "plugins", "benchmarks", "tools", "tests")
+        for file in sorted((ROOT / folder).rglob("*.py"))
+        for number, line in enumerate(file.read_text().splitlines(), 1)
+        if re.search(r"#\s*fmt: (skip|off)\b", line)
+    ]
+    assert len(marked) <= 30, marked
+
+
 def test_every_module_begins_with_a_sentence_on_what_it_is() -> None:
     for file in FILES:
         text = ast.get_docstring(ast.parse(file.read_text())) or ""

@@ -21,10 +21,15 @@ def test_a_message_is_a_summary_five_cases_and_what_to_try() -> None:
 @pytest.mark.parametrize(
     ("kind", "code"),
     [
-        ("RunError", 1), ("ConfigError", 2), ("PluginError", 2), ("DataError", 3), ("CheckpointError", 3),
-        ("InvalidError", 4), ("BusyError", 75),
+        ("RunError", 1),
+        ("ConfigError", 2),
+        ("PluginError", 2),
+        ("DataError", 3),
+        ("CheckpointError", 3),
+        ("InvalidError", 4),
+        ("BusyError", 75),
     ],
-)  # fmt: skip
+)
 def test_exit_codes_are_those_of_the_drawing(kind: str, code: int) -> None:
     error = getattr(errors, kind)
     assert error.exit_code == code

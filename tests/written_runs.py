@@ -30,10 +30,19 @@ def shares(truth: Sequence[int], sure: float, wrong: Sequence[int] = ()) -> np.n
 
 
 def write_run(
-    root: Path, run: str, *, views: str = "plain", sure: float = 0.8, wrong: Sequence[int] = (),
-    folds: Sequence[int] = FOLDS, oof_folds: Sequence[int] | None = None, classes: Sequence[str] = CLASSES,
-    rows: Sequence[int] = tuple(range(9)), test: Sequence[str] = TEST, about: Mapping[str, Any] | None = None,
-) -> Path:  # fmt: skip
+    root: Path,
+    run: str,
+    *,
+    views: str = "plain",
+    sure: float = 0.8,
+    wrong: Sequence[int] = (),
+    folds: Sequence[int] = FOLDS,
+    oof_folds: Sequence[int] | None = None,
+    classes: Sequence[str] = CLASSES,
+    rows: Sequence[int] = tuple(range(9)),
+    test: Sequence[str] = TEST,
+    about: Mapping[str, Any] | None = None,
+) -> Path:
     """runs/<run> with folds.csv and predictions/<views>; test rows are of classes 0 1 2 0."""
     folder = root / "runs" / run
     made = Folds(np.array(TRAIN, dtype=str), np.array(folds)[:, None])

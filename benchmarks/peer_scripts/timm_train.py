@@ -26,11 +26,24 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("data_dir", type=Path)
     for name, default in (
-        ("model", "resnet50"), ("num-classes", 1000), ("img-size", 224), ("batch-size", 128), ("epochs", 300),
-        ("opt", "sgd"), ("lr", 0.05), ("weight-decay", 2e-5), ("warmup-epochs", 5), ("smoothing", 0.1),
-        ("device", "cuda"), ("output", "."), ("experiment", "r"), ("checkpoint-hist", 10), ("workers", 4),
-        ("amp-dtype", "float16"), ("log-interval", 50),
-    ):  # fmt: skip
+        ("model", "resnet50"),
+        ("num-classes", 1000),
+        ("img-size", 224),
+        ("batch-size", 128),
+        ("epochs", 300),
+        ("opt", "sgd"),
+        ("lr", 0.05),
+        ("weight-decay", 2e-5),
+        ("warmup-epochs", 5),
+        ("smoothing", 0.1),
+        ("device", "cuda"),
+        ("output", "."),
+        ("experiment", "r"),
+        ("checkpoint-hist", 10),
+        ("workers", 4),
+        ("amp-dtype", "float16"),
+        ("log-interval", 50),
+    ):
         parser.add_argument(f"--{name}", type=type(default), default=default)
     parser.add_argument("--amp", action="store_true")
     parser.add_argument("--channels-last", action="store_true")
@@ -40,9 +53,14 @@ def options() -> argparse.Namespace:
 def loaders(asked: argparse.Namespace, config: dict[str, Any]) -> tuple[Any, Any]:
     """timm's loaders with train.py's default augmentation, and its prefetcher."""
     shared = {
-        "input_size": config["input_size"], "batch_size": asked.batch_size, "num_workers": asked.workers,
-        "mean": config["mean"], "std": config["std"], "device": torch.device(asked.device), "use_prefetcher": True,
-    }  # fmt: skip
+        "input_size": config["input_size"],
+        "batch_size": asked.batch_size,
+        "num_workers": asked.workers,
+        "mean": config["mean"],
+        "std": config["std"],
+        "device": torch.device(asked.device),
+        "use_prefetcher": True,
+    }
     train = create_dataset("", root=str(asked.data_dir), split="train", is_training=True)
     held = create_dataset("", root=str(asked.data_dir), split="validation", is_training=False)
     return (
@@ -63,9 +81,15 @@ def arranged(images: torch.Tensor, asked: argparse.Namespace) -> torch.Tensor:
 
 
 def train_epoch(
-    epoch: int, model: torch.nn.Module, loader: Any, optimizer: Any, schedule: Any, loss_of: Any,
-    autocast: Autocast, asked: argparse.Namespace,
-) -> float:  # fmt: skip
+    epoch: int,
+    model: torch.nn.Module,
+    loader: Any,
+    optimizer: Any,
+    schedule: Any,
+    loss_of: Any,
+    autocast: Autocast,
+    asked: argparse.Namespace,
+) -> float:
     """One epoch; the mean loss."""
     model.train()
     meter = utils.AverageMeter()

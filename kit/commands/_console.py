@@ -59,9 +59,13 @@ def show_warnings() -> None:
     shown: set[str] = set()
 
     def show(
-        message: Warning | str, category: type[Warning], filename: str, lineno: int,
-        file: TextIO | None = None, line: str | None = None,
-    ) -> None:  # fmt: skip
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
         if issubclass(category, KitWarning) and str(message) not in shown:
             shown.add(str(message))
             click.secho(escape_control(f"warning: {message}"), err=True, fg="yellow")
@@ -127,7 +131,13 @@ def _bars() -> Bars:
 
     rest = Column(ratio=1, no_wrap=True)  # what a narrow terminal cuts first
     return Bars(
-        TextColumn("{task.description}"), BarColumn(bar_width=20), TaskProgressColumn(), TimeElapsedColumn(),
-        TimeRemainingColumn(), TextColumn("{task.fields[detail]}", table_column=rest, markup=False),
-        console=console(stderr=True), expand=True, transient=True,
-    )  # fmt: skip
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[detail]}", table_column=rest, markup=False),
+        console=console(stderr=True),
+        expand=True,
+        transient=True,
+    )

@@ -31,9 +31,13 @@ def table(found: Diversity) -> Table:
     made.add_row("", "", "", "", numbers, numbers)
     for place, name in enumerate(found.names):
         made.add_row(
-            str(place + 1), name, f"{found.scores[place]:.4f}", _gain(found, place),
-            _cells(found.correlation, place), _cells(found.overlap, place),
-        )  # fmt: skip
+            str(place + 1),
+            name,
+            f"{found.scores[place]:.4f}",
+            _gain(found, place),
+            _cells(found.correlation, place),
+            _cells(found.overlap, place),
+        )
     return made
 
 
@@ -65,8 +69,13 @@ def as_json(found: Diversity) -> dict[str, Any]:
     from dataclasses import asdict
 
     return {
-        "members": list(found.names), "metric": found.metric, "scores": list(found.scores),
-        "correlation": found.correlation.tolist(), "overlap": found.overlap.tolist(),
-        "ensembler": found.ensembler, "score": found.score, "gains": [asdict(one) for one in found.gains],
+        "members": list(found.names),
+        "metric": found.metric,
+        "scores": list(found.scores),
+        "correlation": found.correlation.tolist(),
+        "overlap": found.overlap.tolist(),
+        "ensembler": found.ensembler,
+        "score": found.score,
+        "gains": [asdict(one) for one in found.gains],
         "rows": found.rows,
-    }  # fmt: skip
+    }

@@ -98,8 +98,9 @@ def loader(overrides: tuple[str, ...], workers: str | None, steps: int, as_json:
     advice = found.advice()
     click.echo(
         "used is what this config trains with; no other number is faster by more than 5 %"
-        if advice is None else f"used is what this config trains with; faster here: workers={advice}"
-    )  # fmt: skip
+        if advice is None
+        else f"used is what this config trains with; faster here: workers={advice}"
+    )
 
 
 def _loader_table(found: LoaderBenchmark) -> Table:
@@ -120,9 +121,13 @@ def _table(found: SpeedBenchmark) -> Table:
 
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading, side in (
-        ("precision", "left"), ("layout", "left"), ("training", "right"), ("", "left"), ("predicting", "right"),
+        ("precision", "left"),
+        ("layout", "left"),
+        ("training", "right"),
         ("", "left"),
-    ):  # fmt: skip
+        ("predicting", "right"),
+        ("", "left"),
+    ):
         made.add_column(heading, justify="right" if side == "right" else "left", no_wrap=True)
     for rate in found.rates:
         way = rate.way

@@ -219,9 +219,16 @@ def _show(board: Board, as_json: bool) -> None:
     made = table("rank", "number", "name", "metric", "cv", "rows", "leaderboard", "members", "ensembler")
     for entry in entries:
         made.add_row(
-            str(ranks[entry.key] or ""), str(entry.number), entry.name, entry.metric, number(entry.cv),
-            str(entry.rows), number(entry.leaderboard), entry.members, entry.ensembler,
-        )  # fmt: skip
+            str(ranks[entry.key] or ""),
+            str(entry.number),
+            entry.name,
+            entry.metric,
+            number(entry.cv),
+            str(entry.rows),
+            number(entry.leaderboard),
+            entry.members,
+            entry.ensembler,
+        )
     if entries:
         _console.console().print(made, markup=False)
     else:

@@ -22,7 +22,7 @@ from kit.commands._console import echo, print_result
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     members: tuple[str, ...], out: Path, ensembler: str | None, wheels: bool, tries: bool, as_json: bool
-) -> None:  # fmt: skip
+) -> None:
     """Pack a submission's networks, config, plugins and kit itself for a notebook without a network.
 
     There, `python predict.py --images DIR --sample sample_submission.csv` predicts the images of that folder as the

@@ -109,8 +109,12 @@ def _show(shelves: Sequence[CacheFolder], as_json: bool) -> None:
     for shelf in shelves:
         when = datetime.fromtimestamp(shelf.used).astimezone().strftime("%Y-%m-%d %H:%M")
         table.add_row(
-            shelf.name, "damaged" if shelf.images is None else str(shelf.images),
-            "" if shelf.current is None else str(shelf.current), format_size(shelf.bytes), when,
-            " ".join(shelf.needed_by) or "nothing", "removed" if shelf.removed else shelf.kept,
-        )  # fmt: skip
+            shelf.name,
+            "damaged" if shelf.images is None else str(shelf.images),
+            "" if shelf.current is None else str(shelf.current),
+            format_size(shelf.bytes),
+            when,
+            " ".join(shelf.needed_by) or "nothing",
+            "removed" if shelf.removed else shelf.kept,
+        )
     _console.console().print(table, markup=False)

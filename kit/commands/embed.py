@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 @click.command(cls=RepeatedPathsCommand)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option(
-    "--checkpoints", "-c", multiple=True, metavar="PATH...",
+    "--checkpoints",
+    "-c",
+    multiple=True,
+    metavar="PATH...",
     help="Runs, folds or single checkpoint folders; may be repeated.",
-)  # fmt: skip
+)
 @click.option("--name", help="Embed by the config's network as it begins, without training, as this run.")
 @click.option("--views", default="plain", show_default=True, help="Views plugin, or its JSON with options.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")

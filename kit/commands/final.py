@@ -32,9 +32,16 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Show the plan, and train nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
-    members: tuple[str, ...], record: str | None, ensembler: str | None, seeds: str | None, hours: float | None,
-    name: str | None, top_k: int | None, dry_run: bool, as_json: bool,
-) -> None:  # fmt: skip
+    members: tuple[str, ...],
+    record: str | None,
+    ensembler: str | None,
+    seeds: str | None,
+    hours: float | None,
+    name: str | None,
+    top_k: int | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     """Train the members of a blend on all rows, predict, blend, and write the submission.
 
     Each member becomes a run RUN-final: the same epochs, no row held out, so there is no score of it. Weights are
@@ -140,22 +147,38 @@ def _plan_as_json(plan: FinalPlan) -> dict[str, Any]:
     return {
         "units": [_unit_as_json(unit) for unit in plan.units],
         "left_out": [_unit_as_json(unit) for unit in plan.left_out],
-        "seconds": plan.total, "within": plan.seconds, "blending": plan.blending, "ensembler": dict(plan.ensembler),
-        "metric": plan.metric, "cv": plan.cv, "notes": list(plan.notes),
-    }  # fmt: skip
+        "seconds": plan.total,
+        "within": plan.seconds,
+        "blending": plan.blending,
+        "ensembler": dict(plan.ensembler),
+        "metric": plan.metric,
+        "cv": plan.cv,
+        "notes": list(plan.notes),
+    }
 
 
 def _unit_as_json(unit: TrainingJob) -> dict[str, Any]:
     return {
-        "run": unit.run.name, "of": [one.text for one in unit.members], "seed": unit.seed, "epochs": unit.epochs,
-        "done": unit.epochs_done, "trains": unit.training_seconds, "predicts": unit.prediction_seconds,
-    }  # fmt: skip
+        "run": unit.run.name,
+        "of": [one.text for one in unit.members],
+        "seed": unit.seed,
+        "epochs": unit.epochs,
+        "done": unit.epochs_done,
+        "trains": unit.training_seconds,
+        "predicts": unit.prediction_seconds,
+    }
 
 
 def _as_json(made: Final) -> dict[str, Any]:
     one = made.submitted
     return {
-        "path": str(one.path), "number": one.number, "runs": list(made.runs), "left_out": dict(made.left_out),
+        "path": str(one.path),
+        "number": one.number,
+        "runs": list(made.runs),
+        "left_out": dict(made.left_out),
         "no_weight": list(made.no_weight),
-        "metric": one.metric, "cv_of_members": one.cv, "ensembler": dict(one.ensembler), "test_rows": one.test_rows,
-    }  # fmt: skip
+        "metric": one.metric,
+        "cv_of_members": one.cv,
+        "ensembler": dict(one.ensembler),
+        "test_rows": one.test_rows,
+    }

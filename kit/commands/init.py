@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("folder", default=".", type=click.Path(exists=True, file_okay=False))
-@click.option("--recipe", default="auto", show_default=True, type=click.Choice(["auto", "scratch", "finetune"]),
-              help="What to begin with; auto fine-tunes where pretrained weights are to be had.")  # fmt: skip
+@click.option(
+    "--recipe",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "scratch", "finetune"]),
+    help="What to begin with; auto fine-tunes where pretrained weights are to be had.",
+)
 @click.option("--train", help="CSV of labelled rows, or the folder whose folders are classes.")
 @click.option("--test", help="CSV of rows to predict; else the sample's ids.")
 @click.option("--sample", help="The sample submission.")
@@ -29,8 +34,13 @@ if TYPE_CHECKING:
 @click.option("--test-images", help="The same for rows to predict.")
 @click.option("--group", help="Column whose equal values must share a fold.")
 @click.option("--classes", help="CSV whose first column lists the classes.")
-@click.option("--val", default="join", show_default=True, type=click.Choice(["join", "holdout", "ignore"]),
-              help="What becomes of a validation folder beside the training one.")  # fmt: skip
+@click.option(
+    "--val",
+    default="join",
+    show_default=True,
+    type=click.Choice(["join", "holdout", "ignore"]),
+    help="What becomes of a validation folder beside the training one.",
+)
 @click.option(
     "--metric", help="What the competition scores; by default the sample shows it (kit plugins metric)."
 )
@@ -39,9 +49,14 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Write over the config.json that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
-    folder: str, recipe: str, val: ValUse, metric: str | None, force: bool, as_json: bool,
+    folder: str,
+    recipe: str,
+    val: ValUse,
+    metric: str | None,
+    force: bool,
+    as_json: bool,
     **given: str | None,
-) -> None:  # fmt: skip
+) -> None:
     """Write config.json for the competition in a folder, from the files it finds.
 
     \b
@@ -62,8 +77,16 @@ def command(
     counts, shape = _read_tables(made)
     _console.echo(f"wrote {made.path}")
     if as_json:
-        _console.print_json({"config": made.path, "recipe": made.recipe, "findings": made.findings,
-                       "metric": made.metric, "format": shape, **counts})  # fmt: skip
+        _console.print_json(
+            {
+                "config": made.path,
+                "recipe": made.recipe,
+                "findings": made.findings,
+                "metric": made.metric,
+                "format": shape,
+                **counts,
+            }
+        )
 
 
 def _read_tables(made: InitResult) -> tuple[dict[str, int], str | None]:

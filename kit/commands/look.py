@@ -26,9 +26,14 @@ def _picture(file: str) -> Callable[[F], F]:
         return out
 
     return click.option(
-        "--out", type=click.Path(dir_okay=False, path_type=Path), default=Path(file), show_default=True,
-        metavar="FILE.png", help="The picture's file.", callback=is_png,
-    )  # fmt: skip
+        "--out",
+        type=click.Path(dir_okay=False, path_type=Path),
+        default=Path(file),
+        show_default=True,
+        metavar="FILE.png",
+        help="The picture's file.",
+        callback=is_png,
+    )
 
 
 @click.group()
@@ -85,19 +90,32 @@ def augment(
 @_picture("lr.png")
 @click.option("--find", is_flag=True, help="Train while the rate rises, and see where the loss falls.")
 @click.option(
-    "--from", "lowest", type=click.FloatRange(0, min_open=True), default=1e-6, show_default=True,
+    "--from",
+    "lowest",
+    type=click.FloatRange(0, min_open=True),
+    default=1e-6,
+    show_default=True,
     help="Lowest rate of --find.",
-)  # fmt: skip
+)
 @click.option(
-    "--to", "highest", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True,
+    "--to",
+    "highest",
+    type=click.FloatRange(0, min_open=True),
+    default=1.0,
+    show_default=True,
     help="Highest rate of --find.",
-)  # fmt: skip
+)
 @click.option("--steps", type=click.IntRange(10), default=120, show_default=True, help="Steps of --find.")
 @click.option("--json", "as_json", is_flag=True, help="Print the file and the numbers as JSON.")
 def lr(
-    overrides: tuple[str, ...], out: Path, find: bool, lowest: float, highest: float, steps: int,
+    overrides: tuple[str, ...],
+    out: Path,
+    find: bool,
+    lowest: float,
+    highest: float,
+    steps: int,
     as_json: bool,
-) -> None:  # fmt: skip
+) -> None:
     """Draw the learning rate of every step of a fold, over all stages; or find a good peak for it.
 
     \b
@@ -134,9 +152,15 @@ def _draw(workspace: Workspace, out: Path) -> dict[str, Any]:
     echo(f"{sum(curve.epochs)} epochs, {len(curve.rates)} steps a fold")
     echo(f"peak {peak:.3g} at step {at} (epoch {curve.epoch_of(at):.1f}), {curve.rates[-1]:.3g} at the end")
     return {
-        "steps": len(curve.rates), "peak": peak, "peak_step": at, "first": curve.rates[0], "last": curve.rates[-1],
-        "stages": [{"epochs": e, "steps_per_epoch": s} for e, s in zip(curve.epochs, curve.steps, strict=True)],
-    }  # fmt: skip
+        "steps": len(curve.rates),
+        "peak": peak,
+        "peak_step": at,
+        "first": curve.rates[0],
+        "last": curve.rates[-1],
+        "stages": [
+            {"epochs": e, "steps_per_epoch": s} for e, s in zip(curve.epochs, curve.steps, strict=True)
+        ],
+    }
 
 
 def _find(workspace: Workspace, out: Path, lowest: float, highest: float, steps: int) -> dict[str, Any]:

@@ -64,9 +64,10 @@ def command(overrides: tuple[str, ...], sizes: str | None, out: Path | None, as_
     )
     console().print(_table(found, shown))
     blocks = found.footprint.activations(found.images)
-    click.echo(f"activations of {found.images} images, by block: " + ", ".join(
-        f"{name} {format_mebibytes(count)}" for name, count in blocks.items() if count >= 2**10
-    ))  # fmt: skip
+    click.echo(
+        f"activations of {found.images} images, by block: "
+        + ", ".join(f"{name} {format_mebibytes(count)}" for name, count in blocks.items() if count >= 2**10)
+    )
     if found.measured is not None:
         click.echo(
             f"a real step of {found.images} took {format_mebibytes(found.measured)}, of which kernels' own scratch "

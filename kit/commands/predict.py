@@ -19,18 +19,41 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--images", type=FOLDER, required=True, help="The folder of the test images.")
 @click.option("--sample", type=FILE, required=True, help="The sample submission, whose rows are predicted.")
 @click.option("--test", type=FILE, help="The test table, if the competition has one.")
-@click.option("--bad-test", type=click.Choice(["prior", "stop"]), default="prior", show_default=True,
-              help="An image that cannot be read: give its row the class prior, or stop.")  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), default=Path("submission.csv"), show_default=True,
-              help="The submission.")  # fmt: skip
-@click.option("--work", type=click.Path(path_type=Path), default=Path("kit-work"), show_default=True,
-              help="A folder for decoded images and predictions.")  # fmt: skip
+@click.option(
+    "--bad-test",
+    type=click.Choice(["prior", "stop"]),
+    default="prior",
+    show_default=True,
+    help="An image that cannot be read: give its row the class prior, or stop.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("submission.csv"),
+    show_default=True,
+    help="The submission.",
+)
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path),
+    default=Path("kit-work"),
+    show_default=True,
+    help="A folder for decoded images and predictions.",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
 @click.option("--workers", type=int, help="Loader processes; by default kit decides.")
 def command(
-    bundle: Path, overrides: tuple[str, ...], images: Path, sample: Path, test: Path | None,
-    bad_test: Literal["prior", "stop"], out: Path, work: Path, device: str, workers: int | None,
-) -> None:  # fmt: skip
+    bundle: Path,
+    overrides: tuple[str, ...],
+    images: Path,
+    sample: Path,
+    test: Path | None,
+    bad_test: Literal["prior", "stop"],
+    out: Path,
+    work: Path,
+    device: str,
+    workers: int | None,
+) -> None:
     """Predict test images with a bundle that `kit bundle` made, and write the submission.
 
     Needs no workspace and no network. Every row is predicted: a row whose image cannot be read gets the class prior, is

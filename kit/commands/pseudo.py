@@ -32,18 +32,29 @@ MAX_LISTED_CLASSES = 20  # classes in the table that is printed
 @click.option("--agree", is_flag=True, help="Take rows that all teachers call the same class.")
 @click.option("--soft", is_flag=True, help="Labels are the probabilities, not the likeliest class.")
 @click.option(
-    "--rows", type=click.Choice(["test", "train", "both"]), default="test", show_default=True,
+    "--rows",
+    type=click.Choice(["test", "train", "both"]),
+    default="test",
+    show_default=True,
     help="Of which rows teachers tell; training rows are for loss=distillation.",
-)  # fmt: skip
+)
 @click.option(
     "--ensembler", default="mean", show_default=True, help="How several teachers become one: a name, or JSON."
 )
 @click.option("--name", help="The labels' name; by default round-1, or as the round is.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
-    members: tuple[str, ...], threshold: float | None, top: float | None, balanced: bool, agree: bool, soft: bool,
-    rows: str, ensembler: str, name: str | None, as_json: bool,
-) -> None:  # fmt: skip
+    members: tuple[str, ...],
+    threshold: float | None,
+    top: float | None,
+    balanced: bool,
+    agree: bool,
+    soft: bool,
+    rows: str,
+    ensembler: str,
+    name: str | None,
+    as_json: bool,
+) -> None:
     """Label test rows by what runs predict, for students that train on them beside the training rows.
 
     The student of a fold is told what that fold's own networks say, so its out-of-fold score stays honest. What is

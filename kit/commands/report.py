@@ -12,9 +12,13 @@ from kit.commands._console import echo, print_json, show_progress
 @click.command()
 @click.argument("runs", nargs=-1, metavar="[RUN[@VIEWS]]...")
 @click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html"), show_default=True,
-    metavar="FILE.html", help="The page; the numbers go into the .json beside it.",
-)  # fmt: skip
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("report.html"),
+    show_default=True,
+    metavar="FILE.html",
+    help="The page; the numbers go into the .json beside it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 @click.option(
     "--write-up", is_flag=True, help="Write the story as Markdown too, into the .md beside the page."

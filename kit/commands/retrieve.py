@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 @click.argument("members", nargs=-1, required=True, metavar="RUN[@VIEWS]...")
 @click.option("--scorer", default="power", show_default=True, help="Scorer plugin, or its JSON with options.")
 @click.option(
-    "--reranker", "rerankers", multiple=True, metavar="RERANKER",
+    "--reranker",
+    "rerankers",
+    multiple=True,
+    metavar="RERANKER",
     help="Reranker plugin, or its JSON; several are tried in all combinations, and the best one is used.",
-)  # fmt: skip
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(members: tuple[str, ...], scorer: str, rerankers: tuple[str, ...], as_json: bool) -> None:
     """Answer every row with its most similar training images, by what `kit embed` made.

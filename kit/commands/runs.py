@@ -128,9 +128,15 @@ def diff(one: str, other: str, as_json: bool) -> None:
 
 def _values(one: Record) -> dict[str, Any]:
     return {
-        "run": f"runs/{one.run.name}", "state": one.state, "network": one.network, "image_size": one.image_size,
-        "epochs": one.epochs, "folds": one.folds, "done": list(one.done), "views": dict(one.views),
-    }  # fmt: skip
+        "run": f"runs/{one.run.name}",
+        "state": one.state,
+        "network": one.network,
+        "image_size": one.image_size,
+        "epochs": one.epochs,
+        "folds": one.folds,
+        "done": list(one.done),
+        "views": dict(one.views),
+    }
 
 
 def _tell(values: dict[str, Any]) -> None:

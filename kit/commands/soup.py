@@ -49,6 +49,8 @@ def _say(made: Soup) -> None:
     for name, scores in {**made.members, made.run.name: made.scores}.items():
         echo(f"  {name}: " + "  ".join(f"{key} {value:.4f}" for key, value in scores.items()))
     if made.is_worse:
-        echo("the soup is worse than its best run: weights that were not begun alike rarely mix; kit blend averages"
-            " predictions instead")  # fmt: skip
+        echo(
+            "the soup is worse than its best run: weights that were not begun alike rarely mix; kit blend averages"
+            " predictions instead"
+        )
     echo(f"next: kit tta --checkpoints runs/{made.run.name} --views hflip")

@@ -48,14 +48,21 @@ def _repeat_option(args: Sequence[str], option: str) -> list[str]:
 @click.command(cls=RepeatedPathsCommand)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option(
-    "--checkpoints", "-c", multiple=True, required=True, metavar="PATH...",
+    "--checkpoints",
+    "-c",
+    multiple=True,
+    required=True,
+    metavar="PATH...",
     help="Runs, folds or single checkpoint folders; may be repeated.",
-)  # fmt: skip
+)
 @click.option("--views", default="plain", show_default=True, help="Views plugin, or its JSON with options.")
 @click.option(
-    "--merge", type=click.Choice(["mean", "geometric"]), default="mean", show_default=True,
+    "--merge",
+    type=click.Choice(["mean", "geometric"]),
+    default="mean",
+    show_default=True,
     help="How the views' probabilities become one.",
-)  # fmt: skip
+)
 @click.option(
     "--policy",
     metavar="ENSEMBLER",
@@ -125,7 +132,7 @@ def command(
 
 def _policy(
     workspace: Workspace, checkpoints: tuple[str, ...], views: Any, recipe: Any, device: str, as_json: bool
-) -> None:  # fmt: skip
+) -> None:
     """Learns each run's policy, and says what it averages and whether that is worth it."""
     from kit.stages.prediction.view_policy import choose_views_with_progress
 

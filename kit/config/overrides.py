@@ -49,8 +49,11 @@ def _parse_assignment(text: str) -> tuple[list[str], Any]:
             f"{text!r} is not key=value", code="C05", hint="such as epochs=20 or loss.base=arcface"
         )
     if path[0] not in keys():
-        raise ConfigError(f"no config key {path[0]!r}{did_you_mean(path[0], keys())}", code="C01",
-                          hint="kit config schema lists them all")  # fmt: skip
+        raise ConfigError(
+            f"no config key {path[0]!r}{did_you_mean(path[0], keys())}",
+            code="C01",
+            hint="kit config schema lists them all",
+        )
     try:
         made = json.loads(value)
     except RecursionError:
@@ -101,9 +104,10 @@ def _key(at: Any, path: Sequence[str], depth: int) -> Any:
     if not key.isdecimal() or int(key) >= len(at):
         name = ".".join(path[:depth])
         raise ConfigError(
-            f"{'.'.join(path)}: {name} is a list of {len(at)}, and has no item {key!r}", code="C05",
+            f"{'.'.join(path)}: {name} is a list of {len(at)}, and has no item {key!r}",
+            code="C05",
             hint=f"{name}.0 is the first, or give the whole list: {name}=[...]",
-        )  # fmt: skip
+        )
     return int(key)
 
 

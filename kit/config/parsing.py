@@ -81,8 +81,12 @@ def validate_config(
             for key in unknown[:MAX_CASES]
         ]
         cases += [Case("no such key", key) for key in unknown[MAX_CASES:]]
-        raise ConfigError(f"{file} has {len(unknown)} unknown key{'s' * (len(unknown) > 1)}", code="C01",
-                          cases=cases, hint="kit config schema lists them all")  # fmt: skip
+        raise ConfigError(
+            f"{file} has {len(unknown)} unknown key{'s' * (len(unknown) > 1)}",
+            code="C01",
+            cases=cases,
+            hint="kit config schema lists them all",
+        )
     made = []
     for model in SECTIONS:
         try:

@@ -29,9 +29,10 @@ def _members(plugin: Ensembler, classes: int, kind: LabelKind) -> tuple[np.ndarr
 def _ways(plugin: Ensembler) -> list[tuple[Ensembler, LabelKind]]:
     """The plugin as it is for each kind of labels that it takes."""
     return [
-        (plugin.model_copy(update={"multi_label": kind == "multi_hot"}), kind) for kind in LABEL_KINDS
+        (plugin.model_copy(update={"multi_label": kind == "multi_hot"}), kind)
+        for kind in LABEL_KINDS
         if plugin.takes_labels(kind)
-    ]  # fmt: skip
+    ]
 
 
 def _is_a_mean(plugin: Ensembler) -> bool:

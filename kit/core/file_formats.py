@@ -86,7 +86,7 @@ _FOREIGN = (
     (0, b"7z\xbc\xaf\x27\x1c", "7-Zip archive", _UNPACK),
     (0, b"Rar!\x1a\x07", "RAR archive", _UNPACK),
     (257, b"ustar", "tar archive", _UNPACK),
-)  # fmt: skip
+)
 # Kinds of RIFF, and brands of ISO media files (bytes 8 to 11).
 _RIFF = {
     b"AVI ": ("video (AVI)", _FRAMES),

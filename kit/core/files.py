@@ -118,9 +118,10 @@ def disk_full_as_error(path: Path, size: int = 0) -> Iterator[None]:
                 else ""
             )
             raise RunError(
-                f"disk full while writing {path}{needs}", code="R06",
+                f"disk full while writing {path}{needs}",
+                code="R06",
                 hint="free some space, then the same command again",
-            ) from error  # fmt: skip
+            ) from error
         raise
 
 

@@ -33,9 +33,10 @@ def check_writable(names: Iterable[str | Path]) -> None:
     for name in map(str, names):
         if not is_legible(name):
             raise ConfigError(
-                f"the name {legible(name)} is not UTF-8", code="C50",
+                f"the name {legible(name)} is not UTF-8",
+                code="C50",
                 hint="rename that folder or file; names of images, and of folders that are classes, may stay",
-            )  # fmt: skip
+            )
 
 
 def legible_json(value: Any, **options: Any) -> str:

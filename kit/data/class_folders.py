@@ -59,9 +59,10 @@ def read_tree(folder: Path, data: Data) -> tuple[Tree, ImageFolder]:
         ]
         raise DataError(
             f"{_count_words(len(outside), 'link')} in {folder} to a place outside: {legible(outside[0])}",
-            code="D20", cases=cases,
+            code="D20",
+            cases=cases,
             hint="data.follow_symlinks=true, if they are meant to; or put the files there",
-        )  # fmt: skip
+        )
     holding = {file.partition("/")[0] for file in files}
     empty = tuple(name for name in found.folders("") if name not in holding and name not in SKIPPED)
     return Tree(folder, tuple(sorted(files)), others, empty), found

@@ -102,8 +102,11 @@ def _content(path: Path) -> bytes:
         beside = sorted(file.name for file in path.parent.glob("*.csv"))
         same = next((name for name in beside if is_same_text(name, path.name)), "")
         if same:
-            raise DataError(f"no table {path}; there is {same!r}, {describe_difference(same, path.name)}", code="D21",
-                            hint=f"rename it to {path.name}") from None  # fmt: skip
+            raise DataError(
+                f"no table {path}; there is {same!r}, {describe_difference(same, path.name)}",
+                code="D21",
+                hint=f"rename it to {path.name}",
+            ) from None
         hint = f"there are {', '.join(beside[:5])}" if beside else "kit init finds the tables"
         raise DataError(f"no table {path}{did_you_mean(path.name, beside)}", code="D21", hint=hint) from None
     except IsADirectoryError:
@@ -118,8 +121,11 @@ def _without_sep_line(path: Path, text: str, sep: str, fixed: str) -> tuple[str,
     if found is None:
         return text, 0
     if found[1] != sep:
-        raise DataError(f"{path} says in its first line that cells are separated by {found[1]!r}, not {sep!r}",
-                        code="D26", hint=fixed or f"data.sep={found[1]!r}")  # fmt: skip
+        raise DataError(
+            f"{path} says in its first line that cells are separated by {found[1]!r}, not {sep!r}",
+            code="D26",
+            hint=fixed or f"data.sep={found[1]!r}",
+        )
     return text[found.end() :], 1
 
 
@@ -195,13 +201,17 @@ def _check_columns(path: Path, columns: Sequence[str]) -> None:
     twice = [name for name, n in Counter(columns).items() if n > 1 and is_number(name)]
     if twice:
         raise DataError(
-            f"{path} has no header: its first line is a row", code="D28",
+            f"{path} has no header: its first line is a row",
+            code="D28",
             cases=[Case(f"{twice[0]!r} is there {columns.count(twice[0])} times", str(path))],
             hint=f"insert a first line with the names of the {len(columns)} columns, such as id,label",
-        )  # fmt: skip
+        )
     if cases:
-        raise DataError(f"{path}: column names are double or padded", code="D28",
-                        cases=[Case(case, str(path)) for case in cases])  # fmt: skip
+        raise DataError(
+            f"{path}: column names are double or padded",
+            code="D28",
+            cases=[Case(case, str(path)) for case in cases],
+        )
 
 
 def _trim(name: str) -> str:
@@ -217,8 +227,12 @@ def _check_marks(path: Path, rows: Sequence[tuple[str, ...]], lines: Sequence[in
         if row[0].startswith(BOM)
     ]
     if cases:
-        raise DataError(f"{path} is several files in one: {cases[0].detail}", code="D72", cases=cases,
-                        hint="remove the mark, and the header after it")  # fmt: skip
+        raise DataError(
+            f"{path} is several files in one: {cases[0].detail}",
+            code="D72",
+            cases=cases,
+            hint="remove the mark, and the header after it",
+        )
 
 
 def _check_header(path: Path, rows: Sequence[tuple[str, ...]], lines: Sequence[int]) -> None:
@@ -229,9 +243,11 @@ def _check_header(path: Path, rows: Sequence[tuple[str, ...]], lines: Sequence[i
     again = [lines[row] for row in range(1, len(rows) if several else 2) if rows[row] == header]
     shown = ", ".join(map(str, again[:5])) + (" …" if len(again) > 5 else "")
     raise DataError(
-        f"{path} has its header again on line{'s' * (len(again) > 1)} {shown}", code="D72",
-        cases=[Case(f"row {line} is the header", str(path)) for line in again], hint="remove these lines",
-    )  # fmt: skip
+        f"{path} has its header again on line{'s' * (len(again) > 1)} {shown}",
+        code="D72",
+        cases=[Case(f"row {line} is the header", str(path)) for line in again],
+        hint="remove these lines",
+    )
 
 
 def _check_widths(path: Path, rows: Sequence[tuple[str, ...]], lines: Sequence[int]) -> None:

@@ -87,9 +87,11 @@ class Embeddings:
         faults = [*train.faults(), *test.faults()]
         if faults:
             raise InvalidError(
-                f"{len(faults)} vectors of {folder} are no unit vectors", code="D47", cases=faults,
+                f"{len(faults)} vectors of {folder} are no unit vectors",
+                code="D47",
+                cases=faults,
                 hint="delete the folder, then kit embed makes it anew",
-            )  # fmt: skip
+            )
         return cls(train, test, manifest["about"])
 
 
@@ -146,6 +148,8 @@ def embedding_manifest(folder: Path) -> dict[str, Any]:
 
 def _damage_error(folder: Path, cases: list[Case]) -> InvalidError:
     return InvalidError(
-        f"{folder} holds no embeddings that can be read", code="D47", cases=cases,
+        f"{folder} holds no embeddings that can be read",
+        code="D47",
+        cases=cases,
         hint="delete the folder, then kit embed makes it anew",
-    )  # fmt: skip
+    )

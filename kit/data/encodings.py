@@ -32,8 +32,10 @@ def decode(path: Path, content: bytes, encoding: str, fixed: str = "") -> str:
         if _is_utf8_instead(content, name):
             text = content.decode()
             if not content.isascii() and not fixed:
-                warnings.warn(KitWarning(f"W55 {path} is UTF-8, data.encoding is {encoding}: read as UTF-8"),
-                              stacklevel=4)  # fmt: skip
+                warnings.warn(
+                    KitWarning(f"W55 {path} is UTF-8, data.encoding is {encoding}: read as UTF-8"),
+                    stacklevel=4,
+                )
         else:
             text = content.decode(encoding)
     except UnicodeError as error:
@@ -122,16 +124,23 @@ def _undecodable(path: Path, content: bytes, encoding: str, error: UnicodeError,
         where = f", line {line} has the byte 0x{byte:02X}"
         if name == "UTF-8" and (damaged := _count_damaged_characters(content)):
             return DataError(
-                f"{path} is UTF-8 with {damaged} damaged character{'s' * (damaged > 1)}{where}", code="D25",
+                f"{path} is UTF-8 with {damaged} damaged character{'s' * (damaged > 1)}{where}",
+                code="D25",
                 hint="mend that line: another encoding would garble the rest",
-            )  # fmt: skip
+            )
         if likely in ("cp1252", "latin-1") and name != likely and not _is_western(content):
             return _of_another_script(path, content, name, fixed)
     if _codec_name(likely) == _codec_name(encoding):
-        return DataError(f"{path} is not whole: it is no valid {name}{where}", code="D25",
-                         hint=fixed or "fetch the file again")  # fmt: skip
-    return DataError(f"{path} is not {name} (looks like {likely}){where}", code="D25",
-                     hint=fixed or f"data.encoding={likely}")  # fmt: skip
+        return DataError(
+            f"{path} is not whole: it is no valid {name}{where}",
+            code="D25",
+            hint=fixed or "fetch the file again",
+        )
+    return DataError(
+        f"{path} is not {name} (looks like {likely}){where}",
+        code="D25",
+        hint=fixed or f"data.encoding={likely}",
+    )
 
 
 def _is_western(content: bytes) -> bool:
@@ -151,9 +160,10 @@ def _of_another_script(path: Path, content: bytes, name: str, fixed: str) -> Dat
     convert = f"as UTF-8: iconv -f ENCODING -t UTF-8 {shown} > utf8.csv"
     return DataError(
         f"{path} is not {name}, and no Western European text; is it {' or '.join(fit) or 'text at all'}?",
-        code="D25", cases=cases,
+        code="D25",
+        cases=cases,
         hint=fixed or f"the data.encoding that reads well, such as kit init --encoding cp949; or {convert}",
-    )  # fmt: skip
+    )
 
 
 def _fits(content: bytes, encoding: str) -> bool:
@@ -175,6 +185,7 @@ def _count_damaged_characters(content: bytes) -> int:
 def _with_nul(path: Path, text: str) -> DataError:
     count, line = text.count("\0"), line_breaks(text[: text.index("\0")]) + 1
     return DataError(
-        f"{path} has {count} NUL byte{'s' * (count > 1)}, the first on line {line}", code="D71",
+        f"{path} has {count} NUL byte{'s' * (count > 1)}, the first on line {line}",
+        code="D71",
         hint="the file is damaged, such as by an interrupted copy, or is no text: fetch it again",
-    )  # fmt: skip
+    )

@@ -39,9 +39,10 @@ def with_source_column(rows: SourceRows, column: str | None) -> SourceRows:
         return rows
     if column not in rows.columns:
         raise ConfigError(
-            f"data.source: no column {column!r}{did_you_mean(column, rows.columns)}", code="C07",
+            f"data.source: no column {column!r}{did_you_mean(column, rows.columns)}",
+            code="C07",
             hint=f"there are {', '.join(rows.columns)}",
-        )  # fmt: skip
+        )
     return replace(rows, sources=tuple(cell.strip() for cell in rows.columns[column]))
 
 
@@ -56,9 +57,11 @@ def with_external_rows(own: SourceRows, more: SourceRows, file: Path) -> SourceR
     ]
     if double:
         raise DataError(
-            f"{len(double)} ids of {file} are ids of data.train too", code="D24", cases=double,
+            f"{len(double)} ids of {file} are ids of data.train too",
+            code="D24",
+            cases=double,
             hint="other ids there, such as with the source's name before them",
-        )  # fmt: skip
+        )
     columns = {
         name: [*_cells(own, name), *_cells(more, name)]
         for name in dict.fromkeys([*own.columns, *more.columns])
@@ -66,9 +69,12 @@ def with_external_rows(own: SourceRows, more: SourceRows, file: Path) -> SourceR
     sources = [cell.strip() or file.stem for cell in _cells(more, SOURCE)]
     before = own.sources or ("",) * len(own.ids)
     return replace(
-        own, ids=(*own.ids, *more.ids), paths=(*own.paths, *more.paths), columns=columns,
+        own,
+        ids=(*own.ids, *more.ids),
+        paths=(*own.paths, *more.paths),
+        columns=columns,
         sources=(*before, *sources),
-    )  # fmt: skip
+    )
 
 
 def _cells(rows: SourceRows, name: str) -> Sequence[str]:
@@ -112,10 +118,11 @@ def check_allowed(rows: SourceRows, rule: str | Sequence[str]) -> None:
         count = sum(source.rows for source in refused)
         asked = rule if isinstance(rule, str) else ", ".join(rule)
         raise DataError(
-            f"{count} rows of other sources may not be used (data.external: {asked})", code="D63",
+            f"{count} rows of other sources may not be used (data.external: {asked})",
+            code="D63",
             cases=[Case(str(source), source.name, split="train", code="D63") for source in refused],
             hint="leave them out; the rules of the competition say what is allowed",
-        )  # fmt: skip
+        )
     if rows.sources and all(rows.sources):
         raise DataError(
             "all rows are of other sources: none is left to be scored", code="D29", hint="data.source"

@@ -38,10 +38,11 @@ def without_header(file: CsvFile, why: str) -> DataError:
     """The error for a table whose first line is a row."""
     shown = ", ".join(file.columns[:5]) + (", …" if len(file.columns) > 5 else "")
     return DataError(
-        f"{file.path} has no header: its first line is a row", code="D28",
+        f"{file.path} has no header: its first line is a row",
+        code="D28",
         cases=[Case(f"the first line is {shown}: {why}", str(file.path))],
         hint=f"insert a first line with the names of the {len(file.columns)} columns, such as id,label",
-    )  # fmt: skip
+    )
 
 
 def _has_form_of(header: str, ids: Sequence[str]) -> bool:

@@ -29,8 +29,12 @@ def class_factors(
     if not wanted:
         return ()
     found = _read_listed(root, data, wanted) or _of_rows(wanted, classes, labels, parts)
-    blank = [Case(f"{name} is blank", label, code="D22") for label, values in zip(classes, found, strict=True)
-             for name, value in zip(wanted, values, strict=True) if not value.strip()]  # fmt: skip
+    blank = [
+        Case(f"{name} is blank", label, code="D22")
+        for label, values in zip(classes, found, strict=True)
+        for name, value in zip(wanted, values, strict=True)
+        if not value.strip()
+    ]
     if blank:
         raise DataError(f"{len(blank)} factors of classes are blank", code="D22", cases=blank)
     return found
@@ -54,9 +58,11 @@ def _check_known(wanted: Sequence[str], columns: Sequence[str], source: str) -> 
     ]
     if unknown:
         raise ConfigError(
-            f"data.label_factors names {len(unknown)} columns that {source} does not have", code="C07",
-            cases=unknown, hint=f"its columns: {', '.join(columns)}",
-        )  # fmt: skip
+            f"data.label_factors names {len(unknown)} columns that {source} does not have",
+            code="C07",
+            cases=unknown,
+            hint=f"its columns: {', '.join(columns)}",
+        )
 
 
 def _of_rows(
@@ -71,8 +77,10 @@ def _of_rows(
     if wrong:
         raise DataError(
             f"{len(wrong)} of {len(classes)} classes have not one value of each of {', '.join(wanted)}",
-            code="D22", cases=wrong, hint="data.classes, a CSV that has these columns for every class",
-        )  # fmt: skip
+            code="D22",
+            cases=wrong,
+            hint="data.classes, a CSV that has these columns for every class",
+        )
     return tuple(next(iter(seen[label])) for label in classes)
 
 

@@ -46,9 +46,11 @@ def class_columns(root: Path, data: Data, columns: Mapping[str, Sequence[str]]) 
     if lost or not names:
         what = f"{len(lost)} classes are no columns of {data.train}" if lost else "nothing names the classes"
         raise ConfigError(
-            f"data.label is null, and {what}", code="C07", cases=lost,
+            f"data.label is null, and {what}",
+            code="C07",
+            cases=lost,
             hint="data.label=<column>, or data.classes, a CSV that lists the classes' columns",
-        )  # fmt: skip
+        )
     return names
 
 
@@ -89,9 +91,11 @@ def check_separator(classes: Sequence[str], separator: str) -> None:
     torn = [name for name in classes if split_cell(name, separator) != (name,)]
     if torn:
         raise ConfigError(
-            f"data.label_separator {separator!r} is in the names of {len(torn)} classes", code="C07", cases=torn,
+            f"data.label_separator {separator!r} is in the names of {len(torn)} classes",
+            code="C07",
+            cases=torn,
             hint="data.label_separator=null where a cell is one label",
-        )  # fmt: skip
+        )
 
 
 def multi_hot(cells: Cells, classes: Sequence[str], ids: Sequence[str]) -> np.ndarray:

@@ -39,17 +39,20 @@ def check_multi_line_cells(file: CsvFile, sep: str, columns: Collection[str] | N
     wrong = [
         Case(
             f"column {file.columns[cell.place]!r}: a quote opens on line {cell.opens} and closes on line {cell.closes}",
-            str(file.path), code="D73",
+            str(file.path),
+            code="D73",
         )
         for cell in cells
         if columns is None or file.columns[cell.place] in columns
-    ]  # fmt: skip
+    ]
     if wrong:
         raise DataError(
             f"{file.path} has {len(wrong)} cell{'s' * (len(wrong) > 1)} with line breaks where ids or labels are; "
-            f"{wrong[0].detail}", code="D73", cases=wrong,
+            f"{wrong[0].detail}",
+            code="D73",
+            cases=wrong,
             hint="remove the line breaks, or the two stray quotes that make one cell of the rows between them",
-        )  # fmt: skip
+        )
     swallowed = [cell for cell in cells if _looks_like_rows(file, sep, cell)]
     if swallowed:
         first, lost = swallowed[0], sum(cell.closes - cell.opens for cell in swallowed)

@@ -54,16 +54,20 @@ def refuse_other_kinds(path: Path, content: bytes) -> None:
     if start.startswith(b"version https://git-lfs"):
         raise DataError(f"{path} is a git-lfs pointer, not the file itself", code="D07", hint="git lfs pull")
     if b"annex/objects/" in start and b"\n" not in content.strip():
-        raise DataError(f"{path} is a git-annex pointer, not the file itself", code="D07",
-                        hint=f"git annex get {shlex.quote(str(path))}")  # fmt: skip
+        raise DataError(
+            f"{path} is a git-annex pointer, not the file itself",
+            code="D07",
+            hint=f"git annex get {shlex.quote(str(path))}",
+        )
     if found := _binary(path, content):
         what, hint = found
         raise DataError(f"{path} is {what}, not a CSV", code="D70", hint=hint)
     if found := _text(path, content, start):
         what, hint = found
         shown = " ".join(content[:400].decode("utf-8", "replace").split())[:80]
-        raise DataError(f"{path} is {what}, not a CSV", code="D70", cases=[Case(f"begins with {shown!r}")],
-                        hint=hint)  # fmt: skip
+        raise DataError(
+            f"{path} is {what}, not a CSV", code="D70", cases=[Case(f"begins with {shown!r}")], hint=hint
+        )
 
 
 def _binary(path: Path, content: bytes) -> tuple[str, str] | None:

@@ -181,9 +181,11 @@ def write_parts(path: Path, parts: Sequence[Predictions], about: Mapping[str, An
     for part in parts:
         part.check(path)
     meta = {
-        "schema": SCHEMA, "classes": list(parts[0].classes), "about": dict(about),
+        "schema": SCHEMA,
+        "classes": list(parts[0].classes),
+        "about": dict(about),
         "multi_label": parts[0].multi_label,
-    }  # fmt: skip
+    }
     schema = _schema(parts[0].classes, json.dumps(meta, ensure_ascii=False, allow_nan=False))
     size, coded = sum(part.probabilities.nbytes for part in parts), ["id", "fold"]  # shares rarely repeat
     with atomic_file(path, size) as stump, parquet.ParquetWriter(stump, schema, use_dictionary=coded) as file:

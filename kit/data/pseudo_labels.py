@@ -88,8 +88,9 @@ class PseudoLabels:
         if fold not in known:
             raise ConfigError(
                 f"pseudo {self.folder.name!r} has no labels for fold {fold}: its teachers were not trained there",
-                code="C36", hint=f"--folds {','.join(map(str, known))}, or teachers of all folds",
-            )  # fmt: skip
+                code="C36",
+                hint=f"--folds {','.join(map(str, known))}, or teachers of all folds",
+            )
         return self.test.take(self.test.folds == fold)
 
     def fingerprint(self) -> str:
@@ -104,19 +105,21 @@ class PseudoLabels:
             raise DataError(
                 f"the teachers of pseudo {name!r} were trained with other folds: they have seen rows that this run "
                 "holds out",
-                code="D61", hint="the same splitter, split_seed and rows as theirs",
-            )  # fmt: skip
+                code="D61",
+                hint="the same splitter, split_seed and rows as theirs",
+            )
         if self.test.classes != tuple(classes):
             raise InvalidError(
                 f"pseudo {name!r} is of {len(self.test.classes)} classes, the table has {len(classes)}, or they are "
                 "others",
                 code="D42",
-            )  # fmt: skip
+            )
         if about["test"] != test:
             raise DataError(
-                f"pseudo {name!r} labels other test rows than there are: ids or images changed since", code="D65",
+                f"pseudo {name!r} labels other test rows than there are: ids or images changed since",
+                code="D65",
                 hint="put them back; or kit tta for its teachers, then kit pseudo under another --name",
-            )  # fmt: skip
+            )
 
 
 def images_digest(ids: np.ndarray, hashes: Sequence[str]) -> str:

@@ -34,8 +34,11 @@ def find_misplaced_quote(path: Path, text: str, sep: str, before: int) -> DataEr
             place = end + 1
             if text[place : place + 1] not in ("", sep, "\r", "\n"):
                 where = f" that opens on line {opened}" if opened < line else ""
-                return DataError(f"{path} row {line}: text follows the closing quote of a cell{where}", code="D27",
-                                 hint=hint)  # fmt: skip
+                return DataError(
+                    f"{path} row {line}: text follows the closing quote of a cell{where}",
+                    code="D27",
+                    hint=hint,
+                )
         else:
             found = plain.match(text, place)
             place = found.end() if found else place

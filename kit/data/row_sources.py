@@ -51,10 +51,11 @@ def test_rows(root: Path, data: Data) -> SourceRows:
     name = data.test or data.sample
     if name is None:
         raise ConfigError(
-            "no rows to predict: data.test and data.sample are both null", code="C07",
+            "no rows to predict: data.test and data.sample are both null",
+            code="C07",
             hint="data.sample=FILE (the sample submission) or data.test=FILE (a table of test rows); "
             "kit tta and kit blend score out-of-fold rows without them",
-        )  # fmt: skip
+        )
     if data.test and (root / data.test).is_dir():
         return class_folders.rows_to_predict(root, data)
     images = data.test_images or data.images

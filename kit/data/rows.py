@@ -51,18 +51,28 @@ def warn_of_names(paths: Iterable[Path | str], split: str) -> None:
 
 def check_ids(ids: Sequence[str], lines: Sequence[int], file: Path, split: str) -> None:
     """Raises DataError for blank (D23) and double (D24) ids; warns of ids that differ only by case (W03)."""
-    blank = [Case(f"row {line} has no id", str(file), split=split, code="D23")
-             for row, line in zip(ids, lines, strict=True) if not row.strip()]  # fmt: skip
+    blank = [
+        Case(f"row {line} has no id", str(file), split=split, code="D23")
+        for row, line in zip(ids, lines, strict=True)
+        if not row.strip()
+    ]
     if blank:
         raise DataError(f"{len(blank)} {split} rows have no id", code="D23", cases=blank)
     if len(set(ids)) < len(ids):
         rows: dict[str, list[str]] = defaultdict(list)
         for row, line in zip(ids, lines, strict=True):
             rows[row].append(str(line))
-        cases = [Case(f"id {row!r} is on rows {', '.join(where)}", "", row, split, "D24")
-                 for row, where in rows.items() if len(where) > 1]  # fmt: skip
-        raise DataError(f"{file}: {len(cases)} ids are there more than once", code="D24", cases=cases,
-                        hint="data.id must name each row; photos of one folder need other names")  # fmt: skip
+        cases = [
+            Case(f"id {row!r} is on rows {', '.join(where)}", "", row, split, "D24")
+            for row, where in rows.items()
+            if len(where) > 1
+        ]
+        raise DataError(
+            f"{file}: {len(cases)} ids are there more than once",
+            code="D24",
+            cases=cases,
+            hint="data.id must name each row; photos of one folder need other names",
+        )
     forms = ids if all(map(str.isascii, ids)) else [nfc(row) for row in ids]
     folded = Counter(map(str.casefold, forms))
     if len(folded) < len(ids):

@@ -129,10 +129,12 @@ class Table:
         ]
         if lost:
             raise InvalidError(
-                f"{len(lost)} predicted rows have no label", code="D41", cases=lost,
+                f"{len(lost)} predicted rows have no label",
+                code="D41",
+                cases=lost,
                 hint="the training table as it was when the runs were trained; "
                 "folders of images too, where they make rows",
-            )  # fmt: skip
+            )
         return np.array([at[name] for name in wanted], dtype=np.int64)
 
     def label_names(self, row: int) -> tuple[str, ...]:
@@ -190,8 +192,12 @@ def _labels(root: Path, data: Data, rows: SourceRows) -> Labelled:
     parts, separator = labels.label_parts(rows.columns, data, rows.ids), data.label_separator
     if separator is None:
         made = labels.compose_labels(parts, data, rows.ids)
-        found, texts = _classes(root, data, [(row, label) for row, label in zip(rows.ids, made, strict=True)],
-                                "{} training rows have a label outside the {} classes")  # fmt: skip
+        found, texts = _classes(
+            root,
+            data,
+            [(row, label) for row, label in zip(rows.ids, made, strict=True)],
+            "{} training rows have a label outside the {} classes",
+        )
         factors = class_factors(root, data, found.names, texts, parts)
         return labels.encode_labels(texts, found.names), found.names, factors, _spellings(made, texts)
     cells = multi_labels.split_labels(parts, data, separator)
@@ -292,9 +298,11 @@ def _find_groups(root: Path, how: str, ids: Sequence[str]) -> np.ndarray:
     lost = [Case("has no group", id=row, split="train", code="D62") for row in ids if row not in names]
     if lost:
         raise DataError(
-            f"{len(lost)} training rows are not in {AUTO_GROUP_FILES[how]}", code="D62", cases=lost,
+            f"{len(lost)} training rows are not in {AUTO_GROUP_FILES[how]}",
+            code="D62",
+            cases=lost,
             hint="kit check makes it anew",
-        )  # fmt: skip
+        )
     return np.array([names[row] for row in ids], dtype=str)
 
 
@@ -308,9 +316,10 @@ def group_names(path: Path) -> dict[str, str]:
     file = read_csv(path, fixed="delete it, and kit check makes it anew")
     if tuple(file.columns) != ("id", "group"):
         raise DataError(
-            f"{path.name} has the columns {', '.join(file.columns)}, not id, group", code="D62",
+            f"{path.name} has the columns {', '.join(file.columns)}, not id, group",
+            code="D62",
             hint="delete it, and kit check makes it anew",
-        )  # fmt: skip
+        )
     return dict(zip(file.column("id"), file.column("group"), strict=True))
 
 

@@ -25,9 +25,10 @@ def check_compiler(device: torch.device) -> None:
         get_cpp_compiler()
     except (InvalidCxxCompiler, RuntimeError):
         raise ConfigError(
-            "compile=true needs a C++ compiler on a CPU, and none is found", code="C27",
+            "compile=true needs a C++ compiler on a CPU, and none is found",
+            code="C27",
             hint="install g++, name one in CXX, or compile=false",
-        ) from None  # fmt: skip
+        ) from None
 
 
 def compile_training(network: nn.Module) -> None:

@@ -87,9 +87,12 @@ def choose_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError):
         count = torch.cuda.device_count()
         raise ConfigError(
-            f"no device {name!r} here; torch sees {count} GPUs", code="C10",
-            hint=" or ".join(["device=auto", "device=cpu", *(f"device=cuda:{number}" for number in range(count))][:4]),
-        ) from None  # fmt: skip
+            f"no device {name!r} here; torch sees {count} GPUs",
+            code="C10",
+            hint=" or ".join(
+                ["device=auto", "device=cpu", *(f"device=cuda:{number}" for number in range(count))][:4]
+            ),
+        ) from None
     return device
 
 
@@ -105,8 +108,9 @@ def resolve_auto(network: nn.Module, device: torch.device, asked: Precision) -> 
     if asked.layout not in ("auto", *possible):
         raise ConfigError(
             f"layout={asked.layout} ends torch on a CPU, in a convolution of 1 x 1 with a stride and few channels",
-            code="C18", hint=f"layout={possible[0]}, or leave layout out",
-        )  # fmt: skip
+            code="C18",
+            hint=f"layout={possible[0]}, or leave layout out",
+        )
     return Precision(
         train if asked.train == "auto" else asked.train,
         predict if asked.predict == "auto" else asked.predict,

@@ -140,9 +140,11 @@ class Ranks:
         found = self.all_gather(numbers)
         if len(set(found)) > 1:
             raise RunError(
-                f"the ranks do not see the same {what}: " + ", ".join(f"rank {n} {one}" for n, one in enumerate(found)),
-                code="R14", hint="a workspace on a folder that all machines share, runs/ and cache/ included",
-            )  # fmt: skip
+                f"the ranks do not see the same {what}: "
+                + ", ".join(f"rank {n} {one}" for n, one in enumerate(found)),
+                code="R14",
+                hint="a workspace on a folder that all machines share, runs/ and cache/ included",
+            )
 
     def shard_batches(self, rows: np.ndarray, size: int) -> np.ndarray:
         """This rank's part of rows in batches of `size`: whole batches, the same as in a process by itself."""
@@ -161,9 +163,10 @@ class Ranks:
                 if self.store is not None and self.store.check([FAILURE_KEY]):
                     words = self.store.get(FAILURE_KEY).decode()
             raise RankLostError(
-                f"one of the {self.count} ranks has ended or does not answer: {words or _plainly(error)}", code="R13",
+                f"one of the {self.count} ranks has ended or does not answer: {words or _plainly(error)}",
+                code="R13",
                 hint="the same command again, which goes on from the last checkpoint",
-            ) from None  # fmt: skip
+            ) from None
 
     def _broadcast(self, value: Any, error: Exception | None) -> Any:
         """Rank 0's value, on all ranks. If rank 0 failed, all ranks raise, and rank 0's error has the reason."""
@@ -244,9 +247,10 @@ def process_group() -> Iterator[Ranks]:
         dist.init_process_group(backend, store=own, rank=rank, world_size=count, timeout=RANK_TIMEOUT)
     except (RuntimeError, ValueError, StopIteration) as error:
         raise RunError(
-            f"rank {rank} of {count} found no others: {_plainly(error)}", code="R13",
+            f"rank {rank} of {count} found no others: {_plainly(error)}",
+            code="R13",
             hint="torchrun --nproc-per-node 2 -m kit train ..., or kit train --devices 2",
-        ) from None  # fmt: skip
+        ) from None
     ranks = Ranks(rank, count, store)
     try:
         yield ranks

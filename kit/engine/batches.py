@@ -56,10 +56,22 @@ class TrainBatches:
     """
 
     def __init__(
-        self, cache: Cache | ConcatCache, labels: np.ndarray, rows: np.ndarray, sampler: Sampler, augmenter: Augmenter,
-        size: int, batch_size: int, seed: int = 0, fold: int = 0, workers: int | Literal["auto"] = "auto",
-        pin_memory: bool | None = None, rank: int = 0, ranks: int = 1, targets: np.ndarray | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        cache: Cache | ConcatCache,
+        labels: np.ndarray,
+        rows: np.ndarray,
+        sampler: Sampler,
+        augmenter: Augmenter,
+        size: int,
+        batch_size: int,
+        seed: int = 0,
+        fold: int = 0,
+        workers: int | Literal["auto"] = "auto",
+        pin_memory: bool | None = None,
+        rank: int = 0,
+        ranks: int = 1,
+        targets: np.ndarray | None = None,
+    ) -> None:
         self.rank, self.ranks = rank, ranks
         self.labels, self.rows = np.asarray(labels), np.asarray(rows, np.int64)
         self.targets = self.labels if targets is None else targets
@@ -100,10 +112,16 @@ class PlainBatches:
     """Rows in order, each once, by the geometry of prediction: the square in the middle, nothing drawn."""
 
     def __init__(
-        self, cache: Cache, rows: np.ndarray, size: int, crop_share: float = 1.0, batch_size: int = 64,
-        workers: int | Literal["auto"] = "auto", labels: np.ndarray | None = None,
+        self,
+        cache: Cache,
+        rows: np.ndarray,
+        size: int,
+        crop_share: float = 1.0,
+        batch_size: int = 64,
+        workers: int | Literal["auto"] = "auto",
+        labels: np.ndarray | None = None,
         pin_memory: bool | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.rows, self.batch_size, self.labels = np.asarray(rows, np.int64), batch_size, labels
         self._loader = Loader(ImageDataset(cache, size, crop_share), workers, pin_memory)
 

@@ -97,7 +97,7 @@ class NotFiniteError(RunError):
         steps = f", as were the {last.in_a_row - 1} steps before it" if last.in_a_row > 1 else ""
         super().__init__(
             f"{last}{steps}", code="R01", hint="a lower optimizer.lr, or another loss, under another --name"
-        )  # fmt: skip
+        )
 
 
 def lr_factors(stages: Sequence[FitStage]) -> Iterator[float]:

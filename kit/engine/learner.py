@@ -123,9 +123,13 @@ class Learner:
 
 
 def learner(
-    network: nn.Module, optimizer: torch.optim.Optimizer, precision: Precision, ema_decay: float = 0.0,
-    swa_start: float | None = None, ranks: Ranks = ALONE,
-) -> Learner:  # fmt: skip
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    precision: Precision,
+    ema_decay: float = 0.0,
+    swa_start: float | None = None,
+    ranks: Ranks = ALONE,
+) -> Learner:
     """A learner before its first step; where `swa_start` is given, the equal average takes the moving one's place."""
     average: WeightAverage | None = Ema(network, ema_decay) if ema_decay else None
     if swa_start is not None:

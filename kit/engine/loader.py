@@ -122,8 +122,9 @@ class Loader:
             self._kill()
             raise RunError(
                 f"a loader process ended or hung (killed for memory?){' at ' * bool(named)}{' or '.join(named)}",
-                code="R03", hint="look at that image; workers=0 loads in this process",
-            ) from error  # fmt: skip
+                code="R03",
+                hint="look at that image; workers=0 loads in this process",
+            ) from error
 
     def close(self) -> None:
         """Ends the loader processes; the next `load` starts others."""

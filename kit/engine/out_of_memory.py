@@ -47,9 +47,17 @@ def describe_oom(learner: Learner, count: int, size: int) -> OutOfMemory:
     parts, room = memory.learner_bytes(learner), memory.device_memory(learner.device)
     parts["activations and all else"] = max(0, room.taken - sum(parts.values()))
     return OutOfMemory(
-        learner.phase, learner.epoch, learner.step, count, size, -(-size // 2), parts, room,
-        _has_batch_norm(learner.network), learner.ranks.rank,
-    )  # fmt: skip
+        learner.phase,
+        learner.epoch,
+        learner.step,
+        count,
+        size,
+        -(-size // 2),
+        parts,
+        room,
+        _has_batch_norm(learner.network),
+        learner.ranks.rank,
+    )
 
 
 def _has_batch_norm(network: nn.Module) -> bool:
@@ -61,5 +69,6 @@ def sync_batch_norm_oom(short: OutOfMemory) -> RunError:
     return RunError(
         f"out of memory ({short.place()}) with {short.tried} images at a time: {memory.describe_parts(short.parts)}; "
         f"{short.room}; with sync_batch_norm ranks cannot begin a step again",
-        code="R02", hint=f"micro_batch_size={short.smaller} under another --name",
-    )  # fmt: skip
+        code="R02",
+        hint=f"micro_batch_size={short.smaller} under another --name",
+    )

@@ -178,8 +178,9 @@ def outputs(network: nn.Module, images: Tensor, precision: Precision, device: to
             raise
         raise RunError(
             f"batch norm cannot train on {len(images)} image at a time where one value a channel is left of it",
-            code="R04", hint="a larger batch_size, micro_batch_size or image_size",
-        ) from error  # fmt: skip
+            code="R04",
+            hint="a larger batch_size, micro_batch_size or image_size",
+        ) from error
 
 
 def _sum_loss(loss: Loss, outputs: Tensor, shares: Shares) -> Tensor:
@@ -200,10 +201,13 @@ def _halve_micro_batch(learner: Learner, short: OutOfMemory | None, loss: Loss) 
         learner.micro_batch_size = least.smaller
         return least
     why = "one image at a time" if least.tried == 1 else f"{least.tried} images, which the loss compares"
-    raise learner.ranks.raise_everywhere(RunError(
-        f"out of memory ({least.place()}) with {why}: {memory.describe_parts(least.parts)}; {least.room}",
-        code="R02", hint="a smaller image_size, network or batch_size, or a device with more memory",
-    ))  # fmt: skip
+    raise learner.ranks.raise_everywhere(
+        RunError(
+            f"out of memory ({least.place()}) with {why}: {memory.describe_parts(least.parts)}; {least.room}",
+            code="R02",
+            hint="a smaller image_size, network or batch_size, or a device with more memory",
+        )
+    )
 
 
 def _waits(learner: Learner) -> bool:
@@ -258,6 +262,7 @@ def _apply_gradients(learner: Learner, clip: float | None, value: Tensor) -> Ten
         raise OptimizerShortError(
             f"out of memory (optimizer, epoch {learner.epoch + 1}, step {learner.step + 1}): "
             f"{memory.describe_parts(memory.learner_bytes(learner))}; {memory.device_memory(learner.device)}",
-            code="R02", hint="a smaller network, or an optimizer that keeps less, such as sgd",
-        ) from error  # fmt: skip
+            code="R02",
+            hint="a smaller network, or an optimizer that keeps less, such as sgd",
+        ) from error
     return finite

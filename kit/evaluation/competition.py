@@ -38,8 +38,9 @@ def decision_of(workspace: Workspace, table: Table) -> Decision:
     if asked.min_labels is not None and asked.min_labels > len(table.classes):
         raise ConfigError(
             f"decision.min_labels is {asked.min_labels}, the table has {len(table.classes)} classes",
-            code="C46", hint=f"decision.min_labels={len(table.classes)} or less",
-        )  # fmt: skip
+            code="C46",
+            hint=f"decision.min_labels={len(table.classes)} or less",
+        )
     return Decision(
         asked.threshold, default_min_labels(table) if asked.min_labels is None else asked.min_labels
     )

@@ -74,8 +74,13 @@ def cross_fit(
 
 
 def fit_without(
-    recipe: R, oof: np.ndarray, truth: np.ndarray, folds: np.ndarray, groups: np.ndarray | None, held: np.ndarray
-) -> R:  # fmt: skip
+    recipe: R,
+    oof: np.ndarray,
+    truth: np.ndarray,
+    folds: np.ndarray,
+    groups: np.ndarray | None,
+    held: np.ndarray,
+) -> R:
     """The recipe fitted on the rows of `oof` (M, N, K) that are not `held`, bool (N,). Raises InvalidError D46."""
     if held.all():
         raise InvalidError(

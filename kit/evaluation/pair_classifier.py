@@ -77,9 +77,11 @@ class PairClassifier:
     def spec(self) -> dict[str, Any]:
         """The regression as JSON values."""
         return {
-            "centre": list(self.centre), "scale": list(self.scale), "weights": list(self.weights),
+            "centre": list(self.centre),
+            "scale": list(self.scale),
+            "weights": list(self.weights),
             "intercept": self.intercept,
-        }  # fmt: skip
+        }
 
     @classmethod
     def of(cls, spec: Mapping[str, Any]) -> Self:

@@ -15,9 +15,12 @@ from kit.kinds import Metric
 
 
 def compute_gains(
-    metric: Metric, truth: np.ndarray, one: np.ndarray, others: Mapping[str, np.ndarray],
+    metric: Metric,
+    truth: np.ndarray,
+    one: np.ndarray,
+    others: Mapping[str, np.ndarray],
     groups: np.ndarray | None = None,
-) -> tuple[Gain, ...]:  # fmt: skip
+) -> tuple[Gain, ...]:
     """The gains of `one` (N, K) over each of the others, by name."""
     drawn = bootstrap.resample_scores(metric, truth, [one, *others.values()], groups)
     score = metric.score(truth, one)

@@ -68,9 +68,13 @@ class StepMemory:
 
 
 def measure_step(
-    techniques: OpenPlugins, experiment: Experiment, table: Table, precision: Precision, device: torch.device,
+    techniques: OpenPlugins,
+    experiment: Experiment,
+    table: Table,
+    precision: Precision,
+    device: torch.device,
     images: int,
-) -> StepMemory:  # fmt: skip
+) -> StepMemory:
     """Measures the stage with the largest images: two watched steps, and a real one of `images`, where that fits.
 
     Each rank measures by itself.
@@ -100,9 +104,13 @@ def measure_step(
 
 
 def largest_batch(
-    techniques: OpenPlugins, experiment: Experiment, table: Table, precision: Precision, device: torch.device,
+    techniques: OpenPlugins,
+    experiment: Experiment,
+    table: Table,
+    precision: Precision,
+    device: torch.device,
     rows: int,
-) -> int:  # fmt: skip
+) -> int:
     """The rows of a batch where batch_size is "auto": the most that fit, a multiple of 8, at least STEPS an epoch.
 
     Raises RunError R02 where not even one image fits.
@@ -128,9 +136,10 @@ def scale_lr(optimizer: Optimizer, batch_size: int) -> Optimizer:
     lr = getattr(optimizer, "lr", None)
     if not isinstance(lr, float):
         raise ConfigError(
-            f'batch_size "auto" scales the learning rate, optimizer {optimizer.plugin_name()!r} has no lr', code="C26",
+            f'batch_size "auto" scales the learning rate, optimizer {optimizer.plugin_name()!r} has no lr',
+            code="C26",
             hint="a batch_size in numbers",
-        )  # fmt: skip
+        )
     ratio = batch_size / LR_REFERENCE_BATCH
     moved = nn.Parameter(torch.zeros(1))
     linear = isinstance(optimizer.build([("weight", moved)]), torch.optim.SGD)
@@ -138,9 +147,13 @@ def scale_lr(optimizer: Optimizer, batch_size: int) -> Optimizer:
 
 
 def limit_micro_batch(
-    learner: Learner, techniques: OpenPlugins, experiment: Experiment, table: Table, precision: Precision,
+    learner: Learner,
+    techniques: OpenPlugins,
+    experiment: Experiment,
+    table: Table,
+    precision: Precision,
     images: int,
-) -> str:  # fmt: skip
+) -> str:
     """Makes a learner take fewer images at a time where a step would not fit; says so, or nothing.
 
     A CPU that runs out is mostly killed, not told, so this comes before the first step. An estimate from one forward
@@ -166,8 +179,9 @@ def _none_fits(found: StepMemory) -> RunError:
     return RunError(
         f"one image at a time takes {memory.format_mebibytes(found.peak(1))} "
         f"({memory.describe_parts(found.parts(1))}); {found.room}",
-        code="R02", hint="a smaller image_size or network, or a device with more memory",
-    )  # fmt: skip
+        code="R02",
+        hint="a smaller image_size or network, or a device with more memory",
+    )
 
 
 @torch.no_grad()

@@ -54,9 +54,13 @@ def estimate_disk(run: Run, experiment: Experiment, network: nn.Module, folds: S
 
 
 def check_room(
-    run: Run, experiment: Experiment, network: nn.Module,
-    folds: Sequence[int], rows: int, classes: int,
-) -> None:  # fmt: skip
+    run: Run,
+    experiment: Experiment,
+    network: nn.Module,
+    folds: Sequence[int],
+    rows: int,
+    classes: int,
+) -> None:
     """Raises RunError R06 where one fold's weights alone will not fit; warns (W20) where all may not."""
     found = estimate_disk(run, experiment, network, folds)
     found = replace(found, predictions=2 * 4 * rows * classes)
@@ -64,8 +68,9 @@ def check_room(
     text = f"runs/{run.name} will write about {format_bytes(found.total)} ({found}), {format_bytes(have)} are free"
     if found.least > have:
         raise RunError(
-            f"disk full before the run ends: {text}", code="R06",
+            f"disk full before the run ends: {text}",
+            code="R06",
             hint="free some space, or runs/ as a link to another disk",
-        )  # fmt: skip
+        )
     if found.total > have:
         warnings.warn(KitWarning(f"W20 the disk may be full before the run ends: {text}"), stacklevel=3)

@@ -39,8 +39,13 @@ def geometry(experiment: Experiment) -> Geometry:
 
 
 def load_rows(
-    workspace: Workspace, table: Table, split: str, wanted: Geometry, goes_on: str = "", needs_some: bool = False
-) -> Work[Loaded]:  # fmt: skip
+    workspace: Workspace,
+    table: Table,
+    split: str,
+    wanted: Geometry,
+    goes_on: str = "",
+    needs_some: bool = False,
+) -> Work[Loaded]:
     """Brings a table's images into the cache, and does with unreadable ones what the config says.
 
     `goes_on` is the setting that a hint names, by default the config's key. Raises DataError with all bad images as
@@ -64,9 +69,11 @@ def load_rows(
     summary = f"{len(cases)} of {len(table)} {split} images cannot be used ({kinds})"
     if needs_some and bad.all():
         raise DataError(
-            f"none of the {len(table)} {split} images can be used ({kinds})", code=cases[0].code, cases=cases,
+            f"none of the {len(table)} {split} images can be used ({kinds})",
+            code=cases[0].code,
+            cases=cases,
             hint=f"--images with the folder that has them: that of {cases[0].id!r} is looked for as {cases[0].path}",
-        )  # fmt: skip
+        )
     if choice == "stop":
         key = goes_on or f"data.bad_{split}={'drop' if split == 'train' else 'prior'}"
         raise DataError(  # the command that fails writes quarantine.csv, as for any bad data

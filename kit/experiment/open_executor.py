@@ -20,8 +20,9 @@ def open_executor(workspace: Workspace, device: str) -> Executor:
     if not executor.in_process and device.startswith("cuda:"):
         raise ConfigError(
             f"device {device!r} is one GPU, and executor {executor.plugin_name()!r} gives each worker its own",
-            code="C31", hint="device=auto",
-        )  # fmt: skip
+            code="C31",
+            hint="device=auto",
+        )
     return executor
 
 
@@ -34,7 +35,8 @@ def check_kit(kit: str) -> None:
     """Raises DataError D60 where this process has another kit than the one of that hash."""
     if kit != code():
         raise DataError(
-            f"{worker_name()} has another kit than the command has", code="D60",
+            f"{worker_name()} has another kit than the command has",
+            code="D60",
             cases=[Case(f"{kit[:12]} here, {code()[:12]} there", "kit's code")],
             hint="install the same version on every node",
-        )  # fmt: skip
+        )

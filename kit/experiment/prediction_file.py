@@ -133,9 +133,13 @@ class PredictionFile:
         found[np.setdiff1d(np.arange(len(written)), places)] = self.prior
         made = {"checkpoints": {str(fold): self.about["checkpoints"][str(fold)]}}
         self.made[fold] = Predictions(
-            table.ids if len(written) == len(table) else table.ids[written], np.full(len(written), fold),
-            table.classes, found, made, multi_label,
-        )  # fmt: skip
+            table.ids if len(written) == len(table) else table.ids[written],
+            np.full(len(written), fold),
+            table.classes,
+            found,
+            made,
+            multi_label,
+        )
         return rows, found, places
 
     def write(self) -> Mapping[str, Any]:

@@ -71,8 +71,10 @@ class PseudoRows:
     def provenance(self) -> dict[str, Any]:
         """What a run remembers of it: the round, and hashes of the labels and the images."""
         return {
-            "round": self.labels.round, "labels": self.labels.fingerprint(), "images": self.loaded.fingerprint()
-        }  # fmt: skip
+            "round": self.labels.round,
+            "labels": self.labels.fingerprint(),
+            "images": self.loaded.fingerprint(),
+        }
 
     def _places(self, fold: int) -> np.ndarray:
         return self.loaded.table.index_of(self.labels.of(fold).ids)
@@ -111,12 +113,14 @@ def _check_losses(taught: PseudoRows, losses: Sequence[Loss], workspace: Workspa
     wrong = [loss for loss in losses if not loss.takes_labels(taught.kind(loss))]
     if wrong:
         raise ConfigError(
-            f"pseudo {name!r} has soft labels, which loss {wrong[0].plugin_name()!r} does not take", code="C17",
+            f"pseudo {name!r} has soft labels, which loss {wrong[0].plugin_name()!r} does not take",
+            code="C17",
             cases=[plugins_taking("loss", "soft", workspace.root)],
             hint="one of these, loss=distillation, or kit pseudo without --soft",
-        )  # fmt: skip
+        )
     if taught.labels.train is not None and not any(loss.takes_labels("taught") for loss in losses):
         raise ConfigError(
             f"pseudo {name!r} tells of training rows too, and loss {losses[0].plugin_name()!r} takes no teacher's word",
-            code="C17", hint="loss=distillation, with the loss of the label as its base",
-        )  # fmt: skip
+            code="C17",
+            hint="loss=distillation, with the loss of the label as its base",
+        )

@@ -81,9 +81,11 @@ def restore(checkpoint: Checkpoint, root: Path | None, device: torch.device) -> 
     )
     if wrong:
         raise CheckpointError(
-            f"{checkpoint.path} does not fit its network: {len(wrong)} weights", code="D53", cases=wrong,
+            f"{checkpoint.path} does not fit its network: {len(wrong)} weights",
+            code="D53",
+            cases=wrong,
             hint="a plugin that it was trained with has changed",
-        )  # fmt: skip
+        )
     built.load_state_dict(found)
     precision = precision_of(checkpoint.about, built, device)
     return Predictor(precision.to_device(built.eval(), device), parts.loss, precision, classes.multi_label)

@@ -155,8 +155,13 @@ def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Wor
     built = network.build(techniques.parts.without_pretrained(), len(table.classes), experiment.image_size)
     precision = _precision(experiment, run, built, device)
     check_room(
-        run, experiment, built, range(folds.count), len(table), len(table.classes),
-    )  # fmt: skip
+        run,
+        experiment,
+        built,
+        range(folds.count),
+        len(table),
+        len(table.classes),
+    )
     del built
     loaded = yield from load_rows(workspace, table, "train", geometry(experiment))
     taught = yield from load_pseudo_rows(workspace, table, folds, [stage.loss for stage in techniques.stages])
@@ -199,9 +204,10 @@ def _with_batch(setting: RunContext) -> Work[RunContext]:
         )
     stages = tuple(stage.with_batch(count) for stage in techniques.stages)
     return replace(
-        setting, experiment=setting.experiment.model_copy(update={"batch_size": count}),
+        setting,
+        experiment=setting.experiment.model_copy(update={"batch_size": count}),
         techniques=replace(techniques, optimizer=optimizer, stages=stages),
-    )  # fmt: skip
+    )
 
 
 def _check_rows(setting: RunContext) -> None:
@@ -210,9 +216,10 @@ def _check_rows(setting: RunContext) -> None:
         trained, held_out = len(setting.training_rows(fold)), len(setting.oof_rows(fold))
         if not trained or (setting.techniques.splitter.holds_out and not held_out):
             raise DataError(
-                f"fold {fold} has {trained} usable images to train on and {held_out} to predict", code="D38",
+                f"fold {fold} has {trained} usable images to train on and {held_out} to predict",
+                code="D38",
                 hint="mend the images that are listed, or fewer splitter.folds",
-            )  # fmt: skip
+            )
 
 
 def check_ranks(setting: RunContext) -> None:
@@ -223,14 +230,16 @@ def check_ranks(setting: RunContext) -> None:
             name = stage.loss.plugin_name()
             raise ConfigError(
                 f"loss {name!r} compares the rows of a batch, {count} ranks would each compare their own part",
-                code="C35", hint="one process a fold: --executor processes keeps all GPUs at work",
-            )  # fmt: skip
+                code="C35",
+                hint="one process a fold: --executor processes keeps all GPUs at work",
+            )
         rows = stage.experiment.batch_rows()
         if rows < 2 * count:
             raise ConfigError(
-                f"a batch of {rows} has not two rows for each of {count} ranks", code="C35",
+                f"a batch of {rows} has not two rows for each of {count} ranks",
+                code="C35",
                 hint="a larger batch_size",
-            )  # fmt: skip
+            )
 
 
 def warn_about_prediction(workspace: Workspace, table: Table) -> None:
@@ -279,11 +288,16 @@ def train_stages(setting: RunContext, fold: int) -> list[fit.FitStage]:
     """A fold's stages, each with its training batches, which load nothing yet."""
     return [
         fit.FitStage(
-            stage.epochs, _batches(setting, fold, stage), stage.loss, stage.scheduler,
-            stage.section.scheduler is not None, stage.section.lr_scale, stage.section.freeze,
+            stage.epochs,
+            _batches(setting, fold, stage),
+            stage.loss,
+            stage.scheduler,
+            stage.section.scheduler is not None,
+            stage.section.lr_scale,
+            stage.section.freeze,
         )
         for stage in setting.techniques.stages
-    ]  # fmt: skip
+    ]
 
 
 def _batches(setting: RunContext, fold: int, stage: OpenStage) -> TrainBatches:

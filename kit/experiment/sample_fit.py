@@ -66,9 +66,7 @@ def counterparts(ids: Sequence[str], others: Sequence[str]) -> dict[str, str]:
     """For each id the other one that may be meant, where it is the only one."""
     mine, theirs = Counter(map(alike, ids)), Counter(map(alike, others))
     by_key = {alike(name): name for name in others}
-    return {
-        name: by_key[key] for name in ids if mine[key := alike(name)] == 1 and theirs.get(key) == 1
-    }  # fmt: skip
+    return {name: by_key[key] for name in ids if mine[key := alike(name)] == 1 and theirs.get(key) == 1}
 
 
 def _of_rows(workspace: Workspace, sample: pd.DataFrame, test: Table) -> Iterator[Misfit]:
@@ -82,18 +80,24 @@ def _of_rows(workspace: Workspace, sample: pd.DataFrame, test: Table) -> Iterato
     missing = [name for name in wanted if name not in there]
     meant = counterparts(extra, missing)
     paired = set(meant.values())
-    cases = [Case(f"row {quote(name)} is not in the sample{_hint(name, meant, missing, at)}", id=name, split="test")
-             for at, name in enumerate(extra)]  # fmt: skip
+    cases = [
+        Case(
+            f"row {quote(name)} is not in the sample{_hint(name, meant, missing, at)}", id=name, split="test"
+        )
+        for at, name in enumerate(extra)
+    ]
     cases += [
         Case(f"the sample's id {quote(name)} is no row", id=name, split="test")
         for name in missing
         if name not in paired
     ]
     yield Misfit(
-        "rows", f"{len(extra)} of {len(rows)} rows of {data.test} are not in {data.sample}, and {len(missing)} of its "
+        "rows",
+        f"{len(extra)} of {len(rows)} rows of {data.test} are not in {data.sample}, and {len(missing)} of its "
         f"{len(wanted)} ids are no row",
-        tuple(_without_place(cases)), _find_repair(workspace, wanted, rows, meant),
-    )  # fmt: skip
+        tuple(_without_place(cases)),
+        _find_repair(workspace, wanted, rows, meant),
+    )
 
 
 def _without_place(cases: Sequence[Case]) -> list[Case]:
@@ -148,9 +152,11 @@ def _of_classes(workspace: Workspace, sample: pd.DataFrame, train: Table) -> Ite
         cases, more = _differences(sample, train)
         hint = rename_line(workspace.competition.data.rename, more) if more else error.hint
         yield Misfit(
-            "classes", f"the sample does not fit the {len(train.classes)} classes: {error.code} {error.summary}",
-            (*cases, *error.cases), hint,
-        )  # fmt: skip
+            "classes",
+            f"the sample does not fit the {len(train.classes)} classes: {error.code} {error.summary}",
+            (*cases, *error.cases),
+            hint,
+        )
 
 
 def _guess(ids: Sequence[str], train: Table) -> Predictions:

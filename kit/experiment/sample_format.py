@@ -17,9 +17,13 @@ from kit.kinds.unclear_sample import Decided, decide
 
 
 def choose_format(
-    workspace: Workspace, sample: pd.DataFrame, classes: Sequence[str], top_k: int | None = None,
-    labels: LabelKind = "numbers", metric: Metric | None = None,
-) -> Format:  # fmt: skip
+    workspace: Workspace,
+    sample: pd.DataFrame,
+    classes: Sequence[str],
+    top_k: int | None = None,
+    labels: LabelKind = "numbers",
+    metric: Metric | None = None,
+) -> Format:
     """The config's format, or else the one that the sample shows; `top_k` sets its labels a row.
 
     If the sample's cells show no format, `metric` decides, by default the config's. Raises ConfigError C21 if no format
@@ -99,9 +103,12 @@ def matches(
 
 
 def _by_metric(
-    workspace: Workspace, sample: pd.DataFrame, classes: Sequence[str], labels: LabelKind,
+    workspace: Workspace,
+    sample: pd.DataFrame,
+    classes: Sequence[str],
+    labels: LabelKind,
     metric: Metric | None,
-) -> Decided | None:  # fmt: skip
+) -> Decided | None:
     """The format that the metric decides on for a sample that shows none; the choice is a warning."""
     root, spec = workspace.root, workspace.competition.metric
     chosen = metric or Metric.open(spec, root, where="metric")
@@ -113,9 +120,12 @@ def _by_metric(
 
 
 def _unclear(
-    workspace: Workspace, sample: pd.DataFrame, classes: Sequence[str], found: Sequence[Format],
+    workspace: Workspace,
+    sample: pd.DataFrame,
+    classes: Sequence[str],
+    found: Sequence[Format],
     labels: LabelKind,
-) -> ConfigError:  # fmt: skip
+) -> ConfigError:
     names = [known.plugin_name() for known in found]
     tried = plugins_taking("format", labels, workspace.root)
     columns, row = (", ".join(map(str, cells)) for cells in (sample.columns, sample.iloc[0]))

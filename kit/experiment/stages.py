@@ -84,8 +84,9 @@ def _check_loss(number: int, loss: Loss, other: Loss, classes: int) -> None:
         raise ConfigError(
             f"stages.{number}.loss {loss.plugin_name()!r} takes {loss.width(classes)} {loss.outputs()}, "
             f"the run's loss {other.plugin_name()!r} {other.width(classes)} {other.outputs()}",
-            code="C08", hint="losses of one run share its head",
-        )  # fmt: skip
+            code="C08",
+            hint="losses of one run share its head",
+        )
 
 
 def _check_size(number: int, within: Experiment, parts: Parts) -> None:
@@ -93,5 +94,7 @@ def _check_size(number: int, within: Experiment, parts: Parts) -> None:
     if fixed is not None and fixed != within.image_size:
         raise ConfigError(
             f"stages.{number}: backbone {parts.backbone.plugin_name()!r} takes images of {fixed} px, "
-            f"image_size is {within.image_size}", code="C09", hint="stages of one size",
-        )  # fmt: skip
+            f"image_size is {within.image_size}",
+            code="C09",
+            hint="stages of one size",
+        )

@@ -34,8 +34,13 @@ class OpenPlugins:
     def of_config(self) -> list[Plugin]:
         """Those that the config names at its top."""
         return [
-            self.splitter, self.sampler, self.augmenter, self.optimizer, self.scheduler, *self.parts.all()
-        ]  # fmt: skip
+            self.splitter,
+            self.sampler,
+            self.augmenter,
+            self.optimizer,
+            self.scheduler,
+            *self.parts.all(),
+        ]
 
     def all(self) -> list[Plugin]:
         """Every one of them, the stages' too."""

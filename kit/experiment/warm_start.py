@@ -29,14 +29,16 @@ def initial_checkpoint(workspace: Workspace, path: str, folds: Folds, fold: int)
         )
     if own != fold:
         raise ConfigError(
-            f"start_from {path!r} is of fold {own}, and fold {fold} is to be trained", code="C25",
+            f"start_from {path!r} is of fold {own}, and fold {fold} is to be trained",
+            code="C25",
             hint=f"--folds {own}, or start_from={re.sub('/fold-.*', '', path)}, whose folds each start their own",
-        )  # fmt: skip
+        )
     if run.folds().fingerprint() != folds.fingerprint():
         raise DataError(
-            f"{path} was trained with other folds: it has seen rows that this run holds out", code="D61",
+            f"{path} was trained with other folds: it has seen rows that this run holds out",
+            code="D61",
             hint="the same splitter, split_seed and rows; or backbone.weights, where it was trained on other data",
-        )  # fmt: skip
+        )
     newest = checkpoints.newest(run.fold(fold)) if found["name"] is None else place
     if newest is None or not newest.is_dir():
         raise ConfigError(f"start_from {path!r} has no checkpoint of fold {fold}", code="C25")
@@ -50,14 +52,17 @@ def load_initial_weights(learner: Learner, path: Path) -> None:
     """
     found, wanted = checkpoints.load(path), learner.network.state_dict()
     wrong = sorted(
-        key for key in {*wanted, *found.weights}
+        key
+        for key in {*wanted, *found.weights}
         if key not in wanted or key not in found.weights or wanted[key].shape != found.weights[key].shape
-    )  # fmt: skip
+    )
     if wrong:
         raise CheckpointError(
-            f"{path} does not fit the network: {len(wrong)} weights", code="D53", cases=wrong,
+            f"{path} does not fit the network: {len(wrong)} weights",
+            code="D53",
+            cases=wrong,
             hint="start_from needs the same backbone, pooling and head",
-        )  # fmt: skip
+        )
     learner.network.load_state_dict(found.weights)
     if learner.average is not None:
         learner.average.module.load_state_dict(found.prediction_weights)

@@ -113,10 +113,10 @@ class Store:
             schema=np.int64(SCHEMA),
             generation=np.int64(self.generation),
             hashes=np.array([bytes.fromhex(name) for name in self.places], "V32"),
-            places=np.array(
-                [(p.offset, p.height, p.width, p.checksum) for p in places], np.int64
-            ).reshape(-1, 4),
-        )  # fmt: skip
+            places=np.array([(p.offset, p.height, p.width, p.checksum) for p in places], np.int64).reshape(
+                -1, 4
+            ),
+        )
         files.write_bytes(self.folder / "index.npz", content.getvalue())
 
     def find_damaged(self, names: set[str]) -> set[str]:

@@ -52,9 +52,10 @@ def prune_cache(
     """
     if keep_bytes is None and os.environ.get(SHARED_CACHE):
         raise ConfigError(
-            f"{workspace.cache} is a cache of several workspaces, whose runs are not all known here", code="C19",
+            f"{workspace.cache} is a cache of several workspaces, whose runs are not all known here",
+            code="C19",
             hint="kit cache prune --keep-bytes 10G",
-        )  # fmt: skip
+        )
     with _nobody_fills(workspace.cache):
         shelves = list_cache(workspace)
         chosen = {shelf.name for shelf in _select_unneeded(shelves, keep_bytes)}

@@ -14,7 +14,22 @@ from kit.kinds.training import Loss, Optimizer, Scheduler
 KINDS: dict[str, type[Plugin]] = {
     base.kind: base
     for base in (
-        Splitter, Sampler, Augmenter, Backbone, Pooling, Head, Loss, Optimizer, Scheduler, Views, Metric,
-        Ensembler, Format, Tracker, Executor, Scorer, Reranker,
+        Splitter,
+        Sampler,
+        Augmenter,
+        Backbone,
+        Pooling,
+        Head,
+        Loss,
+        Optimizer,
+        Scheduler,
+        Views,
+        Metric,
+        Ensembler,
+        Format,
+        Tracker,
+        Executor,
+        Scorer,
+        Reranker,
     )
-}  # fmt: skip
+}

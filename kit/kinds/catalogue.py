@@ -20,10 +20,15 @@ from kit.kinds.plugin import Plugin, default_of
 from kit.kinds.registry import PluginLocation
 
 LIMITS = {
-    "ge": "at least {}", "gt": "above {}", "le": "at most {}", "lt": "below {}",
-    "min_length": "at least {} long", "max_length": "at most {} long", "multiple_of": "a multiple of {}",
+    "ge": "at least {}",
+    "gt": "above {}",
+    "le": "at most {}",
+    "lt": "below {}",
+    "min_length": "at least {} long",
+    "max_length": "at most {} long",
+    "multiple_of": "a multiple of {}",
     "pattern": "matching {}",
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)

@@ -105,9 +105,11 @@ def wrap_exception(error: Exception) -> RunError:
     frames = traceback.extract_tb(error.__traceback__)[-3:]
     cases = [Case(frame.line or frame.name, f"{frame.filename}:{frame.lineno}") for frame in reversed(frames)]
     return RunError(
-        f"{type(error).__name__}: {error}", code="R10", cases=cases,
+        f"{type(error).__name__}: {error}",
+        code="R10",
+        cases=cases,
         hint="mend what is named, then the same command again; without an executor it ends with the whole traceback",
-    )  # fmt: skip
+    )
 
 
 def worker_lost_error(

@@ -29,8 +29,10 @@ def check_takes(plugins: Iterable[Plugin], labels: LabelKind, root: Path | None 
     cases = [Case(plugins_taking(plugin.kind, labels, root), plugin.kind) for plugin in wrong]
     raise ConfigError(
         f"{named} {'does' if len(wrong) == 1 else 'do'} not take {MEANING[labels]}, which is what the table has",
-        code="C17", cases=cases, hint=" ".join(_how_to_select(plugin.kind) for plugin in wrong),
-    )  # fmt: skip
+        code="C17",
+        cases=cases,
+        hint=" ".join(_how_to_select(plugin.kind) for plugin in wrong),
+    )
 
 
 def _how_to_select(kind: str) -> str:

@@ -21,9 +21,14 @@ SCORES = {
     "probabilities": "scores probabilities",
 }
 WRITES = {
-    "label": "labels", "labels": "labels", "positive": "probabilities", "probabilities": "probabilities",
-    "one_hot": "0 and 1", "multi_hot": "0 and 1", "top_k": "ranked labels",
-}  # fmt: skip
+    "label": "labels",
+    "labels": "labels",
+    "positive": "probabilities",
+    "probabilities": "probabilities",
+    "one_hot": "0 and 1",
+    "multi_hot": "0 and 1",
+    "top_k": "ranked labels",
+}
 
 MAX_SPELLINGS = 8  # more different cells are no spellings of 0 and 1
 

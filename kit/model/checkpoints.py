@@ -86,9 +86,14 @@ def within(folder: Path) -> list[tuple[int, int]]:
 
 
 def save(
-    folder: Path, number: int, weights: Mapping[str, Tensor], average: Mapping[str, Tensor] | None,
-    state: Mapping[str, Any], about: Mapping[str, Any], step: int = 0,
-) -> Path:  # fmt: skip
+    folder: Path,
+    number: int,
+    weights: Mapping[str, Tensor],
+    average: Mapping[str, Tensor] | None,
+    state: Mapping[str, Any],
+    about: Mapping[str, Any],
+    step: int = 0,
+) -> Path:
     """Writes a checkpoint, its manifest last, and removes all but the newest two, and older ones within an epoch."""
     path = place(folder, number, step)
     if path.exists():

@@ -74,9 +74,10 @@ def _check_margins(loss: Loss) -> None:
     if loss.takes == "cosines" and not base.is_per_class():
         names = loss.plugin_name(), base.plugin_name()
         raise ConfigError(
-            f"loss {names[0]!r} needs an output a class, its base {names[1]!r} has others", code="C08",
+            f"loss {names[0]!r} needs an output a class, its base {names[1]!r} has others",
+            code="C08",
             hint=f"the other way round: loss={names[1]} loss.base={names[0]}",
-        )  # fmt: skip
+        )
     _check_margins(base)
 
 
@@ -151,9 +152,10 @@ def convert_sync_batch_norm(network: nn.Module, device: torch.device) -> None:
     """
     if device.type == "cpu":
         raise ConfigError(
-            "sync_batch_norm needs GPUs: torch has no synchronised batch norm on a CPU", code="C35",
+            "sync_batch_norm needs GPUs: torch has no synchronised batch norm on a CPU",
+            code="C35",
             hint="sync_batch_norm=false, or one process",
-        )  # fmt: skip
+        )
     torchvision_ops.prepare()
     from timm.layers import convert_sync_batchnorm
 

@@ -24,9 +24,10 @@ def check_parts_exist(network: nn.Module, prefixes: Iterable[str], where: str) -
         if prefix not in known:
             parts = ", ".join(name for name, _ in network.named_children())
             raise ConfigError(
-                f"{where}: the network has no part {prefix!r}{did_you_mean(prefix, known)}", code="C07",
+                f"{where}: the network has no part {prefix!r}{did_you_mean(prefix, known)}",
+                code="C07",
                 hint=f"its parts: {parts}, and what is within them, such as {known[min(3, len(known) - 1)]}",
-            )  # fmt: skip
+            )
 
 
 def check_frozen(network: nn.Module, frozen: Sequence[str], where: str) -> None:
@@ -47,9 +48,12 @@ def freeze(network: nn.Module, frozen: Sequence[str]) -> None:
 
 
 def set_layerwise_lr(
-    optimizer: torch.optim.Optimizer, network: nn.Module, layer_decay: float = 1.0,
-    lr_scales: Mapping[str, float] | None = None, freezes: Iterable[Sequence[str]] = (),
-) -> None:  # fmt: skip
+    optimizer: torch.optim.Optimizer,
+    network: nn.Module,
+    layer_decay: float = 1.0,
+    lr_scales: Mapping[str, float] | None = None,
+    freezes: Iterable[Sequence[str]] = (),
+) -> None:
     """Splits the optimizer's groups so that each weight has its own peak learning rate.
 
     A weight d layers below the head gets lr * layer_decay^d, times the scale of the longest part of `lr_scales` that

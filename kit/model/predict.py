@@ -139,9 +139,13 @@ def _words(transform: Any) -> str:
 
 
 def predict_all(
-    predictors: Sequence[Predictor], batches: Iterable[Batch], views: Sequence[View], merge: Merge,
-    rows: int, task: str,
-) -> Work[list[np.ndarray]]:  # fmt: skip
+    predictors: Sequence[Predictor],
+    batches: Iterable[Batch],
+    views: Sequence[View],
+    merge: Merge,
+    rows: int,
+    task: str,
+) -> Work[list[np.ndarray]]:
     """Probabilities (rows, K) float32 of each predictor: every image is read once for all views and networks.
 
     Of no rows, an array (0, 0).

@@ -70,9 +70,10 @@ def _check_archive(file: Path, size: int) -> None:
         or sum(entry.file_size for entry in entries) > size
     ):
         raise CheckpointError(
-            f"{file} refused: compressed, or claims more than it holds", code="D50",
+            f"{file} refused: compressed, or claims more than it holds",
+            code="D50",
             hint="torch.save compresses nothing",
-        )  # fmt: skip
+        )
 
 
 def _first(error: Exception) -> str:

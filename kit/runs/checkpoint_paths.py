@@ -36,9 +36,10 @@ def find_targets(workspace: Workspace, paths: StrPath | Sequence[StrPath]) -> li
         found = _checkpoints(folder)
         if not found:
             raise ConfigError(
-                f"{path} is no run, fold or checkpoint with a finished fold", code="C15",
+                f"{path} is no run, fold or checkpoint with a finished fold",
+                code="C15",
                 hint="kit train first, or a path such as runs/a, runs/a/fold-0, runs/a/fold-0/0012",
-            )  # fmt: skip
+            )
         for run, fold, checkpoint in found:
             suffix = "" if checkpoint == _last(run, fold) else f"-{checkpoint.name}"
             target = targets.setdefault((run.folder, suffix), Target(run, suffix))

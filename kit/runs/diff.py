@@ -77,9 +77,14 @@ def compare_runs(workspace: Workspace, one: Run, other: Run) -> Difference:
     except InvalidError as error:
         compared, why = None, error.summary
     return Difference(
-        one.name, other.name, _differences(flatten(one.config), flatten(other.config)), _differences(*made), compared,
-        why, (_cost_of(one), _cost_of(other)),
-    )  # fmt: skip
+        one.name,
+        other.name,
+        _differences(flatten(one.config), flatten(other.config)),
+        _differences(*made),
+        compared,
+        why,
+        (_cost_of(one), _cost_of(other)),
+    )
 
 
 def flatten(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:

@@ -54,8 +54,10 @@ class EpochLog:
         counted = {"left_out": epoch.skipped, "overflows": epoch.overflowed}
         faults = {name: count for name, count in counted.items() if count}
         measured = {
-            "images_per_second": round(speed, 1), "seconds": round(seconds, 3), "memory_mib": round(memory / 2**20),
-        }  # fmt: skip
+            "images_per_second": round(speed, 1),
+            "seconds": round(seconds, 3),
+            "memory_mib": round(memory / 2**20),
+        }
         self.lines.append({**start, **scores, **faults, **measured})
         return format_line(self.lines[-1])
 

@@ -91,9 +91,10 @@ def resolve_run(workspace: Workspace, text: StrPath) -> Run:
     known = sorted(folder.name for folder in workspace.runs.glob("*") if _is_run(folder))
     if Path(text).is_absolute() and Path(text).resolve().parent != workspace.runs.resolve():
         raise ConfigError(
-            f"{text} is not in {workspace.runs}", code="C15",
+            f"{text} is not in {workspace.runs}",
+            code="C15",
             hint="a run of this workspace, by its name or path: kit runs lists them",
-        )  # fmt: skip
+        )
     hint = f"one of {', '.join(known)}" if known else "kit train makes one"
     raise ConfigError(
         f"no run {os.fspath(text)!r}{did_you_mean(Path(text).name, known)}", code="C15", hint=hint

@@ -138,9 +138,10 @@ def check_same_experiment(run: Run, experiment: Experiment) -> None:
     started = run.manifest.get("asked")
     if started is None:
         raise CheckpointError(
-            f"runs/{run.name} has folds, and no manifest.json that says what they are", code="D51",
+            f"runs/{run.name} has folds, and no manifest.json that says what they are",
+            code="D51",
             hint="put it back, remove the folder, or another --name",
-        )  # fmt: skip
+        )
     asked = config_identity(experiment)
     if started == asked:
         return
@@ -150,9 +151,11 @@ def check_same_experiment(run: Run, experiment: Experiment) -> None:
         if started.get(key) != asked.get(key)
     ]
     raise ConfigError(
-        f"runs/{run.name} was started as another experiment", code="C11", cases=cases,
+        f"runs/{run.name} was started as another experiment",
+        code="C11",
+        cases=cases,
         hint="another --name, or --fresh, which sets the old run aside",
-    )  # fmt: skip
+    )
 
 
 def is_finished(run: Run, folds: Sequence[int] | None = None) -> bool:

@@ -69,9 +69,13 @@ def prediction_metadata(
 ) -> dict[str, Any]:
     """What predictions say about themselves: whose they are, by which views and plugins, of which classes."""
     return {
-        "run": run.name, "views": views, "merge": merge, "classes": list(table.classes), "average_group": average,
+        "run": run.name,
+        "views": views,
+        "merge": merge,
+        "classes": list(table.classes),
+        "average_group": average,
         "plugins": plugin_hashes(plugins),
-    }  # fmt: skip
+    }
 
 
 def gain_over_plain(

@@ -115,9 +115,13 @@ def test_what_the_system_refuses_is_said_with_the_file(kit: Kit, workspace: Work
 def test_an_output_that_is_full_is_said(workspace: Workspace) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "kit", "config", "schema"], cwd=workspace.root, stdout=full,
-            stderr=subprocess.PIPE, text=True, check=False,
-        )  # fmt: skip
+            [sys.executable, "-m", "kit", "config", "schema"],
+            cwd=workspace.root,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
     assert done.stderr.startswith("error: the output: No space left on device")
     assert "Traceback" not in done.stderr
 

@@ -40,8 +40,9 @@ def test_the_noise_is_told_with_its_method_and_source(kit: Kit) -> None:
     (line,) = kit("board")[2].splitlines()  # submission 1 is always right, which has no noise
     found = re.fullmatch(
         r"noise of accuracy, one standard error: (0\.\d{4}) on 4 test rows \(1000 bootstrap draws of the out-of-fold "
-        r"rows of submission 2; public_share in config.json splits it\)", line,
-    )  # fmt: skip
+        r"rows of submission 2; public_share in config.json splits it\)",
+        line,
+    )
     assert found is not None
     assert float(found[1]) == pytest.approx((8 / 81 / 4) ** 0.5, rel=0.1)
 
@@ -159,10 +160,13 @@ def test_diff_lists_the_rows_that_differ_by_class(
     ]
     assert err == "2 of 4 rows differ, 50.0%; difference 0.5000\n"
     assert json.loads(kit("board", "diff", "2", "0003-c", "--json")[1]) == {
-        "rows": 2, "difference": 0.5, "changes": [
-            {"before": "bee", "after": "ant", "ids": ["a,b"]}, {"before": "cat", "after": "bee", "ids": ["1e5"]},
+        "rows": 2,
+        "difference": 0.5,
+        "changes": [
+            {"before": "bee", "after": "ant", "ids": ["a,b"]},
+            {"before": "cat", "after": "bee", "ids": ["1e5"]},
         ],
-    }  # fmt: skip
+    }
     monkeypatch.setattr("kit.commands._leaderboard.MAX_LISTED_IDS", 1)
     out, err = kit("board", "diff", "2", "3")[1:]
     assert (len(out.splitlines()), err.splitlines()[0]) == (2, "… and 1 more pairs; --json lists them all")

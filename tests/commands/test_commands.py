@@ -173,7 +173,10 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(
 @pytest.mark.parametrize(
     ("given", "meant"),
     [
-        (["--checkpoints", "a", "b", "--views", "d4"], ["--checkpoints", "a", "--checkpoints", "b", "--views", "d4"]),
+        (
+            ["--checkpoints", "a", "b", "--views", "d4"],
+            ["--checkpoints", "a", "--checkpoints", "b", "--views", "d4"],
+        ),
         (["--views", "d4", "--checkpoints", "a"], ["--views", "d4", "--checkpoints", "a"]),
         (
             ["--checkpoints", "a", "--checkpoints", "b", "c"],
@@ -183,7 +186,7 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(
         (["-c", "a", "--json"], ["-c", "a", "--json"]),
         (["-c", "a", "b", "--json", "x=1"], ["-c", "a", "--checkpoints", "b", "--json", "x=1"]),
     ],
-)  # fmt: skip
+)
 def test_checkpoints_takes_what_a_shell_makes_of_a_star(given: list[str], meant: list[str]) -> None:
     assert _repeat_option(given, "--checkpoints") == meant
 

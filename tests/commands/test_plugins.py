@@ -125,10 +125,14 @@ def test_one_plugin_speaks_json(kit: Kit) -> None:
     said = json.loads(kit("format", "top_k", "--json")[1])
     assert said["options"] == [
         {
-            "name": "k", "type": "int | None", "default": None, "required": False, "limits": "at least 1",
+            "name": "k",
+            "type": "int | None",
+            "default": None,
+            "required": False,
+            "limits": "at least 1",
             "description": "labels a row; by default as many as the sample shows",
         }
-    ]  # fmt: skip
+    ]
 
 
 def test_every_plugin_can_be_described() -> None:
@@ -140,17 +144,23 @@ def test_every_plugin_can_be_described() -> None:
 
 def test_an_option_without_a_default_is_required(tmp_path: Path) -> None:
     put(
-        tmp_path, "metric", "needy",
+        tmp_path,
+        "metric",
+        "needy",
         "from kit.kinds import Metric\n\n\nclass Needy(Metric):\n    share: float\n",
-    )  # fmt: skip
+    )
     (option,) = describe("metric", "needy", tmp_path).options
     assert (option.required, option.default, option.type) == (True, None, "float")
 
 
 def test_types_are_written_as_a_user_writes_them() -> None:
     assert [type_name(kind) for kind in (float, Loss, int | None, tuple[str, ...], type(None))] == [
-        "float", "loss", "int | None", "tuple[str, ...]", "None",
-    ]  # fmt: skip
+        "float",
+        "loss",
+        "int | None",
+        "tuple[str, ...]",
+        "None",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -186,9 +196,22 @@ def test_new_plugins_and_tests_pass_the_linter(tmp_path: Path) -> None:
     for kind in KINDS:
         new_plugin(tmp_path, kind, "my_own")
     done = subprocess.run(
-        [sys.executable, "-m", "ruff", "check", "--isolated", "--select=E,F,W,B,UP,RUF", "--line-length=110", "."],
-        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "ruff",
+            "check",
+            "--isolated",
+            "--select=E,F,W,B,UP,RUF",
+            "--line-length=110",
+            ".",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     assert done.returncode == 0, done.stdout
 
 
@@ -198,8 +221,11 @@ def test_the_test_of_a_new_plugin_runs_and_can_fail(tmp_path: Path) -> None:
     def tried() -> int:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(test)],
-            cwd=tmp_path, capture_output=True, check=False, timeout=60,
-        )  # fmt: skip
+            cwd=tmp_path,
+            capture_output=True,
+            check=False,
+            timeout=60,
+        )
         return done.returncode
 
     assert tried() == 0

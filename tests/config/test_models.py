@@ -102,14 +102,20 @@ def test_a_mark_and_a_schema_at_the_top_are_accepted() -> None:
         ({}, ["loss.smoothing=0.1"], {"loss": {"name": "cross_entropy", "smoothing": 0.1}}),
         ({"loss": "cutmix"}, ["loss.alpha=2"], {"loss": {"name": "cutmix", "alpha": 2}}),
         ({"loss": {"name": "cutmix", "alpha": 2}}, ["loss=arcface"], {"loss": "arcface"}),
-        ({}, ["loss.base.margin=0.3", "loss.base=arcface", "loss=cutmix"],
-         {"loss": {"name": "cutmix", "base": {"name": "arcface", "margin": 0.3}}}),
-        ({"loss": {"name": "cutmix", "base": {"name": "arcface", "margin": 0.3}}}, ["loss.base=cross_entropy"],
-         {"loss": {"name": "cutmix", "base": "cross_entropy"}}),
-        ({}, ["data.extensions=[\".png\"]"], {"data": {"extensions": [".png"]}}),
+        (
+            {},
+            ["loss.base.margin=0.3", "loss.base=arcface", "loss=cutmix"],
+            {"loss": {"name": "cutmix", "base": {"name": "arcface", "margin": 0.3}}},
+        ),
+        (
+            {"loss": {"name": "cutmix", "base": {"name": "arcface", "margin": 0.3}}},
+            ["loss.base=cross_entropy"],
+            {"loss": {"name": "cutmix", "base": "cross_entropy"}},
+        ),
+        ({}, ['data.extensions=[".png"]'], {"data": {"extensions": [".png"]}}),
         ({}, ["data.label=a=b"], {"data": {"label": "a=b"}}),
     ],
-)  # fmt: skip
+)
 def test_names_come_before_options_whatever_their_order(
     before: dict[str, Any], assignments: list[str], after: dict[str, Any]
 ) -> None:
@@ -128,26 +134,51 @@ TRACKED = [{"name": "tensorboard", "folder": "t"}, {"name": "wandb", "project": 
     [
         ({"loss": SMOOTHED}, ["loss=label_smoothing"], {"loss": SMOOTHED}),
         ({"loss": SMOOTHED}, ["loss=focal", "loss=label_smoothing"], {"loss": SMOOTHED}),
-        ({"loss": SMOOTHED}, ["loss=label_smoothing", "loss.smoothing=0.3"],
-         {"loss": {"name": "label_smoothing", "smoothing": 0.3}}),
+        (
+            {"loss": SMOOTHED},
+            ["loss=label_smoothing", "loss.smoothing=0.3"],
+            {"loss": {"name": "label_smoothing", "smoothing": 0.3}},
+        ),
         ({"loss": MIXED}, ["loss.base=label_smoothing"], {"loss": MIXED}),
-        ({"loss": MIXED}, ['loss={"name": "cutmix", "alpha": 3, "base": "label_smoothing"}'],
-         {"loss": {**MIXED, "alpha": 3}}),
-        ({"executor": {"name": "processes", "workers": 3}}, ["executor=processes"],
-         {"executor": {"name": "processes", "workers": 3}}),
+        (
+            {"loss": MIXED},
+            ['loss={"name": "cutmix", "alpha": 3, "base": "label_smoothing"}'],
+            {"loss": {**MIXED, "alpha": 3}},
+        ),
+        (
+            {"executor": {"name": "processes", "workers": 3}},
+            ["executor=processes"],
+            {"executor": {"name": "processes", "workers": 3}},
+        ),
         ({"tracker": TRACKED}, ["tracker=wandb"], {"tracker": TRACKED[1]}),
         ({"tracker": TRACKED}, ['tracker=["wandb", "tensorboard"]'], {"tracker": TRACKED[::-1]}),
-        ({"tracker": TRACKED[1]}, ['tracker=["tensorboard", "wandb"]'], {"tracker": ["tensorboard", TRACKED[1]]}),
-        ({"tracker": TRACKED}, ["tracker.0=tensorboard", "tracker.1.project=q"],
-         {"tracker": [TRACKED[0], {"name": "wandb", "project": "q"}]}),
-        ({"stages": [{"epochs": 2, "loss": SMOOTHED}]}, ["stages.0.loss=label_smoothing"],
-         {"stages": [{"epochs": 2, "loss": SMOOTHED}]}),
-        ({"stages": [{"epochs": 2, "loss": SMOOTHED}]}, ['stages=[{"epochs": 3, "loss": "label_smoothing"}]'],
-         {"stages": [{"epochs": 3, "loss": SMOOTHED}]}),
-        ({"data": {"rename": {"name": "a", "b": "c"}}}, ['data.rename={"name": "a"}'],
-         {"data": {"rename": {"name": "a"}}}),
+        (
+            {"tracker": TRACKED[1]},
+            ['tracker=["tensorboard", "wandb"]'],
+            {"tracker": ["tensorboard", TRACKED[1]]},
+        ),
+        (
+            {"tracker": TRACKED},
+            ["tracker.0=tensorboard", "tracker.1.project=q"],
+            {"tracker": [TRACKED[0], {"name": "wandb", "project": "q"}]},
+        ),
+        (
+            {"stages": [{"epochs": 2, "loss": SMOOTHED}]},
+            ["stages.0.loss=label_smoothing"],
+            {"stages": [{"epochs": 2, "loss": SMOOTHED}]},
+        ),
+        (
+            {"stages": [{"epochs": 2, "loss": SMOOTHED}]},
+            ['stages=[{"epochs": 3, "loss": "label_smoothing"}]'],
+            {"stages": [{"epochs": 3, "loss": SMOOTHED}]},
+        ),
+        (
+            {"data": {"rename": {"name": "a", "b": "c"}}},
+            ['data.rename={"name": "a"}'],
+            {"data": {"rename": {"name": "a"}}},
+        ),
     ],
-)  # fmt: skip
+)
 def test_naming_the_plugin_that_is_set_keeps_its_options(
     before: dict[str, Any], assignments: list[str], after: dict[str, Any]
 ) -> None:
@@ -161,11 +192,14 @@ def test_naming_the_plugin_that_is_set_keeps_its_options(
     [
         ({"loss": SMOOTHED}, 'loss={"name": "label_smoothing"}', "W60 loss .*: smoothing=0.2$"),
         ({"loss": MIXED}, 'loss.base={"name": "label_smoothing"}', "W60 loss.base .*: smoothing=0.2$"),
-        ({"loss": MIXED}, 'loss={"name": "cutmix", "base": {"name": "label_smoothing"}}',
-         "W60 loss .*: base.smoothing=0.2, alpha=2$"),
+        (
+            {"loss": MIXED},
+            'loss={"name": "cutmix", "base": {"name": "label_smoothing"}}',
+            "W60 loss .*: base.smoothing=0.2, alpha=2$",
+        ),
         ({"tracker": TRACKED}, 'tracker=["tensorboard", {"name": "wandb"}]', "W60 tracker .*: 1.project=p$"),
     ],
-)  # fmt: skip
+)
 def test_an_object_that_leaves_options_out_resets_them_and_says_which(
     before: dict[str, Any], assignment: str, words: str
 ) -> None:

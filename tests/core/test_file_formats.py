@@ -56,7 +56,7 @@ def array() -> bytes:
         (by_pillow("ICO"), "icon", "Pillow reads it"),
         (by_pillow("PCX"), "PCX", "Pillow reads it"),
     ],
-)  # fmt: skip
+)
 def test_a_format_that_kit_does_not_read_is_named_with_the_way_out(
     content: bytes, name: str, way: str
 ) -> None:

@@ -46,10 +46,14 @@ def test_photos_of_a_row_give_the_word_of_their_file(tmp_path: Path) -> None:
     images = [f"images/{folder}/{stem}.png" for folder in "pq" for stem in ("mask1", "mask2", "normal")]
     make(tmp_path, {"train.csv": csv("id,gender,path", "1,male,p", "2,female,q")}, images)
     data = Data(
-        train="train.csv", sample=None, images="images/{path}/*", label="{file}_{gender}",
-        file_labels={"mask*": "wear", "normal": "not"}, rename={"wear_male": "0", "not_female": "3"},
+        train="train.csv",
+        sample=None,
+        images="images/{path}/*",
+        label="{file}_{gender}",
+        file_labels={"mask*": "wear", "normal": "not"},
+        rename={"wear_male": "0", "not_female": "3"},
         label_factors=("file", "gender"),
-    )  # fmt: skip
+    )
     table = train_table(tmp_path, data)
     assert dict(zip(table.classes, table.class_factors, strict=True)) == {
         "0": ("wear", "male"),

@@ -134,10 +134,16 @@ def test_ids_stay_byte_for_byte(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "right"),
     [
-        ("cat ", "cat"), ("Cat", "cat"), ("cat\u00a0", "cat"), ("c\u200bat", "cat"), ("cafe\u0301", "café"),
-        ("cafÃ©", "café"), ("TRUE", "True"), ("1.10", "1.1"),
+        ("cat ", "cat"),
+        ("Cat", "cat"),
+        ("cat\u00a0", "cat"),
+        ("c\u200bat", "cat"),
+        ("cafe\u0301", "café"),
+        ("cafÃ©", "café"),
+        ("TRUE", "True"),
+        ("1.10", "1.1"),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("how", ["cells", "columns", "classes"])
 def test_another_spelling_than_the_right_one_is_an_error_whose_hint_mends_it(
     how: str, wrong: str, right: str, tmp_path: Path

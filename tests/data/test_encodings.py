@@ -49,10 +49,14 @@ def test_a_table_is_read_in_the_configs_encoding(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "encoding"),
     [
-        (TEXT, "utf-16"), (TEXT, "utf-16-le"), (TEXT, "utf-16-be"), (TEXT, "utf-32"), (TEXT, "utf-32-le"),
+        (TEXT, "utf-16"),
+        (TEXT, "utf-16-le"),
+        (TEXT, "utf-16-be"),
+        (TEXT, "utf-32"),
+        (TEXT, "utf-32-le"),
         ("id,label\n1,\u732b\n2,\u72ac\u72ac\n", "utf-16-le"),
     ],
-)  # fmt: skip
+)
 def test_two_bytes_a_character_are_known_by_a_mark_or_by_their_nuls(
     text: str, encoding: str, tmp_path: Path
 ) -> None:
@@ -77,11 +81,13 @@ def test_the_line_of_a_byte_that_is_no_utf_8_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "encoding"),
     [
-        ("\uace0\uc591\uc774 \uac15\uc544\uc9c0", "cp949"), ("\u732b\u548c\u72d7", "gb18030"),
-        ("\u30cd\u30b3 \u30a4\u30cc", "cp932"), ("\u8c93\u548c\u72d7", "big5"),
+        ("\uace0\uc591\uc774 \uac15\uc544\uc9c0", "cp949"),
+        ("\u732b\u548c\u72d7", "gb18030"),
+        ("\u30cd\u30b3 \u30a4\u30cc", "cp932"),
+        ("\u8c93\u548c\u72d7", "big5"),
         ("\u043a\u043e\u0448\u043a\u0430", "cp1251"),
     ],
-)  # fmt: skip
+)
 def test_text_of_another_script_is_shown_in_the_encodings_it_may_be_in(
     words: str, encoding: str, tmp_path: Path
 ) -> None:

@@ -31,9 +31,15 @@ IDS = ("t0", "t1", "t2")
         (["1", "2", "3"], "id,label", ["01", "02", "01"], "label", ["01", "02", "01"]),
         (["1.0", "2.0", "3.0"], "id,label", ["1 2"] * 3, "top_k", ["1 3", "2 3", "1 3"]),
         (["1.0", "2.0", "3.0"], "id,a,b", ["1,2"] * 3, "ranked_columns", ["1,3", "2,3", "1,3"]),
-        (["1.0", "2.0", "3.0"], "id,3,2,1", ["0,0,1", "0,1,0", "1,0,0"], "one_hot", ["0,0,1", "0,1,0", "0,0,1"]),
+        (
+            ["1.0", "2.0", "3.0"],
+            "id,3,2,1",
+            ["0,0,1", "0,1,0", "1,0,0"],
+            "one_hot",
+            ["0,0,1", "0,1,0", "0,0,1"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_written_is_spelled_as_the_sample(
     labels: list[str], header: str, cells: list[str], name: str, written: list[str], tmp_path: Path
 ) -> None:
@@ -43,9 +49,10 @@ def test_what_is_written_is_spelled_as_the_sample(
     }
     rows = [f"{row},{cell}" for row, cell in zip(IDS, cells, strict=True)]
     files = {
-        "config.json": json.dumps(config), "sample.csv": csv(header, *rows),
+        "config.json": json.dumps(config),
+        "sample.csv": csv(header, *rows),
         "train.csv": csv("id,label", *(f"a{n},{label}" for n, label in enumerate(labels))),
-    }  # fmt: skip
+    }
     make(tmp_path, files, [f"images/a{n}.png" for n in range(len(labels))])
     space = Workspace.open(tmp_path)
     data = space.competition.data

@@ -39,7 +39,7 @@ IDS = {
     "hashes": HASHES,
     "file names": ("a.jpg", "b.jpg", "c.jpg", "d.jpg"),
     "words": PLAIN_IDS,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("names", IDS.values(), ids=IDS)

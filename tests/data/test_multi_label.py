@@ -293,8 +293,9 @@ def test_a_soup_and_a_foreign_submission_know_of_several_labels(trained: Path, t
     (root / "mine.csv").write_text("\n".join(lines) + "\n")
     found = check_submission(Workspace.open(root), root / "mine.csv")
     assert [(fault.line, fault.detail) for fault in found.faults] == [
-        (3, "'blobb' is no class; did you mean 'blob'?"), (4, "'ring' is there twice"),
-    ]  # fmt: skip
+        (3, "'blobb' is no class; did you mean 'blob'?"),
+        (4, "'ring' is there twice"),
+    ]
 
 
 def test_a_stage_is_asked_for_its_labels_too(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_a_pointer_is_no_table(content: bytes, hint: str, tmp_path: Path) -> Non
         (TABLE.to_json(orient="records", lines=True).encode(), "train.text.csv"),
     ],
     ids=in_words,
-)  # fmt: skip
+)
 def test_the_hint_is_a_command_that_gives_the_table(content: bytes, made: str, tmp_path: Path) -> None:
     folder = tmp_path / "a folder"
     folder.mkdir()
@@ -136,10 +136,16 @@ def test_the_hint_is_a_command_that_gives_the_table(content: bytes, made: str, t
 @pytest.mark.parametrize(
     "content",
     [
-        b"PAR1,ORC\n1,2\n", b"BZh1,Obj\n1,2\n", b"PK,id\n1,2\n", b"[id],{label}\n1,2\n", b"<5,>=5\n1,2\n",
-        b"GIF,BM\n1,2\n", b"<id>,<label>\n1,2\n", b"II*,id\n1,2\n",
+        b"PAR1,ORC\n1,2\n",
+        b"BZh1,Obj\n1,2\n",
+        b"PK,id\n1,2\n",
+        b"[id],{label}\n1,2\n",
+        b"<5,>=5\n1,2\n",
+        b"GIF,BM\n1,2\n",
+        b"<id>,<label>\n1,2\n",
+        b"II*,id\n1,2\n",
     ],
-)  # fmt: skip
+)
 def test_a_table_with_an_odd_header_is_a_table(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_bytes(content)
     assert read_csv(tmp_path / "train.csv").rows == (("1", "2"),)

@@ -22,9 +22,10 @@ WEIGHTS = PLAIN.model_copy(update={"label": "weight", "sample": None})
 
 def drawn(root: Path, values: list[str], data: Data = WEIGHTS) -> Table:
     make(
-        root, {"train.csv": csv("id,weight", *(f"a{n},{value}" for n, value in enumerate(values)))},
+        root,
+        {"train.csv": csv("id,weight", *(f"a{n},{value}" for n, value in enumerate(values)))},
         [f"images/a{n}.png" for n in range(len(values))],
-    )  # fmt: skip
+    )
     return train_table(root, data)
 
 

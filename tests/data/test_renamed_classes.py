@@ -30,9 +30,13 @@ def table(*spellings: tuple[str, str], labels: list[int] | None = None, names: t
     made = labels if labels is not None else list(range(len(names)))
     ids = np.array([f"r{row}" for row in range(len(made))])
     return Table(
-        ids, [Path(name) for name in ids], names, np.array(made), class_groups=tuple(f"g{name}" for name in names),
+        ids,
+        [Path(name) for name in ids],
+        names,
+        np.array(made),
+        class_groups=tuple(f"g{name}" for name in names),
         spellings=tuple(Spelled(label, name, 1) for label, name in spellings),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(

@@ -95,8 +95,13 @@ def test_text_that_is_no_mojibake_stays() -> None:
 
 def test_a_name_is_quoted_so_that_its_fault_is_seen() -> None:
     assert [quote(text) for text in ("cat", "cat ", "cat\u00a0", "ca\u200bt", "é", "e\u0301")] == [
-        "'cat'", "'cat '", "'cat\\xa0'", "'ca\\u200bt'", "'é'", "'e\\u0301'",
-    ]  # fmt: skip
+        "'cat'",
+        "'cat '",
+        "'cat\\xa0'",
+        "'ca\\u200bt'",
+        "'é'",
+        "'e\\u0301'",
+    ]
     assert not any(map(is_tidy, ("cat ", "cat\u00a0", "ca\u200bt", "e\u0301", "cafÃ©")))
 
 

@@ -61,9 +61,11 @@ def test_a_copy_of_a_compiled_network_is_plain_and_so_is_what_predicts() -> None
 
 
 def test_a_missing_compiler_is_said_before_anything_is_read(
-    competition: Path, inside: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch,
+    competition: Path,
+    inside: Callable[[Path], None],
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     from torch._inductor import cpp_builder, exc
 
     def missing() -> str:
@@ -80,9 +82,11 @@ def test_a_missing_compiler_is_said_before_anything_is_read(
 
 
 def test_a_dry_run_says_what_compiling_costs(
-    competition: Path, inside: Callable[[Path], None], capsys: pytest.CaptureFixture[str],
+    competition: Path,
+    inside: Callable[[Path], None],
+    capsys: pytest.CaptureFixture[str],
     backend: list[torch.Size],
-) -> None:  # fmt: skip
+) -> None:
     inside(competition)
     assert run(["train", "--dry-run", "compile=true"]) == 0
     assert "kit bench network --compile" in capsys.readouterr().out

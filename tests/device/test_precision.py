@@ -39,9 +39,12 @@ def test_the_rule_on_a_cpu(
         ([nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3, groups=8), nn.GroupNorm(1, 8)], False),
         ([nn.Conv2d(3, 64, 3), nn.Conv2d(64, 64, 3, groups=4), nn.BatchNorm2d(64)], False),  # grouped
         # 27 * 64 + 9 * 64 + 576 * 64 products an image's pixel, of 3 * 64 numbers: 204 each
-        ([nn.Conv2d(3, 64, 3), nn.Conv2d(64, 64, 3, groups=64), nn.BatchNorm2d(64), nn.Conv2d(64, 64, 3)], False),
+        (
+            [nn.Conv2d(3, 64, 3), nn.Conv2d(64, 64, 3, groups=64), nn.BatchNorm2d(64), nn.Conv2d(64, 64, 3)],
+            False,
+        ),
     ],
-)  # fmt: skip
+)
 def test_light_is_depthwise_with_batch_norm_and_few_products(layers: list[nn.Module], light: bool) -> None:
     network = nn.Sequential(*layers).train()
     before = {key: value.clone() for key, value in network.state_dict().items()}

@@ -26,9 +26,18 @@ def batches(setting: RunContext, sampler: str, rank: int, ranks: int) -> TrainBa
     labels = setting.loaded.table.targets()
     rows = np.flatnonzero((labels > 0) | (np.arange(len(labels)) % 2 == 0))  # classes of unlike size
     return TrainBatches(
-        setting.loaded.cache, labels, rows, Sampler.open(sampler), Augmenter.open("light"), 16, 7,
-        seed=4, workers=0, rank=rank, ranks=ranks,
-    )  # fmt: skip
+        setting.loaded.cache,
+        labels,
+        rows,
+        Sampler.open(sampler),
+        Augmenter.open("light"),
+        16,
+        7,
+        seed=4,
+        workers=0,
+        rank=rank,
+        ranks=ranks,
+    )
 
 
 @pytest.mark.parametrize("sampler", locations("sampler"))

@@ -344,9 +344,13 @@ def test_a_signal_to_torchrun_saves_once_and_leaves_no_process(undisturbed: Path
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command = ["train", "--name", "r", *FAULTY, "loss.what=parent"]
     started = subprocess.Popen(
-        [*torchrun, "-m", "kit", *command], cwd=space, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True,
+        [*torchrun, "-m", "kit", *command],
+        cwd=space,
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        text=True,
         start_new_session=True,
-    )  # fmt: skip
+    )
     said = started.communicate(timeout=120)[1]
     assert started.returncode != 0
     assert said.count("R05 stopped after fold 0 epoch 2") == 1, said

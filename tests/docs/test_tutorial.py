@@ -19,10 +19,13 @@ from tests.documented import DOCS, commands, parse
 TEXT = (DOCS / "tutorial.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", TEXT, flags=re.DOTALL | re.MULTILINE)
 SMALLER = {
-    "epochs": 2, "splitter": {"name": "stratified_kfold", "folds": 2}, "image_size": 16, "cache_size": 16,
+    "epochs": 2,
+    "splitter": {"name": "stratified_kfold", "folds": 2},
+    "image_size": 16,
+    "cache_size": 16,
     "precision": "float32",
     "backbone": {"name": "small", "width": 8, "stages": 2},
-}  # fmt: skip
+}
 
 
 @pytest.fixture

@@ -42,9 +42,16 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
 
 def train(cache: Cache, **changes: Any) -> TrainBatches:
     given: dict[str, Any] = {
-        "rows": np.arange(20)[::-1], "sampler": "shuffled", "augmenter": "light", "size": SIZE, "batch_size": 6,
-        "seed": 3, "fold": 1, "workers": 0, **changes,
-    }  # fmt: skip
+        "rows": np.arange(20)[::-1],
+        "sampler": "shuffled",
+        "augmenter": "light",
+        "size": SIZE,
+        "batch_size": 6,
+        "seed": 3,
+        "fold": 1,
+        "workers": 0,
+        **changes,
+    }
     given["sampler"] = (
         Sampler.open(given["sampler"]) if isinstance(given["sampler"], str) else given["sampler"]
     )

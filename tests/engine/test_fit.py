@@ -93,9 +93,14 @@ def test_it_is_the_loop_one_would_write_by_hand() -> None:
     ]
     other = Flat()
     plain = torch.optim.SGD(
-        [{"params": [other.inner.weight], "weight_decay": 5e-4}, {"params": [other.inner.bias], "weight_decay": 0}],
-        lr=0.1, momentum=0.9, nesterov=True,
-    )  # fmt: skip
+        [
+            {"params": [other.inner.weight], "weight_decay": 5e-4},
+            {"params": [other.inner.bias], "weight_decay": 0},
+        ],
+        lr=0.1,
+        momentum=0.9,
+        nesterov=True,
+    )
     for step in range(6):
         for group in plain.param_groups:
             group["lr"] = rates[step]

@@ -91,8 +91,10 @@ def test_the_peak_is_where_it_is_highest_at_that_size() -> None:
 def test_blocks_are_the_parts_of_a_backbone_that_people_name() -> None:
     parts = Parts(
         Backbone.open({"name": "timm", "arch": "resnet10t", "pretrained": False}),
-        Pooling.open("average"), Head.open("linear"), Loss.open("cross_entropy"),
-    )  # fmt: skip
+        Pooling.open("average"),
+        Head.open("linear"),
+        Loss.open("cross_entropy"),
+    )
     names = [name for name, _ in list_blocks(build(parts, 4, 32))]
     assert {"bn1", "layer1.0", "layer2.0", "layer3.0", "layer4.0", "pooling", "head"} <= set(names)
     assert names[-2:] == ["pooling", "head"]

@@ -171,8 +171,13 @@ def test_a_real_limit_of_the_address_space_is_a_line_in_the_log(tmp_path: Path) 
     )
     environment = {**os.environ, "PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", LIMITED], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
-    )  # fmt: skip
+        [sys.executable, "-c", LIMITED],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     assert "R02 out of memory (" in done.stderr
     assert re.search(

@@ -126,12 +126,35 @@ def resumed(
         (EMA, 6, without("begun", 0)),
         (EMA, 6, without("summed", None)),
         (SWA, 8, without("average", {"epochs": 1})),
-        (HALF, 6, without("scaler", {"scale": 2.0**24, "growth_factor": 2.0, "backoff_factor": 0.5,
-                                     "growth_interval": 2000, "_growth_tracker": 0})),
+        (
+            HALF,
+            6,
+            without(
+                "scaler",
+                {
+                    "scale": 2.0**24,
+                    "growth_factor": 2.0,
+                    "backoff_factor": 0.5,
+                    "growth_interval": 2000,
+                    "_growth_tracker": 0,
+                },
+            ),
+        ),
     ],
-    ids=["optimizer", "weights", "average", "batch norm", "peaks", "step", "epoch", "begun", "summed", "swa",
-         "scaler"],
-)  # fmt: skip
+    ids=[
+        "optimizer",
+        "weights",
+        "average",
+        "batch norm",
+        "peaks",
+        "step",
+        "epoch",
+        "begun",
+        "summed",
+        "swa",
+        "scaler",
+    ],
+)
 def test_without_a_part_of_its_state_a_run_comes_to_something_else(
     competition: Path, monkeypatch: pytest.MonkeyPatch, overrides: list[str], steps: int, drop: Dropped
 ) -> None:
@@ -150,10 +173,19 @@ def test_the_state_has_no_part_that_is_not_tried_above(competition: Path) -> Non
     found = checkpoints.latest(run.fold(0))
     assert found is not None
     assert set(found.state()) == {
-        "optimizer", "scaler", "average", "peaks", "step", "epoch", "begun", "summed", "micro_batch_size",
+        "optimizer",
+        "scaler",
+        "average",
+        "peaks",
+        "step",
+        "epoch",
+        "begun",
+        "summed",
+        "micro_batch_size",
         "skipped",  # how near a run is to R01; no part of what it learns
-        "left_out", "overflows",  # of the epoch's line in the log
-    }  # fmt: skip
+        "left_out",
+        "overflows",  # of the epoch's line in the log
+    }
 
 
 # a loss that kills its process in the step that a file says

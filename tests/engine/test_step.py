@@ -355,8 +355,13 @@ def test_an_epoch_of_nothing_but_such_steps_ends_the_fit() -> None:
 
 
 def test_out_of_memory_is_known_by_its_type_or_its_words() -> None:
-    said = [torch.OutOfMemoryError("CUDA"), MemoryError(), RuntimeError(TOLD), RuntimeError("std::bad_alloc"),
-            RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate")]  # fmt: skip
+    said = [
+        torch.OutOfMemoryError("CUDA"),
+        MemoryError(),
+        RuntimeError(TOLD),
+        RuntimeError("std::bad_alloc"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"),
+    ]
     assert all(memory.is_out_of_memory(error) for error in said)
     assert not memory.is_out_of_memory(RuntimeError("size mismatch"))
     assert not memory.is_out_of_memory(ValueError(TOLD))

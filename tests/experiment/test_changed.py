@@ -60,11 +60,15 @@ def other_helper(space: Path) -> None:
         (other_label, "D60", "rows: changed since the run began"),
         (one_row_less, "D60", "rows: changed since the run began"),
         (other_pixels, "D60", "images: changed since the run began"),
-        (other_config, "C11", "optimizer: {'name': 'adamw', 'lr': 0.01} then, {'name': 'adamw', 'lr': 0.02} now"),
+        (
+            other_config,
+            "C11",
+            "optimizer: {'name': 'adamw', 'lr': 0.01} then, {'name': 'adamw', 'lr': 0.02} now",
+        ),
         (other_code, "D60", "plugins loss/mine: "),
         (other_helper, "D60", "plugins loss/mine: "),
     ],
-)  # fmt: skip
+)
 def test_each_change_is_named_with_the_choice(
     competition: Path, change: Callable[[Path], None], code: str, named: str
 ) -> None:

@@ -107,10 +107,15 @@ def test_a_tracker_gets_each_epoch_the_config_and_the_pooled_scores(noted: Path)
     run = train(noted, ["tracker=notes"], name="b")
     found = notes(noted)
     assert [line[:3] for line in found if line[0] != "end"] == [
-        ["start", "b/fold-0", 0], ["log", "b/fold-0", 4], ["log", "b/fold-0", 8],
-        ["start", "b/fold-1", 0], ["log", "b/fold-1", 4], ["log", "b/fold-1", 8],
-        ["start", "b", 0], ["log", "b", 2],
-    ]  # fmt: skip
+        ["start", "b/fold-0", 0],
+        ["log", "b/fold-0", 4],
+        ["log", "b/fold-0", 8],
+        ["start", "b/fold-1", 0],
+        ["log", "b/fold-1", 4],
+        ["log", "b/fold-1", 8],
+        ["start", "b", 0],
+        ["log", "b", 2],
+    ]
     assert [line[1] for line in found if line[0] == "end"] == ["b/fold-0", "b/fold-1", "b"]
     assert [line[3] for line in found if line[:2] == ["log", "b/fold-1"]] == log(noted, "b", 1)
     assert found[0][4] == 2
@@ -127,8 +132,12 @@ def test_a_batchs_loss_is_told_every_so_many_steps(noted: Path) -> None:
     train(noted, ["tracker=notes", "tracker.every=3"], name="b", folds=[0])
     found = [line for line in notes(noted) if line[0] == "log"]
     assert [(line[2], sorted(line[3])[0]) for line in found] == [  # type: ignore[call-overload]
-        (3, "batch_loss"), (4, "accuracy"), (6, "batch_loss"), (8, "accuracy"), (1, "accuracy"),
-    ]  # fmt: skip
+        (3, "batch_loss"),
+        (4, "accuracy"),
+        (6, "batch_loss"),
+        (8, "accuracy"),
+        (1, "accuracy"),
+    ]
 
 
 @pytest.mark.parametrize("at", ["start", "log", "end"])
@@ -189,9 +198,13 @@ def test_a_run_that_goes_on_tells_no_epoch_twice_and_has_the_same_key(
     train(noted, ["tracker=notes"], name="b", folds=[0])
     found = notes(noted)
     assert [line[:3] for line in found[:-3]] == [
-        ["start", "b/fold-0", 0], ["log", "b/fold-0", 4], ["broken", "b/fold-0"],
-        ["start", "b/fold-0", 4], ["log", "b/fold-0", 8], ["end", "b/fold-0"],
-    ]  # fmt: skip
+        ["start", "b/fold-0", 0],
+        ["log", "b/fold-0", 4],
+        ["broken", "b/fold-0"],
+        ["start", "b/fold-0", 4],
+        ["log", "b/fold-0", 8],
+        ["end", "b/fold-0"],
+    ]
     assert found[0][3] == found[3][3]
     assert found[0][3] != found[-3][3]
     assert [line["step"] for line in log(noted, "b", 0)] == [4, 8]

@@ -45,9 +45,12 @@ from kit.stages.submission.board import COLUMNS, Board
 
 CASES = int(os.environ.get("FUZZ_CASES", "25"))
 fuzzed = settings(
-    max_examples=CASES, deadline=None, database=None, derandomize=CASES < 1000,
+    max_examples=CASES,
+    deadline=None,
+    database=None,
+    derandomize=CASES < 1000,
     suppress_health_check=list(HealthCheck),
-)  # fmt: skip
+)
 
 HEADER = ",".join(COLUMNS).encode() + b"\n"  # of a board, and a line of one
 LINE = b"1,a,0001-a.csv,0.5,accuracy,higher,,a,mean,9,2026-01-01T00:00:00+00:00,\n"
@@ -127,9 +130,13 @@ def calm(work: Callable[[], Any]) -> None:
 
 
 MODES = {
-    "PNG": ("RGBA", "LA", "P", "1", "I;16"), "GIF": ("P",), "JPEG": ("CMYK", "L"), "TIFF": ("F", "RGB", "P"),
-    "AVIF": ("RGB",), "WEBP": ("RGBA",),
-}  # fmt: skip
+    "PNG": ("RGBA", "LA", "P", "1", "I;16"),
+    "GIF": ("P",),
+    "JPEG": ("CMYK", "L"),
+    "TIFF": ("F", "RGB", "P"),
+    "AVIF": ("RGB",),
+    "WEBP": ("RGBA",),
+}
 
 
 def pictures() -> list[bytes]:

@@ -92,10 +92,12 @@ def test_a_checkpoints_weights(write: Write, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "write"),
-    [*((f"w{n}.pt", each) for n, each in enumerate(STATES.values())),
-     *((f"w{n}.safetensors", each) for n, each in enumerate(SAFETENSORS.values()))],
+    [
+        *((f"w{n}.pt", each) for n, each in enumerate(STATES.values())),
+        *((f"w{n}.safetensors", each) for n, each in enumerate(SAFETENSORS.values())),
+    ],
     ids=[*STATES, *SAFETENSORS],
-)  # fmt: skip
+)
 def test_starting_weights(name: str, write: Write, tmp_path: Path) -> None:
     write(tmp_path / name, tmp_path / "trace")
     torchvision_ops.prepare()  # as whatever opens a network does
@@ -108,12 +110,18 @@ def test_starting_weights(name: str, write: Write, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [DEEP, "[]", "{}", '{"schema": 1, "number": 1, "files": 7, "about": {}}', '{"schema": "x", "number": 1}',
-     '{"schema": 1, "number": 1, "files": {"../../x": {"bytes": 1, "sha256": ""}}, "about": {}}',
-     '{"schema": 1, "number": 1e999, "files": {}, "about": {}}',
-     '{"schema": 1, "number": 1, "files": {"state.pt": 1}}'],
+    [
+        DEEP,
+        "[]",
+        "{}",
+        '{"schema": 1, "number": 1, "files": 7, "about": {}}',
+        '{"schema": "x", "number": 1}',
+        '{"schema": 1, "number": 1, "files": {"../../x": {"bytes": 1, "sha256": ""}}, "about": {}}',
+        '{"schema": 1, "number": 1e999, "files": {}, "about": {}}',
+        '{"schema": 1, "number": 1, "files": {"state.pt": 1}}',
+    ],
     ids=["deep", "list", "empty", "files", "schema", "path", "infinite", "file"],
-)  # fmt: skip
+)
 def test_a_checkpoints_manifest(text: str, tmp_path: Path) -> None:
     path = saved(tmp_path)
     (path / "manifest.json").write_text(text)

@@ -112,10 +112,12 @@ def test_no_files_make_an_empty_cache(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("geometry", "shape"),
     [
-        (Geometry(32), (32, 64)), (Geometry(32, "squash"), (32, 32)), (Geometry(32, "pad"), (32, 32)),
+        (Geometry(32), (32, 64)),
+        (Geometry(32, "squash"), (32, 32)),
+        (Geometry(32, "pad"), (32, 32)),
         (Geometry(100), (100, 200)),
     ],
-)  # fmt: skip
+)
 def test_the_geometry_gives_the_shape(geometry: Geometry, shape: tuple[int, int]) -> None:
     assert geometry.apply(np.zeros((50, 100, 3), np.uint8)).shape == (*shape, 3)
 

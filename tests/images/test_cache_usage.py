@@ -49,8 +49,9 @@ def test_folders_are_listed_with_images_size_use_and_need(workspace: Workspace) 
     fill(workspace, 28, used=3000, rows=7)
     found = list_cache(workspace)
     assert [(shelf.name.split("-")[1], shelf.images, shelf.used) for shelf in found] == [
-        ("28", 7, 3000), ("20", 60, 1000),
-    ]  # fmt: skip
+        ("28", 7, 3000),
+        ("20", 60, 1000),
+    ]
     assert found[1].bytes > 60 * 20 * 20 * 3
     assert [shelf.needed_by for shelf in found] == [(), ("config.json",)]
 

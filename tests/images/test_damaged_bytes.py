@@ -46,11 +46,25 @@ def damaged(content: bytes, rng: random.Random) -> bytes:
 @pytest.mark.parametrize(
     ("form", "mode"),
     [
-        ("JPEG", "RGB"), ("JPEG", "L"), ("JPEG", "CMYK"), ("PNG", "RGB"), ("PNG", "P"), ("PNG", "RGBA"), ("PNG", "1"),
-        ("GIF", "P"), ("BMP", "RGB"), ("TIFF", "RGB"), ("WEBP", "RGB"), ("PPM", "RGB"), ("AVIF", "RGB"),
-        ("AVIF", "RGBA"), ("WEBP", "RGBA"), ("TIFF", "P"), ("TIFF", "F"),
+        ("JPEG", "RGB"),
+        ("JPEG", "L"),
+        ("JPEG", "CMYK"),
+        ("PNG", "RGB"),
+        ("PNG", "P"),
+        ("PNG", "RGBA"),
+        ("PNG", "1"),
+        ("GIF", "P"),
+        ("BMP", "RGB"),
+        ("TIFF", "RGB"),
+        ("WEBP", "RGB"),
+        ("PPM", "RGB"),
+        ("AVIF", "RGB"),
+        ("AVIF", "RGBA"),
+        ("WEBP", "RGBA"),
+        ("TIFF", "P"),
+        ("TIFF", "F"),
     ],
-)  # fmt: skip
+)
 @pytest.mark.usefixtures("capfd")
 def test_damage_gives_an_image_or_an_error_of_its_own(form: str, mode: str) -> None:
     whole, rng = encoded(form, mode), random.Random(f"{form} {mode}")

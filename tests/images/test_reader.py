@@ -197,8 +197,12 @@ def test_thin_images_are_read_and_noted(height: int, width: int) -> None:
 def test_a_large_jpeg_may_come_smaller_but_never_below_what_is_needed() -> None:
     content = encoded(cv2.resize(drawn(), (640, 480)), "JPEG", quality=95)
     assert [decode(content, DATA, least).pixels.shape[0] for least in (0, 60, 61, 240, 241)] == [
-        480, 60, 120, 240, 480,
-    ]  # fmt: skip
+        480,
+        60,
+        120,
+        240,
+        480,
+    ]
     small = decode(content, DATA, 120).pixels
     expected = cv2.resize(decode(content, DATA).pixels, (160, 120), interpolation=cv2.INTER_AREA)
     assert np.abs(small.astype(int) - expected).mean() < 2
@@ -211,9 +215,10 @@ def test_files_that_cannot_be_read_say_why(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "folder.jpg").mkdir()
     for name, code, words in (
-        ("empty.jpg", "D01", "empty file"), ("none.jpg", "D02", "no image"),
+        ("empty.jpg", "D01", "empty file"),
+        ("none.jpg", "D02", "no image"),
         ("folder.jpg", "D08", "is a directory"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(DataError, match=f"{name}: {words}") as caught:
             read_image(tmp_path / name, DATA)
         assert caught.value.code == code

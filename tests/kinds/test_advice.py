@@ -112,7 +112,7 @@ RIGHT = [
     "kit sweep lr optimizer.lr=0.1,0.2 or optimizer.lr=log:1e-4..1e-2 --trials 9",
     'kit retrieve runs/r --scorer \'{"name": "power", "k": 20}\'',
     "torchrun --nproc-per-node 2 -m kit train --name r",
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("advice", WRONG)

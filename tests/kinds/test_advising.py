@@ -41,9 +41,13 @@ SHIFT = Views.open({"name": "shift", "pixels": 3})
             {"policy": {"views": {"name": "d4"}, "recipe": {"name": "greedy", "weights": [1, 0]}}},
             "kit tta --checkpoints runs/r --views d4 --policy greedy",
         ),
-        (SHIFT.slug(), {"spec": SHIFT.spec()}, f"kit tta --checkpoints runs/r --views '{json.dumps(SHIFT.spec())}'"),
+        (
+            SHIFT.slug(),
+            {"spec": SHIFT.spec()},
+            f"kit tta --checkpoints runs/r --views '{json.dumps(SHIFT.spec())}'",
+        ),
     ],
-)  # fmt: skip
+)
 def test_predictions_name_the_command_that_makes_them(
     views: str, about: dict[str, Any], command: str
 ) -> None:
@@ -82,8 +86,9 @@ def test_other_test_rows_name_the_views_of_both(tmp_path: Path) -> None:
         blend(space, ["runs/a@d4", "runs/c"])
     commands = re.findall(r"kit tta --checkpoints runs/\w --views \w+", caught.value.hint)
     assert commands == [
-        "kit tta --checkpoints runs/a --views d4", "kit tta --checkpoints runs/c --views plain"
-    ]  # fmt: skip
+        "kit tta --checkpoints runs/a --views d4",
+        "kit tta --checkpoints runs/c --views plain",
+    ]
 
 
 @pytest.mark.parametrize(

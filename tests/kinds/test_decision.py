@@ -115,9 +115,13 @@ def test_a_wrong_key_or_value_is_named(key: str, text: str, tmp_path: Path) -> N
     ],
 )
 def test_scoring_given_to_kit_train_is_refused_before_anything_is_moved(
-    overrides: list[str], now: str, was: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    overrides: list[str],
+    now: str,
+    was: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     competition(tmp_path, ("a b", "b"))
     with pytest.raises(ConfigError, match="C45") as caught:
         check_scoring(Workspace.find(tmp_path, overrides))
@@ -150,10 +154,16 @@ def test_a_record_with_the_old_options_is_read_with_its_rule() -> None:
     old = {
         "format": {"name": "labels", "separator": None, "threshold": 0.4, "at_least_one": False},
         "ensembler": {
-            "name": "thresholds", "most": 4, "metric": {"name": "macro_f1", "threshold": 0.5},
-            "base": {"name": "hill_climb", "weights": [1, 0], "metric": {"name": "accuracy", "threshold": 0.5}},
+            "name": "thresholds",
+            "most": 4,
+            "metric": {"name": "macro_f1", "threshold": 0.5},
+            "base": {
+                "name": "hill_climb",
+                "weights": [1, 0],
+                "metric": {"name": "accuracy", "threshold": 0.5},
+            },
         },
-    }  # fmt: skip
+    }
     new = upgrade_record(old)
     assert new["format"] == {"name": "labels", "separator": None}
     assert new["decision"] == {"threshold": 0.4, "min_labels": 0}

@@ -18,9 +18,13 @@ from kit.kinds.metric_input import detect_scored_input
 from tests.drawn_tables import make
 
 METRICS = {
-    "accuracy": "labels", "macro_f1": "labels", "map_at_k": "ranking", "auc": "probabilities",
-    "log_loss": "probabilities", "average_precision": "probabilities",
-}  # fmt: skip
+    "accuracy": "labels",
+    "macro_f1": "labels",
+    "map_at_k": "ranking",
+    "auc": "probabilities",
+    "log_loss": "probabilities",
+    "average_precision": "probabilities",
+}
 
 
 def frame(header: str, *cells: str) -> pd.DataFrame:
@@ -99,14 +103,18 @@ def test_the_choice_and_its_reason_are_said(tmp_path: Path) -> None:
     sample = frame("image_name,target", "0", "0")
     assert chosen(tmp_path, sample, "auc", ("0", "1")) == (
         "positive",
-        ["W11 every cell of the sample is 0, read as a probability: metric auc scores probabilities; "
-         "format=label writes labels"],
-    )  # fmt: skip
+        [
+            "W11 every cell of the sample is 0, read as a probability: metric auc scores probabilities; "
+            "format=label writes labels"
+        ],
+    )
     assert chosen(tmp_path, sample, "accuracy", ("0", "1")) == (
         "label",
-        ["W11 every cell of the sample is 0, read as a label: metric accuracy scores labels; "
-         "format=positive writes probabilities"],
-    )  # fmt: skip
+        [
+            "W11 every cell of the sample is 0, read as a label: metric accuracy scores labels; "
+            "format=positive writes probabilities"
+        ],
+    )
 
 
 def test_a_format_in_the_config_is_taken_before_the_metrics(tmp_path: Path) -> None:

@@ -31,8 +31,9 @@ def test_pixels_are_normalised_by_the_backbones_mean_and_deviation() -> None:
 
 def test_timms_normalisation_is_that_of_its_weights() -> None:
     assert Backbone.open({"name": "timm", "arch": "resnet18"}).normalisation() == (
-        (0.485, 0.456, 0.406), (0.229, 0.224, 0.225),
-    )  # fmt: skip
+        (0.485, 0.456, 0.406),
+        (0.229, 0.224, 0.225),
+    )
     mean, deviation = Backbone.open({"name": "timm", "arch": "vit_tiny_patch16_224"}).normalisation()
     assert mean == deviation == (0.5, 0.5, 0.5)
 

@@ -39,9 +39,12 @@ def rates(made: nn.Module, **options: object) -> dict[str, tuple[float, float]]:
 
 @pytest.mark.parametrize(
     ("arch", "head", "size"),
-    [("resnet10t", "fc", {}), ("mobilenetv3_small_050", "classifier", {}),
-     ("vit_tiny_patch16_224", "head", {"img_size": 32})],
-)  # fmt: skip
+    [
+        ("resnet10t", "fc", {}),
+        ("mobilenetv3_small_050", "classifier", {}),
+        ("vit_tiny_patch16_224", "head", {"img_size": 32}),
+    ],
+)
 def test_layer_decay_is_timms(arch: str, head: str, size: dict[str, int]) -> None:
     torchvision_ops.prepare()
     import timm

@@ -35,8 +35,11 @@ def workspace(two: Path) -> Workspace:
 def test_configs_are_compared_by_dotted_key_and_a_plugin_by_its_name(workspace: Workspace) -> None:
     found = compare_runs(workspace, Run(workspace.runs / "a"), Run(workspace.runs / "other"))
     assert found.config == {
-        "loss": ("cross_entropy", "focal"), "loss.gamma": (None, 1.5), "batch_size": (8, 10), "seed": (0, 3),
-    }  # fmt: skip
+        "loss": ("cross_entropy", "focal"),
+        "loss.gamma": (None, 1.5),
+        "batch_size": (8, 10),
+        "seed": (0, 3),
+    }
     assert set(found.made_from) == {"plugins.loss/cross_entropy", "plugins.loss/focal"}
     assert found.made_from["plugins.loss/focal"][0] is None
     assert all(one.seconds and one.images_per_second for one in found.spent)
@@ -45,9 +48,13 @@ def test_configs_are_compared_by_dotted_key_and_a_plugin_by_its_name(workspace: 
 def test_nested_options_keep_their_path() -> None:
     spec = {"name": "cutmix", "alpha": 1.0, "base": {"name": "arcface", "scale": 30}}
     assert flatten({"loss": spec, "lr_scales": {}, "stages": []}) == {
-        "loss": "cutmix", "loss.alpha": 1.0, "loss.base": "arcface", "loss.base.scale": 30, "lr_scales": {},
+        "loss": "cutmix",
+        "loss.alpha": 1.0,
+        "loss.base": "arcface",
+        "loss.base.scale": 30,
+        "lr_scales": {},
         "stages": [],
-    }  # fmt: skip
+    }
 
 
 def test_classes_that_moved_most_come_first_by_their_recall(workspace: Workspace) -> None:

@@ -45,9 +45,12 @@ class Light(Augmenter):
 
         image, matrix = _without_aliasing(image, self.matrix(image.shape[0], image.shape[1], size, rng), size)
         warped = cv2.warpAffine(
-            image, matrix, (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            image,
+            matrix,
+            (size, size),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REFLECT_101,
-        )  # fmt: skip
+        )
         return cv2.LUT(warped, self._light(rng))
 
     def matrix(self, height: int, width: int, size: int, rng: np.random.Generator) -> np.ndarray:

@@ -36,10 +36,13 @@ class Randaugment(Augmenter):
             {"name": "RandomResizedCrop", "scale": self.scale},
             {"name": "RandomHorizontalFlip", "p": self.flip},
             {
-                "name": "RandAugment", "num_ops": self.operations, "magnitude": self.magnitude,
-                "interpolation": "bilinear", "fill": [self.grey] * 3,
+                "name": "RandAugment",
+                "num_ops": self.operations,
+                "magnitude": self.magnitude,
+                "interpolation": "bilinear",
+                "fill": [self.grey] * 3,
             },
-        ]  # fmt: skip
+        ]
 
     def __call__(self, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
         return _torchvision.augment(self.transforms(), image, size, rng)

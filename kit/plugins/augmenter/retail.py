@@ -51,14 +51,21 @@ class Retail(Augmenter):
             {"name": "HorizontalFlip", "p": self.flip},
             {"name": "ImageCompression", "quality_range": self.quality, "p": self.compression},
             {
-                "name": "Affine", "p": self.moved, "rotate": [-self.turn, self.turn], "keep_ratio": True,
-                "scale": [1 - self.zoom, 1 + self.zoom], "translate_percent": [-self.shift, self.shift],
+                "name": "Affine",
+                "p": self.moved,
+                "rotate": [-self.turn, self.turn],
+                "keep_ratio": True,
+                "scale": [1 - self.zoom, 1 + self.zoom],
+                "translate_percent": [-self.shift, self.shift],
             },
             {
-                "name": "CoarseDropout", "p": self.cutout, "num_holes_range": [1, 1],
-                "hole_height_range": side, "hole_width_range": side,
+                "name": "CoarseDropout",
+                "p": self.cutout,
+                "num_holes_range": [1, 1],
+                "hole_height_range": side,
+                "hole_width_range": side,
             },
-        ]  # fmt: skip
+        ]
 
     def __call__(self, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
         return _albumentations.augment(self, self.transforms, image, size, rng)

@@ -42,9 +42,14 @@ class Boosting(LogitStacking):
         if len(present) < 2:  # nothing to tell apart
             return self.model_copy(update={"classes": (), "start": (), "trees": ()})
         found = HistGradientBoostingClassifier(
-            learning_rate=self.rate, max_iter=self.rounds, max_leaf_nodes=self.leaves, min_samples_leaf=self.least,
-            l2_regularization=self.penalty, early_stopping=False, random_state=0,
-        ).fit(log_probability_features(members), truth)  # fmt: skip
+            learning_rate=self.rate,
+            max_iter=self.rounds,
+            max_leaf_nodes=self.leaves,
+            min_samples_leaf=self.least,
+            l2_regularization=self.penalty,
+            early_stopping=False,
+            random_state=0,
+        ).fit(log_probability_features(members), truth)
         rounds = tuple(tuple(_nodes(tree.nodes) for tree in trees) for trees in found._predictors)
         start = tuple(found._baseline_prediction.ravel().tolist())
         return self.model_copy(update={"classes": tuple(present.tolist()), "start": start, "trees": rounds})

@@ -56,10 +56,14 @@ def least_log_loss(shares: np.ndarray) -> np.ndarray:
         return float(-np.log(blended).mean()), -(shares @ (1 / blended)) / len(blended)
 
     found = minimize(
-        cost, np.full(count, 1 / count), jac=True, method="SLSQP", bounds=[(0, 1)] * count,
+        cost,
+        np.full(count, 1 / count),
+        jac=True,
+        method="SLSQP",
+        bounds=[(0, 1)] * count,
         constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1, "jac": np.ones_like},
         options={"ftol": 1e-12, "maxiter": 500},
-    ).x  # fmt: skip
+    ).x
     weights = np.where(found < MIN_WEIGHT, 0, found)
     return weights / weights.sum()
 

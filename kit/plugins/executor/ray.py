@@ -122,9 +122,10 @@ def _check_answers(address: str) -> None:
     """Raises RunError R15 at once where nothing listens; Ray would try for long."""
     if address.startswith("ray://"):
         raise ConfigError(
-            f"{address} is an address of Ray Client, through which no progress comes", code="C32",
+            f"{address} is an address of Ray Client, through which no progress comes",
+            code="C32",
             hint="start the command on a node of the cluster, with the address that `ray status` shows, or none",
-        )  # fmt: skip
+        )
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdecimal():
         return  # "auto", "local"
@@ -137,9 +138,10 @@ def _check_answers(address: str) -> None:
 def _unreachable(address: str, why: str) -> RunError:
     where = "on this machine" if address == "auto" else f"at {address}"
     return RunError(
-        f"no Ray cluster answers {where}: {why}", code="R15",
+        f"no Ray cluster answers {where}: {why}",
+        code="R15",
         hint="ray start --head on one machine, executor.address=host:port on others; or --executor processes",
-    )  # fmt: skip
+    )
 
 
 class _EventActor:

@@ -34,13 +34,18 @@ class Factors(Loss):
     def with_classes(self, classes: Classes) -> Self:
         if not classes.factors:
             raise ConfigError(
-                "loss 'factors' needs the values that make up each class", code="C08",
+                "loss 'factors' needs the values that make up each class",
+                code="C08",
                 hint='data.label_factors=["mask","age"], columns of data.classes or parts of the label',
-            )  # fmt: skip
+            )
         if len(set(classes.factors)) < len(classes.factors):
             double = sorted({"/".join(v) for v in classes.factors if classes.factors.count(v) > 1})
-            raise ConfigError("several classes have the same values of data.label_factors", code="C08",
-                              cases=double, hint="name a factor that tells them apart")  # fmt: skip
+            raise ConfigError(
+                "several classes have the same values of data.label_factors",
+                code="C08",
+                cases=double,
+                hint="name a factor that tells them apart",
+            )
         bases = tuple(
             self.base.with_classes(_of_factor(classes, at)) for at in range(len(classes.factors[0]))
         )

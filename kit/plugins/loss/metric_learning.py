@@ -64,9 +64,10 @@ def _make(shelf: str, spec: tuple[tuple[str, Any], ...]) -> Any:
     name = str(options.pop("name", ""))
     if importlib.util.find_spec("pytorch_metric_learning") is None:
         raise ConfigError(
-            "loss 'metric_learning' needs the package pytorch-metric-learning, which is not installed", code="C24",
+            "loss 'metric_learning' needs the package pytorch-metric-learning, which is not installed",
+            code="C24",
             hint="pip install 'kit-competitions[metric-learning]'",
-        )  # fmt: skip
+        )
     module = importlib.import_module(f"pytorch_metric_learning.{shelf}")
     known = {key: value for key, value in vars(module).items() if key.endswith(ENDINGS[shelf])}
     if name not in known:
@@ -87,9 +88,10 @@ def _make(shelf: str, spec: tuple[tuple[str, Any], ...]) -> Any:
         raise ConfigError(f"{name} cannot be made: {error}", code="C02") from None
     if any(True for _ in made.parameters()):
         raise ConfigError(
-            f"{name} has weights of its own, which no optimizer would train", code="C02",
+            f"{name} has weights of its own, which no optimizer would train",
+            code="C02",
             hint="loss=arcface, loss=cosface or loss=proxy_anchor, whose weights are the head's",
-        )  # fmt: skip
+        )
     return made
 
 

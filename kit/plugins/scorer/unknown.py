@@ -63,9 +63,10 @@ class Unknown(Scorer):
         best = near.similarities[:, 0]
         if not (truth == self._place(near)).any():
             raise ConfigError(
-                f"no training row is of class {self.label!r}, so no threshold can be found on them", code="C29",
+                f"no training row is of class {self.label!r}, so no threshold can be found on them",
+                code="C29",
                 hint=f"--scorer '{self._with(share=0.1)}', with the share of test rows that you expect",
-            )  # fmt: skip
+            )
         values = np.unique(np.quantile(best, np.linspace(0, 1, THRESHOLDS_TRIED)).clip(-1, 1))
         tried = (self.model_copy(update={"threshold": float(value)}) for value in values)
         return best_of(tried, near, truth, self.metric)
@@ -87,7 +88,8 @@ class Unknown(Scorer):
         names = self.names or (*map(str, range(near.classes - 1)), self.label)
         if self.label not in names:
             raise ConfigError(
-                f"scorer 'unknown' answers {self.label!r}, which is no class of the table", code="C29",
+                f"scorer 'unknown' answers {self.label!r}, which is no class of the table",
+                code="C29",
                 hint="""--scorer '{"name": "unknown", "label": "CLASS"}', or name it in data.classes""",
-            )  # fmt: skip
+            )
         return names.index(self.label)

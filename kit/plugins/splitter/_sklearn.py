@@ -37,9 +37,10 @@ def check_rows(table: Table, folds: int, stratified: bool = True, by_share: bool
     if stratified and is_quantity(table):
         count = f"{len(table.classes):,} different numbers in {len(table):,} rows"
         raise DataError(
-            f"the label has {count}, at most {largest} of each: it is a quantity, not classes", code="D35",
+            f"the label has {count}, at most {largest} of each: it is a quantity, not classes",
+            code="D35",
             hint=f"{ranges(table) or 'another data.label'}, which makes classes of ranges; kit predicts no numbers",
-        )  # fmt: skip
+        )
     what = f"the largest class has {largest} rows" if stratified else f"there are {largest} rows"
     if largest > 1:
         hint = _fewer(largest, by_share)

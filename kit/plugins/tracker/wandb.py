@@ -35,11 +35,19 @@ class Wandb(Tracker):
         import wandb
 
         run = wandb.init(
-            project=self.project or of.root.name, entity=self.entity, mode=self._mode(), dir=str(of.folder),
-            group=of.run, job_type="pooled" if of.fold is None else "fold", name=of.name, id=of.key,
-            resume="allow", reinit="create_new", config=dict(of.config),
+            project=self.project or of.root.name,
+            entity=self.entity,
+            mode=self._mode(),
+            dir=str(of.folder),
+            group=of.run,
+            job_type="pooled" if of.fold is None else "fold",
+            name=of.name,
+            id=of.key,
+            resume="allow",
+            reinit="create_new",
+            config=dict(of.config),
             settings=wandb.Settings(console="off", silent=True, init_timeout=30),
-        )  # fmt: skip
+        )
         try:
             yield lambda step, values: run.log(dict(values), step=step)
         except BaseException:

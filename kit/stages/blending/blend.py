@@ -108,9 +108,12 @@ class CrossValidatedBlend:
     def score(self) -> Scored:
         """The blend's scores, without a submission."""
         return Scored(
-            metric=self.metric.plugin_name(), ensembler=self.ensembler.spec(), comparison=self.comparison,
-            rows=len(self.rows.ids), written=self.written,
-        )  # fmt: skip
+            metric=self.metric.plugin_name(),
+            ensembler=self.ensembler.spec(),
+            comparison=self.comparison,
+            rows=len(self.rows.ids),
+            written=self.written,
+        )
 
     def open_sample_and_format(self, workspace: Workspace) -> tuple[pd.DataFrame, Format]:
         """The sample and the format of the submission. Raises ConfigError C07 if there is no sample."""
@@ -143,9 +146,11 @@ def blend(
 
 
 def cross_validate(
-    workspace: Workspace, members: StrPath | Sequence[StrPath], ensembler: str | Mapping[str, Any] | None = None,
+    workspace: Workspace,
+    members: StrPath | Sequence[StrPath],
+    ensembler: str | Mapping[str, Any] | None = None,
     top_k: int | None = None,
-) -> CrossValidatedBlend:  # fmt: skip
+) -> CrossValidatedBlend:
     """The members' blend, fitted and compared on out-of-fold rows; raises what `blend` raises, and writes nothing."""
     Board.read(workspace.submissions)  # one that cannot be read stops the blend before it writes
     read = read_members(workspace, members)
@@ -195,9 +200,13 @@ def subset_spec(spec: Mapping[str, Any], places: Sequence[int], count: int) -> d
 
 
 def submit(
-    workspace: Workspace, judged: CrossValidatedBlend, predicting: Sequence[Member], name: str,
-    more: Mapping[str, Any] | None = None, notes: str = "",
-) -> Submitted:  # fmt: skip
+    workspace: Workspace,
+    judged: CrossValidatedBlend,
+    predicting: Sequence[Member],
+    name: str,
+    more: Mapping[str, Any] | None = None,
+    notes: str = "",
+) -> Submitted:
     """Blends the test rows of `predicting`, the judged members or what stands for each, and enters the submission.
 
     `more` goes into its record, `notes` onto the board.
@@ -217,12 +226,21 @@ def submit(
     entry = next(one for one in board.entries if one.file == written.path.name)
     of_metric = [one for one in board.entries if one.metric == entry.metric]
     return Submitted(
-        number=written.number, path=written.path, record=written.record, format=shape.plugin_name(),
-        metric=metric.plugin_name(), ensembler=blended.ensembler.spec(), comparison=blended.comparison,
-        rows=len(blended.oof_ids), test_rows=len(table), written=judged.written,
-        rank=board.rank_of(entry), is_apart=board.is_apart(entry),
-        elsewhere=len(of_metric) - len(board.comparable_entries(entry)), is_new=written.is_new,
-    )  # fmt: skip
+        number=written.number,
+        path=written.path,
+        record=written.record,
+        format=shape.plugin_name(),
+        metric=metric.plugin_name(),
+        ensembler=blended.ensembler.spec(),
+        comparison=blended.comparison,
+        rows=len(blended.oof_ids),
+        test_rows=len(table),
+        written=judged.written,
+        rank=board.rank_of(entry),
+        is_apart=board.is_apart(entry),
+        elsewhere=len(of_metric) - len(board.comparable_entries(entry)),
+        is_new=written.is_new,
+    )
 
 
 def diversity(

@@ -64,9 +64,10 @@ def _check_labels(members: Sequence[Member], table: Table) -> None:
             if made.multi_label != table.is_multi_label:
                 said, has = (MEANING[kind] for kind in (label_kind(made.multi_label), table.label_kind))
                 raise InvalidError(
-                    f"{member} was trained for {said}, the training table has {has}", code="D42",
+                    f"{member} was trained for {said}, the training table has {has}",
+                    code="D42",
                     hint="data.label_separator as it was, or train again under another --name",
-                )  # fmt: skip
+                )
 
 
 def _check_test_sets(members: Sequence[Member]) -> None:
@@ -117,9 +118,10 @@ def _check_fingerprint(member: Member) -> None:
     mark = member.oof.metadata.get("folds")
     if mark is not None and mark != member.folds.fingerprint():
         raise InvalidError(
-            f"runs/{member.run}/folds.csv is not what {member} was predicted with", code="D43",
+            f"runs/{member.run}/folds.csv is not what {member} was predicted with",
+            code="D43",
             hint=f"put it back, or train {member.run} again under another --name",
-        )  # fmt: skip
+        )
 
 
 def _check_checkpoints(member: Member) -> None:

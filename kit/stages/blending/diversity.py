@@ -50,11 +50,16 @@ def measure_diversity(rows: OutOfFold, recipe: Ensembler, metric: Metric) -> Div
         if count > 1
     )
     return Diversity(
-        names=rows.names, metric=metric.plugin_name(),
+        names=rows.names,
+        metric=metric.plugin_name(),
         scores=tuple(metric.score(rows.truth, one) for one in rows.members),
-        correlation=correlation(rows.members), overlap=overlap(error_matrix(rows.members, rows.truth, metric.decision)),
-        ensembler=recipe.plugin_name(), score=scores[0], gains=gains, rows=len(rows.ids),
-    )  # fmt: skip
+        correlation=correlation(rows.members),
+        overlap=overlap(error_matrix(rows.members, rows.truth, metric.decision)),
+        ensembler=recipe.plugin_name(),
+        score=scores[0],
+        gains=gains,
+        rows=len(rows.ids),
+    )
 
 
 def _honest(recipe: Ensembler, rows: OutOfFold, which: range | list[int]) -> np.ndarray:

@@ -58,9 +58,13 @@ class Comparison:
 
 
 def compare(
-    metric: Metric, truth: np.ndarray, folds: np.ndarray, groups: np.ndarray | None,
-    predicted: Sequence[MemberPredictions], sole: str | None = None,
-) -> Comparison:  # fmt: skip
+    metric: Metric,
+    truth: np.ndarray,
+    folds: np.ndarray,
+    groups: np.ndarray | None,
+    predicted: Sequence[MemberPredictions],
+    sole: str | None = None,
+) -> Comparison:
     """The comparison of members, mean and blend, which come in this order.
 
     The best member is chosen again in every bootstrap sample, so that the interval of a gain over it has the

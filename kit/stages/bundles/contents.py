@@ -92,9 +92,11 @@ class Contents:
         ]
         if wrong:
             raise DataError(
-                f"{len(wrong)} of {len(files)} files of {folder} are not what was packed", code="D66", cases=wrong,
+                f"{len(wrong)} of {len(files)} files of {folder} are not what was packed",
+                code="D66",
+                cases=wrong,
                 hint="copy or upload the bundle again",
-            )  # fmt: skip
+            )
         return made
 
 

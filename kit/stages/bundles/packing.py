@@ -45,9 +45,12 @@ class Bundle:
 
 
 def bundle(
-    workspace: Workspace | StrPath, members: Sequence[str], out: StrPath,
-    ensembler: str | Mapping[str, Any] | None = None, wheels: bool = False,
-) -> Bundle:  # fmt: skip
+    workspace: Workspace | StrPath,
+    members: Sequence[str],
+    out: StrPath,
+    ensembler: str | Mapping[str, Any] | None = None,
+    wheels: bool = False,
+) -> Bundle:
     """Packs a submission, by its record submissions/0007-x.json, or members, whose blend is fitted now.
 
     Raises ConfigError: C38 where `out` is there, C33 for a member whose predictions no checkpoint makes alone;
@@ -79,9 +82,14 @@ def bundle(
         _copy_code(workspace, part)
         _write_requirements(part, requirements(workspace, packed, fitted, record["format"]), wheels)
         Contents(
-            tuple(packed), fitted, record["format"], table.is_multi_label, table.classes,
-            tuple(table.prior().tolist()), versions(),
-        ).write(part)  # fmt: skip
+            tuple(packed),
+            fitted,
+            record["format"],
+            table.is_multi_label,
+            table.classes,
+            tuple(table.prior().tolist()),
+            versions(),
+        ).write(part)
     names = tuple(one.member for one in packed)
     size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
     idle = tuple(name for one in record["members"] if (name := str(one["member"])) not in names)
@@ -107,9 +115,11 @@ def _blend_record(
     _, shape = found.open_sample_and_format(workspace)
     told = [{"member": str(one), "test": dict(one.test.metadata)} for one in found.members]
     return {
-        "members": told, "ensembler": found.ensembler.spec(), "format": shape.spec(),
+        "members": told,
+        "ensembler": found.ensembler.spec(),
+        "format": shape.spec(),
         "decision": found.written.decision,
-    }  # fmt: skip
+    }
 
 
 def _pack_member(workspace: Workspace, told: Mapping[str, Any], final: Mapping[str, Any] | None) -> Packed:
@@ -128,8 +138,9 @@ def _pack_member(workspace: Workspace, told: Mapping[str, Any], final: Mapping[s
             if not (path / checkpoints.MANIFEST).is_file() or checkpoints.tag(path) != tag:
                 raise InvalidError(
                     f"{name} was predicted with {path.relative_to(workspace.root)}, which is gone or another now",
-                    code="D43", hint=f"kit tta and kit blend again, or put runs/{run.name} back",
-                )  # fmt: skip
+                    code="D43",
+                    hint=f"kit tta and kit blend again, or put runs/{run.name} back",
+                )
             place = path.relative_to(workspace.root).as_posix()
             networks.append(BundledNetwork(run.name, int(fold), place, int(fold) if seed is None else seed))
     first = Run(workspace.runs / networks[0].run)

@@ -186,9 +186,10 @@ def _workspace(
     other = [text for text in given.overrides if not text.startswith(CHANGEABLE)]
     if other:
         raise ConfigError(
-            f"a bundle is fitted: it takes keys of data, device and workers alone, not {other[0]!r}", code="C05",
+            f"a bundle is fitted: it takes keys of data, device and workers alone, not {other[0]!r}",
+            code="C05",
             hint="such as data.max_pixels=500000000",
-        )  # fmt: skip
+        )
     work.mkdir(parents=True, exist_ok=True)
     write_json(work / CONFIG_FILE, {**config, "device": device, "workers": workers})
     _copy_plugins(folder / "plugins", work / "plugins")
@@ -246,9 +247,13 @@ def _job(
     name = views_name(views, merge)
     average = space.competition.data.average_group
     told = {
-        "run": run, "views": name, "merge": merge, "classes": about["classes"], "average_group": average,
+        "run": run,
+        "views": name,
+        "merge": merge,
+        "classes": about["classes"],
+        "average_group": average,
         "checkpoints": {str(fold): checkpoints.tag(path) for fold, path in paths.items()},
-    }  # fmt: skip
+    }
     chosen = open_views(views, experiment.image_size, parts.backbone.input_size())
     loading = experiment.model_copy(update={"workers": space.experiment.workers})
     run_there = Run(space.runs / run)

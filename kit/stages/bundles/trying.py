@@ -76,10 +76,11 @@ def try_bundle(workspace: Workspace, folder: Path, rows: int = ROWS) -> BundleTr
 
 def _failure(folder: Path, how: str, said: str) -> RunError:
     return RunError(
-        f"{folder}/{SCRIPT} {how} where kit is not installed", code="R18",
+        f"{folder}/{SCRIPT} {how} where kit is not installed",
+        code="R18",
         cases=[text for text in said.splitlines() if text.strip()][-MAX_CASES:],
         hint="mend what it says, then kit bundle under another --out",
-    )  # fmt: skip
+    )
 
 
 def _state(folder: Path) -> dict[str, tuple[int, int]]:

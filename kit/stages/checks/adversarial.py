@@ -144,11 +144,14 @@ def check_measures(
                 )
             )
     yield Finding(
-        "K14", "warning", f"test rows are told from training rows by what is measured of them: {_auc(told)}",
+        "K14",
+        "warning",
+        f"test rows are told from training rows by what is measured of them: {_auc(told)}",
         "cross-validation says less of the test set: expect a gap, larger the better they are told apart",
         "augment towards the test images (kit look augment); hold out the training rows that look like test rows "
-        "(splitter=column)", (*cases, *most_separable_rows(told, ids, train)),
-    )  # fmt: skip
+        "(splitter=column)",
+        (*cases, *most_separable_rows(told, ids, train)),
+    )
 
 
 def _auc(told: Separability) -> str:
@@ -174,8 +177,11 @@ def check_embeddings(told: Separability, member: str, ids: np.ndarray, train: in
     if told.interval[0] < MIN_AUC:
         return
     yield Finding(
-        "K15", "warning", f"test rows are told from held-out training rows by what {member} sees in them: {_auc(told)}",
+        "K15",
+        "warning",
+        f"test rows are told from held-out training rows by what {member} sees in them: {_auc(told)}",
         "test images show something else than training images do, so cross-validation says less of the test set",
         "look at the rows that tell (kit look); augment towards the test images; hold out rows like them "
-        "(splitter=column)", tuple(most_separable_rows(told, ids, train)),
-    )  # fmt: skip
+        "(splitter=column)",
+        tuple(most_separable_rows(told, ids, train)),
+    )

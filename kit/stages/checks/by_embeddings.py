@@ -119,10 +119,12 @@ def _alike_to(member: str, pairs: Sequence[tuple[int, ...]], looked: RowContext)
     between = sum(other >= count for _, other in pairs)
     rows = {row for pair in pairs if pair[1] < count for row in pair}
     return Finding(
-        "K16", "warning", f"{len(pairs)} pairs of images look alike to {member} and not by their pixels, {between} of "
+        "K16",
+        "warning",
+        f"{len(pairs)} pairs of images look alike to {member} and not by their pixels, {between} of "
         "them of a training and a test image",
         f"another crop or view of one thing: up to {len(rows) / count:.1%} of the rows are scored by a model that has "
         "seen it, which flatters cross-validation",
         "look at them; where they are one thing, a row of groups.csv for each (data.group=auto), or a column",
         tuple(Case(" = ".join(str(ids[row]) for row in pair)) for pair in pairs),
-    )  # fmt: skip
+    )

@@ -52,9 +52,11 @@ def _read(train: Table, files: dict[str, Path], data: Data) -> OutOfFold:
     ]
     if other:
         raise InvalidError(
-            f"{len(other)} runs were trained for other classes than the table has", code="D42", cases=other,
+            f"{len(other)} runs were trained for other classes than the table has",
+            code="D42",
+            cases=other,
             hint="train again under another --name; or the tables as they were then",
-        )  # fmt: skip
+        )
     ids = common_ids(list(made.values()))
     if not len(ids):
         raise InvalidError("no row is predicted out of fold by all of these runs", code="D41")

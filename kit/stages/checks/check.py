@@ -24,7 +24,7 @@ from kit.experiment.loading import geometry
 from kit.images.cache import Cache, fill_cache
 from kit.images.near_duplicates import compute_thumbnails, find_near_duplicates
 from kit.kinds import Splitter
-from kit.stages.checks import (  # fmt: skip
+from kit.stages.checks import (
     adversarial,
     by_embeddings,
     columns,
@@ -137,9 +137,13 @@ def _unusable(
         elif count:
             effects.append(f"{count} of {name} are {goes_on[name]}")
     yield Finding(
-        "K01", "problem", f"{len(bad)} images cannot be used ({kinds})",
-        ", ".join(effects), "; or ".join(["mend them", *answers]), cases,
-    )  # fmt: skip
+        "K01",
+        "problem",
+        f"{len(bad)} images cannot be used ({kinds})",
+        ", ".join(effects),
+        "; or ".join(["mend them", *answers]),
+        cases,
+    )
 
 
 def _without_rows(train: Table, test: Table) -> Iterator[Finding]:
@@ -149,9 +153,12 @@ def _without_rows(train: Table, test: Table) -> Iterator[Finding]:
     endings = {path.suffix.lower() for path in (*train.paths, *test.paths)}
     folders = {split: {path.resolve().parent for path in paths[split]} for split in paths}
     extra = sorted(
-        file for folder in folders["train"] | folders["test"] if folder.is_dir() for file in folder.iterdir()
+        file
+        for folder in folders["train"] | folders["test"]
+        if folder.is_dir()
+        for file in folder.iterdir()
         if file.suffix.lower() in endings and file not in named and file.is_file()
-    )  # fmt: skip
+    )
     if not extra:
         return
     among = {

@@ -25,16 +25,22 @@ def check_copy_labels(train: Table, pairs: np.ndarray, same: np.ndarray) -> Iter
     exact, near = pairs[differ & same], pairs[differ & ~same]
     if len(exact):
         yield Finding(
-            "K04", "problem", f"{len(exact)} pairs of identical training images have other labels",
+            "K04",
+            "problem",
+            f"{len(exact)} pairs of identical training images have other labels",
             "one of the two labels is wrong: the loss is pulled both ways, and no model can score on both",
-            "mend the labels in data.train", _different_labels(train, exact),
-        )  # fmt: skip
+            "mend the labels in data.train",
+            _different_labels(train, exact),
+        )
     if len(near):
         yield Finding(
-            "K07", "warning", f"{len(near)} pairs of nearly identical training images have other labels",
-            "where they show the same thing, one of the two labels is wrong", "look at them: kit check --json has all",
+            "K07",
+            "warning",
+            f"{len(near)} pairs of nearly identical training images have other labels",
+            "where they show the same thing, one of the two labels is wrong",
+            "look at them: kit check --json has all",
             _different_labels(train, near),
-        )  # fmt: skip
+        )
 
 
 def _different_labels(train: Table, pairs: np.ndarray) -> tuple[Case, ...]:
@@ -65,11 +71,14 @@ def check_copies_across_folds(
     rows = len(np.unique(pairs[torn]))
     level: Level = "problem" if rows >= PROBLEM_SHARE * len(train) else "warning"
     yield Finding(
-        "K05", level, f"{int(torn.sum())} pairs of near copies ({rows} rows) are on both sides of a fold",
+        "K05",
+        level,
+        f"{int(torn.sum())} pairs of near copies ({rows} rows) are on both sides of a fold",
         f"up to {rows / len(train):.1%} of the rows are scored by a model that has seen their copy: cross-validation "
-        "flatters by as much, the leaderboard does not", _answer(group, splitter, train),
+        "flatters by as much, the leaderboard does not",
+        _answer(group, splitter, train),
         tuple(Case(" = ".join(train.ids[pair])) for pair in pairs[torn]),
-    )  # fmt: skip
+    )
 
 
 def _answer(group: str | None, splitter: Splitter, train: Table) -> str:
@@ -91,8 +100,11 @@ def check_copies_in_test(train: Table, test: Table, pairs: np.ndarray, same: np.
         return
     exact, rows = int(same.sum()), len(np.unique(pairs[:, 1]))
     yield Finding(
-        "K06", "warning", f"{rows} of {len(test)} test images are copies of training images, {exact} byte for byte",
+        "K06",
+        "warning",
+        f"{rows} of {len(test)} test images are copies of training images, {exact} byte for byte",
         f"{rows / len(test):.1%} of the test rows are known already: the leaderboard may score higher than "
-        "cross-validation; rules may ask to report it", "nothing: look whether the rules say something of leaks",
+        "cross-validation; rules may ask to report it",
+        "nothing: look whether the rules say something of leaks",
         tuple(Case(f"train {train.ids[a]} = test {test.ids[b]}") for a, b in pairs.tolist()),
-    )  # fmt: skip
+    )

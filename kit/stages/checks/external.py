@@ -17,10 +17,13 @@ def check_external_sources(train: Table) -> Iterator[Finding]:
     rows = sum(source.rows for source in sources)
     silent = sorted({source.name for source in sources if not source.licence or not source.origin})
     yield Finding(
-        "K12", "warning" if silent else "note",
+        "K12",
+        "warning" if silent else "note",
         f"{rows} rows are of {len({source.name for source in sources})} other sources"
         + (f", {len(silent)} of them without licence or origin" if silent else ""),
         "they train and are never scored; winners name them in their write-up, with licence and origin",
-        f"columns licence and origin for {', '.join(silent)}" if silent else "nothing: kit runs show lists them",
+        f"columns licence and origin for {', '.join(silent)}"
+        if silent
+        else "nothing: kit runs show lists them",
         tuple(Case(str(source), source.name) for source in sources),
-    )  # fmt: skip
+    )

@@ -36,10 +36,13 @@ def _contradictions(train: Table, names: Sequence[str]) -> Iterator[Finding]:
             cases += [Case(f"{name} is {', '.join(found)}", id=group) for group, found in torn.items()]
     if cases:
         yield Finding(
-            "K17", "warning", "; ".join(said) + ", all others have one",
+            "K17",
+            "warning",
+            "; ".join(said) + ", all others have one",
             "where the group is one person or object, some of its labels are wrong: the loss is pulled both ways",
-            "look at them, and mend the labels in data.train", tuple(cases),
-        )  # fmt: skip
+            "look at them, and mend the labels in data.train",
+            tuple(cases),
+        )
 
 
 def _values(train: Table, names: Sequence[str]) -> Mapping[str, np.ndarray]:
@@ -72,9 +75,13 @@ def _combinations(train: Table, names: Sequence[str], by_factors: bool) -> Itera
     absent = [each for each in product(*values) if not counts.get(each)]
     if absent:
         yield Finding(
-            "K19", "note",
+            "K19",
+            "note",
             f"{len(absent)} of {prod(map(len, values))} combinations of {' x '.join(names)} have no training row",
             "one output a class never predicts a class without rows; loss=factors learns its parts from others",
             "nothing if they cannot be; else " + ("" if by_factors else "loss=factors, or ") + "rows of them",
-            tuple(Case("a class without rows" if each in counts else "no class", "/".join(each)) for each in absent),
-        )  # fmt: skip
+            tuple(
+                Case("a class without rows" if each in counts else "no class", "/".join(each))
+                for each in absent
+            ),
+        )

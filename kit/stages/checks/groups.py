@@ -23,8 +23,10 @@ def check_group_columns(
 ) -> Iterator[Finding]:
     """K09 for what looks like a group and is torn by the folds; `left_out` are the columns of the id, the label ..."""
     torn = {
-        name: values for name, values in _candidates(train, left_out).items() if _is_torn(values, folds, splitter)
-    }  # fmt: skip
+        name: values
+        for name, values in _candidates(train, left_out).items()
+        if _is_torn(values, folds, splitter)
+    }
     if not torn:
         return
     name = min(torn, key=lambda name: len(set(torn[name].tolist())))
@@ -37,12 +39,14 @@ def check_group_columns(
     if asked is not None:
         answer += f" (in place of data.group={asked})"
     yield Finding(
-        "K09", "warning", f"{size} images share {name} {example!r}, one of {len(values)} such groups that the folds "
+        "K09",
+        "warning",
+        f"{size} images share {name} {example!r}, one of {len(values)} such groups that the folds "
         "tear: is each a person, an object, a place?",
         "if so, models are scored on what they have seen: cross-validation flatters, the leaderboard does not",
         answer,
         tuple(Case(f"{len(set(found.tolist()))} groups", other) for other, found in torn.items()),
-    )  # fmt: skip
+    )
 
 
 def _candidates(train: Table, left_out: Sequence[str]) -> dict[str, np.ndarray]:

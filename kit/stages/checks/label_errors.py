@@ -64,14 +64,16 @@ def of_predictions(seen: OutOfFold) -> Iterator[Finding]:
     if not cases:
         return
     yield Finding(
-        "K13", "warning", f"{len(cases)} labels are probably wrong by {' and '.join(seen.names)}, about "
+        "K13",
+        "warning",
+        f"{len(cases)} labels are probably wrong by {' and '.join(seen.names)}, about "
         f"{expected:.0f} expected in all ({expected / len(seen.ids):.1%} of {len(seen.ids)} rows)",
         "a wrong label is scored as a mistake of the model, and the loss learns it; where the test set has as many, no "
         "score is above what is left",
         "look at them, surest first: kit check --csv cases.csv"
         + ("" if several else "; loss=symmetric_cross_entropy learns less of wrong labels"),
         tuple(case for _, case in sorted(cases, key=lambda each: each[0])),
-    )  # fmt: skip
+    )
 
 
 def _single(seen: OutOfFold, probabilities: np.ndarray) -> tuple[list[tuple[float, Case]], float]:

@@ -27,12 +27,13 @@ def check_class_counts(
     if counts[many] >= UNEQUAL * max(counts[few], 1):
         order = np.argsort(counts, kind="stable")
         yield Finding(
-            "K03", "warning",
+            "K03",
+            "warning",
             f"class {train.classes[many]} has {counts[many]} rows, {train.classes[few]} {counts[few]}",
             "macro scores weigh each class alike, so a few rows of a rare one move them; accuracy hardly sees it",
             weigh_rare(experiment.sampler, experiment.loss, train.label_kind),
             tuple(Case(f"{counts[at]} rows", train.classes[at]) for at in order),
-        )  # fmt: skip
+        )
     cases, lacking = [], np.zeros(len(counts), bool)
     for fold in range(folds.count):
         for what, mask in (
@@ -45,10 +46,13 @@ def check_class_counts(
                 cases.append(Case(f"fold {fold} {what} {', '.join(train.classes[at] for at in absent)}"))
     if cases:
         yield Finding(
-            "K08", "warning", "folds lack classes",
+            "K08",
+            "warning",
+            "folds lack classes",
             "a class that is not trained on is always wrong there; one that is not scored adds nothing to the mean",
-            _every_class(train, np.flatnonzero(lacking), splitter), tuple(cases),
-        )  # fmt: skip
+            _every_class(train, np.flatnonzero(lacking), splitter),
+            tuple(cases),
+        )
 
 
 def _every_class(train: Table, lacking: np.ndarray, splitter: Splitter) -> str:
@@ -84,8 +88,9 @@ def check_label_numbers(train: Table) -> Iterator[Finding]:
     """K44 for labels that are many different numbers, which are a quantity and no classes."""
     if is_quantity(train):
         yield Finding(
-            "K44", "warning",
+            "K44",
+            "warning",
             f"the label has {len(train.classes):,} different numbers in {len(train):,} rows, like a quantity",
             "a class a number learns from a few rows, and does not know that 12.7 is near 12.8",
             f"{ranges(train) or 'another data.label'}, if it is a quantity: classes of ranges",
-        )  # fmt: skip
+        )

@@ -14,6 +14,10 @@ def of_fit(workspace: Workspace, train: Table, test: Table) -> Iterator[Finding]
     """K42 for rows to predict that are not the sample's, K43 for a sample that does not fit the classes."""
     for misfit in misfits(workspace, train, test):
         yield Finding(
-            "K42" if misfit.about == "rows" else "K43", "problem", misfit.summary,
-            "kit blend stops at it, and writes no submission", misfit.hint, misfit.cases,
-        )  # fmt: skip
+            "K42" if misfit.about == "rows" else "K43",
+            "problem",
+            misfit.summary,
+            "kit blend stops at it, and writes no submission",
+            misfit.hint,
+            misfit.cases,
+        )

@@ -70,10 +70,12 @@ def _report_scenes(
         for count, row, other in sorted(hits, reverse=True)
     )
     yield Finding(
-        "K30", "problem",
+        "K30",
+        "problem",
         f"{len(hits)} of {SAMPLE_ROWS} rows that were looked at show a scene that their fold trains on "
         f"({others} share as much with a photo of another class)",
         f"about {100 * len(hits) / SAMPLE_ROWS:.0f}% of the rows are scored by a model that knows their place, light "
         "and background: cross-validation flatters, the leaderboard does not",
-        answer, cases,
-    )  # fmt: skip
+        answer,
+        cases,
+    )

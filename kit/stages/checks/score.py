@@ -33,8 +33,11 @@ def check_score_noise(
         for where, size in sizes.items()
     )
     yield Finding(
-        "K18", "note", f"luck alone moves {name} by {first:.4f} on {rows} test rows (one standard error, "
+        "K18",
+        "note",
+        f"luck alone moves {name} by {first:.4f} on {rows} test rows (one standard error, "
         f"by {' and '.join(seen.names)}, {score:.4f} out of fold)",
         "a gap between leaderboard and cross-validation within twice that says nothing of a leak or a shift",
-        "nothing: choose by cross-validation, and by paired intervals (kit blend prints them)", cases,
-    )  # fmt: skip
+        "nothing: choose by cross-validation, and by paired intervals (kit blend prints them)",
+        cases,
+    )

@@ -88,11 +88,13 @@ def check_shift(train: Measures, test: Measures) -> Iterator[Finding]:
             cases.append(Case(f"{here:.0%} of train, {there:.0%} of test", f"format {name}"))
     if cases:
         yield Finding(
-            "K10", "warning", f"test images differ from training images in {len(cases)} measures",
+            "K10",
+            "warning",
+            f"test images differ from training images in {len(cases)} measures",
             "cross-validation on training images says less of the test set: expect a gap, larger the more they differ",
             "augment towards the test images (kit look augment), or hold out rows like them (splitter=column)",
             tuple(cases),
-        )  # fmt: skip
+        )
 
 
 def _shares(formats: np.ndarray) -> dict[str, float]:

@@ -28,12 +28,14 @@ def check_class_spellings(train: Table, rename: Mapping[str, str]) -> Iterator[F
         ]
         if groups:
             yield Finding(
-                "K40", level, f"{sum(map(len, groups))} classes may be {len(groups)}: their names differ by case, "
+                "K40",
+                level,
+                f"{sum(map(len, groups))} classes may be {len(groups)}: their names differ by case, "
                 "blanks, invisible characters, encoding or the way a number is written",
                 "a class under two names is learned from fewer rows, and one of the names is always scored as wrong",
                 _answer(train, {name: names[0] for names in groups for name in names[1:]}, rename),
                 tuple(Case(_with_counts(names, counts)) for names in groups),
-            )  # fmt: skip
+            )
     yield from _of_numbers(train, rename)
 
 
@@ -63,8 +65,13 @@ def _of_numbers(train: Table, rename: Mapping[str, str]) -> Iterator[Finding]:
     if several:
         more = {made: name for name, rows in several.items() for made in rows if made != name}
         yield Finding(
-            "K41", "note", f"{len(several)} classes are written as several numbers",
+            "K41",
+            "note",
+            f"{len(several)} classes are written as several numbers",
             "labels that are equal as numbers are read as one class",
             f"nothing, or {rename_line(rename, more)}, which says the same",
-            tuple(Case(f"{_with_counts(list(rows), rows)} are class {quote(name)}") for name, rows in several.items()),
-        )  # fmt: skip
+            tuple(
+                Case(f"{_with_counts(list(rows), rows)} are class {quote(name)}")
+                for name, rows in several.items()
+            ),
+        )

@@ -121,8 +121,12 @@ def common_csv_options(sheets: Sequence[TableFile]) -> dict[str, str]:
     encodings = {sheet.encoding for sheet in sheets} - {"utf-8"} or {"utf-8"}
     if len(seps) > 1 or len(encodings) > 1:
         cases = [Case(f"separator {sheet.sep!r}, {sheet.encoding}", sheet.name) for sheet in sheets]
-        raise ConfigError("the tables differ in separator or encoding", code="C20", cases=cases,
-                          hint="save them all as CSV UTF-8, with the same separator")  # fmt: skip
+        raise ConfigError(
+            "the tables differ in separator or encoding",
+            code="C20",
+            cases=cases,
+            hint="save them all as CSV UTF-8, with the same separator",
+        )
     return {"sep": seps.pop(), "encoding": encodings.pop()}
 
 

@@ -117,9 +117,10 @@ def discover(root: Path, given: Mapping[str, str] | None = None, val: trees.ValU
         return _class_folders(seen, root, trees.class_folder(seen, root), asked, val)
     if val == "holdout":
         raise ConfigError(
-            f"--val holdout is for folders of classes, and the labelled rows are in {train.name}", code="C51",
+            f"--val holdout is for folders of classes, and the labelled rows are in {train.name}",
+            code="C51",
             hint="splitter=column splitter.column=COLUMN 'splitter.held_out=[\"val\"]', if a column names those rows",
-        )  # fmt: skip
+        )
     return _from_tables(seen, matched, train, asked)
 
 

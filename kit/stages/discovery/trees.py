@@ -57,10 +57,11 @@ def find_trees(
         findings += [more.text(beside, USES[val]), *_describe_differing_classes(folder, train, beside, more)]
     elif val == "holdout":
         raise ConfigError(
-            f"no validation folder beside {folder}", code="C51",
+            f"no validation folder beside {folder}",
+            code="C51",
             cases=[Case(f"{len(names)} images", each) for each, names in seen.folders.items()],
             hint="kit init without --val; data.val=FOLDER names one, splitter=holdout holds out a share of the rows",
-        )  # fmt: skip
+        )
     elif beside:
         used.append(beside)
         why = "as asked for" if shares else f"none of its folders is a class of {folder}"
@@ -202,12 +203,16 @@ def class_folder(seen: Scan, root: Path) -> str:
         raise ConfigError(
             f"no labelled rows found below {root}: no table that names images and has labels, no folder a class",
             code="C20",
-            cases=[*(miss.case for miss in misses), *instead_of_images(seen),
-                   *(Case("a table", s.name) for s in seen.sheets if s.name not in nearly), *seen.unreadable,
-                   *(Case(f"{len(names)} images", folder) for folder, names in seen.folders.items())],
+            cases=[
+                *(miss.case for miss in misses),
+                *instead_of_images(seen),
+                *(Case("a table", s.name) for s in seen.sheets if s.name not in nearly),
+                *seen.unreadable,
+                *(Case(f"{len(names)} images", folder) for folder, names in seen.folders.items()),
+            ],
             hint=(misses[0].mended if misses else "")
             or "kit init --train FILE --id COLUMN --label COLUMN --images 'folder/{id}'",
-        )  # fmt: skip
+        )
     # a class may hold folders itself, and those are no classes then
     outer = [each for each in points if not any(_is_train_above(other, each) for other in points)]
     return roles.choose_best(outer, lambda parent: points[parent], "the folder of classes", "--train", str)

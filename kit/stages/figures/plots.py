@@ -16,9 +16,13 @@ Curve = tuple[Sequence[float], Sequence[float]]  # x, y
 
 
 def draw_curves(
-    lines: Mapping[str, Curve], title: str, x: str, y: str, log_x: bool = False,
+    lines: Mapping[str, Curve],
+    title: str,
+    x: str,
+    y: str,
+    log_x: bool = False,
     marks: Mapping[str, float] | None = None,
-) -> Figure:  # fmt: skip
+) -> Figure:
     """Named lines over one pair of axes; `marks` are named places on the x axis."""
     figure, axes = _blank(title)
     for name, (places, values) in lines.items():

@@ -51,9 +51,14 @@ class Final:
 
 
 def plan(
-    workspace: Workspace, members: Sequence[str], ensembler: str | Mapping[str, Any] | None = None,
-    seeds: Sequence[int] = (), hours: float | None = None, top_k: int | None = None, clock: Clock = time.monotonic,
-) -> FinalPlan:  # fmt: skip
+    workspace: Workspace,
+    members: Sequence[str],
+    ensembler: str | Mapping[str, Any] | None = None,
+    seeds: Sequence[int] = (),
+    hours: float | None = None,
+    top_k: int | None = None,
+    clock: Clock = time.monotonic,
+) -> FinalPlan:
     """Which members are trained on all rows by which seeds, and how long that takes by what was measured.
 
     Within `hours` from this call those are kept that the blend needs most; all members by the first seed come before
@@ -75,21 +80,31 @@ def plan(
     if not chosen.units:
         least = min(unit.cost for unit in chosen.left_out) + blending + clock() - begun
         raise ConfigError(
-            f"no member fits into {hours:g} hours: the shortest takes {least / 3600:.3f}", code="C34",
+            f"no member fits into {hours:g} hours: the shortest takes {least / 3600:.3f}",
+            code="C34",
             hint=f"--hours {least / 3600 + 0.0005:.3f} or more",
-        )  # fmt: skip
+        )
     fitted_on = chosen.places if chosen.left_out else everyone
     value, texts = score_of(judged, fitted_on), tuple(map(str, judged.members))
     device = str(choose_device(workspace.experiment.device))
     planned = {one.text for unit in (*chosen.units, *chosen.left_out) for one in unit.members}
     idle = [text for text in texts if text not in planned]
     return FinalPlan(
-        texts=texts, asked=chosen.asked, places=chosen.places, fitted_on=fitted_on,
-        units=chosen.units, left_out=chosen.left_out, ensembler=judged.recipe.spec(),
-        seconds=None if hours is None else 3600 * hours, begun=begun,
-        blending=blending, metric=judged.metric.plugin_name(), cv=value if judged.metric.higher_is_better else -value,
-        notes=(*map(_of_no_weight, idle), *_notes(judged, (*chosen.units, *chosen.left_out), device)), top_k=top_k,
-    )  # fmt: skip
+        texts=texts,
+        asked=chosen.asked,
+        places=chosen.places,
+        fitted_on=fitted_on,
+        units=chosen.units,
+        left_out=chosen.left_out,
+        ensembler=judged.recipe.spec(),
+        seconds=None if hours is None else 3600 * hours,
+        begun=begun,
+        blending=blending,
+        metric=judged.metric.plugin_name(),
+        cv=value if judged.metric.higher_is_better else -value,
+        notes=(*map(_of_no_weight, idle), *_notes(judged, (*chosen.units, *chosen.left_out), device)),
+        top_k=top_k,
+    )
 
 
 def _of_no_weight(member: str) -> str:
@@ -107,9 +122,13 @@ class _Choice:
 
 
 def _choose(
-    workspace: Workspace, judged: CrossValidatedBlend, places: Sequence[int], seeds: Sequence[int], test_rows: int,
+    workspace: Workspace,
+    judged: CrossValidatedBlend,
+    places: Sequence[int],
+    seeds: Sequence[int],
+    test_rows: int,
     left: float | None,
-) -> _Choice:  # fmt: skip
+) -> _Choice:
     """What is trained of the members at some places in the seconds that are left, those that are needed most first."""
     members = [judged.members[place] for place in places]
     asked = [find_asked(workspace, str(one), Run(workspace.runs / one.run)) for one in members]
@@ -159,8 +178,9 @@ def _unit(
     if pace is None:
         raise ConfigError(
             f"runs/{run.name} has no fold that logged all of its epochs, so nothing says how long it trains",
-            code="C33", hint=f"train it to its end: kit runs show {run.name} recalls how it was started",
-        )  # fmt: skip
+            code="C33",
+            hint=f"train it to its end: kit runs show {run.name} recalls how it was started",
+        )
     size = space.experiment.image_size
     views = sum(len(open_views(one.views, size)) for one in members)
     return TrainingJob(made, run, seed, space, tuple(members), pace, views * test_rows * pace.seconds_per_row)
@@ -181,9 +201,12 @@ def _notes(judged: CrossValidatedBlend, units: Sequence[TrainingJob], device: st
 
 
 def run_final(
-    workspace: Workspace, plan: FinalPlan, name: str | None = None, stop: Stop | None = None,
+    workspace: Workspace,
+    plan: FinalPlan,
+    name: str | None = None,
+    stop: Stop | None = None,
     clock: Clock = time.monotonic,
-) -> Work[Final]:  # fmt: skip
+) -> Work[Final]:
     """Trains, predicts and submits as planned. Where time runs short, the last networks are left out.
 
     Raises what training, predicting and blending raise, RunError R17 where no network was ready in time.
@@ -197,9 +220,11 @@ def run_final(
     ]
     if not ready:
         raise RunError(
-            "no network was ready in time: " + "; ".join(f"{run} {why}" for run, why in course.left_out.items()),
-            code="R17", hint="the same command with more --hours goes on from the checkpoints",
-        )  # fmt: skip
+            "no network was ready in time: "
+            + "; ".join(f"{run} {why}" for run, why in course.left_out.items()),
+            code="R17",
+            hint="the same command with more --hours goes on from the checkpoints",
+        )
     yield Progress(TASK, 1, 1, "blending")
     # if all are ready that the blend depends on, it is fitted with those of weight 0 too, as it was planned
     fitted_on = plan.fitted_on if len(ready) == len(plan.asked) else tuple(plan.places[at] for at in ready)

@@ -121,9 +121,10 @@ def find_asked(workspace: Workspace, text: str, run: Run) -> MemberSpec:
 
 def _no_views(text: str, run: Run) -> ConfigError:
     return ConfigError(
-        f"{text} are no views of a last checkpoint that kit final could predict by", code="C33",
+        f"{text} are no views of a last checkpoint that kit final could predict by",
+        code="C33",
         hint=f"kit tta --checkpoints runs/{run.name} --views d4, then kit final runs/{run.name}@d4",
-    )  # fmt: skip
+    )
 
 
 def on_all_rows(workspace: Workspace, run: Run, seed: int | None) -> tuple[Run, Workspace]:
@@ -135,14 +136,16 @@ def on_all_rows(workspace: Workspace, run: Run, seed: int | None) -> tuple[Run, 
     asked = run.manifest.get("asked", {})
     if "backbone" not in asked:
         raise ConfigError(
-            f"runs/{run.name} is no run that kit train made from a config, such as a soup of others", code="C33",
+            f"runs/{run.name} is no run that kit train made from a config, such as a soup of others",
+            code="C33",
             hint="give the runs that it was made from",
-        )  # fmt: skip
+        )
     if asked.get("pseudo"):
         raise ConfigError(
-            f"runs/{run.name} learns from teachers, each fold from its own, and none stands for all rows", code="C33",
+            f"runs/{run.name} learns from teachers, each fold from its own, and none stands for all rows",
+            code="C33",
             hint=f"kit blend runs/{run.name}, whose folds predict as they are",
-        )  # fmt: skip
+        )
     now = workspace.experiment
     changed = ["splitter=all_rows", f"device={now.device}", f"workers={now.workers}"]
     # what the run's config.json resolved for its device is chosen again for this one
@@ -162,9 +165,10 @@ def _start(workspace: Workspace, run: Run, path: str) -> str:
     start = f"{found}-final"
     if not (workspace.path(start) / "folds.csv").is_file():
         raise ConfigError(
-            f"runs/{run.name} began with {path}, and {start} is not trained", code="C33",
+            f"runs/{run.name} began with {path}, and {start} is not trained",
+            code="C33",
             hint=f"kit train --name {Path(start).name} --config {found}/config.json splitter=all_rows",
-        )  # fmt: skip
+        )
     return start
 
 

@@ -108,9 +108,12 @@ def _nearest(
 
 
 def picks(
-    entries: Sequence[Entry], answers: Mapping[Key, SubmittedAnswers], count: int, noise: float | None,
+    entries: Sequence[Entry],
+    answers: Mapping[Key, SubmittedAnswers],
+    count: int,
+    noise: float | None,
     other_rows: Collection[Key] = (),
-) -> tuple[Recommendation, ...]:  # fmt: skip
+) -> tuple[Recommendation, ...]:
     """The final submissions: the best by cross-validation, then each time, of those within one standard error of it,
     the one that differs most from those chosen; where there is none, the next best.
 

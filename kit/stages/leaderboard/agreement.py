@@ -78,9 +78,13 @@ def agreement(entries: Sequence[Entry], noise: Noise | None = None) -> Agreement
         *_trend(sign, trend, chance),
     ]
     return Agreement(
-        len(scored), correlation, float(np.median(said - cv)), trend, chance,
+        len(scored),
+        correlation,
+        float(np.median(said - cv)),
+        trend,
+        chance,
         tuple(doubts) if len(scored) >= MIN_SCORED else (),
-    )  # fmt: skip
+    )
 
 
 def _statistics(cv: np.ndarray, said: np.ndarray) -> tuple[float | None, float | None, float | None]:

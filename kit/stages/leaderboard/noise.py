@@ -78,10 +78,16 @@ def noise(workspace: Workspace, entry: Entry) -> Noise:
     }
     public, private = ((size, found[size][0]) for size in _parts(rows, share)) if share else (None, None)
     return Noise(
-        metric=entry.metric, number=entry.number, rows=len(oof.ids), draws=found[rows][1],
+        metric=entry.metric,
+        number=entry.number,
+        rows=len(oof.ids),
+        draws=found[rows][1],
         by_groups=oof.groups is not None,
-        of_cv=found[len(oof.ids)][0], test=(rows, found[rows][0]), public=public, private=private,
-    )  # fmt: skip
+        of_cv=found[len(oof.ids)][0],
+        test=(rows, found[rows][0]),
+        public=public,
+        private=private,
+    )
 
 
 def _parts(rows: int, share: float | None) -> tuple[int, ...]:

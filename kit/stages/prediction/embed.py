@@ -273,6 +273,8 @@ def _check(made: Vectors, bad: np.ndarray, where: str) -> None:
     ]
     if cases:
         raise RunError(
-            f"{where} gives no direction to {len(cases)} images", code="R09", cases=cases,
+            f"{where} gives no direction to {len(cases)} images",
+            code="R09",
+            cases=cases,
             hint="another checkpoint, pooling, or predict_precision=float32",
-        )  # fmt: skip
+        )

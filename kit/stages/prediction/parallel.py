@@ -77,9 +77,11 @@ def predict_shard(job: ShardJob, stop: Stop) -> Work[np.ndarray]:
     there = {"images": loaded.fingerprint(), "plugins": plugin_hashes([job.views, *parts.all()])}
     if cases := provenance_diff({"images": job.images, "plugins": job.plugins}, there, "here", "there"):
         raise DataError(
-            f"{worker_name()} would predict {job.member} from something else than the command", code="D60", cases=cases,
+            f"{worker_name()} would predict {job.member} from something else than the command",
+            code="D60",
+            cases=cases,
             hint="the same plugins on every node, and one shared folder",
-        )  # fmt: skip
+        )
     views = open_views(job.views, experiment.image_size)
     found = np.empty((len(job.rows), len(table.classes)), np.float32)
     reader = NetworkReader(
@@ -141,6 +143,17 @@ def _job(sheet: PredictionFile, path: Path, rows: np.ndarray, device: str) -> Sh
     job = sheet.job
     config = {**job.workspace.raw, "executor": None}
     return ShardJob(
-        str(job.workspace.root), config, device, str(path), job.recipe, job.merge, sheet.split, rows,
-        job.experiment.batch_rows(), job.member, sheet.loaded.fingerprint(), job.about["plugins"], code(),
-    )  # fmt: skip
+        str(job.workspace.root),
+        config,
+        device,
+        str(path),
+        job.recipe,
+        job.merge,
+        sheet.split,
+        rows,
+        job.experiment.batch_rows(),
+        job.member,
+        sheet.loaded.fingerprint(),
+        job.about["plugins"],
+        code(),
+    )

@@ -59,9 +59,13 @@ class PredictedRun:
 
 
 def tta(
-    workspace: Workspace | StrPath, paths: Sequence[str | Path], views: Any = "plain", merge: Merge = "mean",
-    device: str = "auto", train: bool = False,
-) -> list[PredictedRun]:  # fmt: skip
+    workspace: Workspace | StrPath,
+    paths: Sequence[str | Path],
+    views: Any = "plain",
+    merge: Merge = "mean",
+    device: str = "auto",
+    train: bool = False,
+) -> list[PredictedRun]:
     """Predicts with the checkpoints of runs, folds or single checkpoint folders, and writes parquet.
 
     With `train` also the rows that each fold trained on, for distillation. If the config names no rows to predict,
@@ -87,9 +91,13 @@ def tta_with_progress(
 
 
 def predict_view_sets(
-    workspace: Workspace, paths: Sequence[str | Path], sets: Sequence[Any], merge: Merge = "mean", device: str = "auto",
+    workspace: Workspace,
+    paths: Sequence[str | Path],
+    sets: Sequence[Any],
+    merge: Merge = "mean",
+    device: str = "auto",
     train: bool = False,
-) -> Work[list[list[PredictedRun]]]:  # fmt: skip
+) -> Work[list[list[PredictedRun]]]:
     """tta by several sets of views at once, with its progress: what it made of each set, a run at a time."""
     opened = [Views.open(views, workspace.root, "views") for views in sets]
     choose_device(device)  # before the tables are read
@@ -224,9 +232,14 @@ class _TtaContext:
         used = tuple(int(fold) for fold in about["checkpoints"])
         oof = Predictions.read(job.folder / "oof.parquet")
         return PredictedRun(
-            f"runs/{job.member}", job.folder, used, len(job.views), about["scores"],
-            *gain_over_plain(job.run, oof, job.metric, job.train or self.train), computed,
-        )  # fmt: skip
+            f"runs/{job.member}",
+            job.folder,
+            used,
+            len(job.views),
+            about["scores"],
+            *gain_over_plain(job.run, oof, job.metric, job.train or self.train),
+            computed,
+        )
 
 
 def predict_groups(sheets: Sequence[PredictionFile], networks: Mapping[Path, Predictor]) -> Work[None]:

@@ -53,9 +53,12 @@ class ViewPolicy:
 
 
 def policy(
-    workspace: Workspace | StrPath, paths: Sequence[str | Path], views: Any = "d4", recipe: Any = "greedy",
+    workspace: Workspace | StrPath,
+    paths: Sequence[str | Path],
+    views: Any = "d4",
+    recipe: Any = "greedy",
     device: str = "auto",
-) -> list[ViewPolicy]:  # fmt: skip
+) -> list[ViewPolicy]:
     """Learns, for each run, how to average a set of views, and writes test and out-of-fold predictions of it.
 
     `recipe` is an ensembler, whose members are the views. Raises what `tta` raises, and InvalidError D46 for rows that
@@ -81,8 +84,9 @@ def choose_views_with_progress(
     if not (asked.gives_distributions() or table.is_multi_label):
         raise ConfigError(
             f"policy {asked.plugin_name()!r} gives ranks: the rows of a member are probabilities that sum to 1",
-            code="C12", hint="--policy mean; rank joins members: kit blend RUN@VIEWS RUN@VIEWS --ensembler rank",
-        )  # fmt: skip
+            code="C12",
+            hint="--policy mean; rank joins members: kit blend RUN@VIEWS RUN@VIEWS --ensembler rank",
+        )
     names = unique_views(whole)
     if len(names) < 2:
         raise ConfigError(
@@ -139,11 +143,14 @@ class _PolicyJob:
         others = {"plain": shares[0], self.views.slug(): shares.mean(axis=0)}
         weights = dict(zip(self.names, getattr(fitted, "weights", ()), strict=False))
         return ViewPolicy(
-            f"runs/{run.name}@{self.name}", folder, {name: w for name, w in weights.items() if w},
-            self.metric.score(truth, honest), self.metric.score(truth, fitted.blend(shares)),
+            f"runs/{run.name}@{self.name}",
+            folder,
+            {name: w for name, w in weights.items() if w},
+            self.metric.score(truth, honest),
+            self.metric.score(truth, fitted.blend(shares)),
             {name: self.metric.score(truth, other) for name, other in others.items()},
             compute_gains(self.metric, truth, honest, others, relatives),
-        )  # fmt: skip
+        )
 
     def _about(
         self, first: Predictions, singles: Sequence[PredictedRun], fitted: Ensembler
@@ -154,8 +161,12 @@ class _PolicyJob:
             for key, value in first.metadata.items()
             if key not in ("scores", "fold_scores", "rows")
         }
-        policy = {"views": self.views.spec(), "names": self.names, "recipe": fitted.spec(),
-                  "members": [one.member for one in singles]}  # fmt: skip
+        policy = {
+            "views": self.views.spec(),
+            "names": self.names,
+            "recipe": fitted.spec(),
+            "members": [one.member for one in singles],
+        }
         return {**kept, "views": self.name, "policy": policy}
 
     def _test(

@@ -105,9 +105,14 @@ def _trials(setting: RunContext, fold: int, lowest: float, highest: float, steps
 
 
 def range_test(
-    learner: Learner, stage: fit.FitStage, plan: StepPlan, precision: Precision, lowest: float, highest: float,
+    learner: Learner,
+    stage: fit.FitStage,
+    plan: StepPlan,
+    precision: Precision,
+    lowest: float,
+    highest: float,
     steps: int,
-) -> Iterator[LrPoint]:  # fmt: skip
+) -> Iterator[LrPoint]:
     """Steps at rates that rise by equal factors, until they are done or the smoothed loss is far above its lowest."""
     freeze(learner.network, stage.frozen)
     mean, best, peak = 0.0, math.inf, max(learner.peaks)

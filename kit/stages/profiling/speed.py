@@ -137,9 +137,16 @@ def measure_speed(
         yield Progress("bench", turn + 1, WARM_UP_STEPS + steps)
     name = str(experiment.backbone.get("arch", parts.backbone.plugin_name()))
     return SpeedBenchmark(
-        name, experiment.image_size, count, steps, str(device), torch.get_num_threads(), len(table), used,
+        name,
+        experiment.image_size,
+        count,
+        steps,
+        str(device),
+        torch.get_num_threads(),
+        len(table),
+        used,
         tuple(rig.rate() for rig in rigs.values()),
-    )  # fmt: skip
+    )
 
 
 @dataclass

@@ -46,14 +46,20 @@ def load_images(
         predicted = one.test.metadata.get("images")
         if predicted is not None and predicted != seen[_geometry(workspace, one)]:
             raise DataError(
-                f"{one} predicted other test images than there are", code="D65",
+                f"{one} predicted other test images than there are",
+                code="D65",
                 hint=f"{predict_command(one.run, one.views, workspace.root, one.test.metadata)} predicts them anew",
-            )  # fmt: skip
+            )
     known = yield from load_rows(workspace, train, "train", first)
     own, foreign = (yield from compute_thumbnails(known.cache)), (yield from compute_thumbnails(shown.cache))
-    pairs = find_near_duplicates(Thumbnails(*(
-        np.concatenate([getattr(own, name), getattr(foreign, name)]) for name in ("hashes", "pictures", "bad")
-    )))  # fmt: skip
+    pairs = find_near_duplicates(
+        Thumbnails(
+            *(
+                np.concatenate([getattr(own, name), getattr(foreign, name)])
+                for name in ("hashes", "pictures", "bad")
+            )
+        )
+    )
     hashes = [*known.cache.hashes, *shown.cache.hashes]
     return LoadedImages(known, shown, row_clusters(train, test, hashes, pairs, workspace.competition.data))
 

@@ -69,8 +69,11 @@ class PseudoResult:
 
 
 def pseudo(
-    workspace: Workspace | StrPath, members: Sequence[str], name: str | None = None, asked: PseudoRequest | None = None
-) -> PseudoResult:  # fmt: skip
+    workspace: Workspace | StrPath,
+    members: Sequence[str],
+    name: str | None = None,
+    asked: PseudoRequest | None = None,
+) -> PseudoResult:
     """Writes pseudo/NAME, by default round-1 or as the round is, from what members such as `runs/a@d4` predict.
 
     Raises InvalidError D40 to D49 for predictions that do not fit or of which no row is taken, DataError D61 for
@@ -181,9 +184,10 @@ def _write(made: PseudoLabels) -> bool:
         return True
     if not made.is_written():
         raise ConfigError(
-            f"{PSEUDO_DIR}/{name} holds other pseudo-labels, which a run may have learned from", code="C11",
+            f"{PSEUDO_DIR}/{name} holds other pseudo-labels, which a run may have learned from",
+            code="C11",
             hint="another --name",
-        )  # fmt: skip
+        )
     return False
 
 

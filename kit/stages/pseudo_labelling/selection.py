@@ -65,8 +65,9 @@ def lesson(
         raise InvalidError(
             f"no test row is taken for fold {fold}: of {len(rows)} the surest has {surest:.3f}, asked for is "
             f"{rule.threshold:g}{' where all teachers agree' if rule.agree else ''}",
-            code="D49", hint=rule.looser(),
-        )  # fmt: skip
+            code="D49",
+            hint=rule.looser(),
+        )
     held = teachers.of_held_out(fold)
     truth = teachers.table.targets()[teachers.table.index_of(held.ids)]
     kept = rule.select(held.probabilities, held.unanimous, prior)
@@ -94,17 +95,21 @@ def class_shares(
     known = sum((one.held_out for one in lessons), Estimate.is_empty(len(classes))).by_class
     return tuple(
         ClassShare(
-            classes[k], count / len(lessons), count / len(called), float(prior[k]),
+            classes[k],
+            count / len(lessons),
+            count / len(called),
+            float(prior[k]),
             known[k][1] / known[k][0] if known[k][0] else None,
         )
         for k, count in enumerate(counts.tolist())
-    )  # fmt: skip
+    )
 
 
 def find_shifted_classes(found: Sequence[ClassShare], rows: float) -> list[ClassShare]:
     """The classes whose share is far from their prior; `rows` is how many are taken a fold."""
     return [
-        one for one in found
+        one
+        for one in found
         if max(one.prior, one.share) * rows >= MIN_EXPECTED_ROWS
         and (one.share > MAX_SHARE_RATIO * one.prior or MAX_SHARE_RATIO * one.share < one.prior)
-    ]  # fmt: skip
+    ]

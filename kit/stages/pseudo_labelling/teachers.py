@@ -85,10 +85,14 @@ class Teachers:
         rows = [(fold, self._ids_of_held_out(fold)) for fold in self.folds]
         ids = np.concatenate([names for _, names in rows])
         folds = np.concatenate([np.full(len(names), fold) for fold, names in rows])
-        stack = np.stack([
-            np.concatenate([one.oof.take(one.oof.folds == fold).align(names, True) for fold, names in rows])
-            for one in self.members
-        ])  # fmt: skip
+        stack = np.stack(
+            [
+                np.concatenate(
+                    [one.oof.take(one.oof.folds == fold).align(names, True) for fold, names in rows]
+                )
+                for one in self.members
+            ]
+        )
         known = self.table.take(self.table.index_of(ids))
         return {
             fold: fit_without(self.recipe, stack, known.targets(), folds, known.groups, np.isin(ids, names))
@@ -108,9 +112,10 @@ def check_teachers(members: Sequence[Member], table: Table) -> None:
     """Raises what would let a held-out row reach its student: DataError D60, D61; InvalidError D42, D43; C17."""
     if table.is_multi_label:
         raise ConfigError(
-            "kit pseudo takes one label a row, and the table has several", code="C17",
+            "kit pseudo takes one label a row, and the table has several",
+            code="C17",
             hint="other sources by hand: data.external_train",
-        )  # fmt: skip
+        )
     check_together(members, table)
     first = members[0].folds.fingerprint()
     other = next((one for one in members if one.folds.fingerprint() != first), None)
@@ -118,23 +123,29 @@ def check_teachers(members: Sequence[Member], table: Table) -> None:
         raise DataError(
             f"{members[0]} and {other} were trained with other folds than one another: one has seen rows that the "
             "other's student would hold out",
-            code="D61", hint="teachers of the same splitter, split_seed and rows",
-        )  # fmt: skip
+            code="D61",
+            hint="teachers of the same splitter, split_seed and rows",
+        )
     trained = members[0].folds.ids
     if trained.tolist() != table.ids.tolist():
         raise DataError(
             f"the training table has {len(table)} rows, {members[0].run} was trained on {len(trained)}, or on others",
-            code="D60", hint="put the table back, or train the teachers again",
-        )  # fmt: skip
+            code="D60",
+            hint="put the table back, or train the teachers again",
+        )
     cases = [
-        Case(f"its {key} was fitted on the rows of all folds", str(one)) for one in members for key in FITTED
+        Case(f"its {key} was fitted on the rows of all folds", str(one))
+        for one in members
+        for key in FITTED
         if key in one.test.metadata
-    ]  # fmt: skip
+    ]
     if cases:
         raise DataError(
-            f"{len(cases)} teachers have learned from rows that the student holds out", code="D61", cases=cases,
+            f"{len(cases)} teachers have learned from rows that the student holds out",
+            code="D61",
+            cases=cases,
             hint="their views without it, such as RUN@d4 or RUN",
-        )  # fmt: skip
+        )
 
 
 def predict_training_rows(workspace: Workspace, members: Sequence[Member], table: Table) -> list[Predictions]:

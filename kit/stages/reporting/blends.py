@@ -74,11 +74,16 @@ def _describe_blend(workspace: Workspace, entry: Entry, found: Diversity) -> Ble
     weights = weights_of(_recipe(workspace, entry), len(found.names))
     members = zip(found.names, found.scores, weights, found.gains or [None] * len(found.names), strict=True)
     return BlendSection(
-        number=entry.number, ensembler=entry.ensembler, metric=found.metric, cv=entry.cv, mean=found.score,
-        rows=found.rows, members=tuple(MemberWeight(*each) for each in members),
+        number=entry.number,
+        ensembler=entry.ensembler,
+        metric=found.metric,
+        cv=entry.cv,
+        mean=found.score,
+        rows=found.rows,
+        members=tuple(MemberWeight(*each) for each in members),
         correlation=tuple(map(tuple, found.correlation.tolist())),
         overlap=tuple(map(tuple, found.overlap.tolist())),
-    )  # fmt: skip
+    )
 
 
 def _recipe(workspace: Workspace, entry: Entry) -> Mapping[str, Any]:

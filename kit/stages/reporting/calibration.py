@@ -17,11 +17,14 @@ def measure_calibration(confidence: np.ndarray, right: np.ndarray, bins: int = B
     place = np.clip(np.ceil(confidence.astype(np.float64) * bins).astype(np.int64) - 1, 0, bins - 1)
     found = tuple(
         Bin(
-            number / bins, (number + 1) / bins, int(inside.sum()),
-            float(confidence[inside].mean(dtype=np.float64)), float(right[inside].mean()),
+            number / bins,
+            (number + 1) / bins,
+            int(inside.sum()),
+            float(confidence[inside].mean(dtype=np.float64)),
+            float(right[inside].mean()),
         )
         for number in range(bins)
         if (inside := place == number).any()
-    )  # fmt: skip
+    )
     error = sum(one.rows * abs(one.accuracy - one.confidence) for one in found) / max(len(confidence), 1)
     return Calibration(found, float(error))

@@ -72,9 +72,10 @@ def _place(subject: EvaluatedMember, fold: int) -> Path:
         same = False
     if not same:
         raise CheckpointError(
-            f"the checkpoint that predicted fold {fold} of {subject.name} is gone", code="D51",
+            f"the checkpoint that predicted fold {fold} of {subject.name} is gone",
+            code="D51",
             hint="the report without --cam",
-        )  # fmt: skip
+        )
     return place
 
 

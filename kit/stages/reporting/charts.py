@@ -173,9 +173,16 @@ def diagonal(
         Markup('<polyline class="line s0" points="{}"/>').format(_path(axes, [(a, b) for a, b, _ in points]))
     ]
     said = "; ".join(f"{name} {a:.3g} to {b:.3g}".strip() for a, b, name in points[:20])
-    return _figure(title, f"{y} by {x}, beside the line of equals: {said}", [
-        _grid(axes, x, y), line, *(path if whole else []), *dots,
-    ])  # fmt: skip
+    return _figure(
+        title,
+        f"{y} by {x}, beside the line of equals: {said}",
+        [
+            _grid(axes, x, y),
+            line,
+            *(path if whole else []),
+            *dots,
+        ],
+    )
 
 
 def share(value: float | None) -> Markup:

@@ -23,9 +23,7 @@ def of_confusion(counts: np.ndarray, names: Sequence[str]) -> tuple[ClassScore, 
 
 def _with_confusion(one: ClassScore, names: Sequence[str], wrong: np.ndarray) -> ClassScore:
     most = int(wrong.argmax())
-    return ClassScore(
-        one.name, one.rows, one.precision, one.recall, one.f1, names[most], int(wrong[most])
-    )  # fmt: skip
+    return ClassScore(one.name, one.rows, one.precision, one.recall, one.f1, names[most], int(wrong[most]))
 
 
 def of_questions(truth: np.ndarray, told: np.ndarray, names: Sequence[str]) -> tuple[ClassScore, ...]:

@@ -75,10 +75,15 @@ def finding_row(
         for case, ids in named
     ]
     return FindingRow(
-        code=finding.code, level=finding.level, summary=finding.summary, effect=finding.effect,
-        answer=finding.answer, cases=tuple(str(case) for case in finding.cases[:CASES]),
-        more=max(len(finding.cases) - CASES, 0), shown=tuple(one for one in cases if one.pictures),
-    )  # fmt: skip
+        code=finding.code,
+        level=finding.level,
+        summary=finding.summary,
+        effect=finding.effect,
+        answer=finding.answer,
+        cases=tuple(str(case) for case in finding.cases[:CASES]),
+        more=max(len(finding.cases) - CASES, 0),
+        shown=tuple(one for one in cases if one.pictures),
+    )
 
 
 def add_augmented(strips: Sequence[AugmentedRow], album: Album) -> tuple[AugmentedImage, ...]:

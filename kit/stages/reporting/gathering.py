@@ -71,13 +71,21 @@ def gather_facts(
     sections = Sections(data, told_runs, judged, views, blend, ranked)
     rows = [] if isinstance(board, Missing) else [(entry.number, entry.rows) for entry in board.entries]
     return Facts(
-        name=workspace.root.name, written=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        versions=versions(), summary=summarise(office.metric, office.best, rows, sections),
-        data=data, runs=told_runs, judged=judged, mistakes=wrongs, suspects=doubted,
-        views=views, blend=blend, board=ranked,
+        name=workspace.root.name,
+        written=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        versions=versions(),
+        summary=summarise(office.metric, office.best, rows, sections),
+        data=data,
+        runs=told_runs,
+        judged=judged,
+        mistakes=wrongs,
+        suspects=doubted,
+        views=views,
+        blend=blend,
+        board=ranked,
         left_out=tuple(f"{count} pictures of {of}" for of, count in sorted(office.album.left_out.items())),
         lacking=tuple(office.lacking),
-    )  # fmt: skip
+    )
 
 
 def _views(office: ReportContext) -> tuple[ViewScores, ...] | Missing:
@@ -109,12 +117,15 @@ def _data(office: ReportContext, check: bool, member: str) -> Work[DataSection |
         else Missing("nobody looked at the data for this report (--no-check)", "kit check")
     )
     return DataSection(
-        train=len(train), test=None if isinstance(test, Missing) or not len(test) else len(test),
-        counts=dict(zip(train.classes, train.counts().tolist(), strict=True)), multi_label=train.is_multi_label,
+        train=len(train),
+        test=None if isinstance(test, Missing) or not len(test) else len(test),
+        counts=dict(zip(train.classes, train.counts().tolist(), strict=True)),
+        multi_label=train.is_multi_label,
         sources={source.name: str(source) for source in train.external_rows()},
-        findings=found, augmenter=str(workspace.experiment.augmenter.get("name", "")),
+        findings=found,
+        augmenter=str(workspace.experiment.augmenter.get("name", "")),
         augmented=(yield from _augmentation_section(office)),
-    )  # fmt: skip
+    )
 
 
 def _findings(

@@ -48,6 +48,11 @@ def _suspect(
     subject: EvaluatedMember, row: int, likely: tuple[str, ...], of_label: float, of_likely: float
 ) -> Suspect:
     return Suspect(
-        id=str(subject.table.ids[row]), fold=int(subject.folds[row]), labels=subject.table.label_names(row),
-        likely=likely, of_label=float(of_label), of_likely=float(of_likely), picture=None,
-    )  # fmt: skip
+        id=str(subject.table.ids[row]),
+        fold=int(subject.folds[row]),
+        labels=subject.table.label_names(row),
+        likely=likely,
+        of_label=float(of_label),
+        of_likely=float(of_likely),
+        picture=None,
+    )

@@ -107,9 +107,14 @@ def read(chosen: Candidate, table: Table, decision: Decision | None = None) -> E
     first = dict(zip(oof.ids[::-1].tolist(), oof.folds[::-1].tolist(), strict=True))
     folds = np.array([first[name] for name in joined.ids.tolist()])
     return EvaluatedMember(
-        chosen.run, chosen.views, joined.probabilities, folds, table.take(table.index_of(joined.ids)), oof.metadata,
+        chosen.run,
+        chosen.views,
+        joined.probabilities,
+        folds,
+        table.take(table.index_of(joined.ids)),
+        oof.metadata,
         decision or Decision(),
-    )  # fmt: skip
+    )
 
 
 def find_member(found: Sequence[Candidate], text: str) -> Candidate:
@@ -119,9 +124,10 @@ def find_member(found: Sequence[Candidate], text: str) -> Candidate:
     chosen = next((one for one in found if (one.run.name, one.views) == (name, views)), None)
     if chosen is None:
         raise ConfigError(
-            f"{name} has no out-of-fold predictions of views {views!r}", code="C20",
+            f"{name} has no out-of-fold predictions of views {views!r}",
+            code="C20",
             hint=predict_command(name, views),
-        )  # fmt: skip
+        )
     return chosen
 
 
@@ -137,13 +143,17 @@ def evaluate_member(subject: EvaluatedMember, metric: str) -> MemberEvaluation |
     by_fold = subject.about.get("fold_scores")
     folds = by_fold if isinstance(by_fold, Mapping) else {}
     return MemberEvaluation(
-        member=subject.name, rows=len(table), scores=numeric_names(subject.about.get("scores")),
+        member=subject.name,
+        rows=len(table),
+        scores=numeric_names(subject.about.get("scores")),
         fold_scores={str(fold): numeric_names(found).get(metric) for fold, found in sorted(folds.items())},
-        classes=of_questions(truth, told, table.classes) if counts is None else of_confusion(counts, table.classes),
+        classes=of_questions(truth, told, table.classes)
+        if counts is None
+        else of_confusion(counts, table.classes),
         confusion=() if counts is None else tuple(map(tuple, counts.tolist())),
         confused=() if counts is None else rank_confusions(counts, table.classes),
         calibration=_calibration(subject),
-    )  # fmt: skip
+    )
 
 
 def _calibration(subject: EvaluatedMember) -> Calibration:

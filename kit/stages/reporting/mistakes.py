@@ -53,7 +53,12 @@ def mistake(subject: EvaluatedMember, row: int, loss: float) -> Mistake:
         told, truth = [int(shares.argmax())], [int(table.targets()[row])]
         confidence, of_truth = float(shares[told[0]]), float(shares[truth[0]])
     return Mistake(
-        id=str(table.ids[row]), fold=int(subject.folds[row]), labels=table.label_names(row),
-        told=tuple(table.classes[number] for number in told), confidence=confidence, of_truth=of_truth,
-        loss=loss, picture=None,
-    )  # fmt: skip
+        id=str(table.ids[row]),
+        fold=int(subject.folds[row]),
+        labels=table.label_names(row),
+        told=tuple(table.classes[number] for number in told),
+        confidence=confidence,
+        of_truth=of_truth,
+        loss=loss,
+        picture=None,
+    )

@@ -41,18 +41,32 @@ def page(facts: Facts) -> str:
 
 def _render(facts: Facts, pictures: bool) -> str:
     style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
-    return legible(environment(html=True).get_template("page.html").render(
-        facts=facts, pictures=pictures, style=Markup(style), script=Markup(script),
-        style_hash=_hash(style), script_hash=_hash(script), order=_order(facts), charted=CHARTED,
-    ))  # fmt: skip
+    return legible(
+        environment(html=True)
+        .get_template("page.html")
+        .render(
+            facts=facts,
+            pictures=pictures,
+            style=Markup(style),
+            script=Markup(script),
+            style_hash=_hash(style),
+            script_hash=_hash(script),
+            order=_order(facts),
+            charted=CHARTED,
+        )
+    )
 
 
 def environment(html: bool) -> Environment:
     """jinja2 with this report's words; every value that is put into HTML is escaped."""
     made = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=html, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, keep_trailing_newline=True,
-    )  # fmt: skip
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=html,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
     made.tests["absent"] = lambda value: isinstance(value, Missing)
     made.filters |= {
         "score": score,
@@ -63,10 +77,16 @@ def environment(html: bool) -> Environment:
         "weakest": weakest,
     }
     made.globals |= {
-        "curves": curves, "bars": class_sizes, "reliability": reliability, "scatter": charts.diagonal,
-        "share": charts.share, "matrix": matrix, "CELLS": CELLS, "WORST": MAX_MISTAKES,
+        "curves": curves,
+        "bars": class_sizes,
+        "reliability": reliability,
+        "scatter": charts.diagonal,
+        "share": charts.share,
+        "matrix": matrix,
+        "CELLS": CELLS,
+        "WORST": MAX_MISTAKES,
         "told_apart": TOLD_APART,
-    }  # fmt: skip
+    }
     return made
 
 

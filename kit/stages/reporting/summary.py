@@ -49,11 +49,15 @@ def summarise(
     scored = [one.leaderboard for one in board.submissions if one.leaderboard is not None] if board else []
     wrong = sorted(_find_problems(told), key=lambda one: LEVELS[one.level])
     return Summary(
-        metric=metric.plugin_name(), higher_is_better=metric.higher_is_better, best=name, cv=cv,
+        metric=metric.plugin_name(),
+        higher_is_better=metric.higher_is_better,
+        best=name,
+        cv=cv,
         noise=board.noise_cv if board else None,
         leaderboard=max(scored, key=lambda score: sign * score) if scored else None,
-        wrong=tuple(wrong), steps=tuple(_steps(best, metric.higher_is_better, told)),
-    )  # fmt: skip
+        wrong=tuple(wrong),
+        steps=tuple(_steps(best, metric.higher_is_better, told)),
+    )
 
 
 def _best(

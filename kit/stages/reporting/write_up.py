@@ -47,9 +47,10 @@ def check_free(path: Path) -> None:
     """Raises ConfigError C30 where the write-up would be lost that a team has edited."""
     if path.exists() and is_edited(path.read_text(encoding="utf-8", errors="replace")):
         raise ConfigError(
-            f"{path} was edited, and kit does not write over it", code="C30",
+            f"{path} was edited, and kit does not write over it",
+            code="C30",
             hint=f"--out {path.with_name('fresh.html')}, whose write-up is fresh.md, and take from it what is new",
-        )  # fmt: skip
+        )
 
 
 def write(path: Path, facts: Facts) -> None:

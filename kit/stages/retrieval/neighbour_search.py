@@ -39,8 +39,12 @@ class SplitNeighbours:
 
 
 def find_neighbours(
-    source: EmbeddedRun, k: int, rerankers: Sequence[Reranker] = (), ignored: Sequence[str] = (), detail: str = "",
-) -> Work[tuple[SplitNeighbours, SplitNeighbours]]:  # fmt: skip
+    source: EmbeddedRun,
+    k: int,
+    rerankers: Sequence[Reranker] = (),
+    ignored: Sequence[str] = (),
+    detail: str = "",
+) -> Work[tuple[SplitNeighbours, SplitNeighbours]]:
     """The k nearest training images of out-of-fold rows, and of test rows, by each fold's network.
 
     Raises ConfigError C28 where a fold's gallery has fewer than k images; warns (W21) of classes that it lacks.
@@ -123,9 +127,10 @@ def classifiers(source: EmbeddedRun) -> Iterator[Predictions]:
         made = Predictions.read(file)
         if _differ(source.tags, made.metadata.get("checkpoints", {})):
             raise InvalidError(
-                f"the embeddings and the predictions of {source.member} come from different checkpoints", code="D48",
+                f"the embeddings and the predictions of {source.member} come from different checkpoints",
+                code="D48",
                 hint=hint.replace("kit tta", "kit embed"),
-            )  # fmt: skip
+            )
         yield made
 
 

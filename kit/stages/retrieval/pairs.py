@@ -86,11 +86,21 @@ def pairs_with_progress(
     threshold, f1 = best_threshold(found, same)
     scores = {name: Metric.open(name).score(same.astype(np.int64), honest) for name in ("auc", "log_loss")}
     model = source.run.folder / "pairs" / f"{source.views}.json"
-    write_json(model, {
-        "schema": SCHEMA, "member": source.member, "checkpoints": source.tags, "features": list(FEATURES),
-        "drawn": len(same), "scores": scores, "threshold": threshold, "f1": f1, "curve": curve(found, same),
-        "judges": {name: one.spec() for name, one in judges.items()},
-    })  # fmt: skip
+    write_json(
+        model,
+        {
+            "schema": SCHEMA,
+            "member": source.member,
+            "checkpoints": source.tags,
+            "features": list(FEATURES),
+            "drawn": len(same),
+            "scores": scores,
+            "threshold": threshold,
+            "f1": f1,
+            "curve": curve(found, same),
+            "judges": {name: one.spec() for name, one in judges.items()},
+        },
+    )
     told, seen = score_pairs(source, wanted, judges)
     level = np.array([threshold])
     if share is not None:
@@ -118,8 +128,10 @@ def _draw_pairs(source: EmbeddedRun, seed: int) -> Work[tuple[np.ndarray, np.nda
     if len(made) < 2 or any(part.all() or not part.any() for part in same):
         raise InvalidError(
             "pairs are learned in one fold and scored in another: two folds with pairs of one class and of several are"
-            " needed", code="D46", hint="kit embed with all folds of a splitter with two folds or more",
-        )  # fmt: skip
+            " needed",
+            code="D46",
+            hint="kit embed with all folds of a splitter with two folds or more",
+        )
     return np.concatenate(made), np.concatenate(same), np.concatenate(folds)
 
 

@@ -186,10 +186,14 @@ class _RetrievalContext:
         )
         truth = held.targets()
         return Retrieved(
-            f"runs/{source.run.name}@{name}", folder, way.scorer.spec(), oof.metadata["scores"],
+            f"runs/{source.run.name}@{name}",
+            folder,
+            way.scorer.spec(),
+            oof.metadata["scores"],
             self.metric.score(truth, way.scorer.score(way.oof.neighbours)),
-            *gain_over_plain(source.run, oof, self.metric, self.table), self._reranker_gains(ways, way, held),
-        )  # fmt: skip
+            *gain_over_plain(source.run, oof, self.metric, self.table),
+            self._reranker_gains(ways, way, held),
+        )
 
     def _choose(
         self, ways: Sequence[_SearchVariant], held: Table, folds: np.ndarray
@@ -221,8 +225,10 @@ class _RetrievalContext:
         kept = {key: source.about[key] for key in ("run", "merge", "classes", "average_group")}
         plugins = {**source.about["plugins"], **plugin_hashes([way.scorer, *way.rerankers])}
         retrieval = {
-            "embeddings": source.views, "scorer": way.scorer.spec(), "rerankers": [one.spec() for one in way.rerankers]
-        }  # fmt: skip
+            "embeddings": source.views,
+            "scorer": way.scorer.spec(),
+            "rerankers": [one.spec() for one in way.rerankers],
+        }
         return {**kept, "views": name, "plugins": plugins, "checkpoints": source.tags, "retrieval": retrieval}
 
 

@@ -81,9 +81,10 @@ def read_source(workspace: Workspace, text: str, table: Table) -> EmbeddedRun:
     )
     if not numbers:
         raise InvalidError(
-            f"runs/{run.name} has no embeddings of views {views!r}", code="D48",
+            f"runs/{run.name} has no embeddings of views {views!r}",
+            code="D48",
             hint=predict_command(run.name, views, workspace.root, command="embed"),
-        )  # fmt: skip
+        )
     if names == [STATE_UNTRAINED]:
         by_fold = dict.fromkeys(numbers, Embeddings.read(folder / STATE_UNTRAINED))
     else:
@@ -121,9 +122,11 @@ def _check(source: EmbeddedRun, test_ids: Sequence[str]) -> None:
         cases += [Case(what, f"fold {fold}", code="D48") for what, is_wrong in wrong.items() if is_wrong]
     if cases:
         raise InvalidError(
-            f"the embeddings of {source.member} do not fit the run and the tables", code="D48", cases=cases,
+            f"the embeddings of {source.member} do not fit the run and the tables",
+            code="D48",
+            cases=cases,
             hint=predict_command(source.run.name, source.views, command="embed"),
-        )  # fmt: skip
+        )
 
 
 def _was_trained_again(run: Run, fold: int, tag: str) -> bool:
@@ -144,6 +147,7 @@ def check_ignored_classes(source: EmbeddedRun, ignored: Sequence[str]) -> None:
     wrong = [name for name in ignored if name not in source.table.classes]
     if wrong:
         raise ConfigError(
-            f"{wrong[0]!r} is no class of the table", code="C29",
+            f"{wrong[0]!r} is no class of the table",
+            code="C29",
             hint="""--scorer '{"name": "unknown", "label": "CLASS"}', or name it in data.classes""",
-        )  # fmt: skip
+        )

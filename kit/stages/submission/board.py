@@ -313,9 +313,10 @@ def _refuse_marks(path: Path) -> None:
     lines = [number for number, line in enumerate(text.splitlines(), 1) if line.startswith(CONFLICT_MARKERS)]
     if lines:
         raise DataError(
-            f"{path} has git's conflict marks on lines {', '.join(map(str, lines))}", code="D37",
+            f"{path} has git's conflict marks on lines {', '.join(map(str, lines))}",
+            code="D37",
             hint="keep the lines of both sides and remove the marks; the .gitattributes beside it lets git do so",
-        )  # fmt: skip
+        )
 
 
 def _text(entries: Sequence[Entry]) -> str:

@@ -139,8 +139,10 @@ def read_record(file: Path) -> dict[str, Any]:
         found, named = {}, False
     if not named or not isinstance(found.get("ensembler"), dict) or "format" not in found:
         raise ConfigError(
-            f"{file} is no record of a submission", code="C22", hint="submissions/0007-name.json, which kit blend wrote"
-        )  # fmt: skip
+            f"{file} is no record of a submission",
+            code="C22",
+            hint="submissions/0007-name.json, which kit blend wrote",
+        )
     return found
 
 

@@ -31,9 +31,10 @@ def upload_command(workspace: Workspace, number: int | str) -> str:
         )
     if is_changed(file):
         raise InvalidError(
-            f"{file} was changed on disk: its sha256 is not that of its record", code="D74",
+            f"{file} was changed on disk: its sha256 is not that of its record",
+            code="D74",
             hint=f"{_restore_command(workspace, entry)} restores it, and keeps the changed file beside it",
-        )  # fmt: skip
+        )
     competition = workspace.competition.kaggle or PLACEHOLDER
     return f'kaggle competitions submit -c {competition} -f {shlex.quote(_from_here(file))} -m "{_message(entry)}"'
 

@@ -187,9 +187,13 @@ def _blanks(read: CsvFile, ids: Sequence[str], meant: set[str]) -> Iterator[Issu
 
 
 def _cells(
-    read: CsvFile, ids: Sequence[str], order: Sequence[int], sample: pd.DataFrame, shape: Format,
+    read: CsvFile,
+    ids: Sequence[str],
+    order: Sequence[int],
+    sample: pd.DataFrame,
+    shape: Format,
     classes: Sequence[str],
-) -> list[Issue]:  # fmt: skip
+) -> list[Issue]:
     """Cells that are not of the format; `order` brings the rows into the sample's, since a ranking is several rows."""
     table = read.frame().iloc[list(order)].reset_index(drop=True)
     told = shape.check_rows(table, sample, classes)

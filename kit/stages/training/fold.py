@@ -96,9 +96,11 @@ def _clean_up(folder: Path) -> None:
 def write_held_out(setting: RunContext, fold: int, held_out: Predictions, checkpoint: Path) -> None:
     """Writes a fold's out-of-fold predictions, which mark the fold as finished."""
     about = {
-        "run": setting.run.name, "fold": fold, "rows": "oof",
+        "run": setting.run.name,
+        "fold": fold,
+        "rows": "oof",
         "checkpoints": {str(fold): checkpoints.tag(checkpoint)},
-    }  # fmt: skip
+    }
     replace(held_out, metadata=about).write(setting.run.fold_predictions_file(fold))
 
 
@@ -293,16 +295,28 @@ def predict_held_out(setting: RunContext, fold: int, predictor: nn.Module) -> Wo
 def _save(context: _FoldContext, learner: Learner) -> None:
     average = None if learner.average_network is None else learner.average_network.state_dict()
     write = partial(
-        save_checkpoint, context.setting, context.fold, learner.epoch, learner.network.state_dict(), average,
-        learner.state(), step=learner.steps_in_epoch,
-    )  # fmt: skip
+        save_checkpoint,
+        context.setting,
+        context.fold,
+        learner.epoch,
+        learner.network.state_dict(),
+        average,
+        learner.state(),
+        step=learner.steps_in_epoch,
+    )
     context.setting.ranks.on_rank_zero(write)
 
 
 def save_checkpoint(
-    setting: RunContext, fold: int, number: int, weights: Mapping[str, Tensor], average: Mapping[str, Tensor] | None,
-    state: Mapping[str, Any], more: Mapping[str, Any] | None = None, step: int = 0,
-) -> Path:  # fmt: skip
+    setting: RunContext,
+    fold: int,
+    number: int,
+    weights: Mapping[str, Tensor],
+    average: Mapping[str, Tensor] | None,
+    state: Mapping[str, Any],
+    more: Mapping[str, Any] | None = None,
+    step: int = 0,
+) -> Path:
     """Writes a checkpoint of a fold, with all that is needed to predict with it; `more` is told beside that."""
     table = setting.loaded.table
     about = {

@@ -47,12 +47,19 @@ def jobs_of(setting: RunContext, wanted: Sequence[int]) -> list[FoldJob]:
     manifest = run.manifest
     return [
         FoldJob(
-            str(setting.workspace.root), config, run.name, fold, position, len(wanted), manifest["started"],
-            manifest["made_from"], code(),
+            str(setting.workspace.root),
+            config,
+            run.name,
+            fold,
+            position,
+            len(wanted),
+            manifest["started"],
+            manifest["made_from"],
+            code(),
         )
         for position, fold in enumerate(wanted)
         if not run.fold_predictions_file(fold).is_file()
-    ]  # fmt: skip
+    ]
 
 
 def train_fold(job: FoldJob, stop: Stop) -> Work[None]:
@@ -83,17 +90,20 @@ def _check_seen(run: Run, job: FoldJob) -> None:
         started = None
     if started != job.started:
         raise RunError(
-            f"{worker_name()} does not see {run.folder} as the command does", code="R12",
+            f"{worker_name()} does not see {run.folder} as the command does",
+            code="R12",
             hint="the workspace must be a folder that all nodes share, under one path; look whether it is mounted",
-        )  # fmt: skip
+        )
 
 
 def _check_made(job: FoldJob, made: Mapping[str, Any]) -> None:
     if cases := provenance_diff(job.made_from, made, "here", "there"):
         raise DataError(
-            f"{worker_name()} would train runs/{job.run} from something else than the command", code="D60", cases=cases,
+            f"{worker_name()} would train runs/{job.run} from something else than the command",
+            code="D60",
+            cases=cases,
             hint="the same versions and plugins on every node, and one shared folder",
-        )  # fmt: skip
+        )
 
 
 def train_in_parallel(
@@ -129,9 +139,12 @@ class _ParallelFolds:
     def of(cls, begun: Mapping[int, tuple[RunContext, list[int]]]) -> _ParallelFolds:
         jobs = [(key, job) for key, (setting, wanted) in begun.items() for job in jobs_of(setting, wanted)]
         return cls(
-            {key: setting.run for key, (setting, _) in begun.items()}, jobs, [0.0] * len(jobs),
-            {key: sum(of == key for of, _ in jobs) for key in begun}, {key: [] for key in begun},
-        )  # fmt: skip
+            {key: setting.run for key, (setting, _) in begun.items()},
+            jobs,
+            [0.0] * len(jobs),
+            {key: sum(of == key for of, _ in jobs) for key in begun},
+            {key: [] for key in begun},
+        )
 
     def name(self, job: FoldJob) -> str:
         """What a line of a job begins with: its run, where there are several."""

@@ -35,8 +35,16 @@ from kit.runs.scoring import concat_predictions
 from kit.stages.training.fold import predict_held_out, save_checkpoint, write_held_out
 
 SHARED_KEYS = (  # keys of the resolved config that soup's runs share: the network, and what it is shown
-    "backbone", "pooling", "head", "image_size", "cache_size", "resize", "crop_share", "split_seed", "splitter",
-)  # fmt: skip
+    "backbone",
+    "pooling",
+    "head",
+    "image_size",
+    "cache_size",
+    "resize",
+    "crop_share",
+    "split_seed",
+    "splitter",
+)
 
 
 @dataclass(frozen=True)
@@ -120,9 +128,10 @@ class FoldWeights:
 def _check_pair(first: str, one: Checkpoint, name: str, other: Checkpoint) -> None:
     if one.about["folds"] != other.about["folds"]:
         raise InvalidError(
-            f"{first} and {name} have different folds: their mean would have seen what it predicts", code="D43",
+            f"{first} and {name} have different folds: their mean would have seen what it predicts",
+            code="D43",
             hint="one split_seed, one splitter, one data.group",
-        )  # fmt: skip
+        )
     if one.about["classes"] != other.about["classes"]:
         cases = [
             Case(", ".join(each.about["classes"][:8]), run) for run, each in ((first, one), (name, other))

@@ -61,9 +61,15 @@ class Sweep:
 
 
 def run_sweep(
-    name: str, asked: Sequence[str], each: Sequence[str] = (), trials: int | None = None, seed: int = 0,
-    start: Path | str = ".", stop: Stop | None = None, executor: str | None = None,
-) -> Work[Sweep]:  # fmt: skip
+    name: str,
+    asked: Sequence[str],
+    each: Sequence[str] = (),
+    trials: int | None = None,
+    seed: int = 0,
+    start: Path | str = ".",
+    stop: Stop | None = None,
+    executor: str | None = None,
+) -> Work[Sweep]:
     """Trains every combination of `key=a,b`, or with `trials` so many that a search suggests, over `key=low..high` too.
 
     `each` are further sets of overrides, `"loss=cutmix epochs=20"`, under each of which the grid is tried. Raises
@@ -132,9 +138,10 @@ def _remember(file: Path, asked: Mapping[str, Any]) -> None:
     more = {**known, "trials": asked["trials"]} if known.get("trials") and asked["trials"] else known
     if more != {"schema": SCHEMA, **asked}:
         raise ConfigError(
-            f"{file.name} is another sweep's: {' '.join(known.get('asked', ['?']))}", code="C11",
+            f"{file.name} is another sweep's: {' '.join(known.get('asked', ['?']))}",
+            code="C11",
             hint="another name; the same with more --trials goes on",
-        )  # fmt: skip
+        )
     write_json(file, {"schema": SCHEMA, **asked})
 
 

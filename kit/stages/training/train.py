@@ -34,9 +34,12 @@ from kit.stages.training.parallel import train_in_parallel
 
 
 def train(
-    workspace: Workspace | StrPath = ".", overrides: str | Sequence[str] = (), name: str | None = None,
-    folds: Sequence[int] | None = None, config: StrPath | None = None,
-) -> Run:  # fmt: skip
+    workspace: Workspace | StrPath = ".",
+    overrides: str | Sequence[str] = (),
+    name: str | None = None,
+    folds: Sequence[int] | None = None,
+    config: StrPath | None = None,
+) -> Run:
     """Trains a run, or the given folds of it, to its end, and returns it.
 
     `workspace` is a Workspace or the path of one; `overrides` such as `epochs=20` change either's config.
@@ -89,9 +92,10 @@ def _check_alone(ranks: Ranks) -> None:
     """Raises ConfigError C35 where several ranks would each give out folds."""
     if ranks.count > 1:
         raise ConfigError(
-            "an executor gives folds to workers, and ranks share each fold", code="C35",
+            "an executor gives folds to workers, and ranks share each fold",
+            code="C35",
             hint="--devices without --executor, or the other way round",
-        )  # fmt: skip
+        )
 
 
 def train_runs(

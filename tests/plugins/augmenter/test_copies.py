@@ -40,9 +40,12 @@ def test_each_of_them_is_as_likely() -> None:
 def test_epochs_draw_among_them() -> None:
     one = Copies(count=3)
     epochs = [
-        tuple(one(image, 16, generator(0, "augment", 0, epoch, row, 0)).tobytes() for row, image in enumerate(IMAGES))
+        tuple(
+            one(image, 16, generator(0, "augment", 0, epoch, row, 0)).tobytes()
+            for row, image in enumerate(IMAGES)
+        )
         for epoch in range(12)
-    ]  # fmt: skip
+    ]
     assert len(set(epochs)) > 6
 
 

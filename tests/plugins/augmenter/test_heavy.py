@@ -51,8 +51,18 @@ def test_turns_of_the_hue_add_up_and_come_round() -> None:
 
 
 def test_the_hole_has_the_mean_colour_and_the_side_that_was_asked_for() -> None:
-    still = {"scale": (1, 1), "ratio": (1, 1), "flip": False, "shift": 0, "zoom": 0, "turn": 0, "brightness": 0,
-             "contrast": 0, "saturation": 0, "hue": 0}  # fmt: skip
+    still = {
+        "scale": (1, 1),
+        "ratio": (1, 1),
+        "flip": False,
+        "shift": 0,
+        "zoom": 0,
+        "turn": 0,
+        "brightness": 0,
+        "contrast": 0,
+        "saturation": 0,
+        "hue": 0,
+    }
     heavy = Heavy.from_options({**still, "cutout": 1, "hole": (0.25, 0.25)})
     image = drawn()
     for number in range(10):

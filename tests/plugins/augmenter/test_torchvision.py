@@ -141,17 +141,23 @@ def test_a_nested_pipeline_draws_its_branches() -> None:
 @pytest.mark.parametrize(
     ("transform", "words"),
     [
-        ({"name": "RandomHorizontalFlp"}, "no transform 'RandomHorizontalFlp'; did you mean 'RandomHorizontalFlip'"),
+        (
+            {"name": "RandomHorizontalFlp"},
+            "no transform 'RandomHorizontalFlp'; did you mean 'RandomHorizontalFlip'",
+        ),
         ({"name": "RandomRotation", "degree": 3}, "no argument 'degree'; did you mean 'degrees'"),
         ({"name": "RandomRotation"}, "missing 1 required positional argument: 'degrees'"),
         ({"name": "RandomRotation", "degrees": -4}, "RandomRotation: If degrees is a single number"),
-        ({"name": "RandomApply", "transforms": [{"name": "Invert"}]}, "'Invert'; did you mean 'RandomInvert'"),
+        (
+            {"name": "RandomApply", "transforms": [{"name": "Invert"}]},
+            "'Invert'; did you mean 'RandomInvert'",
+        ),
         ({"name": "RandomChoice"}, "RandomChoice needs a list of transforms"),
         ({"name": "CutMix"}, "loss=cutmix does that"),
         ({"transform": "Resize"}, "a transform is {'name'"),
         ({"name": "Transform"}, "no transform 'Transform'"),
     ],
-)  # fmt: skip
+)
 def test_what_the_library_does_not_know_is_an_error_at_the_door(
     transform: dict[str, Any], words: str
 ) -> None:

@@ -27,9 +27,14 @@ def test_it_is_scikit_learns_boosting_without_scikit_learn(classes: int) -> None
     made = Ensembler.open({"name": "boosting", "rounds": 8, "rate": 0.3}).fit(members, truth)
     reopened = Ensembler.open(json.loads(json.dumps(made.spec())))
     theirs = HistGradientBoostingClassifier(
-        learning_rate=0.3, max_iter=8, max_leaf_nodes=7, min_samples_leaf=20, l2_regularization=1.0,
-        early_stopping=False, random_state=0,
-    ).fit(log_probability_features(members), truth)  # fmt: skip
+        learning_rate=0.3,
+        max_iter=8,
+        max_leaf_nodes=7,
+        min_samples_leaf=20,
+        l2_regularization=1.0,
+        early_stopping=False,
+        random_state=0,
+    ).fit(log_probability_features(members), truth)
     fresh, _ = drawn(200, classes, seed=1)
     np.testing.assert_allclose(
         reopened.blend(fresh), theirs.predict_proba(log_probability_features(fresh)), atol=1e-6

@@ -33,9 +33,13 @@ def selected(name: str, members: np.ndarray, truth: np.ndarray, rounds: int) -> 
     costs: list[float] = []
     for _ in range(rounds):
         tried = np.array(
-            [LIBRARY[name](truth, np.mean([*(members[m].astype(float) for m in order), one.astype(float)], axis=0))
-             for one in members]
-        )  # fmt: skip
+            [
+                LIBRARY[name](
+                    truth, np.mean([*(members[m].astype(float) for m in order), one.astype(float)], axis=0)
+                )
+                for one in members
+            ]
+        )
         equal = [int(m) for m in np.flatnonzero(tried <= tried.min() + 1e-9)]
         used = [m for m in equal if m in order]
         order.append((used or equal)[0])

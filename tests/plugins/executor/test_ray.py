@@ -132,9 +132,12 @@ def test_a_job_that_fits_no_node_waits_says_so_and_can_be_stopped(address: str, 
 
 
 def test_folds_on_a_cluster_come_to_the_same_bytes_with_a_worker_killed(
-    address: str, competition: Path, inside: Callable[[Path], None],
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    address: str,
+    competition: Path,
+    inside: Callable[[Path], None],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("RAY_ADDRESS", address)
     odd(competition, "os.kill(os.getpid(), signal.SIGKILL)")
     inside(competition)

@@ -57,21 +57,28 @@ def test_a_batch_without_pairs_costs_what_the_classifier_costs() -> None:
     ("of", "miner", "theirs", "picks"),
     [
         (
-            {"name": "TripletMarginLoss", "margin": 0.1}, {"name": "BatchHardMiner"},
-            losses.TripletMarginLoss(margin=0.1), miners.BatchHardMiner(),
+            {"name": "TripletMarginLoss", "margin": 0.1},
+            {"name": "BatchHardMiner"},
+            losses.TripletMarginLoss(margin=0.1),
+            miners.BatchHardMiner(),
         ),
         ({"name": "MultiSimilarityLoss", "alpha": 3}, None, losses.MultiSimilarityLoss(alpha=3), None),
         ({"name": "SupConLoss"}, None, losses.SupConLoss(), None),
         (
-            {"name": "MultiSimilarityLoss"}, {"name": "MultiSimilarityMiner", "epsilon": 0.2},
-            losses.MultiSimilarityLoss(), miners.MultiSimilarityMiner(epsilon=0.2),
+            {"name": "MultiSimilarityLoss"},
+            {"name": "MultiSimilarityMiner", "epsilon": 0.2},
+            losses.MultiSimilarityLoss(),
+            miners.MultiSimilarityMiner(epsilon=0.2),
         ),
     ],
-)  # fmt: skip
+)
 def test_the_adapter_is_the_library(
-    batch: tuple[Tensor, Tensor, Tensor], of: dict[str, object], miner: dict[str, object] | None, theirs: object,
+    batch: tuple[Tensor, Tensor, Tensor],
+    of: dict[str, object],
+    miner: dict[str, object] | None,
+    theirs: object,
     picks: object,
-) -> None:  # fmt: skip
+) -> None:
     _, vectors, labels = batch
     picked = None if picks is None else picks(vectors, labels)  # type: ignore[operator]
     found = compared(Loss.open({"name": "metric_learning", "of": of, "miner": miner}), batch)

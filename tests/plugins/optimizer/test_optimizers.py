@@ -37,12 +37,19 @@ def reference(kind: Any, decay: float, **options: Any) -> list[torch.Tensor]:
         ({"name": "adamw", "lr": 0.01, "weight_decay": 0.1}, torch.optim.AdamW, 0.1, {"lr": 0.01}),
         (
             {"name": "sgd", "lr": 0.01, "weight_decay": 0.1},
-            torch.optim.SGD, 0.1, {"lr": 0.01, "momentum": 0.9, "nesterov": True},
+            torch.optim.SGD,
+            0.1,
+            {"lr": 0.01, "momentum": 0.9, "nesterov": True},
         ),
-        ({"name": "timm", "opt": "adamw", "lr": 0.01, "weight_decay": 0.1}, torch.optim.AdamW, 0.1, {"lr": 0.01}),
+        (
+            {"name": "timm", "opt": "adamw", "lr": 0.01, "weight_decay": 0.1},
+            torch.optim.AdamW,
+            0.1,
+            {"lr": 0.01},
+        ),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) and "name" in value else "",
-)  # fmt: skip
+)
 def test_it_is_torchs_with_no_decay_on_biases(
     spec: dict[str, Any], kind: Any, decay: float, options: dict[str, Any]
 ) -> None:

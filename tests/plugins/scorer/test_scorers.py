@@ -14,9 +14,11 @@ from kit.kinds import Metric, RetrievedNeighbours, Scorer
 from kit.kinds.classes import Classes
 
 HAND = RetrievedNeighbours(
-    np.array([[0.9, 0.8, 0.5], [0.6, 0.5, 0.4]], np.float32), np.array([[0, 1, 1], [2, 0, 2]]), 4,
+    np.array([[0.9, 0.8, 0.5], [0.6, 0.5, 0.4]], np.float32),
+    np.array([[0, 1, 1], [2, 0, 2]]),
+    4,
     np.array([[0.1, 0.6, 0.2, 0.1], [0.3, 0.3, 0.3, 0.1]], np.float32),
-)  # fmt: skip
+)
 
 
 def opened(name: str, **options: Any) -> Scorer:

@@ -112,8 +112,10 @@ def test_a_base_that_draws_nothing_is_refused() -> None:
 def test_its_options_are_those_of_a_nested_plugin() -> None:
     splitter = Splitter.open({"name": "repeated", "base": {"folds": 3}})
     assert splitter.spec() == {
-        "name": "repeated", "base": {"name": "stratified_kfold", "folds": 3}, "repeats": 2
-    }  # fmt: skip
+        "name": "repeated",
+        "base": {"name": "stratified_kfold", "folds": 3},
+        "repeats": 2,
+    }
     with pytest.raises(ConfigError, match="did you mean 'folds'"):
         Splitter.open({"name": "repeated", "base": {"fold": 3}})
 

@@ -61,9 +61,13 @@ def test_without_a_login_auto_is_offline_and_asks_nothing(
 def test_the_command_leaves_no_process_and_says_nothing_of_its_own(alone: Path) -> None:
     asked = ["train", "--name", "b", "--folds", "0", "tracker=wandb"]
     child = subprocess.Popen(
-        [sys.executable, "-m", "kit", *asked], cwd=alone, start_new_session=True, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        [sys.executable, "-m", "kit", *asked],
+        cwd=alone,
+        start_new_session=True,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     out, err = child.communicate(timeout=60)
     assert (child.returncode, out) == (0, "runs/b\n")
     assert "wandb" not in err

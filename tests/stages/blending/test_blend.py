@@ -96,8 +96,11 @@ def test_each_blend_is_entered_and_ranked(workspace: Workspace) -> None:
     assert blend(workspace, ["c"], name="again").rank == 4
     entries = Board.read(workspace.submissions).sort_entries()
     assert [(entry.number, entry.members) for entry in entries] == [
-        (3, "a@plain"), (2, "b@plain"), (1, "c@plain"), (4, "c@plain"),
-    ]  # fmt: skip
+        (3, "a@plain"),
+        (2, "b@plain"),
+        (1, "c@plain"),
+        (4, "c@plain"),
+    ]
     assert entries[0].file == "0003-mean-a.csv"
     assert entries[0].name == "mean-a"
 

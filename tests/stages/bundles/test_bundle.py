@@ -136,8 +136,9 @@ def test_without_kit_and_network_it_predicts_new_images_to_the_bit(
     done = alone(bare, packed, *asked, home=tmp_path)
     assert done.returncode == 0, done.stderr
     assert re.findall(r"predict: (\S+) test: (\d+) rows, (\d) view", done.stderr) == [
-        ("a@turned", "9", "2"), ("b@plain", "9", "1"),
-    ]  # fmt: skip
+        ("a@turned", "9", "2"),
+        ("b@plain", "9", "1"),
+    ]
     space = as_the_workspace(blended, hidden, tmp_path / "space")
     tta(space, ["runs/a"], "turned")
     tta(space, ["runs/b"])
@@ -159,9 +160,12 @@ def damaged(hidden: PredictionInput, tmp_path: Path) -> PredictionInput:
 
 
 def test_rows_without_a_readable_image_get_the_prior_and_are_reported(
-    packed: Path, damaged: PredictionInput, tmp_path: Path, inside: Callable[[Path], None],
+    packed: Path,
+    damaged: PredictionInput,
+    tmp_path: Path,
+    inside: Callable[[Path], None],
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     """Of 60 training rows 20 are of each class, see tests.drawing, so the prior is a third."""
     inside(tmp_path)
     words = ["predict", str(packed), "--images", str(damaged.images), "--sample", str(damaged.sample)]
@@ -181,9 +185,12 @@ def test_rows_without_a_readable_image_get_the_prior_and_are_reported(
 
 
 def test_bad_test_stop_ends_at_a_broken_image_and_names_the_way_on(
-    packed: Path, damaged: PredictionInput, tmp_path: Path, inside: Callable[[Path], None],
+    packed: Path,
+    damaged: PredictionInput,
+    tmp_path: Path,
+    inside: Callable[[Path], None],
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     inside(tmp_path)
     words = ["predict", str(packed), "--images", str(damaged.images), "--sample", str(damaged.sample)]
     assert command([*words, "--bad-test", "stop"]) == 3

@@ -23,9 +23,12 @@ from tests.images.test_near_duplicates import scene
 
 
 def draw(
-    root: Path, rows: list[tuple[str, str, np.ndarray]], test: list[np.ndarray],
-    more: dict[str, list[str]] | None = None, **config: Any,
-) -> Path:  # fmt: skip
+    root: Path,
+    rows: list[tuple[str, str, np.ndarray]],
+    test: list[np.ndarray],
+    more: dict[str, list[str]] | None = None,
+    **config: Any,
+) -> Path:
     """A competition of these rows (id, label, image) and test images; `more` are columns of the training table."""
     images = root / "data" / "images"
     images.mkdir(parents=True)

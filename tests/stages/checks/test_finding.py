@@ -64,7 +64,7 @@ def opened(*pairs: str) -> Splitter:
         (("loss=bce",), "multi_hot", "sampler=repeat_factor, or loss=asymmetric"),
         (("loss=asymmetric",), "multi_hot", "sampler=repeat_factor"),
     ],
-)  # fmt: skip
+)
 def test_rare_classes_are_answered_by_what_is_not_set(
     pairs: tuple[str, ...], labels: Any, answer: str
 ) -> None:
@@ -121,7 +121,7 @@ def answered(rows: Table, *pairs: str) -> str:
         ),
         (table([[1, 0]] * 30 + [[0, 1]] * 3), ("splitter=multilabel_stratified_kfold",), "splitter.folds=3"),
     ],
-)  # fmt: skip
+)
 def test_folds_without_a_class_are_answered_by_what_helps(
     rows: Table, pairs: tuple[str, ...], answer: str
 ) -> None:
@@ -179,11 +179,23 @@ def test_one_group_asks_for_another() -> None:
         ("auto", None, (), "numbers", "data.group=auto splitter=stratified_group_kfold"),
         ("auto", None, ("splitter=group_kfold",), "numbers", "data.group=auto"),
         ("scene", "scene", (), "numbers", "splitter=stratified_group_kfold"),
-        ("auto", None, ("splitter=kfold",), "multi_hot", "data.group=auto splitter=multilabel_stratified_kfold"),
-        ("auto", None, ("splitter=repeated",), "numbers", "data.group=auto splitter.base=stratified_group_kfold"),
+        (
+            "auto",
+            None,
+            ("splitter=kfold",),
+            "multi_hot",
+            "data.group=auto splitter=multilabel_stratified_kfold",
+        ),
+        (
+            "auto",
+            None,
+            ("splitter=repeated",),
+            "numbers",
+            "data.group=auto splitter.base=stratified_group_kfold",
+        ),
         ("auto", "auto", ("splitter=time",), "numbers", ""),
     ],
-)  # fmt: skip
+)
 def test_keeping_groups_whole_names_what_is_not_set(
     group: str, asked: str | None, pairs: tuple[str, ...], labels: Any, answer: str
 ) -> None:

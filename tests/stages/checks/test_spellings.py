@@ -37,10 +37,17 @@ def test_classes_of_different_names_are_no_finding(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "right"),
     [
-        ("cat ", "cat"), ("cat\u00a0", "cat"), ("\u200bcat", "cat"), ("cafe\u0301", "café"), ("cafÃ©", "café"),
-        ("Cat", "cat"), ("TRUE", "True"), ("01", "1"), ("1.10", "1.1"),
+        ("cat ", "cat"),
+        ("cat\u00a0", "cat"),
+        ("\u200bcat", "cat"),
+        ("cafe\u0301", "café"),
+        ("cafÃ©", "café"),
+        ("Cat", "cat"),
+        ("TRUE", "True"),
+        ("01", "1"),
+        ("1.10", "1.1"),
     ],
-)  # fmt: skip
+)
 def test_two_spellings_are_told_with_their_rows_and_the_rename_that_merges_them(
     wrong: str, right: str, tmp_path: Path
 ) -> None:

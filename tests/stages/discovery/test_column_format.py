@@ -39,14 +39,27 @@ YELP = (
 
 @pytest.mark.parametrize(
     ("cells", "separator", "labels"),
-    [(PLANT_PATHOLOGY, " ", 6), (PLANET, " ", 10), (YELP, " ", 9),
-     ([cell.replace(" ", "|") for cell in PLANT_PATHOLOGY], "|", 6),
-     ([cell.replace(" ", ";") for cell in PLANET], ";", 10),
-     ([cell.replace(" ", ", ") for cell in PLANET], ",", 10),
-     (["red apple", "ripe pear", "red apple,ripe pear", "plum", "plum,red apple"], ",", 3),
-     (["a", "b", "a b"], " ", 2)],
-    ids=["Plant Pathology 2021", "Planet", "Yelp", "bars", "semicolons", "commas", "names with blanks", "two labels"],
-)  # fmt: skip
+    [
+        (PLANT_PATHOLOGY, " ", 6),
+        (PLANET, " ", 10),
+        (YELP, " ", 9),
+        ([cell.replace(" ", "|") for cell in PLANT_PATHOLOGY], "|", 6),
+        ([cell.replace(" ", ";") for cell in PLANET], ";", 10),
+        ([cell.replace(" ", ", ") for cell in PLANET], ",", 10),
+        (["red apple", "ripe pear", "red apple,ripe pear", "plum", "plum,red apple"], ",", 3),
+        (["a", "b", "a b"], " ", 2),
+    ],
+    ids=[
+        "Plant Pathology 2021",
+        "Planet",
+        "Yelp",
+        "bars",
+        "semicolons",
+        "commas",
+        "names with blanks",
+        "two labels",
+    ],
+)
 def test_cells_that_contain_other_labels_hold_several(
     cells: Sequence[str], separator: str, labels: int
 ) -> None:

@@ -96,20 +96,26 @@ def test_the_same_ids_in_train_and_test_are_told_apart_by_their_folders(tmp_path
 def test_a_sample_with_a_column_a_class_names_the_label(tmp_path: Path) -> None:
     usual(tmp_path)
     rows = [f"{name},{n % 2},{ANIMALS[n % 3]}" for n, name in enumerate(ids("a", 30))]
-    make(tmp_path, {
-        "train.csv": csv("image_id,type,species", *rows),
-        "sample_submission.csv": csv("image_id,cat,dog,eel", *(f"{name},0,0,0" for name in ids("t", 12))),
-    })  # fmt: skip
+    make(
+        tmp_path,
+        {
+            "train.csv": csv("image_id,type,species", *rows),
+            "sample_submission.csv": csv("image_id,cat,dog,eel", *(f"{name},0,0,0" for name in ids("t", 12))),
+        },
+    )
     assert found(tmp_path)["label"] == "species"
 
 
 def test_a_test_table_that_says_more_is_used_and_tells_the_group(tmp_path: Path) -> None:
     usual(tmp_path)
     rows = [f"{name},{ANIMALS[n % 3]},p{n // 3}" for n, name in enumerate(ids("a", 30))]
-    make(tmp_path, {
-        "train.csv": csv("image_id,label,whose", *rows),
-        "test.csv": csv("image_id,whose", *(f"{name},q{n // 3}" for n, name in enumerate(ids("t", 12)))),
-    })  # fmt: skip
+    make(
+        tmp_path,
+        {
+            "train.csv": csv("image_id,label,whose", *rows),
+            "test.csv": csv("image_id,whose", *(f"{name},q{n // 3}" for n, name in enumerate(ids("t", 12)))),
+        },
+    )
     found_out = discover(tmp_path)
     assert holds(found_out.data, {**USUAL, "test": "test.csv", "group": "whose"})
     assert any("group: 'whose', 10 values, none of them in test" in line for line in found_out.findings)
@@ -169,9 +175,7 @@ def one_hot(root: Path, second: str = "0") -> Path:
 
 def test_a_training_column_a_class_is_one_label(tmp_path: Path) -> None:
     data = found(one_hot(tmp_path))
-    assert (data["label"], data["rename"]) == (
-        "{cat}{dog}{eel}", {"001": "eel", "010": "dog", "100": "cat"}
-    )  # fmt: skip
+    assert (data["label"], data["rename"]) == ("{cat}{dog}{eel}", {"001": "eel", "010": "dog", "100": "cat"})
     train = train_table(tmp_path, Data(**data))
     assert train.classes == ANIMALS
     assert train.targets().tolist() == [n % 3 for n in range(30)]

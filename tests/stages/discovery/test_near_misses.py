@@ -108,10 +108,16 @@ def test_images_that_are_missing_are_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("ending", "form"),
     [
-        (".dcm", " (DICOM)"), (".npy", " (NumPy arrays)"), (".jp2", " (JPEG 2000)"), (".heic", " (HEIC)"),
-        (".parquet", " (Parquet)"), (".h5", " (HDF5)"), (".mp4", " (video)"), (".tfrec", " (TFRecord)"),
+        (".dcm", " (DICOM)"),
+        (".npy", " (NumPy arrays)"),
+        (".jp2", " (JPEG 2000)"),
+        (".heic", " (HEIC)"),
+        (".parquet", " (Parquet)"),
+        (".h5", " (HDF5)"),
+        (".mp4", " (video)"),
+        (".tfrec", " (TFRecord)"),
     ],
-)  # fmt: skip
+)
 def test_formats_that_kit_does_not_read_are_counted_and_named(tmp_path: Path, ending: str, form: str) -> None:
     error = refused(tables(tmp_path, STEMS, [f"train/{stem}{ending}" for stem in STEMS]))
     shown = list(map(str, error.cases))

@@ -103,8 +103,11 @@ def test_a_sample_names_the_rows_of_a_test_folder(tmp_path: Path) -> None:
     (tmp_path / "sample_submission.csv").write_text("id,label\n0,cat\n1,cat\n2,cat\n")
     data = Data(**discover(tmp_path).data)
     assert (data.test, data.sample, data.test_images, data.val) == (
-        None, "sample_submission.csv", "test/{id}", "val",
-    )  # fmt: skip
+        None,
+        "sample_submission.csv",
+        "test/{id}",
+        "val",
+    )
 
 
 def test_a_validation_folder_joins_by_default_is_held_out_or_ignored(tmp_path: Path) -> None:
@@ -163,11 +166,20 @@ def test_images_that_nothing_uses_are_counted_and_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "form"),
     [
-        ("x.jfif", "JPEG"), ("x.jpe", "JPEG"), ("x.JPG_large", "JPEG"), ("x", "PNG"), ("x.avif", "AVIF"),
-        ("x.JPG", "JPEG"), ("x.img", "WEBP"), ("x.1", "GIF"), ("x.jpg?size=large", "JPEG"), ("x.tif", "TIFF"),
-        ("x.pgm", "PPM"), ("x.dib", "BMP"),
+        ("x.jfif", "JPEG"),
+        ("x.jpe", "JPEG"),
+        ("x.JPG_large", "JPEG"),
+        ("x", "PNG"),
+        ("x.avif", "AVIF"),
+        ("x.JPG", "JPEG"),
+        ("x.img", "WEBP"),
+        ("x.1", "GIF"),
+        ("x.jpg?size=large", "JPEG"),
+        ("x.tif", "TIFF"),
+        ("x.pgm", "PPM"),
+        ("x.dib", "BMP"),
     ],
-)  # fmt: skip
+)
 def test_an_image_is_known_by_its_content(tmp_path: Path, name: str, form: str) -> None:
     draw(tmp_path, "train", classes=("dog",))
     (tmp_path / "train" / "cat").mkdir()

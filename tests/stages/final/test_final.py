@@ -187,8 +187,11 @@ def test_a_member_of_weight_0_stands_in_for_one_that_does_not_fit(fresh: Path) -
 def test_networks_of_several_seeds_are_blended_seed_by_seed_then_averaged(fresh: Path) -> None:
     final = made(fresh, "mean", seeds=[0, 1])
     assert final.runs == ("a-final-seed0", "b-final-seed0", "a-final-seed1", "b-final-seed1")
-    runs = [predicted(fresh, f"{run}-final-seed{seed}", views) for run, views in (("a", "hflip"), ("b", "plain"))
-            for seed in (0, 1)]  # fmt: skip
+    runs = [
+        predicted(fresh, f"{run}-final-seed{seed}", views)
+        for run, views in (("a", "hflip"), ("b", "plain"))
+        for seed in (0, 1)
+    ]
     mean = np.mean([run.align(runs[0].ids) for run in runs], axis=0)
     lines = [f"{name},{runs[0].classes[k]}" for name, k in zip(runs[0].ids, mean.argmax(1), strict=True)]
     assert sorted(final.submitted.path.read_text().splitlines()[1:]) == sorted(lines)

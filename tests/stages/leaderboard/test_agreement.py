@@ -18,9 +18,18 @@ from kit.stages.leaderboard.noise import Noise
 from kit.stages.submission.board import Entry
 
 ENTRY = Entry(
-    number=1, name="x", file="x.csv", cv=0.5, metric="macro_f1", better="higher", leaderboard=None,
-    members="a@plain", ensembler="mean", rows=9, created="2024-01-02T03:04:05+00:00",
-)  # fmt: skip
+    number=1,
+    name="x",
+    file="x.csv",
+    cv=0.5,
+    metric="macro_f1",
+    better="higher",
+    leaderboard=None,
+    members="a@plain",
+    ensembler="mean",
+    rows=9,
+    created="2024-01-02T03:04:05+00:00",
+)
 QUIET = Noise("macro_f1", 1, 900, 300, False, 0.003, (500, 0.004), None, None)  # a gap's error is .005
 
 

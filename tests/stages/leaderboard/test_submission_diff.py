@@ -39,8 +39,10 @@ def test_the_most_frequent_change_comes_first(tmp_path: Path) -> None:
     one = read_answers(written(tmp_path, "a", "id,label\n1,a\n2,a\n3,b\n4,b\n5,b\n"))
     other = read_answers(written(tmp_path, "b", "id,label\n1,b\n2,c\n3,c\n4,c\n5,b\n"))
     assert [(change.before, change.after, len(change.ids)) for change in changes(one, other)] == [
-        ("b", "c", 2), ("a", "b", 1), ("a", "c", 1),
-    ]  # fmt: skip
+        ("b", "c", 2),
+        ("a", "b", 1),
+        ("a", "c", 1),
+    ]
 
 
 def test_labels_that_are_numbers_are_labels(tmp_path: Path) -> None:

@@ -85,8 +85,11 @@ def test_a_policy_is_a_member_like_any_other(space: Path) -> None:
     submitted = blend(Workspace.open(space), [made.member, "runs/a@plain"])
     record = json.loads(submitted.record.read_text())
     assert record["members"][0]["oof"]["policy"]["names"] == [
-        "plain", "verticalflip", "horizontalflip", "horizontalflip, verticalflip",
-    ]  # fmt: skip
+        "plain",
+        "verticalflip",
+        "horizontalflip",
+        "horizontalflip, verticalflip",
+    ]
 
 
 def test_one_view_leaves_nothing_to_choose(space: Path) -> None:

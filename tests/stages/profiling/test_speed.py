@@ -80,9 +80,11 @@ def test_the_table_marks_what_is_used_and_what_is_fastest(
 
 
 def test_a_way_that_fails_is_told_and_left_alone(
-    competition: Path, inside: Callable[[Path], None], capsys: pytest.CaptureFixture[str],
+    competition: Path,
+    inside: Callable[[Path], None],
+    capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     update = speed.optimizer_step
 
     def failing(

@@ -32,9 +32,13 @@ def tables(
 
 
 def kin(
-    *, hashes: tuple[str, ...] = APART, pairs: tuple[tuple[int, int], ...] = (), people: tuple[str, ...] | None = None,
-    theirs: tuple[str, ...] | None = None, group: str | None = None,
-) -> list[list[str]]:  # fmt: skip
+    *,
+    hashes: tuple[str, ...] = APART,
+    pairs: tuple[tuple[int, int], ...] = (),
+    people: tuple[str, ...] | None = None,
+    theirs: tuple[str, ...] | None = None,
+    group: str | None = None,
+) -> list[list[str]]:
     """The test rows that belong to what folds 0 and 1 hold out."""
     train, test = tables(people, theirs)
     near = np.array(pairs, np.int64).reshape(-1, 2)
@@ -69,9 +73,12 @@ def test_a_row_of_a_group_belongs_to_it_where_the_test_table_names_groups() -> N
 
 def test_a_chain_of_any_links_is_followed() -> None:
     found = kin(
-        hashes=("h", "i", "j", "h", "k", "l"), pairs=((3, 4),), people=("p", "q", "r"), theirs=("", "s", "s"),
+        hashes=("h", "i", "j", "h", "k", "l"),
+        pairs=((3, 4),),
+        people=("p", "q", "r"),
+        theirs=("", "s", "s"),
         group="person",
-    )  # fmt: skip
+    )
     assert found == [["x", "y", "z"], []]  # a = x, x looks like y, y and z are of one person
 
 

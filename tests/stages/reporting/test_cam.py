@@ -38,7 +38,7 @@ def test_a_networks_maps_are_those_of_hooks_on_a_whole_pass() -> None:
     torch.manual_seed(0)
     experiment = Experiment(
         backbone={"name": "small", "width": 8, "stages": 2}, pooling="gem", image_size=16, epochs=1
-    )  # fmt: skip
+    )
     parts = network.open_parts(experiment, None, Classes(("a", "b", "c")))
     made = network.build(parts, 3, 16).eval()
     images = torch.randint(0, 256, (2, 3, 16, 16), generator=torch.Generator().manual_seed(0))

@@ -62,9 +62,12 @@ def test_weights_are_those_of_the_recipe_or_of_the_one_within(
 def test_the_rows_that_a_case_names_are_shown_beside_each_other() -> None:
     files = Files({name: Path(name) for name in ("a", "b", "c (odd)", "d")})
     cases = (
-        Case("a = b"), Case("a (cat) = c (odd) (dog)"), Case("train d = test b"), Case("3 x 900 pixels", id="d"),
+        Case("a = b"),
+        Case("a (cat) = c (odd) (dog)"),
+        Case("train d = test b"),
+        Case("3 x 900 pixels", id="d"),
         Case("20 rows", "class"),
-    )  # fmt: skip
+    )
     finding = Finding("K05", "problem", "summary", "effect", "answer", cases)
     named = cases_with_rows(finding, files)
     assert [ids for _, ids in named] == [["a", "b"], ["a", "c (odd)"], ["d", "b"], ["d"]]

@@ -25,8 +25,12 @@ def test_it_tells_the_problem_the_data_what_was_tried_and_the_solution() -> None
     text = write_up(drawn_facts())
     headings = [line[3:] for line in text.splitlines() if line.startswith("## ")]
     assert headings == [
-        "The problem", "The data", "What was tried, and what it brought", "The solution", "Where it fails",
-    ]  # fmt: skip
+        "The problem",
+        "The data",
+        "What was tried, and what it brought",
+        "The solution",
+        "Where it fails",
+    ]
     assert "4000 labelled images of 3 classes" in text
     assert "| drawn1 | resnet18 | 128 | 40 | 4000 | 0.8000 | -0.1000 | loss=drawn |" in text
 

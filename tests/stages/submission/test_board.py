@@ -18,9 +18,18 @@ from kit.errors import BusyError, ConfigError, DataError, KitWarning
 from kit.stages.submission.board import Board, Entry
 
 ENTRY = Entry(
-    number=1, name="mean-a-b", file="0001-mean-a-b.csv", cv=0.5, metric="macro_f1", better="higher", leaderboard=None,
-    members="a@d4 b@d4", ensembler="mean", rows=9, created="2024-01-02T03:04:05+00:00",
-)  # fmt: skip
+    number=1,
+    name="mean-a-b",
+    file="0001-mean-a-b.csv",
+    cv=0.5,
+    metric="macro_f1",
+    better="higher",
+    leaderboard=None,
+    members="a@d4 b@d4",
+    ensembler="mean",
+    rows=9,
+    created="2024-01-02T03:04:05+00:00",
+)
 
 
 def filled(folder: Path, *scores: float | None, **changes: str) -> Board:
@@ -124,9 +133,19 @@ def test_a_spreadsheet_finds_a_line_a_submission_in_the_order_of_their_numbers(t
     with (tmp_path / "board.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == [
-        "number", "name", "file", "cv", "metric", "better", "leaderboard", "members", "ensembler", "rows", "created",
+        "number",
+        "name",
+        "file",
+        "cv",
+        "metric",
+        "better",
+        "leaderboard",
+        "members",
+        "ensembler",
+        "rows",
+        "created",
         "notes",
-    ]  # fmt: skip
+    ]
     assert [row["number"] for row in rows] == ["1", "2"]
     assert rows[0]["members"] == "a@d4 b@d4"
     assert rows[0]["leaderboard"] == ""
@@ -196,9 +215,17 @@ def test_a_score_of_a_metric_without_limits_is_any_number(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "name", [1, "1", "0001", "0001-mean-a-b", "0001-mean-a-b.csv", "submissions/0001-mean-a-b.csv",
-             "/home/x/submissions/0001-mean-a-b.json"]
-)  # fmt: skip
+    "name",
+    [
+        1,
+        "1",
+        "0001",
+        "0001-mean-a-b",
+        "0001-mean-a-b.csv",
+        "submissions/0001-mean-a-b.csv",
+        "/home/x/submissions/0001-mean-a-b.json",
+    ],
+)
 def test_a_submission_is_known_by_its_number_or_its_file(name: int | str, tmp_path: Path) -> None:
     board = filled(tmp_path, 0.5, 0.6)
     entry = replace(board.entries[1], file="0002-other.csv")

@@ -21,9 +21,11 @@ from kit.stages.submission.submission import file_slug, next_number, write
 from tests.written_runs import CLASSES, TEST, competition
 
 PREDICTIONS = Predictions(
-    np.array(TEST, dtype=str), np.full(4, -1), CLASSES,
+    np.array(TEST, dtype=str),
+    np.full(4, -1),
+    CLASSES,
     np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0, 0.5, 0.5], [0.25, 0.25, 0.5]], dtype=np.float32),
-)  # fmt: skip
+)
 
 
 def chosen(root: Path, top_k: int | None = None, **sample: Any) -> Format:
@@ -192,8 +194,10 @@ def test_numbers_go_on_after_the_highest(sample: pd.DataFrame, tmp_path: Path) -
         (tmp_path / file).touch()
     written = write(tmp_path, "my blend/2", sample, {"rows": 9})
     assert (written.number, written.path.name, written.record.name) == (
-        12, "0012-my-blend-2.csv", "0012-my-blend-2.json",
-    )  # fmt: skip
+        12,
+        "0012-my-blend-2.csv",
+        "0012-my-blend-2.json",
+    )
     assert next_number(tmp_path) == 13
 
 
@@ -205,8 +209,12 @@ def test_the_record_stands_beside_the_submission(sample: pd.DataFrame, tmp_path:
     written = write(tmp_path, "mean", sample, {"rows": 9})
     record = json.loads(written.record.read_text())
     assert record == {
-        "number": 1, "name": "mean", "file": "0001-mean.csv", "sha256": record["sha256"], "rows": 9
-    }  # fmt: skip
+        "number": 1,
+        "name": "mean",
+        "file": "0001-mean.csv",
+        "sha256": record["sha256"],
+        "rows": 9,
+    }
     assert len(record["sha256"]) == 64
 
 

@@ -127,21 +127,47 @@ def test_an_id_in_another_unicode_form_says_that_this_is_the_difference(tmp_path
 @pytest.mark.parametrize(
     ("header", "sample", "rows", "why"),
     [
-        ("id,cat,ant,bee", ",0.3,0.3,0.4", ["1,0,0", "1,0,1.5", "0,x,1", "1,1,1"],
-         [(3, "column 'bee' holds '1.5', no number from 0 to 1"),
-          (4, "column 'ant' holds 'x', no number from 0 to 1")]),
-        ("id,cat,ant,bee", ",0,0,1", ["0,1,0", "0,0,0", "0,0.5,0.5", "1,1,0"],
-         [(3, "0 of 3 cells are 1, not one"), (4, "'0.5' is neither 0 nor 1"), (5, "2 of 3 cells are 1, not one")]),
-        ("id,labels", ",ant bee", ["ant", "ant wasp", "bee bee", "ant bee cat"],
-         [(3, "'wasp' is no class"), (4, "'bee' is there twice"), (5, "3 labels, at most 2")]),
-        ("id,first,second", ",ant,bee", ["bee,ant", "bee,bee", "bee,gnu", "cat,ant"],
-         [(3, "'bee' is there twice"), (4, "'gnu' is no class")]),
+        (
+            "id,cat,ant,bee",
+            ",0.3,0.3,0.4",
+            ["1,0,0", "1,0,1.5", "0,x,1", "1,1,1"],
+            [
+                (3, "column 'bee' holds '1.5', no number from 0 to 1"),
+                (4, "column 'ant' holds 'x', no number from 0 to 1"),
+            ],
+        ),
+        (
+            "id,cat,ant,bee",
+            ",0,0,1",
+            ["0,1,0", "0,0,0", "0,0.5,0.5", "1,1,0"],
+            [
+                (3, "0 of 3 cells are 1, not one"),
+                (4, "'0.5' is neither 0 nor 1"),
+                (5, "2 of 3 cells are 1, not one"),
+            ],
+        ),
+        (
+            "id,labels",
+            ",ant bee",
+            ["ant", "ant wasp", "bee bee", "ant bee cat"],
+            [(3, "'wasp' is no class"), (4, "'bee' is there twice"), (5, "3 labels, at most 2")],
+        ),
+        (
+            "id,first,second",
+            ",ant,bee",
+            ["bee,ant", "bee,bee", "bee,gnu", "cat,ant"],
+            [(3, "'bee' is there twice"), (4, "'gnu' is no class")],
+        ),
     ],
-)  # fmt: skip
+)
 def test_each_format_says_which_rows_are_not_of_it(
-    header: str, sample: str, rows: list[str], why: list[tuple[int, str]], tmp_path: Path,
+    header: str,
+    sample: str,
+    rows: list[str],
+    why: list[tuple[int, str]],
+    tmp_path: Path,
     recwarn: pytest.WarningsRecorder,
-) -> None:  # fmt: skip
+) -> None:
     names = ("007", "1e5", "NA", '"a,b"')
     lines = [header, *(f"{name},{row}" for name, row in zip(names, rows, strict=True))]
     found = [(line, detail) for line, _, detail in told(tmp_path, lines, header=header, cells=sample)]
@@ -161,8 +187,10 @@ def test_several_labels_in_a_cell_are_checked_one_by_one(tmp_path: Path) -> None
     found = check_submission(workspace, tmp_path / "mine.csv")
     assert found.format == "labels"
     assert [(fault.line, fault.detail) for fault in found.faults] == [
-        (2, "'gnu' is no class"), (3, "'bee' is there twice"), (5, "column 'label' is empty"),
-    ]  # fmt: skip
+        (2, "'gnu' is no class"),
+        (3, "'bee' is there twice"),
+        (5, "column 'label' is empty"),
+    ]
 
 
 def test_a_rankings_rows_are_checked_together(tmp_path: Path) -> None:
@@ -200,8 +228,9 @@ def test_a_teams_format_without_faults_of_its_own_is_searched_by_halves(tmp_path
     (tmp_path / "mine.csv").write_text('id,label\n007,A\n1e5,b\nNA,C\n"a,b",d\n')
     found = check_submission(workspace, tmp_path / "mine.csv").faults
     assert [(fault.line, fault.detail) for fault in found] == [
-        (3, "is not of format 'upper'"), (5, "is not of format 'upper'"),
-    ]  # fmt: skip
+        (3, "is not of format 'upper'"),
+        (5, "is not of format 'upper'"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -97,13 +97,16 @@ def test_inline_and_here_come_to_the_same_bytes(competition: Path, undisturbed: 
 
 
 def test_processes_come_to_the_same_bytes_with_a_worker_killed_and_clocks_apart(
-    competition: Path, inside: Callable[[Path], None], capsys: pytest.CaptureFixture[str],
+    competition: Path,
+    inside: Callable[[Path], None],
+    capsys: pytest.CaptureFixture[str],
     undisturbed: dict[str, str],
-) -> None:  # fmt: skip
+) -> None:
     odd(
-        competition, "os.kill(os.getpid(), signal.SIGKILL)",
+        competition,
+        "os.kill(os.getpid(), signal.SIGKILL)",
         "real = time.time; time.time = lambda: real() - 1e6 * (os.getpid() % 7)",
-    )  # fmt: skip
+    )
     inside(competition)
     assert run(["train", "--name", "r", "loss=odd", "save_every_steps=2", "--executor", TWO]) == 0
     said = capsys.readouterr()
@@ -121,15 +124,25 @@ def test_processes_come_to_the_same_bytes_with_a_worker_killed_and_clocks_apart(
     [
         ("raise DataError('an image is gone', code='D02')", "inline", 3, "D02 fold 0: an image is gone"),
         ("[][1]", "inline", 1, "R10 fold 0: IndexError: list index out of range"),
-        ("resource.setrlimit(resource.RLIMIT_FSIZE, (999, 999))", ONE, 1, "R06 fold 0: disk full while writing"),
+        (
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (999, 999))",
+            ONE,
+            1,
+            "R06 fold 0: disk full while writing",
+        ),
         ("shutil.rmtree(ROOT / 'runs' / 'r')", "inline", 1, "R12 fold 0: the worker on"),
     ],
     ids=["error-of-kit", "any-error", "full-disk", "lost-folder"],
-)  # fmt: skip
+)
 def test_a_fold_that_fails_is_told_with_its_code_and_the_others_are_kept(
-    competition: Path, inside: Callable[[Path], None], capsys: pytest.CaptureFixture[str],
-    do: str, executor: str, status: int, said: str,
-) -> None:  # fmt: skip
+    competition: Path,
+    inside: Callable[[Path], None],
+    capsys: pytest.CaptureFixture[str],
+    do: str,
+    executor: str,
+    status: int,
+    said: str,
+) -> None:
     odd(competition, do)
     inside(competition)
     command = ["train", "--name", "r", "loss=odd", "--executor", executor]
@@ -165,9 +178,13 @@ def started(space: Path, executor: str, *arguments: str) -> subprocess.Popen[str
     command = [sys.executable, "-m", "kit", "train", "--name", "r", "loss=odd", "--executor", executor]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     return subprocess.Popen(
-        [*command, *arguments], cwd=space, env=environment, stderr=subprocess.PIPE, text=True,
+        [*command, *arguments],
+        cwd=space,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
         start_new_session=True,
-    )  # fmt: skip
+    )
 
 
 def none_left(space: Path, seconds: float) -> bool:

@@ -22,27 +22,41 @@ def check_images(ground: ProbeBatch) -> Iterator[Finding]:
     name = stage.augmenter.plugin_name()
     rows = setting.training_rows(ground.fold)[:ROWS]
     batches = TrainBatches(
-        setting.loaded.cache, setting.loaded.table.targets(), rows, Sampler.open("shuffled"), stage.augmenter,
-        stage.experiment.image_size, len(rows), stage.experiment.seed, ground.fold, workers=0,
-    )  # fmt: skip
+        setting.loaded.cache,
+        setting.loaded.table.targets(),
+        rows,
+        Sampler.open("shuffled"),
+        stage.augmenter,
+        stage.experiment.image_size,
+        len(rows),
+        stage.experiment.seed,
+        ground.fold,
+        workers=0,
+    )
     try:
         first, again, later = (next(batches.epoch(number)) for number in (0, 0, 1))
     finally:
         batches.close()
     if not torch.equal(first.images, again.images):
         yield Finding(
-            "K29", "problem", f"augmenter {name!r} gives other images when it draws the same",
+            "K29",
+            "problem",
+            f"augmenter {name!r} gives other images when it draws the same",
             "a run that is resumed is another run; what it draws must come from its argument rng",
             "draw from rng alone in the augmenter, never from a global generator",
-        )  # fmt: skip
+        )
     empty = list(_plain(name, ground, first))
     yield from empty
     if not empty and _is_constant(first, later):
         yield Finding(
-            "K20", "note", f"augmenter {name!r} shows every image the same in each epoch",
+            "K20",
+            "note",
+            f"augmenter {name!r} shows every image the same in each epoch",
             "the network sees each photo as often as there are epochs, and learns it by heart",
-            "its options: kit plugins augmenter light" if name == "light" else "augmenter=light, unless it is meant",
-        )  # fmt: skip
+            "its options: kit plugins augmenter light"
+            if name == "light"
+            else "augmenter=light, unless it is meant",
+        )
 
 
 def _plain(name: str, ground: ProbeBatch, batch: Batch) -> Iterator[Finding]:
@@ -56,11 +70,17 @@ def _plain(name: str, ground: ProbeBatch, batch: Batch) -> Iterator[Finding]:
     wrong = blank or same
     if wrong:
         yield Finding(
-            "K20", "problem", f"augmenter {name!r} makes {len(wrong)} of {len(rows)} images {what}",
-            "the network sees nothing that the labels could be learnt from", "kit look augment draws them",
-            tuple(Case(f"all of its pixels are {_levels(batch, rows.index(row))}", id=str(ids[row])) for row in blank)
+            "K20",
+            "problem",
+            f"augmenter {name!r} makes {len(wrong)} of {len(rows)} images {what}",
+            "the network sees nothing that the labels could be learnt from",
+            "kit look augment draws them",
+            tuple(
+                Case(f"all of its pixels are {_levels(batch, rows.index(row))}", id=str(ids[row]))
+                for row in blank
+            )
             or tuple(Case("is like the others", id=str(ids[row])) for row in same),
-        )  # fmt: skip
+        )
 
 
 def _flat(image: torch.Tensor) -> bool:

@@ -90,17 +90,23 @@ def check_loss(ground: ProbeBatch, found: LossFloor) -> Iterator[Finding]:
     if found.is_stuck:
         other = "bce" if ground.setting.loaded.table.is_multi_label else "cross_entropy"
         yield Finding(
-            "K24", "problem", f"loss {name!r} is {found.guessing:.4g} whatever the outputs are: nothing pulls at them",
-            "no network learns from it", f"kit plugins check on its file, or loss={other} instead of {name}",
-        )  # fmt: skip
+            "K24",
+            "problem",
+            f"loss {name!r} is {found.guessing:.4g} whatever the outputs are: nothing pulls at them",
+            "no network learns from it",
+            f"kit plugins check on its file, or loss={other} instead of {name}",
+        )
         return
     right = ground.is_correct(found.outputs).tolist()
     if not all(right):
         yield Finding(
-            "K21", "problem", f"loss {name!r} is least where {right.count(False)} of {len(right)} rows are told wrong",
+            "K21",
+            "problem",
+            f"loss {name!r} is least where {right.count(False)} of {len(right)} rows are told wrong",
             "the network learns other labels than the table's, and is scored on the table's",
-            "look at how its rows() reads labels, and at its probabilities()", _describe_rows(ground, found, right),
-        )  # fmt: skip
+            "look at how its rows() reads labels, and at its probabilities()",
+            _describe_rows(ground, found, right),
+        )
 
 
 def _describe_rows(ground: ProbeBatch, found: LossFloor, right: list[bool]) -> tuple[Case, ...]:
@@ -127,9 +133,10 @@ def check_start_loss(ground: ProbeBatch, found: LossFloor, start: float) -> Iter
     if ground.setting.experiment.start_from is None and not start <= most:
         classes = len(ground.setting.loaded.table.classes)
         yield Finding(
-            "K22", "warning",
+            "K22",
+            "warning",
             f"the loss before the first step is {start:.4g}, that of equal outputs {found.guessing:.4g} "
             f"({classes} classes)",
             "the first epochs go into unlearning what the network is sure of without having seen anything",
             "smaller weights at the start, or a norm before the head; look at head and pooling",
-        )  # fmt: skip
+        )

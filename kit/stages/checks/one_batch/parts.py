@@ -33,20 +33,24 @@ def ignores_images(ground: ProbeBatch, learner: Learner) -> bool:
 def check_images_matter() -> Finding:
     """K23: the network's outputs do not depend on its images."""
     return Finding(
-        "K23", "problem", "the network gives the same outputs whatever image it is shown",
+        "K23",
+        "problem",
+        "the network gives the same outputs whatever image it is shown",
         "it learns how frequent each class is, and nothing else",
         "look at what backbone and pooling hand on: a constant, or a layer whose units are all dead",
-    )  # fmt: skip
+    )
 
 
 def check_parts_move(still: Mapping[str, str]) -> Finding:
     """K25: parts that are meant to learn and stand still, each with its reason."""
     return Finding(
-        "K25", "problem", f"parts of the network stand still, and no freeze asks for it: {', '.join(still)}",
+        "K25",
+        "problem",
+        f"parts of the network stand still, and no freeze asks for it: {', '.join(still)}",
         "what it gives stays as random, or as pretrained, as it was",
         "the optimizer's build(), lr_scales, layer_decay; stages' freeze says so where it is meant",
         tuple(Case(why, part) for part, why in still.items()),
-    )  # fmt: skip
+    )
 
 
 def find_unchanged_parts(ground: ProbeBatch, fitted: OverfitResult) -> dict[str, str]:
@@ -87,10 +91,12 @@ def check_average(fitted: OverfitResult) -> Iterator[Finding]:
     come = _distance({name: shown[name] - fitted.before[name] for name in own})
     if way > 0 and come < MIN_AVERAGE_PROGRESS * way:
         yield Finding(
-            "K28", "warning", f"after {fitted.learner.step} steps the averaged weights are {come / way:.1%} of the way",
+            "K28",
+            "warning",
+            f"after {fitted.learner.step} steps the averaged weights are {come / way:.1%} of the way",
             "it is they that predict: scores and submissions are those of the network's start",
             "a lower ema_decay, or ema_decay=0",
-        )  # fmt: skip
+        )
 
 
 def _distance(differences: dict[str, torch.Tensor]) -> float:

@@ -55,9 +55,14 @@ class ProbeBatch:
         experiment = setting.techniques.stages[at].experiment
         rows = choose_rows(setting, fold)
         batches = PlainBatches(
-            setting.loaded.cache, rows, experiment.image_size, experiment.crop_share, len(rows), workers=0,
+            setting.loaded.cache,
+            rows,
+            experiment.image_size,
+            experiment.crop_share,
+            len(rows),
+            workers=0,
             labels=setting.loaded.table.targets(),
-        )  # fmt: skip
+        )
         try:
             (batch,) = batches
         finally:

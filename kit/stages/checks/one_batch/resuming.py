@@ -36,11 +36,13 @@ def check_resume(ground: ProbeBatch, fitted: OverfitResult) -> Iterator[Finding]
     cases = [Case("differs", name) for name in _find_differing(learner, other)]
     if cases:
         yield Finding(
-            "K29", "problem",
+            "K29",
+            "problem",
             f"one step after a checkpoint, {len(cases)} weights are not those of a run that never stopped",
             "a run that is resumed is another run, and nobody can say which",
-            "an optimizer's or a layer's state belongs into its state_dict()", tuple(cases),
-        )  # fmt: skip
+            "an optimizer's or a layer's state belongs into its state_dict()",
+            tuple(cases),
+        )
 
 
 def _find_differing(one: Learner, other: Learner) -> list[str]:
@@ -49,6 +51,7 @@ def _find_differing(one: Learner, other: Learner) -> list[str]:
     if one.device.type == "cpu":
         return [name for name in mine if not torch.equal(mine[name], theirs[name])]
     return [
-        name for name in mine
+        name
+        for name in mine
         if not torch.allclose(mine[name].float(), theirs[name].float(), rtol=TOLERANCE, atol=TOLERANCE)
-    ]  # fmt: skip
+    ]

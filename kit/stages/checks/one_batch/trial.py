@@ -90,10 +90,17 @@ def sanity_check(workspace: Workspace, fold: int = 0) -> Work[SanityReport]:
             stage.batches.close()
     found.sort(key=lambda finding: (LEVEL_ORDER[finding.level], finding.code))
     return SanityReport(
-        tuple(ground.ids()), len(setting.loaded.table.classes), low.guessing, start, low.least,
-        tried.last if tried else start, len(tried.losses) if tried else 0, int(tried.right.sum()) if tried else 0,
-        time.monotonic() - began, tuple(found),
-    )  # fmt: skip
+        tuple(ground.ids()),
+        len(setting.loaded.table.classes),
+        low.guessing,
+        start,
+        low.least,
+        tried.last if tried else start,
+        len(tried.losses) if tried else 0,
+        int(tried.right.sum()) if tried else 0,
+        time.monotonic() - began,
+        tuple(found),
+    )
 
 
 def _of_fit(ground: ProbeBatch, low: LossFloor, tried: OverfitResult) -> Iterator[Finding]:
@@ -156,20 +163,24 @@ def _of_rate(ground: ProbeBatch, low: LossFloor, tried: OverfitResult) -> Findin
 def _short_of_time(tried: OverfitResult) -> Finding:
     """K27 as a note: the network is slow here, and nothing is said against it."""
     return Finding(
-        "K27", "note", f"there was time for {len(tried.losses)} steps only, which took the loss from "
-        f"{tried.losses[0]:.4g} to {tried.last:.4g}", "whether it learns is not known yet",
+        "K27",
+        "note",
+        f"there was time for {len(tried.losses)} steps only, which took the loss from "
+        f"{tried.losses[0]:.4g} to {tried.last:.4g}",
+        "whether it learns is not known yet",
         "a smaller image_size or network for this check; kit bench network",
-    )  # fmt: skip
+    )
 
 
 def _unknown(ground: ProbeBatch, low: LossFloor, tried: OverfitResult) -> Finding:
     """K27: the batch is not known by heart, and it is not the rate; a note where most weights are frozen."""
     wrong = [name for name, right in zip(ground.ids(), tried.right.tolist(), strict=True) if not right]
     return Finding(
-        "K27", "note" if ground.stage.frozen else "problem",
+        "K27",
+        "note" if ground.stage.frozen else "problem",
         f"{len(tried.losses)} steps over {len(tried.right)} images took the loss from {tried.losses[0]:.4g} to "
         f"{tried.last:.4g}, of at least {low.least:.4g}; {int(tried.right.sum())} are told right",
         "a network that cannot learn 8 images by heart learns nothing of thousands",
         "a larger network or image_size, less dropout, no clip_grad_norm; then backbone, pooling and head one by one",
         tuple(Case("is told wrong", id=name) for name in wrong),
-    )  # fmt: skip
+    )
