@@ -215,7 +215,9 @@ class _EpochLoop:
         if signal or (every and self.learner.step % every == 0):
             _save(self.context, self.learner)
         if signal:
-            raise self._stopped(f"epoch {self.learner.epoch + 1}, step {self.learner.steps_in_epoch}", signal)
+            raise self._stop_error(
+                f"epoch {self.learner.epoch + 1}, step {self.learner.steps_in_epoch}", signal
+            )
         self.rows += event.rows
         now = time.monotonic()
         if now - self.shown_at > SHOW_EVERY_S:
@@ -252,9 +254,9 @@ class _EpochLoop:
             _save(self.context, self.learner)
         yield self._line(f"{label}: {line}")
         if signal and not is_last:
-            raise self._stopped(f"epoch {event.number}", signal)
+            raise self._stop_error(f"epoch {event.number}", signal)
 
-    def _stopped(self, after: str, signal: int) -> Exception:
+    def _stop_error(self, after: str, signal: int) -> Exception:
         error = StoppedError(f"stopped after fold {self.context.fold} {after}, saved", signal)
         return self.setting.ranks.raise_everywhere(error)
 
