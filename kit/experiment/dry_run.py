@@ -14,6 +14,7 @@ from kit.device.compiling import COST
 from kit.engine import fit, step
 from kit.errors import RunError
 from kit.experiment.run_context import RunContext, new_learner, prepare_run, train_stages
+from kit.experiment.warm_start import load_initial_weights
 from kit.model import network
 from kit.runs.run import check_same_experiment, find_run, select_folds
 
@@ -48,8 +49,11 @@ def dry_run(
     check_same_experiment(run, workspace.experiment)
     setting = yield from prepare_run(workspace, run)
     wanted = select_folds(setting.folds, folds)
+    setting.check_starts(wanted)
     yield Progress("first batch", 0, 1)
     learner, stages = new_learner(setting, wanted[0]), train_stages(setting, wanted[0])
+    if start := setting.initial_checkpoint(wanted[0]):
+        load_initial_weights(learner, start)
     try:
         first = [_first_batch(setting, learner.network, stage) for stage in stages]
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from kit.experiment.sample_fit import misfits
 from kit.experiment.stages import OpenStage
 from kit.experiment.techniques import OpenPlugins, build_learner, open_techniques
 from kit.experiment.tracking import Trackers
-from kit.experiment.warm_start import initial_checkpoint
+from kit.experiment.warm_start import check_unseen, initial_checkpoint
 from kit.kinds import Loss, Metric
 from kit.model import network
 from kit.runs.naming import rename_classes
@@ -89,6 +89,12 @@ class RunContext:
         """The checkpoint that a fold begins with, if `start_from` names one; raises as `warm_start` does."""
         path = self.experiment.start_from
         return None if path is None else initial_checkpoint(self.workspace, path, self.folds, fold)
+
+    def check_starts(self, wanted: Sequence[int]) -> None:
+        """Raises what `initial_checkpoint` raises, and DataError D61 for initial weights that saw held-out rows."""
+        check_unseen(self.workspace, self.techniques.parts.backbone, self.loaded.table, self.folds, wanted)
+        for fold in wanted:
+            self.initial_checkpoint(fold)
 
     def provenance(self) -> dict[str, Any]:
         """Hashes of the rows, images, folds, plugins and versions."""
@@ -152,7 +158,10 @@ def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Wor
     techniques = open_techniques(workspace, network.classes_from_table(table), metric)
     warn_about_prediction(workspace, now)
     folds = make_folds(table, techniques.splitter, experiment.split_seed)
-    built = network.build(techniques.parts.without_pretrained(), len(table.classes), experiment.image_size)
+    # with its initial weights if they will be needed: what is wrong with them is bound_field before images are decoded
+    is_new = like is None and not run.is_started
+    parts = techniques.parts if is_new else techniques.parts.without_pretrained()
+    built = network.build(parts, len(table.classes), experiment.image_size)
     precision = _precision(experiment, run, built, device)
     check_room(
         run,

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kit.config.workspace import Workspace
 from kit.data.folds import Folds
 from kit.engine.learner import Learner
 from kit.errors import CheckpointError, ConfigError, DataError
+from kit.kinds import Backbone
 from kit.model import checkpoints
+from kit.model.weight_files import find_weights
 from kit.runs.run import Run
+
+if TYPE_CHECKING:
+    from kit.data.table import Table
 
 
 def initial_checkpoint(workspace: Workspace, path: str, folds: Folds, fold: int) -> Path:
@@ -43,6 +50,37 @@ def initial_checkpoint(workspace: Workspace, path: str, folds: Folds, fold: int)
     if newest is None or not newest.is_dir():
         raise ConfigError(f"start_from {path!r} has no checkpoint of fold {fold}", code="C25")
     return newest
+
+
+def check_unseen(
+    workspace: Workspace, backbone: Backbone, table: Table, folds: Folds, wanted: Sequence[int]
+) -> None:
+    """Raises DataError D61 if a backbone's initial weights are a run's of this workspace that trained on held-out rows.
+
+    A run with other classes has learned other labels, and may be used.
+    """
+    path = backbone.initial_weights()
+    if path is None:
+        return
+    checkpoint = find_weights(path)[0].parent
+    run = Run(checkpoint.parent.parent)
+    is_ours = run.folder.resolve().is_relative_to(workspace.root.resolve())
+    if not (
+        is_ours and (checkpoint / checkpoints.MANIFEST).is_file() and (run.folder / "folds.csv").is_file()
+    ):
+        return
+    about = checkpoints.manifest_of(checkpoint)["about"]
+    if tuple(about["classes"]) != tuple(table.classes):
+        return
+    theirs = run.folds()
+    trained = set(theirs.ids[(theirs.numbers != int(about["fold"])).all(axis=1)])
+    held_out = {row for fold in wanted for row in folds.ids[folds.oof_mask(fold)]}
+    if seen := trained & held_out:
+        raise DataError(
+            f"backbone.weights: {checkpoint} was trained on {len(seen)} rows that this run holds out",
+            code="D61",
+            hint=f"start_from=runs/{run.name}, which gives each fold the weights of the same fold",
+        )
 
 
 def load_initial_weights(learner: Learner, path: Path) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from pydantic import Field
 
 from kit.kinds.plugin import Plugin, bound_field
 
@@ -17,11 +22,29 @@ Outputs = Literal["logits", "cosines", "joint"]  # joint: logits, then unit vect
 DEFAULT_HEAD: dict[Outputs, str] = {"logits": "linear", "cosines": "cosine", "joint": "joint"}
 
 
+@dataclass(frozen=True)
+class Original:
+    """A network that takes weights by name, and what its library knows of its weights beyond its own names."""
+
+    network: nn.Module
+    architecture: str = ""
+    # the modules that it classifies by
+    classifiers: tuple[str, ...] = ()
+    # all names of the library's own network, whose head kit replaces
+    names: Callable[[], Collection[str]] = tuple
+    # converts files of the network's authors
+    convert: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+
+
 class Backbone(Plugin):
     """Builds the network that turns images into features."""
 
     kind: ClassVar[str] = "backbone"
     home: Path | None = bound_field(None)  # the workspace, where options that are relative paths begin
+    weights: str | None = Field(
+        None,
+        description="start from a weights file, a Hugging Face folder or a run of kit, relative to the workspace",
+    )
 
     def build(self) -> nn.Module:
         """A module from float (N, 3, H, W) to a feature map (N, C, h, w) or tokens (N, T, C)."""
@@ -33,7 +56,23 @@ class Backbone(Plugin):
 
     def without_pretrained(self) -> Self:
         """The same recipe without starting weights, for a network whose weights come from a checkpoint."""
-        return self
+        return self.model_copy(update={"weights": None}) if self.initial_weights() else self
+
+    def initial_weights(self) -> Path | None:
+        """Where the weights are that kit puts into the network, or None.
+
+        A backbone that declares an option `weights` itself loads it itself, in `build`.
+        """
+        own = any("weights" in vars(each).get("__annotations__", {}) for each in _below(type(self), Backbone))
+        return None if own or not self.weights else (self.home or Path()) / Path(self.weights).expanduser()
+
+    def original(self, built: nn.Module) -> Original:
+        """What `build` gave, as the weights of files are named. A backbone around a library's network names that."""
+        return Original(built, self.plugin_name())
+
+    def input_files(self) -> tuple[Path, ...]:
+        path = self.initial_weights()
+        return (path,) if path else ()
 
     def normalisation(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
         """Mean and standard deviation per channel, for pixels from 0 to 1, that the weights expect."""
@@ -42,6 +81,11 @@ class Backbone(Plugin):
     def input_size(self) -> int | None:
         """The only input side the network takes, in pixels, or None if it takes any."""
         return None
+
+
+def _below(cls: type, base: type) -> Iterator[type]:
+    """A class and those that it is derived from, up to a base."""
+    return takewhile(lambda each: each is not base, cls.__mro__)
 
 
 class Pooling(Plugin):

@@ -13,6 +13,8 @@ from kit.config.models import Experiment
 from kit.device import torchvision_ops
 from kit.errors import ConfigError
 from kit.kinds import Backbone, Classes, Head, Loss, Plugin, Pooling
+from kit.model.initial_weights import fill
+from kit.model.weight_files import read_weights
 
 if TYPE_CHECKING:
     from kit.data.table import Table
@@ -136,9 +138,12 @@ def _by_child(module: nn.Module) -> dict[str, int]:
 def build(parts: Parts, classes: int, image_size: int) -> Network:
     """A network with starting weights drawn from torch's global generator.
 
-    Raises ConfigError where the backbone does not take images of this size.
+    Raises ConfigError where the backbone does not take images of this size, CheckpointError where a file of weights
+    cannot be read or does not fit.
     """
     backbone, pooling = parts.backbone.build(), parts.pooling.build()
+    if path := parts.backbone.initial_weights():
+        fill(parts.backbone.original(backbone), read_weights(path))
     features = _features(backbone, pooling, image_size)
     normalisation = torch.tensor(parts.backbone.normalisation())
     head = parts.head.build(features, parts.loss.width(classes))

@@ -41,8 +41,8 @@ def read_state(file: Path) -> dict[str, Any]:
         raise CheckpointError(f"{file} is damaged: {_first(error)}", code="D51") from None
 
 
-def check_tensors(file: Path) -> None:
-    """Looks at what a file of tensors claims, whichever of the two kinds it is.
+def check_tensors(file: Path, is_safetensors: bool | None = None) -> None:
+    """Looks at what a file of tensors claims, whichever of the two kinds it is. Default: the kind that its name tells.
 
     Raises CheckpointError D50 for a compressed archive, which torch never writes and a bomb is; D51 for a header
     longer than its file.
@@ -50,7 +50,7 @@ def check_tensors(file: Path) -> None:
     with file.open("rb") as stream:
         claimed = int.from_bytes(stream.read(8), "little")
     size = file.stat().st_size
-    if file.suffix == ".safetensors":
+    if file.suffix == ".safetensors" if is_safetensors is None else is_safetensors:
         if claimed > min(HEADER, size - 8):
             raise CheckpointError(
                 f"{file}: its header claims {claimed} bytes, the file has {size}", code="D51"

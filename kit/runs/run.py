@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -214,11 +214,20 @@ def plugin_hashes(plugins: Sequence[Plugin]) -> dict[str, str]:
         place = location_of(type(plugin))
         code = [sha256(file) for file in code_of(type(plugin)) if file.is_file()]
         found[f"{place.kind}/{place.name}"] = fingerprint(code)
-        read = {file.name: sha256(file) for file in plugin.input_files() if file.is_file()}
+        read = {file.name: sha256(file) for path in plugin.input_files() for file in _files(path)}
         found |= {f"{place.kind}/{place.name} {name}": mark for name, mark in read.items()}
         nested = [getattr(plugin, name) for name in type(plugin).model_fields]
         found |= plugin_hashes([value for value in nested if isinstance(value, Plugin)])
     return dict(sorted(found.items()))
+
+
+def _files(path: Path) -> tuple[Path, ...]:
+    """The file, or the files of weights in a folder; none where building the network will say what is wrong."""
+    from kit.model.weight_files import find_weights  # it loads torch
+
+    with suppress(CheckpointError):
+        return find_weights(path)
+    return ()
 
 
 def code_of(plugin: type[Plugin]) -> list[Path]:

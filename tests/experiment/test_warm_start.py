@@ -10,10 +10,15 @@ import torch
 from kit.commands._menu import run
 from kit.config.workspace import Workspace
 from kit.core.progress import finish
-from kit.experiment.run_context import prepare_run
+from kit.core.stopping import Stop
+from kit.engine.learner import Learner
+from kit.errors import KitWarning
+from kit.experiment.run_context import RunContext, prepare_run
 from kit.model import checkpoints
 from kit.runs.run import Run
-from kit.stages.training.fold import _newest
+from kit.stages.training.fold import _FoldContext, _restore_newest
+from kit.stages.training.train import train
+from tests.drawing import draw_competition
 
 
 @pytest.fixture
@@ -23,11 +28,16 @@ def inside(space: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return space
 
 
+def first_learner(setting: RunContext, fold: int) -> Learner:
+    """A fold's learner before its first step."""
+    return _restore_newest(_FoldContext(setting, fold, 0, 1, Stop()))
+
+
 @pytest.mark.parametrize("start", ["runs/a", "runs/a/fold-1", "runs/a/fold-1/0002"])
 def test_a_fold_begins_with_the_other_run_s_weights_and_a_new_optimizer(inside: Path, start: str) -> None:
     workspace = Workspace.find(inside, [f"start_from={start}", "optimizer.lr=0.001"])
     setting = finish(prepare_run(workspace, Run(inside / "runs" / "b")))
-    learner, found = _newest(setting, 1), checkpoints.load(inside / "runs" / "a" / "fold-1" / "0002")
+    learner, found = first_learner(setting, 1), checkpoints.load(inside / "runs" / "a" / "fold-1" / "0002")
     assert all(torch.equal(value, found.weights[key]) for key, value in learner.network.state_dict().items())
     assert all(
         torch.equal(value, found.prediction_weights[key])
@@ -66,3 +76,52 @@ def test_what_would_leak_or_does_not_fit_is_refused(
     assert run(["train", "--name", "b", *arguments]) == status
     assert code in capsys.readouterr().err
     assert not list((inside / "runs").glob("b/fold-*/*/manifest.json"))
+
+
+def test_initial_weights_of_a_run_that_saw_held_out_rows_are_refused(
+    inside: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in ("runs/a", "runs/a/fold-1", "runs/a/fold-0/0001"):
+        assert run(["train", "--name", "b", f"backbone.weights={path}", "epochs=1"]) == 3
+        told = capsys.readouterr().err
+        assert "D61 backbone.weights: " in told
+        assert "try: start_from=runs/a" in told
+
+
+def test_a_fold_may_begin_with_a_run_s_weights_that_never_saw_its_rows(inside: Path) -> None:
+    workspace = Workspace.find(inside, ["backbone.weights=runs/a/fold-1", "optimizer.lr=0.001"])
+    told = r"W71 .*a/fold-1/0002: file 0002/.*safetensors; without the prefix backbone\."
+    with pytest.warns(KitWarning, match=told):
+        setting = finish(prepare_run(workspace, Run(inside / "runs" / "b")))
+    setting.check_starts([1])
+    with pytest.warns(KitWarning, match=told):
+        learner = first_learner(setting, 1)
+    found = checkpoints.load(inside / "runs" / "a" / "fold-1" / "0002").prediction_weights
+    taken = {key: value for key, value in learner.network.state_dict().items() if key.startswith("backbone.")}
+    assert taken
+    assert all(torch.equal(value, found[key]) for key, value in taken.items())
+
+
+def test_another_workspace_s_run_of_other_classes_gives_its_weights(inside: Path, tmp_path: Path) -> None:
+    other = draw_competition(tmp_path / "other")
+    for table in (other / "data").glob("*.csv"):
+        table.write_text(table.read_text().replace("blob", "drop"))
+    with pytest.warns(KitWarning, match=r"W71 .*space/runs/a/fold-0/0002: .*not used: .*head"):
+        train(other, ["backbone.weights=../space/runs/a"], name="b", folds=[0])
+    assert Run(other / "runs" / "b").manifest["made_from"]["plugins"]["backbone/small ema.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["start_from=runs/none"], "C25 start_from 'runs/none' is no run"),
+        (["start_from=runs/a", "split_seed=1"], "D61 runs/a was trained with other folds"),
+        (["start_from=runs/a", "backbone.width=4"], "D53"),
+        (["backbone.weights=runs/a"], "D61 backbone.weights"),
+    ],
+)
+def test_a_dry_run_checks_where_the_weights_come_from(
+    options: list[str], told: str, inside: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["train", "--name", "b", "--dry-run", *options]) in (2, 3)
+    assert told in capsys.readouterr().err

@@ -24,9 +24,11 @@ from kit.device import torchvision_ops
 from kit.errors import CheckpointError, ConfigError, DataError, InvalidError, KitError, KitWarning
 from kit.images.cache_store import Hashes, Store
 from kit.images.reader import read_image
+from kit.kinds.network import Original
 from kit.kinds.registry import locations
 from kit.model import checkpoints
-from kit.plugins.backbone._weights import load_weights
+from kit.model.initial_weights import fill
+from kit.model.weight_files import read_weights
 from kit.runs.run import Run
 from tests.drawn_tables import PLAIN, csv, make
 from tests.hostile import (
@@ -104,7 +106,7 @@ def test_starting_weights(name: str, write: Write, tmp_path: Path) -> None:
     import timm.models  # noqa: F401
 
     with small_and_quick(), pytest.raises(CheckpointError, match="D5[013]"):
-        load_weights(torch.nn.Linear(2, 2), tmp_path / name)
+        fill(Original(torch.nn.Linear(2, 2)), read_weights(tmp_path / name))
     assert not (tmp_path / "trace").exists()
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from kit.config.models import Experiment
-from kit.errors import CheckpointError, ConfigError
+from kit.errors import CheckpointError, ConfigError, KitWarning
 from kit.kinds import Backbone, Classes
 from kit.model import network
 
@@ -93,9 +93,58 @@ def test_weights_that_hold_code_are_refused(tmp_path: Path) -> None:
 
     torch.save({"weight": Evil()}, tmp_path / "evil.pt")
     with pytest.raises(CheckpointError, match="D50 cannot read"):
-        Backbone.open({"name": "timm", "arch": "resnet10t", "weights": str(tmp_path / "evil.pt")}).build()
+        built(backbone={"name": "timm", "arch": "resnet10t", "weights": str(tmp_path / "evil.pt")})
 
 
 def test_a_bare_recipe_forgets_where_its_weights_came_from() -> None:
     recipe = Backbone.open({"name": "timm", "arch": "resnet10t", "pretrained": True, "weights": "x.pt"})
     assert recipe.without_pretrained() == Backbone.open({"name": "timm", "arch": "resnet10t"})
+
+
+def test_a_small_network_starts_from_a_file(tmp_path: Path) -> None:
+    wanted = built(backbone="small").backbone.state_dict()
+    torch.save(wanted, tmp_path / "w.pt")
+    found = built(backbone={"name": "small", "weights": str(tmp_path / "w.pt")}).backbone.state_dict()
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+
+
+TEAMS = """
+from torch import nn
+from kit.kinds import Backbone
+
+class Mine(Backbone):
+    def build(self):
+        return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+"""
+OWN = (
+    TEAMS
+    + """
+class Mine(Mine):
+    weights: float = 2.0
+
+    def build(self):
+        built = super().build()
+        nn.init.constant_(built[0].weight, self.weights)
+        return built
+"""
+)
+
+
+def test_a_teams_backbone_starts_from_a_file_by_the_same_option(tmp_path: Path) -> None:
+    wanted = opened_team(TEAMS, tmp_path).backbone.state_dict()
+    torch.save({"module." + name: value for name, value in wanted.items()}, tmp_path / "w.pt")
+    with pytest.warns(KitWarning, match=r"W71 .*w\.pt: without the prefix module\.$"):
+        found = opened_team(TEAMS, tmp_path, weights="w.pt").backbone.state_dict()
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+
+
+def test_a_teams_backbone_may_have_an_option_of_that_name(tmp_path: Path) -> None:
+    found = opened_team(OWN, tmp_path, weights=3.0).backbone.state_dict()
+    assert bool((found["0.weight"] == 3).all())
+
+
+def opened_team(source: str, root: Path, **options: object) -> network.Network:
+    (root / "plugins" / "backbone").mkdir(parents=True, exist_ok=True)
+    (root / "plugins" / "backbone" / "mine.py").write_text(source)
+    keys = {"image_size": 32, "backbone": {"name": "mine", **options}}
+    return network.build(network.open_parts(Experiment.model_validate(keys), root, CLASSES), 3, 32)

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+from unittest.mock import patch
+
+import torch
 from torch import Tensor, nn
+
+from kit.errors import ConfigError
+
+Filter = Callable[..., Mapping[str, Any]]
+# timm's classes of networks that return a list of maps if they do not pool
+SEVERAL_MAPS = ("EfficientViM", "EfficientViMDistilled")
+_BUILDER = threading.Lock()  # timm's builder is replaced for a moment
 
 
 class Features(nn.Module):
@@ -15,14 +29,143 @@ class Features(nn.Module):
         self.channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
 
     def forward(self, images: Tensor) -> Tensor:
-        features: Tensor = self.model(images)
+        features = self.features(images)
         if features.dim() == 4:
             return features.permute(0, 3, 1, 2) if self.channels_last else features
         return features[:, self.prefix :]
 
+    def features(self, images: Tensor) -> Tensor:
+        """The features as timm's network returns them."""
+        features: Tensor = self.model(images)
+        return features
+
     def layer_groups(self) -> dict[str, int]:
-        """The layer of each weight, 0 at the pixels, as timm's own group_matcher has it."""
+        """The layer of each weight, 0 at the pixels, as timm's own group_matcher has it.
+
+        Raises ConfigError C08 for a network that has none.
+        """
         from timm.models import group_parameters
 
+        if not hasattr(self.model, "group_matcher"):
+            name = (getattr(self.model, "pretrained_cfg", None) or {}).get("architecture", "this network")
+            raise ConfigError(
+                f"layer_decay: timm does not say which weights of {name} form a layer",
+                code="C08",
+                hint="layer_decay=1, and lr_scales for a rate a part",
+            )
         found = group_parameters(self.model, self.model.group_matcher(coarse=False), reverse=True)  # type: ignore[operator]
         return {f"model.{name}": int(layer) for name, layer in found.items()}
+
+
+class LastMap(Features):
+    """The last feature map or tokens of a network whose head always pools; the head is left out."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model)
+        for name in {name.partition(".")[0] for name in classifiers(model)}:
+            setattr(model, name, nn.Identity())
+
+    def features(self, images: Tensor) -> Tensor:
+        features: Tensor = self.model.forward_features(images)  # type: ignore[operator]
+        return features
+
+
+class OwnPooling(Features):
+    """The pooled features (N, C, 1, 1) of a network with several last maps, or with class tokens alone."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.features(images)[:, :, None, None]
+
+
+def build_features(arch: str, **options: Any) -> Features:
+    """A network without its classifier. Raises what timm raises for a network that it cannot build."""
+    import timm
+
+    try:
+        model = timm.create_model(arch, num_classes=0, global_pool="", **options)
+    except AssertionError:  # a network that cannot leave out its pooling
+        with torch.device("meta"):
+            wrapper = _choose_wrapper(timm.create_model(arch, num_classes=0, **options))
+    else:
+        if type(model).__name__ not in SEVERAL_MAPS:
+            return Features(model)
+        wrapper = OwnPooling
+    return wrapper(timm.create_model(arch, num_classes=0, **options))
+
+
+def _choose_wrapper(model: Any) -> type[Features]:
+    """How the features of a network that pools are taken, seen by trying one on a device without memory."""
+    size = (
+        getattr(getattr(model, "patch_embed", None), "img_size", None)
+        or model.pretrained_cfg["input_size"][1:]
+    )
+    features = model.eval().forward_features(torch.zeros(1, 3, *size, device="meta"))
+    has_prefix = bool(getattr(model, "num_prefix_tokens", None))
+    is_usable = isinstance(features, Tensor) and (features.dim() == 4 or has_prefix)
+    return LastMap if is_usable else OwnPooling
+
+
+def classifiers(model: nn.Module) -> tuple[str, ...]:
+    """The names of a network's classifiers, such as `head.fc`, as timm records them."""
+    named = (getattr(model, "pretrained_cfg", None) or {}).get("classifier") or ()
+    return (named,) if isinstance(named, str) else tuple(named)
+
+
+class OwnNetwork:
+    """timm's network with its own pooling and head: the names of its weights, and timm's filter for authors' files.
+
+    It is built on the first use, without memory for its weights.
+    """
+
+    def __init__(self, arch: str, options: Mapping[str, Any]) -> None:
+        self.arch, self.options = arch, dict(options)
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names of all its weights."""
+        return frozenset(self._original[0].state_dict())
+
+    def convert(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """Weights as timm's filter makes them, with the arguments that timm binds; unchanged if there is none.
+
+        Raises what the filter raises: it was written for files of its family, and these may be any.
+        """
+        model, convert = self._original
+        if convert is None:
+            return dict(state)
+        try:
+            converted = convert(dict(state), model)
+        except TypeError:  # a filter of one argument
+            converted = convert(dict(state))
+        return {
+            key: value for key, value in converted.items() if not (torch.is_tensor(value) and value.is_meta)
+        }
+
+    @cached_property
+    def _original(self) -> tuple[nn.Module, Filter | None]:
+        try:
+            with torch.device("meta"):
+                return self._intercept_builder()
+        except (NotImplementedError, RuntimeError):  # some networks read the values that they start from
+            return self._intercept_builder()
+
+    def _intercept_builder(self) -> tuple[nn.Module, Filter | None]:
+        """The network, and the filter that timm's builder would have passed the pretrained weights through.
+
+        Filters are bound to their arguments where timm builds a network, so they are taken from there.
+        """
+        import timm
+        from timm.models import _builder
+
+        passed: dict[str, Any] = {}
+
+        def load_pretrained(model: nn.Module, *_: Any, **keywords: Any) -> None:
+            passed.update(keywords)
+
+        with (
+            _BUILDER,
+            torch.random.fork_rng(devices=[]),
+            patch.object(_builder, "load_pretrained", load_pretrained),
+        ):
+            model = timm.create_model(self.arch, pretrained=True, **self.options)
+        return model, passed.get("filter_fn")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field
 
-from kit.errors import ConfigError, RunError, did_you_mean
+from kit.errors import ConfigError, did_you_mean
 from kit.kinds import Backbone
+from kit.kinds.network import Original
+from kit.model.initial_weights import fill
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,62 +23,74 @@ class Timm(Backbone):
 
     arch: str = Field("resnet18", description="timm's name, such as resnet18 or efficientnet_b0")
     pretrained: bool = Field(False, description="start from timm's weights, fetched once from its hub")
-    weights: str | None = Field(
-        None, description="start from a local file, .safetensors or .pt, relative to the workspace"
-    )
     drop_path: float = Field(
         0.0, ge=0, lt=1, description="stochastic depth: share of the residual paths dropped"
     )
     img_size: int | None = Field(None, ge=8, description="input side, for transformers of a fixed one")
 
     def build(self) -> nn.Module:
-        from kit.plugins.backbone._timm import Features
-        from kit.plugins.backbone._weights import load_weights
+        from kit.plugins.backbone._hub import fetch
+        from kit.plugins.backbone._timm import build_features
 
-        timm = _timm()
-        if not timm.is_model(self.arch):
-            known = timm.list_models()
-            raise ConfigError(
-                f"timm has no network {self.arch!r}{did_you_mean(self.arch, known)}", code="C07"
-            )
-        options: dict[str, Any] = {"drop_path_rate": self.drop_path} if self.drop_path else {}
-        if self.img_size:
-            options["img_size"] = self.img_size
+        self._config()
+        options = self._options()
         try:
-            model = timm.create_model(
-                self.arch, pretrained=self.pretrained, num_classes=0, global_pool="", **options
-            )
-        except (TypeError, ValueError) as error:
+            features = build_features(self.arch, **options)
+        except (AssertionError, TypeError, ValueError) as error:
             raise ConfigError(
                 f"timm cannot build {self.arch!r} with {options}: {error}", code="C07"
             ) from error
-        except (OSError, RuntimeError) as error:
-            raise RunError(
-                f"cannot fetch the weights of {self.arch!r}: {str(error).splitlines()[0]}",
-                hint="backbone.weights=FILE for a local file, backbone.pretrained=false to train from scratch",
-            ) from error
-        for file in self.input_files():
-            load_weights(model, file)
-        return Features(model)
+        if self.pretrained:
+            fill(self.original(features), fetch(import_timm(), self.arch, options))
+        return features
 
-    def input_files(self) -> tuple[Path, ...]:
-        return ((self.home or Path()) / self.weights,) if self.weights else ()
+    def original(self, built: Any) -> Original:
+        from kit.plugins.backbone._timm import OwnNetwork, classifiers
+
+        network = built.model
+        own = OwnNetwork(self.arch, self._options())
+        return Original(network, self.arch, classifiers(network), lambda: own.names, own.convert)
+
+    def _options(self) -> dict[str, Any]:
+        """What timm is given beside the name."""
+        options: dict[str, Any] = {"drop_path_rate": self.drop_path} if self.drop_path else {}
+        return {**options, "img_size": self.img_size} if self.img_size else options
 
     def without_pretrained(self) -> Self:
         return self.model_copy(update={"pretrained": False, "weights": None})
 
     def normalisation(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-        found = _timm().get_pretrained_cfg(self.arch, allow_unregistered=True)
+        found = self._config()
         return (tuple(found.mean), tuple(found.std)) if found else super().normalisation()
 
     def input_size(self) -> int | None:
-        found = _timm().get_pretrained_cfg(self.arch, allow_unregistered=True)
+        found = self._config()
         if self.img_size:
             return self.img_size
         return int(found.input_size[1]) if found and found.fixed_input_size else None
 
+    def _config(self) -> Any:
+        """What timm knows of the network's weights. Raises ConfigError C07 for an unknown network or tag."""
+        timm = import_timm()
+        if not timm.is_model(self.arch):
+            known = timm.list_models()
+            raise ConfigError(
+                f"timm has no network {self.arch!r}{did_you_mean(self.arch, known)}", code="C07"
+            )
+        network, _, tag = self.arch.partition(".")
+        tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{network}.*")]
+        try:
+            return timm.get_pretrained_cfg(self.arch, allow_unregistered=True)
+        except RuntimeError:
+            raise ConfigError(
+                f"timm has no weights {tag!r} of {network}{did_you_mean(tag, tags)}",
+                code="C07",
+                hint=f"backbone.arch={network}, or with one of its tags: {', '.join(sorted(tags)) or 'none'}",
+            ) from None
 
-def _timm() -> Any:
+
+def import_timm() -> Any:
+    """The library, imported where torchvision was built for another device too."""
     from kit.device import torchvision_ops
 
     torchvision_ops.prepare()

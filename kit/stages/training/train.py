@@ -137,8 +137,8 @@ def _start_run(
     setting = yield from prepare_run(workspace, run, ranks=ranks)
     ranks.on_rank_zero(partial(_write_request, setting, config_identity(workspace.experiment)))
     wanted = select_folds(setting.folds, folds)
+    setting.check_starts(wanted)
     for fold in wanted:
-        setting.initial_checkpoint(fold)
         setting.pseudo_row_count(fold)
     return setting, wanted
 

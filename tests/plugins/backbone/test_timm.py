@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import torch
 from torch import Tensor
 
 from kit.config.models import Experiment
-from kit.errors import CheckpointError
+from kit.errors import CheckpointError, KitWarning
 from kit.kinds import Backbone, Classes
 from kit.model import network
 from kit.runs.run import plugin_hashes
@@ -21,6 +23,7 @@ FEATURES = {
     "tf_efficientnetv2_b0": 1280, "resnet18": 512, "mobilenetv3_large_100": 1280, "ghostnet_100": 1280,
 }  # fmt: skip
 CLASSES = Classes(("a", "b", "c"), (5, 3, 2))
+PARTS = network.open_parts(Experiment.model_validate({"backbone": "small", "image_size": 64}), None, CLASSES)
 Weights = dict[str, Tensor]
 
 
@@ -29,8 +32,9 @@ def opened(arch: str, **options: object) -> Backbone:
 
 
 def weights_of(backbone: Backbone) -> Weights:
-    """The weights as timm itself names them."""
-    made = backbone.build().state_dict()
+    """The weights as timm itself names them, after those of a file are put in."""
+    parts = replace(PARTS, backbone=backbone)
+    made = network.build(parts, 3, backbone.input_size() or 64).backbone.state_dict()
     return {key.removeprefix("model."): value for key, value in made.items()}
 
 
@@ -97,14 +101,21 @@ def test_weights_are_read_in_every_form_and_the_classifier_is_left(
         torch.save({"epoch": 3, "state_dict": whole}, file)
     else:
         torch.save({"state_dict": {f"module.{key}": value for key, value in whole.items()}}, file)
-    assert same(loaded(file), tiny)
+    told = {"nested": "below state_dict", "parallel": "below state_dict; without the prefix module."}.get(
+        form
+    )
+    with pytest.warns(KitWarning, match=f"W71 .*w.pt: {told}$") if told else nullcontext():
+        assert same(loaded(file), tiny)
 
 
 def test_what_is_missing_left_over_or_of_another_shape_is_named(tiny: Weights, tmp_path: Path) -> None:
     wrong = {key: value for key, value in tiny.items() if key != "bn1.weight"}
     wrong |= {"layer9.weight": torch.zeros(2), "bn1.bias": torch.zeros(7)}
     torch.save(wrong, tmp_path / "w.pt")
-    with pytest.raises(CheckpointError, match=r"D53 .* does not fit: 3 weights") as caught:
+    with pytest.raises(
+        CheckpointError,
+        match=r"D53 .* does not fit resnet10t: of 84 weights, 1 missing, 1 left over, 1 of another shape\.",
+    ) as caught:
         loaded(tmp_path / "w.pt")
     told = {case.path: case.detail for case in caught.value.cases}
     shape = tuple(tiny["bn1.bias"].shape)
