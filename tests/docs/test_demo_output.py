@@ -19,7 +19,7 @@ README = (DOCS.parent / "README.md").read_text()
 TUTORIAL = (DOCS / "tutorial.md").read_text()
 SCANS = 150
 SMALLER = {
-    **digits.CONFIG,
+    **digits.DEMO_CONFIG,
     "image_size": 16,
     "cache_size": 16,
     "epochs": 2,
@@ -76,7 +76,7 @@ def test_the_tutorial_shows_the_lines_that_the_demo_prints(
     whole = datasets.load_digits()
     part = Bunch(images=whole.images[:SCANS], target=whole.target[:SCANS])
     monkeypatch.setattr(datasets, "load_digits", lambda: part)
-    monkeypatch.setattr(digits, "CONFIG", SMALLER)
+    monkeypatch.setattr(digits, "DEMO_CONFIG", SMALLER)
     quick = tuple(line.replace("epochs=6", "epochs=2") for line in demo.COMMANDS)
     assert quick != demo.COMMANDS
     monkeypatch.setattr(demo, "COMMANDS", quick)

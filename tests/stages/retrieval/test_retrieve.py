@@ -104,7 +104,7 @@ def test_a_blend_takes_classifier_and_retrieval(embedded: Workspace) -> None:
         read(embedded, "plain", "oof"),
         read(embedded, "plain-product", "oof"),
     )
-    truth, before = table.targets()[table.rows_of(mine.ids)], plain.align(mine.ids)
+    truth, before = table.targets()[table.index_of(mine.ids)], plain.align(mine.ids)
     by_hand = [
         f1_score(truth, shares.argmax(axis=1), average="macro") for shares in (before, mine.probabilities)
     ]
