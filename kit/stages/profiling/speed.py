@@ -10,16 +10,19 @@ from pathlib import Path
 from typing import cast
 
 import torch
+from torch import nn
 
 from kit.config.models import Experiment
 from kit.config.workspace import Workspace
 from kit.core.progress import Progress, Work, finish
-from kit.data.table import train_table
+from kit.data.table import Table, train_table
+from kit.device import allocator
 from kit.device.compiling import compile_training
 from kit.device.precision import Precision, choose_device, dtypes, layouts, resolve_auto
 from kit.engine.batches import Batch, random_batch
 from kit.engine.learner import Learner, learner
 from kit.engine.step import StepPlan, optimizer_step
+from kit.errors import RunError
 from kit.kinds import Loss, Optimizer
 from kit.model import network
 from kit.model.predict import Predictor
@@ -116,17 +119,9 @@ def measure_speed(
 
     Raises ConfigError and PluginError for a network that cannot be built.
     """
-    experiment, root = workspace.experiment, workspace.root
-    device = choose_device(experiment.device)
-    table = train_table(root, workspace.competition.data)
-    parts = network.open_parts(experiment, root, network.classes_from_table(table))
-    count = batch_size or experiment.batch_rows()
-    batch = random_batch(table, count, experiment.image_size)
-    bench = _SharedSetup(experiment, workspace.root, parts, len(table.classes), device, batch)
-    plain = network.build(parts.without_pretrained(), len(table.classes), experiment.image_size)
-    used = resolve_auto(
-        plain, device, Precision(experiment.precision, experiment.predict_precision, experiment.layout)
-    )
+    experiment, table = workspace.experiment, train_table(workspace.root, workspace.competition.data)
+    bench, plain, used = _shared_setup(workspace, table, batch_size)
+    device, count = bench.device, len(bench.batch)
     ways = [ComputeSetup(dtype, layout) for layout in layouts(plain, device) for dtype in dtypes(device)]
     named = [ComputeSetup(used.train, used.layout), ComputeSetup(used.predict, used.layout)]
     ways = list(dict.fromkeys([*ways, *named])) + [ComputeSetup(used.train, used.layout, True)] * compiled
@@ -135,7 +130,7 @@ def measure_speed(
         for rig in rigs.values():
             rig.turn()
         yield Progress("bench", turn + 1, WARM_UP_STEPS + steps)
-    name = str(experiment.backbone.get("arch", parts.backbone.plugin_name()))
+    name = str(experiment.backbone.get("arch", bench.parts.backbone.plugin_name()))
     return SpeedBenchmark(
         name,
         experiment.image_size,
@@ -147,6 +142,36 @@ def measure_speed(
         used,
         tuple(rig.rate() for rig in rigs.values()),
     )
+
+
+def measure_throughput(workspace: Workspace, table: Table, steps: int = 3) -> Throughput:
+    """The images per second of training and predicting of this config's run, from a few steps on random pixels.
+
+    Raises ConfigError and PluginError for a network that cannot be built, RunError R02 if a step fails.
+    """
+    bench, _, used = _shared_setup(workspace, table, None)
+    rig = bench.rig(ComputeSetup(used.train, used.layout))
+    with allocator.retain_freed_memory(bench.device):
+        for _ in range(WARM_UP_STEPS + steps):
+            rig.turn()
+    rate = rig.rate()
+    if rate.failed:
+        raise RunError(f"a step of {workspace.experiment.image_size} px failed: {rate.failed}", code="R02")
+    return rate
+
+
+def _shared_setup(
+    workspace: Workspace, table: Table, batch_size: int | None
+) -> tuple[_SharedSetup, nn.Module, Precision]:
+    """What a config's network is measured with, the network without its weights, and the precision of a run."""
+    experiment, root = workspace.experiment, workspace.root
+    device = choose_device(experiment.device)
+    parts = network.open_parts(experiment, root, network.classes_from_table(table))
+    batch = random_batch(table, batch_size or experiment.batch_rows(), experiment.image_size)
+    plain = network.build(parts.without_pretrained(), len(table.classes), experiment.image_size)
+    configured = Precision(experiment.precision, experiment.predict_precision, experiment.layout)
+    bench = _SharedSetup(experiment, root, parts, len(table.classes), device, batch)
+    return bench, plain, resolve_auto(plain, device, configured)
 
 
 @dataclass
