@@ -24,6 +24,18 @@ if TYPE_CHECKING:
     type=click.Choice(["auto", "scratch", "finetune"]),
     help="What to begin with; auto fine-tunes where pretrained weights are to be had.",
 )
+@click.option(
+    "--weights",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Fine-tune from this file: .safetensors, .pt or .pth. It shows the network.",
+)
+@click.option("--network", metavar="NAME", help="The network's name in timm, if the file does not show it.")
+@click.option(
+    "--time",
+    "duration",
+    metavar="TIME",
+    help="Fit epochs and image size to this time per network, such as 20m or 1h30m.",
+)
 @click.option("--train", help="CSV of labelled rows, or the folder whose folders are classes.")
 @click.option("--test", help="CSV of rows to predict; else the sample's ids.")
 @click.option("--sample", help="The sample submission.")
@@ -51,6 +63,9 @@ if TYPE_CHECKING:
 def command(
     folder: str,
     recipe: str,
+    weights: str | None,
+    network: str | None,
+    duration: str | None,
     val: ValUse,
     metric: str | None,
     force: bool,
@@ -64,13 +79,16 @@ def command(
     kit init ~/competition --recipe scratch
     kit init --label species --group site
     kit init --val holdout
+    kit init --weights weights.safetensors --time 20m
     """
     from pathlib import Path
 
+    from kit.core.durations import parse_duration
     from kit.stages.discovery.initialise import initialise
 
     asked = {key: value for key, value in given.items() if value is not None}
-    made = initialise(Path(folder).resolve(), recipe, asked, force, val, metric)
+    seconds = parse_duration(duration) if duration else None
+    made = initialise(Path(folder).resolve(), recipe, asked, force, val, metric, weights, network, seconds)
     for line in made.findings:
         _console.echo(line)
     _console.echo(f"recipe: {made.recipe} ({made.why})")

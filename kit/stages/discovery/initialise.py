@@ -22,6 +22,7 @@ from kit.errors import ConfigError
 from kit.stages.discovery import choosing, name_matching, recipes, roles, trees
 from kit.stages.discovery.column_format import separator_of
 from kit.stages.discovery.file_scan import ColumnMatch, Scan, TableFile, scan
+from kit.stages.discovery.finetuning import choose_start, fit_config
 from kit.stages.discovery.metric import suggest
 from kit.stages.discovery.near_misses import instead_of_images, near_misses
 
@@ -35,6 +36,7 @@ class Discovery:
     data: dict[str, Any]
     findings: tuple[str, ...]
     splitter: dict[str, Any] | None = None  # if the folders ask for one
+    rows: int | None = None  # labelled ones, as the table or the folders count them
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,16 @@ def initialise(
     force: bool = False,
     val: trees.ValUse = "join",
     metric: str | None = None,
+    weights: StrPath | None = None,
+    network: str | None = None,
+    seconds: int | None = None,
 ) -> InitResult:
     """Writes config.json and config.schema.json for the files of a folder; `given` are keys of `data`.
 
     `val` says whether images in a validation folder join the training rows, are held out, or are ignored. `metric` is
-    by default the one that the sample submission asks for. Raises ConfigError: C20 for what the files do not show, C21
-    if there is a config.json already.
+    by default the one that the sample submission asks for. Fine-tuning starts from the file `weights`, with timm's
+    `network`; image size and epochs are fitted to `seconds` per network. Raises ConfigError: C20 for what the files do
+    not show, C21 if there is a config.json already, C52 if no network fits the weights.
     """
     root = Path(root)
     path = root / CONFIG_FILE
@@ -69,18 +75,19 @@ def initialise(
     check_writable([root])
     found = discover(root, given, val)
     check_writable(value for value in found.data.values() if isinstance(value, str))
-    name, why = recipes.choose(recipe)
+    start = choose_start(root, recipe, weights, network)
+    name, why = recipes.choose(recipe) if start is None else ("finetune", start.why)
     sides = recipes.image_sides(_some_images(root, Data(**found.data)))
     scored, reason = suggest(root, Data(**found.data), metric)
-    config = recipes.config(name, found.data, sides, scored)
+    config, reasons = recipes.config(name, found.data, sides, scored, start, found.rows)
     config |= {"splitter": found.splitter} if found.splitter else {}
+    if seconds:
+        reasons = fit_config(root, config, reasons, seconds)
     write_json(root / SCHEMA_FILE, config_schema(root))
     write_json(path, {"$schema": f"./{SCHEMA_FILE}", **config})
     shown = "".join(f" {key}={value}" for key, value in scored.items() if key != "name")
-    findings = (
-        *found.findings,
-        f"metric: {scored['name']}{shown} ({reason}); kit init --metric NAME takes another",
-    )
+    chosen = f"metric: {scored['name']}{shown} ({reason}); kit init --metric NAME takes another"
+    findings = (*found.findings, chosen, *reasons)
     return InitResult(path, name, why, findings, scored)
 
 
@@ -182,7 +189,7 @@ def _from_tables(
     )
     findings += [f"{name} has no header: {headless[name]}" for name in aside if headless[name]]
     findings += [f"not read: {line}" for line in seen.unreadable]
-    return Discovery({**data, **asked}, tuple(findings))
+    return Discovery({**data, **asked}, tuple(findings), rows=len(train.file))
 
 
 def _check_headers(sheets: Sequence[TableFile], headless: Mapping[str, str]) -> None:
@@ -389,4 +396,4 @@ def _class_folders(
         findings.append(f"left aside: {', '.join(sheet.name for sheet in aside)}")
         findings += [f"{miss.case}; {miss.mended}" for miss in near_misses(seen, aside)]
     findings += [f"not read: {line}" for line in seen.unreadable]
-    return Discovery(data, (*tree.findings, *findings), tree.splitter)
+    return Discovery(data, (*tree.findings, *findings), tree.splitter, seen.files_below(folder))

@@ -13,9 +13,9 @@ from typing import Any
 from kit.config.models import Competition, Data, Experiment
 from kit.errors import ConfigError, DataError, did_you_mean
 from kit.images.containers import measure
+from kit.stages.discovery.finetuning import FINETUNE, Start, choose_arch, tune
 
 TIMEOUT = 3.0  # seconds to wait for an answer about weights
-ARCH = "resnet50.a1_in1k"  # what fine-tuning begins with
 
 # docs/defaults.md says of each value where it comes from, and a test holds the two together
 SCRATCH: dict[str, Any] = {
@@ -27,28 +27,19 @@ SCRATCH: dict[str, Any] = {
     "ema_decay": 0.998,
     "epochs": 42,
 }
-FINETUNE: dict[str, Any] = {
-    "backbone": {"name": "timm", "arch": ARCH, "pretrained": True},
-    "augmenter": {"name": "light"},
-    "loss": {"name": "label_smoothing", "smoothing": 0.1},
-    "optimizer": {"name": "adamw", "lr": 3e-4, "weight_decay": 0.05},
-    "scheduler": {"name": "cosine", "warmup": 0.1},
-    "ema_decay": 0.998,
-    "epochs": 12,
-}
 BCE = {"name": "bce"}
 RECIPES = {"scratch": SCRATCH, "finetune": FINETUNE}
 
 
 def choose(name: str) -> tuple[str, str]:
-    """The recipe's name and why it is taken; `auto` takes fine-tuning where weights are to be had."""
+    """The recipe's name and the reason for it; `auto` fine-tunes if weights are available."""
     if name in RECIPES:
         return name, "as asked for"
     if name != "auto":
         raise ConfigError(
             f"no recipe {name!r}{did_you_mean(name, RECIPES)}", code="C05", hint="auto, scratch, finetune"
         )
-    there, why = weights_available(ARCH)
+    there, why = weights_available(choose_arch()[0])
     return ("finetune" if there else "scratch"), why
 
 
@@ -102,11 +93,23 @@ def image_sides(paths: Sequence[Path]) -> list[int]:
 
 
 def config(
-    recipe: str, data: dict[str, Any], sides: Sequence[int] = (), metric: dict[str, Any] | None = None
-) -> dict[str, Any]:
-    """Every key of config.json with its value, for a recipe, a `data` section and a metric."""
-    chosen = dict(RECIPES[recipe])
-    chosen["image_size"] = _image_size(recipe, statistics.median(sides) if sides else 256)
+    recipe: str,
+    data: dict[str, Any],
+    sides: Sequence[int] = (),
+    metric: dict[str, Any] | None = None,
+    start: Start | None = None,
+    rows: int | None = None,
+) -> tuple[dict[str, Any], list[str]]:
+    """Every key of config.json with its value, and the reasons for a recipe's choices.
+
+    The recipe depends on the `data` section, the short sides of some images, the metric, where fine-tuning starts from
+    and the number of labelled rows.
+    """
+    side = statistics.median(sides) if sides else None
+    if recipe == "finetune":
+        chosen, reasons = tune(start or _usual_start(), side, rows)
+    else:
+        chosen, reasons = {**SCRATCH, "image_size": _image_size(256 if side is None else side)}, []
     splitter = "stratified_group_kfold" if data.get("group") else "stratified_kfold"
     if Data.model_validate(data).is_multi_label:
         chosen["loss"] = {**chosen["loss"], "base": BCE} if "base" in chosen["loss"] else BCE
@@ -114,11 +117,16 @@ def config(
     chosen["splitter"] = {"name": splitter, "folds": 5}
     competition = Competition.model_validate({"data": data, **({"metric": metric} if metric else {})})
     experiment = Experiment.model_validate(chosen)
-    return {**competition.model_dump(mode="json"), **experiment.model_dump(mode="json")}
+    return {**competition.model_dump(mode="json"), **experiment.model_dump(mode="json")}, reasons
 
 
-def _image_size(recipe: str, side: float) -> int:
-    """The network's input for images of this short side: larger than they are only for pretrained weights."""
-    if side <= 64 and recipe == "scratch":
+def _usual_start() -> Start:
+    arch, device = choose_arch()
+    return Start(arch, f"for a {'GPU' if device == 'cuda' else 'CPU'}")
+
+
+def _image_size(side: float) -> int:
+    """The network's input from scratch, for images of this short side."""
+    if side <= 64:
         return 64
     return 128 if side <= 200 else 224

@@ -63,7 +63,7 @@ def test_the_page_on_defaults_says_of_every_value_of_a_recipe_where_it_comes_fro
     rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| `")]
     said = [{key.strip("`"): cells[number] for key, *cells in rows} for number in (0, 1)]
     for (name, recipe), shown in zip(recipes.RECIPES.items(), said, strict=True):
-        written = flat({**recipe, "splitter": recipes.config(name, {})["splitter"], "batch_size": 32})
+        written = flat({**recipe, "splitter": recipes.config(name, {})[0]["splitter"], "batch_size": 32})
         assert {key: shown[key] for key in written} == written, name
         assert all(cell == "-" or key in written for key, cell in shown.items()), name
     assert all(len(row) == 4 and len(row[3]) > 20 for row in rows)
@@ -94,7 +94,7 @@ def test_a_recipe_trains_and_predicts(recipe: str, competition: Path) -> None:
 
 
 def test_groups_choose_the_splitter() -> None:
-    assert recipes.config("scratch", {"group": "patient"})["splitter"]["name"] == "stratified_group_kfold"
+    assert recipes.config("scratch", {"group": "patient"})[0]["splitter"]["name"] == "stratified_group_kfold"
 
 
 @pytest.mark.parametrize("recipe", ["scratch", "finetune"])
@@ -102,7 +102,7 @@ def test_groups_choose_the_splitter() -> None:
     "data", [{"label_separator": " "}, {"label": None}, {"label": None, "group": "site"}]
 )
 def test_several_labels_a_row_choose_loss_and_splitter(recipe: str, data: dict[str, str | None]) -> None:
-    made = recipes.config(recipe, data)
+    made, _ = recipes.config(recipe, data)
     loss, mixed = made["loss"], {"name": "cutmix", "probability": 0.5, "base": {"name": "bce"}}
     assert loss == (mixed if recipe == "scratch" else {"name": "bce"})
     assert Loss.open(loss).takes_labels("multi_hot")
@@ -111,10 +111,17 @@ def test_several_labels_a_row_choose_loss_and_splitter(recipe: str, data: dict[s
 
 @pytest.mark.parametrize(
     ("recipe", "side", "size"),
-    [("scratch", 32, 64), ("scratch", 192, 128), ("scratch", 500, 224), ("finetune", 32, 128)],
+    [
+        ("scratch", 32, 64),
+        ("scratch", 192, 128),
+        ("scratch", 500, 224),
+        ("finetune", 32, 128),
+        ("finetune", 192, 192),
+        ("finetune", 500, 224),
+    ],
 )
 def test_small_images_get_a_small_network_input(recipe: str, side: int, size: int) -> None:
-    assert recipes.config(recipe, {}, [side])["image_size"] == size
+    assert recipes.config(recipe, {}, [side])[0]["image_size"] == size
 
 
 def test_sides_are_read_from_the_images_that_can_be(tmp_path: Path) -> None:

@@ -1,0 +1,159 @@
+"""Fine-tuning recipe: rates, image size and epochs by the network, the device and the data, each with its reason."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kit.core.files import StrPath
+from kit.core.legible import check_writable
+from kit.errors import ConfigError, did_you_mean
+
+# one network per device whose weights timm's hub has; docs/defaults.md explains all values of this file
+ARCHS = {"cpu": "tf_efficientnet_lite0.in1k", "cuda": "resnet50.a1_in1k"}
+FINETUNE: dict[str, Any] = {
+    "backbone": {"name": "timm", "arch": ARCHS["cuda"], "pretrained": True},
+    "augmenter": {"name": "light"},
+    "loss": {"name": "label_smoothing", "smoothing": 0.1},
+    "optimizer": {"name": "adamw", "lr": 1e-3, "weight_decay": 0.05},
+    "scheduler": {"name": "cosine", "warmup": 0.1},
+    "ema_decay": 0.998,
+    "epochs": 12,
+}
+# for networks without batch norm: transformers, ConvNeXt
+WITHOUT_BATCH_NORM: dict[str, Any] = {"lr": 2e-4, "layer_decay": 0.75}
+SMALLEST_PX, LARGEST_PX, STRIDE_PX = 128, 224, 32
+STEPS = 900  # optimizer steps of a run: 12 epochs of 2,400 rows
+FEWEST_EPOCHS, MOST_EPOCHS = 5, 40
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where fine-tuning begins: timm's network, a file of weights or none, and why these."""
+
+    arch: str
+    why: str
+    weights: str | None = None
+
+
+def tune(
+    start: Start, side: float | None = None, rows: int | None = None
+) -> tuple[dict[str, Any], list[str]]:
+    """The experiment's keys that fine-tune a network, and a line with the reason for each choice.
+
+    `side` is the median short side of the images in pixels, `rows` the number of labelled rows.
+    """
+    chosen = dict(FINETUNE)
+    chosen["backbone"] = {"name": "timm", "arch": start.arch, "pretrained": start.weights is None}
+    if start.weights:
+        chosen["backbone"]["weights"] = start.weights
+    lines = [f"network: {start.arch} ({start.why})"]
+    has_batch_norm, fixed = _traits(start.arch)
+    if has_batch_norm:
+        lines.append(f"rate: {chosen['optimizer']['lr']:g} for all layers (a network with batch norm)")
+    else:
+        lr, decay = WITHOUT_BATCH_NORM["lr"], WITHOUT_BATCH_NORM["layer_decay"]
+        chosen |= {"optimizer": {**chosen["optimizer"], "lr": lr}, "layer_decay": decay}
+        lines.append(
+            f"rate: {lr:g} for the head, times {decay:g} per layer below (a network without batch norm)"
+        )
+    size, reason = _image_size(side, fixed)
+    chosen |= {"image_size": size, "cache_size": _cache_size(size, side)}
+    lines.append(f"image size: {size} px ({reason})")
+    if rows:
+        chosen["epochs"] = fit_epochs(rows)
+        lines.append(f"epochs: {chosen['epochs']} (about {STEPS} steps; {rows:,} labelled rows)")
+    return chosen, lines
+
+
+def fit_epochs(rows: int) -> int:
+    """The epochs that take about STEPS optimizer steps of 32 rows on four fifths of the rows."""
+    return min(MOST_EPOCHS, max(FEWEST_EPOCHS, math.ceil(STEPS * 32 / (0.8 * rows))))
+
+
+def choose_arch() -> tuple[str, str]:
+    """The network for this machine's device, and the device."""
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return ARCHS[device], device
+
+
+def choose_start(root: Path, recipe: str, weights: StrPath | None, network: str | None) -> Start | None:
+    """Where fine-tuning starts from, if a file or a network is given. Raises ConfigError C05 for a recipe without."""
+    if weights is None and network is None:
+        return None
+    if recipe == "scratch":
+        raise ConfigError("--recipe scratch starts without weights", code="C05", hint="without --recipe")
+    if weights is None:
+        return Start(check_network(str(network)), "as asked for")
+    file = Path(weights).resolve()
+    inside = file.is_relative_to(root)
+    name = file.relative_to(root).as_posix() if inside else file.as_posix()
+    check_writable([name])
+    if network is not None:
+        return Start(check_network(network), "as asked for", name)
+    from kit.stages.discovery.weights_file import identify
+
+    found = identify(file)
+    others = ", ".join(found.others[:5])
+    also = f"; the same tensors: {others}; kit init --network NAME takes another" if others else ""
+    return Start(found.arch, found.why + also, name)
+
+
+def fit_config(root: Path, config: dict[str, Any], reasons: list[str], seconds: int) -> list[str]:
+    """Sets the epochs and the image size that fit into the seconds, and returns the reasons with this one."""
+    from kit.stages.profiling.time_budget import fit_time
+
+    budget = fit_time(root, config, seconds)
+    config.update(epochs=budget.epochs, image_size=budget.image_size)
+    others = [line for line in reasons if not line.startswith(("epochs:", "image size:"))]
+    return [*others, f"time: {budget}"]
+
+
+def check_network(arch: str) -> str:
+    """The name of a network, if timm has it. Raises ConfigError C07 otherwise."""
+    timm = _timm()
+    if not timm.is_model(arch):
+        raise ConfigError(f"timm has no network {arch!r}{did_you_mean(arch, timm.list_models())}", code="C07")
+    return arch
+
+
+def _traits(arch: str) -> tuple[bool, int | None]:
+    """Whether a network has batch norm, and the image size of one that takes no other."""
+    import torch
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    timm = _timm()
+    with torch.device("meta"):
+        modules = list(timm.create_model(arch, pretrained=False).modules())
+    found = timm.get_pretrained_cfg(arch, allow_unregistered=True)
+    fixed = int(found.input_size[1]) if found and found.fixed_input_size else None
+    return any(isinstance(module, _BatchNorm) for module in modules), fixed
+
+
+def _image_size(side: float | None, fixed: int | None) -> tuple[int, str]:
+    if fixed:
+        return fixed, "the network takes no other size"
+    if side is None:
+        return LARGEST_PX, "the size of most pretrained networks"
+    whole = STRIDE_PX * round(side / STRIDE_PX)
+    size = min(LARGEST_PX, max(SMALLEST_PX, whole))
+    return size, f"the images' median short side is {side:g} px"
+
+
+def _cache_size(size: int, side: float | None) -> int | None:
+    """The images' own side in place of the default margin, if that would enlarge them: a larger copy is blurred."""
+    own = None if side is None else max(size, round(side))
+    return own if own is not None and own < round(1.25 * size) else None
+
+
+def _timm() -> Any:
+    from kit.device import torchvision_ops
+
+    torchvision_ops.prepare()
+    import timm
+
+    return timm

@@ -1,0 +1,197 @@
+"""Weights file: which of timm's networks a file of weights belongs to, by what it says, its name and its tensors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from kit.errors import CheckpointError, ConfigError
+from kit.model.tensor_files import check_tensors
+
+NETWORKS = Path(__file__).with_name("networks.txt")  # tools/list_networks.py writes it
+# outermost modules of timm's classifiers, which a file of other classes has in another shape
+CLASSIFIERS = frozenset(
+    {"aux_head", "classif", "classifier", "fc", "head", "head_dist", "heads", "heads_dist", "last_linear"}
+)
+WRAPPERS = (
+    "state_dict_ema",
+    "model_ema",
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "net",
+    "params",
+    "weights",
+)
+
+Shapes = Mapping[str, Sequence[int]]
+
+
+@dataclass(frozen=True)
+class Identified:
+    """The network of a file, how that was found out, and the networks whose tensors are the same."""
+
+    arch: str
+    why: str
+    others: tuple[str, ...] = ()
+
+
+def identify(file: Path) -> Identified:
+    """The network of a weights file.
+
+    What the file or the config.json beside it names comes first, then the one in its name if its tensors fit, then the
+    one whose tensors have the same names and shapes, then the same shapes under other names. Raises CheckpointError D50
+    and D51 for a file that cannot be read, ConfigError C52 if no network of timm fits.
+    """
+    shapes, metadata = read_shapes(file)
+    named, source = _declared(file, metadata)
+    if named:
+        return Identified(named, f"{source} names it")
+    by_name, by_shape = _index()
+    found, what = by_name.get(digest(shapes), ()), "names and shapes"
+    if not found:
+        found, what = by_shape.get(digest(shapes, names=False), ()), "shapes"
+    written = _in_name(file, found)
+    if written:
+        others = tuple(arch for arch in found if arch != written)
+        return Identified(written, f"the file's name and the {what} of its {len(shapes)} tensors", others)
+    if found:
+        return Identified(found[0], f"the {what} of its {len(shapes)} tensors", found[1:])
+    raise ConfigError(
+        f"{file.name}: its {len(shapes)} tensors are those of no network of timm",
+        code="C52",
+        hint="kit init --network NAME, or a plugin of yours: kit plugins new backbone NAME",
+    )
+
+
+def read_shapes(file: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
+    """The shapes of a file's tensors by name, and the metadata of a safetensors file. No tensor is read.
+
+    Raises CheckpointError D51 for a missing or damaged file, D50 for one with code in it.
+    """
+    if not file.is_file():
+        raise CheckpointError(f"no weights file {file}", code="D51")
+    check_tensors(file)
+    if file.suffix == ".safetensors":
+        return _header(file)
+    import torch
+
+    try:
+        content = torch.load(file, map_location="meta", weights_only=True)
+    except Exception as error:  # torch raises what its parsing happens to raise
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"cannot read the weights {file}: {text}", code="D50") from error
+    return _tensors(content), {}
+
+
+def _header(file: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
+    with file.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        text = stream.read(length)
+    try:
+        entries = dict(json.loads(text))
+        metadata = dict(entries.pop("__metadata__", None) or {})
+        return {name: tuple(entry["shape"]) for name, entry in entries.items()}, metadata
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise CheckpointError(f"{file} is no safetensors file", code="D51") from None
+
+
+def _tensors(content: Any) -> dict[str, tuple[int, ...]]:
+    """The shapes of a state dict, or of the one within the usual dictionary of a checkpoint."""
+    if not isinstance(content, Mapping):
+        return {}
+    for key in WRAPPERS:
+        if isinstance(content.get(key), Mapping):
+            return _tensors(content[key])
+    return {str(name): tuple(value.shape) for name, value in content.items() if hasattr(value, "shape")}
+
+
+def digest(shapes: Shapes, names: bool = True) -> str:
+    """A hash of the names and shapes of a network's tensors, or of the shapes of its kernels and matrices alone.
+
+    The classifier is left out, because its shape depends on the classes. Counters and common prefixes are left out too.
+    """
+    first = _common_start(shapes)
+    body = {name[first:]: shape for name, shape in shapes.items() if not _is_aside(name[first:])}
+    if names:
+        start = _common_start(body)
+        lines = sorted(f"{name[start:]} {tuple(shape)}" for name, shape in body.items())
+    else:
+        lines = sorted(str(tuple(shape)) for shape in body.values() if len(shape) > 1)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:8]
+
+
+def _is_aside(name: str) -> bool:
+    parts = [part.strip("_") for part in name.split(".")]
+    return parts[-1] == "num_batches_tracked" or any(part in CLASSIFIERS for part in parts[:2])
+
+
+def _common_start(names: Iterable[str]) -> int:
+    """The length of what all names begin with, up to a dot: `module.model.`."""
+    first, *others = [*names] or [""]
+    parts = first.split(".")[:-1]
+    while parts and not all(name.startswith(".".join(parts) + ".") for name in others):
+        parts.pop()
+    return len(".".join(parts)) + 1 if parts else 0
+
+
+@lru_cache(maxsize=1)
+def _index() -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:
+    """Networks by the digests of their tensors: with names, and by shapes alone."""
+    by_name: dict[str, tuple[str, ...]] = {}
+    by_shape: dict[str, tuple[str, ...]] = {}
+    for line in NETWORKS.read_text(encoding="utf-8").splitlines():
+        arch, named, shaped = line.split()
+        by_name[named] = (*by_name.get(named, ()), arch)
+        by_shape[shaped] = (*by_shape.get(shaped, ()), arch)
+    return by_name, by_shape
+
+
+def _declared(file: Path, metadata: Mapping[str, str]) -> tuple[str | None, str]:
+    """The network that a file's metadata or the config.json beside it names, and which of the two."""
+    beside: Any = {}
+    config = file.with_name("config.json")
+    if config.is_file():
+        try:
+            beside = json.loads(config.read_text(encoding="utf-8"))
+        except (ValueError, OSError):
+            beside = {}
+    for content, source in ((metadata, "its metadata"), (beside, "the config.json beside it")):
+        named = _architecture(content)
+        if named and _is_network(named):
+            return named, source
+    return None, ""
+
+
+def _architecture(content: Any) -> str | None:
+    """`architecture`, as timm writes it, at the top or within `pretrained_cfg`, which may be JSON text."""
+    if not isinstance(content, Mapping):
+        return None
+    inner = content.get("pretrained_cfg")
+    if isinstance(inner, str):
+        try:
+            inner = json.loads(inner)
+        except ValueError:
+            inner = None
+    for each in (content, inner):
+        if isinstance(each, Mapping) and isinstance(each.get("architecture"), str):
+            return str(each["architecture"])
+    return None
+
+
+def _is_network(arch: str) -> bool:
+    name = arch.partition(".")[0]
+    return any(name in archs for archs in _index()[0].values())
+
+
+def _in_name(file: Path, found: Sequence[str]) -> str | None:
+    """The longest network's name that the file's or its folder's name holds, of those that fit."""
+    text = re.sub(r"[^a-z0-9]+", "_", f"_{file.parent.name}_{file.stem}_".lower())
+    inside = [arch for arch in found if f"_{arch}_" in text]
+    return max(inside, key=len) if inside else None
