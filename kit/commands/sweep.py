@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 @click.argument("name")
 @click.argument("axes", nargs=-1, metavar="[KEY=A,B,C | KEY=LOW..HIGH | KEY=log:LOW..HIGH]...")
 @click.option("--each", multiple=True, metavar="'KEY=VALUE ...'", help="A set of overrides; may be repeated.")
+@click.option("--preset", type=click.Choice(["rate", "size", "augmentation"]),
+              help="What to try first of a run that fine-tunes.")  # fmt: skip
+@click.option(
+    "--time", "duration", metavar="TIME", help="For all trials of a preset, such as 2h: sets their epochs."
+)
 @click.option(
     "--trials", type=click.IntRange(1), help="Search instead of a grid: so many trials by optuna's TPE."
 )
@@ -27,6 +32,8 @@ def command(
     name: str,
     axes: tuple[str, ...],
     each: tuple[str, ...],
+    preset: str | None,
+    duration: str | None,
     trials: int | None,
     seed: int,
     executor: str | None,
@@ -43,15 +50,19 @@ def command(
     kit sweep mix loss=cutmix,mixup,focal --each backbone.arch=resnet18 --each "backbone.arch=resnet34 epochs=12"
     kit sweep lr optimizer.lr=0.001,0.002 --executor processes
     kit sweep tpe optimizer.lr=log:1e-4..1e-2 augmenter.turn=0..30 loss=cutmix,mixup --trials 20
+    kit sweep rate --preset rate --time 2h
     """
+    from kit.core.durations import parse_duration
     from kit.core.stopping import Stop
     from kit.errors import PARTLY, StoppedError
     from kit.stages.training.sweep import run_sweep
 
+    seconds = parse_duration(duration) if duration else None
     stop = Stop(echo)
     try:
         with stop.handle_signals():
-            found = show_progress(run_sweep(name, axes, each, trials, seed, stop=stop, executor=executor))
+            work = run_sweep(name, axes, each, trials, seed, ".", stop, executor, preset, seconds)
+            found = show_progress(work)
     except StoppedError as error:
         error.hint = "the same command, which goes on from there"
         raise

@@ -25,6 +25,7 @@ from kit.evaluation.paired import common_rows, compute_gains
 from kit.experiment.open_executor import open_executor
 from kit.kinds import Metric
 from kit.runs.run import Run
+from kit.stages.training.sweep_presets import preset_sets
 from kit.stages.training.sweep_search import Search, check_optuna
 from kit.stages.training.sweep_space import axis, expand_grid, find_changes
 from kit.stages.training.train import train_runs, train_with_progress
@@ -69,18 +70,25 @@ def run_sweep(
     start: Path | str = ".",
     stop: Stop | None = None,
     executor: str | None = None,
+    preset: str | None = None,
+    seconds: int | None = None,
 ) -> Work[Sweep]:
     """Trains every combination of `key=a,b`, or with `trials` so many that a search suggests, over `key=low..high` too.
 
     `each` are further sets of overrides, `"loss=cutmix epochs=20"`, under each of which the grid is tried. Raises
     ConfigError: C05 for what is no axis, C11 for another sweep of this name, C24 for a search without optuna, and what
     an experiment's config raises, before anything is trained. A trial that fails while it runs is told, others go on.
+    A `preset` gives the sets in place of `each`, and `seconds` the time for all of them (kit/sweeping/presets.py).
     With an executor a grid's trials are trained together, and a search's so many at a time as it has workers.
     """
     given = () if executor is None else (f"executor={executor}",)
     space = Workspace.find(start, given)
-    axes, sets = [axis(text) for text in asked], [text.split() for text in each]
     file = space.root / "sweeps" / f"{_check_name(name)}.json"
+    if preset is not None:
+        if each or trials is not None:
+            raise ConfigError("--preset names its own trials", code="C05", hint="without --each and --trials")
+        each = _known_sets(file) or preset_sets(Workspace.find(start, (*given, *asked)), preset, seconds)
+    axes, sets = [axis(text) for text in asked], [text.split() for text in each]
     _remember(file, {"asked": list(asked), "each": list(each), "trials": trials, "seed": seed})
     metric = Metric.open(space.competition.metric, space.root, "metric")
     if trials is None:
@@ -124,6 +132,14 @@ def _check_name(name: str) -> str:
     if not is_safe_folder_name(name) or "@" in name:
         raise ConfigError(f"{name!r} is no plain name for a sweep", code="C13")
     return name
+
+
+def _known_sets(file: Path) -> list[str]:
+    """The sets of overrides of a sweep that was begun: another measurement would give other epochs."""
+    try:
+        return list(dict(read_json(file)).get("each", []))
+    except (ValueError, TypeError, OSError):
+        return []
 
 
 def _remember(file: Path, asked: Mapping[str, Any]) -> None:
