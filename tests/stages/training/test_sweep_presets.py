@@ -37,16 +37,20 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_rates_are_a_third_once_and_three_times_the_configs(competition: Path) -> None:
     space = Workspace.open(competition, ("optimizer.lr=0.001", "epochs=8"))
     assert preset_sets(space, "rate") == [
-        "optimizer.lr=0.000333 epochs=8", "optimizer.lr=0.001 epochs=8", "optimizer.lr=0.003 epochs=8",
-    ]  # fmt: skip
+        "optimizer.lr=0.000333 epochs=8",
+        "optimizer.lr=0.001 epochs=8",
+        "optimizer.lr=0.003 epochs=8",
+    ]
 
 
 def test_a_larger_image_gets_fewer_epochs(competition: Path) -> None:
     """9 epochs at 192: 160 px have 1/1.44 of the pixels and 13 epochs, 224 px 1.36 times and 6.6."""
     space = Workspace.open(competition, ("image_size=192", "epochs=9"))
     assert preset_sets(space, "size") == [
-        "image_size=160 epochs=13", "image_size=192 epochs=9", "image_size=224 epochs=7",
-    ]  # fmt: skip
+        "image_size=160 epochs=13",
+        "image_size=192 epochs=9",
+        "image_size=224 epochs=7",
+    ]
 
 
 def test_mixed_images_end_before_the_run(competition: Path) -> None:
