@@ -120,7 +120,7 @@ def measure_speed(
     Raises ConfigError and PluginError for a network that cannot be built.
     """
     experiment, table = workspace.experiment, train_table(workspace.root, workspace.competition.data)
-    bench, plain, used = _shared_setup(workspace, table, batch_size)
+    bench, plain, used = _set_up(workspace, table, batch_size)
     device, count = bench.device, len(bench.batch)
     ways = [ComputeSetup(dtype, layout) for layout in layouts(plain, device) for dtype in dtypes(device)]
     named = [ComputeSetup(used.train, used.layout), ComputeSetup(used.predict, used.layout)]
@@ -149,7 +149,7 @@ def measure_throughput(workspace: Workspace, table: Table, steps: int = 3) -> Th
 
     Raises ConfigError and PluginError for a network that cannot be built, RunError R02 if a step fails.
     """
-    bench, _, used = _shared_setup(workspace, table, None)
+    bench, _, used = _set_up(workspace, table, None)
     rig = bench.rig(ComputeSetup(used.train, used.layout))
     with allocator.retain_freed_memory(bench.device):
         for _ in range(WARM_UP_STEPS + steps):
@@ -160,7 +160,7 @@ def measure_throughput(workspace: Workspace, table: Table, steps: int = 3) -> Th
     return rate
 
 
-def _shared_setup(
+def _set_up(
     workspace: Workspace, table: Table, batch_size: int | None
 ) -> tuple[_SharedSetup, nn.Module, Precision]:
     """What a config's network is measured with, the network without its weights, and the precision of a run."""

@@ -36,7 +36,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Pace:
+class TrainingPace:
     """Images per second of training and predicting at a size, and the rows of a fold: held out, and in all."""
 
     image_size: int
@@ -70,12 +70,12 @@ def fit_time(root: Path, config: dict[str, Any], seconds: int) -> Budget:
     return Budget(epochs, chosen, epochs * pace.epoch_seconds(chosen), pace.train)
 
 
-def measure_pace(space: Workspace, table: Table) -> Pace:
+def measure_pace(space: Workspace, table: Table) -> TrainingPace:
     """The images per second of a config's run on this machine, and the rows of one of its folds."""
     experiment = space.experiment
     folds = max(int(experiment.splitter.get("folds", 5)), 2)
     rate = measure_throughput(space, table)
-    return Pace(experiment.image_size, rate.train, rate.predict, len(table) / folds, len(table))
+    return TrainingPace(experiment.image_size, rate.train, rate.predict, len(table) / folds, len(table))
 
 
 def _takes_one_size(space: Workspace) -> bool:

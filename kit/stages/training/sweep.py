@@ -87,7 +87,7 @@ def run_sweep(
     if preset is not None:
         if each or trials is not None:
             raise ConfigError("--preset names its own trials", code="C05", hint="without --each and --trials")
-        each = _known_sets(file) or preset_sets(Workspace.find(start, (*given, *asked)), preset, seconds)
+        each = _read_sets(file) or preset_sets(Workspace.find(start, (*given, *asked)), preset, seconds)
     axes, sets = [axis(text) for text in asked], [text.split() for text in each]
     _remember(file, {"asked": list(asked), "each": list(each), "trials": trials, "seed": seed})
     metric = Metric.open(space.competition.metric, space.root, "metric")
@@ -134,7 +134,7 @@ def _check_name(name: str) -> str:
     return name
 
 
-def _known_sets(file: Path) -> list[str]:
+def _read_sets(file: Path) -> list[str]:
     """The sets of overrides of a sweep that was begun: another measurement would give other epochs."""
     try:
         return list(dict(read_json(file)).get("each", []))

@@ -11,7 +11,7 @@ from kit.config.workspace import Workspace
 from kit.core.progress import finish
 from kit.errors import ConfigError
 from kit.plugins.loss.cutmix_or_mixup import CutmixOrMixup
-from kit.stages.profiling.time_budget import Pace
+from kit.stages.profiling.time_budget import TrainingPace
 from kit.stages.training import sweep_presets as presets
 from kit.stages.training.sweep import run_sweep
 from kit.stages.training.sweep_presets import preset_sets
@@ -22,11 +22,11 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """An epoch takes ten seconds, then twenty, and so on."""
     seconds: list[float] = []
 
-    class Known(Pace):
+    class Known(TrainingPace):
         def epoch_seconds(self, image_size: int) -> float:
             return seconds[-1]
 
-    def pace(*_: object) -> Pace:
+    def pace(*_: object) -> TrainingPace:
         seconds.append(10.0 * (len(seconds) + 1))
         return Known(32, 1.0, 1.0, 30, 60)
 
