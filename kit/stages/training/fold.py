@@ -27,7 +27,7 @@ from kit.engine.fit import NotFiniteError
 from kit.engine.learner import Learner
 from kit.engine.out_of_memory import OutOfMemory
 from kit.engine.step import OptimizerShortError, SkippedStep
-from kit.errors import Case, RunError, StoppedError
+from kit.errors import MAX_CASES, Case, RunError, StoppedError
 from kit.experiment.batch_size import limit_micro_batch
 from kit.experiment.run_context import RunContext, new_learner, plan_of, prediction_batches, train_stages
 from kit.experiment.tracking import Tracking
@@ -35,6 +35,7 @@ from kit.experiment.warm_start import load_initial_weights
 from kit.kinds.advice import calmer
 from kit.model import checkpoints
 from kit.model.bn_fusion import for_predicting
+from kit.model.non_finite import find_non_finite
 from kit.model.predict import Predictor, predict_all
 from kit.runs.epoch_log import EpochLog
 from kit.runs.locking import lock_folder
@@ -242,6 +243,7 @@ class _EpochLoop:
         if is_last or event.number % setting.experiment.validate_every == 0:
             yield self.context.show(self.done, f"{label}, validating")
             self.held_out = yield from _validate(self.context, self.learner, self.done)
+            _check_finite(self.context, self.learner, self.held_out, label)
             values = scores(setting.metric, self.held_out, setting.loaded.table)
         seconds, peak = time.monotonic() - self.epoch_start, memory.peak_bytes(setting.device)
         line = self.log.add(event, self.learner.step, values, seconds, peak)
@@ -268,6 +270,32 @@ def _validate(context: _FoldContext, learner: Learner, done: float) -> Work[Pred
         if step.line:
             yield context.show(done, f"fold {context.fold}: {step.detail}", line=True)
     return work.result
+
+
+def _check_finite(context: _FoldContext, learner: Learner, held_out: Predictions, label: str) -> None:
+    """Raises RunError R20 for held-out predictions that are not finite: more epochs would not change them."""
+    setting = context.setting
+    wrong = ~np.isfinite(held_out.probabilities).all(axis=1)
+    if not wrong.any():
+        return
+    rows = setting.oof_rows(context.fold)[wrong][:MAX_CASES]
+    batches = prediction_batches(setting.loaded, setting.experiment, rows)
+    try:
+        images = setting.precision.to_layout(next(iter(batches)).images, setting.device)
+    finally:
+        batches.close()
+    loss, several = setting.techniques.parts.loss, setting.loaded.table.is_multi_label
+    model = Predictor(learner.predictor, loss, setting.precision, several)
+    cause = find_non_finite(model.network, lambda: model.probabilities(images))
+    error = RunError(
+        f"{label}: {wrong.sum()} of {len(wrong)} held-out predictions are not finite; {cause or 'the loss gives them'}",
+        code="R20",
+        cases=[
+            Case("is predicted as NaN or infinite", id=str(setting.loaded.table.ids[row])) for row in rows
+        ],
+        hint="predict_precision=float32; another file for backbone.weights; a lower optimizer.lr",
+    )
+    raise setting.ranks.raise_everywhere(error)
 
 
 def predict_held_out(setting: RunContext, fold: int, predictor: nn.Module) -> Work[Predictions]:

@@ -16,7 +16,7 @@ from kit.data.folds import Folds
 from kit.data.predictions import Predictions
 from kit.data.table import train_table
 from kit.engine import step
-from kit.errors import BusyError, ConfigError, DataError, KitWarning
+from kit.errors import BusyError, ConfigError, DataError, KitWarning, RunError
 from kit.experiment.dry_run import dry_run
 from kit.kinds import Metric
 from kit.model import checkpoints
@@ -282,3 +282,27 @@ def test_groups_stay_whole_and_a_holdout_predicts_what_it_held_out(tmp_path: Pat
     for row, fold in zip(found.ids.tolist(), found.folds.tolist(), strict=True):
         people.setdefault(int(row) // 6, set()).add(fold)
     assert all(len(folds) == 1 for folds in people.values())
+
+
+BROKEN_AT_VALIDATION = """
+from torch import nn
+from kit.kinds import Backbone
+
+class Overflow(nn.Module):
+    def forward(self, features):
+        return features if self.training else features * float("inf")
+
+class Broken(Backbone):
+    def build(self):
+        return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), Overflow())
+"""
+
+
+def test_predictions_that_are_not_finite_stop_the_first_epoch_and_name_the_layer(competition: Path) -> None:
+    (competition / "plugins" / "backbone").mkdir(parents=True)
+    (competition / "plugins" / "backbone" / "broken.py").write_text(BROKEN_AT_VALIDATION)
+    told = r"R20 fold 0 epoch 1/3: 30 of 30 held-out predictions are not finite; layer backbone\.2 \(Overflow\) gives"
+    with pytest.raises(RunError, match=told) as caught:
+        train(competition, ["backbone=broken", "epochs=3", "precision=float32"], name="r")
+    assert caught.value.cases
+    assert not list((competition / "runs" / "r").glob("fold-0/oof.parquet"))

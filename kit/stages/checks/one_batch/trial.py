@@ -11,6 +11,8 @@ from kit.config.workspace import Workspace
 from kit.core.progress import Progress, Work
 from kit.errors import Case
 from kit.experiment.run_context import prepare_run, scratch_run, train_stages
+from kit.model.non_finite import find_non_finite
+from kit.model.predict import Predictor
 from kit.stages.checks.finding import Finding
 from kit.stages.checks.one_batch.images import check_images
 from kit.stages.checks.one_batch.loss_floor import LossFloor, check_loss, check_start_loss, loss_floor
@@ -77,8 +79,10 @@ def sanity_check(workspace: Workspace, fold: int = 0) -> Work[SanityReport]:
         low = loss_floor(ground)
         start = float(ground.loss.rows(ground.outputs(ground.learner()), ground.labels()).mean())
         found += check_loss(ground, low)
-        tried = None
-        if not low.is_stuck:
+        tried, cause = None, _find_non_finite(ground)
+        if cause:
+            found.append(_not_finite(cause))
+        elif not low.is_stuck:
             found += check_start_loss(ground, low, start)
             yield Progress("one batch", 2, 4)
             tried = overfit(ground, low, peak_lr_factor(ground))
@@ -100,6 +104,26 @@ def sanity_check(workspace: Workspace, fold: int = 0) -> Work[SanityReport]:
         int(tried.right.sum()) if tried else 0,
         time.monotonic() - began,
         tuple(found),
+    )
+
+
+def _find_non_finite(ground: ProbeBatch) -> str:
+    """What makes the predictions of the batch NaN or infinite before the first step; empty if they are finite."""
+    learner, setting = ground.learner(), ground.setting
+    several = setting.loaded.table.is_multi_label
+    model = Predictor(learner.predictor, ground.loss, setting.precision, several)
+    images = setting.precision.to_layout(ground.batch.images, setting.device)
+    return find_non_finite(model.network, lambda: model.probabilities(images))
+
+
+def _not_finite(cause: str) -> Finding:
+    """K31: predictions are NaN or infinite before the first step."""
+    return Finding(
+        "K31",
+        "problem",
+        f"the network's predictions are not finite before it is trained: {cause}",
+        "training would end with R20 after the first validation",
+        "predict_precision=float32; another file for backbone.weights; the layer's own code",
     )
 
 

@@ -145,11 +145,21 @@ class Forgetful(Optimizer):
     def build(self, parameters):
         return Counting([weight for _, weight in parameters], lr=self.lr)
 """
+OVERFLOWING = """
+from torch import nn
+from kit.kinds import Backbone
+class Overflow(nn.Module):
+    def forward(self, features):
+        return features if self.training else features * float("inf")
+class Overflowing(Backbone):
+    def build(self):
+        return nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), Overflow())
+"""
 FAULTY: dict[str, dict[str, str]] = {
     "augmenter": {"black": BLACK, "one_picture": ONE_PICTURE, "stale": STALE, "global_draws": GLOBAL_DRAWS},
     "loss": {"constant": CONSTANT, "flat": FLAT, "not_a_number": NOT_A_NUMBER, "next_label": NEXT_LABEL},
     "head": {"loud": LOUD},
-    "backbone": {"blind": BLIND, "one_bit": ONE_BIT, "detached": DETACHED},
+    "backbone": {"blind": BLIND, "one_bit": ONE_BIT, "detached": DETACHED, "overflowing": OVERFLOWING},
     "optimizer": {"idle": IDLE, "head_alone": HEAD_ALONE, "forgetful": FORGETFUL},
 }
 

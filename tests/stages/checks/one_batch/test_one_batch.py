@@ -103,6 +103,7 @@ def test_what_is_well_passes(root: Path, overrides: str) -> None:
         ("loss=next_label", "K21", "loss 'next_label' is least where 8 of 8 rows are told wrong"),
         ("head=loud", "K22", "that of equal outputs 1.099 (3 classes)"),
         ("backbone=blind", "K23", "the same outputs whatever image"),
+        ("backbone=overflowing", "K31", "not finite before it is trained: layer backbone.2 (Overflow) gives"),
         ("loss=constant", "K24", "loss 'constant' is 1 whatever the outputs are"),
         ("loss=flat", "K24", "loss 'flat' is 2 whatever"),
         ("loss=not_a_number", "K24", "loss 'not_a_number' is nan"),
