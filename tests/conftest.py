@@ -22,6 +22,9 @@ Kit = Callable[..., tuple[int, str, str]]
 
 # networks of tests are too small to gain from threads, and lose much when another process holds a core
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# tests promise equal bits, which only a CPU gives; KIT_GPU_TESTS=1 leaves the GPU to tests/device/test_cuda.py
+if not os.environ.get("KIT_GPU_TESTS"):
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,15 @@ if TYPE_CHECKING:
     pass
 
 
+PART_OF_CORES = "KIT_CORES"  # set by executors, so that workers on one machine do not each use all of it
+
+
 def available_cores() -> int:
-    """The processor cores this process may use: its affinity, or the container's quota where that is less."""
+    """The cores this process may use: its affinity, the container's quota, or its part as a worker (KIT_CORES)."""
     mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    given = os.environ.get(PART_OF_CORES, "")
+    if given.isascii() and given.isdecimal():
+        mine = max(1, min(mine, int(given)))
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
         return max(1, min(mine, round(int(quota) / int(period))))

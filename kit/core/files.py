@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import glob
 import hashlib
 import json
@@ -18,6 +17,12 @@ from typing import Any, BinaryIO
 from kit.core.legible import legible, legible_json
 from kit.errors import RunError
 
+try:
+    import fcntl
+except ImportError:  # Windows, which removes no file that is open: that is the lock
+    fcntl = None  # type: ignore[assignment]
+
+WINDOWS = os.name == "nt"
 StrPath = str | os.PathLike[str]  # what public functions take for a path
 PARTIAL_SUFFIX = ".part"  # ends the name of a file that is still being written
 DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
@@ -39,10 +44,14 @@ def atomic_file(path: Path, size: int = 0) -> Iterator[Path]:
             yield part
             sync(part)
             os.chmod(part, 0o666 & ~_umask())  # mkstemp makes files that only their owner reads
+            if WINDOWS:  # which renames no file that is open
+                os.close(handle)
+                handle = -1
             os.replace(part, path)
             sync(path.parent)
         finally:
-            os.close(handle)
+            if handle != -1:
+                os.close(handle)
             part.unlink(missing_ok=True)
 
 
@@ -51,7 +60,7 @@ def _open_partial(path: Path) -> tuple[int, Path]:
     while True:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PARTIAL_SUFFIX, dir=path.parent)
         with suppress(OSError):  # a file system without locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            _lock(handle, wait=True)
         if os.fstat(handle).st_nlink:
             return handle, Path(name)
         os.close(handle)  # another process took it for a stump before it was locked
@@ -64,12 +73,22 @@ def _remove_stump(part: Path) -> None:
     except OSError:
         return
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        part.unlink(missing_ok=True)
+        _lock(handle, wait=False)
+        if not WINDOWS:
+            part.unlink(missing_ok=True)
     except OSError:
         pass
     finally:
         os.close(handle)
+    if WINDOWS:  # which removes no file that this process has open, nor one of a writer's
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _lock(handle: int, wait: bool) -> None:
+    """Locks an open file. Raises OSError if another process holds the lock, and `wait` is false."""
+    if fcntl is not None:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
 
 
 @contextmanager
@@ -163,8 +182,10 @@ def _umask() -> int:
 
 
 def sync(path: Path) -> None:
-    """Asks the system to put a file or a folder on the disk."""
-    handle = os.open(path, os.O_RDONLY)
+    """Asks the system to put a file or a folder on the disk; Windows does so with files alone."""
+    if WINDOWS and path.is_dir():
+        return
+    handle = os.open(path, os.O_RDWR if WINDOWS else os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

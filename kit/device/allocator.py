@@ -41,7 +41,7 @@ def retain_freed_memory(device: torch.device) -> Iterator[None]:
 def _is_ours() -> bool:
     told = [name for name in os.environ if name.startswith("MALLOC_") and name.endswith("_")]
     tuned = "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "")
-    return not told and not tuned and "CS_GNU_LIBC_VERSION" in os.confstr_names
+    return not told and not tuned and "CS_GNU_LIBC_VERSION" in getattr(os, "confstr_names", {})
 
 
 def _set(options: Sequence[tuple[int, int]]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import resource
+import os
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,14 +16,36 @@ import torch
 from torch import Tensor
 
 from kit.device import ranks
+from kit.device.ranks import NCCL_OOM_TEXTS
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from kit.engine.learner import Learner
 
 # what torch, cuBLAS, cuDNN and C++ say; on a CPU it is a plain RuntimeError
-_WORDS = ("can't allocate memory", "out of memory", "ALLOC_FAILED", "std::bad_alloc", "not enough memory")
+_WORDS = (
+    "can't allocate memory",
+    "out of memory",
+    "ALLOC_FAILED",
+    "std::bad_alloc",
+    "not enough memory",
+    *NCCL_OOM_TEXTS,
+)
+# what cuDNN and cuBLAS say where they find no memory for themselves, and in other cases
+_GPU = (
+    "unable to find an engine to execute this computation",
+    "Unable to find a valid cuDNN algorithm",
+    "CUBLAS_STATUS_NOT_INITIALIZED",
+    "CUDNN_STATUS_NOT_INITIALIZED",
+    "CUDNN_STATUS_EXECUTION_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR",
+)
 _ONEDNN = ("could not create a primitive", "could not create a memory")  # it says no more, whatever it lacks
-LOW_MEMORY_BYTES = 512 * 2**20  # bytes below which it is memory that oneDNN lacks
+LOW_MEMORY_BYTES = 512 * 2**20  # bytes below which it is memory that such a library lacks
 _GROUP = Path("/sys/fs/cgroup")  # version 2, and 1
 _GROUPS = (
     (_GROUP / "memory.max", _GROUP / "memory.current"),
@@ -50,6 +73,8 @@ def is_out_of_memory(error: BaseException) -> bool:
         return False
     if any(words in str(error) for words in _ONEDNN):
         return device_memory(torch.device("cpu")).free < LOW_MEMORY_BYTES
+    if any(words in str(error) for words in _GPU):
+        return torch.cuda.is_available() and device_memory(torch.device("cuda")).free < LOW_MEMORY_BYTES
     return any(words in str(error) for words in _WORDS)
 
 
@@ -63,29 +88,53 @@ def device_memory(device: torch.device) -> DeviceMemory:
         free, _ = torch.cuda.mem_get_info(device)
         taken, kept = torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device)
         return DeviceMemory(taken, free + kept - taken)
+    if device.type == "mps":  # the memory is the machine's, of which torch takes so much at peak_during
+        taken, kept = torch.mps.current_allocated_memory(), torch.mps.driver_allocated_memory()
+        return DeviceMemory(taken, max(0, torch.mps.recommended_max_memory() - kept) + max(0, kept - taken))
     status = _numbers(Path("/proc/self/status"))
-    return DeviceMemory(status.get("VmRSS", 0), max(0, min(_free_bytes(status))) // ranks.local_world_size())
+    return DeviceMemory(
+        status.get("VmRSS", _most_resident()), max(0, min(_free_bytes(status))) // ranks.local_world_size()
+    )
 
 
 def peak_bytes(device: torch.device) -> int:
     """The most bytes that this process has held at once: of a GPU in tensors, of a CPU in all."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
-    kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return _numbers(Path("/proc/self/status")).get("VmHWM", kibibytes * 1024)
+    if device.type == "mps":  # which keeps what it once had
+        return int(torch.mps.driver_allocated_memory())
+    return _numbers(Path("/proc/self/status")).get("VmHWM", _most_resident())
+
+
+def _most_resident() -> int:
+    """The most bytes of this process that were in memory at once; 0 on Windows."""
+    if resource is None:
+        return 0
+    found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(found) * (1 if sys.platform == "darwin" else 1024)  # Linux counts in KiB, macOS in bytes
+
+
+def _total() -> int:
+    """The bytes of this machine's memory, where the system says it."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return _UNLIMITED
 
 
 def _free_bytes(status: Mapping[str, int]) -> Iterable[int]:
-    yield _numbers(Path("/proc/meminfo")).get("MemAvailable", _UNLIMITED)
+    there = _numbers(Path("/proc/meminfo"))
+    yield there["MemAvailable"] if "MemAvailable" in there else _total() - _most_resident()
     for limit, used in _GROUPS:
         try:
             most, now = int(limit.read_text()), int(used.read_text())
         except (OSError, ValueError):  # no such group, or "max"
             continue
         yield most - now + _reclaimable(limit) if most < _UNLIMITED else _UNLIMITED
-    space, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if space != resource.RLIM_INFINITY:
-        yield space - status.get("VmSize", 0)
+    if resource is not None:
+        space, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if space != resource.RLIM_INFINITY:
+            yield space - status.get("VmSize", 0)
 
 
 def _reclaimable(limit: Path) -> int:
@@ -133,14 +182,26 @@ def empty_cache(device: torch.device) -> None:
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
     else:
         trim_heap()
 
 
 def trim_heap() -> None:
     """Gives freed memory that the C library keeps for later back to the system, where it can."""
-    with suppress(OSError, AttributeError):
+    with suppress(
+        OSError, AttributeError, TypeError
+    ):  # the last on Windows, which has no library without a name
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def wait_for(device: torch.device) -> None:
+    """Waits until a device has done what was queued, so that a clock sees it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 def peak_during(device: torch.device, work: Callable[[], object]) -> int | None:
@@ -151,6 +212,8 @@ def peak_during(device: torch.device, work: Callable[[], object]) -> int | None:
         torch.cuda.reset_peak_memory_stats(device)
         work()
         return torch.cuda.max_memory_allocated(device) - before
+    if device.type != "cpu":
+        return None
     try:
         with Path("/proc/self/clear_refs").open("wb") as kernel:
             kernel.write(b"5")  # the high-water mark begins anew (proc(5))

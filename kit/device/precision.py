@@ -17,6 +17,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from kit.device import info as device_info
 from kit.device import ranks
 from kit.errors import ConfigError, KitWarning
 
@@ -72,28 +73,55 @@ def _autocast(device: torch.device, name: str) -> torch.autocast:
     return torch.autocast(device.type, dtype=DTYPES[name], enabled=name != "float32")
 
 
-def choose_device(name: str) -> torch.device:
-    """`auto` is a GPU where there is one, each rank's own. Raises ConfigError C10 for a device that is not there."""
-    own = ranks.local_rank()
+def choose_device(name: str, for_workers: bool = False) -> torch.device:
+    """`auto` is a GPU if torch can use one, each rank's own, else the CPU. A GPU becomes torch's current one.
+
+    With `for_workers` the device is only named: other processes use it, and this one keeps no memory on it. Warns
+    (W62) of an NVIDIA GPU that torch cannot use. Raises ConfigError C10 for a device that cannot compute.
+    """
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and own is not None:
-        name = f"cuda:{own}"
-    if name in ("cpu", "cuda") and own is None:
-        return torch.device(name)
+        name = _fastest_device()
+        if name == "cpu" and (reason := device_info.unusable_gpu()):
+            text = f"W62 this machine has an NVIDIA GPU that torch cannot use, kit uses the CPU: {reason}"
+            warnings.warn(KitWarning(text), stacklevel=2)
+    if name == "cuda" and ranks.local_rank() is not None:
+        name = f"cuda:{ranks.local_rank()}"
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device).item()  # some devices can be named and hold no numbers, such as meta
-    except (RuntimeError, AssertionError, NotImplementedError):
-        count = torch.cuda.device_count()
-        raise ConfigError(
-            f"no device {name!r} here; torch sees {count} GPUs",
-            code="C10",
-            hint=" or ".join(
-                ["device=auto", "device=cpu", *(f"device=cuda:{number}" for number in range(count))][:4]
-            ),
-        ) from None
+        if not for_workers:
+            _check_computes(device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise _no_device(name, error) from None
     return device
+
+
+def _fastest_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _check_computes(device: torch.device) -> None:
+    """Raises what torch raises if a device runs no kernel: meta holds no numbers, an old card has no kernels."""
+    if device.type != "cpu":
+        (torch.zeros(1, device=device) + 1).item()
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)  # else other libraries and threads take memory on GPU 0
+
+
+def _no_device(name: str, error: Exception) -> ConfigError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    count = torch.cuda.device_count()
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        reason = device_info.no_cuda_because()
+    elif "no kernel image" in reason:
+        reason = device_info.no_kernels_for(torch.device(name))
+    names = ["auto"] * ("no kernel" not in reason) + ["cpu", *(f"cuda:{number}" for number in range(count))]
+    return ConfigError(
+        f"device {name!r} cannot be used: {reason}",
+        code="C10",
+        hint=" or ".join(f"device={other}" for other in names if other != name)[:80],
+    )
 
 
 def resolve_auto(network: nn.Module, device: torch.device, asked: Precision) -> Precision:
@@ -134,9 +162,17 @@ def layouts(network: nn.Module, device: torch.device) -> tuple[str, ...]:
 def dtypes(device: torch.device) -> tuple[str, ...]:
     """The dtypes worth measuring on a device: float16 and bfloat16 where it computes in them."""
     if device.type == "cuda":
-        found = torch.cuda.is_bf16_supported(including_emulation=False)
-        return ("float32", *(["bfloat16"] if found else []), "float16")
+        return ("float32", *(["bfloat16"] if _multiplies_bfloat16(device) else []), "float16")
+    if device.type == "mps":
+        return ("float32", "float16")
     return ("float32", *(["bfloat16"] if has_bfloat16_units() else []))
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether a GPU multiplies bf16 in hardware: cards below 8.0 emulate it, without convolutions."""
+    if not torch.cuda.is_available():
+        return False
+    return bool(torch.version.hip) or torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def _overruns(module: nn.Module) -> bool:
@@ -154,7 +190,9 @@ def _overruns(module: nn.Module) -> bool:
 
 def _fastest(device: torch.device) -> str:
     if device.type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+        return "bfloat16" if _multiplies_bfloat16(device) else "float16"
+    if device.type == "mps":  # nobody has measured the others there
+        return "float32"
     return "bfloat16" if has_bfloat16_units() else "float32"
 
 

@@ -27,6 +27,7 @@ from kit.errors import KitError, RunError
 T = TypeVar("T")
 # how long a rank waits for the others; an ended rank is noticed at once, by its closed connection
 RANK_TIMEOUT = timedelta(minutes=30)
+NCCL_OOM_TEXTS = ("Failed to CUDA calloc", "Failed to CUDA malloc")  # NCCL's, of a GPU without memory for it
 FAILURE_KEY, MAX_FAILURE_CHARACTERS = "last words", 500
 
 
@@ -158,6 +159,12 @@ class Ranks:
         try:
             yield
         except RuntimeError as error:
+            if any(text in str(error) for text in ("out of memory", *NCCL_OOM_TEXTS)):
+                raise RunError(
+                    f"out of memory while ranks exchange: {_plainly(error)}",
+                    code="R02",
+                    hint="a smaller micro_batch_size or network",
+                ) from None
             words = ""
             with suppress(RuntimeError):
                 if self.store is not None and self.store.check([FAILURE_KEY]):

@@ -20,6 +20,7 @@ from kit.images.cache import Cache
 from kit.images.concat_cache import ConcatCache
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from kit.data.table import Table
@@ -67,7 +68,7 @@ class TrainBatches:
         seed: int = 0,
         fold: int = 0,
         workers: int | Literal["auto"] = "auto",
-        pin_memory: bool | None = None,
+        device: torch.device | None = None,
         rank: int = 0,
         ranks: int = 1,
         targets: np.ndarray | None = None,
@@ -77,7 +78,7 @@ class TrainBatches:
         self.targets = self.labels if targets is None else targets
         self.sampler, self.batch_size, self.seed, self.fold = sampler, batch_size, seed, fold
         self._loader = Loader(
-            ImageDataset(cache, size, augmenter=augmenter, seed=seed, fold=fold), workers, pin_memory
+            ImageDataset(cache, size, augmenter=augmenter, seed=seed, fold=fold), workers, device
         )
         self.steps = len(even_batches(len(self.order(0)), batch_size))
 
@@ -120,10 +121,10 @@ class PlainBatches:
         batch_size: int = 64,
         workers: int | Literal["auto"] = "auto",
         labels: np.ndarray | None = None,
-        pin_memory: bool | None = None,
+        device: torch.device | None = None,
     ) -> None:
         self.rows, self.batch_size, self.labels = np.asarray(rows, np.int64), batch_size, labels
-        self._loader = Loader(ImageDataset(cache, size, crop_share), workers, pin_memory)
+        self._loader = Loader(ImageDataset(cache, size, crop_share), workers, device)
 
     def __len__(self) -> int:
         return math.ceil(len(self.rows) / self.batch_size)

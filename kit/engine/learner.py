@@ -56,6 +56,7 @@ class Learner:
     steps_in_epoch: int = 0
     loss_sum: Tensor | None = None
     micro_batch_size: int | None = None  # images at a time, once memory ran out with more
+    mixes_on_host: bool = False  # once the device's memory was too small for a whole batch
     skipped: int = 0  # steps in a row that were left out
     # of the epoch that is begun: steps that were left out, and those that float16's scaler left out, on the device
     skipped_in_epoch: int = 0

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
+import shutil
 import signal
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from kit.core.cores import available_cores
+from kit.core.files import format_bytes
 from kit.core.randomness import generator
-from kit.errors import KitError, RunError
+from kit.errors import KitError, KitWarning, RunError
 from kit.images.cache import Cache
 from kit.images.concat_cache import ConcatCache
 from kit.images.reader import center_crop
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from kit.kinds import Augmenter
 
 Key = tuple[int, int, int]  # epoch, row, occurrence: what one image of a batch is
 WORKER_TIMEOUT_S = 300  # seconds without a batch after which a loader process counts as hung
+AHEAD = 4  # batches that each loader process makes in advance, if there is room for them
+SHARED_MEMORY = Path("/dev/shm")  # where Linux keeps what processes share; 64 MB in Docker by default
+SHARE_OF_FREE = 0.8  # of it that loaders may fill: other processes use it too
+MORE_SHARED_MEMORY = "docker run --shm-size=2g, or --ipc=host; workers=0 loads in this process"
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,17 +54,16 @@ class ImageDataset:
 
         The error is a value, because torch would rebuild a raised one from its text alone.
         """
-        import torch
-
-        pixels = np.empty((len(keys), self.size, self.size, 3), np.uint8)
         try:
+            made = _empty((len(keys), self.size, self.size, 3))
+            pixels = made.numpy()
             for place, key in enumerate(keys):
                 self._tell(key[1])
                 pixels[place] = self.image(*key)
         except KitError as error:
             return error
         self._tell(-1)
-        return torch.from_numpy(pixels)
+        return made
 
     def _tell(self, row: int) -> None:
         """Leaves word of the row that is being made, should this loader process die of it."""
@@ -92,12 +100,12 @@ class Loader:
     """Loads batches of keys in order, in this process or in loader processes, which live until `close`."""
 
     def __init__(
-        self, images: ImageDataset, workers: int | Literal["auto"], pin_memory: bool | None = None
+        self, images: ImageDataset, workers: int | Literal["auto"], device: torch.device | None = None
     ) -> None:
-        import torch
+        from kit.device.info import worker_count
 
-        self.images, self.workers = images, worker_count(workers)
-        self._pin = torch.cuda.is_available() if pin_memory is None else pin_memory
+        self.images, self.workers = images, worker_count(workers, device)
+        self._pin = device is not None and device.type == "cuda"
         self._plan: list[list[Key]] = []
         self._loader: Any = None
         self._at: Any = None
@@ -150,8 +158,10 @@ class Loader:
         import torch
         from torch.utils.data import DataLoader
 
+        largest = max(map(len, self._plan), default=0) * self.images.size**2 * 3
+        self.workers, ahead = fit_shared_memory(largest, self.workers)
         busy: dict[str, Any] = (
-            {"persistent_workers": True, "prefetch_factor": 4, "timeout": WORKER_TIMEOUT_S}
+            {"persistent_workers": True, "prefetch_factor": ahead, "timeout": WORKER_TIMEOUT_S}
             if self.workers
             else {}
         )
@@ -165,6 +175,59 @@ class Loader:
             pin_memory=self._pin,
             **busy,
         )
+
+
+def _empty(shape: tuple[int, ...]) -> Tensor:
+    """An uninitialised uint8 tensor, of a loader process in the memory that it shares with the main process.
+
+    torch would move it there in a thread of its own, whose errors leave the main process waiting. Raises RunError R03
+    if there is no space.
+    """
+    import torch
+    from torch.utils.data import get_worker_info
+
+    if get_worker_info() is None:
+        return torch.empty(shape, dtype=torch.uint8)
+    try:
+        storage = torch.UntypedStorage._new_shared(math.prod(shape))
+    except (RuntimeError, OSError) as error:
+        raise RunError(
+            f"a loader process got no shared memory for a batch: {str(error).splitlines()[0]}",
+            code="R03",
+            hint=MORE_SHARED_MEMORY,
+        ) from None
+    return torch.empty(0, dtype=torch.uint8).set_(storage).view(shape)
+
+
+def fit_shared_memory(batch: int, workers: int) -> tuple[int, int]:
+    """Loader processes, and the batches of so many bytes that each makes in advance, for which there is room.
+
+    Warns (W63) where fewer fit than are wanted.
+    """
+    from kit.device import ranks
+
+    if not workers or not SHARED_MEMORY.is_dir():
+        return workers, AHEAD
+    free = int(SHARE_OF_FREE * shutil.disk_usage(SHARED_MEMORY).free) // ranks.local_world_size()
+    fewer = [(count, 2) for count in range(workers, 0, -1)]
+    tried = [*((workers, ahead) for ahead in range(AHEAD, 2, -1)), *fewer, (1, 1)]
+    # beside those in advance, one is handed over and one is in use
+    fitting = next((pair for pair in tried if batch * (pair[0] * pair[1] + 2) <= free), (0, 0))
+    if fitting != (workers, AHEAD):
+        wanted, text = (
+            format_bytes(batch * (workers * AHEAD + 2)),
+            f"{fitting[0]} of {workers} loader processes",
+        )
+        if fitting[0]:
+            text += f", each {fitting[1]} batch{'es' * (fitting[1] > 1)} ahead"
+        warnings.warn(
+            KitWarning(
+                f"W63 {SHARED_MEMORY} has room for {format_bytes(free)}, loading would take {wanted}: {text}\n"
+                f"try: {MORE_SHARED_MEMORY}"
+            ),
+            stacklevel=2,
+        )
+    return fitting
 
 
 def _as_it_is(found: Any) -> Any:
@@ -183,24 +246,3 @@ def _one_thread() -> None:
     import cv2
 
     cv2.setNumThreads(0)
-
-
-def worker_count(workers: int | Literal["auto"], cuda: bool | None = None) -> int:
-    """Loader processes for a config's `workers`.
-
-    By default none on up to four cores without a GPU: the network uses them all, loading costs it 2 % of its time
-    (resnet18 at 128 px on 2 cores: 120 images/s of 122), and a process beside it 5 %. Up to 8 beside a GPU. Ranks
-    on one machine share its cores.
-    """
-    if workers != "auto":
-        return workers
-    from kit.device import ranks
-
-    if cuda is None:
-        import torch
-
-        cuda = torch.cuda.is_available()
-    mine = max(1, available_cores() // ranks.local_world_size())
-    if cuda:
-        return min(8, max(1, mine - 1))
-    return 0 if mine <= 4 else max(1, mine // 8)

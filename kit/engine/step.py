@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from kit.engine.batches import Batch
 
 T = TypeVar("T")
+BATCH = "batch"  # the part of a step that copies and mixes images
 Shares = list[tuple[float, Tensor]]  # how much each set of labels counts
 
 
@@ -72,29 +73,34 @@ def optimizer_step(
 ) -> Update[tuple[Tensor, Tensor]]:
     """One optimizer step over an effective batch; gives its mean loss and whether it was finite, on the device.
 
-    Mixing is drawn once for the whole batch, which then runs in micro-batches whose gradients add up. Where memory runs
+    Mixing is drawn once for the whole batch, which then runs in micro-batches whose gradients add up. If memory runs
     out, batch norm's buffers are put back and the step begins again with half the images at a time and the same draws.
-    Several ranks do so together; what they share of the step is added up once all of them have theirs. Raises RunError
-    R02 where one image does not fit, or the loss cannot be split.
+    If it runs out while the batch is copied or mixed, that is done in the machine's memory from then on. Several ranks
+    do so together; what they share of the step is added up once all of them have theirs. Raises RunError R02 if one
+    image does not fit, or the loss cannot be split.
     """
     learner.saved_buffers.save()
     learner.gradients = all_reduce.gradients_of(learner.network, learner.gradients, learner.ranks)
-    learner.phase = "batch"
-    images, shares = _apply_mixing(learner, loss, batch, plan, precision, progress)
+    mixed: tuple[Tensor, Shares] | None = None
     count = len(batch.step_rows)
     # the most rows that a rank has of the step: all ranks make as many parts
-    most = max(len(images), -(-count // learner.ranks.count))
+    most = max(len(batch), -(-count // learner.ranks.count))
     while True:
         size = _micro_batch_size(learner, loss, plan, most)
-        # what draws from torch's generator draws the same, however often the step begins
-        _seed(learner, plan)
         short = None
         try:
+            if mixed is None:
+                mixed = _apply_mixing(learner, loss, batch, plan, precision, progress)
+            images, shares = mixed
+            # what draws from torch's generator draws the same, however often the step begins
+            _seed(learner, plan)
             value = _gradients(learner, loss, images, shares, -(-most // size), count, precision)
         except Exception as error:
             if not memory.is_out_of_memory(error):
                 raise
             short = describe_oom(learner, count, size)
+            if learner.phase == BATCH:
+                learner.mixes_on_host = True
             if any(isinstance(module, nn.SyncBatchNorm) for module in learner.network.modules()):
                 raise sync_batch_norm_oom(short) from error
         if _any_rank_failed(learner, short is not None):
@@ -124,7 +130,9 @@ def _rank_salt(ranks: Ranks) -> tuple[int, ...]:
 def _apply_mixing(
     learner: Learner, loss: Loss, batch: Batch, plan: StepPlan, precision: Precision, progress: float
 ) -> tuple[Tensor, Shares]:
-    device = learner.device
+    """The whole batch, on the device, or in the machine's memory once the device's was too small for it."""
+    learner.phase = BATCH
+    device = torch.device("cpu") if learner.mixes_on_host else learner.device
     _seed(learner, plan)
     draws = randomness.generator(plan.seed, "mix", plan.fold, learner.step, *_rank_salt(learner.ranks))
     images = precision.to_layout(batch.images, device)
@@ -148,8 +156,10 @@ def _gradients(
     for number, part in enumerate(pieces):
         rows = slice(part[0], part[-1] + 1)
         learner.phase = "forward"
-        given = outputs(learner.network, images[rows], precision, learner.device)
-        summed = _sum_loss(loss, given.float(), [(share, labels[rows]) for share, labels in shares])
+        shown = precision.to_layout(images[rows], learner.device)  # nothing to do if they are there already
+        given = outputs(learner.network, shown, precision, learner.device)
+        labelled = [(share, labels[rows].to(learner.device, non_blocking=True)) for share, labels in shares]
+        summed = _sum_loss(loss, given.float(), labelled)
         learner.phase = "backward"
         if learner.gradients is not None and number == len(pieces) - 1:
             learner.gradients.expect_last_pass()
@@ -213,11 +223,11 @@ def _halve_micro_batch(learner: Learner, short: OutOfMemory | None, loss: Loss) 
 def _waits(learner: Learner) -> bool:
     """Whether a step waits for what it computed before the weights move: always on a CPU, where that costs nothing.
 
-    On a GPU torch's fused optimizers leave a step out by themselves, as their answer to gradient scaling: whatever is
-    not finite is found_inf.
+    On CUDA torch's fused optimizers leave a step out by themselves, as their answer to gradient scaling: whatever is
+    not finite is found_inf. On MPS its fused Adam does not look at found_inf.
     """
     fused = all(group.get("fused") for group in learner.optimizer.param_groups)
-    return learner.device.type == "cpu" or not fused
+    return learner.device.type != "cuda" or not fused
 
 
 def _move(learner: Learner) -> None:

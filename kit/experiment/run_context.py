@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ from kit.config.models import Experiment
 from kit.config.workspace import Workspace
 from kit.core import randomness
 from kit.core.progress import Progress, Work
+from kit.core.stopping import Stop
 from kit.data.duplicates import warn_train_test_overlap
 from kit.data.folds import Folds, make_folds
 from kit.data.table import Table, test_table, train_table
 from kit.device.compiling import check_compiler
+from kit.device.info import device_line
 from kit.device.precision import Precision, choose_device, resolve_auto, warn_of_other_dtype
 from kit.device.ranks import ALONE, Ranks
 from kit.engine import fit
@@ -39,6 +42,7 @@ from kit.experiment.techniques import OpenPlugins, build_learner, open_technique
 from kit.experiment.tracking import Trackers
 from kit.experiment.warm_start import check_unseen, initial_checkpoint
 from kit.kinds import Loss, Metric
+from kit.kinds.executor import JobResult
 from kit.model import network
 from kit.runs.naming import rename_classes
 from kit.runs.run import Run, check_unchanged, provenance
@@ -61,6 +65,19 @@ class RunContext:
     taught: PseudoRows | None = None  # by teachers, where the experiment names pseudo-labels
     rename: Mapping[str, str] = field(default_factory=dict)  # the data.rename that names the table's classes
     ranks: Ranks = ALONE  # the processes that train the run together
+
+    @property
+    def asked(self) -> Precision:
+        """The precision that the config asks for, with its `auto`."""
+        return Precision.of(self.workspace.experiment.model_dump())
+
+    def config_for_workers(self) -> dict[str, Any]:
+        """The resolved config, but for the dtypes: a worker chooses `auto` for its own device."""
+        return {**self.resolve_config(), **self.asked.config(), "executor": None}
+
+    def device_line(self) -> Progress:
+        """The device on which the run trains, in words."""
+        return device_line(self.device, self.precision, self.experiment.workers, ranks=self.ranks.count)
 
     def training_rows(self, fold: int) -> np.ndarray:
         """Positions of the rows that a fold's model trains on."""
@@ -137,7 +154,7 @@ def prepare_run(
 
 def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Work[RunContext]:
     experiment = workspace.experiment
-    device = choose_device(experiment.device)
+    device = choose_device(experiment.device, for_workers=experiment.executor is not None)
     if experiment.compile:
         check_compiler(device)
     trackers = Trackers.open(experiment, workspace.root) if ranks.is_zero else Trackers()
@@ -202,9 +219,10 @@ def _with_batch(setting: RunContext) -> Work[RunContext]:
         count, lr = int(run.config["batch_size"]), run.config["optimizer"]["lr"]
         optimizer = techniques.optimizer.model_copy(update={"lr": lr})
     else:
-        rows = min(len(setting.training_rows(fold)) for fold in range(setting.folds.count))
-        table = setting.loaded.table
-        most = largest_batch(techniques, setting.experiment, table, setting.precision, setting.device, rows)
+        if setting.workspace.experiment.executor is None:
+            most = _largest_batch(setting)
+        else:
+            most = yield from _largest_batch_of_a_worker(setting)
         count = setting.ranks.all_reduce_min(most) * setting.ranks.count  # of which each takes its part
         optimizer = scale_lr(techniques.optimizer, count)
         lr = getattr(optimizer, "lr", 0.0)
@@ -217,6 +235,46 @@ def _with_batch(setting: RunContext) -> Work[RunContext]:
         experiment=setting.experiment.model_copy(update={"batch_size": count}),
         techniques=replace(techniques, optimizer=optimizer, stages=stages),
     )
+
+
+def _largest_batch(setting: RunContext) -> int:
+    rows = min(len(setting.training_rows(fold)) for fold in range(setting.folds.count))
+    return largest_batch(
+        setting.techniques, setting.experiment, setting.loaded.table, setting.precision, setting.device, rows
+    )
+
+
+@dataclass(frozen=True)
+class BatchJob:
+    """A run whose largest batch a worker is to measure: plain data."""
+
+    root: str
+    config: Mapping[str, Any]
+    run: str
+
+
+def measure_batch(job: BatchJob, stop: Stop) -> Work[int]:
+    """The most rows that a step of a run can have on this process's device."""
+    workspace = Workspace(Path(job.root), dict(job.config))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", KitWarning)  # shown where the run was prepared
+        setting = yield from _open(workspace, Run(workspace.runs / job.run), None, ALONE)
+    return _largest_batch(setting)
+
+
+def _largest_batch_of_a_worker(setting: RunContext) -> Work[int]:
+    """Measured where the folds train, which may be another machine; this process takes no memory of a GPU for it."""
+    job = BatchJob(str(setting.workspace.root), setting.config_for_workers(), setting.run.name)
+    executor = open_executor(setting.workspace, setting.experiment.device)
+    with closing(executor.map(measure_batch, [job], Stop())) as events:
+        for event in events:
+            if isinstance(event, JobResult):
+                if event.error is not None:
+                    raise event.error
+                return int(event.result)
+            if event.step.line:
+                yield event.step
+    raise AssertionError("an executor ends each of its jobs")
 
 
 def _check_rows(setting: RunContext) -> None:
@@ -323,7 +381,7 @@ def _batches(setting: RunContext, fold: int, stage: OpenStage) -> TrainBatches:
         seed=experiment.seed,
         fold=fold,
         workers=experiment.workers,
-        pin_memory=setting.device.type == "cuda",
+        device=setting.device,
         rank=setting.ranks.rank,
         ranks=setting.ranks.count,
     )
@@ -335,7 +393,9 @@ def plan_of(setting: RunContext, fold: int) -> StepPlan:
     return StepPlan(experiment.seed, fold, experiment.micro_batch_size, experiment.clip_grad_norm)
 
 
-def prediction_batches(loaded: Loaded, experiment: Experiment, rows: np.ndarray) -> PlainBatches:
+def prediction_batches(
+    loaded: Loaded, experiment: Experiment, rows: np.ndarray, device: torch.device | None = None
+) -> PlainBatches:
     """Rows as prediction sees them, each once, in order."""
     return PlainBatches(
         cache=loaded.cache,
@@ -344,6 +404,7 @@ def prediction_batches(loaded: Loaded, experiment: Experiment, rows: np.ndarray)
         crop_share=experiment.crop_share,
         batch_size=experiment.batch_rows(),
         workers=experiment.workers,
+        device=device,
     )
 
 

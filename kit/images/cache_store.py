@@ -10,7 +10,6 @@ import io
 import json
 import mmap
 import os
-import sys
 import time
 import zipfile
 import zlib
@@ -24,8 +23,10 @@ import numpy as np
 from kit.core import files
 from kit.core.legible import legible
 
-if sys.platform != "win32":
+try:
     import fcntl
+except ImportError:  # Windows, which removes no file that is mapped
+    fcntl = None  # type: ignore[assignment]
 
 SCHEMA = 1
 HASHES = "hashes.json"
@@ -198,7 +199,7 @@ class UsageLock:
     def __init__(self, folder: Path, alone: bool = False) -> None:
         """Raises BlockingIOError where `alone` is asked for and others use the store."""
         self._file = os.open(folder / LAST_USE_FILE, os.O_RDWR | os.O_CREAT, 0o666)
-        if sys.platform != "win32":
+        if fcntl is not None:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
         if not alone:
             os.utime(self._file)

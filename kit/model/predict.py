@@ -156,9 +156,8 @@ def predict_all(
         predictor.network.eval()
     for batch in batches:
         for predictor, kept in zip(predictors, found, strict=True):
-            images = predictor.precision.to_layout(batch.images, predictor.device)
             made = yield from predict_with_oom_retry(
-                predictor, images, views, merge, groups, Progress(task, done, rows)
+                predictor, batch.images, views, merge, groups, Progress(task, done, rows)
             )
             kept.append(made.cpu().numpy())
         done += len(batch.rows)
@@ -182,15 +181,18 @@ def predict_with_oom_retry(
     groups: SafeBatchSize,
     at: Progress,
 ) -> Work[Tensor]:
-    """What a network says of images, of fewer at a time where memory runs out.
+    """What a network says of images, wherever they are, of fewer at a time where memory runs out.
 
     Raises RunError R02 where one does not fit.
     """
     while True:
         size = min(groups.size or len(images), len(images))
         try:
-            parts = [images[part[0] : part[-1] + 1] for part in even_batches(len(images), size)]
-            return torch.cat([predictor.predict_views(part, views, merge) for part in parts])
+            found = []
+            for part in even_batches(len(images), size):
+                arranged = predictor.precision.to_layout(images[part[0] : part[-1] + 1], predictor.device)
+                found.append(predictor.predict_views(arranged, views, merge))
+            return torch.cat(found)
         except Exception as error:
             if not memory.is_out_of_memory(error):
                 raise

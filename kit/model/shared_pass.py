@@ -91,10 +91,9 @@ def _predict_passes(
         for cutter, those in cutters:
             for part, images in cutter.rebatch(batch):
                 for reader in those:
-                    arranged = reader.predictor.precision.to_layout(images, reader.predictor.device)
                     at = Progress(task, done, total, detail)
                     shares = yield from predict_with_oom_retry(
-                        reader.predictor, arranged, reader.views, reader.merge, groups, at
+                        reader.predictor, images, reader.views, reader.merge, groups, at
                     )
                     reader.found[reader.places[part]] = shares.cpu().numpy()
                     done += len(images)

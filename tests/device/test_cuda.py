@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from kit.commands._menu import run
 from kit.device import memory
 from tests.drawing import draw_competition
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU, and KIT_GPU_TESTS=1")
 
 NETWORK = ["backbone=timm", "backbone.arch=resnet18", "image_size=128", "cache_size=128", "precision=float32"]
 
@@ -52,10 +53,22 @@ def test_the_peak_is_foretold_within_five_percent(
     assert foretold == pytest.approx(measured, rel=0.05)
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-def test_a_run_trains_predicts_and_resumes_in_every_precision(competition: Path, precision: str) -> None:
-    config = [f"precision={precision}", "loss=cutmix", "save_every_steps=2", "epochs=2"]
+def test_a_run_trains_predicts_and_resumes_in_every_precision(
+    competition: Path, precision: str, optimizer: str
+) -> None:
+    config = [
+        f"precision={precision}",
+        f"optimizer={optimizer}",
+        "loss=cutmix",
+        "save_every_steps=2",
+        "epochs=2",
+    ]
     assert run(["train", "--name", "r", *config]) == 0
+    (competition / "runs/r/fold-0/oof.parquet").unlink()
+    shutil.rmtree(competition / "runs/r/fold-0/0002")
+    assert run(["train", "--name", "r", *config]) == 0  # the last epoch once more
     assert run(["tta", "--checkpoints", "runs/r", "--views", "hflip"]) == 0
     scores = json.loads((competition / "runs/r/fold-0/log.jsonl").read_text().splitlines()[-1])
     assert scores["train_loss"] > 0

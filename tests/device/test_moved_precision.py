@@ -17,12 +17,14 @@ from kit.device.precision import Precision
 from kit.engine.learner import Learner, learner
 from kit.errors import CheckpointError, KitWarning
 from kit.experiment.restore import load_for_prediction, precision_of
+from kit.experiment.run_context import prepare_run
 from kit.model import checkpoints
 from kit.runs.run import Run
 from kit.stages.bundles.packing import bundle
 from kit.stages.bundles.predicting import PredictionInput, predict_bundle
 from kit.stages.final.jobs import on_all_rows
 from kit.stages.prediction.tta import tta
+from kit.stages.training.parallel import jobs_of
 from kit.stages.training.soup import soup
 from kit.stages.training.train import train
 from tests.drawing import draw_competition
@@ -72,11 +74,12 @@ def test_a_run_of_auto_predicts_in_the_dtype_of_the_device_and_says_so_once(move
         assert load_for_prediction(newest(moved), moved, CPU).precision.predict == "float32"
 
 
-@pytest.mark.parametrize(("supported", "dtype"), [(True, "bfloat16"), (False, "float16")])
+@pytest.mark.parametrize(("capability", "dtype"), [((8, 0), "bfloat16"), ((7, 5), "float16")])
 def test_a_gpu_without_bfloat16_predicts_in_float16(
-    moved: Path, monkeypatch: pytest.MonkeyPatch, supported: bool, dtype: str
+    moved: Path, monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], dtype: str
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: supported)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     about = checkpoints.load(newest(moved)).about
     network = torch.nn.Conv2d(3, 4, 3)
     with warnings.catch_warnings():
@@ -111,6 +114,17 @@ def test_a_named_dtype_stays(tmp_path: Path, bfloat16_units: Units) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", KitWarning)
         assert load_for_prediction(newest(root), root, CPU).precision.predict == "bfloat16"
+
+
+def test_workers_of_an_executor_choose_for_their_own_device(moved: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        setting = finish(prepare_run(Workspace.open(moved), Run(moved / "runs/r")))
+    for fold in (0, 1):
+        (moved / f"runs/r/fold-{fold}/oof.parquet").unlink()
+    for job in jobs_of(setting, [0, 1]):
+        assert (job.config["precision"], job.config["layout"]) == ("auto", "auto")
+        assert job.config["batch_size"] == 8
 
 
 def test_kit_final_and_a_soup_ask_for_what_the_run_asked_for(moved: Path) -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
+from kit.device import info as device_info
 from kit.device import precision
+from kit.device.info import device_line
 from kit.device.precision import Precision, choose_device, resolve_auto
-from kit.errors import ConfigError
+from kit.errors import ConfigError, KitWarning
 
 DENSE = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3))
 DEPTHWISE = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3, groups=8), nn.BatchNorm2d(8))
@@ -86,19 +93,17 @@ def test_a_convolution_that_ends_torch_in_channels_last_is_trained_contiguous(
 ) -> None:
     network = nn.Sequential(nn.Conv2d(channels, 8, kernel, stride))
     assert resolve_auto(network, CPU, AUTO).layout == ("channels_last" if safe else "contiguous")
-    assert (
-        resolve_auto(network, torch.device("cuda"), Precision("float32", "auto", "auto")).layout
-        == "channels_last"
-    )
+    gpu = torch.device("cuda")
+    assert resolve_auto(network, gpu, Precision("float32", "auto", "auto")).layout == "channels_last"
     if not safe:
         with pytest.raises(ConfigError, match="C18"):
             resolve_auto(network, CPU, Precision("auto", "auto", "channels_last"))
 
 
-@pytest.mark.parametrize(("supported", "best"), [(True, "bfloat16"), (False, "float16")])
-def test_the_rule_on_a_gpu(monkeypatch: pytest.MonkeyPatch, supported: bool, best: str) -> None:
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: supported)
-    assert resolve_auto(DEPTHWISE, torch.device("cuda"), AUTO) == Precision(best, best, "channels_last")
+@pytest.mark.parametrize(("capability", "best"), [((8, 0), "bfloat16"), ((7, 5), "float16")])
+def test_the_rule_on_a_gpu(monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], best: str) -> None:
+    pretend_gpus(monkeypatch, [((9, 0) if best == "float16" else (7, 0)), capability])
+    assert resolve_auto(DEPTHWISE, torch.device("cuda:1"), AUTO) == Precision(best, best, "channels_last")
 
 
 def test_what_is_named_stays_and_predicting_follows_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,6 +119,102 @@ def test_a_choice_chosen_again_is_the_same() -> None:
     assert resolve_auto(DEPTHWISE, CPU, first) == first
 
 
+def pretend_gpus(monkeypatch: pytest.MonkeyPatch, capabilities: Sequence[tuple[int, int]]) -> None:
+    """torch says that there are GPUs of these compute capabilities, the first one current."""
+
+    def number(device: torch.device | int) -> int:
+        return device if isinstance(device, int) else device.index or 0
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(capabilities))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(capabilities))
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capabilities[number(device)])
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"GPU {number(device)}")
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_90"])
+
+
+def test_cuda_without_a_gpu_is_an_error_with_torchs_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_gpus(monkeypatch, [])
+    monkeypatch.setattr(torch.version, "cuda", None)
+    with pytest.raises(
+        ConfigError, match="C10 device 'cuda' cannot be used: torch .* is built without CUDA"
+    ) as told:
+        choose_device("cuda")
+    assert told.value.hint == "device=auto or device=cpu"
+
+
+def old_driver() -> None:
+    raise RuntimeError("The NVIDIA driver on your system is too old (found version 11040).\nUpdate it")
+
+
+def test_auto_that_falls_back_to_the_cpu_beside_a_driver_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pretend_gpus(monkeypatch, [])
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(torch.version, "cuda", "12.8")
+    monkeypatch.setattr(torch.cuda, "init", old_driver)
+    monkeypatch.setattr(device_info, "DRIVER_FILES", (tmp_path / "nvidia0",))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", KitWarning)
+        assert choose_device("auto") == CPU  # no driver: a machine without a GPU
+    (tmp_path / "nvidia0").touch()
+    with pytest.warns(
+        KitWarning, match=r"W62 .*driver on your system is too old \(found version 11040\); .*CUDA 12.8"
+    ):
+        assert choose_device("auto") == CPU
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", KitWarning)
+        assert choose_device("auto") == CPU  # the user has hidden it
+
+
+def test_a_gpu_without_kernels_is_an_error_and_not_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_gpus(monkeypatch, [(3, 7)])
+
+    def fail(device: torch.device) -> None:
+        raise RuntimeError(
+            "CUDA error: no kernel image is available for execution on the device\nCompile with ..."
+        )
+
+    monkeypatch.setattr(precision, "_check_computes", fail)
+    with pytest.raises(
+        ConfigError, match=r"C10 .* no kernels for cuda:0 GPU 0 \(sm_37\), but for sm_75, sm_90"
+    ):
+        choose_device("auto")
+
+
+def test_a_command_whose_workers_compute_tries_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_gpus(monkeypatch, [(8, 0)])
+    monkeypatch.setattr(torch, "zeros", None)  # a tensor there would keep memory of the GPU
+    assert choose_device("auto", for_workers=True) == torch.device("cuda")
+
+
+def test_a_numbered_gpu_becomes_torchs_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_gpus(monkeypatch, [(8, 0), (8, 0)])
+    current = []
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    monkeypatch.setattr(torch, "zeros", lambda *_, device: torch.ones(1))
+    assert choose_device("cuda:1") == torch.device("cuda:1")
+    assert current == [torch.device("cuda:1")]
+
+
+def test_the_line_of_a_device_names_its_dtype_memory_format_and_loaders(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    chosen = Precision("float32", "bfloat16", "channels_last")
+    line = device_line(CPU, chosen, 2)
+    assert (line.task, line.line) == ("device", True)
+    assert (
+        line.detail
+        == "cpu with 4 threads, float32 (predicting in bfloat16), channels_last, 2 loader processes"
+    )
+    assert "threads, bfloat16, channels_last" in device_line(CPU, chosen, 2, trains=False).detail
+    pretend_gpus(monkeypatch, [(8, 0), (8, 0)])
+    assert device_line(torch.device("cuda:1"), chosen, 8).detail.startswith("cuda:1 GPU 1, float32")
+
+
 @pytest.mark.parametrize("name", ["warp", "cuda:99", "meta", ""])
 def test_a_device_that_is_not_there_is_an_error(name: str) -> None:
     with pytest.raises(ConfigError, match="C10"):
@@ -127,3 +228,9 @@ def test_batches_are_arranged_without_a_copy_where_they_are_so_already() -> None
         == images.data_ptr()
     )
     assert Precision("float32", "float32", "contiguous").to_layout(images, CPU).is_contiguous()
+
+
+def test_tests_see_no_gpu() -> None:
+    """They promise equal bits; tests/device/test_cuda.py runs with KIT_GPU_TESTS=1."""
+    assert os.environ.get("KIT_GPU_TESTS") or not torch.cuda.is_available()
+    assert os.environ.get("KIT_GPU_TESTS") or os.environ["CUDA_VISIBLE_DEVICES"] == ""

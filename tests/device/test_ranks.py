@@ -9,7 +9,9 @@ import pytest
 
 from kit.config.workspace import Workspace
 from kit.core.progress import finish
+from kit.device.ranks import Ranks
 from kit.engine.batches import TrainBatches
+from kit.errors import RunError
 from kit.experiment.run_context import RunContext, prepare_run
 from kit.kinds import Augmenter, Sampler
 from kit.kinds.registry import locations
@@ -58,3 +60,15 @@ def test_a_rank_that_begins_within_an_epoch_goes_on_as_if_it_had_not_stopped(set
     all_of_it = list(batches(setting, "shuffled", 1, 2).epoch(0))
     rest = list(batches(setting, "shuffled", 1, 2).epoch(0, first_step=3))
     assert [batch.rows.tolist() for batch in rest] == [batch.rows.tolist() for batch in all_of_it[3:]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "NCCL error: unhandled cuda error, Cuda failure 2 'out of memory'",
+        "ncclUnhandledCudaError: Call to CUDA function failed. Last error: Failed to CUDA calloc async 608 bytes",
+    ],
+)
+def test_memory_that_nccl_does_not_get_is_no_lost_rank(text: str) -> None:
+    with pytest.raises(RunError, match="R02 out of memory while ranks exchange"), Ranks().communicate():
+        raise RuntimeError(text)

@@ -7,23 +7,28 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from kit.config.models import Data
 from kit.core.batching import even_batches
+from kit.core.cores import available_cores
 from kit.core.progress import finish
 from kit.core.randomness import generator
+from kit.device.info import worker_count
 from kit.engine import loader as loader_module
 from kit.engine.batches import Batch, PlainBatches, TrainBatches, occurrence_index
-from kit.engine.loader import ImageDataset, Loader, worker_count
+from kit.engine.loader import ImageDataset, Loader
 from kit.errors import DataError, KitError, PluginError, RunError
 from kit.images.cache import Cache, Geometry, fill_cache
 from kit.images.reader import center_crop
 from kit.kinds import Augmenter, Sampler
+from kit.plugins.executor.processes import Processes
 
 SIZE = 24
 LABELS = np.array([0] * 14 + [1] * 4 + [2] * 3)
@@ -306,7 +311,18 @@ def test_occurrences_count_from_the_first_time() -> None:
 def test_auto_workers_leave_the_cores_to_the_network(
     cores: int, cpu: int, cuda: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loader_module, "available_cores", lambda: cores)
-    assert worker_count("auto", cuda=False) == cpu
-    assert worker_count("auto", cuda=True) == cuda
-    assert worker_count(5, cuda=False) == 5
+    monkeypatch.setattr("kit.device.info.available_cores", lambda: cores)
+    assert worker_count("auto", torch.device("cpu")) == cpu
+    assert worker_count("auto", torch.device("cuda")) == cuda
+    assert worker_count(5, torch.device("cpu")) == 5
+
+
+def test_workers_of_an_executor_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(16))
+    monkeypatch.setattr("kit.core.cores.Path", lambda name: Path("/nonexistent"))  # no quota
+    assert available_cores() == 16
+    four = Processes(workers=4)._settings(0, 4)
+    assert four["KIT_CORES"] == "4"
+    monkeypatch.setenv("KIT_CORES", four["KIT_CORES"])
+    assert available_cores() == 4
+    assert worker_count("auto", torch.device("cuda")) == 3

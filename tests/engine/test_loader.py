@@ -1,10 +1,15 @@
-"""A loader process that dies or hangs is told with the image that it was at."""
+"""Loader processes: one that dies or hangs is told with its image, and all stay within the shared memory."""
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
+import warnings
+from collections import namedtuple
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,3 +45,80 @@ def test_the_image_is_named(cache: Cache, monkeypatch: pytest.MonkeyPatch, fault
         list(loader.load(plan))
     assert "look at that image" in caught.value.hint
     assert no_children()
+
+
+@pytest.mark.parametrize(
+    ("free", "fits"),
+    [
+        (200, (8, 4)),  # 8 x 4 batches and two more: 34 batches of 4.8 MB are 164 MB
+        (160, (8, 3)),
+        (110, (8, 2)),
+        (64, (4, 2)),  # what Docker gives
+        (30, (1, 2)),
+        (20, (1, 1)),
+        (10, (0, 0)),
+    ],
+)
+def test_loaders_that_shared_memory_cannot_hold_are_fewer(
+    monkeypatch: pytest.MonkeyPatch, free: int, fits: tuple[int, int]
+) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(loader_module, "SHARED_MEMORY", Path("/"))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(0, 0, free * 2**20))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert loader_module.fit_shared_memory(32 * 224 * 224 * 3, 8) == fits
+    said = "".join(str(one.message) for one in caught)
+    assert ("W63" in said and "--shm-size" in said) is (fits != (8, 4))
+
+
+SMALL = """
+import sys, warnings
+from pathlib import Path
+import numpy as np
+import torch
+from kit.engine import loader
+from kit.engine.loader import ImageDataset, Loader
+
+class Blank:
+    paths = ["x.png"] * 64
+    def __getitem__(self, row):
+        return np.full((128, 128, 3), row, np.uint8)
+
+warnings.simplefilter("ignore")
+if sys.argv[1] == "unchecked":
+    loader.fit_shared_memory = lambda batch, workers: (workers, loader.AHEAD)
+loaded = Loader(ImageDataset(Blank(), 128), workers=4)
+plan = [[(0, row, 0) for row in range(start, start + 8)] for start in range(0, 64, 8)]
+try:
+    found = [int(batch[0, 0, 0, 0]) for batch in loaded.load(plan)]
+    print(found, loaded.workers)
+except loader.RunError as error:
+    print(error)
+finally:
+    loaded.close()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts a /dev/shm of its own")
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("checked", "[0, 8, 16, 24, 32, 40, 48, 56] 1"),
+        ("unchecked", "R03 a loader process got no shared memory for a batch"),
+    ],
+)
+def test_a_real_small_shared_memory_neither_hangs_nor_blames_an_image(how: str, said: str) -> None:
+    mount = 'mount -t tmpfs -o size=2m tmpfs /dev/shm && exec "$@"'
+    command = ["unshare", "--map-root-user", "--mount", "sh", "-c", mount, "sh"]
+    if subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine lets nobody mount")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [*command, sys.executable, "-c", SMALL, how],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.stdout.startswith(said), done.stderr

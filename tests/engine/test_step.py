@@ -367,6 +367,61 @@ def test_out_of_memory_is_known_by_its_type_or_its_words() -> None:
     assert not memory.is_out_of_memory(ValueError(TOLD))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GET was unable to find an engine to execute this computation",
+        "FIND was unable to find an engine to execute this computation",
+        "Unable to find a valid cuDNN algorithm to run convolution",
+        "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR",
+    ],
+)
+def test_a_gpu_library_that_fails_is_out_of_memory_if_memory_is_scarce(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(memory, "device_memory", lambda device: memory.DeviceMemory(0, 2**30))
+    assert not memory.is_out_of_memory(RuntimeError(text))
+    monkeypatch.setattr(memory, "device_memory", lambda device: memory.DeviceMemory(0, 2**20))
+    assert memory.is_out_of_memory(RuntimeError(text))
+
+
+@pytest.mark.parametrize("where", ["copied", "mixed"])
+def test_memory_that_ends_while_a_batch_is_copied_or_mixed_costs_no_step(
+    monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    free, tight = new(Tight(10)), new(Tight(10))
+    mixup = {"name": "mixup", "base": "label_smoothing"}
+    run(free, mixup)
+    loss = opened(mixup)
+    owner, name = (Precision, "to_layout") if where == "copied" else (type(loss), "mix")
+    real, left = getattr(owner, name), [1]
+
+    def once(self: Any, *given: Any) -> Any:
+        if left:
+            left.clear()
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return real(self, *given)
+
+    monkeypatch.setattr(owner, name, once)
+    stage = fit.FitStage(2, Drawn(), loss, Scheduler.open("cosine"))
+    (short,) = [e for e in fit.fit(tight, [stage], StepPlan(3, 0), FLOAT) if isinstance(e, OutOfMemory)]
+    assert "out of memory (batch, epoch 1, step 1) with 10 images at a time" in str(short)
+    assert tight.mixes_on_host
+    torch.testing.assert_close(tight.network.state_dict(), free.network.state_dict(), rtol=1e-5, atol=1e-6)
+
+
+def test_a_batch_that_never_fits_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Precision, images: Tensor, device: torch.device) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Precision, "to_layout", fail)
+    with pytest.raises(RunError, match=r"R02 out of memory \(batch, epoch 1, step 1\) with one image"):
+        run(new(Tight(10)))
+
+
 def test_onednn_s_one_text_for_everything_is_out_of_memory_where_memory_is_scarce(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

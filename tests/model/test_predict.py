@@ -10,11 +10,11 @@ import torch
 import ttach
 from torch import nn
 
-from kit.core.progress import finish
+from kit.core.progress import Progress, ResultOf, finish
 from kit.device.precision import Precision
 from kit.engine.batches import Batch
 from kit.kinds import Classes, Loss, Views
-from kit.model.predict import Predictor, open_views, predict_all
+from kit.model.predict import Predictor, SafeBatchSize, open_views, predict_all, predict_with_oom_retry
 
 PLAIN = Precision("float32", "float32", "contiguous")
 
@@ -102,3 +102,26 @@ def test_the_geometric_mean_of_several_labels_is_that_of_yes_and_no_for_each_cla
     np.testing.assert_allclose(found, (by_hand / (by_hand + no)).numpy(), rtol=1e-4)
     (mean,) = finish(predict_all([member], Counted(), views, "mean", 10, "x"))
     np.testing.assert_allclose(mean, yes.mean(0).numpy(), rtol=1e-5)
+
+
+def test_memory_that_ends_while_images_are_copied_costs_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Precision.to_layout
+
+    def few(self: Precision, images: torch.Tensor, device: torch.device) -> torch.Tensor:
+        if len(images) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(self, images, device)
+
+    images = torch.randint(0, 256, (8, 3, 6, 6), dtype=torch.uint8)
+    predictor = Predictor(Skewed(0), Loss.open("cross_entropy"), PLAIN)
+    whole = predictor.probabilities(images)
+    monkeypatch.setattr(Precision, "to_layout", few)
+    work = predict_with_oom_retry(
+        predictor, images, [lambda images: images], "mean", SafeBatchSize(), Progress("tta", 0, 8)
+    )
+    lines = ResultOf(work)
+    assert [line.detail.partition(" with ")[2].partition(":")[0] for line in lines] == [
+        "8 images at a time",
+        "4 images at a time",
+    ]
+    torch.testing.assert_close(lines.result, whole)

@@ -25,7 +25,8 @@ def work(pipe: Connection, settings: Mapping[str, str]) -> None:
     """
     for number in SIGNALS:  # the process that hands out jobs hears them, and asks
         signal.signal(number, signal.SIG_IGN)
-    os.setpgid(0, 0)  # with its loader processes it can be ended as one
+    if hasattr(os, "setpgid"):  # not on Windows
+        os.setpgid(0, 0)  # with its loader processes it can be ended as one
     multiprocessing.set_start_method(
         None, force=True
     )  # its loader processes start as those of any process do

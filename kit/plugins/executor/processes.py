@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import Field
 
-from kit.core.cores import available_cores
+from kit.core.cores import PART_OF_CORES, available_cores
 from kit.core.stopping import Stop
 from kit.kinds import Executor, Function, JobEvents, JobProgress, JobResult
 from kit.kinds.executor import cancellation_error, worker_lost_error
@@ -64,9 +64,10 @@ class Processes(Executor):
         return (named.split(",") if named else [str(n) for n in range(64)])[: torch.cuda.device_count()]
 
     def _settings(self, place: int, count: int) -> dict[str, str]:
-        """The environment of a worker: its threads, and the one GPU that it sees."""
+        """The environment of a worker: its available_cores and threads, and the one GPU that it sees."""
         threads, gpus = str(self.threads or max(1, available_cores() // count)), self._gpus()
         made = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), threads)
+        made[PART_OF_CORES] = str(max(1, available_cores() // count))
         return {**made, "CUDA_VISIBLE_DEVICES": gpus[place % len(gpus)]} if gpus else made
 
 
@@ -81,9 +82,10 @@ class _Worker:
 
     def end(self) -> None:
         """Ends it with all that it has started."""
-        for kill in (os.killpg, os.kill):  # it may not have come to lead a group yet
+        if hasattr(os, "killpg"):  # not on Windows
             with suppress(ProcessLookupError, PermissionError):
-                kill(self.process.pid or 0, signal.SIGKILL)
+                os.killpg(self.process.pid or 0, signal.SIGKILL)
+        self.process.kill()  # it may not have come to lead a group yet
         self.process.join()
         self.pipe.close()
 

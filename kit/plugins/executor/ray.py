@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from kit.core.cores import PART_OF_CORES
 from kit.core.progress import Progress
 from kit.core.stopping import Stop
 from kit.errors import ConfigError, RunError
@@ -195,6 +196,7 @@ class _Tasks:
         self.desk: Any = ray.remote(_EventActor).options(num_cpus=0).remote()
         self.task = ray.remote(_work).options(**needs, max_retries=0)
         self.settings = {name: os.environ[name] for name in ("KIT_PLUGINS",) if name in os.environ}
+        self.settings[PART_OF_CORES] = str(threads)
         self.streams: dict[Any, int] = {}  # by stream, the job's number
         self.begun: set[int] = set()
         self.losses = [0] * len(jobs)

@@ -36,7 +36,13 @@ from kit.runs.scoring import concat_predictions
 from kit.stages.blending.members import Member
 from kit.stages.blending.submission_rows import blend_test_rows
 from kit.stages.bundles.contents import Contents, Packed
-from kit.stages.prediction.tta import describe_predictions, group_by_geometry, predict_groups, views_name
+from kit.stages.prediction.tta import (
+    describe_predictions,
+    device_lines,
+    group_by_geometry,
+    predict_groups,
+    views_name,
+)
 from kit.stages.submission import submission
 
 EMPTY_FOLDS = Folds(np.array([], dtype=str), np.zeros((0, 1), np.int64))  # test rows are held out by no fold
@@ -115,6 +121,8 @@ def _predict(folder: Path, contents: Contents, space: Workspace, out: Path) -> W
             sheet.job.checkpoints[fold] for sheet in sheets for fold in sheet.folds_to_predict
         )
         networks = {path: load_for_prediction(path, space.root, place) for path in paths}
+        if not number:
+            yield from device_lines(networks.values(), space)
         for step in predict_groups(sheets, networks):
             yield replace(step, task="predict", done=number + step.done / step.total, total=len(groups))
         for text in describe_predictions(sheets):

@@ -86,7 +86,7 @@ def plan(
         )
     fitted_on = chosen.places if chosen.left_out else everyone
     value, texts = score_of(judged, fitted_on), tuple(map(str, judged.members))
-    device = str(choose_device(workspace.experiment.device))
+    device = str(choose_device(workspace.experiment.device, workspace.experiment.executor is not None))
     planned = {one.text for unit in (*chosen.units, *chosen.left_out) for one in unit.members}
     idle = [text for text in texts if text not in planned]
     return FinalPlan(

@@ -25,6 +25,7 @@ from kit.data import embeddings
 from kit.data.embeddings import SPLITS, Vectors
 from kit.data.predictions import ids_fingerprint
 from kit.data.table import Table, test_table, train_table
+from kit.device.info import device_line
 from kit.device.precision import choose_device
 from kit.errors import Case, InvalidError, RunError
 from kit.experiment.compatibility import check_config, check_rows_unchanged, same_experiment, warn_of_changed
@@ -184,6 +185,8 @@ class _EmbeddingJob:
             fold: self.networks[fold][1]() for fold in told if not _is_there(folder / fold, told[fold])
         }
         if missing:
+            made = next(iter(missing.values()))
+            yield device_line(made.device, made.precision, self.workspace.experiment.workers, trains=False)
             yield from self._write(folder, missing, told, loaded)
         rows = (len(loaded[0].table), len(loaded[1].table))
         features = np.load(folder / next(iter(told)) / "train.npy", mmap_mode="r").shape[1]
@@ -239,7 +242,7 @@ class _EmbeddingJob:
             NetworkReader(embedder, self.views, "mean", rows, experiment.batch_rows(), maps[fold], rows)
             for fold, embedder in networks.items()
         ]
-        batches = prediction_batches(loaded, experiment, rows)
+        batches = prediction_batches(loaded, experiment, rows, readers[0].predictor.device)
         try:
             yield from predict_shared(
                 readers, batches, TASK, f"{self.run.name}@{self.about['views']} {split}"

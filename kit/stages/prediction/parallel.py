@@ -18,6 +18,7 @@ from kit.config.workspace import Workspace
 from kit.core.progress import Progress, Work, finish
 from kit.core.stopping import Stop
 from kit.data.table import test_table, train_table
+from kit.device.info import DEVICE, device_line
 from kit.device.precision import choose_device
 from kit.errors import DataError, KitWarning, StoppedError
 from kit.experiment.loading import geometry, load_rows
@@ -82,13 +83,14 @@ def predict_shard(job: ShardJob, stop: Stop) -> Work[np.ndarray]:
             cases=cases,
             hint="the same plugins on every node, and one shared folder",
         )
+    yield device_line(predictor.device, predictor.precision, workspace.experiment.workers, trains=False)
     views = open_views(job.views, experiment.image_size)
     found = np.empty((len(job.rows), len(table.classes)), np.float32)
     reader = NetworkReader(
         predictor, views, job.merge, job.rows, job.batch_size, found, np.arange(len(job.rows))
     )
     loads = {"batch_size": job.batch_size, "workers": workspace.experiment.workers}
-    batches = prediction_batches(loaded, experiment.model_copy(update=loads), job.rows)
+    batches = prediction_batches(loaded, experiment.model_copy(update=loads), job.rows, predictor.device)
     try:
         for step in predict_shared([reader], batches, TASK, job.member):
             yield step
@@ -114,6 +116,8 @@ def predict_in_parallel(executor: Executor, sheets: Sequence[PredictionFile], de
                 found[places] = told.result
                 done[told.job] = len(job.rows)
                 yield Progress(TASK, sum(done), 1, f"{named} {job.split}")
+            elif told.step.task == DEVICE:
+                yield told.step
             else:
                 done[told.job] = told.step.done if told.step.task == TASK else done[told.job]
                 yield Progress(TASK, sum(done), 1, told.step.detail, told.step.line)

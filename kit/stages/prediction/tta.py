@@ -7,7 +7,7 @@ of one geometry.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from kit.core.files import StrPath, remove_partial_files
 from kit.core.progress import Progress, ResultOf, Work, finish
 from kit.data.predictions import Predictions
 from kit.data.table import Table, rows_to_predict, train_table
+from kit.device.info import DEVICE, device_line
 from kit.device.precision import choose_device
 from kit.evaluation.competition import metric_of
 from kit.evaluation.gains import Gain
@@ -100,17 +101,22 @@ def predict_view_sets(
 ) -> Work[list[list[PredictedRun]]]:
     """tta by several sets of views at once, with its progress: what it made of each set, a run at a time."""
     opened = [Views.open(views, workspace.root, "views") for views in sets]
-    choose_device(device)  # before the tables are read
+    choose_device(device, workspace.experiment.executor is not None)  # before the tables are read
     targets = find_targets(workspace, paths)
     with ExitStack() as stack:
         for run in {target.run.folder: target.run for target in targets}.values():
             stack.enter_context(run.lock())
         office = _TtaContext.open(workspace, device)
         jobs = [office.job(target, views, merge) for views in opened for target in targets]
-        groups, made = group_by_geometry(jobs), dict[int, PredictedRun]()
+        groups, made, devices = group_by_geometry(jobs), dict[int, PredictedRun](), set[str]()
         for number, group in enumerate(groups):
             work = ResultOf(office.predict([jobs[at] for at in group], train))
-            for step in work:  # one bar for the whole command; filling the cache has its own
+            for step in work:
+                if step.task == DEVICE:  # most groups and workers have the same
+                    if step.detail in devices:
+                        continue
+                    devices.add(step.detail)
+                # one bar for the whole command; filling the cache has its own
                 yield replace(step, done=(number + step.done) / len(groups)) if step.task == TASK else step
             made |= dict(zip(group, work.result, strict=True))
     return [[made[n * len(targets) + at] for at in range(len(targets))] for n in range(len(opened))]
@@ -196,6 +202,7 @@ class _TtaContext:
         splits += [("train", train)] if trained else []
         passes = [[self._sheet(job, split, loaded) for job in jobs] for split, loaded in splits]
         networks = {} if self.executor else self._networks([sheet for sheets in passes for sheet in sheets])
+        yield from device_lines(networks.values(), self.workspace)
         units = [sum(len(s.rows(fold)) for s in sheets for fold in s.folds_to_predict) for sheets in passes]
         begun, told = 0, []
         for sheets, count in zip(passes, units, strict=True):
@@ -242,6 +249,13 @@ class _TtaContext:
         )
 
 
+def device_lines(networks: Iterable[Predictor], workspace: Workspace) -> Iterator[Progress]:
+    """A line for each device, dtype and memory format that networks predict in."""
+    workers = workspace.experiment.workers
+    for device, precision in dict.fromkeys((one.device, one.precision) for one in networks):
+        yield device_line(device, precision, workers, trains=False)
+
+
 def predict_groups(sheets: Sequence[PredictionFile], networks: Mapping[Path, Predictor]) -> Work[None]:
     """Predicts what sheets of one split miss: each image is read once. `done` counts rows times networks."""
     asked = [
@@ -255,7 +269,7 @@ def predict_groups(sheets: Sequence[PredictionFile], networks: Mapping[Path, Pre
     rows = np.unique(np.concatenate([reader.rows for reader in readers]))
     split, loaded, experiment = sheets[0].split, sheets[0].loaded, sheets[0].job.experiment
     largest = experiment.model_copy(update={"batch_size": max(reader.batch_size for reader in readers)})
-    batches = prediction_batches(loaded, largest, rows)
+    batches = prediction_batches(loaded, largest, rows, readers[0].predictor.device)
     named = ", ".join(dict.fromkeys(sheet.job.member for sheet, _, _ in asked))
     try:
         yield from predict_shared(readers, batches, TASK, f"{named} {split}")

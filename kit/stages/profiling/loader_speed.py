@@ -13,10 +13,10 @@ from typing import Any
 from kit.config.workspace import Workspace
 from kit.core.cores import available_cores
 from kit.core.progress import Progress, Work
+from kit.device.info import worker_count
 from kit.engine import fit
 from kit.engine.batches import TrainBatches
 from kit.engine.fit import FitStage
-from kit.engine.loader import worker_count
 from kit.experiment.run_context import RunContext, new_learner, plan_of, prepare_run, train_stages
 from kit.runs.run import Run
 
@@ -64,7 +64,7 @@ def measure_loader(
     By default 0, 1, 2, 4, ... up to the cores, and what the config comes to. Raises what preparing a run raises.
     """
     setting = yield from prepare_run(workspace, Run(workspace.runs / ".bench"))
-    used = worker_count(workspace.experiment.workers)
+    used = worker_count(workspace.experiment.workers, setting.device)
     counts = sorted({*(workers or _powers(available_cores())), used})
     rows = setting.experiment.batch_rows()
     rigs = [_LoaderRun(setting, count) for count in counts]

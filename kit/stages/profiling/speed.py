@@ -16,7 +16,7 @@ from kit.config.models import Experiment
 from kit.config.workspace import Workspace
 from kit.core.progress import Progress, Work, finish
 from kit.data.table import Table, train_table
-from kit.device import allocator
+from kit.device import allocator, memory
 from kit.device.compiling import compile_training
 from kit.device.precision import Precision, choose_device, dtypes, layouts, resolve_auto
 from kit.engine.batches import Batch, random_batch
@@ -252,15 +252,11 @@ class _SetupRun:
         Predictor(self.learner.network, self.loss, self.precision).probabilities(images).cpu()
 
     def _time(self, work: Callable[[], None]) -> float:
-        self._wait()
+        memory.wait_for(self.device)
         start = time.perf_counter()
         work()
-        self._wait()
+        memory.wait_for(self.device)
         return time.perf_counter() - start
-
-    def _wait(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
 
     def rate(self) -> Throughput:
         """Its median rates."""

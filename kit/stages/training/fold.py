@@ -21,7 +21,6 @@ from kit.core.stopping import Stop
 from kit.data.predictions import Predictions
 from kit.device import allocator, memory
 from kit.device.compiling import COST, compile_training
-from kit.device.precision import Precision
 from kit.engine import fit
 from kit.engine.fit import NotFiniteError
 from kit.engine.learner import Learner
@@ -308,7 +307,7 @@ def predict_held_out(setting: RunContext, fold: int, predictor: nn.Module) -> Wo
         nothing, folds = np.zeros((0, len(table.classes)), np.float32), np.zeros(0, np.int64)
         return Predictions(table.ids[rows], folds, table.classes, nothing, multi_label=table.is_multi_label)
     mine = setting.ranks.shard_batches(rows, setting.experiment.batch_rows())
-    batches = prediction_batches(setting.loaded, setting.experiment, mine)
+    batches = prediction_batches(setting.loaded, setting.experiment, mine, setting.device)
     loss, several = setting.techniques.parts.loss, table.is_multi_label
     shown = for_predicting(predictor, setting.precision, setting.experiment.image_size)
     model = Predictor(shown, loss, setting.precision, several)
@@ -359,7 +358,7 @@ def save_checkpoint(
         "total": len(table),
         "multi_label": table.is_multi_label,
         "config": setting.resolve_config(),
-        "asked": Precision.of(setting.workspace.experiment.model_dump()).config(),  # with its `auto`
+        "asked": setting.asked.config(),
         "normalisation": setting.techniques.parts.backbone.normalisation(),
         "folds": setting.folds.fingerprint(),
         "versions": versions(),

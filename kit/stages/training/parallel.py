@@ -9,13 +9,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kit.config.workspace import Workspace
 from kit.core.progress import Progress, Work, finish
 from kit.core.stopping import Stop
+from kit.device.info import DEVICE
 from kit.errors import Case, DataError, KitError, KitWarning, RunError, StoppedError
 from kit.experiment.oof import assemble
 from kit.experiment.open_executor import check_kit, worker_name
@@ -43,7 +44,7 @@ class FoldJob:
 
 def jobs_of(setting: RunContext, wanted: Sequence[int]) -> list[FoldJob]:
     """A job for each of a begun run's folds that is not trained yet."""
-    run, config = setting.run, {**setting.resolve_config(), "executor": None}
+    run, config = setting.run, setting.config_for_workers()
     manifest = run.manifest
     return [
         FoldJob(
@@ -78,6 +79,7 @@ def train_fold(job: FoldJob, stop: Stop) -> Work[None]:
         _check_made(job, setting.provenance())
         if stop.requested:
             raise StoppedError(f"stopped before fold {job.fold}", stop.requested)
+        yield setting.device_line()
         yield from run_fold(setting, job.fold, job.position, job.of, stop)
     _check_seen(run, job)  # a mount that was lost on the way has left a folder of its name
 
@@ -134,6 +136,7 @@ class _ParallelFolds:
     shares: list[float]  # done of each job, from 0 to 1
     left: dict[int, int]  # jobs of a run
     errors: dict[int, list[tuple[FoldJob, KitError]]]
+    devices: set[str] = field(default_factory=set)  # that a line was shown of
 
     @classmethod
     def of(cls, begun: Mapping[int, tuple[RunContext, list[int]]]) -> _ParallelFolds:
@@ -153,7 +156,11 @@ class _ParallelFolds:
     def report_progress(self, told: JobProgress) -> Iterator[Progress]:
         """A job's progress, as a part of all of it."""
         job, step = self.jobs[told.job][1], told.step
-        if step.task == "train":
+        if step.task == DEVICE:
+            if step.detail not in self.devices:
+                self.devices.add(step.detail)
+                yield Progress(DEVICE, sum(self.shares), len(self.shares), step.detail, line=True)
+        elif step.task == "train":
             self.shares[told.job] = step.done * job.of - job.position
             yield self._line(self.name(job) + step.detail, step.line)
         else:

@@ -72,6 +72,7 @@ def train_with_progress(
     stop = stop or Stop()
     with ranks.enter_on_rank_zero(run.lock):
         setting, wanted = yield from _start_run(workspace, run, folds, ranks)
+        yield setting.device_line()
         for position, fold in enumerate(wanted):
             signal = ranks.all_reduce_max(stop.requested)
             if signal:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -180,9 +181,9 @@ def test_the_workers_asked_for_load_the_images(space: Path, monkeypatch: pytest.
 
     asked = []
 
-    def noted(loaded: Loaded, experiment: Experiment, rows: np.ndarray) -> PlainBatches:
+    def noted(loaded: Loaded, experiment: Experiment, *more: Any) -> PlainBatches:
         asked.append(experiment.workers)
-        return prediction_batches(loaded, experiment, rows)
+        return prediction_batches(loaded, experiment, *more)
 
     monkeypatch.setattr(sys.modules["kit.stages.prediction.tta"], "prediction_batches", noted)
     predict(space, "workers=1", views="hflip")

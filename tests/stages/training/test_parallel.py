@@ -247,11 +247,22 @@ def job(competition: Path) -> FoldJob:
     return jobs_of(setting, [0])[0]
 
 
-def test_a_job_is_plain_data_in_which_nothing_is_left_to_the_worker_to_decide(
+def test_a_worker_measures_the_largest_batch_and_the_command_does_not(
+    competition: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command would keep its memory of a GPU beside its workers, and may be on a machine without one."""
+    monkeypatch.setattr("kit.experiment.run_context.largest_batch", None)
+    executor = {"name": "processes", "workers": 1, "threads": 1}
+    space = Workspace.open(competition, ["batch_size=auto", f"executor={json.dumps(executor)}"])
+    setting = finish(prepare_run(space, Run(space.runs / "r")))
+    assert isinstance(setting.experiment.batch_size, int)
+
+
+def test_a_job_is_plain_data_in_which_only_the_dtype_is_left_to_the_workers_device(
     competition: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kit.experiment.run_context.largest_batch", lambda *_: 20)
-    space = Workspace.open(competition, ["batch_size=auto", "precision=auto", "executor=processes"])
+    space = Workspace.open(competition, ["batch_size=auto", "precision=auto", "executor=inline"])
     of = Run(space.runs / "r")
     setting = finish(prepare_run(space, of))
     begin(of, config_identity(space.experiment), setting.resolve_config(), setting.provenance())
@@ -259,7 +270,7 @@ def test_a_job_is_plain_data_in_which_nothing_is_left_to_the_worker_to_decide(
     assert json.loads(json.dumps(first.config)) == first.config
     assert first.config["batch_size"] == 20
     assert first.config["optimizer"]["lr"] == setting.techniques.optimizer.lr  # type: ignore[attr-defined]
-    assert "auto" not in (first.config["precision"], first.config["layout"])
+    assert {first.config[key] for key in setting.asked.config()} == {"auto"}
     assert first.config["executor"] is None
     assert (second.fold, second.position, second.of) == (1, 1, 2)
 
