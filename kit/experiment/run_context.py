@@ -17,9 +17,8 @@ from kit.config.workspace import Workspace
 from kit.core import randomness
 from kit.core.progress import Progress, Work
 from kit.core.stopping import Stop
-from kit.data.duplicates import warn_train_test_overlap
 from kit.data.folds import Folds, make_folds
-from kit.data.table import Table, test_table, train_table
+from kit.data.table import train_table
 from kit.device.compiling import check_compiler
 from kit.device.info import device_line
 from kit.device.precision import Precision, choose_device, resolve_auto, warn_of_other_dtype
@@ -28,15 +27,15 @@ from kit.engine import fit
 from kit.engine.batches import PlainBatches, TrainBatches
 from kit.engine.learner import Learner
 from kit.engine.step import StepPlan
-from kit.errors import ConfigError, DataError, KitError, KitWarning, format_cases
+from kit.errors import ConfigError, DataError, KitWarning
 from kit.evaluation.competition import metric_of
 from kit.experiment.auto_groups import write_auto_groups
 from kit.experiment.batch_size import largest_batch, scale_lr
 from kit.experiment.disk_space import check_room
 from kit.experiment.loading import Loaded, geometry, load_rows
 from kit.experiment.open_executor import open_executor
+from kit.experiment.prediction_warnings import warn_about_prediction
 from kit.experiment.pseudo_rows import PseudoRows, TrainingData, load_pseudo_rows
-from kit.experiment.sample_fit import misfits
 from kit.experiment.stages import OpenStage
 from kit.experiment.techniques import OpenPlugins, build_learner, open_techniques
 from kit.experiment.tracking import Trackers
@@ -307,40 +306,6 @@ def check_ranks(setting: RunContext) -> None:
                 code="C35",
                 hint="a larger batch_size",
             )
-
-
-def warn_about_prediction(workspace: Workspace, table: Table) -> None:
-    """Warns before training of what would stop `kit tta` (W12) or `kit blend` (W41, W42) after it, and of copies.
-
-    Copies are images that are in train and test alike.
-    """
-    data = workspace.competition.data
-    if data.test is None and data.sample is None:
-        return
-    test = None
-    try:
-        test = test_table(workspace.root, data, table.classes)
-    except KitError as error:
-        text = f"W12 the test rows cannot be used as they are, kit tta will stop: {error}"
-        warnings.warn(KitWarning(text), stacklevel=2)
-    else:
-        warn_train_test_overlap(table, test)
-    try:
-        found = list(misfits(workspace, table, test))
-    except KitError as error:
-        if test is not None:  # else W12 has said it
-            warnings.warn(
-                KitWarning(f"W42 the sample cannot be read, kit blend will stop: {error}"), stacklevel=2
-            )
-        return
-    for misfit in found:
-        code = "W41" if misfit.about == "rows" else "W42"
-        lines = [
-            f"{code} kit blend will stop: {misfit.summary}",
-            *format_cases(misfit.cases),
-            f"try: {misfit.hint}",
-        ]
-        warnings.warn(KitWarning("\n".join(lines)), stacklevel=2)
 
 
 def _precision(experiment: Experiment, run: Run, built: torch.nn.Module, device: torch.device) -> Precision:
