@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--weights",
-    type=click.Path(exists=True, dir_okay=False),
-    help="Fine-tune from this file: .safetensors, .pt or .pth. It shows the network.",
+    type=click.Path(exists=True),
+    help="Fine-tune from this file of weights, or from a folder with one. It shows the network.",
 )
 @click.option("--network", metavar="NAME", help="The network's name in timm, if the file does not show it.")
 @click.option(

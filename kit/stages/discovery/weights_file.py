@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-from kit.errors import CheckpointError, ConfigError
-from kit.model.tensor_files import check_tensors
+from kit.errors import ConfigError
+from kit.model.weight_files import read_weights
 
 NETWORKS = Path(__file__).with_name("networks.txt")  # tools/list_networks.py writes it
 # outermost modules of timm's classifiers, which a file of other classes has in another shape
 CLASSIFIERS = frozenset(
     {"aux_head", "classif", "classifier", "fc", "head", "head_dist", "heads", "heads_dist", "last_linear"}
-)
-WRAPPERS = (
-    "state_dict_ema",
-    "model_ema",
-    "state_dict",
-    "model_state_dict",
-    "model",
-    "net",
-    "params",
-    "weights",
 )
 
 Shapes = Mapping[str, Sequence[int]]
@@ -43,16 +31,16 @@ class Identified:
 
 
 def identify(file: Path) -> Identified:
-    """The network of a weights file.
+    """The network of a file of weights, or of a folder with one, such as a run of another workspace.
 
     What the file or the config.json beside it names comes first, then the one in its name if its tensors fit, then the
     one whose tensors have the same names and shapes, then the same shapes under other names. Raises CheckpointError D50
     and D51 for a file that cannot be read, ConfigError C52 if no network of timm fits.
     """
-    shapes, metadata = read_shapes(file)
-    named, source = _declared(file, metadata)
-    if named:
-        return Identified(named, f"{source} names it")
+    weights = read_weights(file)
+    if weights.architecture and _is_network(weights.architecture):
+        return Identified(weights.architecture, "the file or the config.json beside it names it")
+    shapes = {name: tuple(value.shape) for name, value in weights.state.items() if hasattr(value, "shape")}
     by_name, by_shape = _index()
     found, what = by_name.get(digest(shapes), ()), "names and shapes"
     if not found:
@@ -68,48 +56,6 @@ def identify(file: Path) -> Identified:
         code="C52",
         hint="kit init --network NAME, or a plugin of yours: kit plugins new backbone NAME",
     )
-
-
-def read_shapes(file: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
-    """The shapes of a file's tensors by name, and the metadata of a safetensors file. No tensor is read.
-
-    Raises CheckpointError D51 for a missing or damaged file, D50 for one with code in it.
-    """
-    if not file.is_file():
-        raise CheckpointError(f"no weights file {file}", code="D51")
-    check_tensors(file)
-    if file.suffix == ".safetensors":
-        return _header(file)
-    import torch
-
-    try:
-        content = torch.load(file, map_location="meta", weights_only=True)
-    except Exception as error:  # torch raises what its parsing happens to raise
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"cannot read the weights {file}: {text}", code="D50") from error
-    return _tensors(content), {}
-
-
-def _header(file: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
-    with file.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        text = stream.read(length)
-    try:
-        entries = dict(json.loads(text))
-        metadata = dict(entries.pop("__metadata__", None) or {})
-        return {name: tuple(entry["shape"]) for name, entry in entries.items()}, metadata
-    except (ValueError, TypeError, KeyError, AttributeError):
-        raise CheckpointError(f"{file} is no safetensors file", code="D51") from None
-
-
-def _tensors(content: Any) -> dict[str, tuple[int, ...]]:
-    """The shapes of a state dict, or of the one within the usual dictionary of a checkpoint."""
-    if not isinstance(content, Mapping):
-        return {}
-    for key in WRAPPERS:
-        if isinstance(content.get(key), Mapping):
-            return _tensors(content[key])
-    return {str(name): tuple(value.shape) for name, value in content.items() if hasattr(value, "shape")}
 
 
 def digest(shapes: Shapes, names: bool = True) -> str:
@@ -151,38 +97,6 @@ def _index() -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:
         by_name[named] = (*by_name.get(named, ()), arch)
         by_shape[shaped] = (*by_shape.get(shaped, ()), arch)
     return by_name, by_shape
-
-
-def _declared(file: Path, metadata: Mapping[str, str]) -> tuple[str | None, str]:
-    """The network that a file's metadata or the config.json beside it names, and which of the two."""
-    beside: Any = {}
-    config = file.with_name("config.json")
-    if config.is_file():
-        try:
-            beside = json.loads(config.read_text(encoding="utf-8"))
-        except (ValueError, OSError):
-            beside = {}
-    for content, source in ((metadata, "its metadata"), (beside, "the config.json beside it")):
-        named = _architecture(content)
-        if named and _is_network(named):
-            return named, source
-    return None, ""
-
-
-def _architecture(content: Any) -> str | None:
-    """`architecture`, as timm writes it, at the top or within `pretrained_cfg`, which may be JSON text."""
-    if not isinstance(content, Mapping):
-        return None
-    inner = content.get("pretrained_cfg")
-    if isinstance(inner, str):
-        try:
-            inner = json.loads(inner)
-        except ValueError:
-            inner = None
-    for each in (content, inner):
-        if isinstance(each, Mapping) and isinstance(each.get("architecture"), str):
-            return str(each["architecture"])
-    return None
 
 
 def _is_network(arch: str) -> bool:

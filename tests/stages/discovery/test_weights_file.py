@@ -82,7 +82,7 @@ def test_metadata_and_the_config_beside_the_file_come_first(tmp_path: Path) -> N
     save_file(weights, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps({"architecture": "convnext_atto", "num_classes": 1000}))
     found = identify(folder / "model.safetensors")
-    assert (found.arch, found.why) == ("convnext_atto", "the config.json beside it names it")
+    assert (found.arch, found.why) == ("convnext_atto", "the file or the config.json beside it names it")
     (folder / "config.json").write_text(json.dumps({"architecture": "LlamaForCausalLM"}))
     with pytest.raises(ConfigError, match="C52"):
         identify(folder / "model.safetensors")
@@ -103,7 +103,7 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="cannot read") as caught:
         identify(tmp_path / "code.pt")
     assert caught.value.code == "D50"
-    (tmp_path / "page.safetensors").write_text('{"<html>"')
+    (tmp_path / "page.safetensors").write_text("<html>")
     with pytest.raises(CheckpointError) as caught:
         identify(tmp_path / "page.safetensors")
-    assert caught.value.code == "D51"
+    assert caught.value.code == "D50"
