@@ -54,7 +54,8 @@ def simplest_not_worse(names: Sequence[T], better: Mapping[tuple[T, T], bool]) -
 
     `better[later, earlier]` says whether the later one's gain over the earlier is shown.
     """
-    for place, name in enumerate(names):
-        if not any(better[later, name] for later in names[place + 1 :]):
-            return name
-    return names[-1]
+    return next(
+        name
+        for place, name in enumerate(names)
+        if not any(better[later, name] for later in names[place + 1 :])
+    )

@@ -42,6 +42,13 @@ def test_draws_without_a_score_are_left_out_and_too_few_give_no_interval() -> No
     assert (found.low, found.high, found.is_significant) == (None, None, False)
 
 
+def test_half_of_the_draws_are_enough_for_an_interval() -> None:
+    half = np.array([0.1, 0.2, np.nan, np.nan])
+    found = gain(Metric.open("auc"), "x", 0.9, 0.4, half, np.zeros(4))
+    assert (found.low, found.high) == (pytest.approx(0.1025), pytest.approx(0.1975))
+    assert gain(Metric.open("auc"), "x", 0.9, 0.4, np.append(half, np.nan), np.zeros(5)).low is None
+
+
 @pytest.mark.parametrize(
     ("shown", "expected"),
     [
