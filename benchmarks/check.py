@@ -104,7 +104,7 @@ def asked(peer: str, name: str, *arguments: str) -> Any:
 def told(planted: Planted, runs: Sequence[str] = ()) -> tuple[dict[str, Finding], float]:
     """kit check's findings by code, and its seconds with nothing decoded before."""
     start = time.perf_counter()
-    found = finish(run_checks(Workspace.find(planted.root), runs)).findings
+    found = run_checks(Workspace.find(planted.root), runs).findings
     return {finding.code: finding for finding in found}, time.perf_counter() - start
 
 
@@ -214,7 +214,7 @@ def large(root: Path, images: int) -> None:
     (root / "config.json").write_text("{}")
     for how in ("nothing decoded before", "cache full"):
         start = time.perf_counter()
-        found = finish(run_checks(Workspace.find(root)))
+        found = run_checks(Workspace.find(root))
         codes = " ".join(finding.code for finding in found.findings) or "nothing"
         print(f"{images} images, {how}: {time.perf_counter() - start:.1f} s, found {codes}", flush=True)
 

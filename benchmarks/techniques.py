@@ -19,7 +19,6 @@ from typing import Any
 
 import kit
 from kit.core.files import read_json, write_json
-from kit.core.progress import finish
 from kit.data.predictions import Predictions
 from kit.experiment.dry_run import dry_run
 from kit.runs.run import Run
@@ -127,7 +126,7 @@ def trained(root: Path, name: str, steps: int) -> tuple[Run, int]:
     base = read_json(root / "config.json")
     write_json(root / "config.json", {**base, **TECHNIQUES[name]})
     try:
-        rehearsal = finish(dry_run(kit.Workspace.open(root), "rehearsal"))
+        rehearsal = dry_run(kit.Workspace.open(root), "rehearsal")
         epochs = max(1, round(steps / rehearsal.steps_per_epoch))
         return kit.train(root, [f"epochs={epochs}"], name=name.replace(" ", "-")), epochs
     finally:

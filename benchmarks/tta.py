@@ -41,7 +41,7 @@ from kit.model import checkpoints
 from kit.model.predict import Predictor, View, open_views
 from kit.runs.checkpoint_paths import find_targets
 from kit.runs.run import Run
-from kit.stages.prediction.tta import tta_with_progress
+from kit.stages.prediction.tta import tta
 from kit.stages.training.train import train
 
 VIEWS, CPU = "d4", torch.device("cpu")
@@ -92,7 +92,7 @@ def bare_turn(predictors: list[Predictor], images: Tensor, forwards: int = 8) ->
 
 def against_bare(root: Path, predictors: list[Predictor], paths: list[str], size: int) -> tuple[float, float]:
     """Rows a second of the bare forwards and of kit, in turns of a batch."""
-    work = tta_with_progress(Workspace.open(root), paths, VIEWS)
+    work = tta.with_progress(Workspace.open(root), paths, VIEWS)
     batch = torch.randint(0, 256, (32, 3, size, size), dtype=torch.uint8)
     images = predictors[0].precision.to_layout(batch, CPU)
     spent, turns = [0.0, 0.0], 0

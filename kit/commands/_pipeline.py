@@ -13,14 +13,14 @@ from kit.commands._console import print_json, show_progress
 if TYPE_CHECKING:
     from kit.config.workspace import Workspace
     from kit.stages.checks.finding import Finding
-    from kit.stages.checks.one_batch.trial import SanityReport
+    from kit.stages.checks.one_batch.trial import SanityCheckResult
 
 
-def try_pipeline(workspace: Workspace, as_json: bool, show: Callable[[Finding], None]) -> SanityReport:
+def try_pipeline(workspace: Workspace, as_json: bool, show: Callable[[Finding], None]) -> SanityCheckResult:
     """Runs one batch through everything and says what it showed."""
     from kit.stages.checks.one_batch.trial import sanity_check
 
-    found = show_progress(sanity_check(workspace))
+    found = show_progress(sanity_check.with_progress(workspace))
     if as_json:
         print_json(asdict(found))
         return found

@@ -12,8 +12,8 @@ from kit.commands._console import console, print_json, show_progress
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from kit.stages.profiling.loader_speed import LoaderBenchmark
-    from kit.stages.profiling.speed import SpeedBenchmark, Throughput
+    from kit.stages.profiling.loader_speed import LoaderResult
+    from kit.stages.profiling.speed import SpeedResult, Throughput
 
 
 @click.group()
@@ -50,7 +50,9 @@ def network(
     from kit.config.workspace import Workspace
     from kit.stages.profiling.speed import measure_speed
 
-    found = show_progress(measure_speed(Workspace.find(".", overrides), batch_size, steps, compiled))
+    found = show_progress(
+        measure_speed.with_progress(Workspace.find(".", overrides), batch_size, steps, compiled)
+    )
     if as_json:
         print_json(_as_json(found))
         return
@@ -87,7 +89,7 @@ def loader(overrides: tuple[str, ...], workers: str | None, steps: int, as_json:
     asked = parse_numbers(workers, "--workers") or []
     if any(count < 0 for count in asked):
         raise click.BadParameter("a number of processes is 0 or more", param_hint="--workers")
-    found = show_progress(measure_loader(Workspace.find(".", overrides), asked, steps))
+    found = show_progress(measure_loader.with_progress(Workspace.find(".", overrides), asked, steps))
     if as_json:
         print_json({**asdict(found), "advice": found.advice()})
         return
@@ -103,7 +105,7 @@ def loader(overrides: tuple[str, ...], workers: str | None, steps: int, as_json:
     )
 
 
-def _loader_table(found: LoaderBenchmark) -> Table:
+def _loader_table(found: LoaderResult) -> Table:
     from rich.table import Table
 
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -116,7 +118,7 @@ def _loader_table(found: LoaderBenchmark) -> Table:
     return made
 
 
-def _table(found: SpeedBenchmark) -> Table:
+def _table(found: SpeedResult) -> Table:
     from rich.table import Table
 
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -142,7 +144,7 @@ def _table(found: SpeedBenchmark) -> Table:
     return made
 
 
-def _marks(rate: Throughput, used: str, found: SpeedBenchmark, fastest: Throughput) -> str:
+def _marks(rate: Throughput, used: str, found: SpeedResult, fastest: Throughput) -> str:
     """Whether the config uses a way, and whether it is the fastest."""
     if rate.way.compiled:
         return ""
@@ -150,14 +152,14 @@ def _marks(rate: Throughput, used: str, found: SpeedBenchmark, fastest: Throughp
     return ", ".join(["used"] * chosen + ["fastest"] * (rate is fastest))
 
 
-def _advice(found: SpeedBenchmark) -> str:
+def _advice(found: SpeedResult) -> str:
     lines = found.advice()
     if not lines:
         return "used is what this config trains and predicts with; nothing here is faster by more than 5 %"
     return f"used is what this config trains and predicts with; faster here: {' '.join(lines)}"
 
 
-def _break_even(found: SpeedBenchmark) -> str:
+def _break_even(found: SpeedResult) -> str:
     images = found.break_even()
     rate = next(rate for rate in found.rates if rate.way.compiled)
     if images is None:
@@ -169,7 +171,7 @@ def _break_even(found: SpeedBenchmark) -> str:
     return f"{took}: it pays off after {images:,.0f} images, {epochs:.1f} epochs of all {found.rows:,} rows"
 
 
-def _as_json(found: SpeedBenchmark) -> dict[str, object]:
+def _as_json(found: SpeedResult) -> dict[str, object]:
     from dataclasses import asdict
 
     images = found.break_even()

@@ -10,7 +10,7 @@ from kit.commands import _console
 from kit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from kit.stages.blending.blend import Scored, Submitted
+    from kit.stages.blending.blend import BlendResult, Submitted
 
 
 @click.command()
@@ -41,7 +41,7 @@ def command(
             raise ConfigError("--ensembler and ensembler= are both given", code="C05")
         overrides = [f"ensembler={ensembler}", *overrides]
     workspace = Workspace.find(overrides=overrides)
-    made = blend(workspace, runs, name=name, top_k=top_k)
+    made = _console.show_progress(blend.with_progress(workspace, runs, name=name, top_k=top_k))
     _show(made)
     if isinstance(made, Submitted):
         _console.echo(f"upload: {upload_command(workspace, made.number)}")
@@ -53,7 +53,7 @@ def command(
         click.echo(made.path)
 
 
-def _show(made: Scored) -> None:
+def _show(made: BlendResult) -> None:
     """The scores and what they show as two small tables, on stderr."""
     from kit.commands._scores import format_recipe, gains, recommendation, scores
     from kit.stages.blending.blend import Submitted
@@ -86,7 +86,7 @@ def _rank(made: Submitted) -> str:
     return f"rank {made.rank} on the board{others}{'' if made.is_new else ', where it was before'}"
 
 
-def _describe_file(made: Scored) -> list[str]:
+def _describe_file(made: BlendResult) -> list[str]:
     """The decision rule and the score of what the file holds, if rows have several labels or the two scores differ."""
     written, metric = made.written, made.metric
     score = "no score" if written.score is None else f"{metric} {written.score:.4f}"
@@ -100,7 +100,7 @@ def _describe_file(made: Scored) -> list[str]:
     return [f"the file holds decisions, out of fold: {score}; above is {metric} of the probabilities"]
 
 
-def _as_json(made: Scored) -> dict[str, Any]:
+def _as_json(made: BlendResult) -> dict[str, Any]:
     from dataclasses import asdict
 
     return {**asdict(made), "scores": [asdict(one) for one in made.scores], "cv": made.cv}

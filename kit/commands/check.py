@@ -12,7 +12,7 @@ from kit.commands._pipeline import try_pipeline
 
 if TYPE_CHECKING:
     from kit.config.workspace import Workspace
-    from kit.stages.checks.check import Report
+    from kit.stages.checks.check import CheckResult
     from kit.stages.checks.finding import Finding
 
 COLOURS = {"problem": "red", "warning": "yellow", "note": None}
@@ -72,14 +72,16 @@ def command(
         context.exit(3)
 
 
-def _look(workspace: Workspace, runs: tuple[str, ...], checkpoints: tuple[str, ...], as_json: bool) -> Report:
+def _look(
+    workspace: Workspace, runs: tuple[str, ...], checkpoints: tuple[str, ...], as_json: bool
+) -> CheckResult:
     """Looks at tables and images, and says what was found."""
     from dataclasses import asdict
 
     from kit.stages.checks.check import run_checks
     from kit.stages.checks.last_findings import save_findings
 
-    found = show_progress(run_checks(workspace, runs, checkpoints))
+    found = show_progress(run_checks.with_progress(workspace, runs, checkpoints))
     save_findings(workspace.root, found.folds, found.findings)
     if as_json:
         print_json(asdict(found))

@@ -12,7 +12,7 @@ from kit.commands._plugin_options import read_spec
 from kit.commands.tta import RepeatedPathsCommand
 
 if TYPE_CHECKING:
-    from kit.stages.prediction.embed import Embedded
+    from kit.stages.prediction.embed import EmbedResult
 
 
 @click.command(cls=RepeatedPathsCommand)
@@ -47,22 +47,22 @@ def command(
     kit embed --name bare backbone.arch=resnet50 backbone.pretrained=true image_size=224
     """
     from kit.config.workspace import Workspace
-    from kit.stages.prediction.embed import embed_untrained_with_progress, embed_with_progress
+    from kit.stages.prediction.embed import embed, embed_untrained
 
     if bool(checkpoints) == (name is not None):
         raise click.UsageError("either --checkpoints, or --name for a network without training")
     spec, workspace = read_spec(views, "--views"), Workspace.find(".", overrides)
     if name is None:
-        made = show_progress(embed_with_progress(workspace, checkpoints, spec, device))
+        made = show_progress(embed.with_progress(workspace, checkpoints, spec, device))
     else:
-        made = [show_progress(embed_untrained_with_progress(workspace, name, spec, device))]
+        made = [show_progress(embed_untrained.with_progress(workspace, name, spec, device))]
     for each in made:
         _say(each)
     echo(f"next: kit retrieve {' '.join(each.member for each in made)}")
     print_result([asdict(each) for each in made], [each.member for each in made], as_json)
 
 
-def _say(made: Embedded) -> None:
+def _say(made: EmbedResult) -> None:
     state = "" if made.computed else " (there already)"
     (train, test), by = made.rows, ", ".join(made.folds)
     echo(f"{made.member}: {train} training and {test} test rows, {made.features} features, by {by}{state}")

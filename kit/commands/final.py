@@ -13,7 +13,7 @@ from kit.errors import ConfigError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from kit.stages.final.final import Final
+    from kit.stages.final.final import FinalResult
     from kit.stages.final.jobs import FinalPlan, TrainingJob
 
 
@@ -76,7 +76,7 @@ def command(
         return
     stop = Stop(echo)
     with stop.handle_signals():
-        made = show_progress(run_final(workspace, planned, name, stop))
+        made = show_progress(run_final.with_progress(workspace, planned, name, stop))
     _tell(workspace, made)
     print_result(_as_json(made), [made.submitted.path], as_json)
 
@@ -122,7 +122,7 @@ def _span(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else str(timedelta(seconds=round(seconds)))
 
 
-def _tell(workspace: object, made: Final) -> None:
+def _tell(workspace: object, made: FinalResult) -> None:
     from kit.commands._scores import format_recipe
     from kit.config.workspace import Workspace
     from kit.stages.submission.upload import upload_command
@@ -169,7 +169,7 @@ def _unit_as_json(unit: TrainingJob) -> dict[str, Any]:
     }
 
 
-def _as_json(made: Final) -> dict[str, Any]:
+def _as_json(made: FinalResult) -> dict[str, Any]:
     one = made.submitted
     return {
         "path": str(one.path),

@@ -75,7 +75,7 @@ def augment(
     from kit.stages.figures.pictures import arrange_grid, augment_rows, write_png
 
     workspace = Workspace.find(".", overrides)
-    strips = show_progress(augment_rows(workspace, rows, variants, seed))
+    strips = show_progress(augment_rows.with_progress(workspace, rows, variants, seed))
     name = workspace.experiment.open("augmenter", workspace.root).plugin_name()
     write_png(out, arrange_grid(strips, f"augmenter {name}: the image, then {variants} variants"))
     if as_json:
@@ -141,7 +141,7 @@ def _draw(workspace: Workspace, out: Path) -> dict[str, Any]:
     from kit.stages.figures.plots import draw_curves, write_figure
     from kit.stages.profiling.lr_finder import compute_lr_schedule
 
-    curve = show_progress(compute_lr_schedule(workspace))
+    curve = show_progress(compute_lr_schedule.with_progress(workspace))
     epochs = [curve.epoch_of(step + 1) for step in range(len(curve.rates))]
     peak = max(curve.rates)
     at = curve.rates.index(peak) + 1
@@ -168,7 +168,7 @@ def _find(workspace: Workspace, out: Path, lowest: float, highest: float, steps:
     from kit.stages.figures.plots import draw_curves, write_figure
     from kit.stages.profiling.lr_finder import run_lr_range_test
 
-    found = show_progress(run_lr_range_test(workspace, lowest, highest, steps))
+    found = show_progress(run_lr_range_test.with_progress(workspace, lowest, highest, steps))
     rates = [trial.lr for trial in found.trials]
     lines = {
         "loss": (rates, [trial.loss for trial in found.trials]),
@@ -254,7 +254,7 @@ def retrieve(member: str, out: Path, queries: int, neighbours: int, seed: int, a
     from kit.stages.retrieval.examples import example_page
     from kit.stages.retrieval.figures import embedding_map, neighbour_figure
 
-    found = show_progress(example_page(Workspace.find("."), member, queries, neighbours, seed))
+    found = show_progress(example_page.with_progress(Workspace.find("."), member, queries, neighbours, seed))
     beside = out.with_name(f"{out.stem}-map.png")
     share = f"{found.wrong} of {found.rows} held-out rows have a nearest image of another class"
     write_figure(out, neighbour_figure(found, f"{member}: {share}"))

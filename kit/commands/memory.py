@@ -43,7 +43,9 @@ def command(overrides: tuple[str, ...], sizes: str | None, out: Path | None, as_
     if any(size < 1 for size in asked):
         raise click.BadParameter("sizes are at least 1", param_hint="--batch-size")
     workspace = Workspace.find(".", overrides)
-    found, precision, device = show_progress(measure_config(workspace, asked[-1] if asked else None))
+    found, precision, device = show_progress(
+        measure_config.with_progress(workspace, asked[-1] if asked else None)
+    )
     experiment = workspace.experiment
     network = experiment.backbone.get("arch") or experiment.backbone["name"]
     title = f"{network}, {precision.train} {precision.layout} on {device}"

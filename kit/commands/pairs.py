@@ -13,7 +13,7 @@ import click
 from kit.commands._console import echo, print_json, show_progress
 
 if TYPE_CHECKING:
-    from kit.stages.retrieval.pairs import AnsweredPairs
+    from kit.stages.retrieval.pairs import PairsResult
 
 
 @click.command()
@@ -41,9 +41,9 @@ def command(member: str, csv_file: Path | None, share: float | None, out: Path |
     """
     from kit.config.workspace import Workspace
     from kit.core.files import write_text
-    from kit.stages.retrieval.pairs import pairs_with_progress
+    from kit.stages.retrieval.pairs import classify_pairs
 
-    made = show_progress(pairs_with_progress(Workspace.find("."), member, csv_file, share))
+    made = show_progress(classify_pairs.with_progress(Workspace.find("."), member, csv_file, share))
     _say(made, member)
     text = _table(made)
     if out is not None:
@@ -56,7 +56,7 @@ def command(member: str, csv_file: Path | None, share: float | None, out: Path |
         click.echo(text if csv_file is not None else made.model, nl=csv_file is None)
 
 
-def _say(made: AnsweredPairs, member: str) -> None:
+def _say(made: PairsResult, member: str) -> None:
     scores = ", ".join(f"{name} {value:.4f}" for name, value in made.scores.items())
     echo(
         f"{made.drawn} pairs of held-out rows, half of one class; on folds that were not learned from: {scores}"
@@ -70,7 +70,7 @@ def _say(made: AnsweredPairs, member: str) -> None:
     echo(f"next: kit retrieve {member} --reranker '{spec}'")
 
 
-def _table(made: AnsweredPairs) -> str:
+def _table(made: PairsResult) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["id_1", "id_2", "probability", "same"])

@@ -70,4 +70,6 @@ def command(
 
     given = PredictionInput(images, sample, test, bad_test, overrides)
     loaders = "auto" if workers is None else workers
-    click.echo(show_progress(predict_bundle(bundle.resolve(), given, out, work, device, loaders)))
+    click.echo(
+        show_progress(predict_bundle.with_progress(bundle.resolve(), given, out, work, device, loaders))
+    )

@@ -71,14 +71,14 @@ def command(
     kit train --name small pseudo=pseudo/teacher loss=distillation loss.temperature=4
     """
     from kit.config.workspace import Workspace
-    from kit.stages.pseudo_labelling.pseudo import PseudoRequest, make_pseudo_labels
+    from kit.stages.pseudo_labelling.pseudo import PseudoRequest, pseudo
     from kit.stages.pseudo_labelling.rule import DEFAULT_THRESHOLD, Rule
 
     sure = threshold if threshold is not None else DEFAULT_THRESHOLD if top is None else 0.0
     rule = Rule(sure, 1.0 if top is None else top, balanced, agree)
     told = ("test", "train") if rows == "both" else (rows,)
     asked = PseudoRequest(rule, "soft" if soft else "hard", read_spec(ensembler, "--ensembler"), told)
-    made = show_progress(make_pseudo_labels(Workspace.find("."), members, name, asked))
+    made = show_progress(pseudo.with_progress(Workspace.find("."), members, name, asked))
     _say(made)
     result = {**asdict(made), "accuracy": made.held_out.accuracy, "interval": made.held_out.interval}
     print_result(result, [made.path], as_json)

@@ -50,7 +50,7 @@ def command(
 
     if write_up:
         story.check_free(out.with_suffix(".md"))
-    facts = show_progress(gather_facts(Workspace.find(), runs, check=not no_check, cam=cam))
+    facts = show_progress(gather_facts.with_progress(Workspace.find(), runs, check=not no_check, cam=cam))
     text = page(facts)
     files.write_text(out, text)
     files.write_json(out.with_suffix(".json"), values(facts))

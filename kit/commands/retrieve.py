@@ -12,7 +12,7 @@ from kit.commands._gains import format_gain
 from kit.commands._plugin_options import read_spec
 
 if TYPE_CHECKING:
-    from kit.stages.retrieval.retrieve import Retrieved
+    from kit.stages.retrieval.retrieve import RetrievalResult
 
 
 @click.command()
@@ -39,11 +39,11 @@ def command(members: tuple[str, ...], scorer: str, rerankers: tuple[str, ...], a
     kit blend runs/r runs/r@plain-power
     """
     from kit.config.workspace import Workspace
-    from kit.stages.retrieval.retrieve import retrieve_with_progress
+    from kit.stages.retrieval.retrieve import retrieve
 
     specs = [read_spec(text, "--reranker") for text in rerankers]
     made = show_progress(
-        retrieve_with_progress(Workspace.find("."), members, read_spec(scorer, "--scorer"), specs)
+        retrieve.with_progress(Workspace.find("."), members, read_spec(scorer, "--scorer"), specs)
     )
     for each in made:
         _say(each)
@@ -51,7 +51,7 @@ def command(members: tuple[str, ...], scorer: str, rerankers: tuple[str, ...], a
     print_result([asdict(each) for each in made], [each.member for each in made], as_json)
 
 
-def _say(made: Retrieved) -> None:
+def _say(made: RetrievalResult) -> None:
     """Scores beside the classifier's, the fitted scorer, and what each reranker brought."""
     options = ", ".join(
         f"{key} {value}" for key, value in made.scorer.items() if not isinstance(value, dict | None)

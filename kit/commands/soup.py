@@ -9,7 +9,7 @@ import click
 from kit.commands._console import echo, print_json, show_progress
 
 if TYPE_CHECKING:
-    from kit.stages.training.soup import Soup
+    from kit.stages.training.soup import SoupResult
 
 
 @click.command()
@@ -31,9 +31,9 @@ def command(runs: tuple[str, ...], name: str, greedy: bool, as_json: bool) -> No
     kit tta --checkpoints runs/r-soup --views hflip
     """
     from kit.config.workspace import Workspace
-    from kit.stages.training.soup import soup_with_progress
+    from kit.stages.training.soup import make_soup
 
-    made = show_progress(soup_with_progress(Workspace.find("."), runs, name, greedy))
+    made = show_progress(make_soup.with_progress(Workspace.find("."), runs, name, greedy))
     _say(made)
     if as_json:
         chosen = {str(fold): list(names) for fold, names in made.ingredients.items()}
@@ -44,7 +44,7 @@ def command(runs: tuple[str, ...], name: str, greedy: bool, as_json: bool) -> No
         click.echo(f"runs/{name}")
 
 
-def _say(made: Soup) -> None:
+def _say(made: SoupResult) -> None:
     """The soup's scores under its members', and a word where it is worse than the best of them."""
     for name, scores in {**made.members, made.run.name: made.scores}.items():
         echo(f"  {name}: " + "  ".join(f"{key} {value:.4f}" for key, value in scores.items()))

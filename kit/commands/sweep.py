@@ -10,7 +10,7 @@ import click
 from kit.commands._console import console, echo, print_json, show_progress
 
 if TYPE_CHECKING:
-    from kit.stages.training.sweep import Sweep
+    from kit.stages.training.sweep import SweepResult
 
 
 @click.command()
@@ -61,8 +61,9 @@ def command(
     stop = Stop(echo)
     try:
         with stop.handle_signals():
-            work = run_sweep(name, axes, each, trials, seed, ".", stop, executor, preset, seconds)
-            found = show_progress(work)
+            found = show_progress(
+                run_sweep.with_progress(name, axes, each, trials, seed, ".", stop, executor, preset, seconds)
+            )
     except StoppedError as error:
         error.hint = "the same command, which goes on from there"
         raise
@@ -77,7 +78,7 @@ def command(
         raise click.exceptions.Exit(PARTLY)
 
 
-def _show(found: Sweep) -> None:
+def _show(found: SweepResult) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)

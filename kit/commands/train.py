@@ -140,7 +140,7 @@ def _train(
     if len(finished) < len(runs):
         from kit.core.stopping import Stop
         from kit.device.ranks import ALONE
-        from kit.stages.training.train import train_runs, train_with_progress
+        from kit.stages.training.train import train_run, train_runs
 
         stop = Stop(echo, repeat_window_s=ECHO if rank_count() > 1 else 0.0)
         try:
@@ -148,7 +148,7 @@ def _train(
                 if len(asked) > 1:
                     came = show_progress(train_runs(asked, folds, stop, ranks or ALONE))
                 else:
-                    came = [show_progress(train_with_progress(*asked[0], folds, stop, ranks or ALONE))]
+                    came = [show_progress(train_run.with_progress(*asked[0], folds, stop, ranks or ALONE))]
         except StoppedError as error:
             if fresh:
                 error.hint = "the same command without --fresh, which goes on from there"
@@ -199,7 +199,7 @@ def _dry_run(workspace: Workspace, name: str | None, folds: list[int] | None, as
 
     from kit.experiment.dry_run import dry_run
 
-    found = asdict(show_progress(dry_run(workspace, name, folds)))
+    found = asdict(show_progress(dry_run.with_progress(workspace, name, folds)))
     if as_json:
         print_json(found)
         return

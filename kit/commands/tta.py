@@ -16,8 +16,8 @@ from kit.commands._plugin_options import read_spec
 
 if TYPE_CHECKING:
     from kit.config.workspace import Workspace
-    from kit.stages.prediction.tta import PredictedRun
-    from kit.stages.prediction.view_policy import ViewPolicy
+    from kit.stages.prediction.tta import TtaResult
+    from kit.stages.prediction.view_policy import ViewPolicyResult
 
 
 OVERRIDE = re.compile(r"[a-z_]+(\.\w+)*=")  # key=value, which no path of a run looks like
@@ -105,7 +105,7 @@ def command(
     kit tta --checkpoints runs/r --train
     """
     from kit.config.workspace import Workspace
-    from kit.stages.prediction.tta import tta_with_progress
+    from kit.stages.prediction.tta import tta
 
     spec = read_spec(views, "--views")
     given = () if executor is None else (f"executor={executor}",)
@@ -117,7 +117,7 @@ def command(
         _policy(workspace, checkpoints, spec, read_spec(policy, "--policy"), device, as_json)
         return
     made = show_progress(
-        tta_with_progress(
+        tta.with_progress(
             workspace, checkpoints, spec, "geometric" if merge == "geometric" else "mean", device, train
         )
     )
@@ -134,9 +134,9 @@ def _policy(
     workspace: Workspace, checkpoints: tuple[str, ...], views: Any, recipe: Any, device: str, as_json: bool
 ) -> None:
     """Learns each run's policy, and says what it averages and whether that is worth it."""
-    from kit.stages.prediction.view_policy import choose_views_with_progress
+    from kit.stages.prediction.view_policy import choose_views
 
-    made = show_progress(choose_views_with_progress(workspace, checkpoints, views, recipe, device))
+    made = show_progress(choose_views.with_progress(workspace, checkpoints, views, recipe, device))
     for each in made:
         _say_policy(each)
     say_decision(workspace)
@@ -144,7 +144,7 @@ def _policy(
     print_result([asdict(each) for each in made], [each.member for each in made], as_json)
 
 
-def _say_policy(chosen: ViewPolicy) -> None:
+def _say_policy(chosen: ViewPolicyResult) -> None:
     echo(f"{chosen.member}:")
     if chosen.weights:
         shares = ", ".join(f"{name} ({weight:.2g})" for name, weight in chosen.weights.items())
@@ -154,7 +154,7 @@ def _say_policy(chosen: ViewPolicy) -> None:
         echo(f"  over {gain.over} {chosen.others[gain.over]:.4f}: {format_gain(gain)}")
 
 
-def _say(made: PredictedRun) -> None:
+def _say(made: TtaResult) -> None:
     """One run's scores by these views, beside those without."""
     state = "" if made.computed else " (there already)"
     folds = ", ".join(map(str, made.folds))

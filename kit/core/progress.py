@@ -1,15 +1,21 @@
-"""Progress: what a long stage yields while it works; its result is what the generator returns.
+"""Stages and their progress: one generator per stage, called as a plain function or followed step by step.
 
-for step in (work := ResultOf(train_with_progress(...))): show(step)
-run = work.result
+@stage
+def embed(workspace: Workspace | StrPath, paths: Sequence[str]) -> Work[list[EmbedResult]]: ...
+
+results = embed("my-competition", ["runs/r"])
+for step in (work := ResultOf(embed.with_progress("my-competition", ["runs/r"]))): show(step)
+results = work.result
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from functools import update_wrapper
+from typing import Any, Generic, ParamSpec, TypeVar, cast
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -40,9 +46,29 @@ class ResultOf(Generic[T]):
 
 
 def finish(work: Generator[Any, None, T]) -> T:
-    """Runs a stage to its end without showing progress, and returns its result."""
+    """Runs a generator of progress to its end and returns its result."""
     while True:
         try:
             next(work)
         except StopIteration as end:
             return cast(T, end.value)
+
+
+class StageFunction(Generic[P, T]):
+    """A stage as a plain function that returns its result; `with_progress` gives the generator of its progress."""
+
+    def __init__(self, work: Callable[P, Work[T]]) -> None:
+        self._work = work
+        update_wrapper(self, work)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        return finish(self._work(*args, **kwargs))
+
+    def with_progress(self, *args: P.args, **kwargs: P.kwargs) -> Work[T]:
+        """The same call, as a generator that yields Progress and returns the result."""
+        return self._work(*args, **kwargs)
+
+
+def stage(work: Callable[P, Work[T]]) -> StageFunction[P, T]:
+    """Makes a stage of a generator of progress."""
+    return StageFunction(work)

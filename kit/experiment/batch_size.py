@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from kit.config.models import Experiment
 from kit.config.workspace import Workspace
-from kit.core.progress import Progress, Work, finish
+from kit.core.files import StrPath
+from kit.core.progress import Progress, Work, finish, stage
 from kit.data.table import Table, train_table
 from kit.device import memory
 from kit.device.precision import Precision, choose_device, resolve_auto
@@ -205,13 +206,15 @@ def _plainest(learner: Learner, experiment: Experiment, images: int) -> int:
     return seen[0] * images + 4 * memory.learner_bytes(learner)["weights"]
 
 
+@stage
 def measure_config(
-    workspace: Workspace, images: int | None = None
+    workspace: Workspace | StrPath, images: int | None = None
 ) -> Work[tuple[StepMemory, Precision, torch.device]]:
     """Measures the experiment's step of `images` at a time, by default as the config has it; reads no image.
 
     Raises what opening the experiment raises.
     """
+    workspace = Workspace.of(workspace)
     yield Progress("memory", 0, 1)
     experiment, root = workspace.experiment, workspace.root
     device = choose_device(experiment.device)

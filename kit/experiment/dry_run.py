@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 
 from kit.config.workspace import Workspace
-from kit.core.progress import Progress, Work
+from kit.core.files import StrPath
+from kit.core.progress import Progress, Work, stage
 from kit.device.compiling import COST
 from kit.engine import fit, step
 from kit.errors import RunError
@@ -20,7 +21,7 @@ from kit.runs.run import check_same_experiment, find_run, select_folds
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class DryRunResult:
     """What a run would be, and the first batch's loss before training, beside what guessing gives."""
 
     run: str
@@ -41,10 +42,12 @@ class Rehearsal:
     )
 
 
+@stage
 def dry_run(
-    workspace: Workspace, name: str | None = None, folds: Sequence[int] | None = None
-) -> Work[Rehearsal]:
+    workspace: Workspace | StrPath, name: str | None = None, folds: Sequence[int] | None = None
+) -> Work[DryRunResult]:
     """Opens, loads and builds all, and runs the first batch forward. Raises what training would raise."""
+    workspace = Workspace.of(workspace)
     run = find_run(workspace, name)
     check_same_experiment(run, workspace.experiment)
     setting = yield from prepare_run(workspace, run)
@@ -61,7 +64,7 @@ def dry_run(
             stage.batches.close()
     shape, loss = first[0]
     classes = len(setting.loaded.table.classes)
-    return Rehearsal(
+    return DryRunResult(
         run=run.name,
         rows=len(setting.loaded.table),
         classes=classes,

@@ -18,7 +18,7 @@ from kit.core import randomness
 from kit.core.progress import Progress, Work
 from kit.core.stopping import Stop
 from kit.data.folds import Folds, make_folds
-from kit.data.table import train_table
+from kit.data.table import Table, train_table
 from kit.device.compiling import check_compiler
 from kit.device.info import device_line
 from kit.device.precision import Precision, choose_device, resolve_auto, warn_of_other_dtype
@@ -152,63 +152,85 @@ def prepare_run(
 
 
 def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Work[RunContext]:
+    """Opens the parts of a run in the order of what they cost, so that faults show before images are read."""
     experiment = workspace.experiment
-    device = choose_device(experiment.device, for_workers=experiment.executor is not None)
-    if experiment.compile:
-        check_compiler(device)
+    device = _check_requirements(workspace)
     trackers = Trackers.open(experiment, workspace.root) if ranks.is_zero else Trackers()
-    open_executor(workspace, experiment.device)
-    Metric.open(workspace.competition.metric, workspace.root, "metric")  # before the images are read
     yield from write_auto_groups(workspace)
     now = train_table(workspace.root, workspace.competition.data).sort_by_id()
-    table, rename = rename_classes(
-        run if run.is_started or like is None else like, now, workspace.competition.data
-    )
-    if len(table.classes) < 2:
-        raise DataError(
-            f"all rows are of one class, {', '.join(table.classes)}",
-            code="D39",
-            hint="another column in data.label, or another table in data.train",
-        )
+    table, rename = _name_classes(workspace, now, run if run.is_started or like is None else like)
     metric = metric_of(workspace, table)
     techniques = open_techniques(workspace, network.classes_from_table(table), metric)
     warn_about_prediction(workspace, now)
     folds = make_folds(table, techniques.splitter, experiment.split_seed)
-    # with its initial weights if they will be needed: what is wrong with them is bound_field before images are decoded
+    # a new run builds its network with its initial weights, so that their faults show before images are read
     is_new = like is None and not run.is_started
     parts = techniques.parts if is_new else techniques.parts.without_pretrained()
-    built = network.build(parts, len(table.classes), experiment.image_size)
-    precision = _precision(experiment, run, built, device)
-    check_room(
-        run,
-        experiment,
-        built,
-        range(folds.count),
-        len(table),
-        len(table.classes),
-    )
-    del built
+    precision = _choose_precision(experiment, run, parts, table, folds, device)
     loaded = yield from load_rows(workspace, table, "train", geometry(experiment))
     taught = yield from load_pseudo_rows(workspace, table, folds, [stage.loss for stage in techniques.stages])
-    fixed = experiment.model_copy(update=precision.config())
     setting = RunContext(
-        workspace,
-        run,
-        fixed,
-        techniques,
-        metric,
-        loaded,
-        folds,
-        precision,
-        device,
-        trackers,
-        taught,
-        rename,
-        ranks,
+        workspace=workspace,
+        run=run,
+        experiment=experiment.model_copy(update=precision.config()),
+        techniques=techniques,
+        metric=metric,
+        loaded=loaded,
+        folds=folds,
+        precision=precision,
+        device=device,
+        trackers=trackers,
+        taught=taught,
+        rename=rename,
+        ranks=ranks,
     )
     _check_rows(setting)
     check_unchanged(run, setting.provenance())
     return setting
+
+
+def _check_requirements(workspace: Workspace) -> torch.device:
+    """The device. Raises what the device, the compiler, the executor and the metric need and this system lacks."""
+    experiment = workspace.experiment
+    device = choose_device(experiment.device, for_workers=experiment.executor is not None)
+    if experiment.compile:
+        check_compiler(device)
+    open_executor(workspace, experiment.device)
+    Metric.open(workspace.competition.metric, workspace.root, "metric")
+    return device
+
+
+def _name_classes(workspace: Workspace, table: Table, run: Run) -> tuple[Table, Mapping[str, str]]:
+    """The table with its classes named and ordered as in a run, and the renaming. Raises DataError D39."""
+    named, rename = rename_classes(run, table, workspace.competition.data)
+    if len(named.classes) < 2:
+        raise DataError(
+            f"all rows are of one class, {', '.join(named.classes)}",
+            code="D39",
+            hint="another column in data.label, or another table in data.train",
+        )
+    return named, rename
+
+
+def _choose_precision(
+    experiment: Experiment,
+    run: Run,
+    parts: network.Parts,
+    table: Table,
+    folds: Folds,
+    device: torch.device,
+) -> Precision:
+    """The precision that the rule chooses for the network on this device, which may not be the run's first device.
+
+    Raises RunError R06 if the run does not fit on the disk.
+    """
+    classes = len(table.classes)
+    built = network.build(parts, classes, experiment.image_size)
+    chosen = resolve_auto(built, device, Precision.of(experiment.model_dump()))
+    if run.is_started:
+        warn_of_other_dtype(run.name, run.config["precision"], chosen.train, device, "training")
+    check_room(run, experiment, built, range(folds.count), len(table), classes)
+    return chosen
 
 
 def _with_batch(setting: RunContext) -> Work[RunContext]:
@@ -306,14 +328,6 @@ def check_ranks(setting: RunContext) -> None:
                 code="C35",
                 hint="a larger batch_size",
             )
-
-
-def _precision(experiment: Experiment, run: Run, built: torch.nn.Module, device: torch.device) -> Precision:
-    """The rule's choice for the network on this device, which a run may not have begun on."""
-    chosen = resolve_auto(built, device, Precision.of(experiment.model_dump()))
-    if run.is_started:
-        warn_of_other_dtype(run.name, run.config["precision"], chosen.train, device, "training")
-    return chosen
 
 
 def train_stages(setting: RunContext, fold: int) -> list[fit.FitStage]:

@@ -14,12 +14,11 @@ import pytest
 
 from kit.commands._menu import run
 from kit.config.workspace import Workspace
-from kit.core.progress import finish
 from kit.core.stopping import Stop
 from kit.data.predictions import Predictions
 from kit.errors import StoppedError
 from kit.model import checkpoints
-from kit.stages.training.train import train, train_with_progress
+from kit.stages.training.train import train, train_run
 
 # a loss that sends signals when it has been asked as often as NUMBER, which is once a step
 LOSS = """
@@ -92,7 +91,7 @@ def test_a_stop_that_was_asked_for_before_a_fold_leaves_it_alone(competition: Pa
     train(competition, name="r", folds=[0])
     stop = Stop(requested=signal.SIGTERM)
     with pytest.raises(StoppedError, match="R05 stopped before fold 0, all others are saved") as caught:
-        finish(train_with_progress(Workspace.open(competition), "r", stop=stop))
+        train_run(Workspace.open(competition), "r", stop=stop)
     assert caught.value.exit_code == 143
     assert not (competition / "runs" / "r" / "fold-1").exists()
 

@@ -12,7 +12,6 @@ import pytest
 
 from kit.config.models import Data
 from kit.config.workspace import Workspace
-from kit.core.progress import finish
 from kit.data.external_rows import is_allowed
 from kit.data.folds import Folds, make_folds
 from kit.data.predictions import Predictions
@@ -287,7 +286,7 @@ def test_check_lists_the_sources_and_warns_where_one_is_silent(workspace: Worksp
         space = Workspace.find(workspace.root, MORE_ROWS)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", KitWarning)
-            finding = next(one for one in finish(run_checks(space)).findings if one.code == "K12")
+            finding = next(one for one in run_checks(space).findings if one.code == "K12")
         return finding.level, finding.summary
 
     assert found() == ("note", "6 rows are of 1 other sources")

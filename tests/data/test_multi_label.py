@@ -27,11 +27,11 @@ from kit.runs.run import Run, provenance
 from kit.stages.blending.blend import blend
 from kit.stages.leaderboard.noise import noise
 from kit.stages.prediction.tta import tta
-from kit.stages.prediction.view_policy import policy
+from kit.stages.prediction.view_policy import choose_views
 from kit.stages.submission.board import Board
 from kit.stages.submission.validation import check_submission
-from kit.stages.training.soup import soup
-from kit.stages.training.train import train, train_with_progress
+from kit.stages.training.soup import make_soup
+from kit.stages.training.train import train, train_run
 from tests.drawing import CLASSES, draw_several
 
 
@@ -164,7 +164,7 @@ def test_a_run_goes_on_by_its_own_config_after_config_json_has_another_metric(
     space = Workspace.find(
         root, ["metric=macro_f1"]
     )  # kit final trains by the run's config, which has this one
-    assert finish(train_with_progress(space, "a")).name == "a"
+    assert train_run(space, "a").name == "a"
     assert blend(Workspace.open(root), ["runs/a@flip"]).metric == "samples_f1"
 
 
@@ -237,7 +237,7 @@ def test_each_kind_that_sees_labels_is_asked(override: str, tmp_path: Path) -> N
     if override == "metric=own":
         config = json.loads((root / "config.json").read_text())
         (root / "config.json").write_text(json.dumps({**config, "metric": "own"}))
-    work = dry_run(Workspace.find(root, given), "r")
+    work = dry_run.with_progress(Workspace.find(root, given), "r")
     if override == "loss.base=bce":  # the wrapper takes what its base takes
         assert finish(work).guessing_loss == pytest.approx(np.log(2))
         return
@@ -285,7 +285,7 @@ def test_a_test_row_without_an_image_gets_each_label_s_share(trained: Path, tmp_
 
 def test_a_soup_and_a_foreign_submission_know_of_several_labels(trained: Path, tmp_path: Path) -> None:
     root = Path(shutil.copytree(trained, tmp_path / "space"))
-    made = soup(root, ["runs/a", "runs/b"], "s")
+    made = make_soup(root, ["runs/a", "runs/b"], "s")
     assert Predictions.read(made.run.predictions("plain") / "oof.parquet").multi_label
     lines = (root / "data" / "sample_submission.csv").read_text().splitlines()
     for place, cell in enumerate(("cross", "blobb", "ring ring"), start=1):
@@ -304,7 +304,7 @@ def test_a_stage_is_asked_for_its_labels_too(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match="C17 loss 'focal' and sampler 'balanced' do not take any number of labels"
     ):
-        finish(dry_run(Workspace.find(root, given), "r"))
+        dry_run(Workspace.find(root, given), "r")
 
 
 def test_the_same_command_again_continues_and_other_labels_are_refused(trained: Path, tmp_path: Path) -> None:
@@ -349,9 +349,9 @@ def test_the_submission_separates_as_the_sample_does_or_else_as_the_training_tab
 
 
 def test_a_policy_of_views_learns_from_several_labels_too(trained: Path) -> None:
-    (made,) = policy(trained, ["runs/a"], "flip", "simplex")
+    (made,) = choose_views(trained, ["runs/a"], "flip", "simplex")
     found = Predictions.read(made.folder / "oof.parquet")
     assert found.probabilities.sum(axis=1).max() > 1.001
     assert set(made.others) == {"plain", "flip"}
     with pytest.raises(ConfigError, match="C17"):
-        policy(trained, ["runs/a"], "flip", "stacking")
+        choose_views(trained, ["runs/a"], "flip", "stacking")

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from kit.config.workspace import Workspace
-from kit.core.progress import finish
 from kit.data.predictions import Predictions
 from kit.data.renamed_classes import Naming, as_now, as_then, names_now
 from kit.data.spelling import Spelled
@@ -107,7 +106,7 @@ def test_a_run_goes_on_and_its_submission_has_the_new_names(space: Path, tmp_pat
     assert submitted(space, "runs/a@hflip", "runs/a") == [(name, NAMES[label]) for name, label in old]
     made = Predictions.read(again.folder / "oof.parquet")
     assert made.classes == ("blob", "cross", "ring")
-    found = {one.code for one in finish(run_checks(Workspace.open(space), ["runs/a"])).findings}
+    found = {one.code for one in run_checks(Workspace.open(space), ["runs/a"]).findings}
     assert "K18" in found
 
 

@@ -25,7 +25,7 @@ from kit.stages.bundles.predicting import PredictionInput, predict_bundle
 from kit.stages.final.jobs import on_all_rows
 from kit.stages.prediction.tta import tta
 from kit.stages.training.parallel import jobs_of
-from kit.stages.training.soup import soup
+from kit.stages.training.soup import make_soup
 from kit.stages.training.train import train
 from tests.drawing import draw_competition
 
@@ -133,7 +133,7 @@ def test_kit_final_and_a_soup_ask_for_what_the_run_asked_for(moved: Path) -> Non
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         train(moved, ["seed=1"], name="s")
-        made = soup(moved, ["runs/r", "runs/s"], "both")
+        made = make_soup(moved, ["runs/r", "runs/s"], "both")
     about = checkpoints.load(newest(moved, made.run.name)).about
     assert about["config"]["precision"] == "float32"
     assert about["asked"]["precision"] == "auto"
@@ -146,7 +146,7 @@ def test_a_bundle_predicts_in_the_dtype_of_its_device(moved: Path, tmp_path: Pat
     bundle(moved, ["runs/r"], tmp_path / "bundle")
     given = PredictionInput(moved / "data/images", moved / "data/sample_submission.csv")
     with pytest.warns(KitWarning, match="W61 run r began in bfloat16; predicting on cpu is in float32"):
-        finish(predict_bundle(tmp_path / "bundle", given, tmp_path / "out.csv", tmp_path / "work"))
+        predict_bundle(tmp_path / "bundle", given, tmp_path / "out.csv", tmp_path / "work")
 
 
 def test_a_record_of_what_was_asked_that_is_damaged_is_an_error(moved: Path) -> None:

@@ -82,7 +82,7 @@ def test_a_frozen_backbone_stays_as_it_began(competition: Path) -> None:
 
 def test_the_rehearsal_shows_the_first_batch_of_every_stage(competition: Path) -> None:
     space = with_stages(competition, [{"epochs": 1, "image_size": 8, "batch_size": 30}, {}], "epochs=3")
-    found = finish(dry_run(space, "r", [0]))
+    found = dry_run(space, "r", [0])
     assert found.first_batch == (30, 3, 8, 8)
     assert found.steps == 1 + 2 * 4
 
@@ -124,7 +124,7 @@ def test_a_stage_that_does_not_fit_the_run_is_refused_before_training(
     competition: Path, stages: list[dict[str, Any]], words: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        finish(dry_run(with_stages(competition, stages), "r"))
+        dry_run(with_stages(competition, stages), "r")
     assert words in str(caught.value)
 
 
@@ -133,7 +133,7 @@ def test_a_network_of_a_fixed_size_refuses_a_stage_of_another(competition: Path)
     with pytest.raises(
         ConfigError, match=r"C09 stages.0: backbone 'timm' takes images of 16 px, image_size is 32"
     ):
-        finish(dry_run(with_stages(competition, [{"image_size": 32}], f"backbone={backbone}"), "r"))
+        dry_run(with_stages(competition, [{"image_size": 32}], f"backbone={backbone}"), "r")
 
 
 def test_the_whole_config_shows_every_option_of_a_stages_plugins(competition: Path) -> None:

@@ -13,7 +13,6 @@ import torch
 
 from kit.commands._menu import run as kit
 from kit.config.workspace import Workspace
-from kit.core.progress import finish
 from kit.data.predictions import Predictions
 from kit.engine import step
 from kit.errors import ConfigError, KitWarning
@@ -241,7 +240,7 @@ def test_a_package_that_is_missing_is_told_before_training(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda module: None)
     space = Workspace.open(noted, [f"tracker={name}"])
-    for begin in (lambda: train(space, name="b"), lambda: finish(dry_run(space, "b"))):
+    for begin in (lambda: train(space, name="b"), lambda: dry_run(space, "b")):
         with pytest.raises(ConfigError, match=f"C24 tracker '{name}' needs the package {name}") as caught:
             begin()
         assert caught.value.hint == f"pip install 'kit-competitions[{name}]', or tracker=null"

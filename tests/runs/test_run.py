@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from kit.config.workspace import Workspace
-from kit.core.progress import finish
 from kit.data.predictions import Predictions
 from kit.errors import CheckpointError, ConfigError, DataError, KitError, RunError
 from kit.experiment.dry_run import dry_run
@@ -82,7 +81,7 @@ def test_a_run_that_never_trained_may_be_asked_for_with_other_options(competitio
 
 def test_a_rehearsal_refuses_what_training_would(space: Path) -> None:
     with pytest.raises(ConfigError, match="C11"):
-        finish(dry_run(Workspace.open(space, ["epochs=9"]), "a"))
+        dry_run(Workspace.open(space, ["epochs=9"]), "a")
 
 
 @pytest.mark.parametrize("name", ["a@d4", "x" * 101, ".hidden", "a/b", ".."])
@@ -136,7 +135,7 @@ def test_batch_norm_that_is_left_with_one_value_says_what_to_do(competition: Pat
     with pytest.raises(RunError, match=r"R04 batch norm cannot train on 1 image[\s\S]*a larger batch_size"):
         train(competition, overrides, name="r")
     with pytest.raises(RunError, match="R04"):
-        finish(dry_run(Workspace.open(competition, overrides), "r"))
+        dry_run(Workspace.open(competition, overrides), "r")
 
 
 def test_a_damaged_log_does_not_stop_a_run(space: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from kit.config.specs import respecify
 from kit.config.workspace import Workspace
 from kit.core.files import StrPath, sha256
+from kit.core.progress import Progress, Work, stage
 from kit.data.predictions import Predictions, ids_fingerprint
 from kit.data.table import sample_frame
 from kit.errors import InvalidError
@@ -33,6 +34,8 @@ from kit.stages.submission.board import Board, Entry
 if TYPE_CHECKING:
     import pandas as pd
 
+TASK = "blend"
+
 
 @dataclass(frozen=True)
 class WrittenRows:
@@ -46,7 +49,7 @@ class WrittenRows:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scored:
+class BlendResult:
     """A blend that was fitted and scored out of fold; alone it stands for one of which no file was written."""
 
     metric: str
@@ -67,7 +70,7 @@ class Scored:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Submitted(Scored):
+class Submitted(BlendResult):
     """A blend whose submission was written, validated and entered into the board."""
 
     number: int
@@ -105,9 +108,9 @@ class CrossValidatedBlend:
     shape: Format | None
     written: WrittenRows
 
-    def score(self) -> Scored:
+    def score(self) -> BlendResult:
         """The blend's scores, without a submission."""
-        return Scored(
+        return BlendResult(
             metric=self.metric.plugin_name(),
             ensembler=self.ensembler.spec(),
             comparison=self.comparison,
@@ -123,13 +126,14 @@ class CrossValidatedBlend:
         return self.sample, self.shape
 
 
+@stage
 def blend(
     workspace: Workspace | StrPath,
     members: StrPath | Sequence[StrPath],
     ensembler: str | Mapping[str, Any] | None = None,
     name: str | None = None,
     top_k: int | None = None,
-) -> Scored:
+) -> Work[BlendResult]:
     """Blends members such as `runs/a@d4`, writes the submission and enters it into the board.
 
     `workspace` is a Workspace or the path of one.
@@ -138,10 +142,12 @@ def blend(
     fit together, leak, or do not fit the sample; ConfigError and PluginError for what is asked for.
     """
     workspace = Workspace.of(workspace)
+    yield Progress(TASK, 0, 2, "out-of-fold rows")
     judged = cross_validate(workspace, members, ensembler, top_k)
     if judged.sample is None:
         return judged.score()
     named = name or f"{judged.ensembler.plugin_name()}-{'-'.join(member.run for member in judged.members)}"
+    yield Progress(TASK, 1, 2, "submission")
     return submit(workspace, judged, judged.members, named)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from kit.config.models import Data
 from kit.config.workspace import CONFIG_FILE, Workspace
 from kit.core.files import read_json, write_json, write_text
-from kit.core.progress import Progress, Work
+from kit.core.progress import Progress, Work, stage
 from kit.data.folds import Folds
 from kit.data.predictions import Predictions
 from kit.data.quarantine import quarantine
@@ -71,6 +71,7 @@ class PredictionInput:
     overrides: Sequence[str] = ()
 
 
+@stage
 def predict_bundle(
     folder: Path,
     given: PredictionInput,

@@ -37,10 +37,10 @@ def check_by_networks(
     workspace: Workspace, checkpoints: Sequence[str], looked: RowContext
 ) -> Work[list[Finding]]:
     """K15 and K16 for each run; embeds the images first, where that was not done. Raises what kit embed raises."""
-    from kit.stages.prediction.embed import embed_with_progress
+    from kit.stages.prediction.embed import embed
 
     found: list[Finding] = []
-    for made in (yield from embed_with_progress(workspace, checkpoints)):
+    for made in (yield from embed.with_progress(workspace, checkpoints)):
         yield Progress("check", 0, 1, f"{made.member}: rows that its networks see alike")
         parts = {int(fold): made.folder / fold for fold in made.folds}
         own = Run(made.folder.parents[1]).folds()  # which need not be those that the config makes now

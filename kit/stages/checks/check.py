@@ -13,7 +13,8 @@ import numpy as np
 
 from kit.config.models import Data
 from kit.config.workspace import Workspace
-from kit.core.progress import Progress, Work
+from kit.core.files import StrPath
+from kit.core.progress import Progress, Work, stage
 from kit.data.duplicates import connected_components, merge_groups
 from kit.data.folds import Folds, make_folds
 from kit.data.table import Table, rows_to_predict, train_table
@@ -48,7 +49,7 @@ LEVEL_ORDER = {"problem": 0, "warning": 1, "note": 2}
 
 
 @dataclass(frozen=True, eq=False)
-class Report:
+class CheckResult:
     """What was looked at, and what was found, problems first."""
 
     train: int
@@ -63,15 +64,17 @@ class Report:
         return sum(finding.level == "problem" for finding in self.findings)
 
 
+@stage
 def run_checks(
-    workspace: Workspace, runs: Sequence[str] = (), checkpoints: Sequence[str] = ()
-) -> Work[Report]:
+    workspace: Workspace | StrPath, runs: Sequence[str] = (), checkpoints: Sequence[str] = ()
+) -> Work[CheckResult]:
     """Looks at tables, images and what `runs` predict out of fold, by default the best one; decodes into the cache.
 
     Of `checkpoints` it looks at what their networks make of the images, which takes torch.
 
     Raises DataError and ConfigError for tables that cannot be read, as kit train does, and for runs that do not fit.
     """
+    workspace = Workspace.of(workspace)
     data, root = workspace.competition.data, workspace.root
     yield from write_auto_groups(workspace)
     train = train_table(root, data).sort_by_id()
@@ -107,7 +110,7 @@ def run_checks(
         known = by_embeddings.RowContext(train, test, folds, pairs, units)
         found += yield from by_embeddings.check_by_networks(workspace, checkpoints, known)
     found.sort(key=lambda finding: (LEVEL_ORDER[finding.level], finding.code))
-    return Report(len(train), len(test), len(train.classes), tuple(found), folds.fingerprint())
+    return CheckResult(len(train), len(test), len(train.classes), tuple(found), folds.fingerprint())
 
 
 def _unusable(

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from kit.config.workspace import Workspace
 from kit.core import files
-from kit.core.progress import Work
+from kit.core.files import StrPath
+from kit.core.progress import Work, stage
 from kit.core.randomness import generator
 from kit.data.table import Table, train_table
 from kit.engine.loader import ImageDataset
@@ -22,7 +24,6 @@ from kit.images.cache import Cache
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont, ImageFont
 
-    from kit.config.workspace import Workspace
     from kit.kinds import Augmenter
 
 CELL = 96  # pixels; smaller images are enlarged, each pixel to a square
@@ -41,14 +42,16 @@ class AugmentedRow:
     variants: tuple[np.ndarray, ...]
 
 
+@stage
 def augment_rows(
-    workspace: Workspace, rows: int = 6, variants: int = 6, seed: int | None = None
+    workspace: Workspace | StrPath, rows: int = 6, variants: int = 6, seed: int | None = None
 ) -> Work[list[AugmentedRow]]:
     """Rows drawn from the training table, and what fold 0 would see of each in its first `variants` epochs.
 
     `seed` takes the experiment's place, for the rows and for the augmenter's draws. Raises what loading raises for the
     drawn rows, RunError R03 where the augmenter fails, DataError D03 where none of the rows has an image.
     """
+    workspace = Workspace.of(workspace)
     experiment, root = workspace.experiment, workspace.root
     seed = experiment.seed if seed is None else seed
     augmenter = cast("Augmenter", experiment.open("augmenter", root))

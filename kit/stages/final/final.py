@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kit.config.workspace import Workspace
-from kit.core.progress import Progress, Work
+from kit.core.files import StrPath
+from kit.core.progress import Progress, Work, stage
 from kit.core.stopping import Stop
 from kit.device.precision import choose_device
 from kit.errors import ConfigError, RunError
@@ -41,7 +42,7 @@ NOTE = "networks of all rows; cv is of the members by cross-validation, not of t
 
 
 @dataclass(frozen=True)
-class Final:
+class FinalResult:
     """The submission, the runs on all rows that it was made with, and the runs that it had to do without."""
 
     submitted: Submitted
@@ -200,17 +201,19 @@ def _notes(judged: CrossValidatedBlend, units: Sequence[TrainingJob], device: st
     return found
 
 
+@stage
 def run_final(
-    workspace: Workspace,
+    workspace: Workspace | StrPath,
     plan: FinalPlan,
     name: str | None = None,
     stop: Stop | None = None,
     clock: Clock = time.monotonic,
-) -> Work[Final]:
+) -> Work[FinalResult]:
     """Trains, predicts and submits as planned. Where time runs short, the last networks are left out.
 
     Raises what training, predicting and blending raise, RunError R17 where no network was ready in time.
     """
+    workspace = Workspace.of(workspace)
     course = Schedule(workspace, plan, stop or Stop(), clock, list(plan.units))
     yield from course.run()
     ready = [
@@ -236,7 +239,7 @@ def run_final(
     more = {"final": {"note": NOTE, "members": told, "left_out": course.left_out, "weight_0": list(idle)}}
     kind = Ensembler.open(spec, workspace.root).plugin_name()
     named = name or f"final-{kind}-{'-'.join(member.run for member in judged.members)}"
-    return Final(submit(workspace, judged, predicting, named, more, NOTE), runs, course.left_out, idle)
+    return FinalResult(submit(workspace, judged, predicting, named, more, NOTE), runs, course.left_out, idle)
 
 
 def _of_all_rows(

@@ -13,8 +13,8 @@ from kit.core.stopping import Stop
 from kit.errors import RunError
 from kit.stages.final.jobs import FinalPlan, TrainingJob
 from kit.stages.final.planning import select_fitting
-from kit.stages.prediction.tta import tta_with_progress
-from kit.stages.training.train import train_with_progress
+from kit.stages.prediction.tta import tta
+from kit.stages.training.train import train_run
 
 TASK = "final"
 
@@ -72,7 +72,7 @@ class Schedule:
         space = self.workspace
         for one in unit.members:
             yield from self._in_view(
-                tta_with_progress(
+                tta.with_progress(
                     space, [unit.run.folder], one.views.spec(), one.merge, space.experiment.device
                 )
             )
@@ -101,7 +101,7 @@ class Schedule:
                 line=True,
             )
         done, since = unit.epochs_done, self.clock()
-        with closing(train_with_progress(unit.workspace, unit.run.name, None, self.stop)) as work:
+        with closing(train_run.with_progress(unit.workspace, unit.run.name, None, self.stop)) as work:
             for step in work:
                 yield step
                 if self.seconds_left < 0:

@@ -20,7 +20,7 @@ from kit.config.models import Experiment
 from kit.config.workspace import Workspace
 from kit.core import randomness
 from kit.core.files import StrPath, atomic_folder, remove_folder
-from kit.core.progress import Progress, ResultOf, Work, finish
+from kit.core.progress import Progress, ResultOf, Work, stage
 from kit.data import embeddings
 from kit.data.embeddings import SPLITS, Vectors
 from kit.data.predictions import ids_fingerprint
@@ -49,7 +49,7 @@ TASK = "embed"
 
 
 @dataclass(frozen=True)
-class Embedded:
+class EmbedResult:
     """What was made of one run: where, by which folds' networks, and how long the vectors are."""
 
     member: str  # such as runs/r@hflip
@@ -60,21 +60,15 @@ class Embedded:
     computed: bool  # False: it was there already
 
 
+@stage
 def embed(
     workspace: Workspace | StrPath, paths: Sequence[str | Path], views: Any = "plain", device: str = "auto"
-) -> list[Embedded]:
+) -> Work[list[EmbedResult]]:
     """Embeds all rows by the checkpoints of runs, folds or single checkpoint folders, over a set of views.
 
     Raises what `tta` raises, and RunError R09 for a network whose features are zero or not finite.
     """
-    space = Workspace.of(workspace)
-    return finish(embed_with_progress(space, paths, views, device))
-
-
-def embed_with_progress(
-    workspace: Workspace, paths: Sequence[str | Path], views: Any = "plain", device: str = "auto"
-) -> Work[list[Embedded]]:
-    """embed, with its progress."""
+    workspace = Workspace.of(workspace)
     opened, place = Views.open(views, workspace.root, "views"), choose_device(device)
     data = workspace.competition.data
     train = train_table(workspace.root, data).sort_by_id()
@@ -88,7 +82,7 @@ def embed_with_progress(
 
 def _of_run(
     workspace: Workspace, target: Target, tables: tuple[Table, Table], views: Views, device: torch.device
-) -> Work[Embedded]:
+) -> Work[EmbedResult]:
     """One run, checked: its classes and rows are the tables', its network takes the views."""
     run = target.run
     train = table_of(run, tables[0], workspace.competition.data)
@@ -105,17 +99,19 @@ def _of_run(
         for fold, path in target.folds.items()
     }
     shown = open_views(views, experiment.image_size, parts.backbone.input_size())
-    job = _EmbeddingJob(workspace, run, experiment, shown, about, networks)
+    job = _EmbedContext(workspace, run, experiment, shown, about, networks)
     return (yield from job.embed_missing((yield from _load(workspace, tables, experiment))))
 
 
-def embed_untrained_with_progress(
-    workspace: Workspace, name: str, views: Any = "plain", device: str = "auto"
-) -> Work[Embedded]:
+@stage
+def embed_untrained(
+    workspace: Workspace | StrPath, name: str, views: Any = "plain", device: str = "auto"
+) -> Work[EmbedResult]:
     """Embeds all rows by the experiment's network as it begins, such as a pretrained one, as the run `name`.
 
     Raises what training raises before its first step, ConfigError C11 for a name that is another run's.
     """
+    workspace = Workspace.of(workspace)
     opened = Views.open(views, workspace.root, "views")
     space = replace(workspace, raw={**workspace.raw, "device": device})
     run, asked = find_run(space, name), {**config_identity(workspace.experiment), STATE_UNTRAINED: True}
@@ -130,7 +126,7 @@ def embed_untrained_with_progress(
         about = _about(run, opened, "", train, parts.all(), setting.folds.fingerprint())
         networks = {STATE_UNTRAINED: (f"seed {experiment.seed}", partial(_initial_embedder, setting))}
         shown = open_views(opened, experiment.image_size, parts.backbone.input_size())
-        job = _EmbeddingJob(space, run, experiment, shown, about, networks)
+        job = _EmbedContext(space, run, experiment, shown, about, networks)
         return (yield from job.embed_missing((yield from _load(space, tables, experiment))))
 
 
@@ -167,7 +163,7 @@ def _initial_embedder(setting: RunContext) -> Embedder:
 
 
 @dataclass(frozen=True, eq=False)
-class _EmbeddingJob:
+class _EmbedContext:
     """One run to be embedded by a set of views; `networks` has a fold's tag and what opens its network."""
 
     workspace: Workspace
@@ -177,7 +173,7 @@ class _EmbeddingJob:
     about: Mapping[str, Any]
     networks: Mapping[str, tuple[str, Callable[[], Embedder]]]
 
-    def embed_missing(self, loaded: Sequence[Loaded]) -> Work[Embedded]:
+    def embed_missing(self, loaded: Sequence[Loaded]) -> Work[EmbedResult]:
         """Embeds what is not there already."""
         folder = self.run.embeddings(self.about["views"])
         told = {fold: self._metadata(tag, loaded) for fold, (tag, _) in self.networks.items()}
@@ -191,7 +187,7 @@ class _EmbeddingJob:
         rows = (len(loaded[0].table), len(loaded[1].table))
         features = np.load(folder / next(iter(told)) / "train.npy", mmap_mode="r").shape[1]
         member = f"runs/{self.run.name}@{self.about['views']}"
-        return Embedded(member, folder, tuple(told), int(features), rows, bool(missing))
+        return EmbedResult(member, folder, tuple(told), int(features), rows, bool(missing))
 
     def _metadata(self, tag: str, loaded: Sequence[Loaded]) -> dict[str, Any]:
         """What a fold's embeddings say of themselves."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from kit.config.workspace import Workspace
 from kit.core.files import StrPath, remove_partial_files
-from kit.core.progress import Progress, ResultOf, Work, finish
+from kit.core.progress import Progress, ResultOf, Work, stage
 from kit.data.predictions import Predictions
 from kit.data.table import Table, rows_to_predict, train_table
 from kit.device.info import DEVICE, device_line
@@ -30,6 +30,7 @@ from kit.experiment.open_executor import open_executor
 from kit.experiment.prediction_file import PredictionFile, PredictionJob, Split
 from kit.experiment.restore import load_for_prediction
 from kit.experiment.run_context import prediction_batches
+from kit.images.cache import Geometry
 from kit.kinds import Executor, Metric, Views
 from kit.model import checkpoints, network
 from kit.model.predict import Merge, Predictor, open_views
@@ -44,7 +45,7 @@ MAX_WEIGHT_BYTES = 4 * 2**30  # bytes of weights that predict together; more tha
 
 
 @dataclass(frozen=True)
-class PredictedRun:
+class TtaResult:
     """What tta made of one run: the member's name for `kit blend`, its files, and its out-of-fold scores."""
 
     member: str
@@ -59,6 +60,7 @@ class PredictedRun:
     computed: bool  # False: it was there already
 
 
+@stage
 def tta(
     workspace: Workspace | StrPath,
     paths: Sequence[str | Path],
@@ -66,7 +68,7 @@ def tta(
     merge: Merge = "mean",
     device: str = "auto",
     train: bool = False,
-) -> list[PredictedRun]:
+) -> Work[list[TtaResult]]:
     """Predicts with the checkpoints of runs, folds or single checkpoint folders, and writes parquet.
 
     With `train` also the rows that each fold trained on, for distillation. If the config names no rows to predict,
@@ -74,43 +76,32 @@ def tta(
 
     Raises ConfigError for paths and views, CheckpointError for damaged or unfitting ones, DataError for images.
     """
-    space = Workspace.of(workspace)
-    return finish(tta_with_progress(space, paths, views, merge, device, train))
+    (results,) = yield from predict_view_sets.with_progress(workspace, paths, [views], merge, device, train)
+    return results
 
 
-def tta_with_progress(
-    workspace: Workspace,
-    paths: Sequence[str | Path],
-    views: Any = "plain",
-    merge: Merge = "mean",
-    device: str = "auto",
-    train: bool = False,
-) -> Work[list[PredictedRun]]:
-    """tta, with its progress."""
-    (made,) = yield from predict_view_sets(workspace, paths, [views], merge, device, train)
-    return made
-
-
+@stage
 def predict_view_sets(
-    workspace: Workspace,
+    workspace: Workspace | StrPath,
     paths: Sequence[str | Path],
     sets: Sequence[Any],
     merge: Merge = "mean",
     device: str = "auto",
     train: bool = False,
-) -> Work[list[list[PredictedRun]]]:
-    """tta by several sets of views at once, with its progress: what it made of each set, a run at a time."""
+) -> Work[list[list[TtaResult]]]:
+    """TTA by several sets of views in one pass: the results of each set, one per run."""
+    workspace = Workspace.of(workspace)
     opened = [Views.open(views, workspace.root, "views") for views in sets]
     choose_device(device, workspace.experiment.executor is not None)  # before the tables are read
     targets = find_targets(workspace, paths)
     with ExitStack() as stack:
         for run in {target.run.folder: target.run for target in targets}.values():
             stack.enter_context(run.lock())
-        office = _TtaContext.open(workspace, device)
-        jobs = [office.job(target, views, merge) for views in opened for target in targets]
-        groups, made, devices = group_by_geometry(jobs), dict[int, PredictedRun](), set[str]()
+        context = _TtaContext.open(workspace, device)
+        jobs = [context.job(target, views, merge) for views in opened for target in targets]
+        groups, made, devices = group_by_geometry(jobs), dict[int, TtaResult](), set[str]()
         for number, group in enumerate(groups):
-            work = ResultOf(office.predict([jobs[at] for at in group], train))
+            work = ResultOf(context.predict([jobs[at] for at in group], train))
             for step in work:
                 if step.task == DEVICE:  # most groups and workers have the same
                     if step.detail in devices:
@@ -189,56 +180,61 @@ class _TtaContext:
             space, run, name, views, chosen, merge, loading, target.folds, folds, self.metric, about, train
         )
 
-    def predict(self, jobs: Sequence[PredictionJob], trained: bool = False) -> Work[list[PredictedRun]]:
-        """Predicts jobs of one geometry: a pass over the training images, and one over the test images.
+    def predict(
+        self, jobs: Sequence[PredictionJob], with_training_rows: bool = False
+    ) -> Work[list[TtaResult]]:
+        """Predicts jobs of one geometry: one pass over the images of each split.
 
-        With `trained` a pass more, over what each network trained on.
+        With `with_training_rows` there is one more pass, over the rows that each network trained on.
         """
-        of = geometry(jobs[0].experiment)
-        train = yield from load_rows(self.workspace, self.train, "train", of)
+        splits = yield from self._load_splits(geometry(jobs[0].experiment), with_training_rows)
+        passes = [[self._begin_file(job, split, loaded) for job in jobs] for split, loaded in splits]
+        networks = self._load_networks([file for files in passes for file in files])
+        yield from device_lines(networks.values(), self.workspace)
+        total, done = sum(_count_predictions(files) for files in passes), 0
+        written: list[list[Mapping[str, Any]]] = []
+        for files in passes:
+            for step in self._predict_pass(files, networks):
+                yield replace(step, done=(done + step.done) / total, total=1)
+            done += _count_predictions(files)
+            for text in describe_predictions(files):
+                yield Progress(TASK, done / total, 1, text, line=True)
+            written.append([file.write() for file in files])
+        computed = [any(files[place].made for files in passes) for place in range(len(jobs))]
+        return [self._result(*each) for each in zip(jobs, written[0], computed, strict=True)]
+
+    def _load_splits(self, shape: Geometry, with_training_rows: bool) -> Work[list[tuple[Split, Loaded]]]:
+        """The images of each split to predict, the out-of-fold rows first."""
+        train = yield from load_rows(self.workspace, self.train, "train", shape)
         splits: list[tuple[Split, Loaded]] = [("oof", train)]
         if len(self.test):
-            splits.append(("test", (yield from load_rows(self.workspace, self.test, "test", of))))
-        splits += [("train", train)] if trained else []
-        passes = [[self._sheet(job, split, loaded) for job in jobs] for split, loaded in splits]
-        networks = {} if self.executor else self._networks([sheet for sheets in passes for sheet in sheets])
-        yield from device_lines(networks.values(), self.workspace)
-        units = [sum(len(s.rows(fold)) for s in sheets for fold in s.folds_to_predict) for sheets in passes]
-        begun, told = 0, []
-        for sheets, count in zip(passes, units, strict=True):
-            work = ResultOf(
-                predict_in_parallel(self.executor, sheets, self.device)
-                if self.executor
-                else predict_groups(sheets, networks)
-            )
-            for step in work:
-                yield replace(step, done=(begun + step.done) / sum(units), total=1)
-            begun += count
-            for text in describe_predictions(sheets):
-                yield Progress(TASK, begun / sum(units), 1, text, line=True)
-            told.append([sheet.write() for sheet in sheets])
-        return [
-            self._result(job, told[0][place], any(sheets[place].made for sheets in passes))
-            for place, job in enumerate(jobs)
-        ]
+            splits.append(("test", (yield from load_rows(self.workspace, self.test, "test", shape))))
+        return [*splits, ("train", train)] if with_training_rows else splits
 
-    def _sheet(self, job: PredictionJob, split: Split, loaded: Loaded) -> PredictionFile:
+    def _predict_pass(
+        self, files: Sequence[PredictionFile], networks: Mapping[Path, Predictor]
+    ) -> Work[None]:
+        if self.executor:
+            return predict_in_parallel(self.executor, files, self.device)
+        return predict_groups(files, networks)
+
+    def _begin_file(self, job: PredictionJob, split: Split, loaded: Loaded) -> PredictionFile:
         return PredictionFile.begin(job, split, job.as_named(loaded), (job.train or self.train).prior())
 
-    def _networks(self, sheets: Sequence[PredictionFile]) -> dict[Path, Predictor]:
-        """The networks of all folds that are to be predicted, by checkpoint."""
-        paths = dict.fromkeys(
-            sheet.job.checkpoints[fold] for sheet in sheets for fold in sheet.folds_to_predict
-        )
-        return {path: self._network(path) for path in paths}
+    def _load_networks(self, files: Sequence[PredictionFile]) -> dict[Path, Predictor]:
+        """The networks of all folds that are to be predicted here, by checkpoint; an executor's jobs load their own."""
+        if self.executor:
+            return {}
+        paths = dict.fromkeys(file.job.checkpoints[fold] for file in files for fold in file.folds_to_predict)
+        return {path: self._load_network(path) for path in paths}
 
-    def _network(self, path: Path) -> Predictor:
+    def _load_network(self, path: Path) -> Predictor:
         return load_for_prediction(path, self.workspace.root, choose_device(self.device))
 
-    def _result(self, job: PredictionJob, about: Mapping[str, Any], computed: bool) -> PredictedRun:
+    def _result(self, job: PredictionJob, about: Mapping[str, Any], computed: bool) -> TtaResult:
         used = tuple(int(fold) for fold in about["checkpoints"])
         oof = Predictions.read(job.folder / "oof.parquet")
-        return PredictedRun(
+        return TtaResult(
             f"runs/{job.member}",
             job.folder,
             used,
@@ -254,6 +250,11 @@ def device_lines(networks: Iterable[Predictor], workspace: Workspace) -> Iterato
     workers = workspace.experiment.workers
     for device, precision in dict.fromkeys((one.device, one.precision) for one in networks):
         yield device_line(device, precision, workers, trains=False)
+
+
+def _count_predictions(files: Sequence[PredictionFile]) -> int:
+    """Rows times networks of a pass."""
+    return sum(len(file.rows(fold)) for file in files for fold in file.folds_to_predict)
 
 
 def predict_groups(sheets: Sequence[PredictionFile], networks: Mapping[Path, Predictor]) -> Work[None]:

@@ -17,7 +17,7 @@ import numpy as np
 from kit.config.models import Data
 from kit.config.workspace import Workspace
 from kit.core.files import StrPath
-from kit.core.progress import Work, finish
+from kit.core.progress import Work, stage
 from kit.data.predictions import Predictions
 from kit.data.table import Table, train_table
 from kit.errors import ConfigError
@@ -34,11 +34,11 @@ from kit.runs.naming import table_of
 from kit.runs.run import Run
 from kit.runs.scoring import concat_predictions, with_scores
 from kit.stages.blending.out_of_fold import OutOfFold
-from kit.stages.prediction.tta import PredictedRun, predict_view_sets
+from kit.stages.prediction.tta import TtaResult, predict_view_sets
 
 
 @dataclass(frozen=True)
-class ViewPolicy:
+class ViewPolicyResult:
     """A policy of one run: the member's name, what it averages, and its honest score beside others'."""
 
     member: str
@@ -52,30 +52,20 @@ class ViewPolicy:
     gains: tuple[Gain, ...]  # of the nested score over these, with the paired bootstrap's interval
 
 
-def policy(
+@stage
+def choose_views(
     workspace: Workspace | StrPath,
     paths: Sequence[str | Path],
     views: Any = "d4",
     recipe: Any = "greedy",
     device: str = "auto",
-) -> list[ViewPolicy]:
+) -> Work[list[ViewPolicyResult]]:
     """Learns, for each run, how to average a set of views, and writes test and out-of-fold predictions of it.
 
     `recipe` is an ensembler, whose members are the views. Raises what `tta` raises, and InvalidError D46 for rows that
     cannot be cut into parts to choose and to score on.
     """
-    space = Workspace.of(workspace)
-    return finish(choose_views_with_progress(space, paths, views, recipe, device))
-
-
-def choose_views_with_progress(
-    workspace: Workspace,
-    paths: Sequence[str | Path],
-    views: Any = "d4",
-    recipe: Any = "greedy",
-    device: str = "auto",
-) -> Work[list[ViewPolicy]]:
-    """policy, with its progress."""
+    workspace = Workspace.of(workspace)
     whole = Views.open(views, workspace.root, "views")
     asked = Ensembler.open(recipe, workspace.root, "policy")
     table = train_table(workspace.root, workspace.competition.data).sort_by_id()
@@ -98,10 +88,10 @@ def choose_views_with_progress(
         "plain" if words == PLAIN else {"name": "pick", "of": whole.spec(), "numbers": [single]}
         for single, words in names.items()
     ]
-    singles = yield from predict_view_sets(workspace, paths, specs, device=device)
+    singles = yield from predict_view_sets.with_progress(workspace, paths, specs, device=device)
     runs = [target.run for target in find_targets(workspace, paths)]
     called = f"{whole.slug()}-{asked.slug()}"
-    job = _PolicyJob(
+    job = _PolicyContext(
         called,
         whole,
         list(names.values()),
@@ -114,7 +104,7 @@ def choose_views_with_progress(
 
 
 @dataclass(frozen=True)
-class _PolicyJob:
+class _PolicyContext:
     """What the policies of all runs share."""
 
     name: str  # of the member's views
@@ -125,7 +115,7 @@ class _PolicyJob:
     table: Table
     data: Data
 
-    def of_run(self, run: Run, singles: Sequence[PredictedRun]) -> ViewPolicy:
+    def of_run(self, run: Run, singles: Sequence[TtaResult]) -> ViewPolicyResult:
         """Fits, writes and scores one run's policy."""
         oof = [Predictions.read(one.folder / "oof.parquet") for one in singles]
         first, shares = oof[0], np.stack([one.probabilities for one in oof])
@@ -142,7 +132,7 @@ class _PolicyJob:
             self._test(singles, fitted, about).write(folder / "test.parquet")
         others = {"plain": shares[0], self.views.slug(): shares.mean(axis=0)}
         weights = dict(zip(self.names, getattr(fitted, "weights", ()), strict=False))
-        return ViewPolicy(
+        return ViewPolicyResult(
             f"runs/{run.name}@{self.name}",
             folder,
             {name: w for name, w in weights.items() if w},
@@ -152,9 +142,7 @@ class _PolicyJob:
             compute_gains(self.metric, truth, honest, others, relatives),
         )
 
-    def _about(
-        self, first: Predictions, singles: Sequence[PredictedRun], fitted: Ensembler
-    ) -> dict[str, Any]:
+    def _about(self, first: Predictions, singles: Sequence[TtaResult], fitted: Ensembler) -> dict[str, Any]:
         """What the member says of itself: the first view's word, and the policy."""
         kept = {
             key: value
@@ -169,9 +157,7 @@ class _PolicyJob:
         }
         return {**kept, "views": self.name, "policy": policy}
 
-    def _test(
-        self, singles: Sequence[PredictedRun], fitted: Ensembler, about: Mapping[str, Any]
-    ) -> Predictions:
+    def _test(self, singles: Sequence[TtaResult], fitted: Ensembler, about: Mapping[str, Any]) -> Predictions:
         """Each fold's test rows by the policy that was fitted on all out-of-fold rows."""
         found = [Predictions.read(one.folder / "test.parquet") for one in singles]
         kept = {key: value for key, value in found[0].metadata.items() if key not in ("views", "plugins")}

@@ -12,7 +12,8 @@ from typing import Any
 
 from kit.config.workspace import Workspace
 from kit.core.cores import available_cores
-from kit.core.progress import Progress, Work
+from kit.core.files import StrPath
+from kit.core.progress import Progress, Work, stage
 from kit.device.info import worker_count
 from kit.engine import fit
 from kit.engine.batches import TrainBatches
@@ -34,7 +35,7 @@ class WorkerRate:
 
 
 @dataclass(frozen=True)
-class LoaderBenchmark:
+class LoaderResult:
     """What was measured, fewest workers first; `used` is what the config's `workers` comes to here."""
 
     batch_size: int
@@ -56,13 +57,15 @@ class LoaderBenchmark:
         return enough.workers if used.trained * EQUAL_RATE_FACTOR < best else None
 
 
+@stage
 def measure_loader(
-    workspace: Workspace, workers: Sequence[int] = (), steps: int = 20
-) -> Work[LoaderBenchmark]:
+    workspace: Workspace | StrPath, workers: Sequence[int] = (), steps: int = 20
+) -> Work[LoaderResult]:
     """Trains steps of fold 0 with each number of loader processes, in turns, and throws them away; fills the cache.
 
     By default 0, 1, 2, 4, ... up to the cores, and what the config comes to. Raises what preparing a run raises.
     """
+    workspace = Workspace.of(workspace)
     setting = yield from prepare_run(workspace, Run(workspace.runs / ".bench"))
     used = worker_count(workspace.experiment.workers, setting.device)
     counts = sorted({*(workers or _powers(available_cores())), used})
@@ -74,7 +77,7 @@ def measure_loader(
             done = turn * len(rigs) + place + 1
             yield Progress("bench", done, 2 * len(rigs), f"{rig.workers} workers")
     rates = tuple(WorkerRate(rig.workers, rig.rate(rig.loads), rig.rate(rig.trains)) for rig in rigs)
-    return LoaderBenchmark(rows, steps, str(setting.device), used, rates)
+    return LoaderResult(rows, steps, str(setting.device), used, rates)
 
 
 def _powers(most: int) -> list[int]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from kit.config.workspace import Workspace
-from kit.core.progress import Progress, Work, finish
+from kit.core.files import StrPath
+from kit.core.progress import Progress, Work, finish, stage
 from kit.device.precision import Precision
 from kit.engine import fit
 from kit.engine.batches import Batch
@@ -65,8 +66,10 @@ class LrRangeTest:
     tenth: float  # a tenth of the rate of the lowest smoothed loss
 
 
-def compute_lr_schedule(workspace: Workspace, fold: int = 0) -> Work[LrCurve]:
+@stage
+def compute_lr_schedule(workspace: Workspace | StrPath, fold: int = 0) -> Work[LrCurve]:
     """The learning rates that a fold's training would use. Raises what preparing a run raises."""
+    workspace = Workspace.of(workspace)
     setting = yield from prepare_run(workspace, scratch_run(workspace))
     made, stages = new_learner(setting, fold), train_stages(setting, fold)
     peak = max(made.peaks)
@@ -77,8 +80,13 @@ def compute_lr_schedule(workspace: Workspace, fold: int = 0) -> Work[LrCurve]:
     )
 
 
+@stage
 def run_lr_range_test(
-    workspace: Workspace, lowest: float = 1e-6, highest: float = 1.0, steps: int = 120, fold: int = 0
+    workspace: Workspace | StrPath,
+    lowest: float = 1e-6,
+    highest: float = 1.0,
+    steps: int = 120,
+    fold: int = 0,
 ) -> Work[LrRangeTest]:
     """Trains a network for `steps` steps while the rate rises from lowest to highest, and throws it away.
 
@@ -87,6 +95,7 @@ def run_lr_range_test(
     Source: Smith 2017, "Cyclical Learning Rates for Training Neural Networks", section 3.3; the end and
     both suggestions as in fastai's lr_find.
     """
+    workspace = Workspace.of(workspace)
     setting = yield from prepare_run(workspace, scratch_run(workspace))
     trials = []
     for trial in _trials(setting, fold, lowest, highest, steps):

@@ -14,7 +14,8 @@ from torch import nn
 
 from kit.config.models import Experiment
 from kit.config.workspace import Workspace
-from kit.core.progress import Progress, Work, finish
+from kit.core.files import StrPath
+from kit.core.progress import Progress, Work, finish, stage
 from kit.data.table import Table, train_table
 from kit.device import allocator, memory
 from kit.device.compiling import compile_training
@@ -53,7 +54,7 @@ class Throughput:
 
 
 @dataclass(frozen=True)
-class SpeedBenchmark:
+class SpeedResult:
     """The rates of all ways, and what a run of this config uses (`auto`: by the fixed rule)."""
 
     network: str
@@ -112,13 +113,15 @@ class SpeedBenchmark:
         return compiled.compiling / gain if gain > 0 else float("inf")
 
 
+@stage
 def measure_speed(
-    workspace: Workspace, batch_size: int | None = None, steps: int = 10, compiled: bool = False
-) -> Work[SpeedBenchmark]:
+    workspace: Workspace | StrPath, batch_size: int | None = None, steps: int = 10, compiled: bool = False
+) -> Work[SpeedResult]:
     """Times steps of training and batches of predicting, a step of each way a turn, so that a drift hurts all alike.
 
     Raises ConfigError and PluginError for a network that cannot be built.
     """
+    workspace = Workspace.of(workspace)
     experiment, table = workspace.experiment, train_table(workspace.root, workspace.competition.data)
     bench, plain, used = _set_up(workspace, table, batch_size)
     device, count = bench.device, len(bench.batch)
@@ -131,7 +134,7 @@ def measure_speed(
             rig.turn()
         yield Progress("bench", turn + 1, WARM_UP_STEPS + steps)
     name = str(experiment.backbone.get("arch", bench.parts.backbone.plugin_name()))
-    return SpeedBenchmark(
+    return SpeedResult(
         name,
         experiment.image_size,
         count,

@@ -15,7 +15,7 @@ import numpy as np
 
 from kit.config.workspace import Workspace
 from kit.core.files import StrPath
-from kit.core.progress import Progress, Work, finish
+from kit.core.progress import Progress, Work, stage
 from kit.data.predictions import Predictions
 from kit.data.pseudo_labels import PSEUDO_DIR, Form, PseudoLabels, folder_of, images_digest
 from kit.data.table import Table, test_table, train_table
@@ -68,25 +68,19 @@ class PseudoResult:
     is_new: bool  # False: they were there already
 
 
+@stage
 def pseudo(
     workspace: Workspace | StrPath,
     members: Sequence[str],
     name: str | None = None,
     asked: PseudoRequest | None = None,
-) -> PseudoResult:
+) -> Work[PseudoResult]:
     """Writes pseudo/NAME, by default round-1 or as the round is, from what members such as `runs/a@d4` predict.
 
     Raises InvalidError D40 to D49 for predictions that do not fit or of which no row is taken, DataError D61 for
     teachers that have seen what a student holds out, D65 for images that changed; ConfigError C11, C17, C20.
     """
-    space = Workspace.of(workspace)
-    return finish(make_pseudo_labels(space, members, name, asked or PseudoRequest()))
-
-
-def make_pseudo_labels(
-    workspace: Workspace, members: Sequence[str], name: str | None, asked: PseudoRequest
-) -> Work[PseudoResult]:
-    """pseudo, with its progress."""
+    workspace, asked = Workspace.of(workspace), asked or PseudoRequest()
     yield from write_auto_groups(workspace)
     read = read_members(workspace, members)
     number = 1 + max(_round(workspace, one) for one in read)

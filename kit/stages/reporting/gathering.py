@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from kit.config.workspace import Workspace
-from kit.core.progress import Progress, ResultOf, Work
+from kit.core.files import StrPath
+from kit.core.progress import Progress, ResultOf, Work, stage
 from kit.data.table import Table, rows_to_predict
 from kit.errors import KitError, KitWarning
 from kit.runs.run import versions
@@ -44,13 +45,15 @@ def without_warnings() -> Iterator[None]:
         yield
 
 
+@stage
 def gather_facts(
-    workspace: Workspace, runs: Sequence[str] = (), check: bool = True, cam: bool = False
+    workspace: Workspace | StrPath, runs: Sequence[str] = (), check: bool = True, cam: bool = False
 ) -> Work[Facts]:
     """All facts of a report of these runs, by default of all. `check` takes as long as kit check, `cam` needs torch.
 
     Raises ConfigError C20 for a member that there is not.
     """
+    workspace = Workspace.of(workspace)
     office = ReportContext.open(workspace, runs)
     yield Progress(TASK, 0, PARTS, "runs")
     told_runs = run_rows(office.records, office.metric)
@@ -131,7 +134,7 @@ def _data(office: ReportContext, check: bool, member: str) -> Work[DataSection |
 def _findings(
     office: ReportContext, member: str, train: Table, test: Table | Missing
 ) -> Work[tuple[FindingRow, ...] | Missing]:
-    work = ResultOf(run_checks(office.workspace, [f"runs/{member}"] if member else ()))
+    work = ResultOf(run_checks.with_progress(office.workspace, [f"runs/{member}"] if member else ()))
     try:
         with without_warnings():
             yield from work
@@ -150,7 +153,7 @@ def _findings(
 
 
 def _augmentation_section(office: ReportContext) -> Work[tuple[AugmentedImage, ...] | Missing]:
-    work = ResultOf(augment_rows(office.workspace, rows=STRIPS))
+    work = ResultOf(augment_rows.with_progress(office.workspace, rows=STRIPS))
     try:
         with without_warnings():
             yield from work

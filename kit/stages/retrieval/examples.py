@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from kit.config.workspace import Workspace
+from kit.core.files import StrPath
 from kit.core.nearest import nearest
-from kit.core.progress import Progress, Work
+from kit.core.progress import Progress, Work, stage
 from kit.core.randomness import generator
 from kit.data.table import Table
 from kit.experiment.loading import geometry, load_rows
@@ -49,13 +50,15 @@ class Page:
     map: Map
 
 
+@stage
 def example_page(
-    workspace: Workspace, member: str, queries: int = 10, k: int = 6, seed: int = 0
+    workspace: Workspace | StrPath, member: str, queries: int = 10, k: int = 6, seed: int = 0
 ) -> Work[Page]:
     """Draws queries from the first embedded fold's held-out rows, half of them answered wrongly where there are such.
 
     Raises what `read_source` and loading raise, ConfigError C28 where the gallery has fewer than k images.
     """
+    workspace = Workspace.of(workspace)
     table = labels(workspace).sort_by_id()
     source = read_source(workspace, member, table)
     fold = min(source.by_fold)

@@ -15,7 +15,7 @@ import numpy as np
 from kit.config.workspace import Workspace
 from kit.core.files import StrPath, write_json
 from kit.core.nearest import nearest
-from kit.core.progress import Progress, Work, finish
+from kit.core.progress import Progress, Work, stage
 from kit.core.randomness import generator
 from kit.data.csv_file import read_csv
 from kit.data.table import Table
@@ -41,7 +41,7 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True)
-class AnsweredPairs:
+class PairsResult:
     """What was learned of pairs, and the pairs that were asked for."""
 
     model: Path
@@ -55,21 +55,16 @@ class AnsweredPairs:
     seen: int  # pairs of training rows that no network of the run was without
 
 
-def pairs(
+@stage
+def classify_pairs(
     workspace: Workspace | StrPath, member: str, asked: Path | None = None, share: float | None = None
-) -> AnsweredPairs:
+) -> Work[PairsResult]:
     """Learns from a member's embeddings such as `runs/r@hflip`, and judges the pairs of a CSV, its first two columns.
 
     `share` of the asked pairs that are the same moves the probabilities; without it they are those of pairs that are
     half and half. Raises what `read_source` raises, DataError D64 for an unknown id, InvalidError D46 for too few rows.
     """
-    return finish(pairs_with_progress(Workspace.of(workspace), member, asked, share))
-
-
-def pairs_with_progress(
-    workspace: Workspace, member: str, asked: Path | None = None, share: float | None = None
-) -> Work[AnsweredPairs]:
-    """pairs, with its progress."""
+    workspace = Workspace.of(workspace)
     table = labels(workspace).sort_by_id()
     if table.is_multi_label:
         raise ConfigError(f"pairs are of {MEANING['numbers']}, the table has any number", code="C17")
@@ -105,7 +100,7 @@ def pairs_with_progress(
     level = np.array([threshold])
     if share is not None:
         told, level = (adjust_for_prior(values, float(same.mean()), share) for values in (told, level))
-    return AnsweredPairs(
+    return PairsResult(
         model, len(same), scores, threshold, f1, float(level[0]), tuple(wanted), tuple(told.tolist()), seen
     )
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from kit.config.workspace import Workspace
 from kit.core.files import StrPath
-from kit.core.progress import Work, finish
+from kit.core.progress import Work, stage
 from kit.data.predictions import Predictions
 from kit.data.table import Table
 from kit.errors import InvalidError
@@ -49,7 +49,7 @@ class RerankerGain:
 
 
 @dataclass(frozen=True)
-class Retrieved:
+class RetrievalResult:
     """What retrieval made of one run: the member's name for `kit blend`, its files, and its out-of-fold scores."""
 
     member: str
@@ -62,24 +62,19 @@ class Retrieved:
     rerankers: tuple[RerankerGain, ...]
 
 
+@stage
 def retrieve(
     workspace: Workspace | StrPath,
     members: Sequence[str],
     scorer: Any = "power",
     rerankers: Sequence[Any] = (),
-) -> list[Retrieved]:
+) -> Work[list[RetrievalResult]]:
     """Answers all rows by the embeddings of members such as `runs/r@hflip`, and writes predictions.
 
     Raises what `read_source` raises, ConfigError C28 for more neighbours than a gallery has, C17 for labels that a
     scorer does not take, InvalidError D41 where a scorer joins predictions that are not there.
     """
-    return finish(retrieve_with_progress(Workspace.of(workspace), members, scorer, rerankers))
-
-
-def retrieve_with_progress(
-    workspace: Workspace, members: Sequence[str], scorer: Any = "power", rerankers: Sequence[Any] = ()
-) -> Work[list[Retrieved]]:
-    """retrieve, with its progress."""
+    workspace = Workspace.of(workspace)
     root = workspace.root
     asked = Scorer.open(scorer, root, "scorer")
     opened = [Reranker.open(spec, root, "reranker").in_workspace(root) for spec in rerankers]
@@ -88,11 +83,11 @@ def retrieve_with_progress(
     check_takes((asked, metric), table.label_kind, root)
     recipe = for_metric(asked, metric).with_classes(Classes(table.classes))
     named = [one.slug() for one in (asked, *opened)]
-    desk = _RetrievalContext(workspace, table, metric, recipe, opened, named)
+    context = _RetrievalContext(workspace, table, metric, recipe, opened, named)
     read = [read_source(workspace, member, table) for member in members]
     made = []
     for source in read:
-        mine = replace(desk, table=source.table, scorer=recipe.with_classes(Classes(source.table.classes)))
+        mine = replace(context, table=source.table, scorer=recipe.with_classes(Classes(source.table.classes)))
         made.append((yield from mine.answer(source)))
     return made
 
@@ -132,21 +127,21 @@ class _RetrievalContext:
     rerankers: Sequence[Reranker]
     names: Sequence[str]  # of the scorer and the rerankers as they were asked for
 
-    def answer(self, source: EmbeddedRun) -> Work[Retrieved]:
+    def answer(self, source: EmbeddedRun) -> Work[RetrievalResult]:
         """One run's answers, by each set of rerankers; the best set by other rows' scores is written."""
         ignored = self.scorer.classes_to_ignore()
         check_ignored_classes(source, ignored)
         said = tuple(classifiers(source)) if self.scorer.takes_probabilities else ()
-        ways: list[_SearchVariant] = []
+        variants: list[_SearchVariant] = []
         for chosen in _subsets(self.rerankers):
             detail = " ".join(reranker.plugin_name() for reranker in chosen)
             found = yield from find_neighbours(source, self.scorer.neighbours(), chosen, ignored, detail)
             if said:
                 found = (with_classifier(found[0], said[0]), with_classifier(found[1], said[1]))
-            ways.append(self._way(source, chosen, *found))
-        return self._write(source, ways)
+            variants.append(self._search(source, chosen, *found))
+        return self._write(source, variants)
 
-    def _way(
+    def _search(
         self, source: EmbeddedRun, chosen: tuple[Reranker, ...], oof: SplitNeighbours, test: SplitNeighbours
     ) -> _SearchVariant:
         rows, folds = self._rows(source, oof)
@@ -161,73 +156,75 @@ class _RetrievalContext:
         rows = self.table.index_of(oof.ids[oof.known])
         return rows, source.folds.numbers[rows, 0]
 
-    def _write(self, source: EmbeddedRun, ways: Sequence[_SearchVariant]) -> Retrieved:
-        rows, folds = self._rows(source, ways[0].oof)
+    def _write(self, source: EmbeddedRun, variants: Sequence[_SearchVariant]) -> RetrievalResult:
+        rows, folds = self._rows(source, variants[0].oof)
         held = self.table.take(rows)
-        honest, best = self._choose(ways, held, folds)
-        way, prior = ways[best], self.table.counts() / len(self.table)
+        honest, best = self._choose(variants, held, folds)
+        variant, prior = variants[best], self.table.counts() / len(self.table)
         name = "-".join([source.views, *self.names])
-        folder, about = source.run.predictions(name), self._about(source, name, way)
-        shares = way.oof.scatter_scores(honest, prior)
-        oof = Predictions(way.oof.ids, way.oof.folds, self.table.classes, shares, {**about, "rows": "oof"})
+        folder, about = source.run.predictions(name), self._about(source, name, variant)
+        shares = variant.oof.scatter_scores(honest, prior)
+        oof = Predictions(
+            variant.oof.ids, variant.oof.folds, self.table.classes, shares, {**about, "rows": "oof"}
+        )
         oof = with_scores(
             replace(oof, metadata={**oof.metadata, "folds": source.about["folds"]}), self.metric, self.table
         )
         oof.write(folder / "oof.parquet")
-        answers = way.test.scatter_scores(way.scorer.score(way.test.neighbours), prior)
+        answers = variant.test.scatter_scores(variant.scorer.score(variant.test.neighbours), prior)
         test = {
             **about,
             "rows": "test",
             "ids": source.about["ids"]["test"],
             "images": source.about["images"]["test"],
         }
-        Predictions(way.test.ids, way.test.folds, self.table.classes, answers, test).write(
+        Predictions(variant.test.ids, variant.test.folds, self.table.classes, answers, test).write(
             folder / "test.parquet"
         )
         truth = held.targets()
-        return Retrieved(
+        return RetrievalResult(
             f"runs/{source.run.name}@{name}",
             folder,
-            way.scorer.spec(),
+            variant.scorer.spec(),
             oof.metadata["scores"],
-            self.metric.score(truth, way.scorer.score(way.oof.neighbours)),
+            self.metric.score(truth, variant.scorer.score(variant.oof.neighbours)),
             *gain_over_plain(source.run, oof, self.metric, self.table),
-            self._reranker_gains(ways, way, held),
+            self._reranker_gains(variants, variant, held),
         )
 
     def _choose(
-        self, ways: Sequence[_SearchVariant], held: Table, folds: np.ndarray
+        self, variants: Sequence[_SearchVariant], held: Table, folds: np.ndarray
     ) -> tuple[np.ndarray, int]:
         """Honest scores (known, K), each fold's by the way that is best on the others', and the best way of all."""
-        if len(ways) == 1:
-            return ways[0].honest, 0
-        stack, truth = np.stack([way.honest for way in ways]), held.targets()
+        if len(variants) == 1:
+            return variants[0].honest, 0
+        stack, truth = np.stack([variant.honest for variant in variants]), held.targets()
         single = for_metric(Ensembler.open("single"), self.metric)
         try:
             honest, fitted = cross_fit(single, stack, truth, folds, row_clusters(folds, held))
         except InvalidError:  # too few rows to choose on some and to score on others
-            return ways[0].honest, 0
+            return variants[0].honest, 0
         return honest, int(getattr(fitted, "member", 0))
 
     def _reranker_gains(
-        self, ways: Sequence[_SearchVariant], kept: _SearchVariant, held: Table
+        self, variants: Sequence[_SearchVariant], kept: _SearchVariant, held: Table
     ) -> tuple[RerankerGain, ...]:
-        base, truth = ways[0].honest, held.targets()
+        base, truth = variants[0].honest, held.targets()
         found = []
         for reranker in self.rerankers:
-            alone = next(way for way in ways if way.rerankers == (reranker,))
+            alone = next(variant for variant in variants if variant.rerankers == (reranker,))
             (gain,) = compute_gains(self.metric, truth, alone.honest, {"plain search": base}, held.groups)
             found.append(RerankerGain(reranker.plugin_name(), gain, reranker in kept.rerankers))
         return tuple(found)
 
-    def _about(self, source: EmbeddedRun, name: str, way: _SearchVariant) -> dict[str, Any]:
+    def _about(self, source: EmbeddedRun, name: str, variant: _SearchVariant) -> dict[str, Any]:
         """What the predictions say of themselves: the embeddings' word, and how they were compared."""
         kept = {key: source.about[key] for key in ("run", "merge", "classes", "average_group")}
-        plugins = {**source.about["plugins"], **plugin_hashes([way.scorer, *way.rerankers])}
+        plugins = {**source.about["plugins"], **plugin_hashes([variant.scorer, *variant.rerankers])}
         retrieval = {
             "embeddings": source.views,
-            "scorer": way.scorer.spec(),
-            "rerankers": [one.spec() for one in way.rerankers],
+            "scorer": variant.scorer.spec(),
+            "rerankers": [one.spec() for one in variant.rerankers],
         }
         return {**kept, "views": name, "plugins": plugins, "checkpoints": source.tags, "retrieval": retrieval}
 

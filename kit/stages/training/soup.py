@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from kit.config.workspace import Workspace
 from kit.core.files import StrPath, remove_partial_files
-from kit.core.progress import Progress, Work, finish
+from kit.core.progress import Progress, Work, finish, stage
 from kit.data.predictions import Predictions
 from kit.engine.fit import update_batch_norm
 from kit.errors import Case, CheckpointError, ConfigError, InvalidError, KitWarning
@@ -48,7 +48,7 @@ SHARED_KEYS = (  # keys of the resolved config that soup's runs share: the netwo
 
 
 @dataclass(frozen=True)
-class Soup:
+class SoupResult:
     """What a soup is made of: the names of each fold's runs; and its out-of-fold scores beside theirs."""
 
     run: Run
@@ -58,9 +58,10 @@ class Soup:
     is_worse: bool  # than its best run, by the metric
 
 
-def soup(
+@stage
+def make_soup(
     workspace: Workspace | StrPath, paths: Sequence[str | Path], name: str, greedy: bool = False
-) -> Soup:
+) -> Work[SoupResult]:
     """The mean of runs' weights, fold by fold, as the run `name`; batch norm's statistics are taken anew.
 
     Raises ConfigError C15 for paths that are no finished runs, C16 for runs that do not mix, CheckpointError D53 for
@@ -69,30 +70,23 @@ def soup(
     Source: Wortsman et al. 2022, "Model soups: averaging weights of multiple fine-tuned models", recipe 1; its greedy
     choice is made here on other folds than the one it predicts.
     """
-    space = Workspace.of(workspace)
-    return finish(soup_with_progress(space, paths, name, greedy))
-
-
-def soup_with_progress(
-    workspace: Workspace, paths: Sequence[str | Path], name: str, greedy: bool = False
-) -> Work[Soup]:
-    """soup, with its progress."""
+    workspace = Workspace.of(workspace)
     targets = find_targets(workspace, paths)
-    pots = _pots(targets, greedy)
-    shared = experiment_of_request(next(iter(pots[0].checkpoints.values())).about).model_dump(mode="json")
+    folds = _read_folds(targets, greedy)
+    shared = experiment_of_request(next(iter(folds[0].checkpoints.values())).about).model_dump(mode="json")
     space = replace(workspace, raw={**workspace.raw, **shared, "tracker": None})
     run, asked = find_run(space, name), {"soup": [target.run.name for target in targets], "greedy": greedy}
     with run.lock():
         remove_partial_files(run.folder)
         check_config(run, asked, "soup")
         setting = yield from prepare_run(space, run, like=targets[0].run)
-        kitchen = SoupSearch(setting, pots)
-        for pot in pots:
-            pot.check(setting)
+        context = _SoupContext(setting, folds)
+        for fold_weights in folds:
+            fold_weights.check(setting)
         begin(run, asked, setting.resolve_config(), setting.provenance())
         setting.folds.write(run.folder / "folds.csv")
-        chosen = yield from _choose_ingredients(kitchen, greedy)
-        yield from _write_run(kitchen, chosen)
+        chosen = yield from _choose_ingredients(context, greedy)
+        yield from _write_run(context, chosen)
         whole = assemble(setting)
     return _describe_soup(setting, whole, chosen, targets)
 
@@ -163,7 +157,7 @@ def _bare(spec: Any) -> Any:
     )
 
 
-def _pots(targets: Sequence[Target], greedy: bool) -> list[FoldWeights]:
+def _read_folds(targets: Sequence[Target], greedy: bool) -> list[FoldWeights]:
     """The folds that all runs have finished, with their checkpoints read."""
     if len({target.run.folder for target in targets}) < 2:
         raise ConfigError(
@@ -189,88 +183,101 @@ def _pots(targets: Sequence[Target], greedy: bool) -> list[FoldWeights]:
 
 
 @dataclass(frozen=True)
-class SoupSearch:
+class _SoupContext:
     """The shared setting, the folds, and every soup that was tasted already."""
 
     setting: RunContext
-    pots: list[FoldWeights]
+    folds: list[FoldWeights]
     scores: dict[tuple[int, frozenset[str]], Predictions] = field(default_factory=dict)
 
     @cached_property
     def names(self) -> list[str]:
         """The runs."""
-        return list(self.pots[0].checkpoints)
+        return list(self.folds[0].checkpoints)
 
-    def average(self, pot: FoldWeights, runs: Sequence[str]) -> nn.Module:
+    def average(self, fold_weights: FoldWeights, runs: Sequence[str]) -> nn.Module:
         """The network of the mean weights, batch norm's statistics taken anew over the fold's training rows."""
         setting = self.setting
         parts = setting.techniques.parts.without_pretrained()
         built = network.build(parts, len(setting.loaded.table.classes), setting.experiment.image_size)
-        built.load_state_dict(pot.mean(runs))
+        built.load_state_dict(fold_weights.mean(runs))
         made = setting.precision.to_device(built.eval(), setting.device)
         if len(runs) > 1:
-            stage = train_stages(setting, pot.fold)[-1]
+            stage = train_stages(setting, fold_weights.fold)[-1]
             try:
-                update_batch_norm(made, stage.batches, plan_of(setting, pot.fold), setting.precision, 0)
+                update_batch_norm(
+                    made, stage.batches, plan_of(setting, fold_weights.fold), setting.precision, 0
+                )
             finally:
                 stage.batches.close()
         return made
 
-    def score_of(self, pot: FoldWeights, runs: Sequence[str]) -> Predictions:
+    def score_of(self, fold_weights: FoldWeights, runs: Sequence[str]) -> Predictions:
         """The soup's predictions of the fold's held-out rows."""
-        key = (pot.fold, frozenset(runs))
+        key = (fold_weights.fold, frozenset(runs))
         if key not in self.scores:
-            self.scores[key] = finish(predict_held_out(self.setting, pot.fold, self.average(pot, runs)))
+            self.scores[key] = finish(
+                predict_held_out(self.setting, fold_weights.fold, self.average(fold_weights, runs))
+            )
         return self.scores[key]
 
     def score(self, runs: Sequence[str], without: int) -> float:
         """The metric of a soup on all held-out rows but those of one fold; higher is better."""
-        found = concat_predictions([self.score_of(pot, runs) for pot in self.pots if pot.fold != without], {})
+        found = concat_predictions(
+            [
+                self.score_of(fold_weights, runs)
+                for fold_weights in self.folds
+                if fold_weights.fold != without
+            ],
+            {},
+        )
         table, metric = self.setting.loaded.table, self.setting.metric
         value = metric.score(table.targets()[table.index_of(found.ids)], found.probabilities)
         return value if metric.higher_is_better else -value
 
 
-def _choose_ingredients(kitchen: SoupSearch, greedy: bool) -> Work[dict[int, tuple[str, ...]]]:
+def _choose_ingredients(context: _SoupContext, greedy: bool) -> Work[dict[int, tuple[str, ...]]]:
     """The runs of each fold's soup: all of them, or those that help on the other folds' rows."""
     made = {}
-    for number, pot in enumerate(kitchen.pots):
-        made[pot.fold] = tuple(kitchen.names) if not greedy else greedy_soup(kitchen, pot.fold)
+    for number, fold_weights in enumerate(context.folds):
+        made[fold_weights.fold] = (
+            tuple(context.names) if not greedy else greedy_soup(context, fold_weights.fold)
+        )
         if greedy:
-            shown = f"fold {pot.fold}: {', '.join(made[pot.fold])}"
-            yield Progress("choose", number + 1, len(kitchen.pots), shown, line=True)
+            shown = f"fold {fold_weights.fold}: {', '.join(made[fold_weights.fold])}"
+            yield Progress("choose", number + 1, len(context.folds), shown, line=True)
     return made
 
 
-def greedy_soup(kitchen: SoupSearch, without: int) -> tuple[str, ...]:
+def greedy_soup(context: _SoupContext, without: int) -> tuple[str, ...]:
     """Runs from the best down, each kept where the soup does not get worse with it, on the rows of the other folds."""
-    alone = {name: kitchen.score([name], without) for name in kitchen.names}
-    order = sorted(kitchen.names, key=lambda name: -alone[name])
+    alone = {name: context.score([name], without) for name in context.names}
+    order = sorted(context.names, key=lambda name: -alone[name])
     kept, best = [order[0]], alone[order[0]]
     for name in order[1:]:
-        score = kitchen.score([*kept, name], without)
+        score = context.score([*kept, name], without)
         if score >= best:
             kept, best = [*kept, name], score
     return tuple(kept)
 
 
-def _write_run(kitchen: SoupSearch, chosen: dict[int, tuple[str, ...]]) -> Work[None]:
+def _write_run(context: _SoupContext, chosen: dict[int, tuple[str, ...]]) -> Work[None]:
     """Writes each fold's checkpoint and out-of-fold predictions, where they are not there yet."""
-    setting, of = kitchen.setting, len(kitchen.pots)
-    for number, pot in enumerate(kitchen.pots):
-        yield Progress("soup", number, of, f"fold {pot.fold}")
-        if setting.run.fold_predictions_file(pot.fold).is_file():
+    setting, of = context.setting, len(context.folds)
+    for number, fold_weights in enumerate(context.folds):
+        yield Progress("soup", number, of, f"fold {fold_weights.fold}")
+        if setting.run.fold_predictions_file(fold_weights.fold).is_file():
             continue
-        made = kitchen.average(pot, chosen[pot.fold])
-        more = {"soup": list(chosen[pot.fold])}
-        path = save_checkpoint(setting, pot.fold, 1, made.state_dict(), None, {}, more)
-        held_out = finish(predict_held_out(setting, pot.fold, made))
-        write_held_out(setting, pot.fold, held_out, path)
+        made = context.average(fold_weights, chosen[fold_weights.fold])
+        more = {"soup": list(chosen[fold_weights.fold])}
+        path = save_checkpoint(setting, fold_weights.fold, 1, made.state_dict(), None, {}, more)
+        held_out = finish(predict_held_out(setting, fold_weights.fold, made))
+        write_held_out(setting, fold_weights.fold, held_out, path)
 
 
 def _describe_soup(
     setting: RunContext, whole: Predictions, chosen: dict[int, tuple[str, ...]], targets: Sequence[Target]
-) -> Soup:
+) -> SoupResult:
     members = {}
     for target in targets:
         about = Predictions.read(target.run.predictions("plain") / "oof.parquet").metadata
@@ -278,4 +285,4 @@ def _describe_soup(
     name, sign = setting.metric.plugin_name(), 1 if setting.metric.higher_is_better else -1
     mine = whole.metadata["scores"]
     best = max((sign * scores[name] for scores in members.values() if name in scores), default=-math.inf)
-    return Soup(setting.run, chosen, dict(mine), members, name in mine and sign * mine[name] < best)
+    return SoupResult(setting.run, chosen, dict(mine), members, name in mine and sign * mine[name] < best)

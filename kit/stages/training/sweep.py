@@ -14,7 +14,7 @@ import numpy as np
 
 from kit.config.workspace import Workspace
 from kit.core.files import is_safe_folder_name, read_json, write_json
-from kit.core.progress import Progress, ResultOf, Work
+from kit.core.progress import Progress, ResultOf, Work, stage
 from kit.core.stopping import Stop
 from kit.data.predictions import Predictions
 from kit.data.table import Table, read_labelled_rows
@@ -28,7 +28,7 @@ from kit.runs.run import Run
 from kit.stages.training.sweep_presets import preset_sets
 from kit.stages.training.sweep_search import Search, check_optuna
 from kit.stages.training.sweep_space import axis, expand_grid, find_changes
-from kit.stages.training.train import train_runs, train_with_progress
+from kit.stages.training.train import train_run, train_runs
 
 SCHEMA = 1
 TASK = "sweep"
@@ -48,7 +48,7 @@ class SweepTrial:
 
 
 @dataclass(frozen=True)
-class Sweep:
+class SweepResult:
     """All trials, the best first, those that failed last."""
 
     name: str
@@ -61,6 +61,7 @@ class Sweep:
         return tuple(trial for trial in self.trials if trial.score is None)
 
 
+@stage
 def run_sweep(
     name: str,
     asked: Sequence[str],
@@ -72,7 +73,7 @@ def run_sweep(
     executor: str | None = None,
     preset: str | None = None,
     seconds: int | None = None,
-) -> Work[Sweep]:
+) -> Work[SweepResult]:
     """Trains every combination of `key=a,b`, or with `trials` so many that a search suggests, over `key=low..high` too.
 
     `each` are further sets of overrides, `"loss=cutmix epochs=20"`, under each of which the grid is tried. Raises
@@ -185,7 +186,7 @@ def _run_trials(
 def _alone(space: Workspace, run: str, stop: Stop | None) -> Work[Run | KitError]:
     """Trains one experiment, here."""
     try:
-        return (yield from train_with_progress(space, run, None, stop))
+        return (yield from train_run.with_progress(space, run, None, stop))
     except StoppedError:
         raise
     except KitError as error:
@@ -219,7 +220,7 @@ def _line(trial: SweepTrial) -> str:
     return f"{trial.run}: {' '.join(trial.overrides)}: {came}"
 
 
-def _compare(space: Workspace, name: str, metric: Metric, done: Sequence[SweepTrial]) -> Sweep:
+def _compare(space: Workspace, name: str, metric: Metric, done: Sequence[SweepTrial]) -> SweepResult:
     """The trials, the best first, each with the best one's gain over it on the rows that both predict."""
     parts = find_changes([trial.overrides for trial in done])
     told = [replace(trial, changed=part) for trial, part in zip(done, parts, strict=True)]
@@ -234,7 +235,9 @@ def _compare(space: Workspace, name: str, metric: Metric, done: Sequence[SweepTr
             scored[0],
             *(replace(t, gain_of_best=_gain(space, metric, table, best, t)) for t in scored[1:]),
         ]
-    return Sweep(name, metric.plugin_name(), (*scored, *(trial for trial in told if trial.score is None)))
+    return SweepResult(
+        name, metric.plugin_name(), (*scored, *(trial for trial in told if trial.score is None))
+    )
 
 
 def _gain(space: Workspace, metric: Metric, table: Table, best: Predictions, trial: SweepTrial) -> Gain:

@@ -12,7 +12,7 @@ from typing import Any
 
 from kit.config.workspace import Workspace
 from kit.core.files import StrPath, remove_partial_files
-from kit.core.progress import Work, finish
+from kit.core.progress import Work, stage
 from kit.core.stopping import Stop
 from kit.device.ranks import ALONE, Ranks
 from kit.errors import ConfigError, KitError, StoppedError
@@ -49,17 +49,22 @@ def train(
     """
     space = Workspace.of(workspace, overrides, config)
     check_scoring(space)
-    return finish(train_with_progress(space, name, folds))
+    return train_run(space, name, folds)
 
 
-def train_with_progress(
-    workspace: Workspace,
+@stage
+def train_run(
+    workspace: Workspace | StrPath,
     name: str | None = None,
     folds: Sequence[int] | None = None,
     stop: Stop | None = None,
     ranks: Ranks = ALONE,
 ) -> Work[Run]:
-    """train, with its progress; where `stop` is asked to, it saves after the step and raises StoppedError R05."""
+    """Trains the run of a workspace's config.
+
+    If `stop` is requested, it saves after the step and raises StoppedError R05.
+    """
+    workspace = Workspace.of(workspace)
     if workspace.experiment.executor is not None:
         (came,) = yield from train_runs([(workspace, name)], folds, stop, ranks)
         if isinstance(came, KitError):
@@ -107,7 +112,7 @@ def train_runs(
 ) -> Work[list[Run | KitError]]:
     """Trains several runs, workspaces with names, by the first one's executor, with progress: all open folds at once.
 
-    A run that fails, or another process's, is its error; others go on. Stops raise as in `train_with_progress`.
+    A run that fails, or another process's, is its error; others go on. Stops raise as in `train_run`.
     """
     _check_alone(ranks)
     executor = open_executor(asked[0][0], asked[0][0].experiment.device)

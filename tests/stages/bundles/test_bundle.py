@@ -18,7 +18,6 @@ import pytest
 from kit.commands._menu import run as command
 from kit.config.workspace import Workspace
 from kit.core.files import read_json, write_json
-from kit.core.progress import finish
 from kit.data.predictions import Predictions
 from kit.errors import ConfigError, DataError, InvalidError, KitWarning, RunError
 from kit.model import checkpoints
@@ -59,7 +58,7 @@ def blended(trained_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     tta(root, ["runs/b"])
     space = Workspace.open(root)
     blend(space, MEMBERS, "simplex", "first")
-    finish(run_final(space, plan(space, MEMBERS, "mean", seeds=[0, 1]), "last"))
+    run_final(space, plan(space, MEMBERS, "mean", seeds=[0, 1]), "last")
     return root
 
 
@@ -209,7 +208,7 @@ def test_a_folder_with_no_image_of_any_row_is_an_error(
 ) -> None:
     elsewhere = PredictionInput(tmp_path, hidden.sample)
     with pytest.raises(DataError, match="(?s)D02 none of the 9 test images can be used.*--images"):
-        finish(predict_bundle(packed, elsewhere, tmp_path / "out.csv", tmp_path / "work"))
+        predict_bundle(packed, elsewhere, tmp_path / "out.csv", tmp_path / "work")
     assert not (tmp_path / "out.csv").exists()
 
 
@@ -218,13 +217,13 @@ def test_keys_of_data_can_be_changed_where_a_bundle_predicts(
 ) -> None:
     small = replace(hidden, overrides=("data.max_pixels=10",), bad_test="stop")
     with pytest.raises(DataError, match="D10"):
-        finish(predict_bundle(packed, small, tmp_path / "out.csv", tmp_path / "work"))
+        predict_bundle(packed, small, tmp_path / "out.csv", tmp_path / "work")
     other = replace(hidden, overrides=("ensembler=mean",))
     with pytest.raises(ConfigError, match="C05 .*keys of data"):
-        finish(predict_bundle(packed, other, tmp_path / "out.csv", tmp_path / "work"))
+        predict_bundle(packed, other, tmp_path / "out.csv", tmp_path / "work")
     advised = replace(hidden, overrides=("workers=0", "device=nowhere"))
     with pytest.raises(ConfigError, match="C10"):
-        finish(predict_bundle(packed, advised, tmp_path / "out.csv", tmp_path / "work"))
+        predict_bundle(packed, advised, tmp_path / "out.csv", tmp_path / "work")
 
 
 def test_plugins_of_a_read_only_bundle_can_be_copied_twice(
@@ -233,7 +232,7 @@ def test_plugins_of_a_read_only_bundle_can_be_copied_twice(
     shut = Path(shutil.copytree(packed, tmp_path / "b"))
     for file in [*(shut / "plugins").rglob("*"), shut / "plugins"]:
         file.chmod(0o555 if file.is_dir() else 0o444)
-    finish(predict_bundle(shut, hidden, tmp_path / "out.csv", tmp_path / "work"))
+    predict_bundle(shut, hidden, tmp_path / "out.csv", tmp_path / "work")
     copies = [tmp_path / "work" / "plugins", *(tmp_path / "work" / "plugins").rglob("*")]
     assert all(file.stat().st_mode & 0o200 for file in copies), "their owner, who is not root, can write them"
 
@@ -281,7 +280,7 @@ def test_networks_of_all_rows_and_several_seeds_blend_there_as_here(
 ) -> None:
     made = bundle(Workspace.open(blended), [str(blended / "submissions" / "0002-last.json")], tmp_path / "b")
     assert made.networks == 4
-    finish(predict_bundle(tmp_path / "b", hidden, tmp_path / "out.csv", tmp_path / "work"))
+    predict_bundle(tmp_path / "b", hidden, tmp_path / "out.csv", tmp_path / "work")
     space = as_the_workspace(blended, hidden, tmp_path / "space")
     for run in ("a-final-seed0", "a-final-seed1"):
         tta(space, [f"runs/{run}"], "turned")
@@ -289,7 +288,7 @@ def test_networks_of_all_rows_and_several_seeds_blend_there_as_here(
     old = Workspace.open(space)
     tta(space, ["runs/a"], "turned")
     tta(space, ["runs/b"])
-    wanted = finish(run_final(old, plan(old, MEMBERS, "mean", seeds=[0, 1]), "again")).submitted
+    wanted = run_final(old, plan(old, MEMBERS, "mean", seeds=[0, 1]), "again").submitted
     assert (tmp_path / "out.csv").read_text() == wanted.path.read_text()
 
 
@@ -353,7 +352,7 @@ def test_other_versions_are_told(packed: Path, hidden: PredictionInput, tmp_path
     made["versions"]["torch"] = "1.0"
     write_json(older / "bundle.json", made)
     with pytest.warns(KitWarning, match="W26 .*torch 1.0 then"):
-        finish(predict_bundle(older, hidden, tmp_path / "out.csv", tmp_path / "work"))
+        predict_bundle(older, hidden, tmp_path / "out.csv", tmp_path / "work")
 
 
 def test_what_cannot_be_packed_is_refused(blended: Path, tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from kit.config.workspace import Workspace
-from kit.core.progress import finish
 from kit.data import embeddings
 from kit.data.folds import Folds
 from kit.data.table import Table
@@ -138,5 +137,5 @@ def test_a_networks_rows_are_those_that_its_own_run_held_out(
     monkeypatch.setattr(
         by_embeddings, "check_by_run", lambda member, parts, looked: asked.append(looked.folds) or []
     )
-    finish(run_checks(Workspace.open(workspace.root, ["splitter.folds=5"]), (), ["runs/a"]))
+    run_checks(Workspace.open(workspace.root, ["splitter.folds=5"]), (), ["runs/a"])
     assert [folds.count for folds in asked] == [2]

@@ -15,7 +15,6 @@ import pytest
 
 from kit.commands._menu import run
 from kit.config.workspace import Workspace
-from kit.core.progress import finish
 from kit.stages.checks.check import run_checks
 from kit.stages.checks.finding import Finding
 from tests.drawing import CONFIG
@@ -54,10 +53,7 @@ def plain(count: int, first: int = 0) -> list[tuple[str, str, np.ndarray]]:
 
 
 def found(root: Path, *overrides: str) -> dict[str, Finding]:
-    return {
-        finding.code: finding
-        for finding in finish(run_checks(Workspace.find(root, list(overrides)))).findings
-    }
+    return {finding.code: finding for finding in run_checks(Workspace.find(root, list(overrides))).findings}
 
 
 def test_clean_data_give_no_finding(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ import pytest
 from kit.config.models import Experiment
 from kit.config.overrides import apply_overrides
 from kit.config.workspace import Workspace
-from kit.core.progress import finish
 from kit.data.folds import make_folds
 from kit.data.table import Table
 from kit.errors import DataError, KitWarning
@@ -234,7 +233,7 @@ def test_images_of_no_row_are_answered_by_the_split_that_they_lie_in(tmp_path: P
     space = Workspace.of(root, ["data.test_images=data/test/{id}"])
 
     def found() -> Any:
-        return {one.code: one for one in finish(run_checks(space)).findings}["K02"]
+        return {one.code: one for one in run_checks(space).findings}["K02"]
 
     (root / "data" / "test" / "more.png").write_bytes((images / "000.png").read_bytes())
     assert [case.split for case in found().cases] == ["test"]
@@ -273,5 +272,5 @@ def test_unusable_images_are_answered_by_what_is_not_set(
     root = draw_competition(tmp_path, train=30, test=6)
     for name in ("004", "031"):
         (root / "data" / "images" / f"{name}.png").write_bytes(b"")
-    found = {one.code: one for one in finish(run_checks(Workspace.of(root, pairs))).findings}["K01"]
+    found = {one.code: one for one in run_checks(Workspace.of(root, pairs)).findings}["K01"]
     assert (found.effect, found.answer) == (effect, answer)

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from kit.config.workspace import Workspace
-from kit.core.progress import finish
 from kit.stages.checks.check import run_checks
 from kit.stages.checks.finding import Finding
 from tests.planting import COPIES, Planted, false_alarms, pairs_of, plant, predict, share, torn
@@ -15,7 +14,7 @@ from tests.planting import COPIES, Planted, false_alarms, pairs_of, plant, predi
 
 def told(planted: Planted, *overrides: str) -> dict[str, Finding]:
     space = Workspace.find(planted.root, list(overrides))
-    return {finding.code: finding for finding in finish(run_checks(space)).findings}
+    return {finding.code: finding for finding in run_checks(space).findings}
 
 
 def named(findings: dict[str, Finding], *codes: str) -> set[str]:
@@ -53,7 +52,7 @@ def test_wrong_labels_are_found_by_what_a_model_says_of_rows_it_never_saw(tmp_pa
     made = plant(tmp_path, wrong=True)
     predict(made)
     space = Workspace.find(made.root)
-    finding = next(one for one in finish(run_checks(space, ["runs/knn"])).findings if one.code == "K13")
+    finding = next(one for one in run_checks(space, ["runs/knn"]).findings if one.code == "K13")
     said = [case.id for case in finding.cases]
     assert share(said, made.wrong) >= 0.95
     assert false_alarms(said, {name for name in made.clean if name in made.labels}) < 0.02

@@ -90,7 +90,7 @@ def test_a_png_has_the_pixels_that_were_given(tmp_path: Path) -> None:
 
 def test_variants_are_what_the_first_epochs_of_fold_0_train_on(competition: Path) -> None:
     workspace = Workspace.open(competition, ["augmenter=heavy", "workers=0"])
-    shown = finish(augment_rows(workspace, rows=40, variants=2))
+    shown = augment_rows(workspace, rows=40, variants=2)
     setting = finish(prepare_run(workspace, find_run(workspace)))
     batches = train_stages(setting, 0)[0].batches
     compared = 0
@@ -109,7 +109,7 @@ def test_variants_are_what_the_first_epochs_of_fold_0_train_on(competition: Path
 
 def test_rows_are_of_the_training_table_each_once_and_seeds_draw_others(competition: Path) -> None:
     workspace = Workspace.open(competition)
-    first, again, other = (finish(augment_rows(workspace, 5, 1, seed)) for seed in (None, 0, 1))
+    first, again, other = (augment_rows(workspace, 5, 1, seed) for seed in (None, 0, 1))
     ids = [strip.id for strip in first]
     assert ids == sorted(set(ids))
     assert len(ids) == 5
@@ -122,31 +122,31 @@ def test_rows_are_of_the_training_table_each_once_and_seeds_draw_others(competit
 
 
 def test_more_rows_than_there_are_shows_them_all(competition: Path) -> None:
-    assert len(finish(augment_rows(Workspace.open(competition), 100, 1))) == 60
+    assert len(augment_rows(Workspace.open(competition), 100, 1)) == 60
 
 
 def test_only_the_drawn_rows_are_read(competition: Path) -> None:
     workspace = Workspace.open(competition)
-    drawn = {strip.id for strip in finish(augment_rows(workspace, 3, 1))}
+    drawn = {strip.id for strip in augment_rows(workspace, 3, 1)}
     for image in (competition / "data" / "images").glob("0[0-5]?.png"):
         if image.stem not in drawn:
             image.write_bytes(b"no image")
-    assert {strip.id for strip in finish(augment_rows(workspace, 3, 1))} == drawn
+    assert {strip.id for strip in augment_rows(workspace, 3, 1)} == drawn
 
 
 def test_bad_images_stop_it_or_are_left_out_as_in_training(competition: Path) -> None:
     workspace = Workspace.open(competition)
-    drawn = [strip.id for strip in finish(augment_rows(workspace, 3, 1))]
+    drawn = [strip.id for strip in augment_rows(workspace, 3, 1)]
     for name in drawn[:2]:
         (competition / "data" / "images" / f"{name}.png").write_bytes(b"")
     with pytest.raises(DataError, match="D01 2 of 3 train images"):
-        finish(augment_rows(workspace, 3, 1))
+        augment_rows(workspace, 3, 1)
     lenient = Workspace.open(competition, ["data.bad_train=drop"])
     with pytest.warns(UserWarning, match="left out of training"):
-        assert [strip.id for strip in finish(augment_rows(lenient, 3, 1))] == drawn[2:]
+        assert [strip.id for strip in augment_rows(lenient, 3, 1)] == drawn[2:]
     (competition / "data" / "images" / f"{drawn[2]}.png").write_bytes(b"")
     with (
         pytest.warns(UserWarning, match="left out of training"),
         pytest.raises(DataError, match="none of the drawn rows"),
     ):
-        finish(augment_rows(lenient, 3, 1))
+        augment_rows(lenient, 3, 1)

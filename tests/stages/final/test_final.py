@@ -13,7 +13,6 @@ import pytest
 from kit.commands._menu import run as command
 from kit.config.workspace import Workspace
 from kit.core.files import read_json
-from kit.core.progress import finish
 from kit.data.predictions import Predictions
 from kit.errors import ConfigError, KitError, RunError
 from kit.runs.epoch_log import EpochLog
@@ -21,10 +20,10 @@ from kit.runs.run import Run
 from kit.stages.blending.blend import blend
 from kit.stages.bundles.packing import bundle
 from kit.stages.bundles.predicting import PredictionInput, predict_bundle
-from kit.stages.final.final import Final, plan, run_final
+from kit.stages.final.final import FinalResult, plan, run_final
 from kit.stages.prediction.tta import tta
 from kit.stages.submission.board import Board
-from kit.stages.training.soup import soup
+from kit.stages.training.soup import make_soup
 from kit.stages.training.train import train
 
 MEMBERS = ("runs/a@hflip", "runs/b")
@@ -41,7 +40,7 @@ def two(trained_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def done(two: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Final]:
+def done(two: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FinalResult]:
     root = Path(shutil.copytree(two, tmp_path_factory.mktemp("done") / "space"))
     return root, made(root)
 
@@ -53,17 +52,17 @@ def fresh(two: Path, tmp_path: Path) -> Path:
 
 def made(
     root: Path, ensembler: str = "simplex", clock: Callable[[], float] = lambda: 0.0, **how: object
-) -> Final:
+) -> FinalResult:
     space = Workspace.open(root)
     planned = plan(space, MEMBERS, ensembler, clock=clock, **how)  # type: ignore[arg-type]
-    return finish(run_final(space, planned, clock=clock))
+    return run_final(space, planned, clock=clock)
 
 
 def predicted(root: Path, run: str, views: str) -> Predictions:
     return Predictions.read(root / "runs" / run / "predictions" / views / "test.parquet")
 
 
-def test_every_row_trains_for_the_epochs_of_the_cross_validated_run(done: tuple[Path, Final]) -> None:
+def test_every_row_trains_for_the_epochs_of_the_cross_validated_run(done: tuple[Path, FinalResult]) -> None:
     root, final = done
     assert final.runs == ("a-final", "b-final")
     run = Run(root / "runs" / "a-final")
@@ -74,7 +73,7 @@ def test_every_row_trains_for_the_epochs_of_the_cross_validated_run(done: tuple[
     assert {key for key in was if was[key] != now[key]} == {"splitter"}
 
 
-def test_a_run_on_all_rows_has_no_score_anywhere(done: tuple[Path, Final]) -> None:
+def test_a_run_on_all_rows_has_no_score_anywhere(done: tuple[Path, FinalResult]) -> None:
     root, _ = done
     run = Run(root / "runs" / "a-final")
     for views in ("plain", "hflip"):
@@ -87,7 +86,7 @@ def test_a_run_on_all_rows_has_no_score_anywhere(done: tuple[Path, Final]) -> No
 
 
 def test_the_submission_blends_by_what_out_of_fold_rows_taught(
-    done: tuple[Path, Final], two: Path, tmp_path: Path
+    done: tuple[Path, FinalResult], two: Path, tmp_path: Path
 ) -> None:
     root, final = done
     other = Path(shutil.copytree(two, tmp_path / "other"))
@@ -106,7 +105,7 @@ def test_the_submission_blends_by_what_out_of_fold_rows_taught(
     assert sorted(lines) == sorted(wanted)
 
 
-def test_board_and_record_say_whose_the_score_is(done: tuple[Path, Final]) -> None:
+def test_board_and_record_say_whose_the_score_is(done: tuple[Path, FinalResult]) -> None:
     root, final = done
     (entry,) = Board.read(root / "submissions").entries
     assert entry.members == "a@hflip b@plain"
@@ -117,7 +116,9 @@ def test_board_and_record_say_whose_the_score_is(done: tuple[Path, Final]) -> No
     assert record["final"]["left_out"] == {}
 
 
-def test_the_same_command_again_trains_nothing_and_finds_its_submission(done: tuple[Path, Final]) -> None:
+def test_the_same_command_again_trains_nothing_and_finds_its_submission(
+    done: tuple[Path, FinalResult],
+) -> None:
     root, final = done
     weights = root / "runs" / "a-final" / "fold-0" / "0002" / "manifest.json"
     before = weights.stat().st_mtime_ns
@@ -162,7 +163,7 @@ def test_a_member_of_weight_0_is_not_trained_and_the_submission_is_the_same(
     assert packed.no_weight == ("c@plain",)
     data = fresh / "data"
     given = PredictionInput(data / "images", data / "sample_submission.csv")
-    finish(predict_bundle(fresh / "packed", given, fresh / "out.csv", fresh / "work"))
+    predict_bundle(fresh / "packed", given, fresh / "out.csv", fresh / "work")
     assert (fresh / "out.csv").read_text() == (fresh / "submissions" / "0001-x.csv").read_text()
 
 
@@ -253,18 +254,18 @@ def test_a_network_that_is_half_trained_at_its_time_is_not_used_and_goes_on_with
     clock = in_epochs(fresh, 1000)
     planned = plan(space, ["runs/a@hflip"], "mean", hours=300 / 3600, clock=clock)
     with pytest.raises(RunError, match="R17 .*1 of 2 epochs"):
-        finish(run_final(space, planned, clock=clock))
+        run_final(space, planned, clock=clock)
     assert not Board.read(space.submissions).entries
     planned = plan(space, ["runs/a@hflip"], "mean", hours=2, clock=clock)
     assert planned.units[0].epochs_done == 1
     assert planned.units[0].training_seconds == pytest.approx(100)
-    assert finish(run_final(space, planned, clock=clock)).runs == ("a-final",)
+    assert run_final(space, planned, clock=clock).runs == ("a-final",)
 
 
 def test_a_member_that_cannot_be_trained_anew_is_refused(fresh: Path) -> None:
     space = Workspace.open(fresh)
     train(fresh, ["seed=5"], name="c")
-    soup(fresh, ["runs/a", "runs/c"], "s")
+    make_soup(fresh, ["runs/a", "runs/c"], "s")
     tta(fresh, ["runs/s"])
     with pytest.raises(ConfigError, match="C33 .*soup"):
         plan(space, ["runs/s"])

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from kit.config.workspace import Workspace
-from kit.core.progress import finish
 from kit.data.embeddings import Embeddings
 from kit.errors import ConfigError, DataError, InvalidError, KitWarning, RunError
 from kit.experiment.restore import restore
@@ -20,7 +19,7 @@ from kit.images.reader import center_crop, read_image
 from kit.model import checkpoints
 from kit.model.network import Network
 from kit.runs.records import all_records
-from kit.stages.prediction.embed import embed, embed_untrained_with_progress
+from kit.stages.prediction.embed import embed, embed_untrained
 from kit.stages.training.train import train
 
 
@@ -115,15 +114,15 @@ def test_damaged_embeddings_are_refused_by_their_hash(space: Path) -> None:
 
 def test_a_network_without_training_embeds_as_a_run_of_its_own(space: Path) -> None:
     workspace = Workspace.open(space)
-    made = finish(embed_untrained_with_progress(workspace, "bare"))
+    made = embed_untrained(workspace, "bare")
     assert (made.member, made.folds) == ("runs/bare@plain", ("untrained",))
     assert (space / "runs/bare/folds.csv").read_text() == (space / "runs/a/folds.csv").read_text()
-    assert not finish(embed_untrained_with_progress(workspace, "bare")).computed
+    assert not embed_untrained(workspace, "bare").computed
     assert {one.run.name: one.state for one in all_records(workspace)} == {
         "a": "finished",
         "bare": "untrained",
     }
     with pytest.raises(ConfigError, match="C11"):
-        finish(embed_untrained_with_progress(Workspace.open(space, ["image_size=20"]), "bare"))
+        embed_untrained(Workspace.open(space, ["image_size=20"]), "bare")
     with pytest.raises(ConfigError, match="C11"):
         train(space, name="bare")

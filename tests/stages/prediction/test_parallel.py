@@ -18,7 +18,7 @@ from kit.core.stopping import Stop
 from kit.errors import DataError, StoppedError
 from kit.stages.prediction.parallel import ShardJob, predict_shard
 from kit.stages.prediction.tta import tta
-from kit.stages.prediction.view_policy import policy
+from kit.stages.prediction.view_policy import choose_views
 from tests.stages.training.test_parallel import TWO
 
 # views that kill the first process that opens them after the command's own
@@ -109,13 +109,13 @@ def test_processes_come_to_the_same_bytes_with_a_worker_killed(
 
 
 def test_a_policy_by_an_executor_is_the_same(space: Path) -> None:
-    policy(by(space, "inline"), ["runs/a"], "hflip", "greedy")
+    choose_views(by(space, "inline"), ["runs/a"], "hflip", "greedy")
     found = files(space, "hflip-greedy")
     for folder in (space / "runs/a/predictions").glob("*[!n]"):
         if folder.name != "plain":
             for file in folder.iterdir():
                 file.unlink()
-    policy(space, ["runs/a"], "hflip", "greedy")
+    choose_views(space, ["runs/a"], "hflip", "greedy")
     assert found == files(space, "hflip-greedy")
     assert found
 

@@ -18,7 +18,7 @@ from kit.experiment.restore import restore
 from kit.kinds import Views
 from kit.model import checkpoints
 from kit.runs.run import Run
-from kit.stages.prediction.tta import tta, tta_with_progress, views_name
+from kit.stages.prediction.tta import tta, views_name
 from kit.stages.training.train import train
 
 
@@ -164,7 +164,7 @@ def test_other_classes_than_the_checkpoints_are_refused(space: Path) -> None:
 
 def test_progress_is_one_bar_for_the_whole_command(space: Path) -> None:
     train(space, ["seed=1", "epochs=1"], name="b")
-    work = ResultOf(tta_with_progress(Workspace.open(space), ["runs/a", "runs/b"], "hflip"))
+    work = ResultOf(tta.with_progress(Workspace.open(space), ["runs/a", "runs/b"], "hflip"))
     done = [step.done / step.total for step in work if step.task == "tta"]
     assert done == sorted(done)
     assert 0 < done[0] < 0.2
@@ -172,7 +172,7 @@ def test_progress_is_one_bar_for_the_whole_command(space: Path) -> None:
 
 
 def test_a_line_a_split_says_what_was_predicted(space: Path) -> None:
-    work = ResultOf(tta_with_progress(Workspace.open(space), ["runs/a"], "hflip"))
+    work = ResultOf(tta.with_progress(Workspace.open(space), ["runs/a"], "hflip"))
     lines = [step.detail for step in work if step.line and step.task != "device"]
     held_out = [f"a@hflip oof fold {fold}: 30 rows, 2 views" for fold in (0, 1)]
     assert lines == [*held_out, "a@hflip test: 12 rows, 2 views"]

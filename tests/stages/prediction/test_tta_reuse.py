@@ -16,7 +16,7 @@ from kit.data.predictions import Predictions
 from kit.engine.batches import PlainBatches
 from kit.errors import KitWarning
 from kit.experiment.loading import Loaded
-from kit.stages.prediction.tta import PredictedRun, tta
+from kit.stages.prediction.tta import TtaResult, tta
 from kit.stages.training.train import train
 from tests.drawing import draw_competition
 
@@ -70,7 +70,7 @@ def space(trained: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "space"))
 
 
-def predict(root: Path, *overrides: str, path: str = "runs/a", views: object = "plain") -> PredictedRun:
+def predict(root: Path, *overrides: str, path: str = "runs/a", views: object = "plain") -> TtaResult:
     (made,) = tta(Workspace.open(root, overrides), [path], views)
     return made
 

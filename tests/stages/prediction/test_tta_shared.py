@@ -19,7 +19,7 @@ from kit.errors import BusyError, RunError
 from kit.images.cache import Cache
 from kit.runs.run import Run
 from kit.stages.prediction.tta import tta
-from kit.stages.prediction.view_policy import policy
+from kit.stages.prediction.view_policy import choose_views
 from kit.stages.training.train import train
 from tests.drawing import draw_competition
 
@@ -103,7 +103,7 @@ def test_predicting_together_is_predicting_run_by_run_to_the_bit(runs: Path) -> 
 def test_a_policy_reads_each_image_once_for_all_its_views(
     runs: Path, reads: Counter[tuple[str, str]]
 ) -> None:
-    policy(runs, ["runs/a", "runs/b"], "flip")
+    choose_views(runs, ["runs/a", "runs/b"], "flip")
     assert set(reads.values()) == {1}
 
 

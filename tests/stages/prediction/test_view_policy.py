@@ -17,7 +17,7 @@ from kit.errors import ConfigError
 from kit.kinds import Ensembler, Metric
 from kit.stages.blending.blend import blend
 from kit.stages.prediction.tta import tta
-from kit.stages.prediction.view_policy import policy
+from kit.stages.prediction.view_policy import choose_views
 
 
 def read(space: Path, views: str, split: str = "oof") -> Predictions:
@@ -30,7 +30,7 @@ def truth_of(space: Path, found: Predictions) -> np.ndarray:
 
 
 def test_a_folds_rows_are_averaged_by_the_choice_that_the_other_folds_made(space: Path) -> None:
-    (made,) = policy(space, ["runs/a"], "d4")
+    (made,) = choose_views(space, ["runs/a"], "d4")
     found, views = (
         read(space, "d4-greedy"),
         [read(space, "plain"), *(read(space, f"d4-{n}") for n in range(1, 8))],
@@ -46,7 +46,7 @@ def test_a_folds_rows_are_averaged_by_the_choice_that_the_other_folds_made(space
 
 
 def test_test_rows_are_averaged_fold_by_fold_by_the_choice_that_all_rows_made(space: Path) -> None:
-    policy(space, ["runs/a"], "hflip")
+    choose_views(space, ["runs/a"], "hflip")
     found = read(space, "hflip-greedy", "test")
     fitted = Ensembler.open(read(space, "hflip-greedy").metadata["policy"]["recipe"])
     views = [read(space, "plain", "test"), read(space, "hflip-1", "test")]
@@ -58,7 +58,7 @@ def test_test_rows_are_averaged_fold_by_fold_by_the_choice_that_all_rows_made(sp
 
 
 def test_the_mean_of_all_views_is_the_set_by_itself(space: Path) -> None:
-    (made,) = policy(space, ["runs/a"], "flip", "mean")
+    (made,) = choose_views(space, ["runs/a"], "flip", "mean")
     (whole,) = tta(space, ["runs/a"], "flip")
     for split in ("oof", "test"):
         one, other = read(space, "flip-mean", split), read(space, "flip", split)
@@ -68,20 +68,20 @@ def test_the_mean_of_all_views_is_the_set_by_itself(space: Path) -> None:
 
 
 def test_views_that_are_there_are_not_computed_again(space: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (first,) = policy(space, ["runs/a"], "flip")
+    (first,) = choose_views(space, ["runs/a"], "flip")
 
     def never(*_: object) -> None:
         raise AssertionError("a network was asked")
 
     monkeypatch.setattr("kit.model.predict.Predictor.probabilities", never)
-    (again,) = policy(space, ["runs/a"], "flip")
-    (other,) = policy(space, ["runs/a"], "flip", {"name": "simplex"})
+    (again,) = choose_views(space, ["runs/a"], "flip")
+    (other,) = choose_views(space, ["runs/a"], "flip", {"name": "simplex"})
     assert again == first
     assert other.member == "runs/a@flip-simplex"
 
 
 def test_a_policy_is_a_member_like_any_other(space: Path) -> None:
-    (made,) = policy(space, ["runs/a"], "flip")
+    (made,) = choose_views(space, ["runs/a"], "flip")
     submitted = blend(Workspace.open(space), [made.member, "runs/a@plain"])
     record = json.loads(submitted.record.read_text())
     assert record["members"][0]["oof"]["policy"]["names"] == [
@@ -94,7 +94,7 @@ def test_a_policy_is_a_member_like_any_other(space: Path) -> None:
 
 def test_one_view_leaves_nothing_to_choose(space: Path) -> None:
     with pytest.raises(ConfigError, match="C12 views 'plain' are one view, of which nothing can be chosen"):
-        policy(space, ["runs/a"], "plain")
+        choose_views(space, ["runs/a"], "plain")
 
 
 def test_the_command_says_what_is_averaged_and_whether_that_is_worth_it(

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from kit.commands._menu import run
-from kit.stages.profiling.loader_speed import LoaderBenchmark, WorkerRate, _powers
+from kit.stages.profiling.loader_speed import LoaderResult, WorkerRate, _powers
 
 
-def found(used: int, *trained: float) -> LoaderBenchmark:
+def found(used: int, *trained: float) -> LoaderResult:
     """So many images a second with 0, 1, 2, ... workers."""
     rates = tuple(WorkerRate(workers, 1000.0, rate) for workers, rate in enumerate(trained))
-    return LoaderBenchmark(32, 20, "cpu", used, rates)
+    return LoaderResult(32, 20, "cpu", used, rates)
 
 
 def test_the_fewest_workers_that_are_fast_enough_are_advised() -> None:

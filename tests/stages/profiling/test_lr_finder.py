@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from kit.config.workspace import Workspace
-from kit.core.progress import finish
 from kit.device.precision import Precision
 from kit.engine import fit
 from kit.engine.batches import Batch
@@ -106,7 +105,7 @@ def test_a_step_has_its_place_among_the_epochs_of_stages_of_different_lengths() 
 
 def test_the_drawn_rates_are_those_of_training_and_nothing_is_left_behind(competition: Path) -> None:
     space = Workspace.open(competition, ['stages=[{"epochs":1,"lr_scale":0.5},{}]'])
-    curve = finish(compute_lr_schedule(space))
+    curve = compute_lr_schedule(space)
     assert not (competition / "runs").exists()
     run = train(space, name="r", folds=[0])
     logged = [json.loads(line) for line in (run.fold(0) / "log.jsonl").read_text().splitlines()]
@@ -116,7 +115,7 @@ def test_the_drawn_rates_are_those_of_training_and_nothing_is_left_behind(compet
 
 
 def test_the_search_trains_a_network_and_throws_it_away(competition: Path) -> None:
-    found = finish(run_lr_range_test(Workspace.open(competition), lowest=1e-4, highest=0.1, steps=20))
+    found = run_lr_range_test(Workspace.open(competition), lowest=1e-4, highest=0.1, steps=20)
     assert len(found.trials) == 20
     assert found.trials[0].lr == pytest.approx(1e-4)
     assert found.trials[-1].lr == pytest.approx(0.1)

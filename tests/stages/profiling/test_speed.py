@@ -12,17 +12,17 @@ import pytest
 from kit.commands._menu import run
 from kit.device.precision import Precision
 from kit.stages.profiling import speed
-from kit.stages.profiling.speed import ComputeSetup, SpeedBenchmark, Throughput
+from kit.stages.profiling.speed import ComputeSetup, SpeedResult, Throughput
 
 SLOW, FAST = ComputeSetup("float32", "contiguous"), ComputeSetup("bfloat16", "channels_last")
 USED = Precision("float32", "float32", "contiguous")
 
 
-def found(*rates: Throughput, used: Precision = USED) -> SpeedBenchmark:
-    return SpeedBenchmark("net", 128, 32, 10, "cpu", 2, 1000, used, rates)
+def found(*rates: Throughput, used: Precision = USED) -> SpeedResult:
+    return SpeedResult("net", 128, 32, 10, "cpu", 2, 1000, used, rates)
 
 
-def four(**changed: tuple[float, float]) -> SpeedBenchmark:
+def four(**changed: tuple[float, float]) -> SpeedResult:
     """Rates of the four ways, all 100 and 200 but for what is named `<dtype>_<layout>`."""
     ways = [
         ComputeSetup(dtype, layout)

@@ -12,7 +12,6 @@ import pytest
 
 from kit.commands._menu import run
 from kit.config.workspace import Workspace
-from kit.core.progress import finish
 from kit.data.embeddings import Embeddings
 from kit.stages.prediction.embed import embed
 from kit.stages.retrieval.examples import Map, _choose, example_page
@@ -21,7 +20,7 @@ from kit.stages.retrieval.figures import embedding_map
 
 def test_a_query_stands_beside_the_nearest_images_of_its_folds_gallery(space: Path) -> None:
     embed(space, ["runs/a"])
-    page = finish(example_page(Workspace.open(space), "runs/a", queries=8, k=3))
+    page = example_page(Workspace.open(space), "runs/a", queries=8, k=3)
     found = Embeddings.read(space / "runs/a/embeddings/plain/0").train
     folds = dict(line.split(",") for line in (space / "runs/a/folds.csv").read_text().split()[1:])
     at = {name: row for row, name in enumerate(found.ids.tolist())}

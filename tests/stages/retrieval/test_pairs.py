@@ -20,7 +20,7 @@ from kit.errors import ConfigError, DataError, InvalidError
 from kit.evaluation.pair_classifier import pair_features, read_judges
 from kit.kinds import Reranker
 from kit.stages.prediction.embed import embed
-from kit.stages.retrieval.pairs import pairs
+from kit.stages.retrieval.pairs import classify_pairs
 from kit.stages.retrieval.retrieve import retrieve
 
 
@@ -52,7 +52,7 @@ def test_each_pair_is_judged_by_networks_that_saw_none_of_it_where_there_are_suc
     first = [name for name, held in zip(folds.ids.tolist(), folds.oof_mask(0).tolist(), strict=True) if held]
     second = [name for name in folds.ids.tolist() if name not in first]
     wanted = [("060", "061"), (first[0], first[1]), (second[0], "065"), (first[0], second[0])]
-    made = pairs(embedded, "runs/a", asked(embedded.root, *wanted))
+    made = classify_pairs(embedded, "runs/a", asked(embedded.root, *wanted))
     both = [by_hand(embedded, "060", "061", fold, "test") for fold in (0, 1)]
     assert made.probabilities[0] == pytest.approx(np.mean(both))
     assert made.probabilities[1] == pytest.approx(by_hand(embedded, first[0], first[1], 0, "0"))
@@ -63,7 +63,7 @@ def test_each_pair_is_judged_by_networks_that_saw_none_of_it_where_there_are_suc
 
 def test_a_share_moves_probabilities_and_the_threshold_alike(embedded: Workspace) -> None:
     file = asked(embedded.root, *[("060", f"{n:03d}") for n in range(61, 72)])
-    even, rare = pairs(embedded, "a", file), pairs(embedded, "a", file, share=0.05)
+    even, rare = classify_pairs(embedded, "a", file), classify_pairs(embedded, "a", file, share=0.05)
     assert all(low < high for low, high in zip(rare.probabilities, even.probabilities, strict=True))
     assert [p >= even.threshold for p in even.probabilities] == [
         p >= rare.adjusted_threshold for p in rare.probabilities
@@ -71,7 +71,7 @@ def test_a_share_moves_probabilities_and_the_threshold_alike(embedded: Workspace
 
 
 def test_a_reranker_judges_held_out_rows_by_what_other_folds_taught(embedded: Workspace) -> None:
-    pairs(embedded, "runs/a")
+    classify_pairs(embedded, "runs/a")
     reranker = Reranker.open({"name": "pairs", "model": "runs/a/pairs/plain.json", "top": 8}).in_workspace(
         embedded.root
     )
@@ -102,12 +102,12 @@ def test_a_reranker_without_its_file_says_what_makes_it(embedded: Workspace) -> 
 
 def test_unknown_ids_are_named_with_their_lines(embedded: Workspace) -> None:
     with pytest.raises(DataError, match="D64 1 ids") as caught:
-        pairs(embedded, "runs/a", asked(embedded.root, ("060", "061"), ("060", "nobody")))
+        classify_pairs(embedded, "runs/a", asked(embedded.root, ("060", "061"), ("060", "nobody")))
     assert "line 3 names no row of the tables" in str(caught.value)
     assert "nobody" in caught.value.cases[0].id
     (embedded.root / "one.csv").write_text("a\n060\n")
     with pytest.raises(DataError, match=r"D64 .*one column"):
-        pairs(embedded, "runs/a", embedded.root / "one.csv")
+        classify_pairs(embedded, "runs/a", embedded.root / "one.csv")
 
 
 def test_one_fold_is_too_few_to_learn_and_to_score(embedded: Workspace) -> None:
@@ -115,7 +115,7 @@ def test_one_fold_is_too_few_to_learn_and_to_score(embedded: Workspace) -> None:
 
     shutil.rmtree(embedded.runs / "a/embeddings/plain/1")
     with pytest.raises(InvalidError, match="D46 pairs are learned in one fold"):
-        pairs(embedded, "runs/a")
+        classify_pairs(embedded, "runs/a")
 
 
 def test_the_command_prints_a_row_a_pair(

@@ -20,7 +20,7 @@ from kit.data.table import Table, train_table
 from kit.errors import ConfigError, InvalidError, KitWarning
 from kit.kinds import Scorer
 from kit.stages.blending.blend import blend
-from kit.stages.prediction.embed import embed, embed_untrained_with_progress
+from kit.stages.prediction.embed import embed, embed_untrained
 from kit.stages.retrieval.neighbour_search import find_neighbours
 from kit.stages.retrieval.retrieve import retrieve
 from kit.stages.retrieval.source import EmbeddedRun, read_source
@@ -153,7 +153,7 @@ def test_a_row_without_an_image_is_answered_with_the_classes_shares(space: Path)
 
 def test_a_network_without_training_is_compared_by_the_same_folds(space: Path) -> None:
     workspace = Workspace.open(space)
-    finish(embed_untrained_with_progress(workspace, "bare"))
+    embed_untrained(workspace, "bare")
     (made,) = retrieve(workspace, ["runs/bare"], "vote")
     assert made.gain is None
     assert sorted(set(read(workspace, "plain-vote", "oof", "bare").folds.tolist())) == [0, 1]
@@ -199,7 +199,7 @@ def test_embeddings_of_other_rows_folds_or_sizes_are_refused(embedded: Workspace
     with pytest.raises(InvalidError, match="D48"):
         retrieve(embedded, ["runs/a"])
     (root / "data/train.csv").write_text(table)
-    finish(embed_untrained_with_progress(Workspace.open(root, ["backbone.width=12"]), "wide"))
+    embed_untrained(Workspace.open(root, ["backbone.width=12"]), "wide")
     shutil.rmtree(root / "runs/a/embeddings/plain/1")
     shutil.copytree(root / "runs/wide/embeddings/plain/untrained", root / "runs/a/embeddings/plain/1")
     with pytest.raises(InvalidError, match="another size than fold 0"):

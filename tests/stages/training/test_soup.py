@@ -25,7 +25,7 @@ from kit.model import checkpoints
 from kit.runs.run import Run, find_run
 from kit.stages.blending.blend import blend
 from kit.stages.prediction.tta import tta
-from kit.stages.training.soup import Soup, SoupSearch, greedy_soup, soup
+from kit.stages.training.soup import SoupResult, _SoupContext, greedy_soup, make_soup
 from kit.stages.training.train import train
 
 
@@ -50,7 +50,7 @@ def weights(root: Path, run: str, fold: int) -> dict[str, torch.Tensor]:
 
 
 def test_the_weights_are_the_mean_and_batch_norm_is_as_torch_takes_it_anew(pantry: Path) -> None:
-    made = soup(pantry, ["runs/a", "runs/b", "runs/c"], "s")
+    made = make_soup(pantry, ["runs/a", "runs/b", "runs/c"], "s")
     assert made.ingredients == {0: ("a", "b", "c"), 1: ("a", "b", "c")}
     for fold in (0, 1):
         found, parts = weights(pantry, "s", fold), [weights(pantry, run, fold) for run in "abc"]
@@ -72,7 +72,7 @@ def test_the_weights_are_the_mean_and_batch_norm_is_as_torch_takes_it_anew(pantr
 def test_the_soup_is_a_run_like_any_other_whose_rows_are_predicted_by_the_fold_that_held_them_out(
     pantry: Path,
 ) -> None:
-    made = soup(pantry, ["runs/a", "runs/b"], "s")
+    made = make_soup(pantry, ["runs/a", "runs/b"], "s")
     folds = Folds.read(made.run.folder / "folds.csv")
     number = dict(zip(folds.ids.tolist(), folds.numbers[:, 0].tolist(), strict=True))
     found = Predictions.read(made.run.predictions("plain") / "oof.parquet")
@@ -89,12 +89,12 @@ def test_the_soup_is_a_run_like_any_other_whose_rows_are_predicted_by_the_fold_t
 
 
 def test_started_again_it_is_there_and_as_another_soup_it_is_refused(pantry: Path) -> None:
-    made = soup(pantry, ["runs/a", "runs/b"], "s")
+    made = make_soup(pantry, ["runs/a", "runs/b"], "s")
     before = {file: file.stat().st_mtime_ns for file in made.run.folder.rglob("*.safetensors")}
-    assert soup(pantry, ["runs/a", "runs/b"], "s").scores == made.scores
+    assert make_soup(pantry, ["runs/a", "runs/b"], "s").scores == made.scores
     assert {file: file.stat().st_mtime_ns for file in made.run.folder.rglob("*.safetensors")} == before
     with pytest.raises(ConfigError, match="C11 runs/s is something else than this soup"):
-        soup(pantry, ["runs/a", "runs/c"], "s")
+        make_soup(pantry, ["runs/a", "runs/c"], "s")
     with pytest.raises(ConfigError, match="C11 runs/s was started as another experiment"):
         train(pantry, name="s")
 
@@ -102,7 +102,7 @@ def test_started_again_it_is_there_and_as_another_soup_it_is_refused(pantry: Pat
 # --------------------------------------------------------------------------------------- the greedy choice
 
 
-class Scored(SoupSearch):
+class Scored(_SoupContext):
     """Soups whose scores are written down, by the runs they are made of."""
 
     def __init__(self, table: dict[str, float], names: str) -> None:
@@ -119,17 +119,17 @@ def test_runs_are_tried_from_the_best_down_and_kept_where_they_do_not_harm() -> 
 
 
 def test_the_choice_for_a_fold_looks_at_no_row_of_it(pantry: Path) -> None:
-    made = soup(pantry, ["runs/a", "runs/b", "runs/c"], "s", greedy=True)
+    made = make_soup(pantry, ["runs/a", "runs/b", "runs/c"], "s", greedy=True)
     space = Workspace.open(pantry)
     setting = finish(prepare_run(space, find_run(space, "a")))
     from kit.runs.checkpoint_paths import find_targets
-    from kit.stages.training.soup import _pots
+    from kit.stages.training.soup import _read_folds
 
-    pots = _pots(find_targets(space, ["runs/a", "runs/b", "runs/c"]), greedy=True)
+    pots = _read_folds(find_targets(space, ["runs/a", "runs/b", "runs/c"]), greedy=True)
     labels = setting.loaded.table.targets()
     for fold in (0, 1):
         wrong = np.where(setting.folds.oof_mask(fold), (labels + 1) % 3, labels)
-        kitchen = SoupSearch(setting, pots)
+        kitchen = _SoupContext(setting, pots)
         object.__setattr__(setting.loaded.table, "labels", wrong)
         assert greedy_soup(kitchen, fold) == made.ingredients[fold]
         assert {key[0] for key in kitchen.scores} == {1 - fold}
@@ -153,17 +153,17 @@ def test_runs_that_do_not_mix_are_refused(
 ) -> None:
     train(pantry, ["epochs=1", *overrides], name="d")
     with pytest.raises(error, match=words):
-        soup(pantry, ["runs/a", "runs/d"], "s")
+        make_soup(pantry, ["runs/a", "runs/d"], "s")
     assert not list((pantry / "runs" / "s").glob("fold-*/0001"))
 
 
 def test_one_run_is_no_soup_and_one_fold_no_ground_to_choose_on(pantry: Path) -> None:
     with pytest.raises(ConfigError, match="C15 a soup needs two runs or more"):
-        soup(pantry, ["runs/a"], "s")
+        make_soup(pantry, ["runs/a"], "s")
     with pytest.raises(
         ConfigError, match="C16 the runs share one fold, on which it would choose and be scored"
     ):
-        soup(pantry, ["runs/a/fold-0", "runs/b/fold-0"], "s", greedy=True)
+        make_soup(pantry, ["runs/a/fold-0", "runs/b/fold-0"], "s", greedy=True)
 
 
 def test_weights_of_other_shapes_are_refused(pantry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +177,7 @@ def test_weights_of_other_shapes_are_refused(pantry: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(checkpoints, "load", other)
     with pytest.raises(CheckpointError, match=r"(?s)D53 a and b differ in 1 weights.*head.1.bias"):
-        soup(pantry, ["runs/a", "runs/b"], "s")
+        make_soup(pantry, ["runs/a", "runs/b"], "s")
 
 
 def test_the_command_shows_the_scores_and_says_where_the_soup_is_worse(
@@ -195,7 +195,7 @@ def test_a_soup_that_is_worse_than_its_best_run_is_said_to_be(
 ) -> None:
     scores = {"a": {"macro_f1": 0.8}, "b": {"macro_f1": 0.7}}
     for worse in (False, True):
-        _say(Soup(Run(tmp_path / "s"), {0: ("a", "b")}, {"macro_f1": 0.75}, scores, is_worse=worse))
+        _say(SoupResult(Run(tmp_path / "s"), {0: ("a", "b")}, {"macro_f1": 0.75}, scores, is_worse=worse))
         assert ("rarely mix" in capsys.readouterr().err) == worse
 
 
@@ -203,6 +203,6 @@ def test_a_soup_that_is_worse_than_its_best_run_is_said_to_be(
 def test_whether_it_is_worse_goes_by_the_metric_and_its_direction(
     pantry: Path, metric: str, sign: int
 ) -> None:
-    made = soup(Workspace.open(pantry, [f"metric={metric}"]), ["runs/a", "runs/b"], "s")
+    made = make_soup(Workspace.open(pantry, [f"metric={metric}"]), ["runs/a", "runs/b"], "s")
     best = max(sign * scores[metric] for scores in made.members.values())
     assert made.is_worse == (sign * made.scores[metric] < best)

@@ -14,10 +14,9 @@ import numpy as np
 import pytest
 
 from kit.commands._menu import run
-from kit.core.progress import finish
 from kit.data.predictions import Predictions
 from kit.errors import ConfigError, PluginError
-from kit.stages.training.sweep import Sweep, run_sweep
+from kit.stages.training.sweep import SweepResult, run_sweep
 from kit.stages.training.sweep_space import Range, axis, expand_grid
 from kit.stages.training.train import train, train_runs
 
@@ -34,8 +33,8 @@ class Spoiled(Loss):
 '''
 
 
-def swept(root: Path, name: str, *axes: str, **options: object) -> Sweep:
-    return finish(run_sweep(name, [*axes, "epochs=1"], start=root, **options))  # type: ignore[arg-type]
+def swept(root: Path, name: str, *axes: str, **options: object) -> SweepResult:
+    return run_sweep(name, [*axes, "epochs=1"], start=root, **options)  # type: ignore[arg-type]
 
 
 def oof(root: Path, name: str) -> Predictions:

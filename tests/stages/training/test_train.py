@@ -21,7 +21,7 @@ from kit.experiment.dry_run import dry_run
 from kit.kinds import Metric
 from kit.model import checkpoints
 from kit.runs.run import default_name, find_run, is_finished
-from kit.stages.training.train import train, train_with_progress
+from kit.stages.training.train import train, train_run
 from tests.drawing import draw_competition
 
 
@@ -173,7 +173,7 @@ def test_folds_can_be_trained_apart(competition: Path) -> None:
 def test_a_finished_run_is_not_touched(competition: Path) -> None:
     run = train(competition, name="r")
     before = {file: file.stat().st_mtime_ns for file in run.folder.rglob("*") if file.is_file()}
-    steps = list(train_with_progress(Workspace.open(competition), "r"))
+    steps = list(train_run.with_progress(Workspace.open(competition), "r"))
     assert steps == []
     assert {file: file.stat().st_mtime_ns for file in run.folder.rglob("*") if file.is_file()} == before
 
@@ -224,7 +224,7 @@ def test_a_fold_that_does_not_exist_is_an_error(competition: Path) -> None:
 
 
 def test_a_rehearsal_says_what_a_run_would_be_and_trains_nothing(competition: Path) -> None:
-    found = finish(dry_run(Workspace.open(competition), "r"))
+    found = dry_run(Workspace.open(competition), "r")
     assert (found.rows, found.classes, found.steps_per_epoch, found.steps) == (60, 3, 4, 16)
     assert found.folds == {0: (30, 30), 1: (30, 30)}
     assert found.first_batch == (8, 3, 16, 16)
@@ -260,14 +260,14 @@ def test_missing_training_images_can_be_dropped_too(competition: Path) -> None:
 def test_what_would_stop_tta_is_said_before_training(competition: Path) -> None:
     (competition / "data" / "images" / "065.png").unlink()
     with pytest.warns(KitWarning, match=r"W12 the test rows cannot be used .*D02"):
-        finish(dry_run(Workspace.open(competition), "r"))
+        dry_run(Workspace.open(competition), "r")
 
 
 def test_an_image_in_train_and_test_is_said_before_training(competition: Path) -> None:
     images = competition / "data" / "images"
     (images / "065.png").write_bytes((images / "004.png").read_bytes())
     with pytest.warns(KitWarning, match=r"W01 1 images are in both train and test[\s\S]*004 = 065"):
-        finish(dry_run(Workspace.open(competition), "r"))
+        dry_run(Workspace.open(competition), "r")
 
 
 def test_groups_stay_whole_and_a_holdout_predicts_what_it_held_out(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kit.config.workspace import Workspace
-from kit.core.progress import Progress, Work
+from kit.core.files import StrPath
+from kit.core.progress import Progress, Work, stage
 from kit.errors import Case
 from kit.experiment.run_context import prepare_run, scratch_run, train_stages
 from kit.model.non_finite import find_non_finite
@@ -43,7 +44,7 @@ MIN_STEPS = 15  # steps that were possible in the time, under which nothing is s
 
 
 @dataclass(frozen=True, eq=False)
-class SanityReport:
+class SanityCheckResult:
     """What one batch showed; losses are means over its rows, without mixing and augmentation."""
 
     rows: tuple[str, ...]  # ids of the batch
@@ -63,11 +64,13 @@ class SanityReport:
         return sum(finding.level == "problem" for finding in self.findings)
 
 
-def sanity_check(workspace: Workspace, fold: int = 0) -> Work[SanityReport]:
+@stage
+def sanity_check(workspace: Workspace | StrPath, fold: int = 0) -> Work[SanityCheckResult]:
     """Reads, augments, memorises and resumes one batch of a fold; nothing is written into runs/.
 
     Raises what preparing a run raises.
     """
+    workspace = Workspace.of(workspace)
     setting = yield from prepare_run(workspace, scratch_run(workspace))
     began = time.monotonic()
     stages = train_stages(setting, fold)
@@ -93,7 +96,7 @@ def sanity_check(workspace: Workspace, fold: int = 0) -> Work[SanityReport]:
         for stage in stages:
             stage.batches.close()
     found.sort(key=lambda finding: (LEVEL_ORDER[finding.level], finding.code))
-    return SanityReport(
+    return SanityCheckResult(
         tuple(ground.ids()),
         len(setting.loaded.table.classes),
         low.guessing,

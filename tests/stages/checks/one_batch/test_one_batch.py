@@ -10,13 +10,12 @@ import pytest
 
 from kit.commands._menu import run
 from kit.config.workspace import Workspace
-from kit.core.progress import finish
 from kit.kinds import Loss
 from kit.kinds.registry import locations
 from kit.model.weight_averaging import Ema
 from kit.stages.checks.finding import Finding
 from kit.stages.checks.one_batch import overfitting
-from kit.stages.checks.one_batch.trial import SanityReport, sanity_check
+from kit.stages.checks.one_batch.trial import SanityCheckResult, sanity_check
 from kit.stages.demo.digits import DEMO_CONFIG
 from tests.drawing import draw_competition, draw_several
 from tests.stages.checks.one_batch.planted import plant
@@ -40,8 +39,8 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_several(tmp_path_factory.mktemp("several") / "space", image_size=24, cache_size=24)
 
 
-def tried(root: Path, *overrides: str) -> SanityReport:
-    return finish(sanity_check(Workspace.find(root, list(overrides))))
+def tried(root: Path, *overrides: str) -> SanityCheckResult:
+    return sanity_check(Workspace.find(root, list(overrides)))
 
 
 def codes(root: Path, *overrides: str) -> dict[str, Finding]:
