@@ -76,7 +76,7 @@ def initialise(
     found = discover(root, given, val)
     check_writable(value for value in found.data.values() if isinstance(value, str))
     start = choose_start(root, recipe, weights, network)
-    name, why = recipes.choose(recipe) if start is None else ("finetune", start.why)
+    name, why = recipes.choose(recipe) if start is None else ("finetune", "as asked for")
     sides = recipes.image_sides(_some_images(root, Data(**found.data)))
     scored, reason = suggest(root, Data(**found.data), metric)
     config, reasons = recipes.config(name, found.data, sides, scored, start, found.rows)
