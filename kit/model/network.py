@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +15,7 @@ from kit.device import torchvision_ops
 from kit.errors import ConfigError
 from kit.kinds import Backbone, Classes, Head, Loss, Plugin, Pooling
 from kit.model.initial_weights import fill
-from kit.model.weight_files import read_weights
+from kit.model.weight_files import WeightFile, read_weights
 
 if TYPE_CHECKING:
     from kit.data.table import Table
@@ -143,11 +144,24 @@ def build(parts: Parts, classes: int, image_size: int) -> Network:
     """
     backbone, pooling = parts.backbone.build(), parts.pooling.build()
     if path := parts.backbone.initial_weights():
-        fill(parts.backbone.original(backbone), read_weights(path))
+        fill(parts.backbone.original(backbone), _note_normalisation(read_weights(path), parts.backbone))
     features = _features(backbone, pooling, image_size)
     normalisation = torch.tensor(parts.backbone.normalisation())
     head = parts.head.build(features, parts.loss.width(classes))
     return Network(backbone, pooling, head, normalisation)
+
+
+def _note_normalisation(file: WeightFile, backbone: Backbone) -> WeightFile:
+    """The file with a note if it records another mean or deviation of pixels than the backbone gives it."""
+    own = backbone.normalisation()
+    recorded = file.normalisation
+    if recorded is None or np.allclose(recorded, own, atol=1e-3):
+        return file
+    text = (
+        f"trained with mean {recorded[0]} and deviation {recorded[1]}, and {backbone.plugin_name()} gives it {own[0]} "
+        f"and {own[1]}: another tag in backbone.arch changes them"
+    )
+    return replace(file, notes=(*file.notes, text))
 
 
 def convert_sync_batch_norm(network: nn.Module, device: torch.device) -> None:

@@ -275,7 +275,7 @@ def _has_torch_records(file: Path) -> bool:
 def _foreign_archive(file: Path) -> tuple[str, str]:
     with suppress(zipfile.BadZipFile, OSError, ValueError), zipfile.ZipFile(file) as archive:
         names = archive.namelist()
-        if any(name.endswith("/data.pkl") or name == "data.pkl" for name in names):
+        if any(Path(name).stem == "data" and Path(name).suffix == ".pkl" for name in names):
             if any("/code/" in name for name in names):
                 return "it is a TorchScript archive, which holds code", "the weights that it was made from"
             return "", ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,18 @@ def opened_team(source: str, root: Path, **options: object) -> network.Network:
     (root / "plugins" / "backbone" / "mine.py").write_text(source)
     keys = {"image_size": 32, "backbone": {"name": "mine", **options}}
     return network.build(network.open_parts(Experiment.model_validate(keys), root, CLASSES), 3, 32)
+
+
+def test_a_file_trained_with_another_mean_says_so(tmp_path: Path) -> None:
+    wanted = built(backbone={"name": "timm", "arch": "resnet10t"}).backbone.state_dict()
+    torch.save(
+        {name.removeprefix("model."): value for name, value in wanted.items()}, tmp_path / "pytorch_model.bin"
+    )
+    for mean, told in (
+        ([0.5, 0.5, 0.5], "; trained with mean"),
+        ([0.485, 0.456, 0.406], "file pytorch_model.bin$"),
+    ):
+        config = {"architecture": "resnet10t", "pretrained_cfg": {"mean": mean, "std": [0.229, 0.224, 0.225]}}
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        with pytest.warns(KitWarning, match=f"W71 .*{told}"):
+            built(backbone={"name": "timm", "arch": "resnet10t", "weights": str(tmp_path)})
