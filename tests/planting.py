@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import cv2
 import numpy as np
@@ -168,9 +168,7 @@ def torn(planted: Planted, kind: str, *overrides: str) -> set[frozenset[str]]:
     table = train_table(space.root, space.competition.data).sort_by_id()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", KitWarning)
-        folds = make_folds(
-            table, cast(Splitter, space.experiment.open("splitter")), space.experiment.split_seed
-        )
+        folds = make_folds(table, space.experiment.open(Splitter), space.experiment.split_seed)
     fold = dict(zip(folds.ids.tolist(), folds.numbers[:, 0].tolist(), strict=True))
     return {pair for pair in planted.pairs[kind] if len({fold[name] for name in pair}) > 1}
 

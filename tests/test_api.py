@@ -14,6 +14,7 @@ import pytest
 import kit
 from kit.config.workspace import Workspace, member_parts
 from kit.errors import ConfigError
+from kit.kinds import Splitter
 from kit.runs.records import resolve_run
 from kit.stages.pseudo_labelling.pseudo import PseudoRequest
 from kit.stages.pseudo_labelling.rule import Rule
@@ -72,7 +73,7 @@ def test_plugins_open_with_each_form(space: Workspace, given: Callable[[Workspac
     text = (ROOT / "plugins" / "ensembler" / "median.py").read_text()
     (space.root / "plugins" / "ensembler" / "mine.py").write_text(text)
     assert kit.KINDS["ensembler"].open("mine", given(space)).plugin_name() == "mine"
-    assert space.experiment.open("splitter", given(space)).plugin_name() == "stratified_kfold"
+    assert space.experiment.open(Splitter, given(space)).plugin_name() == "stratified_kfold"
     splitter = kit.KINDS["splitter"].open({"name": "group_kfold", "folds": 3})
     for row in TRAIN:  # which are copies otherwise
         (space.root / "data" / "images" / f"{row}.png").write_text(row)

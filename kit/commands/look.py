@@ -72,11 +72,12 @@ def augment(
     kit look augment augmenter=copies --rows 3 --variants 12 --seed 1
     """
     from kit.config.workspace import Workspace
+    from kit.kinds import Augmenter
     from kit.stages.figures.pictures import arrange_grid, augment_rows, write_png
 
     workspace = Workspace.find(".", overrides)
-    strips = show_progress(augment_rows.with_progress(workspace, rows, variants, seed))
-    name = workspace.experiment.open("augmenter", workspace.root).plugin_name()
+    strips = show_progress(augment_rows(workspace, rows, variants, seed))
+    name = workspace.experiment.open(Augmenter, workspace.root).plugin_name()
     write_png(out, arrange_grid(strips, f"augmenter {name}: the image, then {variants} variants"))
     if as_json:
         print_json({"file": str(out), "rows": [strip.id for strip in strips], "variants": variants})

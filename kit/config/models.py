@@ -7,14 +7,13 @@ opened by the stage that uses them, so that blending never imports torch.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from kit.config.data_section import Data, Strict
 from kit.config.specs import respecify
 from kit.core.files import StrPath
-from kit.kinds import KINDS
 from kit.kinds.plugin import Plugin
 
 __all__ = [
@@ -36,6 +35,7 @@ def _plugin_name(spec: Any) -> Any:
 
 
 STAGED = ("augmenter", "sampler", "loss", "scheduler")  # the plugins that a stage may change
+OneKind = TypeVar("OneKind", bound=Plugin)
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Spec = Annotated[dict[str, Any], BeforeValidator(_plugin_name)]
 Specs = Annotated[tuple[Spec, ...] | Spec | None, BeforeValidator(_plugin_name)]  # none, one or several
@@ -223,9 +223,12 @@ class Experiment(Strict):
         rows = self.batch_rows(unknown)
         return min(rows, self.micro_batch_size or rows)
 
-    def open(self, kind: str, root: StrPath | None = None) -> Plugin:
-        """The plugin of a kind, opened with the workspace's own. Raises PluginError and ConfigError."""
-        return KINDS[kind].open(getattr(self, kind), root, where=kind)
+    def open(self, base: type[OneKind], root: StrPath | None = None, where: str = "") -> OneKind:
+        """The plugin of a kind, such as `Loss`, opened with the workspace's own.
+
+        `where` is the config key that errors name, by default the kind's. Raises PluginError and ConfigError.
+        """
+        return base.open(getattr(self, base.kind), root, where=where or base.kind)
 
     def trackers(self) -> tuple[dict[str, Any], ...]:
         """The specs of the trackers, none or several."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 
@@ -114,8 +114,8 @@ class PredictionFile:
             return np.ones(len(self.loaded.bad), bool)
         if self.split == "oof":
             return self.job.folds.oof_mask(fold)
-        splitter = self.job.experiment.open("splitter", self.job.workspace.root)
-        return self.job.folds.training_mask(cast(Splitter, splitter), fold)
+        splitter = self.job.experiment.open(Splitter, self.job.workspace.root)
+        return self.job.folds.training_mask(splitter, fold)
 
     def reader(self, fold: int, predictor: Predictor) -> NetworkReader:
         """A fold's network, which fills this sheet's rows of it. Raises RunError for a full disk."""

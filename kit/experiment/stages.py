@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from kit.config.models import Experiment
+from kit.config.models import Experiment, OneKind
 from kit.config.models import Stage as Section
 from kit.errors import ConfigError
-from kit.kinds import KINDS, Augmenter, Classes, Loss, Plugin, Sampler, Scheduler
+from kit.kinds import Augmenter, Classes, Loss, Plugin, Sampler, Scheduler
 from kit.kinds.label_kinds import check_takes
 from kit.model.network import Parts
 
@@ -68,15 +68,17 @@ def open_stages(
 def _open_stage(
     number: int, section: Section, within: Experiment, root: Path | None, classes: Classes, parts: Parts
 ) -> OpenStage:
-    opened: dict[str, Any] = {}
-    for kind in SPECS:
-        where = f"stages.{number}.{kind}" if getattr(section, kind) is not None else kind
-        opened[kind] = KINDS[kind].open(getattr(within, kind), root, where)
-    check_takes([opened["loss"], opened["sampler"]], classes.label_kind, root)
-    loss = cast(Loss, opened["loss"]).with_classes(classes)
-    _check_loss(number, loss, parts.loss, len(classes.names))
+    def open_kind(base: type[OneKind]) -> OneKind:
+        is_of_stage = getattr(section, base.kind) is not None
+        return within.open(base, root, f"stages.{number}.{base.kind}" if is_of_stage else base.kind)
+
+    augmenter, sampler = open_kind(Augmenter), open_kind(Sampler)
+    loss, scheduler = open_kind(Loss), open_kind(Scheduler)
+    check_takes([loss, sampler], classes.label_kind, root)
+    bound = loss.with_classes(classes)
+    _check_loss(number, bound, parts.loss, len(classes.names))
     _check_size(number, within, parts)
-    return OpenStage(section, within, opened["sampler"], opened["augmenter"], loss, opened["scheduler"])
+    return OpenStage(section, within, sampler, augmenter, bound, scheduler)
 
 
 def _check_loss(number: int, loss: Loss, other: Loss, classes: int) -> None:

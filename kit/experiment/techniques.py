@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 
@@ -13,7 +12,7 @@ from kit.device.precision import Precision
 from kit.device.ranks import ALONE, Ranks
 from kit.engine.learner import Learner, learner
 from kit.experiment.stages import OpenStage, open_stages
-from kit.kinds import Augmenter, Classes, Metric, Optimizer, Plugin, Sampler, Scheduler, Splitter
+from kit.kinds import Augmenter, Classes, Loss, Metric, Optimizer, Plugin, Sampler, Scheduler, Splitter
 from kit.kinds.label_kinds import check_takes
 from kit.model import network
 from kit.model.param_groups import check_frozen, set_layerwise_lr
@@ -50,15 +49,17 @@ class OpenPlugins:
 def open_techniques(workspace: Workspace, classes: Classes, metric: Metric) -> OpenPlugins:
     """Every plugin that an experiment names. Raises PluginError, ConfigError (C17 for labels not taken)."""
     experiment, root = workspace.experiment, workspace.root
-    loss, splitter, sampler = (experiment.open(kind, root) for kind in ("loss", "splitter", "sampler"))
+    loss = experiment.open(Loss, root)
+    splitter = experiment.open(Splitter, root)
+    sampler = experiment.open(Sampler, root)
     check_takes([loss, splitter, sampler, metric], classes.label_kind, root)
     parts = network.open_parts(experiment, root, classes)
     return OpenPlugins(
-        cast(Splitter, splitter),
-        cast(Sampler, sampler),
-        cast(Augmenter, experiment.open("augmenter", root)),
-        cast(Optimizer, experiment.open("optimizer", root)),
-        cast(Scheduler, experiment.open("scheduler", root)),
+        splitter,
+        sampler,
+        experiment.open(Augmenter, root),
+        experiment.open(Optimizer, root),
+        experiment.open(Scheduler, root),
         parts,
         open_stages(experiment, root, classes, parts),
     )

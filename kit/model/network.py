@@ -49,7 +49,7 @@ def classes_from_table(table: Table) -> Classes:
 
 def open_parts(experiment: Experiment, root: Path | None, classes: Classes) -> Parts:
     """The parts that an experiment names. Raises ConfigError where the head does not give what the loss takes."""
-    loss = cast(Loss, experiment.open("loss", root)).with_classes(classes)
+    loss = experiment.open(Loss, root).with_classes(classes)
     _check_margins(loss)
     head = Head.open(experiment.head or loss.head(), root, "head")
     if head.gives != loss.outputs():
@@ -58,7 +58,7 @@ def open_parts(experiment: Experiment, root: Path | None, classes: Classes) -> P
             code="C08",
             hint=f"head={loss.head()}, or leave head out",
         )
-    backbone = cast(Backbone, experiment.open("backbone", root)).in_workspace(root)
+    backbone = experiment.open(Backbone, root).in_workspace(root)
     fixed = backbone.input_size()
     if fixed is not None and fixed != experiment.image_size:
         raise ConfigError(
@@ -66,7 +66,7 @@ def open_parts(experiment: Experiment, root: Path | None, classes: Classes) -> P
             code="C09",
             hint=f"image_size={fixed}, or backbone.img_size={experiment.image_size} for timm's transformers",
         )
-    return Parts(backbone, cast(Pooling, experiment.open("pooling", root)), head, loss)
+    return Parts(backbone, experiment.open(Pooling, root), head, loss)
 
 
 def _check_margins(loss: Loss) -> None:

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
@@ -79,7 +78,7 @@ def run_checks(
     yield from write_auto_groups(workspace)
     train = train_table(root, data).sort_by_id()
     test = rows_to_predict(root, data, train.classes)
-    splitter = cast(Splitter, workspace.experiment.open("splitter", root))
+    splitter = workspace.experiment.open(Splitter, root)
     with warnings.catch_warnings():  # what they say is a finding here
         warnings.simplefilter("ignore", KitWarning)
         folds = make_folds(train, splitter, workspace.experiment.split_seed)

@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,11 +20,12 @@ from kit.engine.loader import ImageDataset
 from kit.errors import DataError
 from kit.experiment.loading import geometry, load_rows
 from kit.images.cache import Cache
+from kit.kinds import Augmenter
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont, ImageFont
 
-    from kit.kinds import Augmenter
+    from kit.config.workspace import Workspace
 
 CELL = 96  # pixels; smaller images are enlarged, each pixel to a square
 GAP = 6  # pixels between images
@@ -54,7 +55,7 @@ def augment_rows(
     workspace = Workspace.of(workspace)
     experiment, root = workspace.experiment, workspace.root
     seed = experiment.seed if seed is None else seed
-    augmenter = cast("Augmenter", experiment.open("augmenter", root))
+    augmenter = experiment.open(Augmenter, root)
     table = train_table(root, workspace.competition.data).sort_by_id()
     chosen = np.sort(generator(seed, "look").permutation(len(table))[:rows])
     loaded = yield from load_rows(workspace, table.take(chosen), "train", geometry(experiment))

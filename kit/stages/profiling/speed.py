@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import nn
@@ -208,7 +207,7 @@ class _SharedSetup:
     def _learner(self, precision: Precision, compiled: bool) -> Learner:
         built = network.build(self.parts.without_pretrained(), self.classes, self.experiment.image_size)
         placed = precision.to_device(built, self.device)
-        optimizer = cast(Optimizer, self.experiment.open("optimizer", self.root))
+        optimizer = self.experiment.open(Optimizer, self.root)
         made = optimizer.build(list(placed.named_parameters()))
         whole = learner(placed, made, precision, self.experiment.ema_decay)
         if compiled:

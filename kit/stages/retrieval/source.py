@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -90,7 +90,7 @@ def read_source(workspace: Workspace, text: str, table: Table) -> EmbeddedRun:
     else:
         by_fold = {number: Embeddings.read(folder / str(number)) for number in sorted(numbers)}
     experiment = Experiment.model_validate(split(run.config, Experiment))
-    splitter = cast(Splitter, experiment.open("splitter", workspace.root))
+    splitter = experiment.open(Splitter, workspace.root)
     table = table_of(run, table, workspace.competition.data)
     source = EmbeddedRun(run, views, folds, experiment, splitter, table, by_fold)
     anywhere = workspace.competition.data.model_copy(update={"bad_test": "prior"})  # images need not be here

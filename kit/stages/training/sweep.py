@@ -23,7 +23,7 @@ from kit.evaluation.competition import check_scoring, metric_of
 from kit.evaluation.gains import Gain
 from kit.evaluation.paired import common_rows, compute_gains
 from kit.experiment.open_executor import open_executor
-from kit.kinds import Metric
+from kit.kinds import Augmenter, Backbone, Loss, Metric, Optimizer, Pooling, Sampler, Scheduler, Splitter
 from kit.runs.run import Run
 from kit.stages.training.sweep_presets import preset_sets
 from kit.stages.training.sweep_search import Search, check_optuna
@@ -125,8 +125,8 @@ def run_sweep(
 def _check(space: Workspace) -> None:
     """Opens the techniques that an experiment names. Raises PluginError and ConfigError, C45 for another metric."""
     check_scoring(space)
-    for kind in ("splitter", "sampler", "augmenter", "backbone", "pooling", "loss", "optimizer", "scheduler"):
-        space.experiment.open(kind, space.root)
+    for base in (Splitter, Sampler, Augmenter, Backbone, Pooling, Loss, Optimizer, Scheduler):
+        space.experiment.open(base, space.root)
 
 
 def _check_name(name: str) -> str:

@@ -15,7 +15,7 @@ from kit.config.workspace import Workspace
 from kit.data.folds import make_folds
 from kit.data.table import Table
 from kit.errors import DataError, KitWarning
-from kit.kinds import Splitter
+from kit.kinds import Loss, Sampler, Splitter
 from kit.kinds.advice import keep_whole, weigh_rare
 from kit.stages.checks.check import run_checks
 from kit.stages.checks.copies import check_copies_across_folds
@@ -39,7 +39,7 @@ def experiment(*pairs: str) -> Experiment:
 
 
 def opened(*pairs: str) -> Splitter:
-    return experiment(*pairs).open("splitter")  # type: ignore[return-value]
+    return experiment(*pairs).open(Splitter)
 
 
 # ------------------------------------------------------------------------------------------ rare classes
@@ -72,8 +72,8 @@ def test_rare_classes_are_answered_by_what_is_not_set(
     for one in answer.split(", or "):  # each is taken by the config that it is for
         raw = apply_overrides(apply_overrides({}, pairs), one.split())
         after = Experiment.model_validate(raw)
-        for kind in ("sampler", "loss"):
-            assert after.open(kind).takes_labels(labels)
+        for base in (Sampler, Loss):
+            assert after.open(base).takes_labels(labels)
         assert (after.sampler, after.loss) != (made.sampler, made.loss)
 
 
