@@ -78,7 +78,7 @@ def turn(side: Iterator[int]) -> np.ndarray:
     """Images, seconds by the clock, and seconds of the processor for one batch."""
     start = np.array([0, time.perf_counter(), time.process_time()])
     images = next(side)
-    return np.array([images, time.perf_counter(), time.process_time()]) - start
+    return np.asarray(np.array([images, time.perf_counter(), time.process_time()]) - start)
 
 
 def main() -> None:

@@ -50,7 +50,7 @@ def bare(paths: list[Path], size: int) -> np.ndarray:
         scale = size / min(height, width)
         shape = (round(width * scale), round(height * scale))
         made.append(cv2.resize(image, shape, interpolation=cv2.INTER_AREA))
-    return now() - start
+    return np.asarray(now() - start)
 
 
 def now() -> np.ndarray:
@@ -64,7 +64,7 @@ def kits(paths: list[Path], size: int, decode: str) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
         start = now()
         finish(fill_cache(Path(folder), paths, Geometry(size), data, workers=1))
-        return now() - start
+        return np.asarray(now() - start)
 
 
 def main() -> None:

@@ -118,7 +118,8 @@ def against_bare(root: Path, predictors: list[Predictor], paths: list[str], size
 def _rows(file: Path) -> list[str]:
     from kit.data.predictions import Predictions
 
-    return Predictions.read(file).ids.tolist()
+    ids: list[str] = Predictions.read(file).ids.tolist()
+    return ids
 
 
 class Whole(nn.Module):
@@ -129,7 +130,8 @@ class Whole(nn.Module):
         self.inner = inner
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.inner(images).float().softmax(dim=1)
+        probabilities: Tensor = self.inner(images).float().softmax(dim=1)
+        return probabilities
 
 
 def against_ttach(root: Path, checkpoint: Path, rows: int) -> tuple[float, float, float]:

@@ -116,7 +116,8 @@ class Workspace:
         """
         text = os.fspath(text)
         named = (self.runs / text,) if is_safe_folder_name(text) else ()
-        for folder in (self.root / text, *named, Path(text).resolve()):
+        folders: tuple[Path, ...] = (self.root / text, *named, Path(text).resolve())
+        for folder in folders:
             if folder.is_dir() and folder.resolve().parent == self.runs.resolve():
                 return folder.resolve()
         return None

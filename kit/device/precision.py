@@ -46,7 +46,8 @@ class Precision:
     def to_device(self, network: nn.Module, device: torch.device) -> nn.Module:
         """The network on a device, its kernels in this layout."""
         network = network.to(device)
-        return network.to(memory_format=_format(self.layout))  # type: ignore[call-overload]
+        placed: nn.Module = network.to(memory_format=_format(self.layout))  # type: ignore[call-overload]
+        return placed
 
     def to_layout(self, images: Tensor, device: torch.device) -> Tensor:
         """A batch on a device, in this layout; without a copy where it is so already."""

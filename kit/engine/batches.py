@@ -85,7 +85,8 @@ class TrainBatches:
     def order(self, epoch: int) -> np.ndarray:
         """The rows of the table that an epoch sees, in their order."""
         rng = generator(self.seed, "order", self.fold, epoch)
-        return self.rows[self.sampler.order(self.labels[self.rows], rng)]
+        ordered: np.ndarray = self.rows[self.sampler.order(self.labels[self.rows], rng)]
+        return ordered
 
     def epoch(self, number: int, first_step: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from one step on. Raises DataError for a row without an image."""

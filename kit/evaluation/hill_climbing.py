@@ -130,7 +130,8 @@ class DecisionClimb(Climb):
         """Whether a share of the member, added or taken away, could change the decision of these rows."""
         of_leader = self.members[member].reshape(-1).take(rows * self.classes + self.lead[rows])
         change = share * (self.tops[member, rows] - of_leader) if share > 0 else -share * of_leader
-        return change >= self.ahead[rows] - COST_TOLERANCE
+        close: np.ndarray = change >= self.ahead[rows] - COST_TOLERANCE
+        return close
 
     def _decide(self, member: int, share: float, rows: np.ndarray) -> np.ndarray:
         """The class that the sum with a share of the member more gives these rows."""

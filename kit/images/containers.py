@@ -68,7 +68,7 @@ def _bits(image: Image, content: bytes, form: str) -> int:
     if form == "PNG":
         return content[24]  # IHDR's bit depth
     tags: Any = getattr(image, "tag_v2", {})
-    return max(np.atleast_1d(tags.get(258, 8)))  # TIFF's BitsPerSample
+    return int(max(np.atleast_1d(tags.get(258, 8))))  # TIFF's BitsPerSample
 
 
 def decode(image: Image, content: bytes, form: str, fill: str) -> tuple[np.ndarray, bool]:

@@ -82,6 +82,6 @@ def _values(image: Image, content: bytes, form: str, depth: int, page: int) -> n
     if pixels is None or pixels.dtype != np.uint16:
         raise DataError(f"corrupt {form}: it does not hold 16 bits a channel", code="D05")
     if pixels.ndim == 2:
-        return pixels
+        return np.asarray(pixels)
     orders = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}
     return np.asarray(cv2.cvtColor(pixels, orders[pixels.shape[2]]))

@@ -68,7 +68,7 @@ def phash(grey: np.ndarray) -> np.uint64:
     small = cv2.resize(grey, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA).astype(np.float32)
     low = cv2.dct(small)[:DCT_FREQUENCIES, :DCT_FREQUENCIES].ravel()
     bits = low > np.median(low[1:])  # the first is the mean brightness
-    return np.packbits(bits).view(">u8")[0].astype(np.uint64)
+    return np.uint64(np.packbits(bits).view(">u8")[0])
 
 
 def _picture(grey: np.ndarray) -> np.ndarray:
@@ -79,7 +79,8 @@ def _picture(grey: np.ndarray) -> np.ndarray:
     )
     small -= small.mean()
     length = float(np.linalg.norm(small))
-    return small / length if length else small
+    picture: np.ndarray = small / length if length else small
+    return picture
 
 
 def find_near_duplicates(
@@ -127,9 +128,9 @@ def _select_outlying_pairs(found: Thumbnails, rows: np.ndarray, pairs: np.ndarra
     count = min(NEIGHBOURS, len(rows) - 1)
     nearest = np.zeros((len(found.bad), count), np.float32)
     nearest[rows] = 1 - nearest_excluding_self(found.pictures[rows], count).similarities
-    return pairs[
-        1 - _likeness(found, pairs) <= chance_distance(nearest[rows]) * nearest[pairs, -1].max(axis=1)
-    ]
+    farthest = chance_distance(nearest[rows]) * nearest[pairs, -1].max(axis=1)
+    near: np.ndarray = pairs[1 - _likeness(found, pairs) <= farthest]
+    return near
 
 
 def chance_distance(nearest: np.ndarray) -> float:
@@ -137,10 +138,8 @@ def chance_distance(nearest: np.ndarray) -> float:
 
     `nearest` (rows, neighbours) are distances, the least first.
     """
-    return (
-        float(np.median(nearest[:, 0] / np.maximum(nearest[:, -1], np.finfo(np.float32).eps)))
-        ** CHANCE_EXPONENT
-    )
+    ratios = nearest[:, 0] / np.maximum(nearest[:, -1], np.finfo(np.float32).eps)
+    return float(float(np.median(ratios)) ** CHANCE_EXPONENT)
 
 
 def write_groups(path: Path, ids: Sequence[str], groups: np.ndarray) -> None:

@@ -204,14 +204,18 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     if image.shape[:2] == (height, width):
         return image
     shrinks = image.shape[0] * image.shape[1] > height * width
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    pixels: np.ndarray = cv2.resize(
+        image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    )
+    return pixels
 
 
 def pad_to_square(image: np.ndarray, side: int) -> np.ndarray:
     """The image in the middle of a black square of at least its own size."""
     down, right = side - image.shape[0], side - image.shape[1]
     edges = (down // 2, down - down // 2, right // 2, right - right // 2)
-    return cv2.copyMakeBorder(image, *edges, borderType=cv2.BORDER_CONSTANT, value=(0, 0, 0))
+    square: np.ndarray = cv2.copyMakeBorder(image, *edges, borderType=cv2.BORDER_CONSTANT, value=(0, 0, 0))
+    return square
 
 
 def center_crop(image: np.ndarray, size: int, crop_share: float = 1.0) -> np.ndarray:

@@ -28,7 +28,8 @@ class Splitter(Plugin):
 
     def train_rows(self, folds: np.ndarray, fold: int) -> np.ndarray:
         """The training rows of a fold's model, bool of shape (rows,). Default: all rows that it does not hold out."""
-        return (folds != fold).all(axis=1)
+        training: np.ndarray = (folds != fold).all(axis=1)
+        return training
 
     def asks_for_groups(self) -> bool:
         """Whether it cannot do without the competition's groups; a splitter around another one asks that one."""

@@ -225,7 +225,8 @@ def open_spec(base: type[T], kind: str, spec: Any, root: Path | None) -> T:
         )
     plugin = load_plugin_class(find(kind, spec["name"], root), base)
     options = {key: value for key, value in spec.items() if key != "name"}
-    return plugin.from_options(options, root)  # type: ignore[attr-defined]
+    opened: T = plugin.from_options(options, root)  # type: ignore[attr-defined]
+    return opened
 
 
 def summary(place: PluginLocation) -> str:

@@ -167,9 +167,10 @@ def is_finished(run: Run, folds: Sequence[int] | None = None) -> bool:
     if not all(run.fold_predictions_file(fold).is_file() for fold in wanted):
         return False
     try:
-        return {str(fold) for fold in wanted} <= Predictions.read(whole).metadata["checkpoints"].keys()
+        checkpoints = Predictions.read(whole).metadata["checkpoints"]
     except InvalidError:  # damaged: put together again
         return False
+    return all(str(fold) in checkpoints for fold in wanted)
 
 
 def select_folds(folds: Folds, asked: Sequence[int] | None) -> list[int]:

@@ -64,7 +64,8 @@ def chroma_matrix(saturation: float, hue: float) -> np.ndarray:
     cosine, sine = math.cos(math.radians(hue)), math.sin(math.radians(hue))
     turned = np.eye(3)
     turned[1:, 1:] = saturation * np.array([[cosine, -sine], [sine, cosine]])
-    return to_rgb @ turned @ to_chroma
+    matrix: np.ndarray = to_rgb @ turned @ to_chroma
+    return matrix
 
 
 @lru_cache(maxsize=1)

@@ -51,7 +51,8 @@ class Light(Augmenter):
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REFLECT_101,
         )
-        return cv2.LUT(warped, self._light(rng))
+        lit: np.ndarray = cv2.LUT(warped, self._light(rng))
+        return lit
 
     def matrix(self, height: int, width: int, size: int, rng: np.random.Generator) -> np.ndarray:
         """The affine map, (2, 3), from a pixel (x, y) of the result to the image's pixel that it shows."""
@@ -76,7 +77,8 @@ class Light(Augmenter):
         import numpy as np
 
         gain, offset = 1 + rng.uniform(-1, 1) * self.contrast, rng.uniform(-1, 1) * self.brightness * 255
-        return np.clip(np.rint(np.arange(256) * gain + offset), 0, 255).astype(np.uint8)
+        values: np.ndarray = np.clip(np.rint(np.arange(256) * gain + offset), 0, 255).astype(np.uint8)
+        return values
 
 
 def crop(

@@ -26,13 +26,14 @@ class LogitStacking(Ensembler):
         raise NotImplementedError
 
     def blend(self, members: np.ndarray) -> np.ndarray:
-        mean = members.mean(axis=0, dtype=np.float64)
+        mean: np.ndarray = members.mean(axis=0, dtype=np.float64)
         mean /= mean.sum(axis=1, keepdims=True)
         if not self.classes:
             return mean
         kept = list(self.classes)
         mean[:, kept] = self.shares(members) * mean[:, kept].sum(axis=1, keepdims=True)
-        return mean / mean.sum(axis=1, keepdims=True)
+        mean /= mean.sum(axis=1, keepdims=True)
+        return mean
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -70,7 +70,8 @@ def move_thresholds(shares: np.ndarray, thresholds: np.ndarray, to: float = 0.5)
     """Probabilities (N, K) with the thresholds (K,) at `to`."""
     kept, to = np.clip(shares, EDGE, 1 - EDGE), min(max(to, EDGE), 1 - EDGE)
     yes, no = kept * (1 - thresholds) * to, (1 - kept) * thresholds * (1 - to)
-    return yes / (yes + no)
+    probabilities: np.ndarray = yes / (yes + no)
+    return probabilities
 
 
 def best_thresholds(

@@ -32,4 +32,5 @@ class Geometric(Ensembler):
         if self.multi_label:
             return 1 / (1 + np.exp(others - logs))
         blended = np.exp(logs - logs.max(axis=1, keepdims=True))
-        return blended / blended.sum(axis=1, keepdims=True)
+        probabilities: np.ndarray = blended / blended.sum(axis=1, keepdims=True)
+        return probabilities

@@ -36,5 +36,5 @@ class PowerMean(Ensembler):
             logs = np.logaddexp(logs, self.power * np.log(np.maximum(member.astype(np.float64), self.floor)))
         logs = (logs - np.log(len(members))) / self.power
         if self.multi_label:
-            return np.exp(np.minimum(logs, 0))  # rounding may be above 1
+            return np.asarray(np.exp(np.minimum(logs, 0)))  # rounding may be above 1
         return self.normalise(np.exp(logs - logs.max(axis=1, keepdims=True)))

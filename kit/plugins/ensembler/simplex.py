@@ -65,7 +65,8 @@ def least_log_loss(shares: np.ndarray) -> np.ndarray:
         options={"ftol": 1e-12, "maxiter": 500},
     ).x
     weights = np.where(found < MIN_WEIGHT, 0, found)
-    return weights / weights.sum()
+    weights /= weights.sum()
+    return weights
 
 
 def search_weights(metric: Metric, members: np.ndarray, truth: np.ndarray, start: np.ndarray) -> np.ndarray:
@@ -88,4 +89,5 @@ def search_weights(metric: Metric, members: np.ndarray, truth: np.ndarray, start
             member, share = place % len(members), step if place < len(members) else -step
             sums.add(member, share)
             weights[member] += share
-    return weights / weights.sum()
+    weights /= weights.sum()
+    return weights

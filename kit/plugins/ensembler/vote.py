@@ -29,4 +29,5 @@ class MajorityVote(Ensembler):
             votes[np.arange(members.shape[1]), member.argmax(axis=1)] += 1 / len(members)
             mean += member
         blended = votes + self.ties * mean / mean.sum(axis=1, keepdims=True)
-        return blended / blended.sum(axis=1, keepdims=True)
+        probabilities: np.ndarray = blended / blended.sum(axis=1, keepdims=True)
+        return probabilities

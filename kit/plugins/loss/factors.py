@@ -79,7 +79,8 @@ class Factors(Loss):
 
     def _split(self, outputs: Tensor) -> tuple[Tensor, ...]:
         """The outputs of each factor, (N, values)."""
-        return outputs.split([len(values) for values in self.values()], dim=1)
+        parts: tuple[Tensor, ...] = outputs.split([len(values) for values in self.values()], dim=1)
+        return parts
 
     def _numbers(self, outputs: Tensor) -> Tensor:
         """The number of each class's value of each factor, (factors, K)."""

@@ -31,4 +31,5 @@ class LogLoss(Metric):
         return float(self.of_true(true_class_probability(truth, probabilities)).mean())
 
     def of_true(self, shares: np.ndarray) -> np.ndarray:
-        return -np.log(np.clip(shares, self.clip, 1 - self.clip))
+        losses: np.ndarray = -np.log(np.clip(shares, self.clip, 1 - self.clip))
+        return losses

@@ -67,4 +67,5 @@ class SpatialAttention(nn.Module):
         with torch.autocast(features.device.type, enabled=False):
             values = positions(features.float()).transpose(1, 2)
             shares = self.score(values).softmax(1)
-            return (shares * values).sum(1)
+            pooled: Tensor = (shares * values).sum(1)
+            return pooled

@@ -53,4 +53,5 @@ class RepeatFactor(Sampler):
             self.share if self.share is not None else hot.any(axis=0) @ found / max(hot.any(axis=0).sum(), 1)
         )
         of_classes = np.maximum(1, np.sqrt(share / found))
-        return np.where(hot, of_classes, 1).max(axis=1)
+        factors: np.ndarray = np.where(hot, of_classes, 1).max(axis=1)
+        return factors

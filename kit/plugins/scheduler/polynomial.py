@@ -21,4 +21,4 @@ class Polynomial(Scheduler):
         if progress < self.warmup:
             return progress / self.warmup
         left = max(1 - (progress - self.warmup) / (1 - self.warmup), 0.0)
-        return self.floor + (1 - self.floor) * left**self.power
+        return float(self.floor + (1 - self.floor) * left**self.power)

@@ -22,4 +22,5 @@ class Vote(Scorer):
 
     def score(self, near: RetrievedNeighbours) -> np.ndarray:
         votes = near.top_k(self.k)
-        return by_class(votes, np.ones(votes.labels.shape)) / votes.labels.shape[1]
+        scores: np.ndarray = by_class(votes, np.ones(votes.labels.shape)) / votes.labels.shape[1]
+        return scores

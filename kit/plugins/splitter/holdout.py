@@ -43,7 +43,8 @@ class Holdout(Splitter):
         if self.stratified and table.is_multi_label:
             counts, sizes, unit = clusters(table)
             place = dealt_by_labels(counts, sizes, np.array([self.share, 1 - self.share]), rng)
-            return np.where(place == 0, np.int64(0), np.int64(-1))[unit][:, None]
+            numbers: np.ndarray = np.where(place == 0, np.int64(0), np.int64(-1))[unit][:, None]
+            return numbers
         numbers = self._numbers(table, part.denominator, random_state(rng))
         return np.where(numbers < part.numerator, np.int64(0), np.int64(-1))
 

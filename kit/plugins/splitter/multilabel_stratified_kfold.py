@@ -43,4 +43,5 @@ class MultilabelStratifiedKfold(Splitter):
         if table.groups is not None:
             some = counts[:, counts.any(axis=0)]
             place = even_out_groups(some * self.folds / some.sum(axis=0), place, self.folds, rng)
-        return place[unit].astype(np.int64)[:, None]
+        numbers: np.ndarray = place[unit].astype(np.int64)[:, None]
+        return numbers

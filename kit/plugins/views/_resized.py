@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 
-class Resized(ttach.base.ImageOnlyTransform):
+class Resized(ttach.base.ImageOnlyTransform):  # type: ignore[misc]  # ttach has no types
     """Resizes an image, of any dtype, by a factor of its sides; bilinear, without aliasing."""
 
     identity_param = 1.0

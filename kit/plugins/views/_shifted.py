@@ -7,7 +7,7 @@ import ttach
 from torch import Tensor
 
 
-class Shifted(ttach.base.ImageOnlyTransform):
+class Shifted(ttach.base.ImageOnlyTransform):  # type: ignore[misc]  # ttach has no types
     """Moves an image by whole pixels (down, right); its border's pixels fill the gap."""
 
     identity_param = (0, 0)

@@ -8,7 +8,7 @@ import ttach
 from torch import Tensor
 
 
-class SubsetView(ttach.base.ImageOnlyTransform):
+class SubsetView(ttach.base.ImageOnlyTransform):  # type: ignore[misc]  # ttach has no types
     """Shows an image as each of some functions does."""
 
     identity_param = None

@@ -87,7 +87,8 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     """The vectors as float32 of length 1, where they are none of zeros."""
     made = vectors.astype(np.float32)
     lengths = np.linalg.norm(made, axis=1, keepdims=True)
-    return np.divide(made, lengths, out=np.zeros_like(made), where=lengths > 0)
+    unit: np.ndarray = np.divide(made, lengths, out=np.zeros_like(made), where=lengths > 0)
+    return unit
 
 
 def _alike(vectors: np.ndarray, rows: np.ndarray, others: np.ndarray) -> list[tuple[int, int]]:

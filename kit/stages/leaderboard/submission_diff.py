@@ -104,9 +104,8 @@ def difference(one: SubmittedAnswers, other: SubmittedAnswers) -> float:
     places = _align(one, other)
     if one.numbers is not None and other.numbers is not None and one.numbers.shape == other.numbers.shape:
         return float(np.abs(one.numbers - other.numbers[places]).max(axis=1).mean())
-    return sum(name != other.decisions[at] for name, at in zip(one.decisions, places, strict=True)) / len(
-        places
-    )
+    pairs = zip(one.decisions, places, strict=True)
+    return sum(bool(name != other.decisions[at]) for name, at in pairs) / len(places)
 
 
 @dataclass(frozen=True)

@@ -110,10 +110,11 @@ def _spread_out(features: Tensor) -> Tensor:
     if features.ndim == 4:
         return features
     side = math.isqrt(features.shape[1])
-    return features[:, -side * side :].transpose(1, 2).unflatten(2, (side, side))
+    return torch.unflatten(features[:, -side * side :].transpose(1, 2), 2, (side, side))
 
 
 def heat_overlay(image: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """The image (H, W, 3), as bright as `shares` (h, w) say, which says it without colours."""
     light = resize(np.ascontiguousarray(shares, np.float32), *image.shape[:2])[..., None]
-    return np.rint(image * (DARK + (1 - DARK) * np.clip(light, 0, 1))).astype(np.uint8)
+    lit: np.ndarray = np.rint(image * (DARK + (1 - DARK) * np.clip(light, 0, 1))).astype(np.uint8)
+    return lit

@@ -21,7 +21,7 @@ def costs(subject: EvaluatedMember) -> np.ndarray:
     shares = -np.log(
         np.clip(true_class_probability(subject.table.targets(), subject.probabilities), MIN_PROBABILITY, 1)
     )
-    return shares if shares.ndim == 1 else shares.mean(axis=1)
+    return shares if shares.ndim == 1 else np.asarray(shares.mean(axis=1))
 
 
 def worst(subject: EvaluatedMember) -> list[int]:
