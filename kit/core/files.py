@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from kit.core.legible import legible, legible_json
+from kit.core.locks import lock_handle
 from kit.errors import RunError
 
 try:
@@ -60,7 +61,7 @@ def _open_partial(path: Path) -> tuple[int, Path]:
     while True:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PARTIAL_SUFFIX, dir=path.parent)
         with suppress(OSError):  # a file system without locks
-            _lock(handle, wait=True)
+            lock_handle(handle)
         if os.fstat(handle).st_nlink:
             return handle, Path(name)
         os.close(handle)  # another process took it for a stump before it was locked
@@ -73,9 +74,8 @@ def _remove_stump(part: Path) -> None:
     except OSError:
         return
     try:
-        _lock(handle, wait=False)
-        if not WINDOWS:
-            part.unlink(missing_ok=True)
+        lock_handle(handle, waits=False)
+        part.unlink(missing_ok=True)
     except OSError:
         pass
     finally:

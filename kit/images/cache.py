@@ -20,21 +20,23 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from kit.core.cores import available_cores
 from kit.core.files import fingerprint
+from kit.core.locks import try_lock
 from kit.core.progress import Progress, Work
 from kit.errors import Case, DataError, KitWarning, RunError
 from kit.images.cache_store import HASHES, SCHEMA, Hashes, PixelSpan, Store, UsageLock, stat_key
 from kit.images.reader import READER, decode, pad_to_square, read_bytes, resize
 
 if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
     from kit.config.models import Data, Experiment
 
 CHUNK_BYTES = 64 * 2**20  # bytes of pixels after which they go to the disk, and are safe from a kill
@@ -179,17 +181,13 @@ def fill_cache(
     )
 
 
-def _lock(folder: Path, total: int) -> Work[FileLock]:
+def _lock(folder: Path, total: int) -> Work[BaseFileLock]:
     """The lock of a cache, taken; another run that fills it is waited for, as it saves this one the work."""
-    lock = FileLock(folder / ".lock", timeout=0.2)
-    for attempt in count():
-        try:
-            lock.acquire()
-        except Timeout:
-            yield Progress("images", 0, total, "another process is filling the cache", line=attempt == 0)
-        else:
-            return lock
-    raise AssertionError
+    attempt = 0
+    while (lock := try_lock(folder / ".lock", 0.2)) is None:
+        yield Progress("images", 0, total, "another process is filling the cache", line=attempt == 0)
+        attempt += 1
+    return lock
 
 
 def _decode_all(

@@ -22,11 +22,7 @@ import numpy as np
 
 from kit.core import files
 from kit.core.legible import legible
-
-try:
-    import fcntl
-except ImportError:  # Windows, which removes no file that is mapped
-    fcntl = None  # type: ignore[assignment]
+from kit.core.locks import lock_handle
 
 SCHEMA = 1
 HASHES = "hashes.json"
@@ -199,8 +195,7 @@ class UsageLock:
     def __init__(self, folder: Path, alone: bool = False) -> None:
         """Raises BlockingIOError where `alone` is asked for and others use the store."""
         self._file = os.open(folder / LAST_USE_FILE, os.O_RDWR | os.O_CREAT, 0o666)
-        if fcntl is not None:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
+        lock_handle(self._file, is_shared=not alone, waits=not alone)
         if not alone:
             os.utime(self._file)
 

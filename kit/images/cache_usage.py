@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from kit.config.models import Data, Experiment, split
 from kit.config.workspace import CONFIG_FILE, SHARED_CACHE, Workspace
+from kit.core.locks import hold_lock
 from kit.data.table import rows_to_predict, train_table
 from kit.errors import BusyError, ConfigError, KitError
 from kit.images.cache import Geometry
@@ -89,18 +88,9 @@ def _remove(cache: Path, shelf: CacheFolder, dry_run: bool) -> CacheFolder:
 
 @contextmanager
 def _nobody_fills(cache: Path) -> Iterator[None]:
-    cache.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(cache / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise BusyError(
-            f"{cache} is being filled by another process", code="R08", hint="later again"
-        ) from None
-    try:
+    busy = BusyError(f"{cache} is being filled by another process", code="R08", hint="later again")
+    with hold_lock(cache / ".lock", lambda: busy):
         yield
-    finally:
-        lock.release()
 
 
 def _shelf(folder: Path, contents: frozenset[str] | None, needed_by: tuple[str, ...]) -> CacheFolder:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kit.core.files import read_json, write_json
+from kit.core.locks import hold_lock
 from kit.errors import BusyError
 
 BUSY, LOCK = "busy.json", ".lock"
@@ -20,23 +21,19 @@ POLL_S = 0.5  # seconds to wait for the lock, so that a mere look at it (`kit ru
 @contextmanager
 def lock_folder(folder: Path, patience: float = POLL_S) -> Iterator[None]:
     """Keeps other processes off a folder. Raises BusyError R08, naming the one at work, after so many seconds."""
-    from filelock import FileLock, Timeout
-
-    folder.mkdir(parents=True, exist_ok=True)
     note = folder / BUSY
-    lock = FileLock(folder / LOCK)
-    try:
-        lock.acquire(timeout=patience)
-    except Timeout:
-        raise BusyError(
+
+    def busy() -> BusyError:
+        return BusyError(
             f"{folder} is in use by {lock_owner(folder)}", code="R08", hint="wait for it, or another name"
-        ) from None
-    try:
-        write_json(note, _myself())
-        yield
-    finally:
-        note.unlink(missing_ok=True)
-        lock.release()
+        )
+
+    with hold_lock(folder / LOCK, busy, patience):
+        try:
+            write_json(note, _myself())
+            yield
+        finally:
+            note.unlink(missing_ok=True)
 
 
 def _myself() -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from kit.config.workspace import Workspace
 from kit.core.files import StrPath
+from kit.core.locks import is_locked
 from kit.data.predictions import metadata_of
 from kit.errors import ConfigError, DataError, InvalidError, KitError, did_you_mean
 from kit.kinds import Metric
@@ -177,12 +178,4 @@ def _state(run: Run, folds: int, done: tuple[int, ...], epochs: int | None) -> s
 
 def is_busy(run: Run) -> bool:
     """Whether a process is at work on the run. One that was killed has left its note, and no lock."""
-    from filelock import FileLock, Timeout
-
-    if not (run.folder / BUSY).is_file():
-        return False
-    try:
-        with FileLock(run.folder / LOCK, timeout=0):
-            return False
-    except (Timeout, OSError):
-        return True
+    return (run.folder / BUSY).is_file() and is_locked(run.folder / LOCK)

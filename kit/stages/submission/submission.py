@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 from kit.core import files
+from kit.core.locks import hold_lock
 from kit.errors import BusyError, ConfigError, KitWarning
 from kit.kinds.decision import upgrade_record
 
@@ -43,16 +44,11 @@ def file_slug(name: str) -> str:
 @contextmanager
 def lock_submissions(submissions: Path) -> Iterator[None]:
     """Alone at work in the folder of submissions, blocks within a block too. Raises BusyError after a minute's wait."""
-    from filelock import FileLock, Timeout
-
-    submissions.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(submissions / ".board.lock", timeout=LOCK_TIMEOUT_S, is_singleton=True):
-            yield
-    except Timeout:
-        raise BusyError(
-            f"another process has been writing to {submissions} for {LOCK_TIMEOUT_S:.0f} s", code="R08"
-        ) from None
+    busy = BusyError(
+        f"another process has been writing to {submissions} for {LOCK_TIMEOUT_S:.0f} s", code="R08"
+    )
+    with hold_lock(submissions / ".board.lock", lambda: busy, LOCK_TIMEOUT_S, is_reentrant=True):
+        yield
 
 
 def write(
