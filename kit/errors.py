@@ -21,8 +21,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self, TypeVar
 
+OneError = TypeVar("OneError", bound="KitError")
+FROZEN = ("summary", "code", "cases", "hint", "exit_code")  # the fields of an error that never change
 MAX_CASES = 5
 PARTLY = 5  # the exit status of a command that is done, some of whose jobs failed; no error is raised for it
 
@@ -49,16 +51,41 @@ def format_cases(cases: Sequence[object]) -> list[str]:
 
 
 class KitError(Exception):
-    """What went wrong, where, and what to try; `exit_code` is the command's exit status."""
+    """What went wrong, where, and what to try; `exit_code` is the command's exit status. These never change."""
 
     exit_code = 1
+    summary: str
+    code: str
+    cases: tuple[Case, ...]
+    hint: str
 
     def __init__(
         self, summary: str, *, code: str = "", cases: Sequence[Case | str] = (), hint: str = ""
     ) -> None:
         super().__init__(summary)
-        self.summary, self.code, self.hint = summary, code, hint
-        self.cases = tuple(case if isinstance(case, Case) else Case(case) for case in cases)
+        self.__dict__.update(summary=summary, code=code, cases=_as_cases(cases), hint=hint)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in FROZEN:
+            raise AttributeError(f"a {type(self).__name__} keeps its {name}; make another one with replace()")
+        super().__setattr__(name, value)
+
+    def replace(
+        self,
+        *,
+        summary: str | None = None,
+        cases: Sequence[Case | str] | None = None,
+        hint: str | None = None,
+    ) -> Self:
+        """Another error of the same class, code and exit status, for `raise ... from` this one."""
+        fields = {**self.__dict__}
+        if summary is not None:
+            fields["summary"] = summary
+        if cases is not None:
+            fields["cases"] = _as_cases(cases)
+        if hint is not None:
+            fields["hint"] = hint
+        return _again(type(self), fields)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _again, (type(self), self.__dict__)
@@ -71,7 +98,11 @@ class KitError(Exception):
         return "\n".join(lines)
 
 
-def _again(kind: type[KitError], fields: dict[str, Any]) -> KitError:
+def _as_cases(cases: Sequence[Case | str]) -> tuple[Case, ...]:
+    return tuple(case if isinstance(case, Case) else Case(case) for case in cases)
+
+
+def _again(kind: type[OneError], fields: dict[str, Any]) -> OneError:
     """An error that another process raised, whatever its class is made from."""
     made = kind.__new__(kind, fields["summary"])
     made.__dict__.update(fields)
@@ -121,7 +152,7 @@ class StoppedError(KitError):
 
     def __init__(self, summary: str, number: int) -> None:
         super().__init__(summary, code="R05", hint="the same command again, which goes on from there")
-        self.exit_code = 128 + number
+        self.__dict__["exit_code"] = 128 + number
 
 
 class KitWarning(UserWarning):

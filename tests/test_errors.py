@@ -52,3 +52,32 @@ def test_an_error_of_another_process_is_the_same_error() -> None:
         assert str(again) == str(error)
         assert again.exit_code == error.exit_code
         assert again.args == error.args
+
+
+@pytest.mark.parametrize("name", ["summary", "code", "cases", "hint", "exit_code"])
+def test_an_error_does_not_change_after_it_was_made(name: str) -> None:
+    error = StoppedError("stopped after fold 0", 15)
+    before = str(error)
+    with pytest.raises(AttributeError, match=f"a StoppedError keeps its {name}"):
+        setattr(error, name, "other")
+    assert (str(error), error.exit_code) == (before, 143)
+
+
+def test_a_changed_error_is_another_one_with_the_same_class_code_and_status() -> None:
+    error = StoppedError("stopped after fold 0", 15)
+    changed = error.replace(summary="stopped", cases=["fold 1", Case("fold 2")], hint="wait")
+    assert type(changed) is StoppedError
+    assert (changed.code, changed.exit_code) == ("R05", 143)
+    assert str(changed).splitlines() == ["R05 stopped", "  fold 1", "  fold 2", "try: wait"]
+    assert str(error).splitlines() == [
+        "R05 stopped after fold 0",
+        "try: the same command again, which goes on from there",
+    ]
+    assert str(pickle.loads(pickle.dumps(changed))) == str(changed)
+
+
+def test_a_raised_error_keeps_its_cause() -> None:
+    first = DataError("8 images", code="D01")
+    with pytest.raises(DataError) as caught:
+        raise first.replace(hint="mend them") from first
+    assert caught.value.__cause__ is first

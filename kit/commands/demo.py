@@ -83,5 +83,5 @@ def _type(line: str) -> None:
     try:
         menu.main(shlex.split(line), prog_name="kit", standalone_mode=False)
     except KitError as error:
-        error.hint = f"{error.hint}; or an empty folder: kit demo FOLDER" if error.hint else "kit demo FOLDER"
-        raise
+        hint = f"{error.hint}; or an empty folder: kit demo FOLDER" if error.hint else "kit demo FOLDER"
+        raise error.replace(hint=hint) from error

@@ -65,8 +65,7 @@ def command(
                 run_sweep.with_progress(name, axes, each, trials, seed, ".", stop, executor, preset, seconds)
             )
     except StoppedError as error:
-        error.hint = "the same command, which goes on from there"
-        raise
+        raise error.replace(hint="the same command, which goes on from there") from error
     if as_json:
         print_json(asdict(found))
     else:

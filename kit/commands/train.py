@@ -151,7 +151,8 @@ def _train(
                     came = [show_progress(train_run.with_progress(*asked[0], folds, stop, ranks or ALONE))]
         except StoppedError as error:
             if fresh:
-                error.hint = "the same command without --fresh, which goes on from there"
+                hint = "the same command without --fresh, which goes on from there"
+                raise error.replace(hint=hint) from error
             raise
     told = [_print_scores(run) for run in came if isinstance(run, Run)]
     if told:
@@ -162,7 +163,7 @@ def _train(
     if failed:
         run, first = failed[0]
         if len(asked) > 1:
-            first.summary = f"runs/{run.name}: {first.summary}"
+            raise first.replace(summary=f"runs/{run.name}: {first.summary}") from first
         raise first
     return told
 

@@ -36,7 +36,7 @@ class RemoteError(KitError):
 
     def __init__(self, summary: str, exit_code: int = 1) -> None:
         super().__init__(summary)
-        self.exit_code = exit_code
+        self.__dict__["exit_code"] = exit_code
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.summary, self.exit_code)
@@ -187,7 +187,7 @@ class Ranks:
         return sent[0]
 
     def _leave_error(self, error: BaseException) -> None:
-        """Stores what ended this rank for the others, and puts the rank's number before its message."""
+        """Stores what ended this rank for the others. Raises the error with the rank's number before its message."""
         if self.store is None or isinstance(error, RemoteError | RankLostError):
             return
         text = (
@@ -198,7 +198,7 @@ class Ranks:
         with suppress(RuntimeError):
             self.store.set(FAILURE_KEY, f"rank {self.rank}: {text}"[:MAX_FAILURE_CHARACTERS])
         if isinstance(error, KitError) and not self.is_zero:
-            error.summary = f"rank {self.rank}: {error.summary}"
+            raise error.replace(summary=f"rank {self.rank}: {error.summary}") from error
 
 
 ALONE = Ranks()

@@ -40,8 +40,7 @@ class Repeated(Splitter):
             try:
                 numbers = self.base.split(table, generator(seed, "repeat", repeat))
             except KitError as error:  # its hints name options of the base
-                error.hint = error.hint.replace("splitter.", "splitter.base.")
-                raise
+                raise error.replace(hint=error.hint.replace("splitter.", "splitter.base.")) from error
             made.append(np.where(numbers < 0, numbers, numbers + start))
             start = int(made[-1].max()) + 1
         if all((_from_zero(each) == made[0]).all() for each in made):

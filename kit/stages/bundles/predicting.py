@@ -99,7 +99,7 @@ def predict_bundle(
                 hints.append(GOES_ON)
             with suppress(OSError):  # the error itself matters more than its list
                 hints.append(f"all cases are in {quarantine(work, error.cases, error.code)}")
-            error.hint = "; ".join(filter(None, hints))
+            raise error.replace(hint="; ".join(filter(None, hints))) from error
         raise
 
 

@@ -171,8 +171,7 @@ def _unit(
     try:
         check_same_experiment(made, space.experiment)
     except ConfigError as error:  # such as a run that was trained otherwise since
-        error.hint = f"rename runs/{made.name}, and it is trained anew"
-        raise
+        raise error.replace(hint=f"rename runs/{made.name}, and it is trained anew") from error
     newest = [path for fold in range(run.folds().count) if (path := checkpoints.newest(run.fold(fold)))]
     machine = checkpoints.manifest_of(newest[0])["about"].get("machine", {}) if newest else {}
     pace = measure_pace(run, space.experiment, machine)

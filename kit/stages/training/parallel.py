@@ -16,8 +16,7 @@ from typing import Any
 from kit.config.workspace import Workspace
 from kit.core.progress import Progress, Work, finish
 from kit.core.stopping import Stop
-from kit.device.info import DEVICE
-from kit.errors import Case, DataError, KitError, KitWarning, RunError, StoppedError
+from kit.errors import DataError, KitError, KitWarning, RunError, StoppedError
 from kit.experiment.oof import assemble
 from kit.experiment.open_executor import check_kit, worker_name
 from kit.experiment.run_context import RunContext, prepare_run
@@ -122,8 +121,7 @@ def train_in_parallel(
             yield from fan.handle_result(told) if isinstance(told, JobResult) else fan.report_progress(told)
     if stop.requested and (cut := fan.cut_short()):
         error = StoppedError(f"stopped, {len(cut)} folds are left and what was done is saved", stop.requested)
-        error.cases = tuple(Case(text) for text in cut)
-        raise error
+        raise error.replace(cases=cut)
     return {key: _came(setting, fan.errors[key]) for key, (setting, _) in begun.items()}
 
 
@@ -208,8 +206,8 @@ def _came(setting: RunContext, errors: Sequence[tuple[FoldJob, KitError]]) -> Ru
     if errors:
         job, first = errors[0]
         others = f" ({len(errors)} of {job.of} folds failed, the others are kept)"
-        first.summary = f"fold {job.fold}: {first.summary.removeprefix(f'fold {job.fold}: ')}{others}"
-        return first
+        summary = f"fold {job.fold}: {first.summary.removeprefix(f'fold {job.fold}: ')}{others}"
+        return first.replace(summary=summary)
     try:
         setting.trackers.log_pooled(setting, assemble(setting))
     except KitError as error:
