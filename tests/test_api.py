@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 import kit
-from kit.config.workspace import Workspace, member_parts
+from kit.config.workspace import Workspace
 from kit.errors import ConfigError
 from kit.kinds import Splitter
 from kit.runs.records import resolve_run
+from kit.runs.run_ref import RunRef, split_ref
 from kit.stages.pseudo_labelling.pseudo import PseudoRequest
 from kit.stages.pseudo_labelling.rule import Rule
 from tests.drawing import draw_competition
@@ -123,7 +124,7 @@ def test_a_run_is_a_member_by_its_absolute_path_too(tmp_path: Path) -> None:
     ],
 )
 def test_a_members_text_is_a_run_and_views(text: str, parts: tuple[str, str]) -> None:
-    assert member_parts(text) == parts
+    assert split_ref(text) == parts
 
 
 def test_overrides_change_a_workspace_that_is_given(space: Workspace) -> None:
@@ -143,6 +144,15 @@ def test_a_run_is_found_by_name_and_by_path(space: Workspace, text: str) -> None
     assert resolve_run(space, text.format(root=space.root)).folder == (space.runs / "a").resolve()
 
 
+@pytest.mark.parametrize("text", ["a", "runs/a", "runs/a/", "{root}/runs/a"])
+@pytest.mark.parametrize("views", ["d4", "plain", ""])
+def test_a_reference_is_a_run_and_views(space: Workspace, text: str, views: str) -> None:
+    ref = RunRef.parse(text.format(root=space.root).rstrip("/") + (views and f"@{views}"), space)
+    assert (ref.run.folder, ref.views) == ((space.runs / "a").resolve(), views or "plain")
+    assert str(ref) == f"a@{views or 'plain'}"
+    assert ref.predictions == ref.run.folder / "predictions" / (views or "plain")
+
+
 @pytest.mark.parametrize(
     "text", ["/nowhere/at/all/a", "nowhere/a", "../runs/a", "runs/a/predictions", "{other}/runs/a", "", "."]
 )
@@ -152,6 +162,9 @@ def test_a_path_elsewhere_is_not_the_run_of_that_name(
     other = competition(tmp_path_factory.mktemp("other"))
     with pytest.raises(ConfigError) as caught:
         resolve_run(space, text.format(other=other.root))
+    assert caught.value.code == "C15"
+    with pytest.raises(ConfigError) as caught:
+        RunRef.parse(f"{text.format(other=other.root)}@d4", space)
     assert caught.value.code == "C15"
 
 

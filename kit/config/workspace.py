@@ -20,13 +20,6 @@ CONFIG_FILE = "config.json"
 SHARED_CACHE = "KIT_CACHE"
 
 
-def member_parts(text: StrPath) -> tuple[str, str]:
-    """The run and the views of a member such as `runs/r@d4`; without `@` its views are `plain`."""
-    folder, name = os.path.split(os.fspath(text).rstrip("/"))
-    run, _, views = name.partition("@")
-    return str(Path(folder, run)), views or "plain"
-
-
 @dataclass(frozen=True)
 class Workspace:
     """A workspace and its checked config; `raw` is what was asked for, overrides included."""

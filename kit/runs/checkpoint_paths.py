@@ -48,9 +48,12 @@ def find_targets(workspace: Workspace, paths: StrPath | Sequence[StrPath]) -> li
 
 
 def _resolve(workspace: Workspace, path: StrPath) -> Path:
-    """A path from where the user stands, or from the workspace."""
+    """A path from where the user stands or from the workspace, or the folder of a run that is given by its name."""
     here = Path(path).resolve()
-    return here if here.exists() else workspace.path(path).resolve()
+    if here.exists():
+        return here
+    run = workspace.run_folder(path)
+    return workspace.path(path).resolve() if run is None else run
 
 
 def _checkpoints(folder: Path) -> list[tuple[Run, int, Path]]:

@@ -89,22 +89,18 @@ def resolve_run(workspace: Workspace, text: StrPath) -> Run:
     folder = workspace.run_folder(text)
     if folder is not None and _is_run(folder):
         return Run(folder)
-    known = sorted(folder.name for folder in workspace.runs.glob("*") if _is_run(folder))
+    summary = f"no run {os.fspath(text)!r} in {workspace.runs}"
     if Path(text).is_absolute() and Path(text).resolve().parent != workspace.runs.resolve():
-        raise ConfigError(
-            f"{text} is not in {workspace.runs}",
-            code="C15",
-            hint="a run of this workspace, by its name or path: kit runs lists them",
-        )
+        hint = "a run of this workspace, by its name or path: kit runs lists them"
+        raise ConfigError(summary, code="C15", hint=hint)
+    known = sorted(folder.name for folder in workspace.runs.glob("*") if _is_run(folder))
     hint = f"one of {', '.join(known)}" if known else "kit train makes one"
-    raise ConfigError(
-        f"no run {os.fspath(text)!r}{did_you_mean(Path(text).name, known)}", code="C15", hint=hint
-    )
+    raise ConfigError(f"{summary}{did_you_mean(Path(text).name, known)}", code="C15", hint=hint)
 
 
 def _is_run(folder: Path) -> bool:
     """Whether anything of a run was written, be it damaged."""
-    names = ("manifest.json", "config.json", "folds.csv", LOCK)
+    names = ("manifest.json", "config.json", "folds.csv", "predictions", LOCK)
     return not folder.name.startswith(".") and any((folder / name).exists() for name in names)
 
 

@@ -10,15 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from kit.config.workspace import Workspace, member_parts
+from kit.config.workspace import Workspace
 from kit.core.files import StrPath, sha256
 from kit.core.memmaps import MEMMAP_FROM_BYTES_PER_MEMBER, empty_or_memmap
 from kit.data.folds import Folds
 from kit.data.predictions import Predictions, common_ids
 from kit.data.renamed_classes import predictions_now
 from kit.data.table import Table
-from kit.errors import Case, ConfigError, InvalidError, did_you_mean
+from kit.errors import Case, ConfigError, InvalidError
 from kit.kinds.advice import predict_command
+from kit.runs.run_ref import RunRef
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +48,8 @@ class Member:
 def read_members(workspace: Workspace, texts: StrPath | Sequence[StrPath]) -> tuple[Member, ...]:
     """The members written `runs/a@d4`, `a@d4` or `runs/a` (its plain views), in this order, or a single one.
 
-    Raises ConfigError (C20) for runs that do not exist or are named twice, InvalidError (D40, D41) for predictions
-    that are missing or damaged.
+    Raises ConfigError for runs that do not exist (C15) or are named twice (C20), InvalidError (D40, D41) for
+    predictions that are missing or damaged.
     """
     texts = [texts] if isinstance(texts, (str, os.PathLike)) else texts
     if not texts:
@@ -100,11 +101,11 @@ def _with_ids_of(made: Predictions, first: Predictions) -> Predictions:
 
 
 def _read(workspace: Workspace, text: StrPath, known: dict[str, Folds]) -> Member:
-    place, views = member_parts(text)
-    folder = run_folder(workspace, place)
+    ref = RunRef.parse(text, workspace)
+    folder, views = ref.run.folder, ref.views
     predicts = workspace.competition.data.has_test_rows
     names = ("oof.parquet", "test.parquet") if predicts else ("oof.parquet",)
-    files = [folder / "predictions" / views / name for name in names]
+    files = [ref.predictions / name for name in names]
     missing = [Case("is missing", str(file)) for file in files if not file.is_file()]
     if missing:
         raise InvalidError(
@@ -132,23 +133,6 @@ def _memory_map(made: Predictions, folder: Path) -> Predictions:
     kept = empty_or_memmap(made.probabilities.shape, folder, MEMMAP_FROM_BYTES_PER_MEMBER)
     kept[:] = made.probabilities
     return replace(made, probabilities=kept)
-
-
-def run_folder(workspace: Workspace, place: str) -> Path:
-    """The folder that `runs/a` or `a` means. Raises ConfigError C20 where there is no such run."""
-    folder = workspace.run_folder(place)
-    if folder is not None:
-        return folder
-    known = (
-        sorted(folder.name for folder in workspace.runs.iterdir() if folder.is_dir())
-        if workspace.runs.is_dir()
-        else []
-    )
-    raise ConfigError(
-        f"no run {place!r} in {workspace.runs}{did_you_mean(Path(place).name, known)}",
-        code="C20",
-        hint=f"one of {', '.join(known)}" if known else "kit train makes one",
-    )
 
 
 def align(members: Sequence[Member], folder: Path) -> tuple[np.ndarray, np.ndarray]:

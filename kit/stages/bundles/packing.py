@@ -24,6 +24,7 @@ from kit.kinds.plugin import Plugin
 from kit.model import checkpoints
 from kit.model.network import open_parts
 from kit.runs.run import Run, versions
+from kit.runs.run_ref import split_ref
 from kit.stages.blending.blend import cross_validate
 from kit.stages.bundles.contents import BundledNetwork, Contents, Packed
 from kit.stages.bundles.dependencies import packages_of
@@ -144,7 +145,7 @@ def _pack_member(workspace: Workspace, told: Mapping[str, Any], final: Mapping[s
             place = path.relative_to(workspace.root).as_posix()
             networks.append(BundledNetwork(run.name, int(fold), place, int(fold) if seed is None else seed))
     first = Run(workspace.runs / networks[0].run)
-    asked = find_asked(workspace, f"{first.name}@{name.partition('@')[2]}", first)
+    asked = find_asked(workspace, f"{first.name}@{split_ref(name)[1]}", first)
     return Packed(name, asked.views.spec(), asked.merge, tuple(networks))
 
 

@@ -32,6 +32,7 @@ from kit.kinds.decision import Decision
 from kit.model import checkpoints, network
 from kit.model.predict import open_views
 from kit.runs.run import Run, versions
+from kit.runs.run_ref import split_ref
 from kit.runs.scoring import concat_predictions
 from kit.stages.blending.members import Member
 from kit.stages.blending.submission_rows import blend_test_rows
@@ -290,4 +291,4 @@ def _member(space: Workspace, packed: Packed, classes: Sequence[str]) -> Member:
         made = replace(made, classes=tuple(classes), probabilities=shares)
         parts.append(replace(made, folds=np.array([numbers[fold] for fold in made.folds.tolist()])))
     test = concat_predictions(parts, parts[0].metadata)
-    return Member(packed.member.partition("@")[0], views, EMPTY_FOLDS, test.take(slice(0, 0)), test)
+    return Member(split_ref(packed.member)[0], views, EMPTY_FOLDS, test.take(slice(0, 0)), test)

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from kit.config.models import Data
-from kit.config.workspace import Workspace, member_parts
+from kit.config.workspace import Workspace
 from kit.data.predictions import Predictions, common_ids
 from kit.data.renamed_classes import predictions_now
 from kit.data.table import Table
 from kit.errors import Case, InvalidError, KitError
 from kit.kinds import Metric
-from kit.runs.records import all_records, resolve_run
+from kit.runs.records import all_records
+from kit.runs.run_ref import RunRef
 from kit.stages.blending.out_of_fold import OutOfFold
 
 
@@ -27,7 +28,9 @@ def oof_predictions(workspace: Workspace, train: Table, asked: Sequence[str]) ->
     """
     data = workspace.competition.data
     if asked:
-        return _read(train, {text: _file(workspace, text) for text in asked}, data)
+        return _read(
+            train, {text: RunRef.parse(text, workspace).predictions / "oof.parquet" for text in asked}, data
+        )
     metric = Metric.open(workspace.competition.metric, workspace.root, "metric")
     name, sign = metric.plugin_name(), 1.0 if metric.higher_is_better else -1.0
     records = [one for one in all_records(workspace) if one.state == "finished" and name in one.scores]
@@ -35,11 +38,6 @@ def oof_predictions(workspace: Workspace, train: Table, asked: Sequence[str]) ->
         with suppress(KitError):  # a run of other rows or classes says nothing of these
             return _read(train, {f"runs/{one.run.name}": one.run.predictions("plain") / "oof.parquet"}, data)
     return None
-
-
-def _file(workspace: Workspace, text: str) -> Path:
-    place, views = member_parts(text)
-    return resolve_run(workspace, place).predictions(views) / "oof.parquet"
 
 
 def _read(train: Table, files: dict[str, Path], data: Data) -> OutOfFold:

@@ -14,6 +14,7 @@ from kit.errors import ConfigError, KitError
 from kit.kinds import Views
 from kit.model.predict import Merge
 from kit.runs.run import Run
+from kit.runs.run_ref import split_ref
 from kit.runs.scoring import concat_predictions
 from kit.runs.watching import epochs_of
 from kit.stages.final.planning import TIME_MARGIN
@@ -33,7 +34,7 @@ class MemberSpec:
     @property
     def folder(self) -> str:
         """The folder of its predictions."""
-        return self.text.partition("@")[2]
+        return split_ref(self.text)[1]
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class FinalPlan:
 
 def find_asked(workspace: Workspace, text: str, run: Run) -> MemberSpec:
     """What a member's views are. Raises ConfigError C33 for what is no set of views, such as a policy."""
-    name = text.partition("@")[2]
+    name = split_ref(text)[1]
     about = metadata_of(run.predictions(name) / "test.parquet")
     merge: Merge = "geometric" if about.get("merge") == "geometric" else "mean"
     spec = about.get("spec", name.removesuffix("-geometric"))

@@ -13,6 +13,7 @@ import numpy as np
 from kit.config.workspace import Workspace
 from kit.errors import DataError
 from kit.runs.run import Run
+from kit.runs.run_ref import split_ref
 from kit.stages.checks.last_findings import LastFindings, last_findings
 from kit.stages.leaderboard.noise import Noise
 from kit.stages.submission.board import Entry
@@ -90,6 +91,6 @@ def _folds(workspace: Workspace, entry: Entry) -> Iterator[str]:
     """The fingerprints of the folds of a submission's members."""
     for member in entry.members.split():
         try:
-            yield Run(workspace.runs / member.partition("@")[0]).folds().fingerprint()
+            yield Run(workspace.runs / split_ref(member)[0]).folds().fingerprint()
         except (DataError, OSError):
             continue

@@ -5,14 +5,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
-from kit.config.workspace import Workspace, member_parts
+from kit.config.workspace import Workspace
 from kit.data.table import Table, read_labelled_rows
 from kit.errors import KitError, KitWarning
 from kit.evaluation.competition import decision_of
 from kit.kinds import Metric
-from kit.runs.records import Record, all_records, resolve_run
+from kit.runs.records import Record, all_records
+from kit.runs.run_ref import RunRef
 from kit.stages.reporting import member
 from kit.stages.reporting.album import Album
 from kit.stages.reporting.facts import Missing
@@ -37,13 +39,14 @@ class ReportContext:
 
     @classmethod
     def open(cls, workspace: Workspace, runs: Sequence[str]) -> ReportContext:
-        """The workspace's records and labelled rows. Raises ConfigError C15 and C20 for runs that there are not."""
+        """The workspace's records and labelled rows. Raises ConfigError C15 for runs that there are not."""
         metric = Metric.open(workspace.competition.metric, workspace.root, where="metric")
-        names = {resolve_run(workspace, member_parts(text)[0]).name for text in runs}
+        refs = {text: RunRef.parse(text, workspace) for text in runs}
+        names = {ref.run.name for ref in refs.values()}
         records = [one for one in all_records(workspace) if not runs or one.run.name in names]
         found = member.candidates(records, metric.plugin_name())
         best = member.best_member(found, metric)
-        wanted = [member.find_member(found, text) for text in runs if "@" in text]
+        wanted = [member.find_member(found, ref) for text, ref in refs.items() if "@" in Path(text).name]
         table = section_or_missing(lambda: read_labelled_rows(workspace.root, workspace.competition.data))
         if not isinstance(table, Missing):
             labelled = table

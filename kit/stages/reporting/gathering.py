@@ -51,7 +51,7 @@ def gather_facts(
 ) -> Work[Facts]:
     """All facts of a report of these runs, by default of all. `check` takes as long as kit check, `cam` needs torch.
 
-    Raises ConfigError C20 for a member that there is not.
+    Raises ConfigError C15 for a member that there is not.
     """
     workspace = Workspace.of(workspace)
     office = ReportContext.open(workspace, runs)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from kit.config.workspace import member_parts
 from kit.data.predictions import Predictions, metadata_of
 from kit.data.table import Table
 from kit.errors import ConfigError, InvalidError
@@ -19,6 +18,7 @@ from kit.kinds.decision import Decision
 from kit.kinds.metric_shortcuts import confusion
 from kit.runs.records import Record
 from kit.runs.run import Run
+from kit.runs.run_ref import RunRef
 from kit.stages.blending.diversity import error_matrix
 from kit.stages.reporting.calibration import measure_calibration
 from kit.stages.reporting.classes import of_confusion, of_questions, rank_confusions
@@ -117,16 +117,15 @@ def read(chosen: Candidate, table: Table, decision: Decision | None = None) -> E
     )
 
 
-def find_member(found: Sequence[Candidate], text: str) -> Candidate:
-    """The member that `r@hflip` or `runs/r` means. Raises ConfigError (C20) where it has no such predictions."""
-    place, views = member_parts(text)
-    name = Path(place).name
-    chosen = next((one for one in found if (one.run.name, one.views) == (name, views)), None)
+def find_member(found: Sequence[Candidate], ref: RunRef) -> Candidate:
+    """The member that a reference names. Raises ConfigError C15 if it has no such predictions."""
+    name = ref.run.name
+    chosen = next((one for one in found if (one.run.name, one.views) == (name, ref.views)), None)
     if chosen is None:
         raise ConfigError(
-            f"{name} has no out-of-fold predictions of views {views!r}",
-            code="C20",
-            hint=predict_command(name, views),
+            f"{name} has no out-of-fold predictions of views {ref.views!r}",
+            code="C15",
+            hint=predict_command(name, ref.views),
         )
     return chosen
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kit.config.models import Experiment, split
-from kit.config.workspace import Workspace, member_parts
+from kit.config.workspace import Workspace
 from kit.data.embeddings import Embeddings
 from kit.data.folds import Folds
 from kit.data.predictions import ids_fingerprint, metadata_of
@@ -20,7 +20,7 @@ from kit.kinds import Splitter
 from kit.kinds.advice import predict_command
 from kit.runs.naming import table_of
 from kit.runs.run import STATE_UNTRAINED, Run
-from kit.stages.blending.members import run_folder
+from kit.runs.run_ref import RunRef
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +69,11 @@ class EmbeddedRun:
 def read_source(workspace: Workspace, text: str, table: Table) -> EmbeddedRun:
     """The embeddings written `runs/r@hflip` or `r` (its plain views); `table` is the training table, sorted by id.
 
-    Raises ConfigError C20 for a run that does not exist, InvalidError D47 for damaged embeddings, D48 for none, and for
+    Raises ConfigError C15 for a run that does not exist, InvalidError D47 for damaged embeddings, D48 for none, and for
     those of other rows, classes or folds than the tables' and the run's.
     """
-    place, views = member_parts(text)
-    run = Run(run_folder(workspace, place))
-    folder, folds = run.embeddings(views), run.folds()
+    ref = RunRef.parse(text, workspace)
+    run, views, folder, folds = ref.run, ref.views, ref.embeddings, ref.run.folds()
     names = sorted(path.name for path in folder.glob("*") if (path / "manifest.json").is_file())
     numbers = (
         range(folds.count) if names == [STATE_UNTRAINED] else [int(name) for name in names if name.isdigit()]

@@ -54,7 +54,7 @@ def test_a_whole_path_works_from_anywhere(workspace: Workspace) -> None:
 
 def test_an_unknown_run_gets_the_nearest_name(workspace: Workspace) -> None:
     write_run(workspace.root, "resnet")
-    with pytest.raises(ConfigError, match=r"C20 no run 'runs/resnte' in .*; did you mean 'resnet'\?"):
+    with pytest.raises(ConfigError, match=r"C15 no run 'runs/resnte' in .*; did you mean 'resnet'\?"):
         read_members(workspace, ["runs/resnte"])
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from kit.data.table import train_table
 from kit.runs.records import all_records
+from kit.runs.run_ref import RunRef
 from kit.stages.reporting import member as member_module
 from kit.stages.reporting.label_errors import find_suspects
 from kit.stages.reporting.member import EvaluatedMember
@@ -22,7 +23,7 @@ def member(tmp_path: Path) -> EvaluatedMember:
     workspace = competition(tmp_path)
     found = member_module.candidates(all_records(workspace), "accuracy")
     table = train_table(tmp_path, workspace.competition.data)
-    return member_module.read(member_module.find_member(found, "a"), table)
+    return member_module.read(member_module.find_member(found, RunRef.parse("a", workspace)), table)
 
 
 def test_a_label_that_was_planted_is_found_with_what_it_was(member: EvaluatedMember) -> None:

@@ -182,7 +182,7 @@ def test_embeddings_that_are_not_there_say_what_makes_them(space: Path) -> None:
     with pytest.raises(InvalidError, match="D48 runs/a has no embeddings") as caught:
         retrieve(Workspace.open(space), ["runs/a@hflip"])
     assert "kit embed --checkpoints runs/a --views hflip" in str(caught.value)
-    with pytest.raises(ConfigError, match="C20"):
+    with pytest.raises(ConfigError, match="C15"):
         retrieve(Workspace.open(space), ["runs/b"])
 
 
