@@ -39,8 +39,10 @@ def empty_or_memmap(shape: Sequence[int], folder: Path, large: int = MEMMAP_FROM
 def drop_pages(array: np.ndarray) -> None:
     """Gives the memory of a mapped array's pages back; they are read again from the file when they are asked for."""
     base: object = array
-    while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
+    is_private = False
+    while isinstance(base, np.ndarray):
+        is_private |= isinstance(base, np.memmap) and base.mode == "c"
         base = base.base
     # pages that are private to the process would lose what was written to them
-    if isinstance(base, np.memmap) and base.mode != "c" and hasattr(mmap, "MADV_DONTNEED"):
-        base._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+    if isinstance(base, mmap.mmap) and not is_private and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)

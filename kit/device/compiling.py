@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from kit.device.torch_internals import check_cpp_compiler, limit_recompiles
 from kit.errors import ConfigError
 
 BACKEND = "inductor"
@@ -18,12 +19,9 @@ def check_compiler(device: torch.device) -> None:
     """Raises ConfigError C27 where torch.compile needs a C++ compiler and finds none."""
     if device.type != "cpu":
         return  # a GPU's kernels are made by Triton, which comes with torch
-    from torch._inductor.cpp_builder import get_cpp_compiler
-    from torch._inductor.exc import InvalidCxxCompiler
-
     try:
-        get_cpp_compiler()
-    except (InvalidCxxCompiler, RuntimeError):
+        check_cpp_compiler()
+    except RuntimeError:
         raise ConfigError(
             "compile=true needs a C++ compiler on a CPU, and none is found",
             code="C27",
@@ -37,12 +35,5 @@ def compile_training(network: nn.Module) -> None:
     A graph is made for each shape by itself: one for all would round otherwise after the second shape than before,
     and a resumed run would differ from one that was not stopped.
     """
-    import torch._dynamo.config as limits
-
-    limits.recompile_limit = limits.accumulated_recompile_limit = RECOMPILE_LIMIT
+    limit_recompiles(RECOMPILE_LIMIT)
     network.compile(dynamic=False, backend=BACKEND)
-
-
-def is_compiled(network: nn.Module) -> bool:
-    """Whether calling the network runs compiled code."""
-    return network._compiled_call_impl is not None

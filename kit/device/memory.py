@@ -16,12 +16,7 @@ import torch
 from torch import Tensor
 
 from kit.device import ranks
-from kit.device.ranks import NCCL_OOM_TEXTS
-
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
+from kit.device.torch_internals import storage_key
 
 if TYPE_CHECKING:
     from kit.engine.learner import Learner
@@ -173,7 +168,7 @@ def learner_bytes(learner: Learner) -> dict[str, int]:
 
 def storage_bytes(tensors: Iterable[Tensor]) -> int:
     """Bytes of the storages of tensors, each counted once."""
-    storages = {tensor.untyped_storage()._cdata: tensor.untyped_storage().nbytes() for tensor in tensors}
+    storages = {storage_key(tensor): tensor.untyped_storage().nbytes() for tensor in tensors}
     return sum(storages.values())
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from kit.device.ranks import AsyncAllReduce, Ranks
+from kit.device.torch_internals import copy_all
 
 BUCKET = 25 * 2**20  # bytes of gradients that travel together, DistributedDataParallel's own number
 
@@ -36,7 +37,7 @@ class _Bucket:
             self.flat.zero_()
         parts, found = self._pairs()
         if found and not empty:
-            torch._foreach_copy_(parts, found)
+            copy_all(parts, found)
         self.sent = AsyncAllReduce(self.ranks, self.flat)
 
     @torch.no_grad()
@@ -46,7 +47,7 @@ class _Bucket:
         self.sent.wait()
         parts, found = self._pairs()
         if found and keep:
-            torch._foreach_copy_(found, parts)
+            copy_all(found, parts)
         self.sent, self.owed = None, len(self.weights)
 
     def _pairs(self) -> tuple[list[Tensor], list[Tensor]]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from kit.device.precision import Precision
 from kit.device.ranks import ALONE, Ranks
+from kit.device.torch_internals import copy_all
 from kit.engine.all_reduce import Gradients
 from kit.model.weight_averaging import Ema, Swa, WeightAverage
 
@@ -32,7 +33,7 @@ class Buffers:
     def save(self) -> None:
         """Remembers them."""
         if self._live:
-            torch._foreach_copy_(self._kept, self._live)
+            copy_all(self._kept, self._live)
 
     @torch.no_grad()
     def restore(self, where: Tensor | None = None) -> None:

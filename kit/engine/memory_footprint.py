@@ -17,11 +17,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from kit.core.progress import finish
 from kit.device.precision import Precision
+from kit.device.torch_internals import TorchDispatchMode, storage_key, tree_leaves
 from kit.engine.batches import Batch
 from kit.engine.learner import Learner
 from kit.engine.step import StepPlan, optimizer_step
@@ -132,8 +131,8 @@ class AllocationRecorder(TorchDispatchMode):
 
     def _see(self, tensor: Tensor) -> int | None:
         """The key of a tensor's storage, which counts as workspace where it was not known; None for an empty one."""
-        storage = tensor.untyped_storage()
-        key, size = int(storage._cdata), storage.nbytes()
+        storage, key = tensor.untyped_storage(), storage_key(tensor)
+        size = storage.nbytes()
         if not size:
             return None
         if key not in self._living:

@@ -9,6 +9,7 @@ from torch import nn
 
 from kit.device import memory
 from kit.device.memory import DeviceMemory
+from kit.device.torch_internals import AnyBatchNorm
 from kit.engine.learner import Learner
 from kit.errors import RunError
 
@@ -61,7 +62,7 @@ def describe_oom(learner: Learner, count: int, size: int) -> OutOfMemory:
 
 
 def _has_batch_norm(network: nn.Module) -> bool:
-    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
+    return any(isinstance(module, AnyBatchNorm) for module in network.modules())
 
 
 def sync_batch_norm_oom(short: OutOfMemory) -> RunError:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from kit.device.compiling import is_compiled
 from kit.device.precision import Precision
+from kit.device.torch_internals import is_compiled
 
 FUSION_TOLERANCE = (
     1e-4  # largest difference on the probe, as a share of the largest output; float32 gives 1e-6

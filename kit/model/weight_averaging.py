@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kit.device import torchvision_ops
+from kit.device.torch_internals import lerp_all
 
 
 class WeightAverage(Protocol):
@@ -123,6 +124,6 @@ def _pairs(mine: nn.Module, theirs: nn.Module) -> tuple[Pairs, Pairs]:
 def _move(floats: Pairs, others: Pairs, weight: float) -> None:
     """Moves the first of each pair towards the second: mine + weight * (theirs - mine)."""
     mine, theirs = zip(*floats, strict=True)
-    torch._foreach_lerp_(list(mine), list(theirs), weight=weight)
+    lerp_all(mine, theirs, weight)
     for own, other in others:
         own.copy_(other)

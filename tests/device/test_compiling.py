@@ -12,8 +12,9 @@ from torch import nn
 
 from kit.commands._menu import run
 from kit.device import compiling
-from kit.device.compiling import check_compiler, compile_training, is_compiled
+from kit.device.compiling import check_compiler, compile_training
 from kit.device.precision import Precision
+from kit.device.torch_internals import is_compiled
 from kit.errors import ConfigError
 from kit.model import bn_fusion
 from kit.stages.training.train import train

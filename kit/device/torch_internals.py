@@ -1,0 +1,67 @@
+"""Private parts of torch that kit uses. Nothing else in kit imports or calls a private name of torch.
+
+Tried with torch 2.6.0 and 2.13.0, the lowest version of setup.cfg and the version of constraints.txt. A newer torch
+may rename any of them: tests/device/test_torch_internals.py calls each one and compares it with public functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm as AnyBatchNorm
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+__all__ = [
+    "AnyBatchNorm",
+    "TorchDispatchMode",
+    "check_cpp_compiler",
+    "copy_all",
+    "found_infs",
+    "is_compiled",
+    "lerp_all",
+    "limit_recompiles",
+    "storage_key",
+    "tree_leaves",
+]
+
+
+def copy_all(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
+    """Copies each source into its target, by one kernel on a GPU."""
+    torch._foreach_copy_(list(targets), list(sources))
+
+
+def lerp_all(targets: Iterable[Tensor], ends: Iterable[Tensor], weight: float) -> None:
+    """Moves each target to target + weight * (end - target), by one kernel on a GPU."""
+    torch._foreach_lerp_(list(targets), list(ends), weight=weight)
+
+
+def found_infs(scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    """For each device, 1.0 if the last unscaled gradients of the optimizer were not finite, else 0.0."""
+    return list(scaler._found_inf_per_device(optimizer).values())
+
+
+def storage_key(tensor: Tensor) -> int:
+    """A number that tensors share if they share their storage, as long as one of them lives."""
+    return int(tensor.untyped_storage()._cdata)
+
+
+def check_cpp_compiler() -> None:
+    """Raises RuntimeError if torch.compile finds no C++ compiler for a CPU."""
+    from torch._inductor.cpp_builder import get_cpp_compiler
+
+    get_cpp_compiler()
+
+
+def limit_recompiles(count: int) -> None:
+    """Sets how many graphs torch.compile makes of one function before it goes back to plain calls."""
+    import torch._dynamo.config as limits
+
+    limits.recompile_limit = limits.accumulated_recompile_limit = count
+
+
+def is_compiled(network: nn.Module) -> bool:
+    """Whether calling the network runs compiled code."""
+    return network._compiled_call_impl is not None
