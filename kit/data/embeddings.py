@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
+from kit.core.arrays import Ids
 from kit.core.files import read_json, sha256, write_json
 from kit.errors import Case, InvalidError
 
@@ -30,7 +31,7 @@ Split = Literal["train", "test"]
 class Vectors:
     """Unit vectors (rows, features) float16 by id; a row without an image has zeros."""
 
-    ids: np.ndarray  # (rows,) of str
+    ids: Ids  # (rows,) of str
     vectors: np.ndarray
 
     def __len__(self) -> int:
@@ -112,7 +113,7 @@ def _vectors(folder: Path, split: Split) -> Vectors:
     return Vectors(ids, vectors)
 
 
-def create_memmap(folder: Path, split: Split, ids: np.ndarray, features: int) -> np.ndarray:
+def create_memmap(folder: Path, split: Split, ids: Ids, features: int) -> np.ndarray:
     """A map of zeros (rows, features) float16, to be filled, in a folder that is being written."""
     np.save(folder / f"{split}-ids.npy", ids.astype(str))
     shape = (len(ids), features)

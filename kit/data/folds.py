@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kit.core import files
+from kit.core.arrays import Ids
 from kit.core.randomness import generator
 from kit.data import duplicates
 from kit.data.csv_file import read_csv
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 class Folds:
     """Fold numbers of training rows, aligned with `table.sorted_by_id()`; -1 = never held out."""
 
-    ids: np.ndarray  # (rows,) of str, sorted
+    ids: Ids  # (rows,) of str, sorted
     numbers: np.ndarray  # (rows, repeats) int64; a number names one model, over all repeats
     # the same, but a row of another source has those of its group's own rows, with which it must not train; None
     # where there is no such row

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from kit.core.arrays import FoldNumbers, Ids, Probabilities, StoredProbabilities
 from kit.core.checked_dict import CheckedDict
 from kit.core.files import StrPath, atomic_file, fingerprint, parse_json
 from kit.errors import MAX_CASES, Case, InvalidError
@@ -45,10 +46,10 @@ class Predictions:
     Rows sum to 1, unless they are multi-label: each class is a question of its own then.
     """
 
-    ids: np.ndarray  # (rows,) of str
-    folds: np.ndarray  # (rows,) int64, the fold whose model predicted the row; -1 = a mean over folds
+    ids: Ids  # (rows,) of str
+    folds: FoldNumbers  # (rows,) int64, the fold whose model predicted the row; -1 = a mean over folds
     classes: tuple[str, ...]
-    probabilities: np.ndarray
+    probabilities: StoredProbabilities
     metadata: Mapping[str, Any] = field(default_factory=dict)  # JSON values, kept in the parquet's metadata
     multi_label: bool = False
 
@@ -296,7 +297,7 @@ def _ids_and_folds(
     return np.concatenate(ids), np.concatenate(folds)
 
 
-def _faults(probabilities: np.ndarray, free: bool) -> list[tuple[str, np.ndarray]]:
+def _faults(probabilities: Probabilities, free: bool) -> list[tuple[str, np.ndarray]]:
     """What can be wrong with a row, and which rows it is wrong with, (rows,) bool; the last one is what counts.
 
     `free` rows need not sum to 1.
@@ -307,8 +308,8 @@ def _faults(probabilities: np.ndarray, free: bool) -> list[tuple[str, np.ndarray
         return [
             ("a value above 1", above) if free else ("its sum is not 1", np.asarray(unequal)),
             ("a negative value", np.asarray((probabilities < 0).any(axis=1))),
-            ("an infinite value", np.isinf(probabilities).any(axis=1)),
-            ("NaN", np.isnan(probabilities).any(axis=1)),
+            ("an infinite value", np.asarray(np.isinf(probabilities).any(axis=1))),
+            ("NaN", np.asarray(np.isnan(probabilities).any(axis=1))),
         ]
 
 

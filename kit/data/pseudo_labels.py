@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 
 from kit.config.workspace import Workspace
+from kit.core.arrays import Ids
 from kit.core.files import fingerprint, is_safe_folder_name, sha256
 from kit.data.folds import Folds
 from kit.data.predictions import Predictions
@@ -122,7 +123,7 @@ class PseudoLabels:
             )
 
 
-def images_digest(ids: np.ndarray, hashes: Sequence[str]) -> str:
+def images_digest(ids: Ids, hashes: Sequence[str]) -> str:
     """64 hex digits that are equal for the same ids with images of the same content, in any order."""
     return fingerprint(sorted(zip(ids.tolist(), hashes, strict=True)))
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from kit.config.workspace import Workspace
+from kit.core.arrays import Ids
 from kit.core.files import StrPath
 from kit.core.legible import legible
 from kit.data import external_rows, labels, multi_labels, row_sources
@@ -46,7 +47,7 @@ class Table:
     an object), absent where the competition declares none; `frame` holds the file's own columns as text.
     """
 
-    ids: np.ndarray  # (rows,) of str
+    ids: Ids  # (rows,) of str
     paths: Sequence[Path]
     classes: tuple[str, ...] = ()
     labels: np.ndarray | None = None  # (rows,) int64, or multi-hot (rows, classes) int8

@@ -11,6 +11,7 @@ from functools import partial
 
 import numpy as np
 
+from kit.core.arrays import Targets
 from kit.core.randomness import generator
 from kit.errors import InvalidError
 from kit.evaluation.hill_climbing import in_threads
@@ -38,7 +39,7 @@ def draw_count(values: int) -> int:
 
 def resample_scores(
     metric: Metric,
-    truth: np.ndarray,
+    truth: Targets,
     predictions: Sequence[np.ndarray],
     groups: np.ndarray | None = None,
     seed: int = 0,
@@ -75,7 +76,7 @@ def _weights(units: np.ndarray, draws: int, seed: int, rows: int | None) -> Iter
 
 def _of_decisions(
     metric: FromConfusionMatrix,
-    truth: np.ndarray,
+    truth: Targets,
     predictions: Sequence[np.ndarray],
     units: np.ndarray,
     drawing: Drawing,
@@ -93,7 +94,7 @@ def _of_decisions(
 
 def _of_true(
     metric: FromTrueClassProbability,
-    truth: np.ndarray,
+    truth: Targets,
     predictions: Sequence[np.ndarray],
     units: np.ndarray,
     drawing: Drawing,
@@ -132,7 +133,7 @@ def _of_one(functions: Sequence[Callable[[np.ndarray], float]], weights: np.ndar
 
 def _of_rows(
     metric: Metric,
-    truth: np.ndarray,
+    truth: Targets,
     predictions: Sequence[np.ndarray],
     units: np.ndarray,
     drawing: Drawing,

@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 
+from kit.core.arrays import FoldNumbers, Probabilities, Targets
 from kit.core.memmaps import drop_pages
 from kit.core.randomness import generator
 from kit.errors import InvalidError
@@ -20,7 +21,7 @@ CROSS_FIT_PARTS = 5  # of the rows, where all were held out by one fold
 class Recipe(Protocol):
     """What learns from predictions and truth, such as an ensembler."""
 
-    def fit(self, members: Any, truth: np.ndarray) -> Self: ...
+    def fit(self, members: Any, truth: Targets) -> Self: ...
 
     def blend(self, members: Any) -> np.ndarray: ...
 
@@ -36,7 +37,7 @@ class MemberSelection(Protocol):
     """What chooses among recipes by cross-fitting of its own, and so asks which rows belong together."""
 
     def choose(
-        self, members: np.ndarray, truth: np.ndarray, folds: np.ndarray, groups: np.ndarray | None
+        self, members: Probabilities, truth: Targets, folds: FoldNumbers, groups: np.ndarray | None
     ) -> Self: ...
 
 
@@ -46,8 +47,8 @@ R = TypeVar("R", bound=Recipe)
 def cross_fit(
     recipe: R,
     oof: np.ndarray | TakesRows,
-    truth: np.ndarray,
-    folds: np.ndarray,
+    truth: Targets,
+    folds: FoldNumbers,
     groups: np.ndarray | None = None,
 ) -> tuple[np.ndarray, R]:
     """Cross-fitted predictions (N, K), and the recipe fitted on all rows, which is for the test rows.
@@ -76,8 +77,8 @@ def cross_fit(
 def fit_without(
     recipe: R,
     oof: np.ndarray,
-    truth: np.ndarray,
-    folds: np.ndarray,
+    truth: Targets,
+    folds: FoldNumbers,
     groups: np.ndarray | None,
     held: np.ndarray,
 ) -> R:
@@ -94,8 +95,8 @@ def fit_without(
 def _fit(
     recipe: R,
     oof: np.ndarray | TakesRows,
-    truth: np.ndarray,
-    folds: np.ndarray,
+    truth: Targets,
+    folds: FoldNumbers,
     groups: np.ndarray | None,
     rows: np.ndarray,
 ) -> R:

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from kit.core.arrays import Probabilities, Targets
 from kit.kinds import Metric
 from kit.kinds.metric_shortcuts import (
     FromConfusionMatrix,
@@ -36,7 +37,7 @@ def in_threads(work: Callable[[int], T], jobs: Sequence[int], rows: int) -> list
         return list(pool.map(work, jobs))
 
 
-def climb(metric: Metric, members: np.ndarray, truth: np.ndarray) -> Climb:
+def climb(metric: Metric, members: Probabilities, truth: Targets) -> Climb:
     """An empty sum of the members (M, N, K), scored by the quickest way that the metric has."""
     if truth.ndim == 1 and isinstance(metric, FromConfusionMatrix):
         return DecisionClimb(metric, members, truth)
@@ -48,7 +49,7 @@ def climb(metric: Metric, members: np.ndarray, truth: np.ndarray) -> Climb:
 class Climb:
     """A sum of members, and what the metric says of it with one more; the way that every metric can go."""
 
-    def __init__(self, metric: Metric, members: np.ndarray, truth: np.ndarray) -> None:
+    def __init__(self, metric: Metric, members: Probabilities, truth: Targets) -> None:
         self.metric, self.members, self.truth = metric, members, truth
         self.sign = -1.0 if metric.higher_is_better else 1.0
         self._start()

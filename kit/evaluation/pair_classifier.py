@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from kit.core.arrays import Probabilities, Targets
 from kit.core.files import parse_json
 
 FEATURES = (
@@ -49,7 +50,7 @@ class PairClassifier:
     weights: tuple[float, ...] = ()
     intercept: float = 0.0
 
-    def fit(self, members: Any, truth: np.ndarray) -> Self:
+    def fit(self, members: Any, truth: Targets) -> Self:
         """Fitted on features (pairs, F), as `members[0]`, and whether each pair is the same (pairs,)."""
         from sklearn.linear_model import LogisticRegression
 
@@ -103,7 +104,7 @@ def read_judges(text: str) -> dict[str, PairClassifier]:
     return {str(name): PairClassifier.of(spec) for name, spec in dict(parse_json(text))["judges"].items()}
 
 
-def adjust_for_prior(probabilities: np.ndarray, drawn: float, share: float) -> np.ndarray:
+def adjust_for_prior(probabilities: Probabilities, drawn: float, share: float) -> np.ndarray:
     """Probabilities of pairs of which a `share` is the same, where those fitted on had the share `drawn`.
 
     Source: Saerens, Latinne and Decaestecker 2002, "Adjusting the Outputs of a Classifier to New a Priori
@@ -115,7 +116,7 @@ def adjust_for_prior(probabilities: np.ndarray, drawn: float, share: float) -> n
     return found
 
 
-def best_threshold(probabilities: np.ndarray, same: np.ndarray) -> tuple[float, float]:
+def best_threshold(probabilities: Probabilities, same: np.ndarray) -> tuple[float, float]:
     """The probability from which pairs are told the same so that F1 is best, and that F1; of equals the highest."""
     order = np.argsort(-probabilities, kind="stable")
     hits = np.cumsum(same[order])
@@ -125,7 +126,7 @@ def best_threshold(probabilities: np.ndarray, same: np.ndarray) -> tuple[float, 
     return float(probabilities[order[place]]), float(scores[place])
 
 
-def curve(probabilities: np.ndarray, same: np.ndarray, points: int = 101) -> Sequence[Mapping[str, float]]:
+def curve(probabilities: Probabilities, same: np.ndarray, points: int = 101) -> Sequence[Mapping[str, float]]:
     """Precision, recall and threshold at evenly spaced quantiles of the probabilities, the highest first."""
     found = []
     for threshold in np.unique(np.quantile(probabilities, np.linspace(0, 1, points)))[::-1]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from kit.core.arrays import Targets
 from kit.data.predictions import Predictions, common_ids
 from kit.data.table import Table
 from kit.errors import InvalidError
@@ -16,7 +17,7 @@ from kit.kinds import Metric
 
 def compute_gains(
     metric: Metric,
-    truth: np.ndarray,
+    truth: Targets,
     one: np.ndarray,
     others: Mapping[str, np.ndarray],
     groups: np.ndarray | None = None,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from kit.core.arrays import Probabilities, Targets
 from kit.errors import InvalidError
 from kit.evaluation import bootstrap
 from kit.kinds import Metric
 
 
 def error(
-    metric: Metric, truth: np.ndarray, probabilities: np.ndarray, rows: int, groups: np.ndarray | None = None
+    metric: Metric, truth: Targets, probabilities: Probabilities, rows: int, groups: np.ndarray | None = None
 ) -> tuple[float, int]:
     """The standard deviation of the score over samples of so many rows, drawn with replacement, and how many samples.
 

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from kit.core.arrays import Pixels
 from kit.core.cores import available_cores
 from kit.core.files import fingerprint
 from kit.core.locks import try_lock
@@ -58,7 +59,7 @@ class Geometry:
         sides = [experiment.image_size, *(within.image_size for _, within in experiment.plan())]
         return cls(experiment.cache_size or round(SIZE_MARGIN * max(sides)), experiment.resize)
 
-    def apply(self, image: np.ndarray) -> np.ndarray:
+    def apply(self, image: Pixels) -> np.ndarray:
         """The image as the cache holds it, uint8 (height, width, 3)."""
         if self.resize == "squash":
             return resize(image, self.cache_size, self.cache_size)

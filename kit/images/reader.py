@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from kit.core import file_formats
+from kit.core.arrays import Pixels
 from kit.errors import Case, DataError, KitWarning
 from kit.images import complete, containers, high_bit_depth, jpeg, jpeg_scans, tiff
 
@@ -199,7 +200,7 @@ def _upright(pixels: np.ndarray, exif: bytes) -> tuple[np.ndarray, tuple[Case, .
     return np.ascontiguousarray(turned), ()
 
 
-def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
+def resize(image: Pixels, height: int, width: int) -> np.ndarray:
     """The image at another size: by area when it shrinks, linear when it grows."""
     if image.shape[:2] == (height, width):
         return image
@@ -210,7 +211,7 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return pixels
 
 
-def pad_to_square(image: np.ndarray, side: int) -> np.ndarray:
+def pad_to_square(image: Pixels, side: int) -> np.ndarray:
     """The image in the middle of a black square of at least its own size."""
     down, right = side - image.shape[0], side - image.shape[1]
     edges = (down // 2, down - down // 2, right // 2, right - right // 2)
@@ -218,7 +219,7 @@ def pad_to_square(image: np.ndarray, side: int) -> np.ndarray:
     return square
 
 
-def center_crop(image: np.ndarray, size: int, crop_share: float = 1.0) -> np.ndarray:
+def center_crop(image: Pixels, size: int, crop_share: float = 1.0) -> np.ndarray:
     """The square in the middle, `crop_share` of the short side, at size x size: how every image is predicted."""
     height, width = image.shape[:2]
     side = max(1, round(min(height, width) * crop_share))

@@ -9,6 +9,7 @@ from kit.kinds.plugin import Plugin
 if TYPE_CHECKING:
     import numpy as np
 
+    from kit.core.arrays import FoldNumbers, Pixels, RowMask, RowNumbers, Targets
     from kit.data.table import Table
 
 
@@ -19,16 +20,16 @@ class Splitter(Plugin):
     needs_groups: ClassVar[bool] = False
     holds_out: ClassVar[bool] = True  # False: every row is -1, and one model trains on all
 
-    def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
+    def split(self, table: Table, rng: np.random.Generator) -> FoldNumbers:
         """Fold numbers, int64 of shape (rows, repeats). -1 means never held out. Rows are sorted by id.
 
         Numbers run from 0 over all repeats, so that each number names one model.
         """
         raise NotImplementedError
 
-    def train_rows(self, folds: np.ndarray, fold: int) -> np.ndarray:
+    def train_rows(self, folds: FoldNumbers, fold: int) -> RowMask:
         """The training rows of a fold's model, bool of shape (rows,). Default: all rows that it does not hold out."""
-        training: np.ndarray = (folds != fold).all(axis=1)
+        training: RowMask = (folds != fold).all(axis=1)
         return training
 
     def asks_for_groups(self) -> bool:
@@ -41,7 +42,7 @@ class Sampler(Plugin):
 
     kind: ClassVar[str] = "sampler"
 
-    def order(self, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def order(self, labels: Targets, rng: np.random.Generator) -> RowNumbers:
         """Indices into `labels` (N,) or (N, K), int64 of shape (rows of one epoch,), in training order."""
         raise NotImplementedError
 
@@ -51,6 +52,6 @@ class Augmenter(Plugin):
 
     kind: ClassVar[str] = "augmenter"
 
-    def __call__(self, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
         """uint8 RGB of shape (height, width, 3) to uint8 RGB of shape (size, size, 3)."""
         raise NotImplementedError

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
+    from kit.core.arrays import Probabilities
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -17,7 +19,7 @@ class Decision:
     threshold: float = 0.5
     min_labels: int = 0
 
-    def assign_labels(self, probabilities: np.ndarray) -> np.ndarray:
+    def assign_labels(self, probabilities: Probabilities) -> np.ndarray:
         """The labels that rows are given, bool (N, K), by their probabilities (N, K).
 
         Probabilities are compared as float32, because predictions are stored so. Of equal probabilities the class

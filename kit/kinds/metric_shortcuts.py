@@ -10,6 +10,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from kit.core.arrays import Probabilities, Targets
+
 
 @runtime_checkable
 class FromConfusionMatrix(Protocol):
@@ -48,12 +50,12 @@ class FromTrueClassProbability(Protocol):
 class SupportsRowWeights(Protocol):
     """A metric whose work on a set of rows can be done once, for any weights of the rows, such as AUC's sorting."""
 
-    def score_by_weights(self, truth: np.ndarray, probabilities: np.ndarray) -> Callable[[np.ndarray], float]:
+    def score_by_weights(self, truth: Targets, probabilities: Probabilities) -> Callable[[np.ndarray], float]:
         """A function from weights (N,) to the score of the rows so weighted; it raises what `score` raises."""
         ...
 
 
-def confusion(truth: np.ndarray, said: np.ndarray, classes: int) -> np.ndarray:
+def confusion(truth: Targets, said: np.ndarray, classes: int) -> np.ndarray:
     """How often each class (a row) was told as each class (a column), int64 (K, K)."""
     counts = np.bincount(truth * classes + said, minlength=classes * classes)
     return counts.reshape(classes, classes)
@@ -61,7 +63,7 @@ def confusion(truth: np.ndarray, said: np.ndarray, classes: int) -> np.ndarray:
 
 def score_decisions(
     metric: FromConfusionMatrix,
-    truth: np.ndarray,
+    truth: Targets,
     said: np.ndarray,
     classes: int,
     weights: np.ndarray | None = None,
@@ -78,7 +80,7 @@ def score_decisions(
     return metric.of_confusion(counts.reshape(classes, classes))
 
 
-def true_class_probability(truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+def true_class_probability(truth: Targets, probabilities: Probabilities) -> np.ndarray:
     """The true class's part of each row's sum, float64 (N,); of multi-hot truth the right answers', (N, K)."""
     if truth.ndim == 2:
         given = probabilities.astype(np.float64)

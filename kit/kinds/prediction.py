@@ -10,9 +10,9 @@ from kit.kinds.decision import Decision
 from kit.kinds.plugin import Plugin, bound_field
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
+    from kit.core.arrays import Probabilities, Targets
     from kit.data.predictions import Predictions
 
 
@@ -38,7 +38,7 @@ class Metric(Plugin):
     decision: Decision = bound_field(Decision())  # which labels a row is given where it may have several
     limits: ClassVar[tuple[float, float]] = (-math.inf, math.inf)  # the lowest and highest possible score
 
-    def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
+    def score(self, truth: Targets, probabilities: Probabilities) -> float:
         """The score of probabilities (N, K) for class numbers (N,), or for multi-hot truth (N, K)."""
         raise NotImplementedError
 
@@ -54,11 +54,11 @@ class Ensembler(Plugin):
     )  # then each class is a question of its own, and rows need not sum to 1
     decision: Decision = bound_field(Decision())  # the labels that a multi-label row is given by the blend
 
-    def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
+    def fit(self, members: Probabilities, truth: Targets) -> Self:
         """The ensembler fitted on out-of-fold probabilities (M, N, K) and truth (N,) or (N, K). Default: self."""
         return self
 
-    def blend(self, members: np.ndarray) -> np.ndarray:
+    def blend(self, members: Probabilities) -> Probabilities:
         """Probabilities (M, N, K) of M members as one set (N, K).
 
         Rows sum to 1, unless they are multi-label or `sums_to_one` is False.
@@ -80,7 +80,7 @@ class Ensembler(Plugin):
         """The fitted recipe for the members at these places alone, ascending; the same blend if they have all used."""
         return self
 
-    def normalise(self, blended: np.ndarray) -> np.ndarray:
+    def normalise(self, blended: Probabilities) -> Probabilities:
         """Rows (N, K) brought to sum 1, or as they are where a row may have several labels."""
         return blended if self.multi_label else blended / blended.sum(axis=1, keepdims=True)
 
@@ -101,7 +101,7 @@ class Format(Plugin):
         """Cells that look like missing ones and are meant, such as an empty one for no label."""
         return ()
 
-    def output_of(self, probabilities: np.ndarray) -> np.ndarray:
+    def output_of(self, probabilities: Probabilities) -> Probabilities:
         """What the file holds of rows (N, K), as probabilities: by default those, of decisions 0 and 1."""
         return probabilities
 

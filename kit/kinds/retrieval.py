@@ -11,6 +11,7 @@ from kit.kinds.plugin import Plugin, is_bound
 if TYPE_CHECKING:
     import numpy as np
 
+    from kit.core.arrays import Probabilities, Targets
     from kit.core.nearest import Neighbours, Search
     from kit.kinds.classes import Classes
 
@@ -22,7 +23,7 @@ class RetrievedNeighbours:
     similarities: np.ndarray  # (N, k) float32, cosines unless a reranker makes them something else
     labels: np.ndarray  # (N, k) int64
     classes: int
-    probabilities: np.ndarray | None = None  # (N, K) float32, of the same run's classifier
+    probabilities: Probabilities | None = None  # (N, K) float32, of the same run's classifier
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -61,7 +62,7 @@ class Scorer(Plugin):
         names = [name for name, field in type(self).model_fields.items() if is_bound(field)]
         return self.model_copy(update={name: getattr(classes, name) for name in names})
 
-    def fit(self, near: RetrievedNeighbours, truth: np.ndarray) -> Self:
+    def fit(self, near: RetrievedNeighbours, truth: Targets) -> Self:
         """The scorer fitted on out-of-fold rows' neighbours and truth (N,). Default: self."""
         return self
 

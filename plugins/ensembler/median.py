@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kit.core.arrays import Probabilities
 from kit.kinds import Ensembler
 
 
@@ -17,7 +18,7 @@ class Median(Ensembler):
 
     label_kinds = ("numbers", "multi_hot")
 
-    def blend(self, members: np.ndarray) -> np.ndarray:
+    def blend(self, members: Probabilities) -> Probabilities:
         # members that disagree wholly can leave a row of zeros
         middle = np.median(members, axis=0).clip(1e-12)
         return self.normalise(middle)

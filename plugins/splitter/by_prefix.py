@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
+from kit.core.arrays import FoldNumbers
 from kit.kinds import Splitter
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class ByPrefix(Splitter):
     )
     folds: int = Field(5, ge=2, description="how many folds, no more than there are prefixes")
 
-    def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
+    def split(self, table: Table, rng: np.random.Generator) -> FoldNumbers:
         prefixes = [name.split(self.separator)[0] for name in table.ids.tolist()]
         names, group = np.unique(prefixes, return_inverse=True)
         sizes = np.bincount(group) + rng.random(len(names))  # equal sizes fall into a drawn order

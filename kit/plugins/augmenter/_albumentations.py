@@ -16,6 +16,8 @@ from kit.plugins.augmenter._image_pipeline import arguments_of
 if TYPE_CHECKING:
     import numpy as np
 
+    from kit.core.arrays import Pixels
+
 Recipe = Sequence[Mapping[str, Any]]
 MAX_CACHED_PIPELINES = 16  # pipelines that are kept
 
@@ -26,7 +28,7 @@ _BUILT: dict[
 
 
 def augment(
-    plugin: object, recipe: Callable[[], Recipe], image: np.ndarray, size: int, rng: np.random.Generator
+    plugin: object, recipe: Callable[[], Recipe], image: Pixels, size: int, rng: np.random.Generator
 ) -> np.ndarray:
     """The image after a plugin's transforms, size x size x 3 uint8. Raises ConfigError for another shape."""
     import numpy as np

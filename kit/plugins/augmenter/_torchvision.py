@@ -15,12 +15,14 @@ from kit.plugins.augmenter._image_pipeline import arguments_of
 if TYPE_CHECKING:
     import numpy as np
 
+    from kit.core.arrays import Pixels
+
 Recipe = Sequence[Mapping[str, Any]]
 ELSEWHERE = {"CutMix": "loss=cutmix", "MixUp": "loss=mixup"}  # what works on a batch is a loss of kit's
 COMPILED = ("JPEG",)  # transforms that call torchvision's compiled operators
 
 
-def augment(recipe: Recipe, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+def augment(recipe: Recipe, image: Pixels, size: int, rng: np.random.Generator) -> np.ndarray:
     """The image after the recipe's transforms, size x size x 3 uint8. Raises ConfigError for another shape."""
     import torch
 

@@ -12,6 +12,8 @@ from kit.plugins.augmenter import _albumentations
 if TYPE_CHECKING:
     import numpy as np
 
+    from kit.core.arrays import Pixels
+
 DEFAULT: tuple[dict[str, Any], ...] = (
     {"name": "RandomResizedCrop", "scale": [0.7, 1.0]},
     {"name": "HorizontalFlip", "p": 0.5},
@@ -37,5 +39,5 @@ class Albumentations(Augmenter):
         _albumentations.build(transforms, size=64)
         return transforms
 
-    def __call__(self, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
         return _albumentations.augment(self, lambda: self.transforms, image, size, rng)

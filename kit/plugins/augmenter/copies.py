@@ -14,6 +14,8 @@ from kit.plugins.augmenter.albumentations import Albumentations
 if TYPE_CHECKING:
     import numpy as np
 
+    from kit.core.arrays import Pixels
+
 
 def _build_pipeline() -> Augmenter:
     """Made when it is asked for: opening a pipeline imports albumentations.
@@ -51,13 +53,13 @@ class Copies(Augmenter):
         default_factory=_build_pipeline, description="what makes the variants, any augmenter"
     )
 
-    def __call__(self, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
         from kit.images.reader import center_crop
 
         number = int(rng.integers(self.count + 1))
         return self.variant(image, size, number) if number else center_crop(image, size)
 
-    def variant(self, image: np.ndarray, size: int, number: int) -> np.ndarray:
+    def variant(self, image: Pixels, size: int, number: int) -> Pixels:
         """The image's variant of a number, 1 to `count`."""
         content = hashlib.blake2b(repr(image.shape).encode(), digest_size=16)
         content.update(image.tobytes())

@@ -11,6 +11,8 @@ from kit.kinds import Augmenter
 if TYPE_CHECKING:
     import numpy as np
 
+    from kit.core.arrays import Pixels
+
 
 class Flips(Augmenter):
     """Centre square, flipped and rotated by multiples of 90 degrees, without interpolation.
@@ -22,7 +24,7 @@ class Flips(Augmenter):
     vertical: bool = Field(False, description="mirror top and bottom; for what has no up, such as cells")
     quarter_turns: bool = Field(False, description="turn by 0, 90, 180 or 270 degrees, all as likely")
 
-    def __call__(self, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
         import cv2
 
         from kit.images.reader import center_crop

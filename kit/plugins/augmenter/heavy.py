@@ -13,6 +13,8 @@ from kit.plugins.augmenter.light import Light
 if TYPE_CHECKING:
     import numpy as np
 
+    from kit.core.arrays import Pixels
+
 # NTSC's luma and two chroma axes; each chroma row sums to 0, so that grey has no chroma.
 YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
 
@@ -43,7 +45,7 @@ class Heavy(Light):
             raise ValueError(f"hole must rise within 0 to 1, not {self.hole}")
         return self
 
-    def __call__(self, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
         import cv2
 
         made = super().__call__(image, size, rng)

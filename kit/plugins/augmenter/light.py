@@ -12,6 +12,8 @@ from kit.kinds import Augmenter
 if TYPE_CHECKING:
     import numpy as np
 
+    from kit.core.arrays import Pixels
+
 
 class Light(Augmenter):
     """Random resized crop, horizontal flip, small shift, zoom and rotation, brightness and contrast.
@@ -40,7 +42,7 @@ class Light(Augmenter):
             raise ValueError(f"ratio must rise from above 0, not {self.ratio}")
         return self
 
-    def __call__(self, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
         import cv2
 
         image, matrix = _without_aliasing(image, self.matrix(image.shape[0], image.shape[1], size, rng), size)
@@ -97,7 +99,7 @@ def crop(
     return rng.uniform(0, height - tall), rng.uniform(0, width - wide), tall, wide
 
 
-def _without_aliasing(image: np.ndarray, matrix: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+def _without_aliasing(image: Pixels, matrix: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """The image shrunk beforehand where the map would step over pixels, and the map for it."""
     import cv2
     import numpy as np

@@ -12,6 +12,8 @@ from kit.plugins.augmenter import _torchvision
 if TYPE_CHECKING:
     import numpy as np
 
+    from kit.core.arrays import Pixels
+
 
 class Randaugment(Augmenter):
     """Random resized crop and flip, then `operations` random ones of the paper's fourteen, at one `magnitude`.
@@ -44,5 +46,5 @@ class Randaugment(Augmenter):
             },
         ]
 
-    def __call__(self, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
         return _torchvision.augment(self.transforms(), image, size, rng)

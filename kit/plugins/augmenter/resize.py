@@ -11,6 +11,8 @@ from kit.kinds import Augmenter
 if TYPE_CHECKING:
     import numpy as np
 
+    from kit.core.arrays import Pixels
+
 
 class Resize(Augmenter):
     """Centre square at the network's size, as in prediction. Nothing is random.
@@ -20,7 +22,7 @@ class Resize(Augmenter):
 
     crop_share: float = Field(1.0, gt=0, le=1, description="share of the short side that is kept")
 
-    def __call__(self, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
         from kit.images.reader import center_crop
 
         return center_crop(image, size, self.crop_share)

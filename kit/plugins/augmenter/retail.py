@@ -12,6 +12,8 @@ from kit.plugins.augmenter import _albumentations
 if TYPE_CHECKING:
     import numpy as np
 
+    from kit.core.arrays import Pixels
+
 
 class Retail(Augmenter):
     """Flip, JPEG compression, shift-scale-rotate over black, and a cutout hole of .4 of the side.
@@ -67,5 +69,5 @@ class Retail(Augmenter):
             },
         ]
 
-    def __call__(self, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
         return _albumentations.augment(self, self.transforms, image, size, rng)

@@ -12,6 +12,8 @@ from kit.plugins.augmenter import _torchvision
 if TYPE_CHECKING:
     import numpy as np
 
+    from kit.core.arrays import Pixels
+
 DEFAULT: tuple[dict[str, Any], ...] = (
     {"name": "RandomResizedCrop", "scale": [0.7, 1.0]},
     {"name": "RandomHorizontalFlip", "p": 0.5},
@@ -38,5 +40,5 @@ class Torchvision(Augmenter):
         _torchvision.build(transforms, size=64)
         return transforms
 
-    def __call__(self, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
         return _torchvision.augment(self.transforms, image, size, rng)

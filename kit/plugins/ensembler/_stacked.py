@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
+from kit.core.arrays import Probabilities
 from kit.kinds import Ensembler
 
 MIN_PROBABILITY = 1e-7  # smaller probabilities count as this one
@@ -21,11 +22,11 @@ class LogitStacking(Ensembler):
         (), description="class numbers that the fitted rows have; fit finds them"
     )
 
-    def shares(self, members: np.ndarray) -> np.ndarray:
+    def shares(self, members: Probabilities) -> Probabilities:
         """Probabilities (N, classes that were fitted) of members (M, N, K)."""
         raise NotImplementedError
 
-    def blend(self, members: np.ndarray) -> np.ndarray:
+    def blend(self, members: Probabilities) -> Probabilities:
         mean: np.ndarray = members.mean(axis=0, dtype=np.float64)
         mean /= mean.sum(axis=1, keepdims=True)
         if not self.classes:
@@ -43,7 +44,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return shares
 
 
-def log_probability_features(members: np.ndarray) -> np.ndarray:
+def log_probability_features(members: Probabilities) -> np.ndarray:
     """Centred log probabilities of members (M, N, K), float64 (N, M * K)."""
     count, rows, classes = members.shape
     made = np.empty((rows, count, classes))

@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 from pydantic import Field, field_validator
 
+from kit.core.arrays import Probabilities, Targets
 from kit.errors import ConfigError, InvalidError
 from kit.kinds import Ensembler, Metric
 
@@ -31,7 +32,7 @@ class WeightedMean(Ensembler):
             raise ValueError("weights are 0 or more, and one is above 0")
         return weights
 
-    def blend(self, members: np.ndarray) -> np.ndarray:
+    def blend(self, members: Probabilities) -> Probabilities:
         weights = np.asarray(self.weights or [1.0] * len(members))
         if len(weights) != len(members):
             raise ConfigError(
@@ -57,7 +58,7 @@ class WeightedMean(Ensembler):
         return self.model_copy(update={"weights": tuple(kept)})
 
 
-def metric_or_log_loss(metric: Metric | None, members: np.ndarray, truth: np.ndarray) -> Metric:
+def metric_or_log_loss(metric: Metric | None, members: Probabilities, truth: Targets) -> Metric:
     """The metric that a recipe was given, by itself or by its competition.
 
     Log loss outside of one, and for rows that the metric cannot score, such as a fold's that are all of one class.

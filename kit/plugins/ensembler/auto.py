@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field
 
+from kit.core.arrays import FoldNumbers, Probabilities, Targets
 from kit.evaluation import bootstrap
 from kit.evaluation.crossfit import cross_fit
 from kit.evaluation.ensembler_setup import for_metric
@@ -43,11 +44,11 @@ class Auto(Ensembler):
     scores: tuple[float, ...] = Field((), description="of the candidates, cross-fitted; fit finds them")
     chosen: Ensembler | None = Field(None, description="the candidate chosen, fitted; fit finds it")
 
-    def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
+    def fit(self, members: Probabilities, truth: Targets) -> Self:
         return self.choose(members, truth, np.zeros(len(truth), dtype=np.int64), None)
 
     def choose(
-        self, members: np.ndarray, truth: np.ndarray, folds: np.ndarray, groups: np.ndarray | None
+        self, members: Probabilities, truth: Targets, folds: FoldNumbers, groups: np.ndarray | None
     ) -> Self:
         """The recipe with the candidate that wins on these rows, cross-fitted by their folds and groups."""
         metric = metric_or_log_loss(self.metric, members, truth)
@@ -68,7 +69,7 @@ class Auto(Ensembler):
         place = simplest_not_worse(range(len(found)), better)
         return self.model_copy(update={"scores": tuple(scores), "chosen": found[place][1]})
 
-    def blend(self, members: np.ndarray) -> np.ndarray:
+    def blend(self, members: Probabilities) -> Probabilities:
         return (self.chosen or Mean()).blend(members)
 
     def find_used(self, count: int) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 from pydantic import Field
 
+from kit.core.arrays import Probabilities, Targets
 from kit.errors import ConfigError
 from kit.plugins.ensembler._stacked import LogitStacking, log_probability_features, softmax
 
@@ -35,7 +36,7 @@ class Boosting(LogitStacking):
         (), description="by round and class; fit finds them"
     )
 
-    def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
+    def fit(self, members: Probabilities, truth: Targets) -> Self:
         from sklearn.ensemble import HistGradientBoostingClassifier
 
         present = np.unique(truth)
@@ -54,7 +55,7 @@ class Boosting(LogitStacking):
         start = tuple(found._baseline_prediction.ravel().tolist())
         return self.model_copy(update={"classes": tuple(present.tolist()), "start": start, "trees": rounds})
 
-    def shares(self, members: np.ndarray) -> np.ndarray:
+    def shares(self, members: Probabilities) -> Probabilities:
         inputs = log_probability_features(members)
         most = max(node[0] for trees in self.trees for tree in trees for node in tree)
         if most >= inputs.shape[1]:

@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field
 
+from kit.core.arrays import Probabilities, Targets
 from kit.errors import ConfigError
 from kit.kinds import Ensembler, Metric
 from kit.plugins.ensembler._weights import metric_or_log_loss
@@ -39,7 +40,7 @@ class Cutoffs(Ensembler):
     steps: int = Field(19, ge=1, le=999, description="thresholds tried for a class, evenly between 0 and 1")
     thresholds: tuple[float, ...] = Field((), description="one a class; fit finds them")
 
-    def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
+    def fit(self, members: Probabilities, truth: Targets) -> Self:
         base = self.base.fit(members, truth)
         found = best_thresholds(
             metric_or_log_loss(self.metric, members, truth),
@@ -50,7 +51,7 @@ class Cutoffs(Ensembler):
         )
         return self.model_copy(update={"base": base, "thresholds": tuple(found.tolist())})
 
-    def blend(self, members: np.ndarray) -> np.ndarray:
+    def blend(self, members: Probabilities) -> Probabilities:
         blended = self.base.blend(members)
         if self.thresholds and len(self.thresholds) != blended.shape[1]:
             text = f"{len(self.thresholds)} thresholds for {blended.shape[1]} classes"
@@ -70,12 +71,12 @@ def move_thresholds(shares: np.ndarray, thresholds: np.ndarray, to: float = 0.5)
     """Probabilities (N, K) with the thresholds (K,) at `to`."""
     kept, to = np.clip(shares, EDGE, 1 - EDGE), min(max(to, EDGE), 1 - EDGE)
     yes, no = kept * (1 - thresholds) * to, (1 - kept) * thresholds * (1 - to)
-    probabilities: np.ndarray = yes / (yes + no)
+    probabilities: Probabilities = yes / (yes + no)
     return probabilities
 
 
 def best_thresholds(
-    metric: Metric, shares: np.ndarray, truth: np.ndarray, steps: int, to: float = 0.5
+    metric: Metric, shares: np.ndarray, truth: Targets, steps: int, to: float = 0.5
 ) -> np.ndarray:
     """Thresholds (K,) for probabilities (N, K), those near `to`, the competition's, first among equals."""
     sign = -1.0 if metric.higher_is_better else 1.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
+from kit.core.arrays import Probabilities
 from kit.kinds import Ensembler
 
 
@@ -21,7 +22,7 @@ class Geometric(Ensembler):
 
     floor: float = Field(1e-7, gt=0, lt=0.1, description="smaller probabilities count as this one")
 
-    def blend(self, members: np.ndarray) -> np.ndarray:
+    def blend(self, members: Probabilities) -> Probabilities:
         logs, others = np.zeros(members.shape[1:]), np.zeros(members.shape[1:])
         for member in members:
             shares = member.astype(np.float64)
@@ -32,5 +33,5 @@ class Geometric(Ensembler):
         if self.multi_label:
             return 1 / (1 + np.exp(others - logs))
         blended = np.exp(logs - logs.max(axis=1, keepdims=True))
-        probabilities: np.ndarray = blended / blended.sum(axis=1, keepdims=True)
+        probabilities: Probabilities = blended / blended.sum(axis=1, keepdims=True)
         return probabilities

@@ -7,6 +7,7 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field
 
+from kit.core.arrays import Probabilities, Targets
 from kit.evaluation.hill_climbing import climb
 from kit.kinds import Metric
 from kit.plugins.ensembler._weights import WeightedMean
@@ -28,7 +29,7 @@ class Greedy(WeightedMean):
     metric: Metric = Field(LogLoss(), description="what an addition must make better")
     least: float = Field(1e-9, ge=0, description="gain in the metric that an addition must bring")
 
-    def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
+    def fit(self, members: Probabilities, truth: Targets) -> Self:
         sums = climb(self.metric, members, truth)
         chosen: list[int] = []
         left, cost = list(range(len(members))), np.inf

@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field
 
+from kit.core.arrays import Probabilities, Targets
 from kit.core.randomness import generator
 from kit.evaluation.hill_climbing import climb
 from kit.kinds import Metric
@@ -37,7 +38,7 @@ class HillClimb(WeightedMean):
     share: float = Field(0.5, gt=0, le=1, description="of the members in each bag")
     seed: int = Field(0, ge=0, description="of the bags")
 
-    def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
+    def fit(self, members: Probabilities, truth: Targets) -> Self:
         metric, count = metric_or_log_loss(self.metric, members, truth), len(members)
         size = max(1, round(self.share * count))
         counts = np.zeros(count)
@@ -50,7 +51,7 @@ class HillClimb(WeightedMean):
 
 
 def climb_members(
-    metric: Metric, members: np.ndarray, truth: np.ndarray, rounds: int, which: Sequence[int]
+    metric: Metric, members: Probabilities, truth: Targets, rounds: int, which: Sequence[int]
 ) -> list[int]:
     """The members chosen round after round, up to the first round with the best score."""
     sums = climb(metric, members, truth)

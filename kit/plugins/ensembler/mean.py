@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kit.core.arrays import Probabilities
 from kit.kinds import Ensembler
 
 
@@ -17,5 +18,5 @@ class Mean(Ensembler):
 
     label_kinds = ("numbers", "multi_hot")
 
-    def blend(self, members: np.ndarray) -> np.ndarray:
+    def blend(self, members: Probabilities) -> Probabilities:
         return self.normalise(members.mean(axis=0, dtype=np.float64))

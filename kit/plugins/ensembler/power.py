@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field, field_validator
 
+from kit.core.arrays import Probabilities
 from kit.kinds import Ensembler
 
 
@@ -30,7 +31,7 @@ class PowerMean(Ensembler):
             raise ValueError("power 0 is the geometric mean: ensembler=geometric")
         return power
 
-    def blend(self, members: np.ndarray) -> np.ndarray:
+    def blend(self, members: Probabilities) -> Probabilities:
         logs = np.full(members.shape[1:], -np.inf)
         for member in members:  # a sum of powers in log space, where p^20 does not vanish
             logs = np.logaddexp(logs, self.power * np.log(np.maximum(member.astype(np.float64), self.floor)))

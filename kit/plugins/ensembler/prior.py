@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field
 
+from kit.core.arrays import Probabilities, Targets
 from kit.kinds import Ensembler, Metric
 from kit.plugins.ensembler._weights import metric_or_log_loss
 from kit.plugins.ensembler.mean import Mean
@@ -35,7 +36,7 @@ class Prior(Ensembler):
     tau: float | None = Field(None, ge=0, le=3, description="the power; where none is given, fit finds it")
     shares: tuple[float, ...] = Field((), description="of the rows, one a class; fit finds them")
 
-    def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
+    def fit(self, members: Probabilities, truth: Targets) -> Self:
         base = self.base.fit(members, truth)
         counts = np.bincount(truth, minlength=members.shape[2]) + 1  # a class may have no row
         shares = counts / counts.sum()
@@ -46,7 +47,7 @@ class Prior(Ensembler):
             )
         return self.model_copy(update={"base": base, "tau": tau, "shares": tuple(shares.tolist())})
 
-    def blend(self, members: np.ndarray) -> np.ndarray:
+    def blend(self, members: Probabilities) -> Probabilities:
         return weigh(self.base.blend(members), np.asarray(self.shares) ** -(self.tau or 0.0))
 
     def find_used(self, count: int) -> tuple[int, ...]:
@@ -56,7 +57,7 @@ class Prior(Ensembler):
         return self.model_copy(update={"base": self.base.restrict(places)})
 
 
-def best_power(metric: Metric, blended: np.ndarray, truth: np.ndarray, shares: np.ndarray) -> float:
+def best_power(metric: Metric, blended: np.ndarray, truth: Targets, shares: np.ndarray) -> float:
     """The power of POWERS with the best score, the smallest among equals."""
     sign = -1.0 if metric.higher_is_better else 1.0
     costs = np.array([sign * metric.score(truth, weigh(blended, shares**-power)) for power in POWERS])

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from kit.core.arrays import Probabilities
 from kit.kinds import Ensembler
 
 
@@ -24,7 +25,7 @@ class Rank(Ensembler):
     label_kinds = ("numbers", "multi_hot")
     sums_to_one: ClassVar[bool] = False
 
-    def blend(self, members: np.ndarray) -> np.ndarray:
+    def blend(self, members: Probabilities) -> Probabilities:
         from scipy.stats import rankdata
 
         ranks = np.zeros(members.shape[1:])

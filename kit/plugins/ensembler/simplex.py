@@ -7,6 +7,7 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
+from kit.core.arrays import Probabilities, Targets
 from kit.evaluation.hill_climbing import climb
 from kit.kinds import Metric
 from kit.kinds.metric_shortcuts import true_class_probability
@@ -35,7 +36,7 @@ class Simplex(WeightedMean):
         None, description="of the objective `metric`; where none is named, the competition's"
     )
 
-    def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
+    def fit(self, members: Probabilities, truth: Targets) -> Self:
         weights = least_log_loss(
             np.stack([true_class_probability(truth, member).ravel() for member in members])
         )
@@ -69,7 +70,7 @@ def least_log_loss(shares: np.ndarray) -> np.ndarray:
     return weights
 
 
-def search_weights(metric: Metric, members: np.ndarray, truth: np.ndarray, start: np.ndarray) -> np.ndarray:
+def search_weights(metric: Metric, members: Probabilities, truth: Targets, start: np.ndarray) -> np.ndarray:
     """Weights (M,) from a pattern search: the best single step of a size is taken while it helps, then smaller ones."""
     sums, weights = climb(metric, members, truth), start.copy()
     for member in np.flatnonzero(start).tolist():

@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field
 
+from kit.core.arrays import Probabilities, Targets
 from kit.errors import ConfigError
 from kit.evaluation.hill_climbing import climb
 from kit.kinds import Ensembler, Metric
@@ -26,11 +27,11 @@ class Single(Ensembler):
     metric: Metric | None = Field(None, description="what decides; where none is named, the competition's")
     member: int = Field(0, ge=0, description="the member, counted from 0; fit finds it")
 
-    def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
+    def fit(self, members: Probabilities, truth: Targets) -> Self:
         costs = climb(metric_or_log_loss(self.metric, members, truth), members, truth).costs()
         return self.model_copy(update={"member": int(costs.argmin())})
 
-    def blend(self, members: np.ndarray) -> np.ndarray:
+    def blend(self, members: Probabilities) -> Probabilities:
         if self.member >= len(members):
             raise ConfigError(f"member {self.member} of {len(members)}, counted from 0", code="C21")
         return self.normalise(members[self.member].astype(np.float64))

@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 from pydantic import Field
 
+from kit.core.arrays import Probabilities, Targets
 from kit.errors import ConfigError
 from kit.plugins.ensembler._stacked import LogitStacking, log_probability_features, softmax
 
@@ -27,7 +28,7 @@ class Stacking(LogitStacking):
     )
     intercepts: tuple[float, ...] = Field((), description="one each such class; fit finds them")
 
-    def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
+    def fit(self, members: Probabilities, truth: Targets) -> Self:
         from sklearn.linear_model import LogisticRegression
         from threadpoolctl import threadpool_limits
 
@@ -54,7 +55,7 @@ class Stacking(LogitStacking):
             }
         )
 
-    def shares(self, members: np.ndarray) -> np.ndarray:
+    def shares(self, members: Probabilities) -> Probabilities:
         weights = np.asarray(self.weights_of)
         if weights.shape[1] != len(members) * members.shape[2]:
             text = f"coefficients for {weights.shape[1]} inputs, not {len(members)} x {members.shape[2]}"

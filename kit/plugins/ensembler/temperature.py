@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field
 
+from kit.core.arrays import Probabilities, Targets
 from kit.errors import ConfigError
 from kit.kinds import Ensembler
 from kit.plugins.ensembler._stacked import softmax
@@ -30,12 +31,12 @@ class Temperature(Ensembler):
     base: Ensembler = Field(Mean(), description="what blends the calibrated members")
     temperatures: tuple[float, ...] = Field((), description="one a member, above 1 less sure; fit finds them")
 
-    def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
+    def fit(self, members: Probabilities, truth: Targets) -> Self:
         found = tuple(best_temperature(member, truth) for member in members)
         base = self.base.fit(_calibrate(members, found), truth)
         return self.model_copy(update={"temperatures": found, "base": base})
 
-    def blend(self, members: np.ndarray) -> np.ndarray:
+    def blend(self, members: Probabilities) -> Probabilities:
         if self.temperatures and len(self.temperatures) != len(members):
             text = f"{len(self.temperatures)} temperatures for {len(members)} members"
             raise ConfigError(text, code="C21")
@@ -49,7 +50,7 @@ class Temperature(Ensembler):
         return self.model_copy(update={"temperatures": kept, "base": self.base.restrict(places)})
 
 
-def _calibrate(members: np.ndarray, temperatures: tuple[float, ...]) -> np.ndarray:
+def _calibrate(members: Probabilities, temperatures: tuple[float, ...]) -> np.ndarray:
     """The members (M, N, K) at these temperatures, in their own precision."""
     made = np.empty_like(members)
     for place, temperature in enumerate(temperatures):
@@ -59,7 +60,7 @@ def _calibrate(members: np.ndarray, temperatures: tuple[float, ...]) -> np.ndarr
     return made
 
 
-def best_temperature(member: np.ndarray, truth: np.ndarray) -> float:
+def best_temperature(member: np.ndarray, truth: Targets) -> float:
     """The temperature of least log loss, within RANGE, of probabilities (N, K) and class numbers (N,)."""
     logits = np.log(np.maximum(member.astype(np.float64), MIN_PROBABILITY))
     true = logits[np.arange(len(truth)), truth]

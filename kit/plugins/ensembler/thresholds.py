@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field
 
+from kit.core.arrays import Probabilities, Targets
 from kit.errors import ConfigError
 from kit.kinds import Ensembler, Metric
 from kit.kinds.metric_shortcuts import FromConfusionMatrix, score_decisions
@@ -38,14 +39,14 @@ class Thresholds(Ensembler):
     most: float = Field(4.0, gt=1, le=100, description="the largest factor; the smallest is 1 / most")
     factors: tuple[float, ...] = Field((), description="one a class; fit finds them")
 
-    def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
+    def fit(self, members: Probabilities, truth: Targets) -> Self:
         base = self.base.fit(members, truth)
         factors = best_factors(
             metric_or_log_loss(self.metric, members, truth), base.blend(members), truth, self.most
         )
         return self.model_copy(update={"base": base, "factors": tuple(factors.tolist())})
 
-    def blend(self, members: np.ndarray) -> np.ndarray:
+    def blend(self, members: Probabilities) -> Probabilities:
         return weigh(self.base.blend(members), self.factors)
 
     def find_used(self, count: int) -> tuple[int, ...]:
@@ -66,7 +67,7 @@ def weigh(shares: np.ndarray, factors: tuple[float, ...] | np.ndarray) -> np.nda
     return np.where(sums > 0, blended / np.where(sums > 0, sums, 1), shares)
 
 
-def best_factors(metric: Metric, shares: np.ndarray, truth: np.ndarray, most: float) -> np.ndarray:
+def best_factors(metric: Metric, shares: np.ndarray, truth: Targets, most: float) -> np.ndarray:
     """Factors (K,) for probabilities (N, K); each class's is the best given the others', those near 1 first."""
     sign = -1.0 if metric.higher_is_better else 1.0
     grid = np.geomspace(1 / most, most, GRID_POINTS)
@@ -86,7 +87,7 @@ def best_factors(metric: Metric, shares: np.ndarray, truth: np.ndarray, most: fl
 
 
 def _scores(
-    metric: Metric, shares: np.ndarray, truth: np.ndarray, factors: np.ndarray, number: int, grid: np.ndarray
+    metric: Metric, shares: np.ndarray, truth: Targets, factors: np.ndarray, number: int, grid: np.ndarray
 ) -> np.ndarray:
     """The score with each factor of the grid for one class."""
     if truth.ndim == 1 and isinstance(metric, FromConfusionMatrix):

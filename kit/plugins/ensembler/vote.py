@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
+from kit.core.arrays import Probabilities
 from kit.kinds import Ensembler
 
 
@@ -23,11 +24,11 @@ class MajorityVote(Ensembler):
         description="weight of the mean probability; below 1 / members it breaks ties and no more",
     )
 
-    def blend(self, members: np.ndarray) -> np.ndarray:
+    def blend(self, members: Probabilities) -> Probabilities:
         votes, mean = np.zeros(members.shape[1:]), np.zeros(members.shape[1:])
         for member in members:
             votes[np.arange(members.shape[1]), member.argmax(axis=1)] += 1 / len(members)
             mean += member
         blended = votes + self.ties * mean / mean.sum(axis=1, keepdims=True)
-        probabilities: np.ndarray = blended / blended.sum(axis=1, keepdims=True)
+        probabilities: Probabilities = blended / blended.sum(axis=1, keepdims=True)
         return probabilities

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from kit.core.arrays import Probabilities, Targets
 from kit.errors import InvalidError
 from kit.kinds import Metric
 
@@ -26,10 +27,10 @@ class MeanOverClasses(Metric):
         """One class's number, of whether rows are of it (N,) and its probabilities (N,)."""
         raise NotImplementedError
 
-    def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
+    def score(self, truth: Targets, probabilities: Probabilities) -> float:
         return self.score_by_weights(truth, probabilities)(np.ones(len(truth)))
 
-    def score_by_weights(self, truth: np.ndarray, probabilities: np.ndarray) -> Weighted:
+    def score_by_weights(self, truth: Targets, probabilities: Probabilities) -> Weighted:
         hot = one_against_rest(truth, probabilities.shape[1])
         scored = find_scored_classes(truth, hot, self.said, self.need_others)
         curves = [self.curve(hot[:, k], probabilities[:, k]) for k in scored]
@@ -43,12 +44,12 @@ class MeanOverClasses(Metric):
         return score
 
 
-def one_against_rest(truth: np.ndarray, classes: int) -> np.ndarray:
+def one_against_rest(truth: Targets, classes: int) -> np.ndarray:
     """Whether each row is of each class, bool (N, K), of class numbers (N,) or multi-hot truth (N, K)."""
     return truth.astype(bool) if truth.ndim == 2 else truth[:, None] == np.arange(classes)
 
 
-def find_scored_classes(truth: np.ndarray, hot: np.ndarray, metric: str, need_others: bool) -> list[int]:
+def find_scored_classes(truth: Targets, hot: np.ndarray, metric: str, need_others: bool) -> list[int]:
     """The classes whose rows have an order to score: those with rows, and where `need_others` rows of others too.
 
     Of two classes of class numbers only the second, as the first says the same. Raises InvalidError D45 for none.

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from kit.core.arrays import Probabilities, Targets
 from kit.kinds import Metric
 from kit.kinds.metric_shortcuts import score_decisions
 
@@ -23,16 +24,16 @@ class Accuracy(Metric):
     replaced_options: ClassVar[Mapping[str, str]] = {"threshold": "decision.threshold"}
     limits = (0, 1)
 
-    def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
+    def score(self, truth: Targets, probabilities: Probabilities) -> float:
         if truth.ndim == 2:
             return float(self._right(truth, probabilities).mean())
         return score_decisions(self, truth, probabilities.argmax(axis=1), probabilities.shape[1])
 
-    def score_by_weights(self, truth: np.ndarray, probabilities: np.ndarray) -> Callable[[np.ndarray], float]:
+    def score_by_weights(self, truth: Targets, probabilities: Probabilities) -> Callable[[np.ndarray], float]:
         right = self._right(truth, probabilities)
         return lambda weights: float(np.average(right, weights=weights))
 
-    def _right(self, truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    def _right(self, truth: Targets, probabilities: Probabilities) -> np.ndarray:
         """Whether each row is told right, bool (N,)."""
         if truth.ndim == 1:
             return np.asarray(probabilities.argmax(axis=1) == truth)

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
+from kit.core.arrays import Probabilities, Targets
 from kit.kinds import Metric
 from kit.kinds.metric_shortcuts import true_class_probability
 
@@ -27,7 +28,7 @@ class LogLoss(Metric):
 
     clip: float = Field(1e-15, gt=0, lt=0.5, description="probabilities are kept this far from 0 and 1")
 
-    def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
+    def score(self, truth: Targets, probabilities: Probabilities) -> float:
         return float(self.of_true(true_class_probability(truth, probabilities)).mean())
 
     def of_true(self, shares: np.ndarray) -> np.ndarray:

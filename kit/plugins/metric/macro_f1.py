@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from kit.core.arrays import Probabilities, Targets
 from kit.kinds import Metric
 from kit.kinds.metric_shortcuts import score_decisions
 
@@ -29,7 +30,7 @@ class MacroF1(Metric):
         "zero", description="with several labels a row: what a class without true and given rows counts"
     )
 
-    def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
+    def score(self, truth: Targets, probabilities: Probabilities) -> float:
         if truth.ndim == 2:
             return self.score_by_weights(truth, probabilities)(np.ones(len(truth)))
         return score_decisions(self, truth, probabilities.argmax(axis=1), probabilities.shape[1])
@@ -40,7 +41,7 @@ class MacroF1(Metric):
     def of_margins(self, hits: np.ndarray, told: np.ndarray, true: np.ndarray) -> float:
         return _mean_of_present(hits, told + true)
 
-    def score_by_weights(self, truth: np.ndarray, probabilities: np.ndarray) -> Callable[[np.ndarray], float]:
+    def score_by_weights(self, truth: Targets, probabilities: Probabilities) -> Callable[[np.ndarray], float]:
         if truth.ndim == 2:
             true, given = truth.astype(bool), self.decision.assign_labels(probabilities)
         else:

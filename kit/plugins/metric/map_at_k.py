@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from pydantic import Field
 
+from kit.core.arrays import Probabilities, Targets
 from kit.kinds import Metric
 
 
@@ -21,15 +22,15 @@ class MapAtK(Metric):
 
     k: int = Field(5, ge=1, description="how many classes are an answer")
 
-    def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
+    def score(self, truth: Targets, probabilities: Probabilities) -> float:
         return float(self._by_row(truth, probabilities).mean())
 
-    def _by_row(self, truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    def _by_row(self, truth: Targets, probabilities: Probabilities) -> np.ndarray:
         own = np.take_along_axis(probabilities, truth[:, None], axis=1)
         earlier = (probabilities == own) & (np.arange(probabilities.shape[1]) < truth[:, None])
         rank = 1 + (probabilities > own).sum(axis=1) + earlier.sum(axis=1)
         return np.where(rank <= self.k, 1 / rank, 0.0)
 
-    def score_by_weights(self, truth: np.ndarray, probabilities: np.ndarray) -> Callable[[np.ndarray], float]:
+    def score_by_weights(self, truth: Targets, probabilities: Probabilities) -> Callable[[np.ndarray], float]:
         by_row = self._by_row(truth, probabilities)
         return lambda weights: float(np.average(by_row, weights=weights))

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
+from kit.core.arrays import Probabilities, Targets
 from kit.kinds import Metric
 
 
@@ -28,14 +29,14 @@ class SamplesF1(Metric):
 
     beta: float = Field(1.0, gt=0, le=10, description="above 1 missed labels cost more")
 
-    def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
+    def score(self, truth: Targets, probabilities: Probabilities) -> float:
         return float(self._by_row(truth, probabilities).mean())
 
-    def score_by_weights(self, truth: np.ndarray, probabilities: np.ndarray) -> Callable[[np.ndarray], float]:
+    def score_by_weights(self, truth: Targets, probabilities: Probabilities) -> Callable[[np.ndarray], float]:
         by_row = self._by_row(truth, probabilities)
         return lambda weights: float(np.average(by_row, weights=weights))
 
-    def _by_row(self, truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    def _by_row(self, truth: Targets, probabilities: Probabilities) -> np.ndarray:
         """The F score of each row, (N,)."""
         given, true, weight = self.decision.assign_labels(probabilities), truth.astype(bool), self.beta**2
         both = weight * true.sum(axis=1) + given.sum(axis=1)

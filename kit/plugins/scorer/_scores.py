@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from kit.core.arrays import Targets
 from kit.errors import InvalidError
 from kit.kinds import Metric, RetrievedNeighbours, Scorer
 
@@ -41,9 +42,7 @@ def normalise_rows(scores: np.ndarray) -> np.ndarray:
     return np.where(sums > 0, scores / np.where(sums > 0, sums, 1), 1 / scores.shape[1])
 
 
-def best_of(
-    candidates: Iterable[S], near: RetrievedNeighbours, truth: np.ndarray, metric: Metric | None
-) -> S:
+def best_of(candidates: Iterable[S], near: RetrievedNeighbours, truth: Targets, metric: Metric | None) -> S:
     """The recipe that scores best on rows, by the metric and among equals by log loss; of equals the first."""
     loss = Metric.open("log_loss")
     found: list[tuple[float, float, S]] = []
@@ -54,7 +53,7 @@ def best_of(
     return min(found, key=lambda one: one[:2])[2]
 
 
-def _cost(metric: Metric | None, truth: np.ndarray, shares: np.ndarray, otherwise: float) -> float:
+def _cost(metric: Metric | None, truth: Targets, shares: np.ndarray, otherwise: float) -> float:
     """What is to be small; log loss where there is no metric, or it does not score these rows."""
     if metric is not None:
         with suppress(InvalidError):

@@ -7,6 +7,7 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field
 
+from kit.core.arrays import Targets
 from kit.kinds import Metric, RetrievedNeighbours, Scorer
 from kit.plugins.scorer._scores import POWERS, best_of, normalise_rows
 
@@ -27,7 +28,7 @@ class PowerWeighted(Scorer):
     def neighbours(self) -> int:
         return self.k
 
-    def fit(self, near: RetrievedNeighbours, truth: np.ndarray) -> Self:
+    def fit(self, near: RetrievedNeighbours, truth: Targets) -> Self:
         if self.power is not None:
             return self
         tried = (self.model_copy(update={"power": power}) for power in POWERS)

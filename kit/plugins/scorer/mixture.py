@@ -7,6 +7,7 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field
 
+from kit.core.arrays import Targets
 from kit.kinds import Metric, RetrievedNeighbours, Scorer
 from kit.plugins.scorer._scores import best_of
 from kit.plugins.scorer.power import Power
@@ -35,7 +36,7 @@ class Mixture(Scorer):
     def neighbours(self) -> int:
         return self.base.neighbours()
 
-    def fit(self, near: RetrievedNeighbours, truth: np.ndarray) -> Self:
+    def fit(self, near: RetrievedNeighbours, truth: Targets) -> Self:
         fitted = self.model_copy(update={"base": self.base.fit(near, truth)})
         if self.share is not None:
             return fitted

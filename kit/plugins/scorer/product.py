@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field
 
+from kit.core.arrays import Targets
 from kit.kinds import Metric, RetrievedNeighbours, Scorer
 from kit.plugins.scorer._scores import best_by_class, best_of, normalise_rows, raise_to_power
 
@@ -38,7 +39,7 @@ class Product(Scorer):
     def neighbours(self) -> int:
         return self.k
 
-    def fit(self, near: RetrievedNeighbours, truth: np.ndarray) -> Self:
+    def fit(self, near: RetrievedNeighbours, truth: Targets) -> Self:
         cosines = COSINES if self.cosine_power is None else (self.cosine_power,)
         shares = SHARES if self.probability_power is None else (self.probability_power,)
         tried = (

@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from kit.core.arrays import Targets
 from kit.errors import ConfigError
 from kit.kinds import Metric, RetrievedNeighbours, Scorer, bound_field
 from kit.plugins.scorer._scores import best_by_class, best_of, normalise_rows, raise_to_power
@@ -57,7 +58,7 @@ class Unknown(Scorer):
     def classes_to_ignore(self) -> tuple[str, ...]:
         return (self.label,)
 
-    def fit(self, near: RetrievedNeighbours, truth: np.ndarray) -> Self:
+    def fit(self, near: RetrievedNeighbours, truth: Targets) -> Self:
         if self.threshold is not None or self.share is not None:
             return self
         best = near.similarities[:, 0]

@@ -9,6 +9,7 @@ from kit.kinds import Splitter
 if TYPE_CHECKING:
     import numpy as np
 
+    from kit.core.arrays import FoldNumbers
     from kit.data.table import Table
 
 
@@ -24,7 +25,7 @@ class AllRows(Splitter):
     label_kinds = ("numbers", "multi_hot")
     holds_out: ClassVar[bool] = False
 
-    def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
+    def split(self, table: Table, rng: np.random.Generator) -> FoldNumbers:
         import numpy as np
 
         return np.full((len(table), 1), -1, np.int64)

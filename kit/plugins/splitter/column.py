@@ -15,6 +15,7 @@ from kit.plugins.splitter._columns import cells
 if TYPE_CHECKING:
     import numpy as np
 
+    from kit.core.arrays import FoldNumbers
     from kit.data.table import Table
 
 NEVER = ("", "-1")  # never held out; folds.csv writes -1
@@ -38,7 +39,7 @@ class Column(Splitter):
         (), description="names that are held out, each in a fold of its own; by default all but blank ones"
     )
 
-    def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
+    def split(self, table: Table, rng: np.random.Generator) -> FoldNumbers:
         import numpy as np
 
         found = cells(table, self.column, "column")

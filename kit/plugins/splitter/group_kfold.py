@@ -12,6 +12,7 @@ from kit.plugins.splitter._sklearn import check_groups, fold_numbers, random_sta
 if TYPE_CHECKING:
     import numpy as np
 
+    from kit.core.arrays import FoldNumbers
     from kit.data.table import Table
 
 
@@ -25,7 +26,7 @@ class GroupKfold(Splitter):
     needs_groups: ClassVar[bool] = True
     folds: int = Field(5, ge=2, description="how many parts the groups are split into")
 
-    def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
+    def split(self, table: Table, rng: np.random.Generator) -> FoldNumbers:
         from sklearn.model_selection import GroupKFold
 
         check_groups(table, self.folds)

@@ -16,6 +16,7 @@ from kit.plugins.splitter._sklearn import check_groups, check_rows, fold_numbers
 if TYPE_CHECKING:
     import numpy as np
 
+    from kit.core.arrays import FoldNumbers
     from kit.data.table import Table
 
 
@@ -33,7 +34,7 @@ class Holdout(Splitter):
     share: float = Field(0.2, ge=0.05, le=0.95, description="part of the rows that is held out")
     stratified: bool = Field(True, description="keep the classes' shares")
 
-    def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
+    def split(self, table: Table, rng: np.random.Generator) -> FoldNumbers:
         import numpy as np
 
         part = Fraction(self.share).limit_denominator(20)

@@ -13,6 +13,7 @@ from kit.plugins.splitter._sklearn import check_rows, random_state
 if TYPE_CHECKING:
     import numpy as np
 
+    from kit.core.arrays import FoldNumbers
     from kit.data.table import Table
 
 
@@ -26,6 +27,6 @@ class Kfold(Splitter):
 
     folds: int = Field(5, ge=2, description="how many parts the rows are split into")
 
-    def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
+    def split(self, table: Table, rng: np.random.Generator) -> FoldNumbers:
         check_rows(table, self.folds, stratified=False)
         return assign_to_folds(len(table), self.folds, random_state(rng))

@@ -12,6 +12,7 @@ from kit.plugins.splitter._sklearn import check_groups, check_rows
 if TYPE_CHECKING:
     import numpy as np
 
+    from kit.core.arrays import FoldNumbers
     from kit.data.table import Table
 
 
@@ -29,7 +30,7 @@ class MultilabelStratifiedKfold(Splitter):
 
     folds: int = Field(5, ge=2, description="how many parts the rows are split into")
 
-    def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
+    def split(self, table: Table, rng: np.random.Generator) -> FoldNumbers:
         import numpy as np
 
         from kit.plugins.splitter._iterative import assign_iteratively, clusters

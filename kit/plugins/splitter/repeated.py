@@ -13,6 +13,7 @@ from kit.plugins.splitter.stratified_kfold import StratifiedKfold
 if TYPE_CHECKING:
     import numpy as np
 
+    from kit.core.arrays import FoldNumbers, RowMask
     from kit.data.table import Table
 
 
@@ -30,7 +31,7 @@ class Repeated(Splitter):
     base: Splitter = Field(StratifiedKfold(), description="the splitter that is repeated")
     repeats: int = Field(2, ge=2, le=100, description="how many times")
 
-    def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
+    def split(self, table: Table, rng: np.random.Generator) -> FoldNumbers:
         import numpy as np
 
         from kit.core.randomness import generator
@@ -51,7 +52,7 @@ class Repeated(Splitter):
             )
         return np.concatenate(made, axis=1)
 
-    def train_rows(self, folds: np.ndarray, fold: int) -> np.ndarray:
+    def train_rows(self, folds: FoldNumbers, fold: int) -> RowMask:
         width = folds.shape[1] // self.repeats
         repeat = int((folds == fold).any(axis=0).argmax()) // width
         own = folds[:, repeat * width : (repeat + 1) * width]
@@ -61,7 +62,7 @@ class Repeated(Splitter):
         return self.base.asks_for_groups()
 
 
-def _from_zero(folds: np.ndarray) -> np.ndarray:
+def _from_zero(folds: FoldNumbers) -> np.ndarray:
     """One repeat's fold numbers as its splitter gave them, from 0; -1 stays."""
     import numpy as np
 

@@ -12,6 +12,7 @@ from kit.plugins.splitter._sklearn import check_groups, check_rows, fold_numbers
 if TYPE_CHECKING:
     import numpy as np
 
+    from kit.core.arrays import FoldNumbers
     from kit.data.table import Table
 
 PASSES = 10  # over the groups, in search of better places; two or three find none any more
@@ -31,7 +32,7 @@ class StratifiedGroupKfold(Splitter):
     folds: int = Field(5, ge=2, description="how many parts the groups are split into")
     tries: int = Field(8, ge=1, le=1000, description="random orders of the groups to begin with")
 
-    def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
+    def split(self, table: Table, rng: np.random.Generator) -> FoldNumbers:
         import numpy as np
         from sklearn.model_selection import StratifiedGroupKFold
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
+from kit.core.arrays import FoldNumbers
 from kit.kinds import Splitter
 from kit.plugins.splitter._assignment import assign_by_class
 from kit.plugins.splitter._sklearn import check_rows, random_state
@@ -23,6 +24,6 @@ class StratifiedKfold(Splitter):
 
     folds: int = Field(5, ge=2, description="how many parts the rows are split into")
 
-    def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
+    def split(self, table: Table, rng: np.random.Generator) -> FoldNumbers:
         check_rows(table, self.folds)
         return assign_by_class(np.asarray(table.labels), self.folds, random_state(rng))

@@ -14,6 +14,7 @@ from kit.plugins.splitter._timestamps import parse_times
 if TYPE_CHECKING:
     import numpy as np
 
+    from kit.core.arrays import FoldNumbers, RowMask
     from kit.data.table import Table
 
 
@@ -34,7 +35,7 @@ class Time(Splitter):
     )
     folds: int = Field(5, ge=1, description="how many chunks are held out, one a fold")
 
-    def split(self, table: Table, rng: np.random.Generator) -> np.ndarray:
+    def split(self, table: Table, rng: np.random.Generator) -> FoldNumbers:
         import numpy as np
 
         when = parse_times(cells(table, self.column, "time"), table.ids.tolist(), self.column)
@@ -54,7 +55,7 @@ class Time(Splitter):
         chunk_of = np.searchsorted(borders(counts, self.folds), np.arange(len(counts)), side="right")
         return (chunk_of[moment] - 1).astype(np.int64)[:, None]
 
-    def train_rows(self, folds: np.ndarray, fold: int) -> np.ndarray:
+    def train_rows(self, folds: FoldNumbers, fold: int) -> RowMask:
         return folds[:, 0] < fold
 
 
