@@ -76,7 +76,7 @@ def augment(
     from kit.stages.figures.pictures import arrange_grid, augment_rows, write_png
 
     workspace = Workspace.find(".", overrides)
-    strips = show_progress(augment_rows(workspace, rows, variants, seed))
+    strips = show_progress(augment_rows.with_progress(workspace, rows, variants, seed))
     name = workspace.experiment.open(Augmenter, workspace.root).plugin_name()
     write_png(out, arrange_grid(strips, f"augmenter {name}: the image, then {variants} variants"))
     if as_json:

@@ -18,11 +18,6 @@ from kit.core.legible import legible, legible_json
 from kit.core.locks import lock_handle
 from kit.errors import RunError
 
-try:
-    import fcntl
-except ImportError:  # Windows, which removes no file that is open: that is the lock
-    fcntl = None  # type: ignore[assignment]
-
 WINDOWS = os.name == "nt"
 StrPath = str | os.PathLike[str]  # what public functions take for a path
 PARTIAL_SUFFIX = ".part"  # ends the name of a file that is still being written
@@ -75,7 +70,8 @@ def _remove_stump(part: Path) -> None:
         return
     try:
         lock_handle(handle, waits=False)
-        part.unlink(missing_ok=True)
+        if not WINDOWS:
+            part.unlink(missing_ok=True)
     except OSError:
         pass
     finally:
@@ -83,12 +79,6 @@ def _remove_stump(part: Path) -> None:
     if WINDOWS:  # which removes no file that this process has open, nor one of a writer's
         with suppress(OSError):
             part.unlink(missing_ok=True)
-
-
-def _lock(handle: int, wait: bool) -> None:
-    """Locks an open file. Raises OSError if another process holds the lock, and `wait` is false."""
-    if fcntl is not None:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
 
 
 @contextmanager

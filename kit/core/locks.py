@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +12,10 @@ from kit.errors import BusyError
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-if sys.platform != "win32":
+try:
     import fcntl
+except ImportError:  # Windows, which removes no file that is open: that is the lock
+    fcntl = None  # type: ignore[assignment]
 
 
 def try_lock(file: Path, timeout_s: float = 0.0, *, is_reentrant: bool = False) -> BaseFileLock | None:
@@ -63,6 +64,6 @@ def lock_handle(handle: int, *, is_shared: bool = False, waits: bool = True) -> 
 
     Raises BlockingIOError if another process holds it and `waits` is false, OSError on a file system without locks.
     """
-    if sys.platform != "win32":
+    if fcntl is not None:
         mode = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
         fcntl.flock(handle, mode if waits else mode | fcntl.LOCK_NB)

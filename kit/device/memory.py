@@ -16,7 +16,13 @@ import torch
 from torch import Tensor
 
 from kit.device import ranks
+from kit.device.ranks import NCCL_OOM_TEXTS
 from kit.device.torch_internals import storage_key
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from kit.engine.learner import Learner

@@ -25,8 +25,6 @@ from kit.kinds import Augmenter
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont, ImageFont
 
-    from kit.config.workspace import Workspace
-
 CELL = 96  # pixels; smaller images are enlarged, each pixel to a square
 GAP = 6  # pixels between images
 LINE = 18  # pixels of a caption's line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from kit.config.workspace import Workspace
 from kit.core.durations import write_duration
@@ -80,5 +80,5 @@ def measure_pace(space: Workspace, table: Table) -> TrainingPace:
 
 def _takes_one_size(space: Workspace) -> bool:
     """Whether the network takes images of one size only, as many transformers do."""
-    backbone = cast(Backbone, space.experiment.open("backbone", space.root))
+    backbone = space.experiment.open(Backbone, space.root)
     return backbone.input_size() is not None

@@ -274,7 +274,7 @@ def _validate(context: _FoldContext, learner: Learner, done: float) -> Work[Pred
 def _check_finite(context: _FoldContext, learner: Learner, held_out: Predictions, label: str) -> None:
     """Raises RunError R20 for held-out predictions that are not finite: more epochs would not change them."""
     setting = context.setting
-    wrong = ~np.isfinite(held_out.probabilities).all(axis=1)
+    wrong = ~np.asarray(np.isfinite(held_out.probabilities).all(axis=1))
     if not wrong.any():
         return
     rows = setting.oof_rows(context.fold)[wrong][:MAX_CASES]

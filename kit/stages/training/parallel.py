@@ -16,6 +16,7 @@ from typing import Any
 from kit.config.workspace import Workspace
 from kit.core.progress import Progress, Work, finish
 from kit.core.stopping import Stop
+from kit.device.info import DEVICE
 from kit.errors import DataError, KitError, KitWarning, RunError, StoppedError
 from kit.experiment.oof import assemble
 from kit.experiment.open_executor import check_kit, worker_name
