@@ -19,10 +19,10 @@ __all__ = [
     "TorchDispatchMode",
     "check_cpp_compiler",
     "copy_all",
-    "found_infs",
     "is_compiled",
     "lerp_all",
     "limit_recompiles",
+    "overflow_flags",
     "storage_key",
     "tree_leaves",
 ]
@@ -38,7 +38,7 @@ def lerp_all(targets: Iterable[Tensor], ends: Iterable[Tensor], weight: float) -
     torch._foreach_lerp_(list(targets), list(ends), weight=weight)
 
 
-def found_infs(scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer) -> list[Tensor]:
+def overflow_flags(scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer) -> list[Tensor]:
     """For each device, 1.0 if the last unscaled gradients of the optimizer were not finite, else 0.0."""
     return list(scaler._found_inf_per_device(optimizer).values())
 

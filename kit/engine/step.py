@@ -19,7 +19,7 @@ from kit.core import randomness
 from kit.device import memory
 from kit.device.precision import Precision
 from kit.device.ranks import Ranks
-from kit.device.torch_internals import found_infs
+from kit.device.torch_internals import overflow_flags
 from kit.engine import all_reduce
 from kit.engine.learner import Learner
 from kit.engine.out_of_memory import OutOfMemory, describe_oom, sync_batch_norm_oom
@@ -235,7 +235,7 @@ def _move(learner: Learner) -> None:
     """The weights, then their average."""
     learner.scaler.step(learner.optimizer)
     if learner.scaler.is_enabled():  # the scaler tells nobody how often it left a step out
-        found = found_infs(learner.scaler, learner.optimizer)
+        found = overflow_flags(learner.scaler, learner.optimizer)
         learner.overflows = learner.overflows + sum(value.to(learner.device) for value in found)
     learner.scaler.update()
     if learner.average is not None:

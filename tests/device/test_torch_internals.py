@@ -15,9 +15,9 @@ from kit.device.torch_internals import (
     AnyBatchNorm,
     TorchDispatchMode,
     copy_all,
-    found_infs,
     is_compiled,
     lerp_all,
+    overflow_flags,
     storage_key,
     tree_leaves,
 )
@@ -46,7 +46,7 @@ def test_gradients_that_are_not_finite_are_found(value: float, found: list[float
     optimizer, scaler = torch.optim.SGD([weight]), torch.amp.GradScaler("cpu", init_scale=2.0)
     scaler.scale((weight * torch.tensor([value, 1.0])).sum()).backward()
     scaler.unscale_(optimizer)
-    assert [float(each) for each in found_infs(scaler, optimizer)] == found
+    assert [float(each) for each in overflow_flags(scaler, optimizer)] == found
 
 
 def test_a_key_is_that_of_the_storage() -> None:
