@@ -28,6 +28,8 @@ CONFIG = {
     "backbone": {"name": "small", "width": 4, "stages": 1},
     "splitter": {"name": "stratified_kfold", "folds": 2},
 }
+# what a reader need not open on the way: settings, helpers, the classes that plugins derive from, and plugins
+KNOWN = ("config", "core", "kinds", "plugins")
 NO_FUNCTIONS = ("<module>", "<lambda>", "<genexpr>", "<listcomp>", "<dictcomp>", "<setcomp>")
 
 
@@ -105,7 +107,11 @@ def main() -> None:
         prepare(root)
         for title, journey in journeys(root):
             folders = {Path(name).parts[0] for name in journey.files}
-            print(f"{title}: {len(journey.files)} files in {len(folders)} folders, {journey.moves} moves")
+            read = [name for name in journey.files if Path(name).parts[0] not in KNOWN]
+            print(
+                f"{title}: {len(journey.files)} files in {len(folders)} folders, {len(read)} of them outside "
+                f"{', '.join(KNOWN)}; {journey.moves} moves"
+            )
             for name in journey.files if options.list else ():
                 print(f"  {name}")
 

@@ -30,6 +30,7 @@ EVALUATION = (
     "tests/evaluation/test_bootstrap.py",
 )
 BLENDING = (
+    "tests/stages/blending/test_out_of_fold.py",
     "tests/stages/blending/test_blend.py",
     "tests/stages/blending/test_members.py",
     "tests/stages/blending/test_diversity.py",
@@ -40,6 +41,7 @@ TESTS = {
     "kit/data/folds.py": (
         "tests/data/test_folds.py",
         "tests/plugins/splitter/test_column.py",
+        "tests/data/test_external_rows.py",
         "--deselect=tests/data/test_folds.py::test_stratified_groups_are_balanced_as_sklearn_does_or_better",
     ),
     "kit/evaluation/bootstrap.py": EVALUATION,

@@ -213,6 +213,25 @@ def test_folds_are_read_as_they_were_written(tmp_path: Path) -> None:
         assert read.fingerprint() == folds.fingerprint()
 
 
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_folds_with_rows_of_other_sources_are_read_as_they_were_written(repeats: int, tmp_path: Path) -> None:
+    numbers, related = np.array([[0, 2], [1, 3], [-1, -1]]), np.array([[0, 2], [1, 3], [1, 2]])
+    ids = np.array(["a", "b", "c"])
+    folds = Folds(ids, numbers[:, :repeats], related[:, :repeats])
+    folds.write(tmp_path / "folds.csv")
+    read = Folds.read(tmp_path / "folds.csv")
+    assert read.related is not None
+    assert (read.numbers.tolist(), read.related.tolist()) == (
+        numbers[:, :repeats].tolist(),
+        related[:, :repeats].tolist(),
+    )
+    assert read.fingerprint() == folds.fingerprint() != Folds(ids, folds.numbers).fingerprint()
+
+
+def test_folds_that_hold_no_row_out_are_one_model() -> None:
+    assert Folds(np.array(["a", "b"]), np.array([[-1], [-1]])).count == 1
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -9,7 +9,7 @@ import pytest
 
 from kit.contracts import check
 from kit.errors import InvalidError
-from kit.evaluation.crossfit import cross_fit
+from kit.evaluation.crossfit import cross_fit, fit_without
 from kit.kinds import Ensembler
 
 FITTED: list[list[int]] = []  # the rows of each fit, by the marks in the first member
@@ -81,6 +81,27 @@ def test_the_parts_are_always_the_same() -> None:
     for _ in range(2):
         cross_fit(Marked(), marked(12), np.arange(12) % 2, np.zeros(12, dtype=int))
     assert FITTED[:6] == FITTED[6:]
+
+
+def test_a_recipe_is_fitted_without_the_rows_that_are_held() -> None:
+    truth, held = np.array([0, 1, 1, 0, 1]), np.array([True, False, False, True, False])
+    fitted = fit_without(Marked(), marked(5), truth, np.arange(5), None, held)
+    assert FITTED == [[1, 2, 4]]
+    assert fitted.prior == (0, 1)
+
+
+def test_a_recipe_cannot_be_fitted_if_all_rows_are_held() -> None:
+    with pytest.raises(InvalidError, match="D46 no out-of-fold rows of other folds") as caught:
+        fit_without(
+            Marked(), marked(2), np.array([0, 1]), np.zeros(2, dtype=int), None, np.ones(2, dtype=bool)
+        )
+    assert caught.value.hint == "an ensembler that is not fitted, such as mean"
+
+
+def test_no_rows_ask_for_a_run_that_holds_rows_out() -> None:
+    with pytest.raises(InvalidError, match="D46 no out-of-fold rows to fit on") as caught:
+        cross_fit(Marked(), marked(0), np.zeros(0, dtype=int), np.zeros(0, dtype=int))
+    assert caught.value.hint == "a run whose folds hold rows out"
 
 
 @pytest.mark.parametrize("rows", [0, 1])
