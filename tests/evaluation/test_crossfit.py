@@ -115,6 +115,12 @@ def test_one_group_cannot_be_cut() -> None:
         cross_fit(Marked(), marked(3), np.zeros(3, dtype=int), np.zeros(3, dtype=int), np.array(["p"] * 3))
 
 
+def test_two_groups_are_cut_into_two_parts() -> None:
+    groups = np.array(["p", "q", "p", "q"])
+    cross_fit(Marked(), marked(4), np.array([0, 1, 0, 1]), np.zeros(4, dtype=int), groups)
+    assert sorted(FITTED[:-1]) == [[0, 2], [1, 3]]
+
+
 def test_laws_fit_a_fitted_ensembler_first() -> None:
     broken = {finding.law for finding in check(Marked()) if not finding.holds}
     assert "Rows with equal predictions by every member have equal blends." not in broken
