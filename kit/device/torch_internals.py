@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_leaves
 __all__ = [
     "AnyBatchNorm",
     "TorchDispatchMode",
+    "allocate_shared",
     "check_cpp_compiler",
     "copy_all",
     "is_compiled",
@@ -46,6 +47,12 @@ def overflow_flags(scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimize
 def storage_key(tensor: Tensor) -> int:
     """A number that tensors share if they share their storage, as long as one of them lives."""
     return int(tensor.untyped_storage()._cdata)
+
+
+def allocate_shared(size: int) -> torch.UntypedStorage:
+    """A storage of `size` bytes that processes share. Raises RuntimeError or OSError if there is no space."""
+    storage: torch.UntypedStorage = torch.UntypedStorage._new_shared(size)
+    return storage
 
 
 def check_cpp_compiler() -> None:

@@ -186,10 +186,12 @@ def _empty(shape: tuple[int, ...]) -> Tensor:
     import torch
     from torch.utils.data import get_worker_info
 
+    from kit.device.torch_internals import allocate_shared
+
     if get_worker_info() is None:
         return torch.empty(shape, dtype=torch.uint8)
     try:
-        storage = torch.UntypedStorage._new_shared(math.prod(shape))
+        storage = allocate_shared(math.prod(shape))
     except (RuntimeError, OSError) as error:
         raise RunError(
             f"a loader process got no shared memory for a batch: {str(error).splitlines()[0]}",

@@ -124,14 +124,15 @@ def check_network(arch: str) -> str:
 def _traits(arch: str) -> tuple[bool, int | None]:
     """Whether a network has batch norm, and the image size of one that takes no other."""
     import torch
-    from torch.nn.modules.batchnorm import _BatchNorm
+
+    from kit.device.torch_internals import AnyBatchNorm
 
     timm = _timm()
     with torch.device("meta"):
         modules = list(timm.create_model(arch, pretrained=False).modules())
     found = timm.get_pretrained_cfg(arch, allow_unregistered=True)
     fixed = int(found.input_size[1]) if found and found.fixed_input_size else None
-    return any(isinstance(module, _BatchNorm) for module in modules), fixed
+    return any(isinstance(module, AnyBatchNorm) for module in modules), fixed
 
 
 def _image_size(side: float | None, fixed: int | None) -> tuple[int, str]:
