@@ -7,7 +7,7 @@ of the step reaches the weights.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -116,10 +116,15 @@ def optimizer_step(
 
 
 def _seed(learner: Learner, plan: StepPlan) -> None:
-    """Seeds torch's generators for a step. torch.manual_seed notes a stack of calls for GPUs that are not there."""
+    """Seeds the generators that a step draws from. torch.manual_seed notes a stack of calls for all other devices."""
     number = randomness.number(plan.seed, "step", plan.fold, learner.step, *_rank_salt(learner.ranks))
     torch.default_generator.manual_seed(number)
-    if learner.device.type != "cpu":
+    if learner.device.type == "cuda":
+        index = learner.device.index
+        torch.cuda.default_generators[torch.cuda.current_device() if index is None else index].manual_seed(
+            number
+        )
+    elif learner.device.type != "cpu":
         torch.manual_seed(number)
 
 
@@ -242,19 +247,35 @@ def _move(learner: Learner) -> None:
         learner.average.after_step(learner.step + 1)
 
 
+def _all_finite(learner: Learner, gradients: Sequence[Tensor]) -> Tensor:
+    """Whether every number of the gradients is finite, on the device."""
+    if learner.device.type == "cpu" and _waits(learner):
+        # a sum is finite where all are, and takes half the time of a norm
+        return torch.isfinite(torch.stack([gradient.sum() for gradient in gradients]).sum())
+    # one launch for all, as the gradient scaler does it; a factor of one changes no bit
+    bad, one = torch.zeros((), device=learner.device), torch.ones((), device=learner.device)
+    by_dtype: dict[torch.dtype, list[Tensor]] = {}
+    for gradient in gradients:
+        by_dtype.setdefault(gradient.dtype, []).append(gradient)
+    for those in by_dtype.values():
+        torch._amp_foreach_non_finite_check_and_unscale_(those, bad, one)
+    return bad == 0
+
+
 def _apply_gradients(learner: Learner, clip: float | None, value: Tensor) -> Tensor:
     """Moves the weights and their average where all is finite; says whether it was, on the device."""
     scaler, weights = learner.scaler, [w for w in learner.network.parameters() if w.grad is not None]
     if clip is not None or not scaler.is_enabled():
         scaler.unscale_(learner.optimizer)
         found = [cast(Tensor, weight.grad) for weight in weights]
-        if clip is None:  # a sum is finite where all are, and takes half the time of a norm
-            size = torch.stack([gradient.sum() for gradient in found]).sum()
+        if clip is None:
+            whole = _all_finite(learner, found)
         else:
             size = nn.utils.get_total_norm(found)
             nn.utils.clip_grads_with_norm_(weights, clip, size)
+            whole = torch.isfinite(size)
     # with a scaler an overflow is no fault: it leaves the step out by itself, and goes on at a lower scale
-    finite = torch.isfinite(value) if scaler.is_enabled() else torch.isfinite(value) & torch.isfinite(size)
+    finite = torch.isfinite(value) if scaler.is_enabled() else torch.isfinite(value) & whole
     if not _waits(learner):
         learner.saved_buffers.restore(~finite)
         learner.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kit.device import torchvision_ops
-from kit.device.torch_internals import lerp_all
+from kit.device.torch_internals import copy_all, lerp_all
 
 
 class WeightAverage(Protocol):
@@ -125,5 +125,5 @@ def _move(floats: Pairs, others: Pairs, weight: float) -> None:
     """Moves the first of each pair towards the second: mine + weight * (theirs - mine)."""
     mine, theirs = zip(*floats, strict=True)
     lerp_all(mine, theirs, weight)
-    for own, other in others:
-        own.copy_(other)
+    if others:
+        copy_all([own for own, _ in others], [other for _, other in others])
