@@ -40,7 +40,10 @@ class BatchMixing(Loss):
             return images, shares
         import torch
 
-        partner = torch.from_numpy(rng.permutation(len(images))).to(images.device)
+        partner = torch.from_numpy(rng.permutation(len(images)))
+        if images.device.type == "cuda":  # from pageable memory the copy would wait for the device
+            partner = partner.pin_memory()
+        partner = partner.to(images.device, non_blocking=True)
         mixed, share = self.blend(images, images[partner], rng)
         own = [(share * weight, target) for weight, target in shares]
         return mixed, own + [((1 - share) * weight, target[partner]) for weight, target in shares]

@@ -33,9 +33,11 @@ class Binary(Loss):
 
     def targets(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """Labels as targets (N, K)."""
-        from torch.nn import functional
+        if labels.ndim == 2:
+            return labels
+        import torch
 
-        return labels if labels.ndim == 2 else functional.one_hot(labels, outputs.shape[1]).to(outputs)
+        return torch.zeros_like(outputs).scatter_(1, labels[:, None], 1.0)
 
     def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
         costs = self.costs(outputs, self.targets(outputs, labels))

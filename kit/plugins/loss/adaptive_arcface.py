@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from kit.kinds import bound_field
+from kit.plugins.loss._device_tensors import device_tensor
 from kit.plugins.loss._margin import Margin, angular
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ class AdaptiveArcface(Margin):
         return [self.low + (self.high - self.low) * (value - least) / (most - least) for value in raw]
 
     def marginal(self, cosines: Tensor, labels: Tensor) -> Tensor:
-        import torch
-
-        margins = torch.tensor(self.margins(cosines.shape[1]), device=cosines.device)
+        count = cosines.shape[1]
+        margins = device_tensor(self, f"margins {count}", cosines.device, lambda: self.margins(count))
         return angular(cosines, labels, margins[labels][:, None])

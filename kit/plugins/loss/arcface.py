@@ -27,4 +27,4 @@ class Arcface(Margin):
     def marginal(self, cosines: Tensor, labels: Tensor) -> Tensor:
         import torch
 
-        return angular(cosines, labels, torch.tensor(self.margin, device=cosines.device))
+        return angular(cosines, labels, torch.full((), self.margin, device=cosines.device))

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from kit.kinds import bound_field
 from kit.plugins.loss._binary import Binary
+from kit.plugins.loss._device_tensors import device_tensor
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +42,9 @@ class Bce(Binary):
     def costs(self, outputs: Tensor, targets: Tensor) -> Tensor:
         from torch.nn import functional
 
-        weights = outputs.new_tensor(self.weights()) if self.balance and self.counts else None
+        weights = None
+        if self.balance and self.counts:
+            weights = device_tensor(self, "weights", outputs.device, self.weights)
         return functional.binary_cross_entropy_with_logits(
             outputs, targets, pos_weight=weights, reduction="none"
         )

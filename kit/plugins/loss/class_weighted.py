@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from kit.kinds import Loss, bound_field
+from kit.plugins.loss._device_tensors import device_tensor
 from kit.plugins.loss.cross_entropy import CrossEntropy
 
 if TYPE_CHECKING:
@@ -42,8 +43,9 @@ class ClassWeighted(Loss):
         return [weight / mean for weight in raw]
 
     def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        import torch
-
-        weights = torch.tensor(self.weights() or [1.0] * outputs.shape[1], device=outputs.device)
+        count = outputs.shape[1]
+        weights = device_tensor(
+            self, f"weights {count}", outputs.device, lambda: self.weights() or [1.0] * count
+        )
         own = labels @ weights if labels.ndim == 2 else weights[labels]
         return own * self.base.rows(outputs, labels)

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from kit.errors import ConfigError
 from kit.kinds import Classes, Loss, bound_field
+from kit.plugins.loss._device_tensors import device_tensor, once
 from kit.plugins.loss.cross_entropy import CrossEntropy
 
 if TYPE_CHECKING:
@@ -79,16 +80,18 @@ class Factors(Loss):
 
     def _split(self, outputs: Tensor) -> tuple[Tensor, ...]:
         """The outputs of each factor, (N, values)."""
-        parts: tuple[Tensor, ...] = outputs.split([len(values) for values in self.values()], dim=1)
+        widths = once(self, "widths", lambda: [len(values) for values in self.values()])
+        parts: tuple[Tensor, ...] = outputs.split(widths, dim=1)
         return parts
 
     def _numbers(self, outputs: Tensor) -> Tensor:
         """The number of each class's value of each factor, (factors, K)."""
-        import torch
+        return device_tensor(self, "numbers", outputs.device, self._value_numbers)
 
+    def _value_numbers(self) -> list[list[int]]:
         columns = zip(self.values(), zip(*self.factors, strict=True), strict=True)
-        numbers = [[values.index(value) for value in column] for values, column in columns]
-        return torch.tensor(numbers, device=outputs.device)
+        numbered = [({value: at for at, value in enumerate(values)}, column) for values, column in columns]
+        return [[numbers[value] for value in column] for numbers, column in numbered]
 
 
 def _of_factor(classes: Classes, at: int) -> Classes:

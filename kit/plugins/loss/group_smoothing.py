@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from kit.errors import ConfigError
 from kit.kinds import Classes, Loss, bound_field
+from kit.plugins.loss._device_tensors import device_tensor
 
 if TYPE_CHECKING:
     from typing import Self
@@ -55,12 +57,29 @@ class GroupSmoothing(Loss):
         return rows
 
     def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        import torch
-
         if not self.groups:
             raise ConfigError(
                 "loss 'group_smoothing' is not bound to classes", code="C08", hint="loss.bind(classes)"
             )
-        targets = torch.tensor(self.targets(), device=outputs.device)
-        own = labels @ targets if labels.ndim == 2 else targets[labels]
-        return -(own * outputs.log_softmax(1)).sum(1)
+        logs = outputs.log_softmax(1)
+        number = device_tensor(self, "group", outputs.device, lambda: self._group_numbers()[0])
+        in_group = device_tensor(self, "in group", outputs.device, lambda: self._shares()[0])
+        of_all = device_tensor(self, "of all", outputs.device, lambda: self._shares()[1])
+        # the targets of K classes are K * K numbers; sums over groups give the same
+        sums = logs.new_zeros(len(logs), len(set(self.groups))).index_add(1, number, logs)
+        each = (1 - self.smoothing) * logs + of_all * logs.sum(1, keepdim=True)
+        each = each + in_group * (sums[:, number] - logs)
+        return -(labels * each).sum(1) if labels.ndim == 2 else -each.gather(1, labels[:, None])[:, 0]
+
+    def _group_numbers(self) -> tuple[list[int], list[int]]:
+        """The number of each class's group, and how many classes it has, both (K,)."""
+        numbers = {group: number for number, group in enumerate(dict.fromkeys(self.groups))}
+        sizes = Counter(self.groups)
+        return [numbers[group] for group in self.groups], [sizes[group] for group in self.groups]
+
+    def _shares(self) -> tuple[list[float], list[float]]:
+        """What of a true class goes to each other class of its group, and to each class of all, both (K,)."""
+        sizes, e, count = self._group_numbers()[1], self.smoothing, len(self.groups)
+        within = [self.within if size > 1 else 0.0 for size in sizes]
+        in_group = [e * share / max(size - 1, 1) for share, size in zip(within, sizes, strict=True)]
+        return in_group, [e * (1 - share) / count for share in within]

@@ -36,7 +36,8 @@ class ProxyAnchor(Loss):
         pulled = _sums((-self.scale * (cosines - self.margin)).masked_fill(~own, -torch.inf))
         pushed = _sums((self.scale * (cosines + self.margin)).masked_fill(own, -torch.inf))
         there = own.any(dim=0)
-        total = pulled[there].sum() / there.sum() + pushed.mean()
+        # a mask as an index would wait for the device, to learn how many there are
+        total = torch.where(there, pulled, 0.0).sum() / there.sum() + pushed.mean()
         return total.expand(len(labels))
 
     def probabilities(self, outputs: Tensor) -> Tensor:
