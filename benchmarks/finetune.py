@@ -33,7 +33,7 @@ from kit.evaluation.competition import metric_of
 from kit.evaluation.paired import common_rows, compute_gains
 
 SMOOTHED = {"name": "label_smoothing", "smoothing": 0.1}
-MIXED = {"name": "cutmix_or_mixup", "probability": 0.5, "until": 0.75, "base": SMOOTHED}
+MIXED = {"name": "cutmix_or_mixup", "probability": 0.5, "stop_after": 0.75, "base": SMOOTHED}
 
 
 @dataclass(frozen=True)

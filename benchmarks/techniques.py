@@ -51,9 +51,9 @@ TECHNIQUES: dict[str, dict[str, Any]] = {
     "undersampling + offline copies": {
         **RESIZE,
         "sampler": "undersample",
-        "augmenter": {"name": "copies", "count": 6},
+        "augmenter": {"name": "copies", "variants": 6},
     },
-    "offline copies": {**RESIZE, "augmenter": {"name": "copies", "count": 6}},
+    "offline copies": {**RESIZE, "augmenter": {"name": "copies", "variants": 6}},
     "albumentations": AUGMENTED,
     "label smoothing": {**AUGMENTED, "loss": "label_smoothing"},
     "group-wise smoothing": {**AUGMENTED, "loss": "group_smoothing"},

@@ -54,7 +54,7 @@ def setting_of(root: Path, options: argparse.Namespace, ranks: Ranks = ALONE) ->
         f"image_size={options.size}",
         f"batch_size={options.batch}",
         "splitter=holdout",
-        "splitter.share=0.05",
+        "splitter.holdout_fraction=0.05",
         "loss=label_smoothing",
         f"precision={options.precision}",
     ]

@@ -19,7 +19,7 @@ A message is a summary line (what, how many, what to do), then at most five case
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
@@ -159,7 +159,13 @@ class KitWarning(UserWarning):
     """Something a user should know and that does not stop the work."""
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'focal'?` for the known word closest to `word`, or an empty string."""
-    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+def did_you_mean(word: str, known: Iterable[str], renamed: Mapping[str, str] | None = None) -> str:
+    """`; did you mean 'focal'?` for the known word closest to `word`, or an empty string.
+
+    `renamed` has words of before and the words of today.
+    """
+    known = list(known)
+    if renamed is not None and renamed.get(word) in known:
+        return f"; did you mean {renamed[word]!r}?"
+    found = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f"; did you mean {found[0]!r}?" if found else ""

@@ -12,7 +12,7 @@ import numpy as np
 CLASSES = ("blob", "cross", "ring")
 CONFIG: dict[str, Any] = {
     "splitter": {"name": "stratified_kfold", "folds": 2},
-    "augmenter": {"name": "light", "flip": True},
+    "augmenter": {"name": "light", "hflip": True},
     "backbone": {"name": "small", "width": 8, "stages": 2},
     "optimizer": {"name": "adamw", "lr": 0.01},
     "image_size": 16,

@@ -68,7 +68,7 @@ def augment(
 
     \b
     kit look augment
-    kit look augment augmenter=retail augmenter.turn=20 --out retail.png
+    kit look augment augmenter=retail augmenter.rotate=20 --out retail.png
     kit look augment augmenter=copies --rows 3 --variants 12 --seed 1
     """
     from kit.config.workspace import Workspace

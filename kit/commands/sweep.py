@@ -49,7 +49,7 @@ def command(
     kit sweep lr optimizer.lr=0.001,0.002,0.004 epochs=10
     kit sweep mix loss=cutmix,mixup,focal --each backbone.arch=resnet18 --each "backbone.arch=resnet34 epochs=12"
     kit sweep lr optimizer.lr=0.001,0.002 --executor processes
-    kit sweep tpe optimizer.lr=log:1e-4..1e-2 augmenter.turn=0..30 loss=cutmix,mixup --trials 20
+    kit sweep tpe optimizer.lr=log:1e-4..1e-2 augmenter.rotate=0..30 loss=cutmix,mixup --trials 20
     kit sweep rate --preset rate --time 2h
     """
     from kit.core.durations import parse_duration

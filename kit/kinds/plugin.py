@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticUndefined, to_jsonable_python
 
 from kit.core.files import StrPath, fingerprint
+from kit.core.renamed import OPTIONS
 from kit.errors import Case, ConfigError, did_you_mean
 from kit.kinds import registry
 from kit.kinds.classes import SEE_LABELS, LabelKind
@@ -150,8 +151,10 @@ def _no_option(cls: type[Plugin], key: str, fields: Mapping[str, Any], value: An
         number = int(value) if isinstance(value, bool) else value
         instead = {"instead": f"remove {key} from {kind}, and set {there}={number}"}
         return {"type": PydanticCustomError("no_option", message, instead), "loc": (key,), "input": key}
-    options = ", ".join(fields) or "none"
-    message = f"{kind} '{name}' has no option '{key}'{did_you_mean(key, fields)} (its options: {options})"
+    options, renamed = ", ".join(fields) or "none", OPTIONS.get((kind, name))
+    message = (
+        f"{kind} '{name}' has no option '{key}'{did_you_mean(key, fields, renamed)} (its options: {options})"
+    )
     return {"type": PydanticCustomError("no_option", message.replace("{", "{{")), "loc": (key,), "input": key}
 
 

@@ -215,10 +215,10 @@ def test_an_object_and_its_options_beside_it_drop_nothing() -> None:
 def test_a_stage_that_names_the_experiment_s_plugin_has_its_options() -> None:
     stages = [{"epochs": 2, "loss": "label_smoothing"}, {"loss": "focal", "augmenter": "light"}]
     made = Experiment.model_validate(
-        {"loss": SMOOTHED, "augmenter": {"name": "light", "turn": 5}, "stages": stages, "epochs": 5}
+        {"loss": SMOOTHED, "augmenter": {"name": "light", "rotate": 5}, "stages": stages, "epochs": 5}
     )
     assert [stage.loss for stage in made.stages] == [SMOOTHED, {"name": "focal"}]
-    assert made.stages[1].augmenter == {"name": "light", "turn": 5}
+    assert made.stages[1].augmenter == {"name": "light", "rotate": 5}
     assert [part.loss["name"] for _, part in made.plan()] == ["label_smoothing", "focal"]
 
 

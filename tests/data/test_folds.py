@@ -59,7 +59,7 @@ def test_stratified_folds_have_every_class_in_its_share() -> None:
 
 def test_holdout_holds_out_its_share_of_every_class() -> None:
     rows = table([0] * 40 + [1] * 20)
-    folds = make_folds(rows, Holdout(share=0.3), 0)
+    folds = make_folds(rows, Holdout(holdout_fraction=0.3), 0)
     assert folds.count == 1
     assert rows.take(folds.oof_mask(0)).counts().tolist() == [12, 6]
     assert (folds.numbers == -1).sum() == 42

@@ -69,7 +69,7 @@ WRONG = [
     "batch_size=many",
     "epochs=20 los=focal",
     "loss=cutmix loss.base.margin=0.3",
-    "scorer.share=<expected share>",
+    "scorer.unknown_rates=<expected rate>",
     "a lower optimizer.rate, or fewer splitter.fold",
     "kit tta runs/r --views d4",
     "kit tta --checkpoints runs/r --view d4",

@@ -155,7 +155,7 @@ def test_a_record_with_the_old_options_is_read_with_its_rule() -> None:
         "format": {"name": "labels", "separator": None, "threshold": 0.4, "at_least_one": False},
         "ensembler": {
             "name": "thresholds",
-            "most": 4,
+            "max_factor": 4,
             "metric": {"name": "macro_f1", "threshold": 0.5},
             "base": {
                 "name": "hill_climb",

@@ -34,7 +34,7 @@ def _build_pipeline() -> Augmenter:
 
 
 class Copies(Augmenter):
-    """The image as in prediction, or one of `count` fixed variants drawn by `base`, each equally likely.
+    """The image as in prediction, or one of `variants` fixed variants drawn by `base`, each equally likely.
 
     This is offline augmentation without the files. A folder of copies shows the network count + 1 fixed images of a
     row, each once in an epoch of count + 1 times the rows; here an epoch shows one of the same count + 1 images of
@@ -47,7 +47,7 @@ class Copies(Augmenter):
     augmentation from online; the default `base` (rotation, blur, flip) is albumentations'.
     """
 
-    count: int = Field(6, ge=1, le=1000, description="variants of each row, beside the row's own image")
+    variants: int = Field(6, ge=1, le=1000, description="variants of each row, beside the row's own image")
     seed: int = Field(0, ge=0, description="of the variants; another one makes other copies")
     base: Augmenter = Field(
         default_factory=_build_pipeline, description="what makes the variants, any augmenter"
@@ -56,7 +56,7 @@ class Copies(Augmenter):
     def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
         from kit.images.reader import center_crop
 
-        number = int(rng.integers(self.count + 1))
+        number = int(rng.integers(self.variants + 1))
         return self.variant(image, size, number) if number else center_crop(image, size)
 
     def variant(self, image: Pixels, size: int, number: int) -> Pixels:

@@ -31,18 +31,20 @@ class Heavy(Light):
     """
 
     scale: tuple[float, float] = Field((0.35, 1.0), description="share of the image's area that a crop keeps")
-    turn: float = Field(15.0, ge=0, le=180, description="largest turn, degrees")
+    rotate: float = Field(15.0, ge=0, le=180, description="largest turn, degrees")
     brightness: float = Field(0.2, ge=0, le=1, description="largest change of brightness, share of white")
     contrast: float = Field(0.2, ge=0, lt=1, description="largest change of contrast, share")
     saturation: float = Field(0.3, ge=0, le=1, description="largest change of saturation, share")
     hue: float = Field(8.0, ge=0, le=180, description="largest turn of the hue, degrees")
-    cutout: float = Field(0.5, ge=0, le=1, description="share of images that get a hole")
-    hole: tuple[float, float] = Field((0.15, 0.4), description="side of the hole, share of the image's side")
+    cutout_prob: float = Field(0.5, ge=0, le=1, description="share of images that get a hole")
+    cutout_size: tuple[float, float] = Field(
+        (0.15, 0.4), description="side of the hole, share of the image's side"
+    )
 
     @model_validator(mode="after")
     def _hole(self) -> Self:
-        if not 0 < self.hole[0] <= self.hole[1] <= 1:
-            raise ValueError(f"hole must rise within 0 to 1, not {self.hole}")
+        if not 0 < self.cutout_size[0] <= self.cutout_size[1] <= 1:
+            raise ValueError(f"cutout_size must rise within 0 to 1, not {self.cutout_size}")
         return self
 
     def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
@@ -52,8 +54,8 @@ class Heavy(Light):
         share, angle = rng.uniform(-1, 1, 2)
         if self.saturation or self.hue:
             made = cv2.transform(made, chroma_matrix(1 + share * self.saturation, angle * self.hue))
-        if rng.random() < self.cutout:
-            top, bottom, left, right = square(size, rng.uniform(*self.hole), rng)
+        if rng.random() < self.cutout_prob:
+            top, bottom, left, right = square(size, rng.uniform(*self.cutout_size), rng)
             made[top:bottom, left:right] = cv2.mean(made)[:3]
         return made
 

@@ -27,10 +27,10 @@ class Light(Augmenter):
 
     scale: tuple[float, float] = Field((0.7, 1.0), description="share of the image's area that a crop keeps")
     ratio: tuple[float, float] = Field((3 / 4, 4 / 3), description="width to height of a crop")
-    flip: bool = Field(True, description="mirror half of the images; false for digits, text, left and right")
-    shift: float = Field(0.03, ge=0, le=1, description="largest shift, share of the crop's side")
+    hflip: bool = Field(True, description="mirror half of the images; false for digits, text, left and right")
+    translate: float = Field(0.03, ge=0, le=1, description="largest shift, share of the crop's side")
     zoom: float = Field(0.05, ge=0, lt=1, description="largest further zoom in or out, share")
-    turn: float = Field(8.0, ge=0, le=180, description="largest turn, degrees")
+    rotate: float = Field(8.0, ge=0, le=180, description="largest turn, degrees")
     brightness: float = Field(0.15, ge=0, le=1, description="largest change of brightness, share of white")
     contrast: float = Field(0.15, ge=0, lt=1, description="largest change of contrast, share")
 
@@ -62,16 +62,16 @@ class Light(Augmenter):
 
         top, left, tall, wide = crop(height, width, self.scale, self.ratio, rng)
         shift_x, shift_y, zoom, turn = rng.uniform(-1, 1, 4).tolist()
-        angle, grow = math.radians(turn * self.turn), 1 + zoom * self.zoom
-        mirror = -1 if self.flip and rng.random() < 0.5 else 1
+        angle, grow = math.radians(turn * self.rotate), 1 + zoom * self.zoom
+        mirror = -1 if self.hflip and rng.random() < 0.5 else 1
         # to the image after a turn after a mirror, in plain numbers: numpy takes three times as long
         across, down = wide / size / grow, tall / size / grow
         cosine, sine = math.cos(angle), math.sin(angle)
         (xx, xy), (yx, yy) = (across * cosine * mirror, across * sine), (-down * sine * mirror, down * cosine)
         # A pixel's centre is at + 0.5, so the middle of the result is at size / 2 - 0.5.
         half = size / 2 - 0.5
-        x = left + wide * (0.5 + shift_x * self.shift) - 0.5 - (xx + xy) * half
-        y = top + tall * (0.5 + shift_y * self.shift) - 0.5 - (yx + yy) * half
+        x = left + wide * (0.5 + shift_x * self.translate) - 0.5 - (xx + xy) * half
+        y = top + tall * (0.5 + shift_y * self.translate) - 0.5 - (yx + yy) * half
         return np.array([[xx, xy, x], [yx, yy, y]])
 
     def _light(self, rng: np.random.Generator) -> np.ndarray:

@@ -29,20 +29,20 @@ class Randaugment(Augmenter):
     operations: int = Field(2, ge=0, le=14, description="operations on an image, the paper's N")
     magnitude: int = Field(9, ge=0, le=30, description="strength of each, the paper's M")
     scale: tuple[float, float] = Field((0.35, 1.0), description="share of the image's area that a crop keeps")
-    flip: float = Field(0.5, ge=0, le=1, description="share of images that are mirrored")
-    grey: int = Field(128, ge=0, le=255, description="value of pixels from beyond the border")
+    hflip: float = Field(0.5, ge=0, le=1, description="share of images that are mirrored")
+    fill: int = Field(128, ge=0, le=255, description="value of pixels from beyond the border")
 
     def transforms(self) -> list[dict[str, Any]]:
         """The pipeline, as the config of `torchvision` would have it."""
         return [
             {"name": "RandomResizedCrop", "scale": self.scale},
-            {"name": "RandomHorizontalFlip", "p": self.flip},
+            {"name": "RandomHorizontalFlip", "p": self.hflip},
             {
                 "name": "RandAugment",
                 "num_ops": self.operations,
                 "magnitude": self.magnitude,
                 "interpolation": "bilinear",
-                "fill": [self.grey] * 3,
+                "fill": [self.fill] * 3,
             },
         ]
 

@@ -20,9 +20,9 @@ class Resize(Augmenter):
     Source: kit.images.reader.center_crop.
     """
 
-    crop_share: float = Field(1.0, gt=0, le=1, description="share of the short side that is kept")
+    center_crop: float = Field(1.0, gt=0, le=1, description="share of the short side that is kept")
 
     def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
         from kit.images.reader import center_crop
 
-        return center_crop(image, size, self.crop_share)
+        return center_crop(image, size, self.center_crop)

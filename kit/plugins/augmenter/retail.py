@@ -26,17 +26,19 @@ class Retail(Augmenter):
     these transforms with these values; cutout is DeVries and Taylor 2017; run by albumentations.
     """
 
-    flip: float = Field(0.5, ge=0, le=1, description="share of images that are mirrored")
+    hflip: float = Field(0.5, ge=0, le=1, description="share of images that are mirrored")
     quality: tuple[int, int] = Field(
         (99, 100), description="JPEG quality, 1 to 100; (60, 100) for phone photos"
     )
-    compression: float = Field(0.5, ge=0, le=1, description="share of images that are compressed")
-    shift: float = Field(0.2, ge=0, le=1, description="largest shift, share of the side")
+    compression_prob: float = Field(0.5, ge=0, le=1, description="share of images that are compressed")
+    translate: float = Field(0.2, ge=0, le=1, description="largest shift, share of the side")
     zoom: float = Field(0.2, ge=0, lt=1, description="largest zoom in or out, share")
-    turn: float = Field(10.0, ge=0, le=180, description="largest turn, degrees")
-    moved: float = Field(0.7, ge=0, le=1, description="share of images that are shifted, scaled and rotated")
-    cutout: float = Field(0.5, ge=0, le=1, description="share of images that get a hole")
-    hole: float = Field(0.4, gt=0, lt=1, description="side of the hole, share of the image's side")
+    rotate: float = Field(10.0, ge=0, le=180, description="largest turn, degrees")
+    affine_prob: float = Field(
+        0.7, ge=0, le=1, description="share of images that are shifted, scaled and rotated"
+    )
+    cutout_prob: float = Field(0.5, ge=0, le=1, description="share of images that get a hole")
+    cutout_size: float = Field(0.4, gt=0, lt=1, description="side of the hole, share of the image's side")
 
     @model_validator(mode="after")
     def _quality(self) -> Self:
@@ -46,23 +48,23 @@ class Retail(Augmenter):
 
     def transforms(self) -> list[dict[str, Any]]:
         """The pipeline, as the config of `albumentations` would have it."""
-        side = [self.hole, self.hole]
+        side = [self.cutout_size, self.cutout_size]
         return [
             {"name": "SmallestMaxSize", "area_for_downscale": "image"},
             {"name": "RandomCrop"},
-            {"name": "HorizontalFlip", "p": self.flip},
-            {"name": "ImageCompression", "quality_range": self.quality, "p": self.compression},
+            {"name": "HorizontalFlip", "p": self.hflip},
+            {"name": "ImageCompression", "quality_range": self.quality, "p": self.compression_prob},
             {
                 "name": "Affine",
-                "p": self.moved,
-                "rotate": [-self.turn, self.turn],
+                "p": self.affine_prob,
+                "rotate": [-self.rotate, self.rotate],
                 "keep_ratio": True,
                 "scale": [1 - self.zoom, 1 + self.zoom],
-                "translate_percent": [-self.shift, self.shift],
+                "translate_percent": [-self.translate, self.translate],
             },
             {
                 "name": "CoarseDropout",
-                "p": self.cutout,
+                "p": self.cutout_prob,
                 "num_holes_range": [1, 1],
                 "hole_height_range": side,
                 "hole_width_range": side,

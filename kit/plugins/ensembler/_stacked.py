@@ -19,7 +19,7 @@ class LogitStacking(Ensembler):
     fitted: ClassVar[bool] = True
 
     classes: tuple[int, ...] = Field(
-        (), description="class numbers that the fitted rows have; fit finds them"
+        (), description="fitted, do not set: class numbers that the fitted rows have"
     )
 
     def shares(self, members: Probabilities) -> Probabilities:

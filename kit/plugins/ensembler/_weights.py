@@ -23,7 +23,9 @@ class WeightedMean(Ensembler):
 
     label_kinds = ("numbers", "multi_hot")
 
-    weights: tuple[float, ...] = Field((), description="a weight a member, in their order; fit finds them")
+    weights: tuple[float, ...] = Field(
+        (), description="fitted, do not set: a weight a member, in their order"
+    )
 
     @field_validator("weights")
     @classmethod

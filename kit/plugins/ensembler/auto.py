@@ -41,8 +41,8 @@ class Auto(Ensembler):
         description="what is chosen from, the simplest first",
     )
     metric: Metric | None = Field(None, description="what decides; where none is named, the competition's")
-    scores: tuple[float, ...] = Field((), description="of the candidates, cross-fitted; fit finds them")
-    chosen: Ensembler | None = Field(None, description="the candidate chosen, fitted; fit finds it")
+    scores: tuple[float, ...] = Field((), description="fitted, do not set: of the candidates, cross-fitted")
+    chosen: Ensembler | None = Field(None, description="fitted, do not set: the candidate chosen")
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:
         return self.choose(members, truth, np.zeros(len(truth), dtype=np.int64), None)

@@ -27,13 +27,15 @@ class Boosting(LogitStacking):
     """
 
     rounds: int = Field(40, ge=1, le=1000, description="trees a class")
-    rate: float = Field(0.1, gt=0, le=1, description="share of each tree that counts")
-    leaves: int = Field(7, ge=2, le=64, description="of a tree, at most")
-    penalty: float = Field(1.0, ge=0, description="L2, of the leaves' values")
-    least: int = Field(20, ge=1, description="rows of a leaf, at least")
-    start: tuple[float, ...] = Field((), description="of each such class, before any tree; fit finds them")
+    learning_rate: float = Field(0.1, gt=0, le=1, description="share of each tree that counts")
+    max_leaves: int = Field(7, ge=2, le=64, description="of a tree, at most")
+    l2: float = Field(1.0, ge=0, description="L2, of the leaves' values")
+    min_rows_per_leaf: int = Field(20, ge=1, description="rows of a leaf, at least")
+    start: tuple[float, ...] = Field(
+        (), description="fitted, do not set: of each such class, before any tree"
+    )
     trees: tuple[tuple[tuple[Node, ...], ...], ...] = Field(
-        (), description="by round and class; fit finds them"
+        (), description="fitted, do not set: by round and class"
     )
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:
@@ -43,11 +45,11 @@ class Boosting(LogitStacking):
         if len(present) < 2:  # nothing to tell apart
             return self.model_copy(update={"classes": (), "start": (), "trees": ()})
         found = HistGradientBoostingClassifier(
-            learning_rate=self.rate,
+            learning_rate=self.learning_rate,
             max_iter=self.rounds,
-            max_leaf_nodes=self.leaves,
-            min_samples_leaf=self.least,
-            l2_regularization=self.penalty,
+            max_leaf_nodes=self.max_leaves,
+            min_samples_leaf=self.min_rows_per_leaf,
+            l2_regularization=self.l2,
             early_stopping=False,
             random_state=0,
         ).fit(log_probability_features(members), truth)

@@ -38,7 +38,7 @@ class Cutoffs(Ensembler):
         None, description="what is made best; where none is named, the competition's"
     )
     steps: int = Field(19, ge=1, le=999, description="thresholds tried for a class, evenly between 0 and 1")
-    thresholds: tuple[float, ...] = Field((), description="one a class; fit finds them")
+    thresholds: tuple[float, ...] = Field((), description="fitted, do not set: one a class")
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:
         base = self.base.fit(members, truth)

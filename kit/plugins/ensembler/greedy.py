@@ -17,8 +17,8 @@ from kit.plugins.metric.log_loss import LogLoss
 class Greedy(WeightedMean):
     """Plain mean of the members that forward selection without replacement finds.
 
-    It begins with the best member and adds the one that helps the mean most, until none helps by `least`. Log loss is
-    finer than a metric of decisions, and chooses better on few rows.
+    It begins with the best member and adds the one that helps the mean most, until none helps by `min_gain`. Log loss
+    is finer than a metric of decisions, and chooses better on few rows.
 
     Source: Molchanov et al. 2020, "Greedy Policy Search: A Simple Baseline for Learnable Test-Time Augmentation",
     algorithm 1, which chooses views by calibrated log-likelihood.
@@ -27,7 +27,7 @@ class Greedy(WeightedMean):
     fitted: ClassVar[bool] = True
 
     metric: Metric = Field(LogLoss(), description="what an addition must make better")
-    least: float = Field(1e-9, ge=0, description="gain in the metric that an addition must bring")
+    min_gain: float = Field(1e-9, ge=0, description="gain in the metric that an addition must bring")
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:
         sums = climb(self.metric, members, truth)
@@ -36,7 +36,7 @@ class Greedy(WeightedMean):
         while left:
             found = sums.costs(which=left)
             place = int(found.argmin())
-            if chosen and found[place] > cost - self.least:
+            if chosen and found[place] > cost - self.min_gain:
                 break
             cost = float(found[place])
             chosen.append(left.pop(place))

@@ -35,12 +35,12 @@ class HillClimb(WeightedMean):
     bags: int = Field(
         0, ge=0, le=1000, description="climbs over random subsets of the members; 0: one climb over all"
     )
-    share: float = Field(0.5, gt=0, le=1, description="of the members in each bag")
+    bag_fraction: float = Field(0.5, gt=0, le=1, description="of the members in each bag")
     seed: int = Field(0, ge=0, description="of the bags")
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:
         metric, count = metric_or_log_loss(self.metric, members, truth), len(members)
-        size = max(1, round(self.share * count))
+        size = max(1, round(self.bag_fraction * count))
         counts = np.zeros(count)
         for bag in range(max(self.bags, 1)):
             drawn = generator(self.seed, "bag", bag, count).permutation(count)[:size]

@@ -33,8 +33,8 @@ class Prior(Ensembler):
     metric: Metric | None = Field(
         None, description="what is made best; where none is named, the competition's"
     )
-    tau: float | None = Field(None, ge=0, le=3, description="the power; where none is given, fit finds it")
-    shares: tuple[float, ...] = Field((), description="of the rows, one a class; fit finds them")
+    tau: float | None = Field(None, ge=0, le=3, description="the power; if none is given, fit finds it")
+    shares: tuple[float, ...] = Field((), description="fitted, do not set: of the rows, one a class")
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:
         base = self.base.fit(members, truth)

@@ -25,7 +25,7 @@ class Single(Ensembler):
     fitted: ClassVar[bool] = True
 
     metric: Metric | None = Field(None, description="what decides; where none is named, the competition's")
-    member: int = Field(0, ge=0, description="the member, counted from 0; fit finds it")
+    member: int = Field(0, ge=0, description="fitted, do not set: the member, counted from 0")
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:
         costs = climb(metric_or_log_loss(self.metric, members, truth), members, truth).costs()

@@ -22,11 +22,13 @@ class Stacking(LogitStacking):
     Source: Wolpert 1992, "Stacked Generalization"; sklearn.linear_model.LogisticRegression.
     """
 
-    c: float = Field(0.03, gt=0, description="inverse strength of the L2 penalty; smaller is smoother")
-    weights_of: tuple[tuple[float, ...], ...] = Field(
-        (), description="of each such class, M x K; fit finds them"
+    inverse_l2: float = Field(
+        0.03, gt=0, description="inverse strength of the L2 penalty; smaller is smoother"
     )
-    intercepts: tuple[float, ...] = Field((), description="one each such class; fit finds them")
+    weights_of: tuple[tuple[float, ...], ...] = Field(
+        (), description="fitted, do not set: of each such class, M x K"
+    )
+    intercepts: tuple[float, ...] = Field((), description="fitted, do not set: one each such class")
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:
         from sklearn.linear_model import LogisticRegression
@@ -38,7 +40,7 @@ class Stacking(LogitStacking):
         with threadpool_limits(
             1
         ):  # the products are small: threads that wait for one another cost up to 90 times more
-            found = LogisticRegression(C=self.c, tol=1e-3, max_iter=2000).fit(
+            found = LogisticRegression(C=self.inverse_l2, tol=1e-3, max_iter=2000).fit(
                 log_probability_features(members), truth
             )
         weights, intercepts = found.coef_, found.intercept_

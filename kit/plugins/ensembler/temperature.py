@@ -29,7 +29,9 @@ class Temperature(Ensembler):
     fitted: ClassVar[bool] = True
 
     base: Ensembler = Field(Mean(), description="what blends the calibrated members")
-    temperatures: tuple[float, ...] = Field((), description="one a member, above 1 less sure; fit finds them")
+    temperatures: tuple[float, ...] = Field(
+        (), description="fitted, do not set: one a member, above 1 less sure"
+    )
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:
         found = tuple(best_temperature(member, truth) for member in members)

@@ -36,13 +36,15 @@ class Thresholds(Ensembler):
     metric: Metric | None = Field(
         None, description="what is made best; where none is named, the competition's"
     )
-    most: float = Field(4.0, gt=1, le=100, description="the largest factor; the smallest is 1 / most")
-    factors: tuple[float, ...] = Field((), description="one a class; fit finds them")
+    max_factor: float = Field(
+        4.0, gt=1, le=100, description="the largest factor; the smallest is 1 / max_factor"
+    )
+    factors: tuple[float, ...] = Field((), description="fitted, do not set: one a class")
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:
         base = self.base.fit(members, truth)
         factors = best_factors(
-            metric_or_log_loss(self.metric, members, truth), base.blend(members), truth, self.most
+            metric_or_log_loss(self.metric, members, truth), base.blend(members), truth, self.max_factor
         )
         return self.model_copy(update={"base": base, "factors": tuple(factors.tolist())})
 

@@ -17,7 +17,7 @@ class MajorityVote(Ensembler):
     Source: the plurality vote, Kuncheva 2004, "Combining Pattern Classifiers", section 4.2.
     """
 
-    ties: float = Field(
+    tie_break_weight: float = Field(
         0.001,
         gt=0,
         lt=0.5,

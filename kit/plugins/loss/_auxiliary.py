@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class AuxiliaryLoss(Loss):
-    """The base's loss of the logits + weight * what the unit vectors of the batch cost among each other.
+    """The base's loss of the logits + auxiliary_weight * what the unit vectors of the batch cost among each other.
 
     The batch must hold several rows of a class: sampler=m_per_class.
     """
@@ -23,7 +23,7 @@ class AuxiliaryLoss(Loss):
     splittable: ClassVar[bool] = False
 
     base: Loss = Field(CrossEntropy(), description="the classifier's loss, of logits")
-    weight: float = Field(1.0, gt=0, description="of the comparison, beside the classifier's 1")
+    auxiliary_weight: float = Field(1.0, gt=0, description="of the comparison, beside the classifier's 1")
 
     names: tuple[str, ...] = bound_field()
 
@@ -40,7 +40,7 @@ class AuxiliaryLoss(Loss):
 
     def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
         width = self._width()
-        return self.base.rows(outputs[:, :width], labels) + self.weight * self.among(
+        return self.base.rows(outputs[:, :width], labels) + self.auxiliary_weight * self.among(
             outputs[:, width:], labels
         )
 

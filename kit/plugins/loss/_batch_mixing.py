@@ -24,7 +24,7 @@ class BatchMixing(Loss):
     base: Loss = Field(CrossEntropy(), description="the loss that both labels are measured with")
     alpha: float = Field(1.0, gt=0, description="both parameters of the Beta distribution of the share kept")
     probability: float = Field(1.0, ge=0, le=1, description="share of the batches that are mixed")
-    until: float = Field(
+    stop_after: float = Field(
         1.0, ge=0, le=1, description="share of the run after which nothing is mixed any more"
     )
 
@@ -36,7 +36,7 @@ class BatchMixing(Loss):
         self, images: Tensor, labels: Tensor, rng: np.random.Generator, progress: float = 0.0
     ) -> tuple[Tensor, list[tuple[float, Tensor]]]:
         images, shares = self.base.mix(images, labels, rng, progress)
-        if rng.random() >= self.probability or progress >= self.until:
+        if rng.random() >= self.probability or progress >= self.stop_after:
             return images, shares
         import torch
 

@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 class Asymmetric(Binary):
     """Focal binary cross-entropy that focuses more on negatives than on positives, and drops the easiest negatives.
 
-    With p the sigmoid and p_m = max(p - shift, 0): a yes costs (1 - p)^gamma_yes * -log p, a no
-    p_m^gamma_no * -log(1 - p_m). With both gammas and the shift 0 it is bce.
+    With p the sigmoid and p_m = max(p - clip, 0): a yes costs (1 - p)^gamma_pos * -log p, a no
+    p_m^gamma_neg * -log(1 - p_m). With both gammas and the clip 0 it is bce.
 
     Source: Ridnik et al. 2021, "Asymmetric Loss For Multi-Label Classification", equations 4 to 7;
     timm.loss.AsymmetricLossMultiLabel.
     """
 
-    gamma_no: float = Field(4.0, ge=0, le=20, description="how little a no that is told right counts")
-    gamma_yes: float = Field(0.0, ge=0, le=20, description="how little a yes that is told right counts")
-    shift: float = Field(0.05, ge=0, lt=1, description="m, noes of less probability cost nothing")
+    gamma_neg: float = Field(4.0, ge=0, le=20, description="how little a no that is told right counts")
+    gamma_pos: float = Field(0.0, ge=0, le=20, description="how little a yes that is told right counts")
+    clip: float = Field(0.05, ge=0, lt=1, description="m, noes of less probability cost nothing")
 
     def costs(self, outputs: Tensor, targets: Tensor) -> Tensor:
         from torch.nn import functional
 
         yes, no = -functional.logsigmoid(outputs), functional.softplus(outputs)
-        if self.shift:
-            no = -(-(outputs.sigmoid() - self.shift).clamp(min=0)).log1p()
-        return targets * _focus(yes, self.gamma_yes) + (1 - targets) * _focus(no, self.gamma_no)
+        if self.clip:
+            no = -(-(outputs.sigmoid() - self.clip).clamp(min=0)).log1p()
+        return targets * _focus(yes, self.gamma_pos) + (1 - targets) * _focus(no, self.gamma_neg)
 
 
 def _focus(cost: Tensor, gamma: float) -> Tensor:

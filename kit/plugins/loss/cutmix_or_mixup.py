@@ -21,11 +21,11 @@ class CutmixOrMixup(BatchMixing):
     Source: Wightman et al. 2021, "ResNet strikes back", section 4 (mixup alpha 0.1 to 0.2, cutmix 1, either a batch).
     """
 
-    cutmix: float = Field(0.5, ge=0, le=1, description="share of the mixed batches that are cut")
+    cutmix_prob: float = Field(0.5, ge=0, le=1, description="share of the mixed batches that are cut")
     alpha: float = Field(1.0, gt=0, description="of cutmix")
     mixup_alpha: float = Field(0.2, gt=0, description="of mixup")
 
     def blend(self, images: Tensor, others: Tensor, rng: np.random.Generator) -> Mixed:
-        if rng.random() < self.cutmix:
+        if rng.random() < self.cutmix_prob:
             return Cutmix(alpha=self.alpha).blend(images, others, rng)
         return Mixup(alpha=self.mixup_alpha).blend(images, others, rng)

@@ -30,7 +30,7 @@ class Distillation(Loss):
 
     base: Loss = Field(CrossEntropy(), description="the loss of the label")
     temperature: float = Field(2.0, gt=0, le=100, description="T; above 1 small probabilities count more")
-    weight: float = Field(0.5, ge=0, le=1, description="w, the teacher's share of the loss")
+    teacher_weight: float = Field(0.5, ge=0, le=1, description="w, the teacher's share of the loss")
 
     def takes_labels(self, labels: LabelKind) -> bool:
         return self.base.takes_labels("numbers") if labels == "taught" else super().takes_labels(labels)
@@ -44,5 +44,5 @@ class Distillation(Loss):
         ).log_softmax(1)
         target = (teacher.clamp(min=MIN_PROBABILITY).log() / self.temperature).log_softmax(1)
         apart = self.temperature**2 * (target.exp() * (target - student)).sum(1)
-        mixed = (1 - self.weight) * own + self.weight * apart
+        mixed = (1 - self.teacher_weight) * own + self.teacher_weight * apart
         return mixed.where(teacher.sum(1) > 0, own)

@@ -30,7 +30,7 @@ class GroupSmoothing(Loss):
     label_kinds = ("numbers", "soft")
 
     smoothing: float = Field(0.1, ge=0, lt=1, description="e, the share that the true class gives up")
-    within: float = Field(0.8, ge=0, le=1, description="g, the part of e that stays in the shape group")
+    within_group: float = Field(0.8, ge=0, le=1, description="g, the part of e that stays in the shape group")
     groups: tuple[str, ...] = bound_field()
 
     def with_classes(self, classes: Classes) -> Self:
@@ -48,7 +48,7 @@ class GroupSmoothing(Loss):
         rows = []
         for true, group in enumerate(self.groups):
             others = [k for k, other in enumerate(self.groups) if other == group and k != true]
-            within = self.within if others else 0.0
+            within = self.within_group if others else 0.0
             row = [self.smoothing * (1 - within) / count] * count
             row[true] += 1 - self.smoothing
             for k in others:

@@ -31,7 +31,7 @@ class MetricLearning(AuxiliaryLoss):
     "Multi-Similarity Loss with General Pair Weighting", with its miner.
     """
 
-    of: Spec = Field(
+    loss: Spec = Field(
         {"name": "MultiSimilarityLoss"}, description="the library's loss, its name and arguments"
     )
     miner: Spec | None = Field({"name": "MultiSimilarityMiner"}, description="its miner likewise, or null")
@@ -39,14 +39,14 @@ class MetricLearning(AuxiliaryLoss):
     @model_validator(mode="after")
     def _build(self) -> Self:
         if importlib.util.find_spec("pytorch_metric_learning") is not None:
-            _make("losses", _freeze(self.of))
+            _make("losses", _freeze(self.loss))
             if self.miner is not None:
                 _make("miners", _freeze(self.miner))
         return self
 
     def among(self, vectors: Tensor, labels: Tensor) -> Tensor:
         picked = None if self.miner is None else _make("miners", _freeze(self.miner))(vectors, labels)
-        found: Tensor = _make("losses", _freeze(self.of))(vectors, labels, picked)
+        found: Tensor = _make("losses", _freeze(self.loss))(vectors, labels, picked)
         return found
 
 

@@ -17,11 +17,11 @@ class DatabaseAugmentation(Reranker):
     winners, weights logspace(0, -1.5, 10).
     """
 
-    top: int = Field(10, ge=2, description="how many images make one, itself among them")
+    neighbours_averaged: int = Field(10, ge=2, description="how many images make one, itself among them")
     decay: float = Field(1.5, ge=0, description="the last one weighs 10^-decay")
 
     def search(self, queries: np.ndarray, gallery: np.ndarray, k: int, inner: Search) -> Neighbours:
-        top = min(self.top, len(gallery))
+        top = min(self.neighbours_averaged, len(gallery))
         rows = nearest_excluding_self(gallery, top - 1, inner).rows
-        weights = np.logspace(0, -self.decay, self.top, dtype=np.float32)[1:top]
+        weights = np.logspace(0, -self.decay, self.neighbours_averaged, dtype=np.float32)[1:top]
         return inner(queries, directions(gallery, gallery, rows, np.broadcast_to(weights, rows.shape)), k)

@@ -16,7 +16,7 @@ from kit.kinds import Reranker, bound_field
 
 
 class Pairs(Reranker):
-    """Sorts the `top` nearest images by the probability of the same class that `kit pairs` has learned.
+    """Sorts the `top_k` nearest images by the probability of the same class that `kit pairs` has learned.
 
     A held-out row's neighbours are judged by what was learned in the other folds. Similarities become probabilities.
 
@@ -24,7 +24,7 @@ class Pairs(Reranker):
     """
 
     model: str = Field("", description="the file of kit pairs, such as runs/r/pairs/plain.json")
-    top: int = Field(50, ge=1, description="how many of the nearest are judged")
+    top_k: int = Field(50, ge=1, description="how many of the nearest are judged")
 
     home: Path | None = bound_field(None)
     fold: int | None = bound_field(None)
@@ -39,7 +39,7 @@ class Pairs(Reranker):
         return self.model_copy(update={"fold": fold})
 
     def search(self, queries: np.ndarray, gallery: np.ndarray, k: int, inner: Search) -> Neighbours:
-        found = inner(queries, gallery, min(max(self.top, k), len(gallery)))
+        found = inner(queries, gallery, min(max(self.top_k, k), len(gallery)))
         judge = self._judge()
         if judge is None:
             return Neighbours(found.similarities[:, :k], found.rows[:, :k])

@@ -11,16 +11,16 @@ from kit.plugins.reranker._directions import directions
 
 
 class QueryExpansion(Reranker):
-    """Searches with the sum of a query and its `top` nearest images, each weighted by its cosine^`alpha`.
+    """Searches with the sum of a query and its `neighbours_averaged` nearest images, weighted by cosine^`alpha`.
 
     Source: Radenovic, Tolias and Chum 2019, "Fine-tuning CNN Image Retrieval with No Human Annotation", section 3.4
     (alpha-weighted query expansion); alpha 0 is the mean of Chum et al. 2007.
     """
 
-    top: int = Field(5, ge=1, description="how many images join the query")
+    neighbours_averaged: int = Field(5, ge=1, description="how many images join the query")
     alpha: float = Field(3.0, ge=0, description="power of their cosines; 0 counts all alike")
 
     def search(self, queries: np.ndarray, gallery: np.ndarray, k: int, inner: Search) -> Neighbours:
-        found = inner(queries, gallery, min(self.top, len(gallery)))
+        found = inner(queries, gallery, min(self.neighbours_averaged, len(gallery)))
         weights = np.maximum(found.similarities, 0) ** np.float32(self.alpha)
         return inner(directions(queries, gallery, found.rows, weights), gallery, k)

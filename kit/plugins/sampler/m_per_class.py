@@ -13,29 +13,30 @@ if TYPE_CHECKING:
 
 
 class MPerClass(Sampler):
-    """Blocks of `classes` different classes with `m` rows each. A block is a batch if batch_size = m * classes.
+    """Blocks of `classes_per_block` different classes with `rows_per_class` rows each.
 
-    An epoch is the whole blocks nearest to the table's length, at least one. Each block takes the classes, and of a
-    class the rows, that were shown least, at random among equals; a row is in a block twice only where its class has
-    fewer than m. A table of fewer classes makes blocks of them all.
+    If batch_size is rows_per_class * classes_per_block, a block is a batch. An epoch is the whole blocks nearest to the
+    table's length, at least one. Each block takes the classes, and of a class the rows, that were shown least, at
+    random among equals; a row is in a block twice only where its class has fewer than rows_per_class. A table of fewer
+    classes makes blocks of them all.
 
     Source: the batches of P classes with K images of Hermans et al. 2017, "In Defense of the Triplet Loss for Person
     Re-Identification", section 2; MPerClassSampler of pytorch-metric-learning.
     """
 
-    m: int = Field(4, ge=1, description="rows of a class in a block")
-    classes: int = Field(8, ge=1, description="classes in a block")
+    rows_per_class: int = Field(4, ge=1, description="rows of a class in a block")
+    classes_per_block: int = Field(8, ge=1, description="classes in a block")
 
     def order(self, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         import numpy as np
 
         rows = [np.flatnonzero(labels == name) for name in np.unique(labels)]
-        wide = min(self.classes, len(rows))
+        wide = min(self.classes_per_block, len(rows))
         shown, seen = [np.zeros(len(each), int) for each in rows], np.zeros(len(rows), int)
         blocks = []
-        for _ in range(max(round(len(labels) / (self.m * wide)), 1)):
+        for _ in range(max(round(len(labels) / (self.rows_per_class * wide)), 1)):
             for name in least(seen, wide, rng):
-                blocks.append(rows[name][least(shown[name], self.m, rng)])
+                blocks.append(rows[name][least(shown[name], self.rows_per_class, rng)])
         return np.concatenate(blocks)
 
 

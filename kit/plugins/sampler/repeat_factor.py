@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 
 class RepeatFactor(Sampler):
-    """Every row at least once per epoch, and sqrt(share / f) times if a share f of the rows has its rarest class.
+    """Every row at least once per epoch, and sqrt(t / f) times if a fraction f of the rows has its rarest class.
 
-    Where that is no whole number, a draw in every epoch says which rows come once more. Rows without a label come once.
+    t is `frequency_threshold`. Where that is no whole number, a draw in every epoch says which rows come once more.
+    Rows without a label come once.
 
     Source: Gupta, Dollar and Girshick 2019, "LVIS: A Dataset for Large Vocabulary Instance Segmentation", repeat factor
     sampling.
@@ -23,7 +24,7 @@ class RepeatFactor(Sampler):
 
     label_kinds = ("numbers", "multi_hot")
 
-    share: float | None = Field(
+    frequency_threshold: float | None = Field(
         None,
         gt=0,
         le=1,

@@ -13,11 +13,11 @@ from kit.plugins.scorer._scores import best_of
 from kit.plugins.scorer.power import Power
 from kit.plugins.scorer.product import classifier
 
-SHARES = tuple(number / 10 for number in range(11))  # of the neighbours, that are tried
+WEIGHTS_TRIED = tuple(number / 10 for number in range(11))
 
 
 class Mixture(Scorer):
-    """share * (another scorer's probabilities) + (1 - share) * (the classifier's).
+    """w * (another scorer's probabilities) + (1 - w) * (the classifier's), w the `neighbour_weight`.
 
     Source: half and half won Happywhale 2022 (Whale and Dolphin Identification): .5 nearest neighbours + .5 logits.
     """
@@ -26,8 +26,8 @@ class Mixture(Scorer):
     takes_probabilities: ClassVar[bool] = True
 
     base: Scorer = Field(Power(), description="which scorer's probabilities are mixed in")
-    share: float | None = Field(
-        0.5, ge=0, le=1, description="of the neighbours; fit finds it where it is null"
+    neighbour_weight: float | None = Field(
+        0.5, ge=0, le=1, description="of the neighbours' probabilities; if null, fit finds it"
     )
     metric: Metric | None = Field(
         None, description="what is made best; where none is named, the competition's"
@@ -38,12 +38,12 @@ class Mixture(Scorer):
 
     def fit(self, near: RetrievedNeighbours, truth: Targets) -> Self:
         fitted = self.model_copy(update={"base": self.base.fit(near, truth)})
-        if self.share is not None:
+        if self.neighbour_weight is not None:
             return fitted
-        tried = (fitted.model_copy(update={"share": share}) for share in SHARES)
+        tried = (fitted.model_copy(update={"neighbour_weight": weight}) for weight in WEIGHTS_TRIED)
         return best_of(tried, near, truth, self.metric)
 
     def score(self, near: RetrievedNeighbours) -> np.ndarray:
-        share = 0.5 if self.share is None else self.share
-        mixed: np.ndarray = share * self.base.score(near) + (1 - share) * classifier(near)
+        weight = 0.5 if self.neighbour_weight is None else self.neighbour_weight
+        mixed: np.ndarray = weight * self.base.score(near) + (1 - weight) * classifier(near)
         return mixed

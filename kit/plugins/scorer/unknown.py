@@ -21,7 +21,7 @@ class Unknown(Scorer):
 
     A row whose nearest image is less similar than the threshold is answered with `label`; in a ranked answer the label
     stands between the classes that are more similar and those that are less. The threshold is found on out-of-fold
-    rows, or set so that `share` of the rows to be answered lie below it. Rows of the label are in no gallery.
+    rows, or set so that `unknown_rate` of the rows to be answered lie below it. Rows of the label are in no gallery.
 
     Source: Happywhale 2022 (Whale and Dolphin Identification), where the threshold was bisected until 16.5 % of the
     test rows were new.
@@ -33,7 +33,7 @@ class Unknown(Scorer):
     threshold: float | None = Field(
         None, ge=-1, le=1, description="least similarity; fit finds it where none is given"
     )
-    share: float | None = Field(None, gt=0, lt=1, description="of rows that are expected to be of the label")
+    unknown_rate: float | None = Field(None, gt=0, lt=1, description="expected fraction of rows of the label")
     k: int = Field(50, ge=1, description="how many neighbours are looked at")
     power: float = Field(9.0, gt=0, le=1000, description="of similarities and threshold")
     metric: Metric | None = Field(
@@ -44,8 +44,8 @@ class Unknown(Scorer):
 
     @model_validator(mode="after")
     def _one_rule(self) -> Self:
-        if self.threshold is not None and self.share is not None:
-            raise ValueError("either threshold or share")
+        if self.threshold is not None and self.unknown_rate is not None:
+            raise ValueError("either threshold or unknown_rate")
         return self
 
     def neighbours(self) -> int:
@@ -66,7 +66,7 @@ class Unknown(Scorer):
             raise ConfigError(
                 f"no training row is of class {self.label!r}, so no threshold can be found on them",
                 code="C29",
-                hint=f"--scorer '{self._with(share=0.1)}', with the share of test rows that you expect",
+                hint=f"--scorer '{self._with(unknown_rate=0.1)}', with the fraction of the test rows that you expect",
             )
         values = np.unique(np.quantile(best, np.linspace(0, 1, THRESHOLDS_TRIED)).clip(-1, 1))
         tried = (self.model_copy(update={"threshold": float(value)}) for value in values)
@@ -80,8 +80,8 @@ class Unknown(Scorer):
 
     def _least(self, near: RetrievedNeighbours) -> float:
         """The similarity below which a row is of the label."""
-        if self.share is not None:
-            return float(np.quantile(near.similarities[:, 0], self.share))
+        if self.unknown_rate is not None:
+            return float(np.quantile(near.similarities[:, 0], self.unknown_rate))
         return 0.5 if self.threshold is None else self.threshold
 
     def _place(self, near: RetrievedNeighbours) -> int:

@@ -65,7 +65,7 @@ def check_groups(table: Table, folds: int, by_share: bool = False) -> None:
 
 def _fewer(most: int, by_share: bool) -> str:
     """The override that asks for at most so many folds."""
-    return f"splitter.share={1 / most:.4g}" if by_share else f"splitter.folds={most}"
+    return f"splitter.holdout_fraction={1 / most:.4g}" if by_share else f"splitter.folds={most}"
 
 
 def random_state(rng: np.random.Generator) -> int:

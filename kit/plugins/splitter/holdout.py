@@ -31,19 +31,19 @@ class Holdout(Splitter):
 
     label_kinds = ("numbers", "multi_hot")
 
-    share: float = Field(0.2, ge=0.05, le=0.95, description="part of the rows that is held out")
+    holdout_fraction: float = Field(0.2, ge=0.05, le=0.95, description="part of the rows that is held out")
     stratified: bool = Field(True, description="keep the classes' shares")
 
     def split(self, table: Table, rng: np.random.Generator) -> FoldNumbers:
         import numpy as np
 
-        part = Fraction(self.share).limit_denominator(20)
+        part = Fraction(self.holdout_fraction).limit_denominator(20)
         check_rows(table, part.denominator, self.stratified, by_share=True)
         if table.groups is not None:
             check_groups(table, part.denominator, by_share=True)
         if self.stratified and table.is_multi_label:
             counts, sizes, unit = clusters(table)
-            place = dealt_by_labels(counts, sizes, np.array([self.share, 1 - self.share]), rng)
+            place = dealt_by_labels(counts, sizes, np.array([self.holdout_fraction, 1 - self.holdout_fraction]), rng)
             numbers: np.ndarray = np.where(place == 0, np.int64(0), np.int64(-1))[unit][:, None]
             return numbers
         numbers = self._numbers(table, part.denominator, random_state(rng))

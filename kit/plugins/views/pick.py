@@ -19,25 +19,25 @@ class Pick(Views):
     Source: the product of transforms that ttach.Compose makes of a set.
     """
 
-    of: Views = Field(Plain(), description="the set")
-    numbers: tuple[int, ...] = Field((0,), min_length=1, description="which of its views")
+    base: Views = Field(Plain(), description="the set")
+    view_indices: tuple[int, ...] = Field((0,), min_length=1, description="which of its views")
 
     def views(self) -> list[Any]:
         import ttach
 
         from kit.plugins.views._subset import SubsetView
 
-        known = [transformer.augment_image for transformer in ttach.Compose(self.of.views())]
-        wrong = [number for number in self.numbers if not 0 <= number < len(known)]
+        known = [transformer.augment_image for transformer in ttach.Compose(self.base.views())]
+        wrong = [number for number in self.view_indices if not 0 <= number < len(known)]
         if wrong:
-            name = self.of.plugin_name()
+            name = self.base.plugin_name()
             raise ConfigError(
                 f"views {name!r} have no number {wrong[0]}: they are 0 to {len(known) - 1}", code="C12"
             )
-        return [SubsetView([known[number] for number in self.numbers])]
+        return [SubsetView([known[number] for number in self.view_indices])]
 
     def sizes(self, size: int) -> list[int]:
-        return self.of.sizes(size)
+        return self.base.sizes(size)
 
     def slug(self) -> str:
-        return "-".join([self.of.slug(), *map(str, self.numbers)])
+        return "-".join([self.base.slug(), *map(str, self.view_indices)])

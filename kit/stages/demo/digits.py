@@ -26,7 +26,7 @@ DEMO_CONFIG: dict[str, Any] = {
     },
     "metric": "macro_f1",
     "splitter": {"name": "stratified_kfold", "folds": 3},
-    "augmenter": {"name": "light", "flip": False},
+    "augmenter": {"name": "light", "hflip": False},
     "backbone": {"name": "small", "width": 24},
     "loss": {"name": "label_smoothing", "smoothing": 0.05},
     "optimizer": {"name": "adamw", "lr": 0.003},

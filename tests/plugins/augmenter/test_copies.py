@@ -26,19 +26,19 @@ def seen(augmenter: Augmenter, image: np.ndarray, fold: int = 0, epochs: int = 1
 @pytest.mark.parametrize("count", [1, 3, 6])
 def test_exactly_count_and_one_images_of_a_row_ever_occur_and_the_row_itself_is_one(count: int) -> None:
     for image in IMAGES:
-        found = seen(Copies(count=count), image)
+        found = seen(Copies(variants=count), image)
         assert len(found) == count + 1
         assert center_crop(image, 16).tobytes() in found
 
 
 def test_each_of_them_is_as_likely() -> None:
-    found = seen(Copies(count=3), IMAGES[0], epochs=800)
+    found = seen(Copies(variants=3), IMAGES[0], epochs=800)
     assert sum(found.values()) == 800
     assert all(150 < times < 250 for times in found.values())
 
 
 def test_epochs_draw_among_them() -> None:
-    one = Copies(count=3)
+    one = Copies(variants=3)
     epochs = [
         tuple(
             one(image, 16, generator(0, "augment", 0, epoch, row, 0)).tobytes()
@@ -50,7 +50,7 @@ def test_epochs_draw_among_them() -> None:
 
 
 def test_every_fold_and_process_has_the_same_copies() -> None:
-    one = Copies(count=4)
+    one = Copies(variants=4)
     assert set(seen(one, IMAGES[0], fold=0)) == set(seen(one, IMAGES[0], fold=1))
     again = pickle.loads(pickle.dumps(one))
     assert set(seen(again, IMAGES[0])) == set(seen(one, IMAGES[0]))
@@ -68,7 +68,11 @@ def test_another_row_another_seed_and_another_number_have_other_copies() -> None
 
 
 def test_any_augmenter_may_make_them() -> None:
-    spec = {"name": "copies", "count": 7, "base": {"name": "flips", "quarter_turns": True, "vertical": True}}
+    spec = {
+        "name": "copies",
+        "variants": 7,
+        "base": {"name": "flips", "quarter_turns": True, "vertical": True},
+    }
     square = np.ascontiguousarray(IMAGES[0][:, :20])
     found = seen(Augmenter.open(spec), square)
     turned = center_crop(square, 16)
@@ -84,4 +88,4 @@ def test_options_of_the_default_base_can_be_set_and_are_checked() -> None:
     with pytest.raises(ConfigError, match="base.transforms"):
         Copies.open({"name": "copies", "base": {"transforms": [{"name": "Blurr"}]}})
     with pytest.raises(ConfigError, match="greater than or equal to 1"):
-        Copies.open({"name": "copies", "count": 0})
+        Copies.open({"name": "copies", "variants": 0})

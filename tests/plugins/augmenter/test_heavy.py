@@ -11,7 +11,7 @@ from kit.errors import ConfigError
 from kit.plugins.augmenter.heavy import Heavy, chroma_matrix, square
 from kit.plugins.augmenter.light import Light
 
-PLAIN = {"saturation": 0, "hue": 0, "cutout": 0}
+PLAIN = {"saturation": 0, "hue": 0, "cutout_prob": 0}
 
 
 def drawn(height: int = 48, width: int = 48) -> np.ndarray:
@@ -54,16 +54,16 @@ def test_the_hole_has_the_mean_colour_and_the_side_that_was_asked_for() -> None:
     still = {
         "scale": (1, 1),
         "ratio": (1, 1),
-        "flip": False,
-        "shift": 0,
+        "hflip": False,
+        "translate": 0,
         "zoom": 0,
-        "turn": 0,
+        "rotate": 0,
         "brightness": 0,
         "contrast": 0,
         "saturation": 0,
         "hue": 0,
     }
-    heavy = Heavy.from_options({**still, "cutout": 1, "hole": (0.25, 0.25)})
+    heavy = Heavy.from_options({**still, "cutout_prob": 1, "cutout_size": (0.25, 0.25)})
     image = drawn()
     for number in range(10):
         made = heavy(image, 48, generator(number))
@@ -85,7 +85,7 @@ def test_the_holes_centre_is_uniform_and_it_is_clipped_at_the_border() -> None:
 
 
 def test_half_of_the_images_have_a_hole() -> None:
-    with_hole, without = (Heavy.from_options({"cutout": share}) for share in (0.5, 0))
+    with_hole, without = (Heavy.from_options({"cutout_prob": share}) for share in (0.5, 0))
     image = drawn(16, 16)
     differ = sum(
         not np.array_equal(with_hole(image, 16, generator(n)), without(image, 16, generator(n)))
@@ -96,6 +96,6 @@ def test_half_of_the_images_have_a_hole() -> None:
 
 def test_ranges_that_fall_are_refused() -> None:
     with pytest.raises(ConfigError, match="hole must rise"):
-        Heavy.open({"name": "heavy", "hole": [0.5, 0.1]})
+        Heavy.open({"name": "heavy", "cutout_size": [0.5, 0.1]})
     with pytest.raises(ConfigError, match="scale must rise"):
         Heavy.open({"name": "heavy", "scale": [1.0, 0.5]})

@@ -17,7 +17,7 @@ from kit.plugins.augmenter.light import Light, crop
 from kit.plugins.augmenter.resize import Resize
 
 STILL: dict[str, Any] = {
-    "scale": (1, 1), "ratio": (1, 1), "flip": False, "shift": 0, "zoom": 0, "turn": 0, "brightness": 0,
+    "scale": (1, 1), "ratio": (1, 1), "hflip": False, "translate": 0, "zoom": 0, "rotate": 0, "brightness": 0,
     "contrast": 0,
 }  # fmt: skip
 
@@ -48,13 +48,13 @@ def test_without_any_strength_a_square_image_stays_as_it_is() -> None:
 
 def test_flip_alone_mirrors() -> None:
     image = drawn(48, 48)
-    made = Light(**{**STILL, "flip": True})(image, 48, Extreme(upper=False))  # type: ignore[arg-type]
+    made = Light(**{**STILL, "hflip": True})(image, 48, Extreme(upper=False))  # type: ignore[arg-type]
     assert np.array_equal(made, image[:, ::-1])
 
 
 def test_half_of_the_images_are_mirrored() -> None:
     image = drawn(8, 8)
-    light = Light(**{**STILL, "flip": True})
+    light = Light(**{**STILL, "hflip": True})
     mirrored = sum(np.array_equal(light(image, 8, generator(n)), image[:, ::-1]) for n in range(400))
     assert 160 < mirrored < 240
 
@@ -78,7 +78,7 @@ def test_a_long_way_down_is_taken_by_area_so_nothing_aliases() -> None:
 
 
 def test_the_map_turns_about_the_middle_of_the_crop() -> None:
-    light = Light(**{**STILL, "turn": 90})
+    light = Light(**{**STILL, "rotate": 90})
     matrix = light.matrix(40, 40, 40, Extreme(upper=True))  # type: ignore[arg-type]
     assert matrix @ [19.5, 19.5, 1] == pytest.approx([19.5, 19.5])
     corners = [(matrix @ [x, y, 1]).round(6).tolist() for x, y in ((0, 0), (39, 0))]
@@ -86,7 +86,7 @@ def test_the_map_turns_about_the_middle_of_the_crop() -> None:
 
 
 def test_shift_and_zoom_are_shares_of_the_crop() -> None:
-    light = Light(**{**STILL, "shift": 0.25, "zoom": 0.5})
+    light = Light(**{**STILL, "translate": 0.25, "zoom": 0.5})
     matrix = light.matrix(40, 40, 20, Extreme(upper=True))  # type: ignore[arg-type]
     assert matrix @ [9.5, 9.5, 1] == pytest.approx([29.5, 29.5])  # the middle, a quarter of 40 further
     assert matrix[0, 0] == pytest.approx(40 / 20 / 1.5)
@@ -136,7 +136,7 @@ def test_ranges_that_fall_are_refused() -> None:
 
 def test_resize_is_the_geometry_of_prediction() -> None:
     image = drawn(40, 60)
-    assert np.array_equal(Resize(crop_share=0.8)(image, 32, generator(0)), center_crop(image, 32, 0.8))
+    assert np.array_equal(Resize(center_crop=0.8)(image, 32, generator(0)), center_crop(image, 32, 0.8))
 
 
 def test_flips_gives_the_eight_forms_of_a_square_and_only_those() -> None:

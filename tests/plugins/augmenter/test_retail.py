@@ -14,7 +14,7 @@ from kit.core.randomness import generator
 from kit.errors import ConfigError
 from kit.plugins.augmenter.retail import Retail
 
-STILL: dict[str, Any] = {"flip": 0, "compression": 0, "moved": 0, "cutout": 0}
+STILL: dict[str, Any] = {"hflip": 0, "compression_prob": 0, "affine_prob": 0, "cutout_prob": 0}
 
 
 def drawn(height: int, width: int) -> np.ndarray:
@@ -52,13 +52,13 @@ def test_without_any_strength_a_square_is_cut_out_of_the_image() -> None:
 
 def test_flip_alone_mirrors() -> None:
     image = drawn(32, 32)
-    made = Retail.from_options({**STILL, "flip": 1})(image, 32, generator(0))
+    made = Retail.from_options({**STILL, "hflip": 1})(image, 32, generator(0))
     assert np.array_equal(made, image[:, ::-1])
 
 
 def test_compression_is_what_cv2_does_at_that_quality() -> None:
     image = drawn(32, 32)
-    made = Retail.from_options({**STILL, "compression": 1, "quality": (20, 20)})(image, 32, generator(0))
+    made = Retail.from_options({**STILL, "compression_prob": 1, "quality": (20, 20)})(image, 32, generator(0))
     _, coded = cv2.imencode(
         ".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 20]
     )  # red for blue, as the library does
@@ -69,7 +69,9 @@ def test_compression_is_what_cv2_does_at_that_quality() -> None:
 def test_the_hole_is_black_and_has_the_side_that_was_asked_for() -> None:
     image = np.full((40, 40, 3), 200, np.uint8)
     for number in range(10):
-        made = Retail.from_options({**STILL, "cutout": 1, "hole": 0.25})(image, 40, generator(number))
+        made = Retail.from_options({**STILL, "cutout_prob": 1, "cutout_size": 0.25})(
+            image, 40, generator(number)
+        )
         assert sorted(np.unique(made)) == [0, 200]
         assert (made == 0).all(axis=2).sum() == 100
 
@@ -77,7 +79,7 @@ def test_the_hole_is_black_and_has_the_side_that_was_asked_for() -> None:
 def test_shift_scale_and_rotate_stay_within_their_limits() -> None:
     image = np.zeros((101, 101, 3), np.uint8)
     cv2.circle(image, (50, 50), 4, (255, 255, 255), -1)
-    moved = Retail.from_options({**STILL, "moved": 1, "shift": 0.1, "zoom": 0, "turn": 0})
+    moved = Retail.from_options({**STILL, "affine_prob": 1, "translate": 0.1, "zoom": 0, "rotate": 0})
     places = [np.argwhere(moved(image, 101, generator(n))[..., 0] > 127).mean(axis=0) - 50 for n in range(60)]
     assert np.abs(places).max() <= 10.5
     assert np.abs(places).max() > 8

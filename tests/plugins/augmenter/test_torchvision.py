@@ -68,7 +68,7 @@ def test_randaugment_is_torchvisions_after_a_crop_and_a_flip() -> None:
 
 
 def test_randaugment_without_operations_is_crop_and_flip_and_more_of_them_change_more() -> None:
-    none, few, many = (Randaugment(operations=n, scale=(1, 1), flip=0) for n in (0, 1, 6))
+    none, few, many = (Randaugment(operations=n, scale=(1, 1), hflip=0) for n in (0, 1, 6))
     still = opened({**CROP, "scale": [1, 1]})
     square = IMAGE[:, :40]
     for number in range(5):

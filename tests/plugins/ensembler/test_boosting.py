@@ -24,7 +24,7 @@ def drawn(rows: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarra
 @pytest.mark.parametrize("classes", [2, 4])
 def test_it_is_scikit_learns_boosting_without_scikit_learn(classes: int) -> None:
     members, truth = drawn(300, classes)
-    made = Ensembler.open({"name": "boosting", "rounds": 8, "rate": 0.3}).fit(members, truth)
+    made = Ensembler.open({"name": "boosting", "rounds": 8, "learning_rate": 0.3}).fit(members, truth)
     reopened = Ensembler.open(json.loads(json.dumps(made.spec())))
     theirs = HistGradientBoostingClassifier(
         learning_rate=0.3,

@@ -135,7 +135,7 @@ def test_the_power_of_the_prior_is_the_one_that_scores_best() -> None:
 @pytest.mark.parametrize("classes", [2, 4])
 def test_stacking_is_scikit_learns_regression_without_scikit_learn(classes: int) -> None:
     members, truth = drawn(members=3, classes=classes)
-    made = fitted({"name": "stacking", "c": 0.3}, members, truth)
+    made = fitted({"name": "stacking", "inverse_l2": 0.3}, members, truth)
     again = Ensembler.open(json.loads(json.dumps(made.spec())))
     library = LogisticRegression(C=0.3, tol=1e-3, max_iter=2000).fit(log_probability_features(members), truth)
     assert np.allclose(

@@ -74,7 +74,7 @@ def test_equal_members_are_chosen_by_their_order_and_only_once() -> None:
 
 def test_bags_average_climbs_over_subsets() -> None:
     members, truth = drawn(members=6)
-    spec = {"name": "hill_climb", "metric": "log_loss", "bags": 8, "share": 0.5}
+    spec = {"name": "hill_climb", "metric": "log_loss", "bags": 8, "bag_fraction": 0.5}
     fitted = Ensembler.open(spec).fit(members, truth)
     weights = np.array(fitted.spec()["weights"])
     assert weights.sum() == pytest.approx(1)
@@ -87,7 +87,9 @@ def test_a_bag_of_all_members_is_the_climb_itself() -> None:
     members, truth = drawn()
     plain = Ensembler.open({"name": "hill_climb"}).fit(members, truth).spec()["weights"]
     bagged = (
-        Ensembler.open({"name": "hill_climb", "bags": 1, "share": 1}).fit(members, truth).spec()["weights"]
+        Ensembler.open({"name": "hill_climb", "bags": 1, "bag_fraction": 1})
+        .fit(members, truth)
+        .spec()["weights"]
     )
     assert bagged == plain
 

@@ -81,13 +81,13 @@ def test_asymmetric_is_timms(gammas: tuple[float, float], shift: float) -> None:
     theirs = torch.stack(
         [reference(output[None], labels[None]) for output, labels in zip(outputs, hot, strict=True)]
     )
-    spec = {"name": "asymmetric", "gamma_no": no, "gamma_yes": yes, "shift": shift, "over_classes": "sum"}
+    spec = {"name": "asymmetric", "gamma_neg": no, "gamma_pos": yes, "clip": shift, "over_classes": "sum"}
     torch.testing.assert_close(Loss.open(spec).rows(outputs, hot), theirs)
 
 
 def test_asymmetric_by_hand() -> None:
     outputs = torch.tensor([[0.0, math.log(3.0)]])  # sigmoids 1/2 and 3/4
-    spec = {"name": "asymmetric", "gamma_no": 2, "gamma_yes": 1, "shift": 0.25}
+    spec = {"name": "asymmetric", "gamma_neg": 2, "gamma_pos": 1, "clip": 0.25}
     yes, no = -0.5 * math.log(0.5), -(0.5**2) * math.log(0.5)  # p_m = 3/4 - 1/4
     found = Loss.open(spec).rows(outputs, torch.tensor([[1.0, 0.0]]))
     assert found.item() == pytest.approx((yes + no) / 2, rel=1e-6)

@@ -43,7 +43,7 @@ def test_contrastive_is_torchs_loss_over_all_pairs(batch: tuple[Tensor, Tensor, 
     sign = torch.where(labels[one] == labels[other], 1, -1)
     costs = functional.cosine_embedding_loss(vectors[one], vectors[other], sign, margin=0.2, reduction="none")
     theirs = costs[sign == 1].mean() + costs[sign == -1].mean()
-    found = compared(Loss.open({"name": "contrastive", "margin": 0.2, "weight": 0.5}), batch)
+    found = compared(Loss.open({"name": "contrastive", "margin": 0.2, "auxiliary_weight": 0.5}), batch)
     torch.testing.assert_close(found, 0.5 * theirs)
 
 
@@ -81,7 +81,7 @@ def test_the_adapter_is_the_library(
 ) -> None:
     _, vectors, labels = batch
     picked = None if picks is None else picks(vectors, labels)  # type: ignore[operator]
-    found = compared(Loss.open({"name": "metric_learning", "of": of, "miner": miner}), batch)
+    found = compared(Loss.open({"name": "metric_learning", "loss": of, "miner": miner}), batch)
     torch.testing.assert_close(found, theirs(vectors, labels, picked))  # type: ignore[operator]
     assert found > 0
 
@@ -116,14 +116,14 @@ def test_without_the_library_the_message_says_what_to_install(
     batch: tuple[Tensor, Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    loss = Loss.open({"name": "metric_learning", "of": {"name": "NCALoss"}})
+    loss = Loss.open({"name": "metric_learning", "loss": {"name": "NCALoss"}})
     with pytest.raises(ConfigError, match=r"C24 .*pytorch-metric-learning"):
         compared(loss, batch)
 
 
 @pytest.mark.parametrize("loss", ["contrastive", "metric_learning", "proxy_anchor"])
 def test_a_network_is_trained_by_comparison_and_predicts(competition: Path, loss: str) -> None:
-    overrides = [f"loss={loss}", "sampler=m_per_class", "sampler.m=2", "epochs=1"]
+    overrides = [f"loss={loss}", "sampler=m_per_class", "sampler.rows_per_class=2", "epochs=1"]
     run = train(competition, name="r", overrides=overrides)
     assert json.loads((competition / "runs/r/fold-0/log.jsonl").read_text().splitlines()[0])["train_loss"] > 0
     assert len(Predictions.read(run.predictions("plain") / "oof.parquet")) == 60

@@ -29,7 +29,7 @@ def test_it_is_cross_entropy_and_torchs_divergence_of_softened_logits(
     temperature: float, weight: float
 ) -> None:
     student, teacher, labels = drawn()
-    loss = Loss.open({"name": "distillation", "temperature": temperature, "weight": weight})
+    loss = Loss.open({"name": "distillation", "temperature": temperature, "teacher_weight": weight})
     divergence = functional.kl_div(
         (student / temperature).log_softmax(1),
         (teacher / temperature).log_softmax(1),
@@ -46,7 +46,7 @@ def test_by_hand_a_teacher_that_is_sure_costs_the_log_of_its_class() -> None:
     student = torch.tensor([[1.0, 3.0, 0.0]]).log()  # probabilities 1/4, 3/4, 0
     student[0, 2] = -80.0
     sure = beside(torch.tensor([0]), torch.tensor([[0.0, 1.0, 0.0]]))
-    found = Loss.open({"name": "distillation", "temperature": 1, "weight": 0.5}).rows(student, sure)
+    found = Loss.open({"name": "distillation", "temperature": 1, "teacher_weight": 0.5}).rows(student, sure)
     assert found.item() == pytest.approx(0.5 * 1.386294 + 0.5 * 0.287682, abs=1e-5)  # log 4, log 4/3
 
 

@@ -17,7 +17,9 @@ FRUIT = Classes(("red", "green", "yellow", "milk"), (5, 5, 5, 5), ("apple", "app
 
 def test_the_targets_of_group_smoothing_by_hand() -> None:
     targets = (
-        Loss.open({"name": "group_smoothing", "smoothing": 0.2, "within": 0.75}).with_classes(FRUIT).targets()
+        Loss.open({"name": "group_smoothing", "smoothing": 0.2, "within_group": 0.75})
+        .with_classes(FRUIT)
+        .targets()
     )
     everywhere, shared = 0.2 * 0.25 / 4, 0.2 * 0.75 / 2
     assert targets[0] == pytest.approx(

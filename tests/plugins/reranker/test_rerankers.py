@@ -35,7 +35,7 @@ def test_a_query_is_asked_again_with_what_it_found(
         cosines = gallery @ query
         top = np.argsort(-cosines, kind="stable")[:4]
         asked.append(unit(query + sum(max(cosines[row], 0) ** alpha * gallery[row] for row in top)))
-    reranker = Reranker.open({"name": "query_expansion", "top": 4, "alpha": alpha})
+    reranker = Reranker.open({"name": "query_expansion", "neighbours_averaged": 4, "alpha": alpha})
     found = reranker.search(queries, gallery, 5, nearest)
     np.testing.assert_array_equal(found.rows, by_product(np.array(asked), gallery, 5))
 
@@ -51,14 +51,14 @@ def test_a_database_image_becomes_a_mean_of_those_nearest_to_it(
         cosines[own] = -np.inf
         top = np.argsort(-cosines, kind="stable")[:3]
         augmented.append(unit(image + sum(w * gallery[row] for w, row in zip(weights[1:], top, strict=True))))
-    reranker = Reranker.open({"name": "database_augmentation", "top": 4, "decay": 1.5})
+    reranker = Reranker.open({"name": "database_augmentation", "neighbours_averaged": 4, "decay": 1.5})
     found = reranker.search(queries, gallery, 5, nearest)
     np.testing.assert_array_equal(found.rows, by_product(queries, np.array(augmented), 5))
 
 
 def test_copies_of_an_image_do_not_count_as_the_image_itself_twice() -> None:
     gallery = np.array([[1, 0]] * 4 + [[0, 1]], np.float32)
-    found = Reranker.open({"name": "database_augmentation", "top": 3}).search(
+    found = Reranker.open({"name": "database_augmentation", "neighbours_averaged": 3}).search(
         gallery[:1], gallery, 5, nearest
     )
     np.testing.assert_allclose(found.similarities[0, :4], 1, atol=1e-6)

@@ -19,7 +19,7 @@ def counts(spec: object, labels: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 def test_the_rarest_class_of_a_row_decides_how_often_it_comes() -> None:
-    factors = Sampler.open({"name": "repeat_factor", "share": 0.4}).factors(HOT)  # type: ignore[attr-defined]
+    factors = Sampler.open({"name": "repeat_factor", "frequency_threshold": 0.4}).factors(HOT)  # type: ignore[attr-defined]
     assert factors[:75].tolist() == [1] * 75
     assert factors[75:84] == pytest.approx(np.full(9, 2.0))  # sqrt(.4 / .1)
     assert factors[84:86] == pytest.approx(np.full(2, np.sqrt(20)))
@@ -27,7 +27,9 @@ def test_the_rarest_class_of_a_row_decides_how_often_it_comes() -> None:
 
 
 def test_rows_come_as_often_as_their_factor_says() -> None:
-    found = np.array([counts({"name": "repeat_factor", "share": 0.4}, HOT, seed) for seed in range(40)])
+    found = np.array(
+        [counts({"name": "repeat_factor", "frequency_threshold": 0.4}, HOT, seed) for seed in range(40)]
+    )
     assert (found[:, :75] == 1).all()
     assert (found[:, 75:84] == 2).all()
     assert found.mean(axis=0)[84:86] == pytest.approx(np.full(2, np.sqrt(20)), abs=0.2)
@@ -38,12 +40,14 @@ def test_rows_come_as_often_as_their_factor_says() -> None:
 
 def test_the_mean_share_of_the_classes_is_the_default() -> None:
     by_default = Sampler.open("repeat_factor").factors(HOT)  # type: ignore[attr-defined]
-    named = Sampler.open({"name": "repeat_factor", "share": (0.8 + 0.1 + 0.02) / 3}).factors(HOT)  # type: ignore[attr-defined]
+    named = Sampler.open({"name": "repeat_factor", "frequency_threshold": (0.8 + 0.1 + 0.02) / 3}).factors(
+        HOT
+    )  # type: ignore[attr-defined]
     np.testing.assert_allclose(by_default, named)
 
 
 def test_class_numbers_repeat_by_the_same_rule() -> None:
     labels = np.repeat([0, 1], [90, 10])
-    factors = Sampler.open({"name": "repeat_factor", "share": 0.9}).factors(labels)  # type: ignore[attr-defined]
+    factors = Sampler.open({"name": "repeat_factor", "frequency_threshold": 0.9}).factors(labels)  # type: ignore[attr-defined]
     np.testing.assert_allclose(factors, np.repeat([1.0, 3.0], [90, 10]))
-    assert counts({"name": "repeat_factor", "share": 0.9}, labels).sum() == 120
+    assert counts({"name": "repeat_factor", "frequency_threshold": 0.9}, labels).sum() == 120

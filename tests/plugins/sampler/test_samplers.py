@@ -73,7 +73,7 @@ def test_shares_are_rounded_to_the_same_sum() -> None:
 
 
 def test_m_per_class_makes_whole_blocks_of_different_classes() -> None:
-    rows = order({"name": "m_per_class", "m": 5, "classes": 2})
+    rows = order({"name": "m_per_class", "rows_per_class": 5, "classes_per_block": 2})
     assert len(rows) == 60  # 63 rows are 6.3 blocks of 10
     for block in LABELS[rows].reshape(6, 2, 5):
         assert (block == block[:, :1]).all()
@@ -82,7 +82,7 @@ def test_m_per_class_makes_whole_blocks_of_different_classes() -> None:
 
 
 def test_m_per_class_shows_a_row_twice_in_a_block_only_where_its_class_is_small() -> None:
-    rows = order({"name": "m_per_class", "m": 6, "classes": 3})
+    rows = order({"name": "m_per_class", "rows_per_class": 6, "classes_per_block": 3})
     assert len(rows) == 72  # 63 / 18 = 3.5 blocks, rounded to the even 4
     for each in rows.reshape(-1, 6):
         assert len(set(each)) == (4 if LABELS[each[0]] == 2 else 6)
@@ -96,14 +96,14 @@ def test_m_per_class_fills_batches_as_the_metric_learning_library_does() -> None
     from pytorch_metric_learning.samplers import MPerClassSampler
 
     theirs = np.array(list(MPerClassSampler(LABELS, m=4, batch_size=12, length_before_new_iter=60)))
-    mine = order({"name": "m_per_class", "m": 4, "classes": 3})
+    mine = order({"name": "m_per_class", "rows_per_class": 4, "classes_per_block": 3})
     assert len(mine) == len(theirs) == 60
     for batch in (*LABELS[mine].reshape(5, 12), *LABELS[theirs].reshape(5, 12)):
         assert np.bincount(batch).tolist() == [4, 4, 4]
 
 
 def test_m_per_class_takes_all_classes_where_there_are_few() -> None:
-    rows = order({"name": "m_per_class", "m": 2, "classes": 50})
+    rows = order({"name": "m_per_class", "rows_per_class": 2, "classes_per_block": 50})
     assert len(rows) == 60  # 63 / 6 = 10.5 blocks of all three classes, rounded to the even 10
     assert counts(rows) == [20, 20, 20]
 
@@ -111,7 +111,7 @@ def test_m_per_class_takes_all_classes_where_there_are_few() -> None:
 def test_blocks_are_batches() -> None:
     from kit.core.batching import even_batches
 
-    rows = order({"name": "m_per_class", "m": 4, "classes": 3})
+    rows = order({"name": "m_per_class", "rows_per_class": 4, "classes_per_block": 3})
     for part in even_batches(len(rows), 12):
         assert np.bincount(LABELS[rows[part]]).tolist() == [4, 4, 4]
 

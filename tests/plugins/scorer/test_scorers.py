@@ -77,7 +77,7 @@ def test_a_row_that_neighbours_and_classifier_disagree_on_entirely_is_the_classi
 
 def test_a_mixture_is_half_of_each() -> None:
     base = {"name": "max_per_class", "power": 1}
-    found = opened("mixture", base=base, share=0.25).score(HAND)
+    found = opened("mixture", base=base, neighbour_weight=0.25).score(HAND)
     neighbours = np.array([[0.9, 0.8, 0, 0], [0.5, 0, 0.6, 0]])
     neighbours /= neighbours.sum(axis=1, keepdims=True)
     assert HAND.probabilities is not None
@@ -115,9 +115,9 @@ def test_fit_finds_the_share_of_the_neighbours_and_trusts_the_better_side() -> N
     truth = np.arange(40) % 2
     right = np.eye(2, dtype=np.float32)[truth] * 0.8 + 0.1
     near = RetrievedNeighbours(np.ones((40, 1), np.float32), 1 - truth[:, None], 2, right)
-    assert opened("mixture", share=None).fit(near, truth).spec()["share"] == 0
+    assert opened("mixture", neighbour_weight=None).fit(near, truth).spec()["neighbour_weight"] == 0
     near = RetrievedNeighbours(np.ones((40, 1), np.float32), truth[:, None], 2, 1 - right)
-    assert opened("mixture", share=None).fit(near, truth).spec()["share"] == 1
+    assert opened("mixture", neighbour_weight=None).fit(near, truth).spec()["neighbour_weight"] == 1
 
 
 def whales(**options: Any) -> tuple[Scorer, RetrievedNeighbours, np.ndarray]:
@@ -144,7 +144,7 @@ def test_the_threshold_is_found_on_rows_whose_answer_is_known() -> None:
 
 
 def test_an_expected_share_of_the_rows_is_new() -> None:
-    scorer, near, _ = whales(share=1 / 3)
+    scorer, near, _ = whales(unknown_rate=1 / 3)
     assert scorer.fit(near, np.zeros(6, int)).score(near).argmax(axis=1).tolist() == [0, 0, 0, 0, 2, 2]
 
 
@@ -155,4 +155,4 @@ def test_without_a_row_of_the_class_there_is_no_threshold_to_find() -> None:
     with pytest.raises(ConfigError, match="C29 scorer 'unknown' answers 'new_whale', which is no class"):
         scorer.with_classes(Classes(("a", "b", "c"))).score(near)
     with pytest.raises(ConfigError, match="either threshold or share"):
-        whales(threshold=0.5, share=0.5)
+        whales(threshold=0.5, unknown_rate=0.5)

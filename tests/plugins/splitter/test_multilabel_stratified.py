@@ -118,7 +118,10 @@ def test_fewer_rows_of_every_label_than_folds_are_refused() -> None:
 def test_a_holdout_has_its_share_of_each_label(share: float) -> None:
     hot = drawn()
     held = (
-        Splitter.open({"name": "holdout", "share": share}).split(table(hot), generator(0, "folds"))[:, 0] == 0
+        Splitter.open({"name": "holdout", "holdout_fraction": share}).split(
+            table(hot), generator(0, "folds")
+        )[:, 0]
+        == 0
     )
     assert abs(held.sum() - share * 500) <= 2
     assert (np.abs(hot[held].sum(axis=0) - share * hot.sum(axis=0)) <= 1).all()

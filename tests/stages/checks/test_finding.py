@@ -137,7 +137,7 @@ def test_folds_without_a_class_are_answered_by_what_helps(
         (table("aaabb"), ("splitter=repeated",)),
         (table("abc"), ("splitter=kfold",)),
         (table("ab" * 9, "xyz" * 6), ("splitter=group_kfold",)),
-        (table("ab" * 12, "xyz" * 8), ("splitter=holdout", "splitter.share=0.1")),
+        (table("ab" * 12, "xyz" * 8), ("splitter=holdout", "splitter.holdout_fraction=0.1")),
         (table("ab" * 9, "xyz" * 6), ("splitter=stratified_group_kfold", "splitter.folds=4")),
     ],
 )

@@ -127,7 +127,7 @@ def test_views_are_taken_as_long_as_their_mean_gets_better() -> None:
     lopsided = np.array([[0.98, 0.02], [0.45, 0.55]])  # .020, .598, mean .309
     other = np.array([[0.45, 0.55], [0.02, 0.98]])  # .799, .020, mean .409; both: .715 and .765, mean .302
     assert greedy.fit(np.stack([other, lopsided]), truth).weights == (1, 1)
-    asks_much = Ensembler.open({"name": "greedy", "least": 0.05})
+    asks_much = Ensembler.open({"name": "greedy", "min_gain": 0.05})
     assert asks_much.fit(np.stack([other, lopsided]), truth).weights == (0, 1)
 
 

@@ -133,7 +133,7 @@ def test_predictions_of_other_checkpoints_are_not_joined(embedded: Workspace) ->
 
 
 def test_each_reranker_is_shown_and_the_best_set_is_used(embedded: Workspace) -> None:
-    rerankers = [{"name": "query_expansion", "top": 2}, "database_augmentation"]
+    rerankers = [{"name": "query_expansion", "neighbours_averaged": 2}, "database_augmentation"]
     (made,) = retrieve(embedded, ["runs/a"], "vote", rerankers)
     assert [one.name for one in made.rerankers] == ["query_expansion", "database_augmentation"]
     about = read(embedded, made.folder.name, "oof").metadata["retrieval"]
@@ -162,7 +162,7 @@ def test_a_network_without_training_is_compared_by_the_same_folds(space: Path) -
 
 
 def test_rows_of_a_single_fold_are_fitted_and_scored_on_parts_of_their_own(competition: Path) -> None:
-    train(competition, ["splitter=holdout", "splitter.share=0.5", "epochs=1"], name="h")
+    train(competition, ["splitter=holdout", "splitter.holdout_fraction=0.5", "epochs=1"], name="h")
     embed(competition, ["runs/h"])
     workspace = Workspace.open(competition)
     (made,) = retrieve(workspace, ["runs/h"], "power")

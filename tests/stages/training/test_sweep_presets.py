@@ -64,7 +64,7 @@ def test_mixed_images_end_before_the_run(competition: Path) -> None:
     changed = Workspace.open(competition, mixed.split()).experiment
     loss = changed.open("loss")
     assert isinstance(loss, CutmixOrMixup)
-    assert loss.until == 0.75
+    assert loss.stop_after == 0.75
     assert loss.base.plugin_name() == "label_smoothing"
 
 

@@ -1,0 +1,47 @@
+"""Names of before the first release and the names of today; messages about an unknown name propose them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_MOVES = {"flip": "hflip", "turn": "rotate", "shift": "translate"}
+_CUTOUT = {"hole": "cutout_size", "cutout": "cutout_prob"}
+_AUXILIARY = {"weight": "auxiliary_weight"}
+_MIXING = {"until": "stop_after"}
+
+OPTIONS: Mapping[tuple[str, str], Mapping[str, str]] = {
+    ("augmenter", "copies"): {"count": "variants"},
+    ("augmenter", "heavy"): {**_MOVES, **_CUTOUT},
+    ("augmenter", "light"): _MOVES,
+    ("augmenter", "randaugment"): {"flip": "hflip", "grey": "fill"},
+    ("augmenter", "resize"): {"crop_share": "center_crop"},
+    ("augmenter", "retail"): {**_MOVES, **_CUTOUT, "compression": "compression_prob", "moved": "affine_prob"},
+    ("ensembler", "boosting"): {
+        "rate": "learning_rate",
+        "leaves": "max_leaves",
+        "least": "min_rows_per_leaf",
+        "penalty": "l2",
+    },
+    ("ensembler", "greedy"): {"least": "min_gain"},
+    ("ensembler", "hill_climb"): {"share": "bag_fraction"},
+    ("ensembler", "stacking"): {"c": "inverse_l2"},
+    ("ensembler", "thresholds"): {"most": "max_factor"},
+    ("ensembler", "vote"): {"ties": "tie_break_weight"},
+    ("loss", "asymmetric"): {"gamma_no": "gamma_neg", "gamma_yes": "gamma_pos", "shift": "clip"},
+    ("loss", "contrastive"): _AUXILIARY,
+    ("loss", "cutmix"): _MIXING,
+    ("loss", "cutmix_or_mixup"): {**_MIXING, "cutmix": "cutmix_prob"},
+    ("loss", "distillation"): {"weight": "teacher_weight"},
+    ("loss", "group_smoothing"): {"within": "within_group"},
+    ("loss", "metric_learning"): {**_AUXILIARY, "of": "loss"},
+    ("loss", "mixup"): _MIXING,
+    ("reranker", "database_augmentation"): {"top": "neighbours_averaged"},
+    ("reranker", "pairs"): {"top": "top_k"},
+    ("reranker", "query_expansion"): {"top": "neighbours_averaged"},
+    ("sampler", "m_per_class"): {"m": "rows_per_class", "classes": "classes_per_block"},
+    ("sampler", "repeat_factor"): {"share": "frequency_threshold"},
+    ("scorer", "mixture"): {"share": "neighbour_weight"},
+    ("scorer", "unknown"): {"share": "unknown_rate"},
+    ("splitter", "holdout"): {"share": "holdout_fraction"},
+    ("views", "pick"): {"of": "base", "numbers": "view_indices"},
+}
