@@ -144,7 +144,7 @@ def binary(
         "sample_submission.csv": sample(f"id,{label}", tests, cell),
     }
     images = below(folders[0], train, ending) + below(folders[1], tests, ending)
-    return StandIn(files, images, {"id": "id", "label": label, "group": None}, AUC, "positive")
+    return StandIn(files, images, {"id": "id", "label": label, "group": None}, AUC, "binary_probability")
 
 
 def camera() -> StandIn:
@@ -322,7 +322,7 @@ def isic_2020() -> StandIn:
     }
     images = below("jpeg/train", train, ".jpg") + below("jpeg/test", tests, ".jpg")
     found = {"id": "image_name", "label": "target", "group": "patient_id", "test": "test.csv"}
-    return StandIn(files, images, found, AUC, "positive")
+    return StandIn(files, images, found, AUC, "binary_probability")
 
 
 def isic_2024() -> StandIn:
@@ -348,7 +348,7 @@ def isic_2024() -> StandIn:
     }
     images = below("train-image/image", train, ".jpg") + below("test-image/image", tests, ".jpg")
     found = {"id": "isic_id", "label": "target", "group": "patient_id"}
-    return StandIn(files, images, found, AUC, "positive")
+    return StandIn(files, images, found, AUC, "binary_probability")
 
 
 def isic_2019() -> StandIn:
@@ -553,7 +553,7 @@ def naive_bees() -> StandIn:
         "SubmissionFormat.csv": sample("id,genus", tests, "0.5"),
     }
     images = below("images/train", train, ".jpg") + below("images/test", tests, ".jpg")
-    return StandIn(files, images, {"id": "id", "label": "genus"}, AUC, "positive")
+    return StandIn(files, images, {"id": "id", "label": "genus"}, AUC, "binary_probability")
 
 
 def turtles() -> StandIn:

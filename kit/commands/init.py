@@ -151,5 +151,5 @@ def _say_format(shape: Format, positive: str | None, warned: list[str]) -> None:
     for text in warned:
         if text not in reasons:
             _console.echo(text)
-    of = "" if positive is None else f" of {positive!r}, else format=positive format.positive=CLASS"
+    of = "" if positive is None else f" of {positive!r}, else format=binary_probability format.positive=CLASS"
     _console.echo(f"format: {shape.plugin_name()}{of} ({reasons[0] if reasons else 'the sample shows it'})")

@@ -33,7 +33,7 @@ def samples(classes: tuple[str, ...]) -> dict[str, pd.DataFrame]:
         "ranked_columns": frame(best=classes[1], second=classes[0]),
         "ranking": _several_rows(classes),
     }
-    return made | ({"positive": frame(target="0.5")} if len(classes) == 2 else {})
+    return made | ({"binary_probability": frame(target="0.5")} if len(classes) == 2 else {})
 
 
 def _several_rows(classes: tuple[str, ...]) -> pd.DataFrame:

@@ -9,6 +9,17 @@ _CUTOUT = {"hole": "cutout_size", "cutout": "cutout_prob"}
 _AUXILIARY = {"weight": "auxiliary_weight"}
 _MIXING = {"until": "stop_after"}
 
+PLUGINS: Mapping[str, Mapping[str, str]] = {
+    "ensembler": {
+        "cutoffs": "class_thresholds",
+        "prior": "prior_correction",
+        "thresholds": "class_factors",
+    },
+    "executor": {"inline": "in_process"},
+    "format": {"positive": "binary_probability"},
+    "views": {"pick": "subset"},
+}
+
 OPTIONS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("augmenter", "copies"): {"count": "variants"},
     ("augmenter", "heavy"): {**_MOVES, **_CUTOUT},
@@ -16,6 +27,7 @@ OPTIONS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("augmenter", "randaugment"): {"flip": "hflip", "grey": "fill"},
     ("augmenter", "resize"): {"crop_share": "center_crop"},
     ("augmenter", "retail"): {**_MOVES, **_CUTOUT, "compression": "compression_prob", "moved": "affine_prob"},
+    ("ensembler", "class_factors"): {"most": "max_factor"},
     ("ensembler", "boosting"): {
         "rate": "learning_rate",
         "leaves": "max_leaves",
@@ -25,7 +37,6 @@ OPTIONS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("ensembler", "greedy"): {"least": "min_gain"},
     ("ensembler", "hill_climb"): {"share": "bag_fraction"},
     ("ensembler", "stacking"): {"c": "inverse_l2"},
-    ("ensembler", "thresholds"): {"most": "max_factor"},
     ("ensembler", "vote"): {"ties": "tie_break_weight"},
     ("loss", "asymmetric"): {"gamma_no": "gamma_neg", "gamma_yes": "gamma_pos", "shift": "clip"},
     ("loss", "contrastive"): _AUXILIARY,
@@ -43,5 +54,5 @@ OPTIONS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("scorer", "mixture"): {"share": "neighbour_weight"},
     ("scorer", "unknown"): {"share": "unknown_rate"},
     ("splitter", "holdout"): {"share": "holdout_fraction"},
-    ("views", "pick"): {"of": "base", "numbers": "view_indices"},
+    ("views", "subset"): {"of": "base", "numbers": "view_indices"},
 }

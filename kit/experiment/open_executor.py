@@ -15,7 +15,7 @@ def open_executor(workspace: Workspace, device: str) -> Executor:
 
     Raises PluginError and ConfigError: C31 where the device is one GPU, and each worker is to have its own.
     """
-    executor = Executor.open(workspace.experiment.executor or "inline", workspace.root, "executor")
+    executor = Executor.open(workspace.experiment.executor or "in_process", workspace.root, "executor")
     executor.check()
     if not executor.in_process and device.startswith("cuda:"):
         raise ConfigError(

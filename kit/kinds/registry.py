@@ -28,6 +28,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from kit.core.renamed import PLUGINS
 from kit.errors import Case, PluginError, did_you_mean
 
 BUILTIN_DIR = Path(__file__).parents[1] / "plugins"
@@ -122,7 +123,7 @@ def find(kind: str, name: str, root: Path | None = None) -> PluginLocation:
     if name not in known:
         names = ", ".join(known)
         raise PluginError(
-            f"no {kind} named {name!r}{did_you_mean(name, known)}",
+            f"no {kind} named {name!r}{did_you_mean(name, known, PLUGINS.get(kind))}",
             code="P02",
             hint=f"one of {names} (kit plugins {kind})",
         )

@@ -75,7 +75,7 @@ def test_scores_are_those_of_several_labels(trained: Path) -> None:
         "hill_climb",
         "simplex",
         "power",
-        "cutoffs",
+        "class_thresholds",
         {"name": "weighted", "weights": [2, 1]},
     ],
     ids=str,

@@ -110,7 +110,7 @@ def test_a_label_of_the_sample_that_is_no_class_is_told_with_the_nearest(tmp_pat
 
 def test_a_format_that_the_sample_does_not_have_is_told(tmp_path: Path) -> None:
     sample = csv("id,label", "te00,cat", "te01,dog", "te02,cat")
-    (misfit,) = found(tmp_path, 'format={"name": "positive"}', files={"sample.csv": sample})
+    (misfit,) = found(tmp_path, 'format={"name": "binary_probability"}', files={"sample.csv": sample})
     assert misfit.summary.startswith("the sample does not fit the 3 classes: ")
 
 

@@ -154,7 +154,7 @@ def test_a_record_with_the_old_options_is_read_with_its_rule() -> None:
     old = {
         "format": {"name": "labels", "separator": None, "threshold": 0.4, "at_least_one": False},
         "ensembler": {
-            "name": "thresholds",
+            "name": "class_factors",
             "max_factor": 4,
             "metric": {"name": "macro_f1", "threshold": 0.5},
             "base": {

@@ -77,7 +77,7 @@ def test_one_column_gets_probabilities_for_a_metric_on_probabilities(
     metric: str, cell: str, classes: tuple[str, ...], tmp_path: Path
 ) -> None:
     sample = frame("id,target", cell, cell, cell)
-    assert chosen(tmp_path, sample, metric, classes)[0] == "positive"
+    assert chosen(tmp_path, sample, metric, classes)[0] == "binary_probability"
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "macro_f1"])
@@ -102,7 +102,7 @@ def test_one_column_gets_labels_for_a_metric_on_labels(
 def test_the_choice_and_its_reason_are_said(tmp_path: Path) -> None:
     sample = frame("image_name,target", "0", "0")
     assert chosen(tmp_path, sample, "auc", ("0", "1")) == (
-        "positive",
+        "binary_probability",
         [
             "W11 every cell of the sample is 0, read as a probability: metric auc scores probabilities; "
             "format=label writes labels"
@@ -112,7 +112,7 @@ def test_the_choice_and_its_reason_are_said(tmp_path: Path) -> None:
         "label",
         [
             "W11 every cell of the sample is 0, read as a label: metric accuracy scores labels; "
-            "format=positive writes probabilities"
+            "format=binary_probability writes probabilities"
         ],
     )
 
@@ -125,7 +125,7 @@ def test_a_format_in_the_config_is_taken_before_the_metrics(tmp_path: Path) -> N
 
 def test_a_sample_of_zeros_and_ones_is_probabilities_only_for_a_metric_on_those(tmp_path: Path) -> None:
     sample = frame("id,target", "0", "1", "1")
-    assert chosen(tmp_path, sample, "auc", ("0", "1"))[0] == "positive"
+    assert chosen(tmp_path, sample, "auc", ("0", "1"))[0] == "binary_probability"
     assert chosen(tmp_path, sample, "accuracy", ("0", "1")) == ("label", [])
 
 
@@ -134,7 +134,7 @@ def test_a_sample_that_shows_its_format_keeps_it_whatever_the_metric(tmp_path: P
     words = frame("id,target", "cat", "dog")
     ranked = frame("id,target", "cat dog", "dog cat")
     for metric in METRICS:
-        assert chosen(tmp_path, fractions, metric, ("cat", "dog")) == ("positive", [])
+        assert chosen(tmp_path, fractions, metric, ("cat", "dog")) == ("binary_probability", [])
         assert chosen(tmp_path, words, metric, ("cat", "dog")) == ("label", [])
         assert chosen(tmp_path, ranked, metric, ("cat", "dog")) == ("top_k", [])
 

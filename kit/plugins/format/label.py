@@ -17,7 +17,7 @@ from kit.plugins.format._numbers import most_probable
 class Label(Format):
     """One column with each row's most probable class.
 
-    A binary sample whose cells are all 0 looks like this one: `format=positive` says that it is none.
+    A binary sample whose cells are all 0 looks like this one: `format=binary_probability` says that it is none.
 
     Source: such as Cassava's sample submission, `image_id,label`.
     """

@@ -18,7 +18,7 @@ MAX_P_VALUE = 0.05  # probability below which a trend is none of chance's
 LEVEL_CHECKS = (
     "a person, an object or a near copy on both sides of a fold: data.group, splitter=stratified_group_kfold",
     "test images of another source, size or time than the training ones: kit look, splitter=time",
-    "other shares of the classes in the test rows: kit board diff, --ensembler prior",
+    "other shares of the classes in the test rows: kit board diff, --ensembler prior_correction",
 )
 OUTLIER_CHECKS = (
     "a score that was recorded wrongly: kit board score",

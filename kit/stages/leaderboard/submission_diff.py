@@ -56,7 +56,7 @@ def _record(path: Path) -> tuple[str, Decision | None]:
 
 def _has_numbers(shape: str, file: CsvFile) -> bool:
     """Whether cells are probabilities, by the format, or else where several columns are numbers."""
-    if shape in ("probabilities", "positive", "one_hot", "multi_hot"):
+    if shape in ("probabilities", "binary_probability", "one_hot", "multi_hot"):
         return True
     return shape == "" and len(file.columns) > 2 and len(set(file.column(file.columns[0]))) == len(file)
 

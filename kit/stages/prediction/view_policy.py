@@ -85,7 +85,7 @@ def choose_views(
             hint="--views d4",
         )
     specs = [
-        "plain" if words == PLAIN else {"name": "pick", "base": whole.spec(), "view_indices": [single]}
+        "plain" if words == PLAIN else {"name": "subset", "base": whole.spec(), "view_indices": [single]}
         for single, words in names.items()
     ]
     singles = yield from predict_view_sets.with_progress(workspace, paths, specs, device=device)

@@ -71,7 +71,7 @@ def test_thresholds_by_hand() -> None:
     # class 1 has .4 on its own rows and .2 elsewhere: a factor above 1.5 and below 4 tells them all
     shares = np.array([[0.6, 0.4]] * 2 + [[0.8, 0.2]] * 6)
     truth = np.array([1, 1, 0, 0, 0, 0, 0, 0])
-    made = fitted({"name": "thresholds", "metric": "macro_f1"}, shares[None], truth)
+    made = fitted({"name": "class_factors", "metric": "macro_f1"}, shares[None], truth)
     assert (made.blend(shares[None]).argmax(axis=1) == truth).all()
     first, second = made.spec()["factors"]
     assert 1.5 < second / first < 4
@@ -84,7 +84,7 @@ def test_thresholds_of_two_classes_are_the_best_of_all_factors_tried() -> None:
     members, truth = drawn(members=2, classes=2, rows=200, signal=0.8)
     truth = np.where(np.random.default_rng(0).random(200) < 0.6, 0, truth)
     mean = members.mean(axis=0, dtype=float)
-    made = fitted({"name": "thresholds", "metric": "macro_f1"}, members, truth)
+    made = fitted({"name": "class_factors", "metric": "macro_f1"}, members, truth)
     grid = np.geomspace(1 / 4, 4, 17)
     tried = [f1_score(truth, (mean * [1, factor]).argmax(1), average="macro") for factor in grid]
     assert f1_score(truth, made.blend(members).argmax(1), average="macro") >= max(tried) - 1e-12
@@ -93,7 +93,7 @@ def test_thresholds_of_two_classes_are_the_best_of_all_factors_tried() -> None:
 def test_thresholds_where_nothing_helps_leave_the_blend_alone() -> None:
     truth = np.arange(12) % 3
     shares = (np.eye(3)[truth] * 0.7 + 0.1)[None]
-    made = fitted({"name": "thresholds", "metric": "macro_f1"}, shares, truth)
+    made = fitted({"name": "class_factors", "metric": "macro_f1"}, shares, truth)
     assert made.spec()["factors"] == [1, 1, 1]
 
 
@@ -101,7 +101,7 @@ def test_thresholds_of_a_metric_of_probabilities_go_the_general_way() -> None:
     members, truth = drawn(members=2, classes=3)
     skewed = members * [1, 1, 4]
     skewed /= skewed.sum(axis=2, keepdims=True)
-    made = fitted({"name": "thresholds", "metric": "log_loss"}, skewed, truth)
+    made = fitted({"name": "class_factors", "metric": "log_loss"}, skewed, truth)
     mean = skewed.mean(axis=0)
     assert log_loss(truth, made.blend(skewed)) < log_loss(truth, mean) - 0.05
 
@@ -109,7 +109,7 @@ def test_thresholds_of_a_metric_of_probabilities_go_the_general_way() -> None:
 def test_the_prior_by_hand() -> None:
     # 3 and 1 rows, one more each: shares 4/6 and 2/6; tau 1 divides by them
     members = np.array([[[0.6, 0.4]] * 4])
-    made = fitted({"name": "prior", "tau": 1}, members, np.array([0, 0, 0, 1]))
+    made = fitted({"name": "prior_correction", "tau": 1}, members, np.array([0, 0, 0, 1]))
     assert made.spec()["shares"] == pytest.approx([4 / 6, 2 / 6])
     assert made.blend(members)[0] == pytest.approx([0.9 / 2.1, 1.2 / 2.1])
 
@@ -120,7 +120,7 @@ def test_the_power_of_the_prior_is_the_one_that_scores_best() -> None:
     members = softmax(2 * np.eye(3)[truth] + 1.5 * rng.normal(size=(600, 3)) + np.log([0.8, 0.15, 0.05]))[
         None
     ]
-    made = fitted({"name": "prior", "metric": "macro_f1"}, members, truth)
+    made = fitted({"name": "prior_correction", "metric": "macro_f1"}, members, truth)
     counts = np.bincount(truth) + 1
     scores = {
         round(tau, 1): f1_score(
@@ -171,17 +171,19 @@ def test_a_fitted_recipe_refuses_another_number_of_members(name: str) -> None:
         made.blend(members[: 0 if name == "single" else 2])
 
 
-@pytest.mark.parametrize("name", ["thresholds", "prior"])
+@pytest.mark.parametrize("name", ["class_factors", "prior_correction"])
 def test_factors_are_of_one_class_list(name: str) -> None:
     members, truth = drawn(classes=3)
     made = fitted(
-        {"name": name, "metric": "macro_f1", **({"tau": 1} if name == "prior" else {})}, members, truth
+        {"name": name, "metric": "macro_f1", **({"tau": 1} if name == "prior_correction" else {})},
+        members,
+        truth,
     )
     with pytest.raises(ConfigError, match="3 factors for 4 classes"):
         made.blend(drawn(classes=4)[0])
 
 
-@pytest.mark.parametrize("name", ["temperature", "thresholds", "prior", "stacking"])
+@pytest.mark.parametrize("name", ["temperature", "class_factors", "prior_correction", "stacking"])
 def test_a_fitted_recipe_is_written_down_and_applied_again(name: str) -> None:
     members, truth = drawn(members=3)
     spec = (

@@ -8,7 +8,7 @@ import pytest
 from kit.kinds import Ensembler
 
 
-@pytest.mark.parametrize("name", ["hill_climb", "single", "simplex", "thresholds", "prior"])
+@pytest.mark.parametrize("name", ["hill_climb", "single", "simplex", "class_factors", "prior_correction"])
 def test_rows_of_one_class_are_fitted_by_log_loss_where_the_metric_has_no_answer(name: str) -> None:
     members = np.array([[[0.6, 0.4]] * 4, [[0.9, 0.1]] * 4])
     fitted = Ensembler.open({"name": name, "metric": "auc"}).fit(members, np.zeros(4, np.int64))

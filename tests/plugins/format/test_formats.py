@@ -115,22 +115,28 @@ def test_more_labels_an_id_than_classes_are_refused() -> None:
 
 
 def test_positive_writes_the_second_class_by_default() -> None:
-    assert written("positive", TWO, sample(target="0.5")) == [["007", "0.0"], ["b", "0.75"]]
+    assert written("binary_probability", TWO, sample(target="0.5")) == [["007", "0.0"], ["b", "0.75"]]
 
 
 def test_positive_writes_the_class_its_column_is_named_after() -> None:
-    assert written("positive", TWO, sample(no="0.5")) == [["007", "1.0"], ["b", "0.25"]]
+    assert written("binary_probability", TWO, sample(no="0.5")) == [["007", "1.0"], ["b", "0.25"]]
 
 
 def test_positive_writes_the_class_that_is_asked_for() -> None:
-    assert written({"name": "positive", "positive": "no"}, TWO, sample(target="0.5"))[1] == ["b", "0.25"]
+    assert written({"name": "binary_probability", "positive": "no"}, TWO, sample(target="0.5"))[1] == [
+        "b",
+        "0.25",
+    ]
     with pytest.raises(ConfigError, match="no class 'yess'; did you mean 'yes'"):
-        written({"name": "positive", "positive": "yess"}, TWO, sample(target="0.5"))
+        written({"name": "binary_probability", "positive": "yess"}, TWO, sample(target="0.5"))
 
 
 def test_small_probabilities_are_written_in_full_without_exponents() -> None:
     tiny = predictions({"007": [1e-9, 1], "b": [0.1, 0.9]}, ("no", "yes"))
-    cells = [row[1] for row in written({"name": "positive", "positive": "no"}, tiny, sample(target="0.5"))]
+    cells = [
+        row[1]
+        for row in written({"name": "binary_probability", "positive": "no"}, tiny, sample(target="0.5"))
+    ]
     assert cells == ["0.000000001", "0.1"]
 
 
@@ -167,11 +173,11 @@ def drawn_sample(rng: np.random.Generator, kind: str, classes: tuple[str, ...]) 
 
 
 @pytest.mark.parametrize(
-    "kind", ["label", "probabilities", "top_k", "positive", "one_hot", "ranked_columns", "ranking"]
+    "kind", ["label", "probabilities", "top_k", "binary_probability", "one_hot", "ranked_columns", "ranking"]
 )
 @pytest.mark.parametrize("classes", [("0", "1"), ("no", "yes"), ("0", "1", "2"), CLASSES], ids="-".join)
 def test_exactly_one_format_knows_a_sample(kind: str, classes: tuple[str, ...]) -> None:
-    if kind == "positive" and len(classes) != 2:
+    if kind == "binary_probability" and len(classes) != 2:
         classes = classes[:2]
     rng = np.random.default_rng(len(classes))
     for _ in range(30):

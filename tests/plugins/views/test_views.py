@@ -88,19 +88,19 @@ def test_a_scaled_view_is_torchs_antialiased_resize_and_keeps_the_type() -> None
 def test_picked_views_are_those_of_the_set_with_these_numbers() -> None:
     image = torch.rand(1, 3, 12, 12, generator=torch.Generator().manual_seed(0))
     whole = open_views(Views.open("d4"), 12)
-    picked = open_views(Views.open({"name": "pick", "base": "d4", "view_indices": [5, 2]}), 12)
+    picked = open_views(Views.open({"name": "subset", "base": "d4", "view_indices": [5, 2]}), 12)
     assert [torch.equal(one(image), whole[n](image)) for one, n in zip(picked, (5, 2), strict=True)] == [
         True,
         True,
     ]
     with pytest.raises(ConfigError, match="C12 views 'hflip' have no number 2: they are 0 to 1"):
-        open_views(Views.open({"name": "pick", "base": "hflip", "view_indices": [2]}), 12)
+        open_views(Views.open({"name": "subset", "base": "hflip", "view_indices": [2]}), 12)
 
 
 def test_views_say_in_words_what_they_do_and_their_folder_is_their_own() -> None:
     assert unique_views(Views.open("hflip")) == {0: "plain", 1: "horizontalflip"}
     assert unique_views(Views.open("d4"))[7] == "horizontalflip, rotate90 270"
-    assert Views.open({"name": "pick", "base": "d4", "view_indices": [3, 4]}).slug() == "d4-3-4"
+    assert Views.open({"name": "subset", "base": "d4", "view_indices": [3, 4]}).slug() == "d4-3-4"
     assert Views.open("scale").slug() == "scale"
     names = {Views.open({"name": "shift", "pixels": pixels}).slug() for pixels in (1, 2, 3)}
     assert len(names) == 3

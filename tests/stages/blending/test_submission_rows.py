@@ -12,7 +12,7 @@ from kit.stages.blending.members import read_members
 from kit.stages.blending.submission_rows import blend_test_rows
 from tests.written_runs import TEST, competition, write_run
 
-DOUBLED = {"name": "thresholds", "factors": [1, 1, 2]}
+DOUBLED = {"name": "class_factors", "factors": [1, 1, 2]}
 
 
 def test_factors_act_on_each_folds_model_before_the_mean(tmp_path: Path) -> None:

@@ -227,17 +227,20 @@ def binary(root: Path, cell: str) -> Path:
 def test_a_sample_that_shows_no_format_is_said_to_follow_the_metric(tmp_path: Path) -> None:
     binary(tmp_path, "0")
     shown, said = shown_by(tmp_path)
-    assert (shown["metric"], shown["format"]) == ({"name": "auc"}, "positive")
+    assert (shown["metric"], shown["format"]) == ({"name": "auc"}, "binary_probability")
     assert (
         "metric: auc (every cell of the sample is 0, for two classes: read as the probability of one)" in said
     )
-    assert "format: positive of 'dog', else format=positive format.positive=CLASS (W11 every cell" in said
+    assert (
+        "format: positive of 'dog', else format=binary_probability format.positive=CLASS (W11 every cell"
+        in said
+    )
     binary(tmp_path / "empty", "")
     shown, said = shown_by(tmp_path / "empty")
     assert (shown["metric"]["name"], shown["format"]) == ("macro_f1", "label")
     assert "metric: macro_f1 (every cell of the sample is empty, which shows no other metric)" in said
     shown, said = shown_by(tmp_path / "empty", "--metric", "log_loss")
-    assert (shown["metric"]["name"], shown["format"]) == ("log_loss", "positive")
+    assert (shown["metric"]["name"], shown["format"]) == ("log_loss", "binary_probability")
     assert "(as asked for)" in said
 
 

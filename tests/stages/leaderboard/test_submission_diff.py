@@ -52,8 +52,8 @@ def test_labels_that_are_numbers_are_labels(tmp_path: Path) -> None:
 
 
 def test_one_number_a_row_is_decided_at_a_half(tmp_path: Path) -> None:
-    one = read_answers(written(tmp_path, "a", "id,p\nx,0.45\ny,0.9\n", "positive"))
-    other = read_answers(written(tmp_path, "b", "id,p\nx,0.55\ny,0.7\n", "positive"))
+    one = read_answers(written(tmp_path, "a", "id,p\nx,0.45\ny,0.9\n", "binary_probability"))
+    other = read_answers(written(tmp_path, "b", "id,p\nx,0.55\ny,0.7\n", "binary_probability"))
     assert difference(one, other) == pytest.approx(0.15)
     assert changes(one, other) == (Change("below 0.5", "0.5 and above", ("x",)),)
 

@@ -70,7 +70,7 @@ def jobs(space: Path, monkeypatch: pytest.MonkeyPatch) -> list[ShardJob]:
 
     with monkeypatch.context() as context:
         context.setattr(SHARED, "predict_shard", noting)
-        tta(by(space, "inline"), ["runs/a"], "hflip")
+        tta(by(space, "in_process"), ["runs/a"], "hflip")
     return seen
 
 
@@ -143,6 +143,6 @@ def test_an_error_ends_it_with_its_code_and_writes_nothing(
     for weights in (space / "runs/a/fold-1").glob("*/*.safetensors"):
         weights.write_bytes(weights.read_bytes()[:-9] + bytes(9))
     inside(space)
-    assert run(["tta", "--checkpoints", "runs/a", "--views", "hflip", "--executor", "inline"]) == 3
+    assert run(["tta", "--checkpoints", "runs/a", "--views", "hflip", "--executor", "in_process"]) == 3
     assert "error: D51" in capsys.readouterr().err
     assert not files(space, "hflip")

@@ -202,7 +202,7 @@ def test_an_executor_says_the_same_of_the_rows_that_each_fold_trained_on(space: 
     tta(space, ["runs/a"], "plain", train=True)
     here = read(space, "plain", "train")
     (space / "runs/a/predictions/plain/train.parquet").unlink()
-    tta(Workspace.find(space, ["executor=inline"]), ["runs/a"], "plain", train=True)
+    tta(Workspace.find(space, ["executor=in_process"]), ["runs/a"], "plain", train=True)
     there = read(space, "plain", "train")
     assert there.ids.tolist() == here.ids.tolist()
     assert np.array_equal(there.folds, here.folds)

@@ -47,7 +47,7 @@ def test_only_settings_in_which_runs_differ_are_told_as_they_are_typed() -> None
     [
         ({"name": "mean"}, [0.5, 0.5]),
         ({"name": "weighted", "weights": [3, 1]}, [0.75, 0.25]),
-        ({"name": "thresholds", "base": {"name": "simplex", "weights": [1, 1]}}, [0.5, 0.5]),
+        ({"name": "class_factors", "base": {"name": "simplex", "weights": [1, 1]}}, [0.5, 0.5]),
         ({"name": "auto", "chosen": {"name": "hill_climb", "weights": [0, 2]}}, [0, 1]),
         ({"name": "stacking", "weights": [[1, 2], [3, 4]]}, [None, None]),
         ({}, [None, None]),

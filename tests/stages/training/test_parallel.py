@@ -92,7 +92,7 @@ def same(space: Path, undisturbed: dict[str, str]) -> bool:
 
 def test_inline_and_here_come_to_the_same_bytes(competition: Path, undisturbed: dict[str, str]) -> None:
     odd(competition, "pass")
-    train(competition, ["loss=odd", "executor=inline"], name="r")
+    train(competition, ["loss=odd", "executor=in_process"], name="r")
     assert made(competition) == undisturbed
 
 
@@ -122,15 +122,15 @@ def test_processes_come_to_the_same_bytes_with_a_worker_killed_and_clocks_apart(
 @pytest.mark.parametrize(
     ("do", "executor", "status", "said"),
     [
-        ("raise DataError('an image is gone', code='D02')", "inline", 3, "D02 fold 0: an image is gone"),
-        ("[][1]", "inline", 1, "R10 fold 0: IndexError: list index out of range"),
+        ("raise DataError('an image is gone', code='D02')", "in_process", 3, "D02 fold 0: an image is gone"),
+        ("[][1]", "in_process", 1, "R10 fold 0: IndexError: list index out of range"),
         (
             "resource.setrlimit(resource.RLIMIT_FSIZE, (999, 999))",
             ONE,
             1,
             "R06 fold 0: disk full while writing",
         ),
-        ("shutil.rmtree(ROOT / 'runs' / 'r')", "inline", 1, "R12 fold 0: the worker on"),
+        ("shutil.rmtree(ROOT / 'runs' / 'r')", "in_process", 1, "R12 fold 0: the worker on"),
     ],
     ids=["error-of-kit", "any-error", "full-disk", "lost-folder"],
 )
@@ -154,7 +154,7 @@ def test_a_fold_that_fails_is_told_with_its_code_and_the_others_are_kept(
     if "R06" not in said and "R12" not in said:
         assert "(1 of 2 folds failed, the others are kept)" in told
         assert (competition / "runs" / "r" / "fold-1" / "oof.parquet").is_file()
-    if executor == "inline" and "R12" not in said:
+    if executor == "in_process" and "R12" not in said:
         assert run(command) == 0
 
 
@@ -163,7 +163,7 @@ def test_runs_of_several_seeds_are_trained_together_and_one_that_fails_leaves_th
 ) -> None:
     odd(competition, "raise DataError('an image is gone', code='D02')")
     inside(competition)
-    command = ["train", "--name", "r", "--seeds", "0,1", "loss=odd", "--executor", "inline"]
+    command = ["train", "--name", "r", "--seeds", "0,1", "loss=odd", "--executor", "in_process"]
     assert run(command) == 3
     said = capsys.readouterr().err
     assert "train: r-seed0: fold 0 failed: D02 an image is gone" in said
@@ -301,7 +301,7 @@ def test_a_worker_that_sees_another_folder_is_refused(job: FoldJob, tmp_path: Pa
 
 
 def test_one_gpu_for_all_is_refused_where_each_worker_has_its_own(competition: Path) -> None:
-    one, other = (Workspace.open(competition, [f"executor={name}"]) for name in ("inline", "processes"))
+    one, other = (Workspace.open(competition, [f"executor={name}"]) for name in ("in_process", "processes"))
     assert open_executor(one, "cuda:1").in_process
     assert not open_executor(other, "cuda").in_process
     with pytest.raises(ConfigError, match="C31 device 'cuda:1' is one GPU"):

@@ -165,7 +165,7 @@ def test_a_grid_by_an_executor_is_the_same_sweep_and_one_that_fails_leaves_the_o
     (competition / "plugins" / "loss" / "spoiled.py").write_text(SPOILED)
     inside(competition)
     grid = ["sweep", "g", "loss=cross_entropy,spoiled,focal", "epochs=1", "--json"]
-    assert run([*grid, "--executor", "inline"]) == 5
+    assert run([*grid, "--executor", "in_process"]) == 5
     said = capsys.readouterr()
     found = {trial["run"]: trial for trial in json.loads(said.out)["trials"]}
     assert said.err.index("g-003: all its folds are trained") < said.err.index("sweep: g-001: loss=")
@@ -185,13 +185,15 @@ def test_a_grid_by_an_executor_is_the_same_sweep_and_one_that_fails_leaves_the_o
 def test_a_search_asks_for_as_many_trials_as_there_are_workers(
     competition: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kit.plugins.executor.inline.Inline.parallelism", lambda self, jobs: min(jobs, 3))
+    monkeypatch.setattr(
+        "kit.plugins.executor.in_process.InProcess.parallelism", lambda self, jobs: min(jobs, 3)
+    )
     asked: list[int] = []
     monkeypatch.setattr(
         "kit.stages.training.sweep.train_runs",
         lambda runs, *rest: (asked.append(len(runs)), (yield from train_runs(runs, *rest)))[1],
     )
-    found = swept(competition, "s", "optimizer.lr=log:1e-4..1e-1", trials=4, executor="inline")
+    found = swept(competition, "s", "optimizer.lr=log:1e-4..1e-1", trials=4, executor="in_process")
     assert asked == [3, 1]
     assert len({trial.overrides for trial in found.trials}) == 4
     assert all(trial.score is not None for trial in found.trials)

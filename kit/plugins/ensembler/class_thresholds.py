@@ -1,4 +1,4 @@
-"""Cut-offs: a threshold a class, where the metric is best, for rows that may have several labels."""
+"""Class thresholds: one a class, where the metric is best, for rows that may have several labels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MIN_GAIN = 1e-9
 EDGE = 1e-7  # probabilities are kept this far from 0 and 1
 
 
-class Cutoffs(Ensembler):
+class ClassThresholds(Ensembler):
     """Probabilities of `base`, moved so that each class's best threshold becomes the competition's.
 
     For metrics of decisions such as macro F1, whose best threshold for a rare class is often below 0.5. With q the

@@ -1,4 +1,4 @@
-"""Thresholds: a factor a class, so that rare classes win their rows where the metric rewards it."""
+"""Class factors: one a class, so that rare classes win their rows where the metric rewards it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GRID_POINTS = 17  # factors that are tried for a class
 MIN_GAIN = 1e-9
 
 
-class Thresholds(Ensembler):
+class ClassFactors(Ensembler):
     """Probabilities of `base` times one factor per class, searched class by class for the best metric.
 
     For metrics of decisions such as macro F1, where a rare class may need less than the largest share to win. The

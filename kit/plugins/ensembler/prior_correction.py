@@ -1,4 +1,4 @@
-"""Prior: probabilities for classes as frequent as the metric counts them, not as frequent as in training."""
+"""Prior correction: probabilities for classes as frequent as the metric counts them, not as frequent as in training."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pydantic import Field
 from kit.core.arrays import Probabilities, Targets
 from kit.kinds import Ensembler, Metric
 from kit.plugins.ensembler._weights import metric_or_log_loss
+from kit.plugins.ensembler.class_factors import MIN_GAIN, weigh
 from kit.plugins.ensembler.mean import Mean
-from kit.plugins.ensembler.thresholds import MIN_GAIN, weigh
 
 POWERS = np.linspace(0, 1.5, 16)
 
 
-class Prior(Ensembler):
+class PriorCorrection(Ensembler):
     """Probabilities of `base` divided by a power of each class's share of the rows. The power suits the metric.
 
-    One number is fitted, where `thresholds` fits one a class: the safer choice for many classes or few rows. It acts
+    One number is fitted, where `class_factors` fits one a class: the safer choice for many classes or few rows. It acts
     on each fold's model before the test rows' mean.
 
     Source: Saerens et al. 2002, "Adjusting the Outputs of a Classifier to New a Priori Probabilities", equation 2.4;

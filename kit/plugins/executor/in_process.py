@@ -1,4 +1,4 @@
-"""Inline: one job after another, in this process."""
+"""In process: one job after another, in this process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kit.kinds import Executor, Function, JobEvents
 from kit.kinds.executor import cancellation_error, run_job
 
 
-class Inline(Executor):
+class InProcess(Executor):
     """One job after another in this process. If a job fails, the others still run.
 
     Source: a loop; what others do in other processes must come to the same.

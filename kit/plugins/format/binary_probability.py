@@ -1,4 +1,4 @@
-"""Positive: one number a row, the probability of the positive class."""
+"""Binary probability: one number a row, the probability of the positive class."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kit.plugins.format._cells import no_shares
 from kit.plugins.format._numbers import are_shares, text
 
 
-class Positive(Format):
+class BinaryProbability(Format):
     """One column with the probability of the positive class of two.
 
     Raises ConfigError where `positive` is no class.

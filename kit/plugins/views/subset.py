@@ -11,7 +11,7 @@ from kit.kinds import Views
 from kit.plugins.views.plain import Plain
 
 
-class Pick(Views):
+class Subset(Views):
     """The views of another set with these numbers, counted from 0 in ttach's order.
 
     Raises ConfigError C12 for a number that the set does not have.
