@@ -66,7 +66,12 @@ def _with_epochs(trial: str, epochs: int, size: int) -> str:
 
 
 def _augmentations(experiment: Experiment) -> list[str]:
-    mixed = {"name": "cutmix_or_mixup", "probability": 0.5, "stop_after": MIXED_UNTIL, "base": experiment.loss}
+    mixed = {
+        "name": "cutmix_or_mixup",
+        "probability": 0.5,
+        "stop_after": MIXED_UNTIL,
+        "base": experiment.loss,
+    }
     plain = ["augmenter=light", "augmenter=heavy", "augmenter=randaugment"]
     # a set of overrides is split at spaces, so the JSON has none
     return [*plain, f"augmenter=heavy loss={json.dumps(mixed, separators=(',', ':'))}"]
