@@ -95,7 +95,7 @@ def test_half_of_the_images_have_a_hole() -> None:
 
 
 def test_ranges_that_fall_are_refused() -> None:
-    with pytest.raises(ConfigError, match="hole must rise"):
+    with pytest.raises(ConfigError, match="cutout_size must rise"):
         Heavy.open({"name": "heavy", "cutout_size": [0.5, 0.1]})
     with pytest.raises(ConfigError, match="scale must rise"):
         Heavy.open({"name": "heavy", "scale": [1.0, 0.5]})

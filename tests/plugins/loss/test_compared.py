@@ -100,9 +100,9 @@ def test_proxy_anchor_is_the_librarys_on_the_heads_vectors() -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"of": {"name": "TripletMarginLos"}}, "C07 .*did you mean 'TripletMarginLoss'"),
-        ({"of": {"name": "TripletMarginLoss", "marginn": 1}}, "C02 .*'marginn'; did you mean 'margin'"),
-        ({"of": {"name": "ArcFaceLoss", "num_classes": 4, "embedding_size": 6}}, "has weights of its own"),
+        ({"loss": {"name": "TripletMarginLos"}}, "C07 .*did you mean 'TripletMarginLoss'"),
+        ({"loss": {"name": "TripletMarginLoss", "marginn": 1}}, "C02 .*'marginn'; did you mean 'margin'"),
+        ({"loss": {"name": "ArcFaceLoss", "num_classes": 4, "embedding_size": 6}}, "has weights of its own"),
         ({"miner": {"name": "HardMiner"}}, "C07 pytorch-metric-learning has no 'HardMiner' among its miners"),
         ({"base": "arcface"}, "arcface takes cosines, not logits"),
     ],

@@ -154,5 +154,5 @@ def test_without_a_row_of_the_class_there_is_no_threshold_to_find() -> None:
         scorer.fit(near, np.zeros(6, int))
     with pytest.raises(ConfigError, match="C29 scorer 'unknown' answers 'new_whale', which is no class"):
         scorer.with_classes(Classes(("a", "b", "c"))).score(near)
-    with pytest.raises(ConfigError, match="either threshold or share"):
+    with pytest.raises(ConfigError, match="either threshold or unknown_rate"):
         whales(threshold=0.5, unknown_rate=0.5)

@@ -109,7 +109,7 @@ def test_processes_come_to_the_same_bytes_with_a_worker_killed(
 
 
 def test_a_policy_by_an_executor_is_the_same(space: Path) -> None:
-    choose_views(by(space, "inline"), ["runs/a"], "hflip", "greedy")
+    choose_views(by(space, "in_process"), ["runs/a"], "hflip", "greedy")
     found = files(space, "hflip-greedy")
     for folder in (space / "runs/a/predictions").glob("*[!n]"):
         if folder.name != "plain":

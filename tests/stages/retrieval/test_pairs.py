@@ -71,3 +71,64 @@ def test_a_share_moves_probabilities_and_the_threshold_alike(embedded: Workspace
 
 
 def test_a_reranker_judges_held_out_rows_by_what_other_folds_taught(embedded: Workspace) -> None:
+    classify_pairs(embedded, "runs/a")
+    reranker = Reranker.open({"name": "pairs", "model": "runs/a/pairs/plain.json", "top_k": 8}).in_workspace(
+        embedded.root
+    )
+    found = Embeddings.read(embedded.runs / "a/embeddings/plain/0")
+    queries, gallery = (
+        np.array(found.train.vectors[part], np.float32) for part in (slice(0, 5), slice(5, 60))
+    )
+    judges = read_judges((embedded.runs / "a/pairs/plain.json").read_text())
+    rows = nearest(queries, gallery, 8).rows
+    for fold, name in ((0, "0"), (1, "1"), (None, "test")):
+        told = reranker.of_fold(fold).search(queries, gallery, 4, nearest)
+        given = pair_features(np.repeat(queries, 8, axis=0), gallery[rows.ravel()])
+        whole = judges[name].blend(given[None])[:, 1].reshape(5, 8)
+        np.testing.assert_allclose(told.similarities, -np.sort(-whole, axis=1)[:, :4], atol=1e-6)
+    (made,) = retrieve(
+        embedded,
+        ["runs/a"],
+        {"name": "vote", "k": 3},
+        [{"name": "pairs", "model": "runs/a/pairs/plain.json"}],
+    )
+    assert made.rerankers[0].name == "pairs"
+
+
+def test_a_reranker_without_its_file_says_what_makes_it(embedded: Workspace) -> None:
+    with pytest.raises(ConfigError, match=r"C07 .*plain.json is no file of kit pairs"):
+        retrieve(embedded, ["runs/a"], "vote", [{"name": "pairs", "model": "runs/a/pairs/plain.json"}])
+
+
+def test_unknown_ids_are_named_with_their_lines(embedded: Workspace) -> None:
+    with pytest.raises(DataError, match="D64 1 ids") as caught:
+        classify_pairs(embedded, "runs/a", asked(embedded.root, ("060", "061"), ("060", "nobody")))
+    assert "line 3 names no row of the tables" in str(caught.value)
+    assert "nobody" in caught.value.cases[0].id
+    (embedded.root / "one.csv").write_text("a\n060\n")
+    with pytest.raises(DataError, match=r"D64 .*one column"):
+        classify_pairs(embedded, "runs/a", embedded.root / "one.csv")
+
+
+def test_one_fold_is_too_few_to_learn_and_to_score(embedded: Workspace) -> None:
+    import shutil
+
+    shutil.rmtree(embedded.runs / "a/embeddings/plain/1")
+    with pytest.raises(InvalidError, match="D46 pairs are learned in one fold"):
+        classify_pairs(embedded, "runs/a")
+
+
+def test_the_command_prints_a_row_a_pair(
+    embedded: Workspace, inside: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    inside(embedded.root)
+    asked(embedded.root, ("060", "061"), ("001", "060"))
+    capsys.readouterr()
+    assert run(["pairs", "runs/a", "pairs.csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [(row["id_1"], row["id_2"]) for row in rows] == [("060", "061"), ("001", "060")]
+    assert all(0 <= float(row["probability"]) <= 1 and row["same"] in "01" for row in rows)
+    assert run(["pairs", "a", "pairs.csv", "--out", "judged.csv"]) == 0
+    assert (embedded.root / "judged.csv").read_text().startswith("id_1,id_2,probability,same\n060,061,")
+    assert run(["pairs", "a", "--json"]) == 0
+    assert "threshold" in json.loads(capsys.readouterr().out.partition("\n")[2])

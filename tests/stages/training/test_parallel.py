@@ -262,7 +262,7 @@ def test_a_job_is_plain_data_in_which_only_the_dtype_is_left_to_the_workers_devi
     competition: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kit.experiment.run_context.largest_batch", lambda *_: 20)
-    space = Workspace.open(competition, ["batch_size=auto", "precision=auto", "executor=inline"])
+    space = Workspace.open(competition, ["batch_size=auto", "precision=auto", "executor=in_process"])
     of = Run(space.runs / "r")
     setting = finish(prepare_run(space, of))
     begin(of, config_identity(space.experiment), setting.resolve_config(), setting.provenance())
