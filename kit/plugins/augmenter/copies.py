@@ -60,7 +60,7 @@ class Copies(Augmenter):
         return self.variant(image, size, number) if number else center_crop(image, size)
 
     def variant(self, image: Pixels, size: int, number: int) -> Pixels:
-        """The image's variant of a number, 1 to `count`."""
+        """The image's variant of a number, 1 to `variants`."""
         content = hashlib.blake2b(repr(image.shape).encode(), digest_size=16)
         content.update(image.tobytes())
         return self.base(image, size, generator(self.seed, "copies", content.hexdigest(), number))

@@ -29,6 +29,6 @@ class MajorityVote(Ensembler):
         for member in members:
             votes[np.arange(members.shape[1]), member.argmax(axis=1)] += 1 / len(members)
             mean += member
-        blended = votes + self.ties * mean / mean.sum(axis=1, keepdims=True)
+        blended = votes + self.tie_break_weight * mean / mean.sum(axis=1, keepdims=True)
         probabilities: Probabilities = blended / blended.sum(axis=1, keepdims=True)
         return probabilities

@@ -51,7 +51,9 @@ class RepeatFactor(Sampler):
         found = hot.mean(axis=0)
         found = np.where(found > 0, found, 1)
         share = (
-            self.share if self.share is not None else hot.any(axis=0) @ found / max(hot.any(axis=0).sum(), 1)
+            self.frequency_threshold
+            if self.frequency_threshold is not None
+            else hot.any(axis=0) @ found / max(hot.any(axis=0).sum(), 1)
         )
         of_classes = np.maximum(1, np.sqrt(share / found))
         factors: np.ndarray = np.where(hot, of_classes, 1).max(axis=1)

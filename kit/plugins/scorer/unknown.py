@@ -59,7 +59,7 @@ class Unknown(Scorer):
         return (self.label,)
 
     def fit(self, near: RetrievedNeighbours, truth: Targets) -> Self:
-        if self.threshold is not None or self.share is not None:
+        if self.threshold is not None or self.unknown_rate is not None:
             return self
         best = near.similarities[:, 0]
         if not (truth == self._place(near)).any():
