@@ -5,7 +5,7 @@
     ├── ConfigError      2   config.json, an override, a command's options       C..
     ├── PluginError      2   a plugin is unknown, broken, or there twice         P..
     ├── DataError        3   tables, ids, images                                 D01-D39, D60
-    │   └── CheckpointError 3  a checkpoint that is damaged or does not fit      D50-D59
+    │   └── CheckpointError 3  a checkpoint that is damaged or too long      D50-D59
     ├── InvalidError     4   predictions or a submission that do not fit         D40-D49
     ├── BusyError       75   another process is at work on the same run               R08
     └── StoppedError 130, 143  a signal asked to stop, and everything is saved   R05
@@ -151,7 +151,7 @@ class StoppedError(KitError):
     """A signal asked to stop, and what was done is saved; the exit status is the shell's, 128 + the signal."""
 
     def __init__(self, summary: str, number: int) -> None:
-        super().__init__(summary, code="R05", hint="the same command again, which goes on from there")
+        super().__init__(summary, code="R05", hint="run the same command again to resume")
         self.__dict__["exit_code"] = 128 + number
 
 

@@ -11,6 +11,12 @@ if TYPE_CHECKING:
 def format_gain(gain: Gain) -> str:
     """A gain, its interval, and whether it is one."""
     if gain.low is None or gain.high is None:
-        return f"{gain.value:+.4f}, too few draws have a score for an interval"
-    found = "a gain" if gain.is_significant else "a loss" if gain.high < 0 else "not shown to be a gain"
+        return f"{gain.value:+.4f}; no interval, because too few bootstrap draws have a score"
+    found = (
+        "a significant gain"
+        if gain.is_significant
+        else "a significant loss"
+        if gain.high < 0
+        else "not significant"
+    )
     return f"{gain.value:+.4f} (95 % {gain.low:+.4f} to {gain.high:+.4f}), {found}"

@@ -28,7 +28,7 @@ def print_overview(overview: Overview) -> None:
     if overview.noise is not None:
         _console.echo(_noise(overview.noise))
     elif overview.unknown:
-        _console.echo(f"the noise of the scores is not known: {overview.unknown}")
+        _console.echo(f"unknown noise of the scores: {overview.unknown}")
     if overview.gap is not None:
         print_gap(overview.gap)
     for doubt in overview.agreement.doubts:
@@ -39,14 +39,14 @@ def print_overview(overview: Overview) -> None:
 def print_gap(found: Gap) -> None:
     """What luck explains of the gap, and what there is evidence for."""
     low, high = found.luck
-    by = "luck alone" if found.explained else "more than luck"
+    by = "explained by sampling noise" if found.explained else "more than sampling noise"
     _console.echo(
-        f"gap of leaderboard and cv {found.gap:+.4f}, luck gives {low:+.4f} to {high:+.4f} (95 %): {by}"
+        f"gap of leaderboard and cv {found.gap:+.4f}, sampling noise {low:+.4f} to {high:+.4f} (95 %): {by}"
     )
     for one in found.evidence:
         _console.echo(f"  {one.kind}: {one.code} {one.what}")
         _console.echo(f"    effect: {one.effect}")
-        _console.echo(f"    answer: {one.answer}")
+        _console.echo(f"    fix: {one.answer}")
     if found.unknown:
         _console.echo(f"  {found.unknown}")
 
@@ -55,9 +55,7 @@ def _agreement(found: Agreement) -> str:
     plural = "s have" if found.scored > 1 else " has"
     parts = [f"{found.scored} submission{plural} a leaderboard score: {found.gap:+.4f} against cv (median)"]
     if found.trend is not None:
-        parts.append(
-            f"moving by {found.trend:+.4f} a submission (Theil-Sen, chance {found.trend_chance:.2f})"
-        )
+        parts.append(f"trend {found.trend:+.4f} per submission (Theil-Sen, p = {found.trend_chance:.2f})")
     if found.correlation is not None:
         parts.append(f"rank correlation {found.correlation:.2f} (Spearman)")
     return ", ".join(parts)
@@ -67,7 +65,7 @@ def _noise(found: Noise) -> str:
     parts = [("test", found.test), ("public", found.public), ("private", found.private)]
     sizes = [f"{part[1]:.4f} on {part[0]} {name} rows" for name, part in parts if part is not None]
     drawn = "groups" if found.by_groups else "rows"
-    more = "" if found.public else "; public_share in config.json splits it"
+    more = "" if found.public else "; public_share in config.json splits the test rows"
     return (
         f"noise of {found.metric}, one standard error: {', '.join(sizes)} "
         f"({found.draws} bootstrap draws of the out-of-fold {drawn} of submission {found.number}{more})"
@@ -86,12 +84,12 @@ def advice(advised: Sequence[Recommendation]) -> Table:
 def print_send_plan(sending: SendPlan, left: int) -> None:
     """Which submissions are worth one of those left, on stdout, and which are not, on stderr."""
     if sending.worth:
-        _console.echo(f"worth one of the {left} submissions left today, best first:")
+        _console.echo(f"recommended for the {left} submissions left today, best first:")
         _console.console().print(advice(sending.worth), markup=False)
     else:
-        _console.echo("none of the submissions on the board is worth one of those left today")
+        _console.echo("no submission on the board is recommended for today")
     for one in sending.others:
-        _console.echo(f"  not {one.entry.number} {one.entry.name}: {one.why}")
+        _console.echo(f"  not recommended: {one.entry.number} {one.entry.name}: {one.why}")
 
 
 def table_of_changes(changes: Sequence[Change], one: str, other: str) -> Table:

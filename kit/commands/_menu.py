@@ -1,4 +1,4 @@
-"""The menu: `kit blend` is commands/blend.py, imported when it is asked for."""
+"""The menu: `kit blend` is commands/blend.py, which is imported when it is called."""
 
 from __future__ import annotations
 
@@ -18,31 +18,43 @@ from kit.errors import DataError, KitError, KitWarning
 COMMANDS = Path(__file__).parent
 
 
-# how --help lists them; others follow
-ROAD = (
-    "demo",
-    "init",
-    "config",
-    "check",
-    "train",
-    "runs",
-    "soup",
-    "tta",
-    "blend",
-    "submit",
-    "board",
-    "report",
-    "plugins",
-    "explain",
-)
+# the sections of `kit --help`, in the order of a competition
+STAGES = {
+    "Start": ("demo", "init", "config", "check", "plugins", "explain"),
+    "Train": ("train", "watch", "runs", "sweep", "memory", "bench", "cache"),
+    "Predict": ("tta", "embed", "retrieve", "pairs"),
+    "Blend and submit": ("blend", "submit", "board"),
+    "Look": ("look", "report"),
+    "Last week": ("soup", "pseudo", "final", "bundle", "predict"),
+}
 
 
 class Menu(click.Group):
-    """The files of kit/commands as commands; files that begin with _ are none."""
+    """The files of kit/commands as commands. Files that begin with _ are helpers."""
 
     def list_commands(self, context: click.Context) -> list[str]:
+        """All commands in the order of `STAGES`. Commands without a stage follow."""
         names = sorted(file.stem for file in COMMANDS.glob("*.py") if not file.stem.startswith("_"))
-        return sorted(names, key=lambda name: ROAD.index(name) if name in ROAD else len(ROAD))
+        order = [name for stage in STAGES.values() for name in stage]
+        return sorted(names, key=lambda name: order.index(name) if name in order else len(order))
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes one section per stage, with one line per command."""
+        names = self.list_commands(context)
+        width = max(map(len, names))
+        placed = {name for stage in STAGES.values() for name in stage}
+        sections = {**STAGES, "Other": tuple(name for name in names if name not in placed)}
+        for title, members in sections.items():
+            rows = [
+                (name.ljust(width), self._first_sentence(context, name)) for name in members if name in names
+            ]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+    def _first_sentence(self, context: click.Context, name: str) -> str:
+        command = self.get_command(context, name)
+        return command.get_short_help_str(limit=1000) if command is not None else ""
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in self.list_commands(context):
@@ -59,21 +71,21 @@ class Menu(click.Group):
         if args[0] not in known and not args[0].startswith("-"):
             context.fail(f"no command named {args[0]!r}{did_you_mean(args[0], known)}")
         if args[0] != "train" and "TORCHELASTIC_RUN_ID" in os.environ:
-            context.fail(f"torchrun is for kit train; kit {args[0]} is one process")
+            context.fail(f"kit {args[0]} runs in one process: torchrun supports only kit train")
         return super().resolve_command(context, args)
 
 
 @click.command(cls=Menu, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="kit")
 def menu() -> None:
-    """Train, predict with TTA, blend, submit: image-classification competitions.
+    """Train, predict with TTA, blend and submit for image classification.
 
     \b
-    kit demo                                          a whole competition, in two minutes
-    kit init                                          your own: writes config.json from the files it finds
+    kit demo                    run a whole competition in two minutes
+    kit init                    start your own: write config.json from your files
     kit train --name r backbone.arch=resnet18 epochs=20
     kit tta --checkpoints runs/r runs/s --views d4
-    kit blend runs/r@d4 runs/s@d4                     writes the submission and enters it into the board
+    kit blend runs/r@d4 runs/s@d4
     """
 
 
@@ -88,10 +100,10 @@ def run(arguments: list[str]) -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        _console.echo("interrupted; the same command goes on from the last checkpoint")
+        _console.echo("interrupted; run the same command again to resume from the last checkpoint")
         return 130
     except Terminated:
-        _console.echo("terminated; the same command goes on from the last checkpoint")
+        _console.echo("terminated; run the same command again to resume from the last checkpoint")
         return 143
     except KitError as error:
         _console.fail(error)

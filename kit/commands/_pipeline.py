@@ -28,11 +28,12 @@ def try_pipeline(workspace: Workspace, as_json: bool, show: Callable[[Finding], 
     click.echo(f"  loss of equal outputs     {found.guessing_loss:.4f}")
     click.echo(f"  loss before any step      {found.start_loss:.4f}")
     click.echo(
-        f"  loss after {found.steps:3} steps      {found.last_loss:.4f}, of at least {found.least_loss:.4f}"
+        f"  loss after {found.steps:3} steps      {found.last_loss:.4f} (lowest possible "
+        f"{found.least_loss:.4f})"
     )
-    click.echo(f"  told right                {found.right} of {len(found.rows)}")
+    click.echo(f"  predicted correctly       {found.right} of {len(found.rows)}")
     for finding in found.findings:
         show(finding)
     if not found.findings:
-        click.echo("it reads, augments, learns and resumes: nothing was found")
+        click.echo("reading, augmenting, training and resuming work: no findings")
     return found

@@ -14,4 +14,4 @@ def read_spec(text: str, option: str) -> Any:
     try:
         return json.loads(text) if text.lstrip().startswith("{") else text
     except json.JSONDecodeError as error:
-        raise click.BadParameter(f"{text!r} is no JSON: {error}", param_hint=option) from None
+        raise click.BadParameter(f"{text!r} is not valid JSON: {error}", param_hint=option) from None

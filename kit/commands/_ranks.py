@@ -26,9 +26,7 @@ def relaunch(devices: int | None, arguments: Sequence[str]) -> None:
     if devices is None or devices == rank_count():
         return
     if rank_count() > 1:
-        raise click.UsageError(
-            f"--devices {devices}, and there are {rank_count()} ranks: leave --devices out"
-        )
+        raise click.UsageError(f"--devices {devices} does not match the {rank_count()} ranks: omit --devices")
     from kit.device.launch import launch
 
     raise click.exceptions.Exit(launch(arguments, devices))

@@ -26,9 +26,9 @@ def tell(found: Difference) -> None:
     for key, pair in _rows(found.config, "-"):
         table.add_row(key, *pair)
     for key, pair in _rows(found.made_from, "-"):
-        table.add_row(f"made from {key}", *pair)
+        table.add_row(f"provenance {key}", *pair)
     if not table.row_count:
-        table.add_row("nothing differs", "", "")
+        table.add_row("no differences", "", "")
     _times(table, found.spent)
     if found.compared is not None:
         table.add_row(found.compared.metric, f"{found.compared.one:.4f}", f"{found.compared.other:.4f}")
@@ -69,6 +69,7 @@ def _describe_gain(name: str, found: Compared) -> str:
     ]
     moved = [one for one in found.classes if one.one != one.other][:SHOWN_CLASSES]
     lines += [
-        f"  {one.name}: {one.one:.1%} of {one.rows} rows told right, then {one.other:.1%}" for one in moved
+        f"  {one.name}: {one.one:.1%} of {one.rows} rows predicted correctly, then {one.other:.1%}"
+        for one in moved
     ]
     return _console.escape_control("\n".join(lines))

@@ -43,26 +43,28 @@ def recommendation(comparison: Comparison) -> str:
     """Whether the blend's gains are shown, a line each, and the simpler choice if they are not."""
     if comparison.sole is not None:
         alone = f"kit blend {comparison.sole}"
-        return (
-            f"all weight is on {comparison.sole}: the blend is this member, and no gain is claimed; {alone}"
-        )
+        return f"all weight is on {comparison.sole}, so the blend equals this member and has no gain; {alone}"
     best, mean, top = comparison.blend.gains
     over = [best] if comparison.blend_is_mean else [best, mean]
     lines = [f"the blend's gain over the {one.over} {describe_significance(one)}" for one in over]
-    lines.insert(1, f"over {top.over}, the best on all rows: {_gain(top, comparison.blend)}")
+    lines.insert(1, f"over {top.over}, the best member on all rows: {_gain(top, comparison.blend)}")
     if comparison.recommended == comparison.best:
-        lines.append(f"the simpler choice: {comparison.best} alone, kit blend {comparison.best}")
+        lines.append(f"simpler choice: {comparison.best} alone, kit blend {comparison.best}")
     elif comparison.recommended == MEAN and not comparison.blend_is_mean:
-        lines.append("the simpler choice: the plain mean, --ensembler mean")
+        lines.append("simpler choice: the plain mean, --ensembler mean")
     return "\n".join(lines)
 
 
 def describe_significance(gain: Gain) -> str:
     if gain.low is None or gain.high is None:
-        return "has no interval: too few draws have a score"
+        return "has no interval: too few bootstrap draws have a score"
     if gain.is_significant:
-        return "is shown: the interval is above 0"
-    return "is a loss: the interval is below 0" if gain.high < 0 else "is not shown: the interval includes 0"
+        return "is significant: the interval is above 0"
+    return (
+        "is a significant loss: the interval is below 0"
+        if gain.high < 0
+        else ("is not significant: the interval includes 0")
+    )
 
 
 def format_recipe(spec: Mapping[str, Any], members: Sequence[str]) -> str:

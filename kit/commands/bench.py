@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Measure what is fastest on this machine; nothing is changed by it.
+    """Measure the fastest settings on this machine. The config is not changed.
 
     \b
     kit bench network
@@ -29,18 +29,23 @@ def command() -> None:
 
 @command.command()
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--batch-size", type=click.IntRange(1), help="Images a step; by default the experiment's.")
 @click.option(
-    "--steps", type=click.IntRange(3), default=10, show_default=True, help="Timed steps of each way."
+    "--batch-size", type=click.IntRange(1), help="Images per step. By default the config's batch size."
 )
-@click.option("--compile", "compiled", is_flag=True, help="Try torch.compile too; it takes a minute or more.")
+@click.option(
+    "--steps", type=click.IntRange(3), default=10, show_default=True, help="Timed steps of each combination."
+)
+@click.option(
+    "--compile", "compiled", is_flag=True, help="Try torch.compile too, which takes a minute or more."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print all numbers as JSON.")
 def network(
     overrides: tuple[str, ...], batch_size: int | None, steps: int, compiled: bool, as_json: bool
 ) -> None:
-    """Time the config's network at each precision and layout, in turns, and recommend a line for the config.
+    """Time the network at each precision and memory layout. They take turns, and kit recommends a line for
+    the config.
 
-    Steps are those of kit train, on random pixels; images a second are of the median step.
+    The steps are those of `kit train`, on random pixels. Images per second are computed from the median step.
 
     \b
     kit bench network
@@ -58,7 +63,8 @@ def network(
         return
     click.echo(
         f"{found.network}, {found.image_size} px, batch {found.batch_size}, {found.device}, "
-        f"{found.threads} thread{'s' * (found.threads > 1)}: images/s of the median of {found.steps} steps, in turns"
+        f"{found.threads} thread{'s' * (found.threads > 1)}: images/s, median of {found.steps} steps, in "
+        "turns"
     )
     console().print(_table(found))
     click.echo(_advice(found))
@@ -68,13 +74,14 @@ def network(
 
 @command.command()
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--workers", help="Numbers of loader processes, such as 0,2,4; by default 0, 1, 2, 4, ...")
-@click.option("--steps", type=click.IntRange(3), default=20, show_default=True, help="Timed steps of a turn.")
+@click.option("--workers", help="Numbers of loader processes, such as 0,2,4. By default 0, 1, 2, 4, ...")
+@click.option("--steps", type=click.IntRange(3), default=20, show_default=True, help="Timed steps per turn.")
 @click.option("--json", "as_json", is_flag=True, help="Print all numbers as JSON.")
 def loader(overrides: tuple[str, ...], workers: str | None, steps: int, as_json: bool) -> None:
-    """Time training with each number of loader processes, in turns, and recommend one.
+    """Time training with different numbers of loader processes. Each number has its turns, and kit recommends
+    one.
 
-    Images come from the cache, which is filled where it is not; what is trained is thrown away.
+    Images come from the cache, which kit fills first if needed. The trained weights are discarded.
 
     \b
     kit bench loader
@@ -88,20 +95,20 @@ def loader(overrides: tuple[str, ...], workers: str | None, steps: int, as_json:
 
     asked = parse_numbers(workers, "--workers") or []
     if any(count < 0 for count in asked):
-        raise click.BadParameter("a number of processes is 0 or more", param_hint="--workers")
+        raise click.BadParameter("the number of processes must be 0 or more", param_hint="--workers")
     found = show_progress(measure_loader.with_progress(Workspace.find(".", overrides), asked, steps))
     if as_json:
         print_json({**asdict(found), "advice": found.advice()})
         return
     click.echo(
-        f"batch {found.batch_size}, {found.device}: images/s of the median of two turns of {found.steps} steps"
+        f"batch {found.batch_size}, {found.device}: images/s, median of two turns of {found.steps} steps"
     )
     console().print(_loader_table(found))
     advice = found.advice()
     click.echo(
-        "used is what this config trains with; no other number is faster by more than 5 %"
+        "used: the number of this config; no other number is more than 5 % faster"
         if advice is None
-        else f"used is what this config trains with; faster here: workers={advice}"
+        else f"used: the number of this config; faster on this machine: workers={advice}"
     )
 
 
@@ -155,20 +162,23 @@ def _marks(rate: Throughput, used: str, found: SpeedResult, fastest: Throughput)
 def _advice(found: SpeedResult) -> str:
     lines = found.advice()
     if not lines:
-        return "used is what this config trains and predicts with; nothing here is faster by more than 5 %"
-    return f"used is what this config trains and predicts with; faster here: {' '.join(lines)}"
+        return "used: the settings of this config; nothing else is more than 5 % faster"
+    return f"used: the settings of this config; faster on this machine: {' '.join(lines)}"
 
 
 def _break_even(found: SpeedResult) -> str:
     images = found.break_even()
     rate = next(rate for rate in found.rates if rate.way.compiled)
     if images is None:
-        return f"torch.compile fails here: {rate.failed}"
+        return f"torch.compile fails on this machine: {rate.failed}"
     took = f"compiling took {rate.compiling:.0f} s"
     if math.isinf(images):
-        return f"{took}, and its steps are no faster: it never pays off"
+        return f"{took}, and compiled steps are not faster: compiling never pays off"
     epochs = images / found.rows
-    return f"{took}: it pays off after {images:,.0f} images, {epochs:.1f} epochs of all {found.rows:,} rows"
+    return (
+        f"{took}: compiling pays off after {images:,.0f} images, {epochs:.1f} epochs of all "
+        f"{found.rows:,} rows"
+    )
 
 
 def _as_json(found: SpeedResult) -> dict[str, object]:

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("members", nargs=-1, required=True, metavar="RUN[@VIEWS]... [KEY=VALUE]...")
-@click.option("--ensembler", help="How members are blended: a name of `kit plugins ensembler`.")
-@click.option("--name", help="The submission's name; by default made from the ensembler and the runs.")
-@click.option("--top-k", type=int, help="Labels a row, where the sample shows ranked labels.")
+@click.option("--ensembler", help="Ensembler plugin; `kit plugins ensembler` lists them.")
+@click.option("--name", help="Name of the submission. By default the ensembler and the runs.")
+@click.option("--top-k", type=int, help="Labels per row, if the sample has ranked labels.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     members: tuple[str, ...], ensembler: str | None, name: str | None, top_k: int | None, as_json: bool
 ) -> None:
-    """Blend runs' predictions, write the submission, and enter it into the board.
+    """Blend the predictions of runs and write the submission. It is added to the board.
 
     \b
     kit blend runs/a@d4 runs/b@d4
@@ -38,7 +38,7 @@ def command(
     overrides = [text for text in members if "=" in text]
     if ensembler is not None:
         if any(text.startswith("ensembler=") for text in overrides):
-            raise ConfigError("--ensembler and ensembler= are both given", code="C05")
+            raise ConfigError("give either --ensembler or ensembler=, not both", code="C05")
         overrides = [f"ensembler={ensembler}", *overrides]
     workspace = Workspace.find(overrides=overrides)
     made = _console.show_progress(blend.with_progress(workspace, runs, name=name, top_k=top_k))
@@ -46,7 +46,7 @@ def command(
     if isinstance(made, Submitted):
         _console.echo(f"upload: {upload_command(workspace, made.number)}")
     else:
-        _console.echo("no file was written: data.sample is null, so there is no sample submission to fill in")
+        _console.echo("no file was written, because data.sample is null")
     if as_json:
         _console.print_json(_as_json(made))
     elif isinstance(made, Submitted):
@@ -69,7 +69,7 @@ def _show(made: BlendResult) -> None:
         _console.echo(recommendation(comparison))
     for line in _describe_file(made):
         _console.echo(line)
-    scored = f"scored on {made.rows} out-of-fold rows that all members cover"
+    scored = f"scored on {made.rows} out-of-fold rows that all members predict"
     if not isinstance(made, Submitted):
         _console.echo(scored)
         return
@@ -81,9 +81,9 @@ def _show(made: BlendResult) -> None:
 def _rank(made: Submitted) -> str:
     """The submission's place among those that are scored on the same rows, and what does not compare."""
     if made.is_apart:
-        return f"no rank on the board: {made.elsewhere} are scored on other rows, and do not compare"
-    others = f", without {made.elsewhere} scored on other rows" if made.elsewhere else ""
-    return f"rank {made.rank} on the board{others}{'' if made.is_new else ', where it was before'}"
+        return f"not ranked on the board: {made.elsewhere} submissions were scored on other rows"
+    others = f", not counting {made.elsewhere} scored on other rows" if made.elsewhere else ""
+    return f"rank {made.rank} on the board{others}{'' if made.is_new else ', as before'}"
 
 
 def _describe_file(made: BlendResult) -> list[str]:
@@ -91,13 +91,15 @@ def _describe_file(made: BlendResult) -> list[str]:
     written, metric = made.written, made.metric
     score = "no score" if written.score is None else f"{metric} {written.score:.4f}"
     if written.rule and not written.in_file:
-        return [f"decision: {written.rule}; it scores only, since no file holds decisions"]
+        return [f"decision: {written.rule}; used only for scores, because the file contains probabilities"]
     if written.rule:
         empty = f"{written.without_label} of {made.rows} rows have no label"
-        return [f"decision: {written.rule}", f"the written decision, out of fold: {score}, {empty}"]
+        return [f"decision: {written.rule}", f"out-of-fold score of the written decisions: {score}, {empty}"]
     if not written.in_file or written.score == made.cv:
         return []
-    return [f"the file holds decisions, out of fold: {score}; above is {metric} of the probabilities"]
+    return [
+        f"out-of-fold score of the written decisions: {score}; the table shows {metric} of the probabilities"
+    ]
 
 
 def _as_json(made: BlendResult) -> dict[str, Any]:

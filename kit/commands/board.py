@@ -18,21 +18,21 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as
 
 @click.group(invoke_without_command=True)
 @click.option(
-    "--left", type=click.IntRange(min=1), help="Say which are worth one of so many submissions left."
+    "--left", type=click.IntRange(min=1), help="Recommend candidates for the N submissions left today."
 )
 @JSON
 @click.pass_context
 def command(context: click.Context, left: int | None, as_json: bool) -> None:
-    """Show all submissions ranked by their cross-validated score, and how far the leaderboard agrees with it.
+    """Rank submissions by CV score, beside their leaderboard scores. Also show how well the two scores agree.
 
     \b
     kit board
-    kit board --left 3                which are worth one of 3 submissions that are left today
-    kit board score 7 0.8123          what the leaderboard said about submission 7
-    kit board gap                     what explains the gap to the leaderboard
-    kit board pick 2                  which to choose in the end
-    kit board diff 7 9                the rows that differ
-    kit board undo                    takes the last one back
+    kit board --left 3                which deserve one of today's last 3 submissions
+    kit board score 7 0.8123          records the leaderboard score of submission 7
+    kit board gap                     explains the gap to the leaderboard
+    kit board pick 2                  proposes two final submissions
+    kit board diff 7 9                lists the rows that differ
+    kit board undo                    removes the last submission
     """
     if context.invoked_subcommand is not None:
         return
@@ -78,15 +78,15 @@ def _emit_sending(workspace: Workspace, found: Overview, left: int) -> None:
 @command.command(context_settings={"ignore_unknown_options": True})  # a score may be negative
 @click.argument("number")
 @click.argument("value", type=float)
-@click.option("--force", is_flag=True, help="Record a score that the metric cannot have.")
+@click.option("--force", is_flag=True, help="Record the score even if the metric cannot have it.")
 @JSON
 def score(number: str, value: float, force: bool, as_json: bool) -> None:
-    """Record the leaderboard score of a submission, named by its number or its file.
+    """Record the leaderboard score of a submission. Name the submission by its number or its file.
 
     \b
     kit board score 7 0.8123
     kit board score 0007-mean-a.csv 0.8123
-    kit board score 7 81.23 --force   a leaderboard in percent
+    kit board score 7 81.23 --force   if the leaderboard shows percent
     """
     workspace, board = _read()
     board = board.score(number, value, force)
@@ -99,7 +99,7 @@ def score(number: str, value: float, force: bool, as_json: bool) -> None:
 @click.argument("count", type=click.IntRange(min=1))
 @JSON
 def pick(count: int, as_json: bool) -> None:
-    """Propose final submissions: the safest by cross-validation, then good ones that differ most from it.
+    """Propose final submissions. The first is the safest by CV, the others are good and differ most from it.
 
     \b
     kit board pick 2
@@ -119,16 +119,19 @@ def pick(count: int, as_json: bool) -> None:
     elif chosen:
         _console.console().print(advice(chosen), markup=False)
     else:
-        _console.echo("no submission has both a cross-validated score and a file")
+        _console.echo("no submission has both a CV score and a file")
     unsent = [str(one.entry.number) for one in chosen if one.entry.leaderboard is None]
     if unsent:
-        _console.echo(f"without a leaderboard score, so perhaps not sent yet: {', '.join(unsent)}")
+        _console.echo(
+            f"perhaps not submitted yet, because no leaderboard score is recorded: {', '.join(unsent)}"
+        )
 
 
 @command.command()
 @JSON
 def gap(as_json: bool) -> None:
-    """Explain the gap between leaderboard and cross-validation: luck, or a leak or a shift that kit check has found.
+    """Explain the gap between leaderboard and CV scores. It may be sampling noise, or a leak or shift that
+    `kit check` has found.
 
     \b
     kit board gap
@@ -145,13 +148,13 @@ def gap(as_json: bool) -> None:
         print_gap(found.gap)
     else:
         why = found.unknown or "no submission has both scores: kit board score N VALUE"
-        _console.echo(f"there is no gap to explain: {why}")
+        _console.echo(f"no gap to explain: {why}")
 
 
 @command.command()
 @JSON
 def undo(as_json: bool) -> None:
-    """Take the last submission off the board; its files go to submissions/undone/.
+    """Remove the last submission from the board. Its files go to submissions/undone/.
 
     \b
     kit board undo
@@ -167,11 +170,11 @@ def undo(as_json: bool) -> None:
 @click.argument("other")
 @JSON
 def diff(one: str, other: str, as_json: bool) -> None:
-    """Show the rows that two submissions answer differently, by class.
+    """Show rows with different predictions in two submissions.
 
     \b
     kit board diff 7 9
-    kit board diff 7 9 --json         with all ids
+    kit board diff 7 9 --json         prints all ids
     """
     from dataclasses import asdict
 
@@ -191,7 +194,7 @@ def diff(one: str, other: str, as_json: bool) -> None:
     if found:
         _console.console().print(table_of_changes(found, *(entry.stem for entry in entries)), markup=False)
     if len(found) > MAX_LISTED_IDS:
-        _console.echo(f"… and {len(found) - MAX_LISTED_IDS} more pairs; --json lists them all")
+        _console.echo(f"… and {len(found) - MAX_LISTED_IDS} more pairs; --json lists all")
     _console.echo(
         f"{rows} of {len(read[0].ids)} rows differ, {rows / len(read[0].ids):.1%}; difference {apart:.4f}"
     )
@@ -232,8 +235,8 @@ def _show(board: Board, as_json: bool) -> None:
     if entries:
         _console.console().print(made, markup=False)
     else:
-        _console.echo("no submissions yet; kit blend makes one")
+        _console.echo("no submissions yet; kit blend creates one")
     apart = [f"{entry.number} ({entry.rows} rows)" for entry in entries if board.is_apart(entry)]
     if apart:
-        text = "without a rank, because their scores are of other rows than the others'"
+        text = "not ranked, because they were scored on different rows"
         _console.echo(f"{text}: {', '.join(apart)}")

@@ -13,20 +13,21 @@ from kit.commands._console import echo, print_result
 
 @click.command()
 @click.argument("members", nargs=-1, required=True, metavar="RECORD.json | RUN[@VIEWS]...")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to make.")
-@click.option("--ensembler", help="How members are blended, where no record says so.")
-@click.option("--wheels", is_flag=True, help="Fetch the wheels of requirements.txt into it; needs a network.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to create.")
+@click.option("--ensembler", help="Ensembler, if no record names one.")
+@click.option("--wheels", is_flag=True, help="Download the wheels of requirements.txt into the bundle.")
 @click.option(
-    "--try", "tries", is_flag=True, help="Then run it on a few test rows where kit is not installed."
+    "--try", "tries", is_flag=True, help="Run the bundle on a few test rows, without kit installed."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     members: tuple[str, ...], out: Path, ensembler: str | None, wheels: bool, tries: bool, as_json: bool
 ) -> None:
-    """Pack a submission's networks, config, plugins and kit itself for a notebook without a network.
+    """Pack networks, config, plugins and kit for an offline notebook.
 
-    There, `python predict.py --images DIR --sample sample_submission.csv` predicts the images of that folder as the
-    workspace would. A row whose image cannot be read gets the class prior there, unless --bad-test stop is given.
+    In the notebook, `python predict.py --images DIR --sample sample_submission.csv` predicts the images of
+    that folder as the workspace would. If an image is unreadable, its row gets the class prior, or predict.py
+    stops with --bad-test stop.
 
     \b
     kit bundle submissions/0007-final.json --out bundle
@@ -44,14 +45,13 @@ def command(
     made = bundle(space, members, out, ensembler, wheels)
     echo(f"{', '.join(made.members)}: {made.networks} networks, {format_bytes(made.bytes)}")
     if made.no_weight:
-        echo(
-            f"not packed, as their weight is 0 and the blend is the same without: {', '.join(made.no_weight)}"
-        )
+        echo(f"not packed, because their weight in the blend is 0: {', '.join(made.no_weight)}")
     table = "" if space.competition.data.test is None else " --test test.csv"
-    echo(f"there: python {made.folder.name}/predict.py --images DIR --sample sample_submission.csv{table}")
     echo(
-        "a row whose image cannot be read gets the class prior there, and is reported; --bad-test stop ends instead"
+        f"in the notebook: python {made.folder.name}/predict.py --images DIR --sample "
+        f"sample_submission.csv{table}"
     )
+    echo("rows with unreadable images get the class prior and are reported; --bad-test stop stops instead")
     told: dict[str, Any] = {
         "folder": str(made.folder),
         "members": list(made.members),
@@ -61,7 +61,11 @@ def command(
     }
     if tries:
         tried = try_bundle(space, made.folder)
-        images = "images of noise, as no test image is here" if tried.noise else "images of the workspace"
-        echo(f"tried without kit and network: {tried.rows} rows in {tried.seconds:.0f} s, {images}")
+        images = (
+            "noise images, because this machine has no test image"
+            if tried.noise
+            else "images of the workspace"
+        )
+        echo(f"tested without kit and network: {tried.rows} rows in {tried.seconds:.0f} s, {images}")
         told["tried"] = asdict(tried)
     print_result(told, [made.folder], as_json)

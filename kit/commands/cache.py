@@ -19,10 +19,10 @@ UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 @click.group()
 def command() -> None:
-    """List what the cache of decoded images holds, or make room.
+    """List or prune the cache of decoded images.
 
-    The cache can be removed at any time that no command runs; what is missing is decoded again. The environment's
-    KIT_CACHE names a folder that several workspaces share.
+    The cache can be deleted whenever no command runs. Missing images are decoded again. Set the environment
+    variable KIT_CACHE to share one cache between workspaces.
 
     \b
     kit cache ls
@@ -34,7 +34,7 @@ def command() -> None:
 @command.command()
 @JSON
 def ls(as_json: bool) -> None:
-    """List the cache's folders: images, size, last use, and the runs that need them.
+    """List cache folders with size, last use and their runs.
 
     \b
     kit cache ls
@@ -46,13 +46,16 @@ def ls(as_json: bool) -> None:
 
 
 @command.command()
-@click.option("--keep-bytes", metavar="SIZE", help="Leave so much, such as 500M or 10G, the last used.")
-@click.option("--dry-run", is_flag=True, help="Remove nothing, and say what would be removed.")
+@click.option(
+    "--keep-bytes", metavar="SIZE", help="Keep this much of the most recently used, such as 500M or 10G."
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
 @JSON
 def prune(keep_bytes: str | None, dry_run: bool, as_json: bool) -> None:
-    """Remove what neither a run nor config.json needs; with --keep-bytes what was used least recently.
+    """Remove folders that neither a run nor config.json needs. With --keep-bytes, remove the least recently
+    used folders.
 
-    What a process uses stays. Exit status 75 where the cache is being filled.
+    Folders in use are kept. The exit status is 75 if a process is filling the cache.
 
     \b
     kit cache prune
@@ -80,7 +83,7 @@ def parse_size(text: str) -> int:
         return int(size if size >= 0 else number)
     except (ValueError, OverflowError):
         raise click.BadParameter(
-            f"{text!r} is no size such as 500M or 10G", param_hint="--keep-bytes"
+            f"{text!r} is not a size such as 500M or 10G", param_hint="--keep-bytes"
         ) from None
 
 

@@ -20,14 +20,18 @@ COLOURS = {"problem": "red", "warning": "yellow", "note": None}
 
 @click.command()
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--pipeline", is_flag=True, help="Look at one batch instead: whether all learns, and resumes.")
-@click.option("--strict", is_flag=True, help="Exit with 3 for warnings too.")
-@click.option("--json", "as_json", is_flag=True, help="Print all findings and all their cases as JSON.")
 @click.option(
-    "--csv", "csv_file", metavar="FILE", help="Write every case of every finding to a CSV, to look through."
+    "--pipeline",
+    is_flag=True,
+    help="Sanity-check on one batch: every part learns, and training resumes exactly.",
 )
-@click.option("--runs", multiple=True, metavar="RUN", help="Runs whose out-of-fold predictions judge labels.")
-@click.option("--checkpoints", multiple=True, metavar="PATH", help="Runs whose networks look at the images.")
+@click.option("--strict", is_flag=True, help="Exit with status 3 for warnings too.")
+@click.option("--json", "as_json", is_flag=True, help="Print all findings and cases as JSON.")
+@click.option("--csv", "csv_file", metavar="FILE", help="Write all cases of all findings to a CSV.")
+@click.option(
+    "--runs", multiple=True, metavar="RUN", help="Runs whose out-of-fold predictions show label errors."
+)
+@click.option("--checkpoints", multiple=True, metavar="PATH", help="Runs whose networks embed the images.")
 @click.pass_context
 def command(
     context: click.Context,
@@ -39,11 +43,12 @@ def command(
     runs: tuple[str, ...],
     checkpoints: tuple[str, ...],
 ) -> None:
-    """Look at tables and images before training: what would stop it, flatter a score, or part it from the leaderboard.
+    """Check tables, images and labels before training. It finds data that stops training, leaks that make the
+    CV score optimistic, and differences between training and test rows.
 
-    Each finding says what it does to the score, and the config line that answers it. Images are decoded into the cache,
-    where training finds them. What runs predict out of fold, by default the best one, says which labels are probably
-    wrong. Exit status 0, or 3 where there is a problem.
+    Each finding shows its effect on the score and a fix for the config. Images are decoded into the cache,
+    and training reuses them. Probable label errors come from out-of-fold predictions, by default those of the
+    best run. The exit status is 3 if there is a problem, otherwise 0.
 
     \b
     kit check
@@ -65,9 +70,9 @@ def command(
     warned = any(finding.level == "warning" for finding in found.findings)
     if found.problems or (strict and warned):
         echo(
-            f"{found.problems} problem{'s' * (found.problems > 1)}, kit explain says more of each code"
+            f"{found.problems} problem{'s' * (found.problems > 1)}; kit explain CODE describes each code"
             if found.problems
-            else "there are warnings, and --strict"
+            else "there are warnings, and --strict is set"
         )
         context.exit(3)
 
@@ -90,7 +95,7 @@ def _look(
     for finding in found.findings:
         _show(finding)
     if not found.findings:
-        click.echo("nothing was found")
+        click.echo("no findings")
     return found
 
 
@@ -101,5 +106,5 @@ def _show(finding: Finding) -> None:
     click.secho(
         escape_control(f"{finding.code} {finding.level}: {finding.summary}"), fg=COLOURS[finding.level]
     )
-    for line in [*format_cases(finding.cases), f"  effect: {finding.effect}", f"  answer: {finding.answer}"]:
+    for line in [*format_cases(finding.cases), f"  effect: {finding.effect}", f"  fix: {finding.answer}"]:
         click.echo(escape_control(line))

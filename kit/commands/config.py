@@ -9,7 +9,7 @@ from kit.commands import _console
 
 @click.group()
 def command() -> None:
-    """Show config.json as kit understands it.
+    """Print config.json with all defaults, or its JSON schema.
 
     \b
     kit config show
@@ -20,9 +20,9 @@ def command() -> None:
 
 @command.command()
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, which is the only form there is.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, which is also the default.")
 def show(overrides: tuple[str, ...], as_json: bool) -> None:
-    """Check the config, overrides applied, and print it with every key and option.
+    """Validate the config and print it with every key and option. Overrides are applied first.
 
     \b
     kit config show
@@ -36,7 +36,7 @@ def show(overrides: tuple[str, ...], as_json: bool) -> None:
 
 @command.command()
 def schema() -> None:
-    """Print the JSON schema of config.json, which editors complete keys from.
+    """Print the JSON schema of config.json. Editors use it to complete keys.
 
     \b
     kit config schema > config.schema.json

@@ -24,10 +24,11 @@ COMMANDS = (
 @click.command()
 @click.argument("folder", required=False, type=click.Path(path_type=Path, file_okay=False))
 def command(folder: Path | None) -> None:
-    """Play a whole competition on real scanned digits: train, TTA, blend, submit, and compare with the answers.
+    """Run a whole competition on real scanned digits. Train, predict with TTA, blend, submit, and compare
+    with the true labels.
 
-    It writes images, tables and config.json into FOLDER (by default this folder where it is the demo's own, else
-    kit-demo), then runs the commands you would type. Started again, it goes on where it stopped.
+    It writes images, tables and config.json into FOLDER, then runs the commands you would type. The default
+    is the current folder if it is a demo folder, otherwise kit-demo. Run it again to resume.
 
     \b
     kit demo
@@ -44,15 +45,15 @@ def command(folder: Path | None) -> None:
     for line in COMMANDS:
         _type(line)
     newest = max((root / "submissions").glob("[0-9]*.csv"))
-    echo(f"\n# the answers, which no command has read: how good is submissions/{newest.name}?")
+    echo(f"\n# score of submissions/{newest.name} against the true labels, which no command has read")
     for name, value in score_answers(newest, answers).items():
         click.echo(f"test {name} {value:.4f}")
-    echo(f"# {time.monotonic() - start:.0f} seconds in all\n")
+    echo(f"# {time.monotonic() - start:.0f} seconds in total\n")
     echo("try next, in this folder:")
     echo("  kit train --name arc loss=arcface pooling=gem      another loss, another pooling")
-    echo("  kit plugins loss                                   what else there is")
-    echo("  kit plugins new loss mine                          your own")
-    echo("  kit init                                           in your competition's folder")
+    echo("  kit plugins loss                                   all losses")
+    echo("  kit plugins new loss mine                          a loss of your own")
+    echo("  kit init                                           in the folder of your competition")
 
 
 def _default() -> Path:
@@ -71,7 +72,7 @@ def _refuse_another(root: Path) -> None:
     """An existing competition's data and config are not written over."""
     if (root / "data" / "train.csv").exists() and not (root / "data" / "answers" / "digits.csv").exists():
         raise ConfigError(
-            f"{root} holds another competition", code="C16", hint="kit demo FOLDER, an empty one"
+            f"{root} holds another competition", code="C16", hint="kit demo FOLDER, with an empty folder"
         )
 
 
@@ -83,5 +84,5 @@ def _type(line: str) -> None:
     try:
         menu.main(shlex.split(line), prog_name="kit", standalone_mode=False)
     except KitError as error:
-        hint = f"{error.hint}; or an empty folder: kit demo FOLDER" if error.hint else "kit demo FOLDER"
+        hint = f"{error.hint}; or kit demo FOLDER with an empty folder" if error.hint else "kit demo FOLDER"
         raise error.replace(hint=hint) from error

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     "-c",
     multiple=True,
     metavar="PATH...",
-    help="Runs, folds or single checkpoint folders; may be repeated.",
+    help="Runs, folds or checkpoint folders. Can be repeated.",
 )
-@click.option("--name", help="Embed by the config's network as it begins, without training, as this run.")
-@click.option("--views", default="plain", show_default=True, help="Views plugin, or its JSON with options.")
+@click.option("--name", help="Embed with the config's untrained network, as a run of this name.")
+@click.option("--views", default="plain", show_default=True, help="Views plugin, or JSON with options.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
@@ -36,10 +36,10 @@ def command(
     device: str,
     as_json: bool,
 ) -> None:
-    """Embed training and test images: unit vectors that `kit retrieve` compares.
+    """Embed training and test images for `kit retrieve`. Each image becomes a vector of length 1.
 
-    Each fold's network embeds all rows, over all views of a set, into runs/RUN/embeddings/VIEWS/FOLD/; what is there
-    already is not computed again.
+    The network of each fold embeds all rows, averaged over the views, into runs/RUN/embeddings/VIEWS/FOLD/.
+    Existing embeddings are reused.
 
     \b
     kit embed --checkpoints runs/r
@@ -50,7 +50,7 @@ def command(
     from kit.stages.prediction.embed import embed, embed_untrained
 
     if bool(checkpoints) == (name is not None):
-        raise click.UsageError("either --checkpoints, or --name for a network without training")
+        raise click.UsageError("give either --checkpoints, or --name for an untrained network")
     spec, workspace = read_spec(views, "--views"), Workspace.find(".", overrides)
     if name is None:
         made = show_progress(embed.with_progress(workspace, checkpoints, spec, device))
@@ -63,6 +63,6 @@ def command(
 
 
 def _say(made: EmbedResult) -> None:
-    state = "" if made.computed else " (there already)"
+    state = "" if made.computed else " (reused)"
     (train, test), by = made.rows, ", ".join(made.folds)
-    echo(f"{made.member}: {train} training and {test} test rows, {made.features} features, by {by}{state}")
+    echo(f"{made.member}: {train} training and {test} test rows, {made.features} features, from {by}{state}")

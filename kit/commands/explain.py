@@ -13,7 +13,7 @@ from kit.commands import _console
 @click.argument("code", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(code: str | None, as_json: bool) -> None:
-    """Explain a message's code, what it means and what to do; without a code, list all of them.
+    """Explain a message code and its fix, or list all codes.
 
     \b
     kit explain

@@ -20,16 +20,24 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("members", nargs=-1, metavar="[RUN[@VIEWS]]... [KEY=VALUE]...")
 @click.option(
-    "--blend", "record", metavar="FILE", help="The members and ensembler of submissions/0007-x.json."
+    "--blend",
+    "record",
+    metavar="FILE",
+    help="Use the members and ensembler of this record, such as submissions/0007-x.json.",
 )
-@click.option("--ensembler", help="How members are blended, as for kit blend.")
-@click.option("--seeds", help="Train each member by each of these seeds, such as 0,1; by default by its own.")
+@click.option("--ensembler", help="Ensembler plugin, as for kit blend.")
 @click.option(
-    "--hours", type=click.FloatRange(min=0, min_open=True), help="The time there is, from this start on."
+    "--seeds",
+    help="Train each member with each of these seeds, such as 0,1. By default with the member's own seed.",
 )
-@click.option("--name", help="The submission's name.")
-@click.option("--top-k", type=int, help="Labels a row, where the sample shows ranked labels.")
-@click.option("--dry-run", is_flag=True, help="Show the plan, and train nothing.")
+@click.option(
+    "--hours",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Time budget in hours, counted from this start.",
+)
+@click.option("--name", help="Name of the submission.")
+@click.option("--top-k", type=int, help="Labels per row, if the sample has ranked labels.")
+@click.option("--dry-run", is_flag=True, help="Show the plan without training.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     members: tuple[str, ...],
@@ -42,10 +50,11 @@ def command(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Train the members of a blend on all rows, predict, blend, and write the submission.
+    """Train a blend's members on all rows and write the submission.
 
-    Each member becomes a run RUN-final: the same epochs, no row held out, so there is no score of it. Weights are
-    fitted on the members' out-of-fold rows. With --hours, what does not fit is left out, at the start or later.
+    Each member becomes a run RUN-final with the same epochs. No row is held out, so the run has no score.
+    Blend weights are fitted on the members' out-of-fold rows. With --hours, members that would miss the
+    deadline are skipped.
 
     \b
     kit final runs/r@d4 runs/s@d4 --dry-run
@@ -63,7 +72,7 @@ def command(
     spec: Any = ensembler
     if record is not None:
         if runs or ensembler:
-            raise ConfigError("--blend names members and ensembler: give it alone", code="C05")
+            raise ConfigError("--blend already names members and ensembler: omit the others", code="C05")
         found = read_record(Path(record))
         runs, spec = [f"runs/{one['member']}" for one in found["members"]], found["ensembler"]
     if not runs:
@@ -87,10 +96,10 @@ def _show(plan: FinalPlan) -> None:
     for note in plan.notes:
         echo(note)
     left = "" if plan.seconds is None else f" of {_span(plan.seconds)}, counted from this start"
-    kept = f"a tenth more than measured, and {_span(plan.blending)} to blend"
-    echo(f"in all {_span(plan.total)}{left}: {kept}")
-    echo(f"by cross-validation the blend of these members has {plan.metric} {plan.cv:.4f}")
-    echo("networks of all rows have no score of their own: no row is held out")
+    kept = f"10 % margin on measured times, and {_span(plan.blending)} to blend"
+    echo(f"total {_span(plan.total)}{left}: {kept}")
+    echo(f"cross-validated {plan.metric} of this blend: {plan.cv:.4f}")
+    echo("networks trained on all rows have no score, because no row is held out")
 
 
 def _table(plan: FinalPlan) -> Table:
@@ -99,7 +108,7 @@ def _table(plan: FinalPlan) -> Table:
     made = Table(box=None, pad_edge=False)
     for heading in ("run", "of", "epochs", "an epoch", "trains", "predicts", ""):
         made.add_column(heading, justify="left" if heading in ("run", "of", "") else "right", no_wrap=True)
-    for unit, said in [*((one, "") for one in plan.units), *((one, "does not fit") for one in plan.left_out)]:
+    for unit, said in [*((one, "") for one in plan.units), *((one, "too long") for one in plan.left_out)]:
         epochs = f"{unit.epochs_done}/{unit.epochs} done" if unit.epochs_done else str(unit.epochs)
         each = _span(sum(unit.pace.epochs) / unit.epochs)
         of = " ".join(one.text for one in unit.members)
@@ -132,14 +141,12 @@ def _tell(workspace: object, made: FinalResult) -> None:
     if fitted := format_recipe(one.ensembler, [score.name for score in one.comparison.members]):
         echo(fitted)
     for run, why in made.left_out.items():
-        echo(f"left out: {run}, {why}")
+        echo(f"skipped: {run}, {why}")
     if made.no_weight:
-        echo(
-            f"not trained, as their weight is 0 and the submission is the same without: {', '.join(made.no_weight)}"
-        )
+        echo(f"not trained, because their weight in the blend is 0: {', '.join(made.no_weight)}")
     members = " ".join(score.name for score in one.comparison.members)
     echo(f"submission {one.number}: {one.test_rows} rows by {', '.join(made.runs)}")
-    echo(f"{one.metric} {one.cv:.4f} is of {members} by cross-validation, not of these networks")
+    echo(f"{one.metric} {one.cv:.4f} is the cross-validated score of {members}, not of these networks")
     echo(f"upload: {upload_command(workspace, one.number)}")
 
 

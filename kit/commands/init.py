@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     default="auto",
     show_default=True,
     type=click.Choice(["auto", "scratch", "finetune"]),
-    help="What to begin with; auto fine-tunes where pretrained weights are to be had.",
+    help="Start from scratch or fine-tune. auto fine-tunes if pretrained weights are available.",
 )
 @click.option(
     "--weights",
@@ -36,29 +36,30 @@ if TYPE_CHECKING:
     metavar="TIME",
     help="Fit epochs and image size to this time per network, such as 20m or 1h30m.",
 )
-@click.option("--train", help="CSV of labelled rows, or the folder whose folders are classes.")
-@click.option("--test", help="CSV of rows to predict; else the sample's ids.")
+@click.option("--train", help="CSV of labelled rows, or a folder with one subfolder per class.")
+@click.option("--test", help="CSV of rows to predict. By default the sample's ids.")
 @click.option("--sample", help="The sample submission.")
-@click.option("--id", help="Column that names a row.")
-@click.option("--label", help="The label's column, or a pattern such as {file}_{gender}.")
-@click.option("--label-separator", help="What separates the labels of a row that has several.")
+@click.option("--id", help="Column of the row ids.")
+@click.option("--label", help="Column of the label, or a pattern such as {file}_{gender}.")
+@click.option("--label-separator", help="Separator between the labels of one row.")
 @click.option("--images", help="Path of a row's image, such as images/{id}.")
-@click.option("--test-images", help="The same for rows to predict.")
-@click.option("--group", help="Column whose equal values must share a fold.")
+@click.option("--test-images", help="The same for test rows.")
+@click.option("--group", help="Column of groups. Rows of one group share a fold.")
 @click.option("--classes", help="CSV whose first column lists the classes.")
 @click.option(
     "--val",
     default="join",
     show_default=True,
     type=click.Choice(["join", "holdout", "ignore"]),
-    help="What becomes of a validation folder beside the training one.",
+    help="How to use a validation folder beside the training folder.",
 )
 @click.option(
-    "--metric", help="What the competition scores; by default the sample shows it (kit plugins metric)."
+    "--metric",
+    help="Metric of the competition (kit plugins metric). By default kit infers it from the sample.",
 )
-@click.option("--sep", help="What separates the CSVs' fields; by default found in each file.")
-@click.option("--encoding", help="The CSVs' encoding; by default found in each file.")
-@click.option("--force", is_flag=True, help="Write over the config.json that is there.")
+@click.option("--sep", help="Field separator of the CSVs. By default detected per file.")
+@click.option("--encoding", help="Encoding of the CSVs. By default detected per file.")
+@click.option("--force", is_flag=True, help="Overwrite an existing config.json.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     folder: str,
@@ -72,7 +73,7 @@ def command(
     as_json: bool,
     **given: str | None,
 ) -> None:
-    """Write config.json for the competition in a folder, from the files it finds.
+    """Write config.json from the files in a competition's folder.
 
     \b
     kit init
@@ -137,7 +138,7 @@ def _read_tables(made: InitResult) -> tuple[dict[str, int], str | None]:
                 chosen, find_written_class(chosen, sample, train.classes), [str(one.message) for one in said]
             )
     except KitError as error:
-        _console.echo(f"the data cannot be used yet: {error}")
+        _console.echo(f"the data is not usable yet: {error}")
     else:
         say_decision(workspace)
     if counts:

@@ -31,14 +31,14 @@ def _picture(file: str) -> Callable[[F], F]:
         default=Path(file),
         show_default=True,
         metavar="FILE.png",
-        help="The picture's file.",
+        help="File of the picture.",
         callback=is_png,
     )
 
 
 @click.group()
 def command() -> None:
-    """Draw what a setting does, before a run is spent on it, and how alike members are.
+    """Plot augmentation, learning rate, members or neighbours.
 
     \b
     kit look augment
@@ -54,17 +54,20 @@ def command() -> None:
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @_picture("augment.png")
 @click.option(
-    "--rows", type=click.IntRange(1, 100), default=6, show_default=True, help="Rows of the training table."
+    "--rows", type=click.IntRange(1, 100), default=6, show_default=True, help="Number of training rows."
 )
 @click.option(
-    "--variants", type=click.IntRange(1, 50), default=6, show_default=True, help="Variants of each row."
+    "--variants", type=click.IntRange(1, 50), default=6, show_default=True, help="Variants per row."
 )
-@click.option("--seed", type=click.IntRange(0), help="Of rows and draws; by default the experiment's.")
-@click.option("--json", "as_json", is_flag=True, help="Print the file, its rows and its variants as JSON.")
+@click.option(
+    "--seed", type=click.IntRange(0), help="Seed for rows and variants. By default the config's seed."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the file, rows and number of variants as JSON.")
 def augment(
     overrides: tuple[str, ...], out: Path, rows: int, variants: int, seed: int | None, as_json: bool
 ) -> None:
-    """Draw training images beside their augmented variants, as fold 0 sees them in its first epochs.
+    """Plot training images beside their augmented variants. The variants are those of fold 0 in its first
+    epochs.
 
     \b
     kit look augment
@@ -78,25 +81,25 @@ def augment(
     workspace = Workspace.find(".", overrides)
     strips = show_progress(augment_rows.with_progress(workspace, rows, variants, seed))
     name = workspace.experiment.open(Augmenter, workspace.root).plugin_name()
-    write_png(out, arrange_grid(strips, f"augmenter {name}: the image, then {variants} variants"))
+    write_png(out, arrange_grid(strips, f"augmenter {name}: image and {variants} variants"))
     if as_json:
         print_json({"file": str(out), "rows": [strip.id for strip in strips], "variants": variants})
         return
-    echo(f"{len(strips)} rows, {variants} variants each, by augmenter {name}")
+    echo(f"{len(strips)} rows with {variants} variants each, augmenter {name}")
     click.echo(out)
 
 
 @command.command()
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @_picture("lr.png")
-@click.option("--find", is_flag=True, help="Train while the rate rises, and see where the loss falls.")
+@click.option("--find", is_flag=True, help="Run a learning-rate range test: the rate rises at each step.")
 @click.option(
     "--from",
     "lowest",
     type=click.FloatRange(0, min_open=True),
     default=1e-6,
     show_default=True,
-    help="Lowest rate of --find.",
+    help="Lowest learning rate of --find.",
 )
 @click.option(
     "--to",
@@ -104,7 +107,7 @@ def augment(
     type=click.FloatRange(0, min_open=True),
     default=1.0,
     show_default=True,
-    help="Highest rate of --find.",
+    help="Highest learning rate of --find.",
 )
 @click.option("--steps", type=click.IntRange(10), default=120, show_default=True, help="Steps of --find.")
 @click.option("--json", "as_json", is_flag=True, help="Print the file and the numbers as JSON.")
@@ -117,7 +120,7 @@ def lr(
     steps: int,
     as_json: bool,
 ) -> None:
-    """Draw the learning rate of every step of a fold, over all stages; or find a good peak for it.
+    """Plot the learning rate of each step, or find a good peak. The plot covers all stages of a fold.
 
     \b
     kit look lr
@@ -126,7 +129,7 @@ def lr(
     kit look lr --find --from 1e-5 --to 0.1 --steps 300 loss=arcface
     """
     if highest <= lowest:
-        raise click.BadParameter(f"{highest:g} is not above --from {lowest:g}", param_hint="--to")
+        raise click.BadParameter(f"{highest:g} is not larger than --from {lowest:g}", param_hint="--to")
     from kit.config.workspace import Workspace
 
     workspace = Workspace.find(".", overrides)
@@ -148,9 +151,9 @@ def _draw(workspace: Workspace, out: Path) -> dict[str, Any]:
     at = curve.rates.index(peak) + 1
     lines = {"lr": (epochs, curve.rates)}
     write_figure(
-        out, draw_curves(lines, f"learning rate, {len(curve.rates)} steps a fold", "epoch", "highest rate")
+        out, draw_curves(lines, f"learning rate, {len(curve.rates)} steps per fold", "epoch", "highest rate")
     )
-    echo(f"{sum(curve.epochs)} epochs, {len(curve.rates)} steps a fold")
+    echo(f"{sum(curve.epochs)} epochs, {len(curve.rates)} steps per fold")
     echo(f"peak {peak:.3g} at step {at} (epoch {curve.epoch_of(at):.1f}), {curve.rates[-1]:.3g} at the end")
     return {
         "steps": len(curve.rates),
@@ -177,17 +180,18 @@ def _find(workspace: Workspace, out: Path, lowest: float, highest: float, steps:
     }
     marks = {
         f"steepest {found.steepest:.2g}": found.steepest,
-        f"a tenth of the lowest's {found.tenth:.2g}": found.tenth,
+        f"min / 10: {found.tenth:.2g}": found.tenth,
     }
     title = f"learning-rate range test, {len(rates)} of {steps} steps"
     write_figure(out, draw_curves(lines, title, "learning rate", "training loss", log_x=True, marks=marks))
     echo(
-        f"{len(rates)} of {steps} steps before the loss left for good"
+        f"{len(rates)} of {steps} steps, stopped when the loss diverged"
         if len(rates) < steps
         else f"{steps} steps"
     )
     echo(
-        f"steepest {found.steepest:.2g}, a tenth of the lowest's {found.tenth:.2g}: try optimizer.lr between them"
+        f"steepest descent at {found.steepest:.2g}, a tenth of the rate of the lowest loss "
+        f"{found.tenth:.2g}: try optimizer.lr between them"
     )
     return {
         "steepest": found.steepest,
@@ -199,12 +203,13 @@ def _find(workspace: Workspace, out: Path, lowest: float, highest: float, steps:
 @command.command()
 @click.argument("members", nargs=-1, required=True, metavar="RUN[@VIEWS]... [KEY=VALUE]...")
 @_picture("members.png")
-@click.option("--ensembler", help="The blend that members are left out of; by default the config's.")
+@click.option("--ensembler", help="Ensembler of the blend. By default the config's.")
 @click.option("--json", "as_json", is_flag=True, help="Print all numbers as JSON.")
 def members(members: tuple[str, ...], out: Path, ensembler: str | None, as_json: bool) -> None:
-    """Draw how alike members are, how much their errors overlap, and what each brings to the blend.
+    """Plot correlation, error overlap and gain of blend members.
 
-    Nothing is submitted. All numbers are of the out-of-fold rows that all members predict.
+    The gain of a member is measured by leaving it out of the blend. All numbers use the out-of-fold rows that
+    all members predict. Nothing is submitted.
 
     \b
     kit look members runs/a@d4 runs/b@d4 runs/c
@@ -226,25 +231,29 @@ def members(members: tuple[str, ...], out: Path, ensembler: str | None, as_json:
         print_json({"file": str(out), **_members.as_json(found)})
         return
     console(stderr=True).print(_members.table(found))
-    echo(f"{found.ensembler} of all: {found.metric} {found.score:.4f} on {found.rows} out-of-fold rows")
+    echo(
+        f"{found.ensembler} of all members: {found.metric} {found.score:.4f} on {found.rows} out-of-fold rows"
+    )
     click.echo(out)
 
 
 @command.command()
 @click.argument("member", metavar="RUN[@VIEWS]")
 @_picture("retrieve.png")
-@click.option("--queries", type=click.IntRange(1, 50), default=10, show_default=True, help="Held-out rows.")
 @click.option(
-    "--neighbours", type=click.IntRange(1, 20), default=6, show_default=True, help="Images of each."
+    "--queries", type=click.IntRange(1, 50), default=10, show_default=True, help="Number of held-out rows."
 )
 @click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the rows that are drawn."
+    "--neighbours", type=click.IntRange(1, 20), default=6, show_default=True, help="Neighbours per row."
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the sampled rows."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the files and the neighbours as JSON.")
 def retrieve(member: str, out: Path, queries: int, neighbours: int, seed: int, as_json: bool) -> None:
-    """Draw held-out rows beside their nearest training images, right and wrong, and a map of where rows lie.
+    """Plot held-out rows beside their nearest training images. Also plot a map of the embeddings.
 
-    The map is a second picture, FILE-map.png, coloured by class and by shape group. `kit embed` makes what is compared.
+    The map is a second picture, FILE-map.png, coloured by class. `kit embed` writes the embeddings.
 
     \b
     kit look retrieve runs/r@hflip
@@ -257,7 +266,7 @@ def retrieve(member: str, out: Path, queries: int, neighbours: int, seed: int, a
 
     found = show_progress(example_page.with_progress(Workspace.find("."), member, queries, neighbours, seed))
     beside = out.with_name(f"{out.stem}-map.png")
-    share = f"{found.wrong} of {found.rows} held-out rows have a nearest image of another class"
+    share = f"the nearest image of {found.wrong} of {found.rows} held-out rows has another class"
     write_figure(out, neighbour_figure(found, f"{member}: {share}"))
     write_figure(
         beside, embedding_map(found.map, f"{member}: {len(found.map.labels)} held-out rows by t-SNE")

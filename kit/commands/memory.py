@@ -17,15 +17,19 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--batch-size", "sizes", help="Images at a time, such as 8,16,32; by default the experiment's.")
 @click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.png", help="Draw the table too."
+    "--batch-size", "sizes", help="Numbers of images at a time, such as 8,16,32. By default the config's."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print all numbers, in bytes, as JSON.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.png", help="Also plot the table."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print all numbers in bytes, as JSON.")
 def command(overrides: tuple[str, ...], sizes: str | None, out: Path | None, as_json: bool) -> None:
-    """Say what a training step holds in memory, by part and by block of the network, and what fits.
+    """Measure a training step's memory, and the batch that fits. The table shows each part of the step, and
+    each block of the network.
 
-    Two small steps are watched tensor by tensor and extended to any size; a real step says what kernels take beside.
+    The tensors of two small steps are recorded and extrapolated to any batch size. One real step measures the
+    extra memory of the kernels.
 
     \b
     kit memory
@@ -41,7 +45,7 @@ def command(overrides: tuple[str, ...], sizes: str | None, out: Path | None, as_
         raise click.BadParameter(f"{str(out)!r} does not end in .png", param_hint="--out")
     asked = parse_numbers(sizes, "--batch-size") or []
     if any(size < 1 for size in asked):
-        raise click.BadParameter("sizes are at least 1", param_hint="--batch-size")
+        raise click.BadParameter("each size must be at least 1", param_hint="--batch-size")
     workspace = Workspace.find(".", overrides)
     found, precision, device = show_progress(
         measure_config.with_progress(workspace, asked[-1] if asked else None)
@@ -62,7 +66,8 @@ def command(overrides: tuple[str, ...], sizes: str | None, out: Path | None, as_
         print_json(_as_json(found, title, shown))
         return
     click.echo(
-        f"{title}: {format_mebibytes(found.room.free)} free beside {format_mebibytes(found.held)} that a learner holds"
+        f"{title}: {format_mebibytes(found.room.free)} free, {format_mebibytes(found.held)} used by "
+        "weights, gradients and optimizer"
     )
     console().print(_table(found, shown))
     blocks = found.footprint.activations(found.images)
@@ -72,12 +77,14 @@ def command(overrides: tuple[str, ...], sizes: str | None, out: Path | None, as_
     )
     if found.measured is not None:
         click.echo(
-            f"a real step of {found.images} took {format_mebibytes(found.measured)}, of which kernels' own scratch "
-            f"{format_mebibytes(found.scratch)}"
+            f"a real step of {found.images} images used {format_mebibytes(found.measured)}, of which "
+            f"{format_mebibytes(found.scratch)} workspace of the kernels"
         )
-    click.echo(f"largest that fits: {found.largest()} at a time, with a tenth of the free memory left")
+    click.echo(
+        f"largest batch that fits: {found.largest()} images at a time, with 10 % of the free memory left"
+    )
     if out is not None:
-        echo(f"drawn: {out}")
+        echo(f"plot: {out}")
 
 
 def _table(found: StepMemory, sizes: list[int]) -> Table:

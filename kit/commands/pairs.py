@@ -22,16 +22,19 @@ if TYPE_CHECKING:
 @click.option(
     "--share",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Of the pairs that are the same.",
+    help="Expected fraction of positive pairs.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Write the judged pairs there, not to stdout.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Write the scored pairs to this file, not to stdout."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(member: str, csv_file: Path | None, share: float | None, out: Path | None, as_json: bool) -> None:
-    """Learn from held-out rows how likely two images are of one class, and judge the pairs of a CSV.
+    """Estimate the probability that two images share a class. The classifier is fitted on held-out rows and
+    scores the pairs of a CSV.
 
-    The CSV's first two columns are ids of training or test rows. Without --share, probabilities are those of pairs of
-    which half are the same, as the pairs are that were learned from. What was learned is in runs/RUN/pairs/VIEWS.json,
-    where `kit retrieve --reranker pairs` reads it.
+    The first two columns of the CSV are ids of training or test rows. Without --share, half of the pairs are
+    assumed to be positive, as in the pairs used for fitting. The classifier is saved in
+    runs/RUN/pairs/VIEWS.json for `kit retrieve --reranker pairs`.
 
     \b
     kit pairs runs/r@hflip
@@ -58,13 +61,12 @@ def command(member: str, csv_file: Path | None, share: float | None, out: Path |
 
 def _say(made: PairsResult, member: str) -> None:
     scores = ", ".join(f"{name} {value:.4f}" for name, value in made.scores.items())
-    echo(
-        f"{made.drawn} pairs of held-out rows, half of one class; on folds that were not learned from: {scores}"
-    )
-    echo(f"told the same from {made.threshold:.3f} on, F1 is {made.f1:.4f}")
+    echo(f"{made.drawn} pairs of held-out rows, half of them positive; cross-validated over folds: {scores}")
+    echo(f"with threshold {made.threshold:.3f} F1 is {made.f1:.4f}")
     if made.seen:
         echo(
-            f"{made.seen} pairs are of training rows of different folds: each network was trained on one of the two"
+            f"{made.seen} pairs join training rows of different folds, so each network was trained on "
+            "one of the two rows"
         )
     spec = f'{{"name": "pairs", "model": "runs/{made.model.parents[1].name}/pairs/{made.model.name}"}}'
     echo(f"next: kit retrieve {member} --reranker '{spec}'")

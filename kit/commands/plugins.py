@@ -62,7 +62,8 @@ def _of_kind(kind: str) -> click.Command:
 @JSON
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
-    """List all techniques by kind: kit's own, the workspace's, and those of installed packages.
+    """List, describe, create and check plugins. The list shows the plugins of kit, of the workspace and of
+    installed packages.
 
     \b
     kit plugins                       all kinds
@@ -83,7 +84,7 @@ def command(context: click.Context, as_json: bool) -> None:
 @click.argument("name")
 @JSON
 def new(kind: str, name: str, as_json: bool) -> None:
-    """Write a plugin that works, to change, and a test that holds it against the laws of its kind.
+    """Create a working plugin and a contract test for it.
 
     \b
     kit plugins new loss my_loss
@@ -105,7 +106,7 @@ def new(kind: str, name: str, as_json: bool) -> None:
 @JSON
 @click.pass_context
 def check(context: click.Context, file: Path, as_json: bool) -> None:
-    """Hold a plugin of a workspace, with its default options, against the laws of its kind.
+    """Run the contract tests of a plugin's kind on a plugin file. The plugin gets its default options.
 
     \b
     kit plugins check plugins/loss/my_loss.py

@@ -16,32 +16,32 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.command()
 @click.argument("bundle", type=FOLDER)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--images", type=FOLDER, required=True, help="The folder of the test images.")
-@click.option("--sample", type=FILE, required=True, help="The sample submission, whose rows are predicted.")
-@click.option("--test", type=FILE, help="The test table, if the competition has one.")
+@click.option("--images", type=FOLDER, required=True, help="Folder of the test images.")
+@click.option("--sample", type=FILE, required=True, help="Sample submission. Its rows are predicted.")
+@click.option("--test", type=FILE, help="Test table, if the competition has one.")
 @click.option(
     "--bad-test",
     type=click.Choice(["prior", "stop"]),
     default="prior",
     show_default=True,
-    help="An image that cannot be read: give its row the class prior, or stop.",
+    help="For unreadable images: use the class prior, or stop.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     default=Path("submission.csv"),
     show_default=True,
-    help="The submission.",
+    help="File of the submission.",
 )
 @click.option(
     "--work",
     type=click.Path(path_type=Path),
     default=Path("kit-work"),
     show_default=True,
-    help="A folder for decoded images and predictions.",
+    help="Folder for decoded images and predictions.",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
-@click.option("--workers", type=int, help="Loader processes; by default kit decides.")
+@click.option("--workers", type=int, help="Number of loader processes. By default kit decides.")
 def command(
     bundle: Path,
     overrides: tuple[str, ...],
@@ -54,11 +54,11 @@ def command(
     device: str,
     workers: int | None,
 ) -> None:
-    """Predict test images with a bundle that `kit bundle` made, and write the submission.
+    """Predict test images with a bundle and write the submission. `kit bundle` creates the bundle.
 
-    Needs no workspace and no network. Every row is predicted: a row whose image cannot be read gets the class prior, is
-    counted and listed in WORK/quarantine.csv. Run the same command again to resume. KEY=VALUE changes a key
-    of the config's data part, device or workers, as messages advise.
+    It needs neither a workspace nor a network connection. A row with an unreadable image gets the class prior
+    and is listed in WORK/quarantine.csv. Run run the same command again to resume. KEY=VALUE changes a `data`
+    key, `device` or `workers`.
 
     \b
     kit predict bundle --images data/images --sample data/sample_submission.csv

@@ -21,27 +21,29 @@ MAX_LISTED_CLASSES = 20  # classes in the table that is printed
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1),
-    help="Least probability of the likeliest class; 0.9 without --top.",
+    help="Minimum probability of the predicted class. Without --top 0.9.",
 )
 @click.option(
     "--top",
     type=click.FloatRange(0, 1, min_open=True),
-    help="Share of the rows called each class, the surest first.",
+    help="Fraction of the rows of each predicted class, the most confident first.",
 )
-@click.option("--balanced", is_flag=True, help="Take --top of each class's share among the training rows.")
-@click.option("--agree", is_flag=True, help="Take rows that all teachers call the same class.")
-@click.option("--soft", is_flag=True, help="Labels are the probabilities, not the likeliest class.")
+@click.option(
+    "--balanced", is_flag=True, help="Select by --top with the class distribution of the training rows."
+)
+@click.option("--agree", is_flag=True, help="Select only rows for which all teachers predict the same class.")
+@click.option("--soft", is_flag=True, help="Use the probabilities as labels instead of the predicted class.")
 @click.option(
     "--rows",
     type=click.Choice(["test", "train", "both"]),
     default="test",
     show_default=True,
-    help="Of which rows teachers tell; training rows are for loss=distillation.",
+    help="Which rows to label. Training rows are for loss=distillation.",
 )
 @click.option(
-    "--ensembler", default="mean", show_default=True, help="How several teachers become one: a name, or JSON."
+    "--ensembler", default="mean", show_default=True, help="Ensembler of several teachers, as a name or JSON."
 )
-@click.option("--name", help="The labels' name; by default round-1, or as the round is.")
+@click.option("--name", help="Name of the pseudo-labels. By default round-1, then round-2 and so on.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     members: tuple[str, ...],
@@ -55,10 +57,11 @@ def command(
     name: str | None,
     as_json: bool,
 ) -> None:
-    """Label test rows by what runs predict, for students that train on them beside the training rows.
+    """Create pseudo-labels from the predictions of runs. A student trains on these test rows beside the
+    training rows.
 
-    The student of a fold is told what that fold's own networks say, so its out-of-fold score stays honest. What is
-    printed of labels being right is measured on held-out rows, by the same rule.
+    The student of a fold gets only labels predicted by that fold's own networks, so its out-of-fold score
+    stays unbiased. The printed accuracy of the labels is measured on held-out rows, by the same rule.
 
     \b
     kit pseudo runs/a runs/b@hflip
@@ -85,12 +88,15 @@ def command(
 
 
 def _say(made: PseudoResult) -> None:
-    state = "" if made.is_new else " (there already)"
-    echo(f"{made.path}: round {made.round}, {made.labels} labels by {' '.join(made.teachers)}{state}")
+    state = "" if made.is_new else " (reused)"
+    echo(f"{made.path}: round {made.round}, {made.labels} labels from {' '.join(made.teachers)}{state}")
     if any(made.folds.values()):
         _say_test(made)
     if made.training_rows:
-        echo(f"  {made.training_rows} training rows, each told by the networks of a fold that trained on it")
+        echo(
+            f"  {made.training_rows} training rows, each labelled by the networks of a fold that "
+            "trained on it"
+        )
     loss = " loss=distillation" if made.training_rows else ""
     echo(f"next: kit train --name student pseudo={made.path}{loss}")
 
@@ -100,16 +106,19 @@ def _say_test(made: PseudoResult) -> None:
     echo(f"  of {made.test_rows} test rows: {taken}; mean confidence {made.confidence:.4f}")
     if any(made.kin.values()):
         kin = ", ".join(f"fold {fold} {count}" for fold, count in made.kin.items())
-        echo(f"  left out, as they belong to rows that the fold holds out: {kin}")
+        echo(f"  not labelled, because they are related to held-out rows of the fold: {kin}")
     held, (low, high) = made.held_out, made.held_out.interval
     right = (
-        f"{held.accuracy:.2%} of them are right (95 % {low:.2%} to {high:.2%})"
+        f"{held.accuracy:.2%} of them correctly (95 % {low:.2%} to {high:.2%})"
         if held.taken
-        else "none to measure"
+        else "none of known accuracy"
     )
-    echo(f"  on {held.rows} held-out rows the same rule takes {held.share:.1%}, and {right}")
+    echo(f"  on {held.rows} held-out rows the same rule labels {held.share:.1%}, {right}")
     if made.round > 1:
-        echo("  teachers have trained on test rows themselves: of those they are surer than of held-out rows")
+        echo(
+            "  the teachers trained on test rows, so they are more confident on test rows than on "
+            "held-out rows"
+        )
     console(stderr=True).print(_classes(made))
 
 
@@ -117,7 +126,7 @@ def _classes(made: PseudoResult) -> object:
     from rich.table import Table
 
     table = Table(
-        "class", "rows a fold", "share", "of training rows", "right, held out", box=None, pad_edge=False
+        "class", "rows per fold", "share", "of training rows", "correct, held out", box=None, pad_edge=False
     )
     shown = sorted(made.classes, key=lambda one: -abs(one.share - one.prior))[:MAX_LISTED_CLASSES]
     for one in [one for one in made.classes if one in shown]:

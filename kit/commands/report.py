@@ -17,21 +17,23 @@ from kit.commands._console import echo, print_json, show_progress
     default=Path("report.html"),
     show_default=True,
     metavar="FILE.html",
-    help="The page; the numbers go into the .json beside it.",
+    help="File of the page. The numbers go into the .json beside it.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 @click.option(
-    "--write-up", is_flag=True, help="Write the story as Markdown too, into the .md beside the page."
+    "--write-up", is_flag=True, help="Also write a summary as Markdown, into the .md beside the page."
 )
-@click.option("--cam", is_flag=True, help="Show by Grad-CAM what the worst mistakes' models looked at.")
-@click.option("--no-check", is_flag=True, help="Leave out what kit check finds, which may take a minute.")
+@click.option("--cam", is_flag=True, help="Show Grad-CAM heat maps of the worst mistakes.")
+@click.option("--no-check", is_flag=True, help="Skip the findings of kit check, which may take a minute.")
 def command(
     runs: tuple[str, ...], out: Path, as_json: bool, write_up: bool, cam: bool, no_check: bool
 ) -> None:
-    """Write one HTML page of data, runs, mistakes, views, blend and board; what is missing names its command.
+    """Write an HTML report of data, runs, mistakes and blends. If a part is missing, the page shows the
+    command that creates it.
 
-    The page is one file of less than 5 MB, and asks for nothing from outside. With RUNs it is of these alone, and looks
-    at the rows of the first that names its views, otherwise of the best. A write-up that was edited stays as it is.
+    The page is one file below 5 MB without external resources. With RUNs it covers only these runs. Single
+    rows come from the first RUN with @VIEWS, otherwise from the best run. kit never overwrites an edited
+    write-up.
 
     \b
     kit report
@@ -56,8 +58,8 @@ def command(
     files.write_json(out.with_suffix(".json"), values(facts))
     if write_up:
         story.write(out.with_suffix(".md"), facts)
-        echo(f"the write-up to edit: {out.with_suffix('.md')}")
-    echo(f"{files.format_bytes(len(text.encode()))}; the numbers: {out.with_suffix('.json')}")
+        echo(f"write-up to edit: {out.with_suffix('.md')}")
+    echo(f"{files.format_bytes(len(text.encode()))}; numbers: {out.with_suffix('.json')}")
     if as_json:
         print_json(values(facts))
     else:

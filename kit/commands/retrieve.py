@@ -17,20 +17,21 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("members", nargs=-1, required=True, metavar="RUN[@VIEWS]...")
-@click.option("--scorer", default="power", show_default=True, help="Scorer plugin, or its JSON with options.")
+@click.option("--scorer", default="power", show_default=True, help="Scorer plugin, or JSON with options.")
 @click.option(
     "--reranker",
     "rerankers",
     multiple=True,
     metavar="RERANKER",
-    help="Reranker plugin, or its JSON; several are tried in all combinations, and the best one is used.",
+    help="Reranker plugin, or JSON with options. kit tries all combinations of several and uses the best.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(members: tuple[str, ...], scorer: str, rerankers: tuple[str, ...], as_json: bool) -> None:
-    """Answer every row with its most similar training images, by what `kit embed` made.
+    """Predict rows from their nearest training images. The images are compared by the embeddings of `kit
+    embed`.
 
-    Held-out rows are compared with what their fold was trained on, test rows with each fold's in turn. The result is
-    predictions like any other's, for kit blend.
+    Held-out rows are compared with the rows that their fold was trained on. Test rows are compared with the
+    training rows of each fold. `kit blend` takes the result like any other predictions.
 
     \b
     kit retrieve runs/r@hflip

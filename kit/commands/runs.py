@@ -15,7 +15,11 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as
 
 
 SORT = click.option(
-    "--sort", "key", default="run", show_default=True, help="A score, run, network, folds, state or started."
+    "--sort",
+    "key",
+    default="run",
+    show_default=True,
+    help="Sort by a score, run, network, folds, state or started.",
 )
 
 
@@ -24,14 +28,14 @@ SORT = click.option(
 @JSON
 @click.pass_context
 def command(context: click.Context, key: str, as_json: bool) -> None:
-    """List the runs of the workspace, or show what one was made from, or how two of them differ.
+    """List, show and compare runs.
 
     \b
-    kit runs                                         the same as kit runs ls
+    kit runs                             the same as kit runs ls
     kit runs --sort macro_f1
     kit runs show r
     kit runs diff r s
-    kit train --name r --fresh                       train r anew, what was there is kept as r.replaced-1
+    kit train --name r --fresh           trains r again; the old run becomes r.replaced-1
     kit train --name again --config runs/r/config.json
     """
     if context.invoked_subcommand is None:
@@ -42,7 +46,7 @@ def command(context: click.Context, key: str, as_json: bool) -> None:
 @SORT
 @JSON
 def ls(key: str, as_json: bool) -> None:
-    """List every run with its network, its scores out of fold, and how far it has come.
+    """List runs with network, out-of-fold scores and progress.
 
     \b
     kit runs ls
@@ -61,7 +65,7 @@ def _list(key: str, as_json: bool) -> None:
         _console.print_json([_values(one) for one in found])
         return
     if not found:
-        _console.echo("no runs yet: kit train makes one")
+        _console.echo("no runs yet: kit train creates one")
         return
     from rich.table import Table
 
@@ -81,7 +85,7 @@ def _list(key: str, as_json: bool) -> None:
 @click.argument("run")
 @JSON
 def show(run: str, as_json: bool) -> None:
-    """Show what a run was asked for and made from, its scores and its checkpoints.
+    """Show a run's config, provenance, scores and checkpoints.
 
     \b
     kit runs show r
@@ -105,7 +109,8 @@ def show(run: str, as_json: bool) -> None:
 @click.argument("other")
 @JSON
 def diff(one: str, other: str, as_json: bool) -> None:
-    """Show what of two runs differs, and what it brought on the rows that both predict out of fold.
+    """Compare the settings and out-of-fold scores of two runs. Scores are compared on rows that both runs
+    predict out of fold.
 
     \b
     kit runs diff r s
@@ -142,7 +147,7 @@ def _values(one: Record) -> dict[str, Any]:
 def _tell(values: dict[str, Any]) -> None:
     git = values.pop("git")
     if git:
-        values["git"] = git["commit"] + (" and changes that are not committed" if git["dirty"] else "")
+        values["git"] = git["commit"] + (" with uncommitted changes" if git["dirty"] else "")
     for key, value in values.items():
         if isinstance(value, dict):
             click.echo(key.replace("_", " "))

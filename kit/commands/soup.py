@@ -14,16 +14,18 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
-@click.option("--name", required=True, help="The name of the run that the soup becomes.")
+@click.option("--name", required=True, help="Name of the new run.")
 @click.option(
-    "--greedy", is_flag=True, help="Keep the runs that help, chosen for each fold on the others' rows."
+    "--greedy",
+    is_flag=True,
+    help="Average only runs that improve the score. They are chosen for each fold on the other folds' rows.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(runs: tuple[str, ...], name: str, greedy: bool, as_json: bool) -> None:
-    """Average the weights of several runs, fold by fold, into one run that predicts at the price of one.
+    """Average the weights of several runs into one run. The soup predicts at the cost of one run.
 
-    The runs share network, sizes and folds. Runs that went on from the same weights mix well; runs from other random
-    weights do not, and the scores say so.
+    The runs need the same network, sizes and folds. Averaging works for runs fine-tuned from the same
+    weights. It rarely works for runs from different random weights, and the scores show this.
 
     \b
     kit soup runs/r-seed0 runs/r-seed1 runs/r-seed2 --name r-soup
@@ -50,7 +52,7 @@ def _say(made: SoupResult) -> None:
         echo(f"  {name}: " + "  ".join(f"{key} {value:.4f}" for key, value in scores.items()))
     if made.is_worse:
         echo(
-            "the soup is worse than its best run: weights that were not begun alike rarely mix; kit blend averages"
-            " predictions instead"
+            "the soup is worse than its best run: averaging rarely works for runs with different initial "
+            "weights; kit blend averages predictions instead"
         )
     echo(f"next: kit tta --checkpoints runs/{made.run.name} --views hflip")

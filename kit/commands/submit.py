@@ -11,21 +11,22 @@ from kit.commands import _console
 
 @click.group()
 def command() -> None:
-    """Check any submission against the sample, or print the command that uploads one.
+    """Check a submission, or print the command that uploads it.
 
     \b
-    kit submit check mine.csv         which line and id does not fit, and why
-    kit submit command 3              what uploads submission 3; kit never runs it
+    kit submit check mine.csv         lists the lines and ids that do not match the sample
+    kit submit command 3              prints the upload command; kit never runs it
     """
 
 
 @command.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def check(file: Path, as_json: bool) -> None:
-    """Check columns, ids and cells of any submission; exit status 4 if it does not fit the sample.
+    """Check the columns, ids and cells of any submission. The exit status is 4 if it does not match the
+    sample.
 
-    UTF-8 is read, or else the encoding of the tables. Rows may be in any order.
+    The file is read as UTF-8, otherwise in the encoding of the tables. The rows may have any order.
 
     \b
     kit submit check mine.csv
@@ -46,13 +47,13 @@ def check(file: Path, as_json: bool) -> None:
         _console.echo(f"note: {note}")
     if not as_json:
         sample = workspace.competition.data.sample
-        click.echo(f"{file} fits {sample}: {checked.rows} rows, format {checked.format}")
+        click.echo(f"{file} matches {sample}: {checked.rows} rows, format {checked.format}")
 
 
 @command.command("command")
 @click.argument("number")
 def upload(number: str) -> None:
-    """Print the command that uploads a submission of the board to Kaggle; it is not run.
+    """Print the Kaggle upload command of a submission. The command is not run.
 
     \b
     kit submit command 3
@@ -63,4 +64,4 @@ def upload(number: str) -> None:
     text = upload_command(Workspace.find(), number)
     click.echo(text)
     if PLACEHOLDER in text:
-        _console.echo('"kaggle" in config.json fills in the competition')
+        _console.echo('set "kaggle" in config.json to fill in the competition')

@@ -16,17 +16,19 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("name")
 @click.argument("axes", nargs=-1, metavar="[KEY=A,B,C | KEY=LOW..HIGH | KEY=log:LOW..HIGH]...")
-@click.option("--each", multiple=True, metavar="'KEY=VALUE ...'", help="A set of overrides; may be repeated.")
+@click.option("--each", multiple=True, metavar="'KEY=VALUE ...'", help="A set of overrides. Can be repeated.")
 @click.option("--preset", type=click.Choice(["rate", "size", "augmentation"]),
               help="What to try first of a run that fine-tunes.")  # fmt: skip
 @click.option(
     "--time", "duration", metavar="TIME", help="For all trials of a preset, such as 2h: sets their epochs."
 )
 @click.option(
-    "--trials", type=click.IntRange(1), help="Search instead of a grid: so many trials by optuna's TPE."
+    "--trials",
+    type=click.IntRange(1),
+    help="Search with this number of trials by optuna's TPE, instead of a grid.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the search.")
-@click.option("--executor", metavar="EXECUTOR", help="Train several trials at a time, as kit train does.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the search.")
+@click.option("--executor", metavar="EXECUTOR", help="Train several trials in parallel, as for kit train.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     name: str,
@@ -39,11 +41,11 @@ def command(
     executor: str | None,
     as_json: bool,
 ) -> None:
-    """Train every combination of the values given, or as many trials of a search; each is an ordinary run.
+    """Train a grid of settings, or search with optuna. Each trial is an ordinary run.
 
-    Runs are NAME-001, NAME-002, ...; the same command again goes on where it stopped. The table has the best one's gain
-    over each other, paired on the same rows, and says which are not told apart from it. ± is the sample standard
-    deviation over folds (ddof 1). The exit status is 5 if a trial failed.
+    The runs are NAME-001, NAME-002, ... Run run the same command again to resume. The table shows the gain of
+    the best trial over each other trial, paired on the same rows, and marks gains that are not significant. ±
+    is the sample standard deviation over folds (ddof 1). The exit status is 5 if a trial failed.
 
     \b
     kit sweep lr optimizer.lr=0.001,0.002,0.004 epochs=10
@@ -65,14 +67,15 @@ def command(
                 run_sweep.with_progress(name, axes, each, trials, seed, ".", stop, executor, preset, seconds)
             )
     except StoppedError as error:
-        raise error.replace(hint="the same command, which goes on from there") from error
+        raise error.replace(hint="run the same command again to resume") from error
     if as_json:
         print_json(asdict(found))
     else:
         _show(found)
     if found.failed_trials:
         echo(
-            f"{len(found.failed_trials)} of {len(found.trials)} trials failed; run the same command again to retry them"
+            f"{len(found.failed_trials)} of {len(found.trials)} trials failed; run run the same command "
+            "again to retry them"
         )
         raise click.exceptions.Exit(PARTLY)
 
@@ -83,7 +86,7 @@ def _show(found: SweepResult) -> None:
     table = Table(box=None, pad_edge=False)
     for heading in (
         "run",
-        "what it changes",
+        "settings",
         found.metric,
         "± sd of folds (ddof 1)",
         "behind the best (95 %)",
@@ -96,7 +99,7 @@ def _show(found: SweepResult) -> None:
         if trial.gain_of_best is not None:
             low, high = trial.gain_of_best.low, trial.gain_of_best.high
             interval = f" ({low:+.4f} to {high:+.4f})" if low is not None and high is not None else ""
-            doubt = "" if trial.gain_of_best.is_significant else ", not told apart"
+            doubt = "" if trial.gain_of_best.is_significant else ", not significant"
             behind = f"{trial.gain_of_best.value:+.4f}{interval}{doubt}"
         table.add_row(trial.run, " ".join(trial.changed or trial.overrides), score, spread, behind)
     console().print(table, markup=False)

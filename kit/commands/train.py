@@ -21,32 +21,28 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--name", help="The run's name; by default made from the network and the experiment.")
-@click.option("--folds", help="Train these folds alone, such as 0,2.")
-@click.option("--seeds", help="Train a run for each seed, such as 0,1,2; each is a member for kit blend.")
+@click.option("--name", help="Name of the run. By default made from the network and a hash of the config.")
+@click.option("--folds", help="Train only these folds, such as 0,2.")
+@click.option("--seeds", help="Train one run per seed, such as 0,1,2. Each is a member for kit blend.")
 @click.option(
-    "--config", help="Read this file in config.json's place, such as runs/x/config.json to train x again."
+    "--config", help="Read this file instead of config.json, such as runs/x/config.json to train x again."
 )
 @click.option(
-    "--from", "start", metavar="RUN", help="Begin with the weights of another run's folds; sets start_from."
+    "--from", "start", metavar="RUN", help="Start from the weights of another run's folds. Sets start_from."
 )
 @click.option(
     "--executor",
     metavar="EXECUTOR",
-    help="Train several folds at a time: processes, ray, or JSON with options.",
+    help="Train several folds in parallel: processes, ray, or JSON with options.",
 )
-@click.option(
-    "--fresh", is_flag=True, help="Begin anew; what is there of the run is kept as NAME.replaced-1."
-)
+@click.option("--fresh", is_flag=True, help="Train the run again. The old run is kept as NAME.replaced-1.")
 @click.option(
     "--devices",
     type=click.IntRange(1),
-    help="Train each fold on so many GPUs, or processes of a CPU, together.",
+    help="Train each fold on this number of GPUs, or of CPU processes.",
 )
-@click.option("--dry-run", is_flag=True, help="Check everything up to the first batch, and train nothing.")
-@click.option(
-    "--strict", is_flag=True, help="Stop at what is otherwise a warning, such as conflicting labels."
-)
+@click.option("--dry-run", is_flag=True, help="Check everything up to the first batch without training.")
+@click.option("--strict", is_flag=True, help="Treat warnings as errors, such as conflicting labels.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_obj
 def command(
@@ -64,9 +60,10 @@ def command(
     strict: bool,
     as_json: bool,
 ) -> None:
-    """Train the config's experiment, fold by fold, or go on where it stopped.
+    """Train the configured network on each fold, or resume.
 
-    KEY=VALUE changes the config for this run. The same command again resumes, or says that the run is finished.
+    KEY=VALUE changes the config for this run. Run run the same command again to resume. A finished run only
+    reports that it is finished.
 
     \b
     kit train --name r backbone.arch=resnet18 image_size=128 epochs=20
@@ -87,7 +84,7 @@ def command(
     if strict:
         warnings_as_errors()
     if fresh and dry_run:
-        raise click.UsageError("--fresh begins anew, --dry-run begins nothing: give one of them")
+        raise click.UsageError("give either --fresh or --dry-run, not both")
     if start is not None:
         overrides = (*overrides, f"start_from={start}")
     if executor is not None:
@@ -118,7 +115,9 @@ def parse_numbers(text: str | None, option: str) -> list[int] | None:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise click.BadParameter(f"{text!r} is no list of numbers such as 0,2", param_hint=option) from None
+        raise click.BadParameter(
+            f"{text!r} is not a list of numbers such as 0,2", param_hint=option
+        ) from None
 
 
 def _train(
@@ -151,7 +150,7 @@ def _train(
                     came = [show_progress(train_run.with_progress(*asked[0], folds, stop, ranks or ALONE))]
         except StoppedError as error:
             if fresh:
-                hint = "the same command without --fresh, which goes on from there"
+                hint = "run the same command without --fresh to resume"
                 raise error.replace(hint=hint) from error
             raise
     told = [_print_scores(run) for run in came if isinstance(run, Run)]
@@ -188,7 +187,7 @@ def _set_aside(run: Run) -> None:
 
     place = archive_run(run)
     if place is not None:
-        echo(f"runs/{run.name} begins anew; what was there is runs/{place.name}")
+        echo(f"training runs/{run.name} again; the old run is runs/{place.name}")
 
 
 def _list_scores(scores: dict[str, float]) -> str:

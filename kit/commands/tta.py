@@ -53,29 +53,29 @@ def _repeat_option(args: Sequence[str], option: str) -> list[str]:
     multiple=True,
     required=True,
     metavar="PATH...",
-    help="Runs, folds or single checkpoint folders; may be repeated.",
+    help="Runs, folds or checkpoint folders. Can be repeated.",
 )
-@click.option("--views", default="plain", show_default=True, help="Views plugin, or its JSON with options.")
+@click.option("--views", default="plain", show_default=True, help="Views plugin, or JSON with options.")
 @click.option(
     "--merge",
     type=click.Choice(["mean", "geometric"]),
     default="mean",
     show_default=True,
-    help="How the views' probabilities become one.",
+    help="How to average over views.",
 )
 @click.option(
     "--policy",
     metavar="ENSEMBLER",
-    help="Choose or weigh the views on out-of-fold rows: greedy, simplex, ...",
+    help="Fit view weights on out-of-fold rows: greedy, simplex, ...",
 )
 @click.option(
-    "--train", is_flag=True, help="Predict the rows that each fold trained on too, which distillation needs."
+    "--train", is_flag=True, help="Also predict each fold's training rows, which distillation needs."
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
 @click.option(
     "--executor",
     metavar="EXECUTOR",
-    help="Predict parts of the rows side by side: processes, ray, or JSON with options.",
+    help="Predict parts of the rows in parallel: processes, ray, or JSON with options.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
@@ -89,10 +89,10 @@ def command(
     executor: str | None,
     as_json: bool,
 ) -> None:
-    """Predict test and out-of-fold rows from several views of every image.
+    """Predict test and out-of-fold rows with test-time augmentation.
 
-    Each run's predictions go to runs/RUN/predictions/VIEWS/; what is there already is not computed again. Every image
-    is read once for all runs of one image and cache size.
+    The predictions of each run go to runs/RUN/predictions/VIEWS/. Existing predictions are reused. Each image
+    is read once for all runs with the same image size and cache size.
 
     \b
     kit tta --checkpoints runs/r runs/s --views d4
@@ -112,7 +112,7 @@ def command(
     workspace = Workspace.find(".", (*given, *overrides))
     if policy is not None:
         if merge != "mean" or train:
-            text = "a policy says itself how views become one, of held-out and test rows"
+            text = "with --policy the view weights are fitted, for held-out and test rows only"
             raise click.BadParameter(text, param_hint="--train" if train else "--merge")
         _policy(workspace, checkpoints, spec, read_spec(policy, "--policy"), device, as_json)
         return
@@ -148,7 +148,7 @@ def _say_policy(chosen: ViewPolicyResult) -> None:
     echo(f"{chosen.member}:")
     if chosen.weights:
         shares = ", ".join(f"{name} ({weight:.2g})" for name, weight in chosen.weights.items())
-        echo(f"  averages {len(chosen.weights)} views: {shares}")
+        echo(f"  weighted mean of {len(chosen.weights)} views: {shares}")
     echo(f"  nested {chosen.nested:.4f} (in-sample {chosen.in_sample:.4f})")
     for gain in chosen.gains:
         echo(f"  over {gain.over} {chosen.others[gain.over]:.4f}: {format_gain(gain)}")
@@ -156,7 +156,7 @@ def _say_policy(chosen: ViewPolicyResult) -> None:
 
 def _say(made: TtaResult) -> None:
     """One run's scores by these views, beside those without."""
-    state = "" if made.computed else " (there already)"
+    state = "" if made.computed else " (reused)"
     folds = ", ".join(map(str, made.folds))
     echo(f"{made.member}: {made.views} view{'s' * (made.views > 1)}, folds {folds}{state}")
     if not made.scores:
@@ -172,4 +172,4 @@ def _say(made: TtaResult) -> None:
             from kit.runs.run_ref import split_ref
 
             plain = split_ref(made.member)[0]
-            echo(f"  the simpler choice: kit tta --checkpoints {plain} --views plain")
+            echo(f"  simpler choice: kit tta --checkpoints {plain} --views plain")

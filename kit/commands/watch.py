@@ -21,16 +21,16 @@ ENDS = {"": 0, "finished": 0, "stopped": 4, "gone": 1}
 @click.command()
 @click.argument("run")
 @click.option(
-    "--every", default=1.0, show_default=True, type=click.FloatRange(0.05), help="Seconds between looks."
+    "--every", default=1.0, show_default=True, type=click.FloatRange(0.05), help="Seconds between updates."
 )
-@click.option("--once", is_flag=True, help="Show how far it is, and end.")
-@click.option("--json", "as_json", is_flag=True, help="Print how far it is as JSON, and end.")
+@click.option("--once", is_flag=True, help="Print the progress once and exit.")
+@click.option("--json", "as_json", is_flag=True, help="Print the progress once as JSON and exit.")
 @click.pass_context
 def command(context: click.Context, run: str, every: float, once: bool, as_json: bool) -> None:
-    """Follow a run that another process trains: folds, epochs, the time left.
+    """Show the progress of a run that another process trains. It shows folds, epochs and the time left.
 
-    On a terminal it is a table that moves, else a line an epoch as they come. It ends with the training; exit status 0
-    where the run is finished, 4 where it was stopped, 1 where its process is gone.
+    On a terminal kit redraws a table. Otherwise it prints one line per epoch. The command ends with the
+    training. The exit status is 0 if the run is finished, 4 if it was stopped, and 1 if its process is gone.
 
     \b
     kit watch r

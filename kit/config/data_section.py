@@ -25,106 +25,117 @@ class Data(Strict):
     """Where the rows, the labels and the images are; paths are relative to the workspace."""
 
     train: str = Field(
-        "data/train.csv", description="the labelled rows: a CSV, or a folder with a folder a class"
+        "data/train.csv", description="labelled rows: a CSV, or a folder with one subfolder per class"
     )
     val: str | None = Field(
         None,
-        description="where `train` is a folder: a second one with a folder a class, whose rows join; the column `part` "
-        "says train or val",
+        description="second folder with one subfolder per class, if `train` is a folder; its rows join "
+        "the training rows, and the column `part` is train or val",
     )
     test: str | None = Field(
         None,
-        description="the rows to predict: a CSV, or a folder, each image of which is one; by default the sample's ids",
+        description="rows to predict: a CSV, or a folder with one row per image; by default the sample's ids",
     )
-    sample: str | None = Field("data/sample_submission.csv", description="the sample submission")
+    sample: str | None = Field("data/sample_submission.csv", description="sample submission")
     id: str = Field(
-        "id", description="column that names a row; where a row has several images, a name for the row"
+        "id", description="column of the row ids; if a row has several images, a name for the row"
     )
     label: str | None = Field(
         "label",
-        description="the label's column, or a pattern such as {file}_{gender}_{age}; null: each class has a column of "
-        "0 and 1 (as data.classes lists them, else the sample's columns), and a row may be of several",
+        description="column of the label, or a pattern such as {file}_{gender}_{age}; null: each class "
+        "has a column of 0 and 1 (as listed by data.classes, otherwise by the sample's "
+        "columns), and a row may have several labels",
     )
     label_separator: Annotated[str | None, BeforeValidator(_tab)] = Field(
-        None, min_length=1, description="what separates a row's labels in their cell; null: one label a row"
+        None, min_length=1, description="separator between the labels in a cell; null: one label per row"
     )
     images: str = Field(
         "data/images/{id}",
-        description="path of a row's image, columns in braces; without an ending the known ones are tried; "
-        "ending in /* every image of the folder is a row",
+        description="path of a row's image, with columns in braces; without an extension kit tries the "
+        "known ones; if it ends in /*, every image of the folder is a row",
     )
-    test_images: str | None = Field(None, description="the same for test rows, where it differs")
+    test_images: str | None = Field(None, description="the same for test rows, if different")
     extensions: tuple[str, ...] = Field(
         (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".jfif", ".jpe", ".avif"),
-        description="endings tried, in this order, where `images` has none; files of other endings are known by their "
-        "content",
+        description="extensions to try, in this order, if `images` has none; other files are recognised "
+        "by their content",
     )
     group: str | None = Field(
         None,
-        description="column, or pattern such as {prefix}, whose equal values must share a fold (a person, an object); "
-        "auto: near copies, by groups.csv; scene: those, and photos of one place, by scenes.csv",
+        description="column or pattern such as {prefix}: rows with equal values (a person, an object) "
+        "share a fold; auto: near-duplicates share a fold, as listed in groups.csv; scene: "
+        "near-duplicates and photos of one scene, as listed in scenes.csv",
     )
     source: str | None = Field(
         None,
-        description="column that says from which other source a row is, blank for the competition's own; "
-        "rows of other sources train and are never scored",
+        description="column of the external source of a row, blank for the competition's own rows; "
+        "external rows are trained on and never scored",
     )
     external_train: str | None = Field(
-        None, description="a CSV of more labelled rows, all of other sources: its column source names them"
+        None, description="CSV of more labelled rows, all external: its column source names the source"
     )
-    external_images: str | None = Field(
-        None, description="path of an image of external_train, where it differs"
-    )
+    external_images: str | None = Field(None, description="path of an image of external_train, if different")
     external: Annotated[Literal["allowed", "forbidden"] | tuple[str, ...], BeforeValidator(_licences)] = (
         Field(
             "allowed",
-            description="what the rules say of other sources, or the licences that they allow: `CC-BY-*`, `!*-NC*`",
+            description="the competition's rule for external data, or the allowed licences: `CC-BY-*`, "
+            "`!*-NC*`",
         )
     )
     average_group: str | None = Field(
-        None, description="test column: predictions of equal values are averaged, a fold's rows in memory"
+        None,
+        description="test column: predictions of rows with equal values are averaged, with all "
+        "rows of a fold in memory",
     )
     classes: str | None = Field(None, description="CSV whose first column lists the classes in order")
     class_groups: str | None = Field(
-        None, description="column of data.classes that names each class's group of look-alikes"
+        None, description="column of data.classes with the superclass of each class"
     )
     label_factors: tuple[str, ...] = Field(
-        (), description="columns of data.classes, else parts of `label`, whose values make up a class"
+        (),
+        description="columns of data.classes, otherwise parts of `label`, whose values together "
+        "identify a class",
     )
     file_labels: dict[str, str] = Field(
-        {}, description="for {file} in `label`: word by pattern of the file's stem"
+        {}, description="for {file} in `label`: a word for each pattern of the file's stem"
     )
     bins: dict[str, tuple[float, ...]] = Field(
-        {}, description="for {column} in `label`: inner edges of number ranges"
+        {}, description="for {column} in `label`: inner edges of the number ranges"
     )
-    rename: dict[str, str] = Field({}, description="made label -> the label that the submission wants")
+    rename: dict[str, str] = Field({}, description="label as composed -> label in the submission")
     sep: Annotated[str, BeforeValidator(_tab)] = Field(
-        ",", min_length=1, max_length=1, description="what separates a CSV's fields"
+        ",", min_length=1, max_length=1, description="field separator of the CSVs"
     )
-    encoding: str = Field("utf-8", description="the CSVs' encoding")
-    max_pixels: int = Field(100_000_000, gt=0, description="images that claim more pixels are refused")
+    encoding: str = Field("utf-8", description="encoding of the CSVs")
+    max_pixels: int = Field(
+        100_000_000, gt=0, description="images whose header claims more pixels are refused"
+    )
     bit_depth: Literal[8, 16, 32] = Field(
         8,
-        description="bits a channel of the deepest images; 16, or 32 for floats, are brought to 8 by max_value",
+        description="bits per channel of the deepest images; 16 bits, or 32 for floats, are scaled to 8 "
+        "bits by max_value",
     )
     max_value: float | None = Field(
-        None, gt=0, description="value of white in images of more than 8 bits; by default 65535, of floats 1"
+        None,
+        gt=0,
+        description="value of white in images with more than 8 bits; by default 65535, for floats 1",
     )
     page: int | None = Field(
-        None, ge=0, description="which page of a multi-page TIFF is the image; null: such files are refused"
+        None, ge=0, description="page of a multi-page TIFF to use; null: such files are refused"
     )
     decode: Literal["reduced", "whole"] = Field(
         "whole",
-        description="reduced: JPEGs at least twice the cache's size at 1/2, 1/4 or 1/8, faster, other pixels",
+        description="reduced: decode JPEGs of at least twice the cache's size at 1/2, 1/4 or 1/8; "
+        "faster, with slightly different pixels",
     )
     alpha_fill: str = Field(
         "white",
-        description="colour under transparent pixels, as Pillow names colours; none: pixels have the colours that are "
-        "stored, however transparent",
+        description="colour under transparent pixels, as a Pillow colour name; none: use the stored "
+        "colours and ignore transparency",
     )
-    follow_symlinks: bool = Field(False, description="allow links that leave the image folder")
-    bad_train: Literal["stop", "drop"] = Field("stop", description="what unreadable training images do")
-    bad_test: Literal["stop", "prior"] = Field("stop", description="what unreadable test images do")
+    follow_symlinks: bool = Field(False, description="allow links that lead out of the image folder")
+    bad_train: Literal["stop", "drop"] = Field("stop", description="how to treat unreadable training images")
+    bad_test: Literal["stop", "prior"] = Field("stop", description="how to treat unreadable test images")
 
     @property
     def has_test_rows(self) -> bool:

@@ -48,12 +48,12 @@ def _spec(name: str, **options: Any) -> Any:
 class DecisionRule(Strict):
     """Which labels a row is given, if rows may have several: scores and the submission use the same rule."""
 
-    threshold: float = Field(0.5, ge=0, le=1, description="probability from which a row is given a label")
+    threshold: float = Field(0.5, ge=0, le=1, description="minimum probability of a predicted label")
     min_labels: int | None = Field(
         None,
         ge=0,
-        description="labels that a row is given at least, the most probable ones; null: 0 if a training row has no "
-        "label, else 1",
+        description="minimum number of predicted labels per row; null: 0 if a training row has no label, "
+        "otherwise 1",
     )
 
 
@@ -64,15 +64,19 @@ class Competition(Strict):
     metric: Spec = _spec("macro_f1")
     decision: DecisionRule = DecisionRule()
     ensembler: Spec = _spec("mean")
-    format: Spec | None = Field(None, description="the submission's format; by default the sample decides")
+    format: Spec | None = Field(
+        None, description="format of the submission; by default inferred from the sample"
+    )
     public_share: float | None = Field(
         None,
         gt=0,
         lt=1,
-        description="share of the test rows that the public leaderboard scores, where it is known",
+        description="fraction of the test rows on the public leaderboard, if known",
     )
     kaggle: str | None = Field(
-        None, pattern=r"^[\w-]+$", description="the competition's name in its address, for the upload command"
+        None,
+        pattern=r"^[\w-]+$",
+        description="name of the competition in its Kaggle URL, for the upload command",
     )
 
 
@@ -80,108 +84,125 @@ class Stage(Strict):
     """Some of a run's epochs, and what is different in them; what is left out is the experiment's."""
 
     epochs: int | None = Field(
-        None, ge=1, description="of this stage; one stage may take what the others leave"
+        None, ge=1, description="epochs of this stage; one stage may omit it and gets the remaining epochs"
     )
-    image_size: int | None = Field(None, ge=8, le=4096, description="side of the network's input, pixels")
-    batch_size: int | None = Field(None, ge=1, description="rows of one optimizer step")
-    augmenter: Spec | None = Field(None, description="by default the experiment's")
-    sampler: Spec | None = Field(None, description="by default the experiment's")
+    image_size: int | None = Field(None, ge=8, le=4096, description="side of the network's input in pixels")
+    batch_size: int | None = Field(None, ge=1, description="rows per optimizer step")
+    augmenter: Spec | None = Field(None, description="by default as in the experiment")
+    sampler: Spec | None = Field(None, description="by default as in the experiment")
     loss: Spec | None = Field(
-        None, description="of as many outputs as the experiment's, and of the same kind"
+        None, description="with as many outputs as the loss of the experiment, and of the same kind"
     )
     scheduler: Spec | None = Field(
-        None, description="runs over this stage; by default the experiment's goes on"
+        None, description="schedule of this stage alone; by default the schedule of the experiment continues"
     )
-    lr_scale: float = Field(1.0, gt=0, description="the learning rate is multiplied by it")
+    lr_scale: float = Field(1.0, gt=0, description="factor of the learning rate")
     freeze: tuple[str, ...] = Field(
-        (), description="parts that do not learn: backbone, pooling, head, or one within"
+        (), description="frozen parts: backbone, pooling, head, or a module inside them"
     )
 
 
 class Experiment(Strict):
     """One experiment's hyperparameters; plugins are specs, `{"name": ..., options}`."""
 
-    seed: int = Field(0, ge=0, description="of every draw but the folds'")
-    split_seed: int = Field(0, ge=0, description="of the folds, so that members of other seeds share them")
+    seed: int = Field(0, ge=0, description="seed of all random draws except the folds")
+    split_seed: int = Field(
+        0, ge=0, description="seed of the folds, so that members with other seeds share folds"
+    )
     splitter: Spec = _spec("stratified_kfold")
     sampler: Spec = _spec("shuffled")
     augmenter: Spec = _spec("light")
     backbone: Spec = _spec("timm")
     pooling: Spec = _spec("average")
-    head: Spec | None = Field(None, description="by default the one that the loss names")
+    head: Spec | None = Field(None, description="by default the head that the loss needs")
     loss: Spec = _spec("cross_entropy")
     optimizer: Spec = _spec("adamw")
     scheduler: Spec = _spec("cosine")
-    image_size: int = Field(224, ge=8, le=4096, description="side of the network's input, pixels")
+    image_size: int = Field(224, ge=8, le=4096, description="side of the network's input in pixels")
     cache_size: int | None = Field(
-        None, ge=8, le=8192, description="short side in the cache; 1.25 times image_size"
+        None,
+        ge=8,
+        le=8192,
+        description="short side of cached images in pixels; by default 1.25 times image_size",
     )
     resize: Literal["short_side", "squash", "pad"] = Field(
-        "short_side", description="how images enter the cache"
+        "short_side", description="how images are resized for the cache"
     )
     crop_share: float = Field(
-        1.0, gt=0, le=1, description="share of the side that prediction crops, at the centre"
+        1.0, gt=0, le=1, description="fraction of the side that prediction crops at the centre"
     )
     epochs: int = Field(20, ge=1)
     stages: tuple[Stage, ...] = Field(
-        (), description="parts of the run that differ in size, augmentation, frozen parts; `epochs` is of all"
+        (),
+        description="stages that differ in image size, augmentation or frozen parts; `epochs` is the total",
     )
     start_from: str | None = Field(
-        None, description="a run, fold or checkpoint of the same folds, whose weights the folds begin with"
+        None, description="run, fold or checkpoint with the same folds, for the initial weights"
     )
     pseudo: str | None = Field(
         None,
-        description="a folder of kit pseudo: test rows that each fold trains on too, by its own teachers",
+        description="folder of kit pseudo: test rows that each fold also trains on, labelled by its own "
+        "teachers",
     )
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         32,
-        description="rows of one optimizer step; auto: the most that fit, with optimizer.lr scaled from 32",
+        description="rows per optimizer step; auto: the most that fit, with optimizer.lr scaled from 32",
     )
-    micro_batch_size: int | None = Field(None, ge=1, description="rows at a time, gradients are accumulated")
-    clip_grad_norm: float | None = Field(None, gt=0, description="largest gradient norm")
+    micro_batch_size: int | None = Field(None, ge=1, description="rows at a time, with accumulated gradients")
+    clip_grad_norm: float | None = Field(None, gt=0, description="maximum gradient norm")
     sync_batch_norm: bool = Field(
-        False, description="batch norm over the rows of all ranks, on GPUs; by default each rank's own"
+        False,
+        description="batch norm over the rows of all ranks, on GPUs; by default over the rows of each rank",
     )
     layer_decay: float = Field(
-        1.0, gt=0, le=1, description="learning rate of a layer, times that of the one above it"
+        1.0, gt=0, le=1, description="ratio of a layer's learning rate to that of the next layer"
     )
     lr_scales: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        {}, description='learning rate of parts, times the optimizer\'s: {"backbone": 0.1}'
+        {}, description='learning rates of parts as factors of the optimizer\'s lr: {"backbone": 0.1}'
     )
-    ema_decay: float = Field(0.998, ge=0, lt=1, description="of the averaged weights, which predict; 0 = off")
+    ema_decay: float = Field(
+        0.998, ge=0, lt=1, description="decay of the averaged weights, which are used for prediction; 0 = off"
+    )
     swa_start: float | None = Field(
         None,
         ge=0,
         lt=1,
-        description="share of the epochs after which weights are averaged equally, not by ema_decay",
+        description="fraction of the epochs after which weights are averaged equally, not by ema_decay",
     )
-    precision: Dtype = Field("auto", description="of training; auto follows the device and the network")
-    predict_precision: Dtype = Field("auto", description="of predicting; auto likewise, or as precision says")
-    layout: Literal["auto", "contiguous", "channels_last"] = Field("auto", description="of images in memory")
+    precision: Dtype = Field(
+        "auto", description="precision of training; auto depends on the device and the network"
+    )
+    predict_precision: Dtype = Field(
+        "auto", description="precision of prediction; auto is the same as precision, if that is set"
+    )
+    layout: Literal["auto", "contiguous", "channels_last"] = Field(
+        "auto", description="memory format of images"
+    )
     compile: bool = Field(
         False,
-        description="torch.compile in training, where kit bench network --compile says that it pays off",
+        description="use torch.compile in training; kit bench network --compile measures whether it pays off",
     )
     validate_every: int = Field(
-        1, ge=1, description="epochs between scores on held-out rows; the last counts"
+        1, ge=1, description="epochs between scores on held-out rows; the last score counts"
     )
     save_every: int = Field(1, ge=1, description="epochs between checkpoints")
     save_every_steps: int | None = Field(
-        None, ge=1, description="steps between checkpoints within an epoch, for epochs of hours"
+        None, ge=1, description="steps between checkpoints within an epoch, for epochs that take hours"
     )
-    device: str = Field("auto", description="auto, cpu, cuda or cuda:1; no part of a run's identity")
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:1; not part of a run's identity")
     workers: int | Literal["auto"] = Field(
-        "auto", description="loader processes; no part of a run's identity"
+        "auto", description="number of loader processes; not part of a run's identity"
     )
     tracker: Specs = Field(
         None,
-        description="one or a list, where a run's numbers are shown beside log.jsonl; no part of its identity",
+        description="one or a list of services that receive a run's numbers beside log.jsonl; not part "
+        "of a run's identity",
     )
 
     executor: Spec | None = Field(
         None,
-        description="where folds are trained and rows predicted, several at a time; by default here, in turn; "
-        "no part of a run's identity",
+        description="where folds are trained and rows predicted in parallel; by default in this process, "
+        "one after the other; not part of a run's identity",
     )
 
     @model_validator(mode="before")
@@ -202,9 +223,9 @@ class Experiment(Strict):
         given = [stage.epochs for stage in self.stages]
         known = sum(epochs for epochs in given if epochs is not None)
         if given.count(None) > 1:
-            raise ValueError("stages: only one may leave out its epochs, and takes those that are left")
+            raise ValueError("stages: only one stage may omit its epochs, and gets the remaining epochs")
         if given and (known >= self.epochs if None in given else known != self.epochs):
-            raise ValueError(f"stages name {known} epochs, `epochs` is {self.epochs}")
+            raise ValueError(f"the stages have {known} epochs in total, but `epochs` is {self.epochs}")
         return self
 
     def plan(self) -> list[tuple[Stage, Experiment]]:

@@ -29,7 +29,8 @@ def apply_overrides(raw: Mapping[str, Any], assignments: str | Iterable[str]) ->
         if dropped:
             warnings.warn(
                 KitWarning(
-                    f"W60 {'.'.join(path)} is given as an object, which resets what it leaves out: {', '.join(dropped)}"
+                    f"W60 {'.'.join(path)} is given as an object, which resets its missing options to "
+                    f"their defaults: {', '.join(dropped)}"
                 ),
                 stacklevel=2,
             )
@@ -52,7 +53,7 @@ def _parse_assignment(text: str) -> tuple[list[str], Any]:
         raise ConfigError(
             f"no config key {path[0]!r}{did_you_mean(path[0], keys())}",
             code="C01",
-            hint="kit config schema lists them all",
+            hint="kit config schema lists all keys",
         )
     try:
         made = json.loads(value)
@@ -78,7 +79,7 @@ def _assign(raw: dict[str, Any], path: Sequence[str], value: Any) -> list[str]:
             inner = {"name": _default_name(key)} if depth == 0 and _default_name(key) else {}
         if not isinstance(inner, dict | list):
             raise ConfigError(
-                f"{'.'.join(path)}: {'.'.join(path[: depth + 1])} has no parts to set", code="C05"
+                f"{'.'.join(path)}: {'.'.join(path[: depth + 1])} has no keys to set", code="C05"
             )
         at[_key(at, path, depth)] = inner
         at = inner
@@ -104,9 +105,9 @@ def _key(at: Any, path: Sequence[str], depth: int) -> Any:
     if not key.isdecimal() or int(key) >= len(at):
         name = ".".join(path[:depth])
         raise ConfigError(
-            f"{'.'.join(path)}: {name} is a list of {len(at)}, and has no item {key!r}",
+            f"{'.'.join(path)}: {name} is a list of {len(at)} items, and has no item {key!r}",
             code="C05",
-            hint=f"{name}.0 is the first, or give the whole list: {name}=[...]",
+            hint=f"{name}.0 is the first item, or give the whole list: {name}=[...]",
         )
     return int(key)
 

@@ -44,7 +44,9 @@ def parse(text: str, file: str = "config.json") -> dict[str, Any]:
         return dict(pairs)
 
     if len(text) > MAX_CHARACTERS:
-        raise ConfigError(f"{file} has {len(text)} characters, a config at most {MAX_CHARACTERS}", code="C04")
+        raise ConfigError(
+            f"{file} has {len(text)} characters, and a config may have at most {MAX_CHARACTERS}", code="C04"
+        )
     try:
         raw = json.loads(text.removeprefix("\ufeff"), object_pairs_hook=once)
         json.dumps(raw, ensure_ascii=False).encode()
@@ -52,7 +54,7 @@ def parse(text: str, file: str = "config.json") -> dict[str, Any]:
         raise ConfigError(
             f"{file} line {error.lineno}: {error.msg}",
             code="C04",
-            hint="JSON has no comments and no comma after the last entry",
+            hint="JSON allows no comments and no comma after the last entry",
         ) from None
     except (
         ValueError,
@@ -77,15 +79,15 @@ def validate_config(
     unknown = [key for key in raw if key not in keys()]
     if unknown:
         cases = [
-            Case(f"no such key{did_you_mean(key, keys())}{_at(text, key)}", key)
+            Case(f"unknown key{did_you_mean(key, keys())}{_at(text, key)}", key)
             for key in unknown[:MAX_CASES]
         ]
-        cases += [Case("no such key", key) for key in unknown[MAX_CASES:]]
+        cases += [Case("unknown key", key) for key in unknown[MAX_CASES:]]
         raise ConfigError(
             f"{file} has {len(unknown)} unknown key{'s' * (len(unknown) > 1)}",
             code="C01",
             cases=cases,
-            hint="kit config schema lists them all",
+            hint="kit config schema lists all keys",
         )
     made = []
     for model in SECTIONS:
@@ -104,6 +106,6 @@ def _with_lines(error: ConfigError, text: str, file: str) -> ConfigError:
         detail = case.detail
         if detail.startswith("Extra inputs are not permitted"):
             section = PARTS.get(case.path.partition(".")[0], Data)
-            detail = f"no such key{did_you_mean(key, section.model_fields)}"
+            detail = f"unknown key{did_you_mean(key, section.model_fields)}"
         cases.append(Case(detail + _at(text, key), case.path))
     return ConfigError(f"{file}: {error.summary}", code=error.code, cases=cases, hint=error.hint)

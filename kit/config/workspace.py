@@ -67,7 +67,7 @@ class Workspace:
         raise ConfigError(
             f"no {CONFIG_FILE} in {start} or above it",
             code="C06",
-            hint="kit init in your competition's folder, or kit demo",
+            hint="run kit init in the folder of your competition, or kit demo",
         )
 
     @classmethod

@@ -43,7 +43,7 @@ def law_each_job_ends_once_with_its_result(executor: Executor) -> None:
     assert sum(isinstance(one, JobResult) for one in told) == 3, "a job ended more than once"
     lines = {(one.job, one.step.detail) for one in told if isinstance(one, JobProgress) and one.step.line}
     assert lines == {(at, f"job {at + 1} begins") for at in range(3)}, f"the lines were {lines}"
-    assert not list(executor.map(double_number, [], Stop())), "something was told of no job"
+    assert not list(executor.map(double_number, [], Stop())), "map([]) yielded something"
 
 
 def law_a_job_that_fails_leaves_the_others_to_go_on(executor: Executor) -> None:

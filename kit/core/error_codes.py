@@ -42,6 +42,6 @@ def explain(text: str) -> Code:
         raise ConfigError(
             f"no code {text!r}{did_you_mean(text.upper(), known)}",
             code="C05",
-            hint="kit explain lists them all",
+            hint="kit explain lists all codes",
         )
     return known[text.upper()]

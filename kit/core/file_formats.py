@@ -19,9 +19,9 @@ _PLAIN_PPM = (b"P1", b"P2", b"P3")  # text, so a space must follow
 
 _PILLOW = "Pillow reads it: Image.open(file).convert('RGB').save('x.png')"
 _HEIF = "pip install pillow-heif, then register_heif_opener() and Image.open(file).save('x.png')"
-_RAW = "develop it to JPEG or PNG, such as with rawpy"
-_FRAMES = "save its frames as JPEG or PNG, such as with ffmpeg -i"
-_ARRAY = "bring its values to 8 bits, and save each image as PNG"
+_RAW = "convert it to JPEG or PNG, for example with rawpy"
+_FRAMES = "save its frames as JPEG or PNG, for example with ffmpeg -i"
+_ARRAY = "scale its values to 8 bits, and save each image as PNG"
 _UNPACK = "unpack it first"
 # Where the magic stands, the magic, the format, and what to do.
 _FOREIGN = (
@@ -44,8 +44,8 @@ _FOREIGN = (
     (0, b"CDF\x02", "NetCDF", _ARRAY),
     (0, b"PAR1", "parquet", "pandas.read_parquet(file), and save each row's image as PNG"),
     (0, b"ARROW1", "Arrow", "read it with pyarrow, and save each row's image as PNG"),
-    (0, b"\x80\x04", "pickle", "a pickle can run code: load it only from people that you trust"),
-    (0, b"\x80\x05", "pickle", "a pickle can run code: load it only from people that you trust"),
+    (0, b"\x80\x04", "pickle", "a pickle can run code: load it only if you trust its author"),
+    (0, b"\x80\x05", "pickle", "a pickle can run code: load it only if you trust its author"),
     (0, b"MATLAB ", "MATLAB file", f"scipy.io.loadmat(file): {_ARRAY}"),
     (0, b"8BPS", "PSD", _PILLOW),
     (0, b"DDS ", "DDS", _PILLOW),
@@ -71,9 +71,9 @@ _FOREIGN = (
     (0, b"%!PS", "PostScript", "convert it to PNG"),
     (0, b"\xc5\xd0\xd3\xc6", "PostScript", "convert it to PNG"),
     (0, b"\xd7\xcd\xc6\x9a", "WMF", "convert it to PNG"),
-    (0, b"OggS", "audio (Ogg)", "kit learns from images: save its spectrograms as PNG"),
-    (0, b"fLaC", "audio (FLAC)", "kit learns from images: save its spectrograms as PNG"),
-    (0, b"ID3", "audio (MP3)", "kit learns from images: save its spectrograms as PNG"),
+    (0, b"OggS", "audio (Ogg)", "kit trains on images: save spectrograms as PNG"),
+    (0, b"fLaC", "audio (FLAC)", "kit trains on images: save spectrograms as PNG"),
+    (0, b"ID3", "audio (MP3)", "kit trains on images: save spectrograms as PNG"),
     (0, b"\x1a\x45\xdf\xa3", "video (Matroska or WebM)", _FRAMES),
     (0, b"\0\0\1\xba", "video (MPEG)", _FRAMES),
     (0, b"\0\0\1\xb3", "video (MPEG)", _FRAMES),
@@ -90,7 +90,7 @@ _FOREIGN = (
 # Kinds of RIFF, and brands of ISO media files (bytes 8 to 11).
 _RIFF = {
     b"AVI ": ("video (AVI)", _FRAMES),
-    b"WAVE": ("audio (WAV)", "kit learns from images: save its spectrograms as PNG"),
+    b"WAVE": ("audio (WAV)", "kit trains on images: save spectrograms as PNG"),
 }
 _AVIF = (b"avif", b"avis")
 _HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"mif2", b"msf1")

@@ -122,14 +122,14 @@ def disk_full_as_error(path: Path, size: int = 0) -> Iterator[None]:
     except OSError as error:
         if error.errno in DISK_FULL_ERRNOS:
             needs = (
-                f": it needs about {format_bytes(size)}, {format_bytes(free_space(path))} are free"
+                f": it needs about {format_bytes(size)}, and {format_bytes(free_space(path))} are free"
                 if size
                 else ""
             )
             raise RunError(
                 f"disk full while writing {path}{needs}",
                 code="R06",
-                hint="free some space, then the same command again",
+                hint="free some space, then run the same command again",
             ) from error
         raise
 

@@ -35,7 +35,7 @@ def check_writable(names: Iterable[str | Path]) -> None:
             raise ConfigError(
                 f"the name {legible(name)} is not UTF-8",
                 code="C50",
-                hint="rename that folder or file; names of images, and of folders that are classes, may stay",
+                hint="rename that folder or file; image files and class folders may keep such names",
             )
 
 

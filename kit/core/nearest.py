@@ -47,7 +47,7 @@ def nearest(queries: np.ndarray, gallery: np.ndarray, k: int, engine: Engine = "
     """
     if not 1 <= k <= len(gallery):
         raise ConfigError(
-            f"k is {k}, of {len(gallery)} images to choose from", code="C28", hint="a smaller k"
+            f"k is {k}, but the gallery has {len(gallery)} images", code="C28", hint="a smaller k"
         )
     installed = importlib.util.find_spec("faiss") is not None
     if engine == "faiss" and not installed:

@@ -52,6 +52,6 @@ class Stop:
             return
         if self.is_deferring and not self.requested:
             self.requested, self._heard = number, time.monotonic()
-            self.announce("stopping after this step; once more to stop at once")
+            self.announce("stopping after this step; repeat to stop immediately")
             return
         raise Terminated if number == signal.SIGTERM else KeyboardInterrupt

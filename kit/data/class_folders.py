@@ -58,10 +58,10 @@ def read_tree(folder: Path, data: Data) -> tuple[Tree, ImageFolder]:
             for name in outside
         ]
         raise DataError(
-            f"{_count_words(len(outside), 'link')} in {folder} to a place outside: {legible(outside[0])}",
+            f"{_count_words(len(outside), 'link')} in {folder} out of the folder: {legible(outside[0])}",
             code="D20",
             cases=cases,
-            hint="data.follow_symlinks=true, if they are meant to; or put the files there",
+            hint="data.follow_symlinks=true if this is intended; or copy the files into the folder",
         )
     holding = {file.partition("/")[0] for file in files}
     empty = tuple(name for name in found.folders("") if name not in holding and name not in SKIPPED)
@@ -91,7 +91,7 @@ def read_labelled_rows(root: Path, data: Data) -> SourceRows:
         raise ConfigError(
             f"data.val: no folder {root / data.val}",
             code="C07",
-            hint="a folder with a folder a class, or null",
+            hint="a folder with one subfolder per class, or null",
         )
     more = _rows_of_folder(root / data.val, data, legible(Path(data.val).name) + "/")
     ids = [*rows.ids, *more.ids]
@@ -114,11 +114,13 @@ def _rows_of_folder(folder: Path, data: Data, prefix: str) -> SourceRows:
     tree, found = read_tree(folder, data)
     _warn_of_unused(tree, "train")
     if not tree.files:
-        raise DataError(f"{folder} has no images in folders", code="D29", hint="data.train, data.extensions")
+        raise DataError(
+            f"{folder} has no subfolders with images", code="D29", hint="data.train, data.extensions"
+        )
     loose = [legible(file) for file in tree.files if "/" not in file]
     if loose:
-        cases = [Case("lies in no class's folder", name, split="train") for name in loose]
-        raise DataError(f"{len(loose)} images of {folder} are in no class's folder", code="D30", cases=cases)
+        cases = [Case("is not in a class folder", name, split="train") for name in loose]
+        raise DataError(f"{len(loose)} images of {folder} are not in a class folder", code="D30", cases=cases)
     return _rows(tree, found, data, prefix, "train")
 
 
@@ -152,7 +154,7 @@ def _warn_of_unused(tree: Tree, split: str) -> None:
     texts = describe_unused(replace(tree, others=others))
     if texts:
         warnings.warn(
-            KitWarning(f"W51 not used in {tree.folder}, {split} rows: {'; '.join(texts)}"), stacklevel=3
+            KitWarning(f"W51 ignored in {tree.folder}, {split} rows: {'; '.join(texts)}"), stacklevel=3
         )
 
 
@@ -169,7 +171,7 @@ def describe_unused(tree: Tree) -> list[str]:
         shown = ", ".join(map(legible, tree.empty[:MAX_CASES])) + (
             ", …" if len(tree.empty) > MAX_CASES else ""
         )
-        texts.append(f"{_count_words(len(tree.empty), 'folder')} without images, no class: {shown}")
+        texts.append(f"{_count_words(len(tree.empty), 'folder')} without images, not a class: {shown}")
     return texts
 
 

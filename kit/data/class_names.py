@@ -1,4 +1,4 @@
-"""Class names: which classes there are, in which order, and how the sample submission spells them."""
+"""Class names: which classes there are, in which order, and how sample submission spells them."""
 
 from __future__ import annotations
 
@@ -154,20 +154,20 @@ def check_labels(found: ClassNames, rows: Sequence[Row], data: Data, outside: st
         label: _describe_meaning(label, right, found.names, number)
         for number, label in enumerate(sorted(wrong))
     }
-    says = "is no class" if found.is_complete else f"is not how {found.source} spells it"
+    says = "is not a class" if found.is_complete else f"is spelled differently in {found.source}"
     bad = [(row, made, label) for row, made, label in rows if label in wrong]
     more = {made: right[label] for _, made, label in bad if label in right}
     hints = [rename_line(data.rename, more)] if more else []
     if found.is_complete:
         text = outside.format(len(bad), len(found.names))
         hints += (
-            ["data.classes lists the classes, else the sample's columns do"]
+            ["the classes come from data.classes, otherwise from the sample's columns"]
             if len(right) < len(wrong)
             else []
         )
     else:
-        text = f"{len(bad)} labels of training rows are spelled otherwise in {found.source}"
-        hints += ["if they are classes of their own: data.classes, a CSV that lists all classes"]
+        text = f"{len(bad)} labels of training rows are spelled differently in {found.source}"
+        hints += ["if they are separate classes: set data.classes to a CSV that lists all classes"]
     cases = [
         Case(f"label {quote(label)} {says}{meant[label]}", "", row, "train", "D32") for row, _, label in bad
     ]

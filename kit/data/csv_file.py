@@ -75,7 +75,7 @@ def read_csv(
     _check_separator(path, text, sep, fixed)
     rows, lines, begun = _records(path, text, sep, before)
     if not rows:
-        raise DataError(f"{path} is empty", code="D29", hint="is it the right file, and all of it?")
+        raise DataError(f"{path} is empty", code="D29", hint="check that it is the right file, and complete")
     columns = rows[0]
     _check_columns(path, columns)
     if BOM in text:
@@ -84,7 +84,9 @@ def read_csv(
         _check_header(path, rows, lines)
     _check_widths(path, rows, lines)
     if len(rows) == 1:
-        raise DataError(f"{path} has a header and no rows", code="D29", hint="is it all of the file?")
+        raise DataError(
+            f"{path} has a header and no rows", code="D29", hint="check that the file is complete"
+        )
     return CsvFile(path, columns, tuple(rows[1:]), lines[1:], {row - 1: line for row, line in begun.items()})
 
 
@@ -103,11 +105,11 @@ def _content(path: Path) -> bytes:
         same = next((name for name in beside if is_same_text(name, path.name)), "")
         if same:
             raise DataError(
-                f"no table {path}; there is {same!r}, {describe_difference(same, path.name)}",
+                f"no table {path}, but {same!r} exists, {describe_difference(same, path.name)}",
                 code="D21",
                 hint=f"rename it to {path.name}",
             ) from None
-        hint = f"there are {', '.join(beside[:5])}" if beside else "kit init finds the tables"
+        hint = f"the columns are {', '.join(beside[:5])}" if beside else "kit init finds the tables"
         raise DataError(f"no table {path}{did_you_mean(path.name, beside)}", code="D21", hint=hint) from None
     except IsADirectoryError:
         raise DataError(f"{path} is a directory, not a CSV", code="D08") from None
@@ -122,7 +124,7 @@ def _without_sep_line(path: Path, text: str, sep: str, fixed: str) -> tuple[str,
         return text, 0
     if found[1] != sep:
         raise DataError(
-            f"{path} says in its first line that cells are separated by {found[1]!r}, not {sep!r}",
+            f"the first line of {path} declares the separator {found[1]!r}, not {sep!r}",
             code="D26",
             hint=fixed or f"data.sep={found[1]!r}",
         )
@@ -191,24 +193,28 @@ def _ends(text: str, sep: str) -> list[int]:
 
 
 def _check_columns(path: Path, columns: Sequence[str]) -> None:
-    cases = [f"{name!r} is there {n} times" for name, n in Counter(columns).items() if n > 1]
+    cases = [f"{name!r} occurs {n} times" for name, n in Counter(columns).items() if n > 1]
     cases += [
-        f"{name!r} has blanks around it" for name in columns if name != _trim(name) and not line_breaks(name)
+        f"{name!r} has surrounding blanks"
+        for name in columns
+        if name != _trim(name) and not line_breaks(name)
     ]
     cases += [
-        f"{name!r} has a line break: is a quote left open on line 1?" for name in columns if line_breaks(name)
+        f"{name!r} has a line break: is a quote on line 1 not closed?"
+        for name in columns
+        if line_breaks(name)
     ]
     twice = [name for name, n in Counter(columns).items() if n > 1 and is_number(name)]
     if twice:
         raise DataError(
             f"{path} has no header: its first line is a row",
             code="D28",
-            cases=[Case(f"{twice[0]!r} is there {columns.count(twice[0])} times", str(path))],
+            cases=[Case(f"{twice[0]!r} occurs {columns.count(twice[0])} times", str(path))],
             hint=f"insert a first line with the names of the {len(columns)} columns, such as id,label",
         )
     if cases:
         raise DataError(
-            f"{path}: column names are double or padded",
+            f"{path}: duplicate or padded column names",
             code="D28",
             cases=[Case(case, str(path)) for case in cases],
         )
@@ -228,7 +234,7 @@ def _check_marks(path: Path, rows: Sequence[tuple[str, ...]], lines: Sequence[in
     ]
     if cases:
         raise DataError(
-            f"{path} is several files in one: {cases[0].detail}",
+            f"{path} was joined from several files: {cases[0].detail}",
             code="D72",
             cases=cases,
             hint="remove the mark, and the header after it",
@@ -243,7 +249,7 @@ def _check_header(path: Path, rows: Sequence[tuple[str, ...]], lines: Sequence[i
     again = [lines[row] for row in range(1, len(rows) if several else 2) if rows[row] == header]
     shown = ", ".join(map(str, again[:5])) + (" …" if len(again) > 5 else "")
     raise DataError(
-        f"{path} has its header again on line{'s' * (len(again) > 1)} {shown}",
+        f"{path} repeats its header on line{'s' * (len(again) > 1)} {shown}",
         code="D72",
         cases=[Case(f"row {line} is the header", str(path)) for line in again],
         hint="remove these lines",
@@ -260,7 +266,7 @@ def _check_widths(path: Path, rows: Sequence[tuple[str, ...]], lines: Sequence[i
         if len(cells) != width
     ]
     raise DataError(
-        f"{path}: {len(cases)} row{'s' * (len(cases) > 1)} of another length than the header",
+        f"{path}: {len(cases)} row{'s' * (len(cases) > 1)} with more or fewer fields than the header",
         code="D27",
         cases=cases,
         hint="quote cells that hold the separator",

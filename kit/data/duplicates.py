@@ -72,7 +72,11 @@ def warn(table: Table, numbers: np.ndarray) -> None:
         return
     count = sum(map(len, repeated))
     texts = [" = ".join(table.ids[rows]) for rows in repeated]
-    _say(f"W01 {count} training images are {len(repeated)} files byte for byte, and share folds", texts)
+    _say(
+        f"W01 {count} training images are byte-for-byte copies of {len(repeated)} files, and copies "
+        "share folds",
+        texts,
+    )
     if table.labels is None:
         return
     conflicts = [rows for rows in repeated if len(np.unique(table.labels[rows], axis=0)) > 1]

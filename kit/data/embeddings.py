@@ -57,7 +57,7 @@ class Vectors:
             lengths = np.sqrt(np.einsum("ij,ij->i", part, part))
             bad = ~((np.abs(lengths - 1) < UNIT_LENGTH_TOLERANCE) | (lengths == 0))
             cases += [
-                Case(f"its vector has length {lengths[row]:.3g}", id=str(self.ids[start + row]))
+                Case(f"vector of length {lengths[row]:.3g}", id=str(self.ids[start + row]))
                 for row in np.flatnonzero(bad)
             ]
         return cases
@@ -82,16 +82,16 @@ class Embeddings:
         ]
         if damaged:
             raise _damage_error(
-                folder, [Case("is missing or not what was written", str(folder / name)) for name in damaged]
+                folder, [Case("is missing or was changed", str(folder / name)) for name in damaged]
             )
         train, test = (_vectors(folder, split) for split in SPLITS)
         faults = [*train.faults(), *test.faults()]
         if faults:
             raise InvalidError(
-                f"{len(faults)} vectors of {folder} are no unit vectors",
+                f"{len(faults)} vectors of {folder} do not have length 1",
                 code="D47",
                 cases=faults,
-                hint="delete the folder, then kit embed makes it anew",
+                hint="delete the folder; kit embed creates it again",
             )
         return cls(train, test, manifest["about"])
 
@@ -143,14 +143,14 @@ def embedding_manifest(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError):
         pass
     raise _damage_error(
-        folder, [Case("is missing, damaged or of another kit", str(folder / "manifest.json"))]
+        folder, [Case("is missing, damaged or from another version of kit", str(folder / "manifest.json"))]
     )
 
 
 def _damage_error(folder: Path, cases: list[Case]) -> InvalidError:
     return InvalidError(
-        f"{folder} holds no embeddings that can be read",
+        f"{folder} has no readable embeddings",
         code="D47",
         cases=cases,
-        hint="delete the folder, then kit embed makes it anew",
+        hint="delete the folder; kit embed creates it again",
     )

@@ -33,7 +33,9 @@ def decode(path: Path, content: bytes, encoding: str, fixed: str = "") -> str:
             text = content.decode()
             if not content.isascii() and not fixed:
                 warnings.warn(
-                    KitWarning(f"W55 {path} is UTF-8, data.encoding is {encoding}: read as UTF-8"),
+                    KitWarning(
+                        f"W55 {path} is UTF-8, but data.encoding is {encoding}: kit reads it as UTF-8"
+                    ),
                     stacklevel=4,
                 )
         else:
@@ -126,15 +128,15 @@ def _undecodable(path: Path, content: bytes, encoding: str, error: UnicodeError,
             return DataError(
                 f"{path} is UTF-8 with {damaged} damaged character{'s' * (damaged > 1)}{where}",
                 code="D25",
-                hint="mend that line: another encoding would garble the rest",
+                hint="correct that line: another encoding would garble the rest",
             )
         if likely in ("cp1252", "latin-1") and name != likely and not _is_western(content):
             return _of_another_script(path, content, name, fixed)
     if _codec_name(likely) == _codec_name(encoding):
         return DataError(
-            f"{path} is not whole: it is no valid {name}{where}",
+            f"{path} is incomplete: it is not valid {name}{where}",
             code="D25",
-            hint=fixed or "fetch the file again",
+            hint=fixed or "download the file again",
         )
     return DataError(
         f"{path} is not {name} (looks like {likely}){where}",
@@ -159,10 +161,10 @@ def _of_another_script(path: Path, content: bytes, name: str, fixed: str) -> Dat
     shown = shlex.quote(str(path))
     convert = f"as UTF-8: iconv -f ENCODING -t UTF-8 {shown} > utf8.csv"
     return DataError(
-        f"{path} is not {name}, and no Western European text; is it {' or '.join(fit) or 'text at all'}?",
+        f"{path} is neither {name} nor Western European text; is it {' or '.join(fit) or 'text at all'}?",
         code="D25",
         cases=cases,
-        hint=fixed or f"the data.encoding that reads well, such as kit init --encoding cp949; or {convert}",
+        hint=fixed or f"set data.encoding, for example with kit init --encoding cp949; or {convert}",
     )
 
 
@@ -187,5 +189,5 @@ def _with_nul(path: Path, text: str) -> DataError:
     return DataError(
         f"{path} has {count} NUL byte{'s' * (count > 1)}, the first on line {line}",
         code="D71",
-        hint="the file is damaged, such as by an interrupted copy, or is no text: fetch it again",
+        hint="the file is damaged, for example by an interrupted copy, or is not text: download it again",
     )

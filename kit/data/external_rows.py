@@ -41,7 +41,7 @@ def with_source_column(rows: SourceRows, column: str | None) -> SourceRows:
         raise ConfigError(
             f"data.source: no column {column!r}{did_you_mean(column, rows.columns)}",
             code="C07",
-            hint=f"there are {', '.join(rows.columns)}",
+            hint=f"the columns are {', '.join(rows.columns)}",
         )
     return replace(rows, sources=tuple(cell.strip() for cell in rows.columns[column]))
 
@@ -57,10 +57,10 @@ def with_external_rows(own: SourceRows, more: SourceRows, file: Path) -> SourceR
     ]
     if double:
         raise DataError(
-            f"{len(double)} ids of {file} are ids of data.train too",
+            f"{len(double)} ids of {file} are also in data.train",
             code="D24",
             cases=double,
-            hint="other ids there, such as with the source's name before them",
+            hint="use other ids, for example with the name of the source as a prefix",
         )
     columns = {
         name: [*_cells(own, name), *_cells(more, name)]
@@ -118,15 +118,13 @@ def check_allowed(rows: SourceRows, rule: str | Sequence[str]) -> None:
         count = sum(source.rows for source in refused)
         asked = rule if isinstance(rule, str) else ", ".join(rule)
         raise DataError(
-            f"{count} rows of other sources may not be used (data.external: {asked})",
+            f"{count} external rows are not allowed (data.external: {asked})",
             code="D63",
             cases=[Case(str(source), source.name, split="train", code="D63") for source in refused],
-            hint="leave them out; the rules of the competition say what is allowed",
+            hint="remove them; the rules of the competition define what is allowed",
         )
     if rows.sources and all(rows.sources):
-        raise DataError(
-            "all rows are of other sources: none is left to be scored", code="D29", hint="data.source"
-        )
+        raise DataError("all rows are external, so no row can be scored", code="D29", hint="data.source")
 
 
 def is_allowed(licence: str, rule: str | Iterable[str]) -> bool:

@@ -76,7 +76,7 @@ class Folds:
     @classmethod
     def read(cls, path: files.StrPath) -> Folds:
         """Reads folds.csv. Raises DataError D36 where it is no such file."""
-        file = read_csv(Path(path), fixed="delete it to make it anew")
+        file = read_csv(Path(path), fixed="delete it; kit creates it again")
         try:
             numbers = np.array([row[1:] for row in file.rows], dtype=str).astype(np.int64)
         except (ValueError, OverflowError):
@@ -86,7 +86,7 @@ class Folds:
             raise DataError(
                 f"{path} does not hold folds",
                 code="D36",
-                hint="its columns are id, fold; delete it to make it anew",
+                hint="its columns must be id and fold; delete it, and kit creates it again",
             )
         repeats = sum(not name.startswith("kin") for name in file.columns[1:])
         known = numbers[:, :repeats], numbers[:, repeats:]
@@ -141,16 +141,17 @@ def _check_numbers(splitter: Splitter, numbers: np.ndarray, rows: int) -> None:
     name = splitter.plugin_name()
     wrong = ""
     if numbers.ndim != 2 or len(numbers) != rows or not numbers.shape[1]:
-        wrong = f"gave fold numbers of shape {numbers.shape}, not ({rows}, repeats)"
+        wrong = f"returned fold numbers of shape {numbers.shape}, not ({rows}, repeats)"
     elif not np.issubdtype(numbers.dtype, np.integer):
-        wrong = f"gave fold numbers of type {numbers.dtype}, not int64"
+        wrong = f"returned fold numbers of type {numbers.dtype}, not int64"
     else:
         used = [number for column in numbers.T for number in np.unique(column) if number != -1]
         if not splitter.holds_out:
-            wrong = "holds rows out, and says that it does not" if used else ""
+            wrong = "holds rows out although its `holds_out` is False" if used else ""
         elif sorted(used) != list(range(len(used))) or not used:
             wrong = (
-                f"gave the fold numbers {sorted(map(int, used))[:10]}: they run from 0, each in one repeat"
+                f"returned the fold numbers {sorted(map(int, used))[:10]}: they must count from 0, each "
+                "in one repeat"
             )
     if wrong:
         hint = f"kit plugins check plugins/splitter/{name}.py"
@@ -168,12 +169,12 @@ def _check_groups(folds: Folds, splitter: Splitter, groups: np.ndarray, table: T
         return
     names = (table.ids if table.groups is None else table.groups).tolist()
     cases = [
-        Case(f"group {names[group]!r} is held out and trained on in fold {', '.join(map(str, numbers))}")
+        Case(f"fold {', '.join(map(str, numbers))} trains on group {names[group]!r} and also holds it out")
         for group, numbers in torn.items()
     ]
     keep = f"splitter={choose_stratified_splitter(table.label_kind, grouped=True)}"
     raise DataError(
-        f"splitter {splitter.plugin_name()!r} tears {len(torn)} of {len(set(groups))} groups",
+        f"splitter {splitter.plugin_name()!r} separates {len(torn)} of {len(set(groups))} groups",
         code="D34",
         cases=cases,
         hint=f"{keep} splitter.folds={max(min(_per_repeat(folds), len(set(groups.tolist()))), 2)}",
@@ -199,5 +200,8 @@ def _warn_of_rare(folds: Folds, splitter: Splitter, table: Table) -> None:
         absent = np.flatnonzero(table.counts(folds.training_mask(splitter, fold)) == 0)
         if len(absent):
             names = ", ".join(table.classes[number] for number in absent)
-            text = f"W06 fold {fold} trains on no row of {len(absent)} classes, and scores them as wrong: {names}"
+            text = (
+                f"W06 fold {fold} trains on no row of {len(absent)} classes, so their rows are scored "
+                f"as wrong: {names}"
+            )
             warnings.warn(KitWarning(text), stacklevel=3)

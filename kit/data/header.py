@@ -30,7 +30,7 @@ def explain_missing_header(file: CsvFile, id_column: str, extensions: Collection
     header = id_column if id_column in file.columns else file.columns[0]
     ids = file.column(header)
     if header not in set(ids) and _has_form_of(header, ids):
-        return f"{header!r} has the form of the ids below it, such as {ids[0]!r}"
+        return f"{header!r} looks like the ids below it, such as {ids[0]!r}"
     return ""
 
 

@@ -15,8 +15,8 @@ from kit.errors import Case, DataError
 FOLDER, FILE, LINK = "folder", "file", "link"
 SYSTEM = ("thumbs.db", "desktop.ini", "__macosx")
 # what a folder holds beside images and folders
-UNREAD = "not an image that kit reads"
-LINKS = {"D20": "a link that leads outside", "D02": "a link that leads nowhere"}
+UNREAD = "not an image format of kit"
+LINKS = {"D20": "a link out of the folder", "D02": "a broken link"}
 
 
 @dataclass
@@ -134,7 +134,7 @@ class ImageFolder:
         folder, _, stem = f"{self.base}/{name}".rpartition("/")
         tried = [entry for entry in self._candidates(stem) if entry != stem and entry.islower()] or [stem]
         shown = ", ".join(tried[:2]) + (" …" if len(tried) > 2 else "")
-        return f"looked for {shown} in {folder}"
+        return f"tried {shown} in {folder}"
 
     def endings_present(self, names: Iterable[str]) -> str:
         """The endings that files really have in the folders of these names, as words for an error."""
@@ -145,9 +145,9 @@ class ImageFolder:
             counts.update(Path(name).suffix or "no ending" for name, what in files.items() if what != FOLDER)
         found = ", ".join(f"{ending} ({count})" for ending, count in counts.most_common(5))
         return (
-            f"files there end in {found}: data.images, data.extensions"
+            f"the files there end in {found}: set data.images or data.extensions"
             if found
-            else f"no files there, is {self.base} right?"
+            else f"the folder has no files; is {self.base} right?"
         )
 
     def _candidates(self, stem: str) -> list[str]:
@@ -230,7 +230,7 @@ def split_pattern(root: Path, pattern: str) -> tuple[str, str]:
 
 TEXTS = {"D08": "the image is a directory", "D02": "no image"}
 HINTS = {
-    "D20": "an id must name a file below it; where links are meant to lead outside: data.follow_symlinks=true",
+    "D20": "an id must name a file inside it; data.follow_symlinks=true if links may lead outside",
     "D08": "put the image file there",
 }
 

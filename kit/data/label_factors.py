@@ -58,7 +58,7 @@ def _check_known(wanted: Sequence[str], columns: Sequence[str], source: str) -> 
     ]
     if unknown:
         raise ConfigError(
-            f"data.label_factors names {len(unknown)} columns that {source} does not have",
+            f"data.label_factors names {len(unknown)} columns that are not in {source}",
             code="C07",
             cases=unknown,
             hint=f"its columns: {', '.join(columns)}",
@@ -76,10 +76,11 @@ def _of_rows(
     wrong = [Case(_fault(found), label, code="D22") for label, found in seen.items() if len(found) != 1]
     if wrong:
         raise DataError(
-            f"{len(wrong)} of {len(classes)} classes have not one value of each of {', '.join(wanted)}",
+            f"{len(wrong)} of {len(classes)} classes do not have exactly one value of each of "
+            f"{', '.join(wanted)}",
             code="D22",
             cases=wrong,
-            hint="data.classes, a CSV that has these columns for every class",
+            hint="set data.classes to a CSV with these columns for every class",
         )
     return tuple(next(iter(seen[label])) for label in classes)
 
@@ -92,4 +93,4 @@ def _one_spelling(values: Sequence[str]) -> list[str]:
 
 def _fault(found: set[tuple[str, ...]]) -> str:
     shown = " and ".join("/".join(values) for values in sorted(found)[:3])
-    return f"its rows are {shown}" if found else "no training row shows its values"
+    return f"its rows have {shown}" if found else "it has no training row with values"

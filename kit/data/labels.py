@@ -74,7 +74,7 @@ def _words(stems: Sequence[str], words: Mapping[str, str], ids: Sequence[str]) -
 def _ranges(cells: Sequence[str], name: str, edges: Sequence[float], ids: Sequence[str]) -> list[str]:
     """`<30`, `30-60` (30 included, 60 not) or `>=60` for each number."""
     if list(edges) != sorted(set(edges)) or not edges:
-        raise ConfigError(f"data.bins.{name}: edges must rise, not {list(edges)}", code="C02")
+        raise ConfigError(f"data.bins.{name}: edges must increase, not {list(edges)}", code="C02")
     texts = [f"{edge:g}" for edge in edges]
     names = [f"<{texts[0]}", *(f"{low}-{high}" for low, high in pairwise(texts)), f">={texts[-1]}"]
     cases = [
@@ -83,7 +83,7 @@ def _ranges(cells: Sequence[str], name: str, edges: Sequence[float], ids: Sequen
         if not is_number(cell)
     ]
     if cases:
-        raise DataError(f"{len(cases)} cells of column {name!r} are no numbers", code="D31", cases=cases)
+        raise DataError(f"{len(cases)} cells of column {name!r} are not numbers", code="D31", cases=cases)
     places = np.searchsorted(np.asarray(edges), [float(cell) for cell in cells], side="right")
     return [names[place] for place in places]
 
@@ -96,7 +96,7 @@ def superclasses(root: Path, data: Data) -> tuple[str, ...]:
     if data.class_groups is None:
         return ()
     if data.classes is None:
-        raise ConfigError("data.class_groups needs data.classes, the CSV that has the column", code="C07")
+        raise ConfigError("data.class_groups needs data.classes, the CSV with that column", code="C07")
     file = read_csv(root / data.classes, data.sep, data.encoding)
     if data.class_groups not in file.columns:
         hint = f"data.class_groups is one of {', '.join(file.columns[1:])}"

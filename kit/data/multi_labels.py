@@ -20,7 +20,8 @@ Cells = list[tuple[str, ...]]
 
 
 def split_labels(columns: Mapping[str, Sequence[str]], data: Data, separator: str) -> Cells:
-    """Every row's labels, by the column or pattern `data.label`, before `data.rename`; a row may have none."""
+    """Every row's labels, by the column or pattern `data.label`, before `data.rename`; a row may have no
+    label."""
     return [split_cell(cell, separator) for cell in fill(data.label or "", columns, "data.label")]
 
 
@@ -32,8 +33,11 @@ def class_columns(root: Path, data: Data, columns: Mapping[str, Sequence[str]]) 
     """
     idle = [key for key in ("label_separator", "rename", "bins", "file_labels") if getattr(data, key)]
     if idle:
-        text = f"data.label is null, so labels are columns and not made by {', '.join(f'data.{key}' for key in idle)}"
-        raise ConfigError(text, code="C07", hint="data.label=<column or pattern>, or without them")
+        text = (
+            "data.label is null, so labels are columns and "
+            f"{', '.join(f'data.{key}' for key in idle)} has no effect"
+        )
+        raise ConfigError(text, code="C07", hint="data.label=<column or pattern>, or remove these keys")
     if data.classes:
         names = tuple(row[0] for row in read_csv(root / data.classes, data.sep, data.encoding).rows)
     else:
@@ -44,12 +48,12 @@ def class_columns(root: Path, data: Data, columns: Mapping[str, Sequence[str]]) 
         if column_of(name, columns) is None
     ]
     if lost or not names:
-        what = f"{len(lost)} classes are no columns of {data.train}" if lost else "nothing names the classes"
+        what = f"{len(lost)} classes are not columns of {data.train}" if lost else "the classes are unknown"
         raise ConfigError(
             f"data.label is null, and {what}",
             code="C07",
             cases=lost,
-            hint="data.label=<column>, or data.classes, a CSV that lists the classes' columns",
+            hint="data.label=<column>, or data.classes with a CSV that lists the columns of the classes",
         )
     return names
 
@@ -76,7 +80,7 @@ def multi_hot_from_columns(
         if value[cell] not in (0, 1)
     ]
     if wrong:
-        raise DataError(f"{len(wrong)} cells of the classes' columns are not 0 or 1", code="D31", cases=wrong)
+        raise DataError(f"{len(wrong)} cells of the class columns are not 0 or 1", code="D31", cases=wrong)
     return np.array([[value[cell] == 1 for cell in cells[name]] for name in classes], dtype=np.int8).T.copy()
 
 
@@ -91,10 +95,10 @@ def check_separator(classes: Sequence[str], separator: str) -> None:
     torn = [name for name in classes if split_cell(name, separator) != (name,)]
     if torn:
         raise ConfigError(
-            f"data.label_separator {separator!r} is in the names of {len(torn)} classes",
+            f"data.label_separator {separator!r} occurs in the names of {len(torn)} classes",
             code="C07",
             cases=torn,
-            hint="data.label_separator=null where a cell is one label",
+            hint="data.label_separator=null if a cell is one label",
         )
 
 

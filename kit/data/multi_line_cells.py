@@ -47,20 +47,21 @@ def check_multi_line_cells(file: CsvFile, sep: str, columns: Collection[str] | N
     ]
     if wrong:
         raise DataError(
-            f"{file.path} has {len(wrong)} cell{'s' * (len(wrong) > 1)} with line breaks where ids or labels are; "
-            f"{wrong[0].detail}",
+            f"{file.path} has {len(wrong)} cell{'s' * (len(wrong) > 1)} with line breaks in ids or "
+            f"labels; {wrong[0].detail}",
             code="D73",
             cases=wrong,
-            hint="remove the line breaks, or the two stray quotes that make one cell of the rows between them",
+            hint="remove the line breaks, or the two stray quotes that turn the rows between them into "
+            "one cell",
         )
     swallowed = [cell for cell in cells if _looks_like_rows(file, sep, cell)]
     if swallowed:
         first, lost = swallowed[0], sum(cell.closes - cell.opens for cell in swallowed)
         warnings.warn(
             KitWarning(
-                f"W56 {file.path}: {lost} row{'s' * (lost > 1)} may be lost in cells that look like several rows: in "
-                f"column {file.columns[first.place]!r} a quote opens on line {first.opens} and closes on line "
-                f"{first.closes}"
+                f"W56 {file.path}: {lost} row{'s' * (lost > 1)} may be lost in cells that contain "
+                f"several rows: in column {file.columns[first.place]!r} a quote opens on line "
+                f"{first.opens} and closes on line {first.closes}"
             ),
             stacklevel=3,
         )

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from kit.errors import Case, DataError
 
-SPREADSHEET = "open it in a spreadsheet and save it as CSV UTF-8"
-DAMAGED = "fetch the file again: this one is damaged"
+SPREADSHEET = "open it in a spreadsheet program and save it as CSV UTF-8"
+DAMAGED = "download the file again: this one is damaged"
 TO_CSV = 'python -c "import pandas; pandas.{reader}.to_csv({target!r}, index=False)"'
 
 # first bytes of compressed files, what they are, and the command that writes the unpacked file to stdout
@@ -29,16 +29,16 @@ BINARY = {
     b"Rar!\x1a\x07": ("a rar archive", "unpack it with unrar x"),
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ("an Excel workbook (.xls)", SPREADSHEET),
     b"{\\rtf": ("an RTF document", "save it as plain text"),
-    b"%PDF-": ("a PDF document", "fetch the CSV itself"),
+    b"%PDF-": ("a PDF document", "download the CSV itself"),
     b"\x89HDF\r\n\x1a\n": ("an HDF5 file", "export its rows as CSV"),
     b"SQLite format 3\0": ("an SQLite database", "export its rows as CSV"),
     b"\x93NUMPY": ("a NumPy array", "export its rows as CSV"),
     b"MATLAB 5.0 MAT-file": ("a MATLAB file", "export its rows as CSV"),
     b"Obj\x01": ("an Avro file", "export its rows as CSV"),
-    b"\xff\xd8\xff": ("a JPEG image", "fetch the CSV itself"),
-    b"\x89PNG\r\n\x1a\n": ("a PNG image", "fetch the CSV itself"),
-    b"GIF89a": ("a GIF image", "fetch the CSV itself"),
-    b"GIF87a": ("a GIF image", "fetch the CSV itself"),
+    b"\xff\xd8\xff": ("a JPEG image", "download the CSV itself"),
+    b"\x89PNG\r\n\x1a\n": ("a PNG image", "download the CSV itself"),
+    b"GIF89a": ("a GIF image", "download the CSV itself"),
+    b"GIF87a": ("a GIF image", "download the CSV itself"),
 }
 MARKUP = re.compile(
     rb"<(!doctype|!--|\?xml|(?:html|head|body|title|script|meta|table|div|p|h1|svg|error|response)\b)",
@@ -88,11 +88,11 @@ def _binary(path: Path, content: bytes) -> tuple[str, str] | None:
     if content[:3] == b"ORC" and content[3:4] < b" ":
         return "an ORC file", _conversion_command(path, "read_orc")
     if content[:1] == b"\x80" and content[1:2] in b"\x02\x03\x04\x05" and content[1:2]:
-        return "a Python pickle", "a pickle can run code, so kit opens none: ask for a CSV"
+        return "a Python pickle", "a pickle can run code, so kit never opens it: ask for a CSV"
     for magic, found in BINARY.items():
         if content.startswith(magic):
             return found
-    return ("binary data", "is it the right file, and all of it?") if _is_binary(content) else None
+    return ("binary data", "check that it is the right file, and complete") if _is_binary(content) else None
 
 
 def _is_binary(content: bytes) -> bool:
@@ -112,7 +112,7 @@ def _zip(path: Path, content: bytes) -> tuple[str, str]:
         names = zipfile.ZipFile(BytesIO(content)).namelist()
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
         workbook = b"[Content_Types].xml" in content[:4096] or b"xl/" in content[:4096]
-        return f"{'an Excel workbook' if workbook else 'a zip archive'} that is not whole", DAMAGED
+        return f"an incomplete {'Excel workbook' if workbook else 'zip archive'}", DAMAGED
     if any(name.startswith("xl/") for name in names):
         return "an Excel workbook (.xlsx)", SPREADSHEET
     if "content.xml" in names or any(name.endswith(".iwa") for name in names):
@@ -127,12 +127,12 @@ def _text(path: Path, content: bytes, start: bytes) -> tuple[str, str] | None:
     """What a text that is no table is, and what to do."""
     if found := MARKUP.match(start):
         if found[1].lower() == b"?xml" and b"<html" not in start.lower():
-            return "XML", "is it an error of the download? fetch the file again"
+            return "XML", "a failed download? download the file again"
         title = TITLE.search(content[:100_000])
         named = " ".join(html.unescape(title[1].decode("utf-8", "replace")).split()) if title else ""
         return (
             f"an HTML page{f' ({named[:60]!r})' if named else ''}",
-            "a failed download? log in, accept the competition's rules, and fetch the file again",
+            "a failed download? log in, accept the competition's rules, and download the file again",
         )
     if JSON_START.match(start):
         return _json(path, content)
@@ -149,14 +149,16 @@ def _json(path: Path, content: bytes) -> tuple[str, str] | None:
             json.loads(first)
         except (ValueError, RecursionError):
             # cut off, or a value over several lines
-            return ("JSON that is not whole", DAMAGED) if b'":' in first or first in (b"[", b"{") else None
+            return ("incomplete JSON", DAMAGED) if b'":' in first or first in (b"[", b"{") else None
         if b'":' not in first:
             return None
-        return "JSON (a value a line)", _conversion_command(path, "read_json", ", lines=True, dtype=False")
+        return "JSON (one value per line)", _conversion_command(
+            path, "read_json", ", lines=True, dtype=False"
+        )
     rows = isinstance(value, list) and all(isinstance(row, dict) for row in value)
     if rows or (isinstance(value, dict) and all(isinstance(row, dict | list) for row in value.values())):
         return "JSON", _conversion_command(path, "read_json", ", dtype=False, convert_dates=False")
-    return "JSON", "is it an error of the download? fetch the file again"
+    return "JSON", "a failed download? download the file again"
 
 
 def _conversion_command(path: Path, reader: str, options: str = "") -> str:

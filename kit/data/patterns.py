@@ -26,7 +26,7 @@ def fill(pattern: str, columns: Mapping[str, Sequence[str]], key: str) -> list[s
             raise ConfigError(
                 f"{key}: no column {name!r}{did_you_mean(name, columns)}",
                 code="C07",
-                hint=f"there are {', '.join(columns)}",
+                hint=f"the columns are {', '.join(columns)}",
             )
     pieces: list[Sequence[str]] = [columns[name] for name in parts[1::2]]
     template = "%s".join(text.replace("%", "%%") for text in parts[::2])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 METADATA_KEY = b"kit"  # of the parquet schema's metadata
-HINT_RECREATE = "delete the file, then kit train or kit tta makes it anew"
+HINT_RECREATE = "delete the file; kit train or kit tta creates it again"
 SIZE_LIMIT_BYTES, EXPANSION_LIMIT = (
     2**27,
     200,
@@ -107,7 +107,7 @@ class Predictions:
         """
         if self.probabilities.shape != (len(self), len(self.classes)) or self.folds.shape != self.ids.shape:
             raise InvalidError(
-                f"{len(self)} ids, {len(self.folds)} folds and {len(self.classes)} classes do not fit "
+                f"{len(self)} ids, {len(self.folds)} folds and {len(self.classes)} classes do not match "
                 f"probabilities of shape {self.probabilities.shape}",
                 code="D40",
             )
@@ -120,12 +120,12 @@ class Predictions:
                 Case(f"row {row}, id {str(self.ids[row])!r}: {bad[row]}", str(source), code="D40")
                 for row in sorted(bad)
             ]
-            text = f"{len(bad)} of {len(self)} rows are no probabilities"
+            text = f"{len(bad)} of {len(self)} rows are not probabilities"
             raise InvalidError(text, code="D40", cases=cases)
         pairs, counts = np.unique(np.stack([self._numbers(), self.folds], axis=1), axis=0, return_counts=True)
         if (counts > 1).any():
             names = np.unique(self.ids)[pairs[counts > 1, 0]]
-            cases = [Case("more than one row of a fold", id=str(name), code="D41") for name in names]
+            cases = [Case("more than one row of one fold", id=str(name), code="D41") for name in names]
             raise InvalidError(f"{len(names)} ids have several rows of one fold", code="D41", cases=cases)
         return self
 
@@ -163,7 +163,8 @@ class Predictions:
         names, first = np.unique(self.ids, return_index=True)
         if len(names) != len(self.ids):
             raise InvalidError(
-                f"{len(self.ids)} rows of {len(names)} ids cannot be aligned: join their folds", code="D41"
+                f"{len(self.ids)} rows of {len(names)} ids cannot be aligned: average their folds first",
+                code="D41",
             )
         missing = wanted[~np.isin(wanted, names)]
         extra = names[:0] if allow_extra else names[~np.isin(names, wanted)]
@@ -250,8 +251,8 @@ def _meta(path: Path) -> dict[str, Any]:
     except (pyarrow.ArrowException, OSError, KeyError, IndexError, TypeError, ValueError) as error:
         raise _no_predictions(path, error) from None
     if newer:
-        text = f"{path} has schema {meta['schema']}, this kit reads up to {SCHEMA}"
-        raise InvalidError(text, code="D40", hint="the kit that wrote it, or a newer one")
+        text = f"{path} has schema {meta['schema']}, and this version of kit reads up to {SCHEMA}"
+        raise InvalidError(text, code="D40", hint="use the version of kit that wrote it, or a newer one")
     return {**meta, "about": CheckedDict(about, lambda key: _no_predictions(path, KeyError(key)))}
 
 
@@ -268,12 +269,12 @@ def _no_predictions(path: Path, error: Exception) -> InvalidError:
 def _refuse_claim(cells: int, size: int) -> None:
     """Raises ValueError for a small file that would fill the memory; what kit writes is 25 times smaller at most."""
     if 4 * cells > max(SIZE_LIMIT_BYTES, EXPANSION_LIMIT * size):
-        raise ValueError(f"it claims {cells} cells, too many for its {size} bytes")
+        raise ValueError(f"the header says {cells} cells, too many for its {size} bytes")
 
 
 def _names(classes: Sequence[Any]) -> tuple[str, ...]:
     if not all(isinstance(name, str) for name in classes):
-        raise ValueError("a class is no text")
+        raise ValueError("a class is not text")
     return tuple(classes)
 
 
@@ -293,7 +294,7 @@ def _ids_and_folds(
         shares[begun : begun + group.num_rows] = np.stack(columns, axis=1)
         begun += group.num_rows
     if begun != len(shares):
-        raise ValueError(f"it claims {len(shares)} rows and has {begun}")
+        raise ValueError(f"the header says {len(shares)} rows, the file has {begun}")
     return np.concatenate(ids), np.concatenate(folds)
 
 
@@ -315,9 +316,9 @@ def _faults(probabilities: Probabilities, free: bool) -> list[tuple[str, np.ndar
 
 def _differs(missing: np.ndarray, extra: np.ndarray, wanted: int) -> InvalidError:
     cases = [Case("is missing", id=str(name), code="D41") for name in missing[:MAX_CASES]]
-    cases += [Case("is not asked for", id=str(name), code="D41") for name in extra[:MAX_CASES]]
+    cases += [Case("is not needed", id=str(name), code="D41") for name in extra[:MAX_CASES]]
     return InvalidError(
-        f"of {wanted} ids {len(missing)} have no prediction, and {len(extra)} predictions are of other ids",
+        f"{len(missing)} of {wanted} ids have no prediction, and {len(extra)} predictions have other ids",
         code="D41",
         cases=cases,
     )

@@ -41,20 +41,20 @@ class PseudoLabels:
         file, more = folder / "test.parquet", folder / "train.parquet"
         if not file.is_file():
             raise ConfigError(
-                f"pseudo {path!r} holds no pseudo-labels",
+                f"pseudo {path!r} has no pseudo-labels",
                 code="C36",
-                hint="pseudo/NAME, as kit pseudo says it",
+                hint="pseudo/NAME, as printed by kit pseudo",
             )
         made = cls(folder, Predictions.read(file), Predictions.read(more) if more.is_file() else None)
         if "told" not in made.test.metadata:
             raise ConfigError(
-                f"pseudo {path!r} holds predictions, and no pseudo-labels",
+                f"pseudo {path!r} has predictions, but no pseudo-labels",
                 code="C36",
-                hint="kit pseudo makes them",
+                hint="kit pseudo creates them",
             )
         if made.train is None and made.test.metadata["told"] != ["test"]:
             raise InvalidError(
-                f"{more} is missing", code="D40", hint="kit pseudo again, under another --name"
+                f"{more} is missing", code="D40", hint="run kit pseudo again, under another --name"
             )
         return made
 
@@ -88,9 +88,10 @@ class PseudoLabels:
         known = self.test.metadata["folds_taught"]
         if fold not in known:
             raise ConfigError(
-                f"pseudo {self.folder.name!r} has no labels for fold {fold}: its teachers were not trained there",
+                f"pseudo {self.folder.name!r} has no labels for fold {fold}: its teachers were not "
+                "trained on that fold",
                 code="C36",
-                hint=f"--folds {','.join(map(str, known))}, or teachers of all folds",
+                hint=f"--folds {','.join(map(str, known))}, or use teachers of all folds",
             )
         return self.test.take(self.test.folds == fold)
 
@@ -104,22 +105,22 @@ class PseudoLabels:
         name, about = self.folder.name, self.test.metadata
         if about["folds"] != folds.fingerprint():
             raise DataError(
-                f"the teachers of pseudo {name!r} were trained with other folds: they have seen rows that this run "
-                "holds out",
+                f"the teachers of pseudo {name!r} were trained with other folds, so they have seen rows "
+                "that this run holds out",
                 code="D61",
-                hint="the same splitter, split_seed and rows as theirs",
+                hint="use the teachers' splitter, split_seed and rows",
             )
         if self.test.classes != tuple(classes):
             raise InvalidError(
-                f"pseudo {name!r} is of {len(self.test.classes)} classes, the table has {len(classes)}, or they are "
-                "others",
+                f"pseudo {name!r} has {len(self.test.classes)} classes, and the table has {len(classes)} "
+                "or different classes",
                 code="D42",
             )
         if about["test"] != test:
             raise DataError(
-                f"pseudo {name!r} labels other test rows than there are: ids or images changed since",
+                f"pseudo {name!r} labels other test rows: ids or images were changed since",
                 code="D65",
-                hint="put them back; or kit tta for its teachers, then kit pseudo under another --name",
+                hint="restore them; or run kit tta for its teachers, then kit pseudo under another --name",
             )
 
 

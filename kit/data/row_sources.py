@@ -54,7 +54,7 @@ def test_rows(root: Path, data: Data) -> SourceRows:
             "no rows to predict: data.test and data.sample are both null",
             code="C07",
             hint="data.sample=FILE (the sample submission) or data.test=FILE (a table of test rows); "
-            "kit tta and kit blend score out-of-fold rows without them",
+            "without them kit tta and kit blend only score out-of-fold rows",
         )
     if data.test and (root / data.test).is_dir():
         return class_folders.rows_to_predict(root, data)
@@ -104,7 +104,7 @@ def _csv_rows(root: Path, data: Data, file: CsvFile, name: str, images: str, spl
     check_header(file, name, data.extensions)
     columns = {column: file.column(column) for column in file.columns}
     if not columns_of(images):
-        raise ConfigError(f"data.images names no column: {images!r}", code="C07", hint="such as images/{id}")
+        raise ConfigError(f"data.images has no column: {images!r}", code="C07", hint="such as images/{id}")
     if images.endswith(ALL_IMAGES):
         return _photos(root, data, file, columns, name, images.removesuffix(ALL_IMAGES), split)
     base, pattern = split_pattern(root, images)

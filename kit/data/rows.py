@@ -41,9 +41,7 @@ def warn_of_names(paths: Iterable[Path | str], split: str) -> None:
     """Warns (W50) of files whose names are not UTF-8, as they become parts of ids and labels."""
     odd = [path for path in map(str, paths) if not is_legible(path)]
     if odd:
-        text = (
-            f"W50 the names of {len(odd)} {split} files are not UTF-8, their bytes are written out in ids: "
-        )
+        text = f"W50 the names of {len(odd)} {split} files are not UTF-8, so their ids show the bytes: "
         more = ", …" if len(odd) > MAX_CASES else ""
         shown = ", ".join(legible(path) for path in odd[:MAX_CASES])
         warnings.warn(KitWarning(f"{text}{shown}{more}"), stacklevel=2)
@@ -63,15 +61,15 @@ def check_ids(ids: Sequence[str], lines: Sequence[int], file: Path, split: str) 
         for row, line in zip(ids, lines, strict=True):
             rows[row].append(str(line))
         cases = [
-            Case(f"id {row!r} is on rows {', '.join(where)}", "", row, split, "D24")
+            Case(f"id {row!r} occurs in rows {', '.join(where)}", "", row, split, "D24")
             for row, where in rows.items()
             if len(where) > 1
         ]
         raise DataError(
-            f"{file}: {len(cases)} ids are there more than once",
+            f"{file}: {len(cases)} duplicate ids",
             code="D24",
             cases=cases,
-            hint="data.id must name each row; photos of one folder need other names",
+            hint="data.id must identify each row; photos in one folder need different names",
         )
     forms = ids if all(map(str.isascii, ids)) else [nfc(row) for row in ids]
     folded = Counter(map(str.casefold, forms))

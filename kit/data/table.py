@@ -124,17 +124,14 @@ class Table:
         """Where the rows of these ids stand, int64. Raises InvalidError (D41) for those that the table lacks."""
         at, wanted = {name: row for row, name in enumerate(self.ids.tolist())}, np.asarray(ids).tolist()
         lost = [
-            Case("is in no row of the training table", id=name, code="D41")
-            for name in wanted
-            if name not in at
+            Case("is not in the training table", id=name, code="D41") for name in wanted if name not in at
         ]
         if lost:
             raise InvalidError(
                 f"{len(lost)} predicted rows have no label",
                 code="D41",
                 cases=lost,
-                hint="the training table as it was when the runs were trained; "
-                "folders of images too, where they make rows",
+                hint="restore the training table of the runs, and the image folders if they define rows",
             )
         return np.array([at[name] for name in wanted], dtype=np.int64)
 
@@ -185,7 +182,7 @@ def _labels(root: Path, data: Data, rows: SourceRows) -> Labelled:
     """The labels as numbers or multi-hot, the classes, the values that make up each class, and all spellings."""
     if data.is_multi_label and data.label_factors:
         raise ConfigError(
-            "data.label_factors takes one label a row", code="C07", hint="data.label_factors=[]"
+            "data.label_factors needs one label per row", code="C07", hint="data.label_factors=[]"
         )
     if data.label is None:
         classes = multi_labels.class_columns(root, data, rows.columns)
@@ -227,7 +224,7 @@ def _classes(
             f"{quote(label)} is {quote(found.spelled[label])}" for label in sorted(known & {*found.spelled})
         ]
         more = f" and {len(shown) - MAX_CASES} more" if len(shown) > MAX_CASES else ""
-        by = f", as {found.source} spells them" if found.shown else ""
+        by = f", spelled as in {found.source}" if found.shown else ""
         text = f"W40 labels that are equal as numbers are one class{by}: {', '.join(shown[:MAX_CASES])}{more}"
         warnings.warn(KitWarning(text), stacklevel=4)
     return found, texts
@@ -248,7 +245,7 @@ def test_table(
     data: Data | None = None,  # noqa: PT028
     classes: tuple[str, ...] | None = None,  # noqa: PT028
 ) -> Table:
-    """The rows to predict, all of them, in the order of the test table or else of the sample submission.
+    """The rows to predict, all of them, in the order of the test table or else of sample submission.
 
     `workspace` is a Workspace or its path; without `data` its config says where the rows are, without `classes` the
     training table has them.
@@ -275,16 +272,16 @@ def rows_to_predict(root: Path, data: Data, classes: tuple[str, ...]) -> Table:
     return test_table(root, data, classes)
 
 
-test_table.__test__ = False  # type: ignore[attr-defined]  # the name is no test's, whatever pytest thinks
+test_table.__test__ = False  # type: ignore[attr-defined]  # pytest would collect this function as a test
 
 
 def sample_frame(root: Path, data: Data) -> pd.DataFrame:
     """The sample submission, all cells text, the id first. Raises DataError and ConfigError."""
     if data.sample is None:
         raise ConfigError(
-            "data.sample is null: no sample submission, so the rows and columns to write are unknown",
+            "data.sample is null, so the rows and columns of the submission are unknown",
             code="C07",
-            hint="data.sample=FILE; kit blend scores out-of-fold rows without it",
+            hint="data.sample=FILE; without it kit blend only scores out-of-fold rows",
         )
     file = read_csv(root / data.sample, data.sep, data.encoding)
     check_header(file, file.columns[0], data.extensions)
@@ -302,7 +299,7 @@ def _find_groups(root: Path, how: str, ids: Sequence[str]) -> np.ndarray:
             f"{len(lost)} training rows are not in {AUTO_GROUP_FILES[how]}",
             code="D62",
             cases=lost,
-            hint="kit check makes it anew",
+            hint="kit check creates it again",
         )
     return np.array([names[row] for row in ids], dtype=str)
 
@@ -314,12 +311,12 @@ def group_names(path: Path) -> dict[str, str]:
     """
     if not path.is_file():
         return {}
-    file = read_csv(path, fixed="delete it, and kit check makes it anew")
+    file = read_csv(path, fixed="delete it; kit check creates it again")
     if tuple(file.columns) != ("id", "group"):
         raise DataError(
             f"{path.name} has the columns {', '.join(file.columns)}, not id, group",
             code="D62",
-            hint="delete it, and kit check makes it anew",
+            hint="delete it; kit check creates it again",
         )
     return dict(zip(file.column("id"), file.column("group"), strict=True))
 
@@ -354,6 +351,6 @@ def _groups(root: Path, rows: SourceRows, data: Data) -> np.ndarray | None:
             f"{len(blank)} training rows have no group (data.group {data.group!r})",
             code="D30",
             cases=blank,
-            hint="give each such row a group of its own, such as its id",
+            hint="give each of these rows its own group, such as its id",
         )
     return np.array(groups, dtype=str)

@@ -12,7 +12,10 @@ BACKEND = "inductor"
 RECOMPILE_LIMIT = (
     256  # one for each size of batch, image and frozen part; beyond its limit torch goes back to plain steps
 )
-COST = "a minute or more for each size of batch and image; kit bench network --compile measures whether that pays off"
+COST = (
+    "a minute or more for each batch size and image size; kit bench network --compile measures "
+    "whether it pays off"
+)
 
 
 def check_compiler(device: torch.device) -> None:
@@ -23,9 +26,9 @@ def check_compiler(device: torch.device) -> None:
         check_cpp_compiler()
     except RuntimeError:
         raise ConfigError(
-            "compile=true needs a C++ compiler on a CPU, and none is found",
+            "compile=true needs a C++ compiler on a CPU, and kit found none",
             code="C27",
-            hint="install g++, name one in CXX, or compile=false",
+            hint="install g++, name a compiler in CXX, or set compile=false",
         ) from None
 
 

@@ -63,7 +63,7 @@ class DeviceMemory:
     free: int
 
     def __str__(self) -> str:
-        return f"{format_mebibytes(self.taken)} taken, {format_mebibytes(self.free)} free"
+        return f"{format_mebibytes(self.taken)} used, {format_mebibytes(self.free)} free"
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -28,7 +28,7 @@ PROBE_SIDE_PX = 128  # side in pixels of the image over which they are counted; 
 
 @dataclass(frozen=True)
 class Precision:
-    """Names of the dtypes of training and predicting, and of the layout of images in memory."""
+    """Names of the dtypes of training and predicting, and of the layout memory format of images."""
 
     train: str
     predict: str
@@ -136,9 +136,10 @@ def resolve_auto(network: nn.Module, device: torch.device, asked: Precision) -> 
     predict = fast if asked.train == "auto" else asked.train
     if asked.layout not in ("auto", *possible):
         raise ConfigError(
-            f"layout={asked.layout} ends torch on a CPU, in a convolution of 1 x 1 with a stride and few channels",
+            f"layout={asked.layout} crashes torch on a CPU, in a 1 x 1 convolution with a stride and few "
+            "channels",
             code="C18",
-            hint=f"layout={possible[0]}, or leave layout out",
+            hint=f"layout={possible[0]}, or omit layout",
         )
     return Precision(
         train if asked.train == "auto" else asked.train,
@@ -150,7 +151,7 @@ def resolve_auto(network: nn.Module, device: torch.device, asked: Precision) -> 
 def warn_of_other_dtype(run: str, before: str, now: str, device: torch.device, doing: str) -> None:
     """Warns (W61) of a run whose `auto` is another dtype on this device than where it began."""
     if before != now:
-        text = f"W61 run {run} began in {before}; {doing} on {device} is in {now}"
+        text = f"W61 run {run} was started with {before}; {doing} on {device} uses {now}"
         warnings.warn(KitWarning(text), stacklevel=3)
 
 

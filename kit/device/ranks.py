@@ -144,7 +144,7 @@ class Ranks:
                 f"the ranks do not see the same {what}: "
                 + ", ".join(f"rank {n} {one}" for n, one in enumerate(found)),
                 code="R14",
-                hint="a workspace on a folder that all machines share, runs/ and cache/ included",
+                hint="put the workspace, with runs/ and cache/, into a folder shared by all machines",
             )
 
     def shard_batches(self, rows: np.ndarray, size: int) -> np.ndarray:
@@ -170,9 +170,9 @@ class Ranks:
                 if self.store is not None and self.store.check([FAILURE_KEY]):
                     words = self.store.get(FAILURE_KEY).decode()
             raise RankLostError(
-                f"one of the {self.count} ranks has ended or does not answer: {words or _plainly(error)}",
+                f"one of the {self.count} ranks has ended or does not respond: {words or _plainly(error)}",
                 code="R13",
-                hint="the same command again, which goes on from the last checkpoint",
+                hint="run the same command again to resume from the last checkpoint",
             ) from None
 
     def _broadcast(self, value: Any, error: Exception | None) -> Any:
@@ -254,9 +254,9 @@ def process_group() -> Iterator[Ranks]:
         dist.init_process_group(backend, store=own, rank=rank, world_size=count, timeout=RANK_TIMEOUT)
     except (RuntimeError, ValueError, StopIteration) as error:
         raise RunError(
-            f"rank {rank} of {count} found no others: {_plainly(error)}",
+            f"rank {rank} of {count} could not join the other ranks: {_plainly(error)}",
             code="R13",
-            hint="torchrun --nproc-per-node 2 -m kit train ..., or kit train --devices 2",
+            hint="use torchrun --nproc-per-node 2 -m kit train ..., or kit train --devices 2",
         ) from None
     ranks = Ranks(rank, count, store)
     try:

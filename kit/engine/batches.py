@@ -96,7 +96,8 @@ class TrainBatches:
         if len(parts) != self.steps:
             name = type(self.sampler).plugin_name()
             raise PluginError(
-                f"sampler {name!r} gives epochs of different lengths ({self.steps} steps, then {len(parts)})",
+                f"sampler {name!r} returns epochs of different lengths ({self.steps} steps, then "
+                f"{len(parts)})",
                 code="P07",
             )
         wholes = parts[first_step:]

@@ -96,7 +96,9 @@ class NotFiniteError(RunError):
         self.last = last
         steps = f", as were the {last.in_a_row - 1} steps before it" if last.in_a_row > 1 else ""
         super().__init__(
-            f"{last}{steps}", code="R01", hint="a lower optimizer.lr, or another loss, under another --name"
+            f"{last}{steps}",
+            code="R01",
+            hint="use a lower optimizer.lr or another loss, under another --name",
         )
 
 

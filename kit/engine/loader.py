@@ -87,7 +87,7 @@ class ImageDataset:
             raise self._read_error(row, f"{type(error).__name__}: {error}") from error
         if made.shape != (self.size, self.size, 3) or made.dtype != np.uint8:
             raise self._read_error(
-                row, f"gave {made.dtype} {made.shape}, not uint8 {(self.size, self.size, 3)}"
+                row, f"returned {made.dtype} {made.shape}, not uint8 {(self.size, self.size, 3)}"
             )
         return made
 
@@ -129,9 +129,9 @@ class Loader:
             named = self._suspects()
             self._kill()
             raise RunError(
-                f"a loader process ended or hung (killed for memory?){' at ' * bool(named)}{' or '.join(named)}",
+                f"a loader process ended or hung (out of memory?){' at ' * bool(named)}{' or '.join(named)}",
                 code="R03",
-                hint="look at that image; workers=0 loads in this process",
+                hint="check that image; workers=0 loads images in this process",
             ) from error
 
     def close(self) -> None:

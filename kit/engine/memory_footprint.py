@@ -55,7 +55,7 @@ class Footprint:
 
 
 def footprint(learner: Learner, loss: Loss, batch: Batch, plan: StepPlan, precision: Precision) -> Footprint:
-    """Watches two steps of a learner, which is spoilt by them; `batch` has at least four rows."""
+    """Records two steps of a learner, whose weights become invalid; `batch` has at least four rows."""
     few = [_of(batch, count) for count in PROBE_BATCHES]
     finish(
         optimizer_step(learner, loss, few[0], plan, precision, 0.0)

@@ -35,18 +35,18 @@ class OutOfMemory:
         return f"{rank}{self.where}, epoch {self.epoch + 1}, step {self.step + 1}"
 
     def __str__(self) -> str:
-        differs = ", from which batch norm takes its statistics now" if self.batch_norm else ""
+        differs = ", which batch norm now uses for its statistics" if self.batch_norm else ""
         return (
             f"R02 out of memory ({self.place()}) with {self.tried} images at a time: "
-            f"{memory.describe_parts(self.parts)}; "
-            f"{self.room}; going on with {self.smaller} at a time{differs}, the batch stays {self.batch}"
+            f"{memory.describe_parts(self.parts)}; {self.room}; continuing with {self.smaller} at a "
+            f"time{differs}, the batch stays {self.batch}"
         )
 
 
 def describe_oom(learner: Learner, count: int, size: int) -> OutOfMemory:
     """What there is to say of a failed step while it still holds its memory."""
     parts, room = memory.learner_bytes(learner), memory.device_memory(learner.device)
-    parts["activations and all else"] = max(0, room.taken - sum(parts.values()))
+    parts["activations and other"] = max(0, room.taken - sum(parts.values()))
     return OutOfMemory(
         learner.phase,
         learner.epoch,
@@ -68,8 +68,9 @@ def _has_batch_norm(network: nn.Module) -> bool:
 def sync_batch_norm_oom(short: OutOfMemory) -> RunError:
     """Synchronised batch norm has the others waiting in the middle of their forward pass: none can begin again."""
     return RunError(
-        f"out of memory ({short.place()}) with {short.tried} images at a time: {memory.describe_parts(short.parts)}; "
-        f"{short.room}; with sync_batch_norm ranks cannot begin a step again",
+        f"out of memory ({short.place()}) with {short.tried} images at a time: "
+        f"{memory.describe_parts(short.parts)}; {short.room}; with sync_batch_norm ranks cannot repeat a "
+        "step",
         code="R02",
         hint=f"micro_batch_size={short.smaller} under another --name",
     )

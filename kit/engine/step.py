@@ -66,7 +66,8 @@ Update = Generator[OutOfMemory, None, T]
 
 
 class OptimizerShortError(RunError):
-    """Memory ran out while the weights moved: the learner is spoilt, its last checkpoint is not."""
+    """Memory ran out during the optimizer's update: the weights are invalid, but the last checkpoint is
+    intact."""
 
 
 def optimizer_step(
@@ -193,9 +194,9 @@ def outputs(network: nn.Module, images: Tensor, precision: Precision, device: to
         if "more than 1 value per channel" not in str(error):
             raise
         raise RunError(
-            f"batch norm cannot train on {len(images)} image at a time where one value a channel is left of it",
+            f"batch norm cannot train on {len(images)} image at a time, because it has one value per channel",
             code="R04",
-            hint="a larger batch_size, micro_batch_size or image_size",
+            hint="use a larger batch_size, micro_batch_size or image_size",
         ) from error
 
 
@@ -216,12 +217,16 @@ def _halve_micro_batch(learner: Learner, short: OutOfMemory | None, loss: Loss) 
     if least.tried > 1 and loss.is_splittable():
         learner.micro_batch_size = least.smaller
         return least
-    why = "one image at a time" if least.tried == 1 else f"{least.tried} images, which the loss compares"
+    why = (
+        "one image at a time"
+        if least.tried == 1
+        else (f"{least.tried} images, which the loss compares with each other")
+    )
     raise learner.ranks.raise_everywhere(
         RunError(
             f"out of memory ({least.place()}) with {why}: {memory.describe_parts(least.parts)}; {least.room}",
             code="R02",
-            hint="a smaller image_size, network or batch_size, or a device with more memory",
+            hint="use a smaller image_size, network or batch_size, or a device with more memory",
         )
     )
 
@@ -295,6 +300,6 @@ def _apply_gradients(learner: Learner, clip: float | None, value: Tensor) -> Ten
             f"out of memory (optimizer, epoch {learner.epoch + 1}, step {learner.step + 1}): "
             f"{memory.describe_parts(memory.learner_bytes(learner))}; {memory.device_memory(learner.device)}",
             code="R02",
-            hint="a smaller network, or an optimizer that keeps less, such as sgd",
+            hint="use a smaller network, or an optimizer with less state, such as sgd",
         ) from error
     return finite

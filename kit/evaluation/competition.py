@@ -31,13 +31,14 @@ def decision_of(workspace: Workspace, table: Table) -> Decision:
     if not table.is_multi_label:
         if asked != DecisionRule():
             text = (
-                "W45 decision has no effect: each row of the training table has one label, the most probable"
+                "W45 decision has no effect: each row has exactly one label, so the most probable class "
+                "is predicted"
             )
             warnings.warn(KitWarning(text), stacklevel=3)
         return Decision()
     if asked.min_labels is not None and asked.min_labels > len(table.classes):
         raise ConfigError(
-            f"decision.min_labels is {asked.min_labels}, the table has {len(table.classes)} classes",
+            f"decision.min_labels is {asked.min_labels}, but the table has {len(table.classes)} classes",
             code="C46",
             hint=f"decision.min_labels={len(table.classes)} or less",
         )
@@ -62,12 +63,12 @@ def explain_decision(workspace: Workspace, table: Table) -> str:
         return ""
     rule, empty = decision_of(workspace, table), rows_without_label(table)
     if workspace.competition.decision.min_labels is not None:
-        why = "as decision in config.json or on the command line says"
+        why = "set by decision in config.json or on the command line"
     elif empty:
         rows = int(table.competition_rows.sum())
-        why = f"{empty} of {rows} training rows have no label; decision.min_labels changes it"
+        why = f"{empty} of {rows} training rows have no label; decision.min_labels changes this"
     else:
-        why = "every training row has a label; decision.min_labels changes it"
+        why = "every training row has a label; decision.min_labels changes this"
     return f"{rule} ({why})"
 
 
@@ -90,11 +91,11 @@ def check_scoring(workspace: Workspace) -> None:
     name = wrong[0]
     was, now = _assignments(getattr(kept, name), getattr(asked, name))
     raise ConfigError(
-        f"{now} is given to kit train, config.json has {was}: kit tta, kit blend and kit board would score the run by "
-        "config.json's",
+        f"kit train got {now}, but config.json has {was}: kit tta, kit blend and kit board would score "
+        "the run by the value in config.json",
         code="C45",
-        hint=f"{was}, or change {name} in config.json: no weight depends on it, and kit blend takes {now} for one "
-        "submission",
+        hint=f"use {was}, or change {name} in config.json: no weight depends on it, and kit blend "
+        f"accepts {now} for one submission",
     )
 
 

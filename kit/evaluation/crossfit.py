@@ -59,7 +59,7 @@ def cross_fit(
     """
     if not len(truth):
         raise InvalidError(
-            "no out-of-fold rows to fit on", code="D46", hint="a run whose folds hold rows out"
+            "no out-of-fold rows to fit on", code="D46", hint="use a run whose folds hold out rows"
         )
     whole = np.ones(len(truth), dtype=bool)
     parts = folds if len(np.unique(folds)) > 1 else _parts(len(truth), groups)
@@ -87,7 +87,7 @@ def fit_without(
         raise InvalidError(
             "no out-of-fold rows of other folds to fit on",
             code="D46",
-            hint="an ensembler that is not fitted, such as mean",
+            hint="use an ensembler that is not fitted, such as mean",
         )
     return _fit(recipe, oof, truth, folds, groups, ~held)
 
@@ -125,9 +125,10 @@ def _parts(rows: int, groups: np.ndarray | None) -> np.ndarray:
     count = int(units.max()) + 1 if rows else 0
     if count < 2:
         raise InvalidError(
-            f"{rows} out-of-fold rows of {count} groups cannot be cut into parts to fit and to score on",
+            f"{rows} out-of-fold rows of {count} groups are too few to split into a part to fit on and a "
+            "part to score",
             code="D46",
-            hint="an ensembler that is not fitted, such as mean",
+            hint="use an ensembler that is not fitted, such as mean",
         )
     places: np.ndarray = generator(0, "cross_fit", count).permutation(count) % CROSS_FIT_PARTS
     return places[units]

@@ -38,6 +38,6 @@ def common_rows(one: Predictions, other: Predictions, table: Table) -> tuple[Tab
     """
     ids = common_ids([one, other])
     if not len(ids):
-        raise InvalidError("no row is predicted out of fold by both", code="D41")
+        raise InvalidError("no row has out-of-fold predictions of both", code="D41")
     first, second = (made.mean().align(ids, allow_extra=True) for made in (one, other))
     return table.take(table.index_of(ids)), first, second

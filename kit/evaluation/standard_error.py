@@ -23,5 +23,5 @@ def error(
     if len(kept) < max(2, len(drawn) // 2):
         raise InvalidError(f"{metric.plugin_name()} has no score on most samples of {rows} rows", code="D46")
     if kept.min() == kept.max():
-        raise InvalidError(f"{metric.plugin_name()} is the same on all samples of {rows} rows", code="D46")
+        raise InvalidError(f"{metric.plugin_name()} is equal on all samples of {rows} rows", code="D46")
     return float(np.std(kept, ddof=1)), len(drawn)

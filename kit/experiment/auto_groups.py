@@ -32,7 +32,7 @@ def write_auto_groups(workspace: Workspace) -> Work[None]:
     if data.group == "scene":
         if table.is_multi_label:
             raise ConfigError(
-                "data.group=scene compares photos of one class, and rows have several labels", code="C17"
+                "data.group=scene compares photos of one class, but rows have several labels", code="C17"
             )
         scenes = yield from group_scenes(table.paths, table.targets(), found.pictures, data)
         groups = merge_groups(groups, scenes)

@@ -137,9 +137,10 @@ def scale_lr(optimizer: Optimizer, batch_size: int) -> Optimizer:
     lr = getattr(optimizer, "lr", None)
     if not isinstance(lr, float):
         raise ConfigError(
-            f'batch_size "auto" scales the learning rate, optimizer {optimizer.plugin_name()!r} has no lr',
+            f'batch_size "auto" scales the learning rate, but optimizer {optimizer.plugin_name()!r} '
+            "has no lr",
             code="C26",
-            hint="a batch_size in numbers",
+            hint="set batch_size to a number",
         )
     ratio = batch_size / LR_REFERENCE_BATCH
     moved = nn.Parameter(torch.zeros(1))
@@ -171,17 +172,17 @@ def limit_micro_batch(
         raise _none_fits(found)
     learner.micro_batch_size = min(fitting, learner.micro_batch_size or fitting)
     return (
-        f"a step of {images} images takes {memory.format_mebibytes(found.peak(images))}, {found.room}: "
-        f"{learner.micro_batch_size} at a time, the batch stays {images}"
+        f"a step of {images} images needs {memory.format_mebibytes(found.peak(images))}, {found.room}: "
+        f"kit uses {learner.micro_batch_size} at a time, the batch stays {images}"
     )
 
 
 def _none_fits(found: StepMemory) -> RunError:
     return RunError(
-        f"one image at a time takes {memory.format_mebibytes(found.peak(1))} "
+        f"one image at a time needs {memory.format_mebibytes(found.peak(1))} "
         f"({memory.describe_parts(found.parts(1))}); {found.room}",
         code="R02",
-        hint="a smaller image_size or network, or a device with more memory",
+        hint="use a smaller image_size or network, or a device with more memory",
     )
 
 

@@ -22,8 +22,8 @@ def same_experiment(run: Run, folds: Mapping[int, Path], table: Table) -> Experi
     for path, about in told.items():
         if tuple(about["classes"]) != table.classes:
             raise CheckpointError(
-                f"{path} was trained for {len(about['classes'])} classes, "
-                f"the table has {len(table.classes)}, or they are others",
+                f"{path} was trained for {len(about['classes'])} classes, but the table has "
+                f"{len(table.classes)} or different classes",
                 code="D53",
                 hint=f"train {run.name} again under another --name",
             )
@@ -35,23 +35,22 @@ def warn_of_changed(run: Run, plugins: Mapping[str, str]) -> None:
     began = run.manifest.get("made_from", {}).get("plugins", {})
     changed = [name for name, mark in plugins.items() if began.get(name, mark) != mark]
     if changed:
-        text = f"W14 {', '.join(changed)} changed since {run.name} was trained, which predicts with what is there"
+        text = f"W14 {', '.join(changed)} changed since {run.name} was trained; kit uses the current version"
         warnings.warn(KitWarning(text), stacklevel=2)
 
 
 def check_config(run: Run, asked: Mapping[str, Any], what: str) -> None:
     """Raises ConfigError C11 where a run was begun as something else than what is asked for now, such as a soup."""
     if run.is_started and run.manifest.get("asked") != asked:
-        raise ConfigError(
-            f"runs/{run.name} is something else than this {what}", code="C11", hint="another --name"
-        )
+        raise ConfigError(f"runs/{run.name} does not match this {what}", code="C11", hint="another --name")
 
 
 def check_rows_unchanged(run: Run, folds: Folds, table: Table) -> None:
     """Raises DataError D60 where the table's rows are not those that the run's folds were made of."""
     if folds.ids.tolist() != table.ids.tolist():
         raise DataError(
-            f"the training table has {len(table)} rows, {run.name} was trained on {len(folds.ids)}, or they are others",
+            f"the training table has {len(table)} rows, but {run.name} was trained on {len(folds.ids)} "
+            "or different rows",
             code="D60",
-            hint=f"put the table back, or train {run.name} again under another --name",
+            hint=f"restore the table, or train {run.name} again under another --name",
         )

@@ -65,12 +65,15 @@ def check_room(
     found = estimate_disk(run, experiment, network, folds)
     found = replace(found, predictions=2 * 4 * rows * classes)
     have = free_space(run.folder)
-    text = f"runs/{run.name} will write about {format_bytes(found.total)} ({found}), {format_bytes(have)} are free"
+    text = (
+        f"runs/{run.name} needs about {format_bytes(found.total)} ({found}), and {format_bytes(have)} "
+        "are free"
+    )
     if found.least > have:
         raise RunError(
-            f"disk full before the run ends: {text}",
+            f"the disk is too small for the run: {text}",
             code="R06",
-            hint="free some space, or runs/ as a link to another disk",
+            hint="free some space, or make runs/ a link to another disk",
         )
     if found.total > have:
-        warnings.warn(KitWarning(f"W20 the disk may be full before the run ends: {text}"), stacklevel=3)
+        warnings.warn(KitWarning(f"W20 the disk may be too small for the run: {text}"), stacklevel=3)

@@ -79,7 +79,7 @@ def dry_run(
         steps=sum(stage.steps for stage in stages) * len(wanted),
         parameters=network.parameters(learner.network),
         device=str(setting.device),
-        precision=f"{setting.precision.train} training, {setting.precision.predict} predicting",
+        precision=f"{setting.precision.train} for training, {setting.precision.predict} for prediction",
         layout=setting.precision.layout,
         compile=COST if setting.experiment.compile else "no",
         first_batch=shape,
@@ -101,5 +101,5 @@ def _first_batch(
         hint = (
             "another loss" if setting.precision.train == "float32" else "precision=float32, or another loss"
         )
-        raise RunError(f"the first batch's loss is {loss}", code="R01", hint=hint)
+        raise RunError(f"the loss of the first batch is {loss}", code="R01", hint=hint)
     return tuple(batch.images.shape), round(loss, 4)

@@ -66,20 +66,24 @@ def load_rows(
     kinds = ", ".join(
         f"{code} {count}" for code, count in sorted(Counter(case.code for case in cases).items())
     )
-    summary = f"{len(cases)} of {len(table)} {split} images cannot be used ({kinds})"
+    summary = f"{len(cases)} of {len(table)} {split} images are unusable ({kinds})"
     if needs_some and bad.all():
         raise DataError(
-            f"none of the {len(table)} {split} images can be used ({kinds})",
+            f"all {len(table)} {split} images are unusable ({kinds})",
             code=cases[0].code,
             cases=cases,
-            hint=f"--images with the folder that has them: that of {cases[0].id!r} is looked for as {cases[0].path}",
+            hint=f"set --images to the folder of the images: kit looks for {cases[0].id!r} at "
+            f"{cases[0].path}",
         )
     if choice == "stop":
         key = goes_on or f"data.bad_{split}={'drop' if split == 'train' else 'prior'}"
         raise DataError(  # the command that fails writes quarantine.csv, as for any bad data
-            summary, code=cases[0].code, cases=cases, hint=f"mend them, or {key} to go on"
+            summary,
+            code=cases[0].code,
+            cases=cases,
+            hint=f"repair them, or set {key} to continue without them",
         )
-    does = "left out of training" if choice == "drop" else "given the class prior"
+    does = "excluded from training" if choice == "drop" else "predicted as the class prior"
     lines = [f"{summary}, {does}; {_write_quarantine(workspace, cases)}", *format_cases(cases)]
     warnings.warn(KitWarning("\n".join(lines)), stacklevel=2)
     return Loaded(table, filled.cache, bad)
@@ -88,6 +92,6 @@ def load_rows(
 def _write_quarantine(workspace: Workspace, cases: Sequence[Case]) -> str:
     """Lists the cases in quarantine.csv, and says so; a list that cannot be written stops nothing."""
     try:
-        return f"all are in {quarantine(workspace.root, cases)}"
+        return f"{quarantine(workspace.root, cases)} lists all"
     except (OSError, RunError) as error:
-        return f"quarantine.csv cannot be written ({error})"
+        return f"kit could not write quarantine.csv ({error})"

@@ -19,7 +19,8 @@ def open_executor(workspace: Workspace, device: str) -> Executor:
     executor.check()
     if not executor.in_process and device.startswith("cuda:"):
         raise ConfigError(
-            f"device {device!r} is one GPU, and executor {executor.plugin_name()!r} gives each worker its own",
+            f"device {device!r} is one GPU, but executor {executor.plugin_name()!r} gives each worker "
+            "its own GPU",
             code="C31",
             hint="device=auto",
         )
@@ -35,8 +36,8 @@ def check_kit(kit: str) -> None:
     """Raises DataError D60 where this process has another kit than the one of that hash."""
     if kit != code():
         raise DataError(
-            f"{worker_name()} has another kit than the command has",
+            f"{worker_name()} has another version of kit than the command",
             code="D60",
-            cases=[Case(f"{kit[:12]} here, {code()[:12]} there", "kit's code")],
+            cases=[Case(f"{kit[:12]} in the command, {code()[:12]} in the worker", "kit's code")],
             hint="install the same version on every node",
         )

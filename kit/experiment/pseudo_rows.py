@@ -113,14 +113,15 @@ def _check_losses(taught: PseudoRows, losses: Sequence[Loss], workspace: Workspa
     wrong = [loss for loss in losses if not loss.takes_labels(taught.kind(loss))]
     if wrong:
         raise ConfigError(
-            f"pseudo {name!r} has soft labels, which loss {wrong[0].plugin_name()!r} does not take",
+            f"pseudo {name!r} has soft labels, which loss {wrong[0].plugin_name()!r} does not support",
             code="C17",
             cases=[plugins_taking("loss", "soft", workspace.root)],
-            hint="one of these, loss=distillation, or kit pseudo without --soft",
+            hint="use one of these, loss=distillation, or kit pseudo without --soft",
         )
     if taught.labels.train is not None and not any(loss.takes_labels("taught") for loss in losses):
         raise ConfigError(
-            f"pseudo {name!r} tells of training rows too, and loss {losses[0].plugin_name()!r} takes no teacher's word",
+            f"pseudo {name!r} also labels training rows, but loss {losses[0].plugin_name()!r} cannot use "
+            "teacher predictions",
             code="C17",
-            hint="loss=distillation, with the loss of the label as its base",
+            hint="loss=distillation, with the current loss as its base",
         )

@@ -41,7 +41,7 @@ def _experiment(about: Mapping[str, Any], config: Mapping[str, Any]) -> Experime
     try:
         return Experiment.model_validate(split(config, Experiment))
     except (ValueError, TypeError) as error:
-        text = f"this kit cannot read the config of a checkpoint of run {about['run']!r}"
+        text = f"this version of kit cannot read the config of a checkpoint of run {about['run']!r}"
         raise CheckpointError(text, code="D53", cases=[str(error).splitlines()[0]]) from None
 
 
@@ -81,10 +81,10 @@ def restore(checkpoint: Checkpoint, root: Path | None, device: torch.device) -> 
     )
     if wrong:
         raise CheckpointError(
-            f"{checkpoint.path} does not fit its network: {len(wrong)} weights",
+            f"{checkpoint.path} does not match its network: {len(wrong)} weights differ",
             code="D53",
             cases=wrong,
-            hint="a plugin that it was trained with has changed",
+            hint="one of its plugins was changed after training",
         )
     built.load_state_dict(found)
     precision = precision_of(checkpoint.about, built, device)

@@ -205,9 +205,9 @@ def _name_classes(workspace: Workspace, table: Table, run: Run) -> tuple[Table, 
     named, rename = rename_classes(run, table, workspace.competition.data)
     if len(named.classes) < 2:
         raise DataError(
-            f"all rows are of one class, {', '.join(named.classes)}",
+            f"all rows have the same class, {', '.join(named.classes)}",
             code="D39",
-            hint="another column in data.label, or another table in data.train",
+            hint="use another column in data.label, or another table in data.train",
         )
     return named, rename
 
@@ -248,7 +248,7 @@ def _with_batch(setting: RunContext) -> Work[RunContext]:
         optimizer = scale_lr(techniques.optimizer, count)
         lr = getattr(optimizer, "lr", 0.0)
         yield Progress(
-            "memory", 1, 1, f"batch_size {count}, optimizer.lr {lr:.3g}: the most that fit", line=True
+            "memory", 1, 1, f"batch_size {count}, optimizer.lr {lr:.3g}: the largest batch", line=True
         )
     stages = tuple(stage.with_batch(count) for stage in techniques.stages)
     return replace(
@@ -306,7 +306,7 @@ def _check_rows(setting: RunContext) -> None:
             raise DataError(
                 f"fold {fold} has {trained} usable images to train on and {held_out} to predict",
                 code="D38",
-                hint="mend the images that are listed, or fewer splitter.folds",
+                hint="repair the listed images, or use fewer splitter.folds",
             )
 
 
@@ -317,16 +317,17 @@ def check_ranks(setting: RunContext) -> None:
         if not stage.loss.is_splittable():
             name = stage.loss.plugin_name()
             raise ConfigError(
-                f"loss {name!r} compares the rows of a batch, {count} ranks would each compare their own part",
+                f"loss {name!r} compares the rows of a batch, but each of {count} ranks sees only its "
+                "own part",
                 code="C35",
-                hint="one process a fold: --executor processes keeps all GPUs at work",
+                hint="use one process per fold: --executor processes uses all GPUs",
             )
         rows = stage.experiment.batch_rows()
         if rows < 2 * count:
             raise ConfigError(
-                f"a batch of {rows} has not two rows for each of {count} ranks",
+                f"a batch of {rows} has fewer than two rows for each of {count} ranks",
                 code="C35",
-                hint="a larger batch_size",
+                hint="use a larger batch_size",
             )
 
 

@@ -1,4 +1,4 @@
-"""Sample fit: what of the sample submission does not fit the rows to predict or the classes, before any training."""
+"""Sample fit: what of sample submission does not fit the rows to predict or the classes, before any training."""
 
 from __future__ import annotations
 
@@ -87,14 +87,14 @@ def _of_rows(workspace: Workspace, sample: pd.DataFrame, test: Table) -> Iterato
         for at, name in enumerate(extra)
     ]
     cases += [
-        Case(f"the sample's id {quote(name)} is no row", id=name, split="test")
+        Case(f"the sample's id {quote(name)} is not in the test table", id=name, split="test")
         for name in missing
         if name not in paired
     ]
     yield Misfit(
         "rows",
-        f"{len(extra)} of {len(rows)} rows of {data.test} are not in {data.sample}, and {len(missing)} of its "
-        f"{len(wanted)} ids are no row",
+        f"{len(extra)} of {len(rows)} rows of {data.test} are not in {data.sample}, and {len(missing)} "
+        f"of its {len(wanted)} ids are not in {data.test}",
         tuple(_without_place(cases)),
         _find_repair(workspace, wanted, rows, meant),
     )
@@ -123,7 +123,7 @@ def _find_repair(
             if set(test_table(root, tried, ()).ids.tolist()) == set(wanted) and len(train_table(root, tried)):
                 ((key, value),) = change.items()
                 return shlex.quote(f"data.{key}={'null' if value is None else value}")
-    return f"a test table of the sample's ids: data.test is {data.test}, data.id is {data.id}"
+    return f"use a test table with the sample's ids: data.test is {data.test}, data.id is {data.id}"
 
 
 def _changes(data: Data, rows: Sequence[str], meant: Mapping[str, str]) -> Iterator[dict[str, Any]]:
@@ -153,7 +153,7 @@ def _of_classes(workspace: Workspace, sample: pd.DataFrame, train: Table) -> Ite
         hint = rename_line(workspace.competition.data.rename, more) if more else error.hint
         yield Misfit(
             "classes",
-            f"the sample does not fit the {len(train.classes)} classes: {error.code} {error.summary}",
+            f"the sample does not match the {len(train.classes)} classes: {error.code} {error.summary}",
             (*cases, *error.cases),
             hint,
         )
@@ -183,7 +183,8 @@ def _differences(sample: pd.DataFrame, train: Table) -> tuple[list[Case], dict[s
     free = [name for name in train.classes if name not in set(shown)]
     cases = [
         Case(
-            f"{what} {quote(name)} is no class{did_you_mean(name, free or train.classes) if at < MAX_CASES else ''}"
+            f"{what} {quote(name)} is not a "
+            f"class{did_you_mean(name, free or train.classes) if at < MAX_CASES else ''}"
         )
         for at, name in enumerate(strange)
     ]

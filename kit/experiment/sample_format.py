@@ -37,7 +37,8 @@ def choose_format(
         check_takes([chosen], labels, workspace.root)
         if not (chosen.several_rows or sample.iloc[:, 0].is_unique):
             raise ConfigError(
-                f"the sample has several rows an id, format {chosen.plugin_name()!r} writes one", code="C21"
+                f"the sample has several rows per id, but format {chosen.plugin_name()!r} writes one",
+                code="C21",
             )
     elif decided is not None:
         chosen = decided.format
@@ -50,7 +51,7 @@ def choose_format(
         return chosen
     if "k" not in chosen.options():
         raise ConfigError(
-            f"the sample shows format {chosen.plugin_name()!r}, which has no ranked labels for --top-k",
+            f"the sample has format {chosen.plugin_name()!r}, which has no ranked labels for --top-k",
             code="C21",
             hint="format=top_k, if the competition takes several labels in one cell",
         )
@@ -74,7 +75,7 @@ def find_formats(
         except ConfigError:  # it has an option that must be given, so it is for those who ask for it
             continue
         except PluginError as error:
-            text = f"W13 format {name!r} is left aside: {error.code} {error.summary}"
+            text = f"W13 format {name!r} is skipped: {error.code} {error.summary}"
             warnings.warn(KitWarning(text), stacklevel=4)
             continue
         if matches(known, sample, classes, labels):
@@ -131,14 +132,15 @@ def _unclear(
     columns, row = (", ".join(map(str, cells)) for cells in (sample.columns, sample.iloc[0]))
     shown = ", ".join(classes[:MAX_CASES]) + (" …" if len(classes) > MAX_CASES else "")
     return ConfigError(
-        f"the sample submission is of {'several formats: ' + ', '.join(names) if names else 'no known format'}",
+        "the sample submission matches "
+        f"{'several formats: ' + ', '.join(names) if names else 'no known format'}",
         code="C21",
         cases=[
             Case(f"columns {columns}; first row {row}", workspace.competition.data.sample or ""),
             Case(f"the {len(classes)} classes: {shown}"),
             Case(f"tried {tried}"),
         ],
-        hint="format=<one of them>, or data.rename where the sample's labels have other names",
+        hint="format=<one of them>, or data.rename if the sample's labels have other names",
     )
 
 
@@ -156,7 +158,7 @@ def check_table(table: pd.DataFrame, sample: pd.DataFrame, shape: Format, classe
     """Raises InvalidError: D44 for other columns, empty cells or cells of no such format, D41 for other ids."""
     if list(table.columns) != list(sample.columns):
         raise InvalidError(
-            "the submission's columns are not the sample's",
+            "the columns of the submission differ from those of the sample",
             code="D44",
             cases=[
                 Case(", ".join(map(str, sample.columns)), "sample"),
@@ -175,7 +177,8 @@ def check_table(table: pd.DataFrame, sample: pd.DataFrame, shape: Format, classe
         raise InvalidError(f"{len(bad)} cells of the submission are empty or NaN", code="D44", cases=bad)
     if not shape.matches(table, classes):
         raise InvalidError(
-            f"what format {shape.plugin_name()!r} wrote is not of its format, such as a label that is no class",
+            f"the output of format {shape.plugin_name()!r} does not match its own format, for example "
+            "because a label is not a class",
             code="D44",
             cases=[Case(",".join(row)) for row in table.head(2).to_numpy().tolist()],
         )
@@ -188,8 +191,8 @@ def _check_ids(found: Sequence[str], wanted: Sequence[str]) -> None:
     missing = [Case("is missing", id=name, code="D41") for name in wanted if name not in has]
     extra = [Case("is not in the sample", id=name, code="D41") for name in found if name not in needs]
     raise InvalidError(
-        f"the submission's {len(found)} ids are not the sample's {len(wanted)} in its order: "
-        f"{len(missing)} missing, {len(extra)} extra",
+        f"the {len(found)} ids of the submission are not the {len(wanted)} ids of the sample in its "
+        f"order: {len(missing)} missing, {len(extra)} extra",
         code="D41",
         cases=[*missing[:3], *extra[:3]],
     )

@@ -84,10 +84,10 @@ def _open_stage(
 def _check_loss(number: int, loss: Loss, other: Loss, classes: int) -> None:
     if (loss.outputs(), loss.width(classes)) != (other.outputs(), other.width(classes)):
         raise ConfigError(
-            f"stages.{number}.loss {loss.plugin_name()!r} takes {loss.width(classes)} {loss.outputs()}, "
-            f"the run's loss {other.plugin_name()!r} {other.width(classes)} {other.outputs()}",
+            f"stages.{number}.loss {loss.plugin_name()!r} needs {loss.width(classes)} {loss.outputs()}, "
+            f"but the run's loss {other.plugin_name()!r} needs {other.width(classes)} {other.outputs()}",
             code="C08",
-            hint="losses of one run share its head",
+            hint="all losses of a run share its head",
         )
 
 
@@ -95,8 +95,8 @@ def _check_size(number: int, within: Experiment, parts: Parts) -> None:
     fixed = parts.backbone.input_size()
     if fixed is not None and fixed != within.image_size:
         raise ConfigError(
-            f"stages.{number}: backbone {parts.backbone.plugin_name()!r} takes images of {fixed} px, "
+            f"stages.{number}: backbone {parts.backbone.plugin_name()!r} needs images of {fixed} px, but "
             f"image_size is {within.image_size}",
             code="C09",
-            hint="stages of one size",
+            hint="use the same image_size in all stages",
         )

@@ -116,7 +116,10 @@ class Tracking:
         self._trackers.failed.add(number)
         del self._told[number]
         name = self._trackers.recipes[number].plugin_name()
-        text = f"W15 tracker {name!r} failed in its {during}, and the run goes on without it: {_describe_error(error)}"
+        text = (
+            f"W15 tracker {name!r} failed in its {during}, and training continues without it: "
+            f"{_describe_error(error)}"
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("always", KitWarning)
             warnings.warn(KitWarning(text), stacklevel=4)
@@ -160,13 +163,13 @@ class _TrackerThread:
         try:
             return self._answers.get(timeout=TRACKER_TIMEOUT_S)
         except Empty:
-            return TimeoutError(f"no answer after {TRACKER_TIMEOUT_S:g} s")
+            return TimeoutError(f"no response after {TRACKER_TIMEOUT_S:g} s")
 
     def result(self) -> BaseException | None:
         """What its end came to. The last answer counts: a job that Ctrl-C cut short may have one more."""
         self._thread.join(TRACKER_TIMEOUT_S)
         if self._thread.is_alive():
-            return TimeoutError(f"no end after {TRACKER_TIMEOUT_S:g} s")
+            return TimeoutError(f"not finished after {TRACKER_TIMEOUT_S:g} s")
         found = None
         while not self._answers.empty():
             found = self._answers.get()

@@ -32,19 +32,21 @@ def initial_checkpoint(workspace: Workspace, path: str, folds: Folds, fold: int)
     run, own = Run(Path(found["run"])), int(found["fold"] or fold)
     if not (run.folder / "folds.csv").is_file():
         raise ConfigError(
-            f"start_from {path!r} is no run", code="C25", hint="runs/r, runs/r/fold-0 or a checkpoint"
+            f"start_from {path!r} is not a run", code="C25", hint="use runs/r, runs/r/fold-0 or a checkpoint"
         )
     if own != fold:
         raise ConfigError(
-            f"start_from {path!r} is of fold {own}, and fold {fold} is to be trained",
+            f"start_from {path!r} is fold {own}, but fold {fold} will be trained",
             code="C25",
-            hint=f"--folds {own}, or start_from={re.sub('/fold-.*', '', path)}, whose folds each start their own",
+            hint=f"--folds {own}, or start_from={re.sub('/fold-.*', '', path)}, so that each fold starts "
+            "from the same fold",
         )
     if run.folds().fingerprint() != folds.fingerprint():
         raise DataError(
-            f"{path} was trained with other folds: it has seen rows that this run holds out",
+            f"{path} was trained with other folds, so it has seen rows that this run holds out",
             code="D61",
-            hint="the same splitter, split_seed and rows; or backbone.weights, where it was trained on other data",
+            hint="use the same splitter, split_seed and rows; or backbone.weights if it was trained on "
+            "other data",
         )
     newest = checkpoints.newest(run.fold(fold)) if found["name"] is None else place
     if newest is None or not newest.is_dir():
@@ -96,7 +98,7 @@ def load_initial_weights(learner: Learner, path: Path) -> None:
     )
     if wrong:
         raise CheckpointError(
-            f"{path} does not fit the network: {len(wrong)} weights",
+            f"{path} does not match the network: {len(wrong)} weights differ",
             code="D53",
             cases=wrong,
             hint="start_from needs the same backbone, pooling and head",

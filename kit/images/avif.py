@@ -22,7 +22,7 @@ def fault(content: bytes) -> str:
             return "it is cut off"
         data = content[start:stop]
         if any(len(data) - len(data.rstrip(filler)) > _LONGEST_RUN for filler in (b"\0", b"\xff")):
-            return "an image's data end in zeros or in bytes of FF"
+            return "the data of an image ends in zeros or FF bytes"
     return ""
 
 
@@ -51,7 +51,7 @@ def _boxes(content: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]
         if size == 0:
             size = end - at
         if size < head:
-            raise ValueError("a box smaller than its own head")
+            raise ValueError("a box smaller than its own header")
         yield name, at + head, at + size
         at += size
 

@@ -115,7 +115,7 @@ class Cache:
             raise RunError(
                 f"the cache {self.file.parent} was deleted while in use",
                 code="R07",
-                hint="the same command again",
+                hint="run the same command again",
             ) from None
         return self._map
 
@@ -251,8 +251,11 @@ def _warn_of_space(folder: Path, needed: int) -> None:
     """Warns (W19) where what is to be decoded will hardly fit on the disk."""
     free = shutil.disk_usage(folder).free
     if free < needed:
-        text = f"W19 the cache will take about {needed / 2**30:.1f} GiB more, the disk has {free / 2**30:.1f} free"
-        warnings.warn(KitWarning(f"{text}: kit cache prune makes room"), stacklevel=4)
+        text = (
+            f"W19 the cache needs about {needed / 2**30:.1f} GiB more, and the disk has "
+            f"{free / 2**30:.1f} GiB free"
+        )
+        warnings.warn(KitWarning(f"{text}: kit cache prune frees space"), stacklevel=4)
 
 
 def _warn(found: Sequence[_Found]) -> None:

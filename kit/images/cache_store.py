@@ -139,7 +139,9 @@ def _read_index(file: Path) -> tuple[int, dict[str, PixelSpan]]:
     content = io.BytesIO(file.read_bytes())
     with zipfile.ZipFile(content) as archive:
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
-            raise ValueError("compressed: kit compresses none, and a small file could claim all memory")
+            raise ValueError(
+                "compressed: kit never compresses such files, and a small file could expand to any size"
+            )
     with np.load(content, allow_pickle=False) as index:
         if int(index["schema"]) != SCHEMA:
             raise ValueError("another schema")

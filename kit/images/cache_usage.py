@@ -51,7 +51,7 @@ def prune_cache(
     """
     if keep_bytes is None and os.environ.get(SHARED_CACHE):
         raise ConfigError(
-            f"{workspace.cache} is a cache of several workspaces, whose runs are not all known here",
+            f"several workspaces share {workspace.cache}, and this workspace does not know all their runs",
             code="C19",
             hint="kit cache prune --keep-bytes 10G",
         )

@@ -41,8 +41,8 @@ def check_complete(content: bytes, form: str) -> None:
 def corrupt(content: bytes, form: str, fault: str) -> DataError:
     """The error for a damaged file, which names its tail of zeros if it has one."""
     zeros = len(content) - len(content.rstrip(b"\0"))
-    tail = f"; its last {zeros:,} bytes are zero, as an interrupted copy leaves them" if zeros > 1 else ""
-    return DataError(f"corrupt {form}: {fault}{tail}", code="D05", hint="fetch the file again")
+    tail = f"; its last {zeros:,} bytes are zero, as after an interrupted copy" if zeros > 1 else ""
+    return DataError(f"corrupt {form}: {fault}{tail}", code="D05", hint="download the file again")
 
 
 def ends_in_zeros(content: bytes) -> bool:
@@ -120,16 +120,14 @@ def _bmp_fault(content: bytes) -> str:
     is_compressed = (
         len(content) > 34 and content[14] >= 40 and content[30] in (1, 2) and not any(content[31:34])
     )
-    return (
-        "it lacks its end mark" if is_compressed and b"\0\1" not in content[-64:].rstrip(b"\0")[-2:] else ""
-    )
+    return "it has no end marker" if is_compressed and b"\0\1" not in content[-64:].rstrip(b"\0")[-2:] else ""
 
 
 def _webp_fault(content: bytes) -> str:
     """By RIFF's length and chunks, and by whether a decoder needs the last bytes of the data."""
     end = 8 + int.from_bytes(content[4:8], "little")
     if end > len(content):
-        return f"it is {len(content):,} bytes long and says {end:,}"
+        return f"it has {len(content):,} bytes, but its header says {end:,}"
     for name, start, stop in _chunks(content, 12, end):
         if stop > len(content) or name in (b"\0\0\0\0", b"\xff\xff\xff\xff"):
             return "it is cut off"
@@ -155,10 +153,10 @@ def _surplus_fault(name: bytes, data: bytes) -> str:
     """Of a WebP's data: a decoder needs all but the last few bytes, and of a tail of zeros next to none."""
     zeros = len(data) - len(data.rstrip(b"\0"))
     if len(data) - len(data.rstrip(b"\xff")) > _LONGEST_RUN:
-        return "its data end in bytes of FF"
+        return "its data ends in FF bytes"
     if zeros < _SPARE[name] or not _is_decodable(name, data[: -_SPARE[name]]):
         return ""
-    return "its data end in zeros that no pixel needs"
+    return "its data ends in zeros after the last pixel"
 
 
 def _is_decodable(name: bytes, data: bytes) -> bool:

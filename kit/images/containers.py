@@ -81,7 +81,7 @@ def decode(image: Image, content: bytes, form: str, fill: str) -> tuple[np.ndarr
         image.load()
     except Exception as error:
         if form == "JPEG":
-            raise DataError("truncated JPEG", code="D03", hint="fetch the file again") from None
+            raise DataError("truncated JPEG", code="D03", hint="download the file again") from None
         if form == "TIFF":
             tiff.refuse_compression(image)
         raise complete.corrupt(content, form, str(error)) from None
@@ -108,7 +108,7 @@ def _has_alpha(image: Image, form: str) -> bool:
 def invisible() -> DataError:
     """The error for an image of which nothing is to be seen."""
     return DataError(
-        f"transparent everywhere: nothing of it is to be seen (data.alpha_fill={AS_STORED} takes its colours)",
+        f"fully transparent (data.alpha_fill={AS_STORED} uses the stored colours)",
         code="D14",
     )
 
@@ -121,9 +121,9 @@ def parse_colour(fill: str) -> tuple[int, int, int]:
         return ImageColor.getrgb(fill)[:3]
     except ValueError:
         raise ConfigError(
-            f"data.alpha_fill: {fill!r} is no colour",
+            f"data.alpha_fill: {fill!r} is not a colour",
             code="C02",
-            hint=f"such as white or #808080, or {AS_STORED} for the colours as they are stored",
+            hint=f"such as white or #808080, or {AS_STORED} for the stored colours",
         ) from None
 
 

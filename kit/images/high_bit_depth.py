@@ -53,13 +53,15 @@ def decode_high_bit_depth(
 def _ask_to_declare(content: bytes, form: str, depth: int) -> DataError:
     """What is there, and the line that declares it: a summary, for images are listed by theirs."""
     if depth == 32:
-        return DataError(f"float {form} (data.bit_depth=32, data.max_value where white is not 1)", code="D12")
+        return DataError(
+            f"float {form} (data.bit_depth=32, and data.max_value if white is not 1)", code="D12"
+        )
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     most = 0 if pixels is None else int(pixels.max())
     white = next((2**bits - 1 for bits in (10, 12, 14) if most < 2**bits), None)  # 12 bits kept in 16, say
     line = "data.bit_depth=16" + (f" data.max_value={white}" if white and most else "")
     return DataError(
-        f"16-bit {form} (values up to {most}: {line})", code="D11", hint="or convert it to 8 bits a channel"
+        f"16-bit {form} (values up to {most}: {line})", code="D11", hint="or convert it to 8 bits per channel"
     )
 
 
@@ -80,7 +82,7 @@ def _values(image: Image, content: bytes, form: str, depth: int, page: int) -> n
     else:
         pixels = cv2.imdecode(coded, flags)
     if pixels is None or pixels.dtype != np.uint16:
-        raise DataError(f"corrupt {form}: it does not hold 16 bits a channel", code="D05")
+        raise DataError(f"corrupt {form}: it does not have 16 bits per channel", code="D05")
     if pixels.ndim == 2:
         return np.asarray(pixels)
     orders = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}

@@ -52,7 +52,7 @@ def header(content: bytes) -> Header:
             bits, height, width, components = frame
             return Header(width, height, components, bits, at, exif)
         at += 2 + length
-    raise DataError("truncated JPEG (its header is not complete)", code="D03", hint="fetch the file again")
+    raise DataError("truncated JPEG (incomplete header)", code="D03", hint="download the file again")
 
 
 def orientation(exif: bytes) -> int:
@@ -76,5 +76,5 @@ def orientation(exif: bytes) -> int:
                     raise ValueError(f"orientation {value}")
                 return int(value)
     except struct.error:
-        raise ValueError("it points outside of itself") from None
+        raise ValueError("it points outside its own data") from None
     return 1

@@ -71,7 +71,9 @@ def read_bytes(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise DataError("no image here", code="D02", hint="data.images is its path's pattern") from None
+        raise DataError(
+            "no image at this path", code="D02", hint="data.images is the pattern of the path"
+        ) from None
     except IsADirectoryError:
         raise DataError("is a directory", code="D08") from None
     except PermissionError:
@@ -109,7 +111,7 @@ def _jpeg(content: bytes, data: Data, least: int) -> Decoded:
     decoded = _jpeg_pixels(whole, header, data, least)
     if whole is content:
         return decoded
-    note = Case("JPEG without its end mark, all its pixels are there", code="D04")
+    note = Case("JPEG without end marker, all pixels are present", code="D04")
     return Decoded(decoded.pixels, (*decoded.repairs, note))
 
 
@@ -118,7 +120,7 @@ def _jpeg_pixels(content: bytes, header: jpeg.Header, data: Data, least: int) ->
     if header.components not in (1, 3):  # CMYK, whose inks Adobe inverts: Pillow knows
         return _other(content, "JPEG", data)
     if header.bits != 8:
-        raise DataError(f"{header.bits}-bit JPEG", code="D11", hint="convert it to 8 bits a channel")
+        raise DataError(f"{header.bits}-bit JPEG", code="D11", hint="convert it to 8 bits per channel")
     short = min(header.width, header.height)
     flag = next((flag for by, flag in _REDUCED.items() if least and short >= by * least), _WHOLE)
     pixels = _rgb(content, flag)
@@ -140,8 +142,8 @@ def _rgb(content: bytes, flag: int) -> np.ndarray | None:
 
 def _truncation_error(content: bytes) -> DataError:
     zeros = len(content) - len(content.rstrip(b"\0"))
-    why = f": its last {zeros:,} bytes are zero, as an interrupted copy leaves them" if zeros > 1 else ""
-    return DataError(f"truncated JPEG{why}", code="D03", hint="fetch the file again")
+    why = f": its last {zeros:,} bytes are zero, as after an interrupted copy" if zeros > 1 else ""
+    return DataError(f"truncated JPEG{why}", code="D03", hint="download the file again")
 
 
 def _other(content: bytes, form: str, data: Data) -> Decoded:
@@ -159,11 +161,11 @@ def _other(content: bytes, form: str, data: Data) -> Decoded:
     else:
         pixels, composited = containers.decode(image, content, form, data.alpha_fill)
     if composited:
-        notes.append(Case(f"is transparent in places, shown on {data.alpha_fill}", code="W08"))
+        notes.append(Case(f"has transparent pixels, filled with {data.alpha_fill}", code="W08"))
     exif = b"" if form == "TIFF" else image.info.get("exif", b"")  # Pillow turns TIFF while loading
     upright, broken = _upright(pixels, exif)
     if broken and form != "JPEG" and complete.ends_in_zeros(content):
-        raise complete.corrupt(content, form, "its EXIF block is not complete")
+        raise complete.corrupt(content, form, "its EXIF block is incomplete")
     return Decoded(upright, (*broken, *notes))
 
 
@@ -172,11 +174,13 @@ def _notes(image: Image, content: bytes, form: str) -> list[Case]:
     notes = []
     bands = tiff.count_extra_bands(image) if form == "TIFF" else 0
     if bands:
-        count = "a band that is" if bands == 1 else f"{bands} bands that are"
-        notes.append(Case(f"has {count} neither colour nor transparency, left out", code="W29"))
+        count = "1 band that is" if bands == 1 else f"{bands} bands that are"
+        notes.append(Case(f"has {count} neither colour nor transparency, ignored", code="W29"))
     zeros = complete.suspicious_zeros(content) if form in ("BMP", "PPM", "TIFF") else 0
     if zeros:
-        notes.append(Case(f"its last {zeros:,} bytes are zero: black, or an interrupted copy", code="W28"))
+        notes.append(
+            Case(f"its last {zeros:,} bytes are zero: black pixels, or an interrupted copy", code="W28")
+        )
     return notes
 
 
@@ -184,7 +188,7 @@ def _refuse_claim(width: int, height: int, data: Data) -> None:
     """Raises DataError D10 before a pixel is decoded, so that a small file cannot fill the memory."""
     if width * height > data.max_pixels:
         claim, limit = _pixels(width * height), _pixels(data.max_pixels)
-        raise DataError(f"claims {claim}, limit {limit} (data.max_pixels)", code="D10")
+        raise DataError(f"claims {claim}, more than the limit {limit} (data.max_pixels)", code="D10")
 
 
 def _pixels(count: int) -> str:
@@ -196,7 +200,7 @@ def _upright(pixels: np.ndarray, exif: bytes) -> tuple[np.ndarray, tuple[Case, .
     try:
         turned = _UPRIGHT[jpeg.orientation(exif) if exif else 1](pixels)
     except ValueError as error:
-        return pixels, (Case(f"broken EXIF block ({error}), taken as upright", code="W07"),)
+        return pixels, (Case(f"broken EXIF block ({error}), read as upright", code="W07"),)
     return np.ascontiguousarray(turned), ()
 
 

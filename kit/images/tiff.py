@@ -30,17 +30,17 @@ _RARE_COMPRESSIONS = {
     52546: "JPEG XL",
 }
 _COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 4: 1, 5: 4, 6: 3, 8: 3}  # bands by PhotometricInterpretation
-_RAW = "unsupported format: raw camera file (develop it to JPEG or PNG, such as with rawpy)"
+_RAW = "unsupported format: raw camera file (convert it to JPEG or PNG, for example with rawpy)"
 
 
 def seek_page(image: Image, page: int | None) -> None:
     """Goes to a page. Raises DataError D12 where the config names none that is there."""
     pages = _pages(image)
     if pages > 1 and page is None:
-        raise DataError(f"multi-page TIFF ({pages} pages; data.page=0 takes the first)", code="D12")
+        raise DataError(f"multi-page TIFF ({pages} pages; data.page=0 uses the first)", code="D12")
     if page:
         if page >= pages:
-            raise DataError(f"TIFF of {pages} pages, without the page {page} of data.page", code="D12")
+            raise DataError(f"TIFF with {pages} pages, which has no page {page} (data.page)", code="D12")
         try:
             image.seek(page)
         except Exception as error:  # Pillow's readers raise what their parsing happens to raise
@@ -83,7 +83,8 @@ def refuse_unknown(content: bytes, problem: str) -> None:
         count = "one band" if bands == 1 else f"{bands} bands"
         way = "as an 8-bit image" if bands == 1 else "three of them as an RGB image"
         raise DataError(
-            f"unsupported format: TIFF of {count} of {bits[0]} bits (save {way}, such as with tifffile or rasterio)",
+            f"unsupported format: TIFF with {count} of {bits[0]} bits (save {way}, for example with "
+            "tifffile or rasterio)",
             code="D13",
         )
 
@@ -97,7 +98,7 @@ def _refuse_compression(tags: Any) -> None:
     name = _RARE_COMPRESSIONS.get((_numbers(tags, _COMPRESSION) or [0])[0])
     if name:
         raise DataError(
-            f"unsupported format: TIFF compressed as {name} (save it as PNG, such as with tifffile)",
+            f"unsupported format: TIFF compressed as {name} (save it as PNG, for example with tifffile)",
             code="D13",
         )
 
@@ -133,7 +134,7 @@ def check_parts(image: Image, content: bytes) -> None:
     names = (_TILE_OFFSETS, _TILE_SIZES) if _TILE_OFFSETS in tags else (_OFFSETS, _SIZES)
     parts = list(zip(*(_numbers(tags, name) for name in names), strict=False))
     if content[-1:] in (b"\0", b"\xff") and _overlap(parts):
-        raise complete.corrupt(content, "TIFF", "the list of its parts is damaged")
+        raise complete.corrupt(content, "TIFF", "the list of its strips is damaged")
     compression = (_numbers(tags, _COMPRESSION) or [0])[0]
     is_whole = {_JPEG: _jpeg_ends, _DEFLATE: _deflate_ends, _OLD_DEFLATE: _deflate_ends}.get(compression)
     bodies = [content[start : start + size] for start, size in parts]
@@ -144,7 +145,7 @@ def check_parts(image: Image, content: bytes) -> None:
         is_whole = functools.partial(_packbits_end, row=row) if _TILE_OFFSETS not in tags else None
     suspects = [body for body in bodies if body[-2:] in (b"\0\0", b"\xff\xff")]
     if is_whole and not all(is_whole(body) for body in suspects):
-        raise complete.corrupt(content, "TIFF", "a part of it is not complete")
+        raise complete.corrupt(content, "TIFF", "one of its strips is incomplete")
 
 
 def _jpeg_ends(data: bytes) -> bool:

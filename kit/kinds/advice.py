@@ -56,7 +56,7 @@ def weigh_rare(sampler: Mapping[str, Any], loss: Mapping[str, Any], labels: Labe
         keep = f" {key}.base={inner[0]}" if inner and inner[0] != "cross_entropy" else ""
         found.append(f"{key}=class_weighted{keep}")
     if not found:
-        return f"nothing more: sampler {sampler['name']!r} and loss {names[0]!r} favour rare classes already"
+        return f"nothing: sampler {sampler['name']!r} and loss {names[0]!r} already favour rare classes"
     return ", or ".join(found)
 
 
@@ -82,13 +82,13 @@ def predict_command(
     """
     told = about or {}
     if "retrieval" in told:
-        return f"kit retrieve runs/{run} again, with the scorer and rerankers of {views}"
+        return f"run kit retrieve runs/{run} again, with the scorer and rerankers of {views}"
     policy = told.get("policy") or {}
     plain = re.sub(r"-\d{4}(-\d+)?$", "", views)
     spec = policy.get("views") or told.get("spec") or plain.removesuffix("-geometric")
     text = _as_option("views", spec, root)
     if not text:
-        return f"kit plugins views lists what --views takes, kit runs show {run} the views that it has"
+        return f"kit plugins views lists all views, and kit runs show {run} those of this run"
     paths = [f"runs/{run}"]
     if plain != views and told.get("checkpoints"):  # an earlier epoch's
         tags = {fold: str(tag).partition(":")[0] for fold, tag in told["checkpoints"].items()}

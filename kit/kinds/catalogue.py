@@ -122,7 +122,7 @@ def _takes(plugin: type[Plugin]) -> str:
     )
     known = [MEANING[labels] for labels in plugin.label_kinds if labels in LABEL_KINDS]
     taught = [MEANING[labels] for labels in plugin.label_kinds if labels not in LABEL_KINDS]
-    kinds = " or ".join(known) + ", where the plugins in it do too" * wraps
+    kinds = " or ".join(known) + ", if the inner plugins do too" * wraps
     return kinds + ("\nOf pseudo-labels: " + " or ".join(taught) if taught else "")
 
 
@@ -169,7 +169,7 @@ def open_file(file: Path) -> Plugin:
     kind, shelf = file.parent.name, file.parent.parent
     if not file.is_file() or file.suffix != ".py" or kind not in KINDS or shelf.name != "plugins":
         raise PluginError(
-            f"{file} is no plugin's file" if file.is_file() else f"there is no file {file}",
+            f"{file} is not a plugin file" if file.is_file() else f"there is no file {file}",
             code="P09",
             hint="plugins/<kind>/<name>.py of a workspace",
         )

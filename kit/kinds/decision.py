@@ -46,8 +46,8 @@ class Decision:
         return asdict(self)
 
     def __str__(self) -> str:
-        least = "a row may have none" if self.min_labels == 0 else f"at least {self.min_labels} a row"
-        return f"labels of probability {self.threshold:g} or more, {least}"
+        least = "a row may have no label" if self.min_labels == 0 else f"at least {self.min_labels} per row"
+        return f"labels with probability {self.threshold:g} or more, {least}"
 
 
 def upgrade_record(record: Mapping[str, Any]) -> dict[str, Any]:

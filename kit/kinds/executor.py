@@ -108,7 +108,8 @@ def wrap_exception(error: Exception) -> RunError:
         f"{type(error).__name__}: {error}",
         code="R10",
         cases=cases,
-        hint="mend what is named, then the same command again; without an executor it ends with the whole traceback",
+        hint="correct the error, then run the same command again; without an executor kit prints the "
+        "full traceback",
     )
 
 
@@ -123,9 +124,9 @@ def worker_lost_error(
         return cancellation_error(number, stop)
     if times > retries:
         again = f", {times} times" if times > 1 else ""
-        hint = f"killed for memory? {advice}; the same command goes on from the last checkpoint"
+        hint = f"out of memory? {advice}; the same command resumes from the last checkpoint"
         return JobResult(number, error=RunError(f"{how}{again}", code="R11", hint=hint))
-    text = f"{how}; another goes on from the last checkpoint"
+    text = f"{how}; another worker resumes from the last checkpoint"
     return JobProgress(number, Progress(EXECUTOR_TASK, 0, 1, text, line=True))
 
 

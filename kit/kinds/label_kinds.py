@@ -13,10 +13,10 @@ from kit.kinds.classes import LabelKind
 from kit.kinds.plugin import Plugin
 
 MEANING = {
-    "numbers": "one label a row",
-    "multi_hot": "any number of labels a row",
+    "numbers": "one label per row",
+    "multi_hot": "any number of labels per row",
     "soft": "soft rows",
-    "taught": "a label and a teacher's word a row",
+    "taught": "one label and a teacher's probabilities per row",
 }
 
 
@@ -28,7 +28,7 @@ def check_takes(plugins: Iterable[Plugin], labels: LabelKind, root: Path | None 
     named = " and ".join(f"{plugin.kind} {plugin.plugin_name()!r}" for plugin in wrong)
     cases = [Case(plugins_taking(plugin.kind, labels, root), plugin.kind) for plugin in wrong]
     raise ConfigError(
-        f"{named} {'does' if len(wrong) == 1 else 'do'} not take {MEANING[labels]}, which is what the table has",
+        f"the table has {MEANING[labels]}, which {named} {'does' if len(wrong) == 1 else 'do'} not support",
         code="C17",
         cases=cases,
         hint=" ".join(_how_to_select(plugin.kind) for plugin in wrong),
@@ -43,7 +43,7 @@ def _how_to_select(kind: str) -> str:
 def plugins_taking(kind: str, labels: LabelKind, root: Path | None = None) -> str:
     """The names of a kind's plugins that take labels of a kind, as errors list them."""
     names = [name for name in registry.locations(kind, root) if _takes(kind, name, labels, root)]
-    return ", ".join(names) or f"none does; kit plugins new {kind} mine"
+    return ", ".join(names) or f"no plugin supports them; kit plugins new {kind} mine creates one"
 
 
 def _takes(kind: str, name: str, labels: LabelKind, root: Path | None) -> bool:

@@ -147,7 +147,10 @@ def _no_option(cls: type[Plugin], key: str, fields: Mapping[str, Any], value: An
     kind, name = cls.kind, cls.plugin_name()
     if key in cls.replaced_options:
         there = cls.replaced_options[key]
-        message = f"{kind} '{name}' has no option '{key}' any more: {there} replaces it, for all scores and the file"
+        message = (
+            f"{kind} '{name}' no longer has the option '{key}': {there} replaces it, for all "
+            "scores and for the file"
+        )
         number = int(value) if isinstance(value, bool) else value
         instead = {"instead": f"remove {key} from {kind}, and set {there}={number}"}
         return {"type": PydanticCustomError("no_option", message, instead), "loc": (key,), "input": key}
@@ -167,7 +170,7 @@ def explain_validation_error(error: ValidationError, where: str = "") -> ConfigE
         given = "" if found["type"] in ("no_option", "missing") else f", not {found['input']!r}"
         cases.append(Case(f"{found['msg'].removeprefix('Value error, ')}{given}", path))
     return ConfigError(
-        f"{len(cases)} option{'s' * (len(cases) > 1)} cannot be used",
+        f"{len(cases)} invalid option{'s' * (len(cases) > 1)}",
         code="C02",
         cases=cases,
         hint="; ".join(hints),

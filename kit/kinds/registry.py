@@ -129,10 +129,10 @@ def find(kind: str, name: str, root: Path | None = None) -> PluginLocation:
         )
     if len(known[name]) > 1:
         raise PluginError(
-            f"{len(known[name])} plugins are {kind} {name!r}: rename all but one",
+            f"{len(known[name])} plugins have the name {kind} {name!r}: rename all but one",
             code="P03",
             cases=[
-                Case(f"on the shelf {place.source!r}", str(place.file or place.distribution))
+                Case(f"plugin source {place.source!r}", str(place.file or place.distribution))
                 for place in known[name]
             ],
         )
@@ -205,7 +205,7 @@ def location_of(plugin: type) -> PluginLocation:
         if place.module == module:
             return place
     raise PluginError(
-        f"{plugin.__name__} ({module}) stands on no shelf, so it has no name",
+        f"{plugin.__name__} ({module}) is not defined in a plugin file, so it has no name",
         code="P05",
         hint=f"put its file into plugins/{kind or '<kind>'}/ of the workspace",
     )

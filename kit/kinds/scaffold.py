@@ -24,10 +24,12 @@ def new_plugin(root: Path, kind: str, name: str) -> tuple[Path, Path]:
     plugin = root / "plugins" / kind / f"{name}.py"
     test = root / "tests" / "plugins" / kind / f"test_{name}.py"
     if name in taken:
-        raise ConfigError(f"there is already a {taken[name][0]}", code="C23", hint="another name")
+        raise ConfigError(f"the name is already used by a {taken[name][0]}", code="C23", hint="another name")
     for path in (plugin, test):
         if path.exists():
-            raise ConfigError(f"{path} exists and is left as it is", code="C23", hint="another name")
+            raise ConfigError(
+                f"{path} already exists and is not overwritten", code="C23", hint="another name"
+            )
     words = {
         "kind": kind,
         "name": name,
@@ -43,9 +45,7 @@ def new_plugin(root: Path, kind: str, name: str) -> tuple[Path, Path]:
 def _template(name: str) -> Template:
     file = TEMPLATES / f"{name}.txt"
     if not file.is_file():
-        raise PluginError(
-            f"there is no template for a {name}", code="P08", hint=f"copy one of kit/plugins/{name}"
-        )
+        raise PluginError(f"no template for a {name}", code="P08", hint=f"copy one of kit/plugins/{name}")
     return Template(file.read_text(encoding="utf-8"))
 
 
@@ -53,9 +53,10 @@ def _check_name(kind: str, name: str) -> None:
     usable = name.isidentifier() and name.isascii() and name == name.lower() and not name.startswith("_")
     if not usable or keyword.iskeyword(name) or name == kind:
         raise ConfigError(
-            f"{name!r} cannot name a {kind}",
+            f"{name!r} is not a valid name for a {kind}",
             code="C23",
-            hint="small letters, digits and _, such as my_loss; not a word of Python, nor the kind's own",
+            hint="use lower-case letters, digits and _, such as my_loss; not a Python keyword or the "
+            "kind's own name",
         )
 
 

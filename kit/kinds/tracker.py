@@ -42,7 +42,9 @@ class Tracker(Plugin):
     remote: ClassVar[bool] = False  # True: it may talk to a server, so laws do not start it
 
     every: int | None = Field(
-        None, ge=1, description="optimizer steps between a batch's loss and the next; by default epochs alone"
+        None,
+        ge=1,
+        description="optimizer steps between two reported batch losses; by default only epochs are reported",
     )
 
     def start(self, of: Tracked) -> AbstractContextManager[Log]:

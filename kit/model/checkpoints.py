@@ -156,16 +156,18 @@ def manifest_of(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise CheckpointError(f"{path} has no valid manifest", code="D51", hint=_previous(path)) from error
     if schema > SCHEMA:
-        raise CheckpointError(f"{path} is of schema {schema}, this kit reads up to {SCHEMA}", code="D52")
+        raise CheckpointError(
+            f"{path} has schema {schema}, and this version of kit reads up to {SCHEMA}", code="D52"
+        )
     if place(path.parent, number, step) != path:
         raise CheckpointError(
-            f"{path} is checkpoint {number} under another name", code="D51", hint=_previous(path)
+            f"{path} is checkpoint {number} with a different name", code="D51", hint=_previous(path)
         )
     return manifest
 
 
 def _says_nothing(path: Path, key: str) -> CheckpointError:
-    return CheckpointError(f"{path / MANIFEST} says nothing of {key!r}", code="D51", hint=_previous(path))
+    return CheckpointError(f"{path / MANIFEST} has no key {key!r}", code="D51", hint=_previous(path))
 
 
 def check_checkpoint(path: Path) -> dict[str, Any]:
@@ -182,7 +184,7 @@ def check_checkpoint(path: Path) -> dict[str, Any]:
             raise CheckpointError(f"{file} is missing or truncated", code="D51", hint=_previous(path))
         if sha256(file) != wanted.get("sha256"):
             raise CheckpointError(
-                f"{file}: sha256 mismatch, the file is damaged", code="D51", hint=_previous(path)
+                f"{file}: sha256 mismatch, so the file is damaged", code="D51", hint=_previous(path)
             )
     return manifest
 
@@ -192,8 +194,8 @@ def _previous(path: Path) -> str:
         number for number in checkpoint_numbers(path.parent) if place(path.parent, number).name < path.name
     ]
     if older:
-        return f"the one before it, {place(path.parent, older[-1])}"
-    return f"remove {path.parent}, and kit train makes the fold anew"
+        return f"use the previous checkpoint, {place(path.parent, older[-1])}"
+    return f"remove {path.parent}, and kit train trains the fold again"
 
 
 def load(path: Path) -> Checkpoint:
@@ -228,5 +230,5 @@ def latest(folder: Path) -> Checkpoint | None:
         except CheckpointError as error:
             if error.code == "D52":
                 raise
-            warnings.warn(KitWarning(f"{error.code} {error.summary}; passed over"), stacklevel=2)
+            warnings.warn(KitWarning(f"{error.code} {error.summary}; skipped"), stacklevel=2)
     return None

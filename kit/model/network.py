@@ -54,15 +54,17 @@ def open_parts(experiment: Experiment, root: Path | None, classes: Classes) -> P
     head = Head.open(experiment.head or loss.head(), root, "head")
     if head.gives != loss.outputs():
         raise ConfigError(
-            f"loss {loss.plugin_name()!r} takes {loss.outputs()}, head {head.plugin_name()!r} gives {head.gives}",
+            f"loss {loss.plugin_name()!r} needs {loss.outputs()}, but head {head.plugin_name()!r} "
+            f"returns {head.gives}",
             code="C08",
-            hint=f"head={loss.head()}, or leave head out",
+            hint=f"head={loss.head()}, or omit head",
         )
     backbone = experiment.open(Backbone, root).in_workspace(root)
     fixed = backbone.input_size()
     if fixed is not None and fixed != experiment.image_size:
         raise ConfigError(
-            f"backbone {backbone.plugin_name()!r} takes images of {fixed} px, image_size is {experiment.image_size}",
+            f"backbone {backbone.plugin_name()!r} needs images of {fixed} px, but image_size is "
+            f"{experiment.image_size}",
             code="C09",
             hint=f"image_size={fixed}, or backbone.img_size={experiment.image_size} for timm's transformers",
         )
@@ -77,9 +79,9 @@ def _check_margins(loss: Loss) -> None:
     if loss.takes == "cosines" and not base.is_per_class():
         names = loss.plugin_name(), base.plugin_name()
         raise ConfigError(
-            f"loss {names[0]!r} needs an output a class, its base {names[1]!r} has others",
+            f"loss {names[0]!r} needs one output per class, but its base {names[1]!r} has different outputs",
             code="C08",
-            hint=f"the other way round: loss={names[1]} loss.base={names[0]}",
+            hint=f"swap them: loss={names[1]} loss.base={names[0]}",
         )
     _check_margins(base)
 
@@ -189,7 +191,8 @@ def _features(backbone: nn.Module, pooling: nn.Module, image_size: int) -> int:
         found = pooling(backbone(torch.zeros(1, 3, image_size, image_size))).shape[1]
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(
-            f"the backbone does not take images of {image_size} px: {str(error).splitlines()[0]}", code="C09"
+            f"the backbone does not accept images of {image_size} px: {str(error).splitlines()[0]}",
+            code="C09",
         ) from error
     backbone.train()
     return int(found)

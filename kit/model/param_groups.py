@@ -26,7 +26,7 @@ def check_parts_exist(network: nn.Module, prefixes: Iterable[str], where: str) -
             raise ConfigError(
                 f"{where}: the network has no part {prefix!r}{did_you_mean(prefix, known)}",
                 code="C07",
-                hint=f"its parts: {parts}, and what is within them, such as {known[min(3, len(known) - 1)]}",
+                hint=f"its parts: {parts}, and modules inside them, such as {known[min(3, len(known) - 1)]}",
             )
 
 
@@ -34,7 +34,7 @@ def check_frozen(network: nn.Module, frozen: Sequence[str], where: str) -> None:
     """Raises ConfigError C07 for a part that the network does not have, C08 where nothing is left to learn."""
     check_parts_exist(network, frozen, where)
     if frozen and all(is_part_of(name, frozen) for name, _ in network.named_parameters()):
-        raise ConfigError(f"{where} leaves no part of the network that learns", code="C08")
+        raise ConfigError(f"{where} freezes all parts of the network", code="C08")
 
 
 def freeze(network: nn.Module, frozen: Sequence[str]) -> None:

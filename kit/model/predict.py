@@ -118,7 +118,8 @@ def _distinct(views: Views, transforms: Sequence[Any], size: int, fixed: int | N
         if fixed is not None and picture.shape[2:] != (fixed, fixed):
             sides = "x".join(map(str, picture.shape[2:]))
             raise ConfigError(
-                f"views {views.plugin_name()!r} give {sides} px, the network takes {fixed} alone", code="C12"
+                f"views {views.plugin_name()!r} return {sides} px, but the network accepts only {fixed} px",
+                code="C12",
             )
         if not any(torch.equal(picture, other) for other in shown):
             shown.append(picture)
@@ -201,7 +202,9 @@ def predict_with_oom_retry(
         memory.empty_cache(predictor.device)  # out of the except block, which holds the failed pass's tensors
         if size == 1:
             raise RunError(
-                said.removeprefix("R02 "), code="R02", hint="a smaller image_size, or fewer networks at once"
+                said.removeprefix("R02 "),
+                code="R02",
+                hint="use a smaller image_size, or fewer networks at once",
             )
         groups.size = -(-size // 2)
-        yield replace(at, detail=f"{said}; going on with {groups.size} at a time", line=True)
+        yield replace(at, detail=f"{said}; continuing with {groups.size} at a time", line=True)

@@ -22,7 +22,7 @@ def read_safetensors(file: Path) -> dict[str, Tensor]:
     try:
         return dict(safetensors.torch.load_file(file))
     except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{file} is no safetensors file: {error}", code="D51") from None
+        raise CheckpointError(f"{file} is not a safetensors file: {error}", code="D51") from None
 
 
 def read_state(file: Path) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def read_state(file: Path) -> dict[str, Any]:
     """
     check_tensors(file)
     if not zipfile.is_zipfile(file):
-        raise CheckpointError(f"{file} refused: not an archive of torch, may contain code", code="D50")
+        raise CheckpointError(f"{file} refused: not a torch archive, and it may contain code", code="D50")
     try:
         return dict(torch.load(file, weights_only=True, map_location="cpu"))
     except Exception as error:  # torch raises what its parsing happens to raise
@@ -52,9 +52,7 @@ def check_tensors(file: Path, is_safetensors: bool | None = None) -> None:
     size = file.stat().st_size
     if file.suffix == ".safetensors" if is_safetensors is None else is_safetensors:
         if claimed > min(HEADER, size - 8):
-            raise CheckpointError(
-                f"{file}: its header claims {claimed} bytes, the file has {size}", code="D51"
-            )
+            raise CheckpointError(f"{file}: the header says {claimed} bytes, the file has {size}", code="D51")
     elif zipfile.is_zipfile(file):
         _check_archive(file, size)
 
@@ -70,9 +68,9 @@ def _check_archive(file: Path, size: int) -> None:
         or sum(entry.file_size for entry in entries) > size
     ):
         raise CheckpointError(
-            f"{file} refused: compressed, or claims more than it holds",
+            f"{file} refused: compressed, or with a false size in its header",
             code="D50",
-            hint="torch.save compresses nothing",
+            hint="torch.save never compresses",
         )
 
 

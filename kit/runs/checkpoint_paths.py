@@ -36,9 +36,9 @@ def find_targets(workspace: Workspace, paths: StrPath | Sequence[StrPath]) -> li
         found = _checkpoints(folder)
         if not found:
             raise ConfigError(
-                f"{path} is no run, fold or checkpoint with a finished fold",
+                f"{path} is not a run, fold or checkpoint with a finished fold",
                 code="C15",
-                hint="kit train first, or a path such as runs/a, runs/a/fold-0, runs/a/fold-0/0012",
+                hint="run kit train first, or use a path such as runs/a, runs/a/fold-0, runs/a/fold-0/0012",
             )
         for run, fold, checkpoint in found:
             suffix = "" if checkpoint == _last(run, fold) else f"-{checkpoint.name}"
@@ -68,7 +68,7 @@ def _checkpoints(folder: Path) -> list[tuple[Run, int, Path]]:
         missing = sorted(set(range(run.folds().count)) - {fold for _, fold, _ in found})
         if found and missing:
             listed = ", ".join(map(str, missing))
-            text = f"W13 {run.name} is not finished, and predicts without fold {listed}"
+            text = f"W13 {run.name} is not finished, so kit predicts without fold {listed}"
             warnings.warn(KitWarning(text), stacklevel=3)
         return found
     return []

@@ -113,7 +113,7 @@ def _compare(workspace: Workspace, one: Run, other: Run) -> Compared:
         for run, made in zip((one, other), read, strict=True)
     )
     if mine.classes != theirs.classes:
-        raise InvalidError("they predict other classes", code="D42")
+        raise InvalidError("the runs predict different classes", code="D42")
     metric = metric_of(workspace, table)
     rows, before, after = common_rows(mine, theirs, table)
     (gained,) = compute_gains(metric, rows.targets(), after, {one.name: before}, rows.groups)

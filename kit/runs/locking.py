@@ -25,7 +25,9 @@ def lock_folder(folder: Path, patience: float = POLL_S) -> Iterator[None]:
 
     def busy() -> BusyError:
         return BusyError(
-            f"{folder} is in use by {lock_owner(folder)}", code="R08", hint="wait for it, or another name"
+            f"{folder} is in use by {lock_owner(folder)}",
+            code="R08",
+            hint="wait until it ends, or use another name",
         )
 
     with hold_lock(folder / LOCK, busy, patience):

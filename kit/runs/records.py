@@ -91,10 +91,10 @@ def resolve_run(workspace: Workspace, text: StrPath) -> Run:
         return Run(folder)
     summary = f"no run {os.fspath(text)!r} in {workspace.runs}"
     if Path(text).is_absolute() and Path(text).resolve().parent != workspace.runs.resolve():
-        hint = "a run of this workspace, by its name or path: kit runs lists them"
+        hint = "use the name or path of a run of this workspace: kit runs lists them"
         raise ConfigError(summary, code="C15", hint=hint)
     known = sorted(folder.name for folder in workspace.runs.glob("*") if _is_run(folder))
-    hint = f"one of {', '.join(known)}" if known else "kit train makes one"
+    hint = f"one of {', '.join(known)}" if known else "kit train creates one"
     raise ConfigError(f"{summary}{did_you_mean(Path(text).name, known)}", code="C15", hint=hint)
 
 

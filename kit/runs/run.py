@@ -91,7 +91,7 @@ class Run:
             raise CheckpointError(
                 f"{self.folder / name} is missing or damaged",
                 code="D51",
-                hint="put it back, or another --name",
+                hint="restore it, or use another --name",
             ) from None
 
     def folds(self) -> Folds:
@@ -122,7 +122,7 @@ def find_run(workspace: Workspace, name: str | None = None) -> Run:
     name = name or default_name(workspace.experiment)
     if not is_safe_folder_name(name) or "@" in name or len(name) > MAX_NAME:
         raise ConfigError(
-            f"--name {name!r} is not a plain folder name of at most {MAX_NAME} characters without @",
+            f"--name {name!r} is not a folder name of at most {MAX_NAME} letters, digits, - and _",
             code="C13",
         )
     return Run(workspace.runs / name)
@@ -138,23 +138,23 @@ def check_same_experiment(run: Run, experiment: Experiment) -> None:
     started = run.manifest.get("asked")
     if started is None:
         raise CheckpointError(
-            f"runs/{run.name} has folds, and no manifest.json that says what they are",
+            f"runs/{run.name} has folds but no manifest.json",
             code="D51",
-            hint="put it back, remove the folder, or another --name",
+            hint="restore manifest.json, remove the folder, or use another --name",
         )
     asked = config_identity(experiment)
     if started == asked:
         return
     cases = [
-        Case(f"{started.get(key)!r} then, {asked.get(key)!r} now", key)
+        Case(f"{started.get(key)!r} before, {asked.get(key)!r} now", key)
         for key in sorted({*started, *asked})
         if started.get(key) != asked.get(key)
     ]
     raise ConfigError(
-        f"runs/{run.name} was started as another experiment",
+        f"runs/{run.name} was started with a different config",
         code="C11",
         cases=cases,
-        hint="another --name, or --fresh, which sets the old run aside",
+        hint="use another --name, or --fresh, which archives the old run",
     )
 
 
@@ -178,7 +178,7 @@ def select_folds(folds: Folds, asked: Sequence[int] | None) -> list[int]:
     wanted = list(range(folds.count)) if asked is None else sorted(set(asked))
     wrong = [fold for fold in wanted if not 0 <= fold < folds.count]
     if wrong:
-        raise ConfigError(f"no fold {wrong[0]}: there are folds 0 to {folds.count - 1}", code="C14")
+        raise ConfigError(f"no fold {wrong[0]}: the folds are 0 to {folds.count - 1}", code="C14")
     return wanted
 
 
@@ -246,10 +246,10 @@ def check_unchanged(run: Run, made: Mapping[str, Any]) -> None:
     if not run.is_started or started == made:
         return
     raise DataError(
-        f"runs/{run.name} was begun with something else",
+        f"runs/{run.name} was started with different inputs",
         code="D60",
         cases=provenance_diff(started, made, "then", "now"),
-        hint="put it back; another --name; or kit train --fresh, which sets the old run aside",
+        hint="restore the inputs; use another --name; or use kit train --fresh, which archives the old run",
     )
 
 
@@ -267,7 +267,7 @@ def provenance_diff(old: Mapping[str, Any], new: Mapping[str, Any], one: str, ot
                 for name in names
             ]
         else:
-            cases.append(Case("changed since the run began", key))
+            cases.append(Case("changed since the run was started", key))
     return cases
 
 

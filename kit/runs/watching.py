@@ -54,7 +54,9 @@ def snapshot(run: Run) -> RunSnapshot:
     left = max((there.epochs or 0) * len(folds) - len(lines), 0)
     each = [float(line["seconds"]) for line in lines if isinstance(line.get("seconds"), int | float)]
     end = _end(run, there.state)
-    state = f"the process is gone: {lock_owner(run.folder)}; {there.state}" if end == "gone" else there.state
+    state = (
+        f"the process has ended: {lock_owner(run.folder)}; {there.state}" if end == "gone" else there.state
+    )
     seconds = left * sum(each) / len(each) if each and not end else None
     return RunSnapshot(run.name, state, end, there.epochs or 0, folds, seconds)
 

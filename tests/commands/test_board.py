@@ -40,7 +40,7 @@ def test_the_noise_is_told_with_its_method_and_source(kit: Kit) -> None:
     (line,) = kit("board")[2].splitlines()  # submission 1 is always right, which has no noise
     found = re.fullmatch(
         r"noise of accuracy, one standard error: (0\.\d{4}) on 4 test rows \(1000 bootstrap draws of the out-of-fold "
-        r"rows of submission 2; public_share in config.json splits it\)",
+        r"rows of submission 2; public_share in config.json splits the test rows\)",
         line,
     )
     assert found is not None
@@ -64,7 +64,7 @@ def test_where_predictions_are_gone_another_submission_serves_or_the_reason_is_t
     (workspace.runs / "c" / "predictions/plain/oof.parquet").unlink()
     status, out, err = kit("board")
     assert (status, len(out.splitlines())) == (0, 4)
-    assert "the noise of the scores is not known: D41 a has no predictions of views 'plain'" in err
+    assert "unknown noise of the scores: D41 a has no predictions of views 'plain'" in err
 
 
 def test_scores_are_compared_once_there_are_three(kit: Kit) -> None:
@@ -73,8 +73,8 @@ def test_scores_are_compared_once_there_are_three(kit: Kit) -> None:
     assert err.splitlines()[0] == "2 submissions have a leaderboard score: -0.0944 against cv (median)"
     err = kit("board", "score", "3", "0.7")[2]
     assert err.splitlines()[0] == (
-        "3 submissions have a leaderboard score: -0.0889 against cv (median), moving by +0.0667 a submission "
-        "(Theil-Sen, chance 0.33), rank correlation 1.00 (Spearman)"
+        "3 submissions have a leaderboard score: -0.0889 against cv (median), trend +0.0667 per submission "
+        "(Theil-Sen, p = 0.33), rank correlation 1.00 (Spearman)"
     )
 
 
@@ -82,9 +82,9 @@ def test_it_warns_where_cross_validation_and_leaderboard_part_ways(kit: Kit, wor
     blend(workspace, ["c"], name="again")
     for number, value in (("1", "0.2"), ("2", "0.3"), ("3", "0.4"), ("4", "0.4")):
         err = kit("board", "score", number, value)[2]
-    assert "warning: W18 cross-validation and leaderboard part ways: the leaderboard is worse" in err
-    assert "the leaderboard ranks against cross-validation, correlation -1.00" in err
-    assert "  check: a split that is none of the test set's" in err
+    assert "warning: W18 cross-validation and leaderboard disagree: the leaderboard is worse" in err
+    assert "leaderboard and cross-validation rank submissions differently, correlation -1.00" in err
+    assert "  check: folds that do not resemble the train/test split" in err
 
 
 def test_what_is_worth_a_submission_is_on_stdout(kit: Kit, workspace: Workspace) -> None:
@@ -95,14 +95,14 @@ def test_what_is_worth_a_submission_is_on_stdout(kit: Kit, workspace: Workspace)
     assert (
         "1  a     1.0000               better by 0.3333 than 3, differs from 3, the nearest, by 50.00%" in out
     )
-    assert "not 2 b: as good as 3: they differ by 0.00%" in err
+    assert "not recommended: 2 b: as good as 3, and differs from it by 0.00%" in err
     said = json.loads(kit("board", "--left", "2", "--json")[1])
     assert [one["entry"]["number"] for one in said["worth"]] == [1]
     assert [one["entry"]["number"] for one in said["others"]] == [2]
     assert (said["agreement"]["scored"], said["noise"]["test"][0]) == (1, 4)
     for number in ("1", "2"):
         kit("board", "score", number, "0.6")
-    assert "none of the submissions on the board is worth one" in kit("board", "--left", "2")[2]
+    assert "no submission on the board is recommended" in kit("board", "--left", "2")[2]
 
 
 def test_the_final_two_are_the_best_and_the_most_different_within_the_noise(
@@ -118,7 +118,7 @@ def test_the_final_two_are_the_best_and_the_most_different_within_the_noise(
     out, err = kit("board", "pick", "2")[1:]
     assert re.findall(r"^ +(\d) ", out, flags=re.MULTILINE) == ["1", "4"]
     assert "within the noise of 1" in out
-    assert "perhaps not sent yet: 4" in err
+    assert "perhaps not submitted yet, because no leaderboard score is recorded: 4" in err
 
 
 def test_undo_takes_the_last_one_back_unless_it_was_sent(kit: Kit, workspace: Workspace) -> None:
@@ -133,7 +133,7 @@ def test_undo_takes_the_last_one_back_unless_it_was_sent(kit: Kit, workspace: Wo
     kit("board", "score", "3", "0.5")
     status, _, err = kit("board", "undo")
     assert status == 2
-    assert "C22 submission 3 was sent, and stays on the board" in err
+    assert "C22 submission 3 has a leaderboard score and stays on the board" in err
     assert len(Board.read(workspace.submissions).entries) == 3
 
 
@@ -169,7 +169,7 @@ def test_diff_lists_the_rows_that_differ_by_class(
     }
     monkeypatch.setattr("kit.commands._leaderboard.MAX_LISTED_IDS", 1)
     out, err = kit("board", "diff", "2", "3")[1:]
-    assert (len(out.splitlines()), err.splitlines()[0]) == (2, "… and 1 more pairs; --json lists them all")
+    assert (len(out.splitlines()), err.splitlines()[0]) == (2, "… and 1 more pairs; --json lists all")
     assert kit("board", "diff", "2", "2")[1:] == ("", "0 of 4 rows differ, 0.0%; difference 0.0000\n")
     assert kit("board", "diff", "2", "9")[0] == 2
 
@@ -179,7 +179,7 @@ def test_other_metrics_submissions_are_shown_and_not_compared(kit: Kit, workspac
     (workspace.root / "config.json").write_text(json.dumps({**config, "metric": "log_loss"}))
     status, out, err = kit("board", "--left", "1")
     assert (status, len(out.splitlines())) == (0, 4)
-    assert err == "none of the submissions on the board is worth one of those left today\n"
+    assert err == "no submission on the board is recommended for today\n"
 
 
 @pytest.fixture
@@ -199,15 +199,15 @@ def test_a_score_of_other_rows_has_no_rank_and_says_so(kit: Kit, partial: Worksp
     assert lines[0][:6] == ["rank", "number", "name", "metric", "cv", "rows"]
     assert [line[:2] for line in lines[1:4]] == [["1", "1"], ["2", "2"], ["3", "3"]]
     assert lines[4][:5] == ["4", "partial", "accuracy", "1.0000", "6"]
-    assert "without a rank, because their scores are of other rows than the others': 4 (6 rows)" in err
+    assert "not ranked, because they were scored on different rows: 4 (6 rows)" in err
     said = json.loads(kit("board", "--json")[1])
     assert [(one["number"], one["rank"], one["rows"]) for one in said][-1] == (4, None, 6)
 
 
 def test_a_blend_of_fewer_rows_says_what_its_rank_is_among(kit: Kit, partial: Workspace) -> None:
     err = kit("blend", "d", "--name", "again")[2]
-    scored = "scored on 6 out-of-fold rows that all members cover; submission 5: 4 rows, format label, "
-    assert f"{scored}no rank on the board: 3 are scored on other rows, and do not compare" in err
+    scored = "scored on 6 out-of-fold rows that all members predict; submission 5: 4 rows, format label, "
+    assert f"{scored}not ranked on the board: 3 submissions were scored on other rows" in err
     assert "rank 2 on the board, without 2 scored on other rows" in kit("blend", "a", "--name", "whole")[2]
 
 
@@ -215,7 +215,7 @@ def test_a_score_of_other_rows_is_sent_never_and_picked_last_with_a_mark(
     kit: Kit, partial: Workspace
 ) -> None:
     assert json.loads(kit("board", "--left", "1", "--json")[1])["worth"][0]["entry"]["number"] == 1
-    why = "its score is of 6 other rows, and cannot be compared"
+    why = "not comparable: it was scored on 6 other rows"
     err = kit("board", "--left", "9")[2]
     assert f"not 4 partial: {why}" in err
     picked = json.loads(kit("board", "pick", "2", "--json")[1])

@@ -89,8 +89,8 @@ def test_a_dry_run_prints_what_a_run_would_be(
         (["train", "loss=arcface", "loss.margn=0.2"], 2, "did you mean 'margin'"),
         (["train", "epochs=many"], 2, "epochs: Input should be a valid integer"),
         (["train", "splitter=stratified_group_kfold"], 2, "data.group"),
-        (["train", "--folds", "0;1"], 2, "no list of numbers"),
-        (["train", "--folds", "7"], 2, "there are folds 0 to 1"),
+        (["train", "--folds", "0;1"], 2, "not a list of numbers"),
+        (["train", "--folds", "7"], 2, "the folds are 0 to 1"),
         (["train", "device=cuda:9"], 2, "C10"),
         (["tta", "--checkpoints", "runs/none"], 2, "C15"),
         (
@@ -167,7 +167,7 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(
     inside(competition)
     monkeypatch.setattr("kit.engine.step._apply_gradients", press)
     assert run(["train"]) == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "run the same command again" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

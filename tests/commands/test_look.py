@@ -21,7 +21,7 @@ def test_it_writes_the_picture_and_prints_its_path(
     assert run(["look", "augment", "augmenter=flips", "--rows", "2", "--variants", "3"]) == 0
     said = capsys.readouterr()
     assert said.out == "augment.png\n"
-    assert "2 rows, 3 variants each, by augmenter flips" in said.err
+    assert "2 rows, 3 variants each, augmenter flips" in said.err
     picture = cv2.imread("augment.png")
     assert picture is not None
     assert picture.shape[1] > 4 * 96
@@ -78,7 +78,7 @@ def test_the_learning_rates_are_drawn_and_their_peak_is_said(
     assert run(["look", "lr", 'scheduler={"name":"constant","warmup":0.5}', "epochs=4"]) == 0
     said = capsys.readouterr()
     assert said.out == "lr.png\n"
-    assert "4 epochs, 16 steps a fold\npeak 0.01 at step 8 (epoch 2.0), 0.01 at the end" in said.err
+    assert "4 epochs, 16 steps per fold\npeak 0.01 at step 8 (epoch 2.0), 0.01 at the end" in said.err
     assert cv2.imread("lr.png") is not None
 
 
@@ -98,7 +98,7 @@ def test_the_range_test_is_drawn_and_given_as_json(
     ("arguments", "words"),
     [
         (["--out", "lr.svg"], "does not end in .png"),
-        (["--find", "--from", "0.1", "--to", "0.01"], "is not above --from 0.1"),
+        (["--find", "--from", "0.1", "--to", "0.01"], "is not larger than --from 0.1"),
         (["scheduler=cosin"], "did you mean 'cosine'"),
     ],
 )

@@ -116,7 +116,9 @@ def test_one_plugin_is_shown_with_options_limits_and_source(kit: Kit) -> None:
     assert out.startswith("loss cutmix\n\nReplaces a box of each image by another image's")
     assert "  alpha: float = 1.0 (above 0)\n" in out
     assert '  base: loss = {"name": "cross_entropy"}\n' in out
-    assert "\n\nTakes: one label a row or any number of labels a row, where the plugins in it do too\n" in out
+    assert (
+        "\n\nTakes: one label per row or any number of labels per row, if the inner plugins do too\n" in out
+    )
     assert "\nSource: Yun et al. 2019" in out
     assert str(registry.BUILTIN_DIR / "loss" / "cutmix.py") in out
 
@@ -170,7 +172,7 @@ def test_types_are_written_as_a_user_writes_them() -> None:
         (["loss", "cutmx"], "no loss named 'cutmx'; did you mean 'cutmix'?"),
         (["new", "los", "x"], "no kind of plugin named 'los'; did you mean 'loss'?"),
         (["check", "nowhere.py"], "there is no file"),
-        (["check", "config.json"], "is no plugin's file"),
+        (["check", "config.json"], "is not a plugin file"),
     ],
 )
 def test_mistakes_are_usage_errors(arguments: list[str], words: str, kit: Kit) -> None:
@@ -248,23 +250,23 @@ def test_new_prints_both_files(kit: Kit, tmp_path: Path) -> None:
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     plugin, test = new_plugin(tmp_path, "loss", "my_loss")
     plugin.write_text("mine")
-    with pytest.raises(ConfigError, match="C23 there is already a loss 'my_loss'"):
+    with pytest.raises(ConfigError, match="C23 the name is already used by a loss 'my_loss'"):
         new_plugin(tmp_path, "loss", "my_loss")
     plugin.unlink()
-    with pytest.raises(ConfigError, match=r"test_my_loss\.py exists and is left as it is"):
+    with pytest.raises(ConfigError, match=r"test_my_loss\.py already exists and is not overwritten"):
         new_plugin(tmp_path, "loss", "my_loss")
     assert not plugin.exists()
     assert test.exists()
 
 
 def test_a_name_that_kit_has_is_taken(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="there is already a loss 'cutmix'"):
+    with pytest.raises(ConfigError, match="the name is already used by a loss 'cutmix'"):
         new_plugin(tmp_path, "loss", "cutmix")
 
 
 @pytest.mark.parametrize("name", ["MyLoss", "my-loss", "1st", "_mine", "class", "loss", "../x", "größe", ""])
 def test_a_name_must_be_a_modules(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot name a loss"):
+    with pytest.raises(ConfigError, match="is not a valid name for a loss"):
         new_plugin(tmp_path, "loss", name)
 
 

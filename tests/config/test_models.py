@@ -36,13 +36,13 @@ def test_an_empty_config_is_all_defaults() -> None:
 def test_an_unknown_key_is_told_with_its_line_and_the_nearest() -> None:
     error = wrong('{\n  "seed": 1,\n  "epoch": 3\n}')
     assert error.code == "C01"
-    assert str(error.cases[0]) == "epoch: no such key; did you mean 'epochs'? (line 3)"
+    assert str(error.cases[0]) == "epoch: unknown key; did you mean 'epochs'? (line 3)"
 
 
 def test_an_unknown_key_of_a_section_is_told_likewise() -> None:
     error = wrong('{\n  "data": {\n    "trian": "x.csv"\n  }\n}')
     assert error.code == "C02"
-    assert str(error.cases[0]) == "data.trian: no such key; did you mean 'train'? (line 3)"
+    assert str(error.cases[0]) == "data.trian: unknown key; did you mean 'train'? (line 3)"
 
 
 def test_a_wrong_type_is_told_with_its_line_and_value() -> None:
@@ -225,13 +225,13 @@ def test_a_stage_that_names_the_experiment_s_plugin_has_its_options() -> None:
 @pytest.mark.parametrize(
     ("assignment", "words"),
     [
-        ("stages.1.loss=focal", "stages is a list of 1, and has no item '1'"),
+        ("stages.1.loss=focal", "stages is a list of 1 items, and has no item '1'"),
         ("stages.first.loss=focal", "has no item 'first'"),
         ("epochs", "is not key=value"),
         ("=3", "is not key=value"),
         ("loss.=3", "is not key=value"),
         ("epoch=3", "did you mean 'epochs'"),
-        ("epochs.more=3", "has no parts to set"),
+        ("epochs.more=3", "has no keys to set"),
     ],
 )
 def test_an_override_that_cannot_be_is_refused(assignment: str, words: str) -> None:

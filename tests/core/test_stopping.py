@@ -65,9 +65,9 @@ def test_one_signal_stops_after_the_step_saves_and_the_same_command_goes_on(
     signalled(competition, 6, f"os.kill(os.getpid(), {int(number)})")
     assert run(["train", "--name", "r", "loss=signalled"]) == status
     said = capsys.readouterr().err
-    assert "stopping after this step; once more to stop at once" in said
+    assert "stopping after this step; repeat to stop immediately" in said
     assert "R05 stopped after fold 0 epoch 2, step 2, saved" in said
-    assert "the same command again, which goes on from there" in said
+    assert "run the same command again to resume" in said
     assert checkpoints.within(competition / "runs" / "r" / "fold-0") == [(1, 2)]
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
     assert run(["train", "--name", "r", "loss=signalled"]) == 0
@@ -82,7 +82,10 @@ def test_two_signals_stop_at_once(
     inside(competition)
     signalled(competition, 6, "[os.kill(os.getpid(), signal.SIGINT) for _ in range(2)]")
     assert run(["train", "--name", "r", "loss=signalled"]) == 130
-    assert "interrupted; the same command goes on from the last checkpoint" in capsys.readouterr().err
+    assert (
+        "interrupted; run the same command again to resume from the last checkpoint"
+        in capsys.readouterr().err
+    )
     assert checkpoints.within(competition / "runs" / "r" / "fold-0") == []
     assert run(["train", "--name", "r", "loss=signalled"]) == 0
 

@@ -73,7 +73,7 @@ def test_whole_numbers_are_written_as_floats_where_the_sample_has_them_so(tmp_pa
 def test_what_is_one_class_is_said(tmp_path: Path) -> None:
     drawn(tmp_path, ["0.0", "1.0"], ["0"])
     with pytest.warns(
-        KitWarning, match=r"W40 .* one class, as sample.csv spells them: '0.0' is '0', '1.0' is '1'"
+        KitWarning, match=r"W40 .* one class, spelled as in sample.csv: '0.0' is '0', '1.0' is '1'"
     ):
         table = train_table(tmp_path, PLAIN)
     assert table.classes == ("0", "1")
@@ -169,7 +169,7 @@ def test_another_spelling_than_the_right_one_is_an_error_whose_hint_mends_it(
 def test_a_leading_zero_beside_the_number_is_an_error_where_the_sample_shows_one(tmp_path: Path) -> None:
     drawn(tmp_path, ["1", "01", "2"], ["1"])
     error = train_error(tmp_path)
-    assert "'01' is not how sample.csv spells it; did you mean '1'?" in error.cases[0].detail
+    assert "'01' is spelled differently in sample.csv; did you mean '1'?" in error.cases[0].detail
 
 
 def test_a_class_list_that_has_both_spellings_means_two_classes(tmp_path: Path) -> None:

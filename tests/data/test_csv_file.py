@@ -138,7 +138,7 @@ def test_excels_separator_line_is_no_row(tmp_path: Path) -> None:
 def test_a_doubled_header_is_told_with_its_lines(tmp_path: Path) -> None:
     error = refused(tmp_path, 'id,label\n"id","label"\nx,a\nid,label\ny,b\n')
     assert error.code == "D72"
-    assert error.summary.endswith("has its header again on lines 2, 4")
+    assert error.summary.endswith("repeats its header on lines 2, 4")
     assert refused(tmp_path, "id\nid\nx\n").code == "D72"
     assert read(tmp_path, "name\nx\nname\n").rows == (("x",), ("name",))  # a class may have any name
 
@@ -149,7 +149,7 @@ def test_byte_order_marks_are_no_part_of_a_cell(tmp_path: Path) -> None:
     for second in (b"id,label\ny,b\n", b"y,b\n"):
         error = refused(tmp_path, mark + b"id,label\nx,a\n" + mark + second)
         assert error.code == "D72"
-        assert error.summary.endswith("is several files in one: row 3 begins with a byte-order mark")
+        assert error.summary.endswith("was joined from several files: row 3 begins with a byte-order mark")
 
 
 def test_nul_bytes_are_told_with_their_line(tmp_path: Path) -> None:
@@ -168,10 +168,10 @@ def test_lines_are_the_files_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "words"),
     [
-        ("id,id", "'id' is there 2 times"),
-        ("id, label", "' label' has blanks around it"),
-        ("id,label\u200b", "'label\\u200b' has blanks around it"),
-        ('id,"label\nx"', "has a line break: is a quote left open on line 1?"),
+        ("id,id", "'id' occurs 2 times"),
+        ("id, label", "' label' has surrounding blanks"),
+        ("id,label\u200b", "'label\\u200b' has surrounding blanks"),
+        ('id,"label\nx"', "has a line break: is a quote on line 1 not closed?"),
     ],
 )
 def test_double_and_padded_column_names_are_refused(tmp_path: Path, header: str, words: str) -> None:

@@ -27,7 +27,7 @@ def refused(folder: Path, content: bytes, encoding: str = "utf-8") -> DataError:
 @pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "cp1251", "utf-16"])
 def test_a_utf_8_table_beside_others_is_read_as_utf_8_and_said_so(encoding: str, tmp_path: Path) -> None:
     with pytest.warns(
-        KitWarning, match=f"W55 .*train.csv is UTF-8, data.encoding is {encoding}: read as UTF-8"
+        KitWarning, match=f"W55 .*train.csv is UTF-8, but data.encoding is {encoding}: kit reads it as UTF-8"
     ):
         assert [row[1] for row in read(tmp_path, TEXT.encode(), encoding).rows] == ["caf\u00e9", "na\u00efve"]
 
@@ -94,7 +94,7 @@ def test_text_of_another_script_is_shown_in_the_encodings_it_may_be_in(
     content = f"id,label\n1,{words}\n".encode(encoding)
     error = refused(tmp_path, content)
     assert encoding in error.summary
-    assert (error.code, error.hint[:17]) == ("D25", "the data.encoding")
+    assert (error.code, error.hint[:17]) == ("D25", "set data.encoding")
     assert {case.path: case.detail for case in error.cases}[f"data.encoding={encoding}"] == repr(f"1,{words}")
     assert read(tmp_path, content, encoding).rows == (("1", words),)
 
@@ -123,7 +123,7 @@ def test_one_damaged_character_among_good_ones_is_no_other_encoding(tmp_path: Pa
 
 def test_a_table_that_is_cut_within_a_character_is_not_whole(tmp_path: Path) -> None:
     error = refused(tmp_path, TEXT.encode("utf-16")[:-1], "utf-16")
-    assert (error.code, error.hint) == ("D25", "fetch the file again")
+    assert (error.code, error.hint) == ("D25", "download the file again")
 
 
 def test_a_submission_is_utf_8_before_it_is_anything_else(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_images_of_another_folder_are_found_by_their_own_pattern(tmp_path: Path)
 
 def test_an_id_of_both_tables_is_refused(tmp_path: Path) -> None:
     make(tmp_path, {"twice.csv": csv("id,label", "b,dog")})
-    with pytest.raises(DataError, match="D24 1 ids of .*twice.csv are ids of data.train too"):
+    with pytest.raises(DataError, match="D24 1 ids of .*twice.csv are also in data.train"):
         read(tmp_path, external_train="twice.csv")
 
 
@@ -104,7 +104,7 @@ def test_an_external_row_without_a_group_is_one_of_its_own(tmp_path: Path) -> No
 
 def test_forbidden_sources_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(
-        DataError, match=r"D63 3 rows of other sources may not be used \(data.external: forbidden\)"
+        DataError, match=r"D63 3 external rows are not allowed \(data.external: forbidden\)"
     ) as caught:
         read(tmp_path, external="forbidden")
     assert caught.value.exit_code == 3
@@ -112,7 +112,7 @@ def test_forbidden_sources_are_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_licences_that_are_not_listed_are_refused_and_others_pass(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="1 rows of other sources may not") as caught:
+    with pytest.raises(DataError, match="1 external rows are not") as caught:
         read(tmp_path, external=["CC-BY-*"])
     assert [case.path for case in caught.value.cases] == ["more"]
     (tmp_path / "free.csv").write_text(csv("id,label,license", "v,cat,cc by 4.0"))
@@ -141,7 +141,7 @@ def test_a_rule_is_a_list_of_patterns_of_licences(
 
 def test_nothing_but_other_sources_is_no_competition(tmp_path: Path) -> None:
     make(tmp_path, {"train.csv": csv("id,label,source", "a,cat,web", "b,dog,web")}, IMAGES)
-    with pytest.raises(DataError, match="D29 all rows are of other sources"):
+    with pytest.raises(DataError, match="D29 all rows are external"):
         train_table(tmp_path, DATA.model_copy(update={"source": "source"}))
 
 
@@ -277,7 +277,7 @@ def test_a_run_does_not_go_on_with_other_sources(workspace: Workspace) -> None:
 def test_a_refused_source_ends_the_command_with_3(workspace: Workspace, kit: Kit) -> None:
     status, _, said = kit("train", "--name", "r", *MORE_ROWS, "data.external=forbidden")
     assert status == 3
-    assert "D63 6 rows of other sources may not be used" in said
+    assert "D63 6 external rows are not allowed" in said
     assert not (workspace.runs / "r" / "fold-0").exists()
 
 
@@ -289,7 +289,7 @@ def test_check_lists_the_sources_and_warns_where_one_is_silent(workspace: Worksp
             finding = next(one for one in run_checks(space).findings if one.code == "K12")
         return finding.level, finding.summary
 
-    assert found() == ("note", "6 rows are of 1 other sources")
+    assert found() == ("note", "6 rows are from 1 external sources")
     file = workspace.root / "data/more.csv"
     file.write_text(file.read_text().replace("CC0", ""))
-    assert found() == ("warning", "6 rows are of 1 other sources, 1 of them without licence or origin")
+    assert found() == ("warning", "6 rows are from 1 external sources, 1 of them without licence or origin")

@@ -82,7 +82,7 @@ def test_other_seeds_give_other_folds() -> None:
 
 def test_a_splitter_that_tears_groups_is_refused_with_the_splitter_to_use() -> None:
     rows = table([0, 1] * 20, groups=[f"g{row // 5}" for row in range(40)])
-    with pytest.raises(DataError, match="'kfold' tears 8 of 8 groups") as caught:
+    with pytest.raises(DataError, match="'kfold' separates 8 of 8 groups") as caught:
         make_folds(rows, Kfold(folds=4), 0)
     assert caught.value.code == "D34"
     assert len(caught.value.cases) == 8
@@ -98,7 +98,10 @@ def test_groups_that_happen_to_be_whole_are_no_error() -> None:
 def test_identical_images_share_a_fold_and_are_listed(tmp_path: Path) -> None:
     contents = [bytes([row // 2]) * 10 for row in range(40)]  # r000 = r001, r002 = r003 ...
     rows = table([0] * 40, contents=contents, folder=tmp_path)
-    with pytest.warns(KitWarning, match=r"(?s)W01 40 training images are 20 files.*r000 = r001.*and 15 more"):
+    with pytest.warns(
+        KitWarning,
+        match=r"(?s)W01 40 training images are byte-for-byte copies of 20 files.*r000 = r001.*and 15 more",
+    ):
         folds = make_folds(rows, Kfold(), 0)
     assert (folds.numbers[::2] == folds.numbers[1::2]).all()
     assert folds.count == 5

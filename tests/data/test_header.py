@@ -77,7 +77,7 @@ def test_a_config_that_names_such_a_table_stops_too(
 
 def test_a_sample_without_a_header_is_refused_where_only_its_ids_are_read(tmp_path: Path) -> None:
     make(tmp_path, {"sample.csv": csv("t001,cat", "t002,cat")})
-    with pytest.raises(DataError, match="'t001' has the form of the ids below it, such as 't002'"):
+    with pytest.raises(DataError, match="'t001' looks like the ids below it, such as 't002'"):
         sample_frame(tmp_path, PLAIN)
 
 
@@ -110,4 +110,4 @@ def test_numbers_as_names_of_columns_are_a_row(name: str, tmp_path: Path) -> Non
     with pytest.raises(DataError, match=f"{name} has no header: its first line is a row") as caught:
         discover(tmp_path)
     assert caught.value.code == "D28"
-    assert [case.detail for case in caught.value.cases] == ["'0' is there 2 times"]
+    assert [case.detail for case in caught.value.cases] == ["'0' occurs 2 times"]

@@ -175,14 +175,15 @@ def test_commands_say_the_rule_and_the_score_of_the_written_decision(
     assert run(["blend", "runs/a@flip", "decision.min_labels=1"]) == 0
     said = capsys.readouterr().err
     assert (
-        "decision: labels of probability 0.5 or more, at least 1 a row (as decision in config.json or" in said
+        "decision: labels of probability 0.5 or more, at least 1 per row (set by decision in config.json or"
+        in said
     )
-    assert "the written decision, out of fold: macro_f1 0." in said
+    assert "out-of-fold score of the written decisions: macro_f1 0." in said
     assert "0 of 60 rows have no label" in said
     assert run(["tta", "--checkpoints", "runs/a", "--views", "flip"]) == 0
     said = capsys.readouterr().err
     assert "decision: labels of probability 0.5 or more, a row may have none (" in said
-    assert "training rows have no label; decision.min_labels changes it)" in said
+    assert "training rows have no label; decision.min_labels changes this)" in said
 
 
 def test_a_member_of_one_label_a_row_is_not_blended_with(trained: Path) -> None:
@@ -199,7 +200,7 @@ def test_a_member_of_one_label_a_row_is_not_blended_with(trained: Path) -> None:
     one.write(other / "oof.parquet")
     Predictions.read(file.with_name("flip") / "test.parquet").write(other / "test.parquet")
     with pytest.raises(
-        InvalidError, match="D42 b@one was trained for one label a row, the training table has any"
+        InvalidError, match="D42 b@one was trained for one label per row, but the training table has any"
     ):
         blend(Workspace.open(trained), ["runs/a@flip", "runs/b@one"])
 
@@ -215,10 +216,7 @@ def test_what_takes_one_label_a_row_is_refused_before_anything_is_read(
         status = run(["train", "--name", "r", "loss=label_smoothing", "splitter=stratified_kfold", *more])
         said = capsys.readouterr().err
         assert status == 2
-        assert (
-            "C17 loss 'label_smoothing' and splitter 'stratified_kfold' do not take any number of labels"
-            in said
-        )
+        assert "which loss 'label_smoothing' and splitter 'stratified_kfold' do not support" in said
         assert "  loss: asymmetric, bce\n" in said
         assert "multilabel_stratified_kfold" in said
     assert not list((tmp_path / "space").glob("runs/r/*/*"))
@@ -242,7 +240,7 @@ def test_each_kind_that_sees_labels_is_asked(override: str, tmp_path: Path) -> N
         assert finish(work).guessing_loss == pytest.approx(np.log(2))
         return
     kind, name = override.split("=")
-    with pytest.raises(ConfigError, match=f"C17 {kind} '{name}' does not take any number of labels a row"):
+    with pytest.raises(ConfigError, match=f"which {kind} '{name}' does not support"):
         finish(work)
 
 
@@ -251,12 +249,12 @@ def test_a_blend_asks_its_ensembler_metric_and_format(trained: Path) -> None:
     (trained / "plugins" / "ensembler").mkdir(parents=True, exist_ok=True)
     own = "class Own(Ensembler):\n    def blend(self, members):\n        return members[0]\n"
     (trained / "plugins" / "ensembler" / "own.py").write_text(f"from kit.kinds import Ensembler\n\n\n{own}")
-    with pytest.raises(ConfigError, match="C17 ensembler 'own' does not take any number of labels a row"):
+    with pytest.raises(ConfigError, match="which ensembler 'own' does not support"):
         blend(space, ["runs/a@flip"], "own")
     config = json.loads((trained / "config.json").read_text())
     label = Workspace.find(trained, ["format=label"])
     assert config.get("format") is None
-    with pytest.raises(ConfigError, match="C17 format 'label' does not take"):
+    with pytest.raises(ConfigError, match="which format 'label' does not support"):
         blend(label, ["runs/a@flip"])
 
 
@@ -276,7 +274,7 @@ def test_a_test_row_without_an_image_gets_each_label_s_share(trained: Path, tmp_
     name = sorted(root.glob("data/images/*.png"))[-1]
     name.write_bytes(b"")
     space = Workspace.find(root, ["data.bad_test=prior"])
-    with pytest.warns(KitWarning, match="1 of 12 test images cannot be used"):
+    with pytest.warns(KitWarning, match="1 of 12 test images are unusable"):
         tta(space, ["runs/a"], "plain")
     made = Predictions.read(root / "runs" / "a" / "predictions" / "plain" / "test.parquet").mean()
     table = train_table(root, space.competition.data)
@@ -293,7 +291,7 @@ def test_a_soup_and_a_foreign_submission_know_of_several_labels(trained: Path, t
     (root / "mine.csv").write_text("\n".join(lines) + "\n")
     found = check_submission(Workspace.open(root), root / "mine.csv")
     assert [(fault.line, fault.detail) for fault in found.faults] == [
-        (3, "'blobb' is no class; did you mean 'blob'?"),
+        (3, "'blobb' is not a class; did you mean 'blob'?"),
         (4, "'ring' is there twice"),
     ]
 
@@ -301,9 +299,7 @@ def test_a_soup_and_a_foreign_submission_know_of_several_labels(trained: Path, t
 def test_a_stage_is_asked_for_its_labels_too(tmp_path: Path) -> None:
     root = draw_several(tmp_path / "space")
     given = ['stages=[{"epochs":1},{"loss":"focal","sampler":"balanced"}]']
-    with pytest.raises(
-        ConfigError, match="C17 loss 'focal' and sampler 'balanced' do not take any number of labels"
-    ):
+    with pytest.raises(ConfigError, match="which loss 'focal' and sampler 'balanced' do not support"):
         dry_run(Workspace.find(root, given), "r")
 
 

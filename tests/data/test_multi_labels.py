@@ -67,7 +67,7 @@ def test_a_label_outside_the_classes_is_refused_with_the_nearest(tmp_path: Path)
     root = space(tmp_path, "b,dog cta", "a,cat", **{"c.csv": csv("name", "cat", "dog")})
     error = train_error(root, PLAIN.model_copy(update={"label_separator": " ", "classes": "c.csv"}))
     assert (error.code, error.exit_code) == ("D32", 3)
-    assert str(error.cases[0]) == "b: label 'cta' is no class; did you mean 'cat'?"
+    assert str(error.cases[0]) == "b: label 'cta' is not a class; did you mean 'cat'?"
 
 
 def test_a_label_twice_in_a_cell_is_refused_with_its_row(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_classes_that_the_separator_takes_apart_are_refused(tmp_path: Path) -> N
 
 def test_factors_of_a_label_are_for_one_label_a_row(tmp_path: Path) -> None:
     data = PLAIN.model_copy(update={"label_separator": " ", "label_factors": ("label",)})
-    assert "data.label_factors takes one label a row" in str(train_error(space(tmp_path), data))
+    assert "data.label_factors needs one label per row" in str(train_error(space(tmp_path), data))
 
 
 def test_images_that_are_the_same_and_have_other_labels_are_listed(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_classes_that_are_no_columns_are_named(tmp_path: Path) -> None:
         "C07",
         ["dgo: no such column; did you mean 'dog'?"],
     )
-    assert "nothing names the classes" in str(
+    assert "the classes are unknown" in str(
         train_error(root, data.model_copy(update={"classes": None, "sample": None}))
     )
 
@@ -144,4 +144,4 @@ def test_a_column_a_class_and_labels_that_are_made_do_not_go_together(tmp_path: 
     root, data = columned(tmp_path, "b,1,0", "a,1,1", label_separator=" ", rename={"cat": "felis"})
     error = train_error(root, data)
     assert (error.code, error.exit_code) == ("C07", 2)
-    assert "not made by data.label_separator, data.rename" in str(error)
+    assert "data.label_separator, data.rename has no effect" in str(error)

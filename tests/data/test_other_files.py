@@ -64,10 +64,10 @@ def refused(folder: Path, content: bytes) -> DataError:
     ("content", "what"),
     [
         (zipped("a.csv", "b.csv"), "a zip archive (of a.csv, b.csv)"),
-        (zipped("a.csv")[:60], "a zip archive that is not whole"),
+        (zipped("a.csv")[:60], "an incomplete zip archive"),
         (zipped(), "an empty zip archive"),
         (zipped("[Content_Types].xml", "xl/workbook.xml"), "an Excel workbook (.xlsx)"),
-        (zipped("[Content_Types].xml", "xl/workbook.xml")[:90], "an Excel workbook that is not whole"),
+        (zipped("[Content_Types].xml", "xl/workbook.xml")[:90], "an incomplete Excel workbook"),
         (zipped("mimetype", "content.xml"), "a spreadsheet (OpenDocument or Numbers)"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "an Excel workbook (.xls)"),
         (gzip.compress(CSV), "a gzip file"),
@@ -87,8 +87,8 @@ def refused(folder: Path, content: bytes) -> DataError:
         (b'\xef\xbb\xbf<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "XML"),
         (b'{"code":403,"message":"Forbidden"}', "JSON"),
         (json.dumps([{"id": "x"}], indent=2).encode(), "JSON"),
-        (b'{"id": "x"}\n{"id": "y"}\n', "JSON (a value a line)"),
-        (b'[{"id": "x", "la', "JSON that is not whole"),
+        (b'{"id": "x"}\n{"id": "y"}\n', "JSON (one value per line)"),
+        (b'[{"id": "x", "la', "incomplete JSON"),
     ],
     ids=in_words,
 )

@@ -162,7 +162,7 @@ def test_a_file_of_a_newer_schema_says_so(predictions: Predictions, tmp_path: Pa
     predictions.write(tmp_path / "oof.parquet")
     table = parquet.read_table(tmp_path / "oof.parquet")
     parquet.write_table(table.replace_schema_metadata({b"kit": b'{"schema": 99}'}), tmp_path / "oof.parquet")
-    with pytest.raises(InvalidError, match="has schema 99, this kit reads up to 1"):
+    with pytest.raises(InvalidError, match="has schema 99, and this version of kit reads up to 1"):
         Predictions.read(tmp_path / "oof.parquet")
 
 
@@ -177,7 +177,7 @@ def test_an_id_with_two_rows_of_one_fold_is_refused() -> None:
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(InvalidError, match=r"do not fit probabilities of shape \(1, 3\)"):
+    with pytest.raises(InvalidError, match=r"do not match probabilities of shape \(1, 3\)"):
         made(["a"], [[0.2, 0.3, 0.5]]).check()
 
 
@@ -194,12 +194,12 @@ def test_rows_are_found_by_id(predictions: Predictions) -> None:
 
 
 def test_missing_and_extra_ids_are_counted_and_named(predictions: Predictions) -> None:
-    with pytest.raises(InvalidError, match="of 2 ids 1 have no prediction, and 2 predictions") as caught:
+    with pytest.raises(InvalidError, match="1 of 2 ids have no prediction, and 2 predictions") as caught:
         predictions.align(["007", "x"])
     assert [str(case) for case in caught.value.cases] == [
         "x: is missing",
-        "1e5: is not asked for",
-        "NA: is not asked for",
+        "1e5: is not needed",
+        "NA: is not needed",
     ]
     assert caught.value.code == "D41"
 
@@ -213,12 +213,12 @@ def test_five_examples_of_each_are_kept() -> None:
 
 def test_extra_ids_may_be_allowed_but_missing_ones_not(predictions: Predictions) -> None:
     assert predictions.align(["1e5"], allow_extra=True).tolist() == [[1, 0]]
-    with pytest.raises(InvalidError, match="of 1 ids 1 have no prediction, and 0 predictions"):
+    with pytest.raises(InvalidError, match="1 of 1 ids have no prediction, and 0 predictions"):
         predictions.align(["x"], allow_extra=True)
 
 
 def test_rows_of_several_folds_are_not_aligned() -> None:
-    with pytest.raises(InvalidError, match="join their folds"):
+    with pytest.raises(InvalidError, match="average their folds"):
         made(["a", "a"], [[1, 0], [1, 0]], [0, 1]).align(["a"])
 
 
@@ -238,7 +238,7 @@ def test_rows_of_several_labels_need_not_sum_to_one_and_say_so_when_read(tmp_pat
     assert read.multi_label
     np.testing.assert_allclose(read.mean().probabilities, [[0.5, 0.5], [0, 0]])
     assert read.mean().multi_label
-    with pytest.raises(InvalidError, match="D40 3 of 3 rows are no probabilities"):
+    with pytest.raises(InvalidError, match="D40 3 of 3 rows are not probabilities"):
         replace(several, multi_label=False).check()
 
 

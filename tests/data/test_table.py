@@ -200,7 +200,7 @@ def test_the_class_file_decides_before_the_sample(tmp_path: Path) -> None:
 
 
 def test_a_label_outside_the_classes_is_refused_with_the_nearest(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="label 'appel' is no class; did you mean 'apple'") as caught:
+    with pytest.raises(DataError, match="label 'appel' is not a class; did you mean 'apple'") as caught:
         classes_of(tmp_path, ["apple", "pear", "appel"], sample_csv=csv("id,apple,pear", "t,0,1"))
     assert caught.value.code == "D32"
 

@@ -16,7 +16,7 @@ def test_a_missing_image_is_told_with_what_was_tried_and_what_is_there(tmp_path:
     make(tmp_path, FILES, ["images/a.jpg", "images/b.heic"])
     error = train_error(tmp_path)
     assert (error.code, error.exit_code) == ("D02", 3)
-    assert f"no image for id 'b' (looked for b.jpg, b.jpeg … in {tmp_path}/images)" in error.summary
+    assert f"no image for id 'b' (tried b.jpg, b.jpeg … in {tmp_path}/images)" in error.summary
     assert ".jpg (1)" in error.hint
     assert ".heic (1)" in error.hint
 
@@ -129,7 +129,7 @@ def test_double_ids_are_told_with_their_rows(tmp_path: Path) -> None:
     )
     error = train_error(tmp_path)
     assert error.code == "D24"
-    assert "id 'a' is on rows 2, 4" in str(error)
+    assert "id 'a' occurs in rows 2, 4" in str(error)
     for read in (lambda: test_table(tmp_path, PLAIN, ()), lambda: sample_frame(tmp_path, PLAIN)):
         with pytest.raises(DataError) as caught:
             read()

@@ -40,7 +40,7 @@ def test_a_fraction_of_the_gpu_s_memory_is_a_line_in_the_log(
         torch.cuda.set_per_process_memory_fraction(1.0)
     said = capsys.readouterr().err
     assert "R02 out of memory (" in said
-    assert "at a time, from which batch norm takes its statistics now, the batch stays 128" in said
+    assert "at a time, which batch norm now uses for its statistics, the batch stays 128" in said
 
 
 def test_the_peak_is_foretold_within_five_percent(

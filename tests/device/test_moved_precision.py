@@ -66,7 +66,7 @@ def told(caught: list[warnings.WarningMessage]) -> list[str]:
 
 def test_a_run_of_auto_predicts_in_the_dtype_of_the_device_and_says_so_once(moved: Path) -> None:
     with pytest.warns(
-        KitWarning, match="W61 run r began in bfloat16; predicting on cpu is in float32"
+        KitWarning, match="W61 run r was started with bfloat16; predicting on cpu uses float32"
     ) as caught:
         tta(moved, ["runs/r"], "hflip")
     assert len(set(told(list(caught)))) == 1
@@ -92,7 +92,7 @@ def test_a_run_resumes_in_the_dtype_of_the_device(tmp_path: Path, bfloat16_units
     bfloat16_units(True)
     train(root, name="r", folds=[0])
     bfloat16_units(False)
-    with pytest.warns(KitWarning, match="W61 run r began in bfloat16; training on cpu is in float32"):
+    with pytest.warns(KitWarning, match="W61 run r was started with bfloat16; training on cpu uses float32"):
         train(root, name="r")
     assert checkpoints.load(newest(root, fold=1)).about["config"]["precision"] == "float32"
 
@@ -145,7 +145,9 @@ def test_a_bundle_predicts_in_the_dtype_of_its_device(moved: Path, tmp_path: Pat
         tta(moved, ["runs/r"])
     bundle(moved, ["runs/r"], tmp_path / "bundle")
     given = PredictionInput(moved / "data/images", moved / "data/sample_submission.csv")
-    with pytest.warns(KitWarning, match="W61 run r began in bfloat16; predicting on cpu is in float32"):
+    with pytest.warns(
+        KitWarning, match="W61 run r was started with bfloat16; predicting on cpu uses float32"
+    ):
         predict_bundle(tmp_path / "bundle", given, tmp_path / "out.csv", tmp_path / "work")
 
 

@@ -235,7 +235,7 @@ def test_memory_that_ends_in_one_rank_is_a_line_and_smaller_parts_in_all(
     said = "R02 out of memory (rank 1, forward, epoch 1, step 1) with 4 images at a time"
     assert said in first.err
     assert first.err.count("R02 out of memory") == 2  # once a fold: the next steps are small from the start
-    assert "going on with 2 at a time, the batch stays 8" in first.err
+    assert "continuing with 2 at a time, the batch stays 8" in first.err
     assert_close(undisturbed, "faulty", "r", space)
 
 
@@ -282,7 +282,7 @@ def test_a_rank_that_dies_ends_the_other_at_once_and_the_same_command_goes_on(
     assert time.monotonic() - begun < 50
     assert (first.status, second.status) == (1, 9)
     assert "error: R13 one of the 2 ranks has ended or does not answer" in first.err
-    assert "the same command again, which goes on from the last checkpoint" in first.err
+    assert "run the same command again to resume from the last checkpoint" in first.err
     train(space, command[3:], name="r")
     assert_close(undisturbed, "faulty", "r", space)
 
@@ -290,7 +290,7 @@ def test_a_rank_that_dies_ends_the_other_at_once_and_the_same_command_goes_on(
 def test_what_ends_one_rank_is_told_by_the_other(space: Path) -> None:
     first, second = ranked(space, "train", "--name", "r", *FAULTY, "loss.what=raise")
     assert (first.status, second.status) == (1, 1)
-    assert "R13 one of the 2 ranks has ended or does not answer: rank 1: ValueError of no use" in first.err
+    assert "R13 one of the 2 ranks has ended or does not respond: rank 1: ValueError of no use" in first.err
 
 
 def test_what_stops_the_first_rank_before_training_is_said_once(space: Path) -> None:
@@ -305,7 +305,7 @@ def test_what_stops_the_first_rank_before_training_is_said_once(space: Path) -> 
     ("overrides", "said"),
     [
         (("loss=contrastive",), "C35 loss 'contrastive' compares the rows of a batch"),
-        (("batch_size=3",), "C35 a batch of 3 has not two rows for each of 2 ranks"),
+        (("batch_size=3",), "C35 a batch of 3 has fewer than two rows for each of 2 ranks"),
         (("sync_batch_norm=true",), "C35 sync_batch_norm needs GPUs"),
     ],
 )
@@ -366,7 +366,7 @@ def test_other_commands_are_not_for_torchrun(
 ) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
     assert run(["board"]) == 2
-    assert "torchrun is for kit train; kit board is one process" in capsys.readouterr().err
+    assert "kit board runs in one process: torchrun supports only kit train" in capsys.readouterr().err
 
 
 def test_devices_beside_another_number_of_ranks_is_refused(
@@ -375,7 +375,7 @@ def test_devices_beside_another_number_of_ranks_is_refused(
     monkeypatch.chdir(space)
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert run(["train", "--devices", "3"]) == 2
-    assert "--devices 3, and there are 2 ranks: leave --devices out" in capsys.readouterr().err
+    assert "--devices 3 does not match the 2 ranks: omit --devices" in capsys.readouterr().err
 
 
 def test_synchronised_batch_norm_keeps_its_weights_and_is_for_gpus() -> None:

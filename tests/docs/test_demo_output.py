@@ -40,15 +40,15 @@ def shown_in_tutorial() -> list[str]:
 
 # Endings and lines that the scores choose; each is written as kit prints it.
 VERDICTS = (
-    "is not shown: the interval includes 0",
-    "is a loss: the interval is below 0",
-    "is shown: the interval is above 0",
-    "has no interval: too few draws have a score",
-    "not shown to be a gain",
+    "is not significant: the interval includes 0",
+    "is a significant loss: the interval is below 0",
+    "is significant: the interval is above 0",
+    "has no interval: too few bootstrap draws have a score",
+    "not significant",
     "a gain",
     "a loss",
 )
-SCORES_DECIDE = ("the simpler choice: ", "over MEMBER, the best on all rows: GAIN")
+SCORES_DECIDE = ("simpler choice: ", "over MEMBER, the best member on all rows: GAIN")
 
 
 def shapes(lines: Iterable[str]) -> set[str]:

@@ -238,7 +238,7 @@ def test_a_loader_process_that_dies_is_an_error_and_not_a_hang(cache: Cache) -> 
     batches = train(cache, augmenter=_Failing(fault="dies"), workers=1)
     with pytest.raises(RunError, match="a loader process ended") as caught:
         list(batches.epoch(0))
-    assert caught.value.hint == "look at that image; workers=0 loads in this process"
+    assert caught.value.hint == "check that image; workers=0 loads images in this process"
     batches.close()
 
 
@@ -276,7 +276,7 @@ def test_a_sampler_with_epochs_of_different_lengths_is_refused(cache: Cache) -> 
             return np.zeros(int(rng.integers(1, 1000)), np.int64)
 
     batches = train(cache, sampler=Growing())
-    with pytest.raises(PluginError, match="sampler 'growing' gives epochs of different lengths"):
+    with pytest.raises(PluginError, match="sampler 'growing' returns epochs of different lengths"):
         list(batches.epoch(1))
 
 

@@ -43,7 +43,7 @@ def test_the_image_is_named(cache: Cache, monkeypatch: pytest.MonkeyPatch, fault
     plan = [[(0, row, 0) for row in range(start, start + 4)] for start in range(0, 20, 4)]
     with pytest.raises(RunError, match=r"R03 a loader process ended or hung .* at \S*/13\.png\n") as caught:
         list(loader.load(plan))
-    assert "look at that image" in caught.value.hint
+    assert "check that image" in caught.value.hint
     assert no_children()
 
 

@@ -110,7 +110,7 @@ def test_training_validation_and_tta_go_on_and_say_so(
         "train: fold 0: R02 out of memory (forward, epoch 1, step 1) with 10 images at a time: weights"
         in said
     )
-    assert "going on with 5 at a time, the batch stays 10" in said
+    assert "continuing with 5 at a time, the batch stays 10" in said
     assert "fold 1: R02 out of memory (validate, row 1) with 10 images at a time" in said
     assert run(["tta", "--checkpoints", "runs/r", "--views", "hflip"]) == 0
     assert "tta: R02 out of memory (r@hflip oof, row 1) with 10 images at a time" in capsys.readouterr().err
@@ -132,7 +132,7 @@ def test_memory_that_ends_while_the_weights_move_costs_the_steps_since_the_last_
     assert run(["train", "--name", "r", "optimizer=short", "save_every_steps=1"]) == 0
     said = capsys.readouterr().err
     assert "R02 out of memory (optimizer, epoch 1, step 3): weights" in said
-    assert "going on from the checkpoint of epoch 0, step 2, a tensor at a time" in said
+    assert "resuming from the checkpoint of epoch 0, step 2, one tensor at a time" in said
     made = sys.modules[type(Optimizer.open("short", competition)).__module__].made  # type: ignore[attr-defined]
     assert made[:3] == [None, None, None]
     assert made[3] is False  # a tensor at a time, from the checkpoint on
@@ -145,7 +145,7 @@ def test_a_run_that_only_gives_nan_ends_with_the_ids_and_the_last_checkpoint(
     inside(competition)
     assert run(["train", "--name", "r", "optimizer.lr=1e30", "save_every_steps=1"]) == 1
     said = capsys.readouterr().err
-    assert "R01, the step is left out" in said
+    assert "R01, step skipped" in said
     assert "the last good checkpoint is" in said
     assert "as were the 4 steps before it" in said
     assert "in the last of these steps" in said
@@ -181,6 +181,6 @@ def test_a_real_limit_of_the_address_space_is_a_line_in_the_log(tmp_path: Path) 
     assert done.returncode == 0, done.stderr
     assert "R02 out of memory (" in done.stderr
     assert re.search(
-        r"going on with \d+ at a time, from which batch norm takes its statistics now", done.stderr
+        r"continuing with \d+ at a time, which batch norm now uses for its statistics", done.stderr
     )
     assert (tmp_path / "runs" / "r" / "predictions" / "plain" / "oof.parquet").is_file()

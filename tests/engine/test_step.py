@@ -160,7 +160,7 @@ def test_batch_norm_s_buffers_count_the_failed_pass_no_time_and_the_message_says
     )  # two parts of each of six steps, the failed one not
     assert "(forward, epoch 1, step 1) with 10 images at a time: weights" in str(short)
     assert (
-        "going on with 5 at a time, from which batch norm takes its statistics now, the batch stays 10"
+        "continuing with 5 at a time, which batch norm now uses for its statistics, the batch stays 10"
         in str(short)
     )
     assert short.room.taken > 0
@@ -454,7 +454,7 @@ def test_memory_that_ends_beside_synchronised_batch_norm_ends_the_run() -> None:
     """Another rank waits within its forward pass for this one's statistics: none of them can begin the step again."""
     network = Tight(4)
     network.add_module("norm", nn.SyncBatchNorm(3))
-    with pytest.raises(RunError, match="with sync_batch_norm ranks cannot begin a step again") as caught:
+    with pytest.raises(RunError, match="with sync_batch_norm ranks cannot repeat a step") as caught:
         run(new(network))
     assert caught.value.code == "R02"
     assert caught.value.hint == "micro_batch_size=5 under another --name"

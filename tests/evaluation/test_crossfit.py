@@ -111,7 +111,7 @@ def test_too_few_rows_are_an_error(rows: int) -> None:
 
 
 def test_one_group_cannot_be_cut() -> None:
-    with pytest.raises(InvalidError, match="3 out-of-fold rows of 1 groups cannot be cut"):
+    with pytest.raises(InvalidError, match="3 out-of-fold rows of 1 groups are too few to split"):
         cross_fit(Marked(), marked(3), np.zeros(3, dtype=int), np.zeros(3, dtype=int), np.array(["p"] * 3))
 
 

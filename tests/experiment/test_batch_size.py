@@ -49,7 +49,7 @@ def test_an_optimizer_without_a_rate_is_refused(tmp_path: Path) -> None:
         '"""None."""\nfrom kit.kinds import Optimizer\n\n\nclass Rateless(Optimizer):\n    """No lr."""\n'
     )
     with pytest.raises(
-        ConfigError, match="C26 batch_size \"auto\" scales the learning rate, optimizer 'rateless'"
+        ConfigError, match="C26 batch_size \"auto\" scales the learning rate, but optimizer 'rateless'"
     ):
         scale_lr(Optimizer.open("rateless", tmp_path), 64)
 
@@ -104,7 +104,7 @@ def test_a_step_that_would_not_fit_is_made_smaller_before_it_is_begun(
     assert "at a time, the batch stays 100" in said
     limit(monkeypatch, 1000)
     assert run(["train", "--name", "s", "epochs=1", "--folds", "0"]) == 1
-    assert "R02 one image at a time takes" in capsys.readouterr().err
+    assert "R02 one image at a time needs" in capsys.readouterr().err
 
 
 Kit = Callable[..., tuple[int, str, str]]
@@ -116,7 +116,7 @@ def test_kit_memory_prints_draws_and_gives_numbers(
     assert run(["memory", "--batch-size", "8,16", "--out", "m.png"]) == 0
     said = capsys.readouterr().out
     assert said.startswith("small, float32 channels_last on cpu: ")
-    assert "largest that fits: " in said
+    assert "largest batch that fits: " in said
     assert (competition / "m.png").read_bytes().startswith(b"\x89PNG")
     assert run(["memory", "--batch-size", "8,16", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

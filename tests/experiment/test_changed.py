@@ -57,8 +57,8 @@ def other_helper(space: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "code", "named"),
     [
-        (other_label, "D60", "rows: changed since the run began"),
-        (one_row_less, "D60", "rows: changed since the run began"),
+        (other_label, "D60", "rows: changed since the run was started"),
+        (one_row_less, "D60", "rows: changed since the run was started"),
         (other_pixels, "D60", "images: changed since the run began"),
         (
             other_config,

@@ -67,8 +67,8 @@ def test_rows_that_are_missing_and_too_many_are_counted_and_named(tmp_path: Path
     assert misfit.summary == "1 of 3 rows of test.csv are not in sample.csv, and 2 of its 4 ids are no row"
     assert [str(case) for case in misfit.cases] == [
         "row 'te02' is not in the sample; did you mean 'te04'?",
-        "the sample's id 'te03' is no row",
-        "the sample's id 'te04' is no row",
+        "the sample's id 'te03' is not in the test table",
+        "the sample's id 'te04' is not in the test table",
     ]
     assert "=" not in misfit.hint
 
@@ -132,7 +132,7 @@ def test_the_commands_say_it_before_anything_is_trained(
     assert "W41 kit blend will stop: 12 of 12 rows" in said
     assert "row '060' is not in the sample; did you mean '060.png'?" in said
     assert "W42 kit blend will stop: the sample does not fit the 3 classes: C21" in said
-    assert "label 'blobb' is no class; did you mean 'blob'?" in said
+    assert "label 'blobb' is not a class; did you mean 'blob'?" in said
     assert run(["check", "data.test=data/test.csv"]) == 3
     told = capsys.readouterr().out
     assert "K42 problem: 12 of 12 rows" in told
@@ -148,4 +148,4 @@ def test_a_sample_that_cannot_be_read_is_told_before_training(
     sample.write_text("\n".join([*lines, lines[-1].replace("blob", "ring")]) + "\n")
     inside(competition)
     assert run(["train", "--dry-run", "data.test=data/test.csv"]) == 0
-    assert "W42 the sample cannot be read, kit blend will stop: D24" in capsys.readouterr().err
+    assert "W42 the sample is unreadable, so kit blend will stop: D24" in capsys.readouterr().err

@@ -90,10 +90,10 @@ def test_the_rehearsal_shows_the_first_batch_of_every_stage(competition: Path) -
 @pytest.mark.parametrize(
     ("stages", "words"),
     [
-        ([{"epochs": 2}, {"epochs": 1}], "stages name 3 epochs, `epochs` is 2"),
-        ([{"epochs": 2}, {}], "stages name 2 epochs, `epochs` is 2"),
-        ([{}, {}], "only one may leave out its epochs"),
-        ([{"image_siz": 8}], "stages.0.image_siz: no such key; did you mean 'image_size'"),
+        ([{"epochs": 2}, {"epochs": 1}], "the stages have 3 epochs in total, but `epochs` is 2"),
+        ([{"epochs": 2}, {}], "the stages have 2 epochs in total, but `epochs` is 2"),
+        ([{}, {}], "only one stage may omit its epochs"),
+        ([{"image_siz": 8}], "stages.0.image_siz: unknown key; did you mean 'image_size'"),
         (
             [{"epochs": 1}, {"image_size": 4}],
             "stages.1.image_size: Input should be greater than or equal to 8",
@@ -117,7 +117,7 @@ def test_stages_that_do_not_fill_the_run_are_refused(
         ),
         ([{"loss": {"name": "focal", "gama": 1}}], "loss 'focal' has no option 'gama'; did you mean 'gamma'"),
         ([{"freeze": ["bakbone"]}], "no part 'bakbone'; did you mean 'backbone'"),
-        ([{"freeze": ["backbone", "head"]}], "stages.0.freeze leaves no part of the network that learns"),
+        ([{"freeze": ["backbone", "head"]}], "stages.0.freeze freezes all parts of the network"),
     ],
 )
 def test_a_stage_that_does_not_fit_the_run_is_refused_before_training(
@@ -131,7 +131,7 @@ def test_a_stage_that_does_not_fit_the_run_is_refused_before_training(
 def test_a_network_of_a_fixed_size_refuses_a_stage_of_another(competition: Path) -> None:
     backbone = '{"name": "timm", "arch": "vit_tiny_patch16_224", "img_size": 16}'
     with pytest.raises(
-        ConfigError, match=r"C09 stages.0: backbone 'timm' takes images of 16 px, image_size is 32"
+        ConfigError, match=r"C09 stages.0: backbone 'timm' needs images of 16 px, but image_size is 32"
     ):
         dry_run(with_stages(competition, [{"image_size": 32}], f"backbone={backbone}"), "r")
 

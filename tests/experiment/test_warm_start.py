@@ -59,10 +59,10 @@ def test_it_trains_resumes_and_is_another_run(inside: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("arguments", "code", "status"),
     [
-        (["--from", "runs/none"], "C25 start_from 'runs/none' is no run", 2),
+        (["--from", "runs/none"], "C25 start_from 'runs/none' is not a run", 2),
         (
             ["--from", "runs/a/fold-0"],
-            "C25 start_from 'runs/a/fold-0' is of fold 0, and fold 1 is to be trained",
+            "C25 start_from 'runs/a/fold-0' is fold 0, but fold 1 will be trained",
             2,
         ),
         (["--from", "runs/a/fold-0/0099", "--folds", "0"], "has no checkpoint of fold 0", 2),
@@ -114,7 +114,7 @@ def test_another_workspace_s_run_of_other_classes_gives_its_weights(inside: Path
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["start_from=runs/none"], "C25 start_from 'runs/none' is no run"),
+        (["start_from=runs/none"], "C25 start_from 'runs/none' is not a run"),
         (["start_from=runs/a", "split_seed=1"], "D61 runs/a was trained with other folds"),
         (["start_from=runs/a", "backbone.width=4"], "D53"),
         (["backbone.weights=runs/a"], "D61 backbone.weights"),

@@ -57,7 +57,9 @@ def test_a_run_that_surely_will_not_fit_is_not_begun(
     competition: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     room(monkeypatch, 10_000)
-    with pytest.raises(RunError, match=r"R06 disk full before the run ends: .*checkpoints .* 10 kB are free"):
+    with pytest.raises(
+        RunError, match=r"R06 the disk is too small for the run: .*checkpoints .* 10 kB are free"
+    ):
         train(competition, name="r")
     assert not (competition / "runs" / "r" / "fold-0").exists()
 
@@ -69,7 +71,7 @@ def test_a_run_that_may_not_fit_is_warned_of_and_begun(
     folder = competition / "runs" / "b" / "fold-0"
     weights = 2 * sum(file.stat().st_size for file in folder.glob("0001/*.safetensors"))
     room(monkeypatch, 2 * weights)  # of the three of a fold's, with their averages, these are enough for two
-    with pytest.warns(KitWarning, match=r"W20 the disk may be full .*checkpoints .*predictions"):
+    with pytest.warns(KitWarning, match=r"W20 the disk may be too small .*checkpoints .*predictions"):
         train(competition, ["image_size=12"], name="r")
 
 

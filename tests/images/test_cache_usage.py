@@ -158,7 +158,7 @@ def test_a_disk_with_hardly_any_room_is_warned_of(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda folder: shutil._ntuple_diskusage(100, 99, 1))  # type: ignore[attr-defined]
-    with pytest.warns(KitWarning, match="W19 the cache will take about"):
+    with pytest.warns(KitWarning, match="W19 the cache needs about"):
         fill(workspace, 20)
 
 

@@ -74,7 +74,7 @@ def test_floats_are_of_white_1_unless_another_is_declared() -> None:
 def test_a_declared_page_is_taken() -> None:
     first, second = (Image.fromarray(np.full((4, 4, 3), value, np.uint8)) for value in (10, 200))
     content = encoded(first, "TIFF", save_all=True, append_images=[second])
-    assert "data.page=0 takes the first" in refused(content).summary
+    assert "data.page=0 uses the first" in refused(content).summary
     assert decode(content, Data(page=0)).pixels.max() == 10
     assert decode(content, Data(page=1)).pixels.min() == 200
     assert refused(content, Data(page=2)).code == "D12"

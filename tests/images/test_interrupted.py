@@ -177,7 +177,7 @@ def test_what_is_appended_to_an_image_does_not_matter(kind: str) -> None:
 def test_the_tail_of_zeros_is_named() -> None:
     content = encoded(drawn(), "JPEG", quality=95)
     assert refused(content[:-2000] + bytes(2000)).summary == (
-        "truncated JPEG: its last 2,000 bytes are zero, as an interrupted copy leaves them"
+        "truncated JPEG: its last 2,000 bytes are zero, as after an interrupted copy"
     )
     content = encoded(drawn(), "PNG")
     assert "'IDAT' is wrong; its last 2,000 bytes are zero" in refused(content[:-2000] + bytes(2000)).summary

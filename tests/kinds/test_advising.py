@@ -126,7 +126,7 @@ def test_a_scorer_is_asked_for_by_its_option() -> None:
 
 def test_a_path_that_is_no_checkpoint_names_what_works(tmp_path: Path) -> None:
     space = Workspace.of(competition(tmp_path))
-    with pytest.raises(KitError, match="no run, fold or checkpoint") as caught:
+    with pytest.raises(KitError, match="not a run, fold or checkpoint") as caught:
         find_targets(space, "runs/none")
     assert faults(Text("made", caught.value.hint)) == []
 
@@ -134,7 +134,10 @@ def test_a_path_that_is_no_checkpoint_names_what_works(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rule", "advised"),
     [
-        (Rule(), "a lower --threshold, or --top 0.2 without --threshold, the surest of each class"),
+        (
+            Rule(),
+            "a lower --threshold, or --top 0.2 without --threshold",
+        ),
         (Rule(threshold=0.0, top=0.2, agree=True), "without --agree"),
         (Rule(threshold=0.0, top=0.2), "a larger --top"),
     ],

@@ -62,7 +62,9 @@ def test_an_empty_answer_is_allowed_if_a_training_row_has_no_label(tmp_path: Pat
     assert rule_of(some) == Decision(0.5, 0)
     assert rule_of(every) == Decision(0.5, 1)
     table = read_labelled_rows(some.root, some.competition.data)
-    text = "labels of probability 0.5 or more, a row may have none (1 of 4 training rows have no label; "
+    text = (
+        "labels with probability 0.5 or more, a row may have no label (1 of 4 training rows have no label; "
+    )
     assert explain_decision(some, table).startswith(text)
     asked = Workspace.find(some.root, ["decision.min_labels=2", "decision.threshold=0.3"])
     assert rule_of(asked) == Decision(0.3, 2)
@@ -93,7 +95,7 @@ def test_a_rule_for_one_label_a_row_has_no_effect_and_says_so(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("key", "text"),
     [
-        ("decision.thresold=0.3", "no such key; did you mean 'threshold'?"),
+        ("decision.thresold=0.3", "unknown key; did you mean 'threshold'?"),
         ("decision.threshold=2", "less than or equal to 1"),
         ("decision.min_labels=-1", "greater than or equal to 0"),
     ],
@@ -125,7 +127,7 @@ def test_scoring_given_to_kit_train_is_refused_before_anything_is_moved(
     competition(tmp_path, ("a b", "b"))
     with pytest.raises(ConfigError, match="C45") as caught:
         check_scoring(Workspace.find(tmp_path, overrides))
-    assert f"kit blend takes {now} for one submission" in caught.value.hint
+    assert f"kit blend accepts {now} for one submission" in caught.value.hint
     assert caught.value.hint.startswith(f"{was}, or change ")
     Workspace.find(tmp_path, now.split())  # what the hint names can be given
     other = tmp_path / "other.json"

@@ -78,7 +78,7 @@ def test_the_loss_names_the_head_and_a_conflicting_one_is_an_error() -> None:
 
 def test_a_network_of_fixed_input_refuses_another_size() -> None:
     spec = {"name": "timm", "arch": "vit_tiny_patch16_224"}
-    with pytest.raises(ConfigError, match=r"C09 .* takes images of 224 px, image_size is 32"):
+    with pytest.raises(ConfigError, match=r"C09 .* needs images of 224 px, but image_size is 32"):
         built(backbone=spec)
 
 

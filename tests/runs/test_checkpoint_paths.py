@@ -39,7 +39,7 @@ def test_the_newest_checkpoint_of_an_unfinished_fold_is_marked(space: Path) -> N
 
 def test_a_run_with_an_unfinished_fold_says_so(space: Path) -> None:
     train(space, name="b", folds=[1])
-    with pytest.warns(KitWarning, match="W13 b is not finished, and predicts without fold 0"):
+    with pytest.warns(KitWarning, match="W13 b is not finished, so kit predicts without fold 0"):
         assert found(space, "runs/b") == [("b", "", {1: "0002"})]
 
 

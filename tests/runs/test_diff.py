@@ -113,11 +113,11 @@ def test_the_command_tells_keys_scores_classes_and_time(workspace: Workspace, ki
     assert rows["loss.gamma"] == ["loss.gamma", "-", "1.5"]
     assert rows["macro_f1"][1] == f"{oof(workspace.root, 'a').metadata['scores']['macro_f1']:.4f}"
     assert "macro_f1 of other over a on 60 common rows: " in out
-    assert "rows told right, then" in out
+    assert "rows predicted correctly, then" in out
     shown = json.loads(kit("runs", "diff", "a", "other", "--json")[1])
     assert shown["config"]["seed"] == [0, 3]
     assert np.isfinite(shown["compared"]["gain"]["low"])
-    assert "nothing differs" in kit("runs", "diff", "a", "a")[1]
+    assert "no differences" in kit("runs", "diff", "a", "a")[1]
 
 
 def test_runs_are_sorted_the_best_first(workspace: Workspace, kit: Kit) -> None:

@@ -89,7 +89,7 @@ def test_a_runs_page_has_what_it_was_made_from(workspace: Workspace, kit: Kit) -
 def test_runs_are_listed_where_there_are_none(competition: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(competition)
     assert run(["runs", "ls"]) == 0
-    with pytest.raises(ConfigError, match="kit train makes one"):
+    with pytest.raises(ConfigError, match="kit train creates one"):
         resolve_run(Workspace.open(competition), "r")
 
 
@@ -130,7 +130,7 @@ def test_fresh_keeps_what_was_there_and_trains_anew(workspace: Workspace, kit: K
     for number in (1, 2):
         status, _, said = kit("train", "--name", "a", "--fresh", f"seed={number}")
         assert status == 0
-        assert f"runs/a begins anew; what was there is runs/a.replaced-{number}" in said
+        assert f"runs/a again; the old run is runs/a.replaced-{number}" in said
     kept = {file.name: file.read_bytes() for file in (workspace.runs / "a.replaced-1").rglob("*.parquet")}
     assert kept == before
     assert [one.run.name for one in all_records(workspace)] == ["a", "a.replaced-1", "a.replaced-2"]

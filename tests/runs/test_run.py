@@ -23,7 +23,7 @@ def oof(root: Path, run: str = "a") -> Predictions:
 
 def test_folds_without_a_manifest_are_not_taken_for_the_experiment_that_is_asked_for(space: Path) -> None:
     (space / "runs/a/manifest.json").unlink()
-    with pytest.raises(CheckpointError, match=r"D51 runs/a has folds, and no manifest.json"):
+    with pytest.raises(CheckpointError, match=r"D51 runs/a has folds but no manifest.json"):
         train(space, ["loss=cutmix"], name="a")
 
 

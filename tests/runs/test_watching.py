@@ -64,7 +64,7 @@ def test_it_ends_when_nobody_is_at_work_and_says_why(half: Run) -> None:
     (half.folder / "busy.json").write_text('{"pid": 77, "host": "h", "since": "then"}')
     seen = snapshot(half)
     assert seen.end == "gone"
-    assert seen.state.startswith("the process is gone: process 77 on h since then; stopped in fold 1")
+    assert seen.state.startswith("the process has ended: process 77 on h since then; stopped in fold 1")
     assert seen.seconds is None
     with FileLock(half.folder / ".lock"):
         assert snapshot(half).end == ""
@@ -161,7 +161,7 @@ def test_a_run_of_another_process_is_followed_until_it_is_killed(competition: Pa
     assert [line.split(": loss ")[0] for line in lines] == [
         f"fold 0 epoch {number}/500" for number in range(1, len(lines) + 1)
     ]
-    assert end.startswith(f"runs/r: the process is gone: process {train.pid} on ")
+    assert end.startswith(f"runs/r: the process has ended: process {train.pid} on ")
 
 
 def until(there: Callable[[], bool]) -> None:

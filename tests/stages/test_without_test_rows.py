@@ -77,7 +77,7 @@ def test_blend_scores_and_writes_no_file(practice: Path, capsys: Said) -> None:
     assert run(["blend", "a", "a@hflip"]) == 0
     said = capsys.readouterr()
     assert said.out == ""
-    assert "no file was written: data.sample is null" in said.err
+    assert "no file was written, because data.sample is null" in said.err
     assert run(["blend", "a", "a@hflip", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["cv"] == pytest.approx(made.cv)
     assert not (practice / "submissions").exists() or not list((practice / "submissions").glob("*.csv"))

@@ -41,7 +41,7 @@ class Processes(Executor):
         (), description="GPUs to use, as CUDA_VISIBLE_DEVICES names them; by default all that torch sees"
     )
     retries: int = Field(
-        2, ge=0, description="times that a job goes on from its checkpoint after its worker was killed"
+        2, ge=0, description="number of times a job resumes from its checkpoint after its worker was killed"
     )
 
     def map(self, function: Function, jobs: Sequence[Any], stop: Stop) -> JobEvents:

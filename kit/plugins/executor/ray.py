@@ -53,7 +53,9 @@ class Ray(Executor):
         None, ge=1, description="bytes a job, so that no node takes more than it holds"
     )
     retries: int = Field(
-        2, ge=0, description="times that a job goes on from its checkpoint after its worker or node was lost"
+        2,
+        ge=0,
+        description="number of times a job resumes from its checkpoint after its worker or node was lost",
     )
 
     def map(self, function: Function, jobs: Sequence[Any], stop: Stop) -> JobEvents:

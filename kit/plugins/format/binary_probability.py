@@ -19,7 +19,7 @@ class BinaryProbability(Format):
 
     Raises ConfigError where `positive` is no class.
 
-    Source: such as the sample submission of Dogs vs. Cats Redux, `id,label` with 0.5 in each cell.
+    Source: such as sample submission of Dogs vs. Cats Redux, `id,label` with 0.5 in each cell.
     """
 
     positive: str | None = Field(

@@ -22,9 +22,13 @@ class Asymmetric(Binary):
     timm.loss.AsymmetricLossMultiLabel.
     """
 
-    gamma_neg: float = Field(4.0, ge=0, le=20, description="how little a no that is told right counts")
-    gamma_pos: float = Field(0.0, ge=0, le=20, description="how little a yes that is told right counts")
-    clip: float = Field(0.05, ge=0, lt=1, description="m, noes of less probability cost nothing")
+    gamma_neg: float = Field(
+        4.0, ge=0, le=20, description="focusing exponent of correctly predicted negatives"
+    )
+    gamma_pos: float = Field(
+        0.0, ge=0, le=20, description="focusing exponent of correctly predicted positives"
+    )
+    clip: float = Field(0.05, ge=0, lt=1, description="m, negatives with a lower probability have no loss")
 
     def costs(self, outputs: Tensor, targets: Tensor) -> Tensor:
         from torch.nn import functional

@@ -24,7 +24,7 @@ class Pairs(Reranker):
     """
 
     model: str = Field("", description="the file of kit pairs, such as runs/r/pairs/plain.json")
-    top_k: int = Field(50, ge=1, description="how many of the nearest are judged")
+    top_k: int = Field(50, ge=1, description="number of nearest images to classify")
 
     home: Path | None = bound_field(None)
     fold: int | None = bound_field(None)

@@ -43,18 +43,18 @@ def _check_classes(members: Sequence[Member], table: Table) -> None:
     first, wanted = lists[1]
     for name, classes in lists:
         if classes != wanted:
-            how = "are not in one order" if sorted(classes) == sorted(wanted) else "differ"
+            how = "are in a different order" if sorted(classes) == sorted(wanted) else "differ"
             raise InvalidError(
                 f"the classes of {first} and of {name} {how}",
                 code="D42",
                 cases=[Case(_list_classes(wanted), first), Case(_list_classes(classes), name)],
-                hint="members of one class list; kit orders no columns anew by guess",
+                hint="use members with the same class list; kit never reorders columns by guessing",
             )
 
 
 def _list_classes(classes: Sequence[str]) -> str:
     """The classes, the first of them where they are many."""
-    more = f", … ({len(classes)} in all)" if len(classes) > MAX_LISTED_CLASSES else ""
+    more = f", … ({len(classes)} in total)" if len(classes) > MAX_LISTED_CLASSES else ""
     return ", ".join(classes[:MAX_LISTED_CLASSES]) + more
 
 
@@ -64,9 +64,9 @@ def _check_labels(members: Sequence[Member], table: Table) -> None:
             if made.multi_label != table.is_multi_label:
                 said, has = (MEANING[kind] for kind in (label_kind(made.multi_label), table.label_kind))
                 raise InvalidError(
-                    f"{member} was trained for {said}, the training table has {has}",
+                    f"{member} was trained for {said}, but the training table has {has}",
                     code="D42",
-                    hint="data.label_separator as it was, or train again under another --name",
+                    hint="restore data.label_separator, or train again under another --name",
                 )
 
 
@@ -100,7 +100,7 @@ def _check_held_out(member: Member) -> None:
     _check_fingerprint(member)
     at = {name: row for row, name in enumerate(member.folds.ids.tolist())}
     leaks = [
-        Case(f"predicted by fold {fold}, which did not hold it out", id=name, code="D43")
+        Case(f"predicted by fold {fold}, which did not hold out this row", id=name, code="D43")
         for name, fold in zip(member.oof.ids.tolist(), member.oof.folds.tolist(), strict=True)
         if name not in at or fold < 0 or fold not in member.folds.numbers[at[name]]
     ]
@@ -110,7 +110,7 @@ def _check_held_out(member: Member) -> None:
             "trained on them",
             code="D43",
             cases=leaks,
-            hint=f"{_again(member)} predicts them anew",
+            hint=f"{_again(member)} predicts them again",
         )
 
 
@@ -118,9 +118,9 @@ def _check_fingerprint(member: Member) -> None:
     mark = member.oof.metadata.get("folds")
     if mark is not None and mark != member.folds.fingerprint():
         raise InvalidError(
-            f"runs/{member.run}/folds.csv is not what {member} was predicted with",
+            f"runs/{member.run}/folds.csv was changed after {member} was predicted",
             code="D43",
-            hint=f"put it back, or train {member.run} again under another --name",
+            hint=f"restore it, or train {member.run} again under another --name",
         )
 
 
@@ -128,7 +128,7 @@ def _check_checkpoints(member: Member) -> None:
     """Out-of-fold and test predictions of a fold come from the same checkpoint."""
     oof, test = (_checkpoints(made) for made in (member.oof, member.test))
     cases = [
-        Case(f"fold {fold}: {oof[fold]} out of fold, {test[fold]} on the test rows")
+        Case(f"fold {fold}: {oof[fold]} for out-of-fold rows, {test[fold]} for test rows")
         for fold in sorted(oof.keys() & test.keys())
         if oof[fold] != test[fold]
     ]
@@ -159,8 +159,8 @@ def _check_groups(member: Member, ids: np.ndarray, groups: np.ndarray) -> None:
     torn = {group: numbers for (group, _), numbers in folds.items() if len(numbers) > 1}
     if torn:
         raise InvalidError(
-            f"{member}: folds tear {len(torn)} of {len(set(known.values()))} groups (data.group)",
+            f"{member}: folds separate {len(torn)} of {len(set(known.values()))} groups (data.group)",
             code="D43",
             cases=[Case(f"is in folds {sorted(numbers)}", id=group) for group, numbers in torn.items()],
-            hint="train again under another --name; kit train keeps data.group whole",
+            hint="train again under another --name; kit train never separates a group",
         )

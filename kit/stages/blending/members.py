@@ -63,7 +63,9 @@ def read_members(workspace: Workspace, texts: StrPath | Sequence[StrPath]) -> tu
     double = next((name for name in names if names.count(name) > 1), None)
     if double is not None:
         raise ConfigError(
-            f"{double} is named twice", code="C20", hint="--ensembler weighted lets a member count more"
+            f"{double} is given twice",
+            code="C20",
+            hint="use --ensembler weighted to give a member more weight",
         )
     return tuple(members)
 
@@ -116,7 +118,7 @@ def _read(workspace: Workspace, text: StrPath, known: dict[str, Folds]) -> Membe
         )
     if not (folder / "folds.csv").is_file():
         raise InvalidError(
-            f"{folder / 'folds.csv'} is missing: what held each row out cannot be checked", code="D43"
+            f"{folder / 'folds.csv'} is missing, so kit cannot check which fold held out each row", code="D43"
         )
     oof, *rest = (_memory_map(Predictions.read(file), workspace.cache) for file in files)
     test = rest[0] if rest else Predictions.without_rows(oof.classes, oof.multi_label)
@@ -143,10 +145,10 @@ def align(members: Sequence[Member], folder: Path) -> tuple[np.ndarray, np.ndarr
     ids = common_ids([member.oof for member in members])
     if not len(ids):
         raise InvalidError(
-            "no row is predicted out of fold by all members",
+            "no row has out-of-fold predictions of all members",
             code="D41",
             cases=[Case(f"{len(set(member.oof.ids.tolist()))} rows", str(member)) for member in members],
-            hint="members that share folds; runs trained on all rows are blended by kit final, which made them",
+            hint="use members that share folds; kit final blends runs that it trained on all rows",
         )
     stack = empty_or_memmap((len(members), len(ids), len(members[0].oof.classes)), folder)
     for place, member in enumerate(members):

@@ -72,5 +72,5 @@ def warn_of_partial(members: Sequence[Member], shared: int) -> None:
     counts = {str(member): len(set(member.oof.ids.tolist())) for member in members}
     if max(counts.values()) > shared:
         covered = ", ".join(f"{name} {count}" for name, count in counts.items())
-        text = f"W10 only the {shared} rows that all members cover are scored ({covered})"
+        text = f"W10 only the {shared} rows that all members predict are scored ({covered})"
         warnings.warn(KitWarning(text), stacklevel=3)

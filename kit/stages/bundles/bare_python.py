@@ -57,9 +57,9 @@ def bare_python(folder: Path) -> Path:
     code = "import importlib.util, sys; sys.exit(importlib.util.find_spec('kit') is not None)"
     if subprocess.run([python, "-c", code], env=bare_environment(), cwd=folder, check=False).returncode:
         raise RunError(
-            "kit can be imported in an environment that should lack it, so a bundle cannot be tried",
+            "kit is importable in an environment without kit, so the bundle cannot be tested",
             code="R18",
-            hint="a path file (.pth) of site-packages leads to it; pip install kit anew",
+            hint="a path file (.pth) of site-packages leads to it; install kit again with pip",
         )
     return python
 

@@ -79,20 +79,25 @@ class Contents:
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
-                f"{folder} is no bundle of kit", code="D66", hint="kit bundle makes one"
+                f"{folder} is not a bundle of kit", code="D66", hint="kit bundle creates one"
             ) from error
         if schema > SCHEMA:
-            raise DataError(f"{folder} is of schema {schema}, this kit reads up to {SCHEMA}", code="D66")
+            raise DataError(
+                f"{folder} has schema {schema}, and this version of kit reads up to {SCHEMA}", code="D66"
+            )
         if strays := _strays(made, files):
             raise DataError(
-                f"{folder} names what is not in it", code="D66", cases=strays, hint="kit bundle makes one"
+                f"{folder} names files or folders outside it",
+                code="D66",
+                cases=strays,
+                hint="kit bundle creates one",
             )
         wrong = [
             Case(why, name) for name, mark in files.items() if (why := _describe_damage(folder / name, mark))
         ]
         if wrong:
             raise DataError(
-                f"{len(wrong)} of {len(files)} files of {folder} are not what was packed",
+                f"{len(wrong)} of {len(files)} files of {folder} differ from the packed ones",
                 code="D66",
                 cases=wrong,
                 hint="copy or upload the bundle again",
@@ -114,9 +119,13 @@ def _strays(contents: Contents, files: Mapping[str, Any]) -> list[Case]:
     runs = dict.fromkeys(str(network.run) for network in networks)
     places = dict.fromkeys(str(network.checkpoint) for network in networks)
     return [
-        *(Case("is not below the bundle", name) for name in files if not _below(name)),
-        *(Case("is no folder's name", run) for run in runs if not (_below(run) and is_safe_folder_name(run))),
-        *(Case("is no checkpoint of it", place) for place in places if f"{place}/{MANIFEST}" not in files),
+        *(Case("is not inside the bundle", name) for name in files if not _below(name)),
+        *(
+            Case("is not a folder name", run)
+            for run in runs
+            if not (_below(run) and is_safe_folder_name(run))
+        ),
+        *(Case("is not a checkpoint of it", place) for place in places if f"{place}/{MANIFEST}" not in files),
     ]
 
 

@@ -59,18 +59,20 @@ def bundle(
     """
     workspace, out = Workspace.of(workspace), Path(out)
     if out.exists():
-        raise ConfigError(f"{out} is there already", code="C38", hint="another --out, or remove it")
+        raise ConfigError(f"{out} already exists", code="C38", hint="use another --out, or remove the folder")
     record = read_record(Path(members[0])) if len(members) == 1 and members[0].endswith(".json") else None
     if record is None:
         record = _blend_record(workspace, members, ensembler)
     elif ensembler is not None:
-        raise ConfigError("a submission has its ensembler, which is fitted", code="C05")
+        raise ConfigError("a submission already has a fitted ensembler", code="C05")
     told, fitted = _with_weight(workspace, record)
     packed = [_pack_member(workspace, one, record.get("final")) for one in told]
     table = read_labelled_rows(workspace.root, workspace.competition.data)
     if record.get("classes") not in (None, list(table.classes)):
         raise InvalidError(
-            "the submission was blended before its classes were renamed", code="D42", hint="kit blend again"
+            "the submission was blended before its classes were renamed",
+            code="D42",
+            hint="run kit blend again",
         )
     with atomic_folder(out) as part:
         for run, path in {(n.run, n.checkpoint) for one in packed for n in one.networks}:
@@ -138,9 +140,10 @@ def _pack_member(workspace: Workspace, told: Mapping[str, Any], final: Mapping[s
             path = run.fold(int(fold)) / str(tag).partition(":")[0]
             if not (path / checkpoints.MANIFEST).is_file() or checkpoints.tag(path) != tag:
                 raise InvalidError(
-                    f"{name} was predicted with {path.relative_to(workspace.root)}, which is gone or another now",
+                    f"{name} was predicted with {path.relative_to(workspace.root)}, which is missing or "
+                    "was changed",
                     code="D43",
-                    hint=f"kit tta and kit blend again, or put runs/{run.name} back",
+                    hint=f"run kit tta and kit blend again, or restore runs/{run.name}",
                 )
             place = path.relative_to(workspace.root).as_posix()
             networks.append(BundledNetwork(run.name, int(fold), place, int(fold) if seed is None else seed))
@@ -161,7 +164,7 @@ def _slim(source: Path, target: Path, run: str, table: Table, rename: Mapping[st
     about = {key: value for key, value in dict(manifest["about"]).items() if key != "machine"}
     names = names_now(Naming(tuple(about["classes"]), rename_in(about["config"])), table, rename)
     if names is None:
-        raise InvalidError(f"runs/{run} was trained for other classes than the table has now", code="D42")
+        raise InvalidError(f"runs/{run} was trained for other classes than those of the table", code="D42")
     about["classes"] = list(names)
     files = {checkpoints.MODEL: manifest["files"][name]}
     write_json(

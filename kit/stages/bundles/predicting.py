@@ -99,7 +99,7 @@ def predict_bundle(
             if error.code in ("D02", "D08") and given.bad_test == "stop":
                 hints.append(GOES_ON)
             with suppress(OSError):  # the error itself matters more than its list
-                hints.append(f"all cases are in {quarantine(work, error.cases, error.code)}")
+                hints.append(f"{quarantine(work, error.cases, error.code)} lists all cases")
             raise error.replace(hint="; ".join(filter(None, hints))) from error
         raise
 
@@ -151,15 +151,18 @@ def _summary(rows: int, by_prior: Sequence[str], out: Path) -> str:
         return f"{text}, each predicted from its image"
     more = ", …" if len(by_prior) > MAX_CASES else ""
     listed = ", ".join(by_prior[:MAX_CASES])
-    return f"{text}; {len(by_prior)} have the class prior, for want of an image: {listed}{more}"
+    return f"{text}; {len(by_prior)} have the class prior, because their images are unusable: {listed}{more}"
 
 
 def _decision(space: Workspace, contents: Contents) -> Decision:
     """The rule that the bundle was packed with. Raises DataError D66 if it was packed before bundles had one."""
     rule = space.competition.decision
     if contents.multi_label and rule.min_labels is None:
-        text = "the bundle was packed by an older kit, without the decision rule for several labels a row"
-        raise DataError(text, code="D66", hint="pack it again with kit bundle, or run its own predict.py")
+        text = (
+            "the bundle was packed by an older version of kit, without the decision rule for several "
+            "labels per row"
+        )
+        raise DataError(text, code="D66", hint="pack it again with kit bundle, or run its predict.py")
     return Decision(rule.threshold, rule.min_labels or 0)
 
 
@@ -167,7 +170,7 @@ def _warn_of_versions(packed: Mapping[str, str]) -> None:
     """Warns (W26) of packages of other versions than those that the networks were trained with."""
     here = versions()
     other = [
-        f"{name} {packed[name]} then, {here[name]} here"
+        f"{name} {packed[name]} in the bundle, {here[name]} on this machine"
         for name in PINNED_PACKAGES
         if packed.get(name) != here[name]
     ]
@@ -196,7 +199,7 @@ def _workspace(
     other = [text for text in given.overrides if not text.startswith(CHANGEABLE)]
     if other:
         raise ConfigError(
-            f"a bundle is fitted: it takes keys of data, device and workers alone, not {other[0]!r}",
+            f"a bundle is already fitted: it accepts only keys of data, device and workers, not {other[0]!r}",
             code="C05",
             hint="such as data.max_pixels=500000000",
         )

@@ -47,7 +47,7 @@ def try_bundle(workspace: Workspace, folder: Path, rows: int = ROWS) -> BundleTr
     """
     data = workspace.competition.data
     if data.sample is None:
-        raise ConfigError("data.sample is null: no rows to try the bundle with", code="C07")
+        raise ConfigError("data.sample is null, so the bundle cannot be tested", code="C07")
     with tempfile.TemporaryDirectory(prefix="kit-try-") as temporary:
         base = Path(temporary)
         wanted, noise, words = _prepare(workspace.root, data, rows, base)
@@ -76,10 +76,10 @@ def try_bundle(workspace: Workspace, folder: Path, rows: int = ROWS) -> BundleTr
 
 def _failure(folder: Path, how: str, said: str) -> RunError:
     return RunError(
-        f"{folder}/{SCRIPT} {how} where kit is not installed",
+        f"{folder}/{SCRIPT} {how} without kit installed",
         code="R18",
         cases=[text for text in said.splitlines() if text.strip()][-MAX_CASES:],
-        hint="mend what it says, then kit bundle under another --out",
+        hint="correct the error, then run kit bundle with another --out",
     )
 
 

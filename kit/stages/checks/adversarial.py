@@ -139,23 +139,26 @@ def check_measures(
             )
             cases.append(
                 Case(
-                    f"median {one:.4g} in train, {other:.4g} in test; shuffled, the AUC falls by {fall:.2f}",
+                    f"median {one:.4g} in train, {other:.4g} in test; the AUC falls by {fall:.2f} if it "
+                    "is shuffled",
                     name,
                 )
             )
     yield Finding(
         "K14",
         "warning",
-        f"test rows are told from training rows by what is measured of them: {_auc(told)}",
-        "cross-validation says less of the test set: expect a gap, larger the better they are told apart",
-        "augment towards the test images (kit look augment); hold out the training rows that look like test rows "
-        "(splitter=column)",
+        f"a classifier separates test rows from training rows by these measures: {_auc(told)}",
+        "cross-validation predicts the test score less well: expect a gap that grows with the AUC",
+        "augment the training images to look like test images (kit look augment), or hold out training "
+        "rows that look like test rows (splitter=column)",
         (*cases, *most_separable_rows(told, ids, train)),
     )
 
 
 def _auc(told: Separability) -> str:
-    return f"AUC {told.auc:.3f} (95 % {told.interval[0]:.3f} to {told.interval[1]:.3f}; 0.5 is chance)"
+    return (
+        f"AUC {told.auc:.3f} (95 % {told.interval[0]:.3f} to {told.interval[1]:.3f}; 0.5 means no difference)"
+    )
 
 
 def most_separable_rows(told: Separability, ids: np.ndarray, train: int) -> list[Case]:
@@ -164,11 +167,11 @@ def most_separable_rows(told: Separability, ids: np.ndarray, train: int) -> list
     order = np.argsort(-shares, kind="stable")
     test, own = order[order >= train][:MAX_SHOWN_ROWS], order[order < train][:MAX_SHOWN_ROWS]
     made = [
-        Case(f"looks least like training rows ({shares[row]:.2f})", id=str(ids[row]), split="test")
+        Case(f"least similar to training rows ({shares[row]:.2f})", id=str(ids[row]), split="test")
         for row in test
     ]
     return made + [
-        Case(f"looks most like test rows ({shares[row]:.2f})", id=str(ids[row]), split="train") for row in own
+        Case(f"most similar to test rows ({shares[row]:.2f})", id=str(ids[row]), split="train") for row in own
     ]
 
 
@@ -179,9 +182,11 @@ def check_embeddings(told: Separability, member: str, ids: np.ndarray, train: in
     yield Finding(
         "K15",
         "warning",
-        f"test rows are told from held-out training rows by what {member} sees in them: {_auc(told)}",
-        "test images show something else than training images do, so cross-validation says less of the test set",
-        "look at the rows that tell (kit look); augment towards the test images; hold out rows like them "
-        "(splitter=column)",
+        f"a classifier separates test rows from held-out training rows by the features of {member}: "
+        f"{_auc(told)}",
+        "test images show different content than training images, so cross-validation predicts the test "
+        "score less well",
+        "review the most separable rows (kit look); augment the training images to look like test "
+        "images; or hold out similar rows (splitter=column)",
         tuple(most_separable_rows(told, ids, train)),
     )

@@ -41,7 +41,7 @@ def check_by_networks(
 
     found: list[Finding] = []
     for made in (yield from embed.with_progress(workspace, checkpoints)):
-        yield Progress("check", 0, 1, f"{made.member}: rows that its networks see alike")
+        yield Progress("check", 0, 1, f"{made.member}: rows with similar features")
         parts = {int(fold): made.folder / fold for fold in made.folds}
         own = Run(made.folder.parents[1]).folds()  # which need not be those that the config makes now
         found += check_by_run(made.member, parts, replace(looked, folds=own))
@@ -122,10 +122,11 @@ def _alike_to(member: str, pairs: Sequence[tuple[int, ...]], looked: RowContext)
     return Finding(
         "K16",
         "warning",
-        f"{len(pairs)} pairs of images look alike to {member} and not by their pixels, {between} of "
-        "them of a training and a test image",
-        f"another crop or view of one thing: up to {len(rows) / count:.1%} of the rows are scored by a model that has "
-        "seen it, which flatters cross-validation",
-        "look at them; where they are one thing, a row of groups.csv for each (data.group=auto), or a column",
+        f"{len(pairs)} pairs of images have similar features in {member} but different pixels; {between} "
+        "of them join a training and a test image",
+        f"they may be crops or views of one thing: up to {len(rows) / count:.1%} of the rows are scored "
+        "by a model that was trained on it, so the cross-validated score is optimistic",
+        "review them; if they show one thing, give each a row in groups.csv (data.group=auto), or add a "
+        "column",
         tuple(Case(" = ".join(str(ids[row]) for row in pair)) for pair in pairs),
     )

@@ -50,14 +50,14 @@ def _read(train: Table, files: dict[str, Path], data: Data) -> OutOfFold:
     ]
     if other:
         raise InvalidError(
-            f"{len(other)} runs were trained for other classes than the table has",
+            f"{len(other)} runs were trained for other classes than those of the table",
             code="D42",
             cases=other,
-            hint="train again under another --name; or the tables as they were then",
+            hint="train again under another --name, or restore the tables",
         )
     ids = common_ids(list(made.values()))
     if not len(ids):
-        raise InvalidError("no row is predicted out of fold by all of these runs", code="D41")
+        raise InvalidError("no row has out-of-fold predictions of all these runs", code="D41")
     rows = train.take(train.index_of(ids))
     first = next(iter(made.values()))
     fold_of = dict(zip(first.ids.tolist(), first.folds.tolist(), strict=True))

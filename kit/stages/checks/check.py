@@ -126,8 +126,8 @@ def _unusable(
         for case in bad
     )
     effects, answers = [], []
-    stops = {"train": "kit train stops at them", "test": "kit tta stops at them"}
-    goes_on = {"train": "left out of training", "test": "predicted as the class prior"}
+    stops = {"train": "kit train refuses them", "test": "kit tta refuses them"}
+    goes_on = {"train": "excluded from training", "test": "predicted as the class prior"}
     for name, choice, key in (
         ("train", data.bad_train, "data.bad_train=drop"),
         ("test", data.bad_test, "data.bad_test=prior"),
@@ -141,7 +141,7 @@ def _unusable(
     yield Finding(
         "K01",
         "problem",
-        f"{len(bad)} images cannot be used ({kinds})",
+        f"{len(bad)} images are unusable ({kinds})",
         ", ".join(effects),
         "; or ".join(["mend them", *answers]),
         cases,
@@ -169,17 +169,15 @@ def _without_rows(train: Table, test: Table) -> Iterator[Finding]:
     }
     answers = []
     if among["train"]:
-        answers.append("rows for them in data.train, if their labels are known")
+        answers.append("add rows for them to data.train, if their labels are known")
     if among["test"] - among["train"]:
-        answers.append(
-            "nothing for test images, if the sample does not ask for them; data.sample and data.test list rows"
-        )
+        answers.append("test images need no row unless the sample or the test table lists them")
     cases = tuple(
         Case("no row", str(file), split=" or ".join(split for split in among if file in among[split]))
         for file in extra
     )
-    text = f"{len(extra)} image files belong to no row"
-    yield Finding("K02", "note", text, "they are not used", "; ".join(answers), cases)
+    text = f"{len(extra)} image files without a row"
+    yield Finding("K02", "note", text, "kit does not use them", "; ".join(answers), cases)
 
 
 def _by_predictions(workspace: Workspace, train: Table, test: int, runs: Sequence[str]) -> Iterator[Finding]:

@@ -27,18 +27,19 @@ def check_copy_labels(train: Table, pairs: np.ndarray, same: np.ndarray) -> Iter
         yield Finding(
             "K04",
             "problem",
-            f"{len(exact)} pairs of identical training images have other labels",
-            "one of the two labels is wrong: the loss is pulled both ways, and no model can score on both",
-            "mend the labels in data.train",
+            f"{len(exact)} pairs of identical training images have different labels",
+            "one of the two labels is wrong: the loss gets contradictory targets, and no model can "
+            "predict both correctly",
+            "correct the labels in data.train",
             _different_labels(train, exact),
         )
     if len(near):
         yield Finding(
             "K07",
             "warning",
-            f"{len(near)} pairs of nearly identical training images have other labels",
-            "where they show the same thing, one of the two labels is wrong",
-            "look at them: kit check --json has all",
+            f"{len(near)} pairs of near-duplicate training images have different labels",
+            "if they show the same thing, one of the two labels is wrong",
+            "review them: kit check --json lists all",
             _different_labels(train, near),
         )
 
@@ -73,9 +74,10 @@ def check_copies_across_folds(
     yield Finding(
         "K05",
         level,
-        f"{int(torn.sum())} pairs of near copies ({rows} rows) are on both sides of a fold",
-        f"up to {rows / len(train):.1%} of the rows are scored by a model that has seen their copy: cross-validation "
-        "flatters by as much, the leaderboard does not",
+        f"{int(torn.sum())} pairs of near-duplicates ({rows} rows) are split between training and "
+        "held-out rows",
+        f"up to {rows / len(train):.1%} of the rows are scored by a model that was trained on their "
+        "copy, so the cross-validated score is optimistic",
         _answer(group, splitter, train),
         tuple(Case(" = ".join(train.ids[pair])) for pair in pairs[torn]),
     )
@@ -89,9 +91,9 @@ def _answer(group: str | None, splitter: Splitter, train: Table) -> str:
         file = AUTO_GROUP_FILES[group]
         return (
             keep_whole(group, group, splitter, train.label_kind)
-            or f"delete {file}, and kit check makes it anew"
+            or f"delete {file}; kit check creates it again"
         )
-    return f"one value of data.group ({group}) for the rows of a pair, or leave one of the two out"
+    return f"give the rows of a pair the same value of data.group ({group}), or remove one of them"
 
 
 def check_copies_in_test(train: Table, test: Table, pairs: np.ndarray, same: np.ndarray) -> Iterator[Finding]:
@@ -103,8 +105,8 @@ def check_copies_in_test(train: Table, test: Table, pairs: np.ndarray, same: np.
         "K06",
         "warning",
         f"{rows} of {len(test)} test images are copies of training images, {exact} byte for byte",
-        f"{rows / len(test):.1%} of the test rows are known already: the leaderboard may score higher than "
-        "cross-validation; rules may ask to report it",
-        "nothing: look whether the rules say something of leaks",
+        f"the labels of {rows / len(test):.1%} of the test rows are known: the leaderboard score may be "
+        "higher than the cross-validated score; the rules may require a report",
+        "nothing: check the competition's rules on leaks",
         tuple(Case(f"train {train.ids[a]} = test {test.ids[b]}") for a, b in pairs.tolist()),
     )

@@ -19,10 +19,11 @@ def check_external_sources(train: Table) -> Iterator[Finding]:
     yield Finding(
         "K12",
         "warning" if silent else "note",
-        f"{rows} rows are of {len({source.name for source in sources})} other sources"
+        f"{rows} rows are from {len({source.name for source in sources})} external sources"
         + (f", {len(silent)} of them without licence or origin" if silent else ""),
-        "they train and are never scored; winners name them in their write-up, with licence and origin",
-        f"columns licence and origin for {', '.join(silent)}"
+        "they are trained on and never scored; winners must name them in the write-up, with licence and "
+        "origin",
+        f"add the columns licence and origin for {', '.join(silent)}"
         if silent
         else "nothing: kit runs show lists them",
         tuple(Case(str(source), source.name) for source in sources),

@@ -38,9 +38,10 @@ def _contradictions(train: Table, names: Sequence[str]) -> Iterator[Finding]:
         yield Finding(
             "K17",
             "warning",
-            "; ".join(said) + ", all others have one",
-            "where the group is one person or object, some of its labels are wrong: the loss is pulled both ways",
-            "look at them, and mend the labels in data.train",
+            "; ".join(said) + ", all other groups have one",
+            "if the group is one person or object, some of its labels are wrong, and the loss gets "
+            "contradictory targets",
+            "review them, and correct the labels in data.train",
             tuple(cases),
         )
 
@@ -78,8 +79,11 @@ def _combinations(train: Table, names: Sequence[str], by_factors: bool) -> Itera
             "K19",
             "note",
             f"{len(absent)} of {prod(map(len, values))} combinations of {' x '.join(names)} have no training row",
-            "one output a class never predicts a class without rows; loss=factors learns its parts from others",
-            "nothing if they cannot be; else " + ("" if by_factors else "loss=factors, or ") + "rows of them",
+            "with one output per class a class without rows is never predicted; loss=factors learns its "
+            "parts from other classes",
+            "nothing if they cannot occur; otherwise "
+            + ("" if by_factors else "loss=factors, or ")
+            + "rows of them",
             tuple(
                 Case("a class without rows" if each in counts else "no class", "/".join(each))
                 for each in absent

@@ -37,13 +37,14 @@ def check_group_columns(
     pattern = name if name in train.frame.columns else f"{{{name}}}"
     answer = keep_whole(pattern, asked, splitter, train.label_kind)
     if asked is not None:
-        answer += f" (in place of data.group={asked})"
+        answer += f" (instead of data.group={asked})"
     yield Finding(
         "K09",
         "warning",
-        f"{size} images share {name} {example!r}, one of {len(values)} such groups that the folds "
-        "tear: is each a person, an object, a place?",
-        "if so, models are scored on what they have seen: cross-validation flatters, the leaderboard does not",
+        f"{size} images share {name} {example!r}, one of {len(values)} groups that the folds separate: "
+        "is each a person, an object or a location?",
+        "if so, models are scored on groups that they were trained on, and the cross-validated score is "
+        "optimistic",
         answer,
         tuple(Case(f"{len(set(found.tolist()))} groups", other) for other, found in torn.items()),
     )

@@ -66,12 +66,12 @@ def of_predictions(seen: OutOfFold) -> Iterator[Finding]:
     yield Finding(
         "K13",
         "warning",
-        f"{len(cases)} labels are probably wrong by {' and '.join(seen.names)}, about "
-        f"{expected:.0f} expected in all ({expected / len(seen.ids):.1%} of {len(seen.ids)} rows)",
-        "a wrong label is scored as a mistake of the model, and the loss learns it; where the test set has as many, no "
-        "score is above what is left",
-        "look at them, surest first: kit check --csv cases.csv"
-        + ("" if several else "; loss=symmetric_cross_entropy learns less of wrong labels"),
+        f"{len(cases)} labels are probably wrong according to {' and '.join(seen.names)}, about "
+        f"{expected:.0f} expected in total ({expected / len(seen.ids):.1%} of {len(seen.ids)} rows)",
+        "a wrong label counts as a mistake of the model, and the model learns it; if the test set has as "
+        "many, they limit the best possible score",
+        "review them, most probable first: kit check --csv cases.csv"
+        + ("" if several else "; loss=symmetric_cross_entropy is more robust to wrong labels"),
         tuple(case for _, case in sorted(cases, key=lambda each: each[0])),
     )
 

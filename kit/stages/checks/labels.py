@@ -29,8 +29,10 @@ def check_class_counts(
         yield Finding(
             "K03",
             "warning",
-            f"class {train.classes[many]} has {counts[many]} rows, {train.classes[few]} {counts[few]}",
-            "macro scores weigh each class alike, so a few rows of a rare one move them; accuracy hardly sees it",
+            f"class {train.classes[many]} has {counts[many]} rows, class {train.classes[few]} only "
+            f"{counts[few]}",
+            "macro scores weight all classes equally, so a few rows of a rare class change them; "
+            "accuracy hardly changes",
             weigh_rare(experiment.sampler, experiment.loss, train.label_kind),
             tuple(Case(f"{counts[at]} rows", train.classes[at]) for at in order),
         )
@@ -48,8 +50,9 @@ def check_class_counts(
         yield Finding(
             "K08",
             "warning",
-            "folds lack classes",
-            "a class that is not trained on is always wrong there; one that is not scored adds nothing to the mean",
+            "folds without some classes",
+            "rows of a class without training rows are always predicted wrongly; a class without scored "
+            "rows does not count in the mean",
             _every_class(train, np.flatnonzero(lacking), splitter),
             tuple(cases),
         )
@@ -64,11 +67,13 @@ def _every_class(train: Table, lacking: np.ndarray, splitter: Splitter) -> str:
     if fewest < 2:
         unit = "row" if train.groups is None else "group of rows"
         answers.append(
-            f"more rows of these classes, of which one has a single {unit}, or data.rename to merge it"
+            f"add rows of these classes, of which one has a single {unit}, or use data.rename to merge it"
         )
     elif fewest < folds:
         answers.append(f"{key}.folds={fewest}")
-    return ", or ".join(answers) or "another split_seed, such as split_seed=1, or fewer and larger groups"
+    return ", or ".join(answers) or (
+        "use another split_seed, such as split_seed=1, or more and smaller groups"
+    )
 
 
 def _is_stratified(splitter: Splitter) -> bool:
@@ -90,7 +95,9 @@ def check_label_numbers(train: Table) -> Iterator[Finding]:
         yield Finding(
             "K44",
             "warning",
-            f"the label has {len(train.classes):,} different numbers in {len(train):,} rows, like a quantity",
-            "a class a number learns from a few rows, and does not know that 12.7 is near 12.8",
+            f"the label has {len(train.classes):,} different numbers in {len(train):,} rows, so it may "
+            "be a quantity",
+            "with one class per number each class has few rows, and the model cannot use that 12.7 is "
+            "close to 12.8",
             f"{ranges(train) or 'another data.label'}, if it is a quantity: classes of ranges",
         )

@@ -1,4 +1,4 @@
-"""Sample: what of the sample submission would stop `kit blend` after training."""
+"""Sample: what of sample submission would stop `kit blend` after training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def of_fit(workspace: Workspace, train: Table, test: Table) -> Iterator[Finding]
             "K42" if misfit.about == "rows" else "K43",
             "problem",
             misfit.summary,
-            "kit blend stops at it, and writes no submission",
+            "kit blend stops with this error and writes no submission",
             misfit.hint,
             misfit.cases,
         )

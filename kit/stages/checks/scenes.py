@@ -56,7 +56,7 @@ def check_scenes_across_folds(
         yield Progress("scenes", number + 1, SAMPLE_ROWS)
     answer = keep_whole("scene", data.group, splitter, train.label_kind)
     if data.group not in (None, "auto"):
-        answer += f" (in place of data.group={data.group})"
+        answer += f" (instead of data.group={data.group})"
     return list(_report_scenes(train, hits, others, answer))
 
 
@@ -72,10 +72,10 @@ def _report_scenes(
     yield Finding(
         "K30",
         "problem",
-        f"{len(hits)} of {SAMPLE_ROWS} rows that were looked at show a scene that their fold trains on "
-        f"({others} share as much with a photo of another class)",
-        f"about {100 * len(hits) / SAMPLE_ROWS:.0f}% of the rows are scored by a model that knows their place, light "
-        "and background: cross-validation flatters, the leaderboard does not",
+        f"{len(hits)} of {SAMPLE_ROWS} sampled rows show a scene that their fold trains on ({others} "
+        "match a photo of another class as well)",
+        f"about {100 * len(hits) / SAMPLE_ROWS:.0f}% of the rows are scored by a model that was trained "
+        "on their scene, light and background, so the cross-validated score is optimistic",
         answer,
         cases,
     )

@@ -35,9 +35,10 @@ def check_score_noise(
     yield Finding(
         "K18",
         "note",
-        f"luck alone moves {name} by {first:.4f} on {rows} test rows (one standard error, "
-        f"by {' and '.join(seen.names)}, {score:.4f} out of fold)",
-        "a gap between leaderboard and cross-validation within twice that says nothing of a leak or a shift",
-        "nothing: choose by cross-validation, and by paired intervals (kit blend prints them)",
+        f"the sampling noise of {name} is {first:.4f} on {rows} test rows (one standard error, from "
+        f"{' and '.join(seen.names)}, {score:.4f} out of fold)",
+        "a gap between leaderboard and cross-validation below twice this value is not evidence of a leak "
+        "or a shift",
+        "nothing: select by cross-validation and paired intervals (kit blend prints them)",
         cases,
     )

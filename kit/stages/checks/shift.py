@@ -91,8 +91,10 @@ def check_shift(train: Measures, test: Measures) -> Iterator[Finding]:
             "K10",
             "warning",
             f"test images differ from training images in {len(cases)} measures",
-            "cross-validation on training images says less of the test set: expect a gap, larger the more they differ",
-            "augment towards the test images (kit look augment), or hold out rows like them (splitter=column)",
+            "cross-validation on training images predicts the test score less well: expect a gap that "
+            "grows with the difference",
+            "augment the training images to look like test images (kit look augment), or hold out "
+            "similar rows (splitter=column)",
             tuple(cases),
         )
 
@@ -109,19 +111,19 @@ def find_outliers(measures: Measures, ids: np.ndarray) -> Iterator[Finding]:
     plain = np.flatnonzero(measures.numbers["contrast"] < 1.0)
     sides = measures.numbers["width"], measures.numbers["height"]
     cases = [Case(f"{sides[0][row]:.0f} x {sides[1][row]:.0f} pixels", id=str(ids[row])) for row in thin]
-    cases += [Case("is of one colour", id=str(ids[row])) for row in plain]
+    cases += [Case("has one colour", id=str(ids[row])) for row in plain]
     parts = [
         (
             len(thin),
-            f"{len(thin)} images are {MAX_ASPECT_RATIO:g} times as long as wide",
-            "a crop at the centre sees little of a thin image",
-            "resize=pad shows thin images whole",
+            f"{len(thin)} images have an aspect ratio of {MAX_ASPECT_RATIO:g} or more",
+            "a centre crop shows only a small part of such an image",
+            "resize=pad shows the whole image",
         ),
         (
             len(plain),
-            f"{len(plain)} images are of one colour",
-            "an image of one colour teaches nothing",
-            "look at those of one colour: if they are transparent, data.alpha_fill=black, or =none for their own "
+            f"{len(plain)} images have only one colour",
+            "a model learns nothing from an image of one colour",
+            "check these images: if they are transparent, data.alpha_fill=black, or =none for the stored "
             "colours",
         ),
     ]

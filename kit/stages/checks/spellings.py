@@ -30,9 +30,10 @@ def check_class_spellings(train: Table, rename: Mapping[str, str]) -> Iterator[F
             yield Finding(
                 "K40",
                 level,
-                f"{sum(map(len, groups))} classes may be {len(groups)}: their names differ by case, "
-                "blanks, invisible characters, encoding or the way a number is written",
-                "a class under two names is learned from fewer rows, and one of the names is always scored as wrong",
+                f"{sum(map(len, groups))} classes may be only {len(groups)}: their names differ by case, "
+                "blanks, invisible characters, encoding or the spelling of a number",
+                "a class with two names has fewer training rows per name, and predictions of the other "
+                "name count as wrong",
                 _answer(train, {name: names[0] for names in groups for name in names[1:]}, rename),
                 tuple(Case(_with_counts(names, counts)) for names in groups),
             )
@@ -47,7 +48,7 @@ def _are_letters(names: Sequence[str]) -> bool:
 def _answer(train: Table, right: Mapping[str, str], rename: Mapping[str, str]) -> str:
     more = {one.made: right[one.name] for one in train.spellings if one.name in right}
     if not more:
-        return "data.classes that lists each class once"
+        return "list each class once in data.classes"
     return f"{rename_line(rename, more)}, if they are one class"
 
 
@@ -69,7 +70,7 @@ def _of_numbers(train: Table, rename: Mapping[str, str]) -> Iterator[Finding]:
             "note",
             f"{len(several)} classes are written as several numbers",
             "labels that are equal as numbers are read as one class",
-            f"nothing, or {rename_line(rename, more)}, which says the same",
+            f"nothing, or make it explicit: {rename_line(rename, more)}",
             tuple(
                 Case(f"{_with_counts(list(rows), rows)} are class {quote(name)}")
                 for name, rows in several.items()

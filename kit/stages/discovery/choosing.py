@@ -72,7 +72,7 @@ def sample_table(
     if not likely:
         return None
     return roles.choose_best(
-        likely, lambda sheet: points[sheet], "the sample submission", "--sample", lambda s: s.name
+        likely, lambda sheet: points[sheet], "sample submission", "--sample", lambda s: s.name
     )
 
 

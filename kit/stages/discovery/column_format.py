@@ -34,7 +34,7 @@ def separator_of(
 ) -> Separation | None:
     """The separator of labels in `cells`, the training rows' labels; None if they are surely single labels.
 
-    No separator takes apart one of the `classes` that are known. `sample` are the sample submission's cells.
+    No separator takes apart one of the `classes` that are known. `sample` are sample submission's cells.
     """
     different = sorted({cell.strip() for cell in cells if cell.strip()})
     shown = {cell.strip() for cell in sample}

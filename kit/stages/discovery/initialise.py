@@ -63,15 +63,16 @@ def initialise(
 ) -> InitResult:
     """Writes config.json and config.schema.json for the files of a folder; `given` are keys of `data`.
 
-    `val` says whether images in a validation folder join the training rows, are held out, or are ignored. `metric` is
-    by default the one that the sample submission asks for. Fine-tuning starts from the file `weights`, with timm's
-    `network`; image size and epochs are fitted to `seconds` per network. Raises ConfigError: C20 for what the files do
-    not show, C21 if there is a config.json already, C52 if no network fits the weights.
+    `val` says whether images in a validation folder join the training rows, are held out, or are ignored.
+    `metric` is by default the one that sample submission asks for. Fine-tuning starts from the file
+    `weights`, with timm's `network`; image size and epochs are fitted to `seconds` per network. Raises
+    ConfigError: C20 for what the files do not show, C21 if there is a config.json already, C52 if no network
+    fits the weights.
     """
     root = Path(root)
     path = root / CONFIG_FILE
     if path.exists() and not force:
-        raise ConfigError(f"there is a {path} already", code="C21", hint="kit init --force writes it anew")
+        raise ConfigError(f"{path} already exists", code="C21", hint="kit init --force overwrites it")
     check_writable([root])
     found = discover(root, given, val)
     check_writable(value for value in found.data.values() if isinstance(value, str))

@@ -1,4 +1,4 @@
-"""Which metric the sample submission asks for: one of probabilities, of labels, or of ranked labels."""
+"""Which metric sample submission asks for: one of probabilities, of labels, or of ranked labels."""
 
 from __future__ import annotations
 

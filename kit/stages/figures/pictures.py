@@ -59,7 +59,7 @@ def augment_rows(
     loaded = yield from load_rows(workspace, table.take(chosen), "train", geometry(experiment))
     usable = chosen[~loaded.bad]
     if not len(usable):
-        raise DataError("none of the drawn rows has a usable image", code="D03", hint="another --seed")
+        raise DataError("none of the sampled rows has a usable image", code="D03", hint="another --seed")
     images = ImageDataset(
         _spread(loaded.cache, table, chosen), experiment.image_size, augmenter=augmenter, seed=seed
     )

@@ -38,7 +38,7 @@ from kit.stages.final.schedule import TASK, Clock, Schedule
 from kit.stages.final.timing import best_epoch, measure_pace
 
 WRITING = 10.0  # seconds kept for the submission, beside twice what fitting the blend took
-NOTE = "networks of all rows; cv is of the members by cross-validation, not of these networks"
+NOTE = "networks trained on all rows; cv is the cross-validated score of the members, not of these networks"
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def plan(
     if not chosen.units:
         least = min(unit.cost for unit in chosen.left_out) + blending + clock() - begun
         raise ConfigError(
-            f"no member fits into {hours:g} hours: the shortest takes {least / 3600:.3f}",
+            f"no member can be trained in {hours:g} hours: the fastest needs {least / 3600:.3f}",
             code="C34",
             hint=f"--hours {least / 3600 + 0.0005:.3f} or more",
         )
@@ -109,7 +109,9 @@ def plan(
 
 
 def _of_no_weight(member: str) -> str:
-    return f"{member} has weight 0 in the blend and is not trained: the submission is the same without it"
+    return (
+        f"{member} has weight 0 in the blend and is not trained, because the submission does not depend on it"
+    )
 
 
 @dataclass(frozen=True)
@@ -171,15 +173,15 @@ def _unit(
     try:
         check_same_experiment(made, space.experiment)
     except ConfigError as error:  # such as a run that was trained otherwise since
-        raise error.replace(hint=f"rename runs/{made.name}, and it is trained anew") from error
+        raise error.replace(hint=f"rename runs/{made.name}; then kit trains the member again") from error
     newest = [path for fold in range(run.folds().count) if (path := checkpoints.newest(run.fold(fold)))]
     machine = checkpoints.manifest_of(newest[0])["about"].get("machine", {}) if newest else {}
     pace = measure_pace(run, space.experiment, machine)
     if pace is None:
         raise ConfigError(
-            f"runs/{run.name} has no fold that logged all of its epochs, so nothing says how long it trains",
+            f"no fold of runs/{run.name} has logged all epochs, so kit cannot estimate the training time",
             code="C33",
-            hint=f"train it to its end: kit runs show {run.name} recalls how it was started",
+            hint=f"finish its training: kit runs show {run.name} shows its settings",
         )
     size = space.experiment.image_size
     views = sum(len(open_views(one.views, size)) for one in members)
@@ -194,8 +196,14 @@ def _notes(judged: CrossValidatedBlend, units: Sequence[TrainingJob], device: st
             found.append(f"{unit.member_run.name}: {note}")
         best = best_epoch(unit.member_run, judged.metric.plugin_name(), judged.metric.higher_is_better)
         if best is not None:
-            scored = f"epoch {best.epoch} scored best, {best.score:.4f} on the folds' mean, the last {best.last:.4f}"
-            why = f"all {unit.epochs} are trained: the schedule ends there, and a chosen epoch flatters"
+            scored = (
+                f"epoch {best.epoch} has the best mean score over folds, {best.score:.4f}; the last "
+                f"epoch has {best.last:.4f}"
+            )
+            why = (
+                f"kit trains all {unit.epochs} epochs: the schedule ends there, and the score of a "
+                "chosen epoch is optimistic"
+            )
             found.append(f"{unit.member_run.name}: {scored}; {why}")
     return found
 
@@ -225,7 +233,7 @@ def run_final(
             "no network was ready in time: "
             + "; ".join(f"{run} {why}" for run, why in course.left_out.items()),
             code="R17",
-            hint="the same command with more --hours goes on from the checkpoints",
+            hint="run the same command with more --hours to resume from the checkpoints",
         )
     yield Progress(TASK, 1, 1, "blending")
     # if all are ready that the blend depends on, it is fitted with those of weight 0 too, as it was planned

@@ -122,9 +122,9 @@ def find_asked(workspace: Workspace, text: str, run: Run) -> MemberSpec:
 
 def _no_views(text: str, run: Run) -> ConfigError:
     return ConfigError(
-        f"{text} are no views of a last checkpoint that kit final could predict by",
+        f"{text} is not a set of views of a last checkpoint, which kit final needs",
         code="C33",
-        hint=f"kit tta --checkpoints runs/{run.name} --views d4, then kit final runs/{run.name}@d4",
+        hint=f"run kit tta --checkpoints runs/{run.name} --views d4, then kit final runs/{run.name}@d4",
     )
 
 
@@ -137,15 +137,16 @@ def on_all_rows(workspace: Workspace, run: Run, seed: int | None) -> tuple[Run, 
     asked = run.manifest.get("asked", {})
     if "backbone" not in asked:
         raise ConfigError(
-            f"runs/{run.name} is no run that kit train made from a config, such as a soup of others",
+            f"runs/{run.name} was not trained from a config by kit train; it may be a soup",
             code="C33",
-            hint="give the runs that it was made from",
+            hint="give the runs it was made from",
         )
     if asked.get("pseudo"):
         raise ConfigError(
-            f"runs/{run.name} learns from teachers, each fold from its own, and none stands for all rows",
+            f"runs/{run.name} was trained on pseudo-labels of each fold's own teachers, and no teacher "
+            "covers all rows",
             code="C33",
-            hint=f"kit blend runs/{run.name}, whose folds predict as they are",
+            hint=f"kit blend runs/{run.name}, which uses the networks of its folds",
         )
     now = workspace.experiment
     changed = ["splitter=all_rows", f"device={now.device}", f"workers={now.workers}"]
@@ -166,7 +167,7 @@ def _start(workspace: Workspace, run: Run, path: str) -> str:
     start = f"{found}-final"
     if not (workspace.path(start) / "folds.csv").is_file():
         raise ConfigError(
-            f"runs/{run.name} began with {path}, and {start} is not trained",
+            f"runs/{run.name} started from {path}, but {start} is not trained",
             code="C33",
             hint=f"kit train --name {Path(start).name} --config {found}/config.json splitter=all_rows",
         )

@@ -23,7 +23,8 @@ C = TypeVar("C", bound=HasCost)
 def rank_by_importance(count: int, score: Callable[[tuple[int, ...]], float]) -> list[int]:
     """Runs, the most needed first: the one whose loss costs the blend least is taken away, again and again.
 
-    `score` is that of a blend of some of them, higher is better. Of equals the later one goes first.
+    `score` is that of a blend of some of them, higher is better. If two members are equal, the later one is
+    dropped first.
     """
     left, gone = list(range(count)), list[int]()
     while len(left) > 1:

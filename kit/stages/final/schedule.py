@@ -51,7 +51,7 @@ class Schedule:
 
     def run(self) -> Work[None]:
         """Every unit in its turn."""
-        self.left_out |= {unit.run.name: "did not fit from the start" for unit in self.plan.left_out}
+        self.left_out |= {unit.run.name: "too long from the start" for unit in self.plan.left_out}
         while self.pending:
             unit = self.pending.pop(0)
             yield from self._of(unit, self._train(unit))
@@ -63,7 +63,7 @@ class Schedule:
         except RunError as error:
             self.left_out[unit.run.name] = f"failed: {error.code} {error.summary}"
             yield Progress(
-                TASK, 0, 1, f"{unit.run.name} failed and is left out: {error.code} {error.summary}", line=True
+                TASK, 0, 1, f"{unit.run.name} failed and is skipped: {error.code} {error.summary}", line=True
             )
             return
         if not whole:
@@ -88,7 +88,7 @@ class Schedule:
         return outcome.result
 
     def _train(self, unit: TrainingJob) -> Work[bool]:
-        """Trains a unit to its end, or says False where it would not be ready in time."""
+        """Trains a unit to its end, or says False where it would miss the deadline."""
         yield from self._make_room(unit)
         if not self._fits(unit):
             return False
@@ -123,11 +123,13 @@ class Schedule:
         """Leaves out, of what is to come after a unit, what will not fit at the pace that was seen."""
         kept = select_fitting([unit, *self.pending], self.seconds_left / self.slowdown)
         for other in [one for one in self.pending if one not in kept]:
-            yield from self._leave_out(other, "would not be ready in time")
+            yield from self._leave_out(other, "would miss the deadline")
         self.pending = [one for one in self.pending if one in kept]
 
     def _leave_out(self, unit: TrainingJob, why: str) -> Work[None]:
         self.left_out[unit.run.name] = why
         needed, left = self.slowdown * unit.cost / 3600, max(self.seconds_left, 0) / 3600
-        text = f"{unit.run.name} is left out: it takes {needed:.3f} hours more, {left:.3f} are left ({why})"
+        text = (
+            f"{unit.run.name} is skipped: it needs {needed:.3f} more hours, and {left:.3f} are left ({why})"
+        )
         yield Progress(TASK, 0, 1, text, line=True)

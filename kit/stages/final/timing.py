@@ -31,10 +31,12 @@ class Pace:
     def note(self, device: str) -> str:
         """A word where the times were measured on another machine or device than this, or it is not known."""
         if not self.machine:
-            return "measured on a machine that was not recorded"
+            return "measured on an unknown machine"
         host, on = self.machine["host"], self.machine["device"]
         same = host == platform.node() and on.partition(":")[0] == device.partition(":")[0]
-        return "" if same else f"measured on {host} ({on}), this is {platform.node()} ({device})"
+        return (
+            "" if same else (f"measured on {host} ({on}), but this machine is {platform.node()} ({device})")
+        )
 
 
 def measure_pace(run: Run, experiment: Experiment, machine: Mapping[str, str]) -> Pace | None:

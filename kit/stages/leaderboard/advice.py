@@ -51,7 +51,7 @@ def worth_sending(
         )
         if good and len(worth) == left:
             advised, good = (
-                Recommendation(entry, f"after the {left} that are left", advised.difference),
+                Recommendation(entry, f"beyond the {left} submissions left", advised.difference),
                 False,
             )
         (worth if good else others).append(advised)
@@ -59,24 +59,26 @@ def worth_sending(
 
 
 def _of_other_rows(entry: Entry) -> str:
-    return f"its score is of {entry.rows} other rows, and cannot be compared"
+    return f"not comparable: it was scored on {entry.rows} other rows"
 
 
 def _judge(
     entry: Entry, best: Entry | None, before: Sequence[Entry], answers: Mapping[Key, SubmittedAnswers]
 ) -> tuple[Recommendation, bool]:
     if entry.cv is None:
-        return Recommendation(entry, "it has no cross-validated score"), False
+        return Recommendation(entry, "it has no CV score"), False
     if entry.key not in answers:
-        return Recommendation(entry, "its file cannot be read or was changed"), False
+        return Recommendation(entry, "its file is unreadable or was changed"), False
     if best is not None and best.cv is not None and _gain(entry, best) <= 0:
         return Recommendation(entry, f"not better than {best.number}, {best.cv:.4f}"), False
     nearest = _nearest(entry, before, answers)
     if nearest is None:
-        return Recommendation(entry, "nothing like it was sent"), True
+        return Recommendation(entry, "no similar submission was made"), True
     other, apart = nearest
     if apart < MIN_DIFFERENCE:
-        return Recommendation(entry, f"as good as {other.number}: they differ by {apart:.2%}", apart), False
+        return Recommendation(
+            entry, f"as good as {other.number}, and differs from it by {apart:.2%}", apart
+        ), False
     over = (
         "" if best is None or best.cv is None else f"better by {_gain(entry, best):.4f} than {best.number}, "
     )
@@ -126,7 +128,7 @@ def picks(
     if not left:
         return tuple(apart[:count])
     best = left.pop(0)
-    chosen = [Recommendation(best, "the safest: the best by cross-validation")]
+    chosen = [Recommendation(best, "the safest: best CV score")]
     while left and len(chosen) < count:
         near = [one for one in left if noise is not None and -_gain(one, best) <= noise] or left[:1]
         nearest = {one.key: _nearest(one, [each.entry for each in chosen], answers) for one in near}
@@ -134,7 +136,7 @@ def picks(
         pick = max(near, key=lambda one: distances[one.key])
         within = noise is not None and -_gain(pick, best) <= noise
         why = (
-            f"within the noise of {best.number}, and differs most from what is chosen"
+            f"within the noise of {best.number}, and differs most from the chosen ones"
             if within
             else "the next best"
         )

@@ -16,23 +16,26 @@ OUTLIER_Z = 2.0  # standard errors that chance is given
 MAX_P_VALUE = 0.05  # probability below which a trend is none of chance's
 
 LEVEL_CHECKS = (
-    "a person, an object or a near copy on both sides of a fold: data.group, splitter=stratified_group_kfold",
-    "test images of another source, size or time than the training ones: kit look, splitter=time",
-    "other shares of the classes in the test rows: kit board diff, --ensembler prior_correction",
+    (
+        "a person, an object or a near-duplicate in training and held-out rows: data.group, "
+        "splitter=stratified_group_kfold"
+    ),
+    "test images from another source, size or time than the training images: kit look, splitter=time",
+    "other class frequencies in the test rows: kit board diff, --ensembler prior_correction",
 )
 OUTLIER_CHECKS = (
-    "a score that was recorded wrongly: kit board score",
-    "a file that is not what was sent, or other test rows than the others': kit submit check, kit board diff",
-    "what this one alone has, such as a fitted ensembler or views: kit board diff",
+    "a wrongly recorded score: kit board score",
+    "a file other than the submitted one, or different test rows: kit submit check, kit board diff",
+    "a difference to the other submissions, such as a fitted ensembler or views: kit board diff",
 )
 ORDER_CHECKS = (
-    "a split that is none of the test set's: splitter=stratified_group_kfold, time or column",
-    "scores of few rows, or of one fold: kit train --folds for all of them, splitter=repeated",
-    "a public part that is small or special: trust cross-validation, kit board pick 2",
+    "folds that do not resemble the train/test split: splitter=stratified_group_kfold, time or column",
+    "scores of few rows, or of one fold: kit train --folds for all folds, splitter=repeated",
+    "a small or unusual public part: trust cross-validation, kit board pick 2",
 )
 TREND_CHECKS = (
-    "choices that were fitted to the same out-of-fold rows again and again: another split_seed shows what is left",
-    "a blend of many members, or of fitted weights: --ensembler mean beside it",
+    "repeated selection on the same out-of-fold rows: another split_seed shows the remaining gain",
+    "a blend of many members, or with fitted weights: compare with --ensembler mean",
 )
 
 
@@ -127,7 +130,7 @@ def _odd(gaps: np.ndarray, numbers: Sequence[int], noise: Noise | None) -> list[
     times = abs(apart[place]) / noise.of_leaderboard
     if times <= OUTLIER_Z:
         return []
-    gap = f"submission {numbers[place]}'s gap is {apart[place]:+.4f} from that of the others"
+    gap = f"the gap of submission {numbers[place]} differs by {apart[place]:+.4f} from that of the others"
     return [Disagreement(f"{gap}, {times:.1f} times the noise", OUTLIER_CHECKS)]
 
 
@@ -138,7 +141,8 @@ def _order(cv: np.ndarray, correlation: float | None, noise: Noise | None) -> li
         return []
     return [
         Disagreement(
-            f"the leaderboard ranks against cross-validation, correlation {correlation:.2f}", ORDER_CHECKS
+            f"leaderboard and cross-validation rank submissions differently, correlation {correlation:.2f}",
+            ORDER_CHECKS,
         )
     ]
 
@@ -146,5 +150,5 @@ def _order(cv: np.ndarray, correlation: float | None, noise: Noise | None) -> li
 def _trend(sign: float, trend: float | None, chance: float | None) -> list[Disagreement]:
     if trend is None or chance is None or chance >= MAX_P_VALUE or sign * trend >= 0:
         return []
-    text = f"the leaderboard falls behind by {abs(trend):.4f} with each submission (chance {chance:.2f})"
+    text = f"the leaderboard falls behind by {abs(trend):.4f} with each submission (p = {chance:.2f})"
     return [Disagreement(text, TREND_CHECKS)]

@@ -58,9 +58,7 @@ def explain_gap(workspace: Workspace, entries: Sequence[Entry], noise: Noise | N
         return Gap(gap, (-half, half), explained=True)
     found = last_findings(workspace.root)
     if found is None:
-        return Gap(
-            gap, (-half, half), False, unknown="kit check has not looked for what explains it: kit check"
-        )
+        return Gap(gap, (-half, half), False, unknown="run kit check to look for an explanation")
     worse = gap < 0 if scored[0].better == "higher" else gap > 0
     same = found.folds in {mark for entry in scored for mark in _folds(workspace, entry)}
     evidence = tuple(_evidence(found, worse, same))
@@ -79,11 +77,14 @@ def _evidence(found: LastFindings, worse: bool, same: bool) -> Iterator[Evidence
 def _explain_missing_evidence(found: LastFindings, worse: bool, same: bool, some: bool) -> str:
     if worse and not same:
         return (
-            f"kit check of {found.made} looked at other folds than the scored ones, so it says nothing of leaks: "
-            "kit check with the run's splitter and data.group"
+            f"kit check of {found.made} used other folds than the scored ones, so it cannot find leaks "
+            "between them: run kit check with the run's splitter and data.group"
         )
     if not some:
-        return f"kit check of {found.made} found neither a leak nor a shift: kit check --checkpoints looks further"
+        return (
+            f"kit check of {found.made} found neither a leak nor a shift: kit check --checkpoints "
+            "also compares embeddings"
+        )
     return ""
 
 

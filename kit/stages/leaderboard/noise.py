@@ -64,7 +64,7 @@ def noise(workspace: Workspace, entry: Entry) -> Noise:
     )
     if record["classes"] not in (None, list(table.classes)):
         text = f"submission {entry.number} was blended before its classes were renamed"
-        raise InvalidError(text, code="D42", hint="kit blend again")
+        raise InvalidError(text, code="D42", hint="run kit blend again")
     decision = record["decision"] or decision_of(workspace, table)
     metric = metric.with_known(decision=decision)
     members = read_members(workspace, [f"runs/{member}" for member in entry.members.split()])

@@ -38,7 +38,7 @@ def overview(workspace: Workspace, board: Board) -> Overview:
     apart = tuple(entry.key for entry in entries if board.is_apart(entry))
     made = Overview(entries, agreement(alike, found), found, unknown, gap, apart)
     for doubt in made.agreement.doubts:
-        text = f"W18 cross-validation and leaderboard part ways: {doubt.what}"
+        text = f"W18 cross-validation and leaderboard disagree: {doubt.what}"
         warnings.warn(KitWarning(text), stacklevel=2)
     return made
 
@@ -73,7 +73,10 @@ def readable_answers(workspace: Workspace, entries: Sequence[Entry]) -> dict[Key
     for entry in entries:
         file = workspace.submissions / entry.file
         if is_changed(file):
-            text = f"W57 {file} was changed on disk and is left aside; kit submit command {entry.number} says more"
+            text = (
+                f"W57 {file} was changed on disk and is ignored; kit submit command {entry.number} "
+                "explains how to restore it"
+            )
             warnings.warn(KitWarning(text), stacklevel=2)
             continue
         try:

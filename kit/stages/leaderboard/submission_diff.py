@@ -89,9 +89,9 @@ def _align(one: SubmittedAnswers, other: SubmittedAnswers) -> np.ndarray:
     lost = [name for name in one.ids if name not in at]
     if lost or len(one.ids) != len(other.ids):
         raise InvalidError(
-            f"the two submissions are of other rows: {len(one.ids)} and {len(other.ids)}",
+            f"the two submissions have different rows: {len(one.ids)} and {len(other.ids)}",
             code="D43",
-            cases=[Case("is in one of them alone", id=name) for name in lost],
+            cases=[Case("is in only one of them", id=name) for name in lost],
         )
     return np.array([at[name] for name in one.ids])
 

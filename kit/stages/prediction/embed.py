@@ -245,7 +245,7 @@ class _EmbedContext:
             )
         finally:
             batches.close()
-        text = f"{self.run.name}@{self.about['views']} {split}: {len(rows)} rows by {len(networks)} networks"
+        text = f"{self.run.name}@{self.about['views']} {split}: {len(rows)} rows, {len(networks)} networks"
         yield Progress(TASK, len(rows) * len(networks), 1, text, line=True)
 
 
@@ -267,13 +267,13 @@ def _check(made: Vectors, bad: np.ndarray, where: str) -> None:
     """Raises RunError R09 for rows with an image whose features are zero or not finite."""
     cases = made.faults()
     cases += [
-        Case("all its features are zero", id=str(made.ids[row]))
+        Case("all features are zero", id=str(made.ids[row]))
         for row in np.flatnonzero(~made.has_image() & ~bad)
     ]
     if cases:
         raise RunError(
-            f"{where} gives no direction to {len(cases)} images",
+            f"{where} returns zero or non-finite features for {len(cases)} images",
             code="R09",
             cases=cases,
-            hint="another checkpoint, pooling, or predict_precision=float32",
+            hint="use another checkpoint or pooling, or predict_precision=float32",
         )

@@ -78,10 +78,10 @@ def predict_shard(job: ShardJob, stop: Stop) -> Work[np.ndarray]:
     there = {"images": loaded.fingerprint(), "plugins": plugin_hashes([job.views, *parts.all()])}
     if cases := provenance_diff({"images": job.images, "plugins": job.plugins}, there, "here", "there"):
         raise DataError(
-            f"{worker_name()} would predict {job.member} from something else than the command",
+            f"{worker_name()} would predict {job.member} from other inputs than the command",
             code="D60",
             cases=cases,
-            hint="the same plugins on every node, and one shared folder",
+            hint="install the same plugins on every node, and share one folder",
         )
     yield device_line(predictor.device, predictor.precision, workspace.experiment.workers, trains=False)
     views = open_views(job.views, experiment.image_size)

@@ -73,14 +73,15 @@ def choose_views(
     check_takes((asked, metric), table.label_kind, workspace.root)
     if not (asked.gives_distributions() or table.is_multi_label):
         raise ConfigError(
-            f"policy {asked.plugin_name()!r} gives ranks: the rows of a member are probabilities that sum to 1",
+            f"policy {asked.plugin_name()!r} returns ranks, but a member's rows must be probabilities "
+            "that sum to 1",
             code="C12",
-            hint="--policy mean; rank joins members: kit blend RUN@VIEWS RUN@VIEWS --ensembler rank",
+            hint="--policy mean; to average ranks of members: kit blend RUN@VIEWS RUN@VIEWS --ensembler rank",
         )
     names = unique_views(whole)
     if len(names) < 2:
         raise ConfigError(
-            f"views {whole.plugin_name()!r} are one view, of which nothing can be chosen",
+            f"views {whole.plugin_name()!r} has only one view, so there is nothing to choose",
             code="C12",
             hint="--views d4",
         )

@@ -46,9 +46,10 @@ def load_images(
         predicted = one.test.metadata.get("images")
         if predicted is not None and predicted != seen[_geometry(workspace, one)]:
             raise DataError(
-                f"{one} predicted other test images than there are",
+                f"{one} predicted other test images than those of the table",
                 code="D65",
-                hint=f"{predict_command(one.run, one.views, workspace.root, one.test.metadata)} predicts them anew",
+                hint=f"{predict_command(one.run, one.views, workspace.root, one.test.metadata)} predicts "
+                "them again",
             )
     known = yield from load_rows(workspace, train, "train", first)
     own, foreign = (yield from compute_thumbnails(known.cache)), (yield from compute_thumbnails(shown.cache))
@@ -70,5 +71,5 @@ def _geometry(workspace: Workspace, member: Member) -> Geometry:
     try:
         return geometry(Experiment.model_validate(split(config, Experiment)))
     except (ValueError, TypeError) as error:
-        text = f"this kit cannot read the config of runs/{member.run}"
+        text = f"this version of kit cannot read the config of runs/{member.run}"
         raise CheckpointError(text, code="D53", cases=[str(error).splitlines()[0]]) from None

@@ -144,7 +144,8 @@ def _lessons(teachers: Teachers, asked: PseudoRequest, shown: LoadedImages) -> l
     lacking = sorted(set(range(folds.count)) - set(teachers.folds))
     if lacking:
         text = (
-            f"W23 not all teachers have fold {', '.join(map(str, lacking))}: no student can be trained there"
+            f"W23 not all teachers have fold {', '.join(map(str, lacking))}: no student can be trained "
+            "on this fold"
         )
         warnings.warn(KitWarning(text), stacklevel=3)
     return [
@@ -178,7 +179,7 @@ def _write(made: PseudoLabels) -> bool:
         return True
     if not made.is_written():
         raise ConfigError(
-            f"{PSEUDO_DIR}/{name} holds other pseudo-labels, which a run may have learned from",
+            f"{PSEUDO_DIR}/{name} has different pseudo-labels, and a run may have been trained on them",
             code="C11",
             hint="another --name",
         )
@@ -215,9 +216,9 @@ def _warn(found: Sequence[ClassShare], rule: Rule) -> None:
     if not found:
         return
     cases = [
-        f"{one.name}: {one.share:.1%} of the rows taken, {one.prior:.1%} of the training rows"
+        f"{one.name}: {one.share:.1%} of the selected rows, {one.prior:.1%} of the training rows"
         for one in found
     ]
-    text = f"W22 {len(found)} classes are taken far more, or less, than they are trained on"
+    text = f"W22 {len(found)} classes are far more or less frequent than among the training rows"
     hint = f"try: {'another --top' if rule.balanced else '--top 0.5 --balanced'}, or another --threshold"
     warnings.warn(KitWarning("\n".join([text, *format_cases(cases), hint])), stacklevel=4)

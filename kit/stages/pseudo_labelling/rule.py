@@ -28,7 +28,7 @@ class Rule:
         ways = ["a lower --threshold"] if self.threshold > 0 else []
         ways += ["without --agree"] if self.agree else []
         if self.top == 1:
-            ways.append("--top 0.2 without --threshold, the surest of each class")
+            ways.append("--top 0.2 without --threshold")
         return ", or ".join(ways) or "a larger --top"
 
     def select(self, shares: np.ndarray, agreed: np.ndarray, prior: np.ndarray) -> np.ndarray:

@@ -63,8 +63,9 @@ def lesson(
     if not taken.any():
         surest = said.probabilities[rows].max(initial=0.0)
         raise InvalidError(
-            f"no test row is taken for fold {fold}: of {len(rows)} the surest has {surest:.3f}, asked for is "
-            f"{rule.threshold:g}{' where all teachers agree' if rule.agree else ''}",
+            f"no test row is selected for fold {fold}: the most confident of {len(rows)} has "
+            f"{surest:.3f}, and the threshold is "
+            f"{rule.threshold:g}{' if all teachers agree' if rule.agree else ''}",
             code="D49",
             hint=rule.looser(),
         )

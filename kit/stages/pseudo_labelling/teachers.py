@@ -104,34 +104,35 @@ def _of(made: Predictions, fold: int, ids: np.ndarray, name: str) -> np.ndarray:
     try:
         return made.take(made.folds == fold).align(ids)
     except InvalidError as error:
-        text = f"fold {fold} of {name} predicts other rows than there are: {error.summary}"
-        raise InvalidError(text, code="D41", cases=error.cases, hint="kit tta for it again") from None
+        text = f"fold {fold} of {name} predicts other rows than those of the table: {error.summary}"
+        raise InvalidError(text, code="D41", cases=error.cases, hint="run kit tta for it again") from None
 
 
 def check_teachers(members: Sequence[Member], table: Table) -> None:
     """Raises what would let a held-out row reach its student: DataError D60, D61; InvalidError D42, D43; C17."""
     if table.is_multi_label:
         raise ConfigError(
-            "kit pseudo takes one label a row, and the table has several",
+            "kit pseudo needs one label per row, but the table has several",
             code="C17",
-            hint="other sources by hand: data.external_train",
+            hint="add external rows yourself: data.external_train",
         )
     check_together(members, table)
     first = members[0].folds.fingerprint()
     other = next((one for one in members if one.folds.fingerprint() != first), None)
     if other is not None:
         raise DataError(
-            f"{members[0]} and {other} were trained with other folds than one another: one has seen rows that the "
-            "other's student would hold out",
+            f"{members[0]} and {other} were trained with different folds: each has seen rows that a "
+            "student of the other holds out",
             code="D61",
-            hint="teachers of the same splitter, split_seed and rows",
+            hint="use teachers with the same splitter, split_seed and rows",
         )
     trained = members[0].folds.ids
     if trained.tolist() != table.ids.tolist():
         raise DataError(
-            f"the training table has {len(table)} rows, {members[0].run} was trained on {len(trained)}, or on others",
+            f"the training table has {len(table)} rows, but {members[0].run} was trained on "
+            f"{len(trained)} or different rows",
             code="D60",
-            hint="put the table back, or train the teachers again",
+            hint="restore the table, or train the teachers again",
         )
     cases = [
         Case(f"its {key} was fitted on the rows of all folds", str(one))
@@ -141,10 +142,10 @@ def check_teachers(members: Sequence[Member], table: Table) -> None:
     ]
     if cases:
         raise DataError(
-            f"{len(cases)} teachers have learned from rows that the student holds out",
+            f"{len(cases)} teachers were fitted on rows that the student holds out",
             code="D61",
             cases=cases,
-            hint="their views without it, such as RUN@d4 or RUN",
+            hint="use their plain views, such as RUN@d4 or RUN",
         )
 
 
@@ -156,7 +157,7 @@ def predict_training_rows(workspace: Workspace, members: Sequence[Member], table
         again = f"{predict_command(one.run, one.views, workspace.root, one.test.metadata)} --train"
         if not file.is_file():
             raise InvalidError(
-                f"{one} says nothing of the rows it trained on: {file} is missing", code="D41", hint=again
+                f"{one} has no predictions of its training rows: {file} is missing", code="D41", hint=again
             )
         made = predictions_now(
             workspace.runs / one.run, Predictions.read(file), table, workspace.competition.data.rename
@@ -166,7 +167,9 @@ def predict_training_rows(workspace: Workspace, members: Sequence[Member], table
             or made.classes != one.test.classes
         ):
             raise InvalidError(
-                f"{file} is by other checkpoints than {one}'s test rows", code="D43", hint=again
+                f"{file} was predicted by other checkpoints than the test rows of {one}",
+                code="D43",
+                hint=again,
             )
         found.append(made)
     return found

@@ -72,7 +72,7 @@ def _place(subject: EvaluatedMember, fold: int) -> Path:
         same = False
     if not same:
         raise CheckpointError(
-            f"the checkpoint that predicted fold {fold} of {subject.name} is gone",
+            f"the checkpoint that predicted fold {fold} of {subject.name} does not exist",
             code="D51",
             hint="the report without --cam",
         )

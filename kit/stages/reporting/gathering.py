@@ -117,7 +117,7 @@ def _data(office: ReportContext, check: bool, member: str) -> Work[DataSection |
     found = (
         (yield from _findings(office, member, train, test))
         if check
-        else Missing("nobody looked at the data for this report (--no-check)", "kit check")
+        else Missing("the data was not checked for this report (--no-check)", "kit check")
     )
     return DataSection(
         train=len(train),

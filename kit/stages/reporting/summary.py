@@ -167,12 +167,12 @@ def _steps(best: Candidate | None, higher: bool, told: Sections) -> Iterator[Nex
     else:
         for one in told.data.findings:
             if one.level == "problem" and all("=" in word for word in one.answer.split()):
-                yield NextStep(f"try what answers {one.code}", f"kit check {one.answer}")
+                yield NextStep(f"try the fix of {one.code}", f"kit check {one.answer}")
     if isinstance(told.runs, Missing):
         yield NextStep(told.runs.why, told.runs.answer)
         return
     if stopped := _find_stopped(told.runs):
-        why = "what is not finished goes on by the command that began it, which this recalls"
+        why = "see how the unfinished run was started, and resume it"
         yield NextStep(why, f"kit runs show {stopped[0].name}")
     if isinstance(told.views, Missing) and best:
         yield NextStep("see whether views help", f"kit tta --checkpoints runs/{best.run.name} --views hflip")

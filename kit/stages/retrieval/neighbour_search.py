@@ -122,7 +122,7 @@ def classifiers(source: EmbeddedRun) -> Iterator[Predictions]:
         file = folder / f"{split}.parquet"
         if not file.is_file():
             raise InvalidError(
-                f"{source.member} has no predictions to join: {file} is missing", code="D41", hint=hint
+                f"{source.member} has no classifier predictions: {file} is missing", code="D41", hint=hint
             )
         made = Predictions.read(file)
         if _differ(source.tags, made.metadata.get("checkpoints", {})):
@@ -152,5 +152,8 @@ def warn_of_missing(source: EmbeddedRun, ignored: Sequence[str]) -> None:
         named = ", ".join(
             f"{name} (fold {', '.join(map(str, folds))})" for name, folds in list(lost.items())[:5]
         )
-        text = f"W21 {len(lost)} classes have no image in a fold's gallery, so their held-out rows are missed: {named}"
+        text = (
+            f"W21 {len(lost)} classes have no image in a fold's gallery, so their held-out rows "
+            f"cannot be found: {named}"
+        )
         warnings.warn(KitWarning(text), stacklevel=3)

@@ -67,7 +67,9 @@ def classify_pairs(
     workspace = Workspace.of(workspace)
     table = labels(workspace).sort_by_id()
     if table.is_multi_label:
-        raise ConfigError(f"pairs are of {MEANING['numbers']}, the table has any number", code="C17")
+        raise ConfigError(
+            f"pairs need {MEANING['numbers']}, but the table has any number of labels", code="C17"
+        )
     source = read_source(workspace, member, table)
     wanted = _read(asked, table, source) if asked is not None else ()
     made, same, folds = yield from _draw_pairs(source, workspace.experiment.seed)
@@ -122,10 +124,10 @@ def _draw_pairs(source: EmbeddedRun, seed: int) -> Work[tuple[np.ndarray, np.nda
         folds.append(np.full(len(equal), fold))
     if len(made) < 2 or any(part.all() or not part.any() for part in same):
         raise InvalidError(
-            "pairs are learned in one fold and scored in another: two folds with pairs of one class and of several are"
-            " needed",
+            "the classifier is fitted on one fold and scored on another: two folds need both positive "
+            "and negative pairs",
             code="D46",
-            hint="kit embed with all folds of a splitter with two folds or more",
+            hint="run kit embed for all folds of a splitter with two folds or more",
         )
     return np.concatenate(made), np.concatenate(same), np.concatenate(folds)
 
@@ -135,12 +137,14 @@ def _read(file: Path, table: Table, source: EmbeddedRun) -> tuple[tuple[str, str
     read = read_csv(file, fixed="save the pairs as CSV in UTF-8, with commas")
     if len(read.columns) < 2:
         raise DataError(
-            f"{file} has one column, a pair is two", code="D64", hint="a header, then two ids a row"
+            f"{file} has one column, but a pair needs two",
+            code="D64",
+            hint="write a header, then two ids per row",
         )
     known = {*table.ids.tolist(), *source.by_fold[min(source.by_fold)].test.ids.tolist()}
     found = tuple((row[0], row[1]) for row in read.rows)
     cases = [
-        Case(f"line {line} names no row of the tables", str(file), name, code="D64")
+        Case(f"the id in line {line} is in no table", str(file), name, code="D64")
         for pair, line in zip(found, read.lines, strict=True)
         for name in pair
         if name not in known

@@ -103,7 +103,10 @@ def _check(source: EmbeddedRun, test_ids: Sequence[str]) -> None:
     table, mark = source.table, source.folds.fingerprint()
     if source.folds.ids.tolist() != table.ids.tolist():
         cases.append(
-            Case(f"the table has {len(table)} rows, the run's folds {len(source.folds.ids)}, or others")
+            Case(
+                f"the table has {len(table)} rows, but the folds of the run have "
+                f"{len(source.folds.ids)} or different rows"
+            )
         )
     for fold, made in source.by_fold.items():
         about, first = made.about, source.about
@@ -113,7 +116,7 @@ def _check(source: EmbeddedRun, test_ids: Sequence[str]) -> None:
             "other test rows": set(made.test.ids.tolist()) != set(test_ids),
             "other folds": about["folds"] != mark,
             "another size than fold " + str(min(source.by_fold)): made.train.features != _features(source),
-            "images read otherwise": about["images"] != first["images"],
+            "other settings for reading images": about["images"] != first["images"],
             "another checkpoint of that number": _was_trained_again(
                 source.run, fold, str(about["checkpoint"])
             ),
@@ -121,7 +124,7 @@ def _check(source: EmbeddedRun, test_ids: Sequence[str]) -> None:
         cases += [Case(what, f"fold {fold}", code="D48") for what, is_wrong in wrong.items() if is_wrong]
     if cases:
         raise InvalidError(
-            f"the embeddings of {source.member} do not fit the run and the tables",
+            f"the embeddings of {source.member} do not match the run and the tables",
             code="D48",
             cases=cases,
             hint=predict_command(source.run.name, source.views, command="embed"),
@@ -146,7 +149,7 @@ def check_ignored_classes(source: EmbeddedRun, ignored: Sequence[str]) -> None:
     wrong = [name for name in ignored if name not in source.table.classes]
     if wrong:
         raise ConfigError(
-            f"{wrong[0]!r} is no class of the table",
+            f"{wrong[0]!r} is not a class of the table",
             code="C29",
-            hint="""--scorer '{"name": "unknown", "label": "CLASS"}', or name it in data.classes""",
+            hint='--scorer \'{"name": "unknown", "label": "CLASS"}\', or list it in data.classes',
         )

@@ -25,7 +25,7 @@ from kit.stages.submission.submission import lock_submissions
 
 BOARD = "board.csv"
 # the hint for a board that a spreadsheet has saved in its own way
-SAVED = "save it as CSV UTF-8, with commas between the cells, or take the copy that git has"
+SAVED = "save it as CSV UTF-8 with commas between the cells, or restore it from git"
 WITHDRAWN_DIR = "undone"  # the folder of submissions that were taken back
 GIT_ATTRIBUTES = (".gitattributes", f"{BOARD} merge=union\n")  # beside the board
 CONFLICT_MARKERS = ("<<<<<<<", "=======", ">>>>>>>")  # that git leaves where it did not merge
@@ -98,11 +98,11 @@ class Board:
         lacking = [name for name in COLUMNS if name not in table.columns]
         if unknown or lacking:
             raise DataError(
-                f"{path} is no board of kit",
+                f"{path} is not a board of kit",
                 code="D37",
-                cases=[Case("is no column of it", name) for name in unknown]
+                cases=[Case("is not a column of the board", name) for name in unknown]
                 + [Case("is missing", name) for name in lacking],
-                hint="the column `notes` is yours; the others are kit's",
+                hint="only the column `notes` may be edited",
             )
         entries = [
             _entry(path, line, dict(zip(table.columns, row, strict=True)))
@@ -127,7 +127,7 @@ class Board:
         not know, or a value that is no number or no score of the metric.
         """
         if not math.isfinite(value):
-            raise ConfigError(f"a score is a number, not {value}", code="C22")
+            raise ConfigError(f"a score must be a number, not {value}", code="C22")
 
         def set_score(entries: Sequence[Entry]) -> tuple[Entry, ...]:
             meant = replace(self, entries=tuple(entries)).entry(number)
@@ -151,12 +151,13 @@ class Board:
         likely = [f"{part:.6g}" for part in (value / 100, -value) if low <= part <= high]
         limits = f"from {low:g} to {high:g}" if math.isfinite(high) else f"{low:g} or more"
         raise ConfigError(
-            f"{value:g} is no {entry.metric}, which is {limits}{'; is it a percentage?' if value > high else ''}",
+            f"{value:g} is not a possible {entry.metric}, which is "
+            f"{limits}{'; is it a percentage?' if value > high else ''}",
             code="C22",
             hint="; ".join(
                 [
                     *(f"kit board score {entry.number} {score}" for score in likely[:1]),
-                    f"kit board score {entry.number} {value:g} --force records it as it is",
+                    f"kit board score {entry.number} {value:g} --force records the value unchanged",
                 ]
             ),
         )
@@ -170,10 +171,12 @@ class Board:
 
         def shorter(entries: Sequence[Entry]) -> tuple[Entry, ...]:
             if not entries:
-                raise ConfigError("no submission on the board", code="C22", hint="kit blend makes one")
+                raise ConfigError("no submission on the board", code="C22", hint="kit blend creates one")
             last = max(entries, key=lambda entry: entry.key)
             if last.leaderboard is not None:
-                raise ConfigError(f"submission {last.number} was sent, and stays on the board", code="C22")
+                raise ConfigError(
+                    f"submission {last.number} has a leaderboard score and stays on the board", code="C22"
+                )
             for file in self.submissions.glob(f"{last.stem}.*"):
                 (self.submissions / WITHDRAWN_DIR).mkdir(exist_ok=True)
                 file.replace(self.submissions / WITHDRAWN_DIR / file.name)
@@ -198,9 +201,9 @@ class Board:
         if len(found) == 1:
             return found[0]
         if found:
-            hint = f"the name: {', '.join(entry.stem for entry in found)}"
-            raise ConfigError(f"{len(found)} submissions are number {asked}", code="C22", hint=hint)
-        hint = f"one of {known}" if known else "kit blend makes one"
+            hint = f"give the name: {', '.join(entry.stem for entry in found)}"
+            raise ConfigError(f"{len(found)} submissions have the number {asked}", code="C22", hint=hint)
+        hint = f"one of {known}" if known else "kit blend creates one"
         raise ConfigError(f"no submission {asked} on the board", code="C22", hint=hint)
 
     def sort_entries(self) -> tuple[Entry, ...]:
@@ -300,8 +303,8 @@ def _both(one: Entry, other: Entry) -> Entry:
     scores = [entry.leaderboard for entry in (one, other) if entry.leaderboard is not None]
     if len(set(scores)) > 1:
         text = (
-            f"W17 submission {one.stem} has two leaderboard scores, {scores[0]} and {scores[1]}: the second counts "
-            f"(kit board score {one.stem} SCORE settles it)"
+            f"W17 submission {one.stem} has two leaderboard scores, {scores[0]} and {scores[1]}: kit "
+            f"uses the second (kit board score {one.stem} SCORE corrects it)"
         )
         warnings.warn(KitWarning(text), stacklevel=4)
     notes = dict.fromkeys(note for entry in (one, other) for note in entry.notes.split("; ") if note)
@@ -313,9 +316,10 @@ def _refuse_marks(path: Path) -> None:
     lines = [number for number, line in enumerate(text.splitlines(), 1) if line.startswith(CONFLICT_MARKERS)]
     if lines:
         raise DataError(
-            f"{path} has git's conflict marks on lines {', '.join(map(str, lines))}",
+            f"{path} has git conflict markers on lines {', '.join(map(str, lines))}",
             code="D37",
-            hint="keep the lines of both sides and remove the marks; the .gitattributes beside it lets git do so",
+            hint="keep the lines of both sides and remove the markers; the .gitattributes beside the "
+            "board lets git do it",
         )
 
 

@@ -79,7 +79,8 @@ def write(
                 files.write_text(there, text)
                 warnings.warn(
                     KitWarning(
-                        f"W57 {there} was changed on disk and is restored; the changed file is {kept.name}"
+                        f"W57 {there} was changed on disk and is restored; the changed file is now "
+                        f"{kept.name}"
                     ),
                     stacklevel=2,
                 )
@@ -135,9 +136,9 @@ def read_record(file: Path) -> dict[str, Any]:
         found, named = {}, False
     if not named or not isinstance(found.get("ensembler"), dict) or "format" not in found:
         raise ConfigError(
-            f"{file} is no record of a submission",
+            f"{file} is not a record of a submission",
             code="C22",
-            hint="submissions/0007-name.json, which kit blend wrote",
+            hint="use a record such as submissions/0007-name.json, written by kit blend",
         )
     return found
 

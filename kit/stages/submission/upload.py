@@ -27,11 +27,13 @@ def upload_command(workspace: Workspace, number: int | str) -> str:
     file = workspace.submissions / entry.file
     if not file.is_file():
         raise ConfigError(
-            f"{file} is gone", code="C22", hint=f"{_restore_command(workspace, entry)} makes it anew"
+            f"{file} does not exist",
+            code="C22",
+            hint=f"{_restore_command(workspace, entry)} creates it again",
         )
     if is_changed(file):
         raise InvalidError(
-            f"{file} was changed on disk: its sha256 is not that of its record",
+            f"{file} was changed on disk: its sha256 differs from its record",
             code="D74",
             hint=f"{_restore_command(workspace, entry)} restores it, and keeps the changed file beside it",
         )
@@ -44,9 +46,9 @@ def _restore_command(workspace: Workspace, entry: Entry) -> str:
     try:
         record = read_record((workspace.submissions / entry.file).with_suffix(".json"))
     except ConfigError:
-        return "the same kit blend"
+        return "the same kit blend command"
     if "final" in record:
-        return "the same kit final"
+        return "the same kit final command"
     recipe = dict(record.get("recipe") or {"name": entry.ensembler})
     usual = Ensembler.open(recipe["name"], workspace.root).spec()
     given = {key: value for key, value in recipe.items() if value != usual.get(key) and key != "metric"}

@@ -53,10 +53,10 @@ class ValidationReport:
         """All faults as an error: D41 where it is ids alone, else D44."""
         count = len(self.faults)
         return InvalidError(
-            f"{self.file} does not fit the sample: {count} fault{'s' * (count > 1)}",
+            f"{self.file} does not match the sample: {count} problem{'s' * (count > 1)}",
             code="D41" if all(fault.code == "D41" for fault in self.faults) else "D44",
             cases=[fault.case(self.file) for fault in self.faults],
-            hint="--json lists them all" if count > 5 else "",
+            hint="--json lists all" if count > 5 else "",
         )
 
 
@@ -122,8 +122,8 @@ def _notes(read: CsvFile, sample: pd.DataFrame, found: Sequence[Issue]) -> Itera
     for line, row, name in zip(read.lines, read.rows, sample.iloc[:, 0].tolist(), strict=True):
         if row[0] != name:
             yield (
-                f"the rows are in another order than the sample's, from line {line} on ({row[0]!r}, where the sample "
-                f"has {name!r}); Kaggle joins rows by id and takes any order"
+                f"the order of the rows differs from the sample from line {line} on ({row[0]!r}, but "
+                f"{name!r} in the sample); Kaggle joins rows by id and accepts any order"
             )
             return
 
@@ -134,14 +134,16 @@ def _columns(read: CsvFile, sample: pd.DataFrame) -> Iterator[Issue]:
         if name not in wanted:
             same = next((each for each in wanted if is_same_text(name, each)), "")
             meant = (
-                f"; it is {same!r}, {describe_difference(name, same)}" if same else did_you_mean(name, wanted)
+                f"; the sample has {same!r}, {describe_difference(name, same)}"
+                if same
+                else did_you_mean(name, wanted)
             )
             yield Issue("D44", f"column {name!r} is not in the sample{meant}", line)
     missing = [name for name in wanted if name not in read.columns]
     if missing:
         yield Issue("D44", f"column{'s' * (len(missing) > 1)} {', '.join(missing)} missing", line)
     elif sorted(read.columns) == sorted(wanted) and list(read.columns) != wanted:
-        yield Issue("D44", f"the columns' order is {', '.join(wanted)} in the sample", line)
+        yield Issue("D44", f"the columns of the sample are in the order {', '.join(wanted)}", line)
 
 
 def _ids(read: CsvFile, ids: Sequence[str], wanted: Sequence[str]) -> list[Issue]:
@@ -158,9 +160,7 @@ def _ids(read: CsvFile, ids: Sequence[str], wanted: Sequence[str]) -> list[Issue
             hint = _suggest_meant(name, meant) if meant is not None and meant not in times else ""
             found.append(Issue("D41", f"is not in the sample{hint}", line, name))
         elif seen[name] > needed[name]:
-            found.append(
-                Issue("D41", f"is there {times[name]} times, first on line {first[name]}", line, name)
-            )
+            found.append(Issue("D41", f"occurs {times[name]} times, first on line {first[name]}", line, name))
     found += [
         Issue("D41", _list_missing(times[name], count), None, name)
         for name, count in needed.items()
@@ -171,8 +171,8 @@ def _ids(read: CsvFile, ids: Sequence[str], wanted: Sequence[str]) -> list[Issue
 
 def _suggest_meant(name: str, meant: str) -> str:
     if is_same_text(name, meant):
-        return f"; it is {meant!r}, {describe_difference(name, meant)}"
-    return f"; is {meant!r} meant?"
+        return f"; the sample has {meant!r}, {describe_difference(name, meant)}"
+    return f"; did you mean {meant!r}?"
 
 
 def _list_missing(there: int, needed: int) -> str:
@@ -201,10 +201,11 @@ def _cells(
         if shape.matches(table, classes):
             return []
         told = [
-            (row, f"is not of format {shape.plugin_name()!r}") for row in _not_matching(shape, table, classes)
+            (row, f"does not match format {shape.plugin_name()!r}")
+            for row in _not_matching(shape, table, classes)
         ]
         if not told:
-            return [Issue("D44", f"the rows together are not of format {shape.plugin_name()!r}")]
+            return [Issue("D44", f"the rows together do not match format {shape.plugin_name()!r}")]
     return [Issue("D44", why, read.lines[order[row]], ids[order[row]]) for row, why in told]
 
 

@@ -135,7 +135,7 @@ def _fit(context: _FoldContext) -> Work[tuple[Learner, Predictions | None]]:
         if learner.step
         else "the start"
     )
-    yield context.show(0, f"{short}; going on from {at}, a tensor at a time", line=True)
+    yield context.show(0, f"{short}; resuming from {at}, one tensor at a time", line=True)
     return learner, (yield from _EpochLoop(context, learner).run())
 
 
@@ -159,10 +159,10 @@ def _with_row_ids(context: _FoldContext, error: NotFiniteError) -> RunError:
     setting = context.setting
     ids = setting.ids[error.last.rows.numpy()]
     newest = checkpoints.newest(context.folder)
-    kept = f"the last good checkpoint is {newest}" if newest else "no checkpoint was made before"
+    kept = f"the last good checkpoint is {newest}" if newest else "no checkpoint exists yet"
     cases = [Case("in the last of these steps", id=str(row)) for row in ids]
     hint = calmer(setting.experiment.clip_grad_norm, setting.precision.train)
-    hint += f"; --from runs/{setting.run.name} begins with what is kept" if newest else ""
+    hint += f"; --from runs/{setting.run.name} starts from the saved weights" if newest else ""
     text = f"fold {context.fold}: {error.summary}; {kept}"
     return RunError(text, code=error.code, cases=cases, hint=hint)
 
@@ -201,7 +201,7 @@ class _EpochLoop:
                     case OutOfMemory():
                         yield self._line(f"fold {fold}: {event}")
                     case SkippedStep():
-                        yield self._line(f"fold {fold}: {event}: R01, the step is left out")
+                        yield self._line(f"fold {fold}: {event}: R01, step skipped")
         return self.held_out
 
     def _line(self, text: str) -> Progress:

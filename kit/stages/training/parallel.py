@@ -92,19 +92,20 @@ def _check_seen(run: Run, job: FoldJob) -> None:
         started = None
     if started != job.started:
         raise RunError(
-            f"{worker_name()} does not see {run.folder} as the command does",
+            f"{worker_name()} sees another {run.folder} than the command",
             code="R12",
-            hint="the workspace must be a folder that all nodes share, under one path; look whether it is mounted",
+            hint="the workspace must be a folder shared by all nodes, under one path; check that it is "
+            "mounted",
         )
 
 
 def _check_made(job: FoldJob, made: Mapping[str, Any]) -> None:
     if cases := provenance_diff(job.made_from, made, "here", "there"):
         raise DataError(
-            f"{worker_name()} would train runs/{job.run} from something else than the command",
+            f"{worker_name()} would train runs/{job.run} from other inputs than the command",
             code="D60",
             cases=cases,
-            hint="the same versions and plugins on every node, and one shared folder",
+            hint="install the same versions and plugins on every node, and share one folder",
         )
 
 
@@ -121,7 +122,7 @@ def train_in_parallel(
         for told in events:
             yield from fan.handle_result(told) if isinstance(told, JobResult) else fan.report_progress(told)
     if stop.requested and (cut := fan.cut_short()):
-        error = StoppedError(f"stopped, {len(cut)} folds are left and what was done is saved", stop.requested)
+        error = StoppedError(f"stopped with {len(cut)} folds left; all progress is saved", stop.requested)
         raise error.replace(cases=cut)
     return {key: _came(setting, fan.errors[key]) for key, (setting, _) in begun.items()}
 
@@ -176,7 +177,7 @@ class _ParallelFolds:
             if not isinstance(error, StoppedError):
                 yield self._line(f"{self.name(job)}fold {job.fold} failed: {error.code} {error.summary}")
         elif not self.left[key] and not self.errors[key] and len(self.runs) > 1:
-            yield self._line(f"{self.name(job)}all its folds are trained")
+            yield self._line(f"{self.name(job)}all folds are trained")
 
     def cut_short(self) -> list[str]:
         """Where each job stopped that a signal cut short."""
@@ -196,9 +197,10 @@ def _check_written(run: Run, job: FoldJob) -> KitError | None:
     if run.fold_predictions_file(job.fold).is_file():
         return None
     return RunError(
-        f"fold {job.fold} of runs/{job.run} was trained, and {run.fold_predictions_file(job.fold)} is not there",
+        f"fold {job.fold} of runs/{job.run} was trained, but {run.fold_predictions_file(job.fold)} does "
+        "not exist",
         code="R12",
-        hint="the workspace must be a folder that all nodes share; look whether it is mounted",
+        hint="the workspace must be a folder shared by all nodes; check that it is mounted",
     )
 
 
@@ -206,7 +208,7 @@ def _came(setting: RunContext, errors: Sequence[tuple[FoldJob, KitError]]) -> Ru
     """The run, put together, or its first error, which says how many folds failed."""
     if errors:
         job, first = errors[0]
-        others = f" ({len(errors)} of {job.of} folds failed, the others are kept)"
+        others = f" ({len(errors)} of {job.of} folds failed, the others are saved)"
         summary = f"fold {job.fold}: {first.summary.removeprefix(f'fold {job.fold}: ')}{others}"
         return first.replace(summary=summary)
     try:

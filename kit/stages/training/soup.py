@@ -112,9 +112,9 @@ class FoldWeights:
         """Raises for runs whose weights, classes, folds or settings do not let them be averaged."""
         (first, one), *others = self.checkpoints.items()
         if one.about["classes"] != list(setting.loaded.table.classes):
-            raise InvalidError(f"{first} was trained for other classes than the table has now", code="D42")
+            raise InvalidError(f"{first} was trained for other classes than those in the table", code="D42")
         if one.about["folds"] != setting.folds.fingerprint():
-            raise InvalidError(f"{first} was trained on other folds than the table gives now", code="D43")
+            raise InvalidError(f"{first} was trained on other folds than those of the table", code="D43")
         for name, other in others:
             _check_pair(first, one, name, other)
 
@@ -122,9 +122,10 @@ class FoldWeights:
 def _check_pair(first: str, one: Checkpoint, name: str, other: Checkpoint) -> None:
     if one.about["folds"] != other.about["folds"]:
         raise InvalidError(
-            f"{first} and {name} have different folds: their mean would have seen what it predicts",
+            f"{first} and {name} have different folds: their average would predict rows that it was "
+            "trained on",
             code="D43",
-            hint="one split_seed, one splitter, one data.group",
+            hint="train both with the same split_seed, splitter and data.group",
         )
     if one.about["classes"] != other.about["classes"]:
         cases = [
@@ -161,21 +162,24 @@ def _read_folds(targets: Sequence[Target], greedy: bool) -> list[FoldWeights]:
     """The folds that all runs have finished, with their checkpoints read."""
     if len({target.run.folder for target in targets}) < 2:
         raise ConfigError(
-            "a soup needs two runs or more", code="C15", hint="kit train --seeds 0,1,2 makes three"
+            "a soup needs at least two runs", code="C15", hint="kit train --seeds 0,1,2 trains three"
         )
     shared = sorted(set.intersection(*(set(target.folds) for target in targets)))
     lacking = [t.run.name for t in targets if set(t.folds) != set(shared)]
     if not shared or (greedy and len(shared) < 2):
         text = (
-            "no fold that all have finished"
+            "no fold is finished in all runs"
             if not shared
-            else "one fold, on which it would choose and be scored"
+            else "only one fold, so a greedy soup would choose and score on the same rows"
         )
         raise ConfigError(
             f"the runs share {text}", code="C16", hint="without --greedy, or splitter.folds=2 or more"
         )
     if lacking:
-        text = f"W13 soups of folds {', '.join(map(str, shared))} alone: {', '.join(lacking)} have others too"
+        text = (
+            f"W13 soup only for folds {', '.join(map(str, shared))}, because other folds are not "
+            f"finished in all runs: {', '.join(lacking)} have more"
+        )
         warnings.warn(KitWarning(text), stacklevel=4)
     return [
         FoldWeights(fold, {t.run.name: checkpoints.load(t.folds[fold]) for t in targets}) for fold in shared

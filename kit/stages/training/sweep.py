@@ -1,6 +1,7 @@
 """sweep: many experiments by one command, each an ordinary run, and what their scores show.
 
-What was asked for stands in sweeps/NAME.json: the same command again goes on, another sweep of that name is refused.
+What was asked for stands in sweeps/NAME.json: run the same command again goes on, another sweep of that name
+is refused.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ def run_sweep(
         search = None
     else:
         if sets:
-            raise ConfigError("--each is for a grid, a search draws its own", code="C05")
+            raise ConfigError("--each is only for a grid, and --trials is a search", code="C05")
         check_optuna()
         search, plans = Search(file.with_suffix(".log"), axes, metric.higher_is_better, seed), []
     done: list[SweepTrial] = []
@@ -131,7 +132,7 @@ def _check(space: Workspace) -> None:
 
 def _check_name(name: str) -> str:
     if not is_safe_folder_name(name) or "@" in name:
-        raise ConfigError(f"{name!r} is no plain name for a sweep", code="C13")
+        raise ConfigError(f"{name!r} is not a valid name for a sweep", code="C13")
     return name
 
 
@@ -155,9 +156,9 @@ def _remember(file: Path, asked: Mapping[str, Any]) -> None:
     more = {**known, "trials": asked["trials"]} if known.get("trials") and asked["trials"] else known
     if more != {"schema": SCHEMA, **asked}:
         raise ConfigError(
-            f"{file.name} is another sweep's: {' '.join(known.get('asked', ['?']))}",
+            f"{file.name} belongs to another sweep: {' '.join(known.get('asked', ['?']))}",
             code="C11",
-            hint="another name; the same with more --trials goes on",
+            hint="use another name; the same sweep with more --trials continues",
         )
     write_json(file, {"schema": SCHEMA, **asked})
 

@@ -73,4 +73,4 @@ def _suggest(trial: Any, one: Axis) -> Any:
 
 def check_optuna() -> None:
     """Raises ConfigError C24 where optuna is not installed."""
-    require_package("optuna", "a search", "a grid without --trials")
+    require_package("optuna", "a search", "use a grid without --trials")

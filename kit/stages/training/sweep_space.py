@@ -51,7 +51,7 @@ def axis(text: str) -> Axis:
         raise ConfigError(
             f"{text!r} is an empty range",
             code="C05",
-            hint="low..high, for log: both above 0, such as log:1e-4..1e-2",
+            hint="low..high; for log both must be above 0, such as log:1e-4..1e-2",
         )
     return Axis(key, range=Range(low, high, bool(found[1]), whole))
 
@@ -76,7 +76,7 @@ def expand_grid(axes: Sequence[Axis], each: Sequence[Sequence[str]] = ()) -> lis
     searched = [one.key for one in axes if one.range is not None]
     if searched:
         raise ConfigError(
-            f"{searched[0]} is a range, which a grid cannot try out", code="C05", hint="--trials 20"
+            f"{searched[0]} is a range, but a grid needs values", code="C05", hint="--trials 20"
         )
     texts = [[f"{one.key}={text}" for text in one.values] for one in axes]
     return [(*given, *combined) for given in (each or [()]) for combined in product(*texts)]

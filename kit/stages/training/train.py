@@ -81,7 +81,7 @@ def train_run(
         for position, fold in enumerate(wanted):
             signal = ranks.all_reduce_max(stop.requested)
             if signal:
-                text = f"stopped before fold {fold}, all others are saved"
+                text = f"stopped before fold {fold}; the earlier folds are saved"
                 raise ranks.raise_everywhere(StoppedError(text, signal))
             with ranks.enter_on_rank_zero(partial(lock_fold, run, fold)):
                 yield from run_fold(setting, fold, position, len(wanted), stop)
@@ -98,9 +98,9 @@ def _check_alone(ranks: Ranks) -> None:
     """Raises ConfigError C35 where several ranks would each give out folds."""
     if ranks.count > 1:
         raise ConfigError(
-            "an executor gives folds to workers, and ranks share each fold",
+            "an executor distributes folds over workers, but ranks share each fold",
             code="C35",
-            hint="--devices without --executor, or the other way round",
+            hint="use either --devices or --executor",
         )
 
 

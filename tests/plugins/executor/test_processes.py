@@ -77,7 +77,7 @@ def test_a_job_whose_worker_is_killed_goes_on_so_often_and_no_oftener(tmp_path: 
 def test_a_lost_worker_is_told(tmp_path: Path) -> None:
     told = list(Processes(retries=1).map(dying, [file(tmp_path, "7")], Stop()))
     lines = [one.step.detail for one in told if isinstance(one, JobProgress) and one.step.line]
-    assert lines == ["its process ended with status 7; another goes on from the last checkpoint"]
+    assert lines == ["its process ended with status 7; another worker resumes from the last checkpoint"]
     assert told[-1] == JobResult(0, "job-7")
 
 

@@ -115,7 +115,7 @@ def test_a_node_works_on_no_more_than_it_has_cores_for_and_a_lost_worker_is_repl
         assert sum(other <= begun < ended for _, other, ended in results) <= 2
     lost = [one.step.detail for one in told if isinstance(one, JobProgress) and "lost" in one.step.detail]
     assert lost == [
-        "its worker on the cluster was lost (WorkerCrashedError); another goes on from the last checkpoint"
+        "its worker on the cluster was lost (WorkerCrashedError); another worker resumes from the last checkpoint"
     ]
 
 
@@ -144,7 +144,8 @@ def test_folds_on_a_cluster_come_to_the_same_bytes_with_a_worker_killed(
     assert run(["train", "--name", "r", "loss=odd", "save_every_steps=2", "--executor", "ray"]) == 0
     said = capsys.readouterr()
     assert (
-        "its worker on the cluster was lost (WorkerCrashedError); another goes on from the last" in said.err
+        "its worker on the cluster was lost (WorkerCrashedError); another worker resumes from the last"
+        in said.err
     )
     assert "train: fold 0 epoch 2/2" in said.err
     assert "train: fold 1 epoch 2/2" in said.err

@@ -118,7 +118,7 @@ def test_without_factors_or_with_classes_that_share_them_it_says_what_to_write()
 )
 def test_a_margin_around_factors_is_refused_and_told_the_other_way_round(wrapper: str, base: object) -> None:
     spec = {"name": "mixup", "base": {"name": wrapper, "base": base}}
-    with pytest.raises(ConfigError, match=rf"C08 loss '{wrapper}' needs an output a class"):
+    with pytest.raises(ConfigError, match=rf"C08 loss '{wrapper}' needs one output per class"):
         network.open_parts(Experiment.model_validate({"backbone": "small", "loss": spec}), None, CLASSES)
 
 

@@ -60,7 +60,9 @@ def test_a_network_of_fixed_input_refuses_views_of_another_size() -> None:
         def plugin_name(cls) -> str:
             return "larger"
 
-    with pytest.raises(ConfigError, match="C12 views 'larger' give 24x24 px, the network takes 12 alone"):
+    with pytest.raises(
+        ConfigError, match="C12 views 'larger' return 24x24 px, but the network accepts only 12 px"
+    ):
         open_views(Larger(), 12, fixed=12)
     assert np.unique(
         [view(torch.zeros(1, 3, 12, 12)).shape[2] for view in open_views(Larger(), 12)]

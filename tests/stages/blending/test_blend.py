@@ -127,7 +127,7 @@ def test_the_config_names_the_ensembler_that_is_used(tmp_path: Path) -> None:
 def test_partial_members_are_scored_on_what_all_cover(workspace: Workspace) -> None:
     write_run(workspace.root, "b", rows=[0, 1, 2, 3])
     with pytest.warns(
-        KitWarning, match=r"W10 only the 4 rows that all members cover are scored \(a@plain 9, b@plain 4\)"
+        KitWarning, match=r"W10 only the 4 rows that all members predict are scored \(a@plain 9, b@plain 4\)"
     ):
         submitted = blend(workspace, ["a", "b"])
     assert submitted.rows == 4
@@ -229,7 +229,7 @@ def test_identical_images_are_fitted_and_scored_on_together(workspace: Workspace
     alone = Workspace.open(workspace.root, ["data.group=null"])
     for name in ("a", "b"):
         write_run(workspace.root, name, folds=[0] * 9)
-    with pytest.raises(InvalidError, match="D46 9 out-of-fold rows of 1 groups cannot be cut"):
+    with pytest.raises(InvalidError, match="D46 9 out-of-fold rows of 1 groups are too few to split"):
         blend(alone, ["a", "b"], "best_member")
     for number, image in enumerate(sorted((workspace.root / "data" / "images").iterdir())):
         image.write_bytes(bytes([number]))
@@ -271,7 +271,7 @@ def test_a_probability_that_is_none_never_reaches_a_submission(value: float, wor
     worse = table.set_column(3, "bee", array(column, float32()))
     parquet.write_table(worse.replace_schema_metadata(table.schema.metadata), file)
     with pytest.raises(
-        InvalidError, match=r"D40 1 of 8 rows are no probabilities\n  .*test\.parquet: row 2, id 'NA'"
+        InvalidError, match=r"D40 1 of 8 rows are not probabilities\n  .*test\.parquet: row 2, id 'NA'"
     ):
         blend(workspace, ["a", "b"])
     assert not workspace.submissions.exists()

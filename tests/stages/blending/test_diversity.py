@@ -119,7 +119,7 @@ def test_the_command_shows_draws_and_writes_no_submission(
     assert Image.open("both.png").format == "PNG"
     rows = [line.split() for line in said.err.splitlines() if "@plain" in line]
     assert [row[:3] for row in rows] == [["1", "a@plain", "1.0000"], ["2", "b@plain", "0.8889"]]
-    assert "mean of all: accuracy 1.0000 on 9 out-of-fold rows" in said.err
+    assert "mean of all members: accuracy 1.0000 on 9 out-of-fold rows" in said.err
     assert not workspace.submissions.exists()
     assert run(["look", "members", "a", "b", "--ensembler", "single", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

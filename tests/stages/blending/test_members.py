@@ -64,7 +64,7 @@ def test_a_folder_outside_runs_is_no_run(workspace: Workspace) -> None:
 
 
 def test_a_run_named_twice_is_refused(workspace: Workspace) -> None:
-    with pytest.raises(ConfigError, match="a@plain is named twice"):
+    with pytest.raises(ConfigError, match="a@plain is given twice"):
         read_members(workspace, ["runs/a", "a@plain"])
 
 
@@ -91,7 +91,7 @@ def test_another_order_of_classes_is_refused_and_both_are_printed(workspace: Wor
     error = refusal(workspace, classes=("bee", "ant", "cat"))
     assert (error.code, error.summary) == (
         "D42",
-        "the classes of a@plain out of fold and of b@plain out of fold are not in one order",
+        "the classes of a@plain out of fold and of b@plain out of fold are in a different order",
     )
     assert [case.detail for case in error.cases] == ["ant, bee, cat", "bee, ant, cat"]
 
@@ -130,7 +130,7 @@ def test_a_row_predicted_by_a_fold_that_trained_on_it_is_a_leak(workspace: Works
     error = refusal(workspace, oof_folds=swapped)
     assert error.code == "D43"
     assert "1 of 9 out-of-fold rows come from a model that may have trained on them" in error.summary
-    assert str(error.cases[0]) == "t0: predicted by fold 1, which did not hold it out"
+    assert str(error.cases[0]) == "t0: predicted by fold 1, which did not hold out this row"
 
 
 def test_means_over_folds_are_no_out_of_fold_rows(workspace: Workspace) -> None:
@@ -157,7 +157,7 @@ def test_folds_that_changed_since_are_refused(workspace: Workspace) -> None:
 def test_two_checkpoints_of_one_fold_are_refused(workspace: Workspace) -> None:
     error = refusal(workspace, about={"checkpoints": {"0": "0011:b"}})
     assert "different checkpoints" in error.summary
-    assert error.cases[0].detail == "fold 0: 0011:b out of fold, 0012:b on the test rows"
+    assert error.cases[0].detail == "fold 0: 0011:b for out-of-fold rows, 0012:b for test rows"
 
 
 def test_members_are_joined_by_id_on_the_rows_that_all_cover(workspace: Workspace) -> None:
@@ -172,6 +172,6 @@ def test_members_are_joined_by_id_on_the_rows_that_all_cover(workspace: Workspac
 def test_members_without_a_common_row_are_refused(workspace: Workspace) -> None:
     write_run(workspace.root, "a", rows=[0, 1, 2])
     write_run(workspace.root, "b", rows=[3, 4])
-    with pytest.raises(InvalidError, match="no row is predicted out of fold by all members") as caught:
+    with pytest.raises(InvalidError, match="no row has out-of-fold predictions of all members") as caught:
         align(read_members(workspace, ["a", "b"]), workspace.cache)
     assert [str(case) for case in caught.value.cases] == ["a@plain: 3 rows", "b@plain: 2 rows"]

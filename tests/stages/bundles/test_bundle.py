@@ -170,8 +170,10 @@ def test_rows_without_a_readable_image_get_the_prior_and_are_reported(
     words = ["predict", str(packed), "--images", str(damaged.images), "--sample", str(damaged.sample)]
     assert command(words) == 0
     err = capsys.readouterr().err
-    assert "2 of 9 test images cannot be used (D02 1, D05 1), given the class prior" in err
-    assert "9 rows in submission.csv; 2 have the class prior, for want of an image: n2, n5" in err
+    assert "2 of 9 test images are unusable (D02 1, D05 1), given the class prior" in err
+    assert (
+        "9 rows in submission.csv; 2 have the class prior, because their images are unusable: n2, n5" in err
+    )
     assert [line.split(",")[0] for line in Path("submission.csv").read_text().splitlines()[1:]] == [
         f"n{number}" for number in range(9)
     ]
@@ -207,7 +209,7 @@ def test_a_folder_with_no_image_of_any_row_is_an_error(
     packed: Path, hidden: PredictionInput, tmp_path: Path
 ) -> None:
     elsewhere = PredictionInput(tmp_path, hidden.sample)
-    with pytest.raises(DataError, match="(?s)D02 none of the 9 test images can be used.*--images"):
+    with pytest.raises(DataError, match="(?s)D02 all 9 test images are unusable.*--images"):
         predict_bundle(packed, elsewhere, tmp_path / "out.csv", tmp_path / "work")
     assert not (tmp_path / "out.csv").exists()
 
@@ -243,7 +245,7 @@ def test_the_command_tries_a_bundle_where_kit_is_not(
     inside(blended)
     assert command(["bundle", "runs/b", "--out", str(tmp_path / "b"), "--try", "--json"]) == 0
     out, err = capsys.readouterr()
-    assert "tried without kit and network: 8 rows" in err
+    assert "tested without kit and network: 8 rows" in err
     assert "gets the class prior there" in err
     assert json.loads(out)["tried"]["rows"] == 8
     assert json.loads(out)["tried"]["noise"] is False
@@ -319,7 +321,7 @@ def test_a_damaged_bundle_is_refused_before_anything_of_it_runs(
     with pytest.raises(DataError, match="(?s)D66 2 of .*bytes of"):
         Contents.read(broken)
     (broken / "bundle.json").write_text("{}")
-    with pytest.raises(DataError, match="D66 .*no bundle"):
+    with pytest.raises(DataError, match="D66 .*not a bundle"):
         Contents.read(broken)
 
 
@@ -366,7 +368,7 @@ def test_what_cannot_be_packed_is_refused(blended: Path, tmp_path: Path) -> None
     with pytest.raises(ConfigError, match="C22"):
         bundle(space, [str(root / "config.json")], tmp_path / "b")
     shutil.rmtree(root / "runs" / "a" / "fold-1" / "0002")
-    with pytest.raises(InvalidError, match="D43 .*runs/a/fold-1/0002, which is gone"):
+    with pytest.raises(InvalidError, match="D43 .*runs/a/fold-1/0002, which is missing"):
         bundle(space, [record], tmp_path / "b")
     assert not (tmp_path / "b").exists()
 

@@ -112,7 +112,7 @@ def test_copies_that_networks_see_are_told_but_for_those_that_are_known(tmp_path
     told = found(tmp_path, made, [[40, 51]])["K16"]
     assert {str(case) for case in told.cases} == {"r010 = r021", "r005 = t007"}
     assert told.summary.startswith(
-        "2 pairs of images look alike to runs/r@plain and not by their pixels, 1 of them"
+        "2 pairs of images have similar features in runs/r@plain but different pixels; 1 of them"
     )
     assert "up to 0.7% of the rows" in told.effect  # two of 300
 

@@ -100,7 +100,7 @@ def test_unreadable_images_and_those_of_no_row_are_listed(tmp_path: Path) -> Non
     (root / "data/images/t000.png").write_bytes(b"<html>")
     shutil.copy(root / "data/images/005.png", root / "data/images/extra.png")
     told = found(root)
-    assert told["K01"].summary == "2 images cannot be used (D01 1, D06 1)"
+    assert told["K01"].summary == "2 images are unusable (D01 1, D06 1)"
     assert [(case.id, case.split) for case in told["K01"].cases] == [("004", "train"), ("t000", "test")]
     assert [Path(case.path).name for case in told["K02"].cases] == ["extra.png"]
 
@@ -109,9 +109,7 @@ def test_a_person_in_the_ids_is_seen_with_the_line_that_keeps_it_whole(tmp_path:
     rows = [(f"p{number // 7:02d}_{number % 7}", "ab"[number % 2], scene(number)) for number in range(84)]
     root = draw(tmp_path, rows, [scene(900)])
     finding = found(root)["K09"]
-    assert finding.summary.startswith(
-        "7 images share prefix 'p00', one of 12 such groups that the folds tear"
-    )
+    assert finding.summary.startswith("7 images share prefix 'p00', one of 12 groups that the folds separate")
     assert finding.answer == "data.group={prefix} splitter=stratified_group_kfold"
     assert "K09" not in found(root, *finding.answer.split())
 

@@ -37,7 +37,8 @@ def test_a_photo_of_another_gender_than_its_persons_is_told() -> None:
     told = found(people(labels, PEOPLE))["K17"]
     assert told.level == "warning"
     assert told.summary == (
-        "1 of 20 groups have several values of label; 1 of 20 groups have several values of gender, all others have one"
+        "1 of 20 groups have several values of label; 1 of 20 groups have several values of gender, "
+        "all other groups have one"
     )
     assert [str(case) for case in told.cases] == [
         "p01: label is man_old, woman_old",

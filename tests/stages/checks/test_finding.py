@@ -106,7 +106,7 @@ def answered(rows: Table, *pairs: str) -> str:
         (
             table("a" * 30 + "b"),
             (),
-            "more rows of these classes, of which one has a single row, or data.rename to merge it",
+            "add rows of these classes, of which one has a single row, or use data.rename to merge it",
         ),
         (
             table("a" * 30 + "bbb"),
@@ -206,8 +206,8 @@ def test_keeping_groups_whole_names_what_is_not_set(
     ("group", "words"),
     [
         (None, "data.group=auto splitter=stratified_group_kfold"),
-        ("auto", "delete groups.csv, and kit check makes it anew"),
-        ("person", "one value of data.group (person) for the rows of a pair"),
+        ("auto", "delete groups.csv; kit check creates it again"),
+        ("person", "give the rows of a pair the same value of data.group (person)"),
     ],
 )
 def test_copies_across_folds_are_answered_by_the_groups_that_are_set(group: str | None, words: str) -> None:
@@ -251,17 +251,17 @@ def test_images_of_no_row_are_answered_by_the_split_that_they_lie_in(tmp_path: P
     [
         (
             (),
-            "kit train stops at them, kit tta stops at them",
+            "kit train refuses them, kit tta refuses them",
             "mend them; or data.bad_train=drop; or data.bad_test=prior",
         ),
         (
             ("data.bad_train=drop",),
-            "1 of train are left out of training, kit tta stops at them",
+            "1 of train are excluded from training, kit tta refuses them",
             "mend them; or data.bad_test=prior",
         ),
         (
             ("data.bad_train=drop", "data.bad_test=prior"),
-            "1 of train are left out of training, 1 of test are predicted as the class prior",
+            "1 of train are excluded from training, 1 of test are predicted as the class prior",
             "mend them",
         ),
     ],

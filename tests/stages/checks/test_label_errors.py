@@ -80,7 +80,7 @@ def test_a_finding_ranks_rows_by_what_several_runs_say_in_the_mean() -> None:
     (finding,) = of_predictions(OutOfFold(("runs/r", "runs/s"), table.ids, members, labels * 0, table))
     assert finding.code == "K13"
     assert finding.summary.startswith(
-        f"{CLEANLAB_COUNT} labels are probably wrong by runs/r and runs/s, about "
+        f"{CLEANLAB_COUNT} labels are probably wrong according to runs/r and runs/s, about "
     )
     row = CLEANLAB_FIRST[0]
     assert finding.cases[0].id == f"r{row:03d}"

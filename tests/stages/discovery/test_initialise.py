@@ -194,9 +194,9 @@ def test_the_command_tells_a_sample_whose_cells_are_no_classes(tmp_path: Path) -
     sample.write_text(sample.read_text().replace("cat", "0"))
     result = CliRunner().invoke(command, [str(tmp_path), "--recipe", "scratch"])
     assert result.exit_code == 0
-    assert "the data cannot be used yet: C21 the sample submission is of no known format" in result.stderr
+    assert "the data is not usable yet: C21 the sample submission matches no known format" in result.stderr
     assert "the 3 classes: cat, dog, eel" in result.stderr
-    assert "data.rename where the sample's labels have other names" in result.stderr
+    assert "data.rename if the sample's labels have other names" in result.stderr
 
 
 @pytest.mark.usefixtures("offline")
@@ -205,7 +205,7 @@ def test_the_command_tells_data_that_cannot_be_used_yet(tmp_path: Path) -> None:
     (tmp_path / "images/train/a007.jpg").unlink()
     result = CliRunner().invoke(command, [str(tmp_path), "--recipe", "scratch"])
     assert result.exit_code == 0
-    assert "the data cannot be used yet: D02 no image for id 'a007'" in result.stderr
+    assert "the data is not usable yet: D02 no image for id 'a007'" in result.stderr
 
 
 def shown_by(root: Path, *options: str) -> tuple[dict[str, Any], str]:

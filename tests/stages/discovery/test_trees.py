@@ -243,9 +243,9 @@ def test_empty_class_folders_and_unread_files_are_named(tmp_path: Path) -> None:
         (tmp_path / "train" / "dog" / name).write_bytes(b"x")
     line = discover(tmp_path).findings[0]
     assert "2 files, not an image that kit reads (.txt 1, .dcm 1): cat/notes.txt, cat/scan.dcm" in line
-    assert "1 folder without images, no class: owl" in line
+    assert "1 folder without images, not a class: owl" in line
     with pytest.warns(
-        KitWarning, match=r"W51 not used in .*train, train rows: 1 file, .*cat/scan.dcm; 1 fold"
+        KitWarning, match=r"W51 ignored in .*train, train rows: 1 file, .*cat/scan.dcm; 1 fold"
     ):
         table = train_table(tmp_path, Data(train="train", sample=None))
     assert (len(table), table.classes) == (6, CLASSES)
@@ -255,7 +255,7 @@ def test_a_class_folder_that_is_a_link_is_followed_or_named(tmp_path: Path) -> N
     draw(tmp_path, "train", classes=("cat", "dog"))
     draw(tmp_path, "store", classes=("owl",))
     (tmp_path / "train" / "owl").symlink_to(tmp_path / "store" / "owl")
-    with pytest.raises(DataError, match="1 link in .* to a place outside: owl") as raised:
+    with pytest.raises(DataError, match="1 link in .* out of the folder: owl") as raised:
         train_table(tmp_path, Data(train="train", sample=None))
     assert raised.value.code == "D20"
     assert "data.follow_symlinks=true" in raised.value.hint
@@ -268,7 +268,7 @@ def test_links_that_lead_back_or_nowhere_are_not_followed(tmp_path: Path) -> Non
     draw(tmp_path, "train", classes=("cat", "dog"))
     (tmp_path / "train" / "cat" / "again").symlink_to("..")
     (tmp_path / "train" / "gone").symlink_to("nowhere")
-    with pytest.warns(KitWarning, match=r"W51 .* 1 file, a link that leads nowhere \(no ending 1\): gone"):
+    with pytest.warns(KitWarning, match=r"W51 .* 1 file, a broken link \(no ending 1\): gone"):
         table = train_table(tmp_path, Data(train="train", sample=None))
     assert len(table) == 4
 

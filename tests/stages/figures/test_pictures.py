@@ -147,6 +147,6 @@ def test_bad_images_stop_it_or_are_left_out_as_in_training(competition: Path) ->
     (competition / "data" / "images" / f"{drawn[2]}.png").write_bytes(b"")
     with (
         pytest.warns(UserWarning, match="left out of training"),
-        pytest.raises(DataError, match="none of the drawn rows"),
+        pytest.raises(DataError, match="none of the sampled rows"),
     ):
         augment_rows(lenient, 3, 1)

@@ -81,7 +81,7 @@ def test_a_run_on_all_rows_has_no_score_anywhere(done: tuple[Path, FinalResult])
         assert len(oof) == 0
         assert oof.metadata["scores"] == {}
     assert not any("macro_f1" in line for line in EpochLog.read(run.fold(0) / "log.jsonl").lines)
-    with pytest.raises(KitError, match="no row is predicted out of fold"):
+    with pytest.raises(KitError, match="no row has out-of-fold predictions"):
         blend(Workspace.open(root), ["runs/a-final@hflip"])
 
 
@@ -138,7 +138,8 @@ def test_a_member_of_weight_0_is_not_trained_and_the_submission_is_the_same(
     assert command(["final", "runs/c", *MEMBERS, "--ensembler", "simplex", "--name", "x", "--json"]) == 0
     out, err = capsys.readouterr()
     assert (
-        "c@plain has weight 0 in the blend and is not trained: the submission is the same without it" in err
+        "c@plain has weight 0 in the blend and is not trained, because the submission does not depend on it"
+        in err
     )
     made_here = json.loads(out)
     assert made_here["runs"] == ["a-final", "b-final"]
@@ -232,7 +233,7 @@ def test_what_does_not_fit_is_left_out_before_it_starts(fresh: Path) -> None:
 
 def test_a_time_in_which_nothing_fits_names_the_least_one(fresh: Path) -> None:
     paced(fresh, 100)
-    with pytest.raises(ConfigError, match=r"C34 .*the shortest takes 0\.033") as told:
+    with pytest.raises(ConfigError, match=r"C34 .*the fastest needs 0\.033") as told:
         plan(Workspace.open(fresh), MEMBERS, "mean", hours=0.03, clock=lambda: 0.0)
     assert told.value.exit_code == 2
     plan(Workspace.open(fresh), MEMBERS, "mean", hours=float(told.value.hint.split()[1]), clock=lambda: 0.0)
@@ -243,7 +244,7 @@ def test_where_epochs_take_longer_than_planned_the_last_network_is_left_out(fres
     final = made(fresh, "mean", clock=in_epochs(fresh, 150), hours=380 / 3600)
     assert len(final.runs) == 1
     (left_out,) = final.left_out.values()
-    assert left_out == "would not be ready in time"
+    assert left_out == "would miss the deadline"
     assert len(final.submitted.comparison.members) == 1
     assert len(read_json(final.submitted.record)["members"]) == 1
 

@@ -55,9 +55,9 @@ def test_folds_are_averaged_and_one_that_did_not_end_is_left_aside(tmp_path: Pat
 def test_times_of_another_machine_or_device_are_told() -> None:
     here = Pace((1.0,), 0.1, {"host": platform.node(), "device": "cpu"})
     assert here.note("cpu") == ""
-    assert "(cpu), this is" in here.note("cuda")
+    assert "(cpu), but this machine is" in here.note("cuda")
     assert "measured on moon (cuda:1)" in Pace((1.0,), 0.1, {"host": "moon", "device": "cuda:1"}).note("cuda")
-    assert "not recorded" in Pace((1.0,), 0.1, {}).note("cpu")
+    assert "unknown machine" in Pace((1.0,), 0.1, {}).note("cpu")
 
 
 def test_the_best_epoch_is_that_of_the_folds_mean_and_none_where_it_is_the_last(tmp_path: Path) -> None:

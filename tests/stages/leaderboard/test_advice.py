@@ -48,10 +48,10 @@ def test_what_is_worse_or_alike_or_unreadable_is_not() -> None:
     )
     assert sending.worth == ()
     assert [(one.entry.number, one.why) for one in sending.others] == [
-        (4, "its file cannot be read or was changed"),
-        (2, "as good as 1: they differ by 0.90%"),
+        (4, "its file is unreadable or was changed"),
+        (2, "as good as 1, and differs from it by 0.90%"),
         (3, "not better than 1, 0.5000"),
-        (5, "it has no cross-validated score"),
+        (5, "it has no CV score"),
     ]
 
 
@@ -60,14 +60,14 @@ def test_what_is_sent_first_counts_for_what_comes_after_it() -> None:
         *board((0.5, 0.4, 0), (0.7, None, 100), (0.6, None, 105), (0.55, None, 50)), left=3
     )
     assert [one.entry.number for one in sending.worth] == [2, 4]
-    assert sending.others[0].why == "as good as 2: they differ by 0.50%"
+    assert sending.others[0].why == "as good as 2, and differs from it by 0.50%"
 
 
 def test_no_more_than_are_left() -> None:
     sending = worth_sending(*board((0.5, None, 0), (0.7, None, 100), (0.6, None, 300)), left=2)
     assert [one.entry.number for one in sending.worth] == [2, 3]
-    assert sending.worth[0].why == "nothing like it was sent"
-    assert [(one.entry.number, one.why) for one in sending.others] == [(1, "after the 2 that are left")]
+    assert sending.worth[0].why == "no similar submission was made"
+    assert [(one.entry.number, one.why) for one in sending.others] == [(1, "beyond the 2 submissions left")]
 
 
 def test_a_lower_score_is_better_where_the_metric_says_so() -> None:

@@ -99,7 +99,8 @@ def test_one_submission_apart_from_the_others_is_a_doubt() -> None:
     result = found(pairs)
     assert checks(result) == [OUTLIER_CHECKS]
     assert (
-        result.doubts[0].what == "submission 4's gap is +0.0090 from that of the others, 2.2 times the noise"
+        result.doubts[0].what == "the gap of submission 4 differs by +0.0090 from that of the others, "
+        "2.2 times the noise"
     )
     assert checks(found([*pairs[:3], (0.56, 0.567), pairs[4]])) == []
     assert found(pairs, None).doubts == ()

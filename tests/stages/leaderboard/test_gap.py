@@ -72,13 +72,13 @@ def test_what_was_found_of_other_folds_is_no_evidence_of_a_leak(workspace: Works
     look(workspace, "f" * 64)
     gap = found(workspace, 0.5, 0.45)
     assert codes(gap) == [("shift", "K14")]
-    assert "looked at other folds" in gap.unknown
+    assert "used other folds" in gap.unknown
 
 
 def test_without_a_look_nothing_is_guessed(workspace: Workspace) -> None:
     gap = found(workspace, 0.5, 0.45)
     assert gap.evidence == ()
-    assert gap.unknown.startswith("kit check has not looked")
+    assert gap.unknown.startswith("run kit check to look")
     save_findings(workspace.root, Run(workspace.runs / "a").folds().fingerprint(), [ODD])
     assert "found neither a leak nor a shift" in found(workspace, 0.5, 0.45).unknown
 
@@ -99,12 +99,12 @@ def test_without_both_scores_or_noise_there_is_no_gap(workspace: Workspace) -> N
 
 
 def test_the_board_tells_it_and_gap_alone_gives_json(workspace: Workspace, kit: Kit) -> None:
-    assert "there is no gap to explain: " in kit("board", "gap")[2]
+    assert "no gap to explain: " in kit("board", "gap")[2]
     blend(workspace, ["b"], name="b")  # wrong once in nine: one score of four rows is uncertain by .16
     Board.read(workspace.submissions).score(1, 0.1)
     look(workspace)
     _, _, said = kit("board")
-    assert "gap of leaderboard and cv -0.7889, luck gives -0.3" in said
+    assert "gap of leaderboard and cv -0.7889, sampling noise -0.3" in said
     assert "  leak: K05 52 pairs\n    effect: flatters\n    answer: data.group=auto\n" in said
     told = json.loads(kit("board", "gap", "--json")[1])
     assert [one["code"] for one in told["evidence"]] == ["K05", "K14"]

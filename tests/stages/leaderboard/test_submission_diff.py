@@ -72,7 +72,7 @@ def test_of_several_rows_an_id_the_first_decides(tmp_path: Path) -> None:
 def test_other_rows_cannot_be_compared(tmp_path: Path) -> None:
     one = read_answers(written(tmp_path, "a", "id,label\nx,ant\ny,bee\n"))
     other = read_answers(written(tmp_path, "b", "id,label\nx,ant\nz,bee\n"))
-    with pytest.raises(InvalidError, match="D43 the two submissions are of other rows: 2 and 2"):
+    with pytest.raises(InvalidError, match="D43 the two submissions have different rows: 2 and 2"):
         difference(one, other)
 
 

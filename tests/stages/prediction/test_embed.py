@@ -87,9 +87,7 @@ def test_a_row_without_an_image_has_zeros(space: Path) -> None:
     assert found.ids[~found.has_image()].tolist() == ["070"]
 
 
-@pytest.mark.parametrize(
-    ("weight", "says"), [(0.0, "all its features are zero"), (float("nan"), "length nan")]
-)
+@pytest.mark.parametrize(("weight", "says"), [(0.0, "all features are zero"), (float("nan"), "length nan")])
 def test_features_without_a_direction_are_refused(
     space: Path, monkeypatch: pytest.MonkeyPatch, weight: float, says: str
 ) -> None:

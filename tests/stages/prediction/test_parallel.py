@@ -97,7 +97,7 @@ def test_processes_come_to_the_same_bytes_with_a_worker_killed(
     inside(space)
     assert run(["tta", "--checkpoints", "runs/a", "--views", "odd", "--executor", TWO]) == 0
     said = capsys.readouterr()
-    assert "its process was killed by signal 9; another goes on" in said.err
+    assert "its process was killed by signal 9; another worker resumes" in said.err
     assert "tta: a@odd oof fold 1: 30 rows, 2 views" in said.err
     assert "tta: a@odd test: 12 rows, 2 views" in said.err
     assert said.out == "runs/a@odd\n"
@@ -123,7 +123,7 @@ def test_a_policy_by_an_executor_is_the_same(space: Path) -> None:
 def test_a_worker_with_another_kit_other_plugins_or_images_is_refused(jobs: list[ShardJob]) -> None:
     for other, said in (
         (replace(jobs[0], kit="0" * 64), "has another kit than the command has"),
-        (replace(jobs[0], images="0" * 64), "would predict a@hflip from something else than the command"),
+        (replace(jobs[0], images="0" * 64), "would predict a@hflip from other inputs than the command"),
         (replace(jobs[0], plugins={"views/hflip": "0" * 64}), "plugins views/hflip: 00000000"),
     ):
         with pytest.raises(DataError) as caught:

@@ -115,16 +115,16 @@ def test_options_and_merging_are_part_of_the_folders_name() -> None:
 
 @pytest.mark.parametrize("path", ["runs/none", "data", "runs"])
 def test_a_path_without_checkpoints_is_an_error(space: Path, path: str) -> None:
-    with pytest.raises(ConfigError, match="C15 .* is no run, fold or checkpoint"):
+    with pytest.raises(ConfigError, match="C15 .* is not a run, fold or checkpoint"):
         tta(space, [path], "plain")
 
 
 def test_a_bad_test_image_stops_and_with_prior_loses_no_row(space: Path) -> None:
     (space / "data/images/063.png").write_bytes(b"<html>not found</html>")
-    with pytest.raises(DataError, match=r"D06 1 of 12 test images cannot be used"):
+    with pytest.raises(DataError, match=r"D06 1 of 12 test images are unusable"):
         tta(space, ["runs/a"], "plain")
     config = Workspace.open(space, ["data.bad_test=prior"])
-    with pytest.warns(KitWarning, match="given the class prior"):
+    with pytest.warns(KitWarning, match="predicted as the class prior"):
         tta(config, ["runs/a"], "plain")
     found = read(space, "plain", "test").mean()
     assert len(found) == 12

@@ -85,7 +85,7 @@ def test_a_mended_test_image_is_predicted_and_keeps_no_prior(space: Path) -> Non
     predict(space)
     before = read(space, "test").mean().align(["063"], allow_extra=True)
     file.write_bytes(b"")
-    with pytest.warns(KitWarning, match="given the class prior"):
+    with pytest.warns(KitWarning, match="predicted as the class prior"):
         assert predict(space, "data.bad_test=prior").computed
     np.testing.assert_allclose(read(space, "test").mean().align(["063"], allow_extra=True), 1 / 3, atol=1e-6)
     file.write_bytes(content)
@@ -205,7 +205,7 @@ def test_a_group_without_a_name_is_no_group_and_a_bad_image_does_not_dilute_one(
     rows = "".join(f"{number:03d},{named.get(number, '')}\n" for number in range(60, 72))
     (space / "data/test.csv").write_text("id,object\n" + rows)
     (space / "data/images/062.png").write_bytes(b"")
-    with pytest.warns(KitWarning, match="given the class prior"):
+    with pytest.warns(KitWarning, match="predicted as the class prior"):
         predict(space, "data.test=data/test.csv", "data.average_group=object", "data.bad_test=prior")
     together = read(space, "test").mean()
     mean = alone.align(["060", "061"], allow_extra=True).mean(0)

@@ -93,7 +93,9 @@ def test_a_policy_is_a_member_like_any_other(space: Path) -> None:
 
 
 def test_one_view_leaves_nothing_to_choose(space: Path) -> None:
-    with pytest.raises(ConfigError, match="C12 views 'plain' are one view, of which nothing can be chosen"):
+    with pytest.raises(
+        ConfigError, match="C12 views 'plain' has only one view, so there is nothing to choose"
+    ):
         choose_views(space, ["runs/a"], "plain")
 
 

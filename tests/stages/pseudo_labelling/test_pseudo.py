@@ -103,7 +103,7 @@ def test_a_copy_of_a_held_out_row_is_no_lesson_however_sure_the_teachers_are(sch
 @pytest.mark.parametrize("mark", ["policy", "retrieval"])
 def test_teachers_that_were_fitted_on_all_folds_are_refused(school: Path, mark: str) -> None:
     plant(school, "test", lambda found: found.probabilities, **{mark: {}})
-    with pytest.raises(DataError, match="D61 1 teachers have learned from rows that the student holds out"):
+    with pytest.raises(DataError, match="D61 1 teachers were fitted on rows that the student holds out"):
         pseudo(school, ["runs/a", "runs/b"])
 
 
@@ -164,7 +164,7 @@ def test_several_teachers_are_the_mean_of_each_fold_and_may_have_to_agree(school
 def test_where_no_row_is_sure_enough_it_says_how_sure_the_surest_is(school: Path) -> None:
     plant(school, "test", sure({"060": 0}, 0.8))
     with pytest.raises(
-        InvalidError, match=r"D49 no test row is taken for fold 0: of 12 the surest has 0\.800"
+        InvalidError, match=r"D49 no test row is selected for fold 0: the most confident of 12 has 0\.800"
     ):
         pseudo(school, ["runs/a"])
     assert not (school / "pseudo").exists()
@@ -172,7 +172,7 @@ def test_where_no_row_is_sure_enough_it_says_how_sure_the_surest_is(school: Path
 
 def test_classes_that_are_taken_more_or_less_than_they_are_trained_on_are_named(school: Path) -> None:
     plant(school, "test", sure(dict.fromkeys(TEST, 1)))
-    text = r"W22 1 classes .*\n  cross: 100.0% of the rows taken, 33.3% of the training rows"
+    text = r"W22 1 classes .*\n  cross: 100.0% of the selected rows, 33.3% of the training rows"
     with pytest.warns(KitWarning, match=text):
         pseudo(school, ["runs/a"])
 
@@ -187,9 +187,9 @@ def test_the_same_command_again_says_that_they_are_there_and_another_is_refused(
     assert said.out == "pseudo/round-1\n"
     assert "next: kit train --name student pseudo=pseudo/round-1" in said.err
     assert command(asked) == 0
-    assert "(there already)" in capsys.readouterr().err
+    assert "(reused)" in capsys.readouterr().err
     assert command(["pseudo", "runs/a", "--threshold", "0"]) == 2
-    assert "C11 pseudo/round-1 holds other pseudo-labels" in capsys.readouterr().err
+    assert "C11 pseudo/round-1 has different pseudo-labels" in capsys.readouterr().err
     assert command(["pseudo", "runs/a", "--top", "0.5", "--balanced", "--soft", "--name", "x", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["path"], told["labels"], sum(told["folds"].values())) == ("pseudo/x", "soft", 12)
@@ -223,7 +223,9 @@ def test_a_teacher_that_lacks_a_fold_leaves_that_student_untaught(school: Path) 
     for split in ("oof", "test"):
         found = read(school, split)
         found.take(found.folds == 1).write(file_of(school, split))
-    with pytest.warns(KitWarning, match="W23 not all teachers have fold 0: no student can be trained there"):
+    with pytest.warns(
+        KitWarning, match="W23 not all teachers have fold 0: no student can be trained on this fold"
+    ):
         made = pseudo(school, ["runs/a", "runs/b"], asked=ALL)
     assert set(made.folds) == {1}
 
@@ -241,7 +243,7 @@ def test_a_damaged_teacher_is_named(
 def test_test_images_that_changed_since_the_teachers_saw_them_are_refused(school: Path) -> None:
     images = school / "data" / "images"
     shutil.copy(images / "061.png", images / "060.png")
-    with pytest.raises(DataError, match="D65 a@plain predicted other test images than there are"):
+    with pytest.raises(DataError, match="D65 a@plain predicted other test images than those of the table"):
         pseudo(school, ["runs/a"], asked=ALL)
 
 
@@ -257,10 +259,10 @@ def test_what_networks_say_of_their_training_rows_must_be_there_and_of_the_same_
 ) -> None:
     asked = PseudoRequest(told=("train",))
     plant(school, "train", lambda found: found.probabilities, checkpoints={"0": "0001:x", "1": "0001:y"})
-    with pytest.raises(InvalidError, match=r"D43 .*train\.parquet is by other checkpoints"):
+    with pytest.raises(InvalidError, match=r"D43 .*train\.parquet was predicted by other checkpoints"):
         pseudo(school, ["runs/a"], asked=asked)
     file_of(school, "train").unlink()
     with pytest.raises(
-        InvalidError, match=r"D41 a@plain says nothing of the rows it trained on(.|\n)*--train"
+        InvalidError, match=r"D41 a@plain has no predictions of its training rows(.|\n)*--train"
     ):
         pseudo(school, ["runs/a"], asked=asked)

@@ -60,7 +60,9 @@ def test_only_folds_that_all_have_are_taught() -> None:
 
 
 def test_other_test_rows_are_refused() -> None:
-    with pytest.raises(InvalidError, match="D41 fold 0 of m@plain predicts other rows than there are"):
+    with pytest.raises(
+        InvalidError, match="D41 fold 0 of m@plain predicts other rows than those of the table"
+    ):
         teachers(member("m", [0.1, 0.2, 0.9])).of_test(0, np.array(["x", "y"]))
 
 

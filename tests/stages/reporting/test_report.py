@@ -37,7 +37,7 @@ def test_it_writes_a_page_and_its_numbers_and_prints_the_path(
     assert run(["report"]) == 0
     said = capsys.readouterr()
     assert said.out == "report.html\n"
-    assert "the numbers: report.json" in said.err
+    assert "numbers: report.json" in said.err
     found = json.loads((space / "report.json").read_text())
     assert found["summary"]["best"] == "a@plain"
     assert found["judged"]["rows"] == 60

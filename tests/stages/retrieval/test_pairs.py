@@ -114,7 +114,7 @@ def test_one_fold_is_too_few_to_learn_and_to_score(embedded: Workspace) -> None:
     import shutil
 
     shutil.rmtree(embedded.runs / "a/embeddings/plain/1")
-    with pytest.raises(InvalidError, match="D46 pairs are learned in one fold"):
+    with pytest.raises(InvalidError, match="D46 the classifier is fitted on one fold"):
         classify_pairs(embedded, "runs/a")
 
 

@@ -183,7 +183,7 @@ def test_a_board_that_a_spreadsheet_saved_otherwise_does_not_blame_the_config(
     with pytest.raises(DataError) as caught:
         Board.read(tmp_path)
     assert caught.value.code == code
-    assert caught.value.hint.startswith("save it as CSV UTF-8, with commas between the cells")
+    assert caught.value.hint.startswith("save it as CSV UTF-8 with commas between the cells")
     assert "data." not in str(caught.value)
 
 
@@ -203,7 +203,7 @@ def test_a_score_that_the_metric_cannot_have_is_refused(
     with pytest.raises(ConfigError) as caught:
         board.score(1, value)
     assert (caught.value.code, caught.value.exit_code) == ("C22", 2)
-    assert f"{value:g} is no {metric}" in caught.value.summary
+    assert f"{value:g} is not a possible {metric}" in caught.value.summary
     assert caught.value.hint.startswith(hint)
     assert Board.read(tmp_path).entries[0].leaderboard is None
     assert board.score(1, value, force=True).entries[0].leaderboard == value
@@ -250,15 +250,15 @@ def test_a_number_that_is_not_on_the_board_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_score_is_a_number(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="a score is a number, not nan"):
+    with pytest.raises(ConfigError, match="a score must be a number, not nan"):
         filled(tmp_path, 0.5).score(1, float("nan"))
 
 
 def test_columns_that_are_not_the_boards_are_named(tmp_path: Path) -> None:
     (tmp_path / "board.csv").write_text("number,nmae\n1,x\n")
-    with pytest.raises(DataError, match=r"D37 .*board\.csv is no board of kit") as caught:
+    with pytest.raises(DataError, match=r"D37 .*board\.csv is not a board of kit") as caught:
         Board.read(tmp_path)
-    assert str(caught.value.cases[0]) == "nmae: is no column of it"
+    assert str(caught.value.cases[0]) == "nmae: is not a column of the board"
 
 
 def test_a_cell_that_is_no_number_is_named_by_its_line(tmp_path: Path) -> None:
@@ -308,9 +308,9 @@ def test_submissions_that_two_clones_entered_are_all_there_after_a_merge(tmp_pat
 def test_two_submissions_of_one_number_are_told_apart_by_name(tmp_path: Path) -> None:
     board = merged(tmp_path, entered(3, "mine"), entered(3, "yours"))
     assert [entry.name for entry in board.entries] == ["mean-a-b", "mean-a-b", "mine", "yours"]
-    with pytest.raises(ConfigError, match="C22 2 submissions are number 3") as caught:
+    with pytest.raises(ConfigError, match="C22 2 submissions have the number 3") as caught:
         board.score(3, 0.5)
-    assert caught.value.hint == "the name: 0003-mine, 0003-yours"
+    assert caught.value.hint == "give the name: 0003-mine, 0003-yours"
     found = board.score("0003-yours", 0.5).entries
     assert [entry.leaderboard for entry in found] == [None, None, None, 0.5]
     assert board.last == 3
@@ -355,7 +355,7 @@ def test_marks_of_a_merge_that_git_did_not_finish_are_named(tmp_path: Path) -> N
     file = tmp_path / "board.csv"
     header, line = file.read_text().splitlines()
     file.write_text("\n".join([header, "<<<<<<< HEAD", line, "=======", line, ">>>>>>> b"]) + "\n")
-    with pytest.raises(DataError, match="D37 .* has git's conflict marks on lines 2, 4, 6"):
+    with pytest.raises(DataError, match="D37 .* has git conflict markers on lines 2, 4, 6"):
         Board.read(tmp_path)
 
 

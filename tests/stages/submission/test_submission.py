@@ -50,7 +50,7 @@ def test_the_config_decides_before_the_sample(tmp_path: Path) -> None:
 
 
 def test_an_unclear_sample_lists_what_was_tried(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="C21 the sample submission is of no known format") as caught:
+    with pytest.raises(ConfigError, match="C21 the sample submission matches no known format") as caught:
         chosen(tmp_path, cells=",wasp")
     assert [str(case) for case in caught.value.cases] == [
         "data/sample_submission.csv: columns id, label; first row 007, wasp",
@@ -101,7 +101,7 @@ def test_top_k_sets_the_labels_a_row_where_the_sample_ranks_them(tmp_path: Path)
 
 
 def test_top_k_without_ranked_labels_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="the sample shows format 'label', which has no ranked labels"):
+    with pytest.raises(ConfigError, match="the sample has format 'label', which has no ranked labels"):
         chosen(tmp_path, top_k=3)
 
 
@@ -180,7 +180,7 @@ def test_a_class_may_be_called_nan(sample: pd.DataFrame) -> None:
 
 def test_a_label_that_is_no_class_is_refused(sample: pd.DataFrame) -> None:
     table = sample.assign(label=["ant", "wasp", "ant", "ant"])
-    assert "format 'label' wrote is not of its format" in checked(table, sample).summary
+    assert "format 'label' does not match its own format" in checked(table, sample).summary
 
 
 def test_predictions_without_an_id_of_the_sample_are_refused(sample: pd.DataFrame) -> None:

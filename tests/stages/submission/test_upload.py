@@ -50,7 +50,7 @@ def test_a_submission_that_was_changed_is_not_offered_and_blend_restores_it(
     said = capsys.readouterr()
     assert said.out == ""
     assert "D74" in said.err
-    assert "0001-x.csv was changed on disk: its sha256 is not that of its record" in said.err
+    assert "0001-x.csv was changed on disk: its sha256 differs from its record" in said.err
     assert run(hint_of(said.err)) == 0
     assert "W57" in capsys.readouterr().err
     assert FILE.read_bytes() == whole
@@ -91,7 +91,7 @@ def test_the_board_leaves_a_changed_submission_aside(capsys: Captured) -> None:
     assert run(["board", "--left", "2", "--json"]) == 0
     sending = json.loads(capsys.readouterr().out)
     assert [one["entry"]["number"] for one in sending["worth"]] == [2]
-    assert [one["why"] for one in sending["others"]] == ["its file cannot be read or was changed"]
+    assert [one["why"] for one in sending["others"]] == ["its file is unreadable or was changed"]
 
 
 def test_a_submission_of_final_networks_is_made_again_by_kit_final(

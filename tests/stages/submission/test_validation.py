@@ -43,15 +43,15 @@ def test_other_columns_are_named_and_nothing_else_is_said(tmp_path: Path) -> Non
 def test_another_order_of_the_columns_is_told(tmp_path: Path) -> None:
     lines = ["id,ant,bee,cat", *(f"{name},0.2,0.3,0.5" for name in ("007", "1e5", "NA", '"a,b"'))]
     assert told(tmp_path, lines, header="id,cat,ant,bee", cells=",0.3,0.3,0.4") == [
-        (1, "", "the columns' order is id, cat, ant, bee in the sample")
+        (1, "", "the columns of the sample are in the order id, cat, ant, bee")
     ]
 
 
 def test_ids_are_missing_extra_or_double(tmp_path: Path) -> None:
     assert told(tmp_path, ["id,label", "7,ant", "1e5,bee", "zebra,cat", "1e5,ant", '"a,b",ant']) == [
-        (2, "7", "is not in the sample; is '007' meant?"),
+        (2, "7", "is not in the sample; did you mean '007'?"),
         (4, "zebra", "is not in the sample"),
-        (5, "1e5", "is there 2 times, first on line 3"),
+        (5, "1e5", "occurs 2 times, first on line 3"),
         (None, "007", "is missing"),
         (None, "NA", "is missing"),
     ]
@@ -61,14 +61,14 @@ def test_another_order_of_the_rows_is_a_note_and_no_fault(tmp_path: Path) -> Non
     found = checked(tmp_path, [GOOD[0], GOOD[1], GOOD[3], GOOD[2], GOOD[4]])
     assert found.faults == ()
     assert found.notes == (
-        "the rows are in another order than the sample's, from line 3 on ('NA', where the sample has '1e5'); "
-        "Kaggle joins rows by id and takes any order",
+        "the order of the rows differs from the sample from line 3 on ('NA', but '1e5' in the sample); "
+        "Kaggle joins rows by id and accepts any order",
     )
     assert checked(tmp_path / "same", GOOD).notes == ()
 
 
 def test_faults_of_cells_have_their_own_lines_in_another_order(tmp_path: Path) -> None:
-    assert told(tmp_path, [GOOD[0], GOOD[4], "NA,wasp", *GOOD[1:3]]) == [(3, "NA", "'wasp' is no class")]
+    assert told(tmp_path, [GOOD[0], GOOD[4], "NA,wasp", *GOOD[1:3]]) == [(3, "NA", "'wasp' is not a class")]
 
 
 def test_cells_are_empty_or_of_no_class(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_an_id_in_another_unicode_form_says_that_this_is_the_difference(tmp_path
     assert made.error().code == "D41"
     first, second = made.faults
     assert first.detail == (
-        f"is not in the sample; it is {composed!r}, the same text in another Unicode form (NFD, not NFC)"
+        f"is not in the sample; the sample has {composed!r}, the same text in another Unicode form (NFD, not NFC)"
     )
     assert (second.id, second.detail) == (composed, "is missing")
 
@@ -150,7 +150,7 @@ def test_an_id_in_another_unicode_form_says_that_this_is_the_difference(tmp_path
             "id,labels",
             ",ant bee",
             ["ant", "ant wasp", "bee bee", "ant bee cat"],
-            [(3, "'wasp' is no class"), (4, "'bee' is there twice"), (5, "3 labels, at most 2")],
+            [(3, "'wasp' is not a class"), (4, "'bee' is there twice"), (5, "3 labels, at most 2")],
         ),
         (
             "id,first,second",
@@ -228,8 +228,8 @@ def test_a_teams_format_without_faults_of_its_own_is_searched_by_halves(tmp_path
     (tmp_path / "mine.csv").write_text('id,label\n007,A\n1e5,b\nNA,C\n"a,b",d\n')
     found = check_submission(workspace, tmp_path / "mine.csv").faults
     assert [(fault.line, fault.detail) for fault in found] == [
-        (3, "is not of format 'upper'"),
-        (5, "is not of format 'upper'"),
+        (3, "does not match format 'upper'"),
+        (5, "does not match format 'upper'"),
     ]
 
 
@@ -250,7 +250,9 @@ def test_a_file_that_is_no_table_is_not_valid(content: str, code: str, tmp_path:
 def test_a_format_that_writes_one_row_an_id_is_refused_where_the_sample_has_several(tmp_path: Path) -> None:
     workspace = competition(tmp_path, format="label")
     (tmp_path / "data/sample_submission.csv").write_text("id,label\n007,ant\n007,bee\nNA,ant\nNA,bee\n")
-    with pytest.raises(ConfigError, match="C21 the sample has several rows an id, format 'label' writes one"):
+    with pytest.raises(
+        ConfigError, match="C21 the sample has several rows per id, but format 'label' writes one"
+    ):
         check_submission(workspace, tmp_path / "mine.csv")
 
 
@@ -313,14 +315,14 @@ def test_the_command_says_line_and_id_and_ends_with_4(
     file = Path("mine.csv")
     file.write_text("\n".join(GOOD) + "\n")
     assert run(["submit", "check", "mine.csv"]) == 0
-    assert capsys.readouterr().out == "mine.csv fits data/sample_submission.csv: 4 rows, format label\n"
+    assert capsys.readouterr().out == "mine.csv matches data/sample_submission.csv: 4 rows, format label\n"
     file.write_text("\n".join([*GOOD[:3], "NA,wasp", "b,ant"]) + "\n")
     assert run(["submit", "check", "mine.csv"]) == 4
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.splitlines() == [
-        "error: D44 mine.csv does not fit the sample: 3 faults",
-        "  mine.csv: line 4, id 'NA': 'wasp' is no class",
+        "error: D44 mine.csv does not match the sample: 3 problems",
+        "  mine.csv: line 4, id 'NA': 'wasp' is not a class",
         "  mine.csv: line 5, id 'b': is not in the sample",
         "  mine.csv: id 'a,b': is missing",
     ]
@@ -361,7 +363,7 @@ def test_a_submission_that_is_not_there_has_no_command(
     assert run(["blend", "a", "--name", "x"]) == 0
     (workspace.submissions / "0001-x.csv").unlink()
     assert run(["submit", "command", "1"]) == 2
-    assert "0001-x.csv is gone" in capsys.readouterr().err
+    assert "0001-x.csv does not exist" in capsys.readouterr().err
 
 
 def test_what_kit_writes_passes_its_own_check(

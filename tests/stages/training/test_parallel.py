@@ -110,7 +110,7 @@ def test_processes_come_to_the_same_bytes_with_a_worker_killed_and_clocks_apart(
     inside(competition)
     assert run(["train", "--name", "r", "loss=odd", "save_every_steps=2", "--executor", TWO]) == 0
     said = capsys.readouterr()
-    assert "its process was killed by signal 9; another goes on from the last checkpoint" in said.err
+    assert "its process was killed by signal 9; another worker resumes from the last checkpoint" in said.err
     assert "fold 0 epoch 2/2" in said.err
     assert "fold 1 epoch 2/2" in said.err
     assert said.out == "runs/r\n"
@@ -152,7 +152,7 @@ def test_a_fold_that_fails_is_told_with_its_code_and_the_others_are_kept(
     assert f"fold 0 failed: {said.partition(' ')[0]} " in told
     assert "Traceback" not in told
     if "R06" not in said and "R12" not in said:
-        assert "(1 of 2 folds failed, the others are kept)" in told
+        assert "(1 of 2 folds failed, the others are saved)" in told
         assert (competition / "runs" / "r" / "fold-1" / "oof.parquet").is_file()
     if executor == "in_process" and "R12" not in said:
         assert run(command) == 0
@@ -167,7 +167,7 @@ def test_runs_of_several_seeds_are_trained_together_and_one_that_fails_leaves_th
     assert run(command) == 3
     said = capsys.readouterr().err
     assert "train: r-seed0: fold 0 failed: D02 an image is gone" in said
-    assert "train: r-seed1: all its folds are trained" in said
+    assert "train: r-seed1: all folds are trained" in said
     assert "error: D02 runs/r-seed0: fold 0: an image is gone (1 of 2 folds failed" in said
     assert run(command) == 0
     assert capsys.readouterr().out == "runs/r-seed0\nruns/r-seed1\n"
@@ -202,8 +202,8 @@ def test_a_signal_to_the_command_reaches_the_workers_and_what_waits_is_not_begun
     process = started(competition, ONE)
     said = process.communicate(timeout=120)[1]
     assert process.returncode == 130, said
-    assert "stopping after this step; once more to stop at once" in said
-    assert "R05 stopped, 2 folds are left and what was done is saved" in said
+    assert "stopping after this step; repeat to stop immediately" in said
+    assert "R05 stopped with 2 folds left; all progress is saved" in said
     assert "fold 0: stopped after fold 0 epoch 1, step " in said
     assert "fold 1: stopped before it began" in said
     assert "Traceback" not in said
@@ -286,7 +286,7 @@ def test_a_worker_with_another_plugin_or_library_is_refused(job: FoldJob) -> Non
     plugins = {**job.made_from["plugins"], "loss/cross_entropy": "0" * 64}
     versions = {**job.made_from["versions"], "torch": "1.0"}
     other = replace(job, made_from={**job.made_from, "plugins": plugins, "versions": versions})
-    with pytest.raises(DataError, match="would train runs/r from something else than the command") as caught:
+    with pytest.raises(DataError, match="would train runs/r from other inputs than the command") as caught:
         finish(train_fold(other, Stop()))
     assert "plugins loss/cross_entropy: 00000000" in str(caught.value)
     assert "versions torch: 1.0 here, " in str(caught.value)

@@ -93,9 +93,9 @@ def test_started_again_it_is_there_and_as_another_soup_it_is_refused(pantry: Pat
     before = {file: file.stat().st_mtime_ns for file in made.run.folder.rglob("*.safetensors")}
     assert make_soup(pantry, ["runs/a", "runs/b"], "s").scores == made.scores
     assert {file: file.stat().st_mtime_ns for file in made.run.folder.rglob("*.safetensors")} == before
-    with pytest.raises(ConfigError, match="C11 runs/s is something else than this soup"):
+    with pytest.raises(ConfigError, match="C11 runs/s does not match this soup"):
         make_soup(pantry, ["runs/a", "runs/c"], "s")
-    with pytest.raises(ConfigError, match="C11 runs/s was started as another experiment"):
+    with pytest.raises(ConfigError, match="C11 runs/s was started with a different config"):
         train(pantry, name="s")
 
 
@@ -158,10 +158,11 @@ def test_runs_that_do_not_mix_are_refused(
 
 
 def test_one_run_is_no_soup_and_one_fold_no_ground_to_choose_on(pantry: Path) -> None:
-    with pytest.raises(ConfigError, match="C15 a soup needs two runs or more"):
+    with pytest.raises(ConfigError, match="C15 a soup needs at least two runs"):
         make_soup(pantry, ["runs/a"], "s")
     with pytest.raises(
-        ConfigError, match="C16 the runs share one fold, on which it would choose and be scored"
+        ConfigError,
+        match="C16 the runs share only one fold, so a greedy soup would choose and score on the same rows",
     ):
         make_soup(pantry, ["runs/a/fold-0", "runs/b/fold-0"], "s", greedy=True)
 

@@ -219,7 +219,7 @@ def test_names_come_from_the_network_and_the_experiment(competition: Path) -> No
 
 
 def test_a_fold_that_does_not_exist_is_an_error(competition: Path) -> None:
-    with pytest.raises(ConfigError, match="C14 no fold 5: there are folds 0 to 1"):
+    with pytest.raises(ConfigError, match="C14 no fold 5: the folds are 0 to 1"):
         train(competition, name="r", folds=[5])
 
 
@@ -235,7 +235,7 @@ def test_a_rehearsal_says_what_a_run_would_be_and_trains_nothing(competition: Pa
 def test_a_truncated_image_stops_before_training(competition: Path) -> None:
     file = competition / "data" / "images" / "004.png"
     file.write_bytes(file.read_bytes()[:-30])
-    with pytest.raises(DataError, match=r"1 of 60 train images cannot be used \(D05 1\)"):
+    with pytest.raises(DataError, match=r"1 of 60 train images are unusable \(D05 1\)"):
         train(competition, name="r")
 
 
@@ -259,7 +259,7 @@ def test_missing_training_images_can_be_dropped_too(competition: Path) -> None:
 
 def test_what_would_stop_tta_is_said_before_training(competition: Path) -> None:
     (competition / "data" / "images" / "065.png").unlink()
-    with pytest.warns(KitWarning, match=r"W12 the test rows cannot be used .*D02"):
+    with pytest.warns(KitWarning, match=r"W12 the test rows are unusable.*D02"):
         dry_run(Workspace.open(competition), "r")
 
 

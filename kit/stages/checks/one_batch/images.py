@@ -41,9 +41,9 @@ def check_images(ground: ProbeBatch) -> Iterator[Finding]:
         yield Finding(
             "K29",
             "problem",
-            f"augmenter {name!r} gives other images when it draws the same",
-            "a run that is resumed is another run; what it draws must come from its argument rng",
-            "draw from rng alone in the augmenter, never from a global generator",
+            f"augmenter {name!r} returns different images for the same random numbers",
+            "a resumed run differs from an uninterrupted run",
+            "use only the argument rng in the augmenter, never a global generator",
         )
     empty = list(_plain(name, ground, first))
     yield from empty
@@ -51,11 +51,11 @@ def check_images(ground: ProbeBatch) -> Iterator[Finding]:
         yield Finding(
             "K20",
             "note",
-            f"augmenter {name!r} shows every image the same in each epoch",
-            "the network sees each photo as often as there are epochs, and learns it by heart",
+            f"augmenter {name!r} returns the same image in each epoch",
+            "the network sees the identical image in each epoch, and overfits",
             "its options: kit plugins augmenter light"
             if name == "light"
-            else "augmenter=light, unless it is meant",
+            else "augmenter=light, unless this is intended",
         )
 
 
@@ -73,10 +73,10 @@ def _plain(name: str, ground: ProbeBatch, batch: Batch) -> Iterator[Finding]:
             "K20",
             "problem",
             f"augmenter {name!r} makes {len(wrong)} of {len(rows)} images {what}",
-            "the network sees nothing that the labels could be learnt from",
-            "kit look augment draws them",
+            "the network cannot learn the labels from such images",
+            "kit look augment plots them",
             tuple(
-                Case(f"all of its pixels are {_levels(batch, rows.index(row))}", id=str(ids[row]))
+                Case(f"all its pixels are {_levels(batch, rows.index(row))}", id=str(ids[row]))
                 for row in blank
             )
             or tuple(Case("is like the others", id=str(ids[row])) for row in same),

@@ -92,9 +92,9 @@ def check_loss(ground: ProbeBatch, found: LossFloor) -> Iterator[Finding]:
         yield Finding(
             "K24",
             "problem",
-            f"loss {name!r} is {found.guessing:.4g} whatever the outputs are: nothing pulls at them",
-            "no network learns from it",
-            f"kit plugins check on its file, or loss={other} instead of {name}",
+            f"loss {name!r} is {found.guessing:.4g} for all outputs, so it has no gradient",
+            "no network can learn from it",
+            f"run kit plugins check on its file, or use loss={other} instead of {name}",
         )
         return
     right = ground.is_correct(found.outputs).tolist()
@@ -102,9 +102,9 @@ def check_loss(ground: ProbeBatch, found: LossFloor) -> Iterator[Finding]:
         yield Finding(
             "K21",
             "problem",
-            f"loss {name!r} is least where {right.count(False)} of {len(right)} rows are told wrong",
-            "the network learns other labels than the table's, and is scored on the table's",
-            "look at how its rows() reads labels, and at its probabilities()",
+            f"the minimum of loss {name!r} predicts {right.count(False)} of {len(right)} rows wrongly",
+            "the network learns other labels than those of the table, which are used for scores",
+            "check how its rows() reads labels, and check its probabilities()",
             _describe_rows(ground, found, right),
         )
 
@@ -115,7 +115,8 @@ def _describe_rows(ground: ProbeBatch, found: LossFloor, right: list[bool]) -> t
     rows = zip(ground.batch.rows.tolist(), best, right, strict=True)
     return tuple(
         Case(
-            f"{' '.join(table.label_names(row)) or 'no label'}, its loss is least at {table.classes[told]}",
+            f"{' '.join(table.label_names(row)) or 'no label'}, but the loss is lowest for "
+            f"{table.classes[told]}",
             id=str(table.ids[row]),
         )
         for row, told, well in rows
@@ -135,8 +136,8 @@ def check_start_loss(ground: ProbeBatch, found: LossFloor, start: float) -> Iter
         yield Finding(
             "K22",
             "warning",
-            f"the loss before the first step is {start:.4g}, that of equal outputs {found.guessing:.4g} "
+            f"the loss before the first step is {start:.4g}, but {found.guessing:.4g} for equal outputs "
             f"({classes} classes)",
-            "the first epochs go into unlearning what the network is sure of without having seen anything",
-            "smaller weights at the start, or a norm before the head; look at head and pooling",
+            "the first epochs are spent on unlearning confident random predictions",
+            "use smaller initial weights, or a norm before the head; check head and pooling",
         )

@@ -74,7 +74,7 @@ def overfit(ground: ProbeBatch, found: LossFloor, factor: float, steps: int = ST
 
 
 def find_first_lr(ground: ProbeBatch, found: LossFloor, factor: float) -> float | None:
-    """How far the weights must move, in steps at the peak rate, until half the loss is gone, while rates rise.
+    """The number of steps at the peak learning rate until the loss is halved, measured while the rate rises.
 
     None where no rate does it.
     """

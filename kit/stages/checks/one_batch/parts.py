@@ -15,7 +15,7 @@ from kit.stages.checks.one_batch.probe_batch import ProbeBatch
 
 MIN_RELATIVE_LR_STEP = 1e-4  # of the optimizer's rate: a part at less stands still beside the others
 OUTPUT_TOLERANCE = 1e-5  # of the outputs' size: rounding
-UNMOVED = "gradients reach it, and the optimizer does not move it"
+UNMOVED = "it gets gradients, but the optimizer does not update it"
 MIN_AVERAGE_PROGRESS = 0.1  # of the weights' way that their average must have come along
 
 
@@ -35,9 +35,9 @@ def check_images_matter() -> Finding:
     return Finding(
         "K23",
         "problem",
-        "the network gives the same outputs whatever image it is shown",
-        "it learns how frequent each class is, and nothing else",
-        "look at what backbone and pooling hand on: a constant, or a layer whose units are all dead",
+        "the network returns the same outputs for every image",
+        "it can learn only the class frequencies",
+        "check the outputs of backbone and pooling: they are constant, or all units of a layer are dead",
     )
 
 
@@ -46,9 +46,9 @@ def check_parts_move(still: Mapping[str, str]) -> Finding:
     return Finding(
         "K25",
         "problem",
-        f"parts of the network stand still, and no freeze asks for it: {', '.join(still)}",
-        "what it gives stays as random, or as pretrained, as it was",
-        "the optimizer's build(), lr_scales, layer_decay; stages' freeze says so where it is meant",
+        f"parts of the network do not change although no freeze is set: {', '.join(still)}",
+        "their weights stay at their random or pretrained values",
+        "check the optimizer's build(), lr_scales and layer_decay; use freeze in stages if this is intended",
         tuple(Case(why, part) for part, why in still.items()),
     )
 
@@ -66,12 +66,12 @@ def find_unchanged_parts(ground: ProbeBatch, fitted: OverfitResult) -> dict[str,
         if not learning:
             continue
         if not held:
-            found[part] = "the optimizer was not given its weights"
+            found[part] = "the optimizer does not have its weights"
         elif max(held) <= MIN_RELATIVE_LR_STEP * usual:
-            found[part] = f"its learning rate is {max(held):.3g}, the optimizer's {usual:.3g}"
+            found[part] = f"its learning rate is {max(held):.3g}, that of the optimizer {usual:.3g}"
         elif not moved:
             reached = any(weight.grad is not None and weight.grad.any() for weight in learning.values())
-            found[part] = UNMOVED if reached else "no gradient reaches it"
+            found[part] = UNMOVED if reached else "it gets no gradient"
     return found
 
 
@@ -93,8 +93,9 @@ def check_average(fitted: OverfitResult) -> Iterator[Finding]:
         yield Finding(
             "K28",
             "warning",
-            f"after {fitted.learner.step} steps the averaged weights are {come / way:.1%} of the way",
-            "it is they that predict: scores and submissions are those of the network's start",
+            f"after {fitted.learner.step} steps the averaged weights have moved {come / way:.1%} of the way",
+            "predictions use the averaged weights, so scores and submissions are those of the initial "
+            "network",
             "a lower ema_decay, or ema_decay=0",
         )
 

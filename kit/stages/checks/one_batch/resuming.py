@@ -20,7 +20,8 @@ TOLERANCE = 1e-3  # where a device does not promise bits
 
 
 def check_resume(ground: ProbeBatch, fitted: OverfitResult) -> Iterator[Finding]:
-    """K29 for weights that part ways one step after a checkpoint; it is written aside, and nothing of it stays."""
+    """K29 if weights differ one step after a checkpoint from an uninterrupted run. The checkpoint is
+    temporary."""
     learner = fitted.learner
     average = None if learner.average_network is None else learner.average_network.state_dict()
     with tempfile.TemporaryDirectory() as folder:
@@ -38,9 +39,9 @@ def check_resume(ground: ProbeBatch, fitted: OverfitResult) -> Iterator[Finding]
         yield Finding(
             "K29",
             "problem",
-            f"one step after a checkpoint, {len(cases)} weights are not those of a run that never stopped",
-            "a run that is resumed is another run, and nobody can say which",
-            "an optimizer's or a layer's state belongs into its state_dict()",
+            f"one step after a checkpoint {len(cases)} weights differ from those of an uninterrupted run",
+            "a resumed run differs from an uninterrupted run",
+            "put the state of the optimizer or layer into its state_dict()",
             tuple(cases),
         )
 

@@ -159,7 +159,7 @@ def _of_rate(ground: ProbeBatch, low: LossFloor, tried: OverfitResult) -> Findin
     if math.isfinite(tried.last) and len(tried.losses) < MIN_STEPS:
         return _short_of_time(tried)
     lr, whole = max(tried.learner.peaks), lr_integral(ground)
-    fell = f"{len(tried.losses)} steps took the loss from {tried.losses[0]:.4g} to {tried.last:.4g}"
+    fell = f"{len(tried.losses)} steps changed the loss from {tried.losses[0]:.4g} to {tried.last:.4g}"
     needed = find_first_lr(ground, low, tried.factor or MIN_RELATIVE_LR)
     if needed is not None and math.isfinite(tried.last):
         needed = min(needed, len(tried.losses) * LEARNING_PROGRESS / max(share, 1e-12))
@@ -170,9 +170,9 @@ def _of_rate(ground: ProbeBatch, low: LossFloor, tried: OverfitResult) -> Findin
                 "K26",
                 "problem" if needed > MIN_SPARE_FACTOR * whole else "warning",
                 f"the learning rate {lr:.3g} is too low: {fell}",
-                f"half of what can be learnt of {len(tried.right)} images would take about {needed:.2g} steps at the "
-                f"full rate, the run has {whole:.0f}",
-                "kit look lr --find, then optimizer.lr; or more epochs",
+                f"half of the possible decrease of the loss on {len(tried.right)} images needs about "
+                f"{needed:.2g} steps at the full rate, but the run has {whole:.0f}",
+                "run kit look lr --find, then set optimizer.lr; or use more epochs",
             )
         )
     lower = largest_lower_lr(ground, low, tried.factor)
@@ -182,8 +182,8 @@ def _of_rate(ground: ProbeBatch, low: LossFloor, tried: OverfitResult) -> Findin
         "K26",
         "problem",
         f"the learning rate {lr:.3g} is too high: {fell}",
-        "the network jumps over what it looks for",
-        f"kit look lr --find, then optimizer.lr; at {lr * lower:.2g} it begins to learn",
+        "the steps are too large to reach the minimum",
+        f"run kit look lr --find, then set optimizer.lr; at {lr * lower:.2g} the loss falls",
     )
 
 
@@ -192,10 +192,10 @@ def _short_of_time(tried: OverfitResult) -> Finding:
     return Finding(
         "K27",
         "note",
-        f"there was time for {len(tried.losses)} steps only, which took the loss from "
+        f"the time was enough for only {len(tried.losses)} steps, which changed the loss from "
         f"{tried.losses[0]:.4g} to {tried.last:.4g}",
-        "whether it learns is not known yet",
-        "a smaller image_size or network for this check; kit bench network",
+        "kit cannot decide whether it learns",
+        "use a smaller image_size or network for this check; see kit bench network",
     )
 
 
@@ -205,9 +205,11 @@ def _unknown(ground: ProbeBatch, low: LossFloor, tried: OverfitResult) -> Findin
     return Finding(
         "K27",
         "note" if ground.stage.frozen else "problem",
-        f"{len(tried.losses)} steps over {len(tried.right)} images took the loss from {tried.losses[0]:.4g} to "
-        f"{tried.last:.4g}, of at least {low.least:.4g}; {int(tried.right.sum())} are told right",
-        "a network that cannot learn 8 images by heart learns nothing of thousands",
-        "a larger network or image_size, less dropout, no clip_grad_norm; then backbone, pooling and head one by one",
-        tuple(Case("is told wrong", id=name) for name in wrong),
+        f"{len(tried.losses)} steps over {len(tried.right)} images changed the loss from "
+        f"{tried.losses[0]:.4g} to {tried.last:.4g} (lowest possible {low.least:.4g}); "
+        f"{int(tried.right.sum())} are predicted correctly",
+        "a network that cannot overfit 8 images will not learn from thousands",
+        "use a larger network or image_size, less dropout, no clip_grad_norm; then check backbone, "
+        "pooling and head one by one",
+        tuple(Case("is predicted wrongly", id=name) for name in wrong),
     )

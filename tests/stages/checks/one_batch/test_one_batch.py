@@ -99,23 +99,23 @@ def test_what_is_well_passes(root: Path, overrides: str) -> None:
     [
         ("augmenter=black", "K20", "augmenter 'black' makes 16 of 16 images of one colour"),
         ("augmenter=one_picture", "K20", "makes 15 of 16 images the same image"),
-        ("loss=next_label", "K21", "loss 'next_label' is least where 8 of 8 rows are told wrong"),
-        ("head=loud", "K22", "that of equal outputs 1.099 (3 classes)"),
-        ("backbone=blind", "K23", "the same outputs whatever image"),
+        ("loss=next_label", "K21", "the minimum of loss 'next_label' predicts 8 of 8 rows wrongly"),
+        ("head=loud", "K22", "but 1.099 for equal outputs (3 classes)"),
+        ("backbone=blind", "K23", "the same outputs for every image"),
         ("backbone=overflowing", "K31", "not finite before it is trained: layer backbone.2 (Overflow) gives"),
-        ("loss=constant", "K24", "loss 'constant' is 1 whatever the outputs are"),
-        ("loss=flat", "K24", "loss 'flat' is 2 whatever"),
+        ("loss=constant", "K24", "loss 'constant' is 1 for all outputs"),
+        ("loss=flat", "K24", "loss 'flat' is 2 for all outputs"),
         ("loss=not_a_number", "K24", "loss 'not_a_number' is nan"),
-        ("loss=cutmix loss.base=flat", "K24", "loss 'cutmix' is 2 whatever"),
-        ("optimizer=idle", "K25", "asks for it: backbone, head"),
-        ("optimizer=head_alone", "K25", "asks for it: backbone"),
-        ("backbone=detached", "K25", "asks for it: backbone"),
-        ("lr_scales.backbone=1e-9", "K25", "asks for it: backbone"),
-        ("lr_scales.backbone=1e-9 lr_scales.head=1e-9", "K25", "asks for it: backbone, head"),
+        ("loss=cutmix loss.base=flat", "K24", "loss 'cutmix' is 2 for all outputs"),
+        ("optimizer=idle", "K25", "is set: backbone, head"),
+        ("optimizer=head_alone", "K25", "is set: backbone"),
+        ("backbone=detached", "K25", "is set: backbone"),
+        ("lr_scales.backbone=1e-9", "K25", "is set: backbone"),
+        ("lr_scales.backbone=1e-9 lr_scales.head=1e-9", "K25", "is set: backbone, head"),
         ("optimizer.lr=1e-9", "K26", "the learning rate 1e-09 is too low"),
         ("optimizer.lr=1000", "K26", "the learning rate 1e+03 is too high"),
         ("backbone=one_bit", "K27", "80 steps over 8 images"),
-        ("augmenter=global_draws", "K29", "gives other images when it draws the same"),
+        ("augmenter=global_draws", "K29", "returns different images for the same random numbers"),
         ("optimizer=forgetful", "K29", "one step after a checkpoint"),
     ],
 )
@@ -132,18 +132,18 @@ def test_an_augmenter_that_changes_nothing_from_epoch_to_epoch_is_a_note(root: P
     for name in ("stale", "resize"):
         finding = codes(root, f"augmenter={name}")["K20"]
         assert finding.level == "note"
-        assert finding.summary == f"augmenter {name!r} shows every image the same in each epoch"
+        assert finding.summary == f"augmenter {name!r} returns the same image in each epoch"
 
 
 def test_an_average_that_stays_where_it_was_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Ema, "after_step", lambda self, step: None)
     finding = codes(root)["K28"]
-    assert "the averaged weights are 0.0% of the way" in finding.summary
+    assert "the averaged weights have moved 0.0% of the way" in finding.summary
 
 
 def test_wrong_labels_name_the_row_its_label_and_what_the_loss_takes_it_for(root: Path) -> None:
     case = codes(root, "loss=next_label")["K21"].cases[0]
-    assert (case.id, case.detail) == ("000", "blob, its loss is least at cross")
+    assert (case.id, case.detail) == ("000", "blob, but the loss is lowest for cross")
 
 
 def test_a_rate_that_only_the_run_is_too_short_for_is_a_warning(root: Path) -> None:
@@ -169,7 +169,8 @@ def test_it_writes_nothing_into_runs_and_its_status_is_for_scripts(
     monkeypatch.chdir(root)
     assert run(["check", "--pipeline"]) == 0
     assert (
-        "told right                8 of 8\nit reads, augments, learns and resumes" in capsys.readouterr().out
+        "predicted correctly       8 of 8\nreading, augmenting, training and resuming work"
+        in capsys.readouterr().out
     )
     assert run(["check", "--pipeline", "optimizer=idle"]) == 3
     assert "K25 problem" in capsys.readouterr().out
