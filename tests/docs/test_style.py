@@ -57,7 +57,7 @@ def test_long_sentences_are_found_in_paragraphs_and_lists(
         f"# Title\n\nShort. A {long.strip()}.\n\n- One.\n- Two {long.strip()}.\n\n```\n{long * 2}\n```\n"
     )
     assert len(find_long_sentences(prose_of_page(page))) == 2
-    page.write_text(f"Ends here. {'word ' * (MAX_WORDS - 1)}end.\n\n| {long} {long} |\n")
+    page.write_text(f"Ends here. A {'word ' * (MAX_WORDS - 2)}end.\n\n| {long} {long} |\n")
     assert not find_long_sentences(prose_of_page(page))
 
 

@@ -80,7 +80,9 @@ def test_rows_of_other_sources_do_not_decide_whether_a_row_may_be_empty(tmp_path
 
 def test_more_labels_than_classes_are_refused_with_a_key_that_works(tmp_path: Path) -> None:
     competition(tmp_path, ("a b", "b"))
-    with pytest.raises(ConfigError, match="C46 decision.min_labels is 3, the table has 2 classes") as caught:
+    with pytest.raises(
+        ConfigError, match="C46 decision.min_labels is 3, but the table has 2 classes"
+    ) as caught:
         rule_of(Workspace.find(tmp_path, ["decision.min_labels=3"]))
     key = caught.value.hint.removesuffix(" or less")
     assert rule_of(Workspace.find(tmp_path, [key])).min_labels == 2
@@ -128,7 +130,7 @@ def test_scoring_given_to_kit_train_is_refused_before_anything_is_moved(
     with pytest.raises(ConfigError, match="C45") as caught:
         check_scoring(Workspace.find(tmp_path, overrides))
     assert f"kit blend accepts {now} for one submission" in caught.value.hint
-    assert caught.value.hint.startswith(f"{was}, or change ")
+    assert caught.value.hint.startswith(f"use {was}, or change ")
     Workspace.find(tmp_path, now.split())  # what the hint names can be given
     other = tmp_path / "other.json"
     other.write_text(json.dumps(Workspace.find(tmp_path, overrides).raw))

@@ -20,7 +20,7 @@ def no_classes(rows: Iterable[Sequence[str]], classes: Sequence[str]) -> Faults:
             if label not in known:
                 if label not in said:
                     said[label] = did_you_mean(label, classes) if len(said) < MAX_SUGGESTIONS else ""
-                found.append((row, f"{label!r} is no class{said[label]}"))
+                found.append((row, f"{label!r} is not a class{said[label]}"))
     return found
 
 

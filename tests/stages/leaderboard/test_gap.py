@@ -105,7 +105,7 @@ def test_the_board_tells_it_and_gap_alone_gives_json(workspace: Workspace, kit: 
     look(workspace)
     _, _, said = kit("board")
     assert "gap of leaderboard and cv -0.7889, sampling noise -0.3" in said
-    assert "  leak: K05 52 pairs\n    effect: flatters\n    answer: data.group=auto\n" in said
+    assert "  leak: K05 52 pairs\n    effect: flatters\n    fix: data.group=auto\n" in said
     told = json.loads(kit("board", "gap", "--json")[1])
     assert [one["code"] for one in told["evidence"]] == ["K05", "K14"]
     assert told["explained"] is False
