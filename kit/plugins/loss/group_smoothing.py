@@ -80,6 +80,6 @@ class GroupSmoothing(Loss):
     def _shares(self) -> tuple[list[float], list[float]]:
         """What of a true class goes to each other class of its group, and to each class of all, both (K,)."""
         sizes, e, count = self._group_numbers()[1], self.smoothing, len(self.groups)
-        within = [self.within if size > 1 else 0.0 for size in sizes]
+        within = [self.within_group if size > 1 else 0.0 for size in sizes]
         in_group = [e * share / max(size - 1, 1) for share, size in zip(within, sizes, strict=True)]
         return in_group, [e * (1 - share) / count for share in within]
