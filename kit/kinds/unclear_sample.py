@@ -23,7 +23,7 @@ SCORES = {
 WRITES = {
     "label": "labels",
     "labels": "labels",
-    "positive": "probabilities",
+    "binary_probability": "probabilities",
     "probabilities": "probabilities",
     "one_hot": "0 and 1",
     "multi_hot": "0 and 1",
@@ -87,10 +87,10 @@ def _of_one(
         placeholder = cells == "blank" or (numbers and not set(sample.iloc[:, 1]) & set(classes))
         return ("label", "") if placeholder else None
     if scored == "probabilities":
-        return None if cells == "a fraction" else ("positive", "label")
+        return None if cells == "a fraction" else ("binary_probability", "label")
     values = set(sample.iloc[:, 1])
     if cells == "blank" or numbers:
-        return ("label", "positive") if len(values) == 1 else None
+        return ("label", "binary_probability") if len(values) == 1 else None
     if cells == "a fraction":
         return None  # a fraction cannot stand for a class that has a name, so the sample shows a probability
     raise _error_of_coded_labels(cells, sample, classes)
@@ -165,4 +165,4 @@ def _describe_cells(sample: pd.DataFrame, cells: Cells) -> str:
 
 
 def _read_as(name: str) -> str:
-    return {"label": "a label", "positive": "a probability", "top_k": "ranked labels"}.get(name, name)
+    return {"label": "a label", "binary_probability": "a probability", "top_k": "ranked labels"}.get(name, name)
