@@ -90,7 +90,7 @@ def case(root: Path, full: Full) -> list[str]:
     status, said = child(root, full), root.with_suffix(".said").read_text()
     wrong = [] if status == 1 else [f"ends with {status}, not 1"]
     if not re.search(
-        r"error: R06 disk full while writing .*: it needs about \S+ \w+, \S+ \w+ are free", said
+        r"error: R06 disk full while writing .*: it needs about \S+ \w+, and \S+ \w+ are free", said
     ):
         wrong.append(f"says {said[-800:]}")
     wrong += [f"stump {file.name}" for file in root.rglob("*.part")] + half_files(root)

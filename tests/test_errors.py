@@ -71,7 +71,7 @@ def test_a_changed_error_is_another_one_with_the_same_class_code_and_status() ->
     assert str(changed).splitlines() == ["R05 stopped", "  fold 1", "  fold 2", "try: wait"]
     assert str(error).splitlines() == [
         "R05 stopped after fold 0",
-        "try: the same command again, which goes on from there",
+        "try: run the same command again to resume",
     ]
     assert str(pickle.loads(pickle.dumps(changed))) == str(changed)
 

@@ -112,7 +112,7 @@ def command(
     workspace = Workspace.find(".", (*given, *overrides))
     if policy is not None:
         if merge != "mean" or train:
-            text = "with --policy the view weights are fitted, for held-out and test rows only"
+            text = "with --policy, the view weights are fitted, for held-out and test rows only"
             raise click.BadParameter(text, param_hint="--train" if train else "--merge")
         _policy(workspace, checkpoints, spec, read_spec(policy, "--policy"), device, as_json)
         return

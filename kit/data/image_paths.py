@@ -15,7 +15,7 @@ from kit.errors import Case, DataError
 FOLDER, FILE, LINK = "folder", "file", "link"
 SYSTEM = ("thumbs.db", "desktop.ini", "__macosx")
 # what a folder holds beside images and folders
-UNREAD = "not an image format of kit"
+UNREAD = "not an image that kit reads"
 LINKS = {"D20": "a link out of the folder", "D02": "a broken link"}
 
 

@@ -113,7 +113,7 @@ class PseudoLabels:
         if self.test.classes != tuple(classes):
             raise InvalidError(
                 f"pseudo {name!r} has {len(self.test.classes)} classes, and the table has {len(classes)} "
-                "or different classes",
+                "different ones",
                 code="D42",
             )
         if about["test"] != test:

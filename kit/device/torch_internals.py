@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_leaves
 __all__ = [
     "AnyBatchNorm",
     "TorchDispatchMode",
+    "all_finite",
     "allocate_shared",
     "check_cpp_compiler",
     "copy_all",
@@ -42,6 +43,18 @@ def lerp_all(targets: Iterable[Tensor], ends: Iterable[Tensor], weight: float) -
 def overflow_flags(scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer) -> list[Tensor]:
     """For each device, 1.0 if the last unscaled gradients of the optimizer were not finite, else 0.0."""
     return list(scaler._found_inf_per_device(optimizer).values())
+
+
+def all_finite(gradients: Iterable[Tensor], device: torch.device) -> Tensor:
+    """Whether every number of the gradients is finite, on the device, by one kernel for each dtype."""
+    # as the gradient scaler does it; a factor of one changes no bit
+    bad, one = torch.zeros((), device=device), torch.ones((), device=device)
+    by_dtype: dict[torch.dtype, list[Tensor]] = {}
+    for gradient in gradients:
+        by_dtype.setdefault(gradient.dtype, []).append(gradient)
+    for those in by_dtype.values():
+        torch._amp_foreach_non_finite_check_and_unscale_(those, bad, one)
+    return bad == 0
 
 
 def storage_key(tensor: Tensor) -> int:

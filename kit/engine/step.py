@@ -19,7 +19,7 @@ from kit.core import randomness
 from kit.device import memory
 from kit.device.precision import Precision
 from kit.device.ranks import Ranks
-from kit.device.torch_internals import overflow_flags
+from kit.device.torch_internals import all_finite, overflow_flags
 from kit.engine import all_reduce
 from kit.engine.learner import Learner
 from kit.engine.out_of_memory import OutOfMemory, describe_oom, sync_batch_norm_oom
@@ -257,14 +257,7 @@ def _all_finite(learner: Learner, gradients: Sequence[Tensor]) -> Tensor:
     if learner.device.type == "cpu" and _waits(learner):
         # a sum is finite where all are, and takes half the time of a norm
         return torch.isfinite(torch.stack([gradient.sum() for gradient in gradients]).sum())
-    # one launch for all, as the gradient scaler does it; a factor of one changes no bit
-    bad, one = torch.zeros((), device=learner.device), torch.ones((), device=learner.device)
-    by_dtype: dict[torch.dtype, list[Tensor]] = {}
-    for gradient in gradients:
-        by_dtype.setdefault(gradient.dtype, []).append(gradient)
-    for those in by_dtype.values():
-        torch._amp_foreach_non_finite_check_and_unscale_(those, bad, one)
-    return bad == 0
+    return all_finite(gradients, learner.device)
 
 
 def _apply_gradients(learner: Learner, clip: float | None, value: Tensor) -> Tensor:

@@ -94,7 +94,7 @@ class Format(Plugin):
     decision: Decision = bound_field(Decision())  # which labels a row is given where it may have several
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
-        """Whether sample submission (all cells text, the id first) has this format."""
+        """Whether the sample submission (all cells text, the id first) has this format."""
         raise NotImplementedError
 
     def empty_cells(self) -> tuple[str, ...]:

@@ -165,4 +165,6 @@ def _describe_cells(sample: pd.DataFrame, cells: Cells) -> str:
 
 
 def _read_as(name: str) -> str:
-    return {"label": "a label", "binary_probability": "a probability", "top_k": "ranked labels"}.get(name, name)
+    return {"label": "a label", "binary_probability": "a probability", "top_k": "ranked labels"}.get(
+        name, name
+    )

@@ -7,9 +7,11 @@ Source: the sample median of each class's probability, brought back to sum 1 a r
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from kit.core.arrays import Probabilities
+import numpy as np
+from numpy.typing import NDArray
+
 from kit.kinds import Ensembler
 
 
@@ -18,7 +20,7 @@ class Median(Ensembler):
 
     label_kinds = ("numbers", "multi_hot")
 
-    def blend(self, members: Probabilities) -> Probabilities:
+    def blend(self, members: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         # members that disagree wholly can leave a row of zeros
         middle = np.median(members, axis=0).clip(1e-12)
         return self.normalise(middle)

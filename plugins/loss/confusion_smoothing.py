@@ -58,10 +58,9 @@ def targets_of(files: tuple[Path, ...], names: tuple[str, ...], smoothing: float
     others = 1 - np.eye(len(names))
     mistaken = (read(files[0], names) if files else others) * others
     mistaken = np.where(mistaken.sum(1, keepdims=True) > 0, mistaken, others)
-    targets: np.ndarray = (1 - smoothing) * np.eye(len(names)) + smoothing * mistaken / mistaken.sum(
-        1, keepdims=True
+    return np.asarray(
+        (1 - smoothing) * np.eye(len(names)) + smoothing * mistaken / mistaken.sum(1, keepdims=True)
     )
-    return targets
 
 
 def _of_table(file: Path, names: tuple[str, ...]) -> np.ndarray:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from kit.core.arrays import FoldNumbers
 from kit.kinds import Splitter
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from kit import Table
 
 
@@ -29,7 +30,7 @@ class ByPrefix(Splitter):
     )
     folds: int = Field(5, ge=2, description="how many folds, no more than there are prefixes")
 
-    def split(self, table: Table, rng: np.random.Generator) -> FoldNumbers:
+    def split(self, table: Table, rng: np.random.Generator) -> NDArray[np.int64]:
         prefixes = [name.split(self.separator)[0] for name in table.ids.tolist()]
         names, group = np.unique(prefixes, return_inverse=True)
         sizes = np.bincount(group) + rng.random(len(names))  # equal sizes fall into a drawn order

@@ -208,7 +208,9 @@ def test_a_blend_of_fewer_rows_says_what_its_rank_is_among(kit: Kit, partial: Wo
     err = kit("blend", "d", "--name", "again")[2]
     scored = "scored on 6 out-of-fold rows that all members predict; submission 5: 4 rows, format label, "
     assert f"{scored}not ranked on the board: 3 submissions were scored on other rows" in err
-    assert "rank 2 on the board, without 2 scored on other rows" in kit("blend", "a", "--name", "whole")[2]
+    assert (
+        "rank 2 on the board, not counting 2 scored on other rows" in kit("blend", "a", "--name", "whole")[2]
+    )
 
 
 def test_a_score_of_other_rows_is_sent_never_and_picked_last_with_a_mark(
@@ -217,7 +219,7 @@ def test_a_score_of_other_rows_is_sent_never_and_picked_last_with_a_mark(
     assert json.loads(kit("board", "--left", "1", "--json")[1])["worth"][0]["entry"]["number"] == 1
     why = "not comparable: it was scored on 6 other rows"
     err = kit("board", "--left", "9")[2]
-    assert f"not 4 partial: {why}" in err
+    assert f"not recommended: 4 partial: {why}" in err
     picked = json.loads(kit("board", "pick", "2", "--json")[1])
     assert 4 not in {one["entry"]["number"] for one in picked}
     picked = json.loads(kit("board", "pick", "9", "--json")[1])

@@ -98,7 +98,7 @@ def test_a_dry_run_prints_what_a_run_would_be(
             2,
             "no views named 'd5'; did you mean 'd4'?",
         ),
-        (["tta", "-c", "runs/none", "--views", "{bad json"], 2, "'{bad json' is no JSON"),
+        (["tta", "-c", "runs/none", "--views", "{bad json"], 2, "'{bad json' is not valid JSON"),
         (["tta", "-c", "runs/none", "--views", "{}"], 2, "P06"),
         (["tta", "-c", "runs/none", "--device", "meta"], 2, "C10"),
         (["train", "optimizer.betas=[2,0.9]"], 2, "optimizer.betas.0"),

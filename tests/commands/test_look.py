@@ -21,7 +21,7 @@ def test_it_writes_the_picture_and_prints_its_path(
     assert run(["look", "augment", "augmenter=flips", "--rows", "2", "--variants", "3"]) == 0
     said = capsys.readouterr()
     assert said.out == "augment.png\n"
-    assert "2 rows, 3 variants each, augmenter flips" in said.err
+    assert "2 rows with 3 variants each, augmenter flips" in said.err
     picture = cv2.imread("augment.png")
     assert picture is not None
     assert picture.shape[1] > 4 * 96

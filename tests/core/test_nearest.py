@@ -61,7 +61,7 @@ def test_no_query_has_no_answer() -> None:
 
 @pytest.mark.parametrize("k", [0, 6])
 def test_more_neighbours_than_there_are_images_are_refused(k: int) -> None:
-    with pytest.raises(ConfigError, match=f"C28 k is {k}, of 5 images"):
+    with pytest.raises(ConfigError, match=f"C28 k is {k}, but the gallery has 5 images"):
         nearest(drawn(2, 0), drawn(5, 1), k)
 
 

@@ -93,7 +93,9 @@ def test_two_signals_stop_at_once(
 def test_a_stop_that_was_asked_for_before_a_fold_leaves_it_alone(competition: Path) -> None:
     train(competition, name="r", folds=[0])
     stop = Stop(requested=signal.SIGTERM)
-    with pytest.raises(StoppedError, match="R05 stopped before fold 0, all others are saved") as caught:
+    with pytest.raises(
+        StoppedError, match="R05 stopped before fold 0; the finished folds are saved"
+    ) as caught:
         train_run(Workspace.open(competition), "r", stop=stop)
     assert caught.value.exit_code == 143
     assert not (competition / "runs" / "r" / "fold-1").exists()

@@ -175,14 +175,14 @@ def test_commands_say_the_rule_and_the_score_of_the_written_decision(
     assert run(["blend", "runs/a@flip", "decision.min_labels=1"]) == 0
     said = capsys.readouterr().err
     assert (
-        "decision: labels of probability 0.5 or more, at least 1 per row (set by decision in config.json or"
+        "decision: labels with probability 0.5 or more, at least 1 per row (set by decision in config.json or"
         in said
     )
     assert "out-of-fold score of the written decisions: macro_f1 0." in said
     assert "0 of 60 rows have no label" in said
     assert run(["tta", "--checkpoints", "runs/a", "--views", "flip"]) == 0
     said = capsys.readouterr().err
-    assert "decision: labels of probability 0.5 or more, a row may have none (" in said
+    assert "decision: labels with probability 0.5 or more, a row may have no label (" in said
     assert "training rows have no label; decision.min_labels changes this)" in said
 
 

@@ -281,7 +281,7 @@ def test_a_rank_that_dies_ends_the_other_at_once_and_the_same_command_goes_on(
     first, second = ranked(space, *command)
     assert time.monotonic() - begun < 50
     assert (first.status, second.status) == (1, 9)
-    assert "error: R13 one of the 2 ranks has ended or does not answer" in first.err
+    assert "error: R13 one of the 2 ranks has ended or does not respond" in first.err
     assert "run the same command again to resume from the last checkpoint" in first.err
     train(space, command[3:], name="r")
     assert_close(undisturbed, "faulty", "r", space)
@@ -297,7 +297,7 @@ def test_what_stops_the_first_rank_before_training_is_said_once(space: Path) -> 
     train(space, BARE, name="r", folds=[0])
     first, second = ranked(space, "train", "--name", "r", *BARE, "epochs=3")
     assert (first.status, second.status) == (2, 2)
-    assert "error: C11 runs/r was started as another experiment" in first.err
+    assert "error: C11 runs/r was started with a different config" in first.err
     assert second.err == ""
 
 

@@ -14,6 +14,7 @@ from kit.device import torch_internals
 from kit.device.torch_internals import (
     AnyBatchNorm,
     TorchDispatchMode,
+    all_finite,
     copy_all,
     is_compiled,
     lerp_all,
@@ -47,6 +48,16 @@ def test_gradients_that_are_not_finite_are_found(value: float, found: list[float
     scaler.scale((weight * torch.tensor([value, 1.0])).sum()).backward()
     scaler.unscale_(optimizer)
     assert [float(each) for each in overflow_flags(scaler, optimizer)] == found
+
+
+@pytest.mark.parametrize("value", [1.0, float("inf"), float("nan")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_gradients_of_several_dtypes_are_finite_where_all_are(value: float, dtype: torch.dtype) -> None:
+    gradients = [torch.randn(3), torch.tensor([value, 1.0], dtype=dtype), torch.randn(2, 2).double()]
+    before = [gradient.clone() for gradient in gradients]
+    assert bool(all_finite(gradients, torch.device("cpu"))) == (value == 1.0)
+    for gradient, old in zip(gradients, before, strict=True):
+        assert torch.allclose(gradient, old, rtol=0, atol=0, equal_nan=True)
 
 
 def test_a_key_is_that_of_the_storage() -> None:

@@ -223,7 +223,7 @@ class _Failing(Augmenter):
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize(
     ("fault", "words"),
-    [("raises", "ZeroDivisionError: by zero"), ("shape", "gave uint8"), ("dtype", "gave float64")],
+    [("raises", "ZeroDivisionError: by zero"), ("shape", "returned uint8"), ("dtype", "returned float64")],
 )
 def test_a_failing_augmenter_is_named_with_the_image(
     cache: Cache, fault: str, words: str, workers: int

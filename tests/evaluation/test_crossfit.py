@@ -95,13 +95,13 @@ def test_a_recipe_cannot_be_fitted_if_all_rows_are_held() -> None:
         fit_without(
             Marked(), marked(2), np.array([0, 1]), np.zeros(2, dtype=int), None, np.ones(2, dtype=bool)
         )
-    assert caught.value.hint == "an ensembler that is not fitted, such as mean"
+    assert caught.value.hint == "use an ensembler that is not fitted, such as mean"
 
 
 def test_no_rows_ask_for_a_run_that_holds_rows_out() -> None:
     with pytest.raises(InvalidError, match="D46 no out-of-fold rows to fit on") as caught:
         cross_fit(Marked(), marked(0), np.zeros(0, dtype=int), np.zeros(0, dtype=int))
-    assert caught.value.hint == "a run whose folds hold rows out"
+    assert caught.value.hint == "use a run whose folds hold out rows"
 
 
 @pytest.mark.parametrize("rows", [0, 1])

@@ -100,7 +100,7 @@ def test_a_step_that_would_not_fit_is_made_smaller_before_it_is_begun(
     limit(monkeypatch, MIB)
     assert run(["train", "--name", "r", "batch_size=100", "epochs=1", "--folds", "0"]) == 0
     said = capsys.readouterr().err
-    assert "train: fold 0: a step of 100 images takes" in said
+    assert "train: fold 0: a step of 100 images needs" in said
     assert "at a time, the batch stays 100" in said
     limit(monkeypatch, 1000)
     assert run(["train", "--name", "s", "epochs=1", "--folds", "0"]) == 1

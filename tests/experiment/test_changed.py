@@ -59,11 +59,11 @@ def other_helper(space: Path) -> None:
     [
         (other_label, "D60", "rows: changed since the run was started"),
         (one_row_less, "D60", "rows: changed since the run was started"),
-        (other_pixels, "D60", "images: changed since the run began"),
+        (other_pixels, "D60", "images: changed since the run was started"),
         (
             other_config,
             "C11",
-            "optimizer: {'name': 'adamw', 'lr': 0.01} then, {'name': 'adamw', 'lr': 0.02} now",
+            "optimizer: {'name': 'adamw', 'lr': 0.01} before, {'name': 'adamw', 'lr': 0.02} now",
         ),
         (other_code, "D60", "plugins loss/mine: "),
         (other_helper, "D60", "plugins loss/mine: "),

@@ -204,7 +204,9 @@ def test_labels_of_other_test_images_or_classes_are_refused(school: Path) -> Non
     file = school / "data" / "train.csv"
     text = file.read_text()
     file.write_text(text.replace("blob", "dot"))
-    with pytest.raises(InvalidError, match="D42 pseudo 'first' is of 3 classes"):
+    with pytest.raises(
+        InvalidError, match="D42 pseudo 'first' has 3 classes, and the table has 3 different ones"
+    ):
         setting_of(school, "pseudo=pseudo/first")
     file.write_text(text)
     images = school / "data" / "images"

@@ -47,7 +47,9 @@ def test_a_sample_that_fits_is_no_misfit(tmp_path: Path) -> None:
 def test_ids_with_an_ending_are_told_with_the_row_that_is_meant_and_what_mends_them(tmp_path: Path) -> None:
     sample = csv("id,label", "te00.jpg,cat", "te01.jpg,cat", "te02.jpg,cat")
     (misfit,) = found(tmp_path, files={"sample.csv": sample})
-    assert misfit.summary == ("3 of 3 rows of test.csv are not in sample.csv, and 3 of its 3 ids are no row")
+    assert misfit.summary == (
+        "3 of 3 rows of test.csv are not in sample.csv, and 3 of its 3 ids are not in test.csv"
+    )
     assert str(misfit.cases[0]) == "row 'te00' is not in the sample; did you mean 'te00.jpg'?"
     assert misfit.hint == "data.test=null"
     assert mended(tmp_path, misfit) == []
@@ -64,7 +66,10 @@ def test_where_the_images_need_the_test_table_its_ids_are_given_the_ending(tmp_p
 def test_rows_that_are_missing_and_too_many_are_counted_and_named(tmp_path: Path) -> None:
     sample = csv("id,label", "te00,cat", "te01,cat", "te03,cat", "te04,cat")
     (misfit,) = found(tmp_path, files={"sample.csv": sample})
-    assert misfit.summary == "1 of 3 rows of test.csv are not in sample.csv, and 2 of its 4 ids are no row"
+    assert (
+        misfit.summary
+        == "1 of 3 rows of test.csv are not in sample.csv, and 2 of its 4 ids are not in test.csv"
+    )
     assert [str(case) for case in misfit.cases] == [
         "row 'te02' is not in the sample; did you mean 'te04'?",
         "the sample's id 'te03' is not in the test table",
@@ -97,7 +102,7 @@ def test_columns_that_are_no_class_are_told_with_the_rename_that_names_them(tmp_
     sample = csv("id,cats,dogs,eels", *(f"te0{n},0.3,0.3,0.4" for n in range(3)))
     (misfit,) = found(tmp_path, files={"sample.csv": sample})
     assert misfit.about == "classes"
-    assert str(misfit.cases[0]) == "column 'cats' is no class; did you mean 'cat'?"
+    assert str(misfit.cases[0]) == "column 'cats' is not a class; did you mean 'cat'?"
     assert misfit.hint == """'data.rename={"cat": "cats", "dog": "dogs", "eel": "eels"}'"""
     assert mended(tmp_path, misfit) == []
 
@@ -105,13 +110,13 @@ def test_columns_that_are_no_class_are_told_with_the_rename_that_names_them(tmp_
 def test_a_label_of_the_sample_that_is_no_class_is_told_with_the_nearest(tmp_path: Path) -> None:
     sample = csv("id,label", "te00,cat", "te01,dgo", "te02,cat")
     (misfit,) = found(tmp_path, files={"sample.csv": sample})
-    assert str(misfit.cases[0]) == "label 'dgo' is no class; did you mean 'dog'?"
+    assert str(misfit.cases[0]) == "label 'dgo' is not a class; did you mean 'dog'?"
 
 
 def test_a_format_that_the_sample_does_not_have_is_told(tmp_path: Path) -> None:
     sample = csv("id,label", "te00,cat", "te01,dog", "te02,cat")
     (misfit,) = found(tmp_path, 'format={"name": "binary_probability"}', files={"sample.csv": sample})
-    assert misfit.summary.startswith("the sample does not fit the 3 classes: ")
+    assert misfit.summary.startswith("the sample does not match the 3 classes: ")
 
 
 def test_a_ranking_of_many_rows_is_tried_with_whole_ids(tmp_path: Path) -> None:
@@ -131,12 +136,12 @@ def test_the_commands_say_it_before_anything_is_trained(
     said = capsys.readouterr().err
     assert "W41 kit blend will stop: 12 of 12 rows" in said
     assert "row '060' is not in the sample; did you mean '060.png'?" in said
-    assert "W42 kit blend will stop: the sample does not fit the 3 classes: C21" in said
+    assert "W42 kit blend will stop: the sample does not match the 3 classes: C21" in said
     assert "label 'blobb' is not a class; did you mean 'blob'?" in said
     assert run(["check", "data.test=data/test.csv"]) == 3
     told = capsys.readouterr().out
     assert "K42 problem: 12 of 12 rows" in told
-    assert "K43 problem: the sample does not fit" in told
+    assert "K43 problem: the sample does not match" in told
 
 
 def test_a_sample_that_cannot_be_read_is_told_before_training(
@@ -148,4 +153,4 @@ def test_a_sample_that_cannot_be_read_is_told_before_training(
     sample.write_text("\n".join([*lines, lines[-1].replace("blob", "ring")]) + "\n")
     inside(competition)
     assert run(["train", "--dry-run", "data.test=data/test.csv"]) == 0
-    assert "W42 the sample is unreadable, so kit blend will stop: D24" in capsys.readouterr().err
+    assert "W42 the sample cannot be read, kit blend will stop: D24" in capsys.readouterr().err

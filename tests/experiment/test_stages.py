@@ -113,7 +113,7 @@ def test_stages_that_do_not_fill_the_run_are_refused(
     [
         (
             [{"loss": "arcface"}],
-            "C08 stages.0.loss 'arcface' takes 3 cosines, the run's loss 'cross_entropy' 3 logits",
+            "C08 stages.0.loss 'arcface' needs 3 cosines, but the run's loss 'cross_entropy' needs 3 logits",
         ),
         ([{"loss": {"name": "focal", "gama": 1}}], "loss 'focal' has no option 'gama'; did you mean 'gamma'"),
         ([{"freeze": ["bakbone"]}], "no part 'bakbone'; did you mean 'backbone'"),

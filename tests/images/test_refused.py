@@ -110,8 +110,8 @@ def test_pixels_are_counted_before_they_are_decoded(side: int) -> None:
     assert (
         error.summary
         == {
-            12_000: "claims 144 Mpx, limit 100 Mpx (data.max_pixels)",
-            60_000: "claims 3.6 Gpx, limit 100 Mpx (data.max_pixels)",
+            12_000: "claims 144 Mpx, more than the limit 100 Mpx (data.max_pixels)",
+            60_000: "claims 3.6 Gpx, more than the limit 100 Mpx (data.max_pixels)",
         }[side]
     )
 

@@ -146,7 +146,7 @@ def test_two_of_a_name_are_an_error_when_used(tmp_path: Path) -> None:
     file = put(tmp_path, "metric", "accuracy")
     assert Metric.open("auc", tmp_path).spec() == {"name": "auc"}
     with pytest.raises(
-        PluginError, match="P03 2 plugins are metric 'accuracy': rename all but one"
+        PluginError, match="P03 2 plugins have the name metric 'accuracy': rename all but one"
     ) as caught:
         Metric.open("accuracy", tmp_path)
     assert [case.path for case in caught.value.cases] == [
@@ -180,7 +180,7 @@ def test_a_class_on_no_shelf_has_no_name() -> None:
     class Own(Metric):
         pass
 
-    with pytest.raises(PluginError, match=r"P05 Own .* stands on no shelf"):
+    with pytest.raises(PluginError, match=r"P05 Own .* is not defined in a plugin file"):
         Own.plugin_name()
 
 

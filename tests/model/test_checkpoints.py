@@ -51,7 +51,7 @@ def test_one_flipped_bit_sends_back_to_the_previous_one(tmp_path: Path, name: st
     (path / name).write_bytes(content)
     with pytest.raises(CheckpointError, match=r"D51 .*sha256 mismatch[\s\S]*0001"):
         checkpoints.load(path)
-    with pytest.warns(KitWarning, match="D51 .* passed over"):
+    with pytest.warns(KitWarning, match="D51 .* skipped"):
         found = checkpoints.latest(tmp_path)
     assert found is not None
     assert found.number == 1
@@ -127,7 +127,7 @@ def test_one_within_an_epoch_is_newer_than_the_epochs_before_it_and_gone_after_i
     assert newest is not None
     assert newest.state() == {"step": 300}
     (newest.path / "model.safetensors").write_bytes(b"")
-    with pytest.warns(KitWarning, match="D51 .* passed over"):
+    with pytest.warns(KitWarning, match="D51 .* skipped"):
         older = checkpoints.latest(tmp_path)
     assert older is not None
     assert older.path.name == "0001"

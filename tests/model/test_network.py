@@ -68,7 +68,9 @@ def test_the_loss_names_the_head_and_a_conflicting_one_is_an_error() -> None:
         Experiment.model_validate({"backbone": "small", "loss": wrapped}), None, CLASSES
     )
     assert parts.head.plugin_name() == "cosine"
-    with pytest.raises(ConfigError, match=r"C08 loss 'arcface' takes cosines, head 'linear' gives logits"):
+    with pytest.raises(
+        ConfigError, match=r"C08 loss 'arcface' needs cosines, but head 'linear' returns logits"
+    ):
         network.open_parts(
             Experiment.model_validate({"backbone": "small", "loss": "arcface", "head": "linear"}),
             None,

@@ -99,7 +99,7 @@ def test_going_on_with_images_read_in_another_way_is_refused(space: Path) -> Non
 def test_one_class_is_nothing_to_learn(competition: Path) -> None:
     file = competition / "data/train.csv"
     file.write_text(file.read_text().replace("cross", "blob").replace("ring", "blob"))
-    with pytest.raises(DataError, match="D39 all rows are of one class, blob"):
+    with pytest.raises(DataError, match="D39 all rows have the same class, blob"):
         train(competition, name="r")
 
 

@@ -171,7 +171,7 @@ def _without_rows(train: Table, test: Table) -> Iterator[Finding]:
     if among["train"]:
         answers.append("add rows for them to data.train, if their labels are known")
     if among["test"] - among["train"]:
-        answers.append("test images need no row unless the sample or the test table lists them")
+        answers.append("test images need no row unless data.sample or data.test lists them")
     cases = tuple(
         Case("no row", str(file), split=" or ".join(split for split in among if file in among[split]))
         for file in extra

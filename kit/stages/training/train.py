@@ -81,7 +81,7 @@ def train_run(
         for position, fold in enumerate(wanted):
             signal = ranks.all_reduce_max(stop.requested)
             if signal:
-                text = f"stopped before fold {fold}; the earlier folds are saved"
+                text = f"stopped before fold {fold}; the finished folds are saved"
                 raise ranks.raise_everywhere(StoppedError(text, signal))
             with ranks.enter_on_rank_zero(partial(lock_fold, run, fold)):
                 yield from run_fold(setting, fold, position, len(wanted), stop)

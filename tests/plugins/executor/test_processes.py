@@ -105,7 +105,8 @@ def test_cores_are_divided_where_there_are_no_gpus(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     monkeypatch.setattr("kit.plugins.executor.processes.available_cores", lambda: 8)
     assert [Processes().parallelism(jobs) for jobs in (3, 99)] == [3, 8]
-    assert Processes()._settings(0, 3) == {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
+    parts = {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2", "KIT_CORES": "2"}
+    assert Processes()._settings(0, 3) == parts
 
 
 def test_a_workers_warnings_of_kit_are_lines_and_others_are_not() -> None:

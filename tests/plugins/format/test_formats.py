@@ -261,7 +261,7 @@ def test_the_rule_decides_which_labels_a_row_has_and_how_many_at_least() -> None
 
 @pytest.mark.parametrize("name", ["labels", "multi_hot"])
 def test_a_rule_of_the_formats_own_is_refused_with_the_keys_that_replace_it(name: str) -> None:
-    with pytest.raises(ConfigError, match="C02 2 options cannot be used") as caught:
+    with pytest.raises(ConfigError, match="C02 2 invalid options") as caught:
         Format.open({"name": name, "threshold": 0.4, "at_least_one": False})
     assert caught.value.hint == (
         "remove threshold from format, and set decision.threshold=0.4; "

@@ -76,11 +76,11 @@ def test_a_column_without_two_parts_is_refused(cells: list[str], words: str) -> 
 def test_groups_that_the_column_tears_are_refused_and_whole_ones_are_not() -> None:
     groups = ["g", "g", "h", "h", "i", "i", "j", "j"]
     assert split(["x", "x", "y", "y", "x", "x", "y", "y"], groups) == [0, 0, 1, 1, 0, 0, 1, 1]
-    with pytest.raises(DataError, match="'column' tears 1 of 4 groups") as caught:
+    with pytest.raises(DataError, match="'column' separates 1 of 4 groups") as caught:
         split(["x", "y", "y", "y", "x", "x", "y", "y"], groups)
     assert caught.value.code == "D34"
     with pytest.raises(
-        DataError, match="tears 1 of 4 groups"
+        DataError, match="separates 1 of 4 groups"
     ):  # held out with one row, trained on with another
         split(["x", "", "y", "y", "x", "x", "y", "y"], groups)
 

@@ -88,7 +88,7 @@ def test_groups_are_asked_for_where_the_base_asks_and_stay_whole() -> None:
         make_folds(table(), splitter, 0)
     made = make_folds(table(groups=True), splitter, 0)
     assert (made.numbers[::2] == made.numbers[1::2]).all()
-    with pytest.raises(DataError, match="'repeated' tears"):
+    with pytest.raises(DataError, match="'repeated' separates 20 of 20 groups"):
         make_folds(table(groups=True), repeated({"name": "kfold", "folds": 4}), 0)
     assert not repeated("kfold").asks_for_groups()
 

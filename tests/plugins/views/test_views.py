@@ -83,7 +83,7 @@ def test_a_scaled_view_is_torchs_antialiased_resize_and_keeps_the_type() -> None
     assert (half.float() - expected).abs().max() <= 0.5
     with pytest.raises(ConfigError, match="factors begin with 1"):
         Views.open({"name": "scale", "factors": [0.5, 1]})
-    with pytest.raises(ConfigError, match="C12 views 'scale' give 15x15 px"):
+    with pytest.raises(ConfigError, match="C12 views 'scale' return 15x15 px"):
         open_views(Views.open("scale"), 12, fixed=12)
 
 

@@ -140,7 +140,7 @@ def test_means_over_folds_are_no_out_of_fold_rows(workspace: Workspace) -> None:
 def test_folds_that_tear_a_group_are_a_leak(workspace: Workspace) -> None:
     error = refusal(workspace, folds=[0, 0, 1, 1, 1, 1, 2, 2, 2])
     assert error.code == "D43"
-    assert "tear 1 of 3 groups" in error.summary
+    assert "folds separate 1 of 3 groups" in error.summary
     assert str(error.cases[0]) == "p0: is in folds [0, 1]"
 
 
@@ -151,7 +151,10 @@ def test_without_declared_groups_folds_are_free(tmp_path: Path) -> None:
 
 
 def test_folds_that_changed_since_are_refused(workspace: Workspace) -> None:
-    assert "is not what b@plain was predicted with" in refusal(workspace, about={"folds": "0" * 64}).summary
+    assert (
+        "folds.csv was changed after b@plain was predicted"
+        in refusal(workspace, about={"folds": "0" * 64}).summary
+    )
 
 
 def test_two_checkpoints_of_one_fold_are_refused(workspace: Workspace) -> None:

@@ -170,7 +170,7 @@ def test_rows_without_a_readable_image_get_the_prior_and_are_reported(
     words = ["predict", str(packed), "--images", str(damaged.images), "--sample", str(damaged.sample)]
     assert command(words) == 0
     err = capsys.readouterr().err
-    assert "2 of 9 test images are unusable (D02 1, D05 1), given the class prior" in err
+    assert "2 of 9 test images are unusable (D02 1, D05 1), predicted as the class prior" in err
     assert (
         "9 rows in submission.csv; 2 have the class prior, because their images are unusable: n2, n5" in err
     )
@@ -246,7 +246,7 @@ def test_the_command_tries_a_bundle_where_kit_is_not(
     assert command(["bundle", "runs/b", "--out", str(tmp_path / "b"), "--try", "--json"]) == 0
     out, err = capsys.readouterr()
     assert "tested without kit and network: 8 rows" in err
-    assert "gets the class prior there" in err
+    assert "rows with unreadable images get the class prior" in err
     assert json.loads(out)["tried"]["rows"] == 8
     assert json.loads(out)["tried"]["noise"] is False
 
@@ -328,11 +328,11 @@ def test_a_damaged_bundle_is_refused_before_anything_of_it_runs(
 @pytest.mark.parametrize(
     ("where", "name", "says"),
     [
-        ("files", "../kit.py", "is not below the bundle"),
-        ("files", "/etc/hostname", "is not below the bundle"),
-        ("run", "../a", "is no folder's name"),
-        ("run", "a/b", "is no folder's name"),
-        ("checkpoint", "../runs/a/fold-0/0002", "is no checkpoint of it"),
+        ("files", "../kit.py", "is not inside the bundle"),
+        ("files", "/etc/hostname", "is not inside the bundle"),
+        ("run", "../a", "is not a folder name"),
+        ("run", "a/b", "is not a folder name"),
+        ("checkpoint", "../runs/a/fold-0/0002", "is not a checkpoint of it"),
     ],
 )
 def test_a_name_that_leads_out_of_a_bundle_is_refused(
@@ -353,7 +353,7 @@ def test_other_versions_are_told(packed: Path, hidden: PredictionInput, tmp_path
     made = read_json(older / "bundle.json")
     made["versions"]["torch"] = "1.0"
     write_json(older / "bundle.json", made)
-    with pytest.warns(KitWarning, match="W26 .*torch 1.0 then"):
+    with pytest.warns(KitWarning, match="W26 .*torch 1.0 in the bundle"):
         predict_bundle(older, hidden, tmp_path / "out.csv", tmp_path / "work")
 
 

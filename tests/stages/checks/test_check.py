@@ -128,7 +128,7 @@ def test_a_column_of_groups_is_seen_and_a_site_or_a_class_is_none(tmp_path: Path
 def test_unequal_classes_and_folds_without_one_are_seen(tmp_path: Path) -> None:
     rows = [(name, "b" if name == "000" else "a", image) for name, _, image in plain(40)]
     told = found(draw(tmp_path, rows, [scene(900)], splitter={"name": "kfold", "folds": 2}))
-    assert told["K03"].summary == "class a has 39 rows, b 1"
+    assert told["K03"].summary == "class a has 39 rows, class b only 1"
     assert "does not train on b" in str(told["K08"].cases)
 
 
@@ -155,7 +155,7 @@ def test_images_of_one_colour_are_not_told_to_pad(tmp_path: Path) -> None:
     rows = plain(30)
     rows[4] = ("004", "a", np.full((96, 96, 3), 77, np.uint8))
     told = found(draw(tmp_path, rows, [scene(900)]))["K11"]
-    assert told.summary == "1 images are of one colour"
+    assert told.summary == "1 images have only one colour"
     assert "resize" not in told.answer
 
 
@@ -171,7 +171,7 @@ def test_the_command_prints_effect_and_answer_and_its_status_is_for_scripts(
     said = capsys.readouterr()
     assert said.out.startswith("31 training rows of 2 classes, 1 test rows\n\nK04 problem: 1 pairs")
     assert "  effect: one of the two labels is wrong" in said.out
-    assert "1 problem, kit explain" in said.err
+    assert "1 problem; kit explain" in said.err
     assert run(["check", "--json"]) == 3
     assert json.loads(capsys.readouterr().out)["findings"][0]["cases"][0]["detail"] == "000 (a) = same (b)"
 

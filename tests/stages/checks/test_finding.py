@@ -79,7 +79,7 @@ def test_rare_classes_are_answered_by_what_is_not_set(
 
 def test_nothing_is_advised_where_all_is_set() -> None:
     made = experiment("sampler=balanced", "loss=class_weighted")
-    assert weigh_rare(made.sampler, made.loss, "numbers").startswith("nothing more")
+    assert weigh_rare(made.sampler, made.loss, "numbers").startswith("nothing: ")
 
 
 # ------------------------------------------------------------------------------------------ folds

@@ -121,8 +121,8 @@ def workspace(space: Path) -> Workspace:
 def test_check_judges_labels_by_runs_and_writes_all_cases(workspace: Workspace, kit: Kit) -> None:
     _, out, _ = kit("check", "--json", "--csv", "cases.csv")
     told = {one["code"]: one for one in json.loads(out)["findings"]}
-    assert told["K18"]["summary"].startswith("luck alone moves macro_f1 by 0.")
-    assert "by runs/a" in told["K18"]["summary"]
+    assert told["K18"]["summary"].startswith("the sampling noise of macro_f1 is 0.")
+    assert "from runs/a" in told["K18"]["summary"]
     with (workspace.root / "cases.csv").open() as file:
         read = list(csv.DictReader(file))
     assert len(read) == sum(len(one["cases"]) for one in told.values())

@@ -50,7 +50,7 @@ def test_a_complete_config_and_its_schema_are_written(tmp_path: Path) -> None:
 def test_a_config_is_never_written_over_by_accident(tmp_path: Path) -> None:
     usual(tmp_path)
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(ConfigError, match="there is a") as caught:
+    with pytest.raises(ConfigError, match="already exists") as caught:
         initialise(tmp_path)
     assert caught.value.code == "C21"
     assert (tmp_path / "config.json").read_text() == "{}"

@@ -142,11 +142,11 @@ def test_bad_images_stop_it_or_are_left_out_as_in_training(competition: Path) ->
     with pytest.raises(DataError, match="D01 2 of 3 train images"):
         augment_rows(workspace, 3, 1)
     lenient = Workspace.open(competition, ["data.bad_train=drop"])
-    with pytest.warns(UserWarning, match="left out of training"):
+    with pytest.warns(UserWarning, match="excluded from training"):
         assert [strip.id for strip in augment_rows(lenient, 3, 1)] == drawn[2:]
     (competition / "data" / "images" / f"{drawn[2]}.png").write_bytes(b"")
     with (
-        pytest.warns(UserWarning, match="left out of training"),
+        pytest.warns(UserWarning, match="excluded from training"),
         pytest.raises(DataError, match="none of the sampled rows"),
     ):
         augment_rows(lenient, 3, 1)

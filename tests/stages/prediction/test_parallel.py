@@ -122,7 +122,7 @@ def test_a_policy_by_an_executor_is_the_same(space: Path) -> None:
 
 def test_a_worker_with_another_kit_other_plugins_or_images_is_refused(jobs: list[ShardJob]) -> None:
     for other, said in (
-        (replace(jobs[0], kit="0" * 64), "has another kit than the command has"),
+        (replace(jobs[0], kit="0" * 64), "has another version of kit than the command"),
         (replace(jobs[0], images="0" * 64), "would predict a@hflip from other inputs than the command"),
         (replace(jobs[0], plugins={"views/hflip": "0" * 64}), "plugins views/hflip: 00000000"),
     ):

@@ -106,7 +106,7 @@ def test_the_command_says_what_is_averaged_and_whether_that_is_worth_it(
     assert command(["tta", "--checkpoints", "runs/a", "--views", "flip", "--policy", "greedy"]) == 0
     said = capsys.readouterr()
     assert said.out == "runs/a@flip-greedy\n"
-    assert "  averages " in said.err
+    assert "  weighted mean of " in said.err
     assert "  nested 0." in said.err
     assert "  over plain 0." in said.err
     assert "  over flip 0." in said.err

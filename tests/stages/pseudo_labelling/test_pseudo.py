@@ -116,9 +116,7 @@ def test_teachers_of_other_folds_than_one_another_are_refused(school: Path) -> N
     Predictions(found.ids, 1 - found.folds, found.classes, found.probabilities, about).write(
         file_of(school, "oof", "b")
     )
-    with pytest.raises(
-        DataError, match="D61 a@plain and b@plain were trained with other folds than one another"
-    ):
+    with pytest.raises(DataError, match="D61 a@plain and b@plain were trained with different folds"):
         pseudo(school, ["runs/a", "runs/b"])
 
 
@@ -215,7 +213,7 @@ def test_a_training_table_of_other_rows_than_the_teachers_is_refused(school: Pat
     for run in ("a", "b"):
         found = read(school, "oof", run)
         found.take(found.ids != "059").write(file_of(school, "oof", run))
-    with pytest.raises(DataError, match="D60 the training table has 59 rows, a was trained on 60"):
+    with pytest.raises(DataError, match="D60 the training table has 59 rows, but a was trained on 60"):
         pseudo(school, ["runs/a", "runs/b"], asked=ALL)
 
 

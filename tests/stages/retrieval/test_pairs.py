@@ -103,7 +103,7 @@ def test_a_reranker_without_its_file_says_what_makes_it(embedded: Workspace) -> 
 def test_unknown_ids_are_named_with_their_lines(embedded: Workspace) -> None:
     with pytest.raises(DataError, match="D64 1 ids") as caught:
         classify_pairs(embedded, "runs/a", asked(embedded.root, ("060", "061"), ("060", "nobody")))
-    assert "line 3 names no row of the tables" in str(caught.value)
+    assert "the id in line 3 is in no table" in str(caught.value)
     assert "nobody" in caught.value.cases[0].id
     (embedded.root / "one.csv").write_text("a\n060\n")
     with pytest.raises(DataError, match=r"D64 .*one column"):

@@ -174,7 +174,7 @@ def test_rows_of_a_single_fold_are_fitted_and_scored_on_parts_of_their_own(compe
 
 
 def test_more_neighbours_than_a_gallery_has_are_refused(embedded: Workspace) -> None:
-    with pytest.raises(ConfigError, match="C28 k is 50, of 30 images"):
+    with pytest.raises(ConfigError, match="C28 k is 50, but the gallery has 30 images"):
         retrieve(embedded, ["runs/a"], "max_per_class")
 
 

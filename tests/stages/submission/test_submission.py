@@ -69,7 +69,7 @@ def test_two_formats_that_know_the_sample_are_named(tmp_path: Path) -> None:
         "class Greedy(Format):\n    def matches(self, sample, classes):\n        return True\n"
     )
     sample = sample_frame(tmp_path, workspace.competition.data)
-    with pytest.raises(ConfigError, match="of several formats: greedy, label"):
+    with pytest.raises(ConfigError, match="matches several formats: greedy, label"):
         choose_format(workspace, sample, CLASSES)
 
 
@@ -79,7 +79,7 @@ def test_a_format_that_cannot_be_opened_stops_only_those_who_ask_for_it(tmp_path
     folder.mkdir(parents=True)
     (folder / "broken.py").write_text("import nothing_of_this_name\n")
     sample = sample_frame(tmp_path, workspace.competition.data)
-    with pytest.warns(KitWarning, match="W13 format 'broken' is left aside: P01"):
+    with pytest.warns(KitWarning, match="W13 format 'broken' is skipped: P01"):
         assert choose_format(workspace, sample, CLASSES).plugin_name() == "label"
     asked = competition(tmp_path / "asked", format="broken")
     shutil.copytree(tmp_path / "plugins", tmp_path / "asked" / "plugins")
@@ -156,7 +156,10 @@ def test_other_columns_are_refused(sample: pd.DataFrame) -> None:
 def test_a_row_that_is_lost_is_named(sample: pd.DataFrame) -> None:
     error = checked(sample.iloc[[0, 1, 3]], sample)
     assert error.code == "D41"
-    assert "3 ids are not the sample's 4 in its order: 1 missing, 0 extra" in error.summary
+    assert (
+        "the 3 ids of the submission are not the 4 ids of the sample in its order: 1 missing, 0 extra"
+        in error.summary
+    )
     assert str(error.cases[0]) == "NA: is missing"
 
 
@@ -185,7 +188,7 @@ def test_a_label_that_is_no_class_is_refused(sample: pd.DataFrame) -> None:
 
 def test_predictions_without_an_id_of_the_sample_are_refused(sample: pd.DataFrame) -> None:
     short = Predictions(PREDICTIONS.ids[:3], PREDICTIONS.folds[:3], CLASSES, PREDICTIONS.probabilities[:3])
-    with pytest.raises(InvalidError, match="D41 of 4 ids 1 have no prediction"):
+    with pytest.raises(InvalidError, match="D41 1 of 4 ids have no prediction"):
         make_table(short, sample, Format.open("label"))
 
 

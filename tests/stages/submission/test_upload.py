@@ -102,4 +102,4 @@ def test_a_submission_of_final_networks_is_made_again_by_kit_final(
     record.write_text(json.dumps({**json.loads(record.read_text()), "final": {}}))
     FILE.write_text("")
     assert run(["submit", "command", "1"]) == 4
-    assert "try: the same kit final restores it" in capsys.readouterr().err
+    assert "try: the same kit final command restores it" in capsys.readouterr().err

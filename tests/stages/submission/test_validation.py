@@ -75,7 +75,7 @@ def test_cells_are_empty_or_of_no_class(tmp_path: Path) -> None:
     assert told(tmp_path, [GOOD[0], "007,", "1e5,NaN", "NA,beee", '"a,b",ant']) == [
         (2, "007", "column 'label' is empty"),
         (3, "1e5", "column 'label' is NaN"),
-        (4, "NA", "'beee' is no class; did you mean 'bee'?"),
+        (4, "NA", "'beee' is not a class; did you mean 'bee'?"),
     ]
 
 
@@ -156,7 +156,7 @@ def test_an_id_in_another_unicode_form_says_that_this_is_the_difference(tmp_path
             "id,first,second",
             ",ant,bee",
             ["bee,ant", "bee,bee", "bee,gnu", "cat,ant"],
-            [(3, "'bee' is there twice"), (4, "'gnu' is no class")],
+            [(3, "'bee' is there twice"), (4, "'gnu' is not a class")],
         ),
     ],
 )
@@ -187,7 +187,7 @@ def test_several_labels_in_a_cell_are_checked_one_by_one(tmp_path: Path) -> None
     found = check_submission(workspace, tmp_path / "mine.csv")
     assert found.format == "labels"
     assert [(fault.line, fault.detail) for fault in found.faults] == [
-        (2, "'gnu' is no class"),
+        (2, "'gnu' is not a class"),
         (3, "'bee' is there twice"),
         (5, "column 'label' is empty"),
     ]
@@ -208,7 +208,7 @@ def test_a_rankings_rows_are_checked_together(tmp_path: Path) -> None:
         (fault.line, fault.detail) for fault in check_submission(workspace, tmp_path / "mine.csv").faults
     ] == [
         (2, "'ant' is there twice"),
-        (4, "'gnu' is no class"),
+        (4, "'gnu' is not a class"),
         (4, "rank '2' where 1 belongs"),
     ]
     (tmp_path / "mine.csv").write_text("\n".join(["id,label,rank", *sample[:-1]]) + "\n")

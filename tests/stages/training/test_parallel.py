@@ -276,10 +276,10 @@ def test_a_job_is_plain_data_in_which_only_the_dtype_is_left_to_the_workers_devi
 
 
 def test_a_worker_with_another_kit_is_refused(job: FoldJob) -> None:
-    with pytest.raises(DataError, match="has another kit than the command has") as caught:
+    with pytest.raises(DataError, match="has another version of kit than the command") as caught:
         finish(train_fold(replace(job, kit="0" * 64), Stop()))
     assert "D60" in str(caught.value)
-    assert "kit's code: 000000000000 here, " in str(caught.value)
+    assert "kit's code: 000000000000 in the command, " in str(caught.value)
 
 
 def test_a_worker_with_another_plugin_or_library_is_refused(job: FoldJob) -> None:
@@ -294,7 +294,7 @@ def test_a_worker_with_another_plugin_or_library_is_refused(job: FoldJob) -> Non
 
 
 def test_a_worker_that_sees_another_folder_is_refused(job: FoldJob, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"R12 the worker on .* does not see .*/runs/r as the command does"):
+    with pytest.raises(RunError, match=r"R12 the worker on .* sees another .*/runs/r than the command"):
         finish(train_fold(replace(job, root=str(tmp_path / "elsewhere")), Stop()))
     with pytest.raises(RunError, match="R12"):
         finish(train_fold(replace(job, started="at another time"), Stop()))

@@ -197,7 +197,7 @@ def test_a_soup_that_is_worse_than_its_best_run_is_said_to_be(
     scores = {"a": {"macro_f1": 0.8}, "b": {"macro_f1": 0.7}}
     for worse in (False, True):
         _say(SoupResult(Run(tmp_path / "s"), {0: ("a", "b")}, {"macro_f1": 0.75}, scores, is_worse=worse))
-        assert ("rarely mix" in capsys.readouterr().err) == worse
+        assert ("averaging rarely works" in capsys.readouterr().err) == worse
 
 
 @pytest.mark.parametrize(("metric", "sign"), [("macro_f1", 1), ("log_loss", -1)])

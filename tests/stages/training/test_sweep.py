@@ -104,7 +104,7 @@ def test_the_same_again_trains_nothing_and_another_of_the_name_is_refused(
     first = swept(competition, "s", "optimizer.lr=0.001,0.02")
     monkeypatch.setattr(sys.modules["kit.stages.training.train"], "prepare_run", None)
     assert swept(competition, "s", "optimizer.lr=0.001,0.02") == first
-    with pytest.raises(ConfigError, match=r"C11 s.json is another sweep's"):
+    with pytest.raises(ConfigError, match=r"C11 s.json belongs to another sweep"):
         swept(competition, "s", "optimizer.lr=0.001,0.03")
 
 

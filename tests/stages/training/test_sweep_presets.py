@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from kit.config.workspace import Workspace
-from kit.core.progress import finish
 from kit.errors import ConfigError
+from kit.kinds import Loss
 from kit.plugins.loss.cutmix_or_mixup import CutmixOrMixup
 from kit.stages.profiling.time_budget import TrainingPace
 from kit.stages.training import sweep_presets as presets
@@ -62,7 +62,7 @@ def test_mixed_images_end_before_the_run(competition: Path) -> None:
         "augmenter=randaugment",
     ]
     changed = Workspace.open(competition, mixed.split()).experiment
-    loss = changed.open("loss")
+    loss = changed.open(Loss)
     assert isinstance(loss, CutmixOrMixup)
     assert loss.stop_after == 0.75
     assert loss.base.plugin_name() == "label_smoothing"
@@ -84,8 +84,8 @@ def test_an_unknown_preset_is_refused(competition: Path) -> None:
 
 def test_a_resumed_sweep_keeps_its_epochs(competition: Path, measured: list[float]) -> None:
     def swept() -> list[tuple[str, ...]]:
-        work = run_sweep("p", ["image_size=16"], start=competition, preset="rate", seconds=120)
-        return [trial.overrides for trial in finish(work).trials]
+        sweep = run_sweep("p", ["image_size=16"], start=competition, preset="rate", seconds=120)
+        return [trial.overrides for trial in sweep.trials]
 
     first = swept()
     known = json.loads((competition / "sweeps/p.json").read_text())
@@ -93,4 +93,4 @@ def test_a_resumed_sweep_keeps_its_epochs(competition: Path, measured: list[floa
     assert sorted(swept()) == sorted(first)
     assert measured == [10.0]
     with pytest.raises(ConfigError, match="--each"):
-        finish(run_sweep("q", [], ["epochs=1"], start=competition, preset="rate"))
+        run_sweep("q", [], ["epochs=1"], start=competition, preset="rate")

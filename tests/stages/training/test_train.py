@@ -180,7 +180,7 @@ def test_a_finished_run_is_not_touched(competition: Path) -> None:
 
 def test_another_experiment_under_a_name_is_refused_with_what_differs(competition: Path) -> None:
     train(competition, name="r")
-    with pytest.raises(ConfigError, match=r"C11 [\s\S]*epochs: 2 then, 3 now"):
+    with pytest.raises(ConfigError, match=r"C11 [\s\S]*epochs: 2 before, 3 now"):
         train(competition, ["epochs=3"], name="r")
 
 
@@ -241,7 +241,7 @@ def test_a_truncated_image_stops_before_training(competition: Path) -> None:
 
 def test_bad_training_images_can_be_dropped_and_are_not_predicted(competition: Path) -> None:
     (competition / "data" / "images" / "004.png").write_bytes(b"")
-    with pytest.warns(KitWarning, match=r"1 of 60 train images .*left out of training"):
+    with pytest.warns(KitWarning, match=r"1 of 60 train images .*excluded from training"):
         train(competition, ["data.bad_train=drop"], name="r")
     assert "004" not in oof(competition, "r").ids.tolist()
     assert len(oof(competition, "r")) == 59
@@ -252,14 +252,14 @@ def test_missing_training_images_can_be_dropped_too(competition: Path) -> None:
     (competition / "data" / "images" / "004.png").unlink()
     with pytest.raises(DataError, match="D02"):
         train(competition, name="r")
-    with pytest.warns(KitWarning, match=r"1 of 60 train images .*D02 1.*left out of training"):
+    with pytest.warns(KitWarning, match=r"1 of 60 train images .*D02 1.*excluded from training"):
         train(competition, ["data.bad_train=drop"], name="r")
     assert len(oof(competition, "r")) == 59
 
 
 def test_what_would_stop_tta_is_said_before_training(competition: Path) -> None:
     (competition / "data" / "images" / "065.png").unlink()
-    with pytest.warns(KitWarning, match=r"W12 the test rows are unusable.*D02"):
+    with pytest.warns(KitWarning, match=r"W12 the test rows cannot be used as they are.*D02"):
         dry_run(Workspace.open(competition), "r")
 
 
