@@ -57,7 +57,7 @@ def test_the_augmenters_options_come_from_overrides(competition: Path, inside: S
     [
         (["--out", "picture.jpg"], "does not end in .png"),
         (["augmenter=hevy"], "did you mean 'heavy'"),
-        (["augmenter=heavy", "augmenter.cutouts=1"], "did you mean 'cutout_prob'"),
+        (["augmenter=heavy", "augmenter.cutout_probs=1"], "did you mean 'cutout_prob'"),
         (["--rows", "0"], "--rows"),
     ],
 )

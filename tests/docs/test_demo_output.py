@@ -52,10 +52,11 @@ SCORES_DECIDE = ("simpler choice: ", "over MEMBER, the best member on all rows: 
 
 
 def shapes(lines: Iterable[str]) -> set[str]:
-    """Lines without what depends on the scans: numbers, the better member, and the sign of a gain."""
+    """Lines without what depends on scans or machine: numbers, device, better member, and sign of a gain."""
     found = set()
     for line in lines:
-        text = re.sub(r"\b(small|resnet)@shift", "MEMBER", line)
+        text = re.sub(r"^device: .+ loader processes$", "device: MACHINE", line)
+        text = re.sub(r"\b(small|resnet)@shift", "MEMBER", text)
         text = re.sub(r"[+-]?\d[\d.]*", "0", text)
         text = re.sub(r"( 0 \(0 to 0\)| -)(?= |$)", " GAIN", re.sub(r"\s+", " ", text.rstrip()))
         text = re.sub(f"({'|'.join(VERDICTS)})$", "VERDICT", text)

@@ -247,7 +247,7 @@ def test_predictions_of_other_rows_than_the_sample_are_refused(workspace: Worksp
     for name in ("a", "b"):
         write_run(workspace.root, name, test=[*TEST[:3], "x"])
     with pytest.raises(
-        InvalidError, match="D41 a@plain does not predict the sample's rows: of 4 ids 1"
+        InvalidError, match="D41 a@plain does not predict the sample's rows: 1 of 4 ids have no prediction"
     ) as caught:
         blend(workspace, ["a", "b"])
     assert [case.id for case in caught.value.cases] == ["a,b", "x"]

@@ -232,7 +232,7 @@ def test_a_sample_that_shows_no_format_is_said_to_follow_the_metric(tmp_path: Pa
         "metric: auc (every cell of the sample is 0, for two classes: read as the probability of one)" in said
     )
     assert (
-        "format: positive of 'dog', else format=binary_probability format.positive=CLASS (W11 every cell"
+        "format: binary_probability of 'dog', else format=binary_probability format.positive=CLASS (W11 every cell"
         in said
     )
     binary(tmp_path / "empty", "")
