@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
 
 PART_OF_CORES = "KIT_CORES"  # set by executors, so that workers on one machine do not each use all of it
 
