@@ -12,7 +12,7 @@ from torch import Tensor
 
 from kit.errors import CheckpointError, KitWarning
 from kit.kinds.network import Original
-from kit.model.weight_files import WeightFile
+from kit.model.weight_files import WeightFile, common_start
 from kit.model.weight_mismatch import Match, explain
 
 State = Mapping[str, Any]
@@ -174,15 +174,11 @@ def _is_average(prefix: str) -> bool:
 
 def _without_common_prefix(state: State) -> dict[str, Any]:
     """The weights without the first words that all names share; empty if they share none."""
-    names = [name for name, value in state.items() if _is_weight(value)]
-    shared = ""
-    while (
-        names and len({name.partition(".")[0] for name in names}) == 1 and all("." in name for name in names)
-    ):
-        shared += names[0].partition(".")[0] + "."
-        names = [name.partition(".")[2] for name in names]
-    if not shared:
+    weights = [name for name, value in state.items() if _is_weight(value)]
+    length = common_start(weights)
+    if not length:
         return {}
+    shared = weights[0][:length]
     return {name.removeprefix(shared): value for name, value in state.items() if name.startswith(shared)}
 
 

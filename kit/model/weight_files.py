@@ -6,7 +6,7 @@ import argparse
 import json
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -134,6 +134,15 @@ def read_weights(path: Path) -> WeightFile:
     notes += [f"below {'.'.join(wrappers)}"] if wrappers else []
     found = WeightFile(files[0], state, tuple(notes), wrappers)
     return _with_config(found)
+
+
+def common_start(names: Iterable[str]) -> int:
+    """The length of what all names begin with, up to a dot: `module.model.`."""
+    first, *others = [*names] or [""]
+    parts = first.split(".")[:-1]
+    while parts and not all(name.startswith(".".join(parts) + ".") for name in others):
+        parts.pop()
+    return len(".".join(parts)) + 1 if parts else 0
 
 
 def _checkpoint(path: Path) -> Path | None:

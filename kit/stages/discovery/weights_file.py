@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from kit.errors import ConfigError
-from kit.model.weight_files import read_weights
+from kit.model.weight_files import common_start, read_weights
 
 NETWORKS = Path(__file__).with_name("networks.txt")  # tools/list_networks.py writes it
 # outermost modules of timm's classifiers, which a file of other classes has in another shape
@@ -63,10 +63,10 @@ def digest(shapes: Shapes, names: bool = True) -> str:
 
     The classifier is left out, because its shape depends on the classes. Counters and common prefixes are left out too.
     """
-    first = _common_start(shapes)
+    first = common_start(shapes)
     body = {name[first:]: shape for name, shape in shapes.items() if not _is_aside(name[first:])}
     if names:
-        start = _common_start(body)
+        start = common_start(body)
         lines = sorted(f"{name[start:]} {tuple(shape)}" for name, shape in body.items())
     else:
         lines = sorted(str(tuple(shape)) for shape in body.values() if len(shape) > 1)
@@ -76,15 +76,6 @@ def digest(shapes: Shapes, names: bool = True) -> str:
 def _is_aside(name: str) -> bool:
     parts = [part.strip("_") for part in name.split(".")]
     return parts[-1] == "num_batches_tracked" or any(part in CLASSIFIERS for part in parts[:2])
-
-
-def _common_start(names: Iterable[str]) -> int:
-    """The length of what all names begin with, up to a dot: `module.model.`."""
-    first, *others = [*names] or [""]
-    parts = first.split(".")[:-1]
-    while parts and not all(name.startswith(".".join(parts) + ".") for name in others):
-        parts.pop()
-    return len(".".join(parts)) + 1 if parts else 0
 
 
 @lru_cache(maxsize=1)
