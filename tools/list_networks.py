@@ -11,15 +11,13 @@ import warnings
 
 import torch
 
-from kit.device import torchvision_ops
+from kit.device.torchvision_ops import import_timm
 from kit.stages.discovery.weights_file import NETWORKS, digest
 
 
 def main() -> None:
     """Builds every network of timm, and writes one line for each."""
-    torchvision_ops.prepare()
-    import timm
-
+    timm = import_timm()
     lines = []
     for arch in timm.list_models():
         with warnings.catch_warnings(), torch.device("meta"):

@@ -25,6 +25,14 @@ def prepare() -> None:
         importlib.import_module("torchvision")
 
 
+def import_timm() -> Any:
+    """The library timm, imported even if torchvision was built for another torch."""
+    prepare()
+    import timm
+
+    return timm
+
+
 def _declare() -> None:
     import torch
 

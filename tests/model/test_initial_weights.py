@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from kit.device.torchvision_ops import import_timm
 from kit.errors import CheckpointError, KitWarning
 from kit.kinds.network import Original
 from kit.model.initial_weights import fill
 from kit.model.weight_files import WeightFile, read_weights
-from kit.plugins.backbone.timm import import_timm
 
 timm = import_timm()
 Weights = dict[str, Tensor]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field
 
+from kit.device.torchvision_ops import import_timm
 from kit.errors import ConfigError, did_you_mean
 from kit.kinds import Backbone
 from kit.kinds.network import Original
@@ -87,13 +88,3 @@ class Timm(Backbone):
                 code="C07",
                 hint=f"backbone.arch={network}, or with one of its tags: {', '.join(sorted(tags)) or 'none'}",
             ) from None
-
-
-def import_timm() -> Any:
-    """The library, imported where torchvision was built for another device too."""
-    from kit.device import torchvision_ops
-
-    torchvision_ops.prepare()
-    import timm
-
-    return timm

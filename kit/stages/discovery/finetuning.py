@@ -9,6 +9,7 @@ from typing import Any
 
 from kit.core.files import StrPath
 from kit.core.legible import check_writable
+from kit.device.torchvision_ops import import_timm
 from kit.errors import ConfigError, did_you_mean
 
 # one network per device whose weights timm's hub has; docs/defaults.md explains all values of this file
@@ -115,7 +116,7 @@ def fit_config(root: Path, config: dict[str, Any], reasons: list[str], seconds: 
 
 def check_network(arch: str) -> str:
     """The name of a network, if timm has it. Raises ConfigError C07 otherwise."""
-    timm = _timm()
+    timm = import_timm()
     if not timm.is_model(arch):
         raise ConfigError(f"timm has no network {arch!r}{did_you_mean(arch, timm.list_models())}", code="C07")
     return arch
@@ -127,7 +128,7 @@ def _traits(arch: str) -> tuple[bool, int | None]:
 
     from kit.device.torch_internals import AnyBatchNorm
 
-    timm = _timm()
+    timm = import_timm()
     with torch.device("meta"):
         modules = list(timm.create_model(arch, pretrained=False).modules())
     found = timm.get_pretrained_cfg(arch, allow_unregistered=True)
@@ -149,12 +150,3 @@ def _cache_size(size: int, side: float | None) -> int | None:
     """The images' own side in place of the default margin, if that would enlarge them: a larger copy is blurred."""
     own = None if side is None else max(size, round(side))
     return own if own is not None and own < round(1.25 * size) else None
-
-
-def _timm() -> Any:
-    from kit.device import torchvision_ops
-
-    torchvision_ops.prepare()
-    import timm
-
-    return timm

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from kit.device.torchvision_ops import import_timm
 from kit.errors import CheckpointError, KitWarning
 from kit.kinds.network import Original
 from kit.model.initial_weights import fill
 from kit.model.weight_files import WeightFile
 from kit.plugins.backbone._timm import OwnNetwork, build_features, classifiers
-from kit.plugins.backbone.timm import import_timm
 
 timm = import_timm()
 
