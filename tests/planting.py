@@ -159,7 +159,7 @@ def predict(planted: Planted, name: str = "knn") -> np.ndarray:
 def _pixels(root: Path, name: str) -> np.ndarray:
     file = next(iter((root / "data/images").glob(f"{name}.*")))
     grey = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
-    return cv2.resize(np.asarray(grey), (8, 8), interpolation=cv2.INTER_AREA).ravel() / 255
+    return np.asarray(cv2.resize(np.asarray(grey), (8, 8), interpolation=cv2.INTER_AREA).ravel() / 255)
 
 
 def torn(planted: Planted, kind: str, *overrides: str) -> set[frozenset[str]]:
