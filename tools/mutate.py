@@ -41,7 +41,7 @@ TESTS = {
     "kit/data/folds.py": (
         "tests/data/test_folds.py",
         "tests/plugins/splitter/test_column.py",
-        "tests/data/test_external_rows.py",
+        "tests/data/test_rows.py",
         "--deselect=tests/data/test_folds.py::test_stratified_groups_are_balanced_as_sklearn_does_or_better",
     ),
     "kit/evaluation/bootstrap.py": EVALUATION,

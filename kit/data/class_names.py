@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kit.data.csv_file import CsvFile, read_csv
-from kit.data.multi_line_cells import check_multi_line_cells
+from kit.data.rows import check_multi_line_cells
 from kit.data.spelling import as_numbers, fold_spelling, number_of, quote, rename_line
 from kit.errors import Case, DataError, KitError, did_you_mean
 

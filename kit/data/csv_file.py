@@ -1,4 +1,7 @@
-"""Reads a CSV strictly: every cell is text, byte for byte, and what a lenient reader would lose is an error."""
+"""Reads a CSV strictly: every cell is text, and what a lenient reader would lose is an error.
+
+That includes misplaced quotes, and a first line that is a row instead of a header.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,14 @@ import math
 import re
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-from kit.data.encodings import BOM, decode, is_utf8
-from kit.data.normal_form import describe_difference, is_same_text
-from kit.data.other_files import refuse_other_kinds
-from kit.data.quotes import find_misplaced_quote, line_breaks
+from kit.data.encodings import BOM, LINE_END, decode, is_utf8, line_breaks, refuse_other_kinds
+from kit.data.spelling import describe_difference, is_same_text
 from kit.errors import Case, ConfigError, DataError, did_you_mean
 
 SEPARATORS = (",", ";", "\t", "|")
@@ -186,6 +187,48 @@ def _records(
     return [rows[row] or ("",) for row in kept], [ends[row] + before for row in kept], begun
 
 
+def find_misplaced_quote(path: Path, text: str, sep: str, before: int) -> DataError | None:
+    """The error (D27) for the first quote that is never closed, or is closed before the end of its cell.
+
+    `before` is the number of the file's lines before the text.
+    """
+    hint = 'remove the quote, or close it; a quote inside a quoted cell is written twice: ""'
+    line, place = 1 + before, 0
+    plain = re.compile(f"[^{re.escape(sep)}\r\n]*")
+    while place < len(text):
+        if text[place] == '"':
+            end = _find_closing(text, place)
+            if end < 0:
+                return DataError(
+                    f"{path}: a quote opens on line {line} and is never closed", code="D27", hint=hint
+                )
+            opened, line = line, line + line_breaks(text[place:end])
+            place = end + 1
+            if text[place : place + 1] not in ("", sep, "\r", "\n"):
+                where = f" that opens on line {opened}" if opened < line else ""
+                return DataError(
+                    f"{path} row {line}: text follows the closing quote of a cell{where}",
+                    code="D27",
+                    hint=hint,
+                )
+        else:
+            found = plain.match(text, place)
+            place = found.end() if found else place
+        if found := LINE_END.match(text, place):
+            line, place = line + 1, found.end()
+        else:
+            place += 1
+    return None
+
+
+def _find_closing(text: str, opening: int) -> int:
+    """Where the quote that opens at a place closes; -1 where it never does."""
+    place = text.find('"', opening + 1)
+    while place >= 0 and text[place + 1 : place + 2] == '"':
+        place = text.find('"', place + 2)
+    return place
+
+
 def _ends(text: str, sep: str) -> list[int]:
     """The line on which each record ends."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=sep, strict=True)
@@ -279,3 +322,69 @@ def is_number(text: str) -> bool:
         return math.isfinite(float(text))
     except ValueError:
         return False
+
+
+ALIKE = 0.95  # of the ids have the header's form
+MIN_LENGTH = 6  # characters from which ids of one length are random names, such as hashes
+
+
+def check_header(file: CsvFile, id_column: str, extensions: Collection[str]) -> None:
+    """Raises DataError D28 if a table's first line is a row: it names an image file or has the form of the ids."""
+    why = explain_missing_header(file, id_column, extensions)
+    if why:
+        raise without_header(file, why)
+
+
+def explain_missing_header(file: CsvFile, id_column: str, extensions: Collection[str]) -> str:
+    """Why the first line is a row and no header, in words; empty if it is a header.
+
+    If the table has no column `id_column`, its first column is taken for the ids.
+    """
+    files = [name for name in file.columns if name.lower().endswith(tuple(extensions))]
+    if files:
+        return f"{files[0]!r} is the name of an image file"
+    header = id_column if id_column in file.columns else file.columns[0]
+    ids = file.column(header)
+    if header not in set(ids) and _has_form_of(header, ids):
+        return f"{header!r} looks like the ids below it, such as {ids[0]!r}"
+    return ""
+
+
+def without_header(file: CsvFile, why: str) -> DataError:
+    """The error for a table whose first line is a row."""
+    shown = ", ".join(file.columns[:5]) + (", …" if len(file.columns) > 5 else "")
+    return DataError(
+        f"{file.path} has no header: its first line is a row",
+        code="D28",
+        cases=[Case(f"the first line is {shown}: {why}", str(file.path))],
+        hint=f"insert a first line with the names of the {len(file.columns)} columns, such as id,label",
+    )
+
+
+def _has_form_of(header: str, ids: Sequence[str]) -> bool:
+    """Whether a header with a digit looks like the ids: the same text around numbers, or as random as they are."""
+    digits = sum(character.isdigit() for character in header)
+    if not digits:
+        return False
+    form = _form(header)
+    if sum(_form(name) == form for name in ids) >= ALIKE * len(ids):
+        return True
+    lengths, known = {len(name) for name in ids}, set(map(_kind, "".join(ids)))
+    return (
+        digits > 1
+        and lengths == {len(header)}
+        and len(header) >= MIN_LENGTH
+        and set(map(_kind, header)) <= known
+    )
+
+
+def _form(text: str) -> str:
+    """The text with each number as one 9: `Train_17.png` is `Train_9.png`."""
+    return re.sub(r"\d+", "9", text)
+
+
+def _kind(character: str) -> str:
+    """Digits are alike, letters of one case too; any other character stands for itself."""
+    if character.isdigit():
+        return "9"
+    return ("A" if character.isupper() else "a") if character.isalpha() else character

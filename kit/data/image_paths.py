@@ -1,16 +1,88 @@
-"""Finds image files below one folder: endings are tried, each folder is listed once, nothing outside is touched."""
+"""Image paths: patterns such as `images/{id}.jpg`, the files that they name, and many paths in little memory."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import overload
+
+import numpy as np
 
 from kit.data.content import is_image_file, without_ending
-from kit.data.normal_form import by_nfc, nfc
-from kit.errors import Case, DataError
+from kit.data.spelling import by_nfc, nfc
+from kit.errors import Case, ConfigError, DataError, did_you_mean
+
+
+class PathList(Sequence[Path]):
+    """Paths by position, made when they are asked for; equal to any sequence of the same paths."""
+
+    __slots__ = ("_ends", "_text")
+
+    def __init__(self, paths: Iterable[Path | str] = ()) -> None:
+        texts = [os.fsencode(path) for path in paths]
+        self._text = b"".join(texts)
+        self._ends = np.cumsum([0, *map(len, texts)])
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    @overload
+    def __getitem__(self, at: int) -> Path: ...
+    @overload
+    def __getitem__(self, at: slice) -> PathList: ...
+    def __getitem__(self, at: int | slice) -> Path | PathList:
+        if isinstance(at, slice):
+            return PathList(self._at(number) for number in range(*at.indices(len(self))))
+        if not -len(self) <= at < len(self):
+            raise IndexError(at)
+        return Path(self._at(at % len(self)))
+
+    def _at(self, number: int) -> str:
+        return os.fsdecode(self._text[self._ends[number] : self._ends[number + 1]])
+
+    def __iter__(self) -> Iterator[Path]:
+        return (Path(self._at(number)) for number in range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return len(self) == len(other) and all(mine == its for mine, its in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"PathList({list(self)!r})"
+
+
+_COLUMN = re.compile(r"\{([^{}]*)\}")
+
+
+def columns_of(pattern: str) -> tuple[str, ...]:
+    """The columns that a pattern names, in their order."""
+    return tuple(_COLUMN.findall(pattern))
+
+
+def fill(pattern: str, columns: Mapping[str, Sequence[str]], key: str) -> list[str]:
+    """The pattern for every row; `key` is the config key that errors name.
+
+    A pattern without braces is the name of a column. Raises ConfigError for a column that does not exist.
+    """
+    parts = _COLUMN.split(pattern if "{" in pattern else "{" + pattern + "}")
+    for name in parts[1::2]:
+        if name not in columns:
+            raise ConfigError(
+                f"{key}: no column {name!r}{did_you_mean(name, columns)}",
+                code="C07",
+                hint=f"the columns are {', '.join(columns)}",
+            )
+    pieces: list[Sequence[str]] = [columns[name] for name in parts[1::2]]
+    template = "%s".join(text.replace("%", "%%") for text in parts[::2])
+    return [template % values for values in zip(*pieces, strict=True)]
+
 
 FOLDER, FILE, LINK = "folder", "file", "link"
 SYSTEM = ("thumbs.db", "desktop.ini", "__macosx")

@@ -8,14 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kit.core.legible import legible
-from kit.data import class_folders, external_rows
-from kit.data.csv_file import CsvFile, read_csv
-from kit.data.header import check_header, without_header
-from kit.data.image_paths import ImageFolder, split_pattern
-from kit.data.multi_line_cells import check_multi_line_cells
-from kit.data.normal_form import respell
-from kit.data.patterns import columns_of, fill
-from kit.data.rows import SourceRows, check_ids, refuse_unusable, warn_of_names
+from kit.data import class_folders
+from kit.data.csv_file import CsvFile, check_header, read_csv, without_header
+from kit.data.image_paths import ImageFolder, columns_of, fill, split_pattern
+from kit.data.rows import (
+    SourceRows,
+    check_allowed,
+    check_ids,
+    check_multi_line_cells,
+    refuse_unusable,
+    warn_of_names,
+    with_external_rows,
+    with_source_column,
+)
+from kit.data.spelling import respell
 from kit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -33,16 +39,12 @@ def train_rows(root: Path, data: Data) -> SourceRows:
         rows = class_folders.read_labelled_rows(root, data)
     else:
         file = _read(root / data.train, data, _columns_of_rows(data, data.images))
-        rows = external_rows.with_source_column(
-            _csv_rows(root, data, file, data.id, data.images, "train"), data.source
-        )
+        rows = with_source_column(_csv_rows(root, data, file, data.id, data.images, "train"), data.source)
     if data.external_train is not None:
         images = data.external_images or data.images
         file = _read(root / data.external_train, data, _columns_of_rows(data, images))
-        rows = external_rows.with_external_rows(
-            rows, _csv_rows(root, data, file, data.id, images, "train"), file.path
-        )
-    external_rows.check_allowed(rows, data.external)
+        rows = with_external_rows(rows, _csv_rows(root, data, file, data.id, images, "train"), file.path)
+    check_allowed(rows, data.external)
     return rows
 
 

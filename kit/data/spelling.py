@@ -1,4 +1,4 @@
-"""Spelling: which labels are one class written in several ways, and how a class is written."""
+"""Spelling: one Unicode form for a text, and which labels are one class written in several ways."""
 
 from __future__ import annotations
 
@@ -6,11 +6,47 @@ import json
 import re
 import shlex
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+
+
+def nfc(text: str) -> str:
+    """A text in normal form C, so that equal texts are equal strings."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def is_same_text(one: str, other: str) -> bool:
+    """Whether two strings are one text in two normal forms."""
+    return one != other and nfc(one) == nfc(other)
+
+
+def describe_difference(one: str, other: str) -> str:
+    """How two strings of one text differ, as words for a message."""
+    return f"the same text in another Unicode form ({_form(one)}, not {_form(other)})"
+
+
+def _form(text: str) -> str:
+    return next((form for form in ("NFC", "NFD") if unicodedata.is_normalized(form, text)), "a mixed form")
+
+
+def by_nfc(names: Iterable[str]) -> dict[str, str]:
+    """The name of each text in normal form C; a text that several names have is left out."""
+    names = list(names)
+    times = Counter(map(nfc, names))
+    return {nfc(name): name for name in names if times[nfc(name)] == 1}
+
+
+def respell(names: Sequence[str], wanted: Iterable[str]) -> list[str]:
+    """The names, those that are a wanted name in another normal form spelled as it is."""
+    known = set(wanted)
+    if all(name.isascii() or name in known for name in names):
+        return list(names)
+    spelling = by_nfc(known)
+    return [name if name in known else spelling.get(nfc(name), name) for name in names]
+
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 # how a whole number is written, also by a library that made it a float: no leading zero, nothing after the point

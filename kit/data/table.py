@@ -17,16 +17,19 @@ from kit.config.workspace import Workspace
 from kit.core.arrays import Ids
 from kit.core.files import StrPath
 from kit.core.legible import legible
-from kit.data import external_rows, labels, multi_labels, row_sources
+from kit.data import labels, row_sources
 from kit.data.class_names import ClassNames, check_labels, find_classes
-from kit.data.csv_file import read_csv
-from kit.data.external_rows import ExternalSource
-from kit.data.header import check_header
-from kit.data.label_factors import Factors, class_factors
-from kit.data.multi_line_cells import check_multi_line_cells
-from kit.data.path_list import PathList
-from kit.data.patterns import fill
-from kit.data.rows import SourceRows, check_ids
+from kit.data.csv_file import check_header, read_csv
+from kit.data.image_paths import PathList, fill
+from kit.data.labels import Factors, class_factors
+from kit.data.rows import (
+    ExternalSource,
+    SourceRows,
+    check_ids,
+    check_multi_line_cells,
+    external_groups,
+    sources_of,
+)
 from kit.data.spelling import Spelled, quote, rename_labels
 from kit.errors import MAX_CASES, Case, ConfigError, DataError, InvalidError, KitWarning
 from kit.kinds.classes import LabelKind, label_kind
@@ -91,7 +94,7 @@ class Table:
         if self.sources is None:
             return ()
         columns = {str(name): self.frame[name].tolist() for name in self.frame.columns}
-        return external_rows.sources_of(self.sources.tolist(), columns)
+        return sources_of(self.sources.tolist(), columns)
 
     @property
     def is_multi_label(self) -> bool:
@@ -185,8 +188,8 @@ def _labels(root: Path, data: Data, rows: SourceRows) -> Labelled:
             "data.label_factors needs one label per row", code="C07", hint="data.label_factors=[]"
         )
     if data.label is None:
-        classes = multi_labels.class_columns(root, data, rows.columns)
-        return multi_labels.multi_hot_from_columns(rows.columns, classes, rows.ids), classes, (), ()
+        classes = labels.class_columns(root, data, rows.columns)
+        return labels.multi_hot_from_columns(rows.columns, classes, rows.ids), classes, (), ()
     parts, separator = labels.label_parts(rows.columns, data, rows.ids), data.label_separator
     if separator is None:
         made = labels.compose_labels(parts, data, rows.ids)
@@ -198,13 +201,13 @@ def _labels(root: Path, data: Data, rows: SourceRows) -> Labelled:
         )
         factors = class_factors(root, data, found.names, texts, parts)
         return labels.encode_labels(texts, found.names), found.names, factors, _spellings(made, texts)
-    cells = multi_labels.split_labels(parts, data, separator)
+    cells = labels.split_labels(parts, data, separator)
     flat = [(row, label) for row, cell in zip(rows.ids, cells, strict=True) for label in cell]
     found, texts = _classes(root, data, flat, "{} labels of training rows are outside the {} classes")
-    multi_labels.check_separator(found.names, separator)
+    labels.check_separator(found.names, separator)
     left = iter(texts)
     spelled = [tuple(next(left) for _ in cell) for cell in cells]
-    hot = multi_labels.multi_hot(spelled, found.names, rows.ids)
+    hot = labels.multi_hot(spelled, found.names, rows.ids)
     return hot, found.names, (), _spellings([label for _, label in flat], texts)
 
 
@@ -340,7 +343,7 @@ def _groups(root: Path, rows: SourceRows, data: Data) -> np.ndarray | None:
     if data.group in AUTO_GROUP_FILES and data.group not in rows.columns:
         return _find_groups(root, data.group, rows.ids)
     given = {"id": rows.ids, **derive_columns(rows.ids, rows.paths), **rows.columns}
-    groups = external_rows.external_groups(rows, fill(data.group, given, "data.group"))
+    groups = external_groups(rows, fill(data.group, given, "data.group"))
     blank = [
         Case("no group", "", row, "train", "D30")
         for row, group in zip(rows.ids, groups, strict=True)

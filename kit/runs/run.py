@@ -15,9 +15,9 @@ from kit.config.models import NOT_IN_IDENTITY, Experiment
 from kit.config.workspace import Workspace
 from kit.core.files import fingerprint, is_safe_folder_name, read_json, sha256, shorten, write_json
 from kit.core.installed import version
-from kit.data.external_rows import describe_sources
 from kit.data.folds import Folds
 from kit.data.predictions import Predictions
+from kit.data.rows import describe_sources
 from kit.errors import Case, CheckpointError, ConfigError, DataError, InvalidError
 from kit.kinds.plugin import Plugin
 from kit.kinds.registry import location_of

@@ -19,7 +19,7 @@ from kit.config.models import Data
 from kit.config.workspace import Workspace
 from kit.core import files
 from kit.data.csv_file import CsvFile, read_csv
-from kit.data.patterns import fill
+from kit.data.image_paths import fill
 from kit.data.row_sources import ALL_IMAGES
 from kit.data.table import test_table
 from kit.errors import MAX_CASES, ConfigError, RunError

@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Mapping, Sequence
 
 from kit.config.models import Data
-from kit.data import header
+from kit.data import csv_file
 from kit.errors import Case, ConfigError, did_you_mean
 from kit.stages.discovery import roles
 from kit.stages.discovery.file_scan import ColumnMatch, Scan, TableFile
@@ -106,7 +106,7 @@ def is_needed(name: str, asked: Mapping[str, str]) -> bool:
 def explain_missing_header(seen: Scan, sheet: TableFile, found: Sequence[ColumnMatch]) -> str:
     """Why a table's first line is a row of data and no header, in words; empty if it is a header."""
     column = found[0].column if found else sheet.columns[0]
-    why = header.explain_missing_header(sheet.file, column, Data().extensions)
+    why = csv_file.explain_missing_header(sheet.file, column, Data().extensions)
     if not why and found and seen.names_image(column) and column not in sheet.values(column):
         why = f"{column!r} is the name of an image file"
     return why

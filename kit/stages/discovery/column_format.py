@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from kit.data.multi_labels import split_cell
+from kit.data.labels import split_cell
 
 SEPARATORS = ("|", ";", ",", " ")
 # shares of the labels or cells that must speak for a list; a few misspelt cells decide nothing

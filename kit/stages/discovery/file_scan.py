@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kit.data.content import is_image_file, without_ending
 from kit.data.csv_file import SEPARATORS, CsvFile, read_csv
-from kit.data.normal_form import nfc
+from kit.data.spelling import nfc
 from kit.errors import DataError
 
 IGNORED_FOLDERS = frozenset({"cache", "runs", "submissions", "plugins"})  # a workspace's own folders

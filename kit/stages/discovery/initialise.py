@@ -15,9 +15,9 @@ from kit.config.workspace import CONFIG_FILE
 from kit.core.files import StrPath, write_json
 from kit.core.legible import check_writable
 from kit.data.content import is_image_file
-from kit.data.header import without_header
-from kit.data.multi_labels import split_cell as labels_in
-from kit.data.patterns import columns_of
+from kit.data.csv_file import without_header
+from kit.data.image_paths import columns_of
+from kit.data.labels import split_cell as labels_in
 from kit.errors import ConfigError
 from kit.stages.discovery import choosing, name_matching, recipes, roles, trees
 from kit.stages.discovery.column_format import separator_of

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from kit.config.models import Data
-from kit.data.patterns import columns_of
+from kit.data.image_paths import columns_of
 from kit.errors import Case, ConfigError
 from kit.stages.discovery import roles
 from kit.stages.discovery.file_scan import MIN_MATCHED, ColumnMatch, Scan, TableFile

@@ -11,7 +11,7 @@ from functools import cached_property
 
 from kit.core.legible import legible
 from kit.data.content import ARCHIVES, FORMATS, UNREAD, ending, without_ending
-from kit.data.normal_form import nfc
+from kit.data.spelling import nfc
 from kit.errors import Case
 from kit.stages.discovery.file_scan import MIN_MATCHED, Scan, TableFile
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from kit.data.duplicates import connected_components, merge_groups
 from kit.data.folds import Folds
-from kit.data.patterns import columns_of, fill
+from kit.data.image_paths import columns_of, fill
 from kit.data.table import Table, derive_columns
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.data.path_list import PathList
+from kit.data.image_paths import PathList
 
 PATHS = [Path("/a/b.jpg"), Path("c"), Path("/d/é 你.png"), Path("/e/\udcff.jpg"), Path("/a/b.jpg")]
 

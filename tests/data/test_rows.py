@@ -1,4 +1,4 @@
-"""Rows of other sources: they train, are never scored, leak nothing, and are refused where the rules say so."""
+"""Cells with line breaks: in ids and labels an error, elsewhere text, unless they look like rows."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pytest
 
 from kit.config.models import Data
 from kit.config.workspace import Workspace
-from kit.data.external_rows import is_allowed
 from kit.data.folds import Folds, make_folds
 from kit.data.predictions import Predictions
-from kit.data.table import Table, train_table
+from kit.data.rows import is_allowed
+from kit.data.table import Table, sample_frame, train_table
 from kit.errors import ConfigError, DataError, KitWarning
 from kit.kinds import Splitter
 from kit.runs.run import Run
@@ -23,7 +23,63 @@ from kit.stages.checks.check import run_checks
 from kit.stages.training.train import train
 from tests.conftest import Kit
 from tests.data.test_folds import table
-from tests.drawn_tables import csv, make
+from tests.drawn_tables import FILES, IMAGES, PLAIN, csv, make
+
+THREE = [f"images/{name}.jpg" for name in "abc"]
+
+
+def refused(root: Path, text: str, data: Data = PLAIN) -> DataError:
+    make(root, {**FILES, "train.csv": text}, THREE)
+    with pytest.raises(DataError) as caught:
+        train_table(root, data)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            'id,label\nc,dog\n"a,cat\nb,dog\nx",cat\n',
+            "column 'id': a quote opens on line 3 and closes on line 5",
+        ),
+        ('id,label\na,"cat\nb,dog"\nc,cat\n', "column 'label': a quote opens on line 2 and closes on line 3"),
+        ('id,label\r\n"a\r\n",cat\r\nb,dog\r\n', "column 'id': a quote opens on line 2 and closes on line 3"),
+        ('id,note,label\na,"x\ny","cat\n"\n', "column 'label': a quote opens on line 3 and closes on line 4"),
+    ],
+)
+def test_a_line_break_in_an_id_or_label_is_told_with_the_line_where_the_quote_opens(
+    text: str, words: str, tmp_path: Path
+) -> None:
+    error = refused(tmp_path, text)
+    assert (error.code, error.exit_code) == ("D73", 3)
+    assert words in error.summary
+
+
+def test_a_group_may_not_hold_one_either(tmp_path: Path) -> None:
+    data = PLAIN.model_copy(update={"group": "who"})
+    assert refused(tmp_path, 'id,label,who\na,cat,"p\nb,dog,q"\n', data).code == "D73"
+
+
+def test_the_sample_holds_none_at_all(tmp_path: Path) -> None:
+    make(tmp_path, {**FILES, "sample.csv": 'id,label\nt2,"cat\nt1,cat"\n'}, IMAGES)
+    with pytest.raises(DataError, match="D73"):
+        sample_frame(tmp_path, PLAIN)
+
+
+def test_text_of_several_lines_is_a_cell(tmp_path: Path) -> None:
+    text = 'id,label,note\na,cat,"one line\nand, with commas, another"\nb,dog,"two\n\nlines"\n'
+    make(tmp_path, {**FILES, "train.csv": text}, IMAGES)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert train_table(tmp_path, PLAIN).frame["note"][0] == "one line\nand, with commas, another"
+
+
+def test_rows_that_another_column_swallows_are_told(tmp_path: Path) -> None:
+    make(tmp_path, {**FILES, "train.csv": 'id,label,note\na,cat,"x\nb,dog,y\nc,cat,z"\n'}, THREE)
+    words = "W56 .* 2 rows may be lost .* in column 'note' a quote opens on line 2 and closes on line 4"
+    with pytest.warns(KitWarning, match=words):
+        assert len(train_table(tmp_path, PLAIN)) == 1
+
 
 DATA = Data(train="train.csv", sample=None, images="images/{id}")
 OWN = ("id,label,person", "a,cat,p", "b,dog,q", "c,cat,q")
@@ -33,11 +89,11 @@ MORE = (
     "w2,cat,web,CC-BY-4.0,https://x",
     "v,cat,,,",
 )
-IMAGES = [f"images/{name}.png" for name in ("a", "b", "c", "w1", "w2", "v")]
+EXTERNAL_IMAGES = [f"images/{name}.png" for name in ("a", "b", "c", "w1", "w2", "v")]
 
 
 def read(root: Path, **keys: Any) -> Table:
-    make(root, {"train.csv": csv(*OWN), "more.csv": csv(*MORE)}, IMAGES)
+    make(root, {"train.csv": csv(*OWN), "more.csv": csv(*MORE)}, EXTERNAL_IMAGES)
     return train_table(root, Data.model_validate({**DATA.model_dump(), "external_train": "more.csv", **keys}))
 
 
@@ -60,7 +116,7 @@ def test_a_second_table_adds_rows_whose_source_is_named_or_the_files(tmp_path: P
 
 def test_a_column_of_the_one_table_names_sources_too(tmp_path: Path) -> None:
     rows = ("id,label,from", "a,cat,", "b,dog, ", "c,cat,web")
-    make(tmp_path, {"train.csv": csv(*rows)}, IMAGES)
+    make(tmp_path, {"train.csv": csv(*rows)}, EXTERNAL_IMAGES)
     made = train_table(tmp_path, DATA.model_copy(update={"source": "from"}))
     assert made.competition_rows.tolist() == [True, True, False]
     with pytest.raises(ConfigError, match=r"data\.source: no column 'form'; did you mean 'from'"):
@@ -73,7 +129,7 @@ def test_a_column_of_that_name_is_no_other_source_unless_the_config_says_so(
     tmp_path: Path, column: str, rule: str | tuple[str, ...]
 ) -> None:
     rows = (f"id,label,{column}", "a,cat,CC-BY-NC-4.0", "b,dog,", "c,cat,No known copyright")
-    make(tmp_path, {"train.csv": csv(*rows)}, IMAGES)
+    make(tmp_path, {"train.csv": csv(*rows)}, EXTERNAL_IMAGES)
     made = train_table(tmp_path, Data.model_validate({**DATA.model_dump(), "external": rule}))
     assert made.ids.tolist() == ["a", "b", "c"]
     assert made.sources is None
@@ -140,7 +196,7 @@ def test_a_rule_is_a_list_of_patterns_of_licences(
 
 
 def test_nothing_but_other_sources_is_no_competition(tmp_path: Path) -> None:
-    make(tmp_path, {"train.csv": csv("id,label,source", "a,cat,web", "b,dog,web")}, IMAGES)
+    make(tmp_path, {"train.csv": csv("id,label,source", "a,cat,web", "b,dog,web")}, EXTERNAL_IMAGES)
     with pytest.raises(DataError, match="D29 all rows are external"):
         train_table(tmp_path, DATA.model_copy(update={"source": "source"}))
 
