@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from kit.evaluation.paired import compute_gains
+from kit.evaluation.bootstrap import compute_gains
 from kit.kinds import Metric
 
 

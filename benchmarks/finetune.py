@@ -29,8 +29,8 @@ from kit.config.workspace import Workspace
 from kit.core.files import read_json, write_json
 from kit.data.predictions import Predictions
 from kit.data.table import read_labelled_rows
+from kit.evaluation.bootstrap import common_rows, compute_gains
 from kit.evaluation.competition import metric_of
-from kit.evaluation.paired import common_rows, compute_gains
 
 SMOOTHED = {"name": "label_smoothing", "smoothing": 0.1}
 MIXED = {"name": "cutmix_or_mixup", "probability": 0.5, "stop_after": 0.75, "base": SMOOTHED}

@@ -23,7 +23,7 @@ from kit.config.workspace import Workspace
 from kit.core.progress import finish
 from kit.data.table import Table, train_table
 from kit.engine.batches import PlainBatches
-from kit.evaluation.paired import compute_gains
+from kit.evaluation.bootstrap import compute_gains
 from kit.experiment.restore import experiment_of, restore
 from kit.images.cache import Cache, Geometry, fill_cache
 from kit.kinds import Metric

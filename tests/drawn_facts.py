@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kit.evaluation.gains import Gain
+from kit.evaluation.bootstrap import Gain
 from kit.stages.reporting.album import Album
 from kit.stages.reporting.calibration import measure_calibration
 from kit.stages.reporting.classes import of_confusion, rank_confusions

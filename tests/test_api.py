@@ -15,8 +15,7 @@ import kit
 from kit.config.workspace import Workspace
 from kit.errors import ConfigError
 from kit.kinds import Splitter
-from kit.runs.records import resolve_run
-from kit.runs.run_ref import RunRef, split_ref
+from kit.runs.records import RunRef, resolve_run, split_ref
 from kit.stages.pseudo_labelling.pseudo import PseudoRequest
 from kit.stages.pseudo_labelling.rule import Rule
 from tests.drawing import draw_competition

@@ -26,7 +26,6 @@ ROOT = Path(__file__).parents[1]
 # Test files of each module, tried in this order until one fails; those that train networks are left out.
 EVALUATION = (
     "tests/evaluation/test_crossfit.py",
-    "tests/evaluation/test_gains.py",
     "tests/evaluation/test_bootstrap.py",
 )
 BLENDING = (
@@ -44,18 +43,16 @@ TESTS = {
         "tests/data/test_rows.py",
         "--deselect=tests/data/test_folds.py::test_stratified_groups_are_balanced_as_sklearn_does_or_better",
     ),
-    "kit/evaluation/bootstrap.py": EVALUATION,
+    "kit/evaluation/bootstrap.py": (*EVALUATION, *BLENDING),
     "kit/evaluation/competition.py": (
+        "tests/evaluation/test_competition.py",
         "tests/kinds/test_decision.py",
         "tests/kinds/test_registry.py",
         *BLENDING,
     ),
     "kit/evaluation/crossfit.py": (*EVALUATION, "tests/plugins/ensembler/test_auto.py"),
-    "kit/evaluation/ensembler_setup.py": ("tests/evaluation/test_ensembler_setup.py",),
-    "kit/evaluation/gains.py": EVALUATION,
     "kit/evaluation/hill_climbing.py": ("tests/evaluation/test_hill_climbing.py",),
     "kit/evaluation/pair_classifier.py": ("tests/evaluation/test_pair_classifier.py",),
-    "kit/evaluation/paired.py": (*EVALUATION, *BLENDING),
     "kit/evaluation/standard_error.py": ("tests/stages/leaderboard/test_noise.py",),
     "kit/stages/blending/*.py": BLENDING,
 }

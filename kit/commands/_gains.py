@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kit.evaluation.gains import Gain
+    from kit.evaluation.bootstrap import Gain
 
 
 def format_gain(gain: Gain) -> str:

@@ -10,7 +10,7 @@ from kit.stages.blending.scores import BLEND, MEAN
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from kit.evaluation.gains import Gain
+    from kit.evaluation.bootstrap import Gain
     from kit.stages.blending.scores import Comparison, Score
 
 

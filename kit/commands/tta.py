@@ -169,7 +169,7 @@ def _say(made: TtaResult) -> None:
     if made.gain is not None:
         echo(f"  over plain: {format_gain(made.gain)}")
         if not made.gain.is_significant:
-            from kit.runs.run_ref import split_ref
+            from kit.runs.records import split_ref
 
             plain = split_ref(made.member)[0]
             echo(f"  simpler choice: kit tta --checkpoints {plain} --views plain")

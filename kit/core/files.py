@@ -9,14 +9,14 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from kit.core.legible import legible, legible_json
 from kit.core.locks import lock_handle
-from kit.errors import RunError
+from kit.errors import KitError, RunError
 
 WINDOWS = os.name == "nt"
 StrPath = str | os.PathLike[str]  # what public functions take for a path
@@ -234,3 +234,21 @@ def fingerprint(value: Any) -> str:
     """64 hex digits that are equal for equal JSON values, whatever the order of keys."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class CheckedDict(dict[str, Any]):
+    """A mapping from a file, and the nested ones; `fails` makes the error from the key that is missing."""
+
+    def __init__(self, values: Mapping[str, Any], fails: Callable[[str], KitError]) -> None:
+        super().__init__({key: self._inner(value, fails) for key, value in values.items()})
+        self._fails = fails
+
+    @classmethod
+    def _inner(cls, value: Any, fails: Callable[[str], KitError]) -> Any:
+        return cls(value, fails) if isinstance(value, dict) else value
+
+    def __missing__(self, key: str) -> Any:
+        raise self._fails(key)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self),)  # to another process it goes as it is

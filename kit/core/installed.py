@@ -1,17 +1,19 @@
 """Installed packages: what kit needs, under which names it may be installed, and in which versions it is here.
 
 A bundle carries kit's source without kit's own metadata, and OpenCV has several distributions of one module. So
-versions are looked up here alone, and a package without metadata is no error.
+versions are looked up here alone, and a package without metadata is no error. Optional packages are checked here too.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import importlib.util
 import re
 from collections.abc import Mapping
 
 import kit
+from kit.errors import ConfigError
 
 KIT = "kit-competitions"
 UNKNOWN = "unknown"
@@ -88,3 +90,14 @@ def pin_requirements(others: Mapping[str, str] | None = None) -> list[str]:
 
 def _public(version: str) -> str:
     return re.sub(r"\+.*", "", version)
+
+
+def require_package(package: str, who: str, instead: str) -> None:
+    """Raises ConfigError C24 where a package, "" for none, is not installed; its extra has the package's name."""
+    found = importlib.util.find_spec(package) if package else None
+    if package and (found is None or found.origin is None):  # a folder of that name is no package
+        raise ConfigError(
+            f"{who} needs the package {package}, which is not installed",
+            code="C24",
+            hint=f"pip install 'kit-competitions[{package}]', or {instead}",
+        )

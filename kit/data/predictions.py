@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from kit.core.arrays import FoldNumbers, Ids, Probabilities, StoredProbabilities
-from kit.core.checked_dict import CheckedDict
-from kit.core.files import StrPath, atomic_file, fingerprint, parse_json
+from kit.core.files import CheckedDict, StrPath, atomic_file, fingerprint, parse_json
 from kit.errors import MAX_CASES, Case, InvalidError
 
 if TYPE_CHECKING:

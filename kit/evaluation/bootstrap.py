@@ -1,18 +1,22 @@
-"""Bootstrap: what scores become on rows drawn again with replacement, for several predictions on the same draws.
+"""Bootstrap: scores on rows drawn again with replacement, and the gain of one prediction over another.
 
-Where rows have groups, whole groups are drawn: rows of one group say much the same, and rows drawn one by one would
-make a gain look surer than it is.
+All predictions are scored on the same draws. Where rows have groups, whole groups are drawn: rows of one group say
+much the same, and rows drawn one by one would make a gain look surer than it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
 from kit.core.arrays import Targets
 from kit.core.randomness import generator
+from kit.data.predictions import Predictions, common_ids
+from kit.data.table import Table
 from kit.errors import InvalidError
 from kit.evaluation.hill_climbing import in_threads
 from kit.kinds import Metric
@@ -151,3 +155,82 @@ def _or_nan(score: Callable[..., float], *values: np.ndarray) -> float:
         return score(*values)
     except InvalidError:
         return float("nan")
+
+
+INTERVAL_PERCENT = 95  # per cent of the draws lie within an interval
+ROUNDING = 1e-9  # sums of the same members in another order differ by less
+DEFINED = 0.5  # share of the draws that must have a score
+
+T = TypeVar("T", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Gain:
+    """How much better a score is than that of `over`, above 0 whatever the metric; the interval of the bootstrap.
+
+    `low` and `high` are None where the metric has a score in too few draws.
+    """
+
+    over: str
+    value: float
+    low: float | None
+    high: float | None
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether the whole interval is above 0."""
+        return self.low is not None and self.low > ROUNDING
+
+
+def gain(
+    metric: Metric, over: str, score: float, base: float, drawn: np.ndarray, drawn_base: np.ndarray
+) -> Gain:
+    """The gain of a score over a base, with what both became in the same draws (draws,)."""
+    sign = 1.0 if metric.higher_is_better else -1.0
+    differences = sign * (drawn - drawn_base)
+    kept = differences[np.isfinite(differences)]
+    value = sign * (score - base)
+    if len(kept) < DEFINED * len(differences) or not len(kept):
+        return Gain(over, value, None, None)
+    low, high = np.percentile(kept, [(100 - INTERVAL_PERCENT) / 2, (100 + INTERVAL_PERCENT) / 2])
+    return Gain(over, value, float(low), float(high))
+
+
+def simplest_not_worse(names: Sequence[T], better: Mapping[tuple[T, T], bool]) -> T:
+    """Of names from the simplest on, the first that no later one is shown to be better than.
+
+    `better[later, earlier]` says whether the later one's gain over the earlier is shown.
+    """
+    return next(
+        name
+        for place, name in enumerate(names)
+        if not any(better[later, name] for later in names[place + 1 :])
+    )
+
+
+def compute_gains(
+    metric: Metric,
+    truth: Targets,
+    one: np.ndarray,
+    others: Mapping[str, np.ndarray],
+    groups: np.ndarray | None = None,
+) -> tuple[Gain, ...]:
+    """The gains of `one` (N, K) over each of the others, by name."""
+    drawn = resample_scores(metric, truth, [one, *others.values()], groups)
+    score = metric.score(truth, one)
+    return tuple(
+        gain(metric, name, score, metric.score(truth, other), drawn[:, 0], drawn[:, place])
+        for place, (name, other) in enumerate(others.items(), 1)
+    )
+
+
+def common_rows(one: Predictions, other: Predictions, table: Table) -> tuple[Table, np.ndarray, np.ndarray]:
+    """The labelled rows (N) that two runs both predict out of fold, and what each says of them, (N, K).
+
+    Raises InvalidError D41 where there is none.
+    """
+    ids = common_ids([one, other])
+    if not len(ids):
+        raise InvalidError("no row has out-of-fold predictions of both", code="D41")
+    first, second = (made.mean().align(ids, allow_extra=True) for made in (one, other))
+    return table.take(table.index_of(ids)), first, second

@@ -1,13 +1,15 @@
-"""Executing: the executor that a config names, and what a worker makes sure of before it works for a run."""
+"""Opens the executor of a config, and checks that a worker has the code of the command."""
 
 from __future__ import annotations
 
 import platform
+from functools import lru_cache
+from pathlib import Path
 
 from kit.config.workspace import Workspace
+from kit.core.files import fingerprint, sha256
 from kit.errors import Case, ConfigError, DataError
 from kit.kinds.executor import Executor
-from kit.runs.code_hash import code
 
 
 def open_executor(workspace: Workspace, device: str) -> Executor:
@@ -41,3 +43,13 @@ def check_kit(kit: str) -> None:
             cases=[Case(f"{kit[:12]} in the command, {code()[:12]} in the worker", "kit's code")],
             hint="install the same version on every node",
         )
+
+
+KIT = Path(__file__).parents[1]
+
+
+@lru_cache
+def code() -> str:
+    """64 hex digits of every file of kit's code, as this process imports it."""
+    files = sorted(KIT.rglob("*.py"))
+    return fingerprint([[file.relative_to(KIT).as_posix(), sha256(file)] for file in files])

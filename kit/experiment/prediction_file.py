@@ -1,7 +1,8 @@
-"""PredictionFile: a run's predictions of one split by one set of views, and which of them are there already.
+"""PredictionFile: a run's predictions of one split by one set of views, and which of them can be reused.
 
 While they are made, probabilities stand in maps of files without a name, so that no number of rows, views or
-networks fills the memory; they go to the parquet file a row group at a time.
+networks fills the memory; they go to the parquet file a row group at a time. `assemble` puts the out-of-fold
+predictions of training together.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ from kit.config.models import Experiment
 from kit.config.workspace import Workspace
 from kit.core.memmaps import empty_or_memmap
 from kit.data.folds import Folds
-from kit.data.predictions import Predictions, ids_fingerprint, metadata_of, write_parts
+from kit.data.predictions import Empty, Predictions, ids_fingerprint, metadata_of, write_parts
 from kit.data.table import Table
+from kit.errors import InvalidError
 from kit.experiment.loading import Loaded
+from kit.experiment.run_context import RunContext
 from kit.kinds import Metric, Splitter, Views
+from kit.model import checkpoints
 from kit.model.predict import Merge, Predictor, View
 from kit.model.shared_pass import NetworkReader
-from kit.runs.reuse import checkpoint_tags, load_reusable_predictions
 from kit.runs.run import Run
-from kit.runs.scoring import concat_predictions, with_scores
+from kit.runs.scoring import concat_predictions, prediction_metadata, with_scores
 
 MAPPED = 2**20  # bytes from which probabilities are mapped to a file
 
@@ -187,3 +190,66 @@ class PredictionFile:
 
 def _memory_map(shape: tuple[int, int], job: PredictionJob) -> np.ndarray:
     return empty_or_memmap(shape, job.workspace.cache, MAPPED)
+
+
+def assemble(setting: RunContext) -> Predictions:
+    """Writes predictions/plain/oof.parquet from the folds that are there, with their scores."""
+    run = setting.run
+    parts = {
+        k: Predictions.read(run.fold_predictions_file(k))
+        for k in range(setting.folds.count)
+        if run.fold_predictions_file(k).is_file()
+    }
+    plugins = [Views.open("plain"), *setting.techniques.parts.without_pretrained().all()]
+    about = prediction_metadata(run, "plain", "mean", setting.loaded.table, plugins)
+    about |= {"rows": "oof", "folds": setting.folds.fingerprint(), "images": setting.loaded.fingerprint()}
+    about |= {"checkpoints": checkpoint_tags(parts)}
+    whole = with_scores(concat_predictions(list(parts.values()), about), setting.metric, setting.loaded.table)
+    whole.write(run.predictions("plain") / "oof.parquet")
+    return whole
+
+
+def load_reusable_predictions(
+    file: Path, about: Mapping[str, Any], run: Run, empty: Empty | None = None
+) -> dict[int, Predictions]:
+    """What a file holds of exactly `about`: same rows, images, classes, views, plugins and checkpoints.
+
+    The views' spec is left aside: their name says as much. Folds that `about` names no checkpoint of are kept too,
+    while the one that they were made with stands. The arrays are parts of one that `empty` makes.
+    """
+    if not file.is_file():
+        return {}
+    try:
+        old = Predictions.read(file, empty)
+    except InvalidError:  # damaged: made again
+        return {}
+    if any(old.metadata.get(key) != about[key] for key in about if key not in ("checkpoints", "spec")):
+        return {}
+    tags = {
+        int(fold): tag
+        for fold, tag in old.metadata["checkpoints"].items()
+        if about["checkpoints"].get(fold, tag) == tag
+        and (fold in about["checkpoints"] or _stands(run, fold, tag))
+    }
+    return {fold: _of_fold(old, fold) for fold in sorted(tags)}
+
+
+def _of_fold(whole: Predictions, fold: int) -> Predictions:
+    """A fold's rows, without a copy where they stand together, as they are written."""
+    rows = np.flatnonzero(whole.folds == fold)
+    if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
+        return whole.take(slice(rows[0], rows[-1] + 1))
+    return whole.take(rows)
+
+
+def _stands(run: Run, fold: str, tag: str) -> bool:
+    """Whether a run still has the checkpoint that a tag names."""
+    try:
+        return checkpoints.tag(run.fold(int(fold)) / tag.partition(":")[0]) == tag
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def checkpoint_tags(parts: Mapping[int, Predictions]) -> dict[str, str]:
+    """The checkpoint of each fold, as predictions say it of themselves."""
+    return {str(fold): parts[fold].metadata["checkpoints"][str(fold)] for fold in sorted(parts)}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from kit.core.optional_packages import require_package
+from kit.core.installed import require_package
 from kit.core.progress import Progress, Work
 from kit.core.stopping import Stop
 from kit.errors import Case, KitError, KitWarning, RunError, StoppedError

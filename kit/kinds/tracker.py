@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from kit.core.optional_packages import require_package
+from kit.core.installed import require_package
 from kit.kinds.plugin import Plugin
 
 Log = Callable[[int, Mapping[str, float]], None]  # log(step, values)

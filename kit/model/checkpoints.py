@@ -24,8 +24,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from kit.core.checked_dict import CheckedDict
-from kit.core.files import atomic_folder, read_json, remove_folder, sha256, sync, write_json
+from kit.core.files import CheckedDict, atomic_folder, read_json, remove_folder, sha256, sync, write_json
 from kit.errors import CheckpointError, KitWarning
 from kit.model.tensor_files import read_safetensors, read_state
 

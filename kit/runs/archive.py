@@ -6,8 +6,7 @@ from itertools import count
 from pathlib import Path
 
 from kit.core.files import sync
-from kit.runs.locking import BUSY
-from kit.runs.run import Run
+from kit.runs.run import BUSY, Run
 
 
 def archive_run(run: Run) -> Path | None:

@@ -1,4 +1,4 @@
-"""records: what a workspace's runs are and how far each has come, read from their files alone, without torch."""
+"""records: the runs of a workspace and how far each has come, and `runs/r@d4` as a user writes it. No torch."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from kit.core.locks import is_locked
 from kit.data.predictions import metadata_of
 from kit.errors import ConfigError, DataError, InvalidError, KitError, did_you_mean
 from kit.kinds import Metric
-from kit.runs.locking import BUSY, LOCK, lock_owner
-from kit.runs.run import STATE_UNTRAINED, Run
+from kit.runs.run import BUSY, LOCK, STATE_UNTRAINED, Run, lock_owner
 
 
 @dataclass(frozen=True)
@@ -175,3 +174,43 @@ def _state(run: Run, folds: int, done: tuple[int, ...], epochs: int | None) -> s
 def is_busy(run: Run) -> bool:
     """Whether a process is at work on the run. One that was killed has left its note, and no lock."""
     return (run.folder / BUSY).is_file() and is_locked(run.folder / LOCK)
+
+
+PLAIN = "plain"  # the views of a text without `@`
+
+
+def split_ref(text: StrPath) -> tuple[str, str]:
+    """The run and the views that `runs/r@d4` names, `runs/r` and `d4`. The views of `runs/r` are `plain`.
+
+    An `@` in a folder above the run is part of its path.
+    """
+    folder, name = os.path.split(os.fspath(text).rstrip("/"))
+    run, _, views = name.partition("@")
+    return str(Path(folder, run)), views or PLAIN
+
+
+@dataclass(frozen=True)
+class RunRef:
+    """A run of the workspace and the name of a set of views."""
+
+    run: Run
+    views: str = PLAIN
+
+    @classmethod
+    def parse(cls, text: StrPath, workspace: Workspace) -> RunRef:
+        """What `r`, `runs/r`, `r@d4` or a path means. Raises ConfigError C15 if this workspace has no such run."""
+        place, views = split_ref(text)
+        return cls(resolve_run(workspace, place), views)
+
+    @property
+    def predictions(self) -> Path:
+        """The folder of the run's predictions by these views."""
+        return self.run.predictions(self.views)
+
+    @property
+    def embeddings(self) -> Path:
+        """The folder of the run's embeddings by these views."""
+        return self.run.embeddings(self.views)
+
+    def __str__(self) -> str:
+        return f"{self.run.name}@{self.views}"

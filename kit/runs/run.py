@@ -1,11 +1,13 @@
-"""Run: the folder of one experiment; its name, what it was asked for, and whether a second start is the same one."""
+"""Run: the folder of one experiment; its name, lock and request, and whether a second start is the same one."""
 
 from __future__ import annotations
 
+import os
 import platform
+import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,14 +17,13 @@ from kit.config.models import NOT_IN_IDENTITY, Experiment
 from kit.config.workspace import Workspace
 from kit.core.files import fingerprint, is_safe_folder_name, read_json, sha256, shorten, write_json
 from kit.core.installed import version
+from kit.core.locks import hold_lock
 from kit.data.folds import Folds
 from kit.data.predictions import Predictions
 from kit.data.rows import describe_sources
-from kit.errors import Case, CheckpointError, ConfigError, DataError, InvalidError
+from kit.errors import BusyError, Case, CheckpointError, ConfigError, DataError, InvalidError
 from kit.kinds.plugin import Plugin
 from kit.kinds.registry import location_of
-from kit.runs.git import commit
-from kit.runs.locking import lock_folder
 
 if TYPE_CHECKING:
     from kit.data.table import Table
@@ -288,3 +289,69 @@ def begin(run: Run, asked: Mapping[str, Any], resolved: Mapping[str, Any], made:
             "git": commit(run.folder),
         },
     )
+
+
+GIT_TIMEOUT_S = 10.0  # seconds; git on a slow disk must not hold a training up
+
+
+def commit(folder: Path) -> dict[str, Any] | None:
+    """The commit that is checked out where a folder lies, and whether tracked files differ from it.
+
+    None outside a repository, before its first commit, and without git. Nothing that the repository's own settings
+    name is run.
+    """
+    name = _git(folder, "rev-parse", "--verify", "HEAD")
+    changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    if name is None or changed is None:
+        return None
+    return {"commit": name.strip(), "dirty": bool(changed.strip())}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    command = ["git", "-C", str(folder), "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
+    try:
+        made = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=GIT_TIMEOUT_S)
+    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
+        return None
+    return made.stdout if made.returncode == 0 else None
+
+
+BUSY, LOCK = "busy.json", ".lock"
+POLL_S = 0.5  # seconds to wait for the lock, so that a mere look at it (`kit runs ls`) turns nobody away
+
+
+@contextmanager
+def lock_folder(folder: Path, patience: float = POLL_S) -> Iterator[None]:
+    """Keeps other processes off a folder. Raises BusyError R08, naming the one at work, after so many seconds."""
+    note = folder / BUSY
+
+    def busy() -> BusyError:
+        return BusyError(
+            f"{folder} is in use by {lock_owner(folder)}",
+            code="R08",
+            hint="wait until it ends, or use another name",
+        )
+
+    with hold_lock(folder / LOCK, busy, patience):
+        try:
+            write_json(note, _myself())
+            yield
+        finally:
+            note.unlink(missing_ok=True)
+
+
+def _myself() -> dict[str, Any]:
+    return {
+        "pid": os.getpid(),
+        "host": platform.node(),
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def lock_owner(folder: Path) -> str:
+    """The process at work on a run's folder, as words."""
+    try:
+        held = read_json(folder / BUSY)
+        return f"process {held['pid']} on {held['host']} since {held['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"

@@ -12,8 +12,7 @@ import numpy as np
 from kit.data.predictions import Predictions
 from kit.data.table import Table
 from kit.errors import InvalidError
-from kit.evaluation.gains import Gain
-from kit.evaluation.paired import compute_gains
+from kit.evaluation.bootstrap import Gain, compute_gains
 from kit.kinds import Metric
 from kit.kinds.plugin import Plugin
 from kit.runs.run import Run, plugin_hashes

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kit.runs.epoch_log import EpochLog
-from kit.runs.locking import BUSY, lock_owner
 from kit.runs.records import record
-from kit.runs.run import Run
+from kit.runs.run import BUSY, Run, lock_owner
 
 WRITTEN = {"epoch", "lr", "train_loss", "images_per_second"}  # what every line has
 End = Literal["", "finished", "stopped", "gone"]

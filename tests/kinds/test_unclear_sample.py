@@ -14,7 +14,7 @@ from kit.experiment.sample_format import choose_format
 from kit.kinds import Metric
 from kit.kinds.classes import LabelKind
 from kit.kinds.decision import Decision
-from kit.kinds.metric_input import detect_scored_input
+from kit.kinds.unclear_sample import detect_scored_input
 from tests.drawn_tables import make
 
 METRICS = {

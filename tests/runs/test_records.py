@@ -14,9 +14,8 @@ from kit.commands._menu import run
 from kit.config.workspace import Workspace
 from kit.errors import BusyError, ConfigError
 from kit.runs.archive import archive_run
-from kit.runs.git import commit
 from kit.runs.records import all_records, is_busy, record, resolve_run
-from kit.runs.run import Run
+from kit.runs.run import Run, commit
 from kit.stages.training.train import train
 from tests.conftest import Kit
 from tests.stages.training.test_train import oof, same, weights

@@ -10,9 +10,9 @@ from pydantic import Field
 
 from kit.core.arrays import FoldNumbers, Probabilities, Targets
 from kit.evaluation import bootstrap
+from kit.evaluation.bootstrap import gain, simplest_not_worse
+from kit.evaluation.competition import for_metric
 from kit.evaluation.crossfit import cross_fit
-from kit.evaluation.ensembler_setup import for_metric
-from kit.evaluation.gains import gain, simplest_not_worse
 from kit.kinds import Ensembler, Metric
 from kit.plugins.ensembler._weights import metric_or_log_loss
 from kit.plugins.ensembler.geometric import Geometric

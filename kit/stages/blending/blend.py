@@ -17,9 +17,8 @@ from kit.core.progress import Progress, Work, stage
 from kit.data.predictions import Predictions, ids_fingerprint
 from kit.data.table import sample_frame
 from kit.errors import InvalidError
-from kit.evaluation.competition import explain_decision
+from kit.evaluation.competition import explain_decision, for_labels, open_ensembler
 from kit.evaluation.crossfit import cross_fit
-from kit.evaluation.ensembler_setup import for_labels, open_ensembler
 from kit.experiment import sample_format
 from kit.kinds import Ensembler, Format, Metric
 from kit.stages.blending.compatibility import check_together

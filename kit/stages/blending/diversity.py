@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from kit.evaluation import bootstrap
+from kit.evaluation.bootstrap import Gain, gain
 from kit.evaluation.crossfit import cross_fit
-from kit.evaluation.gains import Gain, gain
 from kit.kinds import Ensembler, Metric
 from kit.kinds.decision import Decision
 from kit.stages.blending.out_of_fold import OutOfFold

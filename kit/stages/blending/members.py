@@ -19,7 +19,7 @@ from kit.data.renamed_classes import predictions_now
 from kit.data.table import Table
 from kit.errors import Case, ConfigError, InvalidError
 from kit.kinds.advice import predict_command
-from kit.runs.run_ref import RunRef
+from kit.runs.records import RunRef
 
 
 @dataclass(frozen=True, eq=False)

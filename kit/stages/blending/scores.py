@@ -9,7 +9,7 @@ import numpy as np
 
 from kit.errors import InvalidError
 from kit.evaluation import bootstrap
-from kit.evaluation.gains import Gain, gain, simplest_not_worse
+from kit.evaluation.bootstrap import Gain, gain, simplest_not_worse
 from kit.kinds import Ensembler, Metric
 
 MEAN, BLEND, BEST = "mean", "blend", "best member"

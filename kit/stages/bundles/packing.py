@@ -23,8 +23,8 @@ from kit.kinds import Ensembler, Format, Views
 from kit.kinds.plugin import Plugin
 from kit.model import checkpoints
 from kit.model.network import open_parts
+from kit.runs.records import split_ref
 from kit.runs.run import Run, versions
-from kit.runs.run_ref import split_ref
 from kit.stages.blending.blend import cross_validate
 from kit.stages.bundles.contents import BundledNetwork, Contents, Packed
 from kit.stages.bundles.dependencies import packages_of

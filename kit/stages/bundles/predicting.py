@@ -22,7 +22,7 @@ from kit.data.quarantine import quarantine
 from kit.data.table import sample_frame, test_table
 from kit.device.precision import choose_device
 from kit.errors import MAX_CASES, ConfigError, DataError, KitWarning
-from kit.evaluation.ensembler_setup import for_labels
+from kit.evaluation.competition import for_labels
 from kit.experiment import sample_format
 from kit.experiment.loading import Loaded, geometry, load_rows
 from kit.experiment.prediction_file import PredictionFile, PredictionJob
@@ -31,8 +31,8 @@ from kit.kinds import Ensembler, Format, Metric, Views
 from kit.kinds.decision import Decision
 from kit.model import checkpoints, network
 from kit.model.predict import open_views
+from kit.runs.records import split_ref
 from kit.runs.run import Run, versions
-from kit.runs.run_ref import split_ref
 from kit.runs.scoring import concat_predictions
 from kit.stages.blending.members import Member
 from kit.stages.blending.submission_rows import blend_test_rows

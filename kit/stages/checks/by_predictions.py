@@ -15,8 +15,7 @@ from kit.data.renamed_classes import predictions_now
 from kit.data.table import Table
 from kit.errors import Case, InvalidError, KitError
 from kit.kinds import Metric
-from kit.runs.records import all_records
-from kit.runs.run_ref import RunRef
+from kit.runs.records import RunRef, all_records
 from kit.stages.blending.out_of_fold import OutOfFold
 
 

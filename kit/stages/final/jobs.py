@@ -13,8 +13,8 @@ from kit.data.predictions import Predictions, metadata_of
 from kit.errors import ConfigError, KitError
 from kit.kinds import Views
 from kit.model.predict import Merge
+from kit.runs.records import split_ref
 from kit.runs.run import Run
-from kit.runs.run_ref import split_ref
 from kit.runs.scoring import concat_predictions
 from kit.runs.watching import epochs_of
 from kit.stages.final.planning import TIME_MARGIN

@@ -12,8 +12,8 @@ import numpy as np
 
 from kit.config.workspace import Workspace
 from kit.errors import DataError
+from kit.runs.records import split_ref
 from kit.runs.run import Run
-from kit.runs.run_ref import split_ref
 from kit.stages.checks.last_findings import LastFindings, last_findings
 from kit.stages.leaderboard.noise import Noise
 from kit.stages.submission.board import Entry

@@ -15,8 +15,7 @@ from kit.config.workspace import Workspace
 from kit.core.files import read_json
 from kit.data.table import Table
 from kit.errors import InvalidError
-from kit.evaluation.competition import decision_of
-from kit.evaluation.ensembler_setup import for_labels
+from kit.evaluation.competition import decision_of, for_labels
 from kit.evaluation.standard_error import error
 from kit.kinds import Ensembler, Metric
 from kit.kinds.decision import Decision, upgrade_record

@@ -22,7 +22,7 @@ from kit.device.info import DEVICE, device_line
 from kit.device.precision import choose_device
 from kit.errors import DataError, KitWarning, StoppedError
 from kit.experiment.loading import geometry, load_rows
-from kit.experiment.open_executor import check_kit, worker_name
+from kit.experiment.open_executor import check_kit, code, worker_name
 from kit.experiment.prediction_file import PredictionFile, Split
 from kit.experiment.restore import classes_of_checkpoint, experiment_of, load_for_prediction
 from kit.experiment.run_context import prediction_batches
@@ -31,7 +31,6 @@ from kit.kinds.executor import Executor, JobResult
 from kit.model import checkpoints, network
 from kit.model.predict import Merge, open_views
 from kit.model.shared_pass import NetworkReader, predict_shared
-from kit.runs.code_hash import code
 from kit.runs.run import plugin_hashes, provenance_diff
 
 TASK = "tta"

@@ -22,8 +22,8 @@ from kit.data.predictions import Predictions
 from kit.data.table import Table, rows_to_predict, train_table
 from kit.device.info import DEVICE, device_line
 from kit.device.precision import choose_device
+from kit.evaluation.bootstrap import Gain
 from kit.evaluation.competition import metric_of
-from kit.evaluation.gains import Gain
 from kit.experiment.compatibility import check_rows_unchanged, same_experiment, warn_of_changed
 from kit.experiment.loading import Loaded, geometry, load_rows
 from kit.experiment.open_executor import open_executor

@@ -21,11 +21,9 @@ from kit.core.progress import Work, stage
 from kit.data.predictions import Predictions
 from kit.data.table import Table, train_table
 from kit.errors import ConfigError
-from kit.evaluation.competition import metric_of
+from kit.evaluation.bootstrap import Gain, compute_gains
+from kit.evaluation.competition import for_labels, for_metric, metric_of
 from kit.evaluation.crossfit import cross_fit
-from kit.evaluation.ensembler_setup import for_labels, for_metric
-from kit.evaluation.gains import Gain
-from kit.evaluation.paired import compute_gains
 from kit.kinds import Ensembler, Metric, Views
 from kit.kinds.label_kinds import check_takes
 from kit.model.predict import PLAIN, unique_views

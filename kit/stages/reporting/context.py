@@ -13,8 +13,7 @@ from kit.data.table import Table, read_labelled_rows
 from kit.errors import KitError, KitWarning
 from kit.evaluation.competition import decision_of
 from kit.kinds import Metric
-from kit.runs.records import Record, all_records
-from kit.runs.run_ref import RunRef
+from kit.runs.records import Record, RunRef, all_records
 from kit.stages.reporting import member
 from kit.stages.reporting.album import Album
 from kit.stages.reporting.facts import Missing

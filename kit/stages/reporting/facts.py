@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
-from kit.evaluation.gains import Gain
+from kit.evaluation.bootstrap import Gain
 from kit.stages.checks.finding import Level
 from kit.stages.reporting.row_facts import LabelErrorSection, MemberEvaluation, Mistake, Picture
 

@@ -16,9 +16,8 @@ from kit.kinds import Metric
 from kit.kinds.advice import predict_command
 from kit.kinds.decision import Decision
 from kit.kinds.metric_shortcuts import confusion
-from kit.runs.records import Record
+from kit.runs.records import Record, RunRef
 from kit.runs.run import Run
-from kit.runs.run_ref import RunRef
 from kit.stages.blending.diversity import error_matrix
 from kit.stages.reporting.calibration import measure_calibration
 from kit.stages.reporting.classes import of_confusion, of_questions, rank_confusions

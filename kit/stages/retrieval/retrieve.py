@@ -20,11 +20,9 @@ from kit.core.progress import Work, stage
 from kit.data.predictions import Predictions
 from kit.data.table import Table
 from kit.errors import InvalidError
-from kit.evaluation.competition import metric_of
+from kit.evaluation.bootstrap import Gain, compute_gains
+from kit.evaluation.competition import for_metric, metric_of
 from kit.evaluation.crossfit import cross_fit
-from kit.evaluation.ensembler_setup import for_metric
-from kit.evaluation.gains import Gain
-from kit.evaluation.paired import compute_gains
 from kit.kinds import Classes, Ensembler, Metric, Reranker, RetrievedNeighbours, Scorer
 from kit.kinds.label_kinds import check_takes
 from kit.runs.run import plugin_hashes

@@ -19,8 +19,8 @@ from kit.errors import Case, ConfigError, InvalidError
 from kit.kinds import Splitter
 from kit.kinds.advice import predict_command
 from kit.runs.naming import table_of
+from kit.runs.records import RunRef
 from kit.runs.run import STATE_UNTRAINED, Run
-from kit.runs.run_ref import RunRef
 
 
 @dataclass(frozen=True, eq=False)

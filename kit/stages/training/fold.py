@@ -37,8 +37,7 @@ from kit.model.bn_fusion import for_predicting
 from kit.model.non_finite import find_non_finite
 from kit.model.predict import Predictor, predict_all
 from kit.runs.epoch_log import EpochLog
-from kit.runs.locking import lock_folder
-from kit.runs.run import Run, versions
+from kit.runs.run import Run, lock_folder, versions
 from kit.runs.scoring import scores
 
 SHOW_EVERY_S = 0.2  # between two moves of the progress bar

@@ -18,11 +18,10 @@ from kit.core.progress import Progress, Work, finish
 from kit.core.stopping import Stop
 from kit.device.info import DEVICE
 from kit.errors import DataError, KitError, KitWarning, RunError, StoppedError
-from kit.experiment.oof import assemble
-from kit.experiment.open_executor import check_kit, worker_name
+from kit.experiment.open_executor import check_kit, code, worker_name
+from kit.experiment.prediction_file import assemble
 from kit.experiment.run_context import RunContext, prepare_run
 from kit.kinds.executor import Executor, JobProgress, JobResult
-from kit.runs.code_hash import code
 from kit.runs.run import Run, provenance_diff
 from kit.stages.training.fold import lock_fold, run_fold
 

@@ -20,9 +20,8 @@ from kit.core.stopping import Stop
 from kit.data.predictions import Predictions
 from kit.data.table import Table, read_labelled_rows
 from kit.errors import BusyError, ConfigError, KitError, StoppedError
+from kit.evaluation.bootstrap import Gain, common_rows, compute_gains
 from kit.evaluation.competition import check_scoring, metric_of
-from kit.evaluation.gains import Gain
-from kit.evaluation.paired import common_rows, compute_gains
 from kit.experiment.open_executor import open_executor
 from kit.kinds import Augmenter, Backbone, Loss, Metric, Optimizer, Pooling, Sampler, Scheduler, Splitter
 from kit.runs.run import Run

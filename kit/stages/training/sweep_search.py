@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kit.core.optional_packages import require_package
+from kit.core.installed import require_package
 from kit.core.randomness import number
 from kit.stages.training.sweep_space import Axis, as_overrides
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kit.errors import ConfigError
-from kit.evaluation.ensembler_setup import for_labels
+from kit.evaluation.competition import for_labels
 from kit.kinds import Ensembler, Metric
 from kit.kinds.decision import Decision
 from kit.plugins.ensembler.class_thresholds import best_thresholds, move_thresholds

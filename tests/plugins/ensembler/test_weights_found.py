@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from kit.evaluation.ensembler_setup import for_labels
+from kit.evaluation.competition import for_labels
 from kit.kinds import Ensembler, Metric
 from kit.kinds.metric_shortcuts import true_class_probability
 from kit.plugins.ensembler.simplex import least_log_loss

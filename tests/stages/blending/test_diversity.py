@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score
 
 from kit.commands._menu import run
 from kit.data.predictions import Predictions
-from kit.evaluation.gains import Gain
+from kit.evaluation.bootstrap import Gain
 from kit.kinds.decision import Decision
 from kit.stages.blending import diversity as module
 from kit.stages.blending.blend import diversity

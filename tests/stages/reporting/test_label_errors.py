@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from kit.data.table import train_table
-from kit.runs.records import all_records
-from kit.runs.run_ref import RunRef
+from kit.runs.records import RunRef, all_records
 from kit.stages.reporting import member as member_module
 from kit.stages.reporting.label_errors import find_suspects
 from kit.stages.reporting.member import EvaluatedMember

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.evaluation.gains import Gain
+from kit.evaluation.bootstrap import Gain
 from kit.kinds import Metric
 from kit.runs.run import Run
 from kit.stages.reporting.facts import Facts, Missing, Submission

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kit.evaluation.ensembler_setup import for_metric
+from kit.evaluation.competition import for_metric
 from kit.kinds import Ensembler, Metric
 
 
