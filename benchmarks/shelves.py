@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from kit.data.duplicates import connected_components
+from kit.data.folds import connected_components
 from kit.images.scenes import Keypoints, count_matches, detect_keypoints, scene_pairs
 
 

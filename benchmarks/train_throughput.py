@@ -24,7 +24,7 @@ import torch
 
 from kit.config.workspace import Workspace
 from kit.core.progress import finish
-from kit.device import allocator
+from kit.device import memory
 from kit.device.ranks import ALONE, Ranks
 from kit.engine import fit
 from kit.engine.learner import Learner
@@ -140,7 +140,7 @@ def main() -> None:
         print(f"{options.arch}, {options.size} px, batch {options.batch}, {setting.precision}")
         ratios = []
         for number in range(options.rounds):
-            with allocator.retain_freed_memory(setting.device):  # for both sides, since they share a process
+            with memory.retain_freed_memory(setting.device):  # for both sides, since they share a process
                 bare, ours = rates(setting, options.steps)
             ratios.append(ours / bare)
             print(

@@ -249,7 +249,7 @@ def spread(kinds: list[str], of: int) -> list[int]:
 
 def prepared(folder: Path) -> tuple[Path, list[str], dict[str, Any]]:
     """A drawn competition, the calls of its commands by kind, and what they come to; imports what they need."""
-    from kit.device import torchvision_ops
+    from kit.device import torch_internals
     from tests.drawing import draw_competition
 
     drawn = draw_competition(folder / "drawn", train=18, test=4, **CONFIG)
@@ -259,7 +259,7 @@ def prepared(folder: Path) -> tuple[Path, list[str], dict[str, Any]]:
     assert status == 0, whole.with_suffix(".said").read_text()
     done, wanted = json.loads(whole.with_suffix(".done").read_bytes()), contents(whole)
     kinds = done["kinds"]
-    torchvision_ops.prepare()
+    torch_internals.prepare_torchvision()
     for name in done["modules"]:
         with suppress(ImportError):
             importlib.import_module(name)

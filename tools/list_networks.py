@@ -11,7 +11,7 @@ import warnings
 
 import torch
 
-from kit.device.torchvision_ops import import_timm
+from kit.device.torch_internals import import_timm
 from kit.stages.discovery.weights_file import NETWORKS, digest
 
 

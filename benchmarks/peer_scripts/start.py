@@ -1,4 +1,4 @@
-"""Runs a peer's script if torchvision's binary does not fit torch, as kit/device/torchvision_ops.py does.
+"""Runs a peer's script if torchvision's binary does not fit torch, as kit/device/torch_internals.py does.
 
 python start.py train.py [OPTIONS]
 """

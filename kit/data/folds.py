@@ -1,10 +1,15 @@
-"""Folds: which model holds out which row; whatever the splitter, no group and no duplicate is torn."""
+"""Folds: which model holds out which row, and rows whose images are byte-for-byte copies.
+
+Whatever the splitter, no group and no set of copies is torn. Only files of equal size are read to find copies.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import warnings
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +18,10 @@ import numpy as np
 
 from kit.core import files
 from kit.core.arrays import Ids
+from kit.core.files import sha256
 from kit.core.randomness import generator
-from kit.data import duplicates
 from kit.data.csv_file import read_csv
-from kit.errors import Case, ConfigError, DataError, KitWarning, PluginError
+from kit.errors import Case, ConfigError, DataError, KitWarning, PluginError, format_cases
 from kit.kinds.advice import choose_stratified_splitter, innermost
 
 if TYPE_CHECKING:
@@ -101,8 +106,8 @@ def make_folds(table: Table, splitter: Splitter, seed: int = 0) -> Folds:
     DataError D33 and D34 where groups are too few or torn, PluginError P07 for a splitter that breaks its promise.
     """
     table = table.sort_by_id()
-    same = duplicates.file_groups(table.paths)
-    duplicates.warn(table, same)
+    same = file_groups(table.paths)
+    warn_of_duplicates(table, same)
     if splitter.asks_for_groups() and table.groups is None:
         name = splitter.plugin_name()
         raise ConfigError(
@@ -111,7 +116,7 @@ def make_folds(table: Table, splitter: Splitter, seed: int = 0) -> Folds:
             hint=f"data.group=<column>, or {innermost(splitter)[0]}="
             f"{choose_stratified_splitter(table.label_kind, grouped=False)}",
         )
-    groups = same if table.groups is None else duplicates.merge_groups(same, table.groups)
+    groups = same if table.groups is None else merge_groups(same, table.groups)
     # one row stands for all its copies: a splitter that knows no groups cannot tear them
     own = np.flatnonzero(table.competition_rows)
     _, first, twin = np.unique(same[own], return_index=True, return_inverse=True)
@@ -205,3 +210,92 @@ def _warn_of_rare(folds: Folds, splitter: Splitter, table: Table) -> None:
                 f"as wrong: {names}"
             )
             warnings.warn(KitWarning(text), stacklevel=3)
+
+
+def file_groups(paths: Sequence[Path]) -> np.ndarray:
+    """A number for each path, int64 (paths,), equal where the files' bytes are equal.
+
+    A file that is not there, or empty, is like no other.
+    """
+    by_size: dict[int, list[int]] = defaultdict(list)
+    for row, path in enumerate(paths):
+        if path.is_file() and (size := path.stat().st_size):
+            by_size[size].append(row)
+    numbers = np.arange(len(paths), dtype=np.int64)
+    for rows in by_size.values():
+        if len(rows) > 1:
+            first: dict[str, int] = {}
+            for row in rows:
+                numbers[row] = first.setdefault(sha256(paths[row]), row)
+    return numbers
+
+
+def merge_groups(*keys: Sequence[Hashable] | np.ndarray) -> np.ndarray:
+    """Groups of rows linked by an equal value under any key, directly or through others: int64 (rows,)."""
+    links: list[tuple[int, int]] = []
+    for values in keys:
+        first: dict[Hashable, int] = {}
+        links += ((row, first.setdefault(value, row)) for row, value in enumerate(values))
+    return connected_components(len(keys[0]), links)
+
+
+def connected_components(rows: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:
+    """Rows linked by pairs, directly or through others, have one number, the lowest row's: int64 (rows,)."""
+    parent = list(range(rows))
+
+    def root(row: int) -> int:
+        while parent[row] != row:
+            parent[row] = row = parent[parent[row]]
+        return row
+
+    for one, other in pairs:
+        low, high = sorted((root(one), root(other)))
+        parent[high] = low
+    return np.array([root(row) for row in range(rows)], dtype=np.int64)
+
+
+def _groups_of_several(numbers: np.ndarray) -> list[np.ndarray]:
+    order = np.argsort(numbers, kind="stable")
+    starts = np.flatnonzero(np.diff(numbers[order])) + 1
+    return [rows for rows in np.split(order, starts) if len(rows) > 1]
+
+
+def warn_of_duplicates(table: Table, numbers: np.ndarray) -> None:
+    """Warns of training images that are there twice (W01), and of those with two labels (W02)."""
+    repeated = _groups_of_several(numbers)
+    if not repeated:
+        return
+    count = sum(map(len, repeated))
+    texts = [" = ".join(table.ids[rows]) for rows in repeated]
+    _warn_with_cases(
+        f"W01 {count} training images are byte-for-byte copies of {len(repeated)} files, and copies "
+        "share folds",
+        texts,
+    )
+    if table.labels is None:
+        return
+    conflicts = [rows for rows in repeated if len(np.unique(table.labels[rows], axis=0)) > 1]
+    if conflicts:
+        named = [
+            " = ".join(
+                f"{table.ids[row]} ({', '.join(table.label_names(row)) or 'no label'})" for row in rows
+            )
+            for rows in conflicts
+        ]
+        _warn_with_cases(f"W02 {len(conflicts)} images have conflicting labels", named)
+
+
+def warn_train_test_overlap(train: Table, test: Table) -> None:
+    """Warns (W01) of images that are in the training rows and in the test rows, byte for byte."""
+    numbers = file_groups([*train.paths, *test.paths])
+    split = len(train)
+    shared = [rows for rows in _groups_of_several(numbers) if rows.min() < split <= rows.max()]
+    if shared:
+        ids = np.concatenate([train.ids, test.ids])
+        _warn_with_cases(
+            f"W01 {len(shared)} images are in both train and test", [" = ".join(ids[rows]) for rows in shared]
+        )
+
+
+def _warn_with_cases(summary: str, cases: Iterable[str]) -> None:
+    warnings.warn(KitWarning("\n".join([summary, *format_cases(list(cases))])), stacklevel=3)

@@ -1,4 +1,9 @@
-"""Memory: how much a device has and has left, what of it a learner holds, and whether an error says that it ran out."""
+"""Memory of a device: how much is free, what a learner holds, and errors that say that it ran out.
+
+On a CPU, freed memory can stay with the process for the next step: glibc gives large blocks, and what is free at the
+heap's end, back to the system at once (mallopt(3)). A step's activations are both, so that the kernel clears and maps
+their pages anew each time. On a GPU torch keeps them itself.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +11,8 @@ import ctypes
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -233,3 +238,38 @@ def format_mebibytes(count: float) -> str:
 def describe_parts(parts: Mapping[str, int]) -> str:
     """Parts in words, those that hold nothing left out: `weights 43 MiB, gradients 43 MiB`."""
     return ", ".join(f"{name} {format_mebibytes(count)}" for name, count in parts.items() if count)
+
+
+TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4  # malloc.h
+RETAIN_OPTIONS = ((MMAP_MAX, 0), (TRIM_THRESHOLD, -1))
+# one that is set stops glibc from moving the others by what it sees: these are where its moving ends, 64-bit
+DEFAULT_OPTIONS = ((MMAP_MAX, 65_536), (MMAP_THRESHOLD, 32 * 2**20), (TRIM_THRESHOLD, 64 * 2**20))
+
+
+@contextmanager
+def retain_freed_memory(device: torch.device) -> Iterator[None]:
+    """Keeps what is freed until the block ends, then gives it back; nothing on a GPU, or without glibc.
+
+    Where the environment says how glibc is to do (MALLOC_..., GLIBC_TUNABLES) that stands.
+    """
+    if device.type != "cpu" or not _is_malloc_untuned():
+        yield
+        return
+    _set_malloc(RETAIN_OPTIONS)
+    try:
+        yield
+    finally:
+        _set_malloc(DEFAULT_OPTIONS)
+        trim_heap()
+
+
+def _is_malloc_untuned() -> bool:
+    told = [name for name in os.environ if name.startswith("MALLOC_") and name.endswith("_")]
+    tuned = "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "")
+    return not told and not tuned and "CS_GNU_LIBC_VERSION" in getattr(os, "confstr_names", {})
+
+
+def _set_malloc(options: Sequence[tuple[int, int]]) -> None:
+    library = ctypes.CDLL(None)
+    for name, value in options:
+        library.mallopt(name, value)

@@ -1,4 +1,4 @@
-"""Precision and layout by a fixed rule: device, its units, and the family of the network.
+"""Device, precision and layout by a fixed rule, and the line that describes them.
 
 Measured on 2 cores with bf16 units (images a second, resnet18 / mobilenetv3_large_100 / efficientnet_b0, 128 px):
 training in float32 54 / 60 / 35, in bf16 channels-last 125 / 65 / 40, in float32 channels-last 61 / 75 / 51;
@@ -8,16 +8,19 @@ batch norm train in float32. benchmarks/README.md has the table of 24 networks t
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import cast
+from pathlib import Path
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from kit.device import info as device_info
+from kit.core.cores import available_cores
+from kit.core.progress import Progress
 from kit.device import ranks
 from kit.errors import ConfigError, KitWarning
 
@@ -82,7 +85,7 @@ def choose_device(name: str, for_workers: bool = False) -> torch.device:
     """
     if name == "auto":
         name = _fastest_device()
-        if name == "cpu" and (reason := device_info.unusable_gpu()):
+        if name == "cpu" and (reason := unusable_gpu()):
             text = f"W62 this machine has an NVIDIA GPU that torch cannot use, kit uses the CPU: {reason}"
             warnings.warn(KitWarning(text), stacklevel=2)
     if name == "cuda" and ranks.local_rank() is not None:
@@ -114,9 +117,9 @@ def _no_device(name: str, error: Exception) -> ConfigError:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     count = torch.cuda.device_count()
     if name.startswith("cuda") and not torch.cuda.is_available():
-        reason = device_info.no_cuda_because()
+        reason = no_cuda_because()
     elif "no kernel image" in reason:
-        reason = device_info.no_kernels_for(torch.device(name))
+        reason = no_kernels_for(torch.device(name))
     names = ["auto"] * ("no kernel" not in reason) + ["cpu", *(f"cuda:{number}" for number in range(count))]
     return ConfigError(
         f"device {name!r} cannot be used: {reason}",
@@ -234,3 +237,88 @@ def has_bfloat16_units() -> bool:
     """Whether this CPU multiplies bf16 in hardware (AMX or AVX-512 BF16)."""
     found = torch.cpu.get_capabilities()
     return bool(found.get("amx_bf16") or found.get("avx512_bf16"))
+
+
+DEVICE = "device"  # the task of the line
+# what NVIDIA's driver leaves on Linux, in Docker, on WSL and on Windows; nvidia-smi alone may lack a driver
+DRIVER_FILES = (
+    Path("/dev/nvidiactl"),
+    Path("/dev/nvidia0"),
+    Path("/proc/driver/nvidia/version"),
+    Path("/usr/lib/wsl/lib/libcuda.so.1"),
+    Path(os.environ.get("SYSTEMROOT", "/nonexistent"), "System32", "nvcuda.dll"),
+)
+
+
+def device_line(
+    device: torch.device,
+    precision: Precision,
+    workers: int | Literal["auto"],
+    trains: bool = True,
+    ranks: int = 1,
+) -> Progress:
+    """The line that every command shows before it computes: nothing falls back to the CPU in silence."""
+    text = describe_device(device, precision, worker_count(workers, device), trains)
+    return Progress(DEVICE, 0, 1, f"{text}, {ranks} ranks" if ranks > 1 else text, True)
+
+
+def describe_device(device: torch.device, precision: Precision, workers: int, trains: bool) -> str:
+    """A device, its dtype and memory format, and the loader processes beside it."""
+    dtype = precision.train if trains else precision.predict
+    if trains and precision.predict != precision.train:
+        dtype += f" (predicting in {precision.predict})"
+    return ", ".join([name_of(device), dtype, precision.layout, f"{workers} loader processes"])
+
+
+def name_of(device: torch.device) -> str:
+    """A device and what it is: `cuda:0 Tesla T4`, or `cpu with 4 threads`."""
+    if device.type == "cuda":
+        index = torch.cuda.current_device() if device.index is None else device.index
+        return f"cuda:{index} {torch.cuda.get_device_name(index)}"
+    if device.type == "cpu":
+        threads = torch.get_num_threads()
+        return f"cpu with {threads} thread{'s' * (threads > 1)}"
+    return str(device)
+
+
+def unusable_gpu() -> str | None:
+    """Why torch cannot use the NVIDIA GPU of this machine; None if it can, if there is none, or if it is hidden."""
+    if torch.cuda.is_available() or os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1", "NoDevFiles"):
+        return None
+    return no_cuda_because() if any(file.exists() for file in DRIVER_FILES) else None
+
+
+def no_cuda_because() -> str:
+    """torch's own reason why it has no CUDA device, and what it was built for."""
+    if torch.version.cuda is None and torch.version.hip is None:
+        return f"torch {torch.__version__} is built without CUDA"
+    try:
+        torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return f"{reason.rstrip('.')}; torch {torch.__version__} is built for CUDA {torch.version.cuda}"
+    return "torch sees no GPU"
+
+
+def no_kernels_for(device: torch.device) -> str:
+    """That torch was built without kernels for a card, with what it was built for."""
+    major, minor = torch.cuda.get_device_capability(device)
+    built = ", ".join(torch.cuda.get_arch_list())
+    return (
+        f"torch {torch.__version__} has no kernels for {name_of(device)} (sm_{major}{minor}), but for {built}"
+    )
+
+
+def worker_count(workers: int | Literal["auto"], device: torch.device | None = None) -> int:
+    """Loader processes for a config's `workers` beside a network on a device, by default the CPU.
+
+    By default none on up to four cores without a GPU: the network uses them all, loading costs it 2 % of its time
+    (resnet18 at 128 px on 2 cores: 120 images/s of 122), and a process beside it 5 %. Up to 8 beside a GPU. Ranks
+    on one machine share its cores.
+    """
+    if workers != "auto":
+        return workers
+    mine = max(1, available_cores() // ranks.local_world_size())
+    if device is not None and device.type != "cpu":
+        return min(8, max(1, mine - 1))
+    return 0 if mine <= 4 else max(1, mine // 8)

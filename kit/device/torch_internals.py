@@ -1,12 +1,19 @@
-"""Private parts of torch that kit uses. Nothing else in kit imports or calls a private name of torch.
+"""Private parts of torch that kit uses, and the import of torchvision beside a torch that it was not built for.
 
-Tried with torch 2.6.0 and 2.13.0, the lowest version of setup.cfg and the version of constraints.txt. A newer torch
-may rename any of them: tests/device/test_torch_internals.py calls each one and compares it with public functions.
+Nothing else in kit imports or calls a private name of torch. Tried with torch 2.6.0 and 2.13.0, the lowest version of
+setup.cfg and the version of constraints.txt. A newer torch may rename any of them:
+tests/device/test_torch_internals.py calls each one and compares it with public functions.
+
+timm needs torchvision's Python code alone. Where its binary does not fit the installed torch (a CPU build beside
+a CUDA one), the import fails with "operator torchvision::nms does not exist"; declaring the operators lets it load.
 """
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -85,3 +92,37 @@ def limit_recompiles(count: int) -> None:
 def is_compiled(network: nn.Module) -> bool:
     """Whether calling the network runs compiled code."""
     return network._compiled_call_impl is not None
+
+
+MISSING = "operator torchvision::"
+_declared: list[Any] = []  # torch drops the declarations when the library object is collected
+
+
+def prepare_torchvision() -> None:
+    """Imports torchvision, declaring its missing operators only where the import fails for their lack."""
+    try:
+        importlib.import_module("torchvision")
+    except RuntimeError as error:
+        if MISSING not in str(error):
+            raise
+        _declare_operators()
+        importlib.import_module("torchvision")
+
+
+def import_timm() -> Any:
+    """The library timm, imported even if torchvision was built for another torch."""
+    prepare_torchvision()
+    import timm
+
+    return timm
+
+
+def _declare_operators() -> None:
+    import torch
+
+    for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+        del sys.modules[name]
+    library = torch.library.Library("torchvision", "DEF")
+    for operator in ("nms", "qnms"):
+        library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    _declared.append(library)

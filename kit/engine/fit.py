@@ -20,7 +20,7 @@ from kit.engine.out_of_memory import OutOfMemory
 from kit.engine.step import SkippedStep, StepPlan, optimizer_step
 from kit.errors import RunError
 from kit.kinds import Loss, Scheduler
-from kit.model.param_groups import freeze
+from kit.model.network import freeze
 
 if TYPE_CHECKING:
     from kit.engine.batches import Batch

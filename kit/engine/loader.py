@@ -102,7 +102,7 @@ class Loader:
     def __init__(
         self, images: ImageDataset, workers: int | Literal["auto"], device: torch.device | None = None
     ) -> None:
-        from kit.device.info import worker_count
+        from kit.device.precision import worker_count
 
         self.images, self.workers = images, worker_count(workers, device)
         self._pin = device is not None and device.type == "cuda"

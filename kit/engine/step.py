@@ -20,8 +20,7 @@ from kit.device import memory
 from kit.device.precision import Precision
 from kit.device.ranks import Ranks
 from kit.device.torch_internals import all_finite, overflow_flags
-from kit.engine import all_reduce
-from kit.engine.learner import Learner
+from kit.engine.learner import Learner, gradients_of
 from kit.engine.out_of_memory import OutOfMemory, describe_oom, sync_batch_norm_oom
 from kit.errors import RunError
 from kit.kinds import Loss
@@ -82,7 +81,7 @@ def optimizer_step(
     image does not fit, or the loss cannot be split.
     """
     learner.saved_buffers.save()
-    learner.gradients = all_reduce.gradients_of(learner.network, learner.gradients, learner.ranks)
+    learner.gradients = gradients_of(learner.network, learner.gradients, learner.ranks)
     mixed: tuple[Tensor, Shares] | None = None
     count = len(batch.step_rows)
     # the most rows that a rank has of the step: all ranks make as many parts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kit.config.workspace import Workspace
 from kit.core.progress import Work
-from kit.data.duplicates import connected_components, merge_groups
+from kit.data.folds import connected_components, merge_groups
 from kit.data.table import AUTO_GROUP_FILES, group_names, train_table
 from kit.errors import ConfigError
 from kit.experiment.loading import geometry, load_rows

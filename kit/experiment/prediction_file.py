@@ -25,8 +25,7 @@ from kit.experiment.loading import Loaded
 from kit.experiment.run_context import RunContext
 from kit.kinds import Metric, Splitter, Views
 from kit.model import checkpoints
-from kit.model.predict import Merge, Predictor, View
-from kit.model.shared_pass import NetworkReader
+from kit.model.predict import Merge, NetworkReader, Predictor, View
 from kit.runs.run import Run
 from kit.runs.scoring import concat_predictions, prediction_metadata, with_scores
 

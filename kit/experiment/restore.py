@@ -1,7 +1,8 @@
-"""restore: a network from a checkpoint, ready to predict; its manifest says how it was built."""
+"""restore: a network from a checkpoint, ready to predict, if its rows, classes and plugins are those of today."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +12,15 @@ import torch
 from torch import nn
 
 from kit.config.models import Experiment, split
+from kit.data.folds import Folds
+from kit.data.table import Table
 from kit.device.precision import Precision, resolve_auto, warn_of_other_dtype
-from kit.errors import CheckpointError
+from kit.errors import CheckpointError, ConfigError, DataError, KitWarning
 from kit.kinds import Classes
-from kit.model import network
-from kit.model.bn_fusion import for_predicting
+from kit.model import checkpoints, network
 from kit.model.checkpoints import Checkpoint, load
-from kit.model.predict import Predictor
+from kit.model.predict import Predictor, for_predicting
+from kit.runs.run import Run
 
 
 def experiment_of(about: Mapping[str, Any]) -> Experiment:
@@ -97,3 +100,43 @@ def load_for_prediction(path: Path, root: Path | None, device: torch.device) -> 
     made = restore(checkpoint, root, device)
     size = experiment_of(checkpoint.about).image_size
     return replace(made, network=for_predicting(made.network, made.precision, size))
+
+
+def same_experiment(run: Run, folds: Mapping[int, Path], table: Table) -> Experiment:
+    """The experiment of a run's checkpoints. Raises CheckpointError D53 where one was made for other classes."""
+    told = {path: checkpoints.manifest_of(path)["about"] for path in folds.values()}
+    for path, about in told.items():
+        if tuple(about["classes"]) != table.classes:
+            raise CheckpointError(
+                f"{path} was trained for {len(about['classes'])} classes, but the table has "
+                f"{len(table.classes)} or different classes",
+                code="D53",
+                hint=f"train {run.name} again under another --name",
+            )
+    return experiment_of(next(iter(told.values())))
+
+
+def warn_of_changed(run: Run, plugins: Mapping[str, str]) -> None:
+    """Warns (W14) of plugins whose source is not what the run was trained with."""
+    began = run.manifest.get("made_from", {}).get("plugins", {})
+    changed = [name for name, mark in plugins.items() if began.get(name, mark) != mark]
+    if changed:
+        text = f"W14 {', '.join(changed)} changed since {run.name} was trained; kit uses the current version"
+        warnings.warn(KitWarning(text), stacklevel=2)
+
+
+def check_config(run: Run, asked: Mapping[str, Any], what: str) -> None:
+    """Raises ConfigError C11 where a run was begun as something else than what is asked for now, such as a soup."""
+    if run.is_started and run.manifest.get("asked") != asked:
+        raise ConfigError(f"runs/{run.name} does not match this {what}", code="C11", hint="another --name")
+
+
+def check_rows_unchanged(run: Run, folds: Folds, table: Table) -> None:
+    """Raises DataError D60 where the table's rows are not those that the run's folds were made of."""
+    if folds.ids.tolist() != table.ids.tolist():
+        raise DataError(
+            f"the training table has {len(table)} rows, but {run.name} was trained on {len(folds.ids)} "
+            "or different rows",
+            code="D60",
+            hint=f"restore the table, or train {run.name} again under another --name",
+        )

@@ -20,8 +20,7 @@ from kit.core.stopping import Stop
 from kit.data.folds import Folds, make_folds
 from kit.data.table import Table, train_table
 from kit.device.compiling import check_compiler
-from kit.device.info import device_line
-from kit.device.precision import Precision, choose_device, resolve_auto, warn_of_other_dtype
+from kit.device.precision import Precision, choose_device, device_line, resolve_auto, warn_of_other_dtype
 from kit.device.ranks import ALONE, Ranks
 from kit.engine import fit
 from kit.engine.batches import PlainBatches, TrainBatches
@@ -32,12 +31,10 @@ from kit.evaluation.competition import metric_of
 from kit.experiment.auto_groups import write_auto_groups
 from kit.experiment.batch_size import largest_batch, scale_lr
 from kit.experiment.disk_space import check_room
-from kit.experiment.loading import Loaded, geometry, load_rows
+from kit.experiment.loading import Loaded, PseudoRows, TrainingData, geometry, load_pseudo_rows, load_rows
 from kit.experiment.open_executor import open_executor
-from kit.experiment.prediction_warnings import warn_about_prediction
-from kit.experiment.pseudo_rows import PseudoRows, TrainingData, load_pseudo_rows
-from kit.experiment.stages import OpenStage
-from kit.experiment.techniques import OpenPlugins, build_learner, open_techniques
+from kit.experiment.sample_fit import warn_about_prediction
+from kit.experiment.techniques import OpenPlugins, OpenStage, build_learner, open_techniques
 from kit.experiment.tracking import Trackers
 from kit.experiment.warm_start import check_unseen, initial_checkpoint
 from kit.kinds import Loss, Metric

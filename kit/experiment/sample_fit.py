@@ -1,4 +1,4 @@
-"""Sample fit: what of sample submission does not fit the rows to predict or the classes, before any training."""
+"""Sample fit: what would stop `kit tta` or `kit blend`, such as a sample that does not fit, before any training."""
 
 from __future__ import annotations
 
@@ -15,10 +15,20 @@ import numpy as np
 
 from kit.config.workspace import Workspace
 from kit.data.class_names import SEPARATORS
+from kit.data.folds import warn_train_test_overlap
 from kit.data.predictions import Predictions
 from kit.data.spelling import quote, rename_line
 from kit.data.table import Table, sample_frame, test_table, train_table
-from kit.errors import MAX_CASES, Case, ConfigError, InvalidError, KitError, KitWarning, did_you_mean
+from kit.errors import (
+    MAX_CASES,
+    Case,
+    ConfigError,
+    InvalidError,
+    KitError,
+    KitWarning,
+    did_you_mean,
+    format_cases,
+)
 from kit.experiment.sample_format import choose_format, make_table
 
 if TYPE_CHECKING:
@@ -214,3 +224,37 @@ def _renames(strange: Sequence[str], free: Sequence[str], train: Table) -> dict[
     if len(found) < len(free) or len(set(found.values())) < len(found):
         return {}
     return {one.made: found[one.name] for one in train.spellings if one.name in found}
+
+
+def warn_about_prediction(workspace: Workspace, table: Table) -> None:
+    """Warns before training of what would stop `kit tta` (W12) or `kit blend` (W41, W42) after it, and of copies.
+
+    Copies are images that are in train and test alike.
+    """
+    data = workspace.competition.data
+    if data.test is None and data.sample is None:
+        return
+    test = None
+    try:
+        test = test_table(workspace.root, data, table.classes)
+    except KitError as error:
+        text = f"W12 the test rows cannot be used as they are, kit tta will stop: {error}"
+        warnings.warn(KitWarning(text), stacklevel=2)
+    else:
+        warn_train_test_overlap(table, test)
+    try:
+        found = list(misfits(workspace, table, test))
+    except KitError as error:
+        if test is not None:  # else W12 has said it
+            warnings.warn(
+                KitWarning(f"W42 the sample cannot be read, kit blend will stop: {error}"), stacklevel=2
+            )
+        return
+    for misfit in found:
+        code = "W41" if misfit.about == "rows" else "W42"
+        lines = [
+            f"{code} kit blend will stop: {misfit.summary}",
+            *format_cases(misfit.cases),
+            f"try: {misfit.hint}",
+        ]
+        warnings.warn(KitWarning("\n".join(lines)), stacklevel=2)

@@ -14,7 +14,7 @@ import numpy as np
 from kit.core import files
 from kit.core.nearest import nearest_excluding_self
 from kit.core.progress import Progress, Work
-from kit.data.duplicates import connected_components
+from kit.data.folds import connected_components
 from kit.images.cache import Cache
 
 SIDE_PX = 32  # pixels of the picture whose cosine transform is hashed

@@ -18,7 +18,7 @@ import numpy as np
 
 from kit.config.models import Data
 from kit.core.progress import Progress, Work
-from kit.data.duplicates import connected_components
+from kit.data.folds import connected_components
 from kit.errors import DataError
 from kit.images.reader import decode, read_bytes
 

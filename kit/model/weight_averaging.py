@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from kit.device import torchvision_ops
+from kit.device import torch_internals
 from kit.device.torch_internals import copy_all, lerp_all
 
 
@@ -48,7 +48,7 @@ class Ema:
     has_averaged = True
 
     def __init__(self, network: nn.Module, decay: float) -> None:
-        torchvision_ops.prepare()
+        torch_internals.prepare_torchvision()
         from timm.utils import ModelEmaV3
 
         self._timm = ModelEmaV3(network, decay=decay, use_warmup=True)

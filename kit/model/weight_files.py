@@ -18,7 +18,7 @@ import torch
 
 from kit.errors import CheckpointError, did_you_mean
 from kit.model import checkpoints
-from kit.model.tensor_files import check_tensors
+from kit.model.checkpoints import check_tensors
 
 ENDINGS = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar", ".th", ".pkl")
 # files of a folder, the most likely first

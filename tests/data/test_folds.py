@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from kit.core.randomness import generator
-from kit.data import duplicates
+from kit.data import folds
 from kit.data.folds import Folds, make_folds
 from kit.data.table import Table
 from kit.errors import ConfigError, DataError, KitWarning, PluginError
@@ -129,17 +129,17 @@ def test_one_image_with_two_labels_is_told(tmp_path: Path) -> None:
 def test_images_in_train_and_test_are_told(tmp_path: Path) -> None:
     rows = table([0, 0, 0], contents=[b"a", b"b", b"a"], folder=tmp_path)
     with pytest.warns(KitWarning, match="W01 1 images are in both train and test"):
-        duplicates.warn_train_test_overlap(rows.take([0, 1]), rows.take([2]))
-    duplicates.warn_train_test_overlap(rows.take([0]), rows.take([1]))
+        folds.warn_train_test_overlap(rows.take([0, 1]), rows.take([2]))
+    folds.warn_train_test_overlap(rows.take([0]), rows.take([1]))
 
 
 def test_files_of_equal_size_and_other_content_are_not_identical(tmp_path: Path) -> None:
     rows = table([0, 0, 0], contents=[b"ab", b"ba"], folder=tmp_path)
-    assert len(set(duplicates.file_groups(rows.paths))) == 3
+    assert len(set(folds.file_groups(rows.paths))) == 3
 
 
 def test_rows_are_joined_through_others() -> None:
-    joined = duplicates.merge_groups([1, 2, 2, 3, 4], ["a", "a", "b", "b", "c"])
+    joined = folds.merge_groups([1, 2, 2, 3, 4], ["a", "a", "b", "b", "c"])
     assert joined.tolist() == [0, 0, 0, 0, 4]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kit.data.duplicates import warn
+from kit.data.folds import warn_of_duplicates
 from kit.data.table import Table, train_table
 from kit.errors import KitWarning
 from tests.drawn_tables import IMAGES, PLAIN, SAMPLE, csv, make, train_error
@@ -92,7 +92,7 @@ def test_factors_of_a_label_are_for_one_label_a_row(tmp_path: Path) -> None:
 def test_images_that_are_the_same_and_have_other_labels_are_listed(tmp_path: Path) -> None:
     table = read(space(tmp_path, "b,dog cat", "a,", "t1,cat", "t2,cat"))
     with pytest.warns(KitWarning) as said:
-        warn(table, np.array([0, 0, 2, 2]))
+        warn_of_duplicates(table, np.array([0, 0, 2, 2]))
     texts = [str(each.message) for each in said]
     assert texts[1] == "W02 1 images have conflicting labels\n  b (cat, dog) = a (no label)"
 

@@ -16,7 +16,7 @@ from kit.device.compiling import check_compiler, compile_training
 from kit.device.precision import Precision
 from kit.device.torch_internals import is_compiled
 from kit.errors import ConfigError
-from kit.model import bn_fusion
+from kit.model import predict
 from kit.stages.training.train import train
 from tests.drawing import draw_competition
 
@@ -56,7 +56,7 @@ def test_a_copy_of_a_compiled_network_is_plain_and_so_is_what_predicts() -> None
     assert is_compiled(network)
     assert list(network.state_dict()) == names
     for dtype in ("float32", "bfloat16"):
-        shown = bn_fusion.for_predicting(network, Precision(dtype, dtype, "contiguous"), 8)
+        shown = predict.for_predicting(network, Precision(dtype, dtype, "contiguous"), 8)
         assert not is_compiled(shown)
         assert shown is not network
 

@@ -13,7 +13,7 @@ LINE = "device: cpu with 1 thread, float32, channels_last, 0 loader processes"
 
 @pytest.fixture(autouse=True)
 def few_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kit.device.info.available_cores", lambda: 2)
+    monkeypatch.setattr("kit.device.precision.available_cores", lambda: 2)
     monkeypatch.setattr("torch.get_num_threads", lambda: 1)
 
 

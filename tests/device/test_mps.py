@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from kit.device import info, memory, precision
+from kit.device import memory, precision
 from kit.device.precision import Precision, choose_device, resolve_auto
 from kit.engine import step
 
@@ -39,8 +39,8 @@ def test_auto_is_mps_where_there_is_no_cuda(monkeypatch: pytest.MonkeyPatch) -> 
     network = nn.Sequential(nn.Conv2d(3, 8, 3))
     asked = Precision("auto", "auto", "auto")
     assert resolve_auto(network, MPS, asked) == Precision("float32", "float32", "channels_last")
-    monkeypatch.setattr(info, "available_cores", lambda: 8)
-    assert info.worker_count("auto", MPS) == 7
+    monkeypatch.setattr(precision, "available_cores", lambda: 8)
+    assert precision.worker_count("auto", MPS) == 7
 
 
 def test_its_memory_is_what_torch_says(mps: list[str]) -> None:

@@ -11,10 +11,9 @@ import pytest
 import torch
 from torch import nn
 
-from kit.device import info as device_info
 from kit.device import precision
-from kit.device.info import device_line
-from kit.device.precision import Precision, choose_device, resolve_auto
+from kit.device import precision as device_info
+from kit.device.precision import Precision, choose_device, device_line, resolve_auto
 from kit.errors import ConfigError, KitWarning
 
 DENSE = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3))

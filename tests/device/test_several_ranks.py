@@ -21,7 +21,7 @@ from kit.core.progress import finish
 from kit.data.predictions import Predictions
 from kit.device.precision import Precision
 from kit.device.ranks import ALONE, Ranks, process_group
-from kit.engine import all_reduce
+from kit.engine import learner as learning
 from kit.engine.batches import batch
 from kit.engine.learner import learner
 from kit.engine.step import StepPlan, optimizer_step
@@ -118,7 +118,7 @@ PIXELS = torch.randint(
 
 def _as_ddp_does() -> int:
     """Whether a step's weights are those that DistributedDataParallel gives from the same rows, batch norm and all."""
-    all_reduce.BUCKET = 600  # so that there are several
+    learning.BUCKET = 600  # so that there are several
     with process_group() as ranks:
         pixels, rows = PIXELS, np.arange(12)
         mine = np.array_split(rows, 2)[ranks.rank]
@@ -158,7 +158,7 @@ def _as_ddp_does() -> int:
 
 def _goes_on_where_a_backward_pass_fails_in_the_middle() -> int:
     """Whether the weights are those of one process, though one rank has sent some of its gradients, and then fails."""
-    all_reduce.BUCKET = 100
+    learning.BUCKET = 100
     precision, rows = Precision("float32", "float32", "contiguous"), np.arange(12)
     recipe, loss = Optimizer.open({"name": "sgd", "lr": 0.1}), Loss.open("cross_entropy")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -118,3 +120,39 @@ def test_private_names_of_torch_and_numpy_stand_in_one_module() -> None:
     assert len(private_names(own)) >= 5
     others = {str(file): private_names(file) for file in KIT.rglob("*.py") if file != own}
     assert {file: names for file, names in others.items() if names} == {}
+
+
+def test_missing_operators_are_declared_only_where_the_import_fails_for_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tries: list[str] = []
+
+    def fail_once(name: str) -> ModuleType:
+        tries.append(name)
+        if len(tries) == 1:
+            raise RuntimeError("operator torchvision::nms does not exist")
+        return ModuleType(name)
+
+    declared: list[bool] = []
+    monkeypatch.setattr(importlib, "import_module", fail_once)
+    monkeypatch.setattr(torch_internals, "_declare", lambda: declared.append(True))
+    torch_internals.prepare_torchvision()
+    torch_internals.prepare_torchvision()
+    assert tries == ["torchvision"] * 3
+    assert declared == [True]
+
+
+def test_another_failure_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> ModuleType:
+        raise RuntimeError("libc is too old")
+
+    monkeypatch.setattr(importlib, "import_module", fail)
+    with pytest.raises(RuntimeError, match="libc"):
+        torch_internals.prepare_torchvision()
+
+
+def test_timm_works_after_it() -> None:
+    torch_internals.prepare_torchvision()
+    import timm
+
+    assert timm.is_model("resnet18")

@@ -20,7 +20,7 @@ from kit.core.batching import even_batches
 from kit.core.cores import available_cores
 from kit.core.progress import finish
 from kit.core.randomness import generator
-from kit.device.info import worker_count
+from kit.device.precision import worker_count
 from kit.engine import loader as loader_module
 from kit.engine.batches import Batch, PlainBatches, TrainBatches, occurrence_index
 from kit.engine.loader import ImageDataset, Loader
@@ -311,7 +311,7 @@ def test_occurrences_count_from_the_first_time() -> None:
 def test_auto_workers_leave_the_cores_to_the_network(
     cores: int, cpu: int, cuda: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kit.device.info.available_cores", lambda: cores)
+    monkeypatch.setattr("kit.device.precision.available_cores", lambda: cores)
     assert worker_count("auto", torch.device("cpu")) == cpu
     assert worker_count("auto", torch.device("cuda")) == cuda
     assert worker_count(5, torch.device("cpu")) == 5

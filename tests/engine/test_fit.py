@@ -18,7 +18,7 @@ from kit.engine.learner import Learner, learner
 from kit.engine.step import StepPlan
 from kit.errors import RunError
 from kit.kinds import Loss, Optimizer, Scheduler
-from kit.model.param_groups import set_layerwise_lr
+from kit.model.network import set_layerwise_lr
 
 FLOAT = Precision("float32", "float32", "contiguous")
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from kit.core.progress import finish
-from kit.device import torchvision_ops
+from kit.device import torch_internals
 from kit.device.precision import Precision
 from kit.engine import step
 from kit.engine.batches import Batch
@@ -30,7 +30,7 @@ VIEWS = {
 
 
 def create(name: str, **options: Any) -> nn.Module:
-    torchvision_ops.prepare()
+    torch_internals.prepare_torchvision()
     import timm
 
     made: nn.Module = timm.create_model(name, num_classes=4, **options)

@@ -37,7 +37,7 @@ from kit.images import jpeg
 from kit.images.cache_store import Hashes, Store
 from kit.images.reader import decode
 from kit.model import checkpoints
-from kit.model.tensor_files import read_safetensors, read_state
+from kit.model.checkpoints import read_safetensors, read_state
 from kit.runs.epoch_log import EpochLog
 from kit.runs.records import record
 from kit.runs.run import Run

@@ -20,7 +20,7 @@ from kit.config.parsing import parse
 from kit.core.files import read_json, sha256
 from kit.data.predictions import Predictions, metadata_of
 from kit.data.table import train_table
-from kit.device import torchvision_ops
+from kit.device import torch_internals
 from kit.errors import CheckpointError, ConfigError, DataError, InvalidError, KitError, KitWarning
 from kit.images.cache_store import Hashes, Store
 from kit.images.reader import read_image
@@ -102,7 +102,7 @@ def test_a_checkpoints_weights(write: Write, tmp_path: Path) -> None:
 )
 def test_starting_weights(name: str, write: Write, tmp_path: Path) -> None:
     write(tmp_path / name, tmp_path / "trace")
-    torchvision_ops.prepare()  # as whatever opens a network does
+    torch_internals.prepare_torchvision()  # as whatever opens a network does
     import timm.models  # noqa: F401
 
     with small_and_quick(), pytest.raises(CheckpointError, match="D5[013]"):

@@ -10,7 +10,7 @@ import pytest
 
 from kit.config.models import Data
 from kit.core.progress import finish
-from kit.data.duplicates import connected_components
+from kit.data.folds import connected_components
 from kit.images.cache import Geometry, fill_cache
 from kit.images.near_duplicates import (
     Thumbnails,

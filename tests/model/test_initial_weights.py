@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from kit.device.torchvision_ops import import_timm
+from kit.device.torch_internals import import_timm
 from kit.errors import CheckpointError, KitWarning
 from kit.kinds.network import Original
 from kit.model.initial_weights import fill

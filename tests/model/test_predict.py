@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pytest
 import torch
 import ttach
-from torch import nn
+from torch import Tensor, nn
 
 from kit.core.progress import Progress, ResultOf, finish
 from kit.device.precision import Precision
 from kit.engine.batches import Batch
-from kit.kinds import Classes, Loss, Views
-from kit.model.predict import Predictor, SafeBatchSize, open_views, predict_all, predict_with_oom_retry
+from kit.kinds import Backbone, Classes, Loss, Views
+from kit.model.predict import (
+    Predictor,
+    Rebatcher,
+    SafeBatchSize,
+    for_predicting,
+    fuse,
+    open_views,
+    predict_all,
+    predict_with_oom_retry,
+)
 
 PLAIN = Precision("float32", "float32", "contiguous")
 
@@ -125,3 +134,118 @@ def test_memory_that_ends_while_images_are_copied_costs_no_row(monkeypatch: pyte
         "4 images at a time",
     ]
     torch.testing.assert_close(lines.result, whole)
+
+
+def stream(rows: Sequence[int], size: int) -> Iterator[Batch]:
+    """Batches of two-pixel images that are all of their row's number, in channels-last memory."""
+    for start in range(0, len(rows), size):
+        there = torch.tensor(rows[start : start + size])
+        images = there.to(torch.uint8)[:, None, None, None].expand(-1, 1, 2, 3).contiguous()
+        yield Batch(images.permute(0, 3, 1, 2), torch.full((len(there),), -1), there)
+
+
+def cut(wanted: Sequence[int], size: int, batches: Iterator[Batch]) -> list[list[int]]:
+    cutter, found, begun = Rebatcher(np.array(wanted, dtype=np.int64), size), [], 0
+    for batch in batches:
+        for part, images in cutter.rebatch(batch):
+            assert part == slice(begun, begun + len(images))
+            assert images.shape[1:] == (3, 1, 2)
+            begun += len(images)
+            found.append(images[:, 0, 0, 0].tolist())
+    return found
+
+
+@pytest.mark.parametrize("read", [1, 3, 4, 7, 100])
+@pytest.mark.parametrize("size", [1, 4, 5, 100])
+@pytest.mark.parametrize(
+    "wanted", [range(20), range(0, 20, 3), (19,), (3, 4, 5, 17), range(5), range(15, 20)], ids=str
+)
+def test_batches_are_those_of_the_wanted_rows_alone(wanted: Sequence[int], size: int, read: int) -> None:
+    alone = [list(wanted)[start : start + size] for start in range(0, len(wanted), size)]
+    assert cut(wanted, size, stream(range(20), read)) == alone
+
+
+def test_rows_need_not_follow_one_another() -> None:
+    rows = [2, 5, 6, 9, 30, 31, 70]
+    assert cut([5, 9, 30, 70], 3, stream(rows, 3)) == [[5, 9, 30], [70]]
+
+
+def test_a_batch_that_fits_is_passed_on_as_it_is() -> None:
+    (batch,) = stream(range(4), 4)
+    ((part, images),) = Rebatcher(np.arange(4), 4).rebatch(batch)
+    assert part == slice(0, 4)
+    assert images.data_ptr() == batch.images.data_ptr()
+
+
+FLOAT = Precision("float32", "float32", "contiguous")
+
+
+def used(network: nn.Module) -> nn.Module:
+    """The network with running statistics and scales as training leaves them: none is 0 or 1."""
+    draws = torch.Generator().manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            module.running_mean.normal_(0, 0.1, generator=draws)
+            module.running_var.uniform_(0.5, 1.5, generator=draws)
+            if module.affine:
+                nn.init.uniform_(module.weight, 0.5, 1.5, generator=draws)
+                nn.init.normal_(module.bias, 0, 0.1, generator=draws)
+    return network
+
+
+def norms(network: nn.Module) -> int:
+    return sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+
+
+@pytest.mark.parametrize(
+    ("arch", "left"),
+    [("resnet10t", 0), ("efficientnet_lite0", 0), ("regnetx_002", 0), ("densenet121", 62), ("test_vit", 0)],
+)
+def test_a_fused_network_gives_the_same_and_is_another_one(arch: str, left: int) -> None:
+    network = used(
+        Backbone.open({"name": "timm", "arch": arch, **({"img_size": 64} if "vit" in arch else {})}).build()
+    )
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    made = fuse(network.train(), 64)
+    assert network.training
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    assert (made is network) == (norms(network) == 0)
+    assert norms(made) == left
+    images = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 255
+    with torch.inference_mode():
+        found, wanted = made.eval()(images), network.eval()(images)
+    assert (found - wanted).abs().max() <= 1e-4 * wanted.abs().max()
+
+
+class Twice(nn.Module):
+    """A kernel at work twice, once into its norm, and norms of a kernel whose output is needed besides."""
+
+    def __init__(self, forward: Callable[[Twice, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.kernel, self.norm, self.way = nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3), forward
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.way(self, images)
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        lambda own, x: own.norm(own.kernel(own.kernel(x))),  # a kernel that is shared
+        lambda own, x: own.norm(own.kernel(x)) + own.norm(x),  # a norm that is shared
+        lambda own, x: (lambda y: own.norm(y) + y)(own.kernel(x)),  # the kernel's output is needed besides
+        lambda own, x: own.norm(own.kernel(x).relu()),  # something stands between them
+        lambda own, x: own.norm(own.kernel(x)) * own.norm.weight.mean(),  # the norm is looked into
+    ],
+)
+def test_what_cannot_be_fused_is_left_as_it_is(way: Callable[[Twice, Tensor], Tensor]) -> None:
+    network = used(Twice(way))
+    assert fuse(network, 8) is network
+
+
+def test_only_predictions_in_float32_are_fused() -> None:
+    network = used(nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4, affine=False)))
+    assert norms(for_predicting(network, FLOAT, 8)) == 0
+    assert for_predicting(network, Precision("float32", "bfloat16", "contiguous"), 8) is network

@@ -69,9 +69,9 @@ def build(recipe: Recipe, size: int) -> Any:
 
 
 def _library() -> Any:
-    from kit.device.torchvision_ops import prepare
+    from kit.device.torch_internals import prepare_torchvision
 
-    prepare()
+    prepare_torchvision()
     from torchvision.transforms import v2
 
     return v2
@@ -117,7 +117,7 @@ def _maker(entry: Mapping[str, Any]) -> tuple[Any, str]:
 
 
 def has_compiled_operators() -> bool:
-    """Whether torchvision's compiled image operators are there; kit.device.torchvision_ops says why they may not be."""
+    """Whether torchvision's compiled image operators are there; kit.device.torch_internals says why they may not be."""
     import torch
 
     _library()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field
 
-from kit.device.torchvision_ops import import_timm
+from kit.device.torch_internals import import_timm
 from kit.errors import ConfigError, did_you_mean
 from kit.kinds import Backbone
 from kit.kinds.network import Original

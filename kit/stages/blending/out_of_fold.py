@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from kit.config.workspace import Workspace
-from kit.data import duplicates
+from kit.data.folds import file_groups, merge_groups
 from kit.data.table import Table, read_labelled_rows
 from kit.errors import KitWarning
 from kit.stages.blending.members import Member, align
@@ -48,8 +48,8 @@ def row_clusters(folds: np.ndarray, table: Table) -> np.ndarray | None:
     """
     if len(np.unique(folds)) > 1:
         return table.groups
-    same = duplicates.file_groups(table.paths)
-    return same if table.groups is None else duplicates.merge_groups(same, table.groups)
+    same = file_groups(table.paths)
+    return same if table.groups is None else merge_groups(same, table.groups)
 
 
 def labels(workspace: Workspace) -> Table:

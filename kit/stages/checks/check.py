@@ -14,8 +14,7 @@ from kit.config.models import Data
 from kit.config.workspace import Workspace
 from kit.core.files import StrPath
 from kit.core.progress import Progress, Work, stage
-from kit.data.duplicates import connected_components, merge_groups
-from kit.data.folds import Folds, make_folds
+from kit.data.folds import Folds, connected_components, make_folds, merge_groups
 from kit.data.table import Table, rows_to_predict, train_table
 from kit.errors import Case, KitWarning
 from kit.evaluation.competition import metric_of

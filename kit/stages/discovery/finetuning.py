@@ -9,7 +9,7 @@ from typing import Any
 
 from kit.core.files import StrPath
 from kit.core.legible import check_writable
-from kit.device.torchvision_ops import import_timm
+from kit.device.torch_internals import import_timm
 from kit.errors import ConfigError, did_you_mean
 
 # one network per device whose weights timm's hub has; docs/defaults.md explains all values of this file

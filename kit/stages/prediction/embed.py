@@ -25,20 +25,22 @@ from kit.data import embeddings
 from kit.data.embeddings import SPLITS, Vectors
 from kit.data.predictions import ids_fingerprint
 from kit.data.table import Table, test_table, train_table
-from kit.device.info import device_line
-from kit.device.precision import choose_device
+from kit.device.precision import choose_device, device_line
 from kit.errors import Case, InvalidError, RunError
-from kit.experiment.compatibility import check_config, check_rows_unchanged, same_experiment, warn_of_changed
 from kit.experiment.loading import Loaded, geometry, load_rows
-from kit.experiment.restore import load_for_prediction
+from kit.experiment.restore import (
+    check_config,
+    check_rows_unchanged,
+    load_for_prediction,
+    same_experiment,
+    warn_of_changed,
+)
 from kit.experiment.run_context import RunContext, prediction_batches, prepare_run
 from kit.kinds import Plugin, Views
 from kit.model import checkpoints, network
-from kit.model.bn_fusion import for_predicting
 from kit.model.embedder import Embedder
 from kit.model.network import Network
-from kit.model.predict import View, open_views
-from kit.model.shared_pass import NetworkReader, predict_shared
+from kit.model.predict import NetworkReader, View, for_predicting, open_views, predict_shared
 from kit.runs.checkpoint_paths import Target, find_targets
 from kit.runs.naming import table_of
 from kit.runs.run import STATE_UNTRAINED, Run, begin, config_identity, find_run

@@ -18,8 +18,7 @@ from kit.config.workspace import Workspace
 from kit.core.progress import Progress, Work, finish
 from kit.core.stopping import Stop
 from kit.data.table import test_table, train_table
-from kit.device.info import DEVICE, device_line
-from kit.device.precision import choose_device
+from kit.device.precision import DEVICE, choose_device, device_line
 from kit.errors import DataError, KitWarning, StoppedError
 from kit.experiment.loading import geometry, load_rows
 from kit.experiment.open_executor import check_kit, code, worker_name
@@ -29,8 +28,7 @@ from kit.experiment.run_context import prediction_batches
 from kit.kinds import Views
 from kit.kinds.executor import Executor, JobResult
 from kit.model import checkpoints, network
-from kit.model.predict import Merge, open_views
-from kit.model.shared_pass import NetworkReader, predict_shared
+from kit.model.predict import Merge, NetworkReader, open_views, predict_shared
 from kit.runs.run import plugin_hashes, provenance_diff
 
 TASK = "tta"

@@ -20,21 +20,18 @@ from kit.core.files import StrPath, remove_partial_files
 from kit.core.progress import Progress, ResultOf, Work, stage
 from kit.data.predictions import Predictions
 from kit.data.table import Table, rows_to_predict, train_table
-from kit.device.info import DEVICE, device_line
-from kit.device.precision import choose_device
+from kit.device.precision import DEVICE, choose_device, device_line
 from kit.evaluation.bootstrap import Gain
 from kit.evaluation.competition import metric_of
-from kit.experiment.compatibility import check_rows_unchanged, same_experiment, warn_of_changed
 from kit.experiment.loading import Loaded, geometry, load_rows
 from kit.experiment.open_executor import open_executor
 from kit.experiment.prediction_file import PredictionFile, PredictionJob, Split
-from kit.experiment.restore import load_for_prediction
+from kit.experiment.restore import check_rows_unchanged, load_for_prediction, same_experiment, warn_of_changed
 from kit.experiment.run_context import prediction_batches
 from kit.images.cache import Geometry
 from kit.kinds import Executor, Metric, Views
 from kit.model import checkpoints, network
-from kit.model.predict import Merge, Predictor, open_views
-from kit.model.shared_pass import predict_shared
+from kit.model.predict import Merge, Predictor, open_views, predict_shared
 from kit.runs.checkpoint_paths import Target, find_targets
 from kit.runs.naming import table_of
 from kit.runs.scoring import gain_over_plain, prediction_metadata

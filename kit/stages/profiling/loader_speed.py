@@ -14,7 +14,7 @@ from kit.config.workspace import Workspace
 from kit.core.cores import available_cores
 from kit.core.files import StrPath
 from kit.core.progress import Progress, Work, stage
-from kit.device.info import worker_count
+from kit.device.precision import worker_count
 from kit.engine import fit
 from kit.engine.batches import TrainBatches
 from kit.engine.fit import FitStage

@@ -24,7 +24,7 @@ from kit.experiment.run_context import (
     scratch_run,
     train_stages,
 )
-from kit.model.param_groups import freeze
+from kit.model.network import freeze
 
 EMA_DECAY = 0.9  # of the losses' moving average: it lags ten steps; fastai's .98 lags fifty
 STOP_FACTOR = 4.0  # times the lowest smoothed loss: the test ends there

@@ -16,7 +16,7 @@ from kit.config.workspace import Workspace
 from kit.core.files import StrPath
 from kit.core.progress import Progress, Work, finish, stage
 from kit.data.table import Table, train_table
-from kit.device import allocator, memory
+from kit.device import memory
 from kit.device.compiling import compile_training
 from kit.device.precision import Precision, choose_device, dtypes, layouts, resolve_auto
 from kit.engine.batches import Batch, random_batch
@@ -153,7 +153,7 @@ def measure_throughput(workspace: Workspace, table: Table, steps: int = 3) -> Th
     """
     bench, _, used = _set_up(workspace, table, None)
     rig = bench.rig(ComputeSetup(used.train, used.layout))
-    with allocator.retain_freed_memory(bench.device):
+    with memory.retain_freed_memory(bench.device):
         for _ in range(WARM_UP_STEPS + steps):
             rig.turn()
     rate = rig.rate()

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kit.data.duplicates import connected_components, merge_groups
-from kit.data.folds import Folds
+from kit.data.folds import Folds, connected_components, merge_groups
 from kit.data.image_paths import columns_of, fill
 from kit.data.table import Table, derive_columns
 

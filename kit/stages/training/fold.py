@@ -19,7 +19,7 @@ from kit.core.files import remove_partial_files
 from kit.core.progress import Progress, ResultOf, Work
 from kit.core.stopping import Stop
 from kit.data.predictions import Predictions
-from kit.device import allocator, memory
+from kit.device import memory
 from kit.device.compiling import COST, compile_training
 from kit.engine import fit
 from kit.engine.fit import NotFiniteError
@@ -33,9 +33,8 @@ from kit.experiment.tracking import Tracking
 from kit.experiment.warm_start import load_initial_weights
 from kit.kinds.advice import calmer
 from kit.model import checkpoints
-from kit.model.bn_fusion import for_predicting
 from kit.model.non_finite import find_non_finite
-from kit.model.predict import Predictor, predict_all
+from kit.model.predict import Predictor, for_predicting, predict_all
 from kit.runs.epoch_log import EpochLog
 from kit.runs.run import Run, lock_folder, versions
 from kit.runs.scoring import scores
@@ -79,7 +78,7 @@ def run_fold(setting: RunContext, fold: int, position: int, count: int, stop: St
         return
     context = _FoldContext(setting, fold, position, count, stop)
     ranks.on_rank_zero(partial(_clean_up, context.folder))
-    with allocator.retain_freed_memory(setting.device):
+    with memory.retain_freed_memory(setting.device):
         learner, held_out = yield from _fit(context)
         if held_out is None:  # the last checkpoint exists, its predictions do not
             held_out = yield from _validate(context, learner, 0.0)

@@ -16,7 +16,7 @@ from typing import Any
 from kit.config.workspace import Workspace
 from kit.core.progress import Progress, Work, finish
 from kit.core.stopping import Stop
-from kit.device.info import DEVICE
+from kit.device.precision import DEVICE
 from kit.errors import DataError, KitError, KitWarning, RunError, StoppedError
 from kit.experiment.open_executor import check_kit, code, worker_name
 from kit.experiment.prediction_file import assemble

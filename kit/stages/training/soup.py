@@ -23,9 +23,8 @@ from kit.core.progress import Progress, Work, finish, stage
 from kit.data.predictions import Predictions
 from kit.engine.fit import update_batch_norm
 from kit.errors import Case, CheckpointError, ConfigError, InvalidError, KitWarning
-from kit.experiment.compatibility import check_config
 from kit.experiment.prediction_file import assemble
-from kit.experiment.restore import experiment_of_request
+from kit.experiment.restore import check_config, experiment_of_request
 from kit.experiment.run_context import RunContext, plan_of, prepare_run, train_stages
 from kit.model import checkpoints, network
 from kit.model.checkpoints import Checkpoint

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from kit.core.randomness import generator
-from kit.device.torchvision_ops import prepare
+from kit.device.torch_internals import prepare_torchvision
 from kit.errors import ConfigError
 from kit.kinds import Augmenter
 from kit.plugins.augmenter import _torchvision
 from kit.plugins.augmenter.randaugment import Randaugment
 
-prepare()
+prepare_torchvision()
 from torchvision.transforms import v2  # noqa: E402
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)

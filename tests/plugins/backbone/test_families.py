@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from kit.device.torchvision_ops import import_timm
+from kit.device.torch_internals import import_timm
 from kit.errors import CheckpointError, KitWarning
 from kit.kinds.network import Original
 from kit.model.initial_weights import fill

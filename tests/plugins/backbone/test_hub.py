@@ -11,7 +11,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from kit.device.torchvision_ops import import_timm
+from kit.device.torch_internals import import_timm
 from kit.errors import ConfigError, KitWarning, RunError
 from kit.plugins.backbone import _hub
 from kit.plugins.backbone.timm import Timm

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from kit.device import torchvision_ops
+from kit.device import torch_internals
 from kit.kinds import Classes, Loss
 
-torchvision_ops.prepare()
+torch_internals.prepare_torchvision()
 
 from timm.loss import AsymmetricLossMultiLabel, BinaryCrossEntropy  # noqa: E402
 

@@ -160,9 +160,9 @@ def test_focal_by_hand_and_at_zero_cross_entropy() -> None:
 
 
 def test_two_class_focal_is_torchvisions_sigmoid_one() -> None:
-    from kit.device import torchvision_ops
+    from kit.device import torch_internals
 
-    torchvision_ops.prepare()
+    torch_internals.prepare_torchvision()
     from torchvision.ops import sigmoid_focal_loss
 
     margins = torch.linspace(-3, 3, 13)

@@ -44,9 +44,9 @@ def test_gem_learns_its_power_only_where_asked() -> None:
 
 
 def test_average_max_is_timms() -> None:
-    from kit.device import torchvision_ops
+    from kit.device import torch_internals
 
-    torchvision_ops.prepare()
+    torch_internals.prepare_torchvision()
     from timm.layers import SelectAdaptivePool2d
 
     features = torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(0))

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from kit.commands.init import command
 from kit.config.workspace import Workspace
 from kit.data.table import train_table
-from kit.device import torchvision_ops
+from kit.device import torch_internals
 from kit.errors import ConfigError
 from kit.model.network import classes_from_table, open_parts
 from kit.stages.discovery import finetuning
@@ -30,7 +30,7 @@ from kit.stages.discovery.finetuning import (
 from kit.stages.discovery.initialise import initialise
 from tests.drawn_tables import usual
 
-torchvision_ops.prepare()
+torch_internals.prepare_torchvision()
 import timm  # noqa: E402 - torchvision must be prepared first
 
 

@@ -10,11 +10,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from kit.device import torchvision_ops
+from kit.device import torch_internals
 from kit.errors import CheckpointError, ConfigError
 from kit.stages.discovery.weights_file import NETWORKS, digest, identify
 
-torchvision_ops.prepare()
+torch_internals.prepare_torchvision()
 import timm  # noqa: E402 - torchvision must be prepared first
 
 

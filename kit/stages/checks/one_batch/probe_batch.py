@@ -14,10 +14,10 @@ from kit.engine.batches import Batch, PlainBatches
 from kit.engine.learner import Learner
 from kit.engine.step import StepPlan
 from kit.experiment.run_context import RunContext, new_learner, plan_of
-from kit.experiment.stages import OpenStage
+from kit.experiment.techniques import OpenStage
 from kit.experiment.warm_start import load_initial_weights
 from kit.kinds import Loss
-from kit.model.param_groups import freeze
+from kit.model.network import freeze
 
 ROWS = 8  # to memorise: as many as are seen at a glance, and batch norm has its statistics
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 
-from kit.device import allocator, memory
+from kit.device import memory
 
 CPU = torch.device("cpu")
 LARGE = 256 * 2**20  # bytes, far above what glibc maps by itself
@@ -35,7 +35,7 @@ def left_behind() -> int:
 
 def test_what_is_freed_stays_until_the_end_and_is_then_given_back() -> None:
     script = (
-        "from tests.device.test_allocator import *\n"
+        "from tests.device.test_memory import *\n"
         "before = memory.device_memory(CPU).taken\n"
         "with allocator.retain_freed_memory(CPU): print(left_behind())\n"
         "print(memory.device_memory(CPU).taken - before, left_behind())"
@@ -49,7 +49,7 @@ def test_what_is_freed_stays_until_the_end_and_is_then_given_back() -> None:
 
 
 def test_it_ends_with_an_error_too() -> None:
-    with pytest.raises(KeyError), allocator.retain_freed_memory(CPU):
+    with pytest.raises(KeyError), memory.retain_freed_memory(CPU):
         raise KeyError
     assert left_behind() < 0.1 * LARGE
 
@@ -66,10 +66,10 @@ def test_what_the_environment_says_of_malloc_stands(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    with allocator.retain_freed_memory(CPU):
+    with memory.retain_freed_memory(CPU):
         assert left_behind() < 0.1 * LARGE
 
 
 def test_a_gpu_is_torchs_affair() -> None:
-    with allocator.retain_freed_memory(torch.device("cuda")):
+    with memory.retain_freed_memory(torch.device("cuda")):
         assert left_behind() < 0.1 * LARGE
