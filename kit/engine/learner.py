@@ -1,7 +1,8 @@
 """Learner: what training changes, all that an identical continuation needs of it, and gradients over ranks.
 
 Gradients are added up over ranks in buckets while the backward pass still runs, as torch's DistributedDataParallel
-does. One thing differs: a rank that cannot finish its pass sends zeros for the rest, so that no rank waits and all begin the step again.
+does. One thing differs: a rank that cannot finish its pass sends zeros for the rest. So no rank waits, and all begin
+the step again.
 
 Source: Li et al. 2020, "PyTorch Distributed: Experiences on Accelerating Data Parallel Training", section 3.2.
 """

@@ -37,7 +37,7 @@ def test_what_is_freed_stays_until_the_end_and_is_then_given_back() -> None:
     script = (
         "from tests.device.test_memory import *\n"
         "before = memory.device_memory(CPU).taken\n"
-        "with allocator.retain_freed_memory(CPU): print(left_behind())\n"
+        "with memory.retain_freed_memory(CPU): print(left_behind())\n"
         "print(memory.device_memory(CPU).taken - before, left_behind())"
     )
     command = [sys.executable, "-c", script]  # a heap that no other test has grown
