@@ -29,11 +29,9 @@ EVALUATION = (
     "tests/evaluation/test_bootstrap.py",
 )
 BLENDING = (
-    "tests/stages/blending/test_out_of_fold.py",
-    "tests/stages/blending/test_blend.py",
     "tests/stages/blending/test_members.py",
+    "tests/stages/blending/test_blend.py",
     "tests/stages/blending/test_diversity.py",
-    "tests/stages/blending/test_submission_rows.py",
     "tests/commands/test_blend.py",
 )
 TESTS = {

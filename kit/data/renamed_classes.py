@@ -1,18 +1,21 @@
-"""Renamed: classes that have other names, or another order, than when a run was trained, and are the same classes."""
+"""Renamed: classes that have other names or another order than when a run was trained, and are the same classes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kit.config.models import Data
 from kit.core.files import read_json
-from kit.data.predictions import Predictions
+from kit.data.predictions import Predictions, classes_of
 from kit.data.spelling import number_of, rename_labels
 from kit.data.table import Table
+from kit.errors import KitError
 
 
 @dataclass(frozen=True)
@@ -113,3 +116,35 @@ def as_now(made: Predictions, then: Naming, table: Table, rename: Mapping[str, s
     order = [names.index(name) for name in table.classes]
     shares = made.probabilities if order == list(range(len(order))) else made.probabilities[:, order]
     return replace(made, classes=table.classes, probabilities=shares)
+
+
+def class_naming_of(run: Path) -> Naming | None:
+    """The classes of a run of which anything is trained or embedded; None if nothing says what they are."""
+    with suppress(KitError):
+        return next(_namings(run), None)
+    return None
+
+
+def _namings(run: Path) -> Iterator[Naming]:
+    """The classes as each file of a run names them; torch is not needed to read these files."""
+    for file in sorted(run.glob("fold-*/*/manifest.json"), reverse=True):
+        with suppress(OSError, ValueError, KeyError, TypeError):  # another checkpoint may be whole
+            about = read_json(file)["about"]
+            yield Naming(tuple(about["classes"]), rename_in(about["config"]))
+    for file in sorted(run.glob("fold-*/oof.parquet")):
+        yield Naming(classes_of(file), rename_of(run))
+    for file in sorted(run.glob("embeddings/*/*/manifest.json")):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            yield Naming(tuple(read_json(file)["about"]["classes"]), rename_of(run))
+
+
+def table_of(run: Path, table: Table, data: Data) -> Table:
+    """The table with its classes named and ordered as in a run of the same classes; else the table itself."""
+    return rename_classes(run, table, data)[0]
+
+
+def rename_classes(run: Path, table: Table, data: Data) -> tuple[Table, Mapping[str, str]]:
+    """What `table_of` gives, and the `data.rename` that gives these names."""
+    then = class_naming_of(run)
+    named = table if then is None else as_then(table, then, data.rename)
+    return named, data.rename if then is None or named is table else then.rename

@@ -1,8 +1,10 @@
-"""Sizing: how much memory a run's step needs, the largest batch that fits, and what to do before one that does not."""
+"""Sizing: the memory of a run's step, the largest batch that fits, and the disk space of what a run writes."""
 
 from __future__ import annotations
 
 import math
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,7 +12,7 @@ from torch import Tensor, nn
 
 from kit.config.models import Experiment
 from kit.config.workspace import Workspace
-from kit.core.files import StrPath
+from kit.core.files import StrPath, format_bytes, free_space
 from kit.core.progress import Progress, Work, finish, stage
 from kit.data.table import Table, train_table
 from kit.device import memory
@@ -19,11 +21,13 @@ from kit.engine.batches import random_batch
 from kit.engine.learner import Learner
 from kit.engine.memory_footprint import Footprint, footprint
 from kit.engine.step import StepPlan, optimizer_step
-from kit.errors import ConfigError, RunError
+from kit.errors import ConfigError, KitWarning, RunError
 from kit.evaluation.competition import metric_of
 from kit.experiment.techniques import OpenPlugins, build_learner, open_techniques
 from kit.kinds import Optimizer
 from kit.model import network
+from kit.model.checkpoints import CHECKPOINTS_PER_FOLD, checkpoint_numbers, size
+from kit.runs.run import Run
 
 USABLE_MEMORY_SHARE = 0.9  # of the free memory, what a step may take: allocators leave gaps
 LR_REFERENCE_BATCH = 32  # rows of a batch for which optimizer.lr is meant, where batch_size is "auto"
@@ -228,3 +232,67 @@ def measure_config(
     del plain
     count = images or experiment.micro_batch_rows(LR_REFERENCE_BATCH)
     return measure_step(techniques, experiment, table, precision, device, count), precision, device
+
+
+OPTIMIZER_TENSORS = 2  # tensors that an optimizer keeps for each of weights: Adam two, momentum one
+
+
+@dataclass(frozen=True)
+class DiskNeed:
+    """Bytes that a run will write; all but `least` are estimates."""
+
+    least: int  # weights of one fold's checkpoints
+    checkpoints: int  # that all folds keep, and the one that is being written
+    predictions: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.checkpoints + self.predictions
+
+    def __str__(self) -> str:
+        return f"checkpoints {format_bytes(self.checkpoints)}, predictions {format_bytes(self.predictions)}"
+
+
+def estimate_disk(run: Run, experiment: Experiment, network: nn.Module, folds: Sequence[int]) -> DiskNeed:
+    """What the checkpoints of the folds that are not finished will take, beside those that are there."""
+    weights = size(network.state_dict())
+    averaged = experiment.ema_decay > 0 or experiment.swa_start is not None
+    whole = weights * (2 if averaged else 1)
+    state = OPTIMIZER_TENSORS * size(dict(network.named_parameters()))
+    open_folds = [fold for fold in folds if not run.fold_predictions_file(fold).is_file()]
+    kept = min(CHECKPOINTS_PER_FOLD, math.ceil(experiment.epochs / experiment.save_every))
+    there = sum(min(kept, len(checkpoint_numbers(run.fold(fold)))) for fold in open_folds)
+    coming = max(0, kept * len(open_folds) - there) + (1 if open_folds else 0)
+    if experiment.save_every_steps and open_folds:
+        coming += 1
+    least = whole * (
+        kept + 1 - max((len(checkpoint_numbers(run.fold(fold))) for fold in open_folds), default=kept + 1)
+    )
+    return DiskNeed(max(0, least), (whole + state) * coming)
+
+
+def check_room(
+    run: Run,
+    experiment: Experiment,
+    network: nn.Module,
+    folds: Sequence[int],
+    rows: int,
+    classes: int,
+) -> None:
+    """Raises RunError R06 where one fold's weights alone will not fit; warns (W20) where all may not."""
+    found = estimate_disk(run, experiment, network, folds)
+    found = replace(found, predictions=2 * 4 * rows * classes)
+    have = free_space(run.folder)
+    text = (
+        f"runs/{run.name} needs about {format_bytes(found.total)} ({found}), and {format_bytes(have)} "
+        "are free"
+    )
+    if found.least > have:
+        raise RunError(
+            f"the disk is too small for the run: {text}",
+            code="R06",
+            hint="free some space, or make runs/ a link to another disk",
+        )
+    if found.total > have:
+        warnings.warn(KitWarning(f"W20 the disk may be too small for the run: {text}"), stacklevel=3)

@@ -1,4 +1,4 @@
-"""Loading: a split's rows with their images in the cache, and the pseudo-labelled rows that a fold trains on.
+"""Loading: a split's rows with their images in the cache, pseudo-labelled rows of a fold, and automatic groups.
 
 Unreadable images stop the work, or go by the config's word.
 """
@@ -17,13 +17,15 @@ from kit.config.models import Experiment
 from kit.config.workspace import Workspace
 from kit.core.files import fingerprint
 from kit.core.progress import Work
-from kit.data.folds import Folds
+from kit.data.folds import Folds, connected_components, merge_groups
 from kit.data.pseudo_labels import PseudoLabels, images_digest
 from kit.data.quarantine import quarantine
-from kit.data.table import Table, test_table
+from kit.data.table import AUTO_GROUP_FILES, Table, group_names, test_table, train_table
 from kit.errors import Case, ConfigError, DataError, KitWarning, RunError, format_cases
 from kit.images.cache import Cache, Geometry, fill_cache
 from kit.images.concat_cache import ConcatCache
+from kit.images.near_duplicates import compute_thumbnails, find_near_duplicates, write_groups
+from kit.images.scenes import group_scenes
 from kit.kinds import Loss
 from kit.kinds.classes import LabelKind
 from kit.kinds.label_kinds import plugins_taking
@@ -210,3 +212,30 @@ def _check_losses(taught: PseudoRows, losses: Sequence[Loss], workspace: Workspa
             code="C17",
             hint="loss=distillation, with the current loss as its base",
         )
+
+
+def write_auto_groups(workspace: Workspace) -> Work[None]:
+    """Writes groups.csv (near copies) or scenes.csv (those, and photos of one scene) where data.group asks for it.
+
+    A file that names the rows that the table has now is kept as it is, so that a run resumes with its groups, and
+    people may edit it. Raises ConfigError C17 for scenes of rows with several labels.
+    """
+    data = workspace.competition.data
+    if data.group is None or data.group not in AUTO_GROUP_FILES:
+        return
+    file = workspace.root / AUTO_GROUP_FILES[data.group]
+    plain = data.model_copy(update={"group": None})
+    table = train_table(workspace.root, plain).sort_by_id()
+    if data.group in table.frame.columns or group_names(file).keys() == set(table.ids.tolist()):
+        return
+    loaded = yield from load_rows(workspace, table, "train", geometry(workspace.experiment))
+    found = yield from compute_thumbnails(loaded.cache)
+    groups = connected_components(len(table), find_near_duplicates(found).tolist())
+    if data.group == "scene":
+        if table.is_multi_label:
+            raise ConfigError(
+                "data.group=scene compares photos of one class, but rows have several labels", code="C17"
+            )
+        scenes = yield from group_scenes(table.paths, table.targets(), found.pictures, data)
+        groups = merge_groups(groups, scenes)
+    write_groups(file, table.ids.tolist(), groups)

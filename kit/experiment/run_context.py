@@ -18,6 +18,7 @@ from kit.core import randomness
 from kit.core.progress import Progress, Work
 from kit.core.stopping import Stop
 from kit.data.folds import Folds, make_folds
+from kit.data.renamed_classes import rename_classes
 from kit.data.table import Table, train_table
 from kit.device.compiling import check_compiler
 from kit.device.precision import Precision, choose_device, device_line, resolve_auto, warn_of_other_dtype
@@ -28,10 +29,16 @@ from kit.engine.learner import Learner
 from kit.engine.step import StepPlan
 from kit.errors import ConfigError, DataError, KitWarning
 from kit.evaluation.competition import metric_of
-from kit.experiment.auto_groups import write_auto_groups
-from kit.experiment.batch_size import largest_batch, scale_lr
-from kit.experiment.disk_space import check_room
-from kit.experiment.loading import Loaded, PseudoRows, TrainingData, geometry, load_pseudo_rows, load_rows
+from kit.experiment.batch_size import check_room, largest_batch, scale_lr
+from kit.experiment.loading import (
+    Loaded,
+    PseudoRows,
+    TrainingData,
+    geometry,
+    load_pseudo_rows,
+    load_rows,
+    write_auto_groups,
+)
 from kit.experiment.open_executor import open_executor
 from kit.experiment.sample_fit import warn_about_prediction
 from kit.experiment.techniques import OpenPlugins, OpenStage, build_learner, open_techniques
@@ -40,7 +47,6 @@ from kit.experiment.warm_start import check_unseen, initial_checkpoint
 from kit.kinds import Loss, Metric
 from kit.kinds.executor import JobResult
 from kit.model import network
-from kit.runs.naming import rename_classes
 from kit.runs.run import Run, check_unchanged, provenance
 
 
@@ -199,7 +205,7 @@ def _check_requirements(workspace: Workspace) -> torch.device:
 
 def _name_classes(workspace: Workspace, table: Table, run: Run) -> tuple[Table, Mapping[str, str]]:
     """The table with its classes named and ordered as in a run, and the renaming. Raises DataError D39."""
-    named, rename = rename_classes(run, table, workspace.competition.data)
+    named, rename = rename_classes(run.folder, table, workspace.competition.data)
     if len(named.classes) < 2:
         raise DataError(
             f"all rows have the same class, {', '.join(named.classes)}",

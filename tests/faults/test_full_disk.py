@@ -80,7 +80,7 @@ def test_enough_room_is_not_spoken_of_and_is_what_was_written(
 ) -> None:
     from kit.config.workspace import Workspace
     from kit.core.progress import finish
-    from kit.experiment.disk_space import estimate_disk
+    from kit.experiment.batch_size import estimate_disk
     from kit.experiment.run_context import new_learner, prepare_run
     from kit.runs.run import Run
 

@@ -58,7 +58,7 @@ def test_nested_options_keep_their_path() -> None:
 
 
 def test_classes_that_moved_most_come_first_by_their_recall(workspace: Workspace) -> None:
-    from kit.stages.blending.out_of_fold import labels
+    from kit.stages.blending.members import labels
 
     found = compare_runs(workspace, Run(workspace.runs / "a"), Run(workspace.runs / "other")).compared
     assert found is not None

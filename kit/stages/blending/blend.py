@@ -23,10 +23,17 @@ from kit.experiment import sample_format
 from kit.kinds import Ensembler, Format, Metric
 from kit.stages.blending.compatibility import check_together
 from kit.stages.blending.diversity import Diversity, measure_diversity
-from kit.stages.blending.members import Member, read_members, with_current_names
-from kit.stages.blending.out_of_fold import OutOfFold, labels, out_of_fold, warn_of_partial
+from kit.stages.blending.members import (
+    Member,
+    OutOfFold,
+    blend_test_rows,
+    labels,
+    out_of_fold,
+    read_members,
+    warn_of_partial,
+    with_current_names,
+)
 from kit.stages.blending.scores import BLEND, MEAN, Comparison, MemberPredictions, Score, compare, sole_member
-from kit.stages.blending.submission_rows import blend_test_rows
 from kit.stages.submission import submission
 from kit.stages.submission.board import Board, Entry
 

@@ -11,7 +11,7 @@ from kit.evaluation.bootstrap import Gain, gain
 from kit.evaluation.crossfit import cross_fit
 from kit.kinds import Ensembler, Metric
 from kit.kinds.decision import Decision
-from kit.stages.blending.out_of_fold import OutOfFold
+from kit.stages.blending.members import OutOfFold
 
 BLOCK_ROWS = 4096  # at a time
 

@@ -1,8 +1,13 @@
-"""Members: the runs' predictions that a blend joins, by id."""
+"""Members: the runs' predictions that a blend joins by id, on the out-of-fold rows and on the test rows.
+
+An ensembler is fitted on out-of-fold rows, each predicted by one model per member. A mean over folds is smoother than
+that, so a threshold or a temperature must act before it. Test rows are therefore blended fold by fold, then averaged.
+"""
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,11 +18,12 @@ import numpy as np
 from kit.config.workspace import Workspace
 from kit.core.files import StrPath, sha256
 from kit.core.memmaps import MEMMAP_FROM_BYTES_PER_MEMBER, empty_or_memmap
-from kit.data.folds import Folds
+from kit.data.folds import Folds, file_groups, merge_groups
 from kit.data.predictions import Predictions, common_ids
 from kit.data.renamed_classes import predictions_now
-from kit.data.table import Table
-from kit.errors import Case, ConfigError, InvalidError
+from kit.data.table import Table, read_labelled_rows
+from kit.errors import Case, ConfigError, InvalidError, KitWarning
+from kit.kinds import Ensembler
 from kit.kinds.advice import predict_command
 from kit.runs.records import RunRef
 
@@ -154,3 +160,95 @@ def align(members: Sequence[Member], folder: Path) -> tuple[np.ndarray, np.ndarr
     for place, member in enumerate(members):
         stack[place] = member.oof.mean().align(ids, allow_extra=True)
     return ids, stack
+
+
+@dataclass(frozen=True, eq=False)
+class OutOfFold:
+    """Members' probabilities (M, N, K) of the rows that all predict, with what is known of the rows (N,)."""
+
+    names: tuple[str, ...]
+    ids: np.ndarray
+    members: np.ndarray
+    folds: np.ndarray  # which fold held a row out
+    table: Table  # the same rows
+
+    @cached_property
+    def truth(self) -> np.ndarray:
+        """Class numbers (N,), or multi-hot (N, K)."""
+        return np.asarray(self.table.labels)
+
+    @property
+    def groups(self) -> np.ndarray | None:
+        return self.table.groups
+
+    def row_clusters(self) -> np.ndarray | None:
+        """What must stay together when rows are cut into parts."""
+        return row_clusters(self.folds, self.table)
+
+
+def row_clusters(folds: np.ndarray, table: Table) -> np.ndarray | None:
+    """What must stay together when rows are cut into parts: groups, and images that are the same byte for byte.
+
+    Several folds keep those together already, and reading all images takes long: then it is the groups alone.
+    """
+    if len(np.unique(folds)) > 1:
+        return table.groups
+    same = file_groups(table.paths)
+    return same if table.groups is None else merge_groups(same, table.groups)
+
+
+def labels(workspace: Workspace) -> Table:
+    """The training table; a machine that blends need not have the images that it names."""
+    return read_labelled_rows(workspace.root, workspace.competition.data)
+
+
+def out_of_fold(members: Sequence[Member], table: Table, folder: Path) -> OutOfFold:
+    """The rows that all members predict; large ones are mapped to a file in `folder`.
+
+    Raises InvalidError (D41) for none, and for rows that the table lacks.
+    """
+    ids, shares = align(members, folder)
+    folds = np.array([members[0].fold_by_id[name] for name in ids.tolist()])
+    names = tuple(map(str, members))
+    return OutOfFold(names, ids, shares, folds, table.take(table.index_of(ids)))
+
+
+def warn_of_partial(members: Sequence[Member], shared: int) -> None:
+    counts = {str(member): len(set(member.oof.ids.tolist())) for member in members}
+    if max(counts.values()) > shared:
+        covered = ", ".join(f"{name} {count}" for name, count in counts.items())
+        text = f"W10 only the {shared} rows that all members predict are scored ({covered})"
+        warnings.warn(KitWarning(text), stacklevel=3)
+
+
+def blend_test_rows(members: Sequence[Member], fitted: Ensembler, ids: Sequence[str]) -> Predictions:
+    """The blend of the test rows, in the order of `ids`.
+
+    Where members have other folds than one another, each one's mean over its folds is blended. Raises InvalidError
+    (D41) for a member that does not predict these rows.
+    """
+    folds = sorted({int(fold) for fold in np.unique(members[0].test.folds)})
+    if any(sorted(set(member.test.folds.tolist())) != folds for member in members[1:]):
+        folds = [-1]
+    total = np.zeros((len(ids), len(members[0].test.classes)))
+    for fold in folds:
+        total += fitted.blend(
+            np.stack([_rows(member, fold if len(folds) > 1 else None, ids) for member in members])
+        )
+    shares = (total / len(folds)).astype(np.float32)
+    at = np.full(len(ids), -1)
+    made = Predictions(
+        np.array(ids, dtype=str), at, members[0].test.classes, shares, multi_label=fitted.multi_label
+    )
+    return made.check("the blend", fitted.gives_distributions())
+
+
+def _rows(member: Member, fold: int | None, ids: Sequence[str]) -> np.ndarray:
+    """Probabilities (len(ids), K) of one fold's model, or the mean over all folds."""
+    test = member.test.mean() if fold is None else member.test.take(member.test.folds == fold)
+    try:
+        return test.align(ids)
+    except InvalidError as error:
+        raise InvalidError(
+            f"{member} does not predict the sample's rows: {error.summary}", code="D41", cases=error.cases
+        ) from None

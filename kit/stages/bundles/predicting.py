@@ -34,8 +34,7 @@ from kit.model.predict import open_views
 from kit.runs.records import split_ref
 from kit.runs.run import Run, versions
 from kit.runs.scoring import concat_predictions
-from kit.stages.blending.members import Member
-from kit.stages.blending.submission_rows import blend_test_rows
+from kit.stages.blending.members import Member, blend_test_rows
 from kit.stages.bundles.contents import Contents, Packed
 from kit.stages.prediction.tta import (
     describe_predictions,

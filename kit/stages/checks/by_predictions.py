@@ -16,7 +16,7 @@ from kit.data.table import Table
 from kit.errors import Case, InvalidError, KitError
 from kit.kinds import Metric
 from kit.runs.records import RunRef, all_records
-from kit.stages.blending.out_of_fold import OutOfFold
+from kit.stages.blending.members import OutOfFold
 
 
 def oof_predictions(workspace: Workspace, train: Table, asked: Sequence[str]) -> OutOfFold | None:

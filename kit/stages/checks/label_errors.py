@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kit.errors import Case
-from kit.stages.blending.out_of_fold import OutOfFold
+from kit.stages.blending.members import OutOfFold
 from kit.stages.checks.finding import Finding
 
 ROUNDING = 1e-6  # below its threshold a probability still counts

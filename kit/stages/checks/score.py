@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from kit.errors import Case, InvalidError
 from kit.evaluation.standard_error import error
 from kit.kinds import Metric
-from kit.stages.blending.out_of_fold import OutOfFold
+from kit.stages.blending.members import OutOfFold
 from kit.stages.checks.finding import Finding
 
 

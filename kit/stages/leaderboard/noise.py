@@ -19,8 +19,7 @@ from kit.evaluation.competition import decision_of, for_labels
 from kit.evaluation.standard_error import error
 from kit.kinds import Ensembler, Metric
 from kit.kinds.decision import Decision, upgrade_record
-from kit.stages.blending.members import read_members, with_current_names
-from kit.stages.blending.out_of_fold import labels, out_of_fold
+from kit.stages.blending.members import labels, out_of_fold, read_members, with_current_names
 from kit.stages.submission.board import Entry
 
 

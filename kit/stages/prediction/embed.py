@@ -24,6 +24,7 @@ from kit.core.progress import Progress, ResultOf, Work, stage
 from kit.data import embeddings
 from kit.data.embeddings import SPLITS, Vectors
 from kit.data.predictions import ids_fingerprint
+from kit.data.renamed_classes import table_of
 from kit.data.table import Table, test_table, train_table
 from kit.device.precision import choose_device, device_line
 from kit.errors import Case, InvalidError, RunError
@@ -42,7 +43,6 @@ from kit.model.embedder import Embedder
 from kit.model.network import Network
 from kit.model.predict import NetworkReader, View, for_predicting, open_views, predict_shared
 from kit.runs.checkpoint_paths import Target, find_targets
-from kit.runs.naming import table_of
 from kit.runs.run import STATE_UNTRAINED, Run, begin, config_identity, find_run
 from kit.runs.scoring import prediction_metadata
 from kit.stages.prediction.tta import views_name
@@ -87,7 +87,7 @@ def _of_run(
 ) -> Work[EmbedResult]:
     """One run, checked: its classes and rows are the tables', its network takes the views."""
     run = target.run
-    train = table_of(run, tables[0], workspace.competition.data)
+    train = table_of(run.folder, tables[0], workspace.competition.data)
     tables = (train, replace(tables[1], classes=train.classes))
     experiment, folds = same_experiment(run, target.folds, train), run.folds()
     check_rows_unchanged(run, folds, train)

@@ -19,6 +19,7 @@ from kit.config.workspace import Workspace
 from kit.core.files import StrPath, remove_partial_files
 from kit.core.progress import Progress, ResultOf, Work, stage
 from kit.data.predictions import Predictions
+from kit.data.renamed_classes import table_of
 from kit.data.table import Table, rows_to_predict, train_table
 from kit.device.precision import DEVICE, choose_device, device_line
 from kit.evaluation.bootstrap import Gain
@@ -33,7 +34,6 @@ from kit.kinds import Executor, Metric, Views
 from kit.model import checkpoints, network
 from kit.model.predict import Merge, Predictor, open_views, predict_shared
 from kit.runs.checkpoint_paths import Target, find_targets
-from kit.runs.naming import table_of
 from kit.runs.scoring import gain_over_plain, prediction_metadata
 from kit.stages.prediction.parallel import predict_in_parallel
 
@@ -158,7 +158,7 @@ class _TtaContext:
     def job(self, target: Target, views: Views, merge: Merge) -> PredictionJob:
         """One run, checked: its classes and rows are the tables', its network takes the views."""
         space, run, name = self.workspace, target.run, views_name(views, merge, target.epoch_suffix)
-        train = table_of(run, self.train, space.competition.data)
+        train = table_of(run.folder, self.train, space.competition.data)
         experiment = same_experiment(run, target.folds, train)
         parts = network.open_parts(experiment, space.root, network.classes_from_table(train))
         chosen = open_views(views, experiment.image_size, parts.backbone.input_size())

@@ -19,6 +19,7 @@ from kit.config.workspace import Workspace
 from kit.core.files import StrPath
 from kit.core.progress import Work, stage
 from kit.data.predictions import Predictions
+from kit.data.renamed_classes import table_of
 from kit.data.table import Table, train_table
 from kit.errors import ConfigError
 from kit.evaluation.bootstrap import Gain, compute_gains
@@ -28,10 +29,9 @@ from kit.kinds import Ensembler, Metric, Views
 from kit.kinds.label_kinds import check_takes
 from kit.model.predict import PLAIN, unique_views
 from kit.runs.checkpoint_paths import find_targets
-from kit.runs.naming import table_of
 from kit.runs.run import Run
 from kit.runs.scoring import concat_predictions, with_scores
-from kit.stages.blending.out_of_fold import OutOfFold
+from kit.stages.blending.members import OutOfFold
 from kit.stages.prediction.tta import TtaResult, predict_view_sets
 
 
@@ -118,7 +118,7 @@ class _PolicyContext:
         """Fits, writes and scores one run's policy."""
         oof = [Predictions.read(one.folder / "oof.parquet") for one in singles]
         first, shares = oof[0], np.stack([one.probabilities for one in oof])
-        table = table_of(run, self.table, self.data)
+        table = table_of(run.folder, self.table, self.data)
         places = table.index_of(first.ids)
         folds = run.folds().numbers[places, 0]  # a row that several models predicted is one row to choose on
         rows = OutOfFold(tuple(self.names), first.ids, shares, folds, table.take(places))

@@ -10,10 +10,10 @@ from kit.config.models import Data
 from kit.config.workspace import Workspace
 from kit.core.files import read_json
 from kit.data.predictions import Predictions
+from kit.data.renamed_classes import table_of
 from kit.data.table import Table
 from kit.errors import KitError
 from kit.kinds import Metric
-from kit.runs.naming import table_of
 from kit.runs.records import Record
 from kit.runs.scoring import gain_over_plain
 from kit.stages.blending.blend import diversity
@@ -47,7 +47,7 @@ def view_scores(
             if score is None:
                 continue
             oof = Predictions.read(record.run.predictions(views) / "oof.parquet")
-            plain, gain = gain_over_plain(record.run, oof, metric, table_of(record.run, table, data))
+            plain, gain = gain_over_plain(record.run, oof, metric, table_of(record.run.folder, table, data))
             found.append(ViewScores(record.run.name, views, score, plain.get(name), gain))
     if found:
         return tuple(found)

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from kit.core.progress import Progress, Work
+from kit.data.renamed_classes import table_of
 from kit.errors import KitError
-from kit.runs.naming import table_of
 from kit.stages.reporting import member as member_module
 from kit.stages.reporting import mistakes
 from kit.stages.reporting.context import PARTS, TASK, ReportContext, absent, section_or_missing
@@ -32,7 +32,9 @@ def examine_rows(
     chosen, table = office.chosen, office.table
     if isinstance(table, Missing):
         return table, table, table
-    named = table_of(chosen.run, table, office.workspace.competition.data)  # as the run's networks have it
+    named = table_of(
+        chosen.run.folder, table, office.workspace.competition.data
+    )  # as the run's networks have it
     read = section_or_missing(lambda: member_module.read(chosen, named, office.metric.decision))
     if isinstance(read, Missing):
         return read, read, read

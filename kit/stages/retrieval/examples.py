@@ -14,7 +14,7 @@ from kit.core.progress import Progress, Work, stage
 from kit.core.randomness import generator
 from kit.data.table import Table
 from kit.experiment.loading import geometry, load_rows
-from kit.stages.blending.out_of_fold import labels
+from kit.stages.blending.members import labels
 from kit.stages.retrieval.neighbour_search import TASK
 from kit.stages.retrieval.source import EmbeddedRun, read_source
 

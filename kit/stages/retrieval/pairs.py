@@ -31,7 +31,7 @@ from kit.evaluation.pair_classifier import (
 )
 from kit.kinds import Metric
 from kit.kinds.label_kinds import MEANING
-from kit.stages.blending.out_of_fold import labels
+from kit.stages.blending.members import labels
 from kit.stages.retrieval.pair_sampling import sample_pairs
 from kit.stages.retrieval.pair_scoring import TEST, score_pairs
 from kit.stages.retrieval.source import EmbeddedRun, read_source

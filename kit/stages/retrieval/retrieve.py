@@ -27,7 +27,7 @@ from kit.kinds import Classes, Ensembler, Metric, Reranker, RetrievedNeighbours,
 from kit.kinds.label_kinds import check_takes
 from kit.runs.run import plugin_hashes
 from kit.runs.scoring import gain_over_plain, with_scores
-from kit.stages.blending.out_of_fold import labels, row_clusters
+from kit.stages.blending.members import labels, row_clusters
 from kit.stages.retrieval.neighbour_search import (
     SplitNeighbours,
     classifiers,

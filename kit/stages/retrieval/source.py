@@ -14,11 +14,11 @@ from kit.config.workspace import Workspace
 from kit.data.embeddings import Embeddings
 from kit.data.folds import Folds
 from kit.data.predictions import ids_fingerprint, metadata_of
+from kit.data.renamed_classes import table_of
 from kit.data.table import Table, test_table
 from kit.errors import Case, ConfigError, InvalidError
 from kit.kinds import Splitter
 from kit.kinds.advice import predict_command
-from kit.runs.naming import table_of
 from kit.runs.records import RunRef
 from kit.runs.run import STATE_UNTRAINED, Run
 
@@ -90,7 +90,7 @@ def read_source(workspace: Workspace, text: str, table: Table) -> EmbeddedRun:
         by_fold = {number: Embeddings.read(folder / str(number)) for number in sorted(numbers)}
     experiment = Experiment.model_validate(split(run.config, Experiment))
     splitter = experiment.open(Splitter, workspace.root)
-    table = table_of(run, table, workspace.competition.data)
+    table = table_of(run.folder, table, workspace.competition.data)
     source = EmbeddedRun(run, views, folds, experiment, splitter, table, by_fold)
     anywhere = workspace.competition.data.model_copy(update={"bad_test": "prior"})  # images need not be here
     _check(source, test_table(workspace.root, anywhere, table.classes).ids.tolist())

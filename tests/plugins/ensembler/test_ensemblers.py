@@ -13,8 +13,7 @@ from kit.data.folds import Folds
 from kit.data.predictions import Predictions
 from kit.errors import ConfigError, InvalidError
 from kit.kinds import Ensembler, Metric
-from kit.stages.blending.members import Member
-from kit.stages.blending.submission_rows import blend_test_rows
+from kit.stages.blending.members import Member, blend_test_rows
 from tests.drawn_members import drawn
 
 ONE = [[0.8, 0.2], [0.4, 0.6], [0.1, 0.9]]

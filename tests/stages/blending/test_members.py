@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from kit.config.workspace import Workspace
-from kit.data.table import train_table
+from kit.data.table import Table, train_table
 from kit.errors import ConfigError, InvalidError
+from kit.kinds import Ensembler
 from kit.stages.blending.compatibility import check_together
-from kit.stages.blending.members import Member, align, read_members
+from kit.stages.blending.members import Member, align, blend_test_rows, read_members, row_clusters
 from tests.written_runs import CLASSES, FOLDS, TEST, competition, write_run
 
 
@@ -178,3 +179,70 @@ def test_members_without_a_common_row_are_refused(workspace: Workspace) -> None:
     with pytest.raises(InvalidError, match="no row has out-of-fold predictions of all members") as caught:
         align(read_members(workspace, ["a", "b"]), workspace.cache)
     assert [str(case) for case in caught.value.cases] == ["a@plain: 3 rows", "b@plain: 2 rows"]
+
+
+def table(paths: list[Path], groups: list[str] | None) -> Table:
+    ids = np.array([f"{row}" for row in range(len(paths))])
+    return Table(ids, paths, groups=None if groups is None else np.array(groups))
+
+
+def same_part(clusters: np.ndarray | None) -> set[tuple[int, int]]:
+    assert clusters is not None
+    rows = range(len(clusters))
+    return {
+        (row, other) for row in rows for other in rows if row < other and clusters[row] == clusters[other]
+    }
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> list[Path]:
+    """Four images, of which the first and the last are the same byte for byte."""
+    made = [tmp_path / f"{row}.png" for row in range(4)]
+    for path, content in zip(made, (b"same", b"one", b"other", b"same"), strict=True):
+        path.write_bytes(content)
+    return made
+
+
+def test_rows_of_one_fold_keep_copies_and_groups_together(paths: list[Path]) -> None:
+    one = np.zeros(4, dtype=int)
+    assert same_part(row_clusters(one, table(paths, None))) == {(0, 3)}
+    assert same_part(row_clusters(one, table(paths, ["a", "b", "b", "c"]))) == {(0, 3), (1, 2)}
+    # row 1 shares a group with row 0, whose copy is row 3
+    assert same_part(row_clusters(one, table(paths, ["a", "a", "b", "c"]))) == {(0, 1), (0, 3), (1, 3)}
+
+
+def test_two_folds_keep_groups_alone_and_no_image_is_read(tmp_path: Path) -> None:
+    missing = [tmp_path / "nowhere.png"] * 4
+    two = np.array([0, 1, 1, 0])
+    assert row_clusters(two, table(missing, None)) is None
+    assert same_part(row_clusters(two, table(missing, ["a", "b", "b", "c"]))) == {(1, 2)}
+
+
+DOUBLED = {"name": "class_factors", "factors": [1, 1, 2]}
+
+
+def test_factors_act_on_each_folds_model_before_the_mean(tmp_path: Path) -> None:
+    members = read_members(competition(tmp_path), ["a"])
+    made = blend_test_rows(members, Ensembler.open(DOUBLED), TEST)
+    # row 1: fold 0 says .1 .8 .1, fold 1 says .1 .1 .8; the third class counts twice
+    first, second = np.array([0.1, 0.8, 0.2]) / 1.1, np.array([0.1, 0.1, 1.6]) / 1.8
+    assert made.probabilities[1] == pytest.approx((first + second) / 2)
+    mean_first = np.array([0.1, 0.45, 0.9]) / 1.45
+    assert abs(made.probabilities[1] - mean_first).max() > 0.01
+
+
+def test_rows_are_found_by_id(tmp_path: Path) -> None:
+    members = read_members(competition(tmp_path), ["a", "b"])
+    made, turned = (blend_test_rows(members, Ensembler.open("mean"), ids) for ids in (TEST, TEST[::-1]))
+    assert turned.ids.tolist() == list(TEST[::-1])
+    assert (turned.probabilities == made.probabilities[::-1]).all()
+
+
+def test_members_of_other_folds_than_one_another_are_blended_by_their_means(tmp_path: Path) -> None:
+    workspace = competition(tmp_path)
+    file = write_run(workspace.root, "b") / "predictions" / "plain" / "test.parquet"
+    (b,) = read_members(workspace, ["b"])
+    b.test.take(b.test.folds == 0).write(file)
+    made = blend_test_rows(read_members(workspace, ["a", "b"]), Ensembler.open(DOUBLED), TEST)
+    mean = (np.array([0.1, 0.45, 0.45]) + np.array([0.1, 0.8, 0.1])) / 2 * [1, 1, 2]
+    assert made.probabilities[1] == pytest.approx(mean / mean.sum())

@@ -11,7 +11,7 @@ import pytest
 
 from kit.config.workspace import Workspace
 from kit.data.table import Table
-from kit.stages.blending.out_of_fold import OutOfFold
+from kit.stages.blending.members import OutOfFold
 from kit.stages.checks.label_errors import find_label_errors, of_predictions
 from tests.conftest import Kit
 
