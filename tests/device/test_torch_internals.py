@@ -135,7 +135,7 @@ def test_missing_operators_are_declared_only_where_the_import_fails_for_them(
 
     declared: list[bool] = []
     monkeypatch.setattr(importlib, "import_module", fail_once)
-    monkeypatch.setattr(torch_internals, "_declare", lambda: declared.append(True))
+    monkeypatch.setattr(torch_internals, "_declare_operators", lambda: declared.append(True))
     torch_internals.prepare_torchvision()
     torch_internals.prepare_torchvision()
     assert tries == ["torchvision"] * 3
