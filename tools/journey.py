@@ -29,7 +29,22 @@ CONFIG = {
     "splitter": {"name": "stratified_kfold", "folds": 2},
 }
 # what a reader need not open on the way: settings, helpers, the classes that plugins derive from, and plugins
-KNOWN = ("config", "core", "kinds", "plugins")
+KNOWN = ("errors.py", "config", "core", "kinds", "plugins")
+# the files that turn train.csv into a table: all three journeys enter them, and their reader may skip them
+TABLE = tuple(
+    f"data/{name}.py"
+    for name in (
+        "table",
+        "row_sources",
+        "rows",
+        "csv_file",
+        "encodings",
+        "image_paths",
+        "spelling",
+        "labels",
+        "class_names",
+    )
+)
 NO_FUNCTIONS = ("<module>", "<lambda>", "<genexpr>", "<listcomp>", "<dictcomp>", "<setcomp>")
 
 
@@ -108,9 +123,10 @@ def main() -> None:
         for title, journey in journeys(root):
             folders = {Path(name).parts[0] for name in journey.files}
             read = [name for name in journey.files if Path(name).parts[0] not in KNOWN]
+            tables = [name for name in read if name in TABLE]
             print(
                 f"{title}: {len(journey.files)} files in {len(folders)} folders, {len(read)} of them outside "
-                f"{', '.join(KNOWN)}; {journey.moves} moves"
+                f"{', '.join(KNOWN)}, of which {len(tables)} read the table; {journey.moves} moves"
             )
             for name in journey.files if options.list else ():
                 print(f"  {name}")

@@ -24,7 +24,7 @@ from kit.device.compiling import check_compiler
 from kit.device.precision import Precision, choose_device, device_line, resolve_auto, warn_of_other_dtype
 from kit.device.ranks import ALONE, Ranks
 from kit.engine import fit
-from kit.engine.batches import PlainBatches, TrainBatches
+from kit.engine.batches import TrainBatches
 from kit.engine.learner import Learner
 from kit.engine.step import StepPlan
 from kit.errors import ConfigError, DataError, KitWarning
@@ -374,21 +374,6 @@ def plan_of(setting: RunContext, fold: int) -> StepPlan:
     """The numbers of a fold's fit that its stages share."""
     experiment = setting.experiment
     return StepPlan(experiment.seed, fold, experiment.micro_batch_size, experiment.clip_grad_norm)
-
-
-def prediction_batches(
-    loaded: Loaded, experiment: Experiment, rows: np.ndarray, device: torch.device | None = None
-) -> PlainBatches:
-    """Rows as prediction sees them, each once, in order."""
-    return PlainBatches(
-        cache=loaded.cache,
-        rows=rows,
-        size=experiment.image_size,
-        crop_share=experiment.crop_share,
-        batch_size=experiment.batch_rows(),
-        workers=experiment.workers,
-        device=device,
-    )
 
 
 def new_learner(setting: RunContext, fold: int) -> Learner:

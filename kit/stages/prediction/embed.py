@@ -28,7 +28,7 @@ from kit.data.renamed_classes import table_of
 from kit.data.table import Table, test_table, train_table
 from kit.device.precision import choose_device, device_line
 from kit.errors import Case, InvalidError, RunError
-from kit.experiment.loading import Loaded, geometry, load_rows
+from kit.experiment.loading import Loaded, geometry, load_rows, prediction_batches
 from kit.experiment.restore import (
     check_config,
     check_rows_unchanged,
@@ -36,7 +36,7 @@ from kit.experiment.restore import (
     same_experiment,
     warn_of_changed,
 )
-from kit.experiment.run_context import RunContext, prediction_batches, prepare_run
+from kit.experiment.run_context import RunContext, prepare_run
 from kit.kinds import Plugin, Views
 from kit.model import checkpoints, network
 from kit.model.embedder import Embedder
