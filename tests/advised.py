@@ -31,7 +31,7 @@ from tests.advised_python import python_faults
 PLUGIN_OPTIONS = {
     "views": "views",
     "ensembler": "ensembler",
-    "policy": "ensembler",
+    "choose_views": "ensembler",
     "scorer": "scorer",
     "reranker": "reranker",
     "rerankers": "reranker",
@@ -58,7 +58,9 @@ PROSE = frozenset({"and", "or", "is", "of", "for", "with", "on", "in", "to"})
 TOKEN = re.compile(r"""(?:'[^']*'|"[^"]*"|<[^>]*>|\[[^\]]*\]|[^\s'"<\[])+|['"\[<]""")
 COMMAND = re.compile(rf"(?<![\w./-])kit +(?=((?:[a-z]|{HOLE})[^\n]*))")
 OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
-NAMED = re.compile(r"--(views|ensembler|policy|scorer|reranker|executor)[ =](?:([a-z]\w*)|'(\{[^']*\})')")
+NAMED = re.compile(
+    r"--(views|ensembler|choose-views|scorer|reranker|executor)[ =](?:([a-z]\w*)|'(\{[^']*\})')"
+)
 
 
 def faults(text: Text) -> list[str]:
@@ -75,7 +77,9 @@ def faults(text: Text) -> list[str]:
             f"no command has {name}" for name in OPTION.findall(rest) if name not in _options() | FOREIGN
         ]
         for option, name, spec in NAMED.findall(rest):
-            found += _plugin_faults(option, spec or name) if spec or name not in PROSE else []
+            found += (
+                _plugin_faults(option.replace("-", "_"), spec or name) if spec or name not in PROSE else []
+            )
         found += [f"{name} is no key" for name in keys_in(rest) if not is_key(name)]
     return [f"{text.place}: {fault} ({text.shown()[:160]!r})" for fault in found]
 
@@ -255,7 +259,7 @@ def _given(params: dict[str, Any]) -> list[str]:
     overrides = [word for word in _several(params.get("overrides")) if word != ANY]
     found = [f"{word!r} is not key=value" for word in overrides if "=" not in word]
     groups = [[word for word in (*overrides, *_several(params.get("members"))) if "=" in word]]
-    groups += [shlex.split(text) for text in _several(params.get("each"))]
+    groups += [shlex.split(text) for text in _several(params.get("config_sets"))]
     groups += [[one] for text in _several(params.get("axes")) for one in tried(text)]
     found += [fault for group in groups if group for fault in opened_together(group)]
     for name in PLUGIN_OPTIONS:
@@ -276,7 +280,7 @@ def _plugin_faults(option: str, spec: str) -> list[str]:
             json.loads(spec) if spec.startswith("{") else spec, with_examples()
         )
     except (KitError, ValueError) as error:
-        return [f"--{option} {spec}: {error}"]
+        return [f"--{option.replace('_', '-')} {spec}: {error}"]
     return []
 
 

@@ -75,7 +75,7 @@ def school_once(trained_once: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
     root = Path(shutil.copytree(trained_once, tmp_path_factory.mktemp("school") / "space"))
     unlike(root)
-    tta(root, ["runs/a"], train=True)
+    tta(root, ["runs/a"], rows="both")
     plant(root, "test", mixed)
     shutil.copytree(root / "runs" / "a", root / "runs" / "b")
     for split in ("oof", "test"):

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from kit import __version__
+from kit.core.renamed import COMMAND_OPTIONS
 from kit.core.stopping import Terminated
 from kit.errors import DataError, KitError, KitWarning
 
@@ -97,7 +98,7 @@ def run(arguments: list[str]) -> int:
     try:
         status = menu.main(arguments, prog_name="kit", standalone_mode=False, obj=tuple(arguments))
     except click.ClickException as error:
-        error.show()
+        _with_new_name(error).show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         _console.echo("interrupted; run the same command again to resume from the last checkpoint")
@@ -125,6 +126,16 @@ def run(arguments: list[str]) -> int:
         _console.fail(KitError(f"{error.filename or 'the output'}: {error.strerror}"))
         return KitError.exit_code
     return status if isinstance(status, int) else 0  # click returns what a command's context.exit was given
+
+
+def _with_new_name(error: click.ClickException) -> click.ClickException:
+    """The error, which proposes the option of today if it is about an option of before."""
+    if not isinstance(error, click.NoSuchOption) or error.ctx is None:
+        return error
+    new = COMMAND_OPTIONS.get(error.ctx.command_path, {}).get(error.option_name.removeprefix("--"))
+    if new is None:
+        return error
+    return click.UsageError(f"no option {error.option_name!r}; did you mean '--{new}'?", error.ctx)
 
 
 def _quarantine(error: DataError) -> None:

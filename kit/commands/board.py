@@ -18,16 +18,18 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as
 
 @click.group(invoke_without_command=True)
 @click.option(
-    "--left", type=click.IntRange(min=1), help="Recommend candidates for the N submissions left today."
+    "--submissions-left",
+    type=click.IntRange(min=1),
+    help="Recommend candidates for the N submissions left today.",
 )
 @JSON
 @click.pass_context
-def command(context: click.Context, left: int | None, as_json: bool) -> None:
+def command(context: click.Context, submissions_left: int | None, as_json: bool) -> None:
     """Rank submissions by CV score, beside their leaderboard scores. Also show how well the two scores agree.
 
     \b
     kit board
-    kit board --left 3                which deserve one of today's last 3 submissions
+    kit board --submissions-left 3    which deserve one of today's last 3 submissions
     kit board score 7 0.8123          records the leaderboard score of submission 7
     kit board gap                     explains the gap to the leaderboard
     kit board pick 2                  proposes two final submissions
@@ -37,15 +39,15 @@ def command(context: click.Context, left: int | None, as_json: bool) -> None:
     if context.invoked_subcommand is not None:
         return
     workspace, board = _read()
-    if left is None and as_json:
+    if submissions_left is None and as_json:
         _show(board, as_json=True)
         return
     found = _overview(workspace, board)
-    if left is not None and as_json:
-        _emit_sending(workspace, found, left)
+    if submissions_left is not None and as_json:
+        _emit_sending(workspace, found, submissions_left)
         return
     _show(board, as_json=False)
-    _tell(workspace, found, left)
+    _tell(workspace, found, submissions_left)
 
 
 def _overview(workspace: Workspace, board: Board) -> Overview:
@@ -54,24 +56,28 @@ def _overview(workspace: Workspace, board: Board) -> Overview:
     return overview(workspace, board)
 
 
-def _tell(workspace: Workspace, found: Overview, left: int | None) -> None:
+def _tell(workspace: Workspace, found: Overview, submissions_left: int | None) -> None:
     from kit.commands._leaderboard import print_overview, print_send_plan
     from kit.stages.leaderboard.advice import worth_sending
     from kit.stages.leaderboard.overview import readable_answers
 
     print_overview(found)
-    if left is not None:
+    if submissions_left is not None:
         answers = readable_answers(workspace, found.entries)
-        print_send_plan(worth_sending(found.entries, answers, left, found.other_rows), left)
+        print_send_plan(
+            worth_sending(found.entries, answers, submissions_left, found.other_rows), submissions_left
+        )
 
 
-def _emit_sending(workspace: Workspace, found: Overview, left: int) -> None:
+def _emit_sending(workspace: Workspace, found: Overview, submissions_left: int) -> None:
     from dataclasses import asdict
 
     from kit.stages.leaderboard.advice import worth_sending
     from kit.stages.leaderboard.overview import readable_answers
 
-    sending = worth_sending(found.entries, readable_answers(workspace, found.entries), left, found.other_rows)
+    sending = worth_sending(
+        found.entries, readable_answers(workspace, found.entries), submissions_left, found.other_rows
+    )
     _console.print_json({**asdict(found), **asdict(sending)})
 
 

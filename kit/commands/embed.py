@@ -24,14 +24,16 @@ if TYPE_CHECKING:
     metavar="PATH...",
     help="Runs, folds or checkpoint folders. Can be repeated.",
 )
-@click.option("--name", help="Embed with the config's untrained network, as a run of this name.")
+@click.option(
+    "--untrained", metavar="NAME", help="Embed with the config's untrained network, as a run of this name."
+)
 @click.option("--views", default="plain", show_default=True, help="Views plugin, or JSON with options.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     overrides: tuple[str, ...],
     checkpoints: tuple[str, ...],
-    name: str | None,
+    untrained: str | None,
     views: str,
     device: str,
     as_json: bool,
@@ -44,18 +46,18 @@ def command(
     \b
     kit embed --checkpoints runs/r
     kit embed --checkpoints runs/r runs/s --views hflip
-    kit embed --name bare backbone.arch=resnet50 backbone.pretrained=true image_size=224
+    kit embed --untrained bare backbone.arch=resnet50 backbone.pretrained=true image_size=224
     """
     from kit.config.workspace import Workspace
     from kit.stages.prediction.embed import embed, embed_untrained
 
-    if bool(checkpoints) == (name is not None):
-        raise click.UsageError("give either --checkpoints, or --name for an untrained network")
+    if bool(checkpoints) == (untrained is not None):
+        raise click.UsageError("give either --checkpoints, or --untrained NAME")
     spec, workspace = read_spec(views, "--views"), Workspace.find(".", overrides)
-    if name is None:
+    if untrained is None:
         made = show_progress(embed.with_progress(workspace, checkpoints, spec, device))
     else:
-        made = [show_progress(embed_untrained.with_progress(workspace, name, spec, device))]
+        made = [show_progress(embed_untrained.with_progress(workspace, untrained, spec, device))]
     for each in made:
         _say(each)
     echo(f"next: kit retrieve {' '.join(each.member for each in made)}")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.argument("member", metavar="RUN[@VIEWS]")
 @click.argument("csv_file", required=False, metavar="[PAIRS.CSV]", type=click.Path(path_type=Path))
 @click.option(
-    "--share",
+    "--positive-rate",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="Expected fraction of positive pairs.",
 )
@@ -28,25 +28,27 @@ if TYPE_CHECKING:
     "--out", type=click.Path(path_type=Path), help="Write the scored pairs to this file, not to stdout."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(member: str, csv_file: Path | None, share: float | None, out: Path | None, as_json: bool) -> None:
+def command(
+    member: str, csv_file: Path | None, positive_rate: float | None, out: Path | None, as_json: bool
+) -> None:
     """Estimate the probability that two images share a class. The classifier is fitted on held-out rows and
     scores the pairs of a CSV.
 
-    The first two columns of the CSV are ids of training or test rows. Without --share, half of the pairs are
+    The first two columns of the CSV are ids of training or test rows. Without --positive-rate, half of the pairs are
     assumed to be positive, as in the pairs used for fitting. The classifier is saved in
     runs/RUN/pairs/VIEWS.json for `kit retrieve --reranker pairs`.
 
     \b
     kit pairs runs/r@hflip
     kit pairs runs/r pairs.csv > judged.csv
-    kit pairs runs/r pairs.csv --share 0.05 --out judged.csv
+    kit pairs runs/r pairs.csv --positive-rate 0.05 --out judged.csv
     kit retrieve runs/r --reranker '{"name": "pairs", "model": "runs/r/pairs/plain.json"}'
     """
     from kit.config.workspace import Workspace
     from kit.core.files import write_text
     from kit.stages.retrieval.pairs import classify_pairs
 
-    made = show_progress(classify_pairs.with_progress(Workspace.find("."), member, csv_file, share))
+    made = show_progress(classify_pairs.with_progress(Workspace.find("."), member, csv_file, positive_rate))
     _say(made, member)
     text = _table(made)
     if out is not None:

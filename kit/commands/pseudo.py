@@ -21,17 +21,21 @@ MAX_LISTED_CLASSES = 20  # classes in the table that is printed
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1),
-    help="Minimum probability of the predicted class. Without --top 0.9.",
+    help="Minimum probability of the predicted class. By default 0.9 without --top-fraction.",
 )
 @click.option(
-    "--top",
+    "--top-fraction",
     type=click.FloatRange(0, 1, min_open=True),
     help="Fraction of the rows of each predicted class, the most confident first.",
 )
 @click.option(
-    "--balanced", is_flag=True, help="Select by --top with the class distribution of the training rows."
+    "--class-balanced",
+    is_flag=True,
+    help="Select by --top-fraction with the class distribution of the training rows.",
 )
-@click.option("--agree", is_flag=True, help="Select only rows for which all teachers predict the same class.")
+@click.option(
+    "--unanimous", is_flag=True, help="Select only rows for which all teachers predict the same class."
+)
 @click.option("--soft", is_flag=True, help="Use the probabilities as labels instead of the predicted class.")
 @click.option(
     "--rows",
@@ -48,9 +52,9 @@ MAX_LISTED_CLASSES = 20  # classes in the table that is printed
 def command(
     members: tuple[str, ...],
     threshold: float | None,
-    top: float | None,
-    balanced: bool,
-    agree: bool,
+    top_fraction: float | None,
+    class_balanced: bool,
+    unanimous: bool,
     soft: bool,
     rows: str,
     ensembler: str,
@@ -66,10 +70,10 @@ def command(
     \b
     kit pseudo runs/a runs/b@hflip
     kit train --name student pseudo=pseudo/round-1
-    kit pseudo runs/a --threshold 0.95 --agree --name sure
-    kit pseudo runs/a --top 0.5 --balanced --soft
+    kit pseudo runs/a --threshold 0.95 --unanimous --name sure
+    kit pseudo runs/a --top-fraction 0.5 --class-balanced --soft
     kit pseudo runs/student
-    kit tta --checkpoints runs/a --train
+    kit tta --checkpoints runs/a --rows both
     kit pseudo runs/a --rows train --name teacher
     kit train --name small pseudo=pseudo/teacher loss=distillation loss.temperature=4
     """
@@ -77,8 +81,8 @@ def command(
     from kit.stages.pseudo_labelling.pseudo import PseudoRequest, pseudo
     from kit.stages.pseudo_labelling.rule import DEFAULT_THRESHOLD, Rule
 
-    sure = threshold if threshold is not None else DEFAULT_THRESHOLD if top is None else 0.0
-    rule = Rule(sure, 1.0 if top is None else top, balanced, agree)
+    sure = threshold if threshold is not None else DEFAULT_THRESHOLD if top_fraction is None else 0.0
+    rule = Rule(sure, 1.0 if top_fraction is None else top_fraction, class_balanced, unanimous)
     told = ("test", "train") if rows == "both" else (rows,)
     asked = PseudoRequest(rule, "soft" if soft else "hard", read_spec(ensembler, "--ensembler"), told)
     made = show_progress(pseudo.with_progress(Workspace.find("."), members, name, asked))

@@ -35,7 +35,7 @@ def command(context: click.Context, key: str, as_json: bool) -> None:
     kit runs --sort macro_f1
     kit runs show r
     kit runs diff r s
-    kit train --name r --fresh           trains r again; the old run becomes r.replaced-1
+    kit train --name r --restart           trains r again; the old run becomes r.replaced-1
     kit train --name again --config runs/r/config.json
     """
     if context.invoked_subcommand is None:

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("name")
 @click.argument("axes", nargs=-1, metavar="[KEY=A,B,C | KEY=LOW..HIGH | KEY=log:LOW..HIGH]...")
-@click.option("--each", multiple=True, metavar="'KEY=VALUE ...'", help="A set of overrides. Can be repeated.")
+@click.option(
+    "--config-set",
+    "config_sets",
+    multiple=True,
+    metavar="'KEY=VALUE ...'",
+    help="A set of overrides. Can be repeated.",
+)
 @click.option("--preset", type=click.Choice(["rate", "size", "augmentation"]),
               help="What to try first of a run that fine-tunes.")  # fmt: skip
 @click.option(
@@ -33,7 +39,7 @@ if TYPE_CHECKING:
 def command(
     name: str,
     axes: tuple[str, ...],
-    each: tuple[str, ...],
+    config_sets: tuple[str, ...],
     preset: str | None,
     duration: str | None,
     trials: int | None,
@@ -49,7 +55,7 @@ def command(
 
     \b
     kit sweep lr optimizer.lr=0.001,0.002,0.004 epochs=10
-    kit sweep mix loss=cutmix,mixup,focal --each backbone.arch=resnet18 --each "backbone.arch=resnet34 epochs=12"
+    kit sweep mix loss=cutmix,focal --config-set backbone.arch=resnet18 --config-set "backbone.arch=resnet34 epochs=12"
     kit sweep lr optimizer.lr=0.001,0.002 --executor processes
     kit sweep tpe optimizer.lr=log:1e-4..1e-2 augmenter.rotate=0..30 loss=cutmix,mixup --trials 20
     kit sweep rate --preset rate --time 2h
@@ -64,7 +70,9 @@ def command(
     try:
         with stop.handle_signals():
             found = show_progress(
-                run_sweep.with_progress(name, axes, each, trials, seed, ".", stop, executor, preset, seconds)
+                run_sweep.with_progress(
+                    name, axes, config_sets, trials, seed, ".", stop, executor, preset, seconds
+                )
             )
     except StoppedError as error:
         raise error.replace(hint="run the same command again to resume") from error

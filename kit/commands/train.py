@@ -28,14 +28,17 @@ if TYPE_CHECKING:
     "--config", help="Read this file instead of config.json, such as runs/x/config.json to train x again."
 )
 @click.option(
-    "--from", "start", metavar="RUN", help="Start from the weights of another run's folds. Sets start_from."
+    "--init-from",
+    "start",
+    metavar="RUN",
+    help="Start from the weights of another run's folds. Sets init_from.",
 )
 @click.option(
     "--executor",
     metavar="EXECUTOR",
     help="Train several folds in parallel: processes, ray, or JSON with options.",
 )
-@click.option("--fresh", is_flag=True, help="Train the run again. The old run is kept as NAME.replaced-1.")
+@click.option("--restart", is_flag=True, help="Train the run again. The old run is kept as NAME.replaced-1.")
 @click.option(
     "--devices",
     type=click.IntRange(1),
@@ -54,7 +57,7 @@ def command(
     config: str | None,
     start: str | None,
     executor: str | None,
-    fresh: bool,
+    restart: bool,
     devices: int | None,
     dry_run: bool,
     strict: bool,
@@ -72,8 +75,8 @@ def command(
     kit train --name r --seeds 0,1,2
     kit train --name r --seeds 0,1,2 --executor processes
     kit train --name r --dry-run
-    kit train --name r --fresh
-    kit train --name s --from runs/r optimizer.lr=0.0002
+    kit train --name r --restart
+    kit train --name s --init-from runs/r optimizer.lr=0.0002
     kit train --name again --config runs/r/config.json
     kit train --name r --devices 2
     torchrun --nproc-per-node 2 -m kit train --name r
@@ -83,10 +86,10 @@ def command(
 
     if strict:
         warnings_as_errors()
-    if fresh and dry_run:
-        raise click.UsageError("give either --fresh or --dry-run, not both")
+    if restart and dry_run:
+        raise click.UsageError("give either --restart or --dry-run, not both")
     if start is not None:
-        overrides = (*overrides, f"start_from={start}")
+        overrides = (*overrides, f"init_from={start}")
     if executor is not None:
         overrides = (f"executor={executor}", *overrides)
     workspace = Workspace.find(".", overrides, config)
@@ -104,7 +107,7 @@ def command(
     at_once = len(asked) > 1 and workspace.experiment.executor is not None
     groups = [asked] if at_once else [[each] for each in asked]
     with in_group() as ranks:
-        results = [result for group in groups for result in _train(group, wanted, fresh, ranks)]
+        results = [result for group in groups for result in _train(group, wanted, restart, ranks)]
         print_result(results if seeds else results[0], [result["run"] for result in results], as_json)
 
 
@@ -121,7 +124,7 @@ def parse_numbers(text: str | None, option: str) -> list[int] | None:
 
 
 def _train(
-    asked: list[tuple[Workspace, str | None]], folds: list[int] | None, fresh: bool, ranks: Ranks | None
+    asked: list[tuple[Workspace, str | None]], folds: list[int] | None, restart: bool, ranks: Ranks | None
 ) -> list[dict[str, object]]:
     """Trains runs, those of several together, says how each came out, and returns that. Raises the first failure."""
     from kit.errors import KitError, StoppedError
@@ -129,7 +132,7 @@ def _train(
 
     runs = [find_run(workspace, name) for workspace, name in asked]
     for run, (workspace, _) in zip(runs, asked, strict=True):
-        if fresh:
+        if restart:
             on_rank_zero(ranks, partial(_set_aside, run))
         on_rank_zero(ranks, partial(check_same_experiment, run, workspace.experiment))
     finished = on_rank_zero(ranks, lambda: [run.name for run in runs if is_finished(run, folds)])
@@ -149,8 +152,8 @@ def _train(
                 else:
                     came = [show_progress(train_run.with_progress(*asked[0], folds, stop, ranks or ALONE))]
         except StoppedError as error:
-            if fresh:
-                hint = "run the same command without --fresh to resume"
+            if restart:
+                hint = "run the same command without --restart to resume"
                 raise error.replace(hint=hint) from error
             raise
     told = [_print_scores(run) for run in came if isinstance(run, Run)]

@@ -16,7 +16,7 @@ from kit.commands._plugin_options import read_spec
 
 if TYPE_CHECKING:
     from kit.config.workspace import Workspace
-    from kit.stages.prediction.tta import TtaResult
+    from kit.stages.prediction.tta import TtaResult, WhichRows
     from kit.stages.prediction.view_policy import ViewPolicyResult
 
 
@@ -64,12 +64,17 @@ def _repeat_option(args: Sequence[str], option: str) -> list[str]:
     help="How to average over views.",
 )
 @click.option(
-    "--policy",
+    "--choose-views",
     metavar="ENSEMBLER",
     help="Fit view weights on out-of-fold rows: greedy, simplex, ...",
 )
 @click.option(
-    "--train", is_flag=True, help="Also predict each fold's training rows, which distillation needs."
+    "--rows",
+    type=click.Choice(["test", "train", "both"]),
+    default="test",
+    show_default=True,
+    help="Which rows to predict in addition to out-of-fold rows. Each fold's training rows are for "
+    "loss=distillation.",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
 @click.option(
@@ -83,8 +88,8 @@ def command(
     checkpoints: tuple[str, ...],
     views: str,
     merge: str,
-    policy: str | None,
-    train: bool,
+    choose_views: str | None,
+    rows: WhichRows,
     device: str,
     executor: str | None,
     as_json: bool,
@@ -100,9 +105,9 @@ def command(
     kit tta --checkpoints runs/r/fold-0 --views plain
     kit tta --checkpoints runs/r data.bad_test=prior
     kit tta --checkpoints runs/r --views '{"name": "shift", "pixels": 3}'
-    kit tta --checkpoints runs/r --views d4 --policy greedy
+    kit tta --checkpoints runs/r --views d4 --choose-views greedy
     kit tta --checkpoints runs/r --views d4 --executor processes
-    kit tta --checkpoints runs/r --train
+    kit tta --checkpoints runs/r --rows both
     """
     from kit.config.workspace import Workspace
     from kit.stages.prediction.tta import tta
@@ -110,15 +115,15 @@ def command(
     spec = read_spec(views, "--views")
     given = () if executor is None else (f"executor={executor}",)
     workspace = Workspace.find(".", (*given, *overrides))
-    if policy is not None:
-        if merge != "mean" or train:
-            text = "with --policy, the view weights are fitted, for held-out and test rows only"
-            raise click.BadParameter(text, param_hint="--train" if train else "--merge")
-        _policy(workspace, checkpoints, spec, read_spec(policy, "--policy"), device, as_json)
+    if choose_views is not None:
+        if merge != "mean" or rows != "test":
+            text = "with --choose-views, the view weights are fitted, for held-out and test rows only"
+            raise click.BadParameter(text, param_hint="--rows" if rows != "test" else "--merge")
+        _policy(workspace, checkpoints, spec, read_spec(choose_views, "--choose-views"), device, as_json)
         return
     made = show_progress(
         tta.with_progress(
-            workspace, checkpoints, spec, "geometric" if merge == "geometric" else "mean", device, train
+            workspace, checkpoints, spec, "geometric" if merge == "geometric" else "mean", device, rows
         )
     )
     for each in made:

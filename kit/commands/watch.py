@@ -23,10 +23,10 @@ ENDS = {"": 0, "finished": 0, "stopped": 4, "gone": 1}
 @click.option(
     "--every", default=1.0, show_default=True, type=click.FloatRange(0.05), help="Seconds between updates."
 )
-@click.option("--once", is_flag=True, help="Print the progress once and exit.")
+@click.option("--snapshot", "as_snapshot", is_flag=True, help="Print the progress once and exit.")
 @click.option("--json", "as_json", is_flag=True, help="Print the progress once as JSON and exit.")
 @click.pass_context
-def command(context: click.Context, run: str, every: float, once: bool, as_json: bool) -> None:
+def command(context: click.Context, run: str, every: float, as_snapshot: bool, as_json: bool) -> None:
     """Show the progress of a run that another process trains. It shows folds, epochs and the time left.
 
     On a terminal kit redraws a table. Otherwise it prints one line per epoch. The command ends with the
@@ -35,14 +35,14 @@ def command(context: click.Context, run: str, every: float, once: bool, as_json:
     \b
     kit watch r
     kit watch r > r.log
-    kit watch r --once
+    kit watch r --snapshot
     """
     from kit.config.workspace import Workspace
     from kit.runs.records import resolve_run
     from kit.runs.watching import snapshot, watch
 
     found = resolve_run(Workspace.find(), run)
-    if as_json or once:
+    if as_json or as_snapshot:
         seen = snapshot(found)
         if as_json:
             _console.print_json(asdict(seen))

@@ -136,7 +136,7 @@ class Experiment(Strict):
         (),
         description="stages that differ in image size, augmentation or frozen parts; `epochs` is the total",
     )
-    start_from: str | None = Field(
+    init_from: str | None = Field(
         None, description="run, fold or checkpoint with the same folds, for the initial weights"
     )
     pseudo: str | None = Field(

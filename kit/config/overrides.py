@@ -9,6 +9,7 @@ from typing import Any
 
 from kit.config.models import SECTIONS, keys
 from kit.config.specs import respecify
+from kit.core.renamed import CONFIG_KEYS
 from kit.errors import ConfigError, KitWarning, did_you_mean
 from kit.kinds import KINDS
 
@@ -51,7 +52,7 @@ def _parse_assignment(text: str) -> tuple[list[str], Any]:
         )
     if path[0] not in keys():
         raise ConfigError(
-            f"no config key {path[0]!r}{did_you_mean(path[0], keys())}",
+            f"no config key {path[0]!r}{did_you_mean(path[0], keys(), CONFIG_KEYS[''])}",
             code="C01",
             hint="kit config schema lists all keys",
         )

@@ -21,7 +21,8 @@ from kit.config.models import (
     keys,
     split,
 )
-from kit.errors import MAX_CASES, Case, ConfigError, did_you_mean
+from kit.core.renamed import CONFIG_KEYS
+from kit.errors import MAX_CASES, Case, CheckpointError, ConfigError, did_you_mean
 from kit.kinds.plugin import explain_validation_error
 
 PARTS: dict[str, type[Strict]] = {
@@ -79,7 +80,7 @@ def validate_config(
     unknown = [key for key in raw if key not in keys()]
     if unknown:
         cases = [
-            Case(f"unknown key{did_you_mean(key, keys())}{_at(text, key)}", key)
+            Case(f"unknown key{did_you_mean(key, keys(), CONFIG_KEYS[''])}{_at(text, key)}", key)
             for key in unknown[:MAX_CASES]
         ]
         cases += [Case("unknown key", key) for key in unknown[MAX_CASES:]]
@@ -98,6 +99,32 @@ def validate_config(
     return made[0], made[1]  # type: ignore[return-value]
 
 
+def read_stored_experiment(config: Mapping[str, Any], whose: str) -> Experiment:
+    """The experiment of a config that a run or a checkpoint stored; `whose` names it in errors.
+
+    Raises CheckpointError D53 for a config of another version of kit, with the names of today.
+    """
+    try:
+        cases = [
+            Case(f"unknown key{did_you_mean(key, keys(), renamed)}", key)
+            for renamed in [CONFIG_KEYS[""]]
+            for key in config
+            if key in renamed
+        ]
+        if not cases:
+            return Experiment.model_validate(split(config, Experiment))
+    except ValidationError as error:
+        cases = list(explain_validation_error(error).cases)
+    except (ValueError, TypeError) as error:
+        cases = [Case(str(error))]
+    raise CheckpointError(
+        f"this version of kit cannot read the config of {whose}",
+        code="D53",
+        cases=cases,
+        hint="use the version of kit that trained it, or train it again",
+    )
+
+
 def _with_lines(error: ConfigError, text: str, file: str) -> ConfigError:
     """The same findings with their lines; an unknown key of a section gets its nearest name."""
     cases = []
@@ -105,7 +132,8 @@ def _with_lines(error: ConfigError, text: str, file: str) -> ConfigError:
         key = case.path.rsplit(".", 1)[-1]
         detail = case.detail
         if detail.startswith("Extra inputs are not permitted"):
-            section = PARTS.get(case.path.partition(".")[0], Data)
-            detail = f"unknown key{did_you_mean(key, section.model_fields)}"
+            name = case.path.partition(".")[0]
+            section, renamed = PARTS.get(name, Data), CONFIG_KEYS.get(name)
+            detail = f"unknown key{did_you_mean(key, section.model_fields, renamed)}"
         cases.append(Case(detail + _at(text, key), case.path))
     return ConfigError(f"{file}: {error.summary}", code=error.code, cases=cases, hint=error.hint)

@@ -4,6 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+# by command, without the leading hyphens
+COMMAND_OPTIONS: Mapping[str, Mapping[str, str]] = {
+    "kit board": {"left": "submissions-left"},
+    "kit embed": {"name": "untrained"},
+    "kit pairs": {"share": "positive-rate"},
+    "kit pseudo": {
+        "agree": "unanimous",
+        "balanced": "class-balanced",
+        "top": "top-fraction",
+    },
+    "kit sweep": {"each": "config-set"},
+    "kit train": {"fresh": "restart", "from": "init-from"},
+    "kit tta": {"policy": "choose-views", "train": "rows both"},
+    "kit watch": {"once": "snapshot"},
+}
+
+# by section, the top of config.json first
+CONFIG_KEYS: Mapping[str, Mapping[str, str]] = {
+    "": {"start_from": "init_from"},
+}
+
 _MOVES = {"flip": "hflip", "turn": "rotate", "shift": "translate"}
 _CUTOUT = {"hole": "cutout_size", "cutout": "cutout_prob"}
 _AUXILIARY = {"weight": "auxiliary_weight"}

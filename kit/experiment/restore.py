@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from kit.config.models import Experiment, split
+from kit.config.models import Experiment
+from kit.config.parsing import read_stored_experiment
 from kit.data.folds import Folds
 from kit.data.table import Table
 from kit.device.precision import Precision, resolve_auto, warn_of_other_dtype
@@ -41,11 +42,7 @@ def experiment_of_request(about: Mapping[str, Any]) -> Experiment:
 
 
 def _experiment(about: Mapping[str, Any], config: Mapping[str, Any]) -> Experiment:
-    try:
-        return Experiment.model_validate(split(config, Experiment))
-    except (ValueError, TypeError) as error:
-        text = f"this version of kit cannot read the config of a checkpoint of run {about['run']!r}"
-        raise CheckpointError(text, code="D53", cases=[str(error).splitlines()[0]]) from None
+    return read_stored_experiment(config, f"a checkpoint of run {about['run']!r}")
 
 
 def classes_of_checkpoint(about: Mapping[str, Any]) -> Classes:

@@ -105,8 +105,8 @@ class RunContext:
         return own if self.taught is None else np.concatenate([own, self.taught.loaded.table.ids])
 
     def initial_checkpoint(self, fold: int) -> Path | None:
-        """The checkpoint that a fold begins with, if `start_from` names one; raises as `warm_start` does."""
-        path = self.experiment.start_from
+        """The checkpoint that a fold begins with, if `init_from` names one; raises as `warm_start` does."""
+        path = self.experiment.init_from
         return None if path is None else initial_checkpoint(self.workspace, path, self.folds, fold)
 
     def check_starts(self, wanted: Sequence[int]) -> None:

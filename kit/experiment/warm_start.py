@@ -32,13 +32,13 @@ def initial_checkpoint(workspace: Workspace, path: str, folds: Folds, fold: int)
     run, own = Run(Path(found["run"])), int(found["fold"] or fold)
     if not (run.folder / "folds.csv").is_file():
         raise ConfigError(
-            f"start_from {path!r} is not a run", code="C25", hint="use runs/r, runs/r/fold-0 or a checkpoint"
+            f"init_from {path!r} is not a run", code="C25", hint="use runs/r, runs/r/fold-0 or a checkpoint"
         )
     if own != fold:
         raise ConfigError(
-            f"start_from {path!r} is fold {own}, but fold {fold} will be trained",
+            f"init_from {path!r} is fold {own}, but fold {fold} will be trained",
             code="C25",
-            hint=f"--folds {own}, or start_from={re.sub('/fold-.*', '', path)}, so that each fold starts "
+            hint=f"--folds {own}, or init_from={re.sub('/fold-.*', '', path)}, so that each fold starts "
             "from the same fold",
         )
     if run.folds().fingerprint() != folds.fingerprint():
@@ -50,7 +50,7 @@ def initial_checkpoint(workspace: Workspace, path: str, folds: Folds, fold: int)
         )
     newest = checkpoints.newest(run.fold(fold)) if found["name"] is None else place
     if newest is None or not newest.is_dir():
-        raise ConfigError(f"start_from {path!r} has no checkpoint of fold {fold}", code="C25")
+        raise ConfigError(f"init_from {path!r} has no checkpoint of fold {fold}", code="C25")
     return newest
 
 
@@ -81,7 +81,7 @@ def check_unseen(
         raise DataError(
             f"backbone.weights: {checkpoint} was trained on {len(seen)} rows that this run holds out",
             code="D61",
-            hint=f"start_from=runs/{run.name}, which gives each fold the weights of the same fold",
+            hint=f"init_from=runs/{run.name}, which gives each fold the weights of the same fold",
         )
 
 
@@ -101,7 +101,7 @@ def load_initial_weights(learner: Learner, path: Path) -> None:
             f"{path} does not match the network: {len(wrong)} weights differ",
             code="D53",
             cases=wrong,
-            hint="start_from needs the same backbone, pooling and head",
+            hint="init_from needs the same backbone, pooling and head",
         )
     learner.network.load_state_dict(found.weights)
     if learner.average is not None:

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kit.config.models import Data, Experiment, split
+from kit.config.models import Data
+from kit.config.parsing import read_stored_experiment
 from kit.config.workspace import CONFIG_FILE, SHARED_CACHE, Workspace
 from kit.core.locks import hold_lock
 from kit.data.table import rows_to_predict, train_table
@@ -122,9 +123,9 @@ def _needs(workspace: Workspace) -> dict[str, tuple[str, ...]]:
     for file in sorted(workspace.runs.glob(f"*/{CONFIG_FILE}")):
         try:
             raw = json.loads(file.read_text(encoding="utf-8"))
-            of = Geometry.of(Experiment.model_validate(split(raw, Experiment)))
+            of = Geometry.of(read_stored_experiment(raw, file.parent.name))
             name = of.folder(Data.model_validate(raw.get("data", {})))
-        except (OSError, ValueError, AttributeError, TypeError):
+        except (KitError, OSError, ValueError, AttributeError, TypeError):
             continue
         found[name] = (*found.get(name, ()), file.parent.name)
     return found

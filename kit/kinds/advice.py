@@ -97,7 +97,7 @@ def predict_command(
     if command == "tta" and plain.endswith("-geometric"):
         words.append("--merge geometric")
     if policy:
-        words.append(f"--policy {_as_option('ensembler', policy['recipe']['name'], root)}")
+        words.append(f"--choose-views {_as_option('ensembler', policy['recipe']['name'], root)}")
     return " ".join(words)
 
 

@@ -18,6 +18,7 @@ from kit.config.workspace import Workspace
 from kit.core.files import fingerprint, is_safe_folder_name, read_json, sha256, shorten, write_json
 from kit.core.installed import version
 from kit.core.locks import hold_lock
+from kit.core.renamed import CONFIG_KEYS
 from kit.data.folds import Folds
 from kit.data.predictions import Predictions
 from kit.data.rows import describe_sources
@@ -147,7 +148,9 @@ def check_same_experiment(run: Run, experiment: Experiment) -> None:
     if started == asked:
         return
     cases = [
-        Case(f"{started.get(key)!r} before, {asked.get(key)!r} now", key)
+        Case(f"renamed to {CONFIG_KEYS[''][key]!r}", key)
+        if key in CONFIG_KEYS[""]
+        else Case(f"{started.get(key)!r} before, {asked.get(key)!r} now", key)
         for key in sorted({*started, *asked})
         if started.get(key) != asked.get(key)
     ]
@@ -155,7 +158,7 @@ def check_same_experiment(run: Run, experiment: Experiment) -> None:
         f"runs/{run.name} was started with a different config",
         code="C11",
         cases=cases,
-        hint="use another --name, or --fresh, which archives the old run",
+        hint="use another --name, or --restart, which archives the old run",
     )
 
 
@@ -250,7 +253,7 @@ def check_unchanged(run: Run, made: Mapping[str, Any]) -> None:
         f"runs/{run.name} was started with different inputs",
         code="D60",
         cases=provenance_diff(started, made, "then", "now"),
-        hint="restore the inputs; use another --name; or use kit train --fresh, which archives the old run",
+        hint="restore the inputs; use another --name; or use kit train --restart, which archives the old run",
     )
 
 

@@ -90,19 +90,19 @@ def test_it_warns_where_cross_validation_and_leaderboard_part_ways(kit: Kit, wor
 def test_what_is_worth_a_submission_is_on_stdout(kit: Kit, workspace: Workspace) -> None:
     kit("board", "score", "3", "0.6")
     answer(workspace, "0001-a.csv", "ant", "ant", "ant", "ant")
-    status, out, err = kit("board", "--left", "2")
+    status, out, err = kit("board", "--submissions-left", "2")
     assert status == 0
     assert (
         "1  a     1.0000               better by 0.3333 than 3, differs from 3, the nearest, by 50.00%" in out
     )
     assert "not recommended: 2 b: as good as 3, and differs from it by 0.00%" in err
-    said = json.loads(kit("board", "--left", "2", "--json")[1])
+    said = json.loads(kit("board", "--submissions-left", "2", "--json")[1])
     assert [one["entry"]["number"] for one in said["worth"]] == [1]
     assert [one["entry"]["number"] for one in said["others"]] == [2]
     assert (said["agreement"]["scored"], said["noise"]["test"][0]) == (1, 4)
     for number in ("1", "2"):
         kit("board", "score", number, "0.6")
-    assert "no submission on the board is recommended" in kit("board", "--left", "2")[2]
+    assert "no submission on the board is recommended" in kit("board", "--submissions-left", "2")[2]
 
 
 def test_the_final_two_are_the_best_and_the_most_different_within_the_noise(
@@ -177,7 +177,7 @@ def test_diff_lists_the_rows_that_differ_by_class(
 def test_other_metrics_submissions_are_shown_and_not_compared(kit: Kit, workspace: Workspace) -> None:
     config = json.loads((workspace.root / "config.json").read_text())
     (workspace.root / "config.json").write_text(json.dumps({**config, "metric": "log_loss"}))
-    status, out, err = kit("board", "--left", "1")
+    status, out, err = kit("board", "--submissions-left", "1")
     assert (status, len(out.splitlines())) == (0, 4)
     assert err == "no submission on the board is recommended for today\n"
 
@@ -216,9 +216,11 @@ def test_a_blend_of_fewer_rows_says_what_its_rank_is_among(kit: Kit, partial: Wo
 def test_a_score_of_other_rows_is_sent_never_and_picked_last_with_a_mark(
     kit: Kit, partial: Workspace
 ) -> None:
-    assert json.loads(kit("board", "--left", "1", "--json")[1])["worth"][0]["entry"]["number"] == 1
+    assert (
+        json.loads(kit("board", "--submissions-left", "1", "--json")[1])["worth"][0]["entry"]["number"] == 1
+    )
     why = "not comparable: it was scored on 6 other rows"
-    err = kit("board", "--left", "9")[2]
+    err = kit("board", "--submissions-left", "9")[2]
     assert f"not recommended: 4 partial: {why}" in err
     picked = json.loads(kit("board", "pick", "2", "--json")[1])
     assert 4 not in {one["entry"]["number"] for one in picked}

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import click
 import pytest
 
-from kit.core.renamed import OPTIONS, PLUGINS
-from kit.errors import ConfigError, PluginError
+from kit.commands._menu import menu, run
+from kit.config.models import Experiment
+from kit.config.overrides import apply_overrides
+from kit.config.parsing import read_stored_experiment, validate_config
+from kit.core.renamed import COMMAND_OPTIONS, CONFIG_KEYS, OPTIONS, PLUGINS
+from kit.errors import CheckpointError, ConfigError, PluginError
 from kit.kinds import KINDS, registry
 from kit.kinds.plugin import Plugin
 
@@ -25,3 +30,41 @@ def test_an_option_of_before_is_refused_and_the_option_of_today_proposed(place: 
 def test_a_plugin_of_before_is_refused_and_the_plugin_of_today_proposed(kind: str, old: str) -> None:
     with pytest.raises(PluginError, match=f"no {kind} named '{old}'; did you mean '{PLUGINS[kind][old]}'"):
         KINDS[kind].open(old)
+
+
+@pytest.mark.parametrize("path", COMMAND_OPTIONS)
+def test_an_option_of_a_command_of_before_is_refused_and_the_option_of_today_proposed(
+    path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = path.split()[1:]
+    command: click.Command | None = menu
+    for word in words:
+        assert isinstance(command, click.Group)
+        command = command.get_command(click.Context(command), word)
+    assert command is not None
+    options = {name for one in command.params for name in one.opts}
+    for old, new in COMMAND_OPTIONS[path].items():
+        assert f"--{old}" not in options
+        assert f"--{new}".split()[0] in options
+        assert run([*words, f"--{old}", "1"]) == 2
+        assert f"no option '--{old}'; did you mean '--{new}'?" in capsys.readouterr().err
+
+
+KEYS = [(section, old) for section in CONFIG_KEYS for old in CONFIG_KEYS[section]]
+
+
+@pytest.mark.parametrize(("section", "old"), KEYS)
+def test_a_key_of_before_is_refused_and_the_key_of_today_proposed(section: str, old: str) -> None:
+    said = f"did you mean '{CONFIG_KEYS[section][old]}'"
+    with pytest.raises(ConfigError, match=said):
+        validate_config({section: {old: 1}} if section else {old: 1})
+    with pytest.raises(ConfigError, match=said):
+        validate_config(apply_overrides({}, f"{section}.{old}=1" if section else f"{old}=1"))
+
+
+@pytest.mark.parametrize("old", CONFIG_KEYS[""])
+def test_a_key_of_before_in_the_config_of_a_run_is_never_ignored(old: str) -> None:
+    stored = Experiment().model_dump(mode="json")
+    assert read_stored_experiment(stored, "runs/r") == Experiment()
+    with pytest.raises(CheckpointError, match=f"runs/r\n  {old}: .*did you mean '{CONFIG_KEYS[''][old]}'"):
+        read_stored_experiment({**stored, old: 1}, "runs/r")

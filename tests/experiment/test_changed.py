@@ -82,7 +82,7 @@ def test_each_change_is_named_with_the_choice(
         train(competition, ["loss=mine", "epochs=1"], name="r", folds=[1])
     assert caught.value.code == code
     assert named in str(caught.value)
-    assert "--fresh" in caught.value.hint
+    assert "--restart" in caught.value.hint
     assert "another --name" in caught.value.hint
     assert (competition / "runs/r/fold-0/oof.parquet").read_bytes() == kept
 

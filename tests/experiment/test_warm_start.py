@@ -1,4 +1,4 @@
-"""kit train --from: a fold begins with the weights of another run's same fold, and with no other's."""
+"""kit train --init-from: a fold begins with the weights of another run's same fold, and with no other's."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def first_learner(setting: RunContext, fold: int) -> Learner:
 
 @pytest.mark.parametrize("start", ["runs/a", "runs/a/fold-1", "runs/a/fold-1/0002"])
 def test_a_fold_begins_with_the_other_run_s_weights_and_a_new_optimizer(inside: Path, start: str) -> None:
-    workspace = Workspace.find(inside, [f"start_from={start}", "optimizer.lr=0.001"])
+    workspace = Workspace.find(inside, [f"init_from={start}", "optimizer.lr=0.001"])
     setting = finish(prepare_run(workspace, Run(inside / "runs" / "b")))
     learner, found = first_learner(setting, 1), checkpoints.load(inside / "runs" / "a" / "fold-1" / "0002")
     assert all(torch.equal(value, found.weights[key]) for key, value in learner.network.state_dict().items())
@@ -47,7 +47,7 @@ def test_a_fold_begins_with_the_other_run_s_weights_and_a_new_optimizer(inside: 
 
 
 def test_it_trains_resumes_and_is_another_run(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    asked = ["train", "--name", "b", "--from", "runs/a", "optimizer.lr=0.001", "epochs=1"]
+    asked = ["train", "--name", "b", "--init-from", "runs/a", "optimizer.lr=0.001", "epochs=1"]
     assert run(asked) == 0
     assert run(asked) == 0
     assert "runs/b is finished" in capsys.readouterr().err
@@ -59,15 +59,15 @@ def test_it_trains_resumes_and_is_another_run(inside: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("arguments", "code", "status"),
     [
-        (["--from", "runs/none"], "C25 start_from 'runs/none' is not a run", 2),
+        (["--init-from", "runs/none"], "C25 init_from 'runs/none' is not a run", 2),
         (
-            ["--from", "runs/a/fold-0"],
-            "C25 start_from 'runs/a/fold-0' is fold 0, but fold 1 will be trained",
+            ["--init-from", "runs/a/fold-0"],
+            "C25 init_from 'runs/a/fold-0' is fold 0, but fold 1 will be trained",
             2,
         ),
-        (["--from", "runs/a/fold-0/0099", "--folds", "0"], "has no checkpoint of fold 0", 2),
-        (["--from", "runs/a", "split_seed=1"], "D61 runs/a was trained with other folds", 3),
-        (["--from", "runs/a", "backbone.width=4"], "D53", 3),
+        (["--init-from", "runs/a/fold-0/0099", "--folds", "0"], "has no checkpoint of fold 0", 2),
+        (["--init-from", "runs/a", "split_seed=1"], "D61 runs/a was trained with other folds", 3),
+        (["--init-from", "runs/a", "backbone.width=4"], "D53", 3),
     ],
 )
 def test_what_would_leak_or_does_not_fit_is_refused(
@@ -85,7 +85,7 @@ def test_initial_weights_of_a_run_that_saw_held_out_rows_are_refused(
         assert run(["train", "--name", "b", f"backbone.weights={path}", "epochs=1"]) == 3
         told = capsys.readouterr().err
         assert "D61 backbone.weights: " in told
-        assert "try: start_from=runs/a" in told
+        assert "try: init_from=runs/a" in told
 
 
 def test_a_fold_may_begin_with_a_run_s_weights_that_never_saw_its_rows(inside: Path) -> None:
@@ -114,9 +114,9 @@ def test_another_workspace_s_run_of_other_classes_gives_its_weights(inside: Path
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["start_from=runs/none"], "C25 start_from 'runs/none' is not a run"),
-        (["start_from=runs/a", "split_seed=1"], "D61 runs/a was trained with other folds"),
-        (["start_from=runs/a", "backbone.width=4"], "D53"),
+        (["init_from=runs/none"], "C25 init_from 'runs/none' is not a run"),
+        (["init_from=runs/a", "split_seed=1"], "D61 runs/a was trained with other folds"),
+        (["init_from=runs/a", "backbone.width=4"], "D53"),
         (["backbone.weights=runs/a"], "D61 backbone.weights"),
     ],
 )

@@ -39,7 +39,7 @@ SHIFT = Views.open({"name": "shift", "pixels": 3})
         (
             "d4-greedy",
             {"policy": {"views": {"name": "d4"}, "recipe": {"name": "greedy", "weights": [1, 0]}}},
-            "kit tta --checkpoints runs/r --views d4 --policy greedy",
+            "kit tta --checkpoints runs/r --views d4 --choose-views greedy",
         ),
         (
             SHIFT.slug(),
@@ -136,10 +136,10 @@ def test_a_path_that_is_no_checkpoint_names_what_works(tmp_path: Path) -> None:
     [
         (
             Rule(),
-            "a lower --threshold, or --top 0.2 without --threshold",
+            "a lower --threshold, or --top-fraction 0.2 without --threshold",
         ),
-        (Rule(threshold=0.0, top=0.2, agree=True), "without --agree"),
-        (Rule(threshold=0.0, top=0.2), "a larger --top"),
+        (Rule(threshold=0.0, top_fraction=0.2, unanimous=True), "without --unanimous"),
+        (Rule(threshold=0.0, top_fraction=0.2), "a larger --top-fraction"),
     ],
 )
 def test_pseudo_labels_that_take_no_row_name_what_was_not_given(rule: Rule, advised: str) -> None:

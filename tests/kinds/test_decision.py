@@ -139,7 +139,7 @@ def test_scoring_given_to_kit_train_is_refused_before_anything_is_moved(
     check_scoring(Workspace.find(tmp_path, was.split(), other))
     (tmp_path / "runs" / "r").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    for more in ((), ("--fresh",), ("--dry-run",)):
+    for more in ((), ("--restart",), ("--dry-run",)):
         assert run(["train", "--name", "r", *overrides, *more]) == 2
         assert "C45" in capsys.readouterr().err
     assert run(["sweep", "s", "seed=0,1", *(f"{key}" for key in overrides)]) == 2

@@ -127,7 +127,7 @@ def test_a_runs_own_config_under_another_name_gives_the_same_bits(space: Path) -
 def test_fresh_keeps_what_was_there_and_trains_anew(workspace: Workspace, kit: Kit) -> None:
     before = {file.name: file.read_bytes() for file in (workspace.runs / "a").rglob("*.parquet")}
     for number in (1, 2):
-        status, _, said = kit("train", "--name", "a", "--fresh", f"seed={number}")
+        status, _, said = kit("train", "--name", "a", "--restart", f"seed={number}")
         assert status == 0
         assert f"runs/a again; the old run is runs/a.replaced-{number}" in said
     kept = {file.name: file.read_bytes() for file in (workspace.runs / "a.replaced-1").rglob("*.parquet")}
@@ -135,7 +135,7 @@ def test_fresh_keeps_what_was_there_and_trains_anew(workspace: Workspace, kit: K
     assert [one.run.name for one in all_records(workspace)] == ["a", "a.replaced-1", "a.replaced-2"]
     assert all(one.state == "finished" for one in all_records(workspace))
     assert Run(workspace.runs / "a").manifest["asked"]["seed"] == 2
-    assert kit("train", "--name", "a", "--fresh", "--dry-run")[0] == 2
+    assert kit("train", "--name", "a", "--restart", "--dry-run")[0] == 2
 
 
 def test_a_run_at_work_is_not_set_aside(workspace: Workspace) -> None:

@@ -109,7 +109,7 @@ def test_a_finished_run_is_told_at_once(workspace: Workspace, kit: Kit) -> None:
 
 
 def test_the_exit_status_says_how_it_ended(half: Run, kit: Kit) -> None:
-    assert kit("watch", "a", "--once")[0] == 4
+    assert kit("watch", "a", "--snapshot")[0] == 4
     (half.folder / "busy.json").write_text("{}")
     assert kit("watch", "a")[0] == 1
     status, out, _ = kit("watch", "a", "--json")
@@ -172,7 +172,7 @@ def until(there: Callable[[], bool]) -> None:
 
 
 def test_looking_at_runs_does_not_load_torch(workspace: Workspace) -> None:
-    calls = "[run(words) for words in (['watch', 'a', '--once'], ['runs'], ['runs', 'diff', 'a', 'a'])]"
+    calls = "[run(words) for words in (['watch', 'a', '--snapshot'], ['runs'], ['runs', 'diff', 'a', 'a'])]"
     program = f"import sys; from kit.commands._menu import run; print({calls}, 'torch' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(

@@ -63,7 +63,7 @@ def test_tta_predicts_held_out_rows_alone(practice: Path) -> None:
 
 
 def test_a_policy_is_learned_and_scored(practice: Path, capsys: Said) -> None:
-    assert run(["tta", "-c", "runs/a", "--views", "hflip", "--policy", "greedy"]) == 0
+    assert run(["tta", "-c", "runs/a", "--views", "hflip", "--choose-views", "greedy"]) == 0
     assert run(["blend", "a@hflip-greedy"]) == 0
     assert not (practice / "runs/a/predictions/hflip-greedy/test.parquet").exists()
 

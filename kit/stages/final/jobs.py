@@ -154,8 +154,8 @@ def on_all_rows(workspace: Workspace, run: Run, seed: int | None) -> tuple[Run, 
     changed += [f"{key}={asked[key]}" for key in ("precision", "predict_precision", "layout") if key in asked]
     if seed is not None:
         changed.append(f"seed={seed}")
-    if asked.get("start_from"):
-        changed.append(f"start_from={_start(workspace, run, str(asked['start_from']))}")
+    if asked.get("init_from"):
+        changed.append(f"init_from={_start(workspace, run, str(asked['init_from']))}")
     name = f"{run.name}-final" + ("" if seed is None else f"-seed{seed}")
     config = run.folder / "config.json"
     return Run(workspace.runs / name), Workspace.open(workspace.root, changed, config)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -37,6 +37,7 @@ from kit.runs.scoring import gain_over_plain, prediction_metadata
 from kit.stages.prediction.parallel import predict_in_parallel
 
 TASK = "tta"
+WhichRows = Literal["test", "train", "both"]
 MAX_WEIGHT_BYTES = 4 * 2**30  # bytes of weights that predict together; more than that make another pass
 
 
@@ -63,16 +64,16 @@ def tta(
     views: Any = "plain",
     merge: Merge = "mean",
     device: str = "auto",
-    train: bool = False,
+    rows: WhichRows = "test",
 ) -> Work[list[TtaResult]]:
     """Predicts with the checkpoints of runs, folds or single checkpoint folders, and writes parquet.
 
-    With `train` also the rows that each fold trained on, for distillation. If the config names no rows to predict,
-    only held-out rows are predicted.
+    `rows` are predicted in addition to held-out rows: test rows, the rows that each fold trained on, for distillation,
+    or both. If the config names no rows to predict, there are no test rows.
 
     Raises ConfigError for paths and views, CheckpointError for damaged or unfitting ones, DataError for images.
     """
-    (results,) = yield from predict_view_sets.with_progress(workspace, paths, [views], merge, device, train)
+    (results,) = yield from predict_view_sets.with_progress(workspace, paths, [views], merge, device, rows)
     return results
 
 
@@ -83,7 +84,7 @@ def predict_view_sets(
     sets: Sequence[Any],
     merge: Merge = "mean",
     device: str = "auto",
-    train: bool = False,
+    rows: WhichRows = "test",
 ) -> Work[list[list[TtaResult]]]:
     """TTA by several sets of views in one pass: the results of each set, one per run."""
     workspace = Workspace.of(workspace)
@@ -97,7 +98,7 @@ def predict_view_sets(
         jobs = [context.job(target, views, merge) for views in opened for target in targets]
         groups, made, devices = group_by_geometry(jobs), dict[int, TtaResult](), set[str]()
         for number, group in enumerate(groups):
-            work = ResultOf(context.predict([jobs[at] for at in group], train))
+            work = ResultOf(context.predict([jobs[at] for at in group], rows))
             for step in work:
                 if step.task == DEVICE:  # most groups and workers have the same
                     if step.detail in devices:
@@ -176,14 +177,9 @@ class _TtaContext:
             space, run, name, views, chosen, merge, loading, target.folds, folds, self.metric, about, train
         )
 
-    def predict(
-        self, jobs: Sequence[PredictionJob], with_training_rows: bool = False
-    ) -> Work[list[TtaResult]]:
-        """Predicts jobs of one geometry: one pass over the images of each split.
-
-        With `with_training_rows` there is one more pass, over the rows that each network trained on.
-        """
-        splits = yield from self._load_splits(geometry(jobs[0].experiment), with_training_rows)
+    def predict(self, jobs: Sequence[PredictionJob], which_rows: WhichRows = "test") -> Work[list[TtaResult]]:
+        """Predicts jobs of one geometry: one pass over the images of each split, the out-of-fold rows first."""
+        splits = yield from self._load_splits(geometry(jobs[0].experiment), which_rows)
         passes = [[self._begin_file(job, split, loaded) for job in jobs] for split, loaded in splits]
         networks = self._load_networks([file for files in passes for file in files])
         yield from device_lines(networks.values(), self.workspace)
@@ -199,13 +195,13 @@ class _TtaContext:
         computed = [any(files[place].made for files in passes) for place in range(len(jobs))]
         return [self._result(*each) for each in zip(jobs, written[0], computed, strict=True)]
 
-    def _load_splits(self, shape: Geometry, with_training_rows: bool) -> Work[list[tuple[Split, Loaded]]]:
+    def _load_splits(self, shape: Geometry, which_rows: WhichRows) -> Work[list[tuple[Split, Loaded]]]:
         """The images of each split to predict, the out-of-fold rows first."""
         train = yield from load_rows(self.workspace, self.train, "train", shape)
         splits: list[tuple[Split, Loaded]] = [("oof", train)]
-        if len(self.test):
+        if len(self.test) and which_rows != "train":
             splits.append(("test", (yield from load_rows(self.workspace, self.test, "test", shape))))
-        return [*splits, ("train", train)] if with_training_rows else splits
+        return splits if which_rows == "test" else [*splits, ("train", train)]
 
     def _predict_pass(
         self, files: Sequence[PredictionFile], networks: Mapping[Path, Predictor]

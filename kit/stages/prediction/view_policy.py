@@ -74,7 +74,7 @@ def choose_views(
             f"policy {asked.plugin_name()!r} returns ranks, but a member's rows must be probabilities "
             "that sum to 1",
             code="C12",
-            hint="--policy mean; to average ranks of members: kit blend RUN@VIEWS RUN@VIEWS --ensembler rank",
+            hint="--choose-views mean; to average ranks of members: kit blend RUN@VIEWS RUN@VIEWS --ensembler rank",
         )
     names = unique_views(whole)
     if len(names) < 2:

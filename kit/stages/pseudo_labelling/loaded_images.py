@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kit.config.models import Experiment, split
+from kit.config.parsing import read_stored_experiment
 from kit.config.workspace import Workspace
 from kit.core.progress import Work
 from kit.data.table import Table
-from kit.errors import CheckpointError, DataError
+from kit.errors import DataError
 from kit.experiment.loading import Loaded, geometry, load_rows
 from kit.images.cache import Geometry
 from kit.images.near_duplicates import Thumbnails, compute_thumbnails, find_near_duplicates
@@ -68,8 +68,4 @@ def load_images(
 def _geometry(workspace: Workspace, member: Member) -> Geometry:
     """How images enter the cache for a member's run. Raises CheckpointError D51, D53 for a config it cannot read."""
     config = Run(workspace.runs / member.run).config
-    try:
-        return geometry(Experiment.model_validate(split(config, Experiment)))
-    except (ValueError, TypeError) as error:
-        text = f"this version of kit cannot read the config of runs/{member.run}"
-        raise CheckpointError(text, code="D53", cases=[str(error).splitlines()[0]]) from None
+    return geometry(read_stored_experiment(config, f"runs/{member.run}"))

@@ -220,5 +220,6 @@ def _warn(found: Sequence[ClassShare], rule: Rule) -> None:
         for one in found
     ]
     text = f"W22 {len(found)} classes are far more or less frequent than among the training rows"
-    hint = f"try: {'another --top' if rule.balanced else '--top 0.5 --balanced'}, or another --threshold"
+    other = "another --top-fraction" if rule.class_balanced else "--top-fraction 0.5 --class-balanced"
+    hint = f"try: {other}, or another --threshold"
     warnings.warn(KitWarning("\n".join([text, *format_cases(cases), hint])), stacklevel=4)

@@ -12,36 +12,39 @@ DEFAULT_THRESHOLD = 0.9  # what the likeliest class must have, where no share of
 
 @dataclass(frozen=True)
 class Rule:
-    """The surest rows. `top` is of the rows that are called a class, or, balanced, of all rows times the class's prior.
+    """The surest rows.
 
-    Source of `threshold`: Lee 2013, "Pseudo-Label"; of `top`: Zou et al. 2018, "Unsupervised Domain Adaptation via
-    Class-Balanced Self-Training", section 4.1.
+    `top_fraction` is of the rows that are called a class, or, with `class_balanced`, of all rows times the class's
+    prior.
+
+    Source of `threshold`: Lee 2013, "Pseudo-Label"; of `top_fraction`: Zou et al. 2018, "Unsupervised Domain
+    Adaptation via Class-Balanced Self-Training", section 4.1.
     """
 
     threshold: float = DEFAULT_THRESHOLD  # least probability of the likeliest class
-    top: float = 1.0  # share, the surest first
-    balanced: bool = False
-    agree: bool = False  # all teachers call it the same class
+    top_fraction: float = 1.0  # share, the surest first
+    class_balanced: bool = False
+    unanimous: bool = False  # all teachers call it the same class
 
     def looser(self) -> str:
         """The options of kit pseudo by which more rows are taken, without those that were given."""
         ways = ["a lower --threshold"] if self.threshold > 0 else []
-        ways += ["without --agree"] if self.agree else []
-        if self.top == 1:
-            ways.append("--top 0.2 without --threshold")
-        return ", or ".join(ways) or "a larger --top"
+        ways += ["without --unanimous"] if self.unanimous else []
+        if self.top_fraction == 1:
+            ways.append("--top-fraction 0.2 without --threshold")
+        return ", or ".join(ways) or "a larger --top-fraction"
 
     def select(self, shares: np.ndarray, agreed: np.ndarray, prior: np.ndarray) -> np.ndarray:
         """Which rows are taken, bool (N,), of probabilities (N, K); `agreed` (N,): all teachers call it one class."""
         sure, called = shares.max(axis=1, initial=0), shares.argmax(axis=1)
         taken = np.asarray(sure >= self.threshold)
-        if self.agree:
+        if self.unanimous:
             taken &= agreed
-        if self.top < 1 or self.balanced:
+        if self.top_fraction < 1 or self.class_balanced:
             order = np.argsort(-sure, kind="stable")
             for number, share in enumerate(prior.tolist()):
                 own = called == number
-                of = len(shares) * share if self.balanced else int(own.sum())
+                of = len(shares) * share if self.class_balanced else int(own.sum())
                 ranked = order[(own & taken)[order]]
-                taken[ranked[math.ceil(round(self.top * of, 9)) :]] = False
+                taken[ranked[math.ceil(round(self.top_fraction * of, 9)) :]] = False
         return taken

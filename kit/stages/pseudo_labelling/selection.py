@@ -65,7 +65,7 @@ def lesson(
         raise InvalidError(
             f"no test row is selected for fold {fold}: the most confident of {len(rows)} has "
             f"{surest:.3f}, and the threshold is "
-            f"{rule.threshold:g}{' if all teachers agree' if rule.agree else ''}",
+            f"{rule.threshold:g}{' if all teachers agree' if rule.unanimous else ''}",
             code="D49",
             hint=rule.looser(),
         )

@@ -154,7 +154,7 @@ def predict_training_rows(workspace: Workspace, members: Sequence[Member], table
     found = []
     for one in members:
         file = workspace.runs / one.run / "predictions" / one.views / "train.parquet"
-        again = f"{predict_command(one.run, one.views, workspace.root, one.test.metadata)} --train"
+        again = f"{predict_command(one.run, one.views, workspace.root, one.test.metadata)} --rows both"
         if not file.is_file():
             raise InvalidError(
                 f"{one} has no predictions of its training rows: {file} is missing", code="D41", hint=again

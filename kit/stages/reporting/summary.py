@@ -202,4 +202,4 @@ def _submission_steps(best: Candidate | None, higher: bool, told: Sections) -> I
             "send the best submission, and tell what the leaderboard said", f"kit board score {number} SCORE"
         )
     elif any(one.leaderboard is None for one in told.board.submissions):
-        yield NextStep("which submissions are worth sending", "kit board --left 3")
+        yield NextStep("which submissions are worth sending", "kit board --submissions-left 3")

@@ -57,12 +57,14 @@ class PairsResult:
 
 @stage
 def classify_pairs(
-    workspace: Workspace | StrPath, member: str, asked: Path | None = None, share: float | None = None
+    workspace: Workspace | StrPath, member: str, asked: Path | None = None, positive_rate: float | None = None
 ) -> Work[PairsResult]:
     """Learns from a member's embeddings such as `runs/r@hflip`, and judges the pairs of a CSV, its first two columns.
 
-    `share` of the asked pairs that are the same moves the probabilities; without it they are those of pairs that are
-    half and half. Raises what `read_source` raises, DataError D64 for an unknown id, InvalidError D46 for too few rows.
+    `positive_rate`, the share of asked pairs of one class, moves the probabilities; without it they are those of pairs
+    that are half and half.
+
+    Raises what `read_source` raises, DataError D64 for an unknown id, InvalidError D46 for too few rows.
     """
     workspace = Workspace.of(workspace)
     table = labels(workspace).sort_by_id()
@@ -100,8 +102,10 @@ def classify_pairs(
     )
     told, seen = score_pairs(source, wanted, judges)
     level = np.array([threshold])
-    if share is not None:
-        told, level = (adjust_for_prior(values, float(same.mean()), share) for values in (told, level))
+    if positive_rate is not None:
+        told, level = (
+            adjust_for_prior(values, float(same.mean()), positive_rate) for values in (told, level)
+        )
     return PairsResult(
         model, len(same), scores, threshold, f1, float(level[0]), tuple(wanted), tuple(told.tolist()), seen
     )

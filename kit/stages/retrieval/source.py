@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from kit.config.models import Experiment, split
+from kit.config.models import Experiment
+from kit.config.parsing import read_stored_experiment
 from kit.config.workspace import Workspace
 from kit.data.embeddings import Embeddings
 from kit.data.folds import Folds
@@ -88,7 +89,7 @@ def read_source(workspace: Workspace, text: str, table: Table) -> EmbeddedRun:
         by_fold = dict.fromkeys(numbers, Embeddings.read(folder / STATE_UNTRAINED))
     else:
         by_fold = {number: Embeddings.read(folder / str(number)) for number in sorted(numbers)}
-    experiment = Experiment.model_validate(split(run.config, Experiment))
+    experiment = read_stored_experiment(run.config, f"runs/{run.name}")
     splitter = experiment.open(Splitter, workspace.root)
     table = table_of(run.folder, table, workspace.competition.data)
     source = EmbeddedRun(run, views, folds, experiment, splitter, table, by_fold)

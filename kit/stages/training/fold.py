@@ -161,7 +161,7 @@ def _with_row_ids(context: _FoldContext, error: NotFiniteError) -> RunError:
     kept = f"the last good checkpoint is {newest}" if newest else "no checkpoint exists yet"
     cases = [Case("in the last of these steps", id=str(row)) for row in ids]
     hint = calmer(setting.experiment.clip_grad_norm, setting.precision.train)
-    hint += f"; --from runs/{setting.run.name} starts from the saved weights" if newest else ""
+    hint += f"; --init-from runs/{setting.run.name} starts from the saved weights" if newest else ""
     text = f"fold {context.fold}: {error.summary}; {kept}"
     return RunError(text, code=error.code, cases=cases, hint=hint)
 

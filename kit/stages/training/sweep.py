@@ -65,7 +65,7 @@ class SweepResult:
 def run_sweep(
     name: str,
     asked: Sequence[str],
-    each: Sequence[str] = (),
+    config_sets: Sequence[str] = (),
     trials: int | None = None,
     seed: int = 0,
     start: Path | str = ".",
@@ -76,21 +76,27 @@ def run_sweep(
 ) -> Work[SweepResult]:
     """Trains every combination of `key=a,b`, or with `trials` so many that a search suggests, over `key=low..high` too.
 
-    `each` are further sets of overrides, `"loss=cutmix epochs=20"`, under each of which the grid is tried. Raises
-    ConfigError: C05 for what is no axis, C11 for another sweep of this name, C24 for a search without optuna, and what
-    an experiment's config raises, before anything is trained. A trial that fails while it runs is told, others go on.
-    A `preset` gives the sets in place of `each`, and `seconds` the time for all of them (kit/sweeping/presets.py).
-    With an executor a grid's trials are trained together, and a search's so many at a time as it has workers.
+    `config_sets` are further sets of overrides, `"loss=cutmix epochs=20"`, with each of which the grid is tried. A
+    trial that fails while it runs is told, others go on. A `preset` gives the sets in place of `config_sets`, and
+    `seconds` the time for all of them (sweep_presets.py). With an executor a grid's trials are trained together, and
+    a search's so many at a time as it has workers.
+
+    Raises ConfigError: C05 for what is no axis, C11 for another sweep of this name, C24 for a search without optuna,
+    and what an experiment's config raises, before anything is trained.
     """
     given = () if executor is None else (f"executor={executor}",)
     space = Workspace.find(start, given)
     file = space.root / "sweeps" / f"{_check_name(name)}.json"
     if preset is not None:
-        if each or trials is not None:
-            raise ConfigError("--preset names its own trials", code="C05", hint="without --each and --trials")
-        each = _read_sets(file) or preset_sets(Workspace.find(start, (*given, *asked)), preset, seconds)
-    axes, sets = [axis(text) for text in asked], [text.split() for text in each]
-    _remember(file, {"asked": list(asked), "each": list(each), "trials": trials, "seed": seed})
+        if config_sets or trials is not None:
+            raise ConfigError(
+                "--preset names its own trials", code="C05", hint="without --config-set and --trials"
+            )
+        config_sets = _read_sets(file) or preset_sets(
+            Workspace.find(start, (*given, *asked)), preset, seconds
+        )
+    axes, sets = [axis(text) for text in asked], [text.split() for text in config_sets]
+    _remember(file, {"asked": list(asked), "each": list(config_sets), "trials": trials, "seed": seed})
     metric = Metric.open(space.competition.metric, space.root, "metric")
     if trials is None:
         plans = expand_grid(axes, sets)
@@ -99,7 +105,7 @@ def run_sweep(
         search = None
     else:
         if sets:
-            raise ConfigError("--each is only for a grid, and --trials is a search", code="C05")
+            raise ConfigError("--config-set is only for a grid, and --trials is a search", code="C05")
         check_optuna()
         search, plans = Search(file.with_suffix(".log"), axes, metric.higher_is_better, seed), []
     done: list[SweepTrial] = []

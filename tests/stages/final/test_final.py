@@ -275,7 +275,7 @@ def test_a_member_that_cannot_be_trained_anew_is_refused(fresh: Path) -> None:
     manifest.write_text(json.dumps({**told, "asked": {**told["asked"], "pseudo": "pseudo/p"}}))
     with pytest.raises(ConfigError, match="C33 .*teachers"):
         plan(space, ["runs/b"])
-    train(fresh, name="d", overrides=["start_from=runs/a"])
+    train(fresh, name="d", overrides=["init_from=runs/a"])
     tta(fresh, ["runs/d"])
     with pytest.raises(ConfigError, match=r"C33 .*runs/a-final is not trained"):
         plan(space, ["runs/d"])

@@ -188,7 +188,7 @@ def test_each_fold_says_of_the_rows_it_trained_on_what_it_says_of_copies_among_t
         shutil.copy(images / f"{name}.png", images / f"copy-{name}.png")
     sample = space / "data" / "sample_submission.csv"
     sample.write_text("\n".join(["id,label", *(f"copy-{name},blob" for name in ids)]) + "\n")
-    tta(space, ["runs/a"], "hflip", train=True)
+    tta(space, ["runs/a"], "hflip", rows="both")
     folder = space / "runs" / "a" / "predictions" / "hflip"
     found, test = (Predictions.read(folder / f"{split}.parquet") for split in ("train", "test"))
     for fold in (0, 1):
@@ -198,11 +198,17 @@ def test_each_fold_says_of_the_rows_it_trained_on_what_it_says_of_copies_among_t
         np.testing.assert_allclose(own.probabilities, expected, atol=1e-6)
 
 
+def test_training_rows_are_predicted_without_the_test_rows(space: Path) -> None:
+    tta(space, ["runs/a"], "hflip", rows="train")
+    files = (space / "runs" / "a" / "predictions" / "hflip").glob("*.parquet")
+    assert sorted(file.stem for file in files) == ["oof", "train"]
+
+
 def test_an_executor_says_the_same_of_the_rows_that_each_fold_trained_on(space: Path) -> None:
-    tta(space, ["runs/a"], "plain", train=True)
+    tta(space, ["runs/a"], "plain", rows="both")
     here = read(space, "plain", "train")
     (space / "runs/a/predictions/plain/train.parquet").unlink()
-    tta(Workspace.find(space, ["executor=in_process"]), ["runs/a"], "plain", train=True)
+    tta(Workspace.find(space, ["executor=in_process"]), ["runs/a"], "plain", rows="both")
     there = read(space, "plain", "train")
     assert there.ids.tolist() == here.ids.tolist()
     assert np.array_equal(there.folds, here.folds)

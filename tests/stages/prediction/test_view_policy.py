@@ -103,7 +103,7 @@ def test_the_command_says_what_is_averaged_and_whether_that_is_worth_it(
     space: Path, inside: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     inside(space)
-    assert command(["tta", "--checkpoints", "runs/a", "--views", "flip", "--policy", "greedy"]) == 0
+    assert command(["tta", "--checkpoints", "runs/a", "--views", "flip", "--choose-views", "greedy"]) == 0
     said = capsys.readouterr()
     assert said.out == "runs/a@flip-greedy\n"
     assert "  weighted mean of " in said.err
@@ -112,7 +112,10 @@ def test_the_command_says_what_is_averaged_and_whether_that_is_worth_it(
     assert "  over flip 0." in said.err
     assert "next: kit blend runs/a@flip-greedy" in said.err
     assert (
-        command(["tta", "-c", "runs/a", "--views", "flip", "--policy", "greedy", "--merge", "geometric"]) == 2
+        command(
+            ["tta", "-c", "runs/a", "--views", "flip", "--choose-views", "greedy", "--merge", "geometric"]
+        )
+        == 2
     )
 
 

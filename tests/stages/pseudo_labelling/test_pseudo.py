@@ -154,7 +154,7 @@ def test_several_teachers_are_the_mean_of_each_fold_and_may_have_to_agree(school
         np.testing.assert_allclose(labels(school, made).of(fold).probabilities, sum(parts) / 2, atol=1e-6)
     plant(school, "test", sure({"060": 0, "061": 1, "062": 2}), "a")
     plant(school, "test", sure({"060": 0, "061": 2, "062": 2}), "b")
-    agreed = pseudo(school, ["runs/a", "runs/b"], "agreed", PseudoRequest(Rule(0.0, agree=True)))
+    agreed = pseudo(school, ["runs/a", "runs/b"], "agreed", PseudoRequest(Rule(0.0, unanimous=True)))
     assert "061" not in labels(school, agreed).of(1).ids.tolist()
     assert "062" in labels(school, agreed).of(1).ids.tolist()
 
@@ -188,7 +188,22 @@ def test_the_same_command_again_says_that_they_are_there_and_another_is_refused(
     assert "(reused)" in capsys.readouterr().err
     assert command(["pseudo", "runs/a", "--threshold", "0"]) == 2
     assert "C11 pseudo/round-1 has different pseudo-labels" in capsys.readouterr().err
-    assert command(["pseudo", "runs/a", "--top", "0.5", "--balanced", "--soft", "--name", "x", "--json"]) == 0
+    assert (
+        command(
+            [
+                "pseudo",
+                "runs/a",
+                "--top-fraction",
+                "0.5",
+                "--class-balanced",
+                "--soft",
+                "--name",
+                "x",
+                "--json",
+            ]
+        )
+        == 0
+    )
     told = json.loads(capsys.readouterr().out)
     assert (told["path"], told["labels"], sum(told["folds"].values())) == ("pseudo/x", "soft", 12)
     assert set(told["held_out"]) == {"rows", "taken", "right", "by_class"}
@@ -261,6 +276,6 @@ def test_what_networks_say_of_their_training_rows_must_be_there_and_of_the_same_
         pseudo(school, ["runs/a"], asked=asked)
     file_of(school, "train").unlink()
     with pytest.raises(
-        InvalidError, match=r"D41 a@plain has no predictions of its training rows(.|\n)*--train"
+        InvalidError, match=r"D41 a@plain has no predictions of its training rows(.|\n)*--rows both"
     ):
         pseudo(school, ["runs/a"], asked=asked)

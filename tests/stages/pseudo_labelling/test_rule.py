@@ -30,13 +30,16 @@ def taken(**rule: object) -> list[int]:
         ({"threshold": 0.7}, [0, 1, 2, 4, 7]),
         ({"threshold": 0}, list(range(8))),
         ({"threshold": 1.0}, []),
-        ({"threshold": 0.7, "agree": True}, [0, 2, 4]),
-        ({"threshold": 0, "top": 0.4}, [0, 4, 6, 7]),  # 2 of 5, 1 of 2, 1 of 1
-        ({"threshold": 0.9, "top": 0.2}, [4, 7]),
-        ({"threshold": 0, "top": 0.5, "balanced": True}, [0, 4, 6, 7]),  # 8 rows: 4 * (2, 1, 1)
-        ({"threshold": 0, "top": 1.0, "balanced": True}, [0, 1, 2, 4, 5, 6, 7]),  # 4, 2, 2
+        ({"threshold": 0.7, "unanimous": True}, [0, 2, 4]),
+        ({"threshold": 0, "top_fraction": 0.4}, [0, 4, 6, 7]),  # 2 of 5, 1 of 2, 1 of 1
+        ({"threshold": 0.9, "top_fraction": 0.2}, [4, 7]),
         (
-            {"threshold": 0, "top": 0.4, "agree": True},
+            {"threshold": 0, "top_fraction": 0.5, "class_balanced": True},
+            [0, 4, 6, 7],
+        ),  # 8 rows: 4 * (2, 1, 1)
+        ({"threshold": 0, "top_fraction": 1.0, "class_balanced": True}, [0, 1, 2, 4, 5, 6, 7]),  # 4, 2, 2
+        (
+            {"threshold": 0, "top_fraction": 0.4, "unanimous": True},
             [0, 2, 4],
         ),  # of those agreed on the two surest of class 0
     ],

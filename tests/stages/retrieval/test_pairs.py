@@ -63,7 +63,7 @@ def test_each_pair_is_judged_by_networks_that_saw_none_of_it_where_there_are_suc
 
 def test_a_share_moves_probabilities_and_the_threshold_alike(embedded: Workspace) -> None:
     file = asked(embedded.root, *[("060", f"{n:03d}") for n in range(61, 72)])
-    even, rare = classify_pairs(embedded, "a", file), classify_pairs(embedded, "a", file, share=0.05)
+    even, rare = classify_pairs(embedded, "a", file), classify_pairs(embedded, "a", file, positive_rate=0.05)
     assert all(low < high for low, high in zip(rare.probabilities, even.probabilities, strict=True))
     assert [p >= even.threshold for p in even.probabilities] == [
         p >= rare.adjusted_threshold for p in rare.probabilities

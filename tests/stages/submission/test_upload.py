@@ -88,7 +88,7 @@ def test_the_board_leaves_a_changed_submission_aside(capsys: Captured) -> None:
     said = capsys.readouterr()
     assert [one["entry"]["number"] for one in json.loads(said.out)] == [2]
     assert "W57" in said.err
-    assert run(["board", "--left", "2", "--json"]) == 0
+    assert run(["board", "--submissions-left", "2", "--json"]) == 0
     sending = json.loads(capsys.readouterr().out)
     assert [one["entry"]["number"] for one in sending["worth"]] == [2]
     assert [one["why"] for one in sending["others"]] == ["its file is unreadable or was changed"]

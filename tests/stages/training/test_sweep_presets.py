@@ -92,5 +92,5 @@ def test_a_resumed_sweep_keeps_its_epochs(competition: Path, measured: list[floa
     assert len(known["each"]) == len(first) == 3
     assert sorted(swept()) == sorted(first)
     assert measured == [10.0]
-    with pytest.raises(ConfigError, match="--each"):
+    with pytest.raises(ConfigError, match="--config-set"):
         run_sweep("q", [], ["epochs=1"], start=competition, preset="rate")

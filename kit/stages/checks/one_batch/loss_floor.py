@@ -131,7 +131,7 @@ def check_start_loss(ground: ProbeBatch, found: LossFloor, start: float) -> Iter
     something already, and are not asked.
     """
     most = (2.5 if ground.loss.outputs() == "cosines" else 1.5) * found.guessing + 0.5
-    if ground.setting.experiment.start_from is None and not start <= most:
+    if ground.setting.experiment.init_from is None and not start <= most:
         classes = len(ground.setting.loaded.table.classes)
         yield Finding(
             "K22",
