@@ -27,11 +27,11 @@ lint: $(INSTALLED)  ## style and types
 	@$(BIN)/mypy
 	@$(BIN)/python -m tools.commit_subjects
 
-test: lint  ## style, types, and every test, a file of them on each of two cores
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+test: lint  ## style, types, and every test; three processes keep two cores busy, since tests wait for commands
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 coverage: $(INSTALLED)  ## the share of kit/ that the tests run, with their subprocesses; 40 minutes
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report=term
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 	@$(BIN)/python -m coverage html --quiet --directory .coverage-html
 	@echo "the lines and branches that no test runs: .coverage-html/index.html"
 

@@ -20,6 +20,25 @@ if TYPE_CHECKING:
 
 Kit = Callable[..., tuple[int, str, str]]
 
+# Files of few, long tests, the longest first. They start commands and wait for them. pytest-xdist gives a file to one
+# process, and by default begins with the files of most tests: one of these, begun last, would be waited for alone.
+LONG_FILES = (
+    "device/test_several_ranks.py",
+    "stages/training/test_parallel.py",
+    "faults/test_crashing.py",
+    "core/test_without_posix.py",
+    "stages/training/test_processes.py",
+    "stages/checks/test_scenes.py",
+    "faults/test_full_disk.py",
+    "plugins/executor/test_ray.py",
+    "stages/prediction/test_parallel.py",
+    "engine/test_resume.py",
+    "engine/test_out_of_memory.py",
+    "plugins/backbone/test_families.py",
+    "plugins/tracker/test_wandb.py",
+    "docs/test_tutorial.py",
+)
+
 # networks of tests are too small to gain from threads, and lose much when another process holds a core
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # tests promise equal bits, which only a CPU gives; KIT_GPU_TESTS=1 leaves the GPU to tests/device/test_cuda.py
@@ -103,6 +122,13 @@ def kit(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
         return status, said.out, said.err
 
     return call
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Moves the long files to the front; the order within a file stays."""
+    tests = Path(__file__).parent
+    places = {tests / name: place for place, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

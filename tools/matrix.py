@@ -101,7 +101,17 @@ def run_tests(environment: str, version: str, tests: Sequence[str]) -> Result:
         prepared = prepare(environment, python)
     except subprocess.CalledProcessError as error:
         return Result(environment, "failed", f"pip could not install it (status {error.returncode})")
-    command = [str(prepared), "-m", "pytest", "--numprocesses", "2", "--dist", "loadfile", *tests]
+    command = [
+        str(prepared),
+        "-m",
+        "pytest",
+        "--numprocesses",
+        "3",
+        "--dist",
+        "loadfile",
+        "--no-loadscope-reorder",
+        *tests,
+    ]
     status = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}).returncode
     return Result(
         environment, "failed" if status else "passed", f"pytest ended with status {status}" if status else ""
