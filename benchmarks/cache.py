@@ -1,10 +1,10 @@
 """Images a second while the cache is filled from JPEGs of 384 x 512 px, against bare cv2 decoding and resizing, a core.
 
-    python benchmarks/cache.py [--images 1500] [--size 160] [--rounds 5] [--decode whole] [--folder FOLDER]
+    python benchmarks/cache.py [--images 1500] [--size 160] [--rounds 5] [--jpeg-scaling] [--folder FOLDER]
 
 The bare side reads each file, decodes it as cv2.imread does, turns it to RGB, brings the short side to the same size
 by area, and keeps the pixels in a list. kit's side also hashes the content, checks that the JPEG is whole, turns it
-upright, and writes the pixels and the index to the disk. `--decode reduced` shows `data.decode=reduced`, which decodes
+upright, and writes the pixels and the index to the disk. `--jpeg-scaling` shows `data.jpeg_scaling=true`, which decodes
 large photos at 1/2 or less; the bare side stays as it is. Both are held to one core and read files that are in the page
 cache, in turns; beside the rates by the clock stands the ratio of processor time, which other work disturbs less.
 `--folder` takes JPEGs that are there already, in the place of drawn ones.
@@ -58,9 +58,9 @@ def now() -> np.ndarray:
     return np.array([time.perf_counter(), time.process_time()])
 
 
-def kits(paths: list[Path], size: int, decode: str) -> np.ndarray:
+def kits(paths: list[Path], size: int, jpeg_scaling: bool) -> np.ndarray:
     """The same for filling a cache that is empty."""
-    data = Data.model_validate({"decode": decode})
+    data = Data.model_validate({"jpeg_scaling": jpeg_scaling})
     with tempfile.TemporaryDirectory() as folder:
         start = now()
         finish(fill_cache(Path(folder), paths, Geometry(size), data, workers=1))
@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1500)
     parser.add_argument("--size", type=int, default=160)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--decode", choices=["whole", "reduced"], default="whole")
+    parser.add_argument("--jpeg-scaling", action="store_true")
     parser.add_argument("--folder", type=Path, help="JPEGs that are there already.")
     options = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
@@ -84,10 +84,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as root:
         found = sorted(options.folder.rglob("*.jpg"))[: options.images] if options.folder else []
         paths = found or draw(Path(root) / "images", options.images)
-        bare(paths, options.size), kits(paths, options.size, options.decode)
+        bare(paths, options.size), kits(paths, options.size, options.jpeg_scaling)
         ratios = []
         for number in range(options.rounds):
-            theirs, mine = bare(paths, options.size), kits(paths, options.size, options.decode)
+            theirs, mine = bare(paths, options.size), kits(paths, options.size, options.jpeg_scaling)
             ratios.append(theirs / mine)
             rates = [len(paths) / seconds[0] for seconds in (theirs, mine)]
             clock, processor = ratios[-1]
@@ -96,7 +96,9 @@ def main() -> None:
                 f"ratio {clock:.3f}, of processor time {processor:.3f}"
             )
     clock, processor = np.median(ratios, axis=0)
-    print(f"median ratio {clock:.3f}, of processor time {processor:.3f}; {options.size} px, {options.decode}")
+    print(
+        f"median ratio {clock:.3f}, of processor time {processor:.3f}; {options.size} px, {options.jpeg_scaling}"
+    )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python benchmarks/reduced_jpeg.py WORKSPACE --runs k18 h18 [--cache-size 96] [--images 500]
 
-Fills two caches in a temporary folder, on one core, by `data.decode=reduced` and by `data.decode=whole`; tells how far
+Fills two caches in a temporary folder, on one core, with `data.jpeg_scaling=true` and without; tells how far
 their pixels are apart, how fast each was, and what the networks of finished runs score on the out-of-fold rows of
 each, beside the gain with the paired bootstrap's interval. A cache size other than the runs' own makes photos that are
 too small for it count as large ones. Nothing is written to the workspace.
@@ -37,7 +37,7 @@ WAYS = ("reduced", "whole")
 
 def filled(space: Workspace, table: Table, geometry: Geometry, folder: Path, way: str) -> tuple[Cache, float]:
     """The cache by one way of decoding, and its images a second on one core."""
-    data = space.competition.data.model_copy(update={"decode": way})
+    data = space.competition.data.model_copy(update={"jpeg_scaling": way == "reduced"})
     start = time.perf_counter()
     cache = finish(fill_cache(folder / way, list(table.paths), geometry, data, workers=1)).cache
     return cache, len(table) / (time.perf_counter() - start)
@@ -62,7 +62,7 @@ def held_out(space: Workspace, run: Run, table: Table, cache: Cache) -> np.ndarr
         experiment, rows = experiment_of(checkpoint.about), np.flatnonzero(folds.oof_mask(fold))
         predictor = restore(checkpoint, space.root, torch.device("cpu"))
         batches = PlainBatches(
-            cache, rows, experiment.image_size, experiment.crop_share, int(experiment.batch_size), 0
+            cache, rows, experiment.image_size, experiment.center_crop, int(experiment.batch_size), 0
         )
         (found[rows],) = finish(predict_all([predictor], batches, [lambda x: x], "mean", len(rows), ""))
     return found

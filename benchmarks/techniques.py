@@ -94,7 +94,7 @@ def prepared(root: Path, options: argparse.Namespace) -> Path:
     (root / "config.json").unlink(missing_ok=True)
     kit.initialise(root, recipe="scratch", given={"group": options.group} if options.group else None)
     config = read_json(root / "config.json")
-    config["data"]["class_groups"] = options.group_column
+    config["data"]["superclasses"] = options.group_column
     config |= {
         "backbone": {"name": "timm", "arch": options.arch},
         "image_size": options.size,

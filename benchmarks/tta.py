@@ -149,7 +149,7 @@ def against_ttach(root: Path, checkpoint: Path, rows: int) -> tuple[float, float
             wrapper,
             ours,
             views,
-            PlainBatches(kept, np.arange(len(paths)), experiment.image_size, experiment.crop_share, 32, 0),
+            PlainBatches(kept, np.arange(len(paths)), experiment.image_size, experiment.center_crop, 32, 0),
         )
     return found
 

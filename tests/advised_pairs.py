@@ -22,8 +22,8 @@ from tests.advice_texts import HOLE, ROOT, Text, plausible
 
 # what some key of config.json takes, for holes and placeholders
 VALUES = (
-    "2", "224", "0.5", "true", "", '"r"', "float32", "utf-8", ";", "contiguous", "white", "drop", "prior", "[1]", "[]",
-    '["a"]', "{}",
+    "2", "224", "0.5", "true", "", '"r"', "float32", "utf-8", ";", "contiguous", "white", "skip", "class_prior",
+    "[1]", "[]", '["a"]', "{}",
 )  # fmt: skip
 # `name=value` that is not of config.json: the form itself, git's settings, fastai's arguments
 NOT_KEYS = frozenset({"key", "merge", "core", "n", "beta"})
@@ -166,7 +166,7 @@ def tried(text: str) -> list[str]:
 
 
 def keys_in(text: str) -> list[str]:
-    """Keys with dots that a text names without a value, such as data.bad_test."""
+    """Keys with dots that a text names without a value, such as data.on_unreadable_test."""
     first = "|".join(["data", *KINDS])
     pattern = rf"(?<![\w./@`\-{HOLE[1:-1]}])((?:{first})(?:\.[a-z_]\w*)+)(?![\w(/=*{HOLE[1:-1]}]|\.\w)"
     return re.findall(pattern, text)

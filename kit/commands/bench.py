@@ -131,7 +131,7 @@ def _table(found: SpeedResult) -> Table:
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading, side in (
         ("precision", "left"),
-        ("layout", "left"),
+        ("memory_format", "left"),
         ("training", "right"),
         ("", "left"),
         ("predicting", "right"),
@@ -140,14 +140,14 @@ def _table(found: SpeedResult) -> Table:
         made.add_column(heading, justify="right" if side == "right" else "left", no_wrap=True)
     for rate in found.rates:
         way = rate.way
-        layout = way.layout + (", compiled" if way.compiled else "")
+        memory_format = way.memory_format + (", compiled" if way.compiled else "")
         if rate.failed:
-            made.add_row(way.dtype, layout, "fails", rate.failed, "", "")
+            made.add_row(way.dtype, memory_format, "fails", rate.failed, "", "")
             continue
         train = _marks(rate, found.used.train, found, found.trains_fastest)
         predict = _marks(rate, found.used.predict, found, found.predicts_fastest)
         predicted = "" if way.compiled else f"{rate.predict:.1f}"
-        made.add_row(way.dtype, layout, f"{rate.train:.1f}", train, predicted, predict)
+        made.add_row(way.dtype, memory_format, f"{rate.train:.1f}", train, predicted, predict)
     return made
 
 
@@ -155,7 +155,7 @@ def _marks(rate: Throughput, used: str, found: SpeedResult, fastest: Throughput)
     """Whether the config uses a way, and whether it is the fastest."""
     if rate.way.compiled:
         return ""
-    chosen = (rate.way.dtype, rate.way.layout) == (used, found.used.layout)
+    chosen = (rate.way.dtype, rate.way.memory_format) == (used, found.used.memory_format)
     return ", ".join(["used"] * chosen + ["fastest"] * (rate is fastest))
 
 

@@ -27,7 +27,7 @@ def command(
 
     In the notebook, `python predict.py --images DIR --sample sample_submission.csv` predicts the images of
     that folder as the workspace would. If an image is unreadable, its row gets the class prior, or predict.py
-    stops with --bad-test stop.
+    stops with --on-unreadable-test stop.
 
     \b
     kit bundle submissions/0007-final.json --out bundle
@@ -51,7 +51,9 @@ def command(
         f"in the notebook: python {made.folder.name}/predict.py --images DIR --sample "
         f"sample_submission.csv{table}"
     )
-    echo("rows with unreadable images get the class prior and are reported; --bad-test stop stops instead")
+    echo(
+        "rows with unreadable images get the class prior and are reported; --on-unreadable-test stop stops instead"
+    )
     told: dict[str, Any] = {
         "folder": str(made.folder),
         "members": list(made.members),

@@ -52,7 +52,7 @@ def command(overrides: tuple[str, ...], sizes: str | None, out: Path | None, as_
     )
     experiment = workspace.experiment
     network = experiment.backbone.get("arch") or experiment.backbone["name"]
-    title = f"{network}, {precision.train} {precision.layout} on {device}"
+    title = f"{network}, {precision.train} {precision.memory_format} on {device}"
     shown = sorted({*asked}) or [found.images]
     if out is not None:
         from kit.stages.figures.plots import draw_stacked_bars, write_figure

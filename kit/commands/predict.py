@@ -20,9 +20,9 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--sample", type=FILE, required=True, help="Sample submission. Its rows are predicted.")
 @click.option("--test", type=FILE, help="Test table, if the competition has one.")
 @click.option(
-    "--bad-test",
-    type=click.Choice(["prior", "stop"]),
-    default="prior",
+    "--on-unreadable-test",
+    type=click.Choice(["class_prior", "stop"]),
+    default="class_prior",
     show_default=True,
     help="For unreadable images: use the class prior, or stop.",
 )
@@ -48,7 +48,7 @@ def command(
     images: Path,
     sample: Path,
     test: Path | None,
-    bad_test: Literal["prior", "stop"],
+    on_unreadable_test: Literal["class_prior", "stop"],
     out: Path,
     work: Path,
     device: str,
@@ -63,12 +63,12 @@ def command(
     \b
     kit predict bundle --images data/images --sample data/sample_submission.csv
     kit predict bundle --images test --sample sample.csv --test test.csv --out submission.csv
-    kit predict bundle --images test --sample sample.csv --bad-test stop
+    kit predict bundle --images test --sample sample.csv --on-unreadable-test stop
     kit predict bundle --images test --sample sample.csv data.max_pixels=500000000
     """
     from kit.stages.bundles.predicting import PredictionInput, predict_bundle
 
-    given = PredictionInput(images, sample, test, bad_test, overrides)
+    given = PredictionInput(images, sample, test, on_unreadable_test, overrides)
     loaders = "auto" if workers is None else workers
     click.echo(
         show_progress(predict_bundle.with_progress(bundle.resolve(), given, out, work, device, loaders))

@@ -103,7 +103,7 @@ def command(
     kit tta --checkpoints runs/r runs/s --views d4
     kit tta --checkpoints runs/* --views hflip --merge geometric
     kit tta --checkpoints runs/r/fold-0 --views plain
-    kit tta --checkpoints runs/r data.bad_test=prior
+    kit tta --checkpoints runs/r data.on_unreadable_test=class_prior
     kit tta --checkpoints runs/r --views '{"name": "shift", "pixels": 3}'
     kit tta --checkpoints runs/r --views d4 --choose-views greedy
     kit tta --checkpoints runs/r --views d4 --executor processes

@@ -82,13 +82,13 @@ class Data(Strict):
             "`!*-NC*`",
         )
     )
-    average_group: str | None = Field(
+    average_predictions_by: str | None = Field(
         None,
         description="test column: predictions of rows with equal values are averaged, with all "
         "rows of a fold in memory",
     )
     classes: str | None = Field(None, description="CSV whose first column lists the classes in order")
-    class_groups: str | None = Field(
+    superclasses: str | None = Field(
         None, description="column of data.classes with the superclass of each class"
     )
     label_factors: tuple[str, ...] = Field(
@@ -123,10 +123,10 @@ class Data(Strict):
     page: int | None = Field(
         None, ge=0, description="page of a multi-page TIFF to use; null: such files are refused"
     )
-    decode: Literal["reduced", "whole"] = Field(
-        "whole",
-        description="reduced: decode JPEGs of at least twice the cache's size at 1/2, 1/4 or 1/8; "
-        "faster, with slightly different pixels",
+    jpeg_scaling: bool = Field(
+        False,
+        description="decode JPEGs of at least twice the cache's size at 1/2, 1/4 or 1/8; faster, with "
+        "slightly different pixels",
     )
     alpha_fill: str = Field(
         "white",
@@ -134,8 +134,13 @@ class Data(Strict):
         "colours and ignore transparency",
     )
     follow_symlinks: bool = Field(False, description="allow links that lead out of the image folder")
-    bad_train: Literal["stop", "drop"] = Field("stop", description="how to treat unreadable training images")
-    bad_test: Literal["stop", "prior"] = Field("stop", description="how to treat unreadable test images")
+    on_unreadable_train: Literal["stop", "skip"] = Field(
+        "stop", description="how to treat unreadable training images"
+    )
+    on_unreadable_test: Literal["stop", "class_prior"] = Field(
+        "stop",
+        description="how to treat unreadable test images; class_prior: their predictions are the shares of the classes",
+    )
 
     @property
     def has_test_rows(self) -> bool:

@@ -125,10 +125,10 @@ class Experiment(Strict):
         le=8192,
         description="short side of cached images in pixels; by default 1.25 times image_size",
     )
-    resize: Literal["short_side", "squash", "pad"] = Field(
+    resize: Literal["short_side", "stretch", "pad"] = Field(
         "short_side", description="how images are resized for the cache"
     )
-    crop_share: float = Field(
+    center_crop: float = Field(
         1.0, gt=0, le=1, description="fraction of the side that prediction crops at the centre"
     )
     epochs: int = Field(20, ge=1)
@@ -175,7 +175,7 @@ class Experiment(Strict):
     predict_precision: Dtype = Field(
         "auto", description="precision of prediction; auto is the same as precision, if that is set"
     )
-    layout: Literal["auto", "contiguous", "channels_last"] = Field(
+    memory_format: Literal["auto", "contiguous", "channels_last"] = Field(
         "auto", description="memory format of images"
     )
     compile: bool = Field(

@@ -21,7 +21,7 @@ from kit.config.models import (
     keys,
     split,
 )
-from kit.core.renamed import CONFIG_KEYS
+from kit.core.renamed import CONFIG_KEYS, CONFIG_VALUES
 from kit.errors import MAX_CASES, Case, CheckpointError, ConfigError, did_you_mean
 from kit.kinds.plugin import explain_validation_error
 
@@ -135,5 +135,8 @@ def _with_lines(error: ConfigError, text: str, file: str) -> ConfigError:
             name = case.path.partition(".")[0]
             section, renamed = PARTS.get(name, Data), CONFIG_KEYS.get(name)
             detail = f"unknown key{did_you_mean(key, section.model_fields, renamed)}"
+        for old, new in CONFIG_VALUES.get(case.path, {}).items():
+            if detail.endswith(f", not {old!r}"):
+                detail += f"; did you mean {new!r}?"
         cases.append(Case(detail + _at(text, key), case.path))
     return ConfigError(f"{file}: {error.summary}", code=error.code, cases=cases, hint=error.hint)

@@ -9,6 +9,7 @@ COMMAND_OPTIONS: Mapping[str, Mapping[str, str]] = {
     "kit board": {"left": "submissions-left"},
     "kit embed": {"name": "untrained"},
     "kit pairs": {"share": "positive-rate"},
+    "kit predict": {"bad-test": "on-unreadable-test"},
     "kit pseudo": {
         "agree": "unanimous",
         "balanced": "class-balanced",
@@ -22,7 +23,25 @@ COMMAND_OPTIONS: Mapping[str, Mapping[str, str]] = {
 
 # by section, the top of config.json first
 CONFIG_KEYS: Mapping[str, Mapping[str, str]] = {
-    "": {"start_from": "init_from"},
+    "": {
+        "crop_share": "center_crop",
+        "layout": "memory_format",
+        "start_from": "init_from",
+    },
+    "data": {
+        "average_group": "average_predictions_by",
+        "bad_test": "on_unreadable_test",
+        "bad_train": "on_unreadable_train",
+        "class_groups": "superclasses",
+        "decode": "jpeg_scaling",
+    },
+}
+
+# by key
+CONFIG_VALUES: Mapping[str, Mapping[str, str]] = {
+    "data.on_unreadable_test": {"prior": "class_prior"},
+    "data.on_unreadable_train": {"drop": "skip"},
+    "resize": {"squash": "stretch"},
 }
 
 _MOVES = {"flip": "hflip", "turn": "rotate", "shift": "translate"}

@@ -285,16 +285,16 @@ def superclasses(root: Path, data: Data) -> tuple[str, ...]:
 
     Raises ConfigError where there is no such file or column.
     """
-    if data.class_groups is None:
+    if data.superclasses is None:
         return ()
     if data.classes is None:
-        raise ConfigError("data.class_groups needs data.classes, the CSV with that column", code="C07")
+        raise ConfigError("data.superclasses needs data.classes, the CSV with that column", code="C07")
     file = read_csv(root / data.classes, data.sep, data.encoding)
-    if data.class_groups not in file.columns:
-        hint = f"data.class_groups is one of {', '.join(file.columns[1:])}"
-        close = did_you_mean(data.class_groups, file.columns)
-        raise ConfigError(f"{file.path} has no column {data.class_groups!r}{close}", code="C07", hint=hint)
-    place = file.columns.index(data.class_groups)
+    if data.superclasses not in file.columns:
+        hint = f"data.superclasses is one of {', '.join(file.columns[1:])}"
+        close = did_you_mean(data.superclasses, file.columns)
+        raise ConfigError(f"{file.path} has no column {data.superclasses!r}{close}", code="C07", hint=hint)
+    place = file.columns.index(data.superclasses)
     return tuple(row[place] for row in file.rows)
 
 

@@ -88,7 +88,7 @@ def _read(path: Path, data: Data, columns: Collection[str] | None) -> CsvFile:
 
 def _columns_of_rows(data: Data, images: str) -> set[str]:
     """The columns that name, label or group a row, or say where its image is."""
-    patterns = [data.id, data.label, images, data.group, data.source, data.average_group]
+    patterns = [data.id, data.label, images, data.group, data.source, data.average_predictions_by]
     return {name for each in patterns if each is not None for name in columns_of(each) or (each,)}
 
 

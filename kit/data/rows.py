@@ -35,7 +35,9 @@ def refuse_unusable(
     found: ImageFolder, data: Data, names: Sequence[str], ids: Sequence[str], codes: Sequence[str], split: str
 ) -> None:
     """Raises for what cannot be used; rows that the config lets go on are left to whoever reads the images."""
-    goes_on = data.bad_train == "drop" if split == "train" else data.bad_test == "prior"
+    goes_on = (
+        data.on_unreadable_train == "skip" if split == "train" else data.on_unreadable_test == "class_prior"
+    )
     serious = [code if code == "D20" or not goes_on else "" for code in codes]
     raise_missing(found, names, ids, serious, split)
 

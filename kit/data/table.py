@@ -240,7 +240,7 @@ def _spellings(made: Sequence[str], texts: Sequence[str]) -> tuple[Spelled, ...]
 
 def read_labelled_rows(root: Path, data: Data) -> Table:
     """The labelled rows on a machine that need not have the images that they name. Raises as `train_table` does."""
-    return train_table(root, data.model_copy(update={"bad_train": "drop"}))
+    return train_table(root, data.model_copy(update={"on_unreadable_train": "skip"}))
 
 
 def test_table(
@@ -259,9 +259,9 @@ def test_table(
     if classes is None:
         classes = read_labelled_rows(root, data).classes
     rows = row_sources.test_rows(root, data)
-    if data.average_group is not None and data.average_group not in rows.columns:
+    if data.average_predictions_by is not None and data.average_predictions_by not in rows.columns:
         raise ConfigError(
-            f"data.average_group: the test table has no column {data.average_group!r}",
+            f"data.average_predictions_by: the test table has no column {data.average_predictions_by!r}",
             code="C07",
             hint=f"its columns: {', '.join(rows.columns)}",
         )

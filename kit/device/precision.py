@@ -31,30 +31,34 @@ PROBE_SIDE_PX = 128  # side in pixels of the image over which they are counted; 
 
 @dataclass(frozen=True)
 class Precision:
-    """Names of the dtypes of training and predicting, and of the layout memory format of images."""
+    """Names of the dtypes of training and predicting, and of the memory format of images."""
 
     train: str
     predict: str
-    layout: str
+    memory_format: str
 
     @classmethod
     def of(cls, config: Mapping[str, str]) -> Precision:
         """What the keys of a config name, `auto` included."""
-        return cls(config["precision"], config["predict_precision"], config["layout"])
+        return cls(config["precision"], config["predict_precision"], config["memory_format"])
 
     def config(self) -> dict[str, str]:
         """The same as keys of a config."""
-        return {"precision": self.train, "predict_precision": self.predict, "layout": self.layout}
+        return {
+            "precision": self.train,
+            "predict_precision": self.predict,
+            "memory_format": self.memory_format,
+        }
 
     def to_device(self, network: nn.Module, device: torch.device) -> nn.Module:
         """The network on a device, its kernels in this layout."""
         network = network.to(device)
-        placed: nn.Module = network.to(memory_format=_format(self.layout))  # type: ignore[call-overload]
+        placed: nn.Module = network.to(memory_format=_format(self.memory_format))  # type: ignore[call-overload]
         return placed
 
     def to_layout(self, images: Tensor, device: torch.device) -> Tensor:
         """A batch on a device, in this layout; without a copy where it is so already."""
-        return images.to(device, non_blocking=True).contiguous(memory_format=_format(self.layout))
+        return images.to(device, non_blocking=True).contiguous(memory_format=_format(self.memory_format))
 
     @contextmanager
     def autocast_training(self, device: torch.device) -> Iterator[None]:
@@ -69,8 +73,8 @@ class Precision:
             yield
 
 
-def _format(layout: str) -> torch.memory_format:
-    return torch.channels_last if layout == "channels_last" else torch.contiguous_format
+def _format(memory_format: str) -> torch.memory_format:
+    return torch.channels_last if memory_format == "channels_last" else torch.contiguous_format
 
 
 def _autocast(device: torch.device, name: str) -> torch.autocast:
@@ -133,21 +137,21 @@ def resolve_auto(network: nn.Module, device: torch.device, asked: Precision) -> 
 
     Raises ConfigError C18 for a layout in which the network cannot train on this device.
     """
-    fast, possible = _fastest(device), layouts(network, device)
+    fast, possible = _fastest(device), memory_formats(network, device)
     light = asked.train == "auto" and device.type == "cpu" and is_memory_bound(network)
     train = "float32" if light else fast
     predict = fast if asked.train == "auto" else asked.train
-    if asked.layout not in ("auto", *possible):
+    if asked.memory_format not in ("auto", *possible):
         raise ConfigError(
-            f"layout={asked.layout} crashes torch on a CPU, in a 1 x 1 convolution with a stride and few "
+            f"memory_format={asked.memory_format} crashes torch on a CPU, in a 1 x 1 convolution with a stride and few "
             "channels",
             code="C18",
-            hint=f"layout={possible[0]}, or omit layout",
+            hint=f"memory_format={possible[0]}, or omit memory_format",
         )
     return Precision(
         train if asked.train == "auto" else asked.train,
         predict if asked.predict == "auto" else asked.predict,
-        possible[-1] if asked.layout == "auto" else asked.layout,
+        possible[-1] if asked.memory_format == "auto" else asked.memory_format,
     )
 
 
@@ -158,8 +162,8 @@ def warn_of_other_dtype(run: str, before: str, now: str, device: torch.device, d
         warnings.warn(KitWarning(text), stacklevel=3)
 
 
-def layouts(network: nn.Module, device: torch.device) -> tuple[str, ...]:
-    """The layouts in which a network can train on a device, the faster one last."""
+def memory_formats(network: nn.Module, device: torch.device) -> tuple[str, ...]:
+    """The memory formats in which a network can train on a device, the faster one last."""
     overruns = device.type == "cpu" and any(map(_overruns, network.modules()))
     return ("contiguous",) if overruns else ("contiguous", "channels_last")
 
@@ -267,7 +271,7 @@ def describe_device(device: torch.device, precision: Precision, workers: int, tr
     dtype = precision.train if trains else precision.predict
     if trains and precision.predict != precision.train:
         dtype += f" (predicting in {precision.predict})"
-    return ", ".join([name_of(device), dtype, precision.layout, f"{workers} loader processes"])
+    return ", ".join([name_of(device), dtype, precision.memory_format, f"{workers} loader processes"])
 
 
 def name_of(device: torch.device) -> str:

@@ -33,7 +33,7 @@ class DryRunResult:
     parameters: int
     device: str
     precision: str
-    layout: str
+    memory_format: str
     compile: str
     first_batch: tuple[int, ...]
     first_loss: float
@@ -80,7 +80,7 @@ def dry_run(
         parameters=network.parameters(learner.network),
         device=str(setting.device),
         precision=f"{setting.precision.train} for training, {setting.precision.predict} for prediction",
-        layout=setting.precision.layout,
+        memory_format=setting.precision.memory_format,
         compile=COST if setting.experiment.compile else "no",
         first_batch=shape,
         first_loss=loss,

@@ -76,7 +76,7 @@ def load_rows(
         replace(by_path[str(table.paths[int(row)])], id=str(table.ids[row]), split=split)
         for row in np.flatnonzero(bad)
     ]
-    choice = data.bad_train if split == "train" else data.bad_test
+    choice = data.on_unreadable_train if split == "train" else data.on_unreadable_test
     kinds = ", ".join(
         f"{code} {count}" for code, count in sorted(Counter(case.code for case in cases).items())
     )
@@ -90,14 +90,14 @@ def load_rows(
             f"{cases[0].path}",
         )
     if choice == "stop":
-        key = goes_on or f"data.bad_{split}={'drop' if split == 'train' else 'prior'}"
+        key = goes_on or f"data.on_unreadable_{split}={'skip' if split == 'train' else 'class_prior'}"
         raise DataError(  # the command that fails writes quarantine.csv, as for any bad data
             summary,
             code=cases[0].code,
             cases=cases,
             hint=f"repair them, or set {key} to continue without them",
         )
-    does = "excluded from training" if choice == "drop" else "predicted as the class prior"
+    does = "excluded from training" if choice == "skip" else "predicted as the class prior"
     lines = [f"{summary}, {does}; {_write_quarantine(workspace, cases)}", *format_cases(cases)]
     warnings.warn(KitWarning("\n".join(lines)), stacklevel=2)
     return Loaded(table, filled.cache, bad)
@@ -111,7 +111,7 @@ def prediction_batches(
         cache=loaded.cache,
         rows=rows,
         size=experiment.image_size,
-        crop_share=experiment.crop_share,
+        crop_share=experiment.center_crop,
         batch_size=experiment.batch_rows(),
         workers=experiment.workers,
         device=device,

@@ -164,7 +164,7 @@ class PredictionFile:
         return about
 
     def _average(self, fold: int) -> None:
-        """Puts the mean over rows of equal `data.average_group` in their places, where the table has that column.
+        """Puts the mean over rows of equal `data.average_predictions_by` in their places, if the table has the column.
 
         A blank is no group, and rows without an image take no part.
         """

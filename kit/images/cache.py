@@ -48,10 +48,10 @@ MAX_UPSCALE = 8  # an image is not enlarged to more than so many times the cache
 
 @dataclass(frozen=True)
 class Geometry:
-    """How images enter the cache: the short side at `cache_size`, squashed to a square, or padded to one."""
+    """How images enter the cache: the short side at `cache_size`, stretched to a square, or padded to one."""
 
     cache_size: int
-    resize: Literal["short_side", "squash", "pad"] = "short_side"
+    resize: Literal["short_side", "stretch", "pad"] = "short_side"
 
     @classmethod
     def of(cls, experiment: Experiment) -> Geometry:
@@ -61,7 +61,7 @@ class Geometry:
 
     def apply(self, image: Pixels) -> np.ndarray:
         """The image as the cache holds it, uint8 (height, width, 3)."""
-        if self.resize == "squash":
+        if self.resize == "stretch":
             return resize(image, self.cache_size, self.cache_size)
         height, width = image.shape[:2]
         side = max(height, width) if self.resize == "pad" else min(height, width)
@@ -73,7 +73,7 @@ class Geometry:
 
     def folder(self, data: Data) -> str:
         """The folder's name: it differs for whatever makes other pixels of the same file."""
-        whole = ["whole"] if data.decode == "whole" else []  # before there was a choice, all were reduced
+        whole = [] if data.jpeg_scaling else ["whole"]  # before there was a choice, all were reduced
         deep = [data.bit_depth, data.max_value, data.page]
         declared = deep if deep != [8, None, None] else []
         made_by = fingerprint([SCHEMA, READER, data.alpha_fill, *whole, *declared])[:8]
@@ -220,7 +220,7 @@ def _read(path: Path, held: frozenset[str], geometry: Geometry, data: Data) -> _
         name = hashlib.sha256(content).hexdigest()
         if name in held:
             return _Found(path, before, name)
-        decoded = decode(content, data, least=0 if data.decode == "whole" else geometry.cache_size)
+        decoded = decode(content, data, least=geometry.cache_size if data.jpeg_scaling else 0)
         return _Found(path, before, name, geometry.apply(decoded.pixels), decoded.repairs)
     except DataError as error:
         return _Found(path, before, name, bad=Case(error.summary, path=str(path), code=error.code))

@@ -182,7 +182,10 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(
             ["--checkpoints", "a", "--checkpoints", "b", "c"],
             ["--checkpoints", "a", "--checkpoints", "b", "--checkpoints", "c"],
         ),
-        (["--checkpoints", "a", "data.bad_test=prior"], ["--checkpoints", "a", "data.bad_test=prior"]),
+        (
+            ["--checkpoints", "a", "data.on_unreadable_test=class_prior"],
+            ["--checkpoints", "a", "data.on_unreadable_test=class_prior"],
+        ),
         (["-c", "a", "--json"], ["-c", "a", "--json"]),
         (["-c", "a", "b", "--json", "x=1"], ["-c", "a", "--checkpoints", "b", "--json", "x=1"]),
     ],

@@ -54,7 +54,7 @@ def test_a_wrong_type_is_told_with_its_line_and_value() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ['{"epochs": 0}', '{"image_size": 4}', '{"ema_decay": 1}', '{"crop_share": 0}']
+    "text", ['{"epochs": 0}', '{"image_size": 4}', '{"ema_decay": 1}', '{"center_crop": 0}']
 )
 def test_a_value_beyond_its_limits_is_refused(text: str) -> None:
     assert wrong(text).code == "C02"

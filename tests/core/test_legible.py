@@ -93,7 +93,7 @@ def test_one_stray_name_breaks_no_command(tmp_path: Path, inside: Step, capsys: 
         assert [(row["id"], row["path"]) for row in csv.DictReader(file)] == [
             (r"cat/\xff", f"{tmp_path}/train/cat/\\xff.png")
         ]
-    again = ["data.bad_train=drop", "augmenter=flips", "workers=0"]
+    again = ["data.on_unreadable_train=skip", "augmenter=flips", "workers=0"]
     assert run(["train", "--name", "r", *tiny, *again]) == 0
     assert r"cat/caf\xe9" in (tmp_path / "runs/r/folds.csv").read_text(encoding="utf-8")
     assert run(["report", "--write-up"]) == 0

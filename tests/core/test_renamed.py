@@ -9,7 +9,7 @@ from kit.commands._menu import menu, run
 from kit.config.models import Experiment
 from kit.config.overrides import apply_overrides
 from kit.config.parsing import read_stored_experiment, validate_config
-from kit.core.renamed import COMMAND_OPTIONS, CONFIG_KEYS, OPTIONS, PLUGINS
+from kit.core.renamed import COMMAND_OPTIONS, CONFIG_KEYS, CONFIG_VALUES, OPTIONS, PLUGINS
 from kit.errors import CheckpointError, ConfigError, PluginError
 from kit.kinds import KINDS, registry
 from kit.kinds.plugin import Plugin
@@ -60,6 +60,13 @@ def test_a_key_of_before_is_refused_and_the_key_of_today_proposed(section: str, 
         validate_config({section: {old: 1}} if section else {old: 1})
     with pytest.raises(ConfigError, match=said):
         validate_config(apply_overrides({}, f"{section}.{old}=1" if section else f"{old}=1"))
+
+
+@pytest.mark.parametrize(("key", "old"), [(key, old) for key in CONFIG_VALUES for old in CONFIG_VALUES[key]])
+def test_a_value_of_before_is_refused_and_the_value_of_today_proposed(key: str, old: str) -> None:
+    with pytest.raises(ConfigError, match=f"not '{old}'; did you mean '{CONFIG_VALUES[key][old]}'"):
+        validate_config(apply_overrides({}, f"{key}={old}"))
+    validate_config(apply_overrides({}, f"{key}={CONFIG_VALUES[key][old]}"))
 
 
 @pytest.mark.parametrize("old", CONFIG_KEYS[""])

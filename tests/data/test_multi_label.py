@@ -273,7 +273,7 @@ def test_a_test_row_without_an_image_gets_each_label_s_share(trained: Path, tmp_
     root = Path(shutil.copytree(trained, tmp_path / "space"))
     name = sorted(root.glob("data/images/*.png"))[-1]
     name.write_bytes(b"")
-    space = Workspace.find(root, ["data.bad_test=prior"])
+    space = Workspace.find(root, ["data.on_unreadable_test=class_prior"])
     with pytest.warns(KitWarning, match="1 of 12 test images are unusable"):
         tta(space, ["runs/a"], "plain")
     made = Predictions.read(root / "runs" / "a" / "predictions" / "plain" / "test.parquet").mean()

@@ -18,7 +18,7 @@ from tests.drawing import draw_competition
 
 @pytest.fixture
 def grouped(tmp_path: Path) -> Path:
-    data = {"classes": "data/classes.csv", "class_groups": "shape"}
+    data = {"classes": "data/classes.csv", "superclasses": "shape"}
     root = draw_competition(tmp_path / "space", data=data, loss="group_smoothing", epochs=1)
     (root / "data" / "classes.csv").write_text("label,shape\nring,round\nblob,round\ncross,sharp\n")
     return root
@@ -40,7 +40,7 @@ def test_a_loss_that_needs_groups_trains_and_predicts(grouped: Path) -> None:
 
 def test_a_column_that_is_not_there_is_named_with_the_nearest(grouped: Path) -> None:
     with pytest.raises(ConfigError, match=r"C07 .* has no column 'shap'; did you mean 'shape'"):
-        train(grouped, ["data.class_groups=shap"], name="g")
+        train(grouped, ["data.superclasses=shap"], name="g")
 
 
 def test_groups_without_a_list_of_classes_are_an_error(grouped: Path) -> None:
@@ -49,5 +49,5 @@ def test_groups_without_a_list_of_classes_are_an_error(grouped: Path) -> None:
 
 
 def test_without_groups_the_loss_says_what_to_write(grouped: Path) -> None:
-    with pytest.raises(ConfigError, match="data.class_groups=shape_group"):
-        train(grouped, ["data.class_groups=null"], name="g")
+    with pytest.raises(ConfigError, match="data.superclasses=shape_group"):
+        train(grouped, ["data.superclasses=null"], name="g")

@@ -34,7 +34,7 @@ def test_no_test_row_is_dropped_where_images_are_missing(tmp_path: Path) -> None
     make(tmp_path, FILES, ["images/a.jpg", "images/t1.jpg"])
     with pytest.raises(DataError, match="no image for id 't2'"):
         test_table(tmp_path, PLAIN, ())
-    data = PLAIN.model_copy(update={"bad_test": "prior", "bad_train": "drop"})
+    data = PLAIN.model_copy(update={"on_unreadable_test": "class_prior", "on_unreadable_train": "skip"})
     assert test_table(tmp_path, data, ()).ids.tolist() == ["t2", "t1"]
     assert not train_table(tmp_path, data).paths[0].exists()
 
@@ -157,7 +157,7 @@ def test_many_rows_take_no_time(tmp_path: Path) -> None:
     )
     rows = [f"{number:06d},{number % 7}" for number in range(count)]
     make(tmp_path, {"train.csv": csv("id,label", *rows)}, ["images/000000.jpg"])
-    data = PLAIN.model_copy(update={"sample": None, "bad_train": "drop"})
+    data = PLAIN.model_copy(update={"sample": None, "on_unreadable_train": "skip"})
     started = time.process_time()
     assert len(train_table(tmp_path, data)) == count
     assert time.process_time() - started < 3

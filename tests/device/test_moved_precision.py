@@ -123,13 +123,13 @@ def test_workers_of_an_executor_choose_for_their_own_device(moved: Path) -> None
     for fold in (0, 1):
         (moved / f"runs/r/fold-{fold}/oof.parquet").unlink()
     for job in jobs_of(setting, [0, 1]):
-        assert (job.config["precision"], job.config["layout"]) == ("auto", "auto")
+        assert (job.config["precision"], job.config["memory_format"]) == ("auto", "auto")
         assert job.config["batch_size"] == 8
 
 
 def test_kit_final_and_a_soup_ask_for_what_the_run_asked_for(moved: Path) -> None:
     _, space = on_all_rows(Workspace.open(moved), Run(moved / "runs/r"), None)
-    assert (space.experiment.precision, space.experiment.layout) == ("auto", "auto")
+    assert (space.experiment.precision, space.experiment.memory_format) == ("auto", "auto")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         train(moved, ["seed=1"], name="s")

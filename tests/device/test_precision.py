@@ -91,9 +91,9 @@ def test_a_convolution_that_ends_torch_in_channels_last_is_trained_contiguous(
     kernel: int, stride: int, channels: int, safe: bool
 ) -> None:
     network = nn.Sequential(nn.Conv2d(channels, 8, kernel, stride))
-    assert resolve_auto(network, CPU, AUTO).layout == ("channels_last" if safe else "contiguous")
+    assert resolve_auto(network, CPU, AUTO).memory_format == ("channels_last" if safe else "contiguous")
     gpu = torch.device("cuda")
-    assert resolve_auto(network, gpu, Precision("float32", "auto", "auto")).layout == "channels_last"
+    assert resolve_auto(network, gpu, Precision("float32", "auto", "auto")).memory_format == "channels_last"
     if not safe:
         with pytest.raises(ConfigError, match="C18"):
             resolve_auto(network, CPU, Precision("auto", "auto", "channels_last"))

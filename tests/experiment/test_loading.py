@@ -88,7 +88,7 @@ def test_distillation_is_given_the_label_and_the_word_of_the_folds_own_teachers(
 
 def test_a_test_row_without_an_image_is_left_out(school: Path) -> None:
     (school / "data" / "images" / "064.png").write_bytes(b"")
-    bad = ["data.bad_test=prior"]
+    bad = ["data.on_unreadable_test=class_prior"]
     space = Workspace.find(school, bad)
     with pytest.warns(UserWarning, match="predicted as the class prior"):
         tta(space, ["runs/a"])

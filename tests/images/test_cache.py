@@ -113,7 +113,7 @@ def test_no_files_make_an_empty_cache(tmp_path: Path) -> None:
     ("geometry", "shape"),
     [
         (Geometry(32), (32, 64)),
-        (Geometry(32, "squash"), (32, 32)),
+        (Geometry(32, "stretch"), (32, 32)),
         (Geometry(32, "pad"), (32, 32)),
         (Geometry(100), (100, 200)),
     ],
@@ -203,7 +203,7 @@ def test_large_jpegs_are_decoded_whole_unless_asked_and_neither_is_taken_for_the
     image = np.random.default_rng(0).integers(0, 256, (128, 160, 3), dtype=np.uint8)
     cv2.imwrite(str(path), image)
     whole = fill(tmp_path, [path]).cache
-    reduced = fill(tmp_path, [path], data=Data(decode="reduced")).cache
+    reduced = fill(tmp_path, [path], data=Data(jpeg_scaling=True)).cache
     assert whole.file != reduced.file
     assert np.array_equal(whole[0], expected(path))
     half = cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_REDUCED_COLOR_4), cv2.COLOR_BGR2RGB)

@@ -113,7 +113,7 @@ def test_a_fold_without_a_usable_image_is_refused_before_training(competition: P
         pytest.warns(UserWarning, match="30 of 60 train images"),
         pytest.raises(DataError, match="D38 fold 0 has 30 usable images to train on and 0 to predict"),
     ):
-        train(competition, ["data.bad_train=drop"], name="r")
+        train(competition, ["data.on_unreadable_train=skip"], name="r")
 
 
 def test_a_metric_that_a_folds_rows_do_not_define_does_not_stop_it(tmp_path: Path) -> None:

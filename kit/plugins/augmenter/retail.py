@@ -19,7 +19,7 @@ class Retail(Augmenter):
     """Flip, JPEG compression, shift-scale-rotate over black, and a cutout hole of .4 of the side.
 
     The published pipeline squashes the image to the network's square; here its short side takes that size and a
-    random square is cut out, so that products keep their shape. With `resize: squash` it is the published one.
+    random square is cut out, so that products keep their shape. With `resize: stretch` it is the published one.
     Albumentations gives its JPEG coder red for blue, so that blocks at low quality are not quite a camera's.
 
     Source: Ha, Liu and Liu 2020, "Google Landmark Recognition 2020 Competition Third Place Solution", whose code has

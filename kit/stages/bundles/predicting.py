@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from kit.config.models import Data
+from kit.config.parsing import validate_config
 from kit.config.workspace import CONFIG_FILE, Workspace
 from kit.core.files import read_json, write_json, write_text
 from kit.core.progress import Progress, Work, stage
@@ -46,7 +47,9 @@ from kit.stages.prediction.tta import (
 from kit.stages.submission import submission
 
 EMPTY_FOLDS = Folds(np.array([], dtype=str), np.zeros((0, 1), np.int64))  # test rows are held out by no fold
-GOES_ON = "--bad-test prior"  # what a hint says, since config.json of a bundle cannot be changed
+GOES_ON = (
+    "--on-unreadable-test class_prior"  # what a hint says, since config.json of a bundle cannot be changed
+)
 CHANGEABLE = ("data.", "device=", "workers=")  # what messages advise that changes no network
 PINNED_PACKAGES = (
     "torch",
@@ -60,14 +63,14 @@ PINNED_PACKAGES = (
 class PredictionInput:
     """What a bundle predicts: the folder of images, the sample, the test table if the competition has one.
 
-    `bad_test` says what an image that cannot be read does: its row gets the class prior, or the work stops.
+    `on_unreadable_test` says what an image that cannot be read does: its row gets the class prior, or the work stops.
     `overrides` are further keys of the config, of its data part, `device` and `workers`: `data.max_pixels=500000000`.
     """
 
     images: Path
     sample: Path
     test: Path | None = None
-    bad_test: Literal["stop", "prior"] = "prior"
+    on_unreadable_test: Literal["stop", "class_prior"] = "class_prior"
     overrides: Sequence[str] = ()
 
 
@@ -95,7 +98,7 @@ def predict_bundle(
     except DataError as error:
         if any(case.path or case.id for case in error.cases):
             hints = [error.hint]
-            if error.code in ("D02", "D08") and given.bad_test == "stop":
+            if error.code in ("D02", "D08") and given.on_unreadable_test == "stop":
                 hints.append(GOES_ON)
             with suppress(OSError):  # the error itself matters more than its list
                 hints.append(f"{quarantine(work, error.cases, error.code)} lists all cases")
@@ -186,6 +189,7 @@ def _workspace(
     Raises ConfigError C07 where the competition has a test table and none was given.
     """
     config = dict(read_json(folder / CONFIG_FILE))
+    validate_config(config, file=str(folder / CONFIG_FILE))
     data = config["data"]
     if data.get("test") is not None and given.test is None:
         raise ConfigError("the competition has a test table", code="C07", hint="--test FILE")
@@ -193,7 +197,7 @@ def _workspace(
         "sample": str(given.sample.resolve()),
         "test": None if given.test is None else str(given.test.resolve()),
         "test_images": f"{given.images.resolve()}/{below(pattern_of(Data(**data)))}",
-        "bad_test": given.bad_test,
+        "on_unreadable_test": given.on_unreadable_test,
     }
     other = [text for text in given.overrides if not text.startswith(CHANGEABLE)]
     if other:
@@ -257,7 +261,7 @@ def _job(
     views = Views.open(packed.views, space.root)
     merge: Any = packed.merge
     name = views_name(views, merge)
-    average = space.competition.data.average_group
+    average = space.competition.data.average_predictions_by
     told = {
         "run": run,
         "views": name,

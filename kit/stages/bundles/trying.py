@@ -93,7 +93,7 @@ def _prepare(root: Path, data: Data, rows: int, base: Path) -> tuple[int, bool, 
 
     Rows that have an image here are taken first.
     """
-    lenient = data.model_copy(update={"bad_test": "prior"})  # rows may lack their images
+    lenient = data.model_copy(update={"on_unreadable_test": "class_prior"})  # rows may lack their images
     sample = read_csv(root / str(data.sample), data.sep, data.encoding)
     words = ["--sample", str(base / "sample.csv")]
     if data.test is not None:

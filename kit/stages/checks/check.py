@@ -127,8 +127,8 @@ def _unusable(
     stops = {"train": "kit train refuses them", "test": "kit tta refuses them"}
     goes_on = {"train": "excluded from training", "test": "predicted as the class prior"}
     for name, choice, key in (
-        ("train", data.bad_train, "data.bad_train=drop"),
-        ("test", data.bad_test, "data.bad_test=prior"),
+        ("train", data.on_unreadable_train, "data.on_unreadable_train=skip"),
+        ("test", data.on_unreadable_test, "data.on_unreadable_test=class_prior"),
     ):
         count = sum(case.split == name for case in cases)
         if count and choice == "stop":

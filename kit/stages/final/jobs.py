@@ -151,7 +151,9 @@ def on_all_rows(workspace: Workspace, run: Run, seed: int | None) -> tuple[Run, 
     now = workspace.experiment
     changed = ["splitter=all_rows", f"device={now.device}", f"workers={now.workers}"]
     # what the run's config.json resolved for its device is chosen again for this one
-    changed += [f"{key}={asked[key]}" for key in ("precision", "predict_precision", "layout") if key in asked]
+    changed += [
+        f"{key}={asked[key]}" for key in ("precision", "predict_precision", "memory_format") if key in asked
+    ]
     if seed is not None:
         changed.append(f"seed={seed}")
     if asked.get("init_from"):

@@ -121,7 +121,7 @@ def group_by_geometry(jobs: Sequence[PredictionJob]) -> list[list[int]]:
     groups: dict[tuple[Any, ...], list[list[int]]] = {}
     for at, job in enumerate(jobs):
         experiment = job.experiment
-        same = groups.setdefault((geometry(experiment), experiment.image_size, experiment.crop_share), [[]])
+        same = groups.setdefault((geometry(experiment), experiment.image_size, experiment.center_crop), [[]])
         paths = {path for n in (*same[-1], at) for path in jobs[n].checkpoints.values()}
         if same[-1] and sum(weights[path] for path in paths) > MAX_WEIGHT_BYTES:
             same.append([])
@@ -162,7 +162,7 @@ class _TtaContext:
         experiment = same_experiment(run, target.folds, train)
         parts = network.open_parts(experiment, space.root, network.classes_from_table(train))
         chosen = open_views(views, experiment.image_size, parts.backbone.input_size())
-        average = space.competition.data.average_group
+        average = space.competition.data.average_predictions_by
         about = prediction_metadata(
             run, name, merge, train, [views, *parts.without_pretrained().all()], average
         )

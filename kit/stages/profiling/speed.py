@@ -18,7 +18,7 @@ from kit.core.progress import Progress, Work, finish, stage
 from kit.data.table import Table, train_table
 from kit.device import memory
 from kit.device.compiling import compile_training
-from kit.device.precision import Precision, choose_device, dtypes, layouts, resolve_auto
+from kit.device.precision import Precision, choose_device, dtypes, memory_formats, resolve_auto
 from kit.engine.batches import Batch, random_batch
 from kit.engine.learner import Learner, learner
 from kit.engine.step import StepPlan, optimizer_step
@@ -37,7 +37,7 @@ class ComputeSetup:
     """How a network computes; a compiled one is measured in training alone."""
 
     dtype: str
-    layout: str
+    memory_format: str
     compiled: bool = False
 
 
@@ -66,9 +66,9 @@ class SpeedResult:
     used: Precision
     rates: tuple[Throughput, ...]
 
-    def rate(self, dtype: str, layout: str) -> Throughput:
+    def rate(self, dtype: str, memory_format: str) -> Throughput:
         """The rate of a way that is not compiled."""
-        return next(rate for rate in self.rates if rate.way == ComputeSetup(dtype, layout))
+        return next(rate for rate in self.rates if rate.way == ComputeSetup(dtype, memory_format))
 
     @property
     def trains_fastest(self) -> Throughput:
@@ -88,17 +88,18 @@ class SpeedResult:
 
         Training decides on the layout, as it takes most of a run's time.
         """
-        best, used = self.trains_fastest, self.rate(self.used.train, self.used.layout)
+        best, used = self.trains_fastest, self.rate(self.used.train, self.used.memory_format)
         way = used.way if used.train * EQUAL_RATE_FACTOR >= best.train else best.way
         predicts = max(
-            (rate for rate in self._plain() if rate.way.layout == way.layout), key=lambda rate: rate.predict
+            (rate for rate in self._plain() if rate.way.memory_format == way.memory_format),
+            key=lambda rate: rate.predict,
         )
-        kept = self.rate(self.used.predict, way.layout)
+        kept = self.rate(self.used.predict, way.memory_format)
         predict = kept if kept.predict * EQUAL_RATE_FACTOR >= predicts.predict else predicts
         pairs = {
             "precision": (self.used.train, way.dtype),
             "predict_precision": (self.used.predict, predict.way.dtype),
-            "layout": (self.used.layout, way.layout),
+            "memory_format": (self.used.memory_format, way.memory_format),
         }
         return tuple(f"{key}={wanted}" for key, (used, wanted) in pairs.items() if wanted != used)
 
@@ -107,7 +108,7 @@ class SpeedResult:
         compiled = next((rate for rate in self.rates if rate.way.compiled and not rate.failed), None)
         if compiled is None:
             return None
-        plain = self.rate(compiled.way.dtype, compiled.way.layout)
+        plain = self.rate(compiled.way.dtype, compiled.way.memory_format)
         gain = 1 / plain.train - 1 / compiled.train
         return compiled.compiling / gain if gain > 0 else float("inf")
 
@@ -124,9 +125,15 @@ def measure_speed(
     experiment, table = workspace.experiment, train_table(workspace.root, workspace.competition.data)
     bench, plain, used = _set_up(workspace, table, batch_size)
     device, count = bench.device, len(bench.batch)
-    ways = [ComputeSetup(dtype, layout) for layout in layouts(plain, device) for dtype in dtypes(device)]
-    named = [ComputeSetup(used.train, used.layout), ComputeSetup(used.predict, used.layout)]
-    ways = list(dict.fromkeys([*ways, *named])) + [ComputeSetup(used.train, used.layout, True)] * compiled
+    ways = [
+        ComputeSetup(dtype, memory_format)
+        for memory_format in memory_formats(plain, device)
+        for dtype in dtypes(device)
+    ]
+    named = [ComputeSetup(used.train, used.memory_format), ComputeSetup(used.predict, used.memory_format)]
+    ways = (
+        list(dict.fromkeys([*ways, *named])) + [ComputeSetup(used.train, used.memory_format, True)] * compiled
+    )
     rigs = {way: bench.rig(way) for way in ways}
     for turn in range(WARM_UP_STEPS + steps):
         for rig in rigs.values():
@@ -152,7 +159,7 @@ def measure_throughput(workspace: Workspace, table: Table, steps: int = 3) -> Th
     Raises ConfigError and PluginError for a network that cannot be built, RunError R02 if a step fails.
     """
     bench, _, used = _set_up(workspace, table, None)
-    rig = bench.rig(ComputeSetup(used.train, used.layout))
+    rig = bench.rig(ComputeSetup(used.train, used.memory_format))
     with memory.retain_freed_memory(bench.device):
         for _ in range(WARM_UP_STEPS + steps):
             rig.turn()
@@ -171,7 +178,7 @@ def _set_up(
     parts = network.open_parts(experiment, root, network.classes_from_table(table))
     batch = random_batch(table, batch_size or experiment.batch_rows(), experiment.image_size)
     plain = network.build(parts.without_pretrained(), len(table.classes), experiment.image_size)
-    configured = Precision(experiment.precision, experiment.predict_precision, experiment.layout)
+    configured = Precision(experiment.precision, experiment.predict_precision, experiment.memory_format)
     bench = _SharedSetup(experiment, root, parts, len(table.classes), device, batch)
     return bench, plain, resolve_auto(plain, device, configured)
 
@@ -190,8 +197,8 @@ class _SharedSetup:
 
     def rig(self, way: ComputeSetup) -> _SetupRun:
         """What a way is measured with."""
-        precision = Precision(way.dtype, way.dtype, way.layout)
-        key = way.layout, way.compiled
+        precision = Precision(way.dtype, way.dtype, way.memory_format)
+        key = way.memory_format, way.compiled
         if key not in self.learners:
             self.learners[key] = self._learner(precision, way.compiled)
         scaler = torch.amp.GradScaler(self.device.type, enabled=way.dtype == "float16")

@@ -44,7 +44,7 @@ def cams(workspace: Workspace, subject: EvaluatedMember, rows: Sequence[int]) ->
         mine = [row for row in rows if subject.folds[row] == fold]
         loaded = yield from load_rows(workspace, subject.table.take(mine), "train", geometry(experiment))
         usable = [place for place in range(len(mine)) if not loaded.bad[place]]
-        images = ImageDataset(loaded.cache, experiment.image_size, experiment.crop_share)
+        images = ImageDataset(loaded.cache, experiment.image_size, experiment.center_crop)
         made = restore(checkpoint, workspace.root, device)
         network = cast(Network, made.network).float()
         for start in range(0, len(usable), BATCH):

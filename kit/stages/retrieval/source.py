@@ -93,7 +93,9 @@ def read_source(workspace: Workspace, text: str, table: Table) -> EmbeddedRun:
     splitter = experiment.open(Splitter, workspace.root)
     table = table_of(run.folder, table, workspace.competition.data)
     source = EmbeddedRun(run, views, folds, experiment, splitter, table, by_fold)
-    anywhere = workspace.competition.data.model_copy(update={"bad_test": "prior"})  # images need not be here
+    anywhere = workspace.competition.data.model_copy(
+        update={"on_unreadable_test": "class_prior"}
+    )  # images need not be here
     _check(source, test_table(workspace.root, anywhere, table.classes).ids.tolist())
     return source
 

@@ -40,7 +40,7 @@ SHARED_KEYS = (  # keys of the resolved config that soup's runs share: the netwo
     "image_size",
     "cache_size",
     "resize",
-    "crop_share",
+    "center_crop",
     "split_seed",
     "splitter",
 )

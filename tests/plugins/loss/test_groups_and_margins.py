@@ -45,7 +45,7 @@ def test_groups_of_one_make_it_label_smoothing() -> None:
 
 
 def test_without_groups_it_says_which_column_to_name() -> None:
-    with pytest.raises(ConfigError, match=r"needs the classes' groups[\s\S]*data\.class_groups"):
+    with pytest.raises(ConfigError, match=r"needs the classes' groups[\s\S]*data\.superclasses"):
         Loss.open({"name": "cutmix", "base": "group_smoothing"}).with_classes(Classes(("a", "b")))
 
 

@@ -194,15 +194,15 @@ def test_bad_test_stop_ends_at_a_broken_image_and_names_the_way_on(
 ) -> None:
     inside(tmp_path)
     words = ["predict", str(packed), "--images", str(damaged.images), "--sample", str(damaged.sample)]
-    assert command([*words, "--bad-test", "stop"]) == 3
-    assert "--bad-test prior" in capsys.readouterr().err
+    assert command([*words, "--on-unreadable-test", "stop"]) == 3
+    assert "--on-unreadable-test class_prior" in capsys.readouterr().err
     shutil.copy(damaged.images / "n1.png", damaged.images / "n5.png")
-    assert command([*words, "--bad-test", "stop"]) == 3
+    assert command([*words, "--on-unreadable-test", "stop"]) == 3
     err = capsys.readouterr().err
     assert "D05" in err
-    assert "--bad-test prior" in err
+    assert "--on-unreadable-test class_prior" in err
     assert "n2.png" in Path("kit-work/quarantine.csv").read_text()
-    assert command([*words, "--bad-test", "prior"]) == 0
+    assert command([*words, "--on-unreadable-test", "class_prior"]) == 0
 
 
 def test_a_folder_with_no_image_of_any_row_is_an_error(
@@ -217,7 +217,7 @@ def test_a_folder_with_no_image_of_any_row_is_an_error(
 def test_keys_of_data_can_be_changed_where_a_bundle_predicts(
     packed: Path, hidden: PredictionInput, tmp_path: Path
 ) -> None:
-    small = replace(hidden, overrides=("data.max_pixels=10",), bad_test="stop")
+    small = replace(hidden, overrides=("data.max_pixels=10",), on_unreadable_test="stop")
     with pytest.raises(DataError, match="D10"):
         predict_bundle(packed, small, tmp_path / "out.csv", tmp_path / "work")
     other = replace(hidden, overrides=("ensembler=mean",))

@@ -193,7 +193,7 @@ def test_an_image_is_known_by_its_content(tmp_path: Path, name: str, form: str) 
     with Image.open(tmp_path / "images" / name) as image:
         right = np.asarray(image.convert("RGB"))
     np.testing.assert_allclose(read_image(table.paths[0], data), right, atol=3)
-    assert Geometry(20, "squash").apply(right).shape == (20, 20, 3)
+    assert Geometry(20, "stretch").apply(right).shape == (20, 20, 3)
     # a table's row names it without its ending
     (tmp_path / "train.csv").write_text("id,label\nx,cat\n")
     rows = train_table(tmp_path, Data(train="train.csv", sample=None, images="images/{id}"))

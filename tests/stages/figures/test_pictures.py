@@ -141,7 +141,7 @@ def test_bad_images_stop_it_or_are_left_out_as_in_training(competition: Path) ->
         (competition / "data" / "images" / f"{name}.png").write_bytes(b"")
     with pytest.raises(DataError, match="D01 2 of 3 train images"):
         augment_rows(workspace, 3, 1)
-    lenient = Workspace.open(competition, ["data.bad_train=drop"])
+    lenient = Workspace.open(competition, ["data.on_unreadable_train=skip"])
     with pytest.warns(UserWarning, match="excluded from training"):
         assert [strip.id for strip in augment_rows(lenient, 3, 1)] == drawn[2:]
     (competition / "data" / "images" / f"{drawn[2]}.png").write_bytes(b"")

@@ -82,7 +82,7 @@ def test_a_row_without_an_image_has_zeros(space: Path) -> None:
     with pytest.raises(DataError, match="D01"):
         embed(space, ["runs/a"])
     with pytest.warns(KitWarning, match="class prior"):
-        embed(Workspace.open(space, ["data.bad_test=prior"]), ["runs/a"])
+        embed(Workspace.open(space, ["data.on_unreadable_test=class_prior"]), ["runs/a"])
     found = read(space).test
     assert found.ids[~found.has_image()].tolist() == ["070"]
 

@@ -123,7 +123,7 @@ def test_a_bad_test_image_stops_and_with_prior_loses_no_row(space: Path) -> None
     (space / "data/images/063.png").write_bytes(b"<html>not found</html>")
     with pytest.raises(DataError, match=r"D06 1 of 12 test images are unusable"):
         tta(space, ["runs/a"], "plain")
-    config = Workspace.open(space, ["data.bad_test=prior"])
+    config = Workspace.open(space, ["data.on_unreadable_test=class_prior"])
     with pytest.warns(KitWarning, match="predicted as the class prior"):
         tta(config, ["runs/a"], "plain")
     found = read(space, "plain", "test").mean()
@@ -136,8 +136,16 @@ def test_test_rows_of_one_group_are_averaged(space: Path) -> None:
     (space / "data" / "test.csv").write_text("id,object\n" + rows)
     tta(space, ["runs/a"], "plain")
     alone = read(space, "plain", "test").mean()
-    tta(Workspace.open(space, ["data.test=data/test.csv", "data.average_group=object"]), ["runs/a"], "hflip")
-    tta(Workspace.open(space, ["data.test=data/test.csv", "data.average_group=object"]), ["runs/a"], "plain")
+    tta(
+        Workspace.open(space, ["data.test=data/test.csv", "data.average_predictions_by=object"]),
+        ["runs/a"],
+        "hflip",
+    )
+    tta(
+        Workspace.open(space, ["data.test=data/test.csv", "data.average_predictions_by=object"]),
+        ["runs/a"],
+        "plain",
+    )
     together = read(space, "plain", "test").mean()
     expected = alone.align(["061", "070"], allow_extra=True).mean(0)
     np.testing.assert_allclose(

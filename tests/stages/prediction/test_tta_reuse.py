@@ -86,7 +86,7 @@ def test_a_mended_test_image_is_predicted_and_keeps_no_prior(space: Path) -> Non
     before = read(space, "test").mean().align(["063"], allow_extra=True)
     file.write_bytes(b"")
     with pytest.warns(KitWarning, match="predicted as the class prior"):
-        assert predict(space, "data.bad_test=prior").computed
+        assert predict(space, "data.on_unreadable_test=class_prior").computed
     np.testing.assert_allclose(read(space, "test").mean().align(["063"], allow_extra=True), 1 / 3, atol=1e-6)
     file.write_bytes(content)
     assert predict(space).computed
@@ -194,7 +194,7 @@ def test_without_any_usable_test_image_every_row_gets_the_prior(space: Path) -> 
     for number in range(60, 72):
         (space / f"data/images/{number:03d}.png").write_bytes(b"")
     with pytest.warns(KitWarning, match="12 of 12 test images"):
-        predict(space, "data.bad_test=prior")
+        predict(space, "data.on_unreadable_test=class_prior")
     np.testing.assert_allclose(read(space, "test").mean().probabilities, np.full((12, 3), 1 / 3), atol=1e-6)
 
 
@@ -206,7 +206,12 @@ def test_a_group_without_a_name_is_no_group_and_a_bad_image_does_not_dilute_one(
     (space / "data/test.csv").write_text("id,object\n" + rows)
     (space / "data/images/062.png").write_bytes(b"")
     with pytest.warns(KitWarning, match="predicted as the class prior"):
-        predict(space, "data.test=data/test.csv", "data.average_group=object", "data.bad_test=prior")
+        predict(
+            space,
+            "data.test=data/test.csv",
+            "data.average_predictions_by=object",
+            "data.on_unreadable_test=class_prior",
+        )
     together = read(space, "test").mean()
     mean = alone.align(["060", "061"], allow_extra=True).mean(0)
     np.testing.assert_allclose(together.align(["060", "061"], allow_extra=True), [mean, mean], atol=1e-6)

@@ -30,7 +30,7 @@ def four(**changed: tuple[float, float]) -> SpeedResult:
         for dtype in ("float32", "bfloat16")
     ]
     return found(
-        *(Throughput(way, *changed.get(f"{way.dtype}_{way.layout}", (100.0, 200.0))) for way in ways)
+        *(Throughput(way, *changed.get(f"{way.dtype}_{way.memory_format}", (100.0, 200.0))) for way in ways)
     )
 
 
@@ -40,7 +40,7 @@ def test_nothing_is_advised_within_the_noise() -> None:
 
 def test_the_advice_is_what_trains_fastest_and_predicts_fastest_in_its_layout() -> None:
     rates = four(bfloat16_channels_last=(120.0, 150.0), bfloat16_contiguous=(90.0, 900.0))
-    assert rates.advice() == ("precision=bfloat16", "layout=channels_last")
+    assert rates.advice() == ("precision=bfloat16", "memory_format=channels_last")
     assert rates.predicts_fastest.way == ComputeSetup("bfloat16", "contiguous")
     assert four(bfloat16_contiguous=(90.0, 900.0)).advice() == ("predict_precision=bfloat16",)
 
@@ -61,9 +61,9 @@ def test_the_command_measures_every_way_and_changes_nothing(
     before = sorted(competition.rglob("*"))
     assert run(["bench", "network", "--steps", "3", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["used"] == {"train": "float32", "predict": "float32", "layout": "channels_last"}
+    assert told["used"] == {"train": "float32", "predict": "float32", "memory_format": "channels_last"}
     assert told["batch_size"] == 8
-    assert {rate["way"]["layout"] for rate in told["rates"]} == {"contiguous", "channels_last"}
+    assert {rate["way"]["memory_format"] for rate in told["rates"]} == {"contiguous", "channels_last"}
     assert all(rate["train"] > 0 and rate["predict"] > 0 for rate in told["rates"])
     assert sorted(competition.rglob("*")) == before
 
@@ -72,7 +72,7 @@ def test_the_table_marks_what_is_used_and_what_is_fastest(
     competition: Path, inside: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     inside(competition)
-    assert run(["bench", "network", "layout=contiguous", "--steps", "3", "--batch-size", "4"]) == 0
+    assert run(["bench", "network", "memory_format=contiguous", "--steps", "3", "--batch-size", "4"]) == 0
     said = capsys.readouterr().out
     assert said.startswith("small, 16 px, batch 4, cpu, 1 thread")
     assert sum("fastest" in line.split() or "fastest" in line for line in said.splitlines()[2:-1]) in (1, 2)

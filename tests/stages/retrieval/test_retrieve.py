@@ -143,7 +143,7 @@ def test_each_reranker_is_shown_and_the_best_set_is_used(embedded: Workspace) ->
 
 def test_a_row_without_an_image_is_answered_with_the_classes_shares(space: Path) -> None:
     (space / "data/images/070.png").write_bytes(b"")
-    workspace = Workspace.open(space, ["data.bad_test=prior"])
+    workspace = Workspace.open(space, ["data.on_unreadable_test=class_prior"])
     with pytest.warns(KitWarning, match="class prior"):
         embed(workspace, ["runs/a"])
     retrieve(workspace, ["runs/a"], "vote")

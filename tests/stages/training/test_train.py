@@ -243,7 +243,7 @@ def test_a_truncated_image_stops_before_training(competition: Path) -> None:
 def test_bad_training_images_can_be_dropped_and_are_not_predicted(competition: Path) -> None:
     (competition / "data" / "images" / "004.png").write_bytes(b"")
     with pytest.warns(KitWarning, match=r"1 of 60 train images .*excluded from training"):
-        train(competition, ["data.bad_train=drop"], name="r")
+        train(competition, ["data.on_unreadable_train=skip"], name="r")
     assert "004" not in oof(competition, "r").ids.tolist()
     assert len(oof(competition, "r")) == 59
     assert "004.png,004,train,D01," in (competition / "quarantine.csv").read_text()
@@ -254,7 +254,7 @@ def test_missing_training_images_can_be_dropped_too(competition: Path) -> None:
     with pytest.raises(DataError, match="D02"):
         train(competition, name="r")
     with pytest.warns(KitWarning, match=r"1 of 60 train images .*D02 1.*excluded from training"):
-        train(competition, ["data.bad_train=drop"], name="r")
+        train(competition, ["data.on_unreadable_train=skip"], name="r")
     assert len(oof(competition, "r")) == 59
 
 

@@ -58,7 +58,7 @@ class ProbeBatch:
             setting.loaded.cache,
             rows,
             experiment.image_size,
-            experiment.crop_share,
+            experiment.center_crop,
             len(rows),
             workers=0,
             labels=setting.loaded.table.targets(),
