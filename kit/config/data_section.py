@@ -66,6 +66,11 @@ class Data(Strict):
         "share a fold; auto: near-duplicates share a fold, as listed in groups.csv; scene: "
         "near-duplicates and photos of one scene, as listed in scenes.csv",
     )
+    score_weight: str | None = Field(
+        None,
+        description="column with the weight of a row in the score, a number of 0 or more, for metrics "
+        "such as row_weighted",
+    )
     source: str | None = Field(
         None,
         description="column of the external source of a row, blank for the competition's own rows; "

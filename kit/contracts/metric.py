@@ -10,28 +10,50 @@ import numpy as np
 from kit.core.randomness import generator
 from kit.kinds import Metric
 from kit.kinds.metric_shortcuts import (
-    FromClassCounts,
-    FromConfusionMatrix,
-    FromTrueClassProbability,
-    SupportsRowWeights,
     confusion,
+    scores_by_weights,
+    scores_class_counts,
+    scores_confusion,
+    scores_true_class,
     true_class_probability,
 )
+from kit.kinds.score_context import ScoreContext
 
 CLASSES = (2, 3, 5)
 
 
-def _draw(plugin: Metric) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+Draw = tuple[
+    Metric, np.ndarray, np.ndarray
+]  # the metric that knows these rows, their truth, and probabilities
+
+
+def _draw(plugin: Metric) -> Iterator[Draw]:
     """Truth of each kind that the metric takes, every class in it, and probabilities that know a little of it."""
     for classes in CLASSES:
         rng = generator(0, "laws of metrics", classes)
         numbers = rng.permutation(np.arange(60) % classes)
         if plugin.takes_labels("numbers"):
             shares = rng.dirichlet(np.ones(classes), 60) + 0.3 * np.eye(classes)[numbers]
-            yield numbers, (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
+            shares = (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
+            yield _bind(plugin, classes, False), numbers, shares
         if plugin.takes_labels("multi_hot"):
             hot = (numbers[:, None] == np.arange(classes)) ^ (rng.random((60, classes)) < 0.3)
-            yield hot.astype(np.int8), (0.7 * rng.random((60, classes)) + 0.3 * hot).astype(np.float32)
+            shares = (0.7 * rng.random((60, classes)) + 0.3 * hot).astype(np.float32)
+            yield _bind(plugin, classes, True), hot.astype(np.int8), shares
+
+
+def _bind(plugin: Metric, classes: int, multi_label: bool) -> Metric:
+    """The metric that knows names of the classes, ids, groups of three rows, and weights."""
+    rows, names = np.arange(60), tuple(map(str, range(classes)))
+    context = ScoreContext(
+        classes=names,
+        class_groups=tuple("even" if number % 2 == 0 else "odd" for number in range(classes)),
+        multi_label=multi_label,
+        ids=rows.astype(str),
+        groups=(rows // 3).astype(str),
+        weights=1.0 + rows % 2,
+    )
+    return plugin.with_known(context=context)
 
 
 def _perfect(truth: np.ndarray, shares: np.ndarray) -> np.ndarray:
@@ -50,19 +72,19 @@ def _what(truth: np.ndarray, shares: np.ndarray) -> str:
 
 def law_perfect_predictions_are_best(plugin: Metric) -> None:
     """Perfect predictions score at least as well as any other."""
-    for truth, drawn in _draw(plugin):
-        best = plugin.score(truth, _perfect(truth, drawn))
+    for metric, truth, drawn in _draw(plugin):
+        best = metric.score(truth, _perfect(truth, drawn))
         for other in (drawn, np.full_like(drawn, 1 / drawn.shape[1]), _wrong_probabilities(truth, drawn)):
-            score = plugin.score(truth, other)
-            ahead = best - score if plugin.higher_is_better else score - best
+            score = metric.score(truth, other)
+            ahead = best - score if metric.higher_is_better else score - best
             assert ahead >= 0, f"{_what(truth, drawn)}: perfect predictions score {best}, others {score}"
 
 
 def law_a_score_is_finite(plugin: Metric) -> None:
     """A score is a finite number, also for confident predictions that are all wrong."""
-    for truth, drawn in _draw(plugin):
+    for metric, truth, drawn in _draw(plugin):
         for shares in (drawn, _wrong_probabilities(truth, drawn)):
-            score = plugin.score(truth, shares)
+            score = metric.score(truth, shares)
             assert isinstance(score, float), f"a score is a float, not {type(score).__name__}"
             assert math.isfinite(score), f"{_what(truth, drawn)} score {score}"
 
@@ -70,38 +92,45 @@ def law_a_score_is_finite(plugin: Metric) -> None:
 def law_a_score_is_within_the_limits(plugin: Metric) -> None:
     """A score is within the metric's limits, also for confident predictions that are all wrong."""
     low, high = plugin.limits
-    for truth, drawn in _draw(plugin):
+    for metric, truth, drawn in _draw(plugin):
         for shares in (drawn, _perfect(truth, drawn), _wrong_probabilities(truth, drawn)):
-            score = plugin.score(truth, shares)
+            score = metric.score(truth, shares)
             assert low <= score <= high, f"{_what(truth, drawn)} score {score}, not from {low} to {high}"
 
 
 def law_the_order_of_rows_does_not_matter(plugin: Metric) -> None:
     """The order of the rows does not change the score."""
-    for truth, drawn in _draw(plugin):
-        score, turned = plugin.score(truth, drawn), plugin.score(truth[::-1], drawn[::-1])
+    for metric, truth, drawn in _draw(plugin):
+        backwards = np.arange(len(truth))[::-1]
+        score, turned = (
+            metric.score(truth, drawn),
+            metric.take_rows(backwards).score(truth[::-1], drawn[::-1]),
+        )
         assert math.isclose(score, turned, rel_tol=1e-9), f"{_what(truth, drawn)}: {score}, turned {turned}"
 
 
 def law_a_shortcut_agrees_with_the_score(plugin: Metric) -> None:
     """Shortcuts (`of_confusion`, `of_margins`, `of_true`, `score_by_weights`) give what `score` gives."""
-    for truth, drawn in _draw(plugin):
-        score = plugin.score(truth, drawn)
-        if isinstance(plugin, FromConfusionMatrix) and truth.ndim == 1:
-            short = plugin.of_confusion(confusion(truth, drawn.argmax(axis=1), drawn.shape[1]))
+    for metric, truth, drawn in _draw(plugin):
+        score = metric.score(truth, drawn)
+        if scores_confusion(metric) and truth.ndim == 1:
+            short = metric.of_confusion(confusion(truth, drawn.argmax(axis=1), drawn.shape[1]))
             assert math.isclose(score, short, rel_tol=1e-9), f"score {score}, of_confusion {short}"
-        if isinstance(plugin, FromClassCounts) and truth.ndim == 1:
+        if scores_class_counts(metric) and truth.ndim == 1:
             table = confusion(truth, drawn.argmax(axis=1), drawn.shape[1])
-            short = plugin.of_margins(table.diagonal(), table.sum(axis=0), table.sum(axis=1))
+            short = metric.of_margins(table.diagonal(), table.sum(axis=0), table.sum(axis=1))
             assert math.isclose(score, short, rel_tol=1e-9), f"score {score}, of_margins {short}"
-        if isinstance(plugin, FromTrueClassProbability):
-            short = float(plugin.of_true(true_class_probability(truth, drawn)).mean())
+        if scores_true_class(metric):
+            short = float(metric.of_true(true_class_probability(truth, drawn)).mean())
             assert math.isclose(score, short, rel_tol=1e-9), f"score {score}, of_true {short}"
-        if isinstance(plugin, SupportsRowWeights):
-            times = np.arange(len(truth)) % 3 + 1
-            rows = np.repeat(np.arange(len(truth)), times)
-            score, short = (
-                plugin.score(truth[rows], drawn[rows]),
-                plugin.score_by_weights(truth, drawn)(times),
-            )
-            assert math.isclose(score, short, rel_tol=1e-9), f"score {score}, reweighted {short}"
+        _check_weights(metric, truth, drawn)
+
+
+def _check_weights(metric: Metric, truth: np.ndarray, drawn: np.ndarray) -> None:
+    """Weights of 1, 2 and 3 score as rows that are there once, twice and three times."""
+    times = np.arange(len(truth)) % 3 + 1
+    rows = np.repeat(np.arange(len(truth)), times)
+    score = metric.take_rows(rows).score(truth[rows], drawn[rows])
+    if scores_by_weights(metric):
+        short = metric.score_by_weights(truth, drawn)(times)
+        assert math.isclose(score, short, rel_tol=1e-9), f"score {score}, reweighted {short}"

@@ -19,7 +19,7 @@ from kit.core.files import StrPath
 from kit.core.legible import legible
 from kit.data import labels, row_sources
 from kit.data.class_names import ClassNames, check_labels, find_classes
-from kit.data.csv_file import check_header, read_csv
+from kit.data.csv_file import check_header, is_number, read_csv
 from kit.data.image_paths import PathList, fill
 from kit.data.labels import Factors, class_factors
 from kit.data.rows import (
@@ -31,7 +31,7 @@ from kit.data.rows import (
     sources_of,
 )
 from kit.data.spelling import Spelled, quote, rename_labels
-from kit.errors import MAX_CASES, Case, ConfigError, DataError, InvalidError, KitWarning
+from kit.errors import MAX_CASES, Case, ConfigError, DataError, InvalidError, KitWarning, did_you_mean
 from kit.kinds.classes import LabelKind, label_kind
 
 if TYPE_CHECKING:
@@ -55,6 +55,9 @@ class Table:
     classes: tuple[str, ...] = ()
     labels: np.ndarray | None = None  # (rows,) int64, or multi-hot (rows, classes) int8
     groups: np.ndarray | None = None  # (rows,) of str
+    weights: np.ndarray | None = (
+        None  # (rows,) float64: how much each counts in the score, if the config says so
+    )
     # (rows,) of str, blank for the competition's own rows, which alone are scored; None where all are
     sources: np.ndarray | None = None
     # of each class, where the competition names them: its group of look-alikes, and the values that make it up
@@ -76,6 +79,7 @@ class Table:
             paths=PathList(self.paths[i] for i in index.tolist()),
             labels=None if self.labels is None else self.labels[index],
             groups=None if self.groups is None else self.groups[index],
+            weights=None if self.weights is None else self.weights[index],
             sources=None if self.sources is None else self.sources[index],
             frame=self.frame.iloc[index].reset_index(drop=True) if len(self.frame.columns) else self.frame,
         )
@@ -170,6 +174,7 @@ def train_table(workspace: Workspace | StrPath, data: Data | None = None) -> Tab
         classes=classes,
         labels=found,
         groups=_groups(root, rows, data),
+        weights=None if data.score_weight is None else _weights(rows, data.score_weight),
         sources=np.array(rows.sources, dtype=str) if rows.sources else None,
         class_groups=labels.superclasses(root, data),
         class_factors=factors,
@@ -335,6 +340,30 @@ def derive_columns(ids: Sequence[str], paths: Sequence[Path]) -> dict[str, list[
 
 def _frame(rows: SourceRows) -> pd.DataFrame:
     return pd.DataFrame(dict(rows.columns), dtype=str)
+
+
+def _weights(rows: SourceRows, column: str) -> np.ndarray:
+    """The rows' weights. Raises ConfigError C07 for an unknown column, DataError D31 for a cell that is no weight."""
+    if column not in rows.columns:
+        raise ConfigError(
+            f"data.score_weight: the training table has no column {column!r}{did_you_mean(column, rows.columns)}",
+            code="C07",
+            hint=f"its columns: {', '.join(rows.columns)}",
+        )
+    cells = rows.columns[column]
+    wrong = [
+        Case(f"{cell!r} is not a number of 0 or more", column, row, "train", "D31")
+        for row, cell in zip(rows.ids, cells, strict=True)
+        if not (is_number(cell) and 0 <= float(cell) < float("inf"))
+    ]
+    if wrong:
+        raise DataError(
+            f"{len(wrong)} training rows have no weight (data.score_weight {column!r})",
+            code="D31",
+            cases=wrong,
+            hint="write a number of 0 or more into each cell of the column",
+        )
+    return np.array(cells, dtype=np.float64)
 
 
 def _groups(root: Path, rows: SourceRows, data: Data) -> np.ndarray | None:

@@ -23,8 +23,10 @@ from kit.kinds import Metric
 from kit.kinds.metric_shortcuts import (
     FromConfusionMatrix,
     FromTrueClassProbability,
-    SupportsRowWeights,
     score_decisions,
+    scores_by_weights,
+    scores_confusion,
+    scores_true_class,
     true_class_probability,
 )
 
@@ -55,11 +57,11 @@ def resample_scores(
     """
     units = np.arange(len(truth)) if groups is None else np.unique(groups, return_inverse=True)[1]
     drawing = partial(_weights, units, seed=seed, rows=rows)
-    if truth.ndim == 1 and isinstance(metric, FromConfusionMatrix):
+    if truth.ndim == 1 and scores_confusion(metric):
         return _of_decisions(metric, truth, predictions, units, drawing)
-    if isinstance(metric, FromTrueClassProbability):
+    if scores_true_class(metric):
         return _of_true(metric, truth, predictions, units, drawing)
-    if isinstance(metric, SupportsRowWeights):
+    if scores_by_weights(metric):
         return _of_weights(
             [metric.score_by_weights(truth, one) for one in predictions],
             sum(one.size for one in predictions),
@@ -145,7 +147,8 @@ def _of_rows(
     found = []
     for weights in drawing(draw_count(RECOUNTED * sum(one.size for one in predictions))):
         drawn = np.repeat(np.arange(len(truth)), weights[units])
-        found.append([_or_nan(metric.score, truth[drawn], one[drawn]) for one in predictions])
+        of_drawn = metric.take_rows(drawn)
+        found.append([_or_nan(of_drawn.score, truth[drawn], one[drawn]) for one in predictions])
     return np.array(found)
 
 

@@ -19,6 +19,10 @@ from kit.errors import ConfigError, KitWarning
 from kit.kinds import KINDS, Ensembler, Metric, Scorer
 from kit.kinds.decision import Decision
 from kit.kinds.label_kinds import check_takes
+from kit.kinds.plugin import Plugin
+from kit.kinds.score_context import ScoreContext
+
+P = TypeVar("P", bound=Plugin)
 
 
 def decision_of(workspace: Workspace, table: Table) -> Decision:
@@ -74,9 +78,69 @@ def explain_decision(workspace: Workspace, table: Table) -> str:
 
 
 def metric_of(workspace: Workspace, table: Table) -> Metric:
-    """The competition's metric, with its decision rule. Raises PluginError, ConfigError."""
+    """The competition's metric, with its decision rule and what it wants to know of the classes.
+
+    Raises PluginError, ConfigError; C47 if its options do not fit the classes, or it wants groups or weights that the
+    config does not name.
+    """
     metric = Metric.open(workspace.competition.metric, workspace.root, where="metric")
-    return metric.with_known(decision=decision_of(workspace, table))
+    return bind_classes(metric, workspace, table, decision_of(workspace, table))
+
+
+def bind_classes(metric: Metric, workspace: Workspace, table: Table, decision: Decision) -> Metric:
+    """The metric with a decision rule and the classes of a table. Raises ConfigError C47 if they do not fit it."""
+    context = ScoreContext(table.classes, table.class_groups, table.is_multi_label)
+    metric = metric.with_known(decision=decision, home=workspace.root, context=context)
+    _check_wants(metric, table)
+    metric.check_context()
+    return metric
+
+
+NEEDED_KEYS = {
+    "groups": ("groups of rows", "data.group=COLUMN"),
+    "weights": ("weights of rows", "data.score_weight=COLUMN"),
+    "class_groups": ("groups of classes", "data.class_groups=COLUMN, a column of data.classes"),
+}
+
+
+def _check_wants(metric: Metric, table: Table) -> None:
+    for want, values in (
+        ("groups", table.groups),
+        ("weights", table.weights),
+        ("class_groups", table.class_groups or None),
+    ):
+        if want in metric.all_wants() and values is None:
+            what, key = NEEDED_KEYS[want]
+            raise ConfigError(
+                f"metric {metric.plugin_name()!r} needs {what}, and the config names none",
+                code="C47",
+                hint=key,
+            )
+
+
+def bind_rows(plugin: P, rows: Table) -> P:
+    """A metric, or a recipe with metrics, that know of the rows of a table what they want to know.
+
+    It scores exactly these rows, in their order. A plugin whose metrics want nothing is returned as it is.
+    """
+    wants = _wants(plugin)
+    if not wants:
+        return plugin
+    context = ScoreContext(
+        rows.classes,
+        rows.class_groups,
+        rows.is_multi_label,
+        ids=rows.ids if "ids" in wants else None,
+        groups=rows.groups if "groups" in wants else None,
+        weights=rows.weights if "weights" in wants else None,
+    )
+    return plugin.with_known(context=context)
+
+
+def _wants(plugin: Plugin) -> frozenset[str]:
+    if isinstance(plugin, Metric):
+        return frozenset(plugin.all_wants())
+    return frozenset().union(*(_wants(inner) for inner in plugin.nested()))
 
 
 def check_scoring(workspace: Workspace) -> None:

@@ -33,6 +33,13 @@ class TakesRows(Protocol):
 
 
 @runtime_checkable
+class KnowsRows(Protocol):
+    """What has a metric that knows of single rows, such as their groups, and must know of the right ones."""
+
+    def take_rows(self, rows: np.ndarray) -> Self: ...
+
+
+@runtime_checkable
 class MemberSelection(Protocol):
     """What chooses among recipes by cross-fitting of its own, and so asks which rows belong together."""
 
@@ -102,6 +109,8 @@ def _fit(
 ) -> R:
     """The recipe fitted on some of the rows."""
     kept = oof if rows.all() else _take(oof, rows)
+    if isinstance(recipe, KnowsRows) and not rows.all():
+        recipe = recipe.take_rows(rows)
     if isinstance(recipe, MemberSelection):
         return recipe.choose(kept, truth[rows], folds[rows], None if groups is None else groups[rows])
     return recipe.fit(kept, truth[rows])

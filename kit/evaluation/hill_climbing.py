@@ -20,6 +20,8 @@ from kit.kinds.metric_shortcuts import (
     FromTrueClassProbability,
     confusion,
     score_decisions,
+    scores_confusion,
+    scores_true_class,
 )
 
 BLOCK_ROWS = 4096  # at a time: a block of float64 sums of 18 classes stays in a core's cache
@@ -39,11 +41,12 @@ def in_threads(work: Callable[[int], T], jobs: Sequence[int], rows: int) -> list
 
 def climb(metric: Metric, members: Probabilities, truth: Targets) -> Climb:
     """An empty sum of the members (M, N, K), scored by the quickest way that the metric has."""
-    if truth.ndim == 1 and isinstance(metric, FromConfusionMatrix):
-        return DecisionClimb(metric, members, truth)
-    if truth.ndim == 1 and isinstance(metric, FromTrueClassProbability):
-        return TrueClassClimb(metric, members, truth)
-    return Climb(metric, members, truth)
+    quickest: type[Climb] = Climb
+    if truth.ndim == 1 and scores_confusion(metric):
+        quickest = DecisionClimb
+    elif truth.ndim == 1 and scores_true_class(metric):
+        quickest = TrueClassClimb
+    return quickest(metric, members, truth)
 
 
 class Climb:

@@ -13,6 +13,7 @@ from kit.data.predictions import Predictions
 from kit.errors import MAX_CASES, Case, ConfigError, InvalidError, KitWarning, PluginError
 from kit.kinds import Format, LabelKind, Metric, registry
 from kit.kinds.label_kinds import check_takes, plugins_taking
+from kit.kinds.score_context import ScoreContext
 from kit.kinds.unclear_sample import Decided, decide
 
 
@@ -113,6 +114,9 @@ def _by_metric(
     """The format that the metric decides on for a sample that shows none; the choice is a warning."""
     root, spec = workspace.root, workspace.competition.metric
     chosen = metric or Metric.open(spec, root, where="metric")
+    if chosen.all_wants():
+        known = ScoreContext(tuple(classes), multi_label=labels == "multi_hot")
+        chosen = chosen.with_known(context=known, home=root)
     decided = decide(sample, classes, labels, chosen, root)
     if decided is not None:
         code = "W11" if sample.shape[1] == 2 else "W16"

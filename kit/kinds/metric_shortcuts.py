@@ -1,12 +1,13 @@
 """Shortcuts: what a metric may offer beside `score`, so that a climb or a bootstrap is quick; any metric does without.
 
-A metric has a shortcut by having its method; the laws of metrics say that it must agree with `score`.
+A metric has a shortcut by having its method, unless its `excluded_shortcuts` name it: a weighted log loss, for one, is
+no longer a plain mean. The laws of metrics say that a shortcut must agree with `score`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 
@@ -55,6 +56,31 @@ class SupportsRowWeights(Protocol):
         ...
 
 
+def scores_confusion(metric: object) -> TypeGuard[FromConfusionMatrix]:
+    """Whether `of_confusion` gives the metric's score with its present options."""
+    return _offers(metric, FromConfusionMatrix)
+
+
+def scores_class_counts(metric: object) -> TypeGuard[FromClassCounts]:
+    """Whether `of_margins` gives the metric's score with its present options."""
+    return _offers(metric, FromClassCounts)
+
+
+def scores_true_class(metric: object) -> TypeGuard[FromTrueClassProbability]:
+    """Whether `of_true` gives the metric's score with its present options."""
+    return _offers(metric, FromTrueClassProbability)
+
+
+def scores_by_weights(metric: object) -> TypeGuard[SupportsRowWeights]:
+    """Whether `score_by_weights` gives the metric's score with its present options."""
+    return _offers(metric, SupportsRowWeights)
+
+
+def _offers(metric: object, protocol: type) -> bool:
+    excluded: tuple[type, ...] = getattr(metric, "excluded_shortcuts", tuple)()
+    return isinstance(metric, protocol) and protocol not in excluded
+
+
 def confusion(truth: Targets, said: np.ndarray, classes: int) -> np.ndarray:
     """How often each class (a row) was told as each class (a column), int64 (K, K)."""
     counts = np.bincount(truth * classes + said, minlength=classes * classes)
@@ -69,7 +95,7 @@ def score_decisions(
     weights: np.ndarray | None = None,
 ) -> float:
     """The score of decisions (N,) by the smaller of the confusion matrix and the counts by class."""
-    if classes * classes > len(truth) and isinstance(metric, FromClassCounts):
+    if classes * classes > len(truth) and scores_class_counts(metric):
         right = truth == said
         return metric.of_margins(
             np.bincount(truth[right], None if weights is None else weights[right], minlength=classes),

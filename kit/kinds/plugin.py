@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import (
     BaseModel,
@@ -27,6 +27,10 @@ from kit.core.renamed import OPTIONS
 from kit.errors import Case, ConfigError, did_you_mean
 from kit.kinds import registry
 from kit.kinds.classes import SEE_LABELS, LabelKind
+from kit.kinds.score_context import ScoreContext
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def bound_field(default: Any = ()) -> Any:
@@ -53,10 +57,26 @@ class Plugin(BaseModel):
         """Whether it takes labels of this kind, and so do the plugins that are nested in it."""
         if self.kind not in SEE_LABELS:
             return True
+        return labels in self.label_kinds and all(plugin.takes_labels(labels) for plugin in self.nested())
+
+    def nested(self) -> list[Plugin]:
+        """The plugins among its options, single ones and those of tuples."""
         fields = [getattr(self, name) for name in type(self).model_fields]
         inner = [one for value in fields for one in (value if isinstance(value, tuple) else (value,))]
-        nested = [one for one in inner if isinstance(one, Plugin)]
-        return labels in self.label_kinds and all(plugin.takes_labels(labels) for plugin in nested)
+        return [one for one in inner if isinstance(one, Plugin)]
+
+    def take_rows(self, rows: np.ndarray) -> Self:
+        """The same recipe, whose metrics know of the rows at these positions, or where a mask is true, alone."""
+        context = self._row_context()
+        return self if context is None else self.with_known(context=context.take(rows))
+
+    def _row_context(self) -> ScoreContext | None:
+        """What its metrics, itself or nested ones, know of single rows; the same for all."""
+        own = getattr(self, "context", None)
+        if isinstance(own, ScoreContext) and own.has_rows:
+            return own
+        inner = (plugin._row_context() for plugin in self.nested())
+        return next((context for context in inner if context is not None), None)
 
     @classmethod
     def plugin_name(cls) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from kit.kinds.decision import Decision
 from kit.kinds.plugin import Plugin, bound_field
+from kit.kinds.score_context import ScoreContext, Wanted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,10 +39,28 @@ class Metric(Plugin):
     higher_is_better: ClassVar[bool] = True
     decision: Decision = bound_field(Decision())  # which labels a row is given where it may have several
     limits: ClassVar[tuple[float, float]] = (-math.inf, math.inf)  # the lowest and highest possible score
+    wants: ClassVar[tuple[Wanted, ...]] = ()  # what `context` must hold
+    context: ScoreContext = bound_field(ScoreContext())  # what is known of the classes and of the scored rows
+    home: Path | None = bound_field(None)  # the workspace, where options that are relative paths begin
 
     def score(self, truth: Targets, probabilities: Probabilities) -> float:
         """The score of probabilities (N, K) for class numbers (N,), or for multi-hot truth (N, K)."""
         raise NotImplementedError
+
+    def check_context(self) -> None:
+        """Raises ConfigError C47 if the options do not fit `context.classes`; kit calls it before training."""
+        for inner in self.nested():
+            if isinstance(inner, Metric):
+                inner.check_context()
+
+    def all_wants(self) -> frozenset[Wanted]:
+        """What it and the metrics nested in it want to know."""
+        inner = [one.all_wants() for one in self.nested() if isinstance(one, Metric)]
+        return frozenset(self.wants).union(*inner)
+
+    def excluded_shortcuts(self) -> tuple[type, ...]:
+        """Protocols of kit.kinds.metric_shortcuts that its options rule out although it has their methods."""
+        return ()
 
 
 class Ensembler(Plugin):

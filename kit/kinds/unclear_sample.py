@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -31,7 +31,13 @@ def detect_scored_input(metric: Metric, labels: LabelKind, classes: int) -> Scor
     row's order of the classes: equal scores then mean that only this order counts. A metric needs no declaration, so
     a workspace's own metrics are covered too.
     """
-    truth, hard, soft, same_order = _make_up(labels, min(max(classes, 2), MAX_CLASSES))
+    most = classes if metric.context.classes else MAX_CLASSES
+    truth, hard, soft, same_order = _make_up(labels, min(max(classes, 2), most))
+    rows = np.arange(len(truth))
+    made_up = replace(
+        metric.context, ids=rows.astype(str), groups=(rows // 2).astype(str), weights=np.ones(len(rows))
+    )
+    metric = metric.with_known(context=made_up)
     try:
         scores = [float(metric.score(truth, values)) for values in (hard, soft, same_order)]
     except Exception:  # a workspace's own metric may want other rows than these

@@ -79,7 +79,8 @@ def sort_records(records: Sequence[Record], key: str, root: Path) -> list[Record
             code="C05",
             hint=f"one of {', '.join(known)}",
         )
-    sign = -1.0 if Metric.open(key, root).higher_is_better else 1.0
+    own = Workspace.open(root).competition.metric  # whose options may decide which score is better
+    sign = -1.0 if Metric.open(own if own["name"] == key else key, root).higher_is_better else 1.0
     return sorted(records, key=lambda one: (key not in one.scores, sign * one.scores.get(key, 0.0)))
 
 

@@ -13,6 +13,7 @@ from kit.data.predictions import Predictions
 from kit.data.table import Table
 from kit.errors import InvalidError
 from kit.evaluation.bootstrap import Gain, compute_gains
+from kit.evaluation.competition import bind_rows
 from kit.kinds import Metric
 from kit.kinds.plugin import Plugin
 from kit.runs.run import Run, plugin_hashes
@@ -27,15 +28,15 @@ def scores(metric: Metric, predictions: Predictions, table: Table) -> dict[str, 
     """
     if not len(predictions):
         return {}
-    truth = table.targets()[table.index_of(predictions.ids)]
-    asked = {
-        metric.plugin_name(): metric,
-        **{name: Metric.open(name).with_known(decision=metric.decision) for name in DEFAULT_METRICS},
-    }
+    rows = table.take(table.index_of(predictions.ids))
+    usual = {name: Metric.open(name).with_known(decision=metric.decision) for name in DEFAULT_METRICS}
+    # the competition's own options win where its metric is one of the usual ones
+    asked = {metric.plugin_name(): bind_rows(metric, rows)}
+    asked |= {name: each for name, each in usual.items() if name not in asked}
     found: dict[str, float] = {}
     for name, each in asked.items():
         with suppress(InvalidError):
-            found[name] = each.score(truth, predictions.probabilities)
+            found[name] = each.score(rows.targets(), predictions.probabilities)
     return found
 
 
@@ -92,5 +93,7 @@ def gain_over_plain(
     if metric.plugin_name() not in plain or np.array_equal(before, mine.probabilities):
         return plain, None
     rows = table.take(table.index_of(mine.ids))
-    (found_gain,) = compute_gains(metric, rows.targets(), mine.probabilities, {"plain": before}, rows.groups)
+    (found_gain,) = compute_gains(
+        bind_rows(metric, rows), rows.targets(), mine.probabilities, {"plain": before}, rows.groups
+    )
     return plain, found_gain

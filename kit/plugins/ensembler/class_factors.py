@@ -11,7 +11,7 @@ from pydantic import Field
 from kit.core.arrays import Probabilities, Targets
 from kit.errors import ConfigError
 from kit.kinds import Ensembler, Metric
-from kit.kinds.metric_shortcuts import FromConfusionMatrix, score_decisions
+from kit.kinds.metric_shortcuts import score_decisions, scores_confusion
 from kit.plugins.ensembler._weights import metric_or_log_loss
 from kit.plugins.ensembler.mean import Mean
 
@@ -92,7 +92,7 @@ def _scores(
     metric: Metric, shares: np.ndarray, truth: Targets, factors: np.ndarray, number: int, grid: np.ndarray
 ) -> np.ndarray:
     """The score with each factor of the grid for one class."""
-    if truth.ndim == 1 and isinstance(metric, FromConfusionMatrix):
+    if truth.ndim == 1 and scores_confusion(metric):
         others = shares * factors
         others[:, number] = -1
         rival = others.argmax(axis=1)

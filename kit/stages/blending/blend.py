@@ -17,7 +17,7 @@ from kit.core.progress import Progress, Work, stage
 from kit.data.predictions import Predictions, ids_fingerprint
 from kit.data.table import sample_frame
 from kit.errors import InvalidError
-from kit.evaluation.competition import explain_decision, for_labels, open_ensembler
+from kit.evaluation.competition import bind_rows, explain_decision, for_labels, open_ensembler
 from kit.evaluation.crossfit import cross_fit
 from kit.experiment import sample_format
 from kit.kinds import Ensembler, Format, Metric
@@ -176,6 +176,7 @@ def cross_validate(
         shape = sample_format.choose_format(workspace, sample, read[0].test.classes, top_k, table.label_kind)
         shape = shape.with_known(decision=metric.decision)
     rows = out_of_fold(read, table, workspace.cache)
+    recipe, metric = bind_rows(recipe, rows.table), bind_rows(metric, rows.table)
     read = tuple(member.without_oof() for member in read)
     fitted, comparison, honest = _blend(rows, recipe, metric)
     warn_of_partial(read, len(rows.ids))
@@ -265,6 +266,7 @@ def diversity(
     recipe, metric = open_ensembler(workspace, spec_of(workspace, ensembler), table)
     check_together(read, table)
     rows = out_of_fold(read, table, workspace.cache)
+    recipe, metric = bind_rows(recipe, rows.table), bind_rows(metric, rows.table)
     warn_of_partial(read, len(rows.ids))
     return measure_diversity(rows, recipe, metric)
 

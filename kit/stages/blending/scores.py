@@ -148,7 +148,7 @@ def _highest(drawn: np.ndarray) -> np.ndarray:
 def _score(metric: Metric, truth: np.ndarray, folds: np.ndarray, predicted: MemberPredictions) -> Score:
     def of(rows: np.ndarray) -> float | None:
         try:
-            return metric.score(truth[rows], predicted.cross_fitted[rows])
+            return metric.take_rows(rows).score(truth[rows], predicted.cross_fitted[rows])
         except InvalidError:
             return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kit.errors import Case, InvalidError
+from kit.evaluation.competition import bind_rows
 from kit.evaluation.standard_error import error
 from kit.kinds import Metric
 from kit.stages.blending.members import OutOfFold
@@ -15,6 +16,7 @@ def check_score_noise(
     seen: OutOfFold, metric: Metric, rows: int, public_share: float | None
 ) -> Iterator[Finding]:
     """K18: the standard error of one score on so many test rows, and on their public part."""
+    metric = bind_rows(metric, seen.table)
     name, blended = metric.plugin_name(), seen.members.mean(axis=0)
     sizes = {"the test set": rows}
     if public_share is not None:

@@ -15,7 +15,7 @@ from kit.config.workspace import Workspace
 from kit.core.files import read_json
 from kit.data.table import Table
 from kit.errors import InvalidError
-from kit.evaluation.competition import decision_of, for_labels
+from kit.evaluation.competition import bind_classes, bind_rows, decision_of, for_labels
 from kit.evaluation.standard_error import error
 from kit.kinds import Ensembler, Metric
 from kit.kinds.decision import Decision, upgrade_record
@@ -64,10 +64,11 @@ def noise(workspace: Workspace, entry: Entry) -> Noise:
         text = f"submission {entry.number} was blended before its classes were renamed"
         raise InvalidError(text, code="D42", hint="run kit blend again")
     decision = record["decision"] or decision_of(workspace, table)
-    metric = metric.with_known(decision=decision)
+    metric = bind_classes(metric, workspace, table, decision)
     members = read_members(workspace, [f"runs/{member}" for member in entry.members.split()])
     members = with_current_names(workspace, members, table)
     oof = out_of_fold(members, table, workspace.cache)
+    metric = bind_rows(metric, oof.table)
     blended = _recipe(workspace, record, table, decision).blend(oof.members)
     rows, share = int(record["test_rows"]), workspace.competition.public_share
     found = {

@@ -23,7 +23,7 @@ from kit.data.renamed_classes import table_of
 from kit.data.table import Table, train_table
 from kit.errors import ConfigError
 from kit.evaluation.bootstrap import Gain, compute_gains
-from kit.evaluation.competition import for_labels, for_metric, metric_of
+from kit.evaluation.competition import bind_rows, for_labels, for_metric, metric_of
 from kit.evaluation.crossfit import cross_fit
 from kit.kinds import Ensembler, Metric, Views
 from kit.kinds.label_kinds import check_takes
@@ -123,7 +123,8 @@ class _PolicyContext:
         folds = run.folds().numbers[places, 0]  # a row that several models predicted is one row to choose on
         rows = OutOfFold(tuple(self.names), first.ids, shares, folds, table.take(places))
         truth, relatives = rows.truth, rows.row_clusters()
-        honest, fitted = cross_fit(self.recipe, shares, truth, folds, relatives)
+        recipe, metric = bind_rows(self.recipe, rows.table), bind_rows(self.metric, rows.table)
+        honest, fitted = cross_fit(recipe, shares, truth, folds, relatives)
         about, folder = self._about(first, singles, fitted), run.predictions(self.name)
         made = replace(first, probabilities=honest.astype(np.float32), metadata={**about, "rows": "oof"})
         with_scores(made, self.metric, table).write(folder / "oof.parquet")
@@ -135,10 +136,10 @@ class _PolicyContext:
             f"runs/{run.name}@{self.name}",
             folder,
             {name: w for name, w in weights.items() if w},
-            self.metric.score(truth, honest),
-            self.metric.score(truth, fitted.blend(shares)),
-            {name: self.metric.score(truth, other) for name, other in others.items()},
-            compute_gains(self.metric, truth, honest, others, relatives),
+            metric.score(truth, honest),
+            metric.score(truth, fitted.blend(shares)),
+            {name: metric.score(truth, other) for name, other in others.items()},
+            compute_gains(metric, truth, honest, others, relatives),
         )
 
     def _about(self, first: Predictions, singles: Sequence[TtaResult], fitted: Ensembler) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from kit.data.predictions import Predictions
 from kit.data.renamed_classes import predictions_now
 from kit.data.table import Table
 from kit.errors import Case, ConfigError, DataError, InvalidError
+from kit.evaluation.competition import bind_rows
 from kit.evaluation.crossfit import fit_without
 from kit.kinds import Ensembler
 from kit.kinds.advice import predict_command
@@ -94,8 +95,9 @@ class Teachers:
             ]
         )
         known = self.table.take(self.table.index_of(ids))
+        recipe = bind_rows(self.recipe, known)
         return {
-            fold: fit_without(self.recipe, stack, known.targets(), folds, known.groups, np.isin(ids, names))
+            fold: fit_without(recipe, stack, known.targets(), folds, known.groups, np.isin(ids, names))
             for fold, names in rows
         }
 

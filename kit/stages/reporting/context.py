@@ -11,7 +11,7 @@ from typing import TypeVar
 from kit.config.workspace import Workspace
 from kit.data.table import Table, read_labelled_rows
 from kit.errors import KitError, KitWarning
-from kit.evaluation.competition import decision_of
+from kit.evaluation.competition import metric_of
 from kit.kinds import Metric
 from kit.runs.records import Record, RunRef, all_records
 from kit.stages.reporting import member
@@ -49,8 +49,8 @@ class ReportContext:
         table = section_or_missing(lambda: read_labelled_rows(workspace.root, workspace.competition.data))
         if not isinstance(table, Missing):
             labelled = table
-            decision = section_or_missing(lambda: decision_of(workspace, labelled))
-            metric = metric if isinstance(decision, Missing) else metric.with_known(decision=decision)
+            known = section_or_missing(lambda: metric_of(workspace, labelled))
+            metric = metric if isinstance(known, Missing) else known
         return cls(workspace, metric, records, table, wanted[0] if wanted else best, best)
 
 

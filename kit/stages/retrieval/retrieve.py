@@ -21,7 +21,7 @@ from kit.data.predictions import Predictions
 from kit.data.table import Table
 from kit.errors import InvalidError
 from kit.evaluation.bootstrap import Gain, compute_gains
-from kit.evaluation.competition import for_metric, metric_of
+from kit.evaluation.competition import bind_rows, for_metric, metric_of
 from kit.evaluation.crossfit import cross_fit
 from kit.kinds import Classes, Ensembler, Metric, Reranker, RetrievedNeighbours, Scorer
 from kit.kinds.label_kinds import check_takes
@@ -102,6 +102,9 @@ class _Scoring:
     def blend(self, members: RetrievedNeighbours) -> np.ndarray:
         return self.scorer.score(members)
 
+    def take_rows(self, rows: np.ndarray) -> Self:
+        return replace(self, scorer=self.scorer.take_rows(rows))
+
 
 @dataclass(frozen=True, eq=False)
 class _SearchVariant:
@@ -145,7 +148,11 @@ class _RetrievalContext:
         rows, folds = self._rows(source, oof)
         held = self.table.take(rows)
         honest, fitted = cross_fit(
-            _Scoring(self.scorer), oof.neighbours, held.targets(), folds, row_clusters(folds, held)
+            _Scoring(bind_rows(self.scorer, held)),
+            oof.neighbours,
+            held.targets(),
+            folds,
+            row_clusters(folds, held),
         )
         return _SearchVariant(chosen, oof, test, honest, fitted.scorer)
 
@@ -185,7 +192,7 @@ class _RetrievalContext:
             folder,
             variant.scorer.spec(),
             oof.metadata["scores"],
-            self.metric.score(truth, variant.scorer.score(variant.oof.neighbours)),
+            bind_rows(self.metric, held).score(truth, variant.scorer.score(variant.oof.neighbours)),
             *gain_over_plain(source.run, oof, self.metric, self.table),
             self._reranker_gains(variants, variant, held),
         )
@@ -197,7 +204,7 @@ class _RetrievalContext:
         if len(variants) == 1:
             return variants[0].honest, 0
         stack, truth = np.stack([variant.honest for variant in variants]), held.targets()
-        single = for_metric(Ensembler.open("single"), self.metric)
+        single = for_metric(Ensembler.open("single"), bind_rows(self.metric, held))
         try:
             honest, fitted = cross_fit(single, stack, truth, folds, row_clusters(folds, held))
         except InvalidError:  # too few rows to choose on some and to score on others
@@ -211,7 +218,8 @@ class _RetrievalContext:
         found = []
         for reranker in self.rerankers:
             alone = next(variant for variant in variants if variant.rerankers == (reranker,))
-            (gain,) = compute_gains(self.metric, truth, alone.honest, {"plain search": base}, held.groups)
+            metric = bind_rows(self.metric, held)
+            (gain,) = compute_gains(metric, truth, alone.honest, {"plain search": base}, held.groups)
             found.append(RerankerGain(reranker.plugin_name(), gain, reranker in kept.rerankers))
         return tuple(found)
 

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 
-from kit.config.workspace import CONFIG_FILE
+from kit.config.workspace import CONFIG_FILE, Workspace
 from kit.core import files
 from kit.data.csv_file import read_csv
 from kit.errors import Case, ConfigError, DataError, KitError, KitWarning
@@ -141,9 +141,11 @@ class Board:
 
     def _check_score(self, entry: Entry, value: float) -> None:
         """Raises ConfigError (C22) for a score that the submission's metric cannot have, such as a percentage."""
-        root = self.submissions.parent
+        root, spec = self.submissions.parent, {"name": entry.metric}
         try:
-            low, high = Metric.open(entry.metric, root if (root / CONFIG_FILE).is_file() else None).limits
+            home = root if (root / CONFIG_FILE).is_file() else None
+            own = Workspace.open(root).competition.metric if home else spec
+            low, high = Metric.open(own if own["name"] == entry.metric else spec, home).limits
         except KitError:
             return  # a metric that the workspace no longer has
         if low <= value <= high:

@@ -23,6 +23,7 @@ from kit.core.progress import Progress, Work, finish, stage
 from kit.data.predictions import Predictions
 from kit.engine.fit import update_batch_norm
 from kit.errors import Case, CheckpointError, ConfigError, InvalidError, KitWarning
+from kit.evaluation.competition import bind_rows
 from kit.experiment.prediction_file import assemble
 from kit.experiment.restore import check_config, experiment_of_request
 from kit.experiment.run_context import RunContext, plan_of, prepare_run, train_stages
@@ -234,8 +235,10 @@ class _SoupContext:
             ],
             {},
         )
-        table, metric = self.setting.loaded.table, self.setting.metric
-        value = metric.score(table.targets()[table.index_of(found.ids)], found.probabilities)
+        table = self.setting.loaded.table
+        rows = table.take(table.index_of(found.ids))
+        metric = bind_rows(self.setting.metric, rows)
+        value = metric.score(rows.targets(), found.probabilities)
         return value if metric.higher_is_better else -value
 
 

@@ -21,7 +21,7 @@ from kit.data.predictions import Predictions
 from kit.data.table import Table, read_labelled_rows
 from kit.errors import BusyError, ConfigError, KitError, StoppedError
 from kit.evaluation.bootstrap import Gain, common_rows, compute_gains
-from kit.evaluation.competition import check_scoring, metric_of
+from kit.evaluation.competition import bind_rows, check_scoring, metric_of
 from kit.experiment.open_executor import open_executor
 from kit.kinds import Augmenter, Backbone, Loss, Metric, Optimizer, Pooling, Sampler, Scheduler, Splitter
 from kit.runs.run import Run
@@ -250,5 +250,5 @@ def _gain(space: Workspace, metric: Metric, table: Table, best: Predictions, tri
     """The best trial's gain over another, paired."""
     other = _oof(Run(space.runs / trial.run))
     rows, one, two = common_rows(best, other, table)
-    (found,) = compute_gains(metric, rows.targets(), one, {trial.run: two}, rows.groups)
+    (found,) = compute_gains(bind_rows(metric, rows), rows.targets(), one, {trial.run: two}, rows.groups)
     return found

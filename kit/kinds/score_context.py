@@ -1,0 +1,60 @@
+"""ScoreContext: what is known of scored rows besides their labels, for metrics that ask for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic_core import core_schema
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Wanted = Literal["classes", "class_groups", "ids", "groups", "weights"]
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreContext:
+    """Names of the classes, and of N rows the ids, groups and weights, aligned by position with the truth.
+
+    Only what the metric's `wants` names is filled in.
+    """
+
+    classes: tuple[str, ...] = ()
+    class_groups: tuple[str, ...] = ()  # of each class, from data.class_groups
+    multi_label: bool = False  # whether a row may have several labels
+    ids: np.ndarray | None = None  # (N,) of str
+    groups: np.ndarray | None = None  # (N,) of str, from data.group
+    weights: np.ndarray | None = None  # (N,) float64, from data.score_weight
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether anything is known of single rows."""
+        return any(values is not None for values in (self.ids, self.groups, self.weights))
+
+    def take(self, rows: np.ndarray) -> ScoreContext:
+        """The context of the rows at these positions, or where a mask is true."""
+        return replace(
+            self,
+            ids=None if self.ids is None else self.ids[rows],
+            groups=None if self.groups is None else self.groups[rows],
+            weights=None if self.weights is None else self.weights[rows],
+        )
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both know the same; plugins are compared field by field."""
+        return isinstance(other, ScoreContext) and self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash((self.classes, self.class_groups, self.multi_label))
+
+    def _values(self) -> tuple[Any, ...]:
+        rows = (
+            None if values is None else values.tolist() for values in (self.ids, self.groups, self.weights)
+        )
+        return (self.classes, self.class_groups, self.multi_label, *rows)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> core_schema.CoreSchema:
+        """A field of a plugin holds it as it is: arrays have no schema."""
+        return core_schema.is_instance_schema(cls)

@@ -1,0 +1,56 @@
+"""Matthews correlation coefficient: the correlation of true and predicted classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from kit.core.arrays import Probabilities, Targets
+from kit.kinds import Metric
+from kit.kinds.metric_shortcuts import score_decisions
+
+
+class Mcc(Metric):
+    """Matthews correlation coefficient of true and predicted classes, from -1 to 1; 0 for a constant prediction.
+
+    It is 0 too if all rows are of one class. If a row may have several labels, each row and class is one yes or no.
+
+    Source: sklearn.metrics.matthews_corrcoef; Gorodkin 2004, "Comparing two K-category assignments by a K-category
+    correlation coefficient", equation 8.
+    """
+
+    label_kinds = ("numbers", "multi_hot")
+    limits = (-1, 1)
+
+    def score(self, truth: Targets, probabilities: Probabilities) -> float:
+        if truth.ndim == 2:
+            return self.score_by_weights(truth, probabilities)(np.ones(len(truth)))
+        return score_decisions(self, truth, probabilities.argmax(axis=1), probabilities.shape[1])
+
+    def score_by_weights(self, truth: Targets, probabilities: Probabilities) -> Callable[[np.ndarray], float]:
+        if truth.ndim == 1:
+            said, classes = probabilities.argmax(axis=1), probabilities.shape[1]
+            return lambda weights: score_decisions(self, truth, said, classes, weights)
+        true, told = truth.astype(bool), self.decision.assign_labels(probabilities)
+        both, given, own = (values.sum(axis=1) for values in (true & told, told, true))
+        neither = truth.shape[1] - given - own + both
+
+        def score(weights: np.ndarray) -> float:
+            yes, no, count = weights @ both, weights @ neither, truth.shape[1] * weights.sum()
+            told_yes, true_yes = weights @ given, weights @ own
+            margins = [np.array([count - one, one]) for one in (told_yes, true_yes)]
+            return self.of_margins(np.array([no, yes]), *margins)
+
+        return score
+
+    def of_confusion(self, counts: np.ndarray) -> float:
+        return self.of_margins(counts.diagonal(), counts.sum(axis=0), counts.sum(axis=1))
+
+    def of_margins(self, hits: np.ndarray, told: np.ndarray, true: np.ndarray) -> float:
+        rows = float(true.sum())
+        told, true = told / rows, true / rows
+        spread = (1 - told @ told) * (1 - true @ true)
+        if spread <= 1e-15:  # rounding, where all rows are of one class or predicted as one
+            return 0.0
+        return float(np.clip((hits.sum() / rows - told @ true) / np.sqrt(spread), -1, 1))

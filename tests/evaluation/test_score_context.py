@@ -1,0 +1,141 @@
+"""Metrics that want groups, ids or weights of rows know them of exactly the rows that are scored."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pytest
+from kit.evaluation.ensembler_setup import for_metric
+
+from kit.config.models import Data
+from kit.config.workspace import Workspace
+from kit.data.table import Table, train_table
+from kit.errors import ConfigError, DataError
+from kit.evaluation import bootstrap
+from kit.evaluation.competition import bind_classes, bind_rows
+from kit.evaluation.crossfit import cross_fit
+from kit.kinds import Ensembler, Metric
+from kit.kinds.decision import Decision
+from tests.drawn_tables import csv, make, train_error
+
+ROWS = 12
+TRUTH = np.arange(ROWS) % 2
+GROUPS = np.array([f"patient {number // 3}" for number in range(ROWS)])
+
+
+class PatientAccuracy(Metric):
+    """Share of patients whose rows are all right."""
+
+    wants = ("groups", "ids", "classes")
+
+    def score(self, truth: np.ndarray, probabilities: np.ndarray) -> float:
+        context = self.context
+        assert context.groups is not None
+        assert context.ids is not None
+        assert context.groups.tolist() == [GROUPS[int(name)] for name in context.ids]
+        assert context.classes == ("no", "yes")
+        assert len(context.groups) == len(truth)
+        right = probabilities.argmax(axis=1) == truth
+        return float(np.mean([right[context.groups == name].all() for name in np.unique(context.groups)]))
+
+
+class Remembering(Ensembler):
+    """Blends as the first member does, and remembers what its metric scored."""
+
+    fitted = True
+    metric: Metric | None = None
+    best: float = -1.0
+
+    def fit(self, members: np.ndarray, truth: np.ndarray) -> Self:
+        assert self.metric is not None
+        return self.model_copy(update={"best": self.metric.score(truth, members[0])})
+
+    def blend(self, members: np.ndarray) -> np.ndarray:
+        return np.full_like(members[0], self.best)
+
+
+@pytest.fixture
+def table() -> Table:
+    return Table(np.arange(ROWS).astype(str), [Path()] * ROWS, ("no", "yes"), TRUTH, GROUPS)
+
+
+def predictions() -> np.ndarray:
+    """All rows right but those of the first and the last patient's last row."""
+    wrong = np.isin(np.arange(ROWS), [2, 11])
+    return np.eye(2)[np.where(wrong, 1 - TRUTH, TRUTH)]
+
+
+def test_a_metric_knows_the_groups_of_the_scored_rows(table: Table) -> None:
+    assert bind_rows(PatientAccuracy(), table).score(TRUTH, predictions()) == 0.5
+    backwards = np.arange(ROWS)[::-1]
+    turned = bind_rows(PatientAccuracy(), table.take(backwards))
+    assert turned.score(TRUTH[backwards], predictions()[backwards]) == 0.5
+    first = bind_rows(PatientAccuracy(), table).take_rows(np.arange(ROWS) < 3)
+    assert first.score(TRUTH[:3], predictions()[:3]) == 0
+
+
+def test_the_bootstrap_draws_groups_with_their_rows(table: Table) -> None:
+    metric = bind_rows(PatientAccuracy(), table)
+    drawn = bootstrap.resample_scores(metric, TRUTH, [predictions()], GROUPS)
+    # a draw has each patient once or several times; two of the four are right
+    assert set(drawn[:, 0]) <= {0, 1 / 3, 1 / 2, 2 / 3, 1}
+
+
+def test_cross_fitting_hands_each_part_its_own_rows(table: Table) -> None:
+    recipe = bind_rows(for_metric(Remembering(), PatientAccuracy()), table)
+    folds = np.arange(ROWS) // 3
+    honest, fitted = cross_fit(recipe, predictions()[None], TRUTH, folds)
+    # without the first or the last patient one of three is wrong, without another two of three
+    assert honest[:, 0].tolist() == pytest.approx([2 / 3] * 3 + [1 / 3] * 6 + [2 / 3] * 3)
+    assert fitted.best == 0.5
+
+
+def test_a_metric_that_wants_nothing_is_left_as_it_is(table: Table) -> None:
+    metric, recipe = Metric.open("auc"), Ensembler.open("hill_climb")
+    assert bind_rows(metric, table) is metric
+    assert bind_rows(recipe, table) is recipe
+    assert metric.take_rows(np.arange(3)) is metric
+
+
+def test_a_metric_whose_groups_or_weights_the_config_does_not_name_is_refused(
+    table: Table, tmp_path: Path
+) -> None:
+    space = Workspace.open(make(tmp_path, {"config.json": "{}"}))
+    bind_classes(Metric.open("accuracy"), space, replace(table, groups=None), Decision())
+    with pytest.raises(ConfigError, match="C47") as caught:
+        bind_classes(Named.with_groups(), space, replace(table, groups=None), Decision())
+    assert caught.value.hint == "data.group=COLUMN"
+
+
+class Named(PatientAccuracy):
+    """The same with a name, as messages need one."""
+
+    @classmethod
+    def plugin_name(cls) -> str:
+        return "patient_accuracy"
+
+    @classmethod
+    def with_groups(cls) -> Metric:
+        return cls()
+
+
+def test_weights_are_read_and_a_cell_that_is_no_weight_is_an_error(tmp_path: Path) -> None:
+    data = Data(sample=None, score_weight="w")
+    rows = csv("id,label,w", "a,x,0.5", "b,y,2")
+    root = make(tmp_path, {"data/train.csv": rows}, ["data/images/a.png", "data/images/b.png"])
+    found = train_table(root, data)
+    assert found.weights is not None
+    assert found.weights.tolist() == [0.5, 2]
+    assert found.take([1]).weights.tolist() == [2]  # type: ignore[union-attr]
+    error = train_error(root, Data(sample=None, score_weight="wt"))
+    assert isinstance(error, ConfigError)
+    assert error.code == "C07"
+    assert "did you mean 'w'?" in error.summary
+    for wrong in ("-1", "nan", "much", ""):
+        (root / "data/train.csv").write_text(rows.replace("0.5", wrong))
+        error = train_error(root, data)
+        assert isinstance(error, DataError)
+        assert (error.code, len(error.cases)) == ("D31", 1)
