@@ -140,7 +140,7 @@ def bind_rows(plugin: P, rows: Table) -> P:
 def _wants(plugin: Plugin) -> frozenset[str]:
     if isinstance(plugin, Metric):
         return frozenset(plugin.all_wants())
-    return frozenset().union(*(_wants(inner) for inner in plugin.nested()))
+    return frozenset().union(*(_wants(inner) for inner in plugin.inner_plugins()))
 
 
 def check_scoring(workspace: Workspace) -> None:

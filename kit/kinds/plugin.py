@@ -57,9 +57,11 @@ class Plugin(BaseModel):
         """Whether it takes labels of this kind, and so do the plugins that are nested in it."""
         if self.kind not in SEE_LABELS:
             return True
-        return labels in self.label_kinds and all(plugin.takes_labels(labels) for plugin in self.nested())
+        return labels in self.label_kinds and all(
+            plugin.takes_labels(labels) for plugin in self.inner_plugins()
+        )
 
-    def nested(self) -> list[Plugin]:
+    def inner_plugins(self) -> list[Plugin]:
         """The plugins among its options, single ones and those of tuples."""
         fields = [getattr(self, name) for name in type(self).model_fields]
         inner = [one for value in fields for one in (value if isinstance(value, tuple) else (value,))]
@@ -75,7 +77,7 @@ class Plugin(BaseModel):
         own = getattr(self, "context", None)
         if isinstance(own, ScoreContext) and own.has_rows:
             return own
-        inner = (plugin._row_context() for plugin in self.nested())
+        inner = (plugin._row_context() for plugin in self.inner_plugins())
         return next((context for context in inner if context is not None), None)
 
     @classmethod

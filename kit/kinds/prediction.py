@@ -49,13 +49,13 @@ class Metric(Plugin):
 
     def check_context(self) -> None:
         """Raises ConfigError C47 if the options do not fit `context.classes`; kit calls it before training."""
-        for inner in self.nested():
+        for inner in self.inner_plugins():
             if isinstance(inner, Metric):
                 inner.check_context()
 
     def all_wants(self) -> frozenset[Wanted]:
         """What it and the metrics nested in it want to know."""
-        inner = [one.all_wants() for one in self.nested() if isinstance(one, Metric)]
+        inner = [one.all_wants() for one in self.inner_plugins() if isinstance(one, Metric)]
         return frozenset(self.wants).union(*inner)
 
     def excluded_shortcuts(self) -> tuple[type, ...]:

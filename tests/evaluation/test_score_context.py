@@ -8,14 +8,13 @@ from typing import Self
 
 import numpy as np
 import pytest
-from kit.evaluation.ensembler_setup import for_metric
 
 from kit.config.models import Data
 from kit.config.workspace import Workspace
 from kit.data.table import Table, train_table
 from kit.errors import ConfigError, DataError
 from kit.evaluation import bootstrap
-from kit.evaluation.competition import bind_classes, bind_rows
+from kit.evaluation.competition import bind_classes, bind_rows, for_metric
 from kit.evaluation.crossfit import cross_fit
 from kit.kinds import Ensembler, Metric
 from kit.kinds.decision import Decision

@@ -7,7 +7,7 @@ import numpy as np
 from kit.plugins.metric._class_counts import ClassCountMetric, Ratio
 
 
-class Precision(ClassCountMetric):
+class PrecisionScore(ClassCountMetric):
     """Share of a class's predictions that are right, averaged over classes, rows or all decisions.
 
     A class that is never predicted counts 0, or is left out with `absent=skip`. With one label per row, a class without

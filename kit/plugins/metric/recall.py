@@ -7,7 +7,7 @@ import numpy as np
 from kit.plugins.metric._class_counts import ClassCountMetric, Ratio
 
 
-class Recall(ClassCountMetric):
+class RecallScore(ClassCountMetric):
     """Share of a class's rows that are predicted as it, averaged over classes, rows or all decisions.
 
     A class without true rows counts 0 if it is predicted, or is left out with `absent=skip`. With one label per row, a
