@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from kit.config.models import Experiment
 from kit.config.workspace import Workspace
@@ -22,7 +21,6 @@ from kit.data.folds import Folds, connected_components, merge_groups
 from kit.data.pseudo_labels import PseudoLabels, images_digest
 from kit.data.quarantine import quarantine
 from kit.data.table import AUTO_GROUP_FILES, Table, group_names, test_table, train_table
-from kit.engine.batches import PlainBatches
 from kit.errors import Case, ConfigError, DataError, KitWarning, RunError, format_cases
 from kit.images.cache import Cache, Geometry, fill_cache
 from kit.images.concat_cache import ConcatCache
@@ -101,21 +99,6 @@ def load_rows(
     lines = [f"{summary}, {does}; {_write_quarantine(workspace, cases)}", *format_cases(cases)]
     warnings.warn(KitWarning("\n".join(lines)), stacklevel=2)
     return Loaded(table, filled.cache, bad)
-
-
-def prediction_batches(
-    loaded: Loaded, experiment: Experiment, rows: np.ndarray, device: torch.device | None = None
-) -> PlainBatches:
-    """Rows as prediction sees them, each once, in order."""
-    return PlainBatches(
-        cache=loaded.cache,
-        rows=rows,
-        size=experiment.image_size,
-        crop_share=experiment.center_crop,
-        batch_size=experiment.batch_rows(),
-        workers=experiment.workers,
-        device=device,
-    )
 
 
 def _write_quarantine(workspace: Workspace, cases: Sequence[Case]) -> str:

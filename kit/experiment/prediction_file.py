@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from kit.config.models import Experiment
 from kit.config.workspace import Workspace
@@ -20,6 +21,7 @@ from kit.core.memmaps import empty_or_memmap
 from kit.data.folds import Folds
 from kit.data.predictions import Empty, Predictions, ids_fingerprint, metadata_of, write_parts
 from kit.data.table import Table
+from kit.engine.batches import PlainBatches
 from kit.errors import InvalidError
 from kit.experiment.loading import Loaded
 from kit.experiment.run_context import RunContext
@@ -189,6 +191,21 @@ class PredictionFile:
 
 def _memory_map(shape: tuple[int, int], job: PredictionJob) -> np.ndarray:
     return empty_or_memmap(shape, job.workspace.cache, MAPPED)
+
+
+def prediction_batches(
+    loaded: Loaded, experiment: Experiment, rows: np.ndarray, device: torch.device | None = None
+) -> PlainBatches:
+    """Rows as prediction sees them, each once, in order."""
+    return PlainBatches(
+        cache=loaded.cache,
+        rows=rows,
+        size=experiment.image_size,
+        crop_share=experiment.center_crop,
+        batch_size=experiment.batch_rows(),
+        workers=experiment.workers,
+        device=device,
+    )
 
 
 def assemble(setting: RunContext) -> Predictions:

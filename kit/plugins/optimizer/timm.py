@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from kit.device import torch_internals
 from kit.errors import ConfigError, did_you_mean
 from kit.kinds import Optimizer
 
@@ -27,7 +26,9 @@ class TimmOptimizer(Optimizer):
     momentum: float = Field(0.9, ge=0, lt=1, description="for those that have one")
 
     def build(self, parameters: Sequence[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
-        torch_internals.prepare_torchvision()
+        from kit.device.torch_internals import prepare_torchvision
+
+        prepare_torchvision()
         from timm import optim
 
         from kit.plugins.optimizer._groups import groups

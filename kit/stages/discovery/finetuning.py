@@ -9,7 +9,6 @@ from typing import Any
 
 from kit.core.files import StrPath
 from kit.core.legible import check_writable
-from kit.device.torch_internals import import_timm
 from kit.errors import ConfigError, did_you_mean
 
 # one network per device whose weights timm's hub has; docs/defaults.md explains all values of this file
@@ -116,6 +115,8 @@ def fit_config(root: Path, config: dict[str, Any], reasons: list[str], seconds: 
 
 def check_network(arch: str) -> str:
     """The name of a network, if timm has it. Raises ConfigError C07 otherwise."""
+    from kit.device.torch_internals import import_timm  # it loads torch
+
     timm = import_timm()
     if not timm.is_model(arch):
         raise ConfigError(f"timm has no network {arch!r}{did_you_mean(arch, timm.list_models())}", code="C07")
@@ -126,7 +127,7 @@ def _traits(arch: str) -> tuple[bool, int | None]:
     """Whether a network has batch norm, and the image size of one that takes no other."""
     import torch
 
-    from kit.device.torch_internals import AnyBatchNorm
+    from kit.device.torch_internals import AnyBatchNorm, import_timm
 
     timm = import_timm()
     with torch.device("meta"):

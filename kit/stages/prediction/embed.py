@@ -28,7 +28,8 @@ from kit.data.renamed_classes import table_of
 from kit.data.table import Table, test_table, train_table
 from kit.device.precision import choose_device, device_line
 from kit.errors import Case, InvalidError, RunError
-from kit.experiment.loading import Loaded, geometry, load_rows, prediction_batches
+from kit.experiment.loading import Loaded, geometry, load_rows
+from kit.experiment.prediction_file import prediction_batches
 from kit.experiment.restore import (
     check_config,
     check_rows_unchanged,

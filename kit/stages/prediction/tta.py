@@ -24,9 +24,9 @@ from kit.data.table import Table, rows_to_predict, train_table
 from kit.device.precision import DEVICE, choose_device, device_line
 from kit.evaluation.bootstrap import Gain
 from kit.evaluation.competition import metric_of
-from kit.experiment.loading import Loaded, geometry, load_rows, prediction_batches
+from kit.experiment.loading import Loaded, geometry, load_rows
 from kit.experiment.open_executor import open_executor
-from kit.experiment.prediction_file import PredictionFile, PredictionJob, Split
+from kit.experiment.prediction_file import PredictionFile, PredictionJob, Split, prediction_batches
 from kit.experiment.restore import check_rows_unchanged, load_for_prediction, same_experiment, warn_of_changed
 from kit.images.cache import Geometry
 from kit.kinds import Executor, Metric, Views

@@ -177,7 +177,7 @@ def test_scores_are_of_the_metric_and_labels_that_are_asked_for(space: Path) -> 
 
 
 def test_the_workers_asked_for_load_the_images(space: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from kit.experiment.loading import prediction_batches
+    from kit.experiment.prediction_file import prediction_batches
 
     asked = []
 
