@@ -1,4 +1,4 @@
-"""`kit config`: the config as kit understands it, and its JSON schema."""
+"""`kit config`: every key with where its value comes from, and the JSON schema."""
 
 from __future__ import annotations
 
@@ -7,31 +7,53 @@ import click
 from kit.commands import _console
 
 
-@click.group()
-def command() -> None:
-    """Print config.json with all defaults, or its JSON schema.
+@click.group(invoke_without_command=True)
+@click.pass_context
+def command(context: click.Context) -> None:
+    """Show every config key with its value, its default and where the value comes from.
 
     \b
-    kit config show
+    kit config                           the same as kit config show
     kit config show loss=cutmix loss.base=arcface epochs=30
     kit config schema
     """
+    if context.invoked_subcommand is None:
+        _show((), as_json=False)
 
 
 @command.command()
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, which is also the default.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole config as JSON.")
 def show(overrides: tuple[str, ...], as_json: bool) -> None:
-    """Validate the config and print it with every key and option. Overrides are applied first.
+    """Validate the config and show every key and option. Overrides are applied first.
 
     \b
     kit config show
     kit config show backbone.arch=resnet34 splitter.folds=10
+    kit config show --json
     """
+    _show(overrides, as_json)
+
+
+def _show(overrides: tuple[str, ...], as_json: bool) -> None:
+    from kit.config.origins import DEFAULT, settings, text_of
     from kit.config.schema import complete
     from kit.config.workspace import Workspace
 
-    _console.print_json(complete(Workspace.find(overrides=overrides)))
+    workspace = Workspace.find(overrides=overrides)
+    whole = complete(workspace)
+    if as_json:
+        _console.print_json(whole)
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("key", "value", "default", "from"):
+        table.add_column(heading, overflow="fold")
+    for one in settings(workspace, overrides):
+        texts = [one.key, text_of(one.value), text_of(one.default), one.source]
+        table.add_row(*map(_console.escape_control, texts), style="" if one.source == DEFAULT else "bold")
+    _console.console().print(table, markup=False)
 
 
 @command.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,17 @@ from kit.config.models import SECTIONS
 from kit.config.workspace import Workspace
 from kit.kinds import KINDS, registry
 
+SCHEMA_FILE = "config.schema.json"
+RECIPE = "x-recipe"  # key of the schema file with the recipe of kit init, for kit config
 
-def config_schema(root: Path | None = None) -> dict[str, Any]:
-    """One flat JSON schema of config.json; plugins are named as the shelves have them, a workspace's included."""
+
+def config_schema(
+    root: Path | None = None, recipe: str = "", chosen: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """One flat JSON schema of config.json; plugins are named as the shelves have them, a workspace's included.
+
+    It records a recipe's name and the values that the recipe chose, if there are any.
+    """
     merged: dict[str, Any] = {"$schema": {"type": "string"}}
     shared: dict[str, Any] = {}
     for model in SECTIONS:
@@ -29,6 +38,7 @@ def config_schema(root: Path | None = None) -> dict[str, Any]:
         "additionalProperties": False,
         "properties": merged,
         "$defs": shared,
+        **({RECIPE: {"name": recipe, "values": dict(chosen)}} if chosen else {}),
     }
 
 

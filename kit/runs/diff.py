@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from kit.config.origins import flatten
 from kit.config.workspace import Workspace
 from kit.data.predictions import Predictions
 from kit.data.renamed_classes import predictions_now
@@ -84,15 +85,6 @@ def compare_runs(workspace: Workspace, one: Run, other: Run) -> Difference:
         why,
         (_cost_of(one), _cost_of(other)),
     )
-
-
-def flatten(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """A nested object's values by dotted key, as overrides name them; a plugin's `name` stands at the plugin's key."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        place = before.rstrip(".") if key == "name" and before else f"{before}{key}"
-        found |= flatten(value, f"{place}.") if isinstance(value, Mapping) and value else {place: value}
-    return found
 
 
 def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -270,7 +270,7 @@ def test_the_whole_config_shows_every_option_of_every_plugin(tmp_path: Path) -> 
 
 def test_show_and_schema_write_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workspace(tmp_path, epochs=3))
-    shown = CliRunner().invoke(command, ["show", "epochs=4", "loss=cutmix"])
+    shown = CliRunner().invoke(command, ["show", "epochs=4", "loss=cutmix", "--json"])
     assert json.loads(shown.stdout)["epochs"] == 4
     schema = CliRunner().invoke(command, ["schema"])
     assert json.loads(schema.stdout)["additionalProperties"] is False

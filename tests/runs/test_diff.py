@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import recall_score
 
+from kit.config.origins import flatten
 from kit.config.workspace import Workspace
-from kit.runs.diff import compare_runs, flatten
+from kit.runs.diff import compare_runs
 from kit.runs.run import Run
 from kit.stages.training.train import train
 from tests.conftest import Kit

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from kit.config.origins import flatten
 from kit.errors import DataError, KitError
 from kit.kinds import Metric
-from kit.runs.diff import flatten
 from kit.runs.epoch_log import EpochLog
 from kit.runs.records import Record
 from kit.runs.run import Run

@@ -1,0 +1,120 @@
+"""Where each value of a config comes from: a default, config.json, kit init's recipe, or the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined, to_jsonable_python
+
+from kit.config.models import SECTIONS
+from kit.config.parsing import parse
+from kit.config.schema import RECIPE, SCHEMA_FILE
+from kit.config.workspace import CONFIG_FILE, Workspace
+from kit.core.files import read_json
+from kit.kinds import KINDS
+from kit.kinds.plugin import Plugin
+
+REQUIRED = "(required)"  # in place of the default of an option that has none
+COMMAND_LINE, DEFAULT = "command line", "default"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A key of the config as overrides name it, with its value, its default and where the value comes from."""
+
+    key: str
+    value: Any
+    default: Any
+    source: str
+
+
+def settings(workspace: Workspace, overrides: str | Iterable[str] = ()) -> tuple[Setting, ...]:
+    """Every key of a config and every option of its plugins; `overrides` are those that the workspace was opened with.
+
+    Raises ConfigError and PluginError for what cannot be used.
+    """
+    overrides = (overrides,) if isinstance(overrides, str) else overrides
+    given = tuple(text.partition("=")[0].strip() for text in overrides)
+    used = flatten(workspace.raw)
+    name, chosen = _recipe(workspace)
+    of_file = flatten(parse(workspace.text)) if workspace.text else {}
+
+    def source(key: str) -> str:
+        if key not in used:
+            return DEFAULT
+        if any(key == path or key.startswith(f"{path}.") for path in given):
+            return COMMAND_LINE
+        return f"recipe {name}" if key in chosen and chosen[key] == of_file.get(key) else CONFIG_FILE
+
+    return tuple(Setting(key, value, default, source(key)) for key, value, default in _values(workspace))
+
+
+def flatten(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """A nested object's values by dotted key, as overrides name them; a plugin's `name` stands at the plugin's key."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        place = before.rstrip(".") if key == "name" and before else f"{before}{key}"
+        found |= flatten(value, f"{place}.") if isinstance(value, Mapping) and value else {place: value}
+    return found
+
+
+def _recipe(workspace: Workspace) -> tuple[str, dict[str, Any]]:
+    """The name of kit init's recipe and the values that it chose, by dotted key; none if no file has them."""
+    try:
+        made = dict(read_json(workspace.root / SCHEMA_FILE)[RECIPE])
+        return str(made["name"]), flatten(dict(made["values"]))
+    except (OSError, ValueError, TypeError, KeyError):
+        return "", {}
+
+
+Row = tuple[str, Any, Any]
+
+
+def _values(workspace: Workspace) -> Iterator[Row]:
+    """Each key with its value and its default."""
+    for section, model in zip((workspace.competition, workspace.experiment), SECTIONS, strict=True):
+        for key, field in model.model_fields.items():
+            value, default = getattr(section, key), field.get_default(call_default_factory=True)
+            if key in KINDS and value is not None:
+                yield from _plugins(key, key, value, default, workspace)
+            elif isinstance(value, BaseModel):
+                for name, inner in type(value).model_fields.items():
+                    yield _row(f"{key}.{name}", getattr(value, name), inner)
+            else:
+                yield _row(key, value, field)
+
+
+def _plugins(key: str, kind: str, spec: Any, default: Any, workspace: Workspace) -> Iterator[Row]:
+    if isinstance(spec, tuple | list):
+        for number, each in enumerate(spec):
+            yield from _plugins(f"{key}.{number}", kind, each, None, workspace)
+        return
+    opened = KINDS[kind].open(spec, workspace.root, key)
+    yield from _options(key, opened, default["name"] if isinstance(default, Mapping) else default)
+
+
+def _options(key: str, plugin: Plugin, default: Any) -> Iterator[Row]:
+    """The name of a plugin and all its options, those of nested plugins too."""
+    yield key, plugin.plugin_name(), default.plugin_name() if isinstance(default, Plugin) else default
+    for name, field in plugin.options().items():
+        value = getattr(plugin, name)
+        if isinstance(value, Plugin):
+            inner = field.get_default(call_default_factory=True)
+            yield from _options(f"{key}.{name}", value, REQUIRED if inner is PydanticUndefined else inner)
+        else:
+            yield _row(f"{key}.{name}", value, field)
+
+
+def _row(key: str, value: Any, field: Any) -> Row:
+    default = field.get_default(call_default_factory=True)
+    shown = REQUIRED if default is PydanticUndefined else to_jsonable_python(default)
+    return key, to_jsonable_python(value), shown
+
+
+def text_of(value: Any) -> str:
+    """A value as config.json has it, a text without its quotes."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
