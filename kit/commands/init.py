@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("folder", default=".", type=click.Path(exists=True, file_okay=False))
 @click.option(
+    "--data",
+    "source",
+    type=click.Path(exists=True, file_okay=False),
+    help="Folder of the competition's files, if it is not FOLDER. kit only reads it.",
+)
+@click.option(
     "--recipe",
     default="auto",
     show_default=True,
@@ -63,6 +69,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     folder: str,
+    source: str | None,
     recipe: str,
     weights: str | None,
     network: str | None,
@@ -77,6 +84,7 @@ def command(
 
     \b
     kit init
+    kit init --data /kaggle/input/my-competition
     kit init ~/competition --recipe scratch
     kit init --label species --group site
     kit init --val holdout
@@ -89,7 +97,9 @@ def command(
 
     asked = {key: value for key, value in given.items() if value is not None}
     seconds = parse_duration(duration) if duration else None
-    made = initialise(Path(folder).resolve(), recipe, asked, force, val, metric, weights, network, seconds)
+    made = initialise(
+        Path(folder).resolve(), recipe, asked, force, val, metric, weights, network, seconds, source
+    )
     for line in made.findings:
         _console.echo(line)
     _console.echo(f"recipe: {made.recipe} ({made.why})")

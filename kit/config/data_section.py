@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import posixpath
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+# keys of Data that are paths below data.folder
+BELOW_FOLDER = (
+    "train", "val", "test", "sample", "images", "test_images", "external_train", "external_images", "classes",
+)  # fmt: skip
 
 
 def _tab(sep: Any) -> Any:
@@ -22,8 +29,17 @@ class Strict(BaseModel):
 
 
 class Data(Strict):
-    """Where the rows, the labels and the images are; paths are relative to the workspace."""
+    """Where the rows, the labels and the images are.
 
+    config.json's paths are relative to `folder`. In this object they are relative to the workspace.
+    """
+
+    folder: str = Field(
+        ".",
+        min_length=1,
+        description="folder of the competition's files, which kit only reads; the other paths are relative "
+        "to it, and those that begin with ./ to the workspace",
+    )
     train: str = Field(
         "data/train.csv", description="labelled rows: a CSV, or a folder with one subfolder per class"
     )
@@ -147,6 +163,17 @@ class Data(Strict):
         description="how to treat unreadable test images; class_prior: their predictions are the shares of the classes",
     )
 
+    @model_validator(mode="after")
+    def _join_folder(self) -> Self:
+        """Puts `folder` before the paths that are relative to it; a second validation changes nothing."""
+        if posixpath.normpath(self.folder) == ".":
+            return self
+        for key in BELOW_FOLDER:
+            path = getattr(self, key)
+            if path is not None:
+                object.__setattr__(self, key, below_folder(self.folder, path))  # the model is frozen
+        return self
+
     @property
     def has_test_rows(self) -> bool:
         """Whether there are rows to predict: a test table, or a sample with their ids."""
@@ -156,3 +183,11 @@ class Data(Strict):
     def is_multi_label(self) -> bool:
         """Whether a row may have several labels, or none."""
         return self.label is None or self.label_separator is not None
+
+
+def below_folder(folder: str, path: str) -> str:
+    """A path of config.json as one that is relative to the workspace, or absolute."""
+    if Path(path).is_absolute() or path.startswith("./"):
+        return path
+    joined = folder if path == "." else posixpath.join(folder, path)
+    return joined if Path(folder).is_absolute() else f"./{joined}"

@@ -22,7 +22,7 @@ from kit.data.rows import (
     with_source_column,
 )
 from kit.data.spelling import respell
-from kit.errors import ConfigError
+from kit.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from kit.config.models import Data
@@ -35,6 +35,7 @@ def train_rows(root: Path, data: Data) -> SourceRows:
 
     Raises DataError for rows or ids that cannot be used or may not be, ConfigError for wrong columns.
     """
+    check_folder(root, data)
     if (root / data.train).is_dir():
         rows = class_folders.read_labelled_rows(root, data)
     else:
@@ -48,8 +49,19 @@ def train_rows(root: Path, data: Data) -> SourceRows:
     return rows
 
 
+def check_folder(root: Path, data: Data) -> None:
+    """Raises DataError D67 if the folder of the competition's files does not exist."""
+    if not (root / data.folder).is_dir():
+        raise DataError(
+            f"data.folder: no folder {root / data.folder}",
+            code="D67",
+            hint="attach the data again; or name the folder it moved to: data.folder=FOLDER",
+        )
+
+
 def test_rows(root: Path, data: Data) -> SourceRows:
     """The rows to predict, from the test CSV or else the sample's ids. Raises as `train_rows` does."""
+    check_folder(root, data)
     name = data.test or data.sample
     if name is None:
         raise ConfigError(

@@ -11,7 +11,7 @@ from kit.config.models import Data
 from kit.data.csv_file import CsvFile, read_csv
 from kit.data.table import sample_frame, test_table, train_table
 from kit.errors import ConfigError, DataError
-from kit.stages.discovery.initialise import discover
+from kit.stages.discovery.discover import discover
 from tests.drawn_tables import FILES, IMAGES, PLAIN, SAMPLE, TRAIN, csv, make, usual
 
 

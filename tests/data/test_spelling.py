@@ -21,7 +21,7 @@ from kit.data.spelling import (
 )
 from kit.data.table import test_table, train_table
 from kit.errors import DataError, KitWarning
-from kit.stages.discovery.initialise import discover
+from kit.stages.discovery.discover import discover
 from tests.drawn_tables import PLAIN, csv, make
 
 

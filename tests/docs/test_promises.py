@@ -154,7 +154,8 @@ def test_a_folder_that_cannot_be_written_is_named(
 
 def test_without_a_home_and_a_network_the_menu_works(competition: Path) -> None:
     offline = "import socket\ndef refuse(*a): raise OSError('offline')\nsocket.socket.connect = refuse\n"
-    code = f"{offline}from kit.commands._menu import run\nrun(['--help'])\nraise SystemExit(run(['config', 'show']))"
+    code = f"{offline}from kit.commands._menu import run\nrun(['--help'])\n"
+    code += "raise SystemExit(run(['config', 'show', '--json']))"
     made = subprocess.run(
         [sys.executable, "-c", code], cwd=competition, env=environment(), capture_output=True, text=True
     )

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 from kit.data.content import is_image_file, without_ending
@@ -191,20 +192,27 @@ def _is_below(folder: str, base: str) -> bool:
 
 
 def scan(
-    root: Path, extensions: tuple[str, ...], sep: str | None = None, encoding: str | None = None
+    root: Path,
+    extensions: tuple[str, ...],
+    sep: str | None = None,
+    encoding: str | None = None,
+    outside: Sequence[Path] = (),
+    skipped: Path | None = None,
 ) -> Scan:
     """Looks through a folder; hidden folders and a workspace's own are left out, links are followed once.
 
     A file is an image by its ending, or else by its content. Tables are read with `sep` and `encoding` if they are
-    given, else with those that each file shows.
+    given, else with those that each file shows. Files and folders `outside` are named by their absolute paths. The
+    folder `skipped` is left out.
     """
     sheets, folders, unread, others, headless = [], {}, [], {}, {}
-    for folder, names in _walk(root):
+    walks = [walk(root, skipped), *(_walk_outside(path) for path in outside)]
+    for folder, names in chain(*walks):
         prefix = folder + "/" if folder else ""
         images = tuple(
             name
             for name in names
-            if name.lower().endswith(extensions) or is_image_file(f"{root}/{prefix}{name}")
+            if name.lower().endswith(extensions) or is_image_file(str(root / f"{prefix}{name}"))
         )
         if images:
             folders[folder] = images
@@ -223,8 +231,20 @@ def scan(
     return Scan(tuple(sheets), folders, tuple(unread), others, headless)
 
 
-def _walk(root: Path) -> Iterator[tuple[str, list[str]]]:
-    seen: set[str] = set()
+def _walk_outside(path: Path) -> Iterator[tuple[str, list[str]]]:
+    if path.is_file():
+        yield path.parent.as_posix(), [path.name]
+        return
+    for folder, names in walk(path):
+        yield posixpath.join(path.as_posix(), folder).rstrip("/"), names
+
+
+def walk(root: Path, skipped: Path | None = None) -> Iterator[tuple[str, list[str]]]:
+    """The folders below one, by their paths below it, each with its files; hidden ones are left out.
+
+    So is the folder `skipped`, a workspace. Without it `root` may be one, and its own folders are left out.
+    """
+    seen = set[str]() if skipped is None else {os.path.realpath(skipped)}
     for path, inner, names in os.walk(root, followlinks=True):
         real = os.path.realpath(path)
         if real in seen:
@@ -235,7 +255,7 @@ def _walk(root: Path) -> Iterator[tuple[str, list[str]]]:
         inner[:] = sorted(
             name
             for name in inner
-            if not name.startswith((".", "__")) and (folder or name not in IGNORED_FOLDERS)
+            if not name.startswith((".", "__")) and (folder or skipped or name not in IGNORED_FOLDERS)
         )
         yield folder, sorted(name for name in names if not name.startswith("."))
 

@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from kit.config.models import Competition, Data, Experiment
+from kit.config.models import Data
+from kit.config.parsing import validate_config
 from kit.errors import ConfigError, DataError, did_you_mean
 from kit.images.containers import measure
 from kit.stages.discovery.finetuning import FINETUNE, Start, choose_arch, tune
@@ -100,7 +101,7 @@ def config(
     start: Start | None = None,
     rows: int | None = None,
 ) -> tuple[dict[str, Any], list[str]]:
-    """Every key of config.json with its value, and the reasons for a recipe's choices.
+    """The keys of config.json that were found or that a recipe chose, and the reasons for its choices.
 
     The recipe depends on the `data` section, the short sides of some images, the metric, where fine-tuning starts from
     and the number of labelled rows.
@@ -115,9 +116,9 @@ def config(
         chosen["loss"] = {**chosen["loss"], "base": BCE} if "base" in chosen["loss"] else BCE
         splitter = "multilabel_stratified_kfold"
     chosen["splitter"] = {"name": splitter, "folds": 5}
-    competition = Competition.model_validate({"data": data, **({"metric": metric} if metric else {})})
-    experiment = Experiment.model_validate(chosen)
-    return {**competition.model_dump(mode="json"), **experiment.model_dump(mode="json")}, reasons
+    made = {"data": data, **({"metric": metric} if metric else {}), **chosen}
+    validate_config(made)
+    return made, reasons
 
 
 def _usual_start() -> Start:

@@ -141,7 +141,7 @@ def _beside(seen: Scan, train: str, split: str) -> str:
 
 def _with_parents(folders: Iterable[str]) -> Iterator[str]:
     for folder in folders:
-        while folder:
+        while folder.strip("/"):
             yield folder
             folder = posixpath.dirname(folder)
 
@@ -229,7 +229,7 @@ def _children(folders: Iterable[str]) -> dict[str, set[str]]:
     deep: dict[str, set[str]] = defaultdict(set)
     for folder in folders:
         parent, name = posixpath.split(folder)
-        while parent or name:
+        while name:
             (direct if posixpath.join(parent, name) == folder else deep)[parent].add(name)
             parent, name = posixpath.split(parent)
     return {parent: direct[parent] or deep[parent] for parent in sorted({*direct, *deep})}

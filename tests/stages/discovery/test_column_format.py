@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kit.stages.discovery.column_format import separator_of
-from kit.stages.discovery.initialise import discover
+from kit.stages.discovery.discover import discover
 from tests.drawn_tables import csv, ids, make
 
 PLANT_PATHOLOGY = (

@@ -11,8 +11,9 @@ from click.testing import CliRunner
 
 from kit.commands.init import command
 from kit.config.models import Data
+from kit.config.workspace import Workspace
 from kit.data.table import test_table, train_table
-from kit.stages.discovery.initialise import discover
+from kit.stages.discovery.discover import discover
 from tests.drawn_competitions import COMPETITIONS, StandIn
 from tests.drawn_tables import make
 
@@ -25,10 +26,11 @@ def test_kit_init_reads_a_competition_as_its_page_does(competition: StandIn, tmp
     ]
     result = CliRunner().invoke(command, [str(tmp_path), "--recipe", "scratch", "--json", *given])
     assert result.exit_code == 0, result.output
-    written, shown = json.loads((tmp_path / "config.json").read_text()), json.loads(result.stdout)
-    assert {key: written["data"][key] for key in competition.found} == competition.found
-    assert written["metric"] == competition.metric
-    assert written["format"] is None
+    written, shown = Workspace.open(tmp_path).competition, json.loads(result.stdout)
+    data = written.data.model_dump(mode="json")
+    assert {key: data[key] for key in competition.found} == competition.found
+    assert written.metric == competition.metric
+    assert written.format is None
     assert shown["format"] == competition.format, result.stderr
     assert f"metric: {competition.metric['name']}" in result.stderr
     if competition.format is not None:

@@ -12,7 +12,7 @@ import pytest
 from kit.config.models import Data
 from kit.data.table import test_table, train_table
 from kit.errors import ConfigError
-from kit.stages.discovery.initialise import discover
+from kit.stages.discovery.discover import discover
 from tests.drawn_tables import ANIMALS, csv, ids, make, usual
 
 USUAL = {

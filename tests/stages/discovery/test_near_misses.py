@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from kit.errors import ConfigError
-from kit.stages.discovery.initialise import discover
+from kit.stages.discovery.discover import discover
 from tests.drawn_tables import csv, make
 
 STEMS = [f"{number:04d}" for number in range(1, 31)]

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from kit.stages.discovery.initialise import discover
+from kit.stages.discovery.discover import discover
 from tests.drawn_competitions import COMPETITIONS, planet
 from tests.drawn_tables import csv, ids, make, usual
 
 FINDER = """
 import json, sys
 from pathlib import Path
-from kit.stages.discovery.initialise import discover
+from kit.stages.discovery.discover import discover
 folders = {folder.name: discover(folder) for folder in sorted(Path(sys.argv[1]).iterdir())}
 print(json.dumps({name: [found.data, found.findings] for name, found in folders.items()}))
 """

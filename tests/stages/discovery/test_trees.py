@@ -18,7 +18,8 @@ from kit.errors import ConfigError, DataError, KitWarning
 from kit.images.cache import Geometry
 from kit.images.reader import read_image
 from kit.kinds import Splitter
-from kit.stages.discovery.initialise import discover, initialise
+from kit.stages.discovery.discover import discover
+from kit.stages.discovery.initialise import initialise
 from tests.drawn_images import drawn, encoded
 
 CLASSES = ("cat", "dog", "fox")

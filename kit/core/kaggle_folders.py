@@ -1,0 +1,65 @@
+"""Kaggle's folders: what is attached to a notebook, and the large disk that is not kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+KAGGLE_FOLDER = "KIT_KAGGLE"  # environment variable with the folder of input/, working/ and temp/
+DEFAULT = "/kaggle"
+# newer notebooks have such folders in input/, with attached folders so many levels below them
+DEPTH_OF_KIND = {"competitions": 1, "datasets": 2, "models": 2, "notebooks": 2}
+
+
+def input_folder() -> Path:
+    """The folder of everything that is attached, which is read-only on Kaggle."""
+    return _root() / "input"
+
+
+def temp_folder() -> Path | None:
+    """The folder for files that are not kept, which need not exist yet; None on other machines."""
+    return _root() / "temp" if _root().is_dir() else None
+
+
+def _root() -> Path:
+    return Path(os.environ.get(KAGGLE_FOLDER) or DEFAULT)
+
+
+def list_attached() -> tuple[Path, ...]:
+    """Each attached competition, data set, model and output, sorted by path."""
+    found = []
+    for folder in _folders(input_folder()):
+        depth = DEPTH_OF_KIND.get(folder.name, 0)
+        found += _levels_below(folder, depth) if depth and _has_no_files(folder) else [folder]
+    return tuple(sorted(found))
+
+
+def find_attached(path: Path) -> Path | None:
+    """The attached folder that a path is in; None if it is in none of them."""
+    real = Path(os.path.realpath(path))
+    for folder in list_attached():
+        if path.is_relative_to(folder) or real.is_relative_to(os.path.realpath(folder)):
+            return folder
+    return None
+
+
+def is_competition(folder: Path) -> bool:
+    """Whether Kaggle's folder names alone show that an attached folder is a competition."""
+    return folder.parent == input_folder() / "competitions"
+
+
+def _levels_below(folder: Path, levels: int) -> list[Path]:
+    if levels == 0:
+        return [folder]
+    return [found for inner in _folders(folder) for found in _levels_below(inner, levels - 1)]
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        return sorted(each for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
+    except OSError:
+        return []
+
+
+def _has_no_files(folder: Path) -> bool:
+    return all(each.is_dir() for each in folder.iterdir())

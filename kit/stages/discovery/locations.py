@@ -1,0 +1,162 @@
+"""Where a competition's files are: the folder that is given, that of the given files, or Kaggle's input folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kit.config.models import Data
+from kit.config.workspace import CONFIG_FILE
+from kit.core import kaggle_folders
+from kit.core.files import StrPath
+from kit.errors import Case, ConfigError
+from kit.stages.discovery import roles
+from kit.stages.discovery.file_scan import TABLES, walk
+
+TABLE_KEYS = ("train", "test", "sample", "classes")
+PATTERN_KEYS = ("images", "test_images")
+MAX_TABLE_DEPTH = 3  # folders below an attached folder in which a sample submission is looked for
+
+
+@dataclass(frozen=True)
+class Locations:
+    """The folder of a competition's files, and the given paths as names below it.
+
+    `folder` is absolute. `asked` has paths outside the folder as absolute ones, and `outside` lists their files and
+    folders. `why` says how the folder was found, and is blank if it was given or is the workspace.
+    """
+
+    folder: Path
+    asked: dict[str, str] = field(default_factory=dict)
+    outside: tuple[Path, ...] = ()
+    why: str = ""
+
+    def as_config(self, root: Path) -> str:
+        """The folder as config.json has it: relative inside the workspace, else absolute."""
+        return (
+            self.folder.relative_to(root).as_posix() if self.folder.is_relative_to(root) else str(self.folder)
+        )
+
+
+def locate(root: Path, source: StrPath | None, asked: Mapping[str, str]) -> Locations:
+    """Where the files of a workspace's competition are; `source` is the folder that was given.
+
+    Raises ConfigError C20 for a folder that does not exist, and if Kaggle's input folder has several competitions.
+    """
+    why = ""
+    if source is not None:
+        folder = absolute(source)
+        if not folder.is_dir():
+            raise ConfigError(
+                f"--data: {'not a folder' if folder.exists() else 'no folder'}: {folder}",
+                code="C20",
+                hint="the folder with the competition's tables and images",
+            )
+    elif given := _find_outside(root, asked):
+        folder = kaggle_folders.find_attached(given) or given.parent
+        why = f"data folder: {folder}, with {given.name}"
+    elif _is_without_images(root) and (attached := _find_competition()):
+        folder = attached
+        why = f"data folder: {folder}, the competition in {kaggle_folders.input_folder()}"
+    else:
+        folder = root
+    named, outside = dict(asked), []
+    for key in (*TABLE_KEYS, *PATTERN_KEYS):
+        if key not in asked:
+            continue
+        fixed, rest = _split_folder(asked[key]) if key in PATTERN_KEYS else (asked[key], "")
+        path = _find(key, fixed, folder, root)
+        if path is None:
+            continue
+        inside = name_below(path, folder)
+        named[key] = f"{inside or path.as_posix()}{rest}".removeprefix("./")
+        if inside is None:
+            outside.append(path)
+    return Locations(folder, named, tuple(dict.fromkeys(outside)), why)
+
+
+def _find(key: str, text: str, folder: Path, root: Path) -> Path | None:
+    """What a given path names: in the data folder, in the workspace or in the current folder.
+
+    Raises ConfigError C20 if both the data folder and the workspace have it.
+    """
+    inside, here = absolute(folder / text), absolute(root / text)
+    if text != "." and inside.exists() and here.exists() and not inside.samefile(here):
+        option = f"--{key.replace('_', '-')}"
+        if text.startswith("./"):
+            return here
+        raise ConfigError(
+            f"{option} {text}: both the data folder and the workspace have it",
+            code="C20",
+            cases=[Case("could be it", str(inside)), Case("could be it", str(here))],
+            hint=f"kit init {option} {str(inside)!r}",
+        )
+    return next((path for path in (inside, here, absolute(text)) if path.exists()), None)
+
+
+def absolute(path: StrPath) -> Path:
+    """A path from the file system's root; links stay as they are, except before `..`."""
+    return Path(path).resolve() if ".." in Path(path).parts else Path(path).absolute()
+
+
+def name_below(path: Path, folder: Path) -> str | None:
+    """A path relative to a folder, also where a link leads into it; None if it is outside."""
+    for one, other in ((path, folder), (Path(os.path.realpath(path)), Path(os.path.realpath(folder)))):
+        if one.is_relative_to(other):
+            return one.relative_to(other).as_posix()
+    return None
+
+
+def _split_folder(pattern: str) -> tuple[str, str]:
+    """A pattern's folder, and the rest from its slash on: `a/b/x{id}.png` is `a/b` and `/x{id}.png`."""
+    fixed = pattern.partition("{")[0].rpartition("/")[0]
+    if not fixed:
+        return ("/", pattern[1:]) if pattern.startswith("/") else (".", f"/{pattern}")
+    return fixed, pattern[len(fixed) :]
+
+
+def _find_outside(root: Path, asked: Mapping[str, str]) -> Path | None:
+    """The first given table that is outside the workspace, else the folder of the given images."""
+    texts = [asked[key] for key in ("train", "sample", "test") if key in asked]
+    texts += [_split_folder(asked[key])[0] for key in PATTERN_KEYS if key in asked]
+    for text in texts:
+        path = next((path for place in (root, Path.cwd()) if (path := absolute(place / text)).exists()), None)
+        if path is not None and name_below(path, root) is None:
+            return path
+    return None
+
+
+def _is_without_images(root: Path) -> bool:
+    endings = Data().extensions
+    return not any(name.lower().endswith(endings) for _, names in walk(root) for name in names)
+
+
+def _find_competition() -> Path | None:
+    """The one competition among the folders that are attached to a notebook on Kaggle.
+
+    A folder in input/competitions is one. Otherwise a folder with a sample submission is, or the only one with images.
+    Outputs of earlier runs of kit are none. Raises ConfigError C20 for several.
+    """
+    attached = [each for each in kaggle_folders.list_attached() if not (each / CONFIG_FILE).is_file()]
+    named = [each for each in attached if kaggle_folders.is_competition(each)]
+    found = named or [each for each in attached if _has_sample(each)]
+    found = found or [each for each in attached if not _is_without_images(each)]
+    if len(found) > 1:
+        raise ConfigError(
+            f"{len(found)} folders in {kaggle_folders.input_folder()} could be the competition",
+            code="C20",
+            cases=[Case("could be it", str(each)) for each in found],
+            hint=f"kit init --data {found[0]}",
+        )
+    return found[0] if found else None
+
+
+def _has_sample(folder: Path) -> bool:
+    return any(
+        roles.words(name) & roles.SAMPLE and name.lower().endswith(TABLES)
+        for inner, names in walk(folder)
+        if inner.count("/") < MAX_TABLE_DEPTH
+        for name in names
+    )
