@@ -60,7 +60,9 @@ class Prose:
     def sentences(self) -> list[str]:
         """The sentences, which may begin with `kit`; a colon at a line's end, as before a list, ends one too."""
         return [
-            part for part in re.split(r"(?<=[.!?])[)\"*]*\s+(?=[\"(*]*(?:[A-Z`\d-]|kit\b))", self.text) if part.strip()
+            part
+            for part in re.split(r"(?<=[.!?])[)\"*]*\s+(?=[\"(*]*(?:[A-Z`\d-]|kit\b))", self.text)
+            if part.strip()
         ]
 
 
