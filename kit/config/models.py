@@ -73,6 +73,11 @@ class Competition(Strict):
         lt=1,
         description="fraction of the test rows on the public leaderboard, if known",
     )
+    cache_folder: str = Field(
+        "cache",
+        min_length=1,
+        description="folder of decoded images, relative to the workspace; the environment's KIT_CACHE replaces it",
+    )
     kaggle: str | None = Field(
         None,
         pattern=r"^[\w-]+$",

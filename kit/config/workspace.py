@@ -128,7 +128,9 @@ class Workspace:
     def cache(self) -> Path:
         """Folder of decoded images; the environment's KIT_CACHE names one that several workspaces share."""
         shared = os.environ.get(SHARED_CACHE)
-        return Path(shared).expanduser().absolute() if shared else self.root / "cache"
+        if shared:
+            return Path(shared).expanduser().absolute()
+        return self.root / self.competition.cache_folder
 
     @property
     def submissions(self) -> Path:

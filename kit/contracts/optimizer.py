@@ -33,3 +33,17 @@ def law_frozen_weights_stay(optimizer: Optimizer) -> None:
         group["weight_decay"] for group in groups if any(weight is layer.bias for weight in group["params"])
     ]
     assert decays == [0.0], f"the bias decays by {decays}"
+
+
+def law_its_state_is_as_large_as_it_says(optimizer: Optimizer) -> None:
+    """After a step each weight has `state_tensors` tensors of its size. 0 promises nothing."""
+    import torch
+
+    weight = torch.nn.Parameter(torch.ones(40, 30))
+    made = optimizer.build([("weight", weight)])
+    weight.square().sum().backward()
+    made.step()
+    values = [value for value in made.state[weight].values() if isinstance(value, torch.Tensor)]
+    stored = sum(value.numel() for value in values if value.numel() > 1) / weight.numel()
+    promised = optimizer.state_tensors
+    assert promised in (0, stored), f"it says {promised} tensors a weight, and keeps {stored:g}"

@@ -136,8 +136,16 @@ def disk_full_as_error(path: Path, size: int = 0) -> Iterator[None]:
 
 def free_space(path: Path) -> int:
     """Bytes that may still be written where a path is or will be."""
-    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
-    return shutil.disk_usage(there).free
+    return shutil.disk_usage(_nearest_existing(path)).free
+
+
+def same_disk(one: Path, other: Path) -> bool:
+    """Whether two paths, which need not exist yet, are on the same file system."""
+    return _nearest_existing(one).stat().st_dev == _nearest_existing(other).stat().st_dev
+
+
+def _nearest_existing(path: Path) -> Path:
+    return next(folder for folder in (path, *path.absolute().parents) if folder.exists())
 
 
 def format_bytes(count: float) -> str:

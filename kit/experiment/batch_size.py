@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from kit.config.models import Experiment
 from kit.config.workspace import Workspace
-from kit.core.files import StrPath, format_bytes, free_space
+from kit.core.files import StrPath, format_bytes, free_space, same_disk
 from kit.core.progress import Progress, Work, finish, stage
 from kit.data.table import Table, train_table
 from kit.device import memory
@@ -24,6 +24,7 @@ from kit.engine.step import StepPlan, optimizer_step
 from kit.errors import ConfigError, KitWarning, RunError
 from kit.evaluation.competition import metric_of
 from kit.experiment.techniques import OpenPlugins, build_learner, open_techniques
+from kit.images.cache import Geometry, bytes_to_cache
 from kit.kinds import Optimizer
 from kit.model import network
 from kit.model.checkpoints import CHECKPOINTS_PER_FOLD, checkpoint_numbers, size
@@ -32,6 +33,7 @@ from kit.runs.run import Run
 USABLE_MEMORY_SHARE = 0.9  # of the free memory, what a step may take: allocators leave gaps
 LR_REFERENCE_BATCH = 32  # rows of a batch for which optimizer.lr is meant, where batch_size is "auto"
 MIN_STEPS_PER_EPOCH = 16  # that an epoch keeps at least, however much memory there is
+ROOMY = 4  # times a square of the cache's size: images on a disk with so much room are not counted
 SAFE_FACTOR = 4  # times the plainest estimate that must be free for a run to begin without a measurement
 
 
@@ -234,65 +236,92 @@ def measure_config(
     return measure_step(techniques, experiment, table, precision, device, count), precision, device
 
 
-OPTIMIZER_TENSORS = 2  # tensors that an optimizer keeps for each of weights: Adam two, momentum one
+OPTIMIZER_TENSORS = 2  # that an unknown optimizer keeps for each weight at most: Adam two, momentum one
 
 
 @dataclass(frozen=True)
 class DiskNeed:
-    """Bytes that a run will write; all but `least` are estimates."""
+    """Bytes that a run will write; `checkpoints` is an estimate, and `least` is what they take for certain."""
 
-    least: int  # weights of one fold's checkpoints
+    least: int
     checkpoints: int  # that all folds keep, and the one that is being written
     predictions: int = 0
+    cache: int = 0  # of images that are not cached yet, if the cache is on the disk of the run
 
     @property
     def total(self) -> int:
         """All of it."""
-        return self.checkpoints + self.predictions
+        return self.checkpoints + self.predictions + self.cache
+
+    @property
+    def certain(self) -> int:
+        """What the run takes for certain."""
+        return self.least + self.predictions + self.cache
 
     def __str__(self) -> str:
-        return f"checkpoints {format_bytes(self.checkpoints)}, predictions {format_bytes(self.predictions)}"
+        parts = [
+            f"checkpoints {format_bytes(self.checkpoints)}",
+            f"predictions {format_bytes(self.predictions)}",
+        ]
+        return ", ".join([*parts, f"cache {format_bytes(self.cache)}"] if self.cache else parts)
 
 
-def estimate_disk(run: Run, experiment: Experiment, network: nn.Module, folds: Sequence[int]) -> DiskNeed:
-    """What the checkpoints of the folds that are not finished will take, beside those that are there."""
-    weights = size(network.state_dict())
-    averaged = experiment.ema_decay > 0 or experiment.swa_start is not None
-    whole = weights * (2 if averaged else 1)
-    state = OPTIMIZER_TENSORS * size(dict(network.named_parameters()))
-    open_folds = [fold for fold in folds if not run.fold_predictions_file(fold).is_file()]
-    kept = min(CHECKPOINTS_PER_FOLD, math.ceil(experiment.epochs / experiment.save_every))
-    there = sum(min(kept, len(checkpoint_numbers(run.fold(fold)))) for fold in open_folds)
-    coming = max(0, kept * len(open_folds) - there) + (1 if open_folds else 0)
-    if experiment.save_every_steps and open_folds:
-        coming += 1
-    least = whole * (
-        kept + 1 - max((len(checkpoint_numbers(run.fold(fold))) for fold in open_folds), default=kept + 1)
-    )
-    return DiskNeed(max(0, least), (whole + state) * coming)
-
-
-def check_room(
+def estimate_disk(
     run: Run,
     experiment: Experiment,
     network: nn.Module,
     folds: Sequence[int],
-    rows: int,
-    classes: int,
+    state_tensors: int = 0,
+) -> DiskNeed:
+    """What the checkpoints of the folds that are not finished will take, beside those that are there.
+
+    `state_tensors` is what the optimizer keeps for each weight, 0 if that is unknown.
+    """
+    weights = size(network.state_dict())
+    averaged = experiment.ema_decay > 0 or experiment.swa_start is not None
+    whole = weights * (2 if averaged else 1)
+    trained = size(dict(network.named_parameters()))
+    open_folds = [fold for fold in folds if not run.fold_predictions_file(fold).is_file()]
+    saved = math.ceil(experiment.epochs / experiment.save_every)
+    kept = min(CHECKPOINTS_PER_FOLD, saved)
+    there = sum(min(kept, len(checkpoint_numbers(run.fold(fold)))) for fold in open_folds)
+    coming = max(0, kept * len(open_folds) - there)
+    # frozen parts have no state
+    sure_state = 0 if any(stage.freeze for stage in experiment.stages) else state_tensors * trained
+    least = (whole + sure_state) * (coming + (1 if open_folds and saved > kept else 0))
+    coming += 1 if open_folds else 0
+    if experiment.save_every_steps and open_folds:
+        coming += 1
+    return DiskNeed(least, (whole + (state_tensors or OPTIMIZER_TENSORS) * trained) * coming)
+
+
+def check_room(
+    workspace: Workspace, run: Run, network: nn.Module, optimizer: Optimizer, folds: int, table: Table
 ) -> None:
-    """Raises RunError R06 where one fold's weights alone will not fit; warns (W20) where all may not."""
-    found = estimate_disk(run, experiment, network, folds)
-    found = replace(found, predictions=2 * 4 * rows * classes)
-    have = free_space(run.folder)
+    """Raises RunError R06 if a run or its cache surely does not fit on its disk; warns (W20) if it may not."""
+    experiment, cache = workspace.experiment, workspace.cache
+    need = estimate_disk(run, experiment, network, range(folds), optimizer.state_tensors)
+    need = replace(need, predictions=2 * 4 * len(table) * len(table.classes))
+    have, room, together = free_space(run.folder), free_space(cache), same_disk(run.folder, cache)
+    of_images = Geometry.of(experiment)
+    if ROOMY * 3 * of_images.cache_size**2 * len(table) + need.total > min(have, room):
+        growth = bytes_to_cache(cache, table.paths, of_images, workspace.competition.data)
+        if not together and growth > room:
+            raise RunError(
+                f"the disk is too small for the cache: {cache} needs about {format_bytes(growth)}, and "
+                f"{format_bytes(room)} are free",
+                code="R06",
+                hint="cache_folder=FOLDER on another disk, or a smaller cache_size",
+            )
+        need = replace(need, cache=growth if together else 0)
     text = (
-        f"runs/{run.name} needs about {format_bytes(found.total)} ({found}), and {format_bytes(have)} "
-        "are free"
+        f"runs/{run.name} needs about {format_bytes(need.total)} ({need}), and {format_bytes(have)} are free"
     )
-    if found.least > have:
+    if need.certain > have:
         raise RunError(
             f"the disk is too small for the run: {text}",
             code="R06",
-            hint="free some space, or make runs/ a link to another disk",
+            hint="free some space; or make runs/ a link to another disk; or cache_folder=FOLDER on another disk",
         )
-    if found.total > have:
+    if need.total > have:
         warnings.warn(KitWarning(f"W20 the disk may be too small for the run: {text}"), stacklevel=3)

@@ -169,7 +169,7 @@ def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Wor
     # a new run builds its network with its initial weights, so that their faults show before images are read
     is_new = like is None and not run.is_started
     parts = techniques.parts if is_new else techniques.parts.without_pretrained()
-    precision = _choose_precision(experiment, run, parts, table, folds, device)
+    precision = _choose_precision(workspace, run, techniques, parts, table, folds, device)
     loaded = yield from load_rows(workspace, table, "train", geometry(experiment))
     taught = yield from load_pseudo_rows(workspace, table, folds, [stage.loss for stage in techniques.stages])
     setting = RunContext(
@@ -216,8 +216,9 @@ def _name_classes(workspace: Workspace, table: Table, run: Run) -> tuple[Table, 
 
 
 def _choose_precision(
-    experiment: Experiment,
+    workspace: Workspace,
     run: Run,
+    techniques: OpenPlugins,
     parts: network.Parts,
     table: Table,
     folds: Folds,
@@ -227,12 +228,12 @@ def _choose_precision(
 
     Raises RunError R06 if the run does not fit on the disk.
     """
-    classes = len(table.classes)
-    built = network.build(parts, classes, experiment.image_size)
+    experiment = workspace.experiment
+    built = network.build(parts, len(table.classes), experiment.image_size)
     chosen = resolve_auto(built, device, Precision.of(experiment.model_dump()))
     if run.is_started:
         warn_of_other_dtype(run.name, run.config["precision"], chosen.train, device, "training")
-    check_room(run, experiment, built, range(folds.count), len(table), classes)
+    check_room(workspace, run, built, techniques.optimizer, folds.count, table)
     return chosen
 
 

@@ -28,10 +28,10 @@ import numpy as np
 
 from kit.core.arrays import Pixels
 from kit.core.cores import available_cores
-from kit.core.files import fingerprint
+from kit.core.files import DISK_FULL_ERRNOS, fingerprint
 from kit.core.locks import try_lock
 from kit.core.progress import Progress, Work
-from kit.errors import Case, DataError, KitWarning, RunError
+from kit.errors import Case, ConfigError, DataError, KitWarning, RunError
 from kit.images.cache_store import HASHES, SCHEMA, Hashes, PixelSpan, Store, UsageLock, stat_key
 from kit.images.reader import READER, decode, pad_to_square, read_bytes, resize
 
@@ -147,7 +147,7 @@ def fill_cache(
 
     Raises RunError for a full disk; what was decoded until then is kept. Warns once a kind of mended file.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    create_folder(folder)
     lock = yield from _lock(folder, len(paths))
     try:
         store, hashes = Store.open(folder / geometry.folder(data)), Hashes(folder / HASHES)
@@ -180,6 +180,28 @@ def fill_cache(
         Cache(store.file, paths, tuple(names[text] for text in texts), places, by_row, use),
         tuple(bad.values()),
     )
+
+
+def create_folder(folder: Path) -> None:
+    """Creates the folder of a cache. Raises ConfigError C54 where the system refuses it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno in DISK_FULL_ERRNOS:
+            raise
+        raise ConfigError(
+            f"cache_folder: cannot create {folder}: {error.strerror}",
+            code="C54",
+            hint="cache_folder=cache, or KIT_CACHE=FOLDER in the environment",
+        ) from None
+
+
+def bytes_to_cache(folder: Path, paths: Sequence[Path], geometry: Geometry, data: Data) -> int:
+    """Bytes that the images not cached yet take at least, with a square of the cache's size for each."""
+    held = Store.list_hashes(folder / geometry.folder(data)) or frozenset()
+    hashes = Hashes(folder / HASHES)
+    missing = sum(hashes.get(text) not in held for text in {os.fspath(path) for path in paths})
+    return 3 * geometry.cache_size**2 * missing
 
 
 def _lock(folder: Path, total: int) -> Work[BaseFileLock]:

@@ -82,6 +82,11 @@ class Optimizer(Plugin):
 
     kind: ClassVar[str] = "optimizer"
 
+    @property
+    def state_tensors(self) -> int:
+        """How many tensors of a weight's size a checkpoint stores for each weight, if that is known; otherwise 0."""
+        return 0
+
     def build(self, parameters: Sequence[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
         """torch's optimizer over named parameters. Each group's `lr` is the peak that the scheduler scales."""
         raise NotImplementedError

@@ -68,11 +68,53 @@ def test_a_run_that_may_not_fit_is_warned_of_and_begun(
     competition: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train(competition, name="b", folds=[0])
-    folder = competition / "runs" / "b" / "fold-0"
-    weights = 2 * sum(file.stat().st_size for file in folder.glob("0001/*.safetensors"))
-    room(monkeypatch, 2 * weights)  # of the three of a fold's, with their averages, these are enough for two
+    checkpoint = competition / "runs" / "b" / "fold-0" / "0001"
+    size = sum(file.stat().st_size for file in checkpoint.iterdir())
+    room(monkeypatch, 5 * size)  # two folds keep two each, and one more may be written beside them
     with pytest.warns(KitWarning, match=r"W20 the disk may be too small .*checkpoints .*predictions"):
         train(competition, ["image_size=12"], name="r")
+
+
+def test_all_folds_checkpoints_are_counted_before_training(
+    competition: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(competition, name="b", folds=[0])
+    checkpoint = competition / "runs" / "b" / "fold-0" / "0001"
+    size = sum(file.stat().st_size for file in checkpoint.iterdir())
+    room(monkeypatch, 3 * size)
+    with pytest.raises(RunError, match=r"R06 the disk is too small for the run: .*checkpoints "):
+        train(competition, ["image_size=12"], name="r")
+
+
+def test_the_cache_counts_too(competition: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = 60 * 3 * 500 * 500  # images of the training table, one square each
+    room(monkeypatch, pixels)
+    with pytest.raises(
+        RunError, match=rf"R06 .*cache {format_bytes(pixels)}\), and {format_bytes(pixels)} are"
+    ):
+        train(competition, ["cache_size=500"], name="r")
+    assert not (competition / "cache").exists()
+    monkeypatch.undo()
+    train(competition, ["epochs=1"], name="small")
+    room(monkeypatch, 5_000_000)  # what is cached already is not counted
+    train(competition, ["epochs=1"], name="again")
+
+
+def test_a_cache_on_another_disk_is_compared_with_that_disk(
+    competition: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kit.experiment.batch_size.same_disk", lambda *_: False)
+    monkeypatch.setattr(
+        "kit.experiment.batch_size.free_space", lambda path: 10**6 if path.name == "elsewhere" else 10**12
+    )
+    elsewhere = competition / "elsewhere"
+    with pytest.raises(
+        RunError, match=rf"R06 the disk is too small for the cache: {elsewhere} needs about 45 MB"
+    ):
+        train(competition, ["cache_size=500", "cache_folder=elsewhere"], name="r")
+    train(competition, ["epochs=1", "cache_folder=elsewhere"], name="r")
+    assert (elsewhere / "hashes.json").is_file()
+    assert not (competition / "cache").exists()
 
 
 def test_enough_room_is_not_spoken_of_and_is_what_was_written(

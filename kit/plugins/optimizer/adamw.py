@@ -25,6 +25,11 @@ class Adamw(Optimizer):
     weight_decay: float = Field(0.05, ge=0, description="a step takes lr * weight_decay of a weight away")
     betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="decay of the mean and of the squares")
 
+    @property
+    def state_tensors(self) -> int:
+        """The mean and the squares of the gradient."""
+        return 2
+
     def build(self, parameters: Sequence[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
         import torch
 

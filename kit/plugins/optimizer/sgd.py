@@ -24,6 +24,11 @@ class Sgd(Optimizer):
     nesterov: bool = Field(True, description="look ahead before taking the gradient")
     weight_decay: float = Field(5e-4, ge=0, description="added to the gradient, times the weight")
 
+    @property
+    def state_tensors(self) -> int:
+        """The momentum, if there is one."""
+        return 1 if self.momentum > 0 else 0
+
     def build(self, parameters: Sequence[tuple[str, torch.nn.Parameter]]) -> torch.optim.Optimizer:
         import torch
 

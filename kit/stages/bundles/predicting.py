@@ -194,6 +194,7 @@ def _workspace(
     if data.get("test") is not None and given.test is None:
         raise ConfigError("the competition has a test table", code="C07", hint="--test FILE")
     data |= {
+        "folder": ".",
         "sample": str(given.sample.resolve()),
         "test": None if given.test is None else str(given.test.resolve()),
         "test_images": f"{given.images.resolve()}/{below(pattern_of(Data(**data)))}",
@@ -207,6 +208,7 @@ def _workspace(
             hint="such as data.max_pixels=500000000",
         )
     work.mkdir(parents=True, exist_ok=True)
+    config.pop("cache_folder", None)  # which this machine may not have
     write_json(work / CONFIG_FILE, {**config, "device": device, "workers": workers})
     _copy_plugins(folder / "plugins", work / "plugins")
     return Workspace.open(work, given.overrides)

@@ -27,6 +27,7 @@ class Discovery:
     findings: tuple[str, ...]
     splitter: dict[str, Any] | None = None  # if the folders ask for one
     rows: int | None = None  # labelled ones, as the table or the folders count them
+    images: int = 0  # of labelled rows and rows to predict
 
 
 def discover(
@@ -118,7 +119,9 @@ def _from_tables(
     )
     findings += [f"{name} has no header: {headless[name]}" for name in aside if headless[name]]
     findings += [f"not read: {line}" for line in seen.unreadable]
-    return Discovery({**data, **asked}, tuple(findings), rows=len(train.file))
+    rows = sum(len(sheet.file) for sheet in (train, parts.test or parts.sample) if sheet)
+    images = seen.files_below(trees.base(data["images"])) if parts.match.photos else rows
+    return Discovery({**data, **asked}, tuple(findings), rows=len(train.file), images=images)
 
 
 def _check_headers(sheets: Sequence[TableFile], headless: Mapping[str, str]) -> None:
@@ -325,4 +328,7 @@ def _class_folders(
         findings.append(f"left aside: {', '.join(sheet.name for sheet in aside)}")
         findings += [f"{miss.case}; {miss.mended}" for miss in near_misses(seen, aside)]
     findings += [f"not read: {line}" for line in seen.unreadable]
-    return Discovery(data, (*tree.findings, *findings), tree.splitter, seen.files_below(folder))
+    rows = seen.files_below(folder)
+    more = [seen.files_below(data[key]) for key in ("val", "test") if data.get(key)]
+    images = rows + sum(more) + (len(sample.file) if sample else 0)
+    return Discovery(data, (*tree.findings, *findings), tree.splitter, rows, images)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kit.config.data_section import BELOW_FOLDER
-from kit.config.models import Data
+from kit.config.models import Data, Experiment, split
 from kit.config.schema import SCHEMA_FILE, config_schema
 from kit.config.short_form import config_text, without_defaults
 from kit.config.workspace import CONFIG_FILE
@@ -17,7 +17,9 @@ from kit.core.files import StrPath, write_json, write_text
 from kit.core.legible import check_writable
 from kit.data.content import is_image_file
 from kit.errors import ConfigError
+from kit.images.cache import Geometry
 from kit.stages.discovery import recipes, trees
+from kit.stages.discovery.cache_place import choose_cache_folder, estimate_cache
 from kit.stages.discovery.discover import Discovery, discover
 from kit.stages.discovery.finetuning import choose_start, fit_config
 from kit.stages.discovery.locations import locate
@@ -67,18 +69,23 @@ def initialise(
     check_writable(value for value in found.data.values() if isinstance(value, str))
     start = choose_start(root, recipe, weights, network)
     name, why = recipes.choose(recipe) if start is None else ("finetune", "as asked for")
-    sides = recipes.image_sides(_some_images(root, Data(**found.data)))
+    sizes = recipes.image_sizes(_some_images(root, Data(**found.data)))
     scored, reason = suggest(root, Data(**found.data), metric)
-    config, reasons = recipes.config(name, found.data, sides, scored, start, found.rows)
+    config, reasons = recipes.config(
+        name, found.data, [min(size) for size in sizes], scored, start, found.rows
+    )
     config |= {"splitter": found.splitter} if found.splitter else {}
     if seconds:
         reasons = fit_config(root, config, reasons, seconds)
     by_recipe = {key: value for key, value in config.items() if key not in ("data", "metric")}
+    geometry = Geometry.of(Experiment.model_validate(split(config, Experiment)))
+    cache = choose_cache_folder(root, estimate_cache(sizes, geometry, found.images))
+    config["cache_folder"] = cache.folder
     write_json(root / SCHEMA_FILE, config_schema(root, name, by_recipe))
     write_text(path, config_text({"$schema": f"./{SCHEMA_FILE}", **without_defaults(config)}))
     shown = "".join(f" {key}={value}" for key, value in scored.items() if key != "name")
     chosen = f"metric: {scored['name']}{shown} ({reason}); kit init --metric NAME takes another"
-    findings = (*found.findings, chosen, *reasons)
+    findings = (*found.findings, chosen, *reasons, cache.finding)
     return InitResult(path, name, why, findings, scored)
 
 

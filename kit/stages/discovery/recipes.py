@@ -83,14 +83,14 @@ def _ask_hub(repository: str, arch: str) -> tuple[bool, str]:
     return False, f"the weights of {arch} are not in the local cache, and the hub gave none ({reason})"
 
 
-def image_sides(paths: Sequence[Path]) -> list[int]:
-    """The short sides, in pixels, of the images that can be read; only their headers are."""
-    sides = []
+def image_sizes(paths: Sequence[Path]) -> list[tuple[int, int]]:
+    """Width and height, in pixels, of the images that can be read; only their headers are."""
+    sizes = []
     for path in paths:
         with suppress(DataError):  # reading the images says what is wrong with them
             width, height, _format = measure(path)
-            sides.append(min(width, height))
-    return sides
+            sizes.append((width, height))
+    return sizes
 
 
 def config(

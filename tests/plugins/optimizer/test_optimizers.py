@@ -72,3 +72,13 @@ def test_timms_optimizers_are_there_by_name(opt: str) -> None:
 def test_an_unknown_optimizer_of_timm_is_named_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match="no optimizer 'lmab'; did you mean 'lamb'"):
         Optimizer.open({"name": "timm", "opt": "lmab"}).build(list(layer().named_parameters()))
+
+
+def test_plain_gradient_descent_keeps_no_state() -> None:
+    plain, with_momentum = (Optimizer.open({"name": "sgd", "momentum": value}) for value in (0.0, 0.9))
+    assert (plain.state_tensors, with_momentum.state_tensors) == (0, 1)
+    made = plain.build(list(layer().named_parameters()))
+    after(made, layer(), steps=1)
+    assert not any(
+        isinstance(value, torch.Tensor) for state in made.state.values() for value in state.values()
+    )

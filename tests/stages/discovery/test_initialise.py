@@ -151,7 +151,7 @@ def test_small_images_get_a_small_network_input(recipe: str, side: int, size: in
 def test_sides_are_read_from_the_images_that_can_be(tmp_path: Path) -> None:
     Image.new("RGB", (30, 20)).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_text("no image")
-    assert recipes.image_sides([tmp_path / "a.png", tmp_path / "b.png", tmp_path / "c.png"]) == [20]
+    assert recipes.image_sizes([tmp_path / "a.png", tmp_path / "b.png", tmp_path / "c.png"]) == [(30, 20)]
 
 
 def answers(value: object) -> Callable[..., object]:
