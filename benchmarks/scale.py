@@ -60,6 +60,7 @@ def runs(root: Path, rows: int, classes: int, members: int) -> None:
     """So many runs of 5 folds, with out-of-fold and test predictions that know something."""
     from kit.data.folds import Folds
     from kit.data.predictions import Predictions, ids_fingerprint
+    from kit.data.provenance import Provenance
 
     rng = np.random.default_rng(0)
     ids = np.array([f"{number:07d}" for number in range(2 * rows)])
@@ -71,10 +72,10 @@ def runs(root: Path, rows: int, classes: int, members: int) -> None:
         shares = rng.random((rows, classes), dtype=np.float32) ** 4
         shares[np.arange(rows), truth] += 0.5 + 0.1 * member / members
         shares /= shares.sum(axis=1, keepdims=True)
-        about = {"run": run.name, "folds": folds.fingerprint(), "scores": {"macro_f1": 0.5 + member / 1e4}}
+        about = Provenance(run=run.name, folds=folds.fingerprint(), scores={"macro_f1": 0.5 + member / 1e4})
         place = run / "predictions" / "plain"
         Predictions(ids[:rows], folds.numbers[:, 0], names, shares, about).write(place / "oof.parquet")
-        marks = {"run": run.name, "ids": ids_fingerprint(ids[rows:])}
+        marks = Provenance(run=run.name, ids=ids_fingerprint(ids[rows:]))
         Predictions(ids[rows:], np.full(rows, 0), names, shares, marks).write(place / "test.parquet")
 
 

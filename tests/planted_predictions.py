@@ -27,7 +27,9 @@ def read(space: Path, split: str, run: str = "a", views: str = "plain") -> Predi
 def plant(space: Path, split: str, plan: Plan, run: str = "a", **about: Any) -> Predictions:
     """The run's predictions with other probabilities, and more said of themselves."""
     found = read(space, split, run)
-    made = replace(found, probabilities=plan(found).astype(np.float32), metadata={**found.metadata, **about})
+    made = replace(
+        found, probabilities=plan(found).astype(np.float32), provenance=replace(found.provenance, **about)
+    )
     made.write(file_of(space, split, run))
     return made
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from kit.config.workspace import Workspace
 from kit.data.folds import Folds
 from kit.data.predictions import Predictions, ids_fingerprint
+from kit.data.provenance import Provenance
 
 CLASSES = ("ant", "bee", "cat")
 TRAIN = tuple(f"t{n}" for n in range(9))
@@ -47,14 +49,14 @@ def write_run(
     folder = root / "runs" / run
     made = Folds(np.array(TRAIN, dtype=str), np.array(folds)[:, None])
     made.write(folder / "folds.csv")
-    marks = {"run": run, "views": views, "ids": ids_fingerprint(test), "checkpoints": {"0": f"0012:{run}"}}
+    marks = Provenance(run=run, views=views, ids=ids_fingerprint(test), checkpoints={"0": f"0012:{run}"})
     kept = list(rows)
     oof = Predictions(
         np.array(TRAIN, dtype=str)[kept],
         np.array(oof_folds if oof_folds is not None else folds)[kept],
         tuple(classes),
         shares([n % 3 for n in range(9)], sure, wrong)[kept],
-        {**marks, "rows": "oof", "folds": made.fingerprint(), **(about or {})},
+        replace(marks, **{"rows": "oof", "folds": made.fingerprint(), **(about or {})}),
     )
     oof.write(folder / "predictions" / views / "oof.parquet")
     per_fold = shares([n % 3 for n in range(len(test))], sure)
@@ -63,7 +65,7 @@ def write_run(
         np.repeat([0, 1], len(test)),
         tuple(classes),
         np.concatenate([per_fold, per_fold[:, [0, 2, 1]]]),
-        {**marks, "rows": "test"},
+        replace(marks, rows="test"),
     ).write(folder / "predictions" / views / "test.parquet")
     return folder
 

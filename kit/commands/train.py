@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -174,15 +175,16 @@ def _print_scores(run: Run) -> dict[str, object]:
     """Says a trained run's scores, and returns them."""
     from kit.data.predictions import Predictions
 
-    about = Predictions.read(run.predictions("plain") / "oof.parquet").metadata
-    for fold, scores in sorted(about["fold_scores"].items(), key=lambda item: int(item[0])):
+    provenance = Predictions.read(run.predictions("plain") / "oof.parquet").provenance
+    pooled = provenance.pooled_scores()
+    for fold, scores in sorted(provenance.scores_by_fold().items(), key=lambda item: int(item[0])):
         echo(f"  fold {fold}  {_list_scores(scores)}")
-    if about["scores"]:
-        echo(f"  all rows pooled, out of fold  {_list_scores(about['scores'])}")
+    if pooled:
+        echo(f"  all rows pooled, out of fold  {_list_scores(pooled)}")
     else:
         echo("  no row was held out, so there is no score")
     echo(f"next: kit tta --checkpoints runs/{run.name} --views hflip    (others: kit plugins views)")
-    return {"run": f"runs/{run.name}", "scores": about["scores"], "fold_scores": about["fold_scores"]}
+    return {"run": f"runs/{run.name}", "scores": pooled, "fold_scores": provenance.scores_by_fold()}
 
 
 def _set_aside(run: Run) -> None:
@@ -193,7 +195,7 @@ def _set_aside(run: Run) -> None:
         echo(f"training runs/{run.name} again; the old run is runs/{place.name}")
 
 
-def _list_scores(scores: dict[str, float]) -> str:
+def _list_scores(scores: Mapping[str, float]) -> str:
     return "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
 
 

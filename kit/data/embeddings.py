@@ -7,7 +7,7 @@ manifest, which says what they were made from.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -63,13 +63,39 @@ class Vectors:
         return cases
 
 
+@dataclass(frozen=True)
+class EmbeddingProvenance:
+    """What one fold's embeddings were made from; `ids` and `images` are fingerprints of the rows of each split."""
+
+    run: str
+    views: str
+    merge: str
+    average_group: str | None
+    classes: tuple[str, ...]
+    plugins: Mapping[str, str]  # hashes of their sources
+    folds: str  # fingerprint
+    checkpoint: str = ""  # its tag
+    ids: Mapping[Split, str] = field(default_factory=dict)
+    images: Mapping[Split, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Self:
+        """What a manifest has. Raises KeyError or TypeError for a key that is missing."""
+        values = {each.name: found[each.name] for each in fields(cls)}
+        return cls(**{**values, "classes": tuple(values["classes"])})
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values by key."""
+        return {**asdict(self), "classes": list(self.classes)}
+
+
 @dataclass(frozen=True, eq=False)
 class Embeddings:
     """What one fold's network makes of the training and the test rows, and what it was made from."""
 
     train: Vectors
     test: Vectors
-    about: Mapping[str, Any]
+    provenance: EmbeddingProvenance
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -93,7 +119,7 @@ class Embeddings:
                 cases=faults,
                 hint="delete the folder; kit embed creates it again",
             )
-        return cls(train, test, manifest["about"])
+        return cls(train, test, EmbeddingProvenance.from_json(manifest["about"]))
 
 
 def _vectors(folder: Path, split: Split) -> Vectors:
@@ -123,11 +149,11 @@ def create_memmap(folder: Path, split: Split, ids: Ids, features: int) -> np.nda
     return np.lib.format.open_memmap(folder / f"{split}.npy", mode="w+", dtype=np.float16, shape=shape)
 
 
-def write_manifest(folder: Path, about: Mapping[str, Any]) -> None:
+def write_manifest(folder: Path, provenance: EmbeddingProvenance) -> None:
     """Writes the manifest of a folder whose maps are filled and flushed."""
     names = [f"{split}{part}.npy" for split in SPLITS for part in ("", "-ids")]
     marks = {name: sha256(folder / name) for name in names}
-    write_json(folder / "manifest.json", {"schema": SCHEMA, "about": dict(about), "sha256": marks})
+    write_json(folder / "manifest.json", {"schema": SCHEMA, "about": provenance.to_json(), "sha256": marks})
 
 
 def embedding_manifest(folder: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ out; a test id has a row a fold, and `mean` joins them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from kit.core.arrays import FoldNumbers, Ids, Probabilities, StoredProbabilities
-from kit.core.files import CheckedDict, StrPath, atomic_file, fingerprint, parse_json
+from kit.core.files import StrPath, atomic_file, fingerprint, parse_json
+from kit.data.provenance import Provenance, unreadable
 from kit.errors import MAX_CASES, Case, InvalidError
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 METADATA_KEY = b"kit"  # of the parquet schema's metadata
-HINT_RECREATE = "delete the file; kit train or kit tta creates it again"
 SIZE_LIMIT_BYTES, EXPANSION_LIMIT = (
     2**27,
     200,
@@ -49,7 +49,7 @@ class Predictions:
     folds: FoldNumbers  # (rows,) int64, the fold whose model predicted the row; -1 = a mean over folds
     classes: tuple[str, ...]
     probabilities: StoredProbabilities
-    metadata: Mapping[str, Any] = field(default_factory=dict)  # JSON values, kept in the parquet's metadata
+    provenance: Provenance = field(default_factory=Provenance)
     multi_label: bool = False
 
     def __len__(self) -> int:
@@ -68,11 +68,11 @@ class Predictions:
         return cls(np.array([], dtype=str), np.array([], np.int64), classes, nothing, multi_label=multi_label)
 
     def write(self, path: StrPath) -> None:
-        """Writes checked parquet: id, fold, one float32 column a class; classes and `metadata` in its metadata.
+        """Writes checked parquet: id, fold, one float32 column a class; classes and `provenance` in its metadata.
 
         Raises InvalidError (D40, D41) for what `check` finds.
         """
-        write_parts(Path(path), [self], self.metadata)
+        write_parts(Path(path), [self], self.provenance)
 
     @classmethod
     def read(cls, path: StrPath, empty: Empty | None = None) -> Self:
@@ -92,9 +92,11 @@ class Predictions:
                 shares = (empty or _in_memory)(shape)
                 rows = _ids_and_folds(shares, file.iter_batches(_rows_a_group(shape[1])))
             several = bool(meta.get("multi_label", False))
-            made = cls(*rows, _names(meta["classes"]), shares, meta["about"], several)
+            made = cls(
+                *rows, _names(meta["classes"]), shares, Provenance.from_json(meta["about"], path), several
+            )
         except (pyarrow.ArrowException, OSError, KeyError, IndexError, TypeError, ValueError) as error:
-            raise _no_predictions(path, error) from None
+            raise unreadable(path, error) from None
         return made.check(path)
 
     def check(self, source: StrPath = "", distributions: bool = True) -> Self:
@@ -172,7 +174,7 @@ class Predictions:
         return self.probabilities[first[np.searchsorted(names, wanted)]]
 
 
-def write_parts(path: Path, parts: Sequence[Predictions], about: Mapping[str, Any]) -> None:
+def write_parts(path: Path, parts: Sequence[Predictions], provenance: Provenance) -> None:
     """Writes several predictions, of the same classes and of folds of their own, one after another into one file.
 
     Raises InvalidError (D40, D41) for what `check` finds. Only a row group is in memory beside the parts.
@@ -184,7 +186,7 @@ def write_parts(path: Path, parts: Sequence[Predictions], about: Mapping[str, An
     meta = {
         "schema": SCHEMA,
         "classes": list(parts[0].classes),
-        "about": dict(about),
+        "about": provenance.to_json(),
         "multi_label": parts[0].multi_label,
     }
     schema = _schema(parts[0].classes, json.dumps(meta, ensure_ascii=False, allow_nan=False))
@@ -222,10 +224,9 @@ def _table(part: Predictions, rows: slice, schema: pyarrow.Schema) -> pyarrow.Ta
     return pyarrow.Table.from_arrays(arrays, schema=schema)
 
 
-def metadata_of(path: Path) -> dict[str, Any]:
-    """What a file's predictions say of themselves, its rows left unread. Raises InvalidError as `read` does."""
-    about: dict[str, Any] = _meta(path)["about"]
-    return about
+def provenance_of(path: Path) -> Provenance:
+    """What a file's predictions were made from, its rows left unread. Raises InvalidError as `read` does."""
+    return Provenance.from_json(_meta(path)["about"], path)
 
 
 def classes_of(path: Path) -> tuple[str, ...]:
@@ -233,7 +234,7 @@ def classes_of(path: Path) -> tuple[str, ...]:
     try:
         return _names(_meta(path)["classes"])
     except (KeyError, TypeError, ValueError) as error:
-        raise _no_predictions(path, error) from None
+        raise unreadable(path, error) from None
 
 
 def _meta(path: Path) -> dict[str, Any]:
@@ -248,21 +249,11 @@ def _meta(path: Path) -> dict[str, Any]:
         newer = int(meta["schema"]) > SCHEMA
         about = {} if newer else dict(meta["about"])
     except (pyarrow.ArrowException, OSError, KeyError, IndexError, TypeError, ValueError) as error:
-        raise _no_predictions(path, error) from None
+        raise unreadable(path, error) from None
     if newer:
         text = f"{path} has schema {meta['schema']}, and this version of kit reads up to {SCHEMA}"
         raise InvalidError(text, code="D40", hint="use the version of kit that wrote it, or a newer one")
-    return {**meta, "about": CheckedDict(about, lambda key: _no_predictions(path, KeyError(key)))}
-
-
-def _no_predictions(path: Path, error: Exception) -> InvalidError:
-    detail = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return InvalidError(
-        f"{path} is not a predictions file of kit",
-        code="D40",
-        cases=[Case(detail, str(path))],
-        hint=HINT_RECREATE,
-    )
+    return {**meta, "about": about}
 
 
 def _refuse_claim(cells: int, size: int) -> None:

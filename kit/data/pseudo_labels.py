@@ -20,6 +20,7 @@ from kit.core.arrays import Ids
 from kit.core.files import fingerprint, is_safe_folder_name, sha256
 from kit.data.folds import Folds
 from kit.data.predictions import Predictions
+from kit.data.provenance import LabellingRecord, unreadable
 from kit.errors import ConfigError, DataError, InvalidError
 
 PSEUDO_DIR = "pseudo"
@@ -28,7 +29,7 @@ Form = Literal["hard", "soft"]  # the likeliest class, or the probabilities them
 
 @dataclass(frozen=True, eq=False)
 class PseudoLabels:
-    """Probabilities of rows, each a fold's; `test.about` says by whom, by which rule and how they were found."""
+    """Probabilities of rows, each a fold's; `record` says by whom, by which rule and how they were found."""
 
     folder: Path
     test: Predictions
@@ -46,17 +47,25 @@ class PseudoLabels:
                 hint="pseudo/NAME, as printed by kit pseudo",
             )
         made = cls(folder, Predictions.read(file), Predictions.read(more) if more.is_file() else None)
-        if "told" not in made.test.metadata:
+        if made.test.provenance.labelling is None:
             raise ConfigError(
                 f"pseudo {path!r} has predictions, but no pseudo-labels",
                 code="C36",
                 hint="kit pseudo creates them",
             )
-        if made.train is None and made.test.metadata["told"] != ["test"]:
+        if made.train is None and made.record.told != ("test",):
             raise InvalidError(
                 f"{more} is missing", code="D40", hint="run kit pseudo again, under another --name"
             )
         return made
+
+    @property
+    def record(self) -> LabellingRecord:
+        """How the teachers labelled the rows. Raises InvalidError D40 for predictions of another kind."""
+        found = self.test.provenance.labelling
+        if found is None:
+            raise unreadable(self.folder / "test.parquet", KeyError("told"))
+        return found
 
     def write(self) -> None:
         """Writes the files, test.parquet last: without it the others do not exist."""
@@ -76,16 +85,16 @@ class PseudoLabels:
     @property
     def label_type(self) -> Form:
         """Whether a row's label is its likeliest class, or its probabilities."""
-        return "soft" if self.test.metadata["labels"] == "soft" else "hard"
+        return "soft" if self.record.labels == "soft" else "hard"
 
     @property
     def round(self) -> int:
         """1 where no teacher was a student itself, else one more than theirs."""
-        return int(self.test.metadata["round"])
+        return int(self.record.round)
 
     def of(self, fold: int) -> Predictions:
         """The test rows that a fold's student trains on. Raises ConfigError C36 for a fold that no teacher had."""
-        known = self.test.metadata["folds_taught"]
+        known = self.record.folds_taught
         if fold not in known:
             raise ConfigError(
                 f"pseudo {self.folder.name!r} has no labels for fold {fold}: its teachers were not "
@@ -102,8 +111,8 @@ class PseudoLabels:
 
     def check(self, folds: Folds, classes: Sequence[str], test: str) -> None:
         """Raises what makes them unfit for a run: D61 other folds, D42 other classes, D65 other test rows."""
-        name, about = self.folder.name, self.test.metadata
-        if about["folds"] != folds.fingerprint():
+        name = self.folder.name
+        if self.test.provenance.folds != folds.fingerprint():
             raise DataError(
                 f"the teachers of pseudo {name!r} were trained with other folds, so they have seen rows "
                 "that this run holds out",
@@ -116,7 +125,7 @@ class PseudoLabels:
                 "different ones",
                 code="D42",
             )
-        if about["test"] != test:
+        if self.record.test != test:
             raise DataError(
                 f"pseudo {name!r} labels other test rows: ids or images were changed since",
                 code="D65",
@@ -140,4 +149,4 @@ def _equal(one: Predictions, other: Predictions) -> bool:
     arrays = (
         np.array_equal(getattr(one, key), getattr(other, key)) for key in ("ids", "folds", "probabilities")
     )
-    return dict(one.metadata) == dict(other.metadata) and one.classes == other.classes and all(arrays)
+    return one.provenance == other.provenance and one.classes == other.classes and all(arrays)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,7 +19,8 @@ from kit.config.models import Experiment
 from kit.config.workspace import Workspace
 from kit.core.memmaps import empty_or_memmap
 from kit.data.folds import Folds
-from kit.data.predictions import Empty, Predictions, ids_fingerprint, metadata_of, write_parts
+from kit.data.predictions import Empty, Predictions, ids_fingerprint, provenance_of, write_parts
+from kit.data.provenance import Provenance
 from kit.data.table import Table
 from kit.engine.batches import PlainBatches
 from kit.errors import InvalidError
@@ -29,8 +30,9 @@ from kit.kinds import Metric, Splitter, Views
 from kit.model import checkpoints
 from kit.model.predict import Merge, NetworkReader, Predictor, View
 from kit.runs.run import Run
-from kit.runs.scoring import concat_predictions, prediction_metadata, with_scores
+from kit.runs.scoring import concat_predictions, prediction_provenance, with_scores
 
+ANY_OF = ("checkpoints", "spec")  # keys that may differ in predictions that are reused
 MAPPED = 2**20  # bytes from which probabilities are mapped to a file
 
 Split = Literal["oof", "test", "train"]  # train: the rows that each fold's network trained on
@@ -50,7 +52,7 @@ class PredictionJob:
     checkpoints: Mapping[int, Path]  # by fold
     folds: Folds
     metric: Metric
-    about: Mapping[str, Any]
+    provenance: Provenance
     train: Table | None = None  # the labelled rows, their classes named and ordered as the run has them
 
     def as_named(self, loaded: Loaded) -> Loaded:
@@ -80,27 +82,26 @@ class PredictionFile:
     split: Split
     loaded: Loaded
     prior: np.ndarray  # (K,) of the classes, for test rows without an image
-    about: Mapping[str, Any]
+    provenance: Provenance
     kept: Mapping[int, Predictions]
     made: dict[int, Predictions] = field(default_factory=dict)
 
     @classmethod
     def begin(cls, job: PredictionJob, split: Split, loaded: Loaded, prior: np.ndarray) -> PredictionFile:
         """A sheet with what an earlier command left, and would be the same again."""
-        rows = (
-            {"ids": ids_fingerprint(loaded.table.ids)}
-            if split == "test"
-            else {"folds": job.folds.fingerprint()}
-        )
-        about = {**job.about, "rows": split, **rows, "images": loaded.fingerprint()}
+        provenance = replace(job.provenance, rows=split, images=loaded.fingerprint())
+        if split == "test":
+            provenance = replace(provenance, ids=ids_fingerprint(loaded.table.ids))
+        else:
+            provenance = replace(provenance, folds=job.folds.fingerprint())
         return cls(
             job,
             split,
             loaded,
             prior,
-            about,
+            provenance,
             load_reusable_predictions(
-                job.folder / f"{split}.parquet", about, job.run, lambda shape: _memory_map(shape, job)
+                job.folder / f"{split}.parquet", provenance, job.run, lambda shape: _memory_map(shape, job)
             ),
         )
 
@@ -135,7 +136,7 @@ class PredictionFile:
         written, places = np.arange(len(table)) if self.split == "test" else rows, self._places(rows)
         found = _memory_map((len(written), len(table.classes)), job)
         found[np.setdiff1d(np.arange(len(written)), places)] = self.prior
-        made = {"checkpoints": {str(fold): self.about["checkpoints"][str(fold)]}}
+        made = Provenance(checkpoints={str(fold): self.provenance.checkpoint(fold)})
         self.made[fold] = Predictions(
             table.ids if len(written) == len(table) else table.ids[written],
             np.full(len(written), fold),
@@ -146,31 +147,30 @@ class PredictionFile:
         )
         return rows, found, places
 
-    def write(self) -> Mapping[str, Any]:
-        """Writes the file where it would say anything else, and returns what it says of itself, such as scores.
+    def write(self) -> Provenance:
+        """Writes the file if its rows or its provenance would change, and returns its provenance, such as scores.
 
         Out-of-fold rows are scored whether kept or not: the labels and the metric may be others.
         """
         for fold in self.made:
             self._average(fold)
         parts = {**self.kept, **self.made}
-        about = {**self.about, "checkpoints": checkpoint_tags(parts)}
+        provenance = replace(self.provenance, checkpoints=checkpoint_tags(parts))
         ordered = [parts[fold] for fold in sorted(parts)]
         if self.split == "oof":
-            about = dict(
-                with_scores(concat_predictions(ordered, about), self.job.metric, self.loaded.table).metadata
-            )
+            whole = concat_predictions(ordered, provenance)
+            provenance = with_scores(whole, self.job.metric, self.loaded.table).provenance
         file = self.job.folder / f"{self.split}.parquet"
-        if self.made or metadata_of(file) != about:
-            write_parts(file, ordered, about)
-        return about
+        if self.made or provenance_of(file) != provenance:
+            write_parts(file, ordered, provenance)
+        return provenance
 
     def _average(self, fold: int) -> None:
         """Puts the mean over rows of equal `data.average_predictions_by` in their places, if the table has the column.
 
         A blank is no group, and rows without an image take no part.
         """
-        column, frame = self.job.about["average_group"], self.loaded.table.frame
+        column, frame = self.job.provenance.average_group, self.loaded.table.frame
         if column is None or column not in frame.columns:
             return
         rows, probabilities = self.rows(fold), self.made[fold].probabilities
@@ -217,20 +217,25 @@ def assemble(setting: RunContext) -> Predictions:
         if run.fold_predictions_file(k).is_file()
     }
     plugins = [Views.open("plain"), *setting.techniques.parts.without_pretrained().all()]
-    about = prediction_metadata(run, "plain", "mean", setting.loaded.table, plugins)
-    about |= {"rows": "oof", "folds": setting.folds.fingerprint(), "images": setting.loaded.fingerprint()}
-    about |= {"checkpoints": checkpoint_tags(parts)}
-    whole = with_scores(concat_predictions(list(parts.values()), about), setting.metric, setting.loaded.table)
+    provenance = replace(
+        prediction_provenance(run, "plain", "mean", setting.loaded.table, plugins),
+        rows="oof",
+        folds=setting.folds.fingerprint(),
+        images=setting.loaded.fingerprint(),
+        checkpoints=checkpoint_tags(parts),
+    )
+    joined = concat_predictions(list(parts.values()), provenance)
+    whole = with_scores(joined, setting.metric, setting.loaded.table)
     whole.write(run.predictions("plain") / "oof.parquet")
     return whole
 
 
 def load_reusable_predictions(
-    file: Path, about: Mapping[str, Any], run: Run, empty: Empty | None = None
+    file: Path, wanted: Provenance, run: Run, empty: Empty | None = None
 ) -> dict[int, Predictions]:
-    """What a file holds of exactly `about`: same rows, images, classes, views, plugins and checkpoints.
+    """What a file holds of exactly the wanted provenance: same rows, images, classes, views, plugins and checkpoints.
 
-    The views' spec is left aside: their name says as much. Folds that `about` names no checkpoint of are kept too,
+    The views' spec is left aside: their name says as much. Folds that it names no checkpoint of are kept too,
     while the one that they were made with stands. The arrays are parts of one that `empty` makes.
     """
     if not file.is_file():
@@ -239,13 +244,13 @@ def load_reusable_predictions(
         old = Predictions.read(file, empty)
     except InvalidError:  # damaged: made again
         return {}
-    if any(old.metadata.get(key) != about[key] for key in about if key not in ("checkpoints", "spec")):
+    had, tags_wanted = old.provenance.to_json(), wanted.checkpoints
+    if any(had.get(key) != value for key, value in wanted.to_json().items() if key not in ANY_OF):
         return {}
     tags = {
         int(fold): tag
-        for fold, tag in old.metadata["checkpoints"].items()
-        if about["checkpoints"].get(fold, tag) == tag
-        and (fold in about["checkpoints"] or _stands(run, fold, tag))
+        for fold, tag in old.provenance.checkpoints.items()
+        if tags_wanted.get(fold, tag) == tag and (fold in tags_wanted or _stands(run, fold, tag))
     }
     return {fold: _of_fold(old, fold) for fold in sorted(tags)}
 
@@ -267,5 +272,5 @@ def _stands(run: Run, fold: str, tag: str) -> bool:
 
 
 def checkpoint_tags(parts: Mapping[int, Predictions]) -> dict[str, str]:
-    """The checkpoint of each fold, as predictions say it of themselves."""
-    return {str(fold): parts[fold].metadata["checkpoints"][str(fold)] for fold in sorted(parts)}
+    """The checkpoint of each fold, by the provenance of its predictions."""
+    return {str(fold): parts[fold].provenance.checkpoint(fold) for fold in sorted(parts)}

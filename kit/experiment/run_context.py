@@ -39,9 +39,8 @@ from kit.experiment.loading import (
     load_rows,
     write_auto_groups,
 )
-from kit.experiment.open_executor import open_executor
 from kit.experiment.sample_fit import warn_about_prediction
-from kit.experiment.techniques import OpenPlugins, OpenStage, build_learner, open_techniques
+from kit.experiment.techniques import OpenPlugins, OpenStage, build_learner, open_executor, open_techniques
 from kit.experiment.tracking import Trackers
 from kit.experiment.warm_start import check_unseen, initial_checkpoint
 from kit.kinds import Loss, Metric

@@ -55,7 +55,8 @@ class Trackers:
         if not self.recipes:
             return
         with Tracking(self, _run_info(setting, None, 0)) as tracking:
-            tracking.log(len(whole.metadata["fold_scores"]), whole.metadata["scores"])
+            provenance = whole.provenance
+            tracking.log(len(provenance.scores_by_fold()), provenance.pooled_scores())
 
 
 def _run_info(setting: RunContext, fold: int | None, step: int) -> Tracked:

@@ -7,12 +7,15 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kit.errors import KitError
 from kit.kinds.base_classes import KINDS
 from kit.kinds.classes import LabelKind
 from kit.kinds.data import Splitter
+
+if TYPE_CHECKING:
+    from kit.data.provenance import Provenance
 
 # splitters that hold groups out whole where data.group declares them
 KEEP_GROUPS = frozenset(
@@ -72,32 +75,32 @@ def predict_command(
     run: str,
     views: str,
     root: Path | None = None,
-    about: Mapping[str, Any] | None = None,
+    provenance: Provenance | None = None,
     command: str = "tta",
 ) -> str:
     """The command that makes a run's predictions by views of this name, or where to look if there is none.
 
-    `about` is what predictions of that name say of themselves; without it the name must be one that --views takes.
+    `provenance` is that of predictions of this name; without it the name must be one that --views takes.
     `command` is tta or embed.
     """
-    told = about or {}
-    if "retrieval" in told:
+    if provenance is not None and provenance.retrieval is not None:
         return f"run kit retrieve runs/{run} again, with the scorer and rerankers of {views}"
-    policy = told.get("policy") or {}
+    policy = None if provenance is None else provenance.policy
     plain = re.sub(r"-\d{4}(-\d+)?$", "", views)
-    spec = policy.get("views") or told.get("spec") or plain.removesuffix("-geometric")
+    known = None if provenance is None else policy.views if policy is not None else provenance.spec
+    spec = known or plain.removesuffix("-geometric")
     text = _as_option("views", spec, root)
     if not text:
         return f"kit plugins views lists all views, and kit runs show {run} those of this run"
     paths = [f"runs/{run}"]
-    if plain != views and told.get("checkpoints"):  # an earlier epoch's
-        tags = {fold: str(tag).partition(":")[0] for fold, tag in told["checkpoints"].items()}
+    if plain != views and provenance is not None and provenance.checkpoints:  # an earlier epoch's
+        tags = {fold: str(tag).partition(":")[0] for fold, tag in provenance.checkpoints.items()}
         paths = [f"runs/{run}/fold-{fold}/{tag}" for fold, tag in tags.items()]
     words = [f"kit {command} --checkpoints {' '.join(paths)} --views {text}"]
     if command == "tta" and plain.endswith("-geometric"):
         words.append("--merge geometric")
-    if policy:
-        words.append(f"--choose-views {_as_option('ensembler', policy['recipe']['name'], root)}")
+    if policy is not None:
+        words.append(f"--choose-views {_as_option('ensembler', policy.recipe['name'], root)}")
     return " ".join(words)
 
 

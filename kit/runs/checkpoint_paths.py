@@ -84,8 +84,8 @@ def _last(run: Run, fold: int) -> Path | None:
     """The checkpoint that a finished fold's own predictions were made with, whether it is still there or not."""
     if not run.fold_predictions_file(fold).is_file():
         return None
-    tag = Predictions.read(run.fold_predictions_file(fold)).metadata["checkpoints"][str(fold)]
-    return run.fold(fold) / str(tag).partition(":")[0]
+    tag = Predictions.read(run.fold_predictions_file(fold)).provenance.checkpoint(fold)
+    return run.fold(fold) / tag.partition(":")[0]
 
 
 def _fold_number(folder: Path) -> int | None:

@@ -11,7 +11,7 @@ from typing import Any
 from kit.config.workspace import Workspace
 from kit.core.files import StrPath
 from kit.core.locks import is_locked
-from kit.data.predictions import metadata_of
+from kit.data.predictions import provenance_of
 from kit.errors import ConfigError, DataError, InvalidError, KitError, did_you_mean
 from kit.kinds import Metric
 from kit.runs.run import BUSY, LOCK, STATE_UNTRAINED, Run, lock_owner
@@ -147,7 +147,7 @@ def _checkpoints(fold: Path) -> list[Path]:
 
 def _scores(file: Path) -> dict[str, float]:
     try:
-        return dict(metadata_of(file).get("scores", {}))
+        return dict(provenance_of(file).scores or {})
     except InvalidError:
         return {}
 

@@ -171,7 +171,7 @@ def is_finished(run: Run, folds: Sequence[int] | None = None) -> bool:
     if not all(run.fold_predictions_file(fold).is_file() for fold in wanted):
         return False
     try:
-        checkpoints = Predictions.read(whole).metadata["checkpoints"]
+        checkpoints = Predictions.read(whole).provenance.checkpoints
     except InvalidError:  # damaged: put together again
         return False
     return all(str(fold) in checkpoints for fold in wanted)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from kit.data.predictions import Predictions
+from kit.data.provenance import Provenance
 from kit.data.table import Table
 from kit.errors import InvalidError
 from kit.evaluation.bootstrap import Gain, compute_gains
@@ -40,42 +40,40 @@ def scores(metric: Metric, predictions: Predictions, table: Table) -> dict[str, 
     return found
 
 
-def concat_predictions(parts: Sequence[Predictions], about: Mapping[str, Any]) -> Predictions:
+def concat_predictions(parts: Sequence[Predictions], provenance: Provenance) -> Predictions:
     """The rows of several predictions of the same classes, one after another."""
     return Predictions(
         np.concatenate([part.ids for part in parts]),
         np.concatenate([part.folds for part in parts]),
         parts[0].classes,
         np.concatenate([part.probabilities for part in parts]),
-        about,
+        provenance,
         parts[0].multi_label,
     )
 
 
 def with_scores(predictions: Predictions, metric: Metric, table: Table) -> Predictions:
-    """The same out-of-fold predictions, with `scores` pooled and `fold_scores` in what they say about themselves."""
+    """The same out-of-fold predictions, with their scores, pooled and by fold, in their provenance."""
     folds = sorted(set(predictions.folds.tolist()))
-    found = {
-        "scores": scores(metric, predictions.mean(), table),
-        "fold_scores": {
-            str(k): scores(metric, predictions.take(predictions.folds == k), table) for k in folds
-        },
-    }
-    return replace(predictions, metadata={**predictions.metadata, **found})
+    by_fold = {str(k): scores(metric, predictions.take(predictions.folds == k), table) for k in folds}
+    pooled = scores(metric, predictions.mean(), table)
+    return replace(
+        predictions, provenance=replace(predictions.provenance, scores=pooled, fold_scores=by_fold)
+    )
 
 
-def prediction_metadata(
+def prediction_provenance(
     run: Run, views: str, merge: str, table: Table, plugins: Sequence[Plugin], average: str | None = None
-) -> dict[str, Any]:
-    """What predictions say about themselves: whose they are, by which views and plugins, of which classes."""
-    return {
-        "run": run.name,
-        "views": views,
-        "merge": merge,
-        "classes": list(table.classes),
-        "average_group": average,
-        "plugins": plugin_hashes(plugins),
-    }
+) -> Provenance:
+    """What a run's predictions by a set of views are made from, before their rows are known."""
+    return Provenance(
+        run=run.name,
+        views=views,
+        merge=merge,
+        classes=table.classes,
+        average_group=average,
+        plugins=plugin_hashes(plugins),
+    )
 
 
 def gain_over_plain(

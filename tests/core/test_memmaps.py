@@ -79,7 +79,7 @@ def test_a_member_lets_its_out_of_fold_probabilities_go(tmp_path: Path) -> None:
     (member,) = read_members(competition(tmp_path), ["a"])
     light = member.without_oof()
     assert light.oof.probabilities.size == 0
-    assert (light.oof.ids is member.oof.ids, light.oof.metadata == member.oof.metadata) == (True, True)
+    assert (light.oof.ids is member.oof.ids, light.oof.provenance == member.oof.provenance) == (True, True)
     assert light.test is member.test
 
 

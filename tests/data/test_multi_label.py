@@ -62,8 +62,8 @@ def test_scores_are_those_of_several_labels(trained: Path) -> None:
     table = train_table(trained, Workspace.open(trained).competition.data)
     said = made.align(table.ids) >= 0.5
     expected = f1_score(table.labels, said, average="macro", zero_division=0)
-    assert made.metadata["scores"]["macro_f1"] == pytest.approx(expected)
-    assert set(made.metadata["scores"]) == {"macro_f1", "log_loss", "accuracy"}
+    assert made.provenance.scores["macro_f1"] == pytest.approx(expected)
+    assert set(made.provenance.scores) == {"macro_f1", "log_loss", "accuracy"}
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_a_member_of_one_label_a_row_is_not_blended_with(trained: Path) -> None:
         oof.folds,
         oof.classes,
         oof.probabilities / oof.probabilities.sum(axis=1, keepdims=True),
-        oof.metadata,
+        oof.provenance,
     )
     other = file.with_name("one")
     one.write(other / "oof.parquet")

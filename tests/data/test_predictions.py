@@ -11,7 +11,8 @@ import pytest
 from pyarrow import parquet
 
 from kit.data import predictions as module
-from kit.data.predictions import Predictions, common_ids, ids_fingerprint, metadata_of
+from kit.data.predictions import Predictions, common_ids, ids_fingerprint, provenance_of
+from kit.data.provenance import Provenance
 from kit.errors import InvalidError
 
 
@@ -21,7 +22,7 @@ def made(ids: list[str], rows: list[list[float]], folds: list[int] | None = None
         np.array(folds or [0] * len(ids)),
         ("cat", "dog"),
         np.array(rows, dtype=np.float32),
-        {"rows": "oof", "views": "d4", "checkpoints": {"0": "0012:ab"}},
+        Provenance(rows="oof", views="d4", checkpoints={"0": "0012:ab"}),
     )
 
 
@@ -37,7 +38,7 @@ def test_what_is_written_is_read_to_the_bit(predictions: Predictions, tmp_path: 
     assert read.folds.tolist() == [1, 0, 1]
     assert read.folds.dtype == np.int64
     assert read.classes == ("cat", "dog")
-    assert read.metadata == predictions.metadata
+    assert read.provenance == predictions.provenance
     assert read.probabilities.dtype == np.float32
     assert (read.probabilities == predictions.probabilities).all()
 
@@ -99,7 +100,7 @@ def test_files_are_written_checked_and_read_a_row_group_at_a_time(
     assert asked == [predictions.probabilities.shape]
     assert np.array_equal(read.probabilities, predictions.probabilities)
     assert read.ids.tolist() == predictions.ids.tolist()
-    assert metadata_of(tmp_path / "oof.parquet") == predictions.metadata
+    assert provenance_of(tmp_path / "oof.parquet") == predictions.provenance
     with pytest.raises(InvalidError, match="row 2, id 'c': NaN"):
         made(["a", "b", "c"], [[0.5, 0.5], [0.5, 0.5], [np.nan, 0.5]]).check()
 
@@ -186,7 +187,7 @@ def test_the_mean_joins_folds_in_first_seen_order() -> None:
     assert mean.ids.tolist() == ["b", "a"]
     assert mean.probabilities.tolist() == [[0.75, 0.25], [0.25, 0.75]]
     assert mean.folds.tolist() == [-1, -1]
-    assert mean.metadata["views"] == "d4"
+    assert mean.provenance.views == "d4"
 
 
 def test_rows_are_found_by_id(predictions: Predictions) -> None:

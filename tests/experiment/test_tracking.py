@@ -119,7 +119,7 @@ def test_a_tracker_gets_each_epoch_the_config_and_the_pooled_scores(noted: Path)
     assert [line[3] for line in found if line[:2] == ["log", "b/fold-1"]] == log(noted, "b", 1)
     assert found[0][4] == 2
     whole = Predictions.read(run.predictions("plain") / "oof.parquet")
-    assert found[-2] == ["log", "b", 2, whole.metadata["scores"]]
+    assert found[-2] == ["log", "b", 2, whole.provenance.scores]
 
 
 def test_a_finished_run_tells_its_trackers_nothing(noted: Path) -> None:

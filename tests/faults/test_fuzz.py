@@ -30,7 +30,8 @@ from kit.config.parsing import parse, validate_config
 from kit.core.error_codes import codes
 from kit.data.csv_file import read_csv
 from kit.data.folds import Folds
-from kit.data.predictions import Predictions, metadata_of
+from kit.data.predictions import Predictions, provenance_of
+from kit.data.provenance import Provenance
 from kit.data.table import sample_frame, train_table
 from kit.errors import KitError
 from kit.images import jpeg
@@ -222,7 +223,11 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """Files of each kind as kit writes them."""
     folder = tmp_path_factory.mktemp("written")
     made = Predictions(
-        np.array(["a", "b"]), np.array([0, 1]), ("x", "y"), np.full((2, 2), 0.5, np.float32), {"run": "r"}
+        np.array(["a", "b"]),
+        np.array([0, 1]),
+        ("x", "y"),
+        np.full((2, 2), 0.5, np.float32),
+        Provenance(run="r"),
     )
     made.write(folder / "oof.parquet")
     weights = {"w": torch.ones(2, 3), "b": torch.zeros(3)}
@@ -238,7 +243,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 def test_predictions(written: dict[str, bytes], data: st.DataObject) -> None:
     content = data.draw(damaged([written["oof.parquet"]]))
     read(content, Predictions.read)
-    read(content, metadata_of)
+    read(content, provenance_of)
 
 
 @fuzzed

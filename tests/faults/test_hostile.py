@@ -18,7 +18,8 @@ from kit.commands._menu import run
 from kit.config.models import Data
 from kit.config.parsing import parse
 from kit.core.files import read_json, sha256
-from kit.data.predictions import Predictions, metadata_of
+from kit.data.predictions import Predictions, provenance_of
+from kit.data.provenance import Provenance
 from kit.data.table import train_table
 from kit.device import torch_internals
 from kit.errors import CheckpointError, ConfigError, DataError, InvalidError, KitError, KitWarning
@@ -166,7 +167,7 @@ def test_predictions(write: Callable[[Path], None], tmp_path: Path) -> None:
     with small_and_quick(), pytest.raises(InvalidError, match="D40"):
         Predictions.read(tmp_path / "oof.parquet")
     with suppress(InvalidError):
-        metadata_of(tmp_path / "oof.parquet")
+        provenance_of(tmp_path / "oof.parquet")
 
 
 @pytest.mark.parametrize("text", CONFIGS.values(), ids=list(CONFIGS))
@@ -268,13 +269,13 @@ def test_a_file_that_lacks_what_it_should_say_of_itself(
         about = json.loads(whole)["about"]
     else:
         made = Predictions.read(name)
-        about = dict(made.metadata)
+        about = made.provenance.to_json()
     for key in about:
         less = {each: value for each, value in about.items() if each != key}
         if name.suffix == ".json":
             name.write_text(json.dumps({**json.loads(whole), "about": less}))
         else:
-            replace(made, metadata=less).write(name)
+            replace(made, provenance=Provenance.from_json(less)).write(name)
         for command in (["tta", "--checkpoints", "runs/a"], ["runs", "show", "a"], ["train", "--name", "a"]):
             assert run(command) in (0, 3, 4), (key, command, capsys.readouterr().err)
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from kit.config.workspace import Workspace
+from kit.data.provenance import PolicyRecord, Provenance
 from kit.errors import InvalidError, KitError
 from kit.kinds import Views
 from kit.kinds.advice import calmer, predict_command
@@ -38,7 +39,7 @@ SHIFT = Views.open({"name": "shift", "pixels": 3})
         ),
         (
             "d4-greedy",
-            {"policy": {"views": {"name": "d4"}, "recipe": {"name": "greedy", "weights": [1, 0]}}},
+            {"policy": PolicyRecord({"name": "d4"}, (), {"name": "greedy", "weights": [1, 0]}, ())},
             "kit tta --checkpoints runs/r --views d4 --choose-views greedy",
         ),
         (
@@ -51,7 +52,7 @@ SHIFT = Views.open({"name": "shift", "pixels": 3})
 def test_predictions_name_the_command_that_makes_them(
     views: str, about: dict[str, Any], command: str
 ) -> None:
-    assert predict_command("r", views, about=about) == command
+    assert predict_command("r", views, provenance=Provenance(**about)) == command
     assert faults(Text("made", command, typed=True)) == []
 
 

@@ -77,8 +77,8 @@ def test_classes_that_moved_most_come_first_by_their_recall(workspace: Workspace
     sizes = [abs(one.other - one.one) for one in found.classes]
     assert sizes == sorted(sizes, reverse=True)
     assert (found.one, found.other) == (
-        before.metadata["scores"]["macro_f1"],
-        after.metadata["scores"]["macro_f1"],
+        before.provenance.scores["macro_f1"],
+        after.provenance.scores["macro_f1"],
     )
     assert found.gain.value == pytest.approx(found.other - found.one)
 
@@ -112,7 +112,7 @@ def test_the_command_tells_keys_scores_classes_and_time(workspace: Workspace, ki
     rows = {line.split("  ")[0]: line.split() for line in out.splitlines()}
     assert rows["batch_size"] == ["batch_size", "8", "10"]
     assert rows["loss.gamma"] == ["loss.gamma", "-", "1.5"]
-    assert rows["macro_f1"][1] == f"{oof(workspace.root, 'a').metadata['scores']['macro_f1']:.4f}"
+    assert rows["macro_f1"][1] == f"{oof(workspace.root, 'a').provenance.scores['macro_f1']:.4f}"
     assert "macro_f1 of other over a on 60 common rows: " in out
     assert "rows predicted correctly, then" in out
     shown = json.loads(kit("runs", "diff", "a", "other", "--json")[1])
@@ -127,7 +127,7 @@ def test_runs_are_sorted_the_best_first(workspace: Workspace, kit: Kit) -> None:
         assert status == 0
         return [line.split()[0] for line in out.splitlines()[1:]]
 
-    scores = {name: oof(workspace.root, name).metadata["scores"] for name in ("a", "other")}
+    scores = {name: oof(workspace.root, name).provenance.scores for name in ("a", "other")}
     assert names() == names("ls") == ["a", "other"]
     assert names("--sort", "macro_f1") == sorted(scores, key=lambda name: -scores[name]["macro_f1"])
     assert names("ls", "--sort", "log_loss") == sorted(scores, key=lambda name: scores[name]["log_loss"])

@@ -312,7 +312,7 @@ def _record(
     return {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "members": [
-            {"member": str(one), "oof": dict(one.oof.metadata), "test": dict(one.test.metadata)}
+            {"member": str(one), "oof": one.oof.provenance.to_json(), "test": one.test.provenance.to_json()}
             for one in members
         ],
         "ensembler": blended.ensembler.spec(),

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from kit.data.predictions import Predictions
 from kit.data.table import Table
 from kit.errors import MAX_CASES, Case, InvalidError
 from kit.kinds.advice import predict_command
@@ -31,7 +29,7 @@ def check_together(members: Sequence[Member], table: Table) -> None:
             _check_held_out(member)
             if table.groups is not None:
                 _check_groups(member, table.ids, table.groups)
-        elif member.oof.metadata.get("folds") != members[0].oof.metadata.get("folds"):
+        elif member.oof.provenance.folds != members[0].oof.provenance.folds:
             _check_fingerprint(member)
         seen.add(shared)
 
@@ -76,7 +74,7 @@ def _check_test_sets(members: Sequence[Member]) -> None:
     ids = set(first.test.ids.tolist())
     for member in members[1:]:
         others = ids if member.test.ids is first.test.ids else set(member.test.ids.tolist())
-        marks = {str(one.test.metadata["ids"]) for one in (first, member) if "ids" in one.test.metadata}
+        marks = {one.test.provenance.ids for one in (first, member)} - {""}
         if ids == others and len(marks) < 2:
             continue
         cases = [Case(f"only in {first}", id=name) for name in sorted(ids - others)[:MAX_CASES]]
@@ -92,7 +90,7 @@ def _check_test_sets(members: Sequence[Member]) -> None:
 
 def _again(member: Member) -> str:
     """The command that predicts a member anew."""
-    return predict_command(member.run, member.views, about=member.oof.metadata)
+    return predict_command(member.run, member.views, provenance=member.oof.provenance)
 
 
 def _check_held_out(member: Member) -> None:
@@ -115,8 +113,8 @@ def _check_held_out(member: Member) -> None:
 
 
 def _check_fingerprint(member: Member) -> None:
-    mark = member.oof.metadata.get("folds")
-    if mark is not None and mark != member.folds.fingerprint():
+    mark = member.oof.provenance.folds
+    if mark and mark != member.folds.fingerprint():
         raise InvalidError(
             f"runs/{member.run}/folds.csv was changed after {member} was predicted",
             code="D43",
@@ -126,7 +124,7 @@ def _check_fingerprint(member: Member) -> None:
 
 def _check_checkpoints(member: Member) -> None:
     """Out-of-fold and test predictions of a fold come from the same checkpoint."""
-    oof, test = (_checkpoints(made) for made in (member.oof, member.test))
+    oof, test = (made.provenance.checkpoints for made in (member.oof, member.test))
     cases = [
         Case(f"fold {fold}: {oof[fold]} for out-of-fold rows, {test[fold]} for test rows")
         for fold in sorted(oof.keys() & test.keys())
@@ -139,11 +137,6 @@ def _check_checkpoints(member: Member) -> None:
             cases=cases,
             hint=_again(member),
         )
-
-
-def _checkpoints(predictions: Predictions) -> dict[str, Any]:
-    found = predictions.metadata.get("checkpoints")
-    return dict(found) if isinstance(found, dict) else {}
 
 
 def _check_groups(member: Member, ids: np.ndarray, groups: np.ndarray) -> None:

@@ -116,7 +116,7 @@ def _blend_record(
     """What a record of the members' blend would say."""
     found = cross_validate(workspace, members, ensembler)
     _, shape = found.open_sample_and_format(workspace)
-    told = [{"member": str(one), "test": dict(one.test.metadata)} for one in found.members]
+    told = [{"member": str(one), "test": one.test.provenance.to_json()} for one in found.members]
     return {
         "members": told,
         "ensembler": found.ensembler.spec(),

@@ -19,6 +19,7 @@ from kit.core.files import read_json, write_json, write_text
 from kit.core.progress import Progress, Work, stage
 from kit.data.folds import Folds
 from kit.data.predictions import Predictions
+from kit.data.provenance import Provenance
 from kit.data.quarantine import quarantine
 from kit.data.table import sample_frame, test_table
 from kit.device.precision import choose_device
@@ -264,25 +265,25 @@ def _job(
     merge: Any = packed.merge
     name = views_name(views, merge)
     average = space.competition.data.average_predictions_by
-    told = {
-        "run": run,
-        "views": name,
-        "merge": merge,
-        "classes": about["classes"],
-        "average_group": average,
-        "checkpoints": {str(fold): checkpoints.tag(path) for fold, path in paths.items()},
-    }
+    provenance = Provenance(
+        run=run,
+        views=name,
+        merge=merge,
+        classes=tuple(about["classes"]),
+        average_group=average,
+        checkpoints={str(fold): checkpoints.tag(path) for fold, path in paths.items()},
+    )
     chosen = open_views(views, experiment.image_size, parts.backbone.input_size())
     loading = experiment.model_copy(update={"workers": space.experiment.workers})
     run_there = Run(space.runs / run)
     return PredictionJob(
-        space, run_there, name, views, chosen, merge, loading, paths, EMPTY_FOLDS, metric, told
+        space, run_there, name, views, chosen, merge, loading, paths, EMPTY_FOLDS, metric, provenance
     )
 
 
 def _sheet(job: PredictionJob, loaded: Loaded, prior: Mapping[str, float]) -> PredictionFile:
     """The test rows as a job's networks predict them, which may have been trained with the classes in another order."""
-    classes = tuple(job.about["classes"])
+    classes = job.provenance.classes
     named = replace(loaded, table=replace(loaded.table, classes=classes))
     return PredictionFile.begin(job, "test", named, np.array([prior[name] for name in classes]))
 
@@ -298,5 +299,5 @@ def _member(space: Workspace, packed: Packed, classes: Sequence[str]) -> Member:
         shares = made.probabilities if order == sorted(order) else made.probabilities[:, order]
         made = replace(made, classes=tuple(classes), probabilities=shares)
         parts.append(replace(made, folds=np.array([numbers[fold] for fold in made.folds.tolist()])))
-    test = concat_predictions(parts, parts[0].metadata)
+    test = concat_predictions(parts, parts[0].provenance)
     return Member(split_ref(packed.member)[0], views, EMPTY_FOLDS, test.take(slice(0, 0)), test)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kit.config.workspace import Workspace
-from kit.data.predictions import Predictions, metadata_of
+from kit.data.predictions import Predictions, provenance_of
 from kit.errors import ConfigError, KitError
 from kit.kinds import Views
 from kit.model.predict import Merge
@@ -107,9 +107,9 @@ class FinalPlan:
 def find_asked(workspace: Workspace, text: str, run: Run) -> MemberSpec:
     """What a member's views are. Raises ConfigError C33 for what is no set of views, such as a policy."""
     name = split_ref(text)[1]
-    about = metadata_of(run.predictions(name) / "test.parquet")
-    merge: Merge = "geometric" if about.get("merge") == "geometric" else "mean"
-    spec = about.get("spec", name.removesuffix("-geometric"))
+    provenance = provenance_of(run.predictions(name) / "test.parquet")
+    merge: Merge = "geometric" if provenance.merge == "geometric" else "mean"
+    spec = provenance.spec or name.removesuffix("-geometric")
     try:
         views = Views.open(spec, workspace.root, "views")
         known = views_name(views, merge) == name
@@ -180,4 +180,4 @@ def average_seeds(unit_runs: Sequence[Run], asked: MemberSpec) -> tuple[Predicti
     """Test predictions of a member's networks, a fold number a seed, and what each says of itself."""
     read = [Predictions.read(run.predictions(asked.folder) / "test.parquet") for run in unit_runs]
     numbered = [replace(each, folds=each.folds * 0 + number) for number, each in enumerate(read)]
-    return concat_predictions(numbered, read[0].metadata), [dict(each.metadata) for each in read]
+    return concat_predictions(numbered, read[0].provenance), [each.provenance.to_json() for each in read]

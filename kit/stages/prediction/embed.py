@@ -22,7 +22,7 @@ from kit.core import randomness
 from kit.core.files import StrPath, atomic_folder, remove_folder
 from kit.core.progress import Progress, ResultOf, Work, stage
 from kit.data import embeddings
-from kit.data.embeddings import SPLITS, Vectors
+from kit.data.embeddings import SPLITS, EmbeddingProvenance, Vectors
 from kit.data.predictions import ids_fingerprint
 from kit.data.renamed_classes import table_of
 from kit.data.table import Table, test_table, train_table
@@ -44,8 +44,7 @@ from kit.model.embedder import Embedder
 from kit.model.network import Network
 from kit.model.predict import NetworkReader, View, for_predicting, open_views, predict_shared
 from kit.runs.checkpoint_paths import Target, find_targets
-from kit.runs.run import STATE_UNTRAINED, Run, begin, config_identity, find_run
-from kit.runs.scoring import prediction_metadata
+from kit.runs.run import STATE_UNTRAINED, Run, begin, config_identity, find_run, plugin_hashes
 from kit.stages.prediction.tta import views_name
 
 TASK = "embed"
@@ -93,16 +92,16 @@ def _of_run(
     experiment, folds = same_experiment(run, target.folds, train), run.folds()
     check_rows_unchanged(run, folds, train)
     parts = network.open_parts(experiment, workspace.root, network.classes_from_table(train))
-    about = _about(
+    provenance = _provenance(
         run, views, target.epoch_suffix, train, parts.without_pretrained().all(), folds.fingerprint()
     )
-    warn_of_changed(run, about["plugins"])
+    warn_of_changed(run, provenance.plugins)
     networks = {
         str(fold): (checkpoints.tag(path), partial(_restore, path, workspace.root, device))
         for fold, path in target.folds.items()
     }
     shown = open_views(views, experiment.image_size, parts.backbone.input_size())
-    job = _EmbedContext(workspace, run, experiment, shown, about, networks)
+    job = _EmbedContext(workspace, run, experiment, shown, provenance, networks)
     return (yield from job.embed_missing((yield from _load(workspace, tables, experiment))))
 
 
@@ -126,10 +125,10 @@ def embed_untrained(
         begin(run, asked, setting.resolve_config(), setting.provenance())
         setting.folds.write(run.folder / "folds.csv")
         parts, experiment = setting.techniques.parts, setting.experiment
-        about = _about(run, opened, "", train, parts.all(), setting.folds.fingerprint())
+        provenance = _provenance(run, opened, "", train, parts.all(), setting.folds.fingerprint())
         networks = {STATE_UNTRAINED: (f"seed {experiment.seed}", partial(_initial_embedder, setting))}
         shown = open_views(opened, experiment.image_size, parts.backbone.input_size())
-        job = _EmbedContext(space, run, experiment, shown, about, networks)
+        job = _EmbedContext(space, run, experiment, shown, provenance, networks)
         return (yield from job.embed_missing((yield from _load(space, tables, experiment))))
 
 
@@ -140,14 +139,19 @@ def _load(workspace: Workspace, tables: tuple[Table, Table], experiment: Experim
     return found
 
 
-def _about(
+def _provenance(
     run: Run, views: Views, suffix: str, table: Table, plugins: Sequence[Plugin], folds: str
-) -> dict[str, Any]:
-    """What embeddings say of themselves, whichever fold's network made them."""
-    return {
-        **prediction_metadata(run, views_name(views, "mean", suffix), "mean", table, [views, *plugins]),
-        "folds": folds,
-    }
+) -> EmbeddingProvenance:
+    """What embeddings are made from, whichever fold's network makes them."""
+    return EmbeddingProvenance(
+        run=run.name,
+        views=views_name(views, "mean", suffix),
+        merge="mean",
+        average_group=None,
+        classes=table.classes,
+        plugins=plugin_hashes([views, *plugins]),
+        folds=folds,
+    )
 
 
 def _restore(path: Path, root: Path, device: torch.device) -> Embedder:
@@ -173,13 +177,13 @@ class _EmbedContext:
     run: Run
     experiment: Experiment
     views: Sequence[View]
-    about: Mapping[str, Any]
+    provenance: EmbeddingProvenance
     networks: Mapping[str, tuple[str, Callable[[], Embedder]]]
 
     def embed_missing(self, loaded: Sequence[Loaded]) -> Work[EmbedResult]:
         """Embeds what is not there already."""
-        folder = self.run.embeddings(self.about["views"])
-        told = {fold: self._metadata(tag, loaded) for fold, (tag, _) in self.networks.items()}
+        folder = self.run.embeddings(self.provenance.views)
+        told = {fold: self._of_fold(tag, loaded) for fold, (tag, _) in self.networks.items()}
         missing = {
             fold: self.networks[fold][1]() for fold in told if not _is_there(folder / fold, told[fold])
         }
@@ -189,14 +193,14 @@ class _EmbedContext:
             yield from self._write(folder, missing, told, loaded)
         rows = (len(loaded[0].table), len(loaded[1].table))
         features = np.load(folder / next(iter(told)) / "train.npy", mmap_mode="r").shape[1]
-        member = f"runs/{self.run.name}@{self.about['views']}"
+        member = f"runs/{self.run.name}@{self.provenance.views}"
         return EmbedResult(member, folder, tuple(told), int(features), rows, bool(missing))
 
-    def _metadata(self, tag: str, loaded: Sequence[Loaded]) -> dict[str, Any]:
-        """What a fold's embeddings say of themselves."""
+    def _of_fold(self, tag: str, loaded: Sequence[Loaded]) -> EmbeddingProvenance:
+        """What a fold's embeddings are made from."""
         images = {split: each.fingerprint() for split, each in zip(SPLITS, loaded, strict=True)}
         ids = {split: ids_fingerprint(each.table.ids) for split, each in zip(SPLITS, loaded, strict=True)}
-        return {**self.about, "checkpoint": tag, "ids": ids, "images": images}
+        return replace(self.provenance, checkpoint=tag, ids=ids, images=images)
 
     def _write(
         self,
@@ -244,11 +248,11 @@ class _EmbedContext:
         batches = prediction_batches(loaded, experiment, rows, readers[0].predictor.device)
         try:
             yield from predict_shared(
-                readers, batches, TASK, f"{self.run.name}@{self.about['views']} {split}"
+                readers, batches, TASK, f"{self.run.name}@{self.provenance.views} {split}"
             )
         finally:
             batches.close()
-        text = f"{self.run.name}@{self.about['views']} {split}: {len(rows)} rows, {len(networks)} networks"
+        text = f"{self.run.name}@{self.provenance.views} {split}: {len(rows)} rows, {len(networks)} networks"
         yield Progress(TASK, len(rows) * len(networks), 1, text, line=True)
 
 
@@ -259,9 +263,9 @@ def _features(embedder: Embedder, size: int) -> int:
     return int(embedder.vectors(embedder.precision.to_layout(blank, embedder.device)).shape[1])
 
 
-def _is_there(folder: Path, told: Mapping[str, Any]) -> bool:
+def _is_there(folder: Path, wanted: EmbeddingProvenance) -> bool:
     try:
-        return bool(embeddings.embedding_manifest(folder)["about"] == told)
+        return bool(embeddings.embedding_manifest(folder)["about"] == wanted.to_json())
     except InvalidError:
         return False
 

@@ -21,9 +21,9 @@ from kit.data.table import test_table, train_table
 from kit.device.precision import DEVICE, choose_device, device_line
 from kit.errors import DataError, KitWarning, StoppedError
 from kit.experiment.loading import geometry, load_rows
-from kit.experiment.open_executor import check_kit, code, worker_name
 from kit.experiment.prediction_file import PredictionFile, Split, prediction_batches
 from kit.experiment.restore import classes_of_checkpoint, experiment_of, load_for_prediction
+from kit.experiment.techniques import check_kit, code, worker_name
 from kit.kinds import Views
 from kit.kinds.executor import Executor, JobResult
 from kit.model import checkpoints, network
@@ -154,6 +154,6 @@ def _job(sheet: PredictionFile, path: Path, rows: np.ndarray, device: str) -> Sh
         job.experiment.batch_rows(),
         job.member,
         sheet.loaded.fingerprint(),
-        job.about["plugins"],
+        job.provenance.plugins,
         code(),
     )

@@ -19,21 +19,22 @@ from kit.config.workspace import Workspace
 from kit.core.files import StrPath, remove_partial_files
 from kit.core.progress import Progress, ResultOf, Work, stage
 from kit.data.predictions import Predictions
+from kit.data.provenance import Provenance
 from kit.data.renamed_classes import table_of
 from kit.data.table import Table, rows_to_predict, train_table
 from kit.device.precision import DEVICE, choose_device, device_line
 from kit.evaluation.bootstrap import Gain
 from kit.evaluation.competition import metric_of
 from kit.experiment.loading import Loaded, geometry, load_rows
-from kit.experiment.open_executor import open_executor
 from kit.experiment.prediction_file import PredictionFile, PredictionJob, Split, prediction_batches
 from kit.experiment.restore import check_rows_unchanged, load_for_prediction, same_experiment, warn_of_changed
+from kit.experiment.techniques import open_executor
 from kit.images.cache import Geometry
 from kit.kinds import Executor, Metric, Views
 from kit.model import checkpoints, network
 from kit.model.predict import Merge, Predictor, open_views, predict_shared
 from kit.runs.checkpoint_paths import Target, find_targets
-from kit.runs.scoring import gain_over_plain, prediction_metadata
+from kit.runs.scoring import gain_over_plain, prediction_provenance
 from kit.stages.prediction.parallel import predict_in_parallel
 
 TASK = "tta"
@@ -163,18 +164,31 @@ class _TtaContext:
         parts = network.open_parts(experiment, space.root, network.classes_from_table(train))
         chosen = open_views(views, experiment.image_size, parts.backbone.input_size())
         average = space.competition.data.average_predictions_by
-        about = prediction_metadata(
-            run, name, merge, train, [views, *parts.without_pretrained().all()], average
+        provenance = replace(
+            prediction_provenance(
+                run, name, merge, train, [views, *parts.without_pretrained().all()], average
+            ),
+            spec=views.spec(),
+            checkpoints={str(fold): checkpoints.tag(path) for fold, path in target.folds.items()},
         )
-        about |= {"spec": views.spec()}
-        about |= {"checkpoints": {str(fold): checkpoints.tag(path) for fold, path in target.folds.items()}}
-        warn_of_changed(run, about["plugins"])
+        warn_of_changed(run, provenance.plugins)
         remove_partial_files(run.predictions(name))
         folds = run.folds()
         check_rows_unchanged(run, folds, train)
         loading = experiment.model_copy(update={"workers": space.experiment.workers})
         return PredictionJob(
-            space, run, name, views, chosen, merge, loading, target.folds, folds, self.metric, about, train
+            space,
+            run,
+            name,
+            views,
+            chosen,
+            merge,
+            loading,
+            target.folds,
+            folds,
+            self.metric,
+            provenance,
+            train,
         )
 
     def predict(self, jobs: Sequence[PredictionJob], which_rows: WhichRows = "test") -> Work[list[TtaResult]]:
@@ -184,7 +198,7 @@ class _TtaContext:
         networks = self._load_networks([file for files in passes for file in files])
         yield from device_lines(networks.values(), self.workspace)
         total, done = sum(_count_predictions(files) for files in passes), 0
-        written: list[list[Mapping[str, Any]]] = []
+        written: list[list[Provenance]] = []
         for files in passes:
             for step in self._predict_pass(files, networks):
                 yield replace(step, done=(done + step.done) / total, total=1)
@@ -223,15 +237,15 @@ class _TtaContext:
     def _load_network(self, path: Path) -> Predictor:
         return load_for_prediction(path, self.workspace.root, choose_device(self.device))
 
-    def _result(self, job: PredictionJob, about: Mapping[str, Any], computed: bool) -> TtaResult:
-        used = tuple(int(fold) for fold in about["checkpoints"])
+    def _result(self, job: PredictionJob, provenance: Provenance, computed: bool) -> TtaResult:
+        used = tuple(int(fold) for fold in provenance.checkpoints)
         oof = Predictions.read(job.folder / "oof.parquet")
         return TtaResult(
             f"runs/{job.member}",
             job.folder,
             used,
             len(job.views),
-            about["scores"],
+            provenance.pooled_scores(),
             *gain_over_plain(job.run, oof, job.metric, job.train or self.train),
             computed,
         )

@@ -19,6 +19,7 @@ from kit.config.workspace import Workspace
 from kit.core.files import StrPath
 from kit.core.progress import Work, stage
 from kit.data.predictions import Predictions
+from kit.data.provenance import PolicyRecord, Provenance
 from kit.data.renamed_classes import table_of
 from kit.data.table import Table, train_table
 from kit.errors import ConfigError
@@ -125,11 +126,11 @@ class _PolicyContext:
         truth, relatives = rows.truth, rows.row_clusters()
         recipe, metric = bind_rows(self.recipe, rows.table), bind_rows(self.metric, rows.table)
         honest, fitted = cross_fit(recipe, shares, truth, folds, relatives)
-        about, folder = self._about(first, singles, fitted), run.predictions(self.name)
-        made = replace(first, probabilities=honest.astype(np.float32), metadata={**about, "rows": "oof"})
+        provenance, folder = self._provenance(first, singles, fitted), run.predictions(self.name)
+        made = replace(first, probabilities=honest.astype(np.float32), provenance=provenance)
         with_scores(made, self.metric, table).write(folder / "oof.parquet")
         if self.data.has_test_rows:
-            self._test(singles, fitted, about).write(folder / "test.parquet")
+            self._test(singles, fitted, provenance).write(folder / "test.parquet")
         others = {"plain": shares[0], self.views.slug(): shares.mean(axis=0)}
         weights = dict(zip(self.names, getattr(fitted, "weights", ()), strict=False))
         return ViewPolicyResult(
@@ -142,28 +143,25 @@ class _PolicyContext:
             compute_gains(metric, truth, honest, others, relatives),
         )
 
-    def _about(self, first: Predictions, singles: Sequence[TtaResult], fitted: Ensembler) -> dict[str, Any]:
-        """What the member says of itself: the first view's word, and the policy."""
-        kept = {
-            key: value
-            for key, value in first.metadata.items()
-            if key not in ("scores", "fold_scores", "rows")
-        }
-        policy = {
-            "views": self.views.spec(),
-            "names": self.names,
-            "recipe": fitted.spec(),
-            "members": [one.member for one in singles],
-        }
-        return {**kept, "views": self.name, "policy": policy}
+    def _provenance(self, first: Predictions, singles: Sequence[TtaResult], fitted: Ensembler) -> Provenance:
+        """The provenance of the first view's predictions, with the policy; scores are those of the policy alone."""
+        policy = PolicyRecord(
+            views=self.views.spec(),
+            names=tuple(self.names),
+            recipe=fitted.spec(),
+            members=tuple(one.member for one in singles),
+        )
+        return replace(first.provenance, views=self.name, policy=policy, scores=None, fold_scores=None)
 
-    def _test(self, singles: Sequence[TtaResult], fitted: Ensembler, about: Mapping[str, Any]) -> Predictions:
+    def _test(self, singles: Sequence[TtaResult], fitted: Ensembler, oof: Provenance) -> Predictions:
         """Each fold's test rows by the policy that was fitted on all out-of-fold rows."""
         found = [Predictions.read(one.folder / "test.parquet") for one in singles]
-        kept = {key: value for key, value in found[0].metadata.items() if key not in ("views", "plugins")}
+        provenance = replace(
+            found[0].provenance, views=oof.views, plugins=oof.plugins, policy=oof.policy, folds=oof.folds
+        )
         parts = []
         for fold in sorted(set(found[0].folds.tolist())):
             first = found[0].take(found[0].folds == fold)
             shares = np.stack([one.take(one.folds == fold).align(first.ids) for one in found])
             parts.append(replace(first, probabilities=fitted.blend(shares).astype(np.float32)))
-        return concat_predictions(parts, {**about, **kept, "rows": "test"})
+        return concat_predictions(parts, provenance)

@@ -43,12 +43,12 @@ def load_images(
     for other in others:
         seen[other] = (yield from load_rows(workspace, test, "test", other)).fingerprint()
     for one in members:
-        predicted = one.test.metadata.get("images")
-        if predicted is not None and predicted != seen[_geometry(workspace, one)]:
+        predicted = one.test.provenance.images
+        if predicted and predicted != seen[_geometry(workspace, one)]:
             raise DataError(
                 f"{one} predicted other test images than those of the table",
                 code="D65",
-                hint=f"{predict_command(one.run, one.views, workspace.root, one.test.metadata)} predicts "
+                hint=f"{predict_command(one.run, one.views, workspace.root, one.test.provenance)} predicts "
                 "them again",
             )
     known = yield from load_rows(workspace, train, "train", first)

@@ -17,6 +17,7 @@ from kit.config.workspace import Workspace
 from kit.core.files import StrPath
 from kit.core.progress import Progress, Work, stage
 from kit.data.predictions import Predictions
+from kit.data.provenance import LabellingRecord, Provenance
 from kit.data.pseudo_labels import PSEUDO_DIR, Form, PseudoLabels, folder_of, images_digest
 from kit.data.table import Table, test_table, train_table
 from kit.errors import ConfigError, KitWarning, format_cases
@@ -95,33 +96,33 @@ def pseudo(
     shown = yield from load_images(workspace, read, train, test)
     yield Progress("pseudo", 0, 1)
     lessons = _lessons(teachers, asked, shown) if "test" in asked.told else []
-    about = _about(teachers, asked, shown, number)
+    provenance = _provenance(teachers, asked, shown, number)
     made = PseudoLabels(
         place,
         concat_predictions(
-            [one.predictions(train.classes) for one in lessons] or [_no_predictions(train)], about
+            [one.predictions(train.classes) for one in lessons] or [_no_predictions(train)], provenance
         ),
-        _of_training(teachers, told, about) if told else None,
+        _of_training(teachers, told, provenance) if told else None,
     )
     is_new = _write(made)
     return _describe(made, lessons, teachers, is_new, asked.rule)
 
 
-def _about(teachers: Teachers, asked: PseudoRequest, shown: LoadedImages, number: int) -> dict[str, Any]:
-    """What the labels say of themselves."""
+def _provenance(teachers: Teachers, asked: PseudoRequest, shown: LoadedImages, number: int) -> Provenance:
+    """How the rows were labelled."""
     members = teachers.members
-    return {
-        "round": number,
-        "teachers": list(map(str, members)),
-        "checkpoints": {str(one): one.test.metadata.get("checkpoints") for one in members},
-        "ensembler": teachers.recipe.spec(),
-        "rule": asdict(asked.rule),
-        "labels": asked.labels,
-        "told": list(asked.told),
-        "folds": members[0].folds.fingerprint(),
-        "folds_taught": list(teachers.folds),
-        "test": images_digest(shown.test.table.ids, shown.test.cache.hashes),
-    }
+    record = LabellingRecord(
+        round=number,
+        teachers=tuple(map(str, members)),
+        checkpoints={str(one): one.test.provenance.checkpoints for one in members},
+        ensembler=teachers.recipe.spec(),
+        rule=asdict(asked.rule),
+        labels=asked.labels,
+        told=tuple(asked.told),
+        folds_taught=tuple(teachers.folds),
+        test=images_digest(shown.test.table.ids, shown.test.cache.hashes),
+    )
+    return Provenance(folds=members[0].folds.fingerprint(), labelling=record)
 
 
 def _no_predictions(table: Table) -> Predictions:
@@ -161,14 +162,14 @@ def _lessons(teachers: Teachers, asked: PseudoRequest, shown: LoadedImages) -> l
     ]
 
 
-def _of_training(teachers: Teachers, told: Sequence[Predictions], about: Mapping[str, Any]) -> Predictions:
+def _of_training(teachers: Teachers, told: Sequence[Predictions], provenance: Provenance) -> Predictions:
     """What each fold's teachers say of the rows that they trained on."""
     said, classes = (
         {fold: teachers.of_training(fold, told) for fold in teachers.folds},
         teachers.table.classes,
     )
     parts = [as_predictions(one, fold, classes) for fold, one in said.items()]
-    return concat_predictions(parts, about)
+    return concat_predictions(parts, provenance)
 
 
 def _write(made: PseudoLabels) -> bool:

@@ -20,8 +20,6 @@ from kit.kinds.advice import predict_command
 from kit.stages.blending.compatibility import check_together
 from kit.stages.blending.members import Member
 
-FITTED = ("policy", "retrieval")  # what members say of themselves that were fitted on the rows of all folds
-
 
 @dataclass(frozen=True, eq=False)
 class TeacherPredictions:
@@ -139,8 +137,7 @@ def check_teachers(members: Sequence[Member], table: Table) -> None:
     cases = [
         Case(f"its {key} was fitted on the rows of all folds", str(one))
         for one in members
-        for key in FITTED
-        if key in one.test.metadata
+        for key in one.test.provenance.fitted_on_all_folds()
     ]
     if cases:
         raise DataError(
@@ -156,7 +153,7 @@ def predict_training_rows(workspace: Workspace, members: Sequence[Member], table
     found = []
     for one in members:
         file = workspace.runs / one.run / "predictions" / one.views / "train.parquet"
-        again = f"{predict_command(one.run, one.views, workspace.root, one.test.metadata)} --rows both"
+        again = f"{predict_command(one.run, one.views, workspace.root, one.test.provenance)} --rows both"
         if not file.is_file():
             raise InvalidError(
                 f"{one} has no predictions of its training rows: {file} is missing", code="D41", hint=again
@@ -164,10 +161,7 @@ def predict_training_rows(workspace: Workspace, members: Sequence[Member], table
         made = predictions_now(
             workspace.runs / one.run, Predictions.read(file), table, workspace.competition.data.rename
         )
-        if (
-            made.metadata["checkpoints"] != one.test.metadata["checkpoints"]
-            or made.classes != one.test.classes
-        ):
+        if made.provenance.checkpoints != one.test.provenance.checkpoints or made.classes != one.test.classes:
             raise InvalidError(
                 f"{file} was predicted by other checkpoints than the test rows of {one}",
                 code="D43",

@@ -64,7 +64,7 @@ def cams(workspace: Workspace, subject: EvaluatedMember, rows: Sequence[int]) ->
 
 def _place(subject: EvaluatedMember, fold: int) -> Path:
     """The checkpoint that the subject's fold was predicted with."""
-    tag = str(subject.about["checkpoints"][str(fold)])
+    tag = subject.provenance.checkpoint(fold)
     place = subject.run.fold(fold) / tag.partition(":")[0]
     try:
         same = checkpoints.tag(place) == tag

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from kit.data.predictions import Predictions, metadata_of
+from kit.data.predictions import Predictions, provenance_of
+from kit.data.provenance import Provenance
 from kit.data.table import Table
 from kit.errors import ConfigError, InvalidError
 from kit.kinds import Metric
@@ -37,7 +37,7 @@ class EvaluatedMember:
     probabilities: np.ndarray
     folds: np.ndarray
     table: Table
-    about: Mapping[str, Any]
+    provenance: Provenance
     decision: Decision = field(default_factory=Decision)
 
     @property
@@ -84,7 +84,7 @@ def candidates(records: Sequence[Record], metric: str) -> list[Candidate]:
 def _folds(file: Path) -> list[int]:
     """The folds whose models predicted; none where a file does not say."""
     try:
-        return [int(fold) for fold in metadata_of(file)["checkpoints"]]
+        return [int(fold) for fold in provenance_of(file).checkpoints]
     except (InvalidError, TypeError, ValueError):
         return []
 
@@ -111,7 +111,7 @@ def read(chosen: Candidate, table: Table, decision: Decision | None = None) -> E
         joined.probabilities,
         folds,
         table.take(table.index_of(joined.ids)),
-        oof.metadata,
+        oof.provenance,
         decision or Decision(),
     )
 
@@ -138,12 +138,11 @@ def evaluate_member(subject: EvaluatedMember, metric: str) -> MemberEvaluation |
         )
     table, truth, told = subject.table, subject.table.targets(), subject.predicted_class
     counts = None if table.is_multi_label else confusion(truth, told, len(table.classes))
-    by_fold = subject.about.get("fold_scores")
-    folds = by_fold if isinstance(by_fold, Mapping) else {}
+    folds = subject.provenance.fold_scores or {}
     return MemberEvaluation(
         member=subject.name,
         rows=len(table),
-        scores=numeric_names(subject.about.get("scores")),
+        scores=numeric_names(subject.provenance.scores),
         fold_scores={str(fold): numeric_names(found).get(metric) for fold, found in sorted(folds.items())},
         classes=of_questions(truth, told, table.classes)
         if counts is None

@@ -125,7 +125,7 @@ def classifiers(source: EmbeddedRun) -> Iterator[Predictions]:
                 f"{source.member} has no classifier predictions: {file} is missing", code="D41", hint=hint
             )
         made = Predictions.read(file)
-        if _differ(source.tags, made.metadata.get("checkpoints", {})):
+        if _differ(source.tags, made.provenance.checkpoints):
             raise InvalidError(
                 f"the embeddings and the predictions of {source.member} come from different checkpoints",
                 code="D48",

@@ -18,6 +18,7 @@ from kit.config.workspace import Workspace
 from kit.core.files import StrPath
 from kit.core.progress import Work, stage
 from kit.data.predictions import Predictions
+from kit.data.provenance import Provenance, RetrievalRecord
 from kit.data.table import Table
 from kit.errors import InvalidError
 from kit.evaluation.bootstrap import Gain, compute_gains
@@ -167,22 +168,19 @@ class _RetrievalContext:
         honest, best = self._choose(variants, held, folds)
         variant, prior = variants[best], self.table.counts() / len(self.table)
         name = "-".join([source.views, *self.names])
-        folder, about = source.run.predictions(name), self._about(source, name, variant)
+        folder, made_from = source.run.predictions(name), self._provenance(source, name, variant)
         shares = variant.oof.scatter_scores(honest, prior)
-        oof = Predictions(
-            variant.oof.ids, variant.oof.folds, self.table.classes, shares, {**about, "rows": "oof"}
-        )
-        oof = with_scores(
-            replace(oof, metadata={**oof.metadata, "folds": source.about["folds"]}), self.metric, self.table
-        )
+        provenance = replace(made_from, rows="oof", folds=source.provenance.folds)
+        oof = Predictions(variant.oof.ids, variant.oof.folds, self.table.classes, shares, provenance)
+        oof = with_scores(oof, self.metric, self.table)
         oof.write(folder / "oof.parquet")
         answers = variant.test.scatter_scores(variant.scorer.score(variant.test.neighbours), prior)
-        test = {
-            **about,
-            "rows": "test",
-            "ids": source.about["ids"]["test"],
-            "images": source.about["images"]["test"],
-        }
+        test = replace(
+            made_from,
+            rows="test",
+            ids=source.provenance.ids["test"],
+            images=source.provenance.images["test"],
+        )
         Predictions(variant.test.ids, variant.test.folds, self.table.classes, answers, test).write(
             folder / "test.parquet"
         )
@@ -191,7 +189,7 @@ class _RetrievalContext:
             f"runs/{source.run.name}@{name}",
             folder,
             variant.scorer.spec(),
-            oof.metadata["scores"],
+            oof.provenance.pooled_scores(),
             bind_rows(self.metric, held).score(truth, variant.scorer.score(variant.oof.neighbours)),
             *gain_over_plain(source.run, oof, self.metric, self.table),
             self._reranker_gains(variants, variant, held),
@@ -223,16 +221,24 @@ class _RetrievalContext:
             found.append(RerankerGain(reranker.plugin_name(), gain, reranker in kept.rerankers))
         return tuple(found)
 
-    def _about(self, source: EmbeddedRun, name: str, variant: _SearchVariant) -> dict[str, Any]:
-        """What the predictions say of themselves: the embeddings' word, and how they were compared."""
-        kept = {key: source.about[key] for key in ("run", "merge", "classes", "average_group")}
-        plugins = {**source.about["plugins"], **plugin_hashes([variant.scorer, *variant.rerankers])}
-        retrieval = {
-            "embeddings": source.views,
-            "scorer": variant.scorer.spec(),
-            "rerankers": [one.spec() for one in variant.rerankers],
-        }
-        return {**kept, "views": name, "plugins": plugins, "checkpoints": source.tags, "retrieval": retrieval}
+    def _provenance(self, source: EmbeddedRun, name: str, variant: _SearchVariant) -> Provenance:
+        """What the predictions are made from: the embeddings, and how they were compared."""
+        found = source.provenance
+        retrieval = RetrievalRecord(
+            embeddings=source.views,
+            scorer=variant.scorer.spec(),
+            rerankers=tuple(one.spec() for one in variant.rerankers),
+        )
+        return Provenance(
+            run=found.run,
+            views=name,
+            merge=found.merge,
+            classes=found.classes,
+            average_group=found.average_group,
+            plugins={**found.plugins, **plugin_hashes([variant.scorer, *variant.rerankers])},
+            checkpoints=source.tags,
+            retrieval=retrieval,
+        )
 
 
 def _subsets(rerankers: Sequence[Reranker]) -> list[tuple[Reranker, ...]]:

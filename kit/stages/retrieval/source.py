@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from kit.config.models import Experiment
 from kit.config.parsing import read_stored_experiment
 from kit.config.workspace import Workspace
-from kit.data.embeddings import Embeddings
+from kit.data.embeddings import EmbeddingProvenance, Embeddings
 from kit.data.folds import Folds
-from kit.data.predictions import ids_fingerprint, metadata_of
+from kit.data.predictions import ids_fingerprint, provenance_of
 from kit.data.renamed_classes import table_of
 from kit.data.table import Table, test_table
 from kit.errors import Case, ConfigError, InvalidError
@@ -42,14 +41,14 @@ class EmbeddedRun:
         return f"{self.run.name}@{self.views}"
 
     @property
-    def about(self) -> Mapping[str, Any]:
-        """What all folds' embeddings say of themselves."""
-        return next(iter(self.by_fold.values())).about
+    def provenance(self) -> EmbeddingProvenance:
+        """What the first fold's embeddings were made from; all folds' share all but the checkpoint."""
+        return next(iter(self.by_fold.values())).provenance
 
     @property
     def tags(self) -> dict[str, str]:
         """The checkpoint of each fold."""
-        return {str(fold): str(made.about["checkpoint"]) for fold, made in self.by_fold.items()}
+        return {str(fold): made.provenance.checkpoint for fold, made in self.by_fold.items()}
 
     @cached_property
     def has_vector(self) -> np.ndarray:
@@ -112,17 +111,15 @@ def _check(source: EmbeddedRun, test_ids: Sequence[str]) -> None:
             )
         )
     for fold, made in source.by_fold.items():
-        about, first = made.about, source.about
+        found, first = made.provenance, source.provenance
         wrong = {
-            "other classes": tuple(about["classes"]) != table.classes,
-            "other training rows": about["ids"]["train"] != ids_fingerprint(table.ids),
+            "other classes": found.classes != table.classes,
+            "other training rows": found.ids["train"] != ids_fingerprint(table.ids),
             "other test rows": set(made.test.ids.tolist()) != set(test_ids),
-            "other folds": about["folds"] != mark,
+            "other folds": found.folds != mark,
             "another size than fold " + str(min(source.by_fold)): made.train.features != _features(source),
-            "other settings for reading images": about["images"] != first["images"],
-            "another checkpoint of that number": _was_trained_again(
-                source.run, fold, str(about["checkpoint"])
-            ),
+            "other settings for reading images": found.images != first.images,
+            "another checkpoint of that number": _was_trained_again(source.run, fold, found.checkpoint),
         }
         cases += [Case(what, f"fold {fold}", code="D48") for what, is_wrong in wrong.items() if is_wrong]
     if cases:
@@ -139,7 +136,7 @@ def _was_trained_again(run: Run, fold: int, tag: str) -> bool:
     part = run.fold_predictions_file(fold)
     if not part.is_file():
         return False
-    last = str(metadata_of(part)["checkpoints"][str(fold)])
+    last = provenance_of(part).checkpoint(fold)
     return last.partition(":")[0] == tag.partition(":")[0] and last != tag
 
 

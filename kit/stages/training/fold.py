@@ -19,6 +19,7 @@ from kit.core.files import remove_partial_files
 from kit.core.progress import Progress, ResultOf, Work
 from kit.core.stopping import Stop
 from kit.data.predictions import Predictions
+from kit.data.provenance import Provenance
 from kit.device import memory
 from kit.device.compiling import COST, compile_training
 from kit.engine import fit
@@ -94,13 +95,9 @@ def _clean_up(folder: Path) -> None:
 
 def write_held_out(setting: RunContext, fold: int, held_out: Predictions, checkpoint: Path) -> None:
     """Writes a fold's out-of-fold predictions, which mark the fold as finished."""
-    about = {
-        "run": setting.run.name,
-        "fold": fold,
-        "rows": "oof",
-        "checkpoints": {str(fold): checkpoints.tag(checkpoint)},
-    }
-    replace(held_out, metadata=about).write(setting.run.fold_predictions_file(fold))
+    tags = {str(fold): checkpoints.tag(checkpoint)}
+    provenance = Provenance(run=setting.run.name, fold=fold, rows="oof", checkpoints=tags)
+    replace(held_out, provenance=provenance).write(setting.run.fold_predictions_file(fold))
 
 
 def _fit(context: _FoldContext) -> Work[tuple[Learner, Predictions | None]]:

@@ -18,9 +18,9 @@ from kit.core.progress import Progress, Work, finish
 from kit.core.stopping import Stop
 from kit.device.precision import DEVICE
 from kit.errors import DataError, KitError, KitWarning, RunError, StoppedError
-from kit.experiment.open_executor import check_kit, code, worker_name
 from kit.experiment.prediction_file import assemble
 from kit.experiment.run_context import RunContext, prepare_run
+from kit.experiment.techniques import check_kit, code, worker_name
 from kit.kinds.executor import Executor, JobProgress, JobResult
 from kit.runs.run import Run, provenance_diff
 from kit.stages.training.fold import lock_fold, run_fold

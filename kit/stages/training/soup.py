@@ -21,6 +21,7 @@ from kit.config.workspace import Workspace
 from kit.core.files import StrPath, remove_partial_files
 from kit.core.progress import Progress, Work, finish, stage
 from kit.data.predictions import Predictions
+from kit.data.provenance import Provenance
 from kit.engine.fit import update_batch_norm
 from kit.errors import Case, CheckpointError, ConfigError, InvalidError, KitWarning
 from kit.evaluation.competition import bind_rows
@@ -233,7 +234,7 @@ class _SoupContext:
                 for fold_weights in self.folds
                 if fold_weights.fold != without
             ],
-            {},
+            Provenance(),
         )
         table = self.setting.loaded.table
         rows = table.take(table.index_of(found.ids))
@@ -286,9 +287,9 @@ def _describe_soup(
 ) -> SoupResult:
     members = {}
     for target in targets:
-        about = Predictions.read(target.run.predictions("plain") / "oof.parquet").metadata
-        members[target.run.name] = dict(about["scores"])
+        oof = Predictions.read(target.run.predictions("plain") / "oof.parquet")
+        members[target.run.name] = dict(oof.provenance.pooled_scores())
     name, sign = setting.metric.plugin_name(), 1 if setting.metric.higher_is_better else -1
-    mine = whole.metadata["scores"]
+    mine = whole.provenance.pooled_scores()
     best = max((sign * scores[name] for scores in members.values() if name in scores), default=-math.inf)
     return SoupResult(setting.run, chosen, dict(mine), members, name in mine and sign * mine[name] < best)

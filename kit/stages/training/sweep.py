@@ -22,7 +22,7 @@ from kit.data.table import Table, read_labelled_rows
 from kit.errors import BusyError, ConfigError, KitError, StoppedError
 from kit.evaluation.bootstrap import Gain, common_rows, compute_gains
 from kit.evaluation.competition import bind_rows, check_scoring, metric_of
-from kit.experiment.open_executor import open_executor
+from kit.experiment.techniques import open_executor
 from kit.kinds import Augmenter, Backbone, Loss, Metric, Optimizer, Pooling, Sampler, Scheduler, Splitter
 from kit.runs.run import Run
 from kit.stages.training.sweep_presets import preset_sets
@@ -207,12 +207,12 @@ def _with_score(trial: SweepTrial, came: Run | KitError, metric: Metric) -> Swee
     """A trial with what it came to."""
     if isinstance(came, KitError):
         return replace(trial, failed=f"{came.code} {came.summary}".strip())
-    about = _oof(came).metadata
+    provenance = _oof(came).provenance
     name = metric.plugin_name()
-    folds = [scores[name] for scores in about["fold_scores"].values() if name in scores]
+    folds = [scores[name] for scores in provenance.scores_by_fold().values() if name in scores]
     return replace(
         trial,
-        score=about["scores"].get(name),
+        score=provenance.pooled_scores().get(name),
         score_std=float(np.std(folds, ddof=1)) if len(folds) > 1 else None,
     )
 

@@ -17,9 +17,9 @@ from kit.core.stopping import Stop
 from kit.device.ranks import ALONE, Ranks
 from kit.errors import ConfigError, KitError, StoppedError
 from kit.evaluation.competition import check_scoring
-from kit.experiment.open_executor import open_executor
 from kit.experiment.prediction_file import assemble
 from kit.experiment.run_context import RunContext, prepare_run
+from kit.experiment.techniques import open_executor
 from kit.runs.run import (
     Run,
     begin,

@@ -181,8 +181,8 @@ def test_scores_are_those_of_the_mean_over_repeats(space: Path, views: str) -> N
     mean = np.stack([found.probabilities[found.ids == name].mean(axis=0) for name in table.ids.tolist()])
     for name in ("macro_f1", "log_loss"):
         expected = Metric.open(name).score(table.targets(), mean)
-        assert found.metadata["scores"][name] == pytest.approx(expected, abs=1e-6)
-    assert set(found.metadata["fold_scores"]) == {"0", "1", "2", "3"}
+        assert found.provenance.scores[name] == pytest.approx(expected, abs=1e-6)
+    assert set(found.provenance.fold_scores) == {"0", "1", "2", "3"}
 
 
 def test_test_rows_are_predicted_by_the_models_of_all_repeats(space: Path) -> None:
@@ -197,7 +197,7 @@ def test_members_are_blended_by_id_over_the_mean_of_repeats(space: Path, ensembl
     assert (submitted.rows, submitted.test_rows) == (60, 12)
     first = submitted.scores[0]
     assert set(first.folds) == {0, 1}  # the first repeat's: what is fitted is fitted on the other one of them
-    assert first.cv == pytest.approx(read(space, "hflip", "oof").metadata["scores"]["macro_f1"])
+    assert first.cv == pytest.approx(read(space, "hflip", "oof").provenance.scores["macro_f1"])
     assert len(submitted.path.read_text().splitlines()) == 13
     record = json.loads(submitted.record.read_text())
     assert [one["member"] for one in record["members"]] == ["a@hflip", "b@hflip"]

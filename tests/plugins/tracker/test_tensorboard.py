@@ -31,7 +31,7 @@ def test_the_event_files_hold_the_log_the_config_and_the_pooled_scores(space: Pa
     assert [step for step, _ in found["lr"]] == [3, 4, 6, 8]
     (events,) = (run.fold(1) / "tensorboard").iterdir()
     assert b'"image_size": 16' in events.read_bytes()
-    whole = Predictions.read(run.predictions("plain") / "oof.parquet").metadata["scores"]
+    whole = Predictions.read(run.predictions("plain") / "oof.parquet").provenance.scores
     assert scalars(run.folder / "tensorboard") == {name: [(2, pytest.approx(whole[name]))] for name in whole}
 
 

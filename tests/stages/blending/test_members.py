@@ -42,7 +42,7 @@ def refusal(workspace: Workspace, **of_b: Any) -> InvalidError:
 def test_a_member_is_a_run_and_its_views(text: str, workspace: Workspace) -> None:
     (member,) = checked(workspace, [text])
     assert str(member) == "a@d4"
-    assert member.oof.metadata["views"] == "d4"
+    assert member.oof.provenance.views == "d4"
 
 
 def test_a_run_alone_stands_for_its_plain_views(workspace: Workspace) -> None:

@@ -79,7 +79,7 @@ def test_a_run_on_all_rows_has_no_score_anywhere(done: tuple[Path, FinalResult])
     for views in ("plain", "hflip"):
         oof = Predictions.read(run.predictions(views) / "oof.parquet")
         assert len(oof) == 0
-        assert oof.metadata["scores"] == {}
+        assert oof.provenance.scores == {}
     assert not any("macro_f1" in line for line in EpochLog.read(run.fold(0) / "log.jsonl").lines)
     with pytest.raises(KitError, match="no row has out-of-fold predictions"):
         blend(Workspace.open(root), ["runs/a-final@hflip"])

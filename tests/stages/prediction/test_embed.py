@@ -69,12 +69,12 @@ def test_what_is_there_is_not_computed_again(space: Path, monkeypatch: pytest.Mo
 
 def test_a_fold_that_was_trained_again_is_embedded_again(space: Path) -> None:
     embed(space, ["runs/a"])
-    before = read(space, "0").about["checkpoint"]
+    before = read(space, "0").provenance.checkpoint
     train(space, name="b", overrides=["seed=1"])
     shutil.rmtree(space / "runs/a/fold-0/0002")
     shutil.copytree(space / "runs/b/fold-0/0002", space / "runs/a/fold-0/0002")
     assert embed(space, ["runs/a"])[0].computed
-    assert read(space, "0").about["checkpoint"] != before
+    assert read(space, "0").provenance.checkpoint != before
 
 
 def test_a_row_without_an_image_has_zeros(space: Path) -> None:

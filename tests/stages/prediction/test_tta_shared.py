@@ -69,7 +69,7 @@ def same(one: dict[str, Predictions], other: dict[str, Predictions]) -> bool:
         mine.ids.tolist() == other[name].ids.tolist()
         and mine.folds.tolist() == other[name].folds.tolist()
         and np.array_equal(mine.probabilities, other[name].probabilities)
-        and mine.metadata == other[name].metadata
+        and mine.provenance == other[name].provenance
         for name, mine in one.items()
     )
 

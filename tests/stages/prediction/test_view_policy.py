@@ -42,13 +42,15 @@ def test_a_folds_rows_are_averaged_by_the_choice_that_the_other_folds_made(space
         fitted = Ensembler.open("greedy").fit(shares[:, ~held], truth[~held])
         np.testing.assert_allclose(found.probabilities[held], fitted.blend(shares[:, held]), atol=1e-6)
     assert made.nested == pytest.approx(Metric.open("macro_f1").score(truth, found.probabilities))
-    assert found.metadata["scores"]["macro_f1"] == pytest.approx(made.nested)
+    assert found.provenance.scores["macro_f1"] == pytest.approx(made.nested)
 
 
 def test_test_rows_are_averaged_fold_by_fold_by_the_choice_that_all_rows_made(space: Path) -> None:
     choose_views(space, ["runs/a"], "hflip")
     found = read(space, "hflip-greedy", "test")
-    fitted = Ensembler.open(read(space, "hflip-greedy").metadata["policy"]["recipe"])
+    policy = read(space, "hflip-greedy").provenance.policy
+    assert policy is not None
+    fitted = Ensembler.open(policy.recipe)
     views = [read(space, "plain", "test"), read(space, "hflip-1", "test")]
     for fold in (0, 1):
         shares = np.stack([view.take(view.folds == fold).probabilities for view in views])

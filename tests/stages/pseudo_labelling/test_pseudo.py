@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from kit.commands._menu import run as command
 from kit.config.workspace import Workspace
 from kit.data.folds import Folds
 from kit.data.predictions import Predictions
+from kit.data.provenance import PolicyRecord, RetrievalRecord
 from kit.data.pseudo_labels import PseudoLabels
 from kit.errors import DataError, InvalidError, KitWarning
 from kit.runs.run import Run
@@ -22,6 +25,8 @@ from kit.stages.pseudo_labelling.rule import Rule
 from tests.planted_predictions import TEST, Plan, another_fold, file_of, plant, read, sure
 
 ALL = PseudoRequest(Rule(0.0))
+POLICY = {"policy": PolicyRecord("hflip", ("plain", "hflip-1"), {"name": "greedy"}, ("a@plain", "a@hflip-1"))}
+RETRIEVAL = {"retrieval": RetrievalRecord("plain", {"name": "vote"}, ())}
 
 
 def labels(space: Path, made: PseudoResult) -> PseudoLabels:
@@ -100,9 +105,9 @@ def test_a_copy_of_a_held_out_row_is_no_lesson_however_sure_the_teachers_are(sch
     assert (made.kin[0], made.kin[1]) == (1, 0)
 
 
-@pytest.mark.parametrize("mark", ["policy", "retrieval"])
-def test_teachers_that_were_fitted_on_all_folds_are_refused(school: Path, mark: str) -> None:
-    plant(school, "test", lambda found: found.probabilities, **{mark: {}})
+@pytest.mark.parametrize("record", [POLICY, RETRIEVAL], ids=["policy", "retrieval"])
+def test_teachers_that_were_fitted_on_all_folds_are_refused(school: Path, record: dict[str, Any]) -> None:
+    plant(school, "test", lambda found: found.probabilities, **record)
     with pytest.raises(DataError, match="D61 1 teachers were fitted on rows that the student holds out"):
         pseudo(school, ["runs/a", "runs/b"])
 
@@ -112,7 +117,7 @@ def test_teachers_of_other_folds_than_one_another_are_refused(school: Path) -> N
     other = Folds(folds.ids, 1 - folds.numbers)
     other.write(school / "runs" / "b" / "folds.csv")
     found = read(school, "oof", "b")
-    about = {**found.metadata, "folds": other.fingerprint()}
+    about = replace(found.provenance, folds=other.fingerprint())
     Predictions(found.ids, 1 - found.folds, found.classes, found.probabilities, about).write(
         file_of(school, "oof", "b")
     )

@@ -126,7 +126,11 @@ def test_predictions_of_other_checkpoints_are_not_joined(embedded: Workspace) ->
     file = embedded.runs / "a/predictions/plain/oof.parquet"
     old = Predictions.read(file)
     Predictions(
-        old.ids, old.folds, old.classes, old.probabilities, {**old.metadata, "checkpoints": {"0": "0001:x"}}
+        old.ids,
+        old.folds,
+        old.classes,
+        old.probabilities,
+        replace(old.provenance, checkpoints={"0": "0001:x"}),
     ).write(file)
     with pytest.raises(InvalidError, match="D48 the embeddings and the predictions"):
         retrieve(embedded, ["runs/a"], "product")
@@ -136,9 +140,10 @@ def test_each_reranker_is_shown_and_the_best_set_is_used(embedded: Workspace) ->
     rerankers = [{"name": "query_expansion", "neighbours_averaged": 2}, "database_augmentation"]
     (made,) = retrieve(embedded, ["runs/a"], "vote", rerankers)
     assert [one.name for one in made.rerankers] == ["query_expansion", "database_augmentation"]
-    about = read(embedded, made.folder.name, "oof").metadata["retrieval"]
+    about = read(embedded, made.folder.name, "oof").provenance.retrieval
+    assert about is not None
     kept = [one.name for one in made.rerankers if one.kept]
-    assert [spec["name"] for spec in about["rerankers"]] == kept
+    assert [spec["name"] for spec in about.rerankers] == kept
 
 
 def test_a_row_without_an_image_is_answered_with_the_classes_shares(space: Path) -> None:
@@ -209,9 +214,9 @@ def test_embeddings_of_other_rows_folds_or_sizes_are_refused(embedded: Workspace
 def test_embeddings_of_a_checkpoint_that_was_trained_again_are_refused(embedded: Workspace) -> None:
     part = embedded.runs / "a/fold-0/oof.parquet"
     old = Predictions.read(part)
-    replace(old, metadata={**old.metadata, "checkpoints": {"0": "0001:of another epoch"}}).write(part)
+    replace(old, provenance=replace(old.provenance, checkpoints={"0": "0001:of another epoch"})).write(part)
     retrieve(embedded, ["runs/a"], "vote")
-    replace(old, metadata={**old.metadata, "checkpoints": {"0": "0002:trained again"}}).write(part)
+    replace(old, provenance=replace(old.provenance, checkpoints={"0": "0002:trained again"})).write(part)
     with pytest.raises(InvalidError, match="D48") as caught:
         retrieve(embedded, ["runs/a"], "vote")
     assert "fold 0: another checkpoint of that number" in str(caught.value)

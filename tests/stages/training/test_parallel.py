@@ -21,8 +21,8 @@ from kit.core.files import sha256
 from kit.core.progress import finish
 from kit.core.stopping import Stop
 from kit.errors import ConfigError, DataError, RunError
-from kit.experiment.open_executor import open_executor
 from kit.experiment.run_context import prepare_run
+from kit.experiment.techniques import open_executor
 from kit.runs.run import Run, begin, config_identity
 from kit.stages.training.parallel import FoldJob, jobs_of, train_fold
 from kit.stages.training.train import train

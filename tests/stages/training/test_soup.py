@@ -80,7 +80,7 @@ def test_the_soup_is_a_run_like_any_other_whose_rows_are_predicted_by_the_fold_t
     assert all(
         number[row] == fold for row, fold in zip(found.ids.tolist(), found.folds.tolist(), strict=True)
     )
-    assert found.metadata["scores"] == made.scores
+    assert found.provenance.scores == made.scores
     predicted, _ = tta(pantry, [made.run.folder, pantry / "runs" / "c"], "hflip")
     submitted = blend(Workspace.open(pantry), ["runs/s@hflip", "runs/c@hflip"])
     assert predicted.member == "runs/s@hflip"

@@ -94,7 +94,7 @@ def test_a_trial_is_the_run_that_kit_train_makes(competition: Path) -> None:
     assert other.gain_of_best.value == pytest.approx(best.score - other.score)
     assert best.changed[0].startswith("optimizer.lr=")
     assert len(best.changed) == 1
-    folds = [scores[found.metric] for scores in oof(competition, best.run).metadata["fold_scores"].values()]
+    folds = [scores[found.metric] for scores in oof(competition, best.run).provenance.fold_scores.values()]
     assert best.score_std == pytest.approx(statistics.stdev(folds)), "the sample deviation"
 
 

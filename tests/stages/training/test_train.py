@@ -74,7 +74,7 @@ def test_scores_are_those_of_the_pooled_rows(competition: Path) -> None:
     )
     truth = table.labels[[table.ids.tolist().index(row) for row in found.ids.tolist()]]
     for name in ("macro_f1", "log_loss", "accuracy"):
-        assert found.metadata["scores"][name] == pytest.approx(
+        assert found.provenance.scores[name] == pytest.approx(
             Metric.open(name).score(truth, found.probabilities)
         )
 

@@ -1,0 +1,121 @@
+"""Provenance: the JSON of prediction files is what earlier versions of kit wrote, and damaged values are named."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from kit.data.provenance import Provenance
+from kit.errors import InvalidError
+
+# as kit wrote them before provenance was a class
+FOLD = {"run": "a", "fold": 0, "rows": "oof", "checkpoints": {"0": "0002:ab"}}
+POOLED: dict[str, Any] = {
+    "run": "a",
+    "views": "hflip-greedy",
+    "merge": "mean",
+    "classes": ["cat", "dog"],
+    "average_group": None,
+    "plugins": {"views/hflip": "12"},
+    "spec": {"name": "hflip"},
+    "checkpoints": {"0": "0002:ab", "1": "0002:cd"},
+    "rows": "oof",
+    "folds": "34",
+    "images": "56",
+    "policy": {
+        "views": {"name": "hflip"},
+        "names": ["plain", "hflip-1"],
+        "recipe": {"name": "greedy", "weights": [1, 1]},
+        "members": ["a@plain", "a@hflip-1"],
+    },
+    "scores": {},
+    "fold_scores": {"0": {"accuracy": 0.5}, "1": {}},
+}
+RETRIEVED = {
+    **{key: POOLED[key] for key in ("run", "merge", "classes", "average_group", "plugins", "checkpoints")},
+    "views": "plain-vote",
+    "retrieval": {"embeddings": "plain", "scorer": {"name": "vote"}, "rerankers": [{"name": "pairs"}]},
+    "rows": "test",
+    "ids": "78",
+    "images": "56",
+}
+LABELLED = {
+    "round": 1,
+    "teachers": ["a@plain"],
+    "checkpoints": {"a@plain": {"0": "0002:ab"}},
+    "ensembler": {"name": "mean"},
+    "rule": {"threshold": 0.9},
+    "labels": "soft",
+    "told": ["test"],
+    "folds": "34",
+    "folds_taught": [0, 1],
+    "test": "9a",
+}
+FILES = {"fold": FOLD, "pooled": POOLED, "retrieved": RETRIEVED, "labelled": LABELLED, "empty": {}}
+
+
+@pytest.mark.parametrize("found", FILES.values(), ids=list(FILES))
+def test_what_earlier_versions_wrote_is_read_and_written_alike(found: dict[str, Any]) -> None:
+    made = Provenance.from_json(json.loads(json.dumps(found)))
+    assert made.to_json() == found
+    assert Provenance.from_json(made.to_json()) == made
+    assert made.other == {}
+
+
+def test_values_stand_in_typed_fields() -> None:
+    made = Provenance.from_json(POOLED)
+    assert made.classes == ("cat", "dog")
+    assert made.checkpoint(1) == "0002:cd"
+    assert made.policy is not None
+    assert made.policy.names == ("plain", "hflip-1")
+    assert made.fitted_on_all_folds() == ["policy"]
+    assert made.pooled_scores() == {}
+    labelled = Provenance.from_json(LABELLED).labelling
+    assert labelled is not None
+    assert (labelled.round, labelled.folds_taught) == (1, (0, 1))
+    assert labelled.checkpoints == {"a@plain": {"0": "0002:ab"}}
+
+
+def test_keys_of_another_version_are_kept() -> None:
+    made = Provenance.from_json({**FOLD, "weather": "rain"})
+    assert replace(made, run="b").to_json() == {**FOLD, "run": "b", "weather": "rain"}
+
+
+def test_an_average_group_is_written_wherever_views_were_merged() -> None:
+    assert "average_group" not in Provenance(run="a").to_json()
+    assert Provenance(merge="mean").to_json() == {"merge": "mean", "average_group": None}
+    assert Provenance(merge="mean", average_group="patient").to_json()["average_group"] == "patient"
+
+
+@pytest.mark.parametrize("missing", ["checkpoints", "scores", "fold_scores"])
+def test_a_missing_key_that_is_needed_names_the_file(missing: str) -> None:
+    less = {key: value for key, value in POOLED.items() if key != missing}
+    made = Provenance.from_json(less, "runs/a/oof.parquet")
+    needed = {
+        "checkpoints": lambda: made.checkpoint(0),
+        "scores": made.pooled_scores,
+        "fold_scores": made.scores_by_fold,
+    }
+    with pytest.raises(InvalidError, match=rf"D40 runs/a/oof.parquet[\s\S]*{missing}"):
+        needed[missing]()
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {"scores": 7},
+        {"checkpoints": ["0002:ab"]},
+        {"classes": 3},
+        {"views": {"name": "hflip"}},
+        {"policy": {"views": "hflip"}},
+        {"retrieval": None},
+        {"told": ["test"]},
+    ],
+    ids=lambda one: next(iter(one)),
+)
+def test_a_value_of_another_form_is_an_error_that_names_the_file(damaged: dict[str, Any]) -> None:
+    with pytest.raises(InvalidError, match="D40 oof.parquet is not a predictions file of kit"):
+        Provenance.from_json({**FOLD, **damaged}, "oof.parquet")
