@@ -113,8 +113,8 @@ def row(root: Path, name: str, steps: int) -> str:
     run, epochs = trained(root, name, steps)
     spent = time.monotonic() - start
     about = Predictions.read(run.predictions("plain") / "oof.parquet").provenance
-    folds = [about.scores_by_fold()[fold]["macro_f1"] for fold in ("0", "1")]
-    scores = about.pooled_scores()
+    folds = [about.require_fold_scores()[fold]["macro_f1"] for fold in ("0", "1")]
+    scores = about.require_scores()
     return (
         f"| {name} | **{scores['macro_f1']:.3f}** | {folds[0]:.3f} | {folds[1]:.3f} | {scores['accuracy']:.3f} | "
         f"{epochs} | {spent / 60:.1f} min |"

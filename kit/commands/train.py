@@ -176,15 +176,15 @@ def _print_scores(run: Run) -> dict[str, object]:
     from kit.data.predictions import Predictions
 
     provenance = Predictions.read(run.predictions("plain") / "oof.parquet").provenance
-    pooled = provenance.pooled_scores()
-    for fold, scores in sorted(provenance.scores_by_fold().items(), key=lambda item: int(item[0])):
+    pooled = provenance.require_scores()
+    for fold, scores in sorted(provenance.require_fold_scores().items(), key=lambda item: int(item[0])):
         echo(f"  fold {fold}  {_list_scores(scores)}")
     if pooled:
         echo(f"  all rows pooled, out of fold  {_list_scores(pooled)}")
     else:
         echo("  no row was held out, so there is no score")
     echo(f"next: kit tta --checkpoints runs/{run.name} --views hflip    (others: kit plugins views)")
-    return {"run": f"runs/{run.name}", "scores": pooled, "fold_scores": provenance.scores_by_fold()}
+    return {"run": f"runs/{run.name}", "scores": pooled, "fold_scores": provenance.require_fold_scores()}
 
 
 def _set_aside(run: Run) -> None:

@@ -120,19 +120,19 @@ class Provenance:
             raise self._lacks(f"checkpoints of fold {fold}")
         return str(self.checkpoints[str(fold)])
 
-    def pooled_scores(self) -> Scores:
+    def require_scores(self) -> Scores:
         """The scores of all rows out of fold. Raises InvalidError D40 if the file lacks them."""
         if self.scores is None:
             raise self._lacks("scores")
         return self.scores
 
-    def scores_by_fold(self) -> Mapping[str, Scores]:
+    def require_fold_scores(self) -> Mapping[str, Scores]:
         """The scores of each fold. Raises InvalidError D40 if the file lacks them."""
         if self.fold_scores is None:
             raise self._lacks("fold_scores")
         return self.fold_scores
 
-    def fitted_on_all_folds(self) -> list[str]:
+    def list_fitted_records(self) -> list[str]:
         """The keys of records of what was fitted on the rows of all folds."""
         return [key for key in ("policy", "retrieval") if getattr(self, key) is not None]
 

@@ -56,7 +56,7 @@ class Trackers:
             return
         with Tracking(self, _run_info(setting, None, 0)) as tracking:
             provenance = whole.provenance
-            tracking.log(len(provenance.scores_by_fold()), provenance.pooled_scores())
+            tracking.log(len(provenance.require_fold_scores()), provenance.require_scores())
 
 
 def _run_info(setting: RunContext, fold: int | None, step: int) -> Tracked:

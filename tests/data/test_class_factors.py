@@ -119,7 +119,7 @@ def test_a_competition_of_factors_trains_predicts_and_blends(factored: Path) -> 
 def test_an_output_a_value_learns_what_the_shapes_are(factored: Path) -> None:
     train(factored, ["loss=factors", "epochs=8"], name="a")
     about = Predictions.read(factored / "runs" / "a" / "predictions" / "plain" / "oof.parquet").provenance
-    assert about.pooled_scores()["accuracy"] > 0.6  # guessing gives a third
+    assert about.require_scores()["accuracy"] > 0.6  # guessing gives a third
 
 
 def test_other_factors_make_other_data(factored: Path) -> None:

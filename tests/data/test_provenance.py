@@ -71,8 +71,8 @@ def test_values_stand_in_typed_fields() -> None:
     assert made.checkpoint(1) == "0002:cd"
     assert made.policy is not None
     assert made.policy.names == ("plain", "hflip-1")
-    assert made.fitted_on_all_folds() == ["policy"]
-    assert made.pooled_scores() == {}
+    assert made.list_fitted_records() == ["policy"]
+    assert made.require_scores() == {}
     labelled = Provenance.from_json(LABELLED).labelling
     assert labelled is not None
     assert (labelled.round, labelled.folds_taught) == (1, (0, 1))
@@ -96,8 +96,8 @@ def test_a_missing_key_that_is_needed_names_the_file(missing: str) -> None:
     made = Provenance.from_json(less, "runs/a/oof.parquet")
     needed = {
         "checkpoints": lambda: made.checkpoint(0),
-        "scores": made.pooled_scores,
-        "fold_scores": made.scores_by_fold,
+        "scores": made.require_scores,
+        "fold_scores": made.require_fold_scores,
     }
     with pytest.raises(InvalidError, match=rf"D40 runs/a/oof.parquet[\s\S]*{missing}"):
         needed[missing]()

@@ -126,8 +126,8 @@ def test_a_metric_that_a_folds_rows_do_not_define_does_not_stop_it(tmp_path: Pat
     with pytest.warns(UserWarning, match="W0"):
         train(root, ["splitter=group_kfold", "splitter.folds=2"], name="r")
     about = oof(root, "r").provenance
-    assert sorted("auc" in scores for scores in about.scores_by_fold().values()) == [False, True]
-    assert "auc" in about.pooled_scores()
+    assert sorted("auc" in scores for scores in about.require_fold_scores().values()) == [False, True]
+    assert "auc" in about.require_scores()
 
 
 def test_batch_norm_that_is_left_with_one_value_says_what_to_do(competition: Path) -> None:

@@ -245,7 +245,7 @@ class _TtaContext:
             job.folder,
             used,
             len(job.views),
-            provenance.pooled_scores(),
+            provenance.require_scores(),
             *gain_over_plain(job.run, oof, job.metric, job.train or self.train),
             computed,
         )

@@ -137,7 +137,7 @@ def check_teachers(members: Sequence[Member], table: Table) -> None:
     cases = [
         Case(f"its {key} was fitted on the rows of all folds", str(one))
         for one in members
-        for key in one.test.provenance.fitted_on_all_folds()
+        for key in one.test.provenance.list_fitted_records()
     ]
     if cases:
         raise DataError(

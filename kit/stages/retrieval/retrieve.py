@@ -189,7 +189,7 @@ class _RetrievalContext:
             f"runs/{source.run.name}@{name}",
             folder,
             variant.scorer.spec(),
-            oof.provenance.pooled_scores(),
+            oof.provenance.require_scores(),
             bind_rows(self.metric, held).score(truth, variant.scorer.score(variant.oof.neighbours)),
             *gain_over_plain(source.run, oof, self.metric, self.table),
             self._reranker_gains(variants, variant, held),

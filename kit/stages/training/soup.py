@@ -288,8 +288,8 @@ def _describe_soup(
     members = {}
     for target in targets:
         oof = Predictions.read(target.run.predictions("plain") / "oof.parquet")
-        members[target.run.name] = dict(oof.provenance.pooled_scores())
+        members[target.run.name] = dict(oof.provenance.require_scores())
     name, sign = setting.metric.plugin_name(), 1 if setting.metric.higher_is_better else -1
-    mine = whole.provenance.pooled_scores()
+    mine = whole.provenance.require_scores()
     best = max((sign * scores[name] for scores in members.values() if name in scores), default=-math.inf)
     return SoupResult(setting.run, chosen, dict(mine), members, name in mine and sign * mine[name] < best)

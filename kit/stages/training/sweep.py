@@ -209,10 +209,10 @@ def _with_score(trial: SweepTrial, came: Run | KitError, metric: Metric) -> Swee
         return replace(trial, failed=f"{came.code} {came.summary}".strip())
     provenance = _oof(came).provenance
     name = metric.plugin_name()
-    folds = [scores[name] for scores in provenance.scores_by_fold().values() if name in scores]
+    folds = [scores[name] for scores in provenance.require_fold_scores().values() if name in scores]
     return replace(
         trial,
-        score=provenance.pooled_scores().get(name),
+        score=provenance.require_scores().get(name),
         score_std=float(np.std(folds, ddof=1)) if len(folds) > 1 else None,
     )
 
