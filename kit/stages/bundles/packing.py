@@ -14,6 +14,7 @@ import kit
 from kit.config.workspace import CONFIG_FILE, Workspace
 from kit.core.files import StrPath, atomic_folder, write_json, write_text
 from kit.core.installed import pin_requirements
+from kit.data.provenance import Provenance
 from kit.data.renamed_classes import Naming, names_now, rename_in
 from kit.data.table import Table, read_labelled_rows
 from kit.errors import ConfigError, InvalidError, RunError
@@ -129,14 +130,15 @@ def _pack_member(workspace: Workspace, told: Mapping[str, Any], final: Mapping[s
     """A member's views and networks, by what its test predictions say of themselves."""
     name = str(told["member"])
     made = (
-        [(about, seed) for seed, about in enumerate(final["members"][name])]
+        [(found, seed) for seed, found in enumerate(final["members"][name])]
         if final
         else [(told["test"], None)]
     )
     networks = []
-    for about, seed in made:
-        run = Run(workspace.runs / str(about["run"]))
-        for fold, tag in sorted(about["checkpoints"].items(), key=lambda item: int(item[0])):
+    for found, seed in made:
+        provenance = Provenance.from_json(found)
+        run = Run(workspace.runs / provenance.run)
+        for fold, tag in sorted(provenance.checkpoints.items(), key=lambda item: int(item[0])):
             path = run.fold(int(fold)) / str(tag).partition(":")[0]
             if not (path / checkpoints.MANIFEST).is_file() or checkpoints.tag(path) != tag:
                 raise InvalidError(
