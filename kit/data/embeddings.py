@@ -119,7 +119,10 @@ class Embeddings:
                 cases=faults,
                 hint="delete the folder; kit embed creates it again",
             )
-        return cls(train, test, EmbeddingProvenance.from_json(manifest["about"]))
+        try:
+            return cls(train, test, EmbeddingProvenance.from_json(manifest["about"]))
+        except (KeyError, TypeError) as error:
+            raise _damage_error(folder, [Case(f"lacks {error}", str(folder / "manifest.json"))]) from None
 
 
 def _vectors(folder: Path, split: Split) -> Vectors:
