@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 import click
 
 from kit.core.legible import legible, legible_json
-from kit.errors import KitError, KitWarning
+from kit.core.renamed import COMMANDS
+from kit.errors import KitError, KitWarning, did_you_mean
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,6 +22,19 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # but for tab and line end
+
+
+class Group(click.Group):
+    """A group of commands whose message about an unknown command proposes a known one."""
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        known = self.list_commands(context)
+        if args[0] not in known and not args[0].startswith("-"):
+            near = did_you_mean(args[0], known, COMMANDS.get(context.command_path))
+            context.fail(f"no command named {args[0]!r}{near}")
+        return super().resolve_command(context, args)
 
 
 def echo(text: str = "") -> None:

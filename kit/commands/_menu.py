@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from kit import __version__
+from kit.commands._console import Group
 from kit.core.renamed import COMMAND_OPTIONS
 from kit.core.stopping import Terminated
 from kit.errors import DataError, KitError, KitWarning
@@ -24,18 +25,19 @@ STAGES = {
     "Start": ("demo", "init", "config", "check", "plugins", "explain"),
     "Train": ("train", "watch", "runs", "sweep", "memory", "bench", "cache"),
     "Predict": ("tta", "embed", "retrieve", "pairs"),
-    "Blend and submit": ("blend", "submit", "board"),
-    "Look": ("look", "report"),
-    "Last week": ("soup", "pseudo", "final", "bundle", "predict"),
+    "Blend and submit": ("blend", "submission", "board"),
+    "Plot and report": ("plot", "report"),
+    "Last week": ("soup", "pseudo-labels", "final", "bundle", "predict"),
 }
 
 
-class Menu(click.Group):
+class Menu(Group):
     """The files of kit/commands as commands. Files that begin with _ are helpers."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         """All commands in the order of `STAGES`. Commands without a stage follow."""
-        names = sorted(file.stem for file in COMMANDS.glob("*.py") if not file.stem.startswith("_"))
+        files = [file.stem for file in COMMANDS.glob("*.py") if not file.stem.startswith("_")]
+        names = sorted(name.replace("_", "-") for name in files)
         order = [name for stage in STAGES.values() for name in stage]
         return sorted(names, key=lambda name: order.index(name) if name in order else len(order))
 
@@ -60,20 +62,16 @@ class Menu(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in self.list_commands(context):
             return None
-        command: click.Command = importlib.import_module(f"kit.commands.{name}").command
+        command: click.Command = importlib.import_module(f"kit.commands.{name.replace('-', '_')}").command
         return command
 
     def resolve_command(
         self, context: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        from kit.errors import did_you_mean
-
-        known = self.list_commands(context)
-        if args[0] not in known and not args[0].startswith("-"):
-            context.fail(f"no command named {args[0]!r}{did_you_mean(args[0], known)}")
+        found = super().resolve_command(context, args)
         if args[0] != "train" and "TORCHELASTIC_RUN_ID" in os.environ:
             context.fail(f"kit {args[0]} runs in one process: torchrun supports only kit train")
-        return super().resolve_command(context, args)
+        return found
 
 
 @click.command(cls=Menu, context_settings={"help_option_names": ["-h", "--help"]})

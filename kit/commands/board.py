@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=_console.Group, invoke_without_command=True)
 @click.option(
     "--submissions-left",
     type=click.IntRange(min=1),
@@ -31,8 +31,8 @@ def command(context: click.Context, submissions_left: int | None, as_json: bool)
     kit board
     kit board --submissions-left 3    which deserve one of today's last 3 submissions
     kit board score 7 0.8123          records the leaderboard score of submission 7
-    kit board gap                     explains the gap to the leaderboard
-    kit board pick 2                  proposes two final submissions
+    kit board explain-gap             explains the gap to the leaderboard
+    kit board choose-final 2          proposes two final submissions
     kit board diff 7 9                lists the rows that differ
     kit board undo                    removes the last submission
     """
@@ -101,14 +101,14 @@ def score(number: str, value: float, force: bool, as_json: bool) -> None:
         _tell(workspace, _overview(workspace, board), None)
 
 
-@command.command()
+@command.command("choose-final")
 @click.argument("count", type=click.IntRange(min=1))
 @JSON
-def pick(count: int, as_json: bool) -> None:
+def choose_final(count: int, as_json: bool) -> None:
     """Propose final submissions. The first is the safest by CV, the others are good and differ most from it.
 
     \b
-    kit board pick 2
+    kit board choose-final 2
     """
     from dataclasses import asdict
 
@@ -133,15 +133,15 @@ def pick(count: int, as_json: bool) -> None:
         )
 
 
-@command.command()
+@command.command("explain-gap")
 @JSON
-def gap(as_json: bool) -> None:
+def explain_gap(as_json: bool) -> None:
     """Explain the gap between leaderboard and CV scores. It may be sampling noise, or a leak or shift that
     `kit check` has found.
 
     \b
-    kit board gap
-    kit board gap --json
+    kit board explain-gap
+    kit board explain-gap --json
     """
     from dataclasses import asdict
 

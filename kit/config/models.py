@@ -144,9 +144,9 @@ class Experiment(Strict):
     init_from: str | None = Field(
         None, description="run, fold or checkpoint with the same folds, for the initial weights"
     )
-    pseudo: str | None = Field(
+    pseudo_labels: str | None = Field(
         None,
-        description="folder of kit pseudo: test rows that each fold also trains on, labelled by its own "
+        description="folder of kit pseudo-labels: test rows that each fold also trains on, labelled by its own "
         "teachers",
     )
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(

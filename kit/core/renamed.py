@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+# by group
+COMMANDS: Mapping[str, Mapping[str, str]] = {
+    "kit": {"look": "plot", "pseudo": "pseudo-labels", "submit": "submission"},
+    "kit board": {"gap": "explain-gap", "pick": "choose-final"},
+    "kit submission": {"command": "upload-command"},
+}
+
 # by command, without the leading hyphens
 COMMAND_OPTIONS: Mapping[str, Mapping[str, str]] = {
     "kit board": {"left": "submissions-left"},
     "kit embed": {"name": "untrained"},
     "kit pairs": {"share": "positive-rate"},
     "kit predict": {"bad-test": "on-unreadable-test"},
-    "kit pseudo": {
+    "kit pseudo-labels": {
         "agree": "unanimous",
         "balanced": "class-balanced",
         "top": "top-fraction",
@@ -26,6 +33,7 @@ CONFIG_KEYS: Mapping[str, Mapping[str, str]] = {
     "": {
         "crop_share": "center_crop",
         "layout": "memory_format",
+        "pseudo": "pseudo_labels",
         "start_from": "init_from",
     },
     "data": {

@@ -1,7 +1,7 @@
 """Pseudo-labels: what teachers say of rows, to the student of one fold alone.
 
-    pseudo/NAME/test.parquet     the test rows that each fold's student trains on; a row an id and fold
-    pseudo/NAME/train.parquet    each fold's own training rows, for distillation, where that was asked for
+    pseudo_labels/NAME/test.parquet     the test rows that each fold's student trains on; a row an id and fold
+    pseudo_labels/NAME/train.parquet    each fold's own training rows, for distillation, where that was asked for
 
 What the student of fold k is told was said by networks of fold k alone, which never saw a row that fold k holds out.
 """
@@ -23,7 +23,7 @@ from kit.data.predictions import Predictions
 from kit.data.provenance import LabellingRecord, unreadable
 from kit.errors import ConfigError, DataError, InvalidError
 
-PSEUDO_DIR = "pseudo"
+PSEUDO_DIR = "pseudo_labels"
 Form = Literal["hard", "soft"]  # the likeliest class, or the probabilities themselves
 
 
@@ -42,20 +42,20 @@ class PseudoLabels:
         file, more = folder / "test.parquet", folder / "train.parquet"
         if not file.is_file():
             raise ConfigError(
-                f"pseudo {path!r} has no pseudo-labels",
+                f"pseudo_labels {path!r} has no pseudo-labels",
                 code="C36",
-                hint="pseudo/NAME, as printed by kit pseudo",
+                hint="pseudo_labels/NAME, as printed by kit pseudo-labels",
             )
         made = cls(folder, Predictions.read(file), Predictions.read(more) if more.is_file() else None)
         if made.test.provenance.labelling is None:
             raise ConfigError(
-                f"pseudo {path!r} has predictions, but no pseudo-labels",
+                f"pseudo_labels {path!r} has predictions, but no pseudo-labels",
                 code="C36",
-                hint="kit pseudo creates them",
+                hint="kit pseudo-labels creates them",
             )
         if made.train is None and made.record.told != ("test",):
             raise InvalidError(
-                f"{more} is missing", code="D40", hint="run kit pseudo again, under another --name"
+                f"{more} is missing", code="D40", hint="run kit pseudo-labels again, under another --name"
             )
         return made
 
@@ -97,7 +97,7 @@ class PseudoLabels:
         known = self.record.folds_taught
         if fold not in known:
             raise ConfigError(
-                f"pseudo {self.folder.name!r} has no labels for fold {fold}: its teachers were not "
+                f"pseudo_labels {self.folder.name!r} has no labels for fold {fold}: its teachers were not "
                 "trained on that fold",
                 code="C36",
                 hint=f"--folds {','.join(map(str, known))}, or use teachers of all folds",
@@ -114,22 +114,22 @@ class PseudoLabels:
         name = self.folder.name
         if self.test.provenance.folds != folds.fingerprint():
             raise DataError(
-                f"the teachers of pseudo {name!r} were trained with other folds, so they have seen rows "
+                f"the teachers of pseudo_labels {name!r} were trained with other folds, so they have seen rows "
                 "that this run holds out",
                 code="D61",
                 hint="use the teachers' splitter, split_seed and rows",
             )
         if self.test.classes != tuple(classes):
             raise InvalidError(
-                f"pseudo {name!r} has {len(self.test.classes)} classes, and the table has {len(classes)} "
+                f"pseudo_labels {name!r} has {len(self.test.classes)} classes, and the table has {len(classes)} "
                 "different ones",
                 code="D42",
             )
         if self.record.test != test:
             raise DataError(
-                f"pseudo {name!r} labels other test rows: ids or images were changed since",
+                f"pseudo_labels {name!r} labels other test rows: ids or images were changed since",
                 code="D65",
-                hint="restore them; or run kit tta for its teachers, then kit pseudo under another --name",
+                hint="restore them; or run kit tta for its teachers, then kit pseudo-labels under another --name",
             )
 
 

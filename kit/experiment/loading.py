@@ -182,7 +182,7 @@ def load_pseudo_rows(
     Raises ConfigError C36 for none there, C17 for losses that do not take them; DataError D61 for other folds, D65 for
     other test rows; InvalidError D40, D42.
     """
-    path, data = workspace.experiment.pseudo, workspace.competition.data
+    path, data = workspace.experiment.pseudo_labels, workspace.competition.data
     if path is None:
         return None
     labels = PseudoLabels.read(workspace, path)
@@ -200,14 +200,14 @@ def _check_losses(taught: PseudoRows, losses: Sequence[Loss], workspace: Workspa
     wrong = [loss for loss in losses if not loss.takes_labels(taught.kind(loss))]
     if wrong:
         raise ConfigError(
-            f"pseudo {name!r} has soft labels, which loss {wrong[0].plugin_name()!r} does not support",
+            f"pseudo_labels {name!r} has soft labels, which loss {wrong[0].plugin_name()!r} does not support",
             code="C17",
             cases=[plugins_taking("loss", "soft", workspace.root)],
-            hint="use one of these, loss=distillation, or kit pseudo without --soft",
+            hint="use one of these, loss=distillation, or kit pseudo-labels without --soft",
         )
     if taught.labels.train is not None and not any(loss.takes_labels("taught") for loss in losses):
         raise ConfigError(
-            f"pseudo {name!r} also labels training rows, but loss {losses[0].plugin_name()!r} cannot use "
+            f"pseudo_labels {name!r} also labels training rows, but loss {losses[0].plugin_name()!r} cannot use "
             "teacher predictions",
             code="C17",
             hint="loss=distillation, with the current loss as its base",

@@ -111,11 +111,11 @@ def test_the_final_two_are_the_best_and_the_most_different_within_the_noise(
     blend(workspace, ["b"], name="other")  # the noise is 0.16 on four rows, and b is 0.11 worse than a
     answer(workspace, "0004-other.csv", "ant", "bee", "ant", "bee")
     answer(workspace, "0003-c.csv", "cat", "cat", "ant", "bee")
-    status, out, err = kit("board", "pick", "2", "--json")
+    status, out, err = kit("board", "choose-final", "2", "--json")
     assert status == 0
     assert [(one["entry"]["number"], one["difference"]) for one in json.loads(out)] == [(1, None), (4, 0.5)]
     kit("board", "score", "1", "0.9")
-    out, err = kit("board", "pick", "2")[1:]
+    out, err = kit("board", "choose-final", "2")[1:]
     assert re.findall(r"^ +(\d) ", out, flags=re.MULTILINE) == ["1", "4"]
     assert "within the noise of 1" in out
     assert "perhaps not submitted yet, because no leaderboard score is recorded: 4" in err
@@ -222,9 +222,9 @@ def test_a_score_of_other_rows_is_sent_never_and_picked_last_with_a_mark(
     why = "not comparable: it was scored on 6 other rows"
     err = kit("board", "--submissions-left", "9")[2]
     assert f"not recommended: 4 partial: {why}" in err
-    picked = json.loads(kit("board", "pick", "2", "--json")[1])
+    picked = json.loads(kit("board", "choose-final", "2", "--json")[1])
     assert 4 not in {one["entry"]["number"] for one in picked}
-    picked = json.loads(kit("board", "pick", "9", "--json")[1])
+    picked = json.loads(kit("board", "choose-final", "9", "--json")[1])
     assert (picked[-1]["entry"]["number"], picked[-1]["why"]) == (4, why)
 
 

@@ -9,7 +9,7 @@ from kit.commands._menu import menu, run
 from kit.config.models import Experiment
 from kit.config.overrides import apply_overrides
 from kit.config.parsing import read_stored_experiment, validate_config
-from kit.core.renamed import COMMAND_OPTIONS, CONFIG_KEYS, CONFIG_VALUES, OPTIONS, PLUGINS
+from kit.core.renamed import COMMAND_OPTIONS, COMMANDS, CONFIG_KEYS, CONFIG_VALUES, OPTIONS, PLUGINS
 from kit.errors import CheckpointError, ConfigError, PluginError
 from kit.kinds import KINDS, registry
 from kit.kinds.plugin import Plugin
@@ -48,6 +48,15 @@ def test_an_option_of_a_command_of_before_is_refused_and_the_option_of_today_pro
         assert f"--{new}".split()[0] in options
         assert run([*words, f"--{old}", "1"]) == 2
         assert f"no option '--{old}'; did you mean '--{new}'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("group", "old"), [(group, old) for group in COMMANDS for old in COMMANDS[group]])
+def test_a_command_of_before_is_refused_and_the_command_of_today_proposed(
+    group: str, old: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*group.split()[1:], old]) == 2
+    assert f"no command named '{old}'; did you mean '{COMMANDS[group][old]}'?" in capsys.readouterr().err
+    assert run([*group.split()[1:], COMMANDS[group][old], "--help"]) == 0
 
 
 KEYS = [(section, old) for section in CONFIG_KEYS for old in CONFIG_KEYS[section]]

@@ -1,4 +1,4 @@
-"""Labels that went through a float: format, kit submit check and the written file agree on the spelling."""
+"""Labels that went through a float: format, kit submission check and the written file agree on the spelling."""
 
 from __future__ import annotations
 

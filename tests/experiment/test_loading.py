@@ -43,7 +43,7 @@ def taught(space: Path, name: str = "first", **asked: object) -> Path:
 
 
 def test_test_rows_follow_the_training_rows_with_their_images_and_labels(school: Path) -> None:
-    setting, plain = setting_of(taught(school), "pseudo=pseudo/first"), setting_of(school)
+    setting, plain = setting_of(taught(school), "pseudo_labels=pseudo_labels/first"), setting_of(school)
     made, own = setting.training_data(0, Loss.open("focal")), plain.training_data(0, Loss.open("focal"))
     added = made.rows[len(own.rows) :]
     assert made.rows[: len(own.rows)].tolist() == own.rows.tolist()
@@ -62,7 +62,7 @@ def test_test_rows_follow_the_training_rows_with_their_images_and_labels(school:
 
 
 def test_a_loss_of_soft_rows_is_given_probabilities_and_ones(school: Path) -> None:
-    setting = setting_of(taught(school, labels="soft"), "pseudo=pseudo/first")
+    setting = setting_of(taught(school, labels="soft"), "pseudo_labels=pseudo_labels/first")
     made = setting.training_data(1, Loss.open("cross_entropy"))
     assert made.targets is not None
     own = made.rows[:-3]
@@ -75,7 +75,9 @@ def test_a_loss_of_soft_rows_is_given_probabilities_and_ones(school: Path) -> No
 
 def test_distillation_is_given_the_label_and_the_word_of_the_folds_own_teachers(school: Path) -> None:
     plant(school, "train", lambda found: np.eye(3)[found.folds])  # fold 0 says class 0 of all, fold 1 class 1
-    setting = setting_of(taught(school, told=("test", "train")), "pseudo=pseudo/first", "loss=distillation")
+    setting = setting_of(
+        taught(school, told=("test", "train")), "pseudo_labels=pseudo_labels/first", "loss=distillation"
+    )
     for fold in (0, 1):
         made = setting.training_data(fold, Loss.open("distillation"))
         assert made.targets is not None
@@ -97,7 +99,7 @@ def test_a_test_row_without_an_image_is_left_out(school: Path) -> None:
         made = pseudo(space, ["runs/a"], "first")
     assert made.folds == {0: 2, 1: 2}
     with pytest.warns(UserWarning, match="predicted as the class prior"):
-        setting = setting_of(school, "pseudo=pseudo/first", *bad)
+        setting = setting_of(school, "pseudo_labels=pseudo_labels/first", *bad)
     assert setting.ids[setting.training_data(0, Loss.open("focal")).rows[-2:]].tolist() == ["060", "065"]
 
 
@@ -111,7 +113,7 @@ def test_a_students_weights_are_the_same_whatever_another_folds_teachers_say(sch
     weights, scored = [], []
     for name in ("before", "after"):
         pseudo(school, ["runs/a"], name, asked)
-        train(school, [*keys, f"pseudo=pseudo/{name}"], name=name)
+        train(school, [*keys, f"pseudo_labels=pseudo_labels/{name}"], name=name)
         found = [checkpoints.latest(school / "runs" / name / f"fold-{fold}") for fold in (0, 1)]
         weights.append([one.prediction_weights for one in found if one is not None])
         scored.append(Predictions.read(school / "runs" / name / "fold-0" / "oof.parquet").probabilities)
@@ -131,7 +133,7 @@ def test_a_student_trains_resumes_and_teaches_the_next_round(
     school: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(taught(school))
-    asked = ["train", "--name", "student", "pseudo=pseudo/first", "epochs=1"]
+    asked = ["train", "--name", "student", "pseudo_labels=pseudo_labels/first", "epochs=1"]
     assert command([*asked, "--dry-run"]) == 0
     assert "{0: (33, 30), 1: (33, 30)}" in capsys.readouterr().out
     assert command(asked) == 0
@@ -142,17 +144,17 @@ def test_a_student_trains_resumes_and_teaches_the_next_round(
     tta(school, ["runs/student"])
     plant(school, "test", sure(LESSON), "student")
     capsys.readouterr()
-    assert command(["pseudo", "runs/student"]) == 0
+    assert command(["pseudo-labels", "runs/student"]) == 0
     said = capsys.readouterr()
-    assert said.out == "pseudo/round-2\n"
+    assert said.out == "pseudo_labels/round-2\n"
     assert "teachers trained on test rows" in said.err
 
 
 def test_a_run_does_not_go_on_with_other_labels(school: Path) -> None:
-    asked = ["pseudo=pseudo/first", "epochs=1"]
+    asked = ["pseudo_labels=pseudo_labels/first", "epochs=1"]
     train(taught(school), asked, name="student", folds=[0])
     plant(school, "test", sure({"061": 1}))
-    shutil.rmtree(school / "pseudo")
+    shutil.rmtree(school / "pseudo_labels")
     pseudo(school, ["runs/a"], "first")
     with pytest.raises(DataError, match=r"D60(.|\n)*pseudo labels"):
         train(school, asked, name="student")
@@ -167,8 +169,10 @@ def test_a_fold_whose_teachers_were_not_trained_is_refused_and_the_other_trained
         )
     with pytest.warns(UserWarning, match="W23"):
         pseudo(school, ["runs/a"], "half")
-    asked = ["pseudo=pseudo/half", "epochs=1"]
-    with pytest.raises(ConfigError, match=r"C36 pseudo 'half' has no labels for fold 0(.|\n)*--folds 1"):
+    asked = ["pseudo_labels=pseudo_labels/half", "epochs=1"]
+    with pytest.raises(
+        ConfigError, match=r"C36 pseudo_labels 'half' has no labels for fold 0(.|\n)*--folds 1"
+    ):
         train(school, asked, name="student")
     assert not list((school / "runs" / "student").glob("fold-*/*/manifest.json"))
     train(school, asked, name="student", folds=[1])
@@ -177,15 +181,31 @@ def test_a_fold_whose_teachers_were_not_trained_is_refused_and_the_other_trained
 @pytest.mark.parametrize(
     ("overrides", "error", "text"),
     [
-        (["pseudo=pseudo/none"], ConfigError, "C36 pseudo 'pseudo/none' has no pseudo-labels"),
-        (["pseudo=runs/a/predictions/plain"], ConfigError, "C36 .* has predictions, but no pseudo-labels"),
-        (["pseudo=pseudo/first", "split_seed=1"], DataError, "D61 the teachers of pseudo 'first'"),
         (
-            ["pseudo=pseudo/soft", "loss=arcface"],
+            ["pseudo_labels=pseudo_labels/none"],
             ConfigError,
-            "C17 pseudo 'soft' has soft labels, .* 'arcface'",
+            "C36 pseudo_labels 'pseudo_labels/none' has no pseudo-labels",
         ),
-        (["pseudo=pseudo/both"], ConfigError, "C17 pseudo 'both' also labels training rows"),
+        (
+            ["pseudo_labels=runs/a/predictions/plain"],
+            ConfigError,
+            "C36 .* has predictions, but no pseudo-labels",
+        ),
+        (
+            ["pseudo_labels=pseudo_labels/first", "split_seed=1"],
+            DataError,
+            "D61 the teachers of pseudo_labels 'first'",
+        ),
+        (
+            ["pseudo_labels=pseudo_labels/soft", "loss=arcface"],
+            ConfigError,
+            "C17 pseudo_labels 'soft' has soft labels, .* 'arcface'",
+        ),
+        (
+            ["pseudo_labels=pseudo_labels/both"],
+            ConfigError,
+            "C17 pseudo_labels 'both' also labels training rows",
+        ),
     ],
 )
 def test_labels_that_do_not_fit_are_refused_before_anything_is_trained(
@@ -205,22 +225,22 @@ def test_labels_of_other_test_images_or_classes_are_refused(school: Path) -> Non
     text = file.read_text()
     file.write_text(text.replace("blob", "dot"))
     with pytest.raises(
-        InvalidError, match="D42 pseudo 'first' has 3 classes, and the table has 3 different ones"
+        InvalidError, match="D42 pseudo_labels 'first' has 3 classes, and the table has 3 different ones"
     ):
-        setting_of(school, "pseudo=pseudo/first")
+        setting_of(school, "pseudo_labels=pseudo_labels/first")
     file.write_text(text)
     images = school / "data" / "images"
     shutil.copy(images / "061.png", images / "070.png")
-    with pytest.raises(DataError, match="D65 pseudo 'first' labels other test rows"):
-        setting_of(school, "pseudo=pseudo/first")
+    with pytest.raises(DataError, match="D65 pseudo_labels 'first' labels other test rows"):
+        setting_of(school, "pseudo_labels=pseudo_labels/first")
 
 
 def test_a_damaged_file_of_labels_is_named(school: Path) -> None:
-    file = taught(school) / "pseudo" / "first" / "test.parquet"
+    file = taught(school) / "pseudo_labels" / "first" / "test.parquet"
     file.write_bytes(file.read_bytes()[:-50])
     with pytest.raises(InvalidError, match="D40"):
-        setting_of(school, "pseudo=pseudo/first")
+        setting_of(school, "pseudo_labels=pseudo_labels/first")
     taught(school, "both", told=("test", "train"))
-    (school / "pseudo" / "both" / "train.parquet").unlink()
+    (school / "pseudo_labels" / "both" / "train.parquet").unlink()
     with pytest.raises(InvalidError, match=r"D40 .*train\.parquet is missing"):
-        setting_of(school, "pseudo=pseudo/both", "loss=distillation")
+        setting_of(school, "pseudo_labels=pseudo_labels/both", "loss=distillation")

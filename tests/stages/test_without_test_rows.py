@@ -89,7 +89,7 @@ def test_blend_scores_and_writes_no_file(practice: Path, capsys: Said) -> None:
     [
         ["final", "a"],
         ["bundle", "a", "--out", "bundle"],
-        ["pseudo", "a"],
+        ["pseudo-labels", "a"],
         ["embed", "--checkpoints", "runs/a"],
     ],
 )

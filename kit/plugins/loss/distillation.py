@@ -20,8 +20,8 @@ class Distillation(Loss):
     """(1 - w) * the base's loss of the label + w * T^2 * KL(teacher || student), both softened by T.
 
     A probability p softens to p^(1/T) over the sum of these, which is the softmax of logits / T. A row that no teacher
-    saw costs what the base says. The teachers' word comes from `kit pseudo`; wrap this in cutmix or mixup, or these in
-    this: both mix it with the labels.
+    saw costs what the base says. The teachers' word comes from `kit pseudo-labels`; wrap this in cutmix or mixup, or
+    these in this: both mix it with the labels.
 
     Source: Hinton et al. 2015, "Distilling the Knowledge in a Neural Network", sections 2 and 2.1 (T^2).
     """

@@ -149,7 +149,7 @@ def check_measures(
         "warning",
         f"a classifier separates test rows from training rows by these measures: {_auc(told)}",
         "cross-validation predicts the test score less well: expect a gap that grows with the AUC",
-        "augment the training images to look like test images (kit look augment), or hold out training "
+        "augment the training images to look like test images (kit plot augment), or hold out training "
         "rows that look like test rows (splitter=column)",
         (*cases, *most_separable_rows(told, ids, train)),
     )
@@ -186,7 +186,7 @@ def check_embeddings(told: Separability, member: str, ids: np.ndarray, train: in
         f"{_auc(told)}",
         "test images show different content than training images, so cross-validation predicts the test "
         "score less well",
-        "review the most separable rows (kit look); augment the training images to look like test "
+        "review the most separable rows (kit plot); augment the training images to look like test "
         "images; or hold out similar rows (splitter=column)",
         tuple(most_separable_rows(told, ids, train)),
     )

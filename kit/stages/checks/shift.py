@@ -93,7 +93,7 @@ def check_shift(train: Measures, test: Measures) -> Iterator[Finding]:
             f"test images differ from training images in {len(cases)} measures",
             "cross-validation on training images predicts the test score less well: expect a gap that "
             "grows with the difference",
-            "augment the training images to look like test images (kit look augment), or hold out "
+            "augment the training images to look like test images (kit plot augment), or hold out "
             "similar rows (splitter=column)",
             tuple(cases),
         )

@@ -1,1 +1,1 @@
-"""Pictures of settings, for kit look."""
+"""Pictures of settings, for kit plot."""

@@ -141,7 +141,7 @@ def on_all_rows(workspace: Workspace, run: Run, seed: int | None) -> tuple[Run, 
             code="C33",
             hint="give the runs it was made from",
         )
-    if asked.get("pseudo"):
+    if asked.get("pseudo_labels"):
         raise ConfigError(
             f"runs/{run.name} was trained on pseudo-labels of each fold's own teachers, and no teacher "
             "covers all rows",

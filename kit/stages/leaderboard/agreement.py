@@ -20,18 +20,18 @@ LEVEL_CHECKS = (
         "a person, an object or a near-duplicate in training and held-out rows: data.group, "
         "splitter=stratified_group_kfold"
     ),
-    "test images from another source, size or time than the training images: kit look, splitter=time",
+    "test images from another source, size or time than the training images: kit plot, splitter=time",
     "other class frequencies in the test rows: kit board diff, --ensembler prior_correction",
 )
 OUTLIER_CHECKS = (
     "a wrongly recorded score: kit board score",
-    "a file other than the submitted one, or different test rows: kit submit check, kit board diff",
+    "a file other than the submitted one, or different test rows: kit submission check, kit board diff",
     "a difference to the other submissions, such as a fitted ensembler or views: kit board diff",
 )
 ORDER_CHECKS = (
     "folds that do not resemble the train/test split: splitter=stratified_group_kfold, time or column",
     "scores of few rows, or of one fold: kit train --folds for all folds, splitter=repeated",
-    "a small or unusual public part: trust cross-validation, kit board pick 2",
+    "a small or unusual public part: trust cross-validation, kit board choose-final 2",
 )
 TREND_CHECKS = (
     "repeated selection on the same out-of-fold rows: another split_seed shows the remaining gain",

@@ -74,7 +74,7 @@ def readable_answers(workspace: Workspace, entries: Sequence[Entry]) -> dict[Key
         file = workspace.submissions / entry.file
         if is_changed(file):
             text = (
-                f"W57 {file} was changed on disk and is ignored; kit submit command {entry.number} "
+                f"W57 {file} was changed on disk and is ignored; kit submission upload-command {entry.number} "
                 "explains how to restore it"
             )
             warnings.warn(KitWarning(text), stacklevel=2)

@@ -76,7 +76,7 @@ def pseudo(
     name: str | None = None,
     asked: PseudoRequest | None = None,
 ) -> Work[PseudoResult]:
-    """Writes pseudo/NAME, by default round-1 or as the round is, from what members such as `runs/a@d4` predict.
+    """Writes pseudo_labels/NAME, by default round-1 or as the round is, from what members such as `runs/a@d4` predict.
 
     Raises InvalidError D40 to D49 for predictions that do not fit or of which no row is taken, DataError D61 for
     teachers that have seen what a student holds out, D65 for images that changed; ConfigError C11, C17, C20.

@@ -27,7 +27,7 @@ class Rule:
     unanimous: bool = False  # all teachers call it the same class
 
     def looser(self) -> str:
-        """The options of kit pseudo by which more rows are taken, without those that were given."""
+        """The options of kit pseudo-labels by which more rows are taken, without those that were given."""
         ways = ["a lower --threshold"] if self.threshold > 0 else []
         ways += ["without --unanimous"] if self.unanimous else []
         if self.top_fraction == 1:

@@ -112,7 +112,7 @@ def check_teachers(members: Sequence[Member], table: Table) -> None:
     """Raises what would let a held-out row reach its student: DataError D60, D61; InvalidError D42, D43; C17."""
     if table.is_multi_label:
         raise ConfigError(
-            "kit pseudo needs one label per row, but the table has several",
+            "kit pseudo-labels needs one label per row, but the table has several",
             code="C17",
             hint="add external rows yourself: data.external_train",
         )

@@ -192,7 +192,7 @@ def _submission_steps(best: Candidate | None, higher: bool, told: Sections) -> I
     if isinstance(told.blend, Missing):
         if len(finished) > 1:
             names = " ".join(f"runs/{run.name}" for run in finished[:MAX_NAMES_PER_LINE])
-            yield NextStep("see what a blend brings", f"kit look members {names}")
+            yield NextStep("see what a blend brings", f"kit plot members {names}")
     elif worse := harmful_members(told.blend):
         rest = [f"runs/{one.name}" for one in told.blend.members if one.name not in worse]
         yield NextStep("blend without those that make it worse", f"kit blend {' '.join(rest)}")

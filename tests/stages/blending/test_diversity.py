@@ -113,7 +113,7 @@ def test_the_command_shows_draws_and_writes_no_submission(
 ) -> None:
     workspace = competition(tmp_path)
     monkeypatch.chdir(tmp_path)
-    assert run(["look", "members", "runs/a", "runs/b", "--out", "both.png"]) == 0
+    assert run(["plot", "members", "runs/a", "runs/b", "--out", "both.png"]) == 0
     said = capsys.readouterr()
     assert said.out == "both.png\n"
     assert Image.open("both.png").format == "PNG"
@@ -121,8 +121,8 @@ def test_the_command_shows_draws_and_writes_no_submission(
     assert [row[:3] for row in rows] == [["1", "a@plain", "1.0000"], ["2", "b@plain", "0.8889"]]
     assert "mean of all members: accuracy 1.0000 on 9 out-of-fold rows" in said.err
     assert not workspace.submissions.exists()
-    assert run(["look", "members", "a", "b", "--ensembler", "single", "--json"]) == 0
+    assert run(["plot", "members", "a", "b", "--ensembler", "single", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["ensembler"], found["members"]) == ("single", ["a@plain", "b@plain"])
     assert found["overlap"] == [[1, 0], [0, 1]]
-    assert run(["look", "members", "a", "--out", "x.jpg"]) == 2
+    assert run(["plot", "members", "a", "--out", "x.jpg"]) == 2

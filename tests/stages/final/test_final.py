@@ -272,7 +272,7 @@ def test_a_member_that_cannot_be_trained_anew_is_refused(fresh: Path) -> None:
         plan(space, ["runs/s"])
     manifest = fresh / "runs" / "b" / "manifest.json"
     told = json.loads(manifest.read_text())
-    manifest.write_text(json.dumps({**told, "asked": {**told["asked"], "pseudo": "pseudo/p"}}))
+    manifest.write_text(json.dumps({**told, "asked": {**told["asked"], "pseudo_labels": "pseudo_labels/p"}}))
     with pytest.raises(ConfigError, match="C33 .*teachers"):
         plan(space, ["runs/b"])
     train(fresh, name="d", overrides=["init_from=runs/a"])

@@ -99,13 +99,13 @@ def test_without_both_scores_or_noise_there_is_no_gap(workspace: Workspace) -> N
 
 
 def test_the_board_tells_it_and_gap_alone_gives_json(workspace: Workspace, kit: Kit) -> None:
-    assert "no gap to explain: " in kit("board", "gap")[2]
+    assert "no gap to explain: " in kit("board", "explain-gap")[2]
     blend(workspace, ["b"], name="b")  # wrong once in nine: one score of four rows is uncertain by .16
     Board.read(workspace.submissions).score(1, 0.1)
     look(workspace)
     _, _, said = kit("board")
     assert "gap of leaderboard and cv -0.7889, sampling noise -0.3" in said
     assert "  leak: K05 52 pairs\n    effect: flatters\n    fix: data.group=auto\n" in said
-    told = json.loads(kit("board", "gap", "--json")[1])
+    told = json.loads(kit("board", "explain-gap", "--json")[1])
     assert [one["code"] for one in told["evidence"]] == ["K05", "K14"]
     assert told["explained"] is False

@@ -1,4 +1,4 @@
-"""kit pseudo: what a fold's student is told depends on its own teachers alone, by a rule that is scored by hand."""
+"""kit pseudo-labels: what a fold's student is told depends on its own teachers alone, by a rule scored by hand."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def test_where_no_row_is_sure_enough_it_says_how_sure_the_surest_is(school: Path
         InvalidError, match=r"D49 no test row is selected for fold 0: the most confident of 12 has 0\.800"
     ):
         pseudo(school, ["runs/a"])
-    assert not (school / "pseudo").exists()
+    assert not (school / "pseudo_labels").exists()
 
 
 def test_classes_that_are_taken_more_or_less_than_they_are_trained_on_are_named(school: Path) -> None:
@@ -184,19 +184,19 @@ def test_the_same_command_again_says_that_they_are_there_and_another_is_refused(
     school: Path, inside: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     inside(school)
-    asked = ["pseudo", "runs/a", "--threshold", "0.7"]
+    asked = ["pseudo-labels", "runs/a", "--threshold", "0.7"]
     assert command(asked) == 0
     said = capsys.readouterr()
-    assert said.out == "pseudo/round-1\n"
-    assert "next: kit train --name student pseudo=pseudo/round-1" in said.err
+    assert said.out == "pseudo_labels/round-1\n"
+    assert "next: kit train --name student pseudo_labels=pseudo_labels/round-1" in said.err
     assert command(asked) == 0
     assert "(reused)" in capsys.readouterr().err
-    assert command(["pseudo", "runs/a", "--threshold", "0"]) == 2
-    assert "C11 pseudo/round-1 has different pseudo-labels" in capsys.readouterr().err
+    assert command(["pseudo-labels", "runs/a", "--threshold", "0"]) == 2
+    assert "C11 pseudo_labels/round-1 has different pseudo-labels" in capsys.readouterr().err
     assert (
         command(
             [
-                "pseudo",
+                "pseudo-labels",
                 "runs/a",
                 "--top-fraction",
                 "0.5",
@@ -220,7 +220,7 @@ def test_a_name_that_is_no_folders_is_refused(
     school: Path, inside: Callable[[Path], None], capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     inside(school)
-    assert command(["pseudo", "runs/a", "--threshold", "0", "--name", name]) == 2
+    assert command(["pseudo-labels", "runs/a", "--threshold", "0", "--name", name]) == 2
     assert "C13" in capsys.readouterr().err
 
 
@@ -254,7 +254,7 @@ def test_a_damaged_teacher_is_named(
     inside(school)
     file = file_of(school, "test")
     file.write_bytes(file.read_bytes()[:-100])
-    assert command(["pseudo", "runs/a"]) == 4
+    assert command(["pseudo-labels", "runs/a"]) == 4
     assert "D40" in capsys.readouterr().err
 
 

@@ -1,4 +1,4 @@
-"""kit look retrieve: the page shows wrong and right queries with what retrieval finds, the map its rows."""
+"""kit plot retrieve: the page shows wrong and right queries with what retrieval finds, the map its rows."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_two_pictures_are_written(
 ) -> None:
     embed(space, ["runs/a"])
     inside(space)
-    assert run(["look", "retrieve", "runs/a", "--queries", "3", "--json", "--out", "near.png"]) == 0
+    assert run(["plot", "retrieve", "runs/a", "--queries", "3", "--json", "--out", "near.png"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["files"] == ["near.png", "near-map.png"]
     assert all(cv2.imread(str(space / name)).std() > 10 for name in said["files"])

@@ -46,7 +46,7 @@ def test_a_submission_that_was_changed_is_not_offered_and_blend_restores_it(
     whole = FILE.read_bytes()
     FILE.write_bytes(whole.replace(b"007", b"7"))  # as a spreadsheet does
     capsys.readouterr()
-    assert run(["submit", "command", "1"]) == 4
+    assert run(["submission", "upload-command", "1"]) == 4
     said = capsys.readouterr()
     assert said.out == ""
     assert "D74" in said.err
@@ -55,7 +55,7 @@ def test_a_submission_that_was_changed_is_not_offered_and_blend_restores_it(
     assert "W57" in capsys.readouterr().err
     assert FILE.read_bytes() == whole
     assert Path("submissions/0001-x.changed.csv").read_bytes() == whole.replace(b"007", b"7")
-    assert run(["submit", "command", "1"]) == 0
+    assert run(["submission", "upload-command", "1"]) == 0
 
 
 @pytest.mark.usefixtures("workspace")
@@ -75,7 +75,7 @@ def test_each_changed_file_is_kept(capsys: Captured) -> None:
 def test_line_ends_alone_are_no_change() -> None:
     assert run(["blend", "a", "--name", "x"]) == 0
     FILE.write_bytes(FILE.read_bytes().replace(b"\n", b"\r\n"))
-    assert run(["submit", "command", "1"]) == 0
+    assert run(["submission", "upload-command", "1"]) == 0
 
 
 @pytest.mark.usefixtures("workspace")
@@ -84,7 +84,7 @@ def test_the_board_leaves_a_changed_submission_aside(capsys: Captured) -> None:
     assert run(["blend", "b", "--name", "y"]) == 0
     FILE.write_text("id,label\n7,ant\n")
     capsys.readouterr()
-    assert run(["board", "pick", "2", "--json"]) == 0
+    assert run(["board", "choose-final", "2", "--json"]) == 0
     said = capsys.readouterr()
     assert [one["entry"]["number"] for one in json.loads(said.out)] == [2]
     assert "W57" in said.err
@@ -101,5 +101,5 @@ def test_a_submission_of_final_networks_is_made_again_by_kit_final(
     record = FILE.with_suffix(".json")
     record.write_text(json.dumps({**json.loads(record.read_text()), "final": {}}))
     FILE.write_text("")
-    assert run(["submit", "command", "1"]) == 4
+    assert run(["submission", "upload-command", "1"]) == 4
     assert "try: the same kit final command restores it" in capsys.readouterr().err

@@ -281,7 +281,7 @@ def test_what_kit_writes_passes_its_own_check_beside_tables_of_another_encoding(
     write_run(tmp_path, "a", classes=("ant", "b\u00e9", "cat"))
     assert run(["blend", "a", "--name", "x"]) == 0
     assert "1e5,b\u00e9\n" in Path("submissions/0001-x.csv").read_text("utf-8")
-    assert run(["submit", "check", "submissions/0001-x.csv"]) == 0
+    assert run(["submission", "check", "submissions/0001-x.csv"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -314,10 +314,10 @@ def test_the_command_says_line_and_id_and_ends_with_4(
 ) -> None:
     file = Path("mine.csv")
     file.write_text("\n".join(GOOD) + "\n")
-    assert run(["submit", "check", "mine.csv"]) == 0
+    assert run(["submission", "check", "mine.csv"]) == 0
     assert capsys.readouterr().out == "mine.csv matches data/sample_submission.csv: 4 rows, format label\n"
     file.write_text("\n".join([*GOOD[:3], "NA,wasp", "b,ant"]) + "\n")
-    assert run(["submit", "check", "mine.csv"]) == 4
+    assert run(["submission", "check", "mine.csv"]) == 4
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.splitlines() == [
@@ -330,7 +330,7 @@ def test_the_command_says_line_and_id_and_ends_with_4(
 
 def test_json_lists_every_fault(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     Path("mine.csv").write_text("\n".join([*GOOD, *(f"x{n},ant" for n in range(9))]) + "\n")
-    assert run(["submit", "check", "mine.csv", "--json"]) == 4
+    assert run(["submission", "check", "mine.csv", "--json"]) == 4
     said = json.loads(capsys.readouterr().out)
     assert (said["valid"], said["rows"], said["format"], len(said["faults"])) == (False, 13, "label", 9)
     assert said["faults"][8] == {"code": "D41", "detail": "is not in the sample", "line": 14, "id": "x8"}
@@ -345,24 +345,24 @@ def test_the_upload_is_printed_after_a_blend_and_for_a_number(
     )
     assert run(["blend", "a@d4", "b", "--name", "x"]) == 0
     assert f"upload: {line}\n" in capsys.readouterr().err
-    assert run(["submit", "command", "1"]) == 0
+    assert run(["submission", "upload-command", "1"]) == 0
     said = capsys.readouterr()
     assert said.out == f"{line}\n"
     assert '"kaggle" in config.json' in said.err
     config = json.loads((workspace.root / "config.json").read_text())
     (workspace.root / "config.json").write_text(json.dumps({**config, "kaggle": "leaf-classification"}))
-    assert run(["submit", "command", "1"]) == 0
+    assert run(["submission", "upload-command", "1"]) == 0
     assert capsys.readouterr().out == line.replace("<competition>", "leaf-classification") + "\n"
 
 
 def test_a_submission_that_is_not_there_has_no_command(
     workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["submit", "command", "3"]) == 2
+    assert run(["submission", "upload-command", "3"]) == 2
     assert "C22 no submission 3 on the board" in capsys.readouterr().err
     assert run(["blend", "a", "--name", "x"]) == 0
     (workspace.submissions / "0001-x.csv").unlink()
-    assert run(["submit", "command", "1"]) == 2
+    assert run(["submission", "upload-command", "1"]) == 2
     assert "0001-x.csv does not exist" in capsys.readouterr().err
 
 
@@ -370,7 +370,7 @@ def test_what_kit_writes_passes_its_own_check(
     workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["blend", "a@d4", "b", "--name", "x"]) == 0
-    assert run(["submit", "check", "submissions/0001-x.csv"]) == 0
+    assert run(["submission", "check", "submissions/0001-x.csv"]) == 0
     assert pd.read_csv("submissions/0001-x.csv", dtype=str, keep_default_na=False)["id"].tolist() == list(
         TEST
     )

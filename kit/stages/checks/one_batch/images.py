@@ -74,7 +74,7 @@ def _plain(name: str, ground: ProbeBatch, batch: Batch) -> Iterator[Finding]:
             "problem",
             f"augmenter {name!r} makes {len(wrong)} of {len(rows)} images {what}",
             "the network cannot learn the labels from such images",
-            "kit look augment plots them",
+            "kit plot augment plots them",
             tuple(
                 Case(f"all its pixels are {_levels(batch, rows.index(row))}", id=str(ids[row]))
                 for row in blank

@@ -172,7 +172,7 @@ def _of_rate(ground: ProbeBatch, low: LossFloor, tried: OverfitResult) -> Findin
                 f"the learning rate {lr:.3g} is too low: {fell}",
                 f"half of the possible decrease of the loss on {len(tried.right)} images needs about "
                 f"{needed:.2g} steps at the full rate, but the run has {whole:.0f}",
-                "run kit look lr --find, then set optimizer.lr; or use more epochs",
+                "run kit plot lr --find, then set optimizer.lr; or use more epochs",
             )
         )
     lower = largest_lower_lr(ground, low, tried.factor)
@@ -183,7 +183,7 @@ def _of_rate(ground: ProbeBatch, low: LossFloor, tried: OverfitResult) -> Findin
         "problem",
         f"the learning rate {lr:.3g} is too high: {fell}",
         "the steps are too large to reach the minimum",
-        f"run kit look lr --find, then set optimizer.lr; at {lr * lower:.2g} the loss falls",
+        f"run kit plot lr --find, then set optimizer.lr; at {lr * lower:.2g} the loss falls",
     )
 
 

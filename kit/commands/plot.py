@@ -1,4 +1,4 @@
-"""`kit look`: pictures of what a setting does, before a run is spent on it, and of how alike members are."""
+"""`kit plot`: pictures of what a setting does, before a run is spent on it, and of how alike members are."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def command() -> None:
     """Plot augmentation, learning rate, members or neighbours.
 
     \b
-    kit look augment
-    kit look augment augmenter=heavy --rows 4 --variants 8
-    kit look lr scheduler=one_cycle
-    kit look lr --find
-    kit look members runs/a@d4 runs/b@d4
-    kit look retrieve runs/a@d4
+    kit plot augment
+    kit plot augment augmenter=heavy --rows 4 --variants 8
+    kit plot lr scheduler=one_cycle
+    kit plot lr --find
+    kit plot members runs/a@d4 runs/b@d4
+    kit plot retrieve runs/a@d4
     """
 
 
@@ -70,9 +70,9 @@ def augment(
     epochs.
 
     \b
-    kit look augment
-    kit look augment augmenter=retail augmenter.rotate=20 --out retail.png
-    kit look augment augmenter=copies --rows 3 --variants 12 --seed 1
+    kit plot augment
+    kit plot augment augmenter=retail augmenter.rotate=20 --out retail.png
+    kit plot augment augmenter=copies --rows 3 --variants 12 --seed 1
     """
     from kit.config.workspace import Workspace
     from kit.kinds import Augmenter
@@ -123,10 +123,10 @@ def lr(
     """Plot the learning rate of each step, or find a good peak. The plot covers all stages of a fold.
 
     \b
-    kit look lr
-    kit look lr scheduler=one_cycle epochs=40 --out one_cycle.png
-    kit look lr --find
-    kit look lr --find --from 1e-5 --to 0.1 --steps 300 loss=arcface
+    kit plot lr
+    kit plot lr scheduler=one_cycle epochs=40 --out one_cycle.png
+    kit plot lr --find
+    kit plot lr --find --from 1e-5 --to 0.1 --steps 300 loss=arcface
     """
     if highest <= lowest:
         raise click.BadParameter(f"{highest:g} is not larger than --from {lowest:g}", param_hint="--to")
@@ -212,8 +212,8 @@ def members(members: tuple[str, ...], out: Path, ensembler: str | None, as_json:
     all members predict. Nothing is submitted.
 
     \b
-    kit look members runs/a@d4 runs/b@d4 runs/c
-    kit look members runs/a runs/b --ensembler hill_climb --out hill.png
+    kit plot members runs/a@d4 runs/b@d4 runs/c
+    kit plot members runs/a runs/b --ensembler hill_climb --out hill.png
     """
     from kit.commands import _members
     from kit.commands._console import console
@@ -256,8 +256,8 @@ def retrieve(member: str, out: Path, queries: int, neighbours: int, seed: int, a
     The map is a second picture, FILE-map.png, coloured by class. `kit embed` writes the embeddings.
 
     \b
-    kit look retrieve runs/r@hflip
-    kit look retrieve runs/r --queries 20 --neighbours 8 --out whales.png
+    kit plot retrieve runs/r@hflip
+    kit plot retrieve runs/r --queries 20 --neighbours 8 --out whales.png
     """
     from kit.config.workspace import Workspace
     from kit.stages.figures.plots import write_figure

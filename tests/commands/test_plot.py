@@ -1,4 +1,4 @@
-"""`kit look`: a picture file, its path on stdout, and errors in words."""
+"""`kit plot`: a picture file, its path on stdout, and errors in words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_it_writes_the_picture_and_prints_its_path(
     competition: Path, inside: Step, capsys: pytest.CaptureFixture[str]
 ) -> None:
     inside(competition)
-    assert run(["look", "augment", "augmenter=flips", "--rows", "2", "--variants", "3"]) == 0
+    assert run(["plot", "augment", "augmenter=flips", "--rows", "2", "--variants", "3"]) == 0
     said = capsys.readouterr()
     assert said.out == "augment.png\n"
     assert "2 rows with 3 variants each, augmenter flips" in said.err
@@ -33,7 +33,7 @@ def test_json_names_file_and_rows_and_the_seed_decides_which(
     inside(competition)
     found = []
     for seed in ("0", "1", "0"):
-        assert run(["look", "augment", "--seed", seed, "--out", f"{seed}.png", "--rows", "4", "--json"]) == 0
+        assert run(["plot", "augment", "--seed", seed, "--out", f"{seed}.png", "--rows", "4", "--json"]) == 0
         found.append((json.loads(capsys.readouterr().out), Path(f"{seed}.png").read_bytes()))
     (first, picture), (other, another), again = found
     assert first["file"] == "0.png"
@@ -48,7 +48,7 @@ def test_the_augmenters_options_come_from_overrides(competition: Path, inside: S
     inside(competition)
     for name, flips in (("plain", "false"), ("turned", "true")):
         overrides = ["augmenter=flips", f"augmenter.vertical={flips}", "augmenter.horizontal=false"]
-        assert run(["look", "augment", *overrides, "--out", f"{name}.png"]) == 0
+        assert run(["plot", "augment", *overrides, "--out", f"{name}.png"]) == 0
     assert Path("plain.png").read_bytes() != Path("turned.png").read_bytes()
 
 
@@ -65,7 +65,7 @@ def test_what_cannot_be_is_said_and_nothing_is_written(
     arguments: list[str], words: str, competition: Path, inside: Step, capsys: pytest.CaptureFixture[str]
 ) -> None:
     inside(competition)
-    assert run(["look", "augment", *arguments]) == 2
+    assert run(["plot", "augment", *arguments]) == 2
     assert words in capsys.readouterr().err
     assert not list(competition.glob("*.png"))
     assert not list(competition.glob("*.jpg"))
@@ -75,7 +75,7 @@ def test_the_learning_rates_are_drawn_and_their_peak_is_said(
     competition: Path, inside: Step, capsys: pytest.CaptureFixture[str]
 ) -> None:
     inside(competition)
-    assert run(["look", "lr", 'scheduler={"name":"constant","warmup":0.5}', "epochs=4"]) == 0
+    assert run(["plot", "lr", 'scheduler={"name":"constant","warmup":0.5}', "epochs=4"]) == 0
     said = capsys.readouterr()
     assert said.out == "lr.png\n"
     assert "4 epochs, 16 steps per fold\npeak 0.01 at step 8 (epoch 2.0), 0.01 at the end" in said.err
@@ -86,7 +86,7 @@ def test_the_range_test_is_drawn_and_given_as_json(
     competition: Path, inside: Step, capsys: pytest.CaptureFixture[str]
 ) -> None:
     inside(competition)
-    assert run(["look", "lr", "--find", "--steps", "12", "--from", "1e-4", "--to", "0.01", "--json"]) == 0
+    assert run(["plot", "lr", "--find", "--steps", "12", "--from", "1e-4", "--to", "0.01", "--json"]) == 0
     said = capsys.readouterr()
     found = json.loads(said.out)
     assert [len(found["trials"]), found["file"]] == [12, "lr.png"]
@@ -106,6 +106,6 @@ def test_rates_that_cannot_be_drawn_are_refused(
     arguments: list[str], words: str, competition: Path, inside: Step, capsys: pytest.CaptureFixture[str]
 ) -> None:
     inside(competition)
-    assert run(["look", "lr", *arguments]) == 2
+    assert run(["plot", "lr", *arguments]) == 2
     assert words in capsys.readouterr().err
     assert not list(competition.glob("lr.*"))

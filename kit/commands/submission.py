@@ -1,4 +1,4 @@
-"""`kit submit`: a file checked before it is sent, and the command that sends it."""
+"""`kit submission`: a file checked before it is sent, and the command that sends it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import click
 from kit.commands import _console
 
 
-@click.group()
+@click.group(cls=_console.Group)
 def command() -> None:
     """Check a submission, or print the command that uploads it.
 
     \b
-    kit submit check mine.csv         lists the lines and ids that do not match the sample
-    kit submit command 3              prints the upload command; kit never runs it
+    kit submission check mine.csv          lists the lines and ids that do not match the sample
+    kit submission upload-command 3        prints the upload command; kit never runs it
     """
 
 
@@ -29,8 +29,8 @@ def check(file: Path, as_json: bool) -> None:
     The file is read as UTF-8, otherwise in the encoding of the tables. The rows may have any order.
 
     \b
-    kit submit check mine.csv
-    kit submit check mine.csv --json
+    kit submission check mine.csv
+    kit submission check mine.csv --json
     """
     from dataclasses import asdict
 
@@ -50,13 +50,13 @@ def check(file: Path, as_json: bool) -> None:
         click.echo(f"{file} matches {sample}: {checked.rows} rows, format {checked.format}")
 
 
-@command.command("command")
+@command.command("upload-command")
 @click.argument("number")
 def upload(number: str) -> None:
     """Print the Kaggle upload command of a submission. The command is not run.
 
     \b
-    kit submit command 3
+    kit submission upload-command 3
     """
     from kit.config.workspace import Workspace
     from kit.stages.submission.upload import PLACEHOLDER, upload_command

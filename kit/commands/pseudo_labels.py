@@ -1,4 +1,4 @@
-"""`kit pseudo`: teachers' confident test rows, for students to train on."""
+"""`kit pseudo-labels`: teachers' confident test rows, for students to train on."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ def command(
     stays unbiased. The printed accuracy of the labels is measured on held-out rows, by the same rule.
 
     \b
-    kit pseudo runs/a runs/b@hflip
-    kit train --name student pseudo=pseudo/round-1
-    kit pseudo runs/a --threshold 0.95 --unanimous --name sure
-    kit pseudo runs/a --top-fraction 0.5 --class-balanced --soft
-    kit pseudo runs/student
+    kit pseudo-labels runs/a runs/b@hflip
+    kit train --name student pseudo_labels=pseudo_labels/round-1
+    kit pseudo-labels runs/a --threshold 0.95 --unanimous --name sure
+    kit pseudo-labels runs/a --top-fraction 0.5 --class-balanced --soft
+    kit pseudo-labels runs/student
     kit tta --checkpoints runs/a --rows both
-    kit pseudo runs/a --rows train --name teacher
-    kit train --name small pseudo=pseudo/teacher loss=distillation loss.temperature=4
+    kit pseudo-labels runs/a --rows train --name teacher
+    kit train --name small pseudo_labels=pseudo_labels/teacher loss=distillation loss.temperature=4
     """
     from kit.config.workspace import Workspace
     from kit.stages.pseudo_labelling.pseudo import PseudoRequest, pseudo
@@ -102,7 +102,7 @@ def _say(made: PseudoResult) -> None:
             "trained on it"
         )
     loss = " loss=distillation" if made.training_rows else ""
-    echo(f"next: kit train --name student pseudo={made.path}{loss}")
+    echo(f"next: kit train --name student pseudo_labels={made.path}{loss}")
 
 
 def _say_test(made: PseudoResult) -> None:
