@@ -50,9 +50,13 @@ def test_every_plugin_is_listed_with_its_summary(kit: Kit) -> None:
 def test_a_kind_is_listed_alone(kit: Kit) -> None:
     status, out, _ = kit("metric")
     assert status == 0
+    names = [
+        file.stem
+        for file in sorted(Path(contracts.__file__).parents[1].joinpath("plugins/metric").glob("[a-z]*.py"))
+    ]
+    assert {"accuracy", "log_loss", "macro_f1"} < set(names)
     assert [line.split()[:2] for line in out.splitlines() if line.startswith("metric")] == [
-        ["metric", name]
-        for name in ("accuracy", "auc", "average_precision", "log_loss", "macro_f1", "map_at_k", "samples_f1")
+        ["metric", name] for name in names
     ]
 
 
