@@ -52,9 +52,10 @@ RECIPES = {
     "heavy": Recipe({"augmenter": {"name": "heavy"}}),
     "randaugment": Recipe({"augmenter": {"name": "randaugment"}}),
     "heavy, mixed": Recipe({"augmenter": {"name": "heavy"}, "loss": MIXED}),
-    "128 px": Recipe({"image_size": 128, "cache_size": None}, (128 / 192) ** 2),
-    "160 px": Recipe({"image_size": 160, "cache_size": None}, (160 / 192) ** 2),
-    "224 px": Recipe({"image_size": 224, "cache_size": None}, (224 / 192) ** 2),
+    "160 px": Recipe({"image_size": 160}, (160 / 224) ** 2),
+    "192 px": Recipe({"image_size": 192}, (192 / 224) ** 2),
+    "256 px": Recipe({"image_size": 256}, (256 / 224) ** 2),
+    "all layers": Recipe({"stages": []}, 1.35),
     "no average of weights": Recipe({"ema_decay": 0.0}),
 }
 

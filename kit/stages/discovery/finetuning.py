@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kit.core.files import StrPath
 from kit.core.legible import check_writable
 from kit.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from torch import nn
 
 # one network per device whose weights timm's hub has; docs/defaults.md explains all values of this file
 ARCHS = {"cpu": "tf_efficientnet_lite0.in1k", "cuda": "resnet50.a1_in1k"}
@@ -22,9 +25,13 @@ FINETUNE: dict[str, Any] = {
     "ema_decay": 0.998,
     "epochs": 12,
 }
+FROZEN_STRIDE = 4  # features of at most so many pixels keep the weights' values: edges, colours, textures
 # for networks without batch norm: transformers, ConvNeXt
 WITHOUT_BATCH_NORM: dict[str, Any] = {"lr": 2e-4, "layer_decay": 0.75}
 SMALLEST_PX, LARGEST_PX, STRIDE_PX = 128, 224, 32
+ENLARGED = (
+    1.25  # a network's input, times the photos' short side: enlarged photos score higher (docs/defaults.md)
+)
 STEPS = 900  # optimizer steps of a run: 12 epochs of 2,400 rows
 FEWEST_EPOCHS, MOST_EPOCHS = 5, 40
 
@@ -50,9 +57,14 @@ def tune(
     if start.weights:
         chosen["backbone"]["weights"] = start.weights
     lines = [f"network: {start.arch} ({start.why})"]
-    has_batch_norm, fixed = _traits(start.arch)
+    has_batch_norm, fixed, early = _traits(start.arch)
     if has_batch_norm:
         lines.append(f"rate: {chosen['optimizer']['lr']:g} for all layers (a network with batch norm)")
+        if early:
+            chosen["stages"] = [{"freeze": [f"backbone.model.{name}" for name in early]}]
+            lines.append(
+                f"frozen: {early[0]} to {early[-1]} (the general features; stages=[] trains them too)"
+            )
     else:
         lr, decay = WITHOUT_BATCH_NORM["lr"], WITHOUT_BATCH_NORM["layer_decay"]
         chosen |= {"optimizer": {**chosen["optimizer"], "lr": lr}, "layer_decay": decay}
@@ -123,18 +135,39 @@ def check_network(arch: str) -> str:
     return arch
 
 
-def _traits(arch: str) -> tuple[bool, int | None]:
-    """Whether a network has batch norm, and the image size of one that takes no other."""
+def _traits(arch: str) -> tuple[bool, int | None, list[str]]:
+    """Whether a network has batch norm, the image size of one that takes no other, and its earliest modules."""
     import torch
 
     from kit.device.torch_internals import AnyBatchNorm, import_timm
 
     timm = import_timm()
     with torch.device("meta"):
-        modules = list(timm.create_model(arch, pretrained=False).modules())
+        network = timm.create_model(arch, pretrained=False)
     found = timm.get_pretrained_cfg(arch, allow_unregistered=True)
     fixed = int(found.input_size[1]) if found and found.fixed_input_size else None
-    return any(isinstance(module, AnyBatchNorm) for module in modules), fixed
+    has_batch_norm = any(isinstance(module, AnyBatchNorm) for module in network.modules())
+    return has_batch_norm, fixed, early_modules(network)
+
+
+def early_modules(network: nn.Module) -> list[str]:
+    """The modules with weights up to the features of stride 4, in order; none if timm does not name these features.
+
+    Source: Girshick 2015, "Fast R-CNN", section 4.5, and detectron2's FREEZE_AT = 2, which freeze the same stages.
+    """
+    features = getattr(network, "feature_info", None) or []
+    places = [each["module"] for each in features if each.get("reduction") == FROZEN_STRIDE]
+    names = {name for name, _ in network.named_modules()}
+    if not places or places[-1] not in names:
+        return []
+    last = places[-1]
+    early, parent = [], network
+    path = last.split(".")
+    for depth, part in enumerate(path):
+        children = [name for name, _ in parent.named_children()]
+        early += [".".join([*path[:depth], name]) for name in children[: children.index(part)]]
+        parent = parent.get_submodule(part)
+    return [name for name in [*early, last] if any(True for _ in network.get_submodule(name).parameters())]
 
 
 def _image_size(side: float | None, fixed: int | None) -> tuple[int, str]:
@@ -142,12 +175,12 @@ def _image_size(side: float | None, fixed: int | None) -> tuple[int, str]:
         return fixed, "the network takes no other size"
     if side is None:
         return LARGEST_PX, "the size of most pretrained networks"
-    whole = STRIDE_PX * round(side / STRIDE_PX)
+    whole = STRIDE_PX * round(ENLARGED * side / STRIDE_PX)
     size = min(LARGEST_PX, max(SMALLEST_PX, whole))
-    return size, f"the images' median short side is {side:g} px"
+    enlarged = ", and enlarged images score higher" if size > side else ""
+    return size, f"the images' median short side is {side:g} px{enlarged}"
 
 
 def _cache_size(size: int, side: float | None) -> int | None:
     """The images' own side in place of the default margin, if that would enlarge them: a larger copy is blurred."""
-    own = None if side is None else max(size, round(side))
-    return own if own is not None and own < round(1.25 * size) else None
+    return round(side) if side is not None and side < 1.25 * size else None

@@ -25,6 +25,7 @@ from kit.engine.step import StepPlan, optimizer_step
 from kit.errors import RunError
 from kit.kinds import Loss, Optimizer
 from kit.model import network
+from kit.model.network import freeze
 from kit.model.predict import Predictor
 
 WARM_UP_STEPS = 2  # turns that allocate, and are not counted
@@ -209,7 +210,14 @@ class _SharedSetup:
             self.parts.loss,
             self.batch,
             self.device,
+            self.frozen,
         )
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """The frozen parts of the longest stage."""
+        stage, _ = max(self.experiment.plan(), key=lambda planned: planned[1].epochs)
+        return stage.freeze
 
     def _learner(self, precision: Precision, compiled: bool) -> Learner:
         built = network.build(self.parts.without_pretrained(), self.classes, self.experiment.image_size)
@@ -232,6 +240,7 @@ class _SetupRun:
     loss: Loss
     batch: Batch
     device: torch.device
+    frozen: tuple[str, ...] = ()
     trained: list[float] = field(default_factory=list)
     predicted: list[float] = field(default_factory=list)
     failed: str = ""
@@ -250,7 +259,7 @@ class _SetupRun:
             self.failed = str(error).splitlines()[0]
 
     def _train(self) -> None:
-        self.learner.network.train()
+        freeze(self.learner.network, self.frozen)
         finish(optimizer_step(self.learner, self.loss, self.batch, PLAN, self.precision, 0.0))
         if self.learner.micro_batch_size:
             raise RuntimeError(f"out of memory with {len(self.batch)} images at a time")

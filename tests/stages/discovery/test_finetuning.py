@@ -15,7 +15,7 @@ from kit.config.workspace import Workspace
 from kit.data.table import train_table
 from kit.device import torch_internals
 from kit.errors import ConfigError
-from kit.model.network import classes_from_table, open_parts
+from kit.model.network import build, classes_from_table, freeze, open_parts
 from kit.stages.discovery import finetuning
 from kit.stages.discovery.finetuning import (
     ARCHS,
@@ -24,6 +24,7 @@ from kit.stages.discovery.finetuning import (
     WITHOUT_BATCH_NORM,
     Start,
     choose_arch,
+    early_modules,
     fit_epochs,
     tune,
 )
@@ -50,6 +51,47 @@ def test_a_network_without_batch_norm_gets_a_rate_for_each_layer(arch: str) -> N
     assert any("a network without batch norm" in line for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("arch", "early"),
+    [
+        ("tf_efficientnet_lite0", ["conv_stem", "bn1", "blocks.0", "blocks.1"]),
+        ("resnet18", ["conv1", "bn1", "layer1"]),
+        ("regnetx_002", ["stem", "s1"]),
+        ("densenet121", ["features.conv0", "features.norm0", "features.denseblock1"]),
+        ("hrnet_w18_small", []),  # timm names no module that gives these features
+    ],
+)
+def test_the_modules_up_to_a_quarter_of_the_size_are_frozen(arch: str, early: list[str]) -> None:
+    """By hand from each network's definition in timm: the modules that run before the maps are halved a third time."""
+    with torch.device("meta"):
+        assert early_modules(timm.create_model(arch)) == early
+    chosen, lines = tune(Start(arch, "as asked for"), 500, 2936)
+    assert chosen.get("stages", []) == (
+        [{"freeze": [f"backbone.model.{name}" for name in early]}] if early else []
+    )
+    assert any(line.startswith("frozen: ") for line in lines) == bool(early)
+
+
+def test_frozen_modules_keep_their_weights_and_statistics(weights: Path) -> None:
+    initialise(weights, weights=weights / "w/start.safetensors")
+    space = Workspace.open(weights)
+    (section,) = space.experiment.stages
+    parts = open_parts(space.experiment, weights, classes_from_table(train_table(space)))
+    network = build(parts, 2, 64)
+    freeze(network, section.freeze)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    network(torch.rand(2, 3, 64, 64)).sum().backward()
+    moved = {name for name, value in network.named_parameters() if value.grad is not None}
+    moved |= {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
+    early = ("backbone.model.conv1.", "backbone.model.bn1.", "backbone.model.layer1.")
+    assert not any(name.startswith(early) for name in moved)
+    assert {name.split(".")[2] for name in moved if name.startswith("backbone")} == {
+        "layer2",
+        "layer3",
+        "layer4",
+    }
+
+
 def test_a_network_of_one_image_size_gets_that_size() -> None:
     chosen, lines = tune(Start("vit_tiny_patch16_224", ""), 128, None)
     assert chosen["image_size"] == 224
@@ -60,15 +102,16 @@ def test_a_network_of_one_image_size_gets_that_size() -> None:
     ("side", "size", "cache"),
     [
         (None, 224, None),
-        (64, 128, 128),
-        (192, 192, 192),
-        (200, 192, 200),
+        (64, 128, 64),
+        (128, 160, 128),
+        (160, 192, 160),
+        (192, 224, 192),
         (240, 224, 240),
         (280, 224, None),
         (1000, 224, None),
     ],
 )
-def test_images_are_neither_enlarged_in_the_cache_nor_shrunk_more_than_needed(
+def test_the_size_follows_the_images_and_the_cache_does_not_enlarge_them(
     side: int | None, size: int, cache: int | None
 ) -> None:
     chosen, _ = tune(Start("resnet18", ""), side, None)

@@ -140,7 +140,7 @@ def test_several_labels_a_row_choose_loss_and_splitter(recipe: str, data: dict[s
         ("scratch", 192, 128),
         ("scratch", 500, 224),
         ("finetune", 32, 128),
-        ("finetune", 192, 192),
+        ("finetune", 192, 224),
         ("finetune", 500, 224),
     ],
 )

@@ -10,8 +10,10 @@ import pytest
 from kit.config.workspace import Workspace
 from kit.core.durations import parse_duration, write_duration
 from kit.data.table import train_table
+from kit.engine.learner import Learner
+from kit.engine.step import Update
 from kit.errors import ConfigError
-from kit.stages.profiling import time_budget
+from kit.stages.profiling import speed, time_budget
 from kit.stages.profiling.speed import ComputeSetup, Throughput, measure_throughput
 from kit.stages.profiling.time_budget import MOST_EPOCHS, OVERHEAD, fit_time
 
@@ -84,3 +86,20 @@ def test_the_rate_of_a_run_is_measured(competition: Path) -> None:
     rate = measure_throughput(Workspace.open(competition), train_table(competition), steps=1)
     assert rate.train > 0
     assert rate.predict > 0
+
+
+def test_the_measured_step_leaves_out_the_frozen_parts(
+    competition: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stage that freezes the backbone takes no gradients of it, which is most of a step's time."""
+    step, trained = speed.optimizer_step, set[str]()
+
+    def watched(learner: Learner, *rest: Any) -> Update[Any]:
+        trained.update(name for name, weight in learner.network.named_parameters() if weight.requires_grad)
+        return step(learner, *rest)
+
+    monkeypatch.setattr(speed, "optimizer_step", watched)
+    raw = Workspace.open(competition).raw | {"epochs": 3, "stages": [{"epochs": 1}, {"freeze": ["backbone"]}]}
+    measure_throughput(Workspace(competition, raw), train_table(competition), steps=1)
+    assert trained
+    assert all(name.startswith("head.") for name in trained)
