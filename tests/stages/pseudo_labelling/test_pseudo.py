@@ -210,7 +210,7 @@ def test_the_same_command_again_says_that_they_are_there_and_another_is_refused(
         == 0
     )
     told = json.loads(capsys.readouterr().out)
-    assert (told["path"], told["labels"], sum(told["folds"].values())) == ("pseudo/x", "soft", 12)
+    assert (told["path"], told["labels"], sum(told["folds"].values())) == ("pseudo_labels/x", "soft", 12)
     assert set(told["held_out"]) == {"rows", "taken", "right", "by_class"}
     assert len(told["interval"]) == 2
 
