@@ -185,5 +185,5 @@ def _options_of(kind: str) -> frozenset[str]:
     return frozenset(
         option
         for name in locations(kind, with_examples())
-        for option in load_plugin_class(find(kind, name, with_examples()), KINDS[kind]).options()
+        for option in load_plugin_class(find(kind, name, with_examples()), KINDS[kind]).option_fields()
     )

@@ -35,5 +35,5 @@ def law_its_docstring_names_its_source(plugin: Plugin) -> None:
 
 def law_its_options_are_described(plugin: Plugin) -> None:
     """Every option has a description."""
-    bare = [name for name, field in plugin.options().items() if not field.description]
+    bare = [name for name, field in plugin.option_fields().items() if not field.description]
     assert not bare, f"no description in Field: {', '.join(bare)}"

@@ -198,7 +198,7 @@ def open_ensembler(workspace: Workspace, spec: Any, table: Table) -> tuple[Ensem
 
 def for_metric(recipe: R, metric: Metric) -> R:
     """The recipe with the competition's metric in each option `metric` that names none, nested recipes included."""
-    lacks = "metric" in recipe.options() and getattr(recipe, "metric", metric) is None
+    lacks = "metric" in recipe.option_fields() and getattr(recipe, "metric", metric) is None
     return _with_changes(recipe, {"metric": metric} if lacks else {}, lambda one: for_metric(one, metric))
 
 
@@ -210,7 +210,7 @@ def for_labels(recipe: Ensembler, multi_label: bool, decision: Decision | None =
 def _with_changes(recipe: R, own: dict[str, Any], nested: Callable[[Any], Any]) -> R:
     """The recipe with fields of its own changed, and every recipe in its options."""
     updates, kind = dict(own), KINDS[recipe.kind]
-    for name in recipe.options():
+    for name in recipe.option_fields():
         value = getattr(recipe, name)
         if isinstance(value, kind):
             updates[name] = nested(value)

@@ -50,7 +50,7 @@ def choose_format(
     chosen = _as_the_table_separates(chosen, workspace, sample, classes)
     if top_k is None:
         return chosen
-    if "k" not in chosen.options():
+    if "k" not in chosen.option_fields():
         raise ConfigError(
             f"the sample has format {chosen.plugin_name()!r}, which has no ranked labels for --top-k",
             code="C21",

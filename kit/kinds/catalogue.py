@@ -109,7 +109,7 @@ def describe(kind: str, name: str, root: Path | None = None) -> PluginInfo:
     text, source = _split_docstring(
         inspect.getdoc(plugin) or "", sys.modules[plugin.__module__].__doc__ or ""
     )
-    options = tuple(_option(key, field) for key, field in plugin.options().items())
+    options = tuple(_option(key, field) for key, field in plugin.option_fields().items())
     summary = text.splitlines()[0] if text else ""
     return PluginInfo(kind, name, place.source, str(file), summary, text, source, options, _takes(plugin))
 
@@ -118,7 +118,8 @@ def _takes(plugin: type[Plugin]) -> str:
     if plugin.kind not in SEE_LABELS:
         return ""
     wraps = any(
-        type_name(field.annotation).partition(" ")[0] in SEE_LABELS for field in plugin.options().values()
+        type_name(field.annotation).partition(" ")[0] in SEE_LABELS
+        for field in plugin.option_fields().values()
     )
     known = [MEANING[labels] for labels in plugin.label_kinds if labels in LABEL_KINDS]
     taught = [MEANING[labels] for labels in plugin.label_kinds if labels not in LABEL_KINDS]

@@ -95,7 +95,7 @@ class Plugin(BaseModel):
         return ()
 
     @classmethod
-    def options(cls) -> dict[str, Any]:
+    def option_fields(cls) -> dict[str, Any]:
         """The options' pydantic fields by name."""
         return {name: field for name, field in cls.model_fields.items() if not is_bound(field)}
 
@@ -105,7 +105,7 @@ class Plugin(BaseModel):
 
         Raises pydantic's ValidationError, which names each option by its path: `base.gama`.
         """
-        fields = cls.options()
+        fields = cls.option_fields()
         unknown = [key for key in options if key not in fields]
         if unknown:
             raise ValidationError.from_exception_data(
@@ -129,7 +129,7 @@ class Plugin(BaseModel):
         """The same recipe with these values in its `bound_field` fields, and in those of the plugins that it nests."""
         fields = type(self).model_fields
         updates = {key: value for key, value in values.items() if key in fields and is_bound(fields[key])}
-        for name in self.options():
+        for name in self.option_fields():
             value = getattr(self, name)
             if isinstance(value, Plugin):
                 updates[name] = value.with_known(**values)
@@ -153,7 +153,7 @@ class Plugin(BaseModel):
     @model_serializer(mode="plain")
     def spec(self) -> dict[str, Any]:
         """Name and options as plain JSON values; opening them gives an equal plugin."""
-        options = {name: to_jsonable_python(getattr(self, name)) for name in self.options()}
+        options = {name: to_jsonable_python(getattr(self, name)) for name in self.option_fields()}
         return {"name": self.plugin_name(), **options}
 
     def __hash__(self) -> int:

@@ -87,7 +87,7 @@ class Ensembler(Plugin):
 
     def gives_distributions(self) -> bool:
         """Whether each row of a blend sums to 1; a recipe with another one within asks that one too."""
-        values = [getattr(self, name) for name in self.options()]
+        values = [getattr(self, name) for name in self.option_fields()]
         inner = [one for value in values for one in (value if isinstance(value, tuple) else (value,))]
         nested = [one for one in inner if isinstance(one, Ensembler)]
         return self.sums_to_one and not self.multi_label and all(one.gives_distributions() for one in nested)

@@ -41,6 +41,14 @@ class ScoreContext:
             weights=None if self.weights is None else self.weights[rows],
         )
 
+    def of_classes(self, numbers: np.ndarray) -> ScoreContext:
+        """The context of some of the classes, for a metric that scores these columns alone."""
+        return replace(
+            self,
+            classes=tuple(self.classes[number] for number in numbers),
+            class_groups=tuple(self.class_groups[number] for number in numbers) if self.class_groups else (),
+        )
+
     def __eq__(self, other: object) -> bool:
         """Whether both know the same; plugins are compared field by field."""
         return isinstance(other, ScoreContext) and self._values() == other._values()

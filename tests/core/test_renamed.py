@@ -18,7 +18,7 @@ from kit.kinds.plugin import Plugin
 @pytest.mark.parametrize("place", OPTIONS, ids=":".join)
 def test_an_option_of_before_is_refused_and_the_option_of_today_proposed(place: tuple[str, str]) -> None:
     kind, name = place
-    options = registry.load_plugin_class(registry.find(kind, name), Plugin).options()
+    options = registry.load_plugin_class(registry.find(kind, name), Plugin).option_fields()
     for old, new in OPTIONS[place].items():
         assert old not in options
         assert new in options

@@ -17,8 +17,9 @@ from kit.plugins.metric._class_options import check_names
 
 
 class CohenKappa(Metric):
-    """1 - sum(w O) / sum(w E): O counts true and predicted classes, E is what their margins alone would give.
+    """Agreement of true and predicted classes beyond chance, from -1 to 1; with quadratic weights QWK.
 
+    Kappa is 1 - sum(w O) / sum(w E). O counts true and predicted classes, E is what their margins alone would give.
     w is 0 for the right class. Otherwise it is 1 (`weights=none`), |i - j| (linear) or (i - j)^2 (quadratic), where i
     and j are ranks of grades. Grades rank by the number in their names, or as `order` lists them. 0 for a constant
     prediction of rows of several classes; 1 if all rows and predictions are of one and the same class.

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from kit.core.arrays import Probabilities, Targets
 from kit.kinds import Metric
+from kit.plugins.metric._top_k import true_ranks
 
 
 class MapAtK(Metric):
@@ -26,9 +27,7 @@ class MapAtK(Metric):
         return float(self._by_row(truth, probabilities).mean())
 
     def _by_row(self, truth: Targets, probabilities: Probabilities) -> np.ndarray:
-        own = np.take_along_axis(probabilities, truth[:, None], axis=1)
-        earlier = (probabilities == own) & (np.arange(probabilities.shape[1]) < truth[:, None])
-        rank = 1 + (probabilities > own).sum(axis=1) + earlier.sum(axis=1)
+        rank = true_ranks(truth, probabilities)
         return np.where(rank <= self.k, 1 / rank, 0.0)
 
     def score_by_weights(self, truth: Targets, probabilities: Probabilities) -> Callable[[np.ndarray], float]:

@@ -21,7 +21,7 @@ def drawn(height: int = 48, width: int = 48) -> np.ndarray:
 
 def test_without_colour_and_hole_it_is_light_with_the_same_options() -> None:
     heavy = Heavy.from_options(PLAIN)
-    light = Light(**{name: getattr(heavy, name) for name in Light.options()})
+    light = Light(**{name: getattr(heavy, name) for name in Light.option_fields()})
     for number in range(5):
         assert np.array_equal(heavy(drawn(), 32, generator(number)), light(drawn(), 32, generator(number)))
     assert heavy.scale == (0.35, 1.0)

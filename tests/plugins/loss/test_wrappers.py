@@ -21,7 +21,7 @@ SEVERAL = replace(CLASSES, multi_label=True)
 LOSSES = [
     name
     for name in locations("loss")
-    if "base" not in Loss.open(name).options() or not issubclass(type(Loss.open(name)), BatchMixing)
+    if "base" not in Loss.open(name).option_fields() or not issubclass(type(Loss.open(name)), BatchMixing)
 ]
 WAYS = [(name, kind) for name in LOSSES for kind in LABEL_KINDS if Loss.open(name).takes_labels(kind)]
 MIXTURES = [name for name in locations("loss") if isinstance(Loss.open(name), BatchMixing)]

@@ -1,0 +1,241 @@
+"""Every metric of scikit-learn by its name, as a function or a scorer."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from kit.core.arrays import Probabilities, Targets
+from kit.errors import ConfigError, InvalidError, did_you_mean
+from kit.kinds import Metric
+from kit.kinds.metric_shortcuts import SupportsRowWeights
+from kit.plugins.metric._class_options import check_names, class_numbers
+from kit.plugins.metric._multi_label import one_against_rest
+from kit.plugins.metric._values import as_values
+
+Takes = Literal["labels", "probabilities", "indicators", "values"]
+# functions whose result is a table or a curve
+NOT_NUMBERS = ("confusion_matrix", "classification_report", "_support", "_curve", "_ratios", "_thresholds")
+LOWER = ("_loss", "_error", "_deviance")  # endings of functions for which lower is better
+CHECKED_CLASSES, CHECKED_ROWS = 50, 4  # of the drawn rows that options are tried on: classes, rows per class
+
+
+class Sklearn(Metric):
+    """The metric of scikit-learn that `function` names, with its options.
+
+    `function` is a function of sklearn.metrics, such as jaccard_score, or a scorer, such as neg_brier_score. Functions
+    of labels receive the most probable class, or the labels by `decision` in config.json. Others receive probabilities:
+    of the second of two classes, or of all. Class numbers stand for classes, and names in `pos_label` and `labels` are
+    replaced. Errors of regression receive values as `rmse` does. Lower is better for functions that end in _loss,
+    _error or _deviance. Scorers keep scikit-learn's sign. Raises InvalidError if the score is undefined.
+
+    Source: Pedregosa et al. 2011, "Scikit-learn: Machine Learning in Python"; sklearn.metrics.
+    """
+
+    label_kinds = ("numbers", "multi_hot", "soft")
+    wants = ("classes",)
+
+    function: str = Field("accuracy_score", description="a function of sklearn.metrics, or a scorer's name")
+    options: Mapping[str, Any] = Field({}, description="its arguments, by name")
+
+    @model_validator(mode="after")
+    def _exists(self) -> Self:
+        found = _find(self.function)
+        known = [name for name in inspect.signature(found.call).parameters if name != "sample_weight"][2:]
+        wrong = next((key for key in self.options if key not in known), None)
+        if wrong is not None:
+            raise ConfigError(
+                f"sklearn's {self.function} has no option {wrong!r}{did_you_mean(wrong, known)}",
+                code="C02",
+                hint=f"its options: {', '.join(known) or 'none'}",
+            )
+        return self
+
+    @property
+    def higher_is_better(self) -> bool:  # type: ignore[override]
+        """By the function's name; scorers always."""
+        return _find(self.function).higher_is_better
+
+    def check_context(self) -> None:
+        """Tries the options on drawn rows. Raises ConfigError C47 if scikit-learn refuses them."""
+        names = [name for key in ("pos_label", "labels") for name in _names_in(self.options.get(key))]
+        check_names(names, self.context.classes, "options")
+        classes = len(self.context.classes)
+        if names or classes <= CHECKED_CLASSES:
+            self._try(max(classes, 2))
+        else:
+            self._try(CHECKED_CLASSES)
+
+    def _try(self, classes: int) -> None:
+        rng = np.random.default_rng(0)
+        numbers = np.arange(CHECKED_ROWS * classes) % classes
+        drawn = rng.dirichlet(np.ones(classes), len(numbers))
+        truth = numbers
+        if self.context.multi_label:
+            truth = (rng.random(drawn.shape) < 0.5).astype(np.int8)
+        try:
+            self._call(truth, drawn, {})
+        except (TypeError, ValueError) as error:
+            kind = "several labels" if self.context.multi_label else "one label"
+            raise ConfigError(
+                f"sklearn's {self.function} does not score {kind} per row of {classes} classes: {_first_line(error)}",
+                code="C47",
+                hint="set metric.options, or take another metric",
+            ) from None
+
+    def excluded_shortcuts(self) -> tuple[type, ...]:
+        takes_weights = "sample_weight" in inspect.signature(_find(self.function).call).parameters
+        return () if takes_weights else (SupportsRowWeights,)
+
+    def score(self, truth: Targets, probabilities: Probabilities) -> float:
+        return self._score(truth, probabilities, {})
+
+    def score_by_weights(self, truth: Targets, probabilities: Probabilities) -> Callable[[np.ndarray], float]:
+        def score(weights: np.ndarray) -> float:
+            # rows of weight 0 would still add their classes to a mean over classes
+            some = weights > 0
+            return self._score(truth[some], probabilities[some], {"sample_weight": weights[some]})
+
+        return score
+
+    def _score(self, truth: Targets, probabilities: Probabilities, more: Mapping[str, Any]) -> float:
+        try:
+            value = self._call(truth, probabilities, more)
+        except ValueError as error:
+            raise InvalidError(f"sklearn's {self.function}: {_first_line(error)}", code="D45") from None
+        if not math.isfinite(value):
+            raise InvalidError(f"sklearn's {self.function} is undefined on these rows", code="D45")
+        return value
+
+    def _call(self, truth: Targets, probabilities: Probabilities, more: Mapping[str, Any]) -> float:
+        found, classes = _find(self.function), probabilities.shape[1]
+        given = {**found.options, **self._named_options(), **more}
+        if found.takes == "labels":
+            true = truth
+            predicted = probabilities.argmax(axis=1)
+            if truth.ndim == 2:
+                predicted = self.decision.assign_labels(probabilities).astype(np.int8)
+        elif found.takes == "values":
+            true, predicted = as_values(truth, probabilities), probabilities
+        elif found.takes == "indicators":
+            true, predicted = one_against_rest(truth, classes).astype(np.int8), probabilities
+        else:
+            true, predicted = truth, _probabilities(truth, probabilities)
+            if truth.ndim == 1 and classes > 2 and "labels" in inspect.signature(found.call).parameters:
+                given.setdefault("labels", np.arange(classes))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of undefined ratios, which count 0 as the options say
+            return found.sign * float(found.call(true, predicted, **given))
+
+    def _named_options(self) -> dict[str, Any]:
+        """The options, with numbers in the place of the names of classes."""
+        made = dict(self.options)
+        for key in ("pos_label", "labels"):
+            names = _names_in(made.get(key))
+            if names and set(names) <= set(self.context.classes):
+                numbers = class_numbers(names, self.context.classes)
+                made[key] = int(numbers[0]) if isinstance(made[key], str) else numbers
+        return made
+
+
+def _names_in(option: Any) -> list[str]:
+    """The names of classes in an option: a text, or a list of texts."""
+    values = option if isinstance(option, list | tuple) else [option]
+    return [value for value in values if isinstance(value, str)]
+
+
+def _probabilities(truth: Targets, probabilities: Probabilities) -> np.ndarray:
+    """What a function of probabilities receives: those of the second of two classes, or all, with rows of sum 1."""
+    if truth.ndim == 2:
+        return probabilities
+    shares = probabilities.astype(np.float64)
+    shares = shares / shares.sum(axis=1, keepdims=True)
+    return np.asarray(shares[:, 1] if shares.shape[1] == 2 else shares)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+@dataclass(frozen=True)
+class _Function:
+    """A function of scikit-learn: what it takes beside the truth, and its sign and options as a scorer."""
+
+    call: Callable[..., float]
+    takes: Takes
+    sign: int
+    options: Mapping[str, Any]
+    higher_is_better: bool
+
+
+@lru_cache(maxsize=64)
+def _find(name: str) -> _Function:
+    """The function or scorer of a name. Raises ConfigError C07 for an unknown one."""
+    from sklearn import metrics
+
+    known = _functions()
+    if name in known:
+        lower = name.endswith(LOWER) or name == "coverage_error"
+        return _Function(known[name], _takes(name, known[name]), 1, {}, not lower)
+    scorers = [one for one in metrics.get_scorer_names() if _scores_rows(metrics.get_scorer(one)._score_func)]
+    if name not in scorers:
+        raise ConfigError(
+            f"sklearn.metrics has no function or scorer {name!r} that scores predictions"
+            f"{did_you_mean(name, [*known, *scorers])}",
+            code="C07",
+            hint="such as jaccard_score, hamming_loss or neg_brier_score",
+        )
+    scorer = metrics.get_scorer(name)
+    call = scorer._score_func
+    return _Function(call, _takes(call.__name__, call), scorer._sign, scorer._kwargs, True)
+
+
+@lru_cache(maxsize=1)
+def _functions() -> dict[str, Callable[..., float]]:
+    """The functions of sklearn.metrics that give one number of true and predicted values."""
+    from sklearn import metrics
+
+    found: dict[str, Callable[..., float]] = {}
+    for name in metrics.__all__:
+        function = getattr(metrics, name)
+        if not inspect.isfunction(function) or any(part in name for part in NOT_NUMBERS):
+            continue
+        if _scores_rows(function):
+            found[name] = function
+    return found
+
+
+# the first two arguments of functions of predictions; the last two are those of cohen_kappa_score
+FIRST = [("y_true", name) for name in ("y_pred", "y_score", "y_prob", "y_proba", "pred_decision")] + [
+    ("y1", "y2")
+]
+OF_PROBABILITIES = ("log_loss", "d2_log_loss_score", "d2_brier_score", "brier_score_loss")
+OF_INDICATORS = (
+    "coverage_error",
+    "label_ranking_average_precision_score",
+    "label_ranking_loss",
+    "dcg_score",
+    "ndcg_score",
+)
+
+
+def _scores_rows(function: Callable[..., float]) -> bool:
+    """Whether a function compares true and predicted values of rows, and not clusters."""
+    return tuple(inspect.signature(function).parameters)[:2] in FIRST
+
+
+def _takes(name: str, function: Callable[..., float]) -> Takes:
+    if name in OF_INDICATORS:
+        return "indicators"
+    if function.__module__.endswith("_regression"):
+        return "values"
+    second = [*inspect.signature(function).parameters][1]
+    return "labels" if second in ("y_pred", "y2") and name not in OF_PROBABILITIES else "probabilities"
