@@ -47,7 +47,7 @@ def _bind(plugin: Metric, classes: int, multi_label: bool) -> Metric:
     rows, names = np.arange(60), tuple(map(str, range(classes)))
     context = ScoreContext(
         classes=names,
-        class_groups=tuple("even" if number % 2 == 0 else "odd" for number in range(classes)),
+        superclasses=tuple("even" if number % 2 == 0 else "odd" for number in range(classes)),
         multi_label=multi_label,
         ids=rows.astype(str),
         groups=(rows // 3).astype(str),

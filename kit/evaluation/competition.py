@@ -99,7 +99,7 @@ def bind_classes(metric: Metric, workspace: Workspace, table: Table, decision: D
 NEEDED_KEYS = {
     "groups": ("groups of rows", "data.group=COLUMN"),
     "weights": ("weights of rows", "data.score_weight=COLUMN"),
-    "class_groups": ("groups of classes", "data.class_groups=COLUMN, a column of data.classes"),
+    "superclasses": ("superclasses of the classes", "data.superclasses=COLUMN"),
 }
 
 
@@ -107,7 +107,7 @@ def _check_wants(metric: Metric, table: Table) -> None:
     for want, values in (
         ("groups", table.groups),
         ("weights", table.weights),
-        ("class_groups", table.class_groups or None),
+        ("superclasses", table.class_groups or None),
     ):
         if want in metric.all_wants() and values is None:
             what, key = NEEDED_KEYS[want]

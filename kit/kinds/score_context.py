@@ -10,7 +10,7 @@ from pydantic_core import core_schema
 if TYPE_CHECKING:
     import numpy as np
 
-Wanted = Literal["classes", "class_groups", "ids", "groups", "weights"]
+Wanted = Literal["classes", "superclasses", "ids", "groups", "weights"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +21,7 @@ class ScoreContext:
     """
 
     classes: tuple[str, ...] = ()
-    class_groups: tuple[str, ...] = ()  # of each class, from data.class_groups
+    superclasses: tuple[str, ...] = ()  # of each class, from data.superclasses
     multi_label: bool = False  # whether a row may have several labels
     ids: np.ndarray | None = None  # (N,) of str
     groups: np.ndarray | None = None  # (N,) of str, from data.group
@@ -46,7 +46,7 @@ class ScoreContext:
         return replace(
             self,
             classes=tuple(self.classes[number] for number in numbers),
-            class_groups=tuple(self.class_groups[number] for number in numbers) if self.class_groups else (),
+            superclasses=tuple(self.superclasses[number] for number in numbers) if self.superclasses else (),
         )
 
     def __eq__(self, other: object) -> bool:
@@ -54,13 +54,13 @@ class ScoreContext:
         return isinstance(other, ScoreContext) and self._values() == other._values()
 
     def __hash__(self) -> int:
-        return hash((self.classes, self.class_groups, self.multi_label))
+        return hash((self.classes, self.superclasses, self.multi_label))
 
     def _values(self) -> tuple[Any, ...]:
         rows = (
             None if values is None else values.tolist() for values in (self.ids, self.groups, self.weights)
         )
-        return (self.classes, self.class_groups, self.multi_label, *rows)
+        return (self.classes, self.superclasses, self.multi_label, *rows)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> core_schema.CoreSchema:

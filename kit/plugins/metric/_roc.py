@@ -32,7 +32,7 @@ class PositiveClassCurve(MeanOverClasses):
             raise ConfigError(
                 "metric.positive needs one label per row, and rows may have several labels",
                 code="C47",
-                hint="metric=mean metric.columns=[[COLUMN]] scores one column",
+                hint="the metric mean scores some of the columns alone: metric=mean",
             )
 
     def score_by_weights(self, truth: Targets, probabilities: Probabilities) -> Weighted:

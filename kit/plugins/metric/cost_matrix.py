@@ -26,17 +26,17 @@ class CostMatrix(Metric):
     """Mean cost of the most probable class, by a CSV of true and predicted classes; 0 is best.
 
     The file has the columns true, predicted and cost, or a row for each true class and a column for each predicted one.
-    With `by=class_groups` it lists pairs of `data.class_groups`, such as venomous and harmless. The right class costs 0
+    With `by=superclasses` it lists pairs of `data.superclasses`, such as venomous and harmless. The right class costs 0
     then. Without a file, each wrong class costs 1.
 
     `over` says what the sum of costs is divided by: all rows, the rows of classes that can cost anything, or nothing.
     If no row can cost anything, the cost is 0. With `complement`, the score is 1 - cost, and higher is better.
 
-    Source: TissueNet (`complement`), SnakeCLEF 2023 (`by=class_groups`, `over=total`), FungiCLEF 2023.
+    Source: TissueNet (`complement`), SnakeCLEF 2023 (`by=superclasses`, `over=total`), FungiCLEF 2023.
     """
 
     file: str | None = Field(None, description="CSV of costs, relative to the workspace")
-    by: Literal["classes", "class_groups"] = Field("classes", description="what the file lists pairs of")
+    by: Literal["classes", "superclasses"] = Field("classes", description="what the file lists pairs of")
     over: Literal["rows", "costly", "total"] = Field(
         "rows", description="mean over all rows, mean over rows of classes with a cost, or sum"
     )
@@ -45,7 +45,7 @@ class CostMatrix(Metric):
     @property
     def wants(self) -> tuple[Wanted, ...]:  # type: ignore[override]
         """The groups of classes only if the file lists pairs of them."""
-        return ("classes", "class_groups") if self.by == "class_groups" else ("classes",)
+        return ("classes", "superclasses") if self.by == "superclasses" else ("classes",)
 
     @property
     def higher_is_better(self) -> bool:  # type: ignore[override]
@@ -84,15 +84,15 @@ class CostMatrix(Metric):
         if self.file is None:
             return 1 - np.eye(classes)
         made = _matrix(self._path(self.file), self._names(self.by), self._stamp(self.file))
-        if self.by == "class_groups":
-            groups = self.context.class_groups
-            places = np.array([self._names("class_groups").index(name) for name in groups])
+        if self.by == "superclasses":
+            groups = self.context.superclasses
+            places = np.array([self._names("superclasses").index(name) for name in groups])
             made = made[np.ix_(places, places)]
             np.fill_diagonal(made, 0)
         return made
 
     def _names(self, by: str) -> tuple[str, ...]:
-        return self.context.classes if by == "classes" else tuple(dict.fromkeys(self.context.class_groups))
+        return self.context.classes if by == "classes" else tuple(dict.fromkeys(self.context.superclasses))
 
     def _path(self, file: str) -> Path:
         return (self.home or Path()) / Path(file).expanduser()

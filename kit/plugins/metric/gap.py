@@ -14,7 +14,7 @@ from kit.plugins.metric._class_options import check_names, class_numbers
 from kit.plugins.metric._multi_label import one_against_rest
 
 
-class Gap(Metric):
+class GlobalAveragePrecision(Metric):
     """Global average precision (micro AP): precision at each right prediction of all rows in one order, averaged.
 
     The `k` most probable classes of each row are its predictions, and all rows' predictions are sorted by probability.

@@ -24,7 +24,7 @@ from kit.plugins.metric._class_options import check_names, class_numbers
 from kit.plugins.metric.accuracy import Accuracy
 
 
-class Mean(Metric):
+class MeanOfMetrics(Metric):
     """Weighted mean of metrics. If a row may have several labels, each metric may score some of the columns alone.
 
     sum(w s) / sum(w) of the scores s. All metrics must agree on whether higher is better. If one of them has no score

@@ -58,13 +58,13 @@ class RowWeighted(Metric):
         rows = np.ones(len(truth)) if own is None else own
         score = self._score_of(truth, probabilities)
 
-        def weighted(weights: np.ndarray) -> float:
+        def score_rows(weights: np.ndarray) -> float:
             both = weights * rows
             if not both.any():
                 raise InvalidError("all rows have the weight 0", code="D45")
             return score(both)
 
-        return weighted
+        return score_rows
 
     def _score_of(self, truth: Targets, probabilities: Probabilities) -> Callable[[np.ndarray], float]:
         if scores_by_weights(self.of):

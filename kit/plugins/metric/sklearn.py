@@ -117,7 +117,7 @@ class Sklearn(Metric):
 
     def _call(self, truth: Targets, probabilities: Probabilities, more: Mapping[str, Any]) -> float:
         found, classes = _find(self.function), probabilities.shape[1]
-        given = {**found.options, **self._named_options(), **more}
+        given = {**found.options, **self._options_by_number(), **more}
         if found.takes == "labels":
             true = truth
             predicted = probabilities.argmax(axis=1)
@@ -135,7 +135,7 @@ class Sklearn(Metric):
             warnings.simplefilter("ignore")  # of undefined ratios, which count 0 as the options say
             return found.sign * float(found.call(true, predicted, **given))
 
-    def _named_options(self) -> dict[str, Any]:
+    def _options_by_number(self) -> dict[str, Any]:
         """The options, with numbers in the place of the names of classes."""
         made = dict(self.options)
         for key in ("pos_label", "labels"):

@@ -292,7 +292,7 @@ def test_names_of_the_file_are_joined_to_classes_in_any_order(tmp_path: Path) ->
 def test_snakeclefs_costs_are_of_pairs_of_groups(tmp_path: Path) -> None:
     (tmp_path / "costs.csv").write_text("true,harmless,venomous\nharmless,1,2\nvenomous,5,2\n")
     groups = ("harmless", "venomous", "harmless", "venomous")
-    context = ScoreContext(("a", "b", "c", "d"), class_groups=groups)
+    context = ScoreContext(("a", "b", "c", "d"), superclasses=groups)
     truth, shares = numbers(4)
     said, venomous = shares.argmax(axis=1), np.array([False, True, False, True])
     wrong = truth != said
@@ -300,13 +300,13 @@ def test_snakeclefs_costs_are_of_pairs_of_groups(tmp_path: Path) -> None:
         weight * (wrong & (venomous[truth] == true) & (venomous[said] == told)).sum()
         for true, told, weight in ((False, False, 1), (False, True, 2), (True, False, 5), (True, True, 2))
     )
-    metric = opened("cost_matrix", context, tmp_path, file="costs.csv", by="class_groups", over="total")
+    metric = opened("cost_matrix", context, tmp_path, file="costs.csv", by="superclasses", over="total")
     metric.check_context()
     assert metric.score(truth, shares) == theirs
-    assert metric.wants == ("classes", "class_groups")
+    assert metric.wants == ("classes", "superclasses")
     # the share of harmless rows that are predicted as venomous: only harmless rows can cost anything
     (tmp_path / "hv.csv").write_text("true,harmless,venomous\nharmless,0,1\nvenomous,0,0\n")
-    share = opened("cost_matrix", context, tmp_path, file="hv.csv", by="class_groups", over="costly")
+    share = opened("cost_matrix", context, tmp_path, file="hv.csv", by="superclasses", over="costly")
     assert share.score(truth, shares) == pytest.approx(venomous[said][~venomous[truth]].mean())
 
 
