@@ -100,7 +100,7 @@ def _plugins(key: str, kind: str, spec: Any, default: Any, workspace: Workspace)
 def _options(key: str, plugin: Plugin, default: Any) -> Iterator[Row]:
     """The name of a plugin and all its options, those of nested plugins too."""
     yield key, plugin.plugin_name(), default.plugin_name() if isinstance(default, Plugin) else default
-    for name, field in plugin.options().items():
+    for name, field in plugin.option_fields().items():
         value = getattr(plugin, name)
         if isinstance(value, Plugin):
             inner = field.get_default(call_default_factory=True)
