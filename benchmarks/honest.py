@@ -26,6 +26,7 @@ import kit
 from benchmarks.techniques import TECHNIQUES, prepared, trained
 from kit.core.files import read_json, write_json
 from kit.stages.blending.blend import Submitted, blend
+from kit.stages.prediction.tta import tta
 
 SPLITS: dict[str, dict[str, str | None]] = {"scenes whole": {"group": "scene"}, "random": {"group": None}}
 
@@ -67,7 +68,7 @@ def row(root: Path, split: str, name: str, options: argparse.Namespace) -> tuple
     start = time.monotonic()
     run, _ = trained(root, name, options.steps)
     workspace = kit.Workspace.open(root)
-    kit.tta(workspace, [run.folder], "plain")
+    tta(workspace, [run.folder], "plain")
     made = blend(workspace, [run.name])
     assert isinstance(made, Submitted), "a competition with a sample"
     score = options.score if options.score.is_absolute() else options.competition / options.score

@@ -18,12 +18,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from kit.commands._gains import format_gain
 from kit.config.workspace import Workspace
 from kit.core.progress import finish
 from kit.data.table import Table, train_table
 from kit.engine.batches import PlainBatches
-from kit.evaluation.bootstrap import compute_gains
+from kit.evaluation.bootstrap import compute_gains, format_gain
 from kit.experiment.restore import experiment_of, restore
 from kit.images.cache import Cache, Geometry, fill_cache
 from kit.kinds import Metric

@@ -22,6 +22,8 @@ from kit.core.files import read_json, write_json
 from kit.data.predictions import Predictions
 from kit.experiment.dry_run import dry_run
 from kit.runs.run import Run
+from kit.stages.discovery.initialise import initialise
+from kit.stages.training.train import train
 
 PIPELINE = [  # what the team used: an OneOf of distortions after the usual geometry
     {"name": "RandomResizedCrop", "scale": [0.5, 1.0]},
@@ -92,7 +94,7 @@ def prepared(root: Path, options: argparse.Namespace) -> Path:
     for entry in options.competition.resolve().iterdir():
         (root / entry.name).symlink_to(entry)
     (root / "config.json").unlink(missing_ok=True)
-    kit.initialise(root, recipe="scratch", given={"group": options.group} if options.group else None)
+    initialise(root, recipe="scratch", given={"group": options.group} if options.group else None)
     config = read_json(root / "config.json")
     config["data"]["superclasses"] = options.group_column
     config |= {
@@ -128,7 +130,7 @@ def trained(root: Path, name: str, steps: int) -> tuple[Run, int]:
     try:
         rehearsal = dry_run(kit.Workspace.open(root), "rehearsal")
         epochs = max(1, round(steps / rehearsal.steps_per_epoch))
-        return kit.train(root, [f"epochs={epochs}"], name=name.replace(" ", "-")), epochs
+        return train(root, [f"epochs={epochs}"], name=name.replace(" ", "-")), epochs
     finally:
         write_json(root / "config.json", base)
 

@@ -1,9 +1,10 @@
 """kit: image-classification competitions, from a folder of images to a ranked leaderboard submission.
 
     import kit
-    run = kit.train("my-competition", ["backbone.arch=resnet18", "epochs=20"], name="r")
-    kit.tta("my-competition", [run.folder], views="d4")
-    kit.blend("my-competition", ["runs/r@d4"])
+    comp = kit.open("my-competition")
+    run = comp.train("r", backbone="resnet18", epochs=20)
+    comp.tta(run, views="d4")
+    comp.blend("runs/r@d4")
 
 Each name below is a public function or class; its module is imported when it is first used.
 """
@@ -16,24 +17,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kit.config.models import Competition, Experiment
     from kit.config.workspace import Workspace
-    from kit.core.progress import finish
     from kit.data.folds import Folds, make_folds
     from kit.data.predictions import Predictions
     from kit.data.table import Table, test_table, train_table
     from kit.errors import KitError, KitWarning
     from kit.kinds import KINDS
     from kit.runs.run import Run
-    from kit.stages.blending.blend import blend
-    from kit.stages.discovery.initialise import initialise
-    from kit.stages.prediction.tta import tta
-    from kit.stages.pseudo_labelling.pseudo import pseudo
+    from kit.session.calls import Interrupted
+    from kit.session.init import init
+    from kit.session.session import Session, open  # noqa: A004 - `kit.open`
     from kit.stages.submission.board import Board
-    from kit.stages.training.train import train
 
 __version__ = "0.1.0"
 
 PUBLIC = {
-    "blend": "kit.stages.blending.blend",
     "Board": "kit.stages.submission.board",
     "Competition": "kit.config.models",
     "Experiment": "kit.config.models",
@@ -43,21 +40,20 @@ PUBLIC = {
     "make_folds": "kit.data.folds",
     "KINDS": "kit.kinds",
     "Predictions": "kit.data.predictions",
-    "finish": "kit.core.progress",
-    "pseudo": "kit.stages.pseudo_labelling.pseudo",
-    "initialise": "kit.stages.discovery.initialise",
     "Run": "kit.runs.run",
     "Table": "kit.data.table",
     "test_table": "kit.data.table",
     "train_table": "kit.data.table",
-    "train": "kit.stages.training.train",
-    "tta": "kit.stages.prediction.tta",
     "Workspace": "kit.config.workspace",
+    "Session": "kit.session.session",
+    "open": "kit.session.session",
+    "init": "kit.session.init",
+    "Interrupted": "kit.session.calls",
 }
 
 __all__ = [
-    "KINDS", "Board", "Competition", "Experiment", "Folds", "KitError", "KitWarning", "Predictions", "Run", "Table",
-    "Workspace", "blend", "finish", "initialise", "make_folds", "pseudo", "test_table", "train", "train_table", "tta",
+    "KINDS", "Board", "Competition", "Experiment", "Folds", "Interrupted", "KitError", "KitWarning", "Predictions",
+    "Run", "Session", "Table", "Workspace", "init", "make_folds", "open", "test_table", "train_table",
 ]  # fmt: skip
 
 

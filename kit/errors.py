@@ -90,6 +90,10 @@ class KitError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         return _again, (type(self), self.__dict__)
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in place of a traceback: the message without kit's own stack."""
+        return [f"{type(self).__name__}: {self}"]
+
     def __str__(self) -> str:
         lines = [f"{self.code} {self.summary}".strip()]
         lines += format_cases(self.cases)

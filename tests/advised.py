@@ -66,6 +66,8 @@ NAMED = re.compile(
 def faults(text: Text) -> list[str]:
     """What a reader of a text could not do as it says, a line each."""
     found, rest = python_faults(text.text), text.text
+    if re.match(r"(comp|kit)\.\w+(\.\w+)*\(", rest):  # a call from Python, whose keywords are no overrides
+        return [f"{text.place}: {fault} ({text.shown()[:160]!r})" for fault in found]
     for start in [] if text.keys_only and not text.typed else list(COMMAND.finditer(text.text)):
         read = _Line(text, start[1])
         found += read.faults

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import inspect
+from typing import Any
 
 import kit
 from kit.kinds import KINDS
@@ -12,7 +13,7 @@ from kit.kinds import KINDS
 
 def python_faults(code: str) -> list[str]:
     """What of Python code is not so: names that kit's modules lack, calls that do not fit public signatures."""
-    if "kit" not in code:
+    if "kit" not in code and "comp." not in code:
         return []
     try:
         tree = ast.parse(code.strip())
@@ -28,10 +29,25 @@ def python_faults(code: str) -> list[str]:
         name = _public(node)
         if name and not _is_there(name):
             found.append(f"kit has no {name}")
-        called = _public(node.func) if isinstance(node, ast.Call) else None
-        if isinstance(node, ast.Call) and called in kit.PUBLIC:
-            found += _unbound(str(called), node)
+        if isinstance(node, ast.Call):
+            found += _wrong_call(node)
     return found
+
+
+def _wrong_call(call: ast.Call) -> list[str]:
+    """What a call of kit.x, comp.x or comp.x.y does that its signature does not take."""
+    parts = ast.unparse(call.func).split(".")
+    if parts[0] == "kit" and parts[1:2] and parts[1] in kit.PUBLIC:
+        return _unbound(".".join(parts), getattr(kit, parts[1]), call) if len(parts) == 2 else []
+    if parts[0] != "comp" or len(parts) == 1:
+        return []
+    at: Any = object.__new__(kit.Session)
+    at.folder = None
+    for part in parts[1:]:
+        if not hasattr(at, part):
+            return [f"{'.'.join(parts)} does not exist"]
+        at = getattr(at, part)
+    return _unbound(".".join(parts), at, call)
 
 
 def _is_there(name: str) -> bool:
@@ -46,14 +62,14 @@ def _public(node: ast.AST) -> str | None:
     return node.attr if named else None  # type: ignore[attr-defined]
 
 
-def _unbound(name: str, call: ast.Call) -> list[str]:
+def _unbound(name: str, function: Any, call: ast.Call) -> list[str]:
     if any(isinstance(one, ast.Starred) for one in call.args):
         return []
     if [one for one in call.args if isinstance(one, ast.Constant) and one.value is ...]:
         return []  # kit.train(...)
     arguments = {one.arg: None for one in call.keywords if one.arg}
     try:
-        inspect.signature(getattr(kit, name)).bind(*call.args, **arguments)
+        inspect.signature(function).bind(*call.args, **arguments)
     except TypeError as error:
-        return [f"kit.{name}: {error}"]
+        return [f"{name}: {error}"]
     return []

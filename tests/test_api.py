@@ -1,4 +1,4 @@
-"""The Python interface: each public function takes a Workspace, a str or a Path, and does what its page shows."""
+"""The Python interface: each stage takes a Workspace, a str or a Path, and the pages' examples run."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ from kit.config.workspace import Workspace
 from kit.errors import ConfigError
 from kit.kinds import Splitter
 from kit.runs.records import RunRef, resolve_run, split_ref
-from kit.stages.pseudo_labelling.pseudo import PseudoRequest
+from kit.stages.blending.blend import blend
+from kit.stages.discovery.initialise import initialise
+from kit.stages.prediction.tta import tta
+from kit.stages.pseudo_labelling.pseudo import PseudoRequest, pseudo
 from kit.stages.pseudo_labelling.rule import Rule
+from kit.stages.training.train import train
 from tests.drawing import draw_competition
 from tests.written_runs import CLASSES, LABELS, TEST, TRAIN, competition
 
@@ -40,7 +44,7 @@ form = pytest.mark.parametrize("given", FORMS.values(), ids=FORMS)
 
 @form
 def test_blend_and_board_take_each_form(space: Workspace, given: Callable[[Workspace], Any]) -> None:
-    submitted = kit.blend(given(space), ["runs/a@d4", "runs/b"], name="x")
+    submitted = blend(given(space), ["runs/a@d4", "runs/b"], name="x")
     assert submitted.number == 1
     assert submitted.path.is_file()
     assert [entry.number for entry in kit.Board.read(given(space)).entries] == [1]
@@ -63,7 +67,7 @@ def test_tables_take_each_form_and_read_the_config(
 
 @form
 def test_initialise_takes_each_form(space: Workspace, given: Callable[[Workspace], Any]) -> None:
-    made = kit.initialise(given(space), force=True)
+    made = initialise(given(space), force=True)
     assert made.path == space.root / "config.json"
 
 
@@ -81,9 +85,9 @@ def test_plugins_open_with_each_form(space: Workspace, given: Callable[[Workspac
     assert folds.count == 3
 
 
-@pytest.mark.parametrize("name", ["train", "tta", "pseudo", "blend"])
-def test_what_names_a_workspace_is_annotated_alike(name: str) -> None:
-    first = next(iter(inspect.signature(getattr(kit, name)).parameters.values()))
+@pytest.mark.parametrize("stage", [train, tta, pseudo, blend])
+def test_what_names_a_workspace_is_annotated_alike(stage: Callable[..., Any]) -> None:
+    first = next(iter(inspect.signature(stage).parameters.values()))
     assert (first.name, first.annotation) == ("workspace", "Workspace | StrPath")
 
 
@@ -104,13 +108,13 @@ def test_files_are_read_from_text_and_paths_alike(space: Workspace) -> None:
     "members", ["a@d4", "runs/a@d4", ["runs/a@d4"], [Path("runs/a@d4")], Path("runs/a@d4")]
 )
 def test_one_member_needs_no_list_and_may_be_a_path(space: Workspace, members: Any) -> None:
-    assert "a" in kit.blend(space, members).path.name
+    assert "a" in blend(space, members).path.name
 
 
 def test_a_run_is_a_member_by_its_absolute_path_too(tmp_path: Path) -> None:
     space = competition(tmp_path / "data@home")  # an @ in a folder above is no set of views
     run = kit.Run(space.runs / "a")
-    assert kit.blend(space, [run, f"{run.folder}@d4"]).number == 1  # type: ignore[list-item]
+    assert blend(space, [run, f"{run.folder}@d4"]).number == 1  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize(
@@ -170,7 +174,7 @@ def test_a_path_elsewhere_is_not_the_run_of_that_name(
 def test_a_path_elsewhere_is_no_member(space: Workspace, tmp_path_factory: pytest.TempPathFactory) -> None:
     other = competition(tmp_path_factory.mktemp("other"))
     with pytest.raises(ConfigError, match="no run"):
-        kit.blend(space, [other.runs / "a"])
+        blend(space, [other.runs / "a"])
 
 
 # ---------------------------------------------------------------------------------- the documented lines
@@ -192,13 +196,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("text", [(ROOT / "README.md").read_text(), kit.__doc__ or ""], ids=["README", "kit"])
 def test_the_documented_lines_run(text: str, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = documented(text)
-    assert [re.search(r"kit\.(\w+)\(", line)[1] for line in lines if "kit." in line] == [
-        "train",
-        "tta",
-        "blend",
-    ]  # type: ignore[index]
-    small = '["epochs=1"]'  # in place of a network and epochs that take minutes
-    code = "\n".join(lines).replace('["backbone.arch=resnet18", "epochs=20"]', small)
+    calls = re.findall(r"(?:kit|comp)\.(\w+)\(", "\n".join(lines))
+    assert calls == ["open", "train", "tta", "blend"]
+    small = "epochs=1"  # in place of a network and epochs that take minutes
+    code = "\n".join(lines).replace('backbone="resnet18", epochs=20', small)
     assert small in code
     (trained.parent / "my-competition").unlink(missing_ok=True)
     (trained.parent / "my-competition").symlink_to(trained)
@@ -211,7 +212,7 @@ def test_the_documented_lines_run(text: str, trained: Path, monkeypatch: pytest.
 
 
 def test_pseudo_takes_a_path(trained: Path) -> None:
-    kit.train(trained, "epochs=1", name="r")
-    kit.tta(trained, Path("runs/r"))
-    made = kit.pseudo(str(trained), "runs/r", asked=PseudoRequest(Rule(threshold=0.1)))
+    train(trained, "epochs=1", name="r")
+    tta(trained, Path("runs/r"))
+    made = pseudo(str(trained), "runs/r", asked=PseudoRequest(Rule(threshold=0.1)))
     assert made.teachers == ("r@plain",)

@@ -1,7 +1,7 @@
 """Counts the files of kit that three journeys enter: a training row to its out-of-fold probability, TTA, and a blend.
 
-Run `python -m tools.journey`, with `--list` for the files. Each journey is one call of `kit.train`, `kit.tta` or
-`kit.blend` on 120 of scikit-learn's digits. A file is entered if one of its functions runs; imports do not count.
+Run `python -m tools.journey`, with `--list` for the files. Each journey is one call of the stage train, tta or
+blend on 120 of scikit-learn's digits. A file is entered if one of its functions runs; imports do not count.
 """
 
 from __future__ import annotations
@@ -95,12 +95,14 @@ def prepare(root: Path) -> None:
 
 def journeys(root: Path) -> Iterator[tuple[str, Journey]]:
     """Each journey and its trace, after one on another run that has imported everything."""
-    import kit
+    from kit.stages.blending.blend import blend
+    from kit.stages.prediction.tta import tta
+    from kit.stages.training.train import train
 
     stages: dict[str, Callable[[str], object]] = {
-        "train row to out-of-fold probability": lambda name: kit.train(root, name=name),
-        "tta": lambda name: kit.tta(root, [f"runs/{name}"], views="hflip"),
-        "blend": lambda name: kit.blend(root, sorted({"runs/first@hflip", f"runs/{name}@hflip"})),
+        "train row to out-of-fold probability": lambda name: train(root, name=name),
+        "tta": lambda name: tta(root, [f"runs/{name}"], views="hflip"),
+        "blend": lambda name: blend(root, sorted({"runs/first@hflip", f"runs/{name}@hflip"})),
     }
     for stage in stages.values():
         stage("first")

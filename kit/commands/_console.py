@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import warnings
 from collections.abc import Iterable
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
-from kit.core.legible import legible, legible_json
+from kit.core.legible import escape_control, legible, legible_json
 from kit.core.renamed import COMMANDS
 from kit.errors import KitError, KitWarning, did_you_mean
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from kit.core.progress import Progress, Work
 
 T = TypeVar("T")
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # but for tab and line end
 
 
 class Group(click.Group):
@@ -40,11 +38,6 @@ class Group(click.Group):
 def echo(text: str = "") -> None:
     """A line of talk, on stderr."""
     click.echo(escape_control(text), err=True)
-
-
-def escape_control(text: str) -> str:
-    """The text, what is not UTF-8 and its control characters written out: an id must not move a terminal's cursor."""
-    return CONTROL.sub(lambda found: repr(found[0])[1:-1], legible(text))
 
 
 def print_json(value: Any) -> None:
@@ -108,7 +101,7 @@ def show_progress(work: Work[T]) -> T:
 
     outcome = ResultOf(work)
     if sys.stderr.isatty():
-        _draw(outcome)
+        draw_progress(outcome)
     else:
         for step in outcome:
             if step.line:
@@ -116,9 +109,9 @@ def show_progress(work: Work[T]) -> T:
     return outcome.result
 
 
-def _draw(steps: Iterable[Progress]) -> None:
-    """One bar, of the task at work; what is worth a line stays above it."""
-    with _bars() as bars:
+def draw_progress(steps: Iterable[Progress]) -> None:
+    """One bar on stderr, of the task at work; what is worth a line stays above it."""
+    with make_bars(console(stderr=True)) as bars:
         task = None
         for step in steps:
             if step.line:
@@ -132,7 +125,8 @@ def _draw(steps: Iterable[Progress]) -> None:
                 bars.update(task, detail=step.detail)
 
 
-def _bars() -> Bars:
+def make_bars(console: Console, auto_refresh: bool = True) -> Bars:
+    """rich's bar with the share, the time passed, the time left and a detail, on this console."""
     from rich.progress import (
         BarColumn,
         TaskProgressColumn,
@@ -151,7 +145,8 @@ def _bars() -> Bars:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[detail]}", table_column=rest, markup=False),
-        console=console(stderr=True),
+        console=console,
+        auto_refresh=auto_refresh,
         expand=True,
         transient=True,
     )

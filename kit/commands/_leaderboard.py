@@ -24,9 +24,9 @@ MAX_LISTED_IDS = 20  # pairs of answers, of which there may be hundreds
 def print_overview(overview: Overview) -> None:
     """How cv and leaderboard agree, the noise, and the checks to make where they part ways."""
     if overview.agreement.scored:
-        _console.echo(_agreement(overview.agreement))
+        _console.echo(describe_agreement(overview.agreement))
     if overview.noise is not None:
-        _console.echo(_noise(overview.noise))
+        _console.echo(describe_noise(overview.noise))
     elif overview.unknown:
         _console.echo(f"unknown noise of the scores: {overview.unknown}")
     if overview.gap is not None:
@@ -51,7 +51,8 @@ def print_gap(found: Gap) -> None:
         _console.echo(f"  {found.unknown}")
 
 
-def _agreement(found: Agreement) -> str:
+def describe_agreement(found: Agreement) -> str:
+    """How the leaderboard scores agree with CV, in one line."""
     plural = "s have" if found.scored > 1 else " has"
     parts = [f"{found.scored} submission{plural} a leaderboard score: {found.gap:+.4f} against cv (median)"]
     if found.trend is not None:
@@ -61,7 +62,8 @@ def _agreement(found: Agreement) -> str:
     return ", ".join(parts)
 
 
-def _noise(found: Noise) -> str:
+def describe_noise(found: Noise) -> str:
+    """The standard errors of a score, in one line."""
     parts = [("test", found.test), ("public", found.public), ("private", found.private)]
     sizes = [f"{part[1]:.4f} on {part[0]} {name} rows" for name, part in parts if part is not None]
     drawn = "groups" if found.by_groups else "rows"

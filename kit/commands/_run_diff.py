@@ -9,6 +9,7 @@ import click
 
 from kit.commands import _console
 from kit.commands._scores import describe_significance
+from kit.core.legible import escape_control
 
 if TYPE_CHECKING:
     from kit.runs.diff import Compared, Difference, RunCost
@@ -44,7 +45,7 @@ def _rows(values: Mapping[str, tuple[Any, Any]], absent: str) -> list[tuple[str,
 
 def _cell(value: Any) -> str:
     """A value as one short text; hashes as their first 12 digits."""
-    text = _console.escape_control(str(value))
+    text = escape_control(str(value))
     if len(text) == 64 and text.isalnum():
         return text[:12]
     return text if len(text) <= MAX_VALUE_CHARACTERS else text[: MAX_VALUE_CHARACTERS - 1] + "…"
@@ -72,4 +73,4 @@ def _describe_gain(name: str, found: Compared) -> str:
         f"  {one.name}: {one.one:.1%} of {one.rows} rows predicted correctly, then {one.other:.1%}"
         for one in moved
     ]
-    return _console.escape_control("\n".join(lines))
+    return escape_control("\n".join(lines))

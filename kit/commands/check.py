@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kit.commands._console import echo, escape_control, print_json, show_progress
+from kit.commands._console import echo, print_json, show_progress
 from kit.commands._pipeline import try_pipeline
+from kit.core.legible import escape_control
 
 if TYPE_CHECKING:
     from kit.config.workspace import Workspace

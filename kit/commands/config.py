@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from kit.commands import _console
+from kit.core.legible import escape_control
 
 
 @click.group(invoke_without_command=True)
@@ -52,7 +53,7 @@ def _show(overrides: tuple[str, ...], as_json: bool) -> None:
         table.add_column(heading, overflow="fold")
     for one in settings(workspace, overrides):
         texts = [one.key, text_of(one.value), text_of(one.default), one.source]
-        table.add_row(*map(_console.escape_control, texts), style="" if one.source == DEFAULT else "bold")
+        table.add_row(*map(escape_control, texts), style="" if one.source == DEFAULT else "bold")
     _console.console().print(table, markup=False)
 
 

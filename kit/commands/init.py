@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -103,7 +104,7 @@ def command(
     for line in made.findings:
         _console.echo(line)
     _console.echo(f"recipe: {made.recipe} ({made.why})")
-    counts, shape = _read_tables(made)
+    counts, shape = read_tables(made)
     _console.echo(f"wrote {made.path}")
     if as_json:
         _console.print_json(
@@ -118,7 +119,9 @@ def command(
         )
 
 
-def _read_tables(made: InitResult) -> tuple[dict[str, int], str | None]:
+def read_tables(
+    made: InitResult, say: Callable[[str], None] = _console.echo
+) -> tuple[dict[str, int], str | None]:
     """Counts and the submission's format, of the tables as the config has them.
 
     Faults of the data are printed. They are no reason to take the config back.
@@ -145,22 +148,25 @@ def _read_tables(made: InitResult) -> tuple[dict[str, int], str | None]:
                 chosen = choose_format(workspace, sample, train.classes, labels=train.label_kind)
             shape = chosen.plugin_name()
             _say_format(
-                chosen, find_written_class(chosen, sample, train.classes), [str(one.message) for one in said]
+                say,
+                chosen,
+                find_written_class(chosen, sample, train.classes),
+                [str(one.message) for one in said],
             )
     except KitError as error:
-        _console.echo(f"the data is not usable yet: {error}")
+        say(f"the data is not usable yet: {error}")
     else:
-        say_decision(workspace)
+        say_decision(workspace, say)
     if counts:
-        _console.echo(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items()))
+        say(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items()))
     return counts, shape
 
 
-def _say_format(shape: Format, positive: str | None, warned: list[str]) -> None:
+def _say_format(say: Callable[[str], None], shape: Format, positive: str | None, warned: list[str]) -> None:
     """Prints the format with its reason, which is a warning if the sample shows none, and all other warnings."""
     reasons = [text for text in warned if text.startswith(("W11", "W16"))]
     for text in warned:
         if text not in reasons:
-            _console.echo(text)
+            say(text)
     of = "" if positive is None else f" of {positive!r}, else format=binary_probability format.positive=CLASS"
-    _console.echo(f"format: {shape.plugin_name()}{of} ({reasons[0] if reasons else 'the sample shows it'})")
+    say(f"format: {shape.plugin_name()}{of} ({reasons[0] if reasons else 'the sample shows it'})")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from kit.commands._console import echo, print_result, show_progress
-from kit.commands._gains import format_gain
 from kit.commands._plugin_options import read_spec
 
 if TYPE_CHECKING:
@@ -54,6 +53,8 @@ def command(members: tuple[str, ...], scorer: str, rerankers: tuple[str, ...], a
 
 def _say(made: RetrievalResult) -> None:
     """Scores beside the classifier's, the fitted scorer, and what each reranker brought."""
+    from kit.evaluation.bootstrap import format_gain
+
     options = ", ".join(
         f"{key} {value}" for key, value in made.scorer.items() if not isinstance(value, dict | None)
     )

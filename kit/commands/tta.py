@@ -11,7 +11,6 @@ import click
 
 from kit.commands._console import echo, print_result, show_progress
 from kit.commands._decision import say_decision
-from kit.commands._gains import format_gain
 from kit.commands._plugin_options import read_spec
 
 if TYPE_CHECKING:
@@ -150,6 +149,8 @@ def _policy(
 
 
 def _say_policy(chosen: ViewPolicyResult) -> None:
+    from kit.evaluation.bootstrap import format_gain
+
     echo(f"{chosen.member}:")
     if chosen.weights:
         shares = ", ".join(f"{name} ({weight:.2g})" for name, weight in chosen.weights.items())
@@ -161,6 +162,8 @@ def _say_policy(chosen: ViewPolicyResult) -> None:
 
 def _say(made: TtaResult) -> None:
     """One run's scores by these views, beside those without."""
+    from kit.evaluation.bootstrap import format_gain
+
     state = "" if made.computed else " (reused)"
     folds = ", ".join(map(str, made.folds))
     echo(f"{made.member}: {made.views} view{'s' * (made.views > 1)}, folds {folds}{state}")

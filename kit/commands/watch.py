@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kit.commands import _console
+from kit.core.legible import escape_control
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -103,7 +104,7 @@ def _render(seen: RunSnapshot) -> RenderableType:
         table.add_row(str(one.fold), epoch, *cells, speed, str(line.get("memory_mib", "")), state)
     return Group(
         table,
-        Text(f"runs/{seen.run}: {seen.share:.0%}, {_time_left(seen)}{_console.escape_control(seen.state)}"),
+        Text(f"runs/{seen.run}: {seen.share:.0%}, {_time_left(seen)}{escape_control(seen.state)}"),
     )
 
 

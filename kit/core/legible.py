@@ -12,6 +12,7 @@ from kit.errors import ConfigError
 
 # Python has each byte of a file's name that is not UTF-8 as half of a surrogate pair (PEP 383)
 HALVES = re.compile(r"[\ud800-\udfff]")
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # but for tab and line end
 
 
 def legible(text: str) -> str:
@@ -21,6 +22,11 @@ def legible(text: str) -> str:
     except UnicodeEncodeError:
         return HALVES.sub(lambda found: _spell_out(found[0]), text)
     return text
+
+
+def escape_control(text: str) -> str:
+    """The text, what is not UTF-8 and its control characters written out: an id must not move a terminal's cursor."""
+    return CONTROL.sub(lambda found: repr(found[0])[1:-1], legible(text))
 
 
 def is_legible(text: str) -> bool:

@@ -21,13 +21,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Progress:
-    """`done` of `total` units of a task; `line` marks what is worth a line where there is no terminal."""
+    """`done` of `total` units of a task; `line` marks what is worth a line where there is no terminal.
+
+    `regular` marks a line of many alike, such as one per epoch: a long log may leave some out.
+    """
 
     task: str
     done: float
     total: float
     detail: str = ""
     line: bool = False
+    regular: bool = False
 
 
 Work = Generator[Progress, None, T]

@@ -185,6 +185,27 @@ class Gain:
         return self.low is not None and self.low > ROUNDING
 
 
+def format_gain(gain: Gain) -> str:
+    """A gain, its interval, and whether it is one."""
+    if gain.low is None or gain.high is None:
+        return f"{gain.value:+.4f}; no interval, because too few bootstrap draws have a score"
+    found = (
+        "a significant gain"
+        if gain.is_significant
+        else "a significant loss"
+        if gain.high < 0
+        else "not significant"
+    )
+    return f"{gain.value:+.4f} (95 % {gain.low:+.4f} to {gain.high:+.4f}), {found}"
+
+
+def gain_columns(found: Gain | None) -> dict[str, float | None]:
+    """A gain and its interval as the columns of a result's table."""
+    if found is None:
+        return {"gain": None, "gain_low": None, "gain_high": None}
+    return {"gain": found.value, "gain_low": found.low, "gain_high": found.high}
+
+
 def gain(
     metric: Metric, over: str, score: float, base: float, drawn: np.ndarray, drawn_base: np.ndarray
 ) -> Gain:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import torch
 
 from kit.config.workspace import Workspace
+from kit.core.display import Displayed, frame
 from kit.core.files import StrPath
 from kit.core.progress import Progress, Work, stage
 from kit.device.compiling import COST
@@ -19,9 +21,12 @@ from kit.experiment.warm_start import load_initial_weights
 from kit.model import network
 from kit.runs.run import check_same_experiment, find_run, select_folds
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-@dataclass(frozen=True)
-class DryRunResult:
+
+@dataclass(frozen=True, repr=False)
+class DryRunResult(Displayed):
     """What a run would be, and the first batch's loss before training, beside what guessing gives."""
 
     run: str
@@ -40,6 +45,18 @@ class DryRunResult:
     guessing_loss: (
         float  # what cross-entropy gives to no knowledge: log(classes), or log 2 where each is a question
     )
+
+    def _lines(self) -> list[str]:
+        return [
+            f"runs/{self.run}: {self.rows} rows of {self.classes} classes, {len(self.folds)} folds",
+            f"{self.steps} steps, {self.parameters:,} parameters, {self.device}",
+            f"loss of the first batch {self.first_loss:.4f}, of guessing {self.guessing_loss:.4f}",
+        ]
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per quantity: its name and value."""
+        values = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return frame({"quantity": name.replace("_", " "), "value": value} for name, value in values)
 
 
 @stage

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 TRACKER_TIMEOUT_S = 60.0  # seconds that a call of a tracker may take
 
 
-class Interrupted(Exception):
+class UnfinishedFold(Exception):
     """Ends a tracker's block where the fold has not come to its end."""
 
 
@@ -107,7 +107,7 @@ class Tracking:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for number, told in list(self._told.items()):
-            told.jobs.put(None if error is None else Interrupted())
+            told.jobs.put(None if error is None else UnfinishedFold())
             self._wait(number, "end", told.result())
 
     def _wait(self, number: int, during: str, error: BaseException | None) -> None:
@@ -146,12 +146,12 @@ class _TrackerThread:
             with self.recipe.start(of) as log:
                 self._answers.put(None)
                 while (job := self.jobs.get()) is not None:
-                    if isinstance(job, Interrupted):
+                    if isinstance(job, UnfinishedFold):
                         raise job
                     log(*job)
                     self._answers.put(None)
             self._answers.put(None)
-        except Interrupted:
+        except UnfinishedFold:
             self._answers.put(None)
         except BaseException as error:  # whatever a team's own code raises, SystemExit too
             self._answers.put(error)

@@ -15,18 +15,22 @@ from typing import TYPE_CHECKING, Any
 
 from kit.config.models import NOT_IN_IDENTITY, Experiment
 from kit.config.workspace import Workspace
+from kit.core.display import Displayed, frame
 from kit.core.files import fingerprint, is_safe_folder_name, read_json, sha256, shorten, write_json
 from kit.core.installed import version
 from kit.core.locks import hold_lock
 from kit.core.renamed import CONFIG_KEYS
 from kit.data.folds import Folds
-from kit.data.predictions import Predictions
+from kit.data.predictions import Predictions, provenance_of
+from kit.data.provenance import Provenance
 from kit.data.rows import describe_sources
-from kit.errors import BusyError, Case, CheckpointError, ConfigError, DataError, InvalidError
+from kit.errors import BusyError, Case, CheckpointError, ConfigError, DataError, InvalidError, KitError
 from kit.kinds.plugin import Plugin
 from kit.kinds.registry import location_of
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from kit.data.table import Table
 
 SCHEMA = 1
@@ -37,8 +41,8 @@ STATE_UNTRAINED = (
 PACKAGES = ("kit-competitions", "torch", "timm", "numpy", "albumentations", "opencv-python-headless")
 
 
-@dataclass(frozen=True)
-class Run:
+@dataclass(frozen=True, repr=False)
+class Run(Displayed):
     """Where a run's files are."""
 
     folder: Path
@@ -85,6 +89,31 @@ class Run:
     def config(self) -> dict[str, Any]:
         """The resolved config. Raises CheckpointError D51 where it is missing or damaged."""
         return self._read("config.json")
+
+    def _lines(self) -> list[str]:
+        about = self._plain_scores()
+        if about is None:
+            return [f"runs/{self.name}: no fold is finished"]
+        count = len(about.fold_scores or {})
+        scores = "  ".join(f"{name} {value:.4f}" for name, value in (about.scores or {}).items())
+        return [
+            f"runs/{self.name}: {count} fold{'s' * (count != 1)} trained",
+            f"out of fold: {scores}" if scores else "no row was held out, so there is no score",
+        ]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Scores by fold, and of all rows pooled out of fold."""
+        about = self._plain_scores() or Provenance()
+        folds = sorted((about.fold_scores or {}).items(), key=lambda item: int(item[0]))
+        rows = [{"run": self.name, "fold": fold, **scores} for fold, scores in folds]
+        pooled = [{"run": self.name, "fold": "all", **about.scores}] if about.scores else []
+        return frame([*rows, *pooled], None if rows or pooled else ("run", "fold"))
+
+    def _plain_scores(self) -> Provenance | None:
+        """What the plain out-of-fold predictions say about themselves; None if there are none."""
+        with suppress(KitError, OSError):
+            return provenance_of(self.predictions("plain") / "oof.parquet")
+        return None
 
     def _read(self, name: str) -> dict[str, Any]:
         try:

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import kit
 from kit.commands._menu import run
 from kit.config.models import Data
 from kit.config.workspace import Workspace
@@ -20,6 +19,7 @@ from kit.core.legible import is_legible, legible, legible_json
 from kit.data.table import train_table
 from kit.errors import ConfigError, KitWarning
 from kit.images.cache_store import Hashes
+from kit.stages.discovery.initialise import initialise
 from tests.drawn_images import drawn
 
 LATIN = b"caf\xe9"  # café in Latin-1, which is not UTF-8
@@ -105,7 +105,7 @@ def test_a_folder_that_the_config_would_have_to_name_is_refused(tmp_path: Path) 
     root = tmp_path / "plain"
     draw(root / os.fsdecode(LATIN), [b"cat/0.png", b"cat/1.png", b"dog/0.png", b"dog/1.png"])
     with pytest.raises(ConfigError, match=r"the name caf\\xe9 is not UTF-8") as raised:
-        kit.initialise(root, "scratch")
+        initialise(root, "scratch")
     assert raised.value.code == "C50"
     assert not (root / "config.json").exists()
 

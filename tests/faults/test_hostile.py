@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from kit.commands._console import escape_control
 from kit.commands._menu import run
 from kit.config.models import Data
 from kit.config.parsing import parse
 from kit.core.files import read_json, sha256
+from kit.core.legible import escape_control
 from kit.data.predictions import Predictions, provenance_of
 from kit.data.provenance import Provenance
 from kit.data.table import train_table

@@ -145,7 +145,7 @@ def test_wrong_advice_is_found_in_a_page(tmp_path: Path) -> None:
     file.write_text(
         "Take `sampler=class_balanced`, or `kit tta runs/r`.\n\n```console\n$ kit train --name r los=focal  # wrong\n"
         "$ kit train --name r loss=focal\n```\n\n```python\nimport kit\nfrom kit.kinds import Losses\n"
-        'kit.blends("x")\nkit.train("x", label="y")\nkit.tta("x", ["r"])\n```\n'
+        'kit.opens("x")\ncomp.train("x", label="y")\ncomp.tta(["r"])\ncomp.trains("x")\n```\n'
     )
     texts = [*texts_of_page(file, tmp_path), *python_of_page(file, tmp_path)]
     found = [fault for text in texts for fault in faults(text)]
@@ -153,5 +153,5 @@ def test_wrong_advice_is_found_in_a_page(tmp_path: Path) -> None:
         "page.md:4",
         "page.md:1",
         "page.md:1",
-        *["page.md:9"] * 3,
+        *["page.md:9"] * 4,
     ]

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-import kit
 from kit.commands._menu import run
 from kit.config.workspace import Workspace
 from kit.data.predictions import Predictions
 from kit.data.table import rows_to_predict, train_table
-from kit.stages.blending.blend import Submitted
+from kit.stages.blending.blend import Submitted, blend
+from kit.stages.prediction.tta import tta
 from tests.drawing import draw_competition
 
 Step = Callable[[Path], None]
@@ -51,7 +51,7 @@ def test_check_and_report_need_no_rows_to_predict(tmp_path: Path, inside: Step, 
 
 
 def test_tta_predicts_held_out_rows_alone(practice: Path) -> None:
-    (made,) = kit.tta(practice, ["runs/a"], "hflip")
+    (made,) = tta(practice, ["runs/a"], "hflip")
     folder = practice / "runs/a/predictions/hflip"
     assert sorted(path.name for path in folder.iterdir()) == ["oof.parquet"]
     oof = Predictions.read(folder / "oof.parquet")
@@ -59,7 +59,7 @@ def test_tta_predicts_held_out_rows_alone(practice: Path) -> None:
     table = train_table(practice, Workspace.open(practice).competition.data).sort_by_id()
     guesses = oof.align(table.ids.tolist()).argmax(axis=1)
     assert made.scores["macro_f1"] == pytest.approx(f1_score(table.labels, guesses, average="macro"))
-    assert not kit.tta(practice, ["runs/a"], "hflip")[0].computed
+    assert not tta(practice, ["runs/a"], "hflip")[0].computed
 
 
 def test_a_policy_is_learned_and_scored(practice: Path, capsys: Said) -> None:
@@ -69,8 +69,8 @@ def test_a_policy_is_learned_and_scored(practice: Path, capsys: Said) -> None:
 
 
 def test_blend_scores_and_writes_no_file(practice: Path, capsys: Said) -> None:
-    kit.tta(practice, ["runs/a"], "hflip")
-    made = kit.blend(Workspace.open(practice), ["a", "a@hflip"])
+    tta(practice, ["runs/a"], "hflip")
+    made = blend(Workspace.open(practice), ["a", "a@hflip"])
     assert not isinstance(made, Submitted)
     assert made.rows == 60
     capsys.readouterr()

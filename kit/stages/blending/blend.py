@@ -12,11 +12,13 @@ import numpy as np
 
 from kit.config.specs import respecify
 from kit.config.workspace import Workspace
+from kit.core.display import Displayed, frame
 from kit.core.files import StrPath, sha256
 from kit.core.progress import Progress, Work, stage
 from kit.data.predictions import Predictions, ids_fingerprint
 from kit.data.table import sample_frame
 from kit.errors import InvalidError
+from kit.evaluation.bootstrap import format_gain, gain_columns
 from kit.evaluation.competition import bind_rows, explain_decision, for_labels, open_ensembler
 from kit.evaluation.crossfit import cross_fit
 from kit.experiment import sample_format
@@ -54,8 +56,8 @@ class WrittenRows:
     in_file: bool  # False: there is no file or it holds probabilities, and the rule only scores
 
 
-@dataclass(frozen=True, kw_only=True)
-class BlendResult:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class BlendResult(Displayed):
     """A blend that was fitted and scored out of fold; alone it stands for one of which no file was written."""
 
     metric: str
@@ -74,8 +76,34 @@ class BlendResult:
         """The blend's score on rows that it was not fitted on."""
         return self.comparison.blend.cv
 
+    def _lines(self) -> list[str]:
+        best, mean = self.comparison.blend.gains[:2]
+        gains = (
+            []
+            if len(self.comparison.members) == 1
+            else [
+                f"over the {one.over}: {format_gain(one)}"
+                for one in ([best] if self.comparison.blend_is_mean else [best, mean])
+            ]
+        )
+        return [f"blend: {self.metric} {self.cv:.4f} on {self.rows} out-of-fold rows", *gains]
 
-@dataclass(frozen=True, kw_only=True)
+    def to_frame(self) -> pd.DataFrame:
+        """A row per member, for the mean and for the blend: its scores, and the gain over the best member."""
+        rows = [
+            {
+                "name": score.name,
+                "in_sample": score.in_sample,
+                "nested": score.cv,
+                **{f"fold_{fold}": value for fold, value in score.folds.items()},
+                **gain_columns(score.gains[0] if score.gains else None),
+            }
+            for score in (*self.comparison.members, self.comparison.mean, self.comparison.blend)
+        ]
+        return frame(rows)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Submitted(BlendResult):
     """A blend whose submission was written, validated and entered into the board."""
 
@@ -88,6 +116,12 @@ class Submitted(BlendResult):
     is_apart: bool  # whether its score is of other rows than those that the board compares
     elsewhere: int  # submissions of its metric that are scored on other rows than this one
     is_new: bool  # False: the same blend was made before, and this is its submission
+
+    def _lines(self) -> list[str]:
+        place = "not ranked" if self.is_apart else f"rank {self.rank}"
+        rows = f"{self.test_rows} rows, format {self.format}, {place} on the board"
+        file = f"submission {self.number}: {self.path.parent.name}/{self.path.name}"
+        return [f"{file}, {rows}", *super()._lines()]
 
 
 @dataclass(frozen=True, eq=False)

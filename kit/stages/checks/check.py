@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kit.config.models import Data
 from kit.config.workspace import Workspace
+from kit.core.display import Displayed
 from kit.core.files import StrPath
 from kit.core.progress import Progress, Work, stage
 from kit.data.folds import Folds, connected_components, make_folds, merge_groups
@@ -39,14 +41,17 @@ from kit.stages.checks import (
     spellings,
 )
 from kit.stages.checks.by_predictions import oof_predictions
-from kit.stages.checks.finding import Finding
+from kit.stages.checks.finding import Finding, describe_findings, findings_frame
 from kit.stages.checks.shift import Measures, measure_images
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LEVEL_ORDER = {"problem": 0, "warning": 1, "note": 2}
 
 
-@dataclass(frozen=True, eq=False)
-class CheckResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class CheckResult(Displayed):
     """What was looked at, and what was found, problems first."""
 
     train: int
@@ -59,6 +64,15 @@ class CheckResult:
     def problems(self) -> int:
         """How many findings make scores wrong or stop training."""
         return sum(finding.level == "problem" for finding in self.findings)
+
+    def _lines(self) -> list[str]:
+        return describe_findings(
+            f"{self.train} training rows of {self.classes} classes, {self.test} test rows", self.findings
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per finding: code, level, summary, effect, fix and number of cases."""
+        return findings_frame(self.findings)
 
 
 @stage

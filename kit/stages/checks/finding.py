@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from kit.core.display import frame
 from kit.core.files import write_text
-from kit.errors import Case
+from kit.errors import Case, DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Level = Literal["problem", "warning", "note"]
 
@@ -25,6 +30,40 @@ class Finding:
     effect: str  # what it does to the score
     answer: str  # a config line or a command
     cases: tuple[Case, ...] = ()
+
+
+def describe_findings(about: str, findings: Sequence[Finding]) -> list[str]:
+    """The number of findings by level, then the summary of each."""
+    counts = Counter(finding.level for finding in findings)
+    told = ", ".join(f"{count} {level}{'s' * (count > 1)}" for level, count in counts.items())
+    return [
+        f"{about}: {told or 'no findings'}",
+        *(f"{one.code} {one.level}: {one.summary}" for one in findings),
+    ]
+
+
+def findings_frame(findings: Iterable[Finding]) -> pd.DataFrame:
+    """A row per finding: code, level, summary, effect, fix and number of cases."""
+    rows = [
+        {
+            "code": one.code,
+            "level": one.level,
+            "summary": one.summary,
+            "effect": one.effect,
+            "fix": one.answer,
+            "cases": len(one.cases),
+        }
+        for one in findings
+    ]
+    return frame(rows, ("code", "level", "summary", "effect", "fix", "cases"))
+
+
+def check_strictly(findings: Iterable[Finding]) -> None:
+    """Raises DataError for findings that are problems or warnings."""
+    worse = [one for one in findings if one.level != "note"]
+    if worse:
+        cases = [f"{one.code} {one.level}: {one.summary}" for one in worse]
+        raise DataError(f"{len(worse)} problems or warnings, and strict is set", cases=cases)
 
 
 def write_cases(path: Path, findings: Iterable[Finding]) -> None:

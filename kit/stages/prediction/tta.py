@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from kit.config.workspace import Workspace
+from kit.core.display import Displayed, frame
 from kit.core.files import StrPath, remove_partial_files
 from kit.core.progress import Progress, ResultOf, Work, stage
 from kit.data.predictions import Predictions
@@ -23,7 +24,7 @@ from kit.data.provenance import Provenance
 from kit.data.renamed_classes import table_of
 from kit.data.table import Table, rows_to_predict, train_table
 from kit.device.precision import DEVICE, choose_device, device_line
-from kit.evaluation.bootstrap import Gain
+from kit.evaluation.bootstrap import Gain, format_gain, gain_columns
 from kit.evaluation.competition import metric_of
 from kit.experiment.loading import Loaded, geometry, load_rows
 from kit.experiment.prediction_file import PredictionFile, PredictionJob, Split, prediction_batches
@@ -37,13 +38,16 @@ from kit.runs.checkpoint_paths import Target, find_targets
 from kit.runs.scoring import gain_over_plain, prediction_provenance
 from kit.stages.prediction.parallel import predict_in_parallel
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 TASK = "tta"
 WhichRows = Literal["test", "train", "both"]
 MAX_WEIGHT_BYTES = 4 * 2**30  # bytes of weights that predict together; more than that make another pass
 
 
-@dataclass(frozen=True)
-class TtaResult:
+@dataclass(frozen=True, repr=False)
+class TtaResult(Displayed):
     """What tta made of one run: the member's name for `kit blend`, its files, and its out-of-fold scores."""
 
     member: str
@@ -56,6 +60,17 @@ class TtaResult:
         Gain | None
     )  # over plain, by the metric; None for plain itself, and where training left no such rows
     computed: bool  # False: it was there already
+
+    def _lines(self) -> list[str]:
+        told = "  ".join(f"{name} {value:.4f}" for name, value in self.scores.items())
+        gain = f"; over plain {format_gain(self.gain)}" if self.gain is not None else ""
+        state = "" if self.computed else " (reused)"
+        return [f"{self.member}{state}: {told or 'no row was held out, so there is no score'}{gain}"]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row: the member, its views and folds, its scores, and the gain over plain."""
+        row = {"member": self.member, "views": self.views, "folds": len(self.folds), **self.scores}
+        return frame([row | gain_columns(self.gain)])
 
 
 @stage

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kit.config.models import Data
 from kit.config.workspace import Workspace
+from kit.core.display import Displayed, frame
 from kit.core.files import StrPath
 from kit.core.progress import Work, stage
 from kit.data.predictions import Predictions
@@ -23,7 +24,7 @@ from kit.data.provenance import PolicyRecord, Provenance
 from kit.data.renamed_classes import table_of
 from kit.data.table import Table, train_table
 from kit.errors import ConfigError
-from kit.evaluation.bootstrap import Gain, compute_gains
+from kit.evaluation.bootstrap import Gain, compute_gains, format_gain
 from kit.evaluation.competition import bind_rows, for_labels, for_metric, metric_of
 from kit.evaluation.crossfit import cross_fit
 from kit.kinds import Ensembler, Metric, Views
@@ -35,9 +36,12 @@ from kit.runs.scoring import concat_predictions, with_scores
 from kit.stages.blending.members import OutOfFold
 from kit.stages.prediction.tta import TtaResult, predict_view_sets
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-@dataclass(frozen=True)
-class ViewPolicyResult:
+
+@dataclass(frozen=True, repr=False)
+class ViewPolicyResult(Displayed):
     """A policy of one run: the member's name, what it averages, and its honest score beside others'."""
 
     member: str
@@ -49,6 +53,15 @@ class ViewPolicyResult:
     in_sample: float
     others: Mapping[str, float]  # scores of `plain` and of the mean of the whole set
     gains: tuple[Gain, ...]  # of the nested score over these, with the paired bootstrap's interval
+
+    def _lines(self) -> list[str]:
+        gains = [f"over {one.over} {self.others[one.over]:.4f}: {format_gain(one)}" for one in self.gains]
+        return [f"{self.member}: nested {self.nested:.4f} (in-sample {self.in_sample:.4f})", *gains]
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per view: its weight."""
+        rows = [{"member": self.member, "view": view, "weight": w} for view, w in self.weights.items()]
+        return frame(rows, ("member", "view", "weight"))
 
 
 @stage

@@ -9,11 +9,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kit.config.workspace import Workspace
+from kit.core.display import Displayed, frame
 from kit.core.files import StrPath
 from kit.core.progress import Progress, Work, stage
 from kit.data.predictions import Predictions
@@ -40,6 +41,9 @@ from kit.stages.pseudo_labelling.selection import (
 )
 from kit.stages.pseudo_labelling.teachers import Teachers, check_teachers, predict_training_rows
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 @dataclass(frozen=True)
 class PseudoRequest:
@@ -51,8 +55,8 @@ class PseudoRequest:
     told: tuple[str, ...] = ("test",)  # of `test` and `train`
 
 
-@dataclass(frozen=True)
-class PseudoResult:
+@dataclass(frozen=True, repr=False)
+class PseudoResult(Displayed):
     """Pseudo-labels that were written: what was taken of the test rows, and how often such labels are right."""
 
     path: str
@@ -67,6 +71,25 @@ class PseudoResult:
     held_out: Estimate
     training_rows: int  # that teachers tell of too, over all folds
     is_new: bool  # False: they were there already
+
+    def _lines(self) -> list[str]:
+        taken = ", ".join(f"fold {fold} {count}" for fold, count in self.folds.items())
+        lines = [f"{self.path}: {self.labels} labels from {' '.join(self.teachers)}"]
+        if any(self.folds.values()):
+            lines.append(f"of {self.test_rows} test rows: {taken}; mean confidence {self.confidence:.4f}")
+        if self.held_out.taken:
+            lines.append(f"on held-out rows {self.held_out.accuracy:.2%} of such labels are correct")
+        if self.training_rows:
+            lines.append(f"{self.training_rows} training rows")
+        return lines
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per class: rows per fold, share, share of training rows, accuracy on held-out rows."""
+        rows = [
+            {"class": c.name, "rows": c.rows, "share": c.share, "prior": c.prior, "accuracy": c.accuracy}
+            for c in self.classes
+        ]
+        return frame(rows, ("class", "rows", "share", "prior", "accuracy"))
 
 
 @stage

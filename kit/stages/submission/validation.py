@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from kit.config.workspace import Workspace
+from kit.core.display import Displayed, frame
 from kit.data.csv_file import CsvFile, read_submission
 from kit.data.rows import multi_line_cells
 from kit.data.spelling import describe_difference, is_same_text
@@ -39,8 +40,8 @@ class Issue:
         return Case(f"{', '.join(where)}: {self.detail}", str(file), self.id, "", self.code)
 
 
-@dataclass(frozen=True)
-class ValidationReport:
+@dataclass(frozen=True, repr=False)
+class ValidationReport(Displayed):
     """A submission that was looked through; it is valid if there are no faults, whatever the notes say."""
 
     file: Path
@@ -48,6 +49,15 @@ class ValidationReport:
     rows: int
     faults: tuple[Issue, ...]
     notes: tuple[str, ...] = ()
+
+    def _lines(self) -> list[str]:
+        state = f"{len(self.faults)} faults" if self.faults else "matches the sample"
+        faults = [f"{one.code} line {one.line or '-'}: {one.detail}" for one in self.faults]
+        return [f"{self.file}: {state}, {self.rows} rows, format {self.format}", *faults, *self.notes]
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per fault: code, line, id and detail."""
+        return frame((asdict(one) for one in self.faults), ("code", "line", "id", "detail"))
 
     def error(self) -> InvalidError:
         """All faults as an error: D41 where it is ids alone, else D44."""

@@ -61,9 +61,9 @@ class _FoldContext:
         """The fold's folder."""
         return self.setting.run.fold(self.fold)
 
-    def show(self, done: float, text: str, line: bool = False) -> Progress:
+    def show(self, done: float, text: str, line: bool = False, regular: bool = False) -> Progress:
         """The command's progress, if `done` of this fold is done, from 0 to 1."""
-        return Progress("train", (self.position + done) / self.count, 1, text, line)
+        return Progress("train", (self.position + done) / self.count, 1, text, line, regular)
 
 
 @contextmanager
@@ -249,7 +249,7 @@ class _EpochLoop:
         signal = setting.ranks.all_reduce_max(self.context.stop.requested)
         if is_last or signal or event.number % setting.experiment.save_every == 0:
             _save(self.context, self.learner)
-        yield self._line(f"{label}: {line}")
+        yield self.context.show(self.done, f"{label}: {line}", line=True, regular=True)
         if signal and not is_last:
             raise self._stop_error(f"epoch {event.number}", signal)
 

@@ -161,7 +161,7 @@ class _ParallelFolds:
                 yield Progress(DEVICE, sum(self.shares), len(self.shares), step.detail, line=True)
         elif step.task == "train":
             self.shares[told.job] = step.done * job.of - job.position
-            yield self._line(self.name(job) + step.detail, step.line)
+            yield self._line(self.name(job) + step.detail, step.line, step.regular)
         else:
             yield self._line(f"{self.name(job)}fold {job.fold}: {step.detail}", step.line)
 
@@ -187,8 +187,8 @@ class _ParallelFolds:
             if isinstance(error, StoppedError)
         ]
 
-    def _line(self, text: str, line: bool = True) -> Progress:
-        return Progress("train", sum(self.shares), len(self.shares), text, line)
+    def _line(self, text: str, line: bool = True, regular: bool = False) -> Progress:
+        return Progress("train", sum(self.shares), len(self.shares), text, line, regular)
 
 
 def _check_written(run: Run, job: FoldJob) -> KitError | None:

@@ -6,15 +6,17 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from kit.config.workspace import Workspace
+from kit.core.display import Displayed
 from kit.core.files import StrPath
 from kit.core.progress import Progress, Work, stage
 from kit.errors import Case
 from kit.experiment.run_context import prepare_run, scratch_run, train_stages
 from kit.model.non_finite import find_non_finite
 from kit.model.predict import Predictor
-from kit.stages.checks.finding import Finding
+from kit.stages.checks.finding import Finding, describe_findings, findings_frame
 from kit.stages.checks.one_batch.images import check_images
 from kit.stages.checks.one_batch.loss_floor import LossFloor, check_loss, check_start_loss, loss_floor
 from kit.stages.checks.one_batch.overfitting import (
@@ -37,14 +39,17 @@ from kit.stages.checks.one_batch.parts import (
 from kit.stages.checks.one_batch.probe_batch import ProbeBatch
 from kit.stages.checks.one_batch.resuming import check_resume
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 LEVEL_ORDER = {"problem": 0, "warning": 1, "note": 2}
 MIN_RELATIVE_LR = 1e-9  # of the peak rate, where a schedule never rises
 MIN_SPARE_FACTOR = 10  # times the run's steps: then no run learns at such a rate
 MIN_STEPS = 15  # steps that were possible in the time, under which nothing is said against a network
 
 
-@dataclass(frozen=True, eq=False)
-class SanityCheckResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class SanityCheckResult(Displayed):
     """What one batch showed; losses are means over its rows, without mixing and augmentation."""
 
     rows: tuple[str, ...]  # ids of the batch
@@ -62,6 +67,16 @@ class SanityCheckResult:
     def problems(self) -> int:
         """How many findings keep a network from learning, or a run from being resumed."""
         return sum(finding.level == "problem" for finding in self.findings)
+
+    def _lines(self) -> list[str]:
+        about = f"{len(self.rows)} images of {self.classes} classes, {self.steps} steps"
+        loss = f"loss {self.start_loss:.4f} to {self.last_loss:.4f}, lowest possible {self.least_loss:.4f}"
+        first, *rest = describe_findings(about, self.findings)
+        return [first, f"{loss}; {self.right} of {len(self.rows)} images predicted correctly", *rest]
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per finding: code, level, summary, effect, fix and number of cases."""
+        return findings_frame(self.findings)
 
 
 @stage

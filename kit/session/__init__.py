@@ -1,0 +1,1 @@
+"""Session: a competition opened from Python, with one method per command."""

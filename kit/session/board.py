@@ -1,0 +1,234 @@
+"""Board: the methods of `comp.board`, one per subcommand of `kit board`, and their results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kit.config.workspace import Workspace
+from kit.core.display import Displayed, frame
+from kit.session.calls import begin_call
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kit.stages.leaderboard.advice import Recommendation, SendPlan
+    from kit.stages.leaderboard.gap import Gap
+    from kit.stages.leaderboard.overview import Overview
+    from kit.stages.leaderboard.submission_diff import Change
+    from kit.stages.submission.board import Board
+
+
+@dataclass(frozen=True, repr=False)
+class BoardResult(Displayed):
+    """The submissions, best CV score first, how their two scores agree, and what to send today if that was asked."""
+
+    board: Board
+    overview: Overview
+    plan: SendPlan | None = None
+
+    def _lines(self) -> list[str]:
+        from kit.commands._leaderboard import describe_agreement, describe_noise
+
+        entries = self.board.sort_entries()
+        if not entries:
+            return ["no submissions yet; blend creates one"]
+        best = entries[0]
+        score = "no score" if best.cv is None else f"{best.metric} {best.cv:.4f}"
+        lines = [
+            f"{len(entries)} submission{'s' * (len(entries) > 1)}, best: {best.number} {best.name}, {score}"
+        ]
+        if self.plan is not None:
+            numbers = ", ".join(str(one.entry.number) for one in self.plan.worth) or "none"
+            lines.append(f"recommended for today: {numbers}")
+        if self.overview.agreement.scored:
+            lines.append(describe_agreement(self.overview.agreement))
+        if self.overview.noise is not None:
+            lines.append(describe_noise(self.overview.noise))
+        return lines
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per submission: its rank, scores, members and ensembler; `why` is the advice, if it was asked for."""
+        plan = self.plan
+        advised = () if plan is None else (*plan.worth, *plan.others)
+        why = {one.entry.key: one.why for one in advised}
+        worth = () if plan is None else [one.entry.key for one in plan.worth]
+        rows = [
+            {
+                "rank": None if self.board.is_apart(entry) else self.board.rank_of(entry),
+                "number": entry.number,
+                "name": entry.name,
+                "metric": entry.metric,
+                "cv": entry.cv,
+                "rows": entry.rows,
+                "leaderboard": entry.leaderboard,
+                "members": entry.members,
+                "ensembler": entry.ensembler,
+                **({} if plan is None else {"send": entry.key in worth, "why": why.get(entry.key, "")}),
+            }
+            for entry in self.board.sort_entries()
+        ]
+        names = ("rank", "number", "name", "metric", "cv", "rows", "leaderboard", "members", "ensembler")
+        return frame(rows, None if rows else names)
+
+
+@dataclass(frozen=True, repr=False)
+class PickResult(Displayed):
+    """Proposed final submissions, the safest first."""
+
+    picks: tuple[Recommendation, ...]
+
+    def _lines(self) -> list[str]:
+        picks = [f"{one.entry.number} {one.entry.name}: {one.why}" for one in self.picks]
+        return picks or ["no submission has both a CV score and a file"]
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per submission: number, name, scores and reason."""
+        rows = [
+            {
+                "number": one.entry.number,
+                "name": one.entry.name,
+                "cv": one.entry.cv,
+                "leaderboard": one.entry.leaderboard,
+                "why": one.why,
+            }
+            for one in self.picks
+        ]
+        return frame(rows, ("number", "name", "cv", "leaderboard", "why"))
+
+
+@dataclass(frozen=True, repr=False)
+class GapResult(Displayed):
+    """The gap between leaderboard and CV scores; `gap` is None if it is unknown, for the reason `why`."""
+
+    gap: Gap | None
+    why: str = ""
+
+    def _lines(self) -> list[str]:
+        if self.gap is None:
+            return [f"no gap to explain: {self.why}"]
+        low, high = self.gap.luck
+        by = "explained by sampling noise" if self.gap.explained else "more than sampling noise"
+        evidence = [f"{one.kind}: {one.code} {one.what}" for one in self.gap.evidence]
+        return [
+            f"gap of leaderboard and cv {self.gap.gap:+.4f}, sampling noise {low:+.4f} to {high:+.4f} (95 %): {by}",
+            *evidence,
+            *filter(None, [self.gap.unknown]),
+        ]
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per finding of check that can cause the gap."""
+        rows = [] if self.gap is None else self.gap.evidence
+        names = ("kind", "code", "what", "effect", "answer")
+        return frame([{name: getattr(one, name) for name in names} for one in rows], names)
+
+
+@dataclass(frozen=True, repr=False)
+class DiffResult(Displayed):
+    """The rows with different predictions in two submissions."""
+
+    names: tuple[str, str]
+    changes: tuple[Change, ...]
+    rows: int  # of each submission
+    difference: float
+
+    def _lines(self) -> list[str]:
+        count = sum(len(change.ids) for change in self.changes)
+        share = count / self.rows if self.rows else 0.0
+        return [f"{count} of {self.rows} rows differ, {share:.1%}; difference {self.difference:.4f}"]
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per pair of predictions: how many rows change, from what, to what, and their ids."""
+        one, other = self.names
+        rows = [
+            {"rows": len(change.ids), one: change.before, other: change.after, "ids": " ".join(change.ids)}
+            for change in self.changes
+        ]
+        return frame(rows, ("rows", one, other, "ids"))
+
+
+class BoardCommands:
+    """`comp.board()` is the ranking; the methods record scores, choose submissions and compare them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __repr__(self) -> str:
+        return "board() ranks the submissions; board.score(7, 0.8123) records a leaderboard score"
+
+    def __call__(self, *, submissions_left: int | None = None) -> BoardResult:
+        """Ranks submissions by CV score; `submissions_left` recommends candidates for the submissions left today."""
+        from kit.stages.leaderboard.advice import worth_sending
+        from kit.stages.leaderboard.overview import overview, readable_answers
+
+        with begin_call(progress=True):
+            workspace, board = self._read()
+            found = overview(workspace, board)
+            if submissions_left is None:
+                return BoardResult(board, found)
+            answers = readable_answers(workspace, found.entries)
+            return BoardResult(
+                board, found, worth_sending(found.entries, answers, submissions_left, found.other_rows)
+            )
+
+    def score(self, number: int | str, value: float, *, force: bool = False) -> BoardResult:
+        """Records the leaderboard score of a submission; `force` records a score that the metric cannot have."""
+        from kit.stages.leaderboard.overview import overview
+
+        with begin_call(progress=True):
+            workspace, board = self._read()
+            board = board.score(number, float(value), force)
+            return BoardResult(board, overview(workspace, board))
+
+    def pick(self, count: int) -> PickResult:
+        """Proposes final submissions. The first is the safest by CV, the others are good and differ most from it."""
+        from kit.stages.leaderboard.advice import picks
+        from kit.stages.leaderboard.overview import overview, readable_answers
+
+        with begin_call(progress=True):
+            workspace, board = self._read()
+            found = overview(workspace, board)
+            noise = None if found.noise is None else found.noise.of_final
+            answers = readable_answers(workspace, found.entries)
+            return PickResult(tuple(picks(found.entries, answers, count, noise, found.other_rows)))
+
+    def gap(self) -> GapResult:
+        """Explains the gap between leaderboard and CV scores."""
+        from kit.stages.leaderboard.overview import overview
+
+        with begin_call(progress=True):
+            found = overview(*self._read())
+            return GapResult(
+                found.gap, found.unknown or "no submission has both scores; board.score records one"
+            )
+
+    def undo(self) -> BoardResult:
+        """Removes the last submission from the board. Its files go to submissions/undone/."""
+        from kit.stages.leaderboard.overview import overview
+
+        with begin_call(progress=True):
+            workspace, board = self._read()
+            _, board = board.undo()
+            return BoardResult(board, overview(workspace, board))
+
+    def diff(self, one: int | str, other: int | str) -> DiffResult:
+        """Compares two submissions row by row."""
+        from kit.stages.leaderboard.submission_diff import changes, difference, read_answers
+
+        with begin_call(progress=True):
+            workspace, board = self._read()
+            data, entries = workspace.competition.data, [board.entry(name) for name in (one, other)]
+            first, second = (
+                read_answers(workspace.submissions / entry.file, data.sep, data.encoding) for entry in entries
+            )
+            found: Sequence[Change] = changes(first, second)
+            names = (entries[0].stem, entries[1].stem)
+            return DiffResult(names, tuple(found), len(first.ids), difference(first, second))
+
+    def _read(self) -> tuple[Workspace, Board]:
+        from kit.stages.submission.board import Board
+
+        workspace = Workspace.find(self._folder)
+        return workspace, Board.read(workspace.submissions)

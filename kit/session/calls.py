@@ -1,0 +1,121 @@
+"""Calls: what surrounds each call from Python: progress, warnings, the Stop button, and memory that is given back."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from kit.core.legible import escape_control
+from kit.core.progress import ResultOf, Work
+from kit.core.stopping import Stop, Terminated
+from kit.errors import DataError, KitError, KitWarning, StoppedError
+from kit.session.frontend import choose_frontend, print_line
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+T = TypeVar("T")
+
+
+class Interrupted(KeyboardInterrupt):
+    """The Stop button or Ctrl-C ended a call; everything up to the last checkpoint is saved.
+
+    Like KeyboardInterrupt, `except Exception` does not catch it, so a loop over runs ends too.
+    """
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in place of a traceback."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+class Call:
+    """One call of a session's method: shows the progress of stages, and hears the Stop button."""
+
+    def __init__(self, progress: bool) -> None:
+        self._show = choose_frontend(progress)
+        self.stop = Stop(self.say)
+
+    def say(self, text: str) -> None:
+        """Prints a line, except if progress is off."""
+        self._show.line(text)
+
+    def follow(self, work: Work[T]) -> T:
+        """Runs a stage to its end, shows its progress, and returns its result."""
+        outcome = ResultOf(work)
+        self._show.follow(outcome)
+        return outcome.result
+
+    def handle_signals(self) -> AbstractContextManager[None]:
+        """A block in which the first signal waits for the end of a step; signals come to the main thread only."""
+        alone = threading.current_thread() is threading.main_thread()
+        return self.stop.handle_signals() if alone else nullcontext()
+
+
+@contextmanager
+def begin_call(progress: bool, strict: bool = False) -> Iterator[Call]:
+    """A block that is one call. With `strict` a KitWarning is an error.
+
+    Raises Interrupted for the Stop button and Ctrl-C. Whatever happens, the memory of networks and batches is free
+    afterwards.
+    """
+    try:
+        with warnings.catch_warnings():
+            if strict:
+                warnings.simplefilter("error", KitWarning)
+            elif progress:
+                warnings.showwarning = _show_warning
+            yield Call(progress)
+    except KitWarning as warning:
+        _forget_frames(warning)
+        raise DataError(str(warning)) from None
+    except StoppedError as error:
+        _forget_frames(error)
+        if error.exit_code == 128 + signal.SIGTERM:
+            _terminate()
+        raise Interrupted(f"{error.code} {error.summary}; run the same call again to resume") from None
+    except Terminated:
+        _terminate()
+    except KeyboardInterrupt as error:
+        _forget_frames(error)
+        raise Interrupted("run the same call again to resume from the last checkpoint") from None
+    except KitError as error:
+        _forget_frames(error)
+        raise
+    finally:
+        _free_memory()
+
+
+def _terminate() -> NoReturn:
+    """Ends this process as a SIGTERM does that nothing handles, now that everything is saved."""
+    signal.raise_signal(signal.SIGTERM)
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    """A KitWarning as one line; other libraries' warnings stay away from users, as in a command."""
+    if issubclass(category, KitWarning):
+        print_line(escape_control(f"warning: {message}"))
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Drops local variables of the frames that an error keeps: a notebook keeps its last error, and so tensors."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+
+
+def _free_memory() -> None:
+    """Frees unreachable networks and batches, and returns the GPU memory that torch caches."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return
+    gc.collect()
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()

@@ -1,0 +1,92 @@
+"""The keys of config.json as keywords, for type checkers and for completion in an editor and by Tab."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypedDict, TypeVar
+
+Spec = str | Mapping[str, Any]  # a plugin's name, or its name and options
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+class SharedKeys(TypedDict, total=False):
+    """The keys of config.json that no method has as an option of its own; `kit config schema` describes each."""
+
+    data: Mapping[str, Any]
+    metric: Spec
+    decision: Mapping[str, Any]
+    ensembler: Spec
+    format: Spec | None
+    public_share: float | None
+    kaggle: str | None
+    seed: int
+    split_seed: int
+    splitter: Spec
+    sampler: Spec
+    augmenter: Spec
+    backbone: Spec
+    pooling: Spec
+    head: Spec | None
+    loss: Spec
+    optimizer: Spec
+    scheduler: Spec
+    image_size: int
+    cache_size: int | None
+    cache_folder: str
+    resize: Literal["short_side", "squash", "pad"]
+    center_crop: float
+    epochs: int
+    stages: Sequence[Mapping[str, Any]]
+    init_from: str | None
+    pseudo: str | None
+    batch_size: int | Literal["auto"]
+    micro_batch_size: int | None
+    clip_grad_norm: float | None
+    sync_batch_norm: bool
+    layer_decay: float
+    lr_scales: Mapping[str, float]
+    ema_decay: float
+    swa_start: float | None
+    precision: Dtype
+    predict_precision: Dtype
+    memory_format: Literal["auto", "contiguous", "channels_last"]
+    compile: bool
+    validate_every: int
+    save_every: int
+    save_every_steps: int | None
+    workers: int | Literal["auto"]
+    tracker: Spec | Sequence[Spec] | None
+
+
+class ConfigKeys(SharedKeys, total=False):
+    """All keys of config.json."""
+
+    device: str
+    executor: Spec | None
+
+
+class FromConfig:
+    """The default of a keyword in a signature: config.json's value."""
+
+    def __repr__(self) -> str:
+        return "<config.json>"
+
+
+FROM_CONFIG = FromConfig()
+
+
+def completes(method: Method) -> Method:
+    """Lists the keys of config.json in a method's signature, in place of `**config`, so that Tab completes them."""
+    signature = inspect.signature(method)
+    own = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
+    taken = {one.name for one in own}
+    keys = {**ConfigKeys.__annotations__, **SharedKeys.__annotations__}
+    more = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=FROM_CONFIG, annotation=kind)
+        for name, kind in keys.items()
+        if name not in taken
+    ]
+    method.__signature__ = signature.replace(parameters=[*own, *more])  # type: ignore[attr-defined]
+    return method

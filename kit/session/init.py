@@ -1,0 +1,73 @@
+"""Init: `kit.init()`, which writes config.json from the files of a folder and opens the competition."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from kit.core.files import StrPath
+from kit.session.calls import begin_call
+from kit.session.session import Session, check_choice
+
+
+def init(
+    folder: StrPath = ".",
+    *,
+    data: StrPath | None = None,
+    recipe: Literal["auto", "scratch", "finetune"] = "auto",
+    weights: StrPath | None = None,
+    network: str | None = None,
+    time: str | None = None,
+    train: str | None = None,
+    test: str | None = None,
+    sample: str | None = None,
+    id: str | None = None,  # noqa: A002 - the command's option
+    label: str | None = None,
+    label_separator: str | None = None,
+    images: str | None = None,
+    test_images: str | None = None,
+    group: str | None = None,
+    classes: str | None = None,
+    val: Literal["join", "holdout", "ignore"] = "join",
+    metric: str | None = None,
+    sep: str | None = None,
+    encoding: str | None = None,
+    force: bool = False,
+    progress: bool = True,
+) -> Session:
+    """Writes config.json from the files in a competition's folder, as `kit init` does, and opens the competition.
+
+    `data` is the folder of the files, if it is another one; kit only reads it. Prints what it found.
+
+    Raises ConfigError C20 for what the files do not show, C21 if there is a config.json.
+    """
+    from kit.commands.init import read_tables
+    from kit.core.durations import parse_duration
+    from kit.stages.discovery.initialise import initialise
+
+    check_choice("recipe", recipe, ("auto", "scratch", "finetune"))
+    check_choice("val", val, ("join", "holdout", "ignore"))
+    columns = {
+        "train": train,
+        "test": test,
+        "sample": sample,
+        "id": id,
+        "label": label,
+        "label_separator": label_separator,
+        "images": images,
+        "test_images": test_images,
+        "group": group,
+        "classes": classes,
+        "sep": sep,
+        "encoding": encoding,
+    }
+    with begin_call(progress) as call:
+        given = {key: value for key, value in columns.items() if value is not None}
+        seconds = None if time is None else parse_duration(time)
+        root = Path(folder).resolve()
+        made = initialise(root, recipe, given, force, val, metric, weights, network, seconds, data)
+        for line in (*made.findings, f"recipe: {made.recipe} ({made.why})"):
+            call.say(line)
+        read_tables(made, call.say)
+        call.say(f"wrote {made.path}")
+    return Session(root)

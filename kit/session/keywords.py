@@ -1,0 +1,67 @@
+"""Keywords: `comp.train(epochs=20, optimizer={"lr": 1e-3})` as the overrides that a command takes."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from kit.config.models import keys
+from kit.errors import ConfigError, did_you_mean
+from kit.kinds import KINDS, registry
+
+SECTIONS = ("data", "decision")  # keys whose values are not plugins
+
+
+def as_overrides(given: Mapping[str, Any], options: Iterable[str], root: Path) -> list[str]:
+    """The assignments that keywords stand for: a dict is one assignment per option, such as `optimizer.lr=0.001`.
+
+    A backbone that is no plugin is the network of this name in timm. `options` are the method's own parameters, which a
+    misspelt keyword may mean. Raises ConfigError C01 for an unknown keyword, C05 for a value that JSON does not have.
+    """
+    known = keys()
+    found: list[str] = []
+    for name, value in given.items():
+        if name.partition(".")[0] not in known:
+            meant = did_you_mean(name, [*known, *options])
+            hint = "kit config schema lists all keys"
+            raise ConfigError(f"no option or config key {name!r}{meant}", code="C01", hint=hint)
+        if name == "backbone" and isinstance(value, str) and value not in registry.locations(name, root):
+            value = {"name": "timm", "arch": value}
+        found += [f"{key}={_json(key, inner)}" for key, inner in _flatten(name, value)]
+    return found
+
+
+def _flatten(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """An object as one assignment per option, the plugin's name first."""
+    key, _, inner = path.partition(".")
+    if not isinstance(value, Mapping) or not (key in KINDS or (key in SECTIONS and not inner)):
+        yield path, value
+        return
+    if "name" in value and key in KINDS:
+        yield path, value["name"]
+    for option, one in value.items():
+        if option != "name" or key not in KINDS:
+            yield from _flatten(f"{path}.{option}", one)
+
+
+def _json(key: str, value: Any) -> str:
+    try:
+        return json.dumps(value, default=_plain)
+    except (TypeError, ValueError):
+        raise ConfigError(
+            f"{key}: {type(value).__name__} is not a value of config.json",
+            code="C05",
+            hint="use a number, a text, a list or a dict",
+        ) from None
+
+
+def _plain(value: Any) -> Any:
+    """A path as text, and a number of numpy or torch as Python's."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError
