@@ -75,7 +75,7 @@ class BoardResult(Displayed):
 
 
 @dataclass(frozen=True, repr=False)
-class PickResult(Displayed):
+class FinalChoiceResult(Displayed):
     """Proposed final submissions, the safest first."""
 
     picks: tuple[Recommendation, ...]
@@ -182,7 +182,7 @@ class BoardCommands:
             board = board.score(number, float(value), force)
             return BoardResult(board, overview(workspace, board))
 
-    def pick(self, count: int) -> PickResult:
+    def choose_final(self, count: int) -> FinalChoiceResult:
         """Proposes final submissions. The first is the safest by CV, the others are good and differ most from it."""
         from kit.stages.leaderboard.advice import picks
         from kit.stages.leaderboard.overview import overview, readable_answers
@@ -192,9 +192,9 @@ class BoardCommands:
             found = overview(workspace, board)
             noise = None if found.noise is None else found.noise.of_final
             answers = readable_answers(workspace, found.entries)
-            return PickResult(tuple(picks(found.entries, answers, count, noise, found.other_rows)))
+            return FinalChoiceResult(tuple(picks(found.entries, answers, count, noise, found.other_rows)))
 
-    def gap(self) -> GapResult:
+    def explain_gap(self) -> GapResult:
         """Explains the gap between leaderboard and CV scores."""
         from kit.stages.leaderboard.overview import overview
 

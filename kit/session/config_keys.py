@@ -40,7 +40,7 @@ class SharedKeys(TypedDict, total=False):
     epochs: int
     stages: Sequence[Mapping[str, Any]]
     init_from: str | None
-    pseudo: str | None
+    pseudo_labels: str | None
     batch_size: int | Literal["auto"]
     micro_batch_size: int | None
     clip_grad_norm: float | None

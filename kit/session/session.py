@@ -20,7 +20,7 @@ from kit.session.board import BoardCommands
 from kit.session.calls import begin_call
 from kit.session.config_keys import ConfigKeys, SharedKeys, Spec, completes
 from kit.session.keywords import as_overrides
-from kit.session.submissions import SubmitCommands
+from kit.session.submission import SubmissionCommands
 
 if TYPE_CHECKING:
     from kit.experiment.dry_run import DryRunResult
@@ -65,13 +65,13 @@ class Session:
 
     @property
     def board(self) -> BoardCommands:
-        """The ranking of submissions, and `board.score(7, 0.8123)`, `board.pick(2)` and others."""
+        """The ranking of submissions, and `board.score(7, 0.8123)`, `board.choose_final(2)` and others."""
         return BoardCommands(self.folder)
 
     @property
-    def submit(self) -> SubmitCommands:
-        """`submit.check("mine.csv")` and `submit.command(3)`."""
-        return SubmitCommands(self.folder)
+    def submission(self) -> SubmissionCommands:
+        """`submission.check("mine.csv")` and `submission.upload_command(3)`."""
+        return SubmissionCommands(self.folder)
 
     @overload
     def check(
@@ -320,7 +320,7 @@ class Session:
             workspace = self._configured(config, Session.blend)
             return call.follow(blend.with_progress(workspace, _references(members), name=name, top_k=top_k))
 
-    def pseudo(
+    def pseudo_labels(
         self,
         members: Reference | Sequence[Reference],
         *,
@@ -334,7 +334,7 @@ class Session:
         rows: Literal["test", "train", "both"] = "test",
         progress: bool = True,
     ) -> PseudoResult:
-        """Creates pseudo-labels from the predictions of runs, for `train("student", pseudo="pseudo/round-1")`."""
+        """Creates pseudo-labels from the predictions of runs, for the key `pseudo_labels` of a student."""
         from kit.stages.pseudo_labelling.pseudo import PseudoRequest, pseudo
         from kit.stages.pseudo_labelling.rule import DEFAULT_THRESHOLD, Rule
 

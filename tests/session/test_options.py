@@ -17,7 +17,7 @@ from kit.session.config_keys import ConfigKeys
 from kit.session.session import Session
 from tests.written_runs import competition
 
-COMMANDS = ("init", "check", "train", "tta", "blend", "board", "submit", "pseudo")
+COMMANDS = ("init", "check", "train", "tta", "blend", "board", "submission", "pseudo_labels")
 # --json prints what a method returns; progress is drawn by every command
 ONLY_COMMAND, ONLY_METHOD = {"json"}, {"progress"}
 
@@ -82,7 +82,7 @@ def test_each_command_has_a_method_with_its_options_and_defaults(session: Sessio
 
 
 def test_the_pairs_are_whole(session: Session) -> None:
-    assert {"board", "board score", "submit check", "train"} <= {name for name, _, _ in pairs(session)}
+    assert {"board", "board score", "submission check", "train"} <= {name for name, _, _ in pairs(session)}
     wrong = options(importlib.import_module("kit.commands.train").command)
     assert {"name", "seeds", "dry_run", "init_from"} <= set(wrong)
     assert wrong["dry_run"] is False

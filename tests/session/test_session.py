@@ -62,9 +62,9 @@ def test_the_boards_methods_are_its_subcommands(written: kit.Session) -> None:
     written.blend("a@d4", name="x")
     written.blend(["a", "b"], name="y")
     check_display(written.board(submissions_left=2), "send", "why")
-    check_display(written.board.pick(1), "number", "why")
-    assert len(written.board.pick(1).to_frame()) == 1
-    check_display(written.board.gap(), "code", "effect")
+    check_display(written.board.choose_final(1), "number", "why")
+    assert len(written.board.choose_final(1).to_frame()) == 1
+    check_display(written.board.explain_gap(), "code", "effect")
     diff = written.board.diff(1, 2)
     check_display(diff, "rows", "ids")
     assert diff.to_frame().rows.sum() == sum(len(change.ids) for change in diff.changes)
@@ -74,14 +74,14 @@ def test_the_boards_methods_are_its_subcommands(written: kit.Session) -> None:
 def test_a_submission_is_checked(written: kit.Session) -> None:
     made = written.blend("a@d4", name="x")
     assert isinstance(made, Submitted)
-    good = written.submit.check(made.path)
+    good = written.submission.check(made.path)
     check_display(good, "code", "line")
     assert not good.faults
     made.path.with_name("bad.csv").write_text("id,label\n007,ant\n")
-    bad = written.submit.check(made.path.with_name("bad.csv"))
+    bad = written.submission.check(made.path.with_name("bad.csv"))
     check_display(bad)
     assert bad.to_frame().code.tolist() == ["D41"] * 3
-    assert "kaggle competitions submit" in written.submit.command(1)
+    assert "kaggle competitions submit" in written.submission.upload_command(1)
 
 
 def test_results_go_into_the_next_call(trained: kit.Session) -> None:
@@ -96,7 +96,7 @@ def test_results_go_into_the_next_call(trained: kit.Session) -> None:
     made = trained.blend(views, ensembler="geometric", progress=False)
     assert made.ensembler["name"] == "geometric"
     assert isinstance(made, Submitted)
-    check_display(trained.pseudo(views, threshold=0.1, progress=False), "class", "share")
+    check_display(trained.pseudo_labels(views, threshold=0.1, progress=False), "class", "share")
 
 
 def test_a_policy_shows_its_views(trained: kit.Session) -> None:
@@ -135,7 +135,7 @@ def test_check_lists_its_findings_and_can_be_strict(trained: kit.Session, tmp_pa
         (lambda comp: comp.tta("a", merge="geometrical"), "did you mean 'geometric'"),
         (lambda comp: comp.tta("a", choose_views="greedy", rows="train"), "omit rows"),
         (lambda comp: comp.train("a", epochs=5), "different config"),
-        (lambda comp: comp.pseudo("a", rows="all"), "not one of test, train, both"),
+        (lambda comp: comp.pseudo_labels("a", rows="all"), "not one of test, train, both"),
     ],
 )
 def test_wrong_calls_are_errors_with_advice(

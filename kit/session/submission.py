@@ -1,4 +1,4 @@
-"""Submissions: the methods of `comp.submit`, one per subcommand of `kit submit`."""
+"""Submissions: the methods of `comp.submission`, one per subcommand of `kit submission`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from kit.stages.submission.validation import ValidationReport
 
 
-class SubmitCommands:
+class SubmissionCommands:
     """Checks a submission, or gives the command that uploads it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def __repr__(self) -> str:
-        return 'submit.check("mine.csv") or submit.command(3)'
+        return 'submission.check("mine.csv") or submission.upload_command(3)'
 
     def check(self, file: StrPath) -> ValidationReport:
         """Checks the columns, ids and cells of any submission; the result lists the faults."""
@@ -29,9 +29,9 @@ class SubmitCommands:
         with begin_call(progress=True):
             return check_submission(Workspace.find(self._folder), Path(file))
 
-    def command(self, number: int | str) -> str:
+    def upload_command(self, number: int | str) -> str:
         """The Kaggle upload command of a submission. The command is not run."""
-        from kit.stages.submission.upload import upload_command
+        from kit.stages.submission import upload
 
         with begin_call(progress=True):
-            return upload_command(Workspace.find(self._folder), number)
+            return upload.upload_command(Workspace.find(self._folder), number)
