@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize_scalar, root
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, log_loss
@@ -132,6 +132,32 @@ def test_the_power_of_the_prior_is_the_one_that_scores_best() -> None:
     assert max(scores.values()) > scores[0.0]
 
 
+def test_matched_probabilities_have_the_labels_shares_by_another_solver() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.choice(3, 400, p=[0.5, 0.3, 0.2])
+    members = softmax(np.eye(3)[truth] + rng.normal(size=(400, 3)) + [0.0, 0.0, 2.0])[None]
+    blended = fitted({"name": "prior_matching"}, members, truth).blend(members)
+    shares = (np.bincount(truth) + 1) / 403
+    assert blended.mean(axis=0) == pytest.approx(shares, abs=1e-6)
+
+    def excess(logs: np.ndarray) -> np.ndarray:
+        weighed = members[0] * np.exp([*logs, 0.0])
+        return (weighed / weighed.sum(axis=1, keepdims=True)).mean(axis=0)[:2] - shares[:2]
+
+    factors = np.exp([*root(excess, np.zeros(2)).x, 0.0])
+    wanted = members[0] * factors / (members[0] * factors).sum(axis=1, keepdims=True)
+    assert np.allclose(blended, wanted, atol=1e-5)
+    assert (blended.argmax(1) == truth).mean() > (members[0].argmax(1) == truth).mean()
+
+
+def test_few_rows_and_a_class_without_probability_are_not_matched() -> None:
+    members, truth = np.tile([[0.9, 0.1, 0.0]], (1, 30, 1)), np.arange(30) % 3
+    made = fitted({"name": "prior_matching", "max_factor": 2}, members, truth)
+    assert np.allclose(made.blend(members[:, :14]), members[0, :14])
+    # by hand: shares 1/3, so the first class gets the least factor and the second the largest
+    assert made.blend(members)[0] == pytest.approx([0.45 / 0.65, 0.2 / 0.65, 0.0])
+
+
 @pytest.mark.parametrize("classes", [2, 4])
 def test_stacking_is_scikit_learns_regression_without_scikit_learn(classes: int) -> None:
     members, truth = drawn(members=3, classes=classes)
@@ -171,19 +197,18 @@ def test_a_fitted_recipe_refuses_another_number_of_members(name: str) -> None:
         made.blend(members[: 0 if name == "single" else 2])
 
 
-@pytest.mark.parametrize("name", ["class_factors", "prior_correction"])
+@pytest.mark.parametrize("name", ["class_factors", "prior_correction", "prior_matching"])
 def test_factors_are_of_one_class_list(name: str) -> None:
     members, truth = drawn(classes=3)
-    made = fitted(
-        {"name": name, "metric": "macro_f1", **({"tau": 1} if name == "prior_correction" else {})},
-        members,
-        truth,
-    )
+    options = {"class_factors": {"metric": "macro_f1"}, "prior_correction": {"metric": "macro_f1", "tau": 1}}
+    made = fitted({"name": name, **options.get(name, {})}, members, truth)
     with pytest.raises(ConfigError, match="3 factors for 4 classes"):
         made.blend(drawn(classes=4)[0])
 
 
-@pytest.mark.parametrize("name", ["temperature", "class_factors", "prior_correction", "stacking"])
+@pytest.mark.parametrize(
+    "name", ["temperature", "class_factors", "prior_correction", "prior_matching", "stacking"]
+)
 def test_a_fitted_recipe_is_written_down_and_applied_again(name: str) -> None:
     members, truth = drawn(members=3)
     spec = (

@@ -196,6 +196,6 @@ def test_single_takes_the_best_member_as_it_is() -> None:
 
 
 def test_what_learns_of_rows_that_sum_to_one_is_for_one_label_a_row() -> None:
-    for name in ("temperature", "class_factors", "prior_correction", "stacking", "vote"):
+    for name in ("temperature", "class_factors", "prior_correction", "prior_matching", "stacking", "vote"):
         assert not Ensembler.open(name).takes_labels("multi_hot"), name
     assert not Ensembler.open({"name": "temperature", "base": "mean"}).takes_labels("multi_hot")
