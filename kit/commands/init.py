@@ -62,7 +62,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--metric",
-    help="Metric of the competition (kit plugins metric). By default kit infers it from the sample.",
+    help="Metric of the competition, such as 'cohen_kappa weights=quadratic' or QWK (kit plugins metric). By "
+    "default kit infers it from the sample.",
 )
 @click.option("--sep", help="Field separator of the CSVs. By default detected per file.")
 @click.option("--encoding", help="Encoding of the CSVs. By default detected per file.")

@@ -45,6 +45,9 @@ class Sklearn(Metric):
 
     function: str = Field("accuracy_score", description="a function of sklearn.metrics, or a scorer's name")
     options: Mapping[str, Any] = Field({}, description="its arguments, by name")
+    complement: bool = Field(
+        False, description="score 1 - value, so that a loss from 0 to 1 is better if higher"
+    )
 
     @model_validator(mode="after")
     def _exists(self) -> Self:
@@ -61,8 +64,8 @@ class Sklearn(Metric):
 
     @property
     def higher_is_better(self) -> bool:  # type: ignore[override]
-        """By the function's name; scorers always."""
-        return _find(self.function).higher_is_better
+        """By the function's name, and always for scorers; turned around by `complement`."""
+        return _find(self.function).higher_is_better is not self.complement
 
     def check_context(self) -> None:
         """Tries the options on drawn rows. Raises ConfigError C47 if scikit-learn refuses them."""
@@ -133,7 +136,8 @@ class Sklearn(Metric):
                 given.setdefault("labels", np.arange(classes))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of undefined ratios, which count 0 as the options say
-            return found.sign * float(found.call(true, predicted, **given))
+            value = found.sign * float(found.call(true, predicted, **given))
+        return 1 - value if self.complement else value
 
     def _options_by_number(self) -> dict[str, Any]:
         """The options, with numbers in the place of the names of classes."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,30 +16,38 @@ from kit.experiment.sample_format import find_formats
 from kit.kinds import Metric
 from kit.kinds.classes import LabelKind
 from kit.kinds.label_kinds import check_takes
+from kit.kinds.score_context import ScoreContext
 from kit.kinds.unclear_sample import different_cells
+from kit.stages.discovery.metric_names import read_metric
 
 Suggested = tuple[dict[str, Any], str]  # the metric's spec, and why it is taken
 
 LABELS = "macro_f1"
 
 
-def suggest(root: Path, data: Data, asked: str | Mapping[str, Any] | None = None) -> Suggested:
-    """The metric for a competition's tables, and why; `asked` is taken as it is.
+def suggest(root: Path, data: Data, asked: str | None = None) -> Suggested:
+    """The metric for a competition's tables, and why; `asked` is a name with options, or a common name such as QWK.
 
-    Raises ConfigError and PluginError for an `asked` metric that is unknown or not for the table's labels.
+    Raises ConfigError and PluginError for an `asked` metric that is unknown or not for the table's labels, C20 for a
+    common name that means different metrics, C47 for options that do not fit the classes.
     """
+    spec = None if asked is None else read_metric(asked, root)
+    metric = None if spec is None else Metric.open(spec, root, where="metric")
+    said = (
+        "as asked for" if spec is None or spec["name"] in str(asked) else f"{asked!r} is this metric in kit"
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # whoever reads the tables next is warned
         try:
             table = read_labelled_rows(root, data)
             sample = sample_frame(root, data) if data.sample else None
         except KitError as error:
-            spec = Metric.open(asked, root, where="metric").spec() if asked else _default()
-            return spec, "as asked for" if asked else f"the tables cannot be read yet ({error.code})"
-    if asked:
-        metric = Metric.open(asked, root, where="metric")
+            return (spec, said) if spec else (_default(), f"the tables cannot be read yet ({error.code})")
+    if spec is not None and metric is not None:
         check_takes([metric], table.label_kind, root)
-        return metric.spec(), "as asked for"
+        known = ScoreContext(table.classes, table.class_groups, table.is_multi_label)
+        metric.with_known(context=known, home=root).check_context()
+        return spec, said
     if sample is None:
         return _default(), "no sample submission shows what is scored"
     return _by_sample(root, table, sample)

@@ -91,6 +91,7 @@ def test_scorers_keep_their_sign_and_functions_are_better_as_their_names_say() -
         "max_error": False,
         "roc_auc_ovr": True,
     }
+    assert opened("sklearn", function="hamming_loss", complement=True).higher_is_better
 
 
 def test_rows_without_a_class_are_no_error_for_functions_of_probabilities() -> None:
@@ -163,15 +164,13 @@ def test_odirs_mean_of_kappa_f1_and_auc() -> None:
             metrics.roc_auc_score(truth.ravel(), shares.ravel()),
         ]
     )
-    micro_auc = {"name": "sklearn", "function": "roc_auc_score", "options": {"average": "micro"}}
-    # F1 of ODIR is the micro average of yes and no, which is accuracy of single labels: 1 - hamming loss
-    parts = ("cohen_kappa", {"name": "sklearn", "function": "roc_auc_score", "options": {"average": "micro"}})
-    two = opened("mean", COLUMNS, of=parts).score(truth, shares)
-    single = 1 - opened("sklearn", COLUMNS, function="hamming_loss").score(truth, shares)
-    assert (2 * two + single) / 3 == pytest.approx(theirs)
-    assert opened("mean", COLUMNS, of=(micro_auc,)).score(truth, shares) == pytest.approx(
-        metrics.roc_auc_score(truth, shares, average="micro")
+    # the micro F1 of one yes or no per cell is the share of right cells
+    parts = (
+        "cohen_kappa",
+        {"name": "sklearn", "function": "hamming_loss", "complement": True},
+        {"name": "sklearn", "function": "roc_auc_score", "options": {"average": "micro"}},
     )
+    assert opened("mean", COLUMNS, of=parts).score(truth, shares) == pytest.approx(theirs)
 
 
 def test_half_of_one_column_and_half_of_the_others() -> None:

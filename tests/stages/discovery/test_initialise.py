@@ -272,7 +272,12 @@ def test_a_metric_that_is_unknown_or_not_for_the_labels_is_refused_before_anythi
     tmp_path: Path,
 ) -> None:
     usual(tmp_path)
-    for metric, code in (("logloss", "P02"), ("samples_f1", "C17")):
+    for metric, code in (
+        ("logos", "P02"),
+        ("samples_f1", "C17"),
+        ("F2", "C20"),
+        ("log_loss class_weights=[]", "C02"),
+    ):
         with pytest.raises(KitError) as caught:
             initialise(tmp_path, "scratch", metric=metric)
         assert caught.value.code == code
