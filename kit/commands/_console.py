@@ -125,8 +125,8 @@ def draw_progress(steps: Iterable[Progress]) -> None:
                 bars.update(task, detail=step.detail)
 
 
-def make_bars(console: Console, auto_refresh: bool = True) -> Bars:
-    """rich's bar with the share, the time passed, the time left and a detail, on this console."""
+def make_bars(console: Console, **options: Any) -> Bars:
+    """rich's bar with the share, the time passed, the time left and a detail; `options` are those of rich."""
     from rich.progress import (
         BarColumn,
         TaskProgressColumn,
@@ -146,7 +146,7 @@ def make_bars(console: Console, auto_refresh: bool = True) -> Bars:
         TimeRemainingColumn(),
         TextColumn("{task.fields[detail]}", table_column=rest, markup=False),
         console=console,
-        auto_refresh=auto_refresh,
+        **options,
         expand=True,
         transient=True,
     )

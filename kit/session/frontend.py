@@ -112,7 +112,8 @@ class NotebookBar:
         from kit.commands._console import make_bars
 
         # drawn from this thread: a cell's output belongs to the thread that runs the cell
-        bars = make_bars(Console(force_jupyter=True, width=110), auto_refresh=False)
+        options = {"auto_refresh": False, "redirect_stdout": False, "redirect_stderr": False}
+        bars = make_bars(Console(force_jupyter=True, width=110), **options)
         task, drawn = None, 0.0
         with bars:
             for step in steps:
