@@ -58,7 +58,7 @@ def held_out(space: Workspace, run: Run, table: Table, cache: Cache) -> np.ndarr
     folds, found = run.folds(), np.zeros((len(table), len(table.classes)), np.float32)
     for fold, path in target.folds.items():
         checkpoint = checkpoints.load(path)
-        experiment, rows = experiment_of(checkpoint.about), np.flatnonzero(folds.oof_mask(fold))
+        experiment, rows = experiment_of(checkpoint.provenance), np.flatnonzero(folds.oof_mask(fold))
         predictor = restore(checkpoint, space.root, torch.device("cpu"))
         batches = PlainBatches(
             cache, rows, experiment.image_size, experiment.center_crop, int(experiment.batch_size), 0
@@ -83,7 +83,7 @@ def main() -> None:
     for name in options.runs:
         run = Run(space.runs / name)
         path = next(iter(find_targets(space, [run.folder])[0].folds.values()))
-        experiment = experiment_of(checkpoints.manifest_of(path)["about"])
+        experiment = experiment_of(checkpoints.provenance_of(path))
         size = options.cache_size or experiment.cache_size
         geometry = Geometry.of(experiment.model_copy(update={"cache_size": size}))
         with tempfile.TemporaryDirectory() as folder:

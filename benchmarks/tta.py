@@ -136,7 +136,7 @@ class Whole(nn.Module):
 
 def against_ttach(root: Path, checkpoint: Path, rows: int) -> tuple[float, float, float]:
     """Images a second of ttach and of kit's views, and the share of rows with the same answer."""
-    space, experiment = Workspace.open(root), experiment_of(checkpoints.load(checkpoint).about)
+    space, experiment = Workspace.open(root), experiment_of(checkpoints.load(checkpoint).provenance)
     table = train_table(root, space.competition.data).sort_by_id()
     chosen = np.sort(np.random.default_rng(0).permutation(len(table))[:rows])
     views, ours = open_views(Views.open(VIEWS), experiment.image_size), network(checkpoint, root)

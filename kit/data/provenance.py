@@ -1,10 +1,11 @@
-"""Provenance: what predictions were made from, and their scores, as their files have it in JSON.
+"""Provenance: what predictions and checkpoints were made from, as their files have it in JSON.
 
     runs/r/fold-0/oof.parquet                run, fold, rows and checkpoints
     runs/r/predictions/d4/*.parquet          views, plugins, hashes of rows and images, and scores out of fold
     pseudo/p/*.parquet                       how teachers labelled the rows
+    runs/r/fold-0/0012/manifest.json         rows, classes, config and versions of a checkpoint
 
-`Provenance.from_json` is the only reader and `to_json` the only writer.
+`from_json` is the only reader of each and `to_json` the only writer.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self
 
-from kit.core.files import StrPath
-from kit.errors import Case, InvalidError
+from kit.core.files import CheckedDict, StrPath
+from kit.errors import Case, CheckpointError, InvalidError, KitError
 
 HINT_RECREATE = "delete the file; kit train or kit tta creates it again"
 
@@ -186,3 +187,90 @@ def _part(name: str, part: Any) -> dict[str, Any]:
 
 def _is_empty(name: str, value: Any) -> bool:
     return value is None or value in ("", ()) or (name in ("plugins", "checkpoints") and not value)
+
+
+def _lacks(key: str) -> KitError:
+    return CheckpointError(f"a checkpoint has no key {key!r}", code="D51")
+
+
+@dataclass(frozen=True)
+class CheckpointProvenance:
+    """What a checkpoint was trained on, and how its network is built. An empty field is a key that it lacks."""
+
+    run: str = ""
+    fold: int | None = None
+    classes: tuple[str, ...] = ()
+    class_counts: tuple[int, ...] = ()
+    class_groups: tuple[str, ...] = ()
+    class_factors: tuple[tuple[str, ...], ...] = ()
+    total: int = 0  # training rows
+    multi_label: bool = False
+    config: Mapping[str, Any] | None = None  # resolved
+    asked: Mapping[str, Any] | None = None  # with "auto" where it was asked for
+    normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None  # mean and deviation
+    folds: str = ""  # fingerprint
+    versions: Mapping[str, str] = field(default_factory=dict)
+    machine: Mapping[str, str] = field(default_factory=dict)
+    soup: tuple[str, ...] = ()  # the runs that were averaged
+    other: Mapping[str, Any] = field(default_factory=dict)  # keys of another version of kit
+    lacks: Callable[[str], KitError] = field(default=_lacks, compare=False, repr=False)  # a key's error
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any], lacks: Callable[[str], KitError]) -> Self:
+        """What a manifest has; `lacks` makes the error for a key that is missing or has another form."""
+        rest, made = dict(found), dict[str, Any]()
+        for each in fields(cls):
+            value = rest.pop(each.name, None) if each.name not in ("other", "lacks") else None
+            if value is None:
+                continue
+            try:
+                made[each.name] = _as_field(each.name, value)
+            except (TypeError, ValueError):
+                raise lacks(each.name) from None
+        if made.get("config") is not None:
+            made["config"] = CheckedDict(made["config"], lacks)
+        return cls(**made, other=rest, lacks=lacks)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values by key, without what is not known."""
+        found = {each.name: getattr(self, each.name) for each in fields(self)}
+        optional = ("run", "folds", "versions", "machine", "soup")
+        return {
+            **{
+                key: value
+                for key, value in found.items()
+                if key not in ("other", "lacks") and value is not None and (value or key not in optional)
+            },
+            **self.other,
+        }
+
+    def require_config(self) -> Mapping[str, Any]:
+        """The resolved config. Raises the error of a checkpoint that lacks it."""
+        if self.config is None:
+            raise self.lacks("config")
+        return self.config
+
+    def require_fold(self) -> int:
+        """The fold that it was trained for. Raises the error of a checkpoint that lacks it."""
+        if self.fold is None:
+            raise self.lacks("fold")
+        return self.fold
+
+    def require_normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and deviation of its images. Raises the error of a checkpoint that lacks them."""
+        if self.normalisation is None:
+            raise self.lacks("normalisation")
+        return self.normalisation
+
+
+def _as_field(name: str, value: Any) -> Any:
+    """A manifest's value as the field holds it. Raises TypeError or ValueError for one of another form."""
+    if name in ("classes", "class_counts", "class_groups", "soup"):
+        return tuple(value)
+    if name in ("class_factors", "normalisation"):
+        return tuple(map(tuple, value))
+    if name in ("config", "versions", "machine", "asked"):
+        return dict(value)
+    if name in ("fold", "total"):
+        return int(value)
+    return value

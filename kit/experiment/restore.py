@@ -14,6 +14,7 @@ from torch import nn
 from kit.config.models import Experiment
 from kit.config.parsing import read_stored_experiment
 from kit.data.folds import Folds
+from kit.data.provenance import CheckpointProvenance
 from kit.data.table import Table
 from kit.device.precision import Precision, resolve_auto, warn_of_other_dtype
 from kit.errors import CheckpointError, ConfigError, DataError, KitWarning
@@ -24,45 +25,47 @@ from kit.model.predict import Predictor, for_predicting
 from kit.runs.run import Run
 
 
-def experiment_of(about: Mapping[str, Any]) -> Experiment:
+def experiment_of(trained: CheckpointProvenance) -> Experiment:
     """The resolved experiment that a checkpoint was trained by, from what its manifest says.
 
     Raises CheckpointError D53 where this kit cannot read it, such as a newer one's.
     """
-    return _experiment(about, about["config"])
+    return _experiment(trained, trained.require_config())
 
 
-def experiment_of_request(about: Mapping[str, Any]) -> Experiment:
+def experiment_of_request(trained: CheckpointProvenance) -> Experiment:
     """The same with `auto` for each precision and layout that was not named.
 
     A checkpoint of a kit that did not record them has what was chosen where it was trained.
     """
-    asked = about.get("asked")
-    return _experiment(about, {**about["config"], **(asked if isinstance(asked, Mapping) else {})})
+    return _experiment(trained, {**trained.require_config(), **(trained.asked or {})})
 
 
-def _experiment(about: Mapping[str, Any], config: Mapping[str, Any]) -> Experiment:
-    return read_stored_experiment(config, f"a checkpoint of run {about['run']!r}")
+def _experiment(trained: CheckpointProvenance, config: Mapping[str, Any]) -> Experiment:
+    return read_stored_experiment(config, f"a checkpoint of run {trained.run!r}")
 
 
-def classes_of_checkpoint(about: Mapping[str, Any]) -> Classes:
+def classes_of_checkpoint(trained: CheckpointProvenance) -> Classes:
     """What a checkpoint's plugins knew of the classes, from what its manifest says."""
-    names, counts, groups, factors = (
-        about.get(key, ()) for key in ("classes", "class_counts", "class_groups", "class_factors")
+    return Classes(
+        trained.classes,
+        trained.class_counts,
+        trained.class_groups,
+        trained.class_factors,
+        trained.total,
+        trained.multi_label,
     )
-    total, multi_label = about.get("total", 0), about.get("multi_label", False)
-    return Classes(tuple(names), tuple(counts), tuple(groups), tuple(map(tuple, factors)), total, multi_label)
 
 
-def precision_of(about: Mapping[str, Any], network: nn.Module, device: torch.device) -> Precision:
+def precision_of(trained: CheckpointProvenance, network: nn.Module, device: torch.device) -> Precision:
     """The precision of a checkpoint's predictions on a device, which may be another one than it was trained on.
 
     A dtype or layout that the config named stays, `auto` is chosen again: bfloat16 of an A100 fails on a T4, and is
     several times slower than float32 on most CPUs.
     """
-    began = Precision.of(experiment_of(about).model_dump())
-    chosen = resolve_auto(network, device, Precision.of(experiment_of_request(about).model_dump()))
-    warn_of_other_dtype(about["run"], began.predict, chosen.predict, device, "predicting")
+    began = Precision.of(experiment_of(trained).model_dump())
+    chosen = resolve_auto(network, device, Precision.of(experiment_of_request(trained).model_dump()))
+    warn_of_other_dtype(trained.run, began.predict, chosen.predict, device, "predicting")
     return chosen
 
 
@@ -71,8 +74,8 @@ def restore(checkpoint: Checkpoint, root: Path | None, device: torch.device) -> 
 
     Raises CheckpointError D53 where the weights are not those of the network, naming the first keys.
     """
-    experiment = experiment_of(checkpoint.about)
-    classes = classes_of_checkpoint(checkpoint.about)
+    experiment = experiment_of(checkpoint.provenance)
+    classes = classes_of_checkpoint(checkpoint.provenance)
     parts = network.open_parts(experiment, root, classes).without_pretrained()
     built = network.build(parts, len(classes.names), experiment.image_size)
     wanted, found = built.state_dict(), checkpoint.prediction_weights
@@ -87,7 +90,7 @@ def restore(checkpoint: Checkpoint, root: Path | None, device: torch.device) -> 
             hint="one of its plugins was changed after training",
         )
     built.load_state_dict(found)
-    precision = precision_of(checkpoint.about, built, device)
+    precision = precision_of(checkpoint.provenance, built, device)
     return Predictor(precision.to_device(built.eval(), device), parts.loss, precision, classes.multi_label)
 
 
@@ -95,22 +98,22 @@ def load_for_prediction(path: Path, root: Path | None, device: torch.device) -> 
     """The network of a checkpoint folder, as it predicts fastest. Raises what `load` and `restore` raise."""
     checkpoint = load(path)
     made = restore(checkpoint, root, device)
-    size = experiment_of(checkpoint.about).image_size
+    size = experiment_of(checkpoint.provenance).image_size
     return replace(made, network=for_predicting(made.network, made.precision, size))
 
 
 def same_experiment(run: Run, folds: Mapping[int, Path], table: Table) -> Experiment:
     """The experiment of a run's checkpoints. Raises CheckpointError D53 where one was made for other classes."""
-    told = {path: checkpoints.manifest_of(path)["about"] for path in folds.values()}
-    for path, about in told.items():
-        if tuple(about["classes"]) != table.classes:
+    found = {path: checkpoints.provenance_of(path) for path in folds.values()}
+    for path, trained in found.items():
+        if trained.classes != table.classes:
             raise CheckpointError(
-                f"{path} was trained for {len(about['classes'])} classes, but the table has "
+                f"{path} was trained for {len(trained.classes)} classes, but the table has "
                 f"{len(table.classes)} or different classes",
                 code="D53",
                 hint=f"train {run.name} again under another --name",
             )
-    return experiment_of(next(iter(told.values())))
+    return experiment_of(next(iter(found.values())))
 
 
 def warn_of_changed(run: Run, plugins: Mapping[str, str]) -> None:

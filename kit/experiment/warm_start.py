@@ -71,11 +71,11 @@ def check_unseen(
         is_ours and (checkpoint / checkpoints.MANIFEST).is_file() and (run.folder / "folds.csv").is_file()
     ):
         return
-    about = checkpoints.manifest_of(checkpoint)["about"]
-    if tuple(about["classes"]) != tuple(table.classes):
+    trained_on = checkpoints.provenance_of(checkpoint)
+    if trained_on.classes != tuple(table.classes):
         return
     theirs = run.folds()
-    trained = set(theirs.ids[(theirs.numbers != int(about["fold"])).all(axis=1)])
+    trained = set(theirs.ids[(theirs.numbers != trained_on.require_fold()).all(axis=1)])
     held_out = {row for fold in wanted for row in folds.ids[folds.oof_mask(fold)]}
     if seen := trained & held_out:
         raise DataError(

@@ -26,7 +26,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from kit.core.files import CheckedDict, atomic_folder, read_json, remove_folder, sha256, sync, write_json
+from kit.core.files import atomic_folder, read_json, remove_folder, sha256, sync, write_json
+from kit.data.provenance import CheckpointProvenance
 from kit.errors import CheckpointError, KitWarning
 
 SCHEMA = 1
@@ -36,13 +37,13 @@ CHECKPOINTS_PER_FOLD = 2  # a damaged newest one leaves its predecessor
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that was read; `about` is what save was given."""
+    """A checkpoint that was read, with the provenance that `save` was given."""
 
     path: Path
     number: int
     weights: dict[str, Tensor]
     average: dict[str, Tensor] | None
-    about: dict[str, Any]
+    provenance: CheckpointProvenance
 
     @property
     def prediction_weights(self) -> dict[str, Tensor]:
@@ -91,7 +92,7 @@ def save(
     weights: Mapping[str, Tensor],
     average: Mapping[str, Tensor] | None,
     state: Mapping[str, Any],
-    about: Mapping[str, Any],
+    provenance: CheckpointProvenance,
     step: int = 0,
 ) -> Path:
     """Writes a checkpoint, its manifest last, and removes all but the newest two, and older ones within an epoch."""
@@ -109,7 +110,7 @@ def save(
             sync(part / name)
         write_json(
             part / MANIFEST,
-            {"schema": SCHEMA, "number": number, "step": step, "files": files, "about": dict(about)},
+            {"schema": SCHEMA, "number": number, "step": step, "files": files, "about": provenance.to_json()},
         )
     remove_old(folder, number, step)
     return path
@@ -152,7 +153,7 @@ def manifest_of(path: Path) -> dict[str, Any]:
         manifest = dict(read_json(path / MANIFEST))
         schema, number, step = int(manifest["schema"]), int(manifest["number"]), int(manifest.get("step", 0))
         manifest["files"] = {str(name): dict(each) for name, each in manifest["files"].items()}
-        manifest["about"] = CheckedDict(dict(manifest["about"]), partial(_says_nothing, path))
+        manifest["about"] = dict(manifest["about"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise CheckpointError(f"{path} has no valid manifest", code="D51", hint=_previous(path)) from error
     if schema > SCHEMA:
@@ -164,6 +165,11 @@ def manifest_of(path: Path) -> dict[str, Any]:
             f"{path} is checkpoint {number} with a different name", code="D51", hint=_previous(path)
         )
     return manifest
+
+
+def provenance_of(path: Path) -> CheckpointProvenance:
+    """What a checkpoint was trained on, its files not looked at. Raises CheckpointError as `manifest_of` does."""
+    return CheckpointProvenance.from_json(manifest_of(path)["about"], partial(_says_nothing, path))
 
 
 def _says_nothing(path: Path, key: str) -> CheckpointError:
@@ -207,7 +213,7 @@ def load(path: Path) -> Checkpoint:
         int(manifest["number"]),
         read_safetensors(path / MODEL),
         read_safetensors(average) if average else None,
-        manifest["about"],
+        CheckpointProvenance.from_json(manifest["about"], partial(_says_nothing, path)),
     )
 
 

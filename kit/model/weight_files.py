@@ -156,12 +156,10 @@ def _checkpoint(path: Path) -> Path | None:
 def _of_checkpoint(checkpoint: Path, notes: tuple[str, ...]) -> WeightFile:
     """The weights that predict of one of kit's own checkpoints, whose sha256 is compared."""
     found = checkpoints.load(checkpoint)
-    backbone = found.about["config"].get("backbone") or {}
+    backbone = found.provenance.require_config().get("backbone") or {}
     architecture = str(backbone.get("arch", "")) if isinstance(backbone, Mapping) else ""
-    mean, deviation = found.about["normalisation"]
-    return WeightFile(
-        checkpoint, dict(found.prediction_weights), notes, (), architecture, (tuple(mean), tuple(deviation))
-    )
+    mean, deviation = found.provenance.require_normalisation()
+    return WeightFile(checkpoint, dict(found.prediction_weights), notes, (), architecture, (mean, deviation))
 
 
 def _snapshot(folder: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,7 @@ def test_a_gpu_without_bfloat16_predicts_in_float16(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    about = checkpoints.load(newest(moved)).about
+    about = checkpoints.load(newest(moved)).provenance
     network = torch.nn.Conv2d(3, 4, 3)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -94,7 +95,7 @@ def test_a_run_resumes_in_the_dtype_of_the_device(tmp_path: Path, bfloat16_units
     bfloat16_units(False)
     with pytest.warns(KitWarning, match="W61 run r was started with bfloat16; training on cpu uses float32"):
         train(root, name="r")
-    assert checkpoints.load(newest(root, fold=1)).about["config"]["precision"] == "float32"
+    assert checkpoints.load(newest(root, fold=1)).provenance.require_config()["precision"] == "float32"
 
 
 def test_on_the_same_device_nothing_is_chosen_otherwise(moved: Path, bfloat16_units: Units) -> None:
@@ -134,9 +135,9 @@ def test_kit_final_and_a_soup_ask_for_what_the_run_asked_for(moved: Path) -> Non
         warnings.simplefilter("ignore")
         train(moved, ["seed=1"], name="s")
         made = make_soup(moved, ["runs/r", "runs/s"], "both")
-    about = checkpoints.load(newest(moved, made.run.name)).about
-    assert about["config"]["precision"] == "float32"
-    assert about["asked"]["precision"] == "auto"
+    about = checkpoints.load(newest(moved, made.run.name)).provenance
+    assert about.require_config()["precision"] == "float32"
+    assert (about.asked or {})["precision"] == "auto"
 
 
 def test_a_bundle_predicts_in_the_dtype_of_its_device(moved: Path, tmp_path: Path) -> None:
@@ -152,7 +153,7 @@ def test_a_bundle_predicts_in_the_dtype_of_its_device(moved: Path, tmp_path: Pat
 
 
 def test_a_record_of_what_was_asked_that_is_damaged_is_an_error(moved: Path) -> None:
-    about = {**checkpoints.load(newest(moved)).about, "asked": {"precision": "float4"}}
+    about = replace(checkpoints.load(newest(moved)).provenance, asked={"precision": "float4"})
     with pytest.raises(CheckpointError, match="D53"):
         precision_of(about, torch.nn.Conv2d(3, 4, 3), CPU)
 

@@ -31,7 +31,7 @@ from kit.core.error_codes import codes
 from kit.data.csv_file import read_csv
 from kit.data.folds import Folds
 from kit.data.predictions import Predictions, provenance_of
-from kit.data.provenance import Provenance
+from kit.data.provenance import CheckpointProvenance, Provenance
 from kit.data.table import sample_frame, train_table
 from kit.errors import KitError
 from kit.images import jpeg
@@ -231,7 +231,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     )
     made.write(folder / "oof.parquet")
     weights = {"w": torch.ones(2, 3), "b": torch.zeros(3)}
-    path = checkpoints.save(folder, 1, weights, None, {"step": 1, "moments": [weights]}, {})
+    path = checkpoints.save(
+        folder, 1, weights, None, {"step": 1, "moments": [weights]}, CheckpointProvenance()
+    )
     store = Store.open(folder / "cache")
     store.add({"ab" * 32: np.zeros((2, 2, 3), np.uint8)})
     files = [folder / "oof.parquet", *path.iterdir(), folder / "cache" / "index.npz"]

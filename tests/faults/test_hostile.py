@@ -19,7 +19,7 @@ from kit.config.parsing import parse
 from kit.core.files import read_json, sha256
 from kit.core.legible import escape_control
 from kit.data.predictions import Predictions, provenance_of
-from kit.data.provenance import Provenance
+from kit.data.provenance import CheckpointProvenance, Provenance
 from kit.data.table import train_table
 from kit.device import torch_internals
 from kit.errors import CheckpointError, ConfigError, DataError, InvalidError, KitError, KitWarning
@@ -64,7 +64,7 @@ def small_and_quick() -> Iterator[None]:
 
 
 def saved(folder: Path) -> Path:
-    return checkpoints.save(folder, 1, {"w": torch.ones(2)}, None, {"step": 1}, {})
+    return checkpoints.save(folder, 1, {"w": torch.ones(2)}, None, {"step": 1}, CheckpointProvenance())
 
 
 def signed(path: Path, name: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from kit.core.files import remove_partial_files
+from kit.data.provenance import CheckpointProvenance
 from kit.errors import CheckpointError, KitWarning
 from kit.model import checkpoints
 
@@ -17,14 +18,19 @@ def write(folder: Path, number: int, value: float = 1.0, average: bool = True) -
     weights = {"layer.weight": torch.full((2, 3, 4, 4), value).to(memory_format=torch.channels_last)}
     ema = {"layer.weight": torch.full((2, 3, 4, 4), -value)} if average else None
     return checkpoints.save(
-        folder, number, weights, ema, {"step": number, "peaks": [0.1]}, {"classes": ["a", "b"]}
+        folder,
+        number,
+        weights,
+        ema,
+        {"step": number, "peaks": [0.1]},
+        CheckpointProvenance(classes=("a", "b")),
     )
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     found = checkpoints.load(write(tmp_path, 3, 0.1))
     assert found.number == 3
-    assert found.about == {"classes": ["a", "b"]}
+    assert found.provenance == CheckpointProvenance(classes=("a", "b"))
     assert found.state() == {"step": 3, "peaks": [0.1]}
     assert torch.equal(found.weights["layer.weight"], torch.full((2, 3, 4, 4), 0.1))
     assert torch.equal(found.prediction_weights["layer.weight"], torch.full((2, 3, 4, 4), -0.1))
@@ -120,7 +126,7 @@ def test_one_within_an_epoch_is_newer_than_the_epochs_before_it_and_gone_after_i
     write(tmp_path, 1)
     weights = {"layer.weight": torch.ones(2)}
     for step in (7, 300):
-        checkpoints.save(tmp_path, 1, weights, None, {"step": step}, {}, step=step)
+        checkpoints.save(tmp_path, 1, weights, None, {"step": step}, CheckpointProvenance(), step=step)
     assert checkpoints.within(tmp_path) == [(1, 300)]
     assert checkpoints.checkpoint_numbers(tmp_path) == [1]
     newest = checkpoints.latest(tmp_path)

@@ -15,6 +15,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from kit.data.provenance import CheckpointProvenance
 from kit.errors import CheckpointError
 from kit.model import checkpoints
 from kit.model.weight_files import find_weights, read_weights
@@ -192,8 +193,10 @@ class Harmful:
 
 
 def written_checkpoint(folder: Path, number: int, average: dict[str, Tensor] | None = None) -> Path:
-    about = {"config": {"backbone": {"arch": "resnet18"}}, "normalisation": [[0.5] * 3, [0.25] * 3]}
-    return checkpoints.save(folder, number, STATE, average, {}, about)
+    provenance = CheckpointProvenance(
+        config={"backbone": {"arch": "resnet18"}}, normalisation=((0.5,) * 3, (0.25,) * 3)
+    )
+    return checkpoints.save(folder, number, STATE, average, {}, provenance)
 
 
 def test_a_run_is_read_from_its_lowest_folds_newest_checkpoint(tmp_path: Path) -> None:

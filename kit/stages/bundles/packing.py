@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -163,11 +163,11 @@ def _slim(source: Path, target: Path, run: str, table: Table, rename: Mapping[st
     name = checkpoints.EMA if checkpoints.EMA in manifest["files"] else checkpoints.MODEL
     target.mkdir(parents=True)
     shutil.copyfile(source / name, target / checkpoints.MODEL)
-    about = {key: value for key, value in dict(manifest["about"]).items() if key != "machine"}
-    names = names_now(Naming(tuple(about["classes"]), rename_in(about["config"])), table, rename)
+    trained = replace(checkpoints.provenance_of(source), machine={})
+    names = names_now(Naming(trained.classes, rename_in(trained.require_config())), table, rename)
     if names is None:
         raise InvalidError(f"runs/{run} was trained for other classes than those of the table", code="D42")
-    about["classes"] = list(names)
+    about = replace(trained, classes=names).to_json()
     files = {checkpoints.MODEL: manifest["files"][name]}
     write_json(
         target / checkpoints.MANIFEST, {**manifest, "files": files, "about": about, "predicts_only": True}
@@ -194,8 +194,8 @@ def requirements(workspace: Workspace, packed: Sequence[Packed], ensembler: Any,
     for one in packed:
         plugins.append(Views.open(one.views, root))
         for path in dict.fromkeys(network.checkpoint for network in one.networks):
-            about = checkpoints.manifest_of(root / path)["about"]
-            parts = open_parts(experiment_of(about), root, classes_of_checkpoint(about))
+            trained = checkpoints.provenance_of(root / path)
+            parts = open_parts(experiment_of(trained), root, classes_of_checkpoint(trained))
             plugins += parts.all()
     return pin_requirements(packages_of(plugins))
 

@@ -258,9 +258,9 @@ def _job(
     folder: Path, space: Workspace, packed: Packed, run: str, contents: Contents, metric: Metric
 ) -> PredictionJob:
     paths = {one.fold: folder / one.checkpoint for one in packed.networks if one.run == run}
-    about = checkpoints.manifest_of(next(iter(paths.values())))["about"]
-    experiment = experiment_of(about)
-    parts = network.open_parts(experiment, space.root, classes_of_checkpoint(about))
+    trained = checkpoints.provenance_of(next(iter(paths.values())))
+    experiment = experiment_of(trained)
+    parts = network.open_parts(experiment, space.root, classes_of_checkpoint(trained))
     views = Views.open(packed.views, space.root)
     merge: Any = packed.merge
     name = views_name(views, merge)
@@ -269,7 +269,7 @@ def _job(
         run=run,
         views=name,
         merge=merge,
-        classes=tuple(about["classes"]),
+        classes=trained.classes,
         average_group=average,
         checkpoints={str(fold): checkpoints.tag(path) for fold, path in paths.items()},
     )

@@ -175,7 +175,7 @@ def _unit(
     except ConfigError as error:  # such as a run that was trained otherwise since
         raise error.replace(hint=f"rename runs/{made.name}; then kit trains the member again") from error
     newest = [path for fold in range(run.folds().count) if (path := checkpoints.newest(run.fold(fold)))]
-    machine = checkpoints.manifest_of(newest[0])["about"].get("machine", {}) if newest else {}
+    machine = checkpoints.provenance_of(newest[0]).machine if newest else {}
     pace = measure_pace(run, space.experiment, machine)
     if pace is None:
         raise ConfigError(

@@ -60,8 +60,8 @@ def predict_shard(job: ShardJob, stop: Stop) -> Work[np.ndarray]:
     """
     check_kit(job.kit)
     workspace, path = Workspace(Path(job.root), dict(job.config)), Path(job.checkpoint)
-    about = checkpoints.manifest_of(path)["about"]
-    experiment = experiment_of(about)
+    trained = checkpoints.provenance_of(path)
+    experiment = experiment_of(trained)
     data = workspace.competition.data
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", KitWarning)  # said where the predictions were asked for
@@ -70,7 +70,9 @@ def predict_shard(job: ShardJob, stop: Stop) -> Work[np.ndarray]:
         name = "test" if job.split == "test" else "train"
         loaded = finish(load_rows(workspace, table, name, geometry(experiment)))
     predictor = load_for_prediction(path, workspace.root, choose_device(job.device))
-    parts = network.open_parts(experiment, workspace.root, classes_of_checkpoint(about)).without_pretrained()
+    parts = network.open_parts(
+        experiment, workspace.root, classes_of_checkpoint(trained)
+    ).without_pretrained()
     there = {"images": loaded.fingerprint(), "plugins": plugin_hashes([job.views, *parts.all()])}
     if cases := provenance_diff({"images": job.images, "plugins": job.plugins}, there, "here", "there"):
         raise DataError(
@@ -129,7 +131,7 @@ def _start_jobs(
     found = []
     for sheet, fold in wanted:
         path, batch = sheet.job.checkpoints[fold], sheet.job.experiment.batch_rows()
-        several = checkpoints.manifest_of(path)["about"].get("multi_label", False)
+        several = checkpoints.provenance_of(path).multi_label
         rows, array, places = sheet.is_started(fold, several)
         step = max(1, -(-size // batch)) * batch
         found += [

@@ -40,7 +40,7 @@ def cams(workspace: Workspace, subject: EvaluatedMember, rows: Sequence[int]) ->
     device = choose_device("auto")
     for fold in sorted({int(subject.folds[row]) for row in rows}):
         checkpoint = checkpoints.load(_place(subject, fold))
-        experiment = experiment_of(checkpoint.about)
+        experiment = experiment_of(checkpoint.provenance)
         mine = [row for row in rows if subject.folds[row] == fold]
         loaded = yield from load_rows(workspace, subject.table.take(mine), "train", geometry(experiment))
         usable = [place for place in range(len(mine)) if not loaded.bad[place]]

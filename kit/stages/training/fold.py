@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,7 +19,7 @@ from kit.core.files import remove_partial_files
 from kit.core.progress import Progress, ResultOf, Work
 from kit.core.stopping import Stop
 from kit.data.predictions import Predictions
-from kit.data.provenance import Provenance
+from kit.data.provenance import CheckpointProvenance, Provenance
 from kit.device import memory
 from kit.device.compiling import COST, compile_training
 from kit.engine import fit
@@ -339,26 +339,26 @@ def save_checkpoint(
     weights: Mapping[str, Tensor],
     average: Mapping[str, Tensor] | None,
     state: Mapping[str, Any],
-    more: Mapping[str, Any] | None = None,
+    soup: Sequence[str] = (),
     step: int = 0,
 ) -> Path:
-    """Writes a checkpoint of a fold, with all that is needed to predict with it; `more` is told beside that."""
+    """Writes a checkpoint of a fold, with all that is needed to predict with it; `soup` names averaged runs."""
     table = setting.loaded.table
-    about = {
-        "run": setting.run.name,
-        "fold": fold,
-        "classes": list(table.classes),
-        "class_counts": table.counts().tolist(),
-        "class_groups": list(table.class_groups),
-        "class_factors": [list(values) for values in table.class_factors],
-        "total": len(table),
-        "multi_label": table.is_multi_label,
-        "config": setting.resolve_config(),
-        "asked": setting.asked.config(),
-        "normalisation": setting.techniques.parts.backbone.normalisation(),
-        "folds": setting.folds.fingerprint(),
-        "versions": versions(),
-        "machine": {"host": platform.node(), "device": str(setting.device)},
-        **(more or {}),
-    }
-    return checkpoints.save(setting.run.fold(fold), number, weights, average, state, about, step)
+    provenance = CheckpointProvenance(
+        run=setting.run.name,
+        fold=fold,
+        classes=table.classes,
+        class_counts=tuple(table.counts().tolist()),
+        class_groups=tuple(table.class_groups),
+        class_factors=tuple(map(tuple, table.class_factors)),
+        total=len(table),
+        multi_label=table.is_multi_label,
+        config=setting.resolve_config(),
+        asked=setting.asked.config(),
+        normalisation=setting.techniques.parts.backbone.normalisation(),
+        folds=setting.folds.fingerprint(),
+        versions=versions(),
+        machine={"host": platform.node(), "device": str(setting.device)},
+        soup=tuple(soup),
+    )
+    return checkpoints.save(setting.run.fold(fold), number, weights, average, state, provenance, step)

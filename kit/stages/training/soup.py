@@ -74,7 +74,9 @@ def make_soup(
     workspace = Workspace.of(workspace)
     targets = find_targets(workspace, paths)
     folds = _read_folds(targets, greedy)
-    shared = experiment_of_request(next(iter(folds[0].checkpoints.values())).about).model_dump(mode="json")
+    shared = experiment_of_request(next(iter(folds[0].checkpoints.values())).provenance).model_dump(
+        mode="json"
+    )
     space = replace(workspace, raw={**workspace.raw, **shared, "tracker": None})
     run, asked = find_run(space, name), {"soup": [target.run.name for target in targets], "greedy": greedy}
     with run.lock():
@@ -112,28 +114,28 @@ class FoldWeights:
     def check(self, setting: RunContext) -> None:
         """Raises for runs whose weights, classes, folds or settings do not let them be averaged."""
         (first, one), *others = self.checkpoints.items()
-        if one.about["classes"] != list(setting.loaded.table.classes):
+        if one.provenance.classes != setting.loaded.table.classes:
             raise InvalidError(f"{first} was trained for other classes than those in the table", code="D42")
-        if one.about["folds"] != setting.folds.fingerprint():
+        if one.provenance.folds != setting.folds.fingerprint():
             raise InvalidError(f"{first} was trained on other folds than those of the table", code="D43")
         for name, other in others:
             _check_pair(first, one, name, other)
 
 
 def _check_pair(first: str, one: Checkpoint, name: str, other: Checkpoint) -> None:
-    if one.about["folds"] != other.about["folds"]:
+    if one.provenance.folds != other.provenance.folds:
         raise InvalidError(
             f"{first} and {name} have different folds: their average would predict rows that it was "
             "trained on",
             code="D43",
             hint="train both with the same split_seed, splitter and data.group",
         )
-    if one.about["classes"] != other.about["classes"]:
+    if one.provenance.classes != other.provenance.classes:
         cases = [
-            Case(", ".join(each.about["classes"][:8]), run) for run, each in ((first, one), (name, other))
+            Case(", ".join(each.provenance.classes[:8]), run) for run, each in ((first, one), (name, other))
         ]
         raise InvalidError(f"{first} and {name} have different classes", code="D42", cases=cases)
-    mine, theirs = one.about["config"], other.about["config"]
+    mine, theirs = one.provenance.require_config(), other.provenance.require_config()
     cases = [
         Case(f"{mine[key]!r} in {first}, {theirs[key]!r} in {name}", key)
         for key in SHARED_KEYS
@@ -276,8 +278,8 @@ def _write_run(context: _SoupContext, chosen: dict[int, tuple[str, ...]]) -> Wor
         if setting.run.fold_predictions_file(fold_weights.fold).is_file():
             continue
         made = context.average(fold_weights, chosen[fold_weights.fold])
-        more = {"soup": list(chosen[fold_weights.fold])}
-        path = save_checkpoint(setting, fold_weights.fold, 1, made.state_dict(), None, {}, more)
+        runs = chosen[fold_weights.fold]
+        path = save_checkpoint(setting, fold_weights.fold, 1, made.state_dict(), None, {}, runs)
         held_out = finish(predict_held_out(setting, fold_weights.fold, made))
         write_held_out(setting, fold_weights.fold, held_out, path)
 

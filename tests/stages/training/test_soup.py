@@ -85,7 +85,7 @@ def test_the_soup_is_a_run_like_any_other_whose_rows_are_predicted_by_the_fold_t
     submitted = blend(Workspace.open(pantry), ["runs/s@hflip", "runs/c@hflip"])
     assert predicted.member == "runs/s@hflip"
     assert submitted.path.is_file()
-    assert checkpoints.load(made.run.fold(0) / "0001").about["soup"] == ["a", "b"]
+    assert checkpoints.load(made.run.fold(0) / "0001").provenance.soup == ("a", "b")
 
 
 def test_started_again_it_is_there_and_as_another_soup_it_is_refused(pantry: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from kit.data.provenance import CheckpointProvenance
 from kit.engine import fit
 from kit.engine.learner import Learner
 from kit.errors import Case
@@ -26,7 +27,12 @@ def check_resume(ground: ProbeBatch, fitted: OverfitResult) -> Iterator[Finding]
     average = None if learner.average_network is None else learner.average_network.state_dict()
     with tempfile.TemporaryDirectory() as folder:
         path = checkpoints.save(
-            Path(folder) / "fold-0", 1, learner.network.state_dict(), average, learner.state(), {}
+            Path(folder) / "fold-0",
+            1,
+            learner.network.state_dict(),
+            average,
+            learner.state(),
+            CheckpointProvenance(),
         )
         found = checkpoints.load(path)
         other = ground.learner()
