@@ -269,7 +269,9 @@ def _as_field(name: str, value: Any) -> Any:
         return tuple(value)
     if name in ("class_factors", "normalisation"):
         return tuple(map(tuple, value))
-    if name in ("config", "versions", "machine", "asked"):
+    if name == "asked":
+        return dict(value) if isinstance(value, Mapping) else None
+    if name in ("config", "versions", "machine"):
         return dict(value)
     if name in ("fold", "total"):
         return int(value)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from kit.data.provenance import Provenance
-from kit.errors import InvalidError
+from kit.data.provenance import CheckpointProvenance, Provenance
+from kit.errors import CheckpointError, InvalidError
 
 # as kit wrote them before provenance was a class
 FOLD = {"run": "a", "fold": 0, "rows": "oof", "checkpoints": {"0": "0002:ab"}}
@@ -119,3 +119,57 @@ def test_a_missing_key_that_is_needed_names_the_file(missing: str) -> None:
 def test_a_value_of_another_form_is_an_error_that_names_the_file(damaged: dict[str, Any]) -> None:
     with pytest.raises(InvalidError, match="D40 oof.parquet is not a predictions file of kit"):
         Provenance.from_json({**FOLD, **damaged}, "oof.parquet")
+
+
+# ------------------------------------------------------------------------------------------ checkpoints
+
+CHECKPOINT = {
+    "run": "a",
+    "fold": 0,
+    "classes": ["cat", "dog"],
+    "class_counts": [3, 4],
+    "class_groups": [],
+    "class_factors": [["fur", "small"], ["fur", "large"]],
+    "total": 7,
+    "multi_label": False,
+    "config": {"image_size": 16, "backbone": {"name": "small"}},
+    "asked": {"precision": "auto"},
+    "normalisation": [[0.5, 0.5, 0.5], [0.25, 0.25, 0.25]],
+    "folds": "34",
+    "versions": {"torch": "2.6.0"},
+    "machine": {"host": "node", "device": "cpu"},
+}
+
+
+def lacks(key: str) -> CheckpointError:
+    return CheckpointError(f"lacks {key}", code="D51")
+
+
+@pytest.mark.parametrize("more", [{}, {"soup": ["a", "b"]}, {"weather": "rain"}], ids=str)
+def test_a_checkpoints_json_is_that_of_earlier_versions(more: dict[str, Any]) -> None:
+    found = CHECKPOINT | more
+    made = CheckpointProvenance.from_json(json.loads(json.dumps(found)), lacks)
+    assert json.loads(json.dumps(made.to_json())) == found
+    assert made.class_factors == (("fur", "small"), ("fur", "large"))
+    assert made.require_normalisation() == ((0.5,) * 3, (0.25,) * 3)
+    assert made.require_fold() == 0
+
+
+def test_a_checkpoint_of_a_kit_that_recorded_less_is_read() -> None:
+    made = CheckpointProvenance.from_json({"classes": ["cat"]}, lacks)
+    assert made == CheckpointProvenance(classes=("cat",))
+    for needed in (made.require_config, made.require_fold, made.require_normalisation):
+        with pytest.raises(CheckpointError, match="D51 lacks"):
+            needed()
+
+
+@pytest.mark.parametrize("key", ["classes", "config", "fold", "normalisation"])
+def test_a_checkpoints_value_of_another_form_is_an_error(key: str) -> None:
+    with pytest.raises(CheckpointError, match=f"D51 lacks {key}"):
+        CheckpointProvenance.from_json({**CHECKPOINT, key: object()}, lacks)
+
+
+def test_a_key_that_a_checkpoints_config_lacks_is_an_error() -> None:
+    made = CheckpointProvenance.from_json(CHECKPOINT, lacks)
+    with pytest.raises(CheckpointError, match="D51 lacks epochs"):
+        made.require_config()["epochs"]
