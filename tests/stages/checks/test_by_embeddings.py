@@ -27,6 +27,9 @@ from tests.conftest import Kit
 ROWS, TESTS, FEATURES = 300, 120, 24
 
 
+PROVENANCE = embeddings.EmbeddingProvenance("r", "plain", "mean", None, ("cat", "dog"), {}, "folds")
+
+
 def rows(letter: str, count: int) -> Table:
     ids = np.array([f"{letter}{row:03d}" for row in range(count)])
     return Table(ids, [Path(name) for name in ids.tolist()])
@@ -40,7 +43,7 @@ def write(folder: Path, train: np.ndarray, test: np.ndarray) -> None:
         filled[:] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         if isinstance(filled, np.memmap):
             filled.flush()
-    embeddings.write_manifest(folder, {})
+    embeddings.write_manifest(folder, PROVENANCE)
 
 
 def found(
