@@ -11,8 +11,10 @@ import importlib.metadata
 import importlib.util
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import kit
+from kit.core.kaggle_folders import list_attached
 from kit.errors import ConfigError
 
 KIT = "kit-competitions"
@@ -96,8 +98,25 @@ def require_package(package: str, who: str, instead: str) -> None:
     """Raises ConfigError C24 where a package, "" for none, is not installed; its extra has the package's name."""
     found = importlib.util.find_spec(package) if package else None
     if package and (found is None or found.origin is None):  # a folder of that name is no package
+        folder = find_attached_wheel(package)
+        extra = f"pip install 'kit-competitions[{package}]'"
+        install = f"pip install --no-index --find-links {folder} {package}" if folder else extra
         raise ConfigError(
             f"{who} needs the package {package}, which is not installed",
             code="C24",
-            hint=f"pip install 'kit-competitions[{package}]', or {instead}",
+            hint=f"{install}, or {instead}",
         )
+
+
+def find_attached_wheel(package: str) -> Path | None:
+    """The folder of a package's wheel among the folders that are attached to a notebook; None if there is none."""
+    wanted = _normalise(package)
+    wheels = (wheel for folder in list_attached() for wheel in sorted(folder.rglob("*.whl")))
+    return next(
+        (wheel.parent for wheel in wheels if _normalise(wheel.name.partition("-")[0]) == wanted), None
+    )
+
+
+def _normalise(package: str) -> str:
+    """A package's name as PEP 503 compares it."""
+    return re.sub(r"[-_.]+", "-", package).lower()

@@ -57,19 +57,18 @@ def initial_checkpoint(workspace: Workspace, path: str, folds: Folds, fold: int)
 def check_unseen(
     workspace: Workspace, backbone: Backbone, table: Table, folds: Folds, wanted: Sequence[int]
 ) -> None:
-    """Raises DataError D61 if a backbone's initial weights are a run's of this workspace that trained on held-out rows.
+    """Raises DataError D61 if a backbone's initial weights are those of a run that trained on held-out rows.
 
-    A run with other classes has learned other labels, and may be used.
+    The run may be in this workspace or elsewhere, such as an earlier notebook's output. A run with other classes has
+    learned other labels, and may be used.
     """
     path = backbone.initial_weights()
     if path is None:
         return
     checkpoint = find_weights(path)[0].parent
     run = Run(checkpoint.parent.parent)
-    is_ours = run.folder.resolve().is_relative_to(workspace.root.resolve())
-    if not (
-        is_ours and (checkpoint / checkpoints.MANIFEST).is_file() and (run.folder / "folds.csv").is_file()
-    ):
+    is_run = (checkpoint / checkpoints.MANIFEST).is_file() and (run.folder / "folds.csv").is_file()
+    if not is_run:
         return
     trained_on = checkpoints.provenance_of(checkpoint)
     if trained_on.classes != tuple(table.classes):
@@ -77,11 +76,13 @@ def check_unseen(
     theirs = run.folds()
     trained = set(theirs.ids[(theirs.numbers != trained_on.require_fold()).all(axis=1)])
     held_out = {row for fold in wanted for row in folds.ids[folds.oof_mask(fold)]}
+    is_ours = run.folder.resolve().is_relative_to(workspace.root.resolve())
+    named = f"runs/{run.name}" if is_ours else run.folder
     if seen := trained & held_out:
         raise DataError(
             f"backbone.weights: {checkpoint} was trained on {len(seen)} rows that this run holds out",
             code="D61",
-            hint=f"init_from=runs/{run.name}, which gives each fold the weights of the same fold",
+            hint=f"init_from={named}, which gives each fold the weights of the same fold",
         )
 
 

@@ -14,6 +14,7 @@ import pytest
 import kit
 from kit.core import installed
 from kit.core.installed import pin_requirements, version
+from kit.errors import ConfigError
 from kit.kinds import Views
 from kit.runs.run import versions
 from kit.stages.bundles.dependencies import packages_of
@@ -23,6 +24,7 @@ OWN = '''"""Source: a team's own."""
 
 import os
 
+from kit.errors import ConfigError
 from kit.kinds import Views
 
 
@@ -92,3 +94,19 @@ def test_what_a_team_s_plugin_imports_is_required(tmp_path: Path) -> None:
     (folder / "own.py").write_text(OWN)
     found = packages_of([Views.open("own", tmp_path)])
     assert found == {"hypothesis": importlib.metadata.version("hypothesis")}
+
+
+def test_a_missing_package_is_installed_from_an_attached_wheel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KIT_KAGGLE", str(tmp_path))
+    wheels = tmp_path / "input" / "my-wheels" / "py311"
+    wheels.mkdir(parents=True)
+    (wheels / "no_such_package_at_all-1.0-py3-none-any.whl").write_text("")
+    with pytest.raises(ConfigError, match="C24") as caught:
+        installed.require_package("other-package", "a tracker", "without it")
+    assert caught.value.hint == "pip install 'kit-competitions[other-package]', or without it"
+    (wheels / "Other.Package-1.0-py3-none-any.whl").write_text("")
+    with pytest.raises(ConfigError, match="C24") as caught:
+        installed.require_package("other-package", "a tracker", "without it")
+    assert caught.value.hint == f"pip install --no-index --find-links {wheels} other-package, or without it"

@@ -12,7 +12,7 @@ from kit.config.workspace import Workspace
 from kit.core.progress import finish
 from kit.core.stopping import Stop
 from kit.engine.learner import Learner
-from kit.errors import KitWarning
+from kit.errors import DataError, KitWarning
 from kit.experiment.run_context import RunContext, prepare_run
 from kit.model import checkpoints
 from kit.runs.run import Run
@@ -109,6 +109,17 @@ def test_another_workspace_s_run_of_other_classes_gives_its_weights(inside: Path
     with pytest.warns(KitWarning, match=r"W71 .*space/runs/a/fold-0/0002: .*not used: .*head"):
         train(other, ["backbone.weights=../space/runs/a"], name="b", folds=[0])
     assert Run(other / "runs" / "b").manifest["made_from"]["plugins"]["backbone/small ema.safetensors"]
+
+
+def test_an_earlier_notebook_s_run_starts_folds_and_leaks_no_rows(inside: Path, tmp_path: Path) -> None:
+    other = draw_competition(tmp_path / "other")
+    before = inside / "runs" / "a"
+    refused = pytest.raises(DataError, match=r"D61 backbone.weights: .*space/runs/a/fold-0/0002")
+    with pytest.warns(KitWarning, match="W71"), refused as caught:
+        train(other, [f"backbone.weights={before}"], name="b")
+    assert caught.value.hint.startswith(f"init_from={before}, ")
+    train(other, [f"init_from={before}", "epochs=1"], name="b", folds=[0])
+    assert (other / "runs" / "b" / "fold-0" / "oof.parquet").is_file()
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from kit.data.content import is_image_file
 from kit.errors import ConfigError
 from kit.images.cache import Geometry
 from kit.stages.discovery import recipes, trees
+from kit.stages.discovery.attached_weights import find_attached_weights
 from kit.stages.discovery.cache_place import choose_cache_folder, estimate_cache
 from kit.stages.discovery.discover import Discovery, discover
 from kit.stages.discovery.finetuning import choose_start, fit_config
@@ -67,8 +68,12 @@ def initialise(
     check_not_read_only(root)
     found = find_data(root, source, given, val)
     check_writable(value for value in found.data.values() if isinstance(value, str))
+    attached: list[str] = []
+    if weights is None and network is None and recipe != "scratch":
+        weights, attached = find_attached_weights(root / Data(**found.data).folder)
     start = choose_start(root, recipe, weights, network)
-    name, why = recipes.choose(recipe) if start is None else ("finetune", "as asked for")
+    as_given = "weights are attached" if attached and weights else "as asked for"
+    name, why = recipes.choose(recipe) if start is None else ("finetune", as_given)
     sizes = recipes.image_sizes(_some_images(root, Data(**found.data)))
     scored, reason = suggest(root, Data(**found.data), metric)
     config, reasons = recipes.config(
@@ -85,7 +90,7 @@ def initialise(
     write_text(path, config_text({"$schema": f"./{SCHEMA_FILE}", **without_defaults(config)}))
     shown = "".join(f" {key}={value}" for key, value in scored.items() if key != "name")
     chosen = f"metric: {scored['name']}{shown} ({reason}); kit init --metric NAME takes another"
-    findings = (*found.findings, chosen, *reasons, cache.finding)
+    findings = (*found.findings, chosen, *attached, *reasons, cache.finding)
     return InitResult(path, name, why, findings, scored)
 
 

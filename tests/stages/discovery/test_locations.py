@@ -156,7 +156,7 @@ def test_a_workspace_within_the_data_folder_is_left_out(
     monkeypatch.chdir(work)
     made = initialise(work, source="..")
     assert data_of(work)["images"] == "images/train/{id}"
-    assert not any("work/" in line for line in made.findings)
+    assert not any("work/" in line for line in made.findings if not line.startswith("cache:"))
 
 
 def test_a_data_folder_that_does_not_exist_is_an_error(tmp_path: Path, work: Path) -> None:
