@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kit.core.kaggle_folders import list_attached
 from kit.core.legible import legible
 from kit.data import class_folders
 from kit.data.csv_file import CsvFile, check_header, read_csv, without_header
@@ -51,12 +52,17 @@ def train_rows(root: Path, data: Data) -> SourceRows:
 
 def check_folder(root: Path, data: Data) -> None:
     """Raises DataError D67 if the folder of the competition's files does not exist."""
-    if not (root / data.folder).is_dir():
-        raise DataError(
-            f"data.folder: no folder {root / data.folder}",
-            code="D67",
-            hint="attach the data again; or name the folder it moved to: data.folder=FOLDER",
-        )
+    folder = root / data.folder
+    if folder.is_dir():
+        return
+    moved = next((each for each in list_attached() if each.name == folder.name), None)
+    raise DataError(
+        f"data.folder: no folder {folder}",
+        code="D67",
+        hint=f"it may have moved: data.folder={moved}"
+        if moved
+        else "attach the data again; or name the folder it moved to: data.folder=FOLDER",
+    )
 
 
 def test_rows(root: Path, data: Data) -> SourceRows:

@@ -46,7 +46,8 @@ from kit.experiment.warm_start import check_unseen, initial_checkpoint
 from kit.kinds import Loss, Metric
 from kit.kinds.executor import JobResult
 from kit.model import network
-from kit.runs.run import Run, check_unchanged, provenance
+from kit.runs.changes import check_unchanged
+from kit.runs.run import Run, provenance
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Wor
         ranks=ranks,
     )
     _check_rows(setting)
-    check_unchanged(run, setting.provenance())
+    check_unchanged(run, setting.provenance(), table.ids.tolist())
     return setting
 
 

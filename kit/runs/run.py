@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from kit.config.models import NOT_IN_IDENTITY, Experiment
 from kit.config.workspace import Workspace
 from kit.core.display import Displayed, frame
-from kit.core.files import fingerprint, is_safe_folder_name, read_json, sha256, shorten, write_json
+from kit.core.files import fingerprint, is_safe_folder_name, read_json, sha256, write_json
 from kit.core.installed import version
 from kit.core.locks import hold_lock
 from kit.core.renamed import CONFIG_KEYS
@@ -24,7 +24,14 @@ from kit.data.folds import Folds
 from kit.data.predictions import Predictions, provenance_of
 from kit.data.provenance import Provenance
 from kit.data.rows import describe_sources
-from kit.errors import BusyError, Case, CheckpointError, ConfigError, DataError, InvalidError, KitError
+from kit.errors import (
+    BusyError,
+    Case,
+    CheckpointError,
+    ConfigError,
+    InvalidError,
+    KitError,
+)
 from kit.kinds.plugin import Plugin
 from kit.kinds.registry import location_of
 
@@ -271,37 +278,6 @@ def code_of(plugin: type[Plugin]) -> list[Path]:
     shelved = [file for file in files if file.parent.parent.name == "plugins"]
     beside = [helper for file in shelved for helper in file.parent.glob("_*.py")]
     return sorted({*shelved, *beside} or set(files[:1]))
-
-
-def check_unchanged(run: Run, made: Mapping[str, Any]) -> None:
-    """Raises DataError D60 where a run would go on from other data, plugins or versions, naming which."""
-    started = run.manifest.get("made_from", {})
-    if not run.is_started or started == made:
-        return
-    raise DataError(
-        f"runs/{run.name} was started with different inputs",
-        code="D60",
-        cases=provenance_diff(started, made, "then", "now"),
-        hint="restore the inputs; use another --name; or use kit train --restart, which archives the old run",
-    )
-
-
-def provenance_diff(old: Mapping[str, Any], new: Mapping[str, Any], one: str, other: str) -> list[Case]:
-    """What differs between two lists of what a run is made from; `one` and `other` say which value is whose."""
-    cases = []
-    for key in dict.fromkeys([*new, *old]):
-        was, is_ = old.get(key), new.get(key)
-        if was == is_:
-            continue
-        if isinstance(is_, dict) and isinstance(was, dict):
-            names = [name for name in sorted({*was, *is_}) if was.get(name) != is_.get(name)]
-            cases += [
-                Case(f"{shorten(was.get(name))} {one}, {shorten(is_.get(name))} {other}", f"{key} {name}")
-                for name in names
-            ]
-        else:
-            cases.append(Case("changed since the run was started", key))
-    return cases
 
 
 def begin(run: Run, asked: Mapping[str, Any], resolved: Mapping[str, Any], made: Mapping[str, Any]) -> None:

@@ -36,6 +36,13 @@ def one_row_less(space: Path) -> None:
     file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
 
 
+def other_ids(space: Path) -> None:
+    for name in (f"{number:03d}" for number in range(10)):
+        (space / "data" / "images" / f"{name}.png").rename(space / "data" / "images" / f"x{name}.png")
+    file = space / "data" / "train.csv"
+    file.write_text(file.read_text().replace("\n00", "\nx00"))
+
+
 def other_pixels(space: Path) -> None:
     file = space / "data" / "images" / "007.png"
     file.write_bytes(file.read_bytes() + b"\0")
@@ -57,8 +64,9 @@ def other_helper(space: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "code", "named"),
     [
-        (other_label, "D60", "rows: changed since the run was started"),
-        (one_row_less, "D60", "rows: changed since the run was started"),
+        (other_label, "D60", "rows: the ids are the same, and labels, groups or classes changed"),
+        (one_row_less, "D60", "rows: 1 gone: 059"),
+        (other_ids, "D60", "rows: 10 new: x000, x001, x002, x003, x004, …"),
         (other_pixels, "D60", "images: changed since the run was started"),
         (
             other_config,

@@ -97,11 +97,22 @@ def initialise(
 def find_data(
     root: Path, source: StrPath | None, given: Mapping[str, str] | None = None, val: trees.ValUse = "join"
 ) -> Discovery:
-    """The `data` section of a workspace whose files may be elsewhere. Raises as `locate` and `discover` do."""
+    """The `data` section of a workspace whose files may be elsewhere.
+
+    Raises as `locate` and `discover` do, and ConfigError C20 if the workspace is in a folder whose images are rows.
+    """
     places = locate(root, source, given or {})
     if places.folder == root:
         return discover(root, places.asked, val, places.outside)
     found = discover(places.folder, places.asked, val, places.outside, skipped=root)
+    for key in ("train", "val", "test"):
+        folder = places.folder / (found.data.get(key) or "train.csv")
+        if folder.is_dir() and root.is_relative_to(folder.resolve()):
+            raise ConfigError(
+                f"the workspace {root} is in data.{key}, whose images are rows",
+                code="C20",
+                hint=f"in another folder: kit init --data {places.folder}",
+            )
     paths = {
         key: f"./{Path(path).relative_to(root).as_posix()}"
         for key, path in found.data.items()

@@ -28,7 +28,8 @@ from kit.kinds import Views
 from kit.kinds.executor import Executor, JobResult
 from kit.model import checkpoints, network
 from kit.model.predict import Merge, NetworkReader, open_views, predict_shared
-from kit.runs.run import plugin_hashes, provenance_diff
+from kit.runs.changes import provenance_diff
+from kit.runs.run import plugin_hashes
 
 TASK = "tta"
 PARTS = 4  # jobs a worker, so that none waits long for the last one

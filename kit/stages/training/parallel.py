@@ -22,7 +22,8 @@ from kit.experiment.prediction_file import assemble
 from kit.experiment.run_context import RunContext, prepare_run
 from kit.experiment.techniques import check_kit, code, worker_name
 from kit.kinds.executor import Executor, JobProgress, JobResult
-from kit.runs.run import Run, provenance_diff
+from kit.runs.changes import provenance_diff
+from kit.runs.run import Run
 from kit.stages.training.fold import lock_fold, run_fold
 
 

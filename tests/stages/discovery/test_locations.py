@@ -159,6 +159,17 @@ def test_a_workspace_within_the_data_folder_is_left_out(
     assert not any("work/" in line for line in made.findings if not line.startswith("cache:"))
 
 
+def test_a_workspace_within_a_folder_of_classes_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = [f"train/{name}/{n}.jpg" for name in ("cat", "dog") for n in "123"]
+    work = make(tmp_path, images=images) / "train" / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    with pytest.raises(ConfigError, match=r"the workspace .*work is in data.train, whose images are rows"):
+        initialise(work, source=tmp_path)
+
+
 def test_a_data_folder_that_does_not_exist_is_an_error(tmp_path: Path, work: Path) -> None:
     with pytest.raises(ConfigError, match="--data: no folder") as caught:
         initialise(work, source=tmp_path / "nowhere")
@@ -223,6 +234,16 @@ def test_two_competitions_are_listed(kaggle: Path) -> None:
     assert caught.value.hint == f"kit init --data {kaggle / 'input' / 'leaves'}"
     initialise(kaggle / "working", given={"train": "../input/whales/train.csv"})
     assert data_of(kaggle / "working")["folder"] == str(kaggle / "input" / "whales")
+
+
+def test_a_folder_that_kaggle_attaches_elsewhere_is_named(kaggle: Path) -> None:
+    usual(kaggle / "input" / "leaves")
+    initialise(kaggle / "working")
+    (kaggle / "input" / "competitions").mkdir()
+    shutil.move(kaggle / "input" / "leaves", kaggle / "input" / "competitions" / "leaves")
+    with pytest.raises(DataError, match="D67") as caught:
+        train_table(kaggle / "working")
+    assert caught.value.hint == f"it may have moved: data.folder={kaggle}/input/competitions/leaves"
 
 
 def test_a_workspace_with_images_of_its_own_is_used_on_kaggle_too(kaggle: Path) -> None:

@@ -189,7 +189,7 @@ def test_going_on_with_other_rows_is_refused(competition: Path) -> None:
     train(competition, name="r", folds=[0])
     file = competition / "data" / "train.csv"
     file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
-    with pytest.raises(DataError, match=r"D60 [\s\S]*rows: changed"):
+    with pytest.raises(DataError, match=r"D60 [\s\S]*rows: 1 gone: 059"):
         train(competition, name="r", folds=[1])
 
 
