@@ -37,8 +37,8 @@ def print_overview(overview: Overview) -> None:
 
 
 def print_gap(found: Gap) -> None:
-    """What luck explains of the gap, and what there is evidence for."""
-    low, high = found.luck
+    """What sampling noise explains of the gap, and what there is evidence for."""
+    low, high = found.sampling_noise
     by = "explained by sampling noise" if found.explained else "more than sampling noise"
     _console.echo(
         f"gap of leaderboard and cv {found.gap:+.4f}, sampling noise {low:+.4f} to {high:+.4f} (95 %): {by}"
@@ -46,7 +46,7 @@ def print_gap(found: Gap) -> None:
     for one in found.evidence:
         _console.echo(f"  {one.kind}: {one.code} {one.what}")
         _console.echo(f"    effect: {one.effect}")
-        _console.echo(f"    fix: {one.answer}")
+        _console.echo(f"    fix: {one.fix}")
     if found.unknown:
         _console.echo(f"  {found.unknown}")
 

@@ -107,5 +107,5 @@ def _show(finding: Finding) -> None:
     click.secho(
         escape_control(f"{finding.code} {finding.level}: {finding.summary}"), fg=COLOURS[finding.level]
     )
-    for line in [*format_cases(finding.cases), f"  effect: {finding.effect}", f"  fix: {finding.answer}"]:
+    for line in [*format_cases(finding.cases), f"  effect: {finding.effect}", f"  fix: {finding.fix}"]:
         click.echo(escape_control(line))

@@ -108,9 +108,9 @@ def _say(made: PseudoResult) -> None:
 def _say_test(made: PseudoResult) -> None:
     taken = ", ".join(f"fold {fold} {count}" for fold, count in made.folds.items())
     echo(f"  of {made.test_rows} test rows: {taken}; mean confidence {made.confidence:.4f}")
-    if any(made.kin.values()):
-        kin = ", ".join(f"fold {fold} {count}" for fold, count in made.kin.items())
-        echo(f"  not labelled, because they are related to held-out rows of the fold: {kin}")
+    if any(made.related.values()):
+        related = ", ".join(f"fold {fold} {count}" for fold, count in made.related.items())
+        echo(f"  not labelled, because they are related to held-out rows of the fold: {related}")
     held, (low, high) = made.held_out, made.held_out.interval
     right = (
         f"{held.accuracy:.2%} of them correctly (95 % {low:.2%} to {high:.2%})"

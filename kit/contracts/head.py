@@ -11,10 +11,10 @@ def law_one_output_a_class_of_the_kind_it_gives(head: Head) -> None:
 
     made = head.build(16, 5).eval()
     outputs = made(torch.randn(4, 16, generator=torch.Generator().manual_seed(0)))
-    wanted = (4, 5 + 16 * (head.gives == "joint"))
+    wanted = (4, 5 + 16 * (head.gives == "logits_and_embedding"))
     assert outputs.shape == wanted, f"the shape is {tuple(outputs.shape)}, not {wanted}"
     lengths = outputs.detach()[:, 5:].norm(dim=1)
-    assert head.gives != "joint" or bool(((lengths - 1).abs() < 1e-5).all()), (
+    assert head.gives != "logits_and_embedding" or bool(((lengths - 1).abs() < 1e-5).all()), (
         f"lengths are {lengths.tolist()}"
     )
     if head.gives == "cosines":

@@ -74,7 +74,7 @@ def _case(loss: Loss, labels: Tensor, hot: Tensor, several: bool) -> _Case:
     bound = loss.with_classes(replace(CLASSES, multi_label=several))
     draws = torch.Generator().manual_seed(0)
     outputs = torch.randn(ROWS, bound.width(len(COUNTS)), generator=draws)
-    if loss.outputs() == "joint":
+    if loss.outputs() == "logits_and_embedding":
         vectors = torch.randn(ROWS, FEATURES, generator=draws)
         outputs = torch.cat([outputs, vectors / vectors.norm(dim=1, keepdim=True)], dim=1)
     return _Case(bound, torch.tanh(outputs) if loss.outputs() == "cosines" else outputs, labels, hot, several)

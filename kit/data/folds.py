@@ -29,6 +29,12 @@ if TYPE_CHECKING:
     from kit.kinds import Splitter
 
 
+RELATED = (
+    "related_to",
+    "kin",
+)  # how columns of `Folds.related` begin; kit wrote kin before its first release
+
+
 @dataclass(frozen=True, eq=False)
 class Folds:
     """Fold numbers of training rows, aligned with `table.sorted_by_id()`; -1 = never held out."""
@@ -60,15 +66,15 @@ class Folds:
 
     def fingerprint(self) -> str:
         """64 hex digits that are equal for equal ids in equal folds."""
-        kin = [] if self.related is None else [self.related.tolist()]
-        return files.fingerprint([self.ids.tolist(), self.numbers.tolist(), *kin])
+        related = [] if self.related is None else [self.related.tolist()]
+        return files.fingerprint([self.ids.tolist(), self.numbers.tolist(), *related])
 
     def write(self, path: files.StrPath) -> None:
-        """Writes folds.csv: id, fold; or id, fold_0, fold_1 ... where there are several repeats; `related` likewise."""
+        """Writes folds.csv: id, fold; or id, fold_0, fold_1 ... if there are several repeats; `related_to` likewise."""
         repeats = self.numbers.shape[1]
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
-        names = ["fold"] if self.related is None else ["fold", "kin"]
+        names = ["fold"] if self.related is None else ["fold", "related_to"]
         writer.writerow(
             ["id", *(name if repeats == 1 else f"{name}_{n}" for name in names for n in range(repeats))]
         )
@@ -93,7 +99,7 @@ class Folds:
                 code="D36",
                 hint="its columns must be id and fold; delete it, and kit creates it again",
             )
-        repeats = sum(not name.startswith("kin") for name in file.columns[1:])
+        repeats = sum(not name.startswith(RELATED) for name in file.columns[1:])
         known = numbers[:, :repeats], numbers[:, repeats:]
         return cls(ids, known[0], known[1] if known[0].shape == known[1].shape else None)
 
@@ -126,19 +132,19 @@ def make_folds(table: Table, splitter: Splitter, seed: int = 0) -> Folds:
     _check_numbers(splitter, numbers, len(seen))
     placed = np.full((len(table), numbers.shape[1]), -1, np.int64)
     placed[own] = numbers[place]
-    folds = Folds(table.ids, placed, _kin(placed, groups, table.competition_rows))
+    folds = Folds(table.ids, placed, _related(placed, groups, table.competition_rows))
     _check_groups(folds, splitter, groups, table)
     _warn_of_rare(folds, splitter, table)
     return folds
 
 
-def _kin(numbers: np.ndarray, groups: np.ndarray, own: np.ndarray) -> np.ndarray | None:
+def _related(numbers: np.ndarray, groups: np.ndarray, own: np.ndarray) -> np.ndarray | None:
     """The numbers, but rows that are not `own` have those of their group's own rows; None where that is no other."""
     known = {groups[row]: numbers[row] for row in np.flatnonzero(own)}
-    kin = numbers.copy()
+    related = numbers.copy()
     for row in np.flatnonzero(~own):
-        kin[row] = known.get(groups[row], numbers[row])
-    return None if np.array_equal(kin, numbers) else kin
+        related[row] = known.get(groups[row], numbers[row])
+    return None if np.array_equal(related, numbers) else related
 
 
 def _check_numbers(splitter: Splitter, numbers: np.ndarray, rows: int) -> None:

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-Outputs = Literal["logits", "cosines", "joint"]  # joint: logits, then unit vectors
+Outputs = Literal["logits", "cosines", "logits_and_embedding"]  # logits, then unit vectors
 
 
-DEFAULT_HEAD: dict[Outputs, str] = {"logits": "linear", "cosines": "cosine", "joint": "joint"}
+DEFAULT_HEAD: dict[Outputs, str] = {"logits": "linear", "cosines": "cosine", "logits_and_embedding": "joint"}
 
 
 @dataclass(frozen=True)

@@ -262,14 +262,18 @@ def test_an_external_row_of_a_group_stays_out_with_it() -> None:
     assert folds.training_mask(splitter, (fold + 1) % 5)[30:].all()
 
 
-def test_folds_with_kin_are_read_as_they_were_written(tmp_path: Path) -> None:
-    for numbers, kin in (([[0], [-1], [1]], [[0], [1], [1]]), ([[0, 2], [-1, -1]], [[0, 2], [0, 2]])):
-        folds = Folds(np.array(["a", "b", "c"][: len(numbers)]), np.array(numbers), np.array(kin))
+def test_folds_with_related_rows_are_read_as_they_were_written(tmp_path: Path) -> None:
+    for numbers, related in (([[0], [-1], [1]], [[0], [1], [1]]), ([[0, 2], [-1, -1]], [[0, 2], [0, 2]])):
+        folds = Folds(np.array(["a", "b", "c"][: len(numbers)]), np.array(numbers), np.array(related))
         folds.write(tmp_path / "folds.csv")
         again = Folds.read(tmp_path / "folds.csv")
         assert again.numbers.tolist() == numbers
-        assert again.folds_of_related_rows.tolist() == kin
+        assert again.folds_of_related_rows.tolist() == related
         assert again.fingerprint() == folds.fingerprint() != Folds(folds.ids, folds.numbers).fingerprint()
+        text = (tmp_path / "folds.csv").read_text()
+        assert "related_to" in text
+        (tmp_path / "before.csv").write_text(text.replace("related_to", "kin"))
+        assert Folds.read(tmp_path / "before.csv").fingerprint() == folds.fingerprint()
 
 
 # ------------------------------------------------------------------------------------------------- runs

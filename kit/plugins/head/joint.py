@@ -21,7 +21,7 @@ class Joint(Head):
     Identification-Verification".
     """
 
-    gives: ClassVar[Outputs] = "joint"
+    gives: ClassVar[Outputs] = "logits_and_embedding"
 
     dropout: float = Field(
         0.0, ge=0, lt=1, description="share of the features dropped before the linear layer"

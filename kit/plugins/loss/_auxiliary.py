@@ -19,7 +19,7 @@ class AuxiliaryLoss(Loss):
     The batch must hold several rows of a class: sampler=m_per_class.
     """
 
-    takes: ClassVar[Outputs] = "joint"
+    takes: ClassVar[Outputs] = "logits_and_embedding"
     splittable: ClassVar[bool] = False
 
     base: Loss = Field(CrossEntropy(), description="the classifier's loss, of logits")

@@ -28,7 +28,7 @@ class Finding:
     level: Level
     summary: str  # what, and how many
     effect: str  # what it does to the score
-    answer: str  # a config line or a command
+    fix: str  # a config line or a command
     cases: tuple[Case, ...] = ()
 
 

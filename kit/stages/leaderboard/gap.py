@@ -1,4 +1,4 @@
-"""Gap: how much of the gap between leaderboard and cross-validation luck explains, and what there is evidence for.
+"""Gap: how much of the gap between leaderboard and cross-validation is sampling noise, and evidence for the rest.
 
 Evidence is what `kit check` found last; of leaks it counts where kit check looked at the folds that were scored.
 """
@@ -18,7 +18,7 @@ from kit.stages.checks.last_findings import LastFindings, last_findings
 from kit.stages.leaderboard.noise import Noise
 from kit.stages.submission.board import Entry
 
-Z_95 = 1.96  # standard errors that luck is given, 95 %
+Z_95 = 1.96  # standard errors of sampling noise, 95 %
 # findings that flatter cross-validation, those that flatter the leaderboard, and those that part the two
 OPTIMISM_CODES = {"K05": "leak", "K09": "leak", "K16": "leak"}
 OVERLAP_CODES = {"K06": "leak"}
@@ -33,16 +33,16 @@ class Evidence:
     code: str
     what: str
     effect: str  # with the share of the rows that it can touch, where that is known
-    answer: str
+    fix: str
 
 
 @dataclass(frozen=True)
 class Gap:
-    """leaderboard - cv, the median of those that have both, what luck alone gives, and evidence where it is more."""
+    """leaderboard - cv, the median of those with both, what sampling noise alone gives, and evidence if it is more."""
 
     gap: float
-    luck: tuple[float, float]  # 95 %
-    explained: bool  # by luck alone
+    sampling_noise: tuple[float, float]  # 95 %
+    explained: bool  # by sampling noise alone
     evidence: tuple[Evidence, ...] = ()
     unknown: str = ""  # why there is no evidence, where it was asked for
 
@@ -71,7 +71,7 @@ def _evidence(found: LastFindings, worse: bool, same: bool) -> Iterator[Evidence
     kinds = {**SHIFT_CODES, **((OPTIMISM_CODES if same else {}) if worse else OVERLAP_CODES)}
     for finding in found.findings:
         if finding.code in kinds:
-            yield Evidence(kinds[finding.code], finding.code, finding.summary, finding.effect, finding.answer)
+            yield Evidence(kinds[finding.code], finding.code, finding.summary, finding.effect, finding.fix)
 
 
 def _explain_missing_evidence(found: LastFindings, worse: bool, same: bool, some: bool) -> str:

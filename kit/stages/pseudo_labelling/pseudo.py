@@ -65,7 +65,7 @@ class PseudoResult(Displayed):
     labels: Form
     test_rows: int
     folds: Mapping[int, int]  # rows taken of each
-    kin: Mapping[int, int]  # rows of each that were left out, as they belong to rows that it holds out
+    related: Mapping[int, int]  # rows of each that were left out, as they belong to rows that it holds out
     classes: tuple[ClassShare, ...]
     confidence: float  # mean, of the rows taken
     held_out: Estimate
@@ -226,7 +226,7 @@ def _describe(
         labels=made.label_type,
         test_rows=len(lessons[0].taken) if lessons else 0,
         folds={one.fold: int(one.taken.sum()) for one in lessons},
-        kin={one.fold: one.kin for one in lessons},
+        related={one.fold: one.related for one in lessons},
         classes=shares,
         confidence=float(sure.mean()) if len(sure) else 0.0,
         held_out=held_out,

@@ -26,7 +26,7 @@ class FoldSelection:
     fold: int
     said: TeacherPredictions
     taken: np.ndarray  # (N,) bool
-    kin: int  # rows left out, as they belong to rows that the fold holds out
+    related: int  # rows left out, as they belong to rows that the fold holds out
     held_out: Estimate
 
     @property
@@ -50,14 +50,15 @@ def as_predictions(said: TeacherPredictions, fold: int, classes: Sequence[str]) 
 
 
 def lesson(
-    teachers: Teachers, rule: Rule, fold: int, ids: np.ndarray, usable: np.ndarray, kin: np.ndarray
+    teachers: Teachers, rule: Rule, fold: int, ids: np.ndarray, usable: np.ndarray, related: np.ndarray
 ) -> FoldSelection:
-    """One fold's lesson of the test rows `ids`; `usable` rows (N,) have an image, `kin` (N,) belong to held-out rows.
+    """One fold's lesson of the test rows `ids`; `usable` rows (N,) have an image, `related` (N,) belong to held-out
+    rows.
 
     Raises InvalidError D49 where the rule takes none.
     """
     prior, said = teachers.table.prior(), teachers.of_test(fold, ids)
-    rows = np.flatnonzero(usable & ~kin)
+    rows = np.flatnonzero(usable & ~related)
     taken = np.zeros(len(ids), bool)
     taken[rows[rule.select(said.probabilities[rows], said.unanimous[rows], prior)]] = True
     if not taken.any():
@@ -73,7 +74,7 @@ def lesson(
     truth = teachers.table.targets()[teachers.table.index_of(held.ids)]
     kept = rule.select(held.probabilities, held.unanimous, prior)
     found = estimate(held.probabilities.argmax(axis=1), truth, kept, len(prior))
-    return FoldSelection(fold, said, taken, int((kin & usable).sum()), found)
+    return FoldSelection(fold, said, taken, int((related & usable).sum()), found)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ class Missing:
     """A section that cannot be told, and the command that would fill it."""
 
     why: str
-    answer: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class FindingRow:
     level: Level
     summary: str
     effect: str
-    answer: str
+    fix: str
     cases: tuple[str, ...]
     more: int  # cases that are not listed
     shown: tuple[FindingCase, ...] = ()

@@ -79,7 +79,7 @@ def finding_row(
         level=finding.level,
         summary=finding.summary,
         effect=finding.effect,
-        answer=finding.answer,
+        fix=finding.fix,
         cases=tuple(str(case) for case in finding.cases[:CASES]),
         more=max(len(finding.cases) - CASES, 0),
         shown=tuple(one for one in cases if one.pictures),

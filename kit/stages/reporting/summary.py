@@ -166,10 +166,10 @@ def _steps(best: Candidate | None, higher: bool, told: Sections) -> Iterator[Nex
         yield NextStep("see what the data say before a score is trusted", "kit check")
     else:
         for one in told.data.findings:
-            if one.level == "problem" and all("=" in word for word in one.answer.split()):
-                yield NextStep(f"try the fix of {one.code}", f"kit check {one.answer}")
+            if one.level == "problem" and all("=" in word for word in one.fix.split()):
+                yield NextStep(f"try the fix of {one.code}", f"kit check {one.fix}")
     if isinstance(told.runs, Missing):
-        yield NextStep(told.runs.why, told.runs.answer)
+        yield NextStep(told.runs.why, told.runs.hint)
         return
     if stopped := _find_stopped(told.runs):
         why = "see how the unfinished run was started, and resume it"

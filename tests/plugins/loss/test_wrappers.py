@@ -33,7 +33,7 @@ def case(loss: Loss, kind: LabelKind = "numbers", rows: int = 7) -> tuple[torch.
     labels = torch.randint(0, 4, (rows,), generator=draws)
     if kind == "multi_hot":
         labels = torch.randint(0, 2, (rows, 4), generator=draws).float()
-    if loss.outputs() == "joint":
+    if loss.outputs() == "logits_and_embedding":
         outputs = torch.cat([outputs, functional.normalize(torch.randn(rows, 6, generator=draws))], dim=1)
     return (torch.tanh(outputs) if loss.outputs() == "cosines" else outputs), labels
 

@@ -70,9 +70,9 @@ def test_near_copies_across_folds_are_a_problem_that_data_group_auto_answers(tmp
     root = draw(tmp_path, rows, [scene(900)])
     finding = found(root)["K05"]
     assert finding.level == "problem"
-    assert finding.answer == "data.group=auto splitter=stratified_group_kfold"
+    assert finding.fix == "data.group=auto splitter=stratified_group_kfold"
     assert all(str(case)[:3] == str(case)[-3:] for case in finding.cases)
-    assert "K05" not in found(root, *finding.answer.split())
+    assert "K05" not in found(root, *finding.fix.split())
     groups = dict(csv.reader((root / "groups.csv").read_text().splitlines()))
     assert groups["c005"] == groups["005"] == "005"
     assert groups["025"] == "025"
@@ -110,8 +110,8 @@ def test_a_person_in_the_ids_is_seen_with_the_line_that_keeps_it_whole(tmp_path:
     root = draw(tmp_path, rows, [scene(900)])
     finding = found(root)["K09"]
     assert finding.summary.startswith("7 images share prefix 'p00', one of 12 groups that the folds separate")
-    assert finding.answer == "data.group={prefix} splitter=stratified_group_kfold"
-    assert "K09" not in found(root, *finding.answer.split())
+    assert finding.fix == "data.group={prefix} splitter=stratified_group_kfold"
+    assert "K09" not in found(root, *finding.fix.split())
 
 
 def test_a_column_of_groups_is_seen_and_a_site_or_a_class_is_none(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_column_of_groups_is_seen_and_a_site_or_a_class_is_none(tmp_path: Path
         "site": ["x" if at < 30 else "y" for at in range(60)],
     }
     finding = found(draw(tmp_path, rows, [scene(900)], more))["K09"]
-    assert finding.answer == "data.group=person splitter=stratified_group_kfold"
+    assert finding.fix == "data.group=person splitter=stratified_group_kfold"
     assert [case.path for case in finding.cases] == ["person"]
 
 
@@ -147,8 +147,8 @@ def test_thin_and_plain_images_are_notes(tmp_path: Path) -> None:
     told = found(draw(tmp_path, rows, [scene(900)]))["K11"]
     assert told.level == "note"
     assert [case.id for case in told.cases] == ["003", "004"]
-    assert "resize=pad" in told.answer
-    assert "data.alpha_fill=black" in told.answer
+    assert "resize=pad" in told.fix
+    assert "data.alpha_fill=black" in told.fix
 
 
 def test_images_of_one_colour_are_not_told_to_pad(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_images_of_one_colour_are_not_told_to_pad(tmp_path: Path) -> None:
     rows[4] = ("004", "a", np.full((96, 96, 3), 77, np.uint8))
     told = found(draw(tmp_path, rows, [scene(900)]))["K11"]
     assert told.summary == "1 images have only one colour"
-    assert "resize" not in told.answer
+    assert "resize" not in told.fix
 
 
 Inside = Callable[[Path], None]

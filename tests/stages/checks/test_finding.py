@@ -91,7 +91,7 @@ def answered(rows: Table, *pairs: str) -> str:
         warnings.simplefilter("ignore", KitWarning)
         folds = make_folds(rows, opened(*pairs), 0)
     found = {one.code: one for one in check_class_counts(rows, folds, opened(*pairs), experiment(*pairs))}
-    return found["K08"].answer if "K08" in found else ""
+    return found["K08"].fix if "K08" in found else ""
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_copies_across_folds_are_answered_by_the_groups_that_are_set(group: str 
         folds = make_folds(rows, splitter, 0)
     pairs = np.array([[int(np.flatnonzero(folds.oof_mask(0))[0]), int(np.flatnonzero(folds.oof_mask(1))[0])]])
     (finding,) = check_copies_across_folds(rows, pairs, folds, splitter, group)
-    assert finding.answer.startswith(words)
+    assert finding.fix.startswith(words)
 
 
 # ------------------------------------------------------------------------------------------ files
@@ -237,13 +237,13 @@ def test_images_of_no_row_are_answered_by_the_split_that_they_lie_in(tmp_path: P
 
     (root / "data" / "test" / "more.png").write_bytes((images / "000.png").read_bytes())
     assert [case.split for case in found().cases] == ["test"]
-    assert "data.train" not in found().answer
-    assert "data.sample" in found().answer
+    assert "data.train" not in found().fix
+    assert "data.sample" in found().fix
     (images / "more.png").write_bytes((images / "000.png").read_bytes())
     assert [case.split for case in found().cases] == ["train", "test"]
-    assert "data.train" in found().answer
+    assert "data.train" in found().fix
     (root / "data" / "test" / "more.png").unlink()
-    assert "data.sample" not in found().answer
+    assert "data.sample" not in found().fix
 
 
 @pytest.mark.parametrize(
@@ -273,4 +273,4 @@ def test_unusable_images_are_answered_by_what_is_not_set(
     for name in ("004", "031"):
         (root / "data" / "images" / f"{name}.png").write_bytes(b"")
     found = {one.code: one for one in run_checks(Workspace.of(root, pairs)).findings}["K01"]
-    assert (found.effect, found.answer) == (effect, answer)
+    assert (found.effect, found.fix) == (effect, answer)

@@ -61,6 +61,6 @@ def test_wrong_labels_are_found_by_what_a_model_says_of_rows_it_never_saw(tmp_pa
 
 def test_groups_in_ids_and_darker_test_images_are_found(tmp_path: Path) -> None:
     found = told(plant(tmp_path, groups=True, shift=True))
-    assert found["K09"].answer.startswith("data.group={prefix}")
+    assert found["K09"].fix.startswith("data.group={prefix}")
     assert "brightness" in {case.path for case in found["K10"].cases}
     assert found["K14"].cases[0].path in ("brightness", "contrast")

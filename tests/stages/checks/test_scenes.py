@@ -35,7 +35,7 @@ def test_torn_scenes_are_found_and_one_line_answers(
     finding = found(root)["K30"]
     assert finding.level == "problem"
     assert int(finding.summary.split()[0]) > 40
-    assert finding.answer == "data.group=scene splitter=stratified_group_kfold"
+    assert finding.fix == "data.group=scene splitter=stratified_group_kfold"
     assert "K30" not in found(root, *SCENE)
     with (root / "scenes.csv").open() as file:
         groups = [row["group"] for row in csv.DictReader(file)]

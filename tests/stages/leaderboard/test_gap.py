@@ -50,7 +50,7 @@ def look(space: Workspace, folds: str = "") -> None:
 def test_a_gap_that_luck_gives_asks_for_no_evidence(workspace: Workspace) -> None:
     look(workspace)
     gap = found(workspace, 0.5, 0.495)
-    assert gap.luck == pytest.approx((-1.96 * 0.005, 1.96 * 0.005))
+    assert gap.sampling_noise == pytest.approx((-1.96 * 0.005, 1.96 * 0.005))
     assert gap.explained
     assert gap.evidence == ()
 
@@ -59,7 +59,7 @@ def test_a_leaderboard_that_is_worse_comes_from_leaks_in_the_folds_or_a_shift(wo
     look(workspace)
     gap = found(workspace, 0.5, 0.45)
     assert codes(gap) == [("leak", "K05"), ("shift", "K14")]
-    assert gap.evidence[0].answer == "data.group=auto"
+    assert gap.evidence[0].fix == "data.group=auto"
     assert codes(found(workspace, 0.5, 0.55, "lower")) == codes(gap)
 
 

@@ -102,7 +102,7 @@ def test_a_copy_of_a_held_out_row_is_no_lesson_however_sure_the_teachers_are(sch
     made = pseudo(school, ["runs/a"])
     assert "065" not in of_fold(school, made, 0)[0]
     assert "065" in of_fold(school, made, 1)[0]
-    assert (made.kin[0], made.kin[1]) == (1, 0)
+    assert (made.related[0], made.related[1]) == (1, 0)
 
 
 @pytest.mark.parametrize("record", [POLICY, RETRIEVAL], ids=["policy", "retrieval"])

@@ -101,4 +101,4 @@ def test_files_that_say_odd_things_are_no_traceback(space: Path, inside: Step) -
     told = reported(space, "--no-check")
     assert told["runs"][0]["differs"] == {}
     assert told["board"]["submissions"][0]["cv"] is None
-    assert told["blend"]["answer"]
+    assert told["blend"]["hint"]

@@ -88,7 +88,7 @@ def test_a_workspace_without_runs_says_what_to_type(competition: Path, inside: S
     inside(competition)
     found = reported(competition, "--no-check")
     for section in ("runs", "judged", "mistakes", "suspects", "views", "blend", "board"):
-        assert found[section]["answer"].startswith("kit "), section
+        assert found[section]["hint"].startswith("kit "), section
     assert any(step["command"].startswith("kit train") for step in found["summary"]["steps"])
 
 
