@@ -109,7 +109,7 @@ class GapResult(Displayed):
     def _lines(self) -> list[str]:
         if self.gap is None:
             return [f"no gap to explain: {self.why}"]
-        low, high = self.gap.luck
+        low, high = self.gap.sampling_noise
         by = "explained by sampling noise" if self.gap.explained else "more than sampling noise"
         evidence = [f"{one.kind}: {one.code} {one.what}" for one in self.gap.evidence]
         return [
