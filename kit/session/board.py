@@ -121,7 +121,7 @@ class GapResult(Displayed):
     def to_frame(self) -> pd.DataFrame:
         """A row per finding of check that can cause the gap."""
         rows = [] if self.gap is None else self.gap.evidence
-        names = ("kind", "code", "what", "effect", "answer")
+        names = ("kind", "code", "what", "effect", "fix")
         return frame([{name: getattr(one, name) for name in names} for one in rows], names)
 
 

@@ -50,7 +50,7 @@ def findings_frame(findings: Iterable[Finding]) -> pd.DataFrame:
             "level": one.level,
             "summary": one.summary,
             "effect": one.effect,
-            "fix": one.answer,
+            "fix": one.fix,
             "cases": len(one.cases),
         }
         for one in findings
