@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kit.kinds.plugin import Plugin, bound_field
     from kit.kinds.prediction import Ensembler, Format, Metric, Views
     from kit.kinds.retrieval import Reranker, RetrievedNeighbours, Scorer
+    from kit.kinds.score_context import ScoreContext
     from kit.kinds.tracker import Log, Tracked, Tracker
     from kit.kinds.training import Loss, Optimizer, Scheduler
 
@@ -47,6 +48,7 @@ PUBLIC = {
     "JobProgress": "executor",
     "Sampler": "data",
     "Scheduler": "training",
+    "ScoreContext": "score_context",
     "Scorer": "retrieval",
     "Splitter": "data",
     "JobEvents": "executor",
@@ -81,6 +83,7 @@ __all__ = [
     "RetrievedNeighbours",
     "Sampler",
     "Scheduler",
+    "ScoreContext",
     "Scorer",
     "Splitter",
     "Tracked",

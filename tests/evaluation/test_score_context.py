@@ -18,7 +18,9 @@ from kit.evaluation.competition import bind_classes, bind_rows, for_metric
 from kit.evaluation.crossfit import cross_fit
 from kit.kinds import Ensembler, Metric
 from kit.kinds.decision import Decision
+from kit.stages.blending.blend import blend
 from tests.drawn_tables import csv, make, train_error
+from tests.written_runs import competition
 
 ROWS = 12
 TRUTH = np.arange(ROWS) % 2
@@ -138,3 +140,62 @@ def test_weights_are_read_and_a_cell_that_is_no_weight_is_an_error(tmp_path: Pat
         error = train_error(root, data)
         assert isinstance(error, DataError)
         assert (error.code, len(error.cases)) == ("D31", 1)
+
+
+# ------------------------------------------------------------------------------------- a whole workspace
+
+PLUGIN = """
+import numpy as np
+from kit.kinds import Metric
+
+
+class PatientAccuracy(Metric):
+    \"\"\"Share of groups whose rows are all right. Source: the competition's page.\"\"\"
+
+    wants = ("groups",)
+
+    def score(self, truth, probabilities):
+        groups, right = self.context.groups, probabilities.argmax(axis=1) == truth
+        return float(np.mean([right[groups == name].all() for name in np.unique(groups)]))
+"""
+
+
+@pytest.mark.parametrize("ensembler", ["mean", "auto"])
+def test_a_metric_of_the_workspace_scores_groups_in_a_blend(ensembler: str, tmp_path: Path) -> None:
+    space = competition(tmp_path, metric="patient_accuracy", ensembler=ensembler)
+    (tmp_path / "plugins" / "metric").mkdir(parents=True)
+    (tmp_path / "plugins" / "metric" / "patient_accuracy.py").write_text(PLUGIN)
+    scores = {one.name: one for one in blend(space, ["runs/a", "runs/b"]).scores}
+    # run b is wrong in one of the nine rows, so one of the three people is wrong
+    assert scores["a@plain"].cv == 1
+    assert scores["b@plain"].cv == pytest.approx(2 / 3)
+    assert scores["b@plain"].folds == {0: 1, 1: 0, 2: 1}
+    (tmp_path / "config.json").write_text('{"metric": "patient_accuracy", "data": {"group": null}}')
+    with pytest.raises(ConfigError, match="C47 metric 'patient_accuracy' needs groups of rows"):
+        blend(Workspace.open(tmp_path), ["runs/a"])
+
+
+def test_rows_count_by_their_weights_in_a_blend(tmp_path: Path) -> None:
+    space = competition(tmp_path, metric="row_weighted", data={"score_weight": "w"})
+    file = tmp_path / "data" / "train.csv"
+    header, *rows = file.read_text().splitlines()
+    # the row that run b has wrong is the fifth
+    weighted = [f"{row},{3 if number == 4 else 1}" for number, row in enumerate(rows)]
+    file.write_text("\n".join([f"{header},w", *weighted]) + "\n")
+    scores = {one.name: one for one in blend(space, ["runs/a", "runs/b"]).scores}
+    assert scores["b@plain"].cv == pytest.approx(8 / 11)
+    assert scores["b@plain"].folds == {0: 1, 1: pytest.approx(2 / 5), 2: 1}
+    file.write_text("\n".join([header, *rows]) + "\n")
+    with pytest.raises(ConfigError, match="C07 data.score_weight"):
+        blend(space, ["runs/a"])
+
+
+def test_class_weights_reach_a_blend_beside_the_plain_log_loss(tmp_path: Path) -> None:
+    space = competition(tmp_path, metric={"name": "log_loss", "class_weights": {"bee": 3}})
+    scores = {one.name: one for one in blend(space, ["runs/a", "runs/b"]).scores}
+    # run b gives the true class 0.6 but 0.2 in one row of bees
+    theirs = (-np.log([0.6, 0.6]).sum() * 3 - 3 * np.log(0.2) - 6 * np.log(0.6)) / 15
+    assert scores["b@plain"].cv == pytest.approx(theirs, rel=1e-6)
+    (tmp_path / "config.json").write_text('{"metric": {"name": "log_loss", "class_weights": {"bees": 3}}}')
+    with pytest.raises(ConfigError, match="C47 metric.class_weights: no class is named 'bees'"):
+        blend(Workspace.open(tmp_path), ["runs/a"])
