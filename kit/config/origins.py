@@ -43,14 +43,18 @@ def settings(workspace: Workspace, overrides: str | Iterable[str] = ()) -> tuple
     name, chosen = _recipe(workspace)
     of_file = flatten(parse(workspace.text)) if workspace.text else {}
 
-    def source(key: str) -> str:
-        if key not in used:
+    def source(key: str, value: Any) -> str:
+        # an option that is an object is there by its own keys
+        inner = isinstance(value, Mapping) and any(path.startswith(f"{key}.") for path in used)
+        if key not in used and not inner:
             return DEFAULT
         if any(key == path or key.startswith(f"{path}.") for path in given):
             return COMMAND_LINE
         return f"recipe {name}" if key in chosen and chosen[key] == of_file.get(key) else CONFIG_FILE
 
-    return tuple(Setting(key, value, default, source(key)) for key, value, default in _values(workspace))
+    return tuple(
+        Setting(key, value, default, source(key, value)) for key, value, default in _values(workspace)
+    )
 
 
 def flatten(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:

@@ -47,6 +47,13 @@ def test_each_source_is_named(root: Path) -> None:
     assert found["epochs"] == Setting("epochs", 3, 20, "command line")
 
 
+def test_an_option_that_is_an_object_has_the_source_of_its_keys(root: Path) -> None:
+    found = by_key(root, "metric=log_loss", 'metric.class_weights={"cat": 2}')
+    assert found["metric.class_weights"].source == "command line"
+    assert found["metric.class_weights"].value == {"cat": 2}
+    assert by_key(root, "metric=log_loss")["metric.class_weights"].source == "default"
+
+
 def test_every_key_and_option_is_shown(root: Path) -> None:
     found = by_key(root)
     assert {key.partition(".")[0] for key in found} == set(keys())
