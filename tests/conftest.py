@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kit.config.workspace import Workspace
 
 Kit = Callable[..., tuple[int, str, str]]
+LOCAL_SERVERS: set[object] = set()  # addresses of servers that a test has started
 
 # Files of few, long tests, the longest first. They start commands and wait for them. pytest-xdist gives a file to one
 # process, and by default begins with the files of most tests: one of these, begun last, would be waited for alone.
@@ -52,7 +53,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     connect = socket.socket.connect
 
     def refuse(self: socket.socket, address: object) -> object:
-        if self.family in (socket.AF_INET, socket.AF_INET6):
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address not in LOCAL_SERVERS:
             raise OSError(f"tests do not connect to {address}")
         return connect(self, address)  # type: ignore[arg-type]
 

@@ -31,6 +31,7 @@ def command(context: click.Context, submissions_left: int | None, as_json: bool)
     kit board
     kit board --submissions-left 3    which deserve one of today's last 3 submissions
     kit board score 7 0.8123          records the leaderboard score of submission 7
+    kit board sync                    reads all scores from Kaggle
     kit board explain-gap             explains the gap to the leaderboard
     kit board choose-final 2          proposes two final submissions
     kit board diff 7 9                lists the rows that differ
@@ -99,6 +100,27 @@ def score(number: str, value: float, force: bool, as_json: bool) -> None:
     _show(board, as_json)
     if not as_json:
         _tell(workspace, _overview(workspace, board), None)
+
+
+@command.command()
+@JSON
+def sync(as_json: bool) -> None:
+    """Record the public scores of all submissions on Kaggle. Match them by message, or by file name.
+
+    \b
+    pip install 'kit-competitions[kaggle]'
+    kit board sync
+    """
+    from kit.config.workspace import Workspace
+    from kit.stages.submission.site_scores import sync_scores
+
+    workspace = Workspace.find()
+    result = sync_scores(workspace)
+    for line in result.describe():
+        _console.echo(line)
+    _show(result.board, as_json)
+    if not as_json:
+        _tell(workspace, _overview(workspace, result.board), None)
 
 
 @command.command("choose-final")

@@ -81,7 +81,7 @@ class Competition(Strict):
     kaggle: str | None = Field(
         None,
         pattern=r"^[\w-]+$",
-        description="name of the competition in its Kaggle URL, for the upload command",
+        description="name of the competition in its Kaggle URL, for uploads and scores",
     )
 
 

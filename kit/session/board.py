@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kit.stages.leaderboard.overview import Overview
     from kit.stages.leaderboard.submission_diff import Change
     from kit.stages.submission.board import Board
+    from kit.stages.submission.site_scores import SyncResult
 
 
 @dataclass(frozen=True, repr=False)
@@ -156,7 +157,7 @@ class BoardCommands:
         self._folder = folder
 
     def __repr__(self) -> str:
-        return "board() ranks the submissions; board.score(7, 0.8123) records a leaderboard score"
+        return "board() ranks the submissions; board.score(7, 0.8123) records a leaderboard score, board.sync() all"
 
     def __call__(self, *, submissions_left: int | None = None) -> BoardResult:
         """Ranks submissions by CV score; `submissions_left` recommends candidates for the submissions left today."""
@@ -181,6 +182,13 @@ class BoardCommands:
             workspace, board = self._read()
             board = board.score(number, float(value), force)
             return BoardResult(board, overview(workspace, board))
+
+    def sync(self) -> SyncResult:
+        """Records the public scores of all submissions on Kaggle."""
+        from kit.stages.submission.site_scores import sync_scores
+
+        with begin_call(progress=True):
+            return sync_scores(self._read()[0])
 
     def choose_final(self, count: int) -> FinalChoiceResult:
         """Proposes final submissions. The first is the safest by CV, the others are good and differ most from it."""

@@ -1,4 +1,4 @@
-"""Upload: the command that sends a submission to Kaggle; kit prints it and never runs it."""
+"""Upload: a submission that is ready to be sent, its message, and the command that sends it to Kaggle."""
 
 from __future__ import annotations
 
@@ -17,7 +17,15 @@ PLACEHOLDER = "<competition>"
 
 
 def upload_command(workspace: Workspace, number: int | str) -> str:
-    """The command for a submission of the board.
+    """The command for a submission of the board. Raises as `find_submission`."""
+    entry, file = find_submission(workspace, number)
+    competition = workspace.competition.kaggle or PLACEHOLDER
+    path = shlex.quote(_from_here(file))
+    return f'kaggle competitions submit -c {competition} -f {path} -m "{describe_entry(entry)}"'
+
+
+def find_submission(workspace: Workspace, number: int | str) -> tuple[Entry, Path]:
+    """A submission of the board and its file, which is as kit wrote it.
 
     Raises ConfigError (C22) for a number that is not on the board, or whose file is gone, and InvalidError (D74) for a
     file that is not what kit wrote.
@@ -37,8 +45,7 @@ def upload_command(workspace: Workspace, number: int | str) -> str:
             code="D74",
             hint=f"{_restore_command(workspace, entry)} restores it, and keeps the changed file beside it",
         )
-    competition = workspace.competition.kaggle or PLACEHOLDER
-    return f'kaggle competitions submit -c {competition} -f {shlex.quote(_from_here(file))} -m "{_message(entry)}"'
+    return entry, file
 
 
 def _restore_command(workspace: Workspace, entry: Entry) -> str:
@@ -62,8 +69,8 @@ def _from_here(file: Path) -> str:
     return str(file.relative_to(here) if file.is_relative_to(here) else file)
 
 
-def _message(entry: Entry) -> str:
-    """What tells submissions apart on the site, without characters that a shell would read."""
+def describe_entry(entry: Entry) -> str:
+    """A submission's message, which tells it apart on the site, without characters that a shell would read."""
     cv = "" if entry.cv is None else f", cv {entry.metric} {entry.cv:.4f}"
     text = f"{entry.number:04d} {entry.name}: {entry.ensembler} of {entry.members}{cv}"
     return re.sub(r"[^\w .,:@+-]", "_", text)

@@ -1,0 +1,146 @@
+"""Failures of the Kaggle site: time limits for the package `kaggle`, and its exceptions as errors of kit."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import Any
+
+from kit.errors import RunError
+
+WAIT_S = 60.0  # seconds for the site's next byte; the package itself would wait for ever
+MAX_UPLOAD_RETRIES = 2  # the package's own 10 take minutes
+MAX_MESSAGE = 300  # characters of the site's own words in an error
+TOKEN_PAGE = "https://www.kaggle.com/settings/api"
+# what the package raises for an answer that is cut off or has other fields
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError)
+
+
+class Refusal(RunError):
+    """The site understood a request and refused it; `status` is 400, 403 or 404, `text` the site's own words."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(f"Kaggle refused the request ({status}): {text or 'it gives no reason'}", code="R26")
+        self.__dict__.update(status=status, text=text)
+
+    status: int
+    text: str
+
+
+@contextmanager
+def talk_to_site(secrets: Callable[[], Mapping[str, Any]]) -> Iterator[None]:
+    """A block of calls of the package: silent, with a limit on each wait, its exceptions as errors of kit.
+
+    `secrets` gives what the package knows, where no message may hold the values of `key` and `token`. Raises RunError
+    R21 without valid credentials, R24 without a usable answer, and Refusal.
+    """
+    from requests.exceptions import HTTPError, RequestException, Timeout
+
+    quiet = io.StringIO()  # the package prints addresses of uploads, and headers if VERBOSE is set
+    try:
+        with _limit_waits(), redirect_stdout(quiet), redirect_stderr(quiet):
+            yield
+    except SystemExit:
+        raise no_credentials("no Kaggle credentials found") from None
+    except HTTPError as error:
+        raise _of_status(error, secrets()) from None
+    except Timeout:
+        raise no_answer(f"Kaggle did not answer within {WAIT_S:.0f} s") from None
+    except UNREADABLE:
+        raise no_answer("Kaggle's answer was cut off or has another form") from None
+    except (RequestException, OSError) as error:
+        raise no_answer(f"the connection to Kaggle failed: {type(error).__name__}") from None
+
+
+@contextmanager
+def _limit_waits() -> Iterator[None]:
+    """Gives each request of the package a time limit, which the package has no option for."""
+    from requests.adapters import HTTPAdapter
+
+    send = HTTPAdapter.send
+
+    def send_within_limit(adapter: Any, request: Any, **options: Any) -> Any:
+        options["timeout"] = options.get("timeout") or WAIT_S
+        if adapter.max_retries.total and adapter.max_retries.total > MAX_UPLOAD_RETRIES:
+            adapter.max_retries = adapter.max_retries.new(total=MAX_UPLOAD_RETRIES)
+        return send(adapter, request, **options)
+
+    HTTPAdapter.send = send_within_limit
+    try:
+        yield
+    finally:
+        HTTPAdapter.send = send
+
+
+def _of_status(error: Any, secrets: Mapping[str, Any]) -> RunError:
+    """The error for an answer of status 400 or more."""
+    response = error.response
+    status = 0 if response is None else int(response.status_code)
+    text = clean(_own_words(response), secrets)
+    if status == 401:
+        return no_credentials("Kaggle rejected the credentials (401)")
+    if status == 429:
+        after = clean(response.headers.get("Retry-After") or "", {})
+        when = f"in {after} s" if after.isdigit() else "in some minutes"
+        return no_answer("Kaggle received too many requests from this user (429)", f"try again {when}")
+    if status in (400, 403, 404, 200):  # 200 has a code of its own in the answer
+        return Refusal(status, text)
+    return no_answer(f"Kaggle has an error of its own ({status})")
+
+
+def _own_words(response: Any) -> str:
+    """The message in an answer, which need not be JSON."""
+    try:
+        found = response.json()
+        return str(found.get("message") or found.get("error") or "")
+    except (*UNREADABLE, OSError):
+        return ""
+
+
+def clean(text: str, secrets: Mapping[str, Any]) -> str:
+    """A text of the site as one short line without credentials, those in environment variables included."""
+    known = [secrets.get("key"), secrets.get("token")]
+    known += [os.environ.get(name) for name in ("KAGGLE_KEY", "KAGGLE_API_TOKEN")]
+    for value in sorted(filter(None, map(str, filter(None, known))), key=len, reverse=True):
+        text = text.replace(value, "***")
+    text = re.sub(r"\s+", " ", text).strip()
+    return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}…"
+
+
+def no_credentials(summary: str) -> RunError:
+    """R21: the package has no credentials that the site accepts."""
+    return RunError(
+        summary,
+        code="R21",
+        hint=f"generate a token on {TOKEN_PAGE}, and set KAGGLE_API_TOKEN to it or save it as "
+        "~/.kaggle/access_token. In a Kaggle notebook add it as a secret",
+    )
+
+
+def no_answer(summary: str, hint: str = "try again later") -> RunError:
+    """R24: the site gave no answer that can be used."""
+    return RunError(summary, code="R24", hint=hint)
+
+
+def not_joined(name: str, text: str = "") -> RunError:
+    """R22: the user has not joined the competition, or has not accepted its rules."""
+    return RunError(
+        f"this user has not joined {name}, or has not accepted its rules",
+        code="R22",
+        cases=[text] if text else [],
+        hint=f"accept the rules on https://www.kaggle.com/competitions/{name}/rules",
+    )
+
+
+def no_submissions_left(name: str, sent: int | None = None, text: str = "") -> RunError:
+    """R23: the team has used its submissions."""
+    count = "" if sent is None else f": {sent} sent today"
+    return RunError(
+        f"no submissions left for {name}{count}",
+        code="R23",
+        cases=[text] if text else [],
+        hint="the count of the day restarts at 00:00 UTC",
+    )

@@ -1,0 +1,148 @@
+"""Scores: the submissions on the site matched with those of the board, and their scores on the board."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from kit.config.workspace import Workspace
+from kit.core.display import Displayed, frame
+from kit.errors import ConfigError
+from kit.stages.submission.board import Board, Entry
+from kit.stages.submission.kaggle_site import COMPLETE, FAILED, PENDING, KaggleSite, SiteSubmission
+from kit.stages.submission.upload import describe_entry
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KIT_MESSAGE = re.compile(r"\d{4,} [\w.-]+: ")  # how a message by kit begins
+MIN_CUT_MESSAGE = 100  # characters of a message that the site may have cut off
+
+
+@dataclass(frozen=True)
+class SyncedScore:
+    """A submission of the board and what the site says of it."""
+
+    entry: Entry
+    status: str  # recorded, unchanged, pending, failed, refused
+    score: float | None
+    detail: str = ""  # of a failure; or the score that the board had before
+
+
+@dataclass(frozen=True, repr=False)
+class SyncResult(Displayed):
+    """The board with the site's scores; `others` are submissions on the site that the board does not have."""
+
+    board: Board
+    scores: tuple[SyncedScore, ...]
+    others: tuple[SiteSubmission, ...]
+
+    def describe(self) -> list[str]:
+        """What changed on the board, and which submissions have no score on it for what reason."""
+        lines = []
+        for one in self.scores:
+            shown = "" if one.score is None else f" {one.score:g}"
+            detail = f" ({one.detail})" if one.detail else ""
+            if one.status != "unchanged":
+                lines.append(f"submission {one.entry.number}: {one.status}{shown}{detail}")
+        unchanged = sum(one.status == "unchanged" for one in self.scores)
+        if unchanged:
+            lines.append(f"unchanged scores: {unchanged}")
+        if self.others:
+            names = ", ".join(dict.fromkeys(one.file or str(one.reference) for one in self.others[:5]))
+            lines.append(f"not on this board: {len(self.others)} ({names})")
+        return lines or ["Kaggle lists no submissions of this team"]
+
+    def _lines(self) -> list[str]:
+        return self.describe()
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per submission that is on the board and on the site: what was done, the score and the reason."""
+        rows = [
+            {
+                "number": one.entry.number,
+                "name": one.entry.name,
+                "status": one.status,
+                "score": one.score,
+                "detail": one.detail,
+            }
+            for one in self.scores
+        ]
+        return frame(rows, ("number", "name", "status", "score", "detail"))
+
+
+def competition_name(workspace: Workspace) -> str:
+    """The competition's name on Kaggle. Raises ConfigError C55 if config.json does not have it."""
+    name = workspace.competition.kaggle
+    if name is None:
+        raise ConfigError(
+            "config.json does not name the competition on Kaggle",
+            code="C55",
+            hint='add "kaggle": "NAME" to config.json, where NAME is the last part of the address '
+            "https://www.kaggle.com/competitions/NAME",
+        )
+    return name
+
+
+def sync_scores(workspace: Workspace) -> SyncResult:
+    """Reads all submissions of the team, and records the public scores on the board.
+
+    Raises ConfigError C55 without the competition's name, C24 without the package, and RunError R21, R22, R24 or R26
+    for what the site answers.
+    """
+    board = Board.read(workspace.submissions)
+    found = KaggleSite.open(competition_name(workspace)).submissions()
+    scores = []
+    for entry in board.entries:
+        matches = find_matches(entry, found)
+        if matches:
+            board, score = _record(board, entry, matches)
+            scores.append(score)
+    known = {one for entry in board.entries for one in find_matches(entry, found)}
+    return SyncResult(board, tuple(scores), tuple(one for one in found if one not in known))
+
+
+def find_matches(entry: Entry, sent: Iterable[SiteSubmission]) -> list[SiteSubmission]:
+    """The submissions on the site that are an entry of the board, in the order given.
+
+    The message by kit decides. A message of another form, which somebody typed, counts if the file has the entry's
+    name and was sent after the entry was made.
+    """
+    message = describe_entry(entry)
+    return [one for one in sent if _is_match(entry, message, one)]
+
+
+def _is_match(entry: Entry, message: str, one: SiteSubmission) -> bool:
+    if KIT_MESSAGE.match(one.message):
+        is_cut = len(one.message) >= MIN_CUT_MESSAGE and message.startswith(one.message)
+        return one.message == message or is_cut
+    return one.file == entry.file and one.sent >= _created(entry)
+
+
+def _created(entry: Entry) -> datetime:
+    """When an entry was made, to the second; a board that was edited may have no such time."""
+    try:
+        made = datetime.fromisoformat(entry.created)
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)
+    return made if made.tzinfo else made.replace(tzinfo=UTC)
+
+
+def _record(board: Board, entry: Entry, matches: Sequence[SiteSubmission]) -> tuple[Board, SyncedScore]:
+    """The board with the score of the newest submission that has one."""
+    scored = next((one for one in matches if one.status == COMPLETE and one.score is not None), None)
+    if scored is None or scored.score is None:
+        newest = matches[0]
+        status = FAILED if newest.status == FAILED else PENDING
+        return board, SyncedScore(entry, status, None, newest.error)
+    if entry.leaderboard == scored.score:
+        return board, SyncedScore(entry, "unchanged", scored.score)
+    try:
+        board = board.score(entry.stem, scored.score)
+    except ConfigError as error:  # another metric than the site's
+        return board, SyncedScore(entry, "refused", scored.score, error.summary)
+    before = "" if entry.leaderboard is None else f"before: {entry.leaderboard:g}"
+    return board, SyncedScore(entry, "recorded", scored.score, before)
