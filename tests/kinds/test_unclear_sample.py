@@ -24,6 +24,12 @@ METRICS = {
     "auc": "probabilities",
     "log_loss": "probabilities",
     "average_precision": "probabilities",
+    "f1": "labels",
+    "cohen_kappa": "labels",
+    "cost_matrix": "labels",
+    "partial_auc": "probabilities",
+    "weighted_auc": "probabilities",
+    "gap": "probabilities",
 }
 
 

@@ -18,8 +18,8 @@ class ProbabilisticF1(Metric):
     """F score of probabilities: a row counts as predicted to the extent of its probability.
 
     Precision is sum(p over positive rows) / sum(p), recall sum(p over positive rows) / positive rows; 0 if either is 0,
-    also if no row is positive. Of two classes the second is positive, of more the one that `positive` names. If a row
-    may have several labels, it is the mean over classes.
+    also if no row is positive. Of two classes the second is positive. Of more, or if a row may have several labels, it
+    is the mean over classes, or the score of `positive` alone.
 
     Source: RSNA breast cancer detection, pfbeta as mle-bench has it; Yacouby and Axman 2020, "Probabilistic Extension
     of Precision, Recall, and F1 Score".
