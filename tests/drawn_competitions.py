@@ -236,7 +236,7 @@ def imet() -> StandIn:
         "sample_submission.csv": sample("id,attribute_ids", tests, "13 51"),
     }
     images = below("train", train, ".png") + below("test", tests, ".png")
-    found = {"label": "attribute_ids", "label_separator": " ", "classes": "labels.csv"}
+    found = {"label": "attribute_ids", "label_separator": " ", "class_list": "labels.csv"}
     return StandIn(files, images, found, SAMPLES_F1, "labels")
 
 

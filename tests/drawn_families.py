@@ -121,7 +121,7 @@ def _write_tables(
     (data / "classes.csv").write_text("\n".join(["label", *classes]) + "\n")
     quoted = [f'"{name}"' if "," in name else name for name in test]
     (data / "sample_submission.csv").write_text("id,label\n" + "".join(f"{name},c0\n" for name in quoted))
-    config = {"data": {"classes": "data/classes.csv"}, "metric": family.metric}
+    config = {"data": {"class_list": "data/classes.csv"}, "metric": family.metric}
     if family.grouped:
         config["data"]["group"] = "group"  # type: ignore[index]
     (root / "config.json").write_text(json.dumps(config))

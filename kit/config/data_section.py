@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 # keys of Data that are paths below data.folder
 BELOW_FOLDER = (
-    "train", "val", "test", "sample", "images", "test_images", "external_train", "external_images", "classes",
+    "train", "val", "test", "sample", "images", "test_images", "external_train", "external_images", "class_list",
 )  # fmt: skip
 
 
@@ -59,7 +59,7 @@ class Data(Strict):
     label: str | None = Field(
         "label",
         description="column of the label, or a pattern such as {file}_{gender}_{age}; null: each class "
-        "has a column of 0 and 1 (as listed by data.classes, otherwise by the sample's "
+        "has a column of 0 and 1 (as listed by data.class_list, otherwise by the sample's "
         "columns), and a row may have several labels",
     )
     label_separator: Annotated[str | None, BeforeValidator(_tab)] = Field(
@@ -108,13 +108,13 @@ class Data(Strict):
         description="test column: predictions of rows with equal values are averaged, with all "
         "rows of a fold in memory",
     )
-    classes: str | None = Field(None, description="CSV whose first column lists the classes in order")
+    class_list: str | None = Field(None, description="CSV whose first column lists the classes in order")
     superclasses: str | None = Field(
-        None, description="column of data.classes with the superclass of each class"
+        None, description="column of data.class_list with the superclass of each class"
     )
-    label_factors: tuple[str, ...] = Field(
+    label_parts: tuple[str, ...] = Field(
         (),
-        description="columns of data.classes, otherwise parts of `label`, whose values together "
+        description="columns of data.class_list, otherwise parts of `label`, whose values together "
         "identify a class",
     )
     file_labels: dict[str, str] = Field(

@@ -41,7 +41,9 @@ CONFIG_KEYS: Mapping[str, Mapping[str, str]] = {
         "bad_test": "on_unreadable_test",
         "bad_train": "on_unreadable_train",
         "class_groups": "superclasses",
+        "classes": "class_list",
         "decode": "jpeg_scaling",
+        "label_factors": "label_parts",
     },
 }
 

@@ -39,10 +39,10 @@ class ClassNames:
 
 
 def find_classes(root: Path, data: Data, labels: Collection[str]) -> ClassNames:
-    """The classes of these labels: of `data.classes`, else of the sample's columns (one a class), else all labels.
+    """The classes of these labels: of `data.class_list`, else of the sample's columns (one a class), else all labels.
 
     Labels that are equal as numbers are one class. The sample's spelling is the class's name, else that of
-    `data.classes`. Raises DataError for tables that cannot be read, D24 for a class that is listed twice.
+    `data.class_list`. Raises DataError for tables that cannot be read, D24 for a class that is listed twice.
     """
     labels = set(labels)
     listed = _read_class_list(root, data)
@@ -55,7 +55,7 @@ def find_classes(root: Path, data: Data, labels: Collection[str]) -> ClassNames:
         by_list, right = as_numbers(labels, listed), dict(zip(listed, names, strict=True))
         found = {label: by_list.get(label, label) for label in labels}
         spelled = {label: right.get(name, name) for label, name in found.items()}
-        return ClassNames(names, _find_respellings(spelled), names, str(data.classes), is_complete=True)
+        return ClassNames(names, _find_respellings(spelled), names, str(data.class_list), is_complete=True)
     if sample and _is_column_a_class(sample.columns[1:], labels):
         columns = sample.columns[1:]
         return ClassNames(columns, as_numbers(labels, columns), columns, str(data.sample), is_complete=True)
@@ -70,9 +70,9 @@ def _find_respellings(spelled: Mapping[str, str]) -> dict[str, str]:
 
 
 def _read_class_list(root: Path, data: Data) -> tuple[str, ...]:
-    if not data.classes:
+    if not data.class_list:
         return ()
-    file = read_csv(root / data.classes, data.sep, data.encoding)
+    file = read_csv(root / data.class_list, data.sep, data.encoding)
     check_multi_line_cells(file, data.sep, file.columns[:1])
     names = [row[0] for row in file.rows]
     double = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
@@ -85,7 +85,7 @@ def _sample(root: Path, data: Data) -> CsvFile | None:
     """The sample submission; where the classes are listed, training needs none that can be read."""
     if not data.sample:
         return None
-    with suppress(KitError) if data.classes else nullcontext():
+    with suppress(KitError) if data.class_list else nullcontext():
         return read_csv(root / data.sample, data.sep, data.encoding)
     return None
 
@@ -161,13 +161,13 @@ def check_labels(found: ClassNames, rows: Sequence[Row], data: Data, outside: st
     if found.is_complete:
         text = outside.format(len(bad), len(found.names))
         hints += (
-            ["the classes come from data.classes, otherwise from the sample's columns"]
+            ["the classes come from data.class_list, otherwise from the sample's columns"]
             if len(right) < len(wrong)
             else []
         )
     else:
         text = f"{len(bad)} labels of training rows are spelled differently in {found.source}"
-        hints += ["if they are separate classes: set data.classes to a CSV that lists all classes"]
+        hints += ["if they are separate classes: set data.class_list to a CSV that lists all classes"]
     cases = [
         Case(f"label {quote(label)} {says}{meant[label]}", "", row, "train", "D32") for row, _, label in bad
     ]

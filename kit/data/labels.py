@@ -28,7 +28,7 @@ def split_labels(columns: Mapping[str, Sequence[str]], data: Data, separator: st
 
 
 def class_columns(root: Path, data: Data, columns: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """The classes where each is a column: those of `data.classes`, else the sample's columns after the id.
+    """The classes where each is a column: those of `data.class_list`, else the sample's columns after the id.
 
     Raises ConfigError C07 where neither names any, the training table lacks one, or the config says how labels are
     made otherwise.
@@ -40,8 +40,8 @@ def class_columns(root: Path, data: Data, columns: Mapping[str, Sequence[str]]) 
             f"{', '.join(f'data.{key}' for key in idle)} has no effect"
         )
         raise ConfigError(text, code="C07", hint="data.label=<column or pattern>, or remove these keys")
-    if data.classes:
-        names = tuple(row[0] for row in read_csv(root / data.classes, data.sep, data.encoding).rows)
+    if data.class_list:
+        names = tuple(row[0] for row in read_csv(root / data.class_list, data.sep, data.encoding).rows)
     else:
         names = read_csv(root / data.sample, data.sep, data.encoding).columns[1:] if data.sample else ()
     lost = [
@@ -55,7 +55,7 @@ def class_columns(root: Path, data: Data, columns: Mapping[str, Sequence[str]]) 
             f"data.label is null, and {what}",
             code="C07",
             cases=lost,
-            hint="data.label=<column>, or data.classes with a CSV that lists the columns of the classes",
+            hint="data.label=<column>, or data.class_list with a CSV that lists the columns of the classes",
         )
     return names
 
@@ -134,13 +134,13 @@ Factors = tuple[tuple[str, ...], ...]  # of each class, the value of each factor
 def class_factors(
     root: Path, data: Data, classes: Sequence[str], labels: Sequence[str], parts: Mapping[str, Sequence[str]]
 ) -> Factors:
-    """Each class's values of `data.label_factors`; empty where the competition names none.
+    """Each class's values of `data.label_parts`; empty where the competition names none.
 
-    They are columns of `data.classes`, else parts that the training rows' labels are made of (columns, words for
+    They are columns of `data.class_list`, else parts that the training rows' labels are made of (columns, words for
     files, number ranges). Raises ConfigError C07 for a factor that is neither, DataError D22 for a class without
     one value of each.
     """
-    wanted = data.label_factors
+    wanted = data.label_parts
     if not wanted:
         return ()
     found = _read_listed(root, data, wanted) or _of_rows(wanted, classes, labels, parts)
@@ -156,10 +156,10 @@ def class_factors(
 
 
 def _read_listed(root: Path, data: Data, wanted: Sequence[str]) -> Factors:
-    """The values that `data.classes` lists; empty where it has none of the columns."""
-    if data.classes is None:
+    """The values that `data.class_list` lists; empty where it has none of the columns."""
+    if data.class_list is None:
         return ()
-    file = read_csv(root / data.classes, data.sep, data.encoding)
+    file = read_csv(root / data.class_list, data.sep, data.encoding)
     if not set(wanted) & set(file.columns):
         return ()
     _check_known(wanted, file.columns, str(file.path))
@@ -173,7 +173,7 @@ def _check_known(wanted: Sequence[str], columns: Sequence[str], source: str) -> 
     ]
     if unknown:
         raise ConfigError(
-            f"data.label_factors names {len(unknown)} columns that are not in {source}",
+            f"data.label_parts names {len(unknown)} columns that are not in {source}",
             code="C07",
             cases=unknown,
             hint=f"its columns: {', '.join(columns)}",
@@ -195,7 +195,7 @@ def _of_rows(
             f"{', '.join(wanted)}",
             code="D22",
             cases=wrong,
-            hint="set data.classes to a CSV with these columns for every class",
+            hint="set data.class_list to a CSV with these columns for every class",
         )
     return tuple(next(iter(seen[label])) for label in classes)
 
@@ -281,15 +281,15 @@ def _ranges(cells: Sequence[str], name: str, edges: Sequence[float], ids: Sequen
 
 
 def superclasses(root: Path, data: Data) -> tuple[str, ...]:
-    """The group of each class, in class order, from a column of `data.classes`; empty where none is named.
+    """The group of each class, in class order, from a column of `data.class_list`; empty where none is named.
 
     Raises ConfigError where there is no such file or column.
     """
     if data.superclasses is None:
         return ()
-    if data.classes is None:
-        raise ConfigError("data.superclasses needs data.classes, the CSV with that column", code="C07")
-    file = read_csv(root / data.classes, data.sep, data.encoding)
+    if data.class_list is None:
+        raise ConfigError("data.superclasses needs data.class_list, the CSV with that column", code="C07")
+    file = read_csv(root / data.class_list, data.sep, data.encoding)
     if data.superclasses not in file.columns:
         hint = f"data.superclasses is one of {', '.join(file.columns[1:])}"
         close = did_you_mean(data.superclasses, file.columns)

@@ -188,10 +188,8 @@ Labelled = tuple[np.ndarray, tuple[str, ...], Factors, tuple[Spelled, ...]]
 
 def _labels(root: Path, data: Data, rows: SourceRows) -> Labelled:
     """The labels as numbers or multi-hot, the classes, the values that make up each class, and all spellings."""
-    if data.is_multi_label and data.label_factors:
-        raise ConfigError(
-            "data.label_factors needs one label per row", code="C07", hint="data.label_factors=[]"
-        )
+    if data.is_multi_label and data.label_parts:
+        raise ConfigError("data.label_parts needs one label per row", code="C07", hint="data.label_parts=[]")
     if data.label is None:
         classes = labels.class_columns(root, data, rows.columns)
         return labels.multi_hot_from_columns(rows.columns, classes, rows.ids), classes, (), ()

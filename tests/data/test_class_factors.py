@@ -31,13 +31,13 @@ def table_of(root: Path, *rows: str, **keys: object) -> tuple[tuple[str, ...], .
 
 def test_factors_are_columns_of_the_list_of_classes(tmp_path: Path) -> None:
     (tmp_path / "classes.csv").write_text(csv(*LISTED))
-    found = table_of(tmp_path, *ROWS, classes="classes.csv", label_factors=("old", "gender"))
+    found = table_of(tmp_path, *ROWS, class_list="classes.csv", label_parts=("old", "gender"))
     assert found == (("no", "male"), ("yes", "male"), ("no", "female"), ("yes", "female"))
 
 
 def test_factors_are_else_the_parts_that_labels_are_made_of(tmp_path: Path) -> None:
     names = {"male_<60": "0", "male_>=60": "1", "female_<60": "2", "female_>=60": "3"}
-    keys = {"label": "{gender}_{age}", "rename": names, "label_factors": ("gender", "age")}
+    keys = {"label": "{gender}_{age}", "rename": names, "label_parts": ("gender", "age")}
     found = table_of(tmp_path, *ROWS, **keys)
     assert found == (("male", "<60"), ("male", ">=60"), ("female", "<60"), ("female", ">=60"))
 
@@ -52,7 +52,7 @@ def test_photos_of_a_row_give_the_word_of_their_file(tmp_path: Path) -> None:
         label="{file}_{gender}",
         file_labels={"mask*": "wear", "normal": "not"},
         rename={"wear_male": "0", "not_female": "3"},
-        label_factors=("file", "gender"),
+        label_parts=("file", "gender"),
     )
     table = train_table(tmp_path, data)
     assert dict(zip(table.classes, table.class_factors, strict=True)) == {
@@ -66,35 +66,37 @@ def test_photos_of_a_row_give_the_word_of_their_file(tmp_path: Path) -> None:
 def test_rows_of_a_class_that_disagree_are_named(tmp_path: Path) -> None:
     rows = [*ROWS[:-1], "d,61,female,2"]
     with pytest.raises(DataError, match=r"D22 1 of 3 classes do not have exactly one value .* age") as caught:
-        table_of(tmp_path, *rows, label_factors=("gender", "age"))
+        table_of(tmp_path, *rows, label_parts=("gender", "age"))
     assert [str(case) for case in caught.value.cases] == ["2: its rows have female/<60 and female/>=60"]
 
 
 def test_a_class_without_rows_needs_the_list_of_classes(tmp_path: Path) -> None:
     (tmp_path / "classes.csv").write_text(csv("label", "0", "1", "2", "3", "4"))
-    with pytest.raises(DataError, match=r"D22[\s\S]*4: it has no training row[\s\S]*try: set data.classes"):
-        table_of(tmp_path, *ROWS, classes="classes.csv", label_factors=("gender",))
+    with pytest.raises(
+        DataError, match=r"D22[\s\S]*4: it has no training row[\s\S]*try: set data.class_list"
+    ):
+        table_of(tmp_path, *ROWS, class_list="classes.csv", label_parts=("gender",))
 
 
 def test_a_factor_that_is_no_column_is_named_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"C07[\s\S]*gendre: no such column; did you mean 'gender'"):
-        table_of(tmp_path, *ROWS, label_factors=("gendre",))
+        table_of(tmp_path, *ROWS, label_parts=("gendre",))
     (tmp_path / "classes.csv").write_text(csv(*LISTED))
     with pytest.raises(ConfigError, match=r"C07[\s\S]*not in [\s\S]*classes.csv[\s\S]*hold: no such column"):
-        table_of(tmp_path, *ROWS, classes="classes.csv", label_factors=("gender", "hold"))
+        table_of(tmp_path, *ROWS, class_list="classes.csv", label_parts=("gender", "hold"))
 
 
 def test_a_blank_value_is_named(tmp_path: Path) -> None:
     (tmp_path / "classes.csv").write_text(csv(*LISTED[:-1], "3,female, "))
     with pytest.raises(DataError, match="D22 1 factors of classes are blank") as caught:
-        table_of(tmp_path, *ROWS, classes="classes.csv", label_factors=("gender", "old"))
+        table_of(tmp_path, *ROWS, class_list="classes.csv", label_parts=("gender", "old"))
     assert [str(case) for case in caught.value.cases] == ["3: old is blank"]
 
 
 @pytest.fixture
 def factored(tmp_path: Path) -> Path:
     """Three classes of two factors, of which one combination is no class."""
-    data = {"classes": "data/classes.csv", "label_factors": ["edge", "shape"]}
+    data = {"class_list": "data/classes.csv", "label_parts": ["edge", "shape"]}
     loss = {"name": "cutmix", "base": {"name": "factors", "base": "label_smoothing"}}
     root = draw_competition(tmp_path / "space", data=data, loss=loss, epochs=1)
     (root / "data" / "classes.csv").write_text(

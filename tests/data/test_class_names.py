@@ -38,7 +38,7 @@ def read(root: Path, data: Data = PLAIN) -> Table:
         return train_table(root, data)
 
 
-LISTED = PLAIN.model_copy(update={"classes": "classes.csv"})
+LISTED = PLAIN.model_copy(update={"class_list": "classes.csv"})
 
 
 @pytest.mark.parametrize(

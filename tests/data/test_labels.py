@@ -52,7 +52,7 @@ def test_any_text_separates_and_blanks_around_labels_do_not_count(separator: str
 
 
 def test_the_list_of_classes_and_the_sample_s_columns_give_the_order(tmp_path: Path) -> None:
-    listed = read(space(tmp_path, **{"c.csv": csv("name", "eel", "dog", "cat", "fox")}), classes="c.csv")
+    listed = read(space(tmp_path, **{"c.csv": csv("name", "eel", "dog", "cat", "fox")}), class_list="c.csv")
     assert listed.classes == ("eel", "dog", "cat", "fox")
     assert listed.counts().tolist() == [1, 2, 2, 0]
     by_column = read(space(tmp_path, sample=csv("id,dog,eel,cat", "t1,0,0,0", "t2,0,0,0")))
@@ -65,7 +65,7 @@ def test_labels_are_renamed_one_by_one(tmp_path: Path) -> None:
 
 def test_a_label_outside_the_classes_is_refused_with_the_nearest(tmp_path: Path) -> None:
     root = space(tmp_path, "b,dog cta", "a,cat", **{"c.csv": csv("name", "cat", "dog")})
-    error = train_error(root, PLAIN.model_copy(update={"label_separator": " ", "classes": "c.csv"}))
+    error = train_error(root, PLAIN.model_copy(update={"label_separator": " ", "class_list": "c.csv"}))
     assert (error.code, error.exit_code) == ("D32", 3)
     assert str(error.cases[0]) == "b: label 'cta' is not a class; did you mean 'cat'?"
 
@@ -80,13 +80,13 @@ def test_a_label_twice_in_a_cell_is_refused_with_its_row(tmp_path: Path) -> None
 
 def test_classes_that_the_separator_takes_apart_are_refused(tmp_path: Path) -> None:
     root = space(tmp_path, **{"c.csv": csv("name", "cat", "big dog", "eel", "dog")})
-    error = train_error(root, PLAIN.model_copy(update={"label_separator": " ", "classes": "c.csv"}))
+    error = train_error(root, PLAIN.model_copy(update={"label_separator": " ", "class_list": "c.csv"}))
     assert (error.code, [str(case) for case in error.cases]) == ("C07", ["big dog"])
 
 
 def test_factors_of_a_label_are_for_one_label_a_row(tmp_path: Path) -> None:
-    data = PLAIN.model_copy(update={"label_separator": " ", "label_factors": ("label",)})
-    assert "data.label_factors needs one label per row" in str(train_error(space(tmp_path), data))
+    data = PLAIN.model_copy(update={"label_separator": " ", "label_parts": ("label",)})
+    assert "data.label_parts needs one label per row" in str(train_error(space(tmp_path), data))
 
 
 def test_images_that_are_the_same_and_have_other_labels_are_listed(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_column_a_class_is_read_in_the_sample_s_order(tmp_path: Path) -> None:
 
 
 def test_the_list_of_classes_names_the_columns(tmp_path: Path) -> None:
-    root, data = columned(tmp_path, "b,1,0", "a,1,1", classes="c.csv")
+    root, data = columned(tmp_path, "b,1,0", "a,1,1", class_list="c.csv")
     make(root, {"c.csv": csv("name", "dog")})
     assert train_table(root, data).classes == ("dog",)
 
@@ -128,7 +128,7 @@ def test_a_cell_that_is_neither_0_nor_1_is_named(tmp_path: Path) -> None:
 
 
 def test_classes_that_are_no_columns_are_named(tmp_path: Path) -> None:
-    root, data = columned(tmp_path, "b,1,0", "a,1,1", classes="c.csv")
+    root, data = columned(tmp_path, "b,1,0", "a,1,1", class_list="c.csv")
     make(root, {"c.csv": csv("name", "dgo", "cat")})
     error = train_error(root, data)
     assert (error.code, [str(case) for case in error.cases]) == (
@@ -136,7 +136,7 @@ def test_classes_that_are_no_columns_are_named(tmp_path: Path) -> None:
         ["dgo: no such column; did you mean 'dog'?"],
     )
     assert "the classes are unknown" in str(
-        train_error(root, data.model_copy(update={"classes": None, "sample": None}))
+        train_error(root, data.model_copy(update={"class_list": None, "sample": None}))
     )
 
 

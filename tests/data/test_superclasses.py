@@ -18,7 +18,7 @@ from tests.drawing import draw_competition
 
 @pytest.fixture
 def grouped(tmp_path: Path) -> Path:
-    data = {"classes": "data/classes.csv", "superclasses": "shape"}
+    data = {"class_list": "data/classes.csv", "superclasses": "shape"}
     root = draw_competition(tmp_path / "space", data=data, loss="group_smoothing", epochs=1)
     (root / "data" / "classes.csv").write_text("label,shape\nring,round\nblob,round\ncross,sharp\n")
     return root
@@ -44,8 +44,8 @@ def test_a_column_that_is_not_there_is_named_with_the_nearest(grouped: Path) -> 
 
 
 def test_groups_without_a_list_of_classes_are_an_error(grouped: Path) -> None:
-    with pytest.raises(ConfigError, match="needs data.classes"):
-        train(grouped, ["data.classes=null"], name="g")
+    with pytest.raises(ConfigError, match="needs data.class_list"):
+        train(grouped, ["data.class_list=null"], name="g")
 
 
 def test_without_groups_the_loss_says_what_to_write(grouped: Path) -> None:

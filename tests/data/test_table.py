@@ -194,7 +194,7 @@ def test_classes_have_the_order_of_the_samples_columns(tmp_path: Path) -> None:
 
 
 def test_the_class_file_decides_before_the_sample(tmp_path: Path) -> None:
-    data = PLAIN.model_copy(update={"classes": "classes.csv"})
+    data = PLAIN.model_copy(update={"class_list": "classes.csv"})
     files = {"sample_csv": csv("id,a,b", "t,0,1"), "classes_csv": csv("name,shape", "z,1", "b,1", "a,2")}
     assert classes_of(tmp_path, ["a", "b"], data, **files) == ("z", "b", "a")
 

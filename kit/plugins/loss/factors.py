@@ -21,7 +21,7 @@ class Factors(Loss):
     """Sum over a label's factors of the base's loss. Each factor has its own columns of the outputs.
 
     Outputs are (N, sum of the factors' values). A class's probability is the product of its values' probabilities,
-    over the sum for all classes: 1 where every combination is a class. The factors are `data.label_factors`.
+    over the sum for all classes: 1 where every combination is a class. The factors are `data.label_parts`.
     Raises ConfigError where none are known, or two classes have the same ones.
 
     Source: one classifier a factor on shared features, Caruana 1997, "Multitask Learning"; the product takes the
@@ -37,12 +37,12 @@ class Factors(Loss):
             raise ConfigError(
                 "loss 'factors' needs the values that make up each class",
                 code="C08",
-                hint='data.label_factors=["mask","age"], columns of data.classes or parts of the label',
+                hint='data.label_parts=["mask","age"], columns of data.class_list or parts of the label',
             )
         if len(set(classes.factors)) < len(classes.factors):
             double = sorted({"/".join(v) for v in classes.factors if classes.factors.count(v) > 1})
             raise ConfigError(
-                "several classes have the same values of data.label_factors",
+                "several classes have the same values of data.label_parts",
                 code="C08",
                 cases=double,
                 hint="name a factor that tells them apart",

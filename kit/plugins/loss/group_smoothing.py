@@ -21,7 +21,7 @@ class GroupSmoothing(Loss):
     """Cross-entropy with label smoothing, most of which goes to the classes of the same shape group.
 
     The true class gets 1 - e, the other classes of its group share e * g evenly, all classes share e * (1 - g); in a
-    group of one, g is 0. The groups come from the column `data.superclasses` of `data.classes`.
+    group of one, g is 0. The groups come from the column `data.superclasses` of `data.class_list`.
 
     Source: the winners of a retail-product competition, who smoothed labels among products of similar shape; with one
     group a class it is label smoothing (Szegedy et al. 2016, section 7).
@@ -38,7 +38,7 @@ class GroupSmoothing(Loss):
             raise ConfigError(
                 "loss 'group_smoothing' needs the classes' groups",
                 code="C08",
-                hint="data.classes=classes.csv data.superclasses=shape_group, a column that names each class's group",
+                hint="data.class_list=classes.csv data.superclasses=shape_group, a column with each class's group",
             )
         return super().with_classes(classes)
 

@@ -91,6 +91,6 @@ class Unknown(Scorer):
             raise ConfigError(
                 f"scorer 'unknown' answers {self.label!r}, which is no class of the table",
                 code="C29",
-                hint='--scorer \'{"name": "unknown", "label": "CLASS"}\', or list it in data.classes',
+                hint='--scorer \'{"name": "unknown", "label": "CLASS"}\', or list it in data.class_list',
             )
         return names.index(self.label)

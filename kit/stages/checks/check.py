@@ -106,7 +106,7 @@ def run_checks(
     found += labels.check_label_numbers(train)
     found += labels.check_class_counts(train, folds, splitter, workspace.experiment)
     found += groups.check_group_columns(train, folds, splitter, data.group, _non_group_columns(workspace))
-    found += factors.check_factors(train, data.label_factors, workspace.experiment.loss["name"])
+    found += factors.check_factors(train, data.label_parts, workspace.experiment.loss["name"])
     found += _by_predictions(workspace, train, len(test), runs)
     measures = yield from measure_images(filled.cache)
     found += shift.find_outliers(measures, ids)

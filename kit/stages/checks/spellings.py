@@ -48,7 +48,7 @@ def _are_letters(names: Sequence[str]) -> bool:
 def _answer(train: Table, right: Mapping[str, str], rename: Mapping[str, str]) -> str:
     more = {one.made: right[one.name] for one in train.spellings if one.name in right}
     if not more:
-        return "list each class once in data.classes"
+        return "list each class once in data.class_list"
     return f"{rename_line(rename, more)}, if they are one class"
 
 

@@ -109,7 +109,7 @@ def _from_tables(
         data |= more
         findings += lines
     findings += [*_of_answers(parts, seen), *_of_other_table(parts, seen)]
-    used = {*(sheet.name for sheet in parts.sheets), data.get("classes")}
+    used = {*(sheet.name for sheet in parts.sheets), data.get("class_list")}
     data |= choosing.common_csv_options([sheet for sheet in seen.sheets if sheet.name in used])
     aside = sorted(sheet.name for sheet in seen.sheets if sheet.name not in used)
     findings += [f"left aside: {', '.join(aside)}"] if aside else []
@@ -232,7 +232,7 @@ def _of_classes(parts: _Parts, label: str | None, separator: str | None, seen: S
     if separator is not None:
         labels = {each for cell in labels for each in labels_in(cell, separator)}
     classes, text = choosing.class_list(seen, labels, parts.sheets)
-    return {"classes": classes} if classes else {}, [text] if text else []
+    return {"class_list": classes} if classes else {}, [text] if text else []
 
 
 def _nearly(seen: Scan, sheet: TableFile) -> list[str]:

@@ -151,5 +151,5 @@ def check_ignored_classes(source: EmbeddedRun, ignored: Sequence[str]) -> None:
         raise ConfigError(
             f"{wrong[0]!r} is not a class of the table",
             code="C29",
-            hint='--scorer \'{"name": "unknown", "label": "CLASS"}\', or list it in data.classes',
+            hint='--scorer \'{"name": "unknown", "label": "CLASS"}\', or list it in data.class_list',
         )

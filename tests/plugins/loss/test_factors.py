@@ -106,7 +106,7 @@ def test_a_bound_loss_pickles_and_is_written_down_without_what_it_knows() -> Non
 
 
 def test_without_factors_or_with_classes_that_share_them_it_says_what_to_write() -> None:
-    with pytest.raises(ConfigError, match=r"C08 .*values that make up[\s\S]*data\.label_factors"):
+    with pytest.raises(ConfigError, match=r"C08 .*values that make up[\s\S]*data\.label_parts"):
         Loss.open({"name": "cutmix", "base": "factors"}).with_classes(Classes(("a", "b")))
     with pytest.raises(ConfigError, match=r"C08 several classes have the same[\s\S]*x/u"):
         Loss.open("factors").with_classes(Classes(("a", "b"), (), (), (("x", "u"), ("x", "u"))))

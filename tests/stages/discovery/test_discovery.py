@@ -69,7 +69,7 @@ def test_other_tables_mislead_nobody(tmp_path: Path) -> None:
         },
     )
     found_out = discover(tmp_path)
-    assert holds(found_out.data, {**USUAL, "classes": "classes.csv"})
+    assert holds(found_out.data, {**USUAL, "class_list": "classes.csv"})
     text = "\n".join(found_out.findings)
     assert "left aside: answers.csv, leaderboard/public.csv, old/train_folds.csv, submission_best.csv" in text
     assert "not read: notes.csv: D27" in text

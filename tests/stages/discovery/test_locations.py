@@ -195,9 +195,11 @@ def test_a_data_folder_that_vanished_or_moved_is_named(tmp_path: Path, work: Pat
 
 
 def test_paths_are_joined_once(tmp_path: Path) -> None:
-    data = Data(folder="../there", train="a.csv", sample="./b.csv", images="{id}", classes="/c.csv", test=".")
+    data = Data(
+        folder="../there", train="a.csv", sample="./b.csv", images="{id}", class_list="/c.csv", test="."
+    )
     joined = ["./../there/a.csv", "./b.csv", "./../there/{id}", "/c.csv", "./../there"]
-    assert [data.train, data.sample, data.images, data.classes, data.test] == joined
+    assert [data.train, data.sample, data.images, data.class_list, data.test] == joined
     assert Data.model_validate(data.model_dump()) == data
     plain = Data(train="./a.csv")
     assert (plain.train, plain.sample) == ("./a.csv", "data/sample_submission.csv")

@@ -107,13 +107,13 @@ def test_a_file_called_ground_truth_holds_the_labels(tmp_path: Path) -> None:
 def test_a_list_of_classes_has_exactly_the_labels(tmp_path: Path) -> None:
     usual(tmp_path)
     make(tmp_path, {"animals.csv": csv("name,legs", "ant,6", "cat,4", "dog,4", "eel,0")})
-    assert "classes" not in discover(tmp_path).data
+    assert "class_list" not in discover(tmp_path).data
     make(tmp_path, {"classes.csv": csv("class,legs", "ant,6", "cat,4", "dog,4", "eel,0")})
     found = discover(tmp_path)
-    assert "classes" not in found.data
+    assert "class_list" not in found.data
     assert any("classes.csv lists 1 classes that no training row has" in line for line in found.findings)
     make(tmp_path, {"legs.csv": csv("class,legs", "eel,0", "cat,4", "dog,4")})
-    assert discover(tmp_path).data["classes"] == "legs.csv"
+    assert discover(tmp_path).data["class_list"] == "legs.csv"
 
 
 @pytest.mark.parametrize("column", ["location", "patient_id", "experiment", "seq_id", "LesionID", "study"])

@@ -21,7 +21,7 @@ from tests.drawing import draw_competition, draw_several
 from tests.stages.checks.one_batch.planted import plant
 
 LOSSES = list(locations("loss", None))
-GROUPS = ("data.classes=classes.csv", "data.superclasses=group", 'data.label_factors=["a","b"]')
+GROUPS = ("data.class_list=classes.csv", "data.superclasses=group", 'data.label_parts=["a","b"]')
 
 
 @pytest.fixture(scope="module")
