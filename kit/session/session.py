@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from kit.stages.prediction.view_policy import ViewPolicyResult
     from kit.stages.pseudo_labelling.pseudo import PseudoResult
 
-    Reference = StrPath | TtaResult | ViewPolicyResult  # a run, or a run with views
+    # a run, a run with views, or what `tta` returned
+    Reference = StrPath | TtaResult | ViewPolicyResult | Results[TtaResult] | Results[ViewPolicyResult]
 
 
 class Session:
@@ -370,6 +371,16 @@ def check_choice(option: str, value: object, known: Iterable[str]) -> None:
 
 
 def _references(given: Any) -> list[str]:
-    """Runs as text: names, paths, runs, and results that have a member."""
-    several = [given] if isinstance(given, str | os.PathLike) or hasattr(given, "member") else given
-    return [str(getattr(one, "member", None) or os.fspath(cast(StrPath, one))) for one in several]
+    """Runs as text: names, paths, runs, results that have a member, and lists of these, as `tta` returns."""
+    if member := getattr(given, "member", None):
+        return [str(member)]
+    if isinstance(given, str | os.PathLike):
+        return [os.fspath(cast(StrPath, given))]
+    try:
+        return [text for one in given for text in _references(one)]
+    except TypeError as error:
+        raise ConfigError(
+            f"{type(given).__name__} is not a run, a path or a result",
+            code="C05",
+            hint="give names such as 'r@hflip', or what train() and tta() return",
+        ) from error

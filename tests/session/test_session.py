@@ -58,6 +58,14 @@ def test_blend_and_board_show_themselves(written: kit.Session) -> None:
     assert board.board.entries[0].leaderboard == 0.5
 
 
+def test_blend_takes_what_tta_returned_in_a_list_or_not(trained: kit.Session) -> None:
+    flipped = trained.tta(["a"], views="hflip", progress=False)
+    for members in (flipped, [flipped], ["a@hflip"]):
+        assert trained.blend(members, name="x", progress=False).cv == flipped[0].scores["macro_f1"]
+    with pytest.raises(ConfigError, match="int is not a run"):
+        trained.blend([3])  # type: ignore[list-item]
+
+
 def test_the_boards_methods_are_its_subcommands(written: kit.Session) -> None:
     written.blend("a@d4", name="x")
     written.blend(["a", "b"], name="y")
