@@ -77,7 +77,7 @@ def check_unseen(
     trained = set(theirs.ids[(theirs.numbers != trained_on.require_fold()).all(axis=1)])
     held_out = {row for fold in wanted for row in folds.ids[folds.oof_mask(fold)]}
     is_ours = run.folder.resolve().is_relative_to(workspace.root.resolve())
-    named = f"runs/{run.name}" if is_ours else run.folder
+    named = f"runs/{run.name}" if is_ours else run.folder.resolve()
     if seen := trained & held_out:
         raise DataError(
             f"backbone.weights: {checkpoint} was trained on {len(seen)} rows that this run holds out",

@@ -49,8 +49,15 @@ class Turned(Views):
 
 @pytest.fixture(scope="module")
 def blended(trained_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with a plugin of its own, a blend of two runs, and one of networks that saw all rows."""
+    """A workspace with a plugin of its own, a blend of two runs, and one of networks that saw all rows.
+
+    Its data and its cache are in folders that its config names, and that the bundle's machine does not have.
+    """
     root = Path(shutil.copytree(trained_once, tmp_path_factory.mktemp("bundle") / "space"))
+    config = json.loads((root / "config.json").read_text())
+    names = {"train": "train.csv", "sample": "sample_submission.csv", "images": "images/{id}"}
+    places = {"data": {"folder": "data", **names}, "cache_folder": str(root / "cache" / "deep")}
+    (root / "config.json").write_text(json.dumps({**config, **places}))
     (root / "plugins" / "views").mkdir(parents=True)
     (root / "plugins" / "views" / "turned.py").write_text(TURNED)
     train(root, ["seed=1", "epochs=1"], name="b")
