@@ -62,11 +62,17 @@ def roc_by_weights(positive: np.ndarray, shares: np.ndarray) -> Callable[[np.nda
         no = np.add.reduceat(by_rank, starts) - yes
         if not (yes.sum() > 0 and no.sum() > 0):
             return None
-        return tuple(  # type: ignore[return-value]
-            np.concatenate([[0.0], counts.cumsum() / counts.sum()]) for counts in (yes, no)
-        )
+        return _rates(yes), _rates(no)
 
     return curve
+
+
+def _rates(counts: np.ndarray) -> np.ndarray:
+    """The share of counts down to each place, from 0 before the first to 1."""
+    rates = np.zeros(len(counts) + 1)
+    np.cumsum(counts, out=rates[1:])
+    rates /= rates[-1]
+    return rates
 
 
 def area_between(roc: Roc, low: float, high: float) -> float:
@@ -74,7 +80,11 @@ def area_between(roc: Roc, low: float, high: float) -> float:
 
     Points at `low` and `high` are interpolated. It is at most high - low.
     """
-    tpr, fpr = roc
+    # the points around the band: others add nothing
+    around = slice(
+        max(int(np.searchsorted(roc[0], low, "right")) - 1, 0), int(np.searchsorted(roc[0], high)) + 1
+    )
+    tpr, fpr = roc[0][around], roc[1][around]
     begin, end = (np.clip(tpr[places], low, high) for places in (slice(None, -1), slice(1, None)))
     rise = np.diff(tpr)
     slope = np.where(rise > 0, np.diff(fpr) / np.where(rise > 0, rise, 1), 0.0)
