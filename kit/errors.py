@@ -8,8 +8,9 @@
     │   └── CheckpointError 3  a checkpoint that is damaged or too long      D50-D59
     ├── InvalidError     4   predictions or a submission that do not fit         D40-D49
     ├── BusyError       75   another process is at work on the same run               R08
-    └── StoppedError 130, 143  a signal asked to stop, and everything is saved   R05
+    └── StoppedError 130, 143, 6  a signal or --time ended it, everything is saved  R05, R21
 
+    (TIME_OVER)          6   the status of a StoppedError if the time of --time is over
     (PARTLY)             5   a command is done, and some of its jobs failed: trials of kit sweep
     KitWarning               said once on stderr, the work goes on               W..
 
@@ -26,6 +27,9 @@ from typing import Any, Self, TypeVar
 OneError = TypeVar("OneError", bound="KitError")
 FROZEN = ("summary", "code", "cases", "hint", "exit_code")  # the fields of an error that never change
 MAX_CASES = 5
+# in place of a signal's number: the time of --time is over; 1 is SIGHUP's, which kit does not handle
+TIME_OVER = 1
+TIME_OVER_STATUS = 6  # the exit status of a command that its --time ended
 PARTLY = 5  # the exit status of a command that is done, some of whose jobs failed; no error is raised for it
 
 
@@ -152,11 +156,22 @@ class BusyError(KitError):
 
 
 class StoppedError(KitError):
-    """A signal asked to stop, and what was done is saved; the exit status is the shell's, 128 + the signal."""
+    """A signal or the deadline asked to stop, and what was done is saved.
+
+    The exit status is the shell's, 128 + the signal, or 6 if the time of --time is over.
+    """
 
     def __init__(self, summary: str, number: int) -> None:
-        super().__init__(summary, code="R05", hint="run the same command again to resume")
-        self.__dict__["exit_code"] = 128 + number
+        is_time = number == TIME_OVER
+        super().__init__(
+            summary, code="R21" if is_time else "R05", hint="run the same command again to resume"
+        )
+        self.__dict__["exit_code"] = TIME_OVER_STATUS if is_time else 128 + number
+
+    @property
+    def number(self) -> int:
+        """The signal's number, or TIME_OVER."""
+        return TIME_OVER if self.exit_code == TIME_OVER_STATUS else self.exit_code - 128
 
 
 class KitWarning(UserWarning):

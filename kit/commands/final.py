@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kit.commands._console import console, echo, print_json, print_result, show_progress
+from kit.commands._time import TIME, parse_time
 from kit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(min=0, min_open=True),
     help="Time budget in hours, counted from this start.",
 )
+@TIME
 @click.option("--name", help="Name of the submission.")
 @click.option("--top-k", type=int, help="Labels per row, if the sample has ranked labels.")
 @click.option("--dry-run", is_flag=True, help="Show the plan without training.")
@@ -45,6 +47,7 @@ def command(
     ensembler: str | None,
     seeds: str | None,
     hours: float | None,
+    duration: str | None,
     name: str | None,
     top_k: int | None,
     dry_run: bool,
@@ -54,12 +57,13 @@ def command(
 
     Each member becomes a run RUN-final with the same epochs. No row is held out, so the run has no score.
     Blend weights are fitted on the members' out-of-fold rows. With --hours, members that would miss the
-    deadline are skipped.
+    deadline are skipped. With --time, nothing is skipped, and the same command resumes.
 
     \b
     kit final runs/r@d4 runs/s@d4 --dry-run
     kit final runs/r@d4 runs/s@d4 --hours 9 --ensembler simplex
     kit final --blend submissions/0007-x.json --seeds 0,1
+    kit final runs/r@d4 runs/s@d4 --time 8h30m
     """
     from kit.commands.train import parse_numbers
     from kit.config.workspace import Workspace
@@ -67,6 +71,9 @@ def command(
     from kit.stages.final.final import plan, run_final
     from kit.stages.submission.submission import read_record
 
+    stop = Stop(echo, deadline=parse_time(duration))
+    if hours is not None and duration is not None:
+        raise ConfigError("--hours skips members and --time resumes them: give one of the two", code="C05")
     workspace = Workspace.find(".", [text for text in members if "=" in text])
     runs = [text for text in members if "=" not in text]
     spec: Any = ensembler
@@ -83,7 +90,6 @@ def command(
         if as_json:
             print_json(_plan_as_json(planned))
         return
-    stop = Stop(echo)
     with stop.handle_signals():
         made = show_progress(run_final.with_progress(workspace, planned, name, stop))
     _tell(workspace, made)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kit.commands._console import console, echo, print_json, show_progress
+from kit.commands._time import parse_time
 
 if TYPE_CHECKING:
     from kit.stages.training.sweep import SweepResult
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 @click.option("--preset", type=click.Choice(["rate", "size", "augmentation"]),
               help="What to try first of a run that fine-tunes.")  # fmt: skip
 @click.option(
-    "--time", "duration", metavar="TIME", help="For all trials of a preset, such as 2h: sets their epochs."
+    "--time",
+    "duration",
+    metavar="TIME",
+    help="Stop and save before this time is over, such as 2h. With --preset, it also sets the epochs.",
 )
 @click.option(
     "--trials",
@@ -51,7 +55,8 @@ def command(
 
     The runs are NAME-001, NAME-002, ... Run run the same command again to resume. The table shows the gain of
     the best trial over each other trial, paired on the same rows, and marks gains that are not significant. ±
-    is the sample standard deviation over folds (ddof 1). The exit status is 5 if a trial failed.
+    is the sample standard deviation over folds (ddof 1). The exit status is 5 if a trial failed,
+    and 6 if --time is over.
 
     \b
     kit sweep lr optimizer.lr=0.001,0.002,0.004 epochs=10
@@ -59,14 +64,15 @@ def command(
     kit sweep lr optimizer.lr=0.001,0.002 --executor processes
     kit sweep tpe optimizer.lr=log:1e-4..1e-2 augmenter.rotate=0..30 loss=cutmix,mixup --trials 20
     kit sweep rate --preset rate --time 2h
+    kit sweep lr optimizer.lr=0.001,0.002 --time 8h30m
     """
     from kit.core.durations import parse_duration
     from kit.core.stopping import Stop
     from kit.errors import PARTLY, StoppedError
     from kit.stages.training.sweep import run_sweep
 
+    stop = Stop(echo, deadline=parse_time(duration))
     seconds = parse_duration(duration) if duration else None
-    stop = Stop(echo)
     try:
         with stop.handle_signals():
             found = show_progress(

@@ -11,11 +11,13 @@ import click
 from kit.commands._console import echo, print_json, print_result, show_progress, warnings_as_errors
 from kit.commands._decision import say_decision
 from kit.commands._ranks import in_group, on_rank_zero, rank_count, relaunch
+from kit.commands._time import TIME, parse_time
 
 ECHO = 10.0  # seconds: a terminal signals the ranks, and so does torchrun
 
 if TYPE_CHECKING:
     from kit.config.workspace import Workspace
+    from kit.core.stopping import Deadline
     from kit.device.ranks import Ranks
     from kit.runs.run import Run
 
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     type=click.IntRange(1),
     help="Train each fold on this number of GPUs, or of CPU processes.",
 )
+@TIME
 @click.option("--dry-run", is_flag=True, help="Check everything up to the first batch without training.")
 @click.option("--strict", is_flag=True, help="Treat warnings as errors, such as conflicting labels.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -60,6 +63,7 @@ def command(
     executor: str | None,
     restart: bool,
     devices: int | None,
+    duration: str | None,
     dry_run: bool,
     strict: bool,
     as_json: bool,
@@ -76,6 +80,7 @@ def command(
     kit train --name r --seeds 0,1,2
     kit train --name r --seeds 0,1,2 --executor processes
     kit train --name r --dry-run
+    kit train --name r --time 8h30m
     kit train --name r --restart
     kit train --name s --init-from runs/r optimizer.lr=0.0002
     kit train --name again --config runs/r/config.json
@@ -87,6 +92,7 @@ def command(
 
     if strict:
         warnings_as_errors()
+    deadline = parse_time(duration)
     if restart and dry_run:
         raise click.UsageError("give either --restart or --dry-run, not both")
     if start is not None:
@@ -108,7 +114,7 @@ def command(
     at_once = len(asked) > 1 and workspace.experiment.executor is not None
     groups = [asked] if at_once else [[each] for each in asked]
     with in_group() as ranks:
-        results = [result for group in groups for result in _train(group, wanted, restart, ranks)]
+        results = [result for group in groups for result in _train(group, wanted, restart, ranks, deadline)]
         print_result(results if seeds else results[0], [result["run"] for result in results], as_json)
 
 
@@ -125,7 +131,11 @@ def parse_numbers(text: str | None, option: str) -> list[int] | None:
 
 
 def _train(
-    asked: list[tuple[Workspace, str | None]], folds: list[int] | None, restart: bool, ranks: Ranks | None
+    asked: list[tuple[Workspace, str | None]],
+    folds: list[int] | None,
+    restart: bool,
+    ranks: Ranks | None,
+    deadline: Deadline | None,
 ) -> list[dict[str, object]]:
     """Trains runs, those of several together, says how each came out, and returns that. Raises the first failure."""
     from kit.errors import KitError, StoppedError
@@ -145,7 +155,7 @@ def _train(
         from kit.device.ranks import ALONE
         from kit.stages.training.train import train_run, train_runs
 
-        stop = Stop(echo, repeat_window_s=ECHO if rank_count() > 1 else 0.0)
+        stop = Stop(echo, 0, ECHO if rank_count() > 1 else 0.0, deadline)
         try:
             with stop.handle_signals():
                 if len(asked) > 1:

@@ -12,9 +12,12 @@ import click
 from kit.commands._console import echo, print_result, show_progress
 from kit.commands._decision import say_decision
 from kit.commands._plugin_options import read_spec
+from kit.commands._time import TIME, parse_time
 
 if TYPE_CHECKING:
     from kit.config.workspace import Workspace
+    from kit.core.stopping import Stop
+    from kit.model.predict import Merge
     from kit.stages.prediction.tta import TtaResult, WhichRows
     from kit.stages.prediction.view_policy import ViewPolicyResult
 
@@ -81,6 +84,7 @@ def _repeat_option(args: Sequence[str], option: str) -> list[str]:
     metavar="EXECUTOR",
     help="Predict parts of the rows in parallel: processes, ray, or JSON with options.",
 )
+@TIME
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     overrides: tuple[str, ...],
@@ -91,6 +95,7 @@ def command(
     rows: WhichRows,
     device: str,
     executor: str | None,
+    duration: str | None,
     as_json: bool,
 ) -> None:
     """Predict test and out-of-fold rows with test-time augmentation.
@@ -107,10 +112,13 @@ def command(
     kit tta --checkpoints runs/r --views d4 --choose-views greedy
     kit tta --checkpoints runs/r --views d4 --executor processes
     kit tta --checkpoints runs/r --rows both
+    kit tta --checkpoints runs/r --views d4 --time 2h
     """
     from kit.config.workspace import Workspace
+    from kit.core.stopping import Stop
     from kit.stages.prediction.tta import tta
 
+    stop = Stop(echo, deadline=parse_time(duration))
     spec = read_spec(views, "--views")
     given = () if executor is None else (f"executor={executor}",)
     workspace = Workspace.find(".", (*given, *overrides))
@@ -118,13 +126,13 @@ def command(
         if merge != "mean" or rows != "test":
             text = "with --choose-views, the view weights are fitted, for held-out and test rows only"
             raise click.BadParameter(text, param_hint="--rows" if rows != "test" else "--merge")
-        _policy(workspace, checkpoints, spec, read_spec(choose_views, "--choose-views"), device, as_json)
-        return
-    made = show_progress(
-        tta.with_progress(
-            workspace, checkpoints, spec, "geometric" if merge == "geometric" else "mean", device, rows
+        _policy(
+            workspace, checkpoints, spec, read_spec(choose_views, "--choose-views"), device, stop, as_json
         )
-    )
+        return
+    averaging: Merge = "geometric" if merge == "geometric" else "mean"
+    with stop.handle_signals():
+        made = show_progress(tta.with_progress(workspace, checkpoints, spec, averaging, device, rows, stop))
     for each in made:
         _say(each)
     say_decision(workspace)
@@ -135,12 +143,19 @@ def command(
 
 
 def _policy(
-    workspace: Workspace, checkpoints: tuple[str, ...], views: Any, recipe: Any, device: str, as_json: bool
+    workspace: Workspace,
+    checkpoints: tuple[str, ...],
+    views: Any,
+    recipe: Any,
+    device: str,
+    stop: Stop,
+    as_json: bool,
 ) -> None:
     """Learns each run's policy, and says what it averages and whether that is worth it."""
     from kit.stages.prediction.view_policy import choose_views
 
-    made = show_progress(choose_views.with_progress(workspace, checkpoints, views, recipe, device))
+    with stop.handle_signals():
+        made = show_progress(choose_views.with_progress(workspace, checkpoints, views, recipe, device, stop))
     for each in made:
         _say_policy(each)
     say_decision(workspace)

@@ -1,32 +1,115 @@
-"""Stopping: the first signal lets a run come to its next whole step and save; the second ends it where it is."""
+"""Stopping: the first signal, or the end of the time that a command has, lets a run end its step and save.
+
+The second signal ends it where it is.
+"""
 
 from __future__ import annotations
 
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import closing, contextmanager
 from types import FrameType
+from typing import TypeVar, cast
 
+from kit.core.durations import parse_duration
+from kit.core.progress import Work
+from kit.errors import TIME_OVER, KitError
+
+T = TypeVar("T")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+MIN_MARGIN_S = 2.0  # left for what follows the last save: messages, locks, the end of the process
+SLOW_DISK_BYTES_PER_S = 5e7  # for the time of a first save, which is not measured yet
+TIME_OVER_TEXT = "the time is over"  # begins the message of a StoppedError by the deadline
+MARGIN = 2.0  # times the longest step and the longest save, because the next one may take longer
 
 
 class Terminated(BaseException):
     """A SIGTERM that arrived where nothing waits for a step; like KeyboardInterrupt, no error of a program's own."""
 
 
-@dataclass
-class Stop:
-    """Whether a signal has asked to stop; `announce` tells that it was heard."""
+class Deadline:
+    """The end of the time that a command has, and how long before it work must be saved.
 
-    announce: Callable[[str], None] = field(default=lambda text: None)
-    requested: int = 0  # the signal's number
-    is_deferring: bool = False
-    repeat_window_s: float = (
-        0.0  # seconds in which a signal comes twice, by a launcher that passes on what it gets
-    )
-    _heard: float = 0.0
+    `longest_step_s`, `longest_save_s` and `longest_validation_s` are measured by who does the work.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.seconds, self.clock = seconds, clock
+        self.end = clock() + seconds
+        self.longest_step_s = 0.0
+        self.longest_save_s = 0.0
+        self.longest_validation_s = 0.0
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the end."""
+        return self.end - self.clock()
+
+    @property
+    def margin(self) -> float:
+        """Seconds before the end at which work stops: twice the longest step and the longest save."""
+        return MARGIN * (self.longest_step_s + self.longest_save_s) + min(MIN_MARGIN_S, self.seconds / 10)
+
+    def is_due(self, more: float = 0.0) -> bool:
+        """Whether another step, with `more` seconds of work behind it, might end too late to be saved."""
+        return self.seconds_left < self.margin + more
+
+
+class Stop:
+    """Whether a signal or the deadline asks to stop; `announce` tells that a signal was heard."""
+
+    def __init__(
+        self,
+        announce: Callable[[str], None] = lambda text: None,
+        requested: int = 0,
+        repeat_window_s: float = 0.0,
+        deadline: Deadline | None = None,
+    ) -> None:
+        self.announce, self.deadline = announce, deadline
+        # seconds in which a signal comes twice, by a launcher that passes on what it gets
+        self.repeat_window_s = repeat_window_s
+        self.is_deferring = False
+        self._signal, self._heard = requested, 0.0
+
+    @classmethod
+    def after(cls, time: str | None, announce: Callable[[str], None] = lambda text: None) -> Stop:
+        """A request to stop before a time such as `8h30m` is over, counted from now; None: no limit.
+
+        Raises ConfigError C05 for a text that is not a time.
+        """
+        return cls(announce, deadline=None if time is None else Deadline(parse_duration(time)))
+
+    @property
+    def requested(self) -> int:
+        """The signal's number, TIME_OVER if the deadline is near, else 0."""
+        return self._signal or (TIME_OVER if self.is_time_over else 0)
+
+    @requested.setter
+    def requested(self, number: int) -> None:
+        self._signal = number
+
+    @property
+    def is_time_over(self) -> bool:
+        """Whether the deadline is near."""
+        return self.deadline is not None and self.deadline.is_due()
+
+    def cut(self, work: Work[T], error: Callable[[], KitError]) -> Work[T]:
+        """Work that keeps what it did when it is left early; it ends with `error` if the deadline is near.
+
+        The error is raised inside of `work`, so that what it holds is closed, and other ranks learn of it.
+        """
+        with closing(work):
+            try:
+                step = next(work)
+                while True:
+                    if self.is_time_over:
+                        step = work.throw(error())
+                    else:
+                        yield step
+                        step = next(work)
+            except StopIteration as end:
+                return cast(T, end.value)
 
     @contextmanager
     def at_step_boundary(self) -> Iterator[None]:
@@ -48,10 +131,10 @@ class Stop:
                 signal.signal(number, handler)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self.is_deferring and self.requested and time.monotonic() - self._heard < self.repeat_window_s:
+        if self.is_deferring and self._signal and time.monotonic() - self._heard < self.repeat_window_s:
             return
-        if self.is_deferring and not self.requested:
-            self.requested, self._heard = number, time.monotonic()
+        if self.is_deferring and not self._signal:
+            self._signal, self._heard = number, time.monotonic()
             self.announce("stopping after this step; repeat to stop immediately")
             return
         raise Terminated if number == signal.SIGTERM else KeyboardInterrupt

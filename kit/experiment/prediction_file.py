@@ -76,7 +76,10 @@ class PredictionJob:
 
 @dataclass(frozen=True, eq=False)
 class PredictionFile:
-    """The predictions of one split, by fold: `kept` is of an earlier command, `made` is being filled."""
+    """The predictions of one split, by fold: `kept` is of an earlier command, `made` is being filled.
+
+    `unfinished` has the rows of folds that an earlier command predicted before it was stopped.
+    """
 
     job: PredictionJob
     split: Split
@@ -85,6 +88,7 @@ class PredictionFile:
     provenance: Provenance
     kept: Mapping[int, Predictions]
     made: dict[int, Predictions] = field(default_factory=dict)
+    unfinished: Mapping[int, Predictions] = field(default_factory=dict)
 
     @classmethod
     def begin(cls, job: PredictionJob, split: Split, loaded: Loaded, prior: np.ndarray) -> PredictionFile:
@@ -102,6 +106,9 @@ class PredictionFile:
             provenance,
             load_reusable_predictions(
                 job.folder / f"{split}.parquet", provenance, job.run, lambda shape: _memory_map(shape, job)
+            ),
+            unfinished=load_reusable_predictions(
+                _unfinished_file(job, split), provenance, job.run, lambda shape: _memory_map(shape, job)
             ),
         )
 
@@ -131,7 +138,10 @@ class PredictionFile:
         )
 
     def is_started(self, fold: int, multi_label: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The rows that a fold's network is to predict, the array to be filled, and the place in it of each row."""
+        """The rows that a fold's network is to predict, the array to be filled, and the place in it of each row.
+
+        Rows that a stopped command has predicted are filled in. They were whole batches, and so are the others.
+        """
         table, rows, job = self.loaded.table, self.rows(fold), self.job
         written, places = np.arange(len(table)) if self.split == "test" else rows, self._places(rows)
         found = _memory_map((len(written), len(table.classes)), job)
@@ -145,7 +155,33 @@ class PredictionFile:
             made,
             multi_label,
         )
-        return rows, found, places
+        found[places, 0] = np.nan  # so that a row without predictions is known if the command is stopped
+        if fold not in self.unfinished:
+            return rows, found, places
+        earlier, ids = self.unfinished[fold], table.ids[rows]
+        known = np.isin(ids, earlier.ids)
+        found[places[known]] = earlier.align(ids[known])
+        return rows[~known], found, places[~known]
+
+    def count_left(self) -> int:
+        """Rows times networks that are not predicted yet."""
+        return sum(len(self.rows(fold)) - len(self._predicted_places(fold)) for fold in self.folds_to_predict)
+
+    def _predicted_places(self, fold: int) -> np.ndarray:
+        """The places of a fold's rows that have predictions by its network, ascending."""
+        if fold not in self.made:
+            return np.empty(0, np.int64)
+        places = self._places(self.rows(fold))
+        is_open = np.isnan(self.made[fold].probabilities[places, 0])
+        return np.asarray(places[~is_open])
+
+    def write_unfinished(self) -> None:
+        """Writes the rows that are predicted to a file of their own, from which the next command continues."""
+        parts = {fold: part.take(self._predicted_places(fold)) for fold, part in self.made.items()}
+        parts = {fold: part for fold, part in parts.items() if len(part)}
+        if parts:
+            provenance = replace(self.provenance, checkpoints=checkpoint_tags(parts))
+            write_parts(_unfinished_file(self.job, self.split), list(parts.values()), provenance)
 
     def write(self) -> Provenance:
         """Writes the file if its rows or its provenance would change, and returns its provenance, such as scores.
@@ -163,6 +199,7 @@ class PredictionFile:
         file = self.job.folder / f"{self.split}.parquet"
         if self.made or provenance_of(file) != provenance:
             write_parts(file, ordered, provenance)
+        _unfinished_file(self.job, self.split).unlink(missing_ok=True)
         return provenance
 
     def _average(self, fold: int) -> None:
@@ -187,6 +224,10 @@ class PredictionFile:
     def _places(self, rows: np.ndarray) -> np.ndarray:
         """Where rows of the table stand in a fold's predictions: all test rows are there, of others those asked for."""
         return rows if self.split == "test" else np.arange(len(rows))
+
+
+def _unfinished_file(job: PredictionJob, split: Split) -> Path:
+    return job.folder / f"{split}.unfinished.parquet"
 
 
 def _memory_map(shape: tuple[int, int], job: PredictionJob) -> np.ndarray:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from kit.core.legible import escape_control
 from kit.core.progress import ResultOf, Work
 from kit.core.stopping import Stop, Terminated
-from kit.errors import DataError, KitError, KitWarning, StoppedError
+from kit.errors import TIME_OVER, DataError, KitError, KitWarning, StoppedError
 from kit.session.frontend import choose_frontend, print_line
 
 if TYPE_CHECKING:
@@ -42,6 +42,10 @@ class Call:
         self._show = choose_frontend(progress)
         self.stop = Stop(self.say)
 
+    def set_time(self, time: str | None) -> None:
+        """Sets the deadline, a time such as `8h30m` from now. Raises ConfigError C05."""
+        self.stop.deadline = Stop.after(time).deadline
+
     def say(self, text: str) -> None:
         """Prints a line, except if progress is off."""
         self._show.line(text)
@@ -62,7 +66,7 @@ class Call:
 def begin_call(progress: bool, strict: bool = False) -> Iterator[Call]:
     """A block that is one call. With `strict` a KitWarning is an error.
 
-    Raises Interrupted for the Stop button and Ctrl-C. Whatever happens, the memory of networks and batches is free
+    Raises Interrupted for the Stop button and Ctrl-C, StoppedError R21 if the time is over. Whatever happens, the memory of networks and batches is free
     afterwards.
     """
     try:
@@ -77,6 +81,8 @@ def begin_call(progress: bool, strict: bool = False) -> Iterator[Call]:
         raise DataError(str(warning)) from None
     except StoppedError as error:
         _forget_frames(error)
+        if error.number == TIME_OVER:
+            raise
         if error.exit_code == 128 + signal.SIGTERM:
             _terminate()
         raise Interrupted(f"{error.code} {error.summary}; run the same call again to resume") from None

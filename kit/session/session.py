@@ -149,6 +149,7 @@ class Session:
         config: StrPath | None = None,
         restart: bool = False,
         devices: int | None = None,
+        time: str | None = None,
         dry_run: Literal[False] = False,
         strict: bool = False,
         progress: bool = True,
@@ -165,6 +166,7 @@ class Session:
         config: StrPath | None = None,
         restart: bool = False,
         devices: int | None = None,
+        time: str | None = None,
         dry_run: Literal[False] = False,
         strict: bool = False,
         progress: bool = True,
@@ -181,6 +183,7 @@ class Session:
         config: StrPath | None = None,
         restart: bool = False,
         devices: int | None = None,
+        time: str | None = None,
         dry_run: Literal[True],
         strict: bool = False,
         progress: bool = True,
@@ -197,6 +200,7 @@ class Session:
         config: StrPath | None = None,
         restart: bool = False,
         devices: int | None = None,
+        time: str | None = None,
         dry_run: bool = False,
         strict: bool = False,
         progress: bool = True,
@@ -205,13 +209,14 @@ class Session:
         """Trains the configured network on each fold, or resumes, and returns the run; with `seeds` one run per seed.
 
         `config` is read in place of config.json. The Stop button ends training after the step and raises Interrupted;
-        the same call resumes.
+        the same call resumes. After a `time` such as `8h30m` training stops, saved, and raises StoppedError.
         """
         from kit.experiment.dry_run import dry_run as rehearse
         from kit.runs.run import find_run
         from kit.session.training import train, train_on_devices
 
         with begin_call(progress, strict) as call:
+            call.set_time(time)
             workspace = self._configured(keys, Session.train, config)
             if dry_run:
                 return call.follow(rehearse.with_progress(workspace, name, folds))
@@ -228,6 +233,7 @@ class Session:
                     "seeds": seeds,
                     "restart": restart,
                     "devices": devices,
+                    "time": time,
                 }
                 train_on_devices(call, workspace, self._overrides(keys, Session.train), config, options)
                 runs = [find_run(*one) for one in asked]
@@ -244,6 +250,7 @@ class Session:
         rows: Literal["test", "train", "both"] = "test",
         device: str = "auto",
         executor: Spec | None = None,
+        time: str | None = None,
         progress: bool = True,
         **config: Unpack[SharedKeys],
     ) -> Results[TtaResult]: ...
@@ -259,6 +266,7 @@ class Session:
         rows: Literal["test", "train", "both"] = "test",
         device: str = "auto",
         executor: Spec | None = None,
+        time: str | None = None,
         progress: bool = True,
         **config: Unpack[SharedKeys],
     ) -> Results[ViewPolicyResult]: ...
@@ -274,12 +282,14 @@ class Session:
         rows: Literal["test", "train", "both"] = "test",
         device: str = "auto",
         executor: Spec | None = None,
+        time: str | None = None,
         progress: bool = True,
         **config: Unpack[SharedKeys],
     ) -> Results[TtaResult] | Results[ViewPolicyResult]:
         """Predicts test and out-of-fold rows with test-time augmentation: one result per run.
 
-        `choose_views` is an ensembler that fits the weights of the views on out-of-fold rows.
+        `choose_views` is an ensembler that fits the weights of the views on out-of-fold rows. After a `time`
+        such as `2h` it stops, saved, and raises StoppedError.
         """
         from kit.stages.prediction import view_policy
         from kit.stages.prediction.tta import tta
@@ -290,15 +300,20 @@ class Session:
             text = "with choose_views, the view weights are fitted, for held-out and test rows only"
             raise ConfigError(text, code="C05", hint=f"omit {'merge' if merge != 'mean' else 'rows'}")
         with begin_call(progress) as call:
+            call.set_time(time)
             given = {**config, **({} if executor is None else {"executor": executor})}
             workspace, paths = self._configured(given, Session.tta), _references(checkpoints)
-            if choose_views is not None:
-                return Results(
-                    call.follow(
-                        view_policy.choose_views.with_progress(workspace, paths, views, choose_views, device)
+            with call.handle_signals():
+                if choose_views is None:
+                    return Results(
+                        call.follow(
+                            tta.with_progress(workspace, paths, views, merge, device, rows, call.stop)
+                        )
                     )
+                policies = view_policy.choose_views.with_progress(
+                    workspace, paths, views, choose_views, device, call.stop
                 )
-            return Results(call.follow(tta.with_progress(workspace, paths, views, merge, device, rows)))
+                return Results(call.follow(policies))
 
     @completes
     def blend(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from kit.config.workspace import Workspace
 from kit.core.files import StrPath
-from kit.errors import KitError, RunError, StoppedError
+from kit.errors import TIME_OVER, TIME_OVER_STATUS, KitError, RunError, StoppedError
 from kit.runs.archive import archive_run
 from kit.runs.run import Run, check_same_experiment, find_run, is_finished
 from kit.session.calls import Call
@@ -59,8 +59,8 @@ def train_on_devices(
 ) -> None:
     """Trains by `kit train --devices N`, because ranks are processes with a main module of their own.
 
-    `options` are the command's others, without those that are None or False. Raises StoppedError R05 if a signal
-    stopped it, RunError with the command's own message if it failed.
+    `options` are the command's others, without those that are None or False. Raises StoppedError, R05 or R21, if a signal
+    or --time stopped it, RunError with the command's own message if it failed.
     """
     arguments = ["train", *overrides]
     if config is not None:
@@ -106,6 +106,9 @@ def _run_command(call: Call, workspace: Workspace, arguments: Sequence[str]) -> 
             process.wait()
     if call.stop.requested:
         raise StoppedError("stopped after a step, saved", call.stop.requested)
+    if status == TIME_OVER_STATUS:
+        error = _error_of(said, status)
+        raise StoppedError(error.summary, TIME_OVER).replace(cases=error.cases, hint=error.hint)
     if status:
         raise _error_of(said, status)
 

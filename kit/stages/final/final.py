@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kit.config.workspace import Workspace
+from kit.core.durations import write_duration
 from kit.core.files import StrPath
 from kit.core.progress import Progress, Work, stage
-from kit.core.stopping import Stop
+from kit.core.stopping import TIME_OVER_TEXT, Stop
 from kit.device.precision import choose_device
-from kit.errors import ConfigError, RunError
+from kit.errors import TIME_OVER, ConfigError, RunError, StoppedError
 from kit.kinds import Ensembler
 from kit.model import checkpoints
 from kit.model.predict import open_views
@@ -218,10 +219,13 @@ def run_final(
 ) -> Work[FinalResult]:
     """Trains, predicts and submits as planned. Where time runs short, the last networks are left out.
 
+    If `stop` is requested, everything is saved and StoppedError is raised, R05 or R21.
+
     Raises what training, predicting and blending raise, RunError R17 where no network was ready in time.
     """
     workspace = Workspace.of(workspace)
-    course = Schedule(workspace, plan, stop or Stop(), clock, list(plan.units))
+    stop = stop or Stop()
+    course = Schedule(workspace, plan, stop, clock, list(plan.units))
     yield from course.run()
     ready = [
         place
@@ -235,6 +239,9 @@ def run_final(
             code="R17",
             hint="run the same command with more --hours to resume from the checkpoints",
         )
+    if stop.deadline is not None and stop.deadline.is_due(plan.blending):
+        text = f"{TIME_OVER_TEXT}: all networks are trained, and the blend is left"
+        raise StoppedError(text, TIME_OVER).replace(cases=[f"about {write_duration(plan.blending)}"])
     yield Progress(TASK, 1, 1, "blending")
     # if all are ready that the blend depends on, it is fitted with those of weight 0 too, as it was planned
     fitted_on = plan.fitted_on if len(ready) == len(plan.asked) else tuple(plan.places[at] for at in ready)

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kit.config.workspace import Workspace
+from kit.core.durations import write_duration
 from kit.core.progress import Progress, ResultOf, Work
 from kit.core.stopping import Stop
-from kit.errors import RunError
+from kit.errors import TIME_OVER, RunError, StoppedError
 from kit.stages.final.jobs import FinalPlan, TrainingJob
 from kit.stages.final.planning import select_fitting
 from kit.stages.prediction.tta import tta
@@ -54,7 +55,14 @@ class Schedule:
         self.left_out |= {unit.run.name: "too long from the start" for unit in self.plan.left_out}
         while self.pending:
             unit = self.pending.pop(0)
-            yield from self._of(unit, self._train(unit))
+            try:
+                yield from self._of(unit, self._train(unit))
+            except StoppedError as error:
+                if error.number != TIME_OVER:
+                    raise
+                later = [f"{one.run.name}: about {write_duration(one.cost)}" for one in self.pending]
+                left = [f"{unit.run.name}: {case}" for case in error.cases]
+                raise error.replace(cases=[*left, *later]) from error
 
     def _of(self, unit: TrainingJob, work: Work[bool]) -> Work[None]:
         """Trains and predicts a unit, the command's bar in view; one that fails is left out, and others go on."""
@@ -73,7 +81,12 @@ class Schedule:
         for one in unit.members:
             yield from self._in_view(
                 tta.with_progress(
-                    space, [unit.run.folder], one.views.spec(), one.merge, space.experiment.device
+                    space,
+                    [unit.run.folder],
+                    one.views.spec(),
+                    one.merge,
+                    space.experiment.device,
+                    stop=self.stop,
                 )
             )
         self.made.append(unit)

@@ -5,6 +5,7 @@ Parts end where batches do, so each network sees the batches that it would see h
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -16,10 +17,10 @@ import numpy as np
 
 from kit.config.workspace import Workspace
 from kit.core.progress import Progress, Work, finish
-from kit.core.stopping import Stop
+from kit.core.stopping import TIME_OVER_TEXT, Stop
 from kit.data.table import test_table, train_table
 from kit.device.precision import DEVICE, choose_device, device_line
-from kit.errors import DataError, KitWarning, StoppedError
+from kit.errors import TIME_OVER, DataError, KitWarning, StoppedError
 from kit.experiment.loading import geometry, load_rows
 from kit.experiment.prediction_file import PredictionFile, Split, prediction_batches
 from kit.experiment.restore import classes_of_checkpoint, experiment_of, load_for_prediction
@@ -93,33 +94,56 @@ def predict_shard(job: ShardJob, stop: Stop) -> Work[np.ndarray]:
     try:
         for step in predict_shared([reader], batches, TASK, job.member):
             yield step
-            if stop.requested:
-                raise StoppedError(f"stopped in {job.member}", stop.requested)
+            if (number := stop.requested) and step.done < len(job.rows):
+                raise StoppedError(f"stopped in {job.member}", number)
     finally:
         batches.close()
     return found
 
 
-def predict_in_parallel(executor: Executor, sheets: Sequence[PredictionFile], device: str) -> Work[None]:
-    """Predicts what sheets of one split miss; `done` counts rows times networks. Raises a job's error at once."""
+def stop_of_pass(number: int) -> StoppedError:
+    """The error of a pass that was stopped, by a signal's number or TIME_OVER."""
+    why = f"{TIME_OVER_TEXT}: " if number == TIME_OVER else ""
+    return StoppedError(f"{why}stopped; what was predicted is saved", number)
+
+
+def predict_in_parallel(
+    executor: Executor, sheets: Sequence[PredictionFile], device: str, stop: Stop | None = None
+) -> Work[None]:
+    """Predicts what sheets of one split miss; `done` counts rows times networks. Raises a job's error at once.
+
+    If `stop` is requested, the jobs at work end, and StoppedError is raised. Finished jobs are in the sheets.
+    """
+    stop = stop or Stop()
     at_work = _start_jobs(sheets, device, executor)
     jobs = [job for job, _, _ in at_work]
-    done = [0.0] * len(jobs)
+    done, heard = [0.0] * len(jobs), dict[int, float]()
     named = ", ".join(dict.fromkeys(job.member for job in jobs))
-    with closing(executor.map(predict_shard, jobs, Stop())) as events:
+    stopped: StoppedError | None = None
+    with closing(executor.map(predict_shard, jobs, stop)) as events:
         for told in events:
             job, found, places = at_work[told.job]
             if isinstance(told, JobResult):
+                if isinstance(told.error, StoppedError):
+                    stopped = told.error
+                    continue
                 if told.error is not None:
                     raise told.error
                 found[places] = told.result
                 done[told.job] = len(job.rows)
                 yield Progress(TASK, sum(done), 1, f"{named} {job.split}")
-            elif told.step.task == DEVICE:
+                continue
+            if stop.deadline is not None and told.job in heard:
+                step_s = time.monotonic() - heard[told.job]
+                stop.deadline.longest_step_s = max(stop.deadline.longest_step_s, step_s)
+            heard[told.job] = time.monotonic()
+            if told.step.task == DEVICE:
                 yield told.step
             else:
                 done[told.job] = told.step.done if told.step.task == TASK else done[told.job]
                 yield Progress(TASK, sum(done), 1, told.step.detail, told.step.line)
+    if stopped is not None:
+        raise stop_of_pass(stop.requested or stopped.number)
 
 
 def _start_jobs(

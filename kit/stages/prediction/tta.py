@@ -7,8 +7,9 @@ of one geometry.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,11 +20,13 @@ from kit.config.workspace import Workspace
 from kit.core.display import Displayed, frame
 from kit.core.files import StrPath, remove_partial_files
 from kit.core.progress import Progress, ResultOf, Work, stage
+from kit.core.stopping import SLOW_DISK_BYTES_PER_S, TIME_OVER_TEXT, Stop
 from kit.data.predictions import Predictions
 from kit.data.provenance import Provenance
 from kit.data.renamed_classes import table_of
 from kit.data.table import Table, rows_to_predict, train_table
 from kit.device.precision import DEVICE, choose_device, device_line
+from kit.errors import TIME_OVER, StoppedError
 from kit.evaluation.bootstrap import Gain, format_gain, gain_columns
 from kit.evaluation.competition import metric_of
 from kit.experiment.loading import Loaded, geometry, load_rows
@@ -36,7 +39,7 @@ from kit.model import checkpoints, network
 from kit.model.predict import Merge, Predictor, open_views, predict_shared
 from kit.runs.checkpoint_paths import Target, find_targets
 from kit.runs.scoring import gain_over_plain, prediction_provenance
-from kit.stages.prediction.parallel import predict_in_parallel
+from kit.stages.prediction.parallel import predict_in_parallel, stop_of_pass
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,15 +84,19 @@ def tta(
     merge: Merge = "mean",
     device: str = "auto",
     rows: WhichRows = "test",
+    stop: Stop | None = None,
 ) -> Work[list[TtaResult]]:
     """Predicts with the checkpoints of runs, folds or single checkpoint folders, and writes parquet.
 
     `rows` are predicted in addition to held-out rows: test rows, the rows that each fold trained on, for distillation,
-    or both. If the config names no rows to predict, there are no test rows.
+    or both. If the config names no rows to predict, there are no test rows. If `stop` is requested, what is predicted
+    is saved and StoppedError is raised, R05 or R21; the same call continues.
 
     Raises ConfigError for paths and views, CheckpointError for damaged or unfitting ones, DataError for images.
     """
-    (results,) = yield from predict_view_sets.with_progress(workspace, paths, [views], merge, device, rows)
+    (results,) = yield from predict_view_sets.with_progress(
+        workspace, paths, [views], merge, device, rows, stop
+    )
     return results
 
 
@@ -101,6 +108,7 @@ def predict_view_sets(
     merge: Merge = "mean",
     device: str = "auto",
     rows: WhichRows = "test",
+    stop: Stop | None = None,
 ) -> Work[list[list[TtaResult]]]:
     """TTA by several sets of views in one pass: the results of each set, one per run."""
     workspace = Workspace.of(workspace)
@@ -110,11 +118,12 @@ def predict_view_sets(
     with ExitStack() as stack:
         for run in {target.run.folder: target.run for target in targets}.values():
             stack.enter_context(run.lock())
-        context = _TtaContext.open(workspace, device)
+        context = _TtaContext.open(workspace, device, stop or Stop())
         jobs = [context.job(target, views, merge) for views in opened for target in targets]
         groups, made, devices = group_by_geometry(jobs), dict[int, TtaResult](), set[str]()
         for number, group in enumerate(groups):
-            work = ResultOf(context.predict([jobs[at] for at in group], rows))
+            later = [jobs[at].member for others in groups[number + 1 :] for at in others]
+            work = ResultOf(context.predict([jobs[at] for at in group], rows, later))
             for step in work:
                 if step.task == DEVICE:  # most groups and workers have the same
                     if step.detail in devices:
@@ -155,9 +164,10 @@ class _TtaContext:
     metric: Metric
     device: str
     executor: Executor | None  # None: here, where all networks read along in one pass over the images
+    stop: Stop
 
     @classmethod
-    def open(cls, workspace: Workspace, device: str) -> _TtaContext:
+    def open(cls, workspace: Workspace, device: str, stop: Stop) -> _TtaContext:
         """The competition's tables and metric."""
         data = workspace.competition.data
         train = train_table(workspace.root, data).sort_by_id()
@@ -169,6 +179,7 @@ class _TtaContext:
             metric_of(workspace, train),
             device,
             open_executor(workspace, device) if workspace.experiment.executor else None,
+            stop,
         )
 
     def job(self, target: Target, views: Views, merge: Merge) -> PredictionJob:
@@ -206,23 +217,55 @@ class _TtaContext:
             train,
         )
 
-    def predict(self, jobs: Sequence[PredictionJob], which_rows: WhichRows = "test") -> Work[list[TtaResult]]:
-        """Predicts jobs of one geometry: one pass over the images of each split, the out-of-fold rows first."""
-        splits = yield from self._load_splits(geometry(jobs[0].experiment), which_rows)
+    def predict(
+        self, jobs: Sequence[PredictionJob], which_rows: WhichRows = "test", later: Sequence[str] = ()
+    ) -> Work[list[TtaResult]]:
+        """Predicts jobs of one geometry: one pass over the images of each split, the out-of-fold rows first.
+
+        `later` names the members that come after these, for the error of a stop.
+        """
+        splits = yield from self.stop.cut(
+            self._load_splits(geometry(jobs[0].experiment), which_rows),
+            lambda: StoppedError(f"{TIME_OVER_TEXT}: stopped before a row was predicted", TIME_OVER),
+        )
         passes = [[self._begin_file(job, split, loaded) for job in jobs] for split, loaded in splits]
         networks = self._load_networks([file for files in passes for file in files])
         yield from device_lines(networks.values(), self.workspace)
         total, done = sum(_count_predictions(files) for files in passes), 0
-        written: list[list[Provenance]] = []
+        written: list[Sequence[Provenance]] = []
         for files in passes:
-            for step in self._predict_pass(files, networks):
-                yield replace(step, done=(done + step.done) / total, total=1)
+            try:
+                for step in self._until_stop(files, networks):
+                    yield replace(step, done=(done + step.done) / total, total=1)
+            except StoppedError as error:
+                for file in files:
+                    file.write_unfinished()
+                left = [file for files in passes for file in files if file.count_left()]
+                cases = [*map(_describe_left, left), *(f"{name}: all rows" for name in later)]
+                raise error.replace(cases=cases) from error
             done += _count_predictions(files)
             for text in describe_predictions(files):
                 yield Progress(TASK, done / total, 1, text, line=True)
             written.append([file.write() for file in files])
         computed = [any(files[place].made for files in passes) for place in range(len(jobs))]
         return [self._result(*each) for each in zip(jobs, written[0], computed, strict=True)]
+
+    def _until_stop(self, files: Sequence[PredictionFile], networks: Mapping[Path, Predictor]) -> Work[None]:
+        """A pass. Raises StoppedError after the batch at which a stop is requested."""
+        deadline, since = self.stop.deadline, time.monotonic()
+        if deadline is not None:
+            size = 4 * len(files[0].prior) * _count_predictions(files)
+            deadline.longest_save_s = max(deadline.longest_save_s, size / SLOW_DISK_BYTES_PER_S)
+        with self.stop.at_step_boundary(), closing(self._predict_pass(files, networks)) as work:
+            for step in work:
+                yield step
+                if deadline is not None:
+                    deadline.longest_step_s = max(deadline.longest_step_s, time.monotonic() - since)
+                since = time.monotonic()
+                # with an executor, its workers are asked to stop
+                number = 0 if self.executor is not None else self.stop.requested
+                if number and any(file.count_left() for file in files):
+                    raise stop_of_pass(number)
 
     def _load_splits(self, shape: Geometry, which_rows: WhichRows) -> Work[list[tuple[Split, Loaded]]]:
         """The images of each split to predict, the out-of-fold rows first."""
@@ -236,7 +279,7 @@ class _TtaContext:
         self, files: Sequence[PredictionFile], networks: Mapping[Path, Predictor]
     ) -> Work[None]:
         if self.executor:
-            return predict_in_parallel(self.executor, files, self.device)
+            return predict_in_parallel(self.executor, files, self.device, self.stop)
         return predict_groups(files, networks)
 
     def _begin_file(self, job: PredictionJob, split: Split, loaded: Loaded) -> PredictionFile:
@@ -271,6 +314,12 @@ def device_lines(networks: Iterable[Predictor], workspace: Workspace) -> Iterato
     workers = workspace.experiment.workers
     for device, precision in dict.fromkeys((one.device, one.precision) for one in networks):
         yield device_line(device, precision, workers, trains=False)
+
+
+def _describe_left(file: PredictionFile) -> str:
+    """What is left of a file, in rows times networks."""
+    whole = _count_predictions([file])
+    return f"{file.job.member} {file.split}: {file.count_left():,} of {whole:,} predictions left"
 
 
 def _count_predictions(files: Sequence[PredictionFile]) -> int:

@@ -19,6 +19,7 @@ from kit.config.workspace import Workspace
 from kit.core.display import Displayed, frame
 from kit.core.files import StrPath
 from kit.core.progress import Work, stage
+from kit.core.stopping import Stop
 from kit.data.predictions import Predictions
 from kit.data.provenance import PolicyRecord, Provenance
 from kit.data.renamed_classes import table_of
@@ -71,11 +72,12 @@ def choose_views(
     views: Any = "d4",
     recipe: Any = "greedy",
     device: str = "auto",
+    stop: Stop | None = None,
 ) -> Work[list[ViewPolicyResult]]:
     """Learns, for each run, how to average a set of views, and writes test and out-of-fold predictions of it.
 
     `recipe` is an ensembler, whose members are the views. Raises what `tta` raises, and InvalidError D46 for rows that
-    cannot be cut into parts to choose and to score on.
+    cannot be cut into parts to choose and to score on. If `stop` is requested, it stops as `tta` does.
     """
     workspace = Workspace.of(workspace)
     whole = Views.open(views, workspace.root, "views")
@@ -101,7 +103,7 @@ def choose_views(
         "plain" if words == PLAIN else {"name": "subset", "base": whole.spec(), "view_indices": [single]}
         for single, words in names.items()
     ]
-    singles = yield from predict_view_sets.with_progress(workspace, paths, specs, device=device)
+    singles = yield from predict_view_sets.with_progress(workspace, paths, specs, device=device, stop=stop)
     runs = [target.run for target in find_targets(workspace, paths)]
     called = f"{whole.slug()}-{asked.slug()}"
     job = _PolicyContext(

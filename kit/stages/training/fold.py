@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import math
-import platform
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
 from kit.core.files import remove_partial_files
 from kit.core.progress import Progress, ResultOf, Work
-from kit.core.stopping import Stop
+from kit.core.stopping import TIME_OVER_TEXT, Stop
 from kit.data.predictions import Predictions
-from kit.data.provenance import CheckpointProvenance, Provenance
 from kit.device import memory
 from kit.device.compiling import COST, compile_training
 from kit.engine import fit
@@ -27,7 +25,7 @@ from kit.engine.fit import NotFiniteError
 from kit.engine.learner import Learner
 from kit.engine.out_of_memory import OutOfMemory
 from kit.engine.step import OptimizerShortError, SkippedStep
-from kit.errors import MAX_CASES, Case, RunError, StoppedError
+from kit.errors import MAX_CASES, TIME_OVER, Case, RunError, StoppedError
 from kit.experiment.batch_size import limit_micro_batch
 from kit.experiment.prediction_file import prediction_batches
 from kit.experiment.run_context import RunContext, new_learner, plan_of, train_stages
@@ -38,8 +36,10 @@ from kit.model import checkpoints
 from kit.model.non_finite import find_non_finite
 from kit.model.predict import Predictor, for_predicting, predict_all
 from kit.runs.epoch_log import EpochLog
-from kit.runs.run import Run, lock_folder, versions
+from kit.runs.run import Run, lock_folder
 from kit.runs.scoring import scores
+from kit.stages.training.deadline import FoldDeadline
+from kit.stages.training.saving import save_checkpoint, write_held_out
 
 SHOW_EVERY_S = 0.2  # between two moves of the progress bar
 # in which a worker whose command was killed comes to its next step and leaves the fold
@@ -91,13 +91,6 @@ def run_fold(setting: RunContext, fold: int, position: int, count: int, stop: St
 def _clean_up(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     remove_partial_files(folder)
-
-
-def write_held_out(setting: RunContext, fold: int, held_out: Predictions, checkpoint: Path) -> None:
-    """Writes a fold's out-of-fold predictions, which mark the fold as finished."""
-    tags = {str(fold): checkpoints.tag(checkpoint)}
-    provenance = Provenance(run=setting.run.name, fold=fold, rows="oof", checkpoints=tags)
-    replace(held_out, provenance=provenance).write(setting.run.fold_predictions_file(fold))
 
 
 def _fit(context: _FoldContext) -> Work[tuple[Learner, Predictions | None]]:
@@ -174,6 +167,8 @@ class _EpochLoop:
         self.done = 0.0  # of the fold
         self.shown_at = 0.0  # when the progress bar last moved
         self.epoch_start, self.rows = 0.0, 0
+        self.deadline = FoldDeadline(context.stop, context.setting.ranks)
+        self.epoch_ends: list[int] = []  # the number of each epoch's last step
 
     def run(self) -> Work[Predictions | None]:
         """Trains to the last epoch and returns its held-out predictions, or None if no epoch was left."""
@@ -182,6 +177,10 @@ class _EpochLoop:
         if setting.experiment.compile and self.learner.epoch < self.epochs:
             compile_training(self.learner.network)
             yield self.context.show(0, f"fold {fold}: compiling takes {COST}", line=True)
+        self.epoch_ends = list(
+            accumulate(stage.batches.steps for stage in stages for _ in range(stage.epochs))
+        )
+        self.deadline.guess_save_time(checkpoints.size(self.learner.network.state_dict()))
         with ExitStack() as stack:
             stack.enter_context(self.context.stop.at_step_boundary())
             for stage in stages:
@@ -206,10 +205,18 @@ class _EpochLoop:
     def _after_step(self, event: fit.StepEvent, tracking: Tracking) -> Iterator[Progress]:
         """Saves a checkpoint if it is time to, moves the progress bar. Raises StoppedError if asked to stop."""
         tracking.step(event)
-        signal = self.setting.ranks.all_reduce_max(self.context.stop.requested)
+        self.deadline.end_step()
+        ends_epoch = event.number == self.epoch_ends[event.epoch]
+        seconds = self._seconds_of_epoch_end(event) if ends_epoch else 0.0
+        signal = self.deadline.requested(seconds)
         every = self.setting.experiment.save_every_steps
-        if signal or (every and self.learner.step % every == 0):
-            _save(self.context, self.learner)
+        if (
+            signal
+            or (every and self.learner.step % every == 0)
+            or (ends_epoch and self.deadline.saves_before(seconds))
+        ):
+            self._save()
+            self.deadline.start_step()
         if signal:
             raise self._stop_error(
                 f"epoch {self.learner.epoch + 1}, step {self.learner.steps_in_epoch}", signal
@@ -221,6 +228,26 @@ class _EpochLoop:
             place = f"fold {self.context.fold} ({self.context.position + 1} of {self.context.count})"
             text = f"{place} epoch {event.epoch + 1}/{self.epochs}: {self._describe_epoch(now)}"
             yield self.context.show(self.done, text)
+
+    def _save(self) -> None:
+        with self.deadline.measure_save():
+            _save(self.context, self.learner)
+
+    def _validates(self, epoch: int) -> bool:
+        """Whether the held-out rows are predicted after so many epochs."""
+        return epoch == self.epochs or epoch % self.setting.experiment.validate_every == 0
+
+    def _seconds_of_epoch_end(self, event: fit.StepEvent) -> float:
+        """Seconds from an epoch's last step until the whole epoch can be saved, as measured or guessed."""
+        training_s, seconds = time.monotonic() - self.epoch_start, 0.0
+        if self._validates(event.epoch + 1):
+            rows = self.rows + event.rows
+            held_out = len(self.setting.oof_rows(self.context.fold)) / self.setting.ranks.count
+            seconds = self.deadline.validation_seconds(training_s * held_out / rows)
+        average = self.learner.average
+        if event.epoch + 1 == self.epochs and average is not None and average.needs_bn_update():
+            seconds += training_s
+        return seconds
 
     def _describe_epoch(self, now: float) -> str:
         """The epoch so far: its loss, the scores of the epoch before, images a second, memory."""
@@ -235,9 +262,9 @@ class _EpochLoop:
         self.done = event.number / self.epochs
         label = f"fold {self.context.fold} epoch {event.number}/{self.epochs}"
         values: dict[str, float] = {}
-        if is_last or event.number % setting.experiment.validate_every == 0:
+        if self._validates(event.number):
             yield self.context.show(self.done, f"{label}, validating")
-            self.held_out = yield from _validate(self.context, self.learner, self.done)
+            self.held_out = yield from self._validate(label)
             _check_finite(self.context, self.learner, self.held_out, label)
             values = scores(setting.metric, self.held_out, setting.loaded.table)
         seconds, peak = time.monotonic() - self.epoch_start, memory.peak_bytes(setting.device)
@@ -246,21 +273,41 @@ class _EpochLoop:
         self.epoch_start, self.rows = time.monotonic(), 0
         tracking.log(self.learner.step, self.log.lines[-1])
         # a signal that comes after this waits for the next step
-        signal = setting.ranks.all_reduce_max(self.context.stop.requested)
+        signal = self.deadline.requested()
         if is_last or signal or event.number % setting.experiment.save_every == 0:
-            _save(self.context, self.learner)
+            self._save()
         yield self.context.show(self.done, f"{label}: {line}", line=True, regular=True)
         if signal and not is_last:
             raise self._stop_error(f"epoch {event.number}", signal)
+        self.deadline.start_step()
+
+    def _validate(self, label: str) -> Work[Predictions]:
+        """The held-out predictions. The deadline ends them early if the epoch's last step is saved."""
+        epoch = self.learner.epoch - 1
+        steps = self.epoch_ends[epoch] - (self.epoch_ends[epoch - 1] if epoch else 0)
+        is_saved = checkpoints.place(self.context.folder, epoch, steps).is_dir()
+        text = f"{TIME_OVER_TEXT}: stopped while validating {label}, saved before"
+        error = (lambda: StoppedError(text, TIME_OVER)) if is_saved else None
+        with self.deadline.measure_validation():
+            return (yield from _validate(self.context, self.learner, self.done, error))
 
     def _stop_error(self, after: str, signal: int) -> Exception:
-        error = StoppedError(f"stopped after fold {self.context.fold} {after}, saved", signal)
+        why = f"{TIME_OVER_TEXT}: " if signal == TIME_OVER else ""
+        error = StoppedError(f"{why}stopped after fold {self.context.fold} {after}, saved", signal)
         return self.setting.ranks.raise_everywhere(error)
 
 
-def _validate(context: _FoldContext, learner: Learner, done: float) -> Work[Predictions]:
-    """The held-out predictions; only lines of their progress are shown."""
-    work = ResultOf(predict_held_out(context.setting, context.fold, learner.predictor))
+def _validate(
+    context: _FoldContext,
+    learner: Learner,
+    done: float,
+    error: Callable[[], StoppedError] | None = None,
+) -> Work[Predictions]:
+    """The held-out predictions; only lines of their progress are shown. At the deadline they end in `error`."""
+    predicting = predict_held_out(context.setting, context.fold, learner.predictor)
+    if error is not None and context.setting.ranks.count == 1:
+        predicting = context.stop.cut(predicting, error)
+    work = ResultOf(predicting)
     for step in work:
         if step.line:
             yield context.show(done, f"fold {context.fold}: {step.detail}", line=True)
@@ -330,35 +377,3 @@ def _save(context: _FoldContext, learner: Learner) -> None:
         step=learner.steps_in_epoch,
     )
     context.setting.ranks.on_rank_zero(write)
-
-
-def save_checkpoint(
-    setting: RunContext,
-    fold: int,
-    number: int,
-    weights: Mapping[str, Tensor],
-    average: Mapping[str, Tensor] | None,
-    state: Mapping[str, Any],
-    soup: Sequence[str] = (),
-    step: int = 0,
-) -> Path:
-    """Writes a checkpoint of a fold, with all that is needed to predict with it; `soup` names averaged runs."""
-    table = setting.loaded.table
-    provenance = CheckpointProvenance(
-        run=setting.run.name,
-        fold=fold,
-        classes=table.classes,
-        class_counts=tuple(table.counts().tolist()),
-        class_groups=tuple(table.class_groups),
-        class_factors=tuple(map(tuple, table.class_factors)),
-        total=len(table),
-        multi_label=table.is_multi_label,
-        config=setting.resolve_config(),
-        asked=setting.asked.config(),
-        normalisation=setting.techniques.parts.backbone.normalisation(),
-        folds=setting.folds.fingerprint(),
-        versions=versions(),
-        machine={"host": platform.node(), "device": str(setting.device)},
-        soup=tuple(soup),
-    )
-    return checkpoints.save(setting.run.fold(fold), number, weights, average, state, provenance, step)

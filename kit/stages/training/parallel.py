@@ -6,6 +6,7 @@ makes sure that it has the same kit, plugins, data and folder before it, and tra
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -15,9 +16,9 @@ from typing import Any
 
 from kit.config.workspace import Workspace
 from kit.core.progress import Progress, Work, finish
-from kit.core.stopping import Stop
+from kit.core.stopping import TIME_OVER_TEXT, Deadline, Stop
 from kit.device.precision import DEVICE
-from kit.errors import DataError, KitError, KitWarning, RunError, StoppedError
+from kit.errors import TIME_OVER, DataError, KitError, KitWarning, RunError, StoppedError
 from kit.experiment.prediction_file import assemble
 from kit.experiment.run_context import RunContext, prepare_run
 from kit.experiment.techniques import check_kit, code, worker_name
@@ -40,9 +41,10 @@ class FoldJob:
     started: str  # the run's time of beginning, which tells it from another one of that name
     made_from: Mapping[str, Any]
     kit: str  # its code's hash
+    end: float | None = None  # the deadline as seconds since 1970, which every machine has; None: no limit
 
 
-def jobs_of(setting: RunContext, wanted: Sequence[int]) -> list[FoldJob]:
+def jobs_of(setting: RunContext, wanted: Sequence[int], end: float | None = None) -> list[FoldJob]:
     """A job for each of a begun run's folds that is not trained yet."""
     run, config = setting.run, setting.config_for_workers()
     manifest = run.manifest
@@ -57,6 +59,7 @@ def jobs_of(setting: RunContext, wanted: Sequence[int]) -> list[FoldJob]:
             manifest["started"],
             manifest["made_from"],
             code(),
+            end,
         )
         for position, fold in enumerate(wanted)
         if not run.fold_predictions_file(fold).is_file()
@@ -69,6 +72,8 @@ def train_fold(job: FoldJob, stop: Stop) -> Work[None]:
     Raises DataError D60 where that has another kit, other plugins or data; RunError R12 where it does not see the run.
     """
     check_kit(job.kit)
+    if job.end is not None and stop.deadline is None:
+        stop.deadline = Deadline(job.end - time.time())
     workspace = Workspace(Path(job.root), dict(job.config))
     run = Run(workspace.runs / job.run)
     _check_seen(run, job)
@@ -77,8 +82,8 @@ def train_fold(job: FoldJob, stop: Stop) -> Work[None]:
             warnings.simplefilter("ignore", KitWarning)  # said where the run was prepared
             setting = finish(prepare_run(workspace, run))
         _check_made(job, setting.provenance())
-        if stop.requested:
-            raise StoppedError(f"stopped before fold {job.fold}", stop.requested)
+        if number := stop.requested:
+            raise StoppedError(f"stopped before fold {job.fold}", number)
         yield setting.device_line()
         yield from run_fold(setting, job.fold, job.position, job.of, stop)
     _check_seen(run, job)  # a mount that was lost on the way has left a folder of its name
@@ -116,13 +121,17 @@ def train_in_parallel(
 
     Once all jobs have ended, raises StoppedError R05 where `stop` cut some of them short.
     """
-    fan = _ParallelFolds.of(begun)
+    fan = _ParallelFolds.of(
+        begun, None if stop.deadline is None else time.time() + stop.deadline.seconds_left
+    )
     events = executor.map(train_fold, [job for _, job in fan.jobs], stop)
     with stop.at_step_boundary(), closing(events):
         for told in events:
             yield from fan.handle_result(told) if isinstance(told, JobResult) else fan.report_progress(told)
-    if stop.requested and (cut := fan.cut_short()):
-        error = StoppedError(f"stopped with {len(cut)} folds left; all progress is saved", stop.requested)
+    number = stop.requested or fan.number
+    if number and (cut := fan.cut_short()):
+        why = f"{TIME_OVER_TEXT}: " if number == TIME_OVER else ""
+        error = StoppedError(f"{why}stopped with {len(cut)} folds left; all progress is saved", number)
         raise error.replace(cases=cut)
     return {key: _came(setting, fan.errors[key]) for key, (setting, _) in begun.items()}
 
@@ -139,8 +148,12 @@ class _ParallelFolds:
     devices: set[str] = field(default_factory=set)  # that a line was shown of
 
     @classmethod
-    def of(cls, begun: Mapping[int, tuple[RunContext, list[int]]]) -> _ParallelFolds:
-        jobs = [(key, job) for key, (setting, wanted) in begun.items() for job in jobs_of(setting, wanted)]
+    def of(
+        cls, begun: Mapping[int, tuple[RunContext, list[int]]], end: float | None = None
+    ) -> _ParallelFolds:
+        jobs = [
+            (key, job) for key, (setting, wanted) in begun.items() for job in jobs_of(setting, wanted, end)
+        ]
         return cls(
             {key: setting.run for key, (setting, _) in begun.items()},
             jobs,
@@ -178,6 +191,13 @@ class _ParallelFolds:
                 yield self._line(f"{self.name(job)}fold {job.fold} failed: {error.code} {error.summary}")
         elif not self.left[key] and not self.errors[key] and len(self.runs) > 1:
             yield self._line(f"{self.name(job)}all folds are trained")
+
+    @property
+    def number(self) -> int:
+        """TIME_OVER if a worker has stopped for the deadline, which it measures by its own steps; else 0."""
+        found = [error for pairs in self.errors.values() for _, error in pairs]
+        over = any(isinstance(one, StoppedError) and one.number == TIME_OVER for one in found)
+        return TIME_OVER if over else 0
 
     def cut_short(self) -> list[str]:
         """Where each job stopped that a signal cut short."""

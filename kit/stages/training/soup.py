@@ -33,7 +33,8 @@ from kit.model.checkpoints import Checkpoint
 from kit.runs.checkpoint_paths import Target, find_targets
 from kit.runs.run import Run, begin, find_run
 from kit.runs.scoring import concat_predictions
-from kit.stages.training.fold import predict_held_out, save_checkpoint, write_held_out
+from kit.stages.training.fold import predict_held_out
+from kit.stages.training.saving import save_checkpoint, write_held_out
 
 SHARED_KEYS = (  # keys of the resolved config that soup's runs share: the network, and what it is shown
     "backbone",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from kit.core.progress import Progress, ResultOf, Work, stage
 from kit.core.stopping import Stop
 from kit.data.predictions import Predictions
 from kit.data.table import Table, read_labelled_rows
-from kit.errors import BusyError, ConfigError, KitError, StoppedError
+from kit.errors import TIME_OVER, BusyError, ConfigError, KitError, StoppedError
 from kit.evaluation.bootstrap import Gain, common_rows, compute_gains
 from kit.evaluation.competition import bind_rows, check_scoring, metric_of
 from kit.experiment.techniques import open_executor
@@ -32,6 +32,8 @@ from kit.stages.training.train import train_run, train_runs
 
 SCHEMA = 1
 TASK = "sweep"
+PRESET_SHARE = 0.9  # of the time of a preset
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,8 @@ def run_sweep(
 
     `config_sets` are further sets of overrides, `"loss=cutmix epochs=20"`, with each of which the grid is tried. A
     trial that fails while it runs is told, others go on. A `preset` gives the sets in place of `config_sets`, and
-    `seconds` the time for all of them (sweep_presets.py). With an executor a grid's trials are trained together, and
-    a search's so many at a time as it has workers.
+    `seconds` the time for all of them (sweep_presets.py), of which a tenth is kept for the deadline of `stop`. With an
+    executor a grid's trials are trained together, and a search's so many at a time as it has workers.
 
     Raises ConfigError: C05 for what is no axis, C11 for another sweep of this name, C24 for a search without optuna,
     and what an experiment's config raises, before anything is trained.
@@ -93,7 +95,7 @@ def run_sweep(
                 "--preset names its own trials", code="C05", hint="without --config-set and --trials"
             )
         config_sets = _read_sets(file) or preset_sets(
-            Workspace.find(start, (*given, *asked)), preset, seconds
+            Workspace.find(start, (*given, *asked)), preset, _for_trials(seconds)
         )
     axes, sets = [axis(text) for text in asked], [text.split() for text in config_sets]
     _remember(file, {"asked": list(asked), "each": list(config_sets), "trials": trials, "seed": seed})
@@ -116,7 +118,9 @@ def run_sweep(
         overrides = [plans[place] if search is None else search.ask(place, together) for place in places]
         begun = [SweepTrial(f"{name}-{at + 1:03d}", of, of) for at, of in zip(places, overrides, strict=True)]
         spaces = [Workspace.find(start, (*given, *of)) for of in overrides]
-        work = ResultOf(_run_trials(spaces, begun, metric, stop))
+        work = ResultOf(
+            _with_trials_left(_run_trials(spaces, begun, metric, stop), begun[0].run, count - first)
+        )
         for step in work:
             share = len(places) * step.done / max(step.total, 1)
             yield replace(step, done=first + share, total=count) if step.task == "train" else step
@@ -126,6 +130,22 @@ def run_sweep(
                 search.tell(place, trial.score)
             yield Progress(TASK, place + 1, count, _line(trial), line=True)
     return _compare(space, name, metric, done)
+
+
+def _for_trials(seconds: int | None) -> int | None:
+    """Of the time of a sweep, what its trials are planned for: estimates are not exact, and the deadline is."""
+    return None if seconds is None else max(1, int(PRESET_SHARE * seconds))
+
+
+def _with_trials_left(work: Work[T], run: str, count: int) -> Work[T]:
+    """Trials, of which `count` are left from `run` on. A StoppedError of the deadline names them."""
+    try:
+        return (yield from work)
+    except StoppedError as error:
+        if error.number != TIME_OVER:
+            raise
+        left = f"{count} trial{'s' * (count > 1)} left, from {run} on"
+        raise error.replace(cases=[left, *(f"{run}: {case}" for case in error.cases)]) from error
 
 
 def _check(space: Workspace) -> None:

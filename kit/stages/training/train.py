@@ -5,17 +5,17 @@ The same start again resumes each fold from its newest checkpoint, or says at on
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
 from kit.config.workspace import Workspace
 from kit.core.files import StrPath, remove_partial_files
 from kit.core.progress import Work, stage
-from kit.core.stopping import Stop
+from kit.core.stopping import TIME_OVER_TEXT, Stop
 from kit.device.ranks import ALONE, Ranks
-from kit.errors import ConfigError, KitError, StoppedError
+from kit.errors import TIME_OVER, ConfigError, KitError, StoppedError
 from kit.evaluation.competition import check_scoring
 from kit.experiment.prediction_file import assemble
 from kit.experiment.run_context import RunContext, prepare_run
@@ -31,6 +31,7 @@ from kit.runs.run import (
 )
 from kit.stages.training.fold import lock_fold, run_fold
 from kit.stages.training.parallel import train_in_parallel
+from kit.stages.training.remaining import describe_remaining
 
 
 def train(
@@ -39,17 +40,21 @@ def train(
     name: str | None = None,
     folds: Sequence[int] | None = None,
     config: StrPath | None = None,
+    time: str | None = None,
 ) -> Run:
     """Trains a run, or the given folds of it, to its end, and returns it.
 
     `workspace` is a Workspace or the path of one; `overrides` such as `epochs=20` change either's config.
     `config` is read in config.json's place: runs/x/config.json trains what x was, to the same bits on a CPU.
+    After a `time` such as `8h30m` it stops, saved; the same call resumes.
 
-    Raises KitError as the command does: ConfigError, PluginError, DataError, BusyError, RunError.
+    Raises KitError as the command does: ConfigError, PluginError, DataError, BusyError, RunError, and
+    StoppedError R21 if the time is over.
     """
+    stop = Stop.after(time)
     space = Workspace.of(workspace, overrides, config)
     check_scoring(space)
-    return train_run(space, name, folds)
+    return train_run(space, name, folds, stop)
 
 
 @stage
@@ -62,7 +67,7 @@ def train_run(
 ) -> Work[Run]:
     """Trains the run of a workspace's config.
 
-    If `stop` is requested, it saves after the step and raises StoppedError R05.
+    If `stop` is requested, it saves after the step and raises StoppedError: R05, or R21 at the deadline.
     """
     workspace = Workspace.of(workspace)
     if workspace.experiment.executor is not None:
@@ -75,18 +80,39 @@ def train_run(
     if ranks.on_rank_zero(partial(is_finished, run, folds)):
         return run
     stop = stop or Stop()
-    with ranks.enter_on_rank_zero(run.lock):
-        setting, wanted = yield from _start_run(workspace, run, folds, ranks)
+    with ranks.enter_on_rank_zero(run.lock), _with_remaining(run, workspace, folds):
+        setting, wanted = yield from stop.cut(
+            _start_run(workspace, run, folds, ranks), lambda: _too_short(run)
+        )
         yield setting.device_line()
         for position, fold in enumerate(wanted):
             signal = ranks.all_reduce_max(stop.requested)
             if signal:
-                text = f"stopped before fold {fold}; the finished folds are saved"
+                why = f"{TIME_OVER_TEXT}: " if signal == TIME_OVER else ""
+                text = f"{why}stopped before fold {fold}; the finished folds are saved"
                 raise ranks.raise_everywhere(StoppedError(text, signal))
             with ranks.enter_on_rank_zero(partial(lock_fold, run, fold)):
                 yield from run_fold(setting, fold, position, len(wanted), stop)
         ranks.on_rank_zero(partial(_pool_folds, setting))
     return run
+
+
+def _too_short(run: Run) -> StoppedError:
+    """The error of a deadline while a run is prepared."""
+    text = f"{TIME_OVER_TEXT}: stopped while runs/{run.name} was prepared, before a training step"
+    hint = "run the same command again: the cached images are kept; if it stops here again, give more time"
+    return StoppedError(text, TIME_OVER).replace(hint=hint)
+
+
+@contextmanager
+def _with_remaining(run: Run, workspace: Workspace, folds: Sequence[int] | None) -> Iterator[None]:
+    """A block whose StoppedError of the deadline gets what is left of the run as its cases."""
+    try:
+        yield
+    except StoppedError as error:
+        if error.number != TIME_OVER or error.cases:
+            raise
+        raise error.replace(cases=describe_remaining(run, workspace.experiment.epochs, folds)) from error
 
 
 def _pool_folds(setting: RunContext) -> None:
@@ -115,7 +141,7 @@ def train_runs(
     A run that fails, or another process's, is its error; others go on. Stops raise as in `train_run`.
     """
     _check_alone(ranks)
-    executor = open_executor(asked[0][0], asked[0][0].experiment.device)
+    executor, stop = open_executor(asked[0][0], asked[0][0].experiment.device), stop or Stop()
     came: dict[int, Run | KitError] = {}
     begun: dict[int, tuple[RunContext, list[int]]] = {}
     with ExitStack() as locks:
@@ -127,10 +153,14 @@ def train_runs(
                     came[place] = run
                     continue
                 locks.enter_context(run.lock())
-                begun[place] = yield from _start_run(space, run, folds, ranks)
+                begun[place] = yield from stop.cut(
+                    _start_run(space, run, folds, ranks), partial(_too_short, run)
+                )
+            except StoppedError:
+                raise
             except KitError as error:
                 came[place] = error
-        came |= yield from train_in_parallel(executor, begun, stop or Stop())
+        came |= yield from train_in_parallel(executor, begun, stop)
     return [came[place] for place in range(len(asked))]
 
 

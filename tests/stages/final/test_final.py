@@ -13,8 +13,9 @@ import pytest
 from kit.commands._menu import run as command
 from kit.config.workspace import Workspace
 from kit.core.files import read_json
+from kit.core.stopping import Deadline, Stop
 from kit.data.predictions import Predictions
-from kit.errors import ConfigError, KitError, RunError
+from kit.errors import ConfigError, KitError, RunError, StoppedError
 from kit.runs.epoch_log import EpochLog
 from kit.runs.run import Run
 from kit.stages.blending.blend import blend
@@ -23,6 +24,7 @@ from kit.stages.bundles.predicting import PredictionInput, predict_bundle
 from kit.stages.final.final import FinalResult, plan, run_final
 from kit.stages.prediction.tta import tta
 from kit.stages.submission.board import Board
+from kit.stages.training.deadline import FoldDeadline
 from kit.stages.training.soup import make_soup
 from kit.stages.training.train import train
 
@@ -302,3 +304,31 @@ def test_the_command_shows_its_plan_and_trains_nothing_with_dry_run(
     assert command(["final", "--hours", "0.0001", *MEMBERS]) == 2
     assert command(["final", "--blend", "config.json"]) == 2
     assert command(["final"]) == 2
+
+
+def test_a_deadline_keeps_everything_and_the_same_command_ends_with_the_same_submission(
+    fresh: Path, done: tuple[Path, FinalResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space, now = Workspace.open(fresh), [0.0]
+    measure = FoldDeadline.end_step
+
+    def end_step(fold: FoldDeadline) -> None:
+        now[0] += 1.0
+        measure(fold)
+
+    monkeypatch.setattr(FoldDeadline, "end_step", end_step)
+    planned = plan(space, MEMBERS, "simplex", clock=lambda: 0.0)
+    with pytest.raises(StoppedError, match="R21 the time is over: stopped after fold 0 epoch 2") as caught:
+        run_final(space, planned, stop=Stop(deadline=Deadline(10.0, lambda: now[0])))
+    assert str(caught.value.cases[-1]).startswith("b-final: about ")
+    assert caught.value.exit_code == 6
+    late = Deadline(1e6, lambda: now[0])
+    monkeypatch.setattr(late, "is_due", lambda more=0.0: more == planned.blending)
+    with pytest.raises(StoppedError, match="all networks are trained, and the blend is left"):
+        run_final(space, planned, stop=Stop(deadline=late))
+    assert made(fresh).submitted.path.read_bytes() == done[1].submitted.path.read_bytes()
+
+
+def test_hours_and_time_together_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(["final", "runs/a", "--hours", "1", "--time", "1h"]) == 2
+    assert "--hours skips members and --time resumes them" in capsys.readouterr().err
