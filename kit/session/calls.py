@@ -66,8 +66,8 @@ class Call:
 def begin_call(progress: bool, strict: bool = False) -> Iterator[Call]:
     """A block that is one call. With `strict` a KitWarning is an error.
 
-    Raises Interrupted for the Stop button and Ctrl-C, StoppedError R21 if the time is over. Whatever happens, the memory of networks and batches is free
-    afterwards.
+    Raises Interrupted for the Stop button and Ctrl-C, StoppedError R21 if the time is over. Whatever happens, the
+    memory of networks and batches is free afterwards.
     """
     try:
         with warnings.catch_warnings():
