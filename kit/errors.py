@@ -8,7 +8,7 @@
     │   └── CheckpointError 3  a checkpoint that is damaged or too long      D50-D59
     ├── InvalidError     4   predictions or a submission that do not fit         D40-D49
     ├── BusyError       75   another process is at work on the same run               R08
-    └── StoppedError 130, 143, 6  a signal or --time ended it, everything is saved  R05, R21
+    └── StoppedError 130, 143, 6  a signal or --time ended it, everything is saved  R05, R27
 
     (TIME_OVER)          6   the status of a StoppedError if the time of --time is over
     (PARTLY)             5   a command is done, and some of its jobs failed: trials of kit sweep
@@ -164,7 +164,7 @@ class StoppedError(KitError):
     def __init__(self, summary: str, number: int) -> None:
         is_time = number == TIME_OVER
         super().__init__(
-            summary, code="R21" if is_time else "R05", hint="run the same command again to resume"
+            summary, code="R27" if is_time else "R05", hint="run the same command again to resume"
         )
         self.__dict__["exit_code"] = TIME_OVER_STATUS if is_time else 128 + number
 

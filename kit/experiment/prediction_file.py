@@ -165,9 +165,11 @@ class PredictionFile:
 
     def count_left(self) -> int:
         """Rows times networks that are not predicted yet."""
-        return sum(len(self.rows(fold)) - len(self._predicted_places(fold)) for fold in self.folds_to_predict)
+        return sum(
+            len(self.rows(fold)) - len(self._places_with_predictions(fold)) for fold in self.folds_to_predict
+        )
 
-    def _predicted_places(self, fold: int) -> np.ndarray:
+    def _places_with_predictions(self, fold: int) -> np.ndarray:
         """The places of a fold's rows that have predictions by its network, ascending."""
         if fold not in self.made:
             return np.empty(0, np.int64)
@@ -177,7 +179,7 @@ class PredictionFile:
 
     def write_unfinished(self) -> None:
         """Writes the rows that are predicted to a file of their own, from which the next command continues."""
-        parts = {fold: part.take(self._predicted_places(fold)) for fold, part in self.made.items()}
+        parts = {fold: part.take(self._places_with_predictions(fold)) for fold, part in self.made.items()}
         parts = {fold: part for fold, part in parts.items() if len(part)}
         if parts:
             provenance = replace(self.provenance, checkpoints=checkpoint_tags(parts))

@@ -66,7 +66,7 @@ class Call:
 def begin_call(progress: bool, strict: bool = False) -> Iterator[Call]:
     """A block that is one call. With `strict` a KitWarning is an error.
 
-    Raises Interrupted for the Stop button and Ctrl-C, StoppedError R21 if the time is over. Whatever happens, the
+    Raises Interrupted for the Stop button and Ctrl-C, StoppedError R27 if the time is over. Whatever happens, the
     memory of networks and batches is free afterwards.
     """
     try:

@@ -305,15 +305,12 @@ class Session:
             workspace, paths = self._configured(given, Session.tta), _references(checkpoints)
             with call.handle_signals():
                 if choose_views is None:
-                    return Results(
-                        call.follow(
-                            tta.with_progress(workspace, paths, views, merge, device, rows, call.stop)
-                        )
-                    )
-                policies = view_policy.choose_views.with_progress(
+                    work = tta.with_progress(workspace, paths, views, merge, device, rows, call.stop)
+                    return Results(call.follow(work))
+                fitting = view_policy.choose_views.with_progress(
                     workspace, paths, views, choose_views, device, call.stop
                 )
-                return Results(call.follow(policies))
+                return Results(call.follow(fitting))
 
     @completes
     def blend(

@@ -60,7 +60,7 @@ def train_on_devices(
     """Trains by `kit train --devices N`, because ranks are processes with a main module of their own.
 
     `options` are the command's others, without those that are None or False. Raises StoppedError if a signal (R05)
-    or --time (R21) stopped it, RunError with the command's own message if it failed.
+    or --time (R27) stopped it, RunError with the command's own message if it failed.
     """
     arguments = ["train", *overrides]
     if config is not None:

@@ -219,7 +219,7 @@ def run_final(
 ) -> Work[FinalResult]:
     """Trains, predicts and submits as planned. Where time runs short, the last networks are left out.
 
-    If `stop` is requested, everything is saved and StoppedError is raised, R05 or R21.
+    If `stop` is requested, everything is saved and StoppedError is raised, R05 or R27.
 
     Raises what training, predicting and blending raise, RunError R17 where no network was ready in time.
     """

@@ -58,6 +58,8 @@ class ShardJob:
 def predict_shard(job: ShardJob, stop: Stop) -> Work[np.ndarray]:
     """Probabilities (N, K) float32 of a job's rows, in whatever process this is.
 
+    If `stop` is requested, it ends after a batch, and the rows left begin with NaN.
+
     Raises DataError D60 where that has another kit, other plugins or other images.
     """
     check_kit(job.kit)
@@ -86,6 +88,7 @@ def predict_shard(job: ShardJob, stop: Stop) -> Work[np.ndarray]:
     yield device_line(predictor.device, predictor.precision, workspace.experiment.workers, trains=False)
     views = open_views(job.views, experiment.image_size)
     found = np.empty((len(job.rows), len(table.classes)), np.float32)
+    found[:, 0] = np.nan
     reader = NetworkReader(
         predictor, views, job.merge, job.rows, job.batch_size, found, np.arange(len(job.rows))
     )
@@ -94,8 +97,8 @@ def predict_shard(job: ShardJob, stop: Stop) -> Work[np.ndarray]:
     try:
         for step in predict_shared([reader], batches, TASK, job.member):
             yield step
-            if (number := stop.requested) and step.done < len(job.rows):
-                raise StoppedError(f"stopped in {job.member}", number)
+            if stop.requested:
+                break
     finally:
         batches.close()
     return found
@@ -112,24 +115,25 @@ def predict_in_parallel(
 ) -> Work[None]:
     """Predicts what sheets of one split miss; `done` counts rows times networks. Raises a job's error at once.
 
-    If `stop` is requested, the jobs at work end, and StoppedError is raised. Finished jobs are in the sheets.
+    If `stop` is requested, the jobs at work end, and StoppedError is raised. What they predicted is in the sheets.
     """
     stop = stop or Stop()
     at_work = _start_jobs(sheets, device, executor)
     jobs = [job for job, _, _ in at_work]
     done, heard = [0.0] * len(jobs), dict[int, float]()
     named = ", ".join(dict.fromkeys(job.member for job in jobs))
-    stopped: StoppedError | None = None
+    is_cut = False
     with closing(executor.map(predict_shard, jobs, stop)) as events:
         for told in events:
             job, found, places = at_work[told.job]
             if isinstance(told, JobResult):
                 if isinstance(told.error, StoppedError):
-                    stopped = told.error
+                    is_cut = True
                     continue
                 if told.error is not None:
                     raise told.error
                 found[places] = told.result
+                is_cut = is_cut or bool(np.isnan(told.result[:, 0]).any())
                 done[told.job] = len(job.rows)
                 yield Progress(TASK, sum(done), 1, f"{named} {job.split}")
                 continue
@@ -142,8 +146,8 @@ def predict_in_parallel(
             else:
                 done[told.job] = told.step.done if told.step.task == TASK else done[told.job]
                 yield Progress(TASK, sum(done), 1, told.step.detail, told.step.line)
-    if stopped is not None:
-        raise stop_of_pass(stop.requested or stopped.number)
+    if is_cut and (number := stop.requested):
+        raise stop_of_pass(number)
 
 
 def _start_jobs(

@@ -90,7 +90,7 @@ def tta(
 
     `rows` are predicted in addition to held-out rows: test rows, the rows that each fold trained on, for distillation,
     or both. If the config names no rows to predict, there are no test rows. If `stop` is requested, what is predicted
-    is saved and StoppedError is raised, R05 or R21; the same call continues.
+    is saved and StoppedError is raised, R05 or R27; the same call continues.
 
     Raises ConfigError for paths and views, CheckpointError for damaged or unfitting ones, DataError for images.
     """

@@ -49,7 +49,7 @@ def train(
     After a `time` such as `8h30m` it stops, saved; the same call resumes.
 
     Raises KitError as the command does: ConfigError, PluginError, DataError, BusyError, RunError, and
-    StoppedError R21 if the time is over.
+    StoppedError R27 if the time is over.
     """
     stop = Stop.after(time)
     space = Workspace.of(workspace, overrides, config)
@@ -67,7 +67,7 @@ def train_run(
 ) -> Work[Run]:
     """Trains the run of a workspace's config.
 
-    If `stop` is requested, it saves after the step and raises StoppedError: R05, or R21 at the deadline.
+    If `stop` is requested, it saves after the step and raises StoppedError: R05, or R27 at the deadline.
     """
     workspace = Workspace.of(workspace)
     if workspace.experiment.executor is not None:

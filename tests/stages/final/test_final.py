@@ -318,7 +318,7 @@ def test_a_deadline_keeps_everything_and_the_same_command_ends_with_the_same_sub
 
     monkeypatch.setattr(FoldDeadline, "end_step", end_step)
     planned = plan(space, MEMBERS, "simplex", clock=lambda: 0.0)
-    with pytest.raises(StoppedError, match="R21 the time is over: stopped after fold 0 epoch 2") as caught:
+    with pytest.raises(StoppedError, match="R27 the time is over: stopped after fold 0 epoch 2") as caught:
         run_final(space, planned, stop=Stop(deadline=Deadline(10.0, lambda: now[0])))
     assert str(caught.value.cases[-1]).startswith("b-final: about ")
     assert caught.value.exit_code == 6

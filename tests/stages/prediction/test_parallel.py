@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kit.commands._menu import run
@@ -15,7 +16,7 @@ from kit.config.workspace import Workspace
 from kit.core.files import sha256
 from kit.core.progress import finish
 from kit.core.stopping import Stop
-from kit.errors import DataError, StoppedError
+from kit.errors import DataError
 from kit.stages.prediction.parallel import ShardJob, predict_shard
 from kit.stages.prediction.tta import tta
 from kit.stages.prediction.view_policy import choose_views
@@ -132,9 +133,12 @@ def test_a_worker_with_another_kit_other_plugins_or_images_is_refused(jobs: list
         assert said in str(caught.value)
 
 
-def test_asked_to_stop_a_part_ends_after_a_batch(jobs: list[ShardJob]) -> None:
-    with pytest.raises(StoppedError, match="R05 stopped in a@hflip"):
-        finish(predict_shard(jobs[0], Stop(requested=signal.SIGTERM)))
+def test_asked_to_stop_a_part_ends_after_a_batch_and_keeps_it(jobs: list[ShardJob]) -> None:
+    assert len(jobs[0].rows) > 8
+    found = finish(predict_shard(jobs[0], Stop(requested=signal.SIGTERM)))
+    assert np.isfinite(found[:8]).all()
+    assert np.isnan(found[8:, 0]).all()
+    assert np.array_equal(found[:8], finish(predict_shard(jobs[0], Stop()))[:8])
 
 
 def test_an_error_ends_it_with_its_code_and_writes_nothing(

@@ -46,7 +46,7 @@ def test_predictions_that_are_stopped_again_and_again_end_with_the_same_bytes(
         errors.append(error)
         assert len(errors) < 60
     assert len(errors) >= 4
-    assert {(one.code, one.exit_code) for one in errors} == {("R21", 6)}
+    assert {(one.code, one.exit_code) for one in errors} == {("R27", 6)}
     assert files(space) == whole
     left = [int(str(one.cases[0]).split(": ")[1].split(" of ")[0]) for one in errors]
     assert left[0] < 60
@@ -64,7 +64,7 @@ def test_the_command_stops_before_the_first_row_and_says_so(
     monkeypatch.setattr("kit.commands.tta.parse_time", lambda text: Deadline(0.0))
     assert run(["tta", "--checkpoints", "runs/a", "--views", "hflip", "--time", "2h"]) == 6
     said = capsys.readouterr().err
-    assert "R21 the time is over: stopped" in said
+    assert "R27 the time is over: stopped" in said
     assert not (space / "runs/a/predictions/hflip/oof.parquet").exists()
 
 

@@ -51,7 +51,7 @@ def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_bits(
             break
         except StoppedError as error:
             stops.append((error.code, error.exit_code, error.hint))
-    assert set(stops) == {("R21", 6, "run the same command again to resume")}
+    assert set(stops) == {("R27", 6, "run the same command again to resume")}
     assert 3 < len(stops) < 25
     assert np.array_equal(oof(space, "r"), oof(space, "a"))
     logs = [(space / "runs" / name / "fold-1" / "log.jsonl").read_text() for name in ("r", "a")]
@@ -70,7 +70,7 @@ def test_the_command_exits_with_6_and_says_what_is_left(
     monkeypatch.setattr("kit.commands.train.parse_time", lambda text: after(6))
     assert run(["train", "--name", "r", "--time", "8h30m"]) == 6
     said = capsys.readouterr().err
-    assert "error: R21 the time is over: stopped after fold 0 epoch " in said
+    assert "error: R27 the time is over: stopped after fold 0 epoch " in said
     assert "fold 1: 2 epochs" in said
     assert "try: run the same command again to resume" in said
     monkeypatch.undo()
@@ -82,7 +82,7 @@ def test_a_time_that_ends_before_the_first_step_loses_nothing_and_says_what_to_t
     ticks = count()
     images = Deadline(30, lambda: next(ticks))
     with pytest.raises(
-        StoppedError, match="R21 the time is over: stopped while runs/r was prepared"
+        StoppedError, match="R27 the time is over: stopped while runs/r was prepared"
     ) as caught:
         train_run(Workspace.open(competition), "r", stop=Stop(deadline=images))
     assert "if it stops here again, give more time" in caught.value.hint
@@ -98,7 +98,7 @@ def test_a_text_that_is_not_a_time_is_refused_before_anything_is_read(tmp_path: 
 
 def test_folds_of_an_executor_stop_too(space: Path, after: Callable[[float], Deadline]) -> None:
     workspace = Workspace.open(space, ["executor=in_process"])
-    with pytest.raises(StoppedError, match="R21 the time is over: stopped with 2 folds left") as caught:
+    with pytest.raises(StoppedError, match="R27 the time is over: stopped with 2 folds left") as caught:
         train_run(workspace, "r", stop=Stop(deadline=after(2)))
     assert caught.value.exit_code == 6
     train_run(workspace, "r")
@@ -171,7 +171,7 @@ def test_what_is_left_is_told_by_fold_and_at_the_pace_of_the_log(space: Path) ->
 
 def test_a_sweep_says_how_many_trials_are_left(space: Path, after: Callable[[float], Deadline]) -> None:
     axes = ["optimizer.lr=0.001,0.002,0.003"]
-    with pytest.raises(StoppedError, match="R21 the time is over") as caught:
+    with pytest.raises(StoppedError, match="R27 the time is over") as caught:
         run_sweep("s", axes, start=space, stop=Stop(deadline=after(20)))
     assert str(caught.value.cases[0]) == "2 trials left, from s-002 on"
     assert str(caught.value.cases[-1]) == "s-002: folds 0, 1: 2 epochs"
