@@ -47,11 +47,12 @@ def discover(
         if choosing.is_needed(name, asked):
             raise error
     if "train" in asked and (root / asked["train"]).is_dir():
-        return _class_folders(seen, root, posixpath.normpath(asked["train"]), asked, val)
+        folder = posixpath.normpath(asked["train"])
+        return _class_folders(seen, root, "" if skipped and folder == "." else folder, asked, val)
     matched = {sheet.name: seen.matches(sheet) for sheet in seen.sheets}
     train = choosing.choose_train_table(seen, matched, asked)
     if train is None:
-        return _class_folders(seen, root, trees.class_folder(seen, root), asked, val)
+        return _class_folders(seen, root, trees.class_folder(seen, root, skipped is not None), asked, val)
     if val == "holdout":
         raise ConfigError(
             f"--val holdout is for folders of classes, and the labelled rows are in {train.name}",
@@ -300,7 +301,7 @@ def _class_folders(
 ) -> Discovery:
     folder = folder.rstrip("/")
     inside = replace(
-        seen, folders={f: names for f, names in seen.folders.items() if not f.startswith(folder + "/")}
+        seen, folders={f: names for f, names in seen.folders.items() if not trees.is_within(f, folder)}
     )
     pool = {}
     for sheet in seen.sheets:

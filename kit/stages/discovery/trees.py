@@ -45,8 +45,8 @@ def find_trees(
     Raises ConfigError C51 if a validation folder is to be held out and there is none.
     """
     train = _count(seen, root, folder)
-    data: dict[str, Any] = {"train": folder}
-    findings = [train.text(folder, "one a class")]
+    data: dict[str, Any] = {"train": folder or "."}
+    findings = [train.text(folder or ".", "one a class")]
     used, splitter = [folder], None
     beside = _beside(seen, folder, "val")
     shares = bool(beside) and bool(set(_count(seen, root, beside).classes) & set(train.classes))
@@ -105,9 +105,8 @@ def _count(seen: Scan, root: Path, folder: str) -> _Counted:
     try:
         tree: Tree = read_tree(root / folder, Data())[0]
     except DataError:  # such as a link that leads outside; reading the table says so
-        inner = {
-            f.removeprefix(folder + "/").partition("/")[0] for f in seen.folders if f.startswith(folder + "/")
-        }
+        prefix = f"{folder}/" if folder else ""
+        inner = {f.removeprefix(prefix).partition("/")[0] for f in seen.folders if f.startswith(prefix)}
         return _Counted(seen.files_below(folder), tuple(sorted(inner)))
     return _Counted(len(tree.files), tree.classes, tuple(describe_unused(tree)))
 
@@ -132,8 +131,8 @@ def _beside(seen: Scan, train: str, split: str) -> str:
         folder
         for folder in set(_with_parents(seen.folders))
         if _splits_in(posixpath.basename(folder)) == {split}
-        and not _is_within(folder, train)
-        and not _is_within(train, folder)
+        and not is_within(folder, train)
+        and not is_within(train, folder)
     )
     like = [folder for folder in named if _shape(folder) == _shape(train)]
     return (like or sorted(named, key=lambda folder: folder.count("/")) or [""])[0]
@@ -146,8 +145,9 @@ def _with_parents(folders: Iterable[str]) -> Iterator[str]:
             folder = posixpath.dirname(folder)
 
 
-def _is_within(folder: str, other: str) -> bool:
-    return folder == other or folder.startswith(other + "/")
+def is_within(folder: str, other: str) -> bool:
+    """Whether a folder is another one or in it; the blank one is the folder of all."""
+    return not other or folder == other or folder.startswith(other + "/")
 
 
 def _shape(path: str) -> str:
@@ -173,11 +173,9 @@ def not_used(seen: Scan, bases: Sequence[str]) -> list[str]:
         return []
     counts: Counter[str] = Counter()
     for folder, names in seen.folders.items():
-        if any(_is_within(folder, base) for base in bases):
+        if any(is_within(folder, base) for base in bases):
             continue
-        above = [
-            each for each in _with_parents([folder]) if not any(_is_within(base, each) for base in bases)
-        ]
+        above = [each for each in _with_parents([folder]) if not any(is_within(base, each) for base in bases)]
         counts[above[-1] if above else folder] += len(names)
     if not counts:
         return []
@@ -188,8 +186,11 @@ def not_used(seen: Scan, bases: Sequence[str]) -> list[str]:
     return [f"{counts.total():,} images are not used: {shown}{more}"]
 
 
-def class_folder(seen: Scan, root: Path) -> str:
-    """The folder whose folders are classes. Raises ConfigError where none or several may be it."""
+def class_folder(seen: Scan, root: Path, may_be_root: bool = False) -> str:
+    """The folder whose folders are classes. Raises ConfigError where none or several may be it.
+
+    It is blank for the whole folder, if that may be it and is no workspace.
+    """
     children = _children(seen.folders)
     points = {
         parent: 2 * ("train" in _splits_in(parent))
@@ -197,6 +198,15 @@ def class_folder(seen: Scan, root: Path) -> str:
         for parent, names in children.items()
         if len(names) > 1 and not all(_is_split(name) for name in names) and parent
     }
+    top = children.get("", set())
+    if (
+        not points
+        and may_be_root
+        and len(top) > 1
+        and "" not in seen.folders
+        and not any(map(_is_split, top))
+    ):
+        return ""
     if not points:
         misses = near_misses(seen, seen.sheets)
         nearly = {miss.sheet for miss in misses}

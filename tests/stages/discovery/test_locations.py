@@ -159,6 +159,21 @@ def test_a_workspace_within_the_data_folder_is_left_out(
     assert not any("work/" in line for line in made.findings if not line.startswith("cache:"))
 
 
+@pytest.mark.parametrize("option", ["data", "train"])
+def test_the_data_folder_may_be_the_folder_of_classes(kaggle: Path, option: str) -> None:
+    flowers = kaggle / "input" / "flowers"
+    make(flowers, images=[f"{name}/{n}.jpg" for name in ("daisy", "rose", "tulip") for n in "1234"])
+    if option == "data":
+        initialise(kaggle / "working", source=flowers)
+    else:
+        initialise(kaggle / "working", given={"train": "../input/flowers"})
+    data = data_of(kaggle / "working")
+    assert (data["folder"], data["train"], data["sample"]) == (str(flowers), ".", None)
+    found = train_table(kaggle / "working")
+    assert found.classes == ("daisy", "rose", "tulip")
+    assert found.paths[0] == flowers / "daisy" / "1.jpg"
+
+
 def test_a_workspace_within_a_folder_of_classes_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
