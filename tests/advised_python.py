@@ -66,7 +66,7 @@ def _unbound(name: str, function: Any, call: ast.Call) -> list[str]:
     if any(isinstance(one, ast.Starred) for one in call.args):
         return []
     if [one for one in call.args if isinstance(one, ast.Constant) and one.value is ...]:
-        return []  # kit.train(...)
+        return []  # comp.train(...)
     arguments = {one.arg: None for one in call.keywords if one.arg}
     try:
         inspect.signature(function).bind(*call.args, **arguments)

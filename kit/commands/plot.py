@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,7 +11,7 @@ import click
 from kit.commands._console import echo, print_json, show_progress
 
 if TYPE_CHECKING:
-    from kit.config.workspace import Workspace
+    from kit.commands._plots import PlotResult
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -74,19 +73,11 @@ def augment(
     kit plot augment augmenter=retail augmenter.rotate=20 --out retail.png
     kit plot augment augmenter=copies --rows 3 --variants 12 --seed 1
     """
+    from kit.commands._plots import plot_augment
     from kit.config.workspace import Workspace
-    from kit.kinds import Augmenter
-    from kit.stages.figures.pictures import arrange_grid, augment_rows, write_png
 
     workspace = Workspace.find(".", overrides)
-    strips = show_progress(augment_rows.with_progress(workspace, rows, variants, seed))
-    name = workspace.experiment.open(Augmenter, workspace.root).plugin_name()
-    write_png(out, arrange_grid(strips, f"augmenter {name}: image and {variants} variants"))
-    if as_json:
-        print_json({"file": str(out), "rows": [strip.id for strip in strips], "variants": variants})
-        return
-    echo(f"{len(strips)} rows with {variants} variants each, augmenter {name}")
-    click.echo(out)
+    _print(show_progress(plot_augment(workspace, out, rows, variants, seed)), as_json)
 
 
 @command.command()
@@ -130,74 +121,12 @@ def lr(
     """
     if highest <= lowest:
         raise click.BadParameter(f"{highest:g} is not larger than --from {lowest:g}", param_hint="--to")
+    from kit.commands._plots import plot_lr, plot_lr_range
     from kit.config.workspace import Workspace
 
     workspace = Workspace.find(".", overrides)
-    found = _find(workspace, out, lowest, highest, steps) if find else _draw(workspace, out)
-    if as_json:
-        print_json({"file": str(out), **found})
-    else:
-        click.echo(out)
-
-
-def _draw(workspace: Workspace, out: Path) -> dict[str, Any]:
-    """Draws the plan's learning rates, says their peak, and returns the numbers."""
-    from kit.stages.figures.plots import draw_curves, write_figure
-    from kit.stages.profiling.lr_finder import compute_lr_schedule
-
-    curve = show_progress(compute_lr_schedule.with_progress(workspace))
-    epochs = [curve.epoch_of(step + 1) for step in range(len(curve.rates))]
-    peak = max(curve.rates)
-    at = curve.rates.index(peak) + 1
-    lines = {"lr": (epochs, curve.rates)}
-    write_figure(
-        out, draw_curves(lines, f"learning rate, {len(curve.rates)} steps per fold", "epoch", "highest rate")
-    )
-    echo(f"{sum(curve.epochs)} epochs, {len(curve.rates)} steps per fold")
-    echo(f"peak {peak:.3g} at step {at} (epoch {curve.epoch_of(at):.1f}), {curve.rates[-1]:.3g} at the end")
-    return {
-        "steps": len(curve.rates),
-        "peak": peak,
-        "peak_step": at,
-        "first": curve.rates[0],
-        "last": curve.rates[-1],
-        "stages": [
-            {"epochs": e, "steps_per_epoch": s} for e, s in zip(curve.epochs, curve.steps, strict=True)
-        ],
-    }
-
-
-def _find(workspace: Workspace, out: Path, lowest: float, highest: float, steps: int) -> dict[str, Any]:
-    """Runs the range test, draws it, says what it suggests, and returns the numbers."""
-    from kit.stages.figures.plots import draw_curves, write_figure
-    from kit.stages.profiling.lr_finder import run_lr_range_test
-
-    found = show_progress(run_lr_range_test.with_progress(workspace, lowest, highest, steps))
-    rates = [trial.lr for trial in found.trials]
-    lines = {
-        "loss": (rates, [trial.loss for trial in found.trials]),
-        "smoothed": (rates, [trial.smoothed for trial in found.trials]),
-    }
-    marks = {
-        f"steepest {found.steepest:.2g}": found.steepest,
-        f"min / 10: {found.tenth:.2g}": found.tenth,
-    }
-    title = f"learning-rate range test, {len(rates)} of {steps} steps"
-    write_figure(out, draw_curves(lines, title, "learning rate", "training loss", log_x=True, marks=marks))
-    echo(
-        f"{len(rates)} of {steps} steps, stopped when the loss diverged"
-        if len(rates) < steps
-        else f"{steps} steps"
-    )
-    echo(
-        f"steepest descent at {found.steepest:.2g}, a tenth of the rate of the lowest loss "
-        f"{found.tenth:.2g}: try optimizer.lr between them"
-    )
-    return {
-        "steepest": found.steepest,
-        "tenth": found.tenth,
-        "trials": [asdict(trial) for trial in found.trials],
-    }
+    work = plot_lr_range(workspace, out, lowest, highest, steps) if find else plot_lr(workspace, out)
+    _print(show_progress(work), as_json)
 
 
 @command.command()
@@ -217,24 +146,16 @@ def members(members: tuple[str, ...], out: Path, ensembler: str | None, as_json:
     """
     from kit.commands import _members
     from kit.commands._console import console
+    from kit.commands._plots import plot_members
     from kit.config.workspace import Workspace
-    from kit.core import files
-    from kit.stages.blending.blend import diversity
-    from kit.stages.blending.heat_map import png
 
     runs = [text for text in members if "=" not in text]
     overrides = [text for text in members if "=" in text]
     overrides = [*([f"ensembler={ensembler}"] if ensembler else []), *overrides]
-    found = diversity(Workspace.find(overrides=overrides), runs)
-    files.write_bytes(out, png(found))
-    if as_json:
-        print_json({"file": str(out), **_members.as_json(found)})
-        return
-    console(stderr=True).print(_members.table(found))
-    echo(
-        f"{found.ensembler} of all members: {found.metric} {found.score:.4f} on {found.rows} out-of-fold rows"
-    )
-    click.echo(out)
+    made = plot_members(Workspace.find(overrides=overrides), runs, out)
+    if made.diversity is not None and not as_json:
+        console(stderr=True).print(_members.table(made.diversity))
+    _print(made, as_json)
 
 
 @command.command()
@@ -259,26 +180,19 @@ def retrieve(member: str, out: Path, queries: int, neighbours: int, seed: int, a
     kit plot retrieve runs/r@hflip
     kit plot retrieve runs/r --queries 20 --neighbours 8 --out whales.png
     """
+    from kit.commands._plots import plot_retrieve
     from kit.config.workspace import Workspace
-    from kit.stages.figures.plots import write_figure
-    from kit.stages.retrieval.examples import example_page
-    from kit.stages.retrieval.figures import embedding_map, neighbour_figure
 
-    found = show_progress(example_page.with_progress(Workspace.find("."), member, queries, neighbours, seed))
-    beside = out.with_name(f"{out.stem}-map.png")
-    share = f"the nearest image of {found.wrong} of {found.rows} held-out rows has another class"
-    write_figure(out, neighbour_figure(found, f"{member}: {share}"))
-    write_figure(
-        beside, embedding_map(found.map, f"{member}: {len(found.map.labels)} held-out rows by t-SNE")
-    )
-    echo(share)
+    workspace = Workspace.find(".")
+    _print(show_progress(plot_retrieve(workspace, member, out, queries, neighbours, seed)), as_json)
+
+
+def _print(made: PlotResult, as_json: bool) -> None:
+    """What was found on stderr, and the files, or all numbers as JSON, on stdout."""
+    for line in made.lines:
+        echo(line)
     if as_json:
-        strips = [
-            [{"id": one.id, "label": one.label, "cosine": one.similarity} for one in q] for q in found.queries
-        ]
-        print_json(
-            {"files": [str(out), str(beside)], "wrong": found.wrong, "rows": found.rows, "queries": strips}
-        )
+        print_json(made.values)
         return
-    click.echo(out)
-    click.echo(beside)
+    for file in made.files:
+        click.echo(file)

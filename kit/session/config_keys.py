@@ -11,7 +11,7 @@ Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-class SharedKeys(TypedDict, total=False):
+class SeedlessKeys(TypedDict, total=False):
     """The keys of config.json that no method has as an option of its own; `kit config schema` describes each."""
 
     data: Mapping[str, Any]
@@ -21,7 +21,6 @@ class SharedKeys(TypedDict, total=False):
     format: Spec | None
     public_share: float | None
     kaggle: str | None
-    seed: int
     split_seed: int
     splitter: Spec
     sampler: Spec
@@ -60,8 +59,21 @@ class SharedKeys(TypedDict, total=False):
     tracker: Spec | Sequence[Spec] | None
 
 
+class SharedKeys(SeedlessKeys, total=False):
+    """Those, and the seed of a run."""
+
+    seed: int
+
+
 class ConfigKeys(SharedKeys, total=False):
     """All keys of config.json."""
+
+    device: str
+    executor: Spec | None
+
+
+class PlotKeys(SeedlessKeys, total=False):
+    """All keys but the seed, which is an option of the plot itself."""
 
     device: str
     executor: Spec | None

@@ -6,11 +6,22 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from kit.config.models import keys
 from kit.errors import ConfigError, did_you_mean
 from kit.kinds import KINDS, registry
+
+if TYPE_CHECKING:
+    from kit.core.display import Results
+    from kit.core.files import StrPath
+    from kit.stages.prediction.tta import TtaResult
+    from kit.stages.prediction.view_policy import ViewPolicyResult
+
+    # a run, a run with views, or what `tta` returned
+    Reference: TypeAlias = (
+        StrPath | TtaResult | ViewPolicyResult | Results[TtaResult] | Results[ViewPolicyResult]
+    )
 
 SECTIONS = ("data", "decision")  # keys whose values are not plugins
 
@@ -65,3 +76,19 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError
+
+
+def as_references(given: Any) -> list[str]:
+    """Runs as text: names, paths, runs, results that have a member, and lists of these, as `tta` returns."""
+    if member := getattr(given, "member", None):
+        return [str(member)]
+    if isinstance(given, str | os.PathLike):
+        return [os.fspath(cast("StrPath", given))]
+    try:
+        return [text for one in given for text in as_references(one)]
+    except TypeError as error:
+        raise ConfigError(
+            f"{type(given).__name__} is not a run, a path or a result",
+            code="C05",
+            hint="give names such as 'r@hflip', or what train() and tta() return",
+        ) from error

@@ -7,10 +7,9 @@ comp.blend(comp.tta([run], views="hflip"))
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from kit.config.workspace import Workspace
 from kit.core.display import Results
@@ -19,21 +18,21 @@ from kit.errors import ConfigError
 from kit.session.board import BoardCommands
 from kit.session.calls import begin_call
 from kit.session.config_keys import ConfigKeys, SharedKeys, Spec, completes
-from kit.session.keywords import as_overrides
+from kit.session.keywords import as_overrides, as_references
+from kit.session.plot import PlotCommands
 from kit.session.submission import SubmissionCommands
 
 if TYPE_CHECKING:
+    from kit.commands.report import ReportResult
     from kit.experiment.dry_run import DryRunResult
     from kit.runs.run import Run
+    from kit.session.keywords import Reference
     from kit.stages.blending.blend import BlendResult
     from kit.stages.checks.check import CheckResult
     from kit.stages.checks.one_batch.trial import SanityCheckResult
     from kit.stages.prediction.tta import TtaResult
     from kit.stages.prediction.view_policy import ViewPolicyResult
     from kit.stages.pseudo_labelling.pseudo import PseudoResult
-
-    # a run, a run with views, or what `tta` returned
-    Reference = StrPath | TtaResult | ViewPolicyResult | Results[TtaResult] | Results[ViewPolicyResult]
 
 
 class Session:
@@ -73,6 +72,11 @@ class Session:
     def submission(self) -> SubmissionCommands:
         """`submission.check("mine.csv")` and `submission.upload_command(3)`."""
         return SubmissionCommands(self.folder)
+
+    @property
+    def plot(self) -> PlotCommands:
+        """`plot.augment()`, `plot.lr()`, `plot.members([...])` and `plot.retrieve(...)`."""
+        return PlotCommands(self.folder)
 
     @overload
     def check(
@@ -129,7 +133,7 @@ class Session:
                 found: CheckResult | SanityCheckResult = tried
             else:
                 looked = call.follow(
-                    run_checks.with_progress(workspace, _references(runs), _references(checkpoints))
+                    run_checks.with_progress(workspace, as_references(runs), as_references(checkpoints))
                 )
                 save_findings(workspace.root, looked.folds, looked.findings)
                 found = looked
@@ -302,7 +306,7 @@ class Session:
         with begin_call(progress) as call:
             call.set_time(time)
             given = {**config, **({} if executor is None else {"executor": executor})}
-            workspace, paths = self._configured(given, Session.tta), _references(checkpoints)
+            workspace, paths = self._configured(given, Session.tta), as_references(checkpoints)
             with call.handle_signals():
                 if choose_views is None:
                     work = tta.with_progress(workspace, paths, views, merge, device, rows, call.stop)
@@ -331,7 +335,7 @@ class Session:
 
         with begin_call(progress) as call:
             workspace = self._configured(config, Session.blend)
-            return call.follow(blend.with_progress(workspace, _references(members), name=name, top_k=top_k))
+            return call.follow(blend.with_progress(workspace, as_references(members), name=name, top_k=top_k))
 
     def pseudo_labels(
         self,
@@ -357,7 +361,26 @@ class Session:
             rule = Rule(sure, 1.0 if top_fraction is None else top_fraction, class_balanced, unanimous)
             told = ("test", "train") if rows == "both" else (rows,)
             asked = PseudoRequest(rule, "soft" if soft else "hard", ensembler, told)
-            return call.follow(pseudo.with_progress(self.folder, _references(members), name, asked))
+            return call.follow(pseudo.with_progress(self.folder, as_references(members), name, asked))
+
+    def report(
+        self,
+        runs: Reference | Sequence[Reference] = (),
+        *,
+        out: StrPath = "report.html",
+        write_up: bool = False,
+        cam: bool = False,
+        no_check: bool = False,
+        progress: bool = True,
+    ) -> ReportResult:
+        """Writes an HTML report of data, runs, mistakes and blends; its numbers go into the .json beside it."""
+        from kit.commands.report import write_report
+
+        with begin_call(progress) as call:
+            workspace, asked = self.workspace, as_references(runs)
+            return call.follow(
+                write_report(workspace, asked, Path(out), write_up=write_up, check=not no_check, cam=cam)
+            )
 
     def _configured(self, keys: Mapping[str, Any], method: Any, config: StrPath | None = None) -> Workspace:
         """The workspace with the keys of one call applied."""
@@ -380,19 +403,3 @@ def check_choice(option: str, value: object, known: Iterable[str]) -> None:
     if value not in known:
         meant = did_you_mean(str(value), known)
         raise ConfigError(f"{option}={value!r} is not one of {', '.join(known)}{meant}", code="C05")
-
-
-def _references(given: Any) -> list[str]:
-    """Runs as text: names, paths, runs, results that have a member, and lists of these, as `tta` returns."""
-    if member := getattr(given, "member", None):
-        return [str(member)]
-    if isinstance(given, str | os.PathLike):
-        return [os.fspath(cast(StrPath, given))]
-    try:
-        return [text for one in given for text in _references(one)]
-    except TypeError as error:
-        raise ConfigError(
-            f"{type(given).__name__} is not a run, a path or a result",
-            code="C05",
-            hint="give names such as 'r@hflip', or what train() and tta() return",
-        ) from error

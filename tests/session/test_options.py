@@ -17,8 +17,21 @@ from kit.session.config_keys import ConfigKeys
 from kit.session.session import Session
 from tests.written_runs import competition
 
-COMMANDS = ("init", "check", "train", "tta", "blend", "board", "submission", "pseudo_labels")
+COMMANDS = (
+    "init",
+    "check",
+    "train",
+    "tta",
+    "blend",
+    "board",
+    "submission",
+    "pseudo_labels",
+    "plot",
+    "report",
+)
 # --json prints what a method returns; progress is drawn by every command
+# `from` is a word of Python
+NAMED_OTHERWISE = {"from": "lowest", "to": "highest"}
 ONLY_COMMAND, ONLY_METHOD = {"json"}, {"progress"}
 
 
@@ -60,7 +73,7 @@ def options(command: click.Command) -> dict[str, Any]:
             default = inspect.Parameter.empty if one.required else ()
         elif getattr(one, "multiple", False):
             default = ()
-        found[name] = default
+        found[NAMED_OTHERWISE.get(name, name)] = default
     return found
 
 

@@ -135,6 +135,28 @@ def test_check_lists_its_findings_and_can_be_strict(trained: kit.Session, tmp_pa
         trained.check(strict=True, progress=False)
 
 
+def test_plots_are_pictures_and_tables(trained: kit.Session, tmp_path: Path) -> None:
+    augmented = trained.plot.augment(
+        out=tmp_path / "a.png", rows=2, variants=2, augmenter="light", progress=False
+    )
+    check_display(augmented, "id", "label")
+    assert "data:image/png;base64," in augmented._repr_html_()
+    rates = trained.plot.lr(out=tmp_path / "lr.png", scheduler="one_cycle", epochs=3, progress=False)
+    check_display(rates, "step", "epoch", "lr")
+    assert rates.to_frame().lr.max() == rates.values["peak"]
+    trained.tta("a", progress=False)
+    members = trained.plot.members(["a"], out=tmp_path / "m.png")
+    check_display(members, "member", "macro_f1")
+    with pytest.raises(ConfigError, match="does not end in .png"):
+        trained.plot.lr(out="lr.jpg")
+
+
+def test_a_report_is_written(trained: kit.Session, tmp_path: Path) -> None:
+    made = trained.report(out=tmp_path / "r.html", no_check=True, progress=False)
+    assert made.path.read_text().startswith("<!")
+    check_display(made, "run", "network", "macro_f1")
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-import kit as package
 from kit.commands._menu import run
 from kit.config.workspace import Workspace
 from kit.core import files
 from kit.stages.blending.blend import blend
+from kit.stages.prediction.tta import tta
+from kit.stages.training.train import train
 from tests.drawing import draw_competition, draw_several
 
 Step = Callable[[Path], None]
@@ -47,7 +48,7 @@ def test_it_writes_a_page_and_its_numbers_and_prints_the_path(
 
 def test_everything_that_was_done_is_told(space: Path, inside: Step) -> None:
     for views in ("plain", "hflip"):
-        package.tta(space, [space / "runs" / "a"], views=views)
+        tta(space, [space / "runs" / "a"], views=views)
     submitted = blend(Workspace.open(space), ["a", "a@hflip"], name="both")
     inside(space)
     assert run(["board", "score", "1", "0.75"]) == 0
@@ -103,7 +104,7 @@ def test_tables_that_cannot_be_read_are_told_and_the_runs_all_the_same(space: Pa
 
 def test_rows_of_several_labels_have_no_confusion_and_all_the_rest(tmp_path: Path, inside: Step) -> None:
     root = draw_several(tmp_path / "space", train=24, epochs=1)
-    package.train(root, name="r")
+    train(root, name="r")
     inside(root)
     found = reported(root, "--no-check")
     assert found["judged"]["confusion"] == []
@@ -127,7 +128,7 @@ def test_hostile_classes_of_a_table_are_escaped(tmp_path: Path, inside: Step) ->
 def test_runs_that_are_named_are_told_alone_and_a_member_is_looked_at(
     space: Path, inside: Step, capsys: Said
 ) -> None:
-    package.tta(space, [space / "runs" / "a"], views="hflip")
+    tta(space, [space / "runs" / "a"], views="hflip")
     inside(space)
     assert reported(space, "--no-check", "runs/a@hflip")["judged"]["member"] == "a@hflip"
     for wrong in ("b@hflip", "b"):

@@ -1,0 +1,188 @@
+"""Plots: the pictures of `kit plot`, each with its numbers and a few lines about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kit.core.display import Displayed, frame
+from kit.core.progress import Work
+from kit.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kit.config.workspace import Workspace
+    from kit.stages.blending.diversity import Diversity
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class PlotResult(Displayed):
+    """Pictures that were written, and their numbers."""
+
+    files: tuple[Path, ...]
+    lines: tuple[str, ...]
+    values: dict[str, Any]  # as --json prints them
+    rows: Sequence[dict[str, Any]]  # of the table
+    diversity: Diversity | None = None  # of a plot of members
+
+    def _lines(self) -> Sequence[str]:
+        return [*self.lines, *map(str, self.files)]
+
+    def _pictures(self) -> Sequence[bytes]:
+        return [file.read_bytes() for file in self.files if file.is_file()]
+
+    def to_frame(self) -> pd.DataFrame:
+        """The numbers of the plot: a row per training row, step, member or neighbour."""
+        return frame(self.rows)
+
+
+def plot_augment(
+    workspace: Workspace, out: Path, rows: int, variants: int, seed: int | None
+) -> Work[PlotResult]:
+    """Training images beside their augmented variants."""
+    from kit.kinds import Augmenter
+    from kit.stages.figures.pictures import arrange_grid, augment_rows, write_png
+
+    check_picture(out)
+    strips = yield from augment_rows.with_progress(workspace, rows, variants, seed)
+    name = workspace.experiment.open(Augmenter, workspace.root).plugin_name()
+    write_png(out, arrange_grid(strips, f"augmenter {name}: image and {variants} variants"))
+    return PlotResult(
+        (out,),
+        (f"{len(strips)} rows with {variants} variants each, augmenter {name}",),
+        {"file": str(out), "rows": [strip.id for strip in strips], "variants": variants},
+        [{"id": strip.id, "label": strip.label} for strip in strips],
+    )
+
+
+def plot_lr(workspace: Workspace, out: Path) -> Work[PlotResult]:
+    """The learning rate of each step of a fold."""
+    from kit.stages.figures.plots import draw_curves, write_figure
+    from kit.stages.profiling.lr_finder import compute_lr_schedule
+
+    check_picture(out)
+    curve = yield from compute_lr_schedule.with_progress(workspace)
+    epochs = [curve.epoch_of(step + 1) for step in range(len(curve.rates))]
+    peak = max(curve.rates)
+    at = curve.rates.index(peak) + 1
+    title = f"learning rate, {len(curve.rates)} steps per fold"
+    write_figure(out, draw_curves({"lr": (epochs, curve.rates)}, title, "epoch", "highest rate"))
+    stages = [{"epochs": e, "steps_per_epoch": s} for e, s in zip(curve.epochs, curve.steps, strict=True)]
+    return PlotResult(
+        (out,),
+        (
+            f"{sum(curve.epochs)} epochs, {len(curve.rates)} steps per fold",
+            f"peak {peak:.3g} at step {at} (epoch {curve.epoch_of(at):.1f}), {curve.rates[-1]:.3g} at the end",
+        ),
+        {
+            "file": str(out),
+            "steps": len(curve.rates),
+            "peak": peak,
+            "peak_step": at,
+            "first": curve.rates[0],
+            "last": curve.rates[-1],
+            "stages": stages,
+        },
+        [
+            {"step": step, "epoch": epoch, "lr": rate}
+            for step, (epoch, rate) in enumerate(zip(epochs, curve.rates, strict=True), 1)
+        ],
+    )
+
+
+def plot_lr_range(
+    workspace: Workspace, out: Path, lowest: float, highest: float, steps: int
+) -> Work[PlotResult]:
+    """The loss at rising learning rates, and two rates to try."""
+    from kit.stages.figures.plots import draw_curves, write_figure
+    from kit.stages.profiling.lr_finder import run_lr_range_test
+
+    check_picture(out)
+    if highest <= lowest:
+        raise ConfigError(
+            f"the highest rate {highest:g} is not larger than the lowest {lowest:g}", code="C05"
+        )
+    found = yield from run_lr_range_test.with_progress(workspace, lowest, highest, steps)
+    rates = [trial.lr for trial in found.trials]
+    curves = {
+        "loss": (rates, [trial.loss for trial in found.trials]),
+        "smoothed": (rates, [trial.smoothed for trial in found.trials]),
+    }
+    marks = {f"steepest {found.steepest:.2g}": found.steepest, f"min / 10: {found.tenth:.2g}": found.tenth}
+    title = f"learning-rate range test, {len(rates)} of {steps} steps"
+    write_figure(out, draw_curves(curves, title, "learning rate", "training loss", log_x=True, marks=marks))
+    trials = [asdict(trial) for trial in found.trials]
+    diverged = f"{len(rates)} of {steps} steps, stopped when the loss diverged"
+    return PlotResult(
+        (out,),
+        (
+            diverged if len(rates) < steps else f"{steps} steps",
+            f"steepest descent at {found.steepest:.2g}, a tenth of the rate of the lowest loss "
+            f"{found.tenth:.2g}: try optimizer.lr between them",
+        ),
+        {"file": str(out), "steepest": found.steepest, "tenth": found.tenth, "trials": trials},
+        trials,
+    )
+
+
+def plot_members(workspace: Workspace, members: Sequence[str], out: Path) -> PlotResult:
+    """Correlation, error overlap and gain of blend members."""
+    from kit.commands import _members
+    from kit.core import files
+    from kit.stages.blending.blend import diversity
+    from kit.stages.blending.heat_map import png
+
+    check_picture(out)
+    found = diversity(workspace, members)
+    files.write_bytes(out, png(found))
+    rows = [
+        {
+            "member": name,
+            found.metric: found.scores[place],
+            "gain": found.gains[place].value if found.gains else None,
+            **{f"correlation with {other}": value for other, value in zip(found.names, line, strict=True)},
+        }
+        for place, (name, line) in enumerate(zip(found.names, found.correlation.tolist(), strict=True))
+    ]
+    line = (
+        f"{found.ensembler} of all members: {found.metric} {found.score:.4f} on {found.rows} out-of-fold rows"
+    )
+    return PlotResult((out,), (line,), {"file": str(out), **_members.as_json(found)}, rows, found)
+
+
+def plot_retrieve(
+    workspace: Workspace, member: str, out: Path, queries: int, neighbours: int, seed: int
+) -> Work[PlotResult]:
+    """Held-out rows beside their nearest training images, and a map of the embeddings in a second picture."""
+    from kit.stages.figures.plots import write_figure
+    from kit.stages.retrieval.examples import example_page
+    from kit.stages.retrieval.figures import embedding_map, neighbour_figure
+
+    check_picture(out)
+    found = yield from example_page.with_progress(workspace, member, queries, neighbours, seed)
+    beside = out.with_name(f"{out.stem}-map.png")
+    share = f"the nearest image of {found.wrong} of {found.rows} held-out rows has another class"
+    write_figure(out, neighbour_figure(found, f"{member}: {share}"))
+    title = f"{member}: {len(found.map.labels)} held-out rows by t-SNE"
+    write_figure(beside, embedding_map(found.map, title))
+    strips = [
+        [{"id": one.id, "label": one.label, "cosine": one.similarity} for one in query]
+        for query in found.queries
+    ]
+    rows = [{"query": strip[0]["id"], **one} for strip in strips for one in strip[1:]]
+    values = {
+        "files": [str(out), str(beside)],
+        "wrong": found.wrong,
+        "rows": found.rows,
+        "queries": strips,
+    }
+    return PlotResult((out, beside), (share,), values, rows)
+
+
+def check_picture(out: Path) -> None:
+    """Raises ConfigError C05 for a file that does not end in .png."""
+    if out.suffix.lower() != ".png":
+        raise ConfigError(f"{str(out)!r} does not end in .png", code="C05")
