@@ -7,7 +7,8 @@ from typing import Literal
 
 from kit.core.files import StrPath
 from kit.session.calls import begin_call
-from kit.session.session import Session, check_choice
+from kit.session.keywords import check_choice
+from kit.session.session import Session
 
 
 def init(

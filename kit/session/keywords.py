@@ -92,3 +92,11 @@ def as_references(given: Any) -> list[str]:
             code="C05",
             hint="give names such as 'r@hflip', or what train() and tta() return",
         ) from error
+
+
+def check_choice(option: str, value: object, known: Iterable[str]) -> None:
+    """Raises ConfigError C05 for a value that an option does not have."""
+    known = list(known)
+    if value not in known:
+        meant = did_you_mean(str(value), known)
+        raise ConfigError(f"{option}={value!r} is not one of {', '.join(known)}{meant}", code="C05")

@@ -7,7 +7,7 @@ comp.blend(comp.tta([run], views="hflip"))
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
@@ -18,7 +18,7 @@ from kit.errors import ConfigError
 from kit.session.board import BoardCommands
 from kit.session.calls import begin_call
 from kit.session.config_keys import ConfigKeys, SharedKeys, Spec, completes
-from kit.session.keywords import as_overrides, as_references
+from kit.session.keywords import as_overrides, as_references, check_choice
 from kit.session.plot import PlotCommands
 from kit.session.submission import SubmissionCommands
 
@@ -393,13 +393,3 @@ class Session:
 def open(folder: StrPath = ".") -> Session:  # noqa: A001 - as `kit.open`
     """Opens a competition: the folder of a config.json, or a folder inside it. Raises ConfigError C06 without one."""
     return Session(folder)
-
-
-def check_choice(option: str, value: object, known: Iterable[str]) -> None:
-    """Raises ConfigError C05 for a value that an option does not have."""
-    from kit.errors import did_you_mean
-
-    known = list(known)
-    if value not in known:
-        meant = did_you_mean(str(value), known)
-        raise ConfigError(f"{option}={value!r} is not one of {', '.join(known)}{meant}", code="C05")
