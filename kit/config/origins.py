@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +14,14 @@ from pydantic_core import PydanticUndefined, to_jsonable_python
 from kit.config.models import SECTIONS
 from kit.config.parsing import parse
 from kit.config.schema import RECIPE, SCHEMA_FILE
-from kit.config.workspace import CONFIG_FILE, Workspace
+from kit.config.workspace import CONFIG_FILE, SHARED_CACHE, Workspace
 from kit.core.files import read_json
 from kit.kinds import KINDS
 from kit.kinds.plugin import Plugin
 
 REQUIRED = "(required)"  # in place of the default of an option that has none
 COMMAND_LINE, DEFAULT = "command line", "default"
+CACHE_FOLDER = "cache_folder"  # the key that an environment variable replaces
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ def settings(workspace: Workspace, overrides: str | Iterable[str] = ()) -> tuple
     of_file = flatten(parse(workspace.text)) if workspace.text else {}
 
     def source(key: str, value: Any) -> str:
+        if key == CACHE_FOLDER and os.environ.get(SHARED_CACHE):
+            return SHARED_CACHE
         # an option that is an object is there by its own keys
         inner = isinstance(value, Mapping) and any(path.startswith(f"{key}.") for path in used)
         if key not in used and not inner:
@@ -88,6 +92,8 @@ def _values(workspace: Workspace) -> Iterator[Row]:
             elif isinstance(value, BaseModel):
                 for name, inner in type(value).model_fields.items():
                     yield _row(f"{key}.{name}", getattr(value, name), inner)
+            elif key == CACHE_FOLDER:
+                yield _row(key, os.environ.get(SHARED_CACHE) or value, field)
             else:
                 yield _row(key, value, field)
 

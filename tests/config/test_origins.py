@@ -61,6 +61,11 @@ def test_every_key_and_option_is_shown(root: Path) -> None:
     assert {key: one.value for key, one in found.items()} == whole
 
 
+def test_the_environment_replaces_the_cache_folder(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIT_CACHE", "/elsewhere")
+    assert by_key(root)["cache_folder"] == Setting("cache_folder", "/elsewhere", "cache", "KIT_CACHE")
+
+
 def test_a_workspace_without_a_schema_file_has_no_recipe(root: Path) -> None:
     (root / SCHEMA_FILE).unlink()
     assert {one.source for one in by_key(root).values()} == {"default", "config.json"}

@@ -19,7 +19,7 @@ COMMANDS = (
     "tta --checkpoints runs/r --views hflip",
     "blend runs/r@hflip --name first",
     "report --out report.html",
-    "submit check submissions/0001-first.csv",
+    "submission check submissions/0001-first.csv",
 )
 
 

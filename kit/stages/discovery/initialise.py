@@ -102,8 +102,10 @@ def find_data(
     Raises as `locate` and `discover` do, and ConfigError C20 if the workspace is in a folder whose images are rows.
     """
     places = locate(root, source, given or {})
-    if places.folder == root:
-        return discover(root, places.asked, val, places.outside)
+    if places.folder.resolve() == root:
+        found = discover(root, places.asked, val, places.outside)
+        note = "the data folder is the workspace: kit writes runs/, cache/ and submissions/ beside the data"
+        return replace(found, findings=(note, *found.findings)) if source is not None else found
     found = discover(places.folder, places.asked, val, places.outside, skipped=root)
     for key in ("train", "val", "test"):
         folder = places.folder / (found.data.get(key) or "train.csv")

@@ -35,9 +35,7 @@ class Locations:
 
     def as_config(self, root: Path) -> str:
         """The folder as config.json has it: relative inside the workspace, else absolute."""
-        return (
-            self.folder.relative_to(root).as_posix() if self.folder.is_relative_to(root) else str(self.folder)
-        )
+        return name_below(self.folder, root) or str(self.folder)
 
 
 def locate(root: Path, source: StrPath | None, asked: Mapping[str, str]) -> Locations:

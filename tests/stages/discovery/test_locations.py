@@ -78,6 +78,17 @@ def test_a_folder_in_the_workspace_is_relative_to_it(tmp_path: Path, work: Path)
     check_usual(tmp_path / "moved", tmp_path / "moved" / "data")
 
 
+def test_a_data_folder_that_is_the_workspace_is_said(work: Path) -> None:
+    usual(work)
+    assert (
+        initialise(work, source=".")
+        .findings[0]
+        .startswith("the data folder is the workspace: kit writes runs/")
+    )
+    assert "folder" not in data_of(work)
+    check_usual(work, work)
+
+
 def test_a_folder_may_be_a_link(tmp_path: Path, work: Path) -> None:
     usual(tmp_path / "there")
     (work / "link").symlink_to(tmp_path / "there")
