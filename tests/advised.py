@@ -38,7 +38,7 @@ PLUGIN_OPTIONS = {
     "executor": "executor",
 }
 ANY = "r"  # what other holes of commands stand for
-# options of pip, git, docker, torchrun, ray, tensorboard and timm's script
+# options of pip, git, docker, torchrun, ray, tensorboard, kaggle and timm's script
 FOREIGN = frozenset(
     ("--quiet", "--only-binary", "--no-index", "--find-links", "--verify", "--porcelain", "--untracked-files")
 ) | {
@@ -53,6 +53,7 @@ FOREIGN = frozenset(
     "--net",
     "--shm-size",
     "--ipc",
+    "--dir-mode",
 }
 PROSE = frozenset({"and", "or", "is", "of", "for", "with", "on", "in", "to"})
 TOKEN = re.compile(r"""(?:'[^']*'|"[^"]*"|<[^>]*>|\[[^\]]*\]|[^\s'"<\[])+|['"\[<]""")

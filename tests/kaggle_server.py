@@ -11,7 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.conftest import LOCAL_SERVERS
 
@@ -85,9 +88,17 @@ class Site:
                 self.add(file, asked["submissionDescription"], status="PENDING")
                 self.submissions[-1]["fileName"] = self.names[file]
             return 200, {"message": "Successfully submitted to Digits", "ref": 499 + len(self.submissions)}
+        if name == "StartBlobUpload":
+            token = f"token-{len(self.names)}"
+            self.names[token] = asked["name"]
+            return 200, {"token": token, "createUrl": f"{self.address}/upload/{token}"}
+        if name in ("CreateDataset", "SaveKernel"):
+            self.made[name] = asked
+            return 200, {"url": "https://www.kaggle.com/x", "status": "ok", "ref": "x"}
         return 404, {"code": 404, "message": "Not found"}
 
-    names: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)  # of uploaded files, by token
+    made: dict[str, dict[str, Any]] = field(default_factory=dict)  # requests for a data set and a notebook
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -141,14 +152,30 @@ class Handler(BaseHTTPRequestHandler):
         """Nothing: a test reads stderr."""
 
 
+def new_site() -> Site:
+    """The site with the competition `digits`, which the user has joined; five submissions a day."""
+    about = {"ref": "digits", "userHasEntered": True, "maxDailySubmissions": 5}
+    return Site(about, joined=("digits", "cats"))
+
+
 @contextmanager
-def serve(site: Site) -> Iterator[Site]:
-    """The site on a free port of this machine, for the block."""
+def serve(site: Site, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """The site on a free port of this machine for the block, and the package kaggle as a user of it."""
+    for name in ("HOME", "KAGGLE_CONFIG_DIR"):
+        monkeypatch.setenv(name, str(home))
+    monkeypatch.setenv("KAGGLE_USERNAME", USER)
+    monkeypatch.setenv("KAGGLE_KEY", KEY)
+    monkeypatch.setenv("NO_PROXY", "*")
+    for name in ("KAGGLE_API_TOKEN", "KAGGLE_API_ENVIRONMENT", "KAGGLE_KERNEL_RUN_TYPE"):
+        monkeypatch.delenv(name, raising=False)
+    from kagglesdk import kaggle_env
+
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"site": site}))
     server.daemon_threads = True
     host, port = server.server_address[:2]
     site.address = f"http://{host!s}:{port}"
     LOCAL_SERVERS.add((host, port))
+    monkeypatch.setitem(kaggle_env._env_to_endpoint, kaggle_env.KaggleEnv.PROD, site.address)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield site

@@ -40,6 +40,9 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     show_default=True,
     help="Folder for decoded images and predictions.",
 )
+@click.option(
+    "--time", "time_limit", metavar="DURATION", help="Time limit, such as 8h30m. Networks may be left out."
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
 @click.option("--workers", type=int, help="Number of loader processes. By default kit decides.")
 def command(
@@ -51,13 +54,14 @@ def command(
     on_unreadable_test: Literal["class_prior", "stop"],
     out: Path,
     work: Path,
+    time_limit: str | None,
     device: str,
     workers: int | None,
 ) -> None:
     """Predict test images with a bundle and write the submission. `kit bundle` creates the bundle.
 
     It needs neither a workspace nor a network connection. A row with an unreadable image gets the class prior
-    and is listed in WORK/quarantine.csv. Run run the same command again to resume. KEY=VALUE changes a `data`
+    and is listed in WORK/quarantine.csv. Run the same command again to resume. KEY=VALUE changes a `data`
     key, `device` or `workers`.
 
     \b
@@ -65,10 +69,13 @@ def command(
     kit predict bundle --images test --sample sample.csv --test test.csv --out submission.csv
     kit predict bundle --images test --sample sample.csv --on-unreadable-test stop
     kit predict bundle --images test --sample sample.csv data.max_pixels=500000000
+    kit predict bundle --images test --sample sample.csv --time 8h30m
     """
+    from kit.core.durations import parse_duration
     from kit.stages.bundles.predicting import PredictionInput, predict_bundle
 
-    given = PredictionInput(images, sample, test, on_unreadable_test, overrides)
+    seconds = None if time_limit is None else parse_duration(time_limit)
+    given = PredictionInput(images, sample, test, on_unreadable_test, overrides, seconds)
     loaders = "auto" if workers is None else workers
     click.echo(
         show_progress(predict_bundle.with_progress(bundle.resolve(), given, out, work, device, loaders))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -34,6 +34,10 @@ class Packed:
     merge: str
     networks: tuple[BundledNetwork, ...]
 
+    def numbers(self) -> list[int]:
+        """The numbers that its networks blend as, ascending."""
+        return sorted({one.blends_as for one in self.networks})
+
 
 @dataclass(frozen=True)
 class Contents:
@@ -55,6 +59,20 @@ class Contents:
             for file in files
         }
         write_json(folder / BUNDLE, {"schema": SCHEMA, "files": marks, **asdict(self)})
+
+    def rounds(self) -> int:
+        """The most numbers that a member's networks have, see `BundledNetwork.blends_as`."""
+        return max(len(one.numbers()) for one in self.members)
+
+    def select_networks(self, count: int) -> Contents:
+        """The contents with the networks of each member's first numbers alone."""
+        members = []
+        for one in self.members:
+            numbers = one.numbers()[:count]
+            members.append(
+                replace(one, networks=tuple(each for each in one.networks if each.blends_as in numbers))
+            )
+        return replace(self, members=tuple(members))
 
     @classmethod
     def read(cls, folder: Path) -> Contents:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import shutil
 import subprocess
 import sys
@@ -52,8 +53,11 @@ def bundle(
     out: StrPath,
     ensembler: str | Mapping[str, Any] | None = None,
     wheels: bool = False,
+    for_kaggle: bool = False,
 ) -> Bundle:
     """Packs a submission, by its record submissions/0007-x.json, or members, whose blend is fitted now.
+
+    `for_kaggle` leaves out wheels of packages that Kaggle has.
 
     Raises ConfigError: C38 where `out` is there, C33 for a member whose predictions no checkpoint makes alone;
     InvalidError D43 for a run that was trained again since; what `blend` raises; RunError R16 where pip fails.
@@ -84,7 +88,11 @@ def bundle(
             part / CONFIG_FILE, {**workspace.competition.model_dump(mode="json"), "decision": decision}
         )
         _copy_code(workspace, part)
-        _write_requirements(part, requirements(workspace, packed, fitted, record["format"]), wheels)
+        lines = requirements(workspace, packed, fitted, record["format"])
+        write_text(part / "requirements.txt", "".join(f"{line}\n" for line in lines))
+        if wheels:
+            own = set(pin_requirements()) if for_kaggle else set()
+            _download_wheels(part / "wheels", [line for line in lines if line not in own])
         Contents(
             tuple(packed),
             fitted,
@@ -181,10 +189,22 @@ def _copy_code(workspace: Workspace, part: Path) -> None:
     shutil.copytree(source, part / "kit", ignore=ignore)
     if (workspace.root / "plugins").is_dir():
         shutil.copytree(workspace.root / "plugins", part / "plugins", ignore=ignore)
+    _copy_ttach(part)
     write_text(part / SCRIPT, (source / "kinds" / "templates" / "predict.txt").read_text(encoding="utf-8"))
     write_text(
         part / "README.md", (source / "kinds" / "templates" / "bundle.txt").read_text(encoding="utf-8")
     )
+
+
+def _copy_ttach(part: Path) -> None:
+    """ttach's source and license: notebooks of Kaggle and Colab have every other package that kit needs."""
+    found = importlib.metadata.distribution("ttach")
+    for file in found.files or ():
+        inside = file.parts[0] == "ttach" and file.suffix == ".py"
+        if inside or file.name == "LICENSE":
+            target = part.joinpath("ttach", *(file.parts[1:] if inside else ["LICENSE"]))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(str(found.locate_file(file)), target)
 
 
 def requirements(workspace: Workspace, packed: Sequence[Packed], ensembler: Any, shape: Any) -> list[str]:
@@ -200,14 +220,12 @@ def requirements(workspace: Workspace, packed: Sequence[Packed], ensembler: Any,
     return pin_requirements(packages_of(plugins))
 
 
-def _write_requirements(part: Path, lines: Sequence[str], wheels: bool) -> None:
-    """requirements.txt, and with `wheels` what pip fetches for it. Raises RunError R16 where pip fails."""
-    file = part / "requirements.txt"
-    write_text(file, "".join(f"{line}\n" for line in lines))
-    if not wheels:
+def _download_wheels(folder: Path, lines: Sequence[str]) -> None:
+    """What pip fetches for lines of a requirements file. Raises RunError R16 where pip fails."""
+    if not lines:
         return
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary", ":all:", "-r", str(file)]
-    done = subprocess.run([*command, "-d", str(part / "wheels")], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary", ":all:", *lines]
+    done = subprocess.run([*command, "-d", str(folder)], capture_output=True, text=True, check=False)
     if done.returncode:
         cases = [line for line in done.stderr.splitlines() if line.startswith("ERROR")][-2:]
         raise RunError("pip cannot fetch the wheels", code="R16", cases=cases, hint="without --wheels")

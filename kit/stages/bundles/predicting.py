@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -15,13 +16,14 @@ import numpy as np
 from kit.config.models import Data
 from kit.config.parsing import validate_config
 from kit.config.workspace import CONFIG_FILE, Workspace
+from kit.core.durations import write_duration
 from kit.core.files import read_json, write_json, write_text
 from kit.core.progress import Progress, Work, stage
 from kit.data.folds import Folds
 from kit.data.predictions import Predictions
 from kit.data.provenance import Provenance
 from kit.data.quarantine import quarantine
-from kit.data.table import sample_frame, test_table
+from kit.data.table import Table, sample_frame, test_table
 from kit.device.precision import choose_device
 from kit.errors import MAX_CASES, ConfigError, DataError, KitWarning
 from kit.evaluation.competition import for_labels
@@ -47,6 +49,8 @@ from kit.stages.prediction.tta import (
 )
 from kit.stages.submission import submission
 
+UNFINISHED = "unfinished"  # in place of a digest of the images of predictions
+RESERVE_S = 60.0  # of a time limit, for blending and writing; at most a twentieth of it
 EMPTY_FOLDS = Folds(np.array([], dtype=str), np.zeros((0, 1), np.int64))  # test rows are held out by no fold
 GOES_ON = (
     "--on-unreadable-test class_prior"  # what a hint says, since config.json of a bundle cannot be changed
@@ -66,6 +70,7 @@ class PredictionInput:
 
     `on_unreadable_test` says what an image that cannot be read does: its row gets the class prior, or the work stops.
     `overrides` are further keys of the config, of its data part, `device` and `workers`: `data.max_pixels=500000000`.
+    `time_limit` is in seconds from the start of the prediction.
     """
 
     images: Path
@@ -73,6 +78,35 @@ class PredictionInput:
     test: Path | None = None
     on_unreadable_test: Literal["stop", "class_prior"] = "class_prior"
     overrides: Sequence[str] = ()
+    time_limit: float | None = None
+
+
+class Clock:
+    """The time of one prediction: when it is over, and whether another round of networks fits."""
+
+    def __init__(self, limit: float | None) -> None:
+        self.limit = limit
+        self._begun = self._round_begun = time.monotonic()
+        self._longest_s = 0.0
+
+    def begin_round(self) -> None:
+        """Starts to measure a round, in which each member predicts with one more network."""
+        self._round_begun = time.monotonic()
+
+    def is_over(self) -> bool:
+        """Whether only the reserve is left."""
+        return self._count_left_s() <= 0
+
+    def allows_another(self) -> bool:
+        """Whether another round of the longest duration so far would end in time, with a margin of a tenth."""
+        self._longest_s = max(self._longest_s, time.monotonic() - self._round_begun)
+        return self._count_left_s() > 1.1 * self._longest_s
+
+    def _count_left_s(self) -> float:
+        if self.limit is None:
+            return float("inf")
+        reserve = min(RESERVE_S, self.limit / 20)
+        return self.limit - reserve - (time.monotonic() - self._begun)
 
 
 @stage
@@ -88,14 +122,18 @@ def predict_bundle(
 
     By default every row is predicted: a row whose image cannot be read gets the class prior, and is reported. `work`
     is a folder for decoded images and predictions, which a second start reuses; the bundle may be read-only.
+
+    With a time limit, each member's first network predicts all rows before any member's second. Networks that the
+    time does not allow are left out (W67). Rows that the first networks do not reach get the class prior.
     Raises DataError: D66 for a bundle that is not whole, the first image's code if no image can be read; what reading
     images, predicting and submitting raise. `work` gets the quarantine.csv of bad data.
     """
     contents = Contents.read(folder)
+    clock = Clock(given.time_limit)
     _warn_of_versions(contents.versions)
     space = _workspace(folder, given, work, device, workers)
     try:
-        return (yield from _predict(folder, contents, space, out))
+        return (yield from _predict(folder, contents, space, out, clock))
     except DataError as error:
         if any(case.path or case.id for case in error.cases):
             hints = [error.hint]
@@ -107,44 +145,87 @@ def predict_bundle(
         raise
 
 
-def _predict(folder: Path, contents: Contents, space: Workspace, out: Path) -> Work[Path]:
+def _predict(folder: Path, contents: Contents, space: Workspace, out: Path, clock: Clock) -> Work[Path]:
     data = space.competition.data
     test = test_table(space.root, data, contents.classes)
+    rounds = contents.rounds()
+    late: list[PredictionFile] = []
+    done = 0
+    for count in [rounds] if clock.limit is None else range(1, rounds + 1):
+        if done and not clock.allows_another():
+            break
+        part = contents.select_networks(count)
+        clock.begin_round()
+        bad, missed = yield from _predict_round(folder, part, space, test, clock, is_first=not done)
+        if done and missed:
+            break
+        done, predicted, late = count, part, missed
+    sample = sample_frame(space.root, data)
+    decision = _decision(space, contents)
+    fitted = for_labels(Ensembler.open(contents.ensembler, space.root), contents.multi_label, decision)
+    members = [_member(space, one, contents.classes) for one in predicted.members]
+    blended = blend_test_rows(members, fitted, sample.iloc[:, 0].unique().tolist())
+    shape = Format.open(contents.format, space.root).with_known(decision=decision)
+    table = sample_format.make_table(blended, sample, shape)
+    write_text(out, submission.text_of(table, data.sep))
+    if late or done < rounds:
+        _warn_of_time(clock, done, rounds, late)
+    by_prior = test.ids[bad].tolist() if len(test) else []
+    yield Progress("predict", 1, 1, _summary(len(test), by_prior, out), line=True)
+    return out
+
+
+def _predict_round(
+    folder: Path, contents: Contents, space: Workspace, test: Table, clock: Clock, is_first: bool
+) -> Work[tuple[np.ndarray, list[PredictionFile]]]:
+    """Predicts with the networks that have no predictions yet.
+
+    Returns which rows have no usable image, and the files that the time was too short for. Of the first round these
+    are written, with the class prior in the rows that were not reached.
+    """
     metric = Metric.open(space.competition.metric, space.root, "metric")
     place = choose_device(space.experiment.device)
+    prior = dict(zip(contents.classes, contents.prior, strict=True))
     jobs = [job for one in contents.members for job in _jobs(folder, space, one, contents, metric)]
     groups = group_by_geometry(jobs)
+    late = []
     for number, group in enumerate(groups):
         some = [jobs[at] for at in group]
         loaded = yield from load_rows(
             space, test, "test", geometry(some[0].experiment), GOES_ON, needs_some=True
         )
-        sheets = [
-            _sheet(job, loaded, dict(zip(contents.classes, contents.prior, strict=True))) for job in some
-        ]
+        sheets = [_sheet(job, loaded, prior) for job in some]
         paths = dict.fromkeys(
             sheet.job.checkpoints[fold] for sheet in sheets for fold in sheet.folds_to_predict
         )
         networks = {path: load_for_prediction(path, space.root, place) for path in paths}
         if not number:
             yield from device_lines(networks.values(), space)
-        for step in predict_groups(sheets, networks):
+        steps = predict_groups(sheets, networks, fill_prior=clock.limit is not None)
+        for step in steps:
             yield replace(step, task="predict", done=number + step.done / step.total, total=len(groups))
+            if clock.is_over() and step.done < step.total:
+                late += [sheet for sheet in sheets if sheet.folds_to_predict]
+                break
+        steps.close()
+        if late and not is_first:
+            return loaded.bad, late
         for text in describe_predictions(sheets):
             yield Progress("predict", number + 1, len(groups), text, line=True)
         for sheet in sheets:
-            sheet.write()
-    sample = sample_frame(space.root, data)
-    decision = _decision(space, contents)
-    fitted = for_labels(Ensembler.open(contents.ensembler, space.root), contents.multi_label, decision)
-    members = [_member(space, one, contents.classes) for one in contents.members]
-    blended = blend_test_rows(members, fitted, sample.iloc[:, 0].unique().tolist())
-    shape = Format.open(contents.format, space.root).with_known(decision=decision)
-    table = sample_format.make_table(blended, sample, shape)
-    write_text(out, submission.text_of(table, data.sep))
-    by_prior = test.ids[loaded.bad].tolist() if len(test) else []
-    yield Progress("predict", len(groups), len(groups), _summary(len(test), by_prior, out), line=True)
-    return out
+            is_late = any(sheet is one for one in late)
+            # a later start must not reuse rows that have the prior
+            kept = replace(sheet.provenance, images=UNFINISHED) if is_late else sheet.provenance
+            replace(sheet, provenance=kept).write()
+    return loaded.bad, late
+
+
+def _warn_of_time(clock: Clock, done: int, of: int, late: Sequence[PredictionFile]) -> None:
+    """Warns (W67) of networks and rows that the time limit left out."""
+    networks = f"{done} of {of} networks per member" if done < of else "all networks"
+    rows = "; rows that were not reached have the class prior" if late else ""
+    text = f"W67 within {write_duration(clock.limit or 0)} {networks} predicted{rows}"
+    warnings.warn(KitWarning(text), stacklevel=4)
 
 
 def _summary(rows: int, by_prior: Sequence[str], out: Path) -> str:
@@ -231,8 +312,13 @@ def pattern_of(data: Data) -> str:
 
 def below(pattern: str) -> str:
     """The part of an images pattern from its first column on: `{id}.png` of `data/images/{id}.png`."""
+    return split_pattern(pattern)[1]
+
+
+def split_pattern(pattern: str) -> tuple[str, str]:
+    """An images pattern as its folder and the part from its first column on."""
     parts = pattern.split("/")
-    return "/".join(parts[_first(parts) :])
+    return "/".join(parts[: _first(parts)]), "/".join(parts[_first(parts) :])
 
 
 def image_folder(root: Path, data: Data) -> Path:
@@ -295,6 +381,7 @@ def _member(space: Workspace, packed: Packed, classes: Sequence[str]) -> Member:
     for run in dict.fromkeys(one.run for one in packed.networks):
         made = Predictions.read(space.runs / run / "predictions" / views / "test.parquet")
         numbers = {one.fold: one.blends_as for one in packed.networks if one.run == run}
+        made = made.take(np.isin(made.folds, list(numbers)))  # a time limit may have left out others
         order = [made.classes.index(name) for name in classes]
         shares = made.probabilities if order == sorted(order) else made.probabilities[:, order]
         made = replace(made, classes=tuple(classes), probabilities=shares)

@@ -50,7 +50,7 @@ def try_bundle(workspace: Workspace, folder: Path, rows: int = ROWS) -> BundleTr
         raise ConfigError("data.sample is null, so the bundle cannot be tested", code="C07")
     with tempfile.TemporaryDirectory(prefix="kit-try-") as temporary:
         base = Path(temporary)
-        wanted, noise, words = _prepare(workspace.root, data, rows, base)
+        wanted, noise, words = write_trial_rows(workspace.root, data, rows, base)
         python = bare_python(base / "python")
         before, begun = _state(folder), time.monotonic()
         line = [*without_network(), str(python), str(folder.resolve() / SCRIPT), *words]
@@ -88,7 +88,7 @@ def _state(folder: Path) -> dict[str, tuple[int, int]]:
     return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in found.items()}
 
 
-def _prepare(root: Path, data: Data, rows: int, base: Path) -> tuple[int, bool, list[str]]:
+def write_trial_rows(root: Path, data: Data, rows: int, base: Path) -> tuple[int, bool, list[str]]:
     """How many rows of the sample are tried, whether with images of noise, and the options of predict.py for them.
 
     Rows that have an image here are taken first.

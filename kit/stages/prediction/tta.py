@@ -327,13 +327,22 @@ def _count_predictions(files: Sequence[PredictionFile]) -> int:
     return sum(len(file.rows(fold)) for file in files for fold in file.folds_to_predict)
 
 
-def predict_groups(sheets: Sequence[PredictionFile], networks: Mapping[Path, Predictor]) -> Work[None]:
-    """Predicts what sheets of one split miss: each image is read once. `done` counts rows times networks."""
+def predict_groups(
+    sheets: Sequence[PredictionFile], networks: Mapping[Path, Predictor], fill_prior: bool = False
+) -> Work[None]:
+    """Predicts what sheets of one split miss: each image is read once. `done` counts rows times networks.
+
+    With `fill_prior` rows have the class prior until they are predicted, so the work may be closed at any step.
+    """
     asked = [
         (sheet, fold, sheet.reader(fold, networks[sheet.job.checkpoints[fold]]))
         for sheet in sheets
         for fold in sheet.folds_to_predict
     ]
+    if fill_prior:
+        for sheet in sheets:
+            for made in sheet.made.values():
+                made.probabilities[:] = sheet.prior
     readers = [reader for _, _, reader in asked if len(reader.rows)]
     if not readers:
         return

@@ -106,7 +106,7 @@ def plan_upload(workspace: Workspace, number: int | str, resend: bool = False) -
         raise RunError(
             f"{site.name} is a code competition: it takes notebooks, not files",
             code="R26",
-            hint="kit bundle packs the networks for an offline notebook",
+            hint=f"kit bundle submissions/{file.stem}.json --out bundle --notebook packs an offline notebook",
         )
     if competition.is_closed:
         raise RunError(f"{site.name} takes no more submissions", code="R26")

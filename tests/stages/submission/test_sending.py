@@ -16,7 +16,7 @@ from kit.stages.submission import kaggle_failures, sending
 from kit.stages.submission.board import Board
 from kit.stages.submission.upload import describe_entry
 from tests.conftest import Kit
-from tests.kaggle_server import KEY, USER, Site, serve
+from tests.kaggle_server import KEY, Site, new_site, serve
 from tests.written_runs import competition
 
 MESSAGE = "0001 x: mean of a@plain, cv accuracy 1.0000"
@@ -35,22 +35,9 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """The site with the competition `digits`, which the user has joined; five submissions a day."""
-    for name in ("HOME", "KAGGLE_CONFIG_DIR"):
-        monkeypatch.setenv(name, str(tmp_path / "home"))
-    monkeypatch.setenv("KAGGLE_USERNAME", USER)
-    monkeypatch.setenv("KAGGLE_KEY", KEY)
-    monkeypatch.setenv("NO_PROXY", "*")
-    for name in ("KAGGLE_API_TOKEN", "KAGGLE_API_ENVIRONMENT", "KAGGLE_KERNEL_RUN_TYPE"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(kaggle_failures, "WAIT_S", 0.5)
     monkeypatch.setattr(sending, "LISTING_DELAYS_S", (0.0, 0.0))
-    from kagglesdk import kaggle_env
-
-    found = Site(
-        {"ref": "digits", "userHasEntered": True, "maxDailySubmissions": 5}, joined=("digits", "cats")
-    )
-    with serve(found) as served:
-        monkeypatch.setitem(kaggle_env._env_to_endpoint, kaggle_env.KaggleEnv.PROD, served.address)
+    with serve(new_site(), tmp_path / "home", monkeypatch) as served:
         yield served
 
 
@@ -128,7 +115,8 @@ def test_a_limit_that_is_reached_meanwhile_is_named(kit: Kit, workspace: Workspa
     site.faults["GetSubmissionLimits"] = (404, "Not found")
     assert "R26 Kaggle refused the request (400): Bad Request" in kit("submission", "send", "1", "--yes")[2]
     site.faults["GetSubmissionLimits"] = (500, "x")
-    assert "R24" in kit("submission", "send", "1", "--yes")[2]
+    err = kit("submission", "send", "1", "--yes")[2]
+    assert ("R24" in err) == ("GetSubmissionLimits" in site.requests)  # which old packages do not ask for
     site.faults.clear()
     site.competition["maxDailySubmissions"] = 1
     plan = sending.plan_upload(workspace, 1)
