@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,13 +29,15 @@ SORT = click.option(
 @JSON
 @click.pass_context
 def command(context: click.Context, key: str, as_json: bool) -> None:
-    """List, show and compare runs.
+    """List, show, compare, import and export runs.
 
     \b
     kit runs                             the same as kit runs ls
     kit runs --sort macro_f1
     kit runs show r
     kit runs diff r s
+    kit runs import /kaggle/input/first-notebook
+    kit runs export r@hflip --out r.zip
     kit train --name r --restart           trains r again; the old run becomes r.replaced-1
     kit train --name again --config runs/r/config.json
     """
@@ -169,3 +172,59 @@ def _lines(value: dict[str, Any], indent: str) -> list[str]:
             shown = inner[:12] if isinstance(inner, str) and len(inner) == 64 else inner
             lines.append(f"{indent}{key}  {f'{shown:.4g}' if isinstance(shown, float) else shown}")
     return lines
+
+
+@command.command("import")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--prefix", default="", help="Put this before the names of the imported runs, such as anna-.")
+@click.option("--run", "only", multiple=True, metavar="RUN", help="Import only this run. Can be repeated.")
+@JSON
+def import_(source: Path, prefix: str, only: tuple[str, ...], as_json: bool) -> None:
+    """Import runs and submissions from a folder or a zip.
+
+    The source is the output of an earlier session, a team mate's workspace or an export. The board comes
+    along. Hashes, ids, classes and folds are checked first. Nothing is overwritten. A run that is not
+    finished continues with the command that started it.
+
+    \b
+    kit runs import /kaggle/input/first-notebook
+    kit runs import r.zip
+    kit runs import anna.zip --prefix anna-
+    kit runs import ../first --run r
+    """
+    from dataclasses import asdict
+
+    from kit.stages.sharing.importing import import_runs
+
+    found = _console.show_progress(import_runs.with_progress(".", source, prefix, only))
+    if as_json:
+        _console.print_json(asdict(found))
+        return
+    for line in found.describe():
+        click.echo(line)
+
+
+@command.command()
+@click.argument("members", nargs=-1, required=True, metavar="RUN[@VIEWS]...")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The zip file to write.")
+@click.option("--weights", is_flag=True, help="Pack checkpoints and embeddings too.")
+@JSON
+def export(members: tuple[str, ...], out: Path, weights: bool, as_json: bool) -> None:
+    """Pack runs into a zip for kit runs import.
+
+    The zip has predictions, config, folds and logs. RUN@VIEWS packs these predictions and the plain ones,
+    RUN packs all of them. Without --weights, the other side can blend the run and retrain it with kit final,
+    but not predict with it.
+
+    \b
+    kit runs export r@hflip --out r.zip
+    kit runs export r s@d4 --out runs.zip --weights
+    """
+    from dataclasses import asdict
+
+    from kit.core.files import format_bytes
+    from kit.stages.sharing.exporting import export_runs
+
+    made = _console.show_progress(export_runs.with_progress(".", members, out, weights))
+    _console.echo(f"{made.files} files, {format_bytes(made.bytes)}: kit runs import {made.path.name}")
+    _console.print_result(asdict(made), [made.path], as_json)

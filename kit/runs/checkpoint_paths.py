@@ -40,6 +40,13 @@ def find_targets(workspace: Workspace, paths: StrPath | Sequence[StrPath]) -> li
                 code="C15",
                 hint="run kit train first, or use a path such as runs/a, runs/a/fold-0, runs/a/fold-0/0012",
             )
+        if not any(found[0][0].folder.glob("fold-*/*/model.safetensors")):
+            name = found[0][0].name
+            raise ConfigError(
+                f"runs/{name} has no weights: it was exported without them",
+                code="C15",
+                hint=f"kit runs export {name} --weights where it was trained; kit blend needs no weights",
+            )
         for run, fold, checkpoint in found:
             suffix = "" if checkpoint == _last(run, fold) else f"-{checkpoint.name}"
             target = targets.setdefault((run.folder, suffix), Target(run, suffix))

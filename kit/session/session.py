@@ -20,6 +20,7 @@ from kit.session.calls import begin_call
 from kit.session.config_keys import ConfigKeys, SharedKeys, Spec, completes
 from kit.session.keywords import as_overrides, as_references, check_choice
 from kit.session.plot import PlotCommands
+from kit.session.runs import RunsMethods
 from kit.session.submission import SubmissionCommands
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from kit.stages.pseudo_labelling.pseudo import PseudoResult
 
 
-class Session:
+class Session(RunsMethods):
     """A competition's folder, opened; each method does what the command of its name does.
 
     Keywords that are keys of config.json change the config for one call. Each call reads config.json again.

@@ -1,0 +1,49 @@
+"""Runs: the methods of a session that import and export runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kit.core.files import StrPath
+from kit.session.calls import begin_call
+
+if TYPE_CHECKING:
+    from kit.stages.prediction.tta import TtaResult
+    from kit.stages.sharing.exporting import ExportResult
+    from kit.stages.sharing.importing import ImportResult
+
+
+class RunsMethods:
+    """What `kit runs import` and `kit runs export` do."""
+
+    folder: Path
+
+    def import_runs(
+        self, source: StrPath, *, prefix: str = "", run: Sequence[str] = (), progress: bool = True
+    ) -> ImportResult:
+        """Imports runs, submissions and the board from a folder or a zip, which may be read-only.
+
+        `prefix` goes before the names of the runs. `run` names the runs to import; all by default.
+        """
+        from kit.stages.sharing.importing import import_runs
+
+        with begin_call(progress) as call:
+            return call.follow(import_runs.with_progress(self.folder, source, prefix, run))
+
+    def export_runs(
+        self,
+        members: StrPath | TtaResult | Sequence[StrPath | TtaResult],
+        *,
+        out: StrPath,
+        weights: bool = False,
+        progress: bool = True,
+    ) -> ExportResult:
+        """Packs predictions, config and folds of runs into a zip; with `weights` checkpoints too."""
+        from kit.stages.sharing.exporting import export_runs
+
+        several: Any = members if isinstance(members, list | tuple) else [members]
+        texts: list[StrPath] = [getattr(one, "member", one) for one in several]
+        with begin_call(progress) as call:
+            return call.follow(export_runs.with_progress(self.folder, texts, out, weights))

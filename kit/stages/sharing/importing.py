@@ -1,0 +1,306 @@
+"""import: runs, predictions, submissions and the board of another workspace, each checked before it is taken.
+
+Everything is checked before anything is kept. Nothing that exists is overwritten.
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kit.config.workspace import CONFIG_FILE, Workspace
+from kit.core.display import Displayed, frame
+from kit.core.files import StrPath, read_json, sha256, sync, write_json
+from kit.core.progress import Progress, Work, stage
+from kit.data.predictions import Predictions
+from kit.data.table import Table, read_labelled_rows, rows_to_predict
+from kit.errors import BusyError, Case, CheckpointError, ConfigError, DataError, KitError
+from kit.runs.records import record
+from kit.runs.run import BUSY, Run, find_run
+from kit.stages.sharing.checking import check_run, folds_digest, rows_digest
+from kit.stages.sharing.source import CONFIG, EXPORT, Source, open_source
+from kit.stages.sharing.submissions import ImportedSubmission, check_submissions, take_submissions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TASK = "import"
+STAGING = ".import.part"  # below runs/, so that taking a run is one rename
+EXPORT_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class ImportedRun:
+    """A run that was taken: its name before and here, how far it is, and which runs here have the same folds.
+
+    `other_folds` are runs of the same rows in other folds. `notes` say what it cannot do here.
+    """
+
+    name: str
+    was: str
+    state: str
+    views: tuple[str, ...]
+    same_folds: tuple[str, ...]
+    other_folds: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, repr=False)
+class ImportResult(Displayed):
+    """What came of an import; `already` names the runs that were here before."""
+
+    source: Path
+    runs: tuple[ImportedRun, ...]
+    already: tuple[str, ...]
+    submissions: tuple[ImportedSubmission, ...]
+    others: tuple[str, ...]  # files of sweeps and pseudo-labels
+    config: bool = False  # config.json was taken too, because there was none
+
+    def describe(self) -> list[str]:
+        """What was imported, a line each."""
+        lines = ["config.json: taken from the import, because there was none"] if self.config else []
+        for run in self.runs:
+            was = f" (was {run.was})" if run.was != run.name else ""
+            lines.append(f"runs/{run.name}{was}: {run.state}, predictions {' '.join(run.views) or 'none'}")
+            if run.same_folds:
+                lines.append(f"  same folds as {', '.join(run.same_folds)}")
+            if run.other_folds:
+                lines.append(f"  same rows in other folds than {', '.join(run.other_folds)}")
+            lines += [f"  {note}" for note in run.notes]
+        lines += [f"runs/{name}: already here, unchanged" for name in self.already]
+        for one in self.submissions:
+            was = f" (was {one.was})" if one.was != one.number else ""
+            state = "" if one.is_new else ", already here" + (", its score is new" if one.scored else "")
+            lines.append(f"submission {one.number}{was}: {one.name}{state}")
+        return [*lines, *self.others]
+
+    def _lines(self) -> list[str]:
+        return self.describe()
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per run that was taken."""
+        return frame([asdict(run) for run in self.runs])
+
+
+@stage
+def import_runs(
+    workspace: Workspace | StrPath, source: StrPath, prefix: str = "", only: Sequence[str] = ()
+) -> Work[ImportResult]:
+    """Takes runs, submissions and the board from a folder or a zip, which may be read-only.
+
+    `prefix` goes before the name of each run. `only` names runs to take; submissions are left then. If there is no
+    config.json here, the source's is taken.
+
+    Raises ConfigError C11 for a name that another run has, C15 if there is nothing to take; DataError D69 for an
+    unsafe or damaged archive, CheckpointError D51 and D52 for damaged files and a newer kit, InvalidError D41 and D42
+    for other ids or classes, BusyError R08 for a run at work.
+    """
+    place = Path(source)
+    with open_source(place) as found:
+        space, has_config = _workspace(workspace, found)
+        taken = _choose_runs(found, only)
+        with _staging(space) as staging:
+            _check_export(found, staging)
+            yield from _copy(found, taken, staging, space)
+            train = read_labelled_rows(space.root, space.competition.data).sort_by_id()
+            test = rows_to_predict(space.root, space.competition.data, train.classes)
+            new, already = _sort_out(space, staging, taken, prefix)
+            for number, name in enumerate(new):
+                yield Progress(TASK, number, len(new), f"checking runs/{name}")
+                with _rename_in_errors(staging, place):
+                    check_run(space, Run(staging / "runs" / name), train, test)
+            entries = [] if only else check_submissions(staging / "submissions")
+            names = {name: prefix + name for name in taken}
+            runs = tuple(_take_run(space, staging, name, names[name], train) for name in new)
+            submissions = take_submissions(space, staging / "submissions", entries, names if prefix else {})
+            others = () if prefix or only else tuple(_take_others(space, staging, found))
+    return ImportResult(place, runs, tuple(already), submissions, others, has_config)
+
+
+def _workspace(workspace: Workspace | StrPath, source: Source) -> tuple[Workspace, bool]:
+    """The workspace, and whether its config.json comes from the source. Raises ConfigError C06."""
+    try:
+        return Workspace.of(workspace), False
+    except ConfigError as error:
+        if error.code != "C06" or CONFIG not in source.names or isinstance(workspace, Workspace):
+            raise
+    source.copy(CONFIG, Path(workspace) / CONFIG_FILE)
+    return Workspace.of(workspace), True
+
+
+def _choose_runs(source: Source, only: Sequence[str]) -> dict[str, list[str]]:
+    runs = source.runs
+    if unknown := [name for name in only if name not in runs]:
+        raise ConfigError(
+            f"{source.place} has no run {unknown[0]!r}", code="C15", hint=f"one of {', '.join(runs)}"
+        )
+    return {name: files for name, files in runs.items() if not only or name in only}
+
+
+@contextmanager
+def _staging(space: Workspace) -> Iterator[Path]:
+    """A folder on the disk of runs/, which is gone afterwards."""
+    folder = space.runs / STAGING
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        folder.mkdir(parents=True)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_export(source: Source, staging: Path) -> None:
+    """Raises CheckpointError D52 for an export of a newer kit, DataError D69 for one that is damaged."""
+    if EXPORT not in source.names:
+        return
+    source.copy(EXPORT, staging / EXPORT)
+    try:
+        schema = int(read_json(staging / EXPORT)["schema"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise DataError(
+            f"{source.place} refused: its {EXPORT} is damaged", code="D69", hint="copy the file again"
+        ) from None
+    if schema > EXPORT_SCHEMA:
+        raise CheckpointError(
+            f"{source.place} was exported by a newer kit: its schema is {schema}, and this kit reads up to "
+            f"{EXPORT_SCHEMA}",
+            code="D52",
+            hint="update kit",
+        )
+
+
+def _copy(source: Source, runs: Mapping[str, Sequence[str]], staging: Path, space: Workspace) -> Work[None]:
+    """Copies what may be taken to the staging folder, and compares it with the hashes of an export."""
+    names = [f"runs/{run}/{file}" for run, files in runs.items() for file in files]
+    names += [*source.submissions, *source.others]
+    for run in runs:
+        if source.archive is None and _is_at_work(source.place / "runs" / run):
+            raise BusyError(
+                f"{source.place / 'runs' / run} is at work", code="R08", hint="wait until it ends"
+            )
+    for number, name in enumerate(names):
+        yield Progress(TASK, number, len(names), name)
+        source.copy(name, staging / name)
+    if (staging / EXPORT).is_file():
+        hashes = dict(read_json(staging / EXPORT)).get("files", {})
+        wrong = [name for name in names if name in hashes and sha256(staging / name) != hashes[name]]
+        wrong += [name for name in hashes if name not in source.names]
+        if wrong:
+            raise DataError(
+                f"{source.place} refused: {len(wrong)} files are missing or were changed",
+                code="D69",
+                cases=[Case("does not match its sha256", name) for name in wrong],
+                hint="copy or export it again",
+            )
+
+
+def _is_at_work(folder: Path) -> bool:
+    """Whether a process of this machine is at work on a run. No lock is tried: nothing is written to a source."""
+    try:
+        held = dict(read_json(folder / BUSY))
+        return held["host"] == platform.node() and Path("/proc", str(int(held["pid"]))).exists()
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _sort_out(
+    space: Workspace, staging: Path, runs: Mapping[str, Sequence[str]], prefix: str
+) -> tuple[list[str], list[str]]:
+    """The runs to take, and those that are here already. Raises ConfigError C11 for names of other runs."""
+    new, already, taken = list[str](), list[str](), list[str]()
+    for name in runs:
+        here = find_run(space, prefix + name)
+        if not here.folder.exists():
+            new.append(name)
+        elif _is_same(here, Run(staging / "runs" / name)):
+            already.append(here.name)
+        else:
+            taken.append(here.name)
+    if taken:
+        raise ConfigError(
+            f"{len(taken)} runs of these names are here already, and are other runs",
+            code="C11",
+            cases=[Case("is another run", f"runs/{name}") for name in taken],
+            hint="--prefix anna- names the imported runs anna-...",
+        )
+    return new, already
+
+
+def _is_same(here: Run, other: Run) -> bool:
+    """Whether two folders hold the same run: begun at the same time, or with the same files."""
+    begun = [here.manifest, other.manifest]
+    if all(begun):
+        keys = ("started", "asked", "made_from")
+        return all(begun[0].get(key) == begun[1].get(key) for key in keys)
+    files = [path.relative_to(other.folder) for path in other.folder.rglob("*") if path.is_file()]
+    return all(
+        (here.folder / file).is_file() and sha256(here.folder / file) == sha256(other.folder / file)
+        for file in files
+    )
+
+
+@contextmanager
+def _rename_in_errors(staging: Path, source: Path) -> Iterator[None]:
+    """A block whose errors name the files of the source, and not where they were copied to."""
+    try:
+        yield
+    except KitError as error:
+
+        def write(text: str) -> str:
+            return text.replace(str(staging), str(source))
+
+        cases = [replace(case, path=write(case.path), detail=write(case.detail)) for case in error.cases]
+        hint = "" if str(staging) in error.hint else error.hint
+        raise error.replace(summary=write(error.summary), cases=cases, hint=hint) from None
+
+
+def _take_run(space: Workspace, staging: Path, was: str, name: str, train: Table) -> ImportedRun:
+    """Renames a run to its place in runs/."""
+    made = Run(staging / "runs" / was)
+    digest, rows = folds_digest(made), set(made.folds().ids.tolist())
+    same, other = list[str](), list[str]()
+    for folder in sorted(space.runs.glob("[!.]*")):
+        with suppress(KitError, OSError, ValueError):
+            if set(Run(folder).folds().ids.tolist()) == rows:
+                (same if folds_digest(Run(folder)) == digest else other).append(folder.name)
+    notes = _notes(space, made, train)
+    if name != was:
+        _rename(made, name)
+    target = space.runs / name
+    made.folder.rename(target)
+    sync(target.parent)
+    found = record(Run(target))
+    return ImportedRun(name, was, found.state, tuple(found.views), tuple(same), tuple(other), tuple(notes))
+
+
+def _rename(run: Run, name: str) -> None:
+    """Gives a run another name in its manifest and its predictions."""
+    if manifest := run.manifest:
+        write_json(run.folder / "manifest.json", {**manifest, "name": name})
+    for file in run.folder.rglob("*.parquet"):
+        made = Predictions.read(file)
+        replace(made, provenance=replace(made.provenance, run=name)).write(file)
+
+
+def _notes(space: Workspace, run: Run, train: Table) -> list[str]:
+    made: Mapping[str, Any] = run.manifest.get("made_from", {})
+    notes = []
+    if made and made.get("rows") != rows_digest(space, run, train):
+        notes.append("labels or groups differ from this table: kit train does not continue it (D60)")
+    if not any(run.folder.glob("fold-*/*/model.safetensors")):
+        notes.append("without weights: kit blend and kit final can use it, kit tta cannot")
+    return notes
+
+
+def _take_others(space: Workspace, staging: Path, source: Source) -> Iterator[str]:
+    """Copies files of sweeps and pseudo-labels that are not here yet."""
+    for name in source.others:
+        if not (space.root / name).exists():
+            (space.root / name).parent.mkdir(parents=True, exist_ok=True)
+            (staging / name).rename(space.root / name)
+            yield name
