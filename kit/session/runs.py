@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kit.core.files import StrPath
 from kit.session.calls import begin_call
+from kit.session.keywords import as_references
 
 if TYPE_CHECKING:
-    from kit.stages.prediction.tta import TtaResult
+    from kit.session.keywords import Reference
     from kit.stages.sharing.exporting import ExportResult
     from kit.stages.sharing.importing import ImportResult
 
@@ -34,7 +35,7 @@ class RunsMethods:
 
     def export_runs(
         self,
-        members: StrPath | TtaResult | Sequence[StrPath | TtaResult],
+        members: Reference | Sequence[Reference],
         *,
         out: StrPath,
         weights: bool = False,
@@ -43,7 +44,5 @@ class RunsMethods:
         """Packs predictions, config and folds of runs into a zip; with `weights` checkpoints too."""
         from kit.stages.sharing.exporting import export_runs
 
-        several: Any = members if isinstance(members, list | tuple) else [members]
-        texts: list[StrPath] = [getattr(one, "member", one) for one in several]
         with begin_call(progress) as call:
-            return call.follow(export_runs.with_progress(self.folder, texts, out, weights))
+            return call.follow(export_runs.with_progress(self.folder, as_references(members), out, weights))
