@@ -58,7 +58,7 @@ def init(
         "images": images,
         "test_images": test_images,
         "group": group,
-        "classes": classes,
+        "class_list": classes,
         "sep": sep,
         "encoding": encoding,
     }

@@ -292,3 +292,12 @@ def test_list_attached_of_both_layouts_are_known(kaggle: Path) -> None:
     assert find_attached(kaggle / "working") is None
     make(kaggle / "input" / "datasets", {"train.csv": ""})  # a data set of this name
     assert kaggle / "input" / "datasets" in list_attached()
+
+
+def test_a_list_of_classes_may_be_given(work: Path) -> None:
+    usual(work)
+    make(work, {"legs.csv": "label,legs\ncat,4\ndog,4\neel,0\nfox,4\n"})
+    done = CliRunner().invoke(command, ["--recipe", "scratch", "--classes", "legs.csv"])
+    assert done.exit_code == 0, done.output
+    assert data_of(work)["class_list"] == "legs.csv"
+    assert train_table(work).classes == ("cat", "dog", "eel", "fox")
