@@ -61,7 +61,7 @@ def tune(
     if has_batch_norm:
         lines.append(f"rate: {chosen['optimizer']['lr']:g} for all layers (a network with batch norm)")
         if early:
-            chosen["stages"] = [{"freeze": [f"backbone.model.{name}" for name in early]}]
+            chosen["stages"] = [{"freeze": [".".join(("backbone", "model", name)) for name in early]}]
             lines.append(
                 f"frozen: {early[0]} to {early[-1]} (the general features; stages=[] trains them too)"
             )
