@@ -129,5 +129,7 @@ def test_other_factors_make_other_data(factored: Path) -> None:
     (factored / "data" / "classes.csv").write_text(
         "label,shape,edge\nring,o,thin\nblob,o,full\ncross,x,full\n"
     )
-    with pytest.raises(DataError, match=r"D60[\s\S]*rows: the ids are the same, and labels, groups or classes changed"):
+    with pytest.raises(
+        DataError, match=r"D60[\s\S]*rows: the ids are the same, and labels, groups or classes changed"
+    ):
         train(factored, ["loss=factors"], name="a")
