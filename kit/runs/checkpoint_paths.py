@@ -45,7 +45,7 @@ def find_targets(workspace: Workspace, paths: StrPath | Sequence[StrPath]) -> li
             raise ConfigError(
                 f"runs/{name} has no weights: it was exported without them",
                 code="C15",
-                hint=f"kit runs export {name} --weights where it was trained; kit blend needs no weights",
+                hint=f"kit runs export {name} --weights --out {name}.zip where it was trained; kit blend needs none",
             )
         for run, fold, checkpoint in found:
             suffix = "" if checkpoint == _last(run, fold) else f"-{checkpoint.name}"
