@@ -132,14 +132,18 @@ def _no_device(name: str, error: Exception) -> ConfigError:
     )
 
 
-def resolve_auto(network: nn.Module, device: torch.device, asked: Precision) -> Precision:
+def resolve_auto(
+    network: nn.Module, device: torch.device, asked: Precision, train_px: int | None = None
+) -> Precision:
     """The rule for each `auto` of what was asked; predicting follows a training precision that is named.
 
-    Raises ConfigError C18 for a layout in which the network cannot train on this device.
+    `train_px` is the side in pixels of the smallest training images, None if nothing trains. Warns (W64) if bfloat16
+    gives wrong gradients for them. Raises ConfigError C18 for a layout in which the network cannot train on this
+    device.
     """
     fast, possible = _fastest(device), memory_formats(network, device)
     light = asked.train == "auto" and device.type == "cpu" and is_memory_bound(network)
-    train = "float32" if light else fast
+    train = "float32" if light else fast if asked.train == "auto" else asked.train
     predict = fast if asked.train == "auto" else asked.train
     if asked.memory_format not in ("auto", *possible):
         raise ConfigError(
@@ -148,11 +152,42 @@ def resolve_auto(network: nn.Module, device: torch.device, asked: Precision) -> 
             code="C18",
             hint=f"memory_format={possible[0]}, or omit memory_format",
         )
+    if train == "bfloat16" and train_px and device.type == "cpu" and _breaks_gradients(network, train_px):
+        _warn_of_wrong_gradients(train_px, is_named=asked.train != "auto")
+        train = "float32" if asked.train == "auto" else train
     return Precision(
-        train if asked.train == "auto" else asked.train,
+        train,
         predict if asked.predict == "auto" else asked.predict,
         possible[-1] if asked.memory_format == "auto" else asked.memory_format,
     )
+
+
+def _breaks_gradients(network: nn.Module, side: int) -> bool:
+    """Whether this CPU gives wrong bfloat16 gradients of a network's weights for images of `side` px.
+
+    torch 2.13 leaves memory uninitialised in the weight gradient of a convolution whose input is smaller than its
+    stride: 3 x 3 pixels at a stride of 4, one at a stride of 2. Seen with AVX-512 BF16 for kernels of 2 to 7 pixels,
+    grouped ones too; never for kernels of one pixel or inputs as large as the stride. AMX has other kernels.
+    """
+    if side >= PROBE_SIDE_PX or has_amx():
+        return False
+    strided = [
+        module
+        for module in network.modules()
+        if isinstance(module, nn.Conv2d) and max(module.stride) > 1 and max(module.kernel_size) > 1
+    ]
+    return any(
+        size < stride
+        for module, given, _ in _trace(network, strided, side)
+        for size, stride in zip(given.shape[-2:], module.stride, strict=True)
+    )
+
+
+def _warn_of_wrong_gradients(side: int, is_named: bool) -> None:
+    text = f"W64 image_size {side} is too small for this network in bfloat16 on a CPU without AMX: "
+    text += "torch computes wrong gradients there. "
+    text += "Use precision=float32, or larger images" if is_named else "kit trains in float32"
+    warnings.warn(KitWarning(text), stacklevel=3)
 
 
 def warn_of_other_dtype(run: str, before: str, now: str, device: torch.device, doing: str) -> None:
@@ -221,26 +256,47 @@ def is_memory_bound(network: nn.Module) -> bool:
 @torch.no_grad()
 def _products(network: nn.Module, convolutions: Sequence[nn.Conv2d]) -> float:
     """Products of all convolutions by the numbers that they give, over an image; 0 where it does not take this one."""
-    found: list[tuple[int, int]] = []
+    found = [
+        (module.weight[0].numel() * made.numel(), made.numel())
+        for module, _, made in _trace(network, convolutions, PROBE_SIDE_PX)
+    ]
+    return sum(products for products, _ in found) / max(sum(outputs for _, outputs in found), 1)
 
-    def note(module: nn.Module, given: object, made: Tensor) -> None:
-        found.append((cast(nn.Conv2d, module).weight[0].numel() * made.numel(), made.numel()))
+
+@torch.no_grad()
+def _trace(
+    network: nn.Module, convolutions: Sequence[nn.Conv2d], side: int
+) -> list[tuple[nn.Conv2d, Tensor, Tensor]]:
+    """Convolutions with their inputs and outputs over one image, as far as the network takes this size.
+
+    The tensors are on the meta device: they have a shape and no numbers.
+    """
+    found: list[tuple[nn.Conv2d, Tensor, Tensor]] = []
+
+    def note(module: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> None:
+        found.append((cast(nn.Conv2d, module), given[0].to("meta"), made.to("meta")))
 
     hooks = [module.register_forward_hook(note) for module in convolutions]
     was = network.training
-    image = torch.zeros(1, 3, PROBE_SIDE_PX, PROBE_SIDE_PX, device=convolutions[0].weight.device)
-    with suppress(Exception):  # a backbone may raise anything for a size that it does not take
-        network.eval()(image)
+    if convolutions:
+        image = torch.zeros(1, 3, side, side, device=convolutions[0].weight.device)
+        with suppress(Exception):  # a backbone may raise anything for a size that it does not take
+            network.eval()(image)
     network.train(was)
     for hook in hooks:
         hook.remove()
-    return sum(products for products, _ in found) / max(sum(outputs for _, outputs in found), 1)
+    return found
 
 
 def has_bfloat16_units() -> bool:
     """Whether this CPU multiplies bf16 in hardware (AMX or AVX-512 BF16)."""
     found = torch.cpu.get_capabilities()
     return bool(found.get("amx_bf16") or found.get("avx512_bf16"))
+
+
+def has_amx() -> bool:
+    """Whether this CPU multiplies bf16 in AMX's tiles."""
+    return bool(torch.cpu.get_capabilities().get("amx_bf16"))
 
 
 DEVICE = "device"  # the task of the line

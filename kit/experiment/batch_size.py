@@ -230,7 +230,7 @@ def measure_config(
     techniques = open_techniques(workspace, network.classes_from_table(table), metric)
     plain = network.build(techniques.parts.without_pretrained(), len(table.classes), experiment.image_size)
     asked = Precision(experiment.precision, experiment.predict_precision, experiment.memory_format)
-    precision = resolve_auto(plain, device, asked)
+    precision = resolve_auto(plain, device, asked, experiment.image_size)
     del plain
     count = images or experiment.micro_batch_rows(LR_REFERENCE_BATCH)
     return measure_step(techniques, experiment, table, precision, device, count), precision, device

@@ -230,7 +230,8 @@ def _choose_precision(
     """
     experiment = workspace.experiment
     built = network.build(parts, len(table.classes), experiment.image_size)
-    chosen = resolve_auto(built, device, Precision.of(experiment.model_dump()))
+    smallest = min(stage.experiment.image_size for stage in techniques.stages)
+    chosen = resolve_auto(built, device, Precision.of(experiment.model_dump()), smallest)
     if run.is_started:
         warn_of_other_dtype(run.name, run.config["precision"], chosen.train, device, "training")
     check_room(workspace, run, built, techniques.optimizer, folds.count, table)

@@ -118,6 +118,48 @@ def test_a_choice_chosen_again_is_the_same() -> None:
     assert resolve_auto(DEPTHWISE, CPU, first) == first
 
 
+def strided(*layers: tuple[int, int]) -> nn.Module:
+    """Convolutions of these kernels and strides, padded so that a stride of s divides the side by s."""
+    return nn.Sequential(*(nn.Conv2d(3, 3, kernel, stride, kernel // 2) for kernel, stride in layers))
+
+
+@pytest.mark.parametrize(
+    ("layers", "side", "right"),
+    [
+        ([(3, 2)] * 5, 16, False),  # 16, 8, 4, 2 and 1 px: the last input is smaller than the stride
+        ([(3, 2)] * 5, 17, True),  # 17, 9, 5, 3 and 2 px
+        ([(3, 2)] * 5, 32, True),
+        ([(3, 2)] * 4 + [(1, 2)], 16, True),  # kernels of one pixel are right
+        ([(3, 2)] * 4 + [(3, 1)], 16, True),
+        ([(3, 2), (7, 4)], 6, False),  # 6 and 3 px
+        ([(3, 2), (7, 4)], 8, True),
+    ],
+)
+def test_auto_avoids_wrong_gradients_of_bfloat16_on_a_cpu_without_amx(
+    monkeypatch: pytest.MonkeyPatch, layers: list[tuple[int, int]], side: int, right: bool
+) -> None:
+    monkeypatch.setattr(precision, "has_bfloat16_units", lambda: True)
+    monkeypatch.setattr(precision, "has_amx", lambda: False)
+    network, named = strided(*layers).train(), Precision("bfloat16", "auto", "contiguous")
+    asked = Precision("auto", "auto", "contiguous")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        chosen = resolve_auto(network, CPU, asked, side)
+        assert resolve_auto(network, CPU, named, side).train == "bfloat16"
+        assert resolve_auto(network, CPU, asked).train == "bfloat16"  # predicting needs no gradients
+    assert (chosen.train, chosen.predict) == ("bfloat16" if right else "float32", "bfloat16")
+    assert network.training
+    expected = [] if right else ["kit trains in float32", "Use precision=float32, or larger images"]
+    assert [str(each.message).partition("gradients there. ")[2] for each in caught] == expected
+
+
+def test_auto_keeps_bfloat16_for_small_images_on_a_cpu_with_amx(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "has_bfloat16_units", lambda: True)
+    monkeypatch.setattr(precision, "has_amx", lambda: True)
+    network = strided(*[(3, 2)] * 5)
+    assert resolve_auto(network, CPU, Precision("auto", "auto", "contiguous"), 16).train == "bfloat16"
+
+
 def pretend_gpus(monkeypatch: pytest.MonkeyPatch, capabilities: Sequence[tuple[int, int]]) -> None:
     """torch says that there are GPUs of these compute capabilities, the first one current."""
 

@@ -181,7 +181,8 @@ def _set_up(
     plain = network.build(parts.without_pretrained(), len(table.classes), experiment.image_size)
     configured = Precision(experiment.precision, experiment.predict_precision, experiment.memory_format)
     bench = _SharedSetup(experiment, root, parts, len(table.classes), device, batch)
-    return bench, plain, resolve_auto(plain, device, configured)
+    used = resolve_auto(plain, device, configured, experiment.image_size)
+    return bench, plain, used
 
 
 @dataclass
