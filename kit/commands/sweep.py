@@ -53,7 +53,7 @@ def command(
 ) -> None:
     """Train a grid of settings, or search with optuna. Each trial is an ordinary run.
 
-    The runs are NAME-001, NAME-002, ... Run run the same command again to resume. The table shows the gain of
+    The runs are NAME-001, NAME-002, ... Run the same command again to resume. The table shows the gain of
     the best trial over each other trial, paired on the same rows, and marks gains that are not significant. ±
     is the sample standard deviation over folds (ddof 1). The exit status is 5 if a trial failed,
     and 6 if --time is over.
@@ -88,7 +88,7 @@ def command(
         _show(found)
     if found.failed_trials:
         echo(
-            f"{len(found.failed_trials)} of {len(found.trials)} trials failed; run run the same command "
+            f"{len(found.failed_trials)} of {len(found.trials)} trials failed; run the same command "
             "again to retry them"
         )
         raise click.exceptions.Exit(PARTLY)

@@ -70,7 +70,7 @@ def command(
 ) -> None:
     """Train the configured network on each fold, or resume.
 
-    KEY=VALUE changes the config for this run. Run run the same command again to resume. A finished run only
+    KEY=VALUE changes the config for this run. Run the same command again to resume. A finished run only
     reports that it is finished.
 
     \b
