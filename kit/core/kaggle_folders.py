@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 KAGGLE_FOLDER = "KIT_KAGGLE"  # environment variable with the folder of input/, working/ and temp/
@@ -46,6 +47,13 @@ def find_attached(path: Path) -> Path | None:
 def is_competition(folder: Path) -> bool:
     """Whether Kaggle's folder names alone show that an attached folder is a competition."""
     return folder.parent == input_folder() / "competitions"
+
+
+def competition_slug(path: Path) -> str | None:
+    """The competition's name in its Kaggle URL, if the folder names show that a path is in a competition."""
+    folder = find_attached(path)
+    named = folder is not None and is_competition(folder) and re.fullmatch(r"[\w-]+", folder.name)
+    return folder.name if folder is not None and named else None
 
 
 def _levels_below(folder: Path, levels: int) -> list[Path]:

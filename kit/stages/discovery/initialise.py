@@ -13,6 +13,7 @@ from kit.config.models import Data, Experiment, split
 from kit.config.schema import SCHEMA_FILE, config_schema
 from kit.config.short_form import config_text, without_defaults
 from kit.config.workspace import CONFIG_FILE
+from kit.core import kaggle_folders
 from kit.core.files import StrPath, write_json, write_text
 from kit.core.legible import check_writable
 from kit.data.content import is_image_file
@@ -86,6 +87,10 @@ def initialise(
     geometry = Geometry.of(Experiment.model_validate(split(config, Experiment)))
     cache = choose_cache_folder(root, estimate_cache(sizes, geometry, found.images))
     config["cache_folder"] = cache.folder
+    slug = kaggle_folders.competition_slug(root / Data(**found.data).folder)
+    if slug is not None:
+        config["kaggle"] = slug
+        attached.append(f"kaggle: {slug}, the competition for uploads and scores")
     write_json(root / SCHEMA_FILE, config_schema(root, name, by_recipe))
     write_text(path, config_text({"$schema": f"./{SCHEMA_FILE}", **without_defaults(config)}))
     shown = "".join(f" {key}={value}" for key, value in scored.items() if key != "name")

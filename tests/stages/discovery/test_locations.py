@@ -242,6 +242,10 @@ def test_on_kaggle_the_one_competition_is_found(kaggle: Path, under: str) -> Non
     assert done.exit_code == 0, done.output
     assert f"data folder: {kaggle / 'input' / under}, the competition in {kaggle / 'input'}" in done.output
     check_usual(kaggle / "working", kaggle / "input" / under)
+    # a folder of the older layout may be a data set, so its name is not the competition's for certain
+    slug = "leaves" if under.startswith("competitions/") else None
+    assert Workspace.open(kaggle / "working").competition.kaggle == slug
+    assert ("kaggle: leaves, the competition for uploads and scores" in done.output) == (slug is not None)
 
 
 def test_folders_of_classes_are_a_competition_too(kaggle: Path) -> None:
