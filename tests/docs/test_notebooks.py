@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,13 @@ def kaggle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
+def run_in_kernel(source: str) -> str:
+    """A cell that runs the commands of kit of a bash cell in the kernel, which has imported torch already."""
+    lines = source.removeprefix("%%bash\n").splitlines()
+    calls = [f"assert run({shlex.split(line)[1:]!r}) == 0" for line in lines]
+    return "\n".join(["from kit.commands._menu import run", *calls])
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -148,6 +156,8 @@ def test_the_first_notebook_trains_and_the_second_imports_it_and_predicts_offlin
     for number, cell in enumerate(cells):
         cell.id = f"cell-{number:02d}"
         cell.source = cell.source.replace("/kaggle/", f"{kaggle}/")
+        if cell.source.startswith("%%bash\nkit "):
+            cell.source = run_in_kernel(cell.source)
     whole = nbformat.v4.new_notebook(metadata=first.metadata, cells=cells)
     attached = contents(kaggle / "input")
     execute(whole, kaggle / "working", kaggle.parent, monkeypatch)
