@@ -168,3 +168,21 @@ def test_a_checkpoint_of_float16_loads_where_training_is_in_another_dtype_and_th
     half.scaler.scale(torch.ones(()))
     for one, other in ((half, full), (full, half)):
         other.load(one.state(), one.network.state_dict(), None)
+
+
+def test_one_stage_with_too_small_images_makes_the_run_float32(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bfloat16_units: Units
+) -> None:
+    bfloat16_units(True)
+    monkeypatch.setattr(precision, "has_amx", lambda: False)
+    # five convolutions with a stride of 2: the last one sees 2 px of 32, and 1 px of 16
+    backbone = {"name": "small", "width": 1, "stages": 6}
+    root = draw_competition(tmp_path, precision="auto", backbone=backbone, image_size=32, cache_size=32)
+    for size, dtype in ((32, "bfloat16"), (16, "float32")):
+        config = ["stages=" + json.dumps([{"epochs": 1}, {"epochs": 1, "image_size": size}])]
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            workspace = Workspace.open(root, config)
+            context = finish(prepare_run(workspace, Run(workspace.runs / f"r{size}")))
+        assert context.precision.train == dtype
+        assert ["W64" in str(each.message) for each in caught] == [True] * (size == 16)
