@@ -80,7 +80,7 @@ def menu() -> None:
     """Train, predict with TTA, blend and submit for image classification.
 
     \b
-    kit demo                    run a whole competition in two minutes
+    kit demo                    run a whole competition in a few minutes
     kit init                    start your own: write config.json from your files
     kit train --name r backbone.arch=resnet18 epochs=20
     kit tta --checkpoints runs/r runs/s --views d4
