@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from kit.data.predictions import Predictions
 from tests.drawing import CLASSES, draw
 from tests.kernel import ROOT
 
@@ -109,6 +110,7 @@ def test_quickstart_runs_and_shows_tables_and_pictures(
 @pytest.fixture
 def kaggle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Kaggle's folders with a competition and a weights file attached; the input folder is read-only."""
+    import torch
     from safetensors.torch import save_file
 
     from kit.device.torch_internals import import_timm
@@ -126,7 +128,9 @@ def kaggle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     lines = [f"{name},blob\n" for name, _ in rows[36:]]
     (competition / "sample_submission.csv").write_text("id,label\n" + "".join(lines))
     (root / "input" / "my-weights").mkdir()
-    network = import_timm().create_model("test_resnet")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = import_timm().create_model("test_resnet")
     save_file(network.state_dict(), root / "input" / "my-weights" / "model.safetensors")
     for path in (root / "input").rglob("*"):
         path.chmod(0o555 if path.is_dir() else 0o444)
@@ -167,6 +171,13 @@ def test_the_first_notebook_trains_and_the_second_imports_it_and_predicts_offlin
     submitted = (earlier / "submissions" / "0001-mean-r.csv").read_bytes()
     assert len(submitted.splitlines()) == 13
     assert (later / "submission.csv").read_bytes() == submitted
+    offline, online = (
+        Predictions.read(folder / "runs" / "r" / "predictions" / "hflip" / "test.parquet")
+        for folder in (later / "kit-work", earlier)
+    )
+    # on one machine the bits are the same
+    assert np.array_equal(offline.probabilities, online.probabilities)
+    assert len(np.unique(online.probabilities)) > 3
     assert (later / "bundle-notebook" / "kernel-metadata.json").is_file()
     log = printed(whole)
     assert "s per image on cpu" in log
