@@ -24,6 +24,7 @@ REQUIRED = {
     "albumentations": "albumentations",
     "click": "click",
     "filelock": "filelock",
+    "huggingface_hub": "huggingface_hub",
     "jinja2": "jinja2",
     "markupsafe": "markupsafe",
     "matplotlib": "matplotlib",
