@@ -83,8 +83,14 @@ class ImportResult(Displayed):
         return self.describe()
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per run that was taken."""
-        return frame([asdict(run) for run in self.runs])
+        """A row per run that was taken; lists are text, separated by ", "."""
+        rows = [asdict(run) for run in self.runs]
+        return frame(
+            [
+                {key: ", ".join(value) if isinstance(value, tuple) else value for key, value in row.items()}
+                for row in rows
+            ]
+        )
 
 
 @stage

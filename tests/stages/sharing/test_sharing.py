@@ -407,4 +407,6 @@ def test_a_session_exports_and_imports(one: Path, two: Path, tmp_path: Path) -> 
         "runs/anna-a (was a): not trained, predictions plain d4",
         "  without weights: kit blend and kit final can use it, kit tta cannot",
     ]
-    assert found.to_frame()["name"].tolist() == ["anna-a"]
+    table = found.to_frame()
+    assert table["name"].tolist() == ["anna-a"]
+    assert table["views"].tolist() == ["plain, d4"]
