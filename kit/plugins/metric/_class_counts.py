@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
-from kit.core.arrays import Probabilities, Targets
 from kit.errors import ConfigError
-from kit.kinds import Metric
-from kit.kinds.metric_shortcuts import score_decisions
 from kit.plugins.metric._class_options import check_names, class_numbers
+from kit.plugins.metric._decisions import DecisionMetric, Weighted
 
 Average = Literal["macro", "micro", "weighted", "samples", "binary"]
 Ratio = tuple[np.ndarray, np.ndarray]  # numerators and denominators
 
 
-class ClassCountMetric(Metric):
+class ClassCountMetric(DecisionMetric):
     """A ratio of counts, averaged over classes, rows or all decisions."""
 
     label_kinds = ("numbers", "multi_hot")
@@ -52,11 +49,6 @@ class ClassCountMetric(Metric):
                 hint="set metric.positive to a class, or metric.average to macro",
             )
 
-    def score(self, truth: Targets, probabilities: Probabilities) -> float:
-        if truth.ndim == 2 or self.average == "samples":
-            return self.score_by_weights(truth, probabilities)(np.ones(len(truth)))
-        return score_decisions(self, truth, probabilities.argmax(axis=1), probabilities.shape[1])
-
     def of_confusion(self, counts: np.ndarray) -> float:
         return self.of_margins(counts.diagonal(), counts.sum(axis=0), counts.sum(axis=1))
 
@@ -68,11 +60,7 @@ class ClassCountMetric(Metric):
             return self._mean(hits, told, true)
         return self._mean(hits[occurs], told[occurs], true[occurs])
 
-    def score_by_weights(self, truth: Targets, probabilities: Probabilities) -> Callable[[np.ndarray], float]:
-        if truth.ndim == 1:
-            said, classes = probabilities.argmax(axis=1), probabilities.shape[1]
-            return lambda weights: score_decisions(self, truth, said, classes, weights)
-        true, told = truth.astype(bool), self.decision.assign_labels(probabilities)
+    def weigh_labels(self, true: np.ndarray, told: np.ndarray) -> Weighted:
         if self.average == "samples":
             by_row = self._by_row(true, told)
             return lambda weights: float(np.average(by_row, weights=weights))

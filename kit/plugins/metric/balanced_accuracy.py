@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from kit.core.arrays import Probabilities, Targets
-from kit.kinds import Metric
-from kit.kinds.metric_shortcuts import score_decisions
+from kit.plugins.metric._decisions import DecisionMetric
 
 
-class BalancedAccuracy(Metric):
+class BalancedAccuracy(DecisionMetric):
     """Mean recall of the classes that have rows. A constant prediction scores 1 / number of these classes.
 
     Classes without rows are left out, also if they are predicted.
@@ -20,13 +16,6 @@ class BalancedAccuracy(Metric):
     """
 
     limits = (0, 1)
-
-    def score(self, truth: Targets, probabilities: Probabilities) -> float:
-        return score_decisions(self, truth, probabilities.argmax(axis=1), probabilities.shape[1])
-
-    def score_by_weights(self, truth: Targets, probabilities: Probabilities) -> Callable[[np.ndarray], float]:
-        said, classes = probabilities.argmax(axis=1), probabilities.shape[1]
-        return lambda weights: score_decisions(self, truth, said, classes, weights)
 
     def of_confusion(self, counts: np.ndarray) -> float:
         return self.of_margins(counts.diagonal(), counts.sum(axis=0), counts.sum(axis=1))

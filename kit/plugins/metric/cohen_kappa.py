@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
-from kit.core.arrays import Probabilities, Targets
 from kit.data.csv_file import is_number
 from kit.errors import ConfigError
-from kit.kinds import Metric
-from kit.kinds.metric_shortcuts import score_decisions
 from kit.plugins.metric._class_options import check_names
+from kit.plugins.metric._decisions import DecisionMetric, Weighted
 
 
-class CohenKappa(Metric):
+class CohenKappa(DecisionMetric):
     """Agreement of true and predicted classes beyond chance, from -1 to 1; with quadratic weights QWK.
 
     Kappa is 1 - sum(w O) / sum(w E). O counts true and predicted classes, E is what their margins alone would give.
@@ -67,16 +64,7 @@ class CohenKappa(Metric):
                 hint="list the classes in metric.order, from the lowest grade to the highest",
             )
 
-    def score(self, truth: Targets, probabilities: Probabilities) -> float:
-        if truth.ndim == 2:
-            return self.score_by_weights(truth, probabilities)(np.ones(len(truth)))
-        return score_decisions(self, truth, probabilities.argmax(axis=1), probabilities.shape[1])
-
-    def score_by_weights(self, truth: Targets, probabilities: Probabilities) -> Callable[[np.ndarray], float]:
-        if truth.ndim == 1:
-            said, classes = probabilities.argmax(axis=1), probabilities.shape[1]
-            return lambda weights: score_decisions(self, truth, said, classes, weights)
-        true, told = truth.astype(bool), self.decision.assign_labels(probabilities)
+    def weigh_labels(self, true: np.ndarray, told: np.ndarray) -> Weighted:
         cells = [(one & other).sum(axis=1) for one in (~true, true) for other in (~told, told)]
         unweighted = np.array([[0.0, 1.0], [1.0, 0.0]])
         return lambda weights: _kappa(np.array([weights @ cell for cell in cells]).reshape(2, 2), unweighted)

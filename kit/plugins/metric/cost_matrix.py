@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -11,18 +11,16 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from kit.core.arrays import Probabilities, Targets
 from kit.data.csv_file import CsvFile, is_number, read_csv
 from kit.errors import Case, ConfigError, did_you_mean
-from kit.kinds import Metric
-from kit.kinds.metric_shortcuts import score_decisions
 from kit.kinds.score_context import Wanted
+from kit.plugins.metric._decisions import DecisionMetric
 
 LONG = ("true", "predicted", "cost")  # the columns of a file with a row for each pair
 Pairs = Mapping[tuple[str, str], float]
 
 
-class CostMatrix(Metric):
+class CostMatrix(DecisionMetric):
     """Mean cost of the most probable class, by a CSV of true and predicted classes; 0 is best.
 
     The file has the columns true, predicted and cost, or a row for each true class and a column for each predicted one.
@@ -63,13 +61,6 @@ class CostMatrix(Metric):
 
     def input_files(self) -> tuple[Path, ...]:
         return () if self.file is None else (self._path(self.file),)
-
-    def score(self, truth: Targets, probabilities: Probabilities) -> float:
-        return score_decisions(self, truth, probabilities.argmax(axis=1), probabilities.shape[1])
-
-    def score_by_weights(self, truth: Targets, probabilities: Probabilities) -> Callable[[np.ndarray], float]:
-        said, classes = probabilities.argmax(axis=1), probabilities.shape[1]
-        return lambda weights: score_decisions(self, truth, said, classes, weights)
 
     def of_confusion(self, counts: np.ndarray) -> float:
         costs = self.costs(len(counts))

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
 
 from kit.core.arrays import Probabilities, Targets
-from kit.kinds import Metric
+from kit.plugins.metric._row_mean import RowMean
 from kit.plugins.metric._values import as_values
 
 
-class KlDivergence(Metric):
+class KlDivergence(RowMean):
     """Mean over rows of sum(p log(p / q)) of true shares p and probabilities q; 0 is best.
 
     True shares are brought to sum 1 in each row, as votes need it. Probabilities are clipped and not brought to sum 1.
@@ -29,14 +28,7 @@ class KlDivergence(Metric):
 
     clip: float = Field(1e-15, gt=0, lt=0.5, description="probabilities are kept this far from 0 and 1")
 
-    def score(self, truth: Targets, probabilities: Probabilities) -> float:
-        return float(self._by_row(truth, probabilities).mean())
-
-    def score_by_weights(self, truth: Targets, probabilities: Probabilities) -> Callable[[np.ndarray], float]:
-        by_row = self._by_row(truth, probabilities)
-        return lambda weights: float(np.average(by_row, weights=weights))
-
-    def _by_row(self, truth: Targets, probabilities: Probabilities) -> np.ndarray:
+    def by_row(self, truth: Targets, probabilities: Probabilities) -> np.ndarray:
         given = np.clip(probabilities.astype(np.float64), self.clip, 1 - self.clip)
         votes = as_values(truth, probabilities)
         shares = votes / votes.sum(axis=1, keepdims=True)

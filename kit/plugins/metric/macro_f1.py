@@ -9,11 +9,10 @@ import numpy as np
 from pydantic import Field
 
 from kit.core.arrays import Probabilities, Targets
-from kit.kinds import Metric
-from kit.kinds.metric_shortcuts import score_decisions
+from kit.plugins.metric._decisions import DecisionMetric
 
 
-class MacroF1(Metric):
+class MacroF1(DecisionMetric):
     """Mean F1 of the classes in the truth or in the predictions. A class without a hit counts 0.
 
     A row is predicted to be of its most probable class. If it may have several, `decision` in config.json says which
@@ -29,11 +28,6 @@ class MacroF1(Metric):
     absent: Literal["zero", "skip"] = Field(
         "zero", description="with several labels a row: what a class without true and given rows counts"
     )
-
-    def score(self, truth: Targets, probabilities: Probabilities) -> float:
-        if truth.ndim == 2:
-            return self.score_by_weights(truth, probabilities)(np.ones(len(truth)))
-        return score_decisions(self, truth, probabilities.argmax(axis=1), probabilities.shape[1])
 
     def of_confusion(self, counts: np.ndarray) -> float:
         return self.of_margins(counts.diagonal(), counts.sum(axis=0), counts.sum(axis=1))

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from pydantic import Field
 
 from kit.core.arrays import Probabilities, Targets
-from kit.kinds import Metric
+from kit.plugins.metric._row_mean import RowMean
 from kit.plugins.metric._top_k import true_ranks
 
 
-class MapAtK(Metric):
+class MapAtK(RowMean):
     """Mean of 1 / rank of the true class among the k most probable ones, or 0 if it is not one of them.
 
     Source: MAP@5 of Humpback Whale Identification 2019 and Happywhale 2022, for one label a row; of equal probabilities
@@ -23,13 +21,6 @@ class MapAtK(Metric):
 
     k: int = Field(5, ge=1, description="how many classes are an answer")
 
-    def score(self, truth: Targets, probabilities: Probabilities) -> float:
-        return float(self._by_row(truth, probabilities).mean())
-
-    def _by_row(self, truth: Targets, probabilities: Probabilities) -> np.ndarray:
+    def by_row(self, truth: Targets, probabilities: Probabilities) -> np.ndarray:
         rank = true_ranks(truth, probabilities)
         return np.where(rank <= self.k, 1 / rank, 0.0)
-
-    def score_by_weights(self, truth: Targets, probabilities: Probabilities) -> Callable[[np.ndarray], float]:
-        by_row = self._by_row(truth, probabilities)
-        return lambda weights: float(np.average(by_row, weights=weights))

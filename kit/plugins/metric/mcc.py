@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from kit.core.arrays import Probabilities, Targets
-from kit.kinds import Metric
-from kit.kinds.metric_shortcuts import score_decisions
+from kit.plugins.metric._decisions import DecisionMetric, Weighted
 
 
-class Mcc(Metric):
+class Mcc(DecisionMetric):
     """Matthews correlation coefficient of true and predicted classes, from -1 to 1; 0 for a constant prediction.
 
     It is 0 too if all rows are of one class. If a row may have several labels, each row and class is one yes or no.
@@ -23,21 +19,12 @@ class Mcc(Metric):
     label_kinds = ("numbers", "multi_hot")
     limits = (-1, 1)
 
-    def score(self, truth: Targets, probabilities: Probabilities) -> float:
-        if truth.ndim == 2:
-            return self.score_by_weights(truth, probabilities)(np.ones(len(truth)))
-        return score_decisions(self, truth, probabilities.argmax(axis=1), probabilities.shape[1])
-
-    def score_by_weights(self, truth: Targets, probabilities: Probabilities) -> Callable[[np.ndarray], float]:
-        if truth.ndim == 1:
-            said, classes = probabilities.argmax(axis=1), probabilities.shape[1]
-            return lambda weights: score_decisions(self, truth, said, classes, weights)
-        true, told = truth.astype(bool), self.decision.assign_labels(probabilities)
+    def weigh_labels(self, true: np.ndarray, told: np.ndarray) -> Weighted:
         both, given, own = (values.sum(axis=1) for values in (true & told, told, true))
-        neither = truth.shape[1] - given - own + both
+        neither = true.shape[1] - given - own + both
 
         def score(weights: np.ndarray) -> float:
-            yes, no, count = weights @ both, weights @ neither, truth.shape[1] * weights.sum()
+            yes, no, count = weights @ both, weights @ neither, true.shape[1] * weights.sum()
             told_yes, true_yes = weights @ given, weights @ own
             margins = [np.array([count - one, one]) for one in (told_yes, true_yes)]
             return self.of_margins(np.array([no, yes]), *margins)

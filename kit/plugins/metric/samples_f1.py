@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
 
 from kit.core.arrays import Probabilities, Targets
-from kit.kinds import Metric
+from kit.plugins.metric._row_mean import RowMean
 
 
-class SamplesF1(Metric):
+class SamplesF1(RowMean):
     """Mean over rows of the F score of the predicted labels: 1 if a row has no label and none is predicted.
 
     `decision` in config.json says which labels a row is given.
@@ -29,14 +29,7 @@ class SamplesF1(Metric):
 
     beta: float = Field(1.0, gt=0, le=10, description="above 1 missed labels cost more")
 
-    def score(self, truth: Targets, probabilities: Probabilities) -> float:
-        return float(self._by_row(truth, probabilities).mean())
-
-    def score_by_weights(self, truth: Targets, probabilities: Probabilities) -> Callable[[np.ndarray], float]:
-        by_row = self._by_row(truth, probabilities)
-        return lambda weights: float(np.average(by_row, weights=weights))
-
-    def _by_row(self, truth: Targets, probabilities: Probabilities) -> np.ndarray:
+    def by_row(self, truth: Targets, probabilities: Probabilities) -> np.ndarray:
         """The F score of each row, (N,)."""
         given, true, weight = self.decision.assign_labels(probabilities), truth.astype(bool), self.beta**2
         both = weight * true.sum(axis=1) + given.sum(axis=1)
