@@ -90,11 +90,6 @@ def _check_held_out(file: Path, made: Predictions, folds: Folds) -> None:
         raise InvalidError(f"{file}: {int(wrong.sum())} rows are not held out", code="D43", cases=cases)
 
 
-def folds_digest(run: Run) -> str:
-    """64 hex digits that are equal for equal ids in equal folds."""
-    return run.folds().fingerprint()
-
-
 def rows_digest(space: Workspace, run: Run, train: Table) -> str:
     """The digest of this table's rows, labels and groups, as a run's manifest has it."""
     table = table_of(run.folder, train, space.competition.data)

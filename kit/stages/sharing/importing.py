@@ -22,7 +22,7 @@ from kit.data.table import Table, read_labelled_rows, rows_to_predict
 from kit.errors import BusyError, Case, CheckpointError, ConfigError, DataError, KitError
 from kit.runs.records import record
 from kit.runs.run import BUSY, Run, find_run
-from kit.stages.sharing.checking import check_run, folds_digest, rows_digest
+from kit.stages.sharing.checking import check_run, rows_digest
 from kit.stages.sharing.source import CONFIG, EXPORT, Source, open_source
 from kit.stages.sharing.submissions import ImportedSubmission, check_submissions, take_submissions
 
@@ -268,12 +268,14 @@ def _rename_in_errors(staging: Path, source: Path) -> Iterator[None]:
 def _take_run(space: Workspace, staging: Path, was: str, name: str, train: Table) -> ImportedRun:
     """Renames a run to its place in runs/."""
     made = Run(staging / "runs" / was)
-    digest, rows = folds_digest(made), set(made.folds().ids.tolist())
+    folds = made.folds()
+    digest, rows = folds.fingerprint(), set(folds.ids.tolist())
     same, other = list[str](), list[str]()
     for folder in sorted(space.runs.glob("[!.]*")):
         with suppress(KitError, OSError, ValueError):
-            if set(Run(folder).folds().ids.tolist()) == rows:
-                (same if folds_digest(Run(folder)) == digest else other).append(folder.name)
+            here = Run(folder).folds()
+            if set(here.ids.tolist()) == rows:
+                (same if here.fingerprint() == digest else other).append(folder.name)
     notes = _notes(space, made, train)
     if name != was:
         _rename(made, name)
