@@ -75,11 +75,9 @@ def extract_file(archive: zipfile.ZipFile, name: str, target: Path) -> None:
                     if written > entry.file_size:
                         raise _refuse(source, f"the entry {name!r} is longer than it claims")
                     file.write(part)
-        except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError) as error:
-            raise _refuse(source, f"the entry {name!r} is damaged ({error})") from None
-        except Exception as error:  # what zlib and others raise for damaged bytes
-            if isinstance(error, DataError | OSError):
-                raise
+        except (DataError, OSError):
+            raise
+        except Exception as error:  # zipfile, zlib and others raise many kinds for damaged bytes
             raise _refuse(source, f"the entry {name!r} is damaged ({error})") from None
 
 
