@@ -122,7 +122,7 @@ def _from_tables(
     findings += [f"not read: {line}" for line in seen.unreadable]
     rows = sum(len(sheet.file) for sheet in (train, parts.test or parts.sample) if sheet)
     images = seen.files_below(trees.base(data["images"])) if parts.match.photos else rows
-    return Discovery({**data, **asked}, tuple(findings), rows=len(train.file), images=images)
+    return Discovery(data, tuple(findings), rows=len(train.file), images=images)
 
 
 def _check_headers(sheets: Sequence[TableFile], headless: Mapping[str, str]) -> None:
