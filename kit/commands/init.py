@@ -141,7 +141,7 @@ def read_tables(
         if train.groups is not None:
             counts["groups"] = len(set(train.groups))
         if data.has_test_rows:
-            counts["test_rows"] = len(test_table(workspace.root, data, train.classes))
+            counts["test_rows"] = len(test_table(workspace, data, train.classes))
         if data.sample:
             sample = sample_frame(workspace.root, data)
             with warnings.catch_warnings(record=True) as said:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kit.core.kaggle_folders import list_attached
 from kit.core.legible import legible
@@ -22,6 +23,7 @@ from kit.data.rows import (
     with_external_rows,
     with_source_column,
 )
+from kit.data.sample_answers import find_answers, one_row_per_answer
 from kit.data.spelling import respell
 from kit.errors import ConfigError, DataError
 
@@ -65,8 +67,11 @@ def check_folder(root: Path, data: Data) -> None:
     )
 
 
-def test_rows(root: Path, data: Data) -> SourceRows:
-    """The rows to predict, from the test CSV or else the sample's ids. Raises as `train_rows` does."""
+def test_rows(root: Path, data: Data, classes: Sequence[str], spec: Any) -> SourceRows:
+    """The rows to predict, from the test CSV or else the sample's answers. Raises as `train_rows` does.
+
+    `spec` is the config's format of the submission. It says, with the classes, which answers the sample wants.
+    """
     check_folder(root, data)
     name = data.test or data.sample
     if name is None:
@@ -80,20 +85,23 @@ def test_rows(root: Path, data: Data) -> SourceRows:
         return class_folders.rows_to_predict(root, data)
     images = data.test_images or data.images
     file = _read(root / name, data, _columns_of_rows(data, images) if data.test else None)
-    file = file if data.test else one_row_per_id(file)
+    if not data.test:
+        file = one_row_per_id(one_row_per_answer(file, find_answers(root, file.frame(), classes, spec)))
     named = set(columns_of(data.id)) or {data.id}
     # the sample's first column is the id whatever its name; a test table may lack the train table's column
     name_of_row = data.id if data.test and named <= set(file.columns) else file.columns[0]
     rows = _csv_rows(root, data, file, name_of_row, images, "test")
-    return replace(rows, ids=_as_the_sample_spells(root, data, rows.ids))
+    return replace(rows, ids=_as_the_sample_spells(root, data, rows.ids, classes, spec))
 
 
-def _as_the_sample_spells(root: Path, data: Data, ids: tuple[str, ...]) -> tuple[str, ...]:
+def _as_the_sample_spells(
+    root: Path, data: Data, ids: tuple[str, ...], classes: Sequence[str], spec: Any
+) -> tuple[str, ...]:
     """The ids of a test table, in the Unicode normal form that the sample has them in."""
     if not (data.test and data.sample) or all(map(str.isascii, ids)) or not (root / data.sample).is_file():
         return ids
     sample = read_csv(root / data.sample, data.sep, data.encoding)
-    return tuple(respell(ids, sample.column(sample.columns[0])))
+    return tuple(respell(ids, find_answers(root, sample.frame(), classes, spec)))
 
 
 def _read(path: Path, data: Data, columns: Collection[str] | None) -> CsvFile:
@@ -111,13 +119,17 @@ def _columns_of_rows(data: Data, images: str) -> set[str]:
 
 
 def one_row_per_id(sample: CsvFile) -> CsvFile:
-    """The sample with the first row of each id, where it ranks labels: equally many rows an id, no two alike."""
+    """The sample with the first row of each id, if all ids have equally many rows, of which no two are alike."""
     ids = sample.column(sample.columns[0])
-    several = next((row for row, name in enumerate(ids) if name != ids[0]), len(ids))
-    firsts = ids[::several]
-    if ids != [name for name in firsts for _ in range(several)] or len(set(sample.rows)) < len(sample):
+    if len(set(Counter(ids).values())) != 1 or len(set(sample.rows)) < len(sample):
         return sample
-    return replace(sample, rows=sample.rows[::several], lines=sample.lines[::several])
+    firsts = {name: row for row, name in reversed(list(enumerate(ids)))}
+    kept = sorted(firsts.values())
+    return replace(
+        sample,
+        rows=tuple(sample.rows[row] for row in kept),
+        lines=[sample.lines[row] for row in kept],
+    )
 
 
 def _csv_rows(root: Path, data: Data, file: CsvFile, name: str, images: str, split: str) -> SourceRows:

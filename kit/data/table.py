@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -149,6 +149,11 @@ class Table:
         return tuple(self.classes[number] for number in numbers)
 
 
+def _format_of(workspace: Workspace | StrPath) -> Any:
+    """The format of the submission that a workspace's config names, if one is given and it names one."""
+    return workspace.competition.format if isinstance(workspace, Workspace) else None
+
+
 def _locate(workspace: Workspace | StrPath, data: Data | None) -> tuple[Path, Data]:
     """A workspace's folder and the `data` part of its config, which is read if none is given."""
     if data is not None:
@@ -254,14 +259,17 @@ def test_table(
     """The rows to predict, all of them, in the order of the test table or else of sample submission.
 
     `workspace` is a Workspace or its path; without `data` its config says where the rows are, without `classes` the
-    training table has them.
+    training table has them. A Workspace's format says which answers the sample wants; without one the sample shows it.
 
     Raises as `train_table` does.
     """
+    if data is None:
+        workspace = Workspace.of(workspace)
+    spec = _format_of(workspace)
     root, data = _locate(workspace, data)
     if classes is None:
         classes = read_labelled_rows(root, data).classes
-    rows = row_sources.test_rows(root, data)
+    rows = row_sources.test_rows(root, data, classes, spec)
     if data.average_predictions_by is not None and data.average_predictions_by not in rows.columns:
         raise ConfigError(
             f"data.average_predictions_by: the test table has no column {data.average_predictions_by!r}",
@@ -271,11 +279,11 @@ def test_table(
     return Table(np.array(rows.ids, dtype=str), PathList(rows.paths), classes, frame=_frame(rows))
 
 
-def rows_to_predict(root: Path, data: Data, classes: tuple[str, ...]) -> Table:
+def rows_to_predict(workspace: Workspace | StrPath, data: Data, classes: tuple[str, ...]) -> Table:
     """The test table, or a table without rows if the config names no rows to predict. Raises as `train_table` does."""
     if not data.has_test_rows:
         return Table(np.array([], dtype=str), PathList(()), classes)
-    return test_table(root, data, classes)
+    return test_table(workspace, data, classes)
 
 
 test_table.__test__ = False  # type: ignore[attr-defined]  # pytest would collect this function as a test

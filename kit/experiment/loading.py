@@ -186,7 +186,7 @@ def load_pseudo_rows(
     if path is None:
         return None
     labels = PseudoLabels.read(workspace, path)
-    test = test_table(workspace.root, data, table.classes)
+    test = test_table(workspace, data, table.classes)
     loaded = yield from load_rows(workspace, test, "test", geometry(workspace.experiment))
     labels.check(folds, table.classes, images_digest(test.ids, loaded.cache.hashes))
     taught = PseudoRows(labels, loaded)

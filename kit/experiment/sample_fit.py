@@ -17,6 +17,7 @@ from kit.config.workspace import Workspace
 from kit.data.class_names import SEPARATORS
 from kit.data.folds import warn_train_test_overlap
 from kit.data.predictions import Predictions
+from kit.data.sample_answers import find_answers
 from kit.data.spelling import quote, rename_line
 from kit.data.table import Table, sample_frame, test_table, train_table
 from kit.errors import (
@@ -82,7 +83,8 @@ def counterparts(ids: Sequence[str], others: Sequence[str]) -> dict[str, str]:
 def _of_rows(workspace: Workspace, sample: pd.DataFrame, test: Table) -> Iterator[Misfit]:
     """Ids of the test table that the sample does not have, and the other way round."""
     data = workspace.competition.data
-    wanted, rows = sample.iloc[:, 0].unique().tolist(), test.ids.tolist()
+    answers = find_answers(workspace.root, sample, test.classes, workspace.competition.format)
+    wanted, rows = list(dict.fromkeys(answers)), test.ids.tolist()
     needed, there = set(wanted), set(rows)
     if data.test is None or needed == there:
         return
@@ -106,7 +108,7 @@ def _of_rows(workspace: Workspace, sample: pd.DataFrame, test: Table) -> Iterato
         f"{len(extra)} of {len(rows)} rows of {data.test} are not in {data.sample}, and {len(missing)} "
         f"of its {len(wanted)} ids are not in {data.test}",
         tuple(_without_place(cases)),
-        _find_repair(workspace, wanted, rows, meant),
+        _find_repair(workspace, test.classes, wanted, rows, meant),
     )
 
 
@@ -122,7 +124,11 @@ def _hint(name: str, meant: Mapping[str, str], known: Sequence[str], at: int) ->
 
 
 def _find_repair(
-    workspace: Workspace, wanted: Sequence[str], rows: Sequence[str], meant: Mapping[str, str]
+    workspace: Workspace,
+    classes: tuple[str, ...],
+    wanted: Sequence[str],
+    rows: Sequence[str],
+    meant: Mapping[str, str],
 ) -> str:
     """The change of the config after which the rows are the sample's, tried beforehand; else what to look at."""
     data, root = workspace.competition.data, workspace.root
@@ -130,7 +136,9 @@ def _find_repair(
         tried = data.model_copy(update=change)
         with suppress(KitError), warnings.catch_warnings():
             warnings.simplefilter("ignore", KitWarning)
-            if set(test_table(root, tried, ()).ids.tolist()) == set(wanted) and len(train_table(root, tried)):
+            if set(test_table(workspace, tried, classes).ids.tolist()) == set(wanted) and len(
+                train_table(root, tried)
+            ):
                 ((key, value),) = change.items()
                 return shlex.quote(f"data.{key}={'null' if value is None else value}")
     return f"use a test table with the sample's ids: data.test is {data.test}, data.id is {data.id}"
@@ -155,8 +163,9 @@ def _of_classes(workspace: Workspace, sample: pd.DataFrame, train: Table) -> Ite
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", KitWarning)
             shape = choose_format(workspace, sample, train.classes, labels=train.label_kind)
-            ids = sample.iloc[:, 0].unique()[:TRIED_IDS].tolist()
-            some = sample[sample.iloc[:, 0].isin(ids)].reset_index(drop=True)
+            answers = shape.ids(sample, train.classes)
+            ids = list(dict.fromkeys(answers))[:TRIED_IDS]
+            some = sample[np.isin(answers, ids)].reset_index(drop=True)
             make_table(_guess(ids, train), some, shape)
     except (ConfigError, InvalidError) as error:
         cases, more = _differences(sample, train)
@@ -236,7 +245,7 @@ def warn_about_prediction(workspace: Workspace, table: Table) -> None:
         return
     test = None
     try:
-        test = test_table(workspace.root, data, table.classes)
+        test = test_table(workspace, data, table.classes)
     except KitError as error:
         text = f"W12 the test rows cannot be used as they are, kit tta will stop: {error}"
         warnings.warn(KitWarning(text), stacklevel=2)

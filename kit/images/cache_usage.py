@@ -109,7 +109,7 @@ def _contents(workspace: Workspace) -> frozenset[str] | None:
     data, hashes = workspace.competition.data, Hashes(workspace.cache / HASHES)
     try:
         train = train_table(workspace.root, data)
-        tables = [train, rows_to_predict(workspace.root, data, train.classes)]
+        tables = [train, rows_to_predict(workspace, data, train.classes)]
     except KitError:
         return None
     return frozenset(hashes.get(path) for table in tables for path in table.paths) - {""}

@@ -117,6 +117,13 @@ class Format(Plugin):
         """Whether the sample submission (all cells text, the id first) has this format."""
         raise NotImplementedError
 
+    def ids(self, sample: pd.DataFrame, classes: Sequence[str]) -> list[str]:
+        """For each row of a sample the id of the answer that it is a part of; by default its first cell.
+
+        The different ids, in this order, are the rows to predict.
+        """
+        return list(map(str, sample.iloc[:, 0]))
+
     def empty_cells(self) -> tuple[str, ...]:
         """Cells that look like missing ones and are meant, such as an empty one for no label."""
         return ()

@@ -259,7 +259,8 @@ def submit(
     `more` goes into its record, `notes` onto the board.
     """
     (sample, shape), metric = judged.open_sample_and_format(workspace), judged.metric
-    test = blend_test_rows(predicting, judged.ensembler, sample.iloc[:, 0].unique().tolist())
+    wanted = list(dict.fromkeys(shape.ids(sample, predicting[0].test.classes)))
+    test = blend_test_rows(predicting, judged.ensembler, wanted)
     blended = Blended(test, judged.ensembler, judged.comparison, judged.rows.ids)
     table = sample_format.make_table(test, sample, shape)
     record = {**_record(workspace, judged, blended, shape), **(more or {})}

@@ -131,7 +131,7 @@ def predict_bundle(
     contents = Contents.read(folder)
     clock = Clock(given.time_limit)
     _warn_of_versions(contents.versions)
-    space = _workspace(folder, given, work, device, workers)
+    space = _workspace(folder, contents, given, work, device, workers)
     try:
         return (yield from _predict(folder, contents, space, out, clock))
     except DataError as error:
@@ -147,7 +147,7 @@ def predict_bundle(
 
 def _predict(folder: Path, contents: Contents, space: Workspace, out: Path, clock: Clock) -> Work[Path]:
     data = space.competition.data
-    test = test_table(space.root, data, contents.classes)
+    test = test_table(space, data, contents.classes)
     rounds = contents.rounds()
     late: list[PredictionFile] = []
     done = 0
@@ -163,9 +163,10 @@ def _predict(folder: Path, contents: Contents, space: Workspace, out: Path, cloc
     sample = sample_frame(space.root, data)
     decision = _decision(space, contents)
     fitted = for_labels(Ensembler.open(contents.ensembler, space.root), contents.multi_label, decision)
-    members = [_member(space, one, contents.classes) for one in predicted.members]
-    blended = blend_test_rows(members, fitted, sample.iloc[:, 0].unique().tolist())
     shape = Format.open(contents.format, space.root).with_known(decision=decision)
+    wanted = list(dict.fromkeys(shape.ids(sample, contents.classes)))
+    members = [_member(space, one, contents.classes) for one in predicted.members]
+    blended = blend_test_rows(members, fitted, wanted)
     table = sample_format.make_table(blended, sample, shape)
     write_text(out, submission.text_of(table, data.sep))
     if late or done < rounds:
@@ -264,7 +265,7 @@ def _warn_of_versions(packed: Mapping[str, str]) -> None:
 
 
 def _workspace(
-    folder: Path, given: PredictionInput, work: Path, device: str, workers: int | str
+    folder: Path, contents: Contents, given: PredictionInput, work: Path, device: str, workers: int | str
 ) -> Workspace:
     """A workspace in `work` with the bundle's config and plugins, whose test rows are those that were given.
 
@@ -291,7 +292,9 @@ def _workspace(
         )
     work.mkdir(parents=True, exist_ok=True)
     config.pop("cache_folder", None)  # which this machine may not have
-    write_json(work / CONFIG_FILE, {**config, "device": device, "workers": workers})
+    write_json(
+        work / CONFIG_FILE, {**config, "format": contents.format, "device": device, "workers": workers}
+    )
     _copy_plugins(folder / "plugins", work / "plugins")
     return Workspace.open(work, given.overrides)
 

@@ -59,7 +59,7 @@ def measure_prediction_time(workspace: Workspace, folder: Path) -> PredictionTim
 
 def _give(workspace: Workspace, base: Path, rows: int) -> tuple[int, PredictionInput]:
     base.mkdir()
-    count, _, words = write_trial_rows(workspace.root, workspace.competition.data, rows, base)
+    count, _, words = write_trial_rows(workspace, rows, base)
     given = dict(zip(words[::2], map(Path, words[1::2]), strict=True))
     return count, PredictionInput(given["--images"], given["--sample"], given.get("--test"))
 

@@ -21,7 +21,8 @@ from kit.core import files
 from kit.data.csv_file import CsvFile, read_csv
 from kit.data.image_paths import fill
 from kit.data.row_sources import ALL_IMAGES
-from kit.data.table import test_table
+from kit.data.sample_answers import find_answers
+from kit.data.table import read_labelled_rows, test_table
 from kit.errors import MAX_CASES, ConfigError, RunError
 from kit.stages.bundles.bare_python import bare_environment, bare_python, without_network
 from kit.stages.bundles.packing import SCRIPT
@@ -50,7 +51,7 @@ def try_bundle(workspace: Workspace, folder: Path, rows: int = ROWS) -> BundleTr
         raise ConfigError("data.sample is null, so the bundle cannot be tested", code="C07")
     with tempfile.TemporaryDirectory(prefix="kit-try-") as temporary:
         base = Path(temporary)
-        wanted, noise, words = write_trial_rows(workspace.root, data, rows, base)
+        wanted, noise, words = write_trial_rows(workspace, rows, base)
         python = bare_python(base / "python")
         before, begun = _state(folder), time.monotonic()
         line = [*without_network(), str(python), str(folder.resolve() / SCRIPT), *words]
@@ -88,26 +89,28 @@ def _state(folder: Path) -> dict[str, tuple[int, int]]:
     return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in found.items()}
 
 
-def write_trial_rows(root: Path, data: Data, rows: int, base: Path) -> tuple[int, bool, list[str]]:
+def write_trial_rows(workspace: Workspace, rows: int, base: Path) -> tuple[int, bool, list[str]]:
     """How many rows of the sample are tried, whether with images of noise, and the options of predict.py for them.
 
     Rows that have an image here are taken first.
     """
+    root, data = workspace.root, workspace.competition.data
+    classes = read_labelled_rows(root, data).classes
     lenient = data.model_copy(update={"on_unreadable_test": "class_prior"})  # rows may lack their images
     sample = read_csv(root / str(data.sample), data.sep, data.encoding)
     words = ["--sample", str(base / "sample.csv")]
     if data.test is not None:
         table = read_csv(root / data.test, data.sep, data.encoding)
-        chosen = _with_images(test_table(root, lenient, ()).paths, len(table), rows)
+        chosen = _with_images(test_table(workspace, lenient, classes).paths, len(table), rows)
         _write(table, chosen, base / "test.csv", data)
         words += ["--test", str(base / "test.csv")]
         lenient = lenient.model_copy(update={"test": str(base / "test.csv")})
-        found = test_table(root, lenient, ())
+        found = test_table(workspace, lenient, classes)
     else:
-        found = test_table(root, lenient, ())
+        found = test_table(workspace, lenient, classes)
         found = found.take(_with_images(found.paths, len(found), rows))
     ids = set(found.ids.tolist())
-    names = sample.column(sample.columns[0])
+    names = find_answers(root, sample.frame(), classes, workspace.competition.format)
     kept = [place for place, name in enumerate(names) if name in ids] or list(range(min(rows, len(names))))
     _write(sample, kept, base / "sample.csv", data)
     is_here = any(path.is_file() for path in found.paths)

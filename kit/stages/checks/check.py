@@ -89,7 +89,7 @@ def run_checks(
     data, root = workspace.competition.data, workspace.root
     yield from write_auto_groups(workspace)
     train = train_table(root, data).sort_by_id()
-    test = rows_to_predict(root, data, train.classes)
+    test = rows_to_predict(workspace, data, train.classes)
     splitter = workspace.experiment.open(Splitter, root)
     with warnings.catch_warnings():  # what they say is a finding here
         warnings.simplefilter("ignore", KitWarning)

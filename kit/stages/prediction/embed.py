@@ -74,7 +74,7 @@ def embed(
     opened, place = Views.open(views, workspace.root, "views"), choose_device(device)
     data = workspace.competition.data
     train = train_table(workspace.root, data).sort_by_id()
-    tables = (train, test_table(workspace.root, data, train.classes))
+    tables = (train, test_table(workspace, data, train.classes))
     made = []
     for target in find_targets(workspace, paths):
         with target.run.lock():
@@ -121,7 +121,7 @@ def embed_untrained(
         check_config(run, asked, "untrained network")
         setting = yield from prepare_run(space, run)
         train = setting.loaded.table
-        tables = (train, test_table(space.root, space.competition.data, train.classes))
+        tables = (train, test_table(space, space.competition.data, train.classes))
         begin(run, asked, setting.resolve_config(), setting.provenance())
         setting.folds.write(run.folder / "folds.csv")
         parts, experiment = setting.techniques.parts, setting.experiment

@@ -70,7 +70,7 @@ def predict_shard(job: ShardJob, stop: Stop) -> Work[np.ndarray]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", KitWarning)  # said where the predictions were asked for
         train = train_table(workspace.root, data).sort_by_id()
-        table = test_table(workspace.root, data, train.classes) if job.split == "test" else train
+        table = test_table(workspace, data, train.classes) if job.split == "test" else train
         name = "test" if job.split == "test" else "train"
         loaded = finish(load_rows(workspace, table, name, geometry(experiment)))
     predictor = load_for_prediction(path, workspace.root, choose_device(job.device))

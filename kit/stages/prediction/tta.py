@@ -171,7 +171,7 @@ class _TtaContext:
         """The competition's tables and metric."""
         data = workspace.competition.data
         train = train_table(workspace.root, data).sort_by_id()
-        test = rows_to_predict(workspace.root, data, train.classes)
+        test = rows_to_predict(workspace, data, train.classes)
         return cls(
             workspace,
             train,

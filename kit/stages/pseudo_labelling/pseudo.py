@@ -112,7 +112,7 @@ def pseudo(
     train = train_table(workspace.root, workspace.competition.data).sort_by_id()
     read = with_current_names(workspace, read, train)
     check_teachers(read, train)
-    test = test_table(workspace.root, workspace.competition.data, train.classes)
+    test = test_table(workspace, workspace.competition.data, train.classes)
     recipe, _ = open_ensembler(workspace, asked.ensembler, train)
     teachers = Teachers(read, recipe, train)
     told = predict_training_rows(workspace, read, train) if "train" in asked.told else []

@@ -113,7 +113,7 @@ def _data(office: ReportContext, check: bool, member: str) -> Work[DataSection |
         return office.table
     workspace, train = office.workspace, office.table
     data = workspace.competition.data
-    test = section_or_missing(lambda: rows_to_predict(workspace.root, data, train.classes))
+    test = section_or_missing(lambda: rows_to_predict(workspace, data, train.classes))
     found = (
         (yield from _findings(office, member, train, test))
         if check

@@ -95,7 +95,7 @@ def read_source(workspace: Workspace, text: str, table: Table) -> EmbeddedRun:
     anywhere = workspace.competition.data.model_copy(
         update={"on_unreadable_test": "class_prior"}
     )  # images need not be here
-    _check(source, test_table(workspace.root, anywhere, table.classes).ids.tolist())
+    _check(source, test_table(workspace, anywhere, table.classes).ids.tolist())
     return source
 
 

@@ -114,7 +114,7 @@ def import_runs(
             _check_export(found, staging)
             yield from _copy(found, taken, staging, space)
             train = read_labelled_rows(space.root, space.competition.data).sort_by_id()
-            test = rows_to_predict(space.root, space.competition.data, train.classes)
+            test = rows_to_predict(space, space.competition.data, train.classes)
             new, already = _sort_out(space, staging, taken, prefix)
             for number, name in enumerate(new):
                 yield Progress(TASK, number, len(new), f"checking runs/{name}")
