@@ -58,6 +58,15 @@ def _cases(plugin: Format) -> Iterator[tuple[Predictions, pd.DataFrame]]:
                     yield predictions, sample
 
 
+def law_each_row_has_an_answer(plugin: Format) -> None:
+    """Each row of a sample has one id of an answer."""
+    for predictions, sample in _cases(plugin):
+        ids = plugin.ids(sample, predictions.classes)
+        assert len(ids) == len(sample), f"{len(ids)} ids of {len(sample)} rows"
+        lost = set(ids) - set(predictions.ids.tolist())
+        assert not lost, f"{len(lost)} ids that no row is called, such as {min(lost)!r}"
+
+
 def law_it_has_the_shape_of_the_sample(plugin: Format) -> None:
     """The submission has the sample's columns, ids and order."""
     for predictions, sample in _cases(plugin):
