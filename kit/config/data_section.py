@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 # keys of Data that are paths below data.folder
 BELOW_FOLDER = (
-    "train", "val", "test", "sample", "images", "test_images", "external_train", "external_images", "class_list",
+    "train", "val", "test", "sample", "images", "test_images", "external.train", "external.images", "class_list",
 )  # fmt: skip
 
 
@@ -26,6 +26,36 @@ class Strict(BaseModel):
     """A part of the config: unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class External(Strict):
+    """Labelled rows from elsewhere, and which of them the competition allows."""
+
+    policy: Annotated[Literal["allowed", "forbidden"] | tuple[str, ...], BeforeValidator(_licences)] = Field(
+        "allowed",
+        description="the competition's rule for external data, or the allowed licences: `CC-BY-*`, `!*-NC*`",
+    )
+    train: str | None = Field(
+        None, description="CSV of more labelled rows, all external: its column source names the source"
+    )
+    images: str | None = Field(None, description="path of an image of external.train, if different")
+    source_column: str | None = Field(
+        None,
+        description="column of data.train with the external source of a row, blank for the competition's own "
+        "rows; external rows are trained on and never scored",
+    )
+
+
+class LabelFrom(Strict):
+    """How labels are made of columns and of file names."""
+
+    files: dict[str, str] = Field(
+        {}, description="for {file} in data.label: a word for each pattern of the file's stem"
+    )
+    bins: dict[str, tuple[float, ...]] = Field(
+        {}, description="for {column} in data.label: inner edges of the number ranges"
+    )
+    rename: dict[str, str] = Field({}, description="label as composed -> label in the submission")
 
 
 class Data(Strict):
@@ -87,22 +117,7 @@ class Data(Strict):
         description="column with the weight of a row in the score, a number of 0 or more, for metrics "
         "such as row_weighted",
     )
-    source: str | None = Field(
-        None,
-        description="column of the external source of a row, blank for the competition's own rows; "
-        "external rows are trained on and never scored",
-    )
-    external_train: str | None = Field(
-        None, description="CSV of more labelled rows, all external: its column source names the source"
-    )
-    external_images: str | None = Field(None, description="path of an image of external_train, if different")
-    external: Annotated[Literal["allowed", "forbidden"] | tuple[str, ...], BeforeValidator(_licences)] = (
-        Field(
-            "allowed",
-            description="the competition's rule for external data, or the allowed licences: `CC-BY-*`, "
-            "`!*-NC*`",
-        )
-    )
+    external: External = Field(External(), description="labelled rows from elsewhere")
     average_predictions_by: str | None = Field(
         None,
         description="test column: predictions of rows with equal values are averaged, with all "
@@ -117,13 +132,7 @@ class Data(Strict):
         description="columns of data.class_list, otherwise parts of `label`, whose values together "
         "identify a class",
     )
-    file_labels: dict[str, str] = Field(
-        {}, description="for {file} in `label`: a word for each pattern of the file's stem"
-    )
-    bins: dict[str, tuple[float, ...]] = Field(
-        {}, description="for {column} in `label`: inner edges of the number ranges"
-    )
-    rename: dict[str, str] = Field({}, description="label as composed -> label in the submission")
+    label_from: LabelFrom = Field(LabelFrom(), description="how labels are made of columns and of file names")
     sep: Annotated[str, BeforeValidator(_tab)] = Field(
         ",", min_length=1, max_length=1, description="field separator of the CSVs"
     )
@@ -169,9 +178,14 @@ class Data(Strict):
         if posixpath.normpath(self.folder) == ".":
             return self
         for key in BELOW_FOLDER:
-            path = getattr(self, key)
-            if path is not None:
-                object.__setattr__(self, key, below_folder(self.folder, path))  # the model is frozen
+            block, _, inner = key.rpartition(".")
+            owner = getattr(self, block) if block else self
+            path = getattr(owner, inner)
+            if path is None:
+                continue
+            path = below_folder(self.folder, path)
+            name, value = (block, owner.model_copy(update={inner: path})) if block else (inner, path)
+            object.__setattr__(self, name, value)  # the model is frozen
         return self
 
     @property

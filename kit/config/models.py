@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from kit.config.data_section import Data, Strict
+from kit.config.data_section import Data, External, LabelFrom, Strict
 from kit.config.specs import respecify
 from kit.core.files import StrPath
 from kit.kinds.plugin import Plugin
@@ -23,6 +23,8 @@ __all__ = [
     "Data",
     "DecisionRule",
     "Experiment",
+    "External",
+    "LabelFrom",
     "Stage",
     "Strict",
     "keys",

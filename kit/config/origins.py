@@ -90,12 +90,20 @@ def _values(workspace: Workspace) -> Iterator[Row]:
             if key in KINDS and value is not None:
                 yield from _plugins(key, key, value, default, workspace)
             elif isinstance(value, BaseModel):
-                for name, inner in type(value).model_fields.items():
-                    yield _row(f"{key}.{name}", getattr(value, name), inner)
+                yield from _block(key, value)
             elif key == CACHE_FOLDER:
                 yield _row(key, os.environ.get(SHARED_CACHE) or value, field)
             else:
                 yield _row(key, value, field)
+
+
+def _block(key: str, block: BaseModel) -> Iterator[Row]:
+    for name, field in type(block).model_fields.items():
+        value = getattr(block, name)
+        if isinstance(value, BaseModel):
+            yield from _block(f"{key}.{name}", value)
+        else:
+            yield _row(f"{key}.{name}", value, field)
 
 
 def _plugins(key: str, kind: str, spec: Any, default: Any, workspace: Workspace) -> Iterator[Row]:

@@ -86,7 +86,7 @@ def _assign(raw: dict[str, Any], path: Sequence[str], value: Any) -> list[str]:
         at = inner
     last = len(path) - 1
     current = _item(at, path, last)
-    # data has no plugins, and names of its own, such as those of data.rename
+    # data has no plugins, and names of its own, such as those of data.label_from.rename
     made, dropped = (value, []) if path[0] == "data" else respecify(value, current)
     at[_key(at, path, last)] = made
     return dropped

@@ -133,10 +133,24 @@ def _with_lines(error: ConfigError, text: str, file: str) -> ConfigError:
         detail = case.detail
         if detail.startswith("Extra inputs are not permitted"):
             name = case.path.partition(".")[0]
-            section, renamed = PARTS.get(name, Data), CONFIG_KEYS.get(name)
-            detail = f"unknown key{did_you_mean(key, section.model_fields, renamed)}"
+            known, renamed = _keys_below(case.path), CONFIG_KEYS.get(name)
+            detail = f"unknown key{did_you_mean(key, known, renamed)}"
         for old, new in CONFIG_VALUES.get(case.path, {}).items():
             if detail.endswith(f", not {old!r}"):
                 detail += f"; did you mean {new!r}?"
         cases.append(Case(detail + _at(text, key), case.path))
     return ConfigError(f"{file}: {error.summary}", code=error.code, cases=cases, hint=error.hint)
+
+
+def _keys_below(path: str) -> list[str]:
+    """The keys of the block that a path leads into; those of blocks inside it with their dotted names too."""
+    section, *blocks = path.split(".")[:-1]
+    model = PARTS.get(section, Data)
+    for name in blocks:
+        inner = model.model_fields[name].annotation if name in model.model_fields else None
+        model = inner if isinstance(inner, type) and issubclass(inner, Strict) else model
+    names = list(model.model_fields)
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Strict):
+            names += [f"{name}.{inner}" for inner in field.annotation.model_fields]
+    return names

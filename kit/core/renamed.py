@@ -40,15 +40,22 @@ CONFIG_KEYS: Mapping[str, Mapping[str, str]] = {
         "average_group": "average_predictions_by",
         "bad_test": "on_unreadable_test",
         "bad_train": "on_unreadable_train",
+        "bins": "label_from.bins",
         "class_groups": "superclasses",
         "classes": "class_list",
         "decode": "jpeg_scaling",
+        "external_images": "external.images",
+        "external_train": "external.train",
+        "file_labels": "label_from.files",
         "label_factors": "label_parts",
+        "rename": "label_from.rename",
+        "source": "external.source_column",
     },
 }
 
 # by key
 CONFIG_VALUES: Mapping[str, Mapping[str, str]] = {
+    "data.external": {"allowed": '{"policy": "allowed"}', "forbidden": '{"policy": "forbidden"}'},
     "data.on_unreadable_test": {"prior": "class_prior"},
     "data.on_unreadable_train": {"drop": "skip"},
     "resize": {"squash": "stretch"},

@@ -157,7 +157,7 @@ def check_labels(found: ClassNames, rows: Sequence[Row], data: Data, outside: st
     says = "is not a class" if found.is_complete else f"is spelled differently in {found.source}"
     bad = [(row, made, label) for row, made, label in rows if label in wrong]
     more = {made: right[label] for _, made, label in bad if label in right}
-    hints = [rename_line(data.rename, more)] if more else []
+    hints = [rename_line(data.label_from.rename, more)] if more else []
     if found.is_complete:
         text = outside.format(len(bad), len(found.names))
         hints += (

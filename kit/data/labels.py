@@ -22,7 +22,7 @@ Cells = list[tuple[str, ...]]
 
 
 def split_labels(columns: Mapping[str, Sequence[str]], data: Data, separator: str) -> Cells:
-    """Every row's labels, by the column or pattern `data.label`, before `data.rename`; a row may have no
+    """Every row's labels, by the column or pattern `data.label`, before `data.label_from.rename`; a row may have no
     label."""
     return [split_cell(cell, separator) for cell in fill(data.label or "", columns, "data.label")]
 
@@ -33,12 +33,10 @@ def class_columns(root: Path, data: Data, columns: Mapping[str, Sequence[str]]) 
     Raises ConfigError C07 where neither names any, the training table lacks one, or the config says how labels are
     made otherwise.
     """
-    idle = [key for key in ("label_separator", "rename", "bins", "file_labels") if getattr(data, key)]
+    idle = ["data.label_separator"] if data.label_separator else []
+    idle += [f"data.label_from.{key}" for key, value in data.label_from if value]
     if idle:
-        text = (
-            "data.label is null, so labels are columns and "
-            f"{', '.join(f'data.{key}' for key in idle)} has no effect"
-        )
+        text = f"data.label is null, so labels are columns and {', '.join(idle)} has no effect"
         raise ConfigError(text, code="C07", hint="data.label=<column or pattern>, or remove these keys")
     if data.class_list:
         names = tuple(row[0] for row in read_csv(root / data.class_list, data.sep, data.encoding).rows)
@@ -219,22 +217,22 @@ def label_parts(
     Raises DataError D30 for a file without a word, D31 for a number that is none.
     """
     parts = dict(columns)
-    if "file" in columns_of(data.label or "") and data.file_labels:
-        parts["file"] = _words(columns["file"], data.file_labels, ids)
-    for name, edges in data.bins.items():
-        parts[name] = _ranges(fill(name, columns, "data.bins"), name, edges, ids)
+    if "file" in columns_of(data.label or "") and data.label_from.files:
+        parts["file"] = _words(columns["file"], data.label_from.files, ids)
+    for name, edges in data.label_from.bins.items():
+        parts[name] = _ranges(fill(name, columns, "data.label_from.bins"), name, edges, ids)
     return parts
 
 
 def compose_labels(parts: Mapping[str, Sequence[str]], data: Data, ids: Sequence[str]) -> list[str]:
-    """Every row's label as text, by the column or pattern `data.label`, before `data.rename`.
+    """Every row's label as text, by the column or pattern `data.label`, before `data.label_from.rename`.
 
     Raises DataError D30 for a row without one, of which there is nothing to see.
     """
     made = fill(data.label or "", parts, "data.label")
     blank = [
         Case("no label", "", row, "train", "D30")
-        for row, label in zip(ids, rename_labels(made, data.rename), strict=True)
+        for row, label in zip(ids, rename_labels(made, data.label_from.rename), strict=True)
         if not fold_spelling(label)
     ]
     if blank:
@@ -255,7 +253,7 @@ def _words(stems: Sequence[str], words: Mapping[str, str], ids: Sequence[str]) -
     ]
     if cases:
         raise DataError(
-            f"{len(cases)} images match no pattern of data.file_labels",
+            f"{len(cases)} images match no pattern of data.label_from.files",
             code="D30",
             cases=cases,
             hint=f"its patterns: {', '.join(words)}",
@@ -266,7 +264,7 @@ def _words(stems: Sequence[str], words: Mapping[str, str], ids: Sequence[str]) -
 def _ranges(cells: Sequence[str], name: str, edges: Sequence[float], ids: Sequence[str]) -> list[str]:
     """`<30`, `30-60` (30 included, 60 not) or `>=60` for each number."""
     if list(edges) != sorted(set(edges)) or not edges:
-        raise ConfigError(f"data.bins.{name}: edges must increase, not {list(edges)}", code="C02")
+        raise ConfigError(f"data.label_from.bins.{name}: edges must increase, not {list(edges)}", code="C02")
     texts = [f"{edge:g}" for edge in edges]
     names = [f"<{texts[0]}", *(f"{low}-{high}" for low, high in pairwise(texts)), f">={texts[-1]}"]
     cases = [

@@ -37,4 +37,4 @@ def ranges(table: Table) -> str:
     if column is None or "{" in column or "}" in column:
         return ""
     bins = json.dumps({column: edges}, ensure_ascii=False)
-    return f"{shlex.quote(f'data.label={{{column}}}')} {shlex.quote(f'data.bins={bins}')}"
+    return f"{shlex.quote(f'data.label={{{column}}}')} {shlex.quote(f'data.label_from.bins={bins}')}"

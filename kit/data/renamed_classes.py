@@ -20,14 +20,15 @@ from kit.errors import KitError
 
 @dataclass(frozen=True)
 class Naming:
-    """The classes of a run in its own names and order, and the `data.rename` that gave these names."""
+    """The classes of a run in its own names and order, and the `data.label_from.rename` that gave these names."""
 
     classes: tuple[str, ...]
     rename: Mapping[str, str]
 
 
 def names_now(then: Naming, table: Table, rename: Mapping[str, str]) -> tuple[str, ...] | None:
-    """The name that each class of a run has in the table, in the run's order; `rename` is `data.rename` now.
+    """The name that each class of a run has in the table, in the run's order; `rename` is `data.label_from.rename`
+    now.
 
     None if they are not the same classes: one was added, or some were joined or split.
     """
@@ -83,14 +84,15 @@ def as_then(table: Table, then: Naming, rename: Mapping[str, str]) -> Table:
 
 
 def rename_in(config: Any) -> Mapping[str, str]:
-    """The `data.rename` of a config as a file has it; empty if it has none, or if it is not a config at all."""
-    data = config.get("data") if isinstance(config, Mapping) else None
-    rename = data.get("rename") if isinstance(data, Mapping) else None
-    return dict(rename) if isinstance(rename, Mapping) else {}
+    """The `data.label_from.rename` of a config as a file has it; empty if it has none, or is not a config at all."""
+    found = config
+    for key in ("data", "label_from", "rename"):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return dict(found) if isinstance(found, Mapping) else {}
 
 
 def rename_of(run: Path) -> Mapping[str, str]:
-    """The `data.rename` that the run in a folder was started with; none where the folder does not say."""
+    """The `data.label_from.rename` that the run in a folder was started with; none where the folder does not say."""
     try:
         return rename_in(read_json(run / "config.json"))
     except (OSError, ValueError, TypeError, AttributeError):
@@ -98,7 +100,7 @@ def rename_of(run: Path) -> Mapping[str, str]:
 
 
 def predictions_now(run: Path, made: Predictions, table: Table, rename: Mapping[str, str]) -> Predictions:
-    """Predictions of the run in a folder with the table's classes, where `data.rename` or the sample named them since.
+    """Predictions of the run in a folder with the table's classes, if the config or the sample renamed them.
 
     They stay as they are if the run's classes are not the table's.
     """
@@ -144,7 +146,7 @@ def table_of(run: Path, table: Table, data: Data) -> Table:
 
 
 def rename_classes(run: Path, table: Table, data: Data) -> tuple[Table, Mapping[str, str]]:
-    """What `table_of` gives, and the `data.rename` that gives these names."""
+    """What `table_of` gives, and the `data.label_from.rename` that gives these names."""
     then = class_naming_of(run)
-    named = table if then is None else as_then(table, then, data.rename)
-    return named, data.rename if then is None or named is table else then.rename
+    named = table if then is None else as_then(table, then, data.label_from.rename)
+    return named, data.label_from.rename if then is None or named is table else then.rename

@@ -34,7 +34,7 @@ ALL_IMAGES = "/*"  # ends a pattern for which every image of the folder is a row
 
 
 def train_rows(root: Path, data: Data) -> SourceRows:
-    """The labelled rows, those of `data.external_train` last.
+    """The labelled rows, those of `data.external.train` last.
 
     Raises DataError for rows or ids that cannot be used or may not be, ConfigError for wrong columns.
     """
@@ -43,12 +43,14 @@ def train_rows(root: Path, data: Data) -> SourceRows:
         rows = class_folders.read_labelled_rows(root, data)
     else:
         file = _read(root / data.train, data, _columns_of_rows(data, data.images))
-        rows = with_source_column(_csv_rows(root, data, file, data.id, data.images, "train"), data.source)
-    if data.external_train is not None:
-        images = data.external_images or data.images
-        file = _read(root / data.external_train, data, _columns_of_rows(data, images))
+        rows = with_source_column(
+            _csv_rows(root, data, file, data.id, data.images, "train"), data.external.source_column
+        )
+    if data.external.train is not None:
+        images = data.external.images or data.images
+        file = _read(root / data.external.train, data, _columns_of_rows(data, images))
         rows = with_external_rows(rows, _csv_rows(root, data, file, data.id, images, "train"), file.path)
-    check_allowed(rows, data.external)
+    check_allowed(rows, data.external.policy)
     return rows
 
 
@@ -114,7 +116,14 @@ def _read(path: Path, data: Data, columns: Collection[str] | None) -> CsvFile:
 
 def _columns_of_rows(data: Data, images: str) -> set[str]:
     """The columns that name, label or group a row, or say where its image is."""
-    patterns = [data.id, data.label, images, data.group, data.source, data.average_predictions_by]
+    patterns = [
+        data.id,
+        data.label,
+        images,
+        data.group,
+        data.external.source_column,
+        data.average_predictions_by,
+    ]
     return {name for each in patterns if each is not None for name in columns_of(each) or (each,)}
 
 

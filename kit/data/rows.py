@@ -181,7 +181,7 @@ def with_source_column(rows: SourceRows, column: str | None) -> SourceRows:
         return rows
     if column not in rows.columns:
         raise ConfigError(
-            f"data.source: no column {column!r}{did_you_mean(column, rows.columns)}",
+            f"data.external.source_column: no column {column!r}{did_you_mean(column, rows.columns)}",
             code="C07",
             hint=f"the columns are {', '.join(rows.columns)}",
         )
@@ -260,13 +260,15 @@ def check_allowed(rows: SourceRows, rule: str | Sequence[str]) -> None:
         count = sum(source.rows for source in refused)
         asked = rule if isinstance(rule, str) else ", ".join(rule)
         raise DataError(
-            f"{count} external rows are not allowed (data.external: {asked})",
+            f"{count} external rows are not allowed (data.external.policy: {asked})",
             code="D63",
             cases=[Case(str(source), source.name, split="train", code="D63") for source in refused],
             hint="remove them; the rules of the competition define what is allowed",
         )
     if rows.sources and all(rows.sources):
-        raise DataError("all rows are external, so no row can be scored", code="D29", hint="data.source")
+        raise DataError(
+            "all rows are external, so no row can be scored", code="D29", hint="data.external.source_column"
+        )
 
 
 def is_allowed(licence: str, rule: str | Iterable[str]) -> bool:

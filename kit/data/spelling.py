@@ -125,14 +125,14 @@ def quote(text: str) -> str:
 
 
 def rename_line(known: Mapping[str, str], more: Mapping[str, str]) -> str:
-    """`data.rename={...}` with what the config renames already, quoted for a shell; it merges spellings."""
+    """`data.label_from.rename={...}` with what the config renames already, quoted for a shell; it merges spellings."""
     names = {**known, **more}
     text = json.dumps(names, ensure_ascii=not all(map(is_tidy, [*names, *names.values()])))
-    return shlex.quote(f"data.rename={text}")
+    return shlex.quote(f"data.label_from.rename={text}")
 
 
 def rename_labels(labels: Iterable[str], rename: Mapping[str, str]) -> list[str]:
-    """The labels by `data.rename`, whose keys may be spelled as other numbers: `0` renames `0.0` too."""
+    """The labels by `data.label_from.rename`, whose keys may be spelled as other numbers: `0` renames `0.0` too."""
     values = {number_of(key): name for key, name in rename.items() if is_whole_number(key)} if rename else {}
 
     def name_of(label: str) -> str:

@@ -224,7 +224,7 @@ def _classes(
 ) -> tuple[ClassNames, list[str]]:
     """The classes, and that of each label; `rows` are ids with labels as made. Raises DataError D24, D32."""
     made = [label for _, label in rows]
-    plain = rename_labels(made, data.rename)
+    plain = rename_labels(made, data.label_from.rename)
     found = find_classes(root, data, set(plain))
     texts = found.of(plain)
     given = zip(rows, texts, strict=True)

@@ -56,7 +56,7 @@ class PredictionJob:
     train: Table | None = None  # the labelled rows, their classes named and ordered as the run has them
 
     def as_named(self, loaded: Loaded) -> Loaded:
-        """Rows with the run's classes in place of the tables' own, which `data.rename` may have renamed since."""
+        """Rows with the run's classes in place of the tables' own, which may be renamed since."""
         if self.train is None or self.train.classes == loaded.table.classes:
             return loaded
         if loaded.table.labels is None:

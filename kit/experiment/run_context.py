@@ -65,7 +65,9 @@ class RunContext:
     device: torch.device
     trackers: Trackers
     taught: PseudoRows | None = None  # by teachers, where the experiment names pseudo-labels
-    rename: Mapping[str, str] = field(default_factory=dict)  # the data.rename that names the table's classes
+    rename: Mapping[str, str] = field(
+        default_factory=dict
+    )  # the data.label_from.rename that names the table's classes
     ranks: Ranks = ALONE  # the processes that train the run together
 
     @property
@@ -126,7 +128,7 @@ class RunContext:
         """config.json as the run uses it: every default and every plugin's options written out."""
         specs: dict[str, Any] = {plugin.kind: plugin.model_dump() for plugin in self.techniques.of_config()}
         competition = self.workspace.competition.model_dump(mode="json")
-        competition["data"]["rename"] = dict(self.rename)
+        competition["data"]["label_from"]["rename"] = dict(self.rename)
         named = [stage.resolve_config() for stage in self.techniques.stages] if self.experiment.stages else []
         return {**competition, **self.experiment.model_dump(mode="json"), **specs, "stages": named}
 
@@ -141,8 +143,8 @@ def prepare_run(
 ) -> Work[RunContext]:
     """Opens every plugin, makes the folds and fills the cache; rank 0 before the other ranks.
 
-    Classes are named and ordered as in the run if it was begun, else as in the run `like`, not as `data.rename` has
-    them now.
+    Classes are named and ordered as in the run if it was begun, else as in the run `like`, not as
+    `data.label_from.rename` has them now.
 
     Raises DataError D39 for a single class, D60 where the run was begun with other data, plugins or versions; RunError
     R06 where it will not fit on the disk; ConfigError C35 for what several ranks cannot do.

@@ -169,7 +169,7 @@ def _of_classes(workspace: Workspace, sample: pd.DataFrame, train: Table) -> Ite
             make_table(_guess(ids, train), some, shape)
     except (ConfigError, InvalidError) as error:
         cases, more = _differences(sample, train)
-        hint = rename_line(workspace.competition.data.rename, more) if more else error.hint
+        hint = rename_line(workspace.competition.data.label_from.rename, more) if more else error.hint
         yield Misfit(
             "classes",
             f"the sample does not match the {len(train.classes)} classes: {error.code} {error.summary}",

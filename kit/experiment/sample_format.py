@@ -144,7 +144,7 @@ def _unclear(
             Case(f"the {len(classes)} classes: {shown}"),
             Case(f"tried {tried}"),
         ],
-        hint="format=<one of them>, or data.rename if the sample's labels have other names",
+        hint="format=<one of them>, or data.label_from.rename if the sample's labels have other names",
     )
 
 

@@ -168,7 +168,7 @@ def _error_of_coded_labels(cells: Cells, sample: pd.DataFrame, classes: Sequence
         f"{_describe_cells(sample, cells)}, but the metric scores labels, and the classes are "
         f"{' and '.join(classes)}",
         code="C21",
-        hint=f"'data.rename={codes}' (or reversed) for labels, format=binary_probability for probabilities",
+        hint=f"'data.label_from.rename={codes}' (or reversed) for labels, format=binary_probability for probabilities",
     )
 
 

@@ -100,7 +100,7 @@ def _compare(workspace: Workspace, one: Run, other: Run) -> Compared:
         read_labelled_rows(workspace.root, workspace.competition.data),
     )
     mine, theirs = (
-        predictions_now(run.folder, made, table, workspace.competition.data.rename)
+        predictions_now(run.folder, made, table, workspace.competition.data.label_from.rename)
         for run, made in zip((one, other), read, strict=True)
     )
     if mine.classes != theirs.classes:

@@ -173,9 +173,9 @@ TRACKED = [{"name": "tensorboard", "folder": "t"}, {"name": "wandb", "project": 
             {"stages": [{"epochs": 3, "loss": SMOOTHED}]},
         ),
         (
-            {"data": {"rename": {"name": "a", "b": "c"}}},
-            ['data.rename={"name": "a"}'],
-            {"data": {"rename": {"name": "a"}}},
+            {"data": {"label_from": {"rename": {"name": "a", "b": "c"}}}},
+            ['data.label_from.rename={"name": "a"}'],
+            {"data": {"label_from": {"rename": {"name": "a"}}}},
         ),
     ],
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kit.config.models import Data
+from kit.config.models import Data, LabelFrom
 from kit.config.workspace import Workspace
 from kit.data.predictions import Predictions
 from kit.data.table import train_table
@@ -21,7 +21,7 @@ from tests.drawn_tables import csv, make
 ROWS = ("id,age,gender,label", "a,20,male,0", "b,64,male,1", "c,21,female,2", "d,61,female,3")
 LISTED = ("label,gender,old", "0,male,no", "1,male,yes", "2,female,no", "3,female,yes")
 IMAGES = [f"images/{name}.png" for name in "abcd"]
-DATA = Data(train="train.csv", sample=None, images="images/{id}", bins={"age": (60,)})
+DATA = Data(train="train.csv", sample=None, images="images/{id}", label_from=LabelFrom(bins={"age": (60,)}))
 
 
 def table_of(root: Path, *rows: str, **keys: object) -> tuple[tuple[str, ...], ...]:
@@ -37,7 +37,8 @@ def test_factors_are_columns_of_the_list_of_classes(tmp_path: Path) -> None:
 
 def test_factors_are_else_the_parts_that_labels_are_made_of(tmp_path: Path) -> None:
     names = {"male_<60": "0", "male_>=60": "1", "female_<60": "2", "female_>=60": "3"}
-    keys = {"label": "{gender}_{age}", "rename": names, "label_parts": ("gender", "age")}
+    made = DATA.label_from.model_copy(update={"rename": names})
+    keys = {"label": "{gender}_{age}", "label_from": made, "label_parts": ("gender", "age")}
     found = table_of(tmp_path, *ROWS, **keys)
     assert found == (("male", "<60"), ("male", ">=60"), ("female", "<60"), ("female", ">=60"))
 
@@ -50,8 +51,9 @@ def test_photos_of_a_row_give_the_word_of_their_file(tmp_path: Path) -> None:
         sample=None,
         images="images/{path}/*",
         label="{file}_{gender}",
-        file_labels={"mask*": "wear", "normal": "not"},
-        rename={"wear_male": "0", "not_female": "3"},
+        label_from=LabelFrom(
+            files={"mask*": "wear", "normal": "not"}, rename={"wear_male": "0", "not_female": "3"}
+        ),
         label_parts=("file", "gender"),
     )
     table = train_table(tmp_path, data)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.config.models import Data
+from kit.config.models import Data, External, LabelFrom
 from kit.config.overrides import apply_overrides
 from kit.data.table import Table, train_table
 from kit.errors import KitWarning
@@ -112,7 +112,7 @@ def test_labels_in_cells_are_numbers_too(tmp_path: Path) -> None:
 def test_rows_of_other_sources_share_the_classes(tmp_path: Path) -> None:
     drawn(tmp_path, ["0", "1"], ["0"])
     make(tmp_path, {"more.csv": csv("id,label", "m,1.0")}, ["images/m.png"])
-    table = read(tmp_path, PLAIN.model_copy(update={"external_train": "more.csv"}))
+    table = read(tmp_path, PLAIN.model_copy(update={"external": External(train="more.csv")}))
     assert table.classes == ("0", "1")
     assert table.targets().tolist() == [0, 1, 1]
 
@@ -159,9 +159,9 @@ def test_another_spelling_than_the_right_one_is_an_error_whose_hint_mends_it(
     assert repr(right) in error.cases[0].detail
     assert wrong not in error.cases[0].detail or wrong.isprintable()
     line = shlex.split(error.hint.partition("; ")[0])[0]
-    names = apply_overrides({}, [line])["data"]["rename"]
+    names = apply_overrides({}, [line])["data"]["label_from"]["rename"]
     assert names == {wrong: right}
-    table = read(tmp_path, data.model_copy(update={"rename": names}))
+    table = read(tmp_path, data.model_copy(update={"label_from": LabelFrom(rename=names)}))
     assert set(table.classes) == {right, "other"}
     assert table.counts().sum() == 4
 

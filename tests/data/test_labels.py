@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kit.config.models import LabelFrom
 from kit.data.folds import warn_of_duplicates
 from kit.data.table import Table, train_table
 from kit.errors import KitWarning
@@ -60,7 +61,11 @@ def test_the_list_of_classes_and_the_sample_s_columns_give_the_order(tmp_path: P
 
 
 def test_labels_are_renamed_one_by_one(tmp_path: Path) -> None:
-    assert read(space(tmp_path), rename={"cat": "felis"}).classes == ("dog", "eel", "felis")
+    assert read(space(tmp_path), label_from=LabelFrom(rename={"cat": "felis"})).classes == (
+        "dog",
+        "eel",
+        "felis",
+    )
 
 
 def test_a_label_outside_the_classes_is_refused_with_the_nearest(tmp_path: Path) -> None:
@@ -141,7 +146,9 @@ def test_classes_that_are_no_columns_are_named(tmp_path: Path) -> None:
 
 
 def test_a_column_a_class_and_labels_that_are_made_do_not_go_together(tmp_path: Path) -> None:
-    root, data = columned(tmp_path, "b,1,0", "a,1,1", label_separator=" ", rename={"cat": "felis"})
+    root, data = columned(
+        tmp_path, "b,1,0", "a,1,1", label_separator=" ", label_from=LabelFrom(rename={"cat": "felis"})
+    )
     error = train_error(root, data)
     assert (error.code, error.exit_code) == ("C07", 2)
-    assert "data.label_separator, data.rename has no effect" in str(error)
+    assert "data.label_separator, data.label_from.rename has no effect" in str(error)

@@ -42,7 +42,7 @@ def test_different_numbers_are_a_quantity_whose_hint_makes_classes(tmp_path: Pat
     data = Data.model_validate({**WEIGHTS.model_dump(), **apply_overrides({}, words)["data"]})
     # the quartiles of 0, 0.1 ... 30 are 7.5, 15 and 22.5
     table = train_table(tmp_path, data)
-    assert data.bins == {"weight": (7.5, 15.0, 22.5)}
+    assert data.label_from.bins == {"weight": (7.5, 15.0, 22.5)}
     assert sorted(table.classes) == ["15-22.5", "7.5-15", "<7.5", ">=22.5"]
     assert sorted(table.counts().tolist()) == [75, 75, 75, 76]
     check_rows(table, 5)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kit.config.models import Data
+from kit.config.models import Data, External
 from kit.config.workspace import Workspace
 from kit.data.folds import Folds, make_folds
 from kit.data.predictions import Predictions
@@ -92,9 +92,10 @@ MORE = (
 EXTERNAL_IMAGES = [f"images/{name}.png" for name in ("a", "b", "c", "w1", "w2", "v")]
 
 
-def read(root: Path, **keys: Any) -> Table:
+def read(root: Path, external: dict[str, Any] | None = None, **keys: Any) -> Table:
     make(root, {"train.csv": csv(*OWN), "more.csv": csv(*MORE)}, EXTERNAL_IMAGES)
-    return train_table(root, Data.model_validate({**DATA.model_dump(), "external_train": "more.csv", **keys}))
+    external = External.model_validate({"train": "more.csv", **(external or {})})
+    return train_table(root, DATA.model_copy(update={"external": external, **keys}))
 
 
 # --------------------------------------------------------------------------------------------- tables
@@ -117,10 +118,12 @@ def test_a_second_table_adds_rows_whose_source_is_named_or_the_files(tmp_path: P
 def test_a_column_of_the_one_table_names_sources_too(tmp_path: Path) -> None:
     rows = ("id,label,from", "a,cat,", "b,dog, ", "c,cat,web")
     make(tmp_path, {"train.csv": csv(*rows)}, EXTERNAL_IMAGES)
-    made = train_table(tmp_path, DATA.model_copy(update={"source": "from"}))
+    made = train_table(tmp_path, DATA.model_copy(update={"external": External(source_column="from")}))
     assert made.competition_rows.tolist() == [True, True, False]
-    with pytest.raises(ConfigError, match=r"data\.source: no column 'form'; did you mean 'from'"):
-        train_table(tmp_path, DATA.model_copy(update={"source": "form"}))
+    with pytest.raises(
+        ConfigError, match=r"data\.external\.source_column: no column 'form'; did you mean 'from'"
+    ):
+        train_table(tmp_path, DATA.model_copy(update={"external": External(source_column="form")}))
 
 
 @pytest.mark.parametrize("column", ["license", "licence", "origin", "source"])
@@ -130,7 +133,7 @@ def test_a_column_of_that_name_is_no_other_source_unless_the_config_says_so(
 ) -> None:
     rows = (f"id,label,{column}", "a,cat,CC-BY-NC-4.0", "b,dog,", "c,cat,No known copyright")
     make(tmp_path, {"train.csv": csv(*rows)}, EXTERNAL_IMAGES)
-    made = train_table(tmp_path, Data.model_validate({**DATA.model_dump(), "external": rule}))
+    made = train_table(tmp_path, Data.model_validate({**DATA.model_dump(), "external": {"policy": rule}}))
     assert made.ids.tolist() == ["a", "b", "c"]
     assert made.sources is None
     assert made.external_rows() == ()
@@ -139,14 +142,14 @@ def test_a_column_of_that_name_is_no_other_source_unless_the_config_says_so(
 
 def test_images_of_another_folder_are_found_by_their_own_pattern(tmp_path: Path) -> None:
     make(tmp_path, images=["web/w1.jpg", "web/w2.jpg", "web/v.jpg"])
-    made = read(tmp_path, external_images="web/{id}")
+    made = read(tmp_path, {"images": "web/{id}"})
     assert [path.parent.name for path in made.paths] == ["images"] * 3 + ["web"] * 3
 
 
 def test_an_id_of_both_tables_is_refused(tmp_path: Path) -> None:
     make(tmp_path, {"twice.csv": csv("id,label", "b,dog")})
     with pytest.raises(DataError, match="D24 1 ids of .*twice.csv are also in data.train"):
-        read(tmp_path, external_train="twice.csv")
+        read(tmp_path, {"train": "twice.csv"})
 
 
 def test_an_external_row_without_a_group_is_one_of_its_own(tmp_path: Path) -> None:
@@ -160,19 +163,19 @@ def test_an_external_row_without_a_group_is_one_of_its_own(tmp_path: Path) -> No
 
 def test_forbidden_sources_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(
-        DataError, match=r"D63 3 external rows are not allowed \(data.external: forbidden\)"
+        DataError, match=r"D63 3 external rows are not allowed \(data.external.policy: forbidden\)"
     ) as caught:
-        read(tmp_path, external="forbidden")
+        read(tmp_path, {"policy": "forbidden"})
     assert caught.value.exit_code == 3
     assert "web: 2 rows, licence CC-BY-4.0, from https://x" in str(caught.value)
 
 
 def test_licences_that_are_not_listed_are_refused_and_others_pass(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="1 external rows are not") as caught:
-        read(tmp_path, external=["CC-BY-*"])
+        read(tmp_path, {"policy": ["CC-BY-*"]})
     assert [case.path for case in caught.value.cases] == ["more"]
     (tmp_path / "free.csv").write_text(csv("id,label,license", "v,cat,cc by 4.0"))
-    assert len(read(tmp_path, external="CC-BY-*", external_train="free.csv")) == 4
+    assert len(read(tmp_path, {"policy": "CC-BY-*", "train": "free.csv"})) == 4
 
 
 @pytest.mark.parametrize(
@@ -198,7 +201,7 @@ def test_a_rule_is_a_list_of_patterns_of_licences(
 def test_nothing_but_other_sources_is_no_competition(tmp_path: Path) -> None:
     make(tmp_path, {"train.csv": csv("id,label,source", "a,cat,web", "b,dog,web")}, EXTERNAL_IMAGES)
     with pytest.raises(DataError, match="D29 all rows are external"):
-        train_table(tmp_path, DATA.model_copy(update={"source": "source"}))
+        train_table(tmp_path, DATA.model_copy(update={"external": External(source_column="source")}))
 
 
 # ----------------------------------------------------------------------------------------------- folds
@@ -295,7 +298,7 @@ def workspace(competition: Path) -> Workspace:
     return Workspace.find(competition)
 
 
-MORE_ROWS = ("data.external_train=data/more.csv", "epochs=1")
+MORE_ROWS = ("data.external.train=data/more.csv", "epochs=1")
 
 
 def test_a_run_trains_on_external_rows_and_predicts_none_of_them(workspace: Workspace, kit: Kit) -> None:
@@ -335,7 +338,7 @@ def test_a_run_does_not_go_on_with_other_sources(workspace: Workspace) -> None:
 
 
 def test_a_refused_source_ends_the_command_with_3(workspace: Workspace, kit: Kit) -> None:
-    status, _, said = kit("train", "--name", "r", *MORE_ROWS, "data.external=forbidden")
+    status, _, said = kit("train", "--name", "r", *MORE_ROWS, "data.external.policy=forbidden")
     assert status == 3
     assert "D63 6 external rows are not allowed" in said
     assert not (workspace.runs / "r" / "fold-0").exists()

@@ -143,7 +143,7 @@ def test_a_rename_line_is_one_word_of_a_shell_with_the_renames_there_are() -> No
     line = rename_line({"C": "cat"}, {"it's\u00a0": "it's"})
     (word,) = shlex.split(line)
     assert "\u00a0" not in word
-    assert apply_overrides({}, [word])["data"]["rename"] == {"C": "cat", "it's\u00a0": "it's"}
+    assert apply_overrides({}, [word])["data"]["label_from"]["rename"] == {"C": "cat", "it's\u00a0": "it's"}
 
 
 NAMES = ("caf\u00e9", "\u00fcber", "plain", "\uac00\ub098")  # Hangul syllables have parts too

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.config.models import Data
+from kit.config.models import Data, LabelFrom
 from kit.data.table import sample_frame, test_table, train_table
 from kit.errors import ConfigError, DataError
 from tests.drawn_tables import FILES, IMAGES, PLAIN, SAMPLE, csv, make, train_error
@@ -117,9 +117,11 @@ MASKS = Data(
     images="images/{path}/*",
     label="{file}_{gender}_{age}",
     group="id",
-    file_labels={"mask*": "wear", "incorrect_mask": "incorrect", "normal": "not"},
-    bins={"age": (30, 60)},
-    rename={"wear_male_<30": "0", "not_female_>=60": "11"},
+    label_from=LabelFrom(
+        files={"mask*": "wear", "incorrect_mask": "incorrect", "normal": "not"},
+        bins={"age": (30, 60)},
+        rename={"wear_male_<30": "0", "not_female_>=60": "11"},
+    ),
 )
 
 

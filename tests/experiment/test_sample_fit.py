@@ -103,7 +103,7 @@ def test_columns_that_are_no_class_are_told_with_the_rename_that_names_them(tmp_
     (misfit,) = found(tmp_path, files={"sample.csv": sample})
     assert misfit.about == "classes"
     assert str(misfit.cases[0]) == "column 'cats' is not a class; did you mean 'cat'?"
-    assert misfit.hint == """'data.rename={"cat": "cats", "dog": "dogs", "eel": "eels"}'"""
+    assert misfit.hint == """'data.label_from.rename={"cat": "cats", "dog": "dogs", "eel": "eels"}'"""
     assert mended(tmp_path, misfit) == []
 
 

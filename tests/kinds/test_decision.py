@@ -74,7 +74,7 @@ def test_an_empty_answer_is_allowed_if_a_training_row_has_no_label(tmp_path: Pat
 def test_rows_of_other_sources_do_not_decide_whether_a_row_may_be_empty(tmp_path: Path) -> None:
     space = competition(tmp_path, ("a b", "b"))
     (tmp_path / "data" / "train.csv").write_text("id,label,from\nr0,a b,\nr1,b,\nr2,,web\n")
-    space = Workspace.find(tmp_path, ["data.source=from"])
+    space = Workspace.find(tmp_path, ["data.external.source_column=from"])
     assert rule_of(space) == Decision(0.5, 1)
 
 

@@ -150,7 +150,7 @@ def test_codes_for_classes_that_have_names_are_asked_for(cells: tuple[str, str],
     with pytest.raises(ConfigError, match="the classes are cat and dog") as caught:
         chosen(tmp_path, frame("id,target", *cells), "accuracy", ("cat", "dog"))
     assert caught.value.code == "C21"
-    assert """'data.rename={"cat": "0", "dog": "1"}'""" in caught.value.hint
+    assert """'data.label_from.rename={"cat": "0", "dog": "1"}'""" in caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,10 @@ from tests.written_runs import competition
         ({"backbone": "resnet18"}, ['backbone="timm"', 'backbone.arch="resnet18"']),
         ({"backbone": "small"}, ['backbone="small"']),
         ({"backbone": {"drop_path": 0.1}}, ["backbone.drop_path=0.1"]),
-        ({"data": {"rename": {"a": "b"}, "id": "name"}}, ['data.rename={"a": "b"}', 'data.id="name"']),
+        (
+            {"data": {"label_from": {"rename": {"a": "b"}}, "id": "name"}},
+            ['data.label_from={"rename": {"a": "b"}}', 'data.id="name"'],
+        ),
         ({"data": {"label": "7"}}, ['data.label="7"']),
         ({"optimizer.lr": 1e-3}, ["optimizer.lr=0.001"]),
         ({"lr_scales": {"head": 10.0}}, ['lr_scales={"head": 10.0}']),

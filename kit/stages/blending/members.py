@@ -77,11 +77,11 @@ def read_members(workspace: Workspace, texts: StrPath | Sequence[StrPath]) -> tu
 
 
 def with_current_names(workspace: Workspace, members: Sequence[Member], table: Table) -> tuple[Member, ...]:
-    """The members with the table's classes, where `data.rename` renamed classes since their runs were trained.
+    """The members with the table's classes, if `data.label_from.rename` changed since they were trained.
 
     A member of other classes stays as it is. Large probabilities stand in memory maps, as those of `read_members`.
     """
-    rename = workspace.competition.data.rename
+    rename = workspace.competition.data.label_from.rename
 
     def of_now(member: Member, made: Predictions) -> Predictions:
         named = predictions_now(workspace.runs / member.run, made, table, rename)

@@ -81,7 +81,9 @@ def bundle(
         )
     with atomic_folder(out) as part:
         for run, path in {(n.run, n.checkpoint) for one in packed for n in one.networks}:
-            _slim(workspace.root / path, part / path, run, table, workspace.competition.data.rename)
+            _slim(
+                workspace.root / path, part / path, run, table, workspace.competition.data.label_from.rename
+            )
         # a bundle has no training table, on which the rule may depend
         decision = record.get("decision") or decision_of(workspace, table).spec()
         write_json(

@@ -41,7 +41,7 @@ def oof_predictions(workspace: Workspace, train: Table, asked: Sequence[str]) ->
 
 def _read(train: Table, files: dict[str, Path], data: Data) -> OutOfFold:
     made = {
-        name: predictions_now(file.parents[2], Predictions.read(file), train, data.rename)
+        name: predictions_now(file.parents[2], Predictions.read(file), train, data.label_from.rename)
         for name, file in files.items()
     }
     other = [

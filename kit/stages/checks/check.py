@@ -102,7 +102,7 @@ def run_checks(
     found += _without_rows(train, test)
     found += sample.of_fit(workspace, train, test)
     found += external.check_external_sources(train)
-    found += spellings.check_class_spellings(train, data.rename)
+    found += spellings.check_class_spellings(train, data.label_from.rename)
     found += labels.check_label_numbers(train)
     found += labels.check_class_counts(train, folds, splitter, workspace.experiment)
     found += groups.check_group_columns(train, folds, splitter, data.group, _non_group_columns(workspace))

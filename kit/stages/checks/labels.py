@@ -67,7 +67,7 @@ def _every_class(train: Table, lacking: np.ndarray, splitter: Splitter) -> str:
     if fewest < 2:
         unit = "row" if train.groups is None else "group of rows"
         answers.append(
-            f"add rows of these classes, of which one has a single {unit}, or use data.rename to merge it"
+            f"add rows of these classes, of which one has a single {unit}, or use data.label_from.rename to merge it"
         )
     elif fewest < folds:
         answers.append(f"{key}.folds={fewest}")

@@ -14,7 +14,7 @@ from kit.stages.checks.finding import Finding
 def check_class_spellings(train: Table, rename: Mapping[str, str]) -> Iterator[Finding]:
     """K40 for classes of equal names but for case, blanks, encoding or number; K41 for numbers read as one class.
 
-    `rename` is `data.rename`, which the answer repeats and adds to.
+    `rename` is `data.label_from.rename`, which the answer repeats and adds to.
     """
     counts = dict(zip(train.classes, train.counts().tolist(), strict=True))
     by_key: dict[str, list[str]] = defaultdict(list)

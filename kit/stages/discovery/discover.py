@@ -178,7 +178,7 @@ def _label(parts: _Parts, taken: set[str], asked: Mapping[str, str]) -> tuple[di
         )
     found = asked.get("label") or (hot[0] if hot else None)
     label = found or roles.find_label(parts.train, taken, parts.sample, parts.test, parts.match.photos)
-    keys = {"label": label, **({"rename": hot[1]} if hot else {})}
+    keys = {"label": label, **({"label_from": {"rename": hot[1]}} if hot else {})}
     return keys, {label, *columns_of(label)}, f"label {label!r}"
 
 
@@ -225,9 +225,9 @@ def _of_classes(parts: _Parts, label: str | None, separator: str | None, seen: S
     if label is None:
         return {}, []
     if "{file}" in label:
-        words = name_matching.file_labels(seen, parts.match)
-        return {"file_labels": words}, [
-            f"{{file}} in the label: {words}; data.bins and data.rename make the rest"
+        words = name_matching.words_for_files(seen, parts.match)
+        return {"label_from": {"files": words}}, [
+            f"{{file}} in the label: {words}; data.label_from.bins and data.label_from.rename make the rest"
         ]
     labels = parts.train.values(label) if label in parts.train.columns else set()
     if separator is not None:

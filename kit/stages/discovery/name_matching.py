@@ -137,7 +137,7 @@ def pattern(match: ColumnMatch, row_id: str, sheet: TableFile) -> str:
     return match.pattern
 
 
-def file_labels(seen: Scan, match: ColumnMatch) -> dict[str, str]:
+def words_for_files(seen: Scan, match: ColumnMatch) -> dict[str, str]:
     """A word for each kind of photo: its name without the number at its end."""
     base = match.pattern.partition("{")[0].rstrip("/")
     stems = {

@@ -114,7 +114,7 @@ def check_teachers(members: Sequence[Member], table: Table) -> None:
         raise ConfigError(
             "kit pseudo-labels needs one label per row, but the table has several",
             code="C17",
-            hint="add external rows yourself: data.external_train",
+            hint="add external rows yourself: data.external.train",
         )
     check_together(members, table)
     first = members[0].folds.fingerprint()
@@ -159,7 +159,10 @@ def predict_training_rows(workspace: Workspace, members: Sequence[Member], table
                 f"{one} has no predictions of its training rows: {file} is missing", code="D41", hint=again
             )
         made = predictions_now(
-            workspace.runs / one.run, Predictions.read(file), table, workspace.competition.data.rename
+            workspace.runs / one.run,
+            Predictions.read(file),
+            table,
+            workspace.competition.data.label_from.rename,
         )
         if made.provenance.checkpoints != one.test.provenance.checkpoints or made.classes != one.test.classes:
             raise InvalidError(

@@ -106,7 +106,7 @@ def answered(rows: Table, *pairs: str) -> str:
         (
             table("a" * 30 + "b"),
             (),
-            "add rows of these classes, of which one has a single row, or use data.rename to merge it",
+            "add rows of these classes, of which one has a single row, or use data.label_from.rename to merge it",
         ),
         (
             table("a" * 30 + "bbb"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.config.models import Data
+from kit.config.models import Data, LabelFrom
 from kit.config.overrides import apply_overrides
 from kit.data.table import Table, train_table
 from kit.errors import KitWarning
@@ -57,10 +57,12 @@ def test_two_spellings_are_told_with_their_rows_and_the_rename_that_merges_them(
     shown = ascii(wrong) if wrong in ("cat\u00a0", "\u200bcat", "cafe\u0301") else repr(wrong)
     assert [str(case) for case in finding.cases] == [f"{right!r} (3 rows) and {shown} (2 rows)"]
     line = shlex.split(finding.fix.rpartition(",")[0])[0]
-    rename = apply_overrides({}, [line])["data"]["rename"]
+    rename = apply_overrides({}, [line])["data"]["label_from"]["rename"]
     assert rename == {wrong: right}
     merged = drawn(
-        tmp_path, [right, right, right, wrong, wrong, "dog"], PLAIN.model_copy(update={"rename": rename})
+        tmp_path,
+        [right, right, right, wrong, wrong, "dog"],
+        PLAIN.model_copy(update={"label_from": LabelFrom(rename=rename)}),
     )
     assert found(merged, rename) == {}
     assert dict(zip(merged.classes, merged.counts().tolist(), strict=True)) == {right: 5, "dog": 1}
@@ -68,13 +70,15 @@ def test_two_spellings_are_told_with_their_rows_and_the_rename_that_merges_them(
 
 def test_the_tidy_name_is_right_however_rare_it_is(tmp_path: Path) -> None:
     finding = found(drawn(tmp_path, ["cat ", "cat ", "cat"]))["K40"]
-    assert 'data.rename={"cat ": "cat"}' in finding.fix
+    assert 'data.label_from.rename={"cat ": "cat"}' in finding.fix
 
 
 def test_the_answer_keeps_what_is_renamed_already(tmp_path: Path) -> None:
     rename = {"C": "Cat", "D": "dog"}
-    table = drawn(tmp_path, ["cat", "cat", "C", "D"], PLAIN.model_copy(update={"rename": rename}))
-    assert 'data.rename={"C": "cat", "D": "dog"}' in found(table, rename)["K40"].fix
+    table = drawn(
+        tmp_path, ["cat", "cat", "C", "D"], PLAIN.model_copy(update={"label_from": LabelFrom(rename=rename)})
+    )
+    assert 'data.label_from.rename={"C": "cat", "D": "dog"}' in found(table, rename)["K40"].fix
 
 
 def test_letters_of_both_cases_are_a_note(tmp_path: Path) -> None:
@@ -86,7 +90,7 @@ def test_numbers_in_two_forms_are_one_class_and_a_note(tmp_path: Path) -> None:
     told = found(table)
     assert set(told) == {"K41"}
     assert [str(case) for case in told["K41"].cases] == ["'1' (1 row) and '1.0' (2 rows) are class '1'"]
-    assert 'data.rename={"1.0": "1"}' in told["K41"].fix
+    assert 'data.label_from.rename={"1.0": "1"}' in told["K41"].fix
 
 
 def test_labels_in_cells_are_compared_too(tmp_path: Path) -> None:

@@ -175,7 +175,10 @@ def one_hot(root: Path, second: str = "0") -> Path:
 
 def test_a_training_column_a_class_is_one_label(tmp_path: Path) -> None:
     data = found(one_hot(tmp_path))
-    assert (data["label"], data["rename"]) == ("{cat}{dog}{eel}", {"001": "eel", "010": "dog", "100": "cat"})
+    assert (data["label"], data["label_from"]["rename"]) == (
+        "{cat}{dog}{eel}",
+        {"001": "eel", "010": "dog", "100": "cat"},
+    )
     train = train_table(tmp_path, Data(**data))
     assert train.classes == ANIMALS
     assert train.targets().tolist() == [n % 3 for n in range(30)]
@@ -183,7 +186,7 @@ def test_a_training_column_a_class_is_one_label(tmp_path: Path) -> None:
 
 def test_rows_of_several_classes_are_not_made_rows_of_one(tmp_path: Path) -> None:
     discovery = discover(one_hot(tmp_path, second="1"))
-    assert (discovery.data["label"], "rename" in discovery.data) == (None, False)
+    assert (discovery.data["label"], "label_from" in discovery.data) == (None, False)
     assert "3 columns of 0 and 1, several labels a row or none" in discovery.findings[0]
     train = train_table(tmp_path, Data(**discovery.data))
     assert (train.classes, train.is_multi_label) == (ANIMALS, True)
@@ -296,7 +299,7 @@ def test_photos_of_a_row_need_only_the_labels_pattern(tmp_path: Path) -> None:
         "images": "train/images/{path}/*",
         "test_images": "eval/images/{ImageID}",
         "group": "id",
-        "file_labels": {"mask*": "mask", "incorrect_mask": "incorrect_mask", "normal": "normal"},
+        "label_from": {"files": {"mask*": "mask", "incorrect_mask": "incorrect_mask", "normal": "normal"}},
     }
     assert holds({**data, "test_images": data["test_images"].replace("{id}", "{ImageID}")}, expected)
     train = train_table(tmp_path, Data(**data))

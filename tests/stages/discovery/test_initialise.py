@@ -220,7 +220,7 @@ def test_the_command_tells_a_sample_whose_cells_are_no_classes(tmp_path: Path) -
     assert result.exit_code == 0
     assert "the data is not usable yet: C21 the sample submission matches no known format" in result.stderr
     assert "the 3 classes: cat, dog, eel" in result.stderr
-    assert "data.rename if the sample's labels have other names" in result.stderr
+    assert "data.label_from.rename if the sample's labels have other names" in result.stderr
 
 
 @pytest.mark.usefixtures("offline")
