@@ -58,7 +58,7 @@ def _cases(loss: Loss) -> list[_Case]:
     soft = 0.7 * hot + 0.3 / len(COUNTS)
     taught = torch.cat([one[:, None], soft * (numbers[:, None] > 4)], dim=1)  # no teacher saw the first five
     kinds: dict[LabelKind, tuple[Tensor, Tensor]] = {
-        "numbers": (one, hot),
+        "class_index": (one, hot),
         "multi_hot": (several.float(), several == 1),
         "soft": (soft, hot),
         "taught": (taught, hot),

@@ -32,7 +32,7 @@ def _draw(plugin: Metric) -> Iterator[Draw]:
     for classes in CLASSES:
         rng = generator(0, "laws of metrics", classes)
         numbers = rng.permutation(np.arange(60) % classes)
-        if plugin.takes_labels("numbers"):
+        if plugin.takes_labels("class_index"):
             shares = rng.dirichlet(np.ones(classes), 60) + 0.3 * np.eye(classes)[numbers]
             shares = (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
             yield _bind(plugin, classes, False), numbers, shares

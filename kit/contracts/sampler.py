@@ -16,7 +16,7 @@ def _labels(plugin: Sampler) -> list[np.ndarray]:
     for number, counts in enumerate(COUNTS):
         rng = generator(0, "laws of samplers", number)
         labels = rng.permutation(np.repeat(np.arange(len(counts)), counts))
-        if plugin.takes_labels("numbers"):
+        if plugin.takes_labels("class_index"):
             made.append(labels)
         if plugin.takes_labels("multi_hot"):
             hot = (labels[:, None] == np.arange(len(counts))) ^ (rng.random((len(labels), len(counts))) < 0.3)

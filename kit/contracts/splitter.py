@@ -22,7 +22,7 @@ def _tables(splitter: Splitter) -> list[Table]:
     several = (np.arange(ROWS)[:, None] >> np.arange(CLASSES) & 1).astype(
         np.int8
     )  # every set of labels, none too
-    made = [_table(splitter, one)] if splitter.takes_labels("numbers") else []
+    made = [_table(splitter, one)] if splitter.takes_labels("class_index") else []
     return made + ([_table(splitter, several)] if splitter.takes_labels("multi_hot") else [])
 
 

@@ -139,7 +139,7 @@ class PseudoRows:
         labels[places] = told.probabilities.argmax(axis=1)
         rows = np.concatenate([own.rows, first + self.rows(fold)])
         made = replace(own, cache=ConcatCache((own.cache, self.loaded.cache)), rows=rows, labels=labels)
-        if kind == "numbers":
+        if kind == "class_index":
             return made
         shares = np.zeros((len(labels), len(told.classes)), np.float32)  # 0 where no teacher saw the row
         shares[places] = told.probabilities
@@ -153,7 +153,7 @@ class PseudoRows:
         """The kind of labels that a loss is given."""
         if loss.takes_labels("taught"):
             return "taught"
-        return "soft" if self.labels.label_type == "soft" else "numbers"
+        return "soft" if self.labels.label_type == "soft" else "class_index"
 
     def provenance(self) -> dict[str, Any]:
         """What a run remembers of it: the round, and hashes of the labels and the images."""

@@ -22,7 +22,7 @@ def choose_format(
     sample: pd.DataFrame,
     classes: Sequence[str],
     top_k: int | None = None,
-    labels: LabelKind = "numbers",
+    labels: LabelKind = "class_index",
     metric: Metric | None = None,
 ) -> Format:
     """The config's format, or else the one that the sample shows; `top_k` sets its labels a row.
@@ -97,7 +97,7 @@ def _as_the_table_separates(
 
 
 def matches(
-    shape: Format, sample: pd.DataFrame, classes: Sequence[str], labels: LabelKind = "numbers"
+    shape: Format, sample: pd.DataFrame, classes: Sequence[str], labels: LabelKind = "class_index"
 ) -> bool:
     """Whether a sample is of a format for such labels; where ids have several rows, it must be one for that."""
     rows = shape.several_rows or sample.iloc[:, 0].is_unique

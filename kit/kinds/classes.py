@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-# class numbers (N,); 0 and 1 of shape (N, K). Losses alone, of rows that teachers labelled: soft rows (N, K) that sum
-# to 1; a class number and the teachers' probabilities beside it, (N, 1 + K), those 0 where no teacher saw the row
-LabelKind = Literal["numbers", "multi_hot", "soft", "taught"]
+# class_index: class numbers (N,). multi_hot: 0 and 1 of shape (N, K). Losses alone, of rows that teachers labelled:
+# soft: rows (N, K) that sum to 1; taught: a class number and the teachers' probabilities beside it, (N, 1 + K), those
+# 0 where no teacher saw the row
+LabelKind = Literal["class_index", "multi_hot", "soft", "taught"]
 SEE_LABELS = frozenset(
     {"splitter", "sampler", "loss", "metric", "ensembler", "format", "scorer"}
 )  # of the kinds of plugin
-LABEL_KINDS: tuple[LabelKind, ...] = ("numbers", "multi_hot")  # of tables
+LABEL_KINDS: tuple[LabelKind, ...] = ("class_index", "multi_hot")  # of tables
 
 
 @dataclass(frozen=True)
@@ -33,4 +34,4 @@ class Classes:
 
 def label_kind(multi_label: bool) -> LabelKind:
     """The kind of labels of rows that may have several, or not."""
-    return "multi_hot" if multi_label else "numbers"
+    return "multi_hot" if multi_label else "class_index"

@@ -13,7 +13,7 @@ from kit.kinds.classes import LabelKind
 from kit.kinds.plugin import Plugin
 
 MEANING = {
-    "numbers": "one label per row",
+    "class_index": "one label per row",
     "multi_hot": "any number of labels per row",
     "soft": "soft rows",
     "taught": "one label and a teacher's probabilities per row",

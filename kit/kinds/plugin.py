@@ -48,7 +48,9 @@ class Plugin(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=False)
 
     kind: ClassVar[str] = ""
-    label_kinds: ClassVar[tuple[LabelKind, ...]] = ("numbers",)  # which labels it takes, if its kind sees any
+    label_kinds: ClassVar[tuple[LabelKind, ...]] = (
+        "class_index",
+    )  # which labels it takes, if its kind sees any
     replaced_options: ClassVar[
         Mapping[str, str]
     ] = {}  # options that it had, and the config key that replaced each

@@ -40,7 +40,11 @@ def test_cells_become_zeros_and_ones_and_an_empty_cell_is_no_label(tmp_path: Pat
 def test_without_a_separator_a_cell_is_one_label(tmp_path: Path) -> None:
     table = train_table(space(tmp_path, "b,dog cat", "a,cat"), PLAIN)
     assert table.classes == ("cat", "dog cat")
-    assert (table.is_multi_label, table.label_kind, table.label_names(0)) == (False, "numbers", ("dog cat",))
+    assert (table.is_multi_label, table.label_kind, table.label_names(0)) == (
+        False,
+        "class_index",
+        ("dog cat",),
+    )
 
 
 @pytest.mark.parametrize("separator", ["|", "; ", "/"])

@@ -260,10 +260,10 @@ def test_a_blend_asks_its_ensembler_metric_and_format(trained: Path) -> None:
 
 def test_what_takes_one_label_a_row_alone_is_not_offered_for_several_nor_the_other_way_round() -> None:
     assert plugins_taking("loss", "multi_hot") == "asymmetric, bce"
-    assert "labels" not in plugins_taking("format", "numbers")
+    assert "labels" not in plugins_taking("format", "class_index")
     for kind in ("splitter", "sampler", "loss", "metric", "ensembler", "format"):
         names = locations(kind)
-        for labels in ("numbers", "multi_hot"):
+        for labels in ("class_index", "multi_hot"):
             fit = [name for name in names if KINDS[kind].open(name).takes_labels(labels)]  # type: ignore[arg-type]
             assert plugins_taking(kind, labels) == ", ".join(fit)  # type: ignore[arg-type]
             check_takes([KINDS[kind].open(name) for name in fit], labels)  # type: ignore[arg-type]

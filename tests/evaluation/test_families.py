@@ -25,7 +25,7 @@ from tests.drawn_families import Family, File, write_family
 STOCK = sorted(
     name
     for name, found in locations("ensembler", None).items()
-    if found[0].source == "kit" and Ensembler.open(name).takes_labels("numbers")
+    if found[0].source == "kit" and Ensembler.open(name).takes_labels("class_index")
 )
 FAMILIES = st.builds(
     Family,

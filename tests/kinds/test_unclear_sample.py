@@ -39,7 +39,7 @@ def frame(header: str, *cells: str) -> pd.DataFrame:
 
 
 def chosen(
-    root: Path, sample: pd.DataFrame, metric: str, classes: tuple[str, ...], labels: LabelKind = "numbers"
+    root: Path, sample: pd.DataFrame, metric: str, classes: tuple[str, ...], labels: LabelKind = "class_index"
 ) -> tuple[str, list[str]]:
     """The format for a sample, and what is warned of."""
     make(root, {"config.json": f'{{"metric": "{metric}"}}'})
@@ -52,7 +52,7 @@ def chosen(
 @pytest.mark.parametrize("name", METRICS)
 @pytest.mark.parametrize("classes", [3, 5, 30])
 def test_what_a_metric_scores_is_measured(name: str, classes: int) -> None:
-    assert detect_scored_input(Metric.open(name), "numbers", classes) == METRICS[name]
+    assert detect_scored_input(Metric.open(name), "class_index", classes) == METRICS[name]
 
 
 @pytest.mark.parametrize("threshold", [0.1, 0.5, 0.9])
@@ -72,7 +72,7 @@ def test_a_workspaces_own_metric_needs_no_declaration(tmp_path: Path) -> None:
     broken = "1 / 0"
     files = {"kappa": ("Kappa", kappa), "partial": ("Partial", partial), "broken": ("Broken", broken)}
     make(tmp_path, {f"plugins/metric/{name}.py": text.format(*parts) for name, parts in files.items()})
-    found = {name: detect_scored_input(Metric.open(name, tmp_path), "numbers", 2) for name in files}
+    found = {name: detect_scored_input(Metric.open(name, tmp_path), "class_index", 2) for name in files}
     assert found == {"kappa": "labels", "partial": "probabilities", "broken": None}
 
 
@@ -156,11 +156,11 @@ def test_codes_for_classes_that_have_names_are_asked_for(cells: tuple[str, str],
 @pytest.mark.parametrize(
     ("row", "labels", "on_probabilities", "on_labels"),
     [
-        ("0,0,0", "numbers", "probabilities", "one_hot"),
-        ("1,0,0", "numbers", "probabilities", "one_hot"),
-        (",,", "numbers", "probabilities", "one_hot"),
-        ("0.0,0.0,0.0", "numbers", "probabilities", "probabilities"),
-        ("0.33,0.33,0.33", "numbers", "probabilities", "probabilities"),
+        ("0,0,0", "class_index", "probabilities", "one_hot"),
+        ("1,0,0", "class_index", "probabilities", "one_hot"),
+        (",,", "class_index", "probabilities", "one_hot"),
+        ("0.0,0.0,0.0", "class_index", "probabilities", "probabilities"),
+        ("0.33,0.33,0.33", "class_index", "probabilities", "probabilities"),
         ("0,0,0", "multi_hot", "probabilities", "multi_hot"),
         ("1,1,0", "multi_hot", "probabilities", "multi_hot"),
         (",,", "multi_hot", "probabilities", "multi_hot"),

@@ -21,7 +21,7 @@ class WeightedMean(Ensembler):
     Raises ConfigError where there are not as many weights as members.
     """
 
-    label_kinds = ("numbers", "multi_hot")
+    label_kinds = ("class_index", "multi_hot")
 
     weights: tuple[float, ...] = Field(
         (), description="fitted, do not set: a weight a member, in their order"

@@ -32,7 +32,7 @@ class Auto(Ensembler):
     Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3.
     """
 
-    label_kinds = ("numbers", "multi_hot")
+    label_kinds = ("class_index", "multi_hot")
     fitted: ClassVar[bool] = True
 
     candidates: tuple[Ensembler, ...] = Field(

@@ -22,7 +22,7 @@ class Rank(Ensembler):
     using EfficientNet Ensemble", section 3.4; scipy.stats.rankdata.
     """
 
-    label_kinds = ("numbers", "multi_hot")
+    label_kinds = ("class_index", "multi_hot")
     sums_to_one: ClassVar[bool] = False
 
     def blend(self, members: Probabilities) -> Probabilities:

@@ -21,7 +21,7 @@ class RankedColumns(Format):
     Source: such as `id,first,second,third`; the same ranking in one cell is `top_k`, in several rows `ranking`.
     """
 
-    label_kinds = ("numbers", "multi_hot")
+    label_kinds = ("class_index", "multi_hot")
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
         if sample.shape[1] < 3 or not len(sample) or set(sample.columns[1:]) <= set(classes):

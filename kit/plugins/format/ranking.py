@@ -26,7 +26,7 @@ class Ranking(Format):
     `ObservationId;ClassId;Probability;Rank`.
     """
 
-    label_kinds = ("numbers", "multi_hot")
+    label_kinds = ("class_index", "multi_hot")
     several_rows: ClassVar[bool] = True
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:

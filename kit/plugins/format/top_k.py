@@ -22,7 +22,7 @@ class TopK(Format):
     Source: such as Humpback Whale's sample submission, `Image,Id` with five labels a cell.
     """
 
-    label_kinds = ("numbers", "multi_hot")
+    label_kinds = ("class_index", "multi_hot")
 
     k: int | None = Field(None, ge=1, description="labels a row; by default as many as the sample shows")
 

@@ -20,7 +20,7 @@ class Binary(Loss):
     brought to sum 1, which is the softmax.
     """
 
-    label_kinds = ("numbers", "multi_hot")
+    label_kinds = ("class_index", "multi_hot")
 
     over_classes: Literal["mean", "sum"] = Field(
         "mean", description="how a row's classes are joined; with sum the loss grows with their number"

@@ -26,7 +26,7 @@ class ClassWeighted(Loss):
     power 1 is scikit-learn's class_weight="balanced".
     """
 
-    label_kinds = ("numbers", "soft")
+    label_kinds = ("class_index", "soft")
 
     base: Loss = Field(CrossEntropy(), description="the loss that is weighted")
     power: float = Field(

@@ -16,7 +16,7 @@ class CrossEntropy(Loss):
     Source: torch.nn.functional.cross_entropy, reduction "none".
     """
 
-    label_kinds = ("numbers", "soft")
+    label_kinds = ("class_index", "soft")
 
     def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
         from torch.nn import functional

@@ -26,14 +26,14 @@ class Distillation(Loss):
     Source: Hinton et al. 2015, "Distilling the Knowledge in a Neural Network", sections 2 and 2.1 (T^2).
     """
 
-    label_kinds = ("numbers", "taught")
+    label_kinds = ("class_index", "taught")
 
     base: Loss = Field(CrossEntropy(), description="the loss of the label")
     temperature: float = Field(2.0, gt=0, le=100, description="T; above 1 small probabilities count more")
     teacher_weight: float = Field(0.5, ge=0, le=1, description="w, the teacher's share of the loss")
 
     def takes_labels(self, labels: LabelKind) -> bool:
-        return self.base.takes_labels("numbers") if labels == "taught" else super().takes_labels(labels)
+        return self.base.takes_labels("class_index") if labels == "taught" else super().takes_labels(labels)
 
     def rows(self, outputs: Tensor, labels: Tensor) -> Tensor:
         if labels.ndim == 1:

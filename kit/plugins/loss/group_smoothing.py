@@ -27,7 +27,7 @@ class GroupSmoothing(Loss):
     group a class it is label smoothing (Szegedy et al. 2016, section 7).
     """
 
-    label_kinds = ("numbers", "soft")
+    label_kinds = ("class_index", "soft")
 
     smoothing: float = Field(0.1, ge=0, lt=1, description="e, the share that the true class gives up")
     within_group: float = Field(0.8, ge=0, le=1, description="g, the part of e that stays in the shape group")

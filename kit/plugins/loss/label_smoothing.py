@@ -21,7 +21,7 @@ class LabelSmoothing(Loss):
     torch.nn.functional.cross_entropy(label_smoothing=e).
     """
 
-    label_kinds = ("numbers", "soft")
+    label_kinds = ("class_index", "soft")
 
     smoothing: float = Field(0.1, ge=0, lt=1, description="e, the share spread evenly over all classes")
 

@@ -18,7 +18,7 @@ Ratio = tuple[np.ndarray, np.ndarray]  # numerators and denominators
 class ClassCountMetric(DecisionMetric):
     """A ratio of counts, averaged over classes, rows or all decisions."""
 
-    label_kinds = ("numbers", "multi_hot")
+    label_kinds = ("class_index", "multi_hot")
     limits = (0, 1)
     wants = ("classes",)
 

@@ -17,7 +17,7 @@ Weighted = Callable[[np.ndarray], float]  # of rows' weights (N,)
 class MeanOverClasses(Metric):
     """The mean over classes of `curve`'s number, which may be NaN where the weighted rows have no curve."""
 
-    label_kinds = ("numbers", "multi_hot")
+    label_kinds = ("class_index", "multi_hot")
     limits = (0, 1)
     said: ClassVar[str]  # what errors call it
     undrawn: ClassVar[str]  # what they say where no class of the drawn rows has a curve

@@ -20,7 +20,7 @@ class Accuracy(Metric):
     Source: sklearn.metrics.accuracy_score.
     """
 
-    label_kinds = ("numbers", "multi_hot")
+    label_kinds = ("class_index", "multi_hot")
     replaced_options: ClassVar[Mapping[str, str]] = {"threshold": "decision.threshold"}
     limits = (0, 1)
 

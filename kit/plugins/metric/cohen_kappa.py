@@ -27,7 +27,7 @@ class CohenKappa(DecisionMetric):
     PANDA.
     """
 
-    label_kinds = ("numbers", "multi_hot")
+    label_kinds = ("class_index", "multi_hot")
     limits = (-1, 1)
     wants = ("classes",)
 

@@ -26,7 +26,7 @@ class GlobalAveragePrecision(Metric):
     Similarity between Distributions with Application to Image Retrieval". With k 20 and several labels: YouTube-8M.
     """
 
-    label_kinds = ("numbers", "multi_hot")
+    label_kinds = ("class_index", "multi_hot")
     limits = (0, 1)
     wants = ("classes",)
 

@@ -22,7 +22,7 @@ class KlDivergence(RowMean):
     Source: HMS Harmful Brain Activity Classification; scipy.special.rel_entr.
     """
 
-    label_kinds = ("numbers", "soft")
+    label_kinds = ("class_index", "soft")
     higher_is_better: ClassVar[bool] = False
     limits = (0, math.inf)
 

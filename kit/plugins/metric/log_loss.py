@@ -32,7 +32,7 @@ class LogLoss(Metric):
     weight: RSNA 2022 Cervical Spine, as mle-bench grades it; equal: Mayo Clinic STRIP AI.
     """
 
-    label_kinds = ("numbers", "multi_hot")
+    label_kinds = ("class_index", "multi_hot")
     higher_is_better: ClassVar[bool] = False
     limits = (0, math.inf)
     wants = ("classes",)

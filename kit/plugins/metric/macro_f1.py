@@ -21,7 +21,7 @@ class MacroF1(DecisionMetric):
     Source: sklearn.metrics.f1_score, average "macro", zero_division 0; `skip` is its zero_division NaN.
     """
 
-    label_kinds = ("numbers", "multi_hot")
+    label_kinds = ("class_index", "multi_hot")
     replaced_options: ClassVar[Mapping[str, str]] = {"threshold": "decision.threshold"}
     limits = (0, 1)
 

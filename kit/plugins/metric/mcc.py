@@ -16,7 +16,7 @@ class Mcc(DecisionMetric):
     correlation coefficient", equation 8.
     """
 
-    label_kinds = ("numbers", "multi_hot")
+    label_kinds = ("class_index", "multi_hot")
     limits = (-1, 1)
 
     def weigh_labels(self, true: np.ndarray, told: np.ndarray) -> Weighted:

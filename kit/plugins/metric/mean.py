@@ -33,7 +33,7 @@ class MeanOfMetrics(Metric):
     Source: numpy.average of scores; ODIR-2019 (kappa, F1, AUC), RSNA 2025 (AUC of columns, weights 13 and 1).
     """
 
-    label_kinds = ("numbers", "multi_hot", "soft")
+    label_kinds = ("class_index", "multi_hot", "soft")
 
     of: tuple[Metric, ...] = Field((Accuracy(),), description="the metrics, names or specs with options")
     weights: tuple[float, ...] = Field((), description="the weight of each metric; by default equal")

@@ -25,7 +25,7 @@ class ProbabilisticF1(Metric):
     of Precision, Recall, and F1 Score".
     """
 
-    label_kinds = ("numbers", "multi_hot")
+    label_kinds = ("class_index", "multi_hot")
     limits = (0, 1)
     wants = ("classes",)
 

@@ -25,7 +25,7 @@ class RecallAtK(Metric):
     Source: FungiCLEF 2025 (Recall@5); with one label per row and `average=rows` it is top-k accuracy.
     """
 
-    label_kinds = ("numbers", "multi_hot")
+    label_kinds = ("class_index", "multi_hot")
     limits = (0, 1)
 
     k: int = Field(5, ge=1, description="how many classes are an answer")

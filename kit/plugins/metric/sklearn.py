@@ -40,7 +40,7 @@ class Sklearn(Metric):
     Source: Pedregosa et al. 2011, "Scikit-learn: Machine Learning in Python"; sklearn.metrics.
     """
 
-    label_kinds = ("numbers", "multi_hot", "soft")
+    label_kinds = ("class_index", "multi_hot", "soft")
     wants = ("classes",)
 
     function: str = Field("accuracy_score", description="a function of sklearn.metrics, or a scorer's name")

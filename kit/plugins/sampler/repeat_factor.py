@@ -22,7 +22,7 @@ class RepeatFactor(Sampler):
     sampling.
     """
 
-    label_kinds = ("numbers", "multi_hot")
+    label_kinds = ("class_index", "multi_hot")
 
     frequency_threshold: float | None = Field(
         None,

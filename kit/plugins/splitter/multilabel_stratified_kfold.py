@@ -26,7 +26,7 @@ class MultilabelStratifiedKfold(Splitter):
     as in stratified_group_kfold.
     """
 
-    label_kinds = ("numbers", "multi_hot")
+    label_kinds = ("class_index", "multi_hot")
 
     folds: int = Field(5, ge=2, description="how many parts the rows are split into")
 

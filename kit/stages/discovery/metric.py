@@ -98,7 +98,7 @@ def _by_format(root: Path, sample: pd.DataFrame, classes: tuple[str, ...], label
             "the sample is of no known format" if not names else "the sample fits several formats",
         )
     ranks = _ranks(names[0], sample)
-    if ranks and labels == "numbers":
+    if ranks and labels == "class_index":
         return {"name": "map_at_k", "k": ranks}, f"the sample ranks {ranks} labels a row"
     if ranks:
         return {"name": "average_precision"}, "the sample ranks labels, of which a row has several"

@@ -91,7 +91,7 @@ def test_cutmix_around_it_mixes_the_teachers_word_with_the_labels() -> None:
 
 def test_which_losses_take_soft_rows_and_a_teachers_word() -> None:
     def takes(spec: object) -> list[bool]:
-        return [Loss.open(spec).takes_labels(kind) for kind in ("numbers", "soft", "taught", "multi_hot")]
+        return [Loss.open(spec).takes_labels(kind) for kind in ("class_index", "soft", "taught", "multi_hot")]
 
     assert takes("cross_entropy") == [True, True, False, False]
     assert takes("arcface") == [True, False, False, False]

@@ -43,7 +43,7 @@ def test_no_loss_waits_in_a_step(name: str) -> None:
     loss = Loss.open({"name": name, **options}).with_classes(CLASSES)
     outputs = torch.rand(6, loss.width(4), requires_grad=True)
     labels = torch.arange(6) % 4
-    if "numbers" not in loss.label_kinds:
+    if "class_index" not in loss.label_kinds:
         labels = torch.nn.functional.one_hot(labels, 4).float()
     loss.rows(outputs, labels).sum().backward()  # tensors are made once
     with Waits() as waits:

@@ -27,7 +27,7 @@ WAYS = [(name, kind) for name in LOSSES for kind in LABEL_KINDS if Loss.open(nam
 MIXTURES = [name for name in locations("loss") if isinstance(Loss.open(name), BatchMixing)]
 
 
-def case(loss: Loss, kind: LabelKind = "numbers", rows: int = 7) -> tuple[torch.Tensor, torch.Tensor]:
+def case(loss: Loss, kind: LabelKind = "class_index", rows: int = 7) -> tuple[torch.Tensor, torch.Tensor]:
     draws = torch.Generator().manual_seed(4)
     outputs = torch.randn(rows, 4, generator=draws)
     labels = torch.randint(0, 4, (rows,), generator=draws)
@@ -41,7 +41,7 @@ def case(loss: Loss, kind: LabelKind = "numbers", rows: int = 7) -> tuple[torch.
 def test_there_are_wrappers_and_losses_to_wrap() -> None:
     assert {"cutmix", "mixup", "cutmix_or_mixup"} <= set(MIXTURES)
     assert {"cross_entropy", "label_smoothing", "arcface", "focal", "class_weighted"} <= set(LOSSES)
-    assert {("bce", "numbers"), ("bce", "multi_hot"), ("asymmetric", "multi_hot")} <= set(WAYS)
+    assert {("bce", "class_index"), ("bce", "multi_hot"), ("asymmetric", "multi_hot")} <= set(WAYS)
     assert ("cross_entropy", "multi_hot") not in WAYS
 
 

@@ -48,18 +48,18 @@ def opened(*pairs: str) -> Splitter:
 @pytest.mark.parametrize(
     ("pairs", "labels", "answer"),
     [
-        ((), "numbers", "sampler=balanced, or loss=class_weighted"),
-        (("sampler=balanced",), "numbers", "loss=class_weighted"),
-        (("sampler=oversample",), "numbers", "loss=class_weighted"),
-        (("loss=class_weighted",), "numbers", "sampler=balanced"),
-        (("loss=focal",), "numbers", "sampler=balanced, or loss=class_weighted loss.base=focal"),
-        (("loss=cutmix",), "numbers", "sampler=balanced, or loss.base=class_weighted"),
+        ((), "class_index", "sampler=balanced, or loss=class_weighted"),
+        (("sampler=balanced",), "class_index", "loss=class_weighted"),
+        (("sampler=oversample",), "class_index", "loss=class_weighted"),
+        (("loss=class_weighted",), "class_index", "sampler=balanced"),
+        (("loss=focal",), "class_index", "sampler=balanced, or loss=class_weighted loss.base=focal"),
+        (("loss=cutmix",), "class_index", "sampler=balanced, or loss.base=class_weighted"),
         (
             ("loss=mixup", "loss.base=focal"),
-            "numbers",
+            "class_index",
             "sampler=balanced, or loss.base=class_weighted loss.base.base=focal",
         ),
-        (("loss=cutmix", "loss.base=class_weighted"), "numbers", "sampler=balanced"),
+        (("loss=cutmix", "loss.base=class_weighted"), "class_index", "sampler=balanced"),
         (("loss=bce",), "multi_hot", "sampler=repeat_factor, or loss=asymmetric"),
         (("loss=asymmetric",), "multi_hot", "sampler=repeat_factor"),
     ],
@@ -79,7 +79,7 @@ def test_rare_classes_are_answered_by_what_is_not_set(
 
 def test_nothing_is_advised_where_all_is_set() -> None:
     made = experiment("sampler=balanced", "loss=class_weighted")
-    assert weigh_rare(made.sampler, made.loss, "numbers").startswith("nothing: ")
+    assert weigh_rare(made.sampler, made.loss, "class_index").startswith("nothing: ")
 
 
 # ------------------------------------------------------------------------------------------ folds
@@ -175,9 +175,9 @@ def test_one_group_asks_for_another() -> None:
 @pytest.mark.parametrize(
     ("group", "asked", "pairs", "labels", "answer"),
     [
-        ("auto", None, (), "numbers", "data.group=auto splitter=stratified_group_kfold"),
-        ("auto", None, ("splitter=group_kfold",), "numbers", "data.group=auto"),
-        ("scene", "scene", (), "numbers", "splitter=stratified_group_kfold"),
+        ("auto", None, (), "class_index", "data.group=auto splitter=stratified_group_kfold"),
+        ("auto", None, ("splitter=group_kfold",), "class_index", "data.group=auto"),
+        ("scene", "scene", (), "class_index", "splitter=stratified_group_kfold"),
         (
             "auto",
             None,
@@ -189,10 +189,10 @@ def test_one_group_asks_for_another() -> None:
             "auto",
             None,
             ("splitter=repeated",),
-            "numbers",
+            "class_index",
             "data.group=auto splitter.base=stratified_group_kfold",
         ),
-        ("auto", "auto", ("splitter=time",), "numbers", ""),
+        ("auto", "auto", ("splitter=time",), "class_index", ""),
     ],
 )
 def test_keeping_groups_whole_names_what_is_not_set(
