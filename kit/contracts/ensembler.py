@@ -6,7 +6,7 @@ import numpy as np
 
 from kit.core.randomness import generator
 from kit.kinds import Ensembler
-from kit.kinds.classes import LABEL_KINDS, LabelKind
+from kit.kinds.targets import LABEL_KINDS, PLAIN_TARGETS, LabelKind
 
 ROWS = 40
 TOLERANCE = 1e-9  # float64 sums in another order
@@ -29,7 +29,7 @@ def _members(plugin: Ensembler, classes: int, kind: LabelKind) -> tuple[np.ndarr
 def _ways(plugin: Ensembler) -> list[tuple[Ensembler, LabelKind]]:
     """The plugin as it is for each kind of labels that it takes."""
     return [
-        (plugin.model_copy(update={"multi_label": kind == "multi_hot"}), kind)
+        (plugin.with_known(target=PLAIN_TARGETS[kind]), kind)
         for kind in LABEL_KINDS
         if plugin.takes_labels(kind)
     ]

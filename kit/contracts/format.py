@@ -12,7 +12,7 @@ from kit.core.randomness import generator
 from kit.data.predictions import Predictions
 from kit.experiment.sample_format import matches
 from kit.kinds import Format
-from kit.kinds.classes import LABEL_KINDS
+from kit.kinds.targets import LABEL_KINDS, PLAIN_TARGETS
 
 IDS = ("007", "1e5", "NA", "b", "a,c", "x y")
 
@@ -52,7 +52,7 @@ def _cases(plugin: Format) -> Iterator[tuple[Predictions, pd.DataFrame]]:
         folds = np.full(len(IDS), -1)
         for shares, kind in zip((one, several), LABEL_KINDS, strict=True):
             ids = np.array(IDS[::-1], dtype=str)
-            predictions = Predictions(ids, folds, classes, shares, multi_label=kind == "multi_hot")
+            predictions = Predictions(ids, folds, classes, shares, target=PLAIN_TARGETS[kind])
             for sample in samples(classes).values():
                 if matches(plugin, sample, classes, kind):
                     yield predictions, sample

@@ -7,6 +7,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from kit.kinds import Classes, LabelKind, Loss
+from kit.kinds.targets import MULTI_HOT, ONE_CLASS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,7 +72,7 @@ def _cases(loss: Loss) -> list[_Case]:
 def _case(loss: Loss, labels: Tensor, hot: Tensor, several: bool) -> _Case:
     import torch
 
-    bound = loss.with_classes(replace(CLASSES, multi_label=several))
+    bound = loss.with_classes(replace(CLASSES, target=MULTI_HOT if several else ONE_CLASS))
     draws = torch.Generator().manual_seed(0)
     outputs = torch.randn(ROWS, bound.width(len(COUNTS)), generator=draws)
     if loss.outputs() == "logits_and_embedding":

@@ -18,6 +18,7 @@ from kit.kinds.metric_shortcuts import (
     true_class_probability,
 )
 from kit.kinds.score_context import ScoreContext
+from kit.kinds.targets import MULTI_HOT, ONE_CLASS
 
 CLASSES = (2, 3, 5)
 
@@ -48,7 +49,7 @@ def _bind(plugin: Metric, classes: int, multi_label: bool) -> Metric:
     context = ScoreContext(
         classes=names,
         superclasses=tuple("even" if number % 2 == 0 else "odd" for number in range(classes)),
-        multi_label=multi_label,
+        target=MULTI_HOT if multi_label else ONE_CLASS,
         ids=rows.astype(str),
         groups=(rows // 3).astype(str),
         weights=1.0 + rows % 2,

@@ -12,6 +12,7 @@ from kit.core.randomness import generator
 from kit.data.folds import make_folds
 from kit.data.table import Table
 from kit.kinds import Splitter
+from kit.kinds.targets import MULTI_HOT, ONE_CLASS
 
 ROWS, CLASSES, GROUPS, COLUMN = 120, 4, 30, 12
 
@@ -39,6 +40,7 @@ def _table(splitter: Splitter, labels: np.ndarray) -> Table:
         paths=tuple(Path(f"no such folder/{row}.png") for row in range(ROWS)),
         classes=tuple("abcd"),
         labels=labels,
+        target=ONE_CLASS if labels.ndim == 1 else MULTI_HOT,
         groups=np.array([f"group-{group}" for group in groups]) if splitter.asks_for_groups() else None,
         frame=pd.DataFrame({column: [str(row * COLUMN // ROWS) for row in range(ROWS)]} if column else {}),
     )

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from kit.core.arrays import FoldNumbers, Ids, Probabilities, StoredProbabilities
+from kit.core.arrays import FoldNumbers, Ids, StoredProbabilities
 from kit.core.files import StrPath, atomic_file, fingerprint, parse_json
 from kit.data.provenance import Provenance, unreadable
 from kit.errors import MAX_CASES, Case, InvalidError
+from kit.kinds.targets import ONE_CLASS, Target, read_target
 
 if TYPE_CHECKING:
     import pyarrow
@@ -28,7 +29,6 @@ SIZE_LIMIT_BYTES, EXPANSION_LIMIT = (
     2**27,
     200,
 )  # bytes that any file may claim, and how many times its size a larger one may
-TOLERANCE = 1e-3  # of a row's sum; float16 probabilities of 100 classes stay within it
 ROW_GROUP_BYTES = (
     8 * 2**20
 )  # bytes of a row group, which are in memory at a time while a file is made or read
@@ -42,7 +42,7 @@ Empty = Callable[[tuple[int, int]], np.ndarray]  # makes the array that probabil
 class Predictions:
     """Probabilities (rows, classes) float32, aligned with `ids` and `folds` (rows,).
 
-    Rows sum to 1, unless they are multi-label: each class is a question of its own then.
+    `target` says what a row is: a distribution, a probability of each class, or numbers.
     """
 
     ids: Ids  # (rows,) of str
@@ -50,7 +50,12 @@ class Predictions:
     classes: tuple[str, ...]
     probabilities: StoredProbabilities
     provenance: Provenance = field(default_factory=Provenance)
-    multi_label: bool = False
+    target: Target = ONE_CLASS
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a row may have several labels: each class is a question of its own then."""
+        return self.target.multi_label
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -62,10 +67,10 @@ class Predictions:
         )
 
     @classmethod
-    def without_rows(cls, classes: tuple[str, ...], multi_label: bool = False) -> Self:
+    def without_rows(cls, classes: tuple[str, ...], target: Target = ONE_CLASS) -> Self:
         """Predictions of no row."""
         nothing = np.empty((0, len(classes)), np.float32)
-        return cls(np.array([], dtype=str), np.array([], np.int64), classes, nothing, multi_label=multi_label)
+        return cls(np.array([], dtype=str), np.array([], np.int64), classes, nothing, target=target)
 
     def write(self, path: StrPath) -> None:
         """Writes checked parquet: id, fold, one float32 column a class; classes and `provenance` in its metadata.
@@ -91,20 +96,20 @@ class Predictions:
                 _refuse_claim(shape[0] * shape[1], path.stat().st_size)
                 shares = (empty or _in_memory)(shape)
                 rows = _ids_and_folds(shares, file.iter_batches(_rows_a_group(shape[1])))
-            several = bool(meta.get("multi_label", False))
+            target = read_target(meta)
             made = cls(
-                *rows, _names(meta["classes"]), shares, Provenance.from_json(meta["about"], path), several
+                *rows, _names(meta["classes"]), shares, Provenance.from_json(meta["about"], path), target
             )
         except (pyarrow.ArrowException, OSError, KeyError, IndexError, TypeError, ValueError) as error:
             raise unreadable(path, error) from None
         return made.check(path)
 
     def check(self, source: StrPath = "", distributions: bool = True) -> Self:
-        """The same predictions, if every row is a distribution (multi-label: numbers of 0 to 1), once an id and fold.
+        """The same predictions, if every row is what `target` says, once an id and fold.
 
-        Without `distributions` rows of one label are numbers of 0 to 1 as well, such as ranks.
+        Without `distributions` rows need not sum to 1, such as ranks.
 
-        Raises InvalidError: D40 names file, row and id of what is no distribution, D41 rows that are there twice.
+        Raises InvalidError: D40 names file, row and id of other rows, D41 rows that are there twice.
         """
         if self.probabilities.shape != (len(self), len(self.classes)) or self.folds.shape != self.ids.shape:
             raise InvalidError(
@@ -114,14 +119,14 @@ class Predictions:
             )
         bad: dict[int, str] = {}
         for rows in self._groups():
-            faults = _faults(self.probabilities[rows], self.multi_label or not distributions)
+            faults = self.target.find_faults(self.probabilities[rows], free=not distributions)
             bad |= {rows.start + int(row): text for text, wrong in faults for row in np.flatnonzero(wrong)}
         if bad:
             cases = [
                 Case(f"row {row}, id {str(self.ids[row])!r}: {bad[row]}", str(source), code="D40")
                 for row in sorted(bad)
             ]
-            text = f"{len(bad)} of {len(self)} rows are not probabilities"
+            text = f"{len(bad)} of {len(self)} rows are not {self.target.prediction}"
             raise InvalidError(text, code="D40", cases=cases)
         pairs, counts = np.unique(np.stack([self._numbers(), self.folds], axis=1), axis=0, return_counts=True)
         if (counts > 1).any():
@@ -187,7 +192,7 @@ def write_parts(path: Path, parts: Sequence[Predictions], provenance: Provenance
         "schema": SCHEMA,
         "classes": list(parts[0].classes),
         "about": provenance.to_json(),
-        "multi_label": parts[0].multi_label,
+        "target": parts[0].target.to_json(),
     }
     schema = _schema(parts[0].classes, json.dumps(meta, ensure_ascii=False, allow_nan=False))
     size, coded = sum(part.probabilities.nbytes for part in parts), ["id", "fold"]  # shares rarely repeat
@@ -286,22 +291,6 @@ def _ids_and_folds(
     if begun != len(shares):
         raise ValueError(f"the header says {len(shares)} rows, the file has {begun}")
     return np.concatenate(ids), np.concatenate(folds)
-
-
-def _faults(probabilities: Probabilities, free: bool) -> list[tuple[str, np.ndarray]]:
-    """What can be wrong with a row, and which rows it is wrong with, (rows,) bool; the last one is what counts.
-
-    `free` rows need not sum to 1.
-    """
-    with np.errstate(invalid="ignore", over="ignore"):
-        above = np.asarray((probabilities > 1).any(axis=1))
-        unequal = ~(np.abs(probabilities.sum(axis=1, dtype=np.float64) - 1) <= TOLERANCE)
-        return [
-            ("a value above 1", above) if free else ("its sum is not 1", np.asarray(unequal)),
-            ("a negative value", np.asarray((probabilities < 0).any(axis=1))),
-            ("an infinite value", np.asarray(np.isinf(probabilities).any(axis=1))),
-            ("NaN", np.asarray(np.isnan(probabilities).any(axis=1))),
-        ]
 
 
 def _differs(missing: np.ndarray, extra: np.ndarray, wanted: int) -> InvalidError:

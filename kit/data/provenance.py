@@ -16,6 +16,7 @@ from typing import Any, Literal, Self
 
 from kit.core.files import CheckedDict, StrPath
 from kit.errors import Case, CheckpointError, InvalidError, KitError
+from kit.kinds.targets import ONE_CLASS, Target, read_target, target_of
 
 HINT_RECREATE = "delete the file; kit train or kit tta creates it again"
 
@@ -204,7 +205,7 @@ class CheckpointProvenance:
     class_groups: tuple[str, ...] = ()
     class_factors: tuple[tuple[str, ...], ...] = ()
     total: int = 0  # training rows
-    multi_label: bool = False
+    target: Target = ONE_CLASS
     config: Mapping[str, Any] | None = None  # resolved
     asked: Mapping[str, Any] | None = None  # with "auto" where it was asked for
     normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None  # mean and deviation
@@ -219,6 +220,8 @@ class CheckpointProvenance:
     def from_json(cls, found: Mapping[str, Any], lacks: Callable[[str], KitError]) -> Self:
         """What a manifest has; `lacks` makes the error for a key that is missing or has another form."""
         rest, made = dict(found), dict[str, Any]()
+        if "multi_label" in rest:  # of an older version
+            made["target"] = read_target({"multi_label": rest.pop("multi_label")})
         for each in fields(cls):
             value = rest.pop(each.name, None) if each.name not in ("other", "lacks") else None
             if value is None:
@@ -234,6 +237,7 @@ class CheckpointProvenance:
     def to_json(self) -> dict[str, Any]:
         """JSON values by key, without what is not known."""
         found = {each.name: getattr(self, each.name) for each in fields(self)}
+        found["target"] = self.target.to_json()
         optional = ("run", "folds", "versions", "machine", "soup")
         return {
             **{
@@ -275,4 +279,6 @@ def _as_field(name: str, value: Any) -> Any:
         return dict(value)
     if name in ("fold", "total"):
         return int(value)
+    if name == "target":
+        return target_of(value)
     return value

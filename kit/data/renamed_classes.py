@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from kit.config.models import Data
 from kit.core.files import read_json
 from kit.data.predictions import Predictions, classes_of
@@ -68,11 +66,9 @@ def as_then(table: Table, then: Naming, rename: Mapping[str, str]) -> Table:
     order = [
         table.classes.index(name) for name in names
     ]  # of each of the run's classes, its number in the table
-    number = np.empty(len(order), dtype=np.int64)
-    number[order] = np.arange(len(order))
     old, labels = dict(zip(names, then.classes, strict=True)), table.labels
     if labels is not None:
-        labels = np.ascontiguousarray(labels[:, order]) if table.is_multi_label else number[labels]
+        labels = table.target.reorder(labels, order)
     return replace(
         table,
         classes=then.classes,

@@ -32,7 +32,7 @@ from kit.data.rows import (
 )
 from kit.data.spelling import Spelled, quote, rename_labels
 from kit.errors import MAX_CASES, Case, ConfigError, DataError, InvalidError, KitWarning, did_you_mean
-from kit.kinds.classes import LabelKind, label_kind
+from kit.kinds.targets import MULTI_HOT, ONE_CLASS, LabelKind, Target
 
 if TYPE_CHECKING:
     from kit.config.models import Data
@@ -66,6 +66,7 @@ class Table:
     # labels as the training table has them, each with its class; none where classes are columns
     spellings: tuple[Spelled, ...] = ()
     frame: pd.DataFrame = field(default_factory=pd.DataFrame)
+    target: Target = ONE_CLASS  # what `labels` are
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -103,12 +104,12 @@ class Table:
     @property
     def is_multi_label(self) -> bool:
         """Whether a row may have several labels, or none."""
-        return self.labels is not None and self.labels.ndim == 2
+        return self.target.multi_label
 
     @property
     def label_kind(self) -> LabelKind:
         """What kind of labels the rows have, for the plugins that take them."""
-        return label_kind(self.is_multi_label)
+        return self.target.kind
 
     def targets(self) -> np.ndarray:
         """The class numbers (rows,) or multi-hot labels (rows, classes). Raises ValueError for test rows."""
@@ -119,13 +120,11 @@ class Table:
     def counts(self, rows: np.ndarray | None = None) -> np.ndarray:
         """Rows of each class, (classes,), among all rows or those of a mask."""
         labels = self.targets() if rows is None else self.targets()[rows]
-        if self.is_multi_label:
-            return np.asarray(labels.sum(axis=0, dtype=np.int64))
-        return np.bincount(labels, minlength=len(self.classes))
+        return self.target.count_rows(labels, len(self.classes))
 
     def prior(self) -> np.ndarray:
-        """The share of each class among the competition's own rows, (classes,)."""
-        return np.asarray(self.counts(self.competition_rows) / self.competition_rows.sum())
+        """What is predicted of a row without an image: the mean label of the competition's own rows, (classes,)."""
+        return self.target.prior(self.targets()[self.competition_rows], len(self.classes))
 
     def index_of(self, ids: Iterable[str]) -> np.ndarray:
         """Where the rows of these ids stand, int64. Raises InvalidError (D41) for those that the table lacks."""
@@ -144,9 +143,7 @@ class Table:
 
     def label_names(self, row: int) -> tuple[str, ...]:
         """The names of a labelled row's classes, one unless rows are multi-label."""
-        label = self.targets()[row]
-        numbers = np.flatnonzero(label) if self.is_multi_label else [label]
-        return tuple(self.classes[number] for number in numbers)
+        return self.target.names_of(self.targets()[row], self.classes)
 
 
 def _format_of(workspace: Workspace | StrPath) -> Any:
@@ -185,6 +182,7 @@ def train_table(workspace: Workspace | StrPath, data: Data | None = None) -> Tab
         class_factors=factors,
         spellings=spellings,
         frame=_frame(rows),
+        target=MULTI_HOT if data.is_multi_label else ONE_CLASS,
     )
 
 

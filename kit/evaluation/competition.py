@@ -21,6 +21,7 @@ from kit.kinds.decision import Decision
 from kit.kinds.label_kinds import check_takes
 from kit.kinds.plugin import Plugin
 from kit.kinds.score_context import ScoreContext
+from kit.kinds.targets import Target
 
 P = TypeVar("P", bound=Plugin)
 
@@ -89,7 +90,7 @@ def metric_of(workspace: Workspace, table: Table) -> Metric:
 
 def bind_classes(metric: Metric, workspace: Workspace, table: Table, decision: Decision) -> Metric:
     """The metric with a decision rule and the classes of a table. Raises ConfigError C47 if they do not fit it."""
-    context = ScoreContext(table.classes, table.class_groups, table.is_multi_label)
+    context = ScoreContext(table.classes, table.class_groups, table.target)
     metric = metric.with_known(decision=decision, home=workspace.root, context=context)
     _check_wants(metric, table)
     metric.check_context()
@@ -129,7 +130,7 @@ def bind_rows(plugin: P, rows: Table) -> P:
     context = ScoreContext(
         rows.classes,
         rows.class_groups,
-        rows.is_multi_label,
+        rows.target,
         ids=rows.ids if "ids" in wants else None,
         groups=rows.groups if "groups" in wants else None,
         weights=rows.weights if "weights" in wants else None,
@@ -193,7 +194,7 @@ def open_ensembler(workspace: Workspace, spec: Any, table: Table) -> tuple[Ensem
     metric = metric_of(workspace, table)
     recipe = for_metric(Ensembler.open(spec, workspace.root, where="ensembler"), metric)
     check_takes((recipe, metric), table.label_kind, workspace.root)
-    return for_labels(recipe, table.is_multi_label, metric.decision), metric
+    return for_labels(recipe, table.target, metric.decision), metric
 
 
 def for_metric(recipe: R, metric: Metric) -> R:
@@ -202,9 +203,9 @@ def for_metric(recipe: R, metric: Metric) -> R:
     return _with_changes(recipe, {"metric": metric} if lacks else {}, lambda one: for_metric(one, metric))
 
 
-def for_labels(recipe: Ensembler, multi_label: bool, decision: Decision | None = None) -> Ensembler:
-    """The recipe that knows whether a row may have several labels and the decision rule, nested recipes included."""
-    return recipe.with_known(multi_label=multi_label, decision=decision or Decision())
+def for_labels(recipe: Ensembler, target: Target, decision: Decision | None = None) -> Ensembler:
+    """The recipe that knows what a row's labels are and the decision rule, nested recipes included."""
+    return recipe.with_known(target=target, decision=decision or Decision())
 
 
 def _with_changes(recipe: R, own: dict[str, Any], nested: Callable[[Any], Any]) -> R:

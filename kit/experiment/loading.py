@@ -27,8 +27,8 @@ from kit.images.concat_cache import ConcatCache
 from kit.images.near_duplicates import compute_thumbnails, find_near_duplicates, write_groups
 from kit.images.scenes import group_scenes
 from kit.kinds import Loss
-from kit.kinds.classes import LabelKind
 from kit.kinds.label_kinds import plugins_taking
+from kit.kinds.targets import LabelKind
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from kit.engine.batches import PlainBatches
 from kit.errors import InvalidError
 from kit.experiment.loading import Loaded
 from kit.experiment.run_context import RunContext
-from kit.kinds import Metric, Splitter, Views
+from kit.kinds import Metric, Splitter, Target, Views
 from kit.model import checkpoints
 from kit.model.predict import Merge, NetworkReader, Predictor, View
 from kit.runs.run import Run
@@ -131,13 +131,13 @@ class PredictionFile:
 
     def reader(self, fold: int, predictor: Predictor) -> NetworkReader:
         """A fold's network, which fills this sheet's rows of it. Raises RunError for a full disk."""
-        rows, found, places = self.is_started(fold, predictor.multi_label)
+        rows, found, places = self.is_started(fold, predictor.target)
         job = self.job
         return NetworkReader(
             predictor, job.views, job.merge, rows, job.experiment.batch_rows(), found, places
         )
 
-    def is_started(self, fold: int, multi_label: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def is_started(self, fold: int, target: Target) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The rows that a fold's network is to predict, the array to be filled, and the place in it of each row.
 
         Rows that a stopped command has predicted are filled in. They were whole batches, and so are the others.
@@ -153,7 +153,7 @@ class PredictionFile:
             table.classes,
             found,
             made,
-            multi_label,
+            target,
         )
         found[places, 0] = np.nan  # so that a row without predictions is known if the command is stopped
         if fold not in self.unfinished:

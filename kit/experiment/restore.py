@@ -53,7 +53,7 @@ def classes_of_checkpoint(trained: CheckpointProvenance) -> Classes:
         trained.class_groups,
         trained.class_factors,
         trained.total,
-        trained.multi_label,
+        trained.target,
     )
 
 
@@ -91,7 +91,7 @@ def restore(checkpoint: Checkpoint, root: Path | None, device: torch.device) -> 
         )
     built.load_state_dict(found)
     precision = precision_of(checkpoint.provenance, built, device)
-    return Predictor(precision.to_device(built.eval(), device), parts.loss, precision, classes.multi_label)
+    return Predictor(precision.to_device(built.eval(), device), parts.loss, precision, classes.target)
 
 
 def load_for_prediction(path: Path, root: Path | None, device: torch.device) -> Predictor:

@@ -180,14 +180,12 @@ def _of_classes(workspace: Workspace, sample: pd.DataFrame, train: Table) -> Ite
 
 def _guess(ids: Sequence[str], train: Table) -> Predictions:
     """Equal probabilities of all classes for each id."""
-    shape = (len(ids), len(train.classes))
-    shares = np.full(shape, 0.5 if train.is_multi_label else 1 / shape[1], np.float32)
     return Predictions(
         np.array(ids, dtype=str),
         np.full(len(ids), -1),
         train.classes,
-        shares,
-        multi_label=train.is_multi_label,
+        train.target.guess(len(ids), len(train.classes)),
+        target=train.target,
     )
 
 

@@ -14,6 +14,7 @@ from kit.errors import MAX_CASES, Case, ConfigError, InvalidError, KitWarning, P
 from kit.kinds import Format, LabelKind, Metric, registry
 from kit.kinds.label_kinds import check_takes, plugins_taking
 from kit.kinds.score_context import ScoreContext
+from kit.kinds.targets import PLAIN_TARGETS
 from kit.kinds.unclear_sample import Decided, decide
 
 
@@ -115,7 +116,7 @@ def _by_metric(
     root, spec = workspace.root, workspace.competition.metric
     chosen = metric or Metric.open(spec, root, where="metric")
     if chosen.all_wants():
-        known = ScoreContext(tuple(classes), multi_label=labels == "multi_hot")
+        known = ScoreContext(tuple(classes), target=PLAIN_TARGETS[labels])
         chosen = chosen.with_known(context=known, home=root)
     decided = decide(sample, classes, labels, chosen, root)
     if decided is not None:

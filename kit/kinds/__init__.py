@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kit.kinds.base_classes import KINDS
-    from kit.kinds.classes import Classes, LabelKind
+    from kit.kinds.classes import Classes
     from kit.kinds.data import Augmenter, Sampler, Splitter
     from kit.kinds.executor import Executor, Function, JobEvents, JobProgress, JobResult
     from kit.kinds.network import Backbone, Head, Outputs, Pooling
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kit.kinds.prediction import Ensembler, Format, Metric, Views
     from kit.kinds.retrieval import Reranker, RetrievedNeighbours, Scorer
     from kit.kinds.score_context import ScoreContext
+    from kit.kinds.targets import LabelKind, Target
     from kit.kinds.tracker import Log, Tracked, Tracker
     from kit.kinds.training import Loss, Optimizer, Scheduler
 
@@ -35,7 +36,7 @@ PUBLIC = {
     "Function": "executor",
     "Head": "network",
     "KINDS": "base_classes",
-    "LabelKind": "classes",
+    "LabelKind": "targets",
     "Log": "tracker",
     "Loss": "training",
     "Metric": "prediction",
@@ -51,6 +52,7 @@ PUBLIC = {
     "ScoreContext": "score_context",
     "Scorer": "retrieval",
     "Splitter": "data",
+    "Target": "targets",
     "JobEvents": "executor",
     "Tracked": "tracker",
     "Tracker": "tracker",
@@ -86,6 +88,7 @@ __all__ = [
     "ScoreContext",
     "Scorer",
     "Splitter",
+    "Target",
     "Tracked",
     "Tracker",
     "Views",

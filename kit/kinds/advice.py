@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from kit.errors import KitError
 from kit.kinds.base_classes import KINDS
-from kit.kinds.classes import LabelKind
 from kit.kinds.data import Splitter
+from kit.kinds.targets import LabelKind
 
 if TYPE_CHECKING:
     from kit.data.provenance import Provenance

@@ -14,10 +14,10 @@ from pydantic_core import to_jsonable_python
 from kit.errors import PluginError
 from kit.kinds import registry
 from kit.kinds.base_classes import KINDS
-from kit.kinds.classes import LABEL_KINDS, SEE_LABELS
 from kit.kinds.label_kinds import MEANING
 from kit.kinds.plugin import Plugin, default_of
 from kit.kinds.registry import PluginLocation
+from kit.kinds.targets import LABEL_KINDS, SEE_LABELS
 
 LIMITS = {
     "ge": "at least {}",

@@ -1,18 +1,10 @@
-"""Classes: what a technique may know of a competition's classes, and which kinds of labels there are."""
+"""Classes: what a technique may know of a competition's classes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-# class_index: class numbers (N,). multi_hot: 0 and 1 of shape (N, K). Losses alone, of rows that teachers labelled:
-# soft: rows (N, K) that sum to 1; taught: a class number and the teachers' probabilities beside it, (N, 1 + K), those
-# 0 where no teacher saw the row
-LabelKind = Literal["class_index", "multi_hot", "soft", "taught"]
-SEE_LABELS = frozenset(
-    {"splitter", "sampler", "loss", "metric", "ensembler", "format", "scorer"}
-)  # of the kinds of plugin
-LABEL_KINDS: tuple[LabelKind, ...] = ("class_index", "multi_hot")  # of tables
+from kit.kinds.targets import ONE_CLASS, LabelKind, Target
 
 
 @dataclass(frozen=True)
@@ -24,14 +16,14 @@ class Classes:
     groups: tuple[str, ...] = ()  # the shape group of each class
     factors: tuple[tuple[str, ...], ...] = ()  # the values that make up each class
     total: int = 0  # training rows in all
-    multi_label: bool = False  # whether a row may have several labels, or none
+    target: Target = ONE_CLASS  # what labels and predictions of a row are
 
     @property
     def label_kind(self) -> LabelKind:
         """The kind of labels that its rows have."""
-        return label_kind(self.multi_label)
+        return self.target.kind
 
-
-def label_kind(multi_label: bool) -> LabelKind:
-    """The kind of labels of rows that may have several, or not."""
-    return "multi_hot" if multi_label else "class_index"
+    @property
+    def multi_label(self) -> bool:
+        """Whether a row may have several labels, or none."""
+        return self.target.multi_label

@@ -9,8 +9,8 @@ from pathlib import Path
 from kit.errors import Case, ConfigError, KitError
 from kit.kinds import registry
 from kit.kinds.base_classes import KINDS
-from kit.kinds.classes import LabelKind
 from kit.kinds.plugin import Plugin
+from kit.kinds.targets import LabelKind
 
 MEANING = {
     "class_index": "one label per row",

@@ -26,8 +26,8 @@ from kit.core.files import StrPath, fingerprint
 from kit.core.renamed import OPTIONS
 from kit.errors import Case, ConfigError, did_you_mean
 from kit.kinds import registry
-from kit.kinds.classes import SEE_LABELS, LabelKind
 from kit.kinds.score_context import ScoreContext
+from kit.kinds.targets import SEE_LABELS, LabelKind
 
 if TYPE_CHECKING:
     import numpy as np

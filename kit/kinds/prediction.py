@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from kit.kinds.decision import Decision
 from kit.kinds.plugin import Plugin, bound_field
 from kit.kinds.score_context import ScoreContext, Wanted
+from kit.kinds.targets import ONE_CLASS, Target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,10 +70,13 @@ class Ensembler(Plugin):
     kind: ClassVar[str] = "ensembler"
     fitted: ClassVar[bool] = False  # True: fit learns from the truth, so its scores are cross-fitted
     sums_to_one: ClassVar[bool] = True  # False: rows are no distributions, because columns keep their order
-    multi_label: bool = bound_field(
-        False
-    )  # then each class is a question of its own, and rows need not sum to 1
+    target: Target = bound_field(ONE_CLASS)  # what the rows that are blended are
     decision: Decision = bound_field(Decision())  # the labels that a multi-label row is given by the blend
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a row may have several labels: then each class is a question of its own."""
+        return self.target.multi_label
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:
         """The ensembler fitted on out-of-fold probabilities (M, N, K) and truth (N,) or (N, K). Default: self."""
@@ -81,7 +85,7 @@ class Ensembler(Plugin):
     def blend(self, members: Probabilities) -> Probabilities:
         """Probabilities (M, N, K) of M members as one set (N, K).
 
-        Rows sum to 1, unless they are multi-label or `sums_to_one` is False.
+        Rows sum to 1 if those of `target` do, unless `sums_to_one` is False.
         """
         raise NotImplementedError
 
@@ -90,7 +94,8 @@ class Ensembler(Plugin):
         values = [getattr(self, name) for name in self.option_fields()]
         inner = [one for value in values for one in (value if isinstance(value, tuple) else (value,))]
         nested = [one for one in inner if isinstance(one, Ensembler)]
-        return self.sums_to_one and not self.multi_label and all(one.gives_distributions() for one in nested)
+        own = self.sums_to_one and self.target.sums_to_one
+        return own and all(one.gives_distributions() for one in nested)
 
     def find_used(self, count: int) -> tuple[int, ...]:
         """The places, of `count` members, of those that the blend depends on: all, unless some have no weight."""
@@ -101,8 +106,8 @@ class Ensembler(Plugin):
         return self
 
     def normalise(self, blended: Probabilities) -> Probabilities:
-        """Rows (N, K) brought to sum 1, or as they are where a row may have several labels."""
-        return blended if self.multi_label else blended / blended.sum(axis=1, keepdims=True)
+        """Rows (N, K) brought to sum 1 if the rows that are blended are distributions."""
+        return self.target.normalise(blended)
 
 
 class Format(Plugin):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic_core import core_schema
 
+from kit.kinds.targets import ONE_CLASS, Target
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -22,10 +24,15 @@ class ScoreContext:
 
     classes: tuple[str, ...] = ()
     superclasses: tuple[str, ...] = ()  # of each class, from data.superclasses
-    multi_label: bool = False  # whether a row may have several labels
+    target: Target = ONE_CLASS  # what labels and predictions of a row are
     ids: np.ndarray | None = None  # (N,) of str
     groups: np.ndarray | None = None  # (N,) of str, from data.group
     weights: np.ndarray | None = None  # (N,) float64, from data.score_weight
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a row may have several labels."""
+        return self.target.multi_label
 
     @property
     def has_rows(self) -> bool:
@@ -54,13 +61,13 @@ class ScoreContext:
         return isinstance(other, ScoreContext) and self._values() == other._values()
 
     def __hash__(self) -> int:
-        return hash((self.classes, self.superclasses, self.multi_label))
+        return hash((self.classes, self.superclasses, self.target))
 
     def _values(self) -> tuple[Any, ...]:
         rows = (
             None if values is None else values.tolist() for values in (self.ids, self.groups, self.weights)
         )
-        return (self.classes, self.superclasses, self.multi_label, *rows)
+        return (self.classes, self.superclasses, self.target, *rows)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> core_schema.CoreSchema:

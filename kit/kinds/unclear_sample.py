@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from kit.errors import ConfigError
-from kit.kinds.classes import LabelKind
 from kit.kinds.prediction import Format, Metric
+from kit.kinds.targets import LabelKind
 
 Scored = Literal["labels", "ranking", "probabilities"]
 ROWS = 64

@@ -43,9 +43,7 @@ class Parts:
 def classes_from_table(table: Table) -> Classes:
     """What techniques may know of a training table's classes."""
     counts = tuple(int(count) for count in table.counts())
-    return Classes(
-        table.classes, counts, table.class_groups, table.class_factors, len(table), table.is_multi_label
-    )
+    return Classes(table.classes, counts, table.class_groups, table.class_factors, len(table), table.target)
 
 
 def open_parts(experiment: Experiment, root: Path | None, classes: Classes) -> Parts:

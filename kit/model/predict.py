@@ -27,6 +27,7 @@ from kit.device.precision import Precision
 from kit.device.torch_internals import is_compiled
 from kit.errors import ConfigError, RunError
 from kit.kinds import Loss, Views
+from kit.kinds.targets import ONE_CLASS, Target
 
 if TYPE_CHECKING:
     from kit.engine.batches import Batch
@@ -151,7 +152,7 @@ class Predictor:
     network: nn.Module
     loss: Loss
     precision: Precision
-    multi_label: bool = False
+    target: Target = ONE_CLASS
 
     @property
     def device(self) -> torch.device:
@@ -167,16 +168,12 @@ class Predictor:
         for view in views:
             found = self.probabilities(self.precision.to_layout(view(images), self.device))
             if merge == "geometric":
-                found = (
-                    found.logit(MIN_PROBABILITY)
-                    if self.multi_label
-                    else found.clamp(min=MIN_PROBABILITY).log()
-                )
+                found = self.target.to_logs(found, MIN_PROBABILITY)
             total = total + found
         mean: Tensor = total / len(views)
         if merge == "mean":
             return mean
-        return mean.sigmoid() if self.multi_label else mean.softmax(dim=1)
+        return self.target.from_logs(mean)
 
     def probabilities(self, images: Tensor) -> Tensor:
         """Probabilities (N, K) float32 of a batch of uint8 images (N, 3, H, W) on the network's device."""

@@ -48,7 +48,7 @@ def concat_predictions(parts: Sequence[Predictions], provenance: Provenance) -> 
         parts[0].classes,
         np.concatenate([part.probabilities for part in parts]),
         provenance,
-        parts[0].multi_label,
+        parts[0].target,
     )
 
 

@@ -23,6 +23,7 @@ from kit.experiment.sample_format import choose_format
 from kit.kinds import KINDS
 from kit.kinds.label_kinds import check_takes, plugins_taking
 from kit.kinds.registry import locations
+from kit.kinds.targets import MULTI_HOT
 from kit.runs.run import Run, provenance
 from kit.stages.blending.blend import blend
 from kit.stages.leaderboard.noise import noise
@@ -89,7 +90,7 @@ def test_members_blend_into_a_submission_on_the_board(trained: Path, ensembler: 
     for cell in table["shapes"]:
         labels = cell.split(" ") if cell else []  # training rows have no label, so a row may have none
         assert labels == [name for name in CLASSES if name in labels]
-    assert json.loads(made.record.read_text())["multi_label"] is True
+    assert json.loads(made.record.read_text())["target"] == "multi_hot"
     assert made.number in {entry.number for entry in Board.read(space.submissions).entries}
 
 
@@ -340,7 +341,7 @@ def test_the_submission_separates_as_the_sample_does_or_else_as_the_training_tab
     frame = pd.DataFrame({"id": ["x", "y"], "labels": ["bee", sample]}, dtype=str)
     chosen = choose_format(Workspace.open(tmp_path), frame, ("ant", "bee", "cat"), labels="multi_hot")
     shares = np.array([[0.9, 0.1, 0.8], [0.1, 0.9, 0.1]], np.float32)
-    made = Predictions(np.array(["x", "y"]), np.full(2, -1), ("ant", "bee", "cat"), shares, multi_label=True)
+    made = Predictions(np.array(["x", "y"]), np.full(2, -1), ("ant", "bee", "cat"), shares, target=MULTI_HOT)
     assert chosen.write(made, frame)["labels"].tolist() == [f"ant{separator}cat", "bee"]
 
 

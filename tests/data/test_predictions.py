@@ -14,6 +14,7 @@ from kit.data import predictions as module
 from kit.data.predictions import Predictions, common_ids, ids_fingerprint, provenance_of
 from kit.data.provenance import Provenance
 from kit.errors import InvalidError
+from kit.kinds.targets import MULTI_HOT, ONE_CLASS
 
 
 def made(ids: list[str], rows: list[list[float]], folds: list[int] | None = None) -> Predictions:
@@ -233,14 +234,14 @@ def test_a_fingerprint_is_of_the_set_of_ids() -> None:
 
 
 def test_rows_of_several_labels_need_not_sum_to_one_and_say_so_when_read(tmp_path: Path) -> None:
-    several = replace(made(["a", "b", "a"], [[0.9, 0.8], [0, 0], [0.1, 0.2]], [0, 0, 1]), multi_label=True)
+    several = replace(made(["a", "b", "a"], [[0.9, 0.8], [0, 0], [0.1, 0.2]], [0, 0, 1]), target=MULTI_HOT)
     several.write(tmp_path / "oof.parquet")
     read = Predictions.read(tmp_path / "oof.parquet")
     assert read.multi_label
     np.testing.assert_allclose(read.mean().probabilities, [[0.5, 0.5], [0, 0]])
     assert read.mean().multi_label
     with pytest.raises(InvalidError, match="D40 3 of 3 rows are not probabilities"):
-        replace(several, multi_label=False).check()
+        replace(several, target=ONE_CLASS).check()
 
 
 @pytest.mark.parametrize(
@@ -248,5 +249,5 @@ def test_rows_of_several_labels_need_not_sum_to_one_and_say_so_when_read(tmp_pat
 )
 def test_probabilities_of_several_labels_are_from_zero_to_one(row: list[float], fault: str) -> None:
     with pytest.raises(InvalidError) as caught:
-        replace(made(["a", "b"], [[0.9, 0.8], row]), multi_label=True).check("x.parquet")
+        replace(made(["a", "b"], [[0.9, 0.8], row]), target=MULTI_HOT).check("x.parquet")
     assert str(caught.value.cases[0]) == f"x.parquet: row 1, id 'b': {fault}"

@@ -131,7 +131,7 @@ CHECKPOINT = {
     "class_groups": [],
     "class_factors": [["fur", "small"], ["fur", "large"]],
     "total": 7,
-    "multi_label": False,
+    "target": "class_index",
     "config": {"image_size": 16, "backbone": {"name": "small"}},
     "asked": {"precision": "auto"},
     "normalisation": [[0.5, 0.5, 0.5], [0.25, 0.25, 0.25]],

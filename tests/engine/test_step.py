@@ -96,7 +96,7 @@ def new(network: nn.Module, ema: float = 0.9, **options: Any) -> Learner:
 
 
 def opened(spec: Any) -> Loss:
-    return Loss.open(spec).with_classes(Classes(tuple("abcd"), (9, 7, 8, 6), (), (), 30, False))
+    return Loss.open(spec).with_classes(Classes(tuple("abcd"), (9, 7, 8, 6), (), (), 30))
 
 
 def run(made: Learner, loss: Any = "cross_entropy", precision: Precision = FLOAT, **plan: Any) -> list[Any]:

@@ -12,8 +12,8 @@ from kit.config.workspace import Workspace
 from kit.errors import ConfigError
 from kit.experiment.sample_format import choose_format
 from kit.kinds import Metric
-from kit.kinds.classes import LabelKind
 from kit.kinds.decision import Decision
+from kit.kinds.targets import LabelKind
 from kit.kinds.unclear_sample import detect_scored_input
 from tests.drawn_tables import make
 

@@ -14,6 +14,7 @@ from kit.core.progress import Progress, ResultOf, finish
 from kit.device.precision import Precision
 from kit.engine.batches import Batch
 from kit.kinds import Backbone, Classes, Loss, Views
+from kit.kinds.targets import MULTI_HOT
 from kit.model.predict import (
     Predictor,
     Rebatcher,
@@ -102,8 +103,8 @@ def test_a_zero_in_one_view_does_not_make_a_geometric_mean_not_finite() -> None:
 
 
 def test_the_geometric_mean_of_several_labels_is_that_of_yes_and_no_for_each_class() -> None:
-    loss = Loss.open("bce").with_classes(Classes(tuple("abcd"), multi_label=True))
-    member = Predictor(Skewed(0).eval(), loss, PLAIN, multi_label=True)
+    loss = Loss.open("bce").with_classes(Classes(tuple("abcd"), target=MULTI_HOT))
+    member = Predictor(Skewed(0).eval(), loss, PLAIN, target=MULTI_HOT)
     batches, views = Counted(), open_views(Views.open("flip"), 6)
     (found,) = finish(predict_all([member], batches, views, "geometric", 10, "x"))
     yes = torch.stack([member.probabilities(view(batches.images)) for view in views])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from kit.kinds import Loss
-from kit.kinds.classes import LabelKind
+from kit.kinds.targets import LabelKind
 from kit.plugins.loss.cross_entropy import CrossEntropy
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from pydantic import Field, model_validator
 from kit.core.arrays import Probabilities, Targets
 from kit.errors import InvalidError
 from kit.kinds import Metric
-from kit.kinds.classes import LabelKind
 from kit.kinds.metric_shortcuts import FromTrueClassProbability, scores_by_weights, true_class_probability
+from kit.kinds.targets import LabelKind
 from kit.plugins.metric.accuracy import Accuracy
 
 

@@ -330,7 +330,7 @@ def _blend(rows: OutOfFold, recipe: Ensembler, metric: Metric) -> tuple[Ensemble
     else:
         fitted, honest = recipe, recipe.blend(rows.members)
         blended = MemberPredictions(BLEND, honest, honest)
-    mean = for_labels(Ensembler.open(MEAN), recipe.multi_label, metric.decision)
+    mean = for_labels(Ensembler.open(MEAN), recipe.target, metric.decision)
     plain = [*zip(rows.names, rows.members, strict=True), (MEAN, mean.blend(rows.members))]
     predicted = [*(MemberPredictions(name, one, one) for name, one in plain), blended]
     sole = sole_member(fitted, rows.members, blended.in_sample)
@@ -361,7 +361,7 @@ def _record(
         "written_score": judged.written.score,
         "rows": len(blended.oof_ids),
         "test_rows": len(blended.test),
-        "multi_label": blended.test.multi_label,
+        "target": blended.test.target.to_json(),
         "classes": list(blended.test.classes),
         "fingerprints": {
             "rows": ids_fingerprint(blended.oof_ids),

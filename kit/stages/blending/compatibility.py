@@ -9,7 +9,6 @@ import numpy as np
 from kit.data.table import Table
 from kit.errors import MAX_CASES, Case, InvalidError
 from kit.kinds.advice import predict_command
-from kit.kinds.classes import label_kind
 from kit.kinds.label_kinds import MEANING
 from kit.stages.blending.members import Member
 
@@ -59,8 +58,8 @@ def _list_classes(classes: Sequence[str]) -> str:
 def _check_labels(members: Sequence[Member], table: Table) -> None:
     for member in members:
         for made in (member.oof, member.test):
-            if made.multi_label != table.is_multi_label:
-                said, has = (MEANING[kind] for kind in (label_kind(made.multi_label), table.label_kind))
+            if made.target != table.target:
+                said, has = (MEANING[each.target.kind] for each in (made, table))
                 raise InvalidError(
                     f"{member} was trained for {said}, but the training table has {has}",
                     code="D42",

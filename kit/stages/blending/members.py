@@ -127,7 +127,7 @@ def _read(workspace: Workspace, text: StrPath, known: dict[str, Folds]) -> Membe
             f"{folder / 'folds.csv'} is missing, so kit cannot check which fold held out each row", code="D43"
         )
     oof, *rest = (_memory_map(Predictions.read(file), workspace.cache) for file in files)
-    test = rest[0] if rest else Predictions.without_rows(oof.classes, oof.multi_label)
+    test = rest[0] if rest else Predictions.without_rows(oof.classes, oof.target)
     content = sha256(folder / "folds.csv")
     if content not in known:
         known[content] = Folds.read(folder / "folds.csv")
@@ -237,9 +237,7 @@ def blend_test_rows(members: Sequence[Member], fitted: Ensembler, ids: Sequence[
         )
     shares = (total / len(folds)).astype(np.float32)
     at = np.full(len(ids), -1)
-    made = Predictions(
-        np.array(ids, dtype=str), at, members[0].test.classes, shares, multi_label=fitted.multi_label
-    )
+    made = Predictions(np.array(ids, dtype=str), at, members[0].test.classes, shares, target=fitted.target)
     return made.check("the blend", fitted.gives_distributions())
 
 

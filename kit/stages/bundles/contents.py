@@ -9,6 +9,7 @@ from typing import Any
 
 from kit.core.files import is_safe_folder_name, read_json, sha256, write_json
 from kit.errors import Case, DataError
+from kit.kinds.targets import Target, read_target
 from kit.model.checkpoints import MANIFEST
 
 BUNDLE = "bundle.json"
@@ -46,7 +47,7 @@ class Contents:
     members: tuple[Packed, ...]
     ensembler: Mapping[str, Any]
     format: Mapping[str, Any]
-    multi_label: bool
+    target: Target
     classes: tuple[str, ...]
     prior: tuple[float, ...]
     versions: Mapping[str, str]
@@ -58,7 +59,10 @@ class Contents:
             file.relative_to(folder).as_posix(): {"sha256": sha256(file), "bytes": file.stat().st_size}
             for file in files
         }
-        write_json(folder / BUNDLE, {"schema": SCHEMA, "files": marks, **asdict(self)})
+        write_json(
+            folder / BUNDLE,
+            {"schema": SCHEMA, "files": marks, **asdict(self), "target": self.target.to_json()},
+        )
 
     def rounds(self) -> int:
         """The most numbers that a member's networks have, see `BundledNetwork.blends_as`."""
@@ -92,9 +96,10 @@ class Contents:
                 )
                 for one in found.pop("members")
             )
-            made = cls(
-                members, **{**found, "classes": tuple(found["classes"]), "prior": tuple(found["prior"])}
-            )
+            target = read_target(found)
+            rest = {key: value for key, value in found.items() if key not in ("target", "multi_label")}
+            rest |= {"classes": tuple(rest["classes"]), "prior": tuple(rest["prior"])}
+            made = cls(members, target=target, **rest)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
                 f"{folder} is not a bundle of kit", code="D66", hint="kit bundle creates one"

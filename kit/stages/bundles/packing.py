@@ -99,7 +99,7 @@ def bundle(
             tuple(packed),
             fitted,
             record["format"],
-            table.is_multi_label,
+            table.target,
             table.classes,
             tuple(table.prior().tolist()),
             versions(),

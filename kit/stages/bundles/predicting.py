@@ -162,7 +162,7 @@ def _predict(folder: Path, contents: Contents, space: Workspace, out: Path, cloc
         done, predicted, late = count, part, missed
     sample = sample_frame(space.root, data)
     decision = _decision(space, contents)
-    fitted = for_labels(Ensembler.open(contents.ensembler, space.root), contents.multi_label, decision)
+    fitted = for_labels(Ensembler.open(contents.ensembler, space.root), contents.target, decision)
     shape = Format.open(contents.format, space.root).with_known(decision=decision)
     wanted = list(dict.fromkeys(shape.ids(sample, contents.classes)))
     members = [_member(space, one, contents.classes) for one in predicted.members]
@@ -242,7 +242,7 @@ def _summary(rows: int, by_prior: Sequence[str], out: Path) -> str:
 def _decision(space: Workspace, contents: Contents) -> Decision:
     """The rule that the bundle was packed with. Raises DataError D66 if it was packed before bundles had one."""
     rule = space.competition.decision
-    if contents.multi_label and rule.min_labels is None:
+    if contents.target.multi_label and rule.min_labels is None:
         text = (
             "the bundle was packed by an older version of kit, without the decision rule for several "
             "labels per row"

@@ -14,9 +14,9 @@ from kit.data.table import Table, read_labelled_rows, sample_frame
 from kit.errors import KitError
 from kit.experiment.sample_format import find_formats
 from kit.kinds import Metric
-from kit.kinds.classes import LabelKind
 from kit.kinds.label_kinds import check_takes
 from kit.kinds.score_context import ScoreContext
+from kit.kinds.targets import LabelKind
 from kit.kinds.unclear_sample import different_cells
 from kit.stages.discovery.metric_names import read_metric
 
@@ -45,7 +45,7 @@ def suggest(root: Path, data: Data, asked: str | None = None) -> Suggested:
             return (spec, said) if spec else (_default(), f"the tables cannot be read yet ({error.code})")
     if spec is not None and metric is not None:
         check_takes([metric], table.label_kind, root)
-        known = ScoreContext(table.classes, table.class_groups, table.is_multi_label)
+        known = ScoreContext(table.classes, table.class_groups, table.target)
         metric.with_known(context=known, home=root).check_context()
         return spec, said
     if sample is None:

@@ -12,6 +12,7 @@ from kit.core.files import read_json
 from kit.data.csv_file import CsvFile, read_submission
 from kit.errors import Case, InvalidError
 from kit.kinds.decision import Decision, upgrade_record
+from kit.kinds.targets import read_target
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +46,7 @@ def _record(path: Path) -> tuple[str, Decision | None]:
     """
     try:
         record = upgrade_record(read_json(path.with_suffix(".json")))
-        shape, several = str(record["format"]["name"]), bool(record.get("multi_label", False))
+        shape, several = str(record["format"]["name"]), read_target(record).multi_label
         kept = record.get("decision")
         if not several:
             return shape, None

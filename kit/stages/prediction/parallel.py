@@ -160,8 +160,8 @@ def _start_jobs(
     found = []
     for sheet, fold in wanted:
         path, batch = sheet.job.checkpoints[fold], sheet.job.experiment.batch_rows()
-        several = checkpoints.provenance_of(path).multi_label
-        rows, array, places = sheet.is_started(fold, several)
+        target = checkpoints.provenance_of(path).target
+        rows, array, places = sheet.is_started(fold, target)
         step = max(1, -(-size // batch)) * batch
         found += [
             (_job(sheet, path, rows[at : at + step], device), array, places[at : at + step])

@@ -85,7 +85,7 @@ def choose_views(
     table = train_table(workspace.root, workspace.competition.data).sort_by_id()
     metric = metric_of(workspace, table)
     check_takes((asked, metric), table.label_kind, workspace.root)
-    if not (asked.gives_distributions() or table.is_multi_label):
+    if table.target.sums_to_one and not asked.gives_distributions():
         raise ConfigError(
             f"policy {asked.plugin_name()!r} returns ranks, but a member's rows must be probabilities "
             "that sum to 1",
@@ -110,7 +110,7 @@ def choose_views(
         called,
         whole,
         list(names.values()),
-        for_labels(for_metric(asked, metric), table.is_multi_label, metric.decision),
+        for_labels(for_metric(asked, metric), table.target, metric.decision),
         metric,
         table,
         workspace.competition.data,

@@ -326,8 +326,8 @@ def _check_finite(context: _FoldContext, learner: Learner, held_out: Predictions
         images = setting.precision.to_layout(next(iter(batches)).images, setting.device)
     finally:
         batches.close()
-    loss, several = setting.techniques.parts.loss, setting.loaded.table.is_multi_label
-    model = Predictor(learner.predictor, loss, setting.precision, several)
+    loss, target = setting.techniques.parts.loss, setting.loaded.table.target
+    model = Predictor(learner.predictor, loss, setting.precision, target)
     cause = find_non_finite(model.network, lambda: model.probabilities(images))
     error = RunError(
         f"{label}: {wrong.sum()} of {len(wrong)} held-out predictions are not finite; {cause or 'the loss gives them'}",
@@ -348,12 +348,12 @@ def predict_held_out(setting: RunContext, fold: int, predictor: nn.Module) -> Wo
     table, rows = setting.loaded.table, setting.oof_rows(fold)
     if not len(rows):
         nothing, folds = np.zeros((0, len(table.classes)), np.float32), np.zeros(0, np.int64)
-        return Predictions(table.ids[rows], folds, table.classes, nothing, multi_label=table.is_multi_label)
+        return Predictions(table.ids[rows], folds, table.classes, nothing, target=table.target)
     mine = setting.ranks.shard_batches(rows, setting.experiment.batch_rows())
     batches = prediction_batches(setting.loaded, setting.experiment, mine, setting.device)
-    loss, several = setting.techniques.parts.loss, table.is_multi_label
+    loss, target = setting.techniques.parts.loss, table.target
     shown = for_predicting(predictor, setting.precision, setting.experiment.image_size)
-    model = Predictor(shown, loss, setting.precision, several)
+    model = Predictor(shown, loss, setting.precision, target)
     try:
         (own,) = yield from predict_all(
             [model], batches, [lambda images: images], "mean", len(mine), "validate"
@@ -361,7 +361,7 @@ def predict_held_out(setting: RunContext, fold: int, predictor: nn.Module) -> Wo
     finally:
         batches.close()
     found = np.concatenate([part for part in setting.ranks.all_gather(own) if len(part)])
-    return Predictions(table.ids[rows], np.full(len(rows), fold), table.classes, found, multi_label=several)
+    return Predictions(table.ids[rows], np.full(len(rows), fold), table.classes, found, target=target)
 
 
 def _save(context: _FoldContext, learner: Learner) -> None:

@@ -44,7 +44,7 @@ def save_checkpoint(
         class_groups=tuple(table.class_groups),
         class_factors=tuple(map(tuple, table.class_factors)),
         total=len(table),
-        multi_label=table.is_multi_label,
+        target=table.target,
         config=setting.resolve_config(),
         asked=setting.asked.config(),
         normalisation=setting.techniques.parts.backbone.normalisation(),

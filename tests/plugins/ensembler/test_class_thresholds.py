@@ -11,6 +11,7 @@ from kit.errors import ConfigError
 from kit.evaluation.competition import for_labels
 from kit.kinds import Ensembler, Metric
 from kit.kinds.decision import Decision
+from kit.kinds.targets import MULTI_HOT
 from kit.plugins.ensembler.class_thresholds import best_thresholds, move_thresholds
 
 
@@ -52,7 +53,7 @@ def test_thresholds_are_as_good_as_any_of_the_grid(name: str, seed: int) -> None
 def test_the_thresholds_stand_at_the_competitions_and_do_as_well_with_its_rule(rule: Decision) -> None:
     shares, truth = drawn(2)
     metric = Metric.open("samples_f1").with_known(decision=rule)
-    recipe = for_labels(Ensembler.open("class_thresholds"), multi_label=True, decision=rule)
+    recipe = for_labels(Ensembler.open("class_thresholds"), target=MULTI_HOT, decision=rule)
     fitted = recipe.model_copy(update={"metric": metric}).fit(shares[None], truth)
     made = fitted.blend(shares[None])
     by_hand = shares >= np.array(fitted.spec()["thresholds"])
@@ -70,10 +71,10 @@ def test_the_thresholds_stand_at_the_competitions_and_do_as_well_with_its_rule(r
 def test_fitted_and_written_down_it_blends_alike() -> None:
     shares, truth = drawn()
     members = np.stack([shares, shares**1.1])
-    recipe = for_labels(Ensembler.open({"name": "class_thresholds", "metric": "macro_f1"}), multi_label=True)
+    recipe = for_labels(Ensembler.open({"name": "class_thresholds", "metric": "macro_f1"}), target=MULTI_HOT)
     fitted = recipe.fit(members, truth)
     assert Metric.open("macro_f1").score(truth, fitted.blend(members)) > 0.5
-    again = for_labels(Ensembler.open(fitted.spec()), multi_label=True)
+    again = for_labels(Ensembler.open(fitted.spec()), target=MULTI_HOT)
     np.testing.assert_array_equal(again.blend(members), fitted.blend(members))
     with pytest.raises(ConfigError, match="2 thresholds for 3 classes"):
         again.blend(np.full((2, 4, 3), 0.5))

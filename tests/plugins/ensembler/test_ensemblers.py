@@ -13,6 +13,7 @@ from kit.data.folds import Folds
 from kit.data.predictions import Predictions
 from kit.errors import ConfigError, InvalidError
 from kit.kinds import Ensembler, Metric
+from kit.kinds.targets import MULTI_HOT
 from kit.stages.blending.members import Member, blend_test_rows
 from tests.drawn_members import drawn
 
@@ -153,7 +154,7 @@ SEVERAL = np.array([[[0.9, 0.2], [0.1, 0.8], [0.5, 0.1]], [[0.6, 0.4], [0.3, 0.2
 def several(spec: str | dict[str, Any]) -> np.ndarray:
     recipe = Ensembler.open(spec)
     assert recipe.takes_labels("multi_hot")
-    return recipe.model_copy(update={"multi_label": True}).blend(SEVERAL)
+    return recipe.with_known(target=MULTI_HOT).blend(SEVERAL)
 
 
 def test_means_of_several_labels_a_row_are_taken_by_class_and_not_brought_to_sum_one() -> None:

@@ -13,6 +13,7 @@ from sklearn import metrics
 from kit.evaluation.competition import for_labels
 from kit.kinds import Ensembler, Metric
 from kit.kinds.metric_shortcuts import true_class_probability
+from kit.kinds.targets import MULTI_HOT
 from kit.plugins.ensembler.simplex import least_log_loss
 from tests.drawn_members import drawn, softmax
 
@@ -184,14 +185,14 @@ def test_a_climb_over_several_labels_takes_the_best_next_mean_each_time() -> Non
     kept = chosen[: int(np.argmax(steps)) + 1]
     assert len(set(kept)) > 1
     spec = {"name": "hill_climb", "metric": "macro_f1", "rounds": 6}
-    fitted = for_labels(Ensembler.open(spec), multi_label=True).fit(members, truth)
+    fitted = for_labels(Ensembler.open(spec), target=MULTI_HOT).fit(members, truth)
     np.testing.assert_allclose(fitted.weights, np.bincount(kept, minlength=3) / len(kept))
     np.testing.assert_allclose(fitted.blend(members), members[kept].mean(axis=0, dtype=np.float64), rtol=1e-6)
 
 
 def test_single_takes_the_best_member_as_it_is() -> None:
     members, truth = several()
-    fitted = for_labels(Ensembler.open("single"), multi_label=True).fit(members, truth)
+    fitted = for_labels(Ensembler.open("single"), target=MULTI_HOT).fit(members, truth)
     np.testing.assert_array_equal(fitted.blend(members), members[1])
 
 

@@ -14,6 +14,7 @@ from kit.errors import ConfigError
 from kit.experiment.sample_format import find_formats, make_table, matches
 from kit.kinds import Format, registry
 from kit.kinds.decision import Decision
+from kit.kinds.targets import MULTI_HOT
 
 CLASSES = ("ant", "bee", "cat")
 
@@ -223,7 +224,7 @@ def test_an_unclear_sample_is_known_by_none(shape: pd.DataFrame) -> None:
 # ------------------------------------------------------------------------------ several labels a row
 
 MANY = replace(
-    predictions({"b": [0.2, 0.5, 0.9], "007": [0.7, 0.1, 0.6], "x": [0.1, 0.3, 0.2]}), multi_label=True
+    predictions({"b": [0.2, 0.5, 0.9], "007": [0.7, 0.1, 0.6], "x": [0.1, 0.3, 0.2]}), target=MULTI_HOT
 )
 
 

@@ -11,12 +11,13 @@ from torch.nn import functional
 
 from kit.device import torch_internals
 from kit.kinds import Classes, Loss
+from kit.kinds.targets import MULTI_HOT
 
 torch_internals.prepare_torchvision()
 
 from timm.loss import AsymmetricLossMultiLabel, BinaryCrossEntropy  # noqa: E402
 
-SEVERAL = Classes(("a", "b", "c"), (3, 1, 0), total=4, multi_label=True)
+SEVERAL = Classes(("a", "b", "c"), (3, 1, 0), total=4, target=MULTI_HOT)
 ONE = Classes(("a", "b", "c"), (3, 1, 0), total=4)
 
 

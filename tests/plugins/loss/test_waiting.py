@@ -16,7 +16,7 @@ from kit.plugins.loss._device_tensors import _MADE
 
 NAMES = tuple("abcd")
 CLASSES = Classes(
-    NAMES, (9, 7, 8, 6), ("x", "x", "y", "y"), (("u", "l"), ("u", "r"), ("v", "l"), ("v", "r")), 30, False
+    NAMES, (9, 7, 8, 6), ("x", "x", "y", "y"), (("u", "l"), ("u", "r"), ("v", "l"), ("v", "r")), 30
 )
 # they look for pairs in the numbers of a batch, and cannot but wait
 MINES = {"metric_learning", "contrastive"}
@@ -58,7 +58,7 @@ def test_tensors_are_their_owner_s_and_go_with_it() -> None:
     with torch.inference_mode():
         loss.rows(outputs, labels)
     loss.rows(outputs.requires_grad_(), labels).sum().backward()  # not a tensor of inference mode
-    other = loss.with_classes(Classes(NAMES, (1, 1, 1, 90), (), (), 93, False))
+    other = loss.with_classes(Classes(NAMES, (1, 1, 1, 90), (), (), 93))
     assert not torch.equal(loss.rows(outputs, labels), other.rows(outputs, labels))
     assert pickle.loads(pickle.dumps(loss)) == loss
     key = id(loss)
@@ -70,7 +70,7 @@ def test_tensors_are_their_owner_s_and_go_with_it() -> None:
 def test_group_smoothing_is_its_targets_for_many_classes_and_soft_labels() -> None:
     count = 300
     groups = tuple(f"g{number % 97}" for number in range(count))
-    classes = Classes(tuple(map(str, range(count))), (1,) * count, groups, (), count, False)
+    classes = Classes(tuple(map(str, range(count))), (1,) * count, groups, (), count)
     loss = Loss.open({"name": "group_smoothing", "smoothing": 0.2}).with_classes(classes)
     targets = torch.tensor(loss.targets())  # type: ignore[attr-defined]
     outputs, labels = torch.randn(16, count), torch.randint(0, count, (16,))

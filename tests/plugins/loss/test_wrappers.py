@@ -11,13 +11,13 @@ from torch.nn import functional
 
 from kit.core.randomness import generator
 from kit.kinds import Classes, LabelKind, Loss
-from kit.kinds.classes import LABEL_KINDS
 from kit.kinds.registry import locations
+from kit.kinds.targets import LABEL_KINDS, MULTI_HOT
 from kit.plugins.loss._batch_mixing import BatchMixing
 
 FACTORS = (("p", "u"), ("p", "v"), ("q", "u"), ("q", "v"))
 CLASSES = Classes(("a", "b", "c", "d"), (40, 10, 5, 1), ("x", "x", "y", "z"), FACTORS, 56)
-SEVERAL = replace(CLASSES, multi_label=True)
+SEVERAL = replace(CLASSES, target=MULTI_HOT)
 LOSSES = [
     name
     for name in locations("loss")

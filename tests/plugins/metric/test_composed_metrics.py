@@ -13,10 +13,11 @@ from kit.errors import ConfigError, InvalidError
 from kit.kinds import Metric
 from kit.kinds.decision import Decision
 from kit.kinds.score_context import ScoreContext
+from kit.kinds.targets import MULTI_HOT
 
 PAIR = ScoreContext(("no", "yes"))
 ANIMALS = ScoreContext(("ant", "bee", "cow"))
-COLUMNS = ScoreContext(("any", "left", "right"), multi_label=True)
+COLUMNS = ScoreContext(("any", "left", "right"), target=MULTI_HOT)
 
 
 def opened(name: str, context: ScoreContext = ANIMALS, home: Path | None = None, **options: Any) -> Metric:

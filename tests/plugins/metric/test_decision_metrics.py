@@ -15,6 +15,7 @@ from kit.evaluation.hill_climbing import Climb, climb
 from kit.kinds import Metric
 from kit.kinds.decision import Decision
 from kit.kinds.score_context import ScoreContext
+from kit.kinds.targets import MULTI_HOT
 
 GRADES = ScoreContext(("0", "1", "2", "3", "4"))
 THEIRS = {
@@ -245,7 +246,7 @@ def test_climbing_and_the_bootstrap_have_the_scores_of_the_plain_way(spec: dict[
         ),
         (
             {"name": "cohen_kappa", "weights": "linear"},
-            ScoreContext(("0", "1"), multi_label=True),
+            ScoreContext(("0", "1"), target=MULTI_HOT),
             "rows may have several labels",
         ),
     ],

@@ -17,10 +17,11 @@ from kit.evaluation.hill_climbing import Climb, climb
 from kit.kinds import Metric
 from kit.kinds.metric_shortcuts import scores_true_class
 from kit.kinds.score_context import ScoreContext
+from kit.kinds.targets import MULTI_HOT
 
 PAIR = ScoreContext(("no", "yes"))
 ANIMALS = ScoreContext(("ant", "bee", "cow", "dog"))
-COLUMNS = ScoreContext(("any", "left", "right"), multi_label=True)
+COLUMNS = ScoreContext(("any", "left", "right"), target=MULTI_HOT)
 
 
 def opened(name: str, context: ScoreContext = ANIMALS, **options: Any) -> Metric:

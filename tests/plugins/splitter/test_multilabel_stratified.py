@@ -13,6 +13,7 @@ from kit.data.folds import make_folds
 from kit.data.table import Table
 from kit.errors import DataError
 from kit.kinds import Splitter
+from kit.kinds.targets import MULTI_HOT
 from kit.plugins.splitter._iterative import assign_iteratively
 
 SHARES = (0.5, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01)
@@ -26,7 +27,7 @@ def drawn(rows: int = 500, seed: int = 0, shares: tuple[float, ...] = SHARES) ->
 def table(hot: np.ndarray, groups: np.ndarray | None = None) -> Table:
     names = tuple(f"c{number}" for number in range(hot.shape[1]))
     ids = np.array([f"r{row:05d}" for row in range(len(hot))])
-    return Table(ids, tuple(Path(f"none/{name}") for name in ids), names, hot, groups)
+    return Table(ids, tuple(Path(f"none/{name}") for name in ids), names, hot, groups, target=MULTI_HOT)
 
 
 def folds_of(made: Table, folds: int = 5, seed: int = 0) -> np.ndarray:

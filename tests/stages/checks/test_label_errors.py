@@ -11,6 +11,7 @@ import pytest
 
 from kit.config.workspace import Workspace
 from kit.data.table import Table
+from kit.kinds.targets import MULTI_HOT, ONE_CLASS
 from kit.stages.blending.members import OutOfFold
 from kit.stages.checks.label_errors import find_label_errors, of_predictions
 from tests.conftest import Kit
@@ -70,7 +71,8 @@ def test_suspects_and_joint_are_cleanlabs() -> None:
 
 def rows(labels: np.ndarray, classes: int) -> Table:
     names = np.array([f"r{row:03d}" for row in range(len(labels))])
-    return Table(names, [Path(name) for name in names], tuple("abcdef"[:classes]), labels)
+    target = MULTI_HOT if labels.ndim == 2 else ONE_CLASS
+    return Table(names, [Path(name) for name in names], tuple("abcdef"[:classes]), labels, target=target)
 
 
 def test_a_finding_ranks_rows_by_what_several_runs_say_in_the_mean() -> None:

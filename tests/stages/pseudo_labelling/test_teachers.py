@@ -12,6 +12,7 @@ from kit.data.predictions import Predictions
 from kit.data.table import Table
 from kit.errors import ConfigError, InvalidError
 from kit.kinds import Ensembler
+from kit.kinds.targets import MULTI_HOT
 from kit.stages.blending.members import Member
 from kit.stages.pseudo_labelling.teachers import Teachers, check_teachers
 
@@ -67,6 +68,8 @@ def test_other_test_rows_are_refused() -> None:
 
 
 def test_a_table_of_several_labels_a_row_is_refused() -> None:
-    several = Table(IDS, TABLE.paths, ("k", "l"), np.array([[0, 1], [1, 1], [0, 0]], np.int8))
+    several = Table(
+        IDS, TABLE.paths, ("k", "l"), np.array([[0, 1], [1, 1], [0, 0]], np.int8), target=MULTI_HOT
+    )
     with pytest.raises(ConfigError, match="C17"):
         check_teachers([member("m", [0.1, 0.2, 0.9])], several)

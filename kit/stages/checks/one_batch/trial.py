@@ -128,8 +128,7 @@ def sanity_check(workspace: Workspace | StrPath, fold: int = 0) -> Work[SanityCh
 def _find_non_finite(ground: ProbeBatch) -> str:
     """What makes the predictions of the batch NaN or infinite before the first step; empty if they are finite."""
     learner, setting = ground.learner(), ground.setting
-    several = setting.loaded.table.is_multi_label
-    model = Predictor(learner.predictor, ground.loss, setting.precision, several)
+    model = Predictor(learner.predictor, ground.loss, setting.precision, setting.loaded.table.target)
     images = setting.precision.to_layout(ground.batch.images, setting.device)
     return find_non_finite(model.network, lambda: model.probabilities(images))
 

@@ -1,0 +1,189 @@
+"""Targets: what the labels of a table and the predictions of its rows are, one class for each kind of labels.
+
+Whoever needs to know whether rows sum to 1, whether values are probabilities, or how many rows a class has, asks the
+target of a table or of predictions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic_core import core_schema
+
+from kit.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from kit.core.arrays import Probabilities, Targets
+
+# class_index: class numbers (N,). multi_hot: 0 and 1 of shape (N, K). Losses alone, of rows that teachers labelled:
+# soft: rows (N, K) that sum to 1; taught: a class number and the teachers' probabilities beside it, (N, 1 + K), those
+# 0 where no teacher saw the row
+LabelKind = Literal["class_index", "multi_hot", "soft", "taught"]
+SEE_LABELS = frozenset(
+    {"splitter", "sampler", "loss", "metric", "ensembler", "format", "scorer"}
+)  # of the kinds of plugin
+LABEL_KINDS: tuple[LabelKind, ...] = ("class_index", "multi_hot")  # of tables
+
+TOLERANCE = 1e-3  # of a row's sum; float16 probabilities of 100 classes stay within it
+
+Faults = list[
+    tuple[str, "np.ndarray"]
+]  # what can be wrong with a row, and which rows it is wrong with, (N,) bool
+
+
+@dataclass(frozen=True)
+class Target:
+    """What labels (N,) or (N, W) and predictions (N, K) of one kind mean; K is the number of `columns`."""
+
+    kind: ClassVar[LabelKind] = "class_index"
+    sums_to_one: ClassVar[bool] = False  # each row of predictions is a distribution over the columns
+    is_probability: ClassVar[bool] = True  # predictions are numbers of 0 to 1
+    prediction: ClassVar[str] = "probabilities"  # what a row of predictions is, in words
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a row may have several labels, or none."""
+        return self.kind == "multi_hot"
+
+    def find_faults(self, predictions: Probabilities, free: bool = False) -> Faults:
+        """What can be wrong with rows of predictions (N, K); the last fault is the one that counts.
+
+        `free` rows need not sum to 1.
+        """
+        import numpy as np
+
+        faults: Faults = []
+        with np.errstate(invalid="ignore", over="ignore"):
+            if self.sums_to_one and not free:
+                sums = predictions.sum(axis=1, dtype=np.float64)
+                faults.append(("its sum is not 1", ~(np.abs(sums - 1) <= TOLERANCE)))
+            elif self.is_probability:
+                faults.append(("a value above 1", np.asarray((predictions > 1).any(axis=1))))
+            if self.is_probability:
+                faults.append(("a negative value", np.asarray((predictions < 0).any(axis=1))))
+            faults.append(("an infinite value", np.asarray(np.isinf(predictions).any(axis=1))))
+            faults.append(("NaN", np.asarray(np.isnan(predictions).any(axis=1))))
+        return faults
+
+    def normalise(self, predictions: Probabilities) -> Probabilities:
+        """Rows (N, K) that were averaged, brought to sum 1 if they are distributions."""
+        return predictions / predictions.sum(axis=1, keepdims=True) if self.sums_to_one else predictions
+
+    def to_logs(self, predictions: Tensor, least: float) -> Tensor:
+        """Probabilities (N, K) as logarithms, whose mean is that of a geometric mean; smaller ones count as `least`.
+
+        Raises ConfigError C12 if predictions are not probabilities.
+        """
+        raise ConfigError(f"{self.prediction} have no geometric mean", code="C12", hint="--merge mean")
+
+    def from_logs(self, logs: Tensor) -> Tensor:
+        """The probabilities (N, K) whose logarithms `to_logs` gives, brought to sum 1 if they are distributions."""
+        raise NotImplementedError
+
+    def count_rows(self, labels: Targets, columns: int) -> np.ndarray:
+        """Rows of each column, int64 (K,)."""
+        raise NotImplementedError
+
+    def prior(self, labels: Targets, columns: int) -> np.ndarray:
+        """What is predicted of a row that nothing is known of, (K,): the mean of all rows' answers."""
+        return self.count_rows(labels, columns) / len(labels)
+
+    def guess(self, rows: int, columns: int) -> np.ndarray:
+        """Predictions float32 (rows, K) without any knowledge, such as equal probabilities."""
+        import numpy as np
+
+        return np.full((rows, columns), 1 / columns if self.sums_to_one else 0.5, np.float32)
+
+    def names_of(self, label: Any, columns: Sequence[str]) -> tuple[str, ...]:
+        """One row's label in words: names of its classes, or its numbers."""
+        raise NotImplementedError
+
+    def reorder(self, labels: Targets, order: Sequence[int]) -> np.ndarray:
+        """The labels after the columns were put in another order; `order` has the old place of each."""
+        import numpy as np
+
+        return np.ascontiguousarray(labels[:, list(order)])
+
+    def to_json(self) -> Any:
+        """A JSON value that `target_of` reads."""
+        return self.kind
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> core_schema.CoreSchema:
+        """A field of a plugin holds it as it is."""
+        return core_schema.is_instance_schema(cls)
+
+
+@dataclass(frozen=True)
+class OneClassTarget(Target):
+    """One class per row: labels are class numbers (N,), predictions a distribution over the classes."""
+
+    kind: ClassVar[LabelKind] = "class_index"
+    sums_to_one: ClassVar[bool] = True
+
+    def to_logs(self, predictions: Tensor, least: float) -> Tensor:
+        return predictions.clamp(min=least).log()
+
+    def from_logs(self, logs: Tensor) -> Tensor:
+        return logs.softmax(dim=1)
+
+    def count_rows(self, labels: Targets, columns: int) -> np.ndarray:
+        import numpy as np
+
+        return np.bincount(labels, minlength=columns)
+
+    def names_of(self, label: Any, columns: Sequence[str]) -> tuple[str, ...]:
+        return (columns[label],)
+
+    def reorder(self, labels: Targets, order: Sequence[int]) -> np.ndarray:
+        import numpy as np
+
+        number = np.empty(len(order), dtype=np.int64)
+        number[list(order)] = np.arange(len(order))
+        return np.asarray(number[labels])
+
+
+@dataclass(frozen=True)
+class MultiHotTarget(Target):
+    """Any number of labels per row: labels are 0 and 1 (N, K), each class has a probability of its own."""
+
+    kind: ClassVar[LabelKind] = "multi_hot"
+
+    def to_logs(self, predictions: Tensor, least: float) -> Tensor:
+        return predictions.logit(least)
+
+    def from_logs(self, logs: Tensor) -> Tensor:
+        return logs.sigmoid()
+
+    def count_rows(self, labels: Targets, columns: int) -> np.ndarray:
+        import numpy as np
+
+        return np.asarray(labels.sum(axis=0, dtype=np.int64))
+
+    def names_of(self, label: Any, columns: Sequence[str]) -> tuple[str, ...]:
+        import numpy as np
+
+        return tuple(columns[int(number)] for number in np.flatnonzero(label))
+
+
+ONE_CLASS, MULTI_HOT = OneClassTarget(), MultiHotTarget()
+PLAIN_TARGETS: Mapping[str, Target] = {one.kind: one for one in (ONE_CLASS, MULTI_HOT)}
+
+
+def target_of(found: Any) -> Target:
+    """The target that `to_json` wrote. Raises ValueError for another value."""
+    if isinstance(found, str) and found in PLAIN_TARGETS:
+        return PLAIN_TARGETS[found]
+    raise ValueError(f"no target {found!r}")
+
+
+def read_target(found: Mapping[str, Any]) -> Target:
+    """The target that a file's metadata names; files of older versions say only whether rows have several labels."""
+    if "target" in found:
+        return target_of(found["target"])
+    return MULTI_HOT if found.get("multi_label") else ONE_CLASS
