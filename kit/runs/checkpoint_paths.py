@@ -16,7 +16,7 @@ from kit.runs.run import Run
 
 
 @dataclass
-class Target:
+class RunCheckpoints:
     """Checkpoints of one run, by fold; `epoch_suffix` tells an earlier epoch's predictions from the last one's."""
 
     run: Run
@@ -24,13 +24,13 @@ class Target:
     folds: dict[int, Path] = field(default_factory=dict)
 
 
-def find_targets(workspace: Workspace, paths: StrPath | Sequence[StrPath]) -> list[Target]:
+def find_targets(workspace: Workspace, paths: StrPath | Sequence[StrPath]) -> list[RunCheckpoints]:
     """Runs, folds and checkpoint folders, or a single one, as targets: one a run and epoch, in the order given.
 
     Raises ConfigError C15 for a path that is none of these or has no finished fold. Warns (W13) of a run's others.
     """
     paths = [paths] if isinstance(paths, (str, os.PathLike)) else paths
-    targets: dict[tuple[Path, str], Target] = {}
+    targets: dict[tuple[Path, str], RunCheckpoints] = {}
     for path in paths:
         folder = _resolve(workspace, path)
         found = _checkpoints(folder)
@@ -49,7 +49,7 @@ def find_targets(workspace: Workspace, paths: StrPath | Sequence[StrPath]) -> li
             )
         for run, fold, checkpoint in found:
             suffix = "" if checkpoint == _last(run, fold) else f"-{checkpoint.name}"
-            target = targets.setdefault((run.folder, suffix), Target(run, suffix))
+            target = targets.setdefault((run.folder, suffix), RunCheckpoints(run, suffix))
             target.folds[fold] = checkpoint
     return list(targets.values())
 

@@ -43,7 +43,7 @@ from kit.model import checkpoints, network
 from kit.model.embedder import Embedder
 from kit.model.network import Network
 from kit.model.predict import NetworkReader, View, for_predicting, open_views, predict_shared
-from kit.runs.checkpoint_paths import Target, find_targets
+from kit.runs.checkpoint_paths import RunCheckpoints, find_targets
 from kit.runs.run import STATE_UNTRAINED, Run, begin, config_identity, find_run, plugin_hashes
 from kit.stages.prediction.tta import views_name
 
@@ -83,7 +83,11 @@ def embed(
 
 
 def _of_run(
-    workspace: Workspace, target: Target, tables: tuple[Table, Table], views: Views, device: torch.device
+    workspace: Workspace,
+    target: RunCheckpoints,
+    tables: tuple[Table, Table],
+    views: Views,
+    device: torch.device,
 ) -> Work[EmbedResult]:
     """One run, checked: its classes and rows are the tables', its network takes the views."""
     run = target.run

@@ -37,7 +37,7 @@ from kit.images.cache import Geometry
 from kit.kinds import Executor, Metric, Views
 from kit.model import checkpoints, network
 from kit.model.predict import Merge, Predictor, open_views, predict_shared
-from kit.runs.checkpoint_paths import Target, find_targets
+from kit.runs.checkpoint_paths import RunCheckpoints, find_targets
 from kit.runs.scoring import gain_over_plain, prediction_provenance
 from kit.stages.prediction.parallel import predict_in_parallel, stop_of_pass
 
@@ -182,7 +182,7 @@ class _TtaContext:
             stop,
         )
 
-    def job(self, target: Target, views: Views, merge: Merge) -> PredictionJob:
+    def job(self, target: RunCheckpoints, views: Views, merge: Merge) -> PredictionJob:
         """One run, checked: its classes and rows are the tables', its network takes the views."""
         space, run, name = self.workspace, target.run, views_name(views, merge, target.epoch_suffix)
         train = table_of(run.folder, self.train, space.competition.data)

@@ -30,7 +30,7 @@ from kit.experiment.restore import check_config, experiment_of_request
 from kit.experiment.run_context import RunContext, plan_of, prepare_run, train_stages
 from kit.model import checkpoints, network
 from kit.model.checkpoints import Checkpoint
-from kit.runs.checkpoint_paths import Target, find_targets
+from kit.runs.checkpoint_paths import RunCheckpoints, find_targets
 from kit.runs.run import Run, begin, find_run
 from kit.runs.scoring import concat_predictions
 from kit.stages.training.fold import predict_held_out
@@ -162,7 +162,7 @@ def _bare(spec: Any) -> Any:
     )
 
 
-def _read_folds(targets: Sequence[Target], greedy: bool) -> list[FoldWeights]:
+def _read_folds(targets: Sequence[RunCheckpoints], greedy: bool) -> list[FoldWeights]:
     """The folds that all runs have finished, with their checkpoints read."""
     if len({target.run.folder for target in targets}) < 2:
         raise ConfigError(
@@ -286,7 +286,10 @@ def _write_run(context: _SoupContext, chosen: dict[int, tuple[str, ...]]) -> Wor
 
 
 def _describe_soup(
-    setting: RunContext, whole: Predictions, chosen: dict[int, tuple[str, ...]], targets: Sequence[Target]
+    setting: RunContext,
+    whole: Predictions,
+    chosen: dict[int, tuple[str, ...]],
+    targets: Sequence[RunCheckpoints],
 ) -> SoupResult:
     members = {}
     for target in targets:
