@@ -33,7 +33,9 @@ def samples(classes: tuple[str, ...]) -> dict[str, pd.DataFrame]:
         "ranked_columns": frame(best=classes[1], second=classes[0]),
         "ranking": _several_rows(classes),
     }
-    return made | ({"binary_probability": frame(target="0.5")} if len(classes) == 2 else {})
+    long = {"id": [f"{name}_{label}" for name in IDS for label in classes], "p": "0.5"}
+    more = {"binary_probability": frame(target="0.5")} if len(classes) == 2 else {"long": pd.DataFrame(long)}
+    return {**made, **more}
 
 
 def _several_rows(classes: tuple[str, ...]) -> pd.DataFrame:

@@ -25,14 +25,12 @@ def find_answers(root: Path, sample: pd.DataFrame, classes: Sequence[str], spec:
     if spec is not None:
         return Format.open(spec, root, where="format").ids(sample, classes)
     first = list(map(str, sample.iloc[:, 0]))
-    known = [
-        shape.ids(sample, classes) for shape in _formats_with_ids(root) if shape.matches(sample, classes)
-    ]
+    known = [shape.ids(sample, classes) for shape in formats_with_ids(root) if shape.matches(sample, classes)]
     return known[0] if known and all(ids == known[0] for ids in known) else first
 
 
-def _formats_with_ids(root: Path) -> list[Format]:
-    """The formats whose ids are not the first column's cells, those without options that must be given."""
+def formats_with_ids(root: Path) -> list[Format]:
+    """The formats whose ids are not the first column's cells, without those that have options to be given."""
     found = []
     for name in registry.locations("format", root):
         try:

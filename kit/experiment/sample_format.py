@@ -10,6 +10,7 @@ import pandas as pd
 
 from kit.config.workspace import Workspace
 from kit.data.predictions import Predictions
+from kit.data.sample_answers import formats_with_ids
 from kit.errors import MAX_CASES, Case, ConfigError, InvalidError, KitWarning, PluginError
 from kit.kinds import Format, LabelKind, Metric, registry
 from kit.kinds.label_kinds import check_takes, plugins_taking
@@ -32,8 +33,10 @@ def choose_format(
     or several know the sample, or if `top_k` has no meaning; C17 for a format that is not for such labels.
     """
     spec = workspace.competition.format
-    decided = _by_metric(workspace, sample, classes, labels, metric) if spec is None else None
-    found = find_formats(workspace.root, sample, classes, labels) if spec is None and decided is None else []
+    found = _with_ids_of_its_own(workspace.root, sample, classes, labels) if spec is None else []
+    decided = _by_metric(workspace, sample, classes, labels, metric) if spec is None and not found else None
+    if spec is None and decided is None and not found:
+        found = find_formats(workspace.root, sample, classes, labels)
     if spec is not None:
         chosen = Format.open(spec, workspace.root, where="format")
         check_takes([chosen], labels, workspace.root)
@@ -58,6 +61,13 @@ def choose_format(
             hint="format=top_k, if the competition takes several labels in one cell",
         )
     return Format.open({**chosen.spec(), "k": top_k}, workspace.root, where="format")
+
+
+def _with_ids_of_its_own(
+    root: Path, sample: pd.DataFrame, classes: Sequence[str], labels: LabelKind
+) -> list[Format]:
+    """The formats that know the sample and read the ids of answers from it; they also decide the rows to predict."""
+    return [known for known in formats_with_ids(root) if matches(known, sample, classes, labels)]
 
 
 def find_written_class(shape: Format, sample: pd.DataFrame, classes: Sequence[str]) -> str | None:

@@ -31,7 +31,9 @@ class Ranking(Format):
 
     def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
         shape = _shape(sample, classes)
-        return shape is not None and (shape.rows > 1 or "rank" in str(shape.rank).lower())
+        if shape is None or (shape.rank is None and shape.share is not None and shape.rows == len(classes)):
+            return False  # all classes with their probabilities are `long`
+        return shape.rows > 1 or "rank" in str(shape.rank).lower()
 
     def check_rows(
         self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]

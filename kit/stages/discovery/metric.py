@@ -97,6 +97,8 @@ def _by_format(root: Path, sample: pd.DataFrame, classes: tuple[str, ...], label
             _default(),
             "the sample is of no known format" if not names else "the sample fits several formats",
         )
+    if names[0] == "long":
+        return {"name": "log_loss"}, "the sample has a row for each id and class, read as probabilities"
     ranks = _ranks(names[0], sample)
     if ranks and labels == "class_index":
         return {"name": "map_at_k", "k": ranks}, f"the sample ranks {ranks} labels a row"

@@ -302,7 +302,7 @@ def test_probabilities_and_rankings_are_for_several_labels_too() -> None:
         ["b", "cat bee"]
     ]
     takes = [name for name in registry.locations("format") if Format.open(name).takes_labels("multi_hot")]
-    assert takes == ["labels", "multi_hot", "probabilities", "ranked_columns", "ranking", "top_k"]
+    assert takes == ["labels", "long", "multi_hot", "probabilities", "ranked_columns", "ranking", "top_k"]
 
 
 def test_multi_hot_writes_1_for_what_reaches_the_threshold() -> None:

@@ -1,0 +1,74 @@
+"""Long: a row for each id and class, with its probability."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from kit.data.predictions import Predictions
+from kit.errors import ConfigError
+from kit.kinds import Format
+from kit.plugins.format._cells import no_shares
+from kit.plugins.format._long_rows import LongRows, read_long_rows
+from kit.plugins.format._numbers import are_shares, text
+
+
+class Long(Format):
+    """A row for each id and class with the probability, such as `ID_7_any,0.5` or `7,any,0.5`.
+
+    The rows may be in any order, and an id need not have a row for every class. If the classes are numbers, ids that
+    end in a number look alike, so `separator` must be given. Raises ConfigError for a sample that is not of this form.
+
+    Source: such as the sample submission of RSNA Intracranial Hemorrhage, `ID,Label`; pandas.melt makes such tables.
+    """
+
+    label_kinds = ("numbers", "multi_hot")
+    several_rows: ClassVar[bool] = True
+
+    separator: str | None = Field(
+        None,
+        min_length=1,
+        description="between the id and the class in a cell; by default as the sample shows it",
+    )
+
+    def matches(self, sample: pd.DataFrame, classes: Sequence[str]) -> bool:
+        rows = read_long_rows(sample, classes, self.separator)
+        if rows is None or (sample.shape[1] > 2 and len(sample) < len(set(rows.ids)) * len(classes)):
+            return False  # some labels of each id, in a column of their own, are a ranking
+        cells = sample[rows.value].tolist()
+        return are_shares(cells) or not any(map(str.strip, cells))
+
+    def ids(self, sample: pd.DataFrame, classes: Sequence[str]) -> list[str]:
+        rows = read_long_rows(sample, classes, self.separator)
+        return super().ids(sample, classes) if rows is None else rows.ids
+
+    def check_rows(
+        self, table: pd.DataFrame, sample: pd.DataFrame, classes: Sequence[str]
+    ) -> list[tuple[int, str]] | None:
+        rows = read_long_rows(sample, classes, self.separator)
+        return None if rows is None else list(no_shares(table[rows.value], rows.value))
+
+    def write(self, predictions: Predictions, sample: pd.DataFrame) -> pd.DataFrame:
+        rows = self._rows(sample, predictions.classes)
+        number = {name: place for place, name in enumerate(predictions.classes)}
+        ids = list(dict.fromkeys(rows.ids))
+        row_of = {name: row for row, name in enumerate(ids)}
+        values = predictions.align(ids)[
+            np.array([row_of[name] for name in rows.ids]), np.array([number[name] for name in rows.classes])
+        ]
+        return sample.assign(**{rows.value: text(values)})
+
+    def _rows(self, sample: pd.DataFrame, classes: Sequence[str]) -> LongRows:
+        rows = read_long_rows(sample, classes, self.separator)
+        if rows is None:
+            raise ConfigError(
+                f"format 'long': the sample has no row for each id and class; its first row is "
+                f"{', '.join(map(str, sample.iloc[0]))}",
+                code="C21",
+                hint="format.separator=_, or whatever stands between the id and the class",
+            )
+        return rows
