@@ -26,7 +26,7 @@ class Long(Format):
     Source: such as the sample submission of RSNA Intracranial Hemorrhage, `ID,Label`; pandas.melt makes such tables.
     """
 
-    label_kinds = ("numbers", "multi_hot")
+    label_kinds = ("class_index", "multi_hot")
     several_rows: ClassVar[bool] = True
 
     separator: str | None = Field(

@@ -9,6 +9,7 @@ import pytest
 from kit.data.predictions import Predictions
 from kit.errors import ConfigError
 from kit.kinds import Format
+from kit.kinds.targets import MULTI_HOT
 
 CLASSES = ("any", "epidural", "not_any")
 IDS = ("ID_1", "ID_2_x", "a")
@@ -17,7 +18,7 @@ IDS = ("ID_1", "ID_2_x", "a")
 @pytest.fixture
 def predictions() -> Predictions:
     shares = np.array([[0.5, 0.25, 0.75], [0.125, 1, 0], [0.0625, 0.5, 0.5]], np.float32)
-    return Predictions(np.array(IDS), np.full(3, -1), CLASSES, shares, multi_label=True)
+    return Predictions(np.array(IDS), np.full(3, -1), CLASSES, shares, target=MULTI_HOT)
 
 
 def melted(predictions: Predictions) -> pd.DataFrame:
