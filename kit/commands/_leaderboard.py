@@ -11,9 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from kit.stages.leaderboard.advice import Recommendation, SendPlan
-    from kit.stages.leaderboard.agreement import Agreement
     from kit.stages.leaderboard.gap import Gap
-    from kit.stages.leaderboard.noise import Noise
     from kit.stages.leaderboard.overview import Overview
     from kit.stages.leaderboard.submission_diff import Change
 
@@ -24,9 +22,9 @@ MAX_LISTED_IDS = 20  # pairs of answers, of which there may be hundreds
 def print_overview(overview: Overview) -> None:
     """How cv and leaderboard agree, the noise, and the checks to make where they part ways."""
     if overview.agreement.scored:
-        _console.echo(describe_agreement(overview.agreement))
+        _console.echo(overview.agreement.describe())
     if overview.noise is not None:
-        _console.echo(describe_noise(overview.noise))
+        _console.echo(overview.noise.describe())
     elif overview.unknown:
         _console.echo(f"unknown noise of the scores: {overview.unknown}")
     if overview.gap is not None:
@@ -38,40 +36,13 @@ def print_overview(overview: Overview) -> None:
 
 def print_gap(found: Gap) -> None:
     """What sampling noise explains of the gap, and what there is evidence for."""
-    low, high = found.sampling_noise
-    by = "explained by sampling noise" if found.explained else "more than sampling noise"
-    _console.echo(
-        f"gap of leaderboard and cv {found.gap:+.4f}, sampling noise {low:+.4f} to {high:+.4f} (95 %): {by}"
-    )
+    _console.echo(found.describe())
     for one in found.evidence:
         _console.echo(f"  {one.kind}: {one.code} {one.what}")
         _console.echo(f"    effect: {one.effect}")
         _console.echo(f"    fix: {one.fix}")
     if found.unknown:
         _console.echo(f"  {found.unknown}")
-
-
-def describe_agreement(found: Agreement) -> str:
-    """How the leaderboard scores agree with CV, in one line."""
-    plural = "s have" if found.scored > 1 else " has"
-    parts = [f"{found.scored} submission{plural} a leaderboard score: {found.gap:+.4f} against cv (median)"]
-    if found.trend is not None:
-        parts.append(f"trend {found.trend:+.4f} per submission (Theil-Sen, p = {found.trend_chance:.2f})")
-    if found.correlation is not None:
-        parts.append(f"rank correlation {found.correlation:.2f} (Spearman)")
-    return ", ".join(parts)
-
-
-def describe_noise(found: Noise) -> str:
-    """The standard errors of a score, in one line."""
-    parts = [("test", found.test), ("public", found.public), ("private", found.private)]
-    sizes = [f"{part[1]:.4f} on {part[0]} {name} rows" for name, part in parts if part is not None]
-    drawn = "groups" if found.by_groups else "rows"
-    more = "" if found.public else "; public_share in config.json splits the test rows"
-    return (
-        f"noise of {found.metric}, one standard error: {', '.join(sizes)} "
-        f"({found.draws} bootstrap draws of the out-of-fold {drawn} of submission {found.number}{more})"
-    )
 
 
 def advice(advised: Sequence[Recommendation]) -> Table:

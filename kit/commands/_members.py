@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,20 +62,3 @@ def _cells(matrix: np.ndarray, row: int) -> Text:
         line.append(f"{100 * value:3.0f}", f"{ink} on rgb({fill[0]},{fill[1]},{fill[2]})")
         line.append(" " if column + 1 < matrix.shape[1] else "")
     return line
-
-
-def as_json(found: Diversity) -> dict[str, Any]:
-    """All of it as JSON values."""
-    from dataclasses import asdict
-
-    return {
-        "members": list(found.names),
-        "metric": found.metric,
-        "scores": list(found.scores),
-        "correlation": found.correlation.tolist(),
-        "overlap": found.overlap.tolist(),
-        "ensembler": found.ensembler,
-        "score": found.score,
-        "gains": [asdict(one) for one in found.gains],
-        "rows": found.rows,
-    }

@@ -61,15 +61,11 @@ def network(
     if as_json:
         print_json(_as_json(found))
         return
-    click.echo(
-        f"{found.network}, {found.image_size} px, batch {found.batch_size}, {found.device}, "
-        f"{found.threads} thread{'s' * (found.threads > 1)}: images/s, median of {found.steps} steps, in "
-        "turns"
-    )
+    click.echo(found.describe())
     console().print(_table(found))
-    click.echo(_advice(found))
+    click.echo(found.describe_advice())
     if compiled:
-        click.echo(_break_even(found))
+        click.echo(found.describe_break_even())
 
 
 @command.command()
@@ -100,16 +96,9 @@ def loader(overrides: tuple[str, ...], workers: str | None, steps: int, as_json:
     if as_json:
         print_json({**asdict(found), "advice": found.advice()})
         return
-    click.echo(
-        f"batch {found.batch_size}, {found.device}: images/s, median of two turns of {found.steps} steps"
-    )
+    click.echo(found.describe())
     console().print(_loader_table(found))
-    advice = found.advice()
-    click.echo(
-        "used: the number of this config; no other number is more than 5 % faster"
-        if advice is None
-        else f"used: the number of this config; faster on this machine: workers={advice}"
-    )
+    click.echo(found.describe_advice())
 
 
 def _loader_table(found: LoaderResult) -> Table:
@@ -157,28 +146,6 @@ def _marks(rate: Throughput, used: str, found: SpeedResult, fastest: Throughput)
         return ""
     chosen = (rate.way.dtype, rate.way.memory_format) == (used, found.used.memory_format)
     return ", ".join(["used"] * chosen + ["fastest"] * (rate is fastest))
-
-
-def _advice(found: SpeedResult) -> str:
-    lines = found.advice()
-    if not lines:
-        return "used: the settings of this config; nothing else is more than 5 % faster"
-    return f"used: the settings of this config; faster on this machine: {' '.join(lines)}"
-
-
-def _break_even(found: SpeedResult) -> str:
-    images = found.break_even()
-    rate = next(rate for rate in found.rates if rate.way.compiled)
-    if images is None:
-        return f"torch.compile fails on this machine: {rate.failed}"
-    took = f"compiling took {rate.compiling:.0f} s"
-    if math.isinf(images):
-        return f"{took}, and compiled steps are not faster: compiling never pays off"
-    epochs = images / found.rows
-    return (
-        f"{took}: compiling pays off after {images:,.0f} images, {epochs:.1f} epochs of all "
-        f"{found.rows:,} rows"
-    )
 
 
 def _as_json(found: SpeedResult) -> dict[str, object]:

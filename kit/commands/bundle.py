@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from kit.commands._console import echo, print_result
-
-if TYPE_CHECKING:
-    from kit.config.workspace import Workspace
+from kit.commands._console import echo, print_result, show_progress
 
 
 @click.command()
@@ -54,66 +49,15 @@ def command(
     kit predict bundle --images data/images --sample data/sample_submission.csv
     """
     from kit.config.workspace import Workspace
-    from kit.core.files import format_bytes
     from kit.errors import ConfigError
-    from kit.stages.bundles.packing import bundle
-    from kit.stages.bundles.trying import try_bundle
+    from kit.stages.bundles.bundling import NotebookRequest, make_bundle
 
-    space = Workspace.find(".")
     if time_limit is not None and not notebook:
         raise ConfigError("--time is the time limit of a notebook", code="C05", hint="add --notebook")
-    if notebook:
-        from kit.stages.bundles.notebook import check_notebook
-
-        check_notebook(space, out, kaggle_user, time_limit)
-    made = bundle(space, members, out, ensembler, wheels, for_kaggle=notebook)
-    echo(f"{', '.join(made.members)}: {made.networks} networks, {format_bytes(made.bytes)}")
-    if made.no_weight:
-        echo(f"not packed, because their weight in the blend is 0: {', '.join(made.no_weight)}")
-    table = "" if space.competition.data.test is None else " --test test.csv"
-    echo(
-        f"in the notebook: python {made.folder.name}/predict.py --images DIR --sample "
-        f"sample_submission.csv{table}"
+    asked = NotebookRequest(user=kaggle_user, time_limit=time_limit) if notebook else None
+    made = show_progress(
+        make_bundle.with_progress(Workspace.find("."), members, out, ensembler, wheels, tries, asked)
     )
-    echo(
-        "rows with unreadable images get the class prior and are reported; --on-unreadable-test stop stops instead"
-    )
-    told: dict[str, Any] = {
-        "folder": str(made.folder),
-        "members": list(made.members),
-        "networks": made.networks,
-        "no_weight": list(made.no_weight),
-        "bytes": made.bytes,
-    }
-    if tries:
-        tried = try_bundle(space, made.folder)
-        images = (
-            "noise images, because this machine has no test image"
-            if tried.noise
-            else "images of the workspace"
-        )
-        echo(f"tested without kit and network: {tried.rows} rows in {tried.seconds:.0f} s, {images}")
-        told["tried"] = asdict(tried)
-    if notebook:
-        told["notebook"] = _write_notebook(space, made.folder, kaggle_user, time_limit)
-    print_result(told, [made.folder], as_json)
-
-
-def _write_notebook(
-    space: Workspace, folder: Path, user: str | None, time_limit: str | None
-) -> dict[str, Any]:
-    """Writes the notebook, and prints how long it will take and how to upload it."""
-    from kit.core.durations import parse_duration
-    from kit.stages.bundles.notebook import write_notebook
-    from kit.stages.bundles.timing import measure_prediction_time
-
-    made = write_notebook(space, folder, user, time_limit)
-    duration = measure_prediction_time(space, folder)
-    echo(duration.describe(None if time_limit is None else parse_duration(time_limit)))
-    if made.packages and not (folder / "wheels").is_dir():
-        echo(
-            f"the notebook needs packages that Kaggle may not have: {', '.join(made.packages)}; --wheels packs them"
-        )
-    echo(f"kaggle datasets create -p {folder} --dir-mode zip    uploads {made.dataset}")
-    echo(f"kaggle kernels push -p {made.folder}    uploads {made.kernel}; submit it on its page")
-    return {**asdict(made), "folder": str(made.folder), "time": asdict(duration)}
+    for line in made.describe():
+        echo(line)
+    print_result(made.as_json(), [made.folder], as_json)

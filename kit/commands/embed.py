@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 import click
 
 from kit.commands._console import echo, print_result, show_progress
 from kit.commands._plugin_options import read_spec
 from kit.commands.tta import RepeatedPathsCommand
-
-if TYPE_CHECKING:
-    from kit.stages.prediction.embed import EmbedResult
 
 
 @click.command(cls=RepeatedPathsCommand)
@@ -59,12 +55,6 @@ def command(
     else:
         made = [show_progress(embed_untrained.with_progress(workspace, untrained, spec, device))]
     for each in made:
-        _say(each)
+        echo(repr(each))
     echo(f"next: kit retrieve {' '.join(each.member for each in made)}")
     print_result([asdict(each) for each in made], [each.member for each in made], as_json)
-
-
-def _say(made: EmbedResult) -> None:
-    state = "" if made.computed else " (reused)"
-    (train, test), by = made.rows, ", ".join(made.folds)
-    echo(f"{made.member}: {train} training and {test} test rows, {made.features} features, from {by}{state}")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from kit.commands._console import console, echo, print_json, print_result, show_progress
 from kit.commands._time import TIME, parse_time
-from kit.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -68,23 +66,15 @@ def command(
     from kit.commands.train import parse_numbers
     from kit.config.workspace import Workspace
     from kit.core.stopping import Stop
-    from kit.stages.final.final import plan, run_final
-    from kit.stages.submission.submission import read_record
+    from kit.stages.final.final import plan_request, run_final
 
     stop = Stop(echo, deadline=parse_time(duration))
-    if hours is not None and duration is not None:
-        raise ConfigError("--hours skips members and --time resumes them: give one of the two", code="C05")
     workspace = Workspace.find(".", [text for text in members if "=" in text])
     runs = [text for text in members if "=" not in text]
-    spec: Any = ensembler
-    if record is not None:
-        if runs or ensembler:
-            raise ConfigError("--blend already names members and ensembler: omit the others", code="C05")
-        found = read_record(Path(record))
-        runs, spec = [f"runs/{one['member']}" for one in found["members"]], found["ensembler"]
-    if not runs:
-        raise ConfigError("no members to train", code="C20", hint="kit final runs/a@d4, or --blend FILE")
-    planned = plan(workspace, runs, spec, parse_numbers(seeds, "--seeds") or (), hours, top_k)
+    numbers = parse_numbers(seeds, "--seeds") or ()
+    planned = plan_request(
+        workspace, runs, record, ensembler, numbers, hours, top_k, resumes=duration is not None
+    )
     _show(planned)
     if dry_run:
         if as_json:
@@ -146,13 +136,8 @@ def _tell(workspace: object, made: FinalResult) -> None:
     one = made.submitted
     if fitted := format_recipe(one.ensembler, [score.name for score in one.comparison.members]):
         echo(fitted)
-    for run, why in made.left_out.items():
-        echo(f"skipped: {run}, {why}")
-    if made.no_weight:
-        echo(f"not trained, because their weight in the blend is 0: {', '.join(made.no_weight)}")
-    members = " ".join(score.name for score in one.comparison.members)
-    echo(f"submission {one.number}: {one.test_rows} rows by {', '.join(made.runs)}")
-    echo(f"{one.metric} {one.cv:.4f} is the cross-validated score of {members}, not of these networks")
+    for line in made.describe():
+        echo(line)
     echo(f"upload: {upload_command(workspace, one.number)}")
 
 

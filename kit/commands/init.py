@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -11,8 +9,6 @@ import click
 from kit.commands import _console
 
 if TYPE_CHECKING:
-    from kit.kinds import Format
-    from kit.stages.discovery.initialise import InitResult
     from kit.stages.discovery.trees import ValUse
 
 
@@ -95,6 +91,7 @@ def command(
     from pathlib import Path
 
     from kit.core.durations import parse_duration
+    from kit.stages.discovery.described_tables import describe_tables
     from kit.stages.discovery.initialise import initialise
 
     asked = {key: value for key, value in given.items() if value is not None}
@@ -105,7 +102,9 @@ def command(
     for line in made.findings:
         _console.echo(line)
     _console.echo(f"recipe: {made.recipe} ({made.why})")
-    counts, shape = read_tables(made)
+    tables = describe_tables(made.path.parent)
+    for line in tables.lines:
+        _console.echo(line)
     _console.echo(f"wrote {made.path}")
     if as_json:
         _console.print_json(
@@ -114,60 +113,7 @@ def command(
                 "recipe": made.recipe,
                 "findings": made.findings,
                 "metric": made.metric,
-                "format": shape,
-                **counts,
+                "format": tables.format,
+                **tables.counts,
             }
         )
-
-
-def read_tables(
-    made: InitResult, say: Callable[[str], None] = _console.echo
-) -> tuple[dict[str, int], str | None]:
-    """Counts and the submission's format, of the tables as the config has them.
-
-    Faults of the data are printed. They are no reason to take the config back.
-    """
-    from kit.commands._decision import say_decision
-    from kit.config.workspace import Workspace
-    from kit.data.table import sample_frame, test_table, train_table
-    from kit.errors import KitError
-    from kit.experiment.sample_format import choose_format, find_written_class
-
-    workspace = Workspace.open(made.path.parent)
-    data, counts, shape = workspace.competition.data, dict[str, int](), None
-    try:
-        train = train_table(workspace.root, data)
-        counts = {"rows": len(train), "classes": len(train.classes)}
-        if train.groups is not None:
-            counts["groups"] = len(set(train.groups))
-        if data.has_test_rows:
-            counts["test_rows"] = len(test_table(workspace, data, train.classes))
-        if data.sample:
-            sample = sample_frame(workspace.root, data)
-            with warnings.catch_warnings(record=True) as said:
-                warnings.simplefilter("always")
-                chosen = choose_format(workspace, sample, train.classes, labels=train.label_kind)
-            shape = chosen.plugin_name()
-            _say_format(
-                say,
-                chosen,
-                find_written_class(chosen, sample, train.classes),
-                [str(one.message) for one in said],
-            )
-    except KitError as error:
-        say(f"the data is not usable yet: {error}")
-    else:
-        say_decision(workspace, say)
-    if counts:
-        say(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items()))
-    return counts, shape
-
-
-def _say_format(say: Callable[[str], None], shape: Format, positive: str | None, warned: list[str]) -> None:
-    """Prints the format with its reason, which is a warning if the sample shows none, and all other warnings."""
-    reasons = [text for text in warned if text.startswith(("W11", "W16"))]
-    for text in warned:
-        if text not in reasons:
-            say(text)
-    of = "" if positive is None else f" of {positive!r}, else format=binary_probability format.positive=CLASS"
-    say(f"format: {shape.plugin_name()}{of} ({reasons[0] if reasons else 'the sample shows it'})")

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from kit.commands._console import echo, print_json, show_progress
-
-if TYPE_CHECKING:
-    from kit.stages.retrieval.pairs import PairsResult
 
 
 @click.command()
@@ -49,8 +44,10 @@ def command(
     from kit.stages.retrieval.pairs import classify_pairs
 
     made = show_progress(classify_pairs.with_progress(Workspace.find("."), member, csv_file, positive_rate))
-    _say(made, member)
-    text = _table(made)
+    for line in made.describe():
+        echo(line)
+    echo(f"next: kit retrieve {member} --reranker '{json.dumps(made.reranker)}'")
+    text = made.to_csv()
     if out is not None:
         write_text(out, text)
     if as_json:
@@ -59,27 +56,3 @@ def command(
         click.echo(out)
     else:
         click.echo(text if csv_file is not None else made.model, nl=csv_file is None)
-
-
-def _say(made: PairsResult, member: str) -> None:
-    scores = ", ".join(f"{name} {value:.4f}" for name, value in made.scores.items())
-    echo(f"{made.drawn} pairs of held-out rows, half of them positive; cross-validated over folds: {scores}")
-    echo(f"with threshold {made.threshold:.3f} F1 is {made.f1:.4f}")
-    if made.seen:
-        echo(
-            f"{made.seen} pairs join training rows of different folds, so each network was trained on "
-            "one of the two rows"
-        )
-    spec = f'{{"name": "pairs", "model": "runs/{made.model.parents[1].name}/pairs/{made.model.name}"}}'
-    echo(f"next: kit retrieve {member} --reranker '{spec}'")
-
-
-def _table(made: PairsResult) -> str:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["id_1", "id_2", "probability", "same"])
-    writer.writerows(
-        [*ids, f"{value:.6g}", int(value >= made.adjusted_threshold)]
-        for ids, value in zip(made.ids, made.probabilities, strict=True)
-    )
-    return text.getvalue()

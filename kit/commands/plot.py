@@ -11,7 +11,7 @@ import click
 from kit.commands._console import echo, print_json, show_progress
 
 if TYPE_CHECKING:
-    from kit.commands._plots import PlotResult
+    from kit.stages.figures.plot import PlotResult
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -73,11 +73,11 @@ def augment(
     kit plot augment augmenter=retail augmenter.rotate=20 --out retail.png
     kit plot augment augmenter=copies --rows 3 --variants 12 --seed 1
     """
-    from kit.commands._plots import plot_augment
     from kit.config.workspace import Workspace
+    from kit.stages.figures.plot import plot_augment
 
     workspace = Workspace.find(".", overrides)
-    _print(show_progress(plot_augment(workspace, out, rows, variants, seed)), as_json)
+    _print(show_progress(plot_augment.with_progress(workspace, out, rows, variants, seed)), as_json)
 
 
 @command.command()
@@ -121,11 +121,14 @@ def lr(
     """
     if highest <= lowest:
         raise click.BadParameter(f"{highest:g} is not larger than --from {lowest:g}", param_hint="--to")
-    from kit.commands._plots import plot_lr, plot_lr_range
     from kit.config.workspace import Workspace
+    from kit.stages.profiling.lr_plot import plot_lr, plot_lr_range
 
     workspace = Workspace.find(".", overrides)
-    work = plot_lr_range(workspace, out, lowest, highest, steps) if find else plot_lr(workspace, out)
+    if find:
+        work = plot_lr_range.with_progress(workspace, out, lowest, highest, steps)
+    else:
+        work = plot_lr.with_progress(workspace, out)
     _print(show_progress(work), as_json)
 
 
@@ -146,8 +149,8 @@ def members(members: tuple[str, ...], out: Path, ensembler: str | None, as_json:
     """
     from kit.commands import _members
     from kit.commands._console import console
-    from kit.commands._plots import plot_members
     from kit.config.workspace import Workspace
+    from kit.stages.figures.plot import plot_members
 
     runs = [text for text in members if "=" not in text]
     overrides = [text for text in members if "=" in text]
@@ -180,11 +183,13 @@ def retrieve(member: str, out: Path, queries: int, neighbours: int, seed: int, a
     kit plot retrieve runs/r@hflip
     kit plot retrieve runs/r --queries 20 --neighbours 8 --out whales.png
     """
-    from kit.commands._plots import plot_retrieve
     from kit.config.workspace import Workspace
+    from kit.stages.figures.plot import plot_retrieve
 
     workspace = Workspace.find(".")
-    _print(show_progress(plot_retrieve(workspace, member, out, queries, neighbours, seed)), as_json)
+    _print(
+        show_progress(plot_retrieve.with_progress(workspace, member, out, queries, neighbours, seed)), as_json
+    )
 
 
 def _print(made: PlotResult, as_json: bool) -> None:

@@ -72,7 +72,8 @@ def command(
     kit predict bundle --images test --sample sample.csv --time 8h30m
     """
     from kit.core.durations import parse_duration
-    from kit.stages.bundles.predicting import PredictionInput, predict_bundle
+    from kit.stages.bundles.predicting import predict_bundle
+    from kit.stages.bundles.prediction import PredictionInput
 
     seconds = None if time_limit is None else parse_duration(time_limit)
     given = PredictionInput(images, sample, test, on_unreadable_test, overrides, seconds)

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 import click
 
 from kit.commands._console import echo, print_result, show_progress
 from kit.commands._plugin_options import read_spec
-
-if TYPE_CHECKING:
-    from kit.stages.retrieval.retrieve import RetrievalResult
 
 
 @click.command()
@@ -45,28 +41,7 @@ def command(members: tuple[str, ...], scorer: str, rerankers: tuple[str, ...], a
     made = show_progress(
         retrieve.with_progress(Workspace.find("."), members, read_spec(scorer, "--scorer"), specs)
     )
-    for each in made:
-        _say(each)
+    for line in (line for each in made for line in each.describe()):
+        echo(line)
     echo(f"next: kit blend {' '.join(each.member for each in made)}")
     print_result([asdict(each) for each in made], [each.member for each in made], as_json)
-
-
-def _say(made: RetrievalResult) -> None:
-    """Scores beside the classifier's, the fitted scorer, and what each reranker brought."""
-    from kit.evaluation.bootstrap import format_gain
-
-    options = ", ".join(
-        f"{key} {value}" for key, value in made.scorer.items() if not isinstance(value, dict | None)
-    )
-    echo(f"{made.member}: {options.removeprefix('name ')}")
-    for name, value in made.scores.items():
-        before = (
-            f" (classifier {made.plain[name]:.4f}, {value - made.plain[name]:+.4f})"
-            if name in made.plain
-            else ""
-        )
-        echo(f"  out of fold {name} {value:.4f}{before}")
-    if made.gain is not None:
-        echo(f"  over the classifier: {format_gain(made.gain)}")
-    for one in made.rerankers:
-        echo(f"  {one.name} {'used' if one.kept else 'left out'}: by itself {format_gain(one.gain)}")

@@ -48,11 +48,6 @@ def command(runs: tuple[str, ...], name: str, greedy: bool, as_json: bool) -> No
 
 def _say(made: SoupResult) -> None:
     """The soup's scores under its members', and a word where it is worse than the best of them."""
-    for name, scores in {**made.members, made.run.name: made.scores}.items():
-        echo(f"  {name}: " + "  ".join(f"{key} {value:.4f}" for key, value in scores.items()))
-    if made.is_worse:
-        echo(
-            "the soup is worse than its best run: averaging rarely works for runs with different initial "
-            "weights; kit blend averages predictions instead"
-        )
-    echo(f"next: kit tta --checkpoints runs/{made.run.name} --views hflip")
+    for line in made.describe():
+        echo(line if line.startswith("the soup") else f"  {line}")
+    echo(f"next: kit tta --checkpoints {made.member} --views hflip")

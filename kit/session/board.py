@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kit.config.workspace import Workspace
 from kit.core.display import Displayed, frame
 from kit.session.calls import begin_call
+from kit.session.opened import OpenedFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,8 +31,6 @@ class BoardResult(Displayed):
     plan: SendPlan | None = None
 
     def _lines(self) -> list[str]:
-        from kit.commands._leaderboard import describe_agreement, describe_noise
-
         entries = self.board.sort_entries()
         if not entries:
             return ["no submissions yet; blend creates one"]
@@ -45,9 +43,9 @@ class BoardResult(Displayed):
             numbers = ", ".join(str(one.entry.number) for one in self.plan.worth) or "none"
             lines.append(f"recommended for today: {numbers}")
         if self.overview.agreement.scored:
-            lines.append(describe_agreement(self.overview.agreement))
+            lines.append(self.overview.agreement.describe())
         if self.overview.noise is not None:
-            lines.append(describe_noise(self.overview.noise))
+            lines.append(self.overview.noise.describe())
         return lines
 
     def to_frame(self) -> pd.DataFrame:
@@ -110,11 +108,9 @@ class GapResult(Displayed):
     def _lines(self) -> list[str]:
         if self.gap is None:
             return [f"no gap to explain: {self.why}"]
-        low, high = self.gap.sampling_noise
-        by = "explained by sampling noise" if self.gap.explained else "more than sampling noise"
         evidence = [f"{one.kind}: {one.code} {one.what}" for one in self.gap.evidence]
         return [
-            f"gap of leaderboard and cv {self.gap.gap:+.4f}, sampling noise {low:+.4f} to {high:+.4f} (95 %): {by}",
+            self.gap.describe(),
             *evidence,
             *filter(None, [self.gap.unknown]),
         ]
@@ -150,11 +146,8 @@ class DiffResult(Displayed):
         return frame(rows, ("rows", one, other, "ids"))
 
 
-class BoardCommands:
+class BoardCommands(OpenedFolder):
     """`comp.board()` is the ranking; the methods record scores, choose submissions and compare them."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
 
     def __repr__(self) -> str:
         return "board() ranks the submissions; board.score(7, 0.8123) records a leaderboard score, board.sync() all"
@@ -238,5 +231,5 @@ class BoardCommands:
     def _read(self) -> tuple[Workspace, Board]:
         from kit.stages.submission.board import Board
 
-        workspace = Workspace.find(self._folder)
+        workspace = self.workspace
         return workspace, Board.read(workspace.submissions)

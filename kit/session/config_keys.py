@@ -11,7 +11,7 @@ Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-class SeedlessKeys(TypedDict, total=False):
+class CommonKeys(TypedDict, total=False):
     """The keys of config.json that no method has as an option of its own; `kit config schema` describes each."""
 
     data: Mapping[str, Any]
@@ -40,7 +40,6 @@ class SeedlessKeys(TypedDict, total=False):
     stages: Sequence[Mapping[str, Any]]
     init_from: str | None
     pseudo_labels: str | None
-    batch_size: int | Literal["auto"]
     micro_batch_size: int | None
     clip_grad_norm: float | None
     sync_batch_norm: bool
@@ -51,32 +50,74 @@ class SeedlessKeys(TypedDict, total=False):
     precision: Dtype
     predict_precision: Dtype
     memory_format: Literal["auto", "contiguous", "channels_last"]
-    compile: bool
     validate_every: int
     save_every: int
     save_every_steps: int | None
-    workers: int | Literal["auto"]
     tracker: Spec | Sequence[Spec] | None
 
 
-class SharedKeys(SeedlessKeys, total=False):
-    """Those, and the seed of a run."""
+class SeedKey(TypedDict, total=False):
+    """The seed of a run."""
 
     seed: int
 
 
-class ConfigKeys(SharedKeys, total=False):
-    """All keys of config.json."""
+class DeviceKey(TypedDict, total=False):
+    """The device of a call."""
 
     device: str
+
+
+class ExecutorKey(TypedDict, total=False):
+    """Where jobs of a call run."""
+
     executor: Spec | None
 
 
-class PlotKeys(SeedlessKeys, total=False):
+class BatchKey(TypedDict, total=False):
+    """The rows of a training batch."""
+
+    batch_size: int | Literal["auto"]
+
+
+class CompileKey(TypedDict, total=False):
+    """Whether training compiles the network."""
+
+    compile: bool
+
+
+class WorkersKey(TypedDict, total=False):
+    """The number of loader processes."""
+
+    workers: int | Literal["auto"]
+
+
+class PlotKeys(CommonKeys, DeviceKey, ExecutorKey, BatchKey, CompileKey, WorkersKey, total=False):
     """All keys but the seed, which is an option of the plot itself."""
 
-    device: str
-    executor: Spec | None
+
+class ConfigKeys(PlotKeys, SeedKey, total=False):
+    """All keys of config.json."""
+
+
+class TtaKeys(CommonKeys, SeedKey, BatchKey, CompileKey, WorkersKey, total=False):
+    """All keys but `device` and `executor`, which are options of the call."""
+
+
+class EmbedKeys(TtaKeys, ExecutorKey, total=False):
+    """All keys but `device`."""
+
+
+class NetworkBenchKeys(CommonKeys, SeedKey, DeviceKey, ExecutorKey, WorkersKey, total=False):
+    """All keys but `batch_size` and `compile`."""
+
+
+class StepKeys(NetworkBenchKeys, CompileKey, total=False):
+    """All keys but `batch_size`."""
+
+
+class LoaderBenchKeys(CommonKeys, SeedKey, DeviceKey, ExecutorKey, BatchKey, CompileKey, total=False):
+    """All keys but `workers`."""
 
 
 class FromConfig:
@@ -94,7 +135,7 @@ def completes(method: Method) -> Method:
     signature = inspect.signature(method)
     own = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
     taken = {one.name for one in own}
-    keys = {**ConfigKeys.__annotations__, **SharedKeys.__annotations__}
+    keys = ConfigKeys.__annotations__
     more = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=FROM_CONFIG, annotation=kind)
         for name, kind in keys.items()

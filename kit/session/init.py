@@ -42,8 +42,8 @@ def init(
 
     Raises ConfigError C20 for what the files do not show, C21 if there is a config.json.
     """
-    from kit.commands.init import read_tables
     from kit.core.durations import parse_duration
+    from kit.stages.discovery.described_tables import describe_tables
     from kit.stages.discovery.initialise import initialise
 
     check_choice("recipe", recipe, ("auto", "scratch", "finetune"))
@@ -69,6 +69,7 @@ def init(
         made = initialise(root, recipe, given, force, val, metric, weights, network, seconds, data)
         for line in (*made.findings, f"recipe: {made.recipe} ({made.why})"):
             call.say(line)
-        read_tables(made, call.say)
+        for line in describe_tables(root).lines:
+            call.say(line)
         call.say(f"wrote {made.path}")
     return Session(root)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -39,10 +39,15 @@ def as_overrides(given: Mapping[str, Any], options: Iterable[str], root: Path) -
             meant = did_you_mean(name, [*known, *options])
             hint = "kit config schema lists all keys"
             raise ConfigError(f"no option or config key {name!r}{meant}", code="C01", hint=hint)
-        if name == "backbone" and isinstance(value, str) and value not in registry.locations(name, root):
+        if _names_network(name, value, root):
             value = {"name": "timm", "arch": value}
         found += [f"{key}={_json(key, inner)}" for key, inner in _flatten(name, value)]
     return found
+
+
+def _names_network(key: str, value: Any, root: Path) -> bool:
+    """Whether a backbone is no plugin, and so the name of a network in timm."""
+    return key == "backbone" and isinstance(value, str) and value not in registry.locations(key, root)
 
 
 def _flatten(path: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -76,6 +81,46 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError
+
+
+def as_axes(given: str | Sequence[str] | Mapping[str, Any], root: Path) -> list[str]:
+    """The axes of a sweep as a command takes them: a list is tried value by value, a text stays as it is.
+
+    `{"optimizer.lr": [0.001, 0.002]}` is `optimizer.lr=0.001,0.002`. Raises ConfigError as `as_overrides` does.
+    """
+    if isinstance(given, str):
+        return [given]
+    if not isinstance(given, Mapping):
+        return list(given)
+    axes: list[str] = []
+    for name, value in given.items():
+        for key, inner in _flatten(name, value):
+            values = inner if isinstance(inner, list | tuple) else [inner]
+            texts = [as_overrides({key: one}, (), root) for one in values]
+            if all(isinstance(one, str) and not _names_network(key, one, root) for one in values):
+                axes.append(f"{key}={','.join(values)}")  # such as a range
+            else:
+                axes += [text for text in texts[0][:-1] if text not in axes]
+                last = texts[0][-1].partition("=")[0]
+                axes.append(f"{last}={','.join(text[-1].partition('=')[2] for text in texts)}")
+    return axes
+
+
+def as_config_set(given: str | Mapping[str, Any], root: Path) -> str:
+    """A set of overrides as one text, `"loss=cutmix epochs=20"`. Raises ConfigError C05 for a value with spaces."""
+    if isinstance(given, str):
+        return given
+    pairs = [text.partition("=") for text in as_overrides(given, (), root)]
+    texts = [f"{key}={json.dumps(json.loads(value), separators=(',', ':'))}" for key, _, value in pairs]
+    for text in texts:
+        if len(text.split()) > 1:
+            raise ConfigError(f"{text!r} has a space, and a value of config_set has none", code="C05")
+    return " ".join(texts)
+
+
+def as_spec_text(spec: str | Mapping[str, Any]) -> str:
+    """A plugin as a command takes it: its name, or JSON with its options."""
+    return spec if isinstance(spec, str) else json.dumps(spec, default=_plain)
 
 
 def as_references(given: Any) -> list[str]:

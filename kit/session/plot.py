@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
-from kit.config.workspace import Workspace
 from kit.core.files import StrPath
 from kit.session.calls import begin_call
 from kit.session.config_keys import ConfigKeys, PlotKeys, completes
-from kit.session.keywords import as_overrides, as_references
+from kit.session.keywords import as_references
+from kit.session.opened import OpenedFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from kit.commands._plots import PlotResult
     from kit.session.keywords import Reference
+    from kit.stages.figures.plot import PlotResult
 
 
-class PlotCommands:
+class PlotCommands(OpenedFolder):
     """Plots augmentation, learning rate, members or neighbours, and writes each as a PNG."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
 
     def __repr__(self) -> str:
         return "plot.augment(), plot.lr(), plot.members([...]) or plot.retrieve(...)"
@@ -42,11 +39,11 @@ class PlotCommands:
 
         `seed` is that of rows and variants, by default the config's.
         """
-        from kit.commands._plots import plot_augment
+        from kit.stages.figures.plot import plot_augment
 
         with begin_call(progress) as call:
             workspace = self._configured(config, PlotCommands.augment)
-            return call.follow(plot_augment(workspace, Path(out), rows, variants, seed))
+            return call.follow(plot_augment.with_progress(workspace, Path(out), rows, variants, seed))
 
     @completes
     def lr(
@@ -61,13 +58,13 @@ class PlotCommands:
         **config: Unpack[ConfigKeys],
     ) -> PlotResult:
         """Plots the learning rate of each step; with `find` the loss at rates from `lowest` to `highest`."""
-        from kit.commands._plots import plot_lr, plot_lr_range
+        from kit.stages.profiling.lr_plot import plot_lr, plot_lr_range
 
         with begin_call(progress) as call:
             workspace = self._configured(config, PlotCommands.lr)
             if find:
-                return call.follow(plot_lr_range(workspace, Path(out), lowest, highest, steps))
-            return call.follow(plot_lr(workspace, Path(out)))
+                return call.follow(plot_lr_range.with_progress(workspace, Path(out), lowest, highest, steps))
+            return call.follow(plot_lr.with_progress(workspace, Path(out)))
 
     @completes
     def members(
@@ -79,7 +76,7 @@ class PlotCommands:
         **config: Unpack[ConfigKeys],
     ) -> PlotResult:
         """Plots correlation, error overlap and gain of blend members."""
-        from kit.commands._plots import plot_members
+        from kit.stages.figures.plot import plot_members
 
         with begin_call(progress):
             workspace = self._configured(config, PlotCommands.members)
@@ -96,13 +93,11 @@ class PlotCommands:
         progress: bool = True,
     ) -> PlotResult:
         """Plots held-out rows beside their nearest training images, and a map of the embeddings."""
-        from kit.commands._plots import plot_retrieve
+        from kit.stages.figures.plot import plot_retrieve
 
         with begin_call(progress) as call:
             (name,) = as_references(member)
-            workspace = Workspace.find(self._folder)
-            return call.follow(plot_retrieve(workspace, name, Path(out), queries, neighbours, seed))
-
-    def _configured(self, keys: Mapping[str, Any], method: Any) -> Workspace:
-        options = method.__signature__.parameters
-        return Workspace.find(self._folder, as_overrides(keys, options, self._folder))
+            workspace = self.workspace
+            return call.follow(
+                plot_retrieve.with_progress(workspace, name, Path(out), queries, neighbours, seed)
+            )

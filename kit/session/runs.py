@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kit.core.files import StrPath
 from kit.session.calls import begin_call
 from kit.session.keywords import as_references
+from kit.session.opened import OpenedFolder
 
 if TYPE_CHECKING:
     from kit.session.keywords import Reference
@@ -16,10 +16,8 @@ if TYPE_CHECKING:
     from kit.stages.sharing.importing import ImportResult
 
 
-class RunsMethods:
+class RunsMethods(OpenedFolder):
     """What `kit runs import` and `kit runs export` do."""
-
-    folder: Path
 
     def import_runs(
         self, source: StrPath, *, prefix: str = "", run: Sequence[str] = (), progress: bool = True

@@ -5,21 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kit.config.workspace import Workspace
 from kit.core.files import StrPath
 from kit.errors import ConfigError, RunError
 from kit.session.calls import begin_call
+from kit.session.opened import OpenedFolder
 
 if TYPE_CHECKING:
     from kit.stages.submission.sending import SentSubmission
     from kit.stages.submission.validation import ValidationReport
 
 
-class SubmissionCommands:
+class SubmissionCommands(OpenedFolder):
     """Checks a submission, uploads it to Kaggle, or gives the command that uploads it."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
 
     def __repr__(self) -> str:
         return 'submission.check("mine.csv"), submission.send(3) or submission.upload_command(3)'
@@ -29,14 +26,14 @@ class SubmissionCommands:
         from kit.stages.submission.validation import check_submission
 
         with begin_call(progress=True):
-            return check_submission(Workspace.find(self._folder), Path(file))
+            return check_submission(self.workspace, Path(file))
 
     def upload_command(self, number: int | str) -> str:
         """The Kaggle upload command of a submission. The command is not run."""
         from kit.stages.submission import upload
 
         with begin_call(progress=True):
-            return upload.upload_command(Workspace.find(self._folder), number)
+            return upload.upload_command(self.workspace, number)
 
     def send(self, number: int | str, *, yes: bool = False, resend: bool = False) -> SentSubmission:
         """Uploads a submission to Kaggle. Before that, it checks the file and the daily limit, and asks.
@@ -46,7 +43,7 @@ class SubmissionCommands:
         from kit.stages.submission.sending import plan_upload, send_submission
 
         with begin_call(progress=True) as call:
-            plan = plan_upload(Workspace.find(self._folder), number, resend)
+            plan = plan_upload(self.workspace, number, resend)
             for line in plan.describe():
                 call.say(line)
             if not yes:

@@ -1,127 +1,190 @@
-"""Training from Python: in this process with the Stop button heard, or on several devices by the command."""
+"""Training: the methods of a session that train runs, one or many, and average their weights."""
 
 from __future__ import annotations
 
-import os
-import re
-import signal
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from kit.config.workspace import Workspace
+from kit.core.display import Results
 from kit.core.files import StrPath
-from kit.errors import TIME_OVER, TIME_OVER_STATUS, KitError, RunError, StoppedError
-from kit.runs.archive import archive_run
-from kit.runs.run import Run, check_same_experiment, find_run, is_finished
-from kit.session.calls import Call
+from kit.session.calls import begin_call
+from kit.session.config_keys import ConfigKeys, Spec, completes
+from kit.session.keywords import as_axes, as_config_set, as_references, as_spec_text, check_choice
+from kit.session.opened import OpenedFolder
 
-Asked = Sequence[tuple[Workspace, str | None]]  # a workspace with the run's config, and the run's name
+if TYPE_CHECKING:
+    from kit.experiment.dry_run import DryRunResult
+    from kit.runs.run import Run
+    from kit.session.keywords import Reference
+    from kit.stages.training.soup import SoupResult
+    from kit.stages.training.sweep import SweepResult
 
-
-def train(call: Call, asked: Asked, folds: Sequence[int] | None, restart: bool) -> list[Run]:
-    """Trains runs to their end, one after another, or together if the config has an executor."""
-    from kit.evaluation.competition import check_scoring
-    from kit.stages.training.train import train_run, train_runs
-
-    check_scoring(asked[0][0])
-    runs = [find_run(workspace, name) for workspace, name in asked]
-    for run, (workspace, _) in zip(runs, asked, strict=True):
-        if restart and (old := archive_run(run)) is not None:
-            call.say(f"training runs/{run.name} again; the old run is runs/{old.name}")
-        check_same_experiment(run, workspace.experiment)
-        if is_finished(run, folds):
-            call.say(f"runs/{run.name} is finished")
-    with call.handle_signals():
-        if len(asked) == 1 or asked[0][0].experiment.executor is None:
-            return [
-                call.follow(train_run.with_progress(workspace, name, folds, call.stop))
-                for workspace, name in asked
-            ]
-        return _all_or_raise(call.follow(train_runs(asked, folds, call.stop)))
+PRESETS = ("rate", "size", "augmentation")
 
 
-def _all_or_raise(came: Sequence[Run | KitError]) -> list[Run]:
-    failed = [one for one in came if isinstance(one, KitError)]
-    if failed:
-        raise failed[0]
-    return [one for one in came if isinstance(one, Run)]
+class TrainingMethods(OpenedFolder):
+    """What `kit train`, `kit sweep` and `kit soup` do."""
 
+    @overload
+    def train(
+        self,
+        name: str | None = None,
+        *,
+        folds: Sequence[int] | None = None,
+        seeds: None = None,
+        config: StrPath | None = None,
+        restart: bool = False,
+        devices: int | None = None,
+        time: str | None = None,
+        dry_run: Literal[False] = False,
+        strict: bool = False,
+        progress: bool = True,
+        **keys: Unpack[ConfigKeys],
+    ) -> Run: ...
 
-def train_on_devices(
-    call: Call,
-    workspace: Workspace,
-    overrides: Sequence[str],
-    config: StrPath | None,
-    options: Mapping[str, object],
-) -> None:
-    """Trains by `kit train --devices N`, because ranks are processes with a main module of their own.
+    @overload
+    def train(
+        self,
+        name: str | None = None,
+        *,
+        folds: Sequence[int] | None = None,
+        seeds: Sequence[int],
+        config: StrPath | None = None,
+        restart: bool = False,
+        devices: int | None = None,
+        time: str | None = None,
+        dry_run: Literal[False] = False,
+        strict: bool = False,
+        progress: bool = True,
+        **keys: Unpack[ConfigKeys],
+    ) -> Results[Run]: ...
 
-    `options` are the command's others, without those that are None or False. Raises StoppedError if a signal (R05)
-    or --time (R27) stopped it, RunError with the command's own message if it failed.
-    """
-    arguments = ["train", *overrides]
-    if config is not None:
-        arguments += ["--config", str(Path(config).resolve())]
-    for name, value in options.items():
-        if isinstance(value, Sequence) and not isinstance(value, str):
-            arguments += [f"--{name}", ",".join(map(str, value))]
-        elif value is not None and value is not False:
-            arguments += [f"--{name}", *([] if value is True else [str(value)])]
-    _run_command(call, workspace, arguments)
+    @overload
+    def train(
+        self,
+        name: str | None = None,
+        *,
+        folds: Sequence[int] | None = None,
+        seeds: Sequence[int] | None = None,
+        config: StrPath | None = None,
+        restart: bool = False,
+        devices: int | None = None,
+        time: str | None = None,
+        dry_run: Literal[True],
+        strict: bool = False,
+        progress: bool = True,
+        **keys: Unpack[ConfigKeys],
+    ) -> DryRunResult: ...
 
+    @completes
+    def train(
+        self,
+        name: str | None = None,
+        *,
+        folds: Sequence[int] | None = None,
+        seeds: Sequence[int] | None = None,
+        config: StrPath | None = None,
+        restart: bool = False,
+        devices: int | None = None,
+        time: str | None = None,
+        dry_run: bool = False,
+        strict: bool = False,
+        progress: bool = True,
+        **keys: Unpack[ConfigKeys],
+    ) -> Run | Results[Run] | DryRunResult:
+        """Trains the configured network on each fold, or resumes, and returns the run; with `seeds` one run per seed.
 
-def _run_command(call: Call, workspace: Workspace, arguments: Sequence[str]) -> None:
-    """Runs a command of kit and shows what it says. A signal goes on to it, and it ends after its step."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "kit", *arguments],
-        cwd=workspace.root,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-        env={**os.environ, "NO_COLOR": "1"},
-    )
-    said: list[str] = []
-    try:
-        with call.handle_signals(), call.stop.at_step_boundary():
-            assert process.stderr is not None
-            told = failed = False
-            for line in process.stderr:
-                said.append(line.rstrip())
-                failed = failed or line.startswith("error: ")
-                if not failed and not line.startswith("next: "):
-                    call.say(said[-1])
-                if call.stop.requested and not told:
-                    told = True
-                    process.send_signal(signal.SIGINT)
-            status = process.wait()
-    finally:
-        if process.poll() is None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-    if call.stop.requested:
-        raise StoppedError("stopped after a step, saved", call.stop.requested)
-    if status == TIME_OVER_STATUS:
-        error = _error_of(said, status)
-        raise StoppedError(error.summary, TIME_OVER).replace(cases=error.cases, hint=error.hint)
-    if status:
-        raise _error_of(said, status)
+        `config` is read in place of config.json. The Stop button ends training after the step and raises Interrupted;
+        the same call resumes. After a `time` such as `8h30m` training stops, saved, and raises StoppedError.
+        """
+        from kit.experiment.dry_run import dry_run as rehearse
+        from kit.runs.run import find_run
+        from kit.session.train_call import train, train_on_devices
 
+        with begin_call(progress, strict) as call:
+            call.set_time(time)
+            workspace = self._configured(keys, TrainingMethods.train, config)
+            if dry_run:
+                return call.follow(rehearse.with_progress(workspace, name, folds))
+            asked: list[tuple[Workspace, str | None]] = [
+                (Workspace.of(workspace, f"seed={seed}"), name and f"{name}-seed{seed}")
+                for seed in seeds or ()
+            ] or [(workspace, name)]
+            if devices is None:
+                runs = train(call, asked, folds, restart)
+            else:
+                options = {
+                    "name": name,
+                    "folds": folds,
+                    "seeds": seeds,
+                    "restart": restart,
+                    "devices": devices,
+                    "time": time,
+                }
+                train_on_devices(
+                    call, workspace, self._overrides(keys, TrainingMethods.train), config, options
+                )
+                runs = [find_run(*one) for one in asked]
+            return runs[0] if seeds is None else Results(runs)
 
-def _error_of(said: Sequence[str], status: int) -> RunError:
-    """The error that a command has printed: its code, summary and further lines."""
-    start = next((at for at, line in enumerate(said) if line.startswith("error: ")), None)
-    if start is None:
-        return RunError(
-            f"the command that trains on several devices ended with status {status}", cases=said[-3:]
-        )
-    code, summary = re.fullmatch(r"error: (?:([A-Z]\d\d) )?(.*)", said[start]).groups()  # type: ignore[union-attr]
-    more = [line.strip() for line in said[start + 1 :]]
-    hints = [line.removeprefix("try: ") for line in more if line.startswith("try: ")]
-    cases = [line for line in more if not line.startswith("try: ")]
-    return RunError(summary, code=code or "", cases=cases, hint="; ".join(hints))
+    def sweep(
+        self,
+        name: str,
+        axes: str | Sequence[str] | Mapping[str, Any] = (),
+        *,
+        config_set: Sequence[str | Mapping[str, Any]] = (),
+        preset: Literal["rate", "size", "augmentation"] | None = None,
+        time: str | None = None,
+        trials: int | None = None,
+        seed: int = 0,
+        executor: Spec | None = None,
+        progress: bool = True,
+    ) -> SweepResult:
+        """Trains a grid of settings, or with `trials` searches by optuna: runs NAME-001, NAME-002, ...
+
+        `axes` is such as `{"optimizer.lr": [0.001, 0.002], "epochs": 10}`, where a list is tried value by value and a
+        text may be a range, `"log:1e-4..1e-2"`. Each of `config_set` is a dict of keys. Trials that fail are in the
+        result. After a `time` such as `8h30m` it stops, saved, and raises StoppedError.
+        """
+        from kit.core.durations import parse_duration
+        from kit.stages.training.sweep import run_sweep
+
+        if preset is not None:
+            check_choice("preset", preset, PRESETS)
+        with begin_call(progress) as call:
+            call.set_time(time)
+            sets = [as_config_set(one, self.folder) for one in config_set]
+            seconds = None if time is None else parse_duration(time)
+            spec = None if executor is None else as_spec_text(executor)
+            work = run_sweep.with_progress(
+                name,
+                as_axes(axes, self.folder),
+                sets,
+                trials,
+                seed,
+                self.folder,
+                call.stop,
+                spec,
+                preset,
+                seconds,
+            )
+            with call.handle_signals():
+                return call.follow(work)
+
+    def soup(
+        self,
+        runs: Reference | Sequence[Reference],
+        *,
+        name: str,
+        greedy: bool = False,
+        progress: bool = True,
+    ) -> SoupResult:
+        """Averages the weights of several runs into the run `name`, which predicts at the cost of one run.
+
+        With `greedy` only runs that improve the score are averaged, chosen for each fold on the other folds' rows.
+        """
+        from kit.stages.training.soup import make_soup
+
+        with begin_call(progress) as call:
+            return call.follow(make_soup.with_progress(self.workspace, as_references(runs), name, greedy))

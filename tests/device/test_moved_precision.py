@@ -22,7 +22,8 @@ from kit.experiment.run_context import prepare_run
 from kit.model import checkpoints
 from kit.runs.run import Run
 from kit.stages.bundles.packing import bundle
-from kit.stages.bundles.predicting import PredictionInput, predict_bundle
+from kit.stages.bundles.predicting import predict_bundle
+from kit.stages.bundles.prediction import PredictionInput
 from kit.stages.final.jobs import on_all_rows
 from kit.stages.prediction.tta import tta
 from kit.stages.training.parallel import jobs_of

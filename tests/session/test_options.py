@@ -28,10 +28,20 @@ COMMANDS = (
     "pseudo_labels",
     "plot",
     "report",
+    "embed",
+    "retrieve",
+    "pairs",
+    "sweep",
+    "soup",
+    "final",
+    "bundle",
+    "predict",
+    "memory",
+    "bench",
 )
 # --json prints what a method returns; progress is drawn by every command
-# `from` is a word of Python
-NAMED_OTHERWISE = {"from": "lowest", "to": "highest"}
+# `from` and `try` are words of Python
+NAMED_OTHERWISE = {"from": "lowest", "to": "highest", "try": "trial"}
 ONLY_COMMAND, ONLY_METHOD = {"json"}, {"progress"}
 
 
@@ -106,8 +116,10 @@ def test_a_commands_keys_are_the_methods_keywords(session: Session) -> None:
         takes = any(
             one.name in ("overrides", "members") and "KEY" in (one.metavar or "") for one in command.params
         )
-        parameters = inspect.signature(method).parameters
-        assert ("image_size" in parameters) == takes, name
+        more = set(inspect.signature(method).parameters) - set(options(command))
+        # a bundle's networks are fixed, and of its config only `data` and options can change
+        expected = {"data"} if name == "predict" else set(keys()) - set(options(command)) if takes else set()
+        assert more - ONLY_METHOD == expected, name
 
 
 def test_the_keywords_are_the_keys_of_the_config() -> None:

@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 
 import kit
-from kit.core.display import Displayed, Results
+from kit.core.display import Results
 from kit.core.progress import Progress
 from kit.errors import ConfigError, DataError, KitError, KitWarning
 from kit.session.calls import begin_call
 from kit.session.frontend import MAX_REGULAR_LINES, Lines
 from kit.stages.blending.blend import Submitted
+from tests.session.displayed import check_display
 from tests.written_runs import competition
 
 Show = Callable[..., tuple[int, str, str]]
@@ -35,13 +36,6 @@ def written(tmp_path: Path) -> kit.Session:
 def trained(space: Path) -> kit.Session:
     """A session of the trained run a."""
     return kit.open(space)
-
-
-def check_display(result: Displayed, *columns: str) -> None:
-    """Few lines, a page, and the columns of a table."""
-    assert 1 <= len(repr(result).splitlines()) <= 6
-    assert "<div>" in result._repr_html_()
-    assert set(columns) <= set(result.to_frame().columns)
 
 
 def test_blend_and_board_show_themselves(written: kit.Session) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,20 @@ class Diversity:
     score: float
     gains: tuple[Gain, ...]
     rows: int
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as JSON values."""
+        return {
+            "members": list(self.names),
+            "metric": self.metric,
+            "scores": list(self.scores),
+            "correlation": self.correlation.tolist(),
+            "overlap": self.overlap.tolist(),
+            "ensembler": self.ensembler,
+            "score": self.score,
+            "gains": [asdict(one) for one in self.gains],
+            "rows": self.rows,
+        }
 
 
 def measure_diversity(rows: OutOfFold, recipe: Ensembler, metric: Metric) -> Diversity:

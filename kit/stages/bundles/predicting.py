@@ -7,9 +7,9 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +40,7 @@ from kit.runs.run import Run, versions
 from kit.runs.scoring import concat_predictions
 from kit.stages.blending.members import Member, blend_test_rows
 from kit.stages.bundles.contents import Contents, Packed
+from kit.stages.bundles.prediction import PredictionInput
 from kit.stages.prediction.tta import (
     describe_predictions,
     device_lines,
@@ -62,23 +63,6 @@ PINNED_PACKAGES = (
     "numpy",
     "opencv-python-headless",
 )  # of other versions the last bits may differ
-
-
-@dataclass(frozen=True)
-class PredictionInput:
-    """What a bundle predicts: the folder of images, the sample, the test table if the competition has one.
-
-    `on_unreadable_test` says what an image that cannot be read does: its row gets the class prior, or the work stops.
-    `overrides` are further keys of the config, of its data part, `device` and `workers`: `data.max_pixels=500000000`.
-    `time_limit` is in seconds from the start of the prediction.
-    """
-
-    images: Path
-    sample: Path
-    test: Path | None = None
-    on_unreadable_test: Literal["stop", "class_prior"] = "class_prior"
-    overrides: Sequence[str] = ()
-    time_limit: float | None = None
 
 
 class Clock:

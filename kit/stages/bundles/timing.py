@@ -12,7 +12,8 @@ from kit.config.workspace import Workspace
 from kit.core.durations import write_duration
 from kit.device.precision import choose_device
 from kit.errors import KitWarning
-from kit.stages.bundles.predicting import PredictionInput, predict_bundle
+from kit.stages.bundles.predicting import predict_bundle
+from kit.stages.bundles.prediction import PredictionInput
 from kit.stages.bundles.trying import write_trial_rows
 
 FEW, MANY = 2, 40  # rows; the difference of their times is free of the time to start

@@ -39,6 +39,12 @@ class BundleTrial:
     seconds: float
     noise: bool
 
+    def describe(self) -> str:
+        """The trial in one line."""
+        noise = "noise images, because this machine has no test image"
+        images = noise if self.noise else "images of the workspace"
+        return f"tested without kit and network: {self.rows} rows in {self.seconds:.0f} s, {images}"
+
 
 def try_bundle(workspace: Workspace, folder: Path, rows: int = ROWS) -> BundleTrial:
     """Runs a bundle's predict.py on the first test rows that have an image here, in a process without kit.

@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from kit.config.workspace import Workspace
+from kit.core.display import Displayed
 from kit.core.durations import write_duration
 from kit.core.files import StrPath
 from kit.core.progress import Progress, Work, stage
@@ -37,19 +39,42 @@ from kit.stages.final.jobs import FinalPlan, MemberSpec, TrainingJob, average_se
 from kit.stages.final.planning import rank_by_importance, select_fitting
 from kit.stages.final.schedule import TASK, Clock, Schedule
 from kit.stages.final.timing import best_epoch, measure_pace
+from kit.stages.submission.submission import read_record
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 WRITING = 10.0  # seconds kept for the submission, beside twice what fitting the blend took
 NOTE = "networks trained on all rows; cv is the cross-validated score of the members, not of these networks"
 
 
-@dataclass(frozen=True)
-class FinalResult:
+@dataclass(frozen=True, repr=False)
+class FinalResult(Displayed):
     """The submission, the runs on all rows that it was made with, and the runs that it had to do without."""
 
     submitted: Submitted
     runs: tuple[str, ...]
     left_out: Mapping[str, str]  # why
     no_weight: tuple[str, ...]  # members of weight 0, which were not trained and change nothing
+
+    def describe(self) -> list[str]:
+        """What was skipped and why, the submission, and whose score it has, a line each."""
+        one = self.submitted
+        members = " ".join(score.name for score in one.comparison.members)
+        idle = f"not trained, because their weight in the blend is 0: {', '.join(self.no_weight)}"
+        return [
+            *(f"skipped: {run}, {why}" for run, why in self.left_out.items()),
+            *([idle] if self.no_weight else []),
+            f"submission {one.number}: {one.test_rows} rows by {', '.join(self.runs)}",
+            f"{one.metric} {one.cv:.4f} is the cross-validated score of {members}, not of these networks",
+        ]
+
+    def _lines(self) -> list[str]:
+        return [*self.describe(), str(self.submitted.path)]
+
+    def to_frame(self) -> pd.DataFrame:
+        """The scores of the blend's members by cross-validation, as those of a blend."""
+        return self.submitted.to_frame()
 
 
 def plan(
@@ -107,6 +132,33 @@ def plan(
         notes=(*map(_of_no_weight, idle), *_notes(judged, (*chosen.units, *chosen.left_out), device)),
         top_k=top_k,
     )
+
+
+def plan_request(
+    workspace: Workspace,
+    runs: Sequence[str],
+    record: StrPath | None = None,
+    ensembler: str | Mapping[str, Any] | None = None,
+    seeds: Sequence[int] = (),
+    hours: float | None = None,
+    top_k: int | None = None,
+    resumes: bool = False,
+) -> FinalPlan:
+    """The plan for runs, or for the members and the ensembler of a submission's record.
+
+    `resumes` says that the request has a deadline at which it stops and is resumed. Raises what `plan` raises,
+    ConfigError C05 for options that exclude each other, C20 without members.
+    """
+    if hours is not None and resumes:
+        raise ConfigError("--hours skips members and --time resumes them: give one of the two", code="C05")
+    if record is not None:
+        if runs or ensembler:
+            raise ConfigError("--blend already names members and ensembler: omit the others", code="C05")
+        found = read_record(Path(record))
+        runs, ensembler = [f"runs/{one['member']}" for one in found["members"]], found["ensembler"]
+    if not runs:
+        raise ConfigError("no members to train", code="C20", hint="kit final runs/a@d4, or --blend FILE")
+    return plan(workspace, runs, ensembler, seeds, hours, top_k)
 
 
 def _of_no_weight(member: str) -> str:

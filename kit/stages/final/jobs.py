@@ -6,9 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kit.config.workspace import Workspace
+from kit.core.display import Displayed, frame
+from kit.core.durations import write_duration
 from kit.data.predictions import Predictions, provenance_of
 from kit.errors import ConfigError, KitError
 from kit.kinds import Views
@@ -20,6 +22,9 @@ from kit.runs.watching import epochs_of
 from kit.stages.final.planning import TIME_MARGIN
 from kit.stages.final.timing import Pace
 from kit.stages.prediction.tta import views_name
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -75,8 +80,8 @@ class TrainingJob:
         return TIME_MARGIN * (self.training_seconds + self.prediction_seconds)
 
 
-@dataclass(frozen=True)
-class FinalPlan:
+@dataclass(frozen=True, repr=False)
+class FinalPlan(Displayed):
     """What is trained, in this order, and what is left out for want of time; `seconds` None: there is no deadline.
 
     `texts` are all members of the blend. `asked` are those that it depends on, at `places` of them; the others have
@@ -102,6 +107,35 @@ class FinalPlan:
     def total(self) -> float:
         """Seconds that it takes in all."""
         return sum(unit.cost for unit in self.units) + self.blending
+
+    def _lines(self) -> list[str]:
+        left = "" if self.seconds is None else f" of {write_duration(self.seconds)}"
+        skipped = [f"skipped, too long: {', '.join(unit.run.name for unit in self.left_out)}"]
+        return [
+            f"{len(self.units)} runs to train on all rows, {write_duration(self.total)}{left} in all",
+            f"cross-validated {self.metric} of this blend: {self.cv:.4f}",
+            *(skipped if self.left_out else []),
+            *self.notes,
+        ]
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per run: its members, seed, epochs, and the seconds that it trains and predicts; `fits` in the time."""
+        names = ("run", "of", "seed", "epochs", "epochs_done", "trains", "predicts", "fits")
+        rows = [
+            {
+                "run": unit.run.name,
+                "of": " ".join(one.text for one in unit.members),
+                "seed": unit.seed,
+                "epochs": unit.epochs,
+                "epochs_done": unit.epochs_done,
+                "trains": unit.training_seconds,
+                "predicts": unit.prediction_seconds,
+                "fits": fits,
+            }
+            for units, fits in ((self.units, True), (self.left_out, False))
+            for unit in units
+        ]
+        return frame(rows, names)
 
 
 def find_asked(workspace: Workspace, text: str, run: Run) -> MemberSpec:

@@ -58,6 +58,16 @@ class Agreement:
     trend_chance: float | None  # the probability of such a trend, or a stronger one, by chance (Kendall)
     doubts: tuple[Disagreement, ...] = ()
 
+    def describe(self) -> str:
+        """How the leaderboard scores agree with CV, in one line."""
+        plural = "s have" if self.scored > 1 else " has"
+        parts = [f"{self.scored} submission{plural} a leaderboard score: {self.gap:+.4f} against cv (median)"]
+        if self.trend is not None:
+            parts.append(f"trend {self.trend:+.4f} per submission (Theil-Sen, p = {self.trend_chance:.2f})")
+        if self.correlation is not None:
+            parts.append(f"rank correlation {self.correlation:.2f} (Spearman)")
+        return ", ".join(parts)
+
 
 def agreement(entries: Sequence[Entry], noise: Noise | None = None) -> Agreement:
     """Compares cv and leaderboard over the entries of one metric, in the order of their numbers.

@@ -46,6 +46,13 @@ class Gap:
     evidence: tuple[Evidence, ...] = ()
     unknown: str = ""  # why there is no evidence, where it was asked for
 
+    def describe(self) -> str:
+        """The gap and whether sampling noise explains it, in one line."""
+        low, high = self.sampling_noise
+        by = "explained by sampling noise" if self.explained else "more than sampling noise"
+        noise = f"sampling noise {low:+.4f} to {high:+.4f} (95 %)"
+        return f"gap of leaderboard and cv {self.gap:+.4f}, {noise}: {by}"
+
 
 def explain_gap(workspace: Workspace, entries: Sequence[Entry], noise: Noise | None) -> Gap | None:
     """The gap of a metric's submissions; None where none has both scores, or its noise is not known."""

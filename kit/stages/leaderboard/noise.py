@@ -52,6 +52,17 @@ class Noise:
         """What leaderboard - cv is uncertain by."""
         return math.hypot(self.of_leaderboard, self.of_cv)
 
+    def describe(self) -> str:
+        """The standard errors of a score, in one line."""
+        parts = [("test", self.test), ("public", self.public), ("private", self.private)]
+        sizes = [f"{part[1]:.4f} on {part[0]} {name} rows" for name, part in parts if part is not None]
+        drawn = "groups" if self.by_groups else "rows"
+        more = "" if self.public else "; public_share in config.json splits the test rows"
+        return (
+            f"noise of {self.metric}, one standard error: {', '.join(sizes)} "
+            f"({self.draws} bootstrap draws of the out-of-fold {drawn} of submission {self.number}{more})"
+        )
+
 
 def noise(workspace: Workspace, entry: Entry) -> Noise:
     """The noise of a submission's metric. Raises KitError where its out-of-fold predictions are not there."""

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ import torch
 from kit.config.models import Experiment
 from kit.config.workspace import Workspace
 from kit.core import randomness
+from kit.core.display import Displayed, frame
 from kit.core.files import StrPath, atomic_folder, remove_folder
 from kit.core.progress import Progress, ResultOf, Work, stage
 from kit.data import embeddings
@@ -47,11 +48,14 @@ from kit.runs.checkpoint_paths import RunCheckpoints, find_targets
 from kit.runs.run import STATE_UNTRAINED, Run, begin, config_identity, find_run, plugin_hashes
 from kit.stages.prediction.tta import views_name
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 TASK = "embed"
 
 
-@dataclass(frozen=True)
-class EmbedResult:
+@dataclass(frozen=True, repr=False)
+class EmbedResult(Displayed):
     """What was made of one run: where, by which folds' networks, and how long the vectors are."""
 
     member: str  # such as runs/r@hflip
@@ -60,6 +64,18 @@ class EmbedResult:
     features: int
     rows: tuple[int, int]  # of train and test
     computed: bool  # False: it was there already
+
+    def _lines(self) -> list[str]:
+        state = "" if self.computed else " (reused)"
+        (train, test), folds = self.rows, ", ".join(self.folds)
+        rows = f"{train} training and {test} test rows"
+        return [f"{self.member}: {rows}, {self.features} features, from {folds}{state}"]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row: the member, its folds, the length of its vectors, and how many rows they are of."""
+        train, test = self.rows
+        row = {"member": self.member, "folds": " ".join(self.folds), "features": self.features}
+        return frame([row | {"train_rows": train, "test_rows": test}])
 
 
 @stage

@@ -8,10 +8,11 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kit.config.workspace import Workspace
 from kit.core.cores import available_cores
+from kit.core.display import Displayed, frame
 from kit.core.files import StrPath
 from kit.core.progress import Progress, Work, stage
 from kit.device.precision import worker_count
@@ -20,6 +21,9 @@ from kit.engine.batches import TrainBatches
 from kit.engine.fit import FitStage
 from kit.experiment.run_context import RunContext, new_learner, plan_of, prepare_run, train_stages
 from kit.runs.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EQUAL_RATE_FACTOR = 1.05  # times as fast is as fast: two measurements of the same differ by about that
 WARM_UP_STEPS = 3  # steps that start processes and allocate, and are not counted
@@ -34,8 +38,8 @@ class WorkerRate:
     trained: float
 
 
-@dataclass(frozen=True)
-class LoaderResult:
+@dataclass(frozen=True, repr=False)
+class LoaderResult(Displayed):
     """What was measured, fewest workers first; `used` is what the config's `workers` comes to here."""
 
     batch_size: int
@@ -55,6 +59,33 @@ class LoaderResult:
         enough = next(rate for rate in self.rates if rate.trained * EQUAL_RATE_FACTOR >= best)
         used = next(rate for rate in self.rates if rate.workers == self.used)
         return enough.workers if used.trained * EQUAL_RATE_FACTOR < best else None
+
+    def describe(self) -> str:
+        """What was timed, in one line."""
+        return f"batch {self.batch_size}, {self.device}: images/s, median of two turns of {self.steps} steps"
+
+    def describe_advice(self) -> str:
+        """Whether another number of loader processes is faster, in one line."""
+        advice = self.advice()
+        if advice is None:
+            return "used: the number of this config; no other number is more than 5 % faster"
+        return f"used: the number of this config; faster on this machine: workers={advice}"
+
+    def _lines(self) -> list[str]:
+        return [self.describe(), self.describe_advice()]
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per number of loader processes: images per second of the loader alone and of training."""
+        return frame(
+            {
+                "workers": rate.workers,
+                "loader_alone": rate.loaded,
+                "training": rate.trained,
+                "used": rate.workers == self.used,
+                "fastest": rate is self.fastest,
+            }
+            for rate in self.rates
+        )
 
 
 @stage

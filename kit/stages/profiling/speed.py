@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from kit.config.models import Experiment
 from kit.config.workspace import Workspace
+from kit.core.display import Displayed, frame
 from kit.core.files import StrPath
 from kit.core.progress import Progress, Work, finish, stage
 from kit.data.table import Table, train_table
@@ -27,6 +30,9 @@ from kit.kinds import Loss, Optimizer
 from kit.model import network
 from kit.model.network import freeze
 from kit.model.predict import Predictor
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 WARM_UP_STEPS = 2  # turns that allocate, and are not counted
 EQUAL_RATE_FACTOR = 1.05  # times as fast is as fast: two measurements of the same differ by about that
@@ -53,8 +59,8 @@ class Throughput:
     failed: str = ""
 
 
-@dataclass(frozen=True)
-class SpeedResult:
+@dataclass(frozen=True, repr=False)
+class SpeedResult(Displayed):
     """The rates of all ways, and what a run of this config uses (`auto`: by the fixed rule)."""
 
     network: str
@@ -112,6 +118,53 @@ class SpeedResult:
         plain = self.rate(compiled.way.dtype, compiled.way.memory_format)
         gain = 1 / plain.train - 1 / compiled.train
         return compiled.compiling / gain if gain > 0 else float("inf")
+
+    def describe(self) -> str:
+        """What was timed, in one line."""
+        threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
+        of = f"{self.network}, {self.image_size} px, batch {self.batch_size}, {self.device}, {threads}"
+        return f"{of}: images/s, median of {self.steps} steps, in turns"
+
+    def describe_advice(self) -> str:
+        """Whether other settings are faster, in one line."""
+        lines = self.advice()
+        if not lines:
+            return "used: the settings of this config; nothing else is more than 5 % faster"
+        return f"used: the settings of this config; faster on this machine: {' '.join(lines)}"
+
+    def describe_break_even(self) -> str:
+        """When compiling pays off, in one line; empty if it was not tried."""
+        compiled = next((rate for rate in self.rates if rate.way.compiled), None)
+        if compiled is None:
+            return ""
+        images = self.break_even()
+        if images is None:
+            return f"torch.compile fails on this machine: {compiled.failed}"
+        took = f"compiling took {compiled.compiling:.0f} s"
+        if math.isinf(images):
+            return f"{took}, and compiled steps are not faster: compiling never pays off"
+        epochs = images / self.rows
+        return (
+            f"{took}: compiling pays off after {images:,.0f} images, {epochs:.1f} epochs of all "
+            f"{self.rows:,} rows"
+        )
+
+    def _lines(self) -> list[str]:
+        return [*filter(None, [self.describe(), self.describe_advice(), self.describe_break_even()])]
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per precision and memory layout: images per second of training and of predicting, or the error."""
+        return frame(
+            {
+                "precision": rate.way.dtype,
+                "memory_format": rate.way.memory_format,
+                "compiled": rate.way.compiled,
+                "training": None if rate.failed else rate.train,
+                "predicting": None if rate.failed or rate.way.compiled else rate.predict,
+                "failed": rate.failed,
+            }
+            for rate in self.rates
+        )
 
 
 @stage

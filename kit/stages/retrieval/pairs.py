@@ -6,13 +6,17 @@ scored on pairs of other folds.
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kit.config.workspace import Workspace
+from kit.core.display import Displayed, frame
 from kit.core.files import StrPath, write_json
 from kit.core.nearest import nearest
 from kit.core.progress import Progress, Work, stage
@@ -36,12 +40,16 @@ from kit.stages.retrieval.pair_sampling import sample_pairs
 from kit.stages.retrieval.pair_scoring import TEST, score_pairs
 from kit.stages.retrieval.source import EmbeddedRun, read_source
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 TASK = "pairs"
 SCHEMA = 1
+PAIR_COLUMNS = ("id_1", "id_2", "probability", "same")
 
 
-@dataclass(frozen=True)
-class PairsResult:
+@dataclass(frozen=True, repr=False)
+class PairsResult(Displayed):
     """What was learned of pairs, and the pairs that were asked for."""
 
     model: Path
@@ -53,6 +61,47 @@ class PairsResult:
     ids: tuple[tuple[str, str], ...]
     probabilities: tuple[float, ...]
     seen: int  # pairs of training rows that no network of the run was without
+
+    def describe(self) -> list[str]:
+        """The scores, the threshold, and a word on pairs that a network was trained on, a line each."""
+        scores = ", ".join(f"{name} {value:.4f}" for name, value in self.scores.items())
+        lines = [
+            f"{self.drawn} pairs of held-out rows, half of them positive; cross-validated over folds: {scores}",
+            f"with threshold {self.threshold:.3f} F1 is {self.f1:.4f}",
+        ]
+        if self.seen:
+            lines.append(
+                f"{self.seen} pairs join training rows of different folds, so each network was trained on "
+                "one of the two rows"
+            )
+        return lines
+
+    @property
+    def reranker(self) -> dict[str, str]:
+        """The reranker of `kit retrieve` that uses the classifier."""
+        return {"name": "pairs", "model": f"runs/{self.model.parents[1].name}/pairs/{self.model.name}"}
+
+    def to_csv(self) -> str:
+        """The scored pairs as the text of a CSV file: id_1, id_2, probability, same."""
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(PAIR_COLUMNS)
+        writer.writerows(
+            [*ids, f"{value:.6g}", int(value >= self.adjusted_threshold)]
+            for ids, value in zip(self.ids, self.probabilities, strict=True)
+        )
+        return text.getvalue()
+
+    def _lines(self) -> list[str]:
+        return [*self.describe(), f"classifier: {self.model}"]
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per asked pair: both ids, the probability of one class, and whether it passes the threshold."""
+        rows = [
+            [*ids, value, value >= self.adjusted_threshold]
+            for ids, value in zip(self.ids, self.probabilities, strict=True)
+        ]
+        return frame((dict(zip(PAIR_COLUMNS, row, strict=True)) for row in rows), PAIR_COLUMNS)
 
 
 @stage

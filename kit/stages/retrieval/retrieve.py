@@ -10,18 +10,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from kit.config.workspace import Workspace
+from kit.core.display import Displayed, frame
 from kit.core.files import StrPath
 from kit.core.progress import Work, stage
 from kit.data.predictions import Predictions
 from kit.data.provenance import Provenance, RetrievalRecord
 from kit.data.table import Table
 from kit.errors import InvalidError
-from kit.evaluation.bootstrap import Gain, compute_gains
+from kit.evaluation.bootstrap import Gain, compute_gains, format_gain, gain_columns
 from kit.evaluation.competition import bind_rows, for_metric, metric_of
 from kit.evaluation.crossfit import cross_fit
 from kit.kinds import Classes, Ensembler, Metric, Reranker, RetrievedNeighbours, Scorer
@@ -37,6 +38,9 @@ from kit.stages.retrieval.neighbour_search import (
 )
 from kit.stages.retrieval.source import EmbeddedRun, check_ignored_classes, read_source
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 @dataclass(frozen=True)
 class RerankerGain:
@@ -47,8 +51,8 @@ class RerankerGain:
     kept: bool
 
 
-@dataclass(frozen=True)
-class RetrievalResult:
+@dataclass(frozen=True, repr=False)
+class RetrievalResult(Displayed):
     """What retrieval made of one run: the member's name for `kit blend`, its files, and its out-of-fold scores."""
 
     member: str
@@ -59,6 +63,32 @@ class RetrievalResult:
     plain: Mapping[str, float]  # the classifier's scores of the same rows, where there is one
     gain: Gain | None  # over the classifier, by the metric
     rerankers: tuple[RerankerGain, ...]
+
+    def describe(self) -> list[str]:
+        """The fitted scorer, the scores beside the classifier's, and the gain of each reranker, a line each."""
+        options = [
+            f"{key} {value}" for key, value in self.scorer.items() if not isinstance(value, dict | None)
+        ]
+        lines = [f"{self.member}: {', '.join(options).removeprefix('name ')}"]
+        for name, value in self.scores.items():
+            plain = self.plain.get(name)
+            before = "" if plain is None else f" (classifier {plain:.4f}, {value - plain:+.4f})"
+            lines.append(f"  out of fold {name} {value:.4f}{before}")
+        if self.gain is not None:
+            lines.append(f"  over the classifier: {format_gain(self.gain)}")
+        for one in self.rerankers:
+            state = "used" if one.kept else "left out"
+            lines.append(f"  {one.name} {state}: by itself {format_gain(one.gain)}")
+        return lines
+
+    def _lines(self) -> list[str]:
+        return self.describe()
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row: the member, its scorer and rerankers, its scores, and the gain over the classifier."""
+        used = " ".join(one.name for one in self.rerankers if one.kept)
+        row = {"member": self.member, "scorer": self.scorer.get("name"), "rerankers": used, **self.scores}
+        return frame([row | gain_columns(self.gain)])
 
 
 @stage

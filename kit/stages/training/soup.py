@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from kit.config.workspace import Workspace
+from kit.core.display import Displayed, frame
 from kit.core.files import StrPath, remove_partial_files
 from kit.core.progress import Progress, Work, finish, stage
 from kit.data.predictions import Predictions
@@ -36,6 +37,9 @@ from kit.runs.scoring import concat_predictions
 from kit.stages.training.fold import predict_held_out
 from kit.stages.training.saving import save_checkpoint, write_held_out
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 SHARED_KEYS = (  # keys of the resolved config that soup's runs share: the network, and what it is shown
     "backbone",
     "pooling",
@@ -49,8 +53,8 @@ SHARED_KEYS = (  # keys of the resolved config that soup's runs share: the netwo
 )
 
 
-@dataclass(frozen=True)
-class SoupResult:
+@dataclass(frozen=True, repr=False)
+class SoupResult(Displayed):
     """What a soup is made of: the names of each fold's runs; and its out-of-fold scores beside theirs."""
 
     run: Run
@@ -58,6 +62,34 @@ class SoupResult:
     scores: dict[str, float]
     members: dict[str, dict[str, float]]
     is_worse: bool  # than its best run, by the metric
+
+    @property
+    def member(self) -> str:
+        """The new run, as commands name it."""
+        return f"runs/{self.run.name}"
+
+    def describe(self) -> list[str]:
+        """The scores of the runs and of the soup, a line each, and a warning if the soup is worse than its best run."""
+        lines = []
+        for name, scores in {**self.members, self.run.name: self.scores}.items():
+            lines.append(f"{name}: " + "  ".join(f"{key} {value:.4f}" for key, value in scores.items()))
+        if self.is_worse:
+            lines.append(
+                "the soup is worse than its best run: averaging rarely works for runs with different initial "
+                "weights; kit blend averages predictions instead"
+            )
+        return lines
+
+    def _lines(self) -> list[str]:
+        return [f"{self.member}: mean of the weights of {len(self.members)} runs", *reversed(self.describe())]
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per run and one for the soup: the folds that use the run, and its scores."""
+        rows: list[dict[str, Any]] = []
+        for name, scores in self.members.items():
+            folds = [str(fold) for fold, names in self.ingredients.items() if name in names]
+            rows.append({"run": name, "folds": " ".join(folds), **scores})
+        return frame([*rows, {"run": self.run.name, "folds": "", **self.scores}])
 
 
 @stage

@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from kit.config.workspace import Workspace
+from kit.core.display import Displayed, frame
 from kit.core.files import is_safe_folder_name, read_json, write_json
 from kit.core.progress import Progress, ResultOf, Work, stage
 from kit.core.stopping import Stop
 from kit.data.predictions import Predictions
 from kit.data.table import Table, read_labelled_rows
 from kit.errors import TIME_OVER, BusyError, ConfigError, KitError, StoppedError
-from kit.evaluation.bootstrap import Gain, common_rows, compute_gains
+from kit.evaluation.bootstrap import Gain, common_rows, compute_gains, gain_columns
 from kit.evaluation.competition import bind_rows, check_scoring, metric_of
 from kit.experiment.techniques import open_executor
 from kit.kinds import Augmenter, Backbone, Loss, Metric, Optimizer, Pooling, Sampler, Scheduler, Splitter
@@ -29,6 +30,9 @@ from kit.stages.training.sweep_presets import preset_sets
 from kit.stages.training.sweep_search import Search, check_optuna
 from kit.stages.training.sweep_space import axis, expand_grid, find_changes
 from kit.stages.training.train import train_run, train_runs
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA = 1
 TASK = "sweep"
@@ -49,8 +53,8 @@ class SweepTrial:
     failed: str = ""  # the error, in a line
 
 
-@dataclass(frozen=True)
-class SweepResult:
+@dataclass(frozen=True, repr=False)
+class SweepResult(Displayed):
     """All trials, the best first, those that failed last."""
 
     name: str
@@ -61,6 +65,36 @@ class SweepResult:
     def failed_trials(self) -> tuple[SweepTrial, ...]:
         """The trials that have no score."""
         return tuple(trial for trial in self.trials if trial.score is None)
+
+    def _lines(self) -> list[str]:
+        failed, best = self.failed_trials, self.trials[0] if self.trials else None
+        count = f"{len(self.trials)} trial{'s' * (len(self.trials) != 1)}"
+        lines = [f"sweep {self.name}: {count}" + (f", {len(failed)} failed" if failed else "")]
+        if best is not None and best.score is not None:
+            changes = " ".join(best.changed or best.overrides)
+            lines.append(f"best: {best.run}, {self.metric} {best.score:.4f}: {changes}")
+        return [*lines, *(f"{trial.run} failed: {trial.failed}" for trial in failed)]
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per trial, the best first: its settings, score, spread over folds, and what the best gains over it."""
+        names = (
+            "run",
+            "settings",
+            self.metric,
+            "score_std",
+            "gain_of_best",
+            "gain_low",
+            "gain_high",
+            "failed",
+        )
+        rows = []
+        for trial in self.trials:
+            gains = gain_columns(trial.gain_of_best)
+            gains["gain_of_best"] = gains.pop("gain")
+            settings = " ".join(trial.changed or trial.overrides)
+            scores = {self.metric: trial.score, "score_std": trial.score_std}
+            rows.append({"run": trial.run, "settings": settings, **scores, **gains, "failed": trial.failed})
+        return frame(rows, names)
 
 
 @stage

@@ -26,7 +26,8 @@ from kit.stages.bundles import packing, trying
 from kit.stages.bundles.bare_python import bare_python
 from kit.stages.bundles.contents import Contents
 from kit.stages.bundles.packing import bundle
-from kit.stages.bundles.predicting import PredictionInput, predict_bundle
+from kit.stages.bundles.predicting import predict_bundle
+from kit.stages.bundles.prediction import PredictionInput
 from kit.stages.final.final import plan, run_final
 from kit.stages.prediction.tta import tta
 from kit.stages.training.train import train

@@ -27,7 +27,8 @@ from kit.stages.bundles import predicting
 from kit.stages.bundles.bare_python import bare_python
 from kit.stages.bundles.contents import BundledNetwork, Contents, Packed
 from kit.stages.bundles.notebook import check_notebook
-from kit.stages.bundles.predicting import Clock, PredictionInput, predict_bundle
+from kit.stages.bundles.predicting import Clock, predict_bundle
+from kit.stages.bundles.prediction import PredictionInput
 from kit.stages.bundles.timing import PredictionTime
 from kit.stages.prediction.tta import tta
 from tests.drawing import CLASSES, draw

@@ -20,7 +20,8 @@ from kit.runs.epoch_log import EpochLog
 from kit.runs.run import Run
 from kit.stages.blending.blend import blend
 from kit.stages.bundles.packing import bundle
-from kit.stages.bundles.predicting import PredictionInput, predict_bundle
+from kit.stages.bundles.predicting import predict_bundle
+from kit.stages.bundles.prediction import PredictionInput
 from kit.stages.final.final import FinalResult, plan, run_final
 from kit.stages.prediction.tta import tta
 from kit.stages.submission.board import Board

@@ -1,14 +1,14 @@
-"""Plots: the pictures of `kit plot`, each with its numbers and a few lines about it."""
+"""Plot: the pictures of `kit plot`, each with its numbers and a few lines about it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kit.core.display import Displayed, frame
-from kit.core.progress import Work
+from kit.core.progress import Work, stage
 from kit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class PlotResult(Displayed):
         return frame(self.rows)
 
 
+@stage
 def plot_augment(
     workspace: Workspace, out: Path, rows: int, variants: int, seed: int | None
 ) -> Work[PlotResult]:
@@ -58,79 +59,8 @@ def plot_augment(
     )
 
 
-def plot_lr(workspace: Workspace, out: Path) -> Work[PlotResult]:
-    """The learning rate of each step of a fold."""
-    from kit.stages.figures.plots import draw_curves, write_figure
-    from kit.stages.profiling.lr_finder import compute_lr_schedule
-
-    check_picture(out)
-    curve = yield from compute_lr_schedule.with_progress(workspace)
-    epochs = [curve.epoch_of(step + 1) for step in range(len(curve.rates))]
-    peak = max(curve.rates)
-    at = curve.rates.index(peak) + 1
-    title = f"learning rate, {len(curve.rates)} steps per fold"
-    write_figure(out, draw_curves({"lr": (epochs, curve.rates)}, title, "epoch", "highest rate"))
-    stages = [{"epochs": e, "steps_per_epoch": s} for e, s in zip(curve.epochs, curve.steps, strict=True)]
-    return PlotResult(
-        (out,),
-        (
-            f"{sum(curve.epochs)} epochs, {len(curve.rates)} steps per fold",
-            f"peak {peak:.3g} at step {at} (epoch {curve.epoch_of(at):.1f}), {curve.rates[-1]:.3g} at the end",
-        ),
-        {
-            "file": str(out),
-            "steps": len(curve.rates),
-            "peak": peak,
-            "peak_step": at,
-            "first": curve.rates[0],
-            "last": curve.rates[-1],
-            "stages": stages,
-        },
-        [
-            {"step": step, "epoch": epoch, "lr": rate}
-            for step, (epoch, rate) in enumerate(zip(epochs, curve.rates, strict=True), 1)
-        ],
-    )
-
-
-def plot_lr_range(
-    workspace: Workspace, out: Path, lowest: float, highest: float, steps: int
-) -> Work[PlotResult]:
-    """The loss at rising learning rates, and two rates to try."""
-    from kit.stages.figures.plots import draw_curves, write_figure
-    from kit.stages.profiling.lr_finder import run_lr_range_test
-
-    check_picture(out)
-    if highest <= lowest:
-        raise ConfigError(
-            f"the highest rate {highest:g} is not larger than the lowest {lowest:g}", code="C05"
-        )
-    found = yield from run_lr_range_test.with_progress(workspace, lowest, highest, steps)
-    rates = [trial.lr for trial in found.trials]
-    curves = {
-        "loss": (rates, [trial.loss for trial in found.trials]),
-        "smoothed": (rates, [trial.smoothed for trial in found.trials]),
-    }
-    marks = {f"steepest {found.steepest:.2g}": found.steepest, f"min / 10: {found.tenth:.2g}": found.tenth}
-    title = f"learning-rate range test, {len(rates)} of {steps} steps"
-    write_figure(out, draw_curves(curves, title, "learning rate", "training loss", log_x=True, marks=marks))
-    trials = [asdict(trial) for trial in found.trials]
-    diverged = f"{len(rates)} of {steps} steps, stopped when the loss diverged"
-    return PlotResult(
-        (out,),
-        (
-            diverged if len(rates) < steps else f"{steps} steps",
-            f"steepest descent at {found.steepest:.2g}, a tenth of the rate of the lowest loss "
-            f"{found.tenth:.2g}: try optimizer.lr between them",
-        ),
-        {"file": str(out), "steepest": found.steepest, "tenth": found.tenth, "trials": trials},
-        trials,
-    )
-
-
 def plot_members(workspace: Workspace, members: Sequence[str], out: Path) -> PlotResult:
     """Correlation, error overlap and gain of blend members."""
-    from kit.commands import _members
     from kit.core import files
     from kit.stages.blending.blend import diversity
     from kit.stages.blending.heat_map import png
@@ -150,9 +80,10 @@ def plot_members(workspace: Workspace, members: Sequence[str], out: Path) -> Plo
     line = (
         f"{found.ensembler} of all members: {found.metric} {found.score:.4f} on {found.rows} out-of-fold rows"
     )
-    return PlotResult((out,), (line,), {"file": str(out), **_members.as_json(found)}, rows, found)
+    return PlotResult((out,), (line,), {"file": str(out), **found.as_json()}, rows, found)
 
 
+@stage
 def plot_retrieve(
     workspace: Workspace, member: str, out: Path, queries: int, neighbours: int, seed: int
 ) -> Work[PlotResult]:

@@ -1,0 +1,197 @@
+"""Prediction: the methods of a session that predict, embed and compare rows with trained runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Unpack, overload
+
+from kit.core.display import Results
+from kit.core.files import StrPath, write_text
+from kit.errors import ConfigError
+from kit.session.calls import begin_call
+from kit.session.config_keys import EmbedKeys, Spec, TtaKeys, completes
+from kit.session.keywords import as_references, check_choice
+from kit.session.opened import OpenedFolder
+
+if TYPE_CHECKING:
+    from kit.session.keywords import Reference
+    from kit.stages.prediction.embed import EmbedResult
+    from kit.stages.prediction.tta import TtaResult
+    from kit.stages.prediction.view_policy import ViewPolicyResult
+    from kit.stages.pseudo_labelling.pseudo import PseudoResult
+    from kit.stages.retrieval.pairs import PairsResult
+    from kit.stages.retrieval.retrieve import RetrievalResult
+
+
+class PredictionMethods(OpenedFolder):
+    """What `kit tta`, `kit embed`, `kit retrieve`, `kit pairs` and `kit pseudo-labels` do."""
+
+    @overload
+    def tta(
+        self,
+        checkpoints: StrPath | Sequence[StrPath],
+        *,
+        views: Spec = "plain",
+        merge: Literal["mean", "geometric"] = "mean",
+        choose_views: None = None,
+        rows: Literal["test", "train", "both"] = "test",
+        device: str = "auto",
+        executor: Spec | None = None,
+        time: str | None = None,
+        progress: bool = True,
+        **config: Unpack[TtaKeys],
+    ) -> Results[TtaResult]: ...
+
+    @overload
+    def tta(
+        self,
+        checkpoints: StrPath | Sequence[StrPath],
+        *,
+        views: Spec = "plain",
+        merge: Literal["mean", "geometric"] = "mean",
+        choose_views: Spec,
+        rows: Literal["test", "train", "both"] = "test",
+        device: str = "auto",
+        executor: Spec | None = None,
+        time: str | None = None,
+        progress: bool = True,
+        **config: Unpack[TtaKeys],
+    ) -> Results[ViewPolicyResult]: ...
+
+    @completes
+    def tta(
+        self,
+        checkpoints: StrPath | Sequence[StrPath],
+        *,
+        views: Spec = "plain",
+        merge: Literal["mean", "geometric"] = "mean",
+        choose_views: Spec | None = None,
+        rows: Literal["test", "train", "both"] = "test",
+        device: str = "auto",
+        executor: Spec | None = None,
+        time: str | None = None,
+        progress: bool = True,
+        **config: Unpack[TtaKeys],
+    ) -> Results[TtaResult] | Results[ViewPolicyResult]:
+        """Predicts test and out-of-fold rows with test-time augmentation: one result per run.
+
+        `choose_views` is an ensembler that fits the weights of the views on out-of-fold rows. After a `time`
+        such as `2h` it stops, saved, and raises StoppedError.
+        """
+        from kit.stages.prediction import view_policy
+        from kit.stages.prediction.tta import tta
+
+        check_choice("merge", merge, ("mean", "geometric"))
+        check_choice("rows", rows, ("test", "train", "both"))
+        if choose_views is not None and (merge != "mean" or rows != "test"):
+            text = "with choose_views, the view weights are fitted, for held-out and test rows only"
+            raise ConfigError(text, code="C05", hint=f"omit {'merge' if merge != 'mean' else 'rows'}")
+        with begin_call(progress) as call:
+            call.set_time(time)
+            given = {**config, **({} if executor is None else {"executor": executor})}
+            workspace, paths = self._configured(given, PredictionMethods.tta), as_references(checkpoints)
+            with call.handle_signals():
+                if choose_views is None:
+                    work = tta.with_progress(workspace, paths, views, merge, device, rows, call.stop)
+                    return Results(call.follow(work))
+                fitting = view_policy.choose_views.with_progress(
+                    workspace, paths, views, choose_views, device, call.stop
+                )
+                return Results(call.follow(fitting))
+
+    @completes
+    def embed(
+        self,
+        checkpoints: Reference | Sequence[Reference] = (),
+        *,
+        untrained: str | None = None,
+        views: Spec = "plain",
+        device: str = "auto",
+        progress: bool = True,
+        **config: Unpack[EmbedKeys],
+    ) -> Results[EmbedResult]:
+        """Embeds training and test images for `retrieve`: each image becomes a vector of length 1.
+
+        `untrained` embeds with the config's untrained network, as a run of this name, in place of checkpoints.
+        """
+        from kit.stages.prediction.embed import embed, embed_untrained
+
+        with begin_call(progress) as call:
+            paths = as_references(checkpoints)
+            if bool(paths) == (untrained is not None):
+                raise ConfigError("give either checkpoints, or untrained", code="C05")
+            workspace = self._configured(config, PredictionMethods.embed)
+            if untrained is None:
+                return Results(call.follow(embed.with_progress(workspace, paths, views, device)))
+            return Results([call.follow(embed_untrained.with_progress(workspace, untrained, views, device))])
+
+    def retrieve(
+        self,
+        members: Reference | Sequence[Reference],
+        *,
+        scorer: Spec = "power",
+        reranker: Spec | Sequence[Spec] = (),
+        progress: bool = True,
+    ) -> Results[RetrievalResult]:
+        """Predicts rows from their nearest training images, by the embeddings of runs. `blend` takes the results.
+
+        Of several rerankers kit tries all combinations and uses the best.
+        """
+        from kit.stages.retrieval.retrieve import retrieve
+
+        with begin_call(progress) as call:
+            rerankers = [reranker] if isinstance(reranker, str | Mapping) else [*reranker]
+            work = retrieve.with_progress(self.workspace, as_references(members), scorer, rerankers)
+            return Results(call.follow(work))
+
+    def pairs(
+        self,
+        member: Reference,
+        csv_file: StrPath | None = None,
+        *,
+        positive_rate: float | None = None,
+        out: StrPath | None = None,
+        progress: bool = True,
+    ) -> PairsResult:
+        """Estimates the probability that two images share a class, for the pairs of ids in the file `csv_file`.
+
+        `positive_rate` is the expected fraction of positive pairs, from 0 to 1. `out` is a file for the scored pairs.
+        """
+        from kit.stages.retrieval.pairs import classify_pairs
+
+        if positive_rate is not None and not 0 < positive_rate < 1:
+            raise ConfigError(f"a positive rate of {positive_rate!r} is not between 0 and 1", code="C05")
+        with begin_call(progress) as call:
+            (name,) = as_references(member)
+            asked = None if csv_file is None else Path(csv_file)
+            made = call.follow(classify_pairs.with_progress(self.workspace, name, asked, positive_rate))
+            if out is not None:
+                write_text(Path(out), made.to_csv())
+            return made
+
+    def pseudo_labels(
+        self,
+        members: Reference | Sequence[Reference],
+        *,
+        name: str | None = None,
+        threshold: float | None = None,
+        top_fraction: float | None = None,
+        class_balanced: bool = False,
+        unanimous: bool = False,
+        soft: bool = False,
+        ensembler: Spec = "mean",
+        rows: Literal["test", "train", "both"] = "test",
+        progress: bool = True,
+    ) -> PseudoResult:
+        """Creates pseudo-labels from the predictions of runs, for the key `pseudo_labels` of a student."""
+        from kit.stages.pseudo_labelling.pseudo import PseudoRequest, pseudo
+        from kit.stages.pseudo_labelling.rule import DEFAULT_THRESHOLD, Rule
+
+        check_choice("rows", rows, ("test", "train", "both"))
+        with begin_call(progress) as call:
+            sure = threshold if threshold is not None else DEFAULT_THRESHOLD if top_fraction is None else 0.0
+            rule = Rule(sure, 1.0 if top_fraction is None else top_fraction, class_balanced, unanimous)
+            told = ("test", "train") if rows == "both" else (rows,)
+            asked = PseudoRequest(rule, "soft" if soft else "hard", ensembler, told)
+            return call.follow(pseudo.with_progress(self.folder, as_references(members), name, asked))

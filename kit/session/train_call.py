@@ -1,0 +1,127 @@
+"""Training from Python: in this process with the Stop button heard, or on several devices by the command."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from kit.config.workspace import Workspace
+from kit.core.files import StrPath
+from kit.errors import TIME_OVER, TIME_OVER_STATUS, KitError, RunError, StoppedError
+from kit.runs.archive import archive_run
+from kit.runs.run import Run, check_same_experiment, find_run, is_finished
+from kit.session.calls import Call
+
+Asked = Sequence[tuple[Workspace, str | None]]  # a workspace with the run's config, and the run's name
+
+
+def train(call: Call, asked: Asked, folds: Sequence[int] | None, restart: bool) -> list[Run]:
+    """Trains runs to their end, one after another, or together if the config has an executor."""
+    from kit.evaluation.competition import check_scoring
+    from kit.stages.training.train import train_run, train_runs
+
+    check_scoring(asked[0][0])
+    runs = [find_run(workspace, name) for workspace, name in asked]
+    for run, (workspace, _) in zip(runs, asked, strict=True):
+        if restart and (old := archive_run(run)) is not None:
+            call.say(f"training runs/{run.name} again; the old run is runs/{old.name}")
+        check_same_experiment(run, workspace.experiment)
+        if is_finished(run, folds):
+            call.say(f"runs/{run.name} is finished")
+    with call.handle_signals():
+        if len(asked) == 1 or asked[0][0].experiment.executor is None:
+            return [
+                call.follow(train_run.with_progress(workspace, name, folds, call.stop))
+                for workspace, name in asked
+            ]
+        return _all_or_raise(call.follow(train_runs(asked, folds, call.stop)))
+
+
+def _all_or_raise(came: Sequence[Run | KitError]) -> list[Run]:
+    failed = [one for one in came if isinstance(one, KitError)]
+    if failed:
+        raise failed[0]
+    return [one for one in came if isinstance(one, Run)]
+
+
+def train_on_devices(
+    call: Call,
+    workspace: Workspace,
+    overrides: Sequence[str],
+    config: StrPath | None,
+    options: Mapping[str, object],
+) -> None:
+    """Trains by `kit train --devices N`, because ranks are processes with a main module of their own.
+
+    `options` are the command's others, without those that are None or False. Raises StoppedError if a signal (R05)
+    or --time (R27) stopped it, RunError with the command's own message if it failed.
+    """
+    arguments = ["train", *overrides]
+    if config is not None:
+        arguments += ["--config", str(Path(config).resolve())]
+    for name, value in options.items():
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            arguments += [f"--{name}", ",".join(map(str, value))]
+        elif value is not None and value is not False:
+            arguments += [f"--{name}", *([] if value is True else [str(value)])]
+    _run_command(call, workspace, arguments)
+
+
+def _run_command(call: Call, workspace: Workspace, arguments: Sequence[str]) -> None:
+    """Runs a command of kit and shows what it says. A signal goes on to it, and it ends after its step."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kit", *arguments],
+        cwd=workspace.root,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+        env={**os.environ, "NO_COLOR": "1"},
+    )
+    said: list[str] = []
+    try:
+        with call.handle_signals(), call.stop.at_step_boundary():
+            assert process.stderr is not None
+            told = failed = False
+            for line in process.stderr:
+                said.append(line.rstrip())
+                failed = failed or line.startswith("error: ")
+                if not failed and not line.startswith("next: "):
+                    call.say(said[-1])
+                if call.stop.requested and not told:
+                    told = True
+                    process.send_signal(signal.SIGINT)
+            status = process.wait()
+    finally:
+        if process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    if call.stop.requested:
+        raise StoppedError("stopped after a step, saved", call.stop.requested)
+    if status == TIME_OVER_STATUS:
+        error = _error_of(said, status)
+        raise StoppedError(error.summary, TIME_OVER).replace(cases=error.cases, hint=error.hint)
+    if status:
+        raise _error_of(said, status)
+
+
+def _error_of(said: Sequence[str], status: int) -> RunError:
+    """The error that a command has printed: its code, summary and further lines."""
+    start = next((at for at, line in enumerate(said) if line.startswith("error: ")), None)
+    if start is None:
+        return RunError(
+            f"the command that trains on several devices ended with status {status}", cases=said[-3:]
+        )
+    code, summary = re.fullmatch(r"error: (?:([A-Z]\d\d) )?(.*)", said[start]).groups()  # type: ignore[union-attr]
+    more = [line.strip() for line in said[start + 1 :]]
+    hints = [line.removeprefix("try: ") for line in more if line.startswith("try: ")]
+    cases = [line for line in more if not line.startswith("try: ")]
+    return RunError(summary, code=code or "", cases=cases, hint="; ".join(hints))

@@ -1,0 +1,133 @@
+"""Bundling: packs a bundle, tries it, and writes its notebook, as far as each was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kit.config.workspace import Workspace
+from kit.core.display import Displayed, frame
+from kit.core.durations import parse_duration
+from kit.core.files import StrPath, format_bytes
+from kit.core.progress import Progress, Work, stage
+from kit.stages.bundles.notebook import KaggleNotebook, check_notebook, write_notebook
+from kit.stages.bundles.packing import Bundle, bundle
+from kit.stages.bundles.timing import PredictionTime, measure_prediction_time
+from kit.stages.bundles.trying import BundleTrial, try_bundle
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TASK = "bundle"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotebookRequest:
+    """A Kaggle notebook for a bundle: the user's name on Kaggle, by default KAGGLE_USERNAME, and a time limit."""
+
+    user: str | None = None
+    time_limit: str | None = None  # such as 8h30m
+
+
+@dataclass(frozen=True, repr=False)
+class BundleResult(Displayed):
+    """A bundle, how its trial went, and its notebook with the time that predicting takes."""
+
+    bundle: Bundle
+    command: str  # of the prediction, in a notebook
+    tried: BundleTrial | None = None
+    notebook: KaggleNotebook | None = None
+    prediction_time: PredictionTime | None = None
+    time_limit: str | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the bundle."""
+        return self.bundle.folder
+
+    def describe(self) -> list[str]:
+        """What was packed, how it predicts, and how it is uploaded, a line each."""
+        made, idle = self.bundle, ", ".join(self.bundle.no_weight)
+        return [
+            f"{', '.join(made.members)}: {made.networks} networks, {format_bytes(made.bytes)}",
+            *([f"not packed, because their weight in the blend is 0: {idle}"] if idle else []),
+            f"in the notebook: {self.command}",
+            "rows with unreadable images get the class prior and are reported; --on-unreadable-test stop stops "
+            "instead",
+            *([] if self.tried is None else [self.tried.describe()]),
+            *([] if self.notebook is None else self._describe_notebook(self.notebook)),
+        ]
+
+    def _describe_notebook(self, made: KaggleNotebook) -> list[str]:
+        limit = None if self.time_limit is None else parse_duration(self.time_limit)
+        time = [] if self.prediction_time is None else [self.prediction_time.describe(limit)]
+        missing = made.packages and not (self.folder / "wheels").is_dir()
+        packages = ", ".join(made.packages)
+        wheels = f"the notebook needs packages that Kaggle may not have: {packages}; --wheels packs them"
+        return [
+            *time,
+            *([wheels] if missing else []),
+            f"kaggle datasets create -p {self.folder} --dir-mode zip    uploads {made.dataset}",
+            f"kaggle kernels push -p {made.folder}    uploads {made.kernel}; submit it on its page",
+        ]
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as JSON values."""
+        made = self.bundle
+        values: dict[str, Any] = {
+            "folder": str(made.folder),
+            "members": list(made.members),
+            "networks": made.networks,
+            "no_weight": list(made.no_weight),
+            "bytes": made.bytes,
+        }
+        if self.tried is not None:
+            values["tried"] = asdict(self.tried)
+        if self.notebook is not None and self.prediction_time is not None:
+            time = asdict(self.prediction_time)
+            values["notebook"] = {**asdict(self.notebook), "folder": str(self.notebook.folder), "time": time}
+        return values
+
+    def _lines(self) -> Sequence[str]:
+        return self.describe()
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per member that was packed."""
+        return frame([{"member": name} for name in self.bundle.members], ("member",))
+
+
+@stage
+def make_bundle(
+    workspace: Workspace | StrPath,
+    members: Sequence[str],
+    out: StrPath,
+    ensembler: str | Mapping[str, Any] | None = None,
+    wheels: bool = False,
+    trial: bool = False,
+    notebook: NotebookRequest | None = None,
+) -> Work[BundleResult]:
+    """Packs members or a submission's record into `out`, tries it, and writes its notebook.
+
+    Raises what `bundle`, `try_bundle`, `check_notebook` and predicting raise. Nothing is written if the request is
+    invalid.
+    """
+    space = Workspace.of(workspace)
+    if notebook is not None:
+        check_notebook(space, Path(out), notebook.user, notebook.time_limit)
+    steps = 1 + trial + (notebook is not None)
+    yield Progress(TASK, 0, steps, "pack")
+    made = bundle(space, members, out, ensembler, wheels, for_kaggle=notebook is not None)
+    table = "" if space.competition.data.test is None else " --test test.csv"
+    command = f"python {made.folder.name}/predict.py --images DIR --sample sample_submission.csv{table}"
+    tried = written = time = None
+    if trial:
+        yield Progress(TASK, 1, steps, "try without kit")
+        tried = try_bundle(space, made.folder)
+    if notebook is not None:
+        yield Progress(TASK, steps - 1, steps, "time")
+        written = write_notebook(space, made.folder, notebook.user, notebook.time_limit)
+        time = measure_prediction_time(space, made.folder)
+    limit = None if notebook is None else notebook.time_limit
+    return BundleResult(made, command, tried, written, time, limit)

@@ -1,0 +1,61 @@
+"""Described tables: counts of rows and classes, and the submission's format, as a new config.json reads them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from kit.config.workspace import Workspace
+from kit.core.files import StrPath
+from kit.data.table import read_labelled_rows, sample_frame, test_table, train_table
+from kit.errors import KitError
+from kit.evaluation.competition import explain_decision
+from kit.experiment.sample_format import choose_format, find_written_class
+from kit.kinds import Format
+
+
+@dataclass(frozen=True)
+class DescribedTables:
+    """Counts, the plugin of the submission's format if there is a sample, and the lines for a person."""
+
+    counts: Mapping[str, int]
+    format: str | None
+    lines: tuple[str, ...]
+
+
+def describe_tables(folder: StrPath) -> DescribedTables:
+    """Reads the tables of a workspace. A fault of the data is one of the lines and no error."""
+    workspace = Workspace.open(folder)
+    data, counts, shape, lines = workspace.competition.data, dict[str, int](), None, list[str]()
+    try:
+        train = train_table(workspace.root, data)
+        counts = {"rows": len(train), "classes": len(train.classes)}
+        if train.groups is not None:
+            counts["groups"] = len(set(train.groups))
+        if data.has_test_rows:
+            counts["test_rows"] = len(test_table(workspace, data, train.classes))
+        if data.sample:
+            sample = sample_frame(workspace.root, data)
+            with warnings.catch_warnings(record=True) as warned:
+                warnings.simplefilter("always")
+                chosen = choose_format(workspace, sample, train.classes, labels=train.label_kind)
+            shape = chosen.plugin_name()
+            positive = find_written_class(chosen, sample, train.classes)
+            lines += _describe_format(chosen, positive, [str(one.message) for one in warned])
+        if data.is_multi_label:
+            rows = read_labelled_rows(workspace.root, data)
+            lines.append(f"decision: {explain_decision(workspace, rows)}")
+    except KitError as error:
+        lines.append(f"the data is not usable yet: {error}")
+    if counts:
+        lines.append(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items()))
+    return DescribedTables(counts, shape, tuple(lines))
+
+
+def _describe_format(shape: Format, positive: str | None, warned: Sequence[str]) -> Iterator[str]:
+    """The format with its reason, which is a warning if the sample shows none, and all other warnings."""
+    reasons = [text for text in warned if text.startswith(("W11", "W16"))]
+    yield from (text for text in warned if text not in reasons)
+    of = "" if positive is None else f" of {positive!r}, else format=binary_probability format.positive=CLASS"
+    yield f"format: {shape.plugin_name()}{of} ({reasons[0] if reasons else 'the sample shows it'})"
