@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from kit.core.locations import JOIN
+
 # keys of Data that are paths below data.folder
 BELOW_FOLDER = (
     "train", "val", "test", "sample", "images", "test_images", "external.train", "external.images", "class_list",
@@ -16,6 +18,21 @@ BELOW_FOLDER = (
 
 def _tab(sep: Any) -> Any:
     return "\t" if sep == r"\t" else sep  # as a shell hands it over
+
+
+def plugin_name(spec: Any) -> Any:
+    """A plugin's spec; its name alone stands for it."""
+    return {"name": spec} if isinstance(spec, str) else spec
+
+
+def _one_or_several(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+def _join_patterns(patterns: Any) -> Any:
+    """A list of patterns as one, as locations join their parts."""
+    texts = isinstance(patterns, list | tuple) and all(isinstance(each, str) for each in patterns)
+    return JOIN.join(patterns) if texts and patterns else patterns
 
 
 def _licences(rule: Any) -> Any:
@@ -38,7 +55,9 @@ class External(Strict):
     train: str | None = Field(
         None, description="CSV of more labelled rows, all external: its column source names the source"
     )
-    images: str | None = Field(None, description="path of an image of external.train, if different")
+    images: Annotated[str | None, BeforeValidator(_join_patterns)] = Field(
+        None, description="path of an image of external.train, if different"
+    )
     source_column: str | None = Field(
         None,
         description="column of data.train with the external source of a row, blank for the competition's own "
@@ -95,16 +114,31 @@ class Data(Strict):
     label_separator: Annotated[str | None, BeforeValidator(_tab)] = Field(
         None, min_length=1, description="separator between the labels in a cell; null: one label per row"
     )
-    images: str = Field(
+    images: Annotated[str, BeforeValidator(_join_patterns)] = Field(
         "data/images/{id}",
         description="path of a row's image, with columns in braces; without an extension kit tries the "
-        "known ones; if it ends in /*, every image of the folder is a row",
+        "known ones; if it ends in /*, every image of the folder is a row; a list joins images along their "
+        "channels; behind :: follows the key in a container, and {index} is the row's number from 0",
     )
-    test_images: str | None = Field(None, description="the same for test rows, if different")
+    test_images: Annotated[str | None, BeforeValidator(_join_patterns)] = Field(
+        None, description="the same for test rows, if different"
+    )
+    reader: Annotated[dict[str, Any], BeforeValidator(plugin_name)] = Field(
+        default_factory=lambda: {"name": "image"},
+        description="how an image is read from its file or container",
+    )
     extensions: tuple[str, ...] = Field(
         (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".jfif", ".jpe", ".avif"),
         description="extensions to try, in this order, if `images` has none; other files are recognised "
         "by their content",
+    )
+    box: Annotated[tuple[str, ...], BeforeValidator(_one_or_several)] = Field(
+        (),
+        description="part of the image to use: columns of x, y, width and height in pixels, or one column with "
+        "these four; a file of boxes by COCO or MegaDetector; or a folder of YOLO files",
+    )
+    box_margin: float = Field(
+        0.0, ge=0, le=10, description="share of a box's sides that is added on each side"
     )
     group: str | None = Field(
         None,
@@ -201,6 +235,8 @@ class Data(Strict):
 
 def below_folder(folder: str, path: str) -> str:
     """A path of config.json as one that is relative to the workspace, or absolute."""
+    if JOIN in path:
+        return JOIN.join(below_folder(folder, each) for each in path.split(JOIN))
     if Path(path).is_absolute() or path.startswith("./"):
         return path
     joined = folder if path == "." else posixpath.join(folder, path)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from kit.config.data_section import Data, External, LabelFrom, Strict
+from kit.config.data_section import Data, External, LabelFrom, Strict, plugin_name
 from kit.config.specs import respecify
 from kit.core.files import StrPath
 from kit.kinds.plugin import Plugin
@@ -32,15 +32,11 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _plugin_name(spec: Any) -> Any:
-    return {"name": spec} if isinstance(spec, str) else spec
-
-
 STAGED = ("augmenter", "sampler", "loss", "scheduler")  # the plugins that a stage may change
 OneKind = TypeVar("OneKind", bound=Plugin)
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
-Spec = Annotated[dict[str, Any], BeforeValidator(_plugin_name)]
-Specs = Annotated[tuple[Spec, ...] | Spec | None, BeforeValidator(_plugin_name)]  # none, one or several
+Spec = Annotated[dict[str, Any], BeforeValidator(plugin_name)]
+Specs = Annotated[tuple[Spec, ...] | Spec | None, BeforeValidator(plugin_name)]  # none, one or several
 
 
 def _spec(name: str, **options: Any) -> Any:
@@ -126,6 +122,9 @@ class Experiment(Strict):
     optimizer: Spec = _spec("adamw")
     scheduler: Spec = _spec("cosine")
     image_size: int = Field(224, ge=8, le=4096, description="side of the network's input in pixels")
+    channels: int = Field(
+        3, ge=1, le=512, description="channels of the network's input; an image of another number is refused"
+    )
     cache_size: int | None = Field(
         None,
         ge=8,

@@ -90,20 +90,22 @@ def _values(workspace: Workspace) -> Iterator[Row]:
             if key in KINDS and value is not None:
                 yield from _plugins(key, key, value, default, workspace)
             elif isinstance(value, BaseModel):
-                yield from _block(key, value)
+                yield from _block(key, value, workspace)
             elif key == CACHE_FOLDER:
                 yield _row(key, os.environ.get(SHARED_CACHE) or value, field)
             else:
                 yield _row(key, value, field)
 
 
-def _block(key: str, block: BaseModel) -> Iterator[Row]:
+def _block(key: str, block: BaseModel, workspace: Workspace) -> Iterator[Row]:
     for name, field in type(block).model_fields.items():
-        value = getattr(block, name)
-        if isinstance(value, BaseModel):
-            yield from _block(f"{key}.{name}", value)
+        value, place = getattr(block, name), f"{key}.{name}"
+        if name in KINDS and value is not None:
+            yield from _plugins(place, name, value, field.get_default(call_default_factory=True), workspace)
+        elif isinstance(value, BaseModel):
+            yield from _block(place, value, workspace)
         else:
-            yield _row(f"{key}.{name}", value, field)
+            yield _row(place, value, field)
 
 
 def _plugins(key: str, kind: str, spec: Any, default: Any, workspace: Workspace) -> Iterator[Row]:

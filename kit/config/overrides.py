@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from kit.config.models import SECTIONS, keys
+from kit.config.models import SECTIONS, Data, keys
 from kit.config.specs import respecify
 from kit.core.renamed import CONFIG_KEYS
 from kit.errors import ConfigError, KitWarning, did_you_mean
@@ -72,12 +72,13 @@ def _parse_assignment(text: str) -> tuple[list[str], Any]:
 def _assign(raw: dict[str, Any], path: Sequence[str], value: Any) -> list[str]:
     """Sets a value in place; returns the options that it drops of a plugin whose name it keeps."""
     at: Any = raw
-    for depth, key in enumerate(path[:-1]):
+    for depth in range(len(path) - 1):
         inner = _item(at, path, depth)
         if isinstance(inner, str):
             inner = {"name": inner}
         if inner is None:
-            inner = {"name": _default_name(key)} if depth == 0 and _default_name(key) else {}
+            name = _default_name(path[: depth + 1])
+            inner = {"name": name} if name else {}
         if not isinstance(inner, dict | list):
             raise ConfigError(
                 f"{'.'.join(path)}: {'.'.join(path[: depth + 1])} has no keys to set", code="C05"
@@ -86,8 +87,9 @@ def _assign(raw: dict[str, Any], path: Sequence[str], value: Any) -> list[str]:
         at = inner
     last = len(path) - 1
     current = _item(at, path, last)
-    # data has no plugins, and names of its own, such as those of data.label_from.rename
-    made, dropped = (value, []) if path[0] == "data" else respecify(value, current)
+    # data has names of its own, such as those of data.label_from.rename, beside its plugins
+    is_spec = path[0] != "data" or (last > 0 and path[1] in KINDS)
+    made, dropped = respecify(value, current) if is_spec else (value, [])
     at[_key(at, path, last)] = made
     return dropped
 
@@ -113,10 +115,11 @@ def _key(at: Any, path: Sequence[str], depth: int) -> Any:
     return int(key)
 
 
-def _default_name(key: str) -> str:
-    """The plugin that a key without a value stands for."""
-    for model in SECTIONS:
-        if key in KINDS and key in model.model_fields:
-            default = model.model_fields[key].get_default(call_default_factory=True)
+def _default_name(path: Sequence[str]) -> str:
+    """The plugin that a key without a value stands for: a kind at the top, or in the data section."""
+    models = SECTIONS if len(path) == 1 else (Data,) if path[:-1] == ["data"] else ()
+    for model in models:
+        if path[-1] in KINDS and path[-1] in model.model_fields:
+            default = model.model_fields[path[-1]].get_default(call_default_factory=True)
             return str(default["name"]) if default else ""
     return ""

@@ -28,7 +28,7 @@ def config_schema(
         merged |= made["properties"]
         shared |= made.get("$defs", {})
     for kind in KINDS:
-        for properties in (merged, shared["Stage"]["properties"]):
+        for properties in (merged, shared["Stage"]["properties"], shared["Data"]["properties"]):
             if kind in properties:
                 properties[kind] = _plugin(kind, properties[kind], root)
     return {
@@ -67,6 +67,8 @@ def complete(workspace: Workspace) -> dict[str, Any]:
     for kind in KINDS:
         if values.get(kind) is not None:
             values[kind] = _complete(kind, values[kind], workspace.root, kind)
+        if values["data"].get(kind) is not None:
+            values["data"][kind] = _complete(kind, values["data"][kind], workspace.root, f"data.{kind}")
         for number, stage in enumerate(values["stages"]):
             if stage.get(kind) is not None:
                 stage[kind] = _complete(kind, stage[kind], workspace.root, f"stages.{number}.{kind}")

@@ -95,13 +95,13 @@ def _public(version: str) -> str:
     return re.sub(r"\+.*", "", version)
 
 
-def require_package(package: str, who: str, instead: str) -> None:
-    """Raises ConfigError C24 where a package, "" for none, is not installed; its extra has the package's name."""
+def require_package(package: str, who: str, instead: str, extra: str = "") -> None:
+    """Raises ConfigError C24 where a package, "" for none, is not installed; `extra` is by default the package."""
     found = importlib.util.find_spec(package) if package else None
     if package and (found is None or found.origin is None):  # a folder of that name is no package
         folder = find_attached_wheel(package)
-        extra = f"pip install 'kit-competitions[{package}]'"
-        install = f"pip install --no-index --find-links {folder} {package}" if folder else extra
+        plain = f"pip install 'kit-competitions[{extra or package}]'"
+        install = f"pip install --no-index --find-links {folder} {package}" if folder else plain
         raise ConfigError(
             f"{who} needs the package {package}, which is not installed",
             code="C24",

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import overload
 
@@ -129,6 +130,17 @@ class ImageFolder:
             ) else "D02"
         path = Path(f"{folder}/{files[0]}")
         return path, self._problem_of(path) if entries[files[0]] == LINK else ""
+
+    def find_container(self, name: str) -> tuple[Path, str]:
+        """The file of a name, as `find` has it; a name with `*` stands for all files that fit."""
+        file = os.path.normpath(name if name.startswith("/") else f"{self.base}/{name}")
+        if "*" not in name or os.path.lexists(file):
+            return self.find(name)
+        folder, _, last = file.rpartition("/")
+        if not _is_inside(file, self.base) or "*" in folder or self._entries(folder) is None:
+            return Path(file), "D20"
+        found = [entry for entry in self._entries(folder) or {} if fnmatchcase(entry, last)]
+        return Path(file), "" if found else "D02"
 
     def images_of_folder(self, name: str) -> tuple[list[Path], str]:
         """Every image file of a folder by name, and D20 where the folder lies outside, D02 where it has none."""

@@ -12,6 +12,7 @@ from kit.core.kaggle_folders import list_attached
 from kit.core.legible import legible
 from kit.data import class_folders
 from kit.data.csv_file import CsvFile, check_header, read_csv, without_header
+from kit.data.image_locations import ImagePattern, with_index
 from kit.data.image_paths import ImageFolder, columns_of, fill, split_pattern
 from kit.data.rows import (
     SourceRows,
@@ -148,25 +149,25 @@ def _csv_rows(root: Path, data: Data, file: CsvFile, name: str, images: str, spl
         raise ConfigError(f"data.images has no column: {images!r}", code="C07", hint="such as images/{id}")
     if images.endswith(ALL_IMAGES):
         return _photos(root, data, file, columns, name, images.removesuffix(ALL_IMAGES), split)
-    base, pattern = split_pattern(root, images)
-    found = ImageFolder(base, data.extensions, data.follow_symlinks)
-    _check_first_line(found, file, pattern, name)
-    ids = fill(name, columns, "data.id")
+    found = ImagePattern(root, data, images)
+    _check_first_line(found, file, name)
+    numbered = with_index(columns, len(file))
+    ids = fill(name, numbered, "data.id")
     check_ids(ids, file.lines, file.path, split)
-    names = fill(pattern, {"id": ids, **columns}, "data.images")
-    located = [found.find(each) for each in names]
-    refuse_unusable(found, data, names, ids, [code for _, code in located], split)
-    return SourceRows(tuple(ids), tuple(path for path, _ in located), columns)
+    located = found.locate(ids, numbered)
+    refuse_unusable(found.first_folder, data, located.names, ids, located.codes, split)
+    return SourceRows(tuple(ids), tuple(located.paths), columns)
 
 
-def _check_first_line(found: ImageFolder, file: CsvFile, pattern: str, name: str) -> None:
+def _check_first_line(found: ImagePattern, file: CsvFile, name: str) -> None:
     """Raises DataError D28 if the header, read as a row, names an image that exists."""
+    folder, pattern, key = found.folders[0]
     first = name if name in file.columns else file.columns[0]
     header = {"id": [first], **{column: [column] for column in file.columns}}
-    if first in set(file.column(first)) or not set(columns_of(pattern)) <= set(header):
+    if key or first in set(file.column(first)) or not set(columns_of(pattern)) <= set(header):
         return
     path = fill(pattern, header, "data.images")[0]
-    if not found.find(path)[1]:
+    if not folder.find(path)[1]:
         raise without_header(file, f"{path!r} is an image file")
 
 

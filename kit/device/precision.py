@@ -279,7 +279,7 @@ def _trace(
     hooks = [module.register_forward_hook(note) for module in convolutions]
     was = network.training
     if convolutions:
-        image = torch.zeros(1, 3, side, side, device=convolutions[0].weight.device)
+        image = torch.zeros(1, channels_of(network), side, side, device=convolutions[0].weight.device)
         with suppress(Exception):  # a backbone may raise anything for a size that it does not take
             network.eval()(image)
     network.train(was)
@@ -382,3 +382,8 @@ def worker_count(workers: int | Literal["auto"], device: torch.device | None = N
     if device is not None and device.type != "cpu":
         return min(8, max(1, mine - 1))
     return 0 if mine <= 4 else max(1, mine // 8)
+
+
+def channels_of(network: nn.Module) -> int:
+    """The channels of a network's images; 3 for a network that does not tell."""
+    return int(getattr(network, "channels", 3))

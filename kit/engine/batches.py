@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """N images (N, 3, H, W) uint8 in channels-last memory, their labels and rows of the table (N,), int64.
+    """N images (N, channels, H, W) uint8 in channels-last memory, their labels and rows of the table (N,), int64.
 
     Labels are class numbers (N,) int64, -1 where the rows have none; or (N, width) float32, such as multi-hot. Where
     several ranks share a step, `global_rows` (M,) has the rows of all of them.
@@ -142,11 +142,11 @@ class PlainBatches:
         self._loader.close()
 
 
-def random_batch(table: Table, count: int, size: int) -> Batch:
+def random_batch(table: Table, count: int, size: int, channels: int = 3) -> Batch:
     """Random pixels as the loader gives them, with labels of the table's rows."""
     import torch
 
-    pixels = torch.randint(0, 256, (count, size, size, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+    pixels = torch.randint(0, 256, (count, size, size, channels), dtype=torch.uint8).permute(0, 3, 1, 2)
     return batch(pixels, np.resize(np.arange(len(table)), count), table.targets())
 
 

@@ -49,13 +49,18 @@ class ImageDataset:
     fold: int = 0
     at: Any = None  # (workers, 2) int64 shared with the main process: each loader process's id, and the row it makes
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an image of a batch."""
+        return self.size, self.size, self.cache.channels
+
     def __getitems__(self, keys: Sequence[Key]) -> Any:
-        """The images of a batch, a tensor of shape (N, size, size, 3), or the KitError that prevents it.
+        """The images of a batch, a tensor of shape (N, size, size, channels), or the KitError that prevents it.
 
         The error is a value, because torch would rebuild a raised one from its text alone.
         """
         try:
-            made = _empty((len(keys), self.size, self.size, 3))
+            made = _empty((len(keys), *self.shape))
             pixels = made.numpy()
             for place, key in enumerate(keys):
                 self._tell(key[1])
@@ -85,10 +90,8 @@ class ImageDataset:
             raise
         except Exception as error:
             raise self._read_error(row, f"{type(error).__name__}: {error}") from error
-        if made.shape != (self.size, self.size, 3) or made.dtype != np.uint8:
-            raise self._read_error(
-                row, f"returned {made.dtype} {made.shape}, not uint8 {(self.size, self.size, 3)}"
-            )
+        if made.shape != self.shape or made.dtype != np.uint8:
+            raise self._read_error(row, f"returned {made.dtype} {made.shape}, not uint8 {self.shape}")
         return made
 
     def _read_error(self, row: int, detail: str) -> RunError:
@@ -113,7 +116,7 @@ class Loader:
         _one_thread()
 
     def load(self, plan: Sequence[list[Key]]) -> Iterator[Tensor]:
-        """The images of each batch of the plan, (N, 3, size, size) uint8. Raises what prevents a batch."""
+        """The images of each batch of the plan, (N, channels, size, size) uint8. Raises what prevents a batch."""
         self._plan[:] = plan
         if self._loader is None:
             self._others = set(multiprocessing.active_children())
@@ -158,7 +161,7 @@ class Loader:
         import torch
         from torch.utils.data import DataLoader
 
-        largest = max(map(len, self._plan), default=0) * self.images.size**2 * 3
+        largest = max(map(len, self._plan), default=0) * math.prod(self.images.shape)
         self.workers, ahead = fit_shared_memory(largest, self.workers)
         busy: dict[str, Any] = (
             {"persistent_workers": True, "prefetch_factor": ahead, "timeout": WORKER_TIMEOUT_S}

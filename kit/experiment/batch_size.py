@@ -90,14 +90,14 @@ def measure_step(
     size = stage.experiment.image_size
     learner = build_learner(techniques, experiment, len(table.classes), precision, device)
     plan = StepPlan(experiment.seed, 0, clip_grad_norm=experiment.clip_grad_norm)
-    found = footprint(learner, stage.loss, random_batch(table, 4, size), plan, precision)
+    found = footprint(learner, stage.loss, random_batch(table, 4, size, experiment.channels), plan, precision)
     learner.optimizer.zero_grad(set_to_none=True)
     memory.empty_cache(device)
     held, room = sum(memory.learner_bytes(learner).values()), memory.device_memory(device)
     made = StepMemory(found, images, 0, None, room, held)
     if made.peak(images) - held > room.free / 2:
         return made
-    batch = random_batch(table, images, size)
+    batch = random_batch(table, images, size, experiment.channels)
 
     def step() -> None:
         finish(optimizer_step(learner, stage.loss, batch, plan, precision, 0.0))
@@ -205,7 +205,7 @@ def _plainest(learner: Learner, experiment: Experiment, images: int) -> int:
     size = max(stage.image_size for _, stage in experiment.plan())
     learner.network.eval()
     try:
-        learner.network(torch.zeros(1, 3, size, size, device=learner.device))
+        learner.network(torch.zeros(1, experiment.channels, size, size, device=learner.device))
     finally:
         learner.network.train()
         for handle in handles:
@@ -304,8 +304,8 @@ def check_room(
     need = replace(need, predictions=2 * 4 * len(table) * len(table.classes))
     have, room, together = free_space(run.folder), free_space(cache), same_disk(run.folder, cache)
     of_images = Geometry.of(experiment)
-    if ROOMY * 3 * of_images.cache_size**2 * len(table) + need.total > min(have, room):
-        growth = bytes_to_cache(cache, table.paths, of_images, workspace.competition.data)
+    if ROOMY * of_images.square_bytes * len(table) + need.total > min(have, room):
+        growth = bytes_to_cache(cache, table.paths, of_images, workspace.competition.data, workspace.root)
         if not together and growth > room:
             raise RunError(
                 f"the disk is too small for the cache: {cache} needs about {format_bytes(growth)}, and "

@@ -26,6 +26,7 @@ from kit.images.cache import Cache, Geometry, fill_cache
 from kit.images.concat_cache import ConcatCache
 from kit.images.near_duplicates import compute_thumbnails, find_near_duplicates, write_groups
 from kit.images.scenes import group_scenes
+from kit.images.source import ImageSource
 from kit.kinds import Loss
 from kit.kinds.label_kinds import plugins_taking
 from kit.kinds.targets import LabelKind
@@ -50,6 +51,11 @@ def geometry(experiment: Experiment) -> Geometry:
     return Geometry.of(experiment)
 
 
+def open_source(workspace: Workspace) -> ImageSource:
+    """How the images of an experiment are read. Raises PluginError, and ConfigError C24 for a missing package."""
+    return ImageSource.open(workspace.competition.data, workspace.root, workspace.experiment.channels)
+
+
 def load_rows(
     workspace: Workspace,
     table: Table,
@@ -65,7 +71,7 @@ def load_rows(
     and quarantine.csv has all.
     """
     data = workspace.competition.data
-    filled = yield from fill_cache(workspace.cache, table.paths, wanted, data)
+    filled = yield from fill_cache(workspace.cache, table.paths, wanted, data, root=workspace.root)
     by_path = {case.path: case for case in filled.bad}
     bad = np.array([str(path) in by_path for path in table.paths], dtype=bool)
     if not bad.any():
@@ -236,6 +242,6 @@ def write_auto_groups(workspace: Workspace) -> Work[None]:
             raise ConfigError(
                 "data.group=scene compares photos of one class, but rows have several labels", code="C17"
             )
-        scenes = yield from group_scenes(table.paths, table.targets(), found.pictures, data)
+        scenes = yield from group_scenes(table.paths, table.targets(), found.pictures, open_source(workspace))
         groups = merge_groups(groups, scenes)
     write_groups(file, table.ids.tolist(), groups)

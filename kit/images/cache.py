@@ -10,7 +10,6 @@ decoded again; the folder can be deleted whenever no command runs.
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import os
 import shutil
@@ -29,11 +28,13 @@ import numpy as np
 from kit.core.arrays import Pixels
 from kit.core.cores import available_cores
 from kit.core.files import DISK_FULL_ERRNOS, fingerprint
+from kit.core.locations import files_of
 from kit.core.locks import try_lock
 from kit.core.progress import Progress, Work
 from kit.errors import Case, ConfigError, DataError, KitWarning, RunError
 from kit.images.cache_store import HASHES, SCHEMA, Hashes, PixelSpan, Store, UsageLock, stat_key
-from kit.images.reader import READER, decode, pad_to_square, read_bytes, resize
+from kit.images.reader import READER, pad_to_square, resize
+from kit.images.source import ImageSource
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -52,15 +53,18 @@ class Geometry:
 
     cache_size: int
     resize: Literal["short_side", "stretch", "pad"] = "short_side"
+    channels: int = 3
 
     @classmethod
     def of(cls, experiment: Experiment) -> Geometry:
         """The size and the rule that an experiment asks for; by default room is left for crops."""
         sides = [experiment.image_size, *(within.image_size for _, within in experiment.plan())]
-        return cls(experiment.cache_size or round(SIZE_MARGIN * max(sides)), experiment.resize)
+        return cls(
+            experiment.cache_size or round(SIZE_MARGIN * max(sides)), experiment.resize, experiment.channels
+        )
 
     def apply(self, image: Pixels) -> np.ndarray:
-        """The image as the cache holds it, uint8 (height, width, 3)."""
+        """The image as the cache holds it, uint8 (height, width, channels)."""
         if self.resize == "stretch":
             return resize(image, self.cache_size, self.cache_size)
         height, width = image.shape[:2]
@@ -71,18 +75,27 @@ class Geometry:
         made = resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
         return pad_to_square(made, self.cache_size) if self.resize == "pad" else made
 
-    def folder(self, data: Data) -> str:
-        """The folder's name: it differs for whatever makes other pixels of the same file."""
+    @property
+    def square_bytes(self) -> int:
+        """Bytes of a square image of the cache's size."""
+        return self.channels * self.cache_size**2
+
+    def folder(self, data: Data, source: ImageSource | None = None) -> str:
+        """The folder's name: it differs for whatever makes other pixels of the same file.
+
+        `source` is by default the one that `data` names outside any workspace.
+        """
+        source = source or ImageSource.open(data, channels=self.channels)
         whole = [] if data.jpeg_scaling else ["whole"]  # before there was a choice, all were reduced
         deep = [data.bit_depth, data.max_value, data.page]
         declared = deep if deep != [8, None, None] else []
-        made_by = fingerprint([SCHEMA, READER, data.alpha_fill, *whole, *declared])[:8]
+        made_by = fingerprint([SCHEMA, READER, data.alpha_fill, *whole, *declared, *source.fingerprint()])[:8]
         return f"{self.resize}-{self.cache_size}-{made_by}"
 
 
 @dataclass(eq=False)
 class Cache:
-    """Images by row, uint8 (height, width, 3), views of one memory map that each process opens for itself."""
+    """Images by row, uint8 (height, width, channels), views of one memory map that each process opens for itself."""
 
     file: Path
     paths: Sequence[Path]
@@ -90,6 +103,7 @@ class Cache:
     places: np.ndarray  # (rows, 3) int64: offset, height, width; -1 where there is no image
     bad: Mapping[int, Case] = field(default_factory=dict)  # why a row has no image
     use: UsageLock | None = None  # while it is held, no other process removes the file
+    channels: int = 3
     _map: mmap.mmap | None = None
 
     def __len__(self) -> int:
@@ -101,8 +115,8 @@ class Cache:
         if offset < 0:
             case = self.bad[int(row)]
             raise DataError(f"{case.path}: {case.detail}", code=case.code)
-        pixels = np.frombuffer(self._map or self._open(), np.uint8, height * width * 3, offset)
-        return pixels.reshape(height, width, 3)
+        pixels = np.frombuffer(self._map or self._open(), np.uint8, height * width * self.channels, offset)
+        return pixels.reshape(height, width, self.channels)
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "use": None, "_map": None}
@@ -141,28 +155,40 @@ class _Found:
 
 
 def fill_cache(
-    folder: Path, paths: Sequence[Path], geometry: Geometry, data: Data, workers: int | None = None
+    folder: Path,
+    paths: Sequence[Path],
+    geometry: Geometry,
+    data: Data,
+    workers: int | None = None,
+    root: Path | None = None,
 ) -> Work[FillResult]:
     """Decodes what the cache in `folder` does not hold yet. Unreadable files are cases, the caller decides.
 
+    `root` is the workspace whose readers count too.
+
     Raises RunError for a full disk; what was decoded until then is kept. Warns once a kind of mended file.
     """
+    source = ImageSource.open(data, root, geometry.channels)
     create_folder(folder)
     lock = yield from _lock(folder, len(paths))
     try:
-        store, hashes = Store.open(folder / geometry.folder(data)), Hashes(folder / HASHES)
+        store, hashes = (
+            Store.open(folder / geometry.folder(data, source), geometry.channels),
+            Hashes(folder / HASHES),
+        )
         use = UsageLock(store.folder)
         texts = [os.fspath(path) for path in paths]  # a path object is four times its text
         names = {text: hashes.get(text) for text in texts}
         for name in store.find_damaged(set(names.values())):
             del store.places[name]
-        missing = [Path(text) for text, name in names.items() if name not in store.places]
+        missing = source.reader.order(
+            [Path(text) for text, name in names.items() if name not in store.places]
+        )
         found: list[_Found] = []  # those that there is something to say about
         if missing:
-            _warn_of_space(folder, len(missing) * 3 * geometry.cache_size**2)
-            decoding = _decode_all(
-                missing, frozenset(store.places), geometry, data, workers or available_cores()
-            )
+            _warn_of_space(folder, len(missing) * geometry.square_bytes)
+            held = frozenset(store.places)
+            decoding = _decode_all(missing, held, geometry, source, workers or available_cores())
             with closing(decoding), closing(_store(decoding, store, hashes)) as storing:
                 for number, one in enumerate(storing, 1):
                     names[os.fspath(one.path)] = one.name
@@ -176,10 +202,10 @@ def fill_cache(
     _warn(found)
     places = _places(store, [names[text] if text not in bad else "" for text in texts])
     by_row = {row: bad[text] for row, text in enumerate(texts) if text in bad}
-    return FillResult(
-        Cache(store.file, paths, tuple(names[text] for text in texts), places, by_row, use),
-        tuple(bad.values()),
+    cache = Cache(
+        store.file, paths, tuple(names[text] for text in texts), places, by_row, use, geometry.channels
     )
+    return FillResult(cache, tuple(bad.values()))
 
 
 def create_folder(folder: Path) -> None:
@@ -196,12 +222,15 @@ def create_folder(folder: Path) -> None:
         ) from None
 
 
-def bytes_to_cache(folder: Path, paths: Sequence[Path], geometry: Geometry, data: Data) -> int:
+def bytes_to_cache(
+    folder: Path, paths: Sequence[Path], geometry: Geometry, data: Data, root: Path | None = None
+) -> int:
     """Bytes that the images not cached yet take at least, with a square of the cache's size for each."""
-    held = Store.list_hashes(folder / geometry.folder(data)) or frozenset()
+    source = ImageSource.open(data, root, geometry.channels)
+    held = Store.list_hashes(folder / geometry.folder(data, source)) or frozenset()
     hashes = Hashes(folder / HASHES)
     missing = sum(hashes.get(text) not in held for text in {os.fspath(path) for path in paths})
-    return 3 * geometry.cache_size**2 * missing
+    return geometry.square_bytes * missing
 
 
 def _lock(folder: Path, total: int) -> Work[BaseFileLock]:
@@ -214,19 +243,19 @@ def _lock(folder: Path, total: int) -> Work[BaseFileLock]:
 
 
 def _decode_all(
-    paths: Sequence[Path], held: frozenset[str], geometry: Geometry, data: Data, workers: int
+    paths: Sequence[Path], held: frozenset[str], geometry: Geometry, source: ImageSource, workers: int
 ) -> Generator[_Found, None, None]:
     """What became of each file, in order; a bounded number is decoded ahead, side by side, also during a write."""
     import cv2
 
     cv2.setNumThreads(0)  # images are decoded side by side, cv2's own threads would only get in the way
-    coming, most = iter(paths), max(4, min(32, DECODE_AHEAD_BYTES // (3 * geometry.cache_size**2)))
+    coming, most = iter(paths), max(4, min(32, DECODE_AHEAD_BYTES // geometry.square_bytes))
     with ThreadPoolExecutor(workers) as pool:
         ahead: deque[Future[_Found]] = deque()
         try:
             while True:
                 for path in islice(coming, most * workers - len(ahead)):
-                    ahead.append(pool.submit(_read, path, held, geometry, data))
+                    ahead.append(pool.submit(_read, path, held, geometry, source))
                 if not ahead:
                     return
                 yield ahead.popleft().result()
@@ -234,15 +263,15 @@ def _decode_all(
             pool.shutdown(cancel_futures=True)
 
 
-def _read(path: Path, held: frozenset[str], geometry: Geometry, data: Data) -> _Found:
+def _read(path: Path, held: frozenset[str], geometry: Geometry, source: ImageSource) -> _Found:
     name, before = "", []
     try:
-        before = stat_key(path) if path.is_file() else []
-        content = read_bytes(path)
-        name = hashlib.sha256(content).hexdigest()
+        before = stat_key(path) if all(map(os.path.isfile, files_of(path))) else []
+        loaded = source.load(path)
+        name = loaded.digest
         if name in held:
             return _Found(path, before, name)
-        decoded = decode(content, data, least=geometry.cache_size if data.jpeg_scaling else 0)
+        decoded = source.decode(loaded, geometry.cache_size if source.data.jpeg_scaling else 0)
         return _Found(path, before, name, geometry.apply(decoded.pixels), decoded.repairs)
     except DataError as error:
         return _Found(path, before, name, bad=Case(error.summary, path=str(path), code=error.code))

@@ -22,6 +22,7 @@ import numpy as np
 
 from kit.core import files
 from kit.core.legible import legible
+from kit.core.locations import files_of
 from kit.core.locks import lock_handle
 
 SCHEMA = 1
@@ -41,9 +42,9 @@ class PixelSpan:
     width: int
     checksum: int
 
-    @property
-    def end(self) -> int:
-        return self.offset + self.height * self.width * 3
+    def end(self, channels: int) -> int:
+        """The first byte behind it."""
+        return self.offset + self.height * self.width * channels
 
 
 @dataclass
@@ -53,17 +54,18 @@ class Store:
     folder: Path
     generation: int = 0
     places: dict[str, PixelSpan] = field(default_factory=dict)
+    channels: int = 3
 
     @classmethod
-    def open(cls, folder: Path) -> Store:
+    def open(cls, folder: Path, channels: int = 3) -> Store:
         """The store in a folder; a damaged one is begun anew, beside what other processes may still read."""
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            store = cls(folder, *_read_index(folder / "index.npz"))
+            store = cls(folder, *_read_index(folder / "index.npz"), channels)
         except FileNotFoundError:
-            store = cls(folder, _next_generation(folder))
+            store = cls(folder, _next_generation(folder), {}, channels)
         except Exception:  # numpy and zipfile raise many things for a damaged file
-            store = cls(folder, _next_generation(folder))
+            store = cls(folder, _next_generation(folder), {}, channels)
         store._forget_missing()
         return store
 
@@ -84,8 +86,8 @@ class Store:
         """Drops places beyond the file's end, and bytes that no place accounts for (a killed process's)."""
         self.file.touch()
         size = self.file.stat().st_size
-        self.places = {name: place for name, place in self.places.items() if place.end <= size}
-        end = max((place.end for place in self.places.values()), default=0)
+        self.places = {name: place for name, place in self.places.items() if place.end(self.channels) <= size}
+        end = max((place.end(self.channels) for place in self.places.values()), default=0)
         if end < size:
             os.truncate(self.file, end)
 
@@ -98,7 +100,7 @@ class Store:
         for name, image in images.items():
             height, width = image.shape[:2]
             self.places[name] = PixelSpan(offset, height, width, zlib.crc32(np.ascontiguousarray(image).data))
-            offset = self.places[name].end
+            offset = self.places[name].end(self.channels)
         self.save()
 
     def save(self) -> None:
@@ -124,14 +126,16 @@ class Store:
         with self.file.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as pixels:
             view = memoryview(pixels)
             wrong = {
-                name for name in held if _checksum(view, self.places[name]) != self.places[name].checksum
+                name
+                for name in held
+                if _checksum(view, self.places[name], self.channels) != self.places[name].checksum
             }
             view.release()
         return wrong
 
 
-def _checksum(view: memoryview, place: PixelSpan) -> int:
-    with view[place.offset : place.end] as part:
+def _checksum(view: memoryview, place: PixelSpan, channels: int) -> int:
+    with view[place.offset : place.end(channels)] as part:
         return zlib.crc32(part)
 
 
@@ -206,7 +210,15 @@ class UsageLock:
             os.close(self._file)
 
 
-def stat_key(path: Path | str) -> list[int]:
-    """What changes when a file does: size, time of its content and of its inode (nanoseconds), inode."""
-    found = Path(path).stat()
-    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+def stat_key(location: Path | str) -> list[int]:
+    """What changes when a location's file does: size, time of its content and of its inode (nanoseconds), inode.
+
+    Of several files the sum of each but the latest times.
+    """
+    found = [Path(file).stat() for file in files_of(location)]
+    return [
+        sum(each.st_size for each in found),
+        max((each.st_mtime_ns for each in found), default=0),
+        max((each.st_ctime_ns for each in found), default=0),
+        sum(each.st_ino for each in found),
+    ]

@@ -18,6 +18,7 @@ from kit.data.table import rows_to_predict, train_table
 from kit.errors import BusyError, ConfigError, KitError
 from kit.images.cache import Geometry
 from kit.images.cache_store import HASHES, LAST_USE_FILE, Hashes, Store, UsageLock
+from kit.images.source import ImageSource
 
 
 @dataclass(frozen=True)
@@ -119,13 +120,17 @@ def _needs(workspace: Workspace) -> dict[str, tuple[str, ...]]:
     """The folder's name -> the runs that need it; what cannot be read needs nothing."""
     found: dict[str, tuple[str, ...]] = {}
     experiment, data = workspace.experiment, workspace.competition.data
-    found[Geometry.of(experiment).folder(data)] = (CONFIG_FILE,)
+    found[_folder(Geometry.of(experiment), data, workspace)] = (CONFIG_FILE,)
     for file in sorted(workspace.runs.glob(f"*/{CONFIG_FILE}")):
         try:
             raw = json.loads(file.read_text(encoding="utf-8"))
             of = Geometry.of(read_stored_experiment(raw, file.parent.name))
-            name = of.folder(Data.model_validate(raw.get("data", {})))
+            name = _folder(of, Data.model_validate(raw.get("data", {})), workspace)
         except (KitError, OSError, ValueError, AttributeError, TypeError):
             continue
         found[name] = (*found.get(name, ()), file.parent.name)
     return found
+
+
+def _folder(geometry: Geometry, data: Data, workspace: Workspace) -> str:
+    return geometry.folder(data, ImageSource.open(data, workspace.root, geometry.channels))

@@ -31,6 +31,11 @@ class ConcatCache:
         return self.parts[part][row - self._starts[part]]
 
     @property
+    def channels(self) -> int:
+        """The channels of each image."""
+        return self.parts[0].channels
+
+    @property
     def paths(self) -> Sequence[Path]:
         """The images' files, row by row."""
         return [path for part in self.parts for path in part.paths]

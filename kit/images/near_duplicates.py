@@ -16,6 +16,7 @@ from kit.core.nearest import nearest_excluding_self
 from kit.core.progress import Progress, Work
 from kit.data.folds import connected_components
 from kit.images.cache import Cache
+from kit.images.channels import to_grey
 
 SIDE_PX = 32  # pixels of the picture whose cosine transform is hashed
 DCT_FREQUENCIES = 8  # lowest frequencies of each axis
@@ -52,7 +53,7 @@ def compute_thumbnails(cache: Cache, task: str = "looks") -> Work[Thumbnails]:
         if cache.places[row, 0] < 0:
             found.bad[row] = True
             continue
-        grey = cv2.cvtColor(np.ascontiguousarray(cache[row]), cv2.COLOR_RGB2GRAY)
+        grey = to_grey(cache[row])
         found.hashes[row] = phash(grey)
         found.pictures[row] = _picture(grey)
         if row % 256 == 0:

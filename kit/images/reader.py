@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +16,11 @@ import numpy as np
 
 from kit.core import file_formats
 from kit.core.arrays import Pixels
+from kit.core.image_files import read_image_bytes
 from kit.errors import Case, DataError, KitWarning
 from kit.images import complete, containers, high_bit_depth, jpeg, jpeg_scans, tiff
+from kit.images.channels import in_groups
+from kit.kinds.reader import Decoded
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -44,45 +46,18 @@ _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Decoded:
-    """An image's pixels, and what was mended on the way (code and detail, the path is the caller's)."""
-
-    pixels: np.ndarray
-    repairs: tuple[Case, ...] = ()
-
-
 def read_image(path: Path, data: Data) -> np.ndarray:
     """A file's image, uint8 RGB of shape (height, width, 3), upright; of an animation the first frame.
 
     Raises DataError D01 to D13, naming the file. Warns of what was mended: D04, W07, W08, W09.
     """
     try:
-        decoded = decode(read_bytes(path), data)
+        decoded = decode(read_image_bytes(path), data)
     except DataError as error:
         raise DataError(f"{path}: {error.summary}", code=error.code, hint=error.hint) from None
     for note in decoded.repairs:
         warnings.warn(KitWarning(f"{note.code} {path}: {note.detail}"), stacklevel=2)
     return decoded.pixels
-
-
-def read_bytes(path: Path) -> bytes:
-    """A file's content. Raises DataError D01, D02, D08 or D09, which leave the path to the caller."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(
-            "no image at this path", code="D02", hint="data.images is the pattern of the path"
-        ) from None
-    except IsADirectoryError:
-        raise DataError("is a directory", code="D08") from None
-    except PermissionError:
-        raise DataError("permission denied", code="D09") from None
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror or error}", code="D09") from None
-    if not content:
-        raise DataError("empty file", code="D01")
-    return content
 
 
 def decode(content: bytes, data: Data, least: int = 0) -> Decoded:
@@ -204,23 +179,20 @@ def _upright(pixels: np.ndarray, exif: bytes) -> tuple[np.ndarray, tuple[Case, .
     return np.ascontiguousarray(turned), ()
 
 
-def resize(image: Pixels, height: int, width: int) -> np.ndarray:
+def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """The image at another size: by area when it shrinks, linear when it grows."""
     if image.shape[:2] == (height, width):
         return image
     shrinks = image.shape[0] * image.shape[1] > height * width
-    pixels: np.ndarray = cv2.resize(
-        image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    )
-    return pixels
+    way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return in_groups(lambda part: cv2.resize(part, (width, height), interpolation=way), image)
 
 
 def pad_to_square(image: Pixels, side: int) -> np.ndarray:
     """The image in the middle of a black square of at least its own size."""
     down, right = side - image.shape[0], side - image.shape[1]
-    edges = (down // 2, down - down // 2, right // 2, right - right // 2)
-    square: np.ndarray = cv2.copyMakeBorder(image, *edges, borderType=cv2.BORDER_CONSTANT, value=(0, 0, 0))
-    return square
+    edges = (down // 2, down - down // 2), (right // 2, right - right // 2)
+    return np.pad(image, (*edges, (0, 0)))
 
 
 def center_crop(image: Pixels, size: int, crop_share: float = 1.0) -> np.ndarray:

@@ -16,11 +16,11 @@ from typing import Any, TypeVar
 import cv2
 import numpy as np
 
-from kit.config.models import Data
 from kit.core.progress import Progress, Work
 from kit.data.folds import connected_components
 from kit.errors import DataError
-from kit.images.reader import decode, read_bytes
+from kit.images.channels import to_grey
+from kit.images.source import ImageSource
 
 WORKING_SIDE_PX = 384  # pixels of the side at which details are looked for
 MAX_KEYPOINTS = 400  # details of a photo
@@ -45,13 +45,13 @@ class Keypoints:
     looks: np.ndarray
 
 
-def read_keypoints(path: Path, data: Data) -> Keypoints:
-    """The keypoints of an image file; none for one that cannot be read.
+def read_keypoints(path: Path, source: ImageSource) -> Keypoints:
+    """The keypoints of an image; none for one that cannot be read.
 
     Source: Lowe 2004, "Distinctive Image Features from Scale-Invariant Keypoints", by OpenCV.
     """
     try:
-        grey = cv2.cvtColor(decode(read_bytes(path), data).pixels, cv2.COLOR_RGB2GRAY)
+        grey = to_grey(source.read(path).pixels)
     except DataError:
         return Keypoints(np.empty((0, 2), np.float32), np.empty((0, 128), np.uint8))
     share = WORKING_SIDE_PX / max(grey.shape)
@@ -101,7 +101,7 @@ def nearest_thumbnails(rows: np.ndarray, pictures: np.ndarray, others: np.ndarra
 
 
 def group_scenes(
-    paths: Sequence[Path], labels: np.ndarray, pictures: np.ndarray, data: Data
+    paths: Sequence[Path], labels: np.ndarray, pictures: np.ndarray, source: ImageSource
 ) -> Work[np.ndarray]:
     """A group number a row (rows,): the first row of its scene. Photos of several classes are of several scenes.
 
@@ -112,7 +112,7 @@ def group_scenes(
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
         found: list[Keypoints] = []
-        for one in map_threads(lambda row: read_keypoints(paths[row], data), rows.tolist()):
+        for one in map_threads(lambda row: read_keypoints(paths[row], source), rows.tolist()):
             found.append(one)
             done += 1
             if done % 32 == 0:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kit.kinds.network import Backbone, Head, Outputs, Pooling
     from kit.kinds.plugin import Plugin, bound_field
     from kit.kinds.prediction import Ensembler, Format, Metric, Views
+    from kit.kinds.reader import Decoded, Reader, ReadRules
     from kit.kinds.retrieval import Reranker, RetrievedNeighbours, Scorer
     from kit.kinds.score_context import ScoreContext
     from kit.kinds.targets import LabelKind, Target
@@ -29,6 +30,7 @@ PUBLIC = {
     "Augmenter": "data",
     "Backbone": "network",
     "Classes": "classes",
+    "Decoded": "reader",
     "JobResult": "executor",
     "Ensembler": "prediction",
     "Executor": "executor",
@@ -45,6 +47,8 @@ PUBLIC = {
     "Outputs": "network",
     "Plugin": "plugin",
     "Pooling": "network",
+    "Reader": "reader",
+    "ReadRules": "reader",
     "Reranker": "retrieval",
     "JobProgress": "executor",
     "Sampler": "data",
@@ -65,6 +69,7 @@ __all__ = [
     "Augmenter",
     "Backbone",
     "Classes",
+    "Decoded",
     "Ensembler",
     "Executor",
     "Format",
@@ -81,6 +86,8 @@ __all__ = [
     "Outputs",
     "Plugin",
     "Pooling",
+    "ReadRules",
+    "Reader",
     "Reranker",
     "RetrievedNeighbours",
     "Sampler",

@@ -7,6 +7,7 @@ from kit.kinds.executor import Executor
 from kit.kinds.network import Backbone, Head, Pooling
 from kit.kinds.plugin import Plugin
 from kit.kinds.prediction import Ensembler, Format, Metric, Views
+from kit.kinds.reader import Reader
 from kit.kinds.retrieval import Reranker, Scorer
 from kit.kinds.tracker import Tracker
 from kit.kinds.training import Loss, Optimizer, Scheduler
@@ -14,6 +15,7 @@ from kit.kinds.training import Loss, Optimizer, Scheduler
 KINDS: dict[str, type[Plugin]] = {
     base.kind: base
     for base in (
+        Reader,
         Splitter,
         Sampler,
         Augmenter,

@@ -53,5 +53,5 @@ class Augmenter(Plugin):
     kind: ClassVar[str] = "augmenter"
 
     def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
-        """uint8 RGB of shape (height, width, 3) to uint8 RGB of shape (size, size, 3)."""
+        """uint8 (height, width, channels) to uint8 (size, size, channels); three channels are RGB."""
         raise NotImplementedError

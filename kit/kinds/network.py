@@ -41,13 +41,14 @@ class Backbone(Plugin):
 
     kind: ClassVar[str] = "backbone"
     home: Path | None = bound_field(None)  # the workspace, where options that are relative paths begin
+    channels: int = bound_field(3)  # of an image: the config's
     weights: str | None = Field(
         None,
         description="start from a weights file, a Hugging Face folder or a run of kit, relative to the workspace",
     )
 
     def build(self) -> nn.Module:
-        """A module from float (N, 3, H, W) to a feature map (N, C, h, w) or tokens (N, T, C)."""
+        """A module from float (N, channels, H, W) to a feature map (N, C, h, w) or tokens (N, T, C)."""
         raise NotImplementedError
 
     def in_workspace(self, home: Path | None) -> Self:
@@ -75,8 +76,17 @@ class Backbone(Plugin):
         return (path,) if path else ()
 
     def normalisation(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-        """Mean and standard deviation per channel, for pixels from 0 to 1, that the weights expect."""
+        """Mean and standard deviation per colour, for pixels from 0 to 1, that the weights expect."""
         return (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+    def channel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """The normalisation of each channel: of other than three channels, the colours' in turn.
+
+        timm repeats the colours of a pretrained stem likewise (timm.models._manipulate.adapt_input_conv).
+        """
+        mean, deviation = self.normalisation()
+        turns = [channel % 3 for channel in range(self.channels)]
+        return tuple(mean[turn] for turn in turns), tuple(deviation[turn] for turn in turns)
 
     def input_size(self) -> int | None:
         """The only input side the network takes, in pixels, or None if it takes any."""

@@ -28,7 +28,7 @@ class Embedder:
         return next(self.network.parameters()).device
 
     def vectors(self, images: Tensor) -> Tensor:
-        """Unit vectors (N, features) float32 of a batch of uint8 images (N, 3, H, W) on the network's device."""
+        """Unit vectors (N, features) float32 of a batch of uint8 images (N, channels, H, W) on the network's device."""
         with self.precision.autocast_prediction(self.device):
             pooled = self.network.embed(images)
         with torch.inference_mode():

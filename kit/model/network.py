@@ -58,7 +58,7 @@ def open_parts(experiment: Experiment, root: Path | None, classes: Classes) -> P
             code="C08",
             hint=f"head={loss.head()}, or omit head",
         )
-    backbone = experiment.open(Backbone, root).in_workspace(root)
+    backbone = experiment.open(Backbone, root).in_workspace(root).with_known(channels=experiment.channels)
     fixed = backbone.input_size()
     if fixed is not None and fixed != experiment.image_size:
         raise ConfigError(
@@ -86,7 +86,7 @@ def _check_margins(loss: Loss) -> None:
 
 
 class Network(nn.Module):
-    """Pixels of 0 to 255 (N, 3, H, W), of any dtype, to outputs (N, K).
+    """Pixels of 0 to 255 (N, channels, H, W), of any dtype, to outputs (N, K).
 
     Batches come as uint8, a quarter of float32 to move to a GPU, and are normalised where the network is; on a CPU
     that is the same processor, and the place makes no difference.
@@ -101,8 +101,19 @@ class Network(nn.Module):
         super().__init__()
         self.backbone, self.pooling, self.head = backbone, pooling, head
         mean, deviation = normalisation
-        self.register_buffer("scale", (1 / (255 * deviation)).view(1, 3, 1, 1))
-        self.register_buffer("shift", (-mean / deviation).view(1, 3, 1, 1))
+        self.register_buffer("scale", (1 / (255 * deviation)).view(1, -1, 1, 1))
+        self.register_buffer("shift", (-mean / deviation).view(1, -1, 1, 1))
+
+    @property
+    def channels(self) -> int:
+        """The channels of an image."""
+        return self.scale.shape[1]
+
+    def normalise_by(self, mean: np.ndarray, deviation: np.ndarray) -> None:
+        """Sets the mean and deviation (channels,) of pixels from 0 to 1, by which images are normalised."""
+        for name, values in (("scale", 1 / (255 * deviation)), ("shift", -mean / deviation)):
+            buffer = getattr(self, name)
+            buffer.copy_(torch.as_tensor(values, dtype=buffer.dtype).view(1, -1, 1, 1))
 
     def embed(self, images: Tensor) -> Tensor:
         """The pooled features of images, (N, features)."""
@@ -146,8 +157,8 @@ def build(parts: Parts, classes: int, image_size: int) -> Network:
     backbone, pooling = parts.backbone.build(), parts.pooling.build()
     if path := parts.backbone.initial_weights():
         fill(parts.backbone.original(backbone), _note_normalisation(read_weights(path), parts.backbone))
-    features = _features(backbone, pooling, image_size)
-    normalisation = torch.tensor(parts.backbone.normalisation())
+    features = _features(backbone, pooling, image_size, parts.backbone.channels)
+    normalisation = torch.tensor(parts.backbone.channel_statistics())
     head = parts.head.build(features, parts.loss.width(classes))
     return Network(backbone, pooling, head, normalisation)
 
@@ -183,11 +194,11 @@ def convert_sync_batch_norm(network: nn.Module, device: torch.device) -> None:
 
 
 @torch.no_grad()
-def _features(backbone: nn.Module, pooling: nn.Module, image_size: int) -> int:
+def _features(backbone: nn.Module, pooling: nn.Module, image_size: int, channels: int) -> int:
     """How many features a pooled image has, seen by trying one, without touching batch norm's averages."""
     backbone.eval()
     try:
-        found = pooling(backbone(torch.zeros(1, 3, image_size, image_size))).shape[1]
+        found = pooling(backbone(torch.zeros(1, channels, image_size, image_size))).shape[1]
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(
             f"the backbone does not accept images of {image_size} px: {str(error).splitlines()[0]}",

@@ -23,7 +23,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from kit.core.batching import even_batches
 from kit.core.progress import Progress, Work
 from kit.device import memory
-from kit.device.precision import Precision
+from kit.device.precision import Precision, channels_of
 from kit.device.torch_internals import is_compiled
 from kit.errors import ConfigError, RunError
 from kit.kinds import Loss, Views
@@ -52,7 +52,9 @@ def fuse(network: nn.Module, size: int) -> nn.Module:
     """
     device = next(network.parameters()).device
     draws = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (PROBE, 3, size, size), generator=draws).float().to(device)
+    images = (
+        torch.randint(0, 256, (PROBE, channels_of(network), size, size), generator=draws).float().to(device)
+    )
     copied = deepcopy(network).eval()
     pairs, wanted = _pairs(copied, images)
     if not pairs:
@@ -141,7 +143,7 @@ class NetworkOnDevice(Protocol):
     def device(self) -> torch.device: ...
 
     def predict_views(self, images: Tensor, views: Sequence[View], merge: Merge) -> Tensor:
-        """A row (N, any) float32 of a batch of uint8 images (N, 3, H, W) on the network's device."""
+        """A row (N, any) float32 of a batch of uint8 images (N, channels, H, W) on the network's device."""
         ...
 
 
@@ -176,7 +178,7 @@ class Predictor:
         return self.target.from_logs(mean)
 
     def probabilities(self, images: Tensor) -> Tensor:
-        """Probabilities (N, K) float32 of a batch of uint8 images (N, 3, H, W) on the network's device."""
+        """Probabilities (N, K) float32 of a batch of uint8 images (N, channels, H, W) on the network's device."""
         with self.precision.autocast_prediction(self.device):
             outputs = self.network(images)
         with torch.inference_mode():

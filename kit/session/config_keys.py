@@ -32,6 +32,7 @@ class CommonKeys(TypedDict, total=False):
     optimizer: Spec
     scheduler: Spec
     image_size: int
+    channels: int
     cache_size: int | None
     cache_folder: str
     resize: Literal["short_side", "squash", "pad"]

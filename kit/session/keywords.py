@@ -53,13 +53,14 @@ def _names_network(key: str, value: Any, root: Path) -> bool:
 def _flatten(path: str, value: Any) -> Iterator[tuple[str, Any]]:
     """An object as one assignment per option, the plugin's name first."""
     key, _, inner = path.partition(".")
-    if not isinstance(value, Mapping) or not (key in KINDS or (key in SECTIONS and not inner)):
+    is_spec = key in KINDS or (key in SECTIONS and inner.partition(".")[0] in KINDS)
+    if not isinstance(value, Mapping) or not (is_spec or (key in SECTIONS and not inner)):
         yield path, value
         return
-    if "name" in value and key in KINDS:
+    if "name" in value and is_spec:
         yield path, value["name"]
     for option, one in value.items():
-        if option != "name" or key not in KINDS:
+        if option != "name" or not is_spec:
             yield from _flatten(f"{path}.{option}", one)
 
 

@@ -70,7 +70,7 @@ def test_an_id_that_leaves_the_image_root_is_refused(
     error = train_error(tmp_path)
     assert (error.code, error.exit_code) == ("D20", 3)
     assert f"id leaves the image root {tmp_path / 'images'} for id {name!r}, a train row" in error.summary
-    assert set(listed) <= {str(tmp_path / "images")}
+    assert {each for each in listed if "/plugins/" not in each} <= {str(tmp_path / "images")}
 
 
 def test_a_link_that_leaves_the_image_root_is_refused_unless_allowed(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import shutil
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,10 +20,11 @@ from kit.config.models import Data
 from kit.core.cores import available_cores
 from kit.core.progress import ResultOf, finish
 from kit.errors import DataError, KitWarning, RunError
-from kit.images import cache as module
 from kit.images import cache_store as stores
 from kit.images.cache import Cache, FillResult, Geometry, fill_cache
 from kit.images.reader import READER, read_image, resize
+from kit.images.source import ImageSource
+from kit.kinds import reader as readers
 
 DATA = Data()
 SMALL = Geometry(32)
@@ -44,13 +46,13 @@ def paths(tmp_path: Path) -> list[Path]:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by one with every image that is decoded."""
     calls: list[int] = []
-    real = module.decode
+    real = ImageSource.decode
 
-    def counting(content: bytes, data: Data, least: int = 0) -> object:
+    def counting(self: ImageSource, loaded: Any, least: int = 0) -> object:
         calls.append(least)
-        return real(content, data, least)
+        return real(self, loaded, least)
 
-    monkeypatch.setattr(module, "decode", counting)
+    monkeypatch.setattr(ImageSource, "decode", counting)
     return calls
 
 
@@ -156,7 +158,7 @@ def test_settled_files_are_not_even_read(
     def read(path: Path) -> bytes:
         raise AssertionError(f"{path} was read")
 
-    monkeypatch.setattr(module, "read_bytes", read)
+    monkeypatch.setattr(readers, "read_image_bytes", read)
     assert np.array_equal(fill(tmp_path, paths).cache[2][:1], fill(tmp_path, paths[2:]).cache[0][:1])
 
 

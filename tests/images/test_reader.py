@@ -14,8 +14,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from kit.config.models import Data
+from kit.core.image_files import read_image_bytes
 from kit.errors import ConfigError, DataError, KitWarning
-from kit.images.reader import center_crop, decode, pad_to_square, read_bytes, read_image, resize
+from kit.images.reader import center_crop, decode, pad_to_square, read_image, resize
 from tests.drawn_images import DATA, codes, drawn, encoded
 
 # ------------------------------------------------------------------------------------ what is read
@@ -228,7 +229,7 @@ def test_files_that_cannot_be_read_say_why(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(Path, "read_bytes", denied)
     with pytest.raises(DataError, match="permission denied") as caught:
-        read_bytes(tmp_path / "empty.jpg")
+        read_image_bytes(tmp_path / "empty.jpg")
     assert caught.value.code == "D09"
 
 

@@ -18,8 +18,9 @@ from kit.images.scenes import (
     nearest_thumbnails,
     read_keypoints,
 )
+from kit.images.source import ImageSource
 
-DATA = Data(train="train.csv")
+SOURCE = ImageSource.open(Data(train="train.csv"))
 
 
 def place(seed: int, side: int = 300) -> np.ndarray:
@@ -64,7 +65,7 @@ def pictures(count: int) -> np.ndarray:
 
 def test_photos_of_one_place_from_other_sides_are_one_group(photos: tuple[list[Path], np.ndarray]) -> None:
     paths, labels = photos
-    groups = finish(group_scenes(paths, labels, pictures(len(paths)), DATA))
+    groups = finish(group_scenes(paths, labels, pictures(len(paths)), SOURCE))
     assert groups.tolist() == [0, 0, 0, 3, 3, 3, 6, 7, 8, 8, 8, 11, 11, 11, 14, 15]
 
 
@@ -76,7 +77,7 @@ def test_what_most_of_a_class_shows_is_no_scene(tmp_path: Path) -> None:
         image[90:210, 90:210] = print_of_all
         paths.append(tmp_path / f"{number}.png")
         cv2.imwrite(str(paths[-1]), seen_from(image, 5.0 * (number % 2), 1.0))
-    groups = finish(group_scenes(paths, np.zeros(8, int), pictures(8), DATA))
+    groups = finish(group_scenes(paths, np.zeros(8, int), pictures(8), SOURCE))
     assert groups.tolist() == [0, 0, 2, 2, 4, 4, 6, 6]
 
 
@@ -94,9 +95,9 @@ def test_an_image_without_details_matches_nothing(tmp_path: Path) -> None:
     cv2.imwrite(str(blank), np.full((200, 200, 3), 90, np.uint8))
     (tmp_path / "broken.png").write_bytes(b"no image")
     cv2.imwrite(str(tmp_path / "place.png"), place(1))
-    full = read_keypoints(tmp_path / "place.png", DATA)
+    full = read_keypoints(tmp_path / "place.png", SOURCE)
     assert count_matches(full, full) > 100
     for name in ("blank", "broken"):
-        none = read_keypoints(tmp_path / f"{name}.png", DATA)
+        none = read_keypoints(tmp_path / f"{name}.png", SOURCE)
         assert isinstance(none, Keypoints)
         assert count_matches(full, none) == count_matches(none, full) == 0

@@ -30,7 +30,7 @@ _BUILT: dict[
 def augment(
     plugin: object, recipe: Callable[[], Recipe], image: Pixels, size: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """The image after a plugin's transforms, size x size x 3 uint8. Raises ConfigError for another shape."""
+    """The image after a plugin's transforms, size x size x channels uint8. Raises ConfigError for another shape."""
     import numpy as np
 
     pipeline = _of(plugin, recipe, size)
@@ -38,9 +38,9 @@ def augment(
     # would all act on the same half of the images
     pipeline.set_random_state(rng, random.Random(int(rng.integers(2**63))))
     made: np.ndarray = pipeline(image=image.copy())["image"]
-    if made.shape != (size, size, 3) or made.dtype != np.uint8:
+    if made.shape != (size, size, image.shape[2]) or made.dtype != np.uint8:
         raise ConfigError(
-            f"the transforms give {made.dtype} {made.shape}, not uint8 {(size, size, 3)}",
+            f"the transforms give {made.dtype} {made.shape}, not uint8 {(size, size, image.shape[2])}",
             code="C02",
             hint="begin or end with RandomResizedCrop or Resize, and leave Normalize and ToTensorV2 to kit",
         )

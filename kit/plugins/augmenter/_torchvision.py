@@ -23,15 +23,19 @@ COMPILED = ("JPEG",)  # transforms that call torchvision's compiled operators
 
 
 def augment(recipe: Recipe, image: Pixels, size: int, rng: np.random.Generator) -> np.ndarray:
-    """The image after the recipe's transforms, size x size x 3 uint8. Raises ConfigError for another shape."""
+    """The image after the recipe's transforms, size x size x channels uint8. Raises ConfigError for another shape."""
     import torch
 
     pipeline = _pipeline(json.dumps(recipe), size)
     with _seed_torch(int(rng.integers(2**63))), torch.no_grad():
         made = pipeline(torch.from_numpy(image.copy()).permute(2, 0, 1))
-    if not isinstance(made, torch.Tensor) or made.shape != (3, size, size) or made.dtype != torch.uint8:
+    if (
+        not isinstance(made, torch.Tensor)
+        or made.shape != (image.shape[2], size, size)
+        or made.dtype != torch.uint8
+    ):
         raise ConfigError(
-            f"the transforms give {_shape(made)}, not torch.uint8 (3, {size}, {size})",
+            f"the transforms give {_shape(made)}, not torch.uint8 ({image.shape[2]}, {size}, {size})",
             code="C02",
             hint="begin or end with RandomResizedCrop or Resize, and leave ToDtype and Normalize to kit",
         )

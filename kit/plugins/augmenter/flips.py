@@ -27,12 +27,13 @@ class Flips(Augmenter):
     def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
         import cv2
 
+        from kit.images.channels import in_groups
         from kit.images.reader import center_crop
 
         square = center_crop(image, size)
         if self.horizontal and rng.random() < 0.5:
-            square = cv2.flip(square, 1)
+            square = in_groups(lambda part: cv2.flip(part, 1), square)
         if self.vertical and rng.random() < 0.5:
-            square = cv2.flip(square, 0)
+            square = in_groups(lambda part: cv2.flip(part, 0), square)
         quarters = int(rng.integers(4)) if self.quarter_turns else 0
-        return cv2.rotate(square, quarters - 1) if quarters else square
+        return in_groups(lambda part: cv2.rotate(part, quarters - 1), square) if quarters else square

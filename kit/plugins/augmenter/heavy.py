@@ -52,11 +52,13 @@ class Heavy(Light):
 
         made = super().__call__(image, size, rng)
         share, angle = rng.uniform(-1, 1, 2)
-        if self.saturation or self.hue:
+        if (self.saturation or self.hue) and made.shape[2] == 3:
             made = cv2.transform(made, chroma_matrix(1 + share * self.saturation, angle * self.hue))
         if rng.random() < self.cutout_prob:
             top, bottom, left, right = square(size, rng.uniform(*self.cutout_size), rng)
-            made[top:bottom, left:right] = cv2.mean(made)[:3]
+            made[top:bottom, left:right] = (
+                cv2.mean(made)[:3] if made.shape[2] == 3 else made.mean(axis=(0, 1))
+            )
         return made
 
 

@@ -45,16 +45,13 @@ class Light(Augmenter):
     def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
         import cv2
 
+        from kit.images.channels import in_groups
+
         image, matrix = _without_aliasing(image, self.matrix(image.shape[0], image.shape[1], size, rng), size)
-        warped = cv2.warpAffine(
-            image,
-            matrix,
-            (size, size),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REFLECT_101,
-        )
+        shown = {"flags": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, "borderMode": cv2.BORDER_REFLECT_101}
+        warped = in_groups(lambda part: cv2.warpAffine(part, matrix, (size, size), **shown), image)
         lit: np.ndarray = cv2.LUT(warped, self._light(rng))
-        return lit
+        return lit if lit.ndim == 3 else lit[:, :, None]
 
     def matrix(self, height: int, width: int, size: int, rng: np.random.Generator) -> np.ndarray:
         """The affine map, (2, 3), from a pixel (x, y) of the result to the image's pixel that it shows."""
@@ -101,8 +98,9 @@ def crop(
 
 def _without_aliasing(image: Pixels, matrix: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """The image shrunk beforehand where the map would step over pixels, and the map for it."""
-    import cv2
     import numpy as np
+
+    from kit.images.reader import resize
 
     (xx, xy, _), (yx, yy, _) = matrix.tolist()
     step = min(math.hypot(xx, yx), math.hypot(xy, yy))
@@ -110,6 +108,6 @@ def _without_aliasing(image: Pixels, matrix: np.ndarray, size: int) -> tuple[np.
         return image, matrix
     height, width = (max(1, round(side / step)) for side in image.shape[:2])
     factors = np.array([width / image.shape[1], height / image.shape[0]])
-    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    small = resize(image, height, width)
     linear = matrix[:, :2] * factors[:, None]
     return small, np.column_stack([linear, (matrix[:, 2] + 0.5) * factors - 0.5])

@@ -85,7 +85,9 @@ def build_features(arch: str, **options: Any) -> Features:
         model = timm.create_model(arch, num_classes=0, global_pool="", **options)
     except AssertionError:  # a network that cannot leave out its pooling
         with torch.device("meta"):
-            wrapper = _choose_wrapper(timm.create_model(arch, num_classes=0, **options))
+            wrapper = _choose_wrapper(
+                timm.create_model(arch, num_classes=0, **options), options.get("in_chans", 3)
+            )
     else:
         if type(model).__name__ not in SEVERAL_MAPS:
             return Features(model)
@@ -93,13 +95,13 @@ def build_features(arch: str, **options: Any) -> Features:
     return wrapper(timm.create_model(arch, num_classes=0, **options))
 
 
-def _choose_wrapper(model: Any) -> type[Features]:
+def _choose_wrapper(model: Any, channels: int) -> type[Features]:
     """How the features of a network that pools are taken, seen by trying one on a device without memory."""
     size = (
         getattr(getattr(model, "patch_embed", None), "img_size", None)
         or model.pretrained_cfg["input_size"][1:]
     )
-    features = model.eval().forward_features(torch.zeros(1, 3, *size, device="meta"))
+    features = model.eval().forward_features(torch.zeros(1, channels, *size, device="meta"))
     has_prefix = bool(getattr(model, "num_prefix_tokens", None))
     is_usable = isinstance(features, Tensor) and (features.dim() == 4 or has_prefix)
     return LastMap if is_usable else OwnPooling

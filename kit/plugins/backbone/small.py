@@ -25,7 +25,7 @@ class Small(Backbone):
         from torch import nn
 
         layers: list[nn.Module] = []
-        channels = 3
+        channels = self.channels
         for stage in range(self.stages):
             wide = self.width * 2**stage
             layers += [*_block(channels, wide, stride=1 if stage == 0 else 2), *_block(wide, wide, stride=1)]

@@ -55,6 +55,7 @@ class Timm(Backbone):
     def _options(self) -> dict[str, Any]:
         """What timm is given beside the name."""
         options: dict[str, Any] = {"drop_path_rate": self.drop_path} if self.drop_path else {}
+        options |= {"in_chans": self.channels} if self.channels != 3 else {}
         return {**options, "img_size": self.img_size} if self.img_size else options
 
     def without_pretrained(self) -> Self:

@@ -20,7 +20,7 @@ from kit.data.folds import Folds, connected_components, make_folds, merge_groups
 from kit.data.table import Table, rows_to_predict, train_table
 from kit.errors import Case, KitWarning
 from kit.evaluation.competition import metric_of
-from kit.experiment.loading import geometry, write_auto_groups
+from kit.experiment.loading import geometry, open_source, write_auto_groups
 from kit.images.cache import Cache, fill_cache
 from kit.images.near_duplicates import compute_thumbnails, find_near_duplicates
 from kit.kinds import Splitter
@@ -95,7 +95,7 @@ def run_checks(
         warnings.simplefilter("ignore", KitWarning)
         folds = make_folds(train, splitter, workspace.experiment.split_seed)
     paths = [*train.paths, *test.paths]
-    filled = yield from fill_cache(workspace.cache, paths, geometry(workspace.experiment), data)
+    filled = yield from fill_cache(workspace.cache, paths, geometry(workspace.experiment), data, root=root)
     yield Progress("check", 0, 1)
     ids = np.concatenate([train.ids, test.ids])
     found = list(_unusable(filled.bad, ids, len(train), paths, data))
@@ -115,8 +115,8 @@ def run_checks(
     units = connected_components(len(ids), [*pairs.tolist(), *_of_groups(train)])
     found += _between(measures, train, test, units, _non_group_columns(workspace))
     found += _copies(filled.cache, train, test, folds, splitter, data.group, pairs)
-    side = geometry(workspace.experiment).cache_size
-    found += yield from scenes.check_scenes_across_folds(train, seen.pictures, folds, splitter, data, side)
+    side, source = geometry(workspace.experiment).cache_size, open_source(workspace)
+    found += yield from scenes.check_scenes_across_folds(train, seen.pictures, folds, splitter, source, side)
     if checkpoints:
         known = by_embeddings.RowContext(train, test, folds, pairs, units)
         found += yield from by_embeddings.check_by_networks(workspace, checkpoints, known)

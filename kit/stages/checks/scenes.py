@@ -7,13 +7,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from kit.config.models import Data
 from kit.core.progress import Progress, Work
 from kit.core.randomness import generator
 from kit.data.folds import Folds
 from kit.data.table import Table
 from kit.errors import Case
 from kit.images.scenes import MIN_INLIERS, count_matches, map_threads, nearest_thumbnails, read_keypoints
+from kit.images.source import ImageSource
 from kit.kinds import Splitter
 from kit.kinds.advice import keep_whole
 from kit.stages.checks.finding import Finding
@@ -25,21 +25,21 @@ LEAST_SHARE = 0.05  # of the rows, beyond what other classes show
 
 
 def check_scenes_across_folds(
-    train: Table, pictures: np.ndarray, folds: Folds, splitter: Splitter, data: Data, side: int
+    train: Table, pictures: np.ndarray, folds: Folds, splitter: Splitter, source: ImageSource, side: int
 ) -> Work[list[Finding]]:
     """K30: rows whose scene their fold trains on, where more of them have such a photo than have one of another class.
 
     Not where `data.group` is "scene": what is alike then is a print that most photos of a class show.
     `pictures` (rows, 256) are near.looks's, `side` the images' size in the cache.
     """
-    held = np.flatnonzero(folds.oof_mask(0))
+    held, data = np.flatnonzero(folds.oof_mask(0)), source.data
     if data.group == "scene" or train.is_multi_label or side < MIN_SIDE_PX or len(held) < SAMPLE_ROWS:
         return []
     rng, trained = generator(0, "scenes", len(train)), np.flatnonzero(folds.training_mask(splitter, 0))
     labels, hits, others = train.targets(), [], 0
     chosen = rng.choice(held, SAMPLE_ROWS, replace=False)
     yield Progress("scenes", 0, SAMPLE_ROWS)
-    read = lru_cache(maxsize=None)(lambda row: read_keypoints(train.paths[row], data))
+    read = lru_cache(maxsize=None)(lambda row: read_keypoints(train.paths[row], source))
     for number, row in enumerate(chosen.tolist()):
         same = nearest_thumbnails(
             np.array([row]), pictures, trained[labels[trained] == labels[row]], MAX_IMAGES

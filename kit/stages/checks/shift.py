@@ -11,6 +11,7 @@ import numpy as np
 from kit.core.progress import Progress, Work
 from kit.errors import Case, DataError
 from kit.images.cache import Cache
+from kit.images.channels import to_rgb
 from kit.images.containers import measure
 from kit.stages.checks.finding import Finding
 
@@ -45,7 +46,7 @@ def measure_images(cache: Cache) -> Work[Measures]:
         pixels = cache[row][::2, ::2].astype(np.float32)
         found["width"][row], found["height"][row] = width, height
         found["aspect"][row] = max(width, height) / max(min(width, height), 1)
-        found["bytes"][row] = path.stat().st_size
+        found["bytes"][row] = path.stat().st_size if path.is_file() else np.nan  # of a container: not known
         found["brightness"][row], found["contrast"][row] = pixels.mean(), pixels.std()
         found["colour"][row] = _colourful(cache[row])
     return Measures(found, formats.astype(str))
@@ -53,7 +54,7 @@ def measure_images(cache: Cache) -> Work[Measures]:
 
 def _colourful(image: np.ndarray) -> float:
     """The mean over pixels of the strongest channel less the weakest; channel by channel, many times as fast."""
-    red, green, blue = (np.ascontiguousarray(image[::2, ::2, channel]) for channel in range(3))
+    red, green, blue = (np.ascontiguousarray(to_rgb(image)[::2, ::2, n]) for n in range(3))
     strongest, weakest = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
     return float(strongest.mean() - weakest.mean())
 
@@ -61,7 +62,7 @@ def _colourful(image: np.ndarray) -> float:
 def _header(path: Path) -> tuple[float, float, str]:
     try:
         return measure(path)
-    except DataError:  # it changed since it was decoded
+    except DataError:  # of a container or another format; or it changed since it was decoded
         return np.nan, np.nan, ""
 
 

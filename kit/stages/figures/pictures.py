@@ -20,6 +20,7 @@ from kit.engine.loader import ImageDataset
 from kit.errors import DataError
 from kit.experiment.loading import geometry, load_rows
 from kit.images.cache import Cache
+from kit.images.channels import to_rgb
 from kit.kinds import Augmenter
 
 if TYPE_CHECKING:
@@ -67,8 +68,8 @@ def augment_rows(
         AugmentedRow(
             str(table.ids[row]),
             ", ".join(table.label_names(row)) or "no label",
-            images.cache[row],
-            tuple(images.image(epoch, row, 0) for epoch in range(variants)),
+            to_rgb(images.cache[row]),
+            tuple(to_rgb(images.image(epoch, row, 0)) for epoch in range(variants)),
         )
         for row in usable.tolist()
     ]

@@ -27,7 +27,7 @@ from kit.data.embeddings import SPLITS, EmbeddingProvenance, Vectors
 from kit.data.predictions import ids_fingerprint
 from kit.data.renamed_classes import table_of
 from kit.data.table import Table, test_table, train_table
-from kit.device.precision import choose_device, device_line
+from kit.device.precision import channels_of, choose_device, device_line
 from kit.errors import Case, InvalidError, RunError
 from kit.experiment.loading import Loaded, geometry, load_rows
 from kit.experiment.prediction_file import prediction_batches
@@ -279,7 +279,9 @@ class _EmbedContext:
 @torch.inference_mode()
 def _features(embedder: Embedder, size: int) -> int:
     """How many features an image has, seen by trying one."""
-    blank = torch.zeros(1, 3, size, size, dtype=torch.uint8, device=embedder.device)
+    blank = torch.zeros(
+        1, channels_of(embedder.network), size, size, dtype=torch.uint8, device=embedder.device
+    )
     return int(embedder.vectors(embedder.precision.to_layout(blank, embedder.device)).shape[1])
 
 

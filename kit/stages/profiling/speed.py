@@ -230,7 +230,8 @@ def _set_up(
     experiment, root = workspace.experiment, workspace.root
     device = choose_device(experiment.device)
     parts = network.open_parts(experiment, root, network.classes_from_table(table))
-    batch = random_batch(table, batch_size or experiment.batch_rows(), experiment.image_size)
+    count = batch_size or experiment.batch_rows()
+    batch = random_batch(table, count, experiment.image_size, experiment.channels)
     plain = network.build(parts.without_pretrained(), len(table.classes), experiment.image_size)
     configured = Precision(experiment.precision, experiment.predict_precision, experiment.memory_format)
     bench = _SharedSetup(experiment, root, parts, len(table.classes), device, batch)

@@ -21,6 +21,7 @@ from kit.engine.loader import ImageDataset
 from kit.errors import CheckpointError
 from kit.experiment.loading import geometry, load_rows
 from kit.experiment.restore import experiment_of, restore
+from kit.images.channels import to_rgb
 from kit.images.reader import resize
 from kit.kinds import Loss
 from kit.model import checkpoints
@@ -55,7 +56,7 @@ def cams(workspace: Workspace, subject: EvaluatedMember, rows: Sequence[int]) ->
                 network, made.loss, torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device), targets
             )
             found |= {
-                mine[place]: heat_overlay(*each)
+                mine[place]: heat_overlay(to_rgb(each[0]), each[1])
                 for place, each in zip(part, zip(pixels, maps, strict=True), strict=True)
             }
             yield Progress("grad-cam", len(found), len(rows))
@@ -115,6 +116,6 @@ def _spread_out(features: Tensor) -> Tensor:
 
 def heat_overlay(image: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """The image (H, W, 3), as bright as `shares` (h, w) say, which says it without colours."""
-    light = resize(np.ascontiguousarray(shares, np.float32), *image.shape[:2])[..., None]
+    light = resize(np.ascontiguousarray(shares, np.float32)[:, :, None], *image.shape[:2])
     lit: np.ndarray = np.rint(image * (DARK + (1 - DARK) * np.clip(light, 0, 1))).astype(np.uint8)
     return lit

@@ -13,6 +13,7 @@ from kit.core.progress import Work
 from kit.errors import KitWarning
 from kit.experiment.loading import geometry
 from kit.images.cache import fill_cache
+from kit.images.channels import to_rgb
 
 
 def photos(workspace: Workspace, paths: Sequence[Path]) -> Work[list[np.ndarray | None]]:
@@ -22,6 +23,8 @@ def photos(workspace: Workspace, paths: Sequence[Path]) -> Work[list[np.ndarray 
     wanted = geometry(workspace.experiment)
     with warnings.catch_warnings():  # what is odd about an image was said when it was trained on
         warnings.simplefilter("ignore", KitWarning)
-        filled = yield from fill_cache(workspace.cache, paths, wanted, workspace.competition.data)
+        filled = yield from fill_cache(
+            workspace.cache, paths, wanted, workspace.competition.data, root=workspace.root
+        )
     cache = filled.cache
-    return [cache[row] if cache.places[row][0] >= 0 else None for row in range(len(paths))]
+    return [to_rgb(cache[row]) if cache.places[row][0] >= 0 else None for row in range(len(paths))]

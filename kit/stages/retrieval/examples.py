@@ -14,6 +14,7 @@ from kit.core.progress import Progress, Work, stage
 from kit.core.randomness import generator
 from kit.data.table import Table
 from kit.experiment.loading import geometry, load_rows
+from kit.images.channels import to_rgb
 from kit.stages.blending.members import labels
 from kit.stages.retrieval.neighbour_search import TASK
 from kit.stages.retrieval.source import EmbeddedRun, read_source
@@ -92,7 +93,7 @@ def _choose(right: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarr
 def _images(workspace: Workspace, source: EmbeddedRun, rows: np.ndarray) -> Work[dict[int, np.ndarray]]:
     """The rows' images as the run's cache holds them."""
     loaded = yield from load_rows(workspace, source.table.take(rows), "train", geometry(source.experiment))
-    return {row: np.asarray(loaded.cache[place]) for place, row in enumerate(rows.tolist())}
+    return {row: to_rgb(loaded.cache[place]) for place, row in enumerate(rows.tolist())}
 
 
 def _example_image(table: Table, row: int, image: np.ndarray, similarity: float) -> ExampleImage:

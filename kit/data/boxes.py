@@ -1,0 +1,157 @@
+"""Boxes of rows: the part of each image to use, from columns, or from a detector's file."""
+
+from __future__ import annotations
+
+import json
+import math
+import posixpath
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kit.core.locations import JOIN, Box
+from kit.data.csv_file import is_number
+from kit.errors import Case, ConfigError, DataError, did_you_mean
+
+if TYPE_CHECKING:
+    from kit.config.models import Data
+
+Lookup = Callable[[str, str], Box | None]  # the box of an id and a file
+
+
+def find_boxes(
+    root: Path, data: Data, columns: Mapping[str, Sequence[str]], ids: Sequence[str], files: Sequence[str]
+) -> list[Box | None]:
+    """The box of each row, None for a row without one: its whole image is used.
+
+    Raises ConfigError C07 for a column or file that does not exist, DataError D16 for what is no box, and for a file of
+    boxes that names none of the rows.
+    """
+    names = data.box
+    if len(names) == 4 or (len(names) == 1 and names[0] in columns):
+        return _of_columns(names, columns, ids)
+    if len(names) != 1:
+        raise ConfigError(
+            f"data.box has {len(names)} names",
+            code="C07",
+            hint="columns of x, y, width and height; one column; or a file of boxes",
+        )
+    path = root / names[0]
+    if path.is_dir():
+        return [_of_yolo(path / f"{Path(file).stem}.txt") for file in files]
+    if not path.is_file():
+        raise ConfigError(
+            f"data.box: no column and no file {names[0]!r}{did_you_mean(names[0], columns)}",
+            code="C07",
+            hint=f"its columns: {', '.join(columns)}",
+        )
+    return _of_detector(path, ids, files)
+
+
+def _of_columns(
+    names: Sequence[str], columns: Mapping[str, Sequence[str]], ids: Sequence[str]
+) -> list[Box | None]:
+    unknown = [name for name in names if name not in columns]
+    if unknown:
+        raise ConfigError(
+            f"data.box: no column {unknown[0]!r}{did_you_mean(unknown[0], columns)}",
+            code="C07",
+            hint=f"the columns are {', '.join(columns)}",
+        )
+    if len(names) == 4:
+        rows = list(zip(*(columns[name] for name in names), strict=True))
+    else:
+        rows = [tuple(cell.strip(" []()").replace(",", " ").split()) for cell in columns[names[0]]]
+    return _check_boxes([_numbers(cells) for cells in rows], rows, ids, ", ".join(names))
+
+
+def _numbers(cells: Sequence[str]) -> Box | None:
+    """The box of four numbers, None for blank cells; a box of NaN for other cells."""
+    if not any(cell.strip() for cell in cells):
+        return None
+    if len(cells) != 4 or not all(is_number(cell) for cell in cells):
+        return Box.of([math.nan] * 4)
+    return Box.of(map(float, cells))
+
+
+def _check_boxes(
+    boxes: list[Box | None], shown: Sequence[Any], ids: Sequence[str], where: str
+) -> list[Box | None]:
+    wrong = [
+        Case(f"{' '.join(map(str, cells))!r} is no box of an area", where, name, code="D16")
+        for box, cells, name in zip(boxes, shown, ids, strict=True)
+        if box is not None and not (math.isfinite(box.x + box.y) and 0 < box.width * box.height < math.inf)
+    ]
+    if wrong:
+        raise DataError(
+            f"{len(wrong)} rows have an invalid box (data.box)",
+            code="D16",
+            cases=wrong,
+            hint="x, y, width and height in pixels, of an area; blank cells use the whole image",
+        )
+    return boxes
+
+
+def _of_yolo(file: Path) -> Box | None:
+    """The box of the highest confidence in a YOLO text file: class, centre, sides as shares, and confidence if any."""
+    try:
+        lines = [line.split() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        rows = [[float(number) for number in line[1:6]] for line in lines]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file}: not a YOLO file of boxes: {error}", code="D16") from None
+    if not rows or min(map(len, rows)) < 4:
+        return None
+    x, y, wide, tall = max(rows, key=lambda row: row[4] if len(row) > 4 else row[2] * row[3])[:4]
+    return Box(100 * (x - wide / 2), 100 * (y - tall / 2), 100 * wide, 100 * tall, is_percent=True)
+
+
+def _of_detector(path: Path, ids: Sequence[str], files: Sequence[str]) -> list[Box | None]:
+    """The boxes of a JSON file of COCO or MegaDetector."""
+    try:
+        content = json.loads(path.read_bytes())
+        found = _of_coco(content) if "annotations" in content else _of_megadetector(content)
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise DataError(
+            f"{path}: neither boxes of COCO nor of MegaDetector ({type(error).__name__}: {error})",
+            code="D16",
+            hint="annotations with image_id and bbox, or images with file and detections",
+        ) from None
+    boxes = [found(name, file) for name, file in zip(ids, files, strict=True)]
+    if ids and not any(boxes):
+        raise DataError(
+            f"{path} names none of the {len(ids)} rows",
+            code="D16",
+            cases=[Case("has no box", str(path), ids[0], code="D16")],
+            hint="its image ids or file names must be those of the table",
+        )
+    return boxes
+
+
+def _of_coco(content: Mapping[str, Any]) -> Lookup:
+    names = {each["id"]: each["file_name"] for each in content.get("images", ())}
+    largest: dict[str, Box] = {}
+    for each in content["annotations"]:
+        if "bbox" not in each:
+            continue
+        x, y, wide, tall = map(float, each["bbox"])
+        keys = {str(each["image_id"]), _stem(names.get(each["image_id"], each["image_id"]))}
+        for key in keys:
+            if key not in largest or wide * tall > largest[key].width * largest[key].height:
+                largest[key] = Box(x, y, wide, tall)
+    return lambda name, file: largest.get(name) or largest.get(_stem(file))
+
+
+def _of_megadetector(content: Mapping[str, Any]) -> Lookup:
+    """Its boxes are shares of the image's sides; the one of the highest confidence counts."""
+    best: dict[str, Box] = {}
+    for each in content["images"]:
+        if detections := each.get("detections"):
+            shares = max(detections, key=lambda one: float(one["conf"]))["bbox"]
+            best[_stem(each["file"])] = Box.of((100 * float(share) for share in shares), is_percent=True)
+    return lambda name, file: best.get(name) or best.get(_stem(file))
+
+
+def _stem(name: Any) -> str:
+    return posixpath.splitext(posixpath.basename(str(name).split(JOIN)[0]))[0]

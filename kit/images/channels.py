@@ -1,0 +1,48 @@
+"""Images of any number of channels: for OpenCV in groups that it takes, for the eye in RGB, for comparisons in grey."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from kit.core.arrays import Pixels
+
+GROUP = 4  # channels that OpenCV takes at once
+
+
+def to_rgb(image: Pixels) -> np.ndarray:
+    """A picture (height, width, 3): the first three channels, or the only one three times; two get a black third."""
+    channels = image.shape[2]
+    if channels == 3:
+        return image
+    if channels == 1:
+        return np.repeat(image, 3, axis=2)
+    shown = np.zeros((*image.shape[:2], 3), np.uint8)
+    shown[:, :, : min(channels, 3)] = image[:, :, :3]
+    return shown
+
+
+def to_grey(image: Pixels) -> np.ndarray:
+    """A grey picture (height, width): the luminance of RGB, else the mean of all channels."""
+    if image.shape[2] == 3:
+        return np.asarray(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY))
+    grey: np.ndarray = np.rint(image.mean(axis=2)).astype(np.uint8)
+    return grey
+
+
+def in_groups(work: Callable[[np.ndarray], np.ndarray], image: Pixels) -> np.ndarray:
+    """What a function of OpenCV, which takes at most four channels, makes of an image of any number."""
+    channels = image.shape[2]
+    if channels in (3, 4):
+        return work(image)
+    if channels < GROUP:
+        return _with_channels(work(image))
+    groups = [np.ascontiguousarray(image[:, :, at : at + GROUP]) for at in range(0, channels, GROUP)]
+    return np.concatenate([_with_channels(work(group)) for group in groups], axis=2)
+
+
+def _with_channels(image: np.ndarray) -> np.ndarray:
+    """OpenCV drops the axis of a single channel."""
+    return image[:, :, None] if image.ndim == 2 else image

@@ -1,0 +1,142 @@
+"""ImageSource: from a row's location to its image, by the reader of the config, of the channels that are asked for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kit.core.files import sha256
+from kit.core.locations import Part, parts_of
+from kit.errors import DataError
+from kit.images import boxes
+from kit.kinds import registry
+from kit.kinds.reader import Decoded, Reader, ReadRules
+
+if TYPE_CHECKING:
+    from kit.config.models import Data
+    from kit.core.files import StrPath
+    from kit.kinds.reader import Record
+
+MAX_CHANNELS = 512  # channels that OpenCV resizes
+
+
+@dataclass(frozen=True, eq=False)
+class Records:
+    """The records of a location as its files store them, and a digest of their content."""
+
+    parts: tuple[Part, ...]
+    records: tuple[Record, ...]
+    digest: str  # 64 hex digits
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """How images are read: the reader, the config's data section and the number of channels."""
+
+    reader: Reader
+    data: Data = field(hash=False)
+    channels: int = 3
+
+    @classmethod
+    def open(cls, data: Data, root: StrPath | None = None, channels: int = 3) -> ImageSource:
+        """The source that a config names. Raises PluginError, and ConfigError C24 for a missing package."""
+        reader = Reader.open(data.reader, root, where="data.reader")
+        reader.check_package()
+        return cls(reader, data, channels)
+
+    def load(self, location: Path) -> Records:
+        """A location's records. Raises DataError for what cannot be read, without the path."""
+        parts = parts_of(location)
+        records = tuple(self.reader.load(_only_file(part), part.key) for part in parts)
+        return Records(parts, records, _digest(parts, records))
+
+    def decode(self, loaded: Records, least_side: int = 0) -> Decoded:
+        """The image of a location's records, uint8 (height, width, channels).
+
+        Raises DataError for what cannot be decoded, and D15 for images of unlike sizes or other channels.
+        """
+        parts = loaded.parts
+        each = max(1, self.channels // len(parts))
+        has_box = any(part.box for part in parts)
+        rules = ReadRules(each, self.data.max_pixels, 0 if has_box else least_side, self.data)
+        made = [
+            self._of_part(part, record, rules) for part, record in zip(parts, loaded.records, strict=True)
+        ]
+        repairs = tuple(note for one in made for note in one.repairs)
+        return Decoded(self._join([one.pixels for one in made]), repairs)
+
+    def read(self, location: Path) -> Decoded:
+        """The image at a location. Raises DataError, without the path."""
+        return self.decode(self.load(location))
+
+    def _of_part(self, part: Part, record: Record, rules: ReadRules) -> Decoded:
+        try:
+            made = self.reader.decode(record, rules)
+        except (DataError, MemoryError):
+            raise
+        except Exception as error:  # a library raises what its parsing happens to raise
+            text = f"reader {self.reader.plugin_name()!r}: {type(error).__name__}: {error}".splitlines()[0]
+            raise DataError(text, code="D05") from error
+        pixels = made.pixels[:, :, None] if made.pixels.ndim == 2 else made.pixels
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 or 0 in pixels.shape:
+            raise DataError(
+                f"reader {self.reader.plugin_name()!r} gives {pixels.dtype} {pixels.shape}, not uint8 (height, "
+                "width, channels)",
+                code="D15",
+            )
+        if pixels.shape[2] == 1 and rules.channels == 3:
+            pixels = np.repeat(pixels, 3, axis=2)
+        return replace(
+            made, pixels=boxes.crop(pixels, part.box, self.data.box_margin) if part.box else pixels
+        )
+
+    def _join(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        sizes = {image.shape[:2] for image in images}
+        if len(sizes) > 1:
+            shown = ", ".join(f"{width} x {height}" for height, width in sorted(sizes))
+            raise DataError(f"the row's images have unlike sizes ({shown} pixels)", code="D15")
+        joined = images[0] if len(images) == 1 else np.concatenate(images, axis=2)
+        if joined.shape[2] != self.channels:
+            raise DataError(
+                f"has {joined.shape[2]} channels, not {self.channels} (channels)",
+                code="D15",
+                hint=f"channels={joined.shape[2]}, if all images have so many",
+            )
+        return joined
+
+    def fingerprint(self) -> list[object]:
+        """What makes other pixels of the same records: empty for an RGB image of the reader `image`."""
+        found: list[object] = []
+        place = registry.location_of(type(self.reader))
+        if place.name != "image" or self.reader.spec() != type(self.reader)().spec():
+            found += [self.reader.spec(), self.reader.version]
+        if place.source != "kit" and place.file:
+            found.append(sha256(place.file))
+        found += [["channels", self.channels]] if self.channels != 3 else []
+        return found + ([["margin", self.data.box_margin]] if self.data.box else [])
+
+
+def _only_file(part: Part) -> Path:
+    files = part.files()
+    return Path(files[0]) if len(files) == 1 else Path(part.file)
+
+
+def _digest(parts: Sequence[Part], records: Sequence[Record]) -> str:
+    """Of one file its SHA-256, so that copies of a file are one image; of arrays also the type and shape."""
+    digests = []
+    for part, record in zip(parts, records, strict=True):
+        digest = hashlib.sha256()
+        if isinstance(record, np.ndarray):
+            digest.update(f"{record.dtype.str} {record.shape}".encode())
+            digest.update(np.ascontiguousarray(record).view(np.uint8).data if record.size else b"")
+        else:
+            digest.update(record)
+        digests.append(digest.hexdigest() + (f" {part.box}" if part.box else ""))
+    if len(digests) == 1 and not parts[0].box:
+        return digests[0]
+    return hashlib.sha256(" ".join(digests).encode()).hexdigest()

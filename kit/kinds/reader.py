@@ -1,0 +1,79 @@
+"""Kind of reading: from a file, or a record of a container, to an image of any number of channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from kit.core.image_files import read_image_bytes
+from kit.core.installed import require_package
+from kit.errors import Case, DataError
+from kit.kinds.plugin import Plugin
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Record = bytes | np.ndarray
+
+Keys = Literal["none", "optional", "required"]
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """An image's pixels, and what was mended on the way (code and detail, the path is the caller's)."""
+
+    pixels: np.ndarray
+    repairs: tuple[Case, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReadRules:
+    """What is asked of an image that is decoded."""
+
+    channels: int = 3
+    max_pixels: int = 100_000_000
+    least_side: int = 0  # above 0, the image may come smaller, with its short side at so many pixels or more
+    data: Any = field(default=None, hash=False)  # the config's data section
+
+
+class Reader(Plugin):
+    """Reads an image from a file, or from a container by the key of its record."""
+
+    kind: ClassVar[str] = "reader"
+    package: ClassVar[str] = ""  # what must be installed for it
+    extra: ClassVar[str] = ""  # the extra of kit that has the package
+    endings: ClassVar[tuple[str, ...]] = ()  # of its files, in small letters
+    keys: ClassVar[Keys] = "none"  # whether a file holds several images, each with a key
+    version: ClassVar[int] = 1  # goes up whenever the same file gives other pixels
+
+    def load(self, file: Path, key: str) -> Record:
+        """An image as its file stores it: bytes, or an array. Default: all bytes of the file.
+
+        Several threads call it. `key` is blank for the whole file. Raises DataError D01, D02, D05, D08 or D09.
+        """
+        if key:
+            raise DataError(f"reader {self.plugin_name()!r} reads whole files, and has no keys", code="D02")
+        return read_image_bytes(file)
+
+    def decode(self, record: Record, rules: ReadRules) -> Decoded:
+        """The image of a record, uint8 of shape (height, width) or (height, width, channels).
+
+        Several threads call it. Raises DataError D03 to D16, which leave the path to the caller.
+        """
+        raise NotImplementedError
+
+    def order(self, locations: Sequence[Path]) -> list[Path]:
+        """The locations in the order in which they are read fastest. Default: as given."""
+        return list(locations)
+
+    def suggest(self, locations: Sequence[Path]) -> tuple[Self, str]:
+        """The recipe with options that fit some images, and in words why: what `kit init` writes. Default: itself."""
+        return self, ""
+
+    def check_package(self) -> None:
+        """Raises ConfigError C24 if a package that it needs is not installed."""
+        require_package(
+            self.package, f"reader {self.plugin_name()!r}", "convert the images to PNG", extra=self.extra
+        )

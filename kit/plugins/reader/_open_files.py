@@ -1,0 +1,52 @@
+"""Containers that stay open: each is opened once per process, and again after it changed."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from kit.core.image_files import read_image_bytes
+
+MAX_OPEN_FILES = 32
+_LOCK = threading.RLock()
+_OPEN: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
+Handle = TypeVar("Handle")
+
+
+def open_once(opener: Callable[[Path], Handle], file: Path) -> Handle:
+    """What `opener` makes of a file, kept for the next call; the least recently used of 32 is closed.
+
+    Raises DataError D01, D02, D08 or D09 for a file that cannot be opened, and what `opener` raises.
+    """
+    try:
+        stat = file.stat()
+        key = (os.getpid(), opener, str(file), stat.st_size, stat.st_mtime_ns, stat.st_ino)
+    except OSError:
+        read_image_bytes(file, 1)
+        raise
+    with _LOCK:
+        if key not in _OPEN:
+            read_image_bytes(file, 1)
+            _OPEN[key] = opener(file)
+            while len(_OPEN) > MAX_OPEN_FILES:
+                _close(_OPEN.popitem(last=False)[1])
+        _OPEN.move_to_end(key)
+        opened: Handle = _OPEN[key]
+        return opened
+
+
+def close_all() -> None:
+    """Closes all files."""
+    with _LOCK:
+        while _OPEN:
+            _close(_OPEN.popitem()[1])
+
+
+def _close(handle: Any) -> None:
+    with suppress(Exception):  # whatever a library raises for a file that is gone
+        handle.close()
