@@ -22,7 +22,7 @@ COMMANDS = Path(__file__).parent
 
 # the sections of `kit --help`, in the order of a competition
 STAGES = {
-    "Start": ("demo", "init", "config", "check", "plugins", "explain"),
+    "Start": ("demo", "init", "config", "check", "folds", "plugins", "explain"),
     "Train": ("train", "watch", "runs", "sweep", "memory", "bench", "cache"),
     "Predict": ("tta", "embed", "retrieve", "pairs"),
     "Blend and submit": ("blend", "submission", "board"),

@@ -30,8 +30,11 @@ def command(
     kit blend runs/a runs/b ensembler=weighted ensembler.weights=[2,1]
     kit blend runs/a@d4 --top-k 5
     """
+    from dataclasses import asdict
+
     from kit.config.workspace import Workspace
     from kit.stages.blending.blend import Submitted, blend
+    from kit.stages.blending.unscored import UnscoredSubmission
     from kit.stages.submission.upload import upload_command
 
     runs = [text for text in members if "=" not in text]
@@ -42,6 +45,12 @@ def command(
         overrides = [f"ensembler={ensembler}", *overrides]
     workspace = Workspace.find(overrides=overrides)
     made = _console.show_progress(blend.with_progress(workspace, runs, name=name, top_k=top_k))
+    if isinstance(made, UnscoredSubmission):
+        for line in made.describe():
+            _console.echo(line)
+        _console.echo(f"upload: {upload_command(workspace, made.number)}")
+        _console.print_result(asdict(made), [made.path], as_json)
+        return
     _show(made)
     if isinstance(made, Submitted):
         _console.echo(f"upload: {upload_command(workspace, made.number)}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kit.commands import _console
+from kit.errors import ConfigError
 
 if TYPE_CHECKING:
     from kit.runs.records import Record
@@ -37,6 +38,7 @@ def command(context: click.Context, key: str, as_json: bool) -> None:
     kit runs show r
     kit runs diff r s
     kit runs import /kaggle/input/first-notebook
+    kit runs import test.csv --oof oof.csv --as lightgbm
     kit runs export r@hflip --out r.zip
     kit train --name r --restart           trains r again; the old run becomes r.replaced-1
     kit train --name again --config runs/r/config.json
@@ -178,30 +180,73 @@ def _lines(value: dict[str, Any], indent: str) -> list[str]:
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--prefix", default="", help="Put this before the names of the imported runs, such as anna-.")
 @click.option("--run", "only", multiple=True, metavar="RUN", help="Import only this run. Can be repeated.")
+@click.option("--as", "name", metavar="NAME", help="SOURCE is a table of predictions; import it as this run.")
+@click.option(
+    "--oof", type=click.Path(path_type=Path), help="With --as: the table of the out-of-fold predictions."
+)
+@click.option("--folds", help="With --oof: a fold file of `kit folds`, or a run with the same folds.")
 @JSON
-def import_(source: Path, prefix: str, only: tuple[str, ...], as_json: bool) -> None:
-    """Import runs and submissions from a folder or a zip.
+def import_(
+    source: Path,
+    prefix: str,
+    only: tuple[str, ...],
+    name: str | None,
+    oof: Path | None,
+    folds: str | None,
+    as_json: bool,
+) -> None:
+    """Import runs, or predictions of another framework.
 
-    The source is the output of an earlier session, a team mate's workspace or an export. The board comes
+    A folder or zip is the output of an earlier session, a team mate's workspace or an export. The board comes
     along. Hashes, ids, classes and folds are checked first. Nothing is overwritten. A run that is not
     finished continues with the command that started it.
 
+    With --as NAME the source is a CSV or parquet table that predicts the test rows: an id and one column of
+    probabilities per class, or the sample's own format. --oof is the same of the training rows. Its column fold, or
+    --folds, says which model held out which row. Without folds `kit blend` gives the member no score.
+
     \b
     kit runs import /kaggle/input/first-notebook
-    kit runs import r.zip
     kit runs import anna.zip --prefix anna-
     kit runs import ../first --run r
+    kit runs import test.csv --oof oof.csv --as lightgbm
+    kit runs import test.csv --oof oof.csv --folds folds.csv --as lightgbm
+    kit runs import public_notebook.csv --as public
     """
     from dataclasses import asdict
 
     from kit.stages.sharing.importing import import_runs
 
+    if name is not None:
+        if prefix or only:
+            raise ConfigError(
+                "--prefix and --run belong to runs, and --as to a table of predictions",
+                code="C05",
+                hint="kit runs import test.csv --oof oof.csv --as NAME",
+            )
+        _import_table(source, name, oof, folds, as_json)
+        return
+    if oof is not None or folds is not None:
+        raise ConfigError("--oof and --folds need --as", code="C05", hint="--as NAME names the run")
     found = _console.show_progress(import_runs.with_progress(".", source, prefix, only))
     if as_json:
         _console.print_json(asdict(found))
         return
     for line in found.describe():
         click.echo(line)
+
+
+def _import_table(source: Path, name: str, oof: Path | None, folds: str | None, as_json: bool) -> None:
+    from kit.stages.sharing.foreign import as_json as values
+    from kit.stages.sharing.foreign import import_predictions
+
+    made = _console.show_progress(import_predictions.with_progress(".", source, name, oof, folds))
+    if as_json:
+        _console.print_json(values(made))
+        return
+    for line in made.describe():
+        click.echo(line)
+    _console.echo(f"next: kit blend RUN {made.member}")
 
 
 @command.command()

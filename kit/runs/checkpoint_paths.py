@@ -34,6 +34,12 @@ def find_targets(workspace: Workspace, paths: StrPath | Sequence[StrPath]) -> li
     for path in paths:
         folder = _resolve(workspace, path)
         found = _checkpoints(folder)
+        if not found and Run(folder).is_imported:
+            raise ConfigError(
+                f"runs/{folder.name} was imported from another framework, so it has no networks",
+                code="C15",
+                hint="kit blend uses its predictions",
+            )
         if not found:
             raise ConfigError(
                 f"{path} is not a run, fold or checkpoint with a finished fold",

@@ -45,6 +45,7 @@ MAX_NAME = 100  # characters of a run's name, which is a part of longer names
 STATE_UNTRAINED = (
     "untrained"  # in place of a fold: what a network makes of images before it saw a row of the competition
 )
+IMPORTED = "imported"  # in a manifest's request: the files of another framework, by their hashes
 PACKAGES = ("kit-competitions", "torch", "timm", "numpy", "albumentations", "opencv-python-headless")
 
 
@@ -86,6 +87,19 @@ class Run(Displayed):
         """Whether there is anything that was trained or embedded, and that another experiment would spoil."""
         made = ("fold-*/*/manifest.json", "fold-*/oof.parquet", "embeddings/*/*/manifest.json")
         return any(found for pattern in made for found in self.folder.glob(pattern))
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether its predictions came from another framework, so that it has no networks."""
+        try:
+            return IMPORTED in self.manifest.get("asked", {})
+        except (KitError, TypeError):
+            return False
+
+    @property
+    def lacks_folds(self) -> bool:
+        """Whether its predictions were imported without folds, so that no score of them can be checked."""
+        return self.is_imported and not (self.folder / "folds.csv").is_file()
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -171,6 +185,10 @@ def check_same_experiment(run: Run, experiment: Experiment) -> None:
 
     Raises CheckpointError D51 where there are folds of which nothing says what they are.
     """
+    if run.is_imported:
+        raise ConfigError(
+            f"runs/{run.name} holds imported predictions", code="C11", hint="use another --name, or --restart"
+        )
     if not run.is_started:
         return
     started = run.manifest.get("asked")

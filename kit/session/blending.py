@@ -16,6 +16,7 @@ from kit.session.opened import OpenedFolder
 if TYPE_CHECKING:
     from kit.session.keywords import Reference
     from kit.stages.blending.blend import BlendResult
+    from kit.stages.blending.unscored import UnscoredSubmission
     from kit.stages.bundles.bundling import BundleResult
     from kit.stages.bundles.prediction import BundlePrediction
     from kit.stages.final.final import FinalResult
@@ -34,11 +35,12 @@ class BlendingMethods(OpenedFolder):
         top_k: int | None = None,
         progress: bool = True,
         **config: Unpack[ConfigKeys],
-    ) -> BlendResult:
+    ) -> BlendResult | UnscoredSubmission:
         """Blends the predictions of runs, writes the submission and adds it to the board.
 
         `members` are such as "runs/r@d4", a run, or what `tta` returned. `top_k` is the number of labels per row, if
-        the sample has ranked labels. Without a sample submission the blend is only scored.
+        the sample has ranked labels. Without a sample submission the blend is only scored. With members that were
+        imported without folds it has no score.
         """
         from kit.stages.blending.blend import blend
 

@@ -20,6 +20,7 @@ from tests.written_runs import competition
 COMMANDS = (
     "init",
     "check",
+    "folds",
     "train",
     "tta",
     "blend",

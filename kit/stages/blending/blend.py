@@ -25,19 +25,21 @@ from kit.experiment import sample_format
 from kit.kinds import Ensembler, Format, Metric
 from kit.stages.blending.compatibility import check_together
 from kit.stages.blending.diversity import Diversity, measure_diversity
+from kit.stages.blending.entering import enter_submission
 from kit.stages.blending.members import (
     Member,
     OutOfFold,
     blend_test_rows,
     labels,
+    lack_folds,
     out_of_fold,
     read_members,
     warn_of_partial,
     with_current_names,
 )
 from kit.stages.blending.scores import BLEND, MEAN, Comparison, MemberPredictions, Score, compare, sole_member
-from kit.stages.submission import submission
-from kit.stages.submission.board import Board, Entry
+from kit.stages.blending.unscored import UnscoredSubmission, submit_unscored
+from kit.stages.submission.board import Board
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -173,15 +175,19 @@ def blend(
     ensembler: str | Mapping[str, Any] | None = None,
     name: str | None = None,
     top_k: int | None = None,
-) -> Work[BlendResult]:
+) -> Work[BlendResult | UnscoredSubmission]:
     """Blends members such as `runs/a@d4`, writes the submission and enters it into the board.
 
     `workspace` is a Workspace or the path of one.
     The result is a `Submitted`. Without a sample submission the blend is only scored, and no file is written.
+    With members that were imported without folds it is an `UnscoredSubmission`.
     `ensembler` is a name or a spec, by default the config's. Raises InvalidError (D40-D46) for members that do not
     fit together, leak, or do not fit the sample; ConfigError and PluginError for what is asked for.
     """
     workspace = Workspace.of(workspace)
+    if lack_folds(workspace, members):
+        yield Progress(TASK, 1, 2, "submission")
+        return submit_unscored(workspace, members, spec_of(workspace, ensembler), name, top_k)
     yield Progress(TASK, 0, 2, "out-of-fold rows")
     judged = cross_validate(workspace, members, ensembler, top_k)
     if judged.sample is None:
@@ -264,14 +270,9 @@ def submit(
     blended = Blended(test, judged.ensembler, judged.comparison, judged.rows.ids)
     table = sample_format.make_table(test, sample, shape)
     record = {**_record(workspace, judged, blended, shape), **(more or {})}
-    with submission.lock_submissions(workspace.submissions):
-        board = Board.read(workspace.submissions)
-        entered = {entry.file for entry in board.entries}
-        separator = workspace.competition.data.sep
-        written = submission.write(workspace.submissions, name, table, record, separator, board.last, entered)
-        if written.is_new:
-            board = board.enter(_entry(written, record, blended, metric, notes))
-    entry = next(one for one in board.entries if one.file == written.path.name)
+    written, board, entry = enter_submission(
+        workspace, name, table, record, metric, blended.comparison.blend.cv, notes
+    )
     of_metric = [one for one in board.entries if one.metric == entry.metric]
     return Submitted(
         number=written.number,
@@ -369,26 +370,3 @@ def _record(
             "sample": sha256(sample),
         },
     }
-
-
-def _entry(
-    written: submission.WrittenSubmission,
-    record: Mapping[str, Any],
-    blended: Blended,
-    metric: Metric,
-    notes: str,
-) -> Entry:
-    return Entry(
-        number=written.number,
-        name=written.path.stem.partition("-")[2],
-        file=written.path.name,
-        cv=blended.comparison.blend.cv,
-        metric=metric.plugin_name(),
-        better="higher" if metric.higher_is_better else "lower",
-        leaderboard=None,
-        members=" ".join(member["member"] for member in record["members"]),
-        ensembler=blended.ensembler.plugin_name(),
-        rows=len(blended.oof_ids),
-        created=str(record["created"]),
-        notes=notes,
-    )

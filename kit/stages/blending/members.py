@@ -38,6 +38,17 @@ class Member:
     oof: Predictions  # a row an id and repeat
     test: Predictions  # a row an id and fold; without rows if the competition has none to predict
 
+    @classmethod
+    def unverified(cls, run: str, views: str, test: Predictions) -> Member:
+        """A member without folds: it has no out-of-fold rows."""
+        nothing = Folds(np.array([], dtype=str), np.empty((0, 1), np.int64))
+        return cls(run, views, nothing, Predictions.without_rows(test.classes, test.target), test)
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether the folds say which model held out which row."""
+        return len(self.folds.ids) > 0
+
     def __str__(self) -> str:
         return f"{self.run}@{self.views}"
 
@@ -51,11 +62,14 @@ class Member:
         return dict(zip(self.oof.ids[::-1].tolist(), self.oof.folds[::-1].tolist(), strict=True))
 
 
-def read_members(workspace: Workspace, texts: StrPath | Sequence[StrPath]) -> tuple[Member, ...]:
+def read_members(
+    workspace: Workspace, texts: StrPath | Sequence[StrPath], allow_unverified: bool = False
+) -> tuple[Member, ...]:
     """The members written `runs/a@d4`, `a@d4` or `runs/a` (its plain views), in this order, or a single one.
 
     Raises ConfigError for runs that do not exist (C15) or are named twice (C20), InvalidError (D40, D41) for
-    predictions that are missing or damaged.
+    predictions that are missing or damaged, D43 for runs without folds, unless they were imported so and
+    `allow_unverified` takes them.
     """
     texts = [texts] if isinstance(texts, (str, os.PathLike)) else texts
     if not texts:
@@ -63,7 +77,7 @@ def read_members(workspace: Workspace, texts: StrPath | Sequence[StrPath]) -> tu
     members: list[Member] = []
     known: dict[str, Folds] = {}  # by a file's content: most members share their folds
     for text in texts:
-        read = _read(workspace, text, known)
+        read = _read(workspace, text, known, allow_unverified)
         members.append(_share_ids(read, members[0]) if members else read)
     names = [str(member) for member in members]
     double = next((name for name in names if names.count(name) > 1), None)
@@ -74,6 +88,12 @@ def read_members(workspace: Workspace, texts: StrPath | Sequence[StrPath]) -> tu
             hint="use --ensembler weighted to give a member more weight",
         )
     return tuple(members)
+
+
+def lack_folds(workspace: Workspace, texts: StrPath | Sequence[StrPath]) -> bool:
+    """Whether a member was imported without folds, so that a blend with it has no score. Raises ConfigError C15."""
+    texts = [texts] if isinstance(texts, (str, os.PathLike)) else texts
+    return any(RunRef.parse(text, workspace).run.lacks_folds for text in texts)
 
 
 def with_current_names(workspace: Workspace, members: Sequence[Member], table: Table) -> tuple[Member, ...]:
@@ -108,11 +128,19 @@ def _with_ids_of(made: Predictions, first: Predictions) -> Predictions:
     return made
 
 
-def _read(workspace: Workspace, text: StrPath, known: dict[str, Folds]) -> Member:
+def _read(workspace: Workspace, text: StrPath, known: dict[str, Folds], allow_unverified: bool) -> Member:
     ref = RunRef.parse(text, workspace)
     folder, views = ref.run.folder, ref.views
     predicts = workspace.competition.data.has_test_rows
     names = ("oof.parquet", "test.parquet") if predicts else ("oof.parquet",)
+    if ref.run.lacks_folds:
+        if not allow_unverified:
+            raise InvalidError(
+                f"runs/{folder.name} was imported without folds, so kit cannot check which model predicted which row",
+                code="D43",
+                hint="import it again with --oof and --folds; kit blend takes it without a score",
+            )
+        names = ("test.parquet",)
     files = [ref.predictions / name for name in names]
     missing = [Case("is missing", str(file)) for file in files if not file.is_file()]
     if missing:
@@ -122,6 +150,8 @@ def _read(workspace: Workspace, text: StrPath, known: dict[str, Folds]) -> Membe
             cases=missing,
             hint=predict_command(folder.name, views, workspace.root),
         )
+    if ref.run.lacks_folds:
+        return Member.unverified(folder.name, views, _memory_map(Predictions.read(files[0]), workspace.cache))
     if not (folder / "folds.csv").is_file():
         raise InvalidError(
             f"{folder / 'folds.csv'} is missing, so kit cannot check which fold held out each row", code="D43"

@@ -171,7 +171,7 @@ def on_all_rows(workspace: Workspace, run: Run, seed: int | None) -> tuple[Run, 
     asked = run.manifest.get("asked", {})
     if "backbone" not in asked:
         raise ConfigError(
-            f"runs/{run.name} was not trained from a config by kit train; it may be a soup",
+            f"runs/{run.name} was not trained from a config by kit train; it may be a soup or an import",
             code="C33",
             hint="give the runs it was made from",
         )

@@ -17,6 +17,7 @@ from kit.config.workspace import CONFIG_FILE, Workspace
 from kit.core.display import Displayed, frame
 from kit.core.files import StrPath, read_json, sha256, sync, write_json
 from kit.core.progress import Progress, Work, stage
+from kit.data.folds import Folds
 from kit.data.predictions import Predictions
 from kit.data.table import Table, read_labelled_rows, rows_to_predict
 from kit.errors import BusyError, Case, CheckpointError, ConfigError, DataError, KitError
@@ -110,7 +111,7 @@ def import_runs(
     with open_source(place) as found:
         space, has_config = _workspace(workspace, found)
         taken = _choose_runs(found, only)
-        with _staging(space) as staging:
+        with staging_folder(space) as staging:
             _check_export(found, staging)
             yield from _copy(found, taken, staging, space)
             train = read_labelled_rows(space.root, space.competition.data).sort_by_id()
@@ -149,7 +150,7 @@ def _choose_runs(source: Source, only: Sequence[str]) -> dict[str, list[str]]:
 
 
 @contextmanager
-def _staging(space: Workspace) -> Iterator[Path]:
+def staging_folder(space: Workspace) -> Iterator[Path]:
     """A folder on the disk of runs/, which is gone afterwards."""
     folder = space.runs / STAGING
     shutil.rmtree(folder, ignore_errors=True)
@@ -268,14 +269,7 @@ def _rename_in_errors(staging: Path, source: Path) -> Iterator[None]:
 def _take_run(space: Workspace, staging: Path, was: str, name: str, train: Table) -> ImportedRun:
     """Renames a run to its place in runs/."""
     made = Run(staging / "runs" / was)
-    folds = made.folds()
-    digest, rows = folds.fingerprint(), set(folds.ids.tolist())
-    same, other = list[str](), list[str]()
-    for folder in sorted(space.runs.glob("[!.]*")):
-        with suppress(KitError, OSError, ValueError):
-            here = Run(folder).folds()
-            if set(here.ids.tolist()) == rows:
-                (same if here.fingerprint() == digest else other).append(folder.name)
+    same, other = compare_folds(space, made.folds(), name)
     notes = _notes(space, made, train)
     if name != was:
         _rename(made, name)
@@ -283,7 +277,21 @@ def _take_run(space: Workspace, staging: Path, was: str, name: str, train: Table
     made.folder.rename(target)
     sync(target.parent)
     found = record(Run(target))
-    return ImportedRun(name, was, found.state, tuple(found.views), tuple(same), tuple(other), tuple(notes))
+    return ImportedRun(name, was, found.state, tuple(found.views), same, other, tuple(notes))
+
+
+def compare_folds(space: Workspace, folds: Folds, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The runs here with equal folds, and those with the same rows in other folds; the run `name` is left out."""
+    digest, rows = folds.fingerprint(), set(folds.ids.tolist())
+    same, other = list[str](), list[str]()
+    for folder in sorted(space.runs.glob("[!.]*")):
+        if folder.name == name:
+            continue
+        with suppress(KitError, OSError, ValueError):
+            here = Run(folder).folds()
+            if set(here.ids.tolist()) == rows:
+                (same if here.fingerprint() == digest else other).append(folder.name)
+    return tuple(same), tuple(other)
 
 
 def _rename(run: Run, name: str) -> None:

@@ -1,0 +1,125 @@
+"""Unscored blends: a submission of members without folds, by weights that are given and not fitted."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kit.config.workspace import Workspace
+from kit.core.display import Displayed, frame
+from kit.core.files import StrPath, sha256
+from kit.data.predictions import ids_fingerprint
+from kit.data.table import sample_frame
+from kit.errors import ConfigError
+from kit.evaluation.competition import bind_rows, open_ensembler
+from kit.experiment import sample_format
+from kit.stages.blending.compatibility import check_together
+from kit.stages.blending.entering import enter_submission
+from kit.stages.blending.members import blend_test_rows, labels, read_members, with_current_names
+from kit.stages.submission.board import Board
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NOTE = "no score: members without folds"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class UnscoredSubmission(Displayed):
+    """A submission whose blend has no score, because kit does not know the folds of the members `unverified`."""
+
+    number: int
+    path: Path
+    record: Path
+    format: str
+    test_rows: int
+    ensembler: Mapping[str, Any]
+    members: tuple[str, ...]
+    unverified: tuple[str, ...]
+    is_new: bool  # False: the same blend was made before, and this is its submission
+
+    def describe(self) -> list[str]:
+        """What was written, and why it has no score."""
+        before = "" if self.is_new else ", as before"
+        return [
+            f"submission {self.number}: {self.test_rows} rows, format {self.format}{before}",
+            f"no score: {', '.join(self.unverified)} came without folds, so kit cannot cross-validate the blend",
+        ]
+
+    def _lines(self) -> list[str]:
+        return self.describe()
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per member, and whether kit knows its folds."""
+        return frame([{"member": name, "has_folds": name not in self.unverified} for name in self.members])
+
+
+def submit_unscored(
+    workspace: Workspace,
+    members: StrPath | Sequence[StrPath],
+    spec: Any,
+    name: str | None,
+    top_k: int | None,
+) -> UnscoredSubmission:
+    """Blends test rows of members of which some have no folds, and enters the submission without a score.
+
+    Raises ConfigError C80 for an ensembler that is fitted on out-of-fold rows, and what `blend` raises.
+    """
+    Board.read(workspace.submissions)  # one that cannot be read stops the blend before it writes
+    read = read_members(workspace, members, allow_unverified=True)
+    table = labels(workspace)
+    read = with_current_names(workspace, read, table)
+    recipe, metric = open_ensembler(workspace, spec, table)
+    unverified = tuple(str(member) for member in read if not member.is_verified)
+    if recipe.fitted:
+        weights = ",".join("1" * len(read))
+        raise ConfigError(
+            f"ensembler {recipe.plugin_name()!r} is fitted on out-of-fold rows, and {unverified[0]} has none",
+            code="C80",
+            hint=f"ensembler=mean, or ensembler=weighted ensembler.weights=[{weights}]",
+        )
+    check_together(read, table)
+    sample = sample_frame(workspace.root, workspace.competition.data)
+    shape = sample_format.choose_format(workspace, sample, read[0].test.classes, top_k, table.label_kind)
+    shape = shape.with_known(decision=metric.decision)
+    wanted = list(dict.fromkeys(shape.ids(sample, read[0].test.classes)))
+    test = blend_test_rows(read, bind_rows(recipe, table), wanted)
+    record = {
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "members": [
+            {"member": str(one), "oof": one.oof.provenance.to_json(), "test": one.test.provenance.to_json()}
+            for one in read
+        ],
+        "unverified": list(unverified),
+        "ensembler": recipe.spec(),
+        "recipe": recipe.spec(),
+        "format": shape.spec(),
+        "decision": metric.decision.spec() if table.is_multi_label else None,
+        "metric": metric.spec(),
+        "rows": 0,
+        "test_rows": len(test),
+        "multi_label": test.multi_label,
+        "classes": list(test.classes),
+        "fingerprints": {
+            "test_rows": ids_fingerprint(test.ids),
+            "sample": sha256(workspace.path(str(workspace.competition.data.sample))),
+        },
+    }
+    named = name or f"{recipe.plugin_name()}-{'-'.join(member.run for member in read)}"
+    written, _, _ = enter_submission(
+        workspace, named, sample_format.make_table(test, sample, shape), record, metric, None, NOTE
+    )
+    return UnscoredSubmission(
+        number=written.number,
+        path=written.path,
+        record=written.record,
+        format=shape.plugin_name(),
+        test_rows=len(test),
+        ensembler=recipe.spec(),
+        members=tuple(map(str, read)),
+        unverified=unverified,
+        is_new=written.is_new,
+    )
