@@ -38,7 +38,7 @@ coverage: $(INSTALLED)  ## the share of kit/ that the tests run, with their subp
 mutate: $(INSTALLED)  ## changes folds, scores and blending one operator at a time, and lists what no test notices; 1 hour
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tools.mutate --jobs 2
 
-test-matrix:  ## the tests on each installed Python and on the lowest versions of setup.cfg
+test-matrix:  ## the tests on each installed Python, on the lowest versions of setup.cfg and on Colab's
 	@$(PYTHON) -m tools.matrix
 
 bench: $(INSTALLED)  ## the benchmarks that need nothing but kit

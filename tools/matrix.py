@@ -1,4 +1,4 @@
-"""Runs the tests on each installed Python and on the lowest versions that setup.cfg allows: `make test-matrix`.
+"""Runs the tests on each installed Python, and with the lowest and Colab's versions: `make test-matrix`.
 
     python -m tools.matrix                                    every environment, all tests
     python -m tools.matrix --only lowest tests/data/test_table.py  one environment, some tests
@@ -24,7 +24,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".matrix"
 PYTHONS = ("3.11", "3.12", "3.13")
-LOWEST = "lowest"
+LOWEST, COLAB = "lowest", "colab"
+COLAB_VERSIONS = ROOT / "tools" / "colab.txt"
 SEPARATORS = re.compile(r"\s*(>=|==|<)\s*")
 
 
@@ -68,7 +69,9 @@ def find_python(version: str) -> str | None:
 def prepare(environment: str, python: str) -> Path:
     """The Python of an environment, which is made if it is missing or out of date. Raises CalledProcessError."""
     folder = FOLDER / environment
-    sources = b"".join((ROOT / name).read_bytes() for name in ("setup.cfg", "constraints.txt"))
+    sources = b"".join(
+        (ROOT / name).read_bytes() for name in ("setup.cfg", "constraints.txt", COLAB_VERSIONS)
+    )
     digest, stamp = hashlib.sha256(sources).hexdigest(), folder / "installed"
     if not (stamp.is_file() and stamp.read_text() == digest):
         shutil.rmtree(folder, ignore_errors=True)
@@ -81,7 +84,7 @@ def prepare(environment: str, python: str) -> Path:
             "--quiet",
             "--disable-pip-version-check",
         ]
-        constraints = ROOT / "constraints.txt"
+        constraints = COLAB_VERSIONS if environment == COLAB else ROOT / "constraints.txt"
         if environment == LOWEST:
             lowest = lowest_versions((ROOT / "setup.cfg").read_text())
             constraints = folder / "lowest.txt"
@@ -121,14 +124,14 @@ def run_tests(environment: str, version: str, tests: Sequence[str]) -> Result:
 def main(arguments: Sequence[str]) -> int:
     """Runs the environments, prints what came of each, and returns 1 if one failed."""
     parser = argparse.ArgumentParser(
-        prog="python -m tools.matrix", description="Test each Python and the lowest versions."
+        prog="python -m tools.matrix", description="Test each Python, the lowest versions and Colab's."
     )
     parser.add_argument(
-        "--only", action="append", choices=[*PYTHONS, LOWEST], help="an environment; may be repeated"
+        "--only", action="append", choices=[*PYTHONS, LOWEST, COLAB], help="an environment; may be repeated"
     )
     parser.add_argument("tests", nargs="*", help="test files, all by default")
     options = parser.parse_args(arguments)
-    environments = dict(zip(PYTHONS, PYTHONS, strict=True)) | {LOWEST: PYTHONS[0]}
+    environments = dict(zip(PYTHONS, PYTHONS, strict=True)) | {LOWEST: PYTHONS[0], COLAB: PYTHONS[1]}
     results = [
         run_tests(name, version, options.tests)
         if not options.only or name in options.only

@@ -95,7 +95,9 @@ class Predictions:
                 shape = (file.metadata.num_rows, file.metadata.num_columns - 2)
                 _refuse_claim(shape[0] * shape[1], path.stat().st_size)
                 shares = (empty or _in_memory)(shape)
-                rows = _ids_and_folds(shares, file.iter_batches(_rows_a_group(shape[1])))
+                # pyarrow 18 fails to iterate a file without rows
+                batches = file.iter_batches(_rows_a_group(shape[1])) if shape[0] else ()
+                rows = _ids_and_folds(shares, batches)
             target = read_target(meta)
             made = cls(
                 *rows, _names(meta["classes"]), shares, Provenance.from_json(meta["about"], path), target

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ __all__ = [
     "TorchDispatchMode",
     "all_finite",
     "allocate_shared",
+    "build_without_memory",
     "check_cpp_compiler",
     "copy_all",
     "is_compiled",
@@ -35,6 +36,8 @@ __all__ = [
     "storage_key",
     "tree_leaves",
 ]
+
+T = TypeVar("T")
 
 
 def copy_all(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
@@ -115,6 +118,15 @@ def import_timm() -> Any:
     import timm
 
     return timm
+
+
+def build_without_memory(build: Callable[[], T]) -> T:
+    """What `build` returns, with weights on torch's meta device; in memory if the network reads its first values."""
+    try:
+        with torch.device("meta"):
+            return build()
+    except (NotImplementedError, RuntimeError):
+        return build()
 
 
 def _declare_operators() -> None:

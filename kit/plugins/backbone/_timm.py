@@ -11,6 +11,7 @@ from unittest.mock import patch
 import torch
 from torch import Tensor, nn
 
+from kit.device.torch_internals import build_without_memory
 from kit.errors import ConfigError
 
 Filter = Callable[..., Mapping[str, Any]]
@@ -84,10 +85,11 @@ def build_features(arch: str, **options: Any) -> Features:
     try:
         model = timm.create_model(arch, num_classes=0, global_pool="", **options)
     except AssertionError:  # a network that cannot leave out its pooling
-        with torch.device("meta"):
-            wrapper = _choose_wrapper(
+        wrapper = build_without_memory(
+            lambda: _choose_wrapper(
                 timm.create_model(arch, num_classes=0, **options), options.get("in_chans", 3)
             )
+        )
     else:
         if type(model).__name__ not in SEVERAL_MAPS:
             return Features(model)
@@ -96,12 +98,13 @@ def build_features(arch: str, **options: Any) -> Features:
 
 
 def _choose_wrapper(model: Any, channels: int) -> type[Features]:
-    """How the features of a network that pools are taken, seen by trying one on a device without memory."""
+    """How the features of a network that pools are taken, seen by trying one on torch's default device."""
     size = (
         getattr(getattr(model, "patch_embed", None), "img_size", None)
         or model.pretrained_cfg["input_size"][1:]
     )
-    features = model.eval().forward_features(torch.zeros(1, channels, *size, device="meta"))
+    with torch.no_grad():
+        features = model.eval().forward_features(torch.zeros(1, channels, *size))
     has_prefix = bool(getattr(model, "num_prefix_tokens", None))
     is_usable = isinstance(features, Tensor) and (features.dim() == 4 or has_prefix)
     return LastMap if is_usable else OwnPooling
@@ -145,11 +148,7 @@ class OwnNetwork:
 
     @cached_property
     def _original(self) -> tuple[nn.Module, Filter | None]:
-        try:
-            with torch.device("meta"):
-                return self._intercept_builder()
-        except (NotImplementedError, RuntimeError):  # some networks read the values that they start from
-            return self._intercept_builder()
+        return build_without_memory(self._intercept_builder)
 
     def _intercept_builder(self) -> tuple[nn.Module, Filter | None]:
         """The network, and the filter that timm's builder would have passed the pretrained weights through.

@@ -137,13 +137,10 @@ def check_network(arch: str) -> str:
 
 def _traits(arch: str) -> tuple[bool, int | None, list[str]]:
     """Whether a network has batch norm, the image size of one that takes no other, and its earliest modules."""
-    import torch
-
-    from kit.device.torch_internals import AnyBatchNorm, import_timm
+    from kit.device.torch_internals import AnyBatchNorm, build_without_memory, import_timm
 
     timm = import_timm()
-    with torch.device("meta"):
-        network = timm.create_model(arch, pretrained=False)
+    network = build_without_memory(lambda: timm.create_model(arch, pretrained=False))
     found = timm.get_pretrained_cfg(arch, allow_unregistered=True)
     fixed = int(found.input_size[1]) if found and found.fixed_input_size else None
     has_batch_norm = any(isinstance(module, AnyBatchNorm) for module in network.modules())

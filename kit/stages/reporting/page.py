@@ -166,5 +166,5 @@ def matrix(counts: Sequence[Sequence[int]]) -> str:
     pixels = np.empty((*found.shape, 4), np.uint8)
     pixels[..., :3], pixels[..., 3] = HEAT, depth
     content = io.BytesIO()
-    Image.fromarray(pixels, "RGBA").save(content, "PNG", optimize=True)
+    Image.fromarray(pixels).save(content, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(content.getvalue()).decode("ascii")
