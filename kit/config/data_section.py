@@ -77,6 +77,25 @@ class LabelFrom(Strict):
     rename: dict[str, str] = Field({}, description="label as composed -> label in the submission")
 
 
+class LongTable(Strict):
+    """A training table with a row for each id and class, which kit reads as a row for each id."""
+
+    classes: tuple[str, ...] = Field(
+        (),
+        description="the classes of each id; given, data.train has a row for each id and class, and each class "
+        "becomes a column",
+    )
+    value: str | None = Field(None, description="column of the value, such as 0 or 1")
+    name: str | None = Field(
+        None, description="column of the class; null: the cells of data.id end in it, such as ID_7_any"
+    )
+    separator: str = Field(
+        "_",
+        min_length=1,
+        description="between the id and the class in the cells of data.id, if `name` is null",
+    )
+
+
 class Data(Strict):
     """Where the rows, the labels and the images are.
 
@@ -167,6 +186,7 @@ class Data(Strict):
         "identify a class",
     )
     label_from: LabelFrom = Field(LabelFrom(), description="how labels are made of columns and of file names")
+    long: LongTable = Field(LongTable(), description="a table with a row for each id and class")
     sep: Annotated[str, BeforeValidator(_tab)] = Field(
         ",", min_length=1, max_length=1, description="field separator of the CSVs"
     )

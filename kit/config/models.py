@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from kit.config.data_section import Data, External, LabelFrom, Strict, plugin_name
+from kit.config.data_section import Data, External, LabelFrom, LongTable, Strict, plugin_name
 from kit.config.specs import respecify
 from kit.core.files import StrPath
 from kit.kinds.plugin import Plugin
@@ -25,6 +25,7 @@ __all__ = [
     "Experiment",
     "External",
     "LabelFrom",
+    "LongTable",
     "Stage",
     "Strict",
     "keys",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 
 from kit.data.csv_file import is_number, read_csv
 from kit.data.image_paths import columns_of, fill
+from kit.data.long_rows import read_long_rows
 from kit.data.spelling import as_numbers, fold_spelling, number_of, rename_labels
 from kit.errors import Case, ConfigError, DataError, did_you_mean
 
@@ -28,8 +29,9 @@ def split_labels(columns: Mapping[str, Sequence[str]], data: Data, separator: st
 
 
 def class_columns(root: Path, data: Data, columns: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """The classes where each is a column: those of `data.class_list`, else the sample's columns after the id.
+    """The classes where each is a column: those of `data.class_list` or `data.long`, else those of the sample.
 
+    They are the sample's columns after the id, or the classes of its rows if it has a row for each id and class.
     Raises ConfigError C07 where neither names any, the training table lacks one, or the config says how labels are
     made otherwise.
     """
@@ -40,8 +42,10 @@ def class_columns(root: Path, data: Data, columns: Mapping[str, Sequence[str]]) 
         raise ConfigError(text, code="C07", hint="data.label=<column or pattern>, or remove these keys")
     if data.class_list:
         names = tuple(row[0] for row in read_csv(root / data.class_list, data.sep, data.encoding).rows)
+    elif data.long.classes:
+        names = data.long.classes
     else:
-        names = read_csv(root / data.sample, data.sep, data.encoding).columns[1:] if data.sample else ()
+        names = _classes_of_sample(root, data, columns)
     lost = [
         Case(f"no such column{did_you_mean(name, columns)}", name)
         for name in names
@@ -56,6 +60,18 @@ def class_columns(root: Path, data: Data, columns: Mapping[str, Sequence[str]]) 
             hint="data.label=<column>, or data.class_list with a CSV that lists the columns of the classes",
         )
     return names
+
+
+def _classes_of_sample(root: Path, data: Data, columns: Collection[str]) -> tuple[str, ...]:
+    """The columns of the sample after the id; or the columns of the training table that its rows name, if they do."""
+    if not data.sample:
+        return ()
+    sample = read_csv(root / data.sample, data.sep, data.encoding)
+    names = sample.columns[1:]
+    if any(column_of(name, columns) is not None for name in names):
+        return names
+    rows = read_long_rows(sample.frame(), list(columns), None)
+    return names if rows is None else tuple(dict.fromkeys(rows.classes))
 
 
 def column_of(name: str, columns: Iterable[str]) -> str | None:

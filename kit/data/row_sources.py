@@ -14,6 +14,7 @@ from kit.data import class_folders
 from kit.data.csv_file import CsvFile, check_header, read_csv, without_header
 from kit.data.image_locations import ImagePattern, with_index
 from kit.data.image_paths import ImageFolder, columns_of, fill, split_pattern
+from kit.data.long_rows import widen
 from kit.data.rows import (
     SourceRows,
     check_allowed,
@@ -43,7 +44,7 @@ def train_rows(root: Path, data: Data) -> SourceRows:
     if (root / data.train).is_dir():
         rows = class_folders.read_labelled_rows(root, data)
     else:
-        file = _read(root / data.train, data, _columns_of_rows(data, data.images))
+        file = widen(_read(root / data.train, data, _columns_of_rows(data, data.images)), data, "train")
         rows = with_source_column(
             _csv_rows(root, data, file, data.id, data.images, "train"), data.external.source_column
         )
@@ -88,7 +89,9 @@ def test_rows(root: Path, data: Data, classes: Sequence[str], spec: Any) -> Sour
         return class_folders.rows_to_predict(root, data)
     images = data.test_images or data.images
     file = _read(root / name, data, _columns_of_rows(data, images) if data.test else None)
-    if not data.test:
+    if data.test:
+        file = widen(file, data, "test")
+    else:
         file = one_row_per_id(one_row_per_answer(file, find_answers(root, file.frame(), classes, spec)))
     named = set(columns_of(data.id)) or {data.id}
     # the sample's first column is the id whatever its name; a test table may lack the train table's column

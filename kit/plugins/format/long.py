@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from kit.data.long_rows import LongRows, read_long_rows
 from kit.data.predictions import Predictions
 from kit.errors import ConfigError
 from kit.kinds import Format
 from kit.plugins.format._cells import no_shares
-from kit.plugins.format._long_rows import LongRows, read_long_rows
 from kit.plugins.format._numbers import are_shares, text
 
 

@@ -16,6 +16,7 @@ from kit.errors import ConfigError
 from kit.stages.discovery import choosing, name_matching, roles, trees
 from kit.stages.discovery.column_format import separator_of
 from kit.stages.discovery.file_scan import ColumnMatch, Scan, TableFile, scan
+from kit.stages.discovery.long_sheets import WideSheets, widen_sheets
 from kit.stages.discovery.near_misses import instead_of_images, near_misses
 
 
@@ -49,6 +50,8 @@ def discover(
     if "train" in asked and (root / asked["train"]).is_dir():
         folder = posixpath.normpath(asked["train"])
         return _class_folders(seen, root, "" if skipped and folder == "." else folder, asked, val)
+    wide = widen_sheets(seen)
+    seen = wide.seen
     matched = {sheet.name: seen.matches(sheet) for sheet in seen.sheets}
     train = choosing.choose_train_table(seen, matched, asked)
     if train is None:
@@ -59,7 +62,7 @@ def discover(
             code="C51",
             hint="splitter=column splitter.column=COLUMN 'splitter.held_out=[\"val\"]', if a column names those rows",
         )
-    return _from_tables(seen, matched, train, asked)
+    return _from_tables(wide, matched, train, asked)
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,9 @@ class _Parts:
 
 
 def _from_tables(
-    seen: Scan, matched: Mapping[str, list[ColumnMatch]], train: TableFile, asked: Mapping[str, str]
+    wide: WideSheets, matched: Mapping[str, list[ColumnMatch]], train: TableFile, asked: Mapping[str, str]
 ) -> Discovery:
+    seen = wide.seen
     match = name_matching.train_match(train, matched[train.name], asked, seen)
     pool = {
         sheet: other
@@ -104,6 +108,7 @@ def _from_tables(
     separator = several[0].get("label_separator")
     for more, lines in (
         several,
+        wide.describe(train, test, sample),
         _of_test(parts, data, seen),
         _of_classes(parts, data["label"], separator, seen),
     ):

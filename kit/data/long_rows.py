@@ -1,0 +1,190 @@
+"""Long rows: tables with a row for each id and class, in one cell such as `ID_7_any` or in a column each."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from kit.data.csv_file import CsvFile
+from kit.errors import MAX_CASES, Case, ConfigError, DataError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kit.config.models import Data, LongTable
+
+# the first one by which every row is an id and a class decides; `__` goes before `_`, which it contains
+SEPARATORS = ("__", "_", "-", "|", ":", "/", " ", ",", ";", ".")
+
+
+@dataclass(frozen=True)
+class LongRows:
+    """Of each row its id and its class, and the column that holds the value."""
+
+    ids: list[str]
+    classes: list[str]
+    value: str
+
+
+def read_long_rows(sample: pd.DataFrame, classes: Sequence[str], separator: str | None) -> LongRows | None:
+    """How a sample is a row for each id and class; None if it is not, or has an id and class twice."""
+    if len(sample) < 2 or sample.shape[1] < 2:
+        return None
+    known = set(classes)
+    found = _of_cells(sample, known, separator) if sample.shape[1] == 2 else _of_columns(sample, known)
+    if found is None or len(set(zip(found.ids, found.classes, strict=True))) < len(sample):
+        return None
+    return found if len(set(found.ids)) < len(sample) and all(found.ids) else None
+
+
+def _of_cells(sample: pd.DataFrame, known: Collection[str], separator: str | None) -> LongRows | None:
+    """Ids and classes from the cells of the first column; numbers as classes need a separator that is asked for."""
+    cells, value = list(map(str, sample.iloc[:, 0])), str(sample.columns[1])
+    if separator is None and all(name.isdigit() for name in known):
+        return None
+    for tried in SEPARATORS if separator is None else (separator,):
+        if split_cell(cells[0], known, tried) is None:
+            continue
+        pairs = [split_cell(cell, known, tried) for cell in cells]
+        read = [pair for pair in pairs if pair is not None]
+        if len(read) == len(pairs):
+            return LongRows([name for name, _ in read], [label for _, label in read], value)
+    return None
+
+
+def split_cell(cell: str, known: Collection[str], separator: str) -> tuple[str, str] | None:
+    """The id and the class that a cell joins, the longest class that ends it; None if no known class does."""
+    place = cell.find(separator, 1)
+    while place > 0:
+        label = cell[place + len(separator) :]
+        if label in known:
+            return cell[:place], label
+        place = cell.find(separator, place + 1)
+    return None
+
+
+def _of_columns(sample: pd.DataFrame, known: Collection[str]) -> LongRows | None:
+    """Ids of the first column, classes of the only column that holds classes alone, values of the only other one."""
+    named = [name for name in sample.columns[1:] if set(sample[name]) <= set(known)]
+    rest = [str(name) for name in sample.columns[1:] if name not in named]
+    if len(named) != 1 or len(rest) != 1:
+        return None
+    return LongRows(list(map(str, sample.iloc[:, 0])), list(sample[named[0]]), rest[0])
+
+
+def find_endings(cells: Sequence[str]) -> tuple[str, tuple[str, ...]] | None:
+    """The separator and the endings of cells that join each of several ids with each of several endings.
+
+    The endings are in the order in which they occur first. None if the cells are not of this form.
+    """
+    known = set(cells)
+    if len(known) < len(cells) or len(cells) < 4:
+        return None
+    for separator in SEPARATORS:
+        place = cells[0].rfind(separator)
+        while place > 0:
+            start = cells[0][: place + len(separator)]
+            endings = tuple(cell[len(start) :] for cell in cells if cell.startswith(start))
+            if 1 < len(endings) < len(cells) and len(cells) % len(endings) == 0 and all(endings):
+                pairs = [split_cell(cell, set(endings), separator) for cell in cells]
+                ids = {pair[0] for pair in pairs if pair is not None}
+                if None not in pairs and len(ids) * len(endings) == len(cells):
+                    return separator, endings
+            place = cells[0].rfind(separator, 0, place)
+    return None
+
+
+def widen(file: CsvFile, data: Data, split: str) -> CsvFile:
+    """A table with a row for each id and class as one with a row for each id; others as they are.
+
+    A training table gets a column for each class, with its values. Of a test table the values are not needed. Raises
+    ConfigError C07 for columns or classes that are not there, DataError D88 for an id that lacks a class or has one
+    twice.
+    """
+    long = data.long
+    if not long.classes:
+        return file
+    found = _pairs(file, data, long)
+    if split == "test" and found is None:
+        return file
+    if found is None and set(long.classes) <= set(file.columns):
+        return file
+    if found is None:
+        what = (
+            f"a column {long.name!r} with them"
+            if long.name
+            else f"them after {long.separator!r} in {data.id!r}"
+        )
+        raise ConfigError(
+            f"data.long: {file.path.name} has no rows of the {len(long.classes)} classes: expected {what}",
+            code="C07",
+            hint=f"its columns: {', '.join(file.columns)}; 'data.long={{}}' for a table with a row for each id",
+        )
+    rows = _rows_by_id(file, found, long.classes, split)
+    id_place = file.columns.index(data.id)
+    left_out = {
+        id_place,
+        *(file.columns.index(name) for name in (long.name, long.value) if name in file.columns),
+    }
+    kept = [place for place in range(len(file.columns)) if place not in left_out]
+    values = file.columns.index(long.value) if long.value in file.columns else None
+    if values is None and split == "train":
+        raise ConfigError(
+            f"data.long.value: {file.path.name} has no column {long.value!r}"
+            f"{did_you_mean(str(long.value), file.columns)}",
+            code="C07",
+            hint=f"its columns: {', '.join(file.columns)}",
+        )
+    made, lines = [], []
+    for name, places in rows.items():
+        first = file.rows[min(places)]
+        cells = [] if values is None else [file.rows[place][values] for place in places]
+        made.append((name, *(first[place] for place in kept), *cells))
+        lines.append(file.lines[min(places)])
+    columns = (data.id, *(file.columns[place] for place in kept), *(() if values is None else long.classes))
+    return replace(file, columns=columns, rows=tuple(made), lines=lines, begun={})
+
+
+def _pairs(file: CsvFile, data: Data, long: LongTable) -> list[tuple[str, str]] | None:
+    """The id and the class of each row; None if a row has none of the classes."""
+    if data.id not in file.columns or (long.name is not None and long.name not in file.columns):
+        return None
+    ids, known = file.column(data.id), set(long.classes)
+    if long.name is not None:
+        names = file.column(long.name)
+        ends = [name if name in known else None for name in names]
+        pairs = [(one, end) for one, end in zip(ids, ends, strict=True) if end is not None]
+    else:
+        pairs = [pair for cell in ids if (pair := split_cell(cell, known, long.separator)) is not None]
+    return pairs if len(pairs) == len(file) else None
+
+
+def _rows_by_id(
+    file: CsvFile, found: Sequence[tuple[str, str]], classes: Sequence[str], split: str
+) -> dict[str, list[int]]:
+    """The rows of each id, in the order of the classes. Raises DataError D88."""
+    rows: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for row, (name, label) in enumerate(found):
+        rows[name][label].append(row)
+    cases = []
+    for name, of in rows.items():
+        lost = [label for label in classes if label not in of]
+        double = [label for label in classes if len(of.get(label, ())) > 1]
+        if lost:
+            cases.append(Case(f"has no row of {_list(lost)}", id=name, split=split, code="D88"))
+        if double:
+            cases.append(Case(f"has several rows of {_list(double)}", id=name, split=split, code="D88"))
+    if cases:
+        raise DataError(
+            f"{file.path}: {len(cases)} ids have not one row for each of the {len(classes)} classes",
+            code="D88",
+            cases=cases,
+            hint="add the rows or remove them: data.long.classes lists the classes of an id",
+        )
+    return {name: [of[label][0] for label in classes] for name, of in rows.items()}
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(names[:MAX_CASES]) + (", …" if len(names) > MAX_CASES else "")

@@ -1,0 +1,108 @@
+"""Finds tables with a row for each id and class, so that the rest of discovery sees a row for each id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from kit.config.models import Data, LongTable
+from kit.data.long_rows import find_endings, split_cell, widen
+from kit.stages.discovery.file_scan import MIN_MATCHED, Scan, TableFile
+
+MAX_PROBED = 200  # ids that are looked up among the images, evenly spread
+
+
+@dataclass(frozen=True)
+class WideSheets:
+    """The scan with long tables made wide, and how each of them is read, by its name."""
+
+    seen: Scan
+    long: Mapping[str, LongTable]
+
+    def describe(
+        self, train: TableFile, test: TableFile | None, sample: TableFile | None
+    ) -> tuple[dict[str, object], list[str]]:
+        """The key `data.long`, if the training rows or the rows to predict need it, and the findings.
+
+        The format of the submission finds the ids of a sample.
+        """
+        used = [
+            sheet.name for sheet in (train, test, sample) if sheet is not None and sheet.name in self.long
+        ]
+        findings = [f"{name}: {_words(self.long[name])}" for name in used]
+        found = [self.long[name] for name in used if sample is None or name != sample.name]
+        return ({"long": found[0].model_dump(mode="json", exclude_defaults=True)} if found else {}), findings
+
+
+def _words(long: LongTable) -> str:
+    shown = ", ".join(long.classes[:6]) + (", …" if len(long.classes) > 6 else "")
+    where = f"named in {long.name!r}" if long.name else f"after {long.separator!r} in the id's cells"
+    return f"a row for each id and class, {where}: {shown}"
+
+
+def widen_sheets(seen: Scan) -> WideSheets:
+    """Makes each table wide whose ids name images only without the class that its cells end in, or repeat."""
+    sheets, long = [], {}
+    for sheet in seen.sheets:
+        found = _of_cells(seen, sheet) or _of_columns(seen, sheet)
+        if found is not None:
+            data = Data(id=sheet.columns[0], long=found)
+            wide = widen(sheet.file, data, "test" if found.value is None else "train")
+            long[sheet.name] = found
+            sheet = replace(sheet, file=wide)
+        sheets.append(sheet)
+    return WideSheets(replace(seen, sheets=tuple(sheets)), long)
+
+
+def _of_cells(seen: Scan, sheet: TableFile) -> LongTable | None:
+    """How a table is read whose first column joins ids of images with classes."""
+    cells = sheet.file.column(sheet.columns[0])
+    if len(sheet.columns) < 2 or seen.names_image(cells[0]):
+        return None
+    found = find_endings(cells)
+    if found is None:
+        return None
+    separator, classes = found
+    pairs = [pair for cell in cells if (pair := split_cell(cell, set(classes), separator)) is not None]
+    if not _name_images(seen, [name for name, _ in pairs]):
+        return None
+    value = _value_column(sheet, [name for name, _ in pairs], classes)
+    return LongTable(classes=classes, value=value, separator=separator)
+
+
+def _value_column(sheet: TableFile, ids: Sequence[str], classes: Sequence[str]) -> str | None:
+    """The column that varies within an id and does not name the class; of two columns the other one."""
+    rest = sheet.columns[1:]
+    if len(rest) == 1 and set(sheet.file.column(rest[0])) != set(classes):
+        return rest[0]
+    varying = [
+        column
+        for column in rest
+        if len(set(zip(ids, sheet.file.column(column), strict=True))) > len(set(ids))
+        and not set(sheet.file.column(column)) <= set(classes)
+    ]
+    return varying[-1] if varying else None
+
+
+def _of_columns(seen: Scan, sheet: TableFile) -> LongTable | None:
+    """How a table of three columns is read, of which the first repeats each id with every class of the second."""
+    if len(sheet.columns) != 3:
+        return None
+    ids = sheet.file.column(sheet.columns[0])
+    count = len(set(ids))
+    if count == len(ids) or not _name_images(seen, ids):
+        return None
+    for name, value in (sheet.columns[1:], sheet.columns[:0:-1]):
+        names = sheet.file.column(name)
+        classes = tuple(dict.fromkeys(names))
+        pairs = set(zip(ids, names, strict=True))
+        if len(classes) > 1 and len(pairs) == len(ids) == count * len(classes):
+            return LongTable(classes=classes, value=value, name=name)
+    return None
+
+
+def _name_images(seen: Scan, ids: Sequence[str]) -> bool:
+    """Whether nearly all ids name images."""
+    different = list(dict.fromkeys(ids))
+    probed = different[:: max(len(different) // MAX_PROBED, 1)]
+    return sum(map(seen.names_image, probed)) >= MIN_MATCHED * len(probed)
