@@ -85,14 +85,14 @@ class LongTable(Strict):
         description="the classes of each id; given, data.train has a row for each id and class, and each class "
         "becomes a column",
     )
-    value: str | None = Field(None, description="column of the value, such as 0 or 1")
-    name: str | None = Field(
+    value_column: str | None = Field(None, description="column of the value, such as 0 or 1")
+    class_column: str | None = Field(
         None, description="column of the class; null: the cells of data.id end in it, such as ID_7_any"
     )
     separator: str = Field(
         "_",
         min_length=1,
-        description="between the id and the class in the cells of data.id, if `name` is null",
+        description="between the id and the class in the cells of data.id, if class_column is null",
     )
 
 

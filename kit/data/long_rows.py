@@ -113,8 +113,8 @@ def widen(file: CsvFile, data: Data, split: str) -> CsvFile:
         return file
     if found is None:
         what = (
-            f"a column {long.name!r} with them"
-            if long.name
+            f"a column {long.class_column!r} with them"
+            if long.class_column
             else f"them after {long.separator!r} in {data.id!r}"
         )
         raise ConfigError(
@@ -126,14 +126,18 @@ def widen(file: CsvFile, data: Data, split: str) -> CsvFile:
     id_place = file.columns.index(data.id)
     left_out = {
         id_place,
-        *(file.columns.index(name) for name in (long.name, long.value) if name in file.columns),
+        *(
+            file.columns.index(name)
+            for name in (long.class_column, long.value_column)
+            if name in file.columns
+        ),
     }
     kept = [place for place in range(len(file.columns)) if place not in left_out]
-    values = file.columns.index(long.value) if long.value in file.columns else None
+    values = file.columns.index(long.value_column) if long.value_column in file.columns else None
     if values is None and split == "train":
         raise ConfigError(
-            f"data.long.value: {file.path.name} has no column {long.value!r}"
-            f"{did_you_mean(str(long.value), file.columns)}",
+            f"data.long.value_column: {file.path.name} has no column {long.value_column!r}"
+            f"{did_you_mean(str(long.value_column), file.columns)}",
             code="C07",
             hint=f"its columns: {', '.join(file.columns)}",
         )
@@ -149,11 +153,13 @@ def widen(file: CsvFile, data: Data, split: str) -> CsvFile:
 
 def _pairs(file: CsvFile, data: Data, long: LongTable) -> list[tuple[str, str]] | None:
     """The id and the class of each row; None if a row has none of the classes."""
-    if data.id not in file.columns or (long.name is not None and long.name not in file.columns):
+    if data.id not in file.columns or (
+        long.class_column is not None and long.class_column not in file.columns
+    ):
         return None
     ids, known = file.column(data.id), set(long.classes)
-    if long.name is not None:
-        names = file.column(long.name)
+    if long.class_column is not None:
+        names = file.column(long.class_column)
         ends = [name if name in known else None for name in names]
         pairs = [(one, end) for one, end in zip(ids, ends, strict=True) if end is not None]
     else:

@@ -36,7 +36,11 @@ class WideSheets:
 
 def _words(long: LongTable) -> str:
     shown = ", ".join(long.classes[:6]) + (", …" if len(long.classes) > 6 else "")
-    where = f"named in {long.name!r}" if long.name else f"after {long.separator!r} in the id's cells"
+    where = (
+        f"named in {long.class_column!r}"
+        if long.class_column
+        else f"after {long.separator!r} in the id's cells"
+    )
     return f"a row for each id and class, {where}: {shown}"
 
 
@@ -47,7 +51,7 @@ def widen_sheets(seen: Scan) -> WideSheets:
         found = _of_cells(seen, sheet) or _of_columns(seen, sheet)
         if found is not None:
             data = Data(id=sheet.columns[0], long=found)
-            wide = widen(sheet.file, data, "test" if found.value is None else "train")
+            wide = widen(sheet.file, data, "test" if found.value_column is None else "train")
             long[sheet.name] = found
             sheet = replace(sheet, file=wide)
         sheets.append(sheet)
@@ -67,7 +71,7 @@ def _of_cells(seen: Scan, sheet: TableFile) -> LongTable | None:
     if not _name_images(seen, [name for name, _ in pairs]):
         return None
     value = _value_column(sheet, [name for name, _ in pairs], classes)
-    return LongTable(classes=classes, value=value, separator=separator)
+    return LongTable(classes=classes, value_column=value, separator=separator)
 
 
 def _value_column(sheet: TableFile, ids: Sequence[str], classes: Sequence[str]) -> str | None:
@@ -97,7 +101,7 @@ def _of_columns(seen: Scan, sheet: TableFile) -> LongTable | None:
         classes = tuple(dict.fromkeys(names))
         pairs = set(zip(ids, names, strict=True))
         if len(classes) > 1 and len(pairs) == len(ids) == count * len(classes):
-            return LongTable(classes=classes, value=value, name=name)
+            return LongTable(classes=classes, value_column=value, class_column=name)
     return None
 
 

@@ -1,0 +1,70 @@
+"""Stand-ins of competitions whose answers have a form of their own: long tables, labels with a confidence."""
+
+from __future__ import annotations
+
+from tests.drawn_competitions import LOG_LOSS, ROWS, TESTS, StandIn, below, cycle, names, table
+from tests.drawn_tables import csv
+
+HEMORRHAGES = ("epidural", "intraparenchymal", "any")
+
+
+def hemorrhage() -> StandIn:
+    """RSNA Intracranial Hemorrhage: a row for each id and label, in the training table and in the sample."""
+    train, tests = names("ID_a", ROWS), names("ID_t", TESTS)
+    rows = [
+        f"{name}_{label},{number // (place + 1) % 2}"
+        for number, name in enumerate(train)
+        for place, label in enumerate(HEMORRHAGES)
+    ]
+    files = {
+        "stage_2_train.csv": csv("ID,Label", *rows),
+        "stage_2_sample_submission.csv": csv(
+            "ID,Label", *(f"{name}_{label},0.5" for name in tests for label in reversed(HEMORRHAGES))
+        ),
+    }
+    images = below("stage_2_train", train, ".png") + below("stage_2_test", tests, ".png")
+    long = {"classes": list(HEMORRHAGES), "value_column": "Label", "separator": "_", "class_column": None}
+    found = {"id": "ID", "label": None, "long": long, "test_images": "stage_2_test/{id}"}
+    return StandIn(files, images, found, LOG_LOSS, "long")
+
+
+def wide_and_long() -> StandIn:
+    """A column for each label in the training table, a row for each id and label in the sample."""
+    train, tests = names("a", ROWS), names("t", TESTS)
+    columns = [cycle("1000"), cycle("0100"), cycle("1100")]
+    files = {
+        "train.csv": table(f"image,{','.join(HEMORRHAGES)}", train, *columns),
+        "sample_submission.csv": csv(
+            "row_id,p", *(f"{name}-{label},0" for label in HEMORRHAGES for name in tests)
+        ),
+    }
+    images = below("train", train, ".png") + below("test", tests, ".png")
+    found = {"id": "image", "label": None, "test_images": "test/{id}"}
+    return StandIn(files, images, found, LOG_LOSS, "long")
+
+
+def three_columns() -> StandIn:
+    """Id, class and value in a column each."""
+    train, tests = names("a", ROWS), names("t", TESTS)
+    rows = [f"{name},{label},{n % 2}" for n, name in enumerate(train) for label in HEMORRHAGES]
+    files = {
+        "train.csv": csv("image_id,finding,present", *rows),
+        "sample_submission.csv": csv(
+            "image_id,finding,present", *(f"{name},{label},0.5" for name in tests for label in HEMORRHAGES)
+        ),
+    }
+    images = below("train", train, ".png") + below("test", tests, ".png")
+    long = {
+        "classes": list(HEMORRHAGES),
+        "value_column": "present",
+        "separator": "_",
+        "class_column": "finding",
+    }
+    return StandIn(files, images, {"id": "image_id", "label": None, "long": long}, LOG_LOSS, "long")
+
+
+ANSWERS = {
+    "RSNA Intracranial Hemorrhage": hemorrhage(),
+    "columns for classes, and a long sample": wide_and_long(),
+    "id, class and value": three_columns(),
+}
