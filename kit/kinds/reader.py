@@ -60,7 +60,7 @@ class Reader(Plugin):
     def decode(self, record: Record, rules: ReadRules) -> Decoded:
         """The image of a record, uint8 of shape (height, width) or (height, width, channels).
 
-        Several threads call it. Raises DataError D03 to D16, which leave the path to the caller.
+        Several threads call it. Raises DataError D03 to D17, which leave the path to the caller.
         """
         raise NotImplementedError
 

@@ -100,12 +100,19 @@ class ArrayReader(Reader):
             values = self._finite(values)
         if not (self.range or self.percentiles):
             raise _ask_for_range(values)
-        wide: np.ndarray = values.astype(np.float32 if values.dtype.itemsize <= 2 else np.float64)
+        if values.dtype in (np.uint8, np.uint16) and self.range:
+            every = np.arange(np.iinfo(values.dtype).max + 1, dtype=values.dtype)
+            pixels: np.ndarray = self._to_bytes(every)[values]
+            return pixels
+        return self._to_bytes(values)
+
+    def _to_bytes(self, values: np.ndarray) -> np.ndarray:
+        wide: np.ndarray = values.astype(np.float64)
         black, white = self._limits(wide)
         if self.log and self.range:
             wide = np.log(np.clip(wide, *self.range))
-        steps = 255 / np.maximum(white - black, np.finfo(np.float32).tiny)
-        pixels: np.ndarray = np.clip(np.rint((wide - black) * steps), 0, 255).astype(np.uint8)
+        shares = (wide - black) / np.maximum(white - black, np.finfo(np.float64).tiny)
+        pixels: np.ndarray = np.rint(np.clip(shares, 0, 1) * 255).astype(np.uint8)
         return pixels
 
     def _limits(self, values: np.ndarray) -> tuple[Any, Any]:

@@ -1,0 +1,52 @@
+"""What readers of containers share: a record is an array, or an encoded image such as JPEG."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kit.errors import DataError
+from kit.kinds import Decoded, ReadRules
+from kit.plugins.reader._arrays import ArrayReader
+from kit.plugins.reader.image import Image
+
+if TYPE_CHECKING:
+    from kit.kinds.reader import Record
+
+MAX_BYTES = 2**33  # bytes of one record
+MAGIC = (
+    b"\xff\xd8\xff",
+    b"\x89PNG",
+    b"GIF8",
+    b"RIFF",
+    b"BM",
+    b"II*\0",
+    b"MM\0*",
+)  # beginnings of image files
+
+
+class RecordReader(ArrayReader):
+    """Reads records that are arrays or encoded images."""
+
+    def decode(self, record: Record, rules: ReadRules) -> Decoded:
+        return Image().decode(record, rules) if isinstance(record, bytes) else super().decode(record, rules)
+
+
+def as_record(values: np.ndarray) -> Record:
+    """An array; but bytes that begin as an image file does are that file."""
+    if values.dtype == np.uint8 and values.ndim == 1 and values[:4].tobytes().startswith(MAGIC):
+        return values.tobytes()
+    return values
+
+
+def check_bytes(count: int) -> None:
+    """Raises DataError D10 for a record that claims too many bytes."""
+    if count > MAX_BYTES:
+        raise DataError(f"claims {count:,} bytes, more than the limit {MAX_BYTES:,}", code="D10")
+
+
+def unknown_key(key: str, count: int, example: str = "") -> DataError:
+    """The error for a key that a container does not have."""
+    shown = f", such as {example!r}" if example else ""
+    return DataError(f"no record {key!r} among {count:,}{shown}", code="D02")

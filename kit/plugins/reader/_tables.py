@@ -1,0 +1,184 @@
+"""Rows of a table as images: which columns hold pixels, and which row a key names."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from kit.core.locations import Part
+from kit.errors import DataError
+from kit.kinds import ReadRules
+from kit.kinds.reader import Keys
+from kit.plugins.reader._records import RecordReader, as_record, unknown_key
+
+if TYPE_CHECKING:
+    from kit.kinds.reader import Record
+
+MIN_SERIES = 16  # columns of one name with numbers that are taken for pixels
+_NUMBERED = re.compile(r"(.*?)(\d+)(x\d+)?")
+
+
+class TableReader(RecordReader):
+    """Reads rows of tables."""
+
+    keys: ClassVar[Keys] = "required"
+    columns: tuple[str, ...] = Field(
+        (),
+        description="columns of the pixels: a name with * for numbers, such as pixel*, or a column per channel whose "
+        "cells hold all pixels; by default the longest series of numbered columns",
+    )
+    size: tuple[int, int] | None = Field(
+        None, description="height and width of an image; by default images are square"
+    )
+
+    def rows(self, file: Path) -> Rows:
+        """The opened table of a file."""
+        raise NotImplementedError
+
+    def load(self, file: Path, key: str) -> Record:
+        rows, number = self.find(file, key)
+        return rows.record(number)
+
+    def find(self, file: Path, key: str) -> tuple[Rows, int]:
+        """The table that has a row, and the row's number. Raises DataError D02 for a key that none has."""
+        files = [Path(each) for each in Part(str(file)).files()] or [file]
+        column, slash, value = key.partition("/")
+        total = 0
+        for each in files:
+            rows = self.rows(each)
+            number = int(key) - total if key.isdecimal() else None
+            found = rows.index(column).get(value) if slash else number
+            if found is not None and 0 <= found < len(rows):
+                return rows, found
+            total += len(rows)
+        raise unknown_key(key, total)
+
+    def array(self, record: Record, rules: ReadRules) -> np.ndarray:
+        values = super().array(record, rules)
+        if values.ndim == 1:
+            return self._reshape(values[:, None])
+        if values.ndim == 3 and values.shape[1] == 1:  # flat channels
+            return self._reshape(values[:, 0, :])
+        return values
+
+    def _reshape(self, values: np.ndarray) -> np.ndarray:
+        """Pixels (count, channels) as (height, width, channels)."""
+        count, channels = values.shape
+        side = math.isqrt(count)
+        height, width = self.size or (side, side)
+        if height * width == count:
+            return values.reshape(height, width, channels)
+        if self.size and channels == 1 and count % (height * width) == 0:
+            more = count // (height * width)
+            return values.reshape((more, height, width) if self.axes == "chw" else (height, width, more))
+        wanted = f"{height} x {width}" if self.size else "a square"
+        raise DataError(f"has {count:,} pixels, which are not {wanted} (data.reader.size)", code="D15")
+
+
+class Rows:
+    """An opened table; `names` are its columns."""
+
+    def __init__(self, names: Sequence[str], wanted: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self.pixels = pixel_columns(names, wanted)
+        self._indexes: dict[str, dict[str, int]] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def column(self, name: str) -> Sequence[str]:
+        """A column's cells as text."""
+        raise NotImplementedError
+
+    def record(self, number: int) -> Record:
+        """The record of a row."""
+        raise NotImplementedError
+
+    def index(self, name: str) -> Mapping[str, int]:
+        """The row of each cell of a column. Raises DataError D02 for a column that does not exist."""
+        if name not in self.names:
+            raise DataError(f"no column {name!r}; the first are {', '.join(self.names[:5])}", code="D02")
+        with self._lock:
+            if name not in self._indexes:
+                self._indexes[name] = {cell: row for row, cell in enumerate(self.column(name))}
+        return self._indexes[name]
+
+
+def pixel_columns(names: Sequence[str], wanted: Sequence[str] = ()) -> tuple[str, ...]:
+    """The columns of pixels, series in the order of their numbers; none if no column is evidently one."""
+    if not wanted:
+        return longest_series(names)
+    found: list[str] = []
+    for each in wanted:
+        if "*" not in each:
+            found += [each] if each in names else []
+            continue
+        before, _, after = each.partition("*")
+        numbered = [
+            (int(middle), name)
+            for name in names
+            if name.startswith(before)
+            and name.endswith(after)
+            and (middle := name[len(before) : len(name) - len(after)]).isdecimal()
+        ]
+        found += [name for _, name in sorted(numbered)]
+    return tuple(found)
+
+
+def longest_series(names: Sequence[str]) -> tuple[str, ...]:
+    """The most columns of one name and a number, such as pixel0 to pixel783, in the order of their numbers."""
+    series: dict[str, list[tuple[int, int, str]]] = {}
+    for name in names:
+        if found := _NUMBERED.fullmatch(name):
+            second = int(found[3][1:]) if found[3] else -1
+            series.setdefault(found[1] + "x" * (second >= 0), []).append((int(found[2]), second, name))
+    longest = max(series.values(), key=len, default=[])
+    return tuple(name for *_, name in sorted(longest)) if len(longest) >= MIN_SERIES else ()
+
+
+def cell_values(cell: Any) -> np.ndarray:
+    """The numbers of a cell: a list, JSON, or numbers between blanks or commas. Raises DataError D05."""
+    try:
+        if isinstance(cell, str):
+            text = cell.strip()
+            if text.startswith("["):
+                return np.asarray(json.loads(text))
+            return np.array(text.replace(",", " ").split(), np.float64)
+        return np.asarray(cell)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"a cell holds no numbers: {str(error).splitlines()[0][:100]}", code="D05") from None
+
+
+def record_of_cells(cells: Sequence[Any]) -> Record:
+    """The record of a row's cells, one per channel: an encoded image, or an array.
+
+    Flat pixels of several channels are (count, 1, channels).
+    """
+    if len(cells) == 1:
+        content = cells[0].get("bytes") if isinstance(cells[0], Mapping) else cells[0]
+        if isinstance(content, bytes):
+            return content
+        return as_record(_small(cell_values(content)))
+    values = [cell_values(cell) for cell in cells]
+    if len({each.shape for each in values}) > 1:
+        raise DataError("the row's columns hold unlike numbers of pixels", code="D15")
+    flat = [each[:, None] if each.ndim == 1 else each for each in values]
+    return _small(np.stack(flat, axis=-1))
+
+
+def _small(values: np.ndarray) -> np.ndarray:
+    """Whole numbers of 0 to 255 as bytes: pixels that a text holds have no type."""
+    if values.dtype.kind not in "iuf" or not values.size:
+        return values
+    if values.min() >= 0 and values.max() <= 255 and (values == np.floor(values)).all():
+        return values.astype(np.uint8)
+    return values

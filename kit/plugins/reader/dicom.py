@@ -1,0 +1,219 @@
+"""DICOM images, as the standard says that they are to be shown."""
+
+from __future__ import annotations
+
+import warnings
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import BeforeValidator, Field, field_validator
+
+from kit.errors import DataError
+from kit.kinds import Decoded, ReadRules
+from kit.kinds.reader import Keys
+from kit.plugins.reader._arrays import ArrayReader, check_size
+
+if TYPE_CHECKING:
+    from kit.kinds.reader import Record
+
+GREY = ("MONOCHROME1", "MONOCHROME2")
+INSTALL = "pip install 'kit-competitions[medical]'"
+
+
+def _several(windows: Any) -> Any:
+    """One window as a list of one."""
+    is_one = isinstance(windows, list | tuple) and windows and not isinstance(windows[0], list | tuple)
+    return [windows] if is_one else windows
+
+
+class Dicom(ArrayReader):
+    """DICOM files: modality LUT, then the file's VOI LUT or window, or `window`. MONOCHROME1 is inverted.
+
+    Several windows are the channels of the image. A key is the number of a frame, counted from 0:
+    `{study}.dcm::{frame}`. Without a window the bits that are stored make black and white, or `range` and
+    `percentiles` of the values after the modality LUT. Compressed files need the packages of kit[medical].
+
+    Source: DICOM PS3.3 C.11.1 (modality LUT) and C.11.2 (VOI LUT), by pydicom.
+    """
+
+    package: ClassVar[str] = "pydicom"
+    extra: ClassVar[str] = "medical"
+    endings: ClassVar[tuple[str, ...]] = (".dcm", ".dicom")
+    keys: ClassVar[Keys] = "optional"
+    window: Annotated[tuple[tuple[float, float], ...], BeforeValidator(_several)] = Field(
+        (),
+        description="centre and width of the values to show, such as [40, 80]; several windows are the channels",
+    )
+    voi: bool = Field(True, description="use the file's own VOI LUT or window, if `window` is not given")
+    frame: int | None = Field(
+        None, ge=0, description="frame of a multi-frame file; by default such files are refused"
+    )
+
+    @field_validator("window")
+    @classmethod
+    def _widths(cls, windows: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+        if any(width < 1 for _, width in windows):
+            raise ValueError("the width of a window is at least 1")
+        return windows
+
+    def load(self, file: Path, key: str) -> Record:
+        content = super().load(file, "")
+        if not key:
+            return content
+        if not key.isdecimal():
+            raise DataError(f"no frame {key!r}: frames are counted from 0", code="D02")
+        assert isinstance(content, bytes)
+        return b"%s%s%08d" % (content, _FRAME, int(key))
+
+    def decode(self, record: Record, rules: ReadRules) -> Decoded:
+        if not isinstance(record, bytes):
+            raise DataError("is an array, not a DICOM file", code="D06")
+        content, frame = _split(record)
+        image = _open(content)
+        stored = self._frame_values(image, self.frame if frame is None else frame, rules)
+        if image.PhotometricInterpretation not in GREY:
+            return Decoded(_colours(stored, image))
+        pixels = self._grey(stored, image)
+        return Decoded(255 - pixels if image.PhotometricInterpretation == "MONOCHROME1" else pixels)
+
+    def array(self, record: Record, rules: ReadRules) -> np.ndarray:
+        assert isinstance(record, bytes)
+        content, frame = _split(record)
+        return self._frame_values(_open(content), self.frame if frame is None else frame, rules)
+
+    def _frame_values(self, image: Any, frame: int | None, rules: ReadRules) -> np.ndarray:
+        """The values that are stored for a frame, (rows, columns) or (rows, columns, 3)."""
+        frames = int(image.get("NumberOfFrames") or 1)
+        check_size((int(image.Rows), int(image.Columns)), rules.max_pixels)
+        if frames > 1 and frame is None:
+            raise DataError(
+                f"multi-frame DICOM ({frames} frames; data.reader.frame=0 uses the first)", code="D12"
+            )
+        if frame is not None and frame >= frames:
+            raise DataError(f"has {frames} frames, and no frame {frame}, counted from 0", code="D12")
+        from pydicom.pixels import pixel_array
+
+        try:
+            values: np.ndarray = pixel_array(image, index=frame or 0)
+        except (NotImplementedError, RuntimeError) as error:
+            name = image.file_meta.TransferSyntaxUID.name
+            if "missing" in str(error) or isinstance(error, NotImplementedError):
+                raise DataError(
+                    f"unsupported format: DICOM compressed as {name} ({INSTALL})", code="D13"
+                ) from None
+            raise DataError(f"corrupt DICOM ({name}): {_first_line(error)}", code="D05") from None
+        except Exception as error:  # what decoders happen to raise
+            raise DataError(f"corrupt DICOM: {_first_line(error)}", code="D05") from None
+        return values
+
+    def _grey(self, stored: np.ndarray, image: Any) -> np.ndarray:
+        from pydicom.pixels import apply_modality_lut, apply_voi
+
+        values = apply_modality_lut(stored, image)
+        if self.window:
+            shown: np.ndarray = np.stack([_show(values, *window) for window in self.window], axis=2)
+            return shown
+        if self.range or self.percentiles:
+            return self.scale(values[:, :, None])
+        if self.voi and image.get("VOILUTSequence"):
+            white = 2 ** int(image.VOILUTSequence[0].LUTDescriptor[2]) - 1
+            mapped: np.ndarray = np.rint(apply_voi(values, image) * (255 / white)).astype(np.uint8)
+            return mapped
+        if self.voi and "WindowCenter" in image and "WindowWidth" in image:
+            window = float(_first(image.WindowCenter)), float(_first(image.WindowWidth))
+            return _show(values, *window, image.get("VOILUTFunction") or "LINEAR")
+        black, white = (float(value) for value in apply_modality_lut(_bit_limits(image, stored.dtype), image))
+        low, high = sorted((black, white))
+        steps = 255 / max(high - low, 1e-9)
+        pixels: np.ndarray = np.clip(np.rint((values - low) * steps), 0, 255).astype(np.uint8)
+        return pixels
+
+
+_FRAME = b"\0kit frame\0"  # between a file's content and the number of the frame to read
+
+
+def _split(record: bytes) -> tuple[bytes, int | None]:
+    """A file's content, and the frame that its key names."""
+    head, mark, number = record[-len(_FRAME) - 8 :].partition(_FRAME)
+    return (record[: -len(_FRAME) - 8], int(number)) if mark and not head else (record, None)
+
+
+def _open(content: bytes) -> Any:
+    """The data set with its pixels not decoded yet. Raises DataError D05, D06 or D17."""
+    import pydicom
+
+    warnings.filterwarnings("ignore", category=UserWarning, module="pydicom")
+    is_marked = content[128:132] == b"DICM"
+    try:
+        image = pydicom.dcmread(BytesIO(content), force=True)
+        has_pixels = any(name in image for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData"))
+    except Exception as error:  # what its parsing happens to raise
+        if is_marked:
+            raise DataError(f"corrupt DICOM: {_first_line(error)}", code="D05") from None
+        raise DataError(f"not a DICOM file: begins with {content[:12]!r}", code="D06") from None
+    if not is_marked and not (has_pixels and "Rows" in image):
+        raise DataError(f"not a DICOM file: begins with {content[:12]!r}", code="D06")
+    missing = [
+        name for name in ("Rows", "Columns", "PhotometricInterpretation", "BitsStored") if name not in image
+    ]
+    if not has_pixels or missing:
+        what = f"no {', '.join(missing)}" if has_pixels else "no pixels"
+        raise DataError(f"DICOM with {what} ({_kind(image)})", code="D17")
+    if not hasattr(image, "file_meta") or "TransferSyntaxUID" not in image.file_meta:
+        is_implicit, is_little = image.original_encoding
+        names = {(True, True): "ImplicitVRLittleEndian", (False, True): "ExplicitVRLittleEndian"}
+        image.ensure_file_meta()
+        image.file_meta.TransferSyntaxUID = getattr(
+            pydicom.uid, names.get((bool(is_implicit), bool(is_little)), "ExplicitVRBigEndian")
+        )
+    return image
+
+
+def _kind(image: Any) -> str:
+    uid = image.get("SOPClassUID")
+    return getattr(uid, "name", "") or "no SOP class"
+
+
+def _show(values: np.ndarray, center: float, width: float, function: str = "LINEAR") -> np.ndarray:
+    """Values through a window as 8 bits."""
+    from pydicom.dataset import Dataset
+    from pydicom.pixels import apply_windowing
+
+    shown = Dataset()
+    shown.PhotometricInterpretation, shown.PixelRepresentation, shown.BitsStored = "MONOCHROME2", 0, 8
+    shown.WindowCenter, shown.WindowWidth, shown.VOILUTFunction = center, width, function
+    pixels: np.ndarray = np.clip(np.rint(apply_windowing(values, shown)), 0, 255).astype(np.uint8)
+    return pixels
+
+
+def _bit_limits(image: Any, dtype: np.dtype[Any]) -> np.ndarray:
+    """The lowest and highest value that the stored bits can have."""
+    bits = int(image.BitsStored)
+    is_signed = int(image.get("PixelRepresentation") or 0) == 1
+    limits = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if is_signed else (0, 2**bits - 1)
+    return np.array(limits, dtype)
+
+
+def _colours(stored: np.ndarray, image: Any) -> np.ndarray:
+    """The colours of an image, uint8 (rows, columns, 3)."""
+    if image.PhotometricInterpretation == "PALETTE COLOR":
+        from pydicom.pixels import apply_color_lut
+
+        stored = apply_color_lut(stored, image)
+        bits = 8 * stored.dtype.itemsize
+    else:
+        bits = int(image.BitsStored)
+    if bits == 8:
+        return stored
+    colours: np.ndarray = np.rint(stored.astype(np.float64) * (255 / (2**bits - 1))).astype(np.uint8)
+    return colours
+
+
+def _first(values: Any) -> Any:
+    return values[0] if hasattr(values, "__len__") and not isinstance(values, str) else values
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0][:200]

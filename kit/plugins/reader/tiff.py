@@ -1,0 +1,87 @@
+"""TIFF files of any number of channels and bits, and levels of pyramids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from kit.core.image_files import read_image_bytes
+from kit.errors import DataError
+from kit.plugins.reader._arrays import ArrayReader
+from kit.plugins.reader._records import check_bytes
+
+if TYPE_CHECKING:
+    from kit.kinds.reader import Record
+
+
+class Tiff(ArrayReader):
+    """TIFF files with more than three channels or 8 bits, and levels of pyramids such as slides of microscopes.
+
+    `level` 0 is the full size. With `min_side` it is the smallest level whose short side has so many pixels.
+
+    Source: tifffile; compressed files also need imagecodecs.
+    """
+
+    package: ClassVar[str] = "tifffile"
+    extra: ClassVar[str] = "arrays"
+    endings: ClassVar[tuple[str, ...]] = (".tif", ".tiff", ".svs", ".ome.tif")
+    axes: Literal["auto", "hwc", "chw"] = Field(
+        "hwc", description="order of the axes; the file's own names make it height, width and channels"
+    )
+    page: int = Field(0, ge=0, description="image of the file, counted from 0")
+    level: int = Field(
+        0, ge=0, description="level of a pyramid, 0 is the largest; the last one if there are fewer"
+    )
+    min_side: int | None = Field(
+        None, ge=1, description="instead of level: the smallest level whose short side has so many pixels"
+    )
+
+    def load(self, file: Path, key: str) -> Record:
+        if key:
+            return super().load(file, key)
+        import tifffile
+
+        if not read_image_bytes(file, 4).startswith((b"II", b"MM")):
+            raise DataError(f"not a TIFF: begins with {read_image_bytes(file, 12)!r}", code="D06")
+        try:
+            with tifffile.TiffFile(file) as opened:
+                return self._array(opened)
+        except DataError:
+            raise
+        except Exception as error:  # what its parsing happens to raise
+            text = (str(error) or type(error).__name__).splitlines()[0]
+            if "imagecodecs" in text:
+                raise DataError(
+                    f"unsupported format: TIFF whose compression needs imagecodecs ({text})", code="D13"
+                ) from None
+            raise DataError(f"corrupt TIFF: {text}", code="D05") from None
+
+    def _array(self, opened: Any) -> np.ndarray:
+        """The image as (rows, columns) or (rows, columns, channels)."""
+        if self.page >= len(opened.series):
+            raise DataError(f"has {len(opened.series)} images, and no number {self.page} (page)", code="D12")
+        levels = opened.series[self.page].levels
+        chosen = levels[min(self.level, len(levels) - 1)]
+        if self.min_side is not None:
+            large = [each for each in levels if _short_side(each) >= self.min_side]
+            chosen = large[-1] if large else levels[0]
+        check_bytes(int(chosen.nbytes))
+        values, axes = chosen.asarray(), chosen.axes
+        order = [axes.index(axis) for axis in "YX" if axis in axes]
+        rest = [number for number in range(values.ndim) if number not in order and values.shape[number] > 1]
+        if len(order) != 2 or len(rest) > 1:
+            raise DataError(f"an array of the axes {axes} {values.shape} is no image", code="D15")
+        others = [number for number in range(values.ndim) if number not in order and number not in rest]
+        made: np.ndarray = values.transpose([*order, *rest, *others])
+        made = made.reshape(made.shape[: 2 + len(rest)])
+        is_white_zero = int(getattr(opened.pages[0], "photometric", 1)) == 0
+        if is_white_zero and made.dtype.kind == "u":
+            made = np.iinfo(made.dtype).max - made
+        return made
+
+
+def _short_side(level: Any) -> int:
+    return min(int(length) for axis, length in zip(level.axes, level.shape, strict=True) if axis in "YX")
