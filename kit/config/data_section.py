@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import posixpath
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from kit.core.locations import JOIN
-
-# keys of Data that are paths below data.folder
-BELOW_FOLDER = (
-    "train", "val", "test", "sample", "images", "test_images", "external.train", "external.images", "class_list",
-)  # fmt: skip
 
 
 def _tab(sep: Any) -> Any:
@@ -33,6 +30,24 @@ def _join_patterns(patterns: Any) -> Any:
     """A list of patterns as one, as locations join their parts."""
     texts = isinstance(patterns, list | tuple) and all(isinstance(each, str) for each in patterns)
     return JOIN.join(patterns) if texts and patterns else patterns
+
+
+def _tuple(value: Any) -> Any:
+    """A list of one entry where it is given without a list."""
+    return (value,) if isinstance(value, str | Mapping) else value
+
+
+def _expression(text: str | None) -> str | None:
+    """A regular expression with a group. Raises ValueError for any other text."""
+    if text is None:
+        return None
+    try:
+        groups = re.compile(text).groups
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    if not groups:
+        raise ValueError("a regular expression needs a group, such as (cat|dog)")
+    return text
 
 
 def _licences(rule: Any) -> Any:
@@ -75,6 +90,41 @@ class LabelFrom(Strict):
         {}, description="for {column} in data.label: inner edges of the number ranges"
     )
     rename: dict[str, str] = Field({}, description="label as composed -> label in the submission")
+    regex: Annotated[str | None, AfterValidator(_expression)] = Field(
+        None,
+        description="regular expression for the path of a labelled row's image below its folder: its group is "
+        "the column label, and named groups such as (?P<label>cat|dog) are columns of these names",
+    )
+    one_hot: tuple[str, ...] = Field(
+        (),
+        description="columns of 0 and 1 with exactly one 1 per row: the column label names the column of the 1",
+    )
+
+
+class JoinedTable(Strict):
+    """A table whose columns join those of the rows, by a key that it has once."""
+
+    table: str = Field(description="the CSV or JSON with more columns")
+    on: str = Field(
+        description="column of the rows with the key, or a pattern such as {study}_study; several rows may have "
+        "the same key"
+    )
+    key: str | None = Field(
+        None, description="column of `table` with the key, if it has another name than `on`"
+    )
+    rows: Literal["train", "test", "all"] = Field("train", description="the rows that the table is for")
+    on_missing: Literal["stop", "blank", "skip"] = Field(
+        "stop", description="rows whose key the table lacks: an error, blank cells, or not used"
+    )
+
+
+class TableFormat(Strict):
+    """How a table is written, if not as `data.sep` and `data.encoding` say."""
+
+    sep: Annotated[str | None, BeforeValidator(_tab)] = Field(
+        None, min_length=1, max_length=1, description="field separator; null: data.sep"
+    )
+    encoding: str | None = Field(None, description="encoding; null: data.encoding")
 
 
 class LongTable(Strict):
@@ -108,8 +158,13 @@ class Data(Strict):
         description="folder of the competition's files, which kit only reads; the other paths are relative "
         "to it, and those that begin with ./ to the workspace",
     )
-    train: str = Field(
-        "data/train.csv", description="labelled rows: a CSV, or a folder with one subfolder per class"
+    train: str | tuple[str, ...] = Field(
+        "data/train.csv",
+        description="labelled rows: a CSV, a JSON (COCO or a list of objects), a list of such tables, or a folder "
+        "with one subfolder per class",
+    )
+    join: Annotated[tuple[JoinedTable, ...], BeforeValidator(_tuple)] = Field(
+        (), description="tables with more columns of the rows, such as their labels"
     )
     val: str | None = Field(
         None,
@@ -118,7 +173,7 @@ class Data(Strict):
     )
     test: str | None = Field(
         None,
-        description="rows to predict: a CSV, or a folder with one row per image; by default the sample's ids",
+        description="rows to predict: a CSV or JSON, or a folder with one row per image; by default the sample's ids",
     )
     sample: str | None = Field("data/sample_submission.csv", description="sample submission")
     id: str = Field(
@@ -135,8 +190,9 @@ class Data(Strict):
     )
     images: Annotated[str, BeforeValidator(_join_patterns)] = Field(
         "data/images/{id}",
-        description="path of a row's image, with columns in braces; without an extension kit tries the "
-        "known ones; if it ends in /*, every image of the folder is a row; a list joins images along their "
+        description="path of a row's image, with columns in braces, or their characters as in {id[0]}/{id}; "
+        "without an extension kit tries the known ones; if it ends in /*, every image of the folder is a row; a "
+        "list joins images along their "
         "channels; behind :: follows the key in a container, and {index} is the row's number from 0",
     )
     test_images: Annotated[str | None, BeforeValidator(_join_patterns)] = Field(
@@ -176,7 +232,10 @@ class Data(Strict):
         description="test column: predictions of rows with equal values are averaged, with all "
         "rows of a fold in memory",
     )
-    class_list: str | None = Field(None, description="CSV whose first column lists the classes in order")
+    class_list: str | None = Field(
+        None,
+        description="CSV whose first column lists the classes in order; FILE.json#categories for COCO's categories",
+    )
     superclasses: str | None = Field(
         None, description="column of data.class_list with the superclass of each class"
     )
@@ -191,6 +250,9 @@ class Data(Strict):
         ",", min_length=1, max_length=1, description="field separator of the CSVs"
     )
     encoding: str = Field("utf-8", description="encoding of the CSVs")
+    tables: dict[str, TableFormat] = Field(
+        {}, description="CSVs with another separator or encoding: file -> {sep, encoding}"
+    )
     max_pixels: int = Field(
         100_000_000, gt=0, description="images whose header claims more pixels are refused"
     )
@@ -231,16 +293,15 @@ class Data(Strict):
         """Puts `folder` before the paths that are relative to it; a second validation changes nothing."""
         if posixpath.normpath(self.folder) == ".":
             return self
-        for key in BELOW_FOLDER:
-            block, _, inner = key.rpartition(".")
-            owner = getattr(self, block) if block else self
-            path = getattr(owner, inner)
-            if path is None:
-                continue
-            path = below_folder(self.folder, path)
-            name, value = (block, owner.model_copy(update={inner: path})) if block else (inner, path)
-            object.__setattr__(self, name, value)  # the model is frozen
+        given = {key: getattr(self, key) for key in type(self).model_fields}
+        for key, value in change_paths(given, lambda path: below_folder(self.folder, path)).items():
+            object.__setattr__(self, key, value)  # the model is frozen
         return self
+
+    @property
+    def train_tables(self) -> tuple[str, ...]:
+        """The files or the folder of the labelled rows."""
+        return (self.train,) if isinstance(self.train, str) else self.train
 
     @property
     def has_test_rows(self) -> bool:
@@ -251,6 +312,33 @@ class Data(Strict):
     def is_multi_label(self) -> bool:
         """Whether a row may have several labels, or none."""
         return self.label is None or self.label_separator is not None
+
+
+# keys of data that are paths below data.folder, besides those of joined tables and the names in `tables`
+PATHS = ("train", "val", "test", "sample", "images", "test_images", "class_list")
+
+
+def change_paths(data: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    """The keys of a data section that hold paths, with each path changed; blocks are models or objects."""
+
+    def of(value: Any, key: str = "") -> Any:
+        if isinstance(value, BaseModel):
+            path = getattr(value, key)
+            return value if path is None else value.model_copy(update={key: change(path)})
+        if isinstance(value, Mapping):
+            return value if value.get(key) is None else {**value, key: change(value[key])}
+        if isinstance(value, str):
+            return change(value)
+        return None if value is None else type(value)(of(each, key) for each in value)
+
+    found = {key: of(data[key]) for key in PATHS if key in data}
+    if "join" in data:
+        found["join"] = of(data["join"], "table")
+    if "external" in data:
+        found["external"] = of(of(data["external"], "train"), "images")
+    if "tables" in data:
+        found["tables"] = {change(name): value for name, value in data["tables"].items()}
+    return found
 
 
 def below_folder(folder: str, path: str) -> str:

@@ -11,7 +11,16 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from kit.config.data_section import Data, External, LabelFrom, LongTable, Strict, plugin_name
+from kit.config.data_section import (
+    Data,
+    External,
+    JoinedTable,
+    LabelFrom,
+    LongTable,
+    Strict,
+    TableFormat,
+    plugin_name,
+)
 from kit.config.specs import respecify
 from kit.core.files import StrPath
 from kit.kinds.plugin import Plugin
@@ -24,10 +33,12 @@ __all__ = [
     "DecisionRule",
     "Experiment",
     "External",
+    "JoinedTable",
     "LabelFrom",
     "LongTable",
     "Stage",
     "Strict",
+    "TableFormat",
     "keys",
     "split",
 ]  # fmt: skip

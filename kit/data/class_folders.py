@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from kit.core.legible import legible
 from kit.data.content import SIDECARS, ending, without_ending
 from kit.data.image_paths import LINKS, ImageFolder
+from kit.data.label_columns import columns_of_names
 from kit.data.rows import SourceRows, check_ids, refuse_unusable, warn_of_names
 from kit.errors import MAX_CASES, Case, ConfigError, DataError, KitWarning
 
@@ -84,7 +85,7 @@ def read_labelled_rows(root: Path, data: Data) -> SourceRows:
     Files of one name and several endings keep theirs, so that ids are unique. The rows of `data.val` follow, their ids
     with the folder's name before them, and the column `part` says from which folder a row is.
     """
-    rows = _rows_of_folder(root / data.train, data, "")
+    rows = _rows_of_folder(root / data.train_tables[0], data, "")
     if data.val is None:
         return rows
     if not (root / data.val).is_dir():
@@ -118,9 +119,13 @@ def _rows_of_folder(folder: Path, data: Data, prefix: str) -> SourceRows:
             f"{folder} has no subfolders with images", code="D29", hint="data.train, data.extensions"
         )
     loose = [legible(file) for file in tree.files if "/" not in file]
-    if loose:
+    if loose and data.label_from.regex is None:
         cases = [Case("is not in a class folder", name, split="train") for name in loose]
-        raise DataError(f"{len(loose)} images of {folder} are not in a class folder", code="D30", cases=cases)
+        raise DataError(
+            f"{len(loose)} images of {folder} are not in a class folder",
+            code="D30",
+            cases=cases,
+        )
     return _rows(tree, found, data, prefix, "train")
 
 
@@ -133,11 +138,13 @@ def _rows(tree: Tree, found: ImageFolder, data: Data, prefix: str, split: str) -
     warn_of_names(tree.files, split)
     columns = {
         "id": ids,
-        "label": [name.partition("/")[0] for name in names],
+        "label": [name.partition("/")[0] if "/" in name else "" for name in names],
         "path": [prefix + name for name in names],
     }
     if split == "test":
         del columns["label"]
+    else:
+        columns |= columns_of_names(names, ids, data)
     return SourceRows(tuple(ids), tuple(path for path, _ in located), columns)
 
 

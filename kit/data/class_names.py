@@ -10,9 +10,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kit.data.csv_file import CsvFile, read_csv
-from kit.data.rows import check_multi_line_cells
+from kit.data.csv_file import CsvFile
 from kit.data.spelling import as_numbers, fold_spelling, number_of, quote, rename_line
+from kit.data.table_files import read_class_list, read_table
 from kit.errors import Case, DataError, KitError, did_you_mean
 
 if TYPE_CHECKING:
@@ -72,8 +72,7 @@ def _find_respellings(spelled: Mapping[str, str]) -> dict[str, str]:
 def _read_class_list(root: Path, data: Data) -> tuple[str, ...]:
     if not data.class_list:
         return ()
-    file = read_csv(root / data.class_list, data.sep, data.encoding)
-    check_multi_line_cells(file, data.sep, file.columns[:1])
+    file = read_class_list(root, data)
     names = [row[0] for row in file.rows]
     double = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if double:
@@ -86,7 +85,7 @@ def _sample(root: Path, data: Data) -> CsvFile | None:
     if not data.sample:
         return None
     with suppress(KitError) if data.class_list else nullcontext():
-        return read_csv(root / data.sample, data.sep, data.encoding)
+        return read_table(root, data, data.sample)
     return None
 
 

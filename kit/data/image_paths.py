@@ -60,27 +60,47 @@ class PathList(Sequence[Path]):
 
 
 _COLUMN = re.compile(r"\{([^{}]*)\}")
+_CHARACTERS = re.compile(r"(.+)\[(?:(-?\d+)|(-?\d*):(-?\d*))\]")  # such as id[0] or id[:2]
 
 
 def columns_of(pattern: str) -> tuple[str, ...]:
-    """The columns that a pattern names, in their order."""
-    return tuple(_COLUMN.findall(pattern))
+    """The columns that a pattern names, in their order; `{id[0]}` names the column id."""
+    return tuple(
+        found[1] if (found := _CHARACTERS.fullmatch(name)) else name for name in _COLUMN.findall(pattern)
+    )
+
+
+def _cells(name: str, columns: Mapping[str, Sequence[str]]) -> Sequence[str] | None:
+    """The cells of a column, or some characters of each; None if there is no such column."""
+    if name in columns:
+        return columns[name]
+    found = _CHARACTERS.fullmatch(name)
+    if found is None or found[1] not in columns:
+        return None
+    if found[2] is None:
+        part = slice(int(found[3]) if found[3] else None, int(found[4]) if found[4] else None)
+    else:
+        part = slice(int(found[2]), int(found[2]) + 1 or None)
+    return [cell[part] for cell in columns[found[1]]]
 
 
 def fill(pattern: str, columns: Mapping[str, Sequence[str]], key: str) -> list[str]:
     """The pattern for every row; `key` is the config key that errors name.
 
-    A pattern without braces is the name of a column. Raises ConfigError for a column that does not exist.
+    A pattern without braces is the name of a column. `{id[0]}` is the first character of the column id, and
+    `{id[:2]}` its first two. Raises ConfigError for a column that does not exist.
     """
     parts = _COLUMN.split(pattern if "{" in pattern else "{" + pattern + "}")
+    pieces: list[Sequence[str]] = []
     for name in parts[1::2]:
-        if name not in columns:
+        cells = _cells(name, columns)
+        if cells is None:
             raise ConfigError(
                 f"{key}: no column {name!r}{did_you_mean(name, columns)}",
                 code="C07",
                 hint=f"the columns are {', '.join(columns)}",
             )
-    pieces: list[Sequence[str]] = [columns[name] for name in parts[1::2]]
+        pieces.append(cells)
     template = "%s".join(text.replace("%", "%%") for text in parts[::2])
     return [template % values for values in zip(*pieces, strict=True)]
 

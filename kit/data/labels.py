@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kit.data.csv_file import is_number, read_csv
+from kit.data.csv_file import is_number
 from kit.data.image_paths import columns_of, fill
+from kit.data.label_columns import LABEL, names_of_ones
 from kit.data.long_rows import read_long_rows
 from kit.data.spelling import as_numbers, fold_spelling, number_of, rename_labels
+from kit.data.table_files import read_class_list, read_table
 from kit.errors import Case, ConfigError, DataError, did_you_mean
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ def class_columns(root: Path, data: Data, columns: Mapping[str, Sequence[str]]) 
         text = f"data.label is null, so labels are columns and {', '.join(idle)} has no effect"
         raise ConfigError(text, code="C07", hint="data.label=<column or pattern>, or remove these keys")
     if data.class_list:
-        names = tuple(row[0] for row in read_csv(root / data.class_list, data.sep, data.encoding).rows)
+        names = tuple(row[0] for row in read_class_list(root, data).rows)
     elif data.long.classes:
         names = data.long.classes
     else:
@@ -66,7 +68,7 @@ def _classes_of_sample(root: Path, data: Data, columns: Collection[str]) -> tupl
     """The columns of the sample after the id; or the columns of the training table that its rows name, if they do."""
     if not data.sample:
         return ()
-    sample = read_csv(root / data.sample, data.sep, data.encoding)
+    sample = read_table(root, data, data.sample)
     names = sample.columns[1:]
     if any(column_of(name, columns) is not None for name in names):
         return names
@@ -173,7 +175,7 @@ def _read_listed(root: Path, data: Data, wanted: Sequence[str]) -> Factors:
     """The values that `data.class_list` lists; empty where it has none of the columns."""
     if data.class_list is None:
         return ()
-    file = read_csv(root / data.class_list, data.sep, data.encoding)
+    file = read_class_list(root, data)
     if not set(wanted) & set(file.columns):
         return ()
     _check_known(wanted, file.columns, str(file.path))
@@ -233,6 +235,8 @@ def label_parts(
     Raises DataError D30 for a file without a word, D31 for a number that is none.
     """
     parts = dict(columns)
+    if data.label_from.one_hot:
+        parts[LABEL] = names_of_ones(columns, data.label_from.one_hot, ids)
     if "file" in columns_of(data.label or "") and data.label_from.files:
         parts["file"] = _words(columns["file"], data.label_from.files, ids)
     for name, edges in data.label_from.bins.items():
@@ -303,7 +307,7 @@ def superclasses(root: Path, data: Data) -> tuple[str, ...]:
         return ()
     if data.class_list is None:
         raise ConfigError("data.superclasses needs data.class_list, the CSV with that column", code="C07")
-    file = read_csv(root / data.class_list, data.sep, data.encoding)
+    file = read_class_list(root, data)
     if data.superclasses not in file.columns:
         hint = f"data.superclasses is one of {', '.join(file.columns[1:])}"
         close = did_you_mean(data.superclasses, file.columns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 from kit.core.kaggle_folders import list_attached
 from kit.core.legible import legible
 from kit.data import class_folders
-from kit.data.csv_file import CsvFile, check_header, read_csv, without_header
+from kit.data.csv_file import CsvFile, check_header, without_header
 from kit.data.image_locations import ImagePattern, with_index
 from kit.data.image_paths import ImageFolder, columns_of, fill, split_pattern
+from kit.data.joined_tables import join_to_file, join_to_rows
+from kit.data.label_columns import columns_of_names
 from kit.data.long_rows import widen
 from kit.data.rows import (
     SourceRows,
     check_allowed,
     check_ids,
-    check_multi_line_cells,
+    concat_rows,
     refuse_unusable,
     warn_of_names,
     with_external_rows,
@@ -27,6 +29,7 @@ from kit.data.rows import (
 )
 from kit.data.sample_answers import find_answers, one_row_per_answer
 from kit.data.spelling import respell
+from kit.data.table_files import read_rows, read_table
 from kit.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -41,19 +44,26 @@ def train_rows(root: Path, data: Data) -> SourceRows:
     Raises DataError for rows or ids that cannot be used or may not be, ConfigError for wrong columns.
     """
     check_folder(root, data)
-    if (root / data.train).is_dir():
-        rows = class_folders.read_labelled_rows(root, data)
+    names = data.train_tables
+    if len(names) == 1 and (root / names[0]).is_dir():
+        rows = join_to_rows(root, data, class_folders.read_labelled_rows(root, data), "train")
     else:
-        file = widen(_read(root / data.train, data, _columns_of_rows(data, data.images)), data, "train")
-        rows = with_source_column(
-            _csv_rows(root, data, file, data.id, data.images, "train"), data.external.source_column
-        )
+        parts = [_table_rows(root, data, name) for name in names]
+        rows = parts[0] if len(parts) == 1 else concat_rows(parts, names)
+        rows = with_source_column(rows, data.external.source_column)
     if data.external.train is not None:
         images = data.external.images or data.images
-        file = _read(root / data.external.train, data, _columns_of_rows(data, images))
+        file = read_rows(root, data, data.external.train, _columns_of_rows(data, images))
         rows = with_external_rows(rows, _csv_rows(root, data, file, data.id, images, "train"), file.path)
     check_allowed(rows, data.external.policy)
     return rows
+
+
+def _table_rows(root: Path, data: Data, name: str) -> SourceRows:
+    """The labelled rows of one table of `data.train`, with the columns that are joined to them."""
+    file = widen(read_rows(root, data, name, _columns_of_rows(data, data.images)), data, "train")
+    file = join_to_file(root, data, file, "train")
+    return _csv_rows(root, data, file, data.id, data.images, "train")
 
 
 def check_folder(root: Path, data: Data) -> None:
@@ -86,13 +96,14 @@ def test_rows(root: Path, data: Data, classes: Sequence[str], spec: Any) -> Sour
             "without them kit tta and kit blend only score out-of-fold rows",
         )
     if data.test and (root / data.test).is_dir():
-        return class_folders.rows_to_predict(root, data)
+        return join_to_rows(root, data, class_folders.rows_to_predict(root, data), "test")
     images = data.test_images or data.images
-    file = _read(root / name, data, _columns_of_rows(data, images) if data.test else None)
+    file = read_rows(root, data, name, _columns_of_rows(data, images) if data.test else None)
     if data.test:
         file = widen(file, data, "test")
     else:
         file = one_row_per_id(one_row_per_answer(file, find_answers(root, file.frame(), classes, spec)))
+    file = join_to_file(root, data, file, "test")
     named = set(columns_of(data.id)) or {data.id}
     # the sample's first column is the id whatever its name; a test table may lack the train table's column
     name_of_row = data.id if data.test and named <= set(file.columns) else file.columns[0]
@@ -106,16 +117,8 @@ def _as_the_sample_spells(
     """The ids of a test table, in the Unicode normal form that the sample has them in."""
     if not (data.test and data.sample) or all(map(str.isascii, ids)) or not (root / data.sample).is_file():
         return ids
-    sample = read_csv(root / data.sample, data.sep, data.encoding)
+    sample = read_table(root, data, data.sample)
     return tuple(respell(ids, find_answers(root, sample.frame(), classes, spec)))
-
-
-def _read(path: Path, data: Data, columns: Collection[str] | None) -> CsvFile:
-    """Reads a table whose cells of `columns`, by default all, may hold no line breaks."""
-    file = read_csv(path, data.sep, data.encoding)
-    if file.begun:
-        check_multi_line_cells(file, data.sep, None if columns is None else {*columns, file.columns[0]})
-    return file
 
 
 def _columns_of_rows(data: Data, images: str) -> set[str]:
@@ -159,7 +162,15 @@ def _csv_rows(root: Path, data: Data, file: CsvFile, name: str, images: str, spl
     check_ids(ids, file.lines, file.path, split)
     located = found.locate(ids, numbered)
     refuse_unusable(found.first_folder, data, located.names, ids, located.codes, split)
+    if split == "train":
+        base = found.first_folder.base
+        columns |= columns_of_names([_below(path, base) for path in located.paths], ids, data)
     return SourceRows(tuple(ids), tuple(located.paths), columns)
+
+
+def _below(path: Path, base: str) -> str:
+    """An image's path below the image folder."""
+    return legible(str(path).removeprefix(base).lstrip("/"))
 
 
 def _check_first_line(found: ImagePattern, file: CsvFile, name: str) -> None:
@@ -197,4 +208,6 @@ def _photos(
     if not of_file:
         ids = [f"{owner}_{stem}" for owner, stem in zip(ids, wide["file"], strict=True)]
     check_ids(ids, [file.lines[row] for row in source], file.path, split)
+    if split == "train":
+        wide |= columns_of_names([_below(path, base) for path in paths], ids, data)
     return SourceRows(tuple(ids), paths, wide)

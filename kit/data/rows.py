@@ -156,6 +156,7 @@ def _looks_like_rows(file: CsvFile, sep: str, cell: MultiLineCell) -> bool:
     return last > 0 and all(count == last for count in counts)
 
 
+TABLE = "table"  # the column that says from which of several tables a row is
 SOURCE = "source"  # the column of a table of external rows that names where each is from
 LICENCE = ("licence", "license")  # columns that say under which licence a source is
 ORIGIN = "origin"  # and where it was found: an address, a paper
@@ -221,6 +222,40 @@ def with_external_rows(own: SourceRows, more: SourceRows, file: Path) -> SourceR
 
 def _cells(rows: SourceRows, name: str) -> Sequence[str]:
     return rows.columns.get(name, [""] * len(rows.ids))
+
+
+def concat_rows(parts: Sequence[SourceRows], names: Sequence[str]) -> SourceRows:
+    """The rows of several tables, whose names are in the column `table`; a column that one lacks is blank there.
+
+    Raises DataError D24 for an id that two of them have.
+    """
+    owner: dict[str, str] = {}
+    double: list[Case] = []
+    for rows, file in zip(parts, names, strict=True):
+        double += [
+            Case(f"is in {owner[name]} and in {file}", "", name, "train", "D24")
+            for name in rows.ids
+            if name in owner
+        ]
+        owner |= dict.fromkeys(rows.ids, file)
+    if double:
+        raise DataError(
+            f"{len(double)} ids are in two tables of data.train",
+            code="D24",
+            cases=double,
+            hint="data.train lists tables of different rows; if one is another version, leave it out",
+        )
+    columns = {
+        name: [cell for rows in parts for cell in _cells(rows, name)]
+        for name in dict.fromkeys(name for rows in parts for name in rows.columns)
+    }
+    stems = [Path(file).stem for file, rows in zip(names, parts, strict=True) for _ in rows.ids]
+    columns.setdefault(TABLE, stems)
+    return SourceRows(
+        tuple(name for rows in parts for name in rows.ids),
+        tuple(path for rows in parts for path in rows.paths),
+        columns,
+    )
 
 
 def external_groups(rows: SourceRows, groups: Sequence[str]) -> list[str]:

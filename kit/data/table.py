@@ -26,11 +26,11 @@ from kit.data.rows import (
     ExternalSource,
     SourceRows,
     check_ids,
-    check_multi_line_cells,
     external_groups,
     sources_of,
 )
 from kit.data.spelling import Spelled, quote, rename_labels
+from kit.data.table_files import read_rows
 from kit.errors import MAX_CASES, Case, ConfigError, DataError, InvalidError, KitWarning, did_you_mean
 from kit.kinds.targets import MULTI_HOT, ONE_CLASS, LabelKind, Target
 
@@ -295,9 +295,8 @@ def sample_frame(root: Path, data: Data) -> pd.DataFrame:
             code="C07",
             hint="data.sample=FILE; without it kit blend only scores out-of-fold rows",
         )
-    file = read_csv(root / data.sample, data.sep, data.encoding)
+    file = read_rows(root, data, data.sample, None)
     check_header(file, file.columns[0], data.extensions)
-    check_multi_line_cells(file, data.sep)
     firsts = row_sources.one_row_per_id(file)
     check_ids(firsts.column(file.columns[0]), firsts.lines, file.path, "sample")
     return file.frame()

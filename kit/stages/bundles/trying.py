@@ -23,6 +23,7 @@ from kit.data.image_paths import fill
 from kit.data.row_sources import ALL_IMAGES
 from kit.data.sample_answers import find_answers
 from kit.data.table import read_labelled_rows, test_table
+from kit.data.table_files import read_table
 from kit.errors import MAX_CASES, ConfigError, RunError
 from kit.stages.bundles.bare_python import bare_environment, bare_python, without_network
 from kit.stages.bundles.packing import SCRIPT
@@ -103,10 +104,10 @@ def write_trial_rows(workspace: Workspace, rows: int, base: Path) -> tuple[int, 
     root, data = workspace.root, workspace.competition.data
     classes = read_labelled_rows(root, data).classes
     lenient = data.model_copy(update={"on_unreadable_test": "class_prior"})  # rows may lack their images
-    sample = read_csv(root / str(data.sample), data.sep, data.encoding)
+    sample = read_table(root, data, str(data.sample))
     words = ["--sample", str(base / "sample.csv")]
     if data.test is not None:
-        table = read_csv(root / data.test, data.sep, data.encoding)
+        table = read_table(root, data, data.test)
         chosen = _with_images(test_table(workspace, lenient, classes).paths, len(table), rows)
         _write(table, chosen, base / "test.csv", data)
         words += ["--test", str(base / "test.csv")]

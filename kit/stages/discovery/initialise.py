@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from kit.config.data_section import BELOW_FOLDER
+from kit.config.data_section import change_paths
 from kit.config.models import Data, Experiment, split
 from kit.config.schema import SCHEMA_FILE, config_schema
 from kit.config.short_form import config_text, without_defaults
@@ -113,20 +113,23 @@ def find_data(
         return replace(found, findings=(note, *found.findings)) if source is not None else found
     found = discover(places.folder, places.asked, val, places.outside, skipped=root)
     for key in ("train", "val", "test"):
-        folder = places.folder / (found.data.get(key) or "train.csv")
+        named = found.data.get(key)
+        folder = places.folder / (named if isinstance(named, str) else "train.csv")
         if folder.is_dir() and root.is_relative_to(folder.resolve()):
             raise ConfigError(
                 f"the workspace {root} is in data.{key}, whose images are rows",
                 code="C20",
                 hint=f"in another folder: kit init --data {places.folder}",
             )
-    paths = {
-        key: f"./{Path(path).relative_to(root).as_posix()}"
-        for key, path in found.data.items()
-        if key in BELOW_FOLDER and path and Path(path).is_absolute() and Path(path).is_relative_to(root)
-    }
+    paths = change_paths(found.data, lambda path: _in_workspace(path, root))
     data = {"folder": places.as_config(root), **found.data, **paths}
     return replace(found, data=data, findings=(*([places.why] if places.why else ()), *found.findings))
+
+
+def _in_workspace(path: str, root: Path) -> str:
+    """An absolute path in the workspace as config.json has it; any other path as it is."""
+    inside = Path(path).is_absolute() and Path(path).is_relative_to(root)
+    return f"./{Path(path).relative_to(root).as_posix()}" if inside else path
 
 
 def check_not_read_only(folder: Path) -> None:
@@ -141,7 +144,8 @@ def check_not_read_only(folder: Path) -> None:
 
 def _some_images(root: Path, data: Data) -> list[Path]:
     """Up to 32 images of the folder that the pattern begins with, the first in the order of their paths."""
-    start = data.train if (root / data.train).is_dir() else data.images.partition("{")[0]
+    train = data.train_tables[0]
+    start = train if (root / train).is_dir() else data.images.partition("{")[0]
     folder = root / start if (root / start).is_dir() else (root / start).parent
     found: list[Path] = []
     for path, inner, names in os.walk(folder):

@@ -1,0 +1,127 @@
+"""Joins tables to the rows by a key: labels, groups and other columns that another table has."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kit.data.csv_file import CsvFile
+from kit.data.image_paths import fill
+from kit.data.rows import SourceRows
+from kit.data.table_files import read_table
+from kit.errors import Case, ConfigError, DataError, did_you_mean
+
+if TYPE_CHECKING:
+    from kit.config.models import Data, JoinedTable
+
+Columns = Mapping[str, Sequence[str]]
+
+
+def join_to_file(root: Path, data: Data, file: CsvFile, split: str) -> CsvFile:
+    """A table with the columns of the tables that `data.join` names for its rows.
+
+    Raises ConfigError C07 for unknown columns, DataError D81 for keys that are missing or double.
+    """
+    for joined in data.join:
+        if joined.rows not in (split, "all"):
+            continue
+        columns = {name: file.column(name) for name in file.columns}
+        table, found = _find(root, data, joined, columns, str(file.path), split)
+        more = _more_columns(table, joined, columns, found)
+        kept = _places(joined, found)
+        cells = list(more.values())
+        file = replace(
+            file,
+            columns=(*file.columns, *more),
+            rows=tuple((*file.rows[row], *(column[row] for column in cells)) for row in kept),
+            lines=[file.lines[row] for row in kept],
+            begun={place: file.begun[row] for place, row in enumerate(kept) if row in file.begun},
+        )
+    return file
+
+
+def join_to_rows(root: Path, data: Data, rows: SourceRows, split: str) -> SourceRows:
+    """Rows of folders with the columns of the tables that `data.join` names. Raises as `join_to_file` does."""
+    for joined in data.join:
+        if joined.rows not in (split, "all"):
+            continue
+        table, found = _find(root, data, joined, rows.columns, "the image folder", split)
+        kept = _places(joined, found)
+        columns = {**rows.columns, **_more_columns(table, joined, rows.columns, found)}
+        rows = SourceRows(
+            tuple(rows.ids[row] for row in kept),
+            tuple(rows.paths[row] for row in kept),
+            {name: [cells[row] for row in kept] for name, cells in columns.items()},
+        )
+    return rows
+
+
+def _find(
+    root: Path, data: Data, joined: JoinedTable, columns: Columns, whose: str, split: str
+) -> tuple[CsvFile, list[int | None]]:
+    """The joined table, and the row of it for each row's key."""
+    table = read_table(root, data, joined.table)
+    key = joined.key or joined.on
+    if key not in table.columns:
+        raise ConfigError(
+            f"data.join: {joined.table} has no column {key!r}{did_you_mean(key, table.columns)}",
+            code="C07",
+            hint=f"its columns: {', '.join(table.columns)}; data.join's key names the column with the keys",
+        )
+    keys = table.column(key)
+    if len(set(keys)) < len(keys):
+        double = [name for name, times in Counter(keys).items() if times > 1]
+        cases = [Case(f"{key} {name!r} is on several rows", joined.table, code="D81") for name in double[:50]]
+        raise DataError(
+            f"data.join: {len(double)} keys are on several rows of {joined.table}",
+            code="D81",
+            cases=cases,
+            hint="a joined table has each key once; if its rows are the images, give it as data.train",
+        )
+    at = {name: row for row, name in enumerate(keys)}
+    wanted = fill(joined.on, columns, "data.join")
+    found = [at.get(name) for name in wanted]
+    lost = [name for name, row in zip(wanted, found, strict=True) if row is None]
+    if lost and (joined.on_missing == "stop" or len(lost) == len(wanted)):
+        raise _without_rows(joined, key, list(dict.fromkeys(lost)), len(lost), len(wanted), whose, split)
+    return table, found
+
+
+def _without_rows(
+    joined: JoinedTable, key: str, lost: Sequence[str], count: int, rows: int, whose: str, split: str
+) -> DataError:
+    every = count == rows
+    return DataError(
+        f"data.join: {'all' if every else count} of {rows} {split} rows of {whose} have a {joined.on!r} that "
+        f"{joined.table} lacks in its column {key!r}",
+        code="D81",
+        cases=[Case(f"no row with {key} {name!r}", joined.table, split=split, code="D81") for name in lost],
+        hint="compare the two columns: they may differ in endings or leading zeros"
+        if every
+        else "add the rows, or set on_missing of data.join to skip (leave out these rows) or blank",
+    )
+
+
+def _places(joined: JoinedTable, found: Sequence[int | None]) -> list[int]:
+    """The places of the rows that stay."""
+    return [place for place, row in enumerate(found) if row is not None or joined.on_missing != "skip"]
+
+
+def _more_columns(
+    table: CsvFile, joined: JoinedTable, columns: Columns, found: Sequence[int | None]
+) -> dict[str, list[str]]:
+    """The joined table's columns but its key; one that the rows have with other cells is named with the table."""
+    more: dict[str, list[str]] = {}
+    for name in table.columns:
+        cells = table.column(name)
+        made = ["" if row is None else cells[row] for row in found]
+        if name == (joined.key or joined.on) and (name == joined.on or name not in columns):
+            continue
+        if name in columns and list(columns[name]) != made:
+            name = f"{table.path.stem}.{name}"
+        if name not in columns:
+            more[name] = made
+    return more
