@@ -24,7 +24,7 @@ def try_pipeline(workspace: Workspace, as_json: bool, show: Callable[[Finding], 
     if as_json:
         print_json(asdict(found))
         return found
-    click.echo(f"{len(found.rows)} images of {found.classes} classes, without mixing and augmentation")
+    click.echo(f"{len(found.rows)} images of {found.labels}, without mixing and augmentation")
     click.echo(f"  loss of equal outputs     {found.guessing_loss:.4f}")
     click.echo(f"  loss before any step      {found.start_loss:.4f}")
     click.echo(

@@ -92,7 +92,7 @@ def _look(
     if as_json:
         print_json(asdict(found))
         return found
-    click.echo(f"{found.train} training rows of {found.classes} classes, {found.test} test rows")
+    click.echo(f"{found.train} training rows of {found.labels}, {found.test} test rows")
     for finding in found.findings:
         _show(finding)
     if not found.findings:

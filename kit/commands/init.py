@@ -45,6 +45,11 @@ if TYPE_CHECKING:
 @click.option("--id", help="Column of the row ids.")
 @click.option("--label", help="Column of the label, or a pattern such as {file}_{gender}.")
 @click.option("--label-separator", help="Separator between the labels of one row.")
+@click.option(
+    "--target",
+    type=click.Choice(["classes", "numbers", "shares"]),
+    help="What labels are: classes, numbers to be predicted as such, or shares such as votes.",
+)
 @click.option("--images", help="Path of a row's image, such as images/{id}.")
 @click.option("--test-images", help="The same for test rows.")
 @click.option("--group", help="Column of groups. Rows of one group share a fold.")

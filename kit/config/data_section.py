@@ -179,11 +179,19 @@ class Data(Strict):
     id: str = Field(
         "id", description="column of the row ids; if a row has several images, a name for the row"
     )
-    label: str | None = Field(
+    label: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
         "label",
-        description="column of the label, or a pattern such as {file}_{gender}_{age}; null: each class "
-        "has a column of 0 and 1 (as listed by data.class_list, otherwise by the sample's "
-        "columns), and a row may have several labels",
+        description="column of the label, or a pattern such as {file}_{gender}_{age}; a list of columns, or null for "
+        "the columns of data.class_list or else of the sample: each class has a column, by `target` of 0 and 1 "
+        "(then a row may have several labels), of numbers or of shares",
+    )
+    target: Literal["classes", "numbers", "shares"] = Field(
+        "classes",
+        description="what labels are: classes; numbers, predicted as numbers; shares of classes, such as votes, a "
+        "column per class",
+    )
+    target_range: tuple[float, float] | None = Field(
+        None, description="lowest and highest number that a label can have, if `target` is numbers"
     )
     label_separator: Annotated[str | None, BeforeValidator(_tab)] = Field(
         None, min_length=1, description="separator between the labels in a cell; null: one label per row"
@@ -298,6 +306,12 @@ class Data(Strict):
             object.__setattr__(self, key, value)  # the model is frozen
         return self
 
+    @model_validator(mode="after")
+    def _range_ascends(self) -> Self:
+        if self.target_range is not None and self.target_range[0] >= self.target_range[1]:
+            raise ValueError(f"target_range must ascend, not {list(self.target_range)}")
+        return self
+
     @property
     def train_tables(self) -> tuple[str, ...]:
         """The files or the folder of the labelled rows."""
@@ -311,7 +325,19 @@ class Data(Strict):
     @property
     def is_multi_label(self) -> bool:
         """Whether a row may have several labels, or none."""
-        return self.label is None or self.label_separator is not None
+        return self.target == "classes" and (self.label_is_columns or self.label_separator is not None)
+
+    @property
+    def label_is_columns(self) -> bool:
+        """Whether each class or number has a column of its own."""
+        return self.label is None or isinstance(self.label, tuple)
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        """The columns, or the pattern, that the config names for the label."""
+        if isinstance(self.label, str):
+            return (self.label,)
+        return self.label or ()
 
 
 # keys of data that are paths below data.folder, besides those of joined tables and the names in `tables`

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Probabilities: TypeAlias = NDArray[np.floating[Any]]  # (N, K), or (M, N, K) for members: float32 or float64
 StoredProbabilities: TypeAlias = NDArray[np.float32]  # (N, K), as prediction files have them
-Targets: TypeAlias = NDArray[np.integer[Any]]  # class numbers (N,), or multi-hot (N, K)
+Targets: TypeAlias = NDArray[Any]  # class numbers (N,), multi-hot or numbers (N, K): kit/kinds/targets.py
 FoldNumbers: TypeAlias = NDArray[np.int64]  # (N,) or (N, repeats), -1: held out by no fold
 RowNumbers: TypeAlias = NDArray[np.int64]  # positions of rows in a table
 RowMask: TypeAlias = NDArray[np.bool_]  # (N,), true for chosen rows

@@ -27,7 +27,7 @@ Cells = list[tuple[str, ...]]
 def split_labels(columns: Mapping[str, Sequence[str]], data: Data, separator: str) -> Cells:
     """Every row's labels, by the column or pattern `data.label`, before `data.label_from.rename`; a row may have no
     label."""
-    return [split_cell(cell, separator) for cell in fill(data.label or "", columns, "data.label")]
+    return [split_cell(cell, separator) for cell in fill(str(data.label), columns, "data.label")]
 
 
 def class_columns(root: Path, data: Data, columns: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
@@ -40,9 +40,11 @@ def class_columns(root: Path, data: Data, columns: Mapping[str, Sequence[str]]) 
     idle = ["data.label_separator"] if data.label_separator else []
     idle += [f"data.label_from.{key}" for key, value in data.label_from if value]
     if idle:
-        text = f"data.label is null, so labels are columns and {', '.join(idle)} has no effect"
+        text = f"data.label names no single column, so labels are columns and {', '.join(idle)} has no effect"
         raise ConfigError(text, code="C07", hint="data.label=<column or pattern>, or remove these keys")
-    if data.class_list:
+    if isinstance(data.label, tuple):
+        names = data.label
+    elif data.class_list:
         names = tuple(row[0] for row in read_class_list(root, data).rows)
     elif data.long.classes:
         names = data.long.classes
@@ -54,12 +56,16 @@ def class_columns(root: Path, data: Data, columns: Mapping[str, Sequence[str]]) 
         if column_of(name, columns) is None
     ]
     if lost or not names:
-        what = f"{len(lost)} classes are not columns of {data.train}" if lost else "the classes are unknown"
+        what = (
+            f"{len(lost)} labels are not columns of {data.train}"
+            if lost
+            else "the columns of labels are unknown"
+        )
         raise ConfigError(
-            f"data.label is null, and {what}",
+            f"{'data.label lists columns' if data.label else 'data.label is null'}, and {what}",
             code="C07",
             cases=lost,
-            hint="data.label=<column>, or data.class_list with a CSV that lists the columns of the classes",
+            hint="data.label=<column>, a list of columns, or data.class_list with a CSV that lists them",
         )
     return names
 
@@ -237,7 +243,7 @@ def label_parts(
     parts = dict(columns)
     if data.label_from.one_hot:
         parts[LABEL] = names_of_ones(columns, data.label_from.one_hot, ids)
-    if "file" in columns_of(data.label or "") and data.label_from.files:
+    if "file" in columns_of(str(data.label)) and data.label_from.files:
         parts["file"] = _words(columns["file"], data.label_from.files, ids)
     for name, edges in data.label_from.bins.items():
         parts[name] = _ranges(fill(name, columns, "data.label_from.bins"), name, edges, ids)
@@ -249,7 +255,7 @@ def compose_labels(parts: Mapping[str, Sequence[str]], data: Data, ids: Sequence
 
     Raises DataError D30 for a row without one, of which there is nothing to see.
     """
-    made = fill(data.label or "", parts, "data.label")
+    made = fill(str(data.label), parts, "data.label")
     blank = [
         Case("no label", "", row, "train", "D30")
         for row, label in zip(ids, rename_labels(made, data.label_from.rename), strict=True)

@@ -206,6 +206,9 @@ class CheckpointProvenance:
     class_factors: tuple[tuple[str, ...], ...] = ()
     total: int = 0  # training rows
     target: Target = ONE_CLASS
+    means: tuple[float, ...] = ()  # of numbers: of each column of the rows that it was trained on
+    scales: tuple[float, ...] = ()  # their standard deviations
+    target_range: tuple[float, float] | None = None
     config: Mapping[str, Any] | None = None  # resolved
     asked: Mapping[str, Any] | None = None  # with "auto" where it was asked for
     normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None  # mean and deviation
@@ -238,7 +241,7 @@ class CheckpointProvenance:
         """JSON values by key, without what is not known."""
         found = {each.name: getattr(self, each.name) for each in fields(self)}
         found["target"] = self.target.to_json()
-        optional = ("run", "folds", "versions", "machine", "soup")
+        optional = ("run", "folds", "versions", "machine", "soup", "means", "scales")
         return {
             **{
                 key: value
@@ -269,7 +272,7 @@ class CheckpointProvenance:
 
 def _as_field(name: str, value: Any) -> Any:
     """A manifest's value as the field holds it. Raises TypeError or ValueError for one of another form."""
-    if name in ("classes", "class_counts", "class_groups", "soup"):
+    if name in ("classes", "class_counts", "class_groups", "means", "scales", "soup"):
         return tuple(value)
     if name in ("class_factors", "normalisation"):
         return tuple(map(tuple, value))
@@ -279,6 +282,8 @@ def _as_field(name: str, value: Any) -> Any:
         return dict(value)
     if name in ("fold", "total"):
         return int(value)
+    if name == "target_range":
+        return float(value[0]), float(value[1])
     if name == "target":
         return target_of(value)
     return value

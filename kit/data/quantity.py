@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,10 +20,14 @@ ROWS = 5  # a quantity has fewer rows a value than this, in the mean
 
 def is_quantity(table: Table) -> bool:
     """Whether the classes are many different numbers with few rows each: a weight or an age, such as 12.73."""
-    count = len(table.classes)
-    if table.is_multi_label or count < MIN_VALUES or count * ROWS < len(table):
+    return table.has_one_class and are_quantities(table.classes, len(table))
+
+
+def are_quantities(values: Collection[str], rows: int) -> bool:
+    """Whether different labels are numbers with few of so many rows each, and so are measured."""
+    if len(values) < MIN_VALUES or len(values) * ROWS < rows:
         return False
-    return all(number_of(name) is not None for name in table.classes)
+    return all(number_of(value) is not None for value in values)
 
 
 def ranges(table: Table) -> str:

@@ -125,7 +125,7 @@ def _columns_of_rows(data: Data, images: str) -> set[str]:
     """The columns that name, label or group a row, or say where its image is."""
     patterns = [
         data.id,
-        data.label,
+        *data.label_columns,
         images,
         data.group,
         data.external.source_column,

@@ -17,7 +17,7 @@ from kit.config.workspace import Workspace
 from kit.core.arrays import Ids
 from kit.core.files import StrPath
 from kit.core.legible import legible
-from kit.data import labels, row_sources
+from kit.data import label_values, labels, row_sources
 from kit.data.class_names import ClassNames, check_labels, find_classes
 from kit.data.csv_file import check_header, is_number, read_csv
 from kit.data.image_paths import PathList, fill
@@ -32,7 +32,7 @@ from kit.data.rows import (
 from kit.data.spelling import Spelled, quote, rename_labels
 from kit.data.table_files import read_rows
 from kit.errors import MAX_CASES, Case, ConfigError, DataError, InvalidError, KitWarning, did_you_mean
-from kit.kinds.targets import MULTI_HOT, ONE_CLASS, LabelKind, Target
+from kit.kinds.targets import MULTI_HOT, NUMBERS, ONE_CLASS, SOFT, LabelKind, Target
 
 if TYPE_CHECKING:
     from kit.config.models import Data
@@ -45,15 +45,17 @@ AUTO_GROUP_FILES = {"auto": "groups.csv", "scene": "scenes.csv"}
 class Table:
     """Rows of one split; the arrays are aligned by position with `ids`, which are unique.
 
-    `labels` are class numbers (rows,), or 0 and 1 of shape (rows, classes) where a row may have several labels or
-    none; test rows have none. `groups` name what must share a fold (a person,
+    `labels` are what `target` says: class numbers (rows,), or values (rows, classes) such as 0 and 1 where a row may
+    have several labels; test rows have none. `groups` name what must share a fold (a person,
     an object), absent where the competition declares none; `frame` holds the file's own columns as text.
     """
 
     ids: Ids  # (rows,) of str
     paths: Sequence[Path]
     classes: tuple[str, ...] = ()
-    labels: np.ndarray | None = None  # (rows,) int64, or multi-hot (rows, classes) int8
+    labels: np.ndarray | None = (
+        None  # (rows,) int64, multi-hot (rows, classes) int8, or numbers and shares float64
+    )
     groups: np.ndarray | None = None  # (rows,) of str
     weights: np.ndarray | None = (
         None  # (rows,) float64: how much each counts in the score, if the config says so
@@ -67,6 +69,7 @@ class Table:
     spellings: tuple[Spelled, ...] = ()
     frame: pd.DataFrame = field(default_factory=pd.DataFrame)
     target: Target = ONE_CLASS  # what `labels` are
+    target_range: tuple[float, float] | None = None  # of numbers: data.target_range
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -107,6 +110,11 @@ class Table:
         return self.target.multi_label
 
     @property
+    def has_one_class(self) -> bool:
+        """Whether each row has one class."""
+        return self.target == ONE_CLASS
+
+    @property
     def label_kind(self) -> LabelKind:
         """What kind of labels the rows have, for the plugins that take them."""
         return self.target.kind
@@ -121,6 +129,21 @@ class Table:
         """Rows of each class, (classes,), among all rows or those of a mask."""
         labels = self.targets() if rows is None else self.targets()[rows]
         return self.target.count_rows(labels, len(self.classes))
+
+    def strata(self, folds: int) -> np.ndarray:
+        """A stratum of each row, int64 (rows,), whose shares a stratified splitter of so many folds keeps."""
+        return self.target.strata(self.targets(), folds)
+
+    def scale(self, rows: np.ndarray | None = None) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of each column of numbers, among all rows or those given; empty for classes.
+
+        A column without differences has the deviation 1.
+        """
+        if self.target.has_classes:
+            return (), ()
+        labels = self.targets() if rows is None else self.targets()[rows]
+        deviations = labels.std(axis=0)
+        return tuple(labels.mean(axis=0).tolist()), tuple(np.where(deviations > 0, deviations, 1).tolist())
 
     def prior(self) -> np.ndarray:
         """What is predicted of a row without an image: the mean label of the competition's own rows, (classes,)."""
@@ -169,7 +192,7 @@ def train_table(workspace: Workspace | StrPath, data: Data | None = None) -> Tab
     """
     root, data = _locate(workspace, data)
     rows = row_sources.train_rows(root, data)
-    found, classes, factors, spellings = _labels(root, data, rows)
+    target, (found, classes, factors, spellings) = _labels(root, data, rows)
     return Table(
         ids=np.array(rows.ids, dtype=str),
         paths=PathList(rows.paths),
@@ -182,18 +205,28 @@ def train_table(workspace: Workspace | StrPath, data: Data | None = None) -> Tab
         class_factors=factors,
         spellings=spellings,
         frame=_frame(rows),
-        target=MULTI_HOT if data.is_multi_label else ONE_CLASS,
+        target=target,
+        target_range=data.target_range,
     )
 
 
 Labelled = tuple[np.ndarray, tuple[str, ...], Factors, tuple[Spelled, ...]]
 
 
-def _labels(root: Path, data: Data, rows: SourceRows) -> Labelled:
-    """The labels as numbers or multi-hot, the classes, the values that make up each class, and all spellings."""
+def _labels(root: Path, data: Data, rows: SourceRows) -> tuple[Target, Labelled]:
+    """What the labels are, and the labels."""
+    if data.target == "numbers":
+        return NUMBERS, (*label_values.read_numbers(root, data, rows.columns, rows.ids), (), ())
+    if data.target == "shares":
+        return SOFT, (*label_values.read_shares(root, data, rows.columns, rows.ids), (), ())
+    return MULTI_HOT if data.is_multi_label else ONE_CLASS, _labels_of_classes(root, data, rows)
+
+
+def _labels_of_classes(root: Path, data: Data, rows: SourceRows) -> Labelled:
+    """Class numbers or multi-hot labels, the classes, the values that make up each class, and all spellings."""
     if data.is_multi_label and data.label_parts:
         raise ConfigError("data.label_parts needs one label per row", code="C07", hint="data.label_parts=[]")
-    if data.label is None:
+    if data.label_is_columns:
         classes = labels.class_columns(root, data, rows.columns)
         return labels.multi_hot_from_columns(rows.columns, classes, rows.ids), classes, (), ()
     parts, separator = labels.label_parts(rows.columns, data, rows.ids), data.label_separator

@@ -32,6 +32,7 @@ class DryRunResult(Displayed):
     run: str
     rows: int
     classes: int
+    labels: str  # in words, such as `5 classes`
     folds: dict[int, tuple[int, int]]  # fold -> rows trained on, rows held out
     steps_per_epoch: int
     steps: int  # of all the folds that were asked for
@@ -48,7 +49,7 @@ class DryRunResult(Displayed):
 
     def _lines(self) -> list[str]:
         return [
-            f"runs/{self.run}: {self.rows} rows of {self.classes} classes, {len(self.folds)} folds",
+            f"runs/{self.run}: {self.rows} rows of {self.labels}, {len(self.folds)} folds",
             f"{self.steps} steps, {self.parameters:,} parameters, {self.device}",
             f"loss of the first batch {self.first_loss:.4f}, of guessing {self.guessing_loss:.4f}",
         ]
@@ -85,6 +86,7 @@ def dry_run(
         run=run.name,
         rows=len(setting.loaded.table),
         classes=classes,
+        labels=setting.loaded.table.target.count_words(classes),
         folds={
             fold: (
                 len(setting.training_rows(fold)) + setting.pseudo_row_count(fold),
@@ -101,7 +103,7 @@ def dry_run(
         compile=COST if setting.experiment.compile else "no",
         first_batch=shape,
         first_loss=loss,
-        guessing_loss=math.log(2 if setting.loaded.table.is_multi_label else classes),
+        guessing_loss=setting.loaded.table.target.guessing_loss(classes),
     )
 
 

@@ -28,7 +28,7 @@ from kit.images.near_duplicates import compute_thumbnails, find_near_duplicates,
 from kit.images.scenes import group_scenes
 from kit.images.source import ImageSource
 from kit.kinds import Loss
-from kit.kinds.label_kinds import plugins_taking
+from kit.kinds.label_kinds import MEANING, plugins_taking
 from kit.kinds.targets import LabelKind
 
 
@@ -238,9 +238,10 @@ def write_auto_groups(workspace: Workspace) -> Work[None]:
     found = yield from compute_thumbnails(loaded.cache)
     groups = connected_components(len(table), find_near_duplicates(found).tolist())
     if data.group == "scene":
-        if table.is_multi_label:
+        if not table.has_one_class:
             raise ConfigError(
-                "data.group=scene compares photos of one class, but rows have several labels", code="C17"
+                f"data.group=scene compares photos of one class, but rows have {MEANING[table.label_kind]}",
+                code="C17",
             )
         scenes = yield from group_scenes(table.paths, table.targets(), found.pictures, open_source(workspace))
         groups = merge_groups(groups, scenes)

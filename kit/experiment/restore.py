@@ -54,6 +54,9 @@ def classes_of_checkpoint(trained: CheckpointProvenance) -> Classes:
         trained.class_factors,
         trained.total,
         trained.target,
+        trained.means,
+        trained.scales,
+        trained.target_range,
     )
 
 

@@ -43,7 +43,7 @@ from kit.experiment.sample_fit import warn_about_prediction
 from kit.experiment.techniques import OpenPlugins, OpenStage, build_learner, open_executor, open_techniques
 from kit.experiment.tracking import Trackers
 from kit.experiment.warm_start import check_unseen, initial_checkpoint
-from kit.kinds import Loss, Metric
+from kit.kinds import Classes, Loss, Metric
 from kit.kinds.executor import JobResult
 from kit.model import network
 from kit.runs.changes import check_unchanged
@@ -95,6 +95,14 @@ class RunContext:
         """The images and labels that a fold's model trains on, as a loss takes them. Raises ConfigError C36."""
         own = TrainingData(self.loaded.cache, self.training_rows(fold), self.loaded.table.targets())
         return own if self.taught is None else self.taught.add_to(own, self.loaded.table, fold, loss)
+
+    def loss_of(self, fold: int, loss: Loss) -> Loss:
+        """The loss that knows the numbers that a fold trains on, by which it scales."""
+        return loss.with_classes(self.classes_of(fold))
+
+    def classes_of(self, fold: int) -> Classes:
+        """What a fold's loss knows of the classes."""
+        return network.classes_from_table(self.loaded.table, self.training_rows(fold))
 
     def pseudo_row_count(self, fold: int) -> int:
         """How many test rows a fold's model trains on too. Raises ConfigError C36 where no teacher had the fold."""
@@ -208,9 +216,9 @@ def _check_requirements(workspace: Workspace) -> torch.device:
 def _name_classes(workspace: Workspace, table: Table, run: Run) -> tuple[Table, Mapping[str, str]]:
     """The table with its classes named and ordered as in a run, and the renaming. Raises DataError D39."""
     named, rename = rename_classes(run.folder, table, workspace.competition.data)
-    if len(named.classes) < 2:
+    if lack := named.target.find_lack(named.targets(), named.classes):
         raise DataError(
-            f"all rows have the same class, {', '.join(named.classes)}",
+            lack,
             code="D39",
             hint="use another column in data.label, or another table in data.train",
         )
@@ -344,7 +352,7 @@ def train_stages(setting: RunContext, fold: int) -> list[fit.FitStage]:
         fit.FitStage(
             stage.epochs,
             _batches(setting, fold, stage),
-            stage.loss,
+            setting.loss_of(fold, stage.loss),
             stage.scheduler,
             stage.section.scheduler is not None,
             stage.section.lr_scale,

@@ -17,6 +17,9 @@ class Classes:
     factors: tuple[tuple[str, ...], ...] = ()  # the values that make up each class
     total: int = 0  # training rows in all
     target: Target = ONE_CLASS  # what labels and predictions of a row are
+    means: tuple[float, ...] = ()  # of numbers: the mean of each column of the fold's training rows
+    scales: tuple[float, ...] = ()  # and its standard deviation; 1 if the column is constant there
+    target_range: tuple[float, float] | None = None  # data.target_range
 
     @property
     def label_kind(self) -> LabelKind:

@@ -15,7 +15,8 @@ from kit.kinds.targets import LabelKind
 MEANING = {
     "class_index": "one label per row",
     "multi_hot": "any number of labels per row",
-    "soft": "soft rows",
+    "numbers": "numbers",
+    "soft": "shares of the classes",
     "taught": "one label and a teacher's probabilities per row",
 }
 

@@ -6,6 +6,7 @@ target of a table or of predictions.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -20,15 +21,16 @@ if TYPE_CHECKING:
 
     from kit.core.arrays import Probabilities, Targets
 
-# class_index: class numbers (N,). multi_hot: 0 and 1 of shape (N, K). Losses alone, of rows that teachers labelled:
-# soft: rows (N, K) that sum to 1; taught: a class number and the teachers' probabilities beside it, (N, 1 + K), those
-# 0 where no teacher saw the row
-LabelKind = Literal["class_index", "multi_hot", "soft", "taught"]
+# class_index: class numbers (N,). multi_hot: 0 and 1 of shape (N, K). numbers: values (N, K). soft: rows (N, K) that
+# sum to 1. Losses alone, of rows that teachers labelled: taught: a class number and the teachers' probabilities beside
+# it, (N, 1 + K), those 0 where no teacher saw the row
+LabelKind = Literal["class_index", "multi_hot", "numbers", "soft", "taught"]
 SEE_LABELS = frozenset(
     {"splitter", "sampler", "loss", "metric", "ensembler", "format", "scorer"}
 )  # of the kinds of plugin
-LABEL_KINDS: tuple[LabelKind, ...] = ("class_index", "multi_hot")  # of tables
+LABEL_KINDS: tuple[LabelKind, ...] = ("class_index", "multi_hot", "numbers", "soft")  # of tables
 
+MIN_NAMED_SHARE = 0.005  # shares below are not named in words
 TOLERANCE = 1e-3  # of a row's sum; float16 probabilities of 100 classes stay within it
 
 Faults = list[
@@ -43,7 +45,12 @@ class Target:
     kind: ClassVar[LabelKind] = "class_index"
     sums_to_one: ClassVar[bool] = False  # each row of predictions is a distribution over the columns
     is_probability: ClassVar[bool] = True  # predictions are numbers of 0 to 1
+    has_classes: ClassVar[bool] = True  # each column is a class
     prediction: ClassVar[str] = "probabilities"  # what a row of predictions is, in words
+    usual_metrics: ClassVar[tuple[str, ...]] = (
+        "log_loss",
+        "accuracy",
+    )  # by which any two runs compare, finest first
 
     @property
     def multi_label(self) -> bool:
@@ -89,6 +96,26 @@ class Target:
         """Rows of each column, int64 (K,)."""
         raise NotImplementedError
 
+    def count_words(self, columns: int) -> str:
+        """How many columns there are, in words, such as `5 classes`."""
+        return f"{columns} {'classes' if self.has_classes else 'numbers'[: 7 if columns != 1 else 6]}"
+
+    def find_lack(self, labels: Targets, columns: Sequence[str]) -> str:
+        """Why there is nothing to learn from the labels, in words; empty if there is."""
+        return f"all rows have the same class, {', '.join(columns)}" if len(columns) < 2 else ""
+
+    def strata(self, labels: Targets, folds: int) -> np.ndarray:
+        """A stratum of each row, int64 (N,), whose shares a stratified splitter of so many folds keeps."""
+        raise NotImplementedError
+
+    def marks(self, labels: Targets, columns: int, folds: int) -> np.ndarray:
+        """Labels of each row, 0 and 1 (N, any), whose shares an iterative splitter of so many folds keeps."""
+        return one_hot(self.strata(labels, folds))
+
+    def guessing_loss(self, columns: int) -> float:
+        """The usual loss of predictions without any knowledge."""
+        return math.log(columns)
+
     def prior(self, labels: Targets, columns: int) -> np.ndarray:
         """What is predicted of a row that nothing is known of, (K,): the mean of all rows' answers."""
         return self.count_rows(labels, columns) / len(labels)
@@ -102,6 +129,10 @@ class Target:
     def names_of(self, label: Any, columns: Sequence[str]) -> tuple[str, ...]:
         """One row's label in words: names of its classes, or its numbers."""
         raise NotImplementedError
+
+    def describe(self, prediction: np.ndarray, columns: Sequence[str]) -> str:
+        """One row of predictions (K,) in words, such as its most probable class."""
+        return str(columns[int(prediction.argmax())])
 
     def reorder(self, labels: Targets, order: Sequence[int]) -> np.ndarray:
         """The labels after the columns were put in another order; `order` has the old place of each."""
@@ -137,6 +168,14 @@ class OneClassTarget(Target):
 
         return np.bincount(labels, minlength=columns)
 
+    def strata(self, labels: Targets, folds: int) -> np.ndarray:
+        return labels
+
+    def marks(self, labels: Targets, columns: int, folds: int) -> np.ndarray:
+        import numpy as np
+
+        return np.eye(columns, dtype=np.int8)[labels]
+
     def names_of(self, label: Any, columns: Sequence[str]) -> tuple[str, ...]:
         return (columns[label],)
 
@@ -165,14 +204,135 @@ class MultiHotTarget(Target):
 
         return np.asarray(labels.sum(axis=0, dtype=np.int64))
 
+    def marks(self, labels: Targets, columns: int, folds: int) -> np.ndarray:
+        return labels
+
+    def guessing_loss(self, columns: int) -> float:
+        return math.log(2)
+
     def names_of(self, label: Any, columns: Sequence[str]) -> tuple[str, ...]:
         import numpy as np
 
         return tuple(columns[int(number)] for number in np.flatnonzero(label))
 
 
-ONE_CLASS, MULTI_HOT = OneClassTarget(), MultiHotTarget()
-PLAIN_TARGETS: Mapping[str, Target] = {one.kind: one for one in (ONE_CLASS, MULTI_HOT)}
+@dataclass(frozen=True)
+class NumbersTarget(Target):
+    """Numbers to be measured: labels and predictions are values (N, K), each column in its own unit."""
+
+    kind: ClassVar[LabelKind] = "numbers"
+    is_probability: ClassVar[bool] = False
+    has_classes: ClassVar[bool] = False
+    prediction: ClassVar[str] = "finite numbers"
+    usual_metrics: ClassVar[tuple[str, ...]] = ("rmse", "mae", "r2")
+
+    def count_rows(self, labels: Targets, columns: int) -> np.ndarray:
+        import numpy as np
+
+        return np.full(columns, len(labels))
+
+    def prior(self, labels: Targets, columns: int) -> np.ndarray:
+        import numpy as np
+
+        return np.asarray(labels.mean(axis=0))
+
+    def guess(self, rows: int, columns: int) -> np.ndarray:
+        import numpy as np
+
+        return np.zeros((rows, columns), np.float32)
+
+    def find_lack(self, labels: Targets, columns: Sequence[str]) -> str:
+        import numpy as np
+
+        equal = [name for name, column in zip(columns, labels.T, strict=True) if len(np.unique(column)) < 2]
+        return f"all rows have the same number in column {', '.join(equal)}" if equal else ""
+
+    def strata(self, labels: Targets, folds: int) -> np.ndarray:
+        """Ranges with about equally many rows: as many as Sturges' rule has, each with a row for every fold.
+
+        Several columns are joined to the first principal component of their ranks.
+        """
+        import numpy as np
+
+        values = labels[:, 0] if labels.shape[1] == 1 else _principal_ranks(labels)
+        bins = max(1, min(1 + int(np.log2(len(values))), len(values) // folds))
+        edges = np.unique(np.quantile(values, np.arange(1, bins) / bins))
+        return np.searchsorted(edges, values, side="right").astype(np.int64)
+
+    def marks(self, labels: Targets, columns: int, folds: int) -> np.ndarray:
+        import numpy as np
+
+        return np.concatenate([one_hot(self.strata(column[:, None], folds)) for column in labels.T], axis=1)
+
+    def guessing_loss(self, columns: int) -> float:
+        return 1.0  # the variance, in units of the standard deviation
+
+    def names_of(self, label: Any, columns: Sequence[str]) -> tuple[str, ...]:
+        if len(columns) == 1:
+            return (f"{float(label[0]):.6g}",)
+        return tuple(f"{name} {float(value):.6g}" for name, value in zip(columns, label, strict=True))
+
+    def describe(self, prediction: np.ndarray, columns: Sequence[str]) -> str:
+        return ", ".join(self.names_of(prediction, columns))
+
+
+@dataclass(frozen=True)
+class SoftTarget(OneClassTarget):
+    """Shares of classes, such as votes: labels (N, K) of 0 or more, predictions a distribution over the classes."""
+
+    kind: ClassVar[LabelKind] = "soft"
+    usual_metrics: ClassVar[tuple[str, ...]] = ("kl_divergence",)
+
+    def count_rows(self, labels: Targets, columns: int) -> np.ndarray:
+        import numpy as np
+
+        return np.asarray((labels > 0).sum(axis=0))
+
+    def prior(self, labels: Targets, columns: int) -> np.ndarray:
+        import numpy as np
+
+        return np.asarray(labels.mean(axis=0))
+
+    def strata(self, labels: Targets, folds: int) -> np.ndarray:
+        import numpy as np
+
+        return np.asarray(labels.argmax(axis=1))
+
+    def marks(self, labels: Targets, columns: int, folds: int) -> np.ndarray:
+        return one_hot(self.strata(labels, folds))
+
+    def names_of(self, label: Any, columns: Sequence[str]) -> tuple[str, ...]:
+        return tuple(
+            f"{name} {value:.0%}"
+            for name, value in zip(columns, label.tolist(), strict=True)
+            if value >= MIN_NAMED_SHARE
+        )
+
+    def reorder(self, labels: Targets, order: Sequence[int]) -> np.ndarray:
+        return Target.reorder(self, labels, order)
+
+
+def one_hot(strata: np.ndarray) -> np.ndarray:
+    """0 and 1, int8 (N, strata), of strata (N,)."""
+    import numpy as np
+
+    found = np.unique(strata)
+    return np.asarray(strata[:, None] == found, dtype=np.int8)
+
+
+def _principal_ranks(labels: np.ndarray) -> np.ndarray:
+    """The first principal component (N,) of the columns' ranks."""
+    import numpy as np
+    from scipy.stats import rankdata
+
+    ranks = rankdata(labels, axis=0)
+    ranks -= ranks.mean(axis=0)
+    _, vectors = np.linalg.eigh(ranks.T @ ranks)
+    return np.asarray(np.round(ranks @ vectors[:, -1], 6))
+
+
+ONE_CLASS, MULTI_HOT, NUMBERS, SOFT = OneClassTarget(), MultiHotTarget(), NumbersTarget(), SoftTarget()
+PLAIN_TARGETS: Mapping[str, Target] = {one.kind: one for one in (ONE_CLASS, MULTI_HOT, NUMBERS, SOFT)}
 
 
 def target_of(found: Any) -> Target:

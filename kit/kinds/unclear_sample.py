@@ -14,7 +14,7 @@ import pandas as pd
 
 from kit.errors import ConfigError
 from kit.kinds.prediction import Format, Metric
-from kit.kinds.targets import LabelKind
+from kit.kinds.targets import PLAIN_TARGETS, LabelKind
 
 Scored = Literal["labels", "ranking", "probabilities"]
 ROWS = 64
@@ -103,6 +103,8 @@ def decide(
 
     Raises ConfigError C21 if the metric scores labels and the cells are 0 or 1 where the classes have names.
     """
+    if not PLAIN_TARGETS[labels].is_probability:
+        return None
     if sample.shape[1] < 2 or not len(sample) or not sample.iloc[:, 0].is_unique:
         return None
     several = len(classes) > 1 and sorted(sample.columns[1:]) == sorted(classes)

@@ -40,10 +40,21 @@ class Parts:
         return Parts(self.backbone.without_pretrained(), self.pooling, self.head, self.loss)
 
 
-def classes_from_table(table: Table) -> Classes:
-    """What techniques may know of a training table's classes."""
+def classes_from_table(table: Table, rows: np.ndarray | None = None) -> Classes:
+    """What techniques may know of a training table's classes; of numbers, their scale in `rows`, by default in all."""
     counts = tuple(int(count) for count in table.counts())
-    return Classes(table.classes, counts, table.class_groups, table.class_factors, len(table), table.target)
+    means, scales = table.scale(rows)
+    return Classes(
+        table.classes,
+        counts,
+        table.class_groups,
+        table.class_factors,
+        len(table),
+        table.target,
+        means,
+        scales,
+        table.target_range,
+    )
 
 
 def open_parts(experiment: Experiment, root: Path | None, classes: Classes) -> Parts:

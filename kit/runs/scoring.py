@@ -18,8 +18,6 @@ from kit.kinds import Metric
 from kit.kinds.plugin import Plugin
 from kit.runs.run import Run, plugin_hashes
 
-DEFAULT_METRICS = ("log_loss", "accuracy")  # so that runs of different losses and metrics compare
-
 
 def scores(metric: Metric, predictions: Predictions, table: Table) -> dict[str, float]:
     """Each score of predictions with one row an id, by the metric's name, but those that these rows do not define.
@@ -29,7 +27,8 @@ def scores(metric: Metric, predictions: Predictions, table: Table) -> dict[str, 
     if not len(predictions):
         return {}
     rows = table.take(table.index_of(predictions.ids))
-    usual = {name: Metric.open(name).with_known(decision=metric.decision) for name in DEFAULT_METRICS}
+    names = table.target.usual_metrics  # so that runs of different losses and metrics compare
+    usual = {name: Metric.open(name).with_known(decision=metric.decision) for name in names}
     # the competition's own options win where its metric is one of the usual ones
     asked = {metric.plugin_name(): bind_rows(metric, rows)}
     asked |= {name: each for name, each in usual.items() if name not in asked}

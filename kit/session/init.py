@@ -25,6 +25,7 @@ def init(
     id: str | None = None,  # noqa: A002 - the command's option
     label: str | None = None,
     label_separator: str | None = None,
+    target: Literal["classes", "numbers", "shares"] | None = None,
     images: str | None = None,
     test_images: str | None = None,
     group: str | None = None,
@@ -55,6 +56,7 @@ def init(
         "id": id,
         "label": label,
         "label_separator": label_separator,
+        "target": target,
         "images": images,
         "test_images": test_images,
         "group": group,

@@ -18,7 +18,7 @@ from kit.kinds import Ensembler
 class Median(Ensembler):
     """The median over members of each class's probability, brought back to sum 1 a row."""
 
-    label_kinds = ("class_index", "multi_hot")
+    label_kinds = ("class_index", "multi_hot", "numbers", "soft")
 
     def blend(self, members: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         # members that disagree wholly can leave a row of zeros

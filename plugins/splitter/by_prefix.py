@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class ByPrefix(Splitter):
     """Folds over the part of each id before a separator: one camera, one person, one shop stays whole."""
 
-    label_kinds = ("class_index", "multi_hot")
+    label_kinds = ("class_index", "multi_hot", "numbers", "soft")
 
     separator: str = Field(
         "_", min_length=1, description="what ends the prefix; an id without it is its own group"

@@ -12,7 +12,8 @@ from pydantic import Field, field_validator
 
 from kit.core.arrays import Probabilities, Targets
 from kit.errors import ConfigError, InvalidError
-from kit.kinds import Ensembler, Metric
+from kit.kinds import Ensembler, Metric, Target
+from kit.kinds.targets import ONE_CLASS
 
 
 class WeightedMean(Ensembler):
@@ -21,7 +22,7 @@ class WeightedMean(Ensembler):
     Raises ConfigError where there are not as many weights as members.
     """
 
-    label_kinds = ("class_index", "multi_hot")
+    label_kinds = ("class_index", "multi_hot", "numbers", "soft")
 
     weights: tuple[float, ...] = Field(
         (), description="fitted, do not set: a weight a member, in their order"
@@ -60,13 +61,16 @@ class WeightedMean(Ensembler):
         return self.model_copy(update={"weights": tuple(kept)})
 
 
-def metric_or_log_loss(metric: Metric | None, members: Probabilities, truth: Targets) -> Metric:
+def metric_or_usual(
+    metric: Metric | None, members: Probabilities, truth: Targets, target: Target = ONE_CLASS
+) -> Metric:
     """The metric that a recipe was given, by itself or by its competition.
 
-    Log loss outside of one, and for rows that the metric cannot score, such as a fold's that are all of one class.
+    The usual one, such as log loss, outside of one, and for rows that the metric cannot score, such as a fold's that
+    are all of one class.
     """
     if metric is not None:
         with suppress(InvalidError):
             metric.score(truth, members[0])
             return metric
-    return Metric.open("log_loss")
+    return Metric.open(target.usual_metrics[0])

@@ -13,8 +13,8 @@ from kit.evaluation import bootstrap
 from kit.evaluation.bootstrap import gain, simplest_not_worse
 from kit.evaluation.competition import for_metric
 from kit.evaluation.crossfit import cross_fit
-from kit.kinds import Ensembler, Metric
-from kit.plugins.ensembler._weights import metric_or_log_loss
+from kit.kinds import Ensembler, LabelKind, Metric
+from kit.plugins.ensembler._weights import metric_or_usual
 from kit.plugins.ensembler.geometric import Geometric
 from kit.plugins.ensembler.hill_climb import HillClimb
 from kit.plugins.ensembler.mean import Mean
@@ -32,17 +32,20 @@ class Auto(Ensembler):
     Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3.
     """
 
-    label_kinds = ("class_index", "multi_hot")
+    label_kinds = ("class_index", "multi_hot", "numbers", "soft")
     fitted: ClassVar[bool] = True
 
     candidates: tuple[Ensembler, ...] = Field(
         (Single(), Mean(), Geometric(), Simplex(), HillClimb()),
         min_length=1,
-        description="what is chosen from, the simplest first",
+        description="what is chosen from, the simplest first; of these, what takes the table's labels",
     )
     metric: Metric | None = Field(None, description="what decides; where none is named, the competition's")
     scores: tuple[float, ...] = Field((), description="fitted, do not set: of the candidates, cross-fitted")
     chosen: Ensembler | None = Field(None, description="fitted, do not set: the candidate chosen")
+
+    def takes_labels(self, labels: LabelKind) -> bool:
+        return labels in self.label_kinds and any(one.takes_labels(labels) for one in self.candidates)
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:
         return self.choose(members, truth, np.zeros(len(truth), dtype=np.int64), None)
@@ -51,8 +54,9 @@ class Auto(Ensembler):
         self, members: Probabilities, truth: Targets, folds: FoldNumbers, groups: np.ndarray | None
     ) -> Self:
         """The recipe with the candidate that wins on these rows, cross-fitted by their folds and groups."""
-        metric = metric_or_log_loss(self.metric, members, truth)
-        recipes = [for_metric(one, metric) for one in self.candidates]
+        metric = metric_or_usual(self.metric, members, truth, self.target)
+        able = [one for one in self.candidates if one.takes_labels(self.target.kind)]
+        recipes = [for_metric(one, metric) for one in able]
         found = [
             cross_fit(one, members, truth, folds, groups) if one.fitted else (one.blend(members), one)
             for one in recipes
@@ -70,7 +74,7 @@ class Auto(Ensembler):
         return self.model_copy(update={"scores": tuple(scores), "chosen": found[place][1]})
 
     def blend(self, members: Probabilities) -> Probabilities:
-        return (self.chosen or Mean()).blend(members)
+        return (self.chosen or Mean().with_known(target=self.target)).blend(members)
 
     def find_used(self, count: int) -> tuple[int, ...]:
         return (self.chosen or Mean()).find_used(count)

@@ -12,7 +12,7 @@ from kit.core.arrays import Probabilities, Targets
 from kit.errors import ConfigError
 from kit.kinds import Ensembler, Metric
 from kit.kinds.metric_shortcuts import score_decisions, scores_confusion
-from kit.plugins.ensembler._weights import metric_or_log_loss
+from kit.plugins.ensembler._weights import metric_or_usual
 from kit.plugins.ensembler.mean import Mean
 
 MAX_SWEEPS = 5  # over all classes, fewer where one changes nothing
@@ -44,7 +44,10 @@ class ClassFactors(Ensembler):
     def fit(self, members: Probabilities, truth: Targets) -> Self:
         base = self.base.fit(members, truth)
         factors = best_factors(
-            metric_or_log_loss(self.metric, members, truth), base.blend(members), truth, self.max_factor
+            metric_or_usual(self.metric, members, truth, self.target),
+            base.blend(members),
+            truth,
+            self.max_factor,
         )
         return self.model_copy(update={"base": base, "factors": tuple(factors.tolist())})
 

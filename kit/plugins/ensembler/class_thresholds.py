@@ -11,7 +11,7 @@ from pydantic import Field
 from kit.core.arrays import Probabilities, Targets
 from kit.errors import ConfigError
 from kit.kinds import Ensembler, Metric
-from kit.plugins.ensembler._weights import metric_or_log_loss
+from kit.plugins.ensembler._weights import metric_or_usual
 from kit.plugins.ensembler.mean import Mean
 
 MAX_SWEEPS = 3  # over all classes, fewer where one changes nothing
@@ -43,7 +43,7 @@ class ClassThresholds(Ensembler):
     def fit(self, members: Probabilities, truth: Targets) -> Self:
         base = self.base.fit(members, truth)
         found = best_thresholds(
-            metric_or_log_loss(self.metric, members, truth),
+            metric_or_usual(self.metric, members, truth, self.target),
             base.blend(members),
             truth,
             self.steps,

@@ -18,7 +18,7 @@ class Greedy(WeightedMean):
     """Plain mean of the members that forward selection without replacement finds.
 
     It begins with the best member and adds the one that helps the mean most, until none helps by `min_gain`. Log loss
-    is finer than a metric of decisions, and chooses better on few rows.
+    is finer than a metric of decisions, and chooses better on few rows. Of numbers it is RMSE by default.
 
     Source: Molchanov et al. 2020, "Greedy Policy Search: A Simple Baseline for Learnable Test-Time Augmentation",
     algorithm 1, which chooses views by calibrated log-likelihood.
@@ -30,7 +30,7 @@ class Greedy(WeightedMean):
     min_gain: float = Field(1e-9, ge=0, description="gain in the metric that an addition must bring")
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:
-        sums = climb(self.metric, members, truth)
+        sums = climb(self._metric(), members, truth)
         chosen: list[int] = []
         left, cost = list(range(len(members))), np.inf
         while left:
@@ -43,3 +43,8 @@ class Greedy(WeightedMean):
             sums.add(chosen[-1])
         weights = tuple(float(member in chosen) for member in range(len(members)))
         return self.model_copy(update={"weights": weights})
+
+    def _metric(self) -> Metric:
+        """The metric, or the usual one in the place of log loss if predictions are not probabilities of classes."""
+        usual = self.target.usual_metrics[0]
+        return Metric.open(usual) if self.metric == LogLoss() and usual != "log_loss" else self.metric

@@ -12,7 +12,7 @@ from kit.core.arrays import Probabilities, Targets
 from kit.core.randomness import generator
 from kit.evaluation.hill_climbing import climb
 from kit.kinds import Metric
-from kit.plugins.ensembler._weights import WeightedMean, metric_or_log_loss
+from kit.plugins.ensembler._weights import WeightedMean, metric_or_usual
 
 TIE = 1e-9  # scores so close count as equal: they differ by the rounding of sums
 
@@ -39,7 +39,7 @@ class HillClimb(WeightedMean):
     seed: int = Field(0, ge=0, description="of the bags")
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:
-        metric, count = metric_or_log_loss(self.metric, members, truth), len(members)
+        metric, count = metric_or_usual(self.metric, members, truth, self.target), len(members)
         size = max(1, round(self.bag_fraction * count))
         counts = np.zeros(count)
         for bag in range(max(self.bags, 1)):

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from kit.core.arrays import Probabilities, Targets
 from kit.kinds import Ensembler, Metric
-from kit.plugins.ensembler._weights import metric_or_log_loss
+from kit.plugins.ensembler._weights import metric_or_usual
 from kit.plugins.ensembler.class_factors import MIN_GAIN, weigh
 from kit.plugins.ensembler.mean import Mean
 
@@ -43,7 +43,7 @@ class PriorCorrection(Ensembler):
         tau = self.tau
         if tau is None:
             tau = best_power(
-                metric_or_log_loss(self.metric, members, truth), base.blend(members), truth, shares
+                metric_or_usual(self.metric, members, truth, self.target), base.blend(members), truth, shares
             )
         return self.model_copy(update={"base": base, "tau": tau, "shares": tuple(shares.tolist())})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -11,7 +12,7 @@ from kit.core.arrays import Probabilities, Targets
 from kit.evaluation.hill_climbing import climb
 from kit.kinds import Metric
 from kit.kinds.metric_shortcuts import true_class_probability
-from kit.plugins.ensembler._weights import WeightedMean, metric_or_log_loss
+from kit.plugins.ensembler._weights import WeightedMean, metric_or_usual
 
 MIN_WEIGHT = 1e-5  # smaller weights are 0
 STEP_SIZES = (0.2, 0.1, 0.05, 0.02, 0.01)
@@ -22,7 +23,8 @@ MOVES = 100  # of a size
 class Simplex(WeightedMean):
     """Weights that sum to 1 and minimise the mean's log loss, or that a pattern search finds for the metric.
 
-    Log loss is convex in the weights, so the best ones are found, by sequential quadratic programming. For the metric
+    Of numbers it is the squared error, in units of each column's variance. Both are convex in the weights, so the best
+    ones are found, by sequential quadratic programming. For the metric
     the search starts from there, and moves the weight of one member at a time by ever smaller steps while that helps.
 
     Source: stacked density estimation, Smyth and Wolpert 1999, equation 5; Kim et al. 2020, "mixsqp"; Hooke and
@@ -31,30 +33,56 @@ class Simplex(WeightedMean):
 
     fitted: ClassVar[bool] = True
 
-    objective: Literal["log_loss", "metric"] = Field("log_loss", description="what the weights are fitted to")
+    objective: Literal["log_loss", "metric"] = Field(
+        "log_loss", description="what the weights are fitted to; of numbers log_loss is the squared error"
+    )
     metric: Metric | None = Field(
         None, description="of the objective `metric`; where none is named, the competition's"
     )
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:
-        weights = least_log_loss(
-            np.stack([true_class_probability(truth, member).ravel() for member in members])
-        )
+        weights = self._start(members, truth)
         if self.objective == "metric":
-            weights = search_weights(metric_or_log_loss(self.metric, members, truth), members, truth, weights)
+            weights = search_weights(
+                metric_or_usual(self.metric, members, truth, self.target), members, truth, weights
+            )
         return self.model_copy(update={"weights": tuple(weights.tolist())})
+
+    def _start(self, members: Probabilities, truth: Targets) -> np.ndarray:
+        """The weights (M,) of least log loss, of numbers of least squared error."""
+        if self.target.has_classes:
+            shares = [true_class_probability(truth, member).ravel() for member in members]
+            return least_log_loss(np.stack(shares))
+        scale = np.maximum(truth.std(axis=0), 1e-300)
+        errors = [((member - truth) / scale).ravel() for member in members]
+        return least_squares(np.stack(errors))
+
+
+def least_squares(errors: np.ndarray) -> np.ndarray:
+    """The weights (M,) whose mean of errors (M, N) has the least mean square."""
+    products = errors @ errors.T / errors.shape[1]
+    products /= max(float(np.trace(products)) / len(products), 1e-300)
+
+    def cost(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        return float(weights @ products @ weights), 2 * products @ weights
+
+    return _minimise(cost, len(errors))
 
 
 def least_log_loss(shares: np.ndarray) -> np.ndarray:
     """The weights (M,) with the least mean of -log(weights @ shares), of true classes' probabilities (M, N)."""
-    from scipy.optimize import minimize
-
-    count = len(shares)
     shares = np.maximum(shares, 1e-15)
 
     def cost(weights: np.ndarray) -> tuple[float, np.ndarray]:
         blended = np.maximum(weights @ shares, 1e-300)
         return float(-np.log(blended).mean()), -(shares @ (1 / blended)) / len(blended)
+
+    return _minimise(cost, len(shares))
+
+
+def _minimise(cost: Callable[[np.ndarray], tuple[float, np.ndarray]], count: int) -> np.ndarray:
+    """The weights (count,), of 0 or more and sum 1, where a convex cost, given with its gradient, is least."""
+    from scipy.optimize import minimize
 
     found = minimize(
         cost,

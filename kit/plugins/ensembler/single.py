@@ -12,7 +12,7 @@ from kit.core.arrays import Probabilities, Targets
 from kit.errors import ConfigError
 from kit.evaluation.hill_climbing import climb
 from kit.kinds import Ensembler, Metric
-from kit.plugins.ensembler._weights import metric_or_log_loss
+from kit.plugins.ensembler._weights import metric_or_usual
 
 
 class Single(Ensembler):
@@ -21,14 +21,14 @@ class Single(Ensembler):
     Source: selection by cross-validation, Stone 1974, "Cross-Validatory Choice and Assessment".
     """
 
-    label_kinds = ("class_index", "multi_hot")
+    label_kinds = ("class_index", "multi_hot", "numbers", "soft")
     fitted: ClassVar[bool] = True
 
     metric: Metric | None = Field(None, description="what decides; where none is named, the competition's")
     member: int = Field(0, ge=0, description="fitted, do not set: the member, counted from 0")
 
     def fit(self, members: Probabilities, truth: Targets) -> Self:
-        costs = climb(metric_or_log_loss(self.metric, members, truth), members, truth).costs()
+        costs = climb(metric_or_usual(self.metric, members, truth, self.target), members, truth).costs()
         return self.model_copy(update={"member": int(costs.argmin())})
 
     def blend(self, members: Probabilities) -> Probabilities:

@@ -24,7 +24,7 @@ def as_values(truth: np.ndarray[Any, Any], predicted: np.ndarray[Any, Any]) -> n
 class ColumnError(Metric):
     """A number for each column of values, averaged over columns, or of all values together."""
 
-    label_kinds = ("class_index", "multi_hot", "soft")
+    label_kinds = ("class_index", "multi_hot", "numbers", "soft")
     wants = ("classes",)
 
     average: Literal["columns", "pooled"] = Field(

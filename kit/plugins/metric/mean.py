@@ -33,7 +33,7 @@ class MeanOfMetrics(Metric):
     Source: numpy.average of scores; ODIR-2019 (kappa, F1, AUC), RSNA 2025 (AUC of columns, weights 13 and 1).
     """
 
-    label_kinds = ("class_index", "multi_hot", "soft")
+    label_kinds = ("class_index", "multi_hot", "numbers", "soft")
 
     of: tuple[Metric, ...] = Field((Accuracy(),), description="the metrics, names or specs with options")
     weights: tuple[float, ...] = Field((), description="the weight of each metric; by default equal")
@@ -83,7 +83,7 @@ class MeanOfMetrics(Metric):
     def check_context(self) -> None:
         for names in self.columns:
             check_names(names, self.context.classes, "columns")
-        if any(self.columns) and not self.context.multi_label:
+        if any(self.columns) and self.context.target.kind == "class_index":
             raise ConfigError(
                 "metric.columns needs several labels per row, and each row has one",
                 code="C47",

@@ -28,6 +28,9 @@ LOWER = ("_loss", "_error", "_deviance")  # endings of functions for which lower
 CHECKED_CLASSES, CHECKED_ROWS = 50, 4  # of the drawn rows that options are tried on: classes, rows per class
 
 
+WORDS = {"class_index": "one label", "multi_hot": "several labels", "numbers": "numbers", "soft": "shares"}
+
+
 class Sklearn(Metric):
     """The metric of scikit-learn that `function` names, with its options.
 
@@ -40,7 +43,7 @@ class Sklearn(Metric):
     Source: Pedregosa et al. 2011, "Scikit-learn: Machine Learning in Python"; sklearn.metrics.
     """
 
-    label_kinds = ("class_index", "multi_hot", "soft")
+    label_kinds = ("class_index", "multi_hot", "numbers", "soft")
     wants = ("classes",)
 
     function: str = Field("accuracy_score", description="a function of sklearn.metrics, or a scorer's name")
@@ -81,13 +84,17 @@ class Sklearn(Metric):
         rng = np.random.default_rng(0)
         numbers = np.arange(CHECKED_ROWS * classes) % classes
         drawn = rng.dirichlet(np.ones(classes), len(numbers))
-        truth = numbers
+        truth: Targets = numbers
         if self.context.multi_label:
             truth = (rng.random(drawn.shape) < 0.5).astype(np.int8)
+        elif not self.context.target.has_classes:
+            truth = rng.random(drawn.shape)
         try:
+            if not self.context.target.has_classes and _find(self.function).takes != "values":
+                raise ValueError("it scores classes")
             self._call(truth, drawn, {})
         except (TypeError, ValueError) as error:
-            kind = "several labels" if self.context.multi_label else "one label"
+            kind = WORDS[self.context.target.kind]
             raise ConfigError(
                 f"sklearn's {self.function} does not score {kind} per row of {classes} classes: {_first_line(error)}",
                 code="C47",

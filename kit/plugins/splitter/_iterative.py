@@ -48,12 +48,14 @@ def _most(wanted: np.ndarray, room: np.ndarray, rng: np.random.Generator) -> int
     return int(best[0] if len(best) == 1 else rng.choice(best))
 
 
-def clusters(table: Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Groups, or else rows: how many rows of each class (units, K) and in all (units,) each has; each row's unit."""
+def clusters(table: Table, folds: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Groups, or else rows: how many rows of each label (units, labels) and in all (units,) each has; each row's unit.
+
+    Numbers have labels for their ranges, of which each has a row for every one of `folds`.
+    """
     names = np.arange(len(table)) if table.groups is None else table.groups
     _, unit, sizes = np.unique(names, return_inverse=True, return_counts=True)
-    labels = table.targets()
-    hot = labels if labels.ndim == 2 else np.eye(len(table.classes), dtype=np.int8)[labels]
-    counts = np.zeros((len(sizes), len(table.classes)), dtype=np.int64)
+    hot = table.target.marks(table.targets(), len(table.classes), folds)
+    counts = np.zeros((len(sizes), hot.shape[1]), dtype=np.int64)
     np.add.at(counts, unit, hot)
     return counts, sizes, unit

@@ -14,14 +14,17 @@ if TYPE_CHECKING:
     from kit.data.table import Table
 
 
-def fold_numbers(splitter: Any, table: Table) -> np.ndarray:
-    """The fold that holds each row out, int64 (rows, 1), of a scikit-learn splitter that holds each out once."""
+def fold_numbers(splitter: Any, table: Table, strata: np.ndarray | None = None) -> np.ndarray:
+    """The fold that holds each row out, int64 (rows, 1), of a scikit-learn splitter that holds each out once.
+
+    `strata` (rows,) are those whose shares a stratified one keeps.
+    """
     numbers = np.full((len(table), 1), -1, dtype=np.int64)
     groups = table.groups if "Group" in type(splitter).__name__ else None
     with warnings.catch_warnings():
         # kit says itself which classes have fewer rows than folds
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        for fold, (_, held) in enumerate(splitter.split(np.zeros(len(table)), table.labels, groups)):
+        for fold, (_, held) in enumerate(splitter.split(np.zeros(len(table)), strata, groups)):
             numbers[held] = fold
     return numbers
 
@@ -39,7 +42,8 @@ def check_rows(table: Table, folds: int, stratified: bool = True, by_share: bool
         raise DataError(
             f"the label has {count}, at most {largest} of each: it is a quantity, not classes",
             code="D35",
-            hint=f"{ranges(table) or 'another data.label'}, which makes classes of ranges; kit predicts no numbers",
+            hint="data.target=numbers predicts them as numbers; or "
+            f"{ranges(table) or 'another data.label'}, which makes classes of ranges",
         )
     what = f"the largest class has {largest} rows" if stratified else f"there are {largest} rows"
     if largest > 1:

@@ -29,7 +29,7 @@ class Holdout(Splitter):
     Source: sklearn.model_selection's KFold, StratifiedKFold, GroupKFold and StratifiedGroupKFold; Sechidis et al. 2011.
     """
 
-    label_kinds = ("class_index", "multi_hot")
+    label_kinds = ("class_index", "multi_hot", "numbers", "soft")
 
     holdout_fraction: float = Field(0.2, ge=0.05, le=0.95, description="part of the rows that is held out")
     stratified: bool = Field(True, description="keep the classes' shares")
@@ -42,7 +42,7 @@ class Holdout(Splitter):
         if table.groups is not None:
             check_groups(table, part.denominator, by_share=True)
         if self.stratified and table.is_multi_label:
-            counts, sizes, unit = clusters(table)
+            counts, sizes, unit = clusters(table, part.denominator)
             place = dealt_by_labels(
                 counts, sizes, np.array([self.holdout_fraction, 1 - self.holdout_fraction]), rng
             )
@@ -53,16 +53,15 @@ class Holdout(Splitter):
 
     def _numbers(self, table: Table, folds: int, seed: int) -> np.ndarray:
         """The k-fold of each row, (rows, 1)."""
-        import numpy as np
 
         if table.groups is not None:
             from sklearn import model_selection
 
             name = "StratifiedGroupKFold" if self.stratified else "GroupKFold"
             splitter = getattr(model_selection, name)(folds, shuffle=True, random_state=seed)
-            return fold_numbers(splitter, table)
+            return fold_numbers(splitter, table, table.strata(folds) if self.stratified else None)
         return (
-            assign_by_class(np.asarray(table.labels), folds, seed)
+            assign_by_class(table.strata(folds), folds, seed)
             if self.stratified
             else assign_to_folds(len(table), folds, seed)
         )

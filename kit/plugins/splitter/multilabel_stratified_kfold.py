@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class MultilabelStratifiedKfold(Splitter):
     """Holds each row out once. A label's share is about the same in every fold.
 
+    Each column of numbers is stratified by ranges with equally many rows.
+
     Rows of the rarest label are dealt out first, each to the fold that lacks that label most. Where the competition
     declares groups, whole groups are dealt out, then moved as long as that evens out the labels.
 
@@ -26,7 +28,7 @@ class MultilabelStratifiedKfold(Splitter):
     as in stratified_group_kfold.
     """
 
-    label_kinds = ("class_index", "multi_hot")
+    label_kinds = ("class_index", "multi_hot", "numbers", "soft")
 
     folds: int = Field(5, ge=2, description="how many parts the rows are split into")
 
@@ -39,7 +41,7 @@ class MultilabelStratifiedKfold(Splitter):
         check_rows(table, self.folds)
         if table.groups is not None:
             check_groups(table, self.folds)
-        counts, sizes, unit = clusters(table)
+        counts, sizes, unit = clusters(table, self.folds)
         place = assign_iteratively(counts, sizes, np.full(self.folds, 1 / self.folds), rng)
         if table.groups is not None:
             some = counts[:, counts.any(axis=0)]

@@ -21,6 +21,8 @@ PASSES = 10  # over the groups, in search of better places; two or three find no
 class StratifiedGroupKfold(Splitter):
     """Holds each group out whole. A class's share is about the same in every fold.
 
+    Numbers are stratified by ranges with equally many rows, shares by the class with most of them.
+
     scikit-learn's greedy answer comes first; then one group after the other moves to the fold where it is needed
     most, as long as that evens out the classes. Of several such tries the most even one is taken.
 
@@ -28,6 +30,7 @@ class StratifiedGroupKfold(Splitter):
     (rows / equal share - 1)^2.
     """
 
+    label_kinds = ("class_index", "numbers", "soft")
     needs_groups: ClassVar[bool] = True
     folds: int = Field(5, ge=2, description="how many parts the groups are split into")
     tries: int = Field(8, ge=1, le=1000, description="random orders of the groups to begin with")
@@ -39,13 +42,16 @@ class StratifiedGroupKfold(Splitter):
         check_groups(table, self.folds)
         check_rows(table, self.folds)
         _, first, group = np.unique(np.asarray(table.groups), return_index=True, return_inverse=True)
-        counts = np.zeros((len(first), len(table.classes)))
-        np.add.at(counts, (group, np.asarray(table.labels)), 1)
+        strata = table.strata(self.folds)
+        counts = np.zeros((len(first), strata.max() + 1))
+        np.add.at(counts, (group, strata), 1)
         shares = counts[:, counts.any(axis=0)] * self.folds / counts.sum(axis=0)[counts.any(axis=0)]
         made = []
         for _ in range(self.tries):
             greedy = StratifiedGroupKFold(self.folds, shuffle=True, random_state=random_state(rng))
-            made.append(even_out_groups(shares, fold_numbers(greedy, table)[first, 0], self.folds, rng))
+            made.append(
+                even_out_groups(shares, fold_numbers(greedy, table, strata)[first, 0], self.folds, rng)
+            )
         return min(made, key=lambda place: unevenness(shares, place, self.folds))[group][:, None]
 
 

@@ -22,7 +22,8 @@ class Diversity:
     """Of M members on the rows that all predict out of fold.
 
     `correlation` (M, M) is Pearson's of all their probabilities, `overlap` (M, M) the share of rows that both tell
-    wrong of those that either does: 1 where errors are the same, 0 where no row is wrong for both. `gains` say how
+    wrong of those that either does: 1 where errors are the same, 0 where no row is wrong for both. Of numbers and
+    shares it is Pearson's correlation of the errors. `gains` say how
     much better the blend is with each member than without it, by the nested score; empty for one member alone.
     """
 
@@ -69,7 +70,7 @@ def measure_diversity(rows: OutOfFold, recipe: Ensembler, metric: Metric) -> Div
         metric=metric.plugin_name(),
         scores=tuple(metric.score(rows.truth, one) for one in rows.members),
         correlation=correlation(rows.members),
-        overlap=overlap(error_matrix(rows.members, rows.truth, metric.decision)),
+        overlap=_overlap_of_errors(rows, metric.decision),
         ensembler=recipe.plugin_name(),
         score=scores[0],
         gains=gains,
@@ -101,6 +102,14 @@ def correlation(members: np.ndarray) -> np.ndarray:
     found = np.clip(products / scale / scale[:, None], -1, 1)
     np.fill_diagonal(found, 1)
     return found
+
+
+def _overlap_of_errors(rows: OutOfFold, decision: Decision) -> np.ndarray:
+    """The overlap of wrong rows, (M, M); of numbers and shares Pearson's correlation of the errors."""
+    if rows.table.target.kind in ("class_index", "multi_hot"):
+        return overlap(error_matrix(rows.members, rows.truth, decision))
+    scale = np.maximum(rows.truth.std(axis=0), 1e-300)
+    return correlation((rows.members - rows.truth) / scale)
 
 
 def error_matrix(members: np.ndarray, truth: np.ndarray, decision: Decision) -> np.ndarray:

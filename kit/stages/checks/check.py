@@ -59,6 +59,7 @@ class CheckResult(Displayed):
     classes: int
     findings: tuple[Finding, ...]
     folds: str = ""  # the fingerprint of the folds that were looked at
+    labels: str = ""  # in words, such as `5 classes`
 
     @property
     def problems(self) -> int:
@@ -67,7 +68,8 @@ class CheckResult(Displayed):
 
     def _lines(self) -> list[str]:
         return describe_findings(
-            f"{self.train} training rows of {self.classes} classes, {self.test} test rows", self.findings
+            f"{self.train} training rows of {self.labels or f'{self.classes} classes'}, {self.test} test rows",
+            self.findings,
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -102,7 +104,9 @@ def run_checks(
     found += _without_rows(train, test)
     found += sample.of_fit(workspace, train, test)
     found += external.check_external_sources(train)
-    found += spellings.check_class_spellings(train, data.label_from.rename)
+    found += (
+        spellings.check_class_spellings(train, data.label_from.rename) if train.target.has_classes else ()
+    )
     found += labels.check_label_numbers(train)
     found += labels.check_class_counts(train, folds, splitter, workspace.experiment)
     found += groups.check_group_columns(train, folds, splitter, data.group, _non_group_columns(workspace))
@@ -121,7 +125,8 @@ def run_checks(
         known = by_embeddings.RowContext(train, test, folds, pairs, units)
         found += yield from by_embeddings.check_by_networks(workspace, checkpoints, known)
     found.sort(key=lambda finding: (LEVEL_ORDER[finding.level], finding.code))
-    return CheckResult(len(train), len(test), len(train.classes), tuple(found), folds.fingerprint())
+    words = train.target.count_words(len(train.classes))
+    return CheckResult(len(train), len(test), len(train.classes), tuple(found), folds.fingerprint(), words)
 
 
 def _unusable(
@@ -206,7 +211,7 @@ def _by_predictions(workspace: Workspace, train: Table, test: int, runs: Sequenc
 def _non_group_columns(workspace: Workspace) -> tuple[str, ...]:
     """Columns that are no groups whatever they hold: the id, the label, and what the config groups by already."""
     data = workspace.competition.data
-    return tuple(name for name in (data.id, data.label, data.group) if name)
+    return tuple(name for name in (data.id, *data.label_columns, data.group) if name)
 
 
 def _of_groups(train: Table) -> list[tuple[int, int]]:

@@ -24,7 +24,7 @@ def check_factors(train: Table, names: Sequence[str], loss: str) -> Iterator[Fin
 
 
 def _contradictions(train: Table, names: Sequence[str]) -> Iterator[Finding]:
-    if train.groups is None or train.is_multi_label:
+    if train.groups is None or not train.has_one_class:
         return
     parts = {"label": np.array(train.classes)[train.targets()], **_values(train, names)}
     cases: list[Case] = []

@@ -22,6 +22,8 @@ def check_class_counts(
     train: Table, folds: Folds, splitter: Splitter, experiment: Experiment
 ) -> Iterator[Finding]:
     """K03 for classes of very unequal sizes, K08 for classes that a fold does not train on or is not scored on."""
+    if not train.target.has_classes:
+        return
     counts = train.counts()
     few, many = int(counts.argmin()), int(counts.argmax())
     if counts[many] >= UNEQUAL * max(counts[few], 1):
@@ -99,5 +101,6 @@ def check_label_numbers(train: Table) -> Iterator[Finding]:
             "be a quantity",
             "with one class per number each class has few rows, and the model cannot use that 12.7 is "
             "close to 12.8",
-            f"{ranges(train) or 'another data.label'}, if it is a quantity: classes of ranges",
+            "if it is a quantity: data.target=numbers, with loss=mse and metric=rmse; or classes of ranges: "
+            f"{ranges(train) or 'another data.label'}",
         )

@@ -33,7 +33,7 @@ def check_scenes_across_folds(
     `pictures` (rows, 256) are near.looks's, `side` the images' size in the cache.
     """
     held, data = np.flatnonzero(folds.oof_mask(0)), source.data
-    if data.group == "scene" or train.is_multi_label or side < MIN_SIDE_PX or len(held) < SAMPLE_ROWS:
+    if data.group == "scene" or not train.has_one_class or side < MIN_SIDE_PX or len(held) < SAMPLE_ROWS:
         return []
     rng, trained = generator(0, "scenes", len(train)), np.flatnonzero(folds.training_mask(splitter, 0))
     labels, hits, others = train.targets(), [], 0

@@ -8,9 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kit.config.models import Data
-from kit.data.csv_file import without_header
+from kit.data.csv_file import is_number, without_header
 from kit.data.image_paths import columns_of
+from kit.data.label_values import SUM_TOLERANCE
 from kit.data.labels import split_cell as labels_in
 from kit.errors import ConfigError
 from kit.stages.discovery import choosing, name_matching, roles, trees
@@ -18,6 +21,9 @@ from kit.stages.discovery.column_format import separator_of
 from kit.stages.discovery.file_scan import ColumnMatch, Scan, TableFile, scan
 from kit.stages.discovery.long_sheets import WideSheets, widen_sheets
 from kit.stages.discovery.near_misses import instead_of_images, near_misses
+
+MIN_FRACTIONS = 10  # different numbers that are not all whole; fewer may be grades such as 0.5
+MAX_VOTES = 1000  # of a row; a larger sum of whole numbers is measured
 
 
 @dataclass(frozen=True)
@@ -104,13 +110,13 @@ def _from_tables(
     }
     _check_headers(parts.sheets, headless)
     data, findings = _of_train(parts, asked)
-    several = _of_cells(parts, data["label"], asked)
+    several = _of_cells(parts, data["label"], asked) if "target" not in data else ({}, [])
     separator = several[0].get("label_separator")
     for more, lines in (
         several,
         wide.describe(train, test, sample),
         _of_test(parts, data, seen),
-        _of_classes(parts, data["label"], separator, seen),
+        _of_classes(parts, data["label"], separator, seen) if "target" not in data else ({}, []),
     ):
         data |= more
         findings += lines
@@ -181,10 +187,53 @@ def _label(parts: _Parts, taken: set[str], asked: Mapping[str, str]) -> tuple[di
             set(columns),
             f"{len(columns)} columns of 0 and 1, several labels a row or none",
         )
+    values = _columns_of_values(parts.train, columns) if "label" not in asked else None
+    if values:
+        return {"label": None, "target": values}, set(columns), f"{len(columns)} columns of {values}"
     found = asked.get("label") or (hot[0] if hot else None)
     label = found or roles.find_label(parts.train, taken, parts.sample, parts.test, parts.match.photos)
     keys = {"label": label, **({"label_from": {"rename": hot[1]}} if hot else {})}
+    if asked.get("target", "numbers") == "numbers" and ("target" in asked or _is_measured(parts, label)):
+        keys["target"] = "numbers"
+        text = f"label {label!r}, numbers to be measured: data.target=classes if each number is a class"
+        return keys, {label}, text
     return keys, {label, *columns_of(label)}, f"label {label!r}"
+
+
+def _is_measured(parts: _Parts, label: str) -> bool:
+    """Whether a label's column holds fractions, or whole numbers for which the sample shows fractions."""
+    if label not in parts.train.columns:
+        return False
+    values = parts.train.values(label)
+    if not all(map(is_number, values)):
+        return False
+    if len(values) > MIN_FRACTIONS and any(not float(value).is_integer() for value in values):
+        return True
+    answers = parts.sample.columns[1:] if parts.sample else ()
+    shown = parts.sample.values(answers[0]) if parts.sample and len(answers) == 1 else set()
+    numbers = [float(cell) for cell in shown if is_number(cell)]
+    return (
+        len(values) > 2 and len(numbers) == len(shown) and any(not number.is_integer() for number in numbers)
+    )
+
+
+def _columns_of_values(train: TableFile, columns: Sequence[str]) -> str | None:
+    """`shares` or `numbers` if the sample's columns are columns of such cells in the training table, else None."""
+    if len(columns) < 2 or not set(columns) <= set(train.columns):
+        return None
+    cells = [train.file.column(column) for column in columns]
+    if not all(is_number(cell) for column in cells for cell in set(column)):
+        return None
+    values = np.array([[float(cell) for cell in column] for column in cells])
+    if set(np.unique(values).tolist()) <= {0.0, 1.0}:
+        return None
+    sums = values.sum(axis=0)
+    are_votes = bool((values == np.round(values)).all()) and values.min() >= 0 and bool((sums > 0).all())
+    if (values.min() >= 0 and np.abs(sums - 1).max() <= SUM_TOLERANCE) or (
+        are_votes and sums.max() <= MAX_VOTES
+    ):
+        return "shares"
+    return "numbers"
 
 
 def _of_cells(parts: _Parts, label: str | None, asked: Mapping[str, str]) -> Found:

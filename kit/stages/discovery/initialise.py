@@ -26,6 +26,9 @@ from kit.stages.discovery.discover import Discovery, discover
 from kit.stages.discovery.finetuning import choose_start, fit_config
 from kit.stages.discovery.locations import locate
 from kit.stages.discovery.metric import suggest
+from kit.stages.discovery.metric_names import read_metric
+
+METRICS_OF_NUMBERS = ("rmse", "mae", "r2")  # metrics that say that labels are numbers
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ def initialise(
         raise ConfigError(f"{path} already exists", code="C21", hint="kit init --force overwrites it")
     check_writable([root])
     check_not_read_only(root)
+    if metric is not None and read_metric(metric, root)["name"] in METRICS_OF_NUMBERS:
+        given = {"target": "numbers", **(given or {})}
     found = find_data(root, source, given, val)
     check_writable(value for value in found.data.values() if isinstance(value, str))
     attached: list[str] = []

@@ -48,9 +48,9 @@ def suggest(root: Path, data: Data, asked: str | None = None) -> Suggested:
         known = ScoreContext(table.classes, table.class_groups, table.target)
         metric.with_known(context=known, home=root).check_context()
         return spec, said
-    if sample is None:
+    if sample is None and table.target.has_classes:
         return _default(), "no sample submission shows what is scored"
-    return _by_sample(root, table, sample)
+    return _by_sample(root, table, pd.DataFrame() if sample is None else sample)
 
 
 def _default() -> dict[str, Any]:
@@ -60,6 +60,10 @@ def _default() -> dict[str, Any]:
 def _by_sample(root: Path, table: Table, sample: pd.DataFrame) -> Suggested:
     answers, classes = sample.iloc[:, 1:], table.classes
     cells = different_cells(sample)
+    if not table.target.has_classes:
+        return {"name": "rmse"}, "the label is a number; r2 or mae if the competition's page says so"
+    if table.target.kind == "soft":
+        return {"name": "kl_divergence"}, "the labels are shares of the classes"
     if len(classes) > 1 and sorted(answers.columns) == sorted(classes):
         return _of_columns(answers, cells)
     if answers.shape[1] == 1 and len(classes) == 2 and not table.is_multi_label and _is_one_number(cells):

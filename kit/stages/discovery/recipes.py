@@ -112,9 +112,15 @@ def config(
     else:
         chosen, reasons = {**SCRATCH, "image_size": _image_size(256 if side is None else side)}, []
     splitter = "stratified_group_kfold" if data.get("group") else "stratified_kfold"
-    if Data.model_validate(data).is_multi_label:
+    made_of = Data.model_validate(data)
+    if made_of.is_multi_label:
         chosen["loss"] = {**chosen["loss"], "base": BCE} if "base" in chosen["loss"] else BCE
         splitter = "multilabel_stratified_kfold"
+    target = made_of.target
+    if target == "numbers":
+        chosen["loss"] = {"name": "mse"}
+    elif target == "shares":
+        chosen["loss"] = {"name": "cross_entropy"}
     chosen["splitter"] = {"name": splitter, "folds": 5}
     made = {"data": data, **({"metric": metric} if metric else {}), **chosen}
     validate_config(made)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+from kit.data.csv_file import is_number
 from kit.errors import Case, ConfigError
 from kit.stages.discovery.file_scan import ColumnMatch, TableFile
 
@@ -35,6 +36,8 @@ GROUPS = frozenset({
     "location", "experiment", "seq", "study", "slide", "lesion", "driver", "boat",
 })  # fmt: skip
 
+FRACTION = re.compile(r"-?\d+\.\d*[1-9]\d*")
+MEASURED = -8.0  # points of a column of numbers that are all different: a label if nothing else is one
 MIN_GROUPS = 5  # as many as the folds that kit init writes
 
 
@@ -115,14 +118,16 @@ def test_points(sheet: TableFile, label: str | None) -> float:
 def label_points(column: str, sheet: TableFile, sample: TableFile | None, test: TableFile | None) -> float:
     """What speaks for a column of labels; below zero for what cannot be one."""
     values = sheet.values(column)
-    if len(values) < 2 or len(values) >= len(sheet.file):
+    if len(values) < 2:
         return -9
+    if len(values) >= len(sheet.file):
+        return MEASURED if any(map(FRACTION.fullmatch, values)) and all(map(is_number, values)) else -9
     points = (
         3.0 * bool(words(column) & LABELS)
         + (column.lower() in LABELS)
         - 2 * (len(values) > len(sheet.file) / 2)
     )
-    points -= 2 * any(re.fullmatch(r"-?\d+\.\d*[1-9]\d*", value) for value in values)
+    points -= 2 * any(map(FRACTION.fullmatch, values))
     if sample:
         others = sample.columns[1:]
         points += 4 * (column in others)
@@ -144,12 +149,13 @@ def find_label(
     do not show it.
     """
     asked = [column for column in sample.columns[1:] if column in sheet.columns] if sample else []
-    if len(asked) == 1 and asked[0] not in taken and 1 < len(sheet.values(asked[0])) < len(sheet.file):
+    if len(asked) == 1 and asked[0] not in taken and 1 < len(sheet.values(asked[0])) <= len(sheet.file):
         return asked[0]
     points: Mapping[str, float] = {
         column: label_points(column, sheet, sample, test) for column in sheet.columns if column not in taken
     }
-    possible = [column for column, count in points.items() if count > -9]
+    possible = [column for column, count in points.items() if count > MEASURED]
+    possible = possible or [column for column, count in points.items() if count > -9]
     likely = [column for column in possible if points[column] > 0] or possible
     if not likely or ((photos or len(likely) > 1) and max(points[column] for column in likely) <= 0):
         raise ConfigError(

@@ -17,6 +17,7 @@ from kit.evaluation.competition import bind_rows
 from kit.evaluation.crossfit import fit_without
 from kit.kinds import Ensembler
 from kit.kinds.advice import predict_command
+from kit.kinds.label_kinds import MEANING
 from kit.stages.blending.compatibility import check_together
 from kit.stages.blending.members import Member
 
@@ -110,9 +111,9 @@ def _of(made: Predictions, fold: int, ids: np.ndarray, name: str) -> np.ndarray:
 
 def check_teachers(members: Sequence[Member], table: Table) -> None:
     """Raises what would let a held-out row reach its student: DataError D60, D61; InvalidError D42, D43; C17."""
-    if table.is_multi_label:
+    if not table.has_one_class:
         raise ConfigError(
-            "kit pseudo-labels needs one label per row, but the table has several",
+            f"kit pseudo-labels needs one label per row, but the table has {MEANING[table.label_kind]}",
             code="C17",
             hint="add external rows yourself: data.external.train",
         )

@@ -117,10 +117,9 @@ def classify_pairs(
     """
     workspace = Workspace.of(workspace)
     table = labels(workspace).sort_by_id()
-    if table.is_multi_label:
-        raise ConfigError(
-            f"pairs need {MEANING['numbers']}, but the table has any number of labels", code="C17"
-        )
+    if not table.has_one_class:
+        text = f"pairs need {MEANING['class_index']}, but the table has {MEANING[table.label_kind]}"
+        raise ConfigError(text, code="C17")
     source = read_source(workspace, member, table)
     wanted = _read(asked, table, source) if asked is not None else ()
     made, same, folds = yield from _draw_pairs(source, workspace.experiment.seed)

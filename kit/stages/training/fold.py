@@ -326,7 +326,8 @@ def _check_finite(context: _FoldContext, learner: Learner, held_out: Predictions
         images = setting.precision.to_layout(next(iter(batches)).images, setting.device)
     finally:
         batches.close()
-    loss, target = setting.techniques.parts.loss, setting.loaded.table.target
+    loss = setting.loss_of(context.fold, setting.techniques.parts.loss)
+    target = setting.loaded.table.target
     model = Predictor(learner.predictor, loss, setting.precision, target)
     cause = find_non_finite(model.network, lambda: model.probabilities(images))
     error = RunError(
@@ -351,7 +352,7 @@ def predict_held_out(setting: RunContext, fold: int, predictor: nn.Module) -> Wo
         return Predictions(table.ids[rows], folds, table.classes, nothing, target=table.target)
     mine = setting.ranks.shard_batches(rows, setting.experiment.batch_rows())
     batches = prediction_batches(setting.loaded, setting.experiment, mine, setting.device)
-    loss, target = setting.techniques.parts.loss, table.target
+    loss, target = setting.loss_of(fold, setting.techniques.parts.loss), table.target
     shown = for_predicting(predictor, setting.precision, setting.experiment.image_size)
     model = Predictor(shown, loss, setting.precision, target)
     try:

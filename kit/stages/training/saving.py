@@ -35,7 +35,7 @@ def save_checkpoint(
     step: int = 0,
 ) -> Path:
     """Writes a checkpoint of a fold, with all that is needed to predict with it; `soup` names averaged runs."""
-    table = setting.loaded.table
+    table, known = setting.loaded.table, setting.classes_of(fold)
     provenance = CheckpointProvenance(
         run=setting.run.name,
         fold=fold,
@@ -45,6 +45,9 @@ def save_checkpoint(
         class_factors=tuple(map(tuple, table.class_factors)),
         total=len(table),
         target=table.target,
+        means=known.means,
+        scales=known.scales,
+        target_range=known.target_range,
         config=setting.resolve_config(),
         asked=setting.asked.config(),
         normalisation=setting.techniques.parts.backbone.normalisation(),

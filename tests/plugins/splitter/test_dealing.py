@@ -38,6 +38,7 @@ from kit.kinds import Splitter
 class Table(SimpleNamespace):
     def __len__(self): return 30
     def counts(self): return np.array([10, 10, 10])
+    def strata(self, folds): return self.labels
 table = Table(labels=np.array(list("abc") * 10), groups=None, is_multi_label=False)
 Splitter.open({name!r}).split(table, np.random.default_rng(0))
 print("sklearn" in sys.modules)

@@ -14,6 +14,12 @@ from kit.stages.checks.finding import Finding
 from kit.stages.checks.one_batch.probe_batch import ProbeBatch
 
 MAX_STEPS, ADAM_LR = 200, 0.3  # of Adam: outputs move by up to 60, and a softmax is sure at 20
+PLAIN_LOSSES = {
+    "class_index": "cross_entropy",
+    "multi_hot": "bce",
+    "numbers": "mse",
+    "soft": "cross_entropy",
+}  # of a label kind
 SETTLED_STEPS = 20  # steps without a change
 MIN_LOSS_DROP = 1e-4  # share of the loss at equal outputs that it must be able to fall by
 
@@ -88,7 +94,7 @@ def check_loss(ground: ProbeBatch, found: LossFloor) -> Iterator[Finding]:
     """K24 for a loss that nothing makes smaller, K21 for one that is least where other labels are predicted."""
     name = ground.stage.loss.plugin_name()
     if found.is_stuck:
-        other = "bce" if ground.setting.loaded.table.is_multi_label else "cross_entropy"
+        other = PLAIN_LOSSES[ground.setting.loaded.table.label_kind]
         yield Finding(
             "K24",
             "problem",
@@ -111,12 +117,12 @@ def check_loss(ground: ProbeBatch, found: LossFloor) -> Iterator[Finding]:
 
 def _describe_rows(ground: ProbeBatch, found: LossFloor, right: list[bool]) -> tuple[Case, ...]:
     table = ground.setting.loaded.table
-    best = ground.loss.probabilities(found.outputs).argmax(dim=1).tolist()
+    best = ground.loss.probabilities(found.outputs).numpy(force=True)
     rows = zip(ground.batch.rows.tolist(), best, right, strict=True)
     return tuple(
         Case(
             f"{' '.join(table.label_names(row)) or 'no label'}, but the loss is lowest for "
-            f"{table.classes[told]}",
+            f"{table.target.describe(told, table.classes)}",
             id=str(table.ids[row]),
         )
         for row, told, well in rows

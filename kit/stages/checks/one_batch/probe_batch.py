@@ -22,6 +22,9 @@ from kit.model.network import freeze
 ROWS = 8  # to memorise: as many as are seen at a glance, and batch norm has its statistics
 
 
+NEAR = 0.25  # of a column's standard deviation, or of a share, between a prediction and its label
+
+
 class NoMixing(Loss):
     """A loss that mixes no images, so that what is left of it says how well rows are known."""
 
@@ -103,8 +106,15 @@ class ProbeBatch:
         return self.batch.labels.to(self.setting.device)
 
     def is_correct(self, outputs: Tensor) -> Tensor:
-        """Whether each row's outputs tell its label, (N,) bool; of several labels all, or none of them."""
+        """Whether each row's outputs tell its label, (N,) bool; of several labels all, or none of them.
+
+        Numbers are told if they are near in units of their standard deviation, shares if no share is far off.
+        """
         labels, shares = self.labels(), self.loss.probabilities(outputs)
+        table = self.setting.loaded.table
+        if table.label_kind in ("numbers", "soft"):
+            scale = torch.tensor(table.scale()[1] or (1.0,), device=labels.device)
+            return ((shares - labels).abs() <= NEAR * scale).all(dim=1)
         if labels.ndim == 2:
             return ((shares >= 0.5) == (labels > 0.5)).all(dim=1)
         return shares.argmax(dim=1) == labels

@@ -54,6 +54,7 @@ class SanityCheckResult(Displayed):
 
     rows: tuple[str, ...]  # ids of the batch
     classes: int
+    labels: str  # in words, such as `5 classes`
     guessing_loss: float  # of equal outputs
     start_loss: float  # of the network before its first step
     least_loss: float  # that any outputs can reach
@@ -69,7 +70,7 @@ class SanityCheckResult(Displayed):
         return sum(finding.level == "problem" for finding in self.findings)
 
     def _lines(self) -> list[str]:
-        about = f"{len(self.rows)} images of {self.classes} classes, {self.steps} steps"
+        about = f"{len(self.rows)} images of {self.labels}, {self.steps} steps"
         loss = f"loss {self.start_loss:.4f} to {self.last_loss:.4f}, lowest possible {self.least_loss:.4f}"
         first, *rest = describe_findings(about, self.findings)
         return [first, f"{loss}; {self.right} of {len(self.rows)} images predicted correctly", *rest]
@@ -114,6 +115,7 @@ def sanity_check(workspace: Workspace | StrPath, fold: int = 0) -> Work[SanityCh
     return SanityCheckResult(
         tuple(ground.ids()),
         len(setting.loaded.table.classes),
+        setting.loaded.table.target.count_words(len(setting.loaded.table.classes)),
         low.guessing,
         start,
         low.least,
