@@ -32,6 +32,7 @@ def samples(classes: tuple[str, ...]) -> dict[str, pd.DataFrame]:
         "one_hot": frame(**dict.fromkeys(classes, "0") | {classes[1]: "1"}),
         "ranked_columns": frame(best=classes[1], second=classes[0]),
         "ranking": _several_rows(classes),
+        "numbers": frame(**dict.fromkeys(reversed(classes), "-12.5")),
     }
     long = {"id": [f"{name}_{label}" for name in IDS for label in classes], "p": "0.5"}
     more = {"binary_probability": frame(target="0.5")} if len(classes) == 2 else {"long": pd.DataFrame(long)}
@@ -52,7 +53,8 @@ def _cases(plugin: Format) -> Iterator[tuple[Predictions, pd.DataFrame]]:
         one = rng.dirichlet(np.ones(len(classes)), len(IDS)).astype(np.float32)
         several = rng.random((len(IDS), len(classes)), dtype=np.float32)
         folds = np.full(len(IDS), -1)
-        for shares, kind in zip((one, several), LABEL_KINDS, strict=True):
+        numbers = rng.normal(0, 100, several.shape).astype(np.float32)
+        for shares, kind in zip((one, several, numbers, one), LABEL_KINDS, strict=True):
             ids = np.array(IDS[::-1], dtype=str)
             predictions = Predictions(ids, folds, classes, shares, target=PLAIN_TARGETS[kind])
             for sample in samples(classes).values():

@@ -7,14 +7,24 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from kit.kinds import Classes, LabelKind, Loss
-from kit.kinds.targets import MULTI_HOT, ONE_CLASS
+from kit.kinds.targets import ONE_CLASS, PLAIN_TARGETS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 ROWS, FEATURES, COUNTS = 24, 8, (12, 6, 3, 2, 1)
 FACTORS = (("p", "u"), ("p", "v"), ("q", "u"), ("r", "v"), ("s", "u"))
-CLASSES = Classes(("a", "b", "c", "d", "e"), COUNTS, ("x", "x", "x", "y", "z"), FACTORS, ROWS)
+NUMBERS_MEAN = 20.0
+CLASSES = Classes(
+    ("a", "b", "c", "d", "e"),
+    COUNTS,
+    ("x", "x", "x", "y", "z"),
+    FACTORS,
+    ROWS,
+    means=(NUMBERS_MEAN,) * 5,
+    scales=(5.0,) * 5,
+    target_range=(-40.0, 80.0),
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +37,12 @@ class _Case:
     # and a teacher's word (ROWS, 1 + classes)
     labels: Tensor
     hot: Tensor  # (ROWS, classes) bool, the labels by class
-    several: bool  # whether a row may have several labels
+    kind: LabelKind
+
+    @property
+    def several(self) -> bool:
+        """Whether a row may have several labels."""
+        return self.kind == "multi_hot"
 
     def with_logits(self, logits: Tensor) -> Tensor:
         """The outputs with these in the place of the logits; unit vectors beside them stay."""
@@ -63,22 +78,31 @@ def _cases(loss: Loss) -> list[_Case]:
         "multi_hot": (several.float(), several == 1),
         "soft": (soft, hot),
         "taught": (taught, hot),
+        "numbers": (
+            NUMBERS_MEAN + 5 * torch.randn(ROWS, len(COUNTS), generator=torch.Generator().manual_seed(2)),
+            hot,
+        ),
     }
-    made = [_case(loss, *kinds[kind], kind == "multi_hot") for kind in kinds if loss.takes_labels(kind)]
+    made = [_case(loss, *kinds[kind], kind) for kind in kinds if loss.takes_labels(kind)]
     assert made, "it takes no kind of labels"
     return made
 
 
-def _case(loss: Loss, labels: Tensor, hot: Tensor, several: bool) -> _Case:
+def _cases_of_classes(loss: Loss) -> list[_Case]:
+    """The cases whose labels are classes."""
+    return [case for case in _cases(loss) if case.kind != "numbers"]
+
+
+def _case(loss: Loss, labels: Tensor, hot: Tensor, kind: LabelKind) -> _Case:
     import torch
 
-    bound = loss.with_classes(replace(CLASSES, target=MULTI_HOT if several else ONE_CLASS))
+    bound = loss.with_classes(replace(CLASSES, target=PLAIN_TARGETS.get(kind, ONE_CLASS)))
     draws = torch.Generator().manual_seed(0)
     outputs = torch.randn(ROWS, bound.width(len(COUNTS)), generator=draws)
     if loss.outputs() == "logits_and_embedding":
         vectors = torch.randn(ROWS, FEATURES, generator=draws)
         outputs = torch.cat([outputs, vectors / vectors.norm(dim=1, keepdim=True)], dim=1)
-    return _Case(bound, torch.tanh(outputs) if loss.outputs() == "cosines" else outputs, labels, hot, several)
+    return _Case(bound, torch.tanh(outputs) if loss.outputs() == "cosines" else outputs, labels, hot, kind)
 
 
 def law_every_row_has_a_finite_loss(loss: Loss) -> None:
@@ -108,7 +132,7 @@ def law_its_gradient_is_finite(loss: Loss) -> None:
 
 def law_the_right_answer_costs_less(loss: Loss) -> None:
     """If outputs are per class: a confident right prediction costs less than a confident wrong one, for every class."""
-    for case in _cases(loss):
+    for case in _cases_of_classes(loss):
         if not case.loss.is_per_class():
             continue
         size = 0.9 if loss.outputs() == "cosines" else 6.0
@@ -122,7 +146,7 @@ def law_down_its_gradient_the_true_class_is_likeliest(loss: Loss) -> None:
     """From uninformative outputs, a step against the gradient makes the true classes the most probable."""
     import torch
 
-    for case in _cases(loss):
+    for case in _cases_of_classes(loss):
         leaf = case.with_logits(torch.zeros_like(case.logits)).requires_grad_()
         case.loss.rows(leaf, case.labels).sum().backward()
         gradient = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
@@ -155,7 +179,7 @@ def law_probabilities_are_probabilities(loss: Loss) -> None:
     """
     import torch
 
-    for case in _cases(loss):
+    for case in _cases_of_classes(loss):
         found = case.loss.probabilities(case.outputs)
         wanted = (ROWS, len(COUNTS))
         assert found.shape == wanted, f"the shape is {tuple(found.shape)}, not {wanted}"
@@ -165,6 +189,21 @@ def law_probabilities_are_probabilities(loss: Loss) -> None:
         if case.loss.is_per_class():
             same = torch.equal(found.argsort(1), case.outputs.argsort(1))
             assert same, "the likeliest class is not that of the largest output, or the next not of the next"
+
+
+def law_down_its_gradient_numbers_are_nearer(loss: Loss) -> None:
+    """Of numbers: from outputs of 0, a step against the gradient brings predictions nearer to the labels."""
+    import torch
+
+    for case in (one for one in _cases(loss) if one.kind == "numbers"):
+        leaf = torch.zeros_like(case.logits).requires_grad_()
+        case.loss.rows(leaf, case.labels).sum().backward()
+        assert leaf.grad is not None, "no gradient reaches the outputs"
+        before = (case.loss.probabilities(leaf.detach()) - case.labels).abs()
+        after = (case.loss.probabilities(leaf.detach() - 0.001 * leaf.grad) - case.labels).abs()
+        wrong = int((after > before + 1e-5).sum())
+        assert after.shape == case.labels.shape, f"the shape is {tuple(after.shape)}"
+        assert wrong == 0, f"{wrong} of {after.numel()} numbers are farther away"
 
 
 def law_mixed_shares_sum_to_one(loss: Loss) -> None:

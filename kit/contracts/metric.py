@@ -18,7 +18,7 @@ from kit.kinds.metric_shortcuts import (
     true_class_probability,
 )
 from kit.kinds.score_context import ScoreContext
-from kit.kinds.targets import MULTI_HOT, ONE_CLASS
+from kit.kinds.targets import MULTI_HOT, NUMBERS, ONE_CLASS, SOFT, Target
 
 CLASSES = (2, 3, 5)
 
@@ -36,20 +36,27 @@ def _draw(plugin: Metric) -> Iterator[Draw]:
         if plugin.takes_labels("class_index"):
             shares = rng.dirichlet(np.ones(classes), 60) + 0.3 * np.eye(classes)[numbers]
             shares = (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
-            yield _bind(plugin, classes, False), numbers, shares
+            yield _bind(plugin, classes, ONE_CLASS), numbers, shares
         if plugin.takes_labels("multi_hot"):
             hot = (numbers[:, None] == np.arange(classes)) ^ (rng.random((60, classes)) < 0.3)
             shares = (0.7 * rng.random((60, classes)) + 0.3 * hot).astype(np.float32)
-            yield _bind(plugin, classes, True), hot.astype(np.int8), shares
+            yield _bind(plugin, classes, MULTI_HOT), hot.astype(np.int8), shares
+        if plugin.takes_labels("numbers"):
+            values = rng.normal(size=(60, classes)) * 10.0 ** np.arange(classes)
+            yield _bind(plugin, classes, NUMBERS), values, (0.9 * values + 0.3).astype(np.float32)
+        if plugin.takes_labels("soft"):
+            votes = rng.dirichlet(np.ones(classes), 60)
+            shares = rng.dirichlet(np.ones(classes), 60).astype(np.float32)
+            yield _bind(plugin, classes, SOFT), votes, shares
 
 
-def _bind(plugin: Metric, classes: int, multi_label: bool) -> Metric:
+def _bind(plugin: Metric, classes: int, target: Target) -> Metric:
     """The metric that knows names of the classes, ids, groups of three rows, and weights."""
     rows, names = np.arange(60), tuple(map(str, range(classes)))
     context = ScoreContext(
         classes=names,
         superclasses=tuple("even" if number % 2 == 0 else "odd" for number in range(classes)),
-        target=MULTI_HOT if multi_label else ONE_CLASS,
+        target=target,
         ids=rows.astype(str),
         groups=(rows // 3).astype(str),
         weights=1.0 + rows % 2,
@@ -62,13 +69,15 @@ def _perfect(truth: np.ndarray, shares: np.ndarray) -> np.ndarray:
 
 
 def _wrong_probabilities(truth: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Certain answers that are all wrong."""
+    """Certain answers that are all wrong; of shares those of the next class, of numbers far ones."""
     perfect = _perfect(truth, shares)
+    if truth.dtype.kind == "f":
+        return np.asarray(np.roll(perfect, 1, axis=1 if (truth >= 0).all() else 0))
     return 1 - perfect if truth.ndim == 2 else np.roll(perfect, 1, axis=1)
 
 
 def _what(truth: np.ndarray, shares: np.ndarray) -> str:
-    return f"{shares.shape[1]} classes{', several a row' * (truth.ndim == 2)}"
+    return f"{shares.shape[1]} classes{', values a row' * (truth.ndim == 2)}"
 
 
 def law_perfect_predictions_are_best(plugin: Metric) -> None:

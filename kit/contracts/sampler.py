@@ -21,6 +21,8 @@ def _labels(plugin: Sampler) -> list[np.ndarray]:
         if plugin.takes_labels("multi_hot"):
             hot = (labels[:, None] == np.arange(len(counts))) ^ (rng.random((len(labels), len(counts))) < 0.3)
             made.append(hot.astype(np.int8))
+        if plugin.takes_labels("numbers"):
+            made.append(rng.normal(size=(len(labels), 2)))
     return made
 
 

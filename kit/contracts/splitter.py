@@ -12,7 +12,7 @@ from kit.core.randomness import generator
 from kit.data.folds import make_folds
 from kit.data.table import Table
 from kit.kinds import Splitter
-from kit.kinds.targets import MULTI_HOT, ONE_CLASS
+from kit.kinds.targets import PLAIN_TARGETS, LabelKind, Target
 
 ROWS, CLASSES, GROUPS, COLUMN = 120, 4, 30, 12
 
@@ -23,11 +23,22 @@ def _tables(splitter: Splitter) -> list[Table]:
     several = (np.arange(ROWS)[:, None] >> np.arange(CLASSES) & 1).astype(
         np.int8
     )  # every set of labels, none too
-    made = [_table(splitter, one)] if splitter.takes_labels("class_index") else []
-    return made + ([_table(splitter, several)] if splitter.takes_labels("multi_hot") else [])
+    numbers = np.stack([np.sqrt(np.arange(ROWS)), *generator(0, "law", "numbers").normal(size=(3, ROWS))], 1)
+    shares = generator(0, "law", "shares").dirichlet(np.ones(CLASSES), ROWS)
+    labels: dict[LabelKind, np.ndarray] = {
+        "class_index": one,
+        "multi_hot": several,
+        "numbers": numbers,
+        "soft": shares,
+    }
+    return [
+        _table(splitter, found, PLAIN_TARGETS[kind])
+        for kind, found in labels.items()
+        if splitter.takes_labels(kind)
+    ]
 
 
-def _table(splitter: Splitter, labels: np.ndarray) -> Table:
+def _table(splitter: Splitter, labels: np.ndarray, target: Target) -> Table:
     """120 rows of 4 classes; 30 groups of unequal size where the splitter asks for groups. There are no files.
 
     A column that the splitter's option `column` names holds the whole numbers 0 to 11.
@@ -40,7 +51,7 @@ def _table(splitter: Splitter, labels: np.ndarray) -> Table:
         paths=tuple(Path(f"no such folder/{row}.png") for row in range(ROWS)),
         classes=tuple("abcd"),
         labels=labels,
-        target=ONE_CLASS if labels.ndim == 1 else MULTI_HOT,
+        target=target,
         groups=np.array([f"group-{group}" for group in groups]) if splitter.asks_for_groups() else None,
         frame=pd.DataFrame({column: [str(row * COLUMN // ROWS) for row in range(ROWS)]} if column else {}),
     )

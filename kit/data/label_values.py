@@ -16,7 +16,7 @@ from kit.errors import Case, ConfigError, DataError
 if TYPE_CHECKING:
     from kit.config.models import Data
 
-SUM_TOLERANCE = 0.01  # by which shares of a row, which are often rounded, may miss 1
+SUM_TOLERANCE = 0.015  # by which shares of a row, which are often rounded, may miss 1
 
 Labelled = tuple[np.ndarray, tuple[str, ...]]  # float64 (rows, K), and the names of the columns
 

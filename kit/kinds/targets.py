@@ -46,6 +46,7 @@ class Target:
     sums_to_one: ClassVar[bool] = False  # each row of predictions is a distribution over the columns
     is_probability: ClassVar[bool] = True  # predictions are numbers of 0 to 1
     has_classes: ClassVar[bool] = True  # each column is a class
+    has_decisions: ClassVar[bool] = True  # a row is predicted right or wrong; if not, more or less well
     prediction: ClassVar[str] = "probabilities"  # what a row of predictions is, in words
     usual_metrics: ClassVar[tuple[str, ...]] = (
         "log_loss",
@@ -223,6 +224,7 @@ class NumbersTarget(Target):
     kind: ClassVar[LabelKind] = "numbers"
     is_probability: ClassVar[bool] = False
     has_classes: ClassVar[bool] = False
+    has_decisions: ClassVar[bool] = False
     prediction: ClassVar[str] = "finite numbers"
     usual_metrics: ClassVar[tuple[str, ...]] = ("rmse", "mae", "r2")
 
@@ -281,6 +283,7 @@ class SoftTarget(OneClassTarget):
     """Shares of classes, such as votes: labels (N, K) of 0 or more, predictions a distribution over the classes."""
 
     kind: ClassVar[LabelKind] = "soft"
+    has_decisions: ClassVar[bool] = False
     usual_metrics: ClassVar[tuple[str, ...]] = ("kl_divergence",)
 
     def count_rows(self, labels: Targets, columns: int) -> np.ndarray:

@@ -71,7 +71,9 @@ class Auto(Ensembler):
             for first in range(later)
         }
         place = simplest_not_worse(range(len(found)), better)
-        return self.model_copy(update={"scores": tuple(scores), "chosen": found[place][1]})
+        return self.model_copy(
+            update={"scores": tuple(scores), "chosen": found[place][1], "candidates": tuple(able)}
+        )
 
     def blend(self, members: Probabilities) -> Probabilities:
         return (self.chosen or Mean().with_known(target=self.target)).blend(members)

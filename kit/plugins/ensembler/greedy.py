@@ -9,7 +9,8 @@ from pydantic import Field
 
 from kit.core.arrays import Probabilities, Targets
 from kit.evaluation.hill_climbing import climb
-from kit.kinds import Metric
+from kit.kinds import LabelKind, Metric, Target
+from kit.kinds.targets import PLAIN_TARGETS
 from kit.plugins.ensembler._weights import WeightedMean
 from kit.plugins.metric.log_loss import LogLoss
 
@@ -29,8 +30,11 @@ class Greedy(WeightedMean):
     metric: Metric = Field(LogLoss(), description="what an addition must make better")
     min_gain: float = Field(1e-9, ge=0, description="gain in the metric that an addition must bring")
 
+    def takes_labels(self, labels: LabelKind) -> bool:
+        return labels in self.label_kinds and self._metric(PLAIN_TARGETS[labels]).takes_labels(labels)
+
     def fit(self, members: Probabilities, truth: Targets) -> Self:
-        sums = climb(self._metric(), members, truth)
+        sums = climb(self._metric(self.target), members, truth)
         chosen: list[int] = []
         left, cost = list(range(len(members))), np.inf
         while left:
@@ -44,7 +48,7 @@ class Greedy(WeightedMean):
         weights = tuple(float(member in chosen) for member in range(len(members)))
         return self.model_copy(update={"weights": weights})
 
-    def _metric(self) -> Metric:
+    def _metric(self, target: Target) -> Metric:
         """The metric, or the usual one in the place of log loss if predictions are not probabilities of classes."""
-        usual = self.target.usual_metrics[0]
+        usual = target.usual_metrics[0]
         return Metric.open(usual) if self.metric == LogLoss() and usual != "log_loss" else self.metric

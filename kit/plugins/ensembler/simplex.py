@@ -12,6 +12,7 @@ from kit.core.arrays import Probabilities, Targets
 from kit.evaluation.hill_climbing import climb
 from kit.kinds import Metric
 from kit.kinds.metric_shortcuts import true_class_probability
+from kit.kinds.targets import SOFT
 from kit.plugins.ensembler._weights import WeightedMean, metric_or_usual
 
 MIN_WEIGHT = 1e-5  # smaller weights are 0
@@ -50,6 +51,9 @@ class Simplex(WeightedMean):
 
     def _start(self, members: Probabilities, truth: Targets) -> np.ndarray:
         """The weights (M,) of least log loss, of numbers of least squared error."""
+        if self.target == SOFT:
+            given = np.stack([member.ravel() for member in members]).astype(np.float64)
+            return least_log_loss(given, truth.ravel())
         if self.target.has_classes:
             shares = [true_class_probability(truth, member).ravel() for member in members]
             return least_log_loss(np.stack(shares))
@@ -69,13 +73,22 @@ def least_squares(errors: np.ndarray) -> np.ndarray:
     return _minimise(cost, len(errors))
 
 
-def least_log_loss(shares: np.ndarray) -> np.ndarray:
-    """The weights (M,) with the least mean of -log(weights @ shares), of true classes' probabilities (M, N)."""
+def least_log_loss(shares: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
+    """The weights (M,) with the least mean of -log(weights @ shares), of true classes' probabilities (M, N).
+
+    Each of the N counts as much as `counts` (N,) says, by default 1.
+    """
+    if counts is not None:
+        shares, counts = shares[:, counts > 0], counts[counts > 0]
     shares = np.maximum(shares, 1e-15)
 
     def cost(weights: np.ndarray) -> tuple[float, np.ndarray]:
         blended = np.maximum(weights @ shares, 1e-300)
-        return float(-np.log(blended).mean()), -(shares @ (1 / blended)) / len(blended)
+        if counts is None:
+            return float(-np.log(blended).mean()), -(shares @ (1 / blended)) / len(blended)
+        return float(-np.average(np.log(blended), weights=counts)), -(
+            shares @ (counts / blended)
+        ) / counts.sum()
 
     return _minimise(cost, len(shares))
 

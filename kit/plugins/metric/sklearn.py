@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from kit.core.arrays import Probabilities, Targets
 from kit.errors import ConfigError, InvalidError, did_you_mean
-from kit.kinds import Metric
+from kit.kinds import LabelKind, Metric
 from kit.kinds.metric_shortcuts import SupportsRowWeights
 from kit.plugins.metric._class_options import check_names, class_numbers
 from kit.plugins.metric._multi_label import one_against_rest
@@ -90,8 +90,6 @@ class Sklearn(Metric):
         elif not self.context.target.has_classes:
             truth = rng.random(drawn.shape)
         try:
-            if not self.context.target.has_classes and _find(self.function).takes != "values":
-                raise ValueError("it scores classes")
             self._call(truth, drawn, {})
         except (TypeError, ValueError) as error:
             kind = WORDS[self.context.target.kind]
@@ -100,6 +98,11 @@ class Sklearn(Metric):
                 code="C47",
                 hint="set metric.options, or take another metric",
             ) from None
+
+    def takes_labels(self, labels: LabelKind) -> bool:
+        if labels in ("numbers", "soft"):
+            return _find(self.function).takes == "values"
+        return super().takes_labels(labels)
 
     def excluded_shortcuts(self) -> tuple[type, ...]:
         takes_weights = "sample_weight" in inspect.signature(_find(self.function).call).parameters

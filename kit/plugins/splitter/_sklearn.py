@@ -42,8 +42,8 @@ def check_rows(table: Table, folds: int, stratified: bool = True, by_share: bool
         raise DataError(
             f"the label has {count}, at most {largest} of each: it is a quantity, not classes",
             code="D35",
-            hint="data.target=numbers predicts them as numbers; or "
-            f"{ranges(table) or 'another data.label'}, which makes classes of ranges",
+            hint=f"{ranges(table) or 'another data.label'}, which makes classes of ranges; or data.target=numbers, "
+            "which predicts them as numbers",
         )
     what = f"the largest class has {largest} rows" if stratified else f"there are {largest} rows"
     if largest > 1:

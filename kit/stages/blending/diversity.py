@@ -106,7 +106,7 @@ def correlation(members: np.ndarray) -> np.ndarray:
 
 def _overlap_of_errors(rows: OutOfFold, decision: Decision) -> np.ndarray:
     """The overlap of wrong rows, (M, M); of numbers and shares Pearson's correlation of the errors."""
-    if rows.table.target.kind in ("class_index", "multi_hot"):
+    if rows.table.target.has_decisions:
         return overlap(error_matrix(rows.members, rows.truth, decision))
     scale = np.maximum(rows.truth.std(axis=0), 1e-300)
     return correlation((rows.members - rows.truth) / scale)

@@ -58,7 +58,7 @@ def find_label_errors(probabilities: np.ndarray, labels: np.ndarray) -> LabelErr
 
 def of_predictions(seen: OutOfFold) -> Iterator[Finding]:
     """K13: rows whose label models contradict; where a row may have several labels, each class is a question."""
-    if seen.table.label_kind not in ("class_index", "multi_hot"):
+    if not seen.table.target.has_decisions:
         return
     probabilities = np.asarray(seen.members.mean(axis=0), dtype=np.float64)
     several = seen.table.is_multi_label

@@ -123,6 +123,7 @@ def _data(office: ReportContext, check: bool, member: str) -> Work[DataSection |
         train=len(train),
         test=None if isinstance(test, Missing) or not len(test) else len(test),
         counts=dict(zip(train.classes, train.counts().tolist(), strict=True)),
+        has_classes=train.target.has_classes,
         multi_label=train.is_multi_label,
         sources={source.name: str(source) for source in train.external_rows()},
         findings=found,

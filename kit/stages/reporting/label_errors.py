@@ -16,6 +16,8 @@ def find_suspects(subject: EvaluatedMember) -> tuple[float, list[tuple[int, Susp
 
     Where a row may have several labels, each class is a question of its own, and a row may come several times.
     """
+    if not subject.table.target.has_decisions:
+        return 0.0, []
     truth = subject.table.targets()
     shares = np.asarray(subject.probabilities, dtype=np.float64)
     if subject.table.is_multi_label:

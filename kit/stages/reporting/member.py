@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,7 +54,9 @@ class EvaluatedMember:
 
     @property
     def is_error(self) -> np.ndarray:
-        """Which rows are told wrong, (N,) bool."""
+        """Which rows are told wrong, (N,) bool; of numbers and shares all."""
+        if not self.table.target.has_decisions:
+            return np.ones(len(self.table), bool)
         return np.asarray(error_matrix(self.probabilities[None], self.table.targets(), self.decision)[0])
 
 
@@ -136,20 +138,40 @@ def evaluate_member(subject: EvaluatedMember, metric: str) -> MemberEvaluation |
             f"{subject.name} has no out-of-fold row",
             f"kit runs show {subject.run.name}",
         )
+    folds = subject.provenance.fold_scores or {}
+    by_fold = {str(fold): numeric_names(found).get(metric) for fold, found in sorted(folds.items())}
+    if not subject.table.target.has_decisions:
+        return _evaluate_values(subject, by_fold)
     table, truth, told = subject.table, subject.table.targets(), subject.predicted_class
     counts = None if table.is_multi_label else confusion(truth, told, len(table.classes))
-    folds = subject.provenance.fold_scores or {}
     return MemberEvaluation(
         member=subject.name,
         rows=len(table),
         scores=numeric_names(subject.provenance.scores),
-        fold_scores={str(fold): numeric_names(found).get(metric) for fold, found in sorted(folds.items())},
+        fold_scores=by_fold,
         classes=of_questions(truth, told, table.classes)
         if counts is None
         else of_confusion(counts, table.classes),
         confusion=() if counts is None else tuple(map(tuple, counts.tolist())),
         confused=() if counts is None else rank_confusions(counts, table.classes),
         calibration=_calibration(subject),
+    )
+
+
+def _evaluate_values(subject: EvaluatedMember, by_fold: Mapping[str, float | None]) -> MemberEvaluation:
+    """The scores of numbers or shares, column by column."""
+    from kit.stages.reporting.values import score_columns
+
+    return MemberEvaluation(
+        member=subject.name,
+        rows=len(subject.table),
+        scores=numeric_names(subject.provenance.scores),
+        fold_scores=by_fold,
+        classes=(),
+        confusion=(),
+        confused=(),
+        calibration=None,
+        columns=score_columns(subject),
     )
 
 

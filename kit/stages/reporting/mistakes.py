@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 
 from kit.kinds.metric_shortcuts import true_class_probability
+from kit.stages.reporting import values
 from kit.stages.reporting.member import EvaluatedMember
 from kit.stages.reporting.row_facts import Mistake
 
@@ -17,7 +18,9 @@ MIN_PROBABILITY = 1e-15  # the least probability, as scikit-learn's log loss has
 
 
 def costs(subject: EvaluatedMember) -> np.ndarray:
-    """The log loss of each row, (N,); of multi-label rows the mean over the classes."""
+    """The log loss of each row, (N,), of several labels the mean; of numbers and shares the error."""
+    if not subject.table.target.has_decisions:
+        return values.costs(subject)
     shares = -np.log(
         np.clip(true_class_probability(subject.table.targets(), subject.probabilities), MIN_PROBABILITY, 1)
     )
@@ -32,7 +35,7 @@ def worst(subject: EvaluatedMember) -> list[int]:
     for row in np.argsort(-loss, kind="stable").tolist():
         if not wrong[row]:
             continue
-        names = subject.table.label_names(row)
+        names = subject.table.label_names(row) if subject.table.target.has_decisions else ()
         if len(chosen) < MAX_MISTAKES or any(taken[name] < MAX_MISTAKES_PER_CLASS for name in names):
             chosen.append(row)
             taken.update(names)
@@ -44,19 +47,23 @@ def worst(subject: EvaluatedMember) -> list[int]:
 def mistake(subject: EvaluatedMember, row: int, loss: float) -> Mistake:
     """A row's mistake in words, without its picture."""
     table, shares = subject.table, subject.probabilities[row]
+    if not table.target.has_decisions:
+        told = (table.target.describe(shares, table.classes),)
+        names = table.label_names(row)
+        return Mistake(str(table.ids[row]), int(subject.folds[row]), names, told, None, None, loss, None)
     if table.is_multi_label:
-        told = np.flatnonzero(subject.decision.assign_labels(shares[None])[0]).tolist()
+        given = np.flatnonzero(subject.decision.assign_labels(shares[None])[0]).tolist()
         truth = np.flatnonzero(table.targets()[row]).tolist()
-        confidence = float(shares[told].min()) if told else float(1 - shares.max())
+        confidence = float(shares[given].min()) if given else float(1 - shares.max())
         of_truth = float(shares[truth].min()) if truth else float(1 - shares.max())
     else:
-        told, truth = [int(shares.argmax())], [int(table.targets()[row])]
-        confidence, of_truth = float(shares[told[0]]), float(shares[truth[0]])
+        given, truth = [int(shares.argmax())], [int(table.targets()[row])]
+        confidence, of_truth = float(shares[given[0]]), float(shares[truth[0]])
     return Mistake(
         id=str(table.ids[row]),
         fold=int(subject.folds[row]),
         labels=table.label_names(row),
-        told=tuple(table.classes[number] for number in told),
+        told=tuple(table.classes[number] for number in given),
         confidence=confidence,
         of_truth=of_truth,
         loss=loss,

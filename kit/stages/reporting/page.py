@@ -22,7 +22,7 @@ from kit.stages.reporting import charts
 from kit.stages.reporting.charts import Line
 from kit.stages.reporting.facts import DataSection, Facts, Missing, TrainedRun
 from kit.stages.reporting.mistakes import MAX_MISTAKES
-from kit.stages.reporting.row_facts import Calibration, ClassScore
+from kit.stages.reporting.row_facts import Calibration, ClassScore, ColumnScore
 
 TEMPLATES = Path(__file__).with_name("templates")
 MAX_PAGE_BYTES = 5_000_000  # bytes of a page
@@ -81,6 +81,8 @@ def environment(html: bool) -> Environment:
         "bars": class_sizes,
         "reliability": reliability,
         "scatter": charts.diagonal,
+        "column_scatter": column_scatter,
+        "column_errors": column_errors,
         "share": charts.share,
         "matrix": matrix,
         "CELLS": CELLS,
@@ -144,7 +146,7 @@ def curves(run: TrainedRun, name: str, title: str, y: str, one: bool = False) ->
 def class_sizes(data: DataSection) -> Markup:
     """How many rows the classes have, the largest first."""
     sizes = sorted(data.counts.values(), reverse=True)
-    if not sizes:
+    if not sizes or not data.has_classes:
         return Markup()
     text = f"rows of {len(sizes)} classes, from {sizes[0]} to {sizes[-1]}, {sizes[len(sizes) // 2]} in the middle"
     return charts.bars(sizes, "Rows of each class, the largest first", text, f"{len(sizes)} classes")
@@ -154,6 +156,19 @@ def reliability(found: Calibration) -> Markup:
     """Accuracy by confidence; below the line of equals the member is too sure of itself."""
     points = [(one.confidence, one.accuracy, "") for one in found.bins]
     return charts.diagonal(points, "Accuracy by confidence", "confidence", "accuracy", whole=True)
+
+
+def column_scatter(one: ColumnScore) -> Markup:
+    """Predicted by true values of one column, beside the line of equals."""
+    points = [(truth, given, "") for truth, given in one.points]
+    return charts.diagonal(points, f"{one.name}: predicted by true values", "true", "predicted")
+
+
+def column_errors(one: ColumnScore) -> Markup:
+    """How many rows have which error, from too low to too high."""
+    text = f"{len(one.errors)} bins of the error, from -{one.reach:.4g} to {one.reach:.4g}; its mean is {one.bias:.4g}"
+    title = f"{one.name}: rows by error"
+    return charts.bars(one.errors, title, text, f"error from -{one.reach:.4g} to {one.reach:.4g}")
 
 
 def matrix(counts: Sequence[Sequence[int]]) -> str:

@@ -59,6 +59,20 @@ class Confused:
 
 
 @dataclass(frozen=True)
+class ColumnScore:
+    """How well one column of numbers or shares is predicted."""
+
+    name: str
+    rmse: float
+    mae: float
+    bias: float  # the mean error
+    r2: float | None  # None where the column is constant
+    points: tuple[tuple[float, float], ...]  # of some rows: the true and the predicted value
+    errors: tuple[int, ...]  # rows by their error, in equal bins from -reach to reach
+    reach: float
+
+
+@dataclass(frozen=True)
 class MemberEvaluation:
     """One member's out-of-fold rows: its scores, by fold and by class, and what it confuses."""
 
@@ -69,7 +83,8 @@ class MemberEvaluation:
     classes: tuple[ClassScore, ...]
     confusion: tuple[tuple[int, ...], ...]  # a true class a row; empty where rows may have several labels
     confused: tuple[Confused, ...]
-    calibration: Calibration
+    calibration: Calibration | None  # None where labels are numbers or shares
+    columns: tuple[ColumnScore, ...] = ()  # of numbers or shares
 
 
 @dataclass(frozen=True)
@@ -80,8 +95,8 @@ class Mistake:
     fold: int
     labels: tuple[str, ...]
     told: tuple[str, ...]
-    confidence: float  # of what was told
-    of_truth: float  # the probability of the labels that the row has
+    confidence: float | None  # of what was told; None of numbers and shares
+    of_truth: float | None  # the probability of the labels that the row has
     loss: float
     picture: Picture | None
     cam: Picture | None = None  # the same with what spoke for the told class lit

@@ -114,7 +114,7 @@ def _of_rows(judged: MemberEvaluation) -> Iterator[Problem]:
         names = ", ".join(weak[:MAX_NAMES_PER_LINE]) + (" …" if len(weak) > MAX_NAMES_PER_LINE else "")
         text = f"{len(weak)} of {len(judged.classes)} classes have less than half of the mean F1: {names}"
         yield Problem("note", text, "classes")
-    if judged.calibration.error >= MAX_CALIBRATION_ERROR:
+    if judged.calibration is not None and judged.calibration.error >= MAX_CALIBRATION_ERROR:
         error = f"{judged.calibration.error:.2f}"
         yield Problem("note", f"confidence is off by {error} on average (calibration error)", "calibration")
 

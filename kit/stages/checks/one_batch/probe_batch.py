@@ -112,7 +112,7 @@ class ProbeBatch:
         """
         labels, shares = self.labels(), self.loss.probabilities(outputs)
         table = self.setting.loaded.table
-        if table.label_kind in ("numbers", "soft"):
+        if not table.target.has_decisions:
             scale = torch.tensor(table.scale()[1] or (1.0,), device=labels.device)
             return ((shares - labels).abs() <= NEAR * scale).all(dim=1)
         if labels.ndim == 2:

@@ -1,0 +1,45 @@
+"""Values: how well a member predicts each column of numbers or shares, and how its errors are spread."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kit.stages.reporting.member import EvaluatedMember
+from kit.stages.reporting.row_facts import ColumnScore
+
+MAX_POINTS = 300  # of a scatter; more cannot be seen
+ERROR_BINS = 21
+
+
+def score_columns(subject: EvaluatedMember) -> tuple[ColumnScore, ...]:
+    """Each column's errors, points of a scatter, and the counts of its errors in equal bins around 0."""
+    truth, given = subject.table.targets(), np.asarray(subject.probabilities, dtype=np.float64)
+    return tuple(
+        _column(name, truth[:, at].astype(np.float64), given[:, at])
+        for at, name in enumerate(subject.table.classes)
+    )
+
+
+def _column(name: str, truth: np.ndarray, given: np.ndarray) -> ColumnScore:
+    errors = given - truth
+    reach = float(np.abs(errors).max(initial=0)) or 1.0
+    counts, _ = np.histogram(errors, bins=ERROR_BINS, range=(-reach, reach))
+    variance = float(truth.var())
+    rows = np.unique(np.linspace(0, len(truth) - 1, min(len(truth), MAX_POINTS)).astype(int))
+    return ColumnScore(
+        name=name,
+        rmse=float(np.sqrt((errors**2).mean())),
+        mae=float(np.abs(errors).mean()),
+        bias=float(errors.mean()),
+        r2=float(1 - (errors**2).mean() / variance) if variance > 0 else None,
+        points=tuple(zip(truth[rows].tolist(), given[rows].tolist(), strict=True)),
+        errors=tuple(counts.tolist()),
+        reach=reach,
+    )
+
+
+def costs(subject: EvaluatedMember) -> np.ndarray:
+    """The mean over columns of each row's absolute error, in units of the column's standard deviation, (N,)."""
+    truth = subject.table.targets()
+    scale = np.maximum(truth.std(axis=0), 1e-300)
+    return np.asarray((np.abs(subject.probabilities - truth) / scale).mean(axis=1))
