@@ -59,12 +59,12 @@ class DataSection:
     train: int
     test: int | None
     counts: Mapping[str, int]  # training rows by class
-    has_classes: bool  # labels are classes, not numbers
     multi_label: bool
     sources: Mapping[str, str]  # the other sources of rows, with rows, licence and origin in words
     findings: tuple[FindingRow, ...] | Missing
     augmenter: str
     augmented: tuple[AugmentedImage, ...] | Missing
+    has_classes: bool = True  # labels are classes, not numbers
 
 
 @dataclass(frozen=True)

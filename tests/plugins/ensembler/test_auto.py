@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from kit.evaluation import bootstrap
+from kit.evaluation.competition import for_labels
 from kit.evaluation.crossfit import cross_fit
 from kit.kinds import Ensembler
+from kit.kinds.targets import NUMBERS
 from tests.drawn_members import drawn
 
 AUTO = {"name": "auto", "metric": "macro_f1"}
@@ -75,7 +77,11 @@ def test_the_choice_is_cross_fitted_by_the_folds_and_groups_of_the_rows(
     assert [sorted(set((one % 3).tolist())) for one in seen] == [[1, 2], [0, 2], [0, 1], [0, 1, 2]]
 
 
-def test_it_takes_the_labels_that_all_its_candidates_take() -> None:
+def test_it_takes_the_labels_that_a_candidate_takes() -> None:
     assert Ensembler.open("auto").takes_labels("multi_hot")
-    mixed = Ensembler.open({"name": "auto", "candidates": ["mean", "temperature"]})
-    assert not mixed.takes_labels("multi_hot")
+    assert not Ensembler.open({"name": "auto", "candidates": ["temperature"]}).takes_labels("multi_hot")
+    mixed = Ensembler.open({"name": "auto", "candidates": ["temperature", "mean"]})
+    assert mixed.takes_labels("numbers")
+    rng = np.random.default_rng(0)
+    fitted = for_labels(mixed, NUMBERS).fit(rng.normal(size=(2, 20, 1)), rng.normal(size=(20, 1)))
+    assert [one["name"] for one in fitted.spec()["candidates"]] == ["mean"]

@@ -17,6 +17,7 @@ from kit.data.table import Table
 from kit.errors import DataError, KitWarning
 from kit.kinds import Loss, Sampler, Splitter
 from kit.kinds.advice import keep_whole, weigh_rare
+from kit.kinds.targets import MULTI_HOT, ONE_CLASS
 from kit.stages.checks.check import run_checks
 from kit.stages.checks.copies import check_copies_across_folds
 from kit.stages.checks.labels import check_class_counts
@@ -31,7 +32,8 @@ def table(labels: str | list[list[int]], groups: str = "") -> Table:
     numbers = np.array([known.index(one) for one in labels]) if isinstance(labels, str) else np.array(labels)
     ids = np.array([f"{row:03d}" for row in range(len(labels))])
     made = np.array(list(groups)) if groups else None
-    return Table(ids, tuple(Path("no") / name for name in ids), tuple(known), numbers, made)
+    target = ONE_CLASS if numbers.ndim == 1 else MULTI_HOT
+    return Table(ids, tuple(Path("no") / name for name in ids), tuple(known), numbers, made, target=target)
 
 
 def experiment(*pairs: str) -> Experiment:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from kit.data.table import train_table
+from kit.kinds.targets import MULTI_HOT
 from kit.runs.records import RunRef, all_records
 from kit.stages.reporting import member as member_module
 from kit.stages.reporting.label_errors import find_suspects
@@ -45,7 +46,9 @@ def test_of_several_labels_a_wrong_yes_and_a_wrong_no_are_found(member: Evaluate
     extra, lacking = 0, 1
     shares[extra] = [0.1, 0.1, 0.1]  # what it is labelled is not there
     shares[lacking] = np.where(truth[lacking], 0.9, 0.95)  # others are there, and not labelled
-    planted = replace(member, table=replace(member.table, labels=truth), probabilities=shares)
+    planted = replace(
+        member, table=replace(member.table, labels=truth, target=MULTI_HOT), probabilities=shares
+    )
     _, found = find_suspects(planted)
     yes = member.table.label_names(extra)[0]
     assert (extra, (f"not {yes}",)) in [(row, one.likely) for row, one in found]
