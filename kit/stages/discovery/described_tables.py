@@ -24,13 +24,17 @@ class DescribedTables:
     lines: tuple[str, ...]
 
 
+IN_WORDS = {"test_rows": "test rows", "numbers": "numbers per row"}  # names of counts
+
+
 def describe_tables(folder: StrPath) -> DescribedTables:
     """Reads the tables of a workspace. A fault of the data is one of the lines and no error."""
     workspace = Workspace.open(folder)
     data, counts, shape, lines = workspace.competition.data, dict[str, int](), None, list[str]()
     try:
         train = train_table(workspace.root, data)
-        counts = {"rows": len(train), "classes": len(train.classes)}
+        columns = "classes" if train.target.has_classes else "numbers"
+        counts = {"rows": len(train), columns: len(train.classes)}
         if train.groups is not None:
             counts["groups"] = len(set(train.groups))
         if data.has_test_rows:
@@ -49,7 +53,7 @@ def describe_tables(folder: StrPath) -> DescribedTables:
     except KitError as error:
         lines.append(f"the data is not usable yet: {error}")
     if counts:
-        lines.append(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items()))
+        lines.append(", ".join(f"{count:,} {IN_WORDS.get(name, name)}" for name, count in counts.items()))
     return DescribedTables(counts, shape, tuple(lines))
 
 
