@@ -44,7 +44,7 @@ def read_numbers(
 def read_shares(root: Path, data: Data, columns: Mapping[str, Sequence[str]], ids: Sequence[str]) -> Labelled:
     """The share of each class in each row, of columns that hold shares or whole numbers of votes.
 
-    Raises DataError D31 for a cell that is not a number of 0 or more, D57 for rows whose shares do not sum to 1, or
+    Raises DataError D31 for a cell that is not a number of 0 or more, D18 for rows whose shares do not sum to 1, or
     that have no vote; ConfigError C07.
     """
     _refuse_idle_keys(data)
@@ -67,12 +67,12 @@ def read_shares(root: Path, data: Data, columns: Mapping[str, Sequence[str]], id
     wrong = sums == 0 if are_votes else np.abs(sums - 1) > SUM_TOLERANCE
     if wrong.any():
         cases = [
-            Case(f"sums to {sums[row]:g}", id=ids[row], split="train", code="D57")
+            Case(f"sums to {sums[row]:g}", id=ids[row], split="train", code="D18")
             for row in np.flatnonzero(wrong).tolist()
         ]
         what = "have no vote" if are_votes else "have shares that do not sum to 1"
         hint = "remove these rows" if are_votes else "data.target=numbers if the columns are no shares"
-        raise DataError(f"{len(cases)} training rows {what}", code="D57", cases=cases, hint=hint)
+        raise DataError(f"{len(cases)} training rows {what}", code="D18", cases=cases, hint=hint)
     return values / sums[:, None], names
 
 
