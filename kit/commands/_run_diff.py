@@ -26,7 +26,7 @@ def tell(found: Difference) -> None:
         table.add_column(heading, overflow="fold")
     for key, pair in _rows(found.config, "-"):
         table.add_row(key, *pair)
-    for key, pair in _rows(found.made_from, "-"):
+    for key, pair in _rows(found.provenance, "-"):
         table.add_row(f"provenance {key}", *pair)
     if not table.row_count:
         table.add_row("no differences", "", "")

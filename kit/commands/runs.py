@@ -101,7 +101,7 @@ def show(run: str, as_json: bool) -> None:
 
     one = record(resolve_run(Workspace.find(), run))
     manifest = one.run.manifest
-    made = {key: manifest.get(key) for key in ("started", "git", "asked", "made_from")}
+    made = {key: manifest.get(key) for key in ("started", "git", "asked", "provenance")}
     values = {**_values(one), **made, "checkpoints": [str(path) for path in one.checkpoints]}
     if as_json:
         _console.print_json(values)

@@ -121,7 +121,7 @@ def same_experiment(run: Run, folds: Mapping[int, Path], table: Table) -> Experi
 
 def warn_of_changed(run: Run, plugins: Mapping[str, str]) -> None:
     """Warns (W14) of plugins whose source is not what the run was trained with."""
-    began = run.manifest.get("made_from", {}).get("plugins", {})
+    began = run.provenance.get("plugins", {})
     changed = [name for name, mark in plugins.items() if began.get(name, mark) != mark]
     if changed:
         text = f"W14 {', '.join(changed)} changed since {run.name} was trained; kit uses the current version"

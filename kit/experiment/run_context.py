@@ -47,7 +47,8 @@ from kit.kinds import Classes, Loss, Metric
 from kit.kinds.executor import JobResult
 from kit.model import network
 from kit.runs.changes import check_unchanged
-from kit.runs.run import Run, provenance
+from kit.runs.row_checksums import RowChecksums
+from kit.runs.run import Run, begin, provenance
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,17 @@ class RunContext:
             provenance(self.loaded.table, self.folds, self.loaded.fingerprint(), self.techniques.all()) | more
         )
 
+    def row_checksums(self) -> RowChecksums:
+        """Checksums of each training row's label, group and image."""
+        return RowChecksums.of(self.loaded.table, self.loaded.cache.hashes)
+
+    def begin(self, asked: Mapping[str, Any]) -> None:
+        """Writes what the run was asked for and made from, its rows and its folds."""
+        if not self.run.is_started:
+            begin(self.run, asked, self.resolve_config(), self.provenance())
+            self.row_checksums().write(self.run.folder)
+        self.folds.write(self.run.folder / "folds.csv")
+
     def resolve_config(self) -> dict[str, Any]:
         """config.json as the run uses it: every default and every plugin's options written out."""
         specs: dict[str, Any] = {plugin.kind: plugin.model_dump() for plugin in self.techniques.of_config()}
@@ -198,7 +210,7 @@ def _open(workspace: Workspace, run: Run, like: Run | None, ranks: Ranks) -> Wor
         ranks=ranks,
     )
     _check_rows(setting)
-    check_unchanged(run, setting.provenance(), table.ids.tolist())
+    check_unchanged(run, setting.provenance(), setting.row_checksums())
     return setting
 
 

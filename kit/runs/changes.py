@@ -2,44 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kit.core.files import shorten
 from kit.errors import MAX_CASES, Case, DataError, KitError
+from kit.runs.row_checksums import RowChecksums
 from kit.runs.run import Run
 
 
-def check_unchanged(run: Run, made: Mapping[str, Any], ids: Sequence[str] = ()) -> None:
+def check_unchanged(run: Run, made: Mapping[str, Any], rows: RowChecksums | None = None) -> None:
     """Raises DataError D60 where a run would go on from other data, plugins or versions, naming which.
 
-    `ids` are those of the training table, for the rows that are new or gone.
+    `rows` are those of the training table, for the rows that are new or gone, or whose label or image changed.
     """
-    started = run.manifest.get("made_from", {})
+    started = run.provenance
     if not run.is_started or started == made:
         return
     cases = provenance_diff(started, made, "then", "now")
-    rows = _describe_rows(run, ids) if started.get("rows") != made.get("rows") and len(ids) else []
+    if rows is not None:
+        described = _describe_rows(run, rows, {case.path for case in cases})
+        cases = described + [case for case in cases if case.path not in {one.path for one in described}]
     raise DataError(
         f"runs/{run.name} was started with different inputs",
         code="D60",
-        cases=rows + [case for case in cases if case.path != "rows"] if rows else cases,
+        cases=cases,
         hint="restore the inputs; use another --name; or use kit train --restart, which archives the old run",
     )
 
 
-def _describe_rows(run: Run, ids: Sequence[str]) -> list[Case]:
-    """How the rows of a table differ from those that a run was started with; empty if the run's are unknown."""
+def _describe_rows(run: Run, rows: RowChecksums, changed: set[str]) -> list[Case]:
+    """How the rows and images differ from those that a run was started with; empty if the run's are unknown."""
     try:
-        before, now = set(run.folds().ids.tolist()), set(ids)
+        before, now = set(run.folds().ids.tolist()), set(rows.ids.tolist())
     except (KitError, OSError):
         return []
     cases = []
-    for what, changed in (("gone", sorted(before - now)), ("new", sorted(now - before))):
-        if changed:
-            more = ", …" if len(changed) > MAX_CASES else ""
-            cases.append(Case(f"{len(changed)} {what}: {', '.join(changed[:MAX_CASES])}{more}", "rows"))
-    return cases or [Case("the ids are the same, and labels, groups or classes changed", "rows")]
+    known = RowChecksums.read(run.folder)
+    if "rows" in changed:
+        cases += _name_ids("gone", before - now, "rows") + _name_ids("new", now - before, "rows")
+        if known is not None:
+            cases += _name_ids("with another label", known.changed_ids(rows, "label"), "rows")
+            cases += _name_ids("with another group", known.changed_ids(rows, "group"), "rows")
+            cases = cases or [
+                Case("ids, labels and groups are the same, and classes or sources changed", "rows")
+            ]
+        cases = cases or [Case("the ids are the same, and labels, groups or classes changed", "rows")]
+    if "images" in changed and known is not None:
+        cases += _name_ids("with another file", known.changed_ids(rows, "image"), "images")
+    return cases
+
+
+def _name_ids(what: str, ids: Iterable[str], where: str) -> list[Case]:
+    """How many ids there are, with the first of them; nothing if there is none."""
+    listed = sorted(ids)
+    more = ", …" if len(listed) > MAX_CASES else ""
+    return [Case(f"{len(listed)} {what}: {', '.join(listed[:MAX_CASES])}{more}", where)] if listed else []
 
 
 def provenance_diff(old: Mapping[str, Any], new: Mapping[str, Any], one: str, other: str) -> list[Case]:

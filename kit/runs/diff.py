@@ -63,7 +63,7 @@ class Difference:
     one: str
     other: str
     config: Mapping[str, tuple[Any, Any]]
-    made_from: Mapping[str, tuple[Any, Any]]
+    provenance: Mapping[str, tuple[Any, Any]]
     compared: Compared | None
     why: str
     spent: tuple[RunCost, RunCost]
@@ -71,7 +71,7 @@ class Difference:
 
 def compare_runs(workspace: Workspace, one: Run, other: Run) -> Difference:
     """How the second run differs from the first. Raises CheckpointError D51 for a config that cannot be read."""
-    made = [flatten(dict(run.manifest.get("made_from", {}))) for run in (one, other)]
+    made = [flatten(run.provenance) for run in (one, other)]
     try:
         compared, why = _compare(workspace, one, other), ""
     except InvalidError as error:

@@ -104,7 +104,13 @@ class Run(Displayed):
     @property
     def manifest(self) -> dict[str, Any]:
         """What the run was asked for and made from; empty before its first start."""
-        return self._read("manifest.json") if (self.folder / "manifest.json").is_file() else {}
+        found = self._read("manifest.json") if (self.folder / "manifest.json").is_file() else {}
+        return {"provenance" if key == "made_from" else key: value for key, value in found.items()}
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Hashes of the rows, images, folds, plugins and versions that the run was started with; empty before."""
+        return dict(self.manifest.get("provenance", {}))
 
     @property
     def config(self) -> dict[str, Any]:
@@ -311,7 +317,7 @@ def begin(run: Run, asked: Mapping[str, Any], resolved: Mapping[str, Any], made:
             "name": run.name,
             "started": started,
             "asked": dict(asked),
-            "made_from": dict(made),
+            "provenance": dict(made),
             "git": commit(run.folder),
         },
     )

@@ -132,6 +132,7 @@ def test_other_factors_make_other_data(factored: Path) -> None:
         "label,shape,edge\nring,o,thin\nblob,o,full\ncross,x,full\n"
     )
     with pytest.raises(
-        DataError, match=r"D60[\s\S]*rows: the ids are the same, and labels, groups or classes changed"
+        DataError,
+        match=r"D60[\s\S]*rows: ids, labels and groups are the same, and classes or sources changed",
     ):
         train(factored, ["loss=factors"], name="a")

@@ -320,7 +320,7 @@ def test_a_run_trains_on_external_rows_and_predicts_none_of_them(workspace: Work
     assert kit("blend", "runs/r", *MORE_ROWS[:1], *grouped[:1])[0] == 0
     _, told, _ = kit("runs", "show", "r")
     assert "web  6 rows, licence CC0, from https://x" in told
-    assert run.manifest["made_from"]["sources"] == {"web": "6 rows, licence CC0, from https://x"}
+    assert run.manifest["provenance"]["sources"] == {"web": "6 rows, licence CC0, from https://x"}
 
 
 def test_a_run_does_not_go_on_with_other_sources(workspace: Workspace) -> None:

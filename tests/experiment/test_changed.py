@@ -64,10 +64,10 @@ def other_helper(space: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "code", "named"),
     [
-        (other_label, "D60", "rows: the ids are the same, and labels, groups or classes changed"),
+        (other_label, "D60", "rows: 1 with another label: 000"),
         (one_row_less, "D60", "rows: 1 gone: 059"),
         (other_ids, "D60", "rows: 10 new: x000, x001, x002, x003, x004, …"),
-        (other_pixels, "D60", "images: changed since the run was started"),
+        (other_pixels, "D60", "images: 1 with another file: 007"),
         (
             other_config,
             "C11",

@@ -140,7 +140,7 @@ def test_a_student_trains_resumes_and_teaches_the_next_round(
     assert command(asked) == 0
     assert "runs/student is finished" in capsys.readouterr().err
     assert command(["train", "--name", "student", "epochs=1"]) == 2  # without them it is another experiment
-    assert Run(school / "runs" / "student").manifest["made_from"]["pseudo"]["round"] == 1
+    assert Run(school / "runs" / "student").manifest["provenance"]["pseudo"]["round"] == 1
     tta(school, ["runs/student"])
     plant(school, "test", sure(LESSON), "student")
     capsys.readouterr()

@@ -108,7 +108,7 @@ def test_another_workspace_s_run_of_other_classes_gives_its_weights(inside: Path
         table.write_text(table.read_text().replace("blob", "drop"))
     with pytest.warns(KitWarning, match=r"W71 .*space/runs/a/fold-0/0002: .*not used: .*head"):
         train(other, ["backbone.weights=../space/runs/a"], name="b", folds=[0])
-    assert Run(other / "runs" / "b").manifest["made_from"]["plugins"]["backbone/small ema.safetensors"]
+    assert Run(other / "runs" / "b").manifest["provenance"]["plugins"]["backbone/small ema.safetensors"]
 
 
 def test_an_earlier_notebook_s_run_starts_folds_and_leaks_no_rows(inside: Path, tmp_path: Path) -> None:

@@ -41,8 +41,8 @@ def test_configs_are_compared_by_dotted_key_and_a_plugin_by_its_name(workspace: 
         "batch_size": (8, 10),
         "seed": (0, 3),
     }
-    assert set(found.made_from) == {"plugins.loss/cross_entropy", "plugins.loss/focal"}
-    assert found.made_from["plugins.loss/focal"][0] is None
+    assert set(found.provenance) == {"plugins.loss/cross_entropy", "plugins.loss/focal"}
+    assert found.provenance["plugins.loss/focal"][0] is None
     assert all(one.seconds and one.images_per_second for one in found.spent)
 
 

@@ -76,8 +76,8 @@ def test_a_runs_page_has_what_it_was_made_from(workspace: Workspace, kit: Kit) -
     shown = json.loads(out)
     assert status == 0
     assert shown["asked"]["epochs"] == 2
-    assert shown["made_from"]["versions"].keys() >= {"python", "torch", "timm"}
-    assert len(shown["made_from"]["plugins"]["loss/cross_entropy"]) == 64
+    assert shown["provenance"]["versions"].keys() >= {"python", "torch", "timm"}
+    assert len(shown["provenance"]["plugins"]["loss/cross_entropy"]) == 64
     assert [Path(path).name for path in shown["checkpoints"]] == ["0001", "0002"] * 2
     assert kit("runs", "show", "a")[0] == 0
     status, _, said = kit("runs", "show", "b")

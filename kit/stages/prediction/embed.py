@@ -45,7 +45,7 @@ from kit.model.embedder import Embedder
 from kit.model.network import Network
 from kit.model.predict import NetworkReader, View, for_predicting, open_views, predict_shared
 from kit.runs.checkpoint_paths import RunCheckpoints, find_targets
-from kit.runs.run import STATE_UNTRAINED, Run, begin, config_identity, find_run, plugin_hashes
+from kit.runs.run import STATE_UNTRAINED, Run, config_identity, find_run, plugin_hashes
 from kit.stages.prediction.tta import views_name
 
 if TYPE_CHECKING:
@@ -142,8 +142,7 @@ def embed_untrained(
         setting = yield from prepare_run(space, run)
         train = setting.loaded.table
         tables = (train, test_table(space, space.competition.data, train.classes))
-        begin(run, asked, setting.resolve_config(), setting.provenance())
-        setting.folds.write(run.folder / "folds.csv")
+        setting.begin(asked)
         parts, experiment = setting.techniques.parts, setting.experiment
         provenance = _provenance(run, opened, "", train, parts.all(), setting.folds.fingerprint())
         networks = {STATE_UNTRAINED: (f"seed {experiment.seed}", partial(_initial_embedder, setting))}

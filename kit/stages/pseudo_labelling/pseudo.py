@@ -157,9 +157,7 @@ def _no_predictions(table: Table) -> Predictions:
 
 def _round(workspace: Workspace, member: Member) -> int:
     """The round that a member's run was a student of; 0 where it was none."""
-    return int(
-        Run(workspace.runs / member.run).manifest.get("made_from", {}).get("pseudo", {}).get("round", 0)
-    )
+    return int(Run(workspace.runs / member.run).provenance.get("pseudo", {}).get("round", 0))
 
 
 def _lessons(teachers: Teachers, asked: PseudoRequest, shown: LoadedImages) -> list[FoldSelection]:

@@ -23,8 +23,7 @@ from kit.errors import MAX_CASES, Case, ConfigError, DataError, InvalidError, Ki
 from kit.evaluation.competition import metric_of
 from kit.experiment.sample_format import choose_format, find_written_class
 from kit.runs.records import PLAIN, resolve_run
-from kit.runs.run import IMPORTED, SCHEMA, Run, find_run
-from kit.runs.run import provenance as made_from
+from kit.runs.run import IMPORTED, SCHEMA, Run, find_run, provenance
 from kit.runs.scoring import with_scores
 from kit.stages.blending.compatibility import check_together
 from kit.stages.blending.members import Member
@@ -348,7 +347,7 @@ def _manifest(run: Run, table: Table, folds: Folds | None, files: Sequence[Path]
         "name": run.name,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "asked": {IMPORTED: digests, "folds": None if folds is None else folds.fingerprint()},
-        "made_from": made_from(table, known, "", []),
+        "provenance": provenance(table, known, "", []),
         "git": None,
     }
 

@@ -242,7 +242,7 @@ def _is_same(here: Run, other: Run) -> bool:
     """Whether two folders hold the same run: begun at the same time, or with the same files."""
     begun = [here.manifest, other.manifest]
     if all(begun):
-        keys = ("started", "asked", "made_from")
+        keys = ("started", "asked", "provenance")
         return all(begun[0].get(key) == begun[1].get(key) for key in keys)
     files = [path.relative_to(other.folder) for path in other.folder.rglob("*") if path.is_file()]
     return all(
@@ -304,7 +304,7 @@ def _rename(run: Run, name: str) -> None:
 
 
 def _notes(space: Workspace, run: Run, train: Table) -> list[str]:
-    made: Mapping[str, Any] = run.manifest.get("made_from", {})
+    made: Mapping[str, Any] = run.provenance
     notes = []
     if made and made.get("rows") != rows_digest(space, run, train):
         notes.append("labels or groups differ from this table: kit train does not continue it (D60)")

@@ -39,7 +39,7 @@ class FoldJob:
     position: int  # among the folds of the command
     of: int
     started: str  # the run's time of beginning, which tells it from another one of that name
-    made_from: Mapping[str, Any]
+    provenance: Mapping[str, Any]
     kit: str  # its code's hash
     end: float | None = None  # the deadline as seconds since 1970, which every machine has; None: no limit
 
@@ -57,7 +57,7 @@ def jobs_of(setting: RunContext, wanted: Sequence[int], end: float | None = None
             position,
             len(wanted),
             manifest["started"],
-            manifest["made_from"],
+            manifest["provenance"],
             code(),
             end,
         )
@@ -105,7 +105,7 @@ def _check_seen(run: Run, job: FoldJob) -> None:
 
 
 def _check_made(job: FoldJob, made: Mapping[str, Any]) -> None:
-    if cases := provenance_diff(job.made_from, made, "here", "there"):
+    if cases := provenance_diff(job.provenance, made, "here", "there"):
         raise DataError(
             f"{worker_name()} would train runs/{job.run} from other inputs than the command",
             code="D60",

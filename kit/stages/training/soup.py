@@ -32,7 +32,7 @@ from kit.experiment.run_context import RunContext, plan_of, prepare_run, train_s
 from kit.model import checkpoints, network
 from kit.model.checkpoints import Checkpoint
 from kit.runs.checkpoint_paths import RunCheckpoints, find_targets
-from kit.runs.run import Run, begin, find_run
+from kit.runs.run import Run, find_run
 from kit.runs.scoring import concat_predictions
 from kit.stages.training.fold import predict_held_out
 from kit.stages.training.saving import save_checkpoint, write_held_out
@@ -119,8 +119,7 @@ def make_soup(
         context = _SoupContext(setting, folds)
         for fold_weights in folds:
             fold_weights.check(setting)
-        begin(run, asked, setting.resolve_config(), setting.provenance())
-        setting.folds.write(run.folder / "folds.csv")
+        setting.begin(asked)
         chosen = yield from _choose_ingredients(context, greedy)
         yield from _write_run(context, chosen)
         whole = assemble(setting)

@@ -5,10 +5,9 @@ The same start again resumes each fold from its newest checkpoint, or says at on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any
 
 from kit.config.workspace import Workspace
 from kit.core.files import StrPath, remove_partial_files
@@ -22,7 +21,6 @@ from kit.experiment.run_context import RunContext, prepare_run
 from kit.experiment.techniques import open_executor
 from kit.runs.run import (
     Run,
-    begin,
     check_same_experiment,
     config_identity,
     find_run,
@@ -171,15 +169,9 @@ def _start_run(
     if ranks.is_zero:
         remove_partial_files(run.folder)
     setting = yield from prepare_run(workspace, run, ranks=ranks)
-    ranks.on_rank_zero(partial(_write_request, setting, config_identity(workspace.experiment)))
+    ranks.on_rank_zero(partial(setting.begin, config_identity(workspace.experiment)))
     wanted = select_folds(setting.folds, folds)
     setting.check_starts(wanted)
     for fold in wanted:
         setting.pseudo_row_count(fold)
     return setting, wanted
-
-
-def _write_request(setting: RunContext, asked: Mapping[str, Any]) -> None:
-    """Writes what the run was asked for and made from, and its folds."""
-    begin(setting.run, asked, setting.resolve_config(), setting.provenance())
-    setting.folds.write(setting.run.folder / "folds.csv")

@@ -380,7 +380,7 @@ def test_damaged_weights_are_refused(space: Path, tmp_path: Path) -> None:
 
 
 def test_other_labels_are_noted(one: Path, two: Path) -> None:
-    made = {"schema": 1, "started": "now", "asked": {}, "made_from": {"rows": "0" * 64}}
+    made = {"schema": 1, "started": "now", "asked": {}, "provenance": {"rows": "0" * 64}}
     (one / "runs/a/manifest.json").write_text(json.dumps(made))
     (first, _) = import_runs(two, one).runs
     assert first.notes[0].startswith("labels or groups differ from this table")

@@ -283,9 +283,9 @@ def test_a_worker_with_another_kit_is_refused(job: FoldJob) -> None:
 
 
 def test_a_worker_with_another_plugin_or_library_is_refused(job: FoldJob) -> None:
-    plugins = {**job.made_from["plugins"], "loss/cross_entropy": "0" * 64}
-    versions = {**job.made_from["versions"], "torch": "1.0"}
-    other = replace(job, made_from={**job.made_from, "plugins": plugins, "versions": versions})
+    plugins = {**job.provenance["plugins"], "loss/cross_entropy": "0" * 64}
+    versions = {**job.provenance["versions"], "torch": "1.0"}
+    other = replace(job, provenance={**job.provenance, "plugins": plugins, "versions": versions})
     with pytest.raises(DataError, match="would train runs/r from other inputs than the command") as caught:
         finish(train_fold(other, Stop()))
     assert "plugins loss/cross_entropy: 00000000" in str(caught.value)

@@ -197,7 +197,10 @@ def test_going_on_with_another_image_is_refused(competition: Path) -> None:
     train(competition, name="r", folds=[0])
     images = competition / "data" / "images"
     (images / "007.png").write_bytes((images / "003.png").read_bytes())
-    with pytest.raises(DataError, match=r"D60 [\s\S]*images: changed"), pytest.warns(KitWarning, match="W0"):
+    with (
+        pytest.raises(DataError, match=r"D60 [\s\S]*images: 1 with another file: 007"),
+        pytest.warns(KitWarning, match="W0"),
+    ):
         train(competition, name="r", folds=[1])
 
 

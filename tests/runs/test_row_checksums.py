@@ -1,0 +1,44 @@
+"""Row checksums: the rows of a table whose label, group or image changed, by a comparison of the values themselves."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from kit.data.table import Table
+from kit.runs.row_checksums import FILE, RowChecksums
+
+TABLE = Table(
+    np.array(["a", "b", "c"]),
+    [Path("a"), Path("b"), Path("c")],
+    classes=("x", "y"),
+    labels=np.array([0, 1, 0]),
+    groups=np.array(["p", "p", "q"]),
+)
+
+
+def test_rows_are_read_as_they_were_written(tmp_path: Path) -> None:
+    RowChecksums.of(TABLE, ["1f", "2f", "3f"]).write(tmp_path)
+    found = RowChecksums.read(tmp_path)
+    assert found is not None
+    assert found.ids.tolist() == ["a", "b", "c"]
+    assert found.label.tolist() == [zlib.crc32(text) for text in (b"0", b"1", b"0")]
+    assert found.group.tolist() == [zlib.crc32(text) for text in (b"'p'", b"'p'", b"'q'")]
+
+
+def test_changed_labels_groups_and_images_are_named() -> None:
+    before = RowChecksums.of(TABLE, ["1f", "2f", "3f"])
+    moved = replace(TABLE.take([2, 0]), labels=np.array([1, 0]), groups=np.array(["q", "z"]))
+    now = RowChecksums.of(moved, ["4f", "1f"])
+    assert before.changed_ids(now, "label") == ["c"]
+    assert before.changed_ids(now, "group") == ["a"]
+    assert before.changed_ids(now, "image") == ["c"]
+
+
+def test_a_damaged_file_explains_nothing(tmp_path: Path) -> None:
+    assert RowChecksums.read(tmp_path) is None
+    (tmp_path / FILE).write_bytes(b"PAR1")
+    assert RowChecksums.read(tmp_path) is None
