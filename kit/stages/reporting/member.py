@@ -24,6 +24,7 @@ from kit.stages.reporting.classes import of_confusion, of_questions, rank_confus
 from kit.stages.reporting.facts import Missing
 from kit.stages.reporting.row_facts import Calibration, MemberEvaluation
 from kit.stages.reporting.runs import fold_numbers, numeric_names, row_count
+from kit.stages.reporting.values import score_columns
 
 MIN_COVERAGE = 0.9  # of the rows that any member covers, a member must cover to be compared with it
 
@@ -160,8 +161,6 @@ def evaluate_member(subject: EvaluatedMember, metric: str) -> MemberEvaluation |
 
 def _evaluate_values(subject: EvaluatedMember, by_fold: Mapping[str, float | None]) -> MemberEvaluation:
     """The scores of numbers or shares, column by column."""
-    from kit.stages.reporting.values import score_columns
-
     return MemberEvaluation(
         member=subject.name,
         rows=len(subject.table),
@@ -171,7 +170,7 @@ def _evaluate_values(subject: EvaluatedMember, by_fold: Mapping[str, float | Non
         confusion=(),
         confused=(),
         calibration=None,
-        columns=score_columns(subject),
+        columns=score_columns(subject.table, subject.probabilities),
     )
 
 

@@ -20,7 +20,7 @@ MIN_PROBABILITY = 1e-15  # the least probability, as scikit-learn's log loss has
 def costs(subject: EvaluatedMember) -> np.ndarray:
     """The log loss of each row, (N,), of several labels the mean; of numbers and shares the error."""
     if not subject.table.target.has_decisions:
-        return values.costs(subject)
+        return values.find_costs(subject.table, subject.probabilities)
     shares = -np.log(
         np.clip(true_class_probability(subject.table.targets(), subject.probabilities), MIN_PROBABILITY, 1)
     )

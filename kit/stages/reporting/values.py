@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from kit.stages.reporting.member import EvaluatedMember
+from kit.data.table import Table
 from kit.stages.reporting.row_facts import ColumnScore
 
 MAX_POINTS = 300  # of a scatter; more cannot be seen
 ERROR_BINS = 21
 
 
-def score_columns(subject: EvaluatedMember) -> tuple[ColumnScore, ...]:
+def score_columns(table: Table, predictions: np.ndarray) -> tuple[ColumnScore, ...]:
     """Each column's errors, points of a scatter, and the counts of its errors in equal bins around 0."""
-    truth, given = subject.table.targets(), np.asarray(subject.probabilities, dtype=np.float64)
+    truth, given = table.targets(), np.asarray(predictions, dtype=np.float64)
     return tuple(
-        _column(name, truth[:, at].astype(np.float64), given[:, at])
-        for at, name in enumerate(subject.table.classes)
+        _column(name, truth[:, at].astype(np.float64), given[:, at]) for at, name in enumerate(table.classes)
     )
 
 
@@ -38,8 +37,8 @@ def _column(name: str, truth: np.ndarray, given: np.ndarray) -> ColumnScore:
     )
 
 
-def costs(subject: EvaluatedMember) -> np.ndarray:
+def find_costs(table: Table, predictions: np.ndarray) -> np.ndarray:
     """The mean over columns of each row's absolute error, in units of the column's standard deviation, (N,)."""
-    truth = subject.table.targets()
+    truth = table.targets()
     scale = np.maximum(truth.std(axis=0), 1e-300)
-    return np.asarray((np.abs(subject.probabilities - truth) / scale).mean(axis=1))
+    return np.asarray((np.abs(predictions - truth) / scale).mean(axis=1))
