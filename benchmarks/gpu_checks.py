@@ -37,7 +37,7 @@ from kit.engine import step as engine_step
 from kit.engine.loader import AHEAD, SHARED_MEMORY, fit_shared_memory
 from kit.engine.step import StepPlan, optimizer_step
 from kit.errors import KitWarning
-from kit.experiment.run_context import new_learner
+from kit.experiment.fold_training import new_learner
 from kit.kinds import Views
 from kit.model.predict import Predictor, SafeBatchSize, open_views, predict_with_oom_retry
 

@@ -22,7 +22,8 @@ from torch.nn.parallel import DistributedDataParallel
 from benchmarks.train_throughput import arguments, draw, kit_steps, setting_of, turns
 from kit.device.launch import launch
 from kit.device.ranks import process_group
-from kit.experiment.run_context import RunContext, new_learner
+from kit.experiment.fold_training import new_learner
+from kit.experiment.run_context import RunContext
 
 
 def ddp_steps(setting: RunContext) -> Iterator[None]:

@@ -29,7 +29,8 @@ from kit.device.ranks import ALONE, Ranks
 from kit.engine import fit
 from kit.engine.learner import Learner
 from kit.engine.step import StepPlan
-from kit.experiment.run_context import RunContext, new_learner, prepare_run, train_stages
+from kit.experiment.fold_training import new_learner, train_stages
+from kit.experiment.run_context import RunContext, prepare_run
 from kit.runs.run import find_run
 
 

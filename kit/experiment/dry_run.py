@@ -16,7 +16,8 @@ from kit.core.progress import Progress, Work, stage
 from kit.device.compiling import COST
 from kit.engine import fit, step
 from kit.errors import RunError
-from kit.experiment.run_context import RunContext, new_learner, prepare_run, train_stages
+from kit.experiment.fold_training import new_learner, train_stages
+from kit.experiment.run_context import RunContext, prepare_run
 from kit.experiment.warm_start import load_initial_weights
 from kit.model import network
 from kit.runs.run import check_same_experiment, find_run, select_folds

@@ -14,7 +14,6 @@ import torch
 
 from kit.config.models import Experiment
 from kit.config.workspace import Workspace
-from kit.core import randomness
 from kit.core.progress import Progress, Work
 from kit.core.stopping import Stop
 from kit.data.folds import Folds, make_folds
@@ -23,10 +22,6 @@ from kit.data.table import Table, train_table
 from kit.device.compiling import check_compiler
 from kit.device.precision import Precision, choose_device, device_line, resolve_auto, warn_of_other_dtype
 from kit.device.ranks import ALONE, Ranks
-from kit.engine import fit
-from kit.engine.batches import TrainBatches
-from kit.engine.learner import Learner
-from kit.engine.step import StepPlan
 from kit.errors import ConfigError, DataError, KitWarning
 from kit.evaluation.competition import metric_of
 from kit.experiment.batch_size import check_room, largest_batch, scale_lr
@@ -40,7 +35,7 @@ from kit.experiment.loading import (
     write_auto_groups,
 )
 from kit.experiment.sample_fit import warn_about_prediction
-from kit.experiment.techniques import OpenPlugins, OpenStage, build_learner, open_executor, open_techniques
+from kit.experiment.techniques import OpenPlugins, open_executor, open_techniques
 from kit.experiment.tracking import Trackers
 from kit.experiment.warm_start import check_unseen, initial_checkpoint
 from kit.kinds import Classes, Loss, Metric
@@ -356,54 +351,3 @@ def check_ranks(setting: RunContext) -> None:
                 code="C35",
                 hint="use a larger batch_size",
             )
-
-
-def train_stages(setting: RunContext, fold: int) -> list[fit.FitStage]:
-    """A fold's stages, each with its training batches, which load nothing yet."""
-    return [
-        fit.FitStage(
-            stage.epochs,
-            _batches(setting, fold, stage),
-            setting.loss_of(fold, stage.loss),
-            stage.scheduler,
-            stage.section.scheduler is not None,
-            stage.section.lr_scale,
-            stage.section.freeze,
-        )
-        for stage in setting.techniques.stages
-    ]
-
-
-def _batches(setting: RunContext, fold: int, stage: OpenStage) -> TrainBatches:
-    experiment, material = stage.experiment, setting.training_data(fold, stage.loss)
-    return TrainBatches(
-        cache=material.cache,
-        labels=material.labels,
-        targets=material.targets,
-        rows=material.rows,
-        sampler=stage.sampler,
-        augmenter=stage.augmenter,
-        size=experiment.image_size,
-        batch_size=experiment.batch_rows(),
-        seed=experiment.seed,
-        fold=fold,
-        workers=experiment.workers,
-        device=setting.device,
-        rank=setting.ranks.rank,
-        ranks=setting.ranks.count,
-    )
-
-
-def plan_of(setting: RunContext, fold: int) -> StepPlan:
-    """The numbers of a fold's fit that its stages share."""
-    experiment = setting.experiment
-    return StepPlan(experiment.seed, fold, experiment.micro_batch_size, experiment.clip_grad_norm)
-
-
-def new_learner(setting: RunContext, fold: int) -> Learner:
-    """A fold's learner before its first step; its weights are drawn from (seed, fold)."""
-    torch.manual_seed(randomness.number(setting.experiment.seed, "weights", fold))
-    classes = len(setting.loaded.table.classes)
-    return build_learner(
-        setting.techniques, setting.experiment, classes, setting.precision, setting.device, setting.ranks
-    )

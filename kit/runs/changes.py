@@ -42,14 +42,14 @@ def _describe_rows(run: Run, rows: RowChecksums, changed: set[str]) -> list[Case
     if "rows" in changed:
         cases += _name_ids("gone", before - now, "rows") + _name_ids("new", now - before, "rows")
         if known is not None:
-            cases += _name_ids("with another label", known.changed_ids(rows, "label"), "rows")
-            cases += _name_ids("with another group", known.changed_ids(rows, "group"), "rows")
+            cases += _name_ids("with another label", known.find_changed(rows, "label"), "rows")
+            cases += _name_ids("with another group", known.find_changed(rows, "group"), "rows")
             cases = cases or [
                 Case("ids, labels and groups are the same, and classes or sources changed", "rows")
             ]
         cases = cases or [Case("the ids are the same, and labels, groups or classes changed", "rows")]
     if "images" in changed and known is not None:
-        cases += _name_ids("with another file", known.changed_ids(rows, "image"), "images")
+        cases += _name_ids("with another file", known.find_changed(rows, "image"), "images")
     return cases
 
 

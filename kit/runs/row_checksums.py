@@ -63,7 +63,7 @@ class RowChecksums:
         except (pyarrow.ArrowException, OSError, KeyError, TypeError, ValueError, OverflowError):
             return None
 
-    def changed_ids(self, other: RowChecksums, column: str) -> list[str]:
+    def find_changed(self, other: RowChecksums, column: str) -> list[str]:
         """The ids, sorted, of the rows of both whose checksums of a column differ."""
         before = dict(zip(self.ids.tolist(), getattr(self, column).tolist(), strict=True))
         now = zip(other.ids.tolist(), getattr(other, column).tolist(), strict=True)

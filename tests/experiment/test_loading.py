@@ -15,7 +15,8 @@ from kit.core.progress import finish
 from kit.data.predictions import Predictions
 from kit.engine.batches import TrainBatches
 from kit.errors import ConfigError, DataError, InvalidError
-from kit.experiment.run_context import RunContext, prepare_run, train_stages
+from kit.experiment.fold_training import train_stages
+from kit.experiment.run_context import RunContext, prepare_run
 from kit.kinds import Loss
 from kit.model import checkpoints
 from kit.runs.run import Run

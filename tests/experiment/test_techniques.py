@@ -14,8 +14,9 @@ from kit.config.workspace import Workspace
 from kit.core.progress import finish
 from kit.errors import ConfigError
 from kit.experiment.dry_run import dry_run
+from kit.experiment.fold_training import train_stages
 from kit.experiment.loading import geometry
-from kit.experiment.run_context import RunContext, prepare_run, train_stages
+from kit.experiment.run_context import RunContext, prepare_run
 from kit.model import checkpoints
 from kit.runs.run import find_run
 from kit.stages.prediction.tta import tta
@@ -73,7 +74,7 @@ def test_a_frozen_backbone_stays_as_it_began(competition: Path) -> None:
     space = with_stages(competition, [{"freeze": ["backbone"]}], "ema_decay=0")
     run = train(space, name="r", folds=[0])
     found = checkpoints.load(run.fold(0) / "0002")
-    from kit.experiment.run_context import new_learner
+    from kit.experiment.fold_training import new_learner
 
     began = new_learner(prepared(space), 0).network.state_dict()
     for name, value in found.weights.items():

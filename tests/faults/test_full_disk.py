@@ -123,7 +123,8 @@ def test_enough_room_is_not_spoken_of_and_is_what_was_written(
     from kit.config.workspace import Workspace
     from kit.core.progress import finish
     from kit.experiment.batch_size import estimate_disk
-    from kit.experiment.run_context import new_learner, prepare_run
+    from kit.experiment.fold_training import new_learner
+    from kit.experiment.run_context import prepare_run
     from kit.runs.run import Run
 
     wide = Workspace.open(competition, ["backbone.width=64"])

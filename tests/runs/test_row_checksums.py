@@ -33,9 +33,9 @@ def test_changed_labels_groups_and_images_are_named() -> None:
     before = RowChecksums.of(TABLE, ["1f", "2f", "3f"])
     moved = replace(TABLE.take([2, 0]), labels=np.array([1, 0]), groups=np.array(["q", "z"]))
     now = RowChecksums.of(moved, ["4f", "1f"])
-    assert before.changed_ids(now, "label") == ["c"]
-    assert before.changed_ids(now, "group") == ["a"]
-    assert before.changed_ids(now, "image") == ["c"]
+    assert before.find_changed(now, "label") == ["c"]
+    assert before.find_changed(now, "group") == ["a"]
+    assert before.find_changed(now, "image") == ["c"]
 
 
 def test_a_damaged_file_explains_nothing(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from kit.device.precision import worker_count
 from kit.engine import fit
 from kit.engine.batches import TrainBatches
 from kit.engine.fit import FitStage
-from kit.experiment.run_context import RunContext, new_learner, plan_of, prepare_run, train_stages
+from kit.experiment.fold_training import new_learner, plan_of, train_stages
+from kit.experiment.run_context import RunContext, prepare_run
 from kit.runs.run import Run
 
 if TYPE_CHECKING:

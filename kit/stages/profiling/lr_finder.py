@@ -16,14 +16,8 @@ from kit.engine import fit
 from kit.engine.batches import Batch
 from kit.engine.learner import Learner
 from kit.engine.step import StepPlan, optimizer_step
-from kit.experiment.run_context import (
-    RunContext,
-    new_learner,
-    plan_of,
-    prepare_run,
-    scratch_run,
-    train_stages,
-)
+from kit.experiment.fold_training import new_learner, plan_of, train_stages
+from kit.experiment.run_context import RunContext, prepare_run, scratch_run
 from kit.model.network import freeze
 
 EMA_DECAY = 0.9  # of the losses' moving average: it lags ten steps; fastai's .98 lags fifty

@@ -27,8 +27,9 @@ from kit.engine.out_of_memory import OutOfMemory
 from kit.engine.step import OptimizerShortError, SkippedStep
 from kit.errors import MAX_CASES, TIME_OVER, Case, RunError, StoppedError
 from kit.experiment.batch_size import limit_micro_batch
+from kit.experiment.fold_training import new_learner, plan_of, train_stages
 from kit.experiment.prediction_file import prediction_batches
-from kit.experiment.run_context import RunContext, new_learner, plan_of, train_stages
+from kit.experiment.run_context import RunContext
 from kit.experiment.tracking import Tracking
 from kit.experiment.warm_start import load_initial_weights
 from kit.kinds.advice import calmer

@@ -26,9 +26,10 @@ from kit.data.provenance import Provenance
 from kit.engine.fit import update_batch_norm
 from kit.errors import Case, CheckpointError, ConfigError, InvalidError, KitWarning
 from kit.evaluation.competition import bind_rows
+from kit.experiment.fold_training import plan_of, train_stages
 from kit.experiment.prediction_file import assemble
 from kit.experiment.restore import check_config, experiment_of_request
-from kit.experiment.run_context import RunContext, plan_of, prepare_run, train_stages
+from kit.experiment.run_context import RunContext, prepare_run
 from kit.model import checkpoints, network
 from kit.model.checkpoints import Checkpoint
 from kit.runs.checkpoint_paths import RunCheckpoints, find_targets

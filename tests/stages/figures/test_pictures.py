@@ -11,7 +11,8 @@ import pytest
 from kit.config.workspace import Workspace
 from kit.core.progress import finish
 from kit.errors import DataError
-from kit.experiment.run_context import prepare_run, train_stages
+from kit.experiment.fold_training import train_stages
+from kit.experiment.run_context import prepare_run
 from kit.runs.run import find_run
 from kit.stages.figures.pictures import CELL, GAP, LINE, AugmentedRow, arrange_grid, augment_rows, write_png
 

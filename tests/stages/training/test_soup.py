@@ -19,8 +19,9 @@ from kit.core.progress import finish
 from kit.data.folds import Folds
 from kit.data.predictions import Predictions
 from kit.errors import CheckpointError, ConfigError, InvalidError
+from kit.experiment.fold_training import train_stages
 from kit.experiment.restore import restore
-from kit.experiment.run_context import prepare_run, train_stages
+from kit.experiment.run_context import prepare_run
 from kit.model import checkpoints
 from kit.runs.run import Run, find_run
 from kit.stages.blending.blend import blend

@@ -13,7 +13,8 @@ from kit.engine import fit, step
 from kit.engine.batches import Batch, PlainBatches
 from kit.engine.learner import Learner
 from kit.engine.step import StepPlan
-from kit.experiment.run_context import RunContext, new_learner, plan_of
+from kit.experiment.fold_training import new_learner, plan_of
+from kit.experiment.run_context import RunContext
 from kit.experiment.techniques import OpenStage
 from kit.experiment.warm_start import load_initial_weights
 from kit.kinds import Loss

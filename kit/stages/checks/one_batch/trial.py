@@ -13,7 +13,8 @@ from kit.core.display import Displayed
 from kit.core.files import StrPath
 from kit.core.progress import Progress, Work, stage
 from kit.errors import Case
-from kit.experiment.run_context import prepare_run, scratch_run, train_stages
+from kit.experiment.fold_training import train_stages
+from kit.experiment.run_context import prepare_run, scratch_run
 from kit.model.non_finite import find_non_finite
 from kit.model.predict import Predictor
 from kit.stages.checks.finding import Finding, describe_findings, findings_frame
