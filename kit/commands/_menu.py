@@ -25,7 +25,7 @@ STAGES = {
     "Start": ("demo", "init", "config", "check", "folds", "plugins", "explain"),
     "Train": ("train", "watch", "runs", "sweep", "memory", "bench", "cache"),
     "Predict": ("tta", "embed", "retrieve", "pairs"),
-    "Blend and submit": ("blend", "submission", "board"),
+    "Blend and submit": ("features", "stack", "blend", "submission", "board"),
     "Plot and report": ("plot", "report"),
     "Last week": ("soup", "pseudo-labels", "final", "bundle", "predict"),
 }

@@ -240,6 +240,16 @@ class Data(Strict):
         description="test column: predictions of rows with equal values are averaged, with all "
         "rows of a fold in memory",
     )
+    columns: Annotated[tuple[str, ...], BeforeValidator(_one_or_several)] = Field(
+        (),
+        description="columns of the training and test tables that say more of a row, such as age and site; "
+        "kit stack and kit features use them, and kit check looks for leaks in them",
+    )
+    column_kinds: dict[str, Literal["number", "category", "angle", "date"]] = Field(
+        {},
+        description="kind of a column of data.columns, if its cells show another: number, category, "
+        "angle (degrees) or date",
+    )
     class_list: str | None = Field(
         None,
         description="CSV whose first column lists the classes in order; FILE.json#categories for COCO's categories",

@@ -34,9 +34,9 @@ def find_targets(workspace: Workspace, paths: StrPath | Sequence[StrPath]) -> li
     for path in paths:
         folder = _resolve(workspace, path)
         found = _checkpoints(folder)
-        if not found and Run(folder).is_imported:
+        if not found and (how := Run(folder).made_by):
             raise ConfigError(
-                f"runs/{folder.name} was imported from another framework, so it has no networks",
+                f"runs/{folder.name} was {how}, so it has no networks",
                 code="C15",
                 hint="kit blend uses its predictions",
             )

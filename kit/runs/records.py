@@ -19,7 +19,7 @@ from kit.runs.run import BUSY, LOCK, STATE_UNTRAINED, Run, lock_owner
 
 @dataclass(frozen=True)
 class Record:
-    """One run: `state` is finished, busy, imported, untrained (it only embeds), or where it stopped.
+    """One run: `state` is finished, busy, imported, stacked, untrained (it only embeds), or where it stopped.
 
     `views` gives each set's scores out of fold.
     """
@@ -108,9 +108,7 @@ def record(run: Run) -> Record:
     """What a run's files say of it. What is missing or damaged is left blank, and no error."""
     config, folds = _config(run), _count(run)
     folders = [run.fold(fold) for fold in range(folds)] or sorted(run.folder.glob("fold-*"))
-    done = tuple(
-        fold for fold in range(folds) if run.is_imported or run.fold_predictions_file(fold).is_file()
-    )
+    done = tuple(fold for fold in range(folds) if run.made_by or run.fold_predictions_file(fold).is_file())
     kept = tuple(place for folder in folders for place in _checkpoints(folder))
     views = {folder.name: _scores(folder / "oof.parquet") for folder in run.folder.glob("predictions/*")}
     backbone = config.get("backbone")
@@ -157,8 +155,8 @@ def _scores(file: Path) -> dict[str, float]:
 def _state(run: Run, folds: int, done: tuple[int, ...], epochs: int | None) -> str:
     if is_busy(run):
         return f"busy: {lock_owner(run.folder)}"
-    if run.is_imported:
-        return "imported" if folds else "imported without folds"
+    if run.made_by:
+        return f"{run.made_by} without folds" if run.lacks_folds else run.made_by
     if folds and len(done) == folds:
         whole = (run.predictions("plain") / "oof.parquet").is_file()
         return "finished" if whole else "folds to be put together"

@@ -45,7 +45,8 @@ MAX_NAME = 100  # characters of a run's name, which is a part of longer names
 STATE_UNTRAINED = (
     "untrained"  # in place of a fold: what a network makes of images before it saw a row of the competition
 )
-IMPORTED = "imported"  # in a manifest's request: the files of another framework, by their hashes
+# in a manifest's request: what made a run without networks, such as the files of another framework by their hashes
+IMPORTED, STACKED = "imported", "stacked"
 PACKAGES = ("kit-competitions", "torch", "timm", "numpy", "albumentations", "opencv-python-headless")
 
 
@@ -89,17 +90,18 @@ class Run(Displayed):
         return any(found for pattern in made for found in self.folder.glob(pattern))
 
     @property
-    def is_imported(self) -> bool:
-        """Whether its predictions came from another framework, so that it has no networks."""
+    def made_by(self) -> str:
+        """What made its predictions: `imported`, `stacked`, or blank for networks that kit trained."""
         try:
-            return IMPORTED in self.manifest.get("asked", {})
+            asked = self.manifest.get("asked", {})
+            return next((name for name in (IMPORTED, STACKED) if name in asked), "")
         except (KitError, TypeError):
-            return False
+            return ""
 
     @property
     def lacks_folds(self) -> bool:
         """Whether its predictions were imported without folds, so that no score of them can be checked."""
-        return self.is_imported and not (self.folder / "folds.csv").is_file()
+        return self.made_by == IMPORTED and not (self.folder / "folds.csv").is_file()
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -191,9 +193,11 @@ def check_same_experiment(run: Run, experiment: Experiment) -> None:
 
     Raises CheckpointError D51 where there are folds of which nothing says what they are.
     """
-    if run.is_imported:
+    if run.made_by:
         raise ConfigError(
-            f"runs/{run.name} holds imported predictions", code="C11", hint="use another --name, or --restart"
+            f"runs/{run.name} was {run.made_by}, not trained",
+            code="C11",
+            hint="use another --name, or --restart",
         )
     if not run.is_started:
         return

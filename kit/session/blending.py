@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from kit.stages.bundles.prediction import BundlePrediction
     from kit.stages.final.final import FinalResult
     from kit.stages.final.jobs import FinalPlan
+    from kit.stages.second_level.features import FeaturesResult
+    from kit.stages.second_level.stack import StackResult
 
 
 class BlendingMethods(OpenedFolder):
-    """What `kit blend`, `kit final`, `kit bundle` and `kit predict` do."""
+    """What `kit features`, `kit stack`, `kit blend`, `kit final`, `kit bundle` and `kit predict` do."""
 
     @completes
     def blend(
@@ -47,6 +49,44 @@ class BlendingMethods(OpenedFolder):
         with begin_call(progress) as call:
             workspace = self._configured(config, BlendingMethods.blend)
             return call.follow(blend.with_progress(workspace, as_references(members), name=name, top_k=top_k))
+
+    @completes
+    def features(
+        self,
+        members: Reference | Sequence[Reference],
+        *,
+        out: StrPath,
+        group: str | None = None,
+        progress: bool = True,
+        **config: Unpack[ConfigKeys],
+    ) -> FeaturesResult:
+        """Writes out-of-fold probabilities, `data.columns` and statistics within groups, for another framework."""
+        from kit.stages.second_level.features import write_features
+
+        with begin_call(progress) as call:
+            workspace = self._configured(config, BlendingMethods.features)
+            return call.follow(write_features.with_progress(workspace, as_references(members), out, group))
+
+    @completes
+    def stack(
+        self,
+        members: Reference | Sequence[Reference],
+        *,
+        name: str,
+        model: str = "scikit-learn",
+        group: str | None = None,
+        seeds: int = 1,
+        options: Mapping[str, Any] | None = None,
+        progress: bool = True,
+        **config: Unpack[ConfigKeys],
+    ) -> StackResult:
+        """Fits boosted trees to out-of-fold probabilities and `data.columns`, cross-fitted, as a run to blend."""
+        from kit.stages.second_level.stack import stack
+
+        with begin_call(progress) as call:
+            workspace = self._configured(config, BlendingMethods.stack)
+            work = stack.with_progress(workspace, as_references(members), name, model, group, seeds, options)
+            return call.follow(work)
 
     @overload
     def final(

@@ -23,6 +23,8 @@ COMMANDS = (
     "folds",
     "train",
     "tta",
+    "features",
+    "stack",
     "blend",
     "board",
     "submission",
@@ -41,8 +43,8 @@ COMMANDS = (
     "bench",
 )
 # --json prints what a method returns; progress is drawn by every command
-# `from` and `try` are words of Python
-NAMED_OTHERWISE = {"from": "lowest", "to": "highest", "try": "trial"}
+# `from`, `try` and `as` are words of Python
+NAMED_OTHERWISE = {"from": "lowest", "to": "highest", "try": "trial", "as": "name"}
 ONLY_COMMAND, ONLY_METHOD = {"json"}, {"progress"}
 
 

@@ -38,6 +38,7 @@ from kit.stages.checks import (
     scenes,
     score,
     shift,
+    side_columns,
     spellings,
 )
 from kit.stages.checks.by_predictions import oof_predictions
@@ -111,6 +112,7 @@ def run_checks(
     found += labels.check_class_counts(train, folds, splitter, workspace.experiment)
     found += groups.check_group_columns(train, folds, splitter, data.group, _non_group_columns(workspace))
     found += factors.check_factors(train, data.label_parts, workspace.experiment.loss["name"])
+    found += side_columns.check_side_columns(train, test, data, _no_facts(workspace))
     found += _by_predictions(workspace, train, len(test), runs)
     measures = yield from measure_images(filled.cache)
     found += shift.find_outliers(measures, ids)
@@ -212,6 +214,13 @@ def _non_group_columns(workspace: Workspace) -> tuple[str, ...]:
     """Columns that are no groups whatever they hold: the id, the label, and what the config groups by already."""
     data = workspace.competition.data
     return tuple(name for name in (data.id, *data.label_columns, data.group) if name)
+
+
+def _no_facts(workspace: Workspace) -> tuple[str, ...]:
+    """Columns that are no facts of a row: the id, and what the label, the weight and the source are read from."""
+    data = workspace.competition.data
+    names = (*_non_group_columns(workspace), data.score_weight, data.external.source_column)
+    return tuple(name for name in names if name)
 
 
 def _of_groups(train: Table) -> list[tuple[int, int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -144,8 +144,10 @@ def import_predictions(
         _warn_of_copies(table, split)
         warn_of_surer_rows(member.oof, member.test)
     yield Progress(TASK, 2, 3, f"writing runs/{run.name}")
-    manifest = _manifest(run, table, split, files)
-    is_new = _write(space, run, manifest, _with_scores(space, member, table), split)
+    manifest = make_manifest(run, table, split, IMPORTED, {file.name: sha256(file) for file in files})
+    is_new = check_name(run, manifest)
+    if is_new:
+        write_member(space, run, manifest, _with_scores(space, member, table))
     written = Predictions.read(run.predictions(PLAIN) / "oof.parquet").provenance if split else Provenance()
     same, other = compare_folds(space, split, run.name) if split is not None else ((), ())
     return ForeignMember(
@@ -339,41 +341,46 @@ def _with_scores(space: Workspace, member: Member, table: Table) -> Member:
     return replace(member, oof=with_scores(member.oof, metric_of(space, table), table))
 
 
-def _manifest(run: Run, table: Table, folds: Folds | None, files: Sequence[Path]) -> dict[str, Any]:
-    digests = {file.name: sha256(file) for file in files}
+def make_manifest(
+    run: Run, table: Table, folds: Folds | None, made_by: str, asked: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The manifest of a run without networks: what was asked for below the word for what made it."""
     known = Folds(table.ids, np.full((len(table), 1), -1, np.int64)) if folds is None else folds
     return {
         "schema": SCHEMA,
         "name": run.name,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "asked": {IMPORTED: digests, "folds": None if folds is None else folds.fingerprint()},
+        "asked": {made_by: dict(asked), "folds": None if folds is None else folds.fingerprint()},
         "provenance": provenance(table, known, "", []),
         "git": None,
     }
 
 
-def _write(
-    space: Workspace, run: Run, manifest: Mapping[str, Any], member: Member, folds: Folds | None
-) -> bool:
-    """Writes the run, all of it or nothing, and says whether it is new. Raises ConfigError C11."""
-    if run.folder.exists():
-        if run.manifest.get("asked") == manifest["asked"]:
-            return False
+def check_name(run: Run, manifest: Mapping[str, Any]) -> bool:
+    """Whether the run is new; False if it is here already. Raises ConfigError C11 if another run has the name."""
+    if not run.folder.exists():
+        return True
+    if run.manifest.get("asked") != manifest["asked"]:
         raise ConfigError(
             f"runs/{run.name} is here already, and is another run",
             code="C11",
             hint="use another name: --as other",
         )
+    return False
+
+
+def write_member(space: Workspace, run: Run, manifest: Mapping[str, Any], member: Member) -> None:
+    """Writes a run without networks, all of it or nothing."""
     with staging_folder(space) as staging:
         made = Run(staging / "runs" / run.name)
         write_json(made.folder / "manifest.json", dict(manifest))
-        member.test.write(made.predictions(PLAIN) / "test.parquet")
-        if folds is not None:
-            folds.write(made.folder / "folds.csv")
+        if len(member.test):
+            member.test.write(made.predictions(PLAIN) / "test.parquet")
+        if member.is_verified:
+            member.folds.write(made.folder / "folds.csv")
             member.oof.write(made.predictions(PLAIN) / "oof.parquet")
         made.folder.rename(run.folder)
         sync(run.folder.parent)
-    return True
 
 
 def as_json(made: ForeignMember) -> dict[str, Any]:

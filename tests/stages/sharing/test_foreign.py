@@ -301,9 +301,9 @@ def test_an_import_is_no_run_to_train_or_predict_with(
 ) -> None:
     bring(workspace, test_csv, oof_csv(workspace))
     monkeypatch.chdir(workspace.root)
-    assert find_run(workspace, "lgbm").is_imported
+    assert find_run(workspace, "lgbm").made_by == "imported"
     for command, text in {
-        "train --name lgbm": "runs/lgbm holds imported predictions",
+        "train --name lgbm": "runs/lgbm was imported, not trained",
         "tta --checkpoints runs/lgbm": "it has no networks",
         "final runs/lgbm": "was not trained from a config",
     }.items():

@@ -1,0 +1,46 @@
+"""`kit features`: the table that a second level learns from, for a notebook."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from kit.commands import _console
+
+
+@click.command()
+@click.argument("members", nargs=-1, required=True, metavar="RUN[@VIEWS]... [KEY=VALUE]...")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="File of the training rows, .csv or .parquet.",
+)
+@click.option(
+    "--group", help="Column whose rows are compared. By default data.group, if both tables have it."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(members: tuple[str, ...], out: Path, group: str | None, as_json: bool) -> None:
+    """Write out-of-fold probabilities, columns and group statistics as a table.
+
+    The table has id, fold and target, one column per member and class, the columns of data.columns, and of each
+    number its z-score and rank within the group. The test rows go into a second file, NAME-test. `kit runs import`
+    takes what a notebook predicts from them.
+
+    \b
+    kit features runs/r@d4 runs/s --out features.parquet
+    kit features runs/r --out features.csv data.columns=["age","site"] --group patient_id
+    """
+    from dataclasses import asdict
+
+    from kit.config.workspace import Workspace
+    from kit.stages.second_level.features import write_features
+
+    runs = [text for text in members if "=" not in text]
+    workspace = Workspace.find(".", [text for text in members if "=" in text])
+    made = _console.show_progress(write_features.with_progress(workspace, runs, out, group))
+    for line in made.describe():
+        _console.echo(line)
+    paths = [path for path in (made.train, made.test) if path is not None]
+    _console.print_result(asdict(made), paths, as_json)

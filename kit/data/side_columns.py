@@ -1,0 +1,144 @@
+"""Side columns: what both tables say of a row besides its image, as numbers and categories that trees can take.
+
+A category that no training row has, and a cell that is blank, are missing values.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from kit.errors import MAX_CASES, Case, ConfigError, DataError, did_you_mean
+
+if TYPE_CHECKING:
+    from kit.data.table import Table
+
+ColumnKind = Literal["number", "category", "angle", "date"]
+KINDS: tuple[ColumnKind, ...] = get_args(ColumnKind)
+BLANK = ("", "na", "nan", "none", "null", "<na>")
+MAX_CATEGORIES = 200  # of a column; scikit-learn's trees take 255, and rarer values count as one
+RARE = "(rare)"
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ].*)?")
+DAYS_PER_YEAR = 365.2425
+
+
+def encode_columns(
+    train: Table, test: Table, names: Sequence[str], kinds: Mapping[str, ColumnKind]
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, ColumnKind]]:
+    """The named columns of training and test rows, and the kind of each; both frames have the same columns.
+
+    A number is a column of float64, a category one of pandas' categories of the training rows, an angle in degrees its
+    sine and cosine, a date its day and the sine and cosine of the day in the year. A kind that `kinds` does not name is
+    read from the training cells. Raises ConfigError C07 for a column that a table lacks, DataError D31 for cells that
+    are not of the column's kind.
+    """
+    made: tuple[dict[str, pd.Series], dict[str, pd.Series]] = ({}, {})
+    found: dict[str, ColumnKind] = {}
+    for name in names:
+        cells = [
+            _cells(table, name, split) for table, split in ((train, "train"), (test, "test")) if len(table)
+        ]
+        kind = found[name] = kinds.get(name) or guess_kind(cells[0])
+        if kind == "category":
+            parts = _categories(name, cells)
+        else:
+            tables = (train, test)
+            parts = [
+                MADE_OF[kind](name, _numbers(tables[at], name, column, kind))
+                for at, column in enumerate(cells)
+            ]
+        for frame, part in zip(made, parts, strict=False):
+            frame |= part
+    frames = [
+        pd.DataFrame(columns, index=range(len(table)))
+        for columns, table in zip(made, (train, test), strict=True)
+    ]
+    return frames[0], frames[1], found
+
+
+def guess_kind(cells: Sequence[str]) -> ColumnKind:
+    """The kind of a column by its cells that are not blank: numbers, ISO dates, otherwise categories."""
+    known = [cell for cell in cells if not is_blank(cell)]
+    if known and np.isfinite(pd.to_numeric(pd.Series(known), errors="coerce")).all():
+        return "number"
+    return "date" if known and all(_DATE.fullmatch(cell.strip()) for cell in known) else "category"
+
+
+def is_blank(cell: str) -> bool:
+    """Whether a cell says nothing, such as an empty one or NA."""
+    return cell.strip().lower() in BLANK
+
+
+def _cells(table: Table, name: str, split: str) -> list[str]:
+    if name not in table.frame.columns:
+        names = [str(each) for each in table.frame.columns]
+        raise ConfigError(
+            f"data.columns: the {split} table has no column {name!r}{did_you_mean(name, names)}",
+            code="C07",
+            hint=f"its columns: {', '.join(names[:MAX_CASES]) or 'none; set data.test to a table with columns'}",
+        )
+    return [str(cell) for cell in table.frame[name].tolist()]
+
+
+def _numbers(table: Table, name: str, cells: Sequence[str], kind: ColumnKind) -> np.ndarray:
+    """Numbers, or days since 1970, NaN where the cell is blank."""
+    blank = np.array([is_blank(cell) for cell in cells], bool)
+    kept = pd.Series(cells).where(~pd.Series(blank))
+    if kind == "date":
+        stamps = pd.to_datetime(kept, errors="coerce", format="ISO8601", utc=True)
+        values = (stamps - pd.Timestamp("1970-01-01", tz="UTC")).dt.total_seconds().to_numpy(
+            np.float64
+        ) / 86400
+    else:
+        values = pd.to_numeric(kept, errors="coerce").to_numpy(np.float64)
+    bad = np.flatnonzero(~np.isfinite(values) & ~blank)
+    if len(bad):
+        raise DataError(
+            f"column {name!r}: {len(bad)} cells are no {kind}",
+            code="D31",
+            cases=[Case(f"has {cells[row]!r}", id=str(table.ids[row])) for row in bad.tolist()],
+            hint=f'data.column_kinds={{"{name}":"category"}}, or correct the cells',
+        )
+    return values
+
+
+def _of_number(name: str, values: np.ndarray) -> dict[str, pd.Series]:
+    return {name: pd.Series(values)}
+
+
+def _of_angle(name: str, values: np.ndarray) -> dict[str, pd.Series]:
+    turns = np.deg2rad(values)
+    return {f"{name}|sin": pd.Series(np.sin(turns)), f"{name}|cos": pd.Series(np.cos(turns))}
+
+
+def _of_date(name: str, values: np.ndarray) -> dict[str, pd.Series]:
+    return {name: pd.Series(values), **_of_angle(name, 360 * values / DAYS_PER_YEAR)}
+
+
+MADE_OF: Mapping[str, Callable[[str, np.ndarray], dict[str, pd.Series]]] = {
+    "number": _of_number,
+    "angle": _of_angle,
+    "date": _of_date,
+}
+
+
+def _categories(name: str, cells: Sequence[Sequence[str]]) -> list[dict[str, pd.Series]]:
+    """Categories of the training rows, the first of `cells`: the most frequent ones, and the others as one."""
+    known = pd.Series([cell for cell in cells[0] if not is_blank(cell)], dtype=str)
+    counts = known.value_counts()
+    ordered = sorted(counts.index, key=lambda value: (-counts[value], value))
+    often, rare = ordered[:MAX_CATEGORIES], set(ordered[MAX_CATEGORIES:])
+    values = [*sorted(often), *([RARE] if rare else [])]
+    place = {value: code for code, value in enumerate(values)} | dict.fromkeys(rare, len(values) - 1)
+    return [
+        {
+            name: pd.Series(
+                pd.Categorical.from_codes([place.get(cell, -1) for cell in column], categories=values)
+            )
+        }
+        for column in cells
+    ]

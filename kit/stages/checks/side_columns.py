@@ -1,0 +1,104 @@
+"""K45 and K46: columns that predict the label alone, and columns of both tables that nothing uses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from kit.config.models import Data
+from kit.core.randomness import generator
+from kit.data.side_columns import encode_columns
+from kit.data.table import Table
+from kit.errors import Case, DataError
+from kit.stages.checks.finding import Finding
+
+LEAK_AUC = 0.95  # of one column alone
+USEFUL_AUC = 0.6  # of a column that is not used
+MAX_ROWS, MAX_LABELS, FOLDS = 5000, 5, 3  # that the trees of one column see
+MIN_ROWS = 60  # fewer rows show nothing
+
+
+def check_side_columns(train: Table, test: Table, data: Data, left_out: tuple[str, ...]) -> Iterator[Finding]:
+    """K45 for columns whose AUC alone is suspicious, K46 for useful ones that `data.columns` does not name."""
+    own = train.take(np.flatnonzero(train.competition_rows))
+    if len(own) < MIN_ROWS or own.label_kind not in ("class_index", "multi_hot"):
+        return
+    both = [str(name) for name in own.frame.columns if name in test.frame.columns and name not in left_out]
+    scores = {name: auc for name in both if (auc := column_auc(own, test, name, data)) is not None}
+    leaks = {name: auc for name, auc in scores.items() if auc > LEAK_AUC}
+    if leaks:
+        yield Finding(
+            "K45",
+            "warning",
+            f"{len(leaks)} columns predict the label alone: {_list(leaks)}",
+            "if a column is filled in after the answer is known, scores that use it are too high",
+            "leave such a column out of data.columns",
+            tuple(Case(f"AUC {auc:.3f} alone", name) for name, auc in leaks.items()),
+        )
+    useful = {
+        name: auc
+        for name, auc in scores.items()
+        if USEFUL_AUC <= auc <= LEAK_AUC and name not in data.columns
+    }
+    if useful:
+        yield Finding(
+            "K46",
+            "note",
+            f"{len(useful)} columns of both tables say something about the label: {_list(useful)}",
+            "kit stack can use them beside the networks' probabilities",
+            f"data.columns=[{','.join(map(json.dumps, [*data.columns, *useful]))}]",
+            tuple(Case(f"AUC {auc:.3f} alone", name) for name, auc in useful.items()),
+        )
+
+
+def column_auc(train: Table, test: Table, name: str, data: Data) -> float | None:
+    """The mean AUC of the most frequent labels by trees of one column, out of fold; None if it cannot be measured."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.metrics import roc_auc_score
+    from sklearn.model_selection import GroupKFold, StratifiedKFold, cross_val_predict
+
+    chosen = generator(0, "side columns").permutation(len(train))[:MAX_ROWS]
+    rows = train.take(np.sort(chosen))
+    try:
+        features, _, kinds = encode_columns(rows, test, [name], data.column_kinds)
+    except DataError:
+        return None
+    cells = rows.frame[name]
+    if kinds[name] == "category" and cells.nunique() > len(rows) / 2:
+        return None  # a name of each row
+    truth = rows.targets()
+    hot = truth if truth.ndim == 2 else truth[:, None] == np.arange(len(rows.classes))
+    counts = hot.sum(axis=0)
+    labels = [
+        number for number in np.argsort(-counts)[:MAX_LABELS] if FOLDS <= counts[number] <= len(rows) - FOLDS
+    ]
+    found = []
+    for number in labels:
+        answer = pd.Series(hot[:, number].astype(int))
+        splitter = StratifiedKFold(FOLDS) if rows.groups is None else GroupKFold(FOLDS)
+        if rows.groups is not None and len(np.unique(rows.groups)) < FOLDS:
+            return None
+        trees = HistGradientBoostingClassifier(
+            max_iter=20,
+            max_leaf_nodes=15,
+            early_stopping=False,
+            categorical_features="from_dtype",
+            random_state=0,
+        )
+        try:
+            shares = cross_val_predict(
+                trees, features, answer, cv=splitter, groups=rows.groups, method="predict_proba"
+            )
+        except (ValueError, IndexError):  # a part without both answers
+            continue
+        found.append(float(roc_auc_score(answer, shares[:, -1])))
+    return float(np.mean(found)) if found else None
+
+
+def _list(scores: dict[str, float]) -> str:
+    ordered = sorted(scores.items(), key=lambda item: -item[1])
+    more = f" and {len(ordered) - 5} more" if len(ordered) > 5 else ""
+    return ", ".join(f"{name} (AUC {auc:.2f})" for name, auc in ordered[:5]) + more

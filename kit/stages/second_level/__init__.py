@@ -1,0 +1,1 @@
+"""The second level: a model of other members' probabilities and of the tables' columns."""

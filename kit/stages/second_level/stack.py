@@ -1,0 +1,222 @@
+"""stack: boosted trees on members' probabilities and side columns, cross-fitted, as a run that kit blends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kit.config.workspace import Workspace
+from kit.core.display import Displayed, frame
+from kit.core.files import StrPath, fingerprint
+from kit.core.progress import Progress, Work, stage
+from kit.data.predictions import Predictions, ids_fingerprint
+from kit.data.provenance import Provenance
+from kit.errors import ConfigError, InvalidError
+from kit.evaluation.competition import metric_of
+from kit.kinds.label_kinds import MEANING, check_takes
+from kit.kinds.targets import Target
+from kit.runs.records import PLAIN
+from kit.runs.run import STACKED, find_run
+from kit.runs.scoring import scores, with_scores
+from kit.stages.blending.members import Member
+from kit.stages.second_level.features import FeatureTable, make_features
+from kit.stages.second_level.trees import fit_predict, open_classifier
+from kit.stages.sharing.foreign import check_name, make_manifest, write_member
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TASK = "stack"
+
+
+@dataclass(frozen=True, repr=False)
+class StackResult(Displayed):
+    """A stacked run: its scores out of fold, those of its members on the same rows, and what it learned from."""
+
+    run: str
+    model: str
+    scores: Mapping[str, float]
+    member_scores: Mapping[str, Mapping[str, float]]
+    rows: int
+    features: int
+    columns: tuple[str, ...]
+    group: str | None
+    is_new: bool
+
+    @property
+    def member(self) -> str:
+        """What `kit blend` takes."""
+        return f"runs/{self.run}"
+
+    def describe(self) -> list[str]:
+        """What was fitted and how it scores, a line each."""
+        columns = ", ".join(self.columns) or "no columns (data.columns names them)"
+        within = f"; ranks and z-scores within {self.group}" if self.group else ""
+        before = "" if self.is_new else ", already here, unchanged"
+        return [
+            f"{self.member}: {self.model} on {self.features} features of {self.rows} out-of-fold rows{before}",
+            f"  members {', '.join(self.member_scores)}; {columns}{within}",
+            *(f"  {name}: {_words(values)}" for name, values in self.member_scores.items()),
+            f"  {self.run}: {_words(self.scores)}, cross-fitted",
+        ]
+
+    def _lines(self) -> list[str]:
+        return self.describe()
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per member and for the stacked run: its scores."""
+        return frame(
+            [
+                {"member": name, **values}
+                for name, values in (*self.member_scores.items(), (self.run, self.scores))
+            ]
+        )
+
+
+def _words(values: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+
+
+@stage
+def stack(
+    workspace: Workspace | StrPath,
+    members: StrPath | Sequence[StrPath],
+    name: str,
+    model: str = "scikit-learn",
+    group: str | None = None,
+    seeds: int = 1,
+    options: Mapping[str, Any] | None = None,
+) -> Work[StackResult]:
+    """Fits trees to members' out-of-fold probabilities, `data.columns` and statistics within groups.
+
+    Each fold's rows are predicted by trees that were fitted on the rows of the other folds. Test rows are predicted by
+    trees fitted on all rows, fold by fold of the members. The result is a run `name`, a member like any other.
+
+    Raises what `make_features` raises; ConfigError C02, C11, C24; C17 for labels that are no classes; InvalidError D46
+    for rows of one fold alone.
+    """
+    space, options = Workspace.of(workspace), dict(options or {})
+    run = find_run(space, name)
+    open_classifier(model, options, 0)
+    yield Progress(TASK, 0, 1, "features")
+    made = make_features(space, members, group)
+    table, target = made.rows.table, made.rows.table.target
+    metric = metric_of(space, table)
+    check_takes([metric], table.label_kind, space.root)
+    if table.label_kind not in ("class_index", "multi_hot"):
+        raise ConfigError(
+            f"kit stack predicts classes, and the training table has {MEANING[table.label_kind]}",
+            code="C17",
+            hint="kit features --out features.parquet writes the table for another model",
+        )
+    numbers = [int(fold) for fold in np.unique(made.rows.folds)]
+    if len(numbers) < 2:
+        raise InvalidError(
+            "all out-of-fold rows are of one fold, so the trees have no other rows to learn from",
+            code="D46",
+            hint="use members that train several folds",
+        )
+    asked = {
+        "model": model,
+        "options": options,
+        "seeds": seeds,
+        "members": {
+            str(one): fingerprint([one.oof.provenance.to_json(), one.test.provenance.to_json()])
+            for one in made.members
+        },
+        "columns": list(space.competition.data.columns),
+        "kinds": dict(space.competition.data.column_kinds),
+        "group": made.group,
+    }
+    manifest = make_manifest(run, table, made.folds, STACKED, asked)
+    is_new = check_name(run, manifest)
+    if is_new:
+        held = np.zeros(made.rows.members.shape[1:])
+        for place, fold in enumerate(numbers):
+            yield Progress(TASK, place, len(numbers) + 1, f"fold {fold}")
+            out = made.rows.folds == fold
+            fit = made.train[~out], made.rows.truth[~out]
+            (held[out],) = _predict(
+                model, options, seeds, fit, [(made.train[out], made.rows.members[:, out])], target
+            )
+        yield Progress(TASK, len(numbers), len(numbers) + 1, "test rows")
+        asked_test = [made.test_features(fold) for fold in made.test_folds()] if len(made.test) else []
+        test = _predict(model, options, seeds, (made.train, made.rows.truth), asked_test, target)
+        member = _member(run.name, made, held, test)
+        scored = with_scores(member.oof, metric, table)
+        write_member(space, run, manifest, replace(member, oof=scored))
+    written = Predictions.read(run.predictions(PLAIN) / "oof.parquet").provenance
+    return StackResult(
+        run=run.name,
+        model=model,
+        scores=dict(written.scores or {}),
+        member_scores={
+            str(one): scores(metric, one.oof.mean().take(np.isin(one.oof.mean().ids, made.rows.ids)), table)
+            for one in made.members
+        },
+        rows=len(table),
+        features=made.train.shape[1],
+        columns=space.competition.data.columns,
+        group=made.group,
+        is_new=is_new,
+    )
+
+
+def _predict(
+    model: str,
+    options: Mapping[str, Any],
+    seeds: int,
+    fit: tuple[pd.DataFrame, np.ndarray],
+    asked: list[tuple[pd.DataFrame, np.ndarray]],
+    target: Target,
+) -> list[np.ndarray]:
+    """Probabilities (rows, K) of features and members' probabilities (M, rows, K), by trees fitted on `fit`.
+
+    A class that the fitted rows lack, and a label that all or none of them have, keep the members' mean.
+    """
+    features, truth = fit
+    tables = [table for table, _ in asked]
+    found = [stack.mean(axis=0, dtype=np.float64) for _, stack in asked]
+    if not target.multi_label:
+        present, numbers = np.unique(truth, return_inverse=True)
+        if len(present) > 1:
+            predicted = fit_predict(model, options, seeds, (features, numbers), tables)
+            for mean, shares in zip(found, predicted, strict=True):
+                mean[:, present] = shares * mean[:, present].sum(axis=1, keepdims=True)
+        return [mean / mean.sum(axis=1, keepdims=True) for mean in found]
+    for label in range(truth.shape[1]):
+        if len(np.unique(truth[:, label])) > 1:
+            predicted = fit_predict(
+                model, options, seeds, (features, truth[:, label].astype(np.int64)), tables
+            )
+            for mean, shares in zip(found, predicted, strict=True):
+                mean[:, label] = shares[:, 1]
+    return found
+
+
+def _member(name: str, made: FeatureTable, held: np.ndarray, test: Sequence[np.ndarray]) -> Member:
+    table = made.rows.table
+    about = Provenance(run=name, views=PLAIN, merge="mean", classes=table.classes)
+    oof = Predictions(
+        made.rows.ids,
+        made.rows.folds,
+        table.classes,
+        held.astype(np.float32),
+        replace(about, rows="oof", folds=made.folds.fingerprint()),
+        target=table.target,
+    )
+    if not test:
+        return Member(name, PLAIN, made.folds, oof, Predictions.without_rows(table.classes, table.target))
+    folds = made.test_folds()
+    predicted = Predictions(
+        np.tile(made.test.ids, len(folds)),
+        np.repeat(folds, len(made.test)),
+        table.classes,
+        np.concatenate(test).astype(np.float32),
+        replace(about, rows="test", ids=ids_fingerprint(made.test.ids)),
+        target=table.target,
+    )
+    return Member(name, PLAIN, made.folds, oof, predicted)
