@@ -134,11 +134,8 @@ def _categories(name: str, cells: Sequence[Sequence[str]]) -> list[dict[str, pd.
     often, rare = ordered[:MAX_CATEGORIES], set(ordered[MAX_CATEGORIES:])
     values = [*sorted(often), *([RARE] if rare else [])]
     place = {value: code for code, value in enumerate(values)} | dict.fromkeys(rare, len(values) - 1)
+    dtype = pd.CategoricalDtype(values)
     return [
-        {
-            name: pd.Series(
-                pd.Categorical.from_codes([place.get(cell, -1) for cell in column], categories=values)
-            )
-        }
+        {name: pd.Series(pd.Categorical.from_codes([place.get(cell, -1) for cell in column], dtype=dtype))}
         for column in cells
     ]
