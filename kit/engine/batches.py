@@ -14,7 +14,7 @@ import numpy as np
 
 from kit.core.batching import even_batches
 from kit.core.randomness import generator
-from kit.engine.loader import ImageDataset, Loader
+from kit.engine.loader import ImageDataset, Loader, LoaderProcesses
 from kit.errors import PluginError
 from kit.images.cache import Cache
 from kit.images.concat_cache import ConcatCache
@@ -53,7 +53,7 @@ class TrainBatches:
     """The augmented batches of one fold's training rows, epoch by epoch.
 
     Of several `ranks` each gets its part of every batch; the parts of all are the batch of one. A loss is given
-    `targets` where they are not the `labels` that the sampler sees.
+    `targets` where they are not the `labels` that the sampler sees. `processes` load for others too.
     """
 
     def __init__(
@@ -72,13 +72,14 @@ class TrainBatches:
         rank: int = 0,
         ranks: int = 1,
         targets: np.ndarray | None = None,
+        processes: LoaderProcesses | None = None,
     ) -> None:
         self.rank, self.ranks = rank, ranks
         self.labels, self.rows = np.asarray(labels), np.asarray(rows, np.int64)
         self.targets = self.labels if targets is None else targets
         self.sampler, self.batch_size, self.seed, self.fold = sampler, batch_size, seed, fold
         self._loader = Loader(
-            ImageDataset(cache, size, augmenter=augmenter, seed=seed, fold=fold), workers, device
+            ImageDataset(cache, size, augmenter=augmenter, seed=seed, fold=fold), workers, device, processes
         )
         self.steps = len(even_batches(len(self.order(0)), batch_size))
 
@@ -107,7 +108,7 @@ class TrainBatches:
             yield batch(images, order[part], self.targets, order[whole] if self.ranks > 1 else None)
 
     def close(self) -> None:
-        """Ends the loader processes."""
+        """Ends the loader processes, unless others use them too."""
         self._loader.close()
 
 
@@ -124,9 +125,10 @@ class PlainBatches:
         workers: int | Literal["auto"] = "auto",
         labels: np.ndarray | None = None,
         device: torch.device | None = None,
+        processes: LoaderProcesses | None = None,
     ) -> None:
         self.rows, self.batch_size, self.labels = np.asarray(rows, np.int64), batch_size, labels
-        self._loader = Loader(ImageDataset(cache, size, crop_share), workers, device)
+        self._loader = Loader(ImageDataset(cache, size, crop_share), workers, device, processes)
 
     def __len__(self) -> int:
         return math.ceil(len(self.rows) / self.batch_size)
@@ -138,7 +140,7 @@ class PlainBatches:
             yield batch(images, part, self.labels)
 
     def close(self) -> None:
-        """Ends the loader processes."""
+        """Ends the loader processes, unless others use them too."""
         self._loader.close()
 
 

@@ -10,7 +10,7 @@ import signal
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -39,7 +39,7 @@ MORE_SHARED_MEMORY = "docker run --shm-size=2g, or --ipc=host; workers=0 loads i
 
 @dataclass(frozen=True, eq=False)
 class ImageDataset:
-    """Makes whole batches of pixels; what a loader process holds."""
+    """Makes the pixels of single images; a loader process holds one for each use of its images."""
 
     cache: Cache | ConcatCache
     size: int
@@ -47,36 +47,11 @@ class ImageDataset:
     augmenter: Augmenter | None = None
     seed: int = 0
     fold: int = 0
-    at: Any = None  # (workers, 2) int64 shared with the main process: each loader process's id, and the row it makes
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Height, width and channels of an image of a batch."""
         return self.size, self.size, self.cache.channels
-
-    def __getitems__(self, keys: Sequence[Key]) -> Any:
-        """The images of a batch, a tensor of shape (N, size, size, channels), or the KitError that prevents it.
-
-        The error is a value, because torch would rebuild a raised one from its text alone.
-        """
-        try:
-            made = _empty((len(keys), *self.shape))
-            pixels = made.numpy()
-            for place, key in enumerate(keys):
-                self._tell(key[1])
-                pixels[place] = self.image(*key)
-        except KitError as error:
-            return error
-        self._tell(-1)
-        return made
-
-    def _tell(self, row: int) -> None:
-        """Leaves word of the row that is being made, should this loader process die of it."""
-        from torch.utils.data import get_worker_info
-
-        me = get_worker_info()
-        if self.at is not None and me is not None:
-            self.at[me.id, 0], self.at[me.id, 1] = os.getpid(), row
 
     def image(self, epoch: int, row: int, occurrence: int) -> np.ndarray:
         """One image of an epoch. Raises DataError for a row without one, RunError where the augmenter fails."""
@@ -99,25 +74,70 @@ class ImageDataset:
         return RunError(f"augmenter {name!r} failed on {self.cache.paths[row]}: {detail}", code="R03")
 
 
-class Loader:
-    """Loads batches of keys in order, in this process or in loader processes, which live until `close`."""
+@dataclass(frozen=True, eq=False)
+class _Batches:
+    """Makes whole batches of pixels of one of several sources; what a loader process holds."""
 
-    def __init__(
-        self, images: ImageDataset, workers: int | Literal["auto"], device: torch.device | None = None
-    ) -> None:
+    sources: Sequence[ImageDataset]
+    at: Any  # (workers, 2) int64 shared with the main process: each loader process's id, and the row it makes
+
+    def __getitems__(self, wanted: tuple[int, Sequence[Key]]) -> Any:
+        """The images of a batch, a tensor of shape (N, size, size, channels), or the KitError that prevents it.
+
+        The error is a value, because torch would rebuild a raised one from its text alone.
+        """
+        source, keys = self.sources[wanted[0]], wanted[1]
+        try:
+            made = _empty((len(keys), *source.shape))
+            pixels = made.numpy()
+            for place, key in enumerate(keys):
+                self._note_row(key[1])
+                pixels[place] = source.image(*key)
+        except KitError as error:
+            return error
+        self._note_row(-1)
+        return made
+
+    def _note_row(self, row: int) -> None:
+        """Leaves word of the row that is being made, should this loader process die of it."""
+        from torch.utils.data import get_worker_info
+
+        me = get_worker_info()
+        if me is not None:
+            self.at[me.id, 0], self.at[me.id, 1] = os.getpid(), row
+
+
+class LoaderProcesses:
+    """Processes that load batches of several sources, one source at a time, and live until `close`.
+
+    A fold's training stages and its held-out rows share them, so that no epoch starts processes. Without processes
+    this one loads.
+    """
+
+    def __init__(self, workers: int | Literal["auto"], device: torch.device | None = None) -> None:
         from kit.device.precision import worker_count
 
-        self.images, self.workers = images, worker_count(workers, device)
+        self.workers = self._wanted = worker_count(workers, device)
         self._pin = device is not None and device.type == "cuda"
-        self._plan: list[list[Key]] = []
+        self._sources: list[ImageDataset] = []
+        self._plan: list[tuple[int, list[Key]]] = []
+        self._ahead, self._largest = AHEAD, -1  # bytes of the largest batch that fits the shared memory
         self._loader: Any = None
         self._at: Any = None
         self._others: set[Any] = set()  # child processes that are not this loader's
         _one_thread()
 
-    def load(self, plan: Sequence[list[Key]]) -> Iterator[Tensor]:
+    def add_source(self, images: ImageDataset) -> int:
+        """The number by which `load` knows these images. Processes that do not know them yet are replaced."""
+        self._sources.append(images)
+        self.close()
+        return len(self._sources) - 1
+
+    def load(self, source: int, plan: Sequence[list[Key]]) -> Iterator[Tensor]:
         """The images of each batch of the plan, (N, channels, size, size) uint8. Raises what prevents a batch."""
-        self._plan[:] = plan
+        self._plan[:] = [(source, keys) for keys in plan]
+        images = self._sources[source]
+        self._fit(max(map(len, plan), default=0) * math.prod(images.shape))
         if self._loader is None:
             self._others = set(multiprocessing.active_children())
             self._loader = self._open()
@@ -129,7 +149,7 @@ class Loader:
         except RuntimeError as error:
             if "DataLoader" not in str(error):
                 raise
-            named = self._suspects()
+            named = self._suspects(images)
             self._kill()
             raise RunError(
                 f"a loader process ended or hung (out of memory?){' at ' * bool(named)}{' or '.join(named)}",
@@ -138,15 +158,25 @@ class Loader:
             ) from error
 
     def close(self) -> None:
-        """Ends the loader processes; the next `load` starts others."""
+        """Ends the processes; the next `load` starts others."""
         self._loader = None
 
-    def _suspects(self) -> list[str]:
+    def _fit(self, largest: int) -> None:
+        """Takes as many processes as the shared memory holds batches of so many bytes for."""
+        if largest <= self._largest:
+            return
+        self._largest = largest
+        fitting = fit_shared_memory(largest, self._wanted)
+        if fitting != (self.workers, self._ahead):
+            self.close()
+            self.workers, self._ahead = fitting
+
+    def _suspects(self, images: ImageDataset) -> list[str]:
         """The images that processes were making which are no more, or else those that are still being made."""
         alive = {child.pid for child in multiprocessing.active_children()}
         told = [(pid, row) for pid, row in self._at.tolist() if row >= 0]
         rows = [row for pid, row in told if pid not in alive] or [row for _, row in told]
-        return [str(self.images.cache.paths[row]) for row in rows]
+        return [str(images.cache.paths[row]) for row in rows]
 
     def _kill(self) -> None:
         """Ends processes that may hang, and would keep this one from ending, as they ignore SIGTERM."""
@@ -161,23 +191,50 @@ class Loader:
         import torch
         from torch.utils.data import DataLoader
 
-        largest = max(map(len, self._plan), default=0) * math.prod(self.images.shape)
-        self.workers, ahead = fit_shared_memory(largest, self.workers)
         busy: dict[str, Any] = (
-            {"persistent_workers": True, "prefetch_factor": ahead, "timeout": WORKER_TIMEOUT_S}
+            {"persistent_workers": True, "prefetch_factor": self._ahead, "timeout": WORKER_TIMEOUT_S}
             if self.workers
             else {}
         )
         self._at = torch.full((max(1, self.workers), 2), -1, dtype=torch.int64).share_memory_()
         return DataLoader(
-            replace(self.images, at=self._at),  # type: ignore[arg-type]
-            batch_sampler=self._plan,
+            _Batches(tuple(self._sources), self._at),  # type: ignore[arg-type]
+            batch_sampler=self._plan,  # type: ignore[arg-type]
             num_workers=self.workers,
             collate_fn=_as_it_is,
             worker_init_fn=_begin_worker,
             pin_memory=self._pin,
             **busy,
         )
+
+
+class Loader:
+    """Loads batches of keys of one source in order, by processes of its own or by those that it is given."""
+
+    def __init__(
+        self,
+        images: ImageDataset,
+        workers: int | Literal["auto"],
+        device: torch.device | None = None,
+        processes: LoaderProcesses | None = None,
+    ) -> None:
+        self.images, self._is_owner = images, processes is None
+        self._processes = processes or LoaderProcesses(workers, device)
+        self._source = self._processes.add_source(images)
+
+    @property
+    def workers(self) -> int:
+        """How many processes load; 0: this one does."""
+        return self._processes.workers
+
+    def load(self, plan: Sequence[list[Key]]) -> Iterator[Tensor]:
+        """The images of each batch of the plan, (N, channels, size, size) uint8. Raises what prevents a batch."""
+        yield from self._processes.load(self._source, plan)
+
+    def close(self) -> None:
+        """Ends the loader's own processes; the next `load` starts others."""
+        if self._is_owner:
+            self._processes.close()
 
 
 def _empty(shape: tuple[int, ...]) -> Tensor:

@@ -8,17 +8,20 @@ from kit.core import randomness
 from kit.engine import fit
 from kit.engine.batches import TrainBatches
 from kit.engine.learner import Learner
+from kit.engine.loader import LoaderProcesses
 from kit.engine.step import StepPlan
 from kit.experiment.run_context import RunContext
 from kit.experiment.techniques import OpenStage, build_learner
 
 
-def train_stages(setting: RunContext, fold: int) -> list[fit.FitStage]:
-    """A fold's stages, each with its training batches, which load nothing yet."""
+def train_stages(
+    setting: RunContext, fold: int, processes: LoaderProcesses | None = None
+) -> list[fit.FitStage]:
+    """A fold's stages, each with its training batches, which load nothing yet, and share `processes` if given."""
     return [
         fit.FitStage(
             stage.epochs,
-            _batches(setting, fold, stage),
+            _batches(setting, fold, stage, processes),
             setting.loss_of(fold, stage.loss),
             stage.scheduler,
             stage.section.scheduler is not None,
@@ -29,7 +32,9 @@ def train_stages(setting: RunContext, fold: int) -> list[fit.FitStage]:
     ]
 
 
-def _batches(setting: RunContext, fold: int, stage: OpenStage) -> TrainBatches:
+def _batches(
+    setting: RunContext, fold: int, stage: OpenStage, processes: LoaderProcesses | None
+) -> TrainBatches:
     experiment, material = stage.experiment, setting.training_data(fold, stage.loss)
     return TrainBatches(
         cache=material.cache,
@@ -46,6 +51,7 @@ def _batches(setting: RunContext, fold: int, stage: OpenStage) -> TrainBatches:
         device=setting.device,
         rank=setting.ranks.rank,
         ranks=setting.ranks.count,
+        processes=processes,
     )
 
 

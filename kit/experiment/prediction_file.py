@@ -23,12 +23,14 @@ from kit.data.predictions import Empty, Predictions, ids_fingerprint, provenance
 from kit.data.provenance import Provenance
 from kit.data.table import Table
 from kit.engine.batches import PlainBatches
+from kit.engine.loader import LoaderProcesses
 from kit.errors import InvalidError
 from kit.experiment.loading import Loaded
 from kit.experiment.run_context import RunContext
 from kit.kinds import Metric, Splitter, Target, Views
 from kit.model import checkpoints
-from kit.model.predict import Merge, NetworkReader, Predictor, View
+from kit.model.batch_prediction import NetworkReader
+from kit.model.predict import Merge, Predictor, View
 from kit.runs.run import Run
 from kit.runs.scoring import concat_predictions, prediction_provenance, with_scores
 
@@ -237,9 +239,13 @@ def _memory_map(shape: tuple[int, int], job: PredictionJob) -> np.ndarray:
 
 
 def prediction_batches(
-    loaded: Loaded, experiment: Experiment, rows: np.ndarray, device: torch.device | None = None
+    loaded: Loaded,
+    experiment: Experiment,
+    rows: np.ndarray,
+    device: torch.device | None = None,
+    processes: LoaderProcesses | None = None,
 ) -> PlainBatches:
-    """Rows as prediction sees them, each once, in order."""
+    """Rows as prediction sees them, each once, in order; `processes` load for others too."""
     return PlainBatches(
         cache=loaded.cache,
         rows=rows,
@@ -248,6 +254,7 @@ def prediction_batches(
         batch_size=experiment.batch_rows(),
         workers=experiment.workers,
         device=device,
+        processes=processes,
     )
 
 

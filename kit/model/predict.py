@@ -1,21 +1,17 @@
-"""predict: probabilities of rows from one or several networks, over views, merged as they come.
+"""predict: a network's probabilities of a batch, over views, of fewer images at a time where memory runs out.
 
-On a CPU, batch norm is fused into the kernels before it, in a copy of the network that only predicts. Networks share
-one pass: every image is read once. Each network is shown the same batches as if it had been alone, so that not a bit
-of its predictions depends on the other networks.
+In float32, batch norm is fused into the kernels before it, in a copy of the network that only predicts.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
@@ -28,9 +24,6 @@ from kit.device.torch_internals import is_compiled
 from kit.errors import ConfigError, RunError
 from kit.kinds import Loss, Views
 from kit.kinds.targets import ONE_CLASS, Target
-
-if TYPE_CHECKING:
-    from kit.engine.batches import Batch
 
 FUSION_TOLERANCE = (
     1e-4  # largest difference on the probe, as a share of the largest output; float32 gives 1e-6
@@ -237,34 +230,6 @@ def _words(transform: Any) -> str:
     return ", ".join(parts) or PLAIN
 
 
-def predict_all(
-    predictors: Sequence[Predictor],
-    batches: Iterable[Batch],
-    views: Sequence[View],
-    merge: Merge,
-    rows: int,
-    task: str,
-) -> Work[list[np.ndarray]]:
-    """Probabilities (rows, K) float32 of each predictor: every image is read once for all views and networks.
-
-    Of no rows, an array (0, 0).
-    """
-    found: list[list[np.ndarray]] = [[] for _ in predictors]
-    done, groups = 0, SafeBatchSize()
-    for predictor in predictors:
-        predictor.network.eval()
-    for batch in batches:
-        for predictor, kept in zip(predictors, found, strict=True):
-            made = yield from predict_with_oom_retry(
-                predictor, batch.images, views, merge, groups, Progress(task, done, rows)
-            )
-            kept.append(made.cpu().numpy())
-        done += len(batch.rows)
-        yield Progress(task, done, rows, f"{len(views)} view{'s' * (len(views) > 1)}")
-    nothing = np.empty((0, 0), np.float32)
-    return [np.concatenate(kept) if kept else nothing for kept in found]
-
-
 @dataclass
 class SafeBatchSize:
     """How many images are predicted at a time, once memory ran out with more."""
@@ -306,81 +271,3 @@ def predict_with_oom_retry(
             )
         groups.size = -(-size // 2)
         yield replace(at, detail=f"{said}; continuing with {groups.size} at a time", line=True)
-
-
-@dataclass(frozen=True, eq=False)
-class NetworkReader:
-    """A network that reads along: which rows it is shown, in which batches, and where what it says goes."""
-
-    predictor: NetworkOnDevice
-    views: Sequence[View]
-    merge: Merge
-    rows: np.ndarray  # (N,) int64, positions in the table, ascending
-    batch_size: int
-    found: np.ndarray  # (any number of rows, K) of floats, such as probabilities, to be filled
-    places: np.ndarray  # (N,) int64, the row of `found` that is filled for each of `rows`
-
-
-class Rebatcher:
-    """Cuts a stream of batches, whose rows ascend, into batches of some of these rows, all of one size but the last."""
-
-    def __init__(self, rows: np.ndarray, size: int) -> None:
-        self.rows, self.size = rows, size
-        self._waiting: list[Tensor] = []
-        self._held, self._begun = 0, 0  # images that wait, and rows that were passed on
-
-    def rebatch(self, batch: Batch) -> Iterator[tuple[slice, Tensor]]:
-        """The batches that can be made now: which of `rows` they are, and their images."""
-        self._keep(batch)
-        while self._held >= self.size or (self._held and self._begun + self._held == len(self.rows)):
-            waiting = self._waiting[0] if len(self._waiting) == 1 else torch.cat(self._waiting)
-            count = min(self.size, self._held)
-            self._waiting = [waiting[count:]] if count < self._held else []
-            yield slice(self._begun, self._begun + count), waiting[:count]
-            self._held, self._begun = self._held - count, self._begun + count
-
-    def _keep(self, batch: Batch) -> None:
-        there = batch.rows.numpy()
-        low, high = np.searchsorted(self.rows, [there[0], there[-1] + 1])
-        if low == high:
-            return
-        images = batch.images
-        if high - low < len(there):
-            chosen = torch.from_numpy(np.searchsorted(there, self.rows[low:high]))
-            images = images.permute(0, 2, 3, 1)[chosen].permute(0, 3, 1, 2)  # rows of memory, as they lie
-        self._waiting.append(images)
-        self._held += int(high - low)
-
-
-def predict_shared(
-    readers: Sequence[NetworkReader], batches: Iterable[Batch], task: str, detail: str
-) -> Work[None]:
-    """Fills what each reader's network finds in batches that hold the rows of all of them, ascending."""
-    with memory.retain_freed_memory(readers[0].predictor.device):
-        yield from _predict_passes(readers, batches, task, detail)
-
-
-def _predict_passes(
-    readers: Sequence[NetworkReader], batches: Iterable[Batch], task: str, detail: str
-) -> Work[None]:
-    shared: dict[tuple[str, int], list[NetworkReader]] = {}
-    for reader in readers:
-        reader.predictor.network.eval()
-        name = hashlib.sha256(reader.rows.tobytes()).hexdigest()
-        shared.setdefault((name, reader.batch_size), []).append(reader)
-    cutters = [(Rebatcher(those[0].rows, those[0].batch_size), those) for those in shared.values()]
-    groups = SafeBatchSize()
-    done, total = 0, sum(len(reader.rows) for reader in readers)
-    for batch in batches:
-        before = done
-        for cutter, those in cutters:
-            for part, images in cutter.rebatch(batch):
-                for reader in those:
-                    at = Progress(task, done, total, detail)
-                    shares = yield from predict_with_oom_retry(
-                        reader.predictor, images, reader.views, reader.merge, groups, at
-                    )
-                    reader.found[reader.places[part]] = shares.cpu().numpy()
-                    done += len(images)
-        if done > before:  # or all that was read waits for more of its kind
-            yield Progress(task, done, total, detail)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -15,11 +16,12 @@ import numpy as np
 import pytest
 
 from kit.engine import loader as loader_module
-from kit.engine.loader import ImageDataset, Loader
+from kit.engine.batches import PlainBatches
+from kit.engine.loader import ImageDataset, Loader, LoaderProcesses
 from kit.errors import RunError
 from kit.images.cache import Cache
 from kit.kinds import Augmenter
-from tests.engine.test_batches import SIZE, no_children
+from tests.engine.test_batches import SIZE, content, no_children, train
 from tests.engine.test_batches import cache as cache  # the fixture
 
 
@@ -123,3 +125,39 @@ def test_a_real_small_shared_memory_neither_hangs_nor_blames_an_image(how: str, 
         timeout=100,
     )
     assert done.stdout.startswith(said), done.stderr
+
+
+def test_training_and_held_out_rows_share_processes_that_stay(cache: Cache) -> None:
+    rows = np.arange(8)
+    alone = [content(train(cache).epoch(0)), content(train(cache, size=2 * SIZE).epoch(1))]
+    plain = [batch.images.tolist() for batch in PlainBatches(cache, rows, SIZE, batch_size=5, workers=0)]
+    processes = LoaderProcesses(2)
+    stages = [train(cache, processes=processes), train(cache, size=2 * SIZE, processes=processes)]
+    held_out = PlainBatches(cache, rows, SIZE, batch_size=5, processes=processes)
+    seen = set()
+    for number, stage in enumerate(stages):
+        assert content(stage.epoch(number)) == alone[number]
+        assert [batch.images.tolist() for batch in held_out] == plain
+        seen.add(frozenset(child.pid for child in multiprocessing.active_children()))
+        stage.close()  # as a fit does after each stage
+    assert len(seen) == 1
+    assert len(next(iter(seen))) == 2
+    processes.close()
+    assert no_children()
+
+
+def test_a_source_with_larger_batches_takes_fewer_processes_where_shared_memory_is_small(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits = {2: (2, 4), 8: (1, 1)}
+    monkeypatch.setattr(
+        loader_module, "fit_shared_memory", lambda largest, workers: fits[largest // (SIZE * SIZE * 3)]
+    )
+    processes = LoaderProcesses(2)
+    small, large = (
+        PlainBatches(cache, np.arange(8), SIZE, batch_size=size, processes=processes) for size in (2, 8)
+    )
+    for batches, workers in ((small, 2), (large, 1), (small, 1)):
+        assert [row for batch in batches for row in batch.rows.tolist()] == list(range(8))
+        assert processes.workers == workers
+    processes.close()

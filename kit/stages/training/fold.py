@@ -21,8 +21,10 @@ from kit.data.predictions import Predictions
 from kit.device import memory
 from kit.device.compiling import COST, compile_training
 from kit.engine import fit
+from kit.engine.batches import PlainBatches
 from kit.engine.fit import NotFiniteError
 from kit.engine.learner import Learner
+from kit.engine.loader import LoaderProcesses
 from kit.engine.out_of_memory import OutOfMemory
 from kit.engine.step import OptimizerShortError, SkippedStep
 from kit.errors import MAX_CASES, TIME_OVER, Case, RunError, StoppedError
@@ -34,8 +36,9 @@ from kit.experiment.tracking import Tracking
 from kit.experiment.warm_start import load_initial_weights
 from kit.kinds.advice import calmer
 from kit.model import checkpoints
+from kit.model.batch_prediction import predict_all
 from kit.model.non_finite import find_non_finite
-from kit.model.predict import Predictor, for_predicting, predict_all
+from kit.model.predict import Predictor, for_predicting
 from kit.runs.epoch_log import EpochLog
 from kit.runs.run import Run, lock_folder
 from kit.runs.scoring import scores
@@ -170,11 +173,14 @@ class _EpochLoop:
         self.epoch_start, self.rows = 0.0, 0
         self.deadline = FoldDeadline(context.stop, context.setting.ranks)
         self.epoch_ends: list[int] = []  # the number of each epoch's last step
+        self.held_out_batches: PlainBatches | None = None
 
     def run(self) -> Work[Predictions | None]:
         """Trains to the last epoch and returns its held-out predictions, or None if no epoch was left."""
         setting, fold = self.setting, self.context.fold
-        plan, stages = plan_of(setting, fold), train_stages(setting, fold)
+        processes = LoaderProcesses(setting.experiment.workers, setting.device)
+        plan, stages = plan_of(setting, fold), train_stages(setting, fold, processes)
+        self.held_out_batches = held_out_batches(setting, fold, processes)
         if setting.experiment.compile and self.learner.epoch < self.epochs:
             compile_training(self.learner.network)
             yield self.context.show(0, f"fold {fold}: compiling takes {COST}", line=True)
@@ -184,6 +190,7 @@ class _EpochLoop:
         self.deadline.guess_save_time(checkpoints.size(self.learner.network.state_dict()))
         with ExitStack() as stack:
             stack.enter_context(self.context.stop.at_step_boundary())
+            stack.enter_context(closing(processes))
             for stage in stages:
                 stack.enter_context(closing(stage.batches))
             tracking = stack.enter_context(setting.trackers.of_fold(setting, fold, self.learner))
@@ -290,7 +297,7 @@ class _EpochLoop:
         text = f"{TIME_OVER_TEXT}: stopped while validating {label}, saved before"
         error = (lambda: StoppedError(text, TIME_OVER)) if is_saved else None
         with self.deadline.measure_validation():
-            return (yield from _validate(self.context, self.learner, self.done, error))
+            return (yield from _validate(self.context, self.learner, self.done, error, self.held_out_batches))
 
     def _stop_error(self, after: str, signal: int) -> Exception:
         why = f"{TIME_OVER_TEXT}: " if signal == TIME_OVER else ""
@@ -303,9 +310,10 @@ def _validate(
     learner: Learner,
     done: float,
     error: Callable[[], StoppedError] | None = None,
+    batches: PlainBatches | None = None,
 ) -> Work[Predictions]:
     """The held-out predictions; only lines of their progress are shown. At the deadline they end in `error`."""
-    predicting = predict_held_out(context.setting, context.fold, learner.predictor)
+    predicting = predict_held_out(context.setting, context.fold, learner.predictor, batches)
     if error is not None and context.setting.ranks.count == 1:
         predicting = context.stop.cut(predicting, error)
     work = ResultOf(predicting)
@@ -342,23 +350,32 @@ def _check_finite(context: _FoldContext, learner: Learner, held_out: Predictions
     raise setting.ranks.raise_everywhere(error)
 
 
-def predict_held_out(setting: RunContext, fold: int, predictor: nn.Module) -> Work[Predictions]:
+def held_out_batches(
+    setting: RunContext, fold: int, processes: LoaderProcesses | None = None
+) -> PlainBatches:
+    """This rank's batches of the rows that a fold's model predicts; `processes` load for others too."""
+    mine = setting.ranks.shard_batches(setting.oof_rows(fold), setting.experiment.batch_rows())
+    return prediction_batches(setting.loaded, setting.experiment, mine, setting.device, processes)
+
+
+def predict_held_out(
+    setting: RunContext, fold: int, predictor: nn.Module, batches: PlainBatches | None = None
+) -> Work[Predictions]:
     """A fold's predictions of the rows it never saw: each rank predicts whole batches, and all get all of them.
 
-    There are none where all rows train.
+    There are none where all rows train. `batches` are those of `held_out_batches`, by default new ones.
     """
     table, rows = setting.loaded.table, setting.oof_rows(fold)
     if not len(rows):
         nothing, folds = np.zeros((0, len(table.classes)), np.float32), np.zeros(0, np.int64)
         return Predictions(table.ids[rows], folds, table.classes, nothing, target=table.target)
-    mine = setting.ranks.shard_batches(rows, setting.experiment.batch_rows())
-    batches = prediction_batches(setting.loaded, setting.experiment, mine, setting.device)
+    batches = held_out_batches(setting, fold) if batches is None else batches
     loss, target = setting.loss_of(fold, setting.techniques.parts.loss), table.target
     shown = for_predicting(predictor, setting.precision, setting.experiment.image_size)
     model = Predictor(shown, loss, setting.precision, target)
     try:
         (own,) = yield from predict_all(
-            [model], batches, [lambda images: images], "mean", len(mine), "validate"
+            [model], batches, [lambda images: images], "mean", len(batches.rows), "validate"
         )
     finally:
         batches.close()

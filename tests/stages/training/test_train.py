@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from kit.data.folds import Folds
 from kit.data.predictions import Predictions
 from kit.data.table import train_table
 from kit.engine import step
+from kit.engine.loader import LoaderProcesses
 from kit.errors import BusyError, ConfigError, DataError, KitWarning, RunError
 from kit.experiment.dry_run import dry_run
 from kit.kinds import Metric
@@ -310,3 +312,16 @@ def test_predictions_that_are_not_finite_stop_the_first_epoch_and_name_the_layer
         train(competition, ["backbone=broken", "epochs=3", "precision=float32"], name="r")
     assert caught.value.cases
     assert not list((competition / "runs" / "r").glob("fold-0/oof.parquet"))
+
+
+def test_a_fold_starts_its_loader_processes_once(competition: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[int] = []
+    plain = LoaderProcesses._open
+
+    def noted(self: LoaderProcesses) -> Any:
+        opened.append(self.workers)
+        return plain(self)
+
+    monkeypatch.setattr(LoaderProcesses, "_open", noted)
+    train(competition, ["epochs=3", "workers=1"], name="r", folds=[0])
+    assert opened == [1]
