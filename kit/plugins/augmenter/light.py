@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import Field, model_validator
 
 from kit.kinds import Augmenter
+from kit.plugins.augmenter._warp import warp
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,11 +46,8 @@ class Light(Augmenter):
     def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
         import cv2
 
-        from kit.images.channels import in_groups
-
         image, matrix = _without_aliasing(image, self.matrix(image.shape[0], image.shape[1], size, rng), size)
-        shown = {"flags": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, "borderMode": cv2.BORDER_REFLECT_101}
-        warped = in_groups(lambda part: cv2.warpAffine(part, matrix, (size, size), **shown), image)
+        warped = warp(image, matrix, size)
         lit: np.ndarray = cv2.LUT(warped, self._light(rng))
         return lit if lit.ndim == 3 else lit[:, :, None]
 

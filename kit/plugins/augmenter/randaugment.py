@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kit.kinds import Augmenter
-from kit.plugins.augmenter import _torchvision
+from kit.plugins.augmenter._warp import warp
+from kit.plugins.augmenter.light import crop
 
 if TYPE_CHECKING:
     import numpy as np
 
     from kit.core.arrays import Pixels
+
+RATIO = (3 / 4, 4 / 3)  # width to height of a crop, as torchvision's RandomResizedCrop has it
+SHRINKS = 2  # pixels of the image for one of the result, from which their mean is taken
 
 
 class Randaugment(Augmenter):
@@ -20,7 +24,8 @@ class Randaugment(Augmenter):
 
     They are: identity, autocontrast, equalize, rotate, posterize, solarize, colour, contrast, brightness, sharpness,
     shear and shift along both axes; of a magnitude from 0 to 30, as torchvision scales them. Two numbers are all there
-    is to search. What leaves the image is grey.
+    is to search. What leaves the image is grey. Operations of the plane that come first share one interpolation with
+    the crop.
 
     Source: Cubuk et al. 2020, "RandAugment: Practical automated data augmentation with a reduced search space",
     section 3; torchvision.transforms.v2.RandAugment.
@@ -32,19 +37,63 @@ class Randaugment(Augmenter):
     hflip: float = Field(0.5, ge=0, le=1, description="share of images that are mirrored")
     fill: int = Field(128, ge=0, le=255, description="value of pixels from beyond the border")
 
-    def transforms(self) -> list[dict[str, Any]]:
-        """The pipeline, as the config of `torchvision` would have it."""
-        return [
-            {"name": "RandomResizedCrop", "scale": self.scale},
-            {"name": "RandomHorizontalFlip", "p": self.hflip},
-            {
-                "name": "RandAugment",
-                "num_ops": self.operations,
-                "magnitude": self.magnitude,
-                "interpolation": "bilinear",
-                "fill": [self.fill] * 3,
-            },
-        ]
+    @model_validator(mode="after")
+    def _ranges(self) -> Self:
+        if not 0 < self.scale[0] <= self.scale[1] <= 1:
+            raise ValueError(f"scale must rise within 0 to 1, not {self.scale}")
+        return self
 
     def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
-        return _torchvision.augment(self.transforms(), image, size, rng)
+        from kit.plugins.augmenter._randaugment_operations import COLOURS, MAGNITUDES, OPERATIONS, PLANE
+
+        top, left, tall, wide = map(round, crop(image.shape[0], image.shape[1], self.scale, RATIO, rng))
+        cut = image[top : top + max(1, tall), left : left + max(1, wide)]
+        mirror = rng.random() < self.hflip
+        names = [OPERATIONS[number] for number in rng.integers(len(OPERATIONS), size=self.operations)]
+        shares = self.magnitude / MAGNITUDES * rng.choice((-1.0, 1.0), self.operations)
+        first = next((at for at, name in enumerate(names) if name not in PLANE), len(names))
+        made = _square(cut, size, mirror, list(zip(names[:first], shares[:first], strict=True)), self.fill)
+        for name, share in zip(names[first:], shares[first:], strict=True):
+            if name in PLANE:
+                made = _moved(made, size, [(name, share)], self.fill)
+            elif name in COLOURS:
+                made = COLOURS[name](made, float(share))
+        return made
+
+
+def _square(cut: Pixels, size: int, mirror: bool, moves: list[tuple[str, float]], fill: int) -> np.ndarray:
+    """A crop as a square of side `size`, mirrored if so drawn, then moved in the plane."""
+    import cv2
+    import numpy as np
+
+    across, down = cut.shape[1] / size, cut.shape[0] / size
+    if not moves:
+        by = cv2.INTER_AREA if min(across, down) >= SHRINKS else cv2.INTER_LINEAR
+        resized = cv2.resize(cut, (size, size), interpolation=by)
+        made: np.ndarray = cv2.flip(resized, 1) if mirror else resized
+        return made
+    if min(across, down) >= SHRINKS:
+        cut, across, down = cv2.resize(cut, (size, size), interpolation=cv2.INTER_AREA), 1.0, 1.0
+    start = np.diag([-across if mirror else across, down, 1.0])
+    start[0, 2] = across * size if mirror else 0.0
+    return _moved(cut, size, moves, fill, start)
+
+
+def _moved(
+    image: np.ndarray,
+    size: int,
+    moves: list[tuple[str, float]],
+    fill: int,
+    start: np.ndarray | None = None,
+) -> np.ndarray:
+    """An image after moves in the plane, by one map; `start` leads from the square of `size` to the image."""
+    import numpy as np
+
+    from kit.plugins.augmenter._randaugment_operations import plane_map
+
+    whole = np.eye(3) if start is None else start
+    for name, share in moves:
+        whole = whole @ plane_map(name, float(share), size)
+    # from corners, where the map is defined, to the middles of pixels
+    whole[:2, 2] += whole[:2, :2].sum(axis=1) / 2 - 0.5
+    return warp(image, whole[:2], size, fill)

@@ -14,7 +14,6 @@ from kit.device.torch_internals import prepare_torchvision
 from kit.errors import ConfigError
 from kit.kinds import Augmenter
 from kit.plugins.augmenter import _torchvision
-from kit.plugins.augmenter.randaugment import Randaugment
 
 prepare_torchvision()
 from torchvision.transforms import v2  # noqa: E402
@@ -52,33 +51,6 @@ def test_a_pipeline_gives_what_torchvision_gives_for_the_same_seed() -> None:
     )
     for number in range(5):
         assert np.array_equal(ours(IMAGE, 32, generator(number)), theirs(reference, number))
-
-
-def test_randaugment_is_torchvisions_after_a_crop_and_a_flip() -> None:
-    reference = v2.Compose(
-        [
-            v2.RandomResizedCrop((32, 32), scale=(0.5, 1.0)),
-            v2.RandomHorizontalFlip(),
-            v2.RandAugment(3, 15, interpolation=v2.InterpolationMode.BILINEAR, fill=[128] * 3),
-        ]
-    )
-    ours = Randaugment(operations=3, magnitude=15, scale=(0.5, 1.0))
-    for number in range(8):
-        assert np.array_equal(ours(IMAGE, 32, generator(number)), theirs(reference, number))
-
-
-def test_randaugment_without_operations_is_crop_and_flip_and_more_of_them_change_more() -> None:
-    none, few, many = (Randaugment(operations=n, scale=(1, 1), hflip=0) for n in (0, 1, 6))
-    still = opened({**CROP, "scale": [1, 1]})
-    square = IMAGE[:, :40]
-    for number in range(5):
-        plain = still(square, 40, generator(number))
-        assert np.array_equal(none(square, 40, generator(number)), plain)
-    changed = [
-        np.mean([np.abs(plugin(square, 40, generator(n)).astype(int) - plain).mean() for n in range(12)])
-        for plugin in (few, many)
-    ]
-    assert 0 < changed[0] < changed[1]
 
 
 def test_the_global_generator_goes_on_as_if_nothing_had_been() -> None:

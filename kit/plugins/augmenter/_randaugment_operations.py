@@ -1,0 +1,157 @@
+"""RandAugment's fourteen operations on arrays: maps of the plane, and changes of colour by tables or small kernels.
+
+Values agree with torchvision.transforms.v2 to one level of 255; interpolated ones as OpenCV rounds them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    pass
+
+LUMA = (0.2989, 0.587, 0.114)  # torchvision's and Pillow's weights of red, green and blue
+LARGEST_SHEAR, LARGEST_SHIFT, LARGEST_TURN, LARGEST_BLEND = 0.3, 150 / 331, 30.0, 0.9
+MOST_BITS_LOST = 4
+MAGNITUDES = 30  # the highest; 0 changes nothing
+
+Colour = Callable[[np.ndarray, float], np.ndarray]
+PLANE = ("shear_x", "shear_y", "shift_x", "shift_y", "rotate")
+
+
+def plane_map(name: str, share: float, size: int) -> np.ndarray:
+    """The map (3, 3) from a point of the result to the point that it shows, of a square of side `size`.
+
+    `share` is the magnitude by the highest one, negative for the other direction. The origin is the upper left corner.
+    """
+    made = np.eye(3)
+    if name == "shear_x":
+        made[0, 1] = share * LARGEST_SHEAR
+    elif name == "shear_y":
+        made[1, 0] = share * LARGEST_SHEAR
+    elif name == "shift_x":
+        made[0, 2] = -int(share * LARGEST_SHIFT * size)
+    elif name == "shift_y":
+        made[1, 2] = -int(share * LARGEST_SHIFT * size)
+    else:
+        angle, half = math.radians(share * LARGEST_TURN), size / 2
+        cosine, sine = math.cos(angle), math.sin(angle)
+        made[0] = cosine, -sine, half - cosine * half + sine * half
+        made[1] = sine, cosine, half - sine * half - cosine * half
+    return made
+
+
+def _by_table(image: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """The image with each value replaced by its entry: of a table (256,), or (256, 3) of each channel."""
+    import cv2
+
+    found: np.ndarray = cv2.LUT(image, table if table.ndim == 1 else table[None])
+    return found
+
+
+def _blend(share: float) -> np.float32:
+    """How much of the image a blend keeps, around 1."""
+    return np.float32(1 + share * LARGEST_BLEND)
+
+
+def _bytes(values: np.ndarray) -> np.ndarray:
+    """Values from 0 to 255, fractions cut off, as torchvision does."""
+    return np.asarray(np.clip(values, 0, 255).astype(np.uint8))
+
+
+def brightness(image: np.ndarray, share: float) -> np.ndarray:
+    """Multiplied."""
+    return _by_table(image, _bytes(np.arange(256, dtype=np.float32) * _blend(share)))
+
+
+def contrast(image: np.ndarray, share: float) -> np.ndarray:
+    """Blended with its mean grey."""
+    import cv2
+
+    kept = _blend(share)
+    # grey is cut to whole numbers before its mean is taken, which costs it half a level
+    grey = np.float32(np.dot(LUMA, cv2.mean(image)[:3]) - 0.5)
+    return _by_table(image, _bytes(np.arange(256, dtype=np.float32) * kept + grey * (1 - kept)))
+
+
+def colour(image: np.ndarray, share: float) -> np.ndarray:
+    """Blended with its grey."""
+    import cv2
+
+    kept = float(_blend(share))
+    matrix = np.empty((3, 4))
+    matrix[:, :3] = kept * np.eye(3) + (1 - kept) * np.array(LUMA)
+    # half a level for each fraction that torchvision cuts off and OpenCV rounds
+    matrix[:, 3] = -0.5 - 0.5 * (1 - kept)
+    made: np.ndarray = cv2.transform(image, matrix)
+    return made
+
+
+def sharpness(image: np.ndarray, share: float) -> np.ndarray:
+    """Blended with its smoothed self; the border stays."""
+    import cv2
+
+    kept = float(_blend(share))
+    kernel = np.full((3, 3), (1 - kept) / 13)
+    kernel[1, 1] = kept + 5 * (1 - kept) / 13
+    made: np.ndarray = cv2.filter2D(image, -1, kernel)
+    made[[0, -1]], made[:, [0, -1]] = image[[0, -1]], image[:, [0, -1]]
+    return made
+
+
+def posterize(image: np.ndarray, share: float) -> np.ndarray:
+    """The highest bits alone."""
+    lost = MOST_BITS_LOST * abs(share)
+    bits = int(np.rint(8 - lost))
+    return image if bits == 8 else _by_table(image, np.arange(256, dtype=np.uint8) >> 8 - bits << 8 - bits)
+
+
+def solarize(image: np.ndarray, share: float) -> np.ndarray:
+    """Values from a threshold on inverted."""
+    values = np.arange(256)
+    inverted = np.where(values >= 255 * (1 - abs(share)), 255 - values, values)
+    return _by_table(image, inverted.astype(np.uint8))
+
+
+def autocontrast(image: np.ndarray, share: float) -> np.ndarray:
+    """Each channel stretched to 0 to 255, unless it has one value."""
+    counts = _counts(image)
+    values = np.arange(256, dtype=np.float32)
+    table = np.empty((256, 3), np.uint8)
+    for channel in range(3):
+        there = np.flatnonzero(counts[:, channel])
+        low, high = np.float32(there[0]), np.float32(there[-1])
+        scale = (high - low) * np.float32(1 / 255)
+        table[:, channel] = values if low == high else _bytes((values - low) / scale)
+    return _by_table(image, table)
+
+
+def equalize(image: np.ndarray, share: float) -> np.ndarray:
+    """Each channel's values spread evenly, by Pillow's rule."""
+    counts = _counts(image)
+    table = np.empty((256, 3), np.uint8)
+    for channel in range(3):
+        own = counts[:, channel]
+        step = (own.sum() - own[np.flatnonzero(own)[-1]]) // 255
+        below = np.cumsum(own) - own
+        table[:, channel] = np.arange(256) if step == 0 else np.minimum((below + step // 2) // step, 255)
+    return _by_table(image, table)
+
+
+def _counts(image: np.ndarray) -> np.ndarray:
+    """How often each value is in each channel, (256, 3) int64."""
+    import cv2
+
+    channels = [cv2.calcHist([image], [channel], None, [256], [0, 256]).ravel() for channel in range(3)]
+    return np.stack(channels, axis=1).astype(np.int64)
+
+
+COLOURS: dict[str, Colour] = {
+    each.__name__: each
+    for each in (brightness, colour, contrast, sharpness, posterize, solarize, autocontrast, equalize)
+}
+OPERATIONS = ("identity", *PLANE, *COLOURS)
