@@ -24,7 +24,7 @@ from kit.device.precision import Precision, choose_device, device_line, resolve_
 from kit.device.ranks import ALONE, Ranks
 from kit.errors import ConfigError, DataError, KitWarning
 from kit.evaluation.competition import metric_of
-from kit.experiment.batch_size import check_room, largest_batch, scale_lr
+from kit.experiment.batch_size import LR_REFERENCE_BATCH, check_room, largest_batch, scale_lr
 from kit.experiment.loading import (
     Loaded,
     PseudoRows,
@@ -168,6 +168,8 @@ def prepare_run(
     if workspace.experiment.batch_size == "auto":
         setting = yield from _with_batch(setting)
     check_ranks(setting)
+    if note := _idle_gpus(setting):
+        yield Progress("ranks", 1, 1, note, line=True)
     return setting
 
 
@@ -351,3 +353,18 @@ def check_ranks(setting: RunContext) -> None:
                 code="C35",
                 hint="use a larger batch_size",
             )
+
+
+def _idle_gpus(setting: RunContext) -> str:
+    """A note where a GPU gets fewer rows of a batch than keep it busy, with what to set; else nothing."""
+    count, rows = setting.ranks.count, setting.experiment.batch_rows()
+    if count == 1 or setting.device.type == "cpu" or rows >= LR_REFERENCE_BATCH * count:
+        return ""
+    enough, optimizer = LR_REFERENCE_BATCH * count, setting.techniques.optimizer
+    keys = f"batch_size={enough}"
+    if isinstance(getattr(optimizer, "lr", None), float):
+        keys += f" optimizer.lr={getattr(scale_lr(optimizer, enough, rows), 'lr'):.2g}"  # noqa: B009
+    return (
+        f"{count} GPUs share a batch of {rows}, {rows // count} rows per GPU: so few rows leave a GPU idle; "
+        f"use {keys} under another --name"
+    )

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from kit.config.workspace import Workspace
 from kit.core.progress import finish
 from kit.device.ranks import Ranks
 from kit.engine.batches import TrainBatches
 from kit.errors import RunError
-from kit.experiment.run_context import RunContext, prepare_run
-from kit.kinds import Augmenter, Sampler
+from kit.experiment.run_context import RunContext, _idle_gpus, prepare_run
+from kit.kinds import Augmenter, Optimizer, Sampler
 from kit.kinds.registry import locations
 from kit.runs.run import find_run
 
@@ -72,3 +74,27 @@ def test_a_rank_that_begins_within_an_epoch_goes_on_as_if_it_had_not_stopped(set
 def test_memory_that_nccl_does_not_get_is_no_lost_rank(text: str) -> None:
     with pytest.raises(RunError, match="R02 out of memory while ranks exchange"), Ranks().communicate():
         raise RuntimeError(text)
+
+
+@pytest.mark.parametrize(
+    ("device", "count", "batch", "said"),
+    [
+        ("cuda", 4, 32, "4 GPUs share a batch of 32, 8 rows per GPU: so few rows leave a GPU idle; "
+                        "use batch_size=128 optimizer.lr=0.002 under another --name"),
+        ("cuda", 4, 128, ""),
+        ("cuda", 1, 8, ""),
+        ("cpu", 4, 32, ""),
+    ],
+)  # fmt: skip
+def test_few_rows_for_each_gpu_are_noted(
+    setting: RunContext, device: str, count: int, batch: int, said: str
+) -> None:
+    optimizer = Optimizer.open({"name": "adamw", "lr": 1e-3})
+    changed = replace(
+        setting,
+        device=torch.device(device),
+        ranks=Ranks(0, count),
+        experiment=setting.experiment.model_copy(update={"batch_size": batch}),
+        techniques=replace(setting.techniques, optimizer=optimizer),
+    )
+    assert _idle_gpus(changed) == said

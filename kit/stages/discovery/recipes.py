@@ -15,6 +15,7 @@ from kit.config.parsing import validate_config
 from kit.errors import ConfigError, DataError, did_you_mean
 from kit.images.containers import measure
 from kit.stages.discovery.finetuning import FINETUNE, Start, choose_arch, tune
+from kit.stages.discovery.gpu_batch import propose_batch
 
 TIMEOUT = 3.0  # seconds to wait for an answer about weights
 
@@ -111,6 +112,8 @@ def config(
         chosen, reasons = tune(start or _usual_start(), side, rows)
     else:
         chosen, reasons = {**SCRATCH, "image_size": _image_size(256 if side is None else side)}, []
+    batch, why = propose_batch(chosen["optimizer"], rows)
+    chosen, reasons = {**chosen, **batch}, [*reasons, *why]
     splitter = "stratified_group_kfold" if data.get("group") else "stratified_kfold"
     made_of = Data.model_validate(data)
     if made_of.is_multi_label:

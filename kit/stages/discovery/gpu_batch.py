@@ -1,0 +1,34 @@
+"""The batch size that kit init proposes on a CUDA GPU, which batches of 32 leave idle, and the rate for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# GiB of a GPU's memory from which a batch of so many rows is proposed: a T4 has 15, an RTX 3090 24, an A100 40 or 80
+GPU_BATCHES = ((20, 128), (0, 64))
+FOLD_SHARE = 0.8  # of the labelled rows that a fold trains on
+
+
+def propose_batch(optimizer: dict[str, Any], rows: int | None) -> tuple[dict[str, Any], list[str]]:
+    """The keys `batch_size` and `optimizer` for this machine's GPU, and the line with the reason.
+
+    Nothing without a CUDA GPU, or if an epoch would have fewer than 16 steps. AdamW's rate grows with the square root
+    of the batch, as with `batch_size=auto`.
+    """
+    import torch
+
+    if not rows or not torch.cuda.is_available():
+        return {}, []
+    from kit.experiment.batch_size import LR_REFERENCE_BATCH, MIN_STEPS_PER_EPOCH, scale_lr
+    from kit.kinds import Optimizer
+
+    card = torch.cuda.get_device_properties(0)
+    wanted = next(count for least, count in GPU_BATCHES if card.total_memory >= least * 2**30)
+    largest = FOLD_SHARE * rows / MIN_STEPS_PER_EPOCH
+    size = next((count for _, count in GPU_BATCHES if count <= min(wanted, largest)), LR_REFERENCE_BATCH)
+    if size == LR_REFERENCE_BATCH:
+        return {}, []
+    before = Optimizer.open(optimizer)
+    rate = float(f"{getattr(scale_lr(before, size), 'lr'):.2g}")  # noqa: B009 not every optimizer has one
+    line = f"batch size: {size} ({LR_REFERENCE_BATCH} images leave a {card.name} idle), rate {rate:g} for it"
+    return {"batch_size": size, "optimizer": {**optimizer, "lr": rate}}, [line]
