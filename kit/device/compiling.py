@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import torch
-from torch import nn
+import os
+import shutil
+from importlib.util import find_spec
 
-from kit.device.torch_internals import check_cpp_compiler, limit_recompiles
+import torch
+from torch import Tensor, nn
+
+from kit.device.torch_internals import check_cpp_compiler, is_compiled, limit_recompiles
 from kit.errors import ConfigError
 
+TRITON_CAPABILITY = (7, 0)  # the lowest compute capability that it makes kernels for
 BACKEND = "inductor"
 RECOMPILE_LIMIT = (
     256  # one for each size of batch, image and frozen part; beyond its limit torch goes back to plain steps
@@ -19,9 +24,11 @@ COST = (
 
 
 def check_compiler(device: torch.device) -> None:
-    """Raises ConfigError C27 where torch.compile needs a C++ compiler and finds none."""
+    """Raises ConfigError C27 if torch.compile lacks what it needs to make kernels for a device."""
+    if device.type == "cuda":
+        _check_triton(device)
     if device.type != "cpu":
-        return  # a GPU's kernels are made by Triton, which comes with torch
+        return
     try:
         check_cpp_compiler()
     except RuntimeError:
@@ -32,11 +39,38 @@ def check_compiler(device: torch.device) -> None:
         ) from None
 
 
+def _check_triton(device: torch.device) -> None:
+    """Raises ConfigError C27 without Triton, for a GPU that it makes no kernels for, or without a C compiler.
+
+    Triton compiles what starts its kernels by the compiler in CC, else gcc or clang.
+    """
+    missing, hint = "", ""
+    if find_spec("triton") is None:
+        missing, hint = "needs Triton on a GPU, and it is not installed", "pip install triton"
+    elif not torch.version.hip and torch.cuda.get_device_capability(device) < TRITON_CAPABILITY:
+        wanted = ".".join(map(str, TRITON_CAPABILITY))
+        missing, hint = f"needs a GPU of compute capability {wanted} or more", "another GPU"
+    elif "CC" not in os.environ and not (shutil.which("gcc") or shutil.which("clang")):
+        missing = "needs a C compiler on a GPU, and kit found none"
+        hint = "install gcc, name a compiler in CC"
+    if missing:
+        raise ConfigError(f"compile=true {missing}", code="C27", hint=f"{hint}, or set compile=false")
+
+
 def compile_training(network: nn.Module) -> None:
     """Makes the network's calls compiled ones, in place; its weights keep their names, and its copies are plain.
 
     A graph is made for each shape by itself: one for all would round otherwise after the second shape than before,
-    and a resumed run would differ from one that was not stopped.
+    and a resumed run would differ from one that was not stopped. Give it images by `compiled_input`: a graph is made
+    for each dtype too.
     """
     limit_recompiles(RECOMPILE_LIMIT)
     network.compile(dynamic=False, backend=BACKEND)
+
+
+def compiled_input(network: nn.Module, images: Tensor) -> Tensor:
+    """The images as float32 if the network is compiled: mixed ones are, and bytes would need a graph of their own.
+
+    The network makes float32 of bytes in any case.
+    """
+    return images.float() if is_compiled(network) else images

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from kit.core.cores import available_cores
 from kit.core.progress import Progress
 from kit.device import ranks
+from kit.device.cuda_flags import allow_tf32, search_convolutions
 from kit.errors import ConfigError, KitWarning
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -78,6 +79,8 @@ def _format(memory_format: str) -> torch.memory_format:
 
 
 def _autocast(device: torch.device, name: str) -> torch.autocast:
+    # `auto` is never float32 on a CUDA GPU: who names it wants float32
+    allow_tf32(device, name != "float32")
     return torch.autocast(device.type, dtype=DTYPES[name], enabled=name != "float32")
 
 
@@ -115,6 +118,7 @@ def _check_computes(device: torch.device) -> None:
         (torch.zeros(1, device=device) + 1).item()
     if device.type == "cuda" and device.index is not None:
         torch.cuda.set_device(device)  # else other libraries and threads take memory on GPU 0
+    search_convolutions(device)
 
 
 def _no_device(name: str, error: Exception) -> ConfigError:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from kit.core import randomness
 from kit.device import memory
+from kit.device.compiling import compiled_input
 from kit.device.precision import Precision
 from kit.device.ranks import Ranks
 from kit.device.torch_internals import all_finite, overflow_flags
@@ -188,7 +189,7 @@ def outputs(network: nn.Module, images: Tensor, precision: Precision, device: to
     """The network's outputs for training. Raises RunError R04 where batch norm is left with one value."""
     try:
         with precision.autocast_training(device):
-            return cast(Tensor, network(images))
+            return cast(Tensor, network(compiled_input(network, images)))
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise

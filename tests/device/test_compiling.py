@@ -27,7 +27,7 @@ def backend(monkeypatch: pytest.MonkeyPatch) -> list[torch.Size]:
     shapes: list[torch.Size] = []
 
     def noting(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., object]:
-        shapes.extend(value.shape for value in inputs if value.dtype == torch.uint8)
+        shapes.extend(value.shape for value in inputs if value.dim() == 4 and value.shape[1:] == (3, 16, 16))
         return graph.forward
 
     monkeypatch.setattr(compiling, "BACKEND", noting)
@@ -77,9 +77,50 @@ def test_a_missing_compiler_is_said_before_anything_is_read(
     assert run(["train", "--name", "r", "compile=true"]) == 2
     assert "C27 compile=true needs a C++ compiler" in capsys.readouterr().err
     assert not (competition / "runs" / "r" / "config.json").exists()
-    check_compiler(torch.device("cuda"))
     with pytest.raises(ConfigError, match="C27"):
         check_compiler(torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [
+        ("triton", "needs Triton on a GPU"),
+        ("capability", "needs a GPU of compute capability 7.0 or more"),
+        ("compiler", "needs a C compiler on a GPU"),
+        ("nothing", ""),
+    ],
+)
+def test_what_triton_needs_on_a_gpu_is_checked(
+    monkeypatch: pytest.MonkeyPatch, missing: str, said: str
+) -> None:
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(compiling, "find_spec", lambda name: None if missing == "triton" else object())
+    capability = (6, 1) if missing == "capability" else (7, 5)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    monkeypatch.setattr(
+        "shutil.which", lambda name: "/usr/bin/gcc" if name == "gcc" and missing != "compiler" else None
+    )
+    if said:
+        with pytest.raises(ConfigError, match=f"C27 compile=true {said}"):
+            check_compiler(torch.device("cuda"))
+        monkeypatch.setenv("CC", "/opt/cc")
+        if missing == "compiler":
+            check_compiler(torch.device("cuda"))
+    else:
+        check_compiler(torch.device("cuda"))
+
+
+def test_a_batch_that_is_mixed_or_not_needs_one_graph_for_its_shape(
+    tmp_path: Path, backend: list[torch.Size]
+) -> None:
+    loss = {"name": "mixup", "probability": 0.5}  # mixed images are float32, others bytes
+    found = []
+    for name in ("plain", "compiled"):
+        options = {"compile": name == "compiled", "epochs": 3, "batch_size": 8, "loss": loss}
+        made = train(draw_competition(tmp_path / name, **options), name="r", folds=[0])
+        found.append(load_file(made.fold(0) / "0003" / "model.safetensors"))
+    assert all(torch.equal(found[0][key], found[1][key]) for key in found[0])
+    assert sorted(shape[0] for shape in backend) == [7, 8]
 
 
 def test_a_dry_run_says_what_compiling_costs(
