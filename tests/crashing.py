@@ -19,6 +19,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -41,10 +42,13 @@ class Calls:
 
     def __init__(self, fatal: int = 0) -> None:
         self.fatal, self.kinds = fatal, list[str]()
+        self.lock = threading.Lock()
 
     def at(self, kind: str, half: Callable[[], None] | None = None) -> None:
-        self.kinds.append(kind)
-        if len(self.kinds) == self.fatal:
+        with self.lock:  # a checkpoint is written by a thread of its own
+            self.kinds.append(kind)
+            number = len(self.kinds)
+        if number == self.fatal:
             if half is not None:
                 half()
             os.kill(os.getpid(), signal.SIGKILL)

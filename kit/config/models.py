@@ -207,6 +207,9 @@ class Experiment(Strict):
     save_every_steps: int | None = Field(
         None, ge=1, description="steps between checkpoints within an epoch, for epochs that take hours"
     )
+    save_every_minutes: float | None = Field(
+        None, gt=0, description="minutes between checkpoints within an epoch, however many steps they have"
+    )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:1; not part of a run's identity")
     workers: int | Literal["auto"] = Field(
         "auto", description="number of loader processes; not part of a run's identity"
@@ -285,7 +288,10 @@ def _differences(stage: Stage) -> dict[str, Any]:
 SECTIONS: tuple[type[Strict], ...] = (Competition, Experiment)
 # keys that do not make another experiment
 NOT_IN_IDENTITY = frozenset(
-    {"device", "workers", "validate_every", "save_every", "save_every_steps", "tracker", "executor"}
+    {
+        *("device", "workers", "validate_every", "tracker", "executor"),
+        *("save_every", "save_every_steps", "save_every_minutes"),
+    }
 )
 
 

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ from kit.errors import KitError, RunError
 WINDOWS = os.name == "nt"
 StrPath = str | os.PathLike[str]  # what public functions take for a path
 PARTIAL_SUFFIX = ".part"  # ends the name of a file that is still being written
+_UMASK_LOCK = threading.Lock()
 DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
@@ -174,8 +176,9 @@ def remove_folder(path: Path) -> None:
 
 
 def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
+    with _UMASK_LOCK:  # a checkpoint's thread may ask too, and each changes it for a moment
+        mask = os.umask(0)
+        os.umask(mask)
     return mask
 
 

@@ -131,8 +131,8 @@ def largest_batch(
     return count - count % 8 or count
 
 
-def scale_lr(optimizer: Optimizer, batch_size: int) -> Optimizer:
-    """An optimizer whose `lr`, meant for batches of REFERENCE rows, is scaled to another size.
+def scale_lr(optimizer: Optimizer, batch_size: int, reference: int = LR_REFERENCE_BATCH) -> Optimizer:
+    """An optimizer whose `lr`, meant for batches of `reference` rows, is scaled to another size.
 
     By the square root of the ratio for Adam and its kin, by the ratio itself for SGD. Raises ConfigError C26 for one
     without an option lr.
@@ -148,7 +148,7 @@ def scale_lr(optimizer: Optimizer, batch_size: int) -> Optimizer:
             code="C26",
             hint="set batch_size to a number",
         )
-    ratio = batch_size / LR_REFERENCE_BATCH
+    ratio = batch_size / reference
     moved = nn.Parameter(torch.zeros(1))
     linear = isinstance(optimizer.build([("weight", moved)]), torch.optim.SGD)
     return optimizer.model_copy(update={"lr": lr * (ratio if linear else math.sqrt(ratio))})
@@ -290,7 +290,7 @@ def estimate_disk(
     sure_state = 0 if any(stage.freeze for stage in experiment.stages) else state_tensors * trained
     least = (whole + sure_state) * (coming + (1 if open_folds and saved > kept else 0))
     coming += 1 if open_folds else 0
-    if experiment.save_every_steps and open_folds:
+    if (experiment.save_every_steps or experiment.save_every_minutes) and open_folds:
         coming += 1
     return DiskNeed(least, (whole + (state_tensors or OPTIMIZER_TENSORS) * trained) * coming)
 

@@ -126,12 +126,17 @@ def remove_old(folder: Path, number: int, step: int = 0) -> None:
 
 
 def _save_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
-    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    plain = {name: _alone(tensor.detach().cpu().contiguous()) for name, tensor in tensors.items()}
     try:
         safetensors.torch.save_file(plain, file)
     except safetensors.SafetensorError as error:
         found = re.search(r"os error (\d+)", str(error))
         raise OSError(int(found[1]), str(error), str(file)) if found else error from error
+
+
+def _alone(tensor: Tensor) -> Tensor:
+    """The tensor if no other can share its memory, which safetensors refuses, else a copy."""
+    return tensor if tensor.untyped_storage().nbytes() == size(tensor) else tensor.clone()
 
 
 def size(values: Any) -> int:

@@ -54,6 +54,7 @@ class CommonKeys(TypedDict, total=False):
     validate_every: int
     save_every: int
     save_every_steps: int | None
+    save_every_minutes: float | None
     tracker: Spec | Sequence[Spec] | None
 
 

@@ -41,13 +41,10 @@ class FoldDeadline:
             deadline.longest_step_s = max(deadline.longest_step_s, now - self.step_end)
         self.step_end = now
 
-    @contextmanager
-    def measure_save(self) -> Iterator[None]:
-        """A block that saves a checkpoint."""
-        began, deadline = time.monotonic(), self.stop.deadline
-        yield
-        if deadline is not None:
-            deadline.longest_save_s = max(deadline.longest_save_s, time.monotonic() - began)
+    def measured_save(self, seconds: float) -> None:
+        """Takes up how long a checkpoint took until it was written."""
+        if self.stop.deadline is not None:
+            self.stop.deadline.longest_save_s = max(self.stop.deadline.longest_save_s, seconds)
 
     @contextmanager
     def measure_validation(self) -> Iterator[None]:
@@ -62,11 +59,15 @@ class FoldDeadline:
         """Seconds of the longest validation; `guess` before the first one, 0 without a deadline."""
         return 0.0 if self.stop.deadline is None else self.stop.deadline.longest_validation_s or guess
 
-    def requested(self, seconds: float = 0.0) -> int:
-        """The signal's number, or TIME_OVER if `seconds` of work do not fit before the deadline; 0 to continue."""
+    def requested(self, seconds: float = 0.0, is_writing: bool = False) -> int:
+        """The signal's number, or TIME_OVER if `seconds` of work do not fit before the deadline; 0 to continue.
+
+        A checkpoint that is still being written comes before the last one.
+        """
         number, deadline = self.stop.requested, self.stop.deadline
-        if not number and deadline is not None and deadline.is_due(seconds):
-            number = TIME_OVER
+        if not number and deadline is not None:
+            pending = deadline.longest_save_s if is_writing else 0.0
+            number = TIME_OVER if deadline.is_due(seconds + pending) else 0
         return self.ranks.all_reduce_max(number)
 
     def saves_before(self, seconds: float) -> bool:

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
-
-import numpy as np
-from torch import nn
+from typing import Any
 
 from kit.core.files import remove_partial_files
 from kit.core.progress import Progress, ResultOf, Work
@@ -27,22 +25,20 @@ from kit.engine.learner import Learner
 from kit.engine.loader import LoaderProcesses
 from kit.engine.out_of_memory import OutOfMemory
 from kit.engine.step import OptimizerShortError, SkippedStep
-from kit.errors import MAX_CASES, TIME_OVER, Case, RunError, StoppedError
+from kit.errors import TIME_OVER, Case, RunError, StoppedError
 from kit.experiment.batch_size import limit_micro_batch
 from kit.experiment.fold_training import new_learner, plan_of, train_stages
-from kit.experiment.prediction_file import prediction_batches
 from kit.experiment.run_context import RunContext
 from kit.experiment.tracking import Tracking
 from kit.experiment.warm_start import load_initial_weights
 from kit.kinds.advice import calmer
 from kit.model import checkpoints
-from kit.model.batch_prediction import predict_all
-from kit.model.non_finite import find_non_finite
-from kit.model.predict import Predictor, for_predicting
+from kit.model.checkpoint_writer import CheckpointWriter
 from kit.runs.epoch_log import EpochLog
 from kit.runs.run import Run, lock_folder
 from kit.runs.scoring import scores
 from kit.stages.training.deadline import FoldDeadline
+from kit.stages.training.held_out import check_finite, held_out_batches, predict_held_out
 from kit.stages.training.saving import save_checkpoint, write_held_out
 
 SHOW_EVERY_S = 0.2  # between two moves of the progress bar
@@ -172,6 +168,8 @@ class _EpochLoop:
         self.shown_at = 0.0  # when the progress bar last moved
         self.epoch_start, self.rows = 0.0, 0
         self.deadline = FoldDeadline(context.stop, context.setting.ranks)
+        self.writer = CheckpointWriter(context.setting.device)
+        self.saved_at = time.monotonic()
         self.epoch_ends: list[int] = []  # the number of each epoch's last step
         self.held_out_batches: PlainBatches | None = None
 
@@ -190,6 +188,7 @@ class _EpochLoop:
         self.deadline.guess_save_time(checkpoints.size(self.learner.network.state_dict()))
         with ExitStack() as stack:
             stack.enter_context(self.context.stop.at_step_boundary())
+            stack.enter_context(closing(self.writer))
             stack.enter_context(closing(processes))
             for stage in stages:
                 stack.enter_context(closing(stage.batches))
@@ -205,6 +204,7 @@ class _EpochLoop:
                         yield self._line(f"fold {fold}: {event}")
                     case SkippedStep():
                         yield self._line(f"fold {fold}: {event}: R01, step skipped")
+            self._wait_for_writer()
         return self.held_out
 
     def _line(self, text: str) -> Progress:
@@ -216,14 +216,13 @@ class _EpochLoop:
         self.deadline.end_step()
         ends_epoch = event.number == self.epoch_ends[event.epoch]
         seconds = self._seconds_of_epoch_end(event) if ends_epoch else 0.0
-        signal = self.deadline.requested(seconds)
-        every = self.setting.experiment.save_every_steps
-        if (
-            signal
-            or (every and self.learner.step % every == 0)
-            or (ends_epoch and self.deadline.saves_before(seconds))
-        ):
-            self._save()
+        if self.setting.ranks.count == 1:  # several ranks must learn of it together, when they wait for it
+            self.writer.raise_failure()
+        self.deadline.measured_save(self.writer.longest_s)
+        signal = self.deadline.requested(seconds, self.writer.is_writing)
+        saves_before = ends_epoch and self.deadline.saves_before(seconds)
+        if signal or saves_before or self._saves_within_epoch():
+            self._save(waits=bool(signal or saves_before))
             self.deadline.start_step()
         if signal:
             raise self._stop_error(
@@ -237,9 +236,26 @@ class _EpochLoop:
             text = f"{place} epoch {event.epoch + 1}/{self.epochs}: {self._describe_epoch(now)}"
             yield self.context.show(self.done, text)
 
-    def _save(self) -> None:
-        with self.deadline.measure_save():
-            _save(self.context, self.learner)
+    def _saves_within_epoch(self) -> bool:
+        """Whether so many steps or minutes are over. Ranks' clocks differ: one that finds it is time decides."""
+        steps = self.setting.experiment.save_every_steps
+        minutes = self.setting.experiment.save_every_minutes
+        if steps and self.learner.step % steps == 0:
+            return True
+        if minutes is None:
+            return False
+        return self.setting.ranks.all_reduce_max(int(time.monotonic() - self.saved_at >= 60 * minutes)) > 0
+
+    def _save(self, waits: bool) -> None:
+        """Has a checkpoint written while training continues, or waits until it is written."""
+        self.setting.ranks.on_rank_zero(partial(_save, self.context, self.learner, self.writer))
+        self.saved_at = time.monotonic()
+        if waits:
+            self._wait_for_writer()
+
+    def _wait_for_writer(self) -> None:
+        self.setting.ranks.on_rank_zero(self.writer.wait)
+        self.deadline.measured_save(self.writer.longest_s)
 
     def _validates(self, epoch: int) -> bool:
         """Whether the held-out rows are predicted after so many epochs."""
@@ -273,7 +289,7 @@ class _EpochLoop:
         if self._validates(event.number):
             yield self.context.show(self.done, f"{label}, validating")
             self.held_out = yield from self._validate(label)
-            _check_finite(self.context, self.learner, self.held_out, label)
+            check_finite(setting, self.context.fold, self.learner, self.held_out, label)
             values = scores(setting.metric, self.held_out, setting.loaded.table)
         seconds, peak = time.monotonic() - self.epoch_start, memory.peak_bytes(setting.device)
         line = self.log.add(event, self.learner.step, values, seconds, peak)
@@ -281,9 +297,9 @@ class _EpochLoop:
         self.epoch_start, self.rows = time.monotonic(), 0
         tracking.log(self.learner.step, self.log.lines[-1])
         # a signal that comes after this waits for the next step
-        signal = self.deadline.requested()
+        signal = self.deadline.requested(is_writing=self.writer.is_writing)
         if is_last or signal or event.number % setting.experiment.save_every == 0:
-            self._save()
+            self._save(waits=bool(signal))
         yield self.context.show(self.done, f"{label}: {line}", line=True, regular=True)
         if signal and not is_last:
             raise self._stop_error(f"epoch {event.number}", signal)
@@ -323,76 +339,12 @@ def _validate(
     return work.result
 
 
-def _check_finite(context: _FoldContext, learner: Learner, held_out: Predictions, label: str) -> None:
-    """Raises RunError R20 for held-out predictions that are not finite: more epochs would not change them."""
-    setting = context.setting
-    wrong = ~np.asarray(np.isfinite(held_out.probabilities).all(axis=1))
-    if not wrong.any():
-        return
-    rows = setting.oof_rows(context.fold)[wrong][:MAX_CASES]
-    batches = prediction_batches(setting.loaded, setting.experiment, rows)
-    try:
-        images = setting.precision.to_layout(next(iter(batches)).images, setting.device)
-    finally:
-        batches.close()
-    loss = setting.loss_of(context.fold, setting.techniques.parts.loss)
-    target = setting.loaded.table.target
-    model = Predictor(learner.predictor, loss, setting.precision, target)
-    cause = find_non_finite(model.network, lambda: model.probabilities(images))
-    error = RunError(
-        f"{label}: {wrong.sum()} of {len(wrong)} held-out predictions are not finite; {cause or 'the loss gives them'}",
-        code="R20",
-        cases=[
-            Case("is predicted as NaN or infinite", id=str(setting.loaded.table.ids[row])) for row in rows
-        ],
-        hint="predict_precision=float32; another file for backbone.weights; a lower optimizer.lr",
-    )
-    raise setting.ranks.raise_everywhere(error)
-
-
-def held_out_batches(
-    setting: RunContext, fold: int, processes: LoaderProcesses | None = None
-) -> PlainBatches:
-    """This rank's batches of the rows that a fold's model predicts; `processes` load for others too."""
-    mine = setting.ranks.shard_batches(setting.oof_rows(fold), setting.experiment.batch_rows())
-    return prediction_batches(setting.loaded, setting.experiment, mine, setting.device, processes)
-
-
-def predict_held_out(
-    setting: RunContext, fold: int, predictor: nn.Module, batches: PlainBatches | None = None
-) -> Work[Predictions]:
-    """A fold's predictions of the rows it never saw: each rank predicts whole batches, and all get all of them.
-
-    There are none where all rows train. `batches` are those of `held_out_batches`, by default new ones.
-    """
-    table, rows = setting.loaded.table, setting.oof_rows(fold)
-    if not len(rows):
-        nothing, folds = np.zeros((0, len(table.classes)), np.float32), np.zeros(0, np.int64)
-        return Predictions(table.ids[rows], folds, table.classes, nothing, target=table.target)
-    batches = held_out_batches(setting, fold) if batches is None else batches
-    loss, target = setting.loss_of(fold, setting.techniques.parts.loss), table.target
-    shown = for_predicting(predictor, setting.precision, setting.experiment.image_size)
-    model = Predictor(shown, loss, setting.precision, target)
-    try:
-        (own,) = yield from predict_all(
-            [model], batches, [lambda images: images], "mean", len(batches.rows), "validate"
-        )
-    finally:
-        batches.close()
-    found = np.concatenate([part for part in setting.ranks.all_gather(own) if len(part)])
-    return Predictions(table.ids[rows], np.full(len(rows), fold), table.classes, found, target=target)
-
-
-def _save(context: _FoldContext, learner: Learner) -> None:
+def _save(context: _FoldContext, learner: Learner, writer: CheckpointWriter) -> None:
     average = None if learner.average_network is None else learner.average_network.state_dict()
-    write = partial(
-        save_checkpoint,
-        context.setting,
-        context.fold,
-        learner.epoch,
-        learner.network.state_dict(),
-        average,
-        learner.state(),
-        step=learner.steps_in_epoch,
-    )
-    context.setting.ranks.on_rank_zero(write)
+    epoch, step = learner.epoch, learner.steps_in_epoch
+
+    def write(values: Any) -> None:
+        weights, average, state = values
+        save_checkpoint(context.setting, context.fold, epoch, weights, average, state, step=step)
+
+    writer.save((learner.network.state_dict(), average, learner.state()), write)

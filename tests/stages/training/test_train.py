@@ -325,3 +325,35 @@ def test_a_fold_starts_its_loader_processes_once(competition: Path, monkeypatch:
     monkeypatch.setattr(LoaderProcesses, "_open", noted)
     train(competition, ["epochs=3", "workers=1"], name="r", folds=[0])
     assert opened == [1]
+
+
+def test_a_checkpoint_is_written_after_so_many_minutes(
+    competition: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[tuple[int, int]] = []
+    plain = checkpoints.save
+
+    def noted(folder: Path, number: int, *more: Any, **named: Any) -> Path:
+        saved.append((number, more[-1]))
+        return plain(folder, number, *more, **named)
+
+    monkeypatch.setattr(checkpoints, "save", noted)
+    train(competition, ["epochs=2", "batch_size=8", "save_every_minutes=1e-9"], name="r", folds=[0])
+    steps = [step for number, step in saved if number == 0]
+    assert steps == [*range(1, len(steps) + 1)]  # each step takes longer than that
+    assert (2, 0) in saved
+    saved.clear()
+    train(competition, ["epochs=2", "batch_size=8", "save_every_minutes=60"], name="rare", folds=[0])
+    assert saved == [(1, 0), (2, 0)]
+    assert same(weights(competition, "r", 0), weights(competition, "rare", 0))
+
+
+def test_a_disk_that_is_full_while_training_goes_on_ends_the_run(
+    competition: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoints, "_save_tensors", fail)
+    with pytest.raises(RunError, match=r"R06 disk full while writing .*/fold-0/0001: it needs about"):
+        train(competition, ["epochs=2"], name="r", folds=[0])
