@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,7 +27,29 @@ from kit.engine.batches import TrainBatches
 from kit.images.cache import Cache, Geometry, fill_cache
 from kit.kinds import Augmenter, Sampler
 from kit.plugins.augmenter._albumentations import build
-from kit.plugins.augmenter.retail import Retail
+
+# the transforms that `retail` was made after, by albumentations
+PUBLISHED: list[dict[str, Any]] = [
+    {"name": "SmallestMaxSize", "area_for_downscale": "image"},
+    {"name": "RandomCrop"},
+    {"name": "HorizontalFlip", "p": 0.5},
+    {"name": "ImageCompression", "quality_range": [99, 100], "p": 0.5},
+    {
+        "name": "Affine",
+        "p": 0.7,
+        "rotate": [-10, 10],
+        "keep_ratio": True,
+        "scale": [0.8, 1.2],
+        "translate_percent": [-0.2, 0.2],
+    },
+    {
+        "name": "CoarseDropout",
+        "p": 0.5,
+        "num_holes_range": [1, 1],
+        "hole_height_range": [0.4, 0.4],
+        "hole_width_range": [0.4, 0.4],
+    },
+]
 
 
 def draw(folder: Path, images: int) -> list[Path]:
@@ -42,9 +65,7 @@ def draw(folder: Path, images: int) -> list[Path]:
 
 def bare_batches(cache: Cache, size: int, batch: int) -> Iterator[int]:
     """The pipeline alone on images in memory, a batch a turn; yields how many it made."""
-    retail = Augmenter.open("retail")
-    assert isinstance(retail, Retail)
-    pipeline = build(retail.transforms(), size)
+    pipeline = build(PUBLISHED, size)
     images = [cache[row].copy() for row in range(len(cache))]
     made, row = np.empty((batch, size, size, 3), np.uint8), 0
     while True:

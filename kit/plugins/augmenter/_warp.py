@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from kit.core.arrays import Pixels
 
 
+SHRINKS = 2  # pixels of the image for one of the result, from which on their mean is taken
+
+
 def warp(image: Pixels, matrix: np.ndarray, size: int, fill: int | None = None) -> np.ndarray:
     """The square of side `size` whose pixel (x, y) shows the image's at `matrix` (2, 3) times (x, y, 1), bilinear.
 
@@ -29,3 +32,13 @@ def warp(image: Pixels, matrix: np.ndarray, size: int, fill: int | None = None) 
     warped = cv2.warpAffine(cv2.cvtColor(image, cv2.COLOR_RGB2RGBA), matrix, (size, size), **shown)
     made: np.ndarray = cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB)
     return made
+
+
+def resize_square(image: Pixels, size: int) -> np.ndarray:
+    """The image as a square of side `size`: the mean of pixels if it has `SHRINKS` of them for one, else bilinear."""
+    import cv2
+
+    shrinks = min(image.shape[:2]) >= SHRINKS * size
+    by = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    made: np.ndarray = cv2.resize(image, (size, size), interpolation=by)
+    return made.copy() if made is image else made

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import Field, model_validator
 
 from kit.kinds import Augmenter
-from kit.plugins.augmenter._warp import warp
+from kit.plugins.augmenter._warp import SHRINKS, resize_square, warp
 from kit.plugins.augmenter.light import crop
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from kit.core.arrays import Pixels
 
 RATIO = (3 / 4, 4 / 3)  # width to height of a crop, as torchvision's RandomResizedCrop has it
-SHRINKS = 2  # pixels of the image for one of the result, from which their mean is taken
 
 
 class Randaugment(Augmenter):
@@ -68,12 +67,11 @@ def _square(cut: Pixels, size: int, mirror: bool, moves: list[tuple[str, float]]
 
     across, down = cut.shape[1] / size, cut.shape[0] / size
     if not moves:
-        by = cv2.INTER_AREA if min(across, down) >= SHRINKS else cv2.INTER_LINEAR
-        resized = cv2.resize(cut, (size, size), interpolation=by)
+        resized = resize_square(cut, size)
         made: np.ndarray = cv2.flip(resized, 1) if mirror else resized
         return made
     if min(across, down) >= SHRINKS:
-        cut, across, down = cv2.resize(cut, (size, size), interpolation=cv2.INTER_AREA), 1.0, 1.0
+        cut, across, down = resize_square(cut, size), 1.0, 1.0
     start = np.diag([-across if mirror else across, down, 1.0])
     start[0, 2] = across * size if mirror else 0.0
     return _moved(cut, size, moves, fill, start)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+import math
+from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, model_validator
 
 from kit.kinds import Augmenter
-from kit.plugins.augmenter import _albumentations
+from kit.plugins.augmenter._warp import resize_square, warp
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,12 +19,11 @@ if TYPE_CHECKING:
 class Retail(Augmenter):
     """Flip, JPEG compression, shift-scale-rotate over black, and a cutout hole of .4 of the side.
 
-    The published pipeline squashes the image to the network's square; here its short side takes that size and a
-    random square is cut out, so that products keep their shape. With `resize: stretch` it is the published one.
-    Albumentations gives its JPEG coder red for blue, so that blocks at low quality are not quite a camera's.
+    The published pipeline squashes the image to the network's square; here a random square of its short side is cut
+    out, so that products keep their shape. With `resize: stretch` it is the published one.
 
     Source: Ha, Liu and Liu 2020, "Google Landmark Recognition 2020 Competition Third Place Solution", whose code has
-    these transforms with these values; cutout is DeVries and Taylor 2017; run by albumentations.
+    these transforms of albumentations with these values; cutout is DeVries and Taylor 2017.
     """
 
     hflip: float = Field(0.5, ge=0, le=1, description="share of images that are mirrored")
@@ -46,30 +46,48 @@ class Retail(Augmenter):
             raise ValueError(f"quality must rise within 1 to 100, not {self.quality}")
         return self
 
-    def transforms(self) -> list[dict[str, Any]]:
-        """The pipeline, as the config of `albumentations` would have it."""
-        side = [self.cutout_size, self.cutout_size]
-        return [
-            {"name": "SmallestMaxSize", "area_for_downscale": "image"},
-            {"name": "RandomCrop"},
-            {"name": "HorizontalFlip", "p": self.hflip},
-            {"name": "ImageCompression", "quality_range": self.quality, "p": self.compression_prob},
-            {
-                "name": "Affine",
-                "p": self.affine_prob,
-                "rotate": [-self.rotate, self.rotate],
-                "keep_ratio": True,
-                "scale": [1 - self.zoom, 1 + self.zoom],
-                "translate_percent": [-self.translate, self.translate],
-            },
-            {
-                "name": "CoarseDropout",
-                "p": self.cutout_prob,
-                "num_holes_range": [1, 1],
-                "hole_height_range": side,
-                "hole_width_range": side,
-            },
-        ]
-
     def __call__(self, image: Pixels, size: int, rng: np.random.Generator) -> Pixels:
-        return _albumentations.augment(self, self.transforms, image, size, rng)
+        import cv2
+
+        height, width = image.shape[:2]
+        side = min(height, width)
+        top, left = rng.integers((height - side + 1, width - side + 1)).tolist()
+        made = resize_square(image[top : top + side, left : left + side], size)
+        if rng.random() < self.hflip:
+            made = cv2.flip(made, 1)
+        if rng.random() < self.compression_prob:
+            made = compress(made, int(rng.integers(self.quality[0], self.quality[1] + 1)))
+        turn, grow, *shift = rng.uniform(-1, 1, 4).tolist()
+        if rng.random() < self.affine_prob:
+            across, down = (size * self.translate * share for share in shift)
+            made = warp(made, affine(size, turn * self.rotate, 1 + grow * self.zoom, across, down), size, 0)
+        if rng.random() < self.cutout_prob:
+            hole = int(size * self.cutout_size)
+            top, left = rng.integers(size - hole + 1, size=2).tolist()
+            made[top : top + hole, left : left + hole] = 0
+        return made
+
+
+def compress(image: Pixels, quality: int) -> np.ndarray:
+    """The image after JPEG of a quality from 1 to 100."""
+    import cv2
+
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    _, coded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    made: np.ndarray = cv2.cvtColor(cv2.imdecode(coded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    return made
+
+
+def affine(size: int, turn: float, zoom: float, across: float, down: float) -> np.ndarray:
+    """The map (2, 3) from a pixel of the result to the one that it shows, of a square of side `size`.
+
+    The image is turned by `turn` degrees and zoomed in about its middle, then shifted by pixels, as albumentations'
+    Affine counts them.
+    """
+    import numpy as np
+
+    cosine, sine = math.cos(math.radians(turn)) / zoom, -math.sin(math.radians(turn)) / zoom
+    middle = (size - 1) / 2
+    x = middle - cosine * (middle + across) - sine * (middle + down)
+    y = middle + sine * (middle + across) - cosine * (middle + down)
+    return np.array([[cosine, sine, x], [-sine, cosine, y]])
